@@ -1,0 +1,19 @@
+"""Tell individual animals apart by their coat patterns; see README.md. Importing this loads nothing heavy."""
+
+from typing import TYPE_CHECKING, Any
+
+from snowmatch.errors import SnowmatchError
+
+if TYPE_CHECKING:
+    from snowmatch.api import Catalog, open_catalog
+
+__version__ = "0.1.0"
+__all__ = ["Catalog", "SnowmatchError", "__version__", "open_catalog"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("open_catalog", "Catalog"):
+        from snowmatch import api  # numpy, OpenCV and faiss load here, not at `import snowmatch`
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'snowmatch' has no attribute {name!r}")

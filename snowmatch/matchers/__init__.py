@@ -1,0 +1,1 @@
+"""Matchers, one file each."""

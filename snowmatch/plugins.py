@@ -1,0 +1,94 @@
+"""Extractors and matchers are found by file name: one file is one plugin, `PLUGIN` in it is its class.
+
+A plugin is a frozen dataclass whose fields are its settings, each with a default. The fields give the command-line
+options (`-o key=value`), the cache key and a row in the conformance tests.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib
+import json
+import pkgutil
+from dataclasses import fields
+from typing import Any
+
+from snowmatch.errors import SnowmatchError
+
+
+def plugin_names(kind: str) -> list[str]:
+    """The names of all plugins of `kind` ("extractors" or "matchers"), sorted, without importing them."""
+    package = importlib.import_module(f"snowmatch.{kind}")
+    return sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_"))
+
+
+def plugin_class(kind: str, name: str) -> type:
+    """The class of one plugin; SnowmatchError where there is none of that name or its packages are missing."""
+    known = plugin_names(kind)
+    if name not in known:
+        raise SnowmatchError(f"no {kind[:-1]} called {name!r}; there are: {', '.join(known)}{did_you_mean(name, known)}")
+    try:
+        return importlib.import_module(f"snowmatch.{kind}.{name}").PLUGIN
+    except ModuleNotFoundError as error:
+        raise SnowmatchError(
+            f"{kind[:-1]} {name!r} needs the package {error.name!r}: pip install {error.name}"
+        ) from error
+
+
+def make_plugin(kind: str, name: str, options: dict[str, str] | None = None) -> Any:
+    """One plugin with its defaults, overridden by `options` as typed on the command line."""
+    cls = plugin_class(kind, name)
+    defaults = {f.name: f.default for f in fields(cls)}
+    values = {}
+    for key, text in (options or {}).items():
+        if key not in defaults:
+            raise SnowmatchError(
+                f"{kind[:-1]} {name!r} has no setting {key!r}; it has: {', '.join(defaults)}"
+                f"{did_you_mean(key, list(defaults))}"
+            )
+        values[key] = _parse(f"{name} setting {key!r}", text, defaults[key])
+    try:
+        return cls(**values)
+    except ValueError as error:  # a plugin checks the ranges of its settings when it is built
+        raise SnowmatchError(f"{kind[:-1]} {name!r}: {error}") from error
+
+
+def did_you_mean(word: str, known: list[str]) -> str:
+    """A closing remark that names the known word nearest to `word`, or nothing."""
+    near = difflib.get_close_matches(word, known, n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def plugin_name(plugin: Any) -> str:
+    """The name a plugin is chosen by: its file's."""
+    return type(plugin).__module__.rsplit(".", 1)[-1]
+
+
+def settings(plugin: Any) -> dict[str, Any]:
+    """Name, revision of the code and every setting of a plugin, ready for JSON."""
+    values = {f.name: getattr(plugin, f.name) for f in fields(plugin)}
+    return {"name": plugin_name(plugin), "revision": plugin.REVISION, **values}
+
+
+def settings_key(described: dict[str, Any]) -> str:
+    """Twelve hex digits that differ whenever any setting (or the code's revision) differs."""
+    text = json.dumps(described, sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _parse(what: str, text: str, default: Any) -> Any:
+    if isinstance(default, bool):
+        word = text.lower()
+        if word in ("1", "true", "yes", "on"):
+            return True
+        if word in ("0", "false", "no", "off"):
+            return False
+        raise SnowmatchError(f"{what} is {text!r}, expected true or false")
+    if isinstance(default, str):
+        return text
+    try:
+        return type(default)(text)
+    except ValueError:
+        kind = "a whole number" if isinstance(default, int) else "a number"
+        raise SnowmatchError(f"{what} is {text!r}, expected {kind} such as {default}") from None

@@ -1,0 +1,151 @@
+"""The values that travel between the modules. Every array checks its shape when it is put into one of these."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+BODY_PARTS = ("left_flank", "right_flank", "head", "tail", "other", "unknown")
+
+BBox = tuple[int, int, int, int]  # x, y, width, height in pixels of the EXIF-upright photo
+
+
+def same_part(a: str, b: str) -> bool:
+    """Whether two body parts may be compared: equal, or one of them `unknown`; left never matches right."""
+    return a == b or "unknown" in (a, b)
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """One animal in one photo, as the catalog has it; empty text means "not known".
+
+    `path` and `mask` are relative to the catalog's folder, with forward slashes. `individual` is None for an
+    unidentified animal. `row` counts the annotations in the catalog's order, from 0.
+    """
+
+    row: int
+    path: str
+    individual: str | None = None
+    body_part: str = "unknown"
+    location: str = ""
+    station: str = ""
+    camera: str = ""
+    timestamp: datetime | None = None
+    encounter: str = ""
+    bbox: BBox | None = None
+    mask: str = ""
+    split: str = ""
+
+
+@dataclass(frozen=True)
+class Chip:
+    """The pixels an extractor sees, and the way back to the photo.
+
+    `pixels` is (H, W) uint8 grey or (H, W, 3) uint8 RGB; `mask` is (H, W) bool, True on the animal, or None where
+    everything counts. Chip pixel x lies at photo pixel `(x + 0.5) * scale[0] - 0.5 + origin[0]`, likewise y: pixel
+    centres are at whole numbers. `image_size` is the photo's (width, height), upright.
+    """
+
+    pixels: np.ndarray
+    mask: np.ndarray | None
+    origin: tuple[int, int]
+    scale: tuple[float, float]
+    image_size: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        if self.pixels.dtype != np.uint8 or self.pixels.ndim not in (2, 3):
+            raise ValueError(f"chip pixels are {self.pixels.dtype} {self.pixels.shape}, expected uint8 (H, W[, 3])")
+        if self.mask is not None and (self.mask.shape != self.pixels.shape[:2] or self.mask.dtype != bool):
+            raise ValueError(f"chip mask is {self.mask.dtype} {self.mask.shape}, expected bool {self.pixels.shape[:2]}")
+
+
+@dataclass(frozen=True)
+class Features:
+    """What an extractor finds on one chip: N keypoints and their descriptors. N may be 0.
+
+    keypoints (N, 2) float32, x then y; descriptors (N, D) uint8 or float32; scores (N,) float32, detector response;
+    scales (N,) float32, px diameter; oris (N,) float32, radians, 0 is upright; shapes (N, 3) float32 a, c, d, the
+    lower-triangular frame [[a, 0], [c, d]] that maps the unit circle to the keypoint's ellipse (a * d = (scale/2)^2),
+    or None for features without frames; image_size is the photo's (width, height).
+
+    An extractor fills them in chip pixels; `images.to_photo` turns them into pixels of the upright photo.
+    """
+
+    keypoints: np.ndarray
+    descriptors: np.ndarray
+    scores: np.ndarray
+    scales: np.ndarray
+    oris: np.ndarray
+    shapes: np.ndarray | None
+    image_size: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        n = len(self.keypoints)
+        expected = {"keypoints": (n, 2), "scores": (n,), "scales": (n,), "oris": (n,), "shapes": (n, 3)}
+        for name, shape in expected.items():
+            array = getattr(self, name)
+            if name == "shapes" and array is None:
+                continue
+            if array.shape != shape or array.dtype != np.float32:
+                raise ValueError(f"{name} is {array.dtype} {array.shape}, expected float32 {shape}")
+        if self.descriptors.ndim != 2 or len(self.descriptors) != n:
+            raise ValueError(f"descriptors are {self.descriptors.shape}, expected ({n}, D)")
+        if self.descriptors.dtype not in (np.uint8, np.float32):
+            raise ValueError(f"descriptors are {self.descriptors.dtype}, expected uint8 or float32")
+
+    def __len__(self) -> int:
+        return len(self.keypoints)
+
+    def take(self, rows: np.ndarray) -> Features:
+        """The features at `rows` (indices or a boolean mask), in that order."""
+        return Features(
+            self.keypoints[rows],
+            self.descriptors[rows],
+            self.scores[rows],
+            self.scales[rows],
+            self.oris[rows],
+            None if self.shapes is None else self.shapes[rows],
+            self.image_size,
+        )
+
+
+def empty_features(dimension: int, dtype: type, image_size: tuple[int, int], *, frames: bool = True) -> Features:
+    """Features of a chip on which nothing was found: N = 0, every array correctly shaped."""
+    none = np.zeros(0, np.float32)
+    return Features(
+        np.zeros((0, 2), np.float32),
+        np.zeros((0, dimension), dtype),
+        none,
+        none,
+        none,
+        np.zeros((0, 3), np.float32) if frames else None,
+        image_size,
+    )
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Weighted correspondences of one query photo with a gallery: M rows, sorted by `annotation`, then `keypoint0`.
+
+    keypoint0 (M,) int, index into the query's keypoints; annotation (M,) int, the gallery's entry number;
+    keypoint1 (M,) int, index into that entry's keypoints; weights (M,) float32 > 0. No matches: M = 0.
+    """
+
+    keypoint0: np.ndarray
+    annotation: np.ndarray
+    keypoint1: np.ndarray
+    weights: np.ndarray
+
+    def __post_init__(self) -> None:
+        shapes = {a.shape for a in (self.keypoint0, self.annotation, self.keypoint1, self.weights)}
+        if len(shapes) != 1 or len(self.weights.shape) != 1:
+            raise ValueError(f"matches need four arrays of one length, got shapes {sorted(shapes)}")
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+    def take(self, rows: np.ndarray) -> Matches:
+        """The matches at `rows` (indices or a boolean mask), in that order."""
+        return Matches(self.keypoint0[rows], self.annotation[rows], self.keypoint1[rows], self.weights[rows])
