@@ -2,12 +2,103 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from snowmatch.types import Annotation, BBox
+from snowmatch.gallery import Gallery
+from snowmatch.score import annotation_scores, individual_scores, ranking
+from snowmatch.types import Annotation, BBox, Features, Matches
+from snowmatch.verify import Frames, Geometry, inliers
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What one query says about every annotation (A,) and individual (I,) of a gallery, ready to sort and to save.
+
+    The score arrays come from verified matches; the pre_ arrays from all matches, before the geometric check. inliers
+    counts the verified matches. `matches` has, per query photo, the verified ones; `pre_matches` all.
+    """
+
+    scores: np.ndarray
+    pre_scores: np.ndarray
+    accepted: np.ndarray
+    individual_scores: np.ndarray
+    individual_pre_scores: np.ndarray
+    individual_accepted: np.ndarray
+    matches: tuple[Matches, ...]
+    pre_matches: tuple[Matches, ...]
+
+    @cached_property
+    def ranking(self) -> np.ndarray:
+        """(A,) one number each to sort by, rejected ones below accepted ones."""
+        return ranking(self.scores, self.pre_scores, self.accepted)
+
+    @cached_property
+    def individual_ranking(self) -> np.ndarray:
+        """(I,) likewise."""
+        return ranking(self.individual_scores, self.individual_pre_scores, self.individual_accepted)
+
+
+def score_query(
+    queries: Sequence[Features],
+    gallery: Gallery,
+    allowed: np.ndarray,
+    body_part: str,
+    matcher: Any,
+    geometry: Geometry,
+) -> Scores:
+    """Match the photos of one encounter with the annotations where `allowed` (A,) is True, check geometry, and score.
+
+    Photos vote together: their scores add up. Labels of `gallery` tell individuals apart; the query's own is not
+    known here. A query without features, or nothing allowed, gives zeros.
+    """
+    a, i = len(gallery.annotations), len(gallery.individuals)
+    numbers = gallery.individual_numbers
+    blocks = gallery.blocks(matcher.backend, body_part)
+    pre_matches = tuple(matcher.match(query, blocks, allowed, numbers) for query in queries)
+    pre_scores = np.sum([annotation_scores(m, a) for m in pre_matches], axis=0)
+    checked = np.argsort(-pre_scores, kind="stable")[: geometry.shortlist]
+    checked = np.sort(checked[pre_scores[checked] > 0])
+    matches = tuple(_verify(q, m, gallery, checked, geometry) for q, m in zip(queries, pre_matches, strict=True))
+    scores = np.sum([annotation_scores(m, a) for m in matches], axis=0)
+    by_individual = np.sum([individual_scores(m, numbers, i) for m in matches], axis=0)
+    return Scores(
+        scores,
+        pre_scores,
+        scores > 0,
+        by_individual,
+        np.sum([individual_scores(m, numbers, i) for m in pre_matches], axis=0),
+        by_individual > 0,
+        matches,
+        pre_matches,
+    )
+
+
+def _verify(query: Features, matches: Matches, gallery: Gallery, checked: np.ndarray, geometry: Geometry) -> Matches:
+    """Those matches with the annotations `checked` that agree on one placement of the animal."""
+    starts = np.searchsorted(matches.annotation, checked, side="left")
+    stops = np.searchsorted(matches.annotation, checked, side="right")
+    enough = stops - starts >= geometry.minimum
+    checked, starts, stops = checked[enough], starts[enough], stops[enough]
+    keys = [gallery.keys[i] for i in checked]
+    columns = {name: gallery.reader.column(name, keys) for name in ("keypoints", "oris")}
+    shapes = gallery.reader.column("shapes", keys) if gallery.reader.frames else [None] * len(keys)
+    keep = np.zeros(len(matches), bool)
+    for n, entry in enumerate(checked):
+        part = slice(starts[n], stops[n])
+        rows0, rows1 = matches.keypoint0[part], matches.keypoint1[part]
+        side0 = _frames(query.keypoints, query.shapes, query.oris, rows0)
+        side1 = _frames(columns["keypoints"][n], shapes[n], columns["oris"][n], rows1)
+        keep[part] = inliers(side0, side1, float(gallery.diagonals[entry]), geometry)
+    return matches.take(keep)
+
+
+def _frames(keypoints: np.ndarray, shapes: np.ndarray | None, oris: np.ndarray, rows: np.ndarray) -> Frames:
+    return Frames.of(keypoints[rows], None if shapes is None else shapes[rows], oris[rows])
 
 
 @dataclass(frozen=True)
@@ -32,7 +123,7 @@ class Candidate:
     `best` is its annotation with the highest score, `best_query` the number of the query photo that gave it;
     keypoints0 and keypoints1 (M, 2), scales0, scales1 and weights (M,) are the matched spots of that pair in photo
     pixels. `accepted` is False where no annotation of it passed the geometric check: its score then is what it had
-    before that check, and it ranks below every accepted one.
+    before that check, its spots are the unverified ones, and it ranks below every accepted one.
     """
 
     rank: int
@@ -69,3 +160,40 @@ class Answer:
     notes: tuple[str, ...]
     new_probability: float | None = None
     level: str | None = None
+
+
+def candidates(
+    scores: Scores, queries: Sequence[Features], gallery: Gallery, allowed: np.ndarray, top: int
+) -> tuple[Candidate, ...]:
+    """The `top` individuals among the allowed annotations, accepted ones first, by score; ties by name."""
+    rows = np.flatnonzero(allowed)
+    present = np.unique(gallery.individual_numbers[rows])
+    order = present[np.lexsort((present, -scores.individual_ranking[present]))][:top]
+    return tuple(_candidate(rank, i, rows, scores, queries, gallery) for rank, i in enumerate(order, start=1))
+
+
+def _candidate(
+    rank: int, number: int, rows: np.ndarray, scores: Scores, queries: Sequence[Features], gallery: Gallery
+) -> Candidate:
+    own = rows[gallery.individual_numbers[rows] == number]
+    entry = int(own[np.argmax(scores.ranking[own])])
+    accepted = bool(scores.individual_accepted[number])
+    by_photo = [m.take(m.annotation == entry) for m in (scores.matches if accepted else scores.pre_matches)]
+    photo = int(np.argmax([m.weights.sum() for m in by_photo]))
+    shown, query = by_photo[photo], queries[photo]
+    features = gallery.reader.read(gallery.keys[entry])
+    score = scores.individual_scores[number] if accepted else scores.individual_pre_scores[number]
+    return Candidate(
+        rank,
+        gallery.individuals[number][0],
+        float(score),
+        len(shown) if accepted else 0,
+        accepted,
+        gallery.annotations[entry],
+        photo,
+        query.keypoints[shown.keypoint0],
+        features.keypoints[shown.keypoint1],
+        query.scales[shown.keypoint0],
+        features.scales[shown.keypoint1],
+        shown.weights.astype(np.float32),
+    )

@@ -27,7 +27,9 @@ def plugin_class(kind: str, name: str) -> type:
     """The class of one plugin; SnowmatchError where there is none of that name or its packages are missing."""
     known = plugin_names(kind)
     if name not in known:
-        raise SnowmatchError(f"no {kind[:-1]} called {name!r}; there are: {', '.join(known)}{did_you_mean(name, known)}")
+        raise SnowmatchError(
+            f"no {kind[:-1]} called {name!r}; there are: {', '.join(known)}{did_you_mean(name, known)}"
+        )
     try:
         return importlib.import_module(f"snowmatch.{kind}.{name}").PLUGIN
     except ModuleNotFoundError as error:

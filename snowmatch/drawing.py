@@ -1,0 +1,382 @@
+"""The matched spots of a query and a candidate, drawn side by side, and the same pair without lines."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from snowmatch.errors import SnowmatchError
+from snowmatch.identify import Answer, Candidate, QueryPhoto
+from snowmatch.images import clip_bbox, read_mask, read_photo
+from snowmatch.types import BBox
+
+PANEL = (980, 760)  # px, the most one photo takes: two and the gap fit a screen 2000 px wide
+NARROWEST = 520  # px, so that the caption of a slim animal can be read
+GAP = 16  # px between the photos
+HEAD, CAPTION = 92, 92  # px, heights of the strips above the photos
+LARGEST = 6.0  # enlargement beyond which a tiny animal only gets blurred
+MARGIN = 0.12  # of the longer side of the animal's box: its outline and the ground it walks on stay in sight
+LINES = 100  # more lines than this hide the coat
+
+BACKGROUND, TEXT, FAINT, WARNING = (24, 26, 28), (240, 240, 240), (170, 174, 178), (255, 176, 64)
+LEVELS = {"excellent": (66, 135, 245), "good": (60, 190, 90), "fair": (240, 200, 40), "uncertain": (230, 70, 60)}
+
+# Looked for in the system's font folders, in this order, for names that Pillow's own font has no letters for.
+FONTS = (
+    "DejaVuSans.ttf",
+    "NotoSans-Regular.ttf",
+    "LiberationSans-Regular.ttf",
+    "segoeui.ttf",
+    "arial.ttf",
+    "Arial.ttf",
+)
+
+_SOUNDS = dict(
+    zip(
+        "абвгдеёжзийклмнопрстуфхцчшщъыьэюяңөүәғқұһіїєґ",
+        "a,b,v,g,d,e,e,zh,z,i,y,k,l,m,n,o,p,r,s,t,u,f,kh,ts,ch,sh,shch,,y,,e,yu,ya,ng,o,u,a,g,q,u,h,i,yi,ye,g".split(
+            ","
+        ),
+        strict=True,
+    )
+)
+_CYRILLIC = str.maketrans({**_SOUNDS, **{c.upper(): sound.capitalize() for c, sound in _SOUNDS.items()}})
+
+
+def draw_answer(answer: Answer, folder: Path, catalog_folder: Path, top: int) -> list[Path]:
+    """Write two pictures for each of the first `top` candidates into `folder`, made if absent; gives their paths.
+
+    `<query>-<rank>-<individual>-matches.jpg` joins the matched spots by lines coloured by weight, `...-plain.jpg` is
+    the same pair untouched. No candidates, no pictures. SnowmatchError, after all others are drawn, for photos and
+    masks that cannot be read; SnowmatchError where `folder` cannot be written.
+    """
+    drawn: list[Path] = []
+    failures: list[str] = []
+    query = cache(partial(_query_side, answer.photos))
+    stem = _file_part(Path(answer.photos[0].path).stem if answer.photos else "") or "query"
+    shown = answer.candidates[:top]
+    strongest = max((float(c.weights.max()) for c in shown if len(c.weights)), default=0.0)
+    for candidate in shown:
+        try:
+            sides = query(candidate.best_query), _gallery_side(candidate, catalog_folder)
+        except SnowmatchError as error:
+            failures.append(f"candidate {candidate.rank}: {error}")
+            continue
+        name = f"{stem}-{candidate.rank:02d}-{_file_part(individual_name(candidate)) or 'unnamed'}"
+        for kind, picture in zip(("matches", "plain"), draw_pair(candidate, *sides, strongest), strict=True):
+            drawn.append(_write(picture, folder / f"{name}-{kind}.jpg"))
+    if failures:
+        raise SnowmatchError(f"{len(failures)} of {len(shown)} candidates not drawn: {'; '.join(failures)}")
+    return drawn
+
+
+@dataclass(frozen=True)
+class Side:
+    """One photo to draw: RGB pixels (H, W, 3), the animal's box or mask (H, W) where known, and lines of caption."""
+
+    photo: np.ndarray
+    bbox: BBox | None
+    mask: np.ndarray | None
+    caption: tuple[str, ...]
+
+
+def draw_pair(candidate: Candidate, query: Side, gallery: Side, strongest: float) -> tuple[Image.Image, Image.Image]:
+    """The picture with the matched spots and the plain one; `strongest` is the weight at the top of the colour scale."""
+    views = _views((query, gallery), (candidate.keypoints0, candidate.keypoints1))
+    widths = [max(view.size[0], NARROWEST) for view in views]
+    top, height = HEAD + CAPTION, max(view.size[1] for view in views)
+    canvas = np.full((top + height, sum(widths) + GAP, 3), BACKGROUND, np.uint8)
+    lefts = (0, widths[0] + GAP)
+    for n, (side, view) in enumerate(zip((query, gallery), views, strict=True)):
+        w, h = view.size
+        views[n] = view = view.at(lefts[n] + (widths[n] - w) // 2, top + (height - h) // 2)
+        x, y = view.corner
+        canvas[y : y + h, x : x + w] = view.pixels(side.photo)
+    plain = canvas.copy()
+    for side, view in zip((query, gallery), views, strict=True):
+        _draw_outline(canvas, side, view)
+    count = _draw_matches(canvas, candidate, views, strongest)
+    pictures = Image.fromarray(canvas), Image.fromarray(plain)
+    for picture in pictures:
+        _draw_head(picture, candidate)
+        for side, view, left, width in zip((query, gallery), views, lefts, widths, strict=True):
+            _draw_caption(picture, side, view, left, width)
+    _draw_legend(pictures[0], candidate, count, strongest)
+    return pictures
+
+
+@dataclass(frozen=True)
+class _View:
+    """A cut `area` (x, y, w, h) of a photo, enlarged by `scale`, with its upper left corner at `corner` of the canvas."""
+
+    area: BBox
+    scale: float
+    corner: tuple[int, int] = (0, 0)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return max(round(self.area[2] * self.scale), 1), max(round(self.area[3] * self.scale), 1)
+
+    def at(self, x: int, y: int) -> _View:
+        return _View(self.area, self.scale, (x, y))
+
+    def pixels(self, photo: np.ndarray) -> np.ndarray:
+        x, y, w, h = self.area
+        how = cv2.INTER_AREA if self.scale < 1 else cv2.INTER_CUBIC
+        return cv2.resize(np.ascontiguousarray(photo[y : y + h, x : x + w]), self.size, interpolation=how)
+
+    def place(self, points: np.ndarray) -> np.ndarray:
+        """Canvas positions (M, 2) of photo positions; pixel centres are at whole numbers in both."""
+        ratio = np.array(self.size) / self.area[2:]
+        return (np.asarray(points, np.float64) - self.area[:2] + 0.5) * ratio - 0.5 + self.corner
+
+
+def _views(sides: tuple[Side, Side], keypoints: tuple[np.ndarray, np.ndarray]) -> list[_View]:
+    """Both animals at one height where both are outlined; a whole photo as large as fits."""
+    animals = [_animal(side, points) for side, points in zip(sides, keypoints, strict=True)]
+    areas = [
+        _grown(animal, side) if animal else (0, 0, side.photo.shape[1], side.photo.shape[0])
+        for side, animal in zip(sides, animals, strict=True)
+    ]
+    fitting = [min(PANEL[0] / area[2], PANEL[1] / area[3], LARGEST) for area in areas]
+    if all(animals):
+        height = min(scale * animal[3] for scale, animal in zip(fitting, animals, strict=True))
+        fitting = [height / animal[3] for animal in animals]
+    return [_View(area, scale) for area, scale in zip(areas, fitting, strict=True)]
+
+
+def _animal(side: Side, points: np.ndarray) -> BBox | None:
+    """The box of the animal: the given one, or that of the mask's large parts; with all matched spots in it."""
+    if side.bbox is not None:
+        x, y, w, h = side.bbox
+    elif side.mask is not None and side.mask.any():
+        parts = cv2.connectedComponentsWithStats(side.mask.astype(np.uint8))[2][1:]
+        parts = parts[parts[:, cv2.CC_STAT_AREA] * 10 >= parts[:, cv2.CC_STAT_AREA].max()]  # crumbs of a rough mask
+        x, y = parts[:, :2].min(0)
+        w, h = (parts[:, :2] + parts[:, 2:4]).max(0) - (x, y)
+    else:
+        return None
+    corners = np.concatenate([[(x, y), (x + w, y + h)], np.asarray(points, np.float64).reshape(-1, 2)])
+    limit = side.photo.shape[1::-1]
+    low, high = np.clip(np.floor(corners.min(0)), 0, limit), np.clip(np.ceil(corners.max(0)), 0, limit)
+    return tuple(int(v) for v in (*low, *(high - low)))
+
+
+def _grown(animal: BBox, side: Side) -> BBox:
+    x, y, w, h = animal
+    margin = round(MARGIN * max(w, h))
+    return clip_bbox((x - margin, y - margin, w + 2 * margin, h + 2 * margin), side.photo.shape[1::-1])
+
+
+def _draw_outline(canvas: np.ndarray, side: Side, view: _View) -> None:
+    """A thin light line around the mask, or around the box where there is no mask."""
+    if side.mask is not None:
+        x, y, w, h = view.area
+        mask = cv2.resize(side.mask[y : y + h, x : x + w].astype(np.float32), view.size, interpolation=cv2.INTER_LINEAR)
+        contours = cv2.findContours((mask > 0.5).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
+        lines = [contour + np.array(view.corner, contour.dtype) for contour in contours]
+    elif side.bbox is not None:
+        x, y, w, h = side.bbox
+        corners = np.array([(x, y), (x + w, y), (x + w, y + h), (x, y + h)]) - 0.5
+        lines = [np.rint(view.place(corners)).astype(np.int32)[:, None]]
+    else:
+        return
+    layer = canvas.copy()
+    cv2.polylines(layer, lines, True, (255, 255, 255), 1, cv2.LINE_AA)
+    cv2.addWeighted(layer, 0.6, canvas, 0.4, 0, canvas)
+
+
+def _draw_matches(canvas: np.ndarray, candidate: Candidate, views: list[_View], strongest: float) -> int:
+    """Circles of the spots' sizes and lines from rim to rim, the strongest last; gives how many were drawn."""
+    order = np.argsort(candidate.weights, kind="stable")[-LINES:]
+    colours = _colours(candidate.weights[order] / strongest if strongest > 0 else candidate.weights[order])
+    ends = [view.place(k[order]) for view, k in zip(views, (candidate.keypoints0, candidate.keypoints1), strict=True)]
+    radii = [
+        np.clip(view.scale * s[order] / 2, 3, 60)
+        for view, s in zip(views, (candidate.scales0, candidate.scales1), strict=True)
+    ]
+    away = ends[1] - ends[0]
+    away /= np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-9)
+    starts, stops = ends[0] + away * radii[0][:, None], ends[1] - away * radii[1][:, None]
+    layer = canvas.copy()
+    for start, stop, colour in zip(starts, stops, colours, strict=True):
+        cv2.line(layer, _fixed(start), _fixed(stop), colour, 1, cv2.LINE_AA, 4)
+    cv2.addWeighted(layer, 0.7, canvas, 0.3, 0, canvas)
+    for centres, sizes in zip(ends, radii, strict=True):
+        for centre, radius, colour in zip(centres, sizes, colours, strict=True):
+            cv2.circle(canvas, _fixed(centre), round(radius * 16), colour, 1, cv2.LINE_AA, 4)
+    return len(order)
+
+
+def _fixed(point: np.ndarray) -> tuple[int, int]:
+    """In sixteenths of a pixel, for OpenCV's `shift=4`."""
+    return round(point[0] * 16), round(point[1] * 16)
+
+
+def _colours(weights: np.ndarray) -> list[tuple[int, int, int]]:
+    """RGB for weights 0 to 1: blue-violet, red, yellow (plasma without its darkest part, which a night photo hides)."""
+    levels = np.rint(60 + 195 * np.clip(weights, 0, 1)).astype(np.uint8).reshape(-1, 1)
+    if not len(levels):
+        return []
+    return [tuple(int(v) for v in bgr[::-1]) for bgr in cv2.applyColorMap(levels, cv2.COLORMAP_PLASMA)[:, 0]]
+
+
+def _draw_head(picture: Image.Image, candidate: Candidate) -> None:
+    draw = ImageDraw.Draw(picture)
+    right = picture.width - 16
+    score = f"score {candidate.score:.2f}"
+    if candidate.accepted:
+        right = _text(draw, (right, 10), f"{score}    {candidate.inliers} inliers", 32, TEXT, anchor="right")
+    else:
+        right = _text(draw, (right, 10), "no consistent geometry", 32, WARNING, anchor="right")
+    if candidate.level is not None:
+        right = _text(draw, (right - 32, 10), printable(candidate.level), 32, TEXT, anchor="right")
+        draw.ellipse((right - 34, 18, right - 10, 42), fill=LEVELS.get(candidate.level, FAINT))
+        right -= 34
+    _text(draw, (16, 10), f"{candidate.rank}.  {individual_name(candidate)}", 32, TEXT, room=right - 48)
+
+
+def _draw_legend(picture: Image.Image, candidate: Candidate, count: int, strongest: float) -> None:
+    draw = ImageDraw.Draw(picture)
+    what = "matches" if candidate.accepted else "unverified matches"
+    _text(draw, (16, 58), f"{len(candidate.weights)} {what}, {count} drawn", 18, FAINT)
+    right = _text(draw, (picture.width - 16, 58), f"{strongest:.2g}", 18, FAINT, anchor="right") - 8
+    for step, colour in enumerate(_colours(np.linspace(0, 1, 160))):
+        draw.line((right - 160 + step, 60, right - 160 + step, 76), fill=colour)
+    _text(draw, (right - 168, 58), "weight  0", 18, FAINT, anchor="right")
+
+
+def _draw_caption(picture: Image.Image, side: Side, view: _View, left: int, width: int) -> None:
+    """What the photo is, beside the whole of it in small where only a part is shown."""
+    draw = ImageDraw.Draw(picture)
+    h, w = side.photo.shape[:2]
+    x = left + 16
+    if view.area[2] * view.area[3] < 0.8 * w * h:
+        scale = min(120 / w, (CAPTION - 12) / h)
+        small = cv2.resize(
+            side.photo, (max(round(w * scale), 1), max(round(h * scale), 1)), interpolation=cv2.INTER_AREA
+        )
+        picture.paste(Image.fromarray(small), (x, HEAD))
+        ax, ay, aw, ah = (v * scale for v in view.area)
+        draw.rectangle((x + ax, HEAD + ay, x + ax + aw - 1, HEAD + ay + ah - 1), outline=TEXT)
+        x += small.shape[1] + 12
+    for line, text in enumerate(side.caption):
+        size, colour = ((20, TEXT), (18, TEXT), (16, FAINT))[min(line, 2)]
+        _text(draw, (x, HEAD + 4 + 27 * line), text, size, colour, room=left + width - 8 - x)
+
+
+def _query_side(photos: tuple[QueryPhoto, ...], number: int) -> Side:
+    asked = photos[number]
+    photo = read_photo(Path(asked.path)) if asked.image is None else asked.image
+    which = f" (photo {number + 1} of {len(photos)})" if len(photos) > 1 else ""
+    box = clip_bbox(asked.bbox, photo.shape[1::-1]) if asked.bbox else None
+    return Side(photo, box, asked.mask, (f"QUERY{which}", "", printable(Path(asked.path).name)))
+
+
+def _gallery_side(candidate: Candidate, catalog_folder: Path) -> Side:
+    best = candidate.best
+    photo = read_photo(catalog_folder / best.path)
+    size = photo.shape[1::-1]
+    known = ("encounter " + best.encounter if best.encounter else "", "station " + best.station if best.station else "")
+    caption = (
+        f"CATALOG   {best.body_part}",
+        printable("   ".join(filter(None, known))),
+        printable(best.path),
+    )
+    mask = read_mask(catalog_folder / best.mask, size) if best.mask else None
+    return Side(photo, clip_bbox(best.bbox, size) if best.bbox else None, mask, caption)
+
+
+def _write(picture: Image.Image, path: Path) -> Path:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture.save(path, quality=90, subsampling=0)  # no chroma subsampling: it would smear the thin lines
+    except OSError as error:
+        raise SnowmatchError(
+            f"cannot write {printable(str(path))}: {error.strerror or error}; choose another folder for the pictures"
+        ) from error
+    return path
+
+
+def individual_name(candidate: Candidate) -> str:
+    """The individual, printable; for an unidentified animal the encounter it was seen in."""
+    if candidate.individual is not None:
+        return printable(candidate.individual)
+    return f"unidentified ({printable(candidate.best.encounter) or printable(candidate.best.path)})"
+
+
+def printable(text: str) -> str:
+    """`text` with control, direction and invisible characters shown as escapes: names are data, not orders."""
+    return "".join(
+        c.encode("unicode_escape").decode() if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") else c
+        for c in text
+    )
+
+
+def transliterated(text: str) -> str:
+    """`text` in ASCII: Cyrillic letters by sound, other letters without accents, "?" for the rest."""
+    letters = unicodedata.normalize("NFKD", unicodedata.normalize("NFC", text).translate(_CYRILLIC))
+    return "".join(c if c.isascii() else "?" for c in letters if not unicodedata.combining(c))
+
+
+def _file_part(text: str) -> str:
+    """`text` as part of a file name that every system takes: letters, digits, `-` and `_`, at most 60 of them."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", transliterated(text))[:60].strip("_")
+
+
+def _text(
+    draw: ImageDraw.ImageDraw,
+    place: tuple[int, int],
+    text: str,
+    size: int,
+    colour: tuple[int, int, int],
+    *,
+    anchor: str = "left",
+    room: int | None = None,
+) -> int:
+    """Write one line from `place` (its upper corner, left or right), cut to `room` px; gives the x of its other end."""
+    font, text = _lettering(text, size)
+    while room is not None and text.rstrip("…") and font.getlength(text) > room:
+        text = text.rstrip("…")[:-1] + "…"
+    width = round(font.getlength(text))
+    left = place[0] - width if anchor == "right" else place[0]
+    draw.text((left, place[1]), text, colour, font)
+    return left if anchor == "right" else left + width
+
+
+def _lettering(text: str, size: int) -> tuple[ImageFont.FreeTypeFont, str]:
+    """A font and `text` as it can be written with it: Pillow's own font if that will do, so that pictures are alike
+    everywhere; else one of the system's; else the letters the first one has, in transliteration.
+    """
+    own = ImageFont.load_default(size)
+    if _covers(own, text):
+        return own, text
+    for font in _system_fonts(size):
+        if _covers(font, text):
+            return font, text
+    return own, "".join(c if _covers(own, c) else transliterated(c) for c in text)
+
+
+@cache
+def _system_fonts(size: int) -> tuple[ImageFont.FreeTypeFont, ...]:
+    found = []
+    for name in FONTS:
+        try:
+            found.append(ImageFont.truetype(name, size))
+        except OSError:  # not on this system: the next one, or transliteration
+            continue
+    return tuple(found)
+
+
+def _covers(font: ImageFont.FreeTypeFont, text: str) -> bool:
+    """Whether the font has a glyph of its own for every character of `text`."""
+    missing = bytes(font.getmask("\uffff"))  # not a character, so what is drawn is the font's sign for "no glyph"
+    return all(c.isspace() or bytes(font.getmask(c)) != missing for c in text)

@@ -1,0 +1,108 @@
+"""The annotations that may answer a query: their features on disk, their labels, and the indexes to search them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from snowmatch.index import Block, cut_blocks, fingerprint, open_index
+from snowmatch.store import FeatureReader
+from snowmatch.types import BODY_PARTS, Annotation, same_part
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """All annotations of a catalog that have features, in an order that depends on their content alone.
+
+    keys (A,) names their features in `reader`; individual_numbers (A,) numbers the individual of each, `individuals`
+    (I,) names them: (individual, "") or, for the animal of an unidentified encounter, (None, encounter).
+    """
+
+    annotations: tuple[Annotation, ...]
+    keys: tuple[str, ...]
+    reader: FeatureReader
+    index_folder: Path
+    extractor_key: str
+
+    @cached_property
+    def individuals(self) -> tuple[tuple[str | None, str], ...]:
+        """The distinct animals on record, named ones first, by name."""
+        return tuple(sorted({_animal(a) for a in self.annotations}, key=lambda i: (i[0] is None, i)))
+
+    @cached_property
+    def individual_numbers(self) -> np.ndarray:
+        """(A,) int64, into `individuals`."""
+        number = {animal: i for i, animal in enumerate(self.individuals)}
+        return np.array([number[_animal(a)] for a in self.annotations], np.int64)
+
+    @cached_property
+    def diagonals(self) -> np.ndarray:
+        """(A,) float64, the diagonal in photo pixels of each annotation's box (of the photo, where it has none)."""
+        sizes = [a.bbox[2:] if a.bbox else size for a, size in zip(self.annotations, self._sizes, strict=True)]
+        return np.hypot(*np.array(sizes, np.float64).reshape(-1, 2).T)
+
+    @cached_property
+    def _sizes(self) -> list[tuple[int, int]]:
+        place = {key: i for i, key in enumerate(self.reader.keys)}
+        return [tuple(self.reader.image_sizes[place[key]]) for key in self.keys]
+
+    @cached_property
+    def _counts(self) -> np.ndarray:
+        place = {key: i for i, key in enumerate(self.reader.keys)}
+        return np.array([self.reader.counts[place[key]] for key in self.keys], np.int64)
+
+    def blocks(self, backend: str, part: str) -> tuple[Block, ...]:
+        """The searchable blocks that a query of body part `part` is compared with; their indexes load when used."""
+        parts = [p for p in BODY_PARTS if same_part(p, part)]
+        return tuple(block for p in parts for block in self._part_blocks(backend, p))
+
+    def _part_blocks(self, backend: str, part: str) -> list[Block]:
+        if (backend, part) not in self._cache:
+            entries = np.array([i for i, a in enumerate(self.annotations) if a.body_part == part], np.int64)
+            entries = entries[self._counts[entries] > 0]
+            self._cache[backend, part] = [
+                self._block(backend, f"{part}-{number}", entries[run])
+                for number, run in enumerate(cut_blocks(self._counts[entries]))
+            ]
+        return self._cache[backend, part]
+
+    _cache: dict[tuple[str, str], list[Block]] = field(default_factory=dict, repr=False, compare=False)
+
+    def _block(self, backend: str, name: str, entries: np.ndarray) -> Block:
+        keys = [self.keys[i] for i in entries]
+        loaded: list[Any] = []
+
+        def load() -> Any:
+            if not loaded:
+                mark = fingerprint(keys, self.extractor_key, backend)
+                index, _ = open_index(
+                    self.index_folder, name, mark, backend, lambda: self.reader.column("descriptors", keys)
+                )
+                loaded.append(index)
+            return loaded[0]
+
+        return Block(entries, np.concatenate([[0], np.cumsum(self._counts[entries])]), load)
+
+
+def make_gallery(
+    annotations: Sequence[Annotation],
+    keys: Sequence[str | None],
+    reader: FeatureReader,
+    index_folder: Path,
+    extractor_key: str,
+) -> Gallery:
+    """The gallery of those annotations whose features `reader` holds; `keys` has each one's key, or None."""
+    held = set(reader.keys)
+    known = [(a, k) for a, k in zip(annotations, keys, strict=True) if k is not None and k in held]
+    known.sort(key=lambda pair: (BODY_PARTS.index(pair[0].body_part), pair[1], pair[0].path, pair[0].row))
+    return Gallery(tuple(a for a, _ in known), tuple(k for _, k in known), reader, index_folder, extractor_key)
+
+
+def _animal(annotation: Annotation) -> tuple[str | None, str]:
+    """What votes together: the individual, or the one encounter of an unidentified animal."""
+    return (annotation.individual, "") if annotation.individual is not None else (None, annotation.encounter)

@@ -1,0 +1,188 @@
+"""An answer as text for the terminal and as JSON. The pictures are in drawing.py."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+import snowmatch
+from snowmatch.drawing import draw_answer, individual_name, printable
+from snowmatch.identify import Answer, Candidate
+
+__all__ = ["draw_answer", "format_answer", "to_json"]
+
+MARKS = {"excellent": "🔵", "good": "🟢", "fair": "🟡", "uncertain": "🔴"}
+NO_GEOMETRY = "no consistent geometry"
+
+
+def format_answer(answer: Answer) -> str:
+    """The answer as aligned text, without a final line break: what was asked and compared, candidates, notes.
+
+    Scores in brackets were made without the geometric check and cannot be compared with the others. Nothing compared
+    gives a line that says so in place of the table.
+    """
+    lines = [*_asked(answer), ""]
+    if answer.candidates:
+        lines += _table(
+            ("rank", "individual", "score", "inliers", "level", "best photo", "encounter", "station"),
+            [_row(c) for c in answer.candidates],
+            right=("rank", "score", "inliers"),
+        )
+    elif answer.compared:
+        lines.append("No candidates to show.")
+    else:
+        lines.append("Nothing to compare: the filters leave no annotation of the catalog.")
+    if answer.level is not None or answer.new_probability is not None:
+        lines += ["", "Answer: " + ", ".join(filter(None, (_level(answer.level), _new(answer.new_probability))))]
+    if answer.notes:
+        lines += ["", *(f"Note: {printable(note)}" for note in answer.notes)]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def to_json(answer: Answer) -> dict[str, Any]:
+    """The answer as the object `query --json` prints, schema "snowmatch.query/1": plain values, ready for `json.dumps`.
+
+    `query.photos` and `query.bbox` run in step: one entry per photo, also for a single one; a photo without a box has
+    null, one given as an array has an empty path. Numbers are rounded to six digits; what is not finite becomes null.
+    """
+    return _plain(
+        {
+            "schema": "snowmatch.query/1",
+            "query": {
+                "photos": [photo.path for photo in answer.photos],
+                "body_part": answer.body_part,
+                "locations": answer.locations,
+                "bbox": [photo.bbox for photo in answer.photos],
+                "excluded_encounters": answer.excluded_encounters,
+            },
+            "catalog": {
+                "path": answer.catalog_path,
+                "annotations": answer.annotations,
+                "compared": answer.compared,
+                "individuals": answer.individuals,
+            },
+            "method": {
+                "extractor": answer.extractor,
+                "matcher": answer.matcher,
+                "snowmatch": snowmatch.__version__,
+            },
+            "candidates": [_candidate(c) for c in answer.candidates],
+            "new_individual": {"probability": answer.new_probability},
+            "level": answer.level,
+            "notes": answer.notes,
+        }
+    )
+
+
+def _candidate(candidate: Candidate) -> dict[str, Any]:
+    best = candidate.best
+    return {
+        "rank": candidate.rank,
+        "individual": candidate.individual,
+        "score": candidate.score,
+        "probability": candidate.probability,
+        "level": candidate.level,
+        "inliers": candidate.inliers,
+        "best": {
+            "path": best.path,
+            "encounter": best.encounter,
+            "station": best.station,
+            "body_part": best.body_part,
+        },
+    }
+
+
+def _plain(value: Any) -> Any:
+    """`value` in the types that JSON has; text that is no valid Unicode (a path's undecodable bytes) is escaped."""
+    if isinstance(value, Mapping):
+        return {_plain(str(key)): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [_plain(item) for item in value]
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if value is None or isinstance(value, (bool, np.bool_)):
+        return None if value is None else bool(value)
+    if isinstance(value, (int, np.integer)):
+        return int(value)
+    if isinstance(value, (float, np.floating)):
+        return float(f"{float(value):.6g}") if math.isfinite(value) else None
+    return _plain(str(value))
+
+
+def _asked(answer: Answer) -> list[str]:
+    photos = _listed([photo.path or "an image in memory" for photo in answer.photos], 3)
+    if len(answer.photos) > 1:
+        photos += f" ({len(answer.photos)} photos of one encounter)"
+    part = "every body part" if answer.body_part == "unknown" else f"body part {answer.body_part} or unknown"
+    where = f"location {_listed(answer.locations, 5)}" if answer.locations else "every location"
+    without = f"without encounter {_listed(answer.excluded_encounters, 5)}" if answer.excluded_encounters else ""
+    method = [str(settings.get("name", "?")) for settings in (answer.extractor, answer.matcher)]
+    features = _count(sum(photo.features for photo in answer.photos), "feature")
+    compared = f"{answer.compared} of {_count(answer.annotations, 'annotation')}"
+    return [
+        f"Query:    {photos}, {features} ({printable(' + '.join(method))})",
+        f"Filters:  {'; '.join(filter(None, (printable(part), where, without)))}",
+        f"Compared: {compared}, {_count(answer.individuals, 'individual')}, in {printable(answer.catalog_path)}",
+    ]
+
+
+def _row(candidate: Candidate) -> tuple[str, ...]:
+    score = f"{candidate.score:.2f}"
+    best = candidate.best
+    return (
+        str(candidate.rank),
+        individual_name(candidate),
+        score if candidate.accepted else f"({score})",
+        str(candidate.inliers) if candidate.accepted else NO_GEOMETRY,
+        " ".join(filter(None, (_level(candidate.level), _percent(candidate.probability)))),
+        printable(best.path),
+        printable(best.encounter) or "-",
+        printable(best.station) or "-",
+    )
+
+
+def _level(level: str | None) -> str:
+    return "" if level is None else f"{MARKS.get(level, '')} {printable(level)}".strip()
+
+
+def _percent(probability: float | None) -> str:
+    return "" if probability is None else f"{100 * probability:.0f} %"
+
+
+def _new(probability: float | None) -> str:
+    return "" if probability is None else f"a new individual: {_percent(probability)}"
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]], right: tuple[str, ...]) -> list[str]:
+    widths = [max(map(_width, column)) for column in zip(head, *rows, strict=True)]
+    return ["  ".join(map(_pad, row, widths, (name in right for name in head))) for row in (head, *rows)]
+
+
+def _pad(text: str, width: int, right: bool) -> str:
+    blanks = " " * (width - _width(text))
+    return blanks + text if right else text + blanks
+
+
+def _width(text: str) -> int:
+    """Terminal columns that `text` takes: two for wide characters and emoji, none for combining accents."""
+    return sum(
+        0 if unicodedata.combining(c) or unicodedata.category(c) in ("Mn", "Me") else 1 + (_is_wide(c)) for c in text
+    )
+
+
+def _is_wide(character: str) -> bool:
+    return unicodedata.east_asian_width(character) in ("W", "F")
+
+
+def _listed(names: Iterable[str], most: int) -> str:
+    names = [printable(name) for name in names]
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"

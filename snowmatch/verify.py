@@ -1,0 +1,199 @@
+"""Geometry: which of the matches between two photos agree on one placement of the animal.
+
+Source: Crall et al., WACV 2013 (HotSpotter), section 3.4; Philbin et al., CVPR 2007 (one match, one hypothesis).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+HYPOTHESES_AT_ONCE = 2_000_000  # hypothesis x match pairs held at a time: about 100 MB
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Tolerances of the geometric check; the defaults are HotSpotter's.
+
+    position: squared error as a share of the gallery animal's squared diagonal (0.01 is 10 % of the diagonal).
+    area: how much larger or smaller a keypoint's area may be than the hypothesis says. angle: radians.
+    minimum: matches that have to agree, below which the photos count as different (HotSpotter asks as many for its
+    homography). shortlist: how many annotations are checked, those with the most votes.
+    """
+
+    position: float = 0.01
+    area: float = 2.0
+    angle: float = np.pi / 2
+    minimum: int = 7
+    shortlist: int = 300
+
+    def __post_init__(self) -> None:
+        tolerances = self.position > 0 and self.area >= 1 and 0 < self.angle <= np.pi
+        if not (tolerances and self.minimum >= 4 and self.shortlist >= 1):
+            raise ValueError(
+                f"{self}: expected position > 0, area >= 1, angle in (0, pi], minimum >= 4 and shortlist >= 1"
+            )
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Where M matched keypoints lie and how they are shaped: points (M, 2) float64, frames (M, 2, 2) or None.
+
+    A frame maps the unit circle to the keypoint's ellipse, its second column points from the centre "down".
+    """
+
+    points: np.ndarray
+    frames: np.ndarray | None
+
+    @staticmethod
+    def of(keypoints: np.ndarray, shapes: np.ndarray | None, oris: np.ndarray) -> Frames:
+        """From keypoints (M, 2), shapes (M, 3) lower-triangular a, c, d, or None, and oris (M,) in radians."""
+        points = keypoints.astype(np.float64)
+        if shapes is None:
+            return Frames(points, None)
+        a, c, d = shapes.astype(np.float64).T
+        cos, sin = np.cos(oris.astype(np.float64)), np.sin(oris.astype(np.float64))
+        frames = np.empty((len(points), 2, 2))  # [[a, 0], [c, d]] @ [[cos, -sin], [sin, cos]]
+        frames[:, 0, 0], frames[:, 0, 1] = a * cos, -a * sin
+        frames[:, 1, 0], frames[:, 1, 1] = c * cos + d * sin, d * cos - c * sin
+        return Frames(points, frames)
+
+
+def inliers(side0: Frames, side1: Frames, diagonal: float, geometry: Geometry) -> np.ndarray:
+    """Which of M matches (M,) agree with the one placement that most of them support; all False where too few do.
+
+    `diagonal` is the length in pixels of the gallery animal's box. With frames every match is a hypothesis; without,
+    a seeded robust estimator finds it. The same input gives the same answer. No matches: an empty mask.
+    """
+    m = len(side0.points)
+    if m < geometry.minimum:
+        return np.zeros(m, bool)
+    if side0.frames is None or side1.frames is None:
+        return _robust_affine(side0, side1, diagonal, geometry)
+    agreeing = _best_hypothesis(side0, side1, diagonal, geometry)
+    if agreeing.sum() < geometry.minimum:
+        return np.zeros(m, bool)
+    homography = _fit_homography(side0.points[agreeing], side1.points[agreeing])
+    if homography is None:
+        return np.zeros(m, bool)
+    refined = _agree_with_homography(homography, side0, side1, diagonal, geometry)
+    return refined if refined.sum() >= geometry.minimum else np.zeros(m, bool)
+
+
+def _best_hypothesis(side0: Frames, side1: Frames, diagonal: float, geometry: Geometry) -> np.ndarray:
+    """The matches that agree with the affine map of that single match with which most agree (the first, if several)."""
+    frames0, frames1 = side0.frames, side1.frames
+    maps = frames1 @ np.linalg.inv(frames0)  # (M, 2, 2) each takes its own keypoint onto its match
+    shifts = side1.points - np.einsum("hij,hj->hi", maps, side0.points)
+    log_area0, log_area1 = np.log(np.abs(np.linalg.det(frames0))), np.log(np.abs(np.linalg.det(frames1)))
+    log_map = log_area1 - log_area0  # (M,) of each hypothesis
+    m = len(maps)
+    # The angle of a frame is that of its rotation after the lower-triangular part: from its first row. Upright frames
+    # on both sides have angle 0 under every hypothesis, so nothing needs testing.
+    upright = not (frames0[:, 0, 1].any() or frames1[:, 0, 1].any())
+    angle1 = _angle(frames1)
+    limit = geometry.position * diagonal * diagonal
+    best, most = np.zeros(m, bool), 0
+    step = max(1, HYPOTHESES_AT_ONCE // m)
+    for start in range(0, m, step):
+        part = slice(start, start + step)
+        x = maps[part, 0, :1] * side0.points[:, 0] + maps[part, 0, 1:] * side0.points[:, 1] + shifts[part, :1]
+        y = maps[part, 1, :1] * side0.points[:, 0] + maps[part, 1, 1:] * side0.points[:, 1] + shifts[part, 1:]
+        agree = (x - side1.points[:, 0]) ** 2 + (y - side1.points[:, 1]) ** 2 < limit  # (h, M)
+        agree &= np.abs(log_map[part, None] - log_map[None, :]) < np.log(geometry.area)
+        if not upright:
+            turned = np.einsum("hij,mjk->hmik", maps[part], frames0)
+            agree &= _turn(_angle(turned), angle1) < geometry.angle
+        counts = agree.sum(axis=1)
+        top = int(counts.argmax())
+        if counts[top] > most:
+            best, most = agree[top], int(counts[top])
+    return best
+
+
+def _angle(frames: np.ndarray) -> np.ndarray:
+    return np.arctan2(-frames[..., 0, 1], frames[..., 0, 0])
+
+
+def _turn(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The angle between two directions, 0 to pi."""
+    difference = np.abs(a - b) % (2 * np.pi)
+    return np.minimum(difference, 2 * np.pi - difference)
+
+
+def _fit_homography(points0: np.ndarray, points1: np.ndarray) -> np.ndarray | None:
+    """Least squares by the normalised direct linear transform; None where the points do not determine one.
+
+    Source: Hartley & Zisserman, "Multiple View Geometry", algorithm 4.2.
+    """
+    whiten0, white0 = _whiten(points0)
+    whiten1, white1 = _whiten(points1)
+    if whiten0 is None or whiten1 is None:
+        return None
+    x0, y0 = white0.T
+    x1, y1 = white1.T
+    zero, one = np.zeros_like(x0), np.ones_like(x0)
+    rows = np.concatenate(
+        [
+            np.stack([zero, zero, zero, -x0, -y0, -one, y1 * x0, y1 * y0, y1], axis=1),
+            np.stack([x0, y0, one, zero, zero, zero, -x1 * x0, -x1 * y0, -x1], axis=1),
+        ]
+    )
+    # The smallest eigenvector of the 9 x 9 normal matrix is the same solution as the SVD's, for any number of rows.
+    white = np.linalg.eigh(rows.T @ rows)[1][:, 0].reshape(3, 3)
+    return np.linalg.inv(whiten1) @ white @ whiten0
+
+
+def _whiten(points: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
+    """The 3 x 3 map to mean 0 and deviation 1, and the points so mapped; None where all lie on one line of pixels."""
+    centre, spread = points.mean(axis=0), points.std(axis=0)
+    if spread.min() < 1e-9:
+        return None, points
+    scale = 1 / spread
+    whiten = np.array([[scale[0], 0, -centre[0] * scale[0]], [0, scale[1], -centre[1] * scale[1]], [0, 0, 1]])
+    return whiten, (points - centre) * scale
+
+
+def _agree_with_homography(
+    homography: np.ndarray, side0: Frames, side1: Frames, diagonal: float, geometry: Geometry
+) -> np.ndarray:
+    """The matches whose position, size and angle the homography predicts, the last two through the frame's arm."""
+    arm0, arm1 = side0.frames[:, :, 1], side1.frames[:, :, 1]
+    moved = _project(homography, side0.points)
+    moved_arm = _project(homography, side0.points + arm0) - moved
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):  # points sent to infinity fail every test
+        agree = ((moved - side1.points) ** 2).sum(axis=1) < geometry.position * diagonal * diagonal
+        ratio = np.abs(np.log((moved_arm**2).sum(axis=1) / (arm1**2).sum(axis=1)))
+        agree &= ratio < np.log(geometry.area)
+        agree &= (
+            _turn(np.arctan2(moved_arm[:, 1], moved_arm[:, 0]), np.arctan2(arm1[:, 1], arm1[:, 0])) < geometry.angle
+        )
+    return agree
+
+
+def _project(homography: np.ndarray, points: np.ndarray) -> np.ndarray:
+    mapped = points @ homography[:, :2].T + homography[:, 2]
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):  # the horizon; not finite afterwards
+        return mapped[:, :2] / mapped[:, 2:]
+
+
+def _robust_affine(side0: Frames, side1: Frames, diagonal: float, geometry: Geometry) -> np.ndarray:
+    """Inliers of a robustly fitted affine map, for keypoints without frames: position is all there is to test.
+
+    Source: Barath et al., CVPR 2020 (MAGSAC++), as in OpenCV's USAC.
+    """
+    parameters = cv2.UsacParams()
+    parameters.randomGeneratorState = 42
+    parameters.sampler = cv2.SAMPLING_UNIFORM
+    parameters.score = cv2.SCORE_METHOD_MAGSAC
+    parameters.confidence = 0.999
+    parameters.maxIterations = 2000
+    parameters.threshold = float(np.sqrt(geometry.position) * diagonal)
+    model, mask = cv2.estimateAffine2D(side0.points, side1.points, params=parameters)
+    m = len(side0.points)
+    if model is None or mask is None:
+        return np.zeros(m, bool)
+    agree = mask.ravel().astype(bool)
+    return agree if agree.sum() >= geometry.minimum else np.zeros(m, bool)

@@ -1,0 +1,204 @@
+"""The search answers as comparing with every row would, filters before it searches, and survives on disk."""
+
+import faiss
+import numpy as np
+import pytest
+
+from snowmatch import index
+from snowmatch.errors import SnowmatchError
+
+DIMENSION = 32
+
+
+def gallery(entries=60, rows=50, dtype=np.uint8, seed=0):
+    """Clustered descriptors, as real ones are: a list of (rows, D) arrays."""
+    rng = np.random.default_rng(seed)
+    centres = rng.uniform(0, 200, (40, DIMENSION))
+    out = []
+    for _ in range(entries):
+        values = centres[rng.integers(0, 40, rows)] + rng.normal(0, 12, (rows, DIMENSION))
+        values = np.clip(np.round(values), 0, 255)
+        out.append(values.astype(np.uint8) if dtype == np.uint8 else (values / 800).astype(np.float32))
+    return out
+
+
+def block(descriptors, built):
+    offsets = np.cumsum([0] + [len(d) for d in descriptors])
+    return index.Block(np.arange(len(descriptors)), offsets, lambda: built)
+
+
+def brute_force(descriptors, queries, allowed, k):
+    norm = 512.0 if queries.dtype == np.uint8 else 1.0
+    entry = np.repeat(np.arange(len(descriptors)), [len(d) for d in descriptors])
+    keypoint = np.concatenate([np.arange(len(d)) for d in descriptors])
+    rows = np.concatenate(descriptors).astype(np.float64)
+    keep = np.flatnonzero(allowed[entry])
+    away = np.sqrt(((queries[:, None].astype(np.float64) - rows[keep]) ** 2).sum(axis=2) / (2 * norm * norm))
+    order = np.argsort(away, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(away, order, axis=1), entry[keep][order], keypoint[keep][order]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_few_rows_are_searched_exactly(dtype):
+    descriptors = gallery(dtype=dtype)
+    queries = gallery(1, 30, dtype, seed=9)[0]
+    allowed = np.arange(60) % 3 != 0
+    found = index.search([block(descriptors, index.build_faiss(descriptors))], queries, allowed, 5)
+    distances, entries, _ = brute_force(descriptors, queries, allowed, 5)
+    np.testing.assert_allclose(found.distances, distances, rtol=1e-4, atol=1e-6)
+    assert (found.entries == entries).mean() > 0.98  # equal distances may swap
+    assert allowed[found.entries].all()
+
+
+@pytest.mark.parametrize("share", [1.0, 0.3, 0.02])
+def test_inverted_file_finds_what_brute_force_finds_under_any_filter(share, monkeypatch):
+    monkeypatch.setattr(index, "EXHAUSTIVE_ROWS", 100)
+    descriptors = gallery(entries=100, rows=100)
+    built = index.build_faiss(descriptors)
+    assert isinstance(built, faiss.IndexIVF)
+    queries = gallery(1, 200, seed=5)[0]
+    allowed = np.random.default_rng(1).random(100) < share
+    allowed[7] = True
+    found = index.search([block(descriptors, built)], queries, allowed, 5, probes=48)
+    distances, _, _ = brute_force(descriptors, queries, allowed, 5)
+    assert (found.entries >= 0).all()
+    assert allowed[found.entries].all()
+    assert np.isclose(found.distances, distances, rtol=1e-4).mean() > 0.95
+
+
+def test_flann_never_lets_forbidden_rows_use_up_places():
+    descriptors = gallery(entries=30, rows=60)
+    queries = descriptors[3][:20]  # their own entry is nearest and forbidden
+    allowed = np.ones(30, bool)
+    allowed[3] = False
+    found = index.search([block(descriptors, index._FlannIndex(descriptors))], queries, allowed, 5)
+    distances, _, _ = brute_force(descriptors, queries, allowed, 5)
+    assert (found.entries >= 0).all()
+    assert not (found.entries == 3).any()
+    assert np.isclose(found.distances, distances, rtol=1e-4).mean() > 0.6  # a kd-forest is approximate
+
+
+def test_flann_with_one_allowed_entry_in_many():
+    descriptors = gallery(entries=50, rows=40)
+    allowed = np.zeros(50, bool)
+    allowed[11] = True
+    found = index.search([block(descriptors, index._FlannIndex(descriptors))], descriptors[0], allowed, 5)
+    distances, _, _ = brute_force(descriptors, descriptors[0], allowed, 5)
+    assert (found.entries == 11).all()
+    assert np.isclose(found.distances, distances, rtol=1e-4).mean() > 0.7
+
+
+def test_blocks_merge_to_the_same_answer_as_one():
+    descriptors = gallery(entries=20)
+    queries = gallery(1, 25, seed=3)[0]
+    whole = index.search([block(descriptors, index.build_faiss(descriptors))], queries, np.ones(20, bool), 6)
+    pieces = []
+    for run in (slice(0, 3), slice(3, 11), slice(11, 20)):
+        part = descriptors[run]
+        offsets = np.cumsum([0] + [len(d) for d in part])
+        built = index.build_faiss(part)
+        pieces.append(index.Block(np.arange(20)[run], offsets, lambda built=built: built))
+    merged = index.search(pieces, queries, np.ones(20, bool), 6)
+    np.testing.assert_array_equal(merged.distances, whole.distances)
+    ties = np.diff(whole.distances, axis=1) == 0
+    if not ties.any():
+        np.testing.assert_array_equal(merged.entries, whole.entries)
+
+
+def test_fewer_rows_than_asked_for_are_padded():
+    descriptors = gallery(entries=2, rows=1)
+    found = index.search([block(descriptors, index.build_faiss(descriptors))], descriptors[0], np.ones(2, bool), 5)
+    assert found.entries.shape == (1, 5)
+    assert (found.entries[0, 2:] == -1).all()
+    assert np.isinf(found.distances[0, 2:]).all()
+
+
+@pytest.mark.parametrize("allowed", [np.zeros(2, bool), np.ones(2, bool)])
+def test_no_query_descriptors_or_nothing_allowed(allowed):
+    descriptors = gallery(entries=2)
+    blocks = [block(descriptors, index.build_faiss(descriptors))]
+    assert index.search(blocks, np.zeros((0, DIMENSION), np.uint8), allowed, 3).distances.shape == (0, 3)
+    if not allowed.any():
+        assert (index.search(blocks, descriptors[0], allowed, 3).entries == -1).all()
+
+
+def test_answer_for_one_descriptor_does_not_depend_on_the_others(monkeypatch):
+    monkeypatch.setattr(index, "EXHAUSTIVE_ROWS", 100)
+    descriptors = gallery(entries=80)
+    queries = gallery(1, 40, seed=2)[0]
+    blocks = [block(descriptors, index.build_faiss(descriptors))]
+    together = index.search(blocks, queries, np.ones(80, bool), 4)
+    alone = index.search(blocks, queries[17:18], np.ones(80, bool), 4)
+    np.testing.assert_array_equal(together.entries[17], alone.entries[0])
+    np.testing.assert_array_equal(together.distances[17], alone.distances[0])
+
+
+def test_same_index_bytes_whatever_the_number_of_threads(tmp_path, monkeypatch):
+    monkeypatch.setattr(index, "EXHAUSTIVE_ROWS", 100)
+    descriptors = gallery(entries=100)
+    before = faiss.omp_get_max_threads()
+    written = []
+    try:
+        for threads in (1, 3):
+            faiss.omp_set_num_threads(threads)
+            written.append(faiss.serialize_index(index.build_faiss(descriptors)).tobytes())
+    finally:
+        faiss.omp_set_num_threads(before)
+    assert written[0] == written[1]
+
+
+def test_kept_on_disk_and_built_once(tmp_path):
+    descriptors = gallery()
+    calls = []
+
+    def rows():
+        calls.append(1)
+        return descriptors
+
+    index.open_index(tmp_path, "left_flank-0", "aaaa", "faiss", rows)
+    loaded, kept = index.open_index(tmp_path, "left_flank-0", "aaaa", "faiss", rows)
+    assert kept
+    assert len(calls) == 1
+    index.open_index(tmp_path, "left_flank-0", "bbbb", "faiss", rows)  # other features: built anew, the old file goes
+    assert [p.name for p in tmp_path.iterdir()] == ["left_flank-0-bbbb.faiss"]
+    assert loaded.ntotal == 60 * 50
+
+
+def test_an_inverted_file_is_read_back_mapped_and_answers_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(index, "EXHAUSTIVE_ROWS", 100)
+    descriptors = gallery()
+    queries = gallery(1, 20, seed=4)[0]
+    built, _ = index.open_index(tmp_path, "x", "a", "faiss", lambda: descriptors)
+    loaded, _ = index.open_index(tmp_path, "x", "a", "faiss", lambda: pytest.fail("built twice"))
+    answers = [index.search([block(descriptors, i)], queries, np.ones(60, bool), 5) for i in (built, loaded)]
+    np.testing.assert_array_equal(answers[0].entries, answers[1].entries)
+
+
+def test_a_place_that_cannot_be_written_only_costs_time(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    built, kept = index.open_index(tmp_path / "file" / "index", "x", "a", "faiss", gallery)
+    assert not kept
+    assert built.ntotal == 3000
+
+
+def test_damaged_index_file_is_one_clear_line(tmp_path):
+    (tmp_path / "x-a.faiss").write_bytes(b"nonsense")
+    with pytest.raises(SnowmatchError, match=r"x-a\.faiss cannot be read as a search index: delete it"):
+        index.open_index(tmp_path, "x", "a", "faiss", gallery)
+
+
+def test_fingerprint_changes_with_features_extractor_and_backend():
+    marks = {
+        index.fingerprint(["a", "b"], "x", "faiss"),
+        index.fingerprint(["a", "c"], "x", "faiss"),
+        index.fingerprint(["a", "b"], "y", "faiss"),
+        index.fingerprint(["a", "b"], "x", "flann"),
+    }
+    assert len(marks) == 4
+
+
+def test_blocks_are_cut_at_the_limit_and_lose_nothing():
+    counts = np.array([5, 5, 5, 20, 1, 1])
+    runs = index.cut_blocks(counts, 10)
+    assert [list(range(6))[r] for r in runs] == [[0, 1], [2], [3], [4, 5]]
+    assert index.cut_blocks(np.array([], int)) == []

@@ -1,0 +1,131 @@
+"""The geometric check keeps what one placement of the animal explains, and drops the rest."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from snowmatch.verify import Frames, Geometry, _robust_affine, inliers
+
+DIAGONAL = 1000.0
+GEOMETRY = Geometry()
+
+
+def scene(warp, true, false, seed=0, turn=0.0):
+    """Matches under a known 3 x 3 warp, and false ones with random places, sizes and angles behind them."""
+    rng = np.random.default_rng(seed)
+    m = true + false
+    points = rng.uniform(0, 700, (m, 2))
+    sizes = rng.uniform(4, 25, m)
+    shapes = np.stack([sizes, rng.uniform(-0.3, 0.3, m) * sizes, sizes], axis=1)
+    angles = rng.uniform(-0.2, 0.2, m) if turn else np.zeros(m)
+    side0 = Frames.of(points, shapes, angles)
+    moved = project(warp, points)
+    step = 1e-3
+    jacobian = np.stack(
+        [(project(warp, points + [step, 0]) - moved) / step, (project(warp, points + [0, step]) - moved) / step], axis=2
+    )
+    frames = jacobian @ side0.frames
+    moved = moved + rng.normal(0, 2, moved.shape)
+    moved[true:] = rng.uniform(0, 700, (false, 2))
+    frames[true:] = frames[rng.permutation(m)[:false]] * rng.uniform(0.3, 3, (false, 1, 1))
+    return side0, Frames(moved, frames), np.arange(m) < true
+
+
+def project(warp, points):
+    mapped = np.concatenate([points, np.ones((len(points), 1))], axis=1) @ np.asarray(warp, float).T
+    return mapped[:, :2] / mapped[:, 2:]
+
+
+def upright(shear=0.1, scale=1.2, shift=(40, -25)):
+    return [[scale, 0, shift[0]], [shear, scale * 1.05, shift[1]], [0, 0, 1]]
+
+
+@pytest.mark.parametrize(
+    "warp",
+    [
+        upright(),
+        upright(0, 0.6, (200, 100)),
+        [[1.1, 0.02, 10], [0.05, 0.95, 30], [1e-4, -5e-5, 1]],  # a homography
+        [[np.cos(0.3), -np.sin(0.3), 100], [np.sin(0.3), np.cos(0.3), 0], [0, 0, 1]],
+    ],
+    ids=["affine", "smaller", "homography", "rotated"],
+)
+def test_known_warp_with_twice_as_many_outliers(warp):
+    side0, side1, true = scene(warp, 100, 200)
+    kept = inliers(side0, side1, DIAGONAL, GEOMETRY)
+    assert kept[true].mean() >= 0.95
+    assert kept[~true].mean() <= 0.05
+
+
+def test_unrelated_matches_are_rejected_altogether():
+    rejected = 0
+    for seed in range(20):
+        side0, side1, _ = scene(upright(), 0, 30, seed)
+        rejected += not inliers(side0, side1, DIAGONAL * 0.3, GEOMETRY).any()
+    assert rejected >= 18
+
+
+@pytest.mark.parametrize("m", [0, 1, 3, 6])
+def test_too_few_matches_are_no_evidence(m):
+    side0, side1, _ = scene(upright(), m, 0)
+    kept = inliers(side0, side1, DIAGONAL, GEOMETRY)
+    assert kept.shape == (m,)
+    assert not kept.any()
+
+
+def test_seven_perfect_matches_are_enough():
+    side0, side1, _ = scene(upright(), 7, 0)
+    assert inliers(side0, side1, DIAGONAL, GEOMETRY).all()
+
+
+def test_wrong_size_wrong_place_and_wrong_angle_are_each_caught():
+    side0, side1, _ = scene(upright(), 40, 0)
+    points, frames = side1.points.copy(), side1.frames.copy()
+    points[0] += 0.15 * DIAGONAL  # further than a tenth of the diagonal
+    frames[1] *= 1.6  # area 2.56 times too large
+    frames[2] = frames[2] @ np.array([[-1.0, 0], [0, -1]])  # upside down
+    kept = inliers(side0, Frames(points, frames), DIAGONAL, GEOMETRY)
+    assert not kept[:3].any()
+    assert kept[3:].all()
+    lenient = Geometry(position=0.1, area=4, angle=np.pi)
+    assert inliers(side0, Frames(points, frames), DIAGONAL, lenient).all()
+
+
+def test_matches_on_one_line_or_one_point_do_not_fail():
+    side0, side1, _ = scene(upright(), 20, 0)
+    line0 = Frames(side0.points * [1, 0], side0.frames)
+    line1 = Frames(side1.points * [1, 0], side1.frames)
+    point = Frames(side0.points * 0, side0.frames)
+    assert inliers(line0, line1, DIAGONAL, GEOMETRY).shape == (20,)
+    assert inliers(point, point, DIAGONAL, GEOMETRY).shape == (20,)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.integers(0, 60), st.integers(0, 60))
+def test_order_of_the_matches_does_not_matter(seed, true, false):
+    side0, side1, _ = scene(upright(), true, false, seed)
+    kept = inliers(side0, side1, DIAGONAL, GEOMETRY)
+    order = np.random.default_rng(seed).permutation(true + false)
+    again = inliers(
+        Frames(side0.points[order], side0.frames[order]),
+        Frames(side1.points[order], side1.frames[order]),
+        DIAGONAL,
+        GEOMETRY,
+    )
+    if kept.sum() > (true + false) / 2:  # otherwise two hypotheses may tie, and the first wins
+        np.testing.assert_array_equal(again, kept[order])
+
+
+def test_without_frames_a_robust_estimate_does_it_and_is_repeatable():
+    side0, side1, true = scene(upright(), 60, 60)
+    bare0, bare1 = Frames(side0.points, None), Frames(side1.points, None)
+    kept = inliers(bare0, bare1, 200, GEOMETRY)
+    assert kept[true].mean() > 0.95
+    assert kept[~true].mean() < 0.1
+    np.testing.assert_array_equal(kept, _robust_affine(bare0, bare1, 200, GEOMETRY))
+
+
+def test_settings_out_of_range_are_refused():
+    with pytest.raises(ValueError, match="expected position > 0"):
+        Geometry(position=0)
