@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from snowmatch.errors import SnowmatchError
-from snowmatch.identify import Answer, Candidate, QueryPhoto
+from snowmatch.identify import Answer, Candidate
 from snowmatch.images import clip_bbox, read_mask, read_photo
 from snowmatch.types import BBox
 
@@ -27,6 +26,7 @@ MARGIN = 0.12  # of the longer side of the animal's box: its outline and the gro
 LINES = 100  # more lines than this hide the coat
 
 BACKGROUND, TEXT, FAINT, WARNING = (24, 26, 28), (240, 240, 240), (170, 174, 178), (255, 176, 64)
+RIM = (20, 20, 20)
 LEVELS = {"excellent": (66, 135, 245), "good": (60, 190, 90), "fair": (240, 200, 40), "uncertain": (230, 70, 60)}
 
 # Looked for in the system's font folders, in this order, for names that Pillow's own font has no letters for.
@@ -39,15 +39,11 @@ FONTS = (
     "Arial.ttf",
 )
 
-_SOUNDS = dict(
-    zip(
-        "абвгдеёжзийклмнопрстуфхцчшщъыьэюяңөүәғқұһіїєґ",
-        "a,b,v,g,d,e,e,zh,z,i,y,k,l,m,n,o,p,r,s,t,u,f,kh,ts,ch,sh,shch,,y,,e,yu,ya,ng,o,u,a,g,q,u,h,i,yi,ye,g".split(
-            ","
-        ),
-        strict=True,
-    )
+_SPELLINGS = (
+    "а=a б=b в=v г=g д=d е=e ё=e ж=zh з=z и=i й=y к=k л=l м=m н=n о=o п=p р=r с=s т=t у=u ф=f х=kh ц=ts ч=ch ш=sh "
+    "щ=shch ъ= ы=y ь= э=e ю=yu я=ya ң=ng ө=o ү=u ә=a ғ=g қ=q ұ=u һ=h і=i ї=yi є=ye ґ=g"
 )
+_SOUNDS = dict(spelling.split("=") for spelling in _SPELLINGS.split())
 _CYRILLIC = str.maketrans({**_SOUNDS, **{c.upper(): sound.capitalize() for c, sound in _SOUNDS.items()}})
 
 
@@ -60,7 +56,7 @@ def draw_answer(answer: Answer, folder: Path, catalog_folder: Path, top: int) ->
     """
     drawn: list[Path] = []
     failures: list[str] = []
-    query = cache(partial(_query_side, answer.photos))
+    query = cache(partial(_query_side, answer))
     stem = _file_part(Path(answer.photos[0].path).stem if answer.photos else "") or "query"
     shown = answer.candidates[:top]
     strongest = max((float(c.weights.max()) for c in shown if len(c.weights)), default=0.0)
@@ -89,7 +85,7 @@ class Side:
 
 
 def draw_pair(candidate: Candidate, query: Side, gallery: Side, strongest: float) -> tuple[Image.Image, Image.Image]:
-    """The picture with the matched spots and the plain one; `strongest` is the weight at the top of the colour scale."""
+    """The picture with the matched spots, and the plain one; `strongest` is the weight at the top of the scale."""
     views = _views((query, gallery), (candidate.keypoints0, candidate.keypoints1))
     widths = [max(view.size[0], NARROWEST) for view in views]
     top, height = HEAD + CAPTION, max(view.size[1] for view in views)
@@ -115,7 +111,7 @@ def draw_pair(candidate: Candidate, query: Side, gallery: Side, strongest: float
 
 @dataclass(frozen=True)
 class _View:
-    """A cut `area` (x, y, w, h) of a photo, enlarged by `scale`, with its upper left corner at `corner` of the canvas."""
+    """A cut `area` (x, y, w, h) of a photo, enlarged by `scale`; its upper left corner is at `corner` of the canvas."""
 
     area: BBox
     scale: float
@@ -200,19 +196,26 @@ def _draw_matches(canvas: np.ndarray, candidate: Candidate, views: list[_View], 
     colours = _colours(candidate.weights[order] / strongest if strongest > 0 else candidate.weights[order])
     ends = [view.place(k[order]) for view, k in zip(views, (candidate.keypoints0, candidate.keypoints1), strict=True)]
     radii = [
-        np.clip(view.scale * s[order] / 2, 3, 60)
+        np.clip(view.scale * s[order] / 2, 4, 60)
         for view, s in zip(views, (candidate.scales0, candidate.scales1), strict=True)
     ]
     away = ends[1] - ends[0]
     away /= np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-9)
     starts, stops = ends[0] + away * radii[0][:, None], ends[1] - away * radii[1][:, None]
+    rims = canvas.copy()
+    for centres, sizes in zip(ends, radii, strict=True):
+        for centre, radius in zip(centres, sizes, strict=True):
+            cv2.circle(rims, _fixed(centre), round(radius * 16), RIM, 4, cv2.LINE_AA, 4)
+    for start, stop in zip(starts, stops, strict=True):
+        cv2.line(rims, _fixed(start), _fixed(stop), RIM, 3, cv2.LINE_AA, 4)
+    cv2.addWeighted(rims, 0.4, canvas, 0.6, 0, canvas)  # a faint shadow: coats and rocks have every brightness
     layer = canvas.copy()
-    for start, stop, colour in zip(starts, stops, colours, strict=True):
-        cv2.line(layer, _fixed(start), _fixed(stop), colour, 1, cv2.LINE_AA, 4)
-    cv2.addWeighted(layer, 0.7, canvas, 0.3, 0, canvas)
+    for n, colour in enumerate(colours):
+        cv2.line(layer, _fixed(starts[n]), _fixed(stops[n]), colour, 1, cv2.LINE_AA, 4)
+    cv2.addWeighted(layer, 0.85, canvas, 0.15, 0, canvas)
     for centres, sizes in zip(ends, radii, strict=True):
         for centre, radius, colour in zip(centres, sizes, colours, strict=True):
-            cv2.circle(canvas, _fixed(centre), round(radius * 16), colour, 1, cv2.LINE_AA, 4)
+            cv2.circle(canvas, _fixed(centre), round(radius * 16), colour, 2, cv2.LINE_AA, 4)
     return len(order)
 
 
@@ -222,11 +225,11 @@ def _fixed(point: np.ndarray) -> tuple[int, int]:
 
 
 def _colours(weights: np.ndarray) -> list[tuple[int, int, int]]:
-    """RGB for weights 0 to 1: blue-violet, red, yellow (plasma without its darkest part, which a night photo hides)."""
-    levels = np.rint(60 + 195 * np.clip(weights, 0, 1)).astype(np.uint8).reshape(-1, 1)
-    if not len(levels):
+    """RGB for weights 0 to 1: light blue, green, yellow, red (turbo without its dark ends: night photos hide them)."""
+    if not len(weights):
         return []
-    return [tuple(int(v) for v in bgr[::-1]) for bgr in cv2.applyColorMap(levels, cv2.COLORMAP_PLASMA)[:, 0]]
+    levels = np.rint(60 + 175 * np.clip(weights, 0, 1)).astype(np.uint8).reshape(-1, 1)
+    return [tuple(int(v) for v in bgr[::-1]) for bgr in cv2.applyColorMap(levels, cv2.COLORMAP_TURBO)[:, 0]]
 
 
 def _draw_head(picture: Image.Image, candidate: Candidate) -> None:
@@ -273,12 +276,12 @@ def _draw_caption(picture: Image.Image, side: Side, view: _View, left: int, widt
         _text(draw, (x, HEAD + 4 + 27 * line), text, size, colour, room=left + width - 8 - x)
 
 
-def _query_side(photos: tuple[QueryPhoto, ...], number: int) -> Side:
-    asked = photos[number]
+def _query_side(answer: Answer, number: int) -> Side:
+    photos, asked = answer.photos, answer.photos[number]
     photo = read_photo(Path(asked.path)) if asked.image is None else asked.image
-    which = f" (photo {number + 1} of {len(photos)})" if len(photos) > 1 else ""
+    which = f"photo {number + 1} of {len(photos)}" if len(photos) > 1 else ""
     box = clip_bbox(asked.bbox, photo.shape[1::-1]) if asked.bbox else None
-    return Side(photo, box, asked.mask, (f"QUERY{which}", "", printable(Path(asked.path).name)))
+    return Side(photo, box, asked.mask, (f"QUERY   {answer.body_part}", which, printable(Path(asked.path).name)))
 
 
 def _gallery_side(candidate: Candidate, catalog_folder: Path) -> Side:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import snowmatch
 from snowmatch.drawing import draw_answer, individual_name, printable
 from snowmatch.identify import Answer, Candidate
 
-__all__ = ["draw_answer", "format_answer", "to_json"]
+__all__ = ["aligned", "draw_answer", "format_answer", "printable", "to_json"]
 
 MARKS = {"excellent": "🔵", "good": "🟢", "fair": "🟡", "uncertain": "🔴"}
 NO_GEOMETRY = "no consistent geometry"
@@ -27,7 +27,7 @@ def format_answer(answer: Answer) -> str:
     """
     lines = [*_asked(answer), ""]
     if answer.candidates:
-        lines += _table(
+        lines += aligned(
             ("rank", "individual", "score", "inliers", "level", "best photo", "encounter", "station"),
             [_row(c) for c in answer.candidates],
             right=("rank", "score", "inliers"),
@@ -76,6 +76,12 @@ def to_json(answer: Answer) -> dict[str, Any]:
             "notes": answer.notes,
         }
     )
+
+
+def aligned(head: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[str] = ()) -> list[str]:
+    """The lines of a table, as wide as its texts take in a terminal; columns named in `right` are set to the right."""
+    widths = [max(map(_width, column)) for column in zip(head, *rows, strict=True)]
+    return ["  ".join(map(_pad, row, widths, (name in right for name in head))) for row in (head, *rows)]
 
 
 def _candidate(candidate: Candidate) -> dict[str, Any]:
@@ -157,11 +163,6 @@ def _new(probability: float | None) -> str:
     return "" if probability is None else f"a new individual: {_percent(probability)}"
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]], right: tuple[str, ...]) -> list[str]:
-    widths = [max(map(_width, column)) for column in zip(head, *rows, strict=True)]
-    return ["  ".join(map(_pad, row, widths, (name in right for name in head))) for row in (head, *rows)]
-
-
 def _pad(text: str, width: int, right: bool) -> str:
     blanks = " " * (width - _width(text))
     return blanks + text if right else text + blanks
@@ -170,12 +171,8 @@ def _pad(text: str, width: int, right: bool) -> str:
 def _width(text: str) -> int:
     """Terminal columns that `text` takes: two for wide characters and emoji, none for combining accents."""
     return sum(
-        0 if unicodedata.combining(c) or unicodedata.category(c) in ("Mn", "Me") else 1 + (_is_wide(c)) for c in text
+        0 if unicodedata.category(c) in ("Mn", "Me") else 1 + (unicodedata.east_asian_width(c) in "WF") for c in text
     )
-
-
-def _is_wide(character: str) -> bool:
-    return unicodedata.east_asian_width(character) in ("W", "F")
 
 
 def _listed(names: Iterable[str], most: int) -> str:

@@ -1,0 +1,259 @@
+"""What `import snowmatch` offers: open a catalog, index it, ask it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from snowmatch.catalog import ENCOUNTER_GAP, CatalogData, check_body_part, check_locations, load_catalog
+from snowmatch.errors import SnowmatchError
+from snowmatch.gallery import Gallery, make_gallery
+from snowmatch.identify import Answer, candidates, score_query
+from snowmatch.indexing import IndexReport, catalog_state, index_catalog
+from snowmatch.plugins import did_you_mean, make_plugin, plugin_class, plugin_names, settings, settings_key
+from snowmatch.query import Mask, Photo, ask_about, common_part, one_each
+from snowmatch.records import exif_times
+from snowmatch.store import list_features, open_features
+from snowmatch.types import BBox, same_part
+from snowmatch.verify import Geometry
+
+DEFAULT_EXTRACTOR = "hesaff"
+DEFAULT_MATCHER = "lnbnn"
+HOME = ".snowmatch"  # what is written into a catalog's folder lives here
+
+
+def open_catalog(folder: str | Path) -> Catalog:
+    """The catalog in `folder`, read from its `catalog.csv` or its nested folders; SnowmatchError if there is none."""
+    folder = Path(folder)
+    return Catalog(folder, load_catalog(folder, exif_times(folder)))
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """What is on record in one folder, at the moment it was opened."""
+
+    folder: Path
+    data: CatalogData
+    _galleries: dict[str, Gallery] = field(default_factory=dict, repr=False, compare=False)
+
+    def index(
+        self,
+        extractor: str | None = None,
+        options: Mapping[str, str] | None = None,
+        *,
+        workers: int | None = None,
+        prune: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> IndexReport:
+        """Extract what is missing or stale and build the search index; SnowmatchError where nothing can be written.
+
+        `options` are the extractor's settings as on the command line. `progress` is called with (done, total)
+        annotations. A photo that cannot be read does not stop the run: it is in the report's `failed`.
+        """
+        plugin = make_plugin("extractors", extractor or DEFAULT_EXTRACTOR, dict(options or {}))
+        report = index_catalog(self.data, plugin, workers, prune=prune, progress=progress)
+        self._galleries.clear()
+        self.gallery(plugin).build_indexes(make_plugin("matchers", DEFAULT_MATCHER).backend)
+        return report
+
+    def gallery(self, plugin: Any) -> Gallery:
+        """The annotations whose features were made with the extractor `plugin`, ready to be searched."""
+        described = settings(plugin)
+        key = settings_key(described)
+        if key not in self._galleries:
+            reader = open_features(self.folder / HOME / "features", described)
+            keys = [state.key for state in catalog_state(self.data, described)]
+            index_folder = self.folder / HOME / "index" / f"{described['name']}-{key}"
+            self._galleries[key] = make_gallery(self.data.annotations, keys, reader, index_folder, key)
+        return self._galleries[key]
+
+    def query(
+        self,
+        photos: Photo | Sequence[Photo],
+        *,
+        body_part: str | None = None,
+        locations: Sequence[str] = (),
+        station: str | None = None,
+        timestamp: datetime | None = None,
+        bbox: BBox | Sequence[BBox | None] | None = None,
+        mask: Mask | Sequence[Mask] = None,
+        extractor: str | None = None,
+        matcher: str = DEFAULT_MATCHER,
+        options: Mapping[str, str] | None = None,
+        exclude_encounters: Sequence[str] = (),
+        top: int = 5,
+    ) -> Answer:
+        """Who is the animal in `photos`: one photo or several of one encounter, as paths or (H, W, 3) uint8 RGB arrays.
+
+        Settings and filters as on the command line; of several photos each has its own box and mask. A photo whose
+        content is in the catalog takes its row's box, mask
+        and body part unless given, and its own encounter is never compared. SnowmatchError for what the user can mend.
+        """
+        given = [photos] if isinstance(photos, str | Path | np.ndarray) else list(photos)
+        if not given:
+            raise SnowmatchError("no photo was given; give at least one")
+        boxes = one_each("box", [bbox] if bbox is None or np.isscalar(bbox[0]) else list(bbox), len(given))
+        masks = one_each("mask", list(mask) if isinstance(mask, list | tuple) else [mask], len(given))
+        if top < 1:
+            raise SnowmatchError(f"top is {top}, expected at least 1")
+        plugin, match_plugin, geometry = self._method(extractor, matcher, dict(options or {}))
+        described = settings(plugin)
+        states = catalog_state(self.data, described)
+        gallery = self.gallery(plugin)
+        self._check_indexed(gallery, states, described["name"])
+        if body_part is not None:
+            check_body_part(body_part)
+        check_locations(self.data, locations)
+        self._check_encounters(exclude_encounters)
+
+        asked = [
+            ask_about(
+                photo,
+                body_part,
+                box,
+                animal,
+                catalog_folder=self.folder,
+                rows_of=self._rows_of,
+                reader=gallery.reader,
+                plugin=plugin,
+            )
+            for photo, box, animal in zip(given, boxes, masks, strict=True)
+        ]
+        part = body_part or common_part([a.body_part for a in asked])
+        excluded = set(exclude_encounters).union(*(a.encounters for a in asked))
+        notes = [note for a in asked for note in a.notes]
+        if station is not None:
+            when = timestamp or next((a.taken for a in asked if a.taken), None)
+            passing = self._encounters_at(station, when)
+            if passing:
+                notes.append(f"left out as the same passage at station {station}: {', '.join(sorted(passing))}")
+            elif when is None:
+                notes.append(f"no time for station {station}, so nothing could be left out as the same passage")
+            excluded |= passing
+        allowed = np.array(
+            [
+                same_part(a.body_part, part)
+                and a.encounter not in excluded
+                and (not locations or a.location in locations)
+                for a in gallery.annotations
+            ],
+            bool,
+        )
+        if locations and (nowhere := sum(not a.location for a in gallery.annotations)):
+            notes.append(f"{nowhere} annotations without a location were left out")
+        notes += _state_notes(states)
+        features = [a.features for a in asked]
+        notes += [f"{a.photo.path or 'the photo'} has no features to compare" for a in asked if not len(a.features)]
+        scores = score_query(features, gallery, allowed, part, match_plugin, geometry)
+        compared = int(allowed.sum())
+        return Answer(
+            photos=tuple(a.photo for a in asked),
+            body_part=part,
+            locations=tuple(locations),
+            excluded_encounters=tuple(sorted(excluded)),
+            catalog_path=str(self.folder),
+            annotations=len(self.data.annotations),
+            compared=compared,
+            individuals=len(np.unique(gallery.individual_numbers[allowed])),
+            extractor=described,
+            matcher={**settings(match_plugin), "geometry": asdict(geometry)},
+            candidates=candidates(scores, features, gallery, allowed, top),
+            notes=(*dict.fromkeys(notes), "not calibrated: scores can be compared within this answer only"),
+        )
+
+    def _method(self, extractor: str | None, matcher: str, options: dict[str, str]) -> tuple[Any, Any, Geometry]:
+        """The extractor, matcher and geometry to use: `options` belong to whichever has a setting of that name."""
+        own = {f.name for f in fields(plugin_class("matchers", matcher))}
+        geometry_names = {f.name for f in fields(Geometry)}
+        for_matcher = {k: options.pop(k) for k in list(options) if k in own}
+        for_geometry = {k: options.pop(k) for k in list(options) if k in geometry_names}
+        plugin = self._extractor(extractor, options, own | geometry_names)
+        return plugin, make_plugin("matchers", matcher, for_matcher), make_geometry(for_geometry)
+
+    def _extractor(self, name: str | None, options: dict[str, str], others: set[str]) -> Any:
+        """The extractor the catalog was indexed with, or the one that was asked for."""
+        held = list_features(self.folder / HOME / "features")
+        if name is None and not held:
+            raise SnowmatchError(f"{self.folder} is not indexed: run snowmatch index {self.folder}")
+        if name is None:
+            names = sorted({described["name"] for described in held})
+            name = DEFAULT_EXTRACTOR if DEFAULT_EXTRACTOR in names else names[0]
+            if len(names) > 1 and name != DEFAULT_EXTRACTOR:
+                raise SnowmatchError(f"{self.folder} is indexed with {', '.join(names)}: choose one with --extractor")
+        known = {f.name for f in fields(plugin_class("extractors", name))} | others
+        for key in options:
+            if key not in known:
+                raise SnowmatchError(
+                    f"neither {name} nor the matcher has a setting {key!r}; they have: {', '.join(sorted(known))}"
+                    f"{did_you_mean(key, sorted(known))}"
+                )
+        plugin = make_plugin("extractors", name, options)
+        same = [described for described in held if described["name"] == name]
+        if options or not same or settings(plugin) in same:
+            return plugin
+        current = [described for described in same if described["revision"] == plugin.REVISION]
+        if len(current) != 1:
+            listed = "; ".join(options_text(described) for described in current) or "an older version of it"
+            raise SnowmatchError(
+                f"{self.folder} is indexed with {name} under other settings ({listed}): "
+                f"choose them with -o, or run snowmatch index {self.folder} --extractor {name}"
+            )
+        return type(plugin)(**{k: v for k, v in current[0].items() if k not in ("name", "revision")})
+
+    def _check_indexed(self, gallery: Gallery, states: Sequence[Any], name: str) -> None:
+        if not gallery.annotations and self.data.annotations:
+            raise SnowmatchError(
+                f"none of the {len(states)} annotations in {self.folder} is indexed with these settings: "
+                f"run snowmatch index {self.folder} --extractor {name}"
+            )
+
+    def _check_encounters(self, names: Sequence[str]) -> None:
+        known = sorted({a.encounter for a in self.data.annotations})
+        for name in names:
+            if name not in known:
+                raise SnowmatchError(
+                    f"no encounter {name!r} in {self.folder}{did_you_mean(name, known)}: "
+                    f"snowmatch show {self.folder} lists them"
+                )
+
+    def _encounters_at(self, station: str, when: datetime | None) -> set[str]:
+        """Encounters on record at `station` within the encounter gap of `when`: the same passage, so no evidence."""
+        known = sorted({a.station for a in self.data.annotations if a.station})
+        if station not in known:
+            return set()
+        return {
+            a.encounter
+            for a in self.data.annotations
+            if a.station == station and when and a.timestamp and abs(a.timestamp - when) <= ENCOUNTER_GAP
+        }
+
+
+def make_geometry(options: Mapping[str, str]) -> Geometry:
+    """The geometric check's settings from text values; SnowmatchError where one cannot be."""
+    kinds = {f.name: type(f.default) for f in fields(Geometry)}
+    try:
+        return Geometry(**{key: kinds[key](text) for key, text in options.items()})
+    except ValueError as error:
+        raise SnowmatchError(f"geometric check: {error}") from error
+
+
+def _state_notes(states: Sequence[Any]) -> list[str]:
+    texts = {
+        "missing": "not indexed yet and not compared: run snowmatch index",
+        "stale": "changed since they were indexed and not compared: run snowmatch index",
+        "failed": "could not be read and not compared: snowmatch show lists them",
+    }
+    counts = {state: sum(s.state == state for s in states) for state in texts}
+    return [f"{count} annotations {texts[state]}" for state, count in counts.items() if count]
+
+
+def options_text(described: Mapping[str, Any]) -> str:
+    cls = plugin_class("extractors", described["name"]) if described["name"] in plugin_names("extractors") else None
+    defaults = {f.name: f.default for f in fields(cls)} if cls else {}
+    changed = [f"-o {k}={v}" for k, v in described.items() if k in defaults and defaults[k] != v]
+    return " ".join(changed) or "defaults"

@@ -1,0 +1,259 @@
+"""The command line: click and nothing else. Each command imports what it needs when it runs, so --help is instant."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from snowmatch import __version__
+from snowmatch.errors import SnowmatchError
+
+PATH = click.Path(path_type=Path)
+
+
+class _Commands(click.Group):
+    """Turns what the user can mend into one line and exit status 1: the only place that does."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):  # a console that lacks a letter shows \\u0421 instead of failing
+                stream.reconfigure(errors="backslashreplace")
+        try:
+            return super().invoke(ctx)
+        except SnowmatchError as error:
+            raise click.ClickException(" ".join(str(error).splitlines())) from error
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="snowmatch")
+def main() -> None:
+    """Tell individual snow leopards (and other patterned animals) apart in camera-trap photos.
+
+    \b
+    Example:
+      snowmatch demo
+      snowmatch index catalog/
+      snowmatch query photo.jpg --catalog catalog/ --bodypart left_flank
+    """
+
+
+def _options(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    pairs = {}
+    for value in values:
+        key, equals, text = value.partition("=")
+        if not equals or not key:
+            raise click.BadParameter(f"{value!r} is not key=value, such as -o max_features=2000")
+        pairs[key.strip()] = text.strip()
+    return pairs
+
+
+def _bbox(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...] | None:
+    if value is None:
+        return None
+    try:
+        numbers = tuple(int(n) for n in value.split(","))
+    except ValueError:
+        numbers = ()
+    if len(numbers) != 4 or numbers[2] < 1 or numbers[3] < 1:
+        raise click.BadParameter(
+            f"{value!r} is not x,y,w,h in whole pixels with w and h above 0, such as 120,80,640,400"
+        )
+    return numbers
+
+
+def _timestamp(ctx: click.Context, parameter: click.Parameter, value: str | None) -> Any:
+    if value is None:
+        return None
+    from datetime import datetime
+
+    try:
+        return datetime.fromisoformat(value).replace(tzinfo=None)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not a local time such as 2012-09-17T19:42:18") from None
+
+
+setting_option = click.option(
+    "-o", "options", multiple=True, callback=_options, metavar="KEY=VALUE", help="A setting; `plugins` lists them."
+)
+
+
+@main.command()
+@click.argument("catalog", type=PATH)
+@click.option("--extractor", metavar="NAME", help="How features are found; `plugins` lists them.")
+@setting_option
+@click.option("--workers", type=click.IntRange(min=1), help="Processes to use.  [default: all cores]")
+@click.option("--prune", is_flag=True, help="Delete the features of photos that have left the catalog.")
+def index(catalog: Path, extractor: str | None, options: dict[str, str], workers: int | None, prune: bool) -> None:
+    """Find the features of every photo in CATALOG and make it ready to be asked.
+
+    Only what is new or has changed is done; a run that was stopped goes on where it was.
+
+    \b
+    Example:
+      snowmatch index catalog/ --workers 4
+    """
+    from snowmatch.api import open_catalog
+
+    opened = open_catalog(catalog)
+    for note in opened.data.notes:
+        _note(note)
+    with _Bar("indexing", "annotation") as bar:
+        report = opened.index(extractor, options, workers=workers, prune=prune, progress=bar.update)
+    click.echo(report.summary())
+    for path, reason in report.failed:
+        click.echo(f"failed: {path}: {reason}", err=True)
+    if report.failed:
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("photos", nargs=-1, required=True, type=PATH)
+@click.option("--catalog", type=PATH, help="The catalog's folder.  [default: $SNOWMATCH_CATALOG, or the one nearby]")
+@click.option("--bodypart", metavar="PART", help="What the photo shows, such as left_flank.  [default: unknown]")
+@click.option("--location", "locations", multiple=True, metavar="NAME", help="Only this location; may be repeated.")
+@click.option("--station", metavar="ID", help="Where the photo was taken: passages there at that time are left out.")
+@click.option("--timestamp", callback=_timestamp, metavar="T", help="When, ISO 8601 local.  [default: from the photo]")
+@click.option("--bbox", callback=_bbox, metavar="X,Y,W,H", help="Where the animal is, in pixels of the upright photo.")
+@click.option("--mask", type=PATH, help="PNG of the photo's size, white on the animal.")
+@click.option("--extractor", metavar="NAME", help="Which features to use.  [default: what the catalog is indexed with]")
+@click.option("--matcher", default="lnbnn", show_default=True, metavar="NAME", help="How photos are compared.")
+@setting_option
+@click.option("--exclude-encounter", "excluded", multiple=True, metavar="ID", help="Leave out; may be repeated.")
+@click.option("--top", default=5, show_default=True, type=click.IntRange(min=1), help="Candidates to show.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--draw", type=PATH, metavar="DIR", help="Draw the matched spots of every candidate into DIR.")
+def query(
+    photos: tuple[Path, ...],
+    catalog: Path | None,
+    bodypart: str | None,
+    locations: tuple[str, ...],
+    station: str | None,
+    timestamp: Any,
+    bbox: Any,
+    mask: Path | None,
+    extractor: str | None,
+    matcher: str,
+    options: dict[str, str],
+    excluded: tuple[str, ...],
+    top: int,
+    as_json: bool,
+    draw: Path | None,
+) -> None:
+    """Ask which individual PHOTOS show: one photo, or several of one encounter (one animal).
+
+    \b
+    Example:
+      snowmatch query IMG_0042.JPG --bodypart left_flank --draw answer/
+    """
+    import os
+
+    from snowmatch.api import open_catalog
+    from snowmatch.catalog import find_catalog
+    from snowmatch.report import draw_answer, format_answer, to_json
+
+    folder = catalog
+    if folder is None:
+        folder, how = find_catalog(Path.cwd(), os.environ)
+        _note(f"catalog: {folder} ({how})")
+    opened = open_catalog(folder)
+    answer = opened.query(
+        [str(p) for p in photos],
+        body_part=bodypart,
+        locations=locations,
+        station=station,
+        timestamp=timestamp,
+        bbox=bbox,
+        mask=mask,
+        extractor=extractor,
+        matcher=matcher,
+        options=options,
+        exclude_encounters=excluded,
+        top=top,
+    )
+    if as_json:
+        click.echo(json.dumps(to_json(answer), ensure_ascii=False, indent=2, allow_nan=False))
+    else:
+        click.echo(format_answer(answer))
+    if draw is not None:
+        pictures = draw_answer(answer, draw, folder, top)
+        _note(f"{len(pictures)} pictures in {draw}")
+
+
+@main.command()
+@click.argument("catalog", type=PATH)
+def show(catalog: Path) -> None:
+    """List what CATALOG holds: individuals, encounters, what is indexed, stale or failed.
+
+    \b
+    Example:
+      snowmatch show catalog/
+    """
+    from snowmatch.api import open_catalog
+    from snowmatch.overview import format_overview
+
+    click.echo(format_overview(open_catalog(catalog)))
+
+
+@main.command()
+def plugins() -> None:
+    """List the extractors and matchers with their settings.
+
+    \b
+    Example:
+      snowmatch plugins
+    """
+    from snowmatch.overview import format_plugins
+
+    click.echo(format_plugins())
+
+
+@main.command()
+@click.argument("folder", type=PATH, default=Path("snowmatch-demo"), metavar="[DIR]")
+def demo(folder: Path) -> None:
+    """Make a small synthetic survey in DIR, index it and identify its queries.
+
+    The cats are drawn by the computer, none of them lives. DIR/catalog holds the photos on record, DIR/queries those
+    to identify, DIR/answer the answers as text, JSON and pictures.
+
+    \b
+    Example:
+      snowmatch demo my-demo
+    """
+    from snowmatch.demo import run_demo
+
+    with _Bar("survey", "photo") as drawn, _Bar("indexing", "annotation") as indexed:
+        text = run_demo(folder, drawn=drawn.update, indexed=indexed.update)
+    click.echo(text)
+
+
+class _Bar:
+    """A progress bar on stderr with rate and time left, where somebody is watching."""
+
+    def __init__(self, title: str, unit: str) -> None:
+        self.title, self.unit, self.bar = title, unit, None
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def update(self, done: int, total: int) -> None:
+        from tqdm import tqdm
+
+        if self.bar is None:
+            self.bar = tqdm(total=total, desc=self.title, unit=f" {self.unit}", initial=0, disable=None)
+        self.bar.update(done - self.bar.n)
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+
+def _note(text: str) -> None:
+    click.echo(f"note: {text}", err=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""The demo: a synthetic survey, indexed, and its queries answered."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from snowmatch.api import Catalog, open_catalog
+from snowmatch.errors import SnowmatchError
+from snowmatch.report import draw_answer, format_answer, to_json
+from snowmatch.synthetic import make_demo
+
+SEED = 1
+CANDIDATES = 5
+PICTURES = 1  # per query: the first candidate's
+OWN = {"catalog", "queries", "answer", "README.txt"}  # what a demo leaves in its folder
+
+Progress = Callable[[int, int], None]
+
+
+def run_demo(folder: Path, drawn: Progress | None = None, indexed: Progress | None = None) -> str:
+    """Make the demo in `folder`, answer its queries, and tell what came out as text; SnowmatchError if it is in use.
+
+    Leaves catalog/ (photos on record, indexed), queries/ (photos to identify, with the truth in queries.csv) and
+    answer/ (text, JSON and pictures).
+    """
+    if folder.exists() and (not folder.is_dir() or {p.name for p in folder.iterdir()} - OWN):
+        raise SnowmatchError(f"{folder} holds other files: name a folder that is empty or not there yet")
+    make_demo(folder, SEED, drawn)
+    catalog = open_catalog(folder / "catalog")
+    report = catalog.index(progress=indexed)
+    answer_folder = folder / "answer"
+    answer_folder.mkdir(exist_ok=True)
+    with (folder / "queries" / "queries.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    known, right, lines = 0, 0, []
+    for encounter in dict.fromkeys(row["encounter"] for row in rows):
+        photos = [row for row in rows if row["encounter"] == encounter]
+        truth = photos[0]["individual"]
+        found = _ask(catalog, folder, photos, answer_folder)
+        on_record = truth in {a.individual for a in catalog.data.annotations}
+        known += on_record
+        right += on_record and found == truth
+        verdict = "right" if found == truth else ("is new, not on record" if not on_record else f"wrong, it is {truth}")
+        lines.append(f"  {encounter}: {found} ({verdict})")
+    return "\n".join(
+        [
+            f"A synthetic survey: computer-drawn cats, no real animal. {report.summary()}",
+            f"{len(lines)} encounters asked about, {known} of animals on record: {right} of {known} named first.",
+            *lines,
+            f"Answers with pictures: {answer_folder}",
+            f"Ask yourself: snowmatch query {folder / 'queries' / rows[0]['path']} --catalog {folder / 'catalog'}"
+            f" --bodypart {rows[0]['body_part']}",
+        ]
+    )
+
+
+def _ask(catalog: Catalog, folder: Path, photos: list[dict[str, str]], answer_folder: Path) -> str:
+    """Ask about one encounter, write its answer down, and return the individual named first."""
+    queries = folder / "queries"
+    answer = catalog.query(
+        [queries / row["path"] for row in photos],
+        body_part=photos[0]["body_part"],
+        bbox=[tuple(int(n) for n in row["bbox"].split(",")) for row in photos],
+        mask=[queries / row["mask"] for row in photos],
+        top=CANDIDATES,
+    )
+    name = photos[0]["encounter"]
+    (answer_folder / f"{name}.txt").write_text(format_answer(answer) + "\n", encoding="utf-8")
+    text = json.dumps(to_json(answer), ensure_ascii=False, indent=2, allow_nan=False)
+    (answer_folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+    draw_answer(answer, answer_folder / name, catalog.folder, PICTURES)
+    first = answer.candidates[0]
+    return first.individual or f"the unidentified animal of {first.best.encounter}"

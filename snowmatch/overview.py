@@ -1,0 +1,111 @@
+"""What a catalog holds and what the program can do, as text for the terminal."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import fields
+
+from snowmatch.api import HOME, Catalog, options_text
+from snowmatch.errors import SnowmatchError
+from snowmatch.indexing import catalog_state
+from snowmatch.plugins import plugin_class, plugin_names
+from snowmatch.records import read_failures
+from snowmatch.report import aligned, printable
+from snowmatch.store import list_features
+from snowmatch.types import BODY_PARTS, Annotation
+from snowmatch.verify import Geometry
+
+STATES = ("indexed", "missing", "stale", "failed")
+
+
+def format_overview(catalog: Catalog) -> str:
+    """Individuals by body part and location, encounters, and what is indexed, missing, stale or failed."""
+    annotations = catalog.data.annotations
+    encounters = _by_encounter(annotations)
+    named = {a.individual for a in annotations if a.individual is not None}
+    lines = [
+        f"{catalog.folder}: {len(annotations)} annotations of {len({a.path for a in annotations})} photos, "
+        f"{len(named)} individuals, {len(encounters)} encounters",
+        "",
+        *_individuals(annotations),
+        "",
+        *_encounters(encounters),
+        "",
+        *_indexed(catalog),
+    ]
+    failures = read_failures(catalog.folder)
+    if failures:
+        lines += ["", "Failed:", *(f"  {printable(path)}: {printable(why)}" for path, why in sorted(failures.items()))]
+    if catalog.data.notes:
+        lines += ["", *(f"Note: {printable(note)}" for note in catalog.data.notes)]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def format_plugins() -> str:
+    """Every extractor and matcher with its settings and their defaults, and the settings of the geometric check."""
+    lines = []
+    for kind in ("extractors", "matchers"):
+        lines.append(f"{kind.capitalize()}:")
+        for name in plugin_names(kind):
+            try:
+                cls = plugin_class(kind, name)
+            except SnowmatchError as error:
+                lines.append(f"  {name}: {error}")
+                continue
+            lines.append(f"  {name}: {cls.__doc__.strip().splitlines()[0]}")
+            lines += [f"    -o {f.name}={f.default}" for f in fields(cls)]
+    lines += ["Geometric check:", *(f"    -o {f.name}={f.default:g}" for f in fields(Geometry))]
+    return "\n".join(lines)
+
+
+def _individuals(annotations: Sequence[Annotation]) -> list[str]:
+    """Annotations per individual and location (rows) and body part (columns)."""
+    counts = Counter((a.individual, a.location, a.body_part) for a in annotations)
+    parts = [p for p in BODY_PARTS if any(key[2] == p for key in counts)]
+    animals = sorted({key[:2] for key in counts}, key=lambda k: (k[0] is None, k))
+    rows = [
+        (
+            "(unidentified)" if name is None else printable(name),
+            printable(location) or "-",
+            *(str(counts[name, location, part] or "-") for part in parts),
+        )
+        for name, location in animals
+    ]
+    return aligned(("individual", "location", *parts), rows, right=tuple(parts))
+
+
+def _by_encounter(annotations: Sequence[Annotation]) -> dict[str, list[Annotation]]:
+    groups: dict[str, list[Annotation]] = defaultdict(list)
+    for annotation in annotations:
+        groups[annotation.encounter].append(annotation)
+    return dict(sorted(groups.items()))
+
+
+def _encounters(groups: dict[str, list[Annotation]]) -> list[str]:
+    rows = []
+    for name, members in groups.items():
+        times = [a.timestamp for a in members if a.timestamp is not None]
+        who = sorted({a.individual or "(unidentified)" for a in members})
+        where = sorted({a.station or a.location for a in members})
+        rows.append(
+            (
+                printable(name),
+                printable(", ".join(w for w in where if w)) or "-",
+                min(times).isoformat(" ", "minutes") if times else "-",
+                str(len(members)),
+                printable(", ".join(who)),
+            )
+        )
+    return aligned(("encounter", "station", "first photo", "annotations", "individuals"), rows, right=("annotations",))
+
+
+def _indexed(catalog: Catalog) -> list[str]:
+    held = list_features(catalog.folder / HOME / "features")
+    if not held:
+        return [f"Nothing is indexed yet: run snowmatch index {catalog.folder}"]
+    rows = []
+    for described in held:
+        counts = Counter(state.state for state in catalog_state(catalog.data, described))
+        rows.append((described["name"], options_text(described), *(str(counts[state]) for state in STATES)))
+    return aligned(("extractor", "settings", *STATES), rows, right=STATES)

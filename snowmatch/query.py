@@ -1,0 +1,121 @@
+"""Query photos made ready: pixels, box, mask and features, taken from the catalog where their content is on record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from snowmatch.errors import SnowmatchError
+from snowmatch.identify import QueryPhoto
+from snowmatch.images import clip_bbox, make_chip, read_mask, read_photo, read_timestamp, to_photo
+from snowmatch.records import annotation_key, file_sha256
+from snowmatch.store import FeatureReader
+from snowmatch.types import Annotation, BBox, Features
+
+Photo = str | Path | np.ndarray
+Mask = str | Path | np.ndarray | None
+
+
+@dataclass(frozen=True)
+class AskedPhoto:
+    """One query photo with its features; body part and `encounters` are those on record for its content."""
+
+    photo: QueryPhoto
+    features: Features
+    body_part: str
+    encounters: frozenset[str]
+    taken: datetime | None
+    notes: tuple[str, ...]
+
+
+def one_each(what: str, values: list[Any], photos: int) -> list[Any]:
+    """`values` stretched to one per photo: nothing given is nothing for each; SnowmatchError on another number."""
+    if values == [None]:
+        return values * photos
+    if len(values) != photos:
+        raise SnowmatchError(f"{len(values)} {what} given for {photos} photos: give one for each, or ask one by one")
+    return values
+
+
+def common_part(parts: Sequence[str]) -> str:
+    """The one body part that all photos of a query show, `unknown` where none is known."""
+    known = sorted(set(parts) - {"unknown"})
+    if len(known) > 1:
+        raise SnowmatchError(f"the photos show {' and '.join(known)}: ask about one body part, with --bodypart")
+    return known[0] if known else "unknown"
+
+
+def ask_about(
+    photo: Photo,
+    body_part: str | None,
+    bbox: BBox | None,
+    mask: Mask,
+    *,
+    catalog_folder: Path,
+    rows_of: Callable[[str], list[Annotation]],
+    reader: FeatureReader,
+    plugin: Any,
+) -> AskedPhoto:
+    """Make one photo ready. `rows_of` gives the catalog's annotations of the photo with a certain sha256.
+
+    What is given goes before what is on record. Features come from `reader` where it has them, else from `plugin`.
+    SnowmatchError where a file cannot be read or the photo has several annotations and none was chosen.
+    """
+    if isinstance(photo, np.ndarray):
+        if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
+            raise SnowmatchError(f"the photo is {photo.dtype} {photo.shape}, expected uint8 (H, W, 3) RGB")
+        path, content, taken, pixels = "", "", None, photo
+    else:
+        path, content = str(photo), file_sha256(Path(photo))
+        taken, pixels = read_timestamp(Path(photo)), read_photo(Path(photo))
+    rows = rows_of(content) if content else []
+    row = _choose_row(path, rows, body_part, bbox)
+    size = (pixels.shape[1], pixels.shape[0])
+    if bbox is None and row is not None:
+        bbox = row.bbox
+    if mask is None and row is not None and row.mask:
+        mask = catalog_folder / row.mask
+    key = None
+    if isinstance(mask, np.ndarray):
+        if mask.shape != pixels.shape[:2]:
+            raise SnowmatchError(f"the mask is {mask.shape}, expected the photo's {pixels.shape[:2]}")
+        animal = mask.astype(bool)
+    else:
+        animal = read_mask(Path(mask), size) if mask is not None else None
+        key = annotation_key(content, bbox, file_sha256(Path(mask)) if mask is not None else "") if content else None
+    if key is not None and key in reader:
+        features = reader.read(key)
+    else:
+        chip = make_chip(pixels, bbox, animal, plugin.chip_size, plugin.CHANNELS)
+        features = to_photo(plugin.extract(chip), chip)
+    return AskedPhoto(
+        QueryPhoto(
+            path,
+            clip_bbox(bbox, size) if bbox is not None else None,
+            animal,
+            size,
+            len(features),
+            None if path else photo,
+        ),
+        features,
+        row.body_part if row is not None else "unknown",
+        frozenset(r.encounter for r in rows),
+        taken,
+        (f"{path} is on record as {row.path}",) if row is not None and row.path != path else (),
+    )
+
+
+def _choose_row(path: str, rows: list[Annotation], body_part: str | None, bbox: BBox | None) -> Annotation | None:
+    """Which of the catalog's rows of this photo is asked about; None where the photo is not on record."""
+    left = [r for r in rows if bbox is None or r.bbox == bbox] or (rows if len(rows) == 1 else [])
+    if body_part is not None and len(left) > 1:
+        left = [r for r in left if r.body_part == body_part] or left
+    if len({(r.bbox, r.mask, r.body_part) for r in left}) == 1 or not rows:
+        return left[0] if left else None
+    listed = "; ".join(f"{','.join(map(str, r.bbox)) if r.bbox else 'no box'} ({r.body_part})" for r in rows)
+    raise SnowmatchError(f"{path} has {len(rows)} annotations in the catalog: choose one with --bbox: {listed}")

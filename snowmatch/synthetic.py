@@ -1,0 +1,475 @@
+"""A synthetic camera-trap survey with known answers, for the demo, the tests and the benchmarks.
+
+Every animal, rock and photo is invented by this program and says so: in the info bar, in the EXIF and in README.txt.
+The rocks of a station are the same whichever animal passes, so who matches scenery is found out. A few decoys wear a
+known coat on the other flank, or its pieces in another order, so who ignores body parts or geometry is found out too.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from snowmatch.synthetic_coats import Pose, draw_animal, grow_coat, smooth_noise
+
+NAMES = (
+    "aika bars cholpon dastan elnura farida gulzat ilbirs jyldyz kanat lola meerim nurlan ormon perizat ruslan".split()
+)
+LOCATIONS = ("naryn", "sarychat")
+MARGIN = 24  # px of scenery beyond the frame: a camera is bumped now and then
+COLUMNS = ("path", "individual", "body_part", "location", "station", "camera", "timestamp", "encounter", "bbox", "mask")
+README = """SYNTHETIC PHOTOS. No real animal and no real place is shown: snowmatch drew all of it from the random seed {seed}.
+{decoys} of the animals are decoys: one flank wears the coat of another animal's other flank, the other flank wears
+pieces of that same coat in another order. Who compares left with right, or does not check geometry, takes them for it.
+"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One photo of a survey. `individual` is "" in an unidentified row of the catalog; `animal` always tells the truth."""
+
+    path: str
+    individual: str
+    body_part: str
+    location: str
+    station: str
+    camera: str
+    timestamp: str
+    encounter: str
+    bbox: str
+    mask: str
+    animal: str
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What was written: the catalog's rows and the queries'; `decoys` maps a decoy to the animal it imitates."""
+
+    catalog: tuple[Row, ...]
+    queries: tuple[Row, ...]
+    decoys: dict[str, str]
+
+
+@dataclass(frozen=True)
+class _Encounter:
+    number: int
+    individual: int
+    side: str
+    station: int
+    start: datetime
+    photos: int
+    folder: Path
+    known: bool  # whether its row names the individual
+
+
+def make_survey(
+    folder: Path,
+    *,
+    individuals: int = 12,
+    stations: int = 6,
+    encounters: int = 4,
+    photos: tuple[int, int] = (1, 3),
+    seed: int = 0,
+    size: tuple[int, int] = (960, 640),
+    decoys: int = 0,
+    unidentified: int = 0,
+    queries: Path | None = None,
+    query_encounters: int = 2,
+    new_individuals: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Survey:
+    """Write a catalog of .jpg photos, PNG masks and catalog.csv into `folder`, of any size, and say what is in it.
+
+    Each of `individuals` passes `encounters` times, showing its flanks in turn, `photos` (fewest, most) pictures a
+    passage; `decoys` of them (less than half) imitate others; `unidentified` passages of known and unknown animals in turn have no
+    name in the catalog. With `queries`, a folder: `query_encounters` further passages of each individual and of
+    `new_individuals` that the catalog does not know go there, with queries.csv, which names every animal. The same
+    arguments give the same files. `progress` is told (photos written, about how many in all).
+    """
+    if not (individuals > 0 and stations > 0 and encounters > 0 and 1 <= photos[0] <= photos[1] and min(size) >= 240):
+        raise ValueError(
+            "expected at least one individual, station, encounter and photo, and photos of 240 px and more"
+        )
+    if decoys * 2 > individuals:
+        raise ValueError(f"{decoys} decoys among {individuals} individuals: expected at most half")
+    plan = _plan(
+        seed,
+        individuals,
+        stations,
+        encounters,
+        photos,
+        unidentified,
+        folder,
+        queries,
+        query_encounters,
+        new_individuals,
+    )
+    total, done = sum(e.photos for e in plan), 0
+    rows: dict[int, list[Row]] = {}
+    coat = lru_cache(maxsize=64)(lambda individual, side: _coat(seed, individual, side, individuals, decoys))
+    for target in {e.folder for e in plan}:
+        for name in ("images", "masks"):
+            (target / name).mkdir(parents=True, exist_ok=True)
+        (target / "README.txt").write_text(README.format(seed=seed, decoys=decoys), encoding="utf-8")
+    for number in range(stations):  # station by station: its scenery is drawn once
+        here = [e for e in plan if e.station == number]
+        scene = _Scene.draw(np.random.default_rng([seed, 2, number]), size) if here else None
+        for encounter in here:
+            rows[encounter.number] = _photograph(
+                encounter, scene, coat(encounter.individual, encounter.side), seed, size
+            )
+            done += encounter.photos
+            if progress:
+                progress(done, total)
+    written = [(e.folder, row) for e in plan for row in rows[e.number]]
+    catalog = tuple(row for target, row in written if target == folder)
+    asked = tuple(row for target, row in written if target != folder)
+    _write_csv(folder / "catalog.csv", catalog)
+    if queries is not None:
+        _write_csv(queries / "queries.csv", asked)
+    names = {_name(individuals - 1 - d): _name(d) for d in range(decoys)}
+    return Survey(catalog, asked, names)
+
+
+def make_demo(folder: Path, seed: int = 0, progress: Callable[[int, int], None] | None = None) -> Survey:
+    """The survey of `snowmatch demo`: folder/catalog (at most 120 photos) and folder/queries."""
+    return make_survey(
+        folder / "catalog",
+        individuals=11,
+        stations=5,
+        encounters=5,
+        photos=(1, 2),
+        seed=seed,
+        decoys=2,
+        unidentified=3,
+        queries=folder / "queries",
+        query_encounters=2,
+        new_individuals=2,
+        progress=progress,
+    )
+
+
+def _name(individual: int) -> str:
+    return NAMES[individual] if individual < len(NAMES) else f"cat{individual + 1:04d}"
+
+
+def _coat(seed: int, individual: int, side: str, individuals: int, decoys: int) -> np.ndarray:
+    """The coat of one flank; the last `decoys` of the individuals imitate the first ones."""
+    model = individuals - 1 - individual
+    if not 0 <= model < decoys:
+        return grow_coat(seed, individual, side)
+    worn = ("left", "right")[model % 2]  # the flank of the model that is imitated
+    if side == worn:
+        return grow_coat(seed, model, worn, shuffled=True)
+    return grow_coat(seed, model, worn, turned=True)
+
+
+def _plan(
+    seed: int,
+    individuals: int,
+    stations: int,
+    encounters: int,
+    photos: tuple[int, int],
+    unidentified: int,
+    folder: Path,
+    queries: Path | None,
+    query_encounters: int,
+    new_individuals: int,
+) -> list[_Encounter]:
+    """Who passes where and when; never two animals at one station within an hour."""
+    rng = np.random.default_rng([seed, 3])
+    sides = ("left", "right")
+    wanted = [(i, sides[(i + e) % 2], folder, True) for i in range(individuals) for e in range(encounters)]
+    strangers = individuals + new_individuals
+    for n in range(unidentified):
+        wanted.append(((int(rng.integers(individuals)) if n % 2 == 0 else strangers + n), sides[n % 2], folder, False))
+    if queries is not None:
+        wanted += [(i, sides[(i + e) % 2], queries, True) for i in range(strangers) for e in range(query_encounters)]
+    order = rng.permutation(len(wanted))
+    step = max(150.0, 300 * 24 * 60 / len(wanted))  # minutes from one passage to the next, anywhere
+    plan = []
+    for n, (individual, side, target, known) in enumerate(wanted):
+        start = datetime(2023, 3, 1) + timedelta(
+            minutes=int(step * (order[n] + 0.5 * rng.random())), seconds=int(rng.integers(60))
+        )
+        station, count = int(rng.integers(stations)), int(rng.integers(photos[0], photos[1] + 1))
+        plan.append(_Encounter(n, individual, side, station, start, count, target, known))
+    return plan
+
+
+def _photograph(encounter: _Encounter, scene: _Scene, coat: np.ndarray, seed: int, size: tuple[int, int]) -> list[Row]:
+    """Take and write the photos of one passage."""
+    rng = np.random.default_rng([seed, 4, encounter.number])
+    night = not 5 <= encounter.start.hour < 21
+    location, station = LOCATIONS[encounter.station % 2], f"st{encounter.station + 1:02d}"
+    pose = _first_pose(rng, encounter.side, size)
+    weather = _Weather.draw(rng, size, night)
+    when, rows = encounter.start, []
+    for shot in range(encounter.photos):
+        photo, mask = _expose(rng, scene, coat, pose, weather)
+        x, y, w, h = cv2.boundingRect(mask)
+        name = f"{station}_{encounter.start:%Y%m%d_%H%M%S}_{shot + 1}"
+        bar = f"{when:%Y-%m-%d %H:%M:%S}  M {shot + 1}/{encounter.photos}  {station.upper()}  SYNTHETIC"
+        _save(encounter.folder, name, _info_bar(photo, bar), mask, when, quality=int(rng.integers(62, 93)))
+        animal = _name(encounter.individual)
+        rows.append(
+            Row(
+                f"images/{name}.jpg",
+                animal if encounter.known else "",
+                f"{encounter.side}_flank",
+                location,
+                station,
+                f"{station}-a",
+                when.isoformat(),
+                f"e{encounter.number + 1:04d}",
+                f"{x},{y},{w},{h}",
+                f"masks/{name}.png",
+                animal,
+            )
+        )
+        when += timedelta(seconds=int(rng.integers(1, 4)))
+        pose = _next_pose(rng, pose, size)
+    return rows
+
+
+def _first_pose(rng: np.random.Generator, side: str, size: tuple[int, int]) -> Pose:
+    w, h = size
+    length = w * rng.uniform(0.27, 0.50)
+    x = rng.uniform(0.22, 0.78) * w
+    if rng.random() < 0.2:  # leaving the frame: half of the torso is still seen
+        x = rng.choice([0.02, 0.98]) * w
+    slant = rng.uniform(-0.3, 1.0)
+    light = np.array([0.0, -slant, 0.9])
+    return Pose(
+        side,
+        length,
+        x,
+        h * rng.uniform(0.86, 0.94) - 0.42 * length,
+        yaw=float(np.clip(rng.normal(0, 0.30), -0.65, 0.65)),
+        roll=rng.normal(0, 0.10),
+        pitch=rng.normal(0, 0.07),
+        gait=rng.uniform(0, 2 * np.pi),
+        bend=rng.normal(0, 0.05),
+        tail=rng.random(),
+        stretch=int(rng.integers(2**31)),
+        light=tuple(light / np.linalg.norm(light)),
+    )
+
+
+def _next_pose(rng: np.random.Generator, pose: Pose, size: tuple[int, int]) -> Pose:
+    """A second or two later: some steps on, turned a little, unless that would leave too little in the frame."""
+    x = pose.x + (-1 if pose.side == "left" else 1) * pose.length * rng.uniform(0.1, 0.45)
+    return Pose(
+        pose.side,
+        pose.length * rng.uniform(0.95, 1.05),
+        float(np.clip(x, 0.0, size[0])),
+        pose.y,
+        yaw=float(np.clip(pose.yaw + rng.normal(0, 0.12), -0.65, 0.65)),
+        roll=pose.roll + rng.normal(0, 0.05),
+        pitch=pose.pitch + rng.normal(0, 0.02),
+        gait=pose.gait + rng.uniform(1, 5),
+        bend=pose.bend + rng.normal(0, 0.02),
+        tail=rng.random(),
+        stretch=int(rng.integers(2**31)),
+        light=pose.light,
+    )
+
+
+@dataclass(frozen=True)
+class _Weather:
+    """The light of one passage: `light` (H, W) float32 gain over the frame, `tint` of it, sun's slant, how grainy."""
+
+    night: bool
+    light: np.ndarray
+    tint: np.ndarray
+    slant: float
+    noise: float
+
+    @staticmethod
+    def draw(rng: np.random.Generator, size: tuple[int, int], night: bool) -> _Weather:
+        w, h = size
+        y, x = np.mgrid[0:h, 0:w].astype(np.float32)
+        if night:  # the flash is on the camera: bright in the middle
+            far = np.hypot((x / w - rng.uniform(0.4, 0.6)), (y / h - rng.uniform(0.5, 0.7)) * 0.7)
+            light = rng.uniform(0.85, 1.25) * (1.15 - 1.1 * far)
+            return _Weather(True, light, np.ones(3, np.float32), 0.0, rng.uniform(5, 11))
+        light = np.full((h, w), rng.uniform(0.8, 1.15), np.float32)
+        if rng.random() < 0.5:  # the shadow of a cliff, with a ragged edge
+            angle = rng.uniform(0, 2 * np.pi)
+            edge = (x - rng.uniform(0.3, 0.7) * w) * np.cos(angle) + (y - rng.uniform(0.5, 0.8) * h) * np.sin(angle)
+            edge += 0.05 * w * smooth_noise(rng, light.shape, 7)
+            light *= 1 - rng.uniform(0.35, 0.6) * np.clip(edge / 8 + 0.5, 0, 1)
+        tint = np.array([1, rng.uniform(0.95, 1.0), rng.uniform(0.82, 1.05)], np.float32)
+        return _Weather(False, light, tint, rng.uniform(-1.2, 1.2), rng.uniform(1.5, 5))
+
+
+def _expose(
+    rng: np.random.Generator, scene: _Scene, coat: np.ndarray, pose: Pose, weather: _Weather
+) -> tuple[np.ndarray, np.ndarray]:
+    """One photo: (H, W, 3) uint8 RGB and the animal's mask (H, W) uint8, 0 or 255."""
+    h, w = weather.light.shape
+    # The strap gives a little: scenery never lies on the same pixels twice.
+    turn = cv2.getRotationMatrix2D((w / 2, h / 2), rng.normal(0, 0.3), 1 + rng.normal(0, 0.004))
+    turn[:, 2] += rng.normal(0, 4, 2) - turn[:, :2] @ [MARGIN, MARGIN]
+    ground = cv2.warpAffine(scene.pixels, turn, (w, h), borderMode=cv2.BORDER_REFLECT).astype(np.float32)
+    front = cv2.warpAffine(scene.front, turn, (w, h)).astype(np.float32) / 255
+    bright, opacity = draw_animal(coat, pose, (w, h))
+    visible = opacity * (1 - front)
+    mask = np.where(visible > 0.5, 255, 0).astype(np.uint8)
+    # Its shadow: the outline laid flat on the ground, and a dark touch under the feet.
+    feet = pose.y + 0.42 * pose.length
+    slant = weather.slant if not weather.night else 0.15
+    flat = np.array([[1, slant, -slant * feet], [0, 0.22, 0.80 * feet]], np.float32)
+    shadow = cv2.blur(cv2.warpAffine(opacity, flat, (w, h)), (9, 9)) * (1 - front)
+    ground *= (1 - (0.35 if weather.night else 0.5) * shadow)[..., None]
+    blur = rng.uniform(0, 0.03) * pose.length if rng.random() < 0.35 else 0
+    if blur > 2:
+        kernel = np.zeros((15, 15), np.float32)
+        reach, lift = min(blur / 2, 7), rng.uniform(-0.3, 0.3)
+        cv2.line(kernel, (round(7 - reach), round(7 - lift * reach)), (round(7 + reach), round(7 + lift * reach)), 1.0)
+        kernel /= kernel.sum()
+        bright = cv2.filter2D(bright * opacity, -1, kernel)
+        opacity = cv2.filter2D(opacity, -1, kernel)
+        bright /= np.maximum(opacity, 1e-3)
+        visible = opacity * (1 - front)
+    fur = FUR[0] + bright[..., None] * (FUR[1] - FUR[0])
+    if weather.night:
+        ground *= 0.8
+        fur *= 1.1
+    photo = ground + visible[..., None] * (fur - ground)
+    photo *= weather.light[..., None] * weather.tint
+    if weather.night:
+        grey = cv2.GaussianBlur(photo.mean(axis=2), (0, 0), 0.9)
+        photo = np.repeat((20 + 0.85 * grey)[..., None], 3, axis=2)
+    photo += _grain(rng, (h, w), weather.noise)[..., None]
+    return np.clip(photo, 0, 255).astype(np.uint8), mask
+
+
+FUR = np.array([[24, 25, 28], [236, 229, 214]], np.float32)  # darkest spot, lightest fur
+
+
+def _grain(rng: np.random.Generator, shape: tuple[int, int], strength: float) -> np.ndarray:
+    tile = strength * rng.standard_normal((256, 256)).astype(np.float32)
+    return np.tile(tile, (shape[0] // 256 + 1, shape[1] // 256 + 1))[: shape[0], : shape[1]]
+
+
+def _info_bar(photo: np.ndarray, text: str) -> np.ndarray:
+    height = photo.shape[0] // 24
+    photo[-height:] = 8
+    cv2.putText(
+        photo,
+        text,
+        (8, photo.shape[0] - height // 4),
+        cv2.FONT_HERSHEY_SIMPLEX,
+        height / 40,
+        (235,) * 3,
+        1,
+        cv2.LINE_AA,
+    )
+    return photo
+
+
+def _save(folder: Path, name: str, photo: np.ndarray, mask: np.ndarray, when: datetime, quality: int) -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "synthetic picture drawn by snowmatch; no real animal"  # ImageDescription
+    exif[0x010F] = "snowmatch (synthetic)"  # Make
+    exif.get_ifd(0x8769)[0x9003] = when.strftime("%Y:%m:%d %H:%M:%S")  # DateTimeOriginal
+    Image.fromarray(photo).save(folder / "images" / f"{name}.jpg", quality=quality, exif=exif)
+    Image.fromarray(mask).convert("1").save(folder / "masks" / f"{name}.png")
+
+
+def _write_csv(path: Path, rows: tuple[Row, ...]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows([getattr(row, column) for column in COLUMNS] for row in rows)
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """A station's scenery with MARGIN px more on every side: pixels (H, W, 3) uint8; front (H, W) uint8, what hides animals."""
+
+    pixels: np.ndarray
+    front: np.ndarray
+
+    @staticmethod
+    def draw(rng: np.random.Generator, size: tuple[int, int]) -> _Scene:
+        w, h = size[0] + 2 * MARGIN, size[1] + 2 * MARGIN
+        y, x = np.mgrid[0:h, 0:w].astype(np.float32)
+        rock = np.array(
+            [(146, 122, 98), (128, 128, 126), (164, 136, 100), (118, 112, 108)][rng.integers(4)], np.float32
+        )
+        wall = 0.62 + 0.30 * _facets(rng, x, y, w / 7, 1.8) + 0.16 * _facets(rng, x, y, w / 24, 1.5)
+        wall += 0.06 * _facets(rng, x, y, w / 70, 1.0)
+        lichen = np.clip(2 * smooth_noise(rng, wall.shape, 25) - 1.2, 0, 0.6)[..., None]
+        pixels = _relief(wall)[..., None] * (rock + lichen * (np.array([40, 5, -45], np.float32)))
+        # Far slopes and sky beside the cliff.
+        edge = rng.uniform(0.55, 0.9) * w + 0.05 * w * smooth_noise(rng, wall.shape, 6) + 0.3 * (y - 0.3 * h)
+        far = np.clip((x - edge if rng.random() < 0.5 else (w - edge) - x) / 3, 0, 1)
+        ridge = (0.12 + 0.2 * x / w) * h + 0.04 * h * smooth_noise(rng, wall.shape, 5)
+        hill = 165 + 25 * smooth_noise(rng, wall.shape, 10)[..., None] + np.array([6, 0, -14], np.float32)
+        sky = np.where((y < ridge)[..., None], np.array([214, 222, 232], np.float32), hill)
+        pixels += far[..., None] * (sky - pixels)
+        # Scree: small and dense far away, larger near the camera.
+        level = (
+            h * rng.uniform(0.56, 0.66)
+            + 0.03 * h * smooth_noise(rng, wall.shape, 7)
+            + rng.uniform(-0.08, 0.08) * (x - w / 2)
+        )
+        depth = np.clip((y - level) / h, 0, 1) + 0.25
+        scree = 0.72 + 0.26 * _facets(rng, (x - w / 2) / depth * 0.45 + w, h * 0.3 / depth, w / 40, 1.0)
+        scree += 0.12 * _facets(rng, (x - w / 2) / depth * 0.45 + w, h * 0.3 / depth, w / 110, 1.0)
+        scree += 0.08 * smooth_noise(rng, wall.shape, 60)
+        soil = 0.6 * rock + 0.4 * np.array([172, 156, 134], np.float32)
+        cover = np.clip((y - level) / 4, 0, 1)[..., None]
+        pixels += cover * (_relief(scree)[..., None] * soil - pixels)
+        pixels *= (1 - 0.35 * np.exp(-(((y - level) / (0.02 * h)) ** 2)))[..., None]
+        front = np.zeros((h, w), np.float32)
+        if rng.random() < 0.6:  # a boulder near the camera
+            cx, cy = rng.choice([rng.uniform(0.0, 0.25), rng.uniform(0.75, 1.0)]) * w, h * 1.02
+            round_ = np.hypot((x - cx) / (rng.uniform(0.12, 0.2) * w), (y - cy) / (rng.uniform(0.26, 0.4) * h))
+            front = np.clip((1 - round_ + 0.12 * _facets(rng, x, y, w / 16, 1.2)) * 60, 0, 1)
+            face = 0.75 - 0.25 * round_ + 0.25 * _facets(rng, x, y, w / 12, 1.3) + 0.1 * _facets(rng, x, y, w / 60, 1.0)
+            pixels += front[..., None] * (_relief(face)[..., None] * rock * 0.9 - pixels)
+        return _Scene(np.clip(pixels, 0, 255).astype(np.uint8), (255 * front).astype(np.uint8))
+
+
+def _facets(rng: np.random.Generator, x: np.ndarray, y: np.ndarray, cell: float, tall: float) -> np.ndarray:
+    """Broken stone, about -1 to 1: faces of about `cell` px that catch the light differently, with dark cracks.
+
+    Made on a plain square of stone that repeats, and looked up at (x, y), any coordinates.
+    """
+    n, across = 1024, float(np.clip(cell, 20, 64))  # side of the square, and of a face on it
+    count = int((n / across) ** 2)
+    px, py = rng.integers(0, n, (2, count))
+    points = np.ones((n, n), np.uint8)
+    points[py, px] = 0
+    _, label = cv2.distanceTransformWithLabels(points, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    # A tilted plane for each face: tone + slope * x + drop * y, the constant moved to the corner of the square.
+    slope, drop = rng.normal(0, 0.5 / across, (2, count + 1)).astype(np.float32)
+    tone = rng.uniform(-0.5, 0.5, count + 1).astype(np.float32)
+    number = label[py, px]
+    tone[number] -= slope[number] * px + drop[number] * py
+    gy, gx = np.mgrid[0:n, 0:n].astype(np.float32)
+    stone = tone[label] + slope[label] * gx + drop[label] * gy
+    crack = (label != np.roll(label, 1, 0)) | (label != np.roll(label, 1, 1))
+    stone -= 1.2 * cv2.GaussianBlur(crack.astype(np.float32), (0, 0), 1.2)
+    stone += 0.15 * smooth_noise(rng, stone.shape, 90) + 0.12 * smooth_noise(rng, stone.shape, 300)
+    scale = across / cell
+    u = (x + 0.12 * cell * smooth_noise(rng, x.shape, 30)) * scale
+    v = (y + 0.12 * cell * smooth_noise(rng, x.shape, 30)) * scale / tall
+    return cv2.remap(stone, u % n, v % n, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+
+
+def _relief(stone: np.ndarray) -> np.ndarray:
+    """Light from the upper left on stone of this height: edges towards it shine, the others are dark."""
+    soft = cv2.GaussianBlur(stone, (0, 0), 1.5)
+    return stone + np.clip(0.5 * (cv2.Sobel(soft, -1, 1, 0) + cv2.Sobel(soft, -1, 0, 1)), -0.35, 0.35)

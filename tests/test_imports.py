@@ -1,0 +1,94 @@
+"""Imports run one way, heavy packages stay in the files that need them, and --help answers at once."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "snowmatch"
+
+# A module imports only modules named earlier (extractors and matchers: not each other, but for private helpers).
+FLOW = """
+errors types plugins catalog images records extractors store index gallery matchers verify score identify query indexing
+api drawing report overview synthetic_coats synthetic demo cli
+""".split()
+RANK = {name: i for i, name in enumerate(FLOW)}
+ONLY_IN = {
+    "faiss": {"index.py"},
+    "h5py": {"store.py"},
+    "click": {"cli.py"},
+    "torch": set(),
+    "kornia": set(),
+}
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def imports(path):
+    """(module, inside a function) of every import statement, but for those that only type checkers follow."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    checked = {
+        id(n)
+        for i in ast.walk(tree)
+        if isinstance(i, ast.If) and isinstance(i.test, ast.Name) and i.test.id == "TYPE_CHECKING"
+        for n in ast.walk(i)
+    }
+    inner = {
+        id(n) for f in ast.walk(tree) if isinstance(f, ast.FunctionDef | ast.AsyncFunctionDef) for n in ast.walk(f)
+    }
+    for node in ast.walk(tree):
+        if id(node) in checked:
+            continue
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, id(node) in inner
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module, id(node) in inner
+
+
+def module_name(path):
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_run_one_way(path):
+    name = module_name(path)
+    if name == "__init__":
+        return
+    for module, _ in imports(path):
+        if module.startswith("snowmatch."):
+            target = module.split(".")[1]
+            private = target == name and module.split(".")[-1].startswith("_")
+            assert RANK[target] < RANK[name] or private, f"{path.name} imports {module}, against the flow"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_heavy_packages_stay_where_they_belong(path):
+    for module, inner in imports(path):
+        root = module.split(".")[0]
+        assert path.name in ONLY_IN.get(root, {path.name}), f"{path.name} imports {module}"
+        assert not inner or path.name in ("cli.py", "__init__.py"), f"{path.name} imports {module} inside a function"
+
+
+def fresh(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+
+
+def test_help_needs_neither_numpy_nor_opencv():
+    loaded = fresh(
+        "import sys; from click.testing import CliRunner; from snowmatch.cli import main;"
+        "assert CliRunner().invoke(main, ['--help']).exit_code == 0; print(*sys.modules)"
+    )
+    assert not {"numpy", "cv2", "faiss", "h5py", "scipy", "PIL"} & set(loaded)
+
+
+def test_importing_the_package_loads_nothing_heavy_and_the_api_no_torch():
+    assert not {"numpy", "cv2", "click"} & set(fresh("import sys, snowmatch; print(*sys.modules)"))
+    assert not {"torch", "kornia", "click"} & set(
+        fresh("import sys, snowmatch; snowmatch.open_catalog; print(*sys.modules)")
+    )
+
+
+def test_every_module_has_a_place_in_the_flow():
+    assert {module_name(p) for p in FILES} - {"__init__"} <= set(RANK)
