@@ -17,14 +17,13 @@ from snowmatch.identify import Answer, candidates, score_query
 from snowmatch.indexing import IndexReport, catalog_state, index_catalog
 from snowmatch.plugins import did_you_mean, make_plugin, plugin_class, plugin_names, settings, settings_key
 from snowmatch.query import Mask, Photo, ask_about, common_part, one_each
-from snowmatch.records import exif_times
+from snowmatch.records import HOME, exif_times, file_sha256
 from snowmatch.store import list_features, open_features
-from snowmatch.types import BBox, same_part
+from snowmatch.types import Annotation, BBox, same_part
 from snowmatch.verify import Geometry
 
 DEFAULT_EXTRACTOR = "hesaff"
 DEFAULT_MATCHER = "lnbnn"
-HOME = ".snowmatch"  # what is written into a catalog's folder lives here
 
 
 def open_catalog(folder: str | Path) -> Catalog:
@@ -118,7 +117,7 @@ class Catalog:
                 box,
                 animal,
                 catalog_folder=self.folder,
-                rows_of=self._rows_of,
+                rows_of=lambda content, photo: self._rows_of(content, photo, states),
                 reader=gallery.reader,
                 plugin=plugin,
             )
@@ -220,6 +219,18 @@ class Catalog:
                     f"no encounter {name!r} in {self.folder}{did_you_mean(name, known)}: "
                     f"snowmatch show {self.folder} lists them"
                 )
+
+    def _rows_of(self, content: str, photo: Path, states: Sequence[Any]) -> list[Annotation]:
+        """The catalog's annotations of a photo with this sha256; what is not on record is read where the size fits."""
+        size = photo.stat().st_size
+        rows = []
+        for annotation, state in zip(self.data.annotations, states, strict=True):
+            path, known = self.folder / annotation.path, state.photo_sha256
+            if not known and path.is_file() and path.stat().st_size == size:
+                known = file_sha256(path)
+            if known == content:
+                rows.append(annotation)
+        return rows
 
     def _encounters_at(self, station: str, when: datetime | None) -> set[str]:
         """Encounters on record at `station` within the encounter gap of `when`: the same passage, so no evidence."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -18,12 +19,12 @@ from snowmatch.images import clip_bbox, read_mask, read_photo
 from snowmatch.types import BBox
 
 PANEL = (980, 760)  # px, the most one photo takes: two and the gap fit a screen 2000 px wide
-NARROWEST = 520  # px, so that the caption of a slim animal can be read
+NARROWEST = 560  # px, so that the caption of a slim animal can be read
 GAP = 16  # px between the photos
 HEAD, CAPTION = 92, 92  # px, heights of the strips above the photos
 LARGEST = 6.0  # enlargement beyond which a tiny animal only gets blurred
 MARGIN = 0.12  # of the longer side of the animal's box: its outline and the ground it walks on stay in sight
-LINES = 100  # more lines than this hide the coat
+LINES = 60  # more lines than this hide the coat where they run close together
 
 BACKGROUND, TEXT, FAINT, WARNING = (24, 26, 28), (240, 240, 240), (170, 174, 178), (255, 176, 64)
 RIM = (20, 20, 20)
@@ -59,7 +60,8 @@ def draw_answer(answer: Answer, folder: Path, catalog_folder: Path, top: int) ->
     query = cache(partial(_query_side, answer))
     stem = _file_part(Path(answer.photos[0].path).stem if answer.photos else "") or "query"
     shown = answer.candidates[:top]
-    strongest = max((float(c.weights.max()) for c in shown if len(c.weights)), default=0.0)
+    scale = [c for c in shown if c.accepted] or shown  # unverified weights are often larger, and mean nothing
+    strongest = max((float(c.weights.max()) for c in scale if len(c.weights)), default=0.0)
     for candidate in shown:
         try:
             sides = query(candidate.best_query), _gallery_side(candidate, catalog_folder)
@@ -228,7 +230,7 @@ def _colours(weights: np.ndarray) -> list[tuple[int, int, int]]:
     """RGB for weights 0 to 1: light blue, green, yellow, red (turbo without its dark ends: night photos hide them)."""
     if not len(weights):
         return []
-    levels = np.rint(60 + 175 * np.clip(weights, 0, 1)).astype(np.uint8).reshape(-1, 1)
+    levels = np.rint(60 + 155 * np.clip(weights, 0, 1)).astype(np.uint8).reshape(-1, 1)
     return [tuple(int(v) for v in bgr[::-1]) for bgr in cv2.applyColorMap(levels, cv2.COLORMAP_TURBO)[:, 0]]
 
 
@@ -250,7 +252,8 @@ def _draw_head(picture: Image.Image, candidate: Candidate) -> None:
 def _draw_legend(picture: Image.Image, candidate: Candidate, count: int, strongest: float) -> None:
     draw = ImageDraw.Draw(picture)
     what = "matches" if candidate.accepted else "unverified matches"
-    _text(draw, (16, 58), f"{len(candidate.weights)} {what}, {count} drawn", 18, FAINT)
+    score = "" if candidate.accepted else f", score {candidate.score:.2f} without the geometric check"
+    _text(draw, (16, 58), f"{len(candidate.weights)} {what}, {count} drawn{score}", 18, FAINT)
     right = _text(draw, (picture.width - 16, 58), f"{strongest:.2g}", 18, FAINT, anchor="right") - 8
     for step, colour in enumerate(_colours(np.linspace(0, 1, 160))):
         draw.line((right - 160 + step, 60, right - 160 + step, 76), fill=colour)
@@ -271,17 +274,17 @@ def _draw_caption(picture: Image.Image, side: Side, view: _View, left: int, widt
         ax, ay, aw, ah = (v * scale for v in view.area)
         draw.rectangle((x + ax, HEAD + ay, x + ax + aw - 1, HEAD + ay + ah - 1), outline=TEXT)
         x += small.shape[1] + 12
-    for line, text in enumerate(side.caption):
-        size, colour = ((20, TEXT), (18, TEXT), (16, FAINT))[min(line, 2)]
+    for line, text in enumerate(side.caption):  # the last one is the file's name: long, and needed least
+        size, colour = (16, FAINT) if line == len(side.caption) - 1 else (20, TEXT)
         _text(draw, (x, HEAD + 4 + 27 * line), text, size, colour, room=left + width - 8 - x)
 
 
 def _query_side(answer: Answer, number: int) -> Side:
     photos, asked = answer.photos, answer.photos[number]
     photo = read_photo(Path(asked.path)) if asked.image is None else asked.image
-    which = f"photo {number + 1} of {len(photos)}" if len(photos) > 1 else ""
+    which = [f"photo {number + 1} of {len(photos)}"] if len(photos) > 1 else []
     box = clip_bbox(asked.bbox, photo.shape[1::-1]) if asked.bbox else None
-    return Side(photo, box, asked.mask, (f"QUERY   {answer.body_part}", which, printable(Path(asked.path).name)))
+    return Side(photo, box, asked.mask, (f"QUERY   {answer.body_part}", *which, printable(Path(asked.path).name)))
 
 
 def _gallery_side(candidate: Candidate, catalog_folder: Path) -> Side:
@@ -346,9 +349,10 @@ def _text(
     room: int | None = None,
 ) -> int:
     """Write one line from `place` (its upper corner, left or right), cut to `room` px; gives the x of its other end."""
-    font, text = _lettering(text, size)
-    while room is not None and text.rstrip("…") and font.getlength(text) > room:
-        text = text.rstrip("…")[:-1] + "…"
+    font, text = _lettering(text[:300], size)  # 300 letters do not fit: a long one need not be looked at in full
+    if room is not None and font.getlength(text) > room:
+        fitting = bisect_right(range(len(text)), room, key=lambda n: font.getlength(text[:n] + "…")) - 1
+        text = text[: max(fitting, 0)] + "…"
     width = round(font.getlength(text))
     left = place[0] - width if anchor == "right" else place[0]
     draw.text((left, place[1]), text, colour, font)
@@ -382,4 +386,4 @@ def _system_fonts(size: int) -> tuple[ImageFont.FreeTypeFont, ...]:
 def _covers(font: ImageFont.FreeTypeFont, text: str) -> bool:
     """Whether the font has a glyph of its own for every character of `text`."""
     missing = bytes(font.getmask("\uffff"))  # not a character, so what is drawn is the font's sign for "no glyph"
-    return all(c.isspace() or bytes(font.getmask(c)) != missing for c in text)
+    return all(c.isspace() or bytes(font.getmask(c)) != missing for c in sorted(set(text)))

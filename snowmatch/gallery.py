@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,7 +21,7 @@ class Gallery:
     """All annotations of a catalog that have features, in an order that depends on their content alone.
 
     keys (A,) names their features in `reader`; individual_numbers (A,) numbers the individual of each, `individuals`
-    (I,) names them: (individual, "") or, for the animal of an unidentified encounter, (None, encounter).
+    (I,) names them: (individual, "", 0) or, for an animal of an unidentified encounter, (None, encounter, which one).
     """
 
     annotations: tuple[Annotation, ...]
@@ -30,15 +31,31 @@ class Gallery:
     extractor_key: str
 
     @cached_property
-    def individuals(self) -> tuple[tuple[str | None, str], ...]:
+    def individuals(self) -> tuple[tuple[str | None, str, int], ...]:
         """The distinct animals on record, named ones first, by name."""
-        return tuple(sorted({_animal(a) for a in self.annotations}, key=lambda i: (i[0] is None, i)))
+        return tuple(sorted(set(self._animals), key=lambda i: (i[0] is None, i[0] or "", i[1:])))
+
+    @cached_property
+    def _animals(self) -> list[tuple[str | None, str, int]]:
+        """What votes together, per annotation: an individual, or an unidentified animal of one encounter.
+
+        Several unidentified animals in one photo are told apart by their place among its rows.
+        """
+        seen: Counter[str] = Counter()
+        animals: dict[int, tuple[str | None, str, int]] = {}
+        for i, a in sorted(enumerate(self.annotations), key=lambda pair: pair[1].row):
+            if a.individual is not None:
+                animals[i] = (a.individual, "", 0)
+            else:
+                animals[i] = (None, a.encounter, seen[a.path])
+                seen[a.path] += 1
+        return [animals[i] for i in range(len(self.annotations))]
 
     @cached_property
     def individual_numbers(self) -> np.ndarray:
         """(A,) int64, into `individuals`."""
         number = {animal: i for i, animal in enumerate(self.individuals)}
-        return np.array([number[_animal(a)] for a in self.annotations], np.int64)
+        return np.array([number[a] for a in self._animals], np.int64)
 
     @cached_property
     def diagonals(self) -> np.ndarray:
@@ -60,6 +77,12 @@ class Gallery:
         """The searchable blocks that a query of body part `part` is compared with; their indexes load when used."""
         parts = [p for p in BODY_PARTS if same_part(p, part)]
         return tuple(block for p in parts for block in self._part_blocks(backend, p))
+
+    def build_indexes(self, backend: str) -> None:
+        """Make every block's index now and keep it on disk, so that the first query need not."""
+        for part in BODY_PARTS:
+            for block in self._part_blocks(backend, part):
+                block.load()
 
     def _part_blocks(self, backend: str, part: str) -> list[Block]:
         if (backend, part) not in self._cache:
@@ -101,8 +124,3 @@ def make_gallery(
     known = [(a, k) for a, k in zip(annotations, keys, strict=True) if k is not None and k in held]
     known.sort(key=lambda pair: (BODY_PARTS.index(pair[0].body_part), pair[1], pair[0].path, pair[0].row))
     return Gallery(tuple(a for a, _ in known), tuple(k for _, k in known), reader, index_folder, extractor_key)
-
-
-def _animal(annotation: Annotation) -> tuple[str | None, str]:
-    """What votes together: the individual, or the one encounter of an unidentified animal."""
-    return (annotation.individual, "") if annotation.individual is not None else (None, annotation.encounter)

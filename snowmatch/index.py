@@ -1,6 +1,6 @@
 """Approximate nearest neighbours over the descriptors of a gallery. The only file that imports faiss.
 
-A gallery is cut into blocks: one per body part (so that a left flank is never searched among right ones), and very large
+A gallery is cut into blocks: one per body part (so that a left flank is never searched among right ones), very large
 parts into several, which bounds the memory that building takes. Inside a block, rows that may not answer a query (its
 own encounter, other locations) are left out of the search itself, so they never use up neighbour places.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,17 +100,13 @@ def open_index(
     if path.exists():
         return _read_faiss(path), True
     index = build_faiss(descriptors())
+    temporary = path.with_name(f"{path.name}-{os.getpid()}.tmp")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f"{name}-", suffix=".tmp", dir=folder)
-        os.close(handle)
-    except OSError:
-        return index, False
-    try:
-        faiss.write_index(index, temporary)
+        faiss.write_index(index, str(temporary))
         os.replace(temporary, path)
-    except (OSError, RuntimeError):  # faiss reports a full disk as RuntimeError
-        Path(temporary).unlink(missing_ok=True)
+    except (OSError, RuntimeError):  # read-only, or full, which faiss reports as RuntimeError
+        _remove_if_unused(temporary)
         return index, False
     for old in folder.glob(f"{name}-*.{backend}"):
         if old != path:
@@ -292,7 +287,5 @@ def _read_faiss(path: Path) -> faiss.Index:
 def _remove_if_unused(path: Path) -> None:
     try:
         path.unlink()
-    except PermissionError:  # Windows: another process has it mapped; it goes with the next rebuild
-        return
-    except FileNotFoundError:  # another process was first
+    except OSError:  # not there any more, or on Windows mapped by another process: it goes with the next rebuild
         return

@@ -6,11 +6,11 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import fields
 
-from snowmatch.api import HOME, Catalog, options_text
+from snowmatch.api import Catalog, options_text
 from snowmatch.errors import SnowmatchError
 from snowmatch.indexing import catalog_state
 from snowmatch.plugins import plugin_class, plugin_names
-from snowmatch.records import read_failures
+from snowmatch.records import HOME, read_failures
 from snowmatch.report import aligned, printable
 from snowmatch.store import list_features
 from snowmatch.types import BODY_PARTS, Annotation

@@ -12,7 +12,8 @@ import numpy as np
 
 from snowmatch.errors import SnowmatchError
 from snowmatch.identify import QueryPhoto
-from snowmatch.images import clip_bbox, make_chip, read_mask, read_photo, read_timestamp, to_photo
+from snowmatch.extractors import extract_from_photo
+from snowmatch.images import clip_bbox, read_mask, read_photo, read_timestamp
 from snowmatch.records import annotation_key, file_sha256
 from snowmatch.store import FeatureReader
 from snowmatch.types import Annotation, BBox, Features
@@ -57,11 +58,11 @@ def ask_about(
     mask: Mask,
     *,
     catalog_folder: Path,
-    rows_of: Callable[[str], list[Annotation]],
+    rows_of: Callable[[str, Path], list[Annotation]],
     reader: FeatureReader,
     plugin: Any,
 ) -> AskedPhoto:
-    """Make one photo ready. `rows_of` gives the catalog's annotations of the photo with a certain sha256.
+    """Make one photo ready. `rows_of` gives the catalog's annotations of a photo, from its sha256 and path.
 
     What is given goes before what is on record. Features come from `reader` where it has them, else from `plugin`.
     SnowmatchError where a file cannot be read or the photo has several annotations and none was chosen.
@@ -73,7 +74,7 @@ def ask_about(
     else:
         path, content = str(photo), file_sha256(Path(photo))
         taken, pixels = read_timestamp(Path(photo)), read_photo(Path(photo))
-    rows = rows_of(content) if content else []
+    rows = rows_of(content, Path(photo)) if content else []
     row = _choose_row(path, rows, body_part, bbox)
     size = (pixels.shape[1], pixels.shape[0])
     if bbox is None and row is not None:
@@ -91,8 +92,7 @@ def ask_about(
     if key is not None and key in reader:
         features = reader.read(key)
     else:
-        chip = make_chip(pixels, bbox, animal, plugin.chip_size, plugin.CHANNELS)
-        features = to_photo(plugin.extract(chip), chip)
+        features = extract_from_photo(plugin, pixels, bbox, animal)
     return AskedPhoto(
         QueryPhoto(
             path,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -18,56 +18,46 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from snowmatch.synthetic_coats import Pose, draw_animal, grow_coat, smooth_noise
+from snowmatch.synthetic_coats import SOLES, Pose, draw_animal, grow_coat, smooth_noise
 
-NAMES = (
-    "aika bars cholpon dastan elnura farida gulzat ilbirs jyldyz kanat lola meerim nurlan ormon perizat ruslan".split()
-)
+NAMES = "aika bars cholpon dastan elnura farida gulzat ilbirs jyldyz kanat lola meerim".split()  # noqa: SIM905
+SIDES = ("left", "right")
+FUR = np.array([[26, 27, 30], [238, 234, 226]], np.float32)  # darkest spot, lightest fur
 LOCATIONS = ("naryn", "sarychat")
+BAR = 24  # the info bar takes one row of pixels in so many
 MARGIN = 24  # px of scenery beyond the frame: a camera is bumped now and then
 COLUMNS = ("path", "individual", "body_part", "location", "station", "camera", "timestamp", "encounter", "bbox", "mask")
-README = """SYNTHETIC PHOTOS. No real animal and no real place is shown: snowmatch drew all of it from the random seed {seed}.
+README = """SYNTHETIC PHOTOS: no real animal, no real place. snowmatch drew all of this from the random seed {seed}.
+
 {decoys} of the animals are decoys: one flank wears the coat of another animal's other flank, the other flank wears
 pieces of that same coat in another order. Who compares left with right, or does not check geometry, takes them for it.
 """
 
 
 @dataclass(frozen=True)
-class Row:
-    """One photo of a survey. `individual` is "" in an unidentified row of the catalog; `animal` always tells the truth."""
-
-    path: str
-    individual: str
-    body_part: str
-    location: str
-    station: str
-    camera: str
-    timestamp: str
-    encounter: str
-    bbox: str
-    mask: str
-    animal: str
-
-
-@dataclass(frozen=True)
 class Survey:
-    """What was written: the catalog's rows and the queries'; `decoys` maps a decoy to the animal it imitates."""
+    """What was written: the rows of catalog.csv and of queries.csv, and which animal each decoy imitates.
 
-    catalog: tuple[Row, ...]
-    queries: tuple[Row, ...]
+    A row maps each of COLUMNS to its text, and "animal" to the truth also where the catalog leaves `individual` empty.
+    """
+
+    catalog: tuple[dict[str, str], ...]
+    queries: tuple[dict[str, str], ...]
     decoys: dict[str, str]
 
 
 @dataclass(frozen=True)
-class _Encounter:
+class _Passage:
+    """One animal before one camera; named: whether its rows name the individual."""
+
     number: int
     individual: int
     side: str
+    folder: Path
+    named: bool
     station: int
     start: datetime
     photos: int
-    folder: Path
-    known: bool  # whether its row names the individual
 
 
 def make_survey(
@@ -89,54 +79,46 @@ def make_survey(
     """Write a catalog of .jpg photos, PNG masks and catalog.csv into `folder`, of any size, and say what is in it.
 
     Each of `individuals` passes `encounters` times, showing its flanks in turn, `photos` (fewest, most) pictures a
-    passage; `decoys` of them (less than half) imitate others; `unidentified` passages of known and unknown animals in turn have no
-    name in the catalog. With `queries`, a folder: `query_encounters` further passages of each individual and of
+    passage; `decoys` of them (at most half) imitate others; `unidentified` passages, of known and unknown
+    animals in turn, have no name in the catalog. With `queries`, a folder: `query_encounters` further passages of each individual and of
     `new_individuals` that the catalog does not know go there, with queries.csv, which names every animal. The same
-    arguments give the same files. `progress` is told (photos written, about how many in all).
+    arguments give the same files. `progress` is told (photos written, photos in all).
     """
     if not (individuals > 0 and stations > 0 and encounters > 0 and 1 <= photos[0] <= photos[1] and min(size) >= 240):
-        raise ValueError(
-            "expected at least one individual, station, encounter and photo, and photos of 240 px and more"
-        )
+        raise ValueError("expected one individual, station, encounter and photo or more, and photos of 240 px or more")
     if decoys * 2 > individuals:
         raise ValueError(f"{decoys} decoys among {individuals} individuals: expected at most half")
-    plan = _plan(
-        seed,
-        individuals,
-        stations,
-        encounters,
-        photos,
-        unidentified,
-        folder,
-        queries,
-        query_encounters,
-        new_individuals,
-    )
-    total, done = sum(e.photos for e in plan), 0
-    rows: dict[int, list[Row]] = {}
+    rng = np.random.default_rng([seed, 3])
+    strangers = individuals + new_individuals
+    wanted = [
+        (i, _side(i, e, individuals, decoys), folder, True) for i in range(individuals) for e in range(encounters)
+    ]
+    for n in range(unidentified):
+        wanted.append((int(rng.integers(individuals)) if n % 2 == 0 else strangers + n, SIDES[n % 2], folder, False))
+    if queries is not None:
+        wanted += [(i, SIDES[(i + e) % 2], queries, True) for i in range(strangers) for e in range(query_encounters)]
+    plan = _schedule(rng, wanted, stations, photos)
+    total, done = sum(p.photos for p in plan), 0
+    rows: dict[int, list[dict[str, str]]] = {}
     coat = lru_cache(maxsize=64)(lambda individual, side: _coat(seed, individual, side, individuals, decoys))
-    for target in {e.folder for e in plan}:
+    for target in {p.folder for p in plan}:
         for name in ("images", "masks"):
             (target / name).mkdir(parents=True, exist_ok=True)
         (target / "README.txt").write_text(README.format(seed=seed, decoys=decoys), encoding="utf-8")
     for number in range(stations):  # station by station: its scenery is drawn once
-        here = [e for e in plan if e.station == number]
+        here = [p for p in plan if p.station == number]
         scene = _Scene.draw(np.random.default_rng([seed, 2, number]), size) if here else None
-        for encounter in here:
-            rows[encounter.number] = _photograph(
-                encounter, scene, coat(encounter.individual, encounter.side), seed, size
-            )
-            done += encounter.photos
+        for passage in here:
+            rows[passage.number] = _photograph(passage, scene, coat(passage.individual, passage.side), seed, size)
+            done += passage.photos
             if progress:
                 progress(done, total)
-    written = [(e.folder, row) for e in plan for row in rows[e.number]]
-    catalog = tuple(row for target, row in written if target == folder)
-    asked = tuple(row for target, row in written if target != folder)
+    catalog = tuple(row for p in plan if p.folder == folder for row in rows[p.number])
+    asked = tuple(row for p in plan if p.folder != folder for row in rows[p.number])
     _write_csv(folder / "catalog.csv", catalog)
     if queries is not None:
         _write_csv(queries / "queries.csv", asked)
-    names = {_name(individuals - 1 - d): _name(d) for d in range(decoys)}
-    return Survey(catalog, asked, names)
+    return Survey(catalog, asked, {_name(individuals - 1 - d): _name(d) for d in range(decoys)})
 
 
 def make_demo(folder: Path, seed: int = 0, progress: Callable[[int, int], None] | None = None) -> Survey:
@@ -148,7 +130,7 @@ def make_demo(folder: Path, seed: int = 0, progress: Callable[[int, int], None] 
         encounters=5,
         photos=(1, 2),
         seed=seed,
-        decoys=2,
+        decoys=4,
         unidentified=3,
         queries=folder / "queries",
         query_encounters=2,
@@ -161,80 +143,71 @@ def _name(individual: int) -> str:
     return NAMES[individual] if individual < len(NAMES) else f"cat{individual + 1:04d}"
 
 
+def _side(individual: int, encounter: int, individuals: int, decoys: int) -> str:
+    """Which flank is seen: they alternate; a decoy shows the imitated coat in two of three passages, so it is found."""
+    model = individuals - 1 - individual
+    if model >= decoys:
+        return SIDES[(individual + encounter) % 2]
+    return SIDES[(model + (encounter % 3 < 2)) % 2]
+
+
 def _coat(seed: int, individual: int, side: str, individuals: int, decoys: int) -> np.ndarray:
     """The coat of one flank; the last `decoys` of the individuals imitate the first ones."""
     model = individuals - 1 - individual
     if not 0 <= model < decoys:
         return grow_coat(seed, individual, side)
-    worn = ("left", "right")[model % 2]  # the flank of the model that is imitated
+    worn = SIDES[model % 2]  # the flank of the model that is imitated
     if side == worn:
         return grow_coat(seed, model, worn, shuffled=True)
     return grow_coat(seed, model, worn, turned=True)
 
 
-def _plan(
-    seed: int,
-    individuals: int,
+def _schedule(
+    rng: np.random.Generator,
+    wanted: list[tuple[int, str, Path, bool]],
     stations: int,
-    encounters: int,
     photos: tuple[int, int],
-    unidentified: int,
-    folder: Path,
-    queries: Path | None,
-    query_encounters: int,
-    new_individuals: int,
-) -> list[_Encounter]:
-    """Who passes where and when; never two animals at one station within an hour."""
-    rng = np.random.default_rng([seed, 3])
-    sides = ("left", "right")
-    wanted = [(i, sides[(i + e) % 2], folder, True) for i in range(individuals) for e in range(encounters)]
-    strangers = individuals + new_individuals
-    for n in range(unidentified):
-        wanted.append(((int(rng.integers(individuals)) if n % 2 == 0 else strangers + n), sides[n % 2], folder, False))
-    if queries is not None:
-        wanted += [(i, sides[(i + e) % 2], queries, True) for i in range(strangers) for e in range(query_encounters)]
+) -> list[_Passage]:
+    """Give each passage a station and a time, never two within an hour."""
     order = rng.permutation(len(wanted))
-    step = max(150.0, 300 * 24 * 60 / len(wanted))  # minutes from one passage to the next, anywhere
+    step = max(150.0, 300 * 24 * 60 / len(wanted))  # minutes between passages; a survey takes most of a year
     plan = []
-    for n, (individual, side, target, known) in enumerate(wanted):
-        start = datetime(2023, 3, 1) + timedelta(
-            minutes=int(step * (order[n] + 0.5 * rng.random())), seconds=int(rng.integers(60))
-        )
+    for number, what in enumerate(wanted):
+        minutes = int(step * (order[number] + 0.5 * rng.random()))
+        start = datetime(2023, 3, 1) + timedelta(minutes=minutes, seconds=int(rng.integers(60)))
         station, count = int(rng.integers(stations)), int(rng.integers(photos[0], photos[1] + 1))
-        plan.append(_Encounter(n, individual, side, station, start, count, target, known))
+        plan.append(_Passage(number, *what, station, start, count))
     return plan
 
 
-def _photograph(encounter: _Encounter, scene: _Scene, coat: np.ndarray, seed: int, size: tuple[int, int]) -> list[Row]:
-    """Take and write the photos of one passage."""
-    rng = np.random.default_rng([seed, 4, encounter.number])
-    night = not 5 <= encounter.start.hour < 21
-    location, station = LOCATIONS[encounter.station % 2], f"st{encounter.station + 1:02d}"
-    pose = _first_pose(rng, encounter.side, size)
-    weather = _Weather.draw(rng, size, night)
-    when, rows = encounter.start, []
-    for shot in range(encounter.photos):
+def _photograph(
+    passage: _Passage, scene: _Scene, coat: np.ndarray, seed: int, size: tuple[int, int]
+) -> list[dict[str, str]]:
+    """Take and write the photos of one passage, and give their rows."""
+    rng = np.random.default_rng([seed, 4, passage.number])
+    station, animal = f"st{passage.station + 1:02d}", _name(passage.individual)
+    pose = _first_pose(rng, passage.side, size)
+    weather = _Weather.draw(rng, size, night=not 5 <= passage.start.hour < 22)
+    when, rows = passage.start, []
+    for shot in range(1, passage.photos + 1):
         photo, mask = _expose(rng, scene, coat, pose, weather)
-        x, y, w, h = cv2.boundingRect(mask)
-        name = f"{station}_{encounter.start:%Y%m%d_%H%M%S}_{shot + 1}"
-        bar = f"{when:%Y-%m-%d %H:%M:%S}  M {shot + 1}/{encounter.photos}  {station.upper()}  SYNTHETIC"
-        _save(encounter.folder, name, _info_bar(photo, bar), mask, when, quality=int(rng.integers(62, 93)))
-        animal = _name(encounter.individual)
-        rows.append(
-            Row(
-                f"images/{name}.jpg",
-                animal if encounter.known else "",
-                f"{encounter.side}_flank",
-                location,
-                station,
-                f"{station}-a",
-                when.isoformat(),
-                f"e{encounter.number + 1:04d}",
-                f"{x},{y},{w},{h}",
-                f"masks/{name}.png",
-                animal,
-            )
-        )
+        name = f"{station}_{passage.start:%Y%m%d_%H%M%S}_{shot}"
+        _info_bar(photo, f"{when:%Y-%m-%d %H:%M:%S}  M {shot}/{passage.photos}  {station.upper()}  SYNTHETIC")
+        _save(passage.folder, name, photo, mask, when, quality=int(rng.integers(45, 90)))
+        row = {
+            "path": f"images/{name}.jpg",
+            "individual": animal if passage.named else "",
+            "body_part": f"{passage.side}_flank",
+            "location": LOCATIONS[passage.station % 2],
+            "station": station,
+            "camera": f"{station}-a",
+            "timestamp": when.isoformat(),
+            "encounter": f"e{passage.number + 1:04d}",
+            "bbox": ",".join(map(str, cv2.boundingRect(mask))),
+            "mask": f"masks/{name}.png",
+            "animal": animal,
+        }
+        rows.append(row)
         when += timedelta(seconds=int(rng.integers(1, 4)))
         pose = _next_pose(rng, pose, size)
     return rows
@@ -242,19 +215,19 @@ def _photograph(encounter: _Encounter, scene: _Scene, coat: np.ndarray, seed: in
 
 def _first_pose(rng: np.random.Generator, side: str, size: tuple[int, int]) -> Pose:
     w, h = size
-    length = w * rng.uniform(0.27, 0.50)
+    length = w * rng.uniform(0.20, 0.46)
     x = rng.uniform(0.22, 0.78) * w
-    if rng.random() < 0.2:  # leaving the frame: half of the torso is still seen
-        x = rng.choice([0.02, 0.98]) * w
+    if rng.random() < 0.25:  # leaving the frame: half of the torso is still seen
+        x = rng.choice([0.03, 0.97]) * w
     slant = rng.uniform(-0.3, 1.0)
     light = np.array([0.0, -slant, 0.9])
     return Pose(
         side,
         length,
         x,
-        h * rng.uniform(0.86, 0.94) - 0.42 * length,
-        yaw=float(np.clip(rng.normal(0, 0.30), -0.65, 0.65)),
-        roll=rng.normal(0, 0.10),
+        h * rng.uniform(0.86, 0.94) - SOLES * length,
+        yaw=float(np.clip(rng.normal(0, 0.38), -0.75, 0.75)),
+        roll=rng.normal(0, 0.16),
         pitch=rng.normal(0, 0.07),
         gait=rng.uniform(0, 2 * np.pi),
         bend=rng.normal(0, 0.05),
@@ -267,19 +240,16 @@ def _first_pose(rng: np.random.Generator, side: str, size: tuple[int, int]) -> P
 def _next_pose(rng: np.random.Generator, pose: Pose, size: tuple[int, int]) -> Pose:
     """A second or two later: some steps on, turned a little, unless that would leave too little in the frame."""
     x = pose.x + (-1 if pose.side == "left" else 1) * pose.length * rng.uniform(0.1, 0.45)
-    return Pose(
-        pose.side,
-        pose.length * rng.uniform(0.95, 1.05),
-        float(np.clip(x, 0.0, size[0])),
-        pose.y,
-        yaw=float(np.clip(pose.yaw + rng.normal(0, 0.12), -0.65, 0.65)),
+    return replace(
+        pose,
+        length=pose.length * rng.uniform(0.95, 1.05),
+        x=float(np.clip(x, 0.03 * size[0], 0.97 * size[0])),
+        yaw=float(np.clip(pose.yaw + rng.normal(0, 0.15), -0.75, 0.75)),
         roll=pose.roll + rng.normal(0, 0.05),
         pitch=pose.pitch + rng.normal(0, 0.02),
         gait=pose.gait + rng.uniform(1, 5),
-        bend=pose.bend + rng.normal(0, 0.02),
         tail=rng.random(),
         stretch=int(rng.integers(2**31)),
-        light=pose.light,
     )
 
 
@@ -300,7 +270,7 @@ class _Weather:
         if night:  # the flash is on the camera: bright in the middle
             far = np.hypot((x / w - rng.uniform(0.4, 0.6)), (y / h - rng.uniform(0.5, 0.7)) * 0.7)
             light = rng.uniform(0.85, 1.25) * (1.15 - 1.1 * far)
-            return _Weather(True, light, np.ones(3, np.float32), 0.0, rng.uniform(5, 11))
+            return _Weather(True, light, np.ones(3, np.float32), 0.0, rng.uniform(6, 16))
         light = np.full((h, w), rng.uniform(0.8, 1.15), np.float32)
         if rng.random() < 0.5:  # the shadow of a cliff, with a ragged edge
             angle = rng.uniform(0, 2 * np.pi)
@@ -308,7 +278,7 @@ class _Weather:
             edge += 0.05 * w * smooth_noise(rng, light.shape, 7)
             light *= 1 - rng.uniform(0.35, 0.6) * np.clip(edge / 8 + 0.5, 0, 1)
         tint = np.array([1, rng.uniform(0.95, 1.0), rng.uniform(0.82, 1.05)], np.float32)
-        return _Weather(False, light, tint, rng.uniform(-1.2, 1.2), rng.uniform(1.5, 5))
+        return _Weather(False, light, tint, rng.uniform(-1.2, 1.2), rng.uniform(2, 8))
 
 
 def _expose(
@@ -320,17 +290,20 @@ def _expose(
     turn = cv2.getRotationMatrix2D((w / 2, h / 2), rng.normal(0, 0.3), 1 + rng.normal(0, 0.004))
     turn[:, 2] += rng.normal(0, 4, 2) - turn[:, :2] @ [MARGIN, MARGIN]
     ground = cv2.warpAffine(scene.pixels, turn, (w, h), borderMode=cv2.BORDER_REFLECT).astype(np.float32)
-    front = cv2.warpAffine(scene.front, turn, (w, h)).astype(np.float32) / 255
+    front, sky = cv2.split(cv2.warpAffine(scene.layers, turn, (w, h)).astype(np.float32) / 255)
     bright, opacity = draw_animal(coat, pose, (w, h))
+    if (opacity * front).sum() > 0.5 * opacity.sum():  # too little would be seen: it passes before the boulder
+        front[:] = 0
     visible = opacity * (1 - front)
     mask = np.where(visible > 0.5, 255, 0).astype(np.uint8)
+    mask[-(h // BAR) :] = 0
     # Its shadow: the outline laid flat on the ground, and a dark touch under the feet.
-    feet = pose.y + 0.42 * pose.length
+    feet = pose.y + SOLES * pose.length
     slant = weather.slant if not weather.night else 0.15
     flat = np.array([[1, slant, -slant * feet], [0, 0.22, 0.80 * feet]], np.float32)
     shadow = cv2.blur(cv2.warpAffine(opacity, flat, (w, h)), (9, 9)) * (1 - front)
     ground *= (1 - (0.35 if weather.night else 0.5) * shadow)[..., None]
-    blur = rng.uniform(0, 0.03) * pose.length if rng.random() < 0.35 else 0
+    blur = rng.uniform(0, 0.035) * pose.length if rng.random() < 0.45 else 0
     if blur > 2:
         kernel = np.zeros((15, 15), np.float32)
         reach, lift = min(blur / 2, 7), rng.uniform(-0.3, 0.3)
@@ -345,15 +318,15 @@ def _expose(
         ground *= 0.8
         fur *= 1.1
     photo = ground + visible[..., None] * (fur - ground)
-    photo *= weather.light[..., None] * weather.tint
+    light = (
+        weather.light if weather.night else weather.light + sky * (1 - visible) * (1 - weather.light)
+    )  # no shade on the sky
+    photo *= light[..., None] * weather.tint
     if weather.night:
-        grey = cv2.GaussianBlur(photo.mean(axis=2), (0, 0), 0.9)
+        grey = cv2.GaussianBlur(photo.mean(axis=2), (0, 0), 1.1)
         photo = np.repeat((20 + 0.85 * grey)[..., None], 3, axis=2)
     photo += _grain(rng, (h, w), weather.noise)[..., None]
     return np.clip(photo, 0, 255).astype(np.uint8), mask
-
-
-FUR = np.array([[24, 25, 28], [236, 229, 214]], np.float32)  # darkest spot, lightest fur
 
 
 def _grain(rng: np.random.Generator, shape: tuple[int, int], strength: float) -> np.ndarray:
@@ -361,20 +334,11 @@ def _grain(rng: np.random.Generator, shape: tuple[int, int], strength: float) ->
     return np.tile(tile, (shape[0] // 256 + 1, shape[1] // 256 + 1))[: shape[0], : shape[1]]
 
 
-def _info_bar(photo: np.ndarray, text: str) -> np.ndarray:
-    height = photo.shape[0] // 24
+def _info_bar(photo: np.ndarray, text: str) -> None:
+    height = photo.shape[0] // BAR
     photo[-height:] = 8
-    cv2.putText(
-        photo,
-        text,
-        (8, photo.shape[0] - height // 4),
-        cv2.FONT_HERSHEY_SIMPLEX,
-        height / 40,
-        (235,) * 3,
-        1,
-        cv2.LINE_AA,
-    )
-    return photo
+    place, size = (8, photo.shape[0] - height // 4), height / 40
+    cv2.putText(photo, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, (235, 235, 235), 1, cv2.LINE_AA)
 
 
 def _save(folder: Path, name: str, photo: np.ndarray, mask: np.ndarray, when: datetime, quality: int) -> None:
@@ -386,19 +350,20 @@ def _save(folder: Path, name: str, photo: np.ndarray, mask: np.ndarray, when: da
     Image.fromarray(mask).convert("1").save(folder / "masks" / f"{name}.png")
 
 
-def _write_csv(path: Path, rows: tuple[Row, ...]) -> None:
+def _write_csv(path: Path, rows: tuple[dict[str, str], ...]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows([getattr(row, column) for column in COLUMNS] for row in rows)
+        writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 @dataclass(frozen=True)
 class _Scene:
-    """A station's scenery with MARGIN px more on every side: pixels (H, W, 3) uint8; front (H, W) uint8, what hides animals."""
+    """A station's scenery with MARGIN px more on every side: pixels (H, W, 3) uint8, and
+    layers (H, W, 2) uint8: what stands before an animal and hides it, and the sky."""
 
     pixels: np.ndarray
-    front: np.ndarray
+    layers: np.ndarray
 
     @staticmethod
     def draw(rng: np.random.Generator, size: tuple[int, int]) -> _Scene:
@@ -407,24 +372,22 @@ class _Scene:
         rock = np.array(
             [(146, 122, 98), (128, 128, 126), (164, 136, 100), (118, 112, 108)][rng.integers(4)], np.float32
         )
-        wall = 0.62 + 0.30 * _facets(rng, x, y, w / 7, 1.8) + 0.16 * _facets(rng, x, y, w / 24, 1.5)
+        wall = 0.80 + 0.30 * _facets(rng, x, y, w / 7, 1.8) + 0.16 * _facets(rng, x, y, w / 24, 1.5)
         wall += 0.06 * _facets(rng, x, y, w / 70, 1.0)
-        lichen = np.clip(2 * smooth_noise(rng, wall.shape, 25) - 1.2, 0, 0.6)[..., None]
+        lichen = np.clip(2 * smooth_noise(rng, wall.shape, 25) - 1.2, 0, 0.4)[..., None]
         pixels = _relief(wall)[..., None] * (rock + lichen * (np.array([40, 5, -45], np.float32)))
         # Far slopes and sky beside the cliff.
         edge = rng.uniform(0.55, 0.9) * w + 0.05 * w * smooth_noise(rng, wall.shape, 6) + 0.3 * (y - 0.3 * h)
         far = np.clip((x - edge if rng.random() < 0.5 else (w - edge) - x) / 3, 0, 1)
         ridge = (0.12 + 0.2 * x / w) * h + 0.04 * h * smooth_noise(rng, wall.shape, 5)
-        hill = 165 + 25 * smooth_noise(rng, wall.shape, 10)[..., None] + np.array([6, 0, -14], np.float32)
+        hill = 160 + 8 * smooth_noise(rng, wall.shape, 12) + 5 * smooth_noise(rng, wall.shape, 50)
+        hill = hill[..., None] + np.array([6, 0, -12], np.float32)
         sky = np.where((y < ridge)[..., None], np.array([214, 222, 232], np.float32), hill)
         pixels += far[..., None] * (sky - pixels)
         # Scree: small and dense far away, larger near the camera.
-        level = (
-            h * rng.uniform(0.56, 0.66)
-            + 0.03 * h * smooth_noise(rng, wall.shape, 7)
-            + rng.uniform(-0.08, 0.08) * (x - w / 2)
-        )
-        depth = np.clip((y - level) / h, 0, 1) + 0.25
+        level = h * rng.uniform(0.56, 0.66) + rng.uniform(-0.08, 0.08) * (x - w / 2)
+        depth = np.clip((y - level) / h, -0.1, 1) + 0.25
+        level += 0.02 * h * smooth_noise(rng, wall.shape, 7)
         scree = 0.72 + 0.26 * _facets(rng, (x - w / 2) / depth * 0.45 + w, h * 0.3 / depth, w / 40, 1.0)
         scree += 0.12 * _facets(rng, (x - w / 2) / depth * 0.45 + w, h * 0.3 / depth, w / 110, 1.0)
         scree += 0.08 * smooth_noise(rng, wall.shape, 60)
@@ -439,7 +402,8 @@ class _Scene:
             front = np.clip((1 - round_ + 0.12 * _facets(rng, x, y, w / 16, 1.2)) * 60, 0, 1)
             face = 0.75 - 0.25 * round_ + 0.25 * _facets(rng, x, y, w / 12, 1.3) + 0.1 * _facets(rng, x, y, w / 60, 1.0)
             pixels += front[..., None] * (_relief(face)[..., None] * rock * 0.9 - pixels)
-        return _Scene(np.clip(pixels, 0, 255).astype(np.uint8), (255 * front).astype(np.uint8))
+        layers = np.stack([front, far * (y < ridge) * (1 - cover[..., 0])], axis=2)
+        return _Scene(np.clip(pixels, 0, 255).astype(np.uint8), (255 * layers).astype(np.uint8))
 
 
 def _facets(rng: np.random.Generator, x: np.ndarray, y: np.ndarray, cell: float, tall: float) -> np.ndarray:

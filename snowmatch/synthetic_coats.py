@@ -16,7 +16,7 @@ UNIT = 256
 GROUND = (256, 288)  # rows, columns of cells; the flank takes the rows above FLANK_ROWS, legs, head and tail the rest
 FLANK_ROWS = 160
 FINE = 3  # coat pixels per cell: 768 px a torso, more than any photo shows
-LEVEL = 0.61  # y of the soles
+SOLES = 0.47  # lengths from the middle of the torso down to the ground
 
 _X = np.linspace(-0.10, 1.06, 117, dtype=np.float32)
 _TOP = np.interp(
@@ -69,11 +69,11 @@ def _grow(rng: np.random.Generator, sigma: float, share: float) -> np.ndarray:
 
 
 def _shuffle(rng: np.random.Generator, coat: np.ndarray) -> np.ndarray:
-    """The flank's pieces (a sixth of its length each) in another order: every rosette is there, the layout is not."""
-    side = FLANK_ROWS * FINE // 4
-    tiles = [(r * side, c * side) for r in range(4) for c in range(coat.shape[1] // side)]
+    """The coat's pieces, of two to three rosettes across, in another order: the spots are there, the layout is not."""
+    side = 40 * FINE
+    tiles = [(r, c) for r in range(0, coat.shape[0] - side + 1, side) for c in range(0, coat.shape[1] - side + 1, side)]
     out = coat.copy()
-    for (r, c), n in zip(tiles, np.roll(rng.permutation(len(tiles)), 1), strict=True):
+    for (r, c), n in zip(tiles, rng.permutation(len(tiles)), strict=True):
         r1, c1 = tiles[n]
         out[r : r + side, c : c + side] = coat[r1 : r1 + side, c1 : c1 + side]
     return out
@@ -115,7 +115,12 @@ class Pose:
 
 
 def draw_animal(coat: np.ndarray, pose: Pose, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Brightness and opacity, both (H, W) float32 in 0..1, of the animal on a picture of `size` (width, height)."""
+    """Brightness and opacity, both (H, W) float32 in 0..1, of the animal on a picture of `size` (width, height).
+
+    ValueError where the middle of its torso is outside the picture.
+    """
+    if not (0 <= pose.x < size[0] and 0 <= pose.y < size[1]):
+        raise ValueError(f"the animal stands at ({pose.x}, {pose.y}), expected a place in a picture of {size}")
     canvas = _Canvas(coat, pose, size)
     swing = 0.085 * np.sin(pose.gait + np.array([0, np.pi, 0.7 * np.pi, 1.7 * np.pi]))  # near fore, far fore, hinds
     for depth, fore, hind in ((-0.12, swing[1], swing[3]), (0.12, swing[0], swing[2])):
@@ -132,42 +137,39 @@ def draw_animal(coat: np.ndarray, pose: Pose, size: tuple[int, int]) -> tuple[np
         canvas.tube(arm, [0.105, 0.062, 0.043, 0.042], depth, row=225, zoom=1.1, merge=int(depth > 0))
         canvas.tube([arm[-1], (arm[-1][0] - 0.05, 0.588)], [0.04, 0.032], depth, row=245, spots=0.3)
     canvas.head()
-    return canvas.finish()
+    whole = np.zeros((2, size[1], size[0]), np.float32)
+    whole[:, canvas.rows, canvas.columns] = canvas.brightness, canvas.opacity
+    return whole[0], whole[1]
 
 
 class _Canvas:
     """The picture of one animal while its parts are painted, far ones first; only the rectangle it touches is kept."""
 
     def __init__(self, coat: np.ndarray, pose: Pose, size: tuple[int, int]) -> None:
-        self.coat, self.pose, self.size = coat, pose, size
-        self.rng = np.random.default_rng([pose.stretch, 7])
+        self.coat, self.pose = coat, pose
+        rng = np.random.default_rng([pose.stretch, 7])
         reach = 1.45 * pose.length
-        self.left, self.top = max(0, int(pose.x - reach)), max(0, int(pose.y - 0.6 * reach))
-        right, bottom = min(size[0], int(pose.x + reach) + 1), min(size[1], int(pose.y + 0.62 * reach) + 1)
-        shape = (max(0, bottom - self.top), max(0, right - self.left))
-        self.brightness, self.opacity = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-        if not self.opacity.size:
-            return
-        y, x = np.mgrid[self.top : bottom, self.left : right].astype(np.float32)
+        self.columns = slice(max(0, int(pose.x - reach)), min(size[0], int(pose.x + reach) + 1))
+        self.rows = slice(max(0, int(pose.y - 0.6 * reach)), min(size[1], int(pose.y + 0.62 * reach) + 1))
+        y, x = np.mgrid[self.rows, self.columns].astype(np.float32)
         x, y = (x - pose.x) / pose.length, (y - pose.y) / pose.length
-        self.facing = 1.0 if pose.side == "left" else -1.0  # the head is at x = 0: to the left in a photo of this side
-        x = self.facing * x
+        self.brightness, self.opacity = np.zeros_like(x), np.zeros_like(x)
+        if pose.side == "right":  # the head, at x = 0, is at that end of the photo to which the animal walks
+            x = -x
         cos, sin = np.cos(pose.pitch), np.sin(pose.pitch)
         x, y = cos * x - sin * y, sin * x + cos * y
         near = 1 + 0.22 * np.sin(pose.yaw) * x  # what is turned to the camera is nearer and larger
         # Breath, muscles and loose skin, different in every photo; fur makes the outline ragged.
-        wobble = [smooth_noise(self.rng, shape, 9) for _ in range(2)]
-        fringe = cv2.GaussianBlur(self.rng.standard_normal(shape).astype(np.float32), (0, 0), 1.0)
-        self.x = x * near + 0.008 * wobble[0]
-        self.y = 0.94 * y * near + 0.17 + pose.bend * x * x + 0.006 * wobble[1]
-        self.x += 0.003 * fringe
-        self.y += 0.004 * fringe
+        fringe = cv2.GaussianBlur(rng.standard_normal(x.shape).astype(np.float32), (0, 0), 1.0)
+        bent = 0.94 * y * near + 0.17 + pose.bend * x * x
+        self.x = x * near + 0.015 * smooth_noise(rng, x.shape, 9) + 0.003 * fringe
+        self.y = bent + 0.012 * smooth_noise(rng, x.shape, 9) + 0.004 * fringe
 
     def place(self, x: float | np.ndarray, depth: float | np.ndarray) -> float | np.ndarray:
         """Where a point `x` along the body and `depth` towards the camera is seen once the animal is turned."""
         return (x - 0.5) * np.cos(self.pose.yaw) - depth * np.sin(self.pose.yaw)
 
-    def window(self, x0: float, x1: float, y0: float, y1: float) -> tuple[slice, slice] | None:
+    def _window(self, x0: float, x1: float, y0: float, y1: float) -> tuple[slice, slice] | None:
         inside = (self.x > x0) & (self.x < x1) & (self.y > y0) & (self.y < y1)
         rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
         if not len(rows):
@@ -175,10 +177,9 @@ class _Canvas:
         return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
     def torso(self) -> None:
-        if not self.opacity.size:
-            return
+        """The trunk: its outline is a table, its cross-section an ellipse."""
         ends = [self.place(-0.12, 0), self.place(1.08, 0)]
-        area = self.window(min(ends) - 0.12, max(ends) + 0.12, -0.12, 0.5)
+        area = self._window(min(ends) - 0.12, max(ends) + 0.12, -0.12, 0.5)
         if area is None:
             return
         seen, y = self.x[area], self.y[area]
@@ -190,14 +191,12 @@ class _Canvas:
             across = (y - middle) / radius
             bulge = 0.75 * radius * np.sqrt(np.clip(1 - across * across, 0, 1))
             x = (seen + bulge * sin) / cos + 0.5
-        ends = np.minimum(x - _X[0], _X[-1] - x) / 0.03
+        inside = np.minimum((1 - np.abs(across)) * radius, np.minimum(x - _X[0], _X[-1] - x))
         around = np.arcsin(np.clip(across, -1, 1)) + self.pose.roll
         u = 12 + x * UNIT * 0.97
         v = FLANK_ROWS / 2 + around * 0.165 * UNIT
         solid = _step(np.abs(x - 0.5), 0.42, 0.56)
-        self.paint(
-            area, (1 - np.abs(across)) * radius, u, v, across, 0.0, solid, belly=_step(around, 0.75, 1.35), cap=ends
-        )
+        self._paint(area, inside, (u, v), across, solid, belly=_step(around, 0.75, 1.35))
 
     def tube(
         self,
@@ -211,26 +210,26 @@ class _Canvas:
         merge: int = 0,
         dark: float = 1.0,
     ) -> None:
-        """A limb along `points` (body units), spots from the coat's rows around `row`; its start (1) or end (-1) fades."""
-        if not self.opacity.size:
-            return
+        """A limb along `points` (body units) with spots from the coat's cells around `row`.
+
+        merge: let its start (1) or its end (-1) fade into what is there.
+        """
         line = np.array(points, np.float32)
         line[:, 0] = self.place(line[:, 0], depth)
         line[:, 1] -= 0.10 * depth  # the camera looks a little down: far feet stand higher in the picture
         line, width = _smooth_line(line, np.array(radii, np.float32))
         low, high = (line - width[:, None]).min(axis=0) - 0.02, (line + width[:, None]).max(axis=0) + 0.02
-        area = self.window(low[0], high[0], low[1], high[1])
+        area = self._window(low[0], high[0], low[1], high[1])
         if area is None:
             return
         x, y = self.x[area], self.y[area]
         best = np.full(x.shape, np.inf, np.float32)
         across, along, radius = np.zeros_like(best), np.zeros_like(best), np.ones_like(best)
         walked = 0.0
-        for (a, b), (ra, rb) in zip(zip(line[:-1], line[1:], strict=True), zip(width[:-1], width[1:], strict=True)):
-            step = b - a
+        for a, ra, step, swell in zip(line, width, np.diff(line, axis=0), np.diff(width), strict=False):
             length = float(np.hypot(*step))
             t = np.clip(((x - a[0]) * step[0] + (y - a[1]) * step[1]) / length**2, 0, 1)
-            dx, dy, r = x - a[0] - t * step[0], y - a[1] - t * step[1], ra + t * (rb - ra)
+            dx, dy, r = x - a[0] - t * step[0], y - a[1] - t * step[1], ra + t * swell
             distance = np.sqrt(dx * dx + dy * dy) / r
             closer = distance < best
             sign = np.sign(step[0] * dy - step[1] * dx)
@@ -245,9 +244,9 @@ class _Canvas:
         fade = None
         if merge:  # no seam where the limb grows out of the torso
             fade = _step((along if merge > 0 else walked - along) / walked, 0.1, 0.4)
-        dark *= 0.62 if depth < -0.1 else 1.0
-        solid = np.full(x.shape, 1.0, np.float32)
-        self.paint(area, (1 - best) * radius, u, v, across * 0.9, 0.0, solid, fade=fade, dark=dark, strength=spots)
+        dark *= 0.62 if depth < -0.1 else 1.0  # the far side lies in shade
+        one = np.ones_like(best)
+        self._paint(area, (1 - best) * radius, (u, v), 0.9 * across, one, fade=fade, dark=dark, strength=spots)
 
     def head(self) -> None:
         """Neck, skull, muzzle, ears, an eye and the nose."""
@@ -257,47 +256,33 @@ class _Canvas:
         self.tube([(-0.15, 0.045), (-0.19, 0.06)], [0.108, 0.098], 0.06, row=188, zoom=1.5, spots=0.75)
         self.tube([(-0.235, 0.095), (-0.268, 0.105)], [0.066, 0.054], 0.07, row=245, spots=0.1, merge=1)
         self.tube([(-0.115, -0.035), (-0.105, -0.055)], [0.040, 0.034], 0.10, row=245, spots=0.4)
-        if self.opacity.size:
-            for x, y, radius, value in ((-0.308, 0.085, 0.017, 0.14), (-0.232, 0.035, 0.013, 0.05)):
-                gone = (self.x - self.place(x, 0.09)) ** 2 + (self.y - y) ** 2 < radius * radius
-                self.brightness[gone] = value
+        for x, y, radius, value in ((-0.308, 0.085, 0.017, 0.14), (-0.232, 0.035, 0.013, 0.05)):
+            self.brightness[(self.x - self.place(x, 0.09)) ** 2 + (self.y - y) ** 2 < radius * radius] = value
 
-    def paint(
+    def _paint(
         self,
         area: tuple[slice, slice],
         inside: np.ndarray,
-        u: np.ndarray,
-        v: np.ndarray,
+        cells: tuple[np.ndarray, np.ndarray],
         across: np.ndarray,
-        lengthwise: float,
         solid: np.ndarray,
         *,
-        belly: np.ndarray | None = None,
-        cap: np.ndarray | None = None,
+        belly: np.ndarray | float = 0.0,
         fade: np.ndarray | None = None,
         dark: float = 1.0,
         strength: float = 1.0,
     ) -> None:
-        """Lay a part over what is there: `inside` is the depth under its outline, `across` the normal's downward part."""
+        """Lay a part over what is there.
+
+        inside: depth under its outline, body units. cells: where on the growing ground its coat lies. across: -1 to 1,
+        how far the surface faces down. solid, belly: 0 to 1, spots instead of rosettes, white instead of spots.
+        """
         opacity = np.clip(inside * self.pose.length + 0.5, 0, 1).astype(np.float32)
-        if cap is not None:
-            opacity *= np.clip(cap, 0, 1)
-        mapped = (
-            cv2.remap(
-                self.coat,
-                (u * FINE).astype(np.float32),
-                (v * FINE).astype(np.float32),
-                cv2.INTER_LINEAR,
-                borderMode=cv2.BORDER_REFLECT,
-            ).astype(np.float32)
-            / 255
-        )
-        pattern = mapped[..., 0] * (1 - solid) + mapped[..., 1] * solid
-        fur = 0.72
-        if belly is not None:
-            pattern = pattern * (1 - 0.85 * belly)
-            fur = 0.72 + 0.16 * belly
-        bright = fur * (1 - 0.80 * strength * pattern)
+        u, v = ((c * FINE).astype(np.float32) for c in cells)
+        mapped = cv2.remap(self.coat, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT).astype(np.float32) / 255
+        pattern = (mapped[..., 0] + solid * (mapped[..., 1] - mapped[..., 0])) * (1 - 0.85 * belly)
+        fur = 0.72 + 0.16 * belly
+        bright = fur * (1 - 0.72 * strength * pattern)
         across = np.clip(across, -1, 1)
         facing = np.sqrt(1 - across * across)
         light = self.pose.light
@@ -308,15 +293,6 @@ class _Canvas:
         weight = opacity if fade is None else opacity * (1 - covered * (1 - fade))
         self.brightness[area] = old + weight * (bright - old)
         self.opacity[area] = np.maximum(covered, opacity)
-
-    def finish(self) -> tuple[np.ndarray, np.ndarray]:
-        w, h = self.size
-        full = []
-        for part in (self.brightness, self.opacity):
-            whole = np.zeros((h, w), np.float32)
-            whole[self.top : self.top + part.shape[0], self.left : self.left + part.shape[1]] = part
-            full.append(whole)
-        return full[0], full[1]
 
 
 def _smooth_line(points: np.ndarray, radii: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

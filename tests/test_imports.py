@@ -11,8 +11,8 @@ PACKAGE = Path(__file__).parents[1] / "snowmatch"
 
 # A module imports only modules named earlier (extractors and matchers: not each other, but for private helpers).
 FLOW = """
-errors types plugins catalog images records extractors store index gallery matchers verify score identify query indexing
-api drawing report overview synthetic_coats synthetic demo cli
+errors types plugins photofile catalog images records extractors store writer workers index gallery matchers verify score
+identify query indexing api drawing report overview synthetic_coats synthetic demo cli
 """.split()
 RANK = {name: i for i, name in enumerate(FLOW)}
 ONLY_IN = {

@@ -1,0 +1,242 @@
+"""Reading `catalog.csv`: every value checked, errors with file, line, column, value and what is allowed.
+
+UTF-8 with or without BOM, any line ends, separated by commas, semicolons or tabs (Excel's dialects). Header names may
+be in any case. A time zone is dropped from timestamps, with a note: what counts is the camera's local clock. Rows of
+one photo share its place and time, which need to be filled in one of them only.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from snowmatch.errors import SnowmatchError
+from snowmatch.plugins import did_you_mean
+from snowmatch.types import BODY_PARTS, BBox
+
+# Rows of one photo agree in these: it was taken at one place and one moment, and is on one side of a split.
+PHOTO_COLUMNS = ("location", "station", "camera", "timestamp", "encounter", "split")
+COLUMNS = ("path", "individual", "body_part", "bbox", "mask", *PHOTO_COLUMNS)
+SPLITS = ("train", "test")
+UNIDENTIFIED = "_unidentified"
+
+_TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)\s*(Z|[+-]\d\d:?\d\d)?")
+
+Fields = dict[str, Any]  # the values of one Annotation but for `row`
+
+
+def choices(word: str, known: Sequence[str]) -> str:
+    """What is allowed instead of `word`, and which of it is nearest."""
+    return f"expected one of {', '.join(known)}{did_you_mean(word, list(known))}"
+
+
+def same_name(text: str) -> str:
+    """A name as it is compared: macOS stores accents and the Cyrillic й as two characters, others as one."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def some(items: Sequence[Any]) -> str:
+    """The first few items of a long list, as text."""
+    return ", ".join(map(str, items[:5])) + (", ..." if len(items) > 5 else "")
+
+
+def read_csv(path: Path, notes: list[str]) -> list[Fields]:
+    """The rows of a catalog.csv in its order; what was changed or left out is added to `notes`."""
+    table = _csv_rows(path)
+    line, header = next(table, (1, []))
+    columns = [name.strip().lower() for name in header]
+    if "path" not in columns:
+        raise SnowmatchError(
+            f"{path} line {line}: no column 'path' in {', '.join(header) or 'an empty file'}; "
+            f"expected some of {', '.join(COLUMNS)}{did_you_mean('path', columns)}"
+        )
+    twice = [name for name, count in Counter(columns).items() if count > 1 and name in COLUMNS]
+    if twice:
+        raise SnowmatchError(f"{path} line {line}: column {twice[0]!r} is there twice, expected once")
+    if unknown := [name for name in columns if name and name not in COLUMNS]:
+        listed = ", ".join(name + did_you_mean(name, [c for c in COLUMNS if c not in columns]) for name in unknown)
+        notes.append(f"columns of {path.name} that mean nothing here were left out: {listed}")
+    counts: Counter[str] = Counter()
+    rows: list[Fields] = []
+    lines: list[int] = []
+    for line, cells in table:
+        if not any(cells):
+            continue
+        if len(cells) > len(columns) and any(cells[len(columns) :]):
+            raise SnowmatchError(
+                f"{path} line {line}: {len(cells)} values for {len(columns)} columns, the last {cells[-1]!r}; "
+                'expected values that hold the separator in quotes, such as "10,20,300,200"'
+            )
+        try:
+            rows.append(_row_fields(dict(zip(columns, cells, strict=False)), counts))  # Excel drops empty last cells
+        except _CellError as problem:
+            raise SnowmatchError(f"{path} line {line}, column {problem}") from None
+        lines.append(line)
+    if not rows:
+        raise SnowmatchError(f"{path} has no rows below its header; expected one row per animal in a photo")
+    if counts["backslash"]:
+        notes.append(f"\\ was read as / in the paths of {counts['backslash']} rows of {path.name}")
+    if counts["zone"]:
+        notes.append(f"the time zone of {counts['zone']} timestamps was left out: the clock's local time counts")
+    if len({fields["path"] for fields in rows}) < len(rows):
+        rows, lines = _without_repeats(path, rows, lines, notes)
+        _share_photo_columns(path, rows, lines)
+    return rows
+
+
+def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """(number of its first line, cells) of every row; the separator is whichever of , ; tab suits the header best."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise SnowmatchError(
+            f"{path} line {line} is not UTF-8 text; save it as UTF-8 (in Excel: Save as, 'CSV UTF-8')"
+        ) from None
+    except OSError as error:
+        raise SnowmatchError(f"{path} cannot be read: {error.strerror}") from error
+    header = text.split("\n", 1)[0]
+    names = {mark: {cell.strip(' "\r').lower() for cell in header.split(mark)} for mark in ",;\t"}
+    reader = csv.reader(
+        io.StringIO(text, newline=""), delimiter=max(names, key=lambda m: len(names[m] & set(COLUMNS))), strict=True
+    )
+    first = 1
+    try:
+        for cells in reader:
+            yield first, cells
+            first = reader.line_num + 1
+    except csv.Error as error:
+        raise SnowmatchError(
+            f"{path} line {first} cannot be split into columns ({error}); expected quotes doubled and closed"
+        ) from error
+
+
+class _CellError(Exception):
+    """What is wrong with one cell: its column, its value and what is allowed."""
+
+    def __init__(self, column: str, value: str, expected: str) -> None:
+        super().__init__(f"{column}: {value!r} is not allowed; {expected}")
+
+
+def _row_fields(cells: dict[str, str], counts: Counter[str]) -> Fields:
+    fields: Fields = {
+        c: same_name(cells[c].strip()) for c in ("location", "station", "camera", "encounter") if cells.get(c)
+    }
+    fields["path"] = _path(cells, "path", counts)
+    if not fields["path"]:
+        raise _CellError("path", cells.get("path", ""), "expected a photo's path")
+    fields["mask"] = _path(cells, "mask", counts)
+    individual = same_name(cells.get("individual", "").strip())
+    fields["individual"] = individual if individual not in ("", UNIDENTIFIED) else None
+    for column, known, default in (("body_part", BODY_PARTS, "unknown"), ("split", SPLITS, "")):
+        value = cells.get(column, "").strip()
+        if value and value not in known:
+            raise _CellError(column, value, choices(value, known) + ", or nothing")
+        fields[column] = value or default
+    fields["timestamp"] = _timestamp(cells.get("timestamp", "").strip(), counts)
+    fields["bbox"] = _bbox(cells.get("bbox", "").strip())
+    return fields
+
+
+def _path(cells: dict[str, str], column: str, counts: Counter[str]) -> str:
+    """A path as it is used everywhere: relative, forward slashes, no '.' parts. Blanks in it are kept."""
+    text = cells.get(column, "")
+    if not text.strip():
+        return ""
+    expected = "expected a path inside the catalog's folder, such as images/IMG_0042.JPG"
+    path = text
+    if "\\" in path:
+        path = path.replace("\\", "/")
+        counts["backslash"] += 1
+    if path[0] == "/" or path[1:2] == ":" or "\0" in path:
+        raise _CellError(column, text, expected)
+    if "." in path.split("/")[0] or "/." in path or "//" in path:
+        parts = path.split("/")
+        if ".." in parts:
+            raise _CellError(column, text, f"{expected}, without '..'")
+        path = "/".join(part for part in parts if part not in ("", "."))
+    return path
+
+
+def _timestamp(text: str, counts: Counter[str]) -> datetime | None:
+    if not text:
+        return None
+    expected = "expected local date and time such as 2012-09-17T19:42:18, or nothing"
+    match = _TIMESTAMP.fullmatch(text)
+    if match is None:
+        raise _CellError("timestamp", text, expected)
+    clock, _, fraction = match[1].replace(",", ".").partition(".")
+    try:
+        moment = datetime.fromisoformat(clock)
+    except ValueError as error:  # a 13th month, a 30th of February
+        raise _CellError("timestamp", text, f"{expected} ({error})") from None
+    counts["zone"] += match[2] is not None
+    return moment.replace(microsecond=int(fraction[:6].ljust(6, "0"))) if fraction else moment
+
+
+def _bbox(text: str) -> BBox | None:
+    if not text:
+        return None
+    expected = "expected x,y,w,h in px of the upright photo, w and h above 0, or nothing"
+    try:
+        numbers = [round(float(part)) for part in text.split(",")]
+    except (ValueError, OverflowError):  # not a number; nan, inf
+        raise _CellError("bbox", text, expected) from None
+    if len(numbers) != 4 or numbers[2] <= 0 or numbers[3] <= 0:
+        raise _CellError("bbox", text, expected)
+    return (numbers[0], numbers[1], numbers[2], numbers[3])
+
+
+def _without_repeats(
+    path: Path, rows: list[Fields], lines: list[int], notes: list[str]
+) -> tuple[list[Fields], list[int]]:
+    """Rows without those that say the same as an earlier one; a note also for one box with two individuals."""
+    first: dict[tuple, int] = {}
+    names: dict[tuple, tuple[str | None, int]] = {}
+    repeated: list[int] = []
+    unclear: list[str] = []
+    keep = []
+    for n, (fields, line) in enumerate(zip(rows, lines, strict=True)):
+        if first.setdefault(tuple(sorted(fields.items())), n) != n:
+            repeated.append(line)
+            continue
+        keep.append(n)
+        where = (fields["path"], fields["bbox"], fields["mask"])
+        name, line_before = names.setdefault(where, (fields["individual"], line))
+        if name != fields["individual"]:
+            unclear.append(f"lines {line_before} and {line}")
+    if repeated:
+        notes.append(f"{len(repeated)} rows of {path.name} repeat an earlier one and were left out: {some(repeated)}")
+    if unclear:
+        notes.append(
+            f"{len(unclear)} rows of {path.name} name another individual for the same photo, box and mask "
+            f"({some(unclear)}): give each animal its own box"
+        )
+    return [rows[n] for n in keep], [lines[n] for n in keep]
+
+
+def _share_photo_columns(path: Path, rows: list[Fields], lines: list[int]) -> None:
+    """Fill the place and time of a photo's rows from each other; SnowmatchError where they contradict."""
+    photos: dict[str, list[int]] = defaultdict(list)
+    for n, fields in enumerate(rows):
+        photos[fields["path"]].append(n)
+    for numbers in photos.values():
+        if len(numbers) == 1:
+            continue
+        for column in PHOTO_COLUMNS:
+            given = [n for n in numbers if rows[n].get(column)]
+            for n in given[1:]:
+                if rows[n][column] != rows[given[0]][column]:
+                    raise SnowmatchError(
+                        f"{path} line {lines[n]}, column {column}: {str(rows[n][column])!r} contradicts line "
+                        f"{lines[given[0]]} of the same photo; expected {str(rows[given[0]][column])!r}, or nothing"
+                    )
+            for n in numbers if given else ():
+                rows[n][column] = rows[given[0]][column]

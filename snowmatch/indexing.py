@@ -1,0 +1,316 @@
+"""The index run: what is missing or stale in the store is extracted, in parallel, and can be stopped at any moment."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from snowmatch.catalog import CatalogData
+from snowmatch.errors import SnowmatchError
+from snowmatch.plugins import settings
+from snowmatch.records import (
+    HOME,
+    Fingerprint,
+    Records,
+    annotation_key,
+    file_sha256,
+    load_records,
+    save_records,
+)
+from snowmatch.store import open_features
+from snowmatch.types import Annotation
+from snowmatch.workers import Extract, Here, Measure, Part, Pool, WorkerDiedError, in_order
+from snowmatch.writer import FeatureWriter
+
+RECORDS_SECONDS = 60.0  # between two writings of the records in a run; 100,000 photos take half a second to write
+
+
+@dataclass(frozen=True)
+class IndexReport:
+    """What an index run did: annotations extracted and reused, failed (path, reason) photos, keypoints found.
+
+    removed counts the annotations' features that --prune deleted, freed_bytes what that freed on disk.
+    """
+
+    done: int
+    reused: int
+    failed: tuple[tuple[str, str], ...]
+    features: int
+    seconds: float
+    removed: int = 0
+    freed_bytes: int = 0
+
+    def summary(self) -> str:
+        """One line for people."""
+        text = f"{self.done} annotations indexed, {self.reused} already there, {len(self.failed)} photos failed"
+        if self.done:
+            text += f": {self.features} features in {self.seconds:.1f} s, {self.done / self.seconds:.1f} annotations/s"
+        if self.removed:
+            text += f"; pruned {self.removed}, {self.freed_bytes / 1e6:.1f} MB freed"
+        return text
+
+
+@dataclass(frozen=True)
+class AnnotationState:
+    """Whether one annotation has features: `indexed`, `missing`, `stale` or `failed`.
+
+    key is that of its features where it is indexed, else None. photo_sha256 is its photo's content, as far as that is
+    known and current, else "".
+    """
+
+    state: str
+    key: str | None
+    photo_sha256: str
+
+
+@dataclass
+class _Photo:
+    """One photo with its annotations; `plan` has each one's key, or why there is none."""
+
+    path: str
+    annotations: list[Annotation]
+    plan: list[tuple[str | None, str]] = field(default_factory=list)
+    parts: tuple[Part, ...] = ()
+
+
+def index_catalog(
+    data: CatalogData,
+    extractor: Any,
+    workers: int | None = None,
+    *,
+    prune: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+    wait: float = 0.0,
+) -> IndexReport:
+    """Extract what is missing or stale with `workers` processes (None: one per core) and commit it every few seconds.
+
+    `progress` is called with (done, total) annotations: of those that were not there already, how many are on disk or
+    have failed. Photos that failed before are tried again. `prune` deletes the features of these settings that no
+    annotation has any more. Another run in the same catalog is waited for `wait` seconds. SnowmatchError where the
+    catalog is locked or cannot be written, and where a worker process is killed: all that was finished is kept.
+    """
+    started = time.monotonic()
+    workers = _cores() if workers is None else workers
+    if workers < 1:
+        raise ValueError(f"workers is {workers}, expected at least 1")
+    described = settings(extractor)
+    folder = Path(os.path.abspath(data.folder))
+    with FeatureWriter(folder / HOME / "features", described, wait=wait) as writer:
+        run = _Run(folder, writer, load_records(folder), progress)
+        photos = run.photos_to_do(data.annotations)
+        workers = min(workers, len(photos))
+        try:
+            with Pool(workers, folder, extractor) if workers > 1 else Here(folder, extractor) as pool:
+                measured = in_order(pool, photos, run.measure)
+                for photo, result in in_order(pool, run.planned(measured), run.extract):
+                    run.settle(photo, result or {})
+            run.commit()
+            removed, freed = run.prune(data.annotations) if prune else (0, 0)
+            writer.compact()
+        except (KeyboardInterrupt, WorkerDiedError):
+            run.commit()
+            raise
+        finally:
+            save_records(folder, run.records)
+    failed = tuple(sorted(run.records.failures.items()))
+    return IndexReport(
+        run.new, run.reused, failed, run.features, time.monotonic() - started, removed=removed, freed_bytes=freed
+    )
+
+
+class _Run:
+    """What is known while an index run goes on."""
+
+    def __init__(
+        self, folder: Path, writer: FeatureWriter, records: Records, progress: Callable[[int, int], None] | None
+    ) -> None:
+        self.folder, self.writer, self.records = folder, writer, records
+        self.new = self.reused = self.features = 0
+        self._progress = progress
+        self._done = self._total = self._waiting = 0  # waiting: extracted, not on disk yet
+        self._claimed: set[str] = set()  # keys that this run extracts
+        self._reasons: dict[str, str] = {}  # why the extraction of a key failed
+        self._unreadable: dict[str, str] = {}  # why a mask or photo could not be read
+        self._saved = time.monotonic()
+
+    def photos_to_do(self, annotations: Iterable[Annotation]) -> list[_Photo]:
+        """The photos of which some annotation is not known to be in the store, in the catalog's order."""
+        photos: dict[str, _Photo] = {}
+        for annotation in annotations:
+            photos.setdefault(annotation.path, _Photo(annotation.path, [])).annotations.append(annotation)
+        to_do = []
+        for photo in photos.values():
+            if self.measure(photo) is None and all(self._stored(a) for a in photo.annotations):
+                self.reused += len(photo.annotations)
+            else:
+                to_do.append(photo)
+        left = {photo.path for photo in to_do}
+        self.records.failures = {path: why for path, why in self.records.failures.items() if path in left}
+        self._total = sum(len(photo.annotations) for photo in to_do)
+        self._tell()
+        return to_do
+
+    def measure(self, photo: _Photo) -> Measure | None:
+        """The task that hashes those files of a photo that are not on record as they are now."""
+        masks = dict.fromkeys(a.mask for a in photo.annotations if a.mask)
+        new = tuple(m for m in masks if not _trusted(self.folder / m, self.records.masks.get(m)))
+        known = _trusted(self.folder / photo.path, self.records.photos.get(photo.path))
+        return None if known and not new else Measure(None if known else photo.path, new)
+
+    def planned(self, measured: Iterable[tuple[_Photo, list | None]]) -> Iterator[_Photo]:
+        """Take in the fingerprints of each photo and decide what to extract from it."""
+        for photo, result in measured:
+            for path, is_photo, value in result or ():
+                known = self.records.photos if is_photo else self.records.masks
+                if isinstance(value, Fingerprint):
+                    known[path] = value
+                    self._unreadable.pop(path, None)
+                else:  # what was on record stays: a photo that is only away for a while keeps its features
+                    self._unreadable[path] = value
+            parts = []
+            for annotation in photo.annotations:
+                why = self._why_unreadable(annotation)
+                key = None if why else self.records.key(annotation)
+                photo.plan.append((key, why))
+                if key is not None and key not in self.writer.keys and key not in self._claimed:
+                    self._claimed.add(key)
+                    mask = (annotation.mask, self.records.masks[annotation.mask]) if annotation.mask else None
+                    parts.append(Part(key, annotation.bbox, mask))
+            photo.parts = tuple(parts)
+            yield photo
+
+    def extract(self, photo: _Photo) -> Extract | None:
+        """The task that extracts what was planned."""
+        return Extract(photo.path, self.records.photos[photo.path], photo.parts) if photo.parts else None
+
+    def settle(self, photo: _Photo, result: dict[str, Any]) -> None:
+        """Hand the features of one photo to the writer, and note what failed."""
+        for key, value in result.items():
+            if isinstance(value, str):
+                self._reasons[key] = value
+            else:
+                self.writer.add(key, value)
+                self.features += len(value)
+        reasons = [why or self._reasons.get(key, "") for key, why in photo.plan]
+        self._waiting += sum(
+            not why and key not in self.writer.keys for (key, _), why in zip(photo.plan, reasons, strict=True)
+        )
+        found = sum(not isinstance(value, str) for value in result.values())
+        self.new += found
+        self.reused += reasons.count("") - found  # also a second annotation with the same content
+        reasons = [why for why in reasons if why]
+        self.records.failures.pop(photo.path, None)
+        if reasons:
+            self.records.failures[photo.path] = "; ".join(dict.fromkeys(reasons))
+        self._done += len(photo.plan)
+        if self.writer.due:
+            self.commit()
+        else:
+            self._tell()
+
+    def commit(self) -> None:
+        """Put on disk what is waiting; only then does it count as done."""
+        self.writer.commit()
+        self._waiting = 0
+        self._tell()
+        if time.monotonic() - self._saved > RECORDS_SECONDS:
+            save_records(self.folder, self.records)
+            self._saved = time.monotonic()
+
+    def prune(self, annotations: Iterable[Annotation]) -> tuple[int, int]:
+        """Delete what no annotation has any more; returns how many keys that were and the bytes freed."""
+        annotations = list(annotations)
+        gone = self.writer.keys - {self.records.key(a) for a in annotations}
+        before = self.writer.disk_bytes()
+        self.writer.remove(gone)
+        photos, masks = {a.path for a in annotations}, {a.mask for a in annotations}
+        self.records.photos = {p: f for p, f in self.records.photos.items() if p in photos}
+        self.records.masks = {p: f for p, f in self.records.masks.items() if p in masks}
+        return len(gone), before - self.writer.disk_bytes()
+
+    def _stored(self, annotation: Annotation) -> bool:
+        return self.records.key(annotation) in self.writer.keys
+
+    def _why_unreadable(self, annotation: Annotation) -> str:
+        if annotation.path in self._unreadable:
+            return self._unreadable[annotation.path]
+        return (
+            f"mask {annotation.mask} {self._unreadable[annotation.mask]}" if annotation.mask in self._unreadable else ""
+        )
+
+    def _tell(self) -> None:
+        if self._progress is not None and self._total:
+            self._progress(self._done - self._waiting, self._total)
+
+
+def catalog_state(data: CatalogData, described: dict[str, Any]) -> tuple[AnnotationState, ...]:
+    """The state of every annotation (in the catalog's order) for an extractor with these settings.
+
+    `missing`: never indexed with these settings. `stale`: photo, mask or box have changed since. `failed`: listed as a
+    failure. Looks at the files' sizes and times only, except for the few that were written just before they were
+    hashed: those are read again. Writes nothing.
+    """
+    records = load_records(data.folder)
+    reader = open_features(Path(data.folder) / HOME / "features", described)
+    current: dict[tuple[str, bool], str | None] = {}
+
+    def content(path: str, known: dict[str, Fingerprint], photo: bool) -> str | None:
+        """The file's sha256; None where it is not what is on record."""
+        if (path, photo) not in current:
+            current[path, photo] = _current(Path(data.folder) / path, known.get(path))
+        return current[path, photo]
+
+    keys: list[str | None] = []
+    for a in data.annotations:
+        photo = content(a.path, records.photos, True)
+        mask = content(a.mask, records.masks, False) if a.mask else ""
+        keys.append(None if photo is None or mask is None else annotation_key(photo, a.bbox, mask))
+    # Photos' contents stored under no current annotation's key: what a changed photo, box or mask leaves behind
+    left_over = {key[:16] for key in set(reader.keys).difference(k for k in keys if k is not None)}
+    states = []
+    for a, key in zip(data.annotations, keys, strict=True):
+        content_now, known = current[a.path, True], records.photos.get(a.path)
+        replaced = known is not None and content_now is None and os.path.exists(Path(data.folder) / a.path)
+        if key is not None and key in reader:
+            state = "indexed"
+        elif a.path in records.failures and not replaced:
+            state = "failed"
+        elif known is not None and (known.sha256[:16] in left_over or (records.key(a) or "") in reader):
+            state = "stale"
+        else:
+            state = "missing"
+        states.append(AnnotationState(state, key if state == "indexed" else None, content_now or ""))
+    return tuple(states)
+
+
+def _trusted(path: Path, known: Fingerprint | None) -> bool:
+    """Whether a file surely is what is on record, so that the index run need not read it."""
+    if known is None or known.racy:
+        return False
+    try:
+        return known.matches(path.stat(), strictly=True)
+    except OSError:  # reading it says what is wrong
+        return False
+
+
+def _current(path: Path, known: Fingerprint | None) -> str | None:
+    """The sha256 of a file that is as it is on record, else None."""
+    if known is None:
+        return None
+    try:
+        if not known.matches(path.stat()):
+            return None
+        return known.sha256 if not known.racy or file_sha256(path) == known.sha256 else None
+    except (OSError, SnowmatchError):  # gone or unreadable: the index run lists why
+        return None
+
+
+def _cores() -> int:
+    """The cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

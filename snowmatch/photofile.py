@@ -1,0 +1,123 @@
+"""Opening photo files: which formats, what EXIF says, and one clear error for whatever is wrong with a file.
+
+HEIC needs the optional package pillow-heif. Formats are a fixed list, so that a file named .jpg that is something else
+(a PDF, an EPS) is refused instead of being handed to an interpreter.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from PIL import ExifTags, Image
+
+from snowmatch.errors import SnowmatchError
+
+try:
+    from pillow_heif import register_heif_opener
+except ImportError:  # the optional package; a HEIC photo then gets the message of _what_is_wrong
+    register_heif_opener = None
+else:
+    register_heif_opener()
+
+FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP") + (("HEIF",) if register_heif_opener else ())
+# What counts as a photo in a folder, whatever its case. HEIC is among them also where it cannot be read: a photo that
+# fails is listed, one that is taken for something else would be lost.
+EXTENSIONS = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".webp", ".bmp", ".heic", ".heif", ".hif"}
+)
+
+# What Pillow and pillow-heif raise at damaged files (and, of these, at damaged EXIF); MemoryError is not among them.
+_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.error, zlib.error)
+_EXIF_DAMAGE = (*_DAMAGE, KeyError, TypeError)
+_HEIC = re.compile(rb"....ftyp(heic|heix|heim|heis|hevc|hevx|mif1|msf1)", re.DOTALL)
+
+
+@contextmanager
+def open_photo(path: Path) -> Iterator[Image.Image]:
+    """A photo file opened with Pillow, pixels not read yet; SnowmatchError for what is wrong with it, also in the body.
+
+    Warnings are raised as usual but for three kinds that say nothing about the pixels: photos of 90 to 178
+    megapixels (above that Pillow refuses), damaged EXIF tags (which count as absent), and odd MPO tables.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            warnings.filterwarnings("ignore", module=r"PIL\.TiffImagePlugin", category=UserWarning)
+            warnings.filterwarnings("ignore", message=".*malformed MPO file", category=UserWarning)
+            with Image.open(path, formats=FORMATS) as image:
+                yield image
+    except Image.DecompressionBombError as error:
+        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
+        raise SnowmatchError(
+            f"{path} has more than {limit} megapixels, the most that is read: scale it down"
+        ) from error
+    except _DAMAGE as error:
+        raise SnowmatchError(f"{path} {_what_is_wrong(path, error)}") from error
+
+
+def orientation(image: Image.Image) -> int:
+    """The EXIF orientation 1 to 8 that is still to be applied to an opened photo; 1 where EXIF is absent or damaged.
+
+    Ask after `image.load()` for TIFF: Pillow itself turns those, and takes the tag away.
+    """
+    value = _exif_tag(image, None, ExifTags.Base.Orientation)
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def read_timestamp(path: Path) -> datetime | None:
+    """When a photo was taken by its camera's clock, None where its EXIF does not say; SnowmatchError if unreadable.
+
+    Only DateTimeOriginal counts: the other times are changed by scanning and by editing, which would make one
+    encounter of everything that was edited on one evening.
+    """
+    with open_photo(path) as image:
+        text = _exif_tag(image, ExifTags.IFD.Exif, ExifTags.Base.DateTimeOriginal)
+    if isinstance(text, bytes):
+        text = text.decode("ascii", "replace")
+    if not isinstance(text, str):
+        return None
+    try:
+        return datetime.strptime(text.strip("\0 ")[:19], "%Y:%m:%d %H:%M:%S")
+    except ValueError:  # cameras without a set clock write 0000:00:00 00:00:00 or blanks
+        return None
+
+
+def _exif_tag(image: Image.Image, folder: int | None, tag: int) -> Any:
+    """One EXIF value, None where there is none or EXIF is too damaged to say: the pixels may still be sound."""
+    try:
+        exif = image.getexif()
+        return (exif if folder is None else exif.get_ifd(folder)).get(tag)
+    except _EXIF_DAMAGE:
+        return None
+
+
+def _what_is_wrong(path: Path, error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "is not there: put it back, or take it out of the catalog"
+    if isinstance(error, IsADirectoryError) or Path(path).is_dir():
+        return "is a folder, expected a photo"
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"cannot be read: {error.strerror}"
+    try:
+        with open(path, "rb") as file:
+            head = file.read(16)
+    except OSError as second:
+        return f"cannot be read: {second.strerror}"
+    if not head:
+        return "is empty (0 bytes): copy it again from the camera's card"
+    if _HEIC.match(head) and register_heif_opener is None:
+        return "is a HEIC photo, which needs one more package: pip install pillow-heif"
+    if isinstance(error, Image.UnidentifiedImageError):
+        return f"is no photo that can be read, expected one of {', '.join(FORMATS)}: convert it, or leave it out"
+    reason = " ".join(str(error).split())
+    if re.search(r"truncated|unexpected end|premature|not enough|no more data", reason, re.IGNORECASE):
+        return f"is truncated: copy it again from the camera's card ({reason})"
+    return f"cannot be decoded ({reason}): copy it again from the camera's card, or save it as an 8-bit JPEG or PNG"

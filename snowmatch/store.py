@@ -1,0 +1,321 @@
+"""Features on disk: HDF5 files of many annotations each, written once, never changed.
+
+One folder per extractor and settings holds `settings.json` and segments `features-*.h5`. A segment is a few large
+contiguous datasets that are memory-mapped, in the order of the annotations' keys:
+
+    keys (A,) S32, offsets (A + 1,) int64, image_sizes (A, 2) int32, checksums (A,) uint32,
+    keypoints (N, 2), descriptors (N, D), scores (N,), scales (N,), oris (N,), shapes (N, 3) or absent
+
+Annotation i owns rows offsets[i] to offsets[i + 1]. A segment gets its name only when it is complete and on disk, so
+whatever has such a name is whole, however a run ended. Merging writes the new segment before it deletes the old ones: a
+key may be in two segments for a moment, with the same content. `writer.py` decides what goes into which segment; this
+is the only file that imports h5py.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import mmap
+import re
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import h5py
+import numpy as np
+
+from snowmatch.errors import SnowmatchError
+from snowmatch.plugins import settings_key
+from snowmatch.records import replace_file
+from snowmatch.types import Features
+
+FORMAT = 1
+COLUMNS = ("keypoints", "descriptors", "scores", "scales", "oris", "shapes")
+KEY = re.compile("[0-9a-f]{32}")
+
+ALIGNMENT = 64  # bytes; arrays mapped from the file can be used where they lie
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One open file; its columns are views of the mapped file."""
+
+    path: Path
+    keys: np.ndarray
+    offsets: np.ndarray
+    image_sizes: np.ndarray
+    checksums: np.ndarray
+    columns: dict[str, np.ndarray]
+    size: int
+
+    def rows(self, i: int) -> dict[str, np.ndarray]:
+        """The arrays of annotation `i`."""
+        start, stop = self.offsets[i], self.offsets[i + 1]
+        return {name: column[start:stop] for name, column in self.columns.items()}
+
+    def entry(self, i: int) -> Entry:
+        """Annotation `i`, checked against its checksum."""
+        arrays = self.rows(i)
+        if _checksum(arrays) != self.checksums[i]:
+            raise _damaged(self.path, "an array in it has changed")
+        return Entry(self.keys[i], tuple(self.image_sizes[i]), arrays)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One annotation's features on their way into a segment; `key` is bytes."""
+
+    key: bytes
+    image_size: tuple[int, int]
+    arrays: dict[str, np.ndarray]
+
+
+class FeatureReader:
+    """The features that were on disk when this was made, whatever a writer does meanwhile.
+
+    keys: (A,) 32 hex digits each, sorted. counts (A,) int64 keypoints and image_sizes (A, 2) int32 in their order.
+    dimension, dtype and frames (whether there are shapes) are 0, uint8 and False as long as there are no keys.
+    """
+
+    def __init__(self, described: Mapping[str, Any], segments: Sequence[Segment]) -> None:
+        self._segments = segments
+        keys = np.concatenate([np.zeros(0, "S32"), *(s.keys for s in segments)])
+        number = np.concatenate([np.zeros(0, np.int64), *(np.full(len(s.keys), i) for i, s in enumerate(segments))])
+        row = np.concatenate([np.zeros(0, np.int64), *(np.arange(len(s.keys)) for s in segments)])
+        counts = np.concatenate([np.zeros(0, np.int64), *(np.diff(s.offsets) for s in segments)])
+        sizes = np.concatenate([np.zeros((0, 2), np.int32), *(s.image_sizes for s in segments)])
+        keys, first = np.unique(keys, return_index=True)  # a key in two segments has the same content in both
+        self.keys: tuple[str, ...] = tuple(keys.astype("U32").tolist())
+        self.counts = counts[first]
+        self.image_sizes = sizes[first]
+        self._place = dict(zip(self.keys, zip(number[first].tolist(), row[first].tolist(), strict=True), strict=True))
+        descriptors = segments[0].columns["descriptors"] if segments else np.zeros((0, 0), np.uint8)
+        self.dimension, self.dtype = descriptors.shape[1], descriptors.dtype
+        self.frames = bool(segments) and "shapes" in segments[0].columns
+        text = json.dumps(described, sort_keys=True) + "\n" + "\n".join(self.keys)
+        self.fingerprint = hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._place
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def read(self, key: str) -> Features:
+        """The features of one annotation, copied and checked; KeyError where the store has none of that key."""
+        number, row = self._place[key]
+        entry = self._segments[number].entry(row)
+        arrays = {name: np.array(array) for name, array in entry.arrays.items()}
+        size = (int(entry.image_size[0]), int(entry.image_size[1]))
+        return Features(**{"shapes": None, **arrays}, image_size=size)
+
+    def column(self, name: str, keys: Iterable[str]) -> list[np.ndarray]:
+        """One array of each annotation, read-only views of the mapped files; KeyError for an unknown key.
+
+        `name` is keypoints, descriptors, scores, scales, oris or (where `frames`) shapes. No keys give [].
+        """
+        if name not in COLUMNS or (name == "shapes" and self.keys and not self.frames):
+            raise ValueError(f"no column {name!r}, there are {', '.join(COLUMNS[: 6 if self.frames else 5])}")
+        columns = [s.columns.get(name) for s in self._segments]
+        offsets = [s.offsets.tolist() for s in self._segments]
+        places = [self._place[key] for key in keys]
+        return [columns[s][offsets[s][row] : offsets[s][row + 1]] for s, row in places]
+
+
+def open_features(features: Path, described: Mapping[str, Any]) -> FeatureReader:
+    """What is stored below the folder `features` for an extractor with these settings; nothing stored gives no keys.
+
+    SnowmatchError where a file is damaged or was written by a newer snowmatch.
+    """
+    return FeatureReader(described, open_segments(features_folder(features, described), described))
+
+
+def list_features(features: Path) -> list[dict[str, Any]]:
+    """The settings of every extractor that has features below the folder `features`, sorted by folder name."""
+    found = []
+    for folder in sorted(Path(features).glob("*-*")):
+        if not any(folder.glob("features-*.h5")):
+            continue
+        path = folder / "settings.json"
+        try:
+            described = json.loads(path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise SnowmatchError(f"{path} cannot be read: delete {folder} and run snowmatch index") from error
+        if not isinstance(described, dict) or features_folder(features, described) != folder:
+            raise SnowmatchError(f"{path} is not what its folder was named by: delete {folder}, run snowmatch index")
+        found.append(described)
+    return found
+
+
+def features_folder(features: Path, described: Mapping[str, Any]) -> Path:
+    return Path(features) / f"{described['name']}-{settings_key(dict(described))}"
+
+
+def segment_name(entries: Sequence[Entry]) -> str:
+    return f"features-{hashlib.sha256(b''.join(e.key for e in entries)).hexdigest()[:16]}.h5"
+
+
+def _checksum(arrays: Mapping[str, np.ndarray]) -> int:
+    value = 0
+    for name in COLUMNS:
+        if name in arrays and arrays[name].size:
+            value = zlib.crc32(arrays[name], value)
+    return value
+
+
+def _damaged(path: Path, why: object) -> SnowmatchError:
+    why = str(why).splitlines()[0] if str(why) else "unreadable"
+    return SnowmatchError(f"{path} is damaged ({why}): delete this file and run snowmatch index again")
+
+
+def open_segments(folder: Path, described: Mapping[str, Any]) -> list[Segment]:
+    """All segments of a folder, by name. A listing may miss a file that is renamed during it: so look
+    until there is nothing new."""
+    opened: dict[Path, Segment] = {}
+    while new := [path for path in folder.glob("features-*.h5") if path not in opened]:
+        for path in new:
+            try:
+                opened[path] = open_segment(path, described)
+            except FileNotFoundError:  # merged meanwhile: the next listing has what took its place
+                continue
+    return [opened[path] for path in sorted(opened)]
+
+
+def open_segment(path: Path, described: Mapping[str, Any]) -> Segment:
+    """Map one file and check that it is whole; FileNotFoundError where it is gone."""
+    with open(path, "rb") as file:
+        try:
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            with h5py.File(file, "r") as h5:
+                if h5.attrs["format"] > FORMAT:
+                    raise SnowmatchError(
+                        f"{path} has format {h5.attrs['format']}, this snowmatch knows up to {FORMAT}: "
+                        "install a newer snowmatch"
+                    )
+                head = {name: h5[name][()] for name in ("keys", "offsets", "image_sizes", "checksums")}
+                if h5.attrs["head"] != _head_mark(described, head):
+                    raise ValueError("its head does not fit")
+                columns = {name: _map(h5[name], mapped) for name in COLUMNS if name in h5}
+        except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+            raise _damaged(path, error) from error
+    rows = int(head["offsets"][-1])
+    if {len(c) for c in columns.values()} != {rows} or set(COLUMNS) - set(columns) - {"shapes"}:
+        raise _damaged(path, "its arrays differ in length")
+    return Segment(path, *head.values(), columns, len(mapped))
+
+
+def _map(dataset: h5py.Dataset, mapped: mmap.mmap) -> np.ndarray:
+    if dataset.size == 0:  # nothing was laid out in the file
+        return np.zeros(dataset.shape, dataset.dtype)
+    array = np.ndarray(dataset.shape, dataset.dtype, mapped, dataset.id.get_offset())
+    array.flags.writeable = False
+    return array
+
+
+def _head_mark(described: Mapping[str, Any], head: Mapping[str, np.ndarray]) -> str:
+    digest = hashlib.sha256(json.dumps(dict(described), sort_keys=True).encode())
+    for array in head.values():
+        digest.update(f"{array.dtype.str} {array.shape}".encode() + array.tobytes())
+    return digest.hexdigest()
+
+
+def write_segment(folder: Path, described: Mapping[str, Any], entries: Sequence[Entry]) -> int:
+    """Write a segment of these entries, which are in key order, and return its size in bytes.
+
+    HDF5 itself only lays the file out, in memory: a full disk in the middle of its own writing would leave the library
+    unable to close the file. The arrays are then copied to their places one by one.
+    """
+    kinds = {name: (a.shape[1:], a.dtype) for name, a in entries[0].arrays.items()}
+    for entry in entries:
+        if {name: (a.shape[1:], a.dtype) for name, a in entry.arrays.items()} != kinds:
+            raise ValueError(f"features of one extractor differ: {kinds}, and in {entry.key!r} other shapes or types")
+    counts = [len(e.arrays["keypoints"]) for e in entries]
+    head = {
+        "keys": np.array([e.key for e in entries], "S32"),
+        "offsets": np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        "image_sizes": np.array([e.image_size for e in entries], np.int32).reshape(-1, 2),
+        "checksums": np.array([_checksum(e.arrays) for e in entries], np.uint32),
+    }
+    layout = _Layout()
+    # v110: HDF5's own structures carry checksums
+    with h5py.File(layout, "w", libver=("v110", "v110"), alignment_threshold=1, alignment_interval=ALIGNMENT) as h5:
+        h5.attrs["format"] = FORMAT
+        h5.attrs["settings"] = json.dumps(dict(described), sort_keys=True)
+        h5.attrs["head"] = _head_mark(described, head)
+        for name, array in head.items():
+            h5.create_dataset(name, data=array)
+        places = {name: _reserve(h5, name, (sum(counts), *shape), dtype) for name, (shape, dtype) in kinds.items()}
+
+    def write(file: BinaryIO) -> None:
+        file.truncate(layout.size)
+        for start, page in sorted(layout.pages.items()):
+            file.seek(start)
+            file.write(page[: layout.size - start])
+        for name, place in places.items():
+            if place is not None:
+                file.seek(place)
+                for entry in entries:
+                    file.write(entry.arrays[name].data)
+
+    replace_file(folder / segment_name(entries), write)
+    return layout.size
+
+
+def _reserve(h5: h5py.File, name: str, shape: tuple[int, ...], dtype: np.dtype) -> int | None:
+    """Lay out one contiguous dataset without writing it, and return its place in the file (None: it is empty)."""
+    create = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    create.set_layout(h5py.h5d.CONTIGUOUS)
+    create.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    create.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    space = h5py.h5s.create_simple(shape)
+    return h5py.h5d.create(h5.id, name.encode(), h5py.h5t.py_create(dtype), space, create).get_offset()
+
+
+class _Layout(io.RawIOBase):
+    """A file in memory of which only the written pages take room."""
+
+    PAGE = 4096
+
+    def __init__(self) -> None:
+        self.pages: dict[int, bytearray] = {}
+        self.size = 0
+        self._position = 0
+
+    def _pieces(self, length: int) -> Iterable[tuple[int, slice, slice]]:
+        """(page, the part of it, the part of the data) for `length` bytes from the position on."""
+        done = 0
+        while done < length:
+            start, inside = divmod(self._position + done, self.PAGE)
+            count = min(length - done, self.PAGE - inside)
+            yield start * self.PAGE, slice(inside, inside + count), slice(done, done + count)
+            done += count
+
+    def write(self, data: Any) -> int:
+        data = bytes(data)
+        for start, part, source in self._pieces(len(data)):
+            self.pages.setdefault(start, bytearray(self.PAGE))[part] = data[source]
+        self._position += len(data)
+        self.size = max(self.size, self._position)
+        return len(data)
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
+        for start, part, target in self._pieces(len(view)):
+            view[target] = self.pages.get(start, bytearray(self.PAGE))[part]
+        self._position += len(view)
+        return len(view)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self._position = offset + (0, self._position, self.size)[whence]
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def truncate(self, size: int | None = None) -> int:
+        self.size = self._position if size is None else size
+        return self.size

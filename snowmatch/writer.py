@@ -1,0 +1,188 @@
+"""The one writer of a store: collects features, commits them as segments, merges and removes segments."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from snowmatch.errors import SnowmatchError
+from snowmatch.records import replace_file, unwritable
+from snowmatch.store import COLUMNS, Entry, features_folder, open_segment, open_segments, write_segment
+from snowmatch.types import Features
+
+KEY = re.compile("[0-9a-f]{32}")
+BUFFER_BYTES = 64 << 20  # what is held back at most
+COMMIT_SECONDS = 2.0  # how much work a kill may cost; a commit takes about 20 ms
+# Smaller segments are merged into ones of this size: few enough to have all open at once (1,000,000 annotations take
+# about 160 GB), small enough that the few new photos of a survey do not rewrite much.
+SEGMENT_BYTES = 512 << 20
+MANY_SEGMENTS = 32  # small ones; so many are merged while a long run is still under way
+
+
+class FeatureWriter:
+    """The one writer of a features folder: `with FeatureWriter(...) as writer`, then add, commit, compact.
+
+    Another process that wants to write to the catalog waits `wait` seconds and then gets a SnowmatchError that names
+    the first. `keys` are those on disk. What was added counts only once it is committed; leaving without an error
+    commits.
+    """
+
+    def __init__(self, features: Path, described: Mapping[str, Any], *, wait: float = 0.0) -> None:
+        self.described = dict(described)
+        self.folder = features_folder(features, described)
+        self.keys: set[str] = set()
+        self._home = Path(features).parent
+        self._wait = wait
+        self._lock = FileLock(self._home / "writer.lock")  # the system frees it when the process ends, however it ends
+        self._holder = self._home / "writer.json"
+        self._pending: dict[str, Entry] = {}
+        self._bytes = 0
+        self._last = time.monotonic()
+        self._small = 0
+
+    def __enter__(self) -> FeatureWriter:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(timeout=self._wait)
+        except Timeout as error:
+            raise SnowmatchError(self._held()) from error
+        except OSError as error:
+            raise unwritable(self._home, error) from error
+        try:
+            holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
+            _replace_json(self._holder, holder)
+            for left_over in self.folder.glob("*.tmp"):  # of a writer that was killed
+                _delete(left_over)
+            _replace_json(self.folder / "settings.json", self.described)
+            for segment in open_segments(self.folder, self.described):
+                self.keys.update(key.decode() for key in segment.keys.tolist())
+                self._small += segment.size < SEGMENT_BYTES
+        except BaseException:
+            self._release()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self.commit()
+        finally:
+            self._release()
+
+    def add(self, key: str, features: Features) -> None:
+        """Take the features of one annotation; ValueError for a key that is none or already there."""
+        if not KEY.fullmatch(key) or key in self.keys or key in self._pending:
+            raise ValueError(f"key {key!r} is not 32 hex digits or already in the store")
+        arrays = {name: np.ascontiguousarray(getattr(features, name)) for name in COLUMNS if name != "shapes"}
+        if features.shapes is not None:
+            arrays["shapes"] = np.ascontiguousarray(features.shapes)
+        self._pending[key] = Entry(key.encode(), features.image_size, arrays)
+        self._bytes += sum(array.nbytes for array in arrays.values())
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to commit."""
+        late = time.monotonic() - self._last >= COMMIT_SECONDS
+        return bool(self._pending) and (late or self._bytes >= BUFFER_BYTES)
+
+    def commit(self) -> None:
+        """Put what was added on disk; SnowmatchError where that fails, what was committed before then stays."""
+        if self._pending:
+            size = write_segment(self.folder, self.described, [self._pending[k] for k in sorted(self._pending)])
+            self.keys.update(self._pending)
+            self._pending.clear()
+            self._bytes = 0
+            self._small += size < SEGMENT_BYTES
+            if self._small >= MANY_SEGMENTS:
+                self.compact()
+        self._last = time.monotonic()
+
+    def compact(self) -> None:
+        """Merge small segments into large ones, in key order, and delete what has become superfluous."""
+        self.commit()
+        seen: set[bytes] = set()
+        small: list[tuple[Path, set[bytes], int]] = []
+        found = [(s.keys.tolist(), s.path, s.size) for s in open_segments(self.folder, self.described)]
+        # A merged segment goes before those it was made of, which a killed run may have left
+        for keys, path, size in sorted(found, key=lambda entry: (-len(entry[0]), entry[1].name)):
+            live = set(keys) - seen
+            seen |= live
+            if not live:
+                _delete(path)
+            elif size < SEGMENT_BYTES:
+                small.append((path, live, size))
+        self._small = 0
+        while small:
+            group, size = [], 0
+            while small and size < SEGMENT_BYTES:
+                group.append(small.pop())  # the smallest first: the leftover is the one that is nearly full
+                size += group[-1][2]
+            self._small += size < SEGMENT_BYTES
+            if len(group) > 1:
+                self._rewrite([path for path, _, _ in group], set().union(*(live for _, live, _ in group)))
+
+    def remove(self, keys: Iterable[str]) -> None:
+        """Delete the features of these keys from disk; keys that are not there are passed over."""
+        gone = {key.encode() for key in keys}
+        found = [(s.path, set(s.keys.tolist())) for s in open_segments(self.folder, self.described)]
+        for path, held in found:
+            if held & gone:
+                self._rewrite([path], held - gone)
+        self.keys -= {key.decode() for key in gone}
+
+    def disk_bytes(self) -> int:
+        """How much the segments take on disk."""
+        return sum(path.stat().st_size for path in self.folder.glob("features-*.h5"))
+
+    def _rewrite(self, paths: list[Path], wanted: set[bytes]) -> None:
+        """Put one segment with the keys `wanted` in the place of several segments."""
+        entries: dict[bytes, Entry] = {}
+        for path in paths:
+            segment = open_segment(path, self.described)
+            for i, key in enumerate(segment.keys.tolist()):
+                if key in wanted and key not in entries:
+                    entries[key] = segment.entry(i)
+        if entries:
+            write_segment(self.folder, self.described, [entries[key] for key in sorted(entries)])
+        del segment
+        entries.clear()  # nothing is mapped any more: Windows deletes no mapped file
+        for path in paths:
+            _delete(path)
+
+    def _release(self) -> None:
+        if self._lock.is_locked:
+            _delete(self._holder)
+            self._lock.release()
+
+    def _held(self) -> str:
+        try:
+            values = json.loads(self._holder.read_bytes())
+            who = f"process {values['pid']} on {values['host']}, since {values['since']}"
+        except (OSError, ValueError, TypeError, KeyError):  # it has only just begun, or is about to end
+            who = "another process"
+        return f"{self._home.parent} is being indexed by {who}: wait until that has finished, then run it again"
+
+
+def _replace_json(path: Path, values: Mapping[str, Any]) -> None:
+    text = json.dumps(values, sort_keys=True, indent=1).encode()
+    if not path.exists() or path.read_bytes() != text:
+        replace_file(path, lambda file: file.write(text))
+
+
+def _delete(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        # Windows deletes no file that a reader has mapped: the next run does it
+        if not (isinstance(error, PermissionError) and sys.platform == "win32"):
+            raise unwritable(path.parent, error) from error

@@ -1,0 +1,59 @@
+"""Material that many tests share: a small synthetic survey, indexed once for the whole run."""
+
+import csv
+import shutil
+from pathlib import Path
+
+import pytest
+
+import snowmatch
+from snowmatch.synthetic import make_survey
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+def read_rows(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="session")
+def survey(tmp_path_factory):
+    """A folder with catalog/ (indexed) and queries/ (queries.csv has the truth); to be read, not changed."""
+    folder = tmp_path_factory.mktemp("survey")
+    make_survey(
+        folder / "catalog",
+        individuals=6,
+        stations=3,
+        encounters=3,
+        photos=(1, 2),
+        seed=3,
+        size=(800, 533),
+        decoys=2,
+        unidentified=2,
+        queries=folder / "queries",
+        query_encounters=2,
+        new_individuals=1,
+    )
+    report = snowmatch.open_catalog(folder / "catalog").index()
+    assert not report.failed
+    return folder
+
+
+@pytest.fixture
+def own_survey(survey, tmp_path):
+    """A copy of the survey that a test may change."""
+    return shutil.copytree(survey, tmp_path / "survey")
+
+
+@pytest.fixture
+def snow_leopards(tmp_path):
+    """The real photos as a catalog that can be written to; skips where they are not at hand."""
+    source = SHARED / "snow_leopard"
+    if not source.exists():
+        pytest.skip("no real photos beside the project")
+    folder = tmp_path / "snow_leopard"
+    folder.mkdir()
+    for name in ("images", "masks"):
+        (folder / name).symlink_to(source / name, target_is_directory=True)
+    return folder

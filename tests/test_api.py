@@ -1,0 +1,255 @@
+"""From a survey to answers, as a program of one's own would ask."""
+
+import re
+from dataclasses import replace
+from datetime import datetime
+
+import numpy as np
+import pytest
+from conftest import read_rows
+from PIL import Image
+
+import snowmatch
+from snowmatch.api import Catalog
+from snowmatch.catalog import CatalogData
+from snowmatch.errors import SnowmatchError
+from snowmatch.report import to_json
+
+
+def box(row):
+    return tuple(int(n) for n in row["bbox"].split(","))
+
+
+def by_encounter(survey):
+    """The query encounters: lists of rows of queries.csv."""
+    groups = {}
+    for row in read_rows(survey / "queries" / "queries.csv"):
+        groups.setdefault(row["encounter"], []).append(row)
+    return list(groups.values())
+
+
+def ask(catalog, survey, rows, **settings):
+    folder = survey / "queries"
+    settings.setdefault("body_part", rows[0]["body_part"])
+    return catalog.query(
+        [folder / r["path"] for r in rows],
+        bbox=[box(r) for r in rows],
+        mask=[folder / r["mask"] for r in rows],
+        **settings,
+    )
+
+
+@pytest.fixture(scope="module")
+def catalog(survey):
+    return snowmatch.open_catalog(survey / "catalog")
+
+
+@pytest.fixture(scope="module")
+def known(catalog, survey):
+    """Query encounters of animals on record with that side."""
+    sides = {(a.individual, a.body_part) for a in catalog.data.annotations}
+    return [e for e in by_encounter(survey) if (e[0]["individual"], e[0]["body_part"]) in sides]
+
+
+def share_right(catalog, survey, encounters, **settings):
+    answers = [ask(catalog, survey, e, **settings) for e in encounters]
+    right = [a.candidates[0].individual == e[0]["individual"] for a, e in zip(answers, encounters, strict=True)]
+    return np.mean(right)
+
+
+def test_the_lines_of_the_readme(own_survey, monkeypatch):
+    monkeypatch.chdir(own_survey)
+    row = read_rows(own_survey / "queries" / "queries.csv")[0]
+    catalog = snowmatch.open_catalog("catalog/")
+    catalog.index(extractor="sift")
+    answer = catalog.query(f"queries/{row['path']}", body_part="left_flank")
+    assert len(answer.candidates) == min(5, answer.individuals)
+    for c in answer.candidates:
+        assert (c.probability, c.level) == (None, None)
+        assert c.individual is None or isinstance(c.individual, str)
+
+
+def test_the_right_animal_comes_first(catalog, survey, known):
+    assert share_right(catalog, survey, known) >= 0.75
+
+
+def test_all_the_evidence_is_of_the_side_asked_about(catalog, survey, known):
+    for encounter in known[:6]:
+        answer = ask(catalog, survey, encounter, top=50)
+        assert {c.best.body_part for c in answer.candidates} <= {encounter[0]["body_part"], "unknown"}
+
+
+def test_scoring_never_sees_the_labels_of_queries(survey, known):
+    """Shuffled labels of the gallery give the same votes, annotation by annotation."""
+    catalog = snowmatch.open_catalog(survey / "catalog")
+    rng = np.random.default_rng(0)
+    names = rng.permutation([a.individual or "" for a in catalog.data.annotations])
+    shuffled = tuple(replace(a, individual=str(n)) for a, n in zip(catalog.data.annotations, names, strict=True))
+    other = Catalog(catalog.folder, replace(catalog.data, annotations=shuffled))
+    for encounter in known[:3]:
+        answers = [ask(c, survey, encounter, top=100) for c in (catalog, other)]
+        best = [max(a.candidates, key=lambda c: (c.accepted, c.weights.sum())) for a in answers]
+        assert best[0].best.path == best[1].best.path
+        np.testing.assert_array_equal(best[0].weights, best[1].weights)
+
+
+def test_the_order_of_the_catalog_does_not_matter(survey, known):
+    catalog = snowmatch.open_catalog(survey / "catalog")
+    turned = tuple(reversed(catalog.data.annotations))
+    other = Catalog(catalog.folder, replace(catalog.data, annotations=turned))
+    for encounter in known[:3]:
+        first, second = (to_json(ask(c, survey, encounter)) for c in (catalog, other))
+        assert first == second
+
+
+def test_an_encounter_is_asked_together(catalog, survey):
+    several = next(e for e in by_encounter(survey) if len(e) > 1)
+    together = ask(catalog, survey, several, top=50)
+    assert len(together.photos) == len(several)
+    single = [ask(catalog, survey, [row], top=50) for row in several]
+    name = together.candidates[0].individual
+    total = sum(c.score for a in single for c in a.candidates if c.individual == name and c.accepted)
+    assert together.candidates[0].score == pytest.approx(total, rel=1e-5)
+
+
+def test_an_array_answers_like_its_file(catalog, survey, known):
+    row = known[0][0]
+    path = survey / "queries" / row["path"]
+    with Image.open(path) as photo:
+        pixels = np.asarray(photo.convert("RGB"))
+    by_path, by_array = (catalog.query(p, body_part=row["body_part"], bbox=box(row)) for p in (path, pixels))
+    assert [c.individual for c in by_path.candidates] == [c.individual for c in by_array.candidates]
+    assert by_path.candidates[0].score == pytest.approx(by_array.candidates[0].score, rel=1e-3)
+
+
+def test_a_photo_on_record_takes_its_row_and_never_meets_its_own_encounter(catalog):
+    own = next(a for a in catalog.data.annotations if a.individual and a.body_part == "left_flank")
+    answer = catalog.query(catalog.folder / own.path, top=100)
+    assert answer.body_part == "left_flank"
+    assert answer.photos[0].bbox == own.bbox
+    assert answer.excluded_encounters == (own.encounter,)
+    assert all(c.best.encounter != own.encounter for c in answer.candidates)
+
+
+def test_excluded_encounters_are_not_compared(catalog, survey, known):
+    before = ask(catalog, survey, known[0])
+    first = before.candidates[0].best.encounter
+    after = ask(catalog, survey, known[0], exclude_encounters=[first])
+    assert after.compared < before.compared
+    assert first in after.excluded_encounters
+    assert all(c.best.encounter != first for c in after.candidates)
+
+
+def test_a_passage_at_the_same_station_and_time_is_no_evidence(catalog):
+    some = next(a for a in catalog.data.annotations if a.station and a.timestamp and a.body_part == "left_flank")
+    answer = catalog.query(
+        np.zeros((60, 80, 3), np.uint8), station=some.station, timestamp=some.timestamp, body_part="left_flank"
+    )
+    assert some.encounter in answer.excluded_encounters
+    assert any("same passage" in note for note in answer.notes)
+    later = catalog.query(np.zeros((60, 80, 3), np.uint8), station=some.station, timestamp=datetime(1999, 1, 1))
+    assert later.excluded_encounters == ()
+
+
+def test_the_location_filter(catalog):
+    names = sorted({a.location for a in catalog.data.annotations})
+    blank = np.zeros((60, 80, 3), np.uint8)
+    answer = catalog.query(blank, locations=[names[0]], top=100)
+    assert 0 < answer.compared < len(catalog.data.annotations)
+    assert {c.best.location for c in answer.candidates} == {names[0]}
+    with pytest.raises(SnowmatchError, match=re.escape(names[0])):
+        catalog.query(blank, locations=["atlantis"])
+
+
+def test_a_blank_photo_is_answered_with_a_note(catalog):
+    answer = catalog.query(np.zeros((60, 80, 3), np.uint8))
+    assert any("no features" in note for note in answer.notes)
+    assert all(c.score == 0 and not c.accepted for c in answer.candidates)
+
+
+def test_a_part_the_catalog_has_none_of_is_nothing_to_compare(catalog):
+    answer = catalog.query(np.zeros((60, 80, 3), np.uint8), body_part="tail")
+    assert answer.candidates == ()
+    assert answer.compared == sum(a.body_part == "unknown" for a in catalog.data.annotations)
+
+
+def test_rejected_candidates_stay_in_the_answer(catalog, survey, known):
+    answer = ask(catalog, survey, known[0], top=100, options={"minimum": "25"})
+    assert len(answer.candidates) == answer.individuals
+    accepted = [c.accepted for c in answer.candidates]
+    assert accepted == sorted(accepted, reverse=True)
+    assert not all(accepted)
+    assert all(c.inliers == 0 for c in answer.candidates if not c.accepted)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_tiny_catalog(own_survey, count):
+    lines = (own_survey / "catalog" / "catalog.csv").read_text(encoding="utf-8").splitlines()
+    (own_survey / "catalog" / "catalog.csv").write_text("\n".join(lines[: count + 1]) + "\n", encoding="utf-8")
+    catalog = snowmatch.open_catalog(own_survey / "catalog")
+    catalog.index()
+    row = read_rows(own_survey / "queries" / "queries.csv")[0]
+    answer = catalog.query(own_survey / "queries" / row["path"])
+    assert answer.compared == count
+
+
+def test_what_is_not_indexed_is_said(own_survey):
+    folder = own_survey / "catalog"
+    row = read_rows(folder / "catalog.csv")[0]
+    with Image.open(folder / row["path"]) as photo:
+        photo.transpose(Image.Transpose.FLIP_TOP_BOTTOM).save(folder / row["path"])
+    answer = snowmatch.open_catalog(folder).query(np.zeros((60, 80, 3), np.uint8))
+    assert any("1 annotations changed since" in note for note in answer.notes)
+    assert answer.compared == answer.annotations - 1
+
+
+def test_a_catalog_that_is_not_indexed_says_what_to_run(own_survey):
+    (own_survey / "catalog" / ".snowmatch").rename(own_survey / "elsewhere")
+    with pytest.raises(SnowmatchError, match="run snowmatch index"):
+        snowmatch.open_catalog(own_survey / "catalog").query(np.zeros((60, 80, 3), np.uint8))
+
+
+def test_a_photo_with_several_animals_has_to_be_told_apart(own_survey):
+    folder = own_survey / "catalog"
+    lines = (folder / "catalog.csv").read_text(encoding="utf-8").splitlines()
+    head = lines[0].split(",")
+    row = read_rows(folder / "catalog.csv")[0]
+    second = dict(row, bbox="5,5,300,300", individual="other", encounter=row["encounter"])
+    text = ",".join(f'"{second[c]}"' for c in head)
+    (folder / "catalog.csv").write_text("\n".join([*lines, text]) + "\n", encoding="utf-8")
+    catalog = snowmatch.open_catalog(folder)
+    catalog.index()
+    with pytest.raises(SnowmatchError, match=r"2 annotations in the catalog: choose one with --bbox"):
+        catalog.query(folder / row["path"])
+    assert catalog.query(folder / row["path"], bbox=(5, 5, 300, 300)).photos[0].bbox == (5, 5, 300, 300)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"photos": []}, "no photo was given"),
+        ({"photos": "nowhere.jpg"}, r"nowhere\.jpg"),
+        ({"photos": np.zeros((4, 4), np.uint8)}, "expected uint8"),
+        ({"body_part": "left_flnk"}, "did you mean 'left_flank'"),
+        ({"extractor": "surf"}, "no extractor called 'surf'"),
+        ({"options": {"max_featurs": "3"}}, "did you mean 'max_features'"),
+        ({"options": {"position": "-1"}}, "position > 0"),
+        ({"options": {"k": "many"}}, "expected a whole number"),
+        ({"exclude_encounters": ["nope"]}, "no encounter 'nope'"),
+        ({"bbox": (500, 500, 10, 10)}, "500,500,10,10"),
+        ({"bbox": [(0, 0, 5, 5), None]}, "2 box given for 1 photos"),
+        ({"top": 0}, "expected at least 1"),
+        ({"matcher": "magic"}, "no matcher called 'magic'"),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else next(iter(value)),
+)
+def test_bad_input_gets_one_clear_line(catalog, arguments, message):
+    settings = {"photos": np.zeros((60, 80, 3), np.uint8), **arguments}
+    with pytest.raises(SnowmatchError, match=message) as caught:
+        catalog.query(settings.pop("photos"), **settings)
+    assert "\n" not in str(caught.value)
+
+
+def test_catalog_data_is_what_the_folder_says(catalog):
+    assert isinstance(catalog.data, CatalogData)
+    assert len(catalog.data.annotations) == len(read_rows(catalog.folder / "catalog.csv"))

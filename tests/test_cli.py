@@ -1,0 +1,193 @@
+"""The commands as a user types them: what they print, where, and their exit status."""
+
+import json
+import os
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from conftest import read_rows
+
+from snowmatch.cli import main
+
+
+def run(*arguments, cwd=None, env=None):
+    before = Path.cwd()
+    if cwd:
+        os.chdir(cwd)
+    try:
+        return CliRunner().invoke(main, [str(a) for a in arguments], env=env)
+    finally:
+        os.chdir(before)
+
+
+def a_query(survey):
+    row = read_rows(survey / "queries" / "queries.csv")[0]
+    return survey / "queries" / row["path"], row
+
+
+def test_index_again_does_nothing_and_says_so(own_survey):
+    result = run("index", own_survey / "catalog")
+    assert result.exit_code == 0, result.output
+    rows = len(read_rows(own_survey / "catalog" / "catalog.csv"))
+    assert f"{rows}" in result.stdout
+
+
+def test_query_text(survey):
+    photo, row = a_query(survey)
+    result = run("query", photo, "--catalog", survey / "catalog", "--bodypart", row["body_part"], "--bbox", row["bbox"])
+    assert result.exit_code == 0, result.output
+    assert row["body_part"] in result.stdout
+    assert "compared" in result.stdout
+
+
+def test_query_json_is_the_design(survey):
+    photo, row = a_query(survey)
+    result = run("query", photo, "--catalog", survey / "catalog", "--bodypart", row["body_part"], "--json", "--top", 3)
+    answer = json.loads(result.stdout)
+    assert list(answer) == [
+        "schema", "query", "catalog", "method", "candidates", "new_individual", "level", "notes",
+    ]  # fmt: skip
+    assert answer["schema"] == "snowmatch.query/1"
+    assert len(answer["candidates"]) == 3
+    assert list(answer["candidates"][0]) == [
+        "rank", "individual", "score", "probability", "level", "inliers", "best",
+    ]  # fmt: skip
+    assert answer["new_individual"] == {"probability": None}
+    assert answer["method"]["extractor"]["name"]
+    assert any("calibrated" in note for note in answer["notes"])
+
+
+def test_the_same_query_twice_prints_the_same_bytes(survey):
+    photo, row = a_query(survey)
+    arguments = ("query", photo, "--catalog", survey / "catalog", "--bodypart", row["body_part"], "--json")
+    assert run(*arguments).stdout_bytes == run(*arguments).stdout_bytes
+
+
+def test_query_draws_where_asked_and_nowhere_else(own_survey):
+    photo, row = a_query(own_survey)
+    before = {p for p in own_survey.rglob("*") if ".snowmatch" not in p.parts}
+    folder = own_survey / "pictures"
+    result = run("query", photo, "--catalog", own_survey / "catalog", "--draw", folder, "--top", 2)
+    assert result.exit_code == 0, result.output
+    after = {p for p in own_survey.rglob("*") if ".snowmatch" not in p.parts}
+    assert {p.parent for p in after - before - {folder}} == {folder}
+    assert len(list(folder.iterdir())) == 4  # lines and plain, for each of two
+
+
+def test_the_catalog_is_found_nearby(survey):
+    photo, _ = a_query(survey)
+    inside = run("query", photo, cwd=survey / "catalog" / "images", env={"SNOWMATCH_CATALOG": ""})
+    above = run("query", photo, cwd=survey, env={"SNOWMATCH_CATALOG": ""})
+    told = run("query", photo, cwd=Path(survey.anchor), env={"SNOWMATCH_CATALOG": str(survey / "catalog")})
+    for result in (inside, above, told):
+        assert result.exit_code == 0, result.output
+        assert "catalog: " in result.stderr
+    assert "SNOWMATCH_CATALOG" in told.stderr
+
+
+def test_show_lists_what_there_is(survey):
+    result = run("show", survey / "catalog")
+    assert result.exit_code == 0, result.output
+    for row in read_rows(survey / "catalog" / "catalog.csv"):
+        assert row["encounter"] in result.stdout
+        assert (row["individual"] or "(unidentified)") in result.stdout
+        assert row["location"] in result.stdout
+    assert "indexed" in result.stdout
+
+
+def test_plugins_lists_every_setting():
+    result = run("plugins")
+    assert "sift" in result.stdout
+    assert "-o chip_size=" in result.stdout
+    assert "-o shortlist=" in result.stdout
+
+
+def test_a_bad_photo_is_listed_at_the_end_and_the_exit_status_is_1(own_survey):
+    folder = own_survey / "catalog"
+    bad = read_rows(folder / "catalog.csv")[3]["path"]
+    (folder / bad).write_text("this is no photo")
+    result = run("index", folder)
+    assert result.exit_code == 1
+    assert result.stderr.strip().splitlines()[-1].startswith(f"failed: {bad}: ")
+    shown = run("show", folder).stdout
+    assert "Failed:" in shown
+    assert bad in shown
+    photo, _ = a_query(own_survey)
+    answer = run("query", photo, "--catalog", folder)
+    assert answer.exit_code == 0
+    assert "1 annotations" in answer.stdout
+
+
+def test_a_photo_that_left_the_catalog_leaves_the_answers_and_with_prune_the_disk(own_survey):
+    folder = own_survey / "catalog"
+    photo, _ = a_query(own_survey)
+    lines = (folder / "catalog.csv").read_text(encoding="utf-8").splitlines()
+    (folder / "catalog.csv").write_text("\n".join(lines[:-4]) + "\n", encoding="utf-8")
+    answer = json.loads(run("query", photo, "--catalog", folder, "--json").stdout)
+    assert answer["catalog"]["compared"] == len(lines) - 5
+    size = sum(p.stat().st_size for p in (folder / ".snowmatch" / "features").rglob("*.h5"))
+    result = run("index", folder, "--prune")
+    assert result.exit_code == 0, result.output
+    assert sum(p.stat().st_size for p in (folder / ".snowmatch" / "features").rglob("*.h5")) < size
+
+
+@pytest.mark.parametrize("command", ["index", "show"])
+def test_no_such_catalog(command, tmp_path):
+    result = run(command, tmp_path / "nowhere")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: ")
+    assert "nowhere" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_a_folder_without_photos(tmp_path):
+    result = run("index", tmp_path)
+    assert result.exit_code == 1
+    assert str(tmp_path) in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--bbox", "1,2,3"], ["--bbox", "a,b,c,d"], ["--bbox", "1,2,0,4"], ["-o", "k"], ["--timestamp", "noon"], ["--top", "0"]],
+    ids=" ".join,
+)
+def test_wrong_usage_is_status_2_and_names_the_value(survey, arguments):
+    photo, _ = a_query(survey)
+    result = run("query", photo, "--catalog", survey / "catalog", *arguments)
+    assert result.exit_code == 2
+    assert arguments[1] in result.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="needs a user whom permissions bind")
+def test_a_read_only_catalog_can_be_asked_but_not_indexed(own_survey):
+    folder = own_survey / "catalog"
+    photo, _ = a_query(own_survey)
+    places = [folder, *(p for p in folder.rglob("*") if p.is_dir())]
+    for place in places:
+        place.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    try:
+        assert run("query", photo, "--catalog", folder).exit_code == 0
+    finally:
+        for place in places:
+            place.chmod(stat.S_IRWXU)
+
+
+def test_names_of_every_kind(own_survey):
+    folder = own_survey / "catalog"
+    text = (folder / "catalog.csv").read_text(encoding="utf-8")
+    rows = read_rows(folder / "catalog.csv")
+    names = sorted({r["individual"] for r in rows} - {""})
+    strange = ["Снежок Барс", 'Åsa "the 2nd"', "[x] o'Neil", ".hidden", "a, b", "名前"]
+    head, *body = text.splitlines()
+    for old, new in zip(names, strange, strict=False):
+        quoted = '"' + new.replace('"', '""') + '"'
+        body = [line.replace(f",{old},", f",{quoted},", 1) for line in body]
+    (folder / "catalog.csv").write_text("\n".join([head, *body]) + "\n", encoding="utf-8")
+    photo, _ = a_query(own_survey)
+    result = run("query", photo, "--catalog", folder, "--json", "--top", 20, "--draw", own_survey / "pictures")
+    assert result.exit_code == 0, result.output
+    found = {c["individual"] for c in json.loads(result.stdout)["candidates"]}
+    assert set(strange[: len(names)]) <= found

@@ -1,0 +1,547 @@
+"""The store keeps what it was given, whatever happens to the process, the disk or the files."""
+
+import errno
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import h5py
+import numpy as np
+import pytest
+from fake_extractor import contents, random_features, same_features
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snowmatch import records, store, writer
+from snowmatch.errors import SnowmatchError
+from snowmatch.store import COLUMNS, list_features, open_features
+from snowmatch.types import empty_features
+from snowmatch.writer import FeatureWriter
+
+DESCRIBED = {"name": "fake", "revision": 1, "chip_size": 64}
+
+
+def key(i):
+    return hashlib.sha256(str(i).encode()).hexdigest()[:32]
+
+
+def make(count, seed=0, **kind):
+    rng = np.random.default_rng(seed)
+    return {key(i): random_features(rng, **kind) for i in range(count)}
+
+
+@pytest.fixture
+def home(tmp_path):
+    return tmp_path / "catalog" / ".snowmatch" / "features"
+
+
+def put(home, features, each=5, described=DESCRIBED):
+    """Store `features` in segments of `each` annotations."""
+    with FeatureWriter(home, described) as out:
+        for i, (k, value) in enumerate(features.items()):
+            out.add(k, value)
+            if i % each == each - 1:
+                out.commit()
+
+
+def segments(home):
+    return sorted(home.glob("*/features-*.h5"))
+
+
+def check(reader, features):
+    assert reader.keys == tuple(sorted(features))
+    assert all(same_features(reader.read(k), features[k]) for k in features)
+
+
+@pytest.mark.parametrize("frames", [True, False])
+def test_what_was_added_is_read_back_in_key_order(home, frames):
+    features = make(23, frames=frames)
+    features[key("none")] = empty_features(16, np.uint8, (30, 20), frames=frames)
+    put(home, features)
+    reader = open_features(home, DESCRIBED)
+    check(reader, features)
+    assert len(segments(home)) == 5
+    assert reader.counts.tolist() == [len(features[k]) for k in reader.keys]
+    assert reader.counts.dtype == np.int64
+    assert reader.image_sizes.tolist() == [list(features[k].image_size) for k in reader.keys]
+    assert reader.image_sizes.dtype == np.int32
+    assert (reader.dimension, reader.dtype, reader.frames) == (16, np.uint8, frames)
+    assert key(3) in reader
+    assert "0" * 32 not in reader
+    for name in COLUMNS if frames else COLUMNS[:-1]:
+        wanted = [key(7), key(3), key("none"), key(7)]
+        for array, k in zip(reader.column(name, wanted), wanted, strict=True):
+            np.testing.assert_array_equal(array, getattr(features[k], name))
+    with pytest.raises(ValueError, match="no column"):
+        reader.column("colours" if frames else "shapes", [key(1)])
+
+
+def test_only_empty_features(home):
+    features = {key(i): empty_features(16, np.uint8, (5, 4)) for i in range(3)}
+    put(home, features, each=2)
+    with FeatureWriter(home, DESCRIBED) as out:
+        out.compact()
+    check(open_features(home, DESCRIBED), features)
+    assert open_features(home, DESCRIBED).column("descriptors", [key(1)])[0].shape == (0, 16)
+
+
+def test_nothing_stored_has_no_keys_and_writes_nothing(home):
+    reader = open_features(home, DESCRIBED)
+    assert (reader.keys, len(reader.counts), reader.image_sizes.shape, reader.frames) == ((), 0, (0, 2), False)
+    assert reader.column("descriptors", []) == []
+    assert list_features(home) == []
+    assert not home.parent.exists()
+
+
+def test_columns_are_views_of_the_mapped_files_and_cannot_be_written(home):
+    put(home, make(9))
+    reader = open_features(home, DESCRIBED)
+    first, again = reader.column("descriptors", [key(1), key(1)])
+    assert np.shares_memory(first, again)
+    assert not first.flags.owndata
+    with pytest.raises(ValueError, match="read-only"):
+        first[0] = 0
+    assert reader.read(key(1)).descriptors.flags.writeable
+
+
+def test_segments_are_plain_hdf5_in_native_width_without_pickles(home):
+    put(home, make(4))
+    with h5py.File(segments(home)[0], "r") as h5:
+        assert h5["descriptors"].dtype == np.uint8
+        assert {h5[name].dtype.kind for name in h5} <= set("fiuS")
+        assert all(h5[name].chunks is None and h5[name].compression is None for name in h5)
+        assert json.loads(h5.attrs["settings"]) == DESCRIBED
+        assert h5["descriptors"].id.get_offset() % 64 == 0
+        total = sum(h5[name].nbytes for name in h5)
+    assert segments(home)[0].stat().st_size < total + 16_384
+
+
+def test_the_same_features_give_the_same_file(home, tmp_path):
+    features = make(6)
+    put(home, features)
+    put(tmp_path / "b" / "features", dict(reversed(features.items())), each=2)
+    for folder in (home, tmp_path / "b" / "features"):
+        with FeatureWriter(folder, DESCRIBED) as out:
+            out.compact()
+    (a,), (b,) = segments(home), segments(tmp_path / "b" / "features")
+    assert (a.name, a.read_bytes()) == (b.name, b.read_bytes())
+
+
+def test_other_settings_are_another_store(home):
+    put(home, make(3))
+    other = {**DESCRIBED, "chip_size": 65}
+    assert open_features(home, other).keys == ()
+    put(home, make(2, seed=1), described=other)
+    check(open_features(home, DESCRIBED), make(3))
+    check(open_features(home, other), make(2, seed=1))
+    assert sorted(d["chip_size"] for d in list_features(home)) == [64, 65]
+    assert open_features(home, other).fingerprint != open_features(home, DESCRIBED).fingerprint
+
+
+def test_the_fingerprint_depends_on_the_keys_not_on_the_files(home, tmp_path):
+    put(home, make(7), each=2)
+    put(tmp_path / "b" / "features", make(7), each=7)
+    put(tmp_path / "c" / "features", make(6), each=7)
+    a, b, c = (
+        open_features(f, DESCRIBED).fingerprint for f in (home, tmp_path / "b/features", tmp_path / "c/features")
+    )
+    assert a == b != c
+
+
+@pytest.mark.parametrize("wrong", ["", "xyz", "A" * 32, "0" * 31, "0" * 33, key(1)])
+def test_a_key_is_32_hex_digits_and_new(home, wrong):
+    put(home, make(2))
+    with FeatureWriter(home, DESCRIBED) as out, pytest.raises(ValueError, match="32 hex digits"):
+        out.add(wrong, make(1)[key(0)])
+
+
+def test_features_of_one_store_are_of_one_kind(home):
+    one, other = (random_features(np.random.default_rng(0), frames=frames) for frames in (True, False))
+    with pytest.raises(ValueError, match="differ"):
+        put(home, {key(1): one, key(2): other})
+
+
+def test_what_is_not_committed_does_not_count_and_an_error_does_not_commit(home):
+    def work():
+        with FeatureWriter(home, DESCRIBED) as out:
+            out.add(key(1), make(2)[key(1)])
+            assert out.keys == set()
+            out.commit()
+            assert out.keys == {key(1)}
+            assert open_features(home, DESCRIBED).keys == (key(1),)
+            out.add(key(0), make(2)[key(0)])
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        work()
+    assert open_features(home, DESCRIBED).keys == (key(1),)
+
+
+def test_a_commit_is_due_by_size_or_by_time(home, monkeypatch):
+    features = random_features(np.random.default_rng(0), n=50)
+    with FeatureWriter(home, DESCRIBED) as out:
+        monkeypatch.setattr(writer, "COMMIT_SECONDS", 3600.0)
+        assert not out.due
+        out.add(key(1), features)
+        assert not out.due
+        monkeypatch.setattr(writer, "BUFFER_BYTES", 1000)
+        assert out.due
+        out.commit()
+        monkeypatch.setattr(writer, "COMMIT_SECONDS", 0.0)
+        assert not out.due
+        monkeypatch.setattr(writer, "BUFFER_BYTES", 1 << 30)
+        out.add(key(2), features)
+        assert out.due
+
+
+@given(
+    counts=st.lists(st.integers(0, 5), min_size=1, max_size=12),
+    cuts=st.sets(st.integers(0, 12)),
+    gone=st.sets(st.integers(0, 11)),
+    target=st.sampled_from([1, 6000, 12_000, 1 << 20]),
+)
+def test_merging_and_removing_keep_exactly_the_rest(tmp_path_factory, counts, cuts, gone, target):
+    home = tmp_path_factory.mktemp("store") / "features"
+    rng = np.random.default_rng(len(counts))
+    features = {key(i): random_features(rng, n=n) for i, n in enumerate(counts)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writer, "SEGMENT_BYTES", target)
+        with FeatureWriter(home, DESCRIBED) as out:
+            for i, (k, value) in enumerate(features.items()):
+                out.add(k, value)
+                if i in cuts:
+                    out.commit()
+            out.compact()
+            check(open_features(home, DESCRIBED), features)
+            if target == 1 << 20:
+                assert len(segments(home)) == 1
+            before, held = out.disk_bytes(), out.keys
+            out.remove(key(i) for i in gone)
+            left = {k: v for k, v in features.items() if k not in {key(i) for i in gone}}
+            check(open_features(home, DESCRIBED), left)
+            assert out.keys == set(left)
+            assert (out.disk_bytes() < before) == (len(left) < len(held)) or not left
+            out.compact()
+            check(open_features(home, DESCRIBED), left)
+
+
+def test_removed_features_are_gone_from_disk(home):
+    features = make(10)
+    put(home, features)
+    secret = features[key(3)].descriptors.tobytes()
+    assert any(secret in path.read_bytes() for path in segments(home))
+    with FeatureWriter(home, DESCRIBED) as out:
+        out.remove([key(3), key("never there")])
+    assert not any(secret in path.read_bytes() for path in home.rglob("*") if path.is_file())
+    assert len(open_features(home, DESCRIBED)) == 9
+
+
+def test_many_small_segments_are_merged_while_writing(home, monkeypatch):
+    monkeypatch.setattr(writer, "MANY_SEGMENTS", 4)
+    features = make(40)
+    put(home, features, each=1)
+    assert len(segments(home)) < 4
+    check(open_features(home, DESCRIBED), features)
+
+
+def test_a_merge_that_was_killed_before_it_deleted_leaves_no_trace(home):
+    features = make(10)
+    put(home, features, each=3)
+    old = {path: path.read_bytes() for path in segments(home)}
+    with FeatureWriter(home, DESCRIBED) as out:
+        out.compact()
+    (merged,) = segments(home)
+    for path, data in old.items():
+        path.write_bytes(data)
+    (merged.parent / "features-0123.h5.tmp").write_bytes(b"half")
+    check(open_features(home, DESCRIBED), features)
+    with FeatureWriter(home, DESCRIBED) as out:
+        assert out.keys == set(features)
+        out.compact()
+    assert segments(home) == [merged]
+    assert not list(home.rglob("*.tmp"))
+
+
+def test_an_open_reader_keeps_its_state_whatever_a_writer_does(home):
+    features = make(12)
+    put(home, features, each=3)
+    reader = open_features(home, DESCRIBED)
+    with FeatureWriter(home, DESCRIBED) as out:
+        out.compact()
+        out.remove([key(1), key(2)])
+        out.add(key(99), features[key(1)])
+    check(reader, features)
+    assert len(open_features(home, DESCRIBED)) == 11
+
+
+WRITE = """
+import sys; sys.path[:0] = sys.argv[2:]
+from pathlib import Path
+from test_store import *
+writer.MANY_SEGMENTS = 3
+print("ready", flush=True)
+with FeatureWriter(Path(sys.argv[1]), DESCRIBED) as out:
+    for k, value in make(150).items():
+        out.add(k, value)
+        out.commit()
+"""
+
+
+def start(code, *args):
+    tests = os.path.dirname(__file__)
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, args), tests, *sys.path], stdout=subprocess.PIPE, text=True
+    )
+
+
+def test_a_reader_beside_a_writer_always_sees_whole_annotations_and_never_fewer(home):
+    features = make(150)
+    counts = [0]
+    with start(WRITE, home) as process:
+        process.stdout.readline()
+        while process.poll() is None:
+            reader = open_features(home, DESCRIBED)
+            counts.append(len(reader))
+            assert all(same_features(reader.read(k), features[k]) for k in reader.keys)
+    assert process.returncode == 0
+    assert counts == sorted(counts)
+    assert len(set(counts)) > 5
+    check(open_features(home, DESCRIBED), features)
+
+
+def test_a_second_writer_is_told_who_holds_the_lock(home):
+    with FeatureWriter(home, DESCRIBED):
+        with pytest.raises(SnowmatchError, match=f"being indexed by process {os.getpid()} on .*: wait") as error:
+            FeatureWriter(home, {**DESCRIBED, "chip_size": 9}).__enter__()
+        assert "\n" not in str(error.value)
+        (home.parent / "writer.json").write_text("{")
+        with pytest.raises(SnowmatchError, match="by another process"):
+            FeatureWriter(home, DESCRIBED).__enter__()
+    put(home, make(1))
+
+
+def test_a_second_writer_waits_where_it_was_asked_to(home):
+    entered = threading.Event()
+
+    def hold():
+        with FeatureWriter(home, DESCRIBED) as out:
+            entered.set()
+            time.sleep(0.3)
+            out.add(key(0), make(1)[key(0)])
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    entered.wait()
+    with FeatureWriter(home, DESCRIBED, wait=30) as out:
+        assert out.keys == {key(0)}
+    thread.join()
+
+
+HOLD = """
+import sys; sys.path[:0] = sys.argv[2:]
+from pathlib import Path
+from test_store import *
+with FeatureWriter(Path(sys.argv[1]), DESCRIBED):
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_the_lock_of_a_killed_process_holds_nobody_up(home):
+    with start(HOLD, home) as process:
+        process.stdout.readline()
+        with pytest.raises(SnowmatchError, match=f"process {process.pid} on"):
+            FeatureWriter(home, DESCRIBED).__enter__()
+        process.kill()
+    put(home, make(2))
+    check(open_features(home, DESCRIBED), make(2))
+
+
+class FullDisk:
+    """open() for a disk on which `room` more bytes can be written."""
+
+    def __init__(self, room):
+        self.room = room
+
+    def __call__(self, path, mode="r", **options):
+        if "w" not in mode:
+            return open(path, mode, **options)  # noqa: SIM115
+        return Limited(open(path, mode, buffering=0), self)  # noqa: SIM115
+
+
+class Limited:
+    def __init__(self, file, disk):
+        self.file, self.disk = file, disk
+
+    def write(self, data):
+        size = memoryview(data).nbytes
+        if size > self.disk.room:
+            self.file.write(memoryview(data).cast("B")[: self.disk.room] if size else b"")
+            self.disk.room = 0
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.disk.room -= size
+        return self.file.write(data)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.file.close()
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+
+@pytest.mark.parametrize("room", [0, 1, 150, 400, 3000, 8000, 20_000, 40_000, 45_000, 60_000, 90_000, 120_000])
+def test_a_full_disk_is_one_clear_line_and_a_store_that_opens(home, monkeypatch, room):
+    features, committed = make(30), []
+
+    def work():
+        with FeatureWriter(home, DESCRIBED) as out:
+            for i, (k, value) in enumerate(features.items()):
+                out.add(k, value)
+                if i % 5 == 4:
+                    out.commit()
+                    committed.append(i + 1)
+            out.compact()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(records, "open", FullDisk(room), raising=False)
+        with pytest.raises(SnowmatchError, match="No space left on device; what was finished is kept: free") as error:
+            work()
+    assert "\n" not in str(error.value)
+    assert not list(home.parent.rglob("*.tmp"))
+    check(open_features(home, DESCRIBED), dict(list(features.items())[: max(committed, default=0)]))
+    with FeatureWriter(home, DESCRIBED) as out:
+        for k in set(features) - out.keys:
+            out.add(k, features[k])
+        out.compact()
+    check(open_features(home, DESCRIBED), features)
+
+
+LIMIT = """
+import sys; sys.path[:0] = sys.argv[2:]
+from pathlib import Path
+from test_store import *
+import resource
+resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
+try:
+    put(Path(sys.argv[1]), {**make(4), **{key("big"): random_features(np.random.default_rng(1), n=2000)}}, each=4)
+except SnowmatchError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limits on files there")
+def test_a_disk_that_takes_no_more_for_real(home):
+    with start(LIMIT, home) as process:
+        out, _ = process.communicate()
+    assert process.returncode == 0
+    assert "File too large; what was finished is kept" in out
+    assert out.count("\n") == 1
+    check(open_features(home, DESCRIBED), make(4))
+
+
+def complaint(work):
+    try:
+        work()
+    except SnowmatchError as error:
+        return str(error)
+    return ""
+
+
+def test_damage_is_one_clear_line_and_never_a_wrong_value(home):
+    features = make(6)
+    put(home, features, each=6)
+    (path,) = segments(home)
+    whole = path.read_bytes()
+    rng = np.random.default_rng(0)
+    damaged = [whole[:n] for n in (0, 1, 100, 3000, len(whole) - 1, *rng.integers(0, len(whole), 20))]
+    for place in (*range(0, 4096, 17), *rng.integers(0, len(whole), 300)):
+        copy = bytearray(whole)
+        copy[place] ^= 1 << int(rng.integers(8))
+        damaged.append(bytes(copy))
+    damaged.append(b"no HDF5 at all" * 999)
+    told = 0
+    for data in damaged:
+        path.unlink()  # a reader's mapping of the old file stays whole
+        path.write_bytes(data)
+        text = complaint(lambda: check(open_features(home, DESCRIBED), features))
+        if text:
+            told += 1
+            assert "\n" not in text
+            assert str(path) in text
+            assert "delete this file and run snowmatch index" in text or "install a newer" in text
+    assert told > len(damaged) / 2
+
+
+def test_a_damaged_array_is_not_carried_into_a_merged_file(home):
+    put(home, make(6), each=3)
+    path = segments(home)[0]
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 255
+    path.write_bytes(data)
+    with pytest.raises(SnowmatchError, match="damaged"), FeatureWriter(home, DESCRIBED) as out:
+        out.compact()
+    path.unlink()
+    with FeatureWriter(home, DESCRIBED) as out:
+        assert len(out.keys) == 3
+
+
+def test_a_store_of_a_newer_version_says_so(home):
+    put(home, make(2))
+    with h5py.File(segments(home)[0], "r+") as h5:
+        h5.attrs["format"] = store.FORMAT + 1
+    for use in (lambda: open_features(home, DESCRIBED), lambda: FeatureWriter(home, DESCRIBED).__enter__()):
+        with pytest.raises(SnowmatchError, match="install a newer snowmatch"):
+            use()
+    put_elsewhere = {**DESCRIBED, "chip_size": 1}
+    put(home, make(1), described=put_elsewhere)  # and the lock was let go
+
+
+def test_a_segment_of_other_settings_is_refused(home):
+    put(home, make(2))
+    other = {**DESCRIBED, "chip_size": 1}
+    put(home, make(2, seed=3), described=other)
+    a, b = segments(home)
+    b.write_bytes(a.read_bytes())
+    with pytest.raises(SnowmatchError, match="does not fit"):
+        [open_features(home, d) for d in (DESCRIBED, other)]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"name": "fake"}'])
+def test_damaged_settings_say_what_to_delete(home, text):
+    put(home, make(1))
+    next(home.glob("*/settings.json")).write_text(text)
+    with pytest.raises(SnowmatchError, match=r"delete .*fake-"):
+        list_features(home)
+
+
+def test_a_folder_that_cannot_be_written_is_one_clear_line(home):
+    home.parent.parent.mkdir(parents=True)
+    home.parent.write_text("in the way")
+    with pytest.raises(SnowmatchError, match="cannot write in"):
+        FeatureWriter(home, DESCRIBED).__enter__()
+
+
+def test_a_read_only_store_can_be_read_and_nothing_is_written(home):
+    put(home, make(3))
+    before = {p: p.stat().st_mtime_ns for p in home.parent.rglob("*")}
+    for path in before:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    check(open_features(home, DESCRIBED), make(3))
+    assert list_features(home) == [DESCRIBED]
+    assert {p: p.stat().st_mtime_ns for p in home.parent.rglob("*")} == before
+    for path in before:
+        path.chmod(0o755)
+
+
+def test_contents_tells_stores_apart(home):
+    put(home, make(3))
+    first = contents(open_features(home, DESCRIBED))
+    put(home, {key(50): random_features(np.random.default_rng(9))})
+    assert contents(open_features(home, DESCRIBED)) != first
