@@ -153,7 +153,7 @@ def query(
 
     from snowmatch.api import open_catalog
     from snowmatch.catalog import find_catalog
-    from snowmatch.report import draw_answer, format_answer, to_json
+    from snowmatch.report import draw_answer, format_answer, printable, to_json
 
     folder = catalog
     if folder is None:
@@ -178,6 +178,8 @@ def query(
         click.echo(json.dumps(to_json(answer), ensure_ascii=False, indent=2, allow_nan=False))
     else:
         click.echo(format_answer(answer))
+        for note in answer.notes:
+            _note(printable(note))
     if draw is not None:
         pictures = draw_answer(answer, draw, folder, top)
         _note(f"{len(pictures)} pictures in {draw}")

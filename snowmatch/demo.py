@@ -68,7 +68,8 @@ def _ask(catalog: Catalog, folder: Path, photos: list[dict[str, str]], answer_fo
         top=CANDIDATES,
     )
     name = photos[0]["encounter"]
-    (answer_folder / f"{name}.txt").write_text(format_answer(answer) + "\n", encoding="utf-8")
+    lines = [format_answer(answer), "", *(f"note: {note}" for note in answer.notes)]
+    (answer_folder / f"{name}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     text = json.dumps(to_json(answer), ensure_ascii=False, indent=2, allow_nan=False)
     (answer_folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
     draw_answer(answer, answer_folder / name, catalog.folder, PICTURES)

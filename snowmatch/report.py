@@ -20,7 +20,7 @@ NO_GEOMETRY = "no consistent geometry"
 
 
 def format_answer(answer: Answer) -> str:
-    """The answer as aligned text, without a final line break: what was asked and compared, candidates, notes.
+    """The answer as aligned text, without a final line break: what was asked and compared, candidates (not the notes).
 
     Scores in brackets were made without the geometric check and cannot be compared with the others. Nothing compared
     gives a line that says so in place of the table.
@@ -38,8 +38,6 @@ def format_answer(answer: Answer) -> str:
         lines.append("Nothing to compare: the filters leave no annotation of the catalog.")
     if answer.level is not None or answer.new_probability is not None:
         lines += ["", "Answer: " + ", ".join(filter(None, (_level(answer.level), _new(answer.new_probability))))]
-    if answer.notes:
-        lines += ["", *(f"Note: {printable(note)}" for note in answer.notes)]
     return "\n".join(line.rstrip() for line in lines)
 
 

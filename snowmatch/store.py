@@ -271,6 +271,7 @@ def _reserve(h5: h5py.File, name: str, shape: tuple[int, ...], dtype: np.dtype) 
     create.set_layout(h5py.h5d.CONTIGUOUS)
     create.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     create.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    create.set_obj_track_times(False)  # the same features give the same file
     space = h5py.h5s.create_simple(shape)
     return h5py.h5d.create(h5.id, name.encode(), h5py.h5t.py_create(dtype), space, create).get_offset()
 

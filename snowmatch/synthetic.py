@@ -79,10 +79,11 @@ def make_survey(
     """Write a catalog of .jpg photos, PNG masks and catalog.csv into `folder`, of any size, and say what is in it.
 
     Each of `individuals` passes `encounters` times, showing its flanks in turn, `photos` (fewest, most) pictures a
-    passage; `decoys` of them (at most half) imitate others; `unidentified` passages, of known and unknown
-    animals in turn, have no name in the catalog. With `queries`, a folder: `query_encounters` further passages of each individual and of
-    `new_individuals` that the catalog does not know go there, with queries.csv, which names every animal. The same
-    arguments give the same files. `progress` is told (photos written, photos in all).
+    passage; `decoys` of them (at most half) imitate others; `unidentified` passages, of known and unknown animals in
+    turn, have no name in the catalog. With `queries`, a folder: `query_encounters` further passages of each individual
+    and of `new_individuals` that the catalog does not know go there, with queries.csv, which names every animal. The
+    same arguments give the same files. `progress` is told (photos written, photos in all). ValueError: sizes or numbers
+    too small, too many decoys.
     """
     if not (individuals > 0 and stations > 0 and encounters > 0 and 1 <= photos[0] <= photos[1] and min(size) >= 240):
         raise ValueError("expected one individual, station, encounter and photo or more, and photos of 240 px or more")
@@ -121,7 +122,12 @@ def make_survey(
     return Survey(catalog, asked, {_name(individuals - 1 - d): _name(d) for d in range(decoys)})
 
 
-def make_demo(folder: Path, seed: int = 0, progress: Callable[[int, int], None] | None = None) -> Survey:
+def make_demo(
+    folder: Path,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+    size: tuple[int, int] = (960, 640),
+) -> Survey:
     """The survey of `snowmatch demo`: folder/catalog (at most 120 photos) and folder/queries."""
     return make_survey(
         folder / "catalog",
@@ -130,6 +136,7 @@ def make_demo(folder: Path, seed: int = 0, progress: Callable[[int, int], None] 
         encounters=5,
         photos=(1, 2),
         seed=seed,
+        size=size,
         decoys=4,
         unidentified=3,
         queries=folder / "queries",

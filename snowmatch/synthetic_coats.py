@@ -69,8 +69,8 @@ def _grow(rng: np.random.Generator, sigma: float, share: float) -> np.ndarray:
 
 
 def _shuffle(rng: np.random.Generator, coat: np.ndarray) -> np.ndarray:
-    """The coat's pieces, of two to three rosettes across, in another order: the spots are there, the layout is not."""
-    side = 40 * FINE
+    """The coat's pieces, three rosettes across, in another order: the spots are there, the layout is not."""
+    side = 52 * FINE
     tiles = [(r, c) for r in range(0, coat.shape[0] - side + 1, side) for c in range(0, coat.shape[1] - side + 1, side)]
     out = coat.copy()
     for (r, c), n in zip(tiles, rng.permutation(len(tiles)), strict=True):

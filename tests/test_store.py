@@ -124,11 +124,13 @@ def test_the_same_features_give_the_same_file(home, tmp_path):
     features = make(6)
     put(home, features)
     put(tmp_path / "b" / "features", dict(reversed(features.items())), each=2)
+    time.sleep(1.1)  # HDF5 can note times, in seconds
     for folder in (home, tmp_path / "b" / "features"):
         with FeatureWriter(folder, DESCRIBED) as out:
             out.compact()
     (a,), (b,) = segments(home), segments(tmp_path / "b" / "features")
-    assert (a.name, a.read_bytes()) == (b.name, b.read_bytes())
+    assert a.name == b.name
+    assert hashlib.sha256(a.read_bytes()).digest() == hashlib.sha256(b.read_bytes()).digest()
 
 
 def test_other_settings_are_another_store(home):
@@ -369,8 +371,8 @@ class FullDisk:
 
     def __call__(self, path, mode="r", **options):
         if "w" not in mode:
-            return open(path, mode, **options)  # noqa: SIM115
-        return Limited(open(path, mode, buffering=0), self)  # noqa: SIM115
+            return open(path, mode, **options)
+        return Limited(open(path, mode, buffering=0), self)
 
 
 class Limited:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from snowmatch.images import inside
 from snowmatch.types import Features
 
 DIMENSION = 128
@@ -32,11 +33,8 @@ def choose(
     the keypoints were found.
     """
     width, height = size
-    inside = (keypoints >= 0).all(axis=1) & (keypoints[:, 0] <= width - 1) & (keypoints[:, 1] <= height - 1)
-    rows = np.flatnonzero(inside)
-    if mask is not None:
-        x, y = np.rint(keypoints[rows]).astype(np.intp).T
-        rows = rows[mask[y, x]]
+    on_chip = (keypoints >= 0).all(axis=1) & (keypoints[:, 0] <= width - 1) & (keypoints[:, 1] <= height - 1)
+    rows = np.flatnonzero(on_chip & inside(mask, keypoints))
     order = np.lexsort((keypoints[rows, 0], keypoints[rows, 1], -scores[rows]))
     return rows[order[: limit or None]]
 

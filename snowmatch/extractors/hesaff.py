@@ -35,6 +35,8 @@ PATCH_SIGMA = 1.5  # blur of the described patch, in its pixels, against aliasin
 REFINEMENTS = 5  # steps that a keypoint may take to its neighbour
 SHIFT = 0.6  # px; a maximum farther off belongs to the neighbour
 FARTHEST = 1.5  # px or levels; a maximum farther off is none
+SINGULAR = 1e-12  # determinant below which a parabola has no one peak
+FLAT = 1e-9  # ratio of gradients' second moments below which there is texture in one direction only
 AT_ONCE = 64  # patches described at a time: they and their eight orientation planes fit in a processor's cache
 
 
@@ -173,27 +175,24 @@ def _refine(responses: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.n
     Those on edges, at the border or without a maximum nearby are left out. Source: Brown & Lowe, BMVC 2002.
     """
     _, height, width = responses.shape
+    d = np.arange(-1, 2)
     kept: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-    r = responses.astype(np.float64, copy=False)
     for step in range(REFINEMENTS):
-        s, y, x = places.T
-
-        def at(ds: int, dy: int, dx: int, s: np.ndarray = s, y: np.ndarray = y, x: np.ndarray = x) -> np.ndarray:
-            return r[s + ds, y + dy, x + dx]
-
-        here = at(0, 0, 0)
+        s, y, x = (column[:, None, None, None] for column in places.T)
+        v = responses[s + d[:, None, None], y + d[:, None], x + d].astype(np.float64)  # (N, level, row, column)
+        here = v[:, 1, 1, 1]
         gradient = np.stack(
-            [at(0, 0, 1) - at(0, 0, -1), at(0, 1, 0) - at(0, -1, 0), at(1, 0, 0) - at(-1, 0, 0)], axis=1
+            [v[:, 1, 1, 2] - v[:, 1, 1, 0], v[:, 1, 2, 1] - v[:, 1, 0, 1], v[:, 2, 1, 1] - v[:, 0, 1, 1]], axis=1
         )
         gradient /= 2
-        xx = at(0, 0, 1) + at(0, 0, -1) - 2 * here
-        yy = at(0, 1, 0) + at(0, -1, 0) - 2 * here
-        ss = at(1, 0, 0) + at(-1, 0, 0) - 2 * here
-        xy = (at(0, 1, 1) - at(0, 1, -1) - at(0, -1, 1) + at(0, -1, -1)) / 4
-        xs = (at(1, 0, 1) - at(1, 0, -1) - at(-1, 0, 1) + at(-1, 0, -1)) / 4
-        ys = (at(1, 1, 0) - at(1, -1, 0) - at(-1, 1, 0) + at(-1, -1, 0)) / 4
+        xx = v[:, 1, 1, 2] + v[:, 1, 1, 0] - 2 * here
+        yy = v[:, 1, 2, 1] + v[:, 1, 0, 1] - 2 * here
+        ss = v[:, 2, 1, 1] + v[:, 0, 1, 1] - 2 * here
+        xy = (v[:, 1, 2, 2] - v[:, 1, 2, 0] - v[:, 1, 0, 2] + v[:, 1, 0, 0]) / 4
+        xs = (v[:, 2, 1, 2] - v[:, 2, 1, 0] - v[:, 0, 1, 2] + v[:, 0, 1, 0]) / 4
+        ys = (v[:, 2, 2, 1] - v[:, 2, 0, 1] - v[:, 0, 2, 1] + v[:, 0, 0, 1]) / 4
         hessian = np.stack([xx, xy, xs, xy, yy, ys, xs, ys, ss], axis=1).reshape(-1, 3, 3)
-        good = np.abs(np.linalg.det(hessian)) > 1e-12
+        good = np.abs(np.linalg.det(hessian)) > SINGULAR
         if step == 0:  # elongated peaks slide along the edge they sit on
             area = xx * yy - xy * xy
             good &= (area > 0) & ((xx + yy) ** 2 < area * (EDGE + 1) ** 2 / EDGE)
@@ -205,10 +204,8 @@ def _refine(responses: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.n
         value = here + 0.5 * (gradient * offset).sum(axis=1)
         kept.append((offset[near], value[near], places[near]))
         places = places[~done] + np.pad(move[~done], ((0, 0), (1, 0)))
-        margin = 2
-        ok = (places[:, 1] >= margin) & (places[:, 1] < height - margin)
-        ok &= (places[:, 2] >= margin) & (places[:, 2] < width - margin)
-        places = places[ok]
+        inner = (places[:, 1:] >= 2).all(axis=1) & (places[:, 1] < height - 2) & (places[:, 2] < width - 2)
+        places = places[inner]
     offsets, values, places = (np.concatenate(column) for column in zip(*kept, strict=True))
     order = np.lexsort((places[:, 2], places[:, 1], places[:, 0]))
     return offsets[order], values[order], places[order]
@@ -222,6 +219,13 @@ def _disc(side: int) -> np.ndarray:
     return np.where(squared <= radius * radius, np.exp(-squared / (0.9 * radius * radius)), 0).astype(np.float32)
 
 
+def _gaussian(side: int) -> np.ndarray:
+    """Weights (side * side,) of a Gaussian whose third sigma is the border."""
+    radius = side // 2
+    line = np.exp(-0.5 * (3 * np.arange(-radius, radius + 1) / radius) ** 2)
+    return np.outer(line, line).ravel().astype(np.float32)
+
+
 def _adapt(levels: list[_Level], found: _Found) -> tuple[np.ndarray, np.ndarray]:
     """Upright frames (N, 3) of area 1 in which each keypoint's gradients have no main direction; stable (N,) bool.
 
@@ -229,9 +233,9 @@ def _adapt(levels: list[_Level], found: _Found) -> tuple[np.ndarray, np.ndarray]
     """
     n = len(found.points)
     shapes = np.tile(np.eye(2), (n, 1, 1))
-    ratio = np.zeros(n)
+    before = np.zeros(n)  # how elongated the gradients were a round ago
     stable = np.zeros(n, bool)
-    window = _disc(WINDOW)
+    window = _gaussian(WINDOW)
     active = np.arange(n)
     for _ in range(ROUNDS):
         if not len(active):
@@ -243,18 +247,10 @@ def _adapt(levels: list[_Level], found: _Found) -> tuple[np.ndarray, np.ndarray]
             level = levels[number]
             spacing = found.sigmas[which] / (SIGMA * level.step)
             patches = _sample(level, found.points[which], shapes[which] * spacing[:, None, None], WINDOW)
-            gx = np.empty_like(patches)
-            gy = np.empty_like(patches)
-            gx[:, :, 1:-1] = patches[:, :, 2:] - patches[:, :, :-2]
-            gx[:, :, 0], gx[:, :, -1] = patches[:, :, 1] - patches[:, :, 0], patches[:, :, -1] - patches[:, :, -2]
-            gy[:, 1:-1] = patches[:, 2:] - patches[:, :-2]
-            gy[:, 0], gy[:, -1] = patches[:, 1] - patches[:, 0], patches[:, -1] - patches[:, -2]
-            gx, gy = gx.reshape(len(rows), -1), gy.reshape(len(rows), -1)
+            gx, gy = (g.reshape(len(rows), -1) for g in _gradients(patches))
             moments[rows] = np.stack([(gx * gx) @ window, (gx * gy) @ window, (gy * gy) @ window], axis=1)
-        xx, xy, yy = moments.T
-        matrix = np.stack([xx, xy, xy, yy], axis=1).reshape(-1, 2, 2)
-        values, vectors = np.linalg.eigh(matrix)
-        textured = values[:, 0] > 1e-9 * values[:, 1]
+        values, vectors = np.linalg.eigh(moments[:, [0, 1, 1, 2]].reshape(-1, 2, 2))
+        textured = values[:, 0] > FLAT * values[:, 1]
         values = np.where(textured[:, None], values, 1.0)
         now = 1 - np.sqrt(values[:, 0] / values[:, 1])
         inverse_root = (vectors / np.sqrt(values)[:, None, :]) @ vectors.transpose(0, 2, 1)
@@ -262,8 +258,8 @@ def _adapt(levels: list[_Level], found: _Found) -> tuple[np.ndarray, np.ndarray]
         shapes[active] = inverse_root @ shapes[active]
         axes = np.linalg.svd(shapes[active], compute_uv=False)
         fine = textured & (axes[:, 0] <= ELONGATED * axes[:, 1])
-        settled = fine & (now < CONVERGED) & (ratio[active] < CONVERGED) & (_ > 0)
-        ratio[active] = now
+        settled = fine & (now < CONVERGED) & (before[active] < CONVERGED)
+        before[active] = now
         stable[active[settled]] = True
         active = active[fine & ~settled]
     squared = shapes @ shapes.transpose(0, 2, 1)
@@ -286,6 +282,18 @@ def _sample(level: _Level, points: np.ndarray, frames: np.ndarray, side: int) ->
         level.image, x.reshape(shape), y.reshape(shape), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     return patches.reshape(-1, side, side)
+
+
+def _gradients(patches: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Central differences along x and y of patches (N, side, side), one-sided at their borders."""
+    gx, gy = np.empty_like(patches), np.empty_like(patches)
+    np.subtract(patches[:, :, 2:], patches[:, :, :-2], out=gx[:, :, 1:-1])
+    np.subtract(patches[:, :, 1], patches[:, :, 0], out=gx[:, :, 0])
+    np.subtract(patches[:, :, -1], patches[:, :, -2], out=gx[:, :, -1])
+    np.subtract(patches[:, 2:], patches[:, :-2], out=gy[:, 1:-1])
+    np.subtract(patches[:, 1], patches[:, 0], out=gy[:, 0])
+    np.subtract(patches[:, -1], patches[:, -2], out=gy[:, -1])
+    return gx, gy
 
 
 def _spatial_bins(side: int) -> np.ndarray:
@@ -335,12 +343,7 @@ def _histograms(patches: np.ndarray, cells: np.ndarray) -> np.ndarray:
     where positive: no angle needs computing.
     """
     n, side, _ = patches.shape
-    gx = np.empty_like(patches)
-    gy = np.empty_like(patches)
-    gx[:, :, 1:-1] = patches[:, :, 2:] - patches[:, :, :-2]
-    gx[:, :, 0] = gx[:, :, -1] = 0
-    gy[:, 1:-1] = patches[:, 2:] - patches[:, :-2]
-    gy[:, 0] = gy[:, -1] = 0
+    gx, gy = _gradients(patches)
     up = (gx + gy) * np.float32(np.sqrt(0.5))
     down = (gy - gx) * np.float32(np.sqrt(0.5))
     planes = np.empty((8, *patches.shape), np.float32)

@@ -1,0 +1,52 @@
+"""What every benchmark records beside its numbers, and where it puts them."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import statistics
+import subprocess
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+PACKAGES = ("faiss-cpu", "h5py", "numpy", "opencv-contrib-python-headless", "pillow")
+
+
+def circumstances(command: str) -> dict[str, Any]:
+    """Date, commit, versions and cores, without which a number says little."""
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True)
+    return {
+        "command": command,
+        "date": datetime.now(timezone.utc).date().isoformat(),
+        "commit": commit.stdout.strip(),
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "cores": os.cpu_count(),
+        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+    }
+
+
+def median_seconds(work: Callable[[], Any], times: int) -> float:
+    """The median of `times` runs after one that is not counted."""
+    work()
+    seconds = []
+    for _ in range(times):
+        start = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds)
+
+
+def write_result(name: str, result: dict[str, Any]) -> None:
+    """Print the result and keep it in results/ as JSON."""
+    path = HERE / "results" / f"{name}.json"
+    path.parent.mkdir(exist_ok=True)
+    text = json.dumps(result, indent=2, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
+    print(text)

@@ -1,0 +1,533 @@
+"""Both forms of a catalog load, every doubtful value is named, and encounters are what the rule says."""
+
+import os
+import re
+import stat
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from snowmatch.catalog import check_body_part, check_locations, find_catalog, load_catalog
+from snowmatch.errors import SnowmatchError
+
+REAL = Path(__file__).parents[2] / "shared" / "data"
+
+
+def photo(path, taken=None):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    exif = Image.Exif()
+    if taken:
+        exif[0x010F] = "maker"
+        exif.get_ifd(0x8769)[0x9003] = taken.strftime("%Y:%m:%d %H:%M:%S")
+    Image.fromarray(np.zeros((4, 6, 3), np.uint8)).save(path, format="JPEG", exif=exif)
+    return path
+
+
+def write(folder, text, encoding="utf-8"):
+    (folder / "catalog.csv").write_bytes(text.encode(encoding))
+    return folder
+
+
+def load(folder, text):
+    return load_catalog(write(folder, text), lambda path: None)
+
+
+def error_of(folder, text):
+    with pytest.raises(SnowmatchError) as caught:
+        load(folder, text)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# --- catalog.csv ------------------------------------------------------------------------------------------------------
+
+
+def test_a_csv_row_has_every_value(tmp_path):
+    data = load(
+        tmp_path,
+        "path,individual,body_part,location,station,camera,timestamp,encounter,bbox,mask,split\n"
+        'images/a.jpg,Aika,left_flank,naryn,S01,2,2012-09-17T19:42:18.5,E7,"-3,5,60.6,40",masks/a.png,train\n'
+        "images/b.jpg,,,,,,,,,,\n",
+    )
+    a, b = data.annotations
+    assert (a.row, a.path, a.individual, a.body_part, a.location) == (0, "images/a.jpg", "Aika", "left_flank", "naryn")
+    assert (a.station, a.camera, a.encounter, a.mask, a.split) == ("S01", "2", "E7", "masks/a.png", "train")
+    assert a.timestamp == datetime(2012, 9, 17, 19, 42, 18, 500_000)
+    assert a.bbox == (-3, 5, 61, 40)
+    assert all(type(v) is int for v in a.bbox)
+    assert (b.row, b.individual, b.body_part, b.bbox, b.timestamp, b.mask, b.split) == (
+        1,
+        None,
+        "unknown",
+        None,
+        None,
+        "",
+        "",
+    )
+    assert data.notes == ()
+    assert data.folder == tmp_path
+
+
+def test_only_the_path_is_required_and_one_annotation_is_a_catalog(tmp_path):
+    data = load(tmp_path, "path\nx.jpg")
+    assert [a.path for a in data.annotations] == ["x.jpg"]
+
+
+def test_the_csv_wins_over_folders(tmp_path):
+    photo(tmp_path / "Aika" / "head" / "1.jpg")
+    assert [a.path for a in load(tmp_path, "path\nother.jpg\n").annotations] == ["other.jpg"]
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r\n\r\n"])
+def test_the_dialects_of_spreadsheets_are_read(tmp_path, mark, encoding, end):
+    text = end.join(
+        mark.join(row) for row in [("Path", " individual", "bbox"), ("a.jpg", "Барс", '"1,2,3,4"'), ("", "", "")]
+    )
+    data = load_catalog(write(tmp_path, text, encoding), lambda path: None)
+    assert [(a.path, a.individual, a.bbox) for a in data.annotations] == [("a.jpg", "Барс", (1, 2, 3, 4))]
+
+
+def test_a_semicolon_csv_need_not_quote_boxes(tmp_path):
+    assert load(tmp_path, "path;bbox\na.jpg;1,2,3,4\n").annotations[0].bbox == (1, 2, 3, 4)
+
+
+def test_empty_cells_at_the_end_may_be_missing(tmp_path):
+    assert load(tmp_path, "path,individual,split\na.jpg\nb.jpg,Aika\n").annotations[1].individual == "Aika"
+
+
+CELLS = {
+    "body_part": ("left_flnk", ["left_flank, right_flank, head, tail, other, unknown", "did you mean 'left_flank'?"]),
+    "split": ("training", ["train, test", "did you mean 'train'?"]),
+    "timestamp": ("17.09.2012 19:42", ["2012-09-17T19:42:18"]),
+    "bbox": ("1;2;3;4", ["x,y,w,h"]),
+    "path": ("../a.jpg", ["inside the catalog's folder", "without '..'"]),
+    "mask": ("/home/me/a.png", ["inside the catalog's folder"]),
+}
+
+
+@pytest.mark.parametrize("column", CELLS)
+def test_a_bad_value_is_named_with_file_line_column_and_what_is_allowed(tmp_path, column):
+    value, expected = CELLS[column]
+    names = ["individual", *(["path"] if column != "path" else []), column]
+    good = {"individual": "Aika", "path": "a.jpg", column: "a.jpg" if column == "path" else ""}
+    rows = [names, [good[n] for n in names], [{**good, "individual": "two\nlines"}[n] for n in names]]
+    rows.append([{**good, column: value}[n] for n in names])
+    text = "\n".join(",".join(f'"{cell}"' for cell in row) for row in rows)
+    message = error_of(tmp_path, text)
+    assert f"{tmp_path / 'catalog.csv'} line 5, column {column}: {value!r} is not allowed" in message
+    assert all(part in message for part in expected)
+
+
+@pytest.mark.parametrize(
+    "bbox", ["1,2,3", "1,2,3,4,5", "1,2,0,4", "1,2,3,-4", "a,b,c,d", "1,2,nan,4", "1,2,inf,4", "1,2,0.2,4", ",,,"]
+)
+def test_bad_boxes_are_refused(tmp_path, bbox):
+    assert f"column bbox: {bbox!r}" in error_of(tmp_path, f'path,bbox\na.jpg,"{bbox}"\n')
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2012-09-17",
+        "19:42",
+        "2012-13-01T00:00:00",
+        "2012-02-30T00:00",
+        "2012:09:17 19:42:18",
+        "yesterday",
+        "20120917T1942",
+    ],
+)
+def test_timestamps_other_than_iso_date_and_time_are_refused(tmp_path, text):
+    assert f"column timestamp: {text!r}" in error_of(tmp_path, f"path,timestamp\na.jpg,{text}\n")
+
+
+def test_the_zone_of_timestamps_is_dropped_with_one_note(tmp_path):
+    data = load(
+        tmp_path,
+        "path,timestamp\na.jpg,2012-09-17T19:42:18+06:00\nb.jpg,2012-09-17 19:42Z\n"
+        'c.jpg,2012-09-17T19:42:18-0330\nd.jpg,"2012-09-17T19:42:18,25"\n',
+    )
+    clock = datetime(2012, 9, 17, 19, 42)
+    assert [a.timestamp - clock for a in data.annotations] == [timedelta(seconds=s) for s in (18, 0, 18, 18.25)]
+    assert [note for note in data.notes if "time zone of 3" in note] == list(data.notes)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/a.jpg", "C:\\photos\\a.jpg", "c:a.jpg", "\\\\server\\a.jpg", "..\\a.jpg", "x/../../a.jpg", "x/..", "a\0.jpg"],
+)
+def test_paths_out_of_the_folder_are_refused(tmp_path, path):
+    for column, text in (("path", f"path\n{path}\n"), ("mask", f"path,mask\na.jpg,{path}\n")):
+        assert f"column {column}: {path!r}" in error_of(tmp_path, text)
+
+
+def test_backslashes_are_converted_with_a_note_and_dots_are_taken_out(tmp_path):
+    data = load(tmp_path, "path\nimages\\S 1\\a.jpg\n./x//./y..z/..b.jpg\nx//y.jpg\n.hidden/._x.jpg\n")
+    assert [a.path for a in data.annotations] == ["images/S 1/a.jpg", "x/y..z/..b.jpg", "x/y.jpg", ".hidden/._x.jpg"]
+    assert len(data.notes) == 1
+    assert "1 rows" in data.notes[0]
+
+
+def test_names_may_hold_anything_and_composed_accents_are_the_same(tmp_path):
+    names = ["Aika 2", "Ёлка (old) [x]", "O'Hara", 'the "big" one', "café", "cafe\u0301", "й", "и\u0306"]
+    rows = "\n".join('p{}.jpg,"{}"'.format(n, name.replace('"', '""')) for n, name in enumerate(names))
+    found = [a.individual for a in load(tmp_path, f"path,individual\n{rows}\n").annotations]
+    assert found[:4] == names[:4]
+    assert found[4] == found[5] == "café"
+    assert found[6] == found[7] == "й"
+
+
+def test_a_path_of_300_characters_and_blanks_in_paths_are_kept(tmp_path):
+    path = "/".join(["d" * 59] * 5) + "/ a .jpg"
+    assert load(tmp_path, f"path\n{path}\n").annotations[0].path == path
+
+
+def test_unknown_columns_give_one_note_with_the_nearest_match(tmp_path):
+    data = load(tmp_path, "path,bodypart,weather\na.jpg,head,snow\n")
+    assert data.annotations[0].body_part == "unknown"
+    assert len(data.notes) == 1
+    assert "bodypart (did you mean 'body_part'?), weather" in data.notes[0]
+
+
+def test_broken_tables_say_where(tmp_path):
+    assert "line 1: no column 'path' in foto, individual" in error_of(tmp_path, "foto,individual\na.jpg,x\n")
+    assert "no column 'path' in an empty file" in error_of(tmp_path, "")
+    assert "no rows" in error_of(tmp_path, "path,individual\n\n,\n")
+    assert "line 2, column path: '' is not allowed" in error_of(tmp_path, "path,individual\n,Aika\n")
+    assert "line 1: column 'path' is there twice" in error_of(tmp_path, "path,individual,path\n")
+    message = error_of(tmp_path, "path,bbox,split\na.jpg,,\nb.jpg,1,2,3,4,train\n")
+    assert "line 3: 6 values for 3 columns" in message
+    assert "quotes" in message
+    assert "line 3 cannot be split" in error_of(tmp_path, 'path,individual\na.jpg,x\nb.jpg,"y\nc.jpg,z\n')
+
+
+def test_a_csv_that_is_not_utf8_names_the_line_and_the_remedy(tmp_path):
+    for encoding, line in (("cp1251", 3), ("utf-16", 1)):
+        write(tmp_path, "path,individual\na.jpg,Aika\nb.jpg,Барс\n", encoding)
+        with pytest.raises(SnowmatchError, match=rf"line {line} is not UTF-8 text; save it as UTF-8"):
+            load_catalog(tmp_path)
+
+
+def test_repeated_rows_are_left_out_with_one_note(tmp_path):
+    data = load(tmp_path, "path,individual\na.jpg,Aika\nb.jpg,Aika\na.jpg,Aika\n./a.jpg,Aika\n")
+    assert [(a.row, a.path) for a in data.annotations] == [(0, "a.jpg"), (1, "b.jpg")]
+    assert len(data.notes) == 1
+    assert "2 rows" in data.notes[0]
+    assert "4, 5" in data.notes[0]
+
+
+def test_several_animals_in_one_photo_stay_and_one_box_with_two_names_is_noted(tmp_path):
+    data = load(tmp_path, 'path,individual,bbox\na.jpg,Aika,"1,2,3,4"\na.jpg,Bars,"9,2,3,4"\n')
+    assert [a.individual for a in data.annotations] == ["Aika", "Bars"]
+    assert data.notes == ()
+    data = load(tmp_path, "path,individual\na.jpg,Aika\na.jpg,Bars\n")
+    assert len(data.annotations) == 2
+    assert "lines 2 and 3" in data.notes[0]
+
+
+def test_rows_of_one_photo_share_its_place_and_time(tmp_path):
+    data = load(
+        tmp_path,
+        'path,bbox,location,station,timestamp,split\na.jpg,"1,2,3,4",,,,\n'
+        'a.jpg,"5,2,3,4",naryn,S1,2012-01-01T00:00,test\nb.jpg,,,,,\n',
+    )
+    first, second, other = data.annotations
+    assert (first.location, first.station, first.timestamp, first.split) == ("naryn", "S1", second.timestamp, "test")
+    assert first.encounter == second.encounter != other.encounter
+    assert (other.location, other.timestamp) == ("", None)
+    message = error_of(tmp_path, 'path,bbox,station\na.jpg,"1,2,3,4",S1\nb.jpg,,S9\na.jpg,"5,2,3,4",S2\n')
+    assert "line 4, column station: 'S2' contradicts line 2 of the same photo" in message
+
+
+def test_names_that_are_no_names_and_encounters_in_two_locations_are_noted(tmp_path):
+    data = load(
+        tmp_path, "path,individual,location,encounter\na.jpg,unknown,naryn,E1\nb.jpg,_unidentified,sarychat,E1\n"
+    )
+    assert [a.individual for a in data.annotations] == ["unknown", None]
+    assert any("unknown is taken for the name of one animal" in note for note in data.notes)
+    assert any("1 encounters lie in several locations" in note and "E1" in note for note in data.notes)
+
+
+# --- nested folders ---------------------------------------------------------------------------------------------------
+
+
+def test_folders_with_and_without_locations(tmp_path):
+    for name in ("naryn/Aika/left_flank/b.JPG", "naryn/_unidentified/unknown/c.Png", "Bars 2/head/a.jpeg"):
+        photo(tmp_path / name)
+    data = load_catalog(tmp_path)
+    assert [(a.row, a.path, a.individual, a.body_part, a.location, a.station) for a in data.annotations] == [
+        (0, "Bars 2/head/a.jpeg", "Bars 2", "head", "", ""),
+        (1, "naryn/Aika/left_flank/b.JPG", "Aika", "left_flank", "naryn", ""),
+        (2, "naryn/_unidentified/unknown/c.Png", None, "unknown", "naryn", ""),
+    ]
+    assert data.notes == ()
+
+
+def test_both_forms_give_the_same_catalog(tmp_path):
+    moments = [datetime(2012, 9, 17, 19, 0) + timedelta(minutes=m) for m in (0, 50, 115)]
+    for n, taken in enumerate(moments):
+        photo(tmp_path / "naryn" / "Aika" / "head" / f"{n}.jpg", taken)
+    nested = load_catalog(tmp_path)
+    rows = "".join(f"naryn/Aika/head/{n}.jpg,Aika,head,naryn\n" for n in range(3))
+    assert (
+        load_catalog(write(tmp_path, "path,individual,body_part,location\n" + rows)).annotations == nested.annotations
+    )
+    assert [a.timestamp for a in nested.annotations] == moments
+    assert [a.encounter for a in nested.annotations] == ["naryn 2012-09-17T19:00:00"] * 2 + [
+        "naryn 2012-09-17T20:55:00"
+    ]
+
+
+def test_what_is_left_out_of_folders_is_counted_in_notes(tmp_path):
+    photo(tmp_path / "Aika" / "head" / "1.jpg")
+    for name in (".hidden.jpg", "._1.jpg", ".DS_Store", "Thumbs.db", "notes.txt", "clip.AVI", "LICENSE"):
+        (tmp_path / "Aika" / "head" / name).write_bytes(b"")
+    photo(tmp_path / ".trash" / "Bars" / "head" / "1.jpg")
+    photo(tmp_path / ".snowmatch" / "Bars" / "head" / "1.jpg")
+    data = load_catalog(tmp_path)
+    assert [a.path for a in data.annotations] == ["Aika/head/1.jpg"]
+    assert data.notes[0].startswith("2 files or folders whose names begin with a dot")
+    assert data.notes[1].startswith("3 files that are no photos")
+    assert {"1 .avi", "1 .txt", "1 without extension"} <= set(data.notes[1].split(": ")[1].split(", "))
+    assert len(data.notes) == 2
+
+
+@pytest.mark.parametrize("name", ["1.jpg", "Aika/1.jpg", "x/naryn/Aika/head/1.jpg"])
+def test_photos_at_another_depth_are_an_error(tmp_path, name):
+    photo(tmp_path / "Aika" / "head" / "2.jpg")
+    photo(tmp_path / name)
+    with pytest.raises(SnowmatchError, match="folders deep, expected <individual>/<body_part>/<photo> or <location>"):
+        load_catalog(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["Aika/left_flnk/1.jpg", "naryn/Aika/left_flnk/1.jpg"])
+def test_an_unknown_body_part_folder_names_the_nearest(tmp_path, name):
+    photo(tmp_path / name)
+    with pytest.raises(SnowmatchError, match=r"'left_flnk' is not a body part; .*tail.*did you mean 'left_flank'\?"):
+        load_catalog(tmp_path)
+
+
+def test_links_are_followed_but_not_in_circles(tmp_path):
+    real = photo(tmp_path / "elsewhere" / "1.jpg").parent
+    catalog = tmp_path / "catalog"
+    (catalog / "Aika").mkdir(parents=True)
+    try:
+        (catalog / "Aika" / "head").symlink_to(real, target_is_directory=True)
+    except OSError:
+        pytest.skip("links cannot be made here")
+    (catalog / "Aika" / "again").symlink_to(catalog, target_is_directory=True)
+    photo(catalog / "Aika" / "tail" / "1.jpg")
+    (catalog / "Aika" / "tail" / "2.jpg").symlink_to(real / "1.jpg")
+    (catalog / "Aika" / "tail" / "3.jpg").symlink_to(real / "gone.jpg")
+    (catalog / "Aika" / "tail" / "4.jpg").symlink_to(catalog / "Aika" / "tail" / "4.jpg")
+    data = load_catalog(catalog)
+    assert [a.path for a in data.annotations] == ["Aika/head/1.jpg", *(f"Aika/tail/{n}.jpg" for n in (1, 2, 3, 4))]
+    assert any(note.startswith("1 links that lead back") for note in data.notes)
+
+
+def test_a_file_name_that_is_no_text_is_named(tmp_path):
+    folder = photo(tmp_path / "Aika" / "head" / "1.jpg").parent
+    try:
+        (folder / "\udce9t\udce9.jpg").write_bytes(b"")
+    except (OSError, UnicodeEncodeError):
+        pytest.skip("the file system takes valid text only")
+    with pytest.raises(SnowmatchError, match=r"'Aika/head/\\udce9t\\udce9.jpg' is not valid text; rename it"):
+        load_catalog(tmp_path)
+
+
+def test_folders_that_are_no_catalog(tmp_path):
+    with pytest.raises(SnowmatchError, match="nowhere does not exist, expected the catalog's folder"):
+        load_catalog(tmp_path / "nowhere")
+    with pytest.raises(SnowmatchError, match="does not exist"):
+        load_catalog(tmp_path / ("x" * 300))
+    with pytest.raises(SnowmatchError, match=r"holds no photos; expected catalog\.csv, or photos in <individual>"):
+        load_catalog(tmp_path)
+    (tmp_path / "Aika").mkdir()
+    (tmp_path / "Aika" / "list.txt").write_text("nothing")
+    with pytest.raises(SnowmatchError, match=r"holds no photos \(only 1 \.txt\)"):
+        load_catalog(tmp_path)
+    with pytest.raises(SnowmatchError, match=r"list\.txt is a file, expected the catalog's folder"):
+        load_catalog(tmp_path / "Aika" / "list.txt")
+    write(tmp_path, "path\na.jpg\n")
+    with pytest.raises(SnowmatchError, match=re.escape(f"give {tmp_path}")):
+        load_catalog(tmp_path / "catalog.csv")
+
+
+def test_loading_writes_nothing_and_needs_no_right_to(tmp_path):
+    photo(tmp_path / "Aika" / "head" / "1.jpg")
+    before = sorted(tmp_path.rglob("*"))
+    mode = stat.S_IMODE(tmp_path.stat().st_mode)
+    os.chmod(tmp_path, 0o555)
+    try:
+        assert len(load_catalog(tmp_path).annotations) == 1
+    finally:
+        os.chmod(tmp_path, mode)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+# --- encounters -------------------------------------------------------------------------------------------------------
+
+
+def encounters(folder, rows):
+    """The encounter of each (path, location, station, minutes or None, given)."""
+    start = datetime(2012, 9, 17, 8, 0)
+    lines = [
+        f"{path},{location},{station},{'' if m is None else (start + timedelta(minutes=m)).isoformat()},{given}"
+        for path, location, station, m, given in rows
+    ]
+    text = "path,location,station,timestamp,encounter\n" + "\n".join(lines) + "\n"
+    return [a.encounter for a in load(folder, text).annotations]
+
+
+def test_neighbours_up_to_60_minutes_apart_are_one_encounter(tmp_path):
+    minutes = [130, 0, 60, 191, 120, 251.02]  # in no order; 60 still joins, 61 does not
+    names = encounters(tmp_path, [(f"{m}.jpg", "naryn", "S1", m, "") for m in minutes])
+    first, second, third = "naryn/S1 2012-09-17T08:00:00", "naryn/S1 2012-09-17T11:11:00", names[-1]
+    assert names == [first, first, first, second, first, third]
+    assert third.startswith("naryn/S1 2012-09-17T12:11:01")
+
+
+def test_stations_and_locations_are_apart_and_an_empty_station_is_one_of_its_own(tmp_path):
+    places = [("naryn", "S1"), ("naryn", "S2"), ("sarychat", "S1"), ("naryn", ""), ("", "naryn"), ("", "")]
+    rows = [(f"{n}{k}.jpg", *place, k, "") for n, place in enumerate(places) for k in (0, 5)]
+    names = encounters(tmp_path, rows)
+    assert names[::2] == names[1::2]
+    assert len(set(names)) == len(places)
+    assert names[6] == "naryn 2012-09-17T08:00:00"
+
+
+def test_places_that_could_be_written_alike_are_not(tmp_path):
+    places = [("a", "b/c"), ("a/b", "c"), ("a/b/c", ""), ("", "a/b/c"), ("a%2Fb", "c")]
+    names = encounters(tmp_path, [(f"{n}.jpg", *place, 0, "") for n, place in enumerate(places)])
+    assert len(set(names)) == len(places)
+    assert not any("+" in name for name in names)  # so none of them depends on the others
+
+
+def test_a_photo_without_time_is_an_encounter_of_its_own(tmp_path):
+    rows = [("a.jpg", "naryn", "S1", None, ""), ("b.jpg", "naryn", "S1", None, ""), ("c.jpg", "naryn", "S1", 0, "")]
+    names = encounters(tmp_path, rows)
+    assert names[:2] == ["photo a.jpg", "photo b.jpg"]
+    assert len(set(names)) == 3
+    data = load(tmp_path, 'path,bbox\na.jpg,"1,1,5,5"\na.jpg,"9,1,5,5"\n')
+    assert [a.encounter for a in data.annotations] == ["photo a.jpg"] * 2
+
+
+def test_given_names_stay_and_derived_ones_differ_from_them(tmp_path):
+    taken = "naryn/S1 2012-09-17T08:00:00"
+    rows = [
+        ("a.jpg", "naryn", "S1", 0, ""),
+        ("b.jpg", "naryn", "S9", 900, taken),
+        ("c.jpg", "x", "y", 0, "photo d.jpg"),
+    ]
+    names = encounters(tmp_path, [*rows, ("d.jpg", "", "", None, "")])
+    assert names[1:3] == [taken, "photo d.jpg"]
+    assert len(set(names)) == 4
+    assert names[0].startswith(taken)
+
+
+def test_names_do_not_change_when_photos_are_added_elsewhere(tmp_path):
+    rows = [(f"{n}.jpg", "naryn", f"S{n % 3}", n * 37, "") for n in range(20)] + [("t.jpg", "naryn", "S1", None, "")]
+    before = encounters(tmp_path, rows)
+    more = [("new.jpg", "naryn", "S7", 3, ""), ("z.jpg", "sarychat", "S1", 0, ""), ("u.jpg", "naryn", "S1", None, "")]
+    more += [("later.jpg", "naryn", "S1", 5000, "")]
+    assert encounters(tmp_path, [*more, *rows])[len(more) :] == before
+
+
+def test_one_photo_under_two_body_parts_is_one_encounter(tmp_path):
+    moment = datetime(2020, 5, 7, 12, 0)
+    for part, taken in (("head", None), ("tail", None), ("left_flank", moment)):
+        photo(tmp_path / "naryn" / "Aika" / part / "05070009 Aika_000.jpg", taken if part != "head" else moment)
+        photo(tmp_path / "naryn" / "Bars" / part / "no time.jpg")
+    photo(tmp_path / "naryn" / "Ayana" / "head" / "no time.jpg")
+    data = load_catalog(tmp_path)
+    names = {a.individual: set() for a in data.annotations}
+    for a in data.annotations:
+        names[a.individual].add(a.encounter)
+    assert names["Aika"] == {"naryn 2020-05-07T12:00:00"}
+    assert names["Bars"] == {"photo naryn/Bars/no time.jpg"}
+    assert names["Ayana"] == {"photo naryn/Ayana/no time.jpg"}
+
+
+def test_the_time_comes_from_exif_only_where_the_csv_has_none_and_once_per_photo(tmp_path):
+    asked = []
+
+    def exif_times(path):
+        asked.append(path)
+        if path == "broken.jpg":
+            raise SnowmatchError("broken.jpg is truncated")
+        return datetime(2015, 1, 1)
+
+    text = 'path,timestamp,bbox\na.jpg,2012-01-01T00:00,\nb.jpg,,"1,1,5,5"\nb.jpg,,"9,1,5,5"\nbroken.jpg,,\n'
+    data = load_catalog(write(tmp_path, text), exif_times)
+    assert [a.timestamp and a.timestamp.year for a in data.annotations] == [2012, 2015, 2015, None]
+    assert asked == ["b.jpg", "broken.jpg"]
+    # Photos that are not there are the index run's business
+    assert [a.timestamp for a in load_catalog(tmp_path).annotations[1:]] == [None] * 3
+
+
+# --- asking a catalog, finding one ------------------------------------------------------------------------------------
+
+
+def test_body_parts_and_locations_are_checked_with_the_nearest_match(tmp_path):
+    assert check_body_part("tail") == "tail"
+    with pytest.raises(SnowmatchError, match=r"'rigth_flank' is not a body part; .*left_flank.*mean 'right_flank'"):
+        check_body_part("rigth_flank")
+    data = load(tmp_path, "path,location\na.jpg,naryn\nb.jpg,sarychat\nc.jpg,\n")
+    check_locations(data, ["naryn", "sarychat"])
+    with pytest.raises(SnowmatchError, match=r"no location 'nary'; it has: naryn, sarychat \(did you mean 'naryn'"):
+        check_locations(data, ["sarychat", "nary"])
+    with pytest.raises(SnowmatchError, match="none of its photos has one"):
+        check_locations(load(tmp_path, "path\na.jpg\n"), ["naryn"])
+
+
+def test_a_catalog_is_found_by_the_first_rule_that_holds(tmp_path):
+    start = tmp_path / "work" / "deep"
+    start.mkdir(parents=True)
+    with pytest.raises(SnowmatchError, match=r"no catalog in .*--catalog or \$SNOWMATCH_CATALOG"):
+        find_catalog(start, {})
+    (start / "catalogs" / "one" / ".snowmatch").mkdir(parents=True)
+    assert find_catalog(start, {}) == (start / "catalogs" / "one", "the only catalog below the working directory")
+    (start / "two" / ".snowmatch").mkdir(parents=True)
+    with pytest.raises(SnowmatchError, match="several catalogs") as caught:
+        find_catalog(start, {})
+    assert str(start / "catalogs" / "one") in str(caught.value)
+    assert str(start / "two") in str(caught.value)
+    (tmp_path / ".snowmatch").mkdir()
+    assert find_catalog(start, {})[0] == tmp_path
+    (tmp_path / "work" / ".snowmatch").mkdir()
+    assert find_catalog(start, {})[0] == tmp_path / "work"
+    (start / ".snowmatch").mkdir()
+    assert find_catalog(start, {"SNOWMATCH_CATALOG": ""}) == (start, "the working directory")
+    assert find_catalog(start, {"SNOWMATCH_CATALOG": str(start / "two")}) == (start / "two", "from $SNOWMATCH_CATALOG")
+    with pytest.raises(SnowmatchError, match=r"\$SNOWMATCH_CATALOG is '.*gone'"):
+        find_catalog(start, {"SNOWMATCH_CATALOG": str(tmp_path / "gone")})
+
+
+@pytest.mark.real
+def test_the_real_catalogs_load():
+    if not REAL.exists():
+        pytest.skip("no real photos beside the project")
+    leopards = load_catalog(REAL / "snow_leopard")
+    assert len(leopards.annotations) == 465
+    assert len({a.individual for a in leopards.annotations}) == 10
+    assert sum(a.bbox is not None for a in leopards.annotations) == 134
+    assert leopards.notes == ()
+    nyala = load_catalog(REAL / "nyala", lambda path: None)
+    assert (len(nyala.annotations), len({a.individual for a in nyala.annotations})) == (952, 119)
+
+
+@pytest.mark.real
+def test_derived_encounters_agree_with_the_field_teams(tmp_path):
+    """Their rule is the same: one station, gaps up to 60 minutes."""
+    if not REAL.exists():
+        pytest.skip("no real photos beside the project")
+    given = load_catalog(REAL / "snow_leopard").annotations
+    rows = "".join(f"{a.path},{a.location},{a.station},{a.timestamp.isoformat()}\n" for a in given)
+    derived = load(tmp_path, "path,location,station,timestamp\n" + rows).annotations
+    pairs = {(a.encounter, b.encounter) for a, b in zip(given, derived, strict=True)}
+    assert len(pairs) == len({p[0] for p in pairs}) == len({p[1] for p in pairs})

@@ -1,0 +1,189 @@
+"""The synthetic survey: reproducible, honest about itself, and with the traps that it promises."""
+
+import csv
+from collections import Counter
+from dataclasses import replace
+from datetime import datetime
+from itertools import combinations
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from snowmatch.synthetic import COLUMNS, _coat, make_demo, make_survey
+from snowmatch.synthetic_coats import Pose, draw_animal, grow_coat
+
+SMALL = {"individuals": 4, "stations": 2, "encounters": 2, "photos": (1, 2), "size": (480, 320), "decoys": 1}
+STANDING = Pose("left", 420, 480, 300, 0, 0, 0, 0, 0, 0.5, 1, (0, -0.6, 0.8))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("small")
+    more = {"unidentified": 2, "queries": folder / "queries", "query_encounters": 2, "new_individuals": 1}
+    return folder, make_survey(folder / "catalog", seed=5, **SMALL, **more)
+
+
+def contents(folder):
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def drawn(coat, pose):
+    bright, opacity = draw_animal(coat, pose, (960, 640))
+    return (255 * (bright * opacity + 0.4 * (1 - opacity))).astype(np.uint8)
+
+
+def matches(image0, image1, mask0=None, mask1=None):
+    """How many SIFT keypoints look alike in two pictures, and how many of them agree on one placement."""
+    sift = cv2.SIFT_create()
+    (found0, described0), (found1, described1) = (
+        sift.detectAndCompute(image0, mask0),
+        sift.detectAndCompute(image1, mask1),
+    )
+    pairs = cv2.BFMatcher().knnMatch(described0, described1, 2)
+    close = [a for a, b in pairs if a.distance < 0.8 * b.distance]
+    if len(close) < 4:
+        return len(close), 0
+    points0 = np.array([found0[m.queryIdx].pt for m in close])
+    points1 = np.array([found1[m.trainIdx].pt for m in close])
+    cv2.setRNGSeed(0)
+    return len(close), int(cv2.estimateAffine2D(points0, points1, ransacReprojThreshold=12)[1].sum())
+
+
+def test_same_seed_same_files_other_seed_other_files(made, tmp_path):
+    make_survey(tmp_path / "a", seed=9, **SMALL)
+    make_survey(tmp_path / "b", seed=9, **SMALL)
+    make_survey(tmp_path / "c", seed=10, **SMALL)
+    a, b, c = (contents(tmp_path / name) for name in "abc")
+    assert a == b
+    assert not {v for k, v in a.items() if k.endswith(".jpg")} & {v for k, v in c.items() if k.endswith(".jpg")}
+
+
+def test_tables_photos_and_masks_agree(made):
+    folder, survey = made
+    for part, rows, table in (("catalog", survey.catalog, "catalog.csv"), ("queries", survey.queries, "queries.csv")):
+        with (folder / part / table).open(newline="", encoding="utf-8") as file:
+            assert list(csv.DictReader(file)) == [{c: row[c] for c in COLUMNS} for row in rows]
+        assert len({row["path"] for row in rows}) == len(rows) == len(list((folder / part / "images").iterdir()))
+        for row in rows:
+            with Image.open(folder / part / row["path"]) as photo, Image.open(folder / part / row["mask"]) as mask:
+                assert (photo.format, photo.size, mask.format, mask.size) == ("JPEG", (480, 320), "PNG", (480, 320))
+                animal, exif = np.asarray(mask.convert("L")) > 127, photo.getexif()
+            x, y, w, h = map(int, row["bbox"].split(","))
+            assert animal[y : y + h, x : x + w].sum() == animal.sum() > 500
+            assert all(edge.any() for edge in (animal[y], animal[y + h - 1], animal[:, x], animal[:, x + w - 1]))
+            taken = exif.get_ifd(0x8769)[0x9003]
+            assert datetime.strptime(taken, "%Y:%m:%d %H:%M:%S").isoformat() == row["timestamp"]
+            assert 0x8825 not in exif  # no GPS
+            assert "synthetic" in exif[0x010E]
+        assert (folder / part / "README.txt").read_text(encoding="utf-8").startswith("SYNTHETIC")
+
+
+def test_who_is_where(made):
+    _, survey = made
+    named = {row["individual"] for row in survey.catalog if row["individual"]}
+    assert len(named) == 4
+    assert {row["animal"] for row in survey.catalog if not row["individual"]}
+    assert len({row["encounter"] for row in survey.catalog if not row["individual"]}) == 2
+    asked = {row["individual"] for row in survey.queries}
+    assert named < asked
+    assert len(asked - named) == 1
+    assert {row["body_part"] for row in survey.queries} == {"left_flank", "right_flank"}
+    assert not {row["encounter"] for row in survey.catalog} & {row["encounter"] for row in survey.queries}
+    assert set(survey.decoys) | set(survey.decoys.values()) <= named
+
+
+def test_encounters_are_apart_in_time(made):
+    _, survey = made
+    rows = survey.catalog + survey.queries
+    for a, b in combinations(rows, 2):
+        minutes = (
+            abs((datetime.fromisoformat(a["timestamp"]) - datetime.fromisoformat(b["timestamp"])).total_seconds()) / 60
+        )
+        assert minutes < 1 if a["encounter"] == b["encounter"] else minutes > 60
+    assert all(len({(r["station"], r["animal"]) for r in rows if r["encounter"] == e["encounter"]}) == 1 for e in rows)
+
+
+def test_progress_ends_at_the_total(tmp_path):
+    told = []
+    survey = make_survey(tmp_path, seed=1, progress=lambda *numbers: told.append(numbers), **SMALL)
+    assert told[-1] == (len(survey.catalog),) * 2
+    assert told == sorted(told)
+
+
+@pytest.mark.parametrize("wrong", [{"individuals": 0}, {"photos": (2, 1)}, {"size": (100, 100)}, {"decoys": 3}])
+def test_impossible_surveys_are_refused(tmp_path, wrong):
+    with pytest.raises(ValueError, match="expected"):
+        make_survey(tmp_path, seed=1, **{**SMALL, **wrong})
+
+
+def test_demo_is_as_large_as_promised(tmp_path):
+    survey = make_demo(tmp_path, seed=1, size=(360, 240))
+    assert len(survey.catalog) <= 120
+    passages = {(r["encounter"], r["individual"], r["body_part"]) for r in survey.catalog if r["individual"]}
+    counts = Counter((individual, part) for _, individual, part in passages)
+    assert sum(n * (n - 1) // 2 for n in counts.values()) >= 30
+    known = {individual for individual, _ in counts}
+    sides = Counter((r["individual"] in known, r["body_part"]) for r in survey.queries)
+    assert len(sides) == 4  # known and new animals, both flanks of each
+
+
+def test_rocks_are_the_same_for_every_animal_of_a_station(made):
+    folder, survey = made
+    by_day = [r for r in survey.catalog if 5 <= datetime.fromisoformat(r["timestamp"]).hour < 22]
+
+    def scenery(row):
+        mask = cv2.imread(str(folder / "catalog" / row["mask"]), cv2.IMREAD_GRAYSCALE)
+        rocks = cv2.erode(255 - mask, np.ones((15, 15)))
+        rocks[-20:] = 0  # the info bar
+        return cv2.imread(str(folder / "catalog" / row["path"]), cv2.IMREAD_GRAYSCALE), rocks
+
+    agreeing = {True: [], False: []}
+    for a, b in combinations(by_day, 2):
+        if a["animal"] != b["animal"] and len(agreeing[a["station"] == b["station"]]) < 4:
+            (photo0, rocks0), (photo1, rocks1) = scenery(a), scenery(b)
+            agreeing[a["station"] == b["station"]].append(matches(photo0, photo1, rocks0, rocks1)[1])
+    assert np.median(agreeing[True]) > 3 * max(agreeing[False])
+
+
+def test_a_flank_matches_itself_only_and_never_its_mirror_image():
+    coat = grow_coat(0, 0, "left")
+    assert np.array_equal(coat, grow_coat(0, 0, "left"))
+    image = drawn(coat, STANDING)
+    again = drawn(coat, replace(STANDING, yaw=0.25, roll=0.1, length=380, stretch=2, gait=2))
+    same = matches(again, image)[1]
+    others = [
+        drawn(grow_coat(0, 0, "right"), replace(STANDING, side="right")),
+        drawn(grow_coat(0, 1, "left"), STANDING),
+        drawn(grow_coat(1, 0, "left"), STANDING),
+        drawn(coat, replace(STANDING, side="right")),  # the wrong flank's pattern: body coordinates run the other way
+    ]
+    assert same > 2 * max(matches(again, cv2.GaussianBlur(other, (0, 0), 0.5))[1] for other in others)
+
+
+def test_decoys_look_right_to_who_skips_a_check():
+    model = drawn(_coat(0, 0, "left", 6, 2), replace(STANDING, stretch=2))
+    alike, agree = matches(model, drawn(_coat(0, 0, "left", 6, 2), STANDING))
+    _, turned_agree = matches(model, drawn(_coat(0, 5, "right", 6, 2), replace(STANDING, side="right")))
+    shuffled_alike, shuffled_agree = matches(model, drawn(_coat(0, 5, "left", 6, 2), STANDING))
+    stranger_alike, stranger_agree = matches(model, drawn(_coat(0, 2, "left", 6, 2), STANDING))
+    print(alike, agree, turned_agree, shuffled_alike, shuffled_agree, stranger_alike, stranger_agree)
+    assert turned_agree > 3 * stranger_agree  # only the body part tells it apart
+    assert shuffled_alike > 2 * stranger_alike  # only the layout tells it apart
+    assert shuffled_agree / shuffled_alike < 0.5 * agree / alike
+
+
+def test_animals_walk_towards_the_side_they_show():
+    for side, ahead in (("left", -1), ("right", 1)):
+        _, opacity = draw_animal(grow_coat(0, 0, side), replace(STANDING, side=side), (960, 640))
+        columns = np.flatnonzero(opacity.sum(axis=0) > 1)
+        head, tail = (columns[0], columns[-1]) if ahead < 0 else (columns[-1], columns[0])
+        assert abs(tail - 480) > 1.3 * abs(head - 480)  # the tail is the long end
+        assert opacity.min() >= 0
+        assert opacity.max() <= 1
+
+
+def test_an_animal_outside_the_picture_is_refused():
+    with pytest.raises(ValueError, match="expected a place"):
+        draw_animal(grow_coat(0, 0, "left"), replace(STANDING, x=-5), (960, 640))
