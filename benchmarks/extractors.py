@@ -1,6 +1,6 @@
 """Which extractor identifies best: every annotation of a catalog is asked about, its own encounter left out.
 
-Counted are queries whose individual has the same body part in another encounter (`--cross-station`: at another station).
+Counted are queries whose individual has the same body part in another encounter (`--cross-station`: another station).
 Top-1 by annotation (the best single photo) and by individual; macro is the mean over individual x body part. Ties count
 against us. The catalog may be read-only: features go to a temporary folder.
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from snowmatch.errors import SnowmatchError
-from snowmatch.identify import QueryPhoto
 from snowmatch.extractors import extract_from_photo
+from snowmatch.identify import QueryPhoto
 from snowmatch.images import clip_bbox, read_mask, read_photo, read_timestamp
 from snowmatch.records import annotation_key, file_sha256
 from snowmatch.store import FeatureReader

@@ -6,7 +6,8 @@ contiguous datasets that are memory-mapped, in the order of the annotations' key
     keys (A,) S32, offsets (A + 1,) int64, image_sizes (A, 2) int32, checksums (A,) uint32,
     keypoints (N, 2), descriptors (N, D), scores (N,), scales (N,), oris (N,), shapes (N, 3) or absent
 
-Annotation i owns rows offsets[i] to offsets[i + 1]. A segment gets its name only when it is complete and on disk, so
+Before HDF5's own part a user block of one JSON line has the format's number, which bytes are arrays of the second line
+above, and a checksum of all others: damaged structures never reach the library. Annotation i owns rows offsets[i] to offsets[i + 1]. A segment gets its name only when it is complete and on disk, so
 whatever has such a name is whole, however a run ended. Merging writes the new segment before it deletes the old ones: a
 key may be in two segments for a moment, with the same content. `writer.py` decides what goes into which segment; this
 is the only file that imports h5py.
@@ -20,7 +21,7 @@ import json
 import mmap
 import re
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -37,7 +38,10 @@ FORMAT = 1
 COLUMNS = ("keypoints", "descriptors", "scores", "scales", "oris", "shapes")
 KEY = re.compile("[0-9a-f]{32}")
 
+HEAD = ("keys", "offsets", "image_sizes", "checksums")
+USER_BLOCK = 512  # bytes; the least that HDF5 has
 ALIGNMENT = 64  # bytes; arrays mapped from the file can be used where they lie
+LAYOUT = {"libver": "v110", "userblock_size": USER_BLOCK, "alignment_threshold": 1, "alignment_interval": ALIGNMENT}
 
 
 @dataclass(frozen=True)
@@ -190,15 +194,16 @@ def open_segment(path: Path, described: Mapping[str, Any]) -> Segment:
     with open(path, "rb") as file:
         try:
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            frame = json.loads(bytes(mapped[:USER_BLOCK]).rstrip(b"\0"))
+            if frame["format"] > FORMAT:
+                raise SnowmatchError(
+                    f"{path} has format {frame['format']}, this snowmatch knows up to {FORMAT}: "
+                    "install a newer snowmatch"
+                )
+            if frame["mark"] != _mark(described, frame["arrays"], len(mapped), lambda a, b: mapped[a:b]):
+                raise ValueError("its structure does not fit")
             with h5py.File(file, "r") as h5:
-                if h5.attrs["format"] > FORMAT:
-                    raise SnowmatchError(
-                        f"{path} has format {h5.attrs['format']}, this snowmatch knows up to {FORMAT}: "
-                        "install a newer snowmatch"
-                    )
-                head = {name: h5[name][()] for name in ("keys", "offsets", "image_sizes", "checksums")}
-                if h5.attrs["head"] != _head_mark(described, head):
-                    raise ValueError("its head does not fit")
+                head = {name: h5[name][()] for name in HEAD}
                 columns = {name: _map(h5[name], mapped) for name in COLUMNS if name in h5}
         except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
             raise _damaged(path, error) from error
@@ -216,10 +221,15 @@ def _map(dataset: h5py.Dataset, mapped: mmap.mmap) -> np.ndarray:
     return array
 
 
-def _head_mark(described: Mapping[str, Any], head: Mapping[str, np.ndarray]) -> str:
-    digest = hashlib.sha256(json.dumps(dict(described), sort_keys=True).encode())
-    for array in head.values():
-        digest.update(f"{array.dtype.str} {array.shape}".encode() + array.tobytes())
+def _mark(
+    described: Mapping[str, Any], arrays: Sequence[Sequence[int]], size: int, read: Callable[[int, int], bytes]
+) -> str:
+    """A checksum of a file's bytes (`read` gives those from one place to another) outside `arrays` and user block."""
+    digest = hashlib.sha256(json.dumps([dict(described), arrays, size], sort_keys=True).encode())
+    place = USER_BLOCK
+    for start, stop in [*arrays, [size, size]]:
+        digest.update(read(place, start))
+        place = stop
     return digest.hexdigest()
 
 
@@ -242,24 +252,27 @@ def write_segment(folder: Path, described: Mapping[str, Any], entries: Sequence[
     }
     layout = _Layout()
     # v110: HDF5's own structures carry checksums
-    with h5py.File(layout, "w", libver=("v110", "v110"), alignment_threshold=1, alignment_interval=ALIGNMENT) as h5:
-        h5.attrs["format"] = FORMAT
+    with h5py.File(layout, "w", **LAYOUT) as h5:
         h5.attrs["settings"] = json.dumps(dict(described), sort_keys=True)
-        h5.attrs["head"] = _head_mark(described, head)
         for name, array in head.items():
             h5.create_dataset(name, data=array)
         places = {name: _reserve(h5, name, (sum(counts), *shape), dtype) for name, (shape, dtype) in kinds.items()}
+    places = {name: place for name, place in places.items() if place is not None}
+    arrays = sorted([place, place + sum(e.arrays[name].nbytes for e in entries)] for name, place in places.items())
+    mark = _mark(described, arrays, layout.size, layout.part)
+    frame = json.dumps({"format": FORMAT, "arrays": arrays, "mark": mark}).encode()
 
     def write(file: BinaryIO) -> None:
         file.truncate(layout.size)
         for start, page in sorted(layout.pages.items()):
             file.seek(start)
             file.write(page[: layout.size - start])
+        file.seek(0)
+        file.write(frame)
         for name, place in places.items():
-            if place is not None:
-                file.seek(place)
-                for entry in entries:
-                    file.write(entry.arrays[name].data)
+            file.seek(place)
+            for entry in entries:
+                file.write(entry.arrays[name].data)
 
     replace_file(folder / segment_name(entries), write)
     return layout.size
@@ -309,6 +322,11 @@ class _Layout(io.RawIOBase):
             view[target] = self.pages.get(start, bytearray(self.PAGE))[part]
         self._position += len(view)
         return len(view)
+
+    def part(self, start: int, stop: int) -> bytes:
+        """The bytes from one place to another."""
+        self.seek(start)
+        return self.read(stop - start)
 
     def seek(self, offset: int, whence: int = 0) -> int:
         self._position = offset + (0, self._position, self.size)[whence]

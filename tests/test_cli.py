@@ -67,7 +67,7 @@ def test_the_same_query_twice_prints_the_same_bytes(survey):
 
 
 def test_query_draws_where_asked_and_nowhere_else(own_survey):
-    photo, row = a_query(own_survey)
+    photo, _ = a_query(own_survey)
     before = {p for p in own_survey.rglob("*") if ".snowmatch" not in p.parts}
     folder = own_survey / "pictures"
     result = run("query", photo, "--catalog", own_survey / "catalog", "--draw", folder, "--top", 2)
@@ -151,7 +151,14 @@ def test_a_folder_without_photos(tmp_path):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--bbox", "1,2,3"], ["--bbox", "a,b,c,d"], ["--bbox", "1,2,0,4"], ["-o", "k"], ["--timestamp", "noon"], ["--top", "0"]],
+    [
+        ["--bbox", "1,2,3"],
+        ["--bbox", "a,b,c,d"],
+        ["--bbox", "1,2,0,4"],
+        ["-o", "k"],
+        ["--timestamp", "noon"],
+        ["--top", "0"],
+    ],
     ids=" ".join,
 )
 def test_wrong_usage_is_status_2_and_names_the_value(survey, arguments):

@@ -37,7 +37,9 @@ def test_ten_photos_of_one_passage_do_not_count_ten_times():
 
 def test_another_match_never_lowers_a_score_and_two_hundred_good_ones_beat_one():
     rng = np.random.default_rng(0)
-    rows = [(int(q), int(a), float(w)) for q, a, w in zip(range(200), rng.integers(0, 3, 200), rng.random(200))]
+    rows = [
+        (int(q), int(a), float(w)) for q, a, w in zip(range(200), rng.integers(0, 3, 200), rng.random(200), strict=True)
+    ]
     individuals = np.array([0, 0, 1])
     for n in (1, 50, 199):
         fewer, more = (individual_scores(matches(rows[:k]), individuals, 2) for k in (n, n + 1))
