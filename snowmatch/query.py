@@ -93,21 +93,24 @@ def ask_about(
         features = reader.read(key)
     else:
         features = extract_from_photo(plugin, pixels, bbox, animal)
+    shown = clip_bbox(bbox, size) if bbox is not None else None
+    notes = []
+    if row is not None and row.path != path:
+        notes.append(f"{path} is on record as {row.path}")
+    if shown != bbox:
+        notes.append(f"the box {_box_text(bbox)} reaches out of the photo and was clipped to {_box_text(shown)}")
     return AskedPhoto(
-        QueryPhoto(
-            path,
-            clip_bbox(bbox, size) if bbox is not None else None,
-            animal,
-            size,
-            len(features),
-            None if path else photo,
-        ),
+        QueryPhoto(path, shown, animal, size, len(features), None if path else photo),
         features,
         row.body_part if row is not None else "unknown",
         frozenset(r.encounter for r in rows),
         taken,
-        (f"{path} is on record as {row.path}",) if row is not None and row.path != path else (),
+        tuple(notes),
     )
+
+
+def _box_text(bbox: BBox | None) -> str:
+    return ",".join(map(str, bbox)) if bbox is not None else "no box"
 
 
 def _choose_row(path: str, rows: list[Annotation], body_part: str | None, bbox: BBox | None) -> Annotation | None:
@@ -117,5 +120,5 @@ def _choose_row(path: str, rows: list[Annotation], body_part: str | None, bbox: 
         left = [r for r in left if r.body_part == body_part] or left
     if len({(r.bbox, r.mask, r.body_part) for r in left}) == 1 or not rows:
         return left[0] if left else None
-    listed = "; ".join(f"{','.join(map(str, r.bbox)) if r.bbox else 'no box'} ({r.body_part})" for r in rows)
+    listed = "; ".join(f"{_box_text(r.bbox)} ({r.body_part})" for r in rows)
     raise SnowmatchError(f"{path} has {len(rows)} annotations in the catalog: choose one with --bbox: {listed}")

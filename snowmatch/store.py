@@ -6,11 +6,12 @@ contiguous datasets that are memory-mapped, in the order of the annotations' key
     keys (A,) S32, offsets (A + 1,) int64, image_sizes (A, 2) int32, checksums (A,) uint32,
     keypoints (N, 2), descriptors (N, D), scores (N,), scales (N,), oris (N,), shapes (N, 3) or absent
 
-Before HDF5's own part a user block of one JSON line has the format's number, which bytes are arrays of the second line
-above, and a checksum of all others: damaged structures never reach the library. Annotation i owns rows offsets[i] to offsets[i + 1]. A segment gets its name only when it is complete and on disk, so
-whatever has such a name is whole, however a run ended. Merging writes the new segment before it deletes the old ones: a
-key may be in two segments for a moment, with the same content. `writer.py` decides what goes into which segment; this
-is the only file that imports h5py.
+Annotation i owns rows offsets[i] to offsets[i + 1]. Before HDF5's own part, a user block of one JSON line has the
+format's number, which bytes are the arrays of the second line above, and a checksum of all others: damaged structures
+never reach the library. A segment gets its name only when it is complete and on disk, so whatever has such a name is
+whole, however a run ended. Merging writes the new segment before it deletes the old ones: a key may be in two segments
+for a moment, with the same content. `writer.py` decides what goes into which segment; this is the only file that
+imports h5py.
 """
 
 from __future__ import annotations
@@ -286,7 +287,8 @@ def _reserve(h5: h5py.File, name: str, shape: tuple[int, ...], dtype: np.dtype) 
     create.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
     create.set_obj_track_times(False)  # the same features give the same file
     space = h5py.h5s.create_simple(shape)
-    return h5py.h5d.create(h5.id, name.encode(), h5py.h5t.py_create(dtype), space, create).get_offset()
+    made = h5py.h5d.create(h5.id, name.encode(), h5py.h5t.py_create(dtype), space, create)
+    return made.get_offset() if np.prod(shape) else None
 
 
 class _Layout(io.RawIOBase):

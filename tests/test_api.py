@@ -131,6 +131,12 @@ def test_a_photo_on_record_takes_its_row_and_never_meets_its_own_encounter(catal
     assert all(c.best.encounter != own.encounter for c in answer.candidates)
 
 
+def test_a_box_partly_outside_is_clipped_with_a_note(catalog):
+    answer = catalog.query(np.zeros((60, 80, 3), np.uint8), bbox=(40, -10, 100, 50))
+    assert answer.photos[0].bbox == (40, 0, 40, 40)
+    assert any("40,-10,100,50 reaches out of the photo" in note for note in answer.notes)
+
+
 def test_excluded_encounters_are_not_compared(catalog, survey, known):
     before = ask(catalog, survey, known[0])
     first = before.candidates[0].best.encounter

@@ -40,7 +40,7 @@ def test_query_text(survey):
     result = run("query", photo, "--catalog", survey / "catalog", "--bodypart", row["body_part"], "--bbox", row["bbox"])
     assert result.exit_code == 0, result.output
     assert row["body_part"] in result.stdout
-    assert "compared" in result.stdout
+    assert "Compared:" in result.stdout
 
 
 def test_query_json_is_the_design(survey):

@@ -15,6 +15,7 @@ FLOW = [
     "types",
     "plugins",
     "photofile",
+    "catalog_csv",
     "catalog",
     "images",
     "records",

@@ -221,7 +221,7 @@ def test_merging_and_removing_keep_exactly_the_rest(tmp_path_factory, counts, cu
             check(open_features(home, DESCRIBED), features)
             if target == 1 << 20:
                 assert len(segments(home)) == 1
-            before, held = out.disk_bytes(), out.keys
+            before, held = out.disk_bytes(), set(out.keys)
             out.remove(key(i) for i in gone)
             left = {k: v for k, v in features.items() if k not in {key(i) for i in gone}}
             check(open_features(home, DESCRIBED), left)
@@ -287,7 +287,7 @@ from test_store import *
 writer.MANY_SEGMENTS = 3
 print("ready", flush=True)
 with FeatureWriter(Path(sys.argv[1]), DESCRIBED) as out:
-    for k, value in make(150).items():
+    for k, value in make(80).items():
         out.add(k, value)
         out.commit()
 """
@@ -301,7 +301,7 @@ def start(code, *args):
 
 
 def test_a_reader_beside_a_writer_always_sees_whole_annotations_and_never_fewer(home):
-    features = make(150)
+    features = make(80)
     counts = [0]
     with start(WRITE, home) as process:
         process.stdout.readline()

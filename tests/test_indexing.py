@@ -1,0 +1,546 @@
+"""An index run does what is missing and nothing else, in any number of processes, however the one before it ended."""
+
+import dataclasses
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fake_extractor import Fake, age, contents, make_catalog, make_photo
+from PIL import Image
+
+from snowmatch import indexing, records, workers, writer
+from snowmatch.catalog import CatalogData
+from snowmatch.errors import SnowmatchError
+from snowmatch.indexing import catalog_state, index_catalog
+from snowmatch.plugins import settings
+from snowmatch.records import HOME, annotation_key, file_sha256, load_records, read_failures
+from snowmatch.store import open_features
+from snowmatch.types import Annotation
+
+PHOTOS = 12
+
+
+@pytest.fixture
+def data(tmp_path):
+    return make_catalog(tmp_path / "catalog", PHOTOS)
+
+
+def stored(data, extractor=None):
+    return open_features(Path(data.folder) / HOME / "features", settings(extractor or Fake()))
+
+
+def states(data, extractor=None):
+    return [s.state for s in catalog_state(data, settings(extractor or Fake()))]
+
+
+def changed(data, row, **fields):
+    annotations = list(data.annotations)
+    annotations[row] = dataclasses.replace(annotations[row], **fields)
+    return CatalogData(data.folder, tuple(annotations), ())
+
+
+def without(data, *rows):
+    return CatalogData(data.folder, tuple(a for a in data.annotations if a.row not in rows), ())
+
+
+def counts(report):
+    return report.done, report.reused, len(report.failed)
+
+
+@pytest.fixture
+def extracted(monkeypatch):
+    """The photos that were decoded in this process, in order."""
+    seen = []
+    real = workers.read_photo
+    monkeypatch.setattr(workers, "read_photo", lambda path: seen.append(Path(path).name) or real(path))
+    return seen
+
+
+def test_one_and_many_processes_store_the_same_bytes(data, tmp_path):
+    first = index_catalog(data, Fake(), 1)
+    other = CatalogData(
+        shutil.copytree(data.folder, tmp_path / "b", ignore=shutil.ignore_patterns(HOME)), *data_of(data)
+    )
+    second = index_catalog(other, Fake(), 3)
+    assert counts(first) == counts(second) == (PHOTOS, 0, 0)
+    assert first.features == second.features == stored(data).counts.sum() > 0
+    assert contents(stored(data)) == contents(stored(other))
+    assert load_records(data.folder).failures == {}
+    assert states(data) == states(other) == ["indexed"] * PHOTOS
+
+
+def data_of(data):
+    return data.annotations, data.notes
+
+
+def test_a_second_run_reads_and_extracts_nothing(data, extracted, monkeypatch):
+    index_catalog(data, Fake(), 1)
+    assert len(extracted) == PHOTOS
+    monkeypatch.setattr(records, "file_sha256", lambda path: pytest.fail(f"{path} was read"))
+    monkeypatch.setattr(workers.subprocess, "Popen", lambda *a, **k: pytest.fail("a process was started"))
+    for count in (1, 4):
+        assert counts(index_catalog(data, Fake(), count)) == (0, PHOTOS, 0)
+    assert len(extracted) == PHOTOS
+
+
+def test_other_settings_extract_everything_again_and_keep_the_old(data):
+    index_catalog(data, Fake(), 1)
+    before = contents(stored(data))
+    assert states(data, Fake(seed=1)) == ["missing"] * PHOTOS
+    assert counts(index_catalog(data, Fake(seed=1), 1)) == (PHOTOS, 0, 0)
+    assert contents(stored(data)) == before
+    assert contents(stored(data, Fake(seed=1))) != before
+    assert states(data) == states(data, Fake(seed=1)) == ["indexed"] * PHOTOS
+
+
+def test_only_what_changed_is_extracted_again(data, extracted):
+    index_catalog(data, Fake(), 1)
+    extracted.clear()
+    make_photo(data.folder / "photos/003.png", 1003)
+    age(data.folder / "photos/003.png", 30)
+    data = changed(data, 5, bbox=(1, 2, 30, 20))
+    Image.fromarray(np.full((36, 48), 255, np.uint8)).save(data.folder / "mask.png")
+    data = changed(data, 7, mask="mask.png")
+    assert [i for i, s in enumerate(states(data)) if s != "indexed"] == [3, 5, 7]
+    assert {states(data)[i] for i in (3, 5, 7)} == {"stale"}
+    assert counts(index_catalog(data, Fake(), 1)) == (3, PHOTOS - 3, 0)
+    assert extracted == ["003.png", "005.png", "007.png"]
+    assert states(data) == ["indexed"] * PHOTOS
+    mask = np.full((36, 48), 255, np.uint8)
+    mask[:9] = 0
+    Image.fromarray(mask).save(data.folder / "mask.png")
+    age(data.folder / "mask.png", 30)
+    assert states(data)[7] == "stale"
+    assert counts(index_catalog(data, Fake(), 1)) == (1, PHOTOS - 1, 0)
+
+
+def test_a_photo_swapped_with_the_same_size_and_time_is_extracted_again(data):
+    index_catalog(data, Fake(), 1)
+    path = data.folder / "photos/002.png"
+    status = path.stat()
+    other = np.random.default_rng(99).integers(0, 256, (36, 48, 3), dtype=np.uint8)
+    Image.fromarray(other).save(path)
+    path.write_bytes(path.read_bytes().ljust(status.st_size, b"\0")[: status.st_size])
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    report = index_catalog(data, Fake(), 1)
+    assert report.done + len(report.failed) == (1 if os.name != "nt" else 0)
+
+
+def test_a_photo_changed_right_after_it_was_hashed_is_noticed(data):
+    path = data.folder / "photos/002.png"
+    age(path, 0)
+    index_catalog(data, Fake(), 1)
+    status = path.stat()
+    Image.fromarray(np.array(Image.open(path))[::-1]).save(path)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    # The same size and time stamps, as on a disk that counts whole seconds
+    known = load_records(data.folder)
+    looks = {"size": path.stat().st_size, "ctime_ns": path.stat().st_ctime_ns}
+    known.photos["photos/002.png"] = dataclasses.replace(known.photos["photos/002.png"], **looks)
+    records.save_records(data.folder, known)
+    assert states(data)[2] == "stale"
+    assert counts(index_catalog(data, Fake(), 1)) == (1, PHOTOS - 1, 0)
+
+
+def test_a_catalog_that_was_copied_can_be_asked_at_once_and_is_not_extracted_again(data, tmp_path, extracted):
+    index_catalog(data, Fake(), 1)
+    copy = CatalogData(shutil.copytree(data.folder, tmp_path / "copy"), *data_of(data))
+    extracted.clear()
+    assert states(copy) == ["indexed"] * PHOTOS
+    assert counts(index_catalog(copy, Fake(), 1)) == (0, PHOTOS, 0)
+    assert extracted == []
+
+
+def test_lost_records_cost_reading_but_no_extraction(data, extracted):
+    index_catalog(data, Fake(), 1)
+    extracted.clear()
+    records.records_path(data.folder).unlink()
+    assert states(data) == ["missing"] * PHOTOS
+    assert counts(index_catalog(data, Fake(), 2)) == (0, PHOTOS, 0)
+    assert extracted == []
+    assert states(data) == ["indexed"] * PHOTOS
+
+
+def test_a_photo_with_several_annotations_is_decoded_once(data, extracted):
+    boxes = [(0, 0, 20, 20), (10, 5, 20, 20), None, (10, 5, 20, 20)]
+    rows = tuple(Annotation(i, "photos/000.png", bbox=b) for i, b in enumerate(boxes))
+    report = index_catalog(CatalogData(data.folder, rows, ()), Fake(), 1)
+    assert extracted == ["000.png"]
+    assert counts(report) == (3, 1, 0)  # the fourth has the content of the second
+    content = file_sha256(data.folder / "photos/000.png")
+    keys = [s.key for s in catalog_state(CatalogData(data.folder, rows, ()), settings(Fake()))]
+    assert keys == [annotation_key(content, box, "") for box in boxes]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_equal_photos_are_extracted_once(data, count):
+    for i in (3, 9):
+        shutil.copy2(data.folder / "photos/000.png", data.folder / f"photos/{i:03}.png")
+    calls = []
+    report = index_catalog(data, Fake(), count, progress=lambda *now: calls.append(now))
+    assert counts(report) == (PHOTOS - 2, 2, 0)
+    assert calls[-1] == (PHOTOS, PHOTOS)
+    assert states(data) == ["indexed"] * PHOTOS
+
+
+def spoil(data):
+    """Photos that fail in different ways: (row, part of the reason)."""
+    folder = data.folder / "photos"
+    (folder / "001.png").write_bytes((folder / "001.png").read_bytes()[:700])
+    (folder / "003.png").write_text("no photo at all")
+    (folder / "004.png").unlink()
+    (folder / "006.png").unlink()
+    (folder / "006.png").mkdir()
+    data = changed(data, 8, bbox=(100, 100, 5, 5))
+    data = changed(data, 9, mask="no-mask.png")
+    Image.fromarray(np.full((5, 5), 255, np.uint8)).save(data.folder / "small.png")
+    return changed(data, 10, mask="small.png"), {
+        "photos/001.png": "truncated",
+        "photos/003.png": "",
+        "photos/004.png": "is not there",
+        "photos/006.png": "cannot be read",
+        "photos/008.png": "outside",
+        "photos/009.png": "mask no-mask.png is not there",
+        "photos/010.png": "5 x 5",
+    }
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_bad_photos_are_listed_kept_and_tried_again_and_stop_nothing(data, count):
+    data, reasons = spoil(data)
+    calls = []
+    report = index_catalog(data, Fake(), count, progress=lambda *now: calls.append(now))
+    assert counts(report) == (PHOTOS - len(reasons), 0, len(reasons))
+    assert [path for path, _ in report.failed] == sorted(reasons)
+    for path, why in report.failed:
+        assert reasons[path] in why
+        assert "\n" not in why
+        assert str(data.folder) not in why or "small.png" in why
+    assert read_failures(data.folder) == dict(report.failed)
+    failed = {a.row for a in data.annotations if a.path in reasons}
+    assert {i for i, s in enumerate(states(data)) if s == "failed"} == failed
+    assert calls[-1] == (PHOTOS, PHOTOS)
+
+    (data.folder / "photos/006.png").rmdir()
+    for i in (1, 3, 4, 6):
+        make_photo(data.folder / f"photos/{i:03}.png", i)
+    for row in (8, 9, 10):
+        data = changed(data, row, bbox=None, mask="")
+    assert "failed" not in [states(data)[i] for i in (1, 3)]
+    assert counts(index_catalog(data, Fake(), count)) == (len(reasons), PHOTOS - len(reasons), 0)
+    assert read_failures(data.folder) == {}
+    assert states(data) == ["indexed"] * PHOTOS
+
+
+def test_one_bad_box_fails_its_annotation_not_its_photo(data):
+    rows = (Annotation(0, "photos/000.png"), Annotation(1, "photos/000.png", bbox=(99, 99, 2, 2)))
+    data = CatalogData(data.folder, rows, ())
+    report = index_catalog(data, Fake(), 1)
+    assert counts(report) == (1, 0, 1)
+    assert states(data) == ["indexed", "failed"]
+
+
+def test_a_photo_that_is_away_for_a_while_keeps_its_features(data):
+    index_catalog(data, Fake(), 1)
+    before = contents(stored(data))
+    for i in range(PHOTOS):
+        (data.folder / f"photos/{i:03}.png").rename(data.folder / f"{i}.away")
+    assert states(data) == ["stale"] * PHOTOS
+    assert counts(index_catalog(data, Fake(), 1, prune=True)) == (0, 0, PHOTOS)
+    for i in range(PHOTOS):
+        (data.folder / f"{i}.away").rename(data.folder / f"photos/{i:03}.png")
+    assert counts(index_catalog(data, Fake(), 1)) == (0, PHOTOS, 0)
+    assert contents(stored(data)) == before
+
+
+def test_a_photo_without_features_is_indexed(data):
+    Image.fromarray(np.zeros((36, 48, 3), np.uint8)).save(data.folder / "photos/000.png")
+    assert counts(index_catalog(data, Fake(), 2)) == (PHOTOS, 0, 0)
+    assert sorted(stored(data).counts)[0] == 0
+    assert states(data) == ["indexed"] * PHOTOS
+
+
+def test_removed_photos_leave_the_answers_and_on_prune_the_disk(data):
+    index_catalog(data, Fake(), 1)
+    gone = [s.key for s in catalog_state(data, settings(Fake()))][2:4]
+    secret = stored(data).read(gone[0]).descriptors.tobytes()
+    left = without(data, 2, 3)
+    assert not set(gone) & {s.key for s in catalog_state(left, settings(Fake()))}
+    report = index_catalog(left, Fake(), 1)
+    assert (report.removed, report.freed_bytes) == (0, 0)
+    assert set(gone) <= set(stored(data).keys)
+    report = index_catalog(left, Fake(), 1, prune=True)
+    assert report.removed == 2
+    assert report.freed_bytes > len(secret)
+    assert "pruned 2" in report.summary()
+    assert not set(gone) & set(stored(data).keys)
+    assert len(stored(data)) == PHOTOS - 2
+    files = [path for path in (data.folder / HOME).rglob("*") if path.is_file()]
+    assert not any(secret in path.read_bytes() for path in files)
+    assert not any(b"photos/002.png" in path.read_bytes() for path in files)
+    assert counts(index_catalog(data, Fake(), 1)) == (2, PHOTOS - 2, 0)
+
+
+def test_what_progress_reports_is_on_disk(data, monkeypatch):
+    monkeypatch.setattr(writer, "COMMIT_SECONDS", 0.02)
+    monkeypatch.setenv("FAKE_SECONDS", "0.01")
+    calls = []
+
+    def progress(done, total):
+        calls.append((done, total))
+        assert len(stored(data)) >= done
+
+    index_catalog(data, Fake(), 2, progress=progress)
+    assert calls == sorted(calls)
+    assert calls[0] == (0, PHOTOS)
+    assert calls[-1] == (PHOTOS, PHOTOS)
+    assert len(set(calls)) > 3
+    make_photo(data.folder / "photos/001.png", 555)
+    calls.clear()
+    index_catalog(data, Fake(), 1, progress=lambda *now: calls.append(now))
+    assert calls[-1] == (1, 1)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_tasks_under_way_are_bounded(tmp_path, count):
+    handed, taken = [0], [0]
+
+    class Counting:
+        window = workers.Pool(count, tmp_path, None).window
+
+        def submit(self, task):
+            handed[0] += 1
+            assert handed[0] - taken[0] <= self.window
+            return workers.Here(tmp_path, None).submit(task)
+
+    class Task:
+        def run(self, *context):
+            return 1
+
+    for _ in workers.in_order(Counting(), range(1000), lambda i: Task()):
+        taken[0] += 1
+    assert (handed[0], taken[0]) == (1000, 1000)
+
+
+def test_paths_of_300_characters_spaces_and_any_script(tmp_path):
+    names = [
+        "a" * 100 + "/" + "b" * 100 + "/" + "c" * 96 + ".png",
+        "снежный барс/мать № 1.png",
+        "100% #1 'x' & \"y\".png",
+    ]
+    if sys.platform == "win32":
+        names = ["снежный барс/мать № 1.png"]
+    for i, name in enumerate(names):
+        make_photo(tmp_path / name, i)
+    data = CatalogData(tmp_path, tuple(Annotation(i, name) for i, name in enumerate(names)), ())
+    assert counts(index_catalog(data, Fake(), 2)) == (len(names), 0, 0)
+    assert states(data) == ["indexed"] * len(names)
+
+
+def test_a_relative_folder_and_linked_photos(tmp_path, monkeypatch, data):
+    os.symlink(data.folder / "photos", data.folder / "linked")
+    rows = tuple(dataclasses.replace(a, path=a.path.replace("photos", "linked")) for a in data.annotations)
+    monkeypatch.chdir(tmp_path)
+    linked = CatalogData(Path("catalog"), rows, ())
+    assert counts(index_catalog(linked, Fake(), 2)) == (PHOTOS, 0, 0)
+    assert states(linked) == ["indexed"] * PHOTOS
+
+
+def test_an_empty_catalog(tmp_path):
+    data = CatalogData(tmp_path, (), ())
+    assert counts(index_catalog(data, Fake(), 2, progress=lambda *now: pytest.fail("nothing to tell"))) == (0, 0, 0)
+    assert catalog_state(data, settings(Fake())) == ()
+
+
+def test_asking_for_the_state_writes_nothing(data):
+    index_catalog(data, Fake(), 1)
+    before = {p: p.stat().st_mtime_ns for p in data.folder.rglob("*")}
+    for path in before:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    try:
+        assert states(data) == ["indexed"] * PHOTOS
+        assert len(stored(data)) == PHOTOS
+        assert {p: p.stat().st_mtime_ns for p in data.folder.rglob("*")} == before
+    finally:
+        for path in before:
+            path.chmod(0o755)
+
+
+def test_a_catalog_that_cannot_be_written_is_one_clear_line(data):
+    (data.folder / HOME).write_text("in the way")
+    with pytest.raises(SnowmatchError, match="cannot write in") as error:
+        index_catalog(data, Fake(), 1)
+    assert "\n" not in str(error.value)
+
+
+def test_two_runs_at_once_exclude_each_other(data):
+    with (
+        writer.FeatureWriter(data.folder / HOME / "features", settings(Fake())),
+        pytest.raises(SnowmatchError, match=f"being indexed by process {os.getpid()}"),
+    ):
+        index_catalog(data, Fake(seed=1), 1)
+    assert counts(index_catalog(data, Fake(), 1)) == (PHOTOS, 0, 0)
+
+
+def test_a_full_disk_keeps_what_was_reported(data, monkeypatch):
+    monkeypatch.setattr(writer, "COMMIT_SECONDS", 0.0)
+    reported, room = [0], [5]
+    real = writer.write_segment
+
+    def write(*args):
+        room[0] -= 1
+        if room[0] < 0:
+            raise records.unwritable(data.folder, OSError(28, "No space left on device"))
+        return real(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(writer, "write_segment", write)
+        with pytest.raises(SnowmatchError, match="No space left on device"):
+            index_catalog(data, Fake(), 1, progress=lambda done, total: reported.append(done))
+    assert reported[-1] == len(stored(data)) == 5
+    assert counts(index_catalog(data, Fake(), 1)) == (PHOTOS - 5, 5, 0)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no signals there")
+def test_a_killed_worker_is_a_clear_error_and_what_was_finished_is_kept(data, monkeypatch):
+    Image.fromarray(np.full((36, 48, 3), 255, np.uint8)).save(data.folder / "photos/008.png")
+    extractor = Fake(deadly=True)
+    with pytest.raises(SnowmatchError, match=r"killed at photos/008\.png .*memory.*is kept.*--workers") as error:
+        index_catalog(data, extractor, 2)
+    assert "\n" not in str(error.value)
+    assert len(stored(data, extractor)) == 8
+    make_photo(data.folder / "photos/008.png", 8)
+    assert counts(index_catalog(data, extractor, 2)) == (PHOTOS - 8, 8, 0)
+
+
+SCRIPT = """
+import sys; sys.path[:0] = sys.argv[2:]
+from pathlib import Path
+import fake_extractor
+print("told once")
+fake_extractor.run(Path(sys.argv[1]), 2)
+"""
+
+
+def test_a_script_without_a_main_guard_can_index_in_parallel(data, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    command = [sys.executable, str(script), str(data.folder), os.path.dirname(__file__), *sys.path]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.count("told once") == 1
+    assert done.stdout.splitlines()[-1] == f"end {PHOTOS} 0"
+    assert done.stderr == ""
+
+
+def start(folder, count, seconds):
+    """A run in its own process, at the moment it begins to work."""
+    process = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("fake_extractor.py")), str(folder), str(count)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "FAKE_SECONDS": str(seconds), "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def reported(out):
+    lines = [line.split() for line in out.splitlines(keepends=True) if line.endswith("\n") and line[0].isdigit()]
+    return int(lines[-1][0]) if lines else 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such signal there")
+@pytest.mark.parametrize("count", [1, 2])
+def test_ctrl_c_keeps_what_was_finished(data, count):
+    process = start(data.folder, count, 0.1)
+    for line in process.stdout:
+        if int(line.split()[0]) >= 3:
+            break
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode not in (0, None)
+    assert err.count("Traceback") <= 2  # of this process, none of its workers'
+    assert "workers.py" not in err.split("KeyboardInterrupt")[-1]
+    held = len(stored(data))
+    assert max(3, reported(out)) <= held < PHOTOS
+    report = index_catalog(data, Fake(), count)
+    assert counts(report) == (PHOTOS - held, held, 0)
+
+
+def kill_runs(tmp_path, kills, photos, seconds):
+    """Kill runs at random instants, and check after each that nothing finished was lost and the next one completes."""
+    whole = make_catalog(tmp_path / "whole", photos)
+    begin = time.monotonic()
+    process = start(whole.folder, 1, seconds)
+    ready = time.monotonic()
+    out, err = process.communicate()
+    duration = time.monotonic() - ready
+    assert process.returncode == 0, err
+    assert ready - begin < 60
+    expected = contents(stored(whole))
+    assert len(expected) == photos
+    chance = random.Random(7)
+    held_counts = []
+    for trial in range(kills):
+        workers_count = 1 + trial % 2
+        folder = shutil.copytree(whole.folder, tmp_path / str(trial), ignore=shutil.ignore_patterns(HOME))
+        data = CatalogData(folder, whole.annotations, ())
+        process = start(folder, workers_count, seconds)
+        time.sleep(chance.uniform(0, duration * 1.02))
+        process.kill()
+        out, _ = process.communicate()
+        reader = stored(data)
+        held = len(reader)
+        held_counts.append(held)
+        assert reported(out) <= held
+        assert set(contents(reader)) <= set(expected)
+        report = index_catalog(data, Fake(), 1)
+        assert counts(report) == (photos - held, held, 0)
+        assert contents(stored(data)) == expected
+        assert not list(folder.rglob("*.tmp"))
+        assert states(data) == ["indexed"] * photos
+        shutil.rmtree(folder)
+    return held_counts
+
+
+def test_a_killed_run_loses_nothing_that_was_finished(tmp_path):
+    assert len(kill_runs(tmp_path, 4, 16, 0.03)) == 4
+
+
+@pytest.mark.slow
+def test_thirty_killed_runs_lose_nothing_that_was_finished(tmp_path):
+    held = kill_runs(tmp_path, 30, 40, 0.02)
+    assert len(set(held)) > 8  # killed in very different states
+    assert min(held) < 20 < max(held)
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="looks at /proc")
+def test_the_workers_of_a_killed_run_end_by_themselves(data):
+    process = start(data.folder, 2, 0.2)
+    for line in process.stdout:
+        if int(line.split()[0]) >= 1:
+            break
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    children += [c for t in Path(f"/proc/{process.pid}/task").iterdir() for c in (t / "children").read_text().split()]
+    process.kill()
+    process.communicate()
+    assert len(set(children)) == 2
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and any(Path(f"/proc/{c}").exists() for c in children):
+        time.sleep(0.05)
+    assert not any(Path(f"/proc/{c}").exists() for c in children)
+
+
+def test_the_number_of_workers_is_checked_and_defaults_to_the_cores(data):
+    with pytest.raises(ValueError, match="workers is 0"):
+        index_catalog(data, Fake(), 0)
+    assert 1 <= indexing._cores() <= (os.cpu_count() or 1)
+    assert counts(index_catalog(data, Fake())) == (PHOTOS, 0, 0)
