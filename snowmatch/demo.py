@@ -58,7 +58,7 @@ def run_demo(folder: Path, drawn: Progress | None = None, indexed: Progress | No
 
 
 def _ask(catalog: Catalog, folder: Path, photos: list[dict[str, str]], answer_folder: Path) -> str:
-    """Ask about one encounter, write its answer down, and return the individual named first."""
+    """Ask about one encounter, write its answer down, and return the first individual named."""
     queries = folder / "queries"
     answer = catalog.query(
         [queries / row["path"] for row in photos],
@@ -73,5 +73,4 @@ def _ask(catalog: Catalog, folder: Path, photos: list[dict[str, str]], answer_fo
     text = json.dumps(to_json(answer), ensure_ascii=False, indent=2, allow_nan=False)
     (answer_folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
     draw_answer(answer, answer_folder / name, catalog.folder, PICTURES)
-    first = answer.candidates[0]
-    return first.individual or f"the unidentified animal of {first.best.encounter}"
+    return next((c.individual for c in answer.candidates if c.individual is not None), "nobody")

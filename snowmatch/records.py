@@ -148,7 +148,7 @@ def load_records(folder: Path) -> Records:
             )
         failures = {str(name): str(why) for name, why in values["failures"].items()}
         return Records(_fingerprints(values["photos"]), _fingerprints(values["masks"]), failures)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise SnowmatchError(f"{path} is damaged: delete it and run snowmatch index {folder}") from error
 
 

@@ -29,10 +29,10 @@ def survey(tmp_path_factory):
         photos=(1, 2),
         seed=3,
         size=(800, 533),
-        decoys=2,
+        decoys=3,
         unidentified=2,
         queries=folder / "queries",
-        query_encounters=2,
+        query_encounters=3,
         new_individuals=1,
     )
     report = snowmatch.open_catalog(folder / "catalog").index()

@@ -53,8 +53,8 @@ def known(catalog, survey):
 
 def share_right(catalog, survey, encounters, **settings):
     answers = [ask(catalog, survey, e, **settings) for e in encounters]
-    right = [a.candidates[0].individual == e[0]["individual"] for a, e in zip(answers, encounters, strict=True)]
-    return np.mean(right)
+    named = [next(c.individual for c in a.candidates if c.individual is not None) for a in answers]
+    return np.mean([name == e[0]["individual"] for name, e in zip(named, encounters, strict=True)])
 
 
 def test_the_lines_of_the_readme(own_survey, monkeypatch):
@@ -70,7 +70,9 @@ def test_the_lines_of_the_readme(own_survey, monkeypatch):
 
 
 def test_the_right_animal_comes_first(catalog, survey, known):
-    assert share_right(catalog, survey, known) >= 0.75
+    """17 of 18 with everything in place; without the geometric check the decoys leave 14."""
+    assert len(known) == 18
+    assert share_right(catalog, survey, known) > 0.85
 
 
 def test_all_the_evidence_is_of_the_side_asked_about(catalog, survey, known):

@@ -125,7 +125,13 @@ def test_the_entries_that_are_damaged_below_are_otherwise_good(tmp_path):
         '{"format": 1, "photos": {"a": null}, "masks": {}, "failures": {}}',
         '{"format": 1, "photos": {"a": {}}, "masks": {}, "failures": {}}',
         *(entry(size=1.5), entry(mtime_ns="1"), entry(sha256="ab"), entry(sha256=None), entry(more=1)),
-        *(entry(image_size=5), entry(image_size=[1]), entry(timestamp="noon"), entry(timestamp=3)),
+        *(
+            entry(image_size=5),
+            entry(image_size=[1]),
+            entry(image_size=["a", 2]),
+            entry(timestamp="noon"),
+            entry(timestamp=3),
+        ),
     ],
 )
 def test_damaged_records_say_what_to_do(tmp_path, text):
