@@ -5,9 +5,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 import snowmatch
 from snowmatch.synthetic import make_survey
+
+# The same examples in every run, and no time limit for one of them: a busy machine is no failure.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
