@@ -14,12 +14,12 @@ from snowmatch.catalog import ENCOUNTER_GAP, CatalogData, check_body_part, check
 from snowmatch.errors import SnowmatchError
 from snowmatch.gallery import Gallery, make_gallery
 from snowmatch.identify import Answer, candidates, score_query
-from snowmatch.indexing import IndexReport, catalog_state, index_catalog
+from snowmatch.indexing import AnnotationState, IndexReport, catalog_state, index_catalog
 from snowmatch.plugins import did_you_mean, make_plugin, plugin_class, plugin_names, settings, settings_key
-from snowmatch.query import Mask, Photo, ask_about, common_part, one_each
-from snowmatch.records import HOME, exif_times, file_sha256
+from snowmatch.query import AskedPhoto, Mask, Photo, ask_about, common_part, one_box, one_each
+from snowmatch.records import exif_times, file_sha256
 from snowmatch.store import list_features, open_features
-from snowmatch.types import Annotation, BBox, same_part
+from snowmatch.types import HOME, Annotation, BBox, same_part
 from snowmatch.verify import Geometry
 
 DEFAULT_EXTRACTOR = "hesaff"
@@ -38,7 +38,7 @@ class Catalog:
 
     folder: Path
     data: CatalogData
-    _galleries: dict[str, Gallery] = field(default_factory=dict, repr=False, compare=False)
+    _galleries: dict[str, tuple[tuple, Gallery]] = field(default_factory=dict, repr=False, compare=False)
 
     def index(
         self,
@@ -60,16 +60,21 @@ class Catalog:
         self.gallery(plugin).build_indexes(make_plugin("matchers", DEFAULT_MATCHER).backend)
         return report
 
-    def gallery(self, plugin: Any) -> Gallery:
-        """The annotations whose features were made with the extractor `plugin`, ready to be searched."""
+    def gallery(self, plugin: Any, states: Sequence[AnnotationState] | None = None) -> Gallery:
+        """The annotations whose features were made with the extractor `plugin`, ready to be searched.
+
+        `states` are their states now, looked up where not given; a gallery made before is used again while they last.
+        """
         described = settings(plugin)
         key = settings_key(described)
-        if key not in self._galleries:
+        keys = tuple(state.key for state in states or catalog_state(self.data, described))
+        held = self._galleries.get(key)
+        if held is None or held[0] != keys:
             reader = open_features(self.folder / HOME / "features", described)
-            keys = [state.key for state in catalog_state(self.data, described)]
             index_folder = self.folder / HOME / "index" / f"{described['name']}-{key}"
-            self._galleries[key] = make_gallery(self.data.annotations, keys, reader, index_folder, key)
-        return self._galleries[key]
+            held = keys, make_gallery(self.data.annotations, keys, reader, index_folder, key)
+            self._galleries[key] = held
+        return held[1]
 
     def query(
         self,
@@ -89,22 +94,25 @@ class Catalog:
     ) -> Answer:
         """Who is the animal in `photos`: one photo or several of one encounter, as paths or (H, W, 3) uint8 RGB arrays.
 
-        Settings and filters as on the command line; of several photos each has its own box and mask. A photo whose
-        content is in the catalog takes its row's box, mask
-        and body part unless given, and its own encounter is never compared. SnowmatchError for what the user can mend.
+        Settings and filters as on the command line; of several photos each has its own box and mask. The file of a
+        photo that is in the catalog takes its row's box, mask and body part unless given, and its own encounter is
+        never compared. SnowmatchError for what the user can mend.
         """
         given = [photos] if isinstance(photos, str | Path | np.ndarray) else list(photos)
         if not given:
             raise SnowmatchError("no photo was given; give at least one")
-        boxes = one_each("box", [bbox] if bbox is None or np.isscalar(bbox[0]) else list(bbox), len(given))
-        masks = one_each("mask", list(mask) if isinstance(mask, list | tuple) else [mask], len(given))
+        boxes = [bbox] if bbox is None or (len(bbox) and np.isscalar(bbox[0])) else list(bbox)
+        boxes = one_each("boxes were", [one_box(box) for box in boxes], len(given))
+        masks = one_each("masks were", list(mask) if isinstance(mask, list | tuple) else [mask], len(given))
+        locations = (locations,) if isinstance(locations, str) else tuple(locations)
+        exclude_encounters = (exclude_encounters,) if isinstance(exclude_encounters, str) else exclude_encounters
         if top < 1:
             raise SnowmatchError(f"top is {top}, expected at least 1")
         plugin, match_plugin, geometry = self._method(extractor, matcher, dict(options or {}))
         described = settings(plugin)
         states = catalog_state(self.data, described)
-        gallery = self.gallery(plugin)
-        self._check_indexed(gallery, states, described["name"])
+        gallery = self.gallery(plugin, states)
+        self._check_indexed(gallery, states, described)
         if body_part is not None:
             check_body_part(body_part)
         check_locations(self.data, locations)
@@ -123,17 +131,11 @@ class Catalog:
             )
             for photo, box, animal in zip(given, boxes, masks, strict=True)
         ]
+        notes = [note for a in asked for note in a.notes]
+        asked = _without_repeats(asked, notes)
         part = body_part or common_part([a.body_part for a in asked])
         excluded = set(exclude_encounters).union(*(a.encounters for a in asked))
-        notes = [note for a in asked for note in a.notes]
-        if station is not None:
-            when = timestamp or next((a.taken for a in asked if a.taken), None)
-            passing = self._encounters_at(station, when)
-            if passing:
-                notes.append(f"left out as the same passage at station {station}: {', '.join(sorted(passing))}")
-            elif when is None:
-                notes.append(f"no time for station {station}, so nothing could be left out as the same passage")
-            excluded |= passing
+        excluded |= self._same_passage(station, timestamp, [a.taken for a in asked], locations, notes)
         allowed = np.array(
             [
                 same_part(a.body_part, part)
@@ -144,25 +146,34 @@ class Catalog:
             bool,
         )
         if locations and (nowhere := sum(not a.location for a in gallery.annotations)):
-            notes.append(f"{nowhere} annotations without a location were left out")
+            notes.append(f"{_count(nowhere, 'annotation')} without a location left out")
         notes += _state_notes(states)
         features = [a.features for a in asked]
         notes += [f"{a.photo.path or 'the photo'} has no features to compare" for a in asked if not len(a.features)]
         scores = score_query(features, gallery, allowed, part, match_plugin, geometry)
-        compared = int(allowed.sum())
+        found = candidates(scores, features, gallery, allowed, top)
+        notes += gallery.built
+        gallery.built.clear()
+        if unchecked := int(((scores.pre_scores > 0) & ~scores.checked).sum()):
+            notes.append(
+                f"{_count(unchecked, 'annotation')} with too few votes not checked: -o shortlist sets how many are"
+            )
+        if not all(c.accepted for c in found):
+            notes.append("candidates with 0 inliers have the score from before the geometric check: a scale of its own")
+        notes.append("not calibrated: scores can be compared within this answer only")
         return Answer(
             photos=tuple(a.photo for a in asked),
             body_part=part,
-            locations=tuple(locations),
+            locations=locations,
             excluded_encounters=tuple(sorted(excluded)),
             catalog_path=str(self.folder),
             annotations=len(self.data.annotations),
-            compared=compared,
+            compared=int(allowed.sum()),
             individuals=len(np.unique(gallery.individual_numbers[allowed])),
             extractor=described,
             matcher={**settings(match_plugin), "geometry": asdict(geometry)},
-            candidates=candidates(scores, features, gallery, allowed, top),
-            notes=(*dict.fromkeys(notes), "not calibrated: scores can be compared within this answer only"),
+            candidates=found,
+            notes=tuple(dict.fromkeys(notes)),
         )
 
     def _method(self, extractor: str | None, matcher: str, options: dict[str, str]) -> tuple[Any, Any, Geometry]:
@@ -204,11 +215,12 @@ class Catalog:
             )
         return type(plugin)(**{k: v for k, v in current[0].items() if k not in ("name", "revision")})
 
-    def _check_indexed(self, gallery: Gallery, states: Sequence[Any], name: str) -> None:
-        if not gallery.annotations and self.data.annotations:
+    def _check_indexed(self, gallery: Gallery, states: Sequence[AnnotationState], described: Mapping[str, Any]) -> None:
+        if not gallery.annotations:
+            changed = options_text(described).removeprefix("defaults")
             raise SnowmatchError(
-                f"none of the {len(states)} annotations in {self.folder} is indexed with these settings: "
-                f"run snowmatch index {self.folder} --extractor {name}"
+                f"none of the {_count(len(states), 'annotation')} in {self.folder} is indexed with these settings: "
+                f"run snowmatch index {self.folder} --extractor {described['name']} {changed}".rstrip()
             )
 
     def _check_encounters(self, names: Sequence[str]) -> None:
@@ -220,7 +232,7 @@ class Catalog:
                     f"snowmatch show {self.folder} lists them"
                 )
 
-    def _rows_of(self, content: str, photo: Path, states: Sequence[Any]) -> list[Annotation]:
+    def _rows_of(self, content: str, photo: Path, states: Sequence[AnnotationState]) -> list[Annotation]:
         """The catalog's annotations of a photo with this sha256; what is not on record is read where the size fits."""
         size = photo.stat().st_size
         rows = []
@@ -232,35 +244,69 @@ class Catalog:
                 rows.append(annotation)
         return rows
 
-    def _encounters_at(self, station: str, when: datetime | None) -> set[str]:
-        """Encounters on record at `station` within the encounter gap of `when`: the same passage, so no evidence."""
-        known = sorted({a.station for a in self.data.annotations if a.station})
-        if station not in known:
+    def _same_passage(
+        self,
+        station: str | None,
+        timestamp: datetime | None,
+        taken: Sequence[datetime | None],
+        locations: Sequence[str],
+        notes: list[str],
+    ) -> set[str]:
+        """Encounters on record at `station` within the encounter gap of the photos: the same passage, no evidence."""
+        if station is None:
+            if timestamp is not None:
+                notes.append("the time alone leaves nothing out: give the station too")
             return set()
-        return {
-            a.encounter
-            for a in self.data.annotations
-            if a.station == station and when and a.timestamp and abs(a.timestamp - when) <= ENCOUNTER_GAP
+        here = [a for a in self.data.annotations if a.station == station and (not locations or a.location in locations)]
+        times = [timestamp] if timestamp is not None else [t for t in taken if t is not None]
+        if not here:
+            known = sorted({a.station for a in self.data.annotations if a.station})
+            notes.append(f"no photo on record is from station {station!r}{did_you_mean(station, known)}")
+        elif not times:
+            notes.append(f"no time for station {station}, so nothing could be left out as the same passage")
+        passing = {
+            a.encounter for a in here if a.timestamp and any(abs(a.timestamp - t) <= ENCOUNTER_GAP for t in times)
         }
+        if passing:
+            notes.append(f"left out as the same passage at station {station}: {', '.join(sorted(passing))}")
+        return passing
+
+
+def _without_repeats(asked: Sequence[AskedPhoto], notes: list[str]) -> list[AskedPhoto]:
+    """The photos without those given twice, which would vote twice."""
+    seen: set[tuple] = set()
+    kept = []
+    for a in asked:
+        what = (a.content, a.photo.bbox)
+        if a.content and what in seen:
+            notes.append(f"{a.photo.path} was given twice and votes once")
+            continue
+        seen.add(what)
+        kept.append(a)
+    return kept
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
 
 
 def make_geometry(options: Mapping[str, str]) -> Geometry:
     """The geometric check's settings from text values; SnowmatchError where one cannot be."""
     kinds = {f.name: type(f.default) for f in fields(Geometry)}
     try:
-        return Geometry(**{key: kinds[key](text) for key, text in options.items()})
+        return Geometry(**{key: kinds[key](str(text)) for key, text in options.items()})
     except ValueError as error:
         raise SnowmatchError(f"geometric check: {error}") from error
 
 
-def _state_notes(states: Sequence[Any]) -> list[str]:
+def _state_notes(states: Sequence[AnnotationState]) -> list[str]:
     texts = {
-        "missing": "not indexed yet and not compared: run snowmatch index",
-        "stale": "changed since they were indexed and not compared: run snowmatch index",
-        "failed": "could not be read and not compared: snowmatch show lists them",
+        "missing": "not indexed yet, so not compared: run snowmatch index",
+        "stale": "changed since the last index run, so not compared: run snowmatch index",
+        "failed": "could not be indexed, so not compared: snowmatch show tells why",
     }
     counts = {state: sum(s.state == state for s in states) for state in texts}
-    return [f"{count} annotations {texts[state]}" for state, count in counts.items() if count]
+    return [f"{_count(count, 'annotation')} {texts[state]}" for state, count in counts.items() if count]
 
 
 def options_text(described: Mapping[str, Any]) -> str:

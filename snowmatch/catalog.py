@@ -19,14 +19,13 @@ from snowmatch.catalog_csv import UNIDENTIFIED, Fields, choices, read_csv, same_
 from snowmatch.errors import SnowmatchError
 from snowmatch.photofile import EXTENSIONS, read_timestamp
 from snowmatch.plugins import did_you_mean
-from snowmatch.types import BODY_PARTS, Annotation
+from snowmatch.types import BODY_PARTS, HOME, Annotation
 
 # Photos of one station whose neighbours in time are at most this far apart are one encounter. Camera-trap surveys use
 # 30 to 60 minutes for independent events; the longer one rather joins two passages than uses one as its own evidence.
 ENCOUNTER_GAP = timedelta(minutes=60)
 
 CSV_NAME = "catalog.csv"
-HOME = ".snowmatch"
 
 _LAYOUTS = "<individual>/<body_part>/<photo> or <location>/<individual>/<body_part>/<photo>"
 _NO_NAMES = {"unknown", "unidentified", "unid", "none", "nan", "null", "na", "n/a", "?", "-"}

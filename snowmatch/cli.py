@@ -97,15 +97,16 @@ def index(catalog: Path, extractor: str | None, options: dict[str, str], workers
       snowmatch index catalog/ --workers 4
     """
     from snowmatch.api import open_catalog
+    from snowmatch.report import printable
 
     opened = open_catalog(catalog)
     for note in opened.data.notes:
-        _note(note)
+        _note(printable(note))
     with _Bar("indexing", "annotation") as bar:
         report = opened.index(extractor, options, workers=workers, prune=prune, progress=bar.update)
     click.echo(report.summary())
     for path, reason in report.failed:
-        click.echo(f"failed: {path}: {reason}", err=True)
+        click.echo(f"failed: {printable(path)}: {printable(reason)}", err=True)
     if report.failed:
         sys.exit(1)
 

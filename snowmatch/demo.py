@@ -15,7 +15,7 @@ from snowmatch.synthetic import make_demo
 SEED = 1
 CANDIDATES = 5
 PICTURES = 1  # per query: the first candidate's
-OWN = {"catalog", "queries", "answer", "README.txt"}  # what a demo leaves in its folder
+README = "A synthetic survey made by `snowmatch demo`: computer-drawn cats, no real animal.\n"  # marks a demo's folder
 
 Progress = Callable[[int, int], None]
 
@@ -26,8 +26,12 @@ def run_demo(folder: Path, drawn: Progress | None = None, indexed: Progress | No
     Leaves catalog/ (photos on record, indexed), queries/ (photos to identify, with the truth in queries.csv) and
     answer/ (text, JSON and pictures).
     """
-    if folder.exists() and (not folder.is_dir() or {p.name for p in folder.iterdir()} - OWN):
+    mark = folder / "README.txt"
+    ours = mark.is_file() and mark.read_text(encoding="utf-8", errors="replace") == README
+    if folder.exists() and not ours and (not folder.is_dir() or any(folder.iterdir())):
         raise SnowmatchError(f"{folder} holds other files: name a folder that is empty or not there yet")
+    folder.mkdir(parents=True, exist_ok=True)
+    mark.write_text(README, encoding="utf-8")
     make_demo(folder, SEED, drawn)
     catalog = open_catalog(folder / "catalog")
     report = catalog.index(progress=indexed)
@@ -39,12 +43,14 @@ def run_demo(folder: Path, drawn: Progress | None = None, indexed: Progress | No
     for encounter in dict.fromkeys(row["encounter"] for row in rows):
         photos = [row for row in rows if row["encounter"] == encounter]
         truth = photos[0]["individual"]
-        found = _ask(catalog, folder, photos, answer_folder)
+        found = _first_named(catalog, folder, photos, answer_folder)
         on_record = truth in {a.individual for a in catalog.data.annotations}
         known += on_record
         right += on_record and found == truth
-        verdict = "right" if found == truth else ("is new, not on record" if not on_record else f"wrong, it is {truth}")
-        lines.append(f"  {encounter}: {found} ({verdict})")
+        if on_record:
+            lines.append(f"  {encounter}: {found} ({'right' if found == truth else f'wrong, it is {truth}'})")
+        else:
+            lines.append(f"  {encounter}: {found} (wrong, it is a new animal; telling that is not part of a ranking)")
     return "\n".join(
         [
             f"A synthetic survey: computer-drawn cats, no real animal. {report.summary()}",
@@ -57,7 +63,7 @@ def run_demo(folder: Path, drawn: Progress | None = None, indexed: Progress | No
     )
 
 
-def _ask(catalog: Catalog, folder: Path, photos: list[dict[str, str]], answer_folder: Path) -> str:
+def _first_named(catalog: Catalog, folder: Path, photos: list[dict[str, str]], answer_folder: Path) -> str:
     """Ask about one encounter, write its answer down, and return the first individual named."""
     queries = folder / "queries"
     answer = catalog.query(

@@ -241,7 +241,7 @@ def _draw_head(picture: Image.Image, candidate: Candidate) -> None:
     if candidate.accepted:
         right = _text(draw, (right, 10), f"{score}    {candidate.inliers} inliers", 32, TEXT, anchor="right")
     else:
-        right = _text(draw, (right, 10), "no consistent geometry", 32, WARNING, anchor="right")
+        right = _text(draw, (right, 10), why_rejected(candidate), 32, WARNING, anchor="right")
     if candidate.level is not None:
         right = _text(draw, (right - 32, 10), printable(candidate.level), 32, TEXT, anchor="right")
         draw.ellipse((right - 34, 18, right - 10, 42), fill=LEVELS.get(candidate.level, FAINT))
@@ -310,6 +310,13 @@ def _write(picture: Image.Image, path: Path) -> Path:
             f"cannot write {printable(str(path))}: {error.strerror or error}; choose another folder for the pictures"
         ) from error
     return path
+
+
+def why_rejected(candidate: Candidate) -> str:
+    """Why a candidate has only a score from before the geometric check: compared and different, or not compared."""
+    if not candidate.score:
+        return "no matches"
+    return "no consistent geometry" if candidate.checked else "not checked"
 
 
 def individual_name(candidate: Candidate) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from snowmatch.images import clip_bbox
 from snowmatch.index import Block, cut_blocks, fingerprint, open_index
 from snowmatch.store import FeatureReader
 from snowmatch.types import BODY_PARTS, Annotation, same_part
@@ -29,6 +30,8 @@ class Gallery:
     reader: FeatureReader
     index_folder: Path
     extractor_key: str
+    built: list[str] = field(default_factory=list, repr=False, compare=False)  # notes on indexes made while asking
+    _cache: dict[tuple[str, str], list[Block]] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def individuals(self) -> tuple[tuple[str | None, str, int], ...]:
@@ -59,8 +62,9 @@ class Gallery:
 
     @cached_property
     def diagonals(self) -> np.ndarray:
-        """(A,) float64, the diagonal in photo pixels of each annotation's box (of the photo, where it has none)."""
-        sizes = [a.bbox[2:] if a.bbox else size for a, size in zip(self.annotations, self._sizes, strict=True)]
+        """(A,) float64, the diagonal in photo pixels of each annotation's clipped box, or of its whole photo."""
+        pairs = zip(self.annotations, self._sizes, strict=True)
+        sizes = [clip_bbox(a.bbox, size)[2:] if a.bbox else size for a, size in pairs]
         return np.hypot(*np.array(sizes, np.float64).reshape(-1, 2).T)
 
     @cached_property
@@ -83,6 +87,7 @@ class Gallery:
         for part in BODY_PARTS:
             for block in self._part_blocks(backend, part):
                 block.load()
+        self.built.clear()
 
     def _part_blocks(self, backend: str, part: str) -> list[Block]:
         if (backend, part) not in self._cache:
@@ -94,8 +99,6 @@ class Gallery:
             ]
         return self._cache[backend, part]
 
-    _cache: dict[tuple[str, str], list[Block]] = field(default_factory=dict, repr=False, compare=False)
-
     def _block(self, backend: str, name: str, entries: np.ndarray) -> Block:
         keys = [self.keys[i] for i in entries]
         loaded: list[Any] = []
@@ -103,10 +106,11 @@ class Gallery:
         def load() -> Any:
             if not loaded:
                 mark = fingerprint(keys, self.extractor_key, backend)
-                index, _ = open_index(
-                    self.index_folder, name, mark, backend, lambda: self.reader.column("descriptors", keys)
-                )
+                rows = partial(self.reader.column, "descriptors", keys)
+                index, origin = open_index(self.index_folder, name, mark, backend, rows)
                 loaded.append(index)
+                if origin != "read":
+                    self.built.append(f"search index {name} was made for this query and {origin}")
             return loaded[0]
 
         return Block(entries, np.concatenate([[0], np.cumsum(self._counts[entries])]), load)

@@ -19,12 +19,14 @@ from snowmatch.verify import Frames, Geometry, inliers
 class Scores:
     """What one query says about every annotation (A,) and individual (I,) of a gallery, ready to sort and to save.
 
-    The score arrays come from verified matches; the pre_ arrays from all matches, before the geometric check. inliers
-    counts the verified matches. `matches` has, per query photo, the verified ones; `pre_matches` all.
+    The score arrays come from verified matches; the pre_ arrays from all matches, before the geometric check. checked
+    says which annotations that check looked at, accepted which it let pass. `matches` has, per query photo, the
+    verified matches; `pre_matches` all.
     """
 
     scores: np.ndarray
     pre_scores: np.ndarray
+    checked: np.ndarray
     accepted: np.ndarray
     individual_scores: np.ndarray
     individual_pre_scores: np.ndarray
@@ -69,6 +71,7 @@ def score_query(
     return Scores(
         scores,
         pre_scores,
+        np.isin(np.arange(a), checked),
         scores > 0,
         by_individual,
         np.sum([individual_scores(m, numbers, i) for m in pre_matches], axis=0),
@@ -123,7 +126,8 @@ class Candidate:
     `best` is its annotation with the highest score, `best_query` the number of the query photo that gave it;
     keypoints0 and keypoints1 (M, 2), scales0, scales1 and weights (M,) are the matched spots of that pair in photo
     pixels. `accepted` is False where no annotation of it passed the geometric check: its score then is what it had
-    before that check, its spots are the unverified ones, and it ranks below every accepted one.
+    before that check, its spots are the unverified ones, and it ranks below every accepted one. `checked` is False
+    where none of its annotations was among those that the check looked at.
     """
 
     rank: int
@@ -131,6 +135,7 @@ class Candidate:
     score: float
     inliers: int
     accepted: bool
+    checked: bool
     best: Annotation
     best_query: int
     keypoints0: np.ndarray
@@ -189,6 +194,7 @@ def _candidate(
         float(score),
         len(shown) if accepted else 0,
         accepted,
+        bool(scores.checked[own].any()),
         gallery.annotations[entry],
         photo,
         query.keypoints[shown.keypoint0],

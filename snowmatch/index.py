@@ -8,7 +8,6 @@ own encounter, other locations) are left out of the search itself, so they never
 from __future__ import annotations
 
 import hashlib
-import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import faiss
 import numpy as np
 
 from snowmatch.errors import SnowmatchError
+from snowmatch.records import replace_file
 
 BACKENDS = ("faiss", "flann")
 INDEX_FORMAT = 1  # raise it when the way an index is built changes: files of another number are not used
@@ -87,31 +87,30 @@ def cut_blocks(counts: np.ndarray, limit: int = BLOCK_ROWS) -> list[slice]:
 
 def open_index(
     folder: Path, name: str, mark: str, backend: str, descriptors: Callable[[], list[np.ndarray]]
-) -> tuple[Any, bool]:
+) -> tuple[Any, str]:
     """The index `name` with fingerprint `mark` from `folder`, memory-mapped; built and kept there where it is missing.
 
-    `descriptors` gives the rows of each entry, only called when building. Returns the index and whether it could be
-    kept on disk: a read-only folder costs the time of building it again, nothing else. Indexes of the same name with
-    another fingerprint are deleted.
+    `descriptors` gives the rows of each entry, only called when building. Returns the index and where it came from:
+    "read", "kept" (built, now on disk) or "could not be kept" (a read-only or full disk costs the time of building it
+    each time, nothing else). A damaged file is built anew; those of the same name with another fingerprint are deleted.
     """
     path = folder / f"{name}-{mark}.{backend}"
     if backend == "flann":  # OpenCV can load a forest only together with all its descriptors: building is as quick
-        return _FlannIndex(descriptors()), True
-    if path.exists():
-        return _read_faiss(path), True
-    index = build_faiss(descriptors())
-    temporary = path.with_name(f"{path.name}-{os.getpid()}.tmp")
+        return _FlannIndex(descriptors()), "read"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        faiss.write_index(index, str(temporary))
-        os.replace(temporary, path)
-    except (OSError, RuntimeError):  # read-only, or full, which faiss reports as RuntimeError
-        _remove_if_unused(temporary)
-        return index, False
+        if path.exists():
+            return _read_faiss(path), "read"
+    except RuntimeError:  # faiss's word for a damaged file; after a power cut, say
+        _remove_if_unused(path)
+    index = build_faiss(descriptors())
+    try:
+        replace_file(path, lambda file: faiss.write_index(index, faiss.PyCallbackIOWriter(file.write, 1 << 20)))
+    except SnowmatchError:
+        return index, "could not be kept"
     for old in folder.glob(f"{name}-*.{backend}"):
         if old != path:
             _remove_if_unused(old)
-    return index, True
+    return index, "kept"
 
 
 def build_faiss(descriptors: list[np.ndarray]) -> faiss.Index:
@@ -276,12 +275,10 @@ def _chunks(descriptors: list[np.ndarray], size: int) -> Any:
 
 
 def _read_faiss(path: Path) -> faiss.Index:
-    # Windows builds of faiss cannot map inverted lists.
-    flags = 0 if sys.platform == "win32" else faiss.IO_FLAG_MMAP
-    try:
-        return faiss.read_index(str(path), flags)
-    except RuntimeError as error:
-        raise SnowmatchError(f"{path} cannot be read as a search index: delete it and ask again") from error
+    if sys.platform != "win32":
+        return faiss.read_index(str(path), faiss.IO_FLAG_MMAP)
+    with open(path, "rb") as file:  # no mapping there, and faiss itself opens no path with letters beyond the code page
+        return faiss.read_index(faiss.PyCallbackIOReader(file.read, 1 << 20))
 
 
 def _remove_if_unused(path: Path) -> None:

@@ -13,7 +13,6 @@ from snowmatch.catalog import CatalogData
 from snowmatch.errors import SnowmatchError
 from snowmatch.plugins import settings
 from snowmatch.records import (
-    HOME,
     Fingerprint,
     Records,
     annotation_key,
@@ -22,7 +21,7 @@ from snowmatch.records import (
     save_records,
 )
 from snowmatch.store import open_features
-from snowmatch.types import Annotation
+from snowmatch.types import HOME, Annotation
 from snowmatch.workers import Extract, Here, Measure, Part, Pool, WorkerDiedError, in_order
 from snowmatch.writer import FeatureWriter
 

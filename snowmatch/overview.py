@@ -10,10 +10,10 @@ from snowmatch.api import Catalog, options_text
 from snowmatch.errors import SnowmatchError
 from snowmatch.indexing import catalog_state
 from snowmatch.plugins import plugin_class, plugin_names
-from snowmatch.records import HOME, read_failures
+from snowmatch.records import read_failures
 from snowmatch.report import aligned, printable
 from snowmatch.store import list_features
-from snowmatch.types import BODY_PARTS, Annotation
+from snowmatch.types import BODY_PARTS, HOME, Annotation
 from snowmatch.verify import Geometry
 
 STATES = ("indexed", "missing", "stale", "failed")

@@ -49,7 +49,7 @@ def make_plugin(kind: str, name: str, options: dict[str, str] | None = None) -> 
                 f"{kind[:-1]} {name!r} has no setting {key!r}; it has: {', '.join(defaults)}"
                 f"{did_you_mean(key, list(defaults))}"
             )
-        values[key] = _parse(f"{name} setting {key!r}", text, defaults[key])
+        values[key] = _parse(f"{name} setting {key!r}", str(text), defaults[key])
     try:
         return cls(**values)
     except ValueError as error:  # a plugin checks the ranges of its settings when it is built

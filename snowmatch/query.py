@@ -24,9 +24,10 @@ Mask = str | Path | np.ndarray | None
 
 @dataclass(frozen=True)
 class AskedPhoto:
-    """One query photo with its features; body part and `encounters` are those on record for its content."""
+    """One query photo with its features; body part and `encounters` are those on record for its content (a sha256)."""
 
     photo: QueryPhoto
+    content: str
     features: Features
     body_part: str
     encounters: frozenset[str]
@@ -36,11 +37,22 @@ class AskedPhoto:
 
 def one_each(what: str, values: list[Any], photos: int) -> list[Any]:
     """`values` stretched to one per photo: nothing given is nothing for each; SnowmatchError on another number."""
-    if values == [None]:
+    if len(values) == 1 and values[0] is None:
         return values * photos
     if len(values) != photos:
         raise SnowmatchError(f"{len(values)} {what} given for {photos} photos: give one for each, or ask one by one")
     return values
+
+
+def one_box(box: Sequence[float] | None) -> BBox | None:
+    """A box given in Python as four whole numbers; SnowmatchError for anything else."""
+    if box is None:
+        return None
+    numbers = np.asarray(box)
+    if numbers.shape != (4,) or not np.issubdtype(numbers.dtype, np.number) or (numbers != np.round(numbers)).any():
+        raise SnowmatchError(f"the box is {box!r}, expected x, y, width, height in whole pixels of the upright photo")
+    x, y, width, height = (int(n) for n in numbers)
+    return x, y, width, height
 
 
 def common_part(parts: Sequence[str]) -> str:
@@ -97,10 +109,13 @@ def ask_about(
     notes = []
     if row is not None and row.path != path:
         notes.append(f"{path} is on record as {row.path}")
+    if not path:
+        notes.append("a photo given as an array is not looked up: name its own encounter in exclude_encounters")
     if shown != bbox:
         notes.append(f"the box {_box_text(bbox)} reaches out of the photo and was clipped to {_box_text(shown)}")
     return AskedPhoto(
         QueryPhoto(path, shown, animal, size, len(features), None if path else photo),
+        content,
         features,
         row.body_part if row is not None else "unknown",
         frozenset(r.encounter for r in rows),

@@ -20,9 +20,8 @@ from typing import Any, BinaryIO
 
 from snowmatch.errors import SnowmatchError
 from snowmatch.images import photo_size, read_timestamp
-from snowmatch.types import Annotation, BBox
+from snowmatch.types import HOME, Annotation, BBox
 
-HOME = ".snowmatch"  # what is written into a catalog's folder lives here
 FORMAT = 1
 # A file that was written this shortly before it was hashed may have been written again within the same tick of its
 # time stamp: FAT counts in 2 s. Such an entry is not trusted, as git does with its index.

@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 
 import snowmatch
-from snowmatch.drawing import draw_answer, individual_name, printable
+from snowmatch.drawing import draw_answer, individual_name, printable, why_rejected
 from snowmatch.identify import Answer, Candidate
 
 __all__ = ["aligned", "draw_answer", "format_answer", "printable", "to_json"]
 
 MARKS = {"excellent": "🔵", "good": "🟢", "fair": "🟡", "uncertain": "🔴"}
-NO_GEOMETRY = "no consistent geometry"
 
 
 def format_answer(answer: Answer) -> str:
@@ -45,7 +44,8 @@ def to_json(answer: Answer) -> dict[str, Any]:
     """The answer as the object `query --json` prints, schema "snowmatch.query/1": plain values, ready for `json.dumps`.
 
     `query.photos` and `query.bbox` run in step: one entry per photo, also for a single one; a photo without a box has
-    null, one given as an array has an empty path. Numbers are rounded to six digits; what is not finite becomes null.
+    null, one given as an array has an empty path. Scores and probabilities are rounded to six digits, settings are
+    exact; what is not finite becomes null.
     """
     return _plain(
         {
@@ -69,7 +69,7 @@ def to_json(answer: Answer) -> dict[str, Any]:
                 "snowmatch": snowmatch.__version__,
             },
             "candidates": [_candidate(c) for c in answer.candidates],
-            "new_individual": {"probability": answer.new_probability},
+            "new_individual": {"probability": _six_digits(answer.new_probability)},
             "level": answer.level,
             "notes": answer.notes,
         }
@@ -87,8 +87,8 @@ def _candidate(candidate: Candidate) -> dict[str, Any]:
     return {
         "rank": candidate.rank,
         "individual": candidate.individual,
-        "score": candidate.score,
-        "probability": candidate.probability,
+        "score": _six_digits(candidate.score),
+        "probability": _six_digits(candidate.probability),
         "level": candidate.level,
         "inliers": candidate.inliers,
         "best": {
@@ -98,6 +98,10 @@ def _candidate(candidate: Candidate) -> dict[str, Any]:
             "body_part": best.body_part,
         },
     }
+
+
+def _six_digits(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.6g}")
 
 
 def _plain(value: Any) -> Any:
@@ -113,7 +117,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (int, np.integer)):
         return int(value)
     if isinstance(value, (float, np.floating)):
-        return float(f"{float(value):.6g}") if math.isfinite(value) else None
+        return float(value) if math.isfinite(value) else None
     return _plain(str(value))
 
 
@@ -141,7 +145,7 @@ def _row(candidate: Candidate) -> tuple[str, ...]:
         str(candidate.rank),
         individual_name(candidate),
         score if candidate.accepted else f"({score})",
-        str(candidate.inliers) if candidate.accepted else NO_GEOMETRY,
+        str(candidate.inliers) if candidate.accepted else why_rejected(candidate),
         " ".join(filter(None, (_level(candidate.level), _percent(candidate.probability)))),
         printable(best.path),
         printable(best.encounter) or "-",

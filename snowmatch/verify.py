@@ -1,6 +1,7 @@
 """Geometry: which of the matches between two photos agree on one placement of the animal.
 
-Source: Crall et al., WACV 2013 (HotSpotter), section 3.4; Philbin et al., CVPR 2007 (one match, one hypothesis).
+Source: Crall et al., WACV 2013 (HotSpotter), section 3.4, in the form of vtool_ibeis; Philbin et al., CVPR 2007 (one
+match, one hypothesis). Other than there, the minimum counts once more after the refinement.
 """
 
 from __future__ import annotations
@@ -159,8 +160,11 @@ def _whiten(points: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
 def _agree_with_homography(
     homography: np.ndarray, side0: Frames, side1: Frames, diagonal: float, geometry: Geometry
 ) -> np.ndarray:
-    """The matches whose position, size and angle the homography predicts, the last two through the frame's arm."""
-    arm0, arm1 = side0.frames[:, :, 1], side1.frames[:, :, 1]
+    """The matches whose position, size and angle the homography predicts, the last two through the frame's arm.
+
+    The arm is as long as the keypoint's mean radius and points where its "down" does, as in vtool_ibeis.
+    """
+    arm0, arm1 = _arms(side0.frames), _arms(side1.frames)
     moved = _project(homography, side0.points)
     moved_arm = _project(homography, side0.points + arm0) - moved
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):  # points sent to infinity fail every test
@@ -171,6 +175,12 @@ def _agree_with_homography(
             _turn(np.arctan2(moved_arm[:, 1], moved_arm[:, 0]), np.arctan2(arm1[:, 1], arm1[:, 0])) < geometry.angle
         )
     return agree
+
+
+def _arms(frames: np.ndarray) -> np.ndarray:
+    down = frames[:, :, 1]
+    length = np.sqrt(np.abs(np.linalg.det(frames)) / np.maximum((down**2).sum(axis=1), 1e-12))
+    return down * length[:, None]
 
 
 def _project(homography: np.ndarray, points: np.ndarray) -> np.ndarray:

@@ -4,16 +4,19 @@ import re
 from dataclasses import replace
 from datetime import datetime
 
+import faiss
 import numpy as np
 import pytest
 from conftest import read_rows
 from PIL import Image
 
 import snowmatch
-from snowmatch.api import Catalog
+from snowmatch import index
+from snowmatch.api import DEFAULT_EXTRACTOR, Catalog
 from snowmatch.catalog import CatalogData
 from snowmatch.errors import SnowmatchError
-from snowmatch.report import to_json
+from snowmatch.plugins import make_plugin
+from snowmatch.report import format_answer, to_json
 
 
 def box(row):
@@ -81,18 +84,42 @@ def test_all_the_evidence_is_of_the_side_asked_about(catalog, survey, known):
         assert {c.best.body_part for c in answer.candidates} <= {encounter[0]["body_part"], "unknown"}
 
 
-def test_scoring_never_sees_the_labels_of_queries(survey, known):
-    """Shuffled labels of the gallery give the same votes, annotation by annotation."""
+@pytest.mark.parametrize("rule", [{}, {"normalizer": "name", "normalizers": "4"}], ids=["last", "name"])
+def test_scoring_never_sees_the_label_of_the_query(survey, rule):
+    """Photos on record answer the same whatever their own row calls them (or nobody at all)."""
     catalog = snowmatch.open_catalog(survey / "catalog")
-    rng = np.random.default_rng(0)
-    names = rng.permutation([a.individual or "" for a in catalog.data.annotations])
-    shuffled = tuple(replace(a, individual=str(n)) for a, n in zip(catalog.data.annotations, names, strict=True))
-    other = Catalog(catalog.folder, replace(catalog.data, annotations=shuffled))
-    for encounter in known[:3]:
-        answers = [ask(c, survey, encounter, top=100) for c in (catalog, other)]
-        best = [max(a.candidates, key=lambda c: (c.accepted, c.weights.sum())) for a in answers]
-        assert best[0].best.path == best[1].best.path
-        np.testing.assert_array_equal(best[0].weights, best[1].weights)
+    named = [a for a in catalog.data.annotations if a.individual is not None]
+    others = np.random.default_rng(0).permutation([a.individual for a in named])
+    for own, other in list(zip(named, others, strict=True))[:6]:
+        answers = []
+        for label in (own.individual, str(other), "somebody", None):
+            renamed = tuple(
+                replace(a, individual=label) if a.encounter == own.encounter else a for a in catalog.data.annotations
+            )
+            asked = Catalog(catalog.folder, replace(catalog.data, annotations=renamed))
+            answers.append(asked.query(catalog.folder / own.path, top=50, options=rule).candidates)
+        for answer in answers[1:]:
+            assert [(c.individual, c.score, c.inliers) for c in answer] == [
+                (c.individual, c.score, c.inliers) for c in answers[0]
+            ]
+
+
+def test_the_same_bytes_whatever_the_number_of_threads(survey, known):
+    before = faiss.omp_get_max_threads()
+    texts = []
+    try:
+        for threads in (1, 3):
+            faiss.omp_set_num_threads(threads)
+            catalog = snowmatch.open_catalog(survey / "catalog")
+            texts.append([to_json(ask(catalog, survey, e)) for e in known[:3]])
+    finally:
+        faiss.omp_set_num_threads(before)
+    assert texts[0] == texts[1]
+
+
+def test_an_indexed_catalog_is_asked_without_building_anything(survey, known, monkeypatch):
+    monkeypatch.setattr(index, "build_faiss", lambda rows: pytest.fail("built an index at query time"))
+    ask(snowmatch.open_catalog(survey / "catalog"), survey, known[0])
 
 
 def test_the_order_of_the_catalog_does_not_matter(survey, known):
@@ -190,6 +217,77 @@ def test_rejected_candidates_stay_in_the_answer(catalog, survey, known):
     assert all(c.inliers == 0 for c in answer.candidates if not c.accepted)
 
 
+def test_a_short_list_checks_those_with_the_most_votes_and_says_which_were_not(catalog, survey, known):
+    everything = ask(catalog, survey, known[0], top=100)
+    assert all(c.checked or c.score == 0 for c in everything.candidates)
+    assert not any("not checked" in note for note in everything.notes)
+    one = ask(catalog, survey, known[0], top=100, options={"shortlist": "1"})
+    assert [c.checked for c in one.candidates].count(True) == 1
+    assert one.candidates[0].checked
+    assert any("not checked" in note for note in one.notes)
+    assert "not checked" in format_answer(one)
+
+
+def test_a_mask_in_memory_is_the_mask_of_a_file(catalog, survey, known):
+    row = known[0][0]
+    with Image.open(survey / "queries" / row["mask"]) as mask:
+        pixels = np.asarray(mask.convert("L")) > 127
+    path = survey / "queries" / row["path"]
+    answers = [catalog.query(path, bbox=box(row), mask=m) for m in (survey / "queries" / row["mask"], pixels)]
+    assert to_json(answers[0]) == to_json(answers[1])
+    assert answers[0].photos[0].features < catalog.query(path, bbox=box(row)).photos[0].features
+
+
+def test_boxes_and_names_in_the_forms_python_has(catalog):
+    blank = np.zeros((60, 80, 3), np.uint8)
+    for form in ((0, 0, 40, 30), [0, 0, 40, 30], np.array([0, 0, 40, 30]), (0.0, 0.0, 40.0, 30.0)):
+        answer = catalog.query(blank, bbox=form)
+        assert answer.photos[0].bbox == (0, 0, 40, 30)
+        assert not any("clipped" in note for note in answer.notes)
+    for wrong in ([], (1, 2, 3), (0.5, 0, 10, 10), "1,2,3,4"):
+        with pytest.raises(SnowmatchError, match="expected x, y, width, height"):
+            catalog.query(blank, bbox=[wrong])
+    place = next(a.location for a in catalog.data.annotations)
+    assert catalog.query(blank, locations=place).locations == (place,)
+
+
+def test_a_photo_given_twice_votes_once(catalog, survey, known):
+    path = survey / "queries" / known[0][0]["path"]
+    once, twice = catalog.query(path), catalog.query([path, path])
+    assert [c.score for c in once.candidates] == [c.score for c in twice.candidates]
+    assert any("given twice" in note for note in twice.notes)
+
+
+def test_a_box_far_out_of_the_photo_does_not_loosen_the_geometric_check(own_survey):
+    folder = own_survey / "catalog"
+    catalog = snowmatch.open_catalog(folder)
+    wide = tuple(replace(a, bbox=(-9000, -9000, 30000, 30000)) for a in catalog.data.annotations)
+    whole = tuple(replace(a, bbox=None) for a in catalog.data.annotations)
+    sizes = []
+    for annotations in (wide, whole):
+        other = Catalog(folder, replace(catalog.data, annotations=annotations[:4]))
+        other.index()
+        sizes.append(other.gallery(make_plugin("extractors", DEFAULT_EXTRACTOR)).diagonals)
+    np.testing.assert_allclose(np.sort(sizes[0]), np.sort(sizes[1]))
+
+
+def test_an_open_catalog_notices_that_a_photo_changed(own_survey):
+    catalog = snowmatch.open_catalog(own_survey / "catalog")
+    blank = np.zeros((60, 80, 3), np.uint8)
+    before = catalog.query(blank).compared
+    first = catalog.folder / catalog.data.annotations[0].path
+    first.write_bytes(first.read_bytes() + b"more")
+    assert catalog.query(blank).compared == before - 1
+
+
+def test_a_station_nobody_knows_and_a_time_alone_get_a_note(catalog):
+    blank = np.zeros((60, 80, 3), np.uint8)
+    known = next(a.station for a in catalog.data.annotations)
+    answer = catalog.query(blank, station=known + "x", timestamp=datetime(2023, 1, 1))
+    assert any(f"did you mean {known!r}" in note for note in answer.notes)
+    assert any("give the station too" in note for note in catalog.query(blank, timestamp=datetime(2023, 1, 1)).notes)
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_tiny_catalog(own_survey, count):
     lines = (own_survey / "catalog" / "catalog.csv").read_text(encoding="utf-8").splitlines()
@@ -207,7 +305,7 @@ def test_what_is_not_indexed_is_said(own_survey):
     with Image.open(folder / row["path"]) as photo:
         photo.transpose(Image.Transpose.FLIP_TOP_BOTTOM).save(folder / row["path"])
     answer = snowmatch.open_catalog(folder).query(np.zeros((60, 80, 3), np.uint8))
-    assert any("1 annotations changed since" in note for note in answer.notes)
+    assert any("1 annotation changed since" in note for note in answer.notes)
     assert answer.compared == answer.annotations - 1
 
 
@@ -245,7 +343,7 @@ def test_a_photo_with_several_animals_has_to_be_told_apart(own_survey):
         ({"options": {"k": "many"}}, "expected a whole number"),
         ({"exclude_encounters": ["nope"]}, "no encounter 'nope'"),
         ({"bbox": (500, 500, 10, 10)}, "500,500,10,10"),
-        ({"bbox": [(0, 0, 5, 5), None]}, "2 box given for 1 photos"),
+        ({"bbox": [(0, 0, 5, 5), None]}, "2 boxes were given for 1 photos"),
         ({"top": 0}, "expected at least 1"),
         ({"matcher": "magic"}, "no matcher called 'magic'"),
     ],

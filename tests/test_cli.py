@@ -118,7 +118,7 @@ def test_a_bad_photo_is_listed_at_the_end_and_the_exit_status_is_1(own_survey):
     photo, _ = a_query(own_survey)
     answer = run("query", photo, "--catalog", folder)
     assert answer.exit_code == 0
-    assert "note: 1 annotations could not be read" in answer.stderr
+    assert "note: 1 annotation could not be indexed" in answer.stderr
 
 
 def test_a_photo_that_left_the_catalog_leaves_the_answers_and_with_prune_the_disk(own_survey):
@@ -177,9 +177,20 @@ def test_a_read_only_catalog_can_be_asked_but_not_indexed(own_survey):
         place.chmod(stat.S_IRUSR | stat.S_IXUSR)
     try:
         assert run("query", photo, "--catalog", folder).exit_code == 0
+        result = run("index", folder)
+        assert result.exit_code == 1
+        assert "cannot write in" in result.stderr
     finally:
         for place in places:
             place.chmod(stat.S_IRWXU)
+
+
+def test_a_demo_never_writes_over_a_folder_that_is_not_a_demo(own_survey):
+    before = (own_survey / "catalog" / "catalog.csv").read_bytes()
+    result = run("demo", own_survey)
+    assert result.exit_code == 1
+    assert "holds other files" in result.stderr
+    assert (own_survey / "catalog" / "catalog.csv").read_bytes() == before
 
 
 def test_names_of_every_kind(own_survey):

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from snowmatch import index
-from snowmatch.errors import SnowmatchError
 
 DIMENSION = 32
 
@@ -156,8 +155,8 @@ def test_kept_on_disk_and_built_once(tmp_path):
         return descriptors
 
     index.open_index(tmp_path, "left_flank-0", "aaaa", "faiss", rows)
-    loaded, kept = index.open_index(tmp_path, "left_flank-0", "aaaa", "faiss", rows)
-    assert kept
+    loaded, origin = index.open_index(tmp_path, "left_flank-0", "aaaa", "faiss", rows)
+    assert origin == "read"
     assert len(calls) == 1
     index.open_index(tmp_path, "left_flank-0", "bbbb", "faiss", rows)  # other features: built anew, the old file goes
     assert [p.name for p in tmp_path.iterdir()] == ["left_flank-0-bbbb.faiss"]
@@ -170,21 +169,27 @@ def test_an_inverted_file_is_read_back_mapped_and_answers_the_same(tmp_path, mon
     queries = gallery(1, 20, seed=4)[0]
     built, _ = index.open_index(tmp_path, "x", "a", "faiss", lambda: descriptors)
     loaded, _ = index.open_index(tmp_path, "x", "a", "faiss", lambda: pytest.fail("built twice"))
+    assert isinstance(faiss.downcast_InvertedLists(loaded.invlists), faiss.OnDiskInvertedLists)
     answers = [index.search([block(descriptors, i)], queries, np.ones(60, bool), 5) for i in (built, loaded)]
     np.testing.assert_array_equal(answers[0].entries, answers[1].entries)
 
 
 def test_a_place_that_cannot_be_written_only_costs_time(tmp_path):
     (tmp_path / "file").write_text("not a folder")
-    built, kept = index.open_index(tmp_path / "file" / "index", "x", "a", "faiss", gallery)
-    assert not kept
+    built, origin = index.open_index(tmp_path / "file" / "index", "x", "a", "faiss", gallery)
+    assert origin == "could not be kept"
     assert built.ntotal == 3000
 
 
-def test_damaged_index_file_is_one_clear_line(tmp_path):
-    (tmp_path / "x-a.faiss").write_bytes(b"nonsense")
-    with pytest.raises(SnowmatchError, match=r"x-a\.faiss cannot be read as a search index: delete it"):
-        index.open_index(tmp_path, "x", "a", "faiss", gallery)
+@pytest.mark.parametrize("cut", [0, 7, 5000])
+def test_a_damaged_index_file_is_made_anew(tmp_path, cut):
+    index.open_index(tmp_path, "x", "a", "faiss", gallery)
+    path = tmp_path / "x-a.faiss"
+    path.write_bytes(path.read_bytes()[:cut])
+    again, origin = index.open_index(tmp_path, "x", "a", "faiss", gallery)
+    assert origin == "kept"
+    assert again.ntotal == 3000
+    assert index.open_index(tmp_path, "x", "a", "faiss", gallery)[1] == "read"
 
 
 def test_fingerprint_changes_with_features_extractor_and_backend():

@@ -20,9 +20,9 @@ from snowmatch.catalog import CatalogData
 from snowmatch.errors import SnowmatchError
 from snowmatch.indexing import catalog_state, index_catalog
 from snowmatch.plugins import settings
-from snowmatch.records import HOME, annotation_key, file_sha256, load_records, read_failures
+from snowmatch.records import annotation_key, file_sha256, load_records, read_failures
 from snowmatch.store import open_features
-from snowmatch.types import Annotation
+from snowmatch.types import HOME, Annotation
 
 PHOTOS = 12
 

