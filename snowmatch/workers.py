@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import pickle  # between processes of one run only, never on disk
-import signal
 import subprocess
 import sys
 import threading
@@ -225,7 +224,6 @@ def _send(pipe: Any, value: Any) -> None:
 
 def serve(handle: int) -> None:
     """The life of a worker process: tasks from stdin, results to the open file `handle`, until the parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     results = os.fdopen(handle, "wb")
     cv2.setNumThreads(1)
     context = pickle.load(sys.stdin.buffer)

@@ -37,6 +37,8 @@ class Fake:
 
     def extract(self, chip):
         time.sleep(float(os.environ.get("FAKE_SECONDS", "0")))
+        if "FAKE_CHATTY" in os.environ:
+            os.write(1, b"a library that prints\n")
         if self.deadly and chip.pixels.mean() > WHITE:
             os.kill(os.getpid(), signal.SIGKILL)
         if chip.pixels.max() == 0:

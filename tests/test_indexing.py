@@ -149,6 +149,40 @@ def test_a_photo_changed_right_after_it_was_hashed_is_noticed(data):
     assert counts(index_catalog(data, Fake(), 1)) == (1, PHOTOS - 1, 0)
 
 
+def test_one_of_two_equal_photos_that_changes_is_stale(data):
+    shutil.copy2(data.folder / "photos/000.png", data.folder / "photos/001.png")
+    index_catalog(data, Fake(), 1)
+    make_photo(data.folder / "photos/001.png", 77)
+    age(data.folder / "photos/001.png", 30)
+    assert states(data) == ["indexed", "stale"] + ["indexed"] * (PHOTOS - 2)
+
+
+@pytest.mark.parametrize("name", ["photos/002.png", "mask.png"])
+def test_what_changes_between_hashing_and_decoding_is_not_filed_under_its_old_content(data, monkeypatch, name):
+    Image.fromarray(np.full((36, 48), 255, np.uint8)).save(data.folder / "mask.png")
+    data = changed(data, 2, mask="mask.png")
+    real = workers.read_photo
+
+    def read(path):
+        if path.name == "002.png":
+            (data.folder / name).write_bytes((data.folder / "photos/005.png").read_bytes())
+        return real(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(workers, "read_photo", read)
+        report = index_catalog(data, Fake(), 1)
+    assert counts(report) == (PHOTOS - 1, 0, 1)
+    assert "changed while it was being indexed" in report.failed[0][1]
+    assert counts(index_catalog(data, Fake(), 1)) == (1, PHOTOS - 1, 0)
+
+
+def test_what_a_library_prints_does_not_get_between_the_results(data, monkeypatch, capfd):
+    monkeypatch.setenv("FAKE_CHATTY", "1")
+    assert counts(index_catalog(data, Fake(), 2)) == (PHOTOS, 0, 0)
+    out, err = capfd.readouterr()
+    assert (out, err) == ("", "a library that prints\n" * PHOTOS)
+
+
 def test_a_catalog_that_was_copied_can_be_asked_at_once_and_is_not_extracted_again(data, tmp_path, extracted):
     index_catalog(data, Fake(), 1)
     copy = CatalogData(shutil.copytree(data.folder, tmp_path / "copy"), *data_of(data))
