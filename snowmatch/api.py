@@ -17,7 +17,7 @@ from snowmatch.identify import Answer, candidates, score_query
 from snowmatch.indexing import AnnotationState, IndexReport, catalog_state, index_catalog
 from snowmatch.plugins import did_you_mean, make_plugin, plugin_class, plugin_names, settings, settings_key
 from snowmatch.query import AskedPhoto, Mask, Photo, ask_about, common_part, one_box, one_each
-from snowmatch.records import exif_times, file_sha256
+from snowmatch.records import exif_times, file_sha256, load_records
 from snowmatch.store import list_features, open_features
 from snowmatch.types import HOME, Annotation, BBox, same_part
 from snowmatch.verify import Geometry
@@ -75,6 +75,21 @@ class Catalog:
             held = keys, make_gallery(self.data.annotations, keys, reader, index_folder, key)
             self._galleries[key] = held
         return held[1]
+
+    def notes(self) -> tuple[str, ...]:
+        """What was left out or changed while reading the catalog, and which boxes were clipped to their photos."""
+        known = load_records(self.folder).photos
+        clipped = []
+        for a in self.data.annotations:
+            size = known[a.path].image_size if a.path in known else None
+            if a.bbox is not None and size is not None:
+                x, y, width, height = a.bbox
+                if x < 0 or y < 0 or x + width > size[0] or y + height > size[1]:
+                    clipped.append(a.path)
+        if not clipped:
+            return self.data.notes
+        listed = ", ".join(clipped[:5]) + (", ..." if len(clipped) > 5 else "")
+        return (*self.data.notes, f"boxes that reach out of their photo were clipped: {len(clipped)} ({listed})")
 
     def query(
         self,

@@ -100,11 +100,11 @@ def index(catalog: Path, extractor: str | None, options: dict[str, str], workers
     from snowmatch.report import printable
 
     opened = open_catalog(catalog)
-    for note in opened.data.notes:
-        _note(printable(note))
     with _Bar("indexing", "annotation") as bar:
         report = opened.index(extractor, options, workers=workers, prune=prune, progress=bar.update)
     click.echo(report.summary())
+    for note in opened.notes():
+        _note(printable(note))
     for path, reason in report.failed:
         click.echo(f"failed: {printable(path)}: {printable(reason)}", err=True)
     if report.failed:
@@ -197,8 +197,12 @@ def show(catalog: Path) -> None:
     """
     from snowmatch.api import open_catalog
     from snowmatch.overview import format_overview
+    from snowmatch.report import printable
 
-    click.echo(format_overview(open_catalog(catalog)))
+    opened = open_catalog(catalog)
+    click.echo(format_overview(opened))
+    for note in opened.notes():
+        _note(printable(note))
 
 
 @main.command()

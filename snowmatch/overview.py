@@ -37,8 +37,6 @@ def format_overview(catalog: Catalog) -> str:
     failures = read_failures(catalog.folder)
     if failures:
         lines += ["", "Failed:", *(f"  {printable(path)}: {printable(why)}" for path, why in sorted(failures.items()))]
-    if catalog.data.notes:
-        lines += ["", *(f"Note: {printable(note)}" for note in catalog.data.notes)]
     return "\n".join(line.rstrip() for line in lines)
 
 

@@ -185,6 +185,18 @@ def test_a_read_only_catalog_can_be_asked_but_not_indexed(own_survey):
             place.chmod(stat.S_IRWXU)
 
 
+def test_a_clipped_box_gets_a_note(own_survey):
+    folder = own_survey / "catalog"
+    text = (folder / "catalog.csv").read_text(encoding="utf-8")
+    row = read_rows(folder / "catalog.csv")[2]
+    x, y, _, height = row["bbox"].split(",")
+    (folder / "catalog.csv").write_text(text.replace(row["bbox"], f"{x},{y},5000,{height}"), encoding="utf-8")
+    for command in ("index", "show"):
+        result = run(command, folder)
+        assert result.exit_code == 0
+        assert f"note: boxes that reach out of their photo were clipped: 1 ({row['path']})" in result.stderr
+
+
 def test_a_demo_never_writes_over_a_folder_that_is_not_a_demo(own_survey):
     before = (own_survey / "catalog" / "catalog.csv").read_bytes()
     result = run("demo", own_survey)

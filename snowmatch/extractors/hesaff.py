@@ -341,8 +341,8 @@ def _histograms(patches: np.ndarray, cells: np.ndarray) -> np.ndarray:
     """(N, 128) from patches (N, side, side): each gradient is split between the two directions it lies between.
 
     Directions are 45 degrees apart. A gradient is the sum of two vectors along its neighbours; their lengths are its
-    shares (times a constant, which RootSIFT takes out). Along direction k the share is the smaller of the gradient's projections on the normals of k - 1 and k + 1,
-    where positive: no angle needs computing.
+    shares (but for a constant, which RootSIFT takes out). Along direction k the share is the smaller of the gradient's
+    projections on the normals of k - 1 and k + 1, where positive: no angle needs computing.
     """
     n, side, _ = patches.shape
     gx, gy = _gradients(patches)
