@@ -94,7 +94,7 @@ def _best_hypothesis(side0: Frames, side1: Frames, diagonal: float, geometry: Ge
     # The angle of a frame is that of its rotation after the lower-triangular part: from its first row. Upright frames
     # on both sides have angle 0 under every hypothesis, so nothing needs testing.
     upright = not (frames0[:, 0, 1].any() or frames1[:, 0, 1].any())
-    angle1 = _angle(frames1)
+    angle1 = np.arctan2(-frames1[:, 0, 1], frames1[:, 0, 0])
     limit = geometry.position * diagonal * diagonal
     best, most = np.zeros(m, bool), 0
     step = max(1, HYPOTHESES_AT_ONCE // m)
@@ -105,17 +105,13 @@ def _best_hypothesis(side0: Frames, side1: Frames, diagonal: float, geometry: Ge
         agree = (x - side1.points[:, 0]) ** 2 + (y - side1.points[:, 1]) ** 2 < limit  # (h, M)
         agree &= np.abs(log_map[part, None] - log_map[None, :]) < np.log(geometry.area)
         if not upright:
-            turned = np.einsum("hij,mjk->hmik", maps[part], frames0)
-            agree &= _turn(_angle(turned), angle1) < geometry.angle
+            top = maps[part, 0] @ frames0[:, :, 0].T, maps[part, 0] @ frames0[:, :, 1].T  # (h, M) first row of each map
+            agree &= _turn(np.arctan2(-top[1], top[0]), angle1) < geometry.angle
         counts = agree.sum(axis=1)
-        top = int(counts.argmax())
-        if counts[top] > most:
-            best, most = agree[top], int(counts[top])
+        first = int(counts.argmax())
+        if counts[first] > most:
+            best, most = agree[first], int(counts[first])
     return best
-
-
-def _angle(frames: np.ndarray) -> np.ndarray:
-    return np.arctan2(-frames[..., 0, 1], frames[..., 0, 0])
 
 
 def _turn(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -22,7 +22,8 @@ from typing import Any, TypeVar
 import cv2
 
 from snowmatch.errors import SnowmatchError
-from snowmatch.images import clip_bbox, make_chip, read_mask, read_photo, to_photo
+from snowmatch.extractors import extract_from_photo
+from snowmatch.images import read_mask, read_photo
 from snowmatch.records import Fingerprint, take_fingerprint
 from snowmatch.types import BBox, Features
 
@@ -102,13 +103,10 @@ def _read(path: Path, known: Fingerprint, read: Callable[..., Any], *args: Any) 
 
 
 def _extract(path: Path, pixels: Any, part: Part, folder: Path, extractor: Any) -> Features:
-    size = (pixels.shape[1], pixels.shape[0])
     mask = None
     if part.mask is not None:
-        mask = _read(folder / part.mask[0], part.mask[1], read_mask, size)
-    bbox = clip_bbox(part.bbox, size) if part.bbox is not None else None
-    chip = make_chip(pixels, bbox, mask, extractor.chip_size, extractor.CHANNELS)
-    return to_photo(extractor.extract(chip), chip)
+        mask = _read(folder / part.mask[0], part.mask[1], read_mask, (pixels.shape[1], pixels.shape[0]))
+    return extract_from_photo(extractor, pixels, part.bbox, mask)
 
 
 def _or_failure(path: Path, work: Callable[..., Any], *args: Any) -> Any:

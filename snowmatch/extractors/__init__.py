@@ -10,9 +10,13 @@
 from typing import Any
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from snowmatch.images import clip_bbox, make_chip, to_photo
 from snowmatch.types import BBox, Features
+
+# One thread of linear algebra, as sums in another order end in other bytes; an index run uses the cores for photos.
+_libraries = ThreadpoolController()
 
 
 def extract_from_photo(extractor: Any, photo: np.ndarray, bbox: BBox | None, mask: np.ndarray | None) -> Features:
@@ -20,8 +24,8 @@ def extract_from_photo(extractor: Any, photo: np.ndarray, bbox: BBox | None, mas
 
     A box partly outside is clipped; SnowmatchError where nothing of it is left.
     """
-    size = (photo.shape[1], photo.shape[0])
-    chip = make_chip(
-        photo, clip_bbox(bbox, size) if bbox is not None else None, mask, extractor.chip_size, extractor.CHANNELS
-    )
-    return to_photo(extractor.extract(chip), chip)
+    if bbox is not None:
+        bbox = clip_bbox(bbox, (photo.shape[1], photo.shape[0]))
+    chip = make_chip(photo, bbox, mask, extractor.chip_size, extractor.CHANNELS)
+    with _libraries.limit(limits=1):
+        return to_photo(extractor.extract(chip), chip)
