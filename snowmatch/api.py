@@ -15,7 +15,15 @@ from snowmatch.errors import SnowmatchError
 from snowmatch.gallery import Gallery, make_gallery
 from snowmatch.identify import Answer, candidates, score_query
 from snowmatch.indexing import AnnotationState, IndexReport, catalog_state, index_catalog
-from snowmatch.plugins import did_you_mean, make_plugin, plugin_class, plugin_names, settings, settings_key
+from snowmatch.plugins import (
+    did_you_mean,
+    make_plugin,
+    parse_setting,
+    plugin_class,
+    plugin_names,
+    settings,
+    settings_key,
+)
 from snowmatch.query import AskedPhoto, Mask, Photo, ask_about, common_part, one_box, one_each
 from snowmatch.records import exif_times, file_sha256, load_records
 from snowmatch.store import list_features, open_features
@@ -77,8 +85,16 @@ class Catalog:
         return held[1]
 
     def notes(self) -> tuple[str, ...]:
-        """What was left out or changed while reading the catalog, and which boxes were clipped to their photos."""
+        """What was left out or changed in reading the catalog, boxes that were clipped, and photos without features."""
         known = load_records(self.folder).photos
+        notes = list(self.data.notes)
+        for described in list_features(self.folder / HOME / "features"):
+            reader = open_features(self.folder / HOME / "features", described)
+            empty = {key for key, count in zip(reader.keys, reader.counts, strict=True) if not count}
+            if empty:
+                states = zip(self.data.annotations, catalog_state(self.data, described), strict=True)
+                bare = [a.path for a, state in states if state.key in empty]
+                notes += [f"nothing to compare was found by {described['name']} in {_some(bare)}"] if bare else []
         clipped = []
         for a in self.data.annotations:
             size = known[a.path].image_size if a.path in known else None
@@ -86,10 +102,9 @@ class Catalog:
                 x, y, width, height = a.bbox
                 if x < 0 or y < 0 or x + width > size[0] or y + height > size[1]:
                     clipped.append(a.path)
-        if not clipped:
-            return self.data.notes
-        listed = ", ".join(clipped[:5]) + (", ..." if len(clipped) > 5 else "")
-        return (*self.data.notes, f"boxes that reach out of their photo were clipped: {len(clipped)} ({listed})")
+        if clipped:
+            notes.append(f"boxes that reach out of their photo were clipped: {_some(clipped)}")
+        return tuple(notes)
 
     def query(
         self,
@@ -222,8 +237,13 @@ class Catalog:
         if options or not same or settings(plugin) in same:
             return plugin
         current = [described for described in same if described["revision"] == plugin.REVISION]
+        if not current:
+            raise SnowmatchError(
+                f"{self.folder} was indexed with an older version of {name}: run snowmatch index {self.folder}"
+                f" --extractor {name}"
+            )
         if len(current) != 1:
-            listed = "; ".join(options_text(described) for described in current) or "an older version of it"
+            listed = "; ".join(options_text(described) for described in current)
             raise SnowmatchError(
                 f"{self.folder} is indexed with {name} under other settings ({listed}): "
                 f"choose them with -o, or run snowmatch index {self.folder} --extractor {name}"
@@ -231,6 +251,11 @@ class Catalog:
         return type(plugin)(**{k: v for k, v in current[0].items() if k not in ("name", "revision")})
 
     def _check_indexed(self, gallery: Gallery, states: Sequence[AnnotationState], described: Mapping[str, Any]) -> None:
+        if not gallery.annotations and all(state.state == "stale" for state in states):
+            raise SnowmatchError(
+                f"all {len(states)} photos in {self.folder} have other times or sizes than when they were indexed "
+                f"(copied, perhaps): run snowmatch index {self.folder}; what has the same content is not done again"
+            )
         if not gallery.annotations:
             changed = options_text(described).removeprefix("defaults")
             raise SnowmatchError(
@@ -301,15 +326,20 @@ def _without_repeats(asked: Sequence[AskedPhoto], notes: list[str]) -> list[Aske
     return kept
 
 
+def _some(paths: Sequence[str]) -> str:
+    return f"{len(paths)} ({', '.join(paths[:5])}{', ...' if len(paths) > 5 else ''})"
+
+
 def _count(number: int, what: str) -> str:
     return f"{number} {what}" + ("" if number == 1 else "s")
 
 
 def make_geometry(options: Mapping[str, str]) -> Geometry:
     """The geometric check's settings from text values; SnowmatchError where one cannot be."""
-    kinds = {f.name: type(f.default) for f in fields(Geometry)}
+    defaults = {f.name: f.default for f in fields(Geometry)}
+    values = {key: parse_setting(f"setting {key!r}", str(text), defaults[key]) for key, text in options.items()}
     try:
-        return Geometry(**{key: kinds[key](str(text)) for key, text in options.items()})
+        return Geometry(**values)
     except ValueError as error:
         raise SnowmatchError(f"geometric check: {error}") from error
 

@@ -12,7 +12,17 @@ import click
 from snowmatch import __version__
 from snowmatch.errors import SnowmatchError
 
-PATH = click.Path(path_type=Path)
+
+class _Place(click.Path):
+    """A file or folder; whether it is there and may be read is told by those who use it."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, ctx: click.Context | None) -> Path:
+        if not str(value):
+            self.fail("an empty name; expected a file or folder", parameter, ctx)
+        return super().convert(value, parameter, ctx)
+
+
+PATH = _Place(path_type=Path, readable=False)
 
 
 class _Commands(click.Group):
@@ -26,6 +36,15 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except SnowmatchError as error:
             raise click.ClickException(" ".join(str(error).splitlines())) from error
+        except BrokenPipeError:  # `| head` has seen enough
+            raise
+        except OSError as error:  # a full disk, a folder that may not be entered, a name too long for the system
+            where = f"{error.filename}: " if error.filename else ""
+            raise click.ClickException(
+                f"{where}{error.strerror or error}: check the name and the permissions"
+            ) from error
+        except MemoryError as error:
+            raise click.ClickException(f"not enough memory ({error}): ask for less at once") from error
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -51,9 +70,11 @@ def _options(ctx: click.Context, parameter: click.Parameter, values: tuple[str, 
     return pairs
 
 
-def _bbox(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...] | None:
-    if value is None:
-        return None
+def _boxes(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> list[tuple[int, ...]] | None:
+    return [_box(value) for value in values] or None
+
+
+def _box(value: str) -> tuple[int, ...]:
     try:
         numbers = tuple(int(n) for n in value.split(","))
     except ValueError:
@@ -63,6 +84,12 @@ def _bbox(ctx: click.Context, parameter: click.Parameter, value: str | None) -> 
             f"{value!r} is not x,y,w,h in whole pixels with w and h above 0, such as 120,80,640,400"
         )
     return numbers
+
+
+def _one_extractor(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> str | None:
+    if len(values) > 1:
+        raise click.BadParameter(f"{' and '.join(values)}: expected one at a time")
+    return values[0] if values else None
 
 
 def _timestamp(ctx: click.Context, parameter: click.Parameter, value: str | None) -> Any:
@@ -100,8 +127,13 @@ def index(catalog: Path, extractor: str | None, options: dict[str, str], workers
     from snowmatch.report import printable
 
     opened = open_catalog(catalog)
-    with _Bar("indexing", "annotation") as bar:
-        report = opened.index(extractor, options, workers=workers, prune=prune, progress=bar.update)
+    try:
+        with _Bar("indexing", "annotation") as bar:
+            report = opened.index(extractor, options, workers=workers, prune=prune, progress=bar.update)
+    except KeyboardInterrupt:
+        raise click.ClickException(
+            "stopped; what was finished is kept, and the same command goes on from there"
+        ) from None
     click.echo(report.summary())
     for note in opened.notes():
         _note(printable(note))
@@ -118,9 +150,30 @@ def index(catalog: Path, extractor: str | None, options: dict[str, str], workers
 @click.option("--location", "locations", multiple=True, metavar="NAME", help="Only this location; may be repeated.")
 @click.option("--station", metavar="ID", help="Where the photo was taken: passages there at that time are left out.")
 @click.option("--timestamp", callback=_timestamp, metavar="T", help="When, ISO 8601 local.  [default: from the photo]")
-@click.option("--bbox", callback=_bbox, metavar="X,Y,W,H", help="Where the animal is, in pixels of the upright photo.")
-@click.option("--mask", type=PATH, help="PNG of the photo's size, white on the animal.")
-@click.option("--extractor", metavar="NAME", help="Which features to use.  [default: what the catalog is indexed with]")
+@click.option(
+    "--bbox",
+    "boxes",
+    multiple=True,
+    callback=_boxes,
+    metavar="X,Y,W,H",
+    help="Where the animal is, in pixels of the upright photo; of several photos, one for each in turn.",
+)
+@click.option(
+    "--mask",
+    "masks",
+    multiple=True,
+    type=PATH,
+    metavar="FILE",
+    help="PNG of the photo's size, white on the animal; of several photos, one for each in turn.",
+)
+@click.option(
+    "--extractor",
+    "extractors",
+    multiple=True,
+    callback=_one_extractor,
+    metavar="NAME",
+    help="Which features to use.  [default: what the catalog is indexed with]",
+)
 @click.option("--matcher", default="lnbnn", show_default=True, metavar="NAME", help="How photos are compared.")
 @setting_option
 @click.option("--exclude-encounter", "excluded", multiple=True, metavar="ID", help="Leave out; may be repeated.")
@@ -134,9 +187,9 @@ def query(
     locations: tuple[str, ...],
     station: str | None,
     timestamp: Any,
-    bbox: Any,
-    mask: Path | None,
-    extractor: str | None,
+    boxes: Any,
+    masks: tuple[Path, ...],
+    extractors: str | None,
     matcher: str,
     options: dict[str, str],
     excluded: tuple[str, ...],
@@ -167,9 +220,9 @@ def query(
         locations=locations,
         station=station,
         timestamp=timestamp,
-        bbox=bbox,
-        mask=mask,
-        extractor=extractor,
+        bbox=boxes,
+        mask=list(masks) or None,
+        extractor=extractors,
         matcher=matcher,
         options=options,
         exclude_encounters=excluded,

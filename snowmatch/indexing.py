@@ -25,7 +25,7 @@ from snowmatch.types import HOME, Annotation
 from snowmatch.workers import Extract, Here, Measure, Part, Pool, WorkerDiedError, in_order
 from snowmatch.writer import FeatureWriter
 
-RECORDS_SECONDS = 60.0  # between two writings of the records in a run; 100,000 photos take half a second to write
+RECORDS_SHARE = 0.02  # of a run's time may go into writing the records, so that a killed run's work can be asked about
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class _Run:
         self._claimed: set[str] = set()  # keys that this run extracts
         self._reasons: dict[str, str] = {}  # why the extraction of a key failed
         self._unreadable: dict[str, str] = {}  # why a mask or photo could not be read
-        self._saved = time.monotonic()
+        self._next_save = time.monotonic()
 
     def photos_to_do(self, annotations: Iterable[Annotation]) -> list[_Photo]:
         """The photos of which some annotation is not known to be in the store, in the catalog's order."""
@@ -216,9 +216,10 @@ class _Run:
         self.writer.commit()
         self._waiting = 0
         self._tell()
-        if time.monotonic() - self._saved > RECORDS_SECONDS:
+        started = time.monotonic()
+        if started > self._next_save:
             save_records(self.folder, self.records)
-            self._saved = time.monotonic()
+            self._next_save = started + (time.monotonic() - started) / RECORDS_SHARE
 
     def prune(self, annotations: Iterable[Annotation]) -> tuple[int, int]:
         """Delete what no annotation has any more; returns how many keys that were and the bytes freed."""

@@ -6,6 +6,7 @@ HEIC needs the optional package pillow-heif. Formats are a fixed list, so that a
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 import warnings
@@ -102,7 +103,7 @@ def _exif_tag(image: Image.Image, folder: int | None, tag: int) -> Any:
 def _what_is_wrong(path: Path, error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return "is not there: put it back, or take it out of the catalog"
-    if isinstance(error, IsADirectoryError) or Path(path).is_dir():
+    if isinstance(error, IsADirectoryError) or os.path.isdir(path):
         return "is a folder, expected a photo"
     if isinstance(error, OSError) and error.errno is not None:
         return f"cannot be read: {error.strerror}"

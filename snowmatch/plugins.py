@@ -49,7 +49,7 @@ def make_plugin(kind: str, name: str, options: dict[str, str] | None = None) -> 
                 f"{kind[:-1]} {name!r} has no setting {key!r}; it has: {', '.join(defaults)}"
                 f"{did_you_mean(key, list(defaults))}"
             )
-        values[key] = _parse(f"{name} setting {key!r}", str(text), defaults[key])
+        values[key] = parse_setting(f"{name} setting {key!r}", str(text), defaults[key])
     try:
         return cls(**values)
     except ValueError as error:  # a plugin checks the ranges of its settings when it is built
@@ -79,7 +79,8 @@ def settings_key(described: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _parse(what: str, text: str, default: Any) -> Any:
+def parse_setting(what: str, text: str, default: Any) -> Any:
+    """The value that `text` stands for, of the default's type; SnowmatchError that names `what` where it is none."""
     if isinstance(default, bool):
         word = text.lower()
         if word in ("1", "true", "yes", "on"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +17,7 @@ from snowmatch.identify import QueryPhoto
 from snowmatch.images import clip_bbox, read_mask, read_photo, read_timestamp
 from snowmatch.records import annotation_key, file_sha256
 from snowmatch.store import FeatureReader
-from snowmatch.types import Annotation, BBox, Features
+from snowmatch.types import Annotation, BBox, Features, same_part
 
 Photo = str | Path | np.ndarray
 Mask = str | Path | np.ndarray | None
@@ -84,10 +85,13 @@ def ask_about(
             raise SnowmatchError(f"the photo is {photo.dtype} {photo.shape}, expected uint8 (H, W, 3) RGB")
         path, content, taken, pixels = "", "", None, photo
     else:
+        _check_file(Path(photo), "a photo")
         path, content = str(photo), file_sha256(Path(photo))
         taken, pixels = read_timestamp(Path(photo)), read_photo(Path(photo))
     rows = rows_of(content, Path(photo)) if content else []
     row = _choose_row(path, rows, body_part, bbox)
+    if isinstance(mask, str | Path):
+        _check_file(Path(mask), "a mask")
     size = (pixels.shape[1], pixels.shape[0])
     if bbox is None and row is not None:
         bbox = row.bbox
@@ -109,6 +113,10 @@ def ask_about(
     notes = []
     if row is not None and row.path != path:
         notes.append(f"{path} is on record as {row.path}")
+    if row is not None and body_part is not None and not same_part(row.body_part, body_part):
+        notes.append(f"{path} is on record as {row.body_part}, asked about as {body_part}")
+    if animal is not None and not animal.any():
+        notes.append(f"the mask of {path or 'the photo'} is black everywhere: no animal is left")
     if not path:
         notes.append("a photo given as an array is not looked up: name its own encounter in exclude_encounters")
     if shown != bbox:
@@ -122,6 +130,12 @@ def ask_about(
         taken,
         tuple(notes),
     )
+
+
+def _check_file(path: Path, expected: str) -> None:
+    if not os.path.isfile(path):
+        problem = "is a folder" if os.path.isdir(path) else "does not exist"
+        raise SnowmatchError(f"{path} {problem}, expected {expected}: check the path")
 
 
 def _box_text(bbox: BBox | None) -> str:

@@ -31,11 +31,15 @@ class Geometry:
     shortlist: int = 300
 
     def __post_init__(self) -> None:
-        tolerances = self.position > 0 and self.area >= 1 and 0 < self.angle <= np.pi
-        if not (tolerances and self.minimum >= 4 and self.shortlist >= 1):
-            raise ValueError(
-                f"{self}: expected position > 0, area >= 1, angle in (0, pi], minimum >= 4 and shortlist >= 1"
-            )
+        for name, good, expected in (
+            ("position", self.position > 0, "above 0"),
+            ("area", self.area >= 1, "at least 1"),
+            ("angle", 0 < self.angle <= np.pi, "above 0, at most pi"),
+            ("minimum", self.minimum >= 4, "at least 4"),
+            ("shortlist", self.shortlist >= 1, "at least 1"),
+        ):
+            if not good:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected {expected}")
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The commands as a user types them: what they print, where, and their exit status."""
 
+import itertools
 import json
 import os
 import stat
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from conftest import read_rows
+from PIL import Image
 
 from snowmatch.cli import main
 
@@ -203,6 +205,78 @@ def test_a_demo_never_writes_over_a_folder_that_is_not_a_demo(own_survey):
     assert result.exit_code == 1
     assert "holds other files" in result.stderr
     assert (own_survey / "catalog" / "catalog.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["show", "x" * 300],
+        ["index", "x" * 300],
+        ["demo", "x" * 300],
+        ["query", "x" * 300],
+        ["query", "PHOTO", "--mask", "x" * 300],
+        ["query", "PHOTO", "--mask", "."],
+        ["query", "."],
+        ["query", "PHOTO", "-o", "minimum=-1"],
+    ],
+    ids=lambda a: " ".join(a)[:30],
+)
+def test_what_the_system_refuses_is_one_line(survey, arguments):
+    photo, _ = a_query(survey)
+    arguments = [str(photo) if a == "PHOTO" else a for a in arguments]
+    result = run(*arguments, cwd=survey / "catalog")
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
+    assert len([line for line in result.stderr.splitlines() if not line.startswith("note: ")]) == 1
+
+
+def test_an_empty_name_is_not_the_working_directory(survey):
+    for arguments in (["index", ""], ["query", ""], ["show", ""]):
+        result = run(*arguments, cwd=survey / "catalog")
+        assert result.exit_code == 2
+        assert "empty name" in result.stderr
+
+
+def test_a_path_too_long_for_the_system_fails_alone(own_survey):
+    folder = own_survey / "catalog"
+    with (folder / "catalog.csv").open("a", encoding="utf-8") as file:
+        file.write("images/" + "x" * 400 + ".jpg,,,,,,,,,,\n")
+    result = run("index", folder)
+    assert result.exit_code == 1
+    assert result.stderr.strip().splitlines()[-1].startswith("failed: images/xxx")
+    assert run("show", folder).exit_code == 0
+
+
+def test_a_contradicted_body_part_and_a_black_mask_get_notes(own_survey):
+    folder = own_survey / "catalog"
+    row = next(r for r in read_rows(folder / "catalog.csv") if r["body_part"] == "left_flank")
+    black = own_survey / "black.png"
+    with Image.open(folder / row["mask"]) as mask:
+        Image.new("L", mask.size).save(black)
+    result = run("query", folder / row["path"], "--catalog", folder, "--bodypart", "right_flank", "--mask", black)
+    assert result.exit_code == 0
+    assert "is on record as left_flank, asked about as right_flank" in result.stderr
+    assert "is black everywhere" in result.stderr
+
+
+def test_photos_without_a_feature_are_told(own_survey):
+    folder = own_survey / "catalog"
+    row = read_rows(folder / "catalog.csv")[0]
+    with Image.open(folder / row["path"]) as photo:
+        Image.new("RGB", photo.size, "grey").save(folder / row["path"])
+    result = run("index", folder)
+    assert result.exit_code == 0
+    assert f"nothing to compare was found by hesaff in 1 ({row['path']})" in result.stderr
+
+
+def test_several_boxes_and_masks_go_with_several_photos(survey):
+    rows = read_rows(survey / "queries" / "queries.csv")
+    rows = next([a, b] for a, b in itertools.pairwise(rows) if a["encounter"] == b["encounter"])
+    arguments = [word for r in rows for word in ("--bbox", r["bbox"], "--mask", survey / "queries" / r["mask"])]
+    photos = [survey / "queries" / r["path"] for r in rows]
+    result = run("query", *photos, "--catalog", survey / "catalog", *arguments, "--json")
+    assert json.loads(result.stdout)["query"]["bbox"] == [[int(n) for n in r["bbox"].split(",")] for r in rows]
+    assert run("query", *photos, "--catalog", survey / "catalog", "--bbox", rows[0]["bbox"]).exit_code == 1
 
 
 def test_names_of_every_kind(own_survey):

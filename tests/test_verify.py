@@ -127,5 +127,5 @@ def test_without_frames_a_robust_estimate_does_it_and_is_repeatable():
 
 
 def test_settings_out_of_range_are_refused():
-    with pytest.raises(ValueError, match="expected position > 0"):
+    with pytest.raises(ValueError, match="position is 0, expected above 0"):
         Geometry(position=0)
