@@ -24,7 +24,7 @@ from snowmatch.plugins import make_plugin
 from snowmatch.synthetic import make_survey
 
 INDIVIDUALS, ENCOUNTERS = 100, 10  # 1,000 annotations, one photo each
-EXTRACTED = 100  # photos for the comparison of workers
+EXTRACTED = 200  # photos for the comparison of workers
 
 
 def command(*arguments: str) -> list[str]:
@@ -79,6 +79,7 @@ def indexing(folder: Path, cores: int) -> dict:
         shutil.rmtree(part / ".snowmatch", ignore_errors=True)
         report = snowmatch.open_catalog(part).index("hesaff", workers=workers)
         seconds[workers] = min(report.seconds, seconds.get(workers, np.inf))
+    apart = separately(part, cores)
     return {
         "annotations": EXTRACTED,
         "extraction_seconds_per_annotation": round(bare / EXTRACTED, 4),
@@ -86,7 +87,21 @@ def indexing(folder: Path, cores: int) -> dict:
         "workers": cores,
         "speedup_over_one_worker": round(seconds[1] / seconds[cores], 3),
         "share_of_ideal": round(seconds[1] / seconds[cores] / cores, 3),
+        "speedup_of_separate_programs": round(seconds[1] / apart * cores, 3),
     }
+
+
+def separately(part: Path, cores: int) -> float:
+    """Seconds of one-worker runs, one per core, that share nothing: what the machine can give at most."""
+    code = "import sys, snowmatch; print(snowmatch.open_catalog(sys.argv[1]).index('hesaff', workers=1).seconds)"
+    copies = []
+    for number in range(cores):
+        copies.append(part.with_name(f"part{number}"))
+        shutil.copytree(part, copies[-1], ignore=shutil.ignore_patterns(".snowmatch"))
+    running = [
+        subprocess.Popen([sys.executable, "-c", code, str(c)], stdout=subprocess.PIPE, text=True) for c in copies
+    ]
+    return max(float(process.communicate()[0]) for process in running)
 
 
 def querying(folder: Path) -> dict:

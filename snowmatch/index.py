@@ -26,7 +26,7 @@ INDEX_FORMAT = 1  # raise it when the way an index is built changes: files of an
 BLOCK_ROWS = 1 << 23  # descriptors per block: 1 GiB of uint8 SIFT while it is built
 
 # Inverted file. Lists grow with the square root of the rows, so that comparing a query with the list centres and
-# scanning the probed lists cost about the same. Numbers measured in benchmarks/search.py.
+# scanning the probed lists cost about the same. Measured: benchmarks/README.md, "Which search".
 LISTS_PER_SQRT = 2.0
 PROBES = 48
 TRAIN_ROWS_PER_LIST = 40  # faiss wants at least 39 training rows a centroid

@@ -21,7 +21,7 @@ class Geometry:
     position: squared error as a share of the gallery animal's squared diagonal (0.01 is 10 % of the diagonal).
     area: how much larger or smaller a keypoint's area may be than the hypothesis says. angle: radians.
     minimum: matches that have to agree, below which the photos count as different (HotSpotter asks as many for its
-    homography). shortlist: how many annotations are checked, those with the most votes.
+    homography). shortlist: how many annotations are checked, those with the most votes (benchmarks/README.md).
     """
 
     position: float = 0.01
