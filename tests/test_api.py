@@ -1,6 +1,7 @@
 """From a survey to answers, as a program of one's own would ask."""
 
 import re
+import shutil
 from dataclasses import replace
 from datetime import datetime
 
@@ -15,8 +16,9 @@ from snowmatch import index
 from snowmatch.api import DEFAULT_EXTRACTOR, Catalog
 from snowmatch.catalog import CatalogData
 from snowmatch.errors import SnowmatchError
-from snowmatch.plugins import make_plugin
+from snowmatch.plugins import make_plugin, plugin_names
 from snowmatch.report import format_answer, to_json
+from snowmatch.store import COLUMNS
 
 
 def box(row):
@@ -115,6 +117,20 @@ def test_the_same_bytes_whatever_the_number_of_threads(survey, known):
     finally:
         faiss.omp_set_num_threads(before)
     assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize("extractor", plugin_names("extractors"))
+def test_the_same_feature_bytes_with_one_worker_and_two(own_survey, extractor):
+    whole = snowmatch.open_catalog(own_survey / "catalog")
+    few = Catalog(whole.folder, replace(whole.data, annotations=whole.data.annotations[:6]))
+    arrays = []
+    for workers in (1, 2):
+        shutil.rmtree(whole.folder / ".snowmatch")
+        few.index(extractor, workers=workers)
+        gallery = few.gallery(make_plugin("extractors", extractor))
+        assert len(gallery.keys) == 6
+        arrays.append([a.tobytes() for c in COLUMNS for a in gallery.reader.column(c, gallery.reader.keys)])
+    assert arrays[0] == arrays[1]
 
 
 def test_an_indexed_catalog_is_asked_without_building_anything(survey, known, monkeypatch):
