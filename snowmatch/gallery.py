@@ -77,6 +77,10 @@ class Gallery:
         place = {key: i for i, key in enumerate(self.reader.keys)}
         return np.array([self.reader.counts[place[key]] for key in self.keys], np.int64)
 
+    def feature_count(self, entry: int) -> int:
+        """How many features annotation number `entry` has."""
+        return int(self._counts[entry])
+
     def blocks(self, backend: str, part: str) -> tuple[Block, ...]:
         """The searchable blocks that a query of body part `part` is compared with; their indexes load when used."""
         parts = [p for p in BODY_PARTS if same_part(p, part)]

@@ -58,10 +58,24 @@ def score_query(
     Photos vote together: their scores add up. Labels of `gallery` tell individuals apart; the query's own is not
     known here. A query without features, or nothing allowed, gives zeros.
     """
+    pre_matches = match_photos(queries, gallery, allowed, body_part, matcher)
+    return score_matches(queries, pre_matches, gallery, geometry)
+
+
+def match_photos(
+    queries: Sequence[Features], gallery: Gallery, allowed: np.ndarray, body_part: str, matcher: Any
+) -> tuple[Matches, ...]:
+    """The matches of each query photo with the annotations where `allowed` (A,) is True, before any check."""
+    blocks = gallery.blocks(matcher.backend, body_part)
+    return tuple(matcher.match(query, blocks, allowed, gallery.individual_numbers) for query in queries)
+
+
+def score_matches(
+    queries: Sequence[Features], pre_matches: Sequence[Matches], gallery: Gallery, geometry: Geometry
+) -> Scores:
+    """Check the geometry of `pre_matches`, those of each query photo, and score what is left, all photos together."""
     a, i = len(gallery.annotations), len(gallery.individuals)
     numbers = gallery.individual_numbers
-    blocks = gallery.blocks(matcher.backend, body_part)
-    pre_matches = tuple(matcher.match(query, blocks, allowed, numbers) for query in queries)
     pre_scores = np.sum([annotation_scores(m, a) for m in pre_matches], axis=0)
     checked = np.argsort(-pre_scores, kind="stable")[: geometry.shortlist]
     checked = np.sort(checked[pre_scores[checked] > 0])
@@ -77,7 +91,7 @@ def score_query(
         np.sum([individual_scores(m, numbers, i) for m in pre_matches], axis=0),
         by_individual > 0,
         matches,
-        pre_matches,
+        tuple(pre_matches),
     )
 
 
@@ -87,21 +101,29 @@ def _verify(query: Features, matches: Matches, gallery: Gallery, checked: np.nda
     stops = np.searchsorted(matches.annotation, checked, side="right")
     enough = stops - starts >= geometry.minimum
     checked, starts, stops = checked[enough], starts[enough], stops[enough]
-    keys = [gallery.keys[i] for i in checked]
-    columns = {name: gallery.reader.column(name, keys) for name in ("keypoints", "oris")}
-    shapes = gallery.reader.column("shapes", keys) if gallery.reader.frames else [None] * len(keys)
     keep = np.zeros(len(matches), bool)
-    for n, entry in enumerate(checked):
-        part = slice(starts[n], stops[n])
-        rows0, rows1 = matches.keypoint0[part], matches.keypoint1[part]
-        side0 = _frames(query.keypoints, query.shapes, query.oris, rows0)
-        side1 = _frames(columns["keypoints"][n], shapes[n], columns["oris"][n], rows1)
-        keep[part] = inliers(side0, side1, float(gallery.diagonals[entry]), geometry)
+    if not len(checked):
+        return matches.take(keep)
+    keys = [gallery.keys[i] for i in checked]
+    lengths = stops - starts
+    ends = np.cumsum(lengths)
+    # (M,) the matches of all checked annotations, one annotation after the other
+    rows = np.repeat(starts - ends + lengths, lengths) + np.arange(ends[-1])
+
+    def of_gallery(name: str) -> np.ndarray:
+        parts = [matches.keypoint1[start:stop] for start, stop in zip(starts, stops, strict=True)]
+        columns = gallery.reader.column(name, keys)
+        return np.concatenate([column[part] for column, part in zip(columns, parts, strict=True)])
+
+    framed = query.shapes is not None and gallery.reader.frames
+    rows0 = matches.keypoint0[rows]
+    side0 = Frames.of(query.keypoints[rows0], query.shapes[rows0] if framed else None, query.oris[rows0])
+    side1 = Frames.of(of_gallery("keypoints"), of_gallery("shapes") if framed else None, of_gallery("oris"))
+    for entry, start, end, length in zip(checked, starts, ends, lengths, strict=True):
+        part = slice(end - length, end)
+        diagonal = float(gallery.diagonals[entry])
+        keep[start : start + length] = inliers(side0.take(part), side1.take(part), diagonal, geometry)
     return matches.take(keep)
-
-
-def _frames(keypoints: np.ndarray, shapes: np.ndarray | None, oris: np.ndarray, rows: np.ndarray) -> Frames:
-    return Frames.of(keypoints[rows], None if shapes is None else shapes[rows], oris[rows])
 
 
 @dataclass(frozen=True)

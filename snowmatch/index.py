@@ -8,8 +8,8 @@ own encounter, other locations) are left out of the search itself, so they never
 from __future__ import annotations
 
 import hashlib
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,20 +22,25 @@ from snowmatch.errors import SnowmatchError
 from snowmatch.records import replace_file
 
 BACKENDS = ("faiss", "flann")
-INDEX_FORMAT = 1  # raise it when the way an index is built changes: files of another number are not used
+INDEX_FORMAT = 2  # raise it when the way an index is built changes: files of another number are not used
 BLOCK_ROWS = 1 << 23  # descriptors per block: 1 GiB of uint8 SIFT while it is built
 
-# Inverted file. Lists grow with the square root of the rows, so that comparing a query with the list centres and
-# scanning the probed lists cost about the same. Measured: benchmarks/README.md, "Which search".
-LISTS_PER_SQRT = 2.0
-PROBES = 48
+# Inverted file of product-quantised rows; the best by that rough measure are compared exactly. Few long lists suit the
+# fast scan (comparing with a list centre costs as much as scanning some twenty rows). Measured: benchmarks/README.md,
+# "Which search".
+LISTS_PER_SQRT = 0.5
+PROBES = 8
+CANDIDATES = 32  # compared exactly, per descriptor
 TRAIN_ROWS_PER_LIST = 40  # faiss wants at least 39 training rows a centroid
 TRAIN_ROUNDS = 3  # k-means rounds: between two and six the recall differs by 0.2 %
-EXHAUSTIVE_ROWS = 20_000  # below this, comparing with every row costs less than building anything
+EXHAUSTIVE_ROWS = 1_000  # below this, comparing with every row costs less, and a quantiser has too few to learn from
 
 # Kd-forest: HotSpotter's own numbers (ibeis 2.6.0, FLANN_8_kdtrees, checks 800).
 TREES = 8
 CHECKS = 800
+
+ROWS, LISTS = ".npy", ".faiss"  # what an index is on disk: its rows, and over many rows the inverted file
+REFINED_AT_ONCE = 64  # descriptors whose candidates are compared at a time: 1 MB of float32 stays in the cache
 
 UINT8_NORM = 512.0  # uint8 descriptors have about this length (Lowe 2004 section 6.1; hesaff, pyhesaff alike)
 
@@ -88,59 +93,111 @@ def cut_blocks(counts: np.ndarray, limit: int = BLOCK_ROWS) -> list[slice]:
 def open_index(
     folder: Path, name: str, mark: str, backend: str, descriptors: Callable[[], list[np.ndarray]]
 ) -> tuple[Any, str]:
-    """The index `name` with fingerprint `mark` from `folder`, memory-mapped; built and kept there where it is missing.
+    """The index `name` with fingerprint `mark` from `folder`, its rows memory-mapped; built and kept where missing.
 
     `descriptors` gives the rows of each entry, only called when building. Returns the index and where it came from:
     "read", "kept" (built, now on disk) or "could not be kept" (a read-only or full disk costs the time of building it
     each time, nothing else; a FLANN forest is never kept). A truncated file is built anew; those of the same name with
     another fingerprint are deleted.
     """
-    path = folder / f"{name}-{mark}.{backend}"
     if backend == "flann":  # OpenCV loads a forest only together with all its descriptors, so keeping it gains little
         return _FlannIndex(descriptors()), "could not be kept"
-    try:
-        if path.exists():
-            return _read_faiss(path), "read"
-    except RuntimeError:  # faiss's word for a damaged file; after a power cut, say
-        _remove_if_unused(path)
+    path = folder / f"{name}-{mark}"
+    found = _read_faiss(path)
+    if found is not None:
+        return found, "read"
     index = build_faiss(descriptors())
     try:
-        replace_file(path, lambda file: faiss.write_index(index, faiss.PyCallbackIOWriter(file.write, 1 << 20)))
+        _write_faiss(path, index)
     except SnowmatchError:
         return index, "could not be kept"
-    for old in folder.glob(f"{name}-*.{backend}"):
-        if old != path:
+    for old in (*folder.glob(f"{name}-*{ROWS}"), *folder.glob(f"{name}-*{LISTS}")):
+        if old.stem != path.name:
             _remove_if_unused(old)
     return index, "kept"
 
 
-def build_faiss(descriptors: list[np.ndarray]) -> faiss.Index:
-    """An index over the rows of all entries: an inverted file, or for few rows one that compares with every row.
+@dataclass(frozen=True)
+class FaissIndex:
+    """Rows (R, D), uint8 or float32, and over many of them an inverted file that finds the few worth comparing."""
 
-    The same rows give the same index, whatever the number of threads. uint8 rows are kept as uint8.
-    Source: Sivic & Zisserman 2003 (inverted file); Douze et al. 2024, "The Faiss library".
+    rows: np.ndarray
+    lists: faiss.IndexIVFPQFastScan | None
+
+    def search(
+        self, queries: np.ndarray, wanted: np.ndarray, k: int, probes: int = PROBES
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Squared distances and row numbers (N, k) of the nearest wanted rows; k is at most their number."""
+        if self.lists is None:
+            return _nearest(self.rows, queries, np.flatnonzero(wanted), k)
+        bits = np.packbits(wanted, bitorder="little")
+        selector = None if wanted.all() else faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits))
+        # A filter that leaves one row in five also thins every list: look into five times as many, at the same cost.
+        probed = min(self.lists.nlist, int(np.ceil(probes / wanted.mean())))
+        candidates = max(CANDIDATES, 2 * k)
+
+        def look(some: np.ndarray, probed: int) -> tuple[np.ndarray, np.ndarray]:
+            parameters = faiss.SearchParametersIVF(sel=selector, nprobe=probed)
+            return _refine(self.rows, some, self.lists.search(some, candidates, params=parameters)[1], k)
+
+        squared, found = look(queries, probed)
+        short = np.flatnonzero(found[:, -1] < 0)
+        if len(short):
+            squared[short], found[short] = look(queries[short], self.lists.nlist)
+        return squared, found
+
+
+def build_faiss(descriptors: list[np.ndarray]) -> FaissIndex:
+    """An index over the rows of all entries; the same rows give the same index, whatever the number of threads.
+
+    Source: Sivic & Zisserman 2003 (inverted file); Jegou et al., PAMI 2011 (product quantisation); Andre et al., PAMI
+    2019 (4-bit codes scanned in registers), as in Douze et al. 2024, "The Faiss library".
     """
-    rows = sum(len(d) for d in descriptors)
-    dimension = descriptors[0].shape[1]
-    eight_bit = descriptors[0].dtype == np.uint8
-    kind = faiss.ScalarQuantizer.QT_8bit_direct
-    if rows <= EXHAUSTIVE_ROWS:
-        index = faiss.IndexScalarQuantizer(dimension, kind) if eight_bit else faiss.IndexFlatL2(dimension)
-        index.is_trained = True
-    else:
-        lists = int(LISTS_PER_SQRT * np.sqrt(rows))
-        centres = faiss.IndexFlatL2(dimension)
-        centres.add(_train(descriptors, rows, lists))
-        if eight_bit:
-            index = faiss.IndexIVFScalarQuantizer(centres, dimension, lists, kind, faiss.METRIC_L2, False)
-        else:
-            index = faiss.IndexIVFFlat(centres, dimension, lists)
-        index.own_fields = True
-        centres.this.disown()
-        index.is_trained = True
-    for chunk in _chunks(descriptors, 1 << 16):
-        index.add(chunk)
-    return index
+    rows = np.concatenate(descriptors)
+    if len(rows) <= EXHAUSTIVE_ROWS:
+        return FaissIndex(rows, None)
+    dimension = rows.shape[1]
+    count = int(LISTS_PER_SQRT * np.sqrt(len(rows)))
+    sample = _sample(rows, count * TRAIN_ROWS_PER_LIST)
+    centres = faiss.IndexFlatL2(dimension)
+    centres.add(_train(sample, count))
+    # one 4-bit code for two dimensions each
+    lists = faiss.IndexIVFPQFastScan(centres, dimension, count, dimension // 2 if dimension % 2 == 0 else dimension, 4)
+    lists.own_fields = True
+    centres.this.disown()
+    lists.by_residual = False  # as many neighbours found, at two thirds of the time
+    lists.implem = 13  # the same code path whatever the number of queries and threads: the same answer
+    with _one_thread():
+        lists.train(sample)
+    for start in range(0, len(rows), 1 << 16):
+        lists.add(rows[start : start + (1 << 16)].astype(np.float32))
+    return FaissIndex(rows, lists)
+
+
+def _nearest(rows: np.ndarray, queries: np.ndarray, among: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Squared distances and numbers (N, k) of the nearest of the rows numbered `among`, every one compared."""
+    some = rows[among].astype(np.float64)
+    wide = queries.astype(np.float64)
+    squared = (wide**2).sum(axis=1)[:, None] + (some**2).sum(axis=1) - 2 * (wide @ some.T)
+    order = np.argsort(squared, axis=1, kind="stable")[:, :k]
+    return np.maximum(np.take_along_axis(squared, order, axis=1), 0), among[order]
+
+
+def _refine(rows: np.ndarray, queries: np.ndarray, found: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The k nearest (N, k) of the candidates `found` (N, C) by exact distance; -1 in, and where too few: -1, inf."""
+    squared = np.empty((len(found), k), np.float32)
+    nearest = np.empty((len(found), k), np.int64)
+    for start in range(0, len(found), REFINED_AT_ONCE):
+        part = slice(start, start + REFINED_AT_ONCE)
+        candidates = np.sort(found[part], axis=1)  # by row number: so do equal distances
+        difference = rows[np.maximum(candidates, 0)].astype(np.float32)  # (n, C, D)
+        difference -= queries[part, None, :]
+        away = np.einsum("ncd,ncd->nc", difference, difference)
+        away[candidates < 0] = np.inf
+        order = np.argsort(away, axis=1, kind="stable")[:, :k]
+        squared[part] = np.take_along_axis(away, order, axis=1)
+        nearest[part] = np.take_along_axis(candidates, order, axis=1)
+    return squared, nearest
 
 
 def search(
@@ -167,7 +224,7 @@ def search(
         squared, rows = (
             index.search(queries, wanted, found)
             if isinstance(index, _FlannIndex)
-            else _search_faiss(index, queries, wanted, found, probes)
+            else index.search(queries, wanted, found, probes)
         )
         distances = np.sqrt(squared / (2 * norm * norm), dtype=np.float32)
         position = np.searchsorted(block.offsets, rows, side="right") - 1
@@ -181,26 +238,6 @@ def _merge(a: Neighbors, b: Neighbors, k: int) -> Neighbors:
     keypoints = np.concatenate([a.keypoints, b.keypoints], axis=1)
     order = np.lexsort((keypoints, entries, distances), axis=1)[:, :k]
     return Neighbors(*(np.take_along_axis(x, order, axis=1) for x in (distances, entries, keypoints)))
-
-
-def _search_faiss(
-    index: faiss.Index, queries: np.ndarray, wanted: np.ndarray, k: int, probes: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Squared distances and row numbers (N, k) of the nearest wanted rows; k is at most the number of wanted rows."""
-    bits = np.packbits(wanted, bitorder="little")
-    selector = None if wanted.all() else faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits))
-    if not isinstance(index, faiss.IndexIVF):
-        # A scalar-quantised flat index compares on the fly, exactly, and takes the selector as the inverted file does.
-        return index.search(queries, k, params=faiss.SearchParameters(sel=selector))
-    # A filter that leaves one row in five also thins every list: look into five times as many, at the same cost.
-    share = float(wanted.mean())
-    lists = min(index.nlist, int(np.ceil(probes / share)))
-    squared, rows = index.search(queries, k, params=faiss.SearchParametersIVF(sel=selector, nprobe=lists))
-    short = np.flatnonzero(rows[:, -1] < 0)
-    if len(short):
-        everywhere = faiss.SearchParametersIVF(sel=selector, nprobe=index.nlist)
-        squared[short], rows[short] = index.search(queries[short], k, params=everywhere)
-    return squared, rows
 
 
 class _FlannIndex:
@@ -240,46 +277,64 @@ class _FlannIndex:
         return squared, rows
 
 
-def _train(descriptors: list[np.ndarray], rows: int, lists: int) -> np.ndarray:
-    """Cluster centres (lists, D) of an even sample of the rows: k-means on one thread, so always the same."""
-    wanted = np.unique(np.linspace(0, rows - 1, min(rows, lists * TRAIN_ROWS_PER_LIST)).astype(np.int64))
-    starts = np.cumsum([0] + [len(d) for d in descriptors])
-    entry = np.searchsorted(starts, wanted, side="right") - 1
-    sample = np.concatenate(
-        [np.asarray(descriptors[e][wanted[entry == e] - starts[e]], np.float32) for e in np.unique(entry)]
-    )
+def _sample(rows: np.ndarray, wanted: int) -> np.ndarray:
+    """About `wanted` of the rows, evenly spread, as float32."""
+    chosen = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), wanted)).astype(np.int64))
+    return rows[chosen].astype(np.float32)
+
+
+def _train(sample: np.ndarray, lists: int) -> np.ndarray:
+    """Cluster centres (lists, D) of the sample by k-means."""
     clusters = faiss.Clustering(sample.shape[1], lists)
     clusters.niter = TRAIN_ROUNDS
     clusters.min_points_per_centroid = 1  # the sample was made large enough above: no warning on stderr
     clusters.seed = 42
     centres = faiss.IndexFlatL2(sample.shape[1])
-    threads = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
-    try:
+    with _one_thread():
         clusters.train(sample, centres)
-    finally:
-        faiss.omp_set_num_threads(threads)
     return faiss.vector_to_array(clusters.centroids).reshape(lists, -1)
 
 
-def _chunks(descriptors: list[np.ndarray], size: int) -> Any:
-    """The rows of all entries as float32 pieces of about `size` rows."""
-    waiting, rows = [], 0
-    for entry in descriptors:
-        waiting.append(entry)
-        rows += len(entry)
-        if rows >= size:
-            yield np.concatenate(waiting).astype(np.float32)
-            waiting, rows = [], 0
-    if rows:
-        yield np.concatenate(waiting).astype(np.float32)
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread for what k-means adds up, so that the sums are always the same."""
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(threads)
 
 
-def _read_faiss(path: Path) -> faiss.Index:
-    if sys.platform != "win32":
-        return faiss.read_index(str(path), faiss.IO_FLAG_MMAP)
-    with open(path, "rb") as file:  # no mapping there, and faiss itself opens no path with letters beyond the code page
-        return faiss.read_index(faiss.PyCallbackIOReader(file.read, 1 << 20))
+def _write_faiss(path: Path, index: FaissIndex) -> None:
+    """Rows first, lists second: rows without the lists they need are no index."""
+    replace_file(path.with_name(path.name + ROWS), lambda file: np.lib.format.write_array(file, index.rows, (1, 0)))
+    if index.lists is not None:
+        write = faiss.PyCallbackIOWriter
+        replace_file(
+            path.with_name(path.name + LISTS), lambda file: faiss.write_index(index.lists, write(file.write, 1 << 20))
+        )
+
+
+def _read_faiss(path: Path) -> FaissIndex | None:
+    """What `_write_faiss` wrote, the rows memory-mapped; None where it is not there or damaged (after a power cut)."""
+    rows_path, lists_path = path.with_name(path.name + ROWS), path.with_name(path.name + LISTS)
+    if not rows_path.exists():
+        return None
+    try:
+        rows = np.load(rows_path, mmap_mode="r", allow_pickle=False)
+        if len(rows) <= EXHAUSTIVE_ROWS:
+            return FaissIndex(np.array(rows), None)
+        with open(lists_path, "rb") as file:  # faiss itself opens no path with letters beyond Windows' code page
+            lists = faiss.read_index(faiss.PyCallbackIOReader(file.read, 1 << 20))
+        if lists.ntotal == len(rows):
+            lists.implem = 13  # not kept in the file
+            return FaissIndex(rows, lists)
+    except (ValueError, EOFError, FileNotFoundError, RuntimeError):  # the last is faiss's word for a damaged file
+        pass
+    _remove_if_unused(rows_path)
+    _remove_if_unused(lists_path)
+    return None
 
 
 def _remove_if_unused(path: Path) -> None:

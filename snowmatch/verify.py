@@ -65,6 +65,10 @@ class Frames:
         frames[:, 1, 0], frames[:, 1, 1] = c * cos + d * sin, d * cos - c * sin
         return Frames(points, frames)
 
+    def take(self, rows: slice) -> Frames:
+        """The rows of a slice, as views."""
+        return Frames(self.points[rows], None if self.frames is None else self.frames[rows])
+
 
 def inliers(side0: Frames, side1: Frames, diagonal: float, geometry: Geometry) -> np.ndarray:
     """Which of M matches (M,) agree with the one placement that most of them support; all False where too few do.
@@ -90,10 +94,14 @@ def inliers(side0: Frames, side1: Frames, diagonal: float, geometry: Geometry) -
 def _best_hypothesis(side0: Frames, side1: Frames, diagonal: float, geometry: Geometry) -> np.ndarray:
     """The matches that agree with the affine map of that single match with which most agree (the first, if several)."""
     frames0, frames1 = side0.frames, side1.frames
-    maps = frames1 @ np.linalg.inv(frames0)  # (M, 2, 2) each takes its own keypoint onto its match
+    det0, det1 = _determinants(frames0), _determinants(frames1)
+    inverse0 = np.empty_like(frames0)  # written out: a call of numpy's costs more than all this for a few matches
+    inverse0[:, 0, 0], inverse0[:, 0, 1] = frames0[:, 1, 1], -frames0[:, 0, 1]
+    inverse0[:, 1, 0], inverse0[:, 1, 1] = -frames0[:, 1, 0], frames0[:, 0, 0]
+    inverse0 /= det0[:, None, None]
+    maps = frames1 @ inverse0  # (M, 2, 2) each takes its own keypoint onto its match
     shifts = side1.points - np.einsum("hij,hj->hi", maps, side0.points)
-    log_area0, log_area1 = np.log(np.abs(np.linalg.det(frames0))), np.log(np.abs(np.linalg.det(frames1)))
-    log_map = log_area1 - log_area0  # (M,) of each hypothesis
+    log_map = np.log(np.abs(det1 / det0))  # (M,) of each hypothesis
     m = len(maps)
     # The angle of a frame is that of its rotation after the lower-triangular part: from its first row. Upright frames
     # on both sides have angle 0 under every hypothesis, so nothing needs testing.
@@ -116,6 +124,10 @@ def _best_hypothesis(side0: Frames, side1: Frames, diagonal: float, geometry: Ge
         if counts[first] > most:
             best, most = agree[first], int(counts[first])
     return best
+
+
+def _determinants(frames: np.ndarray) -> np.ndarray:
+    return frames[:, 0, 0] * frames[:, 1, 1] - frames[:, 0, 1] * frames[:, 1, 0]
 
 
 def _turn(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -179,7 +191,7 @@ def _agree_with_homography(
 
 def _arms(frames: np.ndarray) -> np.ndarray:
     down = frames[:, :, 1]
-    length = np.sqrt(np.abs(np.linalg.det(frames)) / np.maximum((down**2).sum(axis=1), 1e-12))
+    length = np.sqrt(np.abs(_determinants(frames)) / np.maximum((down**2).sum(axis=1), 1e-12))
     return down * length[:, None]
 
 
