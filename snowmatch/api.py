@@ -12,6 +12,7 @@ import numpy as np
 
 from snowmatch.catalog import ENCOUNTER_GAP, CatalogData, check_body_part, check_locations, load_catalog
 from snowmatch.errors import SnowmatchError
+from snowmatch.evaluation import Evaluation, measure, score_trial
 from snowmatch.gallery import Gallery, make_gallery
 from snowmatch.identify import Answer, candidates, score_query
 from snowmatch.indexing import AnnotationState, IndexReport, catalog_state, index_catalog
@@ -24,6 +25,7 @@ from snowmatch.plugins import (
     settings,
     settings_key,
 )
+from snowmatch.protocol import make_trial
 from snowmatch.query import AskedPhoto, Mask, Photo, ask_about, common_part, one_box, one_each
 from snowmatch.records import exif_times, file_sha256, load_records
 from snowmatch.store import list_features, open_features
@@ -138,7 +140,7 @@ class Catalog:
         exclude_encounters = (exclude_encounters,) if isinstance(exclude_encounters, str) else exclude_encounters
         if top < 1:
             raise SnowmatchError(f"top is {top}, expected at least 1")
-        plugin, match_plugin, geometry = self._method(extractor, matcher, dict(options or {}))
+        plugin, match_plugin, geometry = self.method(extractor, matcher, dict(options or {}))
         described = settings(plugin)
         states = catalog_state(self.data, described)
         gallery = self.gallery(plugin, states)
@@ -206,7 +208,46 @@ class Catalog:
             notes=tuple(dict.fromkeys(notes)),
         )
 
-    def _method(self, extractor: str | None, matcher: str, options: dict[str, str]) -> tuple[Any, Any, Geometry]:
+    def evaluate(
+        self,
+        protocol: str = "cross-encounter",
+        *,
+        extractor: str | None = None,
+        matcher: str = DEFAULT_MATCHER,
+        options: Mapping[str, str] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Evaluation:
+        """Ask about every identified annotation and measure how well the rest of the catalog answers.
+
+        protocol: `cross-encounter` (only other encounters answer), `cross-station` (only other stations), or `split`
+        (`test` rows are asked about, `train` rows answer). `progress` is called with (done, total) queries.
+        SnowmatchError where the catalog is not indexed or the protocol cannot be carried out.
+        """
+        plugin, match_plugin, geometry = self.method(extractor, matcher, dict(options or {}))
+        described = settings(plugin)
+        trial = make_trial(self.data.annotations, protocol)
+        states = catalog_state(self.data, described)
+        gallery = self.gallery(plugin, states)
+        self._check_indexed(gallery, states, described)
+        table = score_trial(trial, gallery, match_plugin, geometry, progress)
+        notes = [*_state_notes(states), *gallery.built]
+        gallery.built.clear()
+        if unnamed := sum(a.individual is None for a in self.data.annotations):
+            notes.append(f"{_count(unnamed, 'unidentified annotation')} left out")
+        asked = ~np.isnan(table.scores)
+        if bare := int((asked.any(axis=1) & ~np.isfinite(table.scores).any(axis=1)).sum()):
+            notes.append(f"{bare} of the queries have no features to compare: counted as wrong")
+        return Evaluation(
+            str(self.folder),
+            protocol,
+            described,
+            {**settings(match_plugin), "geometry": asdict(geometry)},
+            table,
+            measure(table),
+            tuple(notes),
+        )
+
+    def method(self, extractor: str | None, matcher: str, options: dict[str, str]) -> tuple[Any, Any, Geometry]:
         """The extractor, matcher and geometry to use: `options` belong to whichever has a setting of that name."""
         own = {f.name for f in fields(plugin_class("matchers", matcher))}
         geometry_names = {f.name for f in fields(Geometry)}

@@ -103,6 +103,17 @@ def _timestamp(ctx: click.Context, parameter: click.Parameter, value: str | None
         raise click.BadParameter(f"{value!r} is not a local time such as 2012-09-17T19:42:18") from None
 
 
+extractor_option = click.option(
+    "--extractor",
+    "extractors",
+    multiple=True,
+    callback=_one_extractor,
+    metavar="NAME",
+    help="Which features to use.  [default: what the catalog is indexed with]",
+)
+matcher_option = click.option(
+    "--matcher", default="lnbnn", show_default=True, metavar="NAME", help="How photos are compared."
+)
 setting_option = click.option(
     "-o", "options", multiple=True, callback=_options, metavar="KEY=VALUE", help="A setting; `plugins` lists them."
 )
@@ -166,15 +177,8 @@ def index(catalog: Path, extractor: str | None, options: dict[str, str], workers
     metavar="FILE",
     help="PNG of the photo's size, white on the animal; of several photos, one for each in turn.",
 )
-@click.option(
-    "--extractor",
-    "extractors",
-    multiple=True,
-    callback=_one_extractor,
-    metavar="NAME",
-    help="Which features to use.  [default: what the catalog is indexed with]",
-)
-@click.option("--matcher", default="lnbnn", show_default=True, metavar="NAME", help="How photos are compared.")
+@extractor_option
+@matcher_option
 @setting_option
 @click.option("--exclude-encounter", "excluded", multiple=True, metavar="ID", help="Leave out; may be repeated.")
 @click.option("--top", default=5, show_default=True, type=click.IntRange(min=1), help="Candidates to show.")
@@ -237,6 +241,60 @@ def query(
     if draw is not None:
         pictures = draw_answer(answer, draw, folder, top)
         _note(f"{len(pictures)} pictures in {draw}")
+
+
+@main.command()
+@click.argument("catalog", type=PATH)
+@click.option(
+    "--protocol",
+    default="cross-encounter",
+    show_default=True,
+    metavar="NAME",
+    help="Who may answer: cross-encounter, cross-station, or split (rows of split train answer those of test).",
+)
+@extractor_option
+@matcher_option
+@setting_option
+@click.option("--save", type=PATH, metavar="FILE", help="Keep all scores in FILE (npz), to be measured elsewhere.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def evaluate(
+    catalog: Path,
+    protocol: str,
+    extractors: str | None,
+    matcher: str,
+    options: dict[str, str],
+    save: Path | None,
+    as_json: bool,
+) -> None:
+    """Measure how well the photos of CATALOG are identified, by asking about each one whose animal is known.
+
+    Its own encounter never answers. Also told: how well animals on record are told from new ones (each individual is
+    left out in turn), and what changes when all photos of an encounter are asked together.
+
+    \b
+    Example:
+      snowmatch evaluate catalog/ --protocol cross-station --save scores.npz
+    """
+    from snowmatch.api import open_catalog
+    from snowmatch.evaluation_report import evaluation_to_json, format_evaluation
+    from snowmatch.report import printable
+    from snowmatch.scoretable import save_table
+
+    if save is not None and save.is_dir():
+        raise SnowmatchError(f"{save} is a folder, expected a file to write, such as {save / 'scores.npz'}")
+    with _Bar("asking", "query") as bar:
+        result = open_catalog(catalog).evaluate(
+            protocol, extractor=extractors, matcher=matcher, options=options, progress=bar.update
+        )
+    if save is not None:
+        save_table(save, result.table)
+        _note(f"scores in {save}")
+    if as_json:
+        click.echo(json.dumps(evaluation_to_json(result), ensure_ascii=False, indent=2, allow_nan=False))
+    else:
+        click.echo(format_evaluation(result))
+    for note in result.notes:
+        _note(printable(note))
 
 
 @main.command()

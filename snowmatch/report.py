@@ -47,7 +47,7 @@ def to_json(answer: Answer) -> dict[str, Any]:
     null, one given as an array has an empty path. Scores and probabilities are rounded to six digits, settings are
     exact; what is not finite becomes null.
     """
-    return _plain(
+    return plain(
         {
             "schema": "snowmatch.query/1",
             "query": {
@@ -104,12 +104,12 @@ def _six_digits(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.6g}")
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """`value` in the types that JSON has; text that is no valid Unicode (a path's undecodable bytes) is escaped."""
     if isinstance(value, Mapping):
-        return {_plain(str(key)): _plain(item) for key, item in value.items()}
+        return {plain(str(key)): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, np.ndarray)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode("utf-8")
     if value is None or isinstance(value, (bool, np.bool_)):
@@ -118,7 +118,7 @@ def _plain(value: Any) -> Any:
         return int(value)
     if isinstance(value, (float, np.floating)):
         return float(value) if math.isfinite(value) else None
-    return _plain(str(value))
+    return plain(str(value))
 
 
 def _asked(answer: Answer) -> list[str]:

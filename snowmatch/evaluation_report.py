@@ -1,0 +1,102 @@
+"""An evaluation as text for the terminal and as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import snowmatch
+from snowmatch.drawing import printable
+from snowmatch.evaluation import Evaluation, Figure, Measured
+from snowmatch.report import aligned, plain
+
+ROWS = (
+    ("right first", "top1", "percent"),
+    ("right among 5", "top5", "percent"),
+    ("right among 10", "top10", "percent"),
+    ("right first, macro", "macro_top1", "percent"),
+    ("mAP", "map", "number"),
+    ("DT5AP", "dt5ap", "number"),
+    ("AUROC known/new", "auroc", "number"),
+    ("found at 1 % false alarms", "detection_rate", "percent"),
+)
+COLUMNS = (("by photo", "annotation"), ("by individual", "individual"), ("by encounter", "encounter"))
+
+
+def format_evaluation(evaluation: Evaluation) -> str:
+    """The evaluation as aligned text, without a final line break: what was asked, figures, then animal by animal."""
+    measured = evaluation.measured
+    method = printable(f"{evaluation.extractor['name']} + {evaluation.matcher['name']}")
+    lines = [
+        f"Catalog:  {printable(evaluation.catalog_path)}, protocol {evaluation.protocol} ({method})",
+        f"Queries:  {measured.queries}, of them {measured.answerable} with a right answer on record,"
+        f" in {measured.groups} encounters",
+    ]
+    if not measured.answerable:
+        return "\n".join([*lines, "", "Nothing to measure: no query has a right answer that the protocol allows."])
+    lines += ["", *aligned(("", *(title for title, _ in COLUMNS)), [_row(measured, *row) for row in ROWS])]
+    lines += [
+        "",
+        "In brackets: 95 % intervals, by drawing encounters anew. Encounters: all photos of one asked together.",
+    ]
+    animals = [
+        (
+            printable(a.individual),
+            a.body_part,
+            str(a.queries),
+            str(a.annotation_right),
+            str(a.individual_right),
+        )
+        for a in measured.by_animal
+    ]
+    head = ("individual", "body part", "queries", "right photo first", "right individual first")
+    return "\n".join(line.rstrip() for line in [*lines, "", *aligned(head, animals, right=head[2:])])
+
+
+def _row(measured: Measured, title: str, name: str, kind: str) -> tuple[str, ...]:
+    return (title, *(_cell(measured.figures.get(f"{column}_{name}"), kind) for _, column in COLUMNS))
+
+
+def _cell(figure: Figure | None, kind: str) -> str:
+    if figure is None or figure.value != figure.value:  # not defined
+        return "-"
+    show = (lambda v: f"{100 * v:.1f}") if kind == "percent" else (lambda v: f"{v:.3f}")
+    unit = " %" if kind == "percent" else ""
+    between = f" [{show(figure.low)}, {show(figure.high)}]" if figure.low == figure.low else ""
+    return f"{show(figure.value)}{unit}{between}"
+
+
+def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
+    """The object that `evaluate --json` prints, schema "snowmatch.evaluate/1"; what is not defined is null."""
+    return plain(
+        {
+            "schema": "snowmatch.evaluate/1",
+            "catalog": {"path": evaluation.catalog_path, "annotations": len(evaluation.table.paths)},
+            "protocol": evaluation.protocol,
+            "method": {
+                "extractor": evaluation.extractor,
+                "matcher": evaluation.matcher,
+                "snowmatch": snowmatch.__version__,
+            },
+            **measured_to_json(evaluation.measured),
+            "notes": evaluation.notes,
+        }
+    )
+
+
+def measured_to_json(measured: Measured) -> dict[str, Any]:
+    """The figures as plain values, rounded to six digits; what is not defined is null."""
+    return plain(
+        {
+            "queries": measured.queries,
+            "answerable": measured.answerable,
+            "encounters_asked": measured.groups,
+            "figures": {name: _rounded(asdict(figure)) for name, figure in measured.figures.items()},
+            "cmc": {name: [round(v, 6) for v in curve] for name, curve in measured.cmc.items()},
+            "by_animal": [asdict(animal) for animal in measured.by_animal],
+        }
+    )
+
+
+def _rounded(figure: dict[str, Any]) -> dict[str, Any]:
+    return {name: round(value, 6) if isinstance(value, float) else value for name, value in figure.items()}

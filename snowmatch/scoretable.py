@@ -1,0 +1,157 @@
+"""The scores of one trial as arrays, from which every metric is computed, and their file (npz)."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from snowmatch.errors import SnowmatchError
+from snowmatch.protocol import Trial
+from snowmatch.records import replace_file
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """What one method says in one trial: A annotations, Q queries, G gallery annotations, I individuals, E groups.
+
+    paths, individual, body_part, encounter, station (A,) text in the catalog's order ("" = not known); queries (Q,)
+    and gallery (G,) int64 row numbers; individual_names (I,) text; groups (Q,) int64 numbers what is asked together
+    (the queries of one encounter, individual and body part).
+
+    Scores are float32, higher is better. scores (Q, G), of annotations; individual_scores (Q, I);
+    left_out_scores (Q, I), of individuals with the query's own individual left out of the gallery (NaN for that one);
+    group_scores (E, I) and group_left_out_scores (E, I), the same for all photos of a group asked together. NaN: the
+    trial forbids it (an individual: none of its annotations is allowed). No vote: 0. -inf: a side has no features.
+    """
+
+    paths: np.ndarray
+    individual: np.ndarray
+    body_part: np.ndarray
+    encounter: np.ndarray
+    station: np.ndarray
+    queries: np.ndarray
+    gallery: np.ndarray
+    groups: np.ndarray
+    scores: np.ndarray
+    individual_names: np.ndarray
+    individual_scores: np.ndarray
+    left_out_scores: np.ndarray
+    group_scores: np.ndarray
+    group_left_out_scores: np.ndarray
+
+    def __post_init__(self) -> None:
+        q, g, i = len(self.queries), len(self.gallery), len(self.individual_names)
+        e = int(self.groups.max()) + 1 if q else 0
+        shapes = {
+            "scores": (q, g),
+            "individual_scores": (q, i),
+            "left_out_scores": (q, i),
+            "group_scores": (e, i),
+            "group_left_out_scores": (e, i),
+            "groups": (q,),
+        }
+        for name, shape in shapes.items():
+            if getattr(self, name).shape != shape:
+                raise ValueError(f"{name} is {getattr(self, name).shape}, expected {shape}")
+
+    @property
+    def group_queries(self) -> np.ndarray:
+        """(E,) the row number of one query of each group: its first."""
+        return self.queries[np.unique(self.groups, return_index=True)[1]]
+
+
+def make_table(
+    trial: Trial,
+    scores: np.ndarray,
+    individual_scores: np.ndarray | None = None,
+    left_out_scores: np.ndarray | None = None,
+    group_scores: np.ndarray | None = None,
+    group_left_out_scores: np.ndarray | None = None,
+) -> ScoreTable:
+    """The table of `trial` from `scores` (Q, G); what the trial forbids becomes NaN whatever was given there.
+
+    What is not given is derived: an individual's score is that of its best annotation; leaving the own individual out
+    drops its column (exact where annotations are scored one by one); a group's scores are the sums of its photos'
+    (those without features add nothing).
+    """
+    names, numbers = trial.individual_names, trial.individual_numbers
+    present = np.stack([trial.allowed[:, numbers == i].any(axis=1) for i in range(len(names))], axis=1)  # (Q, I)
+    text = {
+        name: np.array([getattr(a, name) or "" for a in trial.annotations], str)
+        for name in ("individual", "body_part", "encounter", "station")
+    }
+    own = text["individual"][trial.queries][:, None] == np.array(names)  # (Q, I)
+    scores = _masked(scores, trial.allowed)
+    if individual_scores is None:
+        individual_scores = np.stack(
+            [np.fmax.reduce(scores[:, numbers == i], axis=1) for i in range(len(names))], axis=1
+        )
+    individual_scores = _masked(individual_scores, present)
+    left_out_scores = _masked(individual_scores if left_out_scores is None else left_out_scores, present & ~own)
+    first = np.unique(trial.groups, return_index=True)[1]  # of each group; its queries share what is allowed
+    if group_scores is None:
+        group_scores = _sums(individual_scores, trial.groups)
+    if group_left_out_scores is None:
+        group_left_out_scores = _sums(left_out_scores, trial.groups)
+    return ScoreTable(
+        paths=np.array([a.path for a in trial.annotations], str),
+        **text,
+        queries=trial.queries,
+        gallery=trial.gallery,
+        groups=trial.groups,
+        scores=scores,
+        individual_names=np.array(names, str),
+        individual_scores=individual_scores,
+        left_out_scores=left_out_scores,
+        group_scores=_masked(group_scores, present[first]),
+        group_left_out_scores=_masked(group_left_out_scores, (present & ~own)[first]),
+    )
+
+
+def _masked(scores: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+    if scores.shape != allowed.shape:
+        raise ValueError(f"scores are {scores.shape}, expected {allowed.shape}")
+    if np.isnan(scores[allowed]).any():
+        raise ValueError("a score that the trial allows is NaN: give 0 for no vote, -inf where a side has no features")
+    return np.where(allowed, scores, np.nan).astype(np.float32)
+
+
+def _sums(scores: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """(E, I) sums over the queries of each group; -inf where all of them are."""
+    count = int(groups.max()) + 1 if len(groups) else 0
+    sums = np.zeros((count, scores.shape[1]))
+    featured = np.zeros((count, scores.shape[1]), bool)
+    np.add.at(sums, groups, np.where(np.isneginf(scores), 0, scores))
+    np.logical_or.at(featured, groups, ~np.isneginf(scores))
+    return np.where(featured, sums, -np.inf)
+
+
+def save_table(path: Path, table: ScoreTable) -> None:
+    """Write the table as npz: one array per field, no pickles, the same bytes for the same table."""
+
+    def write(file: io.BufferedIOBase) -> None:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            for field in fields(table):
+                held = io.BytesIO()
+                np.lib.format.write_array(held, getattr(table, field.name), allow_pickle=False)
+                # numpy.savez would write the time of day into every entry
+                entry = zipfile.ZipInfo(f"{field.name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                archive.writestr(entry, held.getvalue())
+
+    replace_file(path, write)
+
+
+def load_table(path: Path) -> ScoreTable:
+    """Read what `save_table` wrote; SnowmatchError where it is something else."""
+    try:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as held:
+            return ScoreTable(**{field.name: held[field.name] for field in fields(ScoreTable)})
+    except (KeyError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        raise SnowmatchError(
+            f"{path} is damaged or no score table: make it anew with snowmatch evaluate CATALOG --save {path}"
+        ) from error

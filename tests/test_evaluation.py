@@ -1,0 +1,296 @@
+"""Who may answer under each protocol, what the score table holds, and what the engine's evaluation comes to."""
+
+import csv
+import io
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+import snowmatch
+from snowmatch import index
+from snowmatch.cli import main
+from snowmatch.errors import SnowmatchError
+from snowmatch.evaluation import measure, score_trial
+from snowmatch.evaluation_report import format_evaluation
+from snowmatch.protocol import make_trial
+from snowmatch.scoretable import load_table, make_table, save_table
+from snowmatch.types import Annotation
+
+
+def annotation(row, individual, part="left_flank", encounter=None, station="", split=""):
+    return Annotation(
+        row, f"{row}.jpg", individual, part, encounter=encounter or f"e{row}", station=station, split=split
+    )
+
+
+HAND = (
+    annotation(0, "aika", encounter="e0", station="s1", split="test"),
+    annotation(1, "aika", encounter="e0", station="s1", split="train"),
+    annotation(2, "aika", encounter="e1", station="s2", split="train"),
+    annotation(3, "bars", encounter="e2", station="s1", split="train"),
+    annotation(4, "bars", "right_flank", encounter="e3", station="s2", split="test"),
+    annotation(5, None, encounter="e4", station="s3"),
+    annotation(6, "bars", "unknown", encounter="e5", station="", split="train"),
+    annotation(7, "cora", encounter="e6", station="", split="test"),
+)
+
+
+def test_cross_encounter_leaves_out_the_own_encounter_other_sides_and_unidentified():
+    trial = make_trial(HAND, "cross-encounter")
+    assert list(trial.queries) == list(trial.gallery) == [0, 1, 2, 3, 4, 6, 7]
+    asked = dict(zip(trial.queries, trial.allowed, strict=True))
+    assert list(trial.gallery[asked[0]]) == [2, 3, 6, 7]
+    assert list(trial.gallery[asked[4]]) == [6]  # a right flank: only what is unknown
+    assert list(trial.gallery[asked[6]]) == [0, 1, 2, 3, 4, 7]
+    assert trial.individual_names == ("aika", "bars", "cora")
+
+
+def test_cross_station_counts_an_empty_station_as_one():
+    trial = make_trial(HAND, "cross-station")
+    asked = dict(zip(trial.queries, trial.allowed, strict=True))
+    assert list(trial.gallery[asked[0]]) == [2, 6, 7]
+    assert list(trial.gallery[asked[6]]) == [0, 1, 2, 3, 4]
+
+
+def test_split_asks_test_and_answers_from_train_but_never_the_own_encounter():
+    trial = make_trial(HAND, "split")
+    assert list(trial.queries) == [0, 4, 7]
+    assert list(trial.gallery) == [1, 2, 3, 6]
+    assert list(trial.gallery[trial.allowed[0]]) == [2, 3, 6]
+    assert trial.individual_names == ("aika", "bars")
+
+
+def test_what_is_asked_together_is_one_individuals_body_part_in_one_encounter():
+    assert list(make_trial(HAND, "cross-encounter").groups) == [0, 0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("annotations", "protocol", "message"),
+    [
+        (HAND, "cross-encounters", "did you mean 'cross-encounter'"),
+        (HAND[:5], "splits", "expected one of"),
+        ([annotation(0, "aika")], "split", "has: \\(empty\\)"),
+        ([annotation(0, None)], "cross-encounter", "no annotation has an individual"),
+    ],
+)
+def test_what_cannot_be_evaluated_says_why(annotations, protocol, message):
+    with pytest.raises(SnowmatchError, match=message):
+        make_trial(annotations, protocol)
+
+
+def hand_table():
+    trial = make_trial(HAND[:4], "cross-encounter")
+    #                    gallery 0    1    2    3
+    scores = np.array(
+        [
+            [9.0, 9.0, 3.0, 5.0],
+            [9.0, 9.0, 6.0, 2.0],
+            [4.0, 1.0, 9.0, 2.0],
+            [1.0, 2.0, -np.inf, 9.0],
+        ]
+    )
+    return trial, make_table(trial, scores)
+
+
+def test_what_the_trial_forbids_is_nan_and_the_rest_is_derived():
+    _, table = hand_table()
+    nan, low = np.nan, -np.inf
+    np.testing.assert_array_equal(table.scores, [[nan, nan, 3, 5], [nan, nan, 6, 2], [4, 1, nan, 2], [1, 2, low, nan]])
+    assert list(table.individual_names) == ["aika", "bars"]
+    np.testing.assert_array_equal(table.individual_scores, [[3, 5], [6, 2], [4, 2], [2, nan]])
+    np.testing.assert_array_equal(table.left_out_scores, [[nan, 5], [nan, 2], [nan, 2], [2, nan]])
+    np.testing.assert_array_equal(table.group_scores, [[9, 7], [4, 2], [2, nan]])
+    np.testing.assert_array_equal(table.group_left_out_scores, [[nan, 7], [nan, 2], [2, nan]])
+    assert list(table.group_queries) == [0, 2, 3]
+
+
+def test_figures_of_a_table_by_hand():
+    _, table = hand_table()
+    measured = measure(table)
+    assert (measured.queries, measured.answerable, measured.groups) == (4, 3, 2)
+    figures = {name: figure.value for name, figure in measured.figures.items()}
+    # photos: 3 behind 5, 6 before 2, 4 before 2 (bars has nothing else on record)
+    assert figures["annotation_top1"] == figures["individual_top1"] == pytest.approx(2 / 3)
+    assert figures["annotation_top5"] == 1
+    assert figures["annotation_macro_top1"] == pytest.approx(2 / 3)  # one animal's one side
+    assert figures["encounter_top1"] == 1
+    assert figures["annotation_map"] == pytest.approx((1 / 2 + 1 + (1 + 2 / 3) / 2) / 3)
+    assert figures["annotation_dt5ap"] == pytest.approx((0 + 1 + (1 + 1 / 2) / 2) / 3)
+    # known: best of all 5, 6, 4; new: 5, 2, 2, 2; 4 > three of four, 5 > three, 6 > all
+    assert figures["individual_auroc"] == pytest.approx((3 / 4 + 1 + 3 / 4) / 3)
+    assert figures["individual_detection_rate"] == pytest.approx(1 / 3)  # only 6 is above 5, and it is right
+    animal = measured.by_animal[0]
+    assert (animal.individual, animal.queries, animal.annotation_right, animal.individual_right) == ("aika", 3, 2, 2)
+
+
+def test_a_score_that_is_missing_is_refused():
+    trial = make_trial(HAND[:4], "cross-encounter")
+    with pytest.raises(ValueError, match="NaN"):
+        make_table(trial, np.full((4, 4), np.nan))
+    with pytest.raises(ValueError, match="expected \\(4, 4\\)"):
+        make_table(trial, np.zeros((4, 3)))
+
+
+def test_saved_and_read_back_the_same_bytes_twice(tmp_path):
+    _, table = hand_table()
+    save_table(tmp_path / "a.npz", table)
+    save_table(tmp_path / "b.npz", table)
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as held:
+        assert held["scores"].dtype == np.float32
+        assert set(held) >= {"paths", "individual", "body_part", "encounter", "station", "queries", "gallery"}
+        assert set(held) >= {"scores", "individual_names", "individual_scores"}
+    again = load_table(tmp_path / "a.npz")
+    for name in vars(table):
+        np.testing.assert_array_equal(getattr(again, name), getattr(table, name))
+
+
+@pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04broken"])
+def test_a_file_that_is_no_table_says_so(tmp_path, content):
+    (tmp_path / "x.npz").write_bytes(content)
+    with pytest.raises(SnowmatchError, match="damaged or no score table"):
+        load_table(tmp_path / "x.npz")
+
+
+@pytest.fixture(scope="module")
+def evaluated(survey):
+    return snowmatch.open_catalog(survey / "catalog").evaluate()
+
+
+def test_the_engine_finds_the_synthetic_cats(evaluated):
+    figures = evaluated.measured.figures
+    assert figures["annotation_top1"].value >= 0.8
+    assert figures["encounter_top1"].value >= 0.8
+    assert figures["individual_auroc"].value > 0.5
+    assert any("unidentified" in note for note in evaluated.notes)
+
+
+def test_scores_follow_the_rules_of_the_table(evaluated, survey):
+    table = evaluated.table
+    trial = make_trial(snowmatch.open_catalog(survey / "catalog").data.annotations, "cross-encounter")
+    np.testing.assert_array_equal(np.isnan(table.scores), ~trial.allowed)
+    assert (table.scores[trial.allowed] >= 0).all()
+    own = table.individual[table.queries][:, None] == table.individual_names
+    assert np.isnan(table.left_out_scores[own]).all()
+
+
+def test_the_table_says_what_a_query_says(evaluated, survey):
+    """Ask about one photo through the front door: the same individuals, in the same order, with the same scores."""
+    catalog = snowmatch.open_catalog(survey / "catalog")
+    table = evaluated.table
+    unnamed = [a.encounter for a in catalog.data.annotations if a.individual is None]
+    for q in (0, len(table.queries) // 2):
+        row = catalog.data.annotations[table.queries[q]]
+        answer = catalog.query(survey / "catalog" / row.path, exclude_encounters=sorted(set(unnamed)), top=100)
+        said = {c.individual: c.score for c in answer.candidates if c.accepted}
+        scores = dict(zip(table.individual_names.tolist(), table.individual_scores[q].tolist(), strict=True))
+        assert said
+        for name, score in said.items():
+            assert scores[name] == pytest.approx(score, rel=1e-5)
+        rejected = [c.individual for c in answer.candidates if not c.accepted]
+        assert all(scores[name] < min(said.values()) for name in rejected)
+
+
+def test_leaving_an_animal_out_is_asking_a_catalog_without_it(survey, tmp_path, monkeypatch):
+    monkeypatch.setattr(index, "EXHAUSTIVE_ROWS", 1 << 30)  # every row compared: two catalogs, the same neighbours
+    catalog = snowmatch.open_catalog(survey / "catalog")
+    trial = make_trial(catalog.data.annotations, "cross-encounter")
+    one = replace(trial, queries=trial.queries[:1], allowed=trial.allowed[:1], groups=trial.groups[:1])
+    plugin, matcher, geometry = catalog.method(None, "lnbnn", {})
+    table = score_trial(one, catalog.gallery(plugin), matcher, geometry)
+    name, query_path = str(table.individual[table.queries[0]]), str(table.paths[table.queries[0]])
+    folder = shutil.copytree(survey / "catalog", tmp_path / "without")
+    lines = (folder / "catalog.csv").read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = [line for line in lines if f",{name}," not in line or line.startswith(query_path)]
+    assert len(kept) < len(lines)
+    (folder / "catalog.csv").write_text("".join(kept), encoding="utf-8")
+    without = snowmatch.open_catalog(folder)
+    without.index()
+    unnamed = sorted({a.encounter for a in without.data.annotations if a.individual is None})
+    answer = without.query(folder / query_path, exclude_encounters=unnamed, top=100)
+    said = {c.individual: c.score for c in answer.candidates if c.accepted}
+    scores = dict(zip(table.individual_names.tolist(), table.left_out_scores[0].tolist(), strict=True))
+    assert said
+    assert name not in said
+    for other, score in said.items():
+        assert scores[other] == pytest.approx(score, rel=1e-5)
+
+
+def test_an_annotation_without_features_counts_as_wrong(own_survey):
+    folder = own_survey / "catalog"
+    (folder / "masks").joinpath("none.png").write_bytes(_black_png())
+    lines = (folder / "catalog.csv").read_text(encoding="utf-8").splitlines()
+    head = lines[0].split(",")
+    rows = list(csv.DictReader(lines))
+    rows[0]["mask"] = "masks/none.png"
+    with (folder / "catalog.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, head)
+        writer.writeheader()
+        writer.writerows(rows)
+    catalog = snowmatch.open_catalog(folder)
+    catalog.index()
+    result = catalog.evaluate()
+    table = result.table
+    column = int(np.flatnonzero(table.gallery == 0)[0])
+    scores = table.scores[:, column]
+    assert np.isneginf(scores[~np.isnan(scores)]).all()
+    asked = int(np.flatnonzero(table.queries == 0)[0])
+    assert np.isneginf(table.scores[asked][~np.isnan(table.scores[asked])]).all()
+    assert any("have no features" in note for note in result.notes)
+
+
+def _black_png():
+    held = io.BytesIO()
+    Image.new("L", (800, 533)).save(held, "PNG")
+    return held.getvalue()
+
+
+def test_the_text_has_every_figure_and_animal(evaluated):
+    text = format_evaluation(evaluated)
+    assert f"{100 * evaluated.measured.figures['annotation_top1'].value:.1f} % [" in text
+    assert "found at 1 % false alarms" in text
+    assert len(text.splitlines()) == 16 + len(evaluated.measured.by_animal)
+
+
+def test_command_line_prints_json_and_saves_the_scores(survey, evaluated, tmp_path):
+    saved = tmp_path / "scores.npz"
+    run = CliRunner().invoke(main, ["evaluate", str(survey / "catalog"), "--save", str(saved), "--json"])
+    assert run.exit_code == 0, run.output
+    assert "unidentified" in run.stderr
+    printed = json.loads(run.stdout)
+    assert printed["schema"] == "snowmatch.evaluate/1"
+    assert printed["method"]["extractor"]["name"] == "hesaff"
+    for name, figure in evaluated.measured.figures.items():  # asked twice: the same
+        assert printed["figures"][name]["value"] == pytest.approx(figure.value, abs=1e-6), name
+    for name, values in vars(load_table(saved)).items():
+        np.testing.assert_array_equal(values, getattr(evaluated.table, name))
+
+
+def test_nothing_answerable_says_so(own_survey):
+    folder = own_survey / "catalog"
+    lines = (folder / "catalog.csv").read_text(encoding="utf-8").splitlines(keepends=True)
+    (folder / "catalog.csv").write_text("".join(lines[:2]), encoding="utf-8")
+    run = CliRunner().invoke(main, ["evaluate", str(folder)])
+    assert run.exit_code == 0, run.output
+    assert "Nothing to measure" in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--protocol", "cross"], "expected one of"),
+        (["--save", "."], "is a folder"),
+        (["--extractor", "sift", "--extractor", "hesaff"], "one at a time"),
+        (["--extractor", "sift"], "snowmatch index"),
+    ],
+)
+def test_bad_arguments_are_one_line(survey, arguments, message):
+    run = CliRunner().invoke(main, ["evaluate", str(survey / "catalog"), *arguments])
+    assert run.exit_code in (1, 2)
+    assert message in run.stderr
+    assert "Traceback" not in run.output
