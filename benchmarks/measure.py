@@ -9,7 +9,7 @@ import platform
 import statistics
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,8 @@ HERE = Path(__file__).parent
 PACKAGES = ("faiss-cpu", "h5py", "numpy", "opencv-contrib-python-headless", "pillow")
 
 
-def circumstances(command: str) -> dict[str, Any]:
-    """Date, commit, versions and cores, without which a number says little."""
+def circumstances(command: str, packages: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Date, commit, versions and cores, without which a number says little; `packages` in place of this project's."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True)
     return {
         "command": command,
@@ -28,7 +28,7 @@ def circumstances(command: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "system": platform.system(),
         "cores": os.cpu_count(),
-        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "packages": dict(packages or {name: importlib.metadata.version(name) for name in PACKAGES}),
     }
 
 

@@ -1,0 +1,218 @@
+"""Data to measure on, each made into a catalog folder of its own: a catalog, a metadata.csv, or a synthetic survey.
+
+A dataset is written SOURCE or SOURCE,key=value,...  SOURCE is a catalog folder, a wildlife-datasets `metadata.csv`, or
+`synthetic`. Keys for photos: boxed=yes (only annotations with a box), masks=no and boxes=no (leave them out),
+box=X/Y/W/H (the same box in every photo, as shares of its size), parts=left_flank+right_flank, every=N (each N-th
+individual), first=N (the first N annotations). Keys for `synthetic`: individuals, encounters, stations, seed.
+"""
+
+from __future__ import annotations
+
+import ast
+import csv
+import os
+import re
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from snowmatch.api import open_catalog
+from snowmatch.errors import SnowmatchError
+from snowmatch.images import read_photo
+from snowmatch.synthetic import make_survey
+
+COLUMNS = (
+    "path",
+    "individual",
+    "body_part",
+    "location",
+    "station",
+    "camera",
+    "timestamp",
+    "encounter",
+    "bbox",
+    "mask",
+    "split",
+)
+PHOTO_KEYS = {"boxed": "no", "masks": "yes", "boxes": "yes", "box": "", "parts": "", "every": "1", "first": "0"}
+SYNTHETIC_KEYS = {"individuals": "12", "encounters": "3", "stations": "4", "seed": "0"}
+SIDES = {"left": "left_flank", "right": "right_flank", "head": "head", "face": "head", "tail": "tail"}
+UNNAMED = ("", "unknown", "nan")  # how wildlife-datasets writes an identity that is not known
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A catalog folder to measure on, under a name that says what was done to its source."""
+
+    name: str
+    folder: Path
+
+
+def prepare(text: str, work: Path) -> Dataset:
+    """The dataset written as `text`, as a catalog folder below `work`; SnowmatchError where it cannot be made.
+
+    The source is never written to: its rows are copied, photos and masks are links (copies where links are refused).
+    """
+    source, *pairs = text.split(",")
+    given = dict(pair.partition("=")[::2] for pair in pairs)
+    defaults = SYNTHETIC_KEYS if source == "synthetic" else PHOTO_KEYS
+    unknown = sorted(set(given) - set(defaults))
+    if unknown:
+        raise SnowmatchError(f"dataset {text!r} has no key {unknown[0]!r}; keys: {', '.join(defaults)}")
+    keys = {**defaults, **given}
+    path, name = Path(source), name_of(text)
+    folder = work / "datasets" / name
+    if source == "synthetic":
+        _make_synthetic(folder, {key: int(value) for key, value in keys.items()})
+        return Dataset(name, folder / "catalog")
+    rows = rows_of(path)
+    _write(folder, path.parent if path.suffix == ".csv" else path, _chosen(rows, keys, path))
+    return Dataset(name, folder)
+
+
+def name_of(text: str) -> str:
+    """A name for the dataset written as `text`, fit for a folder: its source's folder and what was asked of it."""
+    source, *pairs = text.split(",")
+    path = Path(source)
+    stem = path.resolve().parent.name if path.suffix == ".csv" else path.resolve().name
+    stem = source if source == "synthetic" else stem
+    return "-".join([stem, *(re.sub(r"[^\w.+]+", "_", pair) for pair in pairs)])
+
+
+def rows_of(source: Path) -> list[dict[str, str]]:
+    """The annotations of a catalog folder or of a wildlife-datasets metadata.csv, as rows of a catalog.csv."""
+    if source.suffix == ".csv":
+        with source.open(newline="", encoding="utf-8-sig") as file:
+            return [_from_metadata(row, source) for row in csv.DictReader(file)]
+    return [
+        {
+            "path": a.path,
+            "individual": a.individual or "",
+            "body_part": a.body_part,
+            "location": a.location,
+            "station": a.station,
+            "camera": a.camera,
+            "timestamp": a.timestamp.isoformat() if a.timestamp else "",
+            "encounter": a.encounter,
+            "bbox": ",".join(map(str, a.bbox)) if a.bbox else "",
+            "mask": a.mask,
+            "split": a.split,
+        }
+        for a in open_catalog(source).data.annotations
+    ]
+
+
+def _from_metadata(row: dict[str, str], source: Path) -> dict[str, str]:
+    """One row of wildlife-datasets: identity, path, and where given bbox, orientation, date, split.
+
+    A date is that of an encounter: photos of one day (and camera, location) count as one passage.
+    """
+    if not row.get("path") or "identity" not in row:
+        raise SnowmatchError(f"{source} has no columns path and identity: expected a wildlife-datasets metadata.csv")
+    side = (row.get("orientation") or row.get("position") or row.get("side") or "").lower()
+    individual = row["identity"].strip()
+    date = (row.get("date") or row.get("timestamp") or "").strip().replace(" ", "T")
+    place = row.get("station") or row.get("camera") or row.get("location") or ""
+    split = (row.get("split") or row.get("original_split") or "").lower()
+    return {
+        "path": row["path"].replace("\\", "/"),
+        "individual": "" if individual.lower() in UNNAMED else individual,
+        "body_part": next((part for word, part in SIDES.items() if word in side), "unknown"),
+        "location": row.get("location") or "",
+        "station": row.get("station") or "",
+        "camera": row.get("camera") or "",
+        "timestamp": date if "T" in date else "",
+        "encounter": row.get("encounter") or (f"{place} {date[:10]}".strip() if date else ""),
+        "bbox": _box_text(row.get("bbox") or "", source),
+        "mask": "",
+        "split": {"database": "train", "query": "test"}.get(split, split),
+    }
+
+
+def _box_text(text: str, source: Path) -> str:
+    if not text.strip() or text.strip().lower() == "nan":
+        return ""
+    try:
+        numbers = [round(float(n)) for n in ast.literal_eval(text if text.strip()[0] in "[(" else f"[{text}]")]
+    except (ValueError, SyntaxError, TypeError):
+        numbers = []
+    if len(numbers) != 4:
+        raise SnowmatchError(f"{source}: bbox is {text!r}, expected [x, y, width, height]")
+    return ",".join(map(str, numbers))
+
+
+def _chosen(rows: list[dict[str, str]], keys: dict[str, str], source: Path) -> list[dict[str, str]]:
+    folder = source.parent if source.suffix == ".csv" else source
+    parts = set(filter(None, keys["parts"].split("+")))
+    kept = [row for row in rows if (keys["boxed"] == "no" or row["bbox"]) and (not parts or row["body_part"] in parts)]
+    names = sorted({row["individual"] for row in kept})
+    wanted = set(names[:: int(keys["every"])])
+    kept = [row for row in kept if row["individual"] in wanted]
+    kept = kept[: int(keys["first"])] if int(keys["first"]) else kept
+    if not kept:
+        raise SnowmatchError(f"no annotation of {source} is left with {keys}: loosen them")
+    if keys["masks"] == "no":
+        kept = [{**row, "mask": ""} for row in kept]
+    if keys["boxes"] == "no":
+        kept = [{**row, "bbox": ""} for row in kept]
+    if keys["box"]:
+        shares = [float(n) for n in keys["box"].split("/")]
+        kept = [{**row, "bbox": _fixed_box(folder / row["path"], shares)} for row in kept]
+    return kept
+
+
+def _fixed_box(photo: Path, shares: list[float]) -> str:
+    height, width = read_photo(photo).shape[:2]
+    x, y, w, h = shares
+    return f"{round(x * width)},{round(y * height)},{round(w * width)},{round(h * height)}"
+
+
+def _write(folder: Path, source: Path, rows: list[dict[str, str]]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    tops = {PurePosixPath(path).parts[0] for row in rows for path in (row["path"], row["mask"]) if path}
+    for top in sorted(tops):
+        _link(source.resolve() / top, folder / top)
+    with (folder / "catalog.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _link(source: Path, target: Path) -> None:
+    if target.is_symlink() or target.exists():
+        return
+    try:
+        os.symlink(source, target, target_is_directory=source.is_dir())
+    except OSError:  # Windows without the right to make links
+        shutil.copytree(source, target) if source.is_dir() else shutil.copy2(source, target)
+
+
+def _make_synthetic(folder: Path, keys: dict[str, int]) -> None:
+    """A survey of `keys`, one or two photos a passage, made once and kept."""
+    done = folder / "complete"
+    if done.exists():
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    make_survey(
+        folder / "catalog",
+        individuals=keys["individuals"],
+        encounters=keys["encounters"],
+        stations=keys["stations"],
+        photos=(1, 2),
+        seed=keys["seed"],
+        size=(960, 640),
+    )
+    done.touch()
+
+
+def described(dataset: Dataset, annotations: Iterable[Any]) -> dict[str, Any]:
+    """What a result says of its data: name and counts, no paths."""
+    named = [a for a in annotations if a.individual is not None]
+    return {
+        "name": dataset.name,
+        "annotations": len(named),
+        "individuals": len({a.individual for a in named}),
+        "encounters": len({a.encounter for a in named}),
+    }

@@ -1,0 +1,60 @@
+"""MegaDescriptor-L-384: one vector of a network that was trained on many animal re-identification sets.
+
+Source: Cermak, Picek, Adam & Papafitsoros, "WildlifeDatasets", WACV 2024; BVRA/MegaDescriptor-L-384, weights under
+CC-BY-NC-4.0. Resizing and normalisation are those of its model card: squashed to 384 x 384, mean and deviation 0.5
+(some users normalise as for ImageNet).
+
+The weights are a file on this computer, and nothing is downloaded. Nyala and leopard photos are part of its training
+sets: figures on those are no test of new animals.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from methods import Given, Outcome
+from methods._embeddings import embed, fill, normalised, packages, read_weights, weights_file
+
+REPOSITORY = "BVRA/MegaDescriptor-L-384"
+FILE = "pytorch_model.bin"
+NETWORK = "swin_large_patch4_window12_384"
+SIDE = 384
+HALF = (0.5, 0.5, 0.5)
+
+DEFAULTS: dict[str, Any] = {
+    "weights": "",  # the file, .bin or .safetensors
+    "device": "cpu",  # or cuda
+}
+
+
+def run(given: Given, settings: dict[str, Any]) -> Outcome:
+    """Cosine similarity of the annotations' vectors (1536)."""
+    path = weights_file(settings["weights"], "megadescriptor", REPOSITORY, FILE)
+    torch, timm = packages("megadescriptor")
+    network = timm.create_model(NETWORK, pretrained=False, num_classes=0)
+    fill(network, renamed(read_weights(torch, path)), path, REPOSITORY)
+    return embed(given, torch, network, prepare, settings, ("torch", "timm", "pillow"), "megadescriptor")
+
+
+def prepare(crop: np.ndarray) -> np.ndarray:
+    """(3, 384, 384) float32, resized by Pillow as torchvision does it."""
+    pixels = np.asarray(Image.fromarray(crop).resize((SIDE, SIDE), Image.Resampling.BILINEAR))
+    return normalised(pixels, HALF, HALF)
+
+
+def renamed(tensors: dict[str, Any]) -> dict[str, Any]:
+    """The tensors under timm's present names, without its head and the buffers that it computes itself."""
+    kept = {
+        name: value
+        for name, value in tensors.items()
+        if not name.startswith("head.") and not name.endswith(("relative_position_index", "attn_mask"))
+    }
+    # Until timm 0.9 a stage ended with its downsampling; now the next one starts with it.
+    if any(name.startswith("layers.0.downsample.") for name in kept):
+        pattern = re.compile(r"^layers\.(\d+)\.downsample\.")
+        kept = {pattern.sub(lambda m: f"layers.{int(m[1]) + 1}.downsample.", name): v for name, v in kept.items()}
+    return kept

@@ -1,0 +1,74 @@
+"""MiewID: one vector of a network that was trained on many species for Wildbook.
+
+Source: Otarashvili, Subramanian, Holmberg, Levenson & Stewart, "Multispecies Animal Re-ID Using a Large
+Community-Curated Dataset", arXiv 2412.05602 (2024); conservationxlabs/miewid-msv3: EfficientNetV2-M, generalised mean
+pooling (Radenovic, Tolias & Chum, TPAMI 2019), batch normalisation.
+
+The published model brings Python code of its own, which its loader would run. The network is small enough to be built
+here instead; its file must fit it name by name. The weights are a file on this computer, and nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import cv2
+import numpy as np
+
+from methods import Given, Outcome
+from methods._embeddings import embed, fill, normalised, packages, read_weights, weights_file
+
+REPOSITORY = "conservationxlabs/miewid-msv3"
+FILE = "model.safetensors"
+NETWORK = "efficientnetv2_rw_m"
+SIDE = 440
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's
+LEAST = 1e-6  # activations are raised to it, as powers need positive numbers
+
+DEFAULTS: dict[str, Any] = {
+    "weights": "",  # the file, .safetensors or .bin
+    "device": "cpu",  # or cuda
+}
+
+
+def run(given: Given, settings: dict[str, Any]) -> Outcome:
+    """Cosine similarity of the annotations' vectors (2152)."""
+    path = weights_file(settings["weights"], "miewid", REPOSITORY, FILE)
+    torch, timm = packages("miewid")
+    network = build(torch, timm)
+    fill(network, renamed(read_weights(torch, path)), path, REPOSITORY)
+    return embed(
+        given, torch, network, prepare, settings, ("torch", "timm", "opencv-contrib-python-headless"), "miewid"
+    )
+
+
+def prepare(crop: np.ndarray) -> np.ndarray:
+    """(3, 440, 440) float32, squashed by OpenCV's bilinear interpolation without averaging, as in its training."""
+    return normalised(cv2.resize(crop, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR), MEAN, DEVIATION)
+
+
+def build(torch: ModuleType, timm: ModuleType) -> Any:
+    """The network without weights: (N, 3, 440, 440) to (N, 2152)."""
+
+    class Miewid(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.backbone = timm.create_model(NETWORK, pretrained=False, num_classes=0, global_pool="")
+            self.pooling = torch.nn.ParameterDict({"p": torch.nn.Parameter(torch.full((1,), 3.0))})
+            self.bn = torch.nn.BatchNorm1d(self.backbone.num_features)
+
+        def forward(self, pixels: Any) -> Any:
+            power = self.pooling["p"]
+            maps = self.backbone.forward_features(pixels)
+            return self.bn(maps.clamp(min=LEAST).pow(power).mean(dim=(2, 3)).pow(1 / power))
+
+    return Miewid()
+
+
+def renamed(tensors: dict[str, Any]) -> dict[str, Any]:
+    """The tensors without the head that told the training's animals apart, the pooling's exponent under one name."""
+    kept = {name: value for name, value in tensors.items() if not name.startswith(("final.", "backbone.classifier."))}
+    if "backbone.global_pool.p" in kept:  # where the published file has it; the training code says pooling.p
+        kept["pooling.p"] = kept.pop("backbone.global_pool.p")
+    return kept
