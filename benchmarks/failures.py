@@ -4,9 +4,10 @@ Every such query is asked again to see which spots were matched, with the best w
 Simple rules on what can be measured about the three photos give each loss one main kind and perhaps others; where no
 rule fires it is unexplained. The kinds, in the order of the rules, and what fires them (numbers: see THRESHOLDS):
 
-background     the wrong answer's verified weight lies at the same place of both photos of one station, whose camera
-               sees the same rocks whatever walks by; or little of it lies on the animal (inside the mask drawn in a
-               little, the inner part of the box, the middle of a photo without either), in the query or in the photo
+background     most of the wrong answer's verified weight lies at the same place of both photos, where those are from
+               stations: a fixed camera sees the same rocks whatever walks by, and writes the same bar into every photo;
+               or little of it lies on the animal (inside the mask drawn in a little, the inner part of the box, the
+               middle of a photo without either), in the query or in the photo
 other flank    the right photo passed no geometric check and one of the two has an unknown or another body part
 label doubtful the wrong answer is as strong as the typical right one, on the animal, from another station (where
                stations are not known, scenery may be shared: nothing is said)
@@ -52,6 +53,7 @@ from snowmatch.metrics import ranks
 from snowmatch.plugins import settings
 from snowmatch.protocol import PROTOCOLS, Trial, make_trial
 from snowmatch.records import replace_file, unwritable
+from snowmatch.score import REJECTED
 from snowmatch.scoretable import ScoreTable
 from snowmatch.types import Annotation, BBox, Features
 from snowmatch.verify import Geometry
@@ -69,7 +71,7 @@ class Thresholds:
     in_place: float = 0.5  # share of matched weight at its place: most of the votes
     # share of matched weight on the animal: less than spots strewn evenly over a photo would have in its middle (0.44)
     on_animal: float = 0.4
-    few: float = 0.25  # of the median number of features: flanks in good light stay within half and double of it
+    few: float = 0.25  # of the median number of features: nine photos of ten have more than half of it
     covered: float = 0.35  # share of the box that the mask fills: 19 of 20 flanks in the open fill more than 0.45
     edge: float = 0.005  # of the photo's side, how near to its edge a box touches it: boxes are drawn by hand
     small: float = 0.15  # of the photo's longer side: under 200 of 1280 px, where a chip is enlarged past its detail
@@ -128,6 +130,12 @@ class Pair:
         """The smaller of the two shares."""
         return min(self.animal_query, self.animal_photo)
 
+    @property
+    def repeated(self) -> bool:
+        """Whether asking again gave the table's score; scores of another method or an older version differ."""
+        asked = self.score if self.accepted else self.score * REJECTED
+        return not np.isfinite(self.rank_score) or abs(asked - self.rank_score) <= 1e-3 * max(abs(asked), 1e-12)
+
 
 @dataclass(frozen=True)
 class Norms:
@@ -173,9 +181,9 @@ def kinds_of(failure: Failure, norms: Norms, limits: Thresholds = THRESHOLDS) ->
     query, wrong, right = failure.query, failure.wrong, failure.right
     wrong_pair, right_pair = failure.wrong_pair, failure.right_pair
     pair_looks = (failure.query_looks, failure.right_looks)
-    same_station = bool(query.station) and query.station == wrong.station
     # NaN compares false with everything, so a rule without its evidence does not fire
-    rocks = same_station and wrong_pair.in_place >= limits.in_place
+    fixed = bool(query.station and wrong.station)  # hand-held photos are framed by the animal: it is in place itself
+    rocks = fixed and wrong_pair.in_place >= limits.in_place
     # spots that no placement explains lie anywhere: they are no sign of a shared background
     background = wrong_pair.accepted and (rocks or wrong_pair.on_animal < limits.on_animal)
     parts = (query.body_part, right.body_part)
@@ -186,8 +194,8 @@ def kinds_of(failure: Failure, norms: Norms, limits: Thresholds = THRESHOLDS) ->
             wrong_pair.accepted
             and not background
             and wrong_pair.rank_score >= norms.right_score
-            and bool(query.station and wrong.station)
-            and not same_station
+            and fixed
+            and query.station != wrong.station
         ),
         "too few spots": any(looks.features < limits.few * norms.features for looks in pair_looks),
         "occlusion": any(
@@ -627,6 +635,7 @@ def _page(
         f"<title>Failures: {_text(about)}</title><style>{STYLE}</style></head><body>",
         f"<h1>Failures</h1><p>{_text(about)}: {len(failures)} of {sum(asked.values())} queries that have a right answer"
         " got another animal's photo first.</p>",
+        _doubts(failures),
         _summary(failures, kinds),
         _by_animal(failures, kinds, asked),
         f'<p class="small">Usual here: {norms.features:.0f} features; least sharp tenth below '
@@ -641,6 +650,17 @@ def _page(
             parts.append(f'<h2 id="{_anchor(kinds, kind)}">{_text(kind)} ({len(members)})</h2>')
             parts += [_article(number, failure, failure.query.row in drawn) for number, failure in members]
     return "\n".join([*parts, "</body></html>", ""])
+
+
+def _doubts(failures: Sequence[Failure]) -> str:
+    """What to know where the spots shown are not those behind the table's scores."""
+    other = sum(not (f.wrong_pair.repeated and f.right_pair.repeated) for f in failures)
+    if not other:
+        return ""
+    return (
+        f"<p><b>{other} of {len(failures)} got other scores when they were asked again:</b> the score table is of"
+        " another method or an older version, and the spots shown explain it only in part.</p>"
+    )
 
 
 def _summary(failures: Sequence[Failure], kinds: Sequence[str]) -> str:

@@ -267,14 +267,14 @@ def test_background_off_the_animal_on_either_side(plain):
     assert page.kinds_of(unverified, NORMS) == ("unexplained",)
 
 
-def test_background_in_place_needs_the_same_station(plain):
+def test_background_in_place_needs_fixed_cameras(plain):
     still = with_pair(plain, in_place=0.9)
-    assert page.kinds_of(still, NORMS) == ("unexplained",)
-    assert page.kinds_of(replace(still, wrong=replace(still.wrong, station="S1")), NORMS) == ("background",)
-    nowhere = replace(
-        still, query=replace(still.query, station=""), wrong=replace(still.wrong, station="")
-    )  # two unknown stations are not one
-    assert page.kinds_of(nowhere, NORMS) == ("unexplained",)
+    assert page.kinds_of(replace(still, wrong=replace(still.wrong, station="S1")), NORMS) == ("background",)  # rocks
+    assert page.kinds_of(still, NORMS) == ("background",)  # the bar that all of one make write
+    assert page.kinds_of(with_pair(still, in_place=0.4), NORMS) == ("unexplained",)
+    for name in ("query", "wrong"):
+        by_hand = replace(still, **{name: replace(getattr(still, name), station="")})
+        assert page.kinds_of(by_hand, NORMS) == ("unexplained",)
 
 
 def test_other_flank_only_where_nothing_was_verified(plain):
@@ -347,3 +347,11 @@ def test_drawn_are_the_worst_of_each_kind_in_turn(plain):
     failures = [replace(plain, query=replace(plain.query, row=row), kinds=(kind,)) for row, kind in enumerate(kinds)]
     assert page._chosen(failures, 4) == {0, 1, 3, 4}
     assert page._chosen(failures, 0) == set()
+
+
+def test_scores_that_are_not_repeated_are_told(plain):
+    same = replace(plain, right_pair=replace(plain.right_pair, score=2.0))
+    assert page._doubts([same]) == ""
+    assert "1 of 2 got other scores" in page._doubts([same, with_pair(same, score=4.0)])
+    rejected = with_pair(same, accepted=False, score=3.0, rank_score=3e-10)
+    assert page._doubts([rejected]) == ""

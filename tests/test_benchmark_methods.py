@@ -83,14 +83,15 @@ def test_wildid_finds_the_animals_and_leaves_out_what_the_trial_forbids(run, sur
     assert np.array_equal(np.isnan(scores), ~trial.allowed)
     assert np.isfinite(scores[trial.allowed]).all()
     assert (scores[trial.allowed] >= 0).all()
+    assert np.array_equal(scores, scores.T, equal_nan=True)
     assert set(outcome.seconds) == {"extract", "pair", "query"}
     assert outcome.numbers["pairs"] == np.triu(trial.allowed | trial.allowed.T).sum()
 
 
 def test_wildid_gives_the_same_bytes_whatever_the_threads_and_the_catalogs_order(run, survey):
+    before = cv2.getNumThreads()
     trial = trial_of(survey / "catalog")
     first = run("wildid", survey / "catalog", trial, **SMALL).tables[0].scores
-    before = cv2.getNumThreads()
     assert run("wildid", survey / "catalog", trial, threads=3, **SMALL).tables[0].scores.tobytes() == first.tobytes()
     assert cv2.getNumThreads() == before
 
@@ -363,6 +364,7 @@ def test_crop_is_the_box_clipped_to_the_photo(tmp_path):
 
     pixels = np.random.default_rng(1).integers(0, 256, (20, 30, 3), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "p.png")
+    assert np.array_equal(crop(tmp_path, Annotation(0, "p.png", bbox=(5, 4, 7, 6))), pixels[4:10, 5:12])
     assert np.array_equal(crop(tmp_path, Annotation(0, "p.png", bbox=(25, 4, 50, 6))), pixels[4:10, 25:])
     assert np.array_equal(crop(tmp_path, Annotation(0, "p.png")), pixels)
     with pytest.raises(SnowmatchError, match=r"^p\.png: box 90,0,5,5 lies outside"):
