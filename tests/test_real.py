@@ -14,7 +14,7 @@ pytestmark = pytest.mark.real
 PHOTOS = 48  # boxed flanks, of all cats; a minute on two cores
 
 
-def test_index_and_query_real_photos(snow_leopards):
+def test_index_query_and_evaluate_real_photos(snow_leopards):
     with (SHARED / "snow_leopard" / "catalog.csv").open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["bbox"] and row["body_part"] != "unknown"]
     rows = random.Random(1).sample(rows, PHOTOS)
@@ -38,3 +38,6 @@ def test_index_and_query_real_photos(snow_leopards):
         right += answer["candidates"][0]["individual"] == row["individual"]
     assert asked >= 10
     assert right > asked / 2, f"{right} of {asked}"
+    figures = json.loads(runner.invoke(main, ["evaluate", str(snow_leopards), "--json"]).stdout)["figures"]
+    assert figures["annotation_top1"]["value"] > 0.6
+    assert figures["individual_top5"]["value"] > 0.8
