@@ -106,7 +106,7 @@ def _best_hypothesis(side0: Frames, side1: Frames, diagonal: float, geometry: Ge
     # The angle of a frame is that of its rotation after the lower-triangular part: from its first row. Upright frames
     # on both sides have angle 0 under every hypothesis, so nothing needs testing.
     upright = not (frames0[:, 0, 1].any() or frames1[:, 0, 1].any())
-    angle1 = np.arctan2(-frames1[:, 0, 1], frames1[:, 0, 0])
+    turned = not upright and _turn_columns(frames0, frames1)
     # One matrix product gives the errors of all hypotheses at all matches, in units of the tolerance: float32 is exact
     # to a thousandth of a pixel, and twice as fast.
     one = np.ones((m, 1))
@@ -126,13 +126,31 @@ def _best_hypothesis(side0: Frames, side1: Frames, diagonal: float, geometry: Ge
         area = log_map[part, None] - log_map[None, :]
         agree &= np.abs(area, out=area) < np.float32(np.log(geometry.area))
         if not upright:
-            top = maps[part, 0] @ frames0[:, :, 0].T, maps[part, 0] @ frames0[:, :, 1].T  # (h, M) first row of each map
-            agree &= _turn(np.arctan2(-top[1], top[0]), angle1) < geometry.angle
+            along, lengths = turned  # cos of the turn = along / sqrt(lengths), as products of the map's first row
+            row = maps[part, 0].astype(np.float32)
+            cosine = row @ along  # (h, M)
+            limit = np.float32(np.cos(geometry.angle))
+            if abs(limit) < 1e-6:  # a quarter turn: the sign decides
+                agree &= cosine > 0
+            else:
+                squares = np.stack([row[:, 0] ** 2, 2 * row[:, 0] * row[:, 1], row[:, 1] ** 2], axis=1)
+                agree &= cosine > limit * np.sqrt(np.maximum(squares @ lengths, 0))
         counts = np.add.reduce(agree, axis=1, dtype=np.int32)
         first = int(counts.argmax())
         if counts[first] > most:
             best, most = agree[first], int(counts[first])
     return best
+
+
+def _turn_columns(frames0: np.ndarray, frames1: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What the angle between a moved frame's first row and its match's comes to, linear in the map's first row.
+
+    Gives (2, M) for the dot product with the unit vector along the match's first row, (3, M) for the squared length.
+    """
+    unit = frames1[:, 0] / np.hypot(frames1[:, 0, 0], frames1[:, 0, 1])[:, None]
+    along = np.einsum("mij,mj->im", frames0, unit)
+    gram = frames0 @ frames0.transpose(0, 2, 1)
+    return along.astype(np.float32), np.stack([gram[:, 0, 0], gram[:, 0, 1], gram[:, 1, 1]]).astype(np.float32)
 
 
 def _determinants(frames: np.ndarray) -> np.ndarray:
