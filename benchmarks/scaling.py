@@ -2,7 +2,7 @@
 
 On real photos (--dataset) both are asked the same queries, one after the other, on the same cores. Larger galleries are
 filled with distractors: the features of those photos with the elements of their descriptors in another order for each
-distractor, 2,000 features each, so nothing in them matches but by chance. Writes results/scaling.json.
+distractor, 1,000 features each, so nothing in them matches but by chance. Writes results/scaling.json.
 
 Example: python benchmarks/scaling.py --dataset ../shared/data/nyala,parts=left_flank --work /tmp/bench    (an hour)
 """
@@ -24,7 +24,7 @@ from run import THREAD_VARIABLES, _peak_memory, apart, parse_method
 
 REAL = (100, 360)
 DISTRACTORS = (100, 1000, 5000, 20_000)
-FEATURES = 2000
+FEATURES = 1000
 QUERIES = 20
 
 

@@ -38,7 +38,7 @@ def main() -> None:
     result = circumstances(f"python benchmarks/search.py CATALOG --part {given.part} --extractor {given.extractor}")
     result |= {"rows": int(offsets[-1]), "annotations": len(descriptors), "backends": []}
     seconds, built = build(lambda: index.build_faiss(descriptors))
-    for probes in (12, 24, 48, 96):
+    for probes in (4, 8, 16, 32):
         result["backends"].append(compare("faiss", probes, seconds, built, descriptors, offsets, asked, exact))
     seconds, built = build(lambda: index._FlannIndex(descriptors))
     for checks in (800,):
