@@ -133,7 +133,7 @@ def perform(run: Run, given: argparse.Namespace) -> None:
         "method": name,
         "label": shown_method.replace("snowmatch_engine", "snowmatch").replace(",", " "),
         "settings": {k: without_folders(v) if isinstance(v, str) else v for k, v in settings.items()},
-        **figures_of(sorted(kept.glob("*.npz"))),
+        **figures_of(sorted(kept.glob("*.npz")), _asks_again(name, settings)),
     }
     path = given.results / dataset.name / run.protocol / f"{label}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -286,14 +286,37 @@ def _peak_memory() -> int | None:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def figures_of(tables: list[Path]) -> dict[str, Any]:
-    """Figures of the first table, the spread over all, and how scores of same and different animals lie."""
+def _asks_again(name: str, settings: dict[str, Any]) -> bool:
+    """Whether the method's scores without the query's individual are true ones (see methods)."""
+    return getattr(importlib.import_module(f"methods.{name}"), "asks_again", lambda _: True)(settings)
+
+
+def figures_of(tables: list[Path], asked_again: bool = True) -> dict[str, Any]:
+    """Figures of the first table, the spread over all, and how scores of same and different animals lie.
+
+    `..._dropped`: the open-set figures with the own individual's column dropped, which every method can give; the true
+    ones are null where it was not asked again.
+    """
+    import numpy as np
+
     from snowmatch.evaluation import measure
     from snowmatch.evaluation_report import measured_to_json
     from snowmatch.scoretable import load_table
 
     loaded = [load_table(path) for path in tables]
-    every = [measured_to_json(measure(table)) for table in loaded]
+    every = []
+    for table in loaded:
+        own = table.individual[table.queries][:, None] == table.individual_names
+        alone = replace(table, left_out_scores=np.where(own, np.float32(np.nan), table.individual_scores))
+        figures, dropped = (measured_to_json(measure(t)) for t in (table, alone))
+        for figure in ("individual_auroc", "individual_detection_rate"):
+            figures["figures"][f"{figure}_dropped"] = dropped["figures"][figure]
+        every.append(figures)
+    if not asked_again:
+        unknown = {"value": None, "low": None, "high": None, "queries": 0}
+        for figures in every:
+            for figure in [f for f in figures["figures"] if f.endswith(("_auroc", "_detection_rate"))]:
+                figures["figures"][figure] = dict(unknown)
     result = every[0]
     if len(every) > 1:
         for name, figure in result["figures"].items():

@@ -129,6 +129,15 @@ def test_figures_come_from_the_first_table_and_the_spread_from_all(survey, tmp_p
     json.dumps(result, allow_nan=False)
 
 
+def test_known_against_new_is_not_claimed_by_a_method_that_was_not_asked_again(survey, tmp_path):
+    save_table(tmp_path / "0.npz", table_of(survey, lambda t: t.own().astype(float)))
+    asked, not_asked = (run.figures_of([tmp_path / "0.npz"], again)["figures"] for again in (True, False))
+    assert asked["individual_auroc"]["value"] == asked["individual_auroc_dropped"]["value"] == 1
+    for name in ("individual_auroc", "encounter_auroc", "individual_detection_rate", "encounter_detection_rate"):
+        assert not_asked[name]["value"] is None
+    assert not_asked["individual_auroc_dropped"]["value"] == 1
+
+
 def test_the_histogram_counts_every_compared_pair(survey):
     for scores in (
         lambda t: t.own() * 5.0,

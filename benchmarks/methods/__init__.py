@@ -6,6 +6,10 @@ A method's file has DEFAULTS, its settings as name -> value (the type of the val
 
 which scores every query of `given.trial` against the gallery annotations that the trial allows, and never looks at the
 individual of a query. To add a method, copy a file.
+
+Where the scores of some animals depend on the others in the gallery, `def asks_again(settings)` says whether the method
+was asked again without the query's individual; if not, known against new animals is told only as dropping that
+individual's column gives it.
 """
 
 from __future__ import annotations

@@ -48,6 +48,11 @@ EVERY = 1_000_000  # more individuals, and annotations of each, than a gallery h
 LAST_LINES = 8
 
 
+def asks_again(settings: dict[str, Any]) -> bool:
+    """Whether scores without the query's own individual come from a gallery without it."""
+    return settings["left_out"]
+
+
 @dataclass(frozen=True)
 class Database:
     """One index and who asks it: `gallery`, row numbers of the catalog; `queries`, positions in trial.queries."""
