@@ -1,7 +1,7 @@
 """Data to measure on, each made into a catalog folder of its own: a catalog, a metadata.csv, or a synthetic survey.
 
 A dataset is written SOURCE or SOURCE,key=value,...  SOURCE is a catalog folder, a wildlife-datasets `metadata.csv`, or
-`synthetic`. Keys for photos: boxed=yes (only annotations with a box), masks=no and boxes=no (leave them out),
+`synthetic`. name=NAME names it. Keys for photos: boxed=yes (only annotations with a box), masks=no and boxes=no (leave them out),
 box=X/Y/W/H (the same box in every photo, as shares of its size), parts=left_flank+right_flank, every=N (each N-th
 individual), first=N (the first N annotations). Keys for `synthetic`: individuals, encounters, stations, seed.
 """
@@ -57,6 +57,7 @@ def prepare(text: str, work: Path) -> Dataset:
     """
     source, *pairs = text.split(",")
     given = dict(pair.partition("=")[::2] for pair in pairs)
+    given.pop("name", None)
     defaults = SYNTHETIC_KEYS if source == "synthetic" else PHOTO_KEYS
     unknown = sorted(set(given) - set(defaults))
     if unknown:
@@ -75,6 +76,9 @@ def prepare(text: str, work: Path) -> Dataset:
 def name_of(text: str) -> str:
     """A name for the dataset written as `text`, fit for a folder: its source's folder and what was asked of it."""
     source, *pairs = text.split(",")
+    named = [pair.removeprefix("name=") for pair in pairs if pair.startswith("name=")]
+    if named:
+        return re.sub(r"[^\w.+-]+", "_", named[-1])
     path = Path(source)
     stem = path.resolve().parent.name if path.suffix == ".csv" else path.resolve().name
     stem = source if source == "synthetic" else stem

@@ -352,12 +352,15 @@ def added(rows: Sequence[dict | None]) -> dict | None:
 
 
 def short_table(results: Iterable[Result]) -> str:
-    """Each method as it comes (or, where that was not measured, at its best) on every dataset and protocol."""
+    """This engine with every setting measured, others as they come (or else at their best), on every dataset."""
     rows = []
     for trial in trials(results):
         chosen = []
         for method in sorted({r["method"] for r in trial.results}):
             own = [r for r in trial.results if r["method"] == method]  # the most accurate first
+            if is_ours(own[0]):
+                chosen += own
+                continue
             chosen.append(next((r for r in own if r["label"] == family(r["label"])), own[0]))
         chosen = by_accuracy(chosen)
         columns = [best_bold(chosen, column) for column in (PHOTO_TOP_1, INDIVIDUAL_TOP_1, MACRO)]
