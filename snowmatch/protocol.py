@@ -9,7 +9,7 @@ import numpy as np
 
 from snowmatch.errors import SnowmatchError
 from snowmatch.plugins import did_you_mean
-from snowmatch.types import Annotation, same_part
+from snowmatch.types import BODY_PARTS, Annotation, same_part
 
 PROTOCOLS = ("cross-encounter", "cross-station", "split")
 
@@ -69,18 +69,23 @@ def make_trial(annotations: Sequence[Annotation], protocol: str) -> Trial:
             "protocol split needs rows of split test to ask about and rows of split train to answer; "
             f"the column split of this catalog has: {', '.join(splits)}"
         )
-    allowed = np.array(
-        [
-            [
-                same_part(q.body_part, g.body_part)
-                and q.encounter != g.encounter
-                and (protocol != "cross-station" or q.station != g.station)
-                for g in answering
-            ]
-            for q in asked
-        ],
-        bool,
-    )
+
+    def columns(name: str) -> tuple[np.ndarray, np.ndarray]:
+        """(Q, 1) of the queries and (G,) of the gallery, as text."""
+        queries, gallery = (np.array([getattr(a, name) for a in side], str) for side in (asked, answering))
+        return queries[:, None], gallery
+
+    parts0, parts1 = columns("body_part")
+    allowed = np.zeros((len(asked), len(answering)), bool)
+    for part in BODY_PARTS:
+        for other in BODY_PARTS:
+            if same_part(part, other):
+                allowed |= (parts0 == part) & (parts1 == other)
+    encounters0, encounters1 = columns("encounter")
+    allowed &= encounters0 != encounters1
+    if protocol == "cross-station":
+        stations0, stations1 = columns("station")
+        allowed &= stations0 != stations1
     numbers: dict[tuple[str, str, str], int] = {}
     groups = [numbers.setdefault((a.encounter, a.individual, a.body_part), len(numbers)) for a in asked]
     return Trial(
