@@ -1,9 +1,9 @@
 """Data to measure on, each made into a catalog folder of its own: a catalog, a metadata.csv, or a synthetic survey.
 
 A dataset is written SOURCE or SOURCE,key=value,...  SOURCE is a catalog folder, a wildlife-datasets `metadata.csv`, or
-`synthetic`. name=NAME names it. Keys for photos: boxed=yes (only annotations with a box), masks=no and boxes=no (leave them out),
-box=X/Y/W/H (the same box in every photo, as shares of its size), parts=left_flank+right_flank, every=N (each N-th
-individual), first=N (the first N annotations). Keys for `synthetic`: individuals, encounters, stations, seed.
+`synthetic`. name=NAME names it. Keys for photos: boxed=yes (only annotations with a box), masks=no and boxes=no (leave
+them out), box=X/Y/W/H (the same box in every photo, as shares of its size), parts=left_flank+right_flank, every=N (each
+N-th individual), first=N (the first N annotations). Keys for `synthetic`: individuals, encounters, stations, seed.
 """
 
 from __future__ import annotations
