@@ -122,6 +122,9 @@ def perform(run: Run, given: argparse.Namespace) -> None:
     trial = make_trial(open_catalog(dataset.folder).data.annotations, run.protocol)
     name, settings = parse_method(run.method)
     shown_method = without_folders(run.method)
+    # what was asked in part, or on more cores, is another result: it neither replaces nor stands for the usual one
+    shown_method += f",queries={given.queries}" if given.queries else ""
+    shown_method += f",threads={given.threads}" if given.threads != 1 else ""
     label = label_of(shown_method)
     kept = given.work / "scores" / dataset.name / run.protocol / label
     if given.fresh or not (kept / "run.json").exists():

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-REPLICATES = 1000  # of the bootstrap: the ends of a 95 % interval then vary by a few thousandths of its width
+REPLICATES = 1000  # of the bootstrap: customary for 95 % percentile intervals
 CONFIDENCE = 0.95
 
 

@@ -170,6 +170,12 @@ def test_a_run_is_kept_and_not_done_twice(tmp_path, monkeypatch, capsys):
     assert first["dataset"]["individuals"] == 3
     assert first["seconds"]["total"] > 0
     assert "pytest" not in json.dumps(first)
+    monkeypatch.setattr(sys, "argv", [*arguments, "--queries", "2"])
+    run.main()  # a part of the queries is another result
+    assert json.loads(path.read_text(encoding="utf-8")) == first
+    (part,) = set(results.rglob("*.json")) - {path}
+    assert json.loads(part.read_text(encoding="utf-8"))["queries"] == 2
+    monkeypatch.setattr(sys, "argv", arguments)
     monkeypatch.setattr(run, "_make_scores", lambda *_: pytest.fail("done twice"))
     path.unlink()
     run.main()  # figures again, from the scores that were kept
