@@ -29,7 +29,8 @@ BLOCK_ROWS = 1 << 23  # descriptors per block: 1 GiB of uint8 SIFT, held twice w
 # fast scan. Measured: benchmarks/README.md, "Which search".
 LISTS_PER_SQRT = 0.5
 PROBES = 8
-CANDIDATES = 32  # compared exactly, per descriptor; 16 find all five neighbours of 44 % in place of 56 %, a fifth faster
+# Compared exactly, per descriptor: 16 find all five neighbours of 44 % in place of 56 %, a fifth faster.
+CANDIDATES = 32
 FAST_SCAN = 13  # faiss's code path, fixed: the same answer whatever the number of queries and threads
 TRAIN_ROWS_PER_LIST = 40  # faiss wants at least 39 training rows a centroid
 TRAIN_ROUNDS = 3  # k-means rounds: between two and six the recall differs by 0.2 %
