@@ -1,9 +1,10 @@
 """Data to measure on, each made into a catalog folder of its own: a catalog, a metadata.csv, or a synthetic survey.
 
 A dataset is written SOURCE or SOURCE,key=value,...  SOURCE is a catalog folder, a wildlife-datasets `metadata.csv`, or
-`synthetic`. name=NAME names it. Keys for photos: boxed=yes (only annotations with a box), masks=no and boxes=no (leave
-them out), box=X/Y/W/H (the same box in every photo, as shares of its size), parts=left_flank+right_flank, every=N (each
-N-th individual), first=N (the first N annotations). Keys for `synthetic`: individuals, encounters, stations, seed.
+`synthetic`. name=NAME names it. Keys for photos: boxed=yes (only annotations with a box), masks=no, boxes=no and
+flanks=no (leave them out; the flank is unknown then), boxes=mask (the box round the mask's largest piece),
+box=X/Y/W/H (the same box in every photo, as shares of its size), parts=left_flank+right_flank, every=N (each N-th
+individual), first=N (the first N annotations). Keys for `synthetic`: individuals, encounters, stations, seed.
 """
 
 from __future__ import annotations
@@ -18,9 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import cv2
+import numpy as np
+
 from snowmatch.api import open_catalog
 from snowmatch.errors import SnowmatchError
-from snowmatch.images import read_photo
+from snowmatch.images import photo_size, read_mask, read_photo
 from snowmatch.synthetic import make_survey
 
 COLUMNS = (
@@ -36,7 +40,16 @@ COLUMNS = (
     "mask",
     "split",
 )
-PHOTO_KEYS = {"boxed": "no", "masks": "yes", "boxes": "yes", "box": "", "parts": "", "every": "1", "first": "0"}
+PHOTO_KEYS = {
+    "boxed": "no",
+    "masks": "yes",
+    "boxes": "yes",
+    "flanks": "yes",
+    "box": "",
+    "parts": "",
+    "every": "1",
+    "first": "0",
+}
 SYNTHETIC_KEYS = {"individuals": "12", "encounters": "3", "stations": "4", "seed": "0"}
 SIDES = {"left": "left_flank", "right": "right_flank", "head": "head", "face": "head", "tail": "tail"}
 UNNAMED = ("", "unknown", "nan")  # how wildlife-datasets writes an identity that is not known
@@ -157,8 +170,12 @@ def _chosen(rows: list[dict[str, str]], keys: dict[str, str], source: Path) -> l
     kept = kept[: int(keys["first"])] if int(keys["first"]) else kept
     if not kept:
         raise SnowmatchError(f"no annotation of {source} is left with {keys}: loosen them")
+    if keys["boxes"] == "mask":
+        kept = [{**row, "bbox": _box_of_mask(folder / row["mask"]) if row["mask"] else ""} for row in kept]
     if keys["masks"] == "no":
         kept = [{**row, "mask": ""} for row in kept]
+    if keys["flanks"] == "no":
+        kept = [{**row, "body_part": "unknown"} for row in kept]
     if keys["boxes"] == "no":
         kept = [{**row, "bbox": ""} for row in kept]
     if keys["box"]:
@@ -171,6 +188,13 @@ def _fixed_box(photo: Path, shares: list[float]) -> str:
     height, width = read_photo(photo).shape[:2]
     x, y, w, h = shares
     return f"{round(x * width)},{round(y * height)},{round(w * width)},{round(h * height)}"
+
+
+def _box_of_mask(path: Path) -> str:
+    """Round the largest piece that hangs together, empty for a black mask: an info bar in the mask is no animal."""
+    mask = read_mask(path, photo_size(path)).astype(np.uint8)
+    pieces = cv2.connectedComponentsWithStats(mask)[2][1:]
+    return ",".join(str(int(n)) for n in pieces[pieces[:, cv2.CC_STAT_AREA].argmax()][:4]) if len(pieces) else ""
 
 
 def _write(folder: Path, source: Path, rows: list[dict[str, str]]) -> None:

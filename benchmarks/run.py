@@ -32,6 +32,9 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 LEOPARDS = "{data}/snow_leopard,boxed=yes,parts=left_flank+right_flank,name=snow_leopard-masks"
 BOXES = "{data}/snow_leopard,boxed=yes,parts=left_flank+right_flank,masks=no,name=snow_leopard-boxes"
 NYALA = "{data}/nyala,parts=left_flank,name=nyala-left"
+WHOLE = "{data}/snow_leopard,masks=no,boxes=no,flanks=no,name=snow_leopard-whole"
+MASKED = "{data}/snow_leopard,boxes=mask,flanks=no,name=snow_leopard-whole-masks"
+NYALA_BOX = "{data}/nyala,parts=left_flank,box=.15/.2/.75/.45,name=nyala-left-box"
 ENGINE = ("snowmatch_engine", "snowmatch_engine,extractor=sift")
 
 
@@ -68,7 +71,13 @@ SUITES = {
         *(Run(NYALA, "split", m) for m in (*ENGINE, "hotspotter", "wildid")),
     ],
 }
-SUITES["real"] = SUITES["snow_leopard"] + SUITES["nyala"]
+# photos as they come: no box, no mask, no flank known; and what a mask or one rough box for all of them adds
+SUITES["whole"] = [
+    *(Run(WHOLE, "cross-encounter", m) for m in (ENGINE[0], "hotspotter")),
+    Run(MASKED, "cross-encounter", ENGINE[0]),
+    *(Run(NYALA_BOX, "cross-encounter", m) for m in (ENGINE[0], "hotspotter")),
+]
+SUITES["real"] = SUITES["snow_leopard"] + SUITES["nyala"] + SUITES["whole"]
 
 
 def main() -> None:
