@@ -393,7 +393,8 @@ def _ask_again(
         allowed = np.zeros(len(gallery.annotations), bool)
         entries = [entry_of.get(int(row), -1) for row in trial.gallery[trial.allowed[n]]]
         allowed[[entry for entry in entries if entry >= 0]] = True
-        answer = score_query([features], gallery, allowed, query.body_part, matcher, geometry)
+        weights = [gallery.weights_of(entry_of[query.row], features)]
+        answer = score_query([features], gallery, allowed, query.body_part, matcher, geometry, weights)
     query_view = load_view(folder, query)
     pairs, seen = [], []
     for column in (wrong, right):

@@ -13,6 +13,7 @@ import numpy as np
 from snowmatch.catalog import ENCOUNTER_GAP, CatalogData, check_body_part, check_locations, load_catalog
 from snowmatch.errors import SnowmatchError
 from snowmatch.evaluation import Evaluation, measure, score_trial
+from snowmatch.foreground import centre_weights
 from snowmatch.gallery import Gallery, make_gallery
 from snowmatch.identify import Answer, candidates, score_query
 from snowmatch.indexing import AnnotationState, IndexReport, catalog_state, index_catalog
@@ -182,7 +183,18 @@ class Catalog:
         notes += _state_notes(states)
         features = [a.features for a in asked]
         notes += [f"{a.photo.path or 'the photo'} has no features to compare" for a in asked if not len(a.features)]
-        scores = score_query(features, gallery, allowed, part, match_plugin, geometry)
+        lone = [a.photo.bbox is None and a.photo.mask is None for a in asked]
+        foreground = [
+            centre_weights(a.features.keypoints, a.photo.image_size) if alone else None
+            for a, alone in zip(asked, lone, strict=True)
+        ]
+        if any(lone) and match_plugin.foreground == "auto":
+            bare = ", ".join(a.photo.path or "the photo" for a, alone in zip(asked, lone, strict=True) if alone)
+            notes.append(
+                f"no box or mask of {bare}: what lies about its centre counts; give --bbox, "
+                "or -o foreground=given where photos are crops"
+            )
+        scores = score_query(features, gallery, allowed, part, match_plugin, geometry, foreground)
         found = candidates(scores, features, gallery, allowed, top)
         notes += gallery.built
         gallery.built.clear()

@@ -60,7 +60,8 @@ def score_trial(
         features = [gallery.reader.read(gallery.keys[entry]) if entry >= 0 else None for entry in found]
         usable = [n for n, f in enumerate(features) if f is not None and len(f)]
         queries = [features[n] for n in usable]
-        matches = match_photos(queries, gallery, allowed, part, matcher)
+        foreground = [gallery.weights_of(found[n], features[n]) for n in usable]
+        matches = match_photos(queries, gallery, allowed, part, matcher, foreground)
         alone: list[Scores | None] = [None] * len(members)
         for n, query, match in zip(usable, queries, matches, strict=True):
             alone[n] = score_matches([query], [match], gallery, geometry)

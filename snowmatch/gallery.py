@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from snowmatch.foreground import centre_weights
 from snowmatch.images import clip_bbox
 from snowmatch.index import Block, cut_blocks, fingerprint, open_index
 from snowmatch.store import FeatureReader
-from snowmatch.types import BODY_PARTS, Annotation, same_part
+from snowmatch.types import BODY_PARTS, Annotation, Features, Matches, same_part
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,31 @@ class Gallery:
         pairs = zip(self.annotations, self._sizes, strict=True)
         sizes = [clip_bbox(a.bbox, size)[2:] if a.bbox else size for a, size in pairs]
         return np.hypot(*np.array(sizes, np.float64).reshape(-1, 2).T)
+
+    @cached_property
+    def _outlined(self) -> np.ndarray:
+        """(A,) bool: which annotations have a box or a mask."""
+        return np.array([a.bbox is not None or bool(a.mask) for a in self.annotations], bool)
+
+    def weights_of(self, entry: int, features: Features) -> np.ndarray | None:
+        """How surely each of the `features` (N) of annotation number `entry` is on the animal, (N,) float32.
+
+        None where a box or a mask says what is animal: all of them count.
+        """
+        return None if self._outlined[entry] else centre_weights(features.keypoints, features.image_size)
+
+    def match_weights(self, matches: Matches) -> np.ndarray:
+        """The same (M,) for the gallery's side of `matches`."""
+        weights = np.ones(len(matches), np.float32)
+        lone = np.flatnonzero(~self._outlined[matches.annotation])
+        if len(lone):
+            entries = matches.annotation[lone]
+            starts = np.flatnonzero(np.diff(entries, prepend=-1))  # matches are sorted by annotation
+            columns = self.reader.column("keypoints", [self.keys[i] for i in entries[starts]])
+            runs = np.split(matches.keypoint1[lone], starts[1:])
+            keypoints = np.concatenate([column[run] for column, run in zip(columns, runs, strict=True)])
+            weights[lone] = centre_weights(keypoints, np.array(self._sizes)[entries])
+        return weights
 
     @cached_property
     def _sizes(self) -> list[tuple[int, int]]:

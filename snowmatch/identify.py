@@ -52,22 +52,45 @@ def score_query(
     body_part: str,
     matcher: Any,
     geometry: Geometry,
+    foreground: Sequence[np.ndarray | None] | None = None,
 ) -> Scores:
     """Match the photos of one encounter with the annotations where `allowed` (A,) is True, check geometry, and score.
 
     Photos vote together: their scores add up. Labels of `gallery` tell individuals apart; the query's own is not
     known here. A query without features, or nothing allowed, gives zeros.
     """
-    pre_matches = match_photos(queries, gallery, allowed, body_part, matcher)
+    pre_matches = match_photos(queries, gallery, allowed, body_part, matcher, foreground)
     return score_matches(queries, pre_matches, gallery, geometry)
 
 
 def match_photos(
-    queries: Sequence[Features], gallery: Gallery, allowed: np.ndarray, body_part: str, matcher: Any
+    queries: Sequence[Features],
+    gallery: Gallery,
+    allowed: np.ndarray,
+    body_part: str,
+    matcher: Any,
+    foreground: Sequence[np.ndarray | None] | None = None,
 ) -> tuple[Matches, ...]:
-    """The matches of each query photo with the annotations where `allowed` (A,) is True, before any check."""
+    """The matches of each query photo with the annotations where `allowed` (A,) is True, before any check.
+
+    `foreground` has, per photo, how surely each of its N features is on the animal (N,), or None where all count. A
+    vote counts as the geometric mean of both sides' weights says; features of weight 0 are not looked up.
+    Source: HotSpotter's foreground weight (ibeis, scoring.py).
+    """
     blocks = gallery.blocks(matcher.backend, body_part)
-    return tuple(matcher.match(query, blocks, allowed, gallery.individual_numbers) for query in queries)
+    found = []
+    for query, weights in zip(queries, foreground or [None] * len(queries), strict=True):
+        if weights is None or matcher.foreground == "given":
+            weights = np.ones(len(query), np.float32)
+        on = np.flatnonzero(weights)
+        asked = query if len(on) == len(query) else query.take(on)
+        m = matcher.match(asked, blocks, allowed, gallery.individual_numbers)
+        votes = m.weights
+        if matcher.foreground == "auto":
+            votes = votes * np.sqrt(weights[on[m.keypoint0]] * gallery.match_weights(m))
+        counting = np.flatnonzero(votes > 0)
+        found.append(Matches(on[m.keypoint0], m.annotation, m.keypoint1, votes).take(counting))
+    return tuple(found)
 
 
 def score_matches(

@@ -7,7 +7,7 @@ import numpy as np
 from snowmatch.types import Matches
 
 # Rank of what the geometric check rejected: below all that it accepted, in the order it had before. Pre-scores stay
-# under some thousands and an accepted annotation has seven votes of at least 1e-6, so this factor separates them.
+# under some thousands and an accepted annotation has seven votes of at least 5e-8, so this factor separates them.
 REJECTED = 1e-10
 
 

@@ -18,6 +18,7 @@ FLOW = [
     "catalog_csv",
     "catalog",
     "images",
+    "foreground",
     "records",
     "extractors",
     "store",

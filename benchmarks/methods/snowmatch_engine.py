@@ -65,7 +65,8 @@ def _time_queries(given: Given, gallery: Any, matcher: Any, geometry: Any) -> fl
         allowed[[entry_of[r] for r in open_to if r in entry_of]] = True
         features = gallery.reader.read(gallery.keys[entry_of[row]])
         start = time.perf_counter()
-        score_query([features], gallery, allowed, given.trial.annotations[row].body_part, matcher, geometry)
+        weights = [gallery.weights_of(entry_of[row], features)]
+        score_query([features], gallery, allowed, given.trial.annotations[row].body_part, matcher, geometry, weights)
         seconds.append(time.perf_counter() - start)
     return statistics.median(seconds[1:] or seconds)
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from snowmatch.foreground import FOREGROUNDS
 from snowmatch.index import BACKENDS, Block, Neighbors, search
 from snowmatch.types import Features, Matches
 
@@ -20,15 +21,17 @@ class Lnbnn:
 
     k: neighbours that vote (HotSpotter 4). normalizers: further neighbours, of which one tells what a chance match
     costs (HotSpotter 1). normalizer: `last` takes the last of them, `name` the first whose individual is none of those
-    matched. backend: `faiss` (inverted file) or `flann` (kd-forest, HotSpotter's own).
+    matched. backend: `faiss` (inverted file) or `flann` (kd-forest, HotSpotter's own). foreground: what counts as
+    animal where there is neither box nor mask, `auto` what lies about the photo's centre, `given` all (for crops).
     """
 
-    REVISION: ClassVar[int] = 1
+    REVISION: ClassVar[int] = 2
 
     k: int = 4
     normalizers: int = 1
     normalizer: str = "last"
     backend: str = "faiss"
+    foreground: str = "auto"
 
     def __post_init__(self) -> None:
         if self.k < 1 or self.normalizers < 1:
@@ -39,6 +42,8 @@ class Lnbnn:
             raise ValueError("normalizer 'name' chooses among several: set normalizers to 2 or more")
         if self.backend not in BACKENDS:
             raise ValueError(f"backend is {self.backend!r}, expected one of {', '.join(BACKENDS)}")
+        if self.foreground not in FOREGROUNDS:
+            raise ValueError(f"foreground is {self.foreground!r}, expected one of {', '.join(FOREGROUNDS)}")
 
     def match(self, query: Features, blocks: Sequence[Block], allowed: np.ndarray, individuals: np.ndarray) -> Matches:
         """Votes of one query photo for the entries where `allowed` (A,) is True; `individuals` (A,) are numbers.

@@ -1,0 +1,125 @@
+"""What counts as animal where no box or mask says so."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import snowmatch
+import snowmatch.synthetic
+from snowmatch.foreground import LEAST, SPREAD, centre_weights
+from snowmatch.gallery import make_gallery
+from snowmatch.identify import match_photos, score_query
+from snowmatch.matchers.lnbnn import Lnbnn
+from snowmatch.plugins import make_plugin
+from snowmatch.types import Matches
+from snowmatch.verify import Geometry
+
+
+def test_a_bell_over_the_centre():
+    width, height = 200, 100
+    centre = [99.5, 49.5]
+    sigma = [99.5 + SPREAD[0] * width, 49.5]
+    below = [99.5, 49.5 + SPREAD[1] * height]
+    weights = centre_weights(np.array([centre, sigma, below, [0, 0], [199, 99]]), (width, height))
+    assert weights.dtype == np.float32
+    assert weights == pytest.approx([1, np.exp(-0.5), np.exp(-0.5), 0, 0])
+
+
+def test_no_weight_between_nothing_and_the_least():
+    rng = np.random.default_rng(0)
+    weights = centre_weights(rng.uniform(0, 640, (5000, 2)), (640, 640))
+    assert weights.max() <= 1
+    assert weights[weights > 0].min() >= LEAST
+    assert 0.1 < (weights == 0).mean() < 0.9
+
+
+def test_each_keypoint_may_have_its_own_photo_size_and_none_give_none():
+    keypoints = np.array([[49.5, 49.5], [49.5, 49.5]])
+    assert centre_weights(keypoints, np.array([[100, 100], [1000, 1000]])) == pytest.approx([1, 0])
+    assert centre_weights(np.zeros((0, 2)), (10, 10)).shape == (0,)
+
+
+@pytest.fixture(scope="module")
+def lone(tmp_path_factory):
+    """A survey's gallery as it would be without any box or mask (its features are those of the boxes)."""
+    folder = tmp_path_factory.mktemp("foreground") / "catalog"
+    snowmatch.synthetic.make_survey(folder, individuals=3, encounters=2, seed=3, size=(480, 320))
+    catalog = snowmatch.open_catalog(folder)
+    catalog.index("hesaff", workers=1)
+    outlined = catalog.gallery(make_plugin("extractors", "hesaff"))
+    bare = [replace(a, bbox=None, mask="") for a in outlined.annotations]
+    made = make_gallery(bare, outlined.keys, outlined.reader, outlined.index_folder, outlined.extractor_key)
+    assert made.keys == outlined.keys
+    return outlined, made
+
+
+def test_boxes_and_masks_leave_every_feature_its_weight(lone):
+    outlined, bare = lone
+    features = outlined.reader.read(outlined.keys[0])
+    assert outlined.weights_of(0, features) is None
+    assert bare.weights_of(0, features) == pytest.approx(centre_weights(features.keypoints, features.image_size))
+
+
+def test_the_gallery_weighs_each_match_by_its_own_keypoint(lone):
+    outlined, bare = lone
+    rng = np.random.default_rng(0)
+    annotation = np.sort(rng.integers(0, len(bare.keys), 200))
+    annotation = annotation[annotation != 1]  # one without matches
+    keypoint1 = np.array([rng.integers(0, bare.feature_count(a)) for a in annotation])
+    order = np.arange(len(annotation))
+    matches = Matches(order, annotation, keypoint1, np.ones(len(order), np.float32))
+    expected = []
+    for a, k in zip(annotation, keypoint1, strict=True):
+        features = bare.reader.read(bare.keys[a])
+        expected.append(bare.weights_of(a, features)[k])
+    assert bare.match_weights(matches) == pytest.approx(expected)
+    assert (outlined.match_weights(matches) == 1).all()
+    assert len(bare.match_weights(matches.take(order[:0]))) == 0
+
+
+def test_a_vote_is_worth_the_geometric_mean_of_both_sides(lone):
+    _, bare = lone
+    query = bare.reader.read(bare.keys[0])
+    weights = bare.weights_of(0, query)
+    allowed = np.arange(len(bare.keys)) > 0
+    (auto,) = match_photos([query], bare, allowed, "unknown", Lnbnn(), [weights])
+    (given,) = match_photos([query], bare, allowed, "unknown", Lnbnn(foreground="given"), [weights])
+    assert 0 < len(auto) < len(given)
+    assert (weights[auto.keypoint0] > 0).all()
+    place = {
+        (q, a, k): w
+        for q, a, k, w in zip(given.keypoint0, given.annotation, given.keypoint1, given.weights, strict=True)
+    }
+    found = [place.get((q, a, k)) for q, a, k in zip(auto.keypoint0, auto.annotation, auto.keypoint1, strict=True)]
+    assert all(f is not None for f in found)
+    expected = np.array(found) * np.sqrt(weights[auto.keypoint0] * bare.match_weights(auto))
+    assert auto.weights == pytest.approx(expected, rel=1e-5)
+    order = np.lexsort((auto.keypoint1, auto.keypoint0, auto.annotation))
+    assert (order == np.arange(len(auto))).all()
+
+
+def test_a_query_with_nothing_about_the_centre_scores_nothing(lone):
+    _, bare = lone
+    query = bare.reader.read(bare.keys[0])
+    allowed = np.ones(len(bare.keys), bool)
+    scores = score_query([query], bare, allowed, "unknown", Lnbnn(), Geometry(), [np.zeros(len(query), np.float32)])
+    assert not scores.pre_scores.any()
+    assert not scores.scores.any()
+
+
+def test_unknown_foreground_is_refused():
+    with pytest.raises(ValueError, match="expected one of auto, given"):
+        Lnbnn(foreground="sky")
+
+
+def test_an_answer_says_that_the_centre_counted(lone, tmp_path):
+    outlined, _ = lone
+    folder = outlined.index_folder.parents[2]
+    catalog = snowmatch.open_catalog(folder)
+    rng = np.random.default_rng(0)
+    photo = rng.integers(0, 255, (320, 480, 3)).astype(np.uint8)
+    said = "what lies about its centre counts"
+    assert any(said in note for note in catalog.query(photo).notes)
+    assert not any(said in note for note in catalog.query(photo, options={"foreground": "given"}).notes)
+    assert not any(said in note for note in catalog.query(photo, bbox=(100, 100, 200, 150)).notes)
