@@ -4,6 +4,7 @@ import csv
 import json
 import sys
 
+import cv2
 import datasets
 import numpy as np
 import pytest
@@ -40,6 +41,26 @@ def test_a_catalog_becomes_a_dataset_without_being_touched(survey, tmp_path):
 def test_one_box_for_every_photo(survey, tmp_path):
     made = datasets.prepare(f"{survey / 'catalog'},box=0.25/0.5/0.5/0.25,first=3", tmp_path)
     assert [row["bbox"] for row in rows_in(made.folder)] == ["200,266,400,133"] * 3  # photos are 800 x 533
+
+
+def test_boxes_round_masks_and_flanks_left_out(survey, tmp_path):
+    source = survey / "catalog"
+    made = datasets.prepare(f"{source},boxes=mask,flanks=no,first=4,name=around", tmp_path)
+    assert made.name == "around"
+    original = {a.path: a for a in snowmatch.open_catalog(source).data.annotations}
+    masked = 0
+    for row in rows_in(made.folder):
+        assert row["body_part"] == "unknown"
+        if original[row["path"]].mask:
+            x, y, w, h = (int(n) for n in row["bbox"].split(","))
+            mask = cv2.imread(str(source / original[row["path"]].mask), cv2.IMREAD_GRAYSCALE) > 127
+            largest = np.zeros_like(mask)
+            largest[y : y + h, x : x + w] = mask[y : y + h, x : x + w]
+            assert largest.sum() >= 0.5 * mask.sum()
+            assert mask[y : y + h, x].any()
+            assert mask[y, x : x + w].any()
+            masked += 1
+    assert masked
 
 
 @pytest.mark.parametrize(
