@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,9 @@ import numpy as np
 from snowmatch.catalog import ENCOUNTER_GAP, CatalogData, check_body_part, check_locations, load_catalog
 from snowmatch.errors import SnowmatchError
 from snowmatch.evaluation import Evaluation, measure, score_trial
-from snowmatch.foreground import centre_weights
+from snowmatch.foreground import foreground_weights
 from snowmatch.gallery import Gallery, make_gallery
-from snowmatch.identify import Answer, candidates, score_query
+from snowmatch.identify import Answer, QueryPhoto, candidates, score_query
 from snowmatch.indexing import AnnotationState, IndexReport, catalog_state, index_catalog
 from snowmatch.plugins import (
     did_you_mean,
@@ -27,14 +27,16 @@ from snowmatch.plugins import (
     settings_key,
 )
 from snowmatch.protocol import make_trial
-from snowmatch.query import AskedPhoto, Mask, Photo, ask_about, common_part, one_box, one_each
+from snowmatch.query import AskedPhoto, Mask, Photo, ask_about, common_part, find_foreground, one_box, one_each
 from snowmatch.records import exif_times, file_sha256, load_records
+from snowmatch.scenes import load_maps
 from snowmatch.store import list_features, open_features
 from snowmatch.types import HOME, Annotation, BBox, same_part
 from snowmatch.verify import Geometry
 
 DEFAULT_EXTRACTOR = "hesaff"
 DEFAULT_MATCHER = "lnbnn"
+OUTLINED = ("mask", "box")  # evidence with which all that was extracted counts
 
 
 def open_catalog(folder: str | Path) -> Catalog:
@@ -59,14 +61,16 @@ class Catalog:
         workers: int | None = None,
         prune: bool = False,
         progress: Callable[[int, int], None] | None = None,
+        mapping: Callable[[int, int], None] | None = None,
     ) -> IndexReport:
         """Extract what is missing or stale and build the search index; SnowmatchError where nothing can be written.
 
         `options` are the extractor's settings as on the command line. `progress` is called with (done, total)
-        annotations. A photo that cannot be read does not stop the run: it is in the report's `failed`.
+        annotations, then `mapping` with (done, total) photos that are compared with others of their place. A photo that
+        cannot be read does not stop the run: it is in the report's `failed`.
         """
         plugin = make_plugin("extractors", extractor or DEFAULT_EXTRACTOR, dict(options or {}))
-        report = index_catalog(self.data, plugin, workers, prune=prune, progress=progress)
+        report = index_catalog(self.data, plugin, workers, prune=prune, progress=progress, mapping=mapping)
         self._galleries.clear()
         self.gallery(plugin).build_indexes(make_plugin("matchers", DEFAULT_MATCHER).backend)
         return report
@@ -83,7 +87,8 @@ class Catalog:
         if held is None or held[0] != keys:
             reader = open_features(self.folder / HOME / "features", described)
             index_folder = self.folder / HOME / "index" / f"{described['name']}-{key}"
-            held = keys, make_gallery(self.data.annotations, keys, reader, index_folder, key)
+            maps = load_maps(self.folder)
+            held = keys, make_gallery(self.data.annotations, keys, reader, index_folder, key, maps)
             self._galleries[key] = held
         return held[1]
 
@@ -183,19 +188,20 @@ class Catalog:
         notes += _state_notes(states)
         features = [a.features for a in asked]
         notes += [f"{a.photo.path or 'the photo'} has no features to compare" for a in asked if not len(a.features)]
-        lone = [a.photo.bbox is None and a.photo.mask is None for a in asked]
+        photos = self._photos(asked, gallery, states, station, locations, excluded)
+        if match_plugin.foreground == "given":
+            photos = [p if p.evidence in OUTLINED else replace(p, evidence="given", foreground=None) for p in photos]
+        notes += _foreground_notes(photos)
+        if match_plugin.foreground == "auto":
+            notes += gallery.evidence_note(np.flatnonzero(allowed))
         foreground = [
-            centre_weights(a.features.keypoints, a.photo.image_size) if alone else None
-            for a, alone in zip(asked, lone, strict=True)
+            None if p.evidence in (*OUTLINED, "given") else foreground_weights(f.keypoints, p.image_size, p.foreground)
+            for f, p in zip(features, photos, strict=True)
         ]
-        if any(lone) and match_plugin.foreground == "auto":
-            bare = ", ".join(a.photo.path or "the photo" for a, alone in zip(asked, lone, strict=True) if alone)
-            notes.append(
-                f"no box or mask of {bare}: what lies about its centre counts; give --bbox, "
-                "or -o foreground=given where photos are crops"
-            )
         scores = score_query(features, gallery, allowed, part, match_plugin, geometry, foreground)
         found = candidates(scores, features, gallery, allowed, top)
+        if match_plugin.foreground == "given":
+            found = tuple(c if c.evidence in OUTLINED else replace(c, evidence="given", foreground=None) for c in found)
         notes += gallery.built
         gallery.built.clear()
         if unchecked := int(((scores.pre_scores > 0) & ~scores.checked).sum()):
@@ -206,7 +212,7 @@ class Catalog:
             notes.append("candidates with 0 inliers have the score from before the geometric check: a scale of its own")
         notes.append("not calibrated: scores can be compared within this answer only")
         return Answer(
-            photos=tuple(a.photo for a in asked),
+            photos=tuple(photos),
             body_part=part,
             locations=locations,
             excluded_encounters=tuple(sorted(excluded)),
@@ -337,6 +343,24 @@ class Catalog:
                 rows.append(annotation)
         return rows
 
+    def _photos(
+        self,
+        asked: Sequence[AskedPhoto],
+        gallery: Gallery,
+        states: Sequence[AnnotationState],
+        station: str | None,
+        locations: Sequence[str],
+        excluded: set[str],
+    ) -> list[QueryPhoto]:
+        """The query's photos with what tells their animals from the scenery at `station`."""
+        there = [
+            (a, state.photo_sha256)
+            for a, state in zip(self.data.annotations, states, strict=True)
+            if station is not None and a.station == station and a.encounter not in excluded
+            if not locations or a.location in locations
+        ]
+        return find_foreground(asked, gallery.maps, [a for a, _ in there], [sha for _, sha in there], self.folder)
+
     def _same_passage(
         self,
         station: str | None,
@@ -377,6 +401,21 @@ def _without_repeats(asked: Sequence[AskedPhoto], notes: list[str]) -> list[Aske
         seen.add(what)
         kept.append(a)
     return kept
+
+
+def _foreground_notes(photos: Sequence[QueryPhoto]) -> list[str]:
+    """What told the animal from the scenery in the photos that have neither box nor mask."""
+    texts = {
+        "burst": "what moved between the frames of the burst counts",
+        "station": "what other photos of the station do not show counts, most near the centre",
+        "burst and station": "what moved in the burst and is not in other photos of the station counts",
+        "centre": "what lies about its centre counts; give --bbox, or -o foreground=given where photos are crops",
+    }
+    notes = []
+    for evidence, text in texts.items():
+        if bare := [p.path or "the photo" for p in photos if p.evidence == evidence]:
+            notes.append(f"no box or mask of {', '.join(bare)}: {text}")
+    return notes
 
 
 def _some(paths: Sequence[str]) -> str:

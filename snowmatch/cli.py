@@ -139,8 +139,10 @@ def index(catalog: Path, extractor: str | None, options: dict[str, str], workers
 
     opened = open_catalog(catalog)
     try:
-        with _Bar("indexing", "annotation") as bar:
-            report = opened.index(extractor, options, workers=workers, prune=prune, progress=bar.update)
+        with _Bar("indexing", "annotation") as bar, _Bar("foreground", "photo") as maps:
+            report = opened.index(
+                extractor, options, workers=workers, prune=prune, progress=bar.update, mapping=maps.update
+            )
     except KeyboardInterrupt:
         raise click.ClickException(
             "stopped; what was finished is kept, and the same command goes on from there"

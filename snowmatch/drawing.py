@@ -1,4 +1,4 @@
-"""The matched spots of a query and a candidate, drawn side by side, and the same pair without lines."""
+"""The matched spots of a query and a candidate side by side, the same pair without lines, and what of it counted."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from snowmatch.errors import SnowmatchError
+from snowmatch.foreground import foreground_picture
 from snowmatch.identify import Answer, Candidate
 from snowmatch.images import clip_bbox, read_mask, read_photo
 from snowmatch.types import BBox
@@ -29,6 +30,14 @@ LINES = 60  # more lines than this hide the coat where they run close together
 BACKGROUND, TEXT, FAINT, WARNING = (24, 26, 28), (240, 240, 240), (170, 174, 178), (255, 176, 64)
 RIM = (20, 20, 20)
 LEVELS = {"excellent": (66, 135, 245), "good": (60, 190, 90), "fair": (240, 200, 40), "uncertain": (230, 70, 60)}
+
+# What to say of a photo without box and mask
+EVIDENCE = {
+    "burst": "animal: what moved in the burst",
+    "station": "animal: what is new at the station",
+    "burst and station": "animal: what moved, and is new at the station",
+    "centre": "animal: taken to be near the centre",
+}
 
 # Looked for in the system's font folders, in this order, for names that Pillow's own font has no letters for.
 FONTS = (
@@ -49,10 +58,11 @@ _CYRILLIC = str.maketrans({**_SOUNDS, **{c.upper(): sound.capitalize() for c, so
 
 
 def draw_answer(answer: Answer, folder: Path, catalog_folder: Path, top: int) -> list[Path]:
-    """Write two pictures for each of the first `top` candidates into `folder`, made if absent; gives their paths.
+    """Write the pictures of each of the first `top` candidates into `folder`, made if absent; gives their paths.
 
     `<query>-<rank>-<individual>-matches.jpg` joins the matched spots by lines coloured by weight, `...-plain.jpg` is
-    the same pair untouched. No candidates, no pictures. SnowmatchError, after all others are drawn, for photos and
+    the same pair untouched. Where a photo has neither box nor mask, `...-foreground.jpg` shows the pair with what was
+    taken for scenery darkened. No candidates, no pictures. SnowmatchError, after all others are drawn, for photos and
     masks that cannot be read; SnowmatchError where `folder` cannot be written.
     """
     drawn: list[Path] = []
@@ -69,7 +79,7 @@ def draw_answer(answer: Answer, folder: Path, catalog_folder: Path, top: int) ->
             failures.append(f"candidate {candidate.rank}: {error}")
             continue
         name = f"{stem}-{candidate.rank:02d}-{_file_part(individual_name(candidate)) or 'unnamed'}"
-        for kind, picture in zip(("matches", "plain"), draw_pair(candidate, *sides, strongest), strict=True):
+        for kind, picture in draw_pair(candidate, *sides, strongest).items():
             drawn.append(_write(picture, folder / f"{name}-{kind}.jpg"))
     if failures:
         raise SnowmatchError(f"{len(failures)} of {len(shown)} candidates not drawn: {'; '.join(failures)}")
@@ -78,16 +88,22 @@ def draw_answer(answer: Answer, folder: Path, catalog_folder: Path, top: int) ->
 
 @dataclass(frozen=True)
 class Side:
-    """One photo to draw: RGB pixels (H, W, 3), the animal's box or mask (H, W) where known, and lines of caption."""
+    """One photo to draw: RGB pixels (H, W, 3), the animal's box or mask (H, W) where known, and lines of caption.
+
+    weights (h, w), 0 to 1, how much each place of the photo counts; None where all of what is outlined does.
+    """
 
     photo: np.ndarray
     bbox: BBox | None
     mask: np.ndarray | None
     caption: tuple[str, ...]
+    weights: np.ndarray | None = None
 
 
-def draw_pair(candidate: Candidate, query: Side, gallery: Side, strongest: float) -> tuple[Image.Image, Image.Image]:
-    """The picture with the matched spots, and the plain one; `strongest` is the weight at the top of the scale."""
+def draw_pair(candidate: Candidate, query: Side, gallery: Side, strongest: float) -> dict[str, Image.Image]:
+    """The pictures `matches`, `plain` and, where a side has weights, `foreground`; `strongest` is the weight at the
+    top of the scale.
+    """
     views = _views((query, gallery), (candidate.keypoints0, candidate.keypoints1))
     widths = [max(view.size[0], NARROWEST) for view in views]
     top, height = HEAD + CAPTION, max(view.size[1] for view in views)
@@ -98,16 +114,20 @@ def draw_pair(candidate: Candidate, query: Side, gallery: Side, strongest: float
         views[n] = view = view.at(lefts[n] + (widths[n] - w) // 2, top + (height - h) // 2)
         x, y = view.corner
         canvas[y : y + h, x : x + w] = view.pixels(side.photo)
-    plain = canvas.copy()
+    plain, counting = canvas.copy(), canvas.copy()
+    for side, view in zip((query, gallery), views, strict=True):
+        _darken(counting, side, view)
     for side, view in zip((query, gallery), views, strict=True):
         _draw_outline(canvas, side, view)
     count = _draw_matches(canvas, candidate, views, strongest)
-    pictures = Image.fromarray(canvas), Image.fromarray(plain)
-    for picture in pictures:
+    pictures = {"matches": Image.fromarray(canvas), "plain": Image.fromarray(plain)}
+    if query.weights is not None or gallery.weights is not None:
+        pictures["foreground"] = Image.fromarray(counting)
+    for picture in pictures.values():
         _draw_head(picture, candidate)
         for side, view, left, width in zip((query, gallery), views, lefts, widths, strict=True):
             _draw_caption(picture, side, view, left, width)
-    _draw_legend(pictures[0], candidate, count, strongest)
+    _draw_legend(pictures["matches"], candidate, count, strongest)
     return pictures
 
 
@@ -190,6 +210,19 @@ def _draw_outline(canvas: np.ndarray, side: Side, view: _View) -> None:
     layer = canvas.copy()
     cv2.polylines(layer, lines, True, (255, 255, 255), 1, cv2.LINE_AA)
     cv2.addWeighted(layer, 0.6, canvas, 0.4, 0, canvas)
+
+
+def _darken(canvas: np.ndarray, side: Side, view: _View) -> None:
+    """Leave a fifth of the light where nothing counts."""
+    if side.weights is None:
+        return
+    height, width = side.photo.shape[:2]
+    x, y, w, h = view.area
+    weights = cv2.resize(side.weights, (width, height), interpolation=cv2.INTER_LINEAR)[y : y + h, x : x + w]
+    weights = cv2.resize(weights, view.size, interpolation=cv2.INTER_AREA)
+    (left, top), (across, down) = view.corner, view.size
+    part = canvas[top : top + down, left : left + across]
+    part[:] = np.rint(part * (0.2 + 0.8 * weights[:, :, None])).astype(np.uint8)
 
 
 def _draw_matches(canvas: np.ndarray, candidate: Candidate, views: list[_View], strongest: float) -> int:
@@ -284,7 +317,10 @@ def _query_side(answer: Answer, number: int) -> Side:
     photo = read_photo(Path(asked.path)) if asked.image is None else asked.image
     which = [f"photo {number + 1} of {len(photos)}"] if len(photos) > 1 else []
     box = clip_bbox(asked.bbox, photo.shape[1::-1]) if asked.bbox else None
-    return Side(photo, box, asked.mask, (f"QUERY   {answer.body_part}", *which, printable(Path(asked.path).name)))
+    counted = EVIDENCE.get(asked.evidence)
+    weights = foreground_picture(asked.image_size, asked.foreground) if counted else None
+    first = "   ".join(filter(None, ("QUERY", answer.body_part, counted)))
+    return Side(photo, box, asked.mask, (first, *which, printable(Path(asked.path).name)), weights)
 
 
 def _gallery_side(candidate: Candidate, catalog_folder: Path) -> Side:
@@ -298,7 +334,8 @@ def _gallery_side(candidate: Candidate, catalog_folder: Path) -> Side:
         printable(best.path),
     )
     mask = read_mask(catalog_folder / best.mask, size) if best.mask else None
-    return Side(photo, clip_bbox(best.bbox, size) if best.bbox else None, mask, caption)
+    weights = foreground_picture(size, candidate.foreground) if candidate.evidence in EVIDENCE else None
+    return Side(photo, clip_bbox(best.bbox, size) if best.bbox else None, mask, caption, weights)
 
 
 def _write(picture: Image.Image, path: Path) -> Path:

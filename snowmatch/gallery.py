@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from snowmatch.foreground import centre_weights
+from snowmatch.foreground import ForegroundMap, evidence_of, foreground_weights
 from snowmatch.images import clip_bbox
 from snowmatch.index import Block, cut_blocks, fingerprint, open_index
+from snowmatch.scenes import SceneMaps
 from snowmatch.store import FeatureReader
 from snowmatch.types import BODY_PARTS, Annotation, Features, Matches, same_part
 
@@ -31,6 +32,7 @@ class Gallery:
     reader: FeatureReader
     index_folder: Path
     extractor_key: str
+    maps: SceneMaps = field(default_factory=lambda: SceneMaps({}), repr=False)
     built: list[str] = field(default_factory=list, repr=False, compare=False)  # notes on indexes made while asking
     _cache: dict[tuple[str, str], list[Block]] = field(default_factory=dict, repr=False, compare=False)
 
@@ -78,7 +80,31 @@ class Gallery:
 
         None where a box or a mask says what is animal: all of them count.
         """
-        return None if self._outlined[entry] else centre_weights(features.keypoints, features.image_size)
+        if self._outlined[entry]:
+            return None
+        return foreground_weights(features.keypoints, features.image_size, self.map_of(entry))
+
+    def map_of(self, entry: int) -> ForegroundMap | None:
+        """What other photos of the place say about annotation number `entry`; None where nothing does or need."""
+        return None if self._outlined[entry] else self.maps.of_content(self.keys[entry])
+
+    def evidence(self, entry: int) -> str:
+        """What tells the animal of annotation number `entry` from the scenery, in one word or three."""
+        a = self.annotations[entry]
+        return evidence_of("mask" if a.mask else "box" if a.bbox is not None else "", self.map_of(entry))
+
+    def evidence_note(self, entries: np.ndarray) -> list[str]:
+        """One line on what tells animal from scenery in these annotations; none where boxes and masks do everywhere."""
+        names, counts = np.unique(self._evidence[entries], return_counts=True)
+        if not set(names) - {"mask", "box"}:
+            return []
+        told = ", ".join(f"{name} ({count})" for name, count in zip(names, counts, strict=True))
+        return [f"animals on record told from scenery by {told}"]
+
+    @cached_property
+    def _evidence(self) -> np.ndarray:
+        """(A,) text."""
+        return np.array([self.evidence(entry) for entry in range(len(self.annotations))], "U17")
 
     def match_weights(self, matches: Matches) -> np.ndarray:
         """The same (M,) for the gallery's side of `matches`."""
@@ -89,8 +115,12 @@ class Gallery:
             starts = np.flatnonzero(np.diff(entries, prepend=-1))  # matches are sorted by annotation
             columns = self.reader.column("keypoints", [self.keys[i] for i in entries[starts]])
             runs = np.split(matches.keypoint1[lone], starts[1:])
-            keypoints = np.concatenate([column[run] for column, run in zip(columns, runs, strict=True)])
-            weights[lone] = centre_weights(keypoints, np.array(self._sizes)[entries])
+            weights[lone] = np.concatenate(
+                [
+                    foreground_weights(column[run], self._sizes[entry], self.map_of(entry))
+                    for entry, column, run in zip(entries[starts], columns, runs, strict=True)
+                ]
+            )
         return weights
 
     @cached_property
@@ -152,9 +182,11 @@ def make_gallery(
     reader: FeatureReader,
     index_folder: Path,
     extractor_key: str,
+    maps: SceneMaps | None = None,
 ) -> Gallery:
     """The gallery of those annotations whose features `reader` holds; `keys` has each one's key, or None."""
     held = set(reader.keys)
     known = [(a, k) for a, k in zip(annotations, keys, strict=True) if k is not None and k in held]
     known.sort(key=lambda pair: (BODY_PARTS.index(pair[0].body_part), pair[1], pair[0].path, pair[0].row))
-    return Gallery(tuple(a for a, _ in known), tuple(k for _, k in known), reader, index_folder, extractor_key)
+    annotations, keys = tuple(a for a, _ in known), tuple(k for _, k in known)
+    return Gallery(annotations, keys, reader, index_folder, extractor_key, maps or SceneMaps({}))

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from snowmatch.foreground import ForegroundMap
 from snowmatch.gallery import Gallery
 from snowmatch.score import annotation_scores, individual_scores, ranking
 from snowmatch.types import Annotation, BBox, Features, Matches
@@ -154,6 +155,8 @@ class QueryPhoto:
     """One photo of the query; `mask` is (H, W) bool over the whole upright photo, or None where all of it counts.
 
     `path` is as the user gave it (empty for an array); `image` is the upright RGB photo where it was given as an array.
+    evidence: what tells the animal from the scenery (`mask`, `box`, `burst`, `station`, `burst and station`, `centre`,
+    or `given` where everything counts); `foreground` is the map where other photos of the place tell.
     """
 
     path: str
@@ -162,6 +165,8 @@ class QueryPhoto:
     image_size: tuple[int, int]
     features: int
     image: np.ndarray | None = None
+    evidence: str = ""
+    foreground: ForegroundMap | None = None
 
 
 @dataclass(frozen=True)
@@ -172,7 +177,7 @@ class Candidate:
     keypoints0 and keypoints1 (M, 2), scales0, scales1 and weights (M,) are the matched spots of that pair in photo
     pixels. `accepted` is False where no annotation of it passed the geometric check: its score then is what it had
     before that check, its spots are the unverified ones, and it ranks below every accepted one. `checked` is False
-    where none of its annotations was among those that the check looked at.
+    where none of its annotations was among those that the check looked at. evidence and foreground: as in QueryPhoto.
     """
 
     rank: int
@@ -188,6 +193,8 @@ class Candidate:
     scales0: np.ndarray
     scales1: np.ndarray
     weights: np.ndarray
+    evidence: str = ""
+    foreground: ForegroundMap | None = None
     probability: float | None = None
     level: str | None = None
 
@@ -247,4 +254,6 @@ def _candidate(
         query.scales[shown.keypoint0],
         features.scales[shown.keypoint1],
         shown.weights.astype(np.float32),
+        gallery.evidence(entry),
+        gallery.map_of(entry),
     )

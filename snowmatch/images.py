@@ -17,7 +17,17 @@ from snowmatch.errors import SnowmatchError
 from snowmatch.photofile import open_photo, orientation, read_timestamp
 from snowmatch.types import BBox, Chip, Features
 
-__all__ = ["clip_bbox", "inside", "make_chip", "photo_size", "read_mask", "read_photo", "read_timestamp", "to_photo"]
+__all__ = [
+    "clip_bbox",
+    "inside",
+    "make_chip",
+    "photo_size",
+    "read_grey",
+    "read_mask",
+    "read_photo",
+    "read_timestamp",
+    "to_photo",
+]
 
 # A chip is at most this much larger than its crop: beyond it a small box has no detail left to find, only blur.
 MAX_UPSCALE = 4.0
@@ -48,6 +58,15 @@ def read_photo(path: Path) -> np.ndarray:
     SnowmatchError where the file is missing, no photo, truncated or above Pillow's limit of 178 megapixels.
     """
     return _read(path, "RGB", TRANSPARENT)
+
+
+def read_grey(path: Path, least: int) -> np.ndarray:
+    """A photo's grey pixels (H, W) uint8, upright, small but at least `least` px on the longest side if it has them.
+
+    A JPEG is decoded at the smallest of its own scales (1/2, 1/4, 1/8) that is large enough: in a tenth of the time.
+    SnowmatchError as read_photo.
+    """
+    return _read(path, "L", TRANSPARENT, least)
 
 
 def read_mask(path: Path, image_size: tuple[int, int]) -> np.ndarray:
@@ -170,9 +189,16 @@ def _resize(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
 
 
-def _read(path: Path, mode: str, background: int) -> np.ndarray:
-    """The upright pixels in `mode` "RGB" (H, W, 3) or "L" (H, W), uint8, with what is transparent over `background`."""
+def _read(path: Path, mode: str, background: int, least: int | None = None) -> np.ndarray:
+    """The upright pixels in `mode` "RGB" (H, W, 3) or "L" (H, W), uint8, with what is transparent over `background`.
+
+    `least`: a smaller copy will do, of so many px on its longest side.
+    """
     with open_photo(path) as image:
+        if least is not None:
+            factor = least / max(image.size)
+            # Only JPEG has smaller copies
+            image.draft(None, (int(image.size[0] * factor), int(image.size[1] * factor)))
         image.load()
         width, height = image.size
         pixels = np.empty((height, width, 3) if mode == "RGB" else (height, width), np.uint8)

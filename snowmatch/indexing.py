@@ -11,6 +11,7 @@ from typing import Any
 
 from snowmatch.catalog import CatalogData
 from snowmatch.errors import SnowmatchError
+from snowmatch.foreground import ForegroundMap
 from snowmatch.plugins import settings
 from snowmatch.records import (
     Fingerprint,
@@ -20,11 +21,14 @@ from snowmatch.records import (
     load_records,
     save_records,
 )
+from snowmatch.scenes import Companions, SceneMaps, companions, load_maps, save_maps
 from snowmatch.store import open_features
 from snowmatch.types import HOME, Annotation
-from snowmatch.workers import Extract, Here, Measure, Part, Pool, WorkerDiedError, in_order
+from snowmatch.workers import Extract, Here, Look, Measure, Part, Pool, WorkerDiedError, in_order
 from snowmatch.writer import FeatureWriter
 
+FEW_MAPS = 64  # as quick to make here as in processes that have to start first
+SAVE_SECONDS = 30.0  # how much work on foreground maps a kill may cost
 RECORDS_SHARE = 0.02  # of a run's time may go into writing the records, so that a killed run's work can be asked about
 
 
@@ -32,7 +36,8 @@ RECORDS_SHARE = 0.02  # of a run's time may go into writing the records, so that
 class IndexReport:
     """What an index run did: annotations extracted and reused, failed (path, reason) photos, keypoints found.
 
-    removed counts the annotations' features that --prune deleted, freed_bytes what that freed on disk.
+    removed counts the annotations' features that --prune deleted, freed_bytes what that freed on disk; mapped the
+    photos whose companions were looked at to tell the animal from the scenery.
     """
 
     done: int
@@ -42,12 +47,15 @@ class IndexReport:
     seconds: float
     removed: int = 0
     freed_bytes: int = 0
+    mapped: int = 0
 
     def summary(self) -> str:
         """One line for people."""
         text = f"{self.done} annotations indexed, {self.reused} already there, {len(self.failed)} photos failed"
         if self.done:
             text += f": {self.features} features in {self.seconds:.1f} s, {self.done / self.seconds:.1f} annotations/s"
+        if self.mapped:
+            text += f"; {self.mapped} photos compared with others of their place"
         if self.removed:
             text += f"; pruned {self.removed}, {self.freed_bytes / 1e6:.1f} MB freed"
         return text
@@ -83,42 +91,86 @@ def index_catalog(
     *,
     prune: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    mapping: Callable[[int, int], None] | None = None,
     wait: float = 0.0,
 ) -> IndexReport:
     """Extract what is missing or stale with `workers` processes (None: one per core) and commit it every few seconds.
 
     `progress` is called with (done, total) annotations: of those that were not there already, how many are on disk or
-    have failed. Photos that failed before are tried again. `prune` deletes the features of these settings that no
+    have failed; `mapping` with (done, total) photos without box or mask of which a foreground map is made. Photos that
+    failed before are tried again. `prune` deletes the features of these settings that no
     annotation has any more. Another run in the same catalog is waited for `wait` seconds. SnowmatchError where the
     catalog is locked or cannot be written, and where a worker process is killed: all that was finished is kept.
     """
     started = time.monotonic()
-    workers = _cores() if workers is None else workers
-    if workers < 1:
+    processes = _cores() if workers is None else workers
+    if processes < 1:
         raise ValueError(f"workers is {workers}, expected at least 1")
     described = settings(extractor)
     folder = Path(os.path.abspath(data.folder))
     with FeatureWriter(folder / HOME / "features", described, wait=wait) as writer:
         run = _Run(folder, writer, load_records(folder), progress)
         photos = run.photos_to_do(data.annotations)
-        workers = min(workers, len(photos))
         try:
-            with Pool(workers, folder, extractor) if workers > 1 else Here(folder, extractor) as pool:
+            with _pool(min(processes, len(photos)), folder, extractor) as pool:
                 measured = in_order(pool, photos, run.measure)
                 for photo, result in in_order(pool, run.planned(measured), run.extract):
                     run.settle(photo, result or {})
             run.commit()
             removed, freed = run.prune(data.annotations) if prune else (0, 0)
             writer.compact()
+            mapped = _update_maps(folder, data.annotations, run.records, extractor, processes, mapping)
         except (KeyboardInterrupt, WorkerDiedError):
             run.commit()
             raise
         finally:
             save_records(folder, run.records)
     failed = tuple(sorted(run.records.failures.items()))
-    return IndexReport(
-        run.new, run.reused, failed, run.features, time.monotonic() - started, removed=removed, freed_bytes=freed
-    )
+    seconds = time.monotonic() - started
+    return IndexReport(run.new, run.reused, failed, run.features, seconds, removed, freed, mapped)
+
+
+def _pool(processes: int, folder: Path, extractor: Any) -> Pool | Here:
+    return Pool(processes, folder, extractor) if processes > 1 else Here(folder, extractor)
+
+
+def _update_maps(
+    folder: Path,
+    annotations: Iterable[Annotation],
+    records: Records,
+    extractor: Any,
+    processes: int,
+    progress: Callable[[int, int], None] | None,
+) -> int:
+    """Make the foreground maps whose photo or companions are not what they were; gives how many that were.
+
+    Maps of photos that have left the catalog, or have a box or mask now, are dropped.
+    """
+    contents = {path: known.sha256 for path, known in records.photos.items() if path not in records.failures}
+    held = load_maps(folder).entries
+    current: dict[str, tuple[str, ForegroundMap | None]] = {}
+    to_do: dict[str, Companions] = {}
+    for seen in companions(list(annotations), contents):
+        photo = seen.photo[1][:16]
+        if photo in held and held[photo][0] == seen.mark:
+            current[photo] = held[photo]
+        else:
+            to_do.setdefault(photo, seen)
+    if not to_do and len(current) == len(held):
+        return 0
+    saved = time.monotonic()
+    try:
+        with _pool(processes if len(to_do) > FEW_MAPS else 1, folder, extractor) as pool:
+            for done, (photo, found) in enumerate(in_order(pool, to_do, lambda photo: Look(to_do[photo])), start=1):
+                current[photo] = to_do[photo].mark, found
+                if progress is not None:
+                    progress(done, len(to_do))
+                if time.monotonic() - saved > SAVE_SECONDS:
+                    save_maps(folder, SceneMaps(current))
+                    saved = time.monotonic()
+    finally:
+        save_maps(folder, SceneMaps(current))
+    return len(to_do)
 
 
 class _Run:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from snowmatch.errors import SnowmatchError
 from snowmatch.extractors import extract_from_photo
+from snowmatch.foreground import evidence_of
 from snowmatch.identify import QueryPhoto
 from snowmatch.images import clip_bbox, read_mask, read_photo, read_timestamp
 from snowmatch.records import annotation_key, file_sha256
+from snowmatch.scenery import View, make_view
+from snowmatch.scenes import SceneMaps, make_map, read_view, spread
 from snowmatch.store import FeatureReader
 from snowmatch.types import Annotation, BBox, Features, same_part
 
@@ -25,7 +29,10 @@ Mask = str | Path | np.ndarray | None
 
 @dataclass(frozen=True)
 class AskedPhoto:
-    """One query photo with its features; body part and `encounters` are those on record for its content (a sha256)."""
+    """One query photo with its features; body part and `encounters` are those on record for its content (a sha256).
+
+    `view` is a small grey copy, to tell the animal from the scenery.
+    """
 
     photo: QueryPhoto
     content: str
@@ -33,6 +40,7 @@ class AskedPhoto:
     body_part: str
     encounters: frozenset[str]
     taken: datetime | None
+    view: View
     notes: tuple[str, ...]
 
 
@@ -128,8 +136,33 @@ def ask_about(
         row.body_part if row is not None else "unknown",
         frozenset(r.encounter for r in rows),
         taken,
+        make_view(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)),
         tuple(notes),
     )
+
+
+def find_foreground(
+    asked: Sequence[AskedPhoto], maps: SceneMaps, station: Sequence[Annotation], contents: Sequence[str], folder: Path
+) -> list[QueryPhoto]:
+    """The query's photos with what tells their animal from the scenery: the map on record, or one made now.
+
+    A photo that is not on record is compared with the others that were asked, and with those of `station`: annotations
+    of the catalog in `folder`, and the sha256 of each one's photo.
+    """
+    views: list[View] | None = None
+    photos = []
+    for a in asked:
+        outlined = "mask" if a.photo.mask is not None else "box" if a.photo.bbox is not None else ""
+        found = None if outlined else maps.of_content(a.content)
+        if not outlined and found is None:
+            if views is None:
+                photo = {s.path: (s, content) for s, content in zip(station, contents, strict=True) if content}
+                chosen = [photo[s.path] for s in spread([s for s, _ in photo.values()])]
+                read = (read_view(folder / s.path, content) for s, content in chosen)
+                views = [view for view in read if view is not None]
+            found = make_map(a.view, [b.view for b in asked if b is not a], views)
+        photos.append(replace(a.photo, evidence=evidence_of(outlined, found), foreground=found))
+    return photos
 
 
 def _check_file(path: Path, expected: str) -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 
+from snowmatch.arrays import load_arrays, save_arrays
 from snowmatch.errors import SnowmatchError
 from snowmatch.protocol import Trial
-from snowmatch.records import replace_file
 
 
 @dataclass(frozen=True)
@@ -132,26 +130,17 @@ def _sums(scores: np.ndarray, groups: np.ndarray) -> np.ndarray:
 
 def save_table(path: Path, table: ScoreTable) -> None:
     """Write the table as npz: one array per field, no pickles, the same bytes for the same table."""
-
-    def write(file: io.BufferedIOBase) -> None:
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-            for field in fields(table):
-                held = io.BytesIO()
-                np.lib.format.write_array(held, getattr(table, field.name), allow_pickle=False)
-                # numpy.savez would write the time of day into every entry
-                entry = zipfile.ZipInfo(f"{field.name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
-                entry.compress_type = zipfile.ZIP_DEFLATED
-                archive.writestr(entry, held.getvalue())
-
-    replace_file(path, write)
+    save_arrays(path, {name: getattr(table, name) for name in _FIELDS})
 
 
 def load_table(path: Path) -> ScoreTable:
     """Read what `save_table` wrote; SnowmatchError where it is something else."""
+    advice = f"make it anew with snowmatch evaluate CATALOG --save {path}"
+    held = load_arrays(path, _FIELDS, "score table", advice)
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as held:
-            return ScoreTable(**{field.name: held[field.name] for field in fields(ScoreTable)})
-    except (KeyError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise SnowmatchError(
-            f"{path} is damaged or no score table: make it anew with snowmatch evaluate CATALOG --save {path}"
-        ) from error
+        return ScoreTable(**held)
+    except ValueError as error:
+        raise SnowmatchError(f"{path} is damaged or no score table: {advice}") from error
+
+
+_FIELDS = tuple(field.name for field in fields(ScoreTable))

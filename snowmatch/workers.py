@@ -23,8 +23,10 @@ import cv2
 
 from snowmatch.errors import SnowmatchError
 from snowmatch.extractors import extract_from_photo
+from snowmatch.foreground import ForegroundMap
 from snowmatch.images import read_mask, read_photo
 from snowmatch.records import Fingerprint, take_fingerprint
+from snowmatch.scenes import Companions, look
 from snowmatch.types import BBox, Features
 
 Item = TypeVar("Item")
@@ -89,6 +91,20 @@ class Extract:
         return {
             part.key: _or_failure(folder / self.path, _extract, pixels, part, folder, extractor) for part in self.parts
         }
+
+
+@dataclass(frozen=True)
+class Look:
+    """Task: tell the animal of one photo from its scenery. Gives its map, None where nothing tells."""
+
+    seen: Companions
+
+    def run(self, folder: Path, extractor: Any) -> ForegroundMap | None:
+        return look(folder, self.seen)
+
+    @property
+    def path(self) -> str:
+        return self.seen.photo[0]
 
 
 def _fingerprint(path: Path, photo: bool) -> Fingerprint:

@@ -1,0 +1,39 @@
+"""Named arrays in one npz file: no pickles, and the same bytes for the same arrays."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from snowmatch.errors import SnowmatchError
+from snowmatch.records import replace_file
+
+
+def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Put `arrays` into a file at once; SnowmatchError where it cannot be written."""
+
+    def write(file: io.BufferedIOBase) -> None:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, array in arrays.items():
+                held = io.BytesIO()
+                np.lib.format.write_array(held, array, allow_pickle=False)
+                # numpy.savez would write the time of day into every entry
+                entry = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                archive.writestr(entry, held.getvalue())
+
+    replace_file(path, write)
+
+
+def load_arrays(path: Path, names: Sequence[str], what: str, advice: str) -> dict[str, np.ndarray]:
+    """The arrays `names` of a file; FileNotFoundError, or SnowmatchError with `advice` where it is not `what`."""
+    try:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as held:
+            return {name: held[name] for name in names}
+    except (KeyError, ValueError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise SnowmatchError(f"{path} is damaged or no {what}: {advice}") from error
