@@ -767,9 +767,9 @@ def main() -> None:
         options = dict(text.split("=", 1) for text in given.options)
         catalog = open_catalog(given.catalog)
         done = catalog.evaluate(given.protocol, extractor=given.extractor, options=options)
-        method = catalog.method(given.extractor, DEFAULT_MATCHER, dict(options))
+        (plugin,), matcher, geometry = catalog.method(given.extractor, DEFAULT_MATCHER, dict(options))
         trial = make_trial(catalog.data.annotations, given.protocol)
-        failures = write_page(catalog, *method, trial, done.table, given.folder, given.most)
+        failures = write_page(catalog, plugin, matcher, geometry, trial, done.table, given.folder, given.most)
     except SnowmatchError as error:
         sys.exit(f"error: {error}")
     for kind, count in Counter(f.kind for f in failures).most_common():

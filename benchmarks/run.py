@@ -372,8 +372,8 @@ def _explain(folder: Path, trial: Any, settings: dict[str, Any], kept: Path, tar
 
     catalog = open_catalog(folder)
     options = dict(pair.partition("=")[::2] for pair in settings["options"].split(";") if pair)
-    plugin, matcher, geometry = catalog.method(settings["extractor"], settings["matcher"], options)
-    write_page(catalog, plugin, matcher, geometry, trial, load_table(kept / "0.npz"), target)
+    plugins, matcher, geometry = catalog.method(settings["extractor"].split("+"), settings["matcher"], options)
+    write_page(catalog, plugins[0], matcher, geometry, trial, load_table(kept / "0.npz"), target)
     print(f"  wrong answers explained in {target / 'index.html'}", flush=True)
 
 

@@ -15,7 +15,7 @@ from snowmatch.errors import SnowmatchError
 from snowmatch.evaluation import Evaluation, measure, score_trial
 from snowmatch.foreground import foreground_weights
 from snowmatch.gallery import Gallery, make_gallery
-from snowmatch.identify import Answer, QueryPhoto, candidates, score_query
+from snowmatch.identify import Answer, Part, QueryPhoto, candidates, fuse, score_query
 from snowmatch.indexing import AnnotationState, IndexReport, catalog_state, index_catalog
 from snowmatch.plugins import (
     did_you_mean,
@@ -31,7 +31,7 @@ from snowmatch.query import AskedPhoto, Mask, Photo, ask_about, common_part, fin
 from snowmatch.records import exif_times, file_sha256, load_records
 from snowmatch.scenes import load_maps
 from snowmatch.store import list_features, open_features
-from snowmatch.types import HOME, Annotation, BBox, same_part
+from snowmatch.types import HOME, Annotation, BBox, Features, same_part
 from snowmatch.verify import Geometry
 
 DEFAULT_EXTRACTOR = "hesaff"
@@ -124,7 +124,7 @@ class Catalog:
         timestamp: datetime | None = None,
         bbox: BBox | Sequence[BBox | None] | None = None,
         mask: Mask | Sequence[Mask] = None,
-        extractor: str | None = None,
+        extractor: str | Sequence[str] | None = None,
         matcher: str = DEFAULT_MATCHER,
         options: Mapping[str, str] | None = None,
         exclude_encounters: Sequence[str] = (),
@@ -132,7 +132,8 @@ class Catalog:
     ) -> Answer:
         """Who is the animal in `photos`: one photo or several of one encounter, as paths or (H, W, 3) uint8 RGB arrays.
 
-        Settings and filters as on the command line; of several photos each has its own box and mask. The file of a
+        Settings and filters as on the command line; the scores of several extractors are fused; of several photos each
+        has its own box and mask. The file of a
         photo that is in the catalog takes its row's box, mask and body part unless given, and its own encounter is
         never compared. SnowmatchError for what the user can mend.
         """
@@ -146,11 +147,9 @@ class Catalog:
         exclude_encounters = (exclude_encounters,) if isinstance(exclude_encounters, str) else exclude_encounters
         if top < 1:
             raise SnowmatchError(f"top is {top}, expected at least 1")
-        plugin, match_plugin, geometry = self.method(extractor, matcher, dict(options or {}))
-        described = settings(plugin)
-        states = catalog_state(self.data, described)
-        gallery = self.gallery(plugin, states)
-        self._check_indexed(gallery, states, described)
+        plugins, match_plugin, geometry = self.method(extractor, matcher, dict(options or {}))
+        states, galleries = self._indexed(plugins)
+        gallery = galleries[0]
         if body_part is not None:
             check_body_part(body_part)
         check_locations(self.data, locations)
@@ -164,8 +163,7 @@ class Catalog:
                 animal,
                 catalog_folder=self.folder,
                 rows_of=lambda content, photo: self._rows_of(content, photo, states),
-                reader=gallery.reader,
-                plugin=plugin,
+                extractors=[(g.reader, plugin) for g, plugin in zip(galleries, plugins, strict=True)],
             )
             for photo, box, animal in zip(given, boxes, masks, strict=True)
         ]
@@ -186,24 +184,25 @@ class Catalog:
         if locations and (nowhere := sum(not a.location for a in gallery.annotations)):
             notes.append(f"{_count(nowhere, 'annotation')} without a location left out")
         notes += _state_notes(states)
-        features = [a.features for a in asked]
-        notes += [f"{a.photo.path or 'the photo'} has no features to compare" for a in asked if not len(a.features)]
+        notes += [f"{a.photo.path or 'the photo'} has no features to compare" for a in asked if not a.photo.features]
         photos = self._photos(asked, gallery, states, station, locations, excluded)
         if match_plugin.foreground == "given":
             photos = [p if p.evidence in OUTLINED else replace(p, evidence="given", foreground=None) for p in photos]
         notes += _foreground_notes(photos)
         if match_plugin.foreground == "auto":
             notes += gallery.evidence_note(np.flatnonzero(allowed))
-        foreground = [
-            None if p.evidence in (*OUTLINED, "given") else foreground_weights(f.keypoints, p.image_size, p.foreground)
-            for f, p in zip(features, photos, strict=True)
-        ]
-        scores = score_query(features, gallery, allowed, part, match_plugin, geometry, foreground)
-        found = candidates(scores, features, gallery, allowed, top)
+        parts = []
+        for number, each in enumerate(galleries):
+            features = [a.features[number] for a in asked]
+            weights = [_weights(f, p) for f, p in zip(features, photos, strict=True)]
+            answer = score_query(features, each, allowed, part, match_plugin, geometry, weights)
+            parts.append(Part(answer, features, each))
+            notes += each.built
+            each.built.clear()
+        scores = fuse([p.scores for p in parts])
+        found = candidates(scores, parts, allowed, top)
         if match_plugin.foreground == "given":
             found = tuple(c if c.evidence in OUTLINED else replace(c, evidence="given", foreground=None) for c in found)
-        notes += gallery.built
-        gallery.built.clear()
         if unchecked := int(((scores.pre_scores > 0) & ~scores.checked).sum()):
             notes.append(
                 f"{_count(unchecked, 'annotation')} with too few votes not checked: -o shortlist sets how many are"
@@ -220,7 +219,7 @@ class Catalog:
             annotations=len(self.data.annotations),
             compared=int(allowed.sum()),
             individuals=len(np.unique(gallery.individual_numbers[allowed])),
-            extractor=described,
+            extractor=_described(plugins),
             matcher={**settings(match_plugin), "geometry": asdict(geometry)},
             candidates=found,
             notes=tuple(dict.fromkeys(notes)),
@@ -230,7 +229,7 @@ class Catalog:
         self,
         protocol: str = "cross-encounter",
         *,
-        extractor: str | None = None,
+        extractor: str | Sequence[str] | None = None,
         matcher: str = DEFAULT_MATCHER,
         options: Mapping[str, str] | None = None,
         progress: Callable[[int, int], None] | None = None,
@@ -238,18 +237,20 @@ class Catalog:
         """Ask about every identified annotation and measure how well the rest of the catalog answers.
 
         protocol: `cross-encounter` (only other encounters answer), `cross-station` (only other stations), or `split`
-        (`test` rows are asked about, `train` rows answer). `progress` is called with (done, total) queries.
-        SnowmatchError where the catalog is not indexed or the protocol cannot be carried out.
+        (`test` rows are asked about, `train` rows answer). The scores of several extractors are fused. `progress` is
+        called with (done, total) queries. SnowmatchError where the catalog is not indexed or the protocol cannot be
+        carried out.
         """
-        plugin, match_plugin, geometry = self.method(extractor, matcher, dict(options or {}))
-        described = settings(plugin)
+        plugins, match_plugin, geometry = self.method(extractor, matcher, dict(options or {}))
         trial = make_trial(self.data.annotations, protocol)
-        states = catalog_state(self.data, described)
-        gallery = self.gallery(plugin, states)
-        self._check_indexed(gallery, states, described)
-        table = score_trial(trial, gallery, match_plugin, geometry, progress)
-        notes = [*_state_notes(states), *gallery.built]
-        gallery.built.clear()
+        states, galleries = self._indexed(plugins)
+        table = score_trial(trial, galleries, match_plugin, geometry, progress)
+        notes = _state_notes(states)
+        for each in galleries:
+            notes += each.built
+            each.built.clear()
+        if match_plugin.foreground == "auto":
+            notes += galleries[0].evidence_note(np.arange(len(galleries[0].annotations)))
         if unnamed := sum(a.individual is None for a in self.data.annotations):
             notes.append(f"{_count(unnamed, 'unidentified annotation')} left out")
         asked = ~np.isnan(table.scores)
@@ -258,39 +259,51 @@ class Catalog:
         return Evaluation(
             str(self.folder),
             protocol,
-            described,
+            _described(plugins),
             {**settings(match_plugin), "geometry": asdict(geometry)},
             table,
             measure(table),
             tuple(notes),
         )
 
-    def method(self, extractor: str | None, matcher: str, options: dict[str, str]) -> tuple[Any, Any, Geometry]:
-        """The extractor, matcher and geometry to use: `options` belong to whichever has a setting of that name."""
+    def method(
+        self, extractor: str | Sequence[str] | None, matcher: str, options: dict[str, str]
+    ) -> tuple[tuple[Any, ...], Any, Geometry]:
+        """The extractors, matcher and geometry to use: `options` belong to whichever has a setting of that name."""
         own = {f.name for f in fields(plugin_class("matchers", matcher))}
         geometry_names = {f.name for f in fields(Geometry)}
         for_matcher = {k: options.pop(k) for k in list(options) if k in own}
         for_geometry = {k: options.pop(k) for k in list(options) if k in geometry_names}
-        plugin = self._extractor(extractor, options, own | geometry_names)
-        return plugin, make_plugin("matchers", matcher, for_matcher), make_geometry(for_geometry)
-
-    def _extractor(self, name: str | None, options: dict[str, str], others: set[str]) -> Any:
-        """The extractor the catalog was indexed with, or the one that was asked for."""
-        held = list_features(self.folder / HOME / "features")
-        if name is None and not held:
-            raise SnowmatchError(f"{self.folder} is not indexed: run snowmatch index {self.folder}")
-        if name is None:
-            names = sorted({described["name"] for described in held})
-            name = DEFAULT_EXTRACTOR if DEFAULT_EXTRACTOR in names else names[0]
-            if len(names) > 1 and name != DEFAULT_EXTRACTOR:
-                raise SnowmatchError(f"{self.folder} is indexed with {', '.join(names)}: choose one with --extractor")
-        known = {f.name for f in fields(plugin_class("extractors", name))} | others
+        names = self._extractor_names(extractor)
+        known = {name: {f.name for f in fields(plugin_class("extractors", name))} for name in names}
+        everything = own.union(geometry_names, *known.values())
         for key in options:
-            if key not in known:
+            if key not in everything:
                 raise SnowmatchError(
-                    f"neither {name} nor the matcher has a setting {key!r}; they have: {', '.join(sorted(known))}"
-                    f"{did_you_mean(key, sorted(known))}"
+                    f"neither {' nor '.join(names)} nor the matcher has a setting {key!r}; they have: "
+                    f"{', '.join(sorted(everything))}{did_you_mean(key, sorted(everything))}"
                 )
+        plugins = [self._extractor(n, {k: v for k, v in options.items() if k in known[n]}) for n in names]
+        return tuple(plugins), make_plugin("matchers", matcher, for_matcher), make_geometry(for_geometry)
+
+    def _extractor_names(self, asked: str | Sequence[str] | None) -> tuple[str, ...]:
+        """Those that were asked for, or the one the catalog is indexed with."""
+        if asked is not None:
+            names = (asked,) if isinstance(asked, str) else tuple(asked)
+            if not names or len(set(names)) < len(names):
+                raise SnowmatchError(f"the extractors are {', '.join(names) or 'none'}, expected each name once")
+            return names
+        held = list_features(self.folder / HOME / "features")
+        if not held:
+            raise SnowmatchError(f"{self.folder} is not indexed: run snowmatch index {self.folder}")
+        names = tuple(sorted({described["name"] for described in held}))
+        if len(names) > 1 and DEFAULT_EXTRACTOR not in names:
+            raise SnowmatchError(f"{self.folder} is indexed with {', '.join(names)}: choose with --extractor")
+        return (DEFAULT_EXTRACTOR if DEFAULT_EXTRACTOR in names else names[0],)
+
+    def _extractor(self, name: str, options: dict[str, str]) -> Any:
+        """The extractor `name` with the settings that the catalog was indexed with, or those that were asked for."""
+        held = list_features(self.folder / HOME / "features")
         plugin = make_plugin("extractors", name, options)
         same = [described for described in held if described["name"] == name]
         if options or not same or settings(plugin) in same:
@@ -309,18 +322,32 @@ class Catalog:
             )
         return type(plugin)(**{k: v for k, v in current[0].items() if k not in ("name", "revision")})
 
-    def _check_indexed(self, gallery: Gallery, states: Sequence[AnnotationState], described: Mapping[str, Any]) -> None:
-        if not gallery.annotations and all(state.state == "stale" for state in states):
+    def _indexed(self, plugins: Sequence[Any]) -> tuple[tuple[AnnotationState, ...], list[Gallery]]:
+        """The state of every annotation and the galleries of these extractors, all of the same annotations.
+
+        What one extractor lacks takes no part. SnowmatchError where one has nothing.
+        """
+        apart = []
+        for plugin in plugins:
+            states = catalog_state(self.data, settings(plugin))
+            self._check_indexed(states, settings(plugin))
+            apart.append(states)
+        worst = tuple(next((s for s in each if s.key is None), each[0]) for each in zip(*apart, strict=True))
+        return worst, [self.gallery(plugin, worst) for plugin in plugins]
+
+    def _check_indexed(self, states: Sequence[AnnotationState], described: Mapping[str, Any]) -> None:
+        if any(state.key is not None for state in states):
+            return
+        if all(state.state == "stale" for state in states):
             raise SnowmatchError(
                 f"all {len(states)} photos in {self.folder} have other times or sizes than when they were indexed "
                 f"(copied, perhaps): run snowmatch index {self.folder}; what has the same content is not done again"
             )
-        if not gallery.annotations:
-            changed = options_text(described).removeprefix("defaults")
-            raise SnowmatchError(
-                f"none of the {_count(len(states), 'annotation')} in {self.folder} is indexed with these settings: "
-                f"run snowmatch index {self.folder} --extractor {described['name']} {changed}".rstrip()
-            )
+        changed = options_text(described).removeprefix("defaults")
+        raise SnowmatchError(
+            f"none of the {_count(len(states), 'annotation')} in {self.folder} is indexed with these settings: "
+            f"run snowmatch index {self.folder} --extractor {described['name']} {changed}".rstrip()
+        )
 
     def _check_encounters(self, names: Sequence[str]) -> None:
         known = sorted({a.encounter for a in self.data.annotations})
@@ -401,6 +428,19 @@ def _without_repeats(asked: Sequence[AskedPhoto], notes: list[str]) -> list[Aske
         seen.add(what)
         kept.append(a)
     return kept
+
+
+def _weights(features: Features, photo: QueryPhoto) -> np.ndarray | None:
+    """How surely each of a query photo's features is on the animal; None where all of them count."""
+    if photo.evidence in (*OUTLINED, "given"):
+        return None
+    return foreground_weights(features.keypoints, photo.image_size, photo.foreground)
+
+
+def _described(plugins: Sequence[Any]) -> dict[str, Any]:
+    """The settings of an extractor, or of all that are fused."""
+    each = [settings(plugin) for plugin in plugins]
+    return each[0] if len(each) == 1 else {"name": " + ".join(d["name"] for d in each), "fused": each}
 
 
 def _foreground_notes(photos: Sequence[QueryPhoto]) -> list[str]:

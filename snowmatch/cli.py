@@ -86,10 +86,8 @@ def _box(value: str) -> tuple[int, ...]:
     return numbers
 
 
-def _one_extractor(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> str | None:
-    if len(values) > 1:
-        raise click.BadParameter(f"{' and '.join(values)}: expected one at a time")
-    return values[0] if values else None
+def _extractors(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...] | None:
+    return values or None
 
 
 def _timestamp(ctx: click.Context, parameter: click.Parameter, value: str | None) -> Any:
@@ -107,9 +105,9 @@ extractor_option = click.option(
     "--extractor",
     "extractors",
     multiple=True,
-    callback=_one_extractor,
+    callback=_extractors,
     metavar="NAME",
-    help="Which features to use.  [default: what the catalog is indexed with]",
+    help="Which features to use; may be repeated, to fuse.  [default: what the catalog is indexed with]",
 )
 matcher_option = click.option(
     "--matcher", default="lnbnn", show_default=True, metavar="NAME", help="How photos are compared."
@@ -195,7 +193,7 @@ def query(
     timestamp: Any,
     boxes: Any,
     masks: tuple[Path, ...],
-    extractors: str | None,
+    extractors: tuple[str, ...] | None,
     matcher: str,
     options: dict[str, str],
     excluded: tuple[str, ...],
@@ -262,7 +260,7 @@ def query(
 def evaluate(
     catalog: Path,
     protocol: str,
-    extractors: str | None,
+    extractors: tuple[str, ...] | None,
     matcher: str,
     options: dict[str, str],
     save: Path | None,

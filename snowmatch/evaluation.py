@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from snowmatch.gallery import Gallery
-from snowmatch.identify import Scores, match_photos, score_matches
+from snowmatch.identify import Scores, fuse, match_photos, score_matches
 from snowmatch.metrics import (
     auroc,
     average_precision,
@@ -31,18 +31,20 @@ CMC_LENGTH = 20
 
 def score_trial(
     trial: Trial,
-    gallery: Gallery,
+    galleries: Sequence[Gallery],
     matcher: Any,
     geometry: Geometry,
     progress: Callable[[int, int], None] | None = None,
 ) -> ScoreTable:
     """Ask about every query of `trial`: alone, with its group, and both again with its own individual left out.
 
+    `galleries` has one of each extractor, all with the same annotations in the same order; their scores are fused.
     Annotations without features score -inf, as does a query without. `progress` is called with (done, total) queries.
     """
+    gallery = galleries[0]
     entry_of = {a.row: i for i, a in enumerate(gallery.annotations)}
     entries = np.array([entry_of.get(row, -1) for row in trial.gallery], np.int64)  # (G,) -1: no features on record
-    bare = np.array([e < 0 or not gallery.feature_count(e) for e in entries], bool)
+    bare = np.array([e < 0 or not any(g.feature_count(e) for g in galleries) for e in entries], bool)
     numbers = {animal[0]: i for i, animal in enumerate(gallery.individuals) if animal[0] is not None}
     columns = np.array([numbers.get(name, -1) for name in trial.individual_names], np.int64)  # (I,)
     own, names = trial.own(), trial.individual_numbers
@@ -57,17 +59,22 @@ def score_trial(
         allowed[entries[open_to & ~bare]] = True
         part = trial.annotations[trial.queries[members[0]]].body_part
         found = [entry_of.get(trial.queries[m], -1) for m in members]
-        features = [gallery.reader.read(gallery.keys[entry]) if entry >= 0 else None for entry in found]
-        usable = [n for n, f in enumerate(features) if f is not None and len(f)]
-        queries = [features[n] for n in usable]
-        foreground = [gallery.weights_of(found[n], features[n]) for n in usable]
-        matches = match_photos(queries, gallery, allowed, part, matcher, foreground)
+        usable = [n for n, entry in enumerate(found) if entry >= 0 and any(g.feature_count(entry) for g in galleries)]
+        if not usable:
+            return [None] * len(members), None
+        apart: list[list[Scores]] = [[] for _ in usable]
+        joint: list[Scores] = []
+        for each in galleries:
+            queries = [each.reader.read(each.keys[found[n]]) for n in usable]
+            foreground = [each.weights_of(found[n], query) for n, query in zip(usable, queries, strict=True)]
+            matches = match_photos(queries, each, allowed, part, matcher, foreground)
+            for scores_of, query, match in zip(apart, queries, matches, strict=True):
+                scores_of.append(score_matches([query], [match], each, geometry))
+            joint.append(score_matches(queries, matches, each, geometry) if len(usable) > 1 else apart[0][-1])
         alone: list[Scores | None] = [None] * len(members)
-        for n, query, match in zip(usable, queries, matches, strict=True):
-            alone[n] = score_matches([query], [match], gallery, geometry)
-        if len(usable) < 2:
-            return alone, alone[usable[0]] if usable else None
-        return alone, score_matches(queries, matches, gallery, geometry)
+        for n, scores_of in zip(usable, apart, strict=True):
+            alone[n] = fuse(scores_of)
+        return alone, fuse(joint)
 
     def by_individual(answer: Scores, open_to: np.ndarray) -> np.ndarray:
         """(I,) scores; -inf for an individual none of whose annotations has features."""

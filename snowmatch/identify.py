@@ -119,6 +119,45 @@ def score_matches(
     )
 
 
+def fuse(parts: Sequence[Scores]) -> Scores:
+    """One answer from those that several extractors gave about the same gallery, in the scale of the first.
+
+    Scores add up: another extractor's spots are other witnesses. Each is brought to the first's scale by what a chance
+    candidate gets, the median of its scores before the geometric check. The matches stay with the parts. A single part
+    comes back as it is.
+
+    Source: calibrated scores added up, Cermak et al., 2024 (WildFusion); the calibration here is one factor.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    chance = [_chance(part) for part in parts]
+    factors = [chance[0] / own if own and chance[0] else 1.0 for own in chance]
+
+    def total(name: str) -> np.ndarray:
+        return np.sum([f * getattr(part, name) for f, part in zip(factors, parts, strict=True)], axis=0)
+
+    def either(name: str) -> np.ndarray:
+        return np.any([getattr(part, name) for part in parts], axis=0)
+
+    return Scores(
+        total("scores"),
+        total("pre_scores"),
+        either("checked"),
+        either("accepted"),
+        total("individual_scores"),
+        total("individual_pre_scores"),
+        either("individual_accepted"),
+        (),
+        (),
+    )
+
+
+def _chance(scores: Scores) -> float:
+    """What a candidate gets by chance; 0 where nobody has a vote."""
+    voted = scores.pre_scores[scores.pre_scores > 0]
+    return float(np.median(voted)) if len(voted) else 0.0
+
+
 def _verify(query: Features, matches: Matches, gallery: Gallery, checked: np.ndarray, geometry: Geometry) -> Matches:
     """Those matches with the annotations `checked` that agree on one placement of the animal."""
     starts = np.searchsorted(matches.annotation, checked, side="left")
@@ -219,41 +258,62 @@ class Answer:
     level: str | None = None
 
 
-def candidates(
-    scores: Scores, queries: Sequence[Features], gallery: Gallery, allowed: np.ndarray, top: int
-) -> tuple[Candidate, ...]:
-    """The `top` individuals among the allowed annotations, accepted ones first, by score; ties by name."""
+@dataclass(frozen=True)
+class Part:
+    """What one extractor contributes to an answer: its scores, the query photos' features and its gallery."""
+
+    scores: Scores
+    queries: Sequence[Features]
+    gallery: Gallery
+
+
+def candidates(scores: Scores, parts: Sequence[Part], allowed: np.ndarray, top: int) -> tuple[Candidate, ...]:
+    """The `top` individuals among the allowed annotations, accepted ones first, by score; ties by name.
+
+    `scores` are those of all `parts` together; their galleries have the same annotations in the same order.
+    """
     rows = np.flatnonzero(allowed)
-    present = np.unique(gallery.individual_numbers[rows])
+    numbers = parts[0].gallery.individual_numbers
+    present = np.unique(numbers[rows])
     order = present[np.lexsort((present, -scores.individual_ranking[present]))][:top]
-    return tuple(_candidate(rank, i, rows, scores, queries, gallery) for rank, i in enumerate(order, start=1))
+    return tuple(_candidate(rank, i, rows[numbers[rows] == i], scores, parts) for rank, i in enumerate(order, start=1))
 
 
-def _candidate(
-    rank: int, number: int, rows: np.ndarray, scores: Scores, queries: Sequence[Features], gallery: Gallery
-) -> Candidate:
-    own = rows[gallery.individual_numbers[rows] == number]
+def _candidate(rank: int, number: int, own: np.ndarray, scores: Scores, parts: Sequence[Part]) -> Candidate:
     entry = int(own[np.argmax(scores.ranking[own])])
     accepted = bool(scores.individual_accepted[number])
-    by_photo = [m.take(m.annotation == entry) for m in (scores.matches if accepted else scores.pre_matches)]
-    photo = int(np.argmax([m.weights.sum() for m in by_photo]))
-    shown, query = by_photo[photo], queries[photo]
-    features = gallery.reader.read(gallery.keys[entry])
+    by_part = [
+        [m.take(m.annotation == entry) for m in (part.scores.matches if accepted else part.scores.pre_matches)]
+        for part in parts
+    ]
+    photo = int(np.argmax(np.sum([[m.weights.sum() for m in matches] for matches in by_part], axis=0)))
+    spots = [
+        _spots(matches[photo], part.queries[photo], part.gallery.reader.read(part.gallery.keys[entry]))
+        for matches, part in zip(by_part, parts, strict=True)
+    ]
+    gallery = parts[0].gallery
     score = scores.individual_scores[number] if accepted else scores.individual_pre_scores[number]
+    together = {name: np.concatenate([each[name] for each in spots]) for name in spots[0]}
     return Candidate(
         rank,
         gallery.individuals[number][0],
         float(score),
-        len(shown) if accepted else 0,
+        len(together["weights"]) if accepted else 0,
         accepted,
         bool(scores.checked[own].any()),
         gallery.annotations[entry],
         photo,
-        query.keypoints[shown.keypoint0],
-        features.keypoints[shown.keypoint1],
-        query.scales[shown.keypoint0],
-        features.scales[shown.keypoint1],
-        shown.weights.astype(np.float32),
-        gallery.evidence(entry),
-        gallery.map_of(entry),
+        **together,
+        evidence=gallery.evidence(entry),
+        foreground=gallery.map_of(entry),
     )
+
+
+def _spots(matches: Matches, query: Features, features: Features) -> dict[str, np.ndarray]:
+    return {
+        "keypoints0": query.keypoints[matches.keypoint0],
+        "keypoints1": features.keypoints[matches.keypoint1],
+        "scales0": query.scales[matches.keypoint0],
+        "scales1": features.scales[matches.keypoint1],
+        "weights": matches.weights.astype(np.float32),
+    }

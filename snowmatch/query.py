@@ -31,12 +31,12 @@ Mask = str | Path | np.ndarray | None
 class AskedPhoto:
     """One query photo with its features; body part and `encounters` are those on record for its content (a sha256).
 
-    `view` is a small grey copy, to tell the animal from the scenery.
+    features: of each extractor. view: a small grey copy, to tell the animal from the scenery.
     """
 
     photo: QueryPhoto
     content: str
-    features: Features
+    features: tuple[Features, ...]
     body_part: str
     encounters: frozenset[str]
     taken: datetime | None
@@ -80,12 +80,12 @@ def ask_about(
     *,
     catalog_folder: Path,
     rows_of: Callable[[str, Path], list[Annotation]],
-    reader: FeatureReader,
-    plugin: Any,
+    extractors: Sequence[tuple[FeatureReader, Any]],
 ) -> AskedPhoto:
     """Make one photo ready. `rows_of` gives the catalog's annotations of a photo, from its sha256 and path.
 
-    What is given goes before what is on record. Features come from `reader` where it has them, else from `plugin`.
+    What is given goes before what is on record. `extractors` are plugins, each
+    with a reader of what is on record: features come from there where it has them.
     SnowmatchError where a file cannot be read or the photo has several annotations and none was chosen.
     """
     if isinstance(photo, np.ndarray):
@@ -113,10 +113,10 @@ def ask_about(
     else:
         animal = read_mask(Path(mask), size) if mask is not None else None
         key = annotation_key(content, bbox, file_sha256(Path(mask)) if mask is not None else "") if content else None
-    if key is not None and key in reader:
-        features = reader.read(key)
-    else:
-        features = extract_from_photo(plugin, pixels, bbox, animal)
+    features = tuple(
+        reader.read(key) if key is not None and key in reader else extract_from_photo(plugin, pixels, bbox, animal)
+        for reader, plugin in extractors
+    )
     shown = clip_bbox(bbox, size) if bbox is not None else None
     notes = []
     if row is not None and row.path != path:
@@ -130,7 +130,7 @@ def ask_about(
     if shown != bbox:
         notes.append(f"the box {_box_text(bbox)} reaches out of the photo and was clipped to {_box_text(shown)}")
     return AskedPhoto(
-        QueryPhoto(path, shown, animal, size, len(features), None if path else photo),
+        QueryPhoto(path, shown, animal, size, sum(map(len, features)), None if path else photo),
         content,
         features,
         row.body_part if row is not None else "unknown",

@@ -38,8 +38,8 @@ def four_lost(trial):
 
 def ask(folder, catalog, table=None, most=3, protocol="cross-encounter"):
     trial = make_trial(catalog.data.annotations, protocol)
-    method = catalog.method(None, "lnbnn", {})
-    return page.write_page(catalog, *method, trial, table or shuffled(trial), folder, most)
+    (plugin,), matcher, geometry = catalog.method(None, "lnbnn", {})
+    return page.write_page(catalog, plugin, matcher, geometry, trial, table or shuffled(trial), folder, most)
 
 
 @pytest.fixture(scope="module")

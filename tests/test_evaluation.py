@@ -201,8 +201,8 @@ def test_leaving_an_animal_out_is_asking_a_catalog_without_it(survey, tmp_path, 
     catalog = snowmatch.open_catalog(survey / "catalog")
     trial = make_trial(catalog.data.annotations, "cross-encounter")
     one = replace(trial, queries=trial.queries[:1], allowed=trial.allowed[:1], groups=trial.groups[:1])
-    plugin, matcher, geometry = catalog.method(None, "lnbnn", {})
-    table = score_trial(one, catalog.gallery(plugin), matcher, geometry)
+    (plugin,), matcher, geometry = catalog.method(None, "lnbnn", {})
+    table = score_trial(one, [catalog.gallery(plugin)], matcher, geometry)
     name, query_path = str(table.individual[table.queries[0]]), str(table.paths[table.queries[0]])
     folder = shutil.copytree(survey / "catalog", tmp_path / "without")
     lines = (folder / "catalog.csv").read_text(encoding="utf-8").splitlines(keepends=True)
@@ -285,7 +285,7 @@ def test_nothing_answerable_says_so(own_survey):
     [
         (["--protocol", "cross"], "expected one of"),
         (["--save", "."], "is a folder"),
-        (["--extractor", "sift", "--extractor", "hesaff"], "one at a time"),
+        (["--extractor", "sift", "--extractor", "sift"], "expected each name once"),
         (["--extractor", "sift"], "snowmatch index"),
     ],
 )

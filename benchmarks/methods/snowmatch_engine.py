@@ -1,4 +1,7 @@
-"""This project's own engine: any extractor and matcher, any setting. `options` are written key=value;key=value."""
+"""This project's own engine: any extractor and matcher, any setting. `options` are written key=value;key=value.
+
+Several extractors are written with a plus sign, hesaff+sift: their scores are fused.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import importlib.metadata
 import shutil
 import statistics
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +18,9 @@ import numpy as np
 from methods import Given, Outcome
 from snowmatch.api import DEFAULT_EXTRACTOR, DEFAULT_MATCHER, open_catalog
 from snowmatch.evaluation import score_trial
-from snowmatch.identify import score_query
+from snowmatch.gallery import Gallery
+from snowmatch.identify import fuse, score_query
+from snowmatch.plugins import settings as settings_of
 from snowmatch.types import HOME
 
 DEFAULTS = {"extractor": DEFAULT_EXTRACTOR, "matcher": DEFAULT_MATCHER, "options": ""}
@@ -27,32 +33,36 @@ def run(given: Given, settings: dict[str, Any]) -> Outcome:
     options = dict(pair.partition("=")[::2] for pair in settings["options"].split(";") if pair)
     shutil.rmtree(given.folder / HOME, ignore_errors=True)
     catalog = open_catalog(given.folder)
-    plugin, matcher, geometry = catalog.method(settings["extractor"], settings["matcher"], options)
-    own = {k: v for k, v in options.items() if k in plugin.__dataclass_fields__}
-    start = time.perf_counter()
-    report = catalog.index(settings["extractor"], own, workers=given.threads)
-    index_seconds = time.perf_counter() - start - report.seconds
-    gallery = catalog.gallery(plugin)
-    query_seconds = _time_queries(given, gallery, matcher, geometry)
-    table = score_trial(given.trial, gallery, matcher, geometry)
+    plugins, matcher, geometry = catalog.method(settings["extractor"].split("+"), settings["matcher"], options)
+    reports, index_seconds = [], 0.0
+    for plugin in plugins:
+        own = {k: v for k, v in options.items() if k in plugin.__dataclass_fields__}
+        start = time.perf_counter()
+        reports.append(catalog.index(settings_of(plugin)["name"], own, workers=given.threads))
+        index_seconds += time.perf_counter() - start - reports[-1].seconds
+    galleries = [catalog.gallery(plugin) for plugin in plugins]
+    query_seconds = _time_queries(given, galleries, matcher, geometry)
+    table = score_trial(given.trial, galleries, matcher, geometry)
+    done = max(1, reports[0].done)
     return Outcome(
         tables=(table,),
         seconds={
-            "extract": report.seconds / max(1, report.done),
+            "extract": sum(report.seconds for report in reports) / done,
             "index": index_seconds,
             "query": query_seconds,
         },
         versions={name: importlib.metadata.version(name) for name in PACKAGES},
         numbers={
-            "features_per_annotation": report.features / max(1, report.done),
-            "bytes_on_disk_per_annotation": _bytes_in(given.folder / HOME) / max(1, report.done),
+            "features_per_annotation": sum(report.features for report in reports) / done,
+            "bytes_on_disk_per_annotation": _bytes_in(given.folder / HOME) / done,
         },
-        notes=tuple(f"could not be read: {path} ({reason})" for path, reason in report.failed),
+        notes=tuple(f"could not be read: {path} ({reason})" for path, reason in reports[0].failed),
     )
 
 
-def _time_queries(given: Given, gallery: Any, matcher: Any, geometry: Any) -> float:
+def _time_queries(given: Given, galleries: Sequence[Gallery], matcher: Any, geometry: Any) -> float:
     """Median seconds of one query whose features are known, against what its trial allows."""
+    gallery = galleries[0]
     entry_of = {a.row: i for i, a in enumerate(gallery.annotations)}
     chosen = np.unique(np.linspace(0, len(given.trial.queries) - 1, TIMED_QUERIES + 1).astype(int))
     seconds = []
@@ -63,10 +73,14 @@ def _time_queries(given: Given, gallery: Any, matcher: Any, geometry: Any) -> fl
             continue
         allowed = np.zeros(len(gallery.annotations), bool)
         allowed[[entry_of[r] for r in open_to if r in entry_of]] = True
-        features = gallery.reader.read(gallery.keys[entry_of[row]])
+        part = given.trial.annotations[row].body_part
+        queries = [each.reader.read(each.keys[entry_of[row]]) for each in galleries]
         start = time.perf_counter()
-        weights = [gallery.weights_of(entry_of[row], features)]
-        score_query([features], gallery, allowed, given.trial.annotations[row].body_part, matcher, geometry, weights)
+        parts = []
+        for each, features in zip(galleries, queries, strict=True):
+            weights = [each.weights_of(entry_of[row], features)]
+            parts.append(score_query([features], each, allowed, part, matcher, geometry, weights))
+        fuse(parts)
         seconds.append(time.perf_counter() - start)
     return statistics.median(seconds[1:] or seconds)
 

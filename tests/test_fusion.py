@@ -1,0 +1,133 @@
+"""Several extractors' evidence joined into one score."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import snowmatch
+import snowmatch.synthetic
+from snowmatch.cli import main
+from snowmatch.errors import SnowmatchError
+from snowmatch.identify import Scores, fuse
+
+BOTH = ("hesaff", "sift")
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    """A small survey indexed with two extractors."""
+    folder = tmp_path_factory.mktemp("fusion") / "catalog"
+    snowmatch.synthetic.make_survey(folder, individuals=3, encounters=2, seed=3, size=(480, 320))
+    catalog = snowmatch.open_catalog(folder)
+    for name in BOTH:
+        catalog.index(name, workers=1)
+    return catalog
+
+
+def scores(verified, before):
+    """Of three annotations, each an individual of its own."""
+    verified, before = np.array(verified, float), np.array(before, float)
+    return Scores(verified, before, before > 1, verified > 0, verified, before, verified > 0, (), ())
+
+
+def test_one_extractor_is_not_changed():
+    alone = scores([3, 0, 1], [4, 2, 2])
+    assert fuse([alone]) is alone
+
+
+def test_scores_are_added_in_the_first_ones_scale():
+    first = scores([6, 0, 0], [8, 2, 2])
+    second = scores([0, 10, 0], [20, 40, 10])  # by chance ten times as much: 20 against 2
+    fused = fuse([first, second])
+    assert fused.scores == pytest.approx([6, 1, 0])
+    assert fused.pre_scores == pytest.approx([10, 6, 3])
+    assert fused.accepted.tolist() == [True, True, False]
+    assert fused.individual_scores == pytest.approx([6, 1, 0])
+    assert fused.ranking.argsort().tolist() == [2, 1, 0]
+
+
+def test_an_extractor_without_a_vote_adds_nothing():
+    first, nothing = scores([6, 0, 0], [8, 2, 2]), scores([0, 0, 0], [0, 0, 0])
+    assert fuse([first, nothing]).scores == pytest.approx(first.scores)
+    assert fuse([nothing, first]).scores == pytest.approx(first.scores)
+
+
+def test_a_query_with_two_extractors_has_the_spots_of_both(both):
+    photo = next(a for a in both.data.annotations if a.individual is not None)
+    path = both.folder / photo.path
+    apart = [both.query(path, extractor=name, top=50) for name in BOTH]
+    fused = both.query(path, extractor=BOTH, top=50)
+    assert fused.extractor["name"] == "hesaff + sift"
+    assert [s["name"] for s in fused.extractor["fused"]] == list(BOTH)
+    assert fused.photos[0].features == sum(a.photos[0].features for a in apart)
+    first = fused.candidates[0]
+    same = [next((c for c in a.candidates if c.best == first.best), None) for a in apart]
+    assert len(first.weights) == len(first.keypoints0) == len(first.keypoints1)
+    assert any(c is not None for c in same)
+    assert all(len(first.weights) >= len(c.weights) for c in same if c is not None and c.accepted)
+    assert len(first.weights) > min(len(c.weights) for c in same if c is not None)
+
+
+def test_fusing_is_the_same_in_either_order_but_for_the_scale(both):
+    path = both.folder / both.data.annotations[0].path
+    there, back = both.query(path, extractor=BOTH, top=50), both.query(path, extractor=BOTH[::-1], top=50)
+    assert [c.individual for c in there.candidates] == [c.individual for c in back.candidates]
+    ratio = [a.score / b.score for a, b in zip(there.candidates, back.candidates, strict=True) if a.accepted]
+    assert ratio == pytest.approx([ratio[0]] * len(ratio), rel=1e-5)
+
+
+def test_an_evaluation_fuses_too(both):
+    table = both.evaluate(extractor=BOTH).table
+    alone = [both.evaluate(extractor=name).table for name in BOTH]
+    assert (np.isnan(table.scores) == np.isnan(alone[0].scores)).all()
+    voted = np.nan_to_num(table.scores) > 1e-6
+    assert (voted == ((np.nan_to_num(alone[0].scores) > 1e-6) | (np.nan_to_num(alone[1].scores) > 1e-6))).all()
+
+
+def test_what_one_extractor_lacks_takes_no_part_and_is_told(both, tmp_path):
+    folder = shutil.copytree(both.folder, tmp_path / "catalog")
+    snowmatch.open_catalog(folder).index("hesaff", workers=1)  # a copy's times are new
+    new = np.random.default_rng(0).integers(0, 255, (120, 160, 3)).astype(np.uint8)
+    from PIL import Image
+
+    Image.fromarray(new).save(folder / "new.png")
+    lines = (folder / "catalog.csv").read_text(encoding="utf-8").splitlines()
+    columns = lines[0].split(",")
+    row = ",".join({"path": "new.png", "individual": "nova"}.get(name, "") for name in columns)
+    (folder / "catalog.csv").write_text("\n".join([*lines, row]) + "\n", encoding="utf-8")
+    catalog = snowmatch.open_catalog(folder)
+    catalog.index("hesaff", workers=1)
+    answer = catalog.query(folder / catalog.data.annotations[0].path, extractor=BOTH, top=100)
+    assert "nova" not in {c.individual for c in answer.candidates}
+    assert any(note.startswith("1 annotation not indexed yet") for note in answer.notes)
+    alone = catalog.query(folder / catalog.data.annotations[0].path, extractor="hesaff", top=100)
+    assert "nova" in {c.individual for c in alone.candidates}
+
+
+def test_names_must_differ_and_be_indexed(both):
+    path = both.folder / both.data.annotations[0].path
+    with pytest.raises(SnowmatchError, match="expected each name once"):
+        both.query(path, extractor=("sift", "sift"))
+    with pytest.raises(SnowmatchError, match=r"run snowmatch index .* --extractor sift -o chip_size=500"):
+        both.query(path, extractor="sift", options={"chip_size": "500"})
+    with pytest.raises(SnowmatchError, match="neither hesaff nor sift nor the matcher has a setting 'chipsize'"):
+        both.query(path, extractor=BOTH, options={"chipsize": "700"})
+
+
+def test_the_command_line_takes_several(both):
+    path = both.folder / both.data.annotations[0].path
+    run = CliRunner().invoke(
+        main, ["query", str(path), "--catalog", str(both.folder), "--extractor", "hesaff", "--extractor", "sift"]
+    )
+    assert run.exit_code == 0, run.output
+    assert "hesaff + sift + lnbnn" in run.output
+
+
+def test_settings_of_either_extractor_are_told_apart(both):
+    (first, second), _, _ = both.method(BOTH, "lnbnn", {"affine": "no"})
+    assert not first.affine
+    assert replace(first, affine=True) == both.method("hesaff", "lnbnn", {})[0][0]
+    assert second == both.method("sift", "lnbnn", {})[0][0]
