@@ -34,6 +34,7 @@ BOXES = "{data}/snow_leopard,boxed=yes,parts=left_flank+right_flank,masks=no,nam
 NYALA = "{data}/nyala,parts=left_flank,name=nyala-left"
 WHOLE = "{data}/snow_leopard,masks=no,boxes=no,flanks=no,name=snow_leopard-whole"
 MASKED = "{data}/snow_leopard,boxes=mask,flanks=no,name=snow_leopard-whole-masks"
+MASK_BOXES = "{data}/snow_leopard,boxes=mask,masks=no,flanks=no,name=snow_leopard-mask-boxes"
 NYALA_BOX = "{data}/nyala,parts=left_flank,box=.15/.2/.75/.45,name=nyala-left-box"
 ENGINE = ("snowmatch_engine", "snowmatch_engine,extractor=sift")
 
@@ -73,8 +74,9 @@ SUITES = {
 }
 # photos as they come: no box, no mask, no flank known; and what a mask or one rough box for all of them adds
 SUITES["whole"] = [
-    *(Run(WHOLE, "cross-encounter", m) for m in (ENGINE[0], "hotspotter")),
-    Run(MASKED, "cross-encounter", ENGINE[0]),
+    *(Run(WHOLE, p, m) for p in ("cross-encounter", "cross-station") for m in (ENGINE[0], "hotspotter")),
+    *(Run(MASK_BOXES, "cross-encounter", m) for m in (ENGINE[0], "hotspotter")),
+    *(Run(MASKED, p, ENGINE[0]) for p in ("cross-encounter", "cross-station")),
     *(Run(NYALA_BOX, "cross-encounter", m) for m in (ENGINE[0], "hotspotter")),
 ]
 SUITES["real"] = SUITES["snow_leopard"] + SUITES["nyala"] + SUITES["whole"]

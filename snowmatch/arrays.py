@@ -35,5 +35,7 @@ def load_arrays(path: Path, names: Sequence[str], what: str, advice: str) -> dic
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as held:
             return {name: held[name] for name in names}
-    except (KeyError, ValueError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except (KeyError, ValueError, TypeError, RuntimeError, OSError, zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise SnowmatchError(f"{path} is damaged or no {what}: {advice}") from error

@@ -198,7 +198,7 @@ def _read(path: Path, mode: str, background: int, least: int | None = None) -> n
         if least is not None:
             factor = least / max(image.size)
             # Only JPEG has smaller copies
-            image.draft(None, (int(image.size[0] * factor), int(image.size[1] * factor)))
+            image.draft(None, tuple(max(1, int(side * factor)) for side in image.size))
         image.load()
         width, height = image.size
         pixels = np.empty((height, width, 3) if mode == "RGB" else (height, width), np.uint8)

@@ -152,6 +152,8 @@ def _update_maps(
     to_do: dict[str, Companions] = {}
     for seen in companions(list(annotations), contents):
         photo = seen.photo[1][:16]
+        if photo in current or photo in to_do:
+            continue  # the first of equal photos
         if photo in held and held[photo][0] == seen.mark:
             current[photo] = held[photo]
         else:

@@ -24,6 +24,7 @@ SCENERY, ANIMAL = 0.1, 0.3
 # Two photos show the same place if this share of what is not flat (TEXTURE, a variance) looks alike: 99 % of frames of
 # one passage do, 1 % of pairs from different stations. Others say nothing: by chance a tenth of any photo looks alike.
 SAME, TEXTURE = 0.25, 100.0
+STILL = 0.003  # share of the view that has to have moved: less is no animal, or one that stood still in all frames
 SHIFT = VIEW / 4  # px that a camera may have been moved between visits
 
 
@@ -62,7 +63,7 @@ def foreground_map(view: View, burst: Sequence[View], station: Sequence[View]) -
 
     burst: other frames of the same passage, in which the animal is elsewhere. station: photos of other passages before
     the same camera, which may have been moved a little. A place that looks the same in any of them is scenery. None
-    where no photo shows the same place.
+    where no photo shows the same place, or nothing in it has moved.
     """
     by_burst = [_seen_again(view, other) for other in burst if other.grey.shape == view.grey.shape]
     by_station = [_seen_again(view, other) for other in station if other.grey.shape == view.grey.shape]
@@ -72,7 +73,8 @@ def foreground_map(view: View, burst: Sequence[View], station: Sequence[View]) -
     if not said:
         return None, ""
     least = np.minimum.reduce([unlike for found in kinds.values() for unlike in found if unlike is not None])
-    return np.clip((least - SCENERY) / (ANIMAL - SCENERY), 0, 1), " and ".join(said)
+    values = np.clip((least - SCENERY) / (ANIMAL - SCENERY), 0, 1)
+    return (values, " and ".join(said)) if values.mean() >= STILL else (None, "")
 
 
 def _seen_again(view: View, other: View) -> np.ndarray | None:
@@ -96,10 +98,11 @@ def _moved_onto(view: View, other: View) -> View | None:
 
     Source: Kuglin & Hines, "The phase correlation image alignment method", 1975.
     """
-    if other.grey.shape != view.grey.shape:
+    if other.grey.shape != view.grey.shape or min(view.grey.shape) < 2:
         return None
     size = view.grey.shape[::-1]
-    (dx, dy), _ = cv2.phaseCorrelate(other.edges, view.edges, cv2.createHanningWindow(size, cv2.CV_32F))
+    window = cv2.createHanningWindow(size, cv2.CV_32F)
+    (dx, dy), _ = cv2.phaseCorrelate(other.edges.copy(), view.edges.copy(), window)  # it may write into its arguments
     if not 0.5 <= np.hypot(dx, dy) <= SHIFT:
         return None
     shift = np.array([[1, 0, dx], [0, 1, dy]], np.float32)

@@ -25,7 +25,7 @@ from snowmatch.images import read_grey
 from snowmatch.scenery import VIEW, View, foreground_map, make_view
 from snowmatch.types import HOME, Annotation
 
-REVISION = 1  # of how maps are made: others are made again
+REVISION = 2  # of how maps are made: others are made again
 MOST = 8  # companions of each kind: twice as many took twice the time and gave the same answers
 CELL = 4  # px of the view in one cell of the map: as fine as the window that compares surroundings
 EVIDENCE = ("", "burst", "station", "burst and station")
@@ -64,7 +64,8 @@ def companions(annotations: Sequence[Annotation], contents: Mapping[str, str]) -
         if a.bbox is not None or a.mask or a.path in made:
             continue
         burst = [b for b in encounters[a.encounter] if contents[b.path] != contents[a.path]]
-        station = [b for b in stations.get((a.location, a.station), ()) if b.encounter != a.encounter]
+        there = [b for b in stations.get((a.location, a.station), ()) if contents[b.path] != contents[a.path]]
+        station = [b for b in there if b.encounter != a.encounter]
         made[a.path] = Companions(
             (a.path, contents[a.path]),
             tuple((b.path, contents[b.path]) for b in spread(burst)),

@@ -12,6 +12,7 @@ import snowmatch
 from snowmatch import drawing
 from snowmatch.drawing import draw_answer, printable, transliterated
 from snowmatch.errors import SnowmatchError
+from snowmatch.foreground import ForegroundMap
 from snowmatch.identify import Answer, Candidate, QueryPhoto
 from snowmatch.report import aligned, format_answer, to_json
 from snowmatch.types import Annotation
@@ -438,3 +439,89 @@ def test_unverified_weights_do_not_set_the_colour_scale(folders):
     first, *_ = draw_answer(answer(sure, unsure, photo=grey_query()), pictures, catalog, 5)
     red, _, blue = pixels(first)[shown(100, 150)[0], drawing.PANEL[0] - 100]
     assert red > blue + 60
+
+
+LEFT_IS_SCENERY = ForegroundMap(np.array([[0, 255]], np.uint8), "burst")
+
+
+def kinds(paths):
+    return [path.stem.rsplit("-", 1)[-1] for path in paths]
+
+
+@pytest.mark.parametrize("evidence", ["", "given", "box", "mask"])
+def test_where_everything_counts_there_is_no_foreground_picture(folders, evidence):
+    catalog, pictures = folders
+    pair = answer(candidate(evidence=evidence), photo=grey_query(evidence=evidence))
+    assert kinds(draw_answer(pair, pictures, catalog, 5)) == ["matches", "plain"]
+
+
+@pytest.mark.parametrize("second", [False, True])
+def test_scenery_is_darkened_and_the_animal_untouched_on_the_side_that_has_a_map(folders, second):
+    catalog, pictures = folders
+    told = {"evidence": "burst", "foreground": LEFT_IS_SCENERY}
+    pair = answer(candidate(spots=[], **(told if second else {})), photo=grey_query(**({} if second else told)))
+    paths = draw_answer(pair, pictures, catalog, 5)
+    assert kinds(paths) == ["matches", "plain", "foreground"]
+    plain, counting = pixels(paths[1]), pixels(paths[2])
+    assert plain.shape == counting.shape
+    for x, y in [(10, 10), (150, 280), (190, 150)]:
+        assert np.abs(counting[shown(x, y, second)] - 0.2 * GREY).max() < 6, (x, y)
+    for x, y in [(210, 10), (390, 290), (250, 150)]:
+        assert np.abs(counting[shown(x, y, second)] - GREY).max() < 6, (x, y)
+    (row, first), (last, end) = shown(0, 0, not second), shown(SIZE[0] - 1, SIZE[1] - 1, not second)
+    assert np.abs(counting - plain)[row:last, first:end].max() < 6  # the other side is as it was
+    assert np.abs(counting - plain)[: drawing.HEAD].max() < 6
+
+
+def test_without_a_map_the_picture_fades_from_the_centre(folders):
+    catalog, pictures = folders
+    pair = answer(candidate(spots=[], evidence="centre"), photo=grey_query(evidence="centre"))
+    *_, path = draw_answer(pair, pictures, catalog, 5)
+    counting = pixels(path)
+    for second in (False, True):
+        light = [counting[shown(x, 150, second)].mean() for x in (200, 230, 270, 320, 395)]
+        assert light == sorted(light, reverse=True)
+        assert light[0] == pytest.approx(GREY, abs=4)
+        assert light[-1] == pytest.approx(0.2 * GREY, abs=4)
+        assert light[1] > light[2] + 5 > light[3] + 10
+
+
+def test_a_map_of_the_station_counts_most_near_the_centre(folders):
+    catalog, pictures = folders
+    everywhere = ForegroundMap(np.full((3, 4), 255, np.uint8), "station")
+    pair = answer(candidate(spots=[], evidence="station", foreground=everywhere), photo=grey_query())
+    *_, path = draw_answer(pair, pictures, catalog, 5)
+    assert path.stem.endswith("foreground")
+    counting = pixels(path)
+    assert counting[shown(200, 150, True)].mean() == pytest.approx(GREY, abs=4)
+    assert counting[shown(10, 10, True)].mean() == pytest.approx(0.2 * GREY, abs=4)
+
+
+def test_what_counts_lies_right_in_an_animal_that_was_cut_out(folders):
+    catalog, pictures = folders
+    # The query is cut out by its box, so the pair is not at one scale; the gallery's photo is whole, in portrait
+    write_photo(catalog / "tall.png", (150, 600))
+    best = Annotation(0, "tall.png", "aika")
+    top = ForegroundMap(np.array([[255], [0]], np.uint8), "burst and station")
+    pair = candidate(spots=[], best=best, evidence="burst and station", foreground=top)
+    *_, path = draw_answer(answer(pair, photo=grey_query(bbox=(10, 10, 50, 40), evidence="box")), pictures, catalog, 5)
+    rows = pixels(path)[TOP:, -drawing.NARROWEST // 2].mean(axis=1)
+    height = drawing.PANEL[1]
+    assert rows[: height // 2 - 10].mean() == pytest.approx(GREY, abs=4)
+    assert rows[height // 2 + 10 : height].mean() == pytest.approx(0.2 * GREY, abs=4)
+
+
+def test_maps_leave_the_other_pictures_alone(folders, tmp_path):
+    catalog, pictures = folders
+    told = {"evidence": "centre"}
+    with_maps = draw_answer(answer(candidate(**told), photo=grey_query()), pictures, catalog, 5)
+    without = draw_answer(answer(candidate(), photo=grey_query()), tmp_path / "without", catalog, 5)
+    assert [path.read_bytes() for path in with_maps[:2]] == [path.read_bytes() for path in without]
+
+
+def test_the_same_map_gives_the_same_picture(folders, tmp_path):
+    catalog, pictures = folders
+    same = answer(candidate(evidence="burst", foreground=LEFT_IS_SCENERY), photo=grey_query(evidence="centre"))
+    first = [path.read_bytes() for path in draw_answer(same, pictures, catalog, 5)]
+    assert len(first) == 3
+    assert first == [path.read_bytes() for path in draw_answer(same, tmp_path / "again", catalog, 5)]

@@ -1,0 +1,383 @@
+"""The animal told from the rocks: invented places photographed several times, with something spotted that walks by."""
+
+from functools import cache
+
+import cv2
+import numpy as np
+import pytest
+
+from snowmatch.foreground import LEAST, ForegroundMap, centre_weights, foreground_picture, foreground_weights
+from snowmatch.scenery import VIEW, foreground_map, make_view
+
+SIZE = (240, 160)  # width, height: as large as a view, so that a pixel of the photo is one of the map
+EDGE = 80  # px of rocks on every side of the frame, for cameras that are moved
+ANIMAL = (48, 32)  # px, a fifth of the frame's width
+PLACES = ((60, 60), (130, 80), (190, 110))  # the middle of the animal in three frames
+RIM = 6  # px: the window that is compared reaches across the animal's outline
+
+
+def texture(seed, size, grain):
+    """(h, w) float32 about 0, deviation 1: spots of `grain` px."""
+    noise = np.random.default_rng(seed).standard_normal((size[1], size[0])).astype(np.float32)
+    blurred = cv2.GaussianBlur(noise, (0, 0), grain)
+    return (blurred - blurred.mean()) / blurred.std()
+
+
+@cache
+def rocks(seed, size=SIZE):
+    """(h, w) float32 grey levels of one place, `EDGE` px larger on every side than a photo of `size`."""
+    whole = (size[0] + 2 * EDGE, size[1] + 2 * EDGE)
+    return 110 + 25 * texture([seed, 0], whole, 2) + 20 * texture([seed, 1], whole, 6)
+
+
+def take(place, animal=None, *, coat=1000, shift=(0, 0), gain=1.0, bias=0.0, noise=2.0, size=SIZE, length=ANIMAL):
+    """One photo (h, w) uint8 of `place`, by a camera whose picture has moved by `shift` px, with a spotted animal.
+
+    animal: where its middle is in the photo, None for nobody; coat: the seed of its spots. gain, bias: the light.
+    """
+    dx, dy = shift
+    frame = np.array([[1, 0, dx - EDGE], [0, 1, dy - EDGE]], np.float32)
+    photo = cv2.warpAffine(place, frame, size, flags=cv2.INTER_CUBIC)
+    if animal is not None:
+        photo[animal_area(animal, size, length)] = 110 + 40 * texture(coat, length, 2)
+    seed = [round(abs(value) * 64) for value in (*shift, gain, bias, *(animal or (0, 0)))]
+    photo = gain * photo + bias + noise * texture([*seed, 3], size, 0.5)
+    return np.clip(photo.round(), 0, 255).astype(np.uint8)
+
+
+def animal_area(animal, size=SIZE, length=ANIMAL):
+    """The pixels of the animal, as slices of rows and columns."""
+    left, top = animal[0] - length[0] // 2, animal[1] - length[1] // 2
+    assert left >= 0
+    assert top >= 0
+    assert left + length[0] <= size[0]
+    assert top + length[1] <= size[1]
+    return slice(top, top + length[1]), slice(left, left + length[0])
+
+
+def on_and_off(values, animal, keep=(slice(None), slice(None))):
+    """The values (h, w) on the animal and those elsewhere within `keep`, both without the rim about its outline."""
+    on = np.zeros(values.shape, np.uint8)
+    on[animal_area(animal, values.shape[::-1])] = 1
+    box = np.ones((2 * RIM + 1, 2 * RIM + 1), np.uint8)
+    inside, outside = cv2.erode(on, box) > 0, cv2.dilate(on, box) == 0
+    kept = np.zeros_like(inside)
+    kept[keep] = True
+    return values[inside], values[outside & kept]
+
+
+def views(*photos):
+    return [make_view(photo) for photo in photos]
+
+
+def passage(place=0, **light):
+    """Three frames of one burst: the animal walks through."""
+    return views(*(take(rocks(place), where, **light) for where in PLACES))
+
+
+# ----------------------------------------------------------------------------------------------------------- views
+
+
+@pytest.mark.parametrize(("photo", "view"), [((960, 640), (240, 160)), ((300, 1200), (60, 240)), ((240, 7), (240, 7))])
+def test_a_view_is_a_small_copy_of_the_whole_photo(photo, view):
+    grey = np.zeros(photo[::-1], np.uint8)
+    grey[: photo[1] // 2, : photo[0] // 2] = 200
+    made = make_view(grey).grey
+    assert made.dtype == np.float32
+    assert made.shape == view[::-1]
+    assert max(made.shape) == VIEW
+    assert made.mean() == pytest.approx(grey.mean(), abs=3)
+    assert (made[0, 0], made[-1, -1]) == (200, 0)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 200), (120, 80), (239, 100)])
+def test_a_photo_smaller_than_a_view_is_not_enlarged(size):
+    grey = np.random.default_rng(0).integers(0, 256, size[::-1], dtype=np.uint8)
+    assert (make_view(grey).grey == grey).all()
+
+
+def test_a_long_thin_photo_keeps_a_row():
+    assert make_view(np.zeros((1, 3000), np.uint8)).grey.shape == (1, VIEW)
+
+
+# ----------------------------------------------------------------------------------------------------------- burst
+
+
+@pytest.mark.parametrize("asked", range(3))
+@pytest.mark.parametrize("place", range(3))
+def test_what_moves_in_the_burst_is_animal_and_all_else_scenery(place, asked):
+    frames = passage(place)
+    values, evidence = foreground_map(frames[asked], frames[:asked] + frames[asked + 1 :], [])
+    assert evidence == "burst"
+    assert values.dtype == np.float32
+    assert values.shape == SIZE[::-1]
+    assert values.min() >= 0
+    assert values.max() <= 1
+    on, off = on_and_off(values, PLACES[asked])
+    assert on.mean() > 0.9
+    assert np.median(on) == 1
+    assert off.mean() < 0.02
+    assert np.quantile(off, 0.98) == 0
+
+
+@pytest.mark.parametrize(("gain", "bias"), [(0.5, 0), (0.4, 120), (1.3, -20), (1, 60)])
+def test_light_makes_no_animal_and_hides_none(gain, bias):
+    place = rocks(0)
+    empty = make_view(take(place))
+    values, evidence = foreground_map(empty, views(take(place, gain=gain, bias=bias)), [])
+    assert (values, evidence) == (None, "") or values.mean() < 0.04
+    frame, *others = take(place, PLACES[0]), *(take(place, spot, gain=gain, bias=bias) for spot in PLACES[1:])
+    on, off = on_and_off(foreground_map(make_view(frame), views(*others), [])[0], PLACES[0])
+    assert on.mean() > 0.9
+    assert off.mean() < 0.05
+
+
+def test_a_flat_sky_that_flickers_is_no_animal():
+    frames = []
+    for n, where in enumerate(PLACES):
+        photo = take(rocks(0), where)
+        photo[:40] = np.clip(200 + 8 * n + texture([n, 7], (SIZE[0], 40), 0.7), 0, 255)
+        frames.append(make_view(photo))
+    values, _ = foreground_map(frames[2], frames[:2], [])
+    assert values[: 40 - RIM].mean() < 0.05
+    assert on_and_off(values, PLACES[2])[0].mean() > 0.9
+
+
+def test_one_other_frame_also_shows_where_its_animal_hides_the_rocks():
+    frames = passage()
+    values, _ = foreground_map(frames[0], frames[1:2], [])
+    assert on_and_off(values, PLACES[0])[0].mean() > 0.9
+    assert on_and_off(values, PLACES[1])[0].mean() > 0.9
+    assert on_and_off(values, PLACES[2])[0].mean() < 0.02
+
+
+def test_another_photo_of_the_place_only_ever_finds_more_scenery():
+    frames = passage()
+    photos = [take(rocks(0), where, coat=55, shift=(3, 2)) for where in PLACES]
+    fewer, _ = foreground_map(frames[0], frames[1:2], [])
+    for burst, station in ((frames[1:], []), (frames[1:2], views(*photos)), (frames[1:], views(*photos))):
+        more, _ = foreground_map(frames[0], burst, station)
+        assert (more <= fewer).all()
+    assert more.mean() < fewer.mean()
+
+
+def test_where_nothing_moved_the_others_say_nothing():
+    frames = views(*(take(rocks(0), PLACES[1], bias=bias) for bias in (0, 5, 10)))
+    assert foreground_map(frames[0], frames[1:], []) == (None, "")
+    assert foreground_map(frames[0], frames[:1], frames[:1]) == (None, "")
+
+
+def test_one_frame_in_which_it_stood_elsewhere_does_not_bring_it_back():
+    frames = views(*(take(rocks(0), where) for where in (PLACES[1], PLACES[1], PLACES[2])))
+    assert foreground_map(frames[0], frames[1:], []) == (None, "")
+
+
+# --------------------------------------------------------------------------------------------------------- station
+
+
+@pytest.mark.parametrize(
+    "shift", [(0, 0), (1, 0), (2.5, -1.3), (7.4, 4.6), (-18.25, 11.5), (40, 0), (-38.5, -9.7), (0, 33)]
+)
+def test_a_camera_that_was_moved_between_visits_still_knows_its_rocks(shift):
+    place = rocks(1)
+    frame = make_view(take(place, PLACES[1]))
+    others = views(*(take(place, w, coat=5, shift=shift, gain=0.8, bias=15) for w in (PLACES[0], PLACES[2])))
+    values, evidence = foreground_map(frame, [], others)
+    assert evidence == "station"
+    dx, dy = (int(np.sign(s) * np.ceil(abs(s) + RIM)) for s in shift)
+    # What both photos have in the frame: a camera that was moved has not seen the rest
+    both = slice(max(0, -dy), SIZE[1] - max(0, dy)), slice(max(0, -dx), SIZE[0] - max(0, dx))
+    on, off = on_and_off(values, PLACES[1], both)
+    assert len(off) > 10_000
+    assert on.mean() > 0.85
+    assert off.mean() < 0.04
+
+
+@pytest.mark.parametrize("shift", [(6.5, 3.5), (-10.5, 0.5)])
+def test_photos_are_moved_by_parts_of_a_pixel(shift):
+    whole = (SIZE[0] + 2 * EDGE, SIZE[1] + 2 * EDGE)
+    gravel = 110 + 40 * texture(4, whole, 1)
+    frame, moved = views(take(gravel, noise=0), take(gravel, shift=shift, noise=0))
+    values, _ = foreground_map(frame, [], [moved])
+    assert values[20:-20, 20:-20].mean() < 0.05
+
+
+def test_photos_of_the_burst_are_not_moved_onto_each_other():
+    place = rocks(1)
+    frame, moved = views(take(place, PLACES[1]), take(place, PLACES[0], shift=(20, 10)))
+    assert foreground_map(frame, [moved], []) == (None, "")
+    assert foreground_map(frame, [], [moved])[1] == "station"
+
+
+def test_a_camera_that_was_moved_too_far_shows_another_place():
+    place = rocks(1)
+    frame, moved = views(take(place, PLACES[1]), take(place, PLACES[0], shift=(-78, 40)))
+    assert foreground_map(frame, [], [moved]) == (None, "")
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_photos_of_another_place_say_nothing(seed):
+    frame, *others = views(*(take(rocks(10 + n * 8 + seed), w) for n, w in enumerate(PLACES)))
+    assert foreground_map(frame, others, []) == (None, "")
+    assert foreground_map(frame, [], others) == (None, "")
+    assert foreground_map(frame, others, others) == (None, "")
+
+
+def test_a_photo_of_another_place_changes_nothing_among_those_of_this_one():
+    frames, (stranger,) = passage(), views(take(rocks(9), PLACES[0]))
+    alone, _ = foreground_map(frames[0], frames[1:], [])
+    among, evidence = foreground_map(frames[0], [frames[1], stranger, frames[2]], [stranger])
+    assert evidence == "burst"
+    assert (among == alone).all()
+
+
+# ---------------------------------------------------------------------------------------------------------- both
+
+
+def test_the_evidence_names_who_knew_the_place():
+    frames, (visit,) = passage(), views(take(rocks(0), (40, 120), coat=8, shift=(4, 3)))
+    assert foreground_map(frames[0], frames[1:], [])[1] == "burst"
+    assert foreground_map(frames[0], [], [visit])[1] == "station"
+    assert foreground_map(frames[0], frames[1:], [visit])[1] == "burst and station"
+    elsewhere = views(take(rocks(9), PLACES[0]))
+    assert foreground_map(frames[0], elsewhere, [visit])[1] == "station"
+    assert foreground_map(frames[0], frames[1:], elsewhere)[1] == "burst"
+
+
+def test_what_the_burst_does_not_know_the_station_may():
+    still = views(*(take(rocks(0), where) for where in PLACES[:2]))
+    visits = views(*(take(rocks(0), where, coat=8) for where in PLACES[1:]))
+    burst, _ = foreground_map(still[0], still[1:], [])
+    both, evidence = foreground_map(still[0], still[1:], visits[1:])
+    assert evidence == "burst and station"
+    ghost = on_and_off(burst, PLACES[1])[0]
+    assert ghost.mean() > 0.9
+    assert on_and_off(both, PLACES[1])[0].mean() < 0.02
+    assert on_and_off(both, PLACES[0])[0].mean() > 0.9
+
+
+def test_nobody_to_ask_says_nothing():
+    assert foreground_map(passage()[0], [], []) == (None, "")
+
+
+def test_photos_of_another_size_say_nothing_and_disturb_nobody():
+    frames = passage()
+    odd = views(take(rocks(0), PLACES[1])[:-20], take(rocks(0), PLACES[1])[:, :-1], np.zeros((1, 1), np.uint8))
+    assert foreground_map(frames[0], odd, odd) == (None, "")
+    alone, _ = foreground_map(frames[0], frames[1:], [])
+    among, evidence = foreground_map(frames[0], [*odd, *frames[1:]], odd)
+    assert evidence == "burst"
+    assert (among == alone).all()
+
+
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_flat_photos_say_nothing_and_learn_nothing(level):
+    flat, other = views(np.full(SIZE[::-1], level, np.uint8), np.full(SIZE[::-1], 90, np.uint8))
+    (frame,) = views(take(rocks(0), PLACES[0]))
+    for view, known in ((flat, [other]), (flat, [frame]), (frame, [flat]), (flat, [flat])):
+        assert foreground_map(view, known, []) == (None, "")
+        assert foreground_map(view, [], known) == (None, "")
+
+
+def test_the_same_photos_give_the_same_bytes_in_any_order_and_stay_as_they_are():
+    def once(step):
+        frames = passage()
+        visits = views(*(take(rocks(0), w, coat=8, shift=(9.3, -4.1)) for w in PLACES))
+        before = [view.grey.copy() for view in frames + visits]
+        values, evidence = foreground_map(frames[0], frames[1:][::step], visits[::step])
+        assert all((view.grey == grey).all() for view, grey in zip(frames + visits, before, strict=True))
+        return values.tobytes(), evidence
+
+    assert once(1) == once(1) == once(-1)
+
+
+def test_photos_smaller_than_a_view_are_enough():
+    size, length, spots = (120, 80), (36, 24), ((30, 30), (84, 50))
+    place = rocks(3, size)
+    frames = views(*(take(place, w, size=size, length=length) for w in spots), take(place, size=size))
+    values, evidence = foreground_map(frames[0], frames[1:], [])
+    assert evidence == "burst"
+    assert values.shape == (80, 120)
+    rows, columns = animal_area(spots[0], size, length)
+    inner = values[rows.start + RIM : rows.stop - RIM, columns.start + RIM : columns.stop - RIM]
+    assert inner.mean() > 0.9
+    assert values.sum() < 1.6 * length[0] * length[1]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (5, 1), (1, 240), (7, 5)])
+def test_the_tiniest_photos_break_nothing(size):
+    rng = np.random.default_rng(0)
+    one, two = views(*(rng.integers(0, 256, size[::-1], dtype=np.uint8) for _ in range(2)))
+    for burst, station in (([two], []), ([], [two]), ([one], [one])):
+        values, _ = foreground_map(one, burst, station)
+        assert values is None or (values.shape == size[::-1] and np.isfinite(values).all())
+
+
+# --------------------------------------------------------------------------------------------------------- weights
+
+
+def halves(evidence, left=0, right=255):
+    """A map whose left half is scenery and whose right half is animal."""
+    return ForegroundMap(np.array([[left, left, right, right]] * 2, np.uint8), evidence)
+
+
+def test_a_map_that_is_no_small_grey_picture_is_refused():
+    for values in (np.zeros((2, 2)), np.zeros(4, np.uint8), np.zeros((0, 4), np.uint8), np.zeros((2, 2, 3), np.uint8)):
+        with pytest.raises(ValueError, match=r"expected uint8 \(h, w\)"):
+            ForegroundMap(values, "burst")
+
+
+@pytest.mark.parametrize("evidence", ["burst", "burst and station"])
+def test_what_moved_counts_wherever_it_is(evidence):
+    keypoints = np.array([[-0.5, 0], [49.4, 99], [49.6, 0], [99.4, 99.4], [120, 120]])  # the last one is off the photo
+    weights = foreground_weights(keypoints, (100, 100), halves(evidence))
+    assert weights.dtype == np.float32
+    assert weights.tolist() == [0, 0, 1, 1, 1]
+    assert foreground_weights(keypoints[:0], (100, 100), halves(evidence)).shape == (0,)
+
+
+def test_the_map_lies_over_the_photo_with_x_to_the_right_and_y_down():
+    cells = np.arange(1, 7, dtype=np.uint8).reshape(2, 3) * 40
+    x, y = np.meshgrid([50, 150, 250], [50, 150])
+    keypoints = np.stack([x.ravel(), y.ravel()], axis=1)
+    weights = foreground_weights(keypoints, (300, 200), ForegroundMap(cells, "burst"))
+    assert weights * 255 == pytest.approx(cells.ravel())
+
+
+def test_what_is_new_at_the_station_counts_by_its_distance_from_the_centre():
+    keypoints = np.random.default_rng(0).uniform(0, 200, (500, 2))
+    bell = centre_weights(keypoints, (200, 200))
+    weights = foreground_weights(keypoints, (200, 200), halves("station", right=128))
+    right = keypoints[:, 0] >= 99.5
+    assert (weights[~right] == 0).all()
+    half = bell[right] * 128 / 255
+    assert weights[right] == pytest.approx(np.where(half < LEAST, 0, half))
+    assert weights[weights > 0].min() >= LEAST
+
+
+def test_without_a_map_the_centre_counts():
+    keypoints = np.random.default_rng(0).uniform(0, 200, (50, 2))
+    assert (foreground_weights(keypoints, (200, 200)) == centre_weights(keypoints, (200, 200))).all()
+
+
+def test_no_weight_of_a_map_between_nothing_and_the_least():
+    low = ForegroundMap(np.arange(256, dtype=np.uint8).reshape(1, -1), "burst")
+    keypoints = np.stack([np.arange(256), np.zeros(256)], axis=1)
+    weights = foreground_weights(keypoints, (256, 1), low)
+    counted = np.arange(256) / 255 >= LEAST
+    assert (weights[~counted] == 0).all()
+    assert weights[counted] == pytest.approx(np.arange(256)[counted] / 255)
+
+
+@pytest.mark.parametrize(
+    ("size", "shape"), [((4000, 3000), (120, 160)), ((300, 600), (160, 80)), ((9000, 2), (1, 160))]
+)
+def test_the_picture_of_the_weights_covers_the_whole_photo(size, shape):
+    picture = foreground_picture(size, halves("burst"))
+    assert picture.shape == shape
+    assert (picture[:, : shape[1] // 2] == 0).all()
+    assert (picture[:, shape[1] // 2 :] == 1).all()
+    bell = foreground_picture(size, None)
+    assert bell.shape == shape
+    assert bell.max() > 0.9
+    assert bell[0, 0] == 0

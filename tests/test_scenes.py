@@ -1,0 +1,897 @@
+"""Which photos tell about which, what is kept of it, and what index runs, queries and evaluations make of it."""
+
+import dataclasses
+import io
+import random
+import shutil
+from collections import Counter
+from datetime import datetime, timedelta
+
+import cv2
+import numpy as np
+import pytest
+from fake_extractor import Fake, age
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from test_scenery import PLACES, animal_area, rocks, take
+
+import snowmatch
+from snowmatch import indexing, scenes
+from snowmatch.catalog import CatalogData
+from snowmatch.errors import SnowmatchError
+from snowmatch.foreground import ForegroundMap
+from snowmatch.images import read_grey, read_photo
+from snowmatch.indexing import index_catalog
+from snowmatch.records import file_sha256
+from snowmatch.scenery import VIEW, make_view
+from snowmatch.scenes import (
+    CELL,
+    MOST,
+    Companions,
+    SceneMaps,
+    companions,
+    load_maps,
+    look,
+    make_map,
+    maps_path,
+    save_maps,
+    spread,
+)
+from snowmatch.synthetic_coats import grow_coat
+from snowmatch.types import Annotation
+
+NOON = datetime(2024, 5, 1, 12)
+WALK = ((50, 60), (120, 90), (185, 60))  # where the animal is in a burst of new photos
+
+
+def note(path, **fields):
+    return Annotation(0, path, **{"location": "naryn", "station": "S1", "encounter": "E1", **fields})
+
+
+def contents(annotations):
+    return {a.path: f"sha-{a.path}" for a in annotations}
+
+
+def planned(annotations, known=None):
+    """The companions by path: {path: (burst paths, station paths)}."""
+    found = companions(annotations, contents(annotations) if known is None else known)
+    return {c.photo[0]: ([path for path, _ in c.burst], [path for path, _ in c.station]) for c in found}
+
+
+# ------------------------------------------------------------------------------------------------------ companions
+
+
+def test_frames_of_the_passage_and_photos_of_the_stations_other_passages_tell():
+    annotations = [note("a1"), note("a2"), note("b1", encounter="E2"), note("c1", encounter="E3", station="S2")]
+    assert planned(annotations) == {
+        "a1": (["a2"], ["b1"]),
+        "a2": (["a1"], ["b1"]),
+        "b1": ([], ["a1", "a2"]),
+        "c1": ([], []),
+    }
+
+
+def test_a_station_belongs_to_its_location_and_no_name_is_no_station():
+    annotations = [
+        note("a"),
+        note("b", encounter="E2", location="sarychat"),
+        note("c", encounter="E3", station=""),
+        note("d", encounter="E4", station=""),
+        note("e", encounter="E5"),
+    ]
+    assert planned(annotations) == {"a": ([], ["e"]), "b": ([], []), "c": ([], []), "d": ([], []), "e": ([], ["a"])}
+
+
+def test_a_copy_of_the_photo_in_its_own_burst_tells_nothing():
+    annotations = [note("a"), note("copy"), note("b")]
+    known = {"a": "1", "copy": "1", "b": "2"}
+    assert planned(annotations, known)["a"] == (["b"], [])
+    assert planned(annotations, known)["copy"] == (["b"], [])
+
+
+def test_a_copy_of_the_photo_under_another_encounter_tells_nothing():
+    annotations = [note("a"), note("copy", encounter="E2"), note("b", encounter="E3")]
+    known = {"a": "1", "copy": "1", "b": "2"}
+    assert planned(annotations, known)["a"] == ([], ["b"])
+    assert planned(annotations, known)["copy"] == ([], ["b"])
+
+
+def test_only_photos_without_box_and_mask_are_asked_about_but_all_of_them_tell():
+    annotations = [
+        note("a"),
+        note("box", bbox=(1, 2, 3, 4)),
+        note("mask", mask="m.png"),
+        note("two", bbox=(1, 2, 3, 4)),
+    ]
+    annotations += [note("two"), note("two"), note("visit", encounter="E2", bbox=(1, 2, 3, 4))]
+    assert planned(annotations) == {
+        "a": (["box", "mask", "two"], ["visit"]),
+        "two": (["a", "box", "mask"], ["visit"]),
+    }
+
+
+def test_photos_that_could_not_be_read_neither_ask_nor_tell():
+    annotations = [note("a"), note("bad"), note("b")]
+    assert planned(annotations, {"a": "1", "b": "2"}) == {"a": (["b"], []), "b": (["a"], [])}
+    assert planned(annotations, {}) == {}
+
+
+def test_companions_come_in_the_order_of_time_whatever_the_order_of_the_rows():
+    annotations = [note(f"{n:02}", timestamp=NOON + timedelta(seconds=50 - n)) for n in range(6)]
+    annotations.append(note("undated"))
+    found = planned(annotations)
+    assert found["03"] == (["undated", "05", "04", "02", "01", "00"], [])
+    assert list(found) == [a.path for a in annotations]
+    shuffled = random.Random(0).sample(annotations, len(annotations))
+    assert planned(shuffled) == found
+    assert list(planned(shuffled)) == [a.path for a in shuffled]
+
+
+def test_of_many_a_few_evenly_spread_over_the_time_tell():
+    annotations = [note(f"{n:03}", timestamp=NOON + timedelta(minutes=n)) for n in range(40)]
+    annotations += [note(f"v{n:03}", encounter=f"V{n}", timestamp=NOON + timedelta(days=n + 1)) for n in range(100)]
+    burst, station = planned(annotations)["020"]
+    for paths, count in ((burst, 39), (station, 100)):
+        assert len(paths) == MOST == 8
+        numbers = [int(path.lstrip("v")) for path in paths]
+        assert (numbers[0], numbers[-1]) == (0, 39 if count == 39 else 99)
+        gaps = np.diff(numbers)
+        assert gaps.min() > 0
+        assert np.ptp(gaps) <= 2
+    assert "020" not in burst
+
+
+@given(st.integers(0, 60))
+def test_what_is_spread_keeps_its_order_and_repeats_nothing(count):
+    chosen = [a.row for a in spread([dataclasses.replace(note("x"), row=row) for row in range(count)])]
+    assert len(chosen) == min(count, MOST)
+    assert chosen == sorted(set(chosen))
+    if count:
+        assert (chosen[0], chosen[-1]) == (0, count - 1)
+
+
+def test_who_the_animals_are_changes_nothing():
+    annotations = [note(f"{n}", encounter=f"E{n % 3}") for n in range(9)]
+    named = [dataclasses.replace(a, individual=f"cat{n % 2}", body_part="head") for n, a in enumerate(annotations)]
+    assert companions(annotations, contents(annotations)) == companions(named, contents(named))
+
+
+def test_the_mark_changes_with_every_content_and_with_nothing_else():
+    whole = Companions(("a", "1"), (("b", "2"), ("c", "3")), (("d", "4"),))
+    renamed = Companions(("A", "1"), (("B", "2"), ("C", "3")), (("D", "4"),))
+    others = [
+        Companions(("a", "9"), whole.burst, whole.station),
+        Companions(whole.photo, (("b", "9"), ("c", "3")), whole.station),
+        Companions(whole.photo, whole.burst, (("d", "9"),)),
+        Companions(whole.photo, whole.burst[:1], whole.station),
+        Companions(whole.photo, whole.burst, ()),
+        Companions(whole.photo, whole.burst[:1], (("c", "3"), *whole.station)),
+    ]
+    assert whole.mark == renamed.mark
+    marks = {c.mark for c in (whole, *others)}
+    assert len(marks) == len(others) + 1
+    assert all(len(mark) == 32 and set(mark) <= set("0123456789abcdef") for mark in marks)
+
+
+# ------------------------------------------------------------------------------------------------------------ maps
+
+
+def test_a_map_has_one_cell_for_every_few_pixels_of_the_view():
+    first, *others = (make_view(take(rocks(0), where)) for where in PLACES)
+    made = make_map(first, others, [])
+    assert made.evidence == "burst"
+    assert made.values.shape == (160 // CELL, 240 // CELL)
+    rows, columns = (slice(s.start // CELL + 2, s.stop // CELL - 2) for s in animal_area(PLACES[0]))
+    assert made.values[rows, columns].mean() > 240
+    assert (made.values > 127).sum() < 2 * 48 * 32 / CELL**2
+    assert make_map(first, [], []) is None
+
+
+def grey_file(path, grey, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.repeat(grey[..., None], 3, axis=2)).save(path, **options)
+    age(path)
+    return path.name, file_sha256(path)
+
+
+def test_photos_that_are_gone_or_damaged_tell_nothing_and_stop_nothing(tmp_path):
+    files = [grey_file(tmp_path / f"{n}.png", take(rocks(0), where)) for n, where in enumerate(PLACES)]
+    (tmp_path / "bad.png").write_bytes(b"no photo")
+    away = (("bad.png", "x1"), ("gone.png", "x2"))
+    whole = look(tmp_path, Companions(files[0], tuple(files[1:]), ()))
+    assert whole.evidence == "burst"
+    some = look(tmp_path, Companions(files[0], (away[0], *files[1:], away[1]), away))
+    assert (some.values == whole.values).all()
+    assert look(tmp_path, Companions(files[0], away, away)) is None
+    assert look(tmp_path, Companions(away[0], tuple(files), ())) is None
+
+
+def some_maps(seed=0, count=7):
+    rng = np.random.default_rng(seed)
+    entries = {}
+    for n in range(count):
+        values = rng.integers(0, 256, rng.integers(1, 9, 2), dtype=np.uint8)
+        found = ForegroundMap(values, scenes.EVIDENCE[1 + n % 3]) if n % 4 else None
+        entries[f"{rng.integers(2**62):016x}"] = (f"{n:032x}", found)
+    return SceneMaps(entries)
+
+
+def plain(maps):
+    return {
+        photo: (mark, None if m is None else (m.evidence, m.values.shape, m.values.tobytes()))
+        for photo, (mark, m) in maps.entries.items()
+    }
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 30])
+def test_what_was_saved_is_loaded(tmp_path, count):
+    assert load_maps(tmp_path).entries == {}
+    maps = some_maps(count, count)
+    save_maps(tmp_path, maps)
+    assert plain(load_maps(tmp_path)) == plain(maps)
+
+
+def test_the_same_maps_are_the_same_bytes_in_any_order(tmp_path):
+    maps = some_maps(count=20)
+    save_maps(tmp_path, maps)
+    first = maps_path(tmp_path).read_bytes()
+    entries = list(maps.entries.items())
+    random.Random(1).shuffle(entries)
+    save_maps(tmp_path, SceneMaps(dict(entries)))
+    assert maps_path(tmp_path).read_bytes() == first
+
+
+def test_a_map_is_found_by_its_photos_content():
+    sha = "0123456789abcdef" + "0" * 48
+    found = ForegroundMap(np.ones((2, 2), np.uint8), "burst")
+    maps = SceneMaps({sha[:16]: ("mark", found), "f" * 16: ("mark", None)})
+    assert maps.of_content(sha) is maps.of_content(f"{sha[:16]}-box-mask") is found
+    assert maps.of_content("f" * 64) is maps.of_content("a" * 64) is maps.of_content("") is None
+
+
+def npz(**arrays):
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
+def held(maps, folder, **changes):
+    save_maps(folder, maps)
+    with np.load(maps_path(folder)) as arrays:
+        return {**arrays, **changes}
+
+
+def refused(folder):
+    with pytest.raises(
+        SnowmatchError, match=r"foreground\.npz is damaged.*delete it and run snowmatch index"
+    ) as caught:
+        load_maps(folder)
+    assert "\n" not in str(caught.value)
+    return True
+
+
+def test_a_damaged_file_is_one_line_with_what_to_do(tmp_path):
+    arrays = held(some_maps(), tmp_path)
+    good = maps_path(tmp_path).read_bytes()
+    array = io.BytesIO()
+    np.save(array, np.zeros(3))
+    wrong = [b"", b"x", b"no maps at all\n" * 20, npz(a=np.zeros(3)), array.getvalue(), good + good[:50]]
+    wrong += [good[:n] for n in range(0, len(good), 97)]
+    changes = [
+        {"shapes": arrays["shapes"] + 1},
+        {"shapes": arrays["shapes"][:-1]},
+        {"shapes": arrays["shapes"].ravel()},
+        {"values": arrays["values"][:-1]},
+        {"values": arrays["values"].astype(np.float32)},
+        {"evidence": np.full_like(arrays["evidence"], 9)},
+        {"photos": arrays["photos"][:-1]},
+        {"marks": np.array([{}] * len(arrays["marks"]), object)},
+    ]
+    wrong += [npz(**{**arrays, **change}) for change in changes]
+    for n, data in enumerate(wrong):
+        maps_path(tmp_path).write_bytes(data)
+        if data[: len(good)] != good:
+            assert refused(tmp_path), n
+
+
+def test_whatever_byte_of_the_file_is_wrong_the_maps_are_sound_or_refused(tmp_path):
+    maps = some_maps()
+    save_maps(tmp_path, maps)
+    good = maps_path(tmp_path).read_bytes()
+    for place in range(0, len(good), 5):
+        maps_path(tmp_path).write_bytes(good[:place] + bytes([good[place] ^ 0xFF]) + good[place + 1 :])
+        try:
+            found = load_maps(tmp_path)
+        except SnowmatchError as error:
+            assert "run snowmatch index" in str(error)  # noqa: PT017, one of two outcomes is looked at
+        else:
+            assert plain(found) == plain(maps)
+
+
+# ------------------------------------------------------------------------------------------------------ index runs
+
+
+def frame_of(station, encounter, shot, size=(240, 160)):
+    """One photo of an invented survey: every station has its rocks, every passage its coat, light and camera shift."""
+    rng = np.random.default_rng([station, encounter])
+    shift = tuple(rng.uniform(-20, 20, 2)) if encounter else (0, 0)
+    where = WALK[(shot + encounter) % 3]
+    coat = 10 * station + encounter
+    return take(rocks(station, size), where, coat=coat, shift=shift, gain=rng.uniform(0.7, 1.1), bias=shot)
+
+
+def make_survey(folder, stations=2, encounters=2, shots=3):
+    annotations = []
+    for s in range(stations):
+        for e in range(encounters):
+            for n in range(shots):
+                path = f"photos/s{s}e{e}n{n}.png"
+                grey_file(folder / path, frame_of(s, e, n))
+                when = NOON + timedelta(days=e, seconds=n)
+                fields = {"station": f"S{s}", "encounter": f"s{s}e{e}", "location": "naryn", "timestamp": when}
+                annotations.append(Annotation(len(annotations), path, **fields))
+    return CatalogData(folder, tuple(annotations), ())
+
+
+@pytest.fixture
+def data(tmp_path):
+    scenes.read_view.cache_clear()
+    return make_survey(tmp_path / "catalog")
+
+
+def with_rows(data, annotations):
+    return CatalogData(data.folder, tuple(dataclasses.replace(a, row=n) for n, a in enumerate(annotations)), ())
+
+
+def maps_of(data):
+    """The entries of the maps on disk, by path."""
+    entries = load_maps(data.folder).entries
+    paths = {file_sha256(data.folder / a.path)[:16]: a.path for a in data.annotations}
+    assert set(entries) <= set(paths)
+    return {paths[photo]: entry for photo, entry in plain(SceneMaps(entries)).items()}
+
+
+def test_an_index_run_tells_every_animal_from_its_scenery(data):
+    calls = []
+    report = index_catalog(data, Fake(), 1, mapping=lambda *now: calls.append(now))
+    assert report.mapped == len(data.annotations) == 12
+    assert calls == [(n, 12) for n in range(1, 13)]
+    assert "12 photos compared with others of their place" in report.summary()
+    maps = load_maps(data.folder)
+    assert len(maps.entries) == 12
+    for a in data.annotations:
+        found = maps.of_content(file_sha256(data.folder / a.path))
+        assert found.evidence == "burst and station"
+        shot, encounter = int(a.path[-5]), int(a.path[-7])
+        rows, columns = (
+            slice(s.start // CELL + 2, s.stop // CELL - 2) for s in animal_area(WALK[(shot + encounter) % 3])
+        )
+        assert found.values[rows, columns].mean() > 230
+        assert (found.values > 127).mean() < 0.07
+
+
+def test_a_second_run_looks_at_nothing_and_leaves_the_file_alone(data, monkeypatch):
+    index_catalog(data, Fake(), 1)
+    path = maps_path(data.folder)
+    before = path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_ino
+    monkeypatch.setattr(scenes, "read_grey", lambda path, least: pytest.fail(f"{path} was read"))
+    scenes.read_view.cache_clear()
+    report = index_catalog(data, Fake(), 1, mapping=lambda *now: pytest.fail("a photo was looked at"))
+    assert report.mapped == 0
+    assert "compared with" not in report.summary()
+    assert index_catalog(data, Fake(seed=1), 1).mapped == 0  # other features, the same photos
+    assert (path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_ino) == before
+
+
+def test_a_catalog_with_boxes_everywhere_gets_no_file(data):
+    boxed = with_rows(data, [dataclasses.replace(a, bbox=(1, 2, 30, 20)) for a in data.annotations])
+    assert index_catalog(boxed, Fake(), 1).mapped == 0
+    assert not maps_path(data.folder).exists()
+
+
+def test_a_new_photo_renews_what_its_burst_and_its_station_know_and_nothing_else(data):
+    lone = with_rows(data, [a for a in data.annotations if "e0" in a.path])
+    index_catalog(lone, Fake(), 1)
+    before = maps_of(lone)
+    assert {entry[1][0] for entry in before.values()} == {"burst"}
+    grey_file(data.folder / "photos/s0e0n3.png", take(rocks(0), (160, 30), coat=0))
+    added = Annotation(0, "photos/s0e0n3.png", station="S0", encounter="s0e0", location="naryn")
+    more = with_rows(data, [*lone.annotations, added])
+    assert index_catalog(more, Fake(), 1).mapped == 4
+    after = maps_of(more)
+    changed = {path for path in after if after[path] != before.get(path)}
+    assert changed == {f"photos/s0e0n{n}.png" for n in range(4)}
+    # Another passage at the station: its three photos, and the four that now know the station too
+    visited = with_rows(data, [*more.annotations, *(a for a in data.annotations if "s0e1" in a.path)])
+    assert index_catalog(visited, Fake(), 1).mapped == 7
+    last = maps_of(visited)
+    assert {path for path in last if last[path] != after.get(path)} == {p for p in last if "s0" in p}
+    assert {last[path][1][0] for path in last if "s0" in path} == {"burst and station"}
+
+
+def test_a_photo_with_other_content_renews_its_burst(data):
+    lone = with_rows(data, [a for a in data.annotations if "e0" in a.path])
+    index_catalog(lone, Fake(), 1)
+    before = maps_of(lone)
+    grey_file(data.folder / "photos/s1e0n1.png", take(rocks(1), (120, 40), coat=10))
+    assert index_catalog(lone, Fake(), 1).mapped == 3
+    after = maps_of(lone)
+    assert {path for path in after if after[path] != before.get(path)} == {f"photos/s1e0n{n}.png" for n in range(3)}
+    assert len(after) == len(before) == 6
+
+
+def test_what_leaves_the_catalog_or_gets_a_box_has_no_map_any_more(data):
+    index_catalog(data, Fake(), 1)
+    fewer = with_rows(data, [a for a in data.annotations if "s0" in a.path])
+    assert index_catalog(fewer, Fake(), 1).mapped == 0
+    assert set(maps_of(data)) == {a.path for a in fewer.annotations}
+    boxed = [dataclasses.replace(a, bbox=(1, 2, 30, 20)) if "e0" in a.path else a for a in fewer.annotations]
+    assert index_catalog(with_rows(data, boxed), Fake(), 1).mapped == 0  # a box changes nothing for the others
+    assert set(maps_of(data)) == {f"photos/s0e1n{n}.png" for n in range(3)}
+    boxed.pop(0)
+    assert index_catalog(with_rows(data, boxed), Fake(), 1).mapped == 3
+    assert index_catalog(fewer, Fake(), 1).mapped == 6
+
+
+def test_one_and_two_processes_make_the_same_bytes(data, monkeypatch):
+    pools = []
+
+    class Counting(indexing.Pool):
+        def __init__(self, workers, *args):
+            pools.append(workers)
+            super().__init__(workers, *args)
+
+    index_catalog(data, Fake(), 1)
+    here = maps_path(data.folder).read_bytes()
+    monkeypatch.setattr(indexing, "Pool", Counting)
+    maps_path(data.folder).unlink()
+    assert index_catalog(data, Fake(), 2).mapped == 12
+    assert pools == []  # few maps are made sooner than a process starts
+    monkeypatch.setattr(indexing, "FEW_MAPS", 3)
+    maps_path(data.folder).unlink()
+    assert index_catalog(data, Fake(), 2).mapped == 12
+    assert pools == [2]
+    assert maps_path(data.folder).read_bytes() == here
+
+
+def test_the_order_of_the_rows_changes_no_map(data):
+    index_catalog(data, Fake(), 1)
+    first = maps_path(data.folder).read_bytes()
+    maps_path(data.folder).unlink()
+    scenes.read_view.cache_clear()
+    turned = with_rows(data, data.annotations[::-1])
+    assert index_catalog(turned, Fake(), 1).mapped == 12
+    assert maps_path(data.folder).read_bytes() == first
+
+
+def test_a_run_that_is_stopped_keeps_what_it_has_and_the_next_goes_on(data):
+    def stop(done, total):
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        index_catalog(data, Fake(), 1, mapping=stop)
+    kept = maps_of(data)
+    assert len(kept) == 5
+    calls = []
+    report = index_catalog(data, Fake(), 1, mapping=lambda *now: calls.append(now))
+    assert (report.done, report.reused, report.mapped) == (0, 12, 7)
+    assert calls[-1] == (7, 7)
+    stopped = maps_path(data.folder).read_bytes()
+    assert maps_of(data).items() >= kept.items()
+    maps_path(data.folder).unlink()
+    scenes.read_view.cache_clear()
+    index_catalog(data, Fake(), 1)
+    assert maps_path(data.folder).read_bytes() == stopped
+
+
+def test_what_was_made_is_saved_while_a_long_run_goes_on(data, monkeypatch):
+    monkeypatch.setattr(indexing, "SAVE_SECONDS", -1.0)
+    on_disk = []
+    index_catalog(data, Fake(), 1, mapping=lambda done, total: on_disk.append(len(load_maps(data.folder).entries)))
+    assert on_disk == list(range(12))
+
+
+def test_a_bad_photo_tells_nothing_and_the_others_are_told_apart(data):
+    bad = data.folder / "photos/s0e0n1.png"
+    bad.write_bytes(bad.read_bytes()[:300])
+    report = index_catalog(data, Fake(), 1)
+    assert [path for path, _ in report.failed] == ["photos/s0e0n1.png"]
+    assert report.mapped == 11
+    maps = maps_of(data)
+    assert "photos/s0e0n1.png" not in maps
+    assert all(entry[1] is not None for entry in maps.values())
+    grey_file(bad, frame_of(0, 0, 1))
+    assert index_catalog(data, Fake(), 1).mapped == 6
+
+
+def test_photos_that_show_nothing_in_common_have_an_entry_without_a_map(tmp_path):
+    annotations = []
+    for n in range(3):
+        path = f"{n}.png"
+        grey_file(tmp_path / path, take(rocks(20 + n), WALK[n]))
+        annotations.append(Annotation(n, path, station="S1", encounter="E1"))
+    data = CatalogData(tmp_path, tuple(annotations), ())
+    assert index_catalog(data, Fake(), 1).mapped == 3
+    assert [found for _, found in maps_of(data).values()] == [None] * 3
+    assert index_catalog(data, Fake(), 1).mapped == 0
+
+
+def test_the_same_photo_in_two_passages_settles(data):
+    grey_file(data.folder / "photos/copy.png", frame_of(0, 0, 0))
+    copy = Annotation(0, "photos/copy.png", station="S1", encounter="s1e0", location="naryn")
+    data = with_rows(data, [*data.annotations, copy])
+    index_catalog(data, Fake(), 1)
+    before = maps_path(data.folder).read_bytes()
+    for _ in range(2):
+        assert index_catalog(data, Fake(), 1).mapped == 0
+        assert maps_path(data.folder).read_bytes() == before
+
+
+@pytest.mark.parametrize("size", [(3000, 5), (1, 1), (4, 900)])
+def test_photos_of_odd_shapes_stop_no_run(tmp_path, size):
+    annotations = []
+    for n in range(3):
+        grey = np.random.default_rng(n).integers(0, 256, size[::-1], dtype=np.uint8)
+        grey_file(tmp_path / f"{n}.png", grey)
+        annotations.append(Annotation(n, f"{n}.png", station="S1", encounter=f"E{n // 2}"))
+    report = index_catalog(CatalogData(tmp_path, tuple(annotations), ()), Fake(), 1)
+    assert (report.done, report.mapped, report.failed) == (3, 3, ())
+
+
+def test_damaged_maps_are_refused_and_cost_no_features(data):
+    index_catalog(data, Fake(), 1)
+    sound = maps_path(data.folder).read_bytes()
+    maps_path(data.folder).write_bytes(sound[:-30])
+    grey_file(data.folder / "photos/s0e0n0.png", take(rocks(0), WALK[2]))
+    with pytest.raises(SnowmatchError, match="delete it and run snowmatch index"):
+        index_catalog(data, Fake(), 1)
+    maps_path(data.folder).unlink()
+    report = index_catalog(data, Fake(), 1)
+    assert (report.done, report.reused, report.mapped) == (0, 12, 12)
+
+
+# --------------------------------------------------------------------------------------------------------- queries
+
+ANIMALS, STATIONS, SHOTS = 4, 3, 2
+SMALL = {"chip_size": "240", "max_features": "300"}
+COAT = (72, 48)  # px, of the animal in a photo
+
+
+@pytest.fixture(scope="module")
+def coats():
+    """One piece of coat per animal, about 0 with deviation 1."""
+    pieces = []
+    for number in range(ANIMALS + 1):
+        coat = cv2.resize(grow_coat(5, number, "left")[100:400, 100:550, 0], COAT, interpolation=cv2.INTER_AREA)
+        pieces.append((coat.astype(np.float32) - coat.mean()) / coat.std())
+    return pieces
+
+
+def stand_before(station, coat, where, light=1.0, shift=(0, 0), seed=0):
+    """A photo (160, 240) uint8: an animal wearing `coat` on the rocks of a station, which are the stronger pattern."""
+    photo = take(1.3 * rocks(station) - 33, shift=shift, gain=light, noise=0).astype(np.float32)
+    photo[animal_area(where, length=COAT)] = light * (120 + 35 * coat)
+    noise = np.random.default_rng(seed).normal(0, 1.5, photo.shape)
+    return np.clip(photo + noise, 0, 255).round().astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def station_survey(tmp_path_factory, coats):
+    """Every animal passes every station once, two photos each; no boxes, no masks; indexed."""
+    folder = tmp_path_factory.mktemp("scenes") / "catalog"
+    rows = ["path,individual,location,station,timestamp,encounter"]
+    for animal in range(ANIMALS):
+        for station in range(STATIONS):
+            rng = np.random.default_rng([animal, station])
+            light, shift = rng.uniform(0.75, 1.1), tuple(rng.uniform(-3, 3, 2))
+            spots = rng.permutation([(60, 55), (125, 100), (185, 70)])[:SHOTS]
+            for shot, where in enumerate(spots):
+                path = f"a{animal}s{station}n{shot}.png"
+                grey = stand_before(station, coats[animal], tuple(where.tolist()), light, shift, seed=animal + shot)
+                grey_file(folder / path, grey)
+                when = NOON + timedelta(days=animal * STATIONS + station, seconds=2 * shot)
+                location = "sarychat" if station == 2 else "naryn"
+                rows.append(f"{path},cat{animal},{location},S{station},{when.isoformat()},a{animal}s{station}")
+    (folder / "catalog.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    report = snowmatch.open_catalog(folder).index("sift", SMALL, workers=1)
+    assert report.mapped == report.done == ANIMALS * STATIONS * SHOTS
+    return folder
+
+
+@pytest.fixture(scope="module")
+def catalog(station_survey):
+    return snowmatch.open_catalog(station_survey)
+
+
+@pytest.fixture(scope="module")
+def new_burst(tmp_path_factory, coats):
+    """Two photos of animal 1 at station 0 that are not on record."""
+    folder = tmp_path_factory.mktemp("new")
+    for n, where in enumerate([(70, 60), (160, 95)]):
+        grey_file(folder / f"new{n}.png", stand_before(0, coats[1], where, 0.9, (1.5, -2), seed=90 + n))
+    return [folder / f"new{n}.png" for n in range(2)]
+
+
+def evidence(answer):
+    return [photo.evidence for photo in answer.photos]
+
+
+def said(answer, text):
+    return sum(text in line for line in answer.notes)
+
+
+def test_new_photos_that_are_asked_together_tell_about_each_other(catalog, new_burst):
+    answer = catalog.query(new_burst)
+    assert evidence(answer) == ["burst", "burst"]
+    first, second = (photo.foreground.values for photo in answer.photos)
+    spots = [tuple(slice(s.start // CELL + 2, s.stop // CELL - 2) for s in animal_area(w, length=COAT))
+             for w in ((70, 60), (160, 95))]  # fmt: skip
+    assert first[spots[0]].mean() > 230
+    assert second[spots[1]].mean() > 230
+    assert first[-6:].mean() < 30
+    assert said(answer, f"no box or mask of {new_burst[0]}, {new_burst[1]}: what moved between the frames") == 1
+    assert not said(answer, "centre")
+
+
+def test_a_lone_photo_is_told_apart_by_its_station(catalog, new_burst):
+    answer = catalog.query(new_burst[0], station="S0")
+    assert evidence(answer) == ["station"]
+    assert said(answer, "what other photos of the station do not show counts, most near the centre") == 1
+    both = catalog.query(new_burst, station="S0")
+    assert evidence(both) == ["burst and station"] * 2
+    assert said(both, "what moved in the burst and is not in other photos of the station counts") == 1
+    assert (both.photos[0].foreground.values <= answer.photos[0].foreground.values).all()
+
+
+def test_an_animal_far_from_the_centre_counts_where_the_burst_shows_it(catalog, coats, tmp_path):
+    for n, where in enumerate([(38, 26), (200, 132)]):
+        grey_file(tmp_path / f"{n}.png", stand_before(0, coats[1], where, 0.9, seed=50 + n))
+    paths = sorted(tmp_path.glob("*.png"))
+    options = {"exclude_encounters": [f"a{animal}s0" for animal in range(ANIMALS)]}
+    together = catalog.query(paths, **options).candidates[0]
+    alone = [catalog.query(path, **options).candidates[0] for path in paths]
+    assert (together.individual, together.accepted) == ("cat1", True)
+    assert together.score > 2 * sum(candidate.score for candidate in alone)
+
+
+@pytest.mark.parametrize("station", [None, "S1", "S9"])
+def test_without_anybody_who_knows_the_place_the_centre_counts(catalog, new_burst, station):
+    answer = catalog.query(new_burst[0], station=station)
+    assert evidence(answer) == ["centre"]
+    assert answer.photos[0].foreground is None
+    assert said(answer, f"no box or mask of {new_burst[0]}: what lies about its centre counts") == 1
+
+
+def test_photos_of_different_places_asked_together_leave_the_centre(catalog, new_burst, tmp_path, coats):
+    grey_file(tmp_path / "else.png", stand_before(1, coats[1], (120, 80)))
+    assert evidence(catalog.query([new_burst[0], tmp_path / "else.png"])) == ["centre", "centre"]
+
+
+def test_arrays_tell_about_each_other_too(catalog, new_burst):
+    photos = [read_photo(path) for path in new_burst]
+    answer = catalog.query(photos)
+    assert evidence(answer) == ["burst", "burst"]
+    named = catalog.query(new_burst)
+    assert all(
+        (a.foreground.values == b.foreground.values).all() for a, b in zip(answer.photos, named.photos, strict=True)
+    )
+    assert [c.score for c in answer.candidates] == [c.score for c in named.candidates]
+
+
+def test_only_the_stations_of_the_asked_locations_tell(catalog, new_burst):
+    assert evidence(catalog.query(new_burst[0], station="S0", locations=["naryn"])) == ["station"]
+    assert evidence(catalog.query(new_burst[0], station="S0", locations=["sarychat"])) == ["centre"]
+
+
+def test_photos_of_the_same_passage_and_left_out_ones_are_no_other_visit(catalog, new_burst):
+    visits = [f"a{animal}s0" for animal in range(ANIMALS)]
+    assert evidence(catalog.query(new_burst[0], station="S0", exclude_encounters=visits[:-1])) == ["station"]
+    assert evidence(catalog.query(new_burst[0], station="S0", exclude_encounters=visits)) == ["centre"]
+    passage = NOON + timedelta(days=(ANIMALS - 1) * STATIONS, minutes=20)
+    answer = catalog.query(new_burst[0], station="S0", timestamp=passage, exclude_encounters=visits[:-1])
+    assert evidence(answer) == ["centre"]
+    assert visits[-1] in answer.excluded_encounters
+
+
+def test_given_means_that_everything_counts(catalog, new_burst):
+    answer = catalog.query(new_burst, station="S0", options={"foreground": "given"})
+    assert evidence(answer) == ["given", "given"]
+    assert all(photo.foreground is None for photo in answer.photos)
+    assert {c.evidence for c in answer.candidates} == {"given"}
+    assert all(c.foreground is None for c in answer.candidates)
+    assert not said(answer, "counts")
+    assert not said(answer, "told from scenery")
+
+
+def test_a_photo_on_record_takes_its_map_on_record(catalog, station_survey, monkeypatch, tmp_path):
+    path = station_survey / "a2s1n0.png"
+    kept = load_maps(station_survey).of_content(file_sha256(path))
+    assert kept.evidence == "burst and station"
+    monkeypatch.setattr("snowmatch.query.read_view", lambda *_: pytest.fail("a map was made"))
+    copy = tmp_path / "copy.png"
+    copy.write_bytes(path.read_bytes())
+    for photos, station in (
+        ([path], None),
+        ([path], "S1"),
+        ([copy], "S2"),
+        ([path, station_survey / "a0s0n1.png"], None),
+    ):
+        answer = catalog.query(photos, station=station)
+        assert answer.photos[0].evidence == kept.evidence
+        assert (answer.photos[0].foreground.values == kept.values).all()
+        assert said(answer, "what moved in the burst and is not in other photos of the station counts") == 1
+
+
+def test_the_answer_says_what_told_the_animals_on_record(catalog, new_burst, station_survey):
+    answer = catalog.query(new_burst)
+    allowed = ANIMALS * STATIONS * SHOTS
+    assert said(answer, f"animals on record told from scenery by burst and station ({allowed})") == 1
+    maps = load_maps(station_survey)
+    for candidate in answer.candidates:
+        kept = maps.of_content(file_sha256(station_survey / candidate.best.path))
+        assert candidate.evidence == kept.evidence
+        assert (candidate.foreground.values == kept.values).all()
+
+
+def test_boxes_and_masks_stay_as_they_are_and_still_tell_about_the_others(catalog, new_burst):
+    mask = np.zeros((160, 240), bool)
+    mask[36:84, 34:106] = True
+    alone = catalog.query(new_burst[0], bbox=(34, 36, 72, 48))
+    beside = catalog.query(new_burst, bbox=[(34, 36, 72, 48), None], station="S0")
+    assert evidence(alone) == ["box"]
+    assert evidence(beside) == ["box", "burst and station"]
+    assert alone.photos[0].foreground is beside.photos[0].foreground is None
+    assert alone.photos[0].features == beside.photos[0].features
+    masked = catalog.query(new_burst[0], mask=mask, station="S0")
+    assert evidence(masked) == ["mask"]
+    assert masked.photos[0].foreground is None
+    assert not said(alone, "no box or mask")
+    given = catalog.query(new_burst[0], bbox=(34, 36, 72, 48), options={"foreground": "given"})
+    assert evidence(given) == ["box"]
+
+
+def test_a_new_animal_at_a_known_station_matches_nobody_by_its_rocks(catalog, tmp_path, coats):
+    paths = []
+    for n, where in enumerate([(60, 60), (170, 90)]):
+        grey_file(tmp_path / f"{n}.png", stand_before(1, coats[ANIMALS], where, 0.85, (-2, 1), seed=70 + n))
+        paths.append(tmp_path / f"{n}.png")
+    told = catalog.query(paths, station="S1", top=ANIMALS).candidates
+    everything = catalog.query(paths, options={"foreground": "given"}, top=ANIMALS).candidates
+    assert {c.best.station for c in everything} == {"S1"}
+    assert everything[0].score > 5 * max(c.score for c in told)
+    assert max(c.inliers for c in told) < min(c.inliers for c in everything)
+
+
+def test_a_known_animal_is_found_at_a_station_that_others_visited(catalog, new_burst):
+    found = catalog.query(new_burst, station="S0", exclude_encounters=["a1s0"]).candidates
+    assert found[0].individual == "cat1"
+    assert found[0].best.station != "S0"
+    given = catalog.query(new_burst, exclude_encounters=["a1s0"], options={"foreground": "given"}).candidates
+    assert given[0].individual != "cat1"
+    assert given[0].best.station == "S0"
+
+
+# ------------------------------------------------------------------------------------------------------ the control
+
+
+def pairs(table):
+    """Scores (each 1-D) of photos of: different animals at one station, at different stations, and of one animal."""
+    station, animal = table.station, table.individual
+    same_place = station[table.queries][:, None] == station[table.gallery]
+    same_animal = animal[table.queries][:, None] == animal[table.gallery]
+    allowed = ~np.isnan(table.scores)
+    return (
+        table.scores[allowed & same_place & ~same_animal],
+        table.scores[allowed & ~same_place & ~same_animal],
+        table.scores[allowed & same_animal],
+    )
+
+
+@pytest.fixture(scope="module")
+def evaluated(catalog):
+    return {mode: pairs(catalog.evaluate(options={"foreground": mode}).table) for mode in ("auto", "given")}
+
+
+def test_with_everything_counted_the_rocks_of_a_station_make_animals_alike(evaluated):
+    here, elsewhere, _ = evaluated["given"]
+    assert len(here) > 100
+    assert len(elsewhere) > 200
+    assert np.median(here) > np.quantile(elsewhere, 0.99)
+    assert np.median(here) > 3 * max(np.median(elsewhere), 1e-3)
+
+
+def test_with_maps_different_animals_at_one_station_are_no_more_alike_than_elsewhere(evaluated):
+    here, elsewhere, same = evaluated["auto"]
+    hair = 0.02 * np.median(same)
+    for share in (0.5, 0.9, 0.95):
+        assert np.quantile(here, share) <= np.quantile(elsewhere, share) + hair
+    assert here.max() < 0.2 * same.min()
+    assert here.mean() < 0.01 * evaluated["given"][0].mean()
+
+
+def test_with_maps_the_same_animal_is_still_recognised_elsewhere(evaluated):
+    here, elsewhere, same = evaluated["auto"]
+    assert np.quantile(same, 0.05) > max(here.max(), elsewhere.max())
+    given = evaluated["given"][2]
+    assert np.median(same) > 0.8 * np.median(given)
+
+
+def test_evaluation_uses_the_maps_on_record(catalog, station_survey, tmp_path, evaluated):
+    bare = shutil.copytree(station_survey, tmp_path / "bare")
+    maps_path(bare).unlink()
+    centre = pairs(snowmatch.open_catalog(bare).evaluate().table)
+    assert np.median(evaluated["auto"][2]) > np.median(centre[2])
+    counted = Counter(np.sign(evaluated["auto"][0] - centre[0]).astype(int).tolist())
+    assert counted[0] < len(centre[0]) / 2
+
+
+# ------------------------------------------------------------------------------------------------------- read_grey
+
+
+def picture(size, seed=0):
+    """(h, w, 3) uint8, smooth enough to survive being made small."""
+    width, height = size
+    noise = np.random.default_rng(seed).integers(0, 256, (height // 20 + 2, width // 20 + 2, 3), dtype=np.uint8)
+    return cv2.resize(noise, size, interpolation=cv2.INTER_CUBIC)
+
+
+def alike(grey, whole):
+    """Whether `grey` is the photo `whole` made small, but for the pixel that a border may be off."""
+    small = cv2.resize(whole, grey.shape[::-1], interpolation=cv2.INTER_AREA)
+    assert abs(float(grey.mean()) - float(small.mean())) < 2
+    return np.corrcoef(grey.ravel(), small.ravel())[0, 1] > 0.97
+
+
+@pytest.mark.parametrize(
+    "size", [(1920, 1080), (1919, 1077), (481, 1000), (479, 300), (240, 160), (100, 30), (2000, 7)]
+)
+def test_a_small_grey_copy_of_a_jpeg_is_as_large_as_asked_and_looks_like_the_photo(tmp_path, size):
+    path = tmp_path / "photo.jpg"
+    Image.fromarray(picture(size)).save(path, quality=95)
+    grey = read_grey(path, VIEW)
+    assert grey.dtype == np.uint8
+    assert min(VIEW, max(size)) <= max(grey.shape) <= max(size)
+    assert max(grey.shape) < 4 * VIEW
+    assert grey.shape[1] / size[0] == pytest.approx(grey.shape[0] / size[1], abs=0.5 / min(size) + 0.02)
+    whole = cv2.cvtColor(read_photo(path), cv2.COLOR_RGB2GRAY)
+    assert alike(grey, whole)
+
+
+def test_a_large_jpeg_is_decoded_small(tmp_path):
+    Image.fromarray(picture((2000, 1200))).save(tmp_path / "photo.jpg")
+    assert read_grey(tmp_path / "photo.jpg", VIEW).shape == (150, 250)
+    assert read_grey(tmp_path / "photo.jpg", 251).shape == (300, 500)
+    assert read_grey(tmp_path / "photo.jpg", 5000).shape == (1200, 2000)
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp", "tif", "webp"])
+def test_other_formats_are_read_in_full(tmp_path, suffix):
+    path = tmp_path / f"photo.{suffix}"
+    Image.fromarray(picture((500, 350))).save(path, **({"lossless": True} if suffix == "webp" else {}))
+    grey = read_grey(path, VIEW)
+    assert grey.shape == (350, 500)
+    assert np.abs(grey.astype(int) - cv2.cvtColor(read_photo(path), cv2.COLOR_RGB2GRAY)).max() <= 1
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_the_grey_copy_is_upright_as_the_photo_is(tmp_path, suffix, turn):
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    path = tmp_path / f"photo.{suffix}"
+    Image.fromarray(picture((600, 400))).save(path, exif=exif, **({"quality": 95} if suffix == "jpg" else {}))
+    whole = cv2.cvtColor(read_photo(path), cv2.COLOR_RGB2GRAY)
+    grey = read_grey(path, VIEW)
+    assert (grey.shape[0] > grey.shape[1]) == (whole.shape[0] > whole.shape[1]) == (turn >= 5)
+    assert alike(grey, whole)
+
+
+def test_a_photo_that_cannot_be_read_is_an_error_with_its_name(tmp_path):
+    Image.fromarray(picture((1200, 800))).save(tmp_path / "photo.jpg")
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(path.read_bytes()[:2000])
+    for bad in (path, tmp_path / "gone.jpg"):
+        with pytest.raises(SnowmatchError, match=bad.name):
+            read_grey(bad, VIEW)
