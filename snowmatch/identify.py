@@ -11,7 +11,7 @@ import numpy as np
 
 from snowmatch.foreground import ForegroundMap
 from snowmatch.gallery import Gallery
-from snowmatch.score import annotation_scores, individual_scores, ranking
+from snowmatch.score import annotation_scores, chance_corrected, individual_scores, ranking
 from snowmatch.types import Annotation, BBox, Features, Matches
 from snowmatch.verify import Frames, Geometry, inliers
 
@@ -20,7 +20,8 @@ from snowmatch.verify import Frames, Geometry, inliers
 class Scores:
     """What one query says about every annotation (A,) and individual (I,) of a gallery, ready to sort and to save.
 
-    The score arrays come from verified matches; the pre_ arrays from all matches, before the geometric check. checked
+    The score arrays come from verified matches; the pre_ arrays from all matches, before the geometric check, those of
+    individuals corrected for how many photos each has. checked
     says which annotations that check looked at, accepted which it let pass. `matches` has, per query photo, the
     verified matches; `pre_matches` all.
     """
@@ -106,13 +107,14 @@ def score_matches(
     matches = tuple(_verify(q, m, gallery, checked, geometry) for q, m in zip(queries, pre_matches, strict=True))
     scores = np.sum([annotation_scores(m, a) for m in matches], axis=0)
     by_individual = np.sum([individual_scores(m, numbers, i) for m in matches], axis=0)
+    unverified = np.sum([individual_scores(m, numbers, i) for m in pre_matches], axis=0)
     return Scores(
         scores,
         pre_scores,
         np.isin(np.arange(a), checked),
         scores > 0,
         by_individual,
-        np.sum([individual_scores(m, numbers, i) for m in pre_matches], axis=0),
+        chance_corrected(unverified, pre_scores, numbers),
         by_individual > 0,
         matches,
         tuple(pre_matches),

@@ -9,6 +9,9 @@ from snowmatch.types import Matches
 # Rank of what the geometric check rejected: below all that it accepted, in the order it had before. Pre-scores stay
 # under some thousands and an accepted annotation has seven votes of at least 5e-8, so this factor separates them.
 REJECTED = 1e-10
+# Annotations of one individual that its score is made of, as in HotSpotter. 1, 2, 3, 5 and all were measured
+# (benchmarks/results/ablation.md): all of them lose animals to the cat with the most photos, 1 those seen in parts.
+BEST = 3
 
 
 def annotation_scores(matches: Matches, annotations: int) -> np.ndarray:
@@ -20,15 +23,37 @@ def individual_scores(matches: Matches, individuals: np.ndarray, count: int) -> 
     """Scores (count,) float64 of the individuals: each query keypoint votes once for each, with its best match.
 
     `individuals` (A,) numbers the individual of every annotation. So ten photos of one passage do not count ten times.
-    No matches: zeros. Source: HotSpotter's name score "nsum" (ibeis, chip_match.py: fmech).
+    Only an individual's BEST annotations take part: a cat with a hundred photos would collect chance matches from all
+    of them. No matches: zeros. Source: HotSpotter's name score "nsum" (ibeis, chip_match.py: fmech).
     """
     if not len(matches):
         return np.zeros(count)
+    matches = matches.take(_of_the_best(annotation_scores(matches, len(individuals)), individuals)[matches.annotation])
     voter = matches.keypoint0.astype(np.int64) * count + individuals[matches.annotation]
     order = np.lexsort((matches.weights, voter))
     voter, weights = voter[order], matches.weights[order].astype(np.float64)
     best = np.append(voter[1:] != voter[:-1], True)  # the last of each run is its largest
     return np.bincount(voter[best] % count, weights=weights[best], minlength=count)
+
+
+def _of_the_best(scores: np.ndarray, individuals: np.ndarray) -> np.ndarray:
+    """(A,) bool: the BEST annotations of each individual among those with a score."""
+    voted = np.flatnonzero(scores > 0)
+    order = voted[np.lexsort((-scores[voted], individuals[voted]))]
+    numbers = individuals[order]
+    place = np.arange(len(order)) - np.searchsorted(numbers, numbers)
+    kept = np.zeros(len(scores), bool)
+    kept[order[place < BEST]] = True
+    return kept
+
+
+def chance_corrected(scores: np.ndarray, annotations: np.ndarray, individuals: np.ndarray) -> np.ndarray:
+    """Unverified `scores` (I,) over the square root of how many annotations of each individual have a vote.
+
+    `annotations` (A,) are their scores. The more photos an individual has, the better its best chance match.
+    """
+    photos = np.bincount(individuals[annotations > 0], minlength=len(scores))
+    return scores / np.sqrt(np.maximum(photos, 1))
 
 
 def ranking(scores: np.ndarray, pre_scores: np.ndarray, accepted: np.ndarray) -> np.ndarray:

@@ -56,19 +56,21 @@ def test_an_extractor_without_a_vote_adds_nothing():
 
 
 def test_a_query_with_two_extractors_has_the_spots_of_both(both):
-    photo = next(a for a in both.data.annotations if a.individual is not None)
-    path = both.folder / photo.path
-    apart = [both.query(path, extractor=name, top=50) for name in BOTH]
-    fused = both.query(path, extractor=BOTH, top=50)
-    assert fused.extractor["name"] == "hesaff + sift"
-    assert [s["name"] for s in fused.extractor["fused"]] == list(BOTH)
-    assert fused.photos[0].features == sum(a.photos[0].features for a in apart)
-    first = fused.candidates[0]
-    same = [next((c for c in a.candidates if c.best == first.best), None) for a in apart]
-    assert len(first.weights) == len(first.keypoints0) == len(first.keypoints1)
-    assert any(c is not None for c in same)
-    assert all(len(first.weights) >= len(c.weights) for c in same if c is not None and c.accepted)
-    assert len(first.weights) > min(len(c.weights) for c in same if c is not None)
+    seen = 0
+    for photo in both.data.annotations[:8]:
+        path = both.folder / photo.path
+        apart = [both.query(path, extractor=name, top=50) for name in BOTH]
+        fused = both.query(path, extractor=BOTH, top=50)
+        assert fused.extractor["name"] == "hesaff + sift"
+        assert [s["name"] for s in fused.extractor["fused"]] == list(BOTH)
+        assert fused.photos[0].features == sum(a.photos[0].features for a in apart)
+        first = fused.candidates[0]
+        assert len(first.weights) == len(first.keypoints0) == len(first.keypoints1)
+        same = [c for a in apart for c in a.candidates if c.best == first.best and c.accepted]
+        if first.accepted and len(same) == 2:
+            assert len(first.weights) == len(same[0].weights) + len(same[1].weights)
+            seen += 1
+    assert seen
 
 
 def test_fusing_is_the_same_in_either_order_but_for_the_scale(both):

@@ -1,8 +1,9 @@
 """Scores computed by hand, and what must hold of any score."""
 
 import numpy as np
+import pytest
 
-from snowmatch.score import annotation_scores, individual_scores, ranking
+from snowmatch.score import annotation_scores, chance_corrected, individual_scores, ranking
 from snowmatch.types import Matches
 
 
@@ -56,3 +57,19 @@ def test_rejected_keep_their_order_below_every_accepted_one():
     assert order[3] == 0
     assert np.isfinite(order.astype(np.float32)).all()
     assert (np.diff(order.astype(np.float32)[[3, 2, 0, 1, 4]]) > 0).all()
+
+
+def test_only_the_three_best_annotations_of_an_individual_count():
+    individuals = np.array([0, 0, 0, 0, 1])
+    weights = np.array([5, 4, 3, 2, 1], np.float32)
+    matches = Matches(np.arange(5), np.arange(5), np.zeros(5, int), weights)
+    assert individual_scores(matches, individuals, 2) == pytest.approx([12, 1])
+    shuffled = np.array([3, 0, 4, 2, 1])  # the order of the annotations tells nothing
+    moved = Matches(np.arange(5), np.arange(5), np.zeros(5, int), weights[shuffled])
+    assert individual_scores(moved, individuals[shuffled], 2) == pytest.approx([12, 1])
+
+
+def test_chance_grows_with_the_photos_that_have_a_vote():
+    annotations = np.array([1.0, 2, 3, 0, 5])
+    individuals = np.array([0, 0, 0, 0, 1])
+    assert chance_corrected(np.array([6.0, 5, 0]), annotations, individuals) == pytest.approx([6 / np.sqrt(3), 5, 0])

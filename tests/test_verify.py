@@ -66,7 +66,7 @@ def test_unrelated_matches_are_rejected_altogether():
     assert rejected >= 18
 
 
-@pytest.mark.parametrize("m", [0, 1, 3, 6])
+@pytest.mark.parametrize("m", [0, 1, 3, 4])
 def test_too_few_matches_are_no_evidence(m):
     side0, side1, _ = scene(upright(), m, 0)
     kept = inliers(side0, side1, DIAGONAL, GEOMETRY)
@@ -74,16 +74,16 @@ def test_too_few_matches_are_no_evidence(m):
     assert not kept.any()
 
 
-def test_seven_perfect_matches_are_enough():
-    side0, side1, _ = scene(upright(), 7, 0)
+def test_five_perfect_matches_are_enough():
+    side0, side1, _ = scene(upright(), 5, 0)
     assert inliers(side0, side1, DIAGONAL, GEOMETRY).all()
 
 
 def test_wrong_size_wrong_place_and_wrong_angle_are_each_caught():
     side0, side1, _ = scene(upright(), 40, 0)
     points, frames = side1.points.copy(), side1.frames.copy()
-    points[0] += 0.15 * DIAGONAL  # further than a tenth of the diagonal
-    frames[1] *= 1.6  # area 2.56 times too large
+    points[0] += 0.08 * DIAGONAL  # further than a twentieth of the diagonal
+    frames[1] *= 1.8  # area 3.24 times too large
     frames[2] = frames[2] @ np.array([[-1.0, 0], [0, -1]])  # upside down
     kept = inliers(side0, Frames(points, frames), DIAGONAL, GEOMETRY)
     assert not kept[:3].any()
