@@ -86,6 +86,7 @@ ACCURACY = (
     INDIVIDUAL_TOP_1,
     Column("individual_top5", "top-5", "by-individual top-5"),
     Column("encounter_top1", "encounter top-1", "by-encounter top-1"),
+    Column("encounter_best_photo", "by its surest photo", "top-1 by an encounter's surest photo"),
     Column("individual_auroc", "AUROC", "by-individual AUROC", decimal),
     Column("individual_detection_rate", "found at 1 % false alarms", "by-individual share found at 1 % false alarms"),
     Column("individual_auroc_dropped", "AUROC, dropped", "by-individual AUROC (column dropped)", decimal),

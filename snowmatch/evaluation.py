@@ -142,9 +142,10 @@ def measure(table: ScoreTable) -> Measured:
     """All figures of a score table, with intervals by drawing encounters of individuals.
 
     `annotation_...`: the ranking of single photos; `individual_...`: of individuals; `encounter_...`: of individuals
-    when all photos of an encounter are asked together. Each has `top1`, `top5`, `top10` and `macro_top1` (mean over
-    individual x body part); annotations `map` and `dt5ap`; the other two `auroc` of known against new individuals and
-    `detection_rate` at 1 % false alarms, "new" being the same queries with their individual left out of the gallery.
+    when all photos of an encounter are asked together; `encounter_best_photo`: the top1 that its surest photo alone
+    would have. The three have `top1`, `top5`, `top10` and `macro_top1` (mean over individual x body part); annotations
+    `map` and `dt5ap`; the other two `auroc` of known against new individuals and `detection_rate` at 1 % false alarms,
+    "new" being the same queries with their individual left out of the gallery.
     """
     figures: dict[str, Figure] = {}
     photo = _View.of(table, table.queries, table.individual_scores, table.left_out_scores)
@@ -161,6 +162,10 @@ def measure(table: ScoreTable) -> Measured:
         figures[f"{name}_macro_top1"] = _figure(
             lambda d, rank=rank, view=view: macro_top_1(rank[d], view.animals[d]), rank, view.clusters
         )
+    surest = _surest(table, photo.best)
+    figures["encounter_best_photo"] = _figure(
+        lambda d: top_k(photo.rank[surest][d], 1), photo.rank[surest], encounter.clusters
+    )
     for name, each in (
         ("annotation_map", average_precision(table.scores, right)),
         ("annotation_dt5ap", dynamic_top_k_precision(table.scores, right)),
@@ -222,6 +227,12 @@ class _View:
             _numbered(table.individual[rows], table.body_part[rows]),
             _numbered(table.individual[rows], table.encounter[rows]),
         )
+
+
+def _surest(table: ScoreTable, best: np.ndarray) -> np.ndarray:
+    """(E,) the query of each group whose best score `best` (Q,) is highest; the first of equals."""
+    order = np.lexsort((np.arange(len(best)), -np.nan_to_num(best, nan=-np.inf), table.groups))
+    return order[np.unique(table.groups[order], return_index=True)[1]]
 
 
 def _numbered(first: np.ndarray, second: np.ndarray) -> np.ndarray:

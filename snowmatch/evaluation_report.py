@@ -12,6 +12,7 @@ from snowmatch.report import aligned, plain
 
 ROWS = (
     ("right first", "top1", "percent"),
+    ("right first, surest photo", "best_photo", "percent"),
     ("right among 5", "top5", "percent"),
     ("right among 10", "top10", "percent"),
     ("right first, macro", "macro_top1", "percent"),
@@ -37,7 +38,8 @@ def format_evaluation(evaluation: Evaluation) -> str:
     lines += ["", *aligned(("", *(title for title, _ in COLUMNS)), [_row(measured, *row) for row in ROWS])]
     lines += [
         "",
-        "In brackets: 95 % intervals, by drawing encounters anew. Encounters: all photos of one asked together.",
+        "In brackets: 95 % intervals, by drawing encounters anew. Encounters: all photos of one asked together;",
+        "surest photo: the one with the highest score answers for its encounter.",
     ]
     animals = [
         (

@@ -11,7 +11,7 @@ import numpy as np
 
 from snowmatch.foreground import ForegroundMap
 from snowmatch.gallery import Gallery
-from snowmatch.score import annotation_scores, chance_corrected, individual_scores, ranking
+from snowmatch.score import annotation_scores, chance_corrected, individual_scores, ranking, together
 from snowmatch.types import Annotation, BBox, Features, Matches
 from snowmatch.verify import Frames, Geometry, inliers
 
@@ -58,7 +58,7 @@ def score_query(
 ) -> Scores:
     """Match the photos of one encounter with the annotations where `allowed` (A,) is True, check geometry, and score.
 
-    Photos vote together: their scores add up. Labels of `gallery` tell individuals apart; the query's own is not
+    Photos vote together. Labels of `gallery` tell individuals apart; the query's own is not
     known here. A query without features, or nothing allowed, gives zeros.
     """
     pre_matches = match_photos(queries, gallery, allowed, body_part, matcher, foreground)
@@ -106,8 +106,8 @@ def score_matches(
     checked = np.sort(checked[pre_scores[checked] > 0])
     matches = tuple(_verify(q, m, gallery, checked, geometry) for q, m in zip(queries, pre_matches, strict=True))
     scores = np.sum([annotation_scores(m, a) for m in matches], axis=0)
-    by_individual = np.sum([individual_scores(m, numbers, i) for m in matches], axis=0)
-    unverified = np.sum([individual_scores(m, numbers, i) for m in pre_matches], axis=0)
+    by_individual = together(np.array([individual_scores(m, numbers, i) for m in matches]).reshape(-1, i))
+    unverified = together(np.array([individual_scores(m, numbers, i) for m in pre_matches]).reshape(-1, i))
     return Scores(
         scores,
         pre_scores,

@@ -47,6 +47,15 @@ def _of_the_best(scores: np.ndarray, individuals: np.ndarray) -> np.ndarray:
     return kept
 
 
+def together(scores: np.ndarray) -> np.ndarray:
+    """(I,) from the scores (F, I) of F photos of one encounter: the square of their square roots' sum.
+
+    Between the sum, which one photo with a strong wrong match decides, and counting whom each photo votes for. One
+    photo gives its own scores. No photos: zeros.
+    """
+    return np.sqrt(scores).sum(axis=0) ** 2
+
+
 def chance_corrected(scores: np.ndarray, annotations: np.ndarray, individuals: np.ndarray) -> np.ndarray:
     """Unverified `scores` (I,) over the square root of how many annotations of each individual have a vote.
 

@@ -254,7 +254,7 @@ def test_the_text_has_every_figure_and_animal(evaluated):
     text = format_evaluation(evaluated)
     assert f"{100 * evaluated.measured.figures['annotation_top1'].value:.1f} % [" in text
     assert "found at 1 % false alarms" in text
-    assert len(text.splitlines()) == 16 + len(evaluated.measured.by_animal)
+    assert len(text.splitlines()) == 18 + len(evaluated.measured.by_animal)
 
 
 def test_command_line_prints_json_and_saves_the_scores(survey, evaluated, tmp_path):
@@ -294,3 +294,23 @@ def test_bad_arguments_are_one_line(survey, arguments, message):
     assert run.exit_code in (1, 2)
     assert message in run.stderr
     assert "Traceback" not in run.output
+
+
+def test_an_encounters_surest_photo_is_the_one_with_the_highest_score(survey):
+    catalog = snowmatch.open_catalog(survey / "catalog")
+    trial = make_trial(catalog.data.annotations, "cross-encounter")
+    group = int(np.argmax(np.bincount(trial.groups)))
+    members = np.flatnonzero(trial.groups == group)
+    assert len(members) > 1
+    own, (q, i) = trial.own()[members[0]], (len(trial.queries), len(trial.individual_names))
+    right = trial.individual_numbers[own][0]
+    individual = np.zeros((q, i))
+    individual[members, right] = 1  # every photo is right but the surest
+    individual[members[-1], (right + 1) % i] = 2
+    scores = np.zeros((q, len(trial.gallery)), np.float32)
+    table = make_table(trial, scores, individual)
+    figures = measure(table).figures
+    queries = figures["encounter_best_photo"].queries
+    assert figures["encounter_best_photo"].value == 0
+    individual[members[0], right] = 3
+    assert measure(make_table(trial, scores, individual)).figures["encounter_best_photo"].value == 1 / queries

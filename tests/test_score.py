@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from snowmatch.score import annotation_scores, chance_corrected, individual_scores, ranking
+from snowmatch.score import annotation_scores, chance_corrected, individual_scores, ranking, together
 from snowmatch.types import Matches
 
 
@@ -73,3 +73,11 @@ def test_chance_grows_with_the_photos_that_have_a_vote():
     annotations = np.array([1.0, 2, 3, 0, 5])
     individuals = np.array([0, 0, 0, 0, 1])
     assert chance_corrected(np.array([6.0, 5, 0]), annotations, individuals) == pytest.approx([6 / np.sqrt(3), 5, 0])
+
+
+def test_photos_of_an_encounter_vote_together():
+    assert together(np.array([[4.0, 0, 9]])) == pytest.approx([4, 0, 9])
+    assert together(np.array([[4.0, 0], [9, 0]])) == pytest.approx([25, 0])
+    two_of_three = together(np.array([[1.0, 0], [1, 0], [0, 3]]))  # the sum would say 2 against 3
+    assert two_of_three[0] > two_of_three[1]
+    assert together(np.zeros((0, 2))).tolist() == [0, 0]
