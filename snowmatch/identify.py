@@ -11,7 +11,7 @@ import numpy as np
 
 from snowmatch.foreground import ForegroundMap
 from snowmatch.gallery import Gallery
-from snowmatch.score import annotation_scores, chance_corrected, individual_scores, ranking, together
+from snowmatch.score import annotation_scores, individual_scores, ranking, together, unverified_scores
 from snowmatch.types import Annotation, BBox, Features, Matches
 from snowmatch.verify import Frames, Geometry, inliers
 
@@ -107,14 +107,14 @@ def score_matches(
     matches = tuple(_verify(q, m, gallery, checked, geometry) for q, m in zip(queries, pre_matches, strict=True))
     scores = np.sum([annotation_scores(m, a) for m in matches], axis=0)
     by_individual = together(np.array([individual_scores(m, numbers, i) for m in matches]).reshape(-1, i))
-    unverified = together(np.array([individual_scores(m, numbers, i) for m in pre_matches]).reshape(-1, i))
+    unverified = together(np.array([unverified_scores(m, numbers, i) for m in pre_matches]).reshape(-1, i))
     return Scores(
         scores,
         pre_scores,
         np.isin(np.arange(a), checked),
         scores > 0,
         by_individual,
-        chance_corrected(unverified, pre_scores, numbers),
+        unverified,
         by_individual > 0,
         matches,
         tuple(pre_matches),

@@ -20,15 +20,32 @@ def annotation_scores(matches: Matches, annotations: int) -> np.ndarray:
 
 
 def individual_scores(matches: Matches, individuals: np.ndarray, count: int) -> np.ndarray:
+    """Scores (count,) float64 of the individuals, from verified matches, by their BEST annotations alone.
+
+    `individuals` (A,) numbers the individual of every annotation. A cat with a hundred photos would else collect what
+    agrees by chance from all of them. No matches: zeros.
+    """
+    best = _of_the_best(annotation_scores(matches, len(individuals)), individuals)
+    return keypoint_votes(matches.take(best[matches.annotation]), individuals, count)
+
+
+def unverified_scores(matches: Matches, individuals: np.ndarray, count: int) -> np.ndarray:
+    """Scores (count,) float64 of the individuals from all matches, over the root of how many photos have one.
+
+    The more photos an individual has, the better its best chance matches are. No matches: zeros.
+    """
+    photos = np.bincount(individuals[np.unique(matches.annotation)], minlength=count)
+    return keypoint_votes(matches, individuals, count) / np.sqrt(np.maximum(photos, 1))
+
+
+def keypoint_votes(matches: Matches, individuals: np.ndarray, count: int) -> np.ndarray:
     """Scores (count,) float64 of the individuals: each query keypoint votes once for each, with its best match.
 
-    `individuals` (A,) numbers the individual of every annotation. So ten photos of one passage do not count ten times.
-    Only an individual's BEST annotations take part: a cat with a hundred photos would collect chance matches from all
-    of them. No matches: zeros. Source: HotSpotter's name score "nsum" (ibeis, chip_match.py: fmech).
+    So ten photos of one passage do not count ten times. No matches: zeros. Source: HotSpotter's name score "nsum"
+    (ibeis, chip_match.py: fmech).
     """
     if not len(matches):
         return np.zeros(count)
-    matches = matches.take(_of_the_best(annotation_scores(matches, len(individuals)), individuals)[matches.annotation])
     voter = matches.keypoint0.astype(np.int64) * count + individuals[matches.annotation]
     order = np.lexsort((matches.weights, voter))
     voter, weights = voter[order], matches.weights[order].astype(np.float64)
@@ -54,15 +71,6 @@ def together(scores: np.ndarray) -> np.ndarray:
     photo gives its own scores. No photos: zeros.
     """
     return np.sqrt(scores).sum(axis=0) ** 2
-
-
-def chance_corrected(scores: np.ndarray, annotations: np.ndarray, individuals: np.ndarray) -> np.ndarray:
-    """Unverified `scores` (I,) over the square root of how many annotations of each individual have a vote.
-
-    `annotations` (A,) are their scores. The more photos an individual has, the better its best chance match.
-    """
-    photos = np.bincount(individuals[annotations > 0], minlength=len(scores))
-    return scores / np.sqrt(np.maximum(photos, 1))
 
 
 def ranking(scores: np.ndarray, pre_scores: np.ndarray, accepted: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from snowmatch.score import annotation_scores, chance_corrected, individual_scores, ranking, together
+from snowmatch.score import annotation_scores, individual_scores, ranking, together, unverified_scores
 from snowmatch.types import Matches
 
 
@@ -69,10 +69,11 @@ def test_only_the_three_best_annotations_of_an_individual_count():
     assert individual_scores(moved, individuals[shuffled], 2) == pytest.approx([12, 1])
 
 
-def test_chance_grows_with_the_photos_that_have_a_vote():
-    annotations = np.array([1.0, 2, 3, 0, 5])
+def test_unverified_votes_are_corrected_for_the_number_of_photos():
     individuals = np.array([0, 0, 0, 0, 1])
-    assert chance_corrected(np.array([6.0, 5, 0]), annotations, individuals) == pytest.approx([6 / np.sqrt(3), 5, 0])
+    matches = Matches(np.arange(5), np.array([0, 1, 2, 2, 4]), np.zeros(5, int), np.array([1, 2, 3, 3, 5], np.float32))
+    assert unverified_scores(matches, individuals, 3) == pytest.approx([9 / np.sqrt(3), 5, 0])
+    assert unverified_scores(NONE, individuals, 3).tolist() == [0, 0, 0]
 
 
 def test_photos_of_an_encounter_vote_together():
