@@ -170,7 +170,12 @@ GROUPS: dict[str, dict[str, Setting]] = {
         "refined twice": Setting(passes=2),
         "affine refinement": Setting(model="affine"),
         "affine refinement, minimum 5": replace(geometry(minimum=5), model="affine"),
+        "affine refinement, position 0.005": replace(geometry(position=0.005), model="affine"),
+        "affine refinement, position 0.005, minimum 5": replace(geometry(position=0.005, minimum=5), model="affine"),
         "similarity refinement": Setting(model="similarity"),
+        "similarity refinement, minimum 5": replace(geometry(minimum=5), model="similarity"),
+        "similarity refinement, position 0.005": replace(geometry(position=0.005), model="similarity"),
+        "similarity refinement, area 3, minimum 5": replace(geometry(area=3, minimum=5), model="similarity"),
         "soft": Setting(soft=True),
         "soft, position 0.02": replace(geometry(position=0.02), soft=True),
         "soft, position 0.005, minimum 5": replace(geometry(position=0.005, minimum=5), soft=True),
@@ -488,7 +493,7 @@ def _places_back(photos: Photos, number: int, m: Matches) -> np.ndarray:
     lengths = (descriptors**2).sum(axis=1)
     nearer = np.empty(len(m), int)
     starts = np.flatnonzero(np.diff(m.annotation, prepend=-1))
-    for start, stop in zip(starts, np.append(starts[1:], len(m)), strict=True):
+    for start, stop in zip(starts, np.append(starts, len(m))[1:], strict=True):
         gallery = photos.features[m.annotation[start]].descriptors[m.keypoint1[start:stop]].astype(np.float32)
         away = lengths - 2 * gallery @ descriptors.T
         own = away[np.arange(stop - start), m.keypoint0[start:stop]]
