@@ -62,7 +62,7 @@ SETS = (
     Source("cross-encounter", NYALA),
     Source("cross-encounter", NYALA_BOX),
 )
-EXTRACTED_SETS = (SETS[0], replace(SETS[2], every=3), replace(SETS[3], every=2))
+EXTRACTED_SETS = (SETS[0], replace(SETS[3], every=3))
 QUERIES = 230  # of each set at most, evenly spread
 PLACES = 11  # neighbours looked up: eight that vote and three normalisers
 SHORTLIST = 60  # annotations checked, in place of 300: as many right answers (README.md), at a quarter of the time
@@ -135,6 +135,8 @@ def extracted(**changes: Any) -> Setting:
     return Setting(extraction=Extraction(**changes))
 
 
+TIGHT = geometry(position=0.0025, area=3, minimum=5)
+
 GROUPS: dict[str, dict[str, Setting]] = {
     "matching": {
         DEFAULT: Setting(),
@@ -194,23 +196,38 @@ GROUPS: dict[str, dict[str, Setting]] = {
         **{f"fallback {name}": Setting(fallback=name) for name in ("all photos", "best photo", "best 3 photos")},
         "fallback by square root of photos": Setting(fallback="square root"),
     },
+    "combined": {
+        DEFAULT: Setting(),
+        "tight: position 0.0025, area 3, minimum 5": TIGHT,
+        "tight, minimum 4": geometry(position=0.0025, area=3, minimum=4),
+        "tight, area 2.5": geometry(position=0.0025, area=2.5, minimum=5),
+        "tight, position 0.0035": geometry(position=0.0035, area=3, minimum=5),
+        "tight, position 0.0015": geometry(position=0.0015, area=3, minimum=5),
+        "tight, affine refinement": replace(TIGHT, model="affine"),
+        "tight, no refinement": replace(TIGHT, passes=0),
+        "tight, soft": replace(TIGHT, soft=True),
+        "tight, k 6": replace(TIGHT, k=6),
+        "tight, fallback by square root of photos": replace(TIGHT, fallback="square root"),
+        "tight, best photo (fallback too)": replace(TIGHT, individual="best photo", fallback="best photo"),
+        "tight, keypoints of the best 3 photos": replace(TIGHT, individual="keypoints 3"),
+    },
     "extraction": {
         DEFAULT: Setting(),
-        "1,000 features": extracted(strongest=1000),
-        "2,000 features": extracted(strongest=2000),
-        "1,000 features over a grid": extracted(strongest=1000, cells=8),
-        "2,000 features over a grid": extracted(strongest=2000, cells=8),
         "SIFT, not RootSIFT": extracted(descriptor="sift"),
         "CLAHE": extracted(pixels="clahe"),
-        "round frames": extracted(extractor=hesaff.Hesaff(affine=False)),
+        "2,000 features": extracted(strongest=2000),
+        "2,000 features over a grid": extracted(strongest=2000, cells=8),
         "chip 500": extracted(extractor=hesaff.Hesaff(chip_size=500)),
-        "chip 1,000": extracted(extractor=hesaff.Hesaff(chip_size=1000)),
-        "queries turned by 15 degrees too": extracted(turned=(-15.0, 15.0)),
+        "1,000 features": extracted(strongest=1000),
+        "1,000 features over a grid": extracted(strongest=1000, cells=8),
         "CLAHE on grey photos": extracted(pixels="clahe", photos="grey"),
-        "CLAHE on colour photos": extracted(pixels="clahe", photos="colour"),
+        "round frames": extracted(extractor=hesaff.Hesaff(affine=False)),
+        "chip 1,000": extracted(extractor=hesaff.Hesaff(chip_size=1000)),
         "gamma 0.5": extracted(pixels="gamma"),
         "histogram equalised": extracted(pixels="equalised"),
         "threshold 3": extracted(extractor=hesaff.Hesaff(threshold=3.0)),
+        "CLAHE on colour photos": extracted(pixels="clahe", photos="colour"),
+        "queries turned by 15 degrees too": extracted(turned=(-15.0, 15.0)),
     },
 }
 
