@@ -18,14 +18,14 @@ HYPOTHESES_AT_ONCE = 60_000  # hypothesis x match pairs held at a time: they sta
 class Geometry:
     """Tolerances of the geometric check, chosen by measurement (benchmarks/results/ablation.md).
 
-    position: squared error as a share of the gallery animal's squared diagonal (0.0025 is 5 % of the diagonal;
+    position: squared error as a share of the gallery animal's squared diagonal (0.0015 is 4 % of the diagonal;
     HotSpotter 0.01). area: how much larger or smaller a keypoint's area may be than the hypothesis says (HotSpotter 2).
     angle: radians. minimum: matches that have to agree, below which the photos count as different (HotSpotter 7): at
     the tighter position fewer agree by chance. shortlist: how many annotations are checked, those with the most votes
     (benchmarks/README.md).
     """
 
-    position: float = 0.0025
+    position: float = 0.0015
     area: float = 3.0
     angle: float = np.pi / 2
     minimum: int = 5
