@@ -720,9 +720,9 @@ def _markdown(result: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield (
         f"Made by `benchmarks/ablation.py`. In each cell: {', '.join(FIGURES)} right first. The row *default*, with "
-        "HotSpotter's settings, is in per cent, the others are points more or less. *Chosen*: how often, over divisions "
-        "of the individuals into folds, the variant is the best on the other folds. The last row: what is gained on the "
-        "individuals held out by always taking the best on the others."
+        "HotSpotter's settings, is in per cent, the others are points more or less. *Chosen*: how often, over "
+        "divisions of the individuals into folds, the variant is the best on the other folds. The last row: what is "
+        "gained on the individuals held out by always taking the best on the others."
     )
     for group in result["groups"]:
         sets, (default, *others) = group["sets"], group["variants"]
