@@ -370,11 +370,14 @@ def _explain(folder: Path, trial: Any, settings: dict[str, Any], kept: Path, tar
     from failures import write_page
 
     from snowmatch.api import open_catalog
+    from snowmatch.errors import SnowmatchError
     from snowmatch.scoretable import load_table
 
     catalog = open_catalog(folder)
     options = dict(pair.partition("=")[::2] for pair in settings["options"].split(";") if pair)
     plugins, matcher, geometry = catalog.method(settings["extractor"].split("+"), settings["matcher"], options)
+    if len(plugins) > 1:
+        raise SnowmatchError("--failures explains one extractor at a time, not " + settings["extractor"])
     write_page(catalog, plugins[0], matcher, geometry, trial, load_table(kept / "0.npz"), target)
     print(f"  wrong answers explained in {target / 'index.html'}", flush=True)
 

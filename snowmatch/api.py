@@ -15,7 +15,7 @@ from snowmatch.errors import SnowmatchError
 from snowmatch.evaluation import Evaluation, measure, score_trial
 from snowmatch.foreground import foreground_weights
 from snowmatch.gallery import Gallery, make_gallery
-from snowmatch.identify import Answer, Part, QueryPhoto, candidates, fuse, score_query
+from snowmatch.identify import Answer, Part, QueryPhoto, candidates, fuse, scales, score_query
 from snowmatch.indexing import AnnotationState, IndexReport, catalog_state, index_catalog
 from snowmatch.plugins import (
     did_you_mean,
@@ -29,7 +29,7 @@ from snowmatch.plugins import (
 from snowmatch.protocol import make_trial
 from snowmatch.query import AskedPhoto, Mask, Photo, ask_about, common_part, find_foreground, one_box, one_each
 from snowmatch.records import exif_times, file_sha256, load_records
-from snowmatch.scenes import load_maps
+from snowmatch.scenes import load_maps, maps_stamp
 from snowmatch.store import list_features, open_features
 from snowmatch.types import HOME, Annotation, BBox, Features, same_part
 from snowmatch.verify import Geometry
@@ -75,21 +75,24 @@ class Catalog:
         self.gallery(plugin).build_indexes(make_plugin("matchers", DEFAULT_MATCHER).backend)
         return report
 
-    def gallery(self, plugin: Any, states: Sequence[AnnotationState] | None = None) -> Gallery:
+    def gallery(self, plugin: Any, states: Sequence[AnnotationState] | None = None, *, part: bool = False) -> Gallery:
         """The annotations whose features were made with the extractor `plugin`, ready to be searched.
 
-        `states` are their states now, looked up where not given; a gallery made before is used again while they last.
+        `states` are their states now, looked up where not given; a gallery made before is used again while they and
+        the foreground maps last. `part`: they leave out some that are indexed, which get a search index of their own.
         """
         described = settings(plugin)
         key = settings_key(described)
+        name = f"{described['name']}-{key}" + ("-part" if part else "")
         keys = tuple(state.key for state in states or catalog_state(self.data, described))
-        held = self._galleries.get(key)
-        if held is None or held[0] != keys:
+        now = keys, maps_stamp(self.folder)
+        held = self._galleries.get(name)
+        if held is None or held[0] != now:
             reader = open_features(self.folder / HOME / "features", described)
-            index_folder = self.folder / HOME / "index" / f"{described['name']}-{key}"
             maps = load_maps(self.folder)
-            held = keys, make_gallery(self.data.annotations, keys, reader, index_folder, key, maps)
-            self._galleries[key] = held
+            index_folder = self.folder / HOME / "index" / name
+            held = now, make_gallery(self.data.annotations, keys, reader, index_folder, key, maps)
+            self._galleries[name] = held
         return held[1]
 
     def notes(self) -> tuple[str, ...]:
@@ -185,23 +188,26 @@ class Catalog:
             notes.append(f"{_count(nowhere, 'annotation')} without a location left out")
         notes += _state_notes(states)
         notes += [f"{a.photo.path or 'the photo'} has no features to compare" for a in asked if not a.photo.features]
-        photos = self._photos(asked, gallery, states, station, locations, excluded)
-        if match_plugin.foreground == "given":
+        given_all = match_plugin.foreground == "given"
+        photos = self._photos(asked, gallery, states, None if given_all else station, locations, excluded)
+        if given_all:
             photos = [p if p.evidence in OUTLINED else replace(p, evidence="given", foreground=None) for p in photos]
         notes += _foreground_notes(photos)
-        if match_plugin.foreground == "auto":
-            notes += gallery.evidence_note(np.flatnonzero(allowed))
-        parts = []
+        if not given_all:
+            notes += gallery.evidence_notes(np.flatnonzero(allowed))
+        answers, asked_with = [], []
         for number, each in enumerate(galleries):
             features = [a.features[number] for a in asked]
             weights = [_weights(f, p) for f, p in zip(features, photos, strict=True)]
             answer = score_query(features, each, allowed, part, match_plugin, geometry, weights)
-            parts.append(Part(answer, features, each))
+            answers.append(answer)
+            asked_with.append(features)
             notes += each.built
             each.built.clear()
-        scores = fuse([p.scores for p in parts])
+        scores = fuse(answers)
+        parts = [Part(*each) for each in zip(answers, asked_with, galleries, scales(answers), strict=True)]
         found = candidates(scores, parts, allowed, top)
-        if match_plugin.foreground == "given":
+        if given_all:
             found = tuple(c if c.evidence in OUTLINED else replace(c, evidence="given", foreground=None) for c in found)
         if unchecked := int(((scores.pre_scores > 0) & ~scores.checked).sum()):
             notes.append(
@@ -250,7 +256,7 @@ class Catalog:
             notes += each.built
             each.built.clear()
         if match_plugin.foreground == "auto":
-            notes += galleries[0].evidence_note(np.arange(len(galleries[0].annotations)))
+            notes += galleries[0].evidence_notes(np.arange(len(galleries[0].annotations)))
         if unnamed := sum(a.individual is None for a in self.data.annotations):
             notes.append(f"{_count(unnamed, 'unidentified annotation')} left out")
         asked = ~np.isnan(table.scores)
@@ -333,7 +339,9 @@ class Catalog:
             self._check_indexed(states, settings(plugin))
             apart.append(states)
         worst = tuple(next((s for s in each if s.key is None), each[0]) for each in zip(*apart, strict=True))
-        return worst, [self.gallery(plugin, worst) for plugin in plugins]
+        keys = [state.key for state in worst]
+        lacking = [[state.key for state in states] != keys for states in apart]
+        return worst, [self.gallery(p, worst, part=some) for p, some in zip(plugins, lacking, strict=True)]
 
     def _check_indexed(self, states: Sequence[AnnotationState], described: Mapping[str, Any]) -> None:
         if any(state.key is not None for state in states):

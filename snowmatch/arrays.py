@@ -11,20 +11,21 @@ from pathlib import Path
 import numpy as np
 
 from snowmatch.errors import SnowmatchError
-from snowmatch.records import replace_file
+from snowmatch.records import replace_file, unreadable
 
 
-def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Put `arrays` into a file at once; SnowmatchError where it cannot be written."""
+def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], *, packed: bool = True) -> None:
+    """Put `arrays` into a file at once, `packed` to be small or not to be quick; SnowmatchError where it cannot be."""
+    kind = zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED
 
     def write(file: io.BufferedIOBase) -> None:
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        with zipfile.ZipFile(file, "w", kind) as archive:
             for name, array in arrays.items():
                 held = io.BytesIO()
                 np.lib.format.write_array(held, array, allow_pickle=False)
                 # numpy.savez would write the time of day into every entry
                 entry = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
-                entry.compress_type = zipfile.ZIP_DEFLATED
+                entry.compress_type = kind
                 archive.writestr(entry, held.getvalue())
 
     replace_file(path, write)
@@ -37,5 +38,9 @@ def load_arrays(path: Path, names: Sequence[str], what: str, advice: str) -> dic
             return {name: held[name] for name in names}
     except (FileNotFoundError, NotADirectoryError):
         raise
-    except (KeyError, ValueError, TypeError, RuntimeError, OSError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except OSError as error:
+        if error.errno is not None:
+            raise unreadable(path, error) from error
+        raise SnowmatchError(f"{path} is damaged or no {what}: {advice}") from error
+    except (KeyError, ValueError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise SnowmatchError(f"{path} is damaged or no {what}: {advice}") from error

@@ -159,7 +159,11 @@ def index(catalog: Path, extractor: str | None, options: dict[str, str], workers
 @click.option("--catalog", type=PATH, help="The catalog's folder.  [default: $SNOWMATCH_CATALOG, or the one nearby]")
 @click.option("--bodypart", metavar="PART", help="What the photo shows, such as left_flank.  [default: unknown]")
 @click.option("--location", "locations", multiple=True, metavar="NAME", help="Only this location; may be repeated.")
-@click.option("--station", metavar="ID", help="Where the photo was taken: passages there at that time are left out.")
+@click.option(
+    "--station",
+    metavar="ID",
+    help="Where it was taken: its photos tell the scenery, passages there at that time are left out.",
+)
 @click.option("--timestamp", callback=_timestamp, metavar="T", help="When, ISO 8601 local.  [default: from the photo]")
 @click.option(
     "--bbox",

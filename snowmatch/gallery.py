@@ -14,7 +14,7 @@ import numpy as np
 from snowmatch.foreground import ForegroundMap, evidence_of, foreground_weights
 from snowmatch.images import clip_bbox
 from snowmatch.index import Block, cut_blocks, fingerprint, open_index
-from snowmatch.scenes import SceneMaps
+from snowmatch.scenes import NO_MAPS, SceneMaps
 from snowmatch.store import FeatureReader
 from snowmatch.types import BODY_PARTS, Annotation, Features, Matches, same_part
 
@@ -32,7 +32,7 @@ class Gallery:
     reader: FeatureReader
     index_folder: Path
     extractor_key: str
-    maps: SceneMaps = field(default_factory=lambda: SceneMaps({}), repr=False)
+    maps: SceneMaps = field(default=NO_MAPS, repr=False, compare=False)
     built: list[str] = field(default_factory=list, repr=False, compare=False)  # notes on indexes made while asking
     _cache: dict[tuple[str, str], list[Block]] = field(default_factory=dict, repr=False, compare=False)
 
@@ -93,18 +93,22 @@ class Gallery:
         a = self.annotations[entry]
         return evidence_of("mask" if a.mask else "box" if a.bbox is not None else "", self.map_of(entry))
 
-    def evidence_note(self, entries: np.ndarray) -> list[str]:
-        """One line on what tells animal from scenery in these annotations; none where boxes and masks do everywhere."""
+    def evidence_notes(self, entries: np.ndarray) -> list[str]:
+        """What tells animal from scenery in these annotations; nothing to say where boxes and masks do everywhere."""
         names, counts = np.unique(self._evidence[entries], return_counts=True)
         if not set(names) - {"mask", "box"}:
             return []
         told = ", ".join(f"{name} ({count})" for name, count in zip(names, counts, strict=True))
-        return [f"animals on record told from scenery by {told}"]
+        notes = [f"animals on record told from scenery by {told}"]
+        lone = (e for e in entries if not self._outlined[e])
+        if missing := sum(self.keys[e][:16] not in self.maps.place for e in lone):
+            notes.append(f"{missing} of them never compared with other photos of their place: run snowmatch index")
+        return notes
 
     @cached_property
     def _evidence(self) -> np.ndarray:
         """(A,) text."""
-        return np.array([self.evidence(entry) for entry in range(len(self.annotations))], "U17")
+        return np.array([self.evidence(entry) for entry in range(len(self.annotations))], str)
 
     def match_weights(self, matches: Matches) -> np.ndarray:
         """The same (M,) for the gallery's side of `matches`."""
@@ -182,11 +186,11 @@ def make_gallery(
     reader: FeatureReader,
     index_folder: Path,
     extractor_key: str,
-    maps: SceneMaps | None = None,
+    maps: SceneMaps = NO_MAPS,
 ) -> Gallery:
     """The gallery of those annotations whose features `reader` holds; `keys` has each one's key, or None."""
     held = set(reader.keys)
     known = [(a, k) for a, k in zip(annotations, keys, strict=True) if k is not None and k in held]
     known.sort(key=lambda pair: (BODY_PARTS.index(pair[0].body_part), pair[1], pair[0].path, pair[0].row))
     annotations, keys = tuple(a for a, _ in known), tuple(k for _, k in known)
-    return Gallery(annotations, keys, reader, index_folder, extractor_key, maps or SceneMaps({}))
+    return Gallery(annotations, keys, reader, index_folder, extractor_key, maps)

@@ -132,8 +132,7 @@ def fuse(parts: Sequence[Scores]) -> Scores:
     """
     if len(parts) == 1:
         return parts[0]
-    chance = [_chance(part) for part in parts]
-    factors = [chance[0] / own if own and chance[0] else 1.0 for own in chance]
+    factors = scales(parts)
 
     def total(name: str) -> np.ndarray:
         return np.sum([f * getattr(part, name) for f, part in zip(factors, parts, strict=True)], axis=0)
@@ -152,6 +151,12 @@ def fuse(parts: Sequence[Scores]) -> Scores:
         (),
         (),
     )
+
+
+def scales(parts: Sequence[Scores]) -> list[float]:
+    """The factor that brings each part to the first one's scale; 1 where either has no vote."""
+    chance = [_chance(part) for part in parts]
+    return [chance[0] / own if own and chance[0] else 1.0 for own in chance]
 
 
 def _chance(scores: Scores) -> float:
@@ -262,11 +267,15 @@ class Answer:
 
 @dataclass(frozen=True)
 class Part:
-    """What one extractor contributes to an answer: its scores, the query photos' features and its gallery."""
+    """What one extractor contributes to an answer: its scores, the query photos' features and its gallery.
+
+    factor: what brings its weights to the scale of the answer.
+    """
 
     scores: Scores
     queries: Sequence[Features]
     gallery: Gallery
+    factor: float = 1.0
 
 
 def candidates(scores: Scores, parts: Sequence[Part], allowed: np.ndarray, top: int) -> tuple[Candidate, ...]:
@@ -288,11 +297,9 @@ def _candidate(rank: int, number: int, own: np.ndarray, scores: Scores, parts: S
         [m.take(m.annotation == entry) for m in (part.scores.matches if accepted else part.scores.pre_matches)]
         for part in parts
     ]
-    photo = int(np.argmax(np.sum([[m.weights.sum() for m in matches] for matches in by_part], axis=0)))
-    spots = [
-        _spots(matches[photo], part.queries[photo], part.gallery.reader.read(part.gallery.keys[entry]))
-        for matches, part in zip(by_part, parts, strict=True)
-    ]
+    votes = [[part.factor * m.weights.sum() for m in found] for found, part in zip(by_part, parts, strict=True)]
+    photo = int(np.argmax(np.sum(votes, axis=0)))
+    spots = [_spots(found[photo], part, photo, entry) for found, part in zip(by_part, parts, strict=True)]
     gallery = parts[0].gallery
     score = scores.individual_scores[number] if accepted else scores.individual_pre_scores[number]
     together = {name: np.concatenate([each[name] for each in spots]) for name in spots[0]}
@@ -311,11 +318,12 @@ def _candidate(rank: int, number: int, own: np.ndarray, scores: Scores, parts: S
     )
 
 
-def _spots(matches: Matches, query: Features, features: Features) -> dict[str, np.ndarray]:
+def _spots(matches: Matches, part: Part, photo: int, entry: int) -> dict[str, np.ndarray]:
+    query, features = part.queries[photo], part.gallery.reader.read(part.gallery.keys[entry])
     return {
         "keypoints0": query.keypoints[matches.keypoint0],
         "keypoints1": features.keypoints[matches.keypoint1],
         "scales0": query.scales[matches.keypoint0],
         "scales1": features.scales[matches.keypoint1],
-        "weights": matches.weights.astype(np.float32),
+        "weights": (part.factor * matches.weights).astype(np.float32),
     }

@@ -11,7 +11,6 @@ from typing import Any
 
 from snowmatch.catalog import CatalogData
 from snowmatch.errors import SnowmatchError
-from snowmatch.foreground import ForegroundMap
 from snowmatch.plugins import settings
 from snowmatch.records import (
     Fingerprint,
@@ -21,7 +20,7 @@ from snowmatch.records import (
     load_records,
     save_records,
 )
-from snowmatch.scenes import Companions, SceneMaps, companions, load_maps, save_maps
+from snowmatch.scenes import NO_MAPS, Companions, MapEntry, companions, load_maps, save_maps
 from snowmatch.store import open_features
 from snowmatch.types import HOME, Annotation
 from snowmatch.workers import Extract, Here, Look, Measure, Part, Pool, WorkerDiedError, in_order
@@ -147,8 +146,11 @@ def _update_maps(
     Maps of photos that have left the catalog, or have a box or mask now, are dropped.
     """
     contents = {path: known.sha256 for path, known in records.photos.items() if path not in records.failures}
-    held = load_maps(folder).entries
-    current: dict[str, tuple[str, ForegroundMap | None]] = {}
+    try:
+        held = load_maps(folder).entries()
+    except SnowmatchError:  # damaged: all of them are made again
+        held = NO_MAPS.entries()
+    current: dict[str, MapEntry] = {}
     to_do: dict[str, Companions] = {}
     for seen in companions(list(annotations), contents):
         photo = seen.photo[1][:16]
@@ -157,21 +159,25 @@ def _update_maps(
         if photo in held and held[photo][0] == seen.mark:
             current[photo] = held[photo]
         else:
-            to_do.setdefault(photo, seen)
+            to_do[photo] = seen
     if not to_do and len(current) == len(held):
         return 0
     saved = time.monotonic()
     try:
         with _pool(processes if len(to_do) > FEW_MAPS else 1, folder, extractor) as pool:
             for done, (photo, found) in enumerate(in_order(pool, to_do, lambda photo: Look(to_do[photo])), start=1):
-                current[photo] = to_do[photo].mark, found
+                complete, values = found
+                # A photo that could not be read this time is looked for again in the next run
+                current[photo] = (to_do[photo].mark if complete else "", values)
                 if progress is not None:
                     progress(done, len(to_do))
                 if time.monotonic() - saved > SAVE_SECONDS:
-                    save_maps(folder, SceneMaps(current))
+                    save_maps(folder, held | current)
                     saved = time.monotonic()
-    finally:
-        save_maps(folder, SceneMaps(current))
+    except BaseException:
+        save_maps(folder, held | current)
+        raise
+    save_maps(folder, current)
     return len(to_do)
 
 

@@ -19,7 +19,7 @@ from snowmatch.identify import QueryPhoto
 from snowmatch.images import clip_bbox, read_mask, read_photo, read_timestamp
 from snowmatch.records import annotation_key, file_sha256
 from snowmatch.scenery import View, make_view
-from snowmatch.scenes import SceneMaps, make_map, read_view, spread
+from snowmatch.scenes import MOST, SceneMaps, make_map, read_view, station_photos
 from snowmatch.store import FeatureReader
 from snowmatch.types import Annotation, BBox, Features, same_part
 
@@ -156,11 +156,11 @@ def find_foreground(
         found = None if outlined else maps.of_content(a.content)
         if not outlined and found is None:
             if views is None:
-                photo = {s.path: (s, content) for s, content in zip(station, contents, strict=True) if content}
-                chosen = [photo[s.path] for s in spread([s for s, _ in photo.values()])]
-                read = (read_view(folder / s.path, content) for s, content in chosen)
+                there = station_photos(zip(station, contents, strict=True))
+                read = (read_view(folder / path, content) for path, content in there)
                 views = [view for view in read if view is not None]
-            found = make_map(a.view, [b.view for b in asked if b is not a], views)
+            others = [b.view for b in asked if not np.array_equal(b.view.grey, a.view.grey)]  # not the photo once more
+            found = make_map(a.view, others[:MOST], views)
         photos.append(replace(a.photo, evidence=evidence_of(outlined, found), foreground=found))
     return photos
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 
@@ -25,16 +25,16 @@ from snowmatch.images import read_grey
 from snowmatch.scenery import VIEW, View, foreground_map, make_view
 from snowmatch.types import HOME, Annotation
 
-REVISION = 2  # of how maps are made: others are made again
+REVISION = 3  # of how maps are made: others are made again
 MOST = 8  # companions of each kind: twice as many took twice the time and gave the same answers
 CELL = 4  # px of the view in one cell of the map: as fine as the window that compares surroundings
 EVIDENCE = ("", "burst", "station", "burst and station")
-KEPT_VIEWS = 256  # per process; a station's photos are looked at in one run
+KEPT_VIEWS = 64  # per process, 0.7 MB each: photos of one station are looked at one after the other
 
 
 @dataclass(frozen=True)
 class Companions:
-    """One photo, and the photos that may show the same place: as (path, sha256), in an order that time gives."""
+    """One photo, and the photos that may show the same place: as (path, sha256)."""
 
     photo: tuple[str, str]
     burst: tuple[tuple[str, str], ...]
@@ -48,41 +48,57 @@ class Companions:
 
 
 def companions(annotations: Sequence[Annotation], contents: Mapping[str, str]) -> list[Companions]:
-    """The companions of each photo that has an annotation without box and mask, in the catalog's order.
+    """The companions of each photo that has an annotation without box and mask, station by station.
 
-    `contents` has the sha256 of each photo by path; photos that are not in it are left out.
+    `contents` has the sha256 of each photo by path; photos that are not in it are left out. Of many photos the MOST
+    whose sha256 come next are taken, so that a new photo changes the companions of a few others only.
     """
-    known = [a for a in annotations if a.path in contents]
-    encounters: dict[str, list[Annotation]] = defaultdict(list)
-    stations: dict[tuple[str, str], list[Annotation]] = defaultdict(list)
-    for a in sorted({a.path: a for a in known}.values(), key=_when):
-        encounters[a.encounter].append(a)
-        if a.station:
-            stations[a.location, a.station].append(a)
-    made = {}
+    known = sorted((a for a in annotations if a.path in contents), key=_place)
+    encounters: dict[str, dict[str, Annotation]] = defaultdict(dict)
+    stations: dict[tuple[str, str], dict[str, Annotation]] = defaultdict(dict)
     for a in known:
-        if a.bbox is not None or a.mask or a.path in made:
-            continue
-        burst = [b for b in encounters[a.encounter] if contents[b.path] != contents[a.path]]
-        there = [b for b in stations.get((a.location, a.station), ()) if contents[b.path] != contents[a.path]]
-        station = [b for b in there if b.encounter != a.encounter]
-        made[a.path] = Companions(
-            (a.path, contents[a.path]),
-            tuple((b.path, contents[b.path]) for b in spread(burst)),
-            tuple((b.path, contents[b.path]) for b in spread(station)),
-        )
+        encounters[a.encounter].setdefault(contents[a.path], a)
+        if a.station:
+            stations[a.location, a.station].setdefault(contents[a.path], a)
+    bursts = {name: _Ring(photos) for name, photos in encounters.items()}
+    sites = {name: _Ring(photos) for name, photos in stations.items()}
+    made: dict[str, Companions] = {}
+    for a in known:
+        if a.bbox is None and not a.mask and a.path not in made:
+            own = contents[a.path]
+            burst = bursts[a.encounter].after(own)
+            station = sites[a.location, a.station].after(own, without=a.encounter) if a.station else ()
+            made[a.path] = Companions((a.path, own), burst, station)
     return list(made.values())
 
 
-def spread(photos: Sequence[Annotation]) -> list[Annotation]:
-    """At most MOST of `photos`, evenly over their order."""
-    if len(photos) <= MOST:
-        return list(photos)
-    return [photos[i] for i in np.linspace(0, len(photos) - 1, MOST).round().astype(int)]
+class _Ring:
+    """Photos in the order of their sha256, the first after the last."""
+
+    def __init__(self, photos: Mapping[str, Annotation]) -> None:
+        self._contents = sorted(photos)
+        self._photos = [photos[content] for content in self._contents]
+
+    def after(self, content: str, without: str | None = None) -> tuple[tuple[str, str], ...]:
+        """At most MOST photos as (path, sha256) that come after `content` and are not of the encounter `without`."""
+        found: list[tuple[str, str]] = []
+        start, count = bisect_right(self._contents, content), len(self._contents)
+        for place in range(start, start + count):
+            photo, own = self._photos[place % count], self._contents[place % count]
+            if own != content and photo.encounter != without:
+                found.append((photo.path, own))
+                if len(found) == MOST:
+                    break
+        return tuple(found)
 
 
-def _when(annotation: Annotation) -> tuple[datetime, str]:
-    return annotation.timestamp or datetime.min, annotation.path
+def _place(annotation: Annotation) -> tuple[str, str, str, str]:
+    return annotation.location, annotation.station, annotation.encounter, annotation.path
+
+
+def station_photos(photos: Iterable[tuple[Annotation, str]]) -> tuple[tuple[str, str], ...]:
+    """At most MOST of a station's annotations, given with each photo's sha256, for a photo that is not on record."""
+    return _Ring({content: a for a, content in photos if content}).after("")
 
 
 def make_map(view: View, burst: Iterable[View], station: Iterable[View]) -> ForegroundMap | None:
@@ -100,33 +116,65 @@ def read_view(path: Path, content: str) -> View | None:
     """The view of a photo file whose sha256 was `content`; None where it cannot be read: the index run says why."""
     try:
         return make_view(read_grey(path, VIEW))
-    except (SnowmatchError, OSError):
+    except (SnowmatchError, OSError, MemoryError, cv2.error):
         return None
 
 
-def look(folder: Path, seen: Companions) -> ForegroundMap | None:
-    """The map of one photo of the catalog in `folder`; None where nothing tells."""
-    view = read_view(folder / seen.photo[0], seen.photo[1])
-    burst, station = (
-        [other for path, sha in side if (other := read_view(folder / path, sha)) is not None]
-        for side in (seen.burst, seen.station)
-    )
-    return make_map(view, burst, station) if view is not None else None
+def look(folder: Path, seen: Companions) -> tuple[bool, ForegroundMap | None]:
+    """Whether all the photos could be read, and the map of one photo of the catalog in `folder`."""
+    view, *others = (read_view(folder / path, sha) for path, sha in (seen.photo, *seen.burst, *seen.station))
+    if view is None:
+        return False, None
+    burst, station = others[: len(seen.burst)], others[len(seen.burst) :]
+    complete = all(other is not None for other in others)
+    return complete, make_map(view, [b for b in burst if b is not None], [s for s in station if s is not None])
 
 
 @dataclass(frozen=True)
 class SceneMaps:
-    """What is on disk: for P photos, by sha256, the mark of their companions and their map (None: nothing tells)."""
+    """What is on disk of P photos: place (P) by the first 16 digits of their sha256; marks (P) of their companions.
 
-    entries: dict[str, tuple[str, ForegroundMap | None]]
+    evidence (P,) uint8 into EVIDENCE, 0 where nothing tells; shapes (P, 2); values, all maps one after the other, of
+    which number i begins at starts[i].
+    """
+
+    place: dict[str, int]
+    marks: tuple[str, ...]
+    evidence: np.ndarray
+    shapes: np.ndarray
+    starts: np.ndarray
+    values: np.ndarray
 
     def of_content(self, sha256: str) -> ForegroundMap | None:
         """The map of a photo by its content, or by the first 16 digits that a feature key starts with."""
-        return self.entries.get(sha256[:16], ("", None))[1]
+        i = self.place.get(sha256[:16], -1)
+        if i < 0 or not self.evidence[i]:
+            return None
+        height, width = self.shapes[i]
+        values = self.values[self.starts[i] : self.starts[i] + height * width].reshape(height, width)
+        return ForegroundMap(values, EVIDENCE[self.evidence[i]])
+
+    def entries(self) -> dict[str, MapEntry]:
+        """The mark and the map of every photo."""
+        return {photo: (self.marks[i], self.of_content(photo)) for photo, i in self.place.items()}
+
+
+MapEntry = tuple[str, ForegroundMap | None]  # the mark of a photo's companions, and what they said
+NO_MAPS = SceneMaps({}, (), *(np.zeros(shape, np.int64) for shape in (0, (0, 2), 0, 0)))
 
 
 def maps_path(folder: Path) -> Path:
+    """Where the maps of the catalog in `folder` are."""
     return Path(folder) / HOME / "foreground.npz"
+
+
+def maps_stamp(folder: Path) -> tuple[int, int] | None:
+    """What changes when the maps of the catalog in `folder` are written anew; None where there are none."""
+    try:
+        status = maps_path(folder).stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
 
 
 def load_maps(folder: Path) -> SceneMaps:
@@ -136,31 +184,29 @@ def load_maps(folder: Path) -> SceneMaps:
     try:
         held = load_arrays(path, ("photos", "marks", "evidence", "shapes", "values"), "foreground maps", advice)
     except (FileNotFoundError, NotADirectoryError):
-        return SceneMaps({})
-    try:
-        stops = np.cumsum(held["shapes"].prod(axis=1))
-        parts = np.split(held["values"], stops[:-1]) if len(stops) else []
-        found = [
-            ForegroundMap(part.reshape(shape), EVIDENCE[said]) if said else None
-            for said, shape, part in zip(held["evidence"], held["shapes"], parts, strict=True)
-        ]
-        entries = zip(held["photos"].tolist(), zip(held["marks"].tolist(), found, strict=True), strict=True)
-        return SceneMaps(dict(entries))
-    except (ValueError, IndexError) as error:
-        raise SnowmatchError(f"{path} is damaged: {advice}") from error
+        return NO_MAPS
+    photos, shapes, evidence = held["photos"], held["shapes"], held["evidence"]
+    sizes = shapes.prod(axis=-1, dtype=np.int64)
+    sound = len(photos) == len(held["marks"]) == len(evidence) == len(shapes) and shapes.shape == (len(photos), 2)
+    if not (sound and (shapes >= 0).all() and sizes.sum() == len(held["values"]) and held["values"].dtype == np.uint8):
+        raise SnowmatchError(f"{path} is damaged: {advice}")
+    if (evidence >= len(EVIDENCE)).any() or (sizes[evidence > 0] == 0).any():
+        raise SnowmatchError(f"{path} is damaged: {advice}")
+    place = {photo: i for i, photo in enumerate(photos.tolist())}
+    return SceneMaps(place, tuple(held["marks"].tolist()), evidence, shapes, np.cumsum(sizes) - sizes, held["values"])
 
 
-def save_maps(folder: Path, maps: SceneMaps) -> None:
+def save_maps(folder: Path, entries: Mapping[str, MapEntry]) -> None:
     """Replace the maps of the catalog in `folder`; SnowmatchError where it cannot be written."""
-    photos = sorted(maps.entries)
-    marks, found = zip(*(maps.entries[photo] for photo in photos), strict=True) if photos else ((), ())
+    photos = sorted(entries)
+    found = [entries[photo][1] for photo in photos]
     none = np.zeros((0, 0), np.uint8)
     values = [m.values if m is not None else none for m in found]
     arrays = {
         "photos": np.array(photos, "U16"),
-        "marks": np.array(marks, "U32"),
+        "marks": np.array([entries[photo][0] for photo in photos], "U32"),
         "evidence": np.array([EVIDENCE.index(m.evidence if m is not None else "") for m in found], np.uint8),
         "shapes": np.array([v.shape for v in values], np.int32).reshape(-1, 2),
         "values": np.concatenate([np.zeros(0, np.uint8), *(v.ravel() for v in values)]),
     }
-    save_arrays(maps_path(folder), arrays)
+    save_arrays(maps_path(folder), arrays, packed=False)

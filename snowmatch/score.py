@@ -65,12 +65,12 @@ def _of_the_best(scores: np.ndarray, individuals: np.ndarray) -> np.ndarray:
 
 
 def together(scores: np.ndarray) -> np.ndarray:
-    """(I,) from the scores (F, I) of F photos of one encounter: the square of their square roots' sum.
+    """(I,) from the scores (F, I) of F photos of one encounter: the square of their square roots' mean.
 
-    Between the sum, which one photo with a strong wrong match decides, and counting whom each photo votes for. One
-    photo gives its own scores. No photos: zeros.
+    Between the mean, which one photo with a strong wrong match decides, and counting whom each photo votes for. One
+    photo gives its own scores; more photos as sure as it give the same. No photos: zeros.
     """
-    return np.sqrt(scores).sum(axis=0) ** 2
+    return np.sqrt(scores).mean(axis=0) ** 2 if len(scores) else np.zeros(scores.shape[1])
 
 
 def ranking(scores: np.ndarray, pre_scores: np.ndarray, accepted: np.ndarray) -> np.ndarray:

@@ -95,11 +95,11 @@ class Extract:
 
 @dataclass(frozen=True)
 class Look:
-    """Task: tell the animal of one photo from its scenery. Gives its map, None where nothing tells."""
+    """Task: tell the animal of one photo from its scenery. Gives whether all could be read, and its map or None."""
 
     seen: Companions
 
-    def run(self, folder: Path, extractor: Any) -> ForegroundMap | None:
+    def run(self, folder: Path, extractor: Any) -> tuple[bool, ForegroundMap | None]:
         return look(folder, self.seen)
 
     @property

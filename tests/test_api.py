@@ -154,7 +154,7 @@ def test_an_encounter_is_asked_together(catalog, survey):
     single = [ask(catalog, survey, [row], top=50) for row in several]
     name = together.candidates[0].individual
     scores = [c.score for a in single for c in a.candidates if c.individual == name and c.accepted]
-    assert together.candidates[0].score == pytest.approx(sum(np.sqrt(scores)) ** 2, rel=1e-5)
+    assert together.candidates[0].score == pytest.approx((sum(np.sqrt(scores)) / len(several)) ** 2, rel=1e-5)
 
 
 def test_an_array_answers_like_its_file(catalog, survey, known):

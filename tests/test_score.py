@@ -78,7 +78,7 @@ def test_unverified_votes_are_corrected_for_the_number_of_photos():
 
 def test_photos_of_an_encounter_vote_together():
     assert together(np.array([[4.0, 0, 9]])) == pytest.approx([4, 0, 9])
-    assert together(np.array([[4.0, 0], [9, 0]])) == pytest.approx([25, 0])
+    assert together(np.array([[4.0, 0], [9, 0]])) == pytest.approx([6.25, 0])
     two_of_three = together(np.array([[1.0, 0], [1, 0], [0, 3]]))  # the sum would say 2 against 3
     assert two_of_three[0] > two_of_three[1]
     assert together(np.zeros((0, 2))).tolist() == [0, 0]

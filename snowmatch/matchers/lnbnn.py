@@ -22,7 +22,8 @@ class Lnbnn:
     k: neighbours that vote (HotSpotter 4). normalizers: further neighbours, of which one tells what a chance match
     costs (HotSpotter 1). normalizer: `last` takes the last of them, `name` the first whose individual is none of those
     matched. backend: `faiss` (inverted file) or `flann` (kd-forest, HotSpotter's own). foreground: what counts as
-    animal where there is neither box nor mask, `auto` what lies about the photo's centre, `given` all (for crops).
+    animal where there is neither box nor mask, `auto` what other photos of the place do not show or else what lies
+    about the photo's centre, `given` all (for crops).
     """
 
     REVISION: ClassVar[int] = 2
