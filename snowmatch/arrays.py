@@ -34,13 +34,13 @@ def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], *, packed: bool = 
 def load_arrays(path: Path, names: Sequence[str], what: str, advice: str) -> dict[str, np.ndarray]:
     """The arrays `names` of a file; FileNotFoundError, or SnowmatchError with `advice` where it is not `what`."""
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as held:
-            return {name: held[name] for name in names}
+        content = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         raise
     except OSError as error:
-        if error.errno is not None:
-            raise unreadable(path, error) from error
-        raise SnowmatchError(f"{path} is damaged or no {what}: {advice}") from error
-    except (KeyError, ValueError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise unreadable(path, error) from error
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as held:
+            return {name: held[name] for name in names}
+    except (KeyError, ValueError, TypeError, RuntimeError, OSError, zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise SnowmatchError(f"{path} is damaged or no {what}: {advice}") from error
