@@ -136,9 +136,8 @@ class Catalog:
         """Who is the animal in `photos`: one photo or several of one encounter, as paths or (H, W, 3) uint8 RGB arrays.
 
         Settings and filters as on the command line; the scores of several extractors are fused; of several photos each
-        has its own box and mask. The file of a
-        photo that is in the catalog takes its row's box, mask and body part unless given, and its own encounter is
-        never compared. SnowmatchError for what the user can mend.
+        has its own box and mask. The file of a photo that is in the catalog takes its row's box, mask and body part
+        unless given, and its own encounter is never compared. SnowmatchError for what the user can mend.
         """
         given = [photos] if isinstance(photos, str | Path | np.ndarray) else list(photos)
         if not given:

@@ -62,7 +62,10 @@ def centre_weights(keypoints: np.ndarray, image_size: tuple[int, int]) -> np.nda
 
 
 def foreground_picture(image_size: tuple[int, int], found: ForegroundMap | None) -> np.ndarray:
-    """(h, w) float32, the weights over a whole photo of `image_size` (width, height), 160 px on its longest side."""
+    """(h, w) float32, the weights over a whole photo of `image_size` (width, height), 160 px on its longest side.
+
+    Enough to be enlarged for a person to look at: the maps themselves have cells of a sixtieth.
+    """
     factor = 160 / max(image_size)
     width, height = (max(1, round(side * factor)) for side in image_size)
     columns, rows = np.meshgrid(np.arange(width), np.arange(height))

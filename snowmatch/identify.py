@@ -21,9 +21,9 @@ class Scores:
     """What one query says about every annotation (A,) and individual (I,) of a gallery, ready to sort and to save.
 
     The score arrays come from verified matches; the pre_ arrays from all matches, before the geometric check, those of
-    individuals corrected for how many photos each has. checked
-    says which annotations that check looked at, accepted which it let pass. `matches` has, per query photo, the
-    verified matches; `pre_matches` all.
+    individuals corrected for how many photos each has. checked says which annotations that check looked at, accepted
+    which it let pass. `matches` has, per query photo, the verified matches; `pre_matches` all; both are empty where
+    several extractors were fused.
     """
 
     scores: np.ndarray

@@ -84,9 +84,9 @@ def ask_about(
 ) -> AskedPhoto:
     """Make one photo ready. `rows_of` gives the catalog's annotations of a photo, from its sha256 and path.
 
-    What is given goes before what is on record. `extractors` are plugins, each
-    with a reader of what is on record: features come from there where it has them.
-    SnowmatchError where a file cannot be read or the photo has several annotations and none was chosen.
+    What is given goes before what is on record. `extractors` are plugins, each with a reader of what is on record:
+    features come from there where it has them. SnowmatchError where a file cannot be read or the photo has several
+    annotations and none was chosen.
     """
     if isinstance(photo, np.ndarray):
         if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:

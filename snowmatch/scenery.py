@@ -17,14 +17,14 @@ import numpy as np
 
 VIEW = 240  # px: a cat that fills a tenth of the frame is still 24 px long, and a pair costs 2 ms
 SURROUNDINGS = 2.5  # px, standard deviation of the window that is correlated; 1.5 and 4 separate less well
-NOISE = 16.0  # grey levels squared: patches flatter than this agree with anything (1 and 4: sky and shade flicker)
+NOISE = 16.0  # grey levels squared: patches flatter than this agree with anything; 1 and 4 separate less well
 # Unlikeness (0 equal, 1 unrelated, 2 opposite) up to which a place is scenery, and from which it is animal. On snow
 # leopards with rough masks 94 % of the scenery's keypoints lie below 0.05, and 10 % of the animals'.
 SCENERY, ANIMAL = 0.1, 0.3
 # Two photos show the same place if this share of what is not flat (TEXTURE, a variance) looks alike: 99 % of frames of
 # one passage do, 1 % of pairs from different stations. Others say nothing: by chance a tenth of any photo looks alike.
 SAME, TEXTURE = 0.25, 100.0
-STILL = 0.003  # share of the view that has to have moved: less is no animal, or one that stood still in all frames
+STILL = 0.003  # share of the view that has to have moved, 14 x 7 px of it: less is no animal, or one that stood still
 SHIFT = VIEW / 4  # px that a camera may have been moved between visits
 
 

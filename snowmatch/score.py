@@ -10,7 +10,8 @@ from snowmatch.types import Matches
 # under some thousands and an accepted annotation has five votes of at least 5e-8, so this factor separates them.
 REJECTED = 1e-10
 # Annotations of one individual that its score is made of, as in HotSpotter. 1, 2, 3, 5 and all were measured
-# (benchmarks/results/ablation.md): all of them lose animals to the cat with the most photos, 1 those seen in parts.
+# (benchmarks/results/ablation.md): all of them lose animals to the cat with the most photos; 1 gains on boxed leopards
+# and loses on the other sets.
 BEST = 3
 
 
