@@ -387,14 +387,14 @@ def _ask_again(
     query, own = trial.annotations[trial.queries[n]], trial.own()[n]
     given = np.where(trial.allowed[n], np.nan_to_num(table.scores[n], nan=-np.inf), -np.inf)
     wrong, right = (_best(given, trial.allowed[n] & side) for side in (~own, own))
-    features = gallery.reader.read(gallery.keys[entry_of[query.row]]) if query.row in entry_of else None
+    subject = gallery.subject(entry_of[query.row]) if query.row in entry_of else None
+    features = None if subject is None else subject.features
     answer = None
-    if features is not None and len(features):
+    if subject is not None and len(subject):
         allowed = np.zeros(len(gallery.annotations), bool)
         entries = [entry_of.get(int(row), -1) for row in trial.gallery[trial.allowed[n]]]
         allowed[[entry for entry in entries if entry >= 0]] = True
-        weights = [gallery.weights_of(entry_of[query.row], features)]
-        answer = score_query([features], gallery, allowed, query.body_part, matcher, geometry, weights)
+        answer = score_query([subject], gallery, allowed, query.body_part, matcher, geometry)
     query_view = load_view(folder, query)
     pairs, seen = [], []
     for column in (wrong, right):

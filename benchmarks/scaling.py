@@ -145,7 +145,7 @@ def _distractors(work: Path, pool: Path, size: int, threads: int) -> dict[str, A
     built = time.perf_counter() - start
     seconds = []
     for number in range(QUERIES + 1):  # the first is not counted
-        query = real.reader.read(real.keys[number])
+        query = real.subject(number)
         allowed = np.ones(size, bool)
         allowed[number] = False
         start = time.perf_counter()

@@ -91,14 +91,13 @@ def engine(folder: Path, extractor: str, threads: int) -> dict[str, float]:
         photo = timed("read", lambda a=a: read_photo(folder / a.path))
         mask = read_mask(folder / a.mask, (photo.shape[1], photo.shape[0])) if a.mask else None
         timed("extract", lambda p=photo, a=a, m=mask: extract_from_photo(plugin, p, a.bbox, m))
-        query = [gallery.reader.read(gallery.keys[entry])]
-        seen = [gallery.weights_of(entry, query[0])]
+        query = [gallery.subject(entry)]
         allowed = np.array([other.encounter != a.encounter for other in gallery.annotations])
         part = a.body_part
-        found = timed("search", lambda q=query, o=allowed, b=part, w=seen: match_photos(q, gallery, o, b, matcher, w))
-        scores = timed("verify", lambda q=query, f=found: score_matches(q, f, gallery, geometry))
+        found = timed("search", lambda q=query, o=allowed, b=part: match_photos(q, gallery, o, b, matcher))
+        scores = timed("verify", lambda q=query, f=found: score_matches(q, f, gallery, matcher, geometry))
         timed("score", lambda s=scores: individual_scores(s.matches[0], individuals, count))
-        timed("query", lambda q=query, o=allowed, b=part, w=seen: score_query(q, gallery, o, b, matcher, geometry, w))
+        timed("query", lambda q=query, o=allowed, b=part: score_query(q, gallery, o, b, matcher, geometry))
         answer = fresh.query(folder / a.path, body_part=a.body_part, bbox=a.bbox, extractor=extractor)
         with tempfile.TemporaryDirectory() as drawn:
             timed("draw", lambda t=drawn, answer=answer: draw_answer(answer, Path(t), folder, 5))

@@ -13,6 +13,7 @@ import numpy as np
 from snowmatch.catalog import ENCOUNTER_GAP, CatalogData, check_body_part, check_locations, load_catalog
 from snowmatch.errors import SnowmatchError
 from snowmatch.evaluation import Evaluation, measure, score_trial
+from snowmatch.extractors import check_extractor
 from snowmatch.foreground import foreground_weights
 from snowmatch.gallery import Gallery, make_gallery
 from snowmatch.identify import Answer, Part, QueryPhoto, candidates, fuse, scales, score_query
@@ -31,7 +32,7 @@ from snowmatch.query import AskedPhoto, Mask, Photo, ask_about, common_part, fin
 from snowmatch.records import exif_times, file_sha256, load_records
 from snowmatch.scenes import load_maps, maps_stamp
 from snowmatch.store import list_features, open_features
-from snowmatch.types import HOME, Annotation, BBox, Features, same_part
+from snowmatch.types import HOME, Annotation, BBox, Features, Subject, same_part
 from snowmatch.verify import Geometry
 
 DEFAULT_EXTRACTOR = "hesaff"
@@ -70,6 +71,7 @@ class Catalog:
         cannot be read does not stop the run: it is in the report's `failed`.
         """
         plugin = make_plugin("extractors", extractor or DEFAULT_EXTRACTOR, dict(options or {}))
+        check_extractor(plugin)  # before the run: not a failure of each photo
         report = index_catalog(self.data, plugin, workers, prune=prune, progress=progress, mapping=mapping)
         self._galleries.clear()
         self.gallery(plugin).build_indexes(make_plugin("matchers", DEFAULT_MATCHER).backend)
@@ -196,11 +198,9 @@ class Catalog:
             notes += gallery.evidence_notes(np.flatnonzero(allowed))
         answers, asked_with = [], []
         for number, each in enumerate(galleries):
-            features = [a.features[number] for a in asked]
-            weights = [_weights(f, p) for f, p in zip(features, photos, strict=True)]
-            answer = score_query(features, each, allowed, part, match_plugin, geometry, weights)
-            answers.append(answer)
-            asked_with.append(features)
+            subjects = [_subject(a.features[number], p) for a, p in zip(asked, photos, strict=True)]
+            answers.append(score_query(subjects, each, allowed, part, match_plugin, geometry))
+            asked_with.append(subjects)
             notes += each.built
             each.built.clear()
         scores = fuse(answers)
@@ -209,8 +209,9 @@ class Catalog:
         if given_all:
             found = tuple(c if c.evidence in OUTLINED else replace(c, evidence="given", foreground=None) for c in found)
         if unchecked := int(((scores.pre_scores > 0) & ~scores.checked).sum()):
+            setting = "candidates" if match_plugin.PAIRWISE and match_plugin.candidates else "shortlist"
             notes.append(
-                f"{_count(unchecked, 'annotation')} with too few votes not checked: -o shortlist sets how many are"
+                f"{_count(unchecked, 'annotation')} with too few votes not checked: -o {setting} sets how many are"
             )
         if not all(c.accepted for c in found):
             notes.append("candidates with 0 inliers have the score from before the geometric check: a scale of its own")
@@ -274,11 +275,14 @@ class Catalog:
     def method(
         self, extractor: str | Sequence[str] | None, matcher: str, options: dict[str, str]
     ) -> tuple[tuple[Any, ...], Any, Geometry]:
-        """The extractors, matcher and geometry to use: `options` belong to whichever has a setting of that name."""
+        """The extractors, matcher and geometry to use: `options` belong to whichever have a setting of that name.
+
+        SnowmatchError where the matcher cannot match what an extractor finds.
+        """
         own = {f.name for f in fields(plugin_class("matchers", matcher))}
         geometry_names = {f.name for f in fields(Geometry)}
-        for_matcher = {k: options.pop(k) for k in list(options) if k in own}
-        for_geometry = {k: options.pop(k) for k in list(options) if k in geometry_names}
+        for_matcher = {k: v for k, v in options.items() if k in own}
+        for_geometry = {k: v for k, v in options.items() if k in geometry_names}
         names = self._extractor_names(extractor)
         known = {name: {f.name for f in fields(plugin_class("extractors", name))} for name in names}
         everything = own.union(geometry_names, *known.values())
@@ -289,7 +293,11 @@ class Catalog:
                     f"{', '.join(sorted(everything))}{did_you_mean(key, sorted(everything))}"
                 )
         plugins = [self._extractor(n, {k: v for k, v in options.items() if k in known[n]}) for n in names]
-        return tuple(plugins), make_plugin("matchers", matcher, for_matcher), make_geometry(for_geometry)
+        match_plugin = make_plugin("matchers", matcher, for_matcher)
+        if match_plugin.PAIRWISE:
+            for plugin in plugins:
+                match_plugin.check(settings(plugin))
+        return tuple(plugins), match_plugin, make_geometry(for_geometry)
 
     def _extractor_names(self, asked: str | Sequence[str] | None) -> tuple[str, ...]:
         """Those that were asked for, or the one the catalog is indexed with."""
@@ -311,7 +319,8 @@ class Catalog:
         held = list_features(self.folder / HOME / "features")
         plugin = make_plugin("extractors", name, options)
         same = [described for described in held if described["name"] == name]
-        if options or not same or settings(plugin) in same:
+        asked = set(options) & set(settings(plugin))  # the others say how to compute, not what
+        if asked or not same or settings(plugin) in same:
             return plugin
         current = [described for described in same if described["revision"] == plugin.REVISION]
         if not current:
@@ -325,7 +334,7 @@ class Catalog:
                 f"{self.folder} is indexed with {name} under other settings ({listed}): "
                 f"choose them with -o, or run snowmatch index {self.folder} --extractor {name}"
             )
-        return type(plugin)(**{k: v for k, v in current[0].items() if k not in ("name", "revision")})
+        return replace(plugin, **{k: v for k, v in current[0].items() if k not in ("name", "revision")})
 
     def _indexed(self, plugins: Sequence[Any]) -> tuple[tuple[AnnotationState, ...], list[Gallery]]:
         """The state of every annotation and the galleries of these extractors, all of the same annotations.
@@ -351,9 +360,12 @@ class Catalog:
                 f"(copied, perhaps): run snowmatch index {self.folder}; what has the same content is not done again"
             )
         changed = options_text(described).removeprefix("defaults")
+        held = list_features(self.folder / HOME / "features")
+        listed = "; ".join(f"{d['name']} ({options_text(d)})" for d in held) or "nothing"
         raise SnowmatchError(
             f"none of the {_count(len(states), 'annotation')} in {self.folder} is indexed with these settings: "
             f"run snowmatch index {self.folder} --extractor {described['name']} {changed}".rstrip()
+            + f" (indexed are: {listed})"
         )
 
     def _check_encounters(self, names: Sequence[str]) -> None:
@@ -437,11 +449,12 @@ def _without_repeats(asked: Sequence[AskedPhoto], notes: list[str]) -> list[Aske
     return kept
 
 
-def _weights(features: Features, photo: QueryPhoto) -> np.ndarray | None:
-    """How surely each of a query photo's features is on the animal; None where all of them count."""
-    if photo.evidence in (*OUTLINED, "given"):
-        return None
-    return foreground_weights(features.keypoints, photo.image_size, photo.foreground)
+def _subject(features: Features, photo: QueryPhoto) -> Subject:
+    """A query photo with one extractor's features; where box or mask tell, or all is given, all of them count."""
+    box, weights = photo.bbox or (0, 0, *photo.image_size), None
+    if photo.evidence not in (*OUTLINED, "given"):
+        weights = foreground_weights(features.keypoints, photo.image_size, photo.foreground)
+    return Subject(features, box, weights)
 
 
 def _described(plugins: Sequence[Any]) -> dict[str, Any]:

@@ -70,6 +70,10 @@ def _options(ctx: click.Context, parameter: click.Parameter, values: tuple[str, 
     return pairs
 
 
+def _with_fast(options: dict[str, str], fast: bool) -> dict[str, str]:
+    return {**options, "fast": "true"} if fast else options
+
+
 def _boxes(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> list[tuple[int, ...]] | None:
     return [_box(value) for value in values] or None
 
@@ -111,6 +115,9 @@ extractor_option = click.option(
 )
 matcher_option = click.option(
     "--matcher", default="lnbnn", show_default=True, metavar="NAME", help="How photos are compared."
+)
+fast_option = click.option(
+    "--fast", is_flag=True, help="Let the matcher lightglue stop early; its answers may differ a little."
 )
 setting_option = click.option(
     "-o", "options", multiple=True, callback=_options, metavar="KEY=VALUE", help="A setting; `plugins` lists them."
@@ -183,6 +190,7 @@ def index(catalog: Path, extractor: str | None, options: dict[str, str], workers
 )
 @extractor_option
 @matcher_option
+@fast_option
 @setting_option
 @click.option("--exclude-encounter", "excluded", multiple=True, metavar="ID", help="Leave out; may be repeated.")
 @click.option("--top", default=5, show_default=True, type=click.IntRange(min=1), help="Candidates to show.")
@@ -199,6 +207,7 @@ def query(
     masks: tuple[Path, ...],
     extractors: tuple[str, ...] | None,
     matcher: str,
+    fast: bool,
     options: dict[str, str],
     excluded: tuple[str, ...],
     top: int,
@@ -232,7 +241,7 @@ def query(
         mask=list(masks) or None,
         extractor=extractors,
         matcher=matcher,
-        options=options,
+        options=_with_fast(options, fast),
         exclude_encounters=excluded,
         top=top,
     )
@@ -258,6 +267,7 @@ def query(
 )
 @extractor_option
 @matcher_option
+@fast_option
 @setting_option
 @click.option("--save", type=PATH, metavar="FILE", help="Keep all scores in FILE (npz), to be measured elsewhere.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -266,6 +276,7 @@ def evaluate(
     protocol: str,
     extractors: tuple[str, ...] | None,
     matcher: str,
+    fast: bool,
     options: dict[str, str],
     save: Path | None,
     as_json: bool,
@@ -288,7 +299,7 @@ def evaluate(
         raise SnowmatchError(f"{save} is a folder, expected a file to write, such as {save / 'scores.npz'}")
     with _Bar("asking", "query") as bar:
         result = open_catalog(catalog).evaluate(
-            protocol, extractor=extractors, matcher=matcher, options=options, progress=bar.update
+            protocol, extractor=extractors, matcher=matcher, options=_with_fast(options, fast), progress=bar.update
         )
     if save is not None:
         save_table(save, result.table)

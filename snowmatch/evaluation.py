@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from snowmatch.gallery import Gallery
-from snowmatch.identify import Scores, fuse, match_photos, score_matches
+from snowmatch.identify import Memory, Scores, fuse, match_photos, score_matches
 from snowmatch.metrics import (
     auroc,
     average_precision,
@@ -23,10 +23,19 @@ from snowmatch.metrics import (
 )
 from snowmatch.protocol import Trial
 from snowmatch.scoretable import ScoreTable, make_table
+from snowmatch.types import Subject
 from snowmatch.verify import Geometry
 
 TOP = (1, 5, 10)
 CMC_LENGTH = 20
+
+
+class Asked(NamedTuple):
+    """The photos of one encounter with one extractor's features, the body part, and pairs matched so far."""
+
+    subjects: list[Subject]
+    part: str
+    memory: Memory
 
 
 def score_trial(
@@ -53,28 +62,19 @@ def score_trial(
     individual, left_out = np.full((q, i), -np.inf), np.full((q, i), -np.inf)
     together, together_left_out = np.full((e, i), -np.inf), np.full((e, i), -np.inf)
 
-    def ask(members: np.ndarray, open_to: np.ndarray) -> tuple[list[Scores | None], Scores | None]:
-        """Scores of each member alone (None without features) and of all that have features together."""
+    def ask(asked: list[Asked], open_to: np.ndarray) -> tuple[list[Scores], Scores]:
+        """Scores of each photo of a group alone, and of all together."""
         allowed = np.zeros(len(gallery.annotations), bool)
         allowed[entries[open_to & ~bare]] = True
-        part = trial.annotations[trial.queries[members[0]]].body_part
-        found = [entry_of.get(trial.queries[m], -1) for m in members]
-        usable = [n for n, entry in enumerate(found) if entry >= 0 and any(g.feature_count(entry) for g in galleries)]
-        if not usable:
-            return [None] * len(members), None
-        apart: list[list[Scores]] = [[] for _ in usable]
+        apart: list[list[Scores]] = [[] for _ in asked[0].subjects]
         joint: list[Scores] = []
-        for each in galleries:
-            queries = [each.reader.read(each.keys[found[n]]) for n in usable]
-            foreground = [each.weights_of(found[n], query) for n, query in zip(usable, queries, strict=True)]
-            matches = match_photos(queries, each, allowed, part, matcher, foreground)
-            for scores_of, query, match in zip(apart, queries, matches, strict=True):
-                scores_of.append(score_matches([query], [match], each, geometry))
-            joint.append(score_matches(queries, matches, each, geometry) if len(usable) > 1 else apart[0][-1])
-        alone: list[Scores | None] = [None] * len(members)
-        for n, scores_of in zip(usable, apart, strict=True):
-            alone[n] = fuse(scores_of)
-        return alone, fuse(joint)
+        for each, (subjects, part, memory) in zip(galleries, asked, strict=True):
+            matches = match_photos(subjects, each, allowed, part, matcher, memory)
+            for scores_of, subject, match in zip(apart, subjects, matches, strict=True):
+                scores_of.append(score_matches([subject], [match], each, matcher, geometry, memory))
+            several = len(subjects) > 1
+            joint.append(score_matches(subjects, matches, each, matcher, geometry, memory) if several else apart[0][-1])
+        return [fuse(scores_of) for scores_of in apart], fuse(joint)
 
     def by_individual(answer: Scores, open_to: np.ndarray) -> np.ndarray:
         """(I,) scores; -inf for an individual none of whose annotations has features."""
@@ -85,20 +85,25 @@ def score_trial(
     for group in range(e):
         members = np.flatnonzero(trial.groups == group)
         open_to = trial.allowed[members[0]]
+        part = trial.annotations[trial.queries[members[0]]].body_part
+        found = [entry_of.get(trial.queries[m], -1) for m in members]
+        usable = [n for n, entry in enumerate(found) if entry >= 0 and any(g.feature_count(entry) for g in galleries)]
+        members_asked = members[usable]
+        # pairs that were matched with the right animal on record need not be matched again without it
+        asked = [Asked([each.subject(found[n]) for n in usable], part, {}) for each in galleries]
         for leave_out, table, joint in ((False, individual, together), (True, left_out, together_left_out)):
             answering = open_to & ~own[members[0]] if leave_out else open_to
             if leave_out and not (open_to & own[members[0]]).any():  # nobody to leave out: the same answer
                 table[members], joint[group] = individual[members], together[group]
                 continue
-            alone, all_of_them = ask(members, answering)
-            for m, answer in zip(members, alone, strict=True):
-                if answer is None:
-                    continue
+            if not usable:
+                continue
+            alone, all_of_them = ask(asked, answering)
+            for m, answer in zip(members_asked, alone, strict=True):
                 table[m] = by_individual(answer, answering)
                 if not leave_out:
                     scores[m] = np.where(bare, -np.inf, answer.ranking[entries])
-            if all_of_them is not None:
-                joint[group] = by_individual(all_of_them, answering)
+            joint[group] = by_individual(all_of_them, answering)
         done += len(members)
         if progress is not None:
             progress(done, q)

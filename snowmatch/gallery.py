@@ -16,7 +16,7 @@ from snowmatch.images import clip_bbox
 from snowmatch.index import Block, cut_blocks, fingerprint, open_index
 from snowmatch.scenes import NO_MAPS, SceneMaps
 from snowmatch.store import FeatureReader
-from snowmatch.types import BODY_PARTS, Annotation, Features, Matches, same_part
+from snowmatch.types import BODY_PARTS, Annotation, BBox, Matches, Subject, same_part
 
 
 @dataclass(frozen=True)
@@ -66,23 +66,25 @@ class Gallery:
     @cached_property
     def diagonals(self) -> np.ndarray:
         """(A,) float64, the diagonal in photo pixels of each annotation's clipped box, or of its whole photo."""
+        return np.hypot(*np.array([box[2:] for box in self._boxes], np.float64).reshape(-1, 2).T)
+
+    @cached_property
+    def _boxes(self) -> list[BBox]:
         pairs = zip(self.annotations, self._sizes, strict=True)
-        sizes = [clip_bbox(a.bbox, size)[2:] if a.bbox else size for a, size in pairs]
-        return np.hypot(*np.array(sizes, np.float64).reshape(-1, 2).T)
+        return [clip_bbox(a.bbox, size) if a.bbox else (0, 0, *size) for a, size in pairs]
 
     @cached_property
     def _outlined(self) -> np.ndarray:
         """(A,) bool: which annotations have a box or a mask."""
         return np.array([a.bbox is not None or bool(a.mask) for a in self.annotations], bool)
 
-    def weights_of(self, entry: int, features: Features) -> np.ndarray | None:
-        """How surely each of the `features` (N) of annotation number `entry` is on the animal, (N,) float32.
-
-        None where a box or a mask says what is animal: all of them count.
-        """
-        if self._outlined[entry]:
-            return None
-        return foreground_weights(features.keypoints, features.image_size, self.map_of(entry))
+    def subject(self, entry: int) -> Subject:
+        """Annotation number `entry` with its features; where a box or a mask says what is animal, all of them count."""
+        features = self.reader.read(self.keys[entry])
+        weights = None
+        if not self._outlined[entry]:
+            weights = foreground_weights(features.keypoints, features.image_size, self.map_of(entry))
+        return Subject(features, self._boxes[entry], weights)
 
     def map_of(self, entry: int) -> ForegroundMap | None:
         """What other photos of the place say about annotation number `entry`; None where nothing does or need."""
@@ -111,7 +113,7 @@ class Gallery:
         return np.array([self.evidence(entry) for entry in range(len(self.annotations))], str)
 
     def match_weights(self, matches: Matches) -> np.ndarray:
-        """The same (M,) for the gallery's side of `matches`."""
+        """How surely the gallery's side of `matches` (M,) is on the animal, (M,) float32; 1 where all counts."""
         weights = np.ones(len(matches), np.float32)
         lone = np.flatnonzero(~self._outlined[matches.annotation])
         if len(lone):

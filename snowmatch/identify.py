@@ -11,8 +11,9 @@ import numpy as np
 
 from snowmatch.foreground import ForegroundMap
 from snowmatch.gallery import Gallery
+from snowmatch.matchers.lnbnn import Lnbnn
 from snowmatch.score import annotation_scores, individual_scores, ranking, together, unverified_scores
-from snowmatch.types import Annotation, BBox, Features, Matches
+from snowmatch.types import Annotation, BBox, Features, Matches, Subject, same_part
 from snowmatch.verify import Frames, Geometry, inliers
 
 
@@ -47,64 +48,131 @@ class Scores:
         return ranking(self.individual_scores, self.individual_pre_scores, self.individual_accepted)
 
 
+Memory = dict[tuple[Subject, int], tuple[np.ndarray, np.ndarray, np.ndarray]]  # pairs that were matched before
+
+
 def score_query(
-    queries: Sequence[Features],
+    subjects: Sequence[Subject],
     gallery: Gallery,
     allowed: np.ndarray,
     body_part: str,
     matcher: Any,
     geometry: Geometry,
-    foreground: Sequence[np.ndarray | None] | None = None,
 ) -> Scores:
     """Match the photos of one encounter with the annotations where `allowed` (A,) is True, check geometry, and score.
 
     Photos vote together. Labels of `gallery` tell individuals apart; the query's own is not
     known here. A query without features, or nothing allowed, gives zeros.
     """
-    pre_matches = match_photos(queries, gallery, allowed, body_part, matcher, foreground)
-    return score_matches(queries, pre_matches, gallery, geometry)
+    pre_matches = match_photos(subjects, gallery, allowed, body_part, matcher)
+    return score_matches(subjects, pre_matches, gallery, matcher, geometry)
+
+
+def voter(matcher: Any) -> Any | None:
+    """The one-against-many matcher that comes first: `matcher` itself, LNBNN before one that looks at pairs.
+
+    None where every pair is looked at.
+    """
+    if not matcher.PAIRWISE:
+        return matcher
+    return Lnbnn(foreground=matcher.foreground) if matcher.candidates else None
 
 
 def match_photos(
-    queries: Sequence[Features],
+    subjects: Sequence[Subject],
     gallery: Gallery,
     allowed: np.ndarray,
     body_part: str,
     matcher: Any,
-    foreground: Sequence[np.ndarray | None] | None = None,
+    memory: Memory | None = None,
 ) -> tuple[Matches, ...]:
     """The matches of each query photo with the annotations where `allowed` (A,) is True, before any check.
 
-    `foreground` has, per photo, how surely each of its N features is on the animal (N,), or None where all count. A
-    vote counts as the geometric mean of both sides' weights says; features of weight 0 are not looked up.
+    A vote counts as the geometric mean of both sides' foreground weights says; features of weight 0 are not looked up.
+    A matcher of pairs has others vote for its shortlist; if it is to look at every pair, these are its matches.
     Source: HotSpotter's foreground weight (ibeis, scoring.py).
     """
-    blocks = gallery.blocks(matcher.backend, body_part)
+    votes = voter(matcher)
+    if votes is None:
+        entries = np.array([same_part(a.body_part, body_part) for a in gallery.annotations], bool) & allowed
+        return tuple(match_pairs(s, gallery, np.flatnonzero(entries), matcher, memory) for s in subjects)
+    blocks = gallery.blocks(votes.backend, body_part)
     found = []
-    for query, weights in zip(queries, foreground or [None] * len(queries), strict=True):
-        if weights is None or matcher.foreground == "given":
-            weights = np.ones(len(query), np.float32)
+    for subject in subjects:
+        weights = _weights(subject, votes)
         on = np.flatnonzero(weights)
-        asked = query if len(on) == len(query) else query.take(on)
-        m = matcher.match(asked, blocks, allowed, gallery.individual_numbers)
-        votes = m.weights
-        if matcher.foreground == "auto":
-            votes = votes * np.sqrt(weights[on[m.keypoint0]] * gallery.match_weights(m))
-        counting = np.flatnonzero(votes > 0)
-        found.append(Matches(on[m.keypoint0], m.annotation, m.keypoint1, votes).take(counting))
+        asked = subject.features if len(on) == len(subject) else subject.features.take(on)
+        m = votes.match(asked, blocks, allowed, gallery.individual_numbers)
+        worth = m.weights
+        if votes.foreground == "auto":
+            worth = worth * np.sqrt(weights[on[m.keypoint0]] * gallery.match_weights(m))
+        counting = np.flatnonzero(worth > 0)
+        found.append(Matches(on[m.keypoint0], m.annotation, m.keypoint1, worth).take(counting))
     return tuple(found)
 
 
+def match_pairs(
+    subject: Subject, gallery: Gallery, entries: np.ndarray, matcher: Any, memory: Memory | None = None
+) -> Matches:
+    """The matches of one query photo with each of the annotations numbered `entries`, one pair after the other.
+
+    Only the strongest features on the animal are compared, as many as `matcher.keypoints`; a match counts as the
+    geometric mean of both sides' foreground weights says. `memory` has pairs matched before and takes the new ones.
+    """
+    memory = {} if memory is None else memory
+    strongest = _strongest(subject, matcher)
+    one = subject.take(strongest)
+    weights = _weights(one, matcher)
+    found = []
+    for entry in entries.tolist():
+        if (subject, entry) not in memory:
+            other = gallery.subject(entry)
+            rows = _strongest(other, matcher)
+            other = other.take(rows)
+            keypoint0, keypoint1, worth = matcher.pair(one, other, gallery.reader.described)
+            worth = worth * np.sqrt(weights[keypoint0] * _weights(other, matcher)[keypoint1])
+            memory[subject, entry] = strongest[keypoint0], rows[keypoint1], worth.astype(np.float32)
+        found.append(memory[subject, entry])
+    if not found:
+        return Matches(*(np.zeros(0, np.int64) for _ in range(3)), np.zeros(0, np.float32))
+    keypoint0, keypoint1, worth = (np.concatenate(column) for column in zip(*found, strict=True))
+    return Matches(keypoint0, np.repeat(entries, [len(f[0]) for f in found]), keypoint1, worth)
+
+
+def _weights(subject: Subject, matcher: Any) -> np.ndarray:
+    """How much each feature of a subject counts, (N,)."""
+    if subject.weights is None or matcher.foreground == "given":
+        return np.ones(len(subject), np.float32)
+    return subject.weights
+
+
+def _strongest(subject: Subject, matcher: Any) -> np.ndarray:
+    """Rows, ascending, of the features that a matcher of pairs is given: by detector response, on the animal."""
+    worth = _weights(subject, matcher)
+    order = np.argsort(-subject.features.scores * worth, kind="stable")
+    return np.sort(order[worth[order] > 0][: matcher.keypoints])
+
+
 def score_matches(
-    queries: Sequence[Features], pre_matches: Sequence[Matches], gallery: Gallery, geometry: Geometry
+    subjects: Sequence[Subject],
+    pre_matches: Sequence[Matches],
+    gallery: Gallery,
+    matcher: Any,
+    geometry: Geometry,
+    memory: Memory | None = None,
 ) -> Scores:
-    """Check the geometry of `pre_matches`, those of each query photo, and score what is left, all photos together."""
+    """Check the geometry of `pre_matches`, those of each query photo, and score what is left, all photos together.
+
+    A matcher of pairs puts its own matches in the place of those that made its shortlist.
+    """
     a, i = len(gallery.annotations), len(gallery.individuals)
     numbers = gallery.individual_numbers
     pre_scores = np.sum([annotation_scores(m, a) for m in pre_matches], axis=0)
-    checked = np.argsort(-pre_scores, kind="stable")[: geometry.shortlist]
+    reranks = matcher.PAIRWISE and bool(matcher.candidates)
+    checked = np.argsort(-pre_scores, kind="stable")[: matcher.candidates if reranks else geometry.shortlist]
     checked = np.sort(checked[pre_scores[checked] > 0])
-    matches = tuple(_verify(q, m, gallery, checked, geometry) for q, m in zip(queries, pre_matches, strict=True))
+    found = [match_pairs(s, gallery, checked, matcher, memory) for s in subjects] if reranks else pre_matches
+    matches = tuple(_verify(s.features, m, gallery, checked, geometry) for s, m in zip(subjects, found, strict=True))
     scores = np.sum([annotation_scores(m, a) for m in matches], axis=0)
     by_individual = together(np.array([individual_scores(m, numbers, i) for m in matches]).reshape(-1, i))
     unverified = together(np.array([unverified_scores(m, numbers, i) for m in pre_matches]).reshape(-1, i))
@@ -267,13 +335,13 @@ class Answer:
 
 @dataclass(frozen=True)
 class Part:
-    """What one extractor contributes to an answer: its scores, the query photos' features and its gallery.
+    """What one extractor contributes to an answer: its scores, the query photos with its features, and its gallery.
 
     factor: what brings its weights to the scale of the answer.
     """
 
     scores: Scores
-    queries: Sequence[Features]
+    subjects: Sequence[Subject]
     gallery: Gallery
     factor: float = 1.0
 
@@ -319,7 +387,7 @@ def _candidate(rank: int, number: int, own: np.ndarray, scores: Scores, parts: S
 
 
 def _spots(matches: Matches, part: Part, photo: int, entry: int) -> dict[str, np.ndarray]:
-    query, features = part.queries[photo], part.gallery.reader.read(part.gallery.keys[entry])
+    query, features = part.subjects[photo].features, part.gallery.reader.read(part.gallery.keys[entry])
     return {
         "keypoints0": query.keypoints[matches.keypoint0],
         "keypoints1": features.keypoints[matches.keypoint1],

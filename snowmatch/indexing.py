@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from snowmatch.catalog import CatalogData
 from snowmatch.errors import SnowmatchError
+from snowmatch.extractors import batch_of
 from snowmatch.plugins import settings
 from snowmatch.records import (
     Fingerprint,
@@ -23,7 +25,7 @@ from snowmatch.records import (
 from snowmatch.scenes import NO_MAPS, Companions, MapEntry, companions, load_maps, save_maps
 from snowmatch.store import open_features
 from snowmatch.types import HOME, Annotation
-from snowmatch.workers import Extract, Here, Look, Measure, Part, Pool, WorkerDiedError, in_order
+from snowmatch.workers import Extract, Here, Look, Measure, Part, PhotoParts, Pool, WorkerDiedError, in_order
 from snowmatch.writer import FeatureWriter
 
 FEW_MAPS = 64  # as quick to make here as in processes that have to start first
@@ -113,8 +115,10 @@ def index_catalog(
         try:
             with _pool(min(processes, len(photos)), folder, extractor) as pool:
                 measured = in_order(pool, photos, run.measure)
-                for photo, result in in_order(pool, run.planned(measured), run.extract):
-                    run.settle(photo, result or {})
+                together = _in_batches(run.planned(measured), batch_of(extractor))
+                for some, result in in_order(pool, together, run.extract):
+                    for photo in some:
+                        run.settle(photo, {part.key: result[part.key] for part in photo.parts})
             run.commit()
             removed, freed = run.prune(data.annotations) if prune else (0, 0)
             writer.compact()
@@ -127,6 +131,12 @@ def index_catalog(
     failed = tuple(sorted(run.records.failures.items()))
     seconds = time.monotonic() - started
     return IndexReport(run.new, run.reused, failed, run.features, seconds, removed, freed, mapped)
+
+
+def _in_batches(photos: Iterable[_Photo], size: int) -> Iterator[list[_Photo]]:
+    photos = iter(photos)
+    while some := list(islice(photos, size)):
+        yield some
 
 
 def _pool(processes: int, folder: Path, extractor: Any) -> Pool | Here:
@@ -242,9 +252,11 @@ class _Run:
             photo.parts = tuple(parts)
             yield photo
 
-    def extract(self, photo: _Photo) -> Extract | None:
+    def extract(self, photos: Sequence[_Photo]) -> Extract | None:
         """The task that extracts what was planned."""
-        return Extract(photo.path, self.records.photos[photo.path], photo.parts) if photo.parts else None
+        known = self.records.photos
+        tasks = tuple(PhotoParts(photo.path, known[photo.path], photo.parts) for photo in photos if photo.parts)
+        return Extract(tasks) if tasks else None
 
     def settle(self, photo: _Photo, result: dict[str, Any]) -> None:
         """Hand the features of one photo to the writer, and note what failed."""

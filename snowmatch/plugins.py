@@ -1,7 +1,8 @@
 """Extractors and matchers are found by file name: one file is one plugin, `PLUGIN` in it is its class.
 
 A plugin is a frozen dataclass whose fields are its settings, each with a default. The fields give the command-line
-options (`-o key=value`), the cache key and a row in the conformance tests.
+options (`-o key=value`), the cache key and a row in the conformance tests. A field with `compare=False` says how to
+compute, not what (the device): it is an option and no part of the key.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from dataclasses import fields
 from typing import Any
 
 from snowmatch.errors import SnowmatchError
+
+DEEP = ("torch", "kornia", "safetensors")  # what the extra of that name installs
 
 
 def plugin_names(kind: str) -> list[str]:
@@ -33,9 +36,8 @@ def plugin_class(kind: str, name: str) -> type:
     try:
         return importlib.import_module(f"snowmatch.{kind}.{name}").PLUGIN
     except ModuleNotFoundError as error:
-        raise SnowmatchError(
-            f"{kind[:-1]} {name!r} needs the package {error.name!r}: pip install {error.name}"
-        ) from error
+        package = "'snowmatch[deep]'" if error.name in DEEP else error.name
+        raise SnowmatchError(f"{kind[:-1]} {name!r} needs the package {error.name!r}: pip install {package}") from error
 
 
 def make_plugin(kind: str, name: str, options: dict[str, str] | None = None) -> Any:
@@ -68,8 +70,8 @@ def plugin_name(plugin: Any) -> str:
 
 
 def settings(plugin: Any) -> dict[str, Any]:
-    """Name, revision of the code and every setting of a plugin, ready for JSON."""
-    values = {f.name: getattr(plugin, f.name) for f in fields(plugin)}
+    """Name, revision of the code and every setting of a plugin that its results depend on, ready for JSON."""
+    values = {f.name: getattr(plugin, f.name) for f in fields(plugin) if f.compare}
     return {"name": plugin_name(plugin), "revision": plugin.REVISION, **values}
 
 

@@ -82,8 +82,9 @@ class Entry:
 class FeatureReader:
     """The features that were on disk when this was made, whatever a writer does meanwhile.
 
-    keys: (A,) 32 hex digits each, sorted. counts (A,) int64 keypoints and image_sizes (A, 2) int32 in their order.
-    dimension, dtype and frames (whether there are shapes) are 0, uint8 and False as long as there are no keys.
+    described: the extractor's settings. keys: (A,) 32 hex digits each, sorted. counts (A,) int64 keypoints and
+    image_sizes (A, 2) int32 in their order. dimension, dtype and frames (whether there are shapes) are 0, uint8 and
+    False as long as there are no keys.
     """
 
     def __init__(self, described: Mapping[str, Any], segments: Sequence[Segment]) -> None:
@@ -102,6 +103,7 @@ class FeatureReader:
         self.dimension, self.dtype = descriptors.shape[1], descriptors.dtype
         self.frames = bool(segments) and "shapes" in segments[0].columns
         text = json.dumps(described, sort_keys=True) + "\n" + "\n".join(self.keys)
+        self.described = dict(described)
         self.fingerprint = hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def __contains__(self, key: str) -> bool:

@@ -127,6 +127,30 @@ def empty_features(dimension: int, dtype: type, image_size: tuple[int, int], *, 
     )
 
 
+@dataclass(frozen=True, eq=False)  # one subject is like no other, so that it can be a key
+class Subject:
+    """One animal in one photo as the matchers see it: N features, where they were looked for, and which count.
+
+    box: x, y, width, height in photo pixels, inside the photo; all of it where the animal has no box. weights (N,)
+    float32, 0 to 1: how surely each feature is on the animal; None where all of them count.
+    """
+
+    features: Features
+    box: BBox
+    weights: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if self.weights is not None and self.weights.shape != (len(self.features),):
+            raise ValueError(f"weights are {self.weights.shape}, expected ({len(self.features)},)")
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def take(self, rows: np.ndarray) -> Subject:
+        """The subject with the features at `rows` (indices or a boolean mask) alone, in that order."""
+        return Subject(self.features.take(rows), self.box, None if self.weights is None else self.weights[rows])
+
+
 @dataclass(frozen=True)
 class Matches:
     """Weighted correspondences of one query photo with a gallery: M rows, sorted by `annotation`, then `keypoint0`.

@@ -22,12 +22,12 @@ from typing import Any, TypeVar
 import cv2
 
 from snowmatch.errors import SnowmatchError
-from snowmatch.extractors import extract_from_photo
+from snowmatch.extractors import batch_of, chip_of, extract_chips
 from snowmatch.foreground import ForegroundMap
 from snowmatch.images import read_mask, read_photo
 from snowmatch.records import Fingerprint, take_fingerprint
 from snowmatch.scenes import Companions, look
-from snowmatch.types import BBox, Features
+from snowmatch.types import BBox, Chip, Features
 
 Item = TypeVar("Item")
 Failure = str  # why one file or annotation could not be used
@@ -74,23 +74,42 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Extract:
-    """Task: decode one photo and extract annotations from it. Gives {key: Features | Failure}.
-
-    What changed after it was hashed is a failure: its features would be filed under another content's key.
-    """
+class PhotoParts:
+    """One photo, what it was when it was hashed, and its annotations to extract."""
 
     path: str
     photo: Fingerprint
     parts: tuple[Part, ...]
 
+
+@dataclass(frozen=True)
+class Extract:
+    """Task: decode photos and extract annotations from them. Gives {key: Features | Failure}.
+
+    What changed after it was hashed is a failure: its features would be filed under another content's key.
+    """
+
+    photos: tuple[PhotoParts, ...]
+
     def run(self, folder: Path, extractor: Any) -> dict[str, Features | Failure]:
-        pixels = _or_failure(folder / self.path, _read, self.photo, read_photo)
-        if isinstance(pixels, Failure):
-            return {part.key: pixels for part in self.parts}
-        return {
-            part.key: _or_failure(folder / self.path, _extract, pixels, part, folder, extractor) for part in self.parts
-        }
+        chips: dict[str, tuple[Path, Chip]] = {}
+        results: dict[str, Features | Failure] = {}
+        for photo in self.photos:
+            path = folder / photo.path
+            pixels = _or_failure(path, _read, photo.photo, read_photo)
+            for part in photo.parts:
+                chip = pixels
+                if not isinstance(pixels, Failure):
+                    chip = _or_failure(path, _chip, pixels, part, folder, extractor)
+                if isinstance(chip, Failure):
+                    results[part.key] = chip
+                else:
+                    chips[part.key] = path, chip
+        return results | _extract(chips, extractor)
+
+    @property
+    def path(self) -> str:
+        return self.photos[0].path
 
 
 @dataclass(frozen=True)
@@ -118,11 +137,32 @@ def _read(path: Path, known: Fingerprint, read: Callable[..., Any], *args: Any) 
     return values
 
 
-def _extract(path: Path, pixels: Any, part: Part, folder: Path, extractor: Any) -> Features:
+def _chip(path: Path, pixels: Any, part: Part, folder: Path, extractor: Any) -> Chip:
     mask = None
     if part.mask is not None:
         mask = _read(folder / part.mask[0], part.mask[1], read_mask, (pixels.shape[1], pixels.shape[0]))
-    return extract_from_photo(extractor, pixels, part.bbox, mask)
+    return chip_of(extractor, pixels, part.bbox, mask)
+
+
+def _extract(chips: dict[str, tuple[Path, Chip]], extractor: Any) -> dict[str, Features | Failure]:
+    """Features of each chip, as many at once as suit the extractor; where that fails, one by one."""
+    results: dict[str, Features | Failure] = {}
+    keys, batch = list(chips), batch_of(extractor)
+    for start in range(0, len(keys), batch):
+        some = keys[start : start + batch]
+        found = _or_failure(chips[some[0]][0], _extract_chips, [chips[key][1] for key in some], extractor)
+        if isinstance(found, Failure) and len(some) > 1:
+            for key in some:
+                path, chip = chips[key]
+                alone = _or_failure(path, _extract_chips, [chip], extractor)
+                results[key] = alone if isinstance(alone, Failure) else alone[0]
+        else:
+            results |= dict.fromkeys(some, found) if isinstance(found, Failure) else dict(zip(some, found, strict=True))
+    return results
+
+
+def _extract_chips(path: Path, chips: list[Chip], extractor: Any) -> list[Features]:
+    return extract_chips(extractor, chips)
 
 
 def _or_failure(path: Path, work: Callable[..., Any], *args: Any) -> Any:

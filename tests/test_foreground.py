@@ -10,6 +10,7 @@ import snowmatch.synthetic
 from snowmatch.foreground import LEAST, SPREAD, centre_weights
 from snowmatch.gallery import make_gallery
 from snowmatch.identify import match_photos, score_query
+from snowmatch.images import clip_bbox
 from snowmatch.matchers.lnbnn import Lnbnn
 from snowmatch.plugins import make_plugin
 from snowmatch.types import Matches
@@ -57,8 +58,15 @@ def lone(tmp_path_factory):
 def test_boxes_and_masks_leave_every_feature_its_weight(lone):
     outlined, bare = lone
     features = outlined.reader.read(outlined.keys[0])
-    assert outlined.weights_of(0, features) is None
-    assert bare.weights_of(0, features) == pytest.approx(centre_weights(features.keypoints, features.image_size))
+    assert outlined.subject(0).weights is None
+    assert bare.subject(0).weights == pytest.approx(centre_weights(features.keypoints, features.image_size))
+
+
+def test_a_subject_lies_in_its_clipped_box_or_in_all_of_the_photo(lone):
+    outlined, bare = lone
+    size = outlined.reader.read(outlined.keys[0]).image_size
+    assert outlined.subject(0).box == clip_bbox(outlined.annotations[0].bbox, size)
+    assert bare.subject(0).box == (0, 0, *size)
 
 
 def test_the_gallery_weighs_each_match_by_its_own_keypoint(lone):
@@ -71,8 +79,7 @@ def test_the_gallery_weighs_each_match_by_its_own_keypoint(lone):
     matches = Matches(order, annotation, keypoint1, np.ones(len(order), np.float32))
     expected = []
     for a, k in zip(annotation, keypoint1, strict=True):
-        features = bare.reader.read(bare.keys[a])
-        expected.append(bare.weights_of(a, features)[k])
+        expected.append(bare.subject(a).weights[k])
     assert bare.match_weights(matches) == pytest.approx(expected)
     assert (outlined.match_weights(matches) == 1).all()
     assert len(bare.match_weights(matches.take(order[:0]))) == 0
@@ -80,11 +87,11 @@ def test_the_gallery_weighs_each_match_by_its_own_keypoint(lone):
 
 def test_a_vote_is_worth_the_geometric_mean_of_both_sides(lone):
     _, bare = lone
-    query = bare.reader.read(bare.keys[0])
-    weights = bare.weights_of(0, query)
+    query = bare.subject(0)
+    weights = query.weights
     allowed = np.arange(len(bare.keys)) > 0
-    (auto,) = match_photos([query], bare, allowed, "unknown", Lnbnn(), [weights])
-    (given,) = match_photos([query], bare, allowed, "unknown", Lnbnn(foreground="given"), [weights])
+    (auto,) = match_photos([query], bare, allowed, "unknown", Lnbnn())
+    (given,) = match_photos([query], bare, allowed, "unknown", Lnbnn(foreground="given"))
     assert 0 < len(auto) < len(given)
     assert (weights[auto.keypoint0] > 0).all()
     place = {
@@ -101,9 +108,9 @@ def test_a_vote_is_worth_the_geometric_mean_of_both_sides(lone):
 
 def test_a_query_with_nothing_about_the_centre_scores_nothing(lone):
     _, bare = lone
-    query = bare.reader.read(bare.keys[0])
+    query = replace(bare.subject(0), weights=np.zeros(bare.feature_count(0), np.float32))
     allowed = np.ones(len(bare.keys), bool)
-    scores = score_query([query], bare, allowed, "unknown", Lnbnn(), Geometry(), [np.zeros(len(query), np.float32)])
+    scores = score_query([query], bare, allowed, "unknown", Lnbnn(), Geometry())
     assert not scores.pre_scores.any()
     assert not scores.scores.any()
 

@@ -74,13 +74,10 @@ def _time_queries(given: Given, galleries: Sequence[Gallery], matcher: Any, geom
         allowed = np.zeros(len(gallery.annotations), bool)
         allowed[[entry_of[r] for r in open_to if r in entry_of]] = True
         part = given.trial.annotations[row].body_part
-        queries = [each.reader.read(each.keys[entry_of[row]]) for each in galleries]
+        queries = [each.subject(entry_of[row]) for each in galleries]
         start = time.perf_counter()
-        parts = []
-        for each, features in zip(galleries, queries, strict=True):
-            weights = [each.weights_of(entry_of[row], features)]
-            parts.append(score_query([features], each, allowed, part, matcher, geometry, weights))
-        fuse(parts)
+        asked = zip(queries, galleries, strict=True)
+        fuse([score_query([subject], each, allowed, part, matcher, geometry) for subject, each in asked])
         seconds.append(time.perf_counter() - start)
     return statistics.median(seconds[1:] or seconds)
 

@@ -1,6 +1,11 @@
-"""Matchers, one file each. A matcher is a frozen dataclass `PLUGIN` with
+"""Matchers, one file each. A matcher is a frozen dataclass `PLUGIN` with settings, `REVISION`, `foreground` and either
 
-- fields that are its settings; class variable `REVISION` (raise it when the code's output changes);
-- `match(query, blocks, allowed, individuals) -> Matches`: the weighted matches of one query photo with the gallery's
-  entries where `allowed` is True. The same input gives the same bytes, and the query's own label is not among it.
+- `PAIRWISE = False`, `backend` and `match(query, blocks, allowed, individuals) -> Matches`: one query photo against a
+  whole gallery at once; or
+- `PAIRWISE = True`, `candidates` (how many annotations, those with the most LNBNN votes, are compared; 0 is all),
+  `keypoints` (how many of each photo, the strongest), `check(extractor)` (SnowmatchError where it cannot match that
+  extractor's features; `extractor` is the settings) and `pair(one, other, extractor)`: two photos' Subjects compared,
+  keypoint0 and keypoint1 (M,) int and weights (M,) above 0, by keypoint0. No features on a side give M = 0.
+
+The same input gives the same bytes.
 """

@@ -27,6 +27,7 @@ class Lnbnn:
     """
 
     REVISION: ClassVar[int] = 2
+    PAIRWISE: ClassVar[bool] = False
 
     k: int = 4
     normalizers: int = 1

@@ -1,0 +1,107 @@
+"""What the extractors that are networks share: batches of chips in, the best keypoints on each animal out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from snowmatch.extractors._descriptors import check_limits, choose
+from snowmatch.networks import one_thread, pick_device
+from snowmatch.types import Chip, Features, empty_features
+
+# These networks give no size to a keypoint. What it is drawn with: a cell of SuperPoint's and XFeat's maps, in chip px.
+DIAMETER = 8.0
+GPU_BATCH = 8  # chips of one shape that go through a network together
+
+Found = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # keypoints (N, 2), scores (N,), descriptors (N, D)
+
+
+@dataclass(frozen=True)
+class Learned:
+    """Settings of all of them. chip_size: longest side of the chip in px (1,024: what the networks' authors resize to).
+
+    max_features: keep the strongest, 0 keeps all. device: `auto` (CUDA where there is one), `cpu`, `cuda`, `mps`.
+
+    A subclass has `network()`, ready to be called, and `detect(network, images)`, which gives what was Found on each
+    of B images, (B, 3, H, W) float32 RGB or (B, 1, H, W) grey, 0 to 1, as pixels of the image.
+    """
+
+    CHANNELS: ClassVar[str] = "rgb"
+    DTYPE: ClassVar[type] = np.float32
+    FRAMES: ClassVar[bool] = False
+    SMALLEST: ClassVar[int] = 32  # px; below this the deepest maps have no room for a keypoint
+
+    chip_size: int = 1024
+    max_features: int = 2048
+    device: str = field(default="auto", compare=False)
+
+    def __post_init__(self) -> None:
+        check_limits(self.chip_size, self.max_features)
+
+    def check(self) -> None:
+        """SnowmatchError where the weights or the device are not here."""
+        self.network()
+
+    @property
+    def batch(self) -> int:
+        """How many chips to hand over at once: on a CPU several are no faster than one after the other."""
+        return 1 if pick_device(self.device).type == "cpu" else GPU_BATCH
+
+    def extract(self, chip: Chip) -> Features:
+        """Features of one chip, in chip pixels, by falling score; a blank or tiny chip gives none."""
+        return self.extract_many([chip])[0]
+
+    def extract_many(self, chips: Sequence[Chip]) -> list[Features]:
+        """Features of each chip; those of one shape go through the network together, no chip's depend on the others."""
+        features: list[Features | None] = [None] * len(chips)
+        shapes: dict[tuple[int, ...], list[int]] = {}
+        for i, chip in enumerate(chips):
+            height, width = chip.pixels.shape[:2]
+            if min(height, width) < self.SMALLEST or (chip.mask is not None and not chip.mask.any()):
+                features[i] = empty_features(self.DIMENSION, np.float32, (width, height), frames=False)
+            else:
+                shapes.setdefault(chip.pixels.shape, []).append(i)
+        for rows in shapes.values():
+            images = np.stack([chips[i].pixels for i in rows])
+            for i, found in zip(rows, self._run(images), strict=True):
+                features[i] = self._features(chips[i], found)
+        return features
+
+    def _run(self, images: np.ndarray) -> list[Found]:
+        """What is found on each of B images, (B, H, W[, 3]) uint8."""
+        network, device = self.network(), pick_device(self.device)
+        try:
+            with one_thread():
+                pixels = torch.from_numpy(images).to(device)
+                pixels = pixels.permute(0, 3, 1, 2) if images.ndim == 4 else pixels[:, None]
+                return [tuple(t.cpu() for t in found) for found in self.detect(network, pixels.float() / 255)]
+        except torch.OutOfMemoryError as error:
+            if len(images) == 1:
+                raise MemoryError(f"{images.shape[1]} x {images.shape[2]} px on {device}") from error
+            half = len(images) // 2
+            return self._run(images[:half]) + self._run(images[half:])
+
+    def _features(self, chip: Chip, found: Found) -> Features:
+        keypoints, scores, descriptors = (np.asarray(t.numpy(), np.float32) for t in found)
+        size = (chip.pixels.shape[1], chip.pixels.shape[0])
+        kept = choose(keypoints, scores, chip.mask, size, self.max_features)
+        n = len(kept)
+        return Features(
+            keypoints[kept],
+            np.ascontiguousarray(descriptors[kept]).reshape(n, self.DIMENSION),
+            scores[kept],
+            np.full(n, DIAMETER, np.float32),
+            np.zeros(n, np.float32),
+            None,
+            size,
+        )
+
+
+def check_threshold(threshold: float) -> None:
+    """ValueError unless a setting that is a share is in range."""
+    if not 0 <= threshold < 1:
+        raise ValueError(f"threshold is {threshold}, expected 0 to 1")

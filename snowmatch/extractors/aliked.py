@@ -1,0 +1,63 @@
+"""ALIKED, a light network with deformable descriptors, through kornia.
+
+Source: Zhao et al., "ALIKED: A lighter keypoint and descriptor extraction network via deformable transformation", IEEE
+Transactions on Instrumentation and Measurement, 2023.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from kornia.feature import ALIKED
+
+from snowmatch.extractors._learned import Found, Learned, check_threshold
+from snowmatch.networks import fill, pick_device, read_tensors
+from snowmatch.weights import find_weights
+
+DIMENSIONS = {"t16": 64, "n16": 128, "n16rot": 128, "n32": 128}
+
+
+@dataclass(frozen=True)
+class Aliked(Learned):
+    """Corners and blobs with a network's descriptors; weights by the authors, BSD-3-Clause.
+
+    chip_size, max_features, device: as for all networks. model: `t16` (tiny, 64 numbers a descriptor), `n16`,
+    `n16rot` (trained on turned photos), `n32` (32 places a descriptor). threshold: least score, 0 to 1 (authors: 0.2).
+    """
+
+    REVISION: ClassVar[int] = 1
+
+    model: str = "n16"
+    threshold: float = 0.2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.model not in DIMENSIONS:
+            raise ValueError(f"model is {self.model!r}, expected one of {', '.join(DIMENSIONS)}")
+        check_threshold(self.threshold)
+
+    @property
+    def DIMENSION(self) -> int:  # noqa: N802 - the name all extractors have; here it depends on the model
+        return DIMENSIONS[self.model]
+
+    def network(self) -> ALIKED:
+        name = f"aliked-{self.model}"
+        return _network(name, self.threshold, find_weights(name), pick_device(self.device))
+
+    def detect(self, network: ALIKED, images: torch.Tensor) -> list[Found]:
+        # Where nothing reaches the threshold, kornia gives what is above the mean: noise on a blank wall
+        found = [(f, f.keypoint_scores > self.threshold) for f in network(images)]
+        return [(f.keypoints[sure], f.keypoint_scores[sure], f.descriptors[sure]) for f, sure in found]
+
+
+@lru_cache(maxsize=2)
+def _network(name: str, threshold: float, path: Path, device: torch.device) -> ALIKED:
+    network = ALIKED(name, detection_threshold=threshold)
+    return fill(network, read_tensors(path), path, optional=("dkd.hw_grid",)).to(device)  # a constant
+
+
+PLUGIN = Aliked

@@ -1,0 +1,57 @@
+"""DISK, a network trained by policy gradient to be matched, through kornia.
+
+Source: Tyszkiewicz et al., "DISK: Learning local features with policy gradient", NeurIPS 2020.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from kornia.feature import DISK
+
+from snowmatch.extractors._learned import Found, Learned
+from snowmatch.networks import fill, pick_device, read_tensors
+from snowmatch.weights import find_weights
+
+MODELS = ("depth", "epipolar")
+
+
+@dataclass(frozen=True)
+class Disk(Learned):
+    """Many keypoints a photo, 128 numbers a descriptor; weights by the authors, Apache-2.0.
+
+    chip_size, max_features, device: as for all networks. model: `depth` (more exact) or `epipolar` (also where depth
+    is not known). threshold: least score, 0 or more (authors: 0).
+    """
+
+    REVISION: ClassVar[int] = 1
+    DIMENSION: ClassVar[int] = 128
+
+    model: str = "depth"
+    threshold: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.model not in MODELS:
+            raise ValueError(f"model is {self.model!r}, expected one of {', '.join(MODELS)}")
+        if not self.threshold >= 0:
+            raise ValueError(f"threshold is {self.threshold}, expected 0 or more")
+
+    def network(self) -> DISK:
+        return _network(find_weights(f"disk-{self.model}"), pick_device(self.device))
+
+    def detect(self, network: DISK, images: torch.Tensor) -> list[Found]:
+        found = network(images, score_threshold=self.threshold, pad_if_not_divisible=True)
+        return [(f.keypoints, f.detection_scores, f.descriptors) for f in found]
+
+
+@lru_cache(maxsize=2)
+def _network(path: Path, device: torch.device) -> DISK:
+    return fill(DISK(), read_tensors(path, "extractor"), path).to(device)
+
+
+PLUGIN = Disk

@@ -1,0 +1,24 @@
+"""What the matchers share that compare two photos at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from snowmatch.foreground import FOREGROUNDS
+
+
+def unit_rows(descriptors: np.ndarray) -> np.ndarray:
+    """Descriptors (N, D) of any type as float32 of length 1; rows that are all zero stay zero."""
+    rows = descriptors.astype(np.float32)
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / np.maximum(length, np.finfo(np.float32).tiny)
+
+
+def check_pairing(candidates: int, keypoints: int, foreground: str) -> None:
+    """ValueError unless the settings that every matcher of pairs has are in range."""
+    if candidates < 0:
+        raise ValueError(f"candidates is {candidates}, expected 0 (every annotation) or more")
+    if keypoints < 1:
+        raise ValueError(f"keypoints is {keypoints}, expected at least 1")
+    if foreground not in FOREGROUNDS:
+        raise ValueError(f"foreground is {foreground!r}, expected one of {', '.join(FOREGROUNDS)}")

@@ -1,0 +1,194 @@
+"""LightGlue: a network that looks at all keypoints of two photos at once, through kornia.
+
+Source: Lindenberger et al., "LightGlue: Local feature matching at light speed", ICCV 2023; Potje et al., CVPR 2024
+(LighterGlue, the same for XFeat).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from kornia.feature import LightGlue
+
+from snowmatch.errors import SnowmatchError
+from snowmatch.matchers._pairs import check_pairing, unit_rows
+from snowmatch.networks import fill, lightglue_names, one_thread, pick_device, read_tensors
+from snowmatch.types import Subject
+from snowmatch.weights import find_weights, read_metadata
+
+OFFICIAL_SIDE = 1024  # px of the longest side that the official networks' authors resize photos to
+# What is said of sizes to networks trained here: log2 of the diameter in 64ths of the box's longest side
+SIZE_UNIT = 64.0
+LIGHTER = {"input_dim": 64, "descriptor_dim": 96, "num_heads": 1}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One trained network: its file, what kornia has to build, and the extractor's settings it was trained with."""
+
+    weights: str
+    build: Mapping[str, Any]
+    extractor: str
+    needs: Mapping[str, Any]
+    relative_sizes: bool = False  # see SIZE_UNIT; else px at OFFICIAL_SIDE
+
+
+OFFICIAL = (
+    Trained("superpoint_lightglue", {"input_dim": 256}, "superpoint", {"model": "v1"}),
+    Trained("disk_lightglue", {"input_dim": 128}, "disk", {"model": "depth"}),
+    Trained("aliked_lightglue", {"input_dim": 128}, "aliked", {"model": "n16"}),
+    Trained("sift_lightglue", {"input_dim": 128, "add_scale_ori": True}, "sift", {"upright": False}),
+    Trained("xfeat-lighterglue", {**LIGHTER, "n_layers": 6}, "xfeat", {}),
+    Trained("xfeat-lighterglue-L3", {**LIGHTER, "n_layers": 3}, "xfeat", {}),
+)
+
+
+@dataclass(frozen=True)
+class Lightglue:
+    """A network decides which keypoints of two photos belong together, for the best candidates of LNBNN.
+
+    candidates: annotations with the most LNBNN votes that are compared pair by pair; 0 compares all (small galleries).
+    keypoints: of each photo, the strongest. certainty: what a match needs at least, 0 to 1 (authors: 0.1). weights:
+    `auto` (what was trained for the extractor), a name that `snowmatch weights list` shows, or a file. fast: stop early
+    and drop keypoints on the way where the network is sure: quicker, and the answer may differ a little. foreground: as
+    of lnbnn. device: `auto` (CUDA where there is one), `cpu`, `cuda`, `mps`.
+    """
+
+    REVISION: ClassVar[int] = 1
+    PAIRWISE: ClassVar[bool] = True
+
+    candidates: int = 30
+    keypoints: int = 1024
+    certainty: float = 0.1
+    weights: str = "auto"
+    fast: bool = False
+    foreground: str = "auto"
+    device: str = field(default="auto", compare=False)
+
+    def __post_init__(self) -> None:
+        check_pairing(self.candidates, self.keypoints, self.foreground)
+        if not 0 <= self.certainty < 1:
+            raise ValueError(f"certainty is {self.certainty}, expected 0 to 1")
+
+    def check(self, extractor: Mapping[str, Any]) -> None:
+        """SnowmatchError where no network for these features is here, or the device is not."""
+        self._network(extractor)
+
+    def pair(
+        self, one: Subject, other: Subject, extractor: Mapping[str, Any]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Matches of `one` with `other`; a match weighs the network's certainty, 0 to 1."""
+        if len(one) == 0 or len(other) == 0:
+            return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32)
+        trained, network = self._network(extractor)
+        device = network.confidence_thresholds.device
+        with one_thread():
+            sides = {f"image{i}": side(s, trained, device) for i, s in enumerate((one, other))}
+            found = network(sides)
+            matches, scores = found["matches"][0].cpu().numpy(), found["scores"][0].cpu().numpy()
+        return matches[:, 0], matches[:, 1], scores.astype(np.float32)
+
+    def _network(self, extractor: Mapping[str, Any]) -> tuple[Trained, LightGlue]:
+        trained, path = find_trained(self.weights, extractor)
+        build = json.dumps(dict(trained.build))
+        return trained, _load(build, path, self.certainty, self.fast, pick_device(self.device))
+
+
+def side(subject: Subject, trained: Trained, device: torch.device) -> dict[str, torch.Tensor]:
+    """One photo as kornia's LightGlue takes it, a batch of one: its box is the image."""
+    x, y, width, height = subject.box
+    features = subject.features
+    # a keypoint of the first half pixel lies outside the frame that kornia accepts
+    keypoints = np.clip(features.keypoints - np.array([x, y], np.float32), 0, (width, height))
+    arrays = {"keypoints": keypoints, "descriptors": unit_rows(features.descriptors)}
+    if trained.build.get("add_scale_ori"):
+        longest = max(width, height)
+        if trained.relative_sizes:
+            sizes = np.log2(SIZE_UNIT * features.scales / longest)
+        else:  # trained with COLMAP's scale, the blur: half of OpenCV's diameter
+            sizes = features.scales / 2 * (OFFICIAL_SIDE / longest)
+        arrays |= {"scales": sizes, "oris": features.oris}
+    tensors = {name: torch.from_numpy(np.ascontiguousarray(a, np.float32))[None] for name, a in arrays.items()}
+    tensors["image_size"] = torch.tensor([[width, height]], dtype=torch.float32)
+    return {name: tensor.to(device) for name, tensor in tensors.items()}
+
+
+def find_trained(weights: str, extractor: Mapping[str, Any]) -> tuple[Trained, Path]:
+    """The network to use for an extractor's features and its file; SnowmatchError where there is none that fits."""
+    name = extractor["name"]
+    known = [t for t in OFFICIAL if t.weights == weights or (weights == "auto" and t.extractor == name)]
+    if weights == "auto" and not known:
+        names = sorted({t.extractor for t in OFFICIAL})
+        raise SnowmatchError(
+            f"no LightGlue was trained for {name!r}, only for {', '.join(names)}: take one of these with --extractor, "
+            "--matcher mutual or lnbnn, or train one (benchmarks/train_lightglue.py) and name it with -o weights=FILE"
+        )
+    if not known:
+        path = find_weights(weights)
+        return _own(path, extractor), path
+    for t in known:
+        _check_fit(t, extractor)
+    for t in known[:-1]:  # the first that is here, else what is said of the last
+        try:
+            return t, find_weights(t.weights)
+        except SnowmatchError:
+            continue
+    return known[-1], find_weights(known[-1].weights)
+
+
+def _own(path: Path, extractor: Mapping[str, Any]) -> Trained:
+    """A network trained by benchmarks/train_lightglue.py, which tells in its metadata how it was."""
+    try:
+        told = json.loads(read_metadata(path)["snowmatch"])
+        build = {key: told[key] for key in ("input_dim", "descriptor_dim", "num_heads", "n_layers", "add_scale_ori")}
+        trained = Trained(path.name, build, told["extractor"]["name"], {}, relative_sizes=True)
+    except (KeyError, TypeError, ValueError) as error:
+        raise SnowmatchError(
+            f"{path} does not say what it was trained for (metadata 'snowmatch' in a safetensors file): expected a "
+            "file that benchmarks/train_lightglue.py wrote"
+        ) from error
+    _check_fit(trained, extractor)
+    return trained
+
+
+def _check_fit(trained: Trained, extractor: Mapping[str, Any]) -> None:
+    if trained.extractor != extractor["name"]:
+        raise SnowmatchError(
+            f"{trained.weights} was trained for {trained.extractor!r}, not for {extractor['name']!r}: "
+            f"use --extractor {trained.extractor}, or other -o weights="
+        )
+    for key, value in trained.needs.items():
+        if extractor[key] != value:
+            text = str(value).lower() if isinstance(value, bool) else value
+            raise SnowmatchError(
+                f"{trained.weights} was trained for {trained.extractor} with {key}={text}, the features were made with "
+                f"{key}={extractor[key]}: index with --extractor {trained.extractor} -o {key}={text}"
+            )
+
+
+@lru_cache(maxsize=4)
+def _load(build: str, path: Path, certainty: float, fast: bool, device: torch.device) -> LightGlue:
+    # the authors' values for stopping early and for dropping keypoints; -1 does neither
+    depth, width = (0.95, 0.99) if fast else (-1, -1)
+    network = LightGlue(
+        None,
+        **json.loads(build),
+        filter_threshold=certainty,
+        depth_confidence=depth,
+        width_confidence=width,
+        flash=False,
+    )
+    fill(network, lightglue_names(read_tensors(path)), path, optional=("confidence_thresholds",))
+    if fast and not all(layer.final_proj.weight.any() for layer in network.log_assignment):
+        raise SnowmatchError(f"{path} was cut to its last layer's decision and cannot stop early: leave --fast out")
+    return network.to(device)
+
+
+PLUGIN = Lightglue

@@ -1,0 +1,58 @@
+"""Mutual nearest neighbours with a ratio test, one pair of photos at a time, for any extractor's descriptors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from snowmatch.matchers._pairs import check_pairing, unit_rows
+from snowmatch.types import Subject
+
+
+@dataclass(frozen=True)
+class Mutual:
+    """Each keypoint with the one that is nearest to it, where that is mutual and clearly nearer than the second.
+
+    candidates: annotations with the most LNBNN votes that are compared pair by pair; 0 compares all (small galleries).
+    keypoints: of each photo, the strongest. ratio: the largest distance of a match, as a share of the distance to the
+    second nearest (Lowe: 0.8). foreground: as of lnbnn.
+    """
+
+    REVISION: ClassVar[int] = 1
+    PAIRWISE: ClassVar[bool] = True
+
+    candidates: int = 30
+    keypoints: int = 2048
+    ratio: float = 0.9
+    foreground: str = "auto"
+
+    def __post_init__(self) -> None:
+        check_pairing(self.candidates, self.keypoints, self.foreground)
+        if not 0 < self.ratio <= 1:
+            raise ValueError(f"ratio is {self.ratio}, expected above 0, at most 1")
+
+    def check(self, extractor: Mapping[str, Any]) -> None:
+        """Every extractor's descriptors have nearest neighbours."""
+
+    def pair(
+        self, one: Subject, other: Subject, extractor: Mapping[str, Any]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Matches of `one` with `other`; a match weighs what its distance is short of the second nearest's.
+
+        Source: Lowe, IJCV 2004, section 7.1.
+        """
+        if len(one) == 0 or len(other) < 2:
+            return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32)
+        likeness = unit_rows(one.features.descriptors) @ unit_rows(other.features.descriptors).T
+        nearest = likeness.argmax(axis=1)
+        rows = np.flatnonzero(likeness.argmax(axis=0)[nearest] == np.arange(len(one)))
+        two = -np.partition(-likeness[rows], 1, axis=1)[:, :2]
+        distance, second = np.sqrt(np.maximum(1 - two, 0)).T  # 0 to 1, as in the index
+        good = distance < self.ratio * second
+        return rows[good], nearest[rows[good]], (second - distance)[good].astype(np.float32)
+
+
+PLUGIN = Mutual
