@@ -367,7 +367,7 @@ def _fetch(address: str, file: WeightsFile, target: Path, progress: Progress | N
         response = urllib.request.urlopen(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         error.close()
-        raise _UnavailableError(f"HTTP {error.code} {error.reason}") from error
+        raise _UnavailableError(f"HTTP {error.code} {_reason(error)}") from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise _unavailable(error) from error
     with response:
