@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,7 +41,9 @@ def read_tensors(path: Path, key: str = "") -> dict[str, Tensor]:
         if path.suffix.lower() == ".safetensors":
             held = safetensors.torch.load(content)
         else:
-            held = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # about TorchScript, which is then refused
+                held = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # bytes that are no weights make the readers fail in every way there is
         raise SnowmatchError(
             f"{path} is damaged or no file of weights ({type(error).__name__}): download it again"

@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import warnings
 import zipfile
 
 import pytest
@@ -142,6 +143,15 @@ def test_a_flipped_byte_never_ends_in_a_traceback(tmp_path, ending):
             except SnowmatchError:
                 refused += 1
     assert refused > 10
+
+
+def test_torchscript_is_refused_without_a_warning(tmp_path):
+    path = tmp_path / "script.pt"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.script(nn.Linear(2, 2)).save(path)
+    with pytest.raises(SnowmatchError, match=r"no file of weights \(RuntimeError\)"):
+        read_tensors(path)
 
 
 def test_missing_files_and_folders_are_one_line(tmp_path):

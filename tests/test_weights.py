@@ -2,11 +2,13 @@
 
 import hashlib
 import http.server
+import io
 import json
 import os
 import socket
 import sys
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,6 +16,7 @@ from urllib.parse import urlsplit
 import platformdirs
 import pytest
 from click.testing import CliRunner
+from conftest import SHARED
 
 from snowmatch import weights
 from snowmatch.cli import main
@@ -153,7 +156,7 @@ def test_only_superpoint_v1_is_restricted():
 
 @pytest.mark.real
 def test_the_files_at_hand_are_those_of_the_registry(cache, monkeypatch):
-    folder = Path(__file__).parents[2] / "shared" / "weights"
+    folder = SHARED.parent / "weights"
     if not folder.is_dir():
         pytest.skip("no weights beside the project")
     monkeypatch.setenv("SNOWMATCH_WEIGHTS", str(folder))
@@ -397,6 +400,22 @@ def test_a_file_that_changes_while_it_is_copied_is_not_taken(tmp_path, cache, mo
     assert left_in(cache) == []
 
 
+@pytest.mark.usefixtures("net")
+def test_a_file_that_cannot_be_read_to_its_end_is_not_taken_for_a_full_disk(tmp_path, cache, monkeypatch):
+    class Failing(io.BytesIO):
+        def read(self, size=-1):
+            if self.tell() and size > 9:
+                raise OSError(5, "Input/output error")
+            return super().read(size)
+
+    source = tmp_path / "net.pth"
+    source.write_bytes(GOOD)
+    monkeypatch.setattr(weights, "open", lambda *_: Failing(GOOD), raising=False)
+    with pytest.raises(SnowmatchError, match=r"net\.pth cannot be read: Input/output error"):
+        add_weights(source)
+    assert left_in(cache) == []
+
+
 @pytest.mark.usefixtures("net", "no_network")
 def test_a_network_of_ones_own(tmp_path, cache, given):
     source = tmp_path / "irbis v2.safetensors"
@@ -578,8 +597,10 @@ def test_a_silent_server_is_given_up(monkeypatch, cache):
         silent.listen()
         address = f"http://127.0.0.1:{silent.getsockname()[1]}/net.pth"
         use(monkeypatch, entry("net", WeightsFile("net.pth", addresses=(address,))))
+        started = time.monotonic()
         with pytest.raises(SnowmatchError, match="timed out"):
             download_weights("net")
+    assert time.monotonic() - started < 10
 
 
 def test_a_full_disk_is_not_taken_for_a_failing_address(server, monkeypatch, cache):
