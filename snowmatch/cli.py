@@ -344,6 +344,83 @@ def plugins() -> None:
     click.echo(format_plugins())
 
 
+@main.group()
+def weights() -> None:
+    """The files of pretrained networks: list, add or download them.
+
+    Nothing else that snowmatch does uses the network. Networks need its extra packages: pip install 'snowmatch[deep]'.
+
+    \b
+    Example:
+      snowmatch weights list
+      snowmatch weights download aliked-n16
+    """
+
+
+@weights.command("list")
+def list_() -> None:
+    """List the networks with what is here of them, and under which licence they come.
+
+    `checked` is a file whose sum is right, `here` one whose sum nobody has told.
+
+    \b
+    Example:
+      snowmatch weights list
+    """
+    from snowmatch.overview import format_weights
+
+    click.echo(format_weights())
+
+
+@weights.command()
+@click.argument("files", nargs=-1, required=True, type=PATH, metavar="FILE...")
+def add(files: tuple[Path, ...]) -> None:
+    """Copy FILES of weights into the cache folder: official files under any name, or networks you trained.
+
+    \b
+    Example:
+      snowmatch weights add ~/Downloads/aliked-n16.pth
+    """
+    from snowmatch.report import printable
+    from snowmatch.weights import add_weights
+
+    for file in files:
+        with _Bar("copying", "B") as bar:
+            text = add_weights(file, bar.update)
+        click.echo(printable(text))
+
+
+@weights.command()
+@click.argument("name")
+def download(name: str) -> None:
+    """Fetch the weights called NAME from their authors into the cache folder. The licence is theirs: read it.
+
+    \b
+    Example:
+      snowmatch weights download aliked-n16
+    """
+    from snowmatch.report import printable
+    from snowmatch.weights import download_weights, known_weights
+
+    _note(f"licence of {name}: {known_weights(name).licence}")
+    with _Bar("downloading", "B") as bar:
+        text = download_weights(name, bar.update)
+    click.echo(printable(text))
+
+
+@weights.command()
+def where() -> None:
+    """Tell the folders in which weights are looked for.
+
+    \b
+    Example:
+      snowmatch weights where
+    """
+    from snowmatch.overview import format_folders
+
+    click.echo(format_folders())
+
+
 @main.command()
 @click.argument("folder", type=PATH, default=Path("snowmatch-demo"), metavar="[DIR]")
 def demo(folder: Path) -> None:
@@ -376,7 +453,8 @@ class _Bar:
         from tqdm import tqdm
 
         if self.bar is None:
-            self.bar = tqdm(total=total, desc=self.title, unit=f" {self.unit}", initial=0, disable=None)
+            scale = self.unit == "B"  # 2.7M of bytes, but 2700 photos
+            self.bar = tqdm(total=total, desc=self.title, unit=f" {self.unit}", unit_scale=scale, disable=None)
         self.bar.update(done - self.bar.n)
 
     def __exit__(self, *_: object) -> None:

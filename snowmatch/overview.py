@@ -15,6 +15,7 @@ from snowmatch.report import aligned, printable
 from snowmatch.store import list_features
 from snowmatch.types import BODY_PARTS, HOME, Annotation
 from snowmatch.verify import Geometry
+from snowmatch.weights import VARIABLE, Held, given_folder, held_weights, weights_folder
 
 STATES = ("indexed", "missing", "stale", "failed")
 
@@ -55,6 +56,56 @@ def format_plugins() -> str:
             lines += [f"    -o {f.name}={f.default}" for f in fields(cls)]
     lines += ["Geometric check:", *(f"    -o {f.name}={f.default:g}" for f in fields(Geometry))]
     return "\n".join(lines)
+
+
+def format_weights() -> str:
+    """Every pretrained network with what this machine has of it, what is wrong with that, and the folders."""
+    held = held_weights()
+    rows = [
+        (
+            printable(entry.weights.name),
+            _state(entry),
+            _where(entry),
+            _megabytes(entry.size or entry.weights.files[0].size),
+            f"{entry.weights.network}, {entry.weights.what}",
+            entry.weights.licence,
+        )
+        for entry in held
+    ]
+    lines = aligned(("name", "state", "file", "MB", "what", "licence"), rows, right=("MB",))
+    problems = [f"{entry.weights.name}: {printable(entry.problem)}" for entry in held if entry.problem]
+    lines += ["", *problems, *([""] if problems else []), format_folders()]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def format_folders() -> str:
+    """Where weights are looked for, in that order."""
+    given = given_folder()
+    return "\n".join(
+        [
+            f"${VARIABLE}: {'not set' if given is None else printable(str(given))}",
+            f"cache folder: {printable(str(weights_folder()))}",
+        ]
+    )
+
+
+def _state(held: Held) -> str:
+    if held.path is None:
+        return "not here"
+    if held.problem:
+        return "unusable"
+    return "checked" if held.checked else "here"
+
+
+def _where(held: Held) -> str:
+    if held.path is None:
+        return "-"
+    place = "cache folder" if held.path.parent == weights_folder() else f"${VARIABLE}"
+    return f"{printable(held.path.name)} in {place}"
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.1f}" if size else "-"
 
 
 def _individuals(annotations: Sequence[Annotation]) -> list[str]:

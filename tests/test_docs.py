@@ -13,19 +13,29 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", sorted(main.commands))
+COMMANDS = {
+    name: command
+    for top, group in main.commands.items()
+    for name, command in [
+        (top, group),
+        *((f"{top} {inner}", command) for inner, command in getattr(group, "commands", {}).items()),
+    ]
+}
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_every_command_has_help_an_example_and_a_place_in_the_readme(name):
-    result = CliRunner().invoke(main, [name, "--help"])
+    result = CliRunner().invoke(main, [*name.split(), "--help"])
     assert result.exit_code == 0
     assert "Example:" in result.output
     assert f"snowmatch {name}" in README
-    for parameter in main.commands[name].params:
+    for parameter in COMMANDS[name].params:
         if parameter.param_type_name == "option":
             assert parameter.help, f"{name} {parameter.name} has no help"
 
 
 def test_every_option_in_the_readme_exists():
-    known = {o for c in main.commands.values() for p in c.params for o in p.opts}
+    known = {o for c in COMMANDS.values() for p in c.params for o in p.opts}
     for line in re.findall(r"^snowmatch .*$", README, re.MULTILINE):
         assert set(re.findall(r"(?<=\s)--[a-z-]+", line)) <= known, line
 

@@ -23,6 +23,8 @@ FLOW = [
     "records",
     "arrays",
     "scenes",
+    "weights",
+    "networks",
     "extractors",
     "store",
     "writer",
@@ -49,13 +51,17 @@ FLOW = [
     "demo",
     "cli",
 ]
+NETWORKS = {"_learned.py", "aliked.py", "disk.py", "lightglue.py", "superpoint.py", "xfeat.py"}
 RANK = {name: i for i, name in enumerate(FLOW)}
 ONLY_IN = {
     "faiss": {"index.py"},
     "h5py": {"store.py"},
     "click": {"cli.py"},
-    "torch": set(),
-    "kornia": set(),
+    "torch": NETWORKS | {"networks.py"},
+    "kornia": NETWORKS,
+    "safetensors": {"networks.py"},
+    "platformdirs": {"weights.py"},
+    "urllib": {"weights.py"},  # the one place that uses the internet
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 
