@@ -61,6 +61,15 @@ def read_tensors(path: Path, key: str = "") -> dict[str, Tensor]:
     return dict(held)
 
 
+def read_metadata(path: Path) -> dict[str, str]:
+    """What a safetensors file says about itself; {} where it says nothing or is of another format."""
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            return file.metadata() or {}
+    except (safetensors.SafetensorError, OSError):  # read_tensors tells what is wrong with it
+        return {}
+
+
 def fill(module: Module, tensors: Mapping[str, Tensor], path: Path, *, optional: Collection[str] = ()) -> Module:
     """Put `tensors` (of the file `path`) into a module, ready to be used: eval mode, no gradients; returns the module.
 

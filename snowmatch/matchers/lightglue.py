@@ -19,9 +19,9 @@ from kornia.feature import LightGlue
 
 from snowmatch.errors import SnowmatchError
 from snowmatch.matchers._pairs import check_pairing, unit_rows
-from snowmatch.networks import fill, lightglue_names, one_thread, pick_device, read_tensors
+from snowmatch.networks import fill, lightglue_names, one_thread, pick_device, read_metadata, read_tensors
 from snowmatch.types import Subject
-from snowmatch.weights import find_weights, read_metadata
+from snowmatch.weights import find_weights
 
 OFFICIAL_SIDE = 1024  # px of the longest side that the official networks' authors resize photos to
 # What is said of sizes to networks trained here: log2 of the diameter in 64ths of the box's longest side
@@ -183,7 +183,7 @@ def _load(build: str, path: Path, certainty: float, fast: bool, device: torch.de
         filter_threshold=certainty,
         depth_confidence=depth,
         width_confidence=width,
-        flash=False,
+        flash=False,  # half precision on a GPU
     )
     fill(network, lightglue_names(read_tensors(path)), path, optional=("confidence_thresholds",))
     if fast and not all(layer.final_proj.weight.any() for layer in network.log_assignment):
