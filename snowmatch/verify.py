@@ -81,7 +81,7 @@ def inliers(side0: Frames, side1: Frames, diagonal: float, geometry: Geometry) -
     if m < geometry.minimum:
         return np.zeros(m, bool)
     if side0.frames is None or side1.frames is None:
-        return _robust_affine(side0, side1, diagonal, geometry)
+        return _robust_placement(side0, side1, diagonal, geometry)
     agreeing = _best_hypothesis(side0, side1, diagonal, geometry)
     if agreeing.sum() < geometry.minimum:
         return np.zeros(m, bool)
@@ -229,21 +229,27 @@ def _project(homography: np.ndarray, points: np.ndarray) -> np.ndarray:
         return mapped[:, :2] / mapped[:, 2:]
 
 
-def _robust_affine(side0: Frames, side1: Frames, diagonal: float, geometry: Geometry) -> np.ndarray:
-    """Inliers of a robustly fitted affine map, for keypoints without frames: position is all there is to test.
+def _robust_placement(side0: Frames, side1: Frames, diagonal: float, geometry: Geometry) -> np.ndarray:
+    """Inliers of keypoints without frames: position is all there is to test.
 
-    Source: Barath et al., CVPR 2020 (MAGSAC++), as in OpenCV's USAC.
+    Two matches make a hypothesis: moved, turned by at most `geometry.angle`, and resized; an affine map is then fitted
+    to those that agree. Hypotheses of three matches (affine at once) are met by chance more often: on boxed leopards
+    with XFeat two photos of 93 fewer are right.
+
+    Source: Fischler & Bolles, CACM 1981 (RANSAC), as in OpenCV, whose draws are always the same.
     """
-    parameters = cv2.UsacParams()
-    parameters.randomGeneratorState = 42
-    parameters.sampler = cv2.SAMPLING_UNIFORM
-    parameters.score = cv2.SCORE_METHOD_MAGSAC
-    parameters.confidence = 0.999
-    parameters.maxIterations = 2000
-    parameters.threshold = float(np.sqrt(geometry.position) * diagonal)
-    model, mask = cv2.estimateAffine2D(side0.points, side1.points, params=parameters)
     m = len(side0.points)
-    if model is None or mask is None:
-        return np.zeros(m, bool)
+    none = np.zeros(m, bool)
+    limit = float(np.sqrt(geometry.position) * diagonal)
+    model, mask = cv2.estimateAffinePartial2D(
+        side0.points, side1.points, ransacReprojThreshold=limit, maxIters=2000, confidence=0.999
+    )
+    if model is None or abs(np.arctan2(model[1, 0], model[0, 0])) > geometry.angle:
+        return none
     agree = mask.ravel().astype(bool)
-    return agree if agree.sum() >= geometry.minimum else np.zeros(m, bool)
+    if agree.sum() < geometry.minimum:
+        return none
+    columns = np.column_stack([side0.points, np.ones(m)])
+    fitted = np.linalg.lstsq(columns[agree], side1.points[agree], rcond=None)[0]
+    agree = ((columns @ fitted - side1.points) ** 2).sum(axis=1) < limit * limit
+    return agree if agree.sum() >= geometry.minimum else none

@@ -15,11 +15,36 @@ settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
+AUTHORS_WEIGHTS = SHARED.parent / "weights"
 
 
 def read_rows(path):
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="session")
+def weights_here(tmp_path_factory):
+    """A folder of weights: the authors' where they are at hand, random values of the right names for the others."""
+    pytest.importorskip("kornia")
+    import random_weights
+
+    folder = tmp_path_factory.mktemp("weights")
+    if AUTHORS_WEIGHTS.is_dir():
+        for file in AUTHORS_WEIGHTS.iterdir():
+            (folder / file.name).symlink_to(file)
+    random_weights.write_extractors(folder)
+    return folder
+
+
+@pytest.fixture
+def weights(weights_here, monkeypatch):
+    """The same, as the folder that is searched first; sums are not checked where the values are random."""
+    import random_weights
+
+    random_weights.without_sums(monkeypatch)
+    monkeypatch.setenv("SNOWMATCH_WEIGHTS", str(weights_here))
+    return weights_here
 
 
 @pytest.fixture(scope="session")

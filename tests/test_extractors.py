@@ -7,21 +7,29 @@ import numpy as np
 import pytest
 
 from snowmatch.errors import SnowmatchError
+from snowmatch.extractors import check_extractor
 from snowmatch.extractors._descriptors import choose, root_sift
 from snowmatch.extractors.hesaff import Hesaff, _histograms, _spatial_bins
 from snowmatch.extractors.sift import Sift
-from snowmatch.plugins import make_plugin, plugin_class, plugin_names
+from snowmatch.plugins import make_plugin, plugin_class, plugin_name, plugin_names
 from snowmatch.types import Chip, Features
 
 CLASSICAL = [Sift, Hesaff]
+NETWORKS = sorted(set(plugin_names("extractors")) - {"sift", "hesaff"})
+UNTRAINED = ("disk", "superpoint")  # no weights at hand: random ones, which find anything anywhere
 
 
-@pytest.fixture(params=plugin_names("extractors"))
+@pytest.fixture(params=["hesaff", "sift", *NETWORKS])
 def plugin(request):
+    """Every extractor with its defaults; a network where its packages and weights are here."""
+    if request.param in NETWORKS:
+        request.getfixturevalue("weights")
+    plugin = make_plugin("extractors", request.param)
     try:
-        return make_plugin("extractors", request.param)
+        check_extractor(plugin)
     except SnowmatchError as error:
         pytest.skip(str(error))
+    return plugin
 
 
 def chip_of(plugin, grey, mask=None):
@@ -91,6 +99,8 @@ FEATURELESS = {
 
 @pytest.mark.parametrize("name", FEATURELESS)
 def test_nothing_to_see_gives_no_features(plugin, name):
+    if "ramp" in name and plugin_name(plugin) in NETWORKS:
+        pytest.skip("a network sees corners where an even slope is rounded to steps")
     features = plugin.extract(chip_of(plugin, FEATURELESS[name]))
     assert len(features) == 0
     assert features.descriptors.shape == (0, plugin.DIMENSION)
@@ -186,6 +196,8 @@ def test_a_mask_takes_features_away_and_changes_none(cls):
 
 def test_features_come_back_and_match_after_a_known_warp(plugin):
     """Seen again at 0.8 of the size, turned by 6 degrees and moved: found again there, and matched to themselves."""
+    if plugin_name(plugin) in UNTRAINED:
+        pytest.skip("its weights are random here")
     grey = coat(400, 320)
     warp = cv2.getRotationMatrix2D((200, 160), 6, 0.8) + np.array([[0, 0, 11.3], [0, 0, -7.6]])
     seen = cv2.warpAffine(grey, warp, (400, 320), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REFLECT)
@@ -194,9 +206,12 @@ def test_features_come_back_and_match_after_a_known_warp(plugin):
     expected = one.keypoints.astype(float) @ warp[:, :2].T + warp[:, 2]
     apart = np.linalg.norm(expected[:, None] - two.keypoints[None], axis=2)
     resized = np.abs(np.log(0.8 * one.scales[:, None] / two.scales[None]))
-    found_again = ((apart < 2.5) & (resized < np.log(1.3))).any(axis=1)
-    large = 0.8 * one.scales > np.median(two.scales)  # small ones may have become too small to be seen
-    assert found_again[large].mean() > 0.55
+    if plugin.FRAMES:
+        found_again = ((apart < 2.5) & (resized < np.log(1.3))).any(axis=1)
+        large = 0.8 * one.scales > np.median(two.scales)  # small ones may have become too small to be seen
+        assert found_again[large].mean() > 0.55
+    else:  # no sizes
+        assert (apart < 2.5).any(axis=1).mean() > 0.55
     a, b = one.descriptors.astype(np.float32), two.descriptors.astype(np.float32)
     far = (a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2 * a @ b.T
     there, back = far.argmin(axis=1), far.argmin(axis=0)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from snowmatch.verify import Frames, Geometry, _robust_affine, inliers
+from snowmatch.verify import Frames, Geometry, _robust_placement, inliers
 
 DIAGONAL = 1000.0
 GEOMETRY = Geometry()
@@ -123,7 +123,7 @@ def test_without_frames_a_robust_estimate_does_it_and_is_repeatable():
     kept = inliers(bare0, bare1, 200, GEOMETRY)
     assert kept[true].mean() > 0.95
     assert kept[~true].mean() < 0.1
-    np.testing.assert_array_equal(kept, _robust_affine(bare0, bare1, 200, GEOMETRY))
+    np.testing.assert_array_equal(kept, _robust_placement(bare0, bare1, 200, GEOMETRY))
 
 
 def test_settings_out_of_range_are_refused():

@@ -61,7 +61,8 @@ class Learned:
         shapes: dict[tuple[int, ...], list[int]] = {}
         for i, chip in enumerate(chips):
             height, width = chip.pixels.shape[:2]
-            if min(height, width) < self.SMALLEST or (chip.mask is not None and not chip.mask.any()):
+            masked = chip.mask is not None and not chip.mask.any()
+            if min(height, width) < self.SMALLEST or masked or np.ptp(chip.pixels) == 0:
                 features[i] = empty_features(self.DIMENSION, np.float32, (width, height), frames=False)
             else:
                 shapes.setdefault(chip.pixels.shape, []).append(i)

@@ -49,10 +49,14 @@ class Mutual:
         likeness = unit_rows(one.features.descriptors) @ unit_rows(other.features.descriptors).T
         nearest = likeness.argmax(axis=1)
         rows = np.flatnonzero(likeness.argmax(axis=0)[nearest] == np.arange(len(one)))
-        two = -np.partition(-likeness[rows], 1, axis=1)[:, :2]
-        distance, second = np.sqrt(np.maximum(1 - two, 0)).T  # 0 to 1, as in the index
+        likeness = likeness[rows]
+        place = np.arange(len(rows)), nearest[rows]
+        first = likeness[place]
+        likeness[place] = -np.inf
+        # distances from 0 (equal) to 1, as in the index
+        distance, second = (np.sqrt(np.maximum(1 - c, 0)) for c in (first, likeness.max(axis=1)))
         good = distance < self.ratio * second
-        return rows[good], nearest[rows[good]], (second - distance)[good].astype(np.float32)
+        return rows[good], nearest[rows[good]], (second - distance)[good]
 
 
 PLUGIN = Mutual

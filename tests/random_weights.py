@@ -1,0 +1,99 @@
+"""Weights files with the authors' names and shapes and random values, for networks whose weights are not at hand."""
+
+from dataclasses import replace
+
+import torch
+from kornia.feature import DISK, LightGlue
+
+from snowmatch import weights
+
+# What superpoint_v1.pth holds: (output, input, side) of each convolution
+MAGIC_LEAP = {
+    "conv1a": (64, 1, 3),
+    "conv1b": (64, 64, 3),
+    "conv2a": (64, 64, 3),
+    "conv2b": (64, 64, 3),
+    "conv3a": (128, 64, 3),
+    "conv3b": (128, 128, 3),
+    "conv4a": (128, 128, 3),
+    "conv4b": (128, 128, 3),
+    "convPa": (256, 128, 3),
+    "convPb": (65, 256, 1),
+    "convDa": (256, 128, 3),
+    "convDb": (256, 256, 1),
+}
+# What superpoint_v6_from_tf.pth holds, each with a batch normalisation beside it
+RETRAINED = {
+    "backbone.0.0": (64, 1, 3),
+    "backbone.0.1": (64, 64, 3),
+    "backbone.1.0": (64, 64, 3),
+    "backbone.1.1": (64, 64, 3),
+    "backbone.2.0": (128, 64, 3),
+    "backbone.2.1": (128, 128, 3),
+    "backbone.3.0": (128, 128, 3),
+    "backbone.3.1": (128, 128, 3),
+    "detector.0": (256, 128, 3),
+    "detector.1": (65, 256, 1),
+    "descriptor.0": (256, 128, 3),
+    "descriptor.1": (256, 256, 1),
+}
+LIGHTGLUES = {
+    "superpoint": {"input_dim": 256},
+    "disk": {"input_dim": 128},
+    "aliked": {"input_dim": 128},
+    "sift": {"input_dim": 128, "add_scale_ori": True},
+}
+
+
+def superpoint_v1():
+    return {f"{n}.{k}": v for n, shape in MAGIC_LEAP.items() for k, v in _convolution(*shape).items()}
+
+
+def superpoint_v6():
+    tensors = {}
+    for name, (out, *rest) in RETRAINED.items():
+        tensors |= {f"{name}.conv.{k}": v for k, v in _convolution(out, *rest).items()}
+        normal = {"weight": torch.ones, "bias": torch.zeros, "running_mean": torch.zeros, "running_var": torch.ones}
+        tensors |= {f"{name}.bn.{k}": make(out) for k, make in normal.items()}
+        tensors[f"{name}.bn.num_batches_tracked"] = torch.tensor(7)
+    return tensors
+
+
+def disk():
+    return {"extractor": DISK().state_dict(), "matcher": {}}
+
+
+def lightglue(features):
+    """Under the names of the authors' release, which kornia's module no longer has."""
+    tensors = LightGlue(None, **LIGHTGLUES[features], flash=False).state_dict()
+    named = {}
+    for name, value in tensors.items():
+        parts = name.split(".")
+        if parts[0] == "transformers":
+            name = ".".join([parts[2], parts[1], *parts[3:]])
+        named[name] = value
+    del named["confidence_thresholds"]
+    return named
+
+
+def write_extractors(folder):
+    torch.manual_seed(1)
+    torch.save(superpoint_v1(), folder / "superpoint_v1.pth")
+    torch.save(superpoint_v6(), folder / "superpoint_v6_from_tf.pth")
+    for name in ("depth", "epipolar"):
+        torch.save(disk(), folder / f"{name}-save.pth")
+
+
+def without_sums(monkeypatch):
+    """Let the registry accept any content, except of what the tests have the authors' files of."""
+    authors = ("aliked-", "xfeat")
+    entries = tuple(
+        e if e.name.startswith(authors) else replace(e, files=tuple(replace(f, sha256="", size=0) for f in e.files))
+        for e in weights.REGISTRY
+    )
+    monkeypatch.setattr(weights, "REGISTRY", entries)
+
+
+def _convolution(out, into, side):
+    spread = (2 / (into * side * side)) ** 0.5  # He et al. 2015: signals neither die nor explode
+    return {"weight": torch.randn(out, into, side, side) * spread, "bias": torch.zeros(out)}
