@@ -48,6 +48,15 @@ def weights(weights_here, monkeypatch):
 
 
 @pytest.fixture(scope="session")
+def plain_lightglue(tmp_path_factory):
+    """A LightGlue for hesaff whose layers do nothing: it compares descriptors, so what it says can be told by hand."""
+    pytest.importorskip("kornia")
+    import random_weights
+
+    return random_weights.write_plain_lightglue(tmp_path_factory.mktemp("lightglue") / "plain.safetensors")
+
+
+@pytest.fixture(scope="session")
 def survey(tmp_path_factory):
     """A folder with catalog/ (indexed) and queries/ (queries.csv has the truth); to be read, not changed."""
     folder = tmp_path_factory.mktemp("survey")

@@ -1,9 +1,11 @@
 """Weights files with the authors' names and shapes and random values, for networks whose weights are not at hand."""
 
+import json
 from dataclasses import replace
 
 import torch
 from kornia.feature import DISK, LightGlue
+from safetensors.torch import save_file
 
 from snowmatch import weights
 
@@ -82,6 +84,25 @@ def write_extractors(folder):
     torch.save(superpoint_v6(), folder / "superpoint_v6_from_tf.pth")
     for name in ("depth", "epipolar"):
         torch.save(disk(), folder / f"{name}-save.pth")
+
+
+PLAIN = {"input_dim": 128, "descriptor_dim": 128, "num_heads": 1, "n_layers": 1, "add_scale_ori": True}
+SHARPNESS = 40.0  # what the plain LightGlue multiplies the cosine of two descriptors with
+
+
+def write_plain_lightglue(path, extractor="hesaff"):
+    network = LightGlue(None, **PLAIN, flash=False)
+    tensors = {name: torch.zeros_like(value) for name, value in network.state_dict().items()}
+    for name in tensors:
+        if ".ffn.1." in name:  # a layer's normalisation; what comes after it is zero
+            tensors[name] = network.state_dict()[name]
+    # kornia divides both sides by the fourth root of the dimension
+    tensors["log_assignment.0.final_proj.weight"] = torch.eye(128) * (SHARPNESS * 128**0.5) ** 0.5
+    tensors["log_assignment.0.matchability.bias"] += 20.0  # every keypoint can be matched
+    del tensors["confidence_thresholds"]
+    told = {**PLAIN, "keypoints": 1024, "extractor": {"name": extractor}}
+    save_file(tensors, path, metadata={"snowmatch": json.dumps(told)})
+    return path
 
 
 def without_sums(monkeypatch):

@@ -5,8 +5,9 @@ import pytest
 
 from snowmatch.index import Block, Neighbors, build_faiss
 from snowmatch.matchers.lnbnn import Lnbnn, votes
+from snowmatch.matchers.mutual import Mutual
 from snowmatch.plugins import make_plugin, plugin_names
-from snowmatch.types import Features
+from snowmatch.types import Features, Matches, Subject
 
 
 def neighbors(distances, entries):
@@ -74,12 +75,39 @@ def one_block(descriptors):
     return [Block(np.arange(len(descriptors)), offsets, lambda: built)]
 
 
-@pytest.mark.parametrize("name", plugin_names("matchers"))
+@pytest.fixture(params=plugin_names("matchers"))
+def ask(request):
+    """A matcher as a function of a query's descriptors, those of the gallery's entries, and which are allowed."""
+    if request.param == "lightglue":
+        network = request.getfixturevalue("plain_lightglue")
+        matcher = make_plugin("matchers", "lightglue", {"weights": str(network)})
+    else:
+        matcher = make_plugin("matchers", request.param)
+
+    def one_against_many(query, gallery, allowed=None):
+        allowed = np.ones(len(gallery), bool) if allowed is None else allowed
+        return matcher.match(features(query), one_block(gallery), allowed, np.arange(len(gallery)))
+
+    def pair_by_pair(query, gallery, allowed=None):
+        found = []
+        for entry, other in enumerate(gallery):
+            if allowed is None or allowed[entry]:
+                keypoint0, keypoint1, weights = matcher.pair(subject(query), subject(other), {"name": "hesaff"})
+                assert len(keypoint0) == len(keypoint1) == len(weights)
+                assert (np.diff(keypoint0) > 0).all()
+                assert (weights > 0).all()
+                found.append((keypoint0, np.full(len(keypoint0), entry), keypoint1, weights))
+        return Matches(*(np.concatenate(column) for column in zip(*found, strict=True)))
+
+    ask = pair_by_pair if matcher.PAIRWISE else one_against_many
+    ask.pairwise = matcher.PAIRWISE
+    return ask
+
+
 class TestConformance:
-    def test_a_photo_matches_itself_keypoint_for_keypoint(self, name):
+    def test_a_photo_matches_itself_keypoint_for_keypoint(self, ask):
         descriptors = small_gallery()
-        matcher = make_plugin("matchers", name)
-        matches = matcher.match(features(descriptors[2]), one_block(descriptors), np.ones(5, bool), np.arange(5))
+        matches = ask(descriptors[2], descriptors)
         own = matches.take(matches.annotation == 2)
         best = {}
         for q, k, w in zip(own.keypoint0, own.keypoint1, own.weights, strict=True):
@@ -89,36 +117,71 @@ class TestConformance:
         assert len(best) == 50
 
     @pytest.mark.parametrize("count", [0, 1])
-    def test_hardly_any_keypoints_on_either_side(self, name, count):
+    def test_hardly_any_keypoints_on_either_side(self, ask, count):
         descriptors = small_gallery()
-        matcher = make_plugin("matchers", name)
-        few = features(descriptors[0][:count])
-        matches = matcher.match(few, one_block(descriptors), np.ones(5, bool), np.arange(5))
+        matches = ask(descriptors[0][:count], descriptors)
         assert set(matches.keypoint0) <= set(range(count))
-        one = matcher.match(features(descriptors[0]), one_block([descriptors[3]]), np.ones(1, bool), np.arange(1))
-        assert len(one) == 0  # one keypoint alone has nothing to be better than
+        if ask.pairwise:  # an empty entry is in no index
+            assert len(ask(descriptors[0], [descriptors[4]])) == 0
+        one = ask(descriptors[0], [descriptors[3]])  # one keypoint alone has nothing to be better than
+        assert len(one) == 0 or one.weights.max() < 0.9
 
-    def test_forbidden_annotations_get_no_vote(self, name):
+    def test_forbidden_annotations_get_no_vote(self, ask):
         descriptors = small_gallery()
         allowed = np.array([True, False, False, True, True])
-        matcher = make_plugin("matchers", name)
-        matches = matcher.match(features(descriptors[2]), one_block(descriptors), allowed, np.arange(5))
-        assert set(matches.annotation) <= {0, 3, 4}
+        assert set(ask(descriptors[2], descriptors, allowed).annotation) <= {0, 3, 4}
 
-    def test_a_keypoint_votes_the_same_alone(self, name):
+    def test_a_keypoint_votes_the_same_alone(self, ask):
+        if ask.pairwise:
+            pytest.skip("a pair is looked at as a whole")
         descriptors = small_gallery()
-        matcher = make_plugin("matchers", name)
-        blocks = one_block(descriptors)
-        together = matcher.match(features(descriptors[1]), blocks, np.ones(5, bool), np.arange(5))
-        alone = matcher.match(features(descriptors[1][4:5]), blocks, np.ones(5, bool), np.arange(5))
+        together = ask(descriptors[1], descriptors)
+        alone = ask(descriptors[1][4:5], descriptors)
         same = together.take(together.keypoint0 == 4)
         np.testing.assert_array_equal(same.annotation, alone.annotation)
         np.testing.assert_array_equal(same.weights, alone.weights)
 
-    def test_twice_the_same_answer(self, name):
+    def test_twice_the_same_answer(self, ask):
         descriptors = small_gallery()
-        matcher = make_plugin("matchers", name)
-        blocks = one_block(descriptors)
-        first, second = (matcher.match(features(descriptors[1]), blocks, np.ones(5, bool), np.arange(5)) for _ in "ab")
+        first, second = (ask(descriptors[1], descriptors) for _ in "ab")
         np.testing.assert_array_equal(first.weights, second.weights)
         np.testing.assert_array_equal(first.keypoint1, second.keypoint1)
+
+
+def test_mutual_by_hand():
+    """Unit vectors in the plane by angle: distance is sqrt(1 - cos)."""
+
+    def at(*degrees):
+        angles = np.deg2rad(degrees)
+        return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+
+    one, other = subject(at(0, 40, 90)), subject(at(2, 60, 95, 97))
+    keypoint0, keypoint1, weights = Mutual(ratio=0.8).pair(one, other, {})
+    # 90 is 5 degrees from 95 and 7 from 97, a ratio of 0.71; the others are nearer to one by more
+    distance = np.sqrt(1 - np.cos(np.deg2rad([[2, 60], [5, 7]])))
+    assert keypoint0.tolist() == [0, 1, 2]
+    assert keypoint1.tolist() == [0, 1, 2]
+    assert weights[[0, 2]] == pytest.approx(distance[:, 1] - distance[:, 0], abs=1e-3)
+    strict = Mutual(ratio=0.6).pair(one, other, {})
+    assert strict[0].tolist() == [0, 1]
+
+
+def test_mutual_drops_what_another_keypoint_is_nearer_to():
+    descriptors = small_gallery()[0][:10]
+    near = descriptors[:1].copy()
+    near[0, 0] ^= 1  # a second keypoint that is nearly the first
+    keypoint0, _, _ = Mutual().pair(subject(np.concatenate([descriptors, near])), subject(descriptors), {})
+    assert 10 not in keypoint0
+
+
+@pytest.mark.parametrize(
+    ("cls", "bad"), [(Mutual, {"ratio": 0}), (Mutual, {"candidates": -1}), (Mutual, {"keypoints": 0})], ids=str
+)
+def test_settings_of_pair_matchers_out_of_range_are_refused(cls, bad):
+    with pytest.raises(ValueError, match="expected"):
+        cls(**bad)
+
+
+def subject(descriptors):
+    made = features(descriptors)
+    return Subject(made, (0, 0, *made.image_size))

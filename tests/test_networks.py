@@ -10,10 +10,10 @@ import pytest
 torch = pytest.importorskip("torch")
 safetensors_torch = pytest.importorskip("safetensors.torch")
 
-from torch import nn  # noqa: E402
+from torch import nn
 
-from snowmatch.errors import SnowmatchError  # noqa: E402
-from snowmatch.networks import fill, lightglue_names, one_thread, pick_device, read_tensors  # noqa: E402
+from snowmatch.errors import SnowmatchError
+from snowmatch.networks import fill, lightglue_names, one_thread, pick_device, read_tensors
 
 
 def net():

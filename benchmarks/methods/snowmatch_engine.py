@@ -1,6 +1,7 @@
 """This project's own engine: any extractor and matcher, any setting. `options` are written key=value;key=value.
 
-Several extractors are written with a plus sign, hesaff+sift: their scores are fused.
+Several extractors are written with a plus sign, hesaff+sift: their scores are fused. keep=yes uses the features that an
+earlier run left there, of another matcher say, and then tells no seconds to extract.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from snowmatch.identify import fuse, score_query
 from snowmatch.plugins import settings as settings_of
 from snowmatch.types import HOME
 
-DEFAULTS = {"extractor": DEFAULT_EXTRACTOR, "matcher": DEFAULT_MATCHER, "options": ""}
+DEFAULTS = {"extractor": DEFAULT_EXTRACTOR, "matcher": DEFAULT_MATCHER, "options": "", "keep": False}
 TIMED_QUERIES = 40  # the median of these, evenly spread over the trial, after one that is not counted
 PACKAGES = ("faiss-cpu", "h5py", "numpy", "opencv-contrib-python-headless", "pillow")
 
@@ -31,7 +32,8 @@ PACKAGES = ("faiss-cpu", "h5py", "numpy", "opencv-contrib-python-headless", "pil
 def run(given: Given, settings: dict[str, Any]) -> Outcome:
     """Index the catalog anew, time single queries, then ask about every query of the trial."""
     options = dict(pair.partition("=")[::2] for pair in settings["options"].split(";") if pair)
-    shutil.rmtree(given.folder / HOME, ignore_errors=True)
+    if not settings["keep"]:
+        shutil.rmtree(given.folder / HOME, ignore_errors=True)
     catalog = open_catalog(given.folder)
     plugins, matcher, geometry = catalog.method(settings["extractor"].split("+"), settings["matcher"], options)
     reports, index_seconds = [], 0.0
@@ -43,18 +45,16 @@ def run(given: Given, settings: dict[str, Any]) -> Outcome:
     galleries = [catalog.gallery(plugin) for plugin in plugins]
     query_seconds = _time_queries(given, galleries, matcher, geometry)
     table = score_trial(given.trial, galleries, matcher, geometry)
-    done = max(1, reports[0].done)
+    done = reports[0].done
+    extracted = {"extract": sum(report.seconds for report in reports) / done, "index": index_seconds} if done else {}
+    counts = [np.mean([gallery.feature_count(i) for i in range(len(gallery.annotations))]) for gallery in galleries]
     return Outcome(
         tables=(table,),
-        seconds={
-            "extract": sum(report.seconds for report in reports) / done,
-            "index": index_seconds,
-            "query": query_seconds,
-        },
+        seconds={**extracted, "query": query_seconds},
         versions={name: importlib.metadata.version(name) for name in PACKAGES},
         numbers={
-            "features_per_annotation": sum(report.features for report in reports) / done,
-            "bytes_on_disk_per_annotation": _bytes_in(given.folder / HOME) / done,
+            "features_per_annotation": float(sum(counts)),
+            "bytes_on_disk_per_annotation": _bytes_in(given.folder / HOME) / len(galleries[0].annotations),
         },
         notes=tuple(f"could not be read: {path} ({reason})" for path, reason in reports[0].failed),
     )

@@ -49,9 +49,12 @@ class Aliked(Learned):
         return _network(name, self.threshold, find_weights(name), pick_device(self.device))
 
     def detect(self, network: ALIKED, images: torch.Tensor) -> list[Found]:
-        # Where nothing reaches the threshold, kornia gives what is above the mean: noise on a blank wall
-        found = [(f, f.keypoint_scores > self.threshold) for f in network(images)]
-        return [(f.keypoints[sure], f.keypoint_scores[sure], f.descriptors[sure]) for f, sure in found]
+        found = []
+        for f in network(images):
+            # Where nothing reaches the threshold, kornia gives what is above the mean: noise on a blank wall
+            kept = slice(None) if (f.keypoint_scores > self.threshold).any() else slice(0)
+            found.append((f.keypoints[kept], f.keypoint_scores[kept], f.descriptors[kept]))
+        return found
 
 
 @lru_cache(maxsize=2)

@@ -1,0 +1,294 @@
+"""Extractors and matchers that are networks: as kornia's own, whole or in batches, and picky about their weights."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+kornia = pytest.importorskip("kornia")
+
+import random_weights
+from conftest import AUTHORS_WEIGHTS
+from kornia.feature import ALIKED, DISK, LightGlue
+from kornia.feature.xfeat import XFeat
+from safetensors.torch import load_file
+from test_extractors import chip_of, coat
+
+import snowmatch
+from snowmatch.errors import SnowmatchError
+from snowmatch.extractors import extract_chips, extract_from_photo
+from snowmatch.extractors.superpoint import MagicLeap, Retrained, keypoint_map, sample, suppress
+from snowmatch.images import make_chip
+from snowmatch.matchers.lightglue import OFFICIAL, Lightglue, find_trained, side
+from snowmatch.networks import one_thread
+from snowmatch.plugins import make_plugin
+from snowmatch.types import Chip, Subject
+
+BOX = (40, 30, 300, 200)
+authors = pytest.mark.skipif(not AUTHORS_WEIGHTS.is_dir(), reason="no weights of the authors beside the project")
+
+
+def photo(seed=0):
+    return np.dstack([coat(400, 280, seed)] * 3)
+
+
+def their_input(chip):
+    return torch.from_numpy(chip.pixels).permute(2, 0, 1)[None].float() / 255
+
+
+def back(keypoints, chip):
+    """From chip to photo, written anew."""
+    return (keypoints + 0.5) * np.array(chip.scale) - 0.5 + np.array(chip.origin)
+
+
+def by_score(keypoints, scores, descriptors):
+    order = np.lexsort((keypoints[:, 0], keypoints[:, 1], -scores))
+    return keypoints[order], scores[order], descriptors[order]
+
+
+def same_as_theirs(ours, theirs, chip):
+    keypoints, scores, descriptors = by_score(*(t.numpy() for t in theirs))
+    assert len(ours) == len(keypoints) > 50
+    np.testing.assert_allclose(ours.keypoints, back(keypoints, chip), atol=1e-3)
+    np.testing.assert_array_equal(ours.scores, scores)
+    np.testing.assert_array_equal(ours.descriptors, descriptors)
+
+
+@authors
+@pytest.mark.parametrize("model", ["t16", "n16", "n16rot", "n32"])
+def test_aliked_is_kornias(weights, model):
+    plugin = make_plugin("extractors", "aliked", {"model": model, "chip_size": "320", "max_features": "0"})
+    chip = make_chip(photo(), BOX, None, 320, "rgb")
+    network = ALIKED(f"aliked-{model}", detection_threshold=0.2).eval()
+    network.load_state_dict(torch.load(weights / f"aliked-{model}.pth", weights_only=True), strict=False)
+    with one_thread():
+        (found,) = network(their_input(chip))
+    ours = extract_from_photo(plugin, photo(), BOX, None)
+    same_as_theirs(ours, (found.keypoints, found.keypoint_scores, found.descriptors), chip)
+
+
+@authors
+def test_xfeat_is_kornias(weights):
+    plugin = make_plugin("extractors", "xfeat", {"chip_size": "320", "max_features": "500"})
+    chip = make_chip(photo(), BOX, None, 320, "rgb")
+    network = XFeat(top_k=500)
+    del network.net.fine_matcher
+    network.net.load_state_dict(load_file(weights / "xfeat.safetensors"))
+    network.eval()
+    with one_thread():
+        found = network.detectAndCompute(their_input(chip))[0]
+    ours = extract_from_photo(plugin, photo(), BOX, None)
+    # kornia counts from the pixels' corners: 320 x 213 was made 320 x 192
+    corner = found["keypoints"] + torch.tensor([0.5 * 320 / 320 - 0.5, 0.5 * 213 / 192 - 0.5])
+    same_as_theirs(ours, (corner, found["scores"], found["descriptors"]), chip)
+
+
+def test_disk_is_kornias(weights):
+    plugin = make_plugin("extractors", "disk", {"chip_size": "320", "max_features": "0"})
+    chip = make_chip(photo(), BOX, None, 320, "rgb")
+    network = DISK().eval()
+    network.load_state_dict(torch.load(weights / "depth-save.pth", weights_only=True)["extractor"])
+    with one_thread():
+        (found,) = network(their_input(chip), pad_if_not_divisible=True)
+    ours = extract_from_photo(plugin, photo(), BOX, None)
+    same_as_theirs(ours, (found.keypoints, found.detection_scores, found.descriptors), chip)
+
+
+@authors
+def test_matches_of_lighterglue_are_kornias(weights):
+    extractor = make_plugin("extractors", "xfeat", {"chip_size": "320", "max_features": "300"})
+    described = {"name": "xfeat"}
+    warped = np.roll(photo(), (7, -5), axis=(0, 1))
+    one, other = (Subject(extract_from_photo(extractor, p, BOX, None), BOX) for p in (photo(), warped))
+    keypoint0, keypoint1, scores = Lightglue().pair(one, other, described)
+    network = LightGlue(
+        None, input_dim=64, descriptor_dim=96, num_heads=1, n_layers=3, depth_confidence=-1, width_confidence=-1
+    )
+    network.load_state_dict(load_file(weights / "xfeat-lighterglue-L3.safetensors"))
+    network.eval()
+    sides = {
+        f"image{i}": {
+            "keypoints": torch.from_numpy(s.features.keypoints - np.float32(BOX[:2]))[None].clamp(min=0),
+            "descriptors": torch.from_numpy(s.features.descriptors)[None],
+            "image_size": torch.tensor([BOX[2:]]),
+        }
+        for i, s in enumerate((one, other))
+    }
+    with one_thread():
+        found = network(sides)
+    theirs = found["matches"][0].numpy()
+    assert len(theirs) > 50
+    np.testing.assert_array_equal(np.column_stack([keypoint0, keypoint1]), theirs)
+    np.testing.assert_allclose(scores, found["scores"][0].numpy(), atol=1e-4)
+    moved = other.features.keypoints[keypoint1] - one.features.keypoints[keypoint0]
+    assert (np.linalg.norm(moved - [-5, 7], axis=1) < 3).mean() > 0.9
+
+
+@pytest.mark.parametrize("name", ["aliked", "disk", "superpoint", "xfeat"])
+def test_no_chip_depends_on_the_others_of_its_batch(weights, name):
+    plugin = make_plugin("extractors", name)
+    try:
+        plugin.check()
+    except SnowmatchError as error:
+        pytest.skip(str(error))
+    greys = [coat(160, 128, seed) for seed in range(3)] + [coat(128, 160, 7), np.full((128, 160), 9)]
+    masks = [None, np.arange(128)[:, None].repeat(160, 1) > 60, None, None, None]
+    chips = [chip_of(plugin, grey, mask) for grey, mask in zip(greys, masks, strict=True)]
+    for chip, together in zip(chips, extract_chips(plugin, chips), strict=True):
+        alone = plugin.extract(chip)
+        assert len(alone) == len(together)
+        np.testing.assert_allclose(together.keypoints, alone.keypoints, atol=1e-3)
+        np.testing.assert_allclose(together.descriptors, alone.descriptors, atol=1e-4)
+
+
+def test_a_batch_too_large_for_the_device_is_halved(weights, monkeypatch):
+    plugin = make_plugin("extractors", "disk")
+    sizes = []
+    detect = type(plugin).detect
+
+    def scarce(self, network, images):
+        sizes.append(len(images))
+        if len(images) > 1:
+            raise torch.OutOfMemoryError("no room")
+        return detect(self, network, images)
+
+    monkeypatch.setattr(type(plugin), "detect", scarce)
+    chips = [chip_of(plugin, coat(96, 96, seed)) for seed in range(3)]
+    assert [len(f) > 0 for f in plugin.extract_many(chips)] == [True] * 3
+    assert sizes == [3, 1, 2, 1, 1]
+
+    def hopeless(self, network, images):
+        raise torch.OutOfMemoryError("no room")
+
+    monkeypatch.setattr(type(plugin), "detect", hopeless)
+    with pytest.raises(MemoryError, match="96 x 96 px on cpu"):
+        plugin.extract(chips[0])
+
+
+def test_superpoint_knows_both_files_and_only_those(weights):
+    for model, network in (("v1", MagicLeap), ("v6_from_tf", Retrained)):
+        assert isinstance(make_plugin("extractors", "superpoint", {"model": model}).network(), network)
+    with pytest.raises(SnowmatchError, match="model is 'v2', expected one of v6_from_tf, v1"):
+        make_plugin("extractors", "superpoint", {"model": "v2"})
+
+
+def test_superpoints_maps_name_pixels_row_by_row_in_each_cell():
+    logits = torch.full((1, 65, 2, 3), -20.0)
+    logits[0, 64] = 0.0
+    logits[0, 8 * 3 + 5, 1, 2] = 20.0  # row 3, column 5 of the cell in row 1, column 2
+    heat = keypoint_map(logits)[0]
+    assert heat.shape == (16, 24)
+    assert torch.nonzero(heat > 0.5).tolist() == [[8 + 3, 16 + 5]]
+
+
+def test_superpoint_keeps_the_stronger_of_two_near_spots_and_both_of_two_far_ones():
+    heat = torch.zeros(1, 40, 40)
+    for row, column, value in ((10, 10, 0.9), (12, 13, 0.5), (30, 30, 0.4), (10, 17, 0.3)):
+        heat[0, row, column] = value
+    assert torch.nonzero(suppress(heat, 4)[0]).tolist() == [[10, 10], [10, 17], [30, 30]]
+
+
+def test_superpoints_descriptors_are_read_between_the_middles_of_cells():
+    dense = torch.zeros(2, 3, 4)
+    dense[0, 1, 1] = dense[1, 1, 2] = 1.0
+    middle = torch.tensor([[8 + 3.5, 8 + 3.5], [8 + 7.5, 8 + 3.5]])  # of the cell, and half way to the next
+    assert sample(dense, middle).tolist() == [[1, 0], pytest.approx([2**-0.5] * 2)]
+
+
+def test_superpoint_takes_chips_of_any_size(weights):
+    plugin = make_plugin("extractors", "superpoint")
+    for size in ((64, 64), (67, 101), (100, 33)):
+        features = plugin.extract(chip_of(plugin, coat(*size)))
+        assert (features.keypoints <= np.array(size) - 1 - 4).all()
+        assert (features.keypoints >= 4).all()
+
+
+@pytest.mark.parametrize("name", ["superpoint", "disk", "aliked", "sift"])
+def test_lightglue_reads_the_authors_names(name, weights, tmp_path, monkeypatch):
+    monkeypatch.setenv("SNOWMATCH_WEIGHTS", str(tmp_path))
+    tensors = random_weights.lightglue(name)
+    torch.save(tensors, tmp_path / f"{name}_lightglue.pth")
+    trained = next(t for t in OFFICIAL if t.extractor == name)
+    described = {"name": name, **trained.needs}
+    Lightglue(device="cpu").check(described)
+    assert find_trained("auto", described)[1].name == f"{name}_lightglue.pth"
+    rng = np.random.default_rng(0)
+    from test_pairs import asked, spots
+
+    features = spots(20, 0)
+    wide = rng.standard_normal((20, trained.build["input_dim"])).astype(np.float32)
+    subject = asked(type(features)(features.keypoints, wide, *features_rest(features)))
+    Lightglue(certainty=0.0).pair(subject, subject, described)
+    missing = dict(tensors)
+    del missing["cross_attn.3.to_v.weight"]
+    torch.save(missing, tmp_path / f"{name}_lightglue.pth")
+    with pytest.raises(SnowmatchError, match=r"transformers\.3\.cross_attn\.to_v\.weight"):
+        Lightglue(device="cpu", certainty=0.2).check(described)
+
+
+def features_rest(features):
+    return features.scores, features.scales, features.oris, features.shapes, features.image_size
+
+
+@authors
+def test_what_was_cut_to_its_last_layer_cannot_stop_early(weights):
+    with pytest.raises(SnowmatchError, match="cannot stop early: leave --fast out"):
+        Lightglue(fast=True).check({"name": "xfeat"})
+
+
+def test_missing_weights_are_told_before_a_run_with_the_command_that_gets_them(own_survey, monkeypatch, tmp_path):
+    monkeypatch.setenv("SNOWMATCH_WEIGHTS", str(tmp_path))
+    monkeypatch.setattr("snowmatch.weights.platformdirs.user_cache_path", lambda *a, **k: tmp_path / "cache")
+    catalog = snowmatch.open_catalog(own_survey / "catalog")
+    for name in ("disk", "xfeat", "aliked", "superpoint"):
+        with pytest.raises(SnowmatchError, match="run snowmatch weights download"):
+            catalog.index(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "value"),
+    [
+        ("aliked", "model", "n64"),
+        ("aliked", "threshold", "1.5"),
+        ("disk", "model", "deep"),
+        ("disk", "threshold", "-1"),
+        ("xfeat", "threshold", "-0.1"),
+        ("xfeat", "chip_size", "8"),
+        ("superpoint", "threshold", "nan"),
+        ("superpoint", "max_features", "-2"),
+    ],
+)
+def test_settings_of_networks_out_of_range_are_refused(name, setting, value):
+    with pytest.raises(SnowmatchError, match=f"{setting} is"):
+        make_plugin("extractors", name, {setting: value})
+
+
+def test_a_network_indexes_a_catalog_and_answers(own_survey, weights):
+    """With boxes and masks as for the others; the weights of DISK are random here."""
+    catalog = snowmatch.open_catalog(own_survey / "catalog")
+    options = {"chip_size": "160", "max_features": "200"}
+    assert not catalog.index("disk", options, workers=1).failed
+    reader = catalog.gallery(make_plugin("extractors", "disk", options)).reader
+    assert reader.dtype == np.float32
+    assert not reader.frames
+    assert reader.counts.max() <= 200
+    row = catalog.data.annotations[0]
+    for matcher in ("lnbnn", "mutual"):
+        answer = catalog.query(own_survey / "catalog" / row.path, bbox=row.bbox, extractor="disk", matcher=matcher)
+        assert answer.extractor["name"] == "disk"
+        assert answer.candidates
+
+
+def test_side_is_the_same_on_every_call(plain_lightglue):
+    from test_pairs import asked, spots
+
+    told, _ = find_trained(str(plain_lightglue), {"name": "hesaff"})
+    one, two = (side(asked(spots(5, 0)), told, torch.device("cpu")) for _ in "ab")
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_a_chip_of_one_value_has_no_features(weights):
+    for name in ("disk", "superpoint"):
+        plugin = make_plugin("extractors", name)
+        grey = np.full((64, 64), 200, np.uint8)
+        pixels = grey if plugin.CHANNELS == "grey" else np.dstack([grey] * 3)
+        assert len(plugin.extract(Chip(pixels, None, (0, 0), (1.0, 1.0), (64, 64)))) == 0

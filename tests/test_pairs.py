@@ -1,0 +1,331 @@
+"""Matchers of pairs in the engine: they re-rank what LNBNN leaves, or look at every pair."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import snowmatch
+from snowmatch.cli import main
+from snowmatch.errors import SnowmatchError
+from snowmatch.gallery import make_gallery
+from snowmatch.identify import match_pairs, match_photos, score_query
+from snowmatch.matchers.lnbnn import Lnbnn
+from snowmatch.matchers.mutual import Mutual
+from snowmatch.plugins import make_plugin
+from snowmatch.store import open_features
+from snowmatch.types import Annotation, Features, Subject
+from snowmatch.verify import Geometry
+from snowmatch.writer import FeatureWriter
+
+SIZE = (1000, 800)
+DESCRIBED = {"name": "hesaff", "revision": 2}
+
+
+def spots(n, seed, frames=True):
+    """N keypoints all over a photo, each with a descriptor of its own."""
+    rng = np.random.default_rng(seed)
+    descriptors = rng.standard_normal((n, 128)).astype(np.float32)
+    descriptors /= np.linalg.norm(descriptors, axis=1, keepdims=True)
+    keypoints = (rng.random((n, 2)) * (np.array(SIZE) - 120) + 60).astype(np.float32)
+    scales = np.full(n, 20, np.float32)
+    shapes = np.stack([scales / 2, 0 * scales, scales / 2], axis=1) if frames else None
+    return Features(keypoints, descriptors, np.linspace(1, 0.5, n, dtype=np.float32), scales, 0 * scales, shapes, SIZE)
+
+
+def seen_again(features, rows, noise, seed=9):
+    """The spots at `rows` 40 px to the right, described with so much noise; elsewhere other spots, as many again."""
+    rng = np.random.default_rng(seed)
+    part, rest = features.take(rows), spots(len(features) - len(rows), seed)
+    wobble = rng.standard_normal(part.descriptors.shape).astype(np.float32)
+    wobble /= np.linalg.norm(wobble, axis=1, keepdims=True)
+    descriptors = part.descriptors + noise * wobble
+    descriptors /= np.linalg.norm(descriptors, axis=1, keepdims=True)
+    columns = [
+        np.concatenate([a, b])
+        for a, b in (
+            (part.keypoints + np.float32([40, 0]), rest.keypoints),
+            (descriptors, rest.descriptors),
+            (part.scores, rest.scores),
+            (part.scales, rest.scales),
+            (part.oris, rest.oris),
+            (part.shapes, rest.shapes),
+        )
+    ]
+    order = np.argsort(-columns[2], kind="stable")
+    return Features(*(c[order] for c in columns), SIZE)
+
+
+@pytest.fixture
+def gallery_of(tmp_path):
+    """A gallery of given features, each a photo of an animal of its own."""
+
+    def make(photos, boxes=None):
+        keys = [f"{i:032x}" for i in range(len(photos))]
+        with FeatureWriter(tmp_path / "features", DESCRIBED) as writer:
+            for key, features in zip(keys, photos, strict=True):
+                writer.add(key, features)
+            writer.commit()
+        boxes = boxes or [(0, 0, *SIZE)] * len(photos)
+        annotations = [Annotation(i, f"{i}.jpg", f"cat{i}", encounter=f"e{i}", bbox=box) for i, box in enumerate(boxes)]
+        reader = open_features(tmp_path / "features", DESCRIBED)
+        return make_gallery(annotations, keys, reader, tmp_path / "index", "x")
+
+    return make
+
+
+def asked(features):
+    return Subject(features, (0, 0, *SIZE))
+
+
+def test_two_hundred_good_matches_beat_a_few_perfect_ones(gallery_of):
+    """The mean of the matches' certainty, which others rank by, says the opposite."""
+    query = spots(300, 0)
+    many = seen_again(query, np.arange(200), noise=0.5)
+    few = seen_again(query, np.arange(200, 206), noise=0.0)
+    gallery = gallery_of([many, few])
+    scores = score_query([asked(query)], gallery, np.ones(2, bool), "unknown", Mutual(candidates=0), Geometry())
+    weights = [scores.matches[0].weights[scores.matches[0].annotation == entry] for entry in range(2)]
+    assert len(weights[0]) > 180
+    assert len(weights[1]) == 6
+    assert weights[0].mean() < weights[1].mean()
+    assert scores.ranking[0] > 10 * scores.ranking[1] > 0
+    assert scores.individual_ranking[0] > 10 * scores.individual_ranking[1]
+
+
+def test_one_match_alone_is_never_verified(gallery_of):
+    query = spots(300, 0)
+    gallery = gallery_of([seen_again(query, np.arange(1), noise=0.0)])
+    scores = score_query([asked(query)], gallery, np.ones(1, bool), "unknown", Mutual(candidates=0), Geometry())
+    assert not scores.accepted.any()
+
+
+def test_only_the_shortlist_is_looked_at_and_the_others_keep_their_order_below(gallery_of):
+    query = spots(200, 0)
+    shared = [120, 60, 90, 0, 30]
+    gallery = gallery_of([seen_again(query, np.arange(n), 0.4, seed) for seed, n in enumerate(shared, start=3)])
+    allowed = np.ones(5, bool)
+    plain = score_query([asked(query)], gallery, allowed, "unknown", Lnbnn(), Geometry())
+    scores = score_query([asked(query)], gallery, allowed, "unknown", Mutual(candidates=2), Geometry())
+    order = np.argsort([int(a.path[0]) for a in gallery.annotations])
+    assert np.flatnonzero(scores.checked[order]).tolist() == [0, 2]
+    assert scores.accepted[order].tolist() == [True, False, True, False, False]
+    np.testing.assert_array_equal(scores.pre_scores, plain.pre_scores)
+    lower = scores.ranking[order]
+    assert lower[0] > lower[2] > lower[1] > lower[4] > lower[3]
+
+
+def test_every_pair_is_looked_at_where_candidates_is_0(gallery_of):
+    query = spots(200, 0)
+    gallery = gallery_of([seen_again(query, np.arange(n), 0.4, n) for n in (80, 40)])
+    matcher = Mutual(candidates=0)
+    (found,) = match_photos([asked(query)], gallery, np.ones(2, bool), "unknown", matcher)
+    again = match_pairs(asked(query), gallery, np.array([0, 1]), matcher)
+    for name in ("keypoint0", "annotation", "keypoint1", "weights"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(again, name))
+    (none,) = match_photos([asked(query)], gallery, np.array([False, True]), "unknown", matcher)
+    assert set(none.annotation) == {1}
+
+
+def test_a_pair_is_matched_once_where_it_is_remembered(gallery_of, monkeypatch):
+    query = asked(spots(100, 0))
+    gallery = gallery_of([seen_again(query.features, np.arange(50), 0.4)])
+    matcher, memory = Mutual(), {}
+    first = match_pairs(query, gallery, np.array([0]), matcher, memory)
+    monkeypatch.setattr(Mutual, "pair", None)
+    again = match_pairs(query, gallery, np.array([0]), matcher, memory)
+    np.testing.assert_array_equal(first.weights, again.weights)
+
+
+def test_only_the_strongest_keypoints_on_the_animal_are_compared(gallery_of):
+    query = spots(100, 0)
+    gallery = gallery_of([seen_again(query, np.arange(100), 0.2)])
+    weights = np.ones(100, np.float32)
+    weights[:10] = 0  # the strongest ten are scenery
+    weights[10:20] = 0.25
+    found = match_pairs(Subject(query, (0, 0, *SIZE), weights), gallery, np.array([0]), Mutual(keypoints=40))
+    assert set(found.keypoint0) <= set(range(20, 60))
+    found = match_pairs(Subject(query, (0, 0, *SIZE), weights), gallery, np.array([0]), Mutual())
+    plain = match_pairs(asked(query), gallery, np.array([0]), Mutual())
+    half = dict(zip(plain.keypoint0.tolist(), plain.weights.tolist(), strict=True))
+    for keypoint, weight in zip(found.keypoint0.tolist(), found.weights.tolist(), strict=True):
+        assert weight == pytest.approx(half[keypoint] * np.sqrt(weights[keypoint]), rel=1e-5)
+    given = match_pairs(Subject(query, (0, 0, *SIZE), weights), gallery, np.array([0]), Mutual(foreground="given"))
+    np.testing.assert_array_equal(given.weights, plain.weights)
+
+
+@pytest.mark.parametrize("matcher", [Mutual(), Mutual(candidates=0)], ids=["shortlist", "every pair"])
+def test_no_keypoints_on_either_side_give_no_answer_and_no_error(gallery_of, matcher):
+    query, nothing = spots(50, 0), spots(0, 1)
+    gallery = gallery_of([nothing, seen_again(query, np.arange(30), 0.3)])
+    scores = score_query([asked(nothing)], gallery, np.ones(2, bool), "unknown", matcher, Geometry())
+    assert not scores.ranking.any()
+    scores = score_query([asked(query)], gallery, np.ones(2, bool), "unknown", matcher, Geometry())
+    assert scores.accepted.sum() == 1
+
+
+def test_keypoints_without_frames_are_verified_by_place_alone(gallery_of):
+    query = spots(120, 0, frames=False)
+    other = seen_again(spots(120, 0), np.arange(70), 0.3)
+    bare = Features(*(getattr(other, n) for n in ("keypoints", "descriptors", "scores", "scales", "oris")), None, SIZE)
+    gallery = gallery_of([bare])
+    scores = score_query([asked(query)], gallery, np.ones(1, bool), "unknown", Mutual(), Geometry())
+    matches = scores.matches[0]
+    assert 60 < len(matches) <= 75
+    moved = bare.keypoints[matches.keypoint1] - query.keypoints[matches.keypoint0]
+    assert np.abs(moved - [40, 0]).max() < 60
+
+
+def test_a_query_and_an_evaluation_with_mutual_find_the_right_cats(survey):
+    catalog = snowmatch.open_catalog(survey / "catalog")
+    result = catalog.evaluate(matcher="mutual")
+    assert result.matcher["name"] == "mutual"
+    assert result.measured.figures["annotation_top1"].value > 0.7
+    row = next(a for a in catalog.data.annotations if a.individual)
+    answer = catalog.query(survey / "catalog" / row.path, bbox=row.bbox, body_part=row.body_part, matcher="mutual")
+    assert answer.candidates[0].accepted
+    assert answer.candidates[0].inliers == len(answer.candidates[0].weights)
+
+
+def test_too_few_candidates_are_told_with_the_setting_that_changes_it(survey):
+    catalog = snowmatch.open_catalog(survey / "catalog")
+    row = catalog.data.annotations[0]
+    photo = survey / "catalog" / row.path
+    answer = catalog.query(photo, bbox=row.bbox, matcher="mutual", options={"candidates": "1"})
+    assert any("-o candidates sets how many are" in note for note in answer.notes)
+    answer = catalog.query(photo, bbox=row.bbox, matcher="mutual", options={"candidates": "0"})
+    assert answer.candidates
+
+
+@pytest.fixture
+def plain(plain_lightglue):
+    return {"weights": str(plain_lightglue)}
+
+
+def test_lightglue_in_the_engine(own_survey, plain):
+    catalog = snowmatch.open_catalog(own_survey / "catalog")
+    result = catalog.evaluate(matcher="lightglue", options=plain)
+    assert result.measured.figures["annotation_top1"].value > 0.7
+    arguments = ["evaluate", str(own_survey / "catalog"), "--matcher", "lightglue", "--json"]
+    done = CliRunner().invoke(main, [*arguments, "-o", f"weights={plain['weights']}"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["method"]["matcher"]["name"] == "lightglue"
+
+
+def test_lightglue_certainties_by_hand(plain_lightglue):
+    """Layers that do nothing leave the dual softmax of the descriptors' cosines (LightGlue, equation 5)."""
+    import random_weights
+
+    one, other = spots(30, 0), seen_again(spots(30, 0), np.arange(20), 0.3)
+    matcher = make_plugin("matchers", "lightglue", {"weights": str(plain_lightglue)})
+    keypoint0, keypoint1, weights = matcher.pair(asked(one), asked(other), {"name": "hesaff"})
+    likeness = random_weights.SHARPNESS * (one.descriptors @ other.descriptors.T).astype(float)
+    rows = np.exp(likeness) / np.exp(likeness).sum(axis=1, keepdims=True)
+    columns = np.exp(likeness) / np.exp(likeness).sum(axis=0, keepdims=True)
+    expected = rows * columns
+    assert len(weights) >= 20
+    assert weights == pytest.approx(expected[keypoint0, keypoint1], rel=1e-3)
+    assert (expected.argmax(axis=1)[keypoint0] == keypoint1).all()
+
+
+def test_what_lightglue_is_told_of_a_photo(plain_lightglue):
+    """The box is its image: keypoints from the box's corner, sizes as a share of it."""
+    import torch
+
+    from snowmatch.matchers.lightglue import OFFICIAL, find_trained, side
+
+    features = spots(5, 0)
+    told, _ = find_trained(str(plain_lightglue), {"name": "hesaff"})
+    box = (50, 40, 400, 200)
+    inside = Features(
+        np.float32([[49.7, 40], [60, 45], [450, 240], [449.9, 41], [100, 100]]),
+        features.descriptors * 3,
+        features.scores,
+        features.scales,
+        features.oris + np.float32(0.5),
+        features.shapes,
+        SIZE,
+    )
+    given = side(Subject(inside, box), told, torch.device("cpu"))
+    assert given["image_size"].tolist() == [[400, 200]]
+    assert given["keypoints"][0].numpy() == pytest.approx(
+        np.array([[0, 0], [10, 5], [400, 200], [399.9, 1], [50, 60]]), abs=1e-4
+    )
+    assert torch.linalg.norm(given["descriptors"][0], dim=1).tolist() == pytest.approx([1] * 5, abs=1e-5)
+    assert given["scales"][0].tolist() == pytest.approx([np.log2(64 * 20 / 400)] * 5)
+    assert given["oris"][0].tolist() == pytest.approx([0.5] * 5)
+    sift = next(t for t in OFFICIAL if t.extractor == "sift")
+    assert side(Subject(inside, box), sift, torch.device("cpu"))["scales"][0].tolist() == pytest.approx([25.6] * 5)
+    aliked = next(t for t in OFFICIAL if t.extractor == "aliked")
+    assert "scales" not in side(Subject(inside, box), aliked, torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--matcher", "lightglue"], "no LightGlue was trained for 'hesaff', only for aliked, disk, sift"),
+        (["--matcher", "lightglue", "-o", "weights=aliked_lightglue"], "trained for 'aliked', not for 'hesaff'"),
+        (["--matcher", "lightglue", "-o", "weights=nowhere.safetensors"], "no weights and no file called"),
+        (["--fast"], "has a setting 'fast'"),
+        (["--matcher", "lightglue", "-o", "device=cuda:77", "-o", "weights=PLAIN"], "torch sees"),
+        (["--matcher", "lightglue", "-o", "device=abacus", "-o", "weights=PLAIN"], "device is 'abacus'"),
+        (["--matcher", "mutual", "-o", "ratio=7"], "ratio is 7.0, expected above 0, at most 1"),
+    ],
+)
+def test_what_does_not_fit_is_one_line(survey, plain_lightglue, arguments, said):
+    arguments = [a.replace("PLAIN", str(plain_lightglue)) for a in arguments]
+    done = CliRunner().invoke(main, ["evaluate", str(survey / "catalog"), *arguments])
+    assert done.exit_code == 1
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_network_of_another_extractor_or_without_its_story_is_refused(plain_lightglue, tmp_path):
+    import random_weights
+    from safetensors.torch import load_file, save_file
+
+    from snowmatch.matchers.lightglue import find_trained
+
+    other = random_weights.write_plain_lightglue(tmp_path / "other.safetensors", "sift")
+    with pytest.raises(SnowmatchError, match="was trained for 'sift', not for 'hesaff'"):
+        find_trained(str(other), {"name": "hesaff"})
+    save_file(load_file(plain_lightglue), tmp_path / "bare.safetensors")
+    with pytest.raises(SnowmatchError, match="does not say what it was trained for"):
+        find_trained(str(tmp_path / "bare.safetensors"), {"name": "hesaff"})
+
+
+def test_another_extractor_than_the_indexed_one_is_told_with_those_that_are_there(own_survey):
+    done = CliRunner().invoke(main, ["evaluate", str(own_survey / "catalog"), "--extractor", "sift"])
+    assert done.exit_code == 1
+    assert "indexed are: hesaff (defaults)" in done.stderr
+
+
+def test_the_device_is_no_part_of_what_features_are_filed_under():
+    pytest.importorskip("kornia")
+    from snowmatch.plugins import settings
+
+    one, other = (make_plugin("extractors", "xfeat", {"device": d}) for d in ("cpu", "auto"))
+    assert settings(one) == settings(other)
+    assert "device" not in settings(one)
+    assert "device" not in settings(make_plugin("matchers", "lightglue"))
+
+
+def test_without_torch_the_message_says_what_to_install(survey, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "snowmatch.matchers.lightglue", raising=False)
+    monkeypatch.delitem(sys.modules, "snowmatch.networks", raising=False)
+    done = CliRunner().invoke(main, ["evaluate", str(survey / "catalog"), "--matcher", "lightglue"])
+    assert done.exit_code == 1
+    assert "pip install 'snowmatch[deep]'" in done.stderr
+
+
+def test_a_copied_survey_answers_the_same_twice(survey, tmp_path):
+    shutil.copytree(survey / "catalog", tmp_path / "catalog")
+    again = snowmatch.open_catalog(tmp_path / "catalog")
+    again.index()
+    first = snowmatch.open_catalog(survey / "catalog").evaluate(matcher="mutual").table
+    np.testing.assert_array_equal(first.scores, again.evaluate(matcher="mutual").table.scores)
