@@ -79,6 +79,18 @@ SUITES["whole"] = [
     *(Run(MASKED, p, ENGINE[0]) for p in ("cross-encounter", "cross-station")),
     *(Run(NYALA_BOX, "cross-encounter", m) for m in (ENGINE[0], "hotspotter")),
 ]
+# networks beside the classical extractors; the features of one extractor serve all its matchers
+ALIKED = [f"aliked,options=model={model}" for model in ("t16", "n16", "n16rot", "n32")]
+NETWORKS = [
+    f"snowmatch_engine,extractor={extractor}{also}"
+    for extractor in ("hesaff", "sift", "xfeat", *ALIKED)
+    for also in ("", ",matcher=mutual,keep=yes", *([",matcher=lightglue,keep=yes"] if extractor == "xfeat" else []))
+]
+SUITES["networks"] = [Run(BOXES, "cross-station", m) for m in NETWORKS]
+# with --queries 80: comparing pair by pair takes seconds a query
+SUITES["networks-large"] = [
+    Run(d, "cross-encounter", m) for d in (NYALA, "synthetic,individuals=40,encounters=4") for m in NETWORKS
+]
 SUITES["real"] = SUITES["snow_leopard"] + SUITES["nyala"] + SUITES["whole"]
 
 
@@ -132,7 +144,7 @@ def perform(run: Run, given: argparse.Namespace) -> None:
     dataset = prepare(run.dataset, given.work)
     trial = make_trial(open_catalog(dataset.folder).data.annotations, run.protocol)
     name, settings = parse_method(run.method)
-    shown_method = without_folders(run.method)
+    shown_method = without_folders(run.method).replace(",keep=yes", "")  # where features come from changes no figure
     # what was asked in part, or on more cores, is another result: it neither replaces nor stands for the usual one
     shown_method += f",queries={given.queries}" if given.queries else ""
     shown_method += f",threads={given.threads}" if given.threads != 1 else ""

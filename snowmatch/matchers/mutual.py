@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from snowmatch.matchers._pairs import check_pairing, unit_rows
 from snowmatch.types import Subject
+
+
+_libraries = ThreadpoolController()  # one thread: sums in another order end in other bytes
 
 
 @dataclass(frozen=True)
@@ -46,12 +50,15 @@ class Mutual:
         """
         if len(one) == 0 or len(other) < 2:
             return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32)
-        likeness = unit_rows(one.features.descriptors) @ unit_rows(other.features.descriptors).T
+        with _libraries.limit(limits=1):
+            likeness = unit_rows(one.features.descriptors) @ unit_rows(other.features.descriptors).T
         nearest = likeness.argmax(axis=1)
-        rows = np.flatnonzero(likeness.argmax(axis=0)[nearest] == np.arange(len(one)))
-        likeness = likeness[rows]
+        first = likeness[np.arange(len(one)), nearest]
+        # the largest values of the columns and not their places, which numpy finds in a tenth of the speed
+        rows = np.flatnonzero(first == likeness.max(axis=0)[nearest])
+        rows = rows[np.sort(np.unique(nearest[rows], return_index=True)[1])]  # of equals the first
+        likeness, first = likeness[rows], first[rows]
         place = np.arange(len(rows)), nearest[rows]
-        first = likeness[place]
         likeness[place] = -np.inf
         # distances from 0 (equal) to 1, as in the index
         distance, second = (np.sqrt(np.maximum(1 - c, 0)) for c in (first, likeness.max(axis=1)))
