@@ -12,7 +12,6 @@ from threadpoolctl import ThreadpoolController
 from snowmatch.matchers._pairs import check_pairing, unit_rows
 from snowmatch.types import Subject
 
-
 _libraries = ThreadpoolController()  # one thread: sums in another order end in other bytes
 
 
