@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -123,16 +123,23 @@ def match_pairs(
     strongest = _strongest(subject, matcher)
     one = subject.take(strongest)
     weights = _weights(one, matcher)
-    found = []
-    for entry in entries.tolist():
-        if (subject, entry) not in memory:
+    missing = [entry for entry in entries.tolist() if (subject, entry) not in memory]
+    looked: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def others() -> Iterator[Subject]:  # read when its turn comes: a gallery may be larger than memory
+        for entry in missing:
             other = gallery.subject(entry)
             rows = _strongest(other, matcher)
             other = other.take(rows)
-            keypoint0, keypoint1, worth = matcher.pair(one, other, gallery.reader.described)
-            worth = worth * np.sqrt(weights[keypoint0] * _weights(other, matcher)[keypoint1])
-            memory[subject, entry] = strongest[keypoint0], rows[keypoint1], worth.astype(np.float32)
-        found.append(memory[subject, entry])
+            looked.append((rows, _weights(other, matcher)))
+            yield other
+
+    pairs = matcher.pairs(one, others(), gallery.reader.described)
+    for entry, (keypoint0, keypoint1, worth) in zip(missing, pairs, strict=True):
+        rows, other_weights = looked[-1]
+        worth = worth * np.sqrt(weights[keypoint0] * other_weights[keypoint1])
+        memory[subject, entry] = strongest[keypoint0], rows[keypoint1], worth.astype(np.float32)
+    found = [memory[subject, entry] for entry in entries.tolist()]
     if not found:
         return Matches(*(np.zeros(0, np.int64) for _ in range(3)), np.zeros(0, np.float32))
     keypoint0, keypoint1, worth = (np.concatenate(column) for column in zip(*found, strict=True))

@@ -18,6 +18,12 @@ SHARED = Path(__file__).parents[2] / "shared" / "data"
 AUTHORS_WEIGHTS = SHARED.parent / "weights"
 
 
+def the_pair(matcher, one, other, extractor=None):
+    """What a matcher of pairs says of two photos."""
+    (found,) = matcher.pairs(one, [other], extractor or {})
+    return found
+
+
 def read_rows(path):
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))

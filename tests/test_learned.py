@@ -7,7 +7,7 @@ torch = pytest.importorskip("torch")
 kornia = pytest.importorskip("kornia")
 
 import random_weights
-from conftest import AUTHORS_WEIGHTS
+from conftest import AUTHORS_WEIGHTS, the_pair
 from kornia.feature import ALIKED, DISK, LightGlue
 from kornia.feature.xfeat import XFeat
 from safetensors.torch import load_file
@@ -32,7 +32,7 @@ def photo(seed=0):
 
 
 def their_input(chip):
-    return torch.from_numpy(chip.pixels).permute(2, 0, 1)[None].float() / 255
+    return torch.from_numpy(chip.pixels).permute(2, 0, 1)[None].float().contiguous() / 255
 
 
 def back(keypoints, chip):
@@ -99,7 +99,7 @@ def test_matches_of_lighterglue_are_kornias(weights):
     described = {"name": "xfeat"}
     warped = np.roll(photo(), (7, -5), axis=(0, 1))
     one, other = (Subject(extract_from_photo(extractor, p, BOX, None), BOX) for p in (photo(), warped))
-    keypoint0, keypoint1, scores = Lightglue().pair(one, other, described)
+    keypoint0, keypoint1, scores = the_pair(Lightglue(), one, other, described)
     network = LightGlue(
         None, input_dim=64, descriptor_dim=96, num_heads=1, n_layers=3, depth_confidence=-1, width_confidence=-1
     )
@@ -217,7 +217,7 @@ def test_lightglue_reads_the_authors_names(name, weights, tmp_path, monkeypatch)
     features = spots(20, 0)
     wide = rng.standard_normal((20, trained.build["input_dim"])).astype(np.float32)
     subject = asked(type(features)(features.keypoints, wide, *features_rest(features)))
-    Lightglue(certainty=0.0).pair(subject, subject, described)
+    the_pair(Lightglue(certainty=0.0), subject, subject, described)
     missing = dict(tensors)
     del missing["cross_attn.3.to_v.weight"]
     torch.save(missing, tmp_path / f"{name}_lightglue.pth")

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from conftest import the_pair
 
 from snowmatch.index import Block, Neighbors, build_faiss
 from snowmatch.matchers.lnbnn import Lnbnn, votes
@@ -92,7 +93,7 @@ def ask(request):
         found = []
         for entry, other in enumerate(gallery):
             if allowed is None or allowed[entry]:
-                keypoint0, keypoint1, weights = matcher.pair(subject(query), subject(other), {"name": "hesaff"})
+                keypoint0, keypoint1, weights = the_pair(matcher, subject(query), subject(other), {"name": "hesaff"})
                 assert len(keypoint0) == len(keypoint1) == len(weights)
                 assert (np.diff(keypoint0) > 0).all()
                 assert (weights > 0).all()
@@ -156,13 +157,13 @@ def test_mutual_by_hand():
         return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
 
     one, other = subject(at(0, 40, 90)), subject(at(2, 60, 95, 97))
-    keypoint0, keypoint1, weights = Mutual(ratio=0.8).pair(one, other, {})
+    keypoint0, keypoint1, weights = the_pair(Mutual(ratio=0.8), one, other)
     # 90 is 5 degrees from 95 and 7 from 97, a ratio of 0.71; the others are nearer to one by more
     distance = np.sqrt(1 - np.cos(np.deg2rad([[2, 60], [5, 7]])))
     assert keypoint0.tolist() == [0, 1, 2]
     assert keypoint1.tolist() == [0, 1, 2]
     assert weights[[0, 2]] == pytest.approx(distance[:, 1] - distance[:, 0], abs=1e-3)
-    strict = Mutual(ratio=0.6).pair(one, other, {})
+    strict = the_pair(Mutual(ratio=0.6), one, other)
     assert strict[0].tolist() == [0, 1]
 
 
@@ -170,7 +171,7 @@ def test_mutual_drops_what_another_keypoint_is_nearer_to():
     descriptors = small_gallery()[0][:10]
     near = descriptors[:1].copy()
     near[0, 0] ^= 1  # a second keypoint that is nearly the first
-    keypoint0, _, _ = Mutual().pair(subject(np.concatenate([descriptors, near])), subject(descriptors), {})
+    keypoint0, _, _ = the_pair(Mutual(), subject(np.concatenate([descriptors, near])), subject(descriptors))
     assert 10 not in keypoint0
 
 

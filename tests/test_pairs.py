@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from conftest import the_pair
 
 import snowmatch
 from snowmatch.cli import main
@@ -134,7 +135,7 @@ def test_a_pair_is_matched_once_where_it_is_remembered(gallery_of, monkeypatch):
     gallery = gallery_of([seen_again(query.features, np.arange(50), 0.4)])
     matcher, memory = Mutual(), {}
     first = match_pairs(query, gallery, np.array([0]), matcher, memory)
-    monkeypatch.setattr(Mutual, "pair", None)
+    monkeypatch.setattr(Mutual, "_pair", None)
     again = match_pairs(query, gallery, np.array([0]), matcher, memory)
     np.testing.assert_array_equal(first.weights, again.weights)
 
@@ -220,7 +221,7 @@ def test_lightglue_certainties_by_hand(plain_lightglue):
 
     one, other = spots(30, 0), seen_again(spots(30, 0), np.arange(20), 0.3)
     matcher = make_plugin("matchers", "lightglue", {"weights": str(plain_lightglue)})
-    keypoint0, keypoint1, weights = matcher.pair(asked(one), asked(other), {"name": "hesaff"})
+    keypoint0, keypoint1, weights = the_pair(matcher, asked(one), asked(other), {"name": "hesaff"})
     likeness = random_weights.SHARPNESS * (one.descriptors @ other.descriptors.T).astype(float)
     rows = np.exp(likeness) / np.exp(likeness).sum(axis=1, keepdims=True)
     columns = np.exp(likeness) / np.exp(likeness).sum(axis=0, keepdims=True)

@@ -79,7 +79,9 @@ class Learned:
             with one_thread():
                 pixels = torch.from_numpy(images).to(device)
                 pixels = pixels.permute(0, 3, 1, 2) if images.ndim == 4 else pixels[:, None]
-                return [tuple(t.cpu() for t in found) for found in self.detect(network, pixels.float() / 255)]
+                # planes one after the other: in other layouts torch adds up in another order
+                found = self.detect(network, pixels.float().contiguous() / 255)
+                return [tuple(t.cpu() for t in each) for each in found]
         except torch.OutOfMemoryError as error:
             if len(images) == 1:
                 raise MemoryError(f"{images.shape[1]} x {images.shape[2]} px on {device}") from error

@@ -6,6 +6,9 @@ import numpy as np
 
 from snowmatch.foreground import FOREGROUNDS
 
+Pair = tuple[np.ndarray, np.ndarray, np.ndarray]  # keypoint0, keypoint1, weights
+NO_MATCHES: Pair = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32)
+
 
 def unit_rows(descriptors: np.ndarray) -> np.ndarray:
     """Descriptors (N, D) of any type as float32 of length 1; rows that are all zero stay zero."""

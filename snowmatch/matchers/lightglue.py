@@ -7,7 +7,7 @@ Source: Lindenberger et al., "LightGlue: Local feature matching at light speed",
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +18,7 @@ import torch
 from kornia.feature import LightGlue
 
 from snowmatch.errors import SnowmatchError
-from snowmatch.matchers._pairs import check_pairing, unit_rows
+from snowmatch.matchers._pairs import NO_MATCHES, Pair, check_pairing, unit_rows
 from snowmatch.networks import fill, lightglue_names, one_thread, pick_device, read_metadata, read_tensors
 from snowmatch.types import Subject
 from snowmatch.weights import find_weights
@@ -81,19 +81,19 @@ class Lightglue:
         """SnowmatchError where no network for these features is here, or the device is not."""
         self._network(extractor)
 
-    def pair(
-        self, one: Subject, other: Subject, extractor: Mapping[str, Any]
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Matches of `one` with `other`; a match weighs the network's certainty, 0 to 1."""
-        if len(one) == 0 or len(other) == 0:
-            return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32)
+    def pairs(self, one: Subject, others: Iterable[Subject], extractor: Mapping[str, Any]) -> Iterator[Pair]:
+        """Matches of `one` with each of `others`; one weighs the network's certainty, 0 to 1."""
         trained, network = self._network(extractor)
         device = network.confidence_thresholds.device
-        with one_thread():
-            sides = {f"image{i}": side(s, trained, device) for i, s in enumerate((one, other))}
-            found = network(sides)
-            matches, scores = found["matches"][0].cpu().numpy(), found["scores"][0].cpu().numpy()
-        return matches[:, 0], matches[:, 1], scores.astype(np.float32)
+        image0 = side(one, trained, device)
+        for other in others:
+            if len(one) == 0 or len(other) == 0:
+                yield NO_MATCHES
+                continue
+            with one_thread():
+                found = network({"image0": image0, "image1": side(other, trained, device)})
+                matches, scores = found["matches"][0].cpu().numpy(), found["scores"][0].cpu().numpy()
+            yield matches[:, 0], matches[:, 1], scores.astype(np.float32)
 
     def _network(self, extractor: Mapping[str, Any]) -> tuple[Trained, LightGlue]:
         trained, path = find_trained(self.weights, extractor)
