@@ -50,6 +50,20 @@ class Fake:
 PLUGIN = Fake
 
 
+@dataclass(frozen=True)
+class Batched(Fake):
+    """The same features, several chips at once, as on a graphics card; white ones are too much for it together."""
+
+    batch: ClassVar[int] = 3
+    asked: ClassVar[list] = []
+
+    def extract_many(self, chips):
+        self.asked.append(len(chips))
+        if len(chips) > 1 and any(chip.pixels.mean() > WHITE for chip in chips):
+            raise MemoryError
+        return [self.extract(chip) for chip in chips]
+
+
 def random_features(rng, size=(64, 48), n=None, frames=True):
     n = int(rng.integers(10, 60)) if n is None else n
     return Features(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_extractor import Fake, age, contents, make_catalog, make_photo
+from fake_extractor import Batched, Fake, age, contents, make_catalog, make_photo
 from PIL import Image
 
 from snowmatch import indexing, records, workers, writer
@@ -78,6 +78,24 @@ def test_one_and_many_processes_store_the_same_bytes(data, tmp_path):
 
 def data_of(data):
     return data.annotations, data.notes
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_chips_in_batches_are_stored_as_those_one_by_one(data, tmp_path, count):
+    """Among them a broken photo, one that makes its batch fail, and one with two animals."""
+    (data.folder / "photos/004.png").write_bytes(b"no photo")
+    Image.fromarray(np.full((36, 48, 3), 255, np.uint8)).save(data.folder / "photos/006.png")
+    rows = (*data.annotations, Annotation(PHOTOS, "photos/001.png", bbox=(3, 4, 30, 20)))
+    data = CatalogData(data.folder, rows, ())
+    other = CatalogData(shutil.copytree(data.folder, tmp_path / "b"), rows, ())
+    one_by_one = index_catalog(data, Fake(), 1)
+    Batched.asked.clear()
+    together = index_catalog(other, Batched(), count)
+    assert counts(one_by_one) == counts(together) == (PHOTOS, 0, 1)
+    assert contents(stored(data)) == contents(stored(other))
+    if count == 1:
+        assert max(Batched.asked) == 3
+        assert Batched.asked.count(1) >= 3  # the batch that failed, one by one
 
 
 def test_a_second_run_reads_and_extracts_nothing(data, extracted, monkeypatch):
