@@ -31,13 +31,18 @@ LIGHTER = {"input_dim": 64, "descriptor_dim": 96, "num_heads": 1}
 
 @dataclass(frozen=True)
 class Trained:
-    """One trained network: its file, what kornia has to build, and the extractor's settings it was trained with."""
+    """One trained network: its file, what kornia has to build, and the extractor's settings it was trained with.
+
+    relative_sizes: it is told sizes as SIZE_UNIT says, else in px at OFFICIAL_SIDE. stops_early: it learned when it is
+    sure.
+    """
 
     weights: str
     build: Mapping[str, Any]
     extractor: str
     needs: Mapping[str, Any]
-    relative_sizes: bool = False  # see SIZE_UNIT; else px at OFFICIAL_SIDE
+    relative_sizes: bool = False
+    stops_early: bool = True
 
 
 OFFICIAL = (
@@ -46,7 +51,7 @@ OFFICIAL = (
     Trained("aliked_lightglue", {"input_dim": 128}, "aliked", {"model": "n16"}),
     Trained("sift_lightglue", {"input_dim": 128, "add_scale_ori": True}, "sift", {"upright": False}),
     Trained("xfeat-lighterglue", {**LIGHTER, "n_layers": 6}, "xfeat", {}),
-    Trained("xfeat-lighterglue-L3", {**LIGHTER, "n_layers": 3}, "xfeat", {}),
+    Trained("xfeat-lighterglue-L3", {**LIGHTER, "n_layers": 3}, "xfeat", {}, stops_early=False),
 )
 
 
@@ -97,6 +102,8 @@ class Lightglue:
 
     def _network(self, extractor: Mapping[str, Any]) -> tuple[Trained, LightGlue]:
         trained, path = find_trained(self.weights, extractor)
+        if self.fast and not trained.stops_early:
+            raise SnowmatchError(f"{trained.weights} did not learn when to stop early: leave --fast out")
         build = json.dumps(dict(trained.build))
         return trained, _load(build, path, self.certainty, self.fast, pick_device(self.device))
 
@@ -148,7 +155,7 @@ def _own(path: Path, extractor: Mapping[str, Any]) -> Trained:
     try:
         told = json.loads(read_metadata(path)["snowmatch"])
         build = {key: told[key] for key in ("input_dim", "descriptor_dim", "num_heads", "n_layers", "add_scale_ori")}
-        trained = Trained(path.name, build, told["extractor"]["name"], {}, relative_sizes=True)
+        trained = Trained(path.name, build, told["extractor"]["name"], {}, relative_sizes=True, stops_early=False)
     except (KeyError, TypeError, ValueError) as error:
         raise SnowmatchError(
             f"{path} does not say what it was trained for (metadata 'snowmatch' in a safetensors file): expected a "
@@ -185,10 +192,7 @@ def _load(build: str, path: Path, certainty: float, fast: bool, device: torch.de
         width_confidence=width,
         flash=False,  # half precision on a GPU
     )
-    fill(network, lightglue_names(read_tensors(path)), path, optional=("confidence_thresholds",))
-    if fast and not all(layer.final_proj.weight.any() for layer in network.log_assignment):
-        raise SnowmatchError(f"{path} was cut to its last layer's decision and cannot stop early: leave --fast out")
-    return network.to(device)
+    return fill(network, lightglue_names(read_tensors(path)), path, optional=("confidence_thresholds",)).to(device)
 
 
 PLUGIN = Lightglue
