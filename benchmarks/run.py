@@ -86,10 +86,11 @@ NETWORKS = [
     for extractor in ("hesaff", "sift", "xfeat", *ALIKED)
     for also in ("", ",matcher=mutual,keep=yes", *([",matcher=lightglue,keep=yes"] if extractor == "xfeat" else []))
 ]
-SUITES["networks"] = [Run(BOXES, "cross-station", m) for m in NETWORKS]
-# with --queries 80: comparing pair by pair takes seconds a query
-SUITES["networks-large"] = [
-    Run(d, "cross-encounter", m) for d in (NYALA, "synthetic,individuals=40,encounters=4") for m in NETWORKS
+# parts of the other sets: ALIKED takes seconds a photo on one core, pairs seconds a query
+SUITES["networks"] = [
+    *(Run(BOXES, "cross-station", m) for m in NETWORKS),
+    *(Run(f"{NYALA}-third,every=3", "cross-encounter", m) for m in NETWORKS),
+    *(Run("synthetic,individuals=16,encounters=4", "cross-encounter", m) for m in NETWORKS),
 ]
 SUITES["real"] = SUITES["snow_leopard"] + SUITES["nyala"] + SUITES["whole"]
 
