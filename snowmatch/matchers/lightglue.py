@@ -122,7 +122,8 @@ def side(subject: Subject, trained: Trained, device: torch.device) -> dict[str, 
         else:  # trained with COLMAP's scale, the blur: half of OpenCV's diameter
             sizes = features.scales / 2 * (OFFICIAL_SIDE / longest)
         arrays |= {"scales": sizes, "oris": features.oris}
-    tensors = {name: torch.from_numpy(np.ascontiguousarray(a, np.float32))[None] for name, a in arrays.items()}
+    # copied: where numpy put an array, its alignment, shows in the last bits of what torch makes of it
+    tensors = {name: torch.tensor(np.asarray(a, np.float32))[None] for name, a in arrays.items()}
     tensors["image_size"] = torch.tensor([[width, height]], dtype=torch.float32)
     return {name: tensor.to(device) for name, tensor in tensors.items()}
 
