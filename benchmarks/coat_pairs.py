@@ -8,6 +8,7 @@ individual say so where the engine's geometric check agrees.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -173,8 +174,8 @@ def verified(view0: View, view1: View) -> Truth | None:
 
 def views_of(
     extractor: Any, folder: Path, annotation: Annotation, other: Annotation, warps: int, seed: int, work: Path
-) -> list[View]:
-    """The animal as it was photographed, then `warps` views of it; from a file below `work` where made before.
+) -> tuple[list[View], float]:
+    """The animal as it was photographed, then `warps` views of it, and seconds to make them; kept in a file in `work`.
 
     `other` is the annotation whose photo gives scenery to hide the animal with and to put it before.
     """
@@ -189,6 +190,7 @@ def views_of(
     }
     path = work / "views" / f"{settings_key(described)}.npz"
     if not path.exists():
+        start = time.perf_counter()
         photo = read_photo(folder / annotation.path)
         mask = read_mask(folder / annotation.mask, photo.shape[1::-1]) if annotation.mask else None
         made = [plain_view(extractor, photo, annotation.bbox, mask)]
@@ -198,10 +200,12 @@ def views_of(
             made += [warped_view(extractor, photo, annotation.bbox, mask, scenery, random) for _ in range(warps)]
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(f".{os.getpid()}.npz")
-        np.savez(part, **{f"{f.name}{i}": getattr(v, f.name) for i, v in enumerate(made) for f in fields(View)})
+        arrays = {f"{f.name}{i}": getattr(v, f.name) for i, v in enumerate(made) for f in fields(View)}
+        np.savez(part, **arrays, seconds=time.perf_counter() - start)
         part.replace(path)
     with np.load(path, allow_pickle=False) as stored:
-        return [View(**{f.name: stored[f"{f.name}{i}"] for f in fields(View)}) for i in range(warps + 1)]
+        views = [View(**{f.name: stored[f"{f.name}{i}"] for f in fields(View)}) for i in range(warps + 1)]
+        return views, float(stored["seconds"])
 
 
 def plain_view(extractor: Any, photo: np.ndarray, bbox: BBox | None, mask: np.ndarray | None) -> View:
