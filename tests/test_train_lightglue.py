@@ -306,10 +306,16 @@ def test_precision_and_recall_by_hand():
     animals = train_lightglue.Animals((), ((view0, view1),))
 
     def match(a, b):  # right, not judged, wrong; the fourth is not found
-        return np.array([[0, 0], [1, 1], [2, 2]]), np.ones(3)
+        return np.array([[0, 0], [1, 1], [2, 2]]), np.array([0.9, 0.5, 0.6])
 
-    assert train_lightglue.judge_warped(match, animals) == {"precision": 0.5, "recall": 0.5, "pairs": 1}
-    assert train_lightglue.judge_warped(perfect, animals) == {"precision": 1, "recall": 1, "pairs": 1}
+    figures = {"precision": 0.5, "recall": 0.5, "recall_at_precision": 0.5, "pairs": 1}
+    assert train_lightglue.judge_warped(match, animals) == figures
+    weighed = train_lightglue.judge_warped(lambda a, b: (match(a, b)[0], np.array([0.5, 0.6, 0.9])), animals)
+    assert weighed == figures | {"recall_at_precision": 0}
+    every = {"precision": 1, "recall": 1, "recall_at_precision": 1, "pairs": 1}
+    assert train_lightglue.judge_warped(perfect, animals) == every
+    none = train_lightglue.judge_warped(lambda a, b: (np.zeros((0, 2), int), np.zeros(0)), animals)
+    assert none == dict.fromkeys(every, 0) | {"pairs": 1}
 
 
 def test_who_is_who_by_hand():
