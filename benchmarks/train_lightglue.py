@@ -29,6 +29,7 @@ import numpy as np
 import torch
 from coat_pairs import (
     APART,
+    REVISION,
     SAME,
     Truth,
     View,
@@ -493,10 +494,20 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def check_device(name: str) -> None:
+    """SnowmatchError where torch cannot compute there: better now than when the views are made."""
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise SnowmatchError(f"device {name!r} cannot be used: {reason}") from error
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     args = parse(arguments)
     given = sys.argv[1:] if arguments is None else arguments
     training = Training(**{name: getattr(args, name) for name in asdict(Training())})
+    check_device(args.device)
     torch.set_num_threads(args.threads)
     cv2.setNumThreads(args.threads)
     extractor = make_plugin("extractors", args.extractor, dict(option.partition("=")[::2] for option in args.option))
@@ -512,7 +523,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     net = build(training, rows)
     start = network_matcher(build(training, rows).eval())
     shown = [[a.path, a.bbox, a.individual, a.encounter] for a in learned]
-    key = settings_key({**asdict(training), "extractor": settings(extractor), "data": shown})
+    described = {"extractor": settings(extractor), "views": REVISION, "data": shown}
+    key = settings_key({**asdict(training), **described})
     record = train(net, examples, training, args.work / f"training-{key}.safetensors", args.device)
     save_network(args.out, net, training, extractor)
     matchers = {"trained": network_matcher(net), "untrained start": start, MUTUAL: mutual_matches}

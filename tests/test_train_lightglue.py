@@ -431,3 +431,9 @@ def test_views_are_made_once(tmp_path, monkeypatch):
 def test_settings_out_of_range_say_so(name, value):
     with pytest.raises(SnowmatchError, match=f"{name} is {value}"):
         replace(TINY, **{name: value})
+
+
+def test_a_device_that_is_not_there_says_so():
+    train_lightglue.check_device("cpu")
+    with pytest.raises(SnowmatchError, match="device 'nowhere' cannot be used"):
+        train_lightglue.check_device("nowhere")
