@@ -323,7 +323,7 @@ def train(
     Ctrl-C or a lost machine costs what came after the last checkpoint, no more.
     """
     net.to(device).train()
-    weights = {k: p for k, p in net.named_parameters() if not k.startswith("token_confidence")}  # no early stopping
+    weights = dict(net.named_parameters())
     optimizer = torch.optim.AdamW(weights.values(), lr=training.rate)
     done = {"step": 0, "seconds": 0.0, "losses": []}
     if checkpoint.exists():
