@@ -426,6 +426,7 @@ def test_batches_are_of_like_size_and_leave_no_size_out():
     assert max(sizes)[0] > min(sizes)[1] + 4
     flat = [size for batch in sorted(sizes) for size in batch]
     assert flat == sorted(flat)
+    assert max(len(e.view0) for step in range(40) for e in examples(step)) == 79
 
 
 def test_views_are_made_once(tmp_path, monkeypatch):
