@@ -19,6 +19,7 @@ import numpy as np
 
 from snowmatch.extractors import extract_from_photo
 from snowmatch.images import clip_bbox, read_mask, read_photo
+from snowmatch.matchers._pairs import unit_rows
 from snowmatch.plugins import settings, settings_key
 from snowmatch.records import file_sha256
 from snowmatch.types import Annotation, BBox
@@ -68,8 +69,7 @@ class View:
     @property
     def unit_descriptors(self) -> np.ndarray:
         """(N, D) float32 of length 1."""
-        rows = self.descriptors.astype(np.float32)
-        return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+        return unit_rows(self.descriptors)
 
     def frames(self, rows: np.ndarray) -> Frames:
         """Of the keypoints at `rows`, as the geometric check takes them."""

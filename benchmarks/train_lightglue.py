@@ -52,7 +52,9 @@ from tqdm import tqdm
 
 from snowmatch.api import open_catalog
 from snowmatch.errors import SnowmatchError
+from snowmatch.matchers.lightglue import SIZE_UNIT
 from snowmatch.metrics import ranks, top_k
+from snowmatch.networks import pick_device
 from snowmatch.plugins import make_plugin, settings, settings_key
 from snowmatch.protocol import make_trial
 from snowmatch.types import Annotation, same_part
@@ -65,7 +67,6 @@ WARM_UP = 0.05  # share of the steps in which the learning rate rises: AdamW's f
 CLIP = 1.0  # longest gradient
 SAVE_EVERY = 100  # steps: two minutes are lost at most
 SHARPNESS = 20.0  # what the start multiplies cosines of descriptors by: nearest neighbours stand out of 512
-REFERENCE = 64.0  # scales are log2 of the diameter as a share of the box, in this many parts: about -1 to 4
 PRECISION = 0.9  # at which recalls are compared; mutual nearest neighbours with the ratio test have about that
 MUTUAL = "mutual, ratio 0.9"
 
@@ -214,7 +215,7 @@ def network_inputs(views: Sequence[View], device: str = "cpu") -> dict[str, torc
     """One side of LightGlue's input for B views, each cut to as many keypoints as the smallest has.
 
     keypoints (B, N, 2) in px of the box, inside it; descriptors (B, N, D) of length 1; scales (B, N), log2 of the
-    diameter in REFERENCE-ths of the longest side; oris (B, N) radians; image_size (B, 2) of the box.
+    diameter in SIZE_UNIT-ths of the longest side; oris (B, N) radians; image_size (B, 2) of the box.
     """
     n = min(len(view) for view in views)
 
@@ -225,7 +226,7 @@ def network_inputs(views: Sequence[View], device: str = "cpu") -> dict[str, torc
     return {
         "keypoints": stack([np.clip(v.keypoints, 0, v.size) for v in views]),
         "descriptors": stack([v.unit_descriptors for v in views]),
-        "scales": stack([np.log2(REFERENCE * v.scales / v.size.max()) for v in views]),
+        "scales": stack([np.log2(SIZE_UNIT * v.scales / v.size.max()) for v in views]),
         "oris": stack([v.oris for v in views]),
         "image_size": stack([v.size for v in views]),
     }
@@ -494,20 +495,11 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def check_device(name: str) -> None:
-    """SnowmatchError where torch cannot compute there: better now than when the views are made."""
-    try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise SnowmatchError(f"device {name!r} cannot be used: {reason}") from error
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     args = parse(arguments)
     given = sys.argv[1:] if arguments is None else arguments
     training = Training(**{name: getattr(args, name) for name in asdict(Training())})
-    check_device(args.device)
+    pick_device(args.device)  # better told now than when the views are made
     torch.set_num_threads(args.threads)
     cv2.setNumThreads(args.threads)
     extractor = make_plugin("extractors", args.extractor, dict(option.partition("=")[::2] for option in args.option))

@@ -452,7 +452,19 @@ def test_settings_out_of_range_say_so(name, value):
         replace(TINY, **{name: value})
 
 
-def test_a_device_that_is_not_there_says_so():
-    train_lightglue.check_device("cpu")
-    with pytest.raises(SnowmatchError, match="device 'nowhere' cannot be used"):
-        train_lightglue.check_device("nowhere")
+def test_the_engine_tells_a_network_what_it_was_trained_with(plain_lightglue):
+    """Both sides of one contract: the matcher's input of a photo is that of the training's view."""
+    from snowmatch.matchers.lightglue import find_trained, side
+    from snowmatch.types import Subject
+
+    view = random_view(3, n=20)
+    corner = np.array([40, 30], np.float32)
+    features = Features(
+        view.keypoints + corner, view.descriptors, view.scales, view.scales, view.oris, view.shapes, (900, 700)
+    )
+    told, _ = find_trained(str(plain_lightglue), {"name": "hesaff"})
+    engine = side(Subject(features, (40, 30, 300, 200)), told, torch.device("cpu"))
+    trained = train_lightglue.network_inputs([view])
+    assert engine.keys() == trained.keys()
+    for name, tensor in trained.items():
+        np.testing.assert_allclose(engine[name].numpy(), tensor.numpy(), atol=1e-4, err_msg=name)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 import shutil
 import statistics
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,13 +46,14 @@ def run(given: Given, settings: dict[str, Any]) -> Outcome:
     galleries = [catalog.gallery(plugin) for plugin in plugins]
     query_seconds = _time_queries(given, galleries, matcher, geometry)
     table = score_trial(given.trial, galleries, matcher, geometry)
+    networks = [name for name in ("torch", "kornia") if name in sys.modules]
     done = reports[0].done
     extracted = {"extract": sum(report.seconds for report in reports) / done, "index": index_seconds} if done else {}
     counts = [np.mean([gallery.feature_count(i) for i in range(len(gallery.annotations))]) for gallery in galleries]
     return Outcome(
         tables=(table,),
         seconds={**extracted, "query": query_seconds},
-        versions={name: importlib.metadata.version(name) for name in PACKAGES},
+        versions={name: importlib.metadata.version(name) for name in (*PACKAGES, *networks)},
         numbers={
             "features_per_annotation": float(sum(counts)),
             "bytes_on_disk_per_annotation": _bytes_in(given.folder / HOME) / len(galleries[0].annotations),
