@@ -82,9 +82,9 @@ SUITES["whole"] = [
 # networks beside the classical extractors; the features of one extractor serve all its matchers
 ALIKED = [f"aliked,options=model={model}" for model in ("t16", "n16", "n16rot", "n32")]
 NETWORKS = [
-    f"snowmatch_engine,extractor={extractor}{also}"
-    for extractor in ("hesaff", "sift", "xfeat", *ALIKED)
-    for also in ("", ",matcher=mutual,keep=yes", *([",matcher=lightglue,keep=yes"] if extractor == "xfeat" else []))
+    f"snowmatch_engine{extractor}{also}"
+    for extractor in ("", ",extractor=sift", ",extractor=xfeat", *(f",extractor={aliked}" for aliked in ALIKED))
+    for also in ("", ",matcher=mutual,keep=yes", *([",matcher=lightglue,keep=yes"] if "xfeat" in extractor else []))
 ]
 # parts of the other sets: ALIKED takes seconds a photo on one core, pairs seconds a query
 SUITES["networks"] = [

@@ -1,8 +1,8 @@
 """Result files to Markdown: results/README.md with every table, and a short table in the project's README.md.
 
-Reads RESULTS_FOLDER/<dataset>/<protocol>/<label>.json, scaling.json and stages.json. The short table goes between the
-lines <!-- results --> and <!-- /results --> of the README.md two folders up, where it has them. Pictures that plots.py
-has made are shown, so run that one first.
+Reads RESULTS_FOLDER/<dataset>/<protocol>/<label>.json, scaling.json and stages.json. Short tables go between the lines
+<!-- results --> and <!-- /results -->, and <!-- networks --> and <!-- /networks -->, of the README.md two folders up,
+where it has them. Pictures that plots.py has made are shown, so run that one first.
 
 Example: python benchmarks/tables.py
 """
@@ -29,7 +29,8 @@ NEEDED = {
     "label": str,
     "figures": dict,
 }
-BEGIN, END = "<!-- results -->", "<!-- /results -->"
+MARKERS = "<!-- {} -->", "<!-- /{} -->"
+CLASSICAL = ("hesaff", "sift", "hesaff+sift")  # extractors whose results stand in the first table
 NOTHING = "–"
 MOST_ANIMALS = 40  # rows of their own: a catalog of hundreds would drown the page
 
@@ -231,6 +232,12 @@ def is_ours(result: Result) -> bool:
     return result["method"].startswith("snowmatch")
 
 
+def is_classical(result: Result) -> bool:
+    """Whether no network and no matcher of pairs had a part in it."""
+    settings = result.get("settings") or {}
+    return settings.get("matcher", "lnbnn") == "lnbnn" and settings.get("extractor", "hesaff") in CLASSICAL
+
+
 # Tables
 
 
@@ -355,7 +362,7 @@ def added(rows: Sequence[dict | None]) -> dict | None:
 def short_table(results: Iterable[Result]) -> str:
     """This engine with every setting measured, others as they come (or else at their best), on every dataset."""
     rows = []
-    for trial in trials(results):
+    for trial in with_others(results):
         chosen = []
         for method in sorted({r["method"] for r in trial.results}):
             own = [r for r in trial.results if r["method"] == method]  # the most accurate first
@@ -370,6 +377,48 @@ def short_table(results: Iterable[Result]) -> str:
             rows.append([*names, *cells, shown(time_ratio(result, trial.results), ratio)])
     headings = ["dataset", "protocol", "method", *(c.heading for c in (PHOTO_TOP_1, INDIVIDUAL_TOP_1, MACRO))]
     return table([*headings, "query time ÷ HotSpotter"], rows, left=3)
+
+
+def with_others(results: Iterable[Result]) -> list[Trial]:
+    """The trials without networks; those that were made to measure networks alone are left out."""
+    results = list(results)
+    for_networks = {(t.dataset, t.protocol) for t in trials(results) if not all(map(is_classical, t.results))}
+    found = trials(filter(is_classical, results))
+    return [t for t in found if (t.dataset, t.protocol) not in for_networks or not all(map(is_ours, t.results))]
+
+
+def networks_table(results: Iterable[Result]) -> str:
+    """Extractors and matchers of this engine side by side, photo / individual right, on every set that has networks."""
+    sets = [t for t in trials(filter(is_ours, results)) if not all(map(is_classical, t.results))]
+    labels = {}
+    for trial in sets:
+        labels |= {r["label"]: None for r in sorted(trial.results, key=order_of_networks)}
+    columns, costs = [], {}
+    for trial in sets:
+        found = {r["label"]: r for r in trial.results}
+        cells = [best_bold(trial.results, column) for column in (PHOTO_TOP_1, INDIVIDUAL_TOP_1)]
+        shares = dict(zip(found, map(" / ".join, zip(*cells, strict=True)), strict=True))
+        columns.append([shares.get(label, NOTHING) for label in labels])
+        costs = {**found, **costs}  # of the first set that has them
+    headings = ["method", *(f"{t.dataset}, {t.protocol}" for t in sets), "extract s/photo", "query s", "features/photo"]
+    tail = [
+        [
+            shown(number(costs[label], "seconds", "extract"), quantity),
+            shown(number(costs[label], "seconds", "query"), quantity),
+            shown(number(costs[label], "numbers", "features_per_annotation"), "{:,.0f}".format),
+        ]
+        for label in labels
+    ]
+    rows = zip(map(plain, labels), *columns, *zip(*tail, strict=True), strict=True)
+    return table(headings, rows) if sets else ""
+
+
+def order_of_networks(result: Result) -> tuple:
+    """Classical extractors first, each with LNBNN first."""
+    settings = result.get("settings") or {}
+    extractor, options = settings.get("extractor", "hesaff"), settings.get("options", "")
+    matcher = settings.get("matcher", "lnbnn")
+    return extractor not in CLASSICAL, extractor, options, matcher != "lnbnn", matcher
 
 
 def scaling_table(scaling: Result) -> str:
@@ -536,7 +585,7 @@ def page(results: Sequence[Result], scaling: Result | None, stages: Result | Non
         "Made by `python benchmarks/tables.py` from the JSON files beside it: change those, not this page.",
     ]
     if results:
-        parts += ["## Where HotSpotter is ahead", comparison(results)]
+        parts += ["## Where HotSpotter is ahead", comparison(filter(is_classical, results))]
     for trial in trials(results):
         title = f"{trial.dataset}, {trial.protocol}"
         parts += [f"## {plain(title)}", questions(trial.results[0])]
@@ -556,14 +605,15 @@ def page(results: Sequence[Result], scaling: Result | None, stages: Result | Non
     return "\n\n".join(parts) + "\n"
 
 
-def between_markers(text: str, new: str, path: Path) -> str:
-    """The text with `new` between the markers, unchanged without any; SystemExit where there is but one."""
-    if BEGIN not in text and END not in text:
+def between_markers(text: str, name: str, new: str, path: Path) -> str:
+    """The text with `new` between the markers `name`, unchanged without any; SystemExit where there is but one."""
+    begin, end = (marker.format(name) for marker in MARKERS)
+    if begin not in text and end not in text:
         return text
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(END) < text.index(BEGIN):
-        raise SystemExit(f"{path}: expected {BEGIN} and then {END}, once each; mend the markers.")
-    before, _, rest = text.partition(BEGIN)
-    return f"{before}{BEGIN}\n\n{new}\n\n{END}{rest.partition(END)[2]}"
+    if text.count(begin) != 1 or text.count(end) != 1 or text.index(end) < text.index(begin):
+        raise SystemExit(f"{path}: expected {begin} and then {end}, once each; mend the markers.")
+    before, _, rest = text.partition(begin)
+    return f"{before}{begin}\n\n{new}\n\n{end}{rest.partition(end)[2]}"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -583,7 +633,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         old = readme.read_bytes().decode("utf-8")
         link = (folder.relative_to(readme.parent) / "README.md").as_posix()
         new = f"{short_table(results)}\n\nAll figures, with intervals, costs and losses: [{link}]({link})."
-        new = between_markers(old, new, readme)
+        new = between_markers(old, "results", new, readme)
+        new = between_markers(new, "networks", networks_table(results), readme)
         if new != old:
             write(readme, new)
 

@@ -202,6 +202,37 @@ def test_short_table_has_every_engine_and_others_as_they_come():
     ]
 
 
+def engine(label, top, extractor="hesaff", matcher="lnbnn", **more):
+    made = result(label, top, **more)
+    made["method"] = "snowmatch_engine"
+    made["settings"] = {"extractor": extractor, "matcher": matcher, "options": ""}
+    return made
+
+
+def test_networks_have_a_table_of_their_own_and_no_place_in_the_short_one():
+    results = [
+        engine("snowmatch", 0.9, query=0.1),
+        engine("snowmatch matcher=mutual", 0.8, matcher="mutual"),
+        engine("snowmatch extractor=xfeat", 0.7, extractor="xfeat"),
+        result("hotspotter", 0.6),
+        engine("snowmatch", 0.5, dataset="part of the nyala"),
+        engine("snowmatch extractor=xfeat", 0.6, extractor="xfeat", dataset="part of the nyala"),
+    ]
+    short = tables.short_table(results)
+    assert "xfeat" not in short
+    assert "mutual" not in short
+    assert "part of the nyala" not in short
+    assert short.count("\n") == 3
+    lines = tables.networks_table(results).splitlines()
+    assert lines[0].startswith("| method | leopard, split | part of the nyala, split | extract s/photo |")
+    assert lines[2].startswith("| snowmatch | **90 %** / **90 %** | 50 % / 50 % |")
+    assert lines[3].startswith("| snowmatch matcher=mutual | 80 % / 80 % | – |")
+    assert lines[4].startswith("| snowmatch extractor=xfeat | 70 % / 70 % | **60 %** / **60 %** |")
+    assert len(lines) == 5
+    assert tables.networks_table(results[:1]) == ""
+    assert "xfeat" not in tables.comparison(filter(tables.is_classical, results))
+
+
 def test_page_tells_where_figures_come_from(folder):
     noted = result("snowmatch", 0.8)
     noted["notes"] = ["2 photos | were empty"]
