@@ -59,7 +59,7 @@ def format_plugins() -> str:
 
 
 def format_weights() -> str:
-    """Every pretrained network with what this machine has of it, what is wrong with that, and the folders."""
+    """Every pretrained network with what this machine has of it, what is wrong with that, addresses and folders."""
     held = held_weights()
     rows = [
         (
@@ -74,6 +74,9 @@ def format_weights() -> str:
     ]
     lines = aligned(("name", "state", "file", "MB", "what", "licence"), rows, right=("MB",))
     problems = [f"{entry.weights.name}: {printable(entry.problem)}" for entry in held if entry.problem]
+    lines += ["", "official files, their addresses and sha256, as far as these are known:"]
+    for file in (file for entry in held for file in entry.weights.files if file.addresses):
+        lines += [f"  {file.name}  {file.sha256 or '(sum not known)'}", *(f"    {a}" for a in file.addresses)]
     lines += ["", *problems, *([""] if problems else []), format_folders()]
     return "\n".join(line.rstrip() for line in lines)
 

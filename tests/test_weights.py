@@ -657,6 +657,9 @@ def test_list_and_where_tell_state_and_folders(cache, given):
         assert f"cache folder: {cache}" in text
         assert f"$SNOWMATCH_WEIGHTS: {given}" in text
     assert not cache.exists()
+    for file in (file for entry in weights.REGISTRY for file in entry.files if file.addresses):
+        assert f"  {file.name}  {file.sha256 or '(sum not known)'}" in result.output
+        assert all(address in result.output for address in file.addresses)
 
 
 @pytest.mark.usefixtures("no_network")
