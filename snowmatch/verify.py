@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
+RESIZED = 4.0  # keypoints without frames: how much longer or shorter an animal may be, near the camera and far from it
+PAIRS = 2_000  # hypotheses from two matches that are tried at most: with a third of 200 right, 200 of them are right
+REFITS = 5  # most often two or three are enough
 HYPOTHESES_AT_ONCE = 60_000  # hypothesis x match pairs held at a time: they stay in the cache (eight times as fast)
 
 
@@ -75,7 +77,7 @@ def inliers(side0: Frames, side1: Frames, diagonal: float, geometry: Geometry) -
     """Which of M matches (M,) agree with the one placement that most of them support; all False where too few do.
 
     `diagonal` is the length in pixels of the gallery animal's box. With frames every match is a hypothesis; without,
-    a seeded robust estimator finds it. The same input gives the same answer. No matches: an empty mask.
+    every two matches are one. The same input gives the same answer. No matches: an empty mask.
     """
     m = len(side0.points)
     if m < geometry.minimum:
@@ -232,24 +234,65 @@ def _project(homography: np.ndarray, points: np.ndarray) -> np.ndarray:
 def _robust_placement(side0: Frames, side1: Frames, diagonal: float, geometry: Geometry) -> np.ndarray:
     """Inliers of keypoints without frames: position is all there is to test.
 
-    Two matches make a hypothesis: moved, turned by at most `geometry.angle`, and resized; an affine map is then fitted
-    to those that agree. Hypotheses of three matches (affine at once) are met by chance more often: on boxed leopards
-    with XFeat two photos of 93 fewer are right.
+    Two matches make a hypothesis: moved, turned by at most `geometry.angle`, resized by at most RESIZED. An affine map
+    is then fitted to those that agree with the one that most support, until the same ones agree. A few keypoints that
+    are matched many times are no placement: on both sides the minimum of different ones has to agree.
 
-    Source: Fischler & Bolles, CACM 1981 (RANSAC), as in OpenCV, whose draws are always the same.
+    Source: Fischler & Bolles, CACM 1981 (RANSAC), with every pair of matches, or a fixed sample of the pairs.
     """
     m = len(side0.points)
     none = np.zeros(m, bool)
-    limit = float(np.sqrt(geometry.position) * diagonal)
-    model, mask = cv2.estimateAffinePartial2D(
-        side0.points, side1.points, ransacReprojThreshold=limit, maxIters=2000, confidence=0.999
-    )
-    if model is None or abs(np.arctan2(model[1, 0], model[0, 0])) > geometry.angle:
-        return none
-    agree = mask.ravel().astype(bool)
-    if agree.sum() < geometry.minimum:
+    limit = np.sqrt(geometry.position) * diagonal
+    maps = _pair_maps(side0.points, side1.points, geometry)
+    if not len(maps):
         return none
     columns = np.column_stack([side0.points, np.ones(m)])
-    fitted = np.linalg.lstsq(columns[agree], side1.points[agree], rcond=None)[0]
-    agree = ((columns @ fitted - side1.points) ** 2).sum(axis=1) < limit * limit
-    return agree if agree.sum() >= geometry.minimum else none
+    # one matrix product each gives the errors of all hypotheses along x and y, in units of the tolerance
+    stacked = (np.concatenate([maps, -np.ones((len(maps), 2, 1))], axis=2) / limit).astype(np.float32)
+    error = (stacked[:, 0] @ np.column_stack([columns, side1.points[:, 0]]).astype(np.float32).T) ** 2
+    error += (stacked[:, 1] @ np.column_stack([columns, side1.points[:, 1]]).astype(np.float32).T) ** 2
+    support = error < 1
+    agree = support[support.sum(axis=1).argmax()]
+    for _ in range(REFITS):
+        if agree.sum() < geometry.minimum:
+            return none
+        fitted = np.linalg.lstsq(columns[agree], side1.points[agree], rcond=None)[0]
+        before, agree = agree, ((columns @ fitted - side1.points) ** 2).sum(axis=1) < limit * limit
+        if (agree == before).all():
+            break
+    different = min(len(np.unique(side.points[agree], axis=0)) for side in (side0, side1))
+    return agree if different >= geometry.minimum and _plausible(fitted[:2].T, geometry) else none
+
+
+def _pair_maps(points0: np.ndarray, points1: np.ndarray, geometry: Geometry) -> np.ndarray:
+    """The plausible ones (H, 2, 3) of the maps that move, turn and resize so that two of M matches agree exactly."""
+    m = len(points0)
+    if m * (m - 1) // 2 > PAIRS:
+        random = np.random.default_rng(0)
+        first = random.integers(m, size=PAIRS)
+        second = (first + random.integers(1, m, size=PAIRS)) % m
+    else:
+        first, second = np.triu_indices(m, k=1)
+    z0, z1 = (points[:, 0] + 1j * points[:, 1] for points in (points0, points1))
+    apart = z0[second] - z0[first]
+    usable = np.abs(apart) > 1e-6
+    first, second, apart = first[usable], second[usable], apart[usable]
+    turn = (z1[second] - z1[first]) / apart  # its length resizes, its angle turns
+    good = (np.abs(turn) < RESIZED) & (np.abs(turn) > 1 / RESIZED)
+    good &= np.abs(np.angle(turn)) <= geometry.angle
+    first, turn = first[good], turn[good]
+    shift = z1[first] - turn * z0[first]
+    maps = np.empty((len(turn), 2, 3))
+    maps[:, 0, 0] = maps[:, 1, 1] = turn.real
+    maps[:, 1, 0], maps[:, 0, 1] = turn.imag, -turn.imag
+    maps[:, 0, 2], maps[:, 1, 2] = shift.real, shift.imag
+    return maps
+
+
+def _plausible(linear: np.ndarray, geometry: Geometry) -> bool:
+    """Whether a 2 x 2 map keeps an animal's side up, unmirrored and of a size that it may have."""
+    lengths = np.linalg.svd(linear, compute_uv=False)
+    turned = abs(np.arctan2(linear[1, 0] - linear[0, 1], linear[0, 0] + linear[1, 1]))
+    return bool(np.linalg.det(linear) > 0 and lengths[1] > 1 / RESIZED**2 and lengths[0] < RESIZED**2) and bool(
+        turned <= geometry.angle
+    )

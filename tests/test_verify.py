@@ -126,6 +126,46 @@ def test_without_frames_a_robust_estimate_does_it_and_is_repeatable():
     np.testing.assert_array_equal(kept, _robust_placement(bare0, bare1, 200, GEOMETRY))
 
 
+def bare(points0, points1):
+    return Frames(np.asarray(points0, float), None), Frames(np.asarray(points1, float), None)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_without_frames_a_bent_view_is_kept_whole(seed):
+    side0, side1, true = scene(upright(), 40, 40, seed)
+    kept = inliers(Frames(side0.points, None), Frames(side1.points, None), 200, GEOMETRY)
+    assert kept[true].mean() > 0.9
+    assert kept[~true].mean() < 0.1
+
+
+@pytest.mark.parametrize("spread", [0.0, 5.0])
+def test_many_keypoints_on_one_spot_are_no_placement(spread):
+    rng = np.random.default_rng(0)
+    wide, narrow = rng.uniform(0, 1000, (12, 2)), 300 + rng.uniform(-spread, spread, (12, 2))
+    for side0, side1 in ((wide, narrow), (narrow, wide)):
+        assert not inliers(*bare(side0, side1), 1000, GEOMETRY).any()
+
+
+def test_few_keypoints_matched_many_times_are_no_placement():
+    rng = np.random.default_rng(1)
+    few = rng.uniform(0, 1000, (4, 2)).repeat(4, axis=0)
+    near = few + rng.uniform(-9, 9, few.shape)
+    assert not inliers(*bare(near, few), 1000, GEOMETRY).any()
+    assert not inliers(*bare(few, near), 1000, GEOMETRY).any()
+
+
+def test_what_is_upside_down_does_not_outvote_what_is_upright():
+    rng = np.random.default_rng(2)
+    points = rng.uniform(0, 1000, (15, 2))
+    seen = points + 30
+    seen[6:] = 1000 - points[6:]
+    kept = inliers(*bare(points, seen), 1000, GEOMETRY)
+    assert kept[:6].all()
+    assert not inliers(*bare(points[6:], seen[6:]), 1000, GEOMETRY).any()
+    mirrored = np.column_stack([1000 - points[:, 0], points[:, 1]])
+    assert not inliers(*bare(points, mirrored), 1000, GEOMETRY).all()
+
+
 def test_settings_out_of_range_are_refused():
     with pytest.raises(ValueError, match="position is 0, expected above 0"):
         Geometry(position=0)
