@@ -16,14 +16,13 @@ from snowmatch.evaluation import Evaluation, measure, score_trial
 from snowmatch.extractors import check_extractor
 from snowmatch.foreground import foreground_weights
 from snowmatch.gallery import Gallery, make_gallery
-from snowmatch.identify import Answer, Part, QueryPhoto, candidates, fuse, scales, score_query
+from snowmatch.identify import Answer, Part, QueryPhoto, candidates, fuse, scales, score_query, voter
 from snowmatch.indexing import AnnotationState, IndexReport, catalog_state, index_catalog
 from snowmatch.plugins import (
     did_you_mean,
     make_plugin,
     parse_setting,
     plugin_class,
-    plugin_names,
     settings,
     settings_key,
 )
@@ -226,7 +225,7 @@ class Catalog:
             compared=int(allowed.sum()),
             individuals=len(np.unique(gallery.individual_numbers[allowed])),
             extractor=_described(plugins),
-            matcher={**settings(match_plugin), "geometry": asdict(geometry)},
+            matcher=_matching(match_plugin, plugins, geometry),
             candidates=found,
             notes=tuple(dict.fromkeys(notes)),
         )
@@ -266,7 +265,7 @@ class Catalog:
             str(self.folder),
             protocol,
             _described(plugins),
-            {**settings(match_plugin), "geometry": asdict(geometry)},
+            _matching(match_plugin, plugins, geometry),
             table,
             measure(table),
             tuple(notes),
@@ -294,9 +293,7 @@ class Catalog:
                 )
         plugins = [self._extractor(n, {k: v for k, v in options.items() if k in known[n]}) for n in names]
         match_plugin = make_plugin("matchers", matcher, for_matcher)
-        if match_plugin.PAIRWISE:
-            for plugin in plugins:
-                match_plugin.check(settings(plugin))
+        _check_fit(match_plugin, plugins)
         return tuple(plugins), match_plugin, make_geometry(for_geometry)
 
     def _extractor_names(self, asked: str | Sequence[str] | None) -> tuple[str, ...]:
@@ -463,6 +460,22 @@ def _described(plugins: Sequence[Any]) -> dict[str, Any]:
     return each[0] if len(each) == 1 else {"name": " + ".join(d["name"] for d in each), "fused": each}
 
 
+def _check_fit(matcher: Any, plugins: Sequence[Any]) -> list[str]:
+    """What a matcher of pairs takes for each extractor's features; SnowmatchError where it cannot match them."""
+    return [matcher.check(settings(plugin)) for plugin in plugins] if matcher.PAIRWISE else []
+
+
+def _matching(matcher: Any, plugins: Sequence[Any], geometry: Geometry) -> dict[str, Any]:
+    """How photos were compared: settings, who voted for the shortlist, which networks, and the geometric check."""
+    described = settings(matcher)
+    votes = voter(matcher)
+    if votes is not None and votes is not matcher:
+        described["shortlist"] = settings(votes)
+    if used := [text for text in _check_fit(matcher, plugins) if text]:
+        described["networks"] = used
+    return {**described, "geometry": asdict(geometry)}
+
+
 def _foreground_notes(photos: Sequence[QueryPhoto]) -> list[str]:
     """What told the animal from the scenery in the photos that have neither box nor mask."""
     texts = {
@@ -507,7 +520,10 @@ def _state_notes(states: Sequence[AnnotationState]) -> list[str]:
 
 
 def options_text(described: Mapping[str, Any]) -> str:
-    cls = plugin_class("extractors", described["name"]) if described["name"] in plugin_names("extractors") else None
-    defaults = {f.name: f.default for f in fields(cls)} if cls else {}
+    """The settings that are not the defaults, as on the command line; all of them where the extractor is not here."""
+    try:
+        defaults = {f.name: f.default for f in fields(plugin_class("extractors", described["name"]))}
+    except SnowmatchError:  # one of a later version, or torch is missing: its features are still listed
+        defaults = dict.fromkeys(described.keys() - {"name", "revision"})
     changed = [f"-o {k}={v}" for k, v in described.items() if k in defaults and defaults[k] != v]
     return " ".join(changed) or "defaults"

@@ -13,7 +13,7 @@ import numpy as np
 
 from snowmatch.foreground import ForegroundMap, evidence_of, foreground_weights
 from snowmatch.images import clip_bbox
-from snowmatch.index import Block, cut_blocks, fingerprint, open_index
+from snowmatch.index import Block, block_rows, cut_blocks, fingerprint, open_index
 from snowmatch.scenes import NO_MAPS, SceneMaps
 from snowmatch.store import FeatureReader
 from snowmatch.types import BODY_PARTS, Annotation, BBox, Matches, Subject, same_part
@@ -159,9 +159,10 @@ class Gallery:
         if (backend, part) not in self._cache:
             entries = np.array([i for i, a in enumerate(self.annotations) if a.body_part == part], np.int64)
             entries = entries[self._counts[entries] > 0]
+            limit = block_rows(self.reader.dimension, self.reader.dtype)
             self._cache[backend, part] = [
                 self._block(backend, f"{part}-{number}", entries[run])
-                for number, run in enumerate(cut_blocks(self._counts[entries]))
+                for number, run in enumerate(cut_blocks(self._counts[entries], limit))
             ]
         return self._cache[backend, part]
 

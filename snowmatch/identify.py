@@ -24,7 +24,8 @@ class Scores:
     The score arrays come from verified matches; the pre_ arrays from all matches, before the geometric check, those of
     individuals corrected for how many photos each has. checked says which annotations that check looked at, accepted
     which it let pass. `matches` has, per query photo, the verified matches; `pre_matches` all; both are empty where
-    several extractors were fused.
+    several extractors were fused. chance: what a candidate gets by chance from the matches that were checked, before
+    the check; 0 where nobody has one.
     """
 
     scores: np.ndarray
@@ -36,6 +37,7 @@ class Scores:
     individual_accepted: np.ndarray
     matches: tuple[Matches, ...]
     pre_matches: tuple[Matches, ...]
+    chance: float
 
     @cached_property
     def ranking(self) -> np.ndarray:
@@ -124,19 +126,19 @@ def match_pairs(
     one = subject.take(strongest)
     weights = _weights(one, matcher)
     missing = [entry for entry in entries.tolist() if (subject, entry) not in memory]
-    looked: list[tuple[np.ndarray, np.ndarray]] = []
+    rows, other_weights = strongest, weights  # of the pair in hand
 
     def others() -> Iterator[Subject]:  # read when its turn comes: a gallery may be larger than memory
+        nonlocal rows, other_weights
         for entry in missing:
             other = gallery.subject(entry)
             rows = _strongest(other, matcher)
             other = other.take(rows)
-            looked.append((rows, _weights(other, matcher)))
+            other_weights = _weights(other, matcher)
             yield other
 
     pairs = matcher.pairs(one, others(), gallery.reader.described)
     for entry, (keypoint0, keypoint1, worth) in zip(missing, pairs, strict=True):
-        rows, other_weights = looked[-1]
         worth = worth * np.sqrt(weights[keypoint0] * other_weights[keypoint1])
         memory[subject, entry] = strongest[keypoint0], rows[keypoint1], worth.astype(np.float32)
     found = [memory[subject, entry] for entry in entries.tolist()]
@@ -193,6 +195,7 @@ def score_matches(
         by_individual > 0,
         matches,
         tuple(pre_matches),
+        _chance(np.sum([annotation_scores(m, a) for m in found], axis=0) if reranks else pre_scores),
     )
 
 
@@ -200,17 +203,17 @@ def fuse(parts: Sequence[Scores]) -> Scores:
     """One answer from those that several extractors gave about the same gallery, in the scale of the first.
 
     Scores add up: another extractor's spots are other witnesses. Each is brought to the first's scale by what a chance
-    candidate gets, the median of its scores before the geometric check. The matches stay with the parts. A single part
-    comes back as it is.
+    candidate gets, the median of its scores before the geometric check (those of the shortlist's votes by their own
+    median, where pairs were matched after it). The matches stay with the parts. A single part comes back as it is.
 
     Source: calibrated scores added up, Cermak et al., 2024 (WildFusion); the calibration here is one factor.
     """
     if len(parts) == 1:
         return parts[0]
-    factors = scales(parts)
+    factors = {False: scales(parts), True: _scales([_chance(part.pre_scores) for part in parts])}
 
     def total(name: str) -> np.ndarray:
-        return np.sum([f * getattr(part, name) for f, part in zip(factors, parts, strict=True)], axis=0)
+        return np.sum([f * getattr(part, name) for f, part in zip(factors["pre" in name], parts, strict=True)], axis=0)
 
     def either(name: str) -> np.ndarray:
         return np.any([getattr(part, name) for part in parts], axis=0)
@@ -225,18 +228,22 @@ def fuse(parts: Sequence[Scores]) -> Scores:
         either("individual_accepted"),
         (),
         (),
+        parts[0].chance,
     )
 
 
 def scales(parts: Sequence[Scores]) -> list[float]:
-    """The factor that brings each part to the first one's scale; 1 where either has no vote."""
-    chance = [_chance(part) for part in parts]
+    """The factor that brings each part's verified matches to the first one's scale; 1 where either has no match."""
+    return _scales([part.chance for part in parts])
+
+
+def _scales(chance: Sequence[float]) -> list[float]:
     return [chance[0] / own if own and chance[0] else 1.0 for own in chance]
 
 
-def _chance(scores: Scores) -> float:
-    """What a candidate gets by chance; 0 where nobody has a vote."""
-    voted = scores.pre_scores[scores.pre_scores > 0]
+def _chance(scores: np.ndarray) -> float:
+    """The median of the scores (A,) above 0; 0 where there is none."""
+    voted = scores[scores > 0]
     return float(np.median(voted)) if len(voted) else 0.0
 
 

@@ -23,7 +23,7 @@ from snowmatch.records import replace_file
 
 BACKENDS = ("faiss", "flann")
 INDEX_FORMAT = 2  # raise it when the way an index is built changes: files of another number are not used
-BLOCK_ROWS = 1 << 23  # descriptors per block: 1 GiB of uint8 SIFT, held twice while it is built
+BLOCK_BYTES = 1 << 30  # of descriptors per block, held twice while it is built
 
 # Inverted file of product-quantised rows; the best by that rough measure are compared exactly. Few long lists suit the
 # fast scan. Measured: benchmarks/README.md, "Which search".
@@ -78,7 +78,12 @@ def fingerprint(keys: Sequence[str], extractor_key: str, backend: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def cut_blocks(counts: np.ndarray, limit: int = BLOCK_ROWS) -> list[slice]:
+def block_rows(dimension: int, dtype: np.dtype) -> int:
+    """How many descriptors of that many numbers go into a block."""
+    return max(1, BLOCK_BYTES // max(1, dimension * dtype.itemsize))
+
+
+def cut_blocks(counts: np.ndarray, limit: int) -> list[slice]:
     """Consecutive runs of entries with at most `limit` rows together (a larger single entry is a run of its own)."""
     runs, start, rows = [], 0, 0
     for i, count in enumerate(counts):

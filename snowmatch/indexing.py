@@ -28,6 +28,7 @@ from snowmatch.types import HOME, Annotation
 from snowmatch.workers import Extract, Here, Look, Measure, Part, PhotoParts, Pool, WorkerDiedError, in_order
 from snowmatch.writer import FeatureWriter
 
+ON_GPU = 4  # processes that share a graphics card: each holds the network and a batch in its memory
 FEW_MAPS = 64  # as quick to make here as in processes that have to start first
 SAVE_SECONDS = 30.0  # how much work on foreground maps a kill may cost
 RECORDS_SHARE = 0.02  # of a run's time may go into writing the records, so that a killed run's work can be asked about
@@ -95,8 +96,9 @@ def index_catalog(
     mapping: Callable[[int, int], None] | None = None,
     wait: float = 0.0,
 ) -> IndexReport:
-    """Extract what is missing or stale with `workers` processes (None: one per core) and commit it every few seconds.
+    """Extract what is missing or stale with `workers` processes and commit it every few seconds.
 
+    Without `workers` there is one per core, ON_GPU at most where a graphics card does the work.
     `progress` is called with (done, total) annotations: of those that were not there already, how many are on disk or
     have failed; `mapping` with (done, total) photos without box or mask of which a foreground map is made. Photos that
     failed before are tried again. `prune` deletes the features of these settings that no
@@ -104,7 +106,8 @@ def index_catalog(
     catalog is locked or cannot be written, and where a worker process is killed: all that was finished is kept.
     """
     started = time.monotonic()
-    processes = _cores() if workers is None else workers
+    batch = batch_of(extractor)
+    processes = min(_cores(), ON_GPU if batch > 1 else _cores()) if workers is None else workers
     if processes < 1:
         raise ValueError(f"workers is {workers}, expected at least 1")
     described = settings(extractor)
@@ -115,7 +118,7 @@ def index_catalog(
         try:
             with _pool(min(processes, len(photos)), folder, extractor) as pool:
                 measured = in_order(pool, photos, run.measure)
-                together = _in_batches(run.planned(measured), batch_of(extractor))
+                together = _in_batches(run.planned(measured), batch)
                 for some, result in in_order(pool, together, run.extract):
                     for photo in some:
                         run.settle(photo, {part.key: result[part.key] for part in photo.parts})

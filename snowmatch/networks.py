@@ -110,6 +110,12 @@ def lightglue_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return named
 
 
+def check_device(name: str) -> None:
+    """ValueError where no device is ever called `name`."""
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", name, re.ASCII):
+        raise ValueError(f"device is {name!r}, expected auto, cpu, cuda, cuda:1 (the second GPU) or mps")
+
+
 def pick_device(name: str) -> torch.device:
     """The device called `name`: auto (a CUDA GPU where there is one, else the CPU), cpu, cuda, cuda:1, mps.
 
@@ -118,8 +124,10 @@ def pick_device(name: str) -> torch.device:
     kind, _, number = name.partition(":")
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if not re.fullmatch(r"cpu|mps|cuda(:\d{1,3})?", name, re.ASCII):
-        raise SnowmatchError(f"device is {name!r}, expected auto, cpu, cuda, cuda:1 (the second GPU) or mps")
+    try:
+        check_device(name)
+    except ValueError as error:
+        raise SnowmatchError(str(error)) from error
     if kind == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if int(number or 0) >= count:
@@ -133,12 +141,19 @@ def pick_device(name: str) -> torch.device:
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """Run networks without gradients on one core, as sums in another order end in other bytes."""
+def repeatable() -> Iterator[None]:
+    """Run networks without gradients, so that the same input gives the same bytes: on one core, in full precision.
+
+    Sums in another order end in other bytes. A GPU would else choose how to convolve by what is quick, with numbers of
+    10 bits, and its features are filed under the key of a CPU's.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with torch.inference_mode():
+        with (
+            torch.inference_mode(),
+            torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False),
+        ):
             yield
     finally:
         torch.set_num_threads(before)

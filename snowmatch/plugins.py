@@ -38,6 +38,11 @@ def plugin_class(kind: str, name: str) -> type:
     except ModuleNotFoundError as error:
         package = "'snowmatch[deep]'" if error.name in DEEP else error.name
         raise SnowmatchError(f"{kind[:-1]} {name!r} needs the package {error.name!r}: pip install {package}") from error
+    except ImportError as error:  # one that is too old, or lacks a library of its own
+        reason = " ".join(str(error).split())
+        raise SnowmatchError(
+            f"{kind[:-1]} {name!r} cannot be loaded ({reason}): pip install -U 'snowmatch[deep]'"
+        ) from error
 
 
 def make_plugin(kind: str, name: str, options: dict[str, str] | None = None) -> Any:

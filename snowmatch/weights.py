@@ -278,6 +278,17 @@ def find_weights(name: str) -> Path:
     )
 
 
+def weights_are_here(name: str) -> bool:
+    """Whether a file of the registry's entry `name` is on this machine, be it right or wrong."""
+    return _held(known_weights(name)).path is not None
+
+
+def weights_sum(path: Path) -> str:
+    """The sha256 of a file, read once per process as long as it looks the same."""
+    status = path.stat()
+    return _content_of(path, status.st_size, status.st_mtime_ns)
+
+
 def held_weights() -> list[Held]:
     """Every network of the registry with what this machine has of it, then the networks that the user trained."""
     own = [
@@ -304,10 +315,10 @@ def add_weights(path: Path, progress: Progress | None = None) -> str:
     """
     path = Path(path)
     size = _size(path)
-    content = _content(path)
+    content = weights_sum(path)
     name, file_name = _recognise(path, content)
     target = weights_folder() / file_name
-    if os.path.isfile(target) and _content(target) == content:
+    if os.path.isfile(target) and weights_sum(target) == content:
         return f"{name} is here already: {target}"
 
     def failed(error: Exception) -> SnowmatchError:
@@ -494,7 +505,7 @@ def _problem(entry: Weights, file: WeightsFile, path: Path) -> str:
             with open(path, "rb") as opened:
                 wrong = _no_weights(opened.read(HEAD), file.name)
         else:
-            content = _content(path)
+            content = weights_sum(path)
             wrong = "" if content == file.sha256 else _differs(content, file)
     except (OSError, SnowmatchError) as error:
         wrong = f"unreadable ({_reason(error.__cause__ or error)})"
@@ -593,12 +604,6 @@ def _is_own(path: Path) -> bool:
         return OWN_KEY in json.loads(text)["__metadata__"]
     except (OSError, ValueError, TypeError, LookupError, RecursionError):
         return False
-
-
-def _content(path: Path) -> str:
-    """The sha256 of a file, read once per process as long as it looks the same."""
-    status = path.stat()
-    return _content_of(path, status.st_size, status.st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=64)

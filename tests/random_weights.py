@@ -90,17 +90,17 @@ PLAIN = {"input_dim": 128, "descriptor_dim": 128, "num_heads": 1, "n_layers": 1,
 SHARPNESS = 40.0  # what the plain LightGlue multiplies the cosine of two descriptors with
 
 
-def write_plain_lightglue(path, extractor="hesaff"):
+def write_plain_lightglue(path, name="hesaff", sharpness=SHARPNESS, **extractor):
     network = LightGlue(None, **PLAIN, flash=False)
-    tensors = {name: torch.zeros_like(value) for name, value in network.state_dict().items()}
-    for name in tensors:
-        if ".ffn.1." in name:  # a layer's normalisation; what comes after it is zero
-            tensors[name] = network.state_dict()[name]
+    tensors = {key: torch.zeros_like(value) for key, value in network.state_dict().items()}
+    for key in tensors:
+        if ".ffn.1." in key:  # a layer's normalisation; what comes after it is zero
+            tensors[key] = network.state_dict()[key]
     # kornia divides both sides by the fourth root of the dimension
-    tensors["log_assignment.0.final_proj.weight"] = torch.eye(128) * (SHARPNESS * 128**0.5) ** 0.5
+    tensors["log_assignment.0.final_proj.weight"] = torch.eye(128) * (sharpness * 128**0.5) ** 0.5
     tensors["log_assignment.0.matchability.bias"] += 20.0  # every keypoint can be matched
     del tensors["confidence_thresholds"]
-    told = {**PLAIN, "keypoints": 1024, "extractor": {"name": extractor}}
+    told = {**PLAIN, "keypoints": 1024, "extractor": {"name": name, **extractor}}
     save_file(tensors, path, metadata={"snowmatch": json.dumps(told)})
     return path
 

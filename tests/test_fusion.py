@@ -30,7 +30,8 @@ def both(tmp_path_factory):
 def scores(verified, before):
     """Of three annotations, each an individual of its own."""
     verified, before = np.array(verified, float), np.array(before, float)
-    return Scores(verified, before, before > 1, verified > 0, verified, before, verified > 0, (), ())
+    chance = float(np.median(before[before > 0])) if before.any() else 0.0
+    return Scores(verified, before, before > 1, verified > 0, verified, before, verified > 0, (), (), chance)
 
 
 def test_one_extractor_is_not_changed():
@@ -47,6 +48,13 @@ def test_scores_are_added_in_the_first_ones_scale():
     assert fused.accepted.tolist() == [True, True, False]
     assert fused.individual_scores == pytest.approx([6, 1, 0])
     assert fused.ranking.argsort().tolist() == [2, 1, 0]
+
+
+def test_matches_of_pairs_have_a_scale_apart_from_the_shortlists_votes():
+    first, second = scores([6, 0, 0], [8, 2, 2]), scores([0, 10, 0], [20, 40, 10])
+    fused = fuse([replace(first, chance=3.0), replace(second, chance=1.5)])
+    assert fused.scores == pytest.approx([6, 20, 0])
+    assert fused.pre_scores == pytest.approx([10, 6, 3])  # as without pairs: 20 against 2
 
 
 def test_an_extractor_without_a_vote_adds_nothing():

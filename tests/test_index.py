@@ -233,4 +233,9 @@ def test_blocks_are_cut_at_the_limit_and_lose_nothing():
     counts = np.array([5, 5, 5, 20, 1, 1])
     runs = index.cut_blocks(counts, 10)
     assert [list(range(6))[r] for r in runs] == [[0, 1], [2], [3], [4, 5]]
-    assert index.cut_blocks(np.array([], int)) == []
+    assert index.cut_blocks(np.array([], int), 10) == []
+
+
+def test_a_block_holds_fewer_of_the_larger_descriptors():
+    assert index.block_rows(128, np.dtype(np.uint8)) == 1 << 23
+    assert index.block_rows(256, np.dtype(np.float32)) == 1 << 20

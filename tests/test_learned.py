@@ -18,8 +18,8 @@ from snowmatch.errors import SnowmatchError
 from snowmatch.extractors import extract_chips, extract_from_photo
 from snowmatch.extractors.superpoint import MagicLeap, Retrained, keypoint_map, sample, suppress
 from snowmatch.images import make_chip
-from snowmatch.matchers.lightglue import OFFICIAL, Lightglue, find_trained, side
-from snowmatch.networks import one_thread
+from snowmatch.matchers.lightglue import OFFICIAL, Lightglue, find_trained
+from snowmatch.networks import repeatable
 from snowmatch.plugins import make_plugin
 from snowmatch.types import Chip, Subject
 
@@ -60,7 +60,7 @@ def test_aliked_is_kornias(weights, model):
     chip = make_chip(photo(), BOX, None, 320, "rgb")
     network = ALIKED(f"aliked-{model}", detection_threshold=0.2).eval()
     network.load_state_dict(torch.load(weights / f"aliked-{model}.pth", weights_only=True), strict=False)
-    with one_thread():
+    with repeatable():
         (found,) = network(their_input(chip))
     ours = extract_from_photo(plugin, photo(), BOX, None)
     same_as_theirs(ours, (found.keypoints, found.keypoint_scores, found.descriptors), chip)
@@ -74,7 +74,7 @@ def test_xfeat_is_kornias(weights):
     del network.net.fine_matcher
     network.net.load_state_dict(load_file(weights / "xfeat.safetensors"))
     network.eval()
-    with one_thread():
+    with repeatable():
         found = network.detectAndCompute(their_input(chip))[0]
     ours = extract_from_photo(plugin, photo(), BOX, None)
     # kornia counts from the pixels' corners: 320 x 213 was made 320 x 192
@@ -87,7 +87,7 @@ def test_disk_is_kornias(weights):
     chip = make_chip(photo(), BOX, None, 320, "rgb")
     network = DISK().eval()
     network.load_state_dict(torch.load(weights / "depth-save.pth", weights_only=True)["extractor"])
-    with one_thread():
+    with repeatable():
         (found,) = network(their_input(chip), pad_if_not_divisible=True)
     ours = extract_from_photo(plugin, photo(), BOX, None)
     same_as_theirs(ours, (found.keypoints, found.detection_scores, found.descriptors), chip)
@@ -113,7 +113,7 @@ def test_matches_of_lighterglue_are_kornias(weights):
         }
         for i, s in enumerate((one, other))
     }
-    with one_thread():
+    with repeatable():
         found = network(sides)
     theirs = found["matches"][0].numpy()
     assert len(theirs) > 50
@@ -160,7 +160,7 @@ def test_a_batch_too_large_for_the_device_is_halved(weights, monkeypatch):
         raise torch.OutOfMemoryError("no room")
 
     monkeypatch.setattr(type(plugin), "detect", hopeless)
-    with pytest.raises(MemoryError, match="96 x 96 px on cpu"):
+    with pytest.raises(MemoryError, match="96 x 96 px on auto"):
         plugin.extract(chips[0])
 
 
@@ -249,6 +249,8 @@ def test_missing_weights_are_told_before_a_run_with_the_command_that_gets_them(o
     [
         ("aliked", "model", "n64"),
         ("aliked", "threshold", "1.5"),
+        ("aliked", "threshold", "0"),
+        ("disk", "device", "abacus"),
         ("disk", "model", "deep"),
         ("disk", "threshold", "-1"),
         ("xfeat", "threshold", "-0.1"),
@@ -278,12 +280,66 @@ def test_a_network_indexes_a_catalog_and_answers(own_survey, weights):
         assert answer.candidates
 
 
-def test_side_is_the_same_on_every_call(plain_lightglue):
-    from test_pairs import asked, spots
+def test_where_numpy_put_an_array_does_not_show(plain_lightglue):
+    from test_pairs import asked, seen_again, spots
 
-    told, _ = find_trained(str(plain_lightglue), {"name": "hesaff"})
-    one, two = (side(asked(spots(5, 0)), told, torch.device("cpu")) for _ in "ab")
-    assert all(torch.equal(one[name], two[name]) for name in one)
+    def shifted(array, start):
+        """The same values, so many bytes behind an aligned address."""
+        room = np.zeros(array.nbytes + 128, np.uint8)
+        start += -room.ctypes.data % 64
+        there = room[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+        there[...] = array
+        return there
+
+    one, other = spots(60, 0), seen_again(spots(60, 0), np.arange(40), 0.4)
+    names = ("keypoints", "descriptors", "scores", "scales", "oris", "shapes")
+    found = []
+    for start in (0, 4, 20, 36):
+        moved = [type(f)(*(shifted(getattr(f, n), start) for n in names), f.image_size) for f in (one, other)]
+        matcher = Lightglue(weights=str(plain_lightglue), certainty=0.0)
+        found.append(the_pair(matcher, *map(asked, moved), {"name": "hesaff"})[2].tobytes())
+    assert len(set(found)) == 1
+
+
+@authors
+def test_a_damaged_file_is_told_and_no_other_network_takes_its_place(weights, tmp_path, monkeypatch):
+    monkeypatch.setenv("SNOWMATCH_WEIGHTS", str(tmp_path))
+    (tmp_path / "xfeat-lighterglue-L3.safetensors").symlink_to(weights / "xfeat-lighterglue-L3.safetensors")
+    assert Lightglue().check({"name": "xfeat"}).startswith("xfeat-lighterglue-L3.safetensors ")
+    (tmp_path / "xfeat-lighterglue.pt").write_bytes(b"PK\x03\x04 broken")
+    with pytest.raises(SnowmatchError, match=r"xfeat-lighterglue\.pt is damaged"):
+        Lightglue().check({"name": "xfeat"})
+
+
+@authors
+def test_alikeds_fallback_below_its_threshold_gives_nothing(weights):
+    """kornia gives what is above the mean where nothing is above the threshold."""
+    plugin = make_plugin("extractors", "aliked")
+    rng = np.random.default_rng(0)
+    faint = chip_of(plugin, 128 + rng.integers(0, 2, (96, 96)))
+    with repeatable():
+        (found,) = plugin.network()(their_input(faint))
+    assert len(found.keypoints) > 0
+    assert (found.keypoint_scores <= 0.2).all()
+    assert len(plugin.extract(faint)) == 0
+
+
+def test_memory_that_a_cpu_lacks_fails_one_photo(weights, monkeypatch):
+    plugin = make_plugin("extractors", "disk")
+
+    def hopeless(self, network, images):
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+
+    monkeypatch.setattr(type(plugin), "detect", hopeless)
+    with pytest.raises(MemoryError, match="96 x 96 px on auto"):
+        plugin.extract(chip_of(plugin, coat(96, 96)))
+
+    def broken(self, network, images):
+        raise RuntimeError("sizes do not fit")
+
+    monkeypatch.setattr(type(plugin), "detect", broken)
+    with pytest.raises(RuntimeError, match="sizes do not fit"):
+        plugin.extract(chip_of(plugin, coat(96, 96)))
 
 
 def test_a_chip_of_one_value_has_no_features(weights):

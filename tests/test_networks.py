@@ -13,7 +13,7 @@ safetensors_torch = pytest.importorskip("safetensors.torch")
 from torch import nn
 
 from snowmatch.errors import SnowmatchError
-from snowmatch.networks import fill, lightglue_names, one_thread, pick_device, read_tensors
+from snowmatch.networks import fill, lightglue_names, pick_device, read_tensors, repeatable
 
 
 def net():
@@ -313,18 +313,18 @@ def test_devices_that_are_none(name):
         pick_device(name)
 
 
-def test_one_thread_inside_and_what_was_before_after():
+def test_repeatable_inside_and_what_was_before_after():
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        with one_thread():
+        with repeatable():
             assert torch.get_num_threads() == 1
             assert torch.is_inference_mode_enabled()
-            with one_thread():
+            with repeatable():
                 assert torch.get_num_threads() == 1
             assert torch.get_num_threads() == 1
         assert torch.get_num_threads() == 2
-        with pytest.raises(ZeroDivisionError), one_thread():
+        with pytest.raises(ZeroDivisionError), repeatable():
             _ = 1 / 0
         assert torch.get_num_threads() == 2
         assert not torch.is_inference_mode_enabled()

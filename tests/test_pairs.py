@@ -130,6 +130,31 @@ def test_every_pair_is_looked_at_where_candidates_is_0(gallery_of):
     assert set(none.annotation) == {1}
 
 
+def test_what_is_scored_are_the_pairs_matches_and_not_the_votes(gallery_of):
+    query = spots(200, 0)
+    gallery = gallery_of([seen_again(query, np.arange(n), 0.4, n) for n in (80, 40)])
+    scores = score_query([asked(query)], gallery, np.ones(2, bool), "unknown", Mutual(), Geometry())
+    pairs = match_pairs(asked(query), gallery, np.array([0, 1]), Mutual())
+    found = {(q, a, k): w for q, a, k, w in zip(*vars(pairs).values(), strict=True)}
+    assert len(scores.matches[0]) > 100
+    for q, a, k, w in zip(*vars(scores.matches[0]).values(), strict=True):
+        assert found[q, a, k] == w
+    assert len(scores.pre_matches[0]) != len(pairs)  # LNBNN's, which made the shortlist
+
+
+def test_an_evaluation_matches_no_pair_twice(survey, monkeypatch):
+    seen = []
+    one_pair = Mutual._pair
+
+    def counted(self, one, other):
+        seen.append((one.tobytes(), other.tobytes()))
+        return one_pair(self, one, other)
+
+    monkeypatch.setattr(Mutual, "_pair", counted)
+    snowmatch.open_catalog(survey / "catalog").evaluate(matcher="mutual")
+    assert len(seen) == len(set(seen)) > 100
+
+
 def test_a_pair_is_matched_once_where_it_is_remembered(gallery_of, monkeypatch):
     query = asked(spots(100, 0))
     gallery = gallery_of([seen_again(query.features, np.arange(50), 0.4)])
@@ -297,6 +322,52 @@ def test_a_network_of_another_extractor_or_without_its_story_is_refused(plain_li
         find_trained(str(tmp_path / "bare.safetensors"), {"name": "hesaff"})
 
 
+def test_a_network_of_the_same_extractor_with_other_words_is_refused(tmp_path):
+    import random_weights
+
+    from snowmatch.matchers.lightglue import find_trained
+
+    extractor = {"name": "sift", "revision": 1, "chip_size": 700, "upright": True}
+    path = random_weights.write_plain_lightglue(tmp_path / "plain.safetensors", **extractor)
+    find_trained(str(path), {**extractor, "chip_size": 512})
+    with pytest.raises(SnowmatchError, match="was trained for sift with upright=true, the features were made with"):
+        find_trained(str(path), {**extractor, "upright": False})
+
+
+def test_a_file_that_describes_no_network_is_one_line(tmp_path, plain_lightglue):
+    from safetensors.torch import load_file, save_file
+
+    for number, wrong in enumerate(({"num_heads": 7}, {"n_layers": "many"})):
+        told = {"input_dim": 128, "descriptor_dim": 128, "num_heads": 1, "n_layers": 1, "add_scale_ori": True, **wrong}
+        path = tmp_path / f"{number}.safetensors"
+        text = json.dumps({**told, "extractor": {"name": "hesaff"}})
+        save_file(load_file(plain_lightglue), path, metadata={"snowmatch": text})
+        with pytest.raises(SnowmatchError, match="describes a network that cannot be built"):
+            make_plugin("matchers", "lightglue", {"weights": str(path)}).check({"name": "hesaff"})
+
+
+def test_a_new_file_under_an_old_name_is_read_anew(tmp_path):
+    import random_weights
+
+    path = tmp_path / "mine.safetensors"
+    query, other = asked(spots(30, 0)), asked(seen_again(spots(30, 0), np.arange(20), 0.3))
+    found = []
+    for sharpness in (40.0, 4.0):
+        random_weights.write_plain_lightglue(path, sharpness=sharpness)
+        matcher = make_plugin("matchers", "lightglue", {"weights": str(path), "certainty": "0"})
+        found.append(the_pair(matcher, query, other, {"name": "hesaff"})[2].max())
+    assert found[0] > 2 * found[1]
+
+
+def test_an_answer_says_which_network_it_took(survey, plain):
+    catalog = snowmatch.open_catalog(survey / "catalog")
+    row = catalog.data.annotations[0]
+    answer = catalog.query(survey / "catalog" / row.path, bbox=row.bbox, matcher="lightglue", options=plain)
+    (used,) = answer.matcher["networks"]
+    assert used.startswith("plain.safetensors ")
+    assert answer.matcher["shortlist"]["name"] == "lnbnn"
+
+
 def test_another_extractor_than_the_indexed_one_is_told_with_those_that_are_there(own_survey):
     done = CliRunner().invoke(main, ["evaluate", str(own_survey / "catalog"), "--extractor", "sift"])
     assert done.exit_code == 1
@@ -322,6 +393,37 @@ def test_without_torch_the_message_says_what_to_install(survey, monkeypatch):
     done = CliRunner().invoke(main, ["evaluate", str(survey / "catalog"), "--matcher", "lightglue"])
     assert done.exit_code == 1
     assert "pip install 'snowmatch[deep]'" in done.stderr
+
+
+def test_features_of_a_network_do_not_disturb_who_has_no_torch(own_survey, monkeypatch):
+    import sys
+
+    described = {"name": "xfeat", "revision": 1, "chip_size": 1024, "threshold": 0.05}
+    with FeatureWriter(own_survey / "catalog" / ".snowmatch" / "features", described) as writer:
+        writer.add("0" * 32, spots(5, 0, frames=False))
+        writer.commit()
+    for name in list(sys.modules):
+        if name in ("torch", "snowmatch.extractors.xfeat", "snowmatch.extractors._learned", "snowmatch.networks"):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    shown = CliRunner().invoke(main, ["show", str(own_survey / "catalog")])
+    assert shown.exit_code == 0, shown.output
+    assert "-o chip_size=1024 -o threshold=0.05" in shown.output
+    asked_with = ["evaluate", str(own_survey / "catalog"), "--extractor", "hesaff", "-o", "chip_size=333"]
+    done = CliRunner().invoke(main, asked_with)
+    assert "indexed are: hesaff (defaults); xfeat (-o chip_size=1024 -o threshold=0.05)" in done.stderr
+
+
+def test_a_package_that_is_there_but_cannot_be_loaded_is_one_line(monkeypatch):
+    import sys
+    from types import ModuleType
+
+    old = ModuleType("kornia.feature")
+    monkeypatch.setitem(sys.modules, "kornia", ModuleType("kornia"))
+    monkeypatch.setitem(sys.modules, "kornia.feature", old)
+    monkeypatch.delitem(sys.modules, "snowmatch.matchers.lightglue", raising=False)
+    with pytest.raises(SnowmatchError, match=r"snowmatch\[deep\]"):
+        make_plugin("matchers", "lightglue")
 
 
 def test_a_copied_survey_answers_the_same_twice(survey, tmp_path):

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from snowmatch.extractors._descriptors import check_limits, choose
-from snowmatch.networks import one_thread, pick_device
+from snowmatch.networks import check_device, pick_device, repeatable
 from snowmatch.types import Chip, Features, empty_features
 
 # These networks give no size to a keypoint. What it is drawn with: a cell of SuperPoint's and XFeat's maps, in chip px.
@@ -41,6 +41,7 @@ class Learned:
 
     def __post_init__(self) -> None:
         check_limits(self.chip_size, self.max_features)
+        check_device(self.device)
 
     def check(self) -> None:
         """SnowmatchError where the weights or the device are not here."""
@@ -48,7 +49,7 @@ class Learned:
 
     @property
     def batch(self) -> int:
-        """How many chips to hand over at once: on a CPU several are no faster than one after the other."""
+        """How many chips to hand over at once: several only to a graphics card, a CPU's cores have other processes."""
         return 1 if pick_device(self.device).type == "cpu" else GPU_BATCH
 
     def extract(self, chip: Chip) -> Features:
@@ -73,20 +74,29 @@ class Learned:
         return features
 
     def _run(self, images: np.ndarray) -> list[Found]:
-        """What is found on each of B images, (B, H, W[, 3]) uint8."""
-        network, device = self.network(), pick_device(self.device)
+        """What is found on each of B images, (B, H, W[, 3]) uint8; in halves where the device has too little memory."""
+        found = self._found(images)
+        if found is not None:
+            return found
+        if len(images) == 1:
+            raise MemoryError(f"{images.shape[1]} x {images.shape[2]} px on {self.device}")
+        half = len(images) // 2
+        return self._run(images[:half]) + self._run(images[half:])
+
+    def _found(self, images: np.ndarray) -> list[Found] | None:
+        """The same in one go; None where memory does not suffice, with all that was tried let go."""
         try:
-            with one_thread():
+            network, device = self.network(), pick_device(self.device)
+            with repeatable():
                 pixels = torch.from_numpy(images).to(device)
                 pixels = pixels.permute(0, 3, 1, 2) if images.ndim == 4 else pixels[:, None]
                 # planes one after the other: in other layouts torch adds up in another order
                 found = self.detect(network, pixels.float().contiguous() / 255)
                 return [tuple(t.cpu() for t in each) for each in found]
-        except torch.OutOfMemoryError as error:
-            if len(images) == 1:
-                raise MemoryError(f"{images.shape[1]} x {images.shape[2]} px on {device}") from error
-            half = len(images) // 2
-            return self._run(images[:half]) + self._run(images[half:])
+        except RuntimeError as error:  # on a CPU torch has no name of its own for it
+            if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error):
+                return None
+            raise
 
     def _features(self, chip: Chip, found: Found) -> Features:
         keypoints, scores, descriptors = (np.asarray(t.numpy(), np.float32) for t in found)

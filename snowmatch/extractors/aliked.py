@@ -14,9 +14,9 @@ from typing import ClassVar
 import torch
 from kornia.feature import ALIKED
 
-from snowmatch.extractors._learned import Found, Learned, check_threshold
+from snowmatch.extractors._learned import Found, Learned
 from snowmatch.networks import fill, pick_device, read_tensors
-from snowmatch.weights import find_weights
+from snowmatch.weights import find_weights, weights_sum
 
 DIMENSIONS = {"t16": 64, "n16": 128, "n16rot": 128, "n32": 128}
 
@@ -26,7 +26,8 @@ class Aliked(Learned):
     """Corners and blobs with a network's descriptors; weights by the authors, BSD-3-Clause.
 
     chip_size, max_features, device: as for all networks. model: `t16` (tiny, 64 numbers a descriptor), `n16`,
-    `n16rot` (trained on turned photos), `n32` (32 places a descriptor). threshold: least score, 0 to 1 (authors: 0.2).
+    `n16rot` (trained on turned photos), `n32` (32 places a descriptor). threshold: what a maximum
+    of the score map has to exceed, above 0, below 1 (authors: 0.2).
     """
 
     REVISION: ClassVar[int] = 1
@@ -38,15 +39,16 @@ class Aliked(Learned):
         super().__post_init__()
         if self.model not in DIMENSIONS:
             raise ValueError(f"model is {self.model!r}, expected one of {', '.join(DIMENSIONS)}")
-        check_threshold(self.threshold)
+        if not 0 < self.threshold < 1:  # kornia takes 0 for the mean of the photo's scores
+            raise ValueError(f"threshold is {self.threshold}, expected above 0, below 1")
 
     @property
     def DIMENSION(self) -> int:  # noqa: N802 - the name all extractors have; here it depends on the model
         return DIMENSIONS[self.model]
 
     def network(self) -> ALIKED:
-        name = f"aliked-{self.model}"
-        return _network(name, self.threshold, find_weights(name), pick_device(self.device))
+        path = find_weights(f"aliked-{self.model}")
+        return _network(f"aliked-{self.model}", self.threshold, path, weights_sum(path), pick_device(self.device))
 
     def detect(self, network: ALIKED, images: torch.Tensor) -> list[Found]:
         found = []
@@ -58,7 +60,7 @@ class Aliked(Learned):
 
 
 @lru_cache(maxsize=2)
-def _network(name: str, threshold: float, path: Path, device: torch.device) -> ALIKED:
+def _network(name: str, threshold: float, path: Path, content: str, device: torch.device) -> ALIKED:
     network = ALIKED(name, detection_threshold=threshold)
     return fill(network, read_tensors(path), path, optional=("dkd.hw_grid",)).to(device)  # a constant
 

@@ -15,7 +15,7 @@ from kornia.feature import DISK
 
 from snowmatch.extractors._learned import Found, Learned
 from snowmatch.networks import fill, pick_device, read_tensors
-from snowmatch.weights import find_weights
+from snowmatch.weights import find_weights, weights_sum
 
 MODELS = ("depth", "epipolar")
 
@@ -42,7 +42,8 @@ class Disk(Learned):
             raise ValueError(f"threshold is {self.threshold}, expected 0 or more")
 
     def network(self) -> DISK:
-        return _network(find_weights(f"disk-{self.model}"), pick_device(self.device))
+        path = find_weights(f"disk-{self.model}")
+        return _network(path, weights_sum(path), pick_device(self.device))
 
     def detect(self, network: DISK, images: torch.Tensor) -> list[Found]:
         found = network(images, score_threshold=self.threshold, pad_if_not_divisible=True)
@@ -50,7 +51,7 @@ class Disk(Learned):
 
 
 @lru_cache(maxsize=2)
-def _network(path: Path, device: torch.device) -> DISK:
+def _network(path: Path, content: str, device: torch.device) -> DISK:
     return fill(DISK(), read_tensors(path, "extractor"), path).to(device)
 
 

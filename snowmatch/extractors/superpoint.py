@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from snowmatch.extractors._learned import Found, Learned, check_threshold
 from snowmatch.networks import fill, pick_device, read_tensors
-from snowmatch.weights import find_weights
+from snowmatch.weights import find_weights, weights_sum
 
 CELL = 8  # px; one vector of the maps for 8 x 8 px of the image (section 3.1)
 CHANNELS = (64, 64, 128, 128)  # of the encoder's four stages of two convolutions each (section 6)
@@ -50,7 +50,8 @@ class Superpoint(Learned):
         check_threshold(self.threshold)
 
     def network(self) -> nn.Module:
-        return _network(self.model, find_weights(f"superpoint_{self.model}"), pick_device(self.device))
+        path = find_weights(f"superpoint_{self.model}")
+        return _network(self.model, path, weights_sum(path), pick_device(self.device))
 
     def detect(self, network: nn.Module, images: torch.Tensor) -> list[Found]:
         height, width = images.shape[2:]
@@ -149,7 +150,7 @@ def _block(before: int, width: int, side: int, activation: nn.Module | None = No
 
 
 @lru_cache(maxsize=2)
-def _network(model: str, path: Path, device: torch.device) -> nn.Module:
+def _network(model: str, path: Path, content: str, device: torch.device) -> nn.Module:
     return fill(MagicLeap() if model == "v1" else Retrained(), read_tensors(path), path).to(device)
 
 

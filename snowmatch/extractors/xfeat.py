@@ -15,7 +15,7 @@ from kornia.feature.xfeat import XFeat
 
 from snowmatch.extractors._learned import Found, Learned, check_threshold
 from snowmatch.networks import fill, pick_device, read_tensors
-from snowmatch.weights import find_weights
+from snowmatch.weights import find_weights, weights_sum
 
 EVERYTHING = 1 << 20  # more keypoints than any chip has: the mask and max_features decide
 # Only the dense variant of XFeat uses this part, and the export for kornia leaves it out
@@ -40,7 +40,8 @@ class Xfeat(Learned):
         check_threshold(self.threshold)
 
     def network(self) -> XFeat:
-        return _network(find_weights("xfeat"), pick_device(self.device))
+        path = find_weights("xfeat")
+        return _network(path, weights_sum(path), pick_device(self.device))
 
     def detect(self, network: XFeat, images: torch.Tensor) -> list[Found]:
         # kornia resizes to multiples of 32 and maps pixel corners back; here pixels are named by their centres
@@ -51,7 +52,7 @@ class Xfeat(Learned):
 
 
 @lru_cache(maxsize=2)
-def _network(path: Path, device: torch.device) -> XFeat:
+def _network(path: Path, content: str, device: torch.device) -> XFeat:
     network = XFeat()
     del network.net.fine_matcher
     fill(network.net, read_tensors(path), path, optional=(DENSE_ONLY,))

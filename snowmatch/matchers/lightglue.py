@@ -19,9 +19,17 @@ from kornia.feature import LightGlue
 
 from snowmatch.errors import SnowmatchError
 from snowmatch.matchers._pairs import NO_MATCHES, Pair, check_pairing, unit_rows
-from snowmatch.networks import fill, lightglue_names, one_thread, pick_device, read_metadata, read_tensors
+from snowmatch.networks import (
+    check_device,
+    fill,
+    lightglue_names,
+    pick_device,
+    read_metadata,
+    read_tensors,
+    repeatable,
+)
 from snowmatch.types import Subject
-from snowmatch.weights import find_weights
+from snowmatch.weights import find_weights, weights_are_here, weights_sum
 
 OFFICIAL_SIDE = 1024  # px of the longest side that the official networks' authors resize photos to
 # What is said of sizes to networks trained here: log2 of the diameter in 64ths of the box's longest side
@@ -79,12 +87,15 @@ class Lightglue:
 
     def __post_init__(self) -> None:
         check_pairing(self.candidates, self.keypoints, self.foreground)
+        check_device(self.device)
         if not 0 <= self.certainty < 1:
             raise ValueError(f"certainty is {self.certainty}, expected 0 to 1")
 
-    def check(self, extractor: Mapping[str, Any]) -> None:
-        """SnowmatchError where no network for these features is here, or the device is not."""
+    def check(self, extractor: Mapping[str, Any]) -> str:
+        """The weights for these features, with the start of their sum; SnowmatchError where they or the device lack."""
         self._network(extractor)
+        _, path = find_trained(self.weights, extractor)
+        return f"{path.name} {weights_sum(path)[:12]}"
 
     def pairs(self, one: Subject, others: Iterable[Subject], extractor: Mapping[str, Any]) -> Iterator[Pair]:
         """Matches of `one` with each of `others`; one weighs the network's certainty, 0 to 1."""
@@ -95,7 +106,7 @@ class Lightglue:
             if len(one) == 0 or len(other) == 0:
                 yield NO_MATCHES
                 continue
-            with one_thread():
+            with repeatable():
                 found = network({"image0": image0, "image1": side(other, trained, device)})
                 matches, scores = found["matches"][0].cpu().numpy(), found["scores"][0].cpu().numpy()
             yield matches[:, 0], matches[:, 1], scores.astype(np.float32)
@@ -105,7 +116,7 @@ class Lightglue:
         if self.fast and not trained.stops_early:
             raise SnowmatchError(f"{trained.weights} did not learn when to stop early: leave --fast out")
         build = json.dumps(dict(trained.build))
-        return trained, _load(build, path, self.certainty, self.fast, pick_device(self.device))
+        return trained, _load(build, path, weights_sum(path), self.certainty, self.fast, pick_device(self.device))
 
 
 def side(subject: Subject, trained: Trained, device: torch.device) -> dict[str, torch.Tensor]:
@@ -143,12 +154,8 @@ def find_trained(weights: str, extractor: Mapping[str, Any]) -> tuple[Trained, P
         return _own(path, extractor), path
     for t in known:
         _check_fit(t, extractor)
-    for t in known[:-1]:  # the first that is here, else what is said of the last
-        try:
-            return t, find_weights(t.weights)
-        except SnowmatchError:
-            continue
-    return known[-1], find_weights(known[-1].weights)
+    chosen = next((t for t in known if weights_are_here(t.weights)), known[0])
+    return chosen, find_weights(chosen.weights)
 
 
 def _own(path: Path, extractor: Mapping[str, Any]) -> Trained:
@@ -156,7 +163,10 @@ def _own(path: Path, extractor: Mapping[str, Any]) -> Trained:
     try:
         told = json.loads(read_metadata(path)["snowmatch"])
         build = {key: told[key] for key in ("input_dim", "descriptor_dim", "num_heads", "n_layers", "add_scale_ori")}
-        trained = Trained(path.name, build, told["extractor"]["name"], {}, relative_sizes=True, stops_early=False)
+        name = told["extractor"]["name"]
+        # words and switches tell how features are described, numbers how many there are
+        needs = {k: v for k, v in told["extractor"].items() if isinstance(v, str | bool) and k != "name"}
+        trained = Trained(path.name, build, name, needs, relative_sizes=True, stops_early=False)
     except (KeyError, TypeError, ValueError) as error:
         raise SnowmatchError(
             f"{path} does not say what it was trained for (metadata 'snowmatch' in a safetensors file): expected a "
@@ -173,26 +183,30 @@ def _check_fit(trained: Trained, extractor: Mapping[str, Any]) -> None:
             f"use --extractor {trained.extractor}, or other -o weights="
         )
     for key, value in trained.needs.items():
-        if extractor[key] != value:
+        if extractor.get(key) != value:
             text = str(value).lower() if isinstance(value, bool) else value
             raise SnowmatchError(
                 f"{trained.weights} was trained for {trained.extractor} with {key}={text}, the features were made with "
-                f"{key}={extractor[key]}: index with --extractor {trained.extractor} -o {key}={text}"
+                f"{key}={extractor.get(key)}: index with --extractor {trained.extractor} -o {key}={text}"
             )
 
 
 @lru_cache(maxsize=4)
-def _load(build: str, path: Path, certainty: float, fast: bool, device: torch.device) -> LightGlue:
+def _load(build: str, path: Path, content: str, certainty: float, fast: bool, device: torch.device) -> LightGlue:
+    """The network, ready; `content`, the file's sum, tells a new file under an old name."""
     # the authors' values for stopping early and for dropping keypoints; -1 does neither
     depth, width = (0.95, 0.99) if fast else (-1, -1)
-    network = LightGlue(
-        None,
-        **json.loads(build),
-        filter_threshold=certainty,
-        depth_confidence=depth,
-        width_confidence=width,
-        flash=False,  # half precision on a GPU
-    )
+    try:
+        network = LightGlue(
+            None,
+            **json.loads(build),
+            filter_threshold=certainty,
+            depth_confidence=depth,
+            width_confidence=width,
+            flash=False,  # half precision on a GPU
+        )
+    except Exception as error:  # numbers from a file, of which kornia or torch can make nothing
+        raise SnowmatchError(f"{path} describes a network that cannot be built ({build}): train it anew") from error
     return fill(network, lightglue_names(read_tensors(path)), path, optional=("confidence_thresholds",)).to(device)
 
 
