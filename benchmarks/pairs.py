@@ -34,15 +34,18 @@ def main() -> None:
     parser.add_argument("catalog", type=Path)
     parser.add_argument("--protocol", default="cross-station")
     parser.add_argument("--method", action="append", required=True, help="EXTRACTOR:MATCHER[:key=value...]")
+    parser.add_argument("--every", type=int, default=1, help="ask only every N-th query")
     given = parser.parse_args()
-    words = [f"python benchmarks/pairs.py {given.catalog.name} --protocol {given.protocol}"]
+    words = [f"python benchmarks/pairs.py {given.catalog.name} --protocol {given.protocol} --every {given.every}"]
     result = circumstances(" ".join(words + [f"--method {method}" for method in given.method]))
     result["catalog"], result["protocol"] = given.catalog.name, given.protocol
-    result["methods"] = {method: measured(given.catalog, given.protocol, method) for method in given.method}
+    result["methods"] = {
+        method: measured(given.catalog, given.protocol, method, given.every) for method in given.method
+    }
     write_result("pairs", result)
 
 
-def measured(folder: Path, protocol: str, method: str) -> dict[str, Any]:
+def measured(folder: Path, protocol: str, method: str, every: int) -> dict[str, Any]:
     """The curve of one extractor and matcher and, of LightGlue, the seconds a pair beside kornia's own class."""
     extractor, matcher_name, *pairs = method.split(":")
     options = dict(pair.split("=") for pair in pairs)
@@ -54,7 +57,7 @@ def measured(folder: Path, protocol: str, method: str) -> dict[str, Any]:
     trial = make_trial(catalog.data.annotations, protocol)
     entry_of = {a.row: i for i, a in enumerate(gallery.annotations)}
     entries = np.array([entry_of[row] for row in trial.gallery])
-    asked = np.flatnonzero((trial.own() & trial.allowed).any(axis=1))
+    asked = np.flatnonzero((trial.own() & trial.allowed).any(axis=1))[::every]
     lengths = LENGTHS if matcher.PAIRWISE else (0,)
     right = {length: np.zeros(2, int) for length in lengths}
     seconds = dict.fromkeys(lengths, 0.0)

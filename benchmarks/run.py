@@ -90,7 +90,7 @@ NETWORKS = [
 SUITES["networks"] = [
     *(Run(BOXES, "cross-station", m) for m in NETWORKS),
     *(Run(f"{NYALA}-third,every=3", "cross-encounter", m) for m in NETWORKS),
-    *(Run("synthetic,individuals=8,encounters=4", "cross-encounter", m) for m in NETWORKS),
+    *(Run("synthetic,individuals=6,encounters=4", "cross-encounter", m) for m in NETWORKS),
 ]
 SUITES["real"] = SUITES["snow_leopard"] + SUITES["nyala"] + SUITES["whole"]
 
