@@ -290,9 +290,8 @@ def _pair_maps(points0: np.ndarray, points1: np.ndarray, geometry: Geometry) -> 
 
 
 def _plausible(linear: np.ndarray, geometry: Geometry) -> bool:
-    """Whether a 2 x 2 map keeps an animal's side up, unmirrored and of a size that it may have."""
-    lengths = np.linalg.svd(linear, compute_uv=False)
+    """Whether a 2 x 2 map keeps an animal's side up, unmirrored and not drawn out or flattened beyond reason."""
+    longest, shortest = np.linalg.svd(linear, compute_uv=False)
     turned = abs(np.arctan2(linear[1, 0] - linear[0, 1], linear[0, 0] + linear[1, 1]))
-    return bool(np.linalg.det(linear) > 0 and lengths[1] > 1 / RESIZED**2 and lengths[0] < RESIZED**2) and bool(
-        turned <= geometry.angle
-    )
+    kept = np.linalg.det(linear) > 0 and shortest > 1 / RESIZED**2 and longest < RESIZED**2
+    return bool(kept and turned <= geometry.angle)
