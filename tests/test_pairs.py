@@ -323,6 +323,7 @@ def test_a_network_of_another_extractor_or_without_its_story_is_refused(plain_li
 
 
 def test_a_network_of_the_same_extractor_with_other_words_is_refused(tmp_path):
+    pytest.importorskip("kornia")
     import random_weights
 
     from snowmatch.matchers.lightglue import find_trained
@@ -347,6 +348,7 @@ def test_a_file_that_describes_no_network_is_one_line(tmp_path, plain_lightglue)
 
 
 def test_a_new_file_under_an_old_name_is_read_anew(tmp_path):
+    pytest.importorskip("kornia")
     import random_weights
 
     path = tmp_path / "mine.safetensors"
