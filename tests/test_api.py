@@ -138,7 +138,9 @@ def test_the_same_feature_bytes_with_one_worker_and_two(own_survey, extractor, r
         few.index(extractor, options, workers=workers)
         gallery = few.gallery(make_plugin("extractors", extractor, options))
         assert len(gallery.keys) == 6
-        arrays.append([a.tobytes() for c in COLUMNS for a in gallery.reader.column(c, gallery.reader.keys)])
+        reader = gallery.reader
+        columns = [c for c in COLUMNS if c != "shapes" or reader.frames]
+        arrays.append([a.tobytes() for c in columns for a in reader.column(c, reader.keys)])
     assert arrays[0] == arrays[1]
 
 
