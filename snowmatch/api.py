@@ -5,18 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+import snowmatch
+from snowmatch.calibration_file import (
+    Calibrated,
+    Case,
+    Learned,
+    load_calibrations,
+    load_shipped,
+    save_calibrations,
+)
+from snowmatch.calibration_file import choose as choose_calibration
 from snowmatch.catalog import ENCOUNTER_GAP, CatalogData, check_body_part, check_locations, load_catalog
+from snowmatch.confidence import ENOUGH_PAIRS, Calibration, Levels
 from snowmatch.errors import SnowmatchError
 from snowmatch.evaluation import Evaluation, measure, score_trial
 from snowmatch.extractors import check_extractor
 from snowmatch.foreground import foreground_weights
 from snowmatch.gallery import Gallery, make_gallery
-from snowmatch.identify import Answer, Part, QueryPhoto, candidates, fuse, scales, score_query, voter
+from snowmatch.identify import Answer, Part, QueryPhoto, candidates, fuse, judge, scales, score_query, voter
 from snowmatch.indexing import AnnotationState, IndexReport, catalog_state, index_catalog
 from snowmatch.plugins import (
     did_you_mean,
@@ -30,12 +42,14 @@ from snowmatch.protocol import make_trial
 from snowmatch.query import AskedPhoto, Mask, Photo, ask_about, common_part, find_foreground, one_box, one_each
 from snowmatch.records import exif_times, file_sha256, load_records
 from snowmatch.scenes import load_maps, maps_stamp
+from snowmatch.scoretable import ScoreTable
 from snowmatch.store import list_features, open_features
 from snowmatch.types import HOME, Annotation, BBox, Features, Subject, same_part
 from snowmatch.verify import Geometry
 
 DEFAULT_EXTRACTOR = "hesaff"
 DEFAULT_MATCHER = "lnbnn"
+GROWN = 1.5  # times the encounters it was calibrated on: then a note says that there is more to learn from
 OUTLINED = ("mask", "box")  # evidence with which all that was extracted counts
 
 
@@ -43,6 +57,24 @@ def open_catalog(folder: str | Path) -> Catalog:
     """The catalog in `folder`, read from its `catalog.csv` or its nested folders; SnowmatchError if there is none."""
     folder = Path(folder)
     return Catalog(folder, load_catalog(folder, exif_times(folder)))
+
+
+@dataclass(frozen=True)
+class Session:
+    """A method and all that it compares with, ready for many queries; the catalog as it was when this was made.
+
+    states: of every annotation; galleries: one of each extractor; extractor_settings, matching: as answers tell them.
+    """
+
+    plugins: tuple[Any, ...]
+    matcher: Any
+    geometry: Geometry
+    states: tuple[AnnotationState, ...]
+    galleries: tuple[Gallery, ...]
+    extractor_settings: dict[str, Any]
+    matching: dict[str, Any]
+    calibration: Calibration | None
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -133,12 +165,14 @@ class Catalog:
         options: Mapping[str, str] | None = None,
         exclude_encounters: Sequence[str] = (),
         top: int = 5,
+        session: Session | None = None,
     ) -> Answer:
         """Who is the animal in `photos`: one photo or several of one encounter, as paths or (H, W, 3) uint8 RGB arrays.
 
         Settings and filters as on the command line; the scores of several extractors are fused; of several photos each
         has its own box and mask. The file of a photo that is in the catalog takes its row's box, mask and body part
-        unless given, and its own encounter is never compared. SnowmatchError for what the user can mend.
+        unless given, and its own encounter is never compared. `session` (see there) is in place of extractor, matcher
+        and options, for many queries. SnowmatchError for what the user can mend.
         """
         given = [photos] if isinstance(photos, str | Path | np.ndarray) else list(photos)
         if not given:
@@ -150,8 +184,9 @@ class Catalog:
         exclude_encounters = (exclude_encounters,) if isinstance(exclude_encounters, str) else exclude_encounters
         if top < 1:
             raise SnowmatchError(f"top is {top}, expected at least 1")
-        plugins, match_plugin, geometry = self.method(extractor, matcher, dict(options or {}))
-        states, galleries = self._indexed(plugins)
+        session = session or self.session(extractor=extractor, matcher=matcher, options=options)
+        plugins, match_plugin, geometry = session.plugins, session.matcher, session.geometry
+        states, galleries = session.states, session.galleries
         gallery = galleries[0]
         if body_part is not None:
             check_body_part(body_part)
@@ -204,7 +239,13 @@ class Catalog:
             each.built.clear()
         scores = fuse(answers)
         parts = [Part(*each) for each in zip(answers, asked_with, galleries, scales(answers), strict=True)]
-        found = candidates(scores, parts, allowed, top)
+        judged, levels = None, None
+        if session.calibration is not None and allowed.any() and all(a.photo.features for a in asked):
+            models = session.calibration.models(all(p.evidence in OUTLINED for p in photos), part)
+            rich = float(np.mean([len(a.features[0]) for a in asked]))
+            judged = judge(scores, gallery, allowed, models, rich) if models else None
+            levels = session.calibration.levels
+        found = candidates(scores, parts, allowed, top, judged, levels)
         if given_all:
             found = tuple(c if c.evidence in OUTLINED else replace(c, evidence="given", foreground=None) for c in found)
         if unchecked := int(((scores.pre_scores > 0) & ~scores.checked).sum()):
@@ -214,7 +255,9 @@ class Catalog:
             )
         if not all(c.accepted for c in found):
             notes.append("candidates with 0 inliers have the score from before the geometric check: a scale of its own")
-        notes.append("not calibrated: scores can be compared within this answer only")
+        notes += session.notes
+        if judged is None and session.calibration is not None and allowed.any():
+            notes.append("no probability: nothing is calibrated for such a query")
         return Answer(
             photos=tuple(photos),
             body_part=part,
@@ -224,11 +267,115 @@ class Catalog:
             annotations=len(self.data.annotations),
             compared=int(allowed.sum()),
             individuals=len(np.unique(gallery.individual_numbers[allowed])),
-            extractor=_described(plugins),
-            matcher=_matching(match_plugin, plugins, geometry),
+            extractor=session.extractor_settings,
+            matcher=session.matching,
             candidates=found,
             notes=tuple(dict.fromkeys(notes)),
+            calibration=session.calibration.described() if session.calibration is not None else None,
+            new_probability=judged.new if judged is not None else None,
+            decision=("new" if judged.decision() < 0 else "individual") if judged is not None else None,
+            level=levels.of(judged.best) if judged is not None else None,
         )
+
+    def session(
+        self,
+        *,
+        extractor: str | Sequence[str] | None = None,
+        matcher: str = DEFAULT_MATCHER,
+        options: Mapping[str, str] | None = None,
+    ) -> Session:
+        """What `query` needs of the catalog, looked up once for many; SnowmatchError where it is not indexed."""
+        plugins, match_plugin, geometry = self.method(extractor, matcher, dict(options or {}))
+        states, galleries = self._indexed(plugins)
+        described, matching = _described(plugins), _matching(match_plugin, plugins, geometry)
+        calibration, refused = choose_calibration(
+            load_calibrations(self.folder), described, matching, snowmatch.__version__
+        )
+        notes = []
+        if refused:
+            notes.append(
+                f"the calibration of this catalog is not used, {refused}: make it anew with "
+                f"snowmatch calibrate {self.folder}{_as_options(described, matching)}"
+            )
+        if calibration is None:
+            notes.append("not calibrated: scores can be compared within this answer only")
+        elif calibration.source == "shipped":
+            pairs = count_encounter_pairs(self.data.annotations)
+            notes.append(
+                "not calibrated on this catalog: the probabilities are those of other photos, on the safe side; "
+                f"it has {_count(pairs, 'pair')} of encounters of one animal, from {ENOUGH_PAIRS} on "
+                "snowmatch calibrate learns its own"
+            )
+        elif (known := len(_named_encounters(self.data.annotations))) >= GROWN * calibration.encounters:
+            notes.append(
+                f"calibrated on {calibration.encounters} encounters, {known} have names now: "
+                f"snowmatch calibrate {self.folder} learns from all"
+            )
+        return Session(
+            plugins, match_plugin, geometry, states, tuple(galleries), described, matching, calibration, tuple(notes)
+        )
+
+    def calibrate(
+        self,
+        *,
+        extractor: str | Sequence[str] | None = None,
+        matcher: str = DEFAULT_MATCHER,
+        options: Mapping[str, str] | None = None,
+        levels: Sequence[float] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Calibrated:
+        """Learn from this catalog's named encounters what scores mean, and keep it for all that is asked from now on.
+
+        levels: the lowest probabilities that are called excellent, good and fair in this catalog; they stay until given
+        again. `progress` is called with (done, total) queries. SnowmatchError where nothing is indexed, labels
+        contradict, or there are too few pairs of encounters of one animal (the levels are kept even then).
+        """
+        from snowmatch.calibration import check_labels, choose_groups, cross_validate, learn, measure_quality
+
+        held = load_calibrations(self.folder)
+        if levels is not None:
+            held = replace(held, levels=Levels(*levels))
+            save_calibrations(self.folder, held)
+        check_labels(self.data.annotations)
+        plugins, match_plugin, geometry = self.method(extractor, matcher, dict(options or {}))
+        _, galleries = self._indexed(plugins)
+        pairs = count_encounter_pairs(self.data.annotations)
+        if pairs < ENOUGH_PAIRS:
+            raise SnowmatchError(
+                f"{self.folder} has {_count(pairs, 'pair')} of encounters of one animal, calibration needs "
+                f"{ENOUGH_PAIRS}: name the animals of more encounters; until then queries use the calibration that "
+                "comes with snowmatch"
+            )
+        table = score_trial(
+            make_trial(self.data.annotations, "cross-encounter"), galleries, match_plugin, geometry, progress
+        )
+        described, matching = _described(plugins), _matching(match_plugin, plugins, geometry)
+        cases = self._cases(table, galleries)
+        shipped = load_shipped(described, matching)
+        groups = choose_groups(cases, shipped)
+        if not groups:
+            raise SnowmatchError(
+                f"{self.folder} has {pairs} pairs of encounters of one animal, but fewer than {ENOUGH_PAIRS} with "
+                "features to compare: run snowmatch show to see what is not indexed"
+            )
+        encounters = len(_named_encounters(self.data.annotations))
+        learned = Learned(described, matching, snowmatch.__version__, encounters, learn(cases, groups, shipped))
+        others = tuple(m for m in held.methods if m.name != learned.name)
+        save_calibrations(self.folder, replace(held, methods=(*others, learned)))
+        together = [case for case in cases if case.together]
+        quality = measure_quality(together, cross_validate(cases, groups, shipped, together), held.levels)
+        return Calibrated(str(self.folder), described, matching, encounters, pairs, groups, held.levels, quality)
+
+    def _cases(self, table: ScoreTable, galleries: Sequence[Gallery]) -> tuple[Case, ...]:
+        """The queries of a score table as cases to learn from."""
+        from snowmatch.calibration import make_cases
+
+        features = np.zeros(len(self.data.annotations))
+        features[[a.row for a in galleries[0].annotations]] = [
+            galleries[0].feature_count(entry) for entry in range(len(galleries[0].annotations))
+        ]
+        outlined = np.array([a.bbox is not None or bool(a.mask) for a in self.data.annotations], bool)
+        return make_cases(table, features, outlined)
 
     def evaluate(
         self,
@@ -247,9 +394,18 @@ class Catalog:
         carried out.
         """
         plugins, match_plugin, geometry = self.method(extractor, matcher, dict(options or {}))
+        from snowmatch.calibration import choose_groups, cross_validate, measure_quality
+
         trial = make_trial(self.data.annotations, protocol)
         states, galleries = self._indexed(plugins)
         table = score_trial(trial, galleries, match_plugin, geometry, progress)
+        described, matching = _described(plugins), _matching(match_plugin, plugins, geometry)
+        cases = self._cases(table, galleries)
+        shipped = load_shipped(described, matching)
+        groups = choose_groups(cases, shipped)
+        together = [case for case in cases if case.together]
+        levels = load_calibrations(self.folder).levels
+        quality = measure_quality(together, cross_validate(cases, groups, shipped, together), levels)
         notes = _state_notes(states)
         for each in galleries:
             notes += each.built
@@ -264,11 +420,14 @@ class Catalog:
         return Evaluation(
             str(self.folder),
             protocol,
-            _described(plugins),
-            _matching(match_plugin, plugins, geometry),
+            described,
+            matching,
             table,
             measure(table),
             tuple(notes),
+            groups,
+            levels,
+            quality,
         )
 
     def method(
@@ -430,6 +589,31 @@ class Catalog:
         if passing:
             notes.append(f"left out as the same passage at station {station}: {', '.join(sorted(passing))}")
         return passing
+
+
+def _named_encounters(annotations: Sequence[Annotation]) -> set[tuple[str, str]]:
+    """The encounters whose animal has a name, with that name."""
+    return {(a.encounter, a.individual) for a in annotations if a.individual is not None}
+
+
+def count_encounter_pairs(annotations: Sequence[Annotation]) -> int:
+    """How many pairs of encounters show one individual from the same side (or from one that is not known)."""
+    parts: dict[str, dict[str, set[str]]] = {}
+    for a in annotations:
+        if a.individual is not None:
+            parts.setdefault(a.individual, {}).setdefault(a.encounter, set()).add(a.body_part)
+    return sum(
+        any(same_part(p, q) for p in one for q in other)
+        for encounters in parts.values()
+        for one, other in combinations(encounters.values(), 2)
+    )
+
+
+def _as_options(extractor: Mapping[str, Any], matching: Mapping[str, Any]) -> str:
+    """The options that choose a method, as on the command line; "" for the default one."""
+    names = [described["name"] for described in extractor.get("fused", [extractor])]
+    text = "".join(f" --extractor {name}" for name in names if names != [DEFAULT_EXTRACTOR])
+    return text + (f" --matcher {matching['name']}" if matching["name"] != DEFAULT_MATCHER else "")
 
 
 def _without_repeats(asked: Sequence[AskedPhoto], notes: list[str]) -> list[AskedPhoto]:

@@ -312,6 +312,70 @@ def evaluate(
         _note(printable(note))
 
 
+def _levels(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[float, ...] | None:
+    if value is None:
+        return None
+    try:
+        numbers = tuple(float(n) for n in value.split(","))
+    except ValueError:
+        numbers = ()
+    if len(numbers) != 3:
+        raise click.BadParameter(f"{value!r} is not three probabilities such as 0.99,0.95,0.75")
+    return numbers
+
+
+@main.command()
+@click.argument("catalog", type=PATH)
+@extractor_option
+@matcher_option
+@fast_option
+@setting_option
+@click.option(
+    "--levels",
+    callback=_levels,
+    metavar="E,G,F",
+    help="Lowest probability of excellent, good and fair in this catalog.  [default: 0.99,0.95,0.75]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def calibrate(
+    catalog: Path,
+    extractors: tuple[str, ...] | None,
+    matcher: str,
+    fast: bool,
+    options: dict[str, str],
+    levels: tuple[float, ...] | None,
+    as_json: bool,
+) -> None:
+    """Learn from the named encounters of CATALOG how likely an answer with a given score is right.
+
+    Each is asked about with its animal on record and without; its own encounter never answers. What is learned stays in
+    CATALOG/.snowmatch, and every query uses it; a picture there shows how well the probabilities hold.
+
+    \b
+    Example:
+      snowmatch calibrate catalog/
+    """
+    from snowmatch.api import open_catalog
+    from snowmatch.calibration_file import calibration_path
+    from snowmatch.calibration_report import calibrated_to_json, draw_reliability, format_calibrated
+
+    with _Bar("asking", "query") as bar:
+        learned = open_catalog(catalog).calibrate(
+            extractor=extractors,
+            matcher=matcher,
+            options=_with_fast(options, fast),
+            levels=levels,
+            progress=bar.update,
+        )
+    picture = calibration_path(catalog).with_suffix(".png")
+    draw_reliability(learned.quality, picture)
+    if as_json:
+        click.echo(json.dumps(calibrated_to_json(learned), ensure_ascii=False, indent=2, allow_nan=False))
+    else:
+        click.echo(format_calibrated(learned))
+    _note(f"reliability diagram in {picture}")
+
+
 @main.command()
 @click.argument("catalog", type=PATH)
 def show(catalog: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from snowmatch.confidence import Levels, Quality
 from snowmatch.gallery import Gallery
 from snowmatch.identify import Memory, Scores, fuse, match_photos, score_matches
 from snowmatch.metrics import (
@@ -201,7 +202,11 @@ def measure(table: ScoreTable) -> Measured:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One catalog evaluated: what was asked and how, the score table, what it comes to, and what to know about it."""
+    """One catalog evaluated: what was asked and how, the score table, what it comes to, and what to know about it.
+
+    quality: of the probabilities, each individual's encounters judged by a calibration of the others, for the `groups`
+    of queries that have enough pairs (the shipped one judges the rest).
+    """
 
     catalog_path: str
     protocol: str
@@ -210,6 +215,9 @@ class Evaluation:
     table: ScoreTable
     measured: Measured
     notes: tuple[str, ...]
+    groups: tuple[str, ...]
+    levels: Levels
+    quality: Quality
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 import snowmatch
+from snowmatch.calibration_report import format_quality, quality_to_json
 from snowmatch.drawing import printable
 from snowmatch.evaluation import Evaluation, Figure, Measured
 from snowmatch.report import aligned, plain
@@ -40,6 +41,8 @@ def format_evaluation(evaluation: Evaluation) -> str:
         "",
         "In brackets: 95 % intervals, by drawing encounters anew. Encounters: all photos of one asked together;",
         "surest photo: the one with the highest score answers for its encounter.",
+        "",
+        *format_quality(evaluation.quality, evaluation.levels),
     ]
     animals = [
         (
@@ -81,6 +84,11 @@ def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
                 "snowmatch": snowmatch.__version__,
             },
             **measured_to_json(evaluation.measured),
+            "calibration": {
+                "groups": evaluation.groups,
+                "levels": asdict(evaluation.levels),
+                "quality": quality_to_json(evaluation.quality),
+            },
             "notes": evaluation.notes,
         }
     )

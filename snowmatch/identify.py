@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from snowmatch.confidence import Levels, Model, Probabilities, expected_new, probabilities
 from snowmatch.foreground import ForegroundMap
 from snowmatch.gallery import Gallery
 from snowmatch.matchers.lnbnn import Lnbnn
@@ -329,7 +330,12 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a query says: candidates in order, what was compared, and how."""
+    """What a query says: candidates in order, what was compared, and how.
+
+    calibration: what `confidence.Calibration.described` tells; None where there is none, as are `new_probability`,
+    `level` and `decision` then. The decision is `individual` (the likeliest candidate, which is also the first but for
+    unidentified ones) or `new`; the level is the decision's.
+    """
 
     photos: tuple[QueryPhoto, ...]
     body_part: str
@@ -343,7 +349,9 @@ class Answer:
     matcher: dict[str, Any]
     candidates: tuple[Candidate, ...]
     notes: tuple[str, ...]
+    calibration: dict[str, Any] | None = None
     new_probability: float | None = None
+    decision: str | None = None
     level: str | None = None
 
 
@@ -360,16 +368,44 @@ class Part:
     factor: float = 1.0
 
 
-def candidates(scores: Scores, parts: Sequence[Part], allowed: np.ndarray, top: int) -> tuple[Candidate, ...]:
+def judge(
+    scores: Scores, gallery: Gallery, allowed: np.ndarray, models: Sequence[Model], features: float
+) -> Probabilities:
+    """How likely each individual (I,) of the gallery is, and a new one; NaN for those with nothing `allowed` (A,).
+
+    features: of the query, per photo. At least one of `models`.
+    """
+    numbers = gallery.individual_numbers
+    named = np.array([name is not None for name, _, _ in gallery.individuals], bool)
+    compared = np.isin(np.arange(len(named)), numbers[allowed])
+    met = {(n, gallery.annotations[e].encounter) for e, n in enumerate(numbers) if allowed[e] and named[n]}
+    encounters = np.bincount(np.array([n for n, _ in met], np.int64), minlength=len(named))
+    asked = np.where(compared, scores.individual_ranking, np.nan)
+    return probabilities(models, asked, named, features, expected_new(encounters))
+
+
+def candidates(
+    scores: Scores,
+    parts: Sequence[Part],
+    allowed: np.ndarray,
+    top: int,
+    judged: Probabilities | None = None,
+    levels: Levels | None = None,
+) -> tuple[Candidate, ...]:
     """The `top` individuals among the allowed annotations, accepted ones first, by score; ties by name.
 
-    `scores` are those of all `parts` together; their galleries have the same annotations in the same order.
+    `scores` are those of all `parts` together; their galleries have the same annotations in the same order. judged and
+    levels: what `judge` said of them, where there is a calibration.
     """
     rows = np.flatnonzero(allowed)
     numbers = parts[0].gallery.individual_numbers
     present = np.unique(numbers[rows])
     order = present[np.lexsort((present, -scores.individual_ranking[present]))][:top]
-    return tuple(_candidate(rank, i, rows[numbers[rows] == i], scores, parts) for rank, i in enumerate(order, start=1))
+    found = [_candidate(rank, i, rows[numbers[rows] == i], scores, parts) for rank, i in enumerate(order, start=1)]
+    if judged is None:
+        return tuple(found)
+    each = [float(judged.individuals[i]) for i in order]
+    return tuple(replace(c, probability=p, level=levels.of(p)) for c, p in zip(found, each, strict=True))
 
 
 def _candidate(rank: int, number: int, own: np.ndarray, scores: Scores, parts: Sequence[Part]) -> Candidate:

@@ -35,8 +35,8 @@ def format_answer(answer: Answer) -> str:
         lines.append("No candidates to show.")
     else:
         lines.append("Nothing to compare: the filters leave no annotation of the catalog.")
-    if answer.level is not None or answer.new_probability is not None:
-        lines += ["", "Answer: " + ", ".join(filter(None, (_level(answer.level), _new(answer.new_probability))))]
+    if answer.level is not None:
+        lines += ["", f"Answer: {_level(answer.level)}: {decided(answer)}, {_new(answer.new_probability)}"]
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -66,10 +66,12 @@ def to_json(answer: Answer) -> dict[str, Any]:
             "method": {
                 "extractor": answer.extractor,
                 "matcher": answer.matcher,
+                "calibration": answer.calibration,
                 "snowmatch": snowmatch.__version__,
             },
             "candidates": [_candidate(c) for c in answer.candidates],
             "new_individual": {"probability": _six_digits(answer.new_probability)},
+            "decision": answer.decision,
             "level": answer.level,
             "notes": answer.notes,
         }
@@ -153,16 +155,37 @@ def _row(candidate: Candidate) -> tuple[str, ...]:
     )
 
 
+def likeliest(answer: Answer) -> Candidate | None:
+    """The candidate with the highest probability, the first of equals; None where none has one."""
+    told = [c for c in answer.candidates if c.probability is not None]
+    return max(told, key=lambda c: c.probability, default=None)
+
+
+def decided(answer: Answer) -> str:
+    """The decision in words: an individual's name, or a new individual."""
+    if answer.decision == "new":
+        return "a new individual"
+    best = likeliest(answer)
+    return "" if best is None else f"{individual_name(best)} {_percent(best.probability)}"
+
+
 def _level(level: str | None) -> str:
     return "" if level is None else f"{MARKS.get(level, '')} {printable(level)}".strip()
 
 
 def _percent(probability: float | None) -> str:
-    return "" if probability is None else f"{100 * probability:.0f} %"
+    """As whole percent; above 99 and below 1 with the digits that tell it from certainty."""
+    if probability is None:
+        return ""
+    if 0.01 <= probability <= 0.99:
+        return f"{100 * probability:.0f} %"
+    if probability < 0.001:
+        return "below 0.1 %"
+    return f"{100 * min(probability, 0.9999):.2f} %" if probability > 0.99 else f"{100 * probability:.1f} %"
 
 
-def _new(probability: float | None) -> str:
-    return "" if probability is None else f"a new individual: {_percent(probability)}"
+def _new(probability: float) -> str:
+    return f"a new individual {_percent(probability)}"
 
 
 def _pad(text: str, width: int, right: bool) -> str:

@@ -9,6 +9,7 @@ from snowmatch.types import Matches
 # Rank of what the geometric check rejected: below all that it accepted, in the order it had before. Pre-scores stay
 # under some thousands and an accepted annotation has five votes of at least 5e-8, so this factor separates them.
 REJECTED = 1e-10
+VERIFIED = 1e-6  # so what ranks above this was let pass, or is next to nothing
 # Annotations of one individual that its score is made of, as in HotSpotter. 1, 2, 3, 5 and all were measured
 # (benchmarks/results/ablation.md): all of them lose animals to the cat with the most photos; 1 gains on boxed leopards
 # and loses on the other sets.
