@@ -8,7 +8,7 @@ known coat on the other flank, or its pieces in another order, so who ignores bo
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -74,6 +74,7 @@ def make_survey(
     queries: Path | None = None,
     query_encounters: int = 2,
     new_individuals: int = 0,
+    passages: Sequence[tuple[int, str]] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Survey:
     """Write a catalog of .jpg photos, PNG masks and catalog.csv into `folder`, of any size, and say what is in it.
@@ -81,24 +82,31 @@ def make_survey(
     Each of `individuals` passes `encounters` times, showing its flanks in turn, `photos` (fewest, most) pictures a
     passage; `decoys` of them (at most half) imitate others; `unidentified` passages, of known and unknown animals in
     turn, have no name in the catalog. With `queries`, a folder: `query_encounters` further passages of each individual
-    and of `new_individuals` that the catalog does not know go there, with queries.csv, which names every animal. The
-    same arguments give the same files. `progress` is told (photos written, photos in all). ValueError: sizes or numbers
-    too small, too many decoys.
+    and of `new_individuals` that the catalog does not know go there, with queries.csv, which names every animal.
+    `passages`, each (number of an individual, `left` or `right`), stand in place of `encounters` of each individual, in
+    this order of time; those without a name and of queries come after them. The same arguments give the same files.
+    `progress` is told (photos written, photos in all). ValueError: sizes or numbers too small, too many decoys, a
+    passage of nobody or of no flank.
     """
     if not (individuals > 0 and stations > 0 and encounters > 0 and 1 <= photos[0] <= photos[1] and min(size) >= 240):
         raise ValueError("expected one individual, station, encounter and photo or more, and photos of 240 px or more")
     if decoys * 2 > individuals:
         raise ValueError(f"{decoys} decoys among {individuals} individuals: expected at most half")
+    for individual, side in passages or ():
+        if not (0 <= individual < individuals and side in SIDES):
+            raise ValueError(f"passage {(individual, side)}: expected one of {individuals} individuals, left or right")
     rng = np.random.default_rng([seed, 3])
     strangers = individuals + new_individuals
-    wanted = [
-        (i, _side(i, e, individuals, decoys), folder, True) for i in range(individuals) for e in range(encounters)
-    ]
+    named = passages
+    if named is None:
+        named = [(i, _side(i, e, individuals, decoys)) for i in range(individuals) for e in range(encounters)]
+    wanted = [(individual, side, folder, True) for individual, side in named]
     for n in range(unidentified):
         wanted.append((int(rng.integers(individuals)) if n % 2 == 0 else strangers + n, SIDES[n % 2], folder, False))
     if queries is not None:
         wanted += [(i, SIDES[(i + e) % 2], queries, True) for i in range(strangers) for e in range(query_encounters)]
-    plan = _schedule(rng, wanted, stations, photos)
+    order = np.arange(len(wanted)) if passages is not None else rng.permutation(len(wanted))
+    plan = _schedule(rng, wanted, order, stations, photos)
     total, done = sum(p.photos for p in plan), 0
     rows: dict[int, list[dict[str, str]]] = {}
     coat = lru_cache(maxsize=64)(lambda individual, side: _coat(seed, individual, side, individuals, decoys))
@@ -172,11 +180,11 @@ def _coat(seed: int, individual: int, side: str, individuals: int, decoys: int) 
 def _schedule(
     rng: np.random.Generator,
     wanted: list[tuple[int, str, Path, bool]],
+    order: np.ndarray,
     stations: int,
     photos: tuple[int, int],
 ) -> list[_Passage]:
-    """Give each passage a station and a time, never two within an hour."""
-    order = rng.permutation(len(wanted))
+    """Give each passage a station and a time, in this `order` (N,), never two within an hour."""
     step = max(150.0, 300 * 24 * 60 / len(wanted))  # minutes between passages; a survey takes most of a year
     plan = []
     for number, what in enumerate(wanted):

@@ -112,10 +112,31 @@ def test_progress_ends_at_the_total(tmp_path):
     assert told == sorted(told)
 
 
-@pytest.mark.parametrize("wrong", [{"individuals": 0}, {"photos": (2, 1)}, {"size": (100, 100)}, {"decoys": 3}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"individuals": 0},
+        {"photos": (2, 1)},
+        {"size": (100, 100)},
+        {"decoys": 3},
+        {"passages": [(4, "left")]},
+        {"passages": [(0, "top")]},
+    ],
+)
 def test_impossible_surveys_are_refused(tmp_path, wrong):
     with pytest.raises(ValueError, match="expected"):
         make_survey(tmp_path, seed=1, **{**SMALL, **wrong})
+
+
+def test_passages_are_made_as_they_are_listed(tmp_path):
+    listed = [(1, "left"), (0, "left"), (1, "left"), (0, "right")]
+    small = {**SMALL, "decoys": 0}
+    survey = make_survey(tmp_path / "catalog", seed=1, passages=listed, unidentified=1, **small)
+    first = {row["encounter"]: row for row in reversed(survey.catalog)}  # of each passage
+    in_time = sorted(first.values(), key=lambda row: row["timestamp"])
+    seen = [(row["animal"], row["body_part"]) for row in in_time[:4]]
+    assert seen == [("bars", "left_flank"), ("aika", "left_flank"), ("bars", "left_flank"), ("aika", "right_flank")]
+    assert [row["individual"] for row in in_time[3:]] == ["aika", ""]  # those without a name come last
 
 
 def test_demo_is_as_large_as_promised(tmp_path):
