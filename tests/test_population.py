@@ -1,0 +1,282 @@
+"""The replay of a survey: estimates by hand, mistakes and work counted right, whatever the engine says."""
+
+import json
+import math
+from functools import partial
+from itertools import pairwise
+from types import SimpleNamespace
+
+import numpy as np
+import population
+import pytest
+from closed_population import capture_history, chao, m0
+from population import Encounter, decide, draw, engine, figures, kept, passages, replay, summary, write
+
+from snowmatch.synthetic import make_survey
+
+
+def history(*frequencies):
+    """Five occasions, or as many as numbers are given: so many animals caught on all, ..., on two, on one."""
+    occasions = len(frequencies)
+    return np.array(
+        [
+            [o < times for o in range(occasions)]
+            for times, animals in zip(range(occasions, 0, -1), frequencies, strict=True)
+            for _ in range(animals)
+        ],
+        bool,
+    ).reshape(-1, occasions)
+
+
+def said(individual, probability, new_probability, level="excellent"):
+    """An answer as far as a decision looks at it."""
+    candidates = (SimpleNamespace(individual=individual, probability=probability),)
+    return SimpleNamespace(candidates=candidates, new_probability=new_probability, level=level)
+
+
+def survey(animals, occasions=1):
+    """Encounters of the animals, each a letter, in that order."""
+    return [Encounter(f"e{i}", animal, i * occasions // len(animals)) for i, animal in enumerate(animals)]
+
+
+def perfect(encounter, record):
+    names = [name for before, name in record if before.animal == encounter.animal]
+    return said(names[0], 1.0, 0.0) if names else said(record[0][1], 0.0, 1.0)
+
+
+def always_new(encounter, record):
+    return said(record[0][1], 0.01, 0.99)
+
+
+def always_first(encounter, record):
+    return said(record[0][1], 0.99, 0.01)
+
+
+def never_sure(encounter, record):
+    return said(record[0][1], 0.6, 0.4, "fair")
+
+
+class TestEstimates:
+    def test_history_has_a_row_for_each_name_and_a_column_for_each_occasion(self):
+        made = capture_history(["b", "a", "b", "b"], [0, 2, 2, 2], 3)
+        assert made.tolist() == [[False, False, True], [True, False, True]]
+        assert capture_history([], [], 3).shape == (0, 3)
+
+    @pytest.mark.parametrize(
+        ("frequencies", "estimate"),
+        [((1, 2, 5, 4, 4), 16.6), ((0, 2, 3, 6, 7), 20.3), ((0, 2, 2, 9, 7), 22.8), ((0, 3, 2, 6, 9), 22.8)],
+    )
+    def test_m0_gives_the_published_estimates(self, frequencies, estimate):
+        """Johansson et al., 2020, Table 3: the truth and the observers for whom this model was used."""
+        assert m0(history(*frequencies)) == pytest.approx(estimate, abs=0.06)
+
+    @pytest.mark.parametrize("frequencies", [(1, 2, 5, 4, 4), (0, 0, 0, 1, 9), (3, 1), (0, 1, 0)])
+    def test_m0_is_the_most_likely_of_all_chances(self, frequencies):
+        made = history(*frequencies)
+        seen, captures, occasions = len(made), made.sum(), made.shape[1]
+        chance = np.linspace(1e-4, 1 - 1e-4, 200_001)
+        likelihood = (
+            captures * np.log(chance)
+            + (seen * occasions - captures) * np.log1p(-chance)
+            - seen * np.log1p(-((1 - chance) ** occasions))
+        )
+        best = chance[np.argmax(likelihood)]
+        assert m0(made) == pytest.approx(seen / (1 - (1 - best) ** occasions), rel=1e-4)
+
+    def test_m0_by_hand(self):
+        """2 animals on both of two occasions, 4 on one: 8/6 = 2p / (2p - p^2), so p = 1/2, and 6 / (3/4) animals."""
+        assert m0(history(2, 4)) == pytest.approx(8)
+
+    def test_chao_by_hand(self):
+        """4 once and 4 twice on five occasions: 16 + 4/5 * 4 * 3 / (2 * 5)."""
+        assert chao(history(1, 2, 5, 4, 4)) == pytest.approx(16.96)
+        assert chao(history(0, 3, 0, 0, 3)) == pytest.approx(6 + 4 / 5 * 3)  # nobody twice
+        assert chao(history(0, 3, 0, 0, 1)) == 4
+
+    def test_too_little_to_estimate_from(self):
+        assert math.isnan(m0(history(0, 0, 0)))
+        assert math.isnan(chao(history(0, 0, 0)))
+        assert m0(history(0, 0, 3)) == math.inf  # nobody caught again
+        assert m0(history(3)) == math.inf  # on a single occasion nobody can be
+        assert chao(history(0, 0, 3)) == pytest.approx(3 + 2 / 3 * 3)
+        assert m0(history(3, 0, 0)) == pytest.approx(3)  # everybody always
+        assert chao(history(3, 0, 0)) == 3
+
+    def test_animals_never_caught_are_not_counted(self):
+        more = np.vstack([history(2, 4), np.zeros((3, 2), bool)])
+        assert m0(more) == m0(history(2, 4))
+        assert chao(more) == chao(history(2, 4))
+
+
+class TestDecision:
+    @pytest.mark.parametrize(
+        ("answer", "by"),
+        [
+            (said("a", 0.9, 0.1, "good"), "same"),
+            (said("a", 0.9, 0.1, "excellent"), "same"),
+            (said("a", 0.6, 0.4, "fair"), "person"),
+            (said(None, 0.9, 0.1, "good"), "person"),  # an encounter without a name
+            (said("a", 0.05, 0.95), "new"),
+            (said("a", 0.06, 0.94), "person"),
+            (said("a", None, None, None), "person"),  # not calibrated
+            (SimpleNamespace(candidates=(), new_probability=1.0, level="excellent"), "new"),
+        ],
+    )
+    def test_who_decides(self, answer, by):
+        assert decide(answer, 0.95) == by
+
+
+class TestReplay:
+    def test_the_first_is_new_and_nobody_is_asked(self):
+        (only,) = replay(survey("A"), None, 0.95)
+        assert (only.given, only.by, only.error, only.names, only.top) == ("animal-001", "new", "", 0, None)
+
+    def test_always_right(self):
+        named = replay(survey("ABACBACB", 4), perfect, 0.95)
+        assert [n.given[-1] for n in named] == list("12132132")
+        assert [n.by for n in named] == ["new", "new", "same", "new", "same", "same", "same", "same"]
+        assert not any(n.error for n in named)
+        made = figures(named, 4)
+        assert (made["splitting"], made["lumping"], made["person"], made["names"], made["seen"]) == (0, 0, 0, 3, 3)
+        assert made["m0"]["given"] == made["m0"]["true"]
+        assert made["chao"]["given"] == made["chao"]["true"]
+
+    def test_always_new_splits_and_counts_too_many(self):
+        named = replay(survey("ABABAB", 3), always_new, 0.95)
+        assert [n.error for n in named] == ["", ""] + ["splitting"] * 4
+        made = figures(named, 3)
+        assert (made["splitting"], made["names"], made["seen"]) == (4, 6, 2)
+        assert made["m0"] == {"given": None, "true": 2.0}  # nobody is ever caught again
+        assert made["chao"]["given"] > made["chao"]["true"]
+
+    def test_always_the_first_name_lumps(self):
+        named = replay(survey("ABBAC"), always_first, 0.95)
+        assert {n.given for n in named} == {"animal-001"}
+        assert [n.error for n in named] == ["", "lumping", "lumping", "", "lumping"]
+        assert [n.top_right for n in named] == [False, False, False, True, False]
+
+    def test_never_sure_is_all_work_and_no_mistake(self):
+        named = replay(survey("ABBAC"), never_sure, 0.95)
+        assert [n.by for n in named] == ["new"] + ["person"] * 4
+        assert [n.given[-1] for n in named] == list("12213")
+        assert not any(n.error for n in named)
+
+    def test_a_person_after_a_lump_gives_a_new_name(self):
+        """B's first encounter went to A, whose name it stays: B has none."""
+        answers = {"e1": said("animal-001", 0.9, 0.1), "e2": never_sure, "e3": said("animal-002", 0.9, 0.1)}
+        named = replay(survey("ABBB"), lambda e, r: a(e, r) if callable(a := answers[e.name]) else a, 0.95)
+        assert [(n.given[-1], n.error, n.known) for n in named] == [
+            ("1", "", False),
+            ("1", "lumping", False),
+            ("2", "", False),
+            ("2", "", True),
+        ]
+
+    def test_a_person_after_a_split_gives_the_name_used_most(self):
+        answers = [said("animal-001", 0.0, 1.0), said("animal-002", 0.9, 0.1), said("animal-001", 0.5, 0.5, "fair")]
+        named = replay(survey("AAAA"), lambda e, r: answers[len(r) - 1], 0.95)
+        assert [(n.given[-1], n.by, n.error) for n in named] == [
+            ("1", "new", ""),
+            ("2", "new", "splitting"),
+            ("2", "same", ""),
+            ("2", "person", ""),
+        ]
+
+    def test_what_a_threshold_needs_is_kept(self):
+        second = replay(survey("AB"), lambda e, r: said("animal-001", 0.3, 0.7, "fair"), 0.6)[1]
+        assert (second.top, second.probability, second.new_probability, second.level) == (
+            "animal-001",
+            0.3,
+            0.7,
+            "fair",
+        )
+        assert (second.names, second.known, second.by, second.given) == (1, False, "new", "animal-002")
+
+
+class TestSummary:
+    def test_shares_and_bias(self):
+        right = figures(replay(survey("ABABAB", 3), perfect, 0.95), 3)
+        lumped = figures(replay(survey("ABABAB", 3), always_first, 0.95), 3)
+        made = summary([right, lumped], individuals=4)
+        assert (made["encounters"], made["lumping_percent"], made["wrong_percent"]) == (12, 25.0, 25.0)
+        assert made["m0"]["bias"] == {"mean": -25.0, "sd": pytest.approx(50 / math.sqrt(2), abs=0.01)}
+        assert made["m0"]["bias_of_all"]["mean"] == -62.5
+        assert made["m0"]["bias_of_all_by_true_names"]["mean"] == -50.0
+
+    def test_infinite_estimates_are_counted_not_averaged(self):
+        split = figures(replay(survey("ABABAB", 3), always_new, 0.95), 3)
+        made = summary([split], individuals=2)
+        assert made["m0"] == {
+            "bias": {"mean": None, "sd": None},
+            "bias_of_all": {"mean": None, "sd": None},
+            "bias_of_all_by_true_names": {"mean": None, "sd": None},
+            "left_out": 1,
+        }
+
+
+class TestSurvey:
+    def test_plan(self):
+        plan = passages(0, 16, 40, 5)
+        assert len(plan) == 40
+        assert {side for _, side in plan} == {"left"}
+        for occasion in range(5):
+            assert len({animal for animal, _ in plan[8 * occasion : 8 * occasion + 8]}) == 8
+        assert plan == passages(0, 16, 40, 5) != passages(1, 16, 40, 5)
+
+    def test_everybody_passes_as_often(self):
+        animals = [animal for seed in range(200) for animal, _ in passages(seed, 16, 40, 5)]
+        assert np.bincount(animals, minlength=16) == pytest.approx(500, abs=60)
+
+    def test_drawn_as_planned(self, tmp_path, monkeypatch):
+        small = partial(make_survey, size=(480, 320), stations=2)
+        monkeypatch.setattr(population, "make_survey", small)
+        made = draw(tmp_path, 0, 3, 5, 2)
+        assert [e.occasion for e in made] == [0, 0, 0, 1, 1]
+        assert [e.animal for e in made] == [("aika", "bars", "cholpon")[i] for i, _ in passages(0, 3, 5, 2)]
+        assert {row["body_part"] for e in made for row in e.rows} == {"left_flank"}
+        assert all(2 <= len(e.rows) <= 4 for e in made)
+        assert all(a.rows[-1]["timestamp"] < b.rows[0]["timestamp"] for a, b in pairwise(made))
+        before = (tmp_path / "survey" / "catalog.csv").stat().st_mtime_ns
+        assert draw(tmp_path, 0, 3, 5, 2) == made
+        assert (tmp_path / "survey" / "catalog.csv").stat().st_mtime_ns == before
+
+    def test_a_finished_seed_is_kept_and_others_are_not_taken_for_it(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(population, "draw", lambda *_: survey("ABAB", 2))
+        monkeypatch.setattr(population, "engine", lambda *_: asked)
+        calls = []
+
+        def asked(encounter, record):
+            calls.append(encounter.name)
+            return perfect(encounter, record)
+
+        settled = {
+            "individuals": 2,
+            "encounters": 4,
+            "occasions": 2,
+            "new": 0.95,
+            "evidence": "box",
+            "extractor": {"name": "sift"},
+        }
+        once = kept(tmp_path, 3, settled)
+        assert kept(tmp_path, 3, settled) == once
+        assert calls == ["e1", "e2", "e3"]
+        kept(tmp_path, 3, settled | {"new": 0.9})
+        assert len(calls) == 6
+
+    def test_the_file_has_a_line_for_each_seed(self, tmp_path):
+        replays = [{"seed": seed, **figures(replay(survey("ABAB", 2), perfect, 0.95), 2)} for seed in (0, 1)]
+        write(tmp_path / "new" / "out.json", {"summary": {"seeds": 2}}, replays)
+        text = (tmp_path / "new" / "out.json").read_text(encoding="utf-8")
+        assert json.loads(text) == {"summary": {"seeds": 2}, "replays": replays}
+        assert sum(line.startswith('    {"seed"') for line in text.splitlines()) == 2
+
+
+@pytest.mark.slow
+def test_the_engine_answers_from_what_is_on_record(tmp_path):
+    made = draw(tmp_path, 0, 3, 6, 3)
+    ask = engine(tmp_path, "sift", "mask", made)
+    answer = ask(made[2], [(made[0], "animal-001"), (made[1], "animal-002")])
+    assert {c.individual for c in answer.candidates} <= {"animal-001", "animal-002"}
+    assert {photo.evidence for photo in answer.photos} == {"mask"}
+    assert answer.compared == len(made[0].rows) + len(made[1].rows)
+    assert len(replay(made, ask, 0.95)) == 6
