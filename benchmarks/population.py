@@ -146,13 +146,13 @@ def main() -> None:
 
 def kept(work: Path, seed: int, settled: dict[str, Any]) -> dict[str, Any]:
     """The result of one seed: the one kept in `work` where it was made with these settings, or else made now."""
-    file = work / f"seed-{seed:03d}.json"
+    individuals, encounters, occasions = (settled[k] for k in ("individuals", "encounters", "occasions"))
+    folder = work / f"survey-{individuals}-{encounters}-{occasions}-{seed:03d}"
+    file = folder / f"replay-{settled['evidence']}-{settled['new']}.json"
     if file.exists():
         found = json.loads(file.read_text(encoding="utf-8"))
         if found["settings"] == settled:
             return found["result"]
-    individuals, encounters, occasions = (settled[k] for k in ("individuals", "encounters", "occasions"))
-    folder = work / f"survey-{individuals}-{encounters}-{occasions}-{seed:03d}"
     survey = draw(folder, seed, individuals, encounters, occasions)
     ask = engine(folder, settled["extractor"]["name"], settled["evidence"], survey)
     named = replay(survey, ask, settled["new"])

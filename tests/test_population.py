@@ -241,7 +241,7 @@ class TestSurvey:
         assert (tmp_path / "survey" / "catalog.csv").stat().st_mtime_ns == before
 
     def test_a_finished_seed_is_kept_and_others_are_not_taken_for_it(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(population, "draw", lambda *_: survey("ABAB", 2))
+        monkeypatch.setattr(population, "draw", lambda folder, *_: folder.mkdir(exist_ok=True) or survey("ABAB", 2))
         monkeypatch.setattr(population, "engine", lambda *_: asked)
         calls = []
 
@@ -261,7 +261,10 @@ class TestSurvey:
         assert kept(tmp_path, 3, settled) == once
         assert calls == ["e1", "e2", "e3"]
         kept(tmp_path, 3, settled | {"new": 0.9})
+        assert kept(tmp_path, 3, settled) == once
         assert len(calls) == 6
+        kept(tmp_path, 3, settled | {"extractor": {"name": "hesaff"}})
+        assert len(calls) == 9
 
     def test_the_file_has_a_line_for_each_seed(self, tmp_path):
         replays = [{"seed": seed, **figures(replay(survey("ABAB", 2), perfect, 0.95), 2)} for seed in (0, 1)]
