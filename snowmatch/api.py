@@ -14,7 +14,6 @@ import numpy as np
 import snowmatch
 from snowmatch.calibration_file import (
     Calibrated,
-    Case,
     Learned,
     load_calibrations,
     load_shipped,
@@ -42,7 +41,6 @@ from snowmatch.protocol import make_trial
 from snowmatch.query import AskedPhoto, Mask, Photo, ask_about, common_part, find_foreground, one_box, one_each
 from snowmatch.records import exif_times, file_sha256, load_records
 from snowmatch.scenes import load_maps, maps_stamp
-from snowmatch.scoretable import ScoreTable
 from snowmatch.store import list_features, open_features
 from snowmatch.types import HOME, Annotation, BBox, Features, Subject, same_part
 from snowmatch.verify import Geometry
@@ -330,7 +328,14 @@ class Catalog:
         again. `progress` is called with (done, total) queries. SnowmatchError where nothing is indexed, labels
         contradict, or there are too few pairs of encounters of one animal (the levels are kept even then).
         """
-        from snowmatch.calibration import check_labels, choose_groups, cross_validate, learn, measure_quality
+        from snowmatch.calibration import (
+            check_labels,
+            choose_groups,
+            cross_validate,
+            learn,
+            make_cases,
+            measure_quality,
+        )
 
         held = load_calibrations(self.folder)
         if levels is not None:
@@ -350,7 +355,7 @@ class Catalog:
             make_trial(self.data.annotations, "cross-encounter"), galleries, match_plugin, geometry, progress
         )
         described, matching = _described(plugins), _matching(match_plugin, plugins, geometry)
-        cases = self._cases(table, galleries)
+        cases = make_cases(table, **self.facts(galleries[0]))
         shipped = load_shipped(described, matching)
         groups = choose_groups(cases, shipped)
         if not groups:
@@ -366,16 +371,13 @@ class Catalog:
         quality = measure_quality(together, cross_validate(cases, groups, shipped, together), held.levels)
         return Calibrated(str(self.folder), described, matching, encounters, pairs, groups, held.levels, quality)
 
-    def _cases(self, table: ScoreTable, galleries: Sequence[Gallery]) -> tuple[Case, ...]:
-        """The queries of a score table as cases to learn from."""
-        from snowmatch.calibration import make_cases
-
+    def facts(self, gallery: Gallery) -> dict[str, np.ndarray]:
+        """What a calibration looks at beside scores, of all A annotations: `features` (A,), `outlined` (A,) bool."""
         features = np.zeros(len(self.data.annotations))
-        features[[a.row for a in galleries[0].annotations]] = [
-            galleries[0].feature_count(entry) for entry in range(len(galleries[0].annotations))
-        ]
-        outlined = np.array([a.bbox is not None or bool(a.mask) for a in self.data.annotations], bool)
-        return make_cases(table, features, outlined)
+        entries = range(len(gallery.annotations))
+        features[[a.row for a in gallery.annotations]] = [gallery.feature_count(entry) for entry in entries]
+        outlined = [a.bbox is not None or bool(a.mask) for a in self.data.annotations]
+        return {"features": features, "outlined": np.array(outlined, bool)}
 
     def evaluate(
         self,
@@ -394,13 +396,13 @@ class Catalog:
         carried out.
         """
         plugins, match_plugin, geometry = self.method(extractor, matcher, dict(options or {}))
-        from snowmatch.calibration import choose_groups, cross_validate, measure_quality
+        from snowmatch.calibration import choose_groups, cross_validate, make_cases, measure_quality
 
         trial = make_trial(self.data.annotations, protocol)
         states, galleries = self._indexed(plugins)
         table = score_trial(trial, galleries, match_plugin, geometry, progress)
         described, matching = _described(plugins), _matching(match_plugin, plugins, geometry)
-        cases = self._cases(table, galleries)
+        cases = make_cases(table, **self.facts(galleries[0]))
         shipped = load_shipped(described, matching)
         groups = choose_groups(cases, shipped)
         together = [case for case in cases if case.together]

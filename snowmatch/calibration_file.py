@@ -196,14 +196,11 @@ def _shipped_entries() -> list[dict[str, Any]]:
     return json.loads(SHIPPED.read_bytes())["methods"]
 
 
-def shipped_to_json(
-    extractor: Mapping[str, Any], matcher: Mapping[str, Any], shipped: Shipped, sources: Mapping[str, str]
-) -> dict[str, Any]:
+def shipped_to_json(extractor: Mapping[str, Any], matcher: Mapping[str, Any], shipped: Shipped) -> dict[str, Any]:
     """One method's entry in the shipped file; of a case only what `calibration.fit` needs to lean on it is kept."""
     return {
         "extractor": plain_settings(extractor),
         "matcher": plain_settings(matcher),
-        "sources": dict(sources),
         "encounters": shipped.encounters,
         "models": {kind: [model_to_json(m) for m in models] for kind, models in shipped.models.items()},
         "cases": {
