@@ -14,6 +14,7 @@ from snowmatch.calibration_file import Case, Shipped
 from snowmatch.confidence import (
     ANY,
     ENOUGH_PAIRS,
+    LEARNED_NEW,
     LEVEL_NAMES,
     Bin,
     LevelCount,
@@ -42,7 +43,6 @@ FOLDS = 5  # customary; individuals, not encounters, are held out
 KNOTS = (0.05, 0.5, 0.9, 0.99)
 RIDGE, SMOOTH = 0.02, 0.1  # penalties on slopes and on their changes: from .02 to .5 the log loss hardly moves
 BINS = 10  # of the reliability diagram and the calibration error; customary
-WORTH = 0.01  # of log loss that a body part's own model must gain on held-out individuals
 
 
 def make_cases(
@@ -124,18 +124,16 @@ def fit(cases: Sequence[Case], shipped: Sequence[Case] = ()) -> Model:
     known = sum(case.weight for case in cases if case.right >= 0)
     of_one = known / max(len({case.individual for case in cases}), 1)
     weight_of_new = sum(case.weight for case in new)
-    everything += [(_hopeless(case), of_one * case.weight / weight_of_new) for case in new]
+    everything += [(_hopeless(case, n), of_one * case.weight / weight_of_new) for n, case in enumerate(new)]
     accepted, slopes, constant, features = _maximise(everything, knots, usual)
     asked = cases or shipped
     crowd = float(np.average([len(case.scores) for case in asked], weights=[case.weight for case in asked]))
     return Model(knots, accepted, slopes, constant, features, usual, max(crowd, 1.0))
 
 
-def _hopeless(case: Case) -> Case:
-    """A case of a new animal, told as one of an animal on record that got no vote."""
-    return replace(
-        case, scores=np.append(case.scores, 0.0), right=len(case.scores), encounters=np.append(case.encounters, 1)
-    )
+def _hopeless(case: Case, number: int) -> Case:
+    """A case of a new animal, told as one of an animal on record: of each in turn, by the case's `number`."""
+    return replace(case, right=number % len(case.scores))
 
 
 def _maximise(
@@ -190,7 +188,7 @@ def count_pairs(cases: Iterable[Case]) -> dict[str, int]:
 def choose_groups(cases: Sequence[Case], shipped: Shipped | None = None) -> tuple[str, ...]:
     """The groups of queries that get a model of their own: those with ENOUGH_PAIRS, none where all have too few.
 
-    A body part gets one where that gains WORTH of log loss on held-out individuals.
+    A body part gets one where that clearly lowers the log loss on held-out individuals.
     """
     pairs = count_pairs(cases)
     kinds = sorted({_kind(case) for case in cases})
@@ -204,7 +202,7 @@ def choose_groups(cases: Sequence[Case], shipped: Shipped | None = None) -> tupl
             if pairs.get(name, 0) < ENOUGH_PAIRS or len(own) == len(_members(cases, kind)):
                 continue
             alone, pooled = (_held_out(own, _members(cases, g), _prior(shipped, g)) for g in (name, kind))
-            if _log_loss(own, alone) < _log_loss(own, pooled) - WORTH:
+            if _gains(own, alone, pooled):
                 chosen.append(name)
     return tuple(chosen)
 
@@ -275,13 +273,29 @@ def _held_out(cases: Sequence[Case], training: Sequence[Case], prior: Sequence[C
         fold: fit([case for case in training if place[case.individual] != fold], prior)
         for fold in sorted({place[case.individual] for case in cases})
     }
-    return [ask((models[place[case.individual]],), case) for case in cases]
+    return [_as_learned(models[place[case.individual]], case) for case in cases]
 
 
-def _log_loss(cases: Sequence[Case], found: Sequence[Probabilities]) -> float:
-    """Mean of minus the logarithm of what was given to the right answer, by weight."""
-    given = [p.new if case.right < 0 else p.individuals[case.right] for case, p in zip(cases, found, strict=True)]
-    return float(np.average(-np.log(np.maximum(given, 1e-12)), weights=[case.weight for case in cases]))
+def _as_learned(model: Model, case: Case) -> Probabilities:
+    """What a model says where new animals are as frequent as in learning: adds up to one, so models can be compared."""
+    model = replace(model, individuals=float(len(case.scores)))
+    return probabilities((model,), case.scores, np.ones(len(case.scores), bool), case.features, LEARNED_NEW)
+
+
+def _gains(cases: Sequence[Case], found: Sequence[Probabilities], before: Sequence[Probabilities]) -> bool:
+    """Whether the log loss falls by more than twice the standard error of that, over encounters asked together.
+
+    Source: a stricter one-standard-error rule; Hastie, Tibshirani & Friedman 2009, section 7.10.
+    """
+    pairs = [(c, p, q) for c, p, q in zip(cases, found, before, strict=True) if c.together]
+    gain = np.array([_log_loss(case, q) - _log_loss(case, p) for case, p, q in pairs])
+    return bool(gain.mean() > 2 * gain.std() / np.sqrt(len(gain)))
+
+
+def _log_loss(case: Case, found: Probabilities) -> float:
+    """Minus the logarithm of what was given to the right answer."""
+    given = found.new if case.right < 0 else found.individuals[case.right]
+    return float(-np.log(max(given, 1e-12)))
 
 
 def measure_quality(cases: Sequence[Case], found: Sequence[Probabilities | None], levels: Levels) -> Quality:

@@ -276,7 +276,8 @@ def _draw_head(picture: Image.Image, candidate: Candidate) -> None:
     else:
         right = _text(draw, (right, 10), why_rejected(candidate), 32, WARNING, anchor="right")
     if candidate.level is not None:
-        right = _text(draw, (right - 32, 10), printable(candidate.level), 32, TEXT, anchor="right")
+        level = printable(candidate.level) + f" {percent(candidate.probability)}".rstrip()
+        right = _text(draw, (right - 32, 10), level, 32, TEXT, anchor="right")
         draw.ellipse((right - 34, 18, right - 10, 42), fill=LEVELS.get(candidate.level, FAINT))
         right -= 34
     _text(draw, (16, 10), f"{candidate.rank}.  {individual_name(candidate)}", 32, TEXT, room=right - 48)
@@ -354,6 +355,17 @@ def why_rejected(candidate: Candidate) -> str:
     if not candidate.score:
         return "no matches"
     return "no consistent geometry" if candidate.checked else "not checked"
+
+
+def percent(probability: float | None) -> str:
+    """As whole percent; above 99 and below 1 with the digits that tell it from certainty; "" where there is none."""
+    if probability is None:
+        return ""
+    if 0.01 <= probability <= 0.99:
+        return f"{100 * probability:.0f} %"
+    if probability < 0.001:
+        return "below 0.1 %"
+    return f"{100 * min(probability, 0.9999):.2f} %" if probability > 0.99 else f"{100 * probability:.1f} %"
 
 
 def individual_name(candidate: Candidate) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import snowmatch
-from snowmatch.drawing import draw_answer, individual_name, printable, why_rejected
+from snowmatch.drawing import draw_answer, individual_name, percent, printable, why_rejected
 from snowmatch.identify import Answer, Candidate
 
 __all__ = ["aligned", "draw_answer", "format_answer", "printable", "to_json"]
@@ -148,7 +148,7 @@ def _row(candidate: Candidate) -> tuple[str, ...]:
         individual_name(candidate),
         score if candidate.accepted else f"({score})",
         str(candidate.inliers) if candidate.accepted else why_rejected(candidate),
-        " ".join(filter(None, (_level(candidate.level), _percent(candidate.probability)))),
+        " ".join(filter(None, (_level(candidate.level), percent(candidate.probability)))),
         printable(best.path),
         printable(best.encounter) or "-",
         printable(best.station) or "-",
@@ -166,26 +166,15 @@ def decided(answer: Answer) -> str:
     if answer.decision == "new":
         return "a new individual"
     best = likeliest(answer)
-    return "" if best is None else f"{individual_name(best)} {_percent(best.probability)}"
+    return "" if best is None else f"{individual_name(best)} {percent(best.probability)}"
 
 
 def _level(level: str | None) -> str:
     return "" if level is None else f"{MARKS.get(level, '')} {printable(level)}".strip()
 
 
-def _percent(probability: float | None) -> str:
-    """As whole percent; above 99 and below 1 with the digits that tell it from certainty."""
-    if probability is None:
-        return ""
-    if 0.01 <= probability <= 0.99:
-        return f"{100 * probability:.0f} %"
-    if probability < 0.001:
-        return "below 0.1 %"
-    return f"{100 * min(probability, 0.9999):.2f} %" if probability > 0.99 else f"{100 * probability:.1f} %"
-
-
 def _new(probability: float) -> str:
-    return f"a new individual {_percent(probability)}"
+    return f"a new individual {percent(probability)}"
 
 
 def _pad(text: str, width: int, right: bool) -> str:

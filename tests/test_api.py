@@ -15,6 +15,7 @@ import snowmatch
 from snowmatch import index
 from snowmatch.api import DEFAULT_EXTRACTOR, Catalog
 from snowmatch.catalog import CatalogData
+from snowmatch.confidence import Levels
 from snowmatch.errors import SnowmatchError
 from snowmatch.extractors import check_extractor
 from snowmatch.plugins import make_plugin, plugin_names
@@ -71,7 +72,8 @@ def test_the_lines_of_the_readme(own_survey, monkeypatch):
     answer = catalog.query(f"queries/{row['path']}", body_part="left_flank")
     assert len(answer.candidates) == min(5, answer.individuals)
     for c in answer.candidates:
-        assert (c.probability, c.level) == (None, None)
+        assert 0 <= c.probability <= 1
+        assert c.level == Levels().of(c.probability)
         assert c.individual is None or isinstance(c.individual, str)
 
 

@@ -50,16 +50,19 @@ def test_query_json_is_the_design(survey):
     result = run("query", photo, "--catalog", survey / "catalog", "--bodypart", row["body_part"], "--json", "--top", 3)
     answer = json.loads(result.stdout)
     assert list(answer) == [
-        "schema", "query", "catalog", "method", "candidates", "new_individual", "level", "notes",
+        "schema", "query", "catalog", "method", "candidates", "new_individual", "decision", "level", "notes",
     ]  # fmt: skip
     assert answer["schema"] == "snowmatch.query/1"
     assert len(answer["candidates"]) == 3
     assert list(answer["candidates"][0]) == [
         "rank", "individual", "score", "probability", "level", "inliers", "best",
     ]  # fmt: skip
-    assert answer["new_individual"] == {"probability": None}
+    assert 0 <= answer["new_individual"]["probability"] <= 1
+    assert sum(c["probability"] for c in answer["candidates"]) + answer["new_individual"]["probability"] <= 1
+    assert answer["decision"] in ("individual", "new")
+    assert answer["level"] in answer["method"]["calibration"]["levels"] or answer["level"] == "uncertain"
     assert answer["method"]["extractor"]["name"]
-    assert any("calibrated" in note for note in answer["notes"])
+    assert any("not calibrated on this catalog" in note for note in answer["notes"])
 
 
 def test_the_same_query_twice_prints_the_same_bytes(survey):

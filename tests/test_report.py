@@ -105,6 +105,7 @@ def test_text_says_what_was_asked_compared_and_found():
             candidate(3, "Барс", score=5.5, accepted=False, inliers=0),
             notes=("2 photos are stale",),
             new_probability=0.02,
+            decision="individual",
             level="good",
         )
     )
@@ -118,7 +119,7 @@ def test_text_says_what_was_asked_compared_and_found():
         "   2  unidentified (E7)    3.00                       8                photos/b.jpg    E7         -\n"
         "   3  Барс               (5.50)  no consistent geometry                photos/one.jpg  E1         S1\n"
         "\n"
-        "Answer: 🟢 good, a new individual: 2 %"
+        "Answer: 🟢 good: aika 97 %, a new individual 2 %"
     )
 
 
@@ -179,7 +180,9 @@ def test_json_has_the_documented_keys_in_order():
             candidate(level="good", probability=0.9712345678),
             candidate(2, None, best=unknown, score=3.0, inliers=0, accepted=False),
             new_probability=0.02,
+            decision="individual",
             level="good",
+            calibration={"source": "shipped"},
             notes=("a",),
         )
     )
@@ -197,6 +200,7 @@ def test_json_has_the_documented_keys_in_order():
             "method": {
                 "extractor": {"name": "sift", "revision": 1, "threshold": 0.02},
                 "matcher": {"name": "lnbnn", "revision": 1},
+                "calibration": {"source": "shipped"},
                 "snowmatch": snowmatch.__version__,
             },
             "candidates": [
@@ -225,6 +229,7 @@ def test_json_has_the_documented_keys_in_order():
                 },
             ],
             "new_individual": {"probability": 0.02},
+            "decision": "individual",
             "level": "good",
             "notes": ["a"],
         }

@@ -1,0 +1,318 @@
+"""Learning from labelled encounters: cases, models, folds over individuals, figures by hand, and the file."""
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from snowmatch import calibration
+from snowmatch.calibration import (
+    ask,
+    binomial_interval,
+    check_labels,
+    choose_groups,
+    count_pairs,
+    cross_validate,
+    fit,
+    learn,
+    make_cases,
+    measure_quality,
+)
+from snowmatch.calibration_file import (
+    CalibrationFile,
+    Case,
+    Learned,
+    Shipped,
+    calibration_path,
+    choose,
+    load_calibrations,
+    load_shipped,
+    save_calibrations,
+    shipped_from_json,
+    shipped_to_json,
+)
+from snowmatch.confidence import Levels, Probabilities
+from snowmatch.errors import SnowmatchError
+from snowmatch.protocol import make_trial
+from snowmatch.scoretable import make_table
+from snowmatch.types import Annotation
+
+EXTRACTOR, MATCHER = {"name": "hesaff", "revision": 1}, {"name": "lnbnn", "geometry": {"shortlist": 300}}
+
+
+def case(scores, right, *, individual="aika", group="outlined left_flank", together=True, weight=1.0, features=1000):
+    scores = np.array(scores, float)
+    return Case(scores, right, np.full(len(scores), 3), features, group, individual, together, weight)
+
+
+def drawn(count=400, individuals=12, seed=0, group="outlined left_flank"):
+    """Cases whose scores follow one law: lognormal, an animal on record e^2 higher than others."""
+    rng = np.random.default_rng(seed)
+    cases = []
+    for n in range(count):
+        name = f"cat{n % individuals}"
+        for known in (True, False):
+            scores = np.exp(rng.normal(0, 0.7, individuals))
+            own = n % individuals
+            if known:
+                scores[own] *= math.exp(2)
+            else:
+                scores = np.delete(scores, own)
+            cases.append(case(scores, own if known else -1, individual=name, group=group))
+    return cases
+
+
+def annotation(row, individual, encounter, part="left_flank", bbox=None, path=None):
+    return Annotation(row, path or f"{row}.jpg", individual, part, encounter=encounter, bbox=bbox)
+
+
+# --------------------------------------------------------------------------------------------------------------- cases
+
+
+def test_cases_of_a_table_by_hand():
+    annotations = (
+        annotation(0, "aika", "e0"),
+        annotation(1, "aika", "e0"),
+        annotation(2, "aika", "e1"),
+        annotation(3, "bars", "e2"),
+        annotation(4, "bars", "e3", "right_flank"),
+    )
+    trial = make_trial(annotations, "cross-encounter")
+    scores = np.arange(25, dtype=float).reshape(5, 5)
+    cases = make_cases(
+        make_table(trial, scores), np.array([100, 300, 50, 50, 50]), np.array([True, True, False, True, True])
+    )
+    told = [(c.group, c.individual, c.right, c.scores.tolist(), c.features, c.together, c.weight) for c in cases]
+    assert told == [
+        ("outlined left_flank", "aika", 0, [2 + 7, 3 + 8], 200, True, 0.5),  # both photos of e0
+        ("outlined left_flank", "aika", -1, [3 + 8], 200, True, 0.5),
+        ("outlined left_flank", "aika", 0, [2, 3], 100, False, 0.25),
+        ("outlined left_flank", "aika", -1, [3], 100, False, 0.25),
+        ("outlined left_flank", "aika", 0, [7, 8], 300, False, 0.25),
+        ("outlined left_flank", "aika", -1, [8], 300, False, 0.25),
+        ("whole left_flank", "aika", 0, [11, 13], 50, True, 1.0),
+        ("whole left_flank", "aika", -1, [13], 50, True, 1.0),
+        ("outlined left_flank", "bars", -1, [17], 50, True, 1.0),  # no other passage of its left flank, so it is new
+    ]
+    assert cases[0].encounters.tolist() == [1, 1]
+    assert count_pairs(cases) == {"outlined left_flank": 1, "outlined": 1, "any": 1, "whole left_flank": 1, "whole": 1}
+
+
+def test_a_query_without_features_is_no_case():
+    annotations = (annotation(0, "aika", "e0"), annotation(1, "aika", "e1"), annotation(2, "bars", "e2"))
+    scores = np.ones((3, 3))
+    scores[0] = -np.inf
+    cases = make_cases(make_table(make_trial(annotations, "cross-encounter"), scores))
+    assert {c.individual for c in cases} == {"aika", "bars"}
+    assert len(cases) == 3
+
+
+# ------------------------------------------------------------------------------------------------------------ learning
+
+
+def test_what_is_learned_holds_for_cases_it_did_not_see():
+    model = fit(drawn(seed=0))
+    unseen = drawn(seed=1)
+    found = [ask((model,), each) for each in unseen]
+    quality = measure_quality(unseen, found, Levels())
+    told = [p.individuals[c.right] for c, p in zip(unseen, found, strict=True) if c.right >= 0]
+    assert np.mean(told) > 0.5
+    assert all(b.right / b.answers > b.stated - 0.1 for b in quality.bins if b.answers > 20)  # it may understate
+    assert fit(drawn(seed=0)) == model
+
+
+def test_where_nothing_tells_apart_nothing_is_claimed():
+    rng = np.random.default_rng(0)
+    blind = [replace(c, scores=np.exp(rng.normal(0, 1, len(c.scores)))) for c in drawn(200)]
+    model = fit(blind)
+    assert max(ask((model,), c).individuals.max() for c in blind) < 0.5
+
+
+def test_new_stays_doubtful_by_one_animal_however_well_all_are_found():
+    """Six animals, all found always: one more that never matches is imagined, so a seventh of them is doubted."""
+    clear = [
+        case(
+            [50.0 if known and i == n % 6 else 1e-3 * (i + 1) for i in range(6)],
+            n % 6 if known else -1,
+            individual=str(n % 6),
+        )
+        for n in range(60)
+        for known in (True, False)
+    ]
+    found = ask((fit(clear),), replace(clear[1], encounters=np.ones(6)))
+    assert 0.75 < found.new < 6 / 7 + 0.02
+
+
+def test_shipped_cases_weigh_as_much_as_thirty_encounters_however_many_they_are():
+    own = drawn(40, seed=2)
+    other = [replace(c, scores=np.full(len(c.scores), 1e-3)) for c in drawn(40, seed=3)]
+    once, ten_times = fit(own, other), fit(own, other * 10)
+    assert ten_times.slopes == pytest.approx(once.slopes, rel=0.02)
+    assert fit(own).slopes != pytest.approx(once.slopes, rel=0.02)
+
+
+def test_nothing_to_tell_from_is_a_mistake_of_the_program():
+    with pytest.raises(ValueError, match="no case of a new animal"):
+        fit([case([1.0], 0)])
+
+
+def test_groups_need_thirty_pairs_and_a_body_part_must_gain_by_its_own():
+    cases = drawn(20, 10)  # encounters: 3 of each, so 20 * 3 / 2 pairs
+    assert count_pairs(cases)["any"] == 30
+    assert choose_groups(cases) == ("outlined",)
+    assert choose_groups(cases[:-2]) == ()
+    rescaled = [replace(c, scores=c.scores * 50, group="outlined right_flank") for c in drawn(60, 10, seed=1)]
+    assert set(choose_groups(drawn(60, 10) + rescaled)) == {"outlined", "outlined left_flank", "outlined right_flank"}
+    alike = [replace(c, group="outlined right_flank") for c in drawn(60, 10, seed=1)]
+    assert choose_groups(drawn(60, 10) + alike) == ("outlined",)
+    whole = [replace(c, group="whole left_flank") for c in drawn(60, 10, seed=1)]
+    assert choose_groups(drawn(60, 10) + whole) == ("any", "outlined", "whole")
+
+
+def test_an_individual_is_never_judged_by_what_was_learned_from_it():
+    cases = drawn(60, 6)
+    changed = [replace(c, scores=c.scores * 1000) if c.individual == "cat0" and c.right >= 0 else c for c in cases]
+    asked = [n for n, c in enumerate(cases) if c.individual == "cat0" and c.right < 0]
+    before, after = (cross_validate(each, ("outlined",), None, [each[n] for n in asked]) for each in (cases, changed))
+    for one, other in zip(before, after, strict=True):
+        assert one.new == other.new
+        assert (one.individuals == other.individuals).all()
+
+
+def test_queries_without_a_model_are_told_by_what_is_shipped_or_nobody():
+    cases = drawn(20, 10)
+    assert cross_validate(cases, (), None) == [None] * len(cases)
+    shipped = Shipped({"outlined": (fit(drawn(seed=5)),)}, {"outlined": ()})
+    assert all(p is not None for p in cross_validate(cases, (), shipped))
+    quality = measure_quality(cases, cross_validate(cases, (), None), Levels())
+    assert quality.decisions == 0
+    assert math.isnan(quality.brier)
+
+
+# ------------------------------------------------------------------------------------------------------------- figures
+
+
+def told(individuals, new):
+    return Probabilities(np.array(individuals, float), new)
+
+
+def test_quality_by_hand():
+    cases = [case([1, 1], 0), case([1, 1], 1), case([1, 1], -1), case([1, 1], 0)]
+    found = [told([0.99, 0], 0.01), told([0.96, 0.04], 0), told([0.1, 0.1], 0.8), told([0.3, 0.2], 0.4)]
+    quality = measure_quality(cases, found, Levels())
+    assert [(c.level, c.answers, c.wrong, c.new, c.new_wrong) for c in quality.levels] == [
+        ("excellent", 1, 0, 0, 0), ("good", 1, 1, 0, 0), ("fair", 1, 0, 1, 0), ("uncertain", 1, 1, 1, 1),
+    ]  # fmt: skip
+    assert quality.brier == pytest.approx((0.01**2 + 0.96**2 + 0.2**2 + 0.4**2) / 4)
+    assert quality.log_loss == pytest.approx(-(math.log(0.99) + math.log(0.04) + math.log(0.8) + math.log(0.6)) / 4)
+    # bins: 0.99 and 0.96 (one of two right), 0.8 (right), 0.4 (wrong)
+    assert quality.calibration_error == pytest.approx((2 * abs(0.975 - 0.5) + 0.2 + 0.4) / 4)
+
+
+@pytest.mark.parametrize(
+    ("successes", "trials", "low", "high"),
+    [(0, 30, 0.0, 0.1157), (5, 10, 0.1871, 0.8129), (10, 10, 0.6915, 1.0), (1, 100, 0.000253, 0.0545), (0, 0, 0, 1)],
+)
+def test_intervals_are_those_of_the_tables(successes, trials, low, high):
+    assert binomial_interval(successes, trials) == pytest.approx((low, high), abs=5e-5)
+
+
+# -------------------------------------------------------------------------------------------------------------- labels
+
+
+def test_two_names_for_one_box_are_refused_with_both():
+    rows = [
+        annotation(0, "aika", "e0", bbox=(1, 2, 30, 40), path="a.jpg"),
+        annotation(1, "bars", "e0", bbox=(1, 2, 30, 40), path="a.jpg"),
+    ]
+    with pytest.raises(SnowmatchError, match=r"a\.jpg \(box 1,2,30,40, encounter e0\) is named aika and bars"):
+        check_labels(rows)
+    check_labels([rows[0], replace(rows[1], bbox=(50, 2, 30, 40))])  # two animals in one photo
+    check_labels([*rows[:1], replace(rows[1], individual=None), annotation(2, "bars", "e1")])
+
+
+def test_one_individual_and_none_are_refused():
+    with pytest.raises(SnowmatchError, match="all annotations are of one individual, aika"):
+        check_labels([annotation(0, "aika", "e0"), annotation(1, "aika", "e1"), annotation(2, None, "e2")])
+    with pytest.raises(SnowmatchError, match="no annotation has an individual"):
+        check_labels([annotation(0, None, "e0")])
+
+
+# ---------------------------------------------------------------------------------------------------------------- file
+
+
+def learned(**changes):
+    groups = {"outlined": (fit(drawn(40)),)}
+    return replace(Learned(EXTRACTOR, MATCHER, "0.1.0", 47, groups), **changes)
+
+
+def test_a_catalog_keeps_one_calibration_of_each_method_and_its_levels(tmp_path):
+    assert load_calibrations(tmp_path) == CalibrationFile()
+    held = CalibrationFile(Levels(0.98, 0.9, 0.7), (learned(), learned(extractor={"name": "sift"})))
+    save_calibrations(tmp_path, held)
+    content = calibration_path(tmp_path).read_bytes()
+    back = load_calibrations(tmp_path)
+    assert back.levels == held.levels
+    assert [m.name for m in back.methods] == ["hesaff + lnbnn", "sift + lnbnn"]
+    save_calibrations(tmp_path, back)
+    assert calibration_path(tmp_path).read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{}", "[]", '{"schema": "snowmatch.calibration/9"}', '{"schema": 1, "levels": 2']
+)
+def test_a_damaged_file_says_what_to_do(tmp_path, content):
+    calibration_path(tmp_path).parent.mkdir()
+    calibration_path(tmp_path).write_text(content)
+    with pytest.raises(SnowmatchError, match="delete it and run snowmatch calibrate"):
+        load_calibrations(tmp_path)
+
+
+def test_another_version_or_other_settings_are_refused(monkeypatch):
+    monkeypatch.setattr("snowmatch.calibration_file._shipped_entries", list)
+    held = CalibrationFile(methods=(learned(),))
+    used, refused = choose(held, EXTRACTOR, MATCHER, "0.1.0")
+    assert (used.source, used.encounters, refused) == ("catalog", 47, "")
+    assert choose(held, EXTRACTOR, MATCHER, "0.2.0") == (None, "it was made with snowmatch 0.1.0, this is 0.2.0")
+    other = {"name": "lnbnn", "geometry": {"shortlist": 100}}
+    assert choose(held, EXTRACTOR, other, "0.1.0") == (None, "it was made with other settings")
+    assert choose(held, EXTRACTOR, {"name": "mutual"}, "0.1.0") == (None, "")
+
+
+def test_what_is_shipped_comes_back_and_is_taken_for_its_settings_alone(monkeypatch):
+    cases = tuple(drawn(6))
+    entry = json.loads(
+        json.dumps(shipped_to_json(EXTRACTOR, MATCHER, Shipped({"outlined": (fit(cases),)}, {"outlined": cases}, 6)))
+    )
+    monkeypatch.setattr("snowmatch.calibration_file._shipped_entries", lambda: [entry])
+    back = load_shipped(EXTRACTOR, MATCHER)
+    assert load_shipped(EXTRACTOR, {"name": "mutual"}) is None
+    assert [c.right for c in back.cases["outlined"]] == [c.right for c in cases]
+    assert back.cases["outlined"][0].scores == pytest.approx(cases[0].scores, rel=1e-3)
+    assert back.encounters == 6
+    used, refused = choose(CalibrationFile(), EXTRACTOR, MATCHER, "0.1.0")
+    assert (used.source, refused) == ("shipped", "")
+    refit = fit(drawn(40), back.cases["outlined"])  # what was stored is enough to lean on
+    assert refit.slopes == pytest.approx(fit(drawn(40), cases).slopes, rel=0.05)
+    assert shipped_from_json(entry).models == back.models
+
+
+def test_the_package_ships_calibrations_for_the_default_method():
+    import snowmatch
+    from snowmatch.api import _described, _matching
+    from snowmatch.plugins import make_plugin
+    from snowmatch.verify import Geometry
+
+    plugin, matcher = make_plugin("extractors", "hesaff"), make_plugin("matchers", "lnbnn")
+    shipped = load_shipped(_described([plugin]), _matching(matcher, [plugin], Geometry()))
+    assert shipped is not None, "settings changed: run benchmarks/ship_calibration.py again"
+    assert set(shipped.models) == set(shipped.cases) == {"outlined", "whole"}
+    assert snowmatch.__version__
+
+
+def test_all_is_learned_anew_the_same():
+    cases = drawn(60, 10)
+    assert learn(cases, ("outlined",)) == learn(cases, ("outlined",))
+    assert calibration.FOLDS == 5
