@@ -224,7 +224,7 @@ class Catalog:
         given_all = match_plugin.foreground == "given"
         photos = self._photos(asked, gallery, states, None if given_all else station, locations, excluded)
         if given_all:
-            photos = [p if p.evidence in OUTLINED else replace(p, evidence="given", foreground=None) for p in photos]
+            photos = [replace(p, evidence=_given(p.evidence), foreground=None) for p in photos]
         notes += _foreground_notes(photos)
         if not given_all:
             notes += gallery.evidence_notes(np.flatnonzero(allowed))
@@ -245,7 +245,7 @@ class Catalog:
             levels = session.calibration.levels
         found = candidates(scores, parts, allowed, top, judged, levels)
         if given_all:
-            found = tuple(c if c.evidence in OUTLINED else replace(c, evidence="given", foreground=None) for c in found)
+            found = tuple(replace(c, evidence=_given(c.evidence), foreground=None) for c in found)
         if unchecked := int(((scores.pre_scores > 0) & ~scores.checked).sum()):
             setting = "candidates" if match_plugin.PAIRWISE and match_plugin.candidates else "shortlist"
             notes.append(
@@ -633,11 +633,17 @@ def _without_repeats(asked: Sequence[AskedPhoto], notes: list[str]) -> list[Aske
 
 
 def _subject(features: Features, photo: QueryPhoto) -> Subject:
-    """A query photo with one extractor's features; where box or mask tell, or all is given, all of them count."""
+    """A query photo with one extractor's features; where a mask tells, or all is given, all of them count."""
     box, weights = photo.bbox or (0, 0, *photo.image_size), None
-    if photo.evidence not in (*OUTLINED, "given"):
-        weights = foreground_weights(features.keypoints, photo.image_size, photo.foreground)
+    if photo.foreground is not None or photo.evidence not in (*OUTLINED, "given"):
+        boxed = photo.bbox is not None
+        weights = foreground_weights(features.keypoints, photo.image_size, photo.foreground, boxed=boxed)
     return Subject(features, box, weights)
+
+
+def _given(evidence: str) -> str:
+    """What tells the animal where other photos are not asked."""
+    return evidence if evidence in OUTLINED else "given"
 
 
 def _described(plugins: Sequence[Any]) -> dict[str, Any]:

@@ -61,9 +61,10 @@ def draw_answer(answer: Answer, folder: Path, catalog_folder: Path, top: int) ->
     """Write the pictures of each of the first `top` candidates into `folder`, made if absent; gives their paths.
 
     `<query>-<rank>-<individual>-matches.jpg` joins the matched spots by lines coloured by weight, `...-plain.jpg` is
-    the same pair untouched. Where a photo has neither box nor mask, `...-foreground.jpg` shows the pair with what was
-    taken for scenery darkened. No candidates, no pictures. SnowmatchError, after all others are drawn, for photos and
-    masks that cannot be read; SnowmatchError where `folder` cannot be written.
+    the same pair untouched. Where a photo has neither box nor mask, or other photos of the place tell what in the box
+    is scenery, `...-foreground.jpg` shows the pair with what was taken for scenery darkened. No candidates, no
+    pictures. SnowmatchError, after all others are drawn, for photos and masks that cannot be read; SnowmatchError where
+    `folder` cannot be written.
     """
     drawn: list[Path] = []
     failures: list[str] = []
@@ -319,7 +320,9 @@ def _query_side(answer: Answer, number: int) -> Side:
     which = [f"photo {number + 1} of {len(photos)}"] if len(photos) > 1 else []
     box = clip_bbox(asked.bbox, photo.shape[1::-1]) if asked.bbox else None
     counted = EVIDENCE.get(asked.evidence)
-    weights = foreground_picture(asked.image_size, asked.foreground) if counted else None
+    weights = None
+    if counted or asked.foreground is not None:
+        weights = foreground_picture(asked.image_size, asked.foreground, boxed=box is not None)
     first = "   ".join(filter(None, ("QUERY", answer.body_part, counted)))
     return Side(photo, box, asked.mask, (first, *which, printable(Path(asked.path).name)), weights)
 
@@ -335,7 +338,9 @@ def _gallery_side(candidate: Candidate, catalog_folder: Path) -> Side:
         printable(best.path),
     )
     mask = read_mask(catalog_folder / best.mask, size) if best.mask else None
-    weights = foreground_picture(size, candidate.foreground) if candidate.evidence in EVIDENCE else None
+    weights = None
+    if candidate.evidence in EVIDENCE or candidate.foreground is not None:
+        weights = foreground_picture(size, candidate.foreground, boxed=best.bbox is not None)
     return Side(photo, clip_bbox(best.bbox, size) if best.bbox else None, mask, caption, weights)
 
 

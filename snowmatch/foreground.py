@@ -1,4 +1,4 @@
-"""How surely a keypoint is on the animal, when neither a box nor a mask says so: 1 on the animal, 0 on scenery."""
+"""How surely a keypoint is on the animal, when no mask says so: 1 on the animal, 0 on scenery."""
 
 from __future__ import annotations
 
@@ -31,21 +31,22 @@ class ForegroundMap:
 
 
 def foreground_weights(
-    keypoints: np.ndarray, image_size: tuple[int, int], found: ForegroundMap | None = None
+    keypoints: np.ndarray, image_size: tuple[int, int], found: ForegroundMap | None = None, *, boxed: bool = False
 ) -> np.ndarray:
     """(N,) float32, 0 to 1, of keypoints (N, 2) in a photo of `image_size` (width, height); 0 where below LEAST.
 
     What moved within the burst counts as it is. Photos of the station from other days know its scenery but not its
     light, so what is new there counts by its distance from the centre too; and so does everything where nothing is
-    `found`. No keypoints give an empty array.
+    `found`. boxed: a box says about where the animal is, so the centre says no more; but rocks lie within it. No
+    keypoints give an empty array.
     """
     if found is None:
-        return centre_weights(keypoints, image_size)
+        return np.ones(len(keypoints), np.float32) if boxed else centre_weights(keypoints, image_size)
     places = (np.asarray(keypoints, np.float64) + 0.5) / np.asarray(image_size, np.float64)
     shape = np.array(found.values.shape[::-1])
     columns, rows = np.clip((places * shape).astype(np.int64), 0, shape - 1).reshape(-1, 2).T
     weights = found.values[rows, columns].astype(np.float32) / 255
-    if "burst" not in found.evidence:
+    if "burst" not in found.evidence and not boxed:
         weights = weights * centre_weights(keypoints, image_size)
     return np.where(weights < LEAST, np.float32(0), weights)
 
@@ -61,7 +62,7 @@ def centre_weights(keypoints: np.ndarray, image_size: tuple[int, int]) -> np.nda
     return np.where(weights < LEAST, 0.0, weights).astype(np.float32)
 
 
-def foreground_picture(image_size: tuple[int, int], found: ForegroundMap | None) -> np.ndarray:
+def foreground_picture(image_size: tuple[int, int], found: ForegroundMap | None, *, boxed: bool = False) -> np.ndarray:
     """(h, w) float32, the weights over a whole photo of `image_size` (width, height), 160 px on its longest side.
 
     Enough to be enlarged for a person to look at: the maps themselves have cells of a sixtieth.
@@ -70,7 +71,7 @@ def foreground_picture(image_size: tuple[int, int], found: ForegroundMap | None)
     width, height = (max(1, round(side * factor)) for side in image_size)
     columns, rows = np.meshgrid(np.arange(width), np.arange(height))
     places = np.stack([columns.ravel(), rows.ravel()], axis=1)
-    return foreground_weights(places, (width, height), found).reshape(height, width)
+    return foreground_weights(places, (width, height), found, boxed=boxed).reshape(height, width)
 
 
 def evidence_of(outlined: str, found: ForegroundMap | None) -> str:

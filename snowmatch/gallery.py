@@ -78,17 +78,27 @@ class Gallery:
         """(A,) bool: which annotations have a box or a mask."""
         return np.array([a.bbox is not None or bool(a.mask) for a in self.annotations], bool)
 
+    @cached_property
+    def _weighed(self) -> np.ndarray:
+        """(A,) bool: which annotations have features that count less: no mask, and no box or a map besides."""
+        maps = (self.map_of(entry) for entry in range(len(self.annotations)))
+        pairs = zip(self.annotations, maps, strict=True)
+        return np.array([not a.mask and (a.bbox is None or found is not None) for a, found in pairs], bool)
+
+    def _weights(self, entry: int, keypoints: np.ndarray) -> np.ndarray:
+        """How surely keypoints (N, 2) of annotation number `entry` are on the animal."""
+        boxed = self.annotations[entry].bbox is not None
+        return foreground_weights(keypoints, self._sizes[entry], self.map_of(entry), boxed=boxed)
+
     def subject(self, entry: int) -> Subject:
-        """Annotation number `entry` with its features; where a box or a mask says what is animal, all of them count."""
+        """Annotation number `entry` with its features; where a mask says what is animal, all of them count."""
         features = self.reader.read(self.keys[entry])
-        weights = None
-        if not self._outlined[entry]:
-            weights = foreground_weights(features.keypoints, features.image_size, self.map_of(entry))
+        weights = self._weights(entry, features.keypoints) if self._weighed[entry] else None
         return Subject(features, self._boxes[entry], weights)
 
     def map_of(self, entry: int) -> ForegroundMap | None:
         """What other photos of the place say about annotation number `entry`; None where nothing does or need."""
-        return None if self._outlined[entry] else self.maps.of_content(self.keys[entry])
+        return None if self.annotations[entry].mask else self.maps.of_content(self.keys[entry])
 
     def evidence(self, entry: int) -> str:
         """What tells the animal of annotation number `entry` from the scenery, in one word or three."""
@@ -115,7 +125,7 @@ class Gallery:
     def match_weights(self, matches: Matches) -> np.ndarray:
         """How surely the gallery's side of `matches` (M,) is on the animal, (M,) float32; 1 where all counts."""
         weights = np.ones(len(matches), np.float32)
-        lone = np.flatnonzero(~self._outlined[matches.annotation])
+        lone = np.flatnonzero(self._weighed[matches.annotation])
         if len(lone):
             entries = matches.annotation[lone]
             starts = np.flatnonzero(np.diff(entries, prepend=-1))  # matches are sorted by annotation
@@ -123,7 +133,7 @@ class Gallery:
             runs = np.split(matches.keypoint1[lone], starts[1:])
             weights[lone] = np.concatenate(
                 [
-                    foreground_weights(column[run], self._sizes[entry], self.map_of(entry))
+                    self._weights(entry, column[run])
                     for entry, column, run in zip(entries[starts], columns, runs, strict=True)
                 ]
             )

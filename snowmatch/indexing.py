@@ -100,7 +100,7 @@ def index_catalog(
 
     Without `workers` there is one per core, ON_GPU at most where a graphics card does the work.
     `progress` is called with (done, total) annotations: of those that were not there already, how many are on disk or
-    have failed; `mapping` with (done, total) photos without box or mask of which a foreground map is made. Photos that
+    have failed; `mapping` with (done, total) photos without mask of which a foreground map is made. Photos that
     failed before are tried again. `prune` deletes the features of these settings that no
     annotation has any more. Another run in the same catalog is waited for `wait` seconds. SnowmatchError where the
     catalog is locked or cannot be written, and where a worker process is killed: all that was finished is kept.

@@ -153,8 +153,8 @@ def find_foreground(
     photos = []
     for a in asked:
         outlined = "mask" if a.photo.mask is not None else "box" if a.photo.bbox is not None else ""
-        found = None if outlined else maps.of_content(a.content)
-        if not outlined and found is None:
+        found = None if outlined == "mask" else maps.of_content(a.content)
+        if outlined != "mask" and found is None:
             if views is None:
                 there = station_photos(zip(station, contents, strict=True))
                 read = (read_view(folder / path, content) for path, content in there)

@@ -48,7 +48,7 @@ class Companions:
 
 
 def companions(annotations: Sequence[Annotation], contents: Mapping[str, str]) -> list[Companions]:
-    """The companions of each photo that has an annotation without box and mask, station by station.
+    """The companions of each photo that has an annotation without a mask, station by station.
 
     `contents` has the sha256 of each photo by path; photos that are not in it are left out. Of many photos the MOST
     whose sha256 come next are taken, so that a new photo changes the companions of a few others only.
@@ -64,7 +64,7 @@ def companions(annotations: Sequence[Annotation], contents: Mapping[str, str]) -
     sites = {name: _Ring(photos) for name, photos in stations.items()}
     made: dict[str, Companions] = {}
     for a in known:
-        if a.bbox is None and not a.mask and a.path not in made:
+        if not a.mask and a.path not in made:
             own = contents[a.path]
             burst = bursts[a.encounter].after(own)
             station = sites[a.location, a.station].after(own, without=a.encounter) if a.station else ()

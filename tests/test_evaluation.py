@@ -18,6 +18,7 @@ from snowmatch.errors import SnowmatchError
 from snowmatch.evaluation import measure, score_trial
 from snowmatch.evaluation_report import format_evaluation
 from snowmatch.protocol import make_trial
+from snowmatch.report import MARKS
 from snowmatch.scoretable import load_table, make_table, save_table
 from snowmatch.types import Annotation
 
@@ -254,7 +255,9 @@ def test_the_text_has_every_figure_and_animal(evaluated):
     text = format_evaluation(evaluated)
     assert f"{100 * evaluated.measured.figures['annotation_top1'].value:.1f} % [" in text
     assert "found at 1 % false alarms" in text
-    assert len(text.splitlines()) == 18 + len(evaluated.measured.by_animal)
+    assert all(f"{MARKS[level.level]} {level.level}" in text for level in evaluated.quality.levels)
+    assert f"{evaluated.quality.decisions} answers" in text
+    assert len(text.splitlines()) == 28 + len(evaluated.measured.by_animal)
 
 
 def test_command_line_prints_json_and_saves_the_scores(survey, evaluated, tmp_path):

@@ -7,7 +7,7 @@ import pytest
 
 import snowmatch
 import snowmatch.synthetic
-from snowmatch.foreground import LEAST, SPREAD, centre_weights
+from snowmatch.foreground import LEAST, SPREAD, ForegroundMap, centre_weights, foreground_weights
 from snowmatch.gallery import make_gallery
 from snowmatch.identify import match_photos, score_query
 from snowmatch.images import clip_bbox
@@ -130,3 +130,13 @@ def test_an_answer_says_that_the_centre_counted(lone, tmp_path):
     assert any(said in note for note in catalog.query(photo).notes)
     assert not any(said in note for note in catalog.query(photo, options={"foreground": "given"}).notes)
     assert not any(said in note for note in catalog.query(photo, bbox=(100, 100, 200, 150)).notes)
+
+
+def test_in_a_box_only_the_map_counts_and_without_one_everything_does():
+    keypoints = np.array([[5, 5], [95, 45], [50, 25]], np.float32)
+    assert foreground_weights(keypoints, (100, 50), boxed=True).tolist() == [1, 1, 1]
+    values = np.array([[255, 0], [0, 255]], np.uint8)
+    for evidence in ("burst", "station", "burst and station"):
+        weights = foreground_weights(keypoints, (100, 50), ForegroundMap(values, evidence), boxed=True)
+        assert weights.tolist() == [1, 1, 1]  # the last one lies in the lower right quarter
+        assert foreground_weights(np.array([[95.0, 5.0]]), (100, 50), ForegroundMap(values, evidence), boxed=True) == 0
