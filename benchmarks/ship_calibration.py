@@ -17,17 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from datasets import prepare
+from engine_cases import engine_cases, settings_of
 from measure import circumstances, write_result
 
-from snowmatch.api import Catalog, open_catalog
-from snowmatch.arrays import load_arrays, save_arrays
-from snowmatch.calibration import ask, choose_groups, cross_validate, fit, make_cases, measure_quality
+from snowmatch.api import open_catalog
+from snowmatch.calibration import ask, choose_groups, cross_validate, fit, measure_quality
 from snowmatch.calibration_file import SHIPPED, Case, Shipped, shipped_to_json
 from snowmatch.calibration_report import quality_to_json
 from snowmatch.confidence import Levels, Model
-from snowmatch.evaluation import score_trial
-from snowmatch.protocol import make_trial
-from snowmatch.scoretable import load_table, save_table
 
 # Which sources tell of which queries. Leopards: few animals, so a model of theirs claims little, and that is wanted.
 SYNTHETIC = {"outlined": ("", ""), "whole": (",boxes=no,masks=no", "-whole")}
@@ -69,7 +66,7 @@ def shipped_of(method: str, work: Path, data: Path | None) -> tuple[dict[str, An
         drawn = [case for survey in SURVEYS for case in _synthetic(survey, also, suffix, method, work)]
         cases[kind] = {"synthetic": tuple(drawn)}
         for name, text in REAL[kind].items() if data is not None else ():
-            cases[kind][name] = _cases(open_catalog(prepare(text.format(data=data), work).folder), name, method, work)
+            cases[kind][name] = _real(text.format(data=data), name, method, work)
         models[kind] = {name: fit(of) for name, of in cases[kind].items()}
     together = {kind: tuple(case for case in of["synthetic"] if case.together) for kind, of in cases.items()}
     quality: dict[str, Any] = {}
@@ -89,7 +86,7 @@ def shipped_of(method: str, work: Path, data: Path | None) -> tuple[dict[str, An
                     measure_quality(encounters, cross_validate(asked, groups, None, encounters), Levels())
                 ),
             }
-    described = json.loads(_settings_file(work, method).read_text(encoding="utf-8"))
+    described = settings_of(method, work)
     number = sum(c.together and c.right < 0 for of in cases.values() for each in of.values() for c in each)
     shipped = Shipped({kind: tuple(of.values()) for kind, of in models.items()}, together, number)
     return shipped_to_json(described["extractor"], described["matcher"], shipped), quality
@@ -99,36 +96,18 @@ def _quality(cases: Sequence[Case], models: Any) -> dict[str, Any]:
     return quality_to_json(measure_quality(cases, [ask(tuple(models), case) for case in cases], Levels()))
 
 
+def _real(text: str, name: str, method: str, work: Path) -> tuple[Case, ...]:
+    catalog = open_catalog(prepare(text, work).folder)
+    return engine_cases(catalog, name, method, "cross-encounter", work)[1]
+
+
 def _synthetic(survey: str, also: str, suffix: str, method: str, work: Path) -> tuple[Case, ...]:
     drawn = prepare(survey, work)
     if not suffix:
-        return _cases(open_catalog(drawn.folder), drawn.name, method, work)
+        return engine_cases(open_catalog(drawn.folder), drawn.name, method, "cross-encounter", work)[1]
     name = drawn.name + suffix
-    return _cases(open_catalog(prepare(f"{drawn.folder}{also},name={name}", work).folder), name, method, work)
-
-
-def _cases(catalog: Catalog, name: str, method: str, work: Path) -> tuple[Case, ...]:
-    """The cases of one catalog; its scores and what else they take are kept in `work`."""
-    extractor, matcher_name = method.split(":")
-    folder = work / "calibration" / name / f"{extractor}-{matcher_name}"
-    if not (folder / "facts.npz").is_file():
-        print(f"{method}: {name}", flush=True)
-        (plugin,), matcher, geometry = catalog.method(extractor, matcher_name, {})
-        catalog.index(extractor)
-        gallery = catalog.gallery(plugin)
-        table = score_trial(make_trial(catalog.data.annotations, "cross-encounter"), [gallery], matcher, geometry)
-        facts = catalog.facts(gallery)
-        save_table(folder / "scores.npz", table)
-        session = catalog.session(extractor=extractor, matcher=matcher_name)
-        text = json.dumps({"extractor": session.extractor_settings, "matcher": session.matching})
-        _settings_file(work, method).write_text(text, encoding="utf-8")
-        save_arrays(folder / "facts.npz", facts)
-    facts = load_arrays(folder / "facts.npz", ("features", "outlined"), "facts file", "delete it")
-    return make_cases(load_table(folder / "scores.npz"), **facts)
-
-
-def _settings_file(work: Path, method: str) -> Path:
-    return work / "calibration" / f"{method.replace(':', '-')}.json"
+    catalog = open_catalog(prepare(f"{drawn.folder}{also},name={name}", work).folder)
+    return engine_cases(catalog, name, method, "cross-encounter", work)[1]
 
 
 def _compact(content: dict[str, Any]) -> str:

@@ -1,0 +1,49 @@
+"""The engine's scores of a catalog as cases to calibrate with; what was asked once is kept."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from snowmatch.api import Catalog
+from snowmatch.arrays import load_arrays, save_arrays
+from snowmatch.calibration import make_cases
+from snowmatch.calibration_file import Case
+from snowmatch.evaluation import score_trial
+from snowmatch.protocol import make_trial
+from snowmatch.scoretable import ScoreTable, load_table, save_table
+
+
+def engine_cases(
+    catalog: Catalog, name: str, method: str, protocol: str, work: Path
+) -> tuple[ScoreTable, tuple[Case, ...]]:
+    """All queries of the catalog called `name` asked by `method` (EXTRACTOR:MATCHER), and what is right.
+
+    Kept in `work` under the catalog's name and the method: use another folder where the engine has changed.
+    """
+    extractor, matcher_name = method.split(":")
+    folder = work / "calibration" / name / protocol / f"{extractor}-{matcher_name}"
+    if not (folder / "facts.npz").is_file():
+        print(f"{method}: {name} {protocol}", flush=True)
+        catalog.index(extractor)
+        (plugin,), matcher, geometry = catalog.method(extractor, matcher_name, {})
+        gallery = catalog.gallery(plugin)
+        table = score_trial(make_trial(catalog.data.annotations, protocol), [gallery], matcher, geometry)
+        save_table(folder / "scores.npz", table)
+        session = catalog.session(extractor=extractor, matcher=matcher_name)
+        text = json.dumps({"extractor": session.extractor_settings, "matcher": session.matching})
+        _settings_file(work, method).write_text(text, encoding="utf-8")
+        save_arrays(folder / "facts.npz", catalog.facts(gallery))
+    facts = load_arrays(folder / "facts.npz", ("features", "outlined"), "facts file", "delete it")
+    table = load_table(folder / "scores.npz")
+    return table, make_cases(table, **facts)
+
+
+def settings_of(method: str, work: Path) -> dict[str, Any]:
+    """`extractor` and `matcher`: all settings of a method that `engine_cases` has asked."""
+    return json.loads(_settings_file(work, method).read_text(encoding="utf-8"))
+
+
+def _settings_file(work: Path, method: str) -> Path:
+    return work / "calibration" / f"{method.replace(':', '-')}.json"

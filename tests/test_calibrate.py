@@ -1,0 +1,288 @@
+"""`snowmatch calibrate` and what queries and evaluations make of it."""
+
+import json
+import re
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from conftest import read_rows
+from PIL import Image
+
+import snowmatch
+from snowmatch.api import Catalog, count_encounter_pairs
+from snowmatch.calibration_file import calibration_path, load_calibrations, save_calibrations
+from snowmatch.calibration_report import draw_reliability, format_quality
+from snowmatch.cli import main
+from snowmatch.confidence import Bin, LevelCount, Levels, Quality
+from snowmatch.drawing import percent
+from snowmatch.errors import SnowmatchError
+from snowmatch.types import Annotation
+
+
+def enough(patch):
+    """Calibration with the few pairs that a small survey has."""
+    for module in ("api", "calibration"):
+        patch.setattr(f"snowmatch.{module}.ENOUGH_PAIRS", 3)
+
+
+@pytest.fixture
+def few(monkeypatch):
+    enough(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def calibrated(survey, tmp_path_factory):
+    """The survey with a calibration of its own, and what the command said."""
+    folder = tmp_path_factory.mktemp("calibrated") / "survey"
+    shutil.copytree(survey, folder, copy_function=shutil.copy2)
+    with pytest.MonkeyPatch.context() as patch:
+        enough(patch)
+        result = CliRunner().invoke(main, ["calibrate", str(folder / "catalog")])
+    assert result.exit_code == 0, result.output
+    return folder, result
+
+
+def ask(folder, row, **settings):
+    catalog = snowmatch.open_catalog(folder / "catalog")
+    box = tuple(int(v) for v in row["bbox"].split(","))
+    return catalog.query(folder / "queries" / row["path"], body_part=row["body_part"], bbox=box, **settings)
+
+
+def a_row(folder):
+    return read_rows(folder / "queries" / "queries.csv")[0]
+
+
+def test_the_command_says_what_it_learned_from_and_how_well_it_holds(calibrated):
+    folder, result = calibrated
+    pairs = count_encounter_pairs(snowmatch.open_catalog(folder / "catalog").data.annotations)
+    assert f"{pairs} pairs of one animal; models for: outlined" in result.stdout
+    for mark, level in zip("🔵🟢🟡🔴", ("excellent", "good", "fair", "uncertain"), strict=True):
+        assert re.search(rf"{mark} {level} +\d+ %  (of \d+ answers \d+ were wrong \(.* to .* %\)|none)", result.stdout)
+    assert "Brier score" in result.stdout
+    picture = folder / "catalog" / ".snowmatch" / "calibration.png"
+    with Image.open(picture) as opened:
+        assert opened.size == (620, 620)
+    assert str(picture) in result.stderr
+
+
+def test_queries_use_it_and_say_so(calibrated):
+    folder, _ = calibrated
+    answer = ask(folder, a_row(folder), top=50)
+    held = load_calibrations(folder / "catalog").of("hesaff + lnbnn")
+    assert answer.calibration == {
+        "source": "catalog",
+        "encounters": held.encounters,
+        "levels": {"excellent": 0.99, "good": 0.95, "fair": 0.75},
+    }
+    named = [c for c in answer.candidates if c.individual is not None]
+    assert sum(c.probability for c in named) + answer.new_probability <= 1
+    assert [c.probability for c in named] == sorted((c.probability for c in named), reverse=True)
+    best = max([answer.new_probability, *(c.probability for c in answer.candidates)])
+    assert answer.level == Levels().of(best)
+    assert answer.decision == ("new" if best == answer.new_probability else "individual")
+    assert not any("calibrated" in note for note in answer.notes)
+
+
+def test_to_calibrate_again_changes_no_byte(calibrated, few):
+    folder, result = calibrated
+    path = calibration_path(folder / "catalog")
+    held = path.read_bytes(), path.with_suffix(".png").read_bytes()
+    again = CliRunner().invoke(main, ["calibrate", str(folder / "catalog")])
+    assert again.stdout == result.stdout
+    assert (path.read_bytes(), path.with_suffix(".png").read_bytes()) == held
+
+
+def test_levels_are_the_catalogs_own_and_stay(calibrated, few):
+    folder, _ = calibrated
+    catalog = folder / "catalog"
+    kept = calibration_path(catalog).read_bytes()
+    try:
+        result = CliRunner().invoke(main, ["calibrate", str(catalog), "--levels", "0.5,0.3,0.1", "--json"])
+        told = json.loads(result.stdout)
+        assert told["schema"] == "snowmatch.calibrate/1"
+        assert told["levels"] == {"excellent": 0.5, "good": 0.3, "fair": 0.1}
+        answer = ask(folder, a_row(folder))
+        assert answer.calibration["levels"] == told["levels"]
+        best = max([answer.new_probability, *(c.probability for c in answer.candidates)])
+        assert answer.level == Levels(0.5, 0.3, 0.1).of(best)
+        CliRunner().invoke(main, ["calibrate", str(catalog)])
+        assert load_calibrations(catalog).levels == Levels(0.5, 0.3, 0.1)
+    finally:
+        calibration_path(catalog).write_bytes(kept)
+
+
+@pytest.mark.parametrize("levels", ["0.9", "a,b,c", "0.9,0.99,0.5", "1,0.5,0.1"])
+def test_levels_that_are_none_are_refused(calibrated, levels):
+    folder, _ = calibrated
+    result = CliRunner().invoke(main, ["calibrate", str(folder / "catalog"), "--levels", levels])
+    assert result.exit_code in (1, 2)
+    assert "such as 0.99,0.95,0.75" in result.stderr
+
+
+def test_another_version_or_other_settings_are_refused_with_the_command_to_redo_it(calibrated):
+    folder, _ = calibrated
+    catalog, row = folder / "catalog", a_row(folder)
+    held = load_calibrations(catalog)
+    changed = ask(folder, row, options={"shortlist": "7"})
+    assert any(
+        "is not used, it was made with other settings" in note and f"snowmatch calibrate {catalog}" in note
+        for note in changed.notes
+    )
+    assert changed.calibration is None
+    assert changed.level is None
+    kept = calibration_path(catalog).read_bytes()
+    try:
+        save_calibrations(catalog, replace(held, methods=tuple(replace(m, version="0.0.1") for m in held.methods)))
+        older = ask(folder, row)
+        assert any("made with snowmatch 0.0.1, this is" in note for note in older.notes)
+        assert older.calibration["source"] == "shipped"
+    finally:
+        calibration_path(catalog).write_bytes(kept)
+
+
+def test_more_named_encounters_than_it_was_learned_from_are_told(calibrated):
+    folder, _ = calibrated
+    catalog = folder / "catalog"
+    kept = calibration_path(catalog).read_bytes()
+    held = load_calibrations(catalog)
+    try:
+        save_calibrations(catalog, replace(held, methods=tuple(replace(m, encounters=3) for m in held.methods)))
+        assert any("learns from all" in note for note in ask(folder, a_row(folder)).notes)
+    finally:
+        calibration_path(catalog).write_bytes(kept)
+
+
+def test_until_there_are_enough_pairs_the_shipped_one_answers_and_says_so(survey):
+    answer = ask(survey, a_row(survey))
+    assert answer.calibration["source"] == "shipped"
+    pairs = count_encounter_pairs(snowmatch.open_catalog(survey / "catalog").data.annotations)
+    assert any(f"it has {pairs} pairs of encounters of one animal, from 30 on" in note for note in answer.notes)
+    result = CliRunner().invoke(main, ["calibrate", str(survey / "catalog")])
+    assert result.exit_code == 1
+    assert f"has {pairs} pairs of encounters of one animal, calibration needs 30" in result.stderr
+    assert not calibration_path(survey / "catalog").exists()
+
+
+def relabelled(survey, rename):
+    catalog = snowmatch.open_catalog(survey / "catalog")
+    rows = tuple(rename(a) for a in catalog.data.annotations)
+    return Catalog(catalog.folder, replace(catalog.data, annotations=rows))
+
+
+def test_an_unlabelled_catalog_cannot_be_calibrated_and_one_individual_neither(survey, few):
+    with pytest.raises(SnowmatchError, match="no annotation has an individual"):
+        relabelled(survey, lambda a: replace(a, individual=None)).calibrate()
+    with pytest.raises(SnowmatchError, match="all annotations are of one individual, aika"):
+        relabelled(survey, lambda a: replace(a, individual="aika")).calibrate()
+
+
+def test_labels_that_contradict_are_refused(survey, few):
+    catalog = snowmatch.open_catalog(survey / "catalog")
+    first = next(a for a in catalog.data.annotations if a.individual is not None)
+    twice = (*catalog.data.annotations, replace(first, row=len(catalog.data.annotations), individual="somebody"))
+    with pytest.raises(SnowmatchError, match=f"is named {first.individual} and somebody"):
+        Catalog(catalog.folder, replace(catalog.data, annotations=twice)).calibrate()
+
+
+def test_a_photo_without_features_says_nothing_of_anybody(calibrated, tmp_path):
+    folder, _ = calibrated
+    Image.new("RGB", (300, 200), (90, 90, 90)).save(tmp_path / "flat.png")
+    answer = snowmatch.open_catalog(folder / "catalog").query(tmp_path / "flat.png")
+    assert answer.level is answer.decision is answer.new_probability is None
+    assert any("has no features" in note for note in answer.notes)
+
+
+def test_nobody_to_compare_with_is_no_decision(calibrated):
+    folder, _ = calibrated
+    every = [a.encounter for a in snowmatch.open_catalog(folder / "catalog").data.annotations]
+    answer = ask(folder, a_row(folder), exclude_encounters=every)
+    assert (answer.compared, answer.level, answer.decision) == (0, None, None)
+
+
+def test_one_session_answers_as_many_queries_do(calibrated):
+    folder, _ = calibrated
+    catalog = snowmatch.open_catalog(folder / "catalog")
+    session = catalog.session()
+    for row in read_rows(folder / "queries" / "queries.csv")[:3]:
+        path = folder / "queries" / row["path"]
+        one, other = catalog.query(path), catalog.query(path, session=session)
+        assert [(c.individual, c.score, c.probability) for c in one.candidates] == [
+            (c.individual, c.score, c.probability) for c in other.candidates
+        ]
+
+
+def test_pairs_of_encounters_by_hand():
+    def row(individual, encounter, part):
+        return Annotation(0, f"{individual}{encounter}{part}", individual, part, encounter=encounter)
+
+    rows = [
+        row("aika", "e0", "left_flank"),
+        row("aika", "e0", "right_flank"),
+        row("aika", "e1", "left_flank"),  # with e0
+        row("aika", "e2", "right_flank"),  # with e0
+        row("aika", "e3", "unknown"),  # with all three
+        row("bars", "e4", "head"),
+        row("bars", "e5", "tail"),
+        row(None, "e6", "left_flank"),
+    ]
+    assert count_encounter_pairs(rows) == 5
+
+
+# -------------------------------------------------------------------------------------------------------------- report
+
+
+HAND = Quality(
+    40,
+    0.1,
+    0.3,
+    0.05,
+    (
+        LevelCount("excellent", 20, 0, 0.0, 0.168, 0, 0),
+        LevelCount("good", 0, 0, 0.0, 1.0, 0, 0),
+        LevelCount("fair", 10, 2, 0.025, 0.556, 4, 1),
+        LevelCount("uncertain", 10, 6, 0.262, 0.878, 5, 5),
+    ),
+    (Bin(10, 0.45, 4, 0.122, 0.738), Bin(10, 0.85, 8, 0.444, 0.975), Bin(20, 0.995, 20, 0.832, 1.0)),
+)
+
+
+def test_the_table_of_levels_by_hand():
+    lines = format_quality(HAND, Levels())
+    assert [line.rstrip() for line in lines[:5]] == [
+        'level         answers  wrong (95 % interval)                         wrong of "new"',
+        "🔵 excellent     50 %  of 20 answers 0 were wrong (0.0 to 16.8 %)    -",
+        "🟢 good           0 %  none                                          -",
+        "🟡 fair          25 %  of 10 answers 2 were wrong (2.5 to 55.6 %)    1 of 4",
+        "🔴 uncertain     25 %  of 10 answers 6 were wrong (26.2 to 87.8 %)   5 of 5",
+    ]
+    assert format_quality(Quality(0, *[float("nan")] * 3, (), ()), Levels())[0].startswith("No probabilities")
+
+
+def test_the_diagram_has_a_dot_for_every_bin_where_it_belongs(tmp_path):
+    draw_reliability(HAND, tmp_path / "diagram.png")
+    pixels = np.asarray(Image.open(tmp_path / "diagram.png")).astype(int)
+    for of in HAND.bins:
+        x, y = round(70 + 480 * of.stated), round(70 + 480 * (1 - of.right / of.answers))
+        assert pixels[y, x - 2].tolist() == [66, 135, 245]
+    first = (tmp_path / "diagram.png").read_bytes()
+    draw_reliability(HAND, tmp_path / "diagram.png")
+    assert (tmp_path / "diagram.png").read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("probability", "text"),
+    [
+        (None, ""),
+        (0.5, "50 %"),
+        (0.99, "99 %"),
+        (0.9951, "99.51 %"),
+        (1.0, "99.99 %"),
+        (0.004, "0.4 %"),
+        (0, "below 0.1 %"),
+    ],
+)
+def test_probabilities_are_never_shown_as_certain(probability, text):
+    assert percent(probability) == text
