@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 from snowmatch.catalog_csv import UNIDENTIFIED, Fields, choices, read_csv, same_name, some
 from snowmatch.errors import SnowmatchError
@@ -26,6 +27,8 @@ from snowmatch.types import BODY_PARTS, HOME, Annotation
 ENCOUNTER_GAP = timedelta(minutes=60)
 
 CSV_NAME = "catalog.csv"
+
+T = TypeVar("T")
 
 _LAYOUTS = "<individual>/<body_part>/<photo> or <location>/<individual>/<body_part>/<photo>"
 _NO_NAMES = {"unknown", "unidentified", "unid", "none", "nan", "null", "na", "n/a", "?", "-"}
@@ -118,18 +121,27 @@ def _subfolders(folder: Path) -> list[Path]:
 
 
 def _read_folders(folder: Path, notes: list[str]) -> list[Fields]:
+    photos = find_photos(folder, f"{CSV_NAME}, or photos in {_LAYOUTS}", notes)
+    return sorted((_nested_fields(folder, parts) for parts in photos), key=lambda fields: fields["path"])
+
+
+def find_photos(folder: Path, expected: str, notes: list[str]) -> list[tuple[str, ...]]:
+    """Every photo in `folder` and the folders below, as the parts of its path; `notes` take what was left out.
+
+    SnowmatchError where a folder cannot be read, or there is no photo (`expected` says what should be there).
+    """
     counts: Counter[str] = Counter()
     others: Counter[str] = Counter()  # files that are no photos, by extension
-    rows = []
+    photos = []
     for parts in _files(folder, (), (), counts):
         extension = os.path.splitext(parts[-1])[1].lower()
-        if extension not in EXTENSIONS:
+        if extension in EXTENSIONS:
+            photos.append(parts)
+        else:
             others[extension or "without extension"] += 1
-            continue
-        rows.append(_nested_fields(folder, parts))
-    if not rows:
+    if not photos:
         held = f" (only {some([f'{n} {ext}' for ext, n in others.most_common()])})" if others else ""
-        raise SnowmatchError(f"{folder} holds no photos{held}; expected {CSV_NAME}, or photos in {_LAYOUTS}")
+        raise SnowmatchError(f"{folder} holds no photos{held}; expected {expected}")
     if counts["hidden"]:
         notes.append(f"{counts['hidden']} files or folders whose names begin with a dot were left out")
     if counts["loop"]:
@@ -137,7 +149,7 @@ def _read_folders(folder: Path, notes: list[str]) -> list[Fields]:
     if others:
         listed = some([f"{n} {ext}" for ext, n in others.most_common()])
         notes.append(f"{sum(others.values())} files that are no photos were left out: {listed}")
-    return sorted(rows, key=lambda fields: fields["path"])
+    return photos
 
 
 def _files(folder: Path, parts: tuple[str, ...], above: tuple, counts: Counter[str]) -> Iterator[tuple[str, ...]]:
@@ -247,18 +259,27 @@ def _name_encounters(rows: list[Fields]) -> None:
             timed.setdefault(photo, fields)
             places[fields.get("location", ""), fields.get("station", "")].append(fields)
     for place, group in places.items():
-        group.sort(key=lambda fields: fields["timestamp"])
-        last = None
-        for fields in group:
-            if last is None or fields["timestamp"] - last > ENCOUNTER_GAP:
-                name = _unused(_place_name(*place) + fields["timestamp"].isoformat(), used)
-            fields["encounter"] = name
-            last = fields["timestamp"]
+        for passage in passages(group, lambda fields: fields["timestamp"]):
+            name = unused(_place_name(*place) + passage[0]["timestamp"].isoformat(), used)
+            for fields in passage:
+                fields["encounter"] = name
     for photo, group in timeless.items():
         # A crop saved without its EXIF belongs to the photo it was cut from
-        name = timed[photo]["encounter"] if photo in timed else _unused(f"photo {photo}", used)
+        name = timed[photo]["encounter"] if photo in timed else unused(f"photo {photo}", used)
         for fields in group:
             fields["encounter"] = name
+
+
+def passages(photos: Iterable[T], taken: Callable[[T], datetime]) -> Iterator[list[T]]:
+    """The photos of one camera by time, cut where neighbours are more than ENCOUNTER_GAP apart; none give nothing."""
+    passage: list[T] = []
+    for photo in sorted(photos, key=taken):
+        if passage and taken(photo) - taken(passage[-1]) > ENCOUNTER_GAP:
+            yield passage
+            passage = []
+        passage.append(photo)
+    if passage:
+        yield passage
 
 
 def _place_name(location: str, station: str) -> str:
@@ -267,8 +288,8 @@ def _place_name(location: str, station: str) -> str:
     return f"{location}/{station} " if station else (f"{location} " if location else "")
 
 
-def _unused(name: str, used: set[str]) -> str:
-    """`name`, with as many + as it takes to differ from all so far: it can only be a given name that is the same."""
+def unused(name: str, used: set[str]) -> str:
+    """`name`, with as many + as it takes to differ from all `used`, which take it in."""
     while name in used:
         name += "+"
     used.add(name)

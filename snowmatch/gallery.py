@@ -18,6 +18,8 @@ from snowmatch.scenes import NO_MAPS, SceneMaps
 from snowmatch.store import FeatureReader
 from snowmatch.types import BODY_PARTS, Annotation, BBox, Matches, Subject, same_part
 
+Animal = tuple[str | None, str, int]  # (individual, "", 0), or (None, encounter, which of its unidentified animals)
+
 
 @dataclass(frozen=True)
 class Gallery:
@@ -37,25 +39,14 @@ class Gallery:
     _cache: dict[tuple[str, str], list[Block]] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
-    def individuals(self) -> tuple[tuple[str | None, str, int], ...]:
+    def individuals(self) -> tuple[Animal, ...]:
         """The distinct animals on record, named ones first, by name."""
         return tuple(sorted(set(self._animals), key=lambda i: (i[0] is None, i[0] or "", i[1:])))
 
     @cached_property
-    def _animals(self) -> list[tuple[str | None, str, int]]:
-        """What votes together, per annotation: an individual, or an unidentified animal of one encounter.
-
-        Several unidentified animals in one photo are told apart by their place among its rows.
-        """
-        seen: Counter[str] = Counter()
-        animals: dict[int, tuple[str | None, str, int]] = {}
-        for i, a in sorted(enumerate(self.annotations), key=lambda pair: pair[1].row):
-            if a.individual is not None:
-                animals[i] = (a.individual, "", 0)
-            else:
-                animals[i] = (None, a.encounter, seen[a.path])
-                seen[a.path] += 1
-        return [animals[i] for i in range(len(self.annotations))]
+    def _animals(self) -> list[Animal]:
+        """What votes together, per annotation."""
+        return tell_animals(self.annotations)
 
     @cached_property
     def individual_numbers(self) -> np.ndarray:
@@ -191,6 +182,22 @@ class Gallery:
             return loaded[0]
 
         return Block(entries, np.concatenate([[0], np.cumsum(self._counts[entries])]), load)
+
+
+def tell_animals(annotations: Sequence[Annotation]) -> list[Animal]:
+    """Which animal each annotation shows: an individual, or an unidentified animal of one encounter.
+
+    Several unidentified animals in one photo are told apart by their place among its rows.
+    """
+    seen: Counter[str] = Counter()
+    animals: dict[int, Animal] = {}
+    for i, a in sorted(enumerate(annotations), key=lambda pair: pair[1].row):
+        if a.individual is not None:
+            animals[i] = (a.individual, "", 0)
+        else:
+            animals[i] = (None, a.encounter, seen[a.path])
+            seen[a.path] += 1
+    return [animals[i] for i in range(len(annotations))]
 
 
 def make_gallery(
