@@ -167,12 +167,14 @@ class Catalog:
     ) -> Answer:
         """Who is the animal in `photos`: one photo or several of one encounter, as paths or (H, W, 3) uint8 RGB arrays.
 
+        An annotation of this catalog may be given as well, which also chooses one animal among several in a photo.
+
         Settings and filters as on the command line; the scores of several extractors are fused; of several photos each
         has its own box and mask. The file of a photo that is in the catalog takes its row's box, mask and body part
         unless given, and its own encounter is never compared. `session` (see there) is in place of extractor, matcher
         and options, for many queries. SnowmatchError for what the user can mend.
         """
-        given = [photos] if isinstance(photos, str | Path | np.ndarray) else list(photos)
+        given = [photos] if isinstance(photos, str | Path | np.ndarray | Annotation) else list(photos)
         if not given:
             raise SnowmatchError("no photo was given; give at least one")
         boxes = [bbox] if bbox is None or (len(bbox) and np.isscalar(bbox[0])) else list(bbox)
@@ -198,7 +200,7 @@ class Catalog:
                 box,
                 animal,
                 catalog_folder=self.folder,
-                rows_of=lambda content, photo: self._rows_of(content, photo, states),
+                rows_of=lambda content, photo: self.rows_of(content, photo, states),
                 extractors=[(g.reader, plugin) for g, plugin in zip(galleries, plugins, strict=True)],
             )
             for photo, box, animal in zip(given, boxes, masks, strict=True)
@@ -535,7 +537,7 @@ class Catalog:
                     f"snowmatch show {self.folder} lists them"
                 )
 
-    def _rows_of(self, content: str, photo: Path, states: Sequence[AnnotationState]) -> list[Annotation]:
+    def rows_of(self, content: str, photo: Path, states: Sequence[AnnotationState]) -> list[Annotation]:
         """The catalog's annotations of a photo with this sha256; what is not on record is read where the size fits."""
         size = photo.stat().st_size
         rows = []

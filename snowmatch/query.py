@@ -23,7 +23,7 @@ from snowmatch.scenes import MOST, SceneMaps, make_map, read_view, station_photo
 from snowmatch.store import FeatureReader
 from snowmatch.types import Annotation, BBox, Features, same_part
 
-Photo = str | Path | np.ndarray
+Photo = str | Path | np.ndarray | Annotation  # an annotation of the catalog: its photo, box, mask and body part
 Mask = str | Path | np.ndarray | None
 
 
@@ -88,6 +88,9 @@ def ask_about(
     features come from there where it has them. SnowmatchError where a file cannot be read or the photo has several
     annotations and none was chosen.
     """
+    chosen = None
+    if isinstance(photo, Annotation):
+        photo, chosen = catalog_folder / photo.path, photo
     if isinstance(photo, np.ndarray):
         if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
             raise SnowmatchError(f"the photo is {photo.dtype} {photo.shape}, expected uint8 (H, W, 3) RGB")
@@ -97,7 +100,7 @@ def ask_about(
         path, content = str(photo), file_sha256(Path(photo))
         taken, pixels = read_timestamp(Path(photo)), read_photo(Path(photo))
     rows = rows_of(content, Path(photo)) if content else []
-    row = _choose_row(path, rows, body_part, bbox)
+    row = chosen or _choose_row(path, rows, body_part, bbox)
     if isinstance(mask, str | Path):
         _check_file(Path(mask), "a mask")
     size = (pixels.shape[1], pixels.shape[0])
@@ -119,7 +122,7 @@ def ask_about(
     )
     shown = clip_bbox(bbox, size) if bbox is not None else None
     notes = []
-    if row is not None and row.path != path:
+    if row is not None and chosen is None and row.path != path:
         notes.append(f"{path} is on record as {row.path}")
     if row is not None and body_part is not None and not same_part(row.body_part, body_part):
         notes.append(f"{path} is on record as {row.body_part}, asked about as {body_part}")
@@ -134,7 +137,7 @@ def ask_about(
         content,
         features,
         row.body_part if row is not None else "unknown",
-        frozenset(r.encounter for r in rows),
+        frozenset(r.encounter for r in (*rows, *filter(None, [chosen]))),
         taken,
         make_view(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)),
         tuple(notes),

@@ -189,6 +189,20 @@ def test_a_photo_on_record_takes_its_row_and_never_meets_its_own_encounter(catal
     assert all(c.best.encounter != own.encounter for c in answer.candidates)
 
 
+def test_an_annotation_is_asked_about_with_its_row(catalog):
+    own, other = [a for a in catalog.data.annotations if a.individual and a.mask][:2]
+    by_row, by_file = catalog.query(own, top=100), catalog.query(catalog.folder / own.path, top=100)
+    assert to_json(replace(by_row, notes=())) == to_json(replace(by_file, notes=()))
+    # Two animals in one photo that only their masks tell apart
+    pair = [replace(own, bbox=None), replace(own, row=own.row + 1, bbox=None, mask=other.mask, encounter="beside")]
+    shared = Catalog(catalog.folder, replace(catalog.data, annotations=(*pair, *catalog.data.annotations)))
+    with pytest.raises(SnowmatchError, match="has 3 annotations"):
+        shared.query(catalog.folder / own.path)
+    first, second = (shared.query(a) for a in pair)
+    assert first.excluded_encounters == second.excluded_encounters == tuple(sorted(("beside", own.encounter)))
+    assert (first.photos[0].mask != second.photos[0].mask).any()
+
+
 def test_a_box_partly_outside_is_clipped_with_a_note(catalog):
     answer = catalog.query(np.zeros((60, 80, 3), np.uint8), bbox=(40, -10, 100, 50))
     assert answer.photos[0].bbox == (40, 0, 40, 40)
