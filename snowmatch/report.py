@@ -70,7 +70,7 @@ def to_json(answer: Answer) -> dict[str, Any]:
                 "snowmatch": snowmatch.__version__,
             },
             "candidates": [_candidate(c) for c in answer.candidates],
-            "new_individual": {"probability": _six_digits(answer.new_probability)},
+            "new_individual": {"probability": six_digits(answer.new_probability)},
             "decision": answer.decision,
             "level": answer.level,
             "notes": answer.notes,
@@ -89,8 +89,8 @@ def _candidate(candidate: Candidate) -> dict[str, Any]:
     return {
         "rank": candidate.rank,
         "individual": candidate.individual,
-        "score": _six_digits(candidate.score),
-        "probability": _six_digits(candidate.probability),
+        "score": six_digits(candidate.score),
+        "probability": six_digits(candidate.probability),
         "level": candidate.level,
         "inliers": candidate.inliers,
         "best": {
@@ -102,7 +102,7 @@ def _candidate(candidate: Candidate) -> dict[str, Any]:
     }
 
 
-def _six_digits(value: float | None) -> float | None:
+def six_digits(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.6g}")
 
 

@@ -47,6 +47,7 @@ FLOW = [
     "api",
     "drawing",
     "report",
+    "batch",
     "calibration_report",
     "evaluation_report",
     "overview",

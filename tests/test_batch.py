@@ -1,0 +1,558 @@
+"""Many photos at once: who is asked together, what a row says, and what a stopped run leaves."""
+
+import csv
+import io
+import json
+import os
+import shutil
+from dataclasses import replace
+from datetime import datetime, timedelta
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from conftest import read_rows
+from PIL import Image
+
+import snowmatch
+from snowmatch import batch
+from snowmatch.api import Catalog
+from snowmatch.batch import COLUMNS, Row, format_summary, photo_groups, rows_to_csv, rows_to_jsonl, run_batch
+from snowmatch.calibration_file import CalibrationFile, Learned, save_calibrations
+from snowmatch.catalog import CatalogData
+from snowmatch.cli import main
+from snowmatch.confidence import Levels, Model
+from snowmatch.errors import SnowmatchError
+from snowmatch.identify import Answer, Candidate, QueryPhoto
+from snowmatch.indexing import AnnotationState
+from snowmatch.types import Annotation
+
+NONE = np.zeros(0)
+NOON = datetime(2023, 5, 1, 12)
+MODEL = Model((1.0,), 2.0, (1.5, 1.5), 2.0, 0.0, 1000.0, 6.0)
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, ["batch", *(str(a) for a in arguments)])
+
+
+def photo(path, taken=None, colour=0):
+    """A small photo; each colour is another content."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.new("RGB", (64, 48), (colour, colour, colour))
+    exif = Image.Exif()
+    if taken is not None:
+        exif.get_ifd(0x8769)[0x9003] = taken.strftime("%Y:%m:%d %H:%M:%S")
+    image.save(path, "JPEG", exif=exif)
+    return path
+
+
+def calibrate(folder):
+    """Give the catalog a calibration made by hand, for its default method."""
+    session = snowmatch.open_catalog(folder).session()
+    learned = Learned(
+        session.extractor_settings,
+        session.matching,
+        snowmatch.__version__,
+        30,
+        {"whole": (MODEL,), "outlined": (MODEL,)},
+    )
+    save_calibrations(folder, CalibrationFile(methods=(learned,)))
+
+
+@pytest.fixture(scope="module")
+def calibrated(survey, tmp_path_factory):
+    """The survey with a calibration; to be read, not changed."""
+    folder = shutil.copytree(survey, tmp_path_factory.mktemp("calibrated") / "survey")
+    snowmatch.open_catalog(folder / "catalog").index()
+    calibrate(folder / "catalog")
+    return folder
+
+
+# --- a catalog whose answers are written by hand ----------------------------------------------------------------------
+
+
+class Said:
+    """What `query` shall answer, by photo: (name or annotation's row, probability) of each candidate, and of new."""
+
+    def __init__(self, folder, rows):
+        annotations = tuple(Annotation(n, **{"encounter": "q", **row}) for n, row in enumerate(rows))
+        for n, a in enumerate(annotations):
+            if not (folder / a.path).exists():
+                photo(folder / a.path, colour=n)
+        self.catalog = Catalog(folder, CatalogData(folder, annotations, ()))
+        self.answers, self.asked, self.bad, self.bare = {}, [], set(), set()
+
+    def session(self, catalog, **_):
+        states = tuple(AnnotationState("indexed", str(a.row), "") for a in catalog.data.annotations)
+        return SimpleNamespace(
+            states=states, extractor_settings={"name": "x"}, matching={"name": "y"}, calibration=None, notes=()
+        )
+
+    def query(self, catalog, photos, *, body_part, session, top, **filters):
+        names = [os.path.basename(p.path if isinstance(p, Annotation) else p) for p in photos]
+        self.asked.append((names, body_part, filters))
+        if bad := self.bad & set(names):
+            raise SnowmatchError(f"{sorted(bad)[0]} is truncated")
+        boxes = [p.bbox if isinstance(p, Annotation) else None for p in photos]
+        files = [str(catalog.folder / p.path) if isinstance(p, Annotation) else p for p in photos]
+        shown = [QueryPhoto(f, b, None, (64, 48), 0 if n in self.bare else 9) for f, b, n in zip(files, boxes, names)]  # noqa: B905
+        found, new = self.answers.get((names[0], boxes[0]), self.answers.get((names[0], body_part), ({}, 0.9)))
+        candidates = tuple(self.candidate(catalog, *each) for each in enumerate(found.items(), start=1))
+        best = max(found.values(), default=0)
+        if new is None:
+            candidates = tuple(replace(c, probability=None, level=None) for c in candidates)
+        decision = None if new is None else "individual" if best >= new else "new"
+        level = None if new is None else Levels().of(max(best, new))
+        return Answer(
+            photos=tuple(shown),
+            body_part=body_part,
+            locations=(),
+            excluded_encounters=(),
+            catalog_path=str(catalog.folder),
+            annotations=9,
+            compared=9 if found else 0,
+            individuals=3,
+            extractor={},
+            matcher={},
+            candidates=candidates,
+            notes=("same",),
+            new_probability=new,
+            decision=decision,
+            level=level,
+        )
+
+    def candidate(self, catalog, rank, told):
+        name, probability = told
+        own = next(a for a in catalog.data.annotations if name in (a.individual, a.row))
+        return Candidate(
+            rank, own.individual, 9.0 - rank, 40 - rank, True, True, own, 0, NONE, NONE, NONE, NONE, NONE,
+            probability=probability, level="fair",
+        )  # fmt: skip
+
+
+@pytest.fixture
+def says(tmp_path, monkeypatch):
+    """Makes a catalog of these rows whose queries are answered from a table."""
+
+    def make(*rows):
+        said = Said(tmp_path / "catalog", rows)
+        monkeypatch.setattr(Catalog, "session", lambda self, **k: said.session(self, **k))
+        monkeypatch.setattr(Catalog, "query", lambda self, photos, **k: said.query(self, photos, **k))
+        return said
+
+    return make
+
+
+AIKA = {"path": "aika.jpg", "individual": "aika", "encounter": "known1"}
+BARS = {"path": "bars.jpg", "individual": "bars", "encounter": "known2"}
+
+
+def test_boxes_that_share_a_photo_are_different_animals_and_never_vote_together(says):
+    left, right = (0, 0, 9, 9), (20, 0, 9, 9)
+    said = says(
+        AIKA, BARS,
+        {"path": "one.jpg", "bbox": left}, {"path": "one.jpg", "bbox": right},
+        {"path": "two.jpg", "bbox": left}, {"path": "two.jpg", "bbox": right},
+    )  # fmt: skip
+    said.answers = {("one.jpg", left): ({"aika": 0.99}, 0.0), ("one.jpg", right): ({"bars": 0.8, "aika": 0.1}, 0.05)}
+    rows = run_batch(said.catalog).rows
+    assert [(r.encounter, r.animal, r.photos) for r in rows] == [
+        ("q", 1, ("one.jpg", "two.jpg")),
+        ("q", 2, ("one.jpg", "two.jpg")),
+    ]
+    assert [names for names, _, _ in said.asked] == [["one.jpg", "two.jpg"]] * 2
+    assert [(r.decision, r.probability, r.level) for r in rows] == [("aika", 0.99, "excellent"), ("bars", 0.8, "fair")]
+    assert (rows[1].runner_up, rows[1].runner_up_probability, rows[1].new_probability) == ("aika", 0.1, 0.05)
+    assert rows[1].reasons == ("39 matched spots with bars.jpg (encounter known2)", "next: aika at 10 %")
+
+
+def test_two_animals_of_one_photo_are_never_the_same_one(says):
+    left, right = (0, 0, 9, 9), (20, 0, 9, 9)
+    said = says(AIKA, {"path": "one.jpg", "bbox": left}, {"path": "one.jpg", "bbox": right})
+    said.answers = {("one.jpg", left): ({"aika": 0.96}, 0.0), ("one.jpg", right): ({"aika": 0.99}, 0.0)}
+    first, second = run_batch(said.catalog).rows
+    assert (first.decision, first.level, second.level) == ("aika", "uncertain", "excellent")
+    assert first.reasons[-1] == "animal 2, in the same photo, was decided to be aika too, and surer"
+
+
+def test_nobody_is_whom_the_record_names_beside_it(says):
+    left, right = (0, 0, 9, 9), (20, 0, 9, 9)
+    said = says(AIKA, {"path": "one.jpg", "bbox": left, "individual": "aika"}, {"path": "one.jpg", "bbox": right})
+    said.answers = {("one.jpg", right): ({"aika": 0.99}, 0.0)}
+    (row,) = run_batch(said.catalog).rows
+    assert (row.level, row.reasons[-1]) == ("uncertain", "aika is on record beside this animal in one.jpg")
+
+
+def test_different_encounters_may_show_the_same_animal(says):
+    said = says(AIKA, {"path": "one.jpg", "encounter": "e2"}, {"path": "two.jpg", "encounter": "e1"})
+    said.answers = {(name, None): ({"aika": 0.96}, 0.0) for name in ("one.jpg", "two.jpg")}
+    rows = run_batch(said.catalog).rows
+    assert [(r.encounter, r.level) for r in rows] == [("e1", "good"), ("e2", "good")]
+
+
+def test_an_unidentified_animal_may_be_the_answer(says):
+    said = says({"path": "one.jpg", "encounter": "e1"}, {"path": "two.jpg", "encounter": "e2"})
+    said.answers = {("one.jpg", None): ({1: 0.8}, 0.1), ("two.jpg", None): ({0: 0.8}, 0.1)}
+    assert [r.decision for r in run_batch(said.catalog).rows] == ["unidentified e2", "unidentified e1"]
+
+
+def test_body_parts_are_asked_apart_and_an_individual_beats_new(says):
+    said = says(
+        AIKA,
+        {"path": "one.jpg", "body_part": "left_flank"},
+        {"path": "two.jpg", "body_part": "right_flank"},
+        {"path": "three.jpg"},
+    )
+    said.answers = {("one.jpg", "left_flank"): ({"aika": 0.8}, 0.1), ("two.jpg", "right_flank"): ({"aika": 0.01}, 0.97)}
+    (row,) = run_batch(said.catalog).rows
+    assert sorted(names for names, _, _ in said.asked) == [["one.jpg"], ["three.jpg"], ["two.jpg"]]
+    assert (row.decision, row.probability, row.level) == ("aika", 0.8, "fair")
+    assert row.body_parts == ("left_flank", "right_flank", "unknown")
+    assert row.reasons[:2] == ("photos show left_flank and right_flank and unknown", "by left_flank")
+    assert "right_flank says new at 97 %" in row.reasons
+
+
+def test_unknown_parts_join_the_only_known_one_or_the_one_that_is_given(says):
+    said = says(AIKA, {"path": "a.jpg", "body_part": "head"}, {"path": "b.jpg"}, {"path": "c.jpg", "encounter": "z"})
+    assert [r.body_parts for r in run_batch(said.catalog).rows] == [("head",), ("unknown",)]
+    assert [(names, part) for names, part, _ in said.asked] == [(["a.jpg", "b.jpg"], "head"), (["c.jpg"], "unknown")]
+    assert [r.body_parts for r in run_batch(said.catalog, body_part="tail").rows] == [("head", "tail"), ("tail",)]
+
+
+@pytest.mark.parametrize(("surety", "level"), [(0.8, "uncertain"), (0.6, "good")])
+def test_parts_that_name_different_individuals(says, surety, level):
+    said = says(
+        AIKA, BARS, {"path": "one.jpg", "body_part": "left_flank"}, {"path": "two.jpg", "body_part": "right_flank"}
+    )
+    said.answers = {
+        ("one.jpg", "left_flank"): ({"aika": 0.96}, 0.1),
+        ("two.jpg", "right_flank"): ({"bars": surety}, 0.1),
+    }
+    (row,) = run_batch(said.catalog).rows
+    assert (row.decision, row.level) == ("aika", level)
+    assert ("one animal cannot be both aika and bars" in row.reasons) == (level == "uncertain")
+
+
+def test_what_is_not_calibrated_still_names_the_best(says):
+    said = says(AIKA, BARS, {"path": "one.jpg"})
+    said.answers = {("one.jpg", None): ({"bars": 0.0, "aika": 0.0}, None)}
+    (row,) = run_batch(said.catalog).rows
+    assert (row.decision, row.probability, row.level, row.new_probability) == ("", None, None, None)
+    assert (row.runner_up, row.runner_up_probability) == ("bars", None)
+    assert row.reasons == (
+        "nearest: bars, 39 matched spots with bars.jpg (encounter known2)",
+        "next: aika, 38 matched spots",
+    )
+
+
+def test_a_photo_that_fails_leaves_the_others_of_its_encounter(says):
+    said = says(AIKA, {"path": "a.jpg"}, {"path": "b.jpg"}, {"path": "c.jpg"}, {"path": "d.jpg", "encounter": "z"})
+    said.bad, said.bare = {"b.jpg", "d.jpg"}, {"a.jpg"}
+    said.answers = {("c.jpg", None): ({"aika": 0.96}, 0.0)}
+    found = run_batch(said.catalog)
+    first, second = found.rows
+    assert (first.photos, first.decision) == (("a.jpg", "b.jpg", "c.jpg"), "aika")
+    assert first.reasons[-2:] == (
+        "1 of 3 photos had no features: a.jpg",
+        "1 of 3 photos could not be read: b.jpg is truncated",
+    )
+    assert (second.decision, second.level) == ("", None)
+    assert second.reasons == ("1 of 1 photo could not be read: d.jpg is truncated",)
+    assert found.failed == (("b.jpg", "b.jpg is truncated"), ("d.jpg", "d.jpg is truncated"))
+    assert "2 photos failed" in format_summary(found)
+
+
+# --- who is asked about -----------------------------------------------------------------------------------------------
+
+
+def groups_of(said, *photos, body_part=None):
+    notes = []
+    groups = photo_groups(said.catalog, said.session(said.catalog).states, photos, body_part, notes)
+    return groups, notes
+
+
+def test_photos_not_on_record_are_cut_into_encounters_by_folder_and_time(says, tmp_path, monkeypatch):
+    said = says(AIKA)
+    for n, minutes in enumerate((0, 60, 121)):
+        photo(tmp_path / "cards" / "S1" / f"{n}.jpg", NOON + timedelta(minutes=minutes), 50 + n)
+    photo(tmp_path / "cards" / "S2" / "0.jpg", NOON, 60)
+    photo(tmp_path / "cards" / "S2" / "x.jpg", None, 61)
+    photo(tmp_path / "cards" / "S2" / "y.jpg", None, 62)
+    (tmp_path / "cards" / "list.txt").write_text("no photo")
+    monkeypatch.chdir(tmp_path)
+    groups, notes = groups_of(said, "cards", "cards/S2/x.jpg", body_part="head")
+    assert [(g.encounter, g.animal, [s.name for s in g.shots]) for g in groups] == [
+        ("cards/S1 2023-05-01T12:00:00", 1, ["cards/S1/0.jpg", "cards/S1/1.jpg"]),
+        ("cards/S1 2023-05-01T14:01:00", 1, ["cards/S1/2.jpg"]),
+        ("cards/S2 2023-05-01T12:00:00", 1, ["cards/S2/0.jpg"]),
+        ("photo cards/S2/x.jpg", 1, ["cards/S2/x.jpg"]),
+        ("photo cards/S2/y.jpg", 1, ["cards/S2/y.jpg"]),
+    ]
+    assert {s.body_part for g in groups for s in g.shots} == {"head"}
+    assert notes == ["1 files that are no photos were left out: 1 .txt"]
+
+
+def test_photos_on_record_are_asked_with_their_rows(says, tmp_path):
+    said = says(
+        AIKA,
+        {"path": "one.jpg", "bbox": (0, 0, 9, 9)},
+        {"path": "one.jpg", "bbox": (20, 0, 9, 9), "individual": "bars"},
+    )
+    copy = tmp_path / "card" / "copy.jpg"
+    copy.parent.mkdir()
+    shutil.copy(said.catalog.folder / "one.jpg", copy)
+    again = shutil.copy(copy, tmp_path / "card" / "copy2.jpg")
+    groups, notes = groups_of(said, copy, again)
+    assert [(g.encounter, g.animal, [s.name for s in g.shots]) for g in groups] == [
+        ("q", 1, [copy.as_posix()]),
+        ("q", 2, [copy.as_posix()]),
+    ]
+    assert [g.shots[0].photo.row for g in groups] == [1, 2]
+    assert notes == [f"{again.as_posix()} is the same photo as {copy.as_posix()}: asked about once"]
+    reasons = [row.reasons for row in run_batch(said.catalog, copy).rows]
+    assert ["on record as bars" in r for r in reasons] == [False, True]
+
+
+def test_masks_are_no_photos_to_ask_about(says):
+    said = says(AIKA, {"path": "one.jpg", "mask": "mask.jpg"})
+    photo(said.catalog.folder / "mask.jpg")
+    groups, notes = groups_of(said, said.catalog.folder)
+    assert [g.encounter for g in groups] == ["known1", "q"]
+    assert notes == ["1 mask of the catalog left out"]
+
+
+def test_a_new_photo_of_a_burst_on_record_has_no_evidence_in_it(says, tmp_path):
+    said = says(AIKA, {"path": "one.jpg"})
+    photo(said.catalog.folder / "one.jpg", NOON, 1)
+    card = tmp_path / "card"
+    card.mkdir()
+    shutil.copy(said.catalog.folder / "one.jpg", card)
+    photo(card / "two.jpg", NOON + timedelta(seconds=9), 90)
+    photo(card / "late.jpg", NOON + timedelta(hours=9), 91)
+    groups, _ = groups_of(said, card)
+    assert sorted((g.shots[0].name[-8:], g.excluded) for g in groups) == [
+        ("/one.jpg", ()),
+        ("/two.jpg", ("q",)),
+        ("late.jpg", ()),
+    ]
+    rows = run_batch(said.catalog, [card]).rows
+    assert [filters["exclude_encounters"] for _, _, filters in said.asked] == [g.excluded for g in groups]
+    assert ["left out as the same passage: q" in r.reasons for r in rows] == [bool(g.excluded) for g in groups]
+
+
+@pytest.mark.parametrize("what", ["missing.jpg", "empty"])
+def test_what_is_not_there_is_an_error(says, tmp_path, what):
+    said = says(AIKA)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SnowmatchError, match=what):
+        run_batch(said.catalog, [tmp_path / what])
+    with pytest.raises(SnowmatchError, match="no photo was given"):
+        run_batch(said.catalog, [])
+
+
+# --- a real catalog ---------------------------------------------------------------------------------------------------
+
+
+def table(text):
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_unidentified_animals_of_a_catalog(calibrated, tmp_path):
+    catalog = calibrated / "catalog"
+    result = run(catalog, "--unidentified", "--out", tmp_path / "answers")
+    assert result.exit_code == 0, result.output
+    assert result.stdout == ""
+    rows = table((tmp_path / "answers.csv").read_text(encoding="utf-8"))
+    unnamed = {}
+    for row in read_rows(catalog / "catalog.csv"):
+        if not row["individual"]:
+            unnamed.setdefault(row["encounter"], []).append(row["path"])
+    assert [(r["encounter"], r["photos"]) for r in rows] == [(e, "; ".join(p)) for e, p in sorted(unnamed.items())]
+    assert tuple(rows[0]) == COLUMNS
+    known = {r["individual"] for r in read_rows(catalog / "catalog.csv")} - {""}
+    assert rows[0]["decision"] in known
+    assert float(rows[0]["probability"]) > 0.75
+    assert "matched spots with images/" in rows[0]["reasons"]
+    told = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [tuple(each) for each in told] == [("schema", *COLUMNS)] * len(rows)
+    assert told[0]["schema"] == "snowmatch.batch/1"
+    assert told[0]["photos"] == unnamed[rows[0]["encounter"]]
+    assert str(told[0]["probability"]) == rows[0]["probability"]
+    assert f"{len(rows)} animals in {len(rows)} encounters: " in result.stderr.splitlines()[-1]
+    assert not (tmp_path / "answers.jsonl.part").exists()
+    assert run(catalog, "--unidentified").stdout_bytes == (tmp_path / "answers.csv").read_bytes()
+
+
+def test_photos_of_an_encounter_vote_together(calibrated):
+    encounters = {}
+    for row in read_rows(calibrated / "queries" / "queries.csv"):
+        encounters.setdefault(row["encounter"], []).append(calibrated / "queries" / row["path"])
+    several = next(photos for photos in encounters.values() if len(photos) > 1)
+    catalog = snowmatch.open_catalog(calibrated / "catalog")
+    (row,) = run_batch(catalog, several, locations=["naryn"]).rows
+    answer = catalog.query(several, locations=["naryn"], top=50)
+    assert row.photos == tuple(p.as_posix() for p in sorted(several))
+    assert row.new_probability == pytest.approx(answer.new_probability, rel=1e-5)
+
+
+def test_a_bad_photo_is_in_its_row_and_at_the_end(calibrated, tmp_path):
+    good = calibrated / "queries" / read_rows(calibrated / "queries" / "queries.csv")[0]["path"]
+    shutil.copy(good, tmp_path / "good.jpg")
+    (tmp_path / "bad.jpg").write_text("this is no photo")
+    result = run(calibrated / "catalog", tmp_path, "--bodypart", "left_flank")
+    assert result.exit_code == 1
+    rows = table(result.stdout)
+    assert len(rows) == 2
+    assert rows[1]["encounter"] == f"photo {(tmp_path / 'bad.jpg').as_posix()}"
+    assert "1 of 1 photo could not be read" in rows[1]["reasons"]
+    assert f"failed: {(tmp_path / 'bad.jpg').as_posix()}: " in result.stderr
+
+
+def test_without_a_calibration_a_note_says_so(survey):
+    result = run(survey / "catalog", "--unidentified")
+    assert result.exit_code == 0, result.output
+    assert {r["decision"] for r in table(result.stdout)} == {""}
+    assert all(r["runner_up"] for r in table(result.stdout))
+    assert "note: not calibrated" in result.stderr
+    assert "without a probability 2" in result.stderr
+
+
+def test_no_unidentified_annotation_is_an_empty_table(says, tmp_path, monkeypatch):
+    said = says(AIKA)
+    monkeypatch.setattr(snowmatch.api, "open_catalog", lambda folder: said.catalog)
+    result = run("catalog", "--unidentified", "--out", tmp_path / "answers.csv")
+    assert result.exit_code == 0
+    assert result.stderr.strip() == f"note: {said.catalog.folder} has no unidentified annotations: nothing to ask"
+    assert (tmp_path / "answers.csv").read_text() == ",".join(COLUMNS) + "\n"
+    assert (tmp_path / "answers.jsonl").read_bytes() == b""
+    assert run("catalog", "--unidentified").stdout == ",".join(COLUMNS) + "\n"
+
+
+def test_texts_and_numbers_in_the_files():
+    row = Row("e\u202e1", 1, ("a.jpg", "Снежок.jpg"), ("head",), 'Åsa "b", c', 0.5, "fair", "", None, 1e-5, ("x\ny",))
+    text = rows_to_csv([row])
+    assert text.splitlines()[1] == ('e\\u202e1,1,a.jpg; Снежок.jpg,head,"Åsa ""b"", c",0.5,fair,,,1e-05,x\\ny')
+    (line,) = rows_to_jsonl([row]).splitlines()
+    assert json.loads(line)["decision"] == 'Åsa "b", c'
+    assert json.loads(line)["runner_up_probability"] is None
+
+
+@pytest.mark.parametrize("arguments", [[], ["photo.jpg", "--unidentified"]], ids=["neither", "both"])
+def test_photos_or_unidentified(survey, arguments):
+    result = run(survey / "catalog", *arguments)
+    assert result.exit_code == 2
+    assert "--unidentified" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("out", "told"), [("nowhere/answers", "nowhere"), (".", "is a folder"), ("catalog/catalog", "the catalog itself")]
+)
+def test_where_nothing_can_be_written(own_survey, out, told):
+    before = (own_survey / "catalog" / "catalog.csv").read_bytes()
+    result = run(own_survey / "catalog", "--unidentified", "--out", own_survey / out)
+    assert result.exit_code == 1
+    assert told in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert (own_survey / "catalog" / "catalog.csv").read_bytes() == before
+
+
+# --- runs that are stopped --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def long(says, tmp_path, monkeypatch):
+    """A catalog with four unidentified encounters, two animals in the last one's photo."""
+    left, right = (0, 0, 9, 9), (20, 0, 9, 9)
+    lone = [{"path": f"{n}.jpg", "encounter": f"e{n}"} for n in range(3)]
+    pair = [{"path": "3.jpg", "encounter": "e3", "bbox": b} for b in (left, right)]
+    said = says(AIKA, *lone, *pair)
+    said.answers = {("0.jpg", None): ({"aika": 0.123456789, 2: 0.05}, 0.1)}
+    said.answers |= {("3.jpg", b): ({"aika": p}, 0.0) for b, p in ((left, 0.96), (right, 0.97))}
+    said.bad = {"1.jpg"}
+    monkeypatch.setattr(snowmatch.api, "open_catalog", lambda folder: said.catalog)
+    assert run("catalog", "--unidentified", "--out", tmp_path / "whole").exit_code == 1
+    said.asked.clear()
+    return said
+
+
+def same_files(folder, one, other):
+    return all(
+        (folder / f"{one}.{kind}").read_bytes() == (folder / f"{other}.{kind}").read_bytes()
+        for kind in ("csv", "jsonl")
+    )
+
+
+def stop_after(monkeypatch, count):
+    """Ctrl-C while the next animal is asked about."""
+    ask = batch._ask
+
+    def stopping(*arguments):
+        nonlocal count
+        count -= 1
+        if count < 0:
+            raise KeyboardInterrupt
+        return ask(*arguments)
+
+    monkeypatch.setattr(batch, "_ask", stopping)
+    return lambda: monkeypatch.setattr(batch, "_ask", ask)
+
+
+@pytest.mark.parametrize("count", [0, 2, 4])
+@pytest.mark.parametrize("torn", [False, True])
+def test_a_stopped_run_goes_on_and_gives_the_same_bytes(long, tmp_path, monkeypatch, count, torn):
+    go_on = stop_after(monkeypatch, count)
+    result = run("catalog", "--unidentified", "--out", tmp_path / "answers")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1] == (
+        "Error: stopped; what was answered is kept, the same command goes on from there"
+    )
+    part = tmp_path / "answers.jsonl.part"
+    assert len(part.read_text(encoding="utf-8").splitlines()) == 1 + count
+    assert not (tmp_path / "answers.csv").exists()
+    if torn:
+        with part.open("ab") as file:
+            file.write(b'{"row": {"encoun')
+    go_on()
+    before = len(long.asked)
+    result = run("catalog", "--unidentified", "--out", tmp_path / "answers")
+    assert result.exit_code == 1
+    assert f"{count} of 5 animals were answered already" in result.stderr
+    assert "failed: 1.jpg: 1.jpg is truncated" in result.stderr
+    assert len(long.asked) - before == 5 - count
+    assert same_files(tmp_path, "answers", "whole")
+    assert not part.exists()
+
+
+def test_another_question_starts_over(long, tmp_path, monkeypatch):
+    go_on = stop_after(monkeypatch, 2)
+    run("catalog", "--unidentified", "--out", tmp_path / "answers", "--bodypart", "head")
+    go_on()
+    result = run("catalog", "--unidentified", "--out", tmp_path / "answers")
+    assert "started over" in result.stderr
+    assert same_files(tmp_path, "answers", "whole")
+
+
+def test_a_changed_label_or_photo_starts_over(long, tmp_path, monkeypatch):
+    for change in ("label", "photo"):
+        go_on = stop_after(monkeypatch, 2)
+        run("catalog", "--unidentified", "--out", tmp_path / "answers")
+        go_on()
+        if change == "label":
+            data = long.catalog.data
+            named = tuple(replace(a, individual="bars") if a.path == "aika.jpg" else a for a in data.annotations)
+            long.catalog = Catalog(data.folder, replace(data, annotations=named))
+            long.answers = {}
+        else:
+            photo(long.catalog.folder / "2.jpg", colour=200)
+        result = run("catalog", "--unidentified", "--out", tmp_path / "answers")
+        assert "started over" in result.stderr, change
+
+
+def test_without_out_nothing_is_kept(long, monkeypatch):
+    stop_after(monkeypatch, 1)
+    result = run("catalog", "--unidentified")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1] == "Error: stopped; nothing is kept without --out"
+    assert result.stdout == ""
