@@ -291,12 +291,13 @@ def _expand(photos: Sequence[str | Path], notes: list[str]) -> list[str]:
 
 
 def _look_at(path: Path) -> tuple[str, datetime | None]:
-    """Content and time of a photo; "" and None where it cannot be read: asking about it tells why."""
+    """Content and time of a photo; "" and None where they cannot be read: asking about it tells why."""
+    content = ""
     try:
         content = file_sha256(path)
         return content, read_timestamp(path)
     except SnowmatchError:
-        return "", None
+        return content, None
 
 
 # --- asking -----------------------------------------------------------------------------------------------------------

@@ -397,6 +397,28 @@ def test_photos_of_an_encounter_vote_together(calibrated):
     assert row.new_probability == pytest.approx(answer.new_probability, rel=1e-5)
 
 
+def test_two_animals_side_by_side_are_told_apart(calibrated, tmp_path):
+    catalog = snowmatch.open_catalog(calibrated / "catalog")
+    rows = {
+        r["individual"]: r for r in read_rows(calibrated / "queries" / "queries.csv") if r["body_part"] == "left_flank"
+    }
+    boxes, pixels = [], []
+    for n, name in enumerate(("bars", "cholpon")):
+        x, *others = map(int, rows[name]["bbox"].split(","))
+        boxes.append((x + 800 * n, *others))
+        with Image.open(calibrated / "queries" / rows[name]["path"]) as shown:
+            pixels.append(np.asarray(shown))
+    Image.fromarray(np.hstack(pixels)).save(tmp_path / "pair.jpg", quality=95)
+    count = len(catalog.data.annotations)
+    pair = [
+        Annotation(count + n, str(tmp_path / "pair.jpg"), None, "left_flank", encounter="pair", bbox=box)
+        for n, box in enumerate(boxes)
+    ]
+    shared = Catalog(catalog.folder, replace(catalog.data, annotations=(*catalog.data.annotations, *pair)))
+    found = run_batch(shared, tmp_path / "pair.jpg").rows
+    assert [(r.encounter, r.animal, r.decision) for r in found] == [("pair", 1, "bars"), ("pair", 2, "cholpon")]
+
+
 def test_a_bad_photo_is_in_its_row_and_at_the_end(calibrated, tmp_path):
     good = calibrated / "queries" / read_rows(calibrated / "queries" / "queries.csv")[0]["path"]
     shutil.copy(good, tmp_path / "good.jpg")
@@ -410,7 +432,17 @@ def test_a_bad_photo_is_in_its_row_and_at_the_end(calibrated, tmp_path):
     assert f"failed: {(tmp_path / 'bad.jpg').as_posix()}: " in result.stderr
 
 
-def test_without_a_calibration_a_note_says_so(survey):
+def test_a_photo_on_record_that_cannot_be_read_keeps_its_encounter(survey, tmp_path):
+    catalog = snowmatch.open_catalog(survey / "catalog")
+    (tmp_path / "bad.jpg").write_text("this is no photo")
+    bad = Annotation(len(catalog.data.annotations), str(tmp_path / "bad.jpg"), encounter="bad")
+    other = Catalog(catalog.folder, replace(catalog.data, annotations=(*catalog.data.annotations, bad)))
+    (row,) = run_batch(other, tmp_path).rows
+    assert (row.encounter, row.decision) == ("bad", "")
+
+
+def test_without_a_calibration_a_note_says_so(survey, monkeypatch):
+    monkeypatch.setattr(snowmatch.api, "choose_calibration", lambda *_: (None, ""))
     result = run(survey / "catalog", "--unidentified")
     assert result.exit_code == 0, result.output
     assert {r["decision"] for r in table(result.stdout)} == {""}
