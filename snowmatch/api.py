@@ -21,7 +21,7 @@ from snowmatch.calibration_file import (
 )
 from snowmatch.calibration_file import choose as choose_calibration
 from snowmatch.catalog import ENCOUNTER_GAP, CatalogData, check_body_part, check_locations, load_catalog
-from snowmatch.confidence import ENOUGH_PAIRS, Calibration, Levels
+from snowmatch.confidence import ENOUGH_PAIRS, Calibration, Levels, Probabilities
 from snowmatch.errors import SnowmatchError
 from snowmatch.evaluation import Evaluation, measure, score_trial
 from snowmatch.extractors import check_extractor
@@ -223,6 +223,7 @@ class Catalog:
             notes.append(f"{_count(nowhere, 'annotation')} without a location left out")
         notes += _state_notes(states)
         notes += [f"{a.photo.path or 'the photo'} has no features to compare" for a in asked if not a.photo.features]
+        asked = [a for a in asked if a.photo.features] or asked  # an empty photo would vote for nobody
         given_all = match_plugin.foreground == "given"
         photos = self._photos(asked, gallery, states, None if given_all else station, locations, excluded)
         if given_all:
@@ -274,6 +275,8 @@ class Catalog:
             calibration=session.calibration.described() if session.calibration is not None else None,
             new_probability=judged.new if judged is not None else None,
             decision=("new" if judged.decision() < 0 else "individual") if judged is not None else None,
+            decided=_decided(judged, gallery),
+            probability=judged.best if judged is not None else None,
             level=levels.of(judged.best) if judged is not None else None,
         )
 
@@ -641,6 +644,14 @@ def _subject(features: Features, photo: QueryPhoto) -> Subject:
         boxed = photo.bbox is not None
         weights = foreground_weights(features.keypoints, photo.image_size, photo.foreground, boxed=boxed)
     return Subject(features, box, weights)
+
+
+def _decided(judged: Probabilities | None, gallery: Gallery) -> str | None:
+    """Who was decided for, by name or by an unidentified animal's encounter; None for a new one and no decision."""
+    if judged is None or judged.decision() < 0:
+        return None
+    name, encounter, _ = gallery.individuals[judged.decision()]
+    return name if name is not None else f"unidentified ({encounter})"
 
 
 def _given(evidence: str) -> str:

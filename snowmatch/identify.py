@@ -333,8 +333,9 @@ class Answer:
     """What a query says: candidates in order, what was compared, and how.
 
     calibration: what `confidence.Calibration.described` tells; None where there is none, as are `new_probability`,
-    `level` and `decision` then. The decision is `individual` (the likeliest candidate, which is also the first but for
-    unidentified ones) or `new`; the level is the decision's.
+    `level` and `decision` then. The decision is `individual` (the likeliest one, which may be none of the `candidates`
+    where unidentified encounters score higher) or `new`; `decided` names that individual, or the encounter of an
+    unidentified one; probability and level are the decision's.
     """
 
     photos: tuple[QueryPhoto, ...]
@@ -352,6 +353,8 @@ class Answer:
     calibration: dict[str, Any] | None = None
     new_probability: float | None = None
     decision: str | None = None
+    decided: str | None = None
+    probability: float | None = None
     level: str | None = None
 
 

@@ -36,7 +36,7 @@ def format_answer(answer: Answer) -> str:
     else:
         lines.append("Nothing to compare: the filters leave no annotation of the catalog.")
     if answer.level is not None:
-        lines += ["", f"Answer: {_level(answer.level)}: {decided(answer)}, {_new(answer.new_probability)}"]
+        lines += ["", f"Answer: {_level(answer.level)}: {_decision(answer)}"]
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -155,26 +155,15 @@ def _row(candidate: Candidate) -> tuple[str, ...]:
     )
 
 
-def likeliest(answer: Answer) -> Candidate | None:
-    """The candidate with the highest probability, the first of equals; None where none has one."""
-    told = [c for c in answer.candidates if c.probability is not None]
-    return max(told, key=lambda c: c.probability, default=None)
-
-
-def decided(answer: Answer) -> str:
-    """The decision in words: an individual's name, or a new individual."""
-    if answer.decision == "new":
-        return "a new individual"
-    best = likeliest(answer)
-    return "" if best is None else f"{individual_name(best)} {percent(best.probability)}"
-
-
 def _level(level: str | None) -> str:
     return "" if level is None else f"{MARKS.get(level, '')} {printable(level)}".strip()
 
 
-def _new(probability: float) -> str:
-    return f"a new individual {percent(probability)}"
+def _decision(answer: Answer) -> str:
+    new = f"a new individual {percent(answer.new_probability)}"
+    if answer.decision == "new":
+        return new
+    return f"{printable(answer.decided)} {percent(answer.probability)}, {new}"
 
 
 def _pad(text: str, width: int, right: bool) -> str:

@@ -252,11 +252,11 @@ HAND = Quality(
 def test_the_table_of_levels_by_hand():
     lines = format_quality(HAND, Levels())
     assert [line.rstrip() for line in lines[:5]] == [
-        'level         answers  wrong (95 % interval)                         wrong of "new"',
-        "🔵 excellent     50 %  of 20 answers 0 were wrong (0.0 to 16.8 %)    -",
-        "🟢 good           0 %  none                                          -",
-        "🟡 fair          25 %  of 10 answers 2 were wrong (2.5 to 55.6 %)    1 of 4",
-        "🔴 uncertain     25 %  of 10 answers 6 were wrong (26.2 to 87.8 %)   5 of 5",
+        'level         answers  wrong (95 % interval)                        wrong of "new"',
+        "🔵 excellent     50 %  of 20 answers 0 were wrong (0.0 to 16.8 %)   -",
+        "🟢 good           0 %  none                                         -",
+        "🟡 fair          25 %  of 10 answers 2 were wrong (2.5 to 55.6 %)   1 of 4",
+        "🔴 uncertain     25 %  of 10 answers 6 were wrong (26.2 to 87.8 %)  5 of 5",
     ]
     assert format_quality(Quality(0, *[float("nan")] * 3, (), ()), Levels())[0].startswith("No probabilities")
 

@@ -106,6 +106,8 @@ def test_text_says_what_was_asked_compared_and_found():
             notes=("2 photos are stale",),
             new_probability=0.02,
             decision="individual",
+            decided="aika",
+            probability=0.97,
             level="good",
         )
     )
