@@ -13,7 +13,7 @@ from snowmatch.confidence import Levels, Model, Probabilities, expected_new, pro
 from snowmatch.foreground import ForegroundMap
 from snowmatch.gallery import Gallery
 from snowmatch.matchers.lnbnn import Lnbnn
-from snowmatch.score import annotation_scores, individual_scores, ranking, together, unverified_scores
+from snowmatch.score import above_chance, annotation_scores, individual_scores, ranking, together, unverified_scores
 from snowmatch.types import Annotation, BBox, Features, Matches, Subject, same_part
 from snowmatch.verify import Frames, Geometry, inliers
 
@@ -22,11 +22,11 @@ from snowmatch.verify import Frames, Geometry, inliers
 class Scores:
     """What one query says about every annotation (A,) and individual (I,) of a gallery, ready to sort and to save.
 
-    The score arrays come from verified matches; the pre_ arrays from all matches, before the geometric check, those of
-    individuals corrected for how many photos each has. checked says which annotations that check looked at, accepted
-    which it let pass. `matches` has, per query photo, the verified matches; `pre_matches` all; both are empty where
-    several extractors were fused. chance: what a candidate gets by chance from the matches that were checked, before
-    the check; 0 where nobody has one.
+    The score arrays come from verified matches, those of individuals over the root of chance (see `above_chance`); the
+    pre_ arrays from all matches, before the geometric check, those of individuals corrected for how many photos each
+    has. checked says which annotations that check looked at, accepted which it let pass. `matches` has, per query
+    photo, the verified matches; `pre_matches` all; both are empty where several extractors were fused. chance: what a
+    candidate gets by chance from the matches that were checked, before the check; 0 where nobody has one.
     """
 
     scores: np.ndarray
@@ -184,7 +184,12 @@ def score_matches(
     found = [match_pairs(s, gallery, checked, matcher, memory) for s in subjects] if reranks else pre_matches
     matches = tuple(_verify(s.features, m, gallery, checked, geometry) for s, m in zip(subjects, found, strict=True))
     scores = np.sum([annotation_scores(m, a) for m in matches], axis=0)
-    by_individual = together(np.array([individual_scores(m, numbers, i) for m in matches]).reshape(-1, i))
+    by_chance = [_chance(annotation_scores(m.take(np.isin(m.annotation, checked)), a)) for m in found]
+    by_individual = together(
+        np.array(
+            [above_chance(individual_scores(m, numbers, i), c) for m, c in zip(matches, by_chance, strict=True)]
+        ).reshape(-1, i)
+    )
     unverified = together(np.array([unverified_scores(m, numbers, i) for m in pre_matches]).reshape(-1, i))
     return Scores(
         scores,
@@ -211,10 +216,16 @@ def fuse(parts: Sequence[Scores]) -> Scores:
     """
     if len(parts) == 1:
         return parts[0]
-    factors = {False: scales(parts), True: _scales([_chance(part.pre_scores) for part in parts])}
+    verified, votes = scales(parts), _scales([_chance(part.pre_scores) for part in parts])
+    factors = {
+        "scores": verified,
+        "individual_scores": np.sqrt(verified),  # these are already over the root of their own chance
+        "pre_scores": votes,
+        "individual_pre_scores": votes,
+    }
 
     def total(name: str) -> np.ndarray:
-        return np.sum([f * getattr(part, name) for f, part in zip(factors["pre" in name], parts, strict=True)], axis=0)
+        return np.sum([f * getattr(part, name) for f, part in zip(factors[name], parts, strict=True)], axis=0)
 
     def either(name: str) -> np.ndarray:
         return np.any([getattr(part, name) for part in parts], axis=0)

@@ -31,6 +31,16 @@ def individual_scores(matches: Matches, individuals: np.ndarray, count: int) -> 
     return keypoint_votes(matches.take(best[matches.annotation]), individuals, count)
 
 
+def above_chance(scores: np.ndarray, chance: float) -> np.ndarray:
+    """Scores (I,) of one photo over the root of `chance`, what a candidate gets before the geometric check; 0: as is.
+
+    What agrees by accident scatters as the root of how many votes there are, as counts do. A gallery of three photos
+    gets all votes, one of a thousand few for each; an impostor's best score over this root is the same in both (1 to 39
+    individuals, benchmarks/README.md), so that scores can be compared between queries and galleries.
+    """
+    return scores / np.sqrt(chance) if chance else scores
+
+
 def unverified_scores(matches: Matches, individuals: np.ndarray, count: int) -> np.ndarray:
     """Scores (count,) float64 of the individuals from all matches, over the root of how many photos have one.
 
