@@ -46,7 +46,7 @@ def test_scores_are_added_in_the_first_ones_scale():
     assert fused.scores == pytest.approx([6, 1, 0])
     assert fused.pre_scores == pytest.approx([10, 6, 3])
     assert fused.accepted.tolist() == [True, True, False]
-    assert fused.individual_scores == pytest.approx([6, 1, 0])
+    assert fused.individual_scores == pytest.approx([6, np.sqrt(10), 0])  # over the root of their own chance already
     assert fused.ranking.argsort().tolist() == [2, 1, 0]
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from snowmatch.score import annotation_scores, individual_scores, ranking, together, unverified_scores
+from snowmatch.score import above_chance, annotation_scores, individual_scores, ranking, together, unverified_scores
 from snowmatch.types import Matches
 
 
@@ -74,6 +74,13 @@ def test_unverified_votes_are_corrected_for_the_number_of_photos():
     matches = Matches(np.arange(5), np.array([0, 1, 2, 2, 4]), np.zeros(5, int), np.array([1, 2, 3, 3, 5], np.float32))
     assert unverified_scores(matches, individuals, 3) == pytest.approx([9 / np.sqrt(3), 5, 0])
     assert unverified_scores(NONE, individuals, 3).tolist() == [0, 0, 0]
+
+
+def test_scores_are_told_over_the_root_of_chance():
+    assert above_chance(np.array([6.0, 0]), 4.0).tolist() == [3, 0]
+    assert above_chance(np.array([6.0, 0]), 0.0).tolist() == [6, 0]  # nobody has a vote
+    counts = np.array([[9.0, 16.0, 25.0], [900.0, 1600.0, 2500.0]])  # accidents, and how they scatter: by their root
+    assert above_chance(np.sqrt(counts[0]), 16.0) == pytest.approx(above_chance(np.sqrt(counts[1]), 1600.0))
 
 
 def test_photos_of_an_encounter_vote_together():
