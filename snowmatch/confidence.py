@@ -17,13 +17,12 @@ ENOUGH_PAIRS = 30  # pairs of encounters of one animal that a group of queries n
 
 # Scores that tell nothing more to either side: an exponent below the first knot and above the last one. Beyond them
 # there is nearly nothing to learn from, and scenery that two photos share scores higher than any coat.
-BELOW, ABOVE = 1.5, 1.0
+BELOW, ABOVE = 1.5, 1.5
 FEATURES_RANGE = 3.0  # natural logarithms: a photo with a twentieth of the usual features tells nothing, nor does less
-# What a survey's next passage may be in the least: births and immigrants come in every year, and the encounters of one
-# catalog are too few to show a smaller share.
-RAREST_NEW = 0.1
-# The other end, and the share of new animals that calibrations are learned at: every encounter is asked about twice,
-# with its animal on record and without.
+# The least share of new animals to expect, and of known ones: births and immigrants come in every year, and the
+# encounters of one catalog are too few to show a smaller share.
+RAREST = 0.1
+# The share that calibrations are learned at: each encounter is asked about with its animal on record and without.
 LEARNED_NEW = 0.5
 
 
@@ -192,12 +191,12 @@ def richness(features: np.ndarray | float, usual: float) -> np.ndarray:
 def expected_new(encounters: np.ndarray) -> float:
     """The chance that the next passage is of an animal not on record, from how often each one (I,) was met.
 
-    The share of those met once, between RAREST_NEW and LEARNED_NEW. Nobody on record: LEARNED_NEW.
+    The share of encounters that met an animal for the only time, between RAREST and 1 - RAREST. Nobody on record: 0.5.
     Source: Good 1953, Biometrika 40 (Good-Turing), with one case of either kind added.
     """
     encounters = encounters[encounters > 0]
     share = (np.sum(encounters == 1) + 1) / (np.sum(encounters) + 2)
-    return float(np.clip(share, RAREST_NEW, LEARNED_NEW))
+    return float(np.clip(share, RAREST, 1 - RAREST))
 
 
 def probabilities(
@@ -208,10 +207,10 @@ def probabilities(
     scores: NaN where an individual is not compared. named (I,) bool: False for the animals of unidentified encounters;
     they and "new" share what the named ones leave. features: of the query, per photo. new_share: see `expected_new`.
 
-    For an individual, new animals are taken to be as frequent as in learning, and no rarer beside few candidates than
-    beside as many as in learning: a filter that leaves two cats makes neither of them likelier. For "new" they are
-    taken to be as rare as `new_share` says, and their prior shrinks with the number of candidates. So either is
-    understated where it is not known how frequent new animals are.
+    For an individual, new animals are taken to be as frequent as in learning or as `new_share` says, what is more, and
+    no rarer beside few candidates than beside as many as in learning: a filter that leaves two cats makes neither of
+    them likelier. For "new" they are taken to be as rare as `new_share` says, whatever the number of candidates. So
+    either is understated where it is not known how frequent new animals are.
     Source: conditional logit with an outside option, McFadden 1974; bounds over a set of priors, Berger 1990 (robust
     Bayes).
     """
@@ -228,8 +227,9 @@ def _of_model(
     speaks = np.exp(evidence(scores, model.knots) @ np.array([model.accepted, *model.slopes]))
     crowd = len(scores) / model.individuals
     new = np.exp(model.new + model.features * float(richness(features, model.usual_features)))
-    frequent = new * max(crowd, 1.0)
-    rare = min(new * crowd * new_share / (1 - new_share) * (1 - LEARNED_NEW) / LEARNED_NEW, frequent)
+    odds = new_share / (1 - new_share) * (1 - LEARNED_NEW) / LEARNED_NEW
+    frequent = new * max(crowd, 1.0) * max(odds, 1.0)
+    rare = new * crowd * odds
     of_named, of_others = speaks[named].sum(), speaks[~named].sum()
     known = speaks / (of_named + frequent)
     left = frequent / (of_named + frequent)  # for the unidentified ones and new

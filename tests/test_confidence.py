@@ -64,9 +64,9 @@ def test_two_candidates_by_hand():
 
 
 def test_evidence_is_a_line_in_pieces_flat_at_both_ends():
-    at = np.exp([-9.0, -1.5, -0.5, 0.0, 0.5, 1.0, 7.0])
+    at = np.exp([-9.0, -1.5, -0.5, 0.0, 0.5, 1.5, 7.0])
     assert evidence(at, (0.0,)) == pytest.approx(
-        np.array([[1, 0, 0], [1, 0, 0], [1, 1, 0], [1, 1.5, 0], [1, 1.5, 0.5], [1, 1.5, 1], [1, 1.5, 1]])
+        np.array([[1, 0, 0], [1, 0, 0], [1, 1, 0], [1, 1.5, 0], [1, 1.5, 0.5], [1, 1.5, 1.5], [1, 1.5, 1.5]])
     )
     assert evidence(np.array([0.0, -np.inf, 1e-7]), (0.0,)).tolist() == [[0, 0, 0]] * 3
 
@@ -85,7 +85,7 @@ a_score = st.one_of(st.just(0.0), st.just(float("nan")), st.just(float("-inf")),
 queries = st.lists(st.tuples(a_score, st.booleans()), min_size=1, max_size=12)
 
 
-@given(st.lists(models, min_size=1, max_size=3), queries, st.floats(0, 5000), st.floats(0.1, 0.5))
+@given(st.lists(models, min_size=1, max_size=3), queries, st.floats(0, 5000), st.floats(0.1, 0.9))
 def test_all_together_are_at_most_one_and_none_is_negative(several, query, features, new_share):
     scores = np.array([score for score, _ in query])
     found = ask(scores, models=several, named=[n for _, n in query], features=features, new_share=new_share)
@@ -113,7 +113,7 @@ def test_probability_falls_as_the_gallery_grows_at_equal_score(model, scores, st
 
 
 def test_a_gallery_of_hundreds_asks_for_more_than_one_of_ten():
-    among = [ask([4.0, *[0.3] * (n - 1)]).individuals[0] for n in (1, 10, 30, 100, 300)]
+    among = [ask([3.0, *[0.3] * (n - 1)]).individuals[0] for n in (1, 10, 30, 100, 300)]
     assert among == sorted(among, reverse=True)
     assert among[1] > 0.8 > among[2] > 2 * among[4]
 
@@ -138,6 +138,9 @@ def test_new_is_rarer_where_few_new_animals_are_expected():
     assert rarely.new < often.new
     assert (rarely.individuals == often.individuals).all()  # understated, both ways
     assert rarely.individuals.sum() + rarely.new < 1
+    mostly = ask([0.3] * 10, new_share=0.9)
+    assert mostly.new > often.new
+    assert (mostly.individuals < often.individuals).all()
 
 
 def test_more_features_than_usual_speak_for_a_new_animal_and_unknown_ones_for_nothing():
@@ -174,7 +177,8 @@ def test_nobody_compared_is_no_decision_for_anybody():
 def test_how_many_new_ones_to_expect_by_hand():
     assert expected_new(np.array([1, 1, 3, 5])) == pytest.approx(3 / 12)
     assert expected_new(np.array([9, 9, 0])) == 0.1  # the least
-    assert expected_new(np.array([1, 1, 1])) == 0.5  # the most
+    assert expected_new(np.array([1, 1, 1])) == pytest.approx(4 / 5)
+    assert expected_new(np.ones(50, int)) == 0.9  # the most
     assert expected_new(np.zeros(3, int)) == expected_new(np.zeros(0, int)) == 0.5
 
 
