@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from snowmatch.api import open_catalog
 from snowmatch.calibration import ask, choose_groups, cross_validate, fit, measure_quality
 from snowmatch.calibration_file import SHIPPED, Case, Shipped, shipped_to_json
 from snowmatch.calibration_report import quality_to_json
-from snowmatch.confidence import Levels, Model
+from snowmatch.confidence import Levels, Model, Probabilities
 
 # Which sources tell of which queries. Leopards: few animals, so a model of theirs claims little, and that is wanted.
 SYNTHETIC = {"outlined": ("", ""), "whole": (",boxes=no,masks=no", "-whole")}
@@ -79,11 +79,9 @@ def shipped_of(method: str, work: Path, data: Path | None) -> tuple[dict[str, An
             quality[f"{name} ({kind})"] = {
                 "shipped": _quality(encounters, models[kind].values()),
                 "shipped without it": _quality(encounters, others) if others else None,
-                "calibrated": quality_to_json(
-                    measure_quality(encounters, cross_validate(asked, groups, prior, encounters), Levels())
-                ),
-                "calibrated without what is shipped": quality_to_json(
-                    measure_quality(encounters, cross_validate(asked, groups, None, encounters), Levels())
+                "calibrated": _told(encounters, cross_validate(asked, groups, prior, encounters)),
+                "calibrated without what is shipped": _told(
+                    encounters, cross_validate(asked, groups, None, encounters)
                 ),
             }
     described = settings_of(method, work)
@@ -92,8 +90,15 @@ def shipped_of(method: str, work: Path, data: Path | None) -> tuple[dict[str, An
     return shipped_to_json(described["extractor"], described["matcher"], shipped), quality
 
 
-def _quality(cases: Sequence[Case], models: Any) -> dict[str, Any]:
-    return quality_to_json(measure_quality(cases, [ask(tuple(models), case) for case in cases], Levels()))
+def _quality(cases: Sequence[Case], models: Iterable[Model]) -> dict[str, Any]:
+    models = tuple(models)
+    return _told(cases, [ask(models, case) for case in cases])
+
+
+def _told(cases: Sequence[Case], found: Sequence[Probabilities | None]) -> dict[str, Any]:
+    told = quality_to_json(measure_quality(cases, found, Levels()))
+    del told["bins"]  # the levels say it
+    return told
 
 
 def _real(text: str, name: str, method: str, work: Path) -> tuple[Case, ...]:
