@@ -8,12 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from snowmatch.api import Catalog, open_catalog
+from snowmatch.confidence import LEVEL_NAMES
 from snowmatch.errors import SnowmatchError
-from snowmatch.report import draw_answer, format_answer, to_json
+from snowmatch.identify import Answer
+from snowmatch.report import draw_answer, format_answer, format_decision, to_json
 from snowmatch.synthetic import make_demo
 
 SEED = 1
 CANDIDATES = 5
+SURE = LEVEL_NAMES[:2]
 PICTURES = 1  # per query: the first candidate's
 README = "A synthetic survey made by `snowmatch demo`: computer-drawn cats, no real animal.\n"  # marks a demo's folder
 
@@ -39,22 +42,25 @@ def run_demo(folder: Path, drawn: Progress | None = None, indexed: Progress | No
     answer_folder.mkdir(exist_ok=True)
     with (folder / "queries" / "queries.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    known, right, lines = 0, 0, []
+    known, right, sure, wrong, lines = 0, 0, 0, 0, []
     for encounter in dict.fromkeys(row["encounter"] for row in rows):
         photos = [row for row in rows if row["encounter"] == encounter]
         truth = photos[0]["individual"]
-        found = _first_named(catalog, folder, photos, answer_folder)
+        answer = _ask(catalog, folder, photos, answer_folder)
+        named = next((c.individual for c in answer.candidates if c.individual is not None), None)
         on_record = truth in {a.individual for a in catalog.data.annotations}
         known += on_record
-        right += on_record and found == truth
-        if on_record:
-            lines.append(f"  {encounter}: {found} ({'right' if found == truth else f'wrong, it is {truth}'})")
-        else:
-            lines.append(f"  {encounter}: {found} (wrong, it is a new animal; telling that is not part of a ranking)")
+        right += on_record and named == truth
+        is_right = answer.decided == (truth if on_record else None)
+        sure += answer.level in SURE
+        wrong += answer.level in SURE and not is_right
+        it_is = truth if on_record else "a new animal"
+        lines.append(f"  {encounter}: {format_decision(answer)} ({'right' if is_right else f'wrong, it is {it_is}'})")
     return "\n".join(
         [
             f"A synthetic survey: computer-drawn cats, no real animal. {report.summary()}",
-            f"{len(lines)} encounters asked about, {known} of animals on record: {right} of {known} named first.",
+            f"{len(lines)} encounters asked about, {known} of animals on record: {right} of {known} named first;"
+            f" of {sure} answers marked {' or '.join(SURE)} {wrong} were wrong.",
             *lines,
             f"Answers with pictures: {answer_folder}",
             f"Ask yourself: snowmatch query {folder / 'queries' / rows[0]['path']} --catalog {folder / 'catalog'}"
@@ -63,8 +69,8 @@ def run_demo(folder: Path, drawn: Progress | None = None, indexed: Progress | No
     )
 
 
-def _first_named(catalog: Catalog, folder: Path, photos: list[dict[str, str]], answer_folder: Path) -> str:
-    """Ask about one encounter, write its answer down, and return the first individual named."""
+def _ask(catalog: Catalog, folder: Path, photos: list[dict[str, str]], answer_folder: Path) -> Answer:
+    """Ask about one encounter and write its answer down."""
     queries = folder / "queries"
     answer = catalog.query(
         [queries / row["path"] for row in photos],
@@ -79,4 +85,4 @@ def _first_named(catalog: Catalog, folder: Path, photos: list[dict[str, str]], a
     text = json.dumps(to_json(answer), ensure_ascii=False, indent=2, allow_nan=False)
     (answer_folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
     draw_answer(answer, answer_folder / name, catalog.folder, PICTURES)
-    return next((c.individual for c in answer.candidates if c.individual is not None), "nobody")
+    return answer

@@ -36,7 +36,7 @@ def format_answer(answer: Answer) -> str:
     else:
         lines.append("Nothing to compare: the filters leave no annotation of the catalog.")
     if answer.level is not None:
-        lines += ["", f"Answer: {_level(answer.level)}: {_decision(answer)}"]
+        lines += ["", f"Answer: {format_decision(answer)}"]
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -159,11 +159,13 @@ def _level(level: str | None) -> str:
     return "" if level is None else f"{MARKS.get(level, '')} {printable(level)}".strip()
 
 
-def _decision(answer: Answer) -> str:
+def format_decision(answer: Answer) -> str:
+    """The decision with its level, and how likely a new individual is; "" where nothing is calibrated."""
+    if answer.level is None:
+        return ""
     new = f"a new individual {percent(answer.new_probability)}"
-    if answer.decision == "new":
-        return new
-    return f"{printable(answer.decided)} {percent(answer.probability)}, {new}"
+    known = f"{printable(answer.decided)} {percent(answer.probability)}, " if answer.decided is not None else ""
+    return f"{_level(answer.level)}: {known}{new}"
 
 
 def _pad(text: str, width: int, right: bool) -> str:
