@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
@@ -21,7 +22,7 @@ from snowmatch.calibration_file import (
 )
 from snowmatch.calibration_file import choose as choose_calibration
 from snowmatch.catalog import ENCOUNTER_GAP, CatalogData, check_body_part, check_locations, load_catalog
-from snowmatch.confidence import ENOUGH_PAIRS, Calibration, Levels, Probabilities
+from snowmatch.confidence import ANY, ENOUGH_PAIRS, Calibration, Levels, Probabilities
 from snowmatch.errors import SnowmatchError
 from snowmatch.evaluation import Evaluation, measure, score_trial
 from snowmatch.extractors import check_extractor
@@ -223,7 +224,9 @@ class Catalog:
             notes.append(f"{_count(nowhere, 'annotation')} without a location left out")
         notes += _state_notes(states)
         notes += [f"{a.photo.path or 'the photo'} has no features to compare" for a in asked if not a.photo.features]
-        asked = [a for a in asked if a.photo.features] or asked  # an empty photo would vote for nobody
+        voting = [a for a in asked if a.photo.features]
+        empty = [a.photo for a in asked if not a.photo.features] if voting else []  # would vote for nobody
+        asked = voting or asked
         given_all = match_plugin.foreground == "given"
         photos = self._photos(asked, gallery, states, None if given_all else station, locations, excluded)
         if given_all:
@@ -241,11 +244,17 @@ class Catalog:
         scores = fuse(answers)
         parts = [Part(*each) for each in zip(answers, asked_with, galleries, scales(answers), strict=True)]
         judged, levels = None, None
-        if session.calibration is not None and allowed.any() and all(a.photo.features for a in asked):
-            models = session.calibration.models(all(p.evidence in OUTLINED for p in photos), part)
+        notes += session.notes
+        if session.calibration is not None and allowed.any() and voting:
+            group = session.calibration.group(all(p.evidence in OUTLINED for p in photos), part)
             rich = float(np.mean([len(a.features[0]) for a in asked]))
+            models = session.calibration.groups.get(group, ())
             judged = judge(scores, gallery, allowed, models, rich) if models else None
             levels = session.calibration.levels
+            if group is None:
+                notes.append("no probability: nothing is calibrated for such photos, here or in the package")
+            elif group in session.calibration.shipped:
+                notes.append(self._shipped_note())
         found = candidates(scores, parts, allowed, top, judged, levels)
         if given_all:
             found = tuple(replace(c, evidence=_given(c.evidence), foreground=None) for c in found)
@@ -256,11 +265,8 @@ class Catalog:
             )
         if not all(c.accepted for c in found):
             notes.append("candidates with 0 inliers have the score from before the geometric check: a scale of its own")
-        notes += session.notes
-        if judged is None and session.calibration is not None and allowed.any():
-            notes.append("no probability: nothing is calibrated for such a query")
         return Answer(
-            photos=tuple(photos),
+            photos=(*photos, *empty),
             body_part=part,
             locations=locations,
             excluded_encounters=tuple(sorted(excluded)),
@@ -297,26 +303,32 @@ class Catalog:
         notes = []
         if refused:
             notes.append(
-                f"the calibration of this catalog is not used, {refused}: make it anew with "
-                f"snowmatch calibrate {self.folder}{_as_options(described, matching)}"
+                f"the calibration of this catalog is not used, {refused}: "
+                f"make it anew with {self._calibrate_command(described, matching)}"
             )
         if calibration is None:
             notes.append("not calibrated: scores can be compared within this answer only")
-        elif calibration.source == "shipped":
-            pairs = count_encounter_pairs(self.data.annotations)
-            notes.append(
-                "not calibrated on this catalog: the probabilities are those of other photos, on the safe side; "
-                f"it has {_count(pairs, 'pair')} of encounters of one animal, from {ENOUGH_PAIRS} on "
-                "snowmatch calibrate learns its own"
-            )
-        elif (known := len(_named_encounters(self.data.annotations))) >= GROWN * calibration.encounters:
+        elif (known := len(_named_encounters(self.data.annotations))) >= GROWN * calibration.encounters and (
+            calibration.source == "catalog"
+        ):
             notes.append(
                 f"calibrated on {calibration.encounters} encounters, {known} have names now: "
-                f"snowmatch calibrate {self.folder} learns from all"
+                f"{self._calibrate_command(described, matching)} learns from all"
             )
         return Session(
             plugins, match_plugin, geometry, states, tuple(galleries), described, matching, calibration, tuple(notes)
         )
+
+    def _shipped_note(self) -> str:
+        pairs = count_encounter_pairs(self.data.annotations)
+        return (
+            "not calibrated on this catalog: the probabilities are those of other photos, on the safe side; "
+            f"it has {_count(pairs, 'pair')} of encounters of one animal, with {ENOUGH_PAIRS} of such photos "
+            "snowmatch calibrate learns its own"
+        )
+
+    def _calibrate_command(self, described: Mapping[str, Any], matching: Mapping[str, Any]) -> str:
+        return f"snowmatch calibrate {shlex.quote(str(self.folder))}{_as_options(described, matching)}"
 
     def calibrate(
         self,
@@ -336,6 +348,7 @@ class Catalog:
         from snowmatch.calibration import (
             check_labels,
             choose_groups,
+            count_pairs,
             cross_validate,
             learn,
             make_cases,
@@ -348,11 +361,13 @@ class Catalog:
             save_calibrations(self.folder, held)
         check_labels(self.data.annotations)
         plugins, match_plugin, geometry = self.method(extractor, matcher, dict(options or {}))
-        _, galleries = self._indexed(plugins)
+        states, galleries = self._indexed(plugins)
+        notes = _state_notes(states)
         pairs = count_encounter_pairs(self.data.annotations)
+        kept = "" if levels is None else "the levels are kept; "
         if pairs < ENOUGH_PAIRS:
             raise SnowmatchError(
-                f"{self.folder} has {_count(pairs, 'pair')} of encounters of one animal, calibration needs "
+                f"{kept}{self.folder} has {_count(pairs, 'pair')} of encounters of one animal, calibration needs "
                 f"{ENOUGH_PAIRS}: name the animals of more encounters; until then queries use the calibration that "
                 "comes with snowmatch"
             )
@@ -363,18 +378,22 @@ class Catalog:
         cases = make_cases(table, **self.facts(galleries[0]))
         shipped = load_shipped(described, matching)
         groups = choose_groups(cases, shipped)
+        pairs = count_pairs(cases).get(ANY, 0)
         if not groups:
             raise SnowmatchError(
-                f"{self.folder} has {pairs} pairs of encounters of one animal, but fewer than {ENOUGH_PAIRS} with "
-                "features to compare: run snowmatch show to see what is not indexed"
+                f"{kept}{self.folder} has too few photos to tell right from wrong matches: {_count(pairs, 'pair')} of "
+                f"encounters of one animal with features to compare, expected {ENOUGH_PAIRS} of boxed or of whole "
+                "photos, and other animals of that kind; snowmatch show tells what is not indexed"
             )
-        encounters = len(_named_encounters(self.data.annotations))
+        asked = table.queries[np.isfinite(table.scores).any(axis=1)]
+        encounters = len(_named_encounters([self.data.annotations[row] for row in asked]))
         learned = Learned(described, matching, snowmatch.__version__, encounters, learn(cases, groups, shipped))
-        others = tuple(m for m in held.methods if m.name != learned.name)
-        save_calibrations(self.folder, replace(held, methods=(*others, learned)))
+        save_calibrations(self.folder, held.put(learned))
         together = [case for case in cases if case.together]
         quality = measure_quality(together, cross_validate(cases, groups, shipped, together), held.levels)
-        return Calibrated(str(self.folder), described, matching, encounters, pairs, groups, held.levels, quality)
+        return Calibrated(
+            str(self.folder), described, matching, encounters, pairs, groups, held.levels, quality, tuple(notes)
+        )
 
     def facts(self, gallery: Gallery) -> dict[str, np.ndarray]:
         """What a calibration looks at beside scores, of all A annotations: `features` (A,), `outlined` (A,) bool."""
@@ -617,10 +636,20 @@ def count_encounter_pairs(annotations: Sequence[Annotation]) -> int:
 
 
 def _as_options(extractor: Mapping[str, Any], matching: Mapping[str, Any]) -> str:
-    """The options that choose a method, as on the command line; "" for the default one."""
-    names = [described["name"] for described in extractor.get("fused", [extractor])]
+    """The options that choose a method with these settings, as on the command line; "" for the default one."""
+    each = extractor.get("fused", [extractor])
+    names = [described["name"] for described in each]
     text = "".join(f" --extractor {name}" for name in names if names != [DEFAULT_EXTRACTOR])
-    return text + (f" --matcher {matching['name']}" if matching["name"] != DEFAULT_MATCHER else "")
+    text += f" --matcher {matching['name']}" if matching["name"] != DEFAULT_MATCHER else ""
+    changed = [options_text(described) for described in each]
+    changed.append(options_text(matching, "matchers"))
+    changed.append(_changed(matching["geometry"], {f.name: f.default for f in fields(Geometry)}))
+    return text + "".join(f" {c}" for c in dict.fromkeys(changed) if c and c != "defaults")
+
+
+def _changed(described: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
+    """The settings that are not the defaults, as on the command line."""
+    return " ".join(f"-o {k}={v}" for k, v in described.items() if k in defaults and defaults[k] != v)
 
 
 def _without_repeats(asked: Sequence[AskedPhoto], notes: list[str]) -> list[AskedPhoto]:
@@ -724,11 +753,10 @@ def _state_notes(states: Sequence[AnnotationState]) -> list[str]:
     return [f"{_count(count, 'annotation')} {texts[state]}" for state, count in counts.items() if count]
 
 
-def options_text(described: Mapping[str, Any]) -> str:
-    """The settings that are not the defaults, as on the command line; all of them where the extractor is not here."""
+def options_text(described: Mapping[str, Any], kind: str = "extractors") -> str:
+    """The settings that are not the defaults, as on the command line; all of them where the plugin is not here."""
     try:
-        defaults = {f.name: f.default for f in fields(plugin_class("extractors", described["name"]))}
+        defaults = {f.name: f.default for f in fields(plugin_class(kind, described["name"]))}
     except SnowmatchError:  # one of a later version, or torch is missing: its features are still listed
         defaults = dict.fromkeys(described.keys() - {"name", "revision"})
-    changed = [f"-o {k}={v}" for k, v in described.items() if k in defaults and defaults[k] != v]
-    return " ".join(changed) or "defaults"
+    return _changed(described, defaults) or "defaults"

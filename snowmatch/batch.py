@@ -375,9 +375,9 @@ def _ask_readable(
     failed: list[tuple[str, str]],
     bare: list[str],
 ) -> Answer | None:
-    """The answer for those photos that can be read and have features, None where none can be read.
+    """The answer for those photos that can be read, None where none can be; the others go to `failed`.
 
-    The others go to `failed` and `bare`. Photos without features would leave the rest without a probability.
+    Those without features, which had no vote, go to `bare`.
     """
     try:
         answer = ask(shots)
@@ -396,9 +396,8 @@ def _ask_readable(
             raise
         return _ask_readable(ask, left, folder, failed, bare) if left else None
     empty = {photo.path for photo in answer.photos if not photo.features}
-    left = [shot for shot in shots if _file(shot, folder) not in empty]
-    bare += [shot.name for shot in shots if shot not in left]
-    return _ask_readable(ask, left, folder, failed, bare) if 0 < len(left) < len(shots) else answer
+    bare += [shot.name for shot in shots if _file(shot, folder) in empty]
+    return answer
 
 
 def _file(shot: Shot, folder: Path) -> str:

@@ -34,8 +34,9 @@ from snowmatch.score import VERIFIED
 from snowmatch.scoretable import ScoreTable
 from snowmatch.types import Annotation
 
-# Weight, in encounters, that shipped cases keep beside a catalog's own: with 10, 30 and 100 the log loss on boxed
-# leopards was .56, .56 and .61 (without: .64).
+# Weight, in encounters, that shipped cases keep beside a catalog's own. On boxed leopards the log loss of the right
+# answer with 10, 30 and 100 was .56, .56 and .61 (without: .64; scores not yet over the root of chance). Whole leopards
+# gain too, whole nyala lose (results/shipped_calibrations.json).
 SHIPPED_WEIGHT = 30.0
 FOLDS = 5  # customary; individuals, not encounters, are held out
 # Knots at these shares of what new animals score best: there right and wrong answers overlap. Four, so that a model has
@@ -74,6 +75,10 @@ def make_cases(
         common = {
             "group": group_names(bool(outlined[rows].all()), str(table.body_part[row]))[0],
             "individual": str(table.individual[row]),
+            "encounter": str(table.encounter[row]),
+            "again": tuple(np.unique(table.encounter[table.gallery[open_to & (numbers == own[0])]]).tolist())
+            if len(own)
+            else (),
         }
         asked = [(table.group_scores[group], table.group_left_out_scores[group], float(features[rows].mean()))]
         if len(rows) > 1:
@@ -176,33 +181,35 @@ def _maximise(
 
 
 def count_pairs(cases: Iterable[Case]) -> dict[str, int]:
-    """How many pairs of encounters of one animal each group of queries has, and `any` all of them."""
-    twice: dict[str, int] = defaultdict(int)
+    """How many pairs of encounters of one animal each group of queries has, and `any` all of them; each counts once."""
+    pairs: dict[str, set[tuple[str, frozenset[str]]]] = defaultdict(set)
     for case in cases:
-        if case.together and case.right >= 0:
+        for other in case.again:
             for name in (case.group, _kind(case), ANY):
-                twice[name] += int(case.encounters[case.right])
-    return {name: (count + 1) // 2 for name, count in twice.items()}
+                pairs[name].add((case.individual, frozenset((case.encounter, other))))
+    return {name: len(found) for name, found in pairs.items()}
 
 
 def choose_groups(cases: Sequence[Case], shipped: Shipped | None = None) -> tuple[str, ...]:
     """The groups of queries that get a model of their own: those with ENOUGH_PAIRS, none where all have too few.
 
-    A body part gets one where that clearly lowers the log loss on held-out individuals.
+    A body part gets one where that clearly lowers the log loss on held-out individuals. None for a group whose animals
+    are never asked about without being on record, as where all photos of a kind show one animal.
     """
     pairs = count_pairs(cases)
     kinds = sorted({_kind(case) for case in cases})
-    chosen = [ANY] if len(kinds) > 1 and pairs.get(ANY, 0) >= ENOUGH_PAIRS else []
-    for kind in kinds:
-        if pairs.get(kind, 0) < ENOUGH_PAIRS:
-            continue
-        chosen.append(kind)
-        for name in sorted({case.group for case in cases if _kind(case) == kind}):
+    chosen = []
+    for name in ([ANY] if len(kinds) > 1 else []) + kinds:
+        members = _members(cases, name)
+        if pairs.get(name, 0) >= ENOUGH_PAIRS and _held_out(members, members, _prior(shipped, name)) is not None:
+            chosen.append(name)
+    for kind in [name for name in chosen if name != ANY]:
+        for name in sorted({case.group for case in _members(cases, kind)}):
             own = [case for case in cases if case.group == name]
             if pairs.get(name, 0) < ENOUGH_PAIRS or len(own) == len(_members(cases, kind)):
                 continue
             alone, pooled = (_held_out(own, _members(cases, g), _prior(shipped, g)) for g in (name, kind))
-            if _gains(own, alone, pooled):
+            if alone is not None and pooled is not None and _gains(own, alone, pooled):
                 chosen.append(name)
     return tuple(chosen)
 
@@ -225,7 +232,9 @@ def cross_validate(
     for case in cases if asked is None else asked:
         fold = place[case.individual]
         if fold not in learned:
-            learned[fold] = learn([other for other in cases if place[other.individual] != fold], groups, shipped)
+            others = [other for other in cases if place[other.individual] != fold]
+            able = [name for name in groups if _has_new(_members(others, name), _prior(shipped, name))]
+            learned[fold] = learn(others, able, shipped)
         models = next((learned[fold][g] for g in (case.group, _kind(case), ANY) if g in learned[fold]), None)
         if models is None and shipped is not None:
             models = shipped.models.get(_kind(case))
@@ -266,14 +275,23 @@ def _folds(cases: Iterable[Case]) -> dict[str, int]:
     return place
 
 
-def _held_out(cases: Sequence[Case], training: Sequence[Case], prior: Sequence[Case]) -> list[Probabilities]:
-    """What a model of those `training` cases says whose individual is in another fold, of each of `cases`."""
+def _held_out(cases: Sequence[Case], training: Sequence[Case], prior: Sequence[Case]) -> list[Probabilities] | None:
+    """What a model of those `training` cases says whose individual is in another fold, of each of `cases`.
+
+    None where a fold leaves no case of a new animal to learn from.
+    """
     place = _folds(training)
-    models = {
-        fold: fit([case for case in training if place[case.individual] != fold], prior)
-        for fold in sorted({place[case.individual] for case in cases})
-    }
+    models = {}
+    for fold in sorted({place[case.individual] for case in cases}):
+        others = [case for case in training if place[case.individual] != fold]
+        if not _has_new(others, prior):
+            return None
+        models[fold] = fit(others, prior)
     return [_as_learned(models[place[case.individual]], case) for case in cases]
+
+
+def _has_new(cases: Sequence[Case], prior: Sequence[Case]) -> bool:
+    return any(case.right < 0 for case in (*cases, *prior))
 
 
 def _as_learned(model: Model, case: Case) -> Probabilities:

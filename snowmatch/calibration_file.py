@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from snowmatch.confidence import Calibration, Levels, Model, Quality, model_from_json, model_to_json
+from snowmatch.confidence import ANY, Calibration, Levels, Model, Quality, model_from_json, model_to_json
 from snowmatch.errors import SnowmatchError
 from snowmatch.records import replace_file, unreadable
 from snowmatch.types import HOME
@@ -26,9 +26,9 @@ class Case:
     """One query whose answer is known: the scores (I,) of the individuals compared, and which of them is right.
 
     right: -1 where the animal is not on record. encounters (I,): how often each one was met; features: of the query, a
-    photo; group: the most special of its groups (see `confidence.group_names`); encounter: names its encounter and
-    animal; photos: how many were asked together. weight: of an encounter's cases together 1 with its animal on record
-    and 1 without.
+    photo; group: the most special of its groups (see `confidence.group_names`); individual: the truth; encounter: the
+    query's, and `again` the others that its animal may be found in. together: all photos of its encounter were asked,
+    not one of several. weight: of an encounter's cases 1 in all with its animal on record, and 1 without.
     """
 
     scores: np.ndarray
@@ -37,6 +37,8 @@ class Case:
     features: float
     group: str
     individual: str
+    encounter: str
+    again: tuple[str, ...]
     together: bool
     weight: float
 
@@ -64,9 +66,9 @@ class Learned:
     groups: Mapping[str, tuple[Model, ...]]
 
     @property
-    def name(self) -> str:
-        """The extractors and the matcher by name: a catalog keeps one calibration of each."""
-        return method_name(self.extractor, self.matcher)
+    def method(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """All settings, ready to be compared: a catalog keeps one calibration for each."""
+        return plain_settings(self.extractor), plain_settings(self.matcher)
 
 
 @dataclass(frozen=True)
@@ -81,23 +83,26 @@ class Calibrated:
     groups: tuple[str, ...]
     levels: Levels
     quality: Quality
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class CalibrationFile:
-    """What a catalog keeps: its levels, and a calibration for each method."""
+    """What a catalog keeps: its levels, and a calibration for each method. unread: why a file could not be used."""
 
     levels: Levels = CUSTOMARY
     methods: tuple[Learned, ...] = ()
+    unread: str = ""
 
-    def of(self, name: str) -> Learned | None:
-        """The calibration of the method called `name`."""
-        return next((learned for learned in self.methods if learned.name == name), None)
+    def of(self, extractor: Mapping[str, Any], matcher: Mapping[str, Any]) -> Learned | None:
+        """The calibration that was learned with these settings."""
+        wanted = plain_settings(extractor), plain_settings(matcher)
+        return next((learned for learned in self.methods if learned.method == wanted), None)
 
-
-def method_name(extractor: Mapping[str, Any], matcher: Mapping[str, Any]) -> str:
-    """Extractors and matcher as one name."""
-    return f"{extractor['name']} + {matcher['name']}"
+    def put(self, learned: Learned) -> CalibrationFile:
+        """The same with `learned` in place of what was learned with its settings before."""
+        others = tuple(m for m in self.methods if m.method != learned.method)
+        return CalibrationFile(self.levels, (*others, learned))
 
 
 def calibration_path(folder: Path) -> Path:
@@ -106,12 +111,15 @@ def calibration_path(folder: Path) -> Path:
 
 
 def load_calibrations(folder: Path) -> CalibrationFile:
-    """The calibrations of the catalog in `folder`, none where it has no file; SnowmatchError where that is damaged."""
+    """The calibrations of the catalog in `folder`, none where it has no file or one of another version.
+
+    SnowmatchError where the file is damaged.
+    """
     path = calibration_path(folder)
     try:
         held = json.loads(path.read_bytes())
         if held["schema"] != SCHEMA:
-            raise ValueError(f"schema {held['schema']!r}")
+            return CalibrationFile(unread=f"it was made with another version of snowmatch ({held['schema']})")
         return CalibrationFile(
             Levels(**held["levels"]),
             tuple(
@@ -129,10 +137,8 @@ def load_calibrations(folder: Path) -> CalibrationFile:
         return CalibrationFile()
     except OSError as error:
         raise unreadable(path, error) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SnowmatchError(
-            f"{path} is damaged or of another version ({error}): delete it and run snowmatch calibrate {folder}"
-        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError, SnowmatchError) as error:
+        raise SnowmatchError(f"{path} is damaged ({error}): delete it and run snowmatch calibrate {folder}") from error
 
 
 def save_calibrations(folder: Path, held: CalibrationFile) -> None:
@@ -148,7 +154,7 @@ def save_calibrations(folder: Path, held: CalibrationFile) -> None:
                 "encounters": learned.encounters,
                 "groups": {name: [model_to_json(m) for m in models] for name, models in learned.groups.items()},
             }
-            for learned in sorted(held.methods, key=lambda learned: learned.name)
+            for learned in sorted(held.methods, key=lambda learned: json.dumps(learned.method, sort_keys=True))
         ],
     }
     text = (json.dumps(content, ensure_ascii=False, indent=1) + "\n").encode()
@@ -167,19 +173,22 @@ def choose(
 
     The catalog's own where settings and version are those it was learned with, else the shipped one, else None.
     """
-    own = held.of(method_name(extractor, matcher))
-    refused = ""
-    if own is not None:
-        if own.version != version:
-            refused = f"it was made with snowmatch {own.version}, this is {version}"
-        elif (own.extractor, own.matcher) != (plain_settings(extractor), plain_settings(matcher)):
-            refused = "it was made with other settings"
-        else:
-            return Calibration("catalog", own.groups, held.levels, own.encounters), ""
+    own, refused = held.of(extractor, matcher), held.unread
     shipped = load_shipped(extractor, matcher)
+    names = {(m.extractor["name"], m.matcher["name"]) for m in held.methods}
+    if own is not None and own.version == version:
+        lent = {}
+        if shipped is not None and ANY not in own.groups:  # for photos of a kind that it has not learned of
+            lent = {kind: models for kind, models in shipped.models.items() if kind not in own.groups}
+        return Calibration("catalog", {**lent, **own.groups}, held.levels, own.encounters, tuple(lent)), ""
+    if own is not None:
+        refused = f"it was made with snowmatch {own.version}, this is {version}"
+    elif (extractor["name"], matcher["name"]) in names:
+        refused = "it was made with other settings"
     if shipped is None:
         return None, refused
-    return Calibration("shipped", shipped.models, held.levels, shipped.encounters), refused
+    kinds = tuple(shipped.models)
+    return Calibration("shipped", shipped.models, held.levels, shipped.encounters, kinds), refused
 
 
 def load_shipped(extractor: Mapping[str, Any], matcher: Mapping[str, Any]) -> Shipped | None:
@@ -218,7 +227,7 @@ def shipped_from_json(entry: Mapping[str, Any]) -> Shipped:
         {kind: tuple(map(model_from_json, models)) for kind, models in entry["models"].items()},
         {
             kind: tuple(
-                Case(np.array(scores), right, np.zeros(len(scores)), features, kind, "", True, 1.0)
+                Case(np.array(scores), right, np.zeros(len(scores)), features, kind, "", "", (), True, 1.0)
                 for right, features, scores in cases
             )
             for kind, cases in entry["cases"].items()

@@ -437,6 +437,7 @@ def calibrate(
     from snowmatch.api import open_catalog
     from snowmatch.calibration_file import calibration_path
     from snowmatch.calibration_report import calibrated_to_json, draw_reliability, format_calibrated
+    from snowmatch.report import printable
 
     with _Bar("asking", "query") as bar:
         learned = open_catalog(catalog).calibrate(
@@ -452,6 +453,8 @@ def calibrate(
         click.echo(json.dumps(calibrated_to_json(learned), ensure_ascii=False, indent=2, allow_nan=False))
     else:
         click.echo(format_calibrated(learned))
+    for note in learned.notes:
+        _note(printable(note))
     _note(f"reliability diagram in {picture}")
 
 

@@ -79,24 +79,27 @@ class Calibration:
     """What scores of one method mean: models by group of queries, and the levels.
 
     groups: a group's name to its models. Of several models the one that claims least counts; see `group_names`.
-    source: `catalog` (learned from its own encounters) or `shipped`.
+    source: `catalog` (learned from its own encounters) or `shipped`; shipped: the groups whose models are shipped.
     """
 
     source: str
     groups: Mapping[str, tuple[Model, ...]]
     levels: Levels
     encounters: int
+    shipped: tuple[str, ...] = ()
 
-    def models(self, outlined: bool, body_part: str) -> tuple[Model, ...]:
-        """The models for such queries; of the most special group that has one."""
-        for name in group_names(outlined, body_part):
-            if name in self.groups:
-                return self.groups[name]
-        return ()
+    def group(self, outlined: bool, body_part: str) -> str | None:
+        """The most special group of such queries that has models; None where none has."""
+        return next((name for name in group_names(outlined, body_part) if name in self.groups), None)
 
     def described(self) -> dict[str, Any]:
         """What an answer tells of its calibration."""
-        return {"source": self.source, "encounters": self.encounters, "levels": asdict(self.levels)}
+        return {
+            "source": self.source,
+            "encounters": self.encounters,
+            "shipped": list(self.shipped),
+            "levels": asdict(self.levels),
+        }
 
 
 @dataclass(frozen=True)
@@ -225,16 +228,18 @@ def _of_model(
     model: Model, scores: np.ndarray, named: np.ndarray, features: float, new_share: float
 ) -> tuple[np.ndarray, float]:
     speaks = np.exp(evidence(scores, model.knots) @ np.array([model.accepted, *model.slopes]))
-    crowd = len(scores) / model.individuals
     new = np.exp(model.new + model.features * float(richness(features, model.usual_features)))
     odds = new_share / (1 - new_share) * (1 - LEARNED_NEW) / LEARNED_NEW
-    frequent = new * max(crowd, 1.0) * max(odds, 1.0)
-    rare = new * crowd * odds
-    of_named, of_others = speaks[named].sum(), speaks[~named].sum()
-    known = speaks / (of_named + frequent)
-    left = frequent / (of_named + frequent)  # for the unidentified ones and new
-    p = np.where(named, known, left * speaks / (of_others + frequent))
-    return p, float(rare / (of_named + rare) * rare / (of_others + rare)) if rare > 0 else 0.0
+    p, left, p_new = np.zeros(len(scores)), 1.0, 1.0
+    for members in (named, ~named):  # the unidentified ones share what the named ones leave
+        if not members.any():
+            continue
+        crowd, of_them = members.sum() / model.individuals, speaks[members].sum()
+        frequent, rare = new * max(crowd, 1.0) * max(odds, 1.0), new * crowd * odds
+        p[members] = left * speaks[members] / (of_them + frequent)
+        left *= frequent / (of_them + frequent)
+        p_new *= rare / (of_them + rare)
+    return p, float(p_new) if len(scores) else 0.0
 
 
 def model_to_json(model: Model) -> dict[str, Any]:

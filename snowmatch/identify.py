@@ -201,7 +201,7 @@ def score_matches(
         by_individual > 0,
         matches,
         tuple(pre_matches),
-        _chance(np.sum([annotation_scores(m, a) for m in found], axis=0) if reranks else pre_scores),
+        _chance(np.sum([annotation_scores(m.take(np.isin(m.annotation, checked)), a) for m in found], axis=0)),
     )
 
 

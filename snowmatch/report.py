@@ -103,6 +103,7 @@ def _candidate(candidate: Candidate) -> dict[str, Any]:
 
 
 def six_digits(value: float | None) -> float | None:
+    """A number as JSON and tables show it; None stays None."""
     return None if value is None else float(f"{value:.6g}")
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 from dataclasses import replace
 
@@ -13,12 +14,15 @@ from PIL import Image
 
 import snowmatch
 from snowmatch.api import Catalog, count_encounter_pairs
+from snowmatch.calibration import make_cases
 from snowmatch.calibration_file import calibration_path, load_calibrations, save_calibrations
 from snowmatch.calibration_report import draw_reliability, format_quality
 from snowmatch.cli import main
-from snowmatch.confidence import Bin, LevelCount, Levels, Quality
+from snowmatch.confidence import Bin, LevelCount, Levels, Quality, expected_new, probabilities
 from snowmatch.drawing import percent
 from snowmatch.errors import SnowmatchError
+from snowmatch.evaluation import score_trial
+from snowmatch.protocol import make_trial
 from snowmatch.types import Annotation
 
 
@@ -71,10 +75,11 @@ def test_the_command_says_what_it_learned_from_and_how_well_it_holds(calibrated)
 def test_queries_use_it_and_say_so(calibrated):
     folder, _ = calibrated
     answer = ask(folder, a_row(folder), top=50)
-    held = load_calibrations(folder / "catalog").of("hesaff + lnbnn")
+    (held,) = load_calibrations(folder / "catalog").methods
     assert answer.calibration == {
         "source": "catalog",
         "encounters": held.encounters,
+        "shipped": ["whole"],
         "levels": {"excellent": 0.99, "good": 0.95, "fair": 0.75},
     }
     named = [c for c in answer.candidates if c.individual is not None]
@@ -126,15 +131,18 @@ def test_another_version_or_other_settings_are_refused_with_the_command_to_redo_
     folder, _ = calibrated
     catalog, row = folder / "catalog", a_row(folder)
     held = load_calibrations(catalog)
+    kept = calibration_path(catalog).read_bytes()
     changed = ask(folder, row, options={"shortlist": "7"})
-    assert any(
-        "is not used, it was made with other settings" in note and f"snowmatch calibrate {catalog}" in note
-        for note in changed.notes
-    )
     assert changed.calibration is None
     assert changed.level is None
-    kept = calibration_path(catalog).read_bytes()
+    (note,) = [note for note in changed.notes if "is not used, it was made with other settings" in note]
     try:
+        words = shlex.split(note.split("make it anew with ")[1])
+        assert CliRunner().invoke(main, words[1:]).exit_code == 0, words
+        redone = ask(folder, row, options={"shortlist": "7"})
+        assert redone.calibration["source"] == "catalog"
+        assert ask(folder, row).calibration["source"] == "catalog"  # both are kept
+        calibration_path(catalog).write_bytes(kept)
         save_calibrations(catalog, replace(held, methods=tuple(replace(m, version="0.0.1") for m in held.methods)))
         older = ask(folder, row)
         assert any("made with snowmatch 0.0.1, this is" in note for note in older.notes)
@@ -159,7 +167,9 @@ def test_until_there_are_enough_pairs_the_shipped_one_answers_and_says_so(survey
     answer = ask(survey, a_row(survey))
     assert answer.calibration["source"] == "shipped"
     pairs = count_encounter_pairs(snowmatch.open_catalog(survey / "catalog").data.annotations)
-    assert any(f"it has {pairs} pairs of encounters of one animal, from 30 on" in note for note in answer.notes)
+    assert any(
+        f"it has {pairs} pairs of encounters of one animal, with 30 of such photos" in note for note in answer.notes
+    )
     result = CliRunner().invoke(main, ["calibrate", str(survey / "catalog")])
     assert result.exit_code == 1
     assert f"has {pairs} pairs of encounters of one animal, calibration needs 30" in result.stderr
@@ -193,6 +203,52 @@ def test_a_photo_without_features_says_nothing_of_anybody(calibrated, tmp_path):
     answer = snowmatch.open_catalog(folder / "catalog").query(tmp_path / "flat.png")
     assert answer.level is answer.decision is answer.new_probability is None
     assert any("has no features" in note for note in answer.notes)
+    assert not any("calibrated" in note for note in answer.notes)
+    row = a_row(folder)
+    good = folder / "queries" / row["path"]
+    catalog = snowmatch.open_catalog(folder / "catalog")
+    both, alone = catalog.query([tmp_path / "flat.png", good]), catalog.query(good)
+    assert [c.probability for c in both.candidates] == [c.probability for c in alone.candidates]
+    assert [photo.features > 0 for photo in both.photos] == [True, False]
+
+
+def test_whole_photos_beside_boxed_ones_on_record_are_told_by_what_is_shipped(calibrated):
+    folder, _ = calibrated
+    row = a_row(folder)
+    answer = snowmatch.open_catalog(folder / "catalog").query(folder / "queries" / row["path"])
+    assert answer.calibration["source"] == "catalog"
+    assert answer.level == "uncertain"
+    assert any("not calibrated on this catalog" in note for note in answer.notes)
+
+
+def test_a_query_is_judged_as_the_cases_that_were_learned_from(survey):
+    """Kind, features, encounters and scores of a labelled encounter are the same asked about and learned from."""
+    catalog = snowmatch.open_catalog(survey / "catalog")
+    rows = tuple(replace(a, row=n) for n, a in enumerate(a for a in catalog.data.annotations if a.individual))
+    catalog = Catalog(catalog.folder, replace(catalog.data, annotations=rows))
+    plugins, matcher, geometry = catalog.method(None, "lnbnn", {})
+    gallery = catalog.gallery(plugins[0])
+    table = score_trial(make_trial(rows, "cross-encounter"), [gallery], matcher, geometry)
+    cases = make_cases(table, **catalog.facts(gallery))
+    seen = []
+
+    def spy(models, scores, named, features, new_share):
+        seen.append((models, scores, features, new_share))
+        return probabilities(models, scores, named, features, new_share)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("snowmatch.identify.probabilities", spy)
+        for case in [c for c in cases if c.together and c.right >= 0][:4]:
+            part = case.group.split()[1]
+            shown = [
+                a for a in rows if (a.encounter, a.individual, a.body_part) == (case.encounter, case.individual, part)
+            ]
+            catalog.query([catalog.folder / a.path for a in shown], body_part=part)
+            models, scores, features, new_share = seen.pop()
+            assert models == catalog.session().calibration.groups[case.group.split()[0]]
+            assert scores[~np.isnan(scores)] == pytest.approx(case.scores, rel=1e-5)
+            assert features == case.features
+            assert new_share == expected_new(case.encounters)
 
 
 def test_nobody_to_compare_with_is_no_decision(calibrated):

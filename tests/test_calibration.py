@@ -42,17 +42,18 @@ from snowmatch.types import Annotation
 EXTRACTOR, MATCHER = {"name": "hesaff", "revision": 1}, {"name": "lnbnn", "geometry": {"shortlist": 300}}
 
 
-def case(scores, right, *, individual="aika", group="outlined left_flank", together=True, weight=1.0, features=1000):
+def case(scores, right, *, individual="aika", group="outlined left_flank", encounter="e0", again=(), features=1000):
     scores = np.array(scores, float)
-    return Case(scores, right, np.full(len(scores), 3), features, group, individual, together, weight)
+    return Case(scores, right, np.full(len(scores), 3), features, group, individual, encounter, again, True, 1.0)
 
 
 def drawn(count=400, individuals=12, seed=0, group="outlined left_flank"):
     """Cases whose scores follow one law: lognormal, an animal on record e^2 higher than others."""
     rng = np.random.default_rng(seed)
     cases = []
-    for n in range(count):
-        name = f"cat{n % individuals}"
+    names = [f"cat{n % individuals}" for n in range(count)]
+    for n, name in enumerate(names):
+        again = tuple(f"e{m}" for m in range(count) if names[m] == name and m != n)
         for known in (True, False):
             scores = np.exp(rng.normal(0, 0.7, individuals))
             own = n % individuals
@@ -60,7 +61,9 @@ def drawn(count=400, individuals=12, seed=0, group="outlined left_flank"):
                 scores[own] *= math.exp(2)
             else:
                 scores = np.delete(scores, own)
-            cases.append(case(scores, own if known else -1, individual=name, group=group))
+            cases.append(
+                case(scores, own if known else -1, individual=name, group=group, encounter=f"e{n}", again=again)
+            )
     return cases
 
 
@@ -123,6 +126,16 @@ def test_what_is_learned_holds_for_cases_it_did_not_see():
     assert fit(drawn(seed=0)) == model
 
 
+def test_a_law_with_more_shipped_cases_than_thirty_is_learned_from_both():
+    own, other = drawn(200, seed=2), [replace(c, scores=c.scores * 20) for c in drawn(200, seed=3)]
+    alone, leaning, theirs = (fit(*given).knots and fit(*given) for given in ((own,), (own, other), (other,)))
+    stated = [
+        np.mean([ask((m,), c).individuals[c.right] for c in own if c.right >= 0]) for m in (alone, leaning, theirs)
+    ]
+    assert abs(stated[1] - stated[0]) < 0.1  # thirty encounters beside two hundred
+    assert abs(stated[2] - stated[0]) > abs(stated[1] - stated[0])
+
+
 def test_where_nothing_tells_apart_nothing_is_claimed():
     rng = np.random.default_rng(0)
     blind = [replace(c, scores=np.exp(rng.normal(0, 1, len(c.scores)))) for c in drawn(200)]
@@ -159,16 +172,43 @@ def test_nothing_to_tell_from_is_a_mistake_of_the_program():
 
 
 def test_groups_need_thirty_pairs_and_a_body_part_must_gain_by_its_own():
-    cases = drawn(20, 10)  # encounters: 3 of each, so 20 * 3 / 2 pairs
+    cases = drawn(30, 10)  # three encounters of each
     assert count_pairs(cases)["any"] == 30
     assert choose_groups(cases) == ("outlined",)
-    assert choose_groups(cases[:-2]) == ()
+    fewer = drawn(29, 10)
+    assert count_pairs(fewer)["any"] == 28
+    assert choose_groups(fewer) == ()
     rescaled = [replace(c, scores=c.scores * 50, group="outlined right_flank") for c in drawn(60, 10, seed=1)]
     assert set(choose_groups(drawn(60, 10) + rescaled)) == {"outlined", "outlined left_flank", "outlined right_flank"}
     alike = [replace(c, group="outlined right_flank") for c in drawn(60, 10, seed=1)]
     assert choose_groups(drawn(60, 10) + alike) == ("outlined",)
     whole = [replace(c, group="whole left_flank") for c in drawn(60, 10, seed=1)]
     assert choose_groups(drawn(60, 10) + whole) == ("any", "outlined", "whole")
+
+
+def test_a_pair_of_encounters_counts_once_whatever_it_shows():
+    both = [replace(c, group=f"outlined {side}_flank") for side in ("left", "right") for c in drawn(20, 10)]
+    assert count_pairs(both) == {"outlined left_flank": 10, "outlined right_flank": 10, "outlined": 10, "any": 10}
+
+
+def test_a_group_of_one_animal_gets_no_model_and_stops_nothing():
+    """Nobody else is seen that way, so nothing tells what a wrong match scores there."""
+    one = [
+        case(
+            [9.0],
+            0,
+            individual="cat0",
+            group="whole head",
+            encounter=f"h{n}",
+            again=tuple(f"h{m}" for m in range(9) if m != n),
+        )
+        for n in range(9)
+    ]
+    cases = drawn(60, 10) + one
+    groups = choose_groups(cases)
+    assert groups == ("any", "outlined")
+    assert len(cross_validate(cases, groups, None)) == len(cases)
+    assert choose_groups(one) == ()
 
 
 def test_an_individual_is_never_judged_by_what_was_learned_from_it():
@@ -255,19 +295,29 @@ def test_a_catalog_keeps_one_calibration_of_each_method_and_its_levels(tmp_path)
     content = calibration_path(tmp_path).read_bytes()
     back = load_calibrations(tmp_path)
     assert back.levels == held.levels
-    assert [m.name for m in back.methods] == ["hesaff + lnbnn", "sift + lnbnn"]
+    assert [m.extractor["name"] for m in back.methods] == ["hesaff", "sift"]
     save_calibrations(tmp_path, back)
     assert calibration_path(tmp_path).read_bytes() == content
 
 
-@pytest.mark.parametrize(
-    "content", ["", "{}", "[]", '{"schema": "snowmatch.calibration/9"}', '{"schema": 1, "levels": 2']
-)
+DAMAGED = '{"schema": "snowmatch.calibration/1", "methods": [], "levels": {"excellent": 0.1, "good": 0.5, "fair": 0.4}}'
+
+
+def test_a_file_of_another_version_is_refused_and_stops_no_query(tmp_path):
+    calibration_path(tmp_path).parent.mkdir()
+    calibration_path(tmp_path).write_text('{"schema": "snowmatch.calibration/9"}')
+    held = load_calibrations(tmp_path)
+    assert held.methods == ()
+    assert choose(held, {"name": "nobody's"}, MATCHER, "0.1.0")[1].startswith("it was made with another version")
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", DAMAGED])
 def test_a_damaged_file_says_what_to_do(tmp_path, content):
     calibration_path(tmp_path).parent.mkdir()
     calibration_path(tmp_path).write_text(content)
-    with pytest.raises(SnowmatchError, match="delete it and run snowmatch calibrate"):
+    with pytest.raises(SnowmatchError, match="delete it and run snowmatch calibrate") as error:
         load_calibrations(tmp_path)
+    assert str(calibration_path(tmp_path)) in str(error.value)
 
 
 def test_another_version_or_other_settings_are_refused(monkeypatch):
@@ -279,6 +329,24 @@ def test_another_version_or_other_settings_are_refused(monkeypatch):
     other = {"name": "lnbnn", "geometry": {"shortlist": 100}}
     assert choose(held, EXTRACTOR, other, "0.1.0") == (None, "it was made with other settings")
     assert choose(held, EXTRACTOR, {"name": "mutual"}, "0.1.0") == (None, "")
+    both = held.put(learned(matcher=other))
+    assert {m.matcher["geometry"]["shortlist"] for m in both.methods} == {100, 300}  # side by side
+    assert len(both.put(learned(encounters=9)).methods) == 2
+
+
+def test_kinds_of_photos_that_a_catalog_has_not_learned_of_are_told_by_what_is_shipped(monkeypatch):
+    models = (fit(drawn(40)),)
+    entry = json.loads(
+        json.dumps(shipped_to_json(EXTRACTOR, MATCHER, Shipped({"outlined": models, "whole": models}, {}, 6)))
+    )
+    monkeypatch.setattr("snowmatch.calibration_file._shipped_entries", lambda: [entry])
+    used, _ = choose(CalibrationFile(methods=(learned(),)), EXTRACTOR, MATCHER, "0.1.0")
+    assert used.source == "catalog"
+    assert set(used.groups) == {"outlined", "whole"}
+    assert used.shipped == ("whole",)
+    assert used.groups["outlined"] != used.groups["whole"] or used.groups["outlined"] == learned().groups["outlined"]
+    of_all, _ = choose(CalibrationFile(methods=(learned(groups={"any": models}),)), EXTRACTOR, MATCHER, "0.1.0")
+    assert (set(of_all.groups), of_all.shipped) == ({"any"}, ())
 
 
 def test_what_is_shipped_comes_back_and_is_taken_for_its_settings_alone(monkeypatch):

@@ -157,6 +157,9 @@ def test_unidentified_encounters_take_nothing_from_those_with_names():
     beside = ask([3.0, 0.0, 3.0], named=[True, True, False])
     assert beside.individuals[:2] == pytest.approx(alone.individuals)
     assert beside.individuals[2] < beside.individuals[0]
+    crowded = ask([3.0, 0.0, *[0.3] * 400], named=[True, True, *[False] * 400])  # many more than were learned with
+    assert crowded.individuals[:2] == pytest.approx(alone.individuals)
+    assert crowded.new <= alone.new
     assert ask([0.0, 9.0], named=[True, False]).new < ask([0.0, 0.0], named=[True, False]).new
 
 
@@ -188,10 +191,10 @@ def test_how_many_new_ones_to_expect_by_hand():
 def test_the_most_special_group_that_has_a_model_answers():
     groups = {"any": (PLAIN,), "outlined": (PLAIN, PLAIN), "outlined head": (PLAIN,) * 3}
     calibration = Calibration("catalog", groups, Levels(), 40)
-    assert len(calibration.models(True, "head")) == 3
-    assert len(calibration.models(True, "tail")) == 2
-    assert len(calibration.models(False, "head")) == 1
-    assert Calibration("shipped", {"outlined": (PLAIN,)}, Levels(), 40).models(False, "head") == ()
+    assert calibration.group(True, "head") == "outlined head"
+    assert calibration.group(True, "tail") == "outlined"
+    assert calibration.group(False, "head") == "any"
+    assert Calibration("shipped", {"outlined": (PLAIN,)}, Levels(), 40).group(False, "head") is None
     assert group_names(True, "head") == ("outlined head", "outlined", "any")
 
 
