@@ -250,7 +250,7 @@ def test_what_is_not_calibrated_still_names_the_best(says):
 def test_a_photo_that_fails_leaves_the_others_of_its_encounter(says):
     said = says(AIKA, {"path": "a.jpg"}, {"path": "b.jpg"}, {"path": "c.jpg"}, {"path": "d.jpg", "encounter": "z"})
     said.bad, said.bare = {"b.jpg", "d.jpg"}, {"a.jpg"}
-    said.answers = {("c.jpg", None): ({"aika": 0.96}, 0.0)}
+    said.answers = {("a.jpg", None): ({"aika": 0.96}, 0.0)}
     found = run_batch(said.catalog)
     first, second = found.rows
     assert (first.photos, first.decision) == (("a.jpg", "b.jpg", "c.jpg"), "aika")

@@ -127,7 +127,7 @@ def test_levels_that_are_none_are_refused(calibrated, levels):
     assert "such as 0.99,0.95,0.75" in result.stderr
 
 
-def test_another_version_or_other_settings_are_refused_with_the_command_to_redo_it(calibrated):
+def test_another_version_or_other_settings_are_refused_with_the_command_to_redo_it(calibrated, few):
     folder, _ = calibrated
     catalog, row = folder / "catalog", a_row(folder)
     held = load_calibrations(catalog)
