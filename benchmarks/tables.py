@@ -2,7 +2,8 @@
 
 Reads RESULTS_FOLDER/<dataset>/<protocol>/<label>.json, scaling.json and stages.json. Short tables go between the lines
 <!-- results --> and <!-- /results -->, and <!-- networks --> and <!-- /networks -->, of the README.md two folders up,
-where it has them. Pictures that plots.py has made are shown, so run that one first.
+those of levels.json and population*.json between `levels` and `population` of the README.md one folder up, where they
+have these lines. Pictures that plots.py has made are shown, so run that one first.
 
 Example: python benchmarks/tables.py
 """
@@ -413,6 +414,51 @@ def networks_table(results: Iterable[Result]) -> str:
     return table(headings, rows) if sets else ""
 
 
+def levels_table(sets: dict[str, Any]) -> str:
+    """Of each set and method: answers and wrong ones of every level, calibration, and known against new animals."""
+    rows = []
+    for name, held in sets.items():
+        for method, judged in held["methods"].items():
+            counts = [f"{c['answers']}, {c['wrong']} wrong" if c["answers"] else "none" for c in judged["levels"]]
+            rows.append(
+                [
+                    name,
+                    method,
+                    *counts,
+                    f"{judged['brier']:.3f}",
+                    f"{judged['calibration_error']:.2f}",
+                    in_brackets(judged["auroc"], lambda v: f"{v:.2f}"),
+                    in_brackets(judged["detection_rate"], percent),
+                ]
+            )
+            for cut in [judged["cut at 0.12, 0.07, 0.04"]] if "cut at 0.12, 0.07, 0.04" in judged else []:
+                counts = [f"{c['answers']}, {c['wrong']} wrong" if c["answers"] else "none" for c in cut]
+                rows.append([name, f"{method}, cut at 0.12, 0.07, 0.04", *counts, *[NOTHING] * 4])
+    levels = ("excellent", "good", "fair", "uncertain")
+    return table(("set", "method", *levels, "Brier", "error", "AUROC", "found at 1 %"), rows, left=6)
+
+
+def in_brackets(figure: dict[str, Any], show: Callable[..., str]) -> str:
+    """A figure with its 95 % interval."""
+    if figure["value"] is None:
+        return NOTHING
+    if figure["low"] is None:
+        return show(figure["value"])
+    return f"{show(figure['value'])} [{show(figure['low'])}, {show(figure['high'])}]"
+
+
+def population_table(replays: Iterable[Result]) -> str:
+    """Of each replay: who was named wrong, how many a person named, and the bias of the two estimates."""
+    rows = []
+    for result in replays:
+        told, given = result["summary"], result["settings"]
+        bias = [f"{told[name]['bias']['mean']:+.1f} ± {told[name]['bias']['sd']:.1f} %" for name in ("m0", "chao")]
+        shares = [f"{told[name]:.1f} %" for name in ("splitting_percent", "lumping_percent", "person_percent")]
+        rows.append([f"{given['evidence']}, new from {given['new']:g}", str(told["seeds"]), *shares, *bias])
+    heading = ("photos with", "surveys", "splitting", "lumping", "named by a person", "bias of M0", "bias of Chao")
+    return table(heading, rows)
+
+
 def order_of_networks(result: Result) -> tuple:
     """Classical extractors first, each with LNBNN first."""
     settings = result.get("settings") or {}
@@ -637,6 +683,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
         new = between_markers(new, "networks", networks_table(results), readme)
         if new != old:
             write(readme, new)
+    page_of_levels(folder)
+
+
+def page_of_levels(folder: Path) -> None:
+    """Put the tables of levels.json and population*.json into the README.md beside the results' folder."""
+    readme = folder.parent / "README.md"
+    if not readme.is_file():
+        return
+    old = new = readme.read_bytes().decode("utf-8")
+    if (folder / "levels.json").is_file():
+        held = json.loads((folder / "levels.json").read_text(encoding="utf-8"))
+        new = between_markers(new, "levels", levels_table(held["sets"]), readme)
+    if replays := sorted(folder.glob("population*.json")):
+        read = [json.loads(path.read_text(encoding="utf-8")) for path in replays]
+        new = between_markers(new, "population", population_table(read), readme)
+    if new != old:
+        write(readme, new)
 
 
 def write(path: Path, text: str) -> None:

@@ -357,3 +357,39 @@ def test_without_matplotlib_plots_tell_how_to_get_it(tmp_path):
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
     assert ran.returncode == 1
     assert ran.stderr.splitlines() == ["The plots need matplotlib: pip install 'snowmatch[bench]'"]
+
+
+def test_levels_and_replays_go_into_the_page_beside_the_results(tmp_path):
+    readme = tmp_path / "benchmarks" / "README.md"
+    folder = readme.parent / "results"
+    folder.mkdir(parents=True)
+    readme.write_text("before\n<!-- levels -->\n<!-- /levels -->\n<!-- population -->\n<!-- /population -->\nafter\n")
+    names = ("excellent", "good", "fair", "uncertain")
+    told = {
+        "levels": [{"level": n, "answers": k, "wrong": k // 4} for k, n in zip((8, 0, 4, 4), names, strict=True)],
+        "brier": 0.1234,
+        "calibration_error": 0.05,
+        "auroc": {"value": 0.9, "low": 0.8, "high": 0.95},
+        "detection_rate": {"value": None, "low": None, "high": None},
+    }
+    (folder / "levels.json").write_text(json.dumps({"sets": {"cats cross-encounter": {"methods": {"a:b": told}}}}))
+    bias = {"bias": {"mean": 1.25, "sd": 3.0}}
+    summary = {
+        "seeds": 3,
+        "splitting_percent": 0.5,
+        "lumping_percent": 0,
+        "person_percent": 19.9,
+        "m0": bias,
+        "chao": bias,
+    }
+    replay = {"settings": {"evidence": "mask", "new": 0.6}, "summary": summary}
+    (folder / "population.json").write_text(json.dumps(replay))
+    tables.page_of_levels(folder)
+    text = readme.read_text()
+    assert (
+        "| cats cross-encounter | a:b | 8, 2 wrong | none | 4, 1 wrong | 4, 1 wrong "
+        "| 0.123 | 0.05 | 0.90 [0.80, 0.95] | – |" in text
+    )
+    assert "| mask, new from 0.6 | 3 | 0.5 % | 0.0 % | 19.9 % | +1.2 ± 3.0 % | +1.2 ± 3.0 % |" in text
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
