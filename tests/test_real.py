@@ -38,6 +38,10 @@ def test_index_query_and_evaluate_real_photos(snow_leopards):
         right += answer["candidates"][0]["individual"] == row["individual"]
     assert asked >= 10
     assert right > asked / 2, f"{right} of {asked}"
-    figures = json.loads(runner.invoke(main, ["evaluate", str(snow_leopards), "--json"]).stdout)["figures"]
+    evaluated = json.loads(runner.invoke(main, ["evaluate", str(snow_leopards), "--json"]).stdout)
+    sure = [level for level in evaluated["calibration"]["quality"]["levels"] if level["level"] in ("excellent", "good")]
+    assert sum(level["answers"] for level in sure) > 0
+    assert sum(level["wrong"] for level in sure) == 0
+    figures = evaluated["figures"]
     assert figures["annotation_top1"]["value"] > 0.6
     assert figures["individual_top5"]["value"] > 0.8
