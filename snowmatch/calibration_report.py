@@ -50,8 +50,8 @@ def format_quality(quality: Quality, levels: Levels) -> list[str]:
     return [
         *aligned(("level", "answers", "wrong (95 % interval)", 'wrong of "new"'), shares, right=("answers",)),
         "",
-        f"{quality.decisions} answers: each encounter was asked about with its animal on record and without, judged by a",
-        f"calibration learned from the encounters of other individuals ({bands}).",
+        f"{quality.decisions} answers: each encounter was asked about with its animal on record and without, and",
+        f"judged by a calibration learned from the encounters of other individuals ({bands}).",
         f"Brier score {quality.brier:.3f}, log loss {quality.log_loss:.3f}, "
         f"calibration error {quality.calibration_error:.3f} (of the decision's probability)",
     ]
