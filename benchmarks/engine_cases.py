@@ -35,7 +35,7 @@ def engine_cases(
         text = json.dumps({"extractor": session.extractor_settings, "matcher": session.matching})
         _settings_file(work, method).write_text(text, encoding="utf-8")
         save_arrays(folder / "facts.npz", catalog.facts(gallery))
-    facts = load_arrays(folder / "facts.npz", ("features", "outlined"), "facts file", "delete it")
+    facts = load_arrays(folder / "facts.npz", ("features", "outlined", "masked"), "facts file", "delete it")
     table = load_table(folder / "scores.npz")
     return table, make_cases(table, **facts)
 

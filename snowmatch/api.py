@@ -246,7 +246,8 @@ class Catalog:
         judged, levels = None, None
         notes += session.notes
         if session.calibration is not None and allowed.any() and voting:
-            group = session.calibration.group(all(p.evidence in OUTLINED for p in photos), part)
+            outlined, masked = (all(p.evidence in kinds for p in photos) for kinds in (OUTLINED, ("mask",)))
+            group = session.calibration.group(outlined, masked, part)
             rich = float(np.mean([len(a.features[0]) for a in asked]))
             models = session.calibration.groups.get(group, ())
             judged = judge(scores, gallery, allowed, models, rich) if models else None
@@ -396,12 +397,13 @@ class Catalog:
         )
 
     def facts(self, gallery: Gallery) -> dict[str, np.ndarray]:
-        """What a calibration looks at beside scores, of all A annotations: `features` (A,), `outlined` (A,) bool."""
+        """What a calibration looks at beside scores, of all A annotations: see `calibration.make_cases`."""
         features = np.zeros(len(self.data.annotations))
         entries = range(len(gallery.annotations))
         features[[a.row for a in gallery.annotations]] = [gallery.feature_count(entry) for entry in entries]
         outlined = [a.bbox is not None or bool(a.mask) for a in self.data.annotations]
-        return {"features": features, "outlined": np.array(outlined, bool)}
+        masked = [bool(a.mask) for a in self.data.annotations]
+        return {"features": features, "outlined": np.array(outlined, bool), "masked": np.array(masked, bool)}
 
     def evaluate(
         self,

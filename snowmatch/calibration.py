@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +13,7 @@ from scipy.special import betaincinv
 from snowmatch.calibration_file import Case, Shipped
 from snowmatch.confidence import (
     ANY,
+    BOXED,
     ENOUGH_PAIRS,
     LEARNED_NEW,
     LEVEL_NAMES,
@@ -47,16 +48,19 @@ BINS = 10  # of the reliability diagram and the calibration error; customary
 
 
 def make_cases(
-    table: ScoreTable, features: np.ndarray | None = None, outlined: np.ndarray | None = None
+    table: ScoreTable,
+    features: np.ndarray | None = None,
+    outlined: np.ndarray | None = None,
+    masked: np.ndarray | None = None,
 ) -> tuple[Case, ...]:
     """Every query of a score table, with its own individual on record and without; photos together and one by one.
 
-    features (A,): of each annotation (0 = not known), outlined (A,) bool: whether it has a box or a mask. A query
-    without features, or with nobody to compare, is no case.
+    features (A,): of each annotation (0 = not known); outlined (A,) bool: whether it has a box or a mask; masked (A,)
+    bool: whether it has a mask. A query without features, or with nobody to compare, is no case.
     """
     count = len(table.paths)
     features = np.zeros(count) if features is None else features
-    outlined = np.zeros(count, bool) if outlined is None else outlined
+    outlined, masked = (np.zeros(count, bool) if given is None else given for given in (outlined, masked))
     names = table.individual_names
     numbers = np.searchsorted(names, table.individual[table.gallery])
     met = np.unique(table.encounter[table.gallery], return_inverse=True)[1]
@@ -74,6 +78,7 @@ def make_cases(
         own = np.flatnonzero(names == table.individual[row])
         common = {
             "group": group_names(bool(outlined[rows].all()), str(table.body_part[row]))[0],
+            "masked": bool(masked[rows].all()),
             "individual": str(table.individual[row]),
             "encounter": str(table.encounter[row]),
             "again": tuple(np.unique(table.encounter[table.gallery[open_to & (numbers == own[0])]]).tolist())
@@ -237,9 +242,16 @@ def cross_validate(
             learned[fold] = learn(others, able, shipped)
         models = next((learned[fold][g] for g in (case.group, _kind(case), ANY) if g in learned[fold]), None)
         if models is None and shipped is not None:
-            models = shipped.models.get(_kind(case))
+            models = tell_apart(shipped.models, case)
         found.append(ask(models, case) if models else None)
     return found
+
+
+def tell_apart(shipped: Mapping[str, tuple[Model, ...]], case: Case) -> tuple[Model, ...] | None:
+    """The shipped models for such a case; None where there are none."""
+    kind = _kind(case)
+    boxed = shipped.get(BOXED) if kind == "outlined" and not case.masked else None
+    return boxed or shipped.get(kind)
 
 
 def ask(models: Sequence[Model], case: Case) -> Probabilities:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from snowmatch.confidence import ANY, Calibration, Levels, Model, Quality, model_from_json, model_to_json
+from snowmatch.confidence import ANY, BOXED, Calibration, Levels, Model, Quality, model_from_json, model_to_json
 from snowmatch.errors import SnowmatchError
 from snowmatch.records import replace_file, unreadable
 from snowmatch.types import HOME
@@ -26,7 +26,8 @@ class Case:
     """One query whose answer is known: the scores (I,) of the individuals compared, and which of them is right.
 
     right: -1 where the animal is not on record. encounters (I,): how often each one was met; features: of the query, a
-    photo; group: the most special of its groups (see `confidence.group_names`); individual: the truth; encounter: the
+    photo; group: the most special of its groups (see `confidence.group_names`); masked: whether all its photos have a
+    mask; individual: the truth; encounter: the
     query's, and `again` the others that its animal may be found in. together: all photos of its encounter were asked,
     not one of several. weight: of an encounter's cases 1 in all with its animal on record, and 1 without.
     """
@@ -36,6 +37,7 @@ class Case:
     encounters: np.ndarray
     features: float
     group: str
+    masked: bool
     individual: str
     encounter: str
     again: tuple[str, ...]
@@ -47,7 +49,8 @@ class Case:
 class Shipped:
     """What is shipped for one method, by kind of query (`outlined`, `whole`): models, and cases to lean on.
 
-    encounters: how many the models were learned from.
+    The models of `boxed` are for outlined queries without masks: in a loose box other rocks may match than in the boxes
+    of the photos that were learned from. encounters: how many the models were learned from.
     """
 
     models: Mapping[str, tuple[Model, ...]]
@@ -179,7 +182,8 @@ def choose(
     if own is not None and own.version == version:
         lent = {}
         if shipped is not None and ANY not in own.groups:  # for photos of a kind that it has not learned of
-            lent = {kind: models for kind, models in shipped.models.items() if kind not in own.groups}
+            known = {*own.groups, *([BOXED] if "outlined" in own.groups else [])}
+            lent = {kind: models for kind, models in shipped.models.items() if kind not in known}
         return Calibration("catalog", {**lent, **own.groups}, held.levels, own.encounters, tuple(lent)), ""
     if own is not None:
         refused = f"it was made with snowmatch {own.version}, this is {version}"
@@ -227,7 +231,7 @@ def shipped_from_json(entry: Mapping[str, Any]) -> Shipped:
         {kind: tuple(map(model_from_json, models)) for kind, models in entry["models"].items()},
         {
             kind: tuple(
-                Case(np.array(scores), right, np.zeros(len(scores)), features, kind, "", "", (), True, 1.0)
+                Case(np.array(scores), right, np.zeros(len(scores)), features, kind, True, "", "", (), True, 1.0)
                 for right, features, scores in cases
             )
             for kind, cases in entry["cases"].items()

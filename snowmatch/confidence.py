@@ -12,6 +12,7 @@ from snowmatch.errors import SnowmatchError
 from snowmatch.score import VERIFIED
 
 ANY = "any"  # the group of all queries
+BOXED = "boxed"  # outlined by boxes alone: only what is shipped tells these from masks
 LEVEL_NAMES = ("excellent", "good", "fair", "uncertain")
 ENOUGH_PAIRS = 30  # pairs of encounters of one animal that a group of queries needs for a model of its own
 
@@ -88,9 +89,11 @@ class Calibration:
     encounters: int
     shipped: tuple[str, ...] = ()
 
-    def group(self, outlined: bool, body_part: str) -> str | None:
-        """The most special group of such queries that has models; None where none has."""
-        return next((name for name in group_names(outlined, body_part) if name in self.groups), None)
+    def group(self, outlined: bool, masked: bool, body_part: str) -> str | None:
+        """The most special group of such queries that has models; None where none has. masked: by masks alone."""
+        special, kind, every = group_names(outlined, body_part)
+        boxed = [BOXED] if outlined and not masked else []
+        return next((name for name in (special, *boxed, kind, every) if name in self.groups), None)
 
     def described(self) -> dict[str, Any]:
         """What an answer tells of its calibration."""

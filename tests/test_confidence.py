@@ -191,10 +191,12 @@ def test_how_many_new_ones_to_expect_by_hand():
 def test_the_most_special_group_that_has_a_model_answers():
     groups = {"any": (PLAIN,), "outlined": (PLAIN, PLAIN), "outlined head": (PLAIN,) * 3}
     calibration = Calibration("catalog", groups, Levels(), 40)
-    assert calibration.group(True, "head") == "outlined head"
-    assert calibration.group(True, "tail") == "outlined"
-    assert calibration.group(False, "head") == "any"
-    assert Calibration("shipped", {"outlined": (PLAIN,)}, Levels(), 40).group(False, "head") is None
+    assert calibration.group(True, True, "head") == "outlined head"
+    assert calibration.group(True, False, "tail") == "outlined"
+    assert calibration.group(False, False, "head") == "any"
+    assert Calibration("shipped", {"outlined": (PLAIN,)}, Levels(), 40).group(False, False, "head") is None
+    boxed = Calibration("shipped", {"outlined": (PLAIN,), "boxed": (PLAIN,)}, Levels(), 40)
+    assert (boxed.group(True, False, "head"), boxed.group(True, True, "head")) == ("boxed", "outlined")
     assert group_names(True, "head") == ("outlined head", "outlined", "any")
 
 
