@@ -230,6 +230,7 @@ def plain(plain_lightglue):
     return {"weights": str(plain_lightglue)}
 
 
+@pytest.mark.slow
 def test_lightglue_in_the_engine(own_survey, plain):
     catalog = snowmatch.open_catalog(own_survey / "catalog")
     result = catalog.evaluate(matcher="lightglue", options=plain)

@@ -139,6 +139,7 @@ def test_passages_are_made_as_they_are_listed(tmp_path):
     assert [row["individual"] for row in in_time[3:]] == ["aika", ""]  # those without a name come last
 
 
+@pytest.mark.slow
 def test_demo_is_as_large_as_promised(tmp_path):
     survey = make_demo(tmp_path, seed=1, size=(360, 240))
     assert len(survey.catalog) <= 120
