@@ -43,6 +43,7 @@ FOLDS = 5  # customary; individuals, not encounters, are held out
 # Knots at these shares of what new animals score best: there right and wrong answers overlap. Four, so that a model has
 # eight numbers; straight lines were worse (log loss .68 against .51 on boxed leopards).
 KNOTS = (0.05, 0.5, 0.9, 0.99)
+FREE = 0.05  # of the ridge for how often an animal is new: nearly free, as an intercept should be
 RIDGE, SMOOTH = 0.02, 0.1  # penalties on slopes and on their changes: from .02 to .5 the log loss hardly moves
 BINS = 10  # of the reliability diagram and the calibration error; customary
 
@@ -128,7 +129,7 @@ def fit(cases: Sequence[Case], shipped: Sequence[Case] = ()) -> Model:
         raise ValueError("no case of a new animal: nothing to tell them from")
     best = np.array([case.scores.max() for case in new])
     best = np.log(best[best > VERIFIED])
-    knots = tuple(np.unique(np.quantile(best, KNOTS).round(6))) if len(best) else (0.0,)
+    knots = tuple(np.unique(np.quantile(best, KNOTS).round(6)).tolist()) if len(best) else (0.0,)
     rich = [case.features for case in cases if case.features > 0]
     usual = float(np.median(rich)) if rich else 1.0
     known = sum(case.weight for case in cases if case.right >= 0)
@@ -168,7 +169,7 @@ def _maximise(
     of_case = np.repeat(np.arange(len(cases)), lengths)
     steps = np.zeros((pieces - 2, pieces + 2))
     steps[:, 1:pieces] = np.eye(pieces - 2, pieces - 1) - np.eye(pieces - 2, pieces - 1, 1)
-    penalty = RIDGE * np.diag([1.0] * pieces + [0.05, 1.0]) + SMOOTH * steps.T @ steps
+    penalty = RIDGE * np.diag([1.0] * pieces + [FREE, 1.0]) + SMOOTH * steps.T @ steps
 
     def loss(weights_of: np.ndarray) -> tuple[float, np.ndarray]:
         speaks = rows @ weights_of

@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from snowmatch import calibration
 from snowmatch.calibration import (
     ask,
     binomial_interval,
@@ -128,7 +127,7 @@ def test_what_is_learned_holds_for_cases_it_did_not_see():
 
 def test_a_law_with_more_shipped_cases_than_thirty_is_learned_from_both():
     own, other = drawn(200, seed=2), [replace(c, scores=c.scores * 20) for c in drawn(200, seed=3)]
-    alone, leaning, theirs = (fit(*given).knots and fit(*given) for given in ((own,), (own, other), (other,)))
+    alone, leaning, theirs = (fit(*given) for given in ((own,), (own, other), (other,)))
     stated = [
         np.mean([ask((m,), c).individuals[c.right] for c in own if c.right >= 0]) for m in (alone, leaning, theirs)
     ]
@@ -344,7 +343,7 @@ def test_kinds_of_photos_that_a_catalog_has_not_learned_of_are_told_by_what_is_s
     assert used.source == "catalog"
     assert set(used.groups) == {"outlined", "whole"}
     assert used.shipped == ("whole",)
-    assert used.groups["outlined"] != used.groups["whole"] or used.groups["outlined"] == learned().groups["outlined"]
+    assert used.groups["outlined"] == learned().groups["outlined"]
     of_all, _ = choose(CalibrationFile(methods=(learned(groups={"any": models}),)), EXTRACTOR, MATCHER, "0.1.0")
     assert (set(of_all.groups), of_all.shipped) == ({"any"}, ())
 
@@ -368,7 +367,6 @@ def test_what_is_shipped_comes_back_and_is_taken_for_its_settings_alone(monkeypa
 
 
 def test_the_package_ships_calibrations_for_the_default_method():
-    import snowmatch
     from snowmatch.api import _described, _matching
     from snowmatch.plugins import make_plugin
     from snowmatch.verify import Geometry
@@ -378,10 +376,8 @@ def test_the_package_ships_calibrations_for_the_default_method():
     assert shipped is not None, "settings changed: run benchmarks/ship_calibration.py again"
     assert set(shipped.models) == {"outlined", "boxed", "whole"}
     assert set(shipped.cases) == {"outlined", "whole"}
-    assert snowmatch.__version__
 
 
 def test_all_is_learned_anew_the_same():
     cases = drawn(60, 10)
     assert learn(cases, ("outlined",)) == learn(cases, ("outlined",))
-    assert calibration.FOLDS == 5
