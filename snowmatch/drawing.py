@@ -317,14 +317,18 @@ def _draw_caption(picture: Image.Image, side: Side, view: _View, left: int, widt
 def _query_side(answer: Answer, number: int) -> Side:
     photos, asked = answer.photos, answer.photos[number]
     photo = read_photo(Path(asked.path)) if asked.image is None else asked.image
-    which = [f"photo {number + 1} of {len(photos)}"] if len(photos) > 1 else []
+    which = f"photo {number + 1} of {len(photos)}" if len(photos) > 1 else ""
+    # the head has the candidate's own level; that it is not what was decided must be seen too
+    likely = f"answer: {answer.level}, a new individual {percent(answer.new_probability)}"
+    line = "   ".join(filter(None, (which, likely if answer.decision == "new" else "")))
+    said = [line] if line else []
     box = clip_bbox(asked.bbox, photo.shape[1::-1]) if asked.bbox else None
     counted = EVIDENCE.get(asked.evidence)
     weights = None
     if counted or asked.foreground is not None:
         weights = foreground_picture(asked.image_size, asked.foreground, boxed=box is not None)
     first = "   ".join(filter(None, ("QUERY", answer.body_part, counted)))
-    return Side(photo, box, asked.mask, (first, *which, printable(Path(asked.path).name)), weights)
+    return Side(photo, box, asked.mask, (first, *said, printable(Path(asked.path).name)), weights)
 
 
 def _gallery_side(candidate: Candidate, catalog_folder: Path) -> Side:

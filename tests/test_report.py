@@ -532,3 +532,14 @@ def test_the_same_map_gives_the_same_picture(folders, tmp_path):
     first = [path.read_bytes() for path in draw_answer(same, pictures, catalog, 5)]
     assert len(first) == 3
     assert first == [path.read_bytes() for path in draw_answer(same, tmp_path / "again", catalog, 5)]
+
+
+def test_a_picture_says_when_the_answer_is_a_new_individual():
+    photos = (grey_query(), grey_query())
+    told = {"decision": "new", "level": "fair", "new_probability": 0.81}
+    new = drawing._query_side(answer(candidate(), photos=photos, **told), 1).caption
+    known = drawing._query_side(answer(candidate(), photos=photos, decision="individual", level="fair"), 1).caption
+    assert new[1] == "photo 2 of 2   answer: fair, a new individual 81 %"
+    assert known[1] == "photo 2 of 2"
+    alone = drawing._query_side(answer(candidate(), photo=grey_query(), **told), 0).caption
+    assert alone[1] == "answer: fair, a new individual 81 %"
