@@ -4,7 +4,8 @@ A dataset is written SOURCE or SOURCE,key=value,...  SOURCE is a catalog folder,
 `synthetic`. name=NAME names it. Keys for photos: boxed=yes (only annotations with a box), masks=no, boxes=no and
 flanks=no (leave them out; the flank is unknown then), boxes=mask (the box round the mask's largest piece),
 box=X/Y/W/H (the same box in every photo, as shares of its size), parts=left_flank+right_flank, every=N (each N-th
-individual), first=N (the first N annotations). Keys for `synthetic`: individuals, encounters, stations, seed.
+individual by name) and from=K (beginning with the K-th, 0 is first: every=2 and every=2,from=1 share nobody), first=N
+(the first N annotations). Keys for `synthetic`: individuals, encounters, stations, seed.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ PHOTO_KEYS = {
     "box": "",
     "parts": "",
     "every": "1",
+    "from": "0",
     "first": "0",
 }
 SYNTHETIC_KEYS = {"individuals": "12", "encounters": "3", "stations": "4", "seed": "0"}
@@ -165,7 +167,7 @@ def _chosen(rows: list[dict[str, str]], keys: dict[str, str], source: Path) -> l
     parts = set(filter(None, keys["parts"].split("+")))
     kept = [row for row in rows if (keys["boxed"] == "no" or row["bbox"]) and (not parts or row["body_part"] in parts)]
     names = sorted({row["individual"] for row in kept})
-    wanted = set(names[:: int(keys["every"])])
+    wanted = set(names[int(keys["from"]) :: int(keys["every"])])
     kept = [row for row in kept if row["individual"] in wanted]
     kept = kept[: int(keys["first"])] if int(keys["first"]) else kept
     if not kept:

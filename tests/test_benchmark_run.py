@@ -38,6 +38,18 @@ def test_a_catalog_becomes_a_dataset_without_being_touched(survey, tmp_path):
         )
 
 
+def test_two_halves_of_a_catalog_share_no_individual(survey, tmp_path):
+    source = survey / "catalog"
+    halves = [
+        {row["individual"] for row in rows_in(datasets.prepare(f"{source},{keys}", tmp_path).folder)}
+        for keys in ("every=2", "every=2,from=1")
+    ]
+    everybody = {a.individual or "" for a in snowmatch.open_catalog(source).data.annotations}
+    assert all(halves)
+    assert not halves[0] & halves[1]
+    assert halves[0] | halves[1] == everybody
+
+
 def test_one_box_for_every_photo(survey, tmp_path):
     made = datasets.prepare(f"{survey / 'catalog'},box=0.25/0.5/0.5/0.25,first=3", tmp_path)
     assert [row["bbox"] for row in rows_in(made.folder)] == ["200,266,400,133"] * 3  # photos are 800 x 533
