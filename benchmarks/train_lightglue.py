@@ -15,7 +15,6 @@ Examples:
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -27,6 +26,7 @@ import cv2
 import kornia
 import numpy as np
 import torch
+from checkpoints import read_tensors, restore, save_checkpoint, write_tensors
 from coat_pairs import (
     APART,
     REVISION,
@@ -46,8 +46,6 @@ from kornia.feature import LightGlue
 from kornia.feature.lightglue import normalize_keypoints
 from measure import circumstances, write_result
 from run import without_folders
-from safetensors import safe_open
-from safetensors.torch import save_file
 from tqdm import tqdm
 
 from snowmatch.api import open_catalog
@@ -351,40 +349,6 @@ def train(
     return {"seconds": round(done["seconds"], 1), "losses": done["losses"]}
 
 
-def save_checkpoint(
-    path: Path, weights: dict[str, torch.Tensor], optimizer: torch.optim.Optimizer, done: dict[str, Any]
-) -> None:
-    """Weights and AdamW's two running means, and how far it got, in one file that is never half written."""
-    tensors = {f"weights.{k}": p.detach().contiguous() for k, p in weights.items()}
-    for name, p in weights.items():
-        for mean in ("exp_avg", "exp_avg_sq"):
-            if p in optimizer.state:
-                tensors[f"{mean}.{name}"] = optimizer.state[p][mean].contiguous()
-    write_tensors(path, tensors, done)
-
-
-def restore(path: Path, weights: dict[str, torch.Tensor], optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """Fill weights and optimiser as save_checkpoint left them, and say how far it got."""
-    with safe_open(path, framework="pt") as file:
-        done = json.loads(file.metadata()["snowmatch"])
-        stored = set(file.keys())
-        for name, p in weights.items():
-            with torch.no_grad():
-                p.copy_(file.get_tensor(f"weights.{name}"))
-            if f"exp_avg.{name}" in stored:
-                state = {mean: file.get_tensor(f"{mean}.{name}").to(p.device) for mean in ("exp_avg", "exp_avg_sq")}
-                optimizer.state[p] = {"step": torch.tensor(float(done["step"])), **state}
-    return done
-
-
-def write_tensors(path: Path, tensors: dict[str, torch.Tensor], described: dict[str, Any]) -> None:
-    """A safetensors file whose metadata `snowmatch` is JSON, put in place when it is complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    save_file(tensors, part, metadata={"snowmatch": json.dumps(described)})
-    part.replace(path)
-
-
 def save_network(path: Path, net: LightGlue, training: Training, extractor: Any) -> None:
     """The weights as a matcher loads them: kornia's names, and what the network takes and was trained on."""
     tensors = {k: v.contiguous() for k, v in net.state_dict().items() if k != "confidence_thresholds"}
@@ -402,9 +366,7 @@ def save_network(path: Path, net: LightGlue, training: Training, extractor: Any)
 
 def load_network(path: Path) -> LightGlue:
     """The network of a file by save_network, ready to match."""
-    with safe_open(path, framework="pt") as file:
-        described = json.loads(file.metadata()["snowmatch"])
-        tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 (a safetensors file cannot be iterated)
+    described, tensors = read_tensors(path)
     net = make_network({k: described[k] for k in ("input_dim", "descriptor_dim", "num_heads", "n_layers")})
     net.load_state_dict({**tensors, "confidence_thresholds": net.confidence_thresholds})
     return net.eval()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import importlib.util
 import pickle
 import statistics
 import time
@@ -16,7 +17,7 @@ import numpy as np
 
 from methods import Given, Outcome
 from snowmatch.errors import SnowmatchError
-from snowmatch.images import clip_bbox, read_photo
+from snowmatch.images import clip_bbox, read_mask, read_photo
 from snowmatch.protocol import Trial
 from snowmatch.scoretable import make_table
 from snowmatch.types import Annotation
@@ -59,12 +60,24 @@ def pair_scores(trial: Trial, vectors: dict[int, np.ndarray], metric: str) -> np
 def crop(folder: Path, annotation: Annotation) -> np.ndarray:
     """The box of an annotation (the whole photo without one) as (H, W, 3) uint8 RGB."""
     photo = read_photo(folder / annotation.path)
+    return np.ascontiguousarray(photo[_box(photo, annotation)])
+
+
+def crop_and_mask(folder: Path, annotation: Annotation) -> tuple[np.ndarray, np.ndarray | None]:
+    """`crop`, and there (H, W) bool where the animal is; None without a mask."""
+    photo = read_photo(folder / annotation.path)
+    box = _box(photo, annotation)
+    mask = read_mask(folder / annotation.mask, (photo.shape[1], photo.shape[0])) if annotation.mask else None
+    return np.ascontiguousarray(photo[box]), None if mask is None else mask[box]
+
+
+def _box(photo: np.ndarray, annotation: Annotation) -> tuple[slice, slice]:
     size = (photo.shape[1], photo.shape[0])
     try:
         x, y, w, h = clip_bbox(annotation.bbox or (0, 0, *size), size)
     except SnowmatchError as error:
         raise SnowmatchError(f"{annotation.path}: {error}") from error
-    return np.ascontiguousarray(photo[y : y + h, x : x + w])
+    return slice(y, y + h), slice(x, x + w)
 
 
 def weights_file(text: str, method: str, repository: str, name: str) -> Path:
@@ -82,13 +95,34 @@ def weights_file(text: str, method: str, repository: str, name: str) -> Path:
 def packages(method: str) -> tuple[ModuleType, ModuleType]:
     """torch and timm; SnowmatchError, with the command, where one of them does not import."""
     try:
-        torch, timm = importlib.import_module("torch"), importlib.import_module("timm")
+        torch = importlib.import_module("torch")
+        name_operators(torch)
+        timm = importlib.import_module("timm")
         importlib.import_module("safetensors.torch")
     except (ImportError, RuntimeError) as error:  # RuntimeError: a torchvision that was built for another torch
         raise SnowmatchError(
             f"method {method} needs torch, timm (which needs torchvision) and safetensors ({error}): {INSTALL}"
         ) from error
     return torch, timm
+
+
+def name_operators(torch: ModuleType) -> None:
+    """Let torchvision, which timm imports for its transforms, be imported where its compiled part does not load.
+
+    That part belongs to one build of torch: the registry's is of the build for graphics cards, and beside a torch for
+    the processor alone torchvision's import ends at the two operators that it expects there. Nothing here calls them.
+    """
+    found = importlib.util.find_spec("torchvision")
+    if found is None or found.origin is None:
+        return
+    try:
+        for compiled in sorted(Path(found.origin).parent.glob("_C*")):
+            torch.ops.load_library(str(compiled))
+    except OSError:
+        for operator in ("nms", "qnms"):
+            if not hasattr(torch.ops.torchvision, operator):
+                signature = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+                torch.library.define(f"torchvision::{operator}", signature)
 
 
 def read_weights(torch: ModuleType, path: Path) -> dict[str, Any]:
@@ -128,12 +162,12 @@ def embed(
     given: Given,
     torch: ModuleType,
     network: Any,
-    prepare: Callable[[np.ndarray], np.ndarray],
+    prepare: Callable[[Annotation], np.ndarray],
     settings: dict[str, Any],
     versions: tuple[str, ...],
     method: str,
 ) -> Outcome:
-    """Cosine scores of the trial from `network`, one crop after the other; `prepare` makes (3, S, S) float32 of one.
+    """Cosine scores of the trial from `network`, one after the other; `prepare` makes (C, H, W) float32 of one.
 
     One at a time: a batch changes the last digits of a vector with its neighbours, and saves little on a CPU.
     """
@@ -146,7 +180,7 @@ def embed(
         with torch.inference_mode():
             for row in rows_of(trial):
                 start = time.perf_counter()
-                pixels = torch.from_numpy(prepare(crop(given.folder, trial.annotations[row])))
+                pixels = torch.from_numpy(prepare(trial.annotations[row]))
                 vectors[row] = network(pixels[None].to(device))[0].float().cpu().numpy()
                 seconds.append(time.perf_counter() - start)
     except (RuntimeError, AssertionError) as error:  # torch's way to say no such device, or no memory left on it

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from methods import Given, Outcome
-from methods._embeddings import embed, fill, normalised, packages, read_weights, weights_file
+from methods._embeddings import crop, embed, fill, normalised, packages, read_weights, weights_file
 
 REPOSITORY = "BVRA/MegaDescriptor-L-384"
 FILE = "pytorch_model.bin"
@@ -37,7 +37,7 @@ def run(given: Given, settings: dict[str, Any]) -> Outcome:
     torch, timm = packages("megadescriptor")
     network = timm.create_model(NETWORK, pretrained=False, num_classes=0)
     fill(network, renamed(read_weights(torch, path)), path, REPOSITORY)
-    return embed(given, torch, network, prepare, settings, ("torch", "timm", "pillow"), "megadescriptor")
+    return embed(given, torch, network, lambda a: prepare(crop(given.folder, a)), settings, ("torch", "timm", "pillow"), "megadescriptor")
 
 
 def prepare(crop: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from methods import Given, Outcome
-from methods._embeddings import embed, fill, normalised, packages, read_weights, weights_file
+from methods._embeddings import crop, embed, fill, normalised, packages, read_weights, weights_file
 
 REPOSITORY = "conservationxlabs/miewid-msv3"
 FILE = "model.safetensors"
@@ -39,7 +39,7 @@ def run(given: Given, settings: dict[str, Any]) -> Outcome:
     network = build(torch, timm)
     fill(network, renamed(read_weights(torch, path)), path, REPOSITORY)
     return embed(
-        given, torch, network, prepare, settings, ("torch", "timm", "opencv-contrib-python-headless"), "miewid"
+        given, torch, network, lambda a: prepare(crop(given.folder, a)), settings, ("torch", "timm", "opencv-contrib-python-headless"), "miewid"
     )
 
 

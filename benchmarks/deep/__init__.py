@@ -1,0 +1,1 @@
+"""Deep models to compare with: networks that turn a photo into one vector, trained here or as they come."""

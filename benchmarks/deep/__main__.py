@@ -1,0 +1,39 @@
+"""Deep models beside snowmatch. Commands: train, compare, explain, shortlist; each has its own --help.
+
+    python benchmarks/deep train ../shared/data/nyala,every=2 --preset small --work w --out net.safetensors
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+COMMANDS = {
+    "train": "train a network on a labelled catalog",
+    "compare": "the same table for all methods, on animals that none has seen",
+    "explain": "Grad-CAM beside snowmatch's matched spots, for right and wrong pairs",
+    "shortlist": "embeddings to choose whom local features check, and both scores fused",
+}
+
+
+def main() -> None:
+    """Run one command; a SnowmatchError is one line."""
+    sys.path[0] = str(Path(__file__).parents[1])  # python puts this folder there; the modules say `from deep...`
+    from snowmatch.errors import SnowmatchError
+
+    command, arguments = (sys.argv[1] if len(sys.argv) > 1 else ""), sys.argv[2:]
+    if command not in COMMANDS:
+        print(__doc__)
+        print("\n".join(f"  {name:<10} {what}" for name, what in COMMANDS.items()))
+        sys.exit(0 if command in ("", "-h", "--help") else f"error: no command {command!r}")
+    try:
+        importlib.import_module(f"deep.{command}").main(arguments)
+    except SnowmatchError as error:
+        sys.exit(f"error: {error}")
+    except ImportError as error:
+        sys.exit(f"error: {error}: python -m pip install -e '.[bench-deep]'")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""Which photos make a batch: up to four of each individual, of both flanks where there are both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+PER_INDIVIDUAL = 4  # N of Colomer Matachana 2024
+PER_FLANK = 2  # so that four hold two of each flank: a positive and, in the other flank, a hard negative
+
+
+def flank_classes(individuals: Sequence[str], parts: Sequence[str]) -> np.ndarray:
+    """(N,) int64: the number of each photo's individual x body part; the two flanks of a cat have different coats."""
+    names = sorted(set(zip(individuals, parts, strict=True)))
+    number = {name: i for i, name in enumerate(names)}
+    return np.array([number[pair] for pair in zip(individuals, parts, strict=True)], np.int64)
+
+
+def singletons(classes: np.ndarray) -> np.ndarray:
+    """(N,) bool: photos that are the only one of their class."""
+    return np.bincount(classes)[classes] == 1 if len(classes) else np.zeros(0, bool)
+
+
+def batches(
+    individuals: Sequence[str], classes: np.ndarray, size: int, random: np.random.Generator
+) -> list[np.ndarray]:
+    """One epoch of N photos as int64 row numbers: each photo once, about `size` a batch; none for no photos.
+
+    An individual's photos are dealt in fours, two of each flank while it has both, and its fours go to different
+    batches while there are enough: who has hundreds of photos fills no batch alone.
+    """
+    fours: list[list[int]] = []
+    for name in random.permutation(sorted(set(individuals))):
+        rows = np.array([row for row, other in enumerate(individuals) if other == name], np.int64)
+        by_flank = [random.permutation(rows[classes[rows] == c]) for c in sorted(set(classes[rows]))]
+        dealt: list[int] = []
+        while any(len(flank) for flank in by_flank):
+            for number, flank in enumerate(by_flank):
+                dealt += list(flank[:PER_FLANK])
+                by_flank[number] = flank[PER_FLANK:]
+        fours += [dealt[i : i + PER_INDIVIDUAL] for i in range(0, len(dealt), PER_INDIVIDUAL)]
+    count = max(1, round(len(individuals) / size))
+    made = [np.array([row for four in fours[first::count] for row in four], np.int64) for first in range(count)]
+    return [made[i] for i in random.permutation(count) if len(made[i])]
