@@ -134,9 +134,21 @@ def main() -> None:
     _mark(given.work).unlink(missing_ok=True)
 
 
-def perform(run: Run, given: argparse.Namespace) -> None:
-    """One run: scores (kept in --work where they are there already), then figures into --results."""
-    from datasets import described, prepare
+@dataclass(frozen=True)
+class Scored:
+    """One run's score tables in `folder` (run.json: what they cost), and what was asked of whom, as text and made."""
+
+    folder: Path
+    dataset: Any
+    trial: Any
+    method: str
+    settings: dict[str, Any]
+    shown_method: str
+
+
+def scores_of(run: Run, given: argparse.Namespace) -> Scored:
+    """The score tables of one run, made where --work has none yet (or with --fresh)."""
+    from datasets import prepare
 
     from snowmatch.api import open_catalog
     from snowmatch.protocol import make_trial
@@ -149,22 +161,30 @@ def perform(run: Run, given: argparse.Namespace) -> None:
     # what was asked in part, or on more cores, is another result: it neither replaces nor stands for the usual one
     shown_method += f",queries={given.queries}" if given.queries else ""
     shown_method += f",threads={given.threads}" if given.threads != 1 else ""
-    label = label_of(shown_method)
-    kept = given.work / "scores" / dataset.name / run.protocol / label
+    kept = given.work / "scores" / dataset.name / run.protocol / label_of(shown_method)
     if given.fresh or not (kept / "run.json").exists():
         _make_scores(kept, dataset.folder, run.protocol, name, settings, given)
-    costs = json.loads((kept / "run.json").read_text(encoding="utf-8"))
+    return Scored(kept, dataset, trial, name, settings, shown_method)
+
+
+def perform(run: Run, given: argparse.Namespace) -> None:
+    """One run: scores (kept in --work where they are there already), then figures into --results."""
+    from datasets import described
+
+    scored = scores_of(run, given)
+    costs = json.loads((scored.folder / "run.json").read_text(encoding="utf-8"))
     result = {
         "schema": "snowmatch.benchmark/1",
         **costs,
-        "dataset": described(dataset, trial.annotations),
+        "dataset": described(scored.dataset, scored.trial.annotations),
         "protocol": run.protocol,
-        "method": name,
-        "label": shown_method.replace("snowmatch_engine", "snowmatch").replace(",", " "),
-        "settings": {k: without_folders(v) if isinstance(v, str) else v for k, v in settings.items()},
-        **figures_of(sorted(kept.glob("*.npz")), _asks_again(name, settings)),
+        "method": scored.method,
+        "label": shown_label(scored.shown_method),
+        "settings": {k: without_folders(v) if isinstance(v, str) else v for k, v in scored.settings.items()},
+        **figures_of(sorted(scored.folder.glob("*.npz")), _asks_again(scored.method, scored.settings)),
     }
-    path = given.results / dataset.name / run.protocol / f"{label}.json"
+    label = label_of(scored.shown_method)
+    path = given.results / scored.dataset.name / run.protocol / f"{label}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     shown = result["figures"]
@@ -173,8 +193,14 @@ def perform(run: Run, given: argparse.Namespace) -> None:
         f" encounter {shown['encounter_top1']['value']}; {result['seconds']['query']} s a query",
         flush=True,
     )
-    if given.failures is not None and name == "snowmatch_engine":
-        _explain(dataset.folder, trial, settings, kept, given.failures / dataset.name / run.protocol / label)
+    if given.failures is not None and scored.method == "snowmatch_engine":
+        page = given.failures / scored.dataset.name / run.protocol / label
+        _explain(scored.dataset.folder, scored.trial, scored.settings, scored.folder, page)
+
+
+def shown_label(shown_method: str) -> str:
+    """The method's text as tables show it."""
+    return shown_method.replace("snowmatch_engine", "snowmatch").replace(",", " ")
 
 
 def parse_method(text: str) -> tuple[str, dict[str, Any]]:
@@ -209,7 +235,7 @@ def _make_scores(
 
     costs = apart(name, settings, folder, protocol, given.threads, given.work, kept=kept, queries=given.queries)
     packages = costs.pop("versions")
-    shared = circumstances(f"python benchmarks/run.py {' '.join(without_folders(a) for a in sys.argv[1:])}", packages)
+    shared = circumstances(command_line(), packages)
     shared |= {"threads": given.threads, "suite_run": _suite_run(given.work)}
     (kept / "run.json").write_text(json.dumps({**shared, **costs}, allow_nan=False), encoding="utf-8")
 
@@ -428,6 +454,11 @@ def _listed(results: Path) -> list[str]:
         lines.append(f"{name}: {len(runs)} runs, {_duration([_known_seconds(results, r) for r in runs])}")
         lines += [f"    {r.dataset} {r.protocol} {r.method}" for r in runs]
     return lines
+
+
+def command_line() -> str:
+    """The command that is running, without the folders of this machine."""
+    return f"python benchmarks/{Path(sys.argv[0]).name} {' '.join(without_folders(a) for a in sys.argv[1:])}"
 
 
 def without_folders(text: str) -> str:

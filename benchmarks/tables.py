@@ -17,6 +17,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from as_markdown import (
+    NOTHING,
+    Result,
+    between_markers,
+    code,
+    decimal,
+    in_brackets,
+    percent,
+    plain,
+    quantity,
+    ratio,
+    seconds,
+    shown,
+    table,
+    write,
+)
+from deep.page import deep_table, shortlist_table
+
 RESULTS = Path(__file__).parent / "results"
 SCHEMA = "snowmatch.benchmark/1"
 NEEDED = {
@@ -30,40 +48,8 @@ NEEDED = {
     "label": str,
     "figures": dict,
 }
-MARKERS = "<!-- {} -->", "<!-- /{} -->"
 CLASSICAL = ("hesaff", "sift", "hesaff+sift")  # extractors whose results stand in the first table
-NOTHING = "–"
 MOST_ANIMALS = 40  # rows of their own: a catalog of hundreds would drown the page
-
-Result = dict[str, Any]
-
-
-def percent(value: float, digits: int = 0) -> str:
-    """A share as a percentage; what is not quite all or nothing does not look like it."""
-    text = f"{100 * value:.{digits}f}"
-    if digits == 0 and ((text == "100" and value < 1) or (text == "0" and value > 0)):
-        return ">99 %" if value > 0.5 else "<1 %"
-    return f"{text} %"
-
-
-def decimal(value: float, digits: int = 0) -> str:
-    return f"{value:.{2 + digits}f}"
-
-
-def quantity(value: float, digits: int = 0) -> str:
-    """Three significant digits, thousands with commas."""
-    if value == 0:
-        return "0"
-    return f"{value:,.{digits}f}" if abs(value) >= 999.5 else f"{float(f'{value:.{3 + digits}g}')}".removesuffix(".0")
-
-
-def ratio(value: float, digits: int = 0) -> str:
-    """Two decimals; three digits where these would say little."""
-    return quantity(value, digits) if value < 0.1 or value >= 100 else f"{value:.{2 + digits}f}"
-
-
-def seconds(value: float, digits: int = 0) -> str:
-    return f"{quantity(value, digits)} s"
 
 
 @dataclass(frozen=True)
@@ -242,31 +228,6 @@ def is_classical(result: Result) -> bool:
 # Tables
 
 
-def plain(text: Any) -> str:
-    """Text that is no Markdown of its own inside a table."""
-    text = " ".join(str(text).split())
-    for sign in "\\|*`<":
-        text = text.replace(sign, "\\" + sign)
-    return text
-
-
-def code(text: str) -> str:
-    """A command as it is typed, also where it has backticks of its own."""
-    fence = "``" if "`" in text else "`"
-    space = " " if "`" in text else ""
-    return fence + space + " ".join(text.split()) + space + fence
-
-
-def table(headings: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:
-    """A Markdown table whose first `left` columns are text, the others numbers."""
-    sides = ["---" if i < left else "---:" for i in range(len(headings))]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in (headings, sides, *rows))
-
-
-def shown(value: float | None, show: Callable[..., str]) -> str:
-    return NOTHING if value is None else show(value)
-
-
 def best_bold(results: Sequence[Result], column: Column) -> list[str]:
     """The column's cells; bold is whatever is written like the best, since a reader cannot tell those apart."""
     values = [figure(r, column) for r in results]
@@ -436,15 +397,6 @@ def levels_table(sets: dict[str, Any]) -> str:
                 rows.append([name, f"{method}, cut at 0.12, 0.07, 0.04", *counts, *[NOTHING] * 4])
     levels = ("excellent", "good", "fair", "uncertain")
     return table(("set", "method", *levels, "Brier", "error", "AUROC", "found at 1 %"), rows, left=6)
-
-
-def in_brackets(figure: dict[str, Any], show: Callable[..., str]) -> str:
-    """A figure with its 95 % interval."""
-    if figure["value"] is None:
-        return NOTHING
-    if figure["low"] is None:
-        return show(figure["value"])
-    return f"{show(figure['value'])} [{show(figure['low'])}, {show(figure['high'])}]"
 
 
 def population_table(replays: Iterable[Result]) -> str:
@@ -651,17 +603,6 @@ def page(results: Sequence[Result], scaling: Result | None, stages: Result | Non
     return "\n\n".join(parts) + "\n"
 
 
-def between_markers(text: str, name: str, new: str, path: Path) -> str:
-    """The text with `new` between the markers `name`, unchanged without any; SystemExit where there is but one."""
-    begin, end = (marker.format(name) for marker in MARKERS)
-    if begin not in text and end not in text:
-        return text
-    if text.count(begin) != 1 or text.count(end) != 1 or text.index(end) < text.index(begin):
-        raise SystemExit(f"{path}: expected {begin} and then {end}, once each; mend the markers.")
-    before, _, rest = text.partition(begin)
-    return f"{before}{begin}\n\n{new}\n\n{end}{rest.partition(end)[2]}"
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write the page into the results folder and the short table into the README."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -698,13 +639,11 @@ def page_of_levels(folder: Path) -> None:
     if replays := sorted(folder.glob("population*.json")):
         read = [json.loads(path.read_text(encoding="utf-8")) for path in replays]
         new = between_markers(new, "population", population_table(read), readme)
+    for name, show in (("deep", deep_table), ("shortlist", shortlist_table)):
+        if held := [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob(f"{name}*.json"))]:
+            new = between_markers(new, name, "\n\n".join(map(show, held)), readme)
     if new != old:
         write(readme, new)
-
-
-def write(path: Path, text: str) -> None:
-    path.write_bytes(text.encode("utf-8"))  # bytes: the same line ends on every system
-    print(f"wrote {path}")
 
 
 if __name__ == "__main__":

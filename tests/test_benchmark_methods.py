@@ -1,5 +1,6 @@
 """Wild-ID, embeddings from a file and the deep networks as benchmark methods."""
 
+import importlib.util
 import shutil
 from pathlib import Path
 
@@ -392,9 +393,13 @@ def photos(folder):
 def small_networks(monkeypatch):
     """torch, timm and safetensors, with a small network in the place of each large one."""
     torch = pytest.importorskip("torch")
-    timm = pytest.importorskip("timm")
     pytest.importorskip("safetensors")
+    if importlib.util.find_spec("timm") is None:
+        pytest.skip("no timm")
     from methods import megadescriptor, miewid
+    from methods._embeddings import packages
+
+    timm = packages("test")[1]
 
     monkeypatch.setattr(megadescriptor, "NETWORK", "swin_tiny_patch4_window7_224")
     monkeypatch.setattr(megadescriptor, "SIDE", 224)

@@ -1,6 +1,6 @@
 """Deep models beside snowmatch. Commands: train, compare, explain, shortlist; each has its own --help.
 
-    python benchmarks/deep train ../shared/data/nyala,every=2 --preset small --work w --out net.safetensors
+python benchmarks/deep train ../shared/data/nyala,every=2 --preset small --work w --out net.safetensors
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ def save_network(path: Path, network: EmbeddingNetwork, described: dict[str, Any
 
 
 def load_network(path: Path) -> tuple[EmbeddingNetwork, dict[str, Any]]:
-    """The network of a file by save_network, ready to embed, and what was described; SnowmatchError for another file."""
+    """The network of a file by save_network, ready to embed, and its description; SnowmatchError for another file."""
     described, tensors = read_tensors(path)
     try:
         shape, backbone, dimensions = Shape(**described["shape"]), described["backbone"], described["dimensions"]

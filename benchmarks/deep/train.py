@@ -168,7 +168,9 @@ def train(
         done = restore(checkpoint, weights, optimizer)
     augment = Augmentation(training.shape)
     start = time.perf_counter() - done["seconds"]
-    with tqdm(range(done["epoch"], training.epochs), initial=done["epoch"], total=training.epochs, desc="epochs") as bar:
+    with tqdm(
+        range(done["epoch"], training.epochs), initial=done["epoch"], total=training.epochs, desc="epochs"
+    ) as bar:
         for epoch in bar:
             if training.loss != "triplet":  # along a cosine to nothing; triplets keep their rate
                 for group in optimizer.param_groups:
@@ -214,7 +216,7 @@ def describe(training: Training) -> dict[str, Any]:
 def judge(
     network: EmbeddingNetwork, annotations: Sequence[Annotation], pixels: np.ndarray, device: torch.device
 ) -> dict[str, float]:
-    """Top-1 and DT5AP of the annotations among themselves, their own encounter and other flanks apart; 0 without any."""
+    """Top-1 and DT5AP of the annotations among themselves, own encounters and other flanks apart; 0 without any."""
     network.eval()
     with torch.inference_mode():
         parts = [
@@ -261,8 +263,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     network = build(training.backbone, training.dimensions, training.shape, training.weights, training.seed)
     size = sum(p.numel() for p in network.parameters()) / 1e6
     print(
-        f"{training.loss}, {training.backbone} ({size:.1f} M weights, start: {Path(training.weights).name}) on {device}: "
-        f"{len(learned)} photos of {len({a.individual for a in learned})} individuals, "
+        f"{training.loss}, {training.backbone} ({size:.1f} M weights, start: {Path(training.weights).name}) on "
+        f"{device}: {len(learned)} photos of {len({a.individual for a in learned})} individuals, "
         f"{len(validated)} of {len({a.individual for a in validated})} to validate with; log: {folder / 'log.csv'}"
     )
     pixels = tuple(read_inputs(dataset.folder, side, training.shape, given.work) for side in (learned, validated))
@@ -271,6 +273,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     described = {
         **describe(training),
         "data": dataset.name,
+        "learned": sorted({a.individual for a in learned}),
         "validation": sorted({a.individual for a in validated}),
         "photos": len(learned),
         "individuals": len({a.individual for a in learned}),

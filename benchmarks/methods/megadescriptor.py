@@ -37,7 +37,15 @@ def run(given: Given, settings: dict[str, Any]) -> Outcome:
     torch, timm = packages("megadescriptor")
     network = timm.create_model(NETWORK, pretrained=False, num_classes=0)
     fill(network, renamed(read_weights(torch, path)), path, REPOSITORY)
-    return embed(given, torch, network, lambda a: prepare(crop(given.folder, a)), settings, ("torch", "timm", "pillow"), "megadescriptor")
+    return embed(
+        given,
+        torch,
+        network,
+        lambda a: prepare(crop(given.folder, a)),
+        settings,
+        ("torch", "timm", "pillow"),
+        "megadescriptor",
+    )
 
 
 def prepare(crop: np.ndarray) -> np.ndarray:

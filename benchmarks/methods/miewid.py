@@ -39,7 +39,13 @@ def run(given: Given, settings: dict[str, Any]) -> Outcome:
     network = build(torch, timm)
     fill(network, renamed(read_weights(torch, path)), path, REPOSITORY)
     return embed(
-        given, torch, network, lambda a: prepare(crop(given.folder, a)), settings, ("torch", "timm", "opencv-contrib-python-headless"), "miewid"
+        given,
+        torch,
+        network,
+        lambda a: prepare(crop(given.folder, a)),
+        settings,
+        ("torch", "timm", "opencv-contrib-python-headless"),
+        "miewid",
     )
 
 

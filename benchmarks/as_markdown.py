@@ -1,0 +1,90 @@
+"""Numbers as text, and Markdown of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+MARKERS = "<!-- {} -->", "<!-- /{} -->"
+NOTHING = "–"
+
+Result = dict[str, Any]
+
+
+def percent(value: float, digits: int = 0) -> str:
+    """A share as a percentage; what is not quite all or nothing does not look like it."""
+    text = f"{100 * value:.{digits}f}"
+    if digits == 0 and ((text == "100" and value < 1) or (text == "0" and value > 0)):
+        return ">99 %" if value > 0.5 else "<1 %"
+    return f"{text} %"
+
+
+def decimal(value: float, digits: int = 0) -> str:
+    return f"{value:.{2 + digits}f}"
+
+
+def quantity(value: float, digits: int = 0) -> str:
+    """Three significant digits, thousands with commas."""
+    if value == 0:
+        return "0"
+    return f"{value:,.{digits}f}" if abs(value) >= 999.5 else f"{float(f'{value:.{3 + digits}g}')}".removesuffix(".0")
+
+
+def ratio(value: float, digits: int = 0) -> str:
+    """Two decimals; three digits where these would say little."""
+    return quantity(value, digits) if value < 0.1 or value >= 100 else f"{value:.{2 + digits}f}"
+
+
+def seconds(value: float, digits: int = 0) -> str:
+    return f"{quantity(value, digits)} s"
+
+
+def plain(text: Any) -> str:
+    """Text that is no Markdown of its own inside a table."""
+    text = " ".join(str(text).split())
+    for sign in "\\|*`<":
+        text = text.replace(sign, "\\" + sign)
+    return text
+
+
+def code(text: str) -> str:
+    """A command as it is typed, also where it has backticks of its own."""
+    fence = "``" if "`" in text else "`"
+    space = " " if "`" in text else ""
+    return fence + space + " ".join(text.split()) + space + fence
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:
+    """A Markdown table whose first `left` columns are text, the others numbers."""
+    sides = ["---" if i < left else "---:" for i in range(len(headings))]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (headings, sides, *rows))
+
+
+def shown(value: float | None, show: Callable[..., str]) -> str:
+    return NOTHING if value is None else show(value)
+
+
+def in_brackets(figure: dict[str, Any], show: Callable[..., str]) -> str:
+    """A figure with its 95 % interval."""
+    if figure["value"] is None:
+        return NOTHING
+    if figure["low"] is None:
+        return show(figure["value"])
+    return f"{show(figure['value'])} [{show(figure['low'])}, {show(figure['high'])}]"
+
+
+def between_markers(text: str, name: str, new: str, path: Path) -> str:
+    """The text with `new` between the markers `name`, unchanged without any; SystemExit where there is but one."""
+    begin, end = (marker.format(name) for marker in MARKERS)
+    if begin not in text and end not in text:
+        return text
+    if text.count(begin) != 1 or text.count(end) != 1 or text.index(end) < text.index(begin):
+        raise SystemExit(f"{path}: expected {begin} and then {end}, once each; mend the markers.")
+    before, _, rest = text.partition(begin)
+    return f"{before}{begin}\n\n{new}\n\n{end}{rest.partition(end)[2]}"
+
+
+def write(path: Path, text: str) -> None:
+    path.write_bytes(text.encode("utf-8"))  # bytes: the same line ends on every system
+    print(f"wrote {path}")

@@ -1,0 +1,33 @@
+"""A timm network as it comes, nothing learned from these animals: ImageNet's, DINO's, or random features.
+
+weights=random is the naive baseline without any file. Else timm's file of that network, for example
+name=vit_small_patch14_dinov2.lvd142m,width=518,height=518,weights=model.safetensors for DINOv2.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from methods import Given, Outcome
+from methods._embeddings import packages
+from methods.trained import embed_with
+
+DEFAULTS: dict[str, Any] = {
+    "name": "efficientnetv2_b2",  # or resnet18, mobilenetv2, efficientnet, or any that timm knows
+    "weights": "random",  # or timm's file
+    "width": 512,
+    "height": 256,
+    "seed": 0,  # of random weights
+    "device": "cpu",  # or cuda
+}
+
+
+def run(given: Given, settings: dict[str, Any]) -> Outcome:
+    """Cosine similarity of the network's pooled features."""
+    torch, _ = packages("backbone")
+    networks, inputs = importlib.import_module("deep.networks"), importlib.import_module("deep.inputs")
+    shape = inputs.Shape(settings["width"], settings["height"])
+    network = networks.build(settings["name"], 0, shape, settings["weights"], settings["seed"])
+    note = "random weights, nothing learned" if settings["weights"] == networks.RANDOM else "weights as published"
+    return embed_with(given, torch, network, settings, "backbone", [note])

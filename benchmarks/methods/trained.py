@@ -1,0 +1,56 @@
+"""A network that `python benchmarks/deep train` made: one vector for each annotation, compared by its angle."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from methods import Given, Outcome
+from methods._embeddings import embed, packages, rows_of
+from snowmatch.errors import SnowmatchError
+
+DEFAULTS: dict[str, Any] = {
+    "file": "",  # of `deep train --out`
+    "device": "cpu",  # or cuda
+}
+
+
+def run(given: Given, settings: dict[str, Any]) -> Outcome:
+    """Cosine similarity of the annotations' embeddings; the notes say from which start it learned, and from what."""
+    path = Path(settings["file"]).expanduser()
+    if not path.is_file():
+        raise SnowmatchError(
+            f"method trained: file={settings['file'] or '(not set)'}, expected a network that `python benchmarks/deep "
+            "train ... --out FILE` wrote"
+        )
+    torch, _ = packages("trained")
+    network, told = importlib.import_module("deep.networks").load_network(path)
+    notes = [
+        f"{told.get('loss')} on {told.get('photos')} photos of {told.get('individuals')} individuals of "
+        f"{told.get('data')}, start: {told.get('weights')}, seed {told.get('seed')}, epoch {told.get('best_epoch')} of "
+        f"{told.get('epochs')}, {told.get('seconds')} s on {told.get('device')} ({told.get('threads')} threads)"
+    ]
+    return embed_with(given, torch, network, settings, "trained", notes)
+
+
+def embed_with(
+    given: Given, torch: Any, network: Any, settings: dict[str, Any], method: str, notes: list[str]
+) -> Outcome:
+    """The trial's scores by an EmbeddingNetwork, which is shown each annotation as its shape says."""
+    inputs = importlib.import_module("deep.inputs")
+    shape, trial = network.shape, given.trial
+    kept = inputs.check_masks([trial.annotations[row] for row in rows_of(trial)], shape)
+    if kept:
+        notes = [*notes, f"{kept} annotations have no mask and kept their background"]
+
+    def prepare(annotation: Any) -> np.ndarray:
+        return inputs.as_tensor(inputs.read_input(given.folder, annotation, shape)[None], shape)[0].numpy()
+
+    outcome = embed(given, torch, network, prepare, settings, ("torch", "timm"), method)
+    weights = float(sum(p.numel() for p in network.parameters()))
+    return Outcome(
+        outcome.tables, outcome.seconds, outcome.versions, {**outcome.numbers, "weights": weights}, tuple(notes)
+    )
