@@ -1,0 +1,202 @@
+"""Same or different, the table for all methods, and shortlists: by hand-made scores, without any network."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from deep import compare, decision, page, shortlist
+
+import snowmatch
+from snowmatch.errors import SnowmatchError
+from snowmatch.protocol import make_trial
+from snowmatch.scoretable import make_table
+from snowmatch.types import Annotation
+
+NAN = np.nan
+
+
+def four_animals():
+    """Two photos of each of four animals in encounters of their own: every photo has one right answer of seven."""
+    return [Annotation(i, f"{i}.jpg", individual="ABCD"[i // 2], encounter=f"E{i}") for i in range(8)]
+
+
+def table_of(scores):
+    return make_table(make_trial(four_animals(), "cross-encounter"), np.array(scores, float))
+
+
+def perfect():
+    same = np.arange(8)[:, None] // 2 == np.arange(8) // 2
+    return np.where(same, 1.0, 0.0)
+
+
+def test_the_threshold_is_where_f1_is_highest():
+    scores = np.array([[0.9, 0.8, 0.5, 0.4, NAN]])
+    same = np.array([[True, False, True, False, False]])
+    # F1 of "same" from each score on: 0.9: 2 x 1 / (1 + 2); 0.8: 2 / (2 + 2); 0.5: 4 / (3 + 2); 0.4: 4 / (4 + 2)
+    assert decision.choose_threshold(scores, same) == pytest.approx((0.5 + 0.4) / 2)
+
+
+def test_ties_are_accepted_together():
+    scores = np.array([[0.9, 0.5, 0.5, 0.5]])
+    same = np.array([[True, True, False, False]])
+    # 0.9 alone: 2 / (1 + 2); all four: 4 / (4 + 2), the same; the first of equals is taken. Half a tie is no choice.
+    assert decision.choose_threshold(scores, same) == pytest.approx((0.9 + 0.5) / 2)
+
+
+def test_pairs_without_features_are_never_the_same():
+    scores, same = np.array([[-np.inf, 2.0, 1.0]]), np.array([[True, True, False]])
+    threshold = decision.choose_threshold(scores, same)
+    assert threshold == pytest.approx(1.5)
+    counts = decision.decide(scores, same, threshold)
+    assert (counts.same_right[0], counts.same_wrong[0], counts.different_wrong[0], counts.different_right[0]) == (
+        *(1, 0, 1, 1),
+    )
+
+
+def test_nothing_the_same_gives_a_threshold_that_nothing_reaches():
+    scores, same = np.array([[3.0, 1.0]]), np.zeros((1, 2), bool)
+    threshold = decision.choose_threshold(scores, same)
+    assert threshold == np.inf
+    figures = decision.rates(decision.decide(scores, same, threshold), np.array(["a"]))
+    assert np.isnan(figures["precision"].value)
+    assert np.isnan(figures["recall"].value)
+    assert figures["accuracy"].value == 1
+
+
+def test_rates_by_hand():
+    scores = np.array([[5.0, 4.0, NAN, 1.0], [3.0, NAN, 2.0, 1.0]])
+    same = np.array([[True, False, False, True], [True, False, False, False]])
+    counts = decision.decide(scores, same, 3.0)
+    # accepted: 5 right, 4 wrong, 3 right; refused: 1 wrongly, 2 and 1 rightly
+    figures = decision.rates(counts, np.array(["a", "b"]))
+    assert figures["precision"].value == pytest.approx(2 / 3)
+    assert figures["recall"].value == pytest.approx(2 / 3)
+    assert figures["accuracy"].value == pytest.approx(4 / 6)
+    # drawing the first query alone gives 1/2, the second alone 1
+    assert figures["precision"].low == pytest.approx(0.5)
+    assert figures["precision"].high == pytest.approx(1.0)
+
+
+def test_pairs_among_some_individuals_alone():
+    table = decision.among(table_of(perfect()), {"A", "B"})
+    scores, same = decision.pairs_of(table)
+    assert (~np.isnan(scores)).sum() == 4 * 3
+    assert same.sum() == 4
+    assert not same[4:].any()
+
+
+@pytest.fixture
+def halves(survey, tmp_path):
+    """A survey's two halves as sources, and a file of vectors that tell every individual apart by its flank."""
+    source = survey / "catalog"
+    annotations = snowmatch.open_catalog(source).data.annotations
+    keys = sorted({(a.individual, a.body_part) for a in annotations}, key=str)
+    vectors = np.eye(len(keys))[[keys.index((a.individual, a.body_part)) for a in annotations]]
+    paths = np.array([a.path for a in annotations])
+    np.savez(tmp_path / "good.npz", paths=paths, embeddings=vectors + 0.1)
+    random = np.random.default_rng(0)
+    np.savez(tmp_path / "bad.npz", paths=paths, embeddings=random.normal(size=vectors.shape))
+    return f"{source},every=2,name=learned", f"{source},every=2,from=1,name=asked", tmp_path
+
+
+def compared(halves, *arguments):
+    training, test, folder = halves
+    compare.main(
+        ["--training", training, "--test", test, "--work", str(folder / "work"), "--results", str(folder / "results")]
+        + ["--name", "tried", *arguments]
+    )
+    return json.loads((folder / "results" / "deep-tried.json").read_text(encoding="utf-8"))
+
+
+def test_the_same_table_for_every_method(halves):
+    files = [f"embedding,file={halves[2] / name}.npz" for name in ("good", "bad")]
+    result = compared(halves, "--method", files[0], "--transfer", halves[0].replace("learned", "carried"))
+    good = result["methods"]["embedding file=good.npz"]
+    for figures in good["sets"].values():
+        assert all(figures[name]["value"] == 1 for name in ("dt5ap", "top5", "top1", "precision", "recall", "accuracy"))
+    assert set(good["sets"]) == {"test", "carried"}
+    assert good["chosen_on"]["same"] < good["chosen_on"]["pairs"]
+    # another method is added, the first one stays; no folder of this machine is told
+    result = compared(halves, "--method", files[1])
+    assert set(result["methods"]) == {"embedding file=good.npz", "embedding file=bad.npz"}
+    assert result["methods"]["embedding file=bad.npz"]["sets"]["test"]["dt5ap"]["value"] < 1
+    assert str(halves[2]) not in json.dumps(result)
+    assert result["published"]["adaptive"] == {"dt5ap": 0.8814, "top5": 0.9533}
+    shown = page.deep_table(compared(halves, "--method", files[1], "--fresh"))
+    assert "embedding file=bad.npz" in shown
+    assert "good" not in shown
+
+
+def test_individuals_of_the_test_may_not_be_in_the_training(halves):
+    method = f"embedding,file={halves[2] / 'good.npz'}"
+    same = (halves[0], halves[0].replace("learned", "again"), halves[2])
+    with pytest.raises(SnowmatchError, match=r"individuals of the test are in the training \(.*\), expected none"):
+        compared(same, "--method", method)
+
+
+def test_a_shortlist_holds_the_best_compared():
+    scores = np.array([[0.1, 0.9, NAN, 0.5, 0.5], [NAN, NAN, NAN, NAN, 0.2]])
+    chosen = shortlist.best_of(scores, 2)
+    assert chosen.tolist() == [[False, True, False, True, False], [False, False, False, False, True]]
+    assert shortlist.best_of(scores, 9).sum() == 5
+
+
+def test_those_on_the_list_go_before_the_others():
+    embedding = np.array([[0.9, 0.8, 0.7, NAN, 0.1]])
+    local = np.array([[NAN, 2.0, 0.0, NAN, NAN]])
+    chosen = np.array([[False, True, True, False, False]])
+    places = shortlist.reranked(embedding, local, chosen)[0]
+    assert np.isnan(places[3])
+    assert places[[1, 2, 0, 4]].tolist() == [4, 3, 2, 1]
+    # equal local scores follow the embedding, no features (-inf) still stand on the list
+    local = np.array([[NAN, -np.inf, -np.inf, NAN, NAN]])
+    assert shortlist.reranked(embedding, local, chosen)[0][[1, 2, 0, 4]].tolist() == [4, 3, 2, 1]
+
+
+def test_calibrated_scores_rise_with_the_score():
+    pytest.importorskip("sklearn")
+    random = np.random.default_rng(1)
+    same = random.random((40, 30)) < 0.2
+    votes = np.where(same, random.gamma(3, 20, same.shape), random.gamma(1, 2, same.shape))
+    similarity = np.where(same, 0.6, 0.3) + random.normal(0, 0.1, same.shape) - 0.5
+    for scores, unit in ((votes, True), (similarity, False)):
+        fitted = shortlist.calibrate(scores, same)
+        assert (fitted.unit is not None) == unit
+        odds = fitted.log_odds(np.sort(scores.ravel()))
+        assert (np.diff(odds) >= 0).all()
+        assert odds[0] < 0 < odds[-1]
+        # as many are expected as there are
+        assert (1 / (1 + np.exp(-fitted.log_odds(scores)))).sum() == pytest.approx(same.sum(), rel=0.02)
+    assert fitted.log_odds(np.array([NAN]))[0] != fitted.log_odds(np.array([NAN]))[0]
+    with pytest.raises(SnowmatchError, match="no pair of the same animal"):
+        shortlist.calibrate(votes, np.zeros_like(same))
+
+
+@pytest.mark.slow
+def test_shortlists_end_to_end(halves):
+    pytest.importorskip("sklearn")
+    training, test, folder = halves
+    arguments = ["--training", training, "--test", test, "--embedding", f"embedding,file={folder / 'good.npz'}"]
+    arguments += ["--work", str(folder / "work"), "--results", str(folder / "results"), "--name", "tried"]
+    shortlist.main([*arguments, "--lengths", "1,4"])
+    result = json.loads((folder / "results" / "shortlist-tried.json").read_text(encoding="utf-8"))
+    rows = {(row["label"], row["length"]): row for row in result["rows"]}
+    assert rows["snowmatch on its best", 1]["held"] == 1
+    # one on the list, the right one: first whatever its local score
+    assert rows["snowmatch on its best", 1]["figures"]["top1"]["value"] == 1
+    assert rows["embedding file=good.npz", None]["figures"]["dt5ap"]["value"] == 1
+    assert {length for _, length in rows} == {None, 1, 4}
+    assert "shortlist" in page.shortlist_table(result)
+    with pytest.raises(SnowmatchError, match="cannot be asked about single annotations"):
+        shortlist.main([*arguments, "--local", f"embedding,file={folder / 'good.npz'}"])
+
+
+def test_a_thinned_table_has_its_queries_alone():
+    table = table_of(perfect())
+    thin = shortlist.thinned(table, 3)
+    assert thin.queries.tolist() == [0, 3, 7]
+    assert np.array_equal(thin.scores, table.scores[[0, 3, 7]], equal_nan=True)
+    assert shortlist.thinned(table, 0) is table
+    row = shortlist.row("x", None, replace(thin), thin.scores.astype(float), None, 0.1)
+    assert row["figures"]["top1"]["value"] == 1
