@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from snowmatch.errors import SnowmatchError
 from snowmatch.plugins import did_you_mean, settings_key
+from snowmatch.records import unreadable
 from snowmatch.types import Annotation
 
 CHANNELS = {"rgb": 3, "rgb+edges": 4, "edges": 1}
@@ -92,7 +93,7 @@ def read_inputs(folder: Path, annotations: Sequence[Annotation], shape: Shape, w
     The file's name follows from what it holds, photos' sizes and dates included. Not in memory as a whole: a hundred
     thousand photos would not fit.
     """
-    files = [(folder / a.path).stat() for a in annotations]
+    files = [_status(folder / a.path) for a in annotations]
     described = {
         "revision": 1,
         "shape": asdict(shape),
@@ -111,6 +112,13 @@ def read_inputs(folder: Path, annotations: Sequence[Annotation], shape: Shape, w
         os.replace(part, path)
         path.with_suffix(".json").write_text(json.dumps(described), encoding="utf-8")
     return np.load(path, mmap_mode="r")
+
+
+def _status(path: Path) -> os.stat_result:
+    try:
+        return path.stat()
+    except OSError as error:
+        raise unreadable(path, error) from error
 
 
 def as_tensor(pixels: np.ndarray, shape: Shape) -> torch.Tensor:
