@@ -90,14 +90,13 @@ def check_masks(annotations: Sequence[Annotation], shape: Shape) -> int:
 def read_inputs(folder: Path, annotations: Sequence[Annotation], shape: Shape, work: Path) -> np.ndarray:
     """(N, height, width, depth) uint8 of all annotations, read once and kept as a file in `work`, mapped into memory.
 
-    The file's name follows from what it holds, photos' sizes and dates included. Not in memory as a whole: a hundred
-    thousand photos would not fit.
+    The file's name follows from what it holds, photos' and masks' sizes and dates included. Not in memory as a whole:
+    a hundred thousand photos would not fit.
     """
-    files = [_status(folder / a.path) for a in annotations]
     described = {
         "revision": 1,
         "shape": asdict(shape),
-        "photos": [[a.path, a.bbox, a.mask, f.st_size, f.st_mtime_ns] for a, f in zip(annotations, files, strict=True)],
+        "photos": [[a.path, a.bbox, a.mask, *_state(folder, a.path), *_state(folder, a.mask)] for a in annotations],
     }
     path = work / "inputs" / f"{settings_key(described)}.npy"
     if not path.exists():
@@ -114,11 +113,15 @@ def read_inputs(folder: Path, annotations: Sequence[Annotation], shape: Shape, w
     return np.load(path, mmap_mode="r")
 
 
-def _status(path: Path) -> os.stat_result:
+def _state(folder: Path, name: str) -> tuple[int, int] | tuple[()]:
+    """Size and date of a photo or a mask; nothing of none."""
+    if not name:
+        return ()
     try:
-        return path.stat()
+        found = (folder / name).stat()
     except OSError as error:
-        raise unreadable(path, error) from error
+        raise unreadable(folder / name, error) from error
+    return found.st_size, found.st_mtime_ns
 
 
 def as_tensor(pixels: np.ndarray, shape: Shape) -> torch.Tensor:
