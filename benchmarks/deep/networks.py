@@ -31,7 +31,8 @@ class EmbeddingNetwork(nn.Module):
         """`dimensions` 0: the backbone's pooled features as they are."""
         super().__init__()
         self.backbone, self.shape = backbone, shape
-        self.head = nn.Linear(backbone.num_features, dimensions) if dimensions else nn.Identity()
+        features = backbone.head_hidden_size  # num_features but where a layer stands between pooling and classes
+        self.head = nn.Linear(features, dimensions) if dimensions else nn.Identity()
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         """The embeddings, of any length."""
