@@ -65,9 +65,11 @@ def build(backbone: str, dimensions: int, shape: Shape, weights: str, seed: int)
         if not path.is_file():
             raise SnowmatchError(f"weights={weights} is no file, expected timm's file of {name}, or weights={RANDOM}")
         tensors = read_weights(torch, path)
-        missing = sorted(set(network.state_dict()) - set(tensors))
+        missing, more = sorted(set(network.state_dict()) - set(tensors)), unknown(network, tensors)
         if missing:
             raise SnowmatchError(f"{path} is not timm's {name}: it has no {missing[0]!r} ({len(missing)} missing)")
+        if more:  # a larger network of the same kind, say: timm would take what fits
+            raise SnowmatchError(f"{path} is not timm's {name}: it has {more[0]!r} ({len(more)} unknown)")
         overlay = {"state_dict": tensors}
         try:
             network = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, **options)
@@ -75,6 +77,19 @@ def build(backbone: str, dimensions: int, shape: Shape, weights: str, seed: int)
             reason = str(error).strip().splitlines()[-1].strip()
             raise SnowmatchError(f"{path} is not timm's {name}: {reason}") from error
     return EmbeddingNetwork(network, dimensions, shape).to(memory_format=torch.channels_last)
+
+
+def unknown(network: nn.Module, tensors: dict[str, torch.Tensor]) -> list[str]:
+    """The names among `tensors` that say it is another backbone: layers that `network` has not, in stages that it has.
+
+    Its classifier's may be there, and what stands outside its stages (DINOv2's mask_token, say): timm leaves it out.
+    """
+    held = set(network.state_dict())
+    stages = {name.partition(".")[0] for name in held}
+    named = network.pretrained_cfg.get("classifier") or ()
+    classifiers = tuple(f"{name}." for name in ((named,) if isinstance(named, str) else named))
+    more = (name for name in tensors if name not in held and not name.startswith(classifiers))
+    return sorted(name for name in more if name.partition(".")[0] in stages)
 
 
 def save_network(path: Path, network: EmbeddingNetwork, described: dict[str, Any]) -> None:
