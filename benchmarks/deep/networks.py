@@ -41,7 +41,7 @@ class EmbeddingNetwork(nn.Module):
         return self.head(self.backbone(values))
 
     def last_maps(self) -> nn.Module:
-        """The layer whose output are the last feature maps before pooling."""
+        """The last stage, whose output are the maps before pooling; efficientnets widen those once more (1 x 1)."""
         return self.backbone.get_submodule(self.backbone.feature_info[-1]["module"])
 
 
