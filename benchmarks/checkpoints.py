@@ -34,9 +34,13 @@ def save_checkpoint(
 def restore(path: Path, tensors: Mapping[str, torch.Tensor], optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     """Fill `tensors` and the optimiser as save_checkpoint left them; gives `done`. SnowmatchError for another file."""
     done, stored = read_tensors(path)
-    missing = sorted(name for name in tensors if f"weights.{name}" not in stored)
+    held = {name: stored[f"weights.{name}"].shape for name in tensors if f"weights.{name}" in stored}
+    missing = sorted(name for name, tensor in tensors.items() if held.get(name) != tensor.shape)
     if missing:
-        raise SnowmatchError(f"{path} has no {missing[0]!r}: it is a checkpoint of another network, delete it")
+        shape = tuple(tensors[missing[0]].shape)
+        raise SnowmatchError(
+            f"{path} has no {missing[0]!r} of shape {shape}: it is a checkpoint of another network, delete it"
+        )
     for name, tensor in tensors.items():
         with torch.no_grad():
             tensor.copy_(stored[f"weights.{name}"])
