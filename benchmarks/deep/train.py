@@ -144,6 +144,8 @@ def train(
     names = [a.individual for a in learned]
     classes = flank_classes(names, [a.body_part for a in learned])
     rows = np.arange(len(learned))
+    if singletons(classes).all():
+        raise SnowmatchError("no flank to learn from has two photos or more: nothing to learn from")
     if training.loss != "triplet":  # a class of one photo has nothing to pull together; triplets push away from it
         rows = rows[~singletons(classes)]
         if len(set(classes[rows])) < 2:
@@ -250,6 +252,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parse(arguments)
     chosen = {f.name: getattr(given, f.name) for f in fields(Training) if getattr(given, f.name) is not None}
     training = Training(**{**PRESETS[given.preset], **chosen})
+    if given.threads < 1:
+        raise SnowmatchError(f"threads is {given.threads}, expected at least 1")
     torch.set_num_threads(given.threads)
     device = pick_device(given.device)
     dataset = prepare(given.source, given.work)
