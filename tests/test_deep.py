@@ -258,6 +258,20 @@ def test_fours_are_of_one_flank_where_the_other_has_run_out():
     assert sorted(lonely) == [0, 1, 2]
 
 
+def test_fours_hold_pairs_where_there_are_three_flanks():
+    names = ["a"] * 12 + ["b"] * 12
+    parts = ["left", "right", "head"] * 8
+    for batch in batches(names, flank_classes(names, parts), 8, np.random.default_rng(0)):
+        held = [(names[row], parts[row]) for row in batch]
+        assert all(held.count(flank) % 2 == 0 for flank in held)
+
+
+def test_an_animals_photos_meet_others_in_other_epochs():
+    random = np.random.default_rng(0)
+    epochs = [batches(["a"] * 16, np.zeros(16, np.int64), 8, random) for _ in range(2)]
+    assert {frozenset(batch) for batch in epochs[0]} != {frozenset(batch) for batch in epochs[1]}
+
+
 def test_who_dominates_is_spread_over_the_batches():
     names = ["much seen"] * 200 + [f"animal {i // 4}" for i in range(80)]
     made = batches(names, flank_classes(names, ["left"] * 280), 32, np.random.default_rng(0))

@@ -25,7 +25,7 @@ pytest.importorskip("kornia")
 
 import checkpoints
 from deep import train as training_module
-from deep.inputs import Shape
+from deep.inputs import Shape, normalised
 from deep.networks import RANDOM, build, load_network
 from deep.train import Training, describe, divide, judge, main, train
 
@@ -148,6 +148,15 @@ def test_each_loss_trains_a_network_and_keeps_a_log(trained, loss):
     assert not torch.equal(network.head.weight, moved["head.weight"])
 
 
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_directions_of_the_classes_are_learned_too(trained, loss):
+    held = held_by(trained[loss][0] / "checkpoint.safetensors")
+    assert ("weights.classes" in held) == (loss != "triplet")
+    if loss != "triplet":
+        assert held["weights.classes"].shape == (6, 8)
+        assert held["exp_avg.classes"].any(dim=1).all()  # Adam has moved each of them
+
+
 def test_rates_follow_a_cosine_and_stay_for_triplets(trained):
     rates = {loss: [row["rate"] for row in trained[loss][1].log] for loss in LOSSES}
     assert rates["triplet"] == [8e-4, 8e-4]
@@ -246,6 +255,30 @@ def test_photos_alone_in_their_class_are_learned_from_with_triplets_only(tmp_pat
         assert set(label.values()) == set(range(6))
 
 
+def test_epochs_show_other_batches_each_photo_changed_anew(tmp_path, watched, monkeypatch):
+    changed = []
+
+    class Watched(training_module.Augmentation):
+        def __call__(self, values):
+            changed.append(super().__call__(values))
+            return changed[-1]
+
+    monkeypatch.setattr(training_module, "Augmentation", Watched)
+    reached = []
+    network = start()
+    network.backbone.register_forward_pre_hook(
+        lambda module, shown: reached.append(shown[0]) if module.training else None
+    )
+    pixels = PIXELS[0].copy()
+    pixels[:, 0, 0, 0] = np.arange(len(LEARNED))
+    run(tmp_path, network=network, pixels=(pixels, PIXELS[1]))
+    batches = [shown for shown, _ in watched[0]]
+    assert batches[:2] != batches[2:]
+    assert len(batches) == len(changed) == len(reached) == 4
+    for augmented, shown in zip(changed, reached, strict=True):
+        torch.testing.assert_close(shown, normalised(augmented, TINY.shape))
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 def test_nothing_to_learn_from_says_so(tmp_path, loss):
     learned = coats("abcdef", photos=1)
@@ -326,7 +359,9 @@ def test_stopped_and_gone_on_gives_the_same_bytes(trained, tmp_path, monkeypatch
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_the_seed_decides_what_is_learned(trained, tmp_path, loss):
-    again = run(tmp_path / "again", replace(TINY, loss=loss))[1]
+    network = start()
+    torch.manual_seed(99)  # whatever was drawn in between
+    again = run(tmp_path / "again", replace(TINY, loss=loss), network)[1]
     assert same_bytes(again.state_dict(), trained[loss][2].state_dict())
     # the same start, other batches and augmentation
     other = run(tmp_path / "other", replace(TINY, loss=loss, seed=1), network=start())[1]
@@ -560,6 +595,18 @@ def test_what_is_said_wins_over_the_preset(catalog, tmp_path, capsys):
     main(command(catalog, tmp_path, *more, "--channels", "edges"))
     assert len(list(tmp_path.glob("triplet-*"))) == 2
     assert load_network(tmp_path / "net.safetensors")[0].shape.channels == "edges"
+
+
+def test_the_best_epochs_network_is_written(catalog, tmp_path, monkeypatch, capsys):
+    judged = iter([0.5, 0.25])
+    monkeypatch.setattr(training_module, "judge", lambda *_: {"top1": 0.75, "dt5ap": next(judged)})
+    main(command(catalog, tmp_path, "--backbone", "test_resnet", "--epochs", "2"))
+    assert ": epoch 1 of 2, validation DT5AP 0.5, top-1 0.75; " in capsys.readouterr().out
+    (folder,) = tmp_path.glob("adaptive-*")
+    written, last = held_by(tmp_path / "net.safetensors"), held_by(folder / "checkpoint.safetensors")
+    assert same_bytes(written, held_by(folder / "best.safetensors"))
+    assert not torch.equal(written["head.weight"], last["weights.head.weight"])
+    assert load_network(tmp_path / "net.safetensors")[1]["best_epoch"] == 1
 
 
 @pytest.mark.parametrize(
