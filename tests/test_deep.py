@@ -285,7 +285,7 @@ def test_epochs_differ():
     random = np.random.default_rng(0)
     first, second = (batches(names, classes, 16, random) for _ in range(2))
     assert [sorted(batch) for batch in first] != [sorted(batch) for batch in second]
-    together = [[{names[row] for row in batch} for batch in epoch] for epoch in (first, second)]
+    together = [{frozenset(names[row] for row in batch) for batch in epoch} for epoch in (first, second)]
     assert together[0] != together[1]
 
 
