@@ -53,11 +53,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     shown: dict[str, Any] = {}
     for number, method in enumerate(given.method, start=1):
         print(f"{number} of {len(given.method)}: {method}", flush=True)
-        training = scores_of(Run(given.training, given.protocol, method), given)
+        training = scores_of(Run(given.training, given.protocol, method), asking_some(given, method))
         scored = {name: scores_of(Run(source, given.protocol, method), given) for name, source in sets}
         learned = network_of(training)
         check_apart(scored["test"], training, learned)
-        label = shown_label(training.shown_method)
+        label = shown_label(scored["test"].shown_method)
         held[label] = judge(training, scored, learned)
         shown = {name: described(s.dataset, s.trial.annotations) for name, s in scored.items()}
         shown["training"] = described(training.dataset, training.trial.annotations)
@@ -73,6 +73,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         }
         results.parent.mkdir(parents=True, exist_ok=True)
         results.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def asking_some(given: argparse.Namespace, method: str) -> argparse.Namespace:
+    """What is given, with --training-queries for all but trained networks: their few validation animals are all asked."""
+    trained = method.partition(",")[0] == "trained"
+    return argparse.Namespace(**{**vars(given), "queries": 0 if trained else given.training_queries})
 
 
 def judge(training: Scored, scored: dict[str, Scored], learned: dict[str, Any]) -> dict[str, Any]:
@@ -180,6 +186,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--transfer", action="append", default=[], help="another catalog, asked with that threshold")
     parser.add_argument("--method", action="append", required=True, help="NAME,key=value,... (a file in methods/)")
     parser.add_argument("--protocol", default="cross-encounter", help="cross-encounter, cross-station or split")
+    parser.add_argument(
+        "--training-queries", type=int, default=0, metavar="N", help="ask so many there, evenly spread; 0: all"
+    )
     parser.add_argument("--name", required=True, help="of the result: results/deep-NAME.json")
     parser.add_argument("--work", type=Path, default=HERE / ".work", help="prepared data and score matrices")
     parser.add_argument("--results", type=Path, default=HERE / "results")
