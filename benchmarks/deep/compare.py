@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def asking_some(given: argparse.Namespace, method: str) -> argparse.Namespace:
-    """What is given, with --training-queries for all but trained networks: their few validation animals are all asked."""
+    """What is given, with --training-queries but for trained networks: their few validation animals are all asked."""
     trained = method.partition(",")[0] == "trained"
     return argparse.Namespace(**{**vars(given), "queries": 0 if trained else given.training_queries})
 
