@@ -41,7 +41,7 @@ from coat_pairs import (
     verified,
     views_of,
 )
-from datasets import prepare
+from datasets import divide, prepare
 from kornia.feature import LightGlue
 from kornia.feature.lightglue import normalize_keypoints
 from measure import circumstances, write_result
@@ -126,20 +126,6 @@ class Animals:
     annotations: tuple[Annotation, ...]
     views: tuple[tuple[View, ...], ...]
     seconds: float = 0.0
-
-
-def divide(annotations: Sequence[Annotation], share: float, seed: int) -> tuple[list[Annotation], list[Annotation]]:
-    """To train on and held out: `share` of the individuals, at least two. Unnamed animals may be anyone: neither.
-
-    SnowmatchError where fewer than two individuals would be left on a side.
-    """
-    names = sorted({a.individual for a in annotations if a.individual is not None})
-    count = max(2, round(share * len(names)))
-    if len(names) - count < 2:
-        raise SnowmatchError(f"{len(names)} individuals are too few: expected at least 2 to train on and 2 held out")
-    out = set(np.random.default_rng(seed).permutation(names)[:count].tolist())
-    named = [a for a in annotations if a.individual is not None]
-    return [a for a in named if a.individual not in out], [a for a in named if a.individual in out]
 
 
 def gather(

@@ -96,7 +96,7 @@ def read_inputs(folder: Path, annotations: Sequence[Annotation], shape: Shape, w
     described = {
         "revision": 1,
         "shape": asdict(shape),
-        "photos": [[a.path, a.bbox, a.mask, *_state(folder, a.path), *_state(folder, a.mask)] for a in annotations],
+        "photos": [[a.path, a.bbox, a.mask, *state_of(folder, a.path), *state_of(folder, a.mask)] for a in annotations],
     }
     path = work / "inputs" / f"{settings_key(described)}.npy"
     if not path.exists():
@@ -113,7 +113,7 @@ def read_inputs(folder: Path, annotations: Sequence[Annotation], shape: Shape, w
     return np.load(path, mmap_mode="r")
 
 
-def _state(folder: Path, name: str) -> tuple[int, int] | tuple[()]:
+def state_of(folder: Path, name: str) -> tuple[int, int] | tuple[()]:
     """Size and date of a photo or a mask; nothing of none."""
     if not name:
         return ()

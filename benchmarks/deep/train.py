@@ -23,13 +23,13 @@ from typing import Any
 import numpy as np
 import torch
 from checkpoints import restore, save_checkpoint
-from datasets import prepare
+from datasets import divide, prepare
 from methods._embeddings import pair_scores
 from torch import nn
 from tqdm import tqdm
 
 from deep.batches import batches, flank_classes, singletons
-from deep.inputs import BACKGROUNDS, CHANNELS, Augmentation, Shape, as_tensor, check_masks, read_inputs
+from deep.inputs import BACKGROUNDS, CHANNELS, Augmentation, Shape, as_tensor, check_masks, read_inputs, state_of
 from deep.losses import (
     ADAPTIVE_MARGIN,
     COSFACE_MARGIN,
@@ -111,20 +111,6 @@ class Learned:
     seconds: float
     best: int
     log: tuple[dict[str, float], ...]
-
-
-def divide(annotations: Sequence[Annotation], share: float, seed: int) -> tuple[list[Annotation], list[Annotation]]:
-    """To learn from and to validate with: `share` of the individuals, at least two; unnamed animals are in neither.
-
-    SnowmatchError where fewer than two individuals would be left to learn from.
-    """
-    names = sorted({a.individual for a in annotations if a.individual is not None})
-    count = max(2, round(share * len(names)))
-    if len(names) - count < 2:
-        raise SnowmatchError(f"{len(names)} individuals are too few: expected at least 2 to learn from and 2 apart")
-    apart = set(np.random.default_rng(seed).permutation(names)[:count].tolist())
-    named = [a for a in annotations if a.individual is not None]
-    return [a for a in named if a.individual not in apart], [a for a in named if a.individual in apart]
 
 
 def train(
@@ -261,10 +247,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     kept = check_masks(learned + validated, training.shape)
     if kept:
         print(f"{kept} of {len(learned + validated)} annotations have no mask and keep their background")
-    rows = [[a.path, a.bbox, a.mask, a.individual, a.body_part, a.encounter] for a in learned + validated]
-    key = settings_key({**asdict(training), "revision": 1, "data": rows})
-    folder = given.work / f"{training.loss}-{key}"
     network = build(training.backbone, training.dimensions, training.shape, training.weights, training.seed)
+    rows = [
+        [a.path, a.bbox, a.individual, a.body_part, a.encounter, state_of(dataset.folder, a.path)]
+        + [a.mask, state_of(dataset.folder, a.mask)]
+        for a in learned + validated
+    ]
+    start = None if training.weights == RANDOM else state_of(Path(), str(Path(training.weights).expanduser()))
+    key = settings_key({**asdict(training), "revision": 1, "data": rows, "start": start})
+    folder = given.work / f"{training.loss}-{key}"
     size = sum(p.numel() for p in network.parameters()) / 1e6
     print(
         f"{training.loss}, {training.backbone} ({size:.1f} M weights, start: {Path(training.weights).name}) on "
