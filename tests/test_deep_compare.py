@@ -1,7 +1,6 @@
 """Same or different, the table for all methods, and shortlists: by hand-made scores, without any network."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -173,6 +172,10 @@ def test_calibrated_scores_rise_with_the_score():
         shortlist.calibrate(votes, np.zeros_like(same))
 
 
+def figures_of_the_engine(halves):
+    return compared(halves, "--method", "snowmatch_engine")["methods"]["snowmatch"]["sets"]["test"]
+
+
 @pytest.mark.slow
 def test_shortlists_end_to_end(halves):
     pytest.importorskip("sklearn")
@@ -187,9 +190,15 @@ def test_shortlists_end_to_end(halves):
     assert rows["snowmatch on its best", 1]["figures"]["top1"]["value"] == 1
     assert rows["embedding file=good.npz", None]["figures"]["dt5ap"]["value"] == 1
     assert {length for _, length in rows} == {None, 1, 4}
+    # asked about everybody here as `run.py` asks, so with the same figures
+    assert rows["snowmatch", None]["figures"]["dt5ap"] == figures_of_the_engine(halves)["dt5ap"]
     assert "shortlist" in page.shortlist_table(result)
     with pytest.raises(SnowmatchError, match="cannot be asked about single annotations"):
         shortlist.main([*arguments, "--local", f"embedding,file={folder / 'good.npz'}"])
+    shortlist.main([*arguments, "--lengths", "2", "--lists-only", "--queries", "3"])
+    result = json.loads((folder / "results" / "shortlist-tried.json").read_text(encoding="utf-8"))
+    assert [row["length"] for row in result["rows"]] == [None, 2]
+    assert result["queries"] == 3
 
 
 def test_a_thinned_table_has_its_queries_alone():
@@ -198,5 +207,6 @@ def test_a_thinned_table_has_its_queries_alone():
     assert thin.queries.tolist() == [0, 3, 7]
     assert np.array_equal(thin.scores, table.scores[[0, 3, 7]], equal_nan=True)
     assert shortlist.thinned(table, 0) is table
-    row = shortlist.row("x", None, replace(thin), thin.scores.astype(float), None, 0.1)
-    assert row["figures"]["top1"]["value"] == 1
+    scores, right = decision.pairs_of(thin)
+    row = shortlist.row("x", None, thin, scores, right, ~np.isnan(scores), 0.1)
+    assert row["figures"]["top1"]["value"] == row["held"] == 1

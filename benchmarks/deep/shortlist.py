@@ -22,13 +22,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from datasets import described
+from datasets import described, prepare
 from measure import HERE, circumstances
-from run import Run, Scored, command_line, scores_of, shown_label
+from run import Run, command_line, parse_method, scores_of, shown_label, without_folders
 from tqdm import tqdm
 
 from deep.compare import RANKING, check_apart, first_table, network_of, plain
 from deep.decision import among, pairs_of
+from deep.page import shortlist_table
 from snowmatch.api import open_catalog
 from snowmatch.errors import SnowmatchError
 from snowmatch.evaluation import measure
@@ -107,19 +108,19 @@ def reranked(embedding: np.ndarray, local: np.ndarray, chosen: np.ndarray) -> np
 
 
 class Engine:
-    """The engine on the test's catalog, indexed, to ask about chosen annotations alone."""
+    """The engine on a catalog, indexed, to ask about chosen annotations alone."""
 
-    def __init__(self, scored: Scored) -> None:
-        """Of the settings of a `snowmatch_engine` method; pair matchers compare all they are given."""
-        settings = scored.settings
-        if scored.method != "snowmatch_engine" or "+" in settings["extractor"]:
+    def __init__(self, folder: Path, method: str) -> None:
+        """With the settings of a `snowmatch_engine` method; pair matchers compare all they are given."""
+        name, given = parse_method(method)
+        if name != "snowmatch_engine" or "+" in given["extractor"]:
             raise SnowmatchError(
-                f"--local {scored.shown_method} cannot be asked about single annotations, expected "
+                f"--local {method} cannot be asked about single annotations, expected "
                 "snowmatch_engine,extractor=...,matcher=... with one extractor"
             )
-        options = dict(pair.partition("=")[::2] for pair in settings["options"].split(";") if pair)
-        catalog = open_catalog(scored.dataset.folder)
-        (plugin,), self.matcher, self.geometry = catalog.method(settings["extractor"], settings["matcher"], options)
+        options = dict(pair.partition("=")[::2] for pair in given["options"].split(";") if pair)
+        catalog = open_catalog(folder)
+        (plugin,), self.matcher, self.geometry = catalog.method(given["extractor"], given["matcher"], options)
         if getattr(self.matcher, "PAIRWISE", False):
             self.matcher = replace(self.matcher, candidates=0)
         own = {k: v for k, v in options.items() if k in plugin.__dataclass_fields__}
@@ -127,90 +128,80 @@ class Engine:
         self.gallery = catalog.gallery(plugin)
         self.entry_of = {a.row: i for i, a in enumerate(self.gallery.annotations)}
 
-    def ask(self, table: ScoreTable, parts: Sequence[str], chosen: np.ndarray) -> tuple[np.ndarray, float]:
-        """(Q, G) scores of the chosen pairs, NaN elsewhere, and the median seconds of a query."""
-        scores = np.full(chosen.shape, np.nan)
+    def ask(self, table: ScoreTable, lists: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list[float]]:
+        """Scores (Q, G) of the pairs that each of the lists (Q, G) bool names, NaN elsewhere, and its median seconds.
+
+        Every query is asked with all lists, one after the other, so that their times can be compared.
+        """
+        found = [np.full(chosen.shape, np.nan) for chosen in lists]
+        seconds: list[list[float]] = [[] for _ in lists]
         entries = np.array([self.entry_of.get(int(row), -1) for row in table.gallery])
-        seconds = []
         for q in tqdm(range(len(table.queries)), desc="queries", unit="query"):
-            open_to = np.flatnonzero(chosen[q] & (entries >= 0))
-            scores[q, chosen[q]] = -np.inf
             own = self.entry_of.get(int(table.queries[q]))
-            if own is None or not len(open_to):
-                continue
-            allowed = np.zeros(len(self.gallery.annotations), bool)
-            allowed[entries[open_to]] = True
-            start = time.perf_counter()
-            answer = score_query(
-                [self.gallery.subject(own)], self.gallery, allowed, parts[q], self.matcher, self.geometry
-            )
-            seconds.append(time.perf_counter() - start)
-            scores[q, open_to] = answer.ranking[entries[open_to]]
-        return scores, statistics.median(seconds) if seconds else 0.0
+            part = str(table.body_part[table.queries[q]])
+            for scores, chosen, took in zip(found, lists, seconds, strict=True):
+                scores[q, chosen[q]] = -np.inf
+                open_to = np.flatnonzero(chosen[q] & (entries >= 0))
+                if own is None or not len(open_to):
+                    continue
+                allowed = np.zeros(len(self.gallery.annotations), bool)
+                allowed[entries[open_to]] = True
+                start = time.perf_counter()
+                subject = self.gallery.subject(own)
+                answer = score_query([subject], self.gallery, allowed, part, self.matcher, self.geometry)
+                took.append(time.perf_counter() - start)
+                scores[q, open_to] = answer.ranking[entries[open_to]]
+        return found, [statistics.median(took) if took else 0.0 for took in seconds]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read the command line, measure each length and each fusion, write the result."""
     given = parse(arguments)
-    embedding, local = (
-        {side: scores_of(Run(source, given.protocol, method), given) for side, source in sides(given)}
-        for method in (given.embedding, given.local)
+    dataset = prepare(given.test, given.work)
+    embedding, training = (
+        scores_of(Run(source, given.protocol, given.embedding), given) for source in (given.test, given.training)
     )
-    learned = network_of(embedding["training"])
-    check_apart(embedding["test"], embedding["training"], learned)
-    tables = {"embedding": thinned(first_table(embedding["test"]), given.queries_of_lengths)}
-    tables["local"] = thinned(first_table(local["test"]), given.queries_of_lengths)
-    scores = {name: pairs_of(table)[0] for name, table in tables.items()}
-    right = pairs_of(tables["embedding"])[1]
-    names = {"embedding": label_of(embedding["test"]), "local": label_of(local["test"])}
-    costs = {name: costs_of(side["test"]) for name, side in (("embedding", embedding), ("local", local))}
-    rows = [row(names[name], None, tables[name], scores[name], None, costs[name]) for name in tables]
-
-    calibrations = {}
-    for name, side in (("embedding", embedding), ("local", local)):
-        table = first_table(side["training"])
-        if name == "embedding" and learned:
-            table = among(table, set(learned["validation"]))
-        calibrations[name] = calibrate(*pairs_of(table))
-    odds = {name: calibrations[name].log_odds(scores[name]) for name in scores}
-    both = costs["embedding"] + costs["local"]
-    mean = (1 / (1 + np.exp(-odds["embedding"])) + 1 / (1 + np.exp(-odds["local"]))) / 2
-    rows.append(row("fused: log odds added", None, tables["local"], sum(odds.values()), None, both))
-    rows.append(row("fused: mean probability", None, tables["local"], mean, None, both))
-
-    engine = Engine(local["test"])
-    parts = [str(tables["local"].body_part[q]) for q in tables["local"].queries]
-    for length in given.lengths:
-        chosen = best_of(scores["embedding"], length)
-        asked, seconds = engine.ask(tables["local"], parts, chosen)
-        held = float((chosen & right).any(axis=1)[right.any(axis=1)].mean())
-        places = reranked(scores["embedding"], asked, chosen)
-        took = costs["embedding"] + seconds
-        rows.append(row(f"{names['local']} on its best", length, tables["local"], places, held, took))
-        on_list = np.where(chosen, calibrations["local"].log_odds(asked), np.nan)
-        fused = reranked(scores["embedding"], on_list + odds["embedding"], chosen)
-        rows.append(row("the same, log odds added", length, tables["local"], fused, held, took))
+    learned = network_of(training)
+    check_apart(embedding, training, learned)
+    engine = Engine(dataset.folder, given.local)
+    table = thinned(first_table(embedding), given.asked)
+    similar, right = pairs_of(table)
+    compared = ~np.isnan(similar)
+    lists: dict[int | None, np.ndarray] = {n: best_of(similar, n) for n in given.lengths}
+    if not given.lists_only:
+        lists[None] = compared
+    asked, seconds = engine.ask(table, list(lists.values()))
+    names = shown_label(embedding.shown_method), shown_label(without_folders(given.local))
+    rows = [row(names[0], None, table, similar, right, compared, 0.0)]
+    for length, chosen, scores, took in zip(lists, lists.values(), asked, seconds, strict=True):
+        ranking = scores if length is None else reranked(similar, scores, chosen)
+        label = names[1] if length is None else f"{names[1]} on its best"
+        rows.append(row(label, length, table, ranking, right, chosen, took))
+    if not given.lists_only:
+        local = first_table(scores_of(Run(given.training, given.protocol, given.local), given))
+        seen = first_table(training)
+        odds = [
+            calibrate(*pairs_of(among(seen, set(learned["validation"])) if learned else seen)).log_odds(similar),
+            calibrate(*pairs_of(local)).log_odds(asked[-1]),
+        ]
+        fusions = {"log odds added": sum(odds), "mean probability": sum(1 / (1 + np.exp(-o)) for o in odds) / 2}
+        rows += [
+            row(f"fused: {how}", None, table, fused, right, compared, seconds[-1]) for how, fused in fusions.items()
+        ]
     result = {
         "schema": SCHEMA,
         **circumstances(command_line()),
         "protocol": given.protocol,
-        "data": {"test": described(local["test"].dataset, local["test"].trial.annotations)},
-        "queries": len(tables["local"].queries),
-        "embedding": names["embedding"],
-        "local": names["local"],
+        "data": {"test": described(dataset, embedding.trial.annotations)},
+        "queries": len(table.queries),
+        "embedding": names[0],
+        "local": names[1],
         "rows": rows,
     }
     path = given.results / f"shortlist-{given.name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    for each in rows:
-        figures = {name: each["figures"][name]["value"] for name in RANKING}
-        print(each["label"], each["length"] or "", figures, f"{each['seconds']} s")
-
-
-def sides(given: argparse.Namespace) -> tuple[tuple[str, str], ...]:
-    """The two sets, by what they are for."""
-    return ("training", given.training), ("test", given.test)
+    print(shortlist_table(result))
 
 
 def thinned(table: ScoreTable, queries: int) -> ScoreTable:
@@ -232,23 +223,21 @@ def thinned(table: ScoreTable, queries: int) -> ScoreTable:
 
 
 def row(
-    label: str, length: int | None, table: ScoreTable, scores: np.ndarray, held: float | None, seconds: float
+    label: str,
+    length: int | None,
+    table: ScoreTable,
+    scores: np.ndarray,
+    right: np.ndarray,
+    chosen: np.ndarray,
+    seconds: float,
 ) -> dict[str, Any]:
-    """One line of the table: the ranking of `scores` (Q, G), the share of queries whose right answer is on the list."""
+    """One line of the table: the ranking of `scores` (Q, G), and of how many queries a right answer is `chosen`."""
     measured = measure(replace(table, scores=scores.astype(np.float32))).figures
     figures = {short: plain(measured[name]) for short, name in RANKING.items()}
-    held = None if held is None else round(held, 4)
-    return {"label": label, "length": length, "figures": figures, "held": held, "seconds": round(seconds, 4)}
-
-
-def label_of(scored: Scored) -> str:
-    """The method as tables show it."""
-    return shown_label(scored.shown_method)
-
-
-def costs_of(scored: Scored) -> float:
-    """Seconds of one query, its own photo's vector or features apart, as they were measured."""
-    return float(json.loads((scored.folder / "run.json").read_text(encoding="utf-8"))["seconds"]["query"])
+    answerable = right.any(axis=1)
+    held = float((chosen & right).any(axis=1)[answerable].mean()) if answerable.any() else 0.0
+    told = {"label": label, "length": length, "figures": figures, "held": round(held, 4)}
+    return told | {"seconds": round(seconds, 4)}
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -266,8 +255,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         default=[10, 20, 50, 100],
         help="of shortlists, with commas; default: 10,20,50,100",
     )
+    parser.add_argument("--queries", dest="asked", type=int, default=0, help="only so many, evenly spread; 0: all")
     parser.add_argument(
-        "--queries", dest="queries_of_lengths", type=int, default=0, help="only so many, evenly spread; 0: all"
+        "--lists-only", action="store_true", help="neither ask about everybody nor fuse: for a matcher that takes long"
     )
     parser.add_argument("--protocol", default="cross-encounter", help="cross-encounter, cross-station or split")
     parser.add_argument("--name", required=True, help="of the result: results/shortlist-NAME.json")
