@@ -565,7 +565,7 @@ def test_a_command_trains_a_network_and_the_same_again_reads_it(catalog, tmp_pat
         "weights": RANDOM,
         "photos": 12,
         "individuals": 3,
-        "best_epoch": 1,
+        "epoch": 1,
         "device": "cpu",
         "threads": 1,
         "data": catalog.name,
@@ -606,7 +606,12 @@ def test_the_best_epochs_network_is_written(catalog, tmp_path, monkeypatch, caps
     written, last = held_by(tmp_path / "net.safetensors"), held_by(folder / "checkpoint.safetensors")
     assert same_bytes(written, held_by(folder / "best.safetensors"))
     assert not torch.equal(written["head.weight"], last["weights.head.weight"])
-    assert load_network(tmp_path / "net.safetensors")[1]["best_epoch"] == 1
+    assert load_network(tmp_path / "net.safetensors")[1]["epoch"] == 1
+    # the same training, nothing learned again, its last epoch asked for
+    main(command(catalog, tmp_path, "--backbone", "test_resnet", "--epochs", "2", "--last"))
+    assert ": epoch 2 of 2, validation DT5AP 0.25, top-1 0.75; " in capsys.readouterr().out
+    assert torch.equal(held_by(tmp_path / "net.safetensors")["head.weight"], last["weights.head.weight"])
+    assert load_network(tmp_path / "net.safetensors")[1]["epoch"] == 2
 
 
 @pytest.mark.parametrize(

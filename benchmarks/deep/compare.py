@@ -93,6 +93,7 @@ def judge(training: Scored, scored: dict[str, Scored], learned: dict[str, Any]) 
         "method": training.method,
         "family": family(training, learned),
         "notes": costs["notes"],
+        "command": costs["command"],
         "date": costs["date"],
         "commit": costs["commit"],
         "suite_run": costs["suite_run"],
@@ -107,7 +108,7 @@ def judge(training: Scored, scored: dict[str, Scored], learned: dict[str, Any]) 
 
 
 NETWORK_FACTS = (
-    *("loss", "backbone", "weights", "dimensions", "channels", "background", "width", "height", "epochs", "best_epoch"),
+    *("loss", "backbone", "weights", "dimensions", "channels", "background", "width", "height", "epochs", "epoch"),
     *("batch", "margin", "rate", "seed", "data", "photos", "individuals", "device", "threads"),
 )
 

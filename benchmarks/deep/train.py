@@ -264,7 +264,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     pixels = tuple(read_inputs(dataset.folder, side, training.shape, given.work) for side in (learned, validated))
     result = train(network, learned, validated, pixels, training, folder, device)
-    best, _ = load_best(folder)
+    chosen = network if given.last else load_best(folder)[0]
+    epoch = training.epochs if given.last else result.best
     described = {
         **describe(training),
         "data": dataset.name,
@@ -272,16 +273,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "validation": sorted({a.individual for a in validated}),
         "photos": len(learned),
         "individuals": len({a.individual for a in learned}),
-        "best_epoch": result.best,
+        "epoch": epoch,
         "seconds": result.seconds,
         "device": device.type,
         "threads": given.threads,
     }
-    save_network(given.out, best, described)
-    last = result.log[result.best - 1]
+    save_network(given.out, chosen, described)
+    judged = result.log[epoch - 1]
     print(
-        f"{given.out}: epoch {result.best} of {training.epochs}, validation DT5AP {last['dt5ap']}, "
-        f"top-1 {last['top1']}; {result.seconds} s"
+        f"{given.out}: epoch {epoch} of {training.epochs}, validation DT5AP {judged['dt5ap']}, "
+        f"top-1 {judged['top1']}; {result.seconds} s"
     )
 
 
@@ -300,6 +301,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("source", help="labelled photos, written as in datasets.py: SOURCE,key=value,...")
     parser.add_argument("--work", type=Path, required=True, help="folder for inputs, checkpoints and log.csv")
     parser.add_argument("--out", type=Path, required=True, help="where the network goes, .safetensors")
+    parser.add_argument("--last", action="store_true", help="write the last epoch, not the best one of the validation")
     parser.add_argument("--preset", choices=PRESETS, default="full", help="small: for two cores; default: %(default)s")
     choices = {"loss": tuple(LOSSES), "channels": tuple(CHANNELS), "background": BACKGROUNDS}
     helps = {

@@ -30,7 +30,7 @@ def run(given: Given, settings: dict[str, Any]) -> Outcome:
     network, told = importlib.import_module("deep.networks").load_network(path)
     notes = [
         f"{told.get('loss')} on {told.get('photos')} photos of {told.get('individuals')} individuals of "
-        f"{told.get('data')}, start: {told.get('weights')}, seed {told.get('seed')}, epoch {told.get('best_epoch')} of "
+        f"{told.get('data')}, start: {told.get('weights')}, seed {told.get('seed')}, epoch {told.get('epoch')} of "
         f"{told.get('epochs')}, {told.get('seconds')} s on {told.get('device')} ({told.get('threads')} threads)"
     ]
     return embed_with(given, torch, network, settings, "trained", notes)
