@@ -14,6 +14,7 @@ Examples:
 from __future__ import annotations
 
 import argparse
+import hashlib
 import importlib
 import json
 import multiprocessing
@@ -162,9 +163,26 @@ def scores_of(run: Run, given: argparse.Namespace) -> Scored:
     shown_method += f",queries={given.queries}" if given.queries else ""
     shown_method += f",threads={given.threads}" if given.threads != 1 else ""
     kept = given.work / "scores" / dataset.name / run.protocol / label_of(shown_method)
-    if given.fresh or not (kept / "run.json").exists():
+    if given.fresh or not _are_of(kept, settings):
         _make_scores(kept, dataset.folder, run.protocol, name, settings, given)
     return Scored(kept, dataset, trial, name, settings, shown_method)
+
+
+def files_of(settings: dict[str, Any]) -> dict[str, str]:
+    """Of each setting that names a file (a network, vectors), the sum of what is in it: a name alone says little."""
+    files = {key: Path(value).expanduser() for key, value in settings.items() if isinstance(value, str) and value}
+    sums = {}
+    for key, path in files.items():
+        if path.is_file():
+            with path.open("rb") as file:
+                sums[key] = hashlib.file_digest(file, "sha256").hexdigest()[:12]
+    return sums
+
+
+def _are_of(kept: Path, settings: dict[str, Any]) -> bool:
+    """Whether scores are in `kept` that were made from the files as they are now."""
+    told = kept / "run.json"
+    return told.exists() and json.loads(told.read_text(encoding="utf-8")).get("files", {}) == files_of(settings)
 
 
 def perform(run: Run, given: argparse.Namespace) -> None:
@@ -236,7 +254,7 @@ def _make_scores(
     costs = apart(name, settings, folder, protocol, given.threads, given.work, kept=kept, queries=given.queries)
     packages = costs.pop("versions")
     shared = circumstances(command_line(), packages)
-    shared |= {"threads": given.threads, "suite_run": _suite_run(given.work)}
+    shared |= {"threads": given.threads, "suite_run": _suite_run(given.work), "files": files_of(settings)}
     (kept / "run.json").write_text(json.dumps({**shared, **costs}, allow_nan=False), encoding="utf-8")
 
 

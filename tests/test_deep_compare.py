@@ -127,6 +127,14 @@ def test_the_same_table_for_every_method(halves):
     assert "good" not in shown
 
 
+def test_another_file_of_the_same_name_is_asked_again(halves):
+    file = halves[2] / "good.npz"
+    first = compared(halves, "--method", f"embedding,file={file}")["methods"]["embedding file=good.npz"]
+    file.write_bytes((halves[2] / "bad.npz").read_bytes())
+    again = compared(halves, "--method", f"embedding,file={file}")["methods"]["embedding file=good.npz"]
+    assert again["sets"]["test"]["dt5ap"]["value"] < first["sets"]["test"]["dt5ap"]["value"] == 1
+
+
 def test_individuals_of_the_test_may_not_be_in_the_training(halves):
     method = f"embedding,file={halves[2] / 'good.npz'}"
     same = (halves[0], halves[0].replace("learned", "again"), halves[2])
