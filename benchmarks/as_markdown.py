@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from snowmatch.records import replace_file
+
 MARKERS = "<!-- {} -->", "<!-- /{} -->"
 NOTHING = "–"
 
@@ -86,5 +88,12 @@ def between_markers(text: str, name: str, new: str, path: Path) -> str:
 
 
 def write(path: Path, text: str) -> None:
-    path.write_bytes(text.encode("utf-8"))  # bytes: the same line ends on every system
+    """The text as a file, told."""
+    write_text(path, text)
     print(f"wrote {path}")
+
+
+def write_text(path: Path, text: str) -> None:
+    """The text as a file, whole or not at all, with the same line ends on every system."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, lambda file: file.write(text.encode("utf-8")))

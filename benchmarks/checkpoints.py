@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ def restore(path: Path, tensors: Mapping[str, torch.Tensor], optimizer: torch.op
 def write_tensors(path: Path, tensors: dict[str, torch.Tensor], described: dict[str, Any]) -> None:
     """A safetensors file whose metadata `snowmatch` is JSON, put in place when it is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     save_file(tensors, part, metadata={"snowmatch": json.dumps(described)})
     part.replace(path)
 
@@ -63,7 +64,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
             described = json.loads((file.metadata() or {})["snowmatch"])
-            return described, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it has no iterator)
+            # copies: what stays mapped cannot be replaced on Windows
+            return described, {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise SnowmatchError(f"{path} does not load ({reason}): expected a file that training wrote") from error

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ast
 import csv
+import io
 import os
 import re
 import shutil
@@ -26,6 +27,7 @@ import numpy as np
 from snowmatch.api import open_catalog
 from snowmatch.errors import SnowmatchError
 from snowmatch.images import photo_size, read_mask, read_photo
+from snowmatch.records import replace_file
 from snowmatch.synthetic import make_survey
 from snowmatch.types import Annotation
 
@@ -79,6 +81,11 @@ def prepare(text: str, work: Path) -> Dataset:
     if unknown:
         raise SnowmatchError(f"dataset {text!r} has no key {unknown[0]!r}; keys: {', '.join(defaults)}")
     keys = {**defaults, **given}
+    for key, smallest in (("every", 1), ("from", 0), ("first", 0)):
+        if key in keys and not (keys[key].isdigit() and int(keys[key]) >= smallest):
+            raise SnowmatchError(
+                f"dataset {text!r}: {key} is {keys[key]!r}, expected a whole number from {smallest} up"
+            )
     path, name = Path(source), name_of(text)
     folder = work / "datasets" / name
     if source == "synthetic":
@@ -205,10 +212,13 @@ def _write(folder: Path, source: Path, rows: list[dict[str, str]]) -> None:
     tops = {PurePosixPath(path).parts[0] for row in rows for path in (row["path"], row["mask"]) if path}
     for top in sorted(tops):
         _link(source.resolve() / top, folder / top)
-    with (folder / "catalog.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
+    held = io.StringIO(newline="")
+    writer = csv.DictWriter(held, COLUMNS)
+    writer.writeheader()
+    writer.writerows(rows)
+    text, path = held.getvalue().encode("utf-8"), folder / "catalog.csv"
+    if not path.exists() or path.read_bytes() != text:  # another process may be reading it
+        replace_file(path, lambda file: file.write(text))
 
 
 def _link(source: Path, target: Path) -> None:

@@ -1,14 +1,17 @@
 """Same or different, the table for all methods, and shortlists: by hand-made scores, without any network."""
 
+import importlib.util
 import json
 
 import numpy as np
 import pytest
+from datasets import prepare
 from deep import compare, decision, page, shortlist
 
 import snowmatch
 from snowmatch.errors import SnowmatchError
 from snowmatch.protocol import make_trial
+from snowmatch.score import REJECTED, VERIFIED
 from snowmatch.scoretable import make_table
 from snowmatch.types import Annotation
 
@@ -41,6 +44,19 @@ def test_ties_are_accepted_together():
     same = np.array([[True, True, False, False]])
     # 0.9 alone: 2 / (1 + 2); all four: 4 / (4 + 2), the same; the first of equals is taken. Half a tie is no choice.
     assert decision.choose_threshold(scores, same) == pytest.approx((0.9 + 0.5) / 2)
+
+
+def test_the_threshold_suits_the_share_of_same_pairs_where_it_is_used():
+    scores = np.array([[0.9, 0.8, 0.7, 0.6]])
+    same = np.array([[True, False, True, False]])
+    # one different pair to each of the same: all but the last has 4 / (3 + 2), the first alone 2 / (1 + 2)
+    assert decision.choose_threshold(scores, same) == pytest.approx(0.65)
+    # ten to one, so each here stands for ten: 4 / (2 + 10 + 2) against 2 / (1 + 2)
+    assert decision.choose_threshold(scores, same, 10.0) == pytest.approx(0.85)
+    # as if they had been there ten times
+    more = np.concatenate([scores, np.repeat([[0.8, 0.6]], 9, axis=0).reshape(1, -1)], axis=1)
+    told = np.concatenate([same, np.zeros((1, 18), bool)], axis=1)
+    assert decision.choose_threshold(more, told) == pytest.approx(0.85)
 
 
 def test_pairs_without_features_are_never_the_same():
@@ -110,18 +126,22 @@ def compared(halves, *arguments):
 
 def test_the_same_table_for_every_method(halves):
     files = [f"embedding,file={halves[2] / name}.npz" for name in ("good", "bad")]
-    result = compared(halves, "--method", files[0], "--transfer", halves[0].replace("learned", "carried"))
+    carried = ("--transfer", halves[1].replace("asked", "carried"))
+    result = compared(halves, "--method", files[0], *carried)
     good = result["methods"]["embedding file=good.npz"]
     for figures in good["sets"].values():
         assert all(figures[name]["value"] == 1 for name in ("dt5ap", "top5", "top1", "precision", "recall", "accuracy"))
     assert set(good["sets"]) == {"test", "carried"}
     assert good["chosen_on"]["same"] < good["chosen_on"]["pairs"]
     # another method is added, the first one stays; no folder of this machine is told
-    result = compared(halves, "--method", files[1])
+    result = compared(halves, "--method", files[1], *carried)
     assert set(result["methods"]) == {"embedding file=good.npz", "embedding file=bad.npz"}
     assert result["methods"]["embedding file=bad.npz"]["sets"]["test"]["dt5ap"]["value"] < 1
     assert str(halves[2]) not in json.dumps(result)
     assert result["published"]["adaptive"] == {"dt5ap": 0.8814, "top5": 0.9533}
+    # other photos under the same name would make one table of two tests
+    with pytest.raises(SnowmatchError, match=r"deep-tried\.json was made of learned, asked, carried .*--fresh"):
+        compared(halves, "--method", files[1])
     shown = page.deep_table(compared(halves, "--method", files[1], "--fresh"))
     assert "embedding file=bad.npz" in shown
     assert "good" not in shown
@@ -140,6 +160,10 @@ def test_individuals_of_the_test_may_not_be_in_the_training(halves):
     same = (halves[0], halves[0].replace("learned", "again"), halves[2])
     with pytest.raises(SnowmatchError, match=r"individuals of the test are in the training \(.*\), expected none"):
         compared(same, "--method", method)
+    with pytest.raises(SnowmatchError, match=r"photos of carried are in the training"):
+        compared(halves, "--method", method, "--transfer", halves[0].replace("learned", "carried"))
+    with pytest.raises(SnowmatchError, match=r"is called 'test' as another set: add ,name=NAME"):
+        compared(halves, "--method", method, "--transfer", halves[1].replace("asked", "test"))
 
 
 def test_a_shortlist_holds_the_best_compared():
@@ -161,23 +185,32 @@ def test_those_on_the_list_go_before_the_others():
     assert shortlist.reranked(embedding, local, chosen)[0][[1, 2, 0, 4]].tolist() == [4, 3, 2, 1]
 
 
-def test_calibrated_scores_rise_with_the_score():
+@pytest.mark.parametrize("votes", [True, False])
+def test_calibrated_scores_rise_with_the_score(votes):
     pytest.importorskip("sklearn")
     random = np.random.default_rng(1)
-    same = random.random((40, 30)) < 0.2
-    votes = np.where(same, random.gamma(3, 20, same.shape), random.gamma(1, 2, same.shape))
-    similarity = np.where(same, 0.6, 0.3) + random.normal(0, 0.1, same.shape) - 0.5
-    for scores, unit in ((votes, True), (similarity, False)):
-        fitted = shortlist.calibrate(scores, same)
-        assert (fitted.unit is not None) == unit
-        odds = fitted.log_odds(np.sort(scores.ravel()))
-        assert (np.diff(odds) >= 0).all()
-        assert odds[0] < 0 < odds[-1]
-        # as many are expected as there are
-        assert (1 / (1 + np.exp(-fitted.log_odds(scores)))).sum() == pytest.approx(same.sum(), rel=0.02)
-    assert fitted.log_odds(np.array([NAN]))[0] != fitted.log_odds(np.array([NAN]))[0]
+    same = random.random((40, 60)) < 0.2
+    if votes:  # as the engine ranks: some accepted, the others far below in the order that they had before
+        accepted = random.random(same.shape) < np.where(same, 0.6, 0.05)
+        before = np.where(same, random.gamma(2, 2, same.shape), random.gamma(1, 2, same.shape))
+        scores = np.where(accepted, before, before * REJECTED)
+        scores[0, :5] = (0, 0, -np.inf, -np.inf, 0)
+    else:
+        scores = np.where(same, 0.6, 0.3) + random.normal(0, 0.1, same.shape)
+    log_odds = shortlist.calibrate(scores, same, votes)
+    odds = log_odds(np.sort(scores.ravel()))
+    assert odds[0] < 0 < odds[-1]
+    # what the geometric check rejected has a line of its own
+    for part in (odds[np.sort(scores.ravel()) <= VERIFIED], odds[np.sort(scores.ravel()) > VERIFIED]):
+        assert (np.diff(part) >= 0).all()
+    # as many are expected as there are, among the surer ones and the others
+    expected = 1 / (1 + np.exp(-log_odds(scores)))
+    surer = expected > 0.5
+    assert expected[surer].sum() == pytest.approx(same[surer].sum(), rel=0.1)
+    assert expected[~surer].sum() == pytest.approx(same[~surer].sum(), rel=0.1)
+    assert np.isnan(log_odds(np.array([[NAN, 0.5]]))).tolist() == [[True, False]]
     with pytest.raises(SnowmatchError, match="no pair of the same animal"):
-        shortlist.calibrate(votes, np.zeros_like(same))
+        shortlist.calibrate(scores, np.zeros_like(same), votes)
 
 
 def figures_of_the_engine(halves):
@@ -201,6 +234,8 @@ def test_shortlists_end_to_end(halves):
     # asked about everybody here as `run.py` asks, so with the same figures
     assert rows["snowmatch", None]["figures"]["dt5ap"] == figures_of_the_engine(halves)["dt5ap"]
     assert "shortlist" in page.shortlist_table(result)
+    with pytest.raises(SnowmatchError, match=r"compares pair by pair.*: add --lists-only"):
+        shortlist.main([*arguments, "--local", "snowmatch_engine,matcher=mutual"])
     with pytest.raises(SnowmatchError, match="cannot be asked about single annotations"):
         shortlist.main([*arguments, "--local", f"embedding,file={folder / 'good.npz'}"])
     shortlist.main([*arguments, "--lengths", "2", "--lists-only", "--queries", "3"])
@@ -216,5 +251,40 @@ def test_a_thinned_table_has_its_queries_alone():
     assert np.array_equal(thin.scores, table.scores[[0, 3, 7]], equal_nan=True)
     assert shortlist.thinned(table, 0) is table
     scores, right = decision.pairs_of(thin)
-    row = shortlist.row("x", None, thin, scores, right, ~np.isnan(scores), 0.1)
+    row = shortlist.row("x", 7, thin, scores, right, ~np.isnan(scores), 0.1)
     assert row["figures"]["top1"]["value"] == row["held"] == 1
+
+
+def test_a_trained_network_chooses_its_threshold_on_animals_it_has_not_learned_from(halves):
+    pytest.importorskip("torch")
+    pytest.importorskip("safetensors")
+
+    if importlib.util.find_spec("timm") is None:
+        pytest.skip("no timm")
+    from deep.inputs import Shape
+    from deep.networks import build, save_network
+
+    training, _, folder = halves
+    learned = snowmatch.open_catalog(prepare(training, folder / "work").folder).data.annotations
+    names = sorted({a.individual for a in learned if a.individual})
+    network = build("test_resnet", 8, Shape(64, 32), "random", 0)
+    told = {"backbone": "test_resnet", "dimensions": 8, "loss": "adaptive", "weights": "random", "channels": "rgb"}
+    told |= {"learned": names[:1], "validation": names[1:], "seconds": 5.0, "photos": 4, "individuals": 1, "epoch": 2}
+    told |= {"background": "kept"}
+    save_network(folder / "net.safetensors", network, told)
+    method = f"trained,file={folder / 'net.safetensors'},device=cpu"
+    result = compared(halves, "--method", method, "--method", "backbone,name=test_resnet,width=64,height=32,device=cpu")
+    trained, naive = result["methods"].values()
+    assert trained["seconds"]["training"] == 5
+    assert trained["chosen_on"]["pairs"] < naive["chosen_on"]["pairs"]
+    shown = page.deep_table(result)
+    assert "adaptive, test_resnet, rgb; 4 photos of 1 animals, from scratch, epoch 2" in shown
+    assert "random weights, nothing learned" in shown
+    assert "0.8814 / 0.9533" in shown
+    assert "0.0198 / 0.0944" in shown
+    save_network(folder / "other.safetensors", network, {k: v for k, v in told.items() if k != "learned"})
+    with pytest.raises(SnowmatchError, match="does not say who it learned from"):
+        compared(halves, "--method", f"trained,file={folder / 'other.safetensors'}")
+    save_network(folder / "seen.safetensors", network, told | {"learned": names + ["nobody"], "validation": ["nobody"]})
+    with pytest.raises(SnowmatchError, match="keeps 'nobody' to choose a threshold with, which --training lacks"):
+        compared(halves, "--method", f"trained,file={folder / 'seen.safetensors'}")

@@ -16,22 +16,27 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from datasets import described
+import numpy as np
+from as_markdown import write_text
+from datasets import described, name_of, prepare
 from measure import HERE, circumstances
-from run import Run, Scored, command_line, scores_of, shown_label
+from run import Run, Scored, command_line, parse_method, scores_of, shown_label
 
-from deep.decision import among, choose_threshold, clusters_of, decide, pairs_of, rates
+from deep.decision import among, animals_of, choose_threshold, decide, pairs_of, rates
+from snowmatch.api import open_catalog
 from snowmatch.errors import SnowmatchError
-from snowmatch.evaluation import Figure, measure
+from snowmatch.evaluation import Figure
+from snowmatch.metrics import dynamic_top_k_precision, interval, ranks
 from snowmatch.scoretable import ScoreTable, load_table
+from snowmatch.types import Annotation
 
 SCHEMA = "snowmatch.deep/1"
-RANKING = {"dt5ap": "annotation_dt5ap", "top5": "annotation_top5", "top1": "annotation_top1"}
+RANKING = ("dt5ap", "top5", "top1")
 # Colomer Matachana 2024, on 520 private leopard photos of 88 flanks: DT5AP and top-5
 PUBLISHED = {
     "hotspotter": (0.9475, 0.9654),
@@ -45,109 +50,159 @@ PUBLISHED = {
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read the command line, ask every method, write the result."""
     given = parse(arguments)
-    results = given.results / f"deep-{given.name}.json"
-    sets = [("test", given.test), *((name_of_set(source), source) for source in given.transfer)]
-    held: dict[str, Any] = {}
-    if results.exists() and not given.fresh:
-        held = json.loads(results.read_text(encoding="utf-8"))["methods"]
-    shown: dict[str, Any] = {}
+    path = given.results / f"deep-{given.name}.json"
+    prepared = {name: prepare(source, given.work) for name, source in sources(given).items()}
+    animals = {name: open_catalog(one.folder).data.annotations for name, one in prepared.items()}
+    data = {name: described(one, animals[name]) for name, one in prepared.items()}
+    held = earlier(path, given.protocol, data) if not given.fresh else {}
+    for method in given.method:  # before the first of them takes hours
+        check_apart(animals, network_of(method), method)
     for number, method in enumerate(given.method, start=1):
         print(f"{number} of {len(given.method)}: {method}", flush=True)
-        training = scores_of(Run(given.training, given.protocol, method), asking_some(given, method))
-        scored = {name: scores_of(Run(source, given.protocol, method), given) for name, source in sets}
-        learned = network_of(training)
-        check_apart(scored["test"], training, learned)
+        scored = {
+            name: scores_of(Run(source, given.protocol, method), asking_some(given, method, name))
+            for name, source in sources(given).items()
+        }
         label = shown_label(scored["test"].shown_method)
-        held[label] = judge(training, scored, learned)
-        shown = {name: described(s.dataset, s.trial.annotations) for name, s in scored.items()}
-        shown["training"] = described(training.dataset, training.trial.annotations)
+        held[label] = judge(scored, network_of(method))
         figures = held[label]["sets"]["test"]
         print("  " + ", ".join(f"{name} {figures[name]['value']}" for name in (*RANKING, "precision", "recall")))
         result = {
             "schema": SCHEMA,
             **circumstances(command_line()),
             "protocol": given.protocol,
-            "data": shown,
+            "data": data,
             "published": {name: dict(zip(("dt5ap", "top5"), both, strict=True)) for name, both in PUBLISHED.items()},
             "methods": held,
         }
-        results.parent.mkdir(parents=True, exist_ok=True)
-        results.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        write_text(path, json.dumps(result, indent=1, allow_nan=False) + "\n")
 
 
-def asking_some(given: argparse.Namespace, method: str) -> argparse.Namespace:
-    """What is given, with --training-queries but for trained networks: their few validation animals are all asked."""
-    trained = method.partition(",")[0] == "trained"
-    return argparse.Namespace(**{**vars(given), "queries": 0 if trained else given.training_queries})
+def sources(given: argparse.Namespace) -> dict[str, str]:
+    """What is asked, by name: `training`, `test`, and each transfer under the name of its dataset."""
+    named = {"training": given.training, "test": given.test}
+    for source in given.transfer:
+        if name_of(source) in named:
+            raise SnowmatchError(f"--transfer {source} is called {name_of(source)!r} as another set: add ,name=NAME")
+        named[name_of(source)] = source
+    return named
 
 
-def judge(training: Scored, scored: dict[str, Scored], learned: dict[str, Any]) -> dict[str, Any]:
-    """All figures of one method: the threshold from `training`, and what comes of it on each set."""
-    table = first_table(training)
+def earlier(path: Path, protocol: str, data: dict[str, Any]) -> dict[str, Any]:
+    """The methods of a result on record, to which others are added; SnowmatchError where it is of other photos."""
+    if not path.exists():
+        return {}
+    result = json.loads(path.read_text(encoding="utf-8"))
+    if (result["protocol"], result["data"]) != (protocol, data):
+        raise SnowmatchError(
+            f"{path} was made of {', '.join(d['name'] for d in result['data'].values())} ({result['protocol']}), "
+            "expected the same sets: choose another --name, or --fresh to begin anew"
+        )
+    return result["methods"]
+
+
+def asking_some(given: argparse.Namespace, method: str, name: str) -> argparse.Namespace:
+    """What is given; for the training with --training-queries, but for trained networks (few animals)."""
+    some = name == "training" and method.partition(",")[0] != "trained"
+    return argparse.Namespace(**{**vars(given), "queries": given.training_queries if some else 0})
+
+
+def judge(scored: dict[str, Scored], learned: dict[str, Any]) -> dict[str, Any]:
+    """All figures of one method: the threshold from the training, and what comes of it on each other set."""
+    table = first_table(scored["training"])
+    same = pairs_of(table)[1]
+    different_each = float((~np.isnan(table.scores)).sum() / max(same.sum(), 1)) - 1
     if learned:  # similarities of photos that the weights were fitted to are no guide to those of others
         table = among(table, set(learned["validation"]))
     scores, same = pairs_of(table)
-    threshold = choose_threshold(scores, same)
-    costs = json.loads((scored["test"].folder / "run.json").read_text(encoding="utf-8"))
+    threshold = choose_threshold(scores, same, different_each)
+    test = scored["test"]
+    costs = json.loads((test.folder / "run.json").read_text(encoding="utf-8"))
     return {
-        "method": training.method,
-        "family": family(training, learned),
-        "notes": costs["notes"],
-        "command": costs["command"],
-        "date": costs["date"],
-        "commit": costs["commit"],
-        "suite_run": costs["suite_run"],
+        "method": test.method,
+        "family": family(test, learned),
+        **{name: costs[name] for name in ("notes", "command", "date", "commit", "suite_run")},
         "seconds": {**costs["seconds"], **({"training": learned["seconds"]} if learned else {})},
         "peak_memory": costs["peak_memory"],
         "numbers": costs["numbers"],
         "network": {k: learned.get(k) for k in NETWORK_FACTS} if learned else None,
         "threshold": rounded(threshold),
-        "chosen_on": {"pairs": int((scores == scores).sum()), "same": int(same.sum())},
-        "sets": {name: figures_of(first_table(one), threshold) for name, one in scored.items()},
+        "chosen_on": {"pairs": int((~np.isnan(scores)).sum()), "same": int(same.sum())},
+        "sets": {name: figures_of(first_table(one), threshold) for name, one in scored.items() if name != "training"},
     }
 
 
 NETWORK_FACTS = (
     *("loss", "backbone", "weights", "dimensions", "channels", "background", "width", "height", "epochs", "epoch"),
-    *("batch", "margin", "rate", "seed", "data", "photos", "individuals", "device", "threads"),
+    *("batch", "margin", "rate", "seed", "data", "photos", "flanks", "individuals", "device", "threads"),
 )
 
 
 def figures_of(table: ScoreTable, threshold: float) -> dict[str, Any]:
     """Ranking and decision of one table, each with its interval, and how many pairs of how many queries there are."""
-    measured = measure(table).figures
     scores, same = pairs_of(table)
-    figures = {short: measured[name] for short, name in RANKING.items()}
-    figures |= rates(decide(scores, same, threshold), clusters_of(table))
-    counts = {"queries": figures["top1"].queries, "pairs": int((scores == scores).sum()), "same": int(same.sum())}
+    animals = animals_of(table)
+    figures = ranking_of(scores, same, animals) | rates(decide(scores, same, threshold), animals)
+    counts = {"queries": figures["top1"].queries, "pairs": int((~np.isnan(scores)).sum()), "same": int(same.sum())}
     return {name: plain(figure) for name, figure in figures.items()} | counts
 
 
-def network_of(scored: Scored) -> dict[str, Any]:
-    """What the file of a trained network says of itself; empty for other methods."""
-    if scored.method != "trained":
+def ranking_of(scores: np.ndarray, same: np.ndarray, animals: np.ndarray) -> dict[str, Figure]:
+    """`dt5ap`, `top5` and `top1` of the ranking of photos, (Q, G) each, with 95 % intervals by drawing `animals` (Q,).
+
+    Queries without a right answer are left out; NaN where none has one.
+    """
+    rank = ranks(scores, same)
+    each = {"dt5ap": dynamic_top_k_precision(scores, same), "top5": rank <= 5.0, "top1": rank <= 1.0}
+    answerable = ~np.isnan(rank)
+    figures = {}
+    for name, values in each.items():
+
+        def mean(drawn: np.ndarray, values: np.ndarray = values) -> float:
+            drawn = drawn[answerable[drawn]]
+            return float(values[drawn].mean()) if len(drawn) else float("nan")
+
+        figures[name] = Figure(mean(np.arange(len(rank))), *interval(mean, animals), int(answerable.sum()))
+    return figures
+
+
+def network_of(method: str) -> dict[str, Any]:
+    """What the file of a trained network says of itself, empty for other methods; SnowmatchError for another file."""
+    name, settings = parse_method(method)
+    path = Path(str(settings.get("file", ""))).expanduser()
+    if name != "trained" or not path.is_file():  # asked, the method itself says what is missing
         return {}
     from checkpoints import read_tensors
 
-    return read_tensors(Path(scored.settings["file"]).expanduser())[0]
+    told = read_tensors(path)[0]
+    if not {"learned", "validation", "seconds"} <= told.keys():
+        raise SnowmatchError(f"{path} does not say who it learned from: expected what `deep train --out` wrote")
+    return told
 
 
-def check_apart(test: Scored, training: Scored, learned: dict[str, Any]) -> None:
-    """SnowmatchError where an individual of the test was learned from, or chooses the threshold."""
-    names = {a.individual for a in test.trial.annotations if a.individual is not None}
-    seen = {a.individual for a in training.trial.annotations} | set(learned.get("learned", ()))
-    shared = sorted(names & seen)
+def check_apart(animals: dict[str, Sequence[Annotation]], learned: dict[str, Any], method: str) -> None:
+    """SnowmatchError where an individual of the test was learned from, or photos of a transfer are the training's.
+
+    Transfers are told apart by photo and name: "7" of another catalog is another animal.
+    """
+    training = {a.individual for a in animals["training"] if a.individual is not None}
+    shared = sorted({a.individual for a in animals["test"]} & (training | set(learned.get("learned", ()))))
     if shared:
         raise SnowmatchError(
             f"{len(shared)} individuals of the test are in the training ({', '.join(shared[:3])}), expected none: "
             "divide the catalog with every=2 and every=2,from=1"
         )
-    missing = set(learned.get("validation", ())) - seen
+    missing = sorted(set(learned.get("validation", ())) - training)
     if missing:
         raise SnowmatchError(
-            f"{training.settings['file']} keeps {sorted(missing)[0]!r} to choose a threshold with, which --training "
-            "lacks: expected the photos that the network was trained with"
+            f"{method} keeps {missing[0]!r} to choose a threshold with, which --training lacks: expected the photos "
+            "that the network was trained with"
         )
+    photos = {(a.path, a.individual) for a in animals["training"]}
+    for name, others in animals.items():
+        known = [a.path for a in others if name not in ("training", "test") and (a.path, a.individual) in photos]
+        if known:
+            raise SnowmatchError(f"{len(known)} photos of {name} are in the training ({known[0]}), expected none")
 
 
 def first_table(scored: Scored) -> ScoreTable:
@@ -156,15 +211,11 @@ def first_table(scored: Scored) -> ScoreTable:
 
 
 def family(scored: Scored, learned: dict[str, Any]) -> str:
-    """Whose published figure stands beside it: a loss, hotspotter, naive, or the method's own name."""
-    return learned["loss"] if learned else {"backbone": "naive"}.get(scored.method, scored.method)
-
-
-def name_of_set(source: str) -> str:
-    """What a transfer is called in the result."""
-    from datasets import name_of
-
-    return name_of(source)
+    """Whose published figure stands beside it: a loss, hotspotter, naive (random features), or the method's name."""
+    if learned:
+        return learned["loss"]
+    random = scored.method == "backbone" and scored.settings["weights"] == "random"
+    return "naive" if random else scored.method
 
 
 def plain(figure: Figure) -> dict[str, Any]:
@@ -188,12 +239,23 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--method", action="append", required=True, help="NAME,key=value,... (a file in methods/)")
     parser.add_argument("--protocol", default="cross-encounter", help="cross-encounter, cross-station or split")
     parser.add_argument(
-        "--training-queries", type=int, default=0, metavar="N", help="ask so many there, evenly spread; 0: all"
+        "--training-queries", type=at_least(0), default=0, metavar="N", help="ask so many there, evenly spread; 0: all"
     )
     parser.add_argument("--name", required=True, help="of the result: results/deep-NAME.json")
     parser.add_argument("--work", type=Path, default=HERE / ".work", help="prepared data and score matrices")
     parser.add_argument("--results", type=Path, default=HERE / "results")
-    parser.add_argument("--threads", type=int, default=1, help="cores that each method may use")
+    parser.add_argument("--threads", type=at_least(1), default=1, help="cores that each method may use")
     parser.add_argument("--fresh", action="store_true", help="ask again, and begin a new result")
     parser.set_defaults(queries=0)
     return parser.parse_args(arguments)
+
+
+def at_least(smallest: int) -> Callable[[str], int]:
+    """For argparse: a whole number from `smallest` up."""
+
+    def number(text: str) -> int:
+        if not text.lstrip("-").isdigit() or int(text) < smallest:
+            raise argparse.ArgumentTypeError(f"{text!r}, expected a whole number from {smallest} up")
+        return int(text)
+
+    return number

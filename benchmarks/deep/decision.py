@@ -34,12 +34,14 @@ def among(table: ScoreTable, individuals: set[str]) -> ScoreTable:
     return replace(table, scores=np.where(allowed, table.scores, np.float32(np.nan)))
 
 
-def choose_threshold(scores: np.ndarray, same: np.ndarray) -> float:
+def choose_threshold(scores: np.ndarray, same: np.ndarray, different_each: float | None = None) -> float:
     """The score from which on pairs are called the same, by the highest F1 of "same"; infinite where no pair is.
 
-    scores, same: of `pairs_of`. Accuracy would not do: of twenty pairs about one is the same animal, so calling none
-    the same is 95 % right. Between the lowest score that is accepted and the next below, halfway. Source: F1, van
-    Rijsbergen 1979, Information Retrieval, chapter 7.
+    scores, same: of `pairs_of`. different_each: how many pairs of different animals there are to one of the same where
+    the threshold will be used (None: as here); those here weigh so much. The best threshold moves with that share.
+    Accuracy would not do: of forty pairs about one is the same animal, so calling none the same is 97 % right. Between
+    the lowest score that is accepted and the next below, halfway. Source: F1, van Rijsbergen 1979, Information
+    Retrieval, chapter 7.
     """
     compared = np.isfinite(scores)
     values, hits = scores[compared], same[compared]
@@ -47,11 +49,13 @@ def choose_threshold(scores: np.ndarray, same: np.ndarray) -> float:
         return float("inf")
     order = np.argsort(-values, kind="stable")
     values, hits = values[order], hits[order]
+    all_same, all_different = int(same.sum()), int((~same & ~np.isnan(scores)).sum())
+    weight = 1.0 if different_each is None or not all_different else different_each * all_same / all_different
     right = hits.cumsum()
-    accepted = np.arange(1, len(values) + 1)
+    accepted = right + weight * (~hits).cumsum()
     # what ties is accepted or refused together
     last = np.append(values[:-1] != values[1:], True)
-    f1 = np.where(last, 2 * right / (accepted + int((same & ~np.isnan(scores)).sum())), -1.0)
+    f1 = np.where(last, 2 * right / (accepted + all_same), -1.0)
     best = int(f1.argmax())
     below = values[best + 1] if best + 1 < len(values) else values[best] - 1
     return float((values[best] + below) / 2)
@@ -89,6 +93,7 @@ def rates(decisions: Decisions, clusters: np.ndarray) -> dict[str, Figure]:
     return figures
 
 
-def clusters_of(table: ScoreTable) -> np.ndarray:
-    """(Q,) the individual x encounter of each query: its photos are alike, so intervals draw them together."""
-    return np.array([f"{table.individual[row]}\n{table.encounter[row]}" for row in table.queries], str)
+def animals_of(table: ScoreTable) -> np.ndarray:
+    """(Q,) the individual of each query. What is claimed is claimed of animals nobody has seen, so intervals draw
+    animals: the pairs of one depend on each other across its encounters."""
+    return table.individual[table.queries]

@@ -163,4 +163,7 @@ class Augmentation:
         moved = self.place(values)
         if self.shape.channels == "edges":
             return moved
-        return torch.cat([self.colour(moved[:, :3]), moved[:, 3:]], dim=1)
+        coloured = self.colour(moved[:, :3])
+        if self.shape.background == "removed":  # brightness is added: black would turn grey
+            coloured = coloured * (moved[:, :3].amax(dim=1, keepdim=True) > 0)
+        return torch.cat([coloured, moved[:, 3:]], dim=1)

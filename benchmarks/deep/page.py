@@ -14,8 +14,19 @@ def deep_table(result: Result) -> str:
     """Every method by DT5AP on animals nobody learned from, then what carries over to other catalogs, then costs."""
     methods = sorted(result["methods"].items(), key=lambda item: -(item[1]["sets"]["test"]["dt5ap"]["value"] or 0))
     transfers = [name for name in result["data"] if name not in ("test", "training")]
-    parts = [_ranking(result, methods, "test", True)]
-    parts += [f"Carried over to {name}:\n\n{_ranking(result, methods, name, False)}" for name in transfers]
+    asked = result["data"]["test"]
+    first = next(iter(result["methods"].values()))["sets"]["test"]
+    parts = [
+        f"{asked['name']}: {asked['annotations']} photos of {asked['individuals']} animals, {first['queries']} with a "
+        f"right answer, {first['same']:,} of {first['pairs']:,} pairs the same animal.",
+        _ranking(result, methods, "test", True),
+    ]
+    for name in transfers:
+        counts = next(iter(result["methods"].values()))["sets"][name]
+        told = (
+            f"{counts['queries']} photos with a right answer, {counts['same']:,} of {counts['pairs']:,} pairs the same"
+        )
+        parts.append(f"Carried over to {name}, {told}:\n\n{_ranking(result, methods, name, False)}")
     rows = []
     for label, held in methods:
         seconds, memory = held["seconds"], held["peak_memory"]
@@ -36,8 +47,8 @@ def _ranking(result: Result, methods: list[tuple[str, Any]], name: str, beside: 
     """One set's table; `beside`: with the published figures and where a network's weights started."""
     rows = []
     for label, held in methods:
-        figures, network = held["sets"][name], held["network"]
-        start = [] if not beside else [NOTHING if network is None else _start(network)]
+        figures = held["sets"][name]
+        start = [_start(held)] if beside else []
         published = result["published"].get(held["family"])
         told = [] if not beside else [NOTHING if not published else f"{published['dt5ap']} / {published['top5']}"]
         rows.append(
@@ -50,14 +61,19 @@ def _ranking(result: Result, methods: list[tuple[str, Any]], name: str, beside: 
                 *told,
             ]
         )
-    headings = ["method", *(["learned from"] if beside else []), *(h for _, h in RANKED + DECIDED)]
+    headings = ["method", *(["network, learned from"] if beside else []), *(h for _, h in RANKED + DECIDED)]
     return table([*headings, *(["published, other photos"] if beside else [])], rows, left=2 if beside else 1)
 
 
-def _start(network: dict[str, Any]) -> str:
-    """Where a trained network came from, in a few words."""
+def _start(held: dict[str, Any]) -> str:
+    """What a network is and what it learned from, in a few words; nothing of other methods."""
+    network = held["network"]
+    if network is None:
+        return ", ".join(held["notes"]) if held["method"] == "backbone" else NOTHING
     begun = "from scratch" if network["weights"] == "random" else f"from {network['weights']}"
-    return f"{network['photos']} photos of {network['individuals']} {network['data']}, {begun}"
+    kind = f"{network['loss']}, {network['backbone']}, {network['channels']}"
+    kind += ", no background" if network["background"] == "removed" else ""
+    return f"{kind}; {network['photos']} photos of {network['individuals']} animals, {begun}, epoch {network['epoch']}"
 
 
 def shortlist_table(result: Result) -> str:
@@ -73,4 +89,4 @@ def shortlist_table(result: Result) -> str:
         ]
         for row in result["rows"]
     ]
-    return table(("", "shortlist", "DT5AP", "top-5", "top-1", "right one on it", "a query"), rows)
+    return table(("", "shortlist", "DT5AP", "top-5", "top-1", "right one on it", "engine, a query"), rows)

@@ -16,72 +16,71 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from as_markdown import write_text
 from datasets import described, prepare
 from measure import HERE, circumstances
 from run import Run, command_line, parse_method, scores_of, shown_label, without_folders
 from tqdm import tqdm
 
-from deep.compare import RANKING, check_apart, first_table, network_of, plain
-from deep.decision import among, pairs_of
+from deep.compare import at_least, check_apart, first_table, network_of, plain, ranking_of
+from deep.decision import among, animals_of, pairs_of
 from deep.page import shortlist_table
 from snowmatch.api import open_catalog
 from snowmatch.errors import SnowmatchError
-from snowmatch.evaluation import measure
 from snowmatch.identify import score_query
 from snowmatch.plugins import settings as settings_of
+from snowmatch.score import REJECTED, VERIFIED
 from snowmatch.scoretable import ScoreTable
 
 SCHEMA = "snowmatch.shortlist/1"
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """Log odds that two photos show one animal: offset + slope x log(1 + score / unit), or x score without a unit.
+def features_of(scores: np.ndarray, votes: bool) -> np.ndarray:
+    """(N, F) float64 that log odds are linear in, of scores (N,): a similarity itself, or of votes three numbers.
 
-    unit: of scores from 0 up, which differ by orders of magnitude (votes); None for similarities.
+    Votes: whether the geometric check accepted, and the logarithm of the score among those accepted and among those
+    rejected, which stand far below (snowmatch.score). No vote and no features count as the least.
     """
-
-    offset: float
-    slope: float
-    unit: float | None
-
-    def log_odds(self, scores: np.ndarray) -> np.ndarray:
-        """Of scores of any shape; NaN stays NaN, -inf (no features) is as 0 votes."""
-        return self.offset + self.slope * scaled(scores, self.unit)
+    if not votes:
+        return scores[:, None]
+    accepted = scores > VERIFIED
+    least = VERIFIED * REJECTED
+    logarithm = np.log(np.maximum(np.where(np.isfinite(scores), scores, 0), least))
+    return np.stack([accepted, np.where(accepted, logarithm, 0), np.where(accepted, 0, logarithm)], axis=1)
 
 
-def scaled(scores: np.ndarray, unit: float | None) -> np.ndarray:
-    """What the log odds are linear in."""
-    if unit is None:
-        return scores
-    return np.log1p(np.maximum(scores, 0) / unit)
+def calibrate(scores: np.ndarray, same: np.ndarray, votes: bool) -> Callable[[np.ndarray], np.ndarray]:
+    """What gives the log odds that two photos show one animal, of scores of any shape; NaN stays NaN.
 
-
-def calibrate(scores: np.ndarray, same: np.ndarray) -> Calibration:
-    """Logistic regression of `same` (Q, G) bool on the scores (Q, G), NaN where nothing is compared.
-
-    SnowmatchError where all pairs are of one kind. Source: Platt 1999, Probabilistic outputs for support vector
-    machines; as in WildFusion (Cermak et al. 2024), each score by itself.
+    Logistic regression of `same` (Q, G) bool on the scores (Q, G), NaN where nothing is compared. SnowmatchError where
+    all pairs are of one kind. Source: Platt 1999, Probabilistic outputs for support vector machines; each score by
+    itself, as in WildFusion (Cermak et al. 2024).
     """
     from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
 
     compared = ~np.isnan(scores)
-    values, truth = scores[compared], same[compared]
+    truth = same[compared]
     if truth.all() or not truth.any():
         raise SnowmatchError("the training has no pair of the same animal, or none of different ones: nothing to learn")
-    votes = bool((values[np.isfinite(values)] >= 0).all())
-    positive = values[np.isfinite(values) & (values > 0)]
-    unit = float(np.median(positive)) if votes and len(positive) else None
-    values = scaled(values, unit)
-    scale = float(values.std()) or 1.0  # so that the penalty is a weak one whatever the score's unit
-    fitted = LogisticRegression(C=1e3).fit((values / scale)[:, None], truth)
-    return Calibration(float(fitted.intercept_[0]), float(fitted.coef_[0, 0] / scale), unit)
+    # a weak penalty, whatever the scores' unit: without any, separable scores would have no end
+    fitted = make_pipeline(StandardScaler(), LogisticRegression(C=1e3)).fit(features_of(scores[compared], votes), truth)
+
+    def log_odds(asked: np.ndarray) -> np.ndarray:
+        found = np.full(asked.shape, np.nan)
+        there = ~np.isnan(asked)
+        if there.any():
+            found[there] = fitted.decision_function(features_of(asked[there], votes))
+        return found
+
+    return log_odds
 
 
 def best_of(scores: np.ndarray, length: int) -> np.ndarray:
@@ -136,10 +135,13 @@ class Engine:
         found = [np.full(chosen.shape, np.nan) for chosen in lists]
         seconds: list[list[float]] = [[] for _ in lists]
         entries = np.array([self.entry_of.get(int(row), -1) for row in table.gallery])
+        places = list(range(len(lists)))
         for q in tqdm(range(len(table.queries)), desc="queries", unit="query"):
+            places = [*places[1:], *places[:1]]  # who comes first reads from the disk: each in turn
             own = self.entry_of.get(int(table.queries[q]))
             part = str(table.body_part[table.queries[q]])
-            for scores, chosen, took in zip(found, lists, seconds, strict=True):
+            for place in places:
+                scores, chosen, took = found[place], lists[place], seconds[place]
                 scores[q, chosen[q]] = -np.inf
                 open_to = np.flatnonzero(chosen[q] & (entries >= 0))
                 if own is None or not len(open_to):
@@ -158,12 +160,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Read the command line, measure each length and each fusion, write the result."""
     given = parse(arguments)
     dataset = prepare(given.test, given.work)
+    animals = {
+        name: open_catalog(prepare(source, given.work).folder).data.annotations
+        for name, source in (("training", given.training), ("test", given.test))
+    }
+    learned = network_of(given.embedding)
+    check_apart(animals, learned, given.embedding)
+    engine = Engine(dataset.folder, given.local)
+    if getattr(engine.matcher, "PAIRWISE", False) and not given.lists_only:
+        raise SnowmatchError(
+            f"{given.local} compares pair by pair, which takes hours for everybody, and its scores there are not those "
+            "of a shortlist: add --lists-only"
+        )
     embedding, training = (
         scores_of(Run(source, given.protocol, given.embedding), given) for source in (given.test, given.training)
     )
-    learned = network_of(training)
-    check_apart(embedding, training, learned)
-    engine = Engine(dataset.folder, given.local)
     table = thinned(first_table(embedding), given.asked)
     similar, right = pairs_of(table)
     compared = ~np.isnan(similar)
@@ -172,22 +183,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
         lists[None] = compared
     asked, seconds = engine.ask(table, list(lists.values()))
     names = shown_label(embedding.shown_method), shown_label(without_folders(given.local))
-    rows = [row(names[0], None, table, similar, right, compared, 0.0)]
+    rows = [row(names[0], None, table, similar, right, compared, None)]
     for length, chosen, scores, took in zip(lists, lists.values(), asked, seconds, strict=True):
         ranking = scores if length is None else reranked(similar, scores, chosen)
         label = names[1] if length is None else f"{names[1]} on its best"
         rows.append(row(label, length, table, ranking, right, chosen, took))
     if not given.lists_only:
-        local = first_table(scores_of(Run(given.training, given.protocol, given.local), given))
-        seen = first_table(training)
+        local, seen = (
+            first_table(scores_of(Run(given.training, given.protocol, given.local), given)),
+            first_table(training),
+        )
         odds = [
-            calibrate(*pairs_of(among(seen, set(learned["validation"])) if learned else seen)).log_odds(similar),
-            calibrate(*pairs_of(local)).log_odds(asked[-1]),
+            calibrate(*pairs_of(among(seen, set(learned["validation"])) if learned else seen), votes=False)(similar),
+            calibrate(*pairs_of(local), votes=True)(asked[-1]),
         ]
         fusions = {"log odds added": sum(odds), "mean probability": sum(1 / (1 + np.exp(-o)) for o in odds) / 2}
-        rows += [
-            row(f"fused: {how}", None, table, fused, right, compared, seconds[-1]) for how, fused in fusions.items()
-        ]
+        for how, fused in fusions.items():
+            rows.append(row(f"fused: {how}", None, table, fused, right, compared, seconds[-1]))
     result = {
         "schema": SCHEMA,
         **circumstances(command_line()),
@@ -199,8 +211,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "rows": rows,
     }
     path = given.results / f"shortlist-{given.name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(result, indent=1, allow_nan=False) + "\n")
     print(shortlist_table(result))
 
 
@@ -229,15 +240,16 @@ def row(
     scores: np.ndarray,
     right: np.ndarray,
     chosen: np.ndarray,
-    seconds: float,
+    seconds: float | None,
 ) -> dict[str, Any]:
-    """One line of the table: the ranking of `scores` (Q, G), and of how many queries a right answer is `chosen`."""
-    measured = measure(replace(table, scores=scores.astype(np.float32))).figures
-    figures = {short: plain(measured[name]) for short, name in RANKING.items()}
+    """One line of the table: the ranking of `scores` (Q, G); of how many queries a right answer is among a list's
+    `chosen` (None without a list); and the engine's seconds of a query."""
+    figures = {name: plain(figure) for name, figure in ranking_of(scores, right, animals_of(table)).items()}
     answerable = right.any(axis=1)
-    held = float((chosen & right).any(axis=1)[answerable].mean()) if answerable.any() else 0.0
-    told = {"label": label, "length": length, "figures": figures, "held": round(held, 4)}
-    return told | {"seconds": round(seconds, 4)}
+    listed = length is not None and answerable.any()
+    held = round(float((chosen & right).any(axis=1)[answerable].mean()), 4) if listed else None
+    seconds = None if seconds is None else round(seconds, 4)
+    return {"label": label, "length": length, "figures": figures, "held": held, "seconds": seconds}
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -251,11 +263,13 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--local", default="snowmatch_engine", help="snowmatch_engine,extractor=...,matcher=...")
     parser.add_argument(
         "--lengths",
-        type=lambda text: [int(n) for n in text.split(",")],
+        type=lengths,
         default=[10, 20, 50, 100],
         help="of shortlists, with commas; default: 10,20,50,100",
     )
-    parser.add_argument("--queries", dest="asked", type=int, default=0, help="only so many, evenly spread; 0: all")
+    parser.add_argument(
+        "--queries", dest="asked", type=at_least(0), default=0, help="only so many, evenly spread; 0: all"
+    )
     parser.add_argument(
         "--lists-only", action="store_true", help="neither ask about everybody nor fuse: for a matcher that takes long"
     )
@@ -263,7 +277,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--name", required=True, help="of the result: results/shortlist-NAME.json")
     parser.add_argument("--work", type=Path, default=HERE / ".work", help="prepared data and score matrices")
     parser.add_argument("--results", type=Path, default=HERE / "results")
-    parser.add_argument("--threads", type=int, default=1, help="cores that each method may use")
+    parser.add_argument("--threads", type=at_least(1), default=1, help="cores that each method may use")
     parser.add_argument("--fresh", action="store_true", help="ask again what is in --work")
     parser.set_defaults(queries=0)
     return parser.parse_args(arguments)
+
+
+def lengths(text: str) -> list[int]:
+    """For argparse: whole numbers from 1 up, with commas."""
+    return [at_least(1)(part) for part in text.split(",")]

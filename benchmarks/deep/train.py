@@ -39,7 +39,7 @@ from deep.losses import (
     constant_margin,
     triplet_loss,
 )
-from deep.networks import BACKBONES, RANDOM, EmbeddingNetwork, build, save_network
+from deep.networks import BACKBONES, RANDOM, EmbeddingNetwork, build, load_network, save_network
 from snowmatch.api import open_catalog
 from snowmatch.errors import SnowmatchError
 from snowmatch.metrics import dynamic_top_k_precision, ranks, top_k
@@ -94,6 +94,7 @@ class Training:
             ("margin", self.margin >= 0, "0 (the loss's own) or more"),
             ("rate", self.rate >= 0, "0 (the loss's own) or more"),
             ("validation", 0 < self.validation < 1, "between 0 and 1"),
+            ("seed", self.seed >= 0, "0 or more"),
         ):
             if not good:
                 raise SnowmatchError(f"{name} is {getattr(self, name)}, expected {expected}")
@@ -106,11 +107,14 @@ class Training:
 
 @dataclass(frozen=True)
 class Learned:
-    """What a training came to: seconds in all, the best epoch and a row of the log for each epoch."""
+    """What a training came to: seconds in all, the best epoch, a row of the log for each epoch, and how many photos of
+    how many individuals' flanks it learned from."""
 
     seconds: float
     best: int
     log: tuple[dict[str, float], ...]
+    photos: int
+    flanks: int
 
 
 def train(
@@ -172,6 +176,8 @@ def train(
                 labels = torch.from_numpy(numbers[batch]).to(device)
                 embeddings = network(values)
                 loss = triplet_loss(embeddings, labels, margin) if criterion is None else criterion(embeddings, labels)
+                if not torch.isfinite(loss):
+                    raise SnowmatchError(f"the loss is {loss.item()} in epoch {epoch + 1}: try a lower --rate")
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
@@ -193,7 +199,7 @@ def train(
             save_checkpoint(checkpoint, weights, optimizer, done)
             write_log(folder / "log.csv", done["log"])
             bar.set_postfix(loss=row["loss"], dt5ap=judged["dt5ap"], best=done["best"])
-    return Learned(round(done["seconds"], 1), done["best"], tuple(done["log"]))
+    return Learned(round(done["seconds"], 1), done["best"], tuple(done["log"]), len(rows), len(set(numbers.tolist())))
 
 
 def describe(training: Training) -> dict[str, Any]:
@@ -241,9 +247,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.threads < 1:
         raise SnowmatchError(f"threads is {given.threads}, expected at least 1")
     torch.set_num_threads(given.threads)
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False  # the same weights again on a GPU
     device = pick_device(given.device)
     dataset = prepare(given.source, given.work)
     learned, validated = divide(open_catalog(dataset.folder).data.annotations, training.validation, training.seed)
+    trial = make_trial([replace(a, row=i) for i, a in enumerate(validated)], "cross-encounter")
+    if not given.last and not (trial.own() & trial.allowed).any():
+        raise SnowmatchError(
+            f"none of the {len(validated)} photos to validate with has another encounter of its flank, so no epoch is "
+            "the best: give more individuals (--validation 0.3), or --last"
+        )
     kept = check_masks(learned + validated, training.shape)
     if kept:
         print(f"{kept} of {len(learned + validated)} annotations have no mask and keep their background")
@@ -271,7 +284,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "data": dataset.name,
         "learned": sorted({a.individual for a in learned}),
         "validation": sorted({a.individual for a in validated}),
-        "photos": len(learned),
+        "photos": result.photos,
+        "flanks": result.flanks,
         "individuals": len({a.individual for a in learned}),
         "epoch": epoch,
         "seconds": result.seconds,
@@ -288,8 +302,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def load_best(folder: Path) -> tuple[EmbeddingNetwork, dict[str, Any]]:
     """The network of a training's best epoch so far."""
-    from deep.networks import load_network
-
     return load_network(folder / "best.safetensors")
 
 

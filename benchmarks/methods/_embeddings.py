@@ -171,7 +171,7 @@ def embed(
 
     One at a time: a batch changes the last digits of a vector with its neighbours, and saves little on a CPU.
     """
-    trial, device = given.trial, settings["device"]
+    trial, device = given.trial, importlib.import_module("snowmatch.networks").pick_device(settings["device"])
     before = torch.get_num_threads()
     torch.set_num_threads(given.threads)
     vectors, seconds = {}, []

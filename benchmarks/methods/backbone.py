@@ -19,7 +19,7 @@ DEFAULTS: dict[str, Any] = {
     "width": 512,
     "height": 256,
     "seed": 0,  # of random weights
-    "device": "cpu",  # or cuda
+    "device": "auto",  # a GPU where there is one; or cpu, cuda
 }
 
 

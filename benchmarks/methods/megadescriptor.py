@@ -27,7 +27,7 @@ HALF = (0.5, 0.5, 0.5)
 
 DEFAULTS: dict[str, Any] = {
     "weights": "",  # the file, .bin or .safetensors
-    "device": "cpu",  # or cuda
+    "device": "auto",  # a GPU where there is one; or cpu, cuda
 }
 
 

@@ -28,7 +28,7 @@ LEAST = 1e-6  # activations are raised to it, as powers need positive numbers
 
 DEFAULTS: dict[str, Any] = {
     "weights": "",  # the file, .safetensors or .bin
-    "device": "cpu",  # or cuda
+    "device": "auto",  # a GPU where there is one; or cpu, cuda
 }
 
 

@@ -14,7 +14,7 @@ from snowmatch.errors import SnowmatchError
 
 DEFAULTS: dict[str, Any] = {
     "file": "",  # of `deep train --out`
-    "device": "cpu",  # or cuda
+    "device": "auto",  # a GPU where there is one; or cpu, cuda
 }
 
 
