@@ -30,9 +30,12 @@ def batches(
     An individual's photos are dealt in fours, two of each flank while it has both, and its fours go to different
     batches while there are enough: who has hundreds of photos fills no batch alone.
     """
+    rows_of: dict[str, list[int]] = {}
+    for row, name in enumerate(individuals):
+        rows_of.setdefault(name, []).append(row)
     fours: list[list[int]] = []
-    for name in random.permutation(sorted(set(individuals))):
-        rows = np.array([row for row, other in enumerate(individuals) if other == name], np.int64)
+    for name in random.permutation(sorted(rows_of)):
+        rows = np.array(rows_of[name], np.int64)
         by_flank = [random.permutation(rows[classes[rows] == c]) for c in sorted(set(classes[rows]))]
         dealt: list[int] = []
         while any(len(flank) for flank in by_flank):

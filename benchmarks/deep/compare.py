@@ -126,7 +126,7 @@ def judge(scored: dict[str, Scored], learned: dict[str, Any]) -> dict[str, Any]:
         "peak_memory": costs["peak_memory"],
         "numbers": costs["numbers"],
         "network": {k: learned.get(k) for k in NETWORK_FACTS} if learned else None,
-        "threshold": rounded(threshold),
+        "threshold": float(f"{threshold:.4g}") if math.isfinite(threshold) else None,
         "chosen_on": {"pairs": int((~np.isnan(scores)).sum()), "same": int(same.sum())},
         "sets": {name: figures_of(first_table(one), threshold) for name, one in scored.items() if name != "training"},
     }
