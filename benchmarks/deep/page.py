@@ -89,4 +89,5 @@ def shortlist_table(result: Result) -> str:
         ]
         for row in result["rows"]
     ]
-    return table(("", "shortlist", "DT5AP", "top-5", "top-1", "right one on it", "engine, a query"), rows)
+    shown_rows = table(("", "shortlist", "DT5AP", "top-5", "top-1", "right one on it", "engine, a query"), rows)
+    return f"{result['data']['test']['name']}, {result['queries']} queries:\n\n{shown_rows}"
