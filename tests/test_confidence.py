@@ -109,7 +109,7 @@ def test_a_higher_score_is_never_less_probable(model, scores, factor):
 def test_probability_falls_as_the_gallery_grows_at_equal_score(model, scores, strangers):
     few = ask(scores, models=(model,))
     many = ask([*scores, *[0.0] * strangers], models=(model,))
-    assert many.individuals[0] <= few.individuals[0]
+    assert many.individuals[0] <= few.individuals[0] + 1e-12
 
 
 def test_a_gallery_of_hundreds_asks_for_more_than_one_of_ten():
@@ -159,7 +159,7 @@ def test_unidentified_encounters_take_nothing_from_those_with_names():
     assert beside.individuals[2] < beside.individuals[0]
     crowded = ask([3.0, 0.0, *[0.3] * 400], named=[True, True, *[False] * 400])  # many more than were learned with
     assert crowded.individuals[:2] == pytest.approx(alone.individuals)
-    assert crowded.new <= alone.new
+    assert crowded.new <= alone.new + 1e-12
     assert ask([0.0, 9.0], named=[True, False]).new < ask([0.0, 0.0], named=[True, False]).new
 
 

@@ -124,6 +124,7 @@ def compared(halves, *arguments):
     return json.loads((folder / "results" / "deep-tried.json").read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 def test_the_same_table_for_every_method(halves):
     files = [f"embedding,file={halves[2] / name}.npz" for name in ("good", "bad")]
     carried = ("--transfer", halves[1].replace("asked", "carried"))
@@ -147,6 +148,7 @@ def test_the_same_table_for_every_method(halves):
     assert "good" not in shown
 
 
+@pytest.mark.slow
 def test_another_file_of_the_same_name_is_asked_again(halves):
     file = halves[2] / "good.npz"
     first = compared(halves, "--method", f"embedding,file={file}")["methods"]["embedding file=good.npz"]
