@@ -183,6 +183,7 @@ def test_the_histogram_counts_every_compared_pair(survey):
         assert len(counted["edges"]) == len(counted["same"]) + 1
 
 
+@pytest.mark.slow
 def test_a_run_is_kept_and_not_done_twice(tmp_path, monkeypatch, capsys):
     """The whole way, with a method that costs nothing: an embedding of random numbers."""
     work, results = tmp_path / "work", tmp_path / "results"
@@ -215,6 +216,7 @@ def test_a_run_is_kept_and_not_done_twice(tmp_path, monkeypatch, capsys):
     assert json.loads(path.read_text(encoding="utf-8"))["figures"] == first["figures"]
 
 
+@pytest.mark.slow
 def test_a_method_that_fails_is_an_error_not_a_zero(tmp_path, monkeypatch, capsys):
     arguments = ["run.py", "--dataset", "synthetic,individuals=3,encounters=3,stations=2,seed=1"]
     arguments += ["--method", "embedding,file=nowhere.npz", "--work", str(tmp_path), "--results", str(tmp_path / "r")]

@@ -429,6 +429,7 @@ def test_a_package_that_is_there_but_cannot_be_loaded_is_one_line(monkeypatch):
         make_plugin("matchers", "lightglue")
 
 
+@pytest.mark.slow
 def test_a_copied_survey_answers_the_same_twice(survey, tmp_path):
     shutil.copytree(survey / "catalog", tmp_path / "catalog")
     again = snowmatch.open_catalog(tmp_path / "catalog")
