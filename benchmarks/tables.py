@@ -2,8 +2,9 @@
 
 Reads RESULTS_FOLDER/<dataset>/<protocol>/<label>.json, scaling.json and stages.json. Short tables go between the lines
 <!-- results --> and <!-- /results -->, and <!-- networks --> and <!-- /networks -->, of the README.md two folders up,
-those of levels.json and population*.json between `levels` and `population` of the README.md one folder up, where they
-have these lines. Pictures that plots.py has made are shown, so run that one first.
+those of levels.json, population*.json, deep-*.json and shortlist-*.json between `levels`, `population`, `deep` and
+`shortlist` of the README.md one folder up, where they have these lines. Pictures that plots.py has made are shown, so
+run that one first.
 
 Example: python benchmarks/tables.py
 """

@@ -24,6 +24,7 @@ pytest.importorskip("timm")
 pytest.importorskip("kornia")
 
 import checkpoints
+from deep import networks
 from deep import train as training_module
 from deep.inputs import Shape, normalised
 from deep.networks import RANDOM, build, load_network
@@ -479,7 +480,7 @@ def test_photos_are_judged_in_portions(monkeypatch):
     annotations = coats("abc")
     pixels = looks(annotations, shape=Colour.shape)
     whole = judge(Colour(), annotations, pixels, CPU)
-    monkeypatch.setattr(training_module, "EMBED_AT_ONCE", 5)
+    monkeypatch.setattr(networks, "EMBED_AT_ONCE", 5)
     assert judge(Colour(), annotations, pixels, CPU) == whole
 
 

@@ -42,7 +42,7 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from deep.inputs import Shape, as_tensor, check_masks, read_input, read_inputs
-from deep.networks import EmbeddingNetwork, load_network
+from deep.networks import EmbeddingNetwork, embeddings, load_network
 from snowmatch.api import DEFAULT_EXTRACTOR, DEFAULT_MATCHER, Catalog, open_catalog
 from snowmatch.drawing import BACKGROUND, FAINT, GAP, TEXT, WARNING, Side, draw_pair, printable
 from snowmatch.drawing import _text as write_text
@@ -59,7 +59,6 @@ from snowmatch.types import Annotation
 from snowmatch.verify import Geometry
 
 PROTOCOL = "cross-encounter"
-EMBED_AT_ONCE = 32  # photos
 ROUNDING = 1e-6  # of a cosine: less than this in a whole map of attributions is float32's rounding, not a place
 
 TALLEST = 520  # px, the most a photo of the upper row takes: both rows fit a screen's height or two
@@ -100,19 +99,6 @@ class Seen:
 
 
 # The network's answers
-
-
-def embeddings(network: EmbeddingNetwork, pixels: np.ndarray, device: torch.device) -> np.ndarray:
-    """(N, dimensions) float32 of (N, height, width, depth) uint8; SnowmatchError without any."""
-    if not len(pixels):
-        raise SnowmatchError("there is no photo to embed")
-    parts = []
-    with torch.inference_mode(), tqdm(total=len(pixels), desc="embeddings", unit="photo") as bar:
-        for start in range(0, len(pixels), EMBED_AT_ONCE):
-            values = as_tensor(pixels[start : start + EMBED_AT_ONCE], network.shape)
-            parts.append(network(values.to(device)).float().cpu().numpy())
-            bar.update(len(values))
-    return np.concatenate(parts)
 
 
 def best_pairs(trial: Trial, scores: np.ndarray) -> list[Pair]:

@@ -6,12 +6,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from checkpoints import read_tensors, write_tensors
 from methods._embeddings import fill, packages, read_weights
 from torch import nn
+from tqdm import tqdm
 
-from deep.inputs import Shape, normalised
+from deep.inputs import Shape, as_tensor, normalised
 from snowmatch.errors import SnowmatchError
 
 # short names for those that are compared; any other name is timm's own
@@ -21,6 +23,7 @@ BACKBONES = {
     "mobilenetv2": "mobilenetv2_100",
     "efficientnet": "efficientnet_b0",
 }
+EMBED_AT_ONCE = 64  # photos: 100 MB of input in the full setting
 RANDOM = "random"  # in place of a file of weights
 
 
@@ -90,6 +93,24 @@ def unknown(network: nn.Module, tensors: dict[str, torch.Tensor]) -> list[str]:
     classifiers = tuple(f"{name}." for name in ((named,) if isinstance(named, str) else named))
     more = (name for name in tensors if name not in held and not name.startswith(classifiers))
     return sorted(name for name in more if name.partition(".")[0] in stages)
+
+
+def embeddings(
+    network: EmbeddingNetwork, pixels: np.ndarray, device: torch.device, *, shown: bool = True
+) -> np.ndarray:
+    """(N, dimensions) float32 of (N, height, width, depth) uint8, with a progress bar if `shown`.
+
+    SnowmatchError without any photo.
+    """
+    if not len(pixels):
+        raise SnowmatchError("there is no photo to embed")
+    parts = []
+    with torch.inference_mode(), tqdm(total=len(pixels), desc="embeddings", unit="photo", disable=not shown) as bar:
+        for start in range(0, len(pixels), EMBED_AT_ONCE):
+            values = as_tensor(pixels[start : start + EMBED_AT_ONCE], network.shape)
+            parts.append(network(values.to(device)).float().cpu().numpy())
+            bar.update(len(values))
+    return np.concatenate(parts)
 
 
 def save_network(path: Path, network: EmbeddingNetwork, described: dict[str, Any]) -> None:

@@ -39,7 +39,7 @@ from deep.losses import (
     constant_margin,
     triplet_loss,
 )
-from deep.networks import BACKBONES, RANDOM, EmbeddingNetwork, build, load_network, save_network
+from deep.networks import BACKBONES, RANDOM, EmbeddingNetwork, build, embeddings, load_network, save_network
 from snowmatch.api import open_catalog
 from snowmatch.errors import SnowmatchError
 from snowmatch.metrics import dynamic_top_k_precision, ranks, top_k
@@ -50,7 +50,6 @@ from snowmatch.types import Annotation
 
 LOSSES = {"triplet": TRIPLET_MARGIN, "cosface": COSFACE_MARGIN, "adaptive": ADAPTIVE_MARGIN}  # and their margins
 RATES = {"triplet": 8e-4, "cosface": 1e-3, "adaptive": 1e-3}  # Adam's; Colomer Matachana 2024
-EMBED_AT_ONCE = 64  # photos
 
 PRESETS = {
     "full": {},
@@ -212,13 +211,8 @@ def judge(
 ) -> dict[str, float]:
     """Top-1 and DT5AP of the annotations among themselves, own encounters and other flanks apart; 0 without any."""
     network.eval()
-    with torch.inference_mode():
-        parts = [
-            network(as_tensor(pixels[i : i + EMBED_AT_ONCE], network.shape).to(device)).float().cpu().numpy()
-            for i in range(0, len(pixels), EMBED_AT_ONCE)
-        ]
     trial = make_trial([replace(a, row=i) for i, a in enumerate(annotations)], "cross-encounter")
-    vectors = dict(enumerate(np.concatenate(parts)))
+    vectors = dict(enumerate(embeddings(network, pixels, device, shown=False)))
     scores = np.where(trial.allowed, pair_scores(trial, vectors, "cosine"), np.nan)
     right = trial.own() & trial.allowed
     precision = dynamic_top_k_precision(scores, right)
