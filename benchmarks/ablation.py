@@ -29,16 +29,17 @@ from run import BOXES, MASKED, NYALA, NYALA_BOX
 
 from snowmatch import verify
 from snowmatch.api import open_catalog
+from snowmatch.core.types import BODY_PARTS, BBox, Features, Matches, same_part
 from snowmatch.extractors import _descriptors, hesaff
-from snowmatch.foreground import centre_weights
 from snowmatch.gallery import Gallery
-from snowmatch.images import make_chip, read_mask, read_photo, to_photo
 from snowmatch.index import Block, Neighbors, build_faiss, search
 from snowmatch.matchers.lnbnn import votes
 from snowmatch.metrics import macro_top_1, ranks, top_k
+from snowmatch.photos.chips import make_chip, to_photo
+from snowmatch.photos.pixels import read_mask, read_photo
 from snowmatch.protocol import make_trial
 from snowmatch.score import annotation_scores, keypoint_votes, ranking
-from snowmatch.types import BODY_PARTS, BBox, Features, Matches, same_part
+from snowmatch.screening.foreground import centre_weights
 from snowmatch.verify import Frames, Geometry
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from snowmatch.records import replace_file
+from snowmatch.core.files import replace_file
 
 MARKERS = "<!-- {} -->", "<!-- /{} -->"
 NOTHING = "–"

@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from snowmatch.errors import SnowmatchError
+from snowmatch.core.errors import SnowmatchError
 
 MEANS = ("exp_avg", "exp_avg_sq")  # what Adam and AdamW keep of each weight
 

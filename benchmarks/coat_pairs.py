@@ -17,12 +17,13 @@ from typing import Any
 import cv2
 import numpy as np
 
+from snowmatch.core.files import file_sha256
+from snowmatch.core.plugins import settings, settings_key
+from snowmatch.core.types import Annotation, BBox
 from snowmatch.extractors import extract_from_photo
-from snowmatch.images import clip_bbox, read_mask, read_photo
 from snowmatch.matchers._pairs import unit_rows
-from snowmatch.plugins import settings, settings_key
-from snowmatch.records import file_sha256
-from snowmatch.types import Annotation, BBox
+from snowmatch.photos.chips import clip_bbox
+from snowmatch.photos.pixels import read_mask, read_photo
 from snowmatch.verify import Frames, Geometry, inliers
 
 REVISION = 1  # raise it when views come out differently: they are made anew

@@ -25,11 +25,11 @@ import cv2
 import numpy as np
 
 from snowmatch.api import open_catalog
-from snowmatch.errors import SnowmatchError
-from snowmatch.images import photo_size, read_mask, read_photo
-from snowmatch.records import replace_file
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.files import replace_file
+from snowmatch.core.types import Annotation
+from snowmatch.photos.pixels import photo_size, read_mask, read_photo
 from snowmatch.synthetic import make_survey
-from snowmatch.types import Annotation
 
 COLUMNS = (
     "path",

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from snowmatch.api import Catalog
-from snowmatch.arrays import load_arrays, save_arrays
 from snowmatch.calibration import make_cases
 from snowmatch.calibration_file import Case
+from snowmatch.core.arrays import load_arrays, save_arrays
 from snowmatch.evaluation import score_trial
 from snowmatch.protocol import make_trial
 from snowmatch.scoretable import ScoreTable, load_table, save_table

@@ -44,18 +44,19 @@ import numpy as np
 from PIL import Image
 
 from snowmatch.api import DEFAULT_MATCHER, Catalog, open_catalog
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.files import replace_file, unwritable
+from snowmatch.core.plugins import settings
+from snowmatch.core.types import Annotation, BBox, Features
 from snowmatch.drawing import printable
-from snowmatch.errors import SnowmatchError
 from snowmatch.gallery import Gallery
 from snowmatch.identify import Scores, score_query
-from snowmatch.images import clip_bbox, inside, make_chip, read_mask, read_photo
 from snowmatch.metrics import ranks
-from snowmatch.plugins import settings
+from snowmatch.photos.chips import clip_bbox, inside, make_chip
+from snowmatch.photos.pixels import read_mask, read_photo
 from snowmatch.protocol import PROTOCOLS, Trial, make_trial
-from snowmatch.records import replace_file, unwritable
 from snowmatch.score import REJECTED
 from snowmatch.scoretable import ScoreTable
-from snowmatch.types import Annotation, BBox, Features
 from snowmatch.verify import Geometry
 
 KINDS = ("background", "other flank", "label doubtful", "too few spots", "occlusion", "blur", "unexplained")

@@ -18,11 +18,11 @@ import numpy as np
 from measure import circumstances, write_result
 
 from snowmatch.api import open_catalog
+from snowmatch.core.plugins import make_plugin
+from snowmatch.core.types import Subject
 from snowmatch.gallery import Gallery
 from snowmatch.identify import Scores, match_pairs, match_photos, score_matches
-from snowmatch.plugins import make_plugin
 from snowmatch.protocol import Trial, make_trial
-from snowmatch.types import Subject
 
 LENGTHS = (1, 2, 3, 5, 8, 12, 20, 30, 50, 80, 0)  # 0: every pair, without LNBNN
 PAIRS = 30  # timed, as many as the shortlist has

@@ -50,8 +50,8 @@ from closed_population import capture_history, chao, m0
 from measure import HERE, circumstances
 
 from snowmatch.api import DEFAULT_EXTRACTOR, DEFAULT_MATCHER, Catalog, open_catalog
+from snowmatch.core.plugins import make_plugin, settings
 from snowmatch.identify import Answer
-from snowmatch.plugins import make_plugin, settings
 from snowmatch.synthetic import make_survey
 
 PHOTOS = (2, 4)  # fewest and most of a burst

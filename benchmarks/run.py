@@ -98,7 +98,7 @@ SUITES["real"] = SUITES["snow_leopard"] + SUITES["nyala"] + SUITES["whole"]
 
 def main() -> None:
     """Read the command line and run."""
-    from snowmatch.errors import SnowmatchError
+    from snowmatch.core.errors import SnowmatchError
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--suite", choices=sorted(SUITES), help="a named list of runs")
@@ -223,8 +223,8 @@ def shown_label(shown_method: str) -> str:
 
 def parse_method(text: str) -> tuple[str, dict[str, Any]]:
     """The method's name and all its settings, those of `text` in place of the defaults; SnowmatchError if unknown."""
-    from snowmatch.errors import SnowmatchError
-    from snowmatch.plugins import parse_setting
+    from snowmatch.core.errors import SnowmatchError
+    from snowmatch.core.plugins import parse_setting
 
     name, *pairs = text.split(",")
     names = sorted(p.stem for p in (HERE / "methods").glob("*.py") if not p.stem.startswith("_"))
@@ -273,7 +273,7 @@ def apart(
 
     Its tables go to the folder `kept`. `queries`: only so many, evenly spread (0: all).
     """
-    from snowmatch.errors import SnowmatchError
+    from snowmatch.core.errors import SnowmatchError
 
     for variable in THREAD_VARIABLES:  # read when numpy is loaded, so set before the process starts
         os.environ[variable] = str(threads)
@@ -311,7 +311,7 @@ def _work(
     from methods import Given
 
     from snowmatch.api import open_catalog
-    from snowmatch.errors import SnowmatchError
+    from snowmatch.core.errors import SnowmatchError
     from snowmatch.protocol import make_trial
     from snowmatch.scoretable import save_table
 
@@ -427,7 +427,7 @@ def _explain(folder: Path, trial: Any, settings: dict[str, Any], kept: Path, tar
     from failures import write_page
 
     from snowmatch.api import open_catalog
-    from snowmatch.errors import SnowmatchError
+    from snowmatch.core.errors import SnowmatchError
     from snowmatch.scoretable import load_table
 
     catalog = open_catalog(folder)

@@ -100,11 +100,11 @@ def _distractors(work: Path, pool: Path, size: int, threads: int) -> dict[str, A
     import numpy as np
 
     from snowmatch.api import open_catalog
+    from snowmatch.core.plugins import make_plugin, settings, settings_key
+    from snowmatch.core.types import Annotation, Features
     from snowmatch.gallery import make_gallery
     from snowmatch.identify import score_query
-    from snowmatch.plugins import make_plugin, settings, settings_key
     from snowmatch.store import open_features
-    from snowmatch.types import Annotation, Features
     from snowmatch.verify import Geometry
     from snowmatch.writer import FeatureWriter
 

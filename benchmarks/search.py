@@ -15,7 +15,7 @@ from measure import circumstances, write_result
 
 import snowmatch
 from snowmatch import index
-from snowmatch.plugins import make_plugin
+from snowmatch.core.plugins import make_plugin
 
 QUERIES = 6
 K = 5  # four neighbours and the normaliser

@@ -18,9 +18,9 @@ import numpy as np
 from measure import circumstances, median_seconds, write_result
 
 import snowmatch
+from snowmatch.core.plugins import make_plugin
 from snowmatch.extractors import extract_from_photo
-from snowmatch.images import read_mask, read_photo
-from snowmatch.plugins import make_plugin
+from snowmatch.photos.pixels import read_mask, read_photo
 from snowmatch.synthetic import make_survey
 
 INDIVIDUALS, ENCOUNTERS = 100, 10  # 1,000 annotations, one photo each

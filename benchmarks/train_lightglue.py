@@ -49,13 +49,13 @@ from run import without_folders
 from tqdm import tqdm
 
 from snowmatch.api import open_catalog
-from snowmatch.errors import SnowmatchError
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.plugins import make_plugin, settings, settings_key
+from snowmatch.core.types import Annotation, same_part
 from snowmatch.matchers.lightglue import SIZE_UNIT
 from snowmatch.metrics import ranks, top_k
-from snowmatch.networks import pick_device
-from snowmatch.plugins import make_plugin, settings, settings_key
+from snowmatch.models.torch_io import pick_device
 from snowmatch.protocol import make_trial
-from snowmatch.types import Annotation, same_part
 from snowmatch.verify import Geometry, inliers
 
 KINDS = {"warped": 0.5, "same": 0.3, "different": 0.2}  # shares of the pairs of a batch, of those kinds there are

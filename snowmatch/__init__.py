@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from snowmatch.errors import SnowmatchError
+from snowmatch.core.errors import SnowmatchError
 
 if TYPE_CHECKING:
     from snowmatch.api import Catalog, open_catalog

@@ -21,29 +21,26 @@ from snowmatch.calibration_file import (
     save_calibrations,
 )
 from snowmatch.calibration_file import choose as choose_calibration
-from snowmatch.catalog import ENCOUNTER_GAP, CatalogData, check_body_part, check_locations, load_catalog
+from snowmatch.catalog.encounters import ENCOUNTER_GAP
+from snowmatch.catalog.load import CatalogData, check_body_part, check_locations, load_catalog
+from snowmatch.catalog.records import exif_times, load_records
 from snowmatch.confidence import ANY, ENOUGH_PAIRS, Calibration, Levels, Probabilities
-from snowmatch.errors import SnowmatchError
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.files import file_sha256
+from snowmatch.core.home import HOME
+from snowmatch.core.plugins import make_plugin, parse_setting, plugin_class, settings, settings_key
+from snowmatch.core.text import did_you_mean
+from snowmatch.core.types import Annotation, BBox, Features, Subject, same_part
 from snowmatch.evaluation import Evaluation, measure, score_trial
 from snowmatch.extractors import check_extractor
-from snowmatch.foreground import foreground_weights
 from snowmatch.gallery import Gallery, make_gallery
 from snowmatch.identify import Answer, Part, QueryPhoto, candidates, fuse, judge, scales, score_query, voter
 from snowmatch.indexing import AnnotationState, IndexReport, catalog_state, index_catalog
-from snowmatch.plugins import (
-    did_you_mean,
-    make_plugin,
-    parse_setting,
-    plugin_class,
-    settings,
-    settings_key,
-)
 from snowmatch.protocol import make_trial
 from snowmatch.query import AskedPhoto, Mask, Photo, ask_about, common_part, find_foreground, one_box, one_each
-from snowmatch.records import exif_times, file_sha256, load_records
-from snowmatch.scenes import load_maps, maps_stamp
+from snowmatch.screening.foreground import foreground_weights
+from snowmatch.screening.maps import load_maps, maps_stamp
 from snowmatch.store import list_features, open_features
-from snowmatch.types import HOME, Annotation, BBox, Features, Subject, same_part
 from snowmatch.verify import Geometry
 
 DEFAULT_EXTRACTOR = "hesaff"

@@ -20,18 +20,21 @@ from typing import Any, BinaryIO
 
 import snowmatch
 from snowmatch.api import DEFAULT_MATCHER, Catalog, Session
-from snowmatch.catalog import CSV_NAME, check_body_part, check_locations, find_photos, passages, unused
+from snowmatch.catalog.encounters import passages, unused
+from snowmatch.catalog.folders import find_photos
+from snowmatch.catalog.load import check_body_part, check_locations
+from snowmatch.catalog.table import CSV_NAME
 from snowmatch.confidence import LEVEL_NAMES
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.files import file_sha256, replace_file, unreadable, unwritable
+from snowmatch.core.types import BODY_PARTS, Annotation
 from snowmatch.drawing import percent, printable
-from snowmatch.errors import SnowmatchError
 from snowmatch.gallery import Animal, tell_animals
 from snowmatch.identify import Answer, Candidate
-from snowmatch.images import read_timestamp
 from snowmatch.indexing import AnnotationState
-from snowmatch.records import file_sha256, replace_file, unreadable, unwritable
+from snowmatch.photos.exif import read_timestamp
 from snowmatch.report import MARKS, plain, six_digits
-from snowmatch.scenes import maps_stamp
-from snowmatch.types import BODY_PARTS, Annotation
+from snowmatch.screening.maps import maps_stamp
 
 SCHEMA = "snowmatch.batch/1"
 PART_SCHEMA = "snowmatch.batch-part/1"

@@ -29,11 +29,11 @@ from snowmatch.confidence import (
     probabilities,
     richness,
 )
-from snowmatch.errors import SnowmatchError
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.types import Annotation
 from snowmatch.metrics import CONFIDENCE
 from snowmatch.score import VERIFIED
 from snowmatch.scoretable import ScoreTable
-from snowmatch.types import Annotation
 
 # Weight, in encounters, that shipped cases keep beside a catalog's own. On boxed leopards the log loss of the right
 # answer with 10, 30 and 100 was .56, .56 and .61 (without: .64; scores not yet over the root of chance). Whole leopards

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from snowmatch.confidence import ANY, BOXED, Calibration, Levels, Model, Quality, model_from_json, model_to_json
-from snowmatch.errors import SnowmatchError
-from snowmatch.records import replace_file, unreadable
-from snowmatch.types import HOME
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.files import replace_file, unreadable
+from snowmatch.core.home import HOME
 
 CUSTOMARY = Levels()
 SCHEMA = "snowmatch.calibration/1"

@@ -12,8 +12,8 @@ from PIL import Image, ImageDraw, ImageFont
 import snowmatch
 from snowmatch.calibration_file import Calibrated
 from snowmatch.confidence import LEVEL_NAMES, Levels, Quality
+from snowmatch.core.files import replace_file
 from snowmatch.drawing import BACKGROUND, FAINT, LEVELS, TEXT, printable
-from snowmatch.records import replace_file
 from snowmatch.report import MARKS, aligned, plain
 
 EDGE, SIDE = 70, 480  # px, margin and side of the diagram's square

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from snowmatch import __version__
-from snowmatch.errors import SnowmatchError
+from snowmatch.core.errors import SnowmatchError
 
 
 class _Place(click.Path):
@@ -223,7 +223,7 @@ def query(
     import os
 
     from snowmatch.api import open_catalog
-    from snowmatch.catalog import find_catalog
+    from snowmatch.catalog.find import find_catalog
     from snowmatch.report import draw_answer, format_answer, printable, to_json
 
     folder = catalog
@@ -527,8 +527,8 @@ def add(files: tuple[Path, ...]) -> None:
     Example:
       snowmatch weights add ~/Downloads/aliked-n16.pth
     """
+    from snowmatch.models.cache import add_weights
     from snowmatch.report import printable
-    from snowmatch.weights import add_weights
 
     for file in files:
         with _Bar("copying", "B") as bar:
@@ -545,8 +545,9 @@ def download(name: str) -> None:
     Example:
       snowmatch weights download aliked-n16
     """
+    from snowmatch.models.download import download_weights
+    from snowmatch.models.registry import known_weights
     from snowmatch.report import printable
-    from snowmatch.weights import download_weights, known_weights
 
     _note(f"licence of {name}: {known_weights(name).licence}")
     with _Bar("downloading", "B") as bar:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from snowmatch.errors import SnowmatchError
+from snowmatch.core.errors import SnowmatchError
 from snowmatch.score import VERIFIED
 
 ANY = "any"  # the group of all queries

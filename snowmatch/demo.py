@@ -9,7 +9,7 @@ from pathlib import Path
 
 from snowmatch.api import Catalog, open_catalog
 from snowmatch.confidence import LEVEL_NAMES
-from snowmatch.errors import SnowmatchError
+from snowmatch.core.errors import SnowmatchError
 from snowmatch.identify import Answer
 from snowmatch.report import draw_answer, format_answer, format_decision, to_json
 from snowmatch.synthetic import make_demo

@@ -13,11 +13,12 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from snowmatch.errors import SnowmatchError
-from snowmatch.foreground import foreground_picture
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.types import BBox
 from snowmatch.identify import Answer, Candidate
-from snowmatch.images import clip_bbox, read_mask, read_photo
-from snowmatch.types import BBox
+from snowmatch.photos.chips import clip_bbox
+from snowmatch.photos.pixels import read_mask, read_photo
+from snowmatch.screening.foreground import foreground_picture
 
 PANEL = (980, 760)  # px, the most one photo takes: two and the gap fit a screen 2000 px wide
 NARROWEST = 560  # px, so that the caption of a slim animal can be read

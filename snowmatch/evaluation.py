@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from snowmatch.confidence import Levels, Quality
+from snowmatch.core.types import Subject
 from snowmatch.gallery import Gallery
 from snowmatch.identify import Memory, Scores, fuse, match_photos, score_matches
 from snowmatch.metrics import (
@@ -24,7 +25,6 @@ from snowmatch.metrics import (
 )
 from snowmatch.protocol import Trial
 from snowmatch.scoretable import ScoreTable, make_table
-from snowmatch.types import Subject
 from snowmatch.verify import Geometry
 
 TOP = (1, 5, 10)

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from snowmatch.confidence import Levels, Model, Probabilities, expected_new, probabilities
-from snowmatch.foreground import ForegroundMap
+from snowmatch.core.types import Annotation, BBox, Features, Matches, Subject, same_part
 from snowmatch.gallery import Gallery
 from snowmatch.matchers.lnbnn import Lnbnn
 from snowmatch.score import above_chance, annotation_scores, individual_scores, ranking, together, unverified_scores
-from snowmatch.types import Annotation, BBox, Features, Matches, Subject, same_part
+from snowmatch.screening.foreground import ForegroundMap
 from snowmatch.verify import Frames, Geometry, inliers
 
 

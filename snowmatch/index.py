@@ -18,8 +18,8 @@ import cv2
 import faiss
 import numpy as np
 
-from snowmatch.errors import SnowmatchError
-from snowmatch.records import replace_file
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.files import replace_file
 
 BACKENDS = ("faiss", "flann")
 INDEX_FORMAT = 2  # raise it when the way an index is built changes: files of another number are not used

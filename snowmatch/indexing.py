@@ -10,21 +10,17 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from snowmatch.catalog import CatalogData
-from snowmatch.errors import SnowmatchError
+from snowmatch.catalog.load import CatalogData
+from snowmatch.catalog.records import Fingerprint, Records, annotation_key, load_records, save_records
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.files import file_sha256
+from snowmatch.core.home import HOME
+from snowmatch.core.plugins import settings
+from snowmatch.core.types import Annotation
 from snowmatch.extractors import batch_of
-from snowmatch.plugins import settings
-from snowmatch.records import (
-    Fingerprint,
-    Records,
-    annotation_key,
-    file_sha256,
-    load_records,
-    save_records,
-)
-from snowmatch.scenes import NO_MAPS, Companions, MapEntry, companions, load_maps, save_maps
+from snowmatch.screening.maps import NO_MAPS, MapEntry, load_maps, save_maps
+from snowmatch.screening.scenes import Companions, companions
 from snowmatch.store import open_features
-from snowmatch.types import HOME, Annotation
 from snowmatch.workers import Extract, Here, Look, Measure, Part, PhotoParts, Pool, WorkerDiedError, in_order
 from snowmatch.writer import FeatureWriter
 

@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from dataclasses import fields
 
 from snowmatch.api import Catalog, options_text
-from snowmatch.errors import SnowmatchError
+from snowmatch.catalog.records import read_failures
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.home import HOME
+from snowmatch.core.plugins import plugin_class, plugin_names
+from snowmatch.core.types import BODY_PARTS, Annotation
 from snowmatch.indexing import catalog_state
-from snowmatch.plugins import plugin_class, plugin_names
-from snowmatch.records import read_failures
+from snowmatch.models.cache import VARIABLE, Held, given_folder, held_weights, weights_folder
 from snowmatch.report import aligned, printable
 from snowmatch.store import list_features
-from snowmatch.types import BODY_PARTS, HOME, Annotation
 from snowmatch.verify import Geometry
-from snowmatch.weights import VARIABLE, Held, given_folder, held_weights, weights_folder
 
 STATES = ("indexed", "missing", "stale", "failed")
 

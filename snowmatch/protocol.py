@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from snowmatch.errors import SnowmatchError
-from snowmatch.plugins import did_you_mean
-from snowmatch.types import BODY_PARTS, Annotation, same_part
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.text import did_you_mean
+from snowmatch.core.types import BODY_PARTS, Annotation, same_part
 
 PROTOCOLS = ("cross-encounter", "cross-station", "split")
 

@@ -12,16 +12,20 @@ from typing import Any
 import cv2
 import numpy as np
 
-from snowmatch.errors import SnowmatchError
+from snowmatch.catalog.records import annotation_key
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.files import file_sha256
+from snowmatch.core.types import Annotation, BBox, Features, same_part
 from snowmatch.extractors import extract_from_photo
-from snowmatch.foreground import evidence_of
 from snowmatch.identify import QueryPhoto
-from snowmatch.images import clip_bbox, read_mask, read_photo, read_timestamp
-from snowmatch.records import annotation_key, file_sha256
-from snowmatch.scenery import View, make_view
-from snowmatch.scenes import MOST, SceneMaps, make_map, read_view, station_photos
+from snowmatch.photos.chips import clip_bbox
+from snowmatch.photos.exif import read_timestamp
+from snowmatch.photos.pixels import read_mask, read_photo
+from snowmatch.screening.foreground import evidence_of
+from snowmatch.screening.maps import SceneMaps
+from snowmatch.screening.scenery import View, make_view
+from snowmatch.screening.scenes import MOST, make_map, read_view, station_photos
 from snowmatch.store import FeatureReader
-from snowmatch.types import Annotation, BBox, Features, same_part
 
 Photo = str | Path | np.ndarray | Annotation  # an annotation of the catalog: its photo, box, mask and body part
 Mask = str | Path | np.ndarray | None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from snowmatch.types import Matches
+from snowmatch.core.types import Matches
 
 # Rank of what the geometric check rejected: below all that it accepted, in the order it had before. Pre-scores stay
 # under some thousands and an accepted annotation has five votes of at least 5e-8, so this factor separates them.

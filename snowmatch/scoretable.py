@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from snowmatch.arrays import load_arrays, save_arrays
-from snowmatch.errors import SnowmatchError
+from snowmatch.core.arrays import load_arrays, save_arrays
+from snowmatch.core.errors import SnowmatchError
 from snowmatch.protocol import Trial
 
 

@@ -30,10 +30,10 @@ from typing import Any, BinaryIO
 import h5py
 import numpy as np
 
-from snowmatch.errors import SnowmatchError
-from snowmatch.plugins import settings_key
-from snowmatch.records import replace_file
-from snowmatch.types import Features
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.files import replace_file
+from snowmatch.core.plugins import settings_key
+from snowmatch.core.types import Features
 
 FORMAT = 1
 COLUMNS = ("keypoints", "descriptors", "scores", "scales", "oris", "shapes")

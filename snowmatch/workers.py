@@ -21,13 +21,13 @@ from typing import Any, TypeVar
 
 import cv2
 
-from snowmatch.errors import SnowmatchError
+from snowmatch.catalog.records import Fingerprint, take_fingerprint
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.types import BBox, Chip, Features
 from snowmatch.extractors import batch_of, chip_of, extract_chips
-from snowmatch.foreground import ForegroundMap
-from snowmatch.images import read_mask, read_photo
-from snowmatch.records import Fingerprint, take_fingerprint
-from snowmatch.scenes import Companions, look
-from snowmatch.types import BBox, Chip, Features
+from snowmatch.photos.pixels import read_mask, read_photo
+from snowmatch.screening.foreground import ForegroundMap
+from snowmatch.screening.scenes import Companions, look
 
 Item = TypeVar("Item")
 Failure = str  # why one file or annotation could not be used

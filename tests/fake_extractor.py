@@ -13,10 +13,10 @@ import numpy as np
 from PIL import Image
 
 from snowmatch import writer
-from snowmatch.catalog import CatalogData
+from snowmatch.catalog.load import CatalogData
+from snowmatch.core.types import Annotation, Features, empty_features
 from snowmatch.indexing import index_catalog
 from snowmatch.store import COLUMNS
-from snowmatch.types import Annotation, Features, empty_features
 
 WHITE = 250  # a photo with this mean kills the process that extracts it, where `deadly` is set
 

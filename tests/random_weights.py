@@ -7,7 +7,7 @@ import torch
 from kornia.feature import DISK, LightGlue
 from safetensors.torch import save_file
 
-from snowmatch import weights
+from snowmatch.models import registry
 
 # What superpoint_v1.pth holds: (output, input, side) of each convolution
 MAGIC_LEAP = {
@@ -110,9 +110,9 @@ def without_sums(monkeypatch):
     authors = ("aliked-", "xfeat")
     entries = tuple(
         e if e.name.startswith(authors) else replace(e, files=tuple(replace(f, sha256="", size=0) for f in e.files))
-        for e in weights.REGISTRY
+        for e in registry.REGISTRY
     )
-    monkeypatch.setattr(weights, "REGISTRY", entries)
+    monkeypatch.setattr(registry, "REGISTRY", entries)
 
 
 def _convolution(out, into, side):

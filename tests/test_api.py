@@ -14,11 +14,11 @@ from PIL import Image
 import snowmatch
 from snowmatch import index
 from snowmatch.api import DEFAULT_EXTRACTOR, Catalog
-from snowmatch.catalog import CatalogData
+from snowmatch.catalog.load import CatalogData
 from snowmatch.confidence import Levels
-from snowmatch.errors import SnowmatchError
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.plugins import make_plugin, plugin_names
 from snowmatch.extractors import check_extractor
-from snowmatch.plugins import make_plugin, plugin_names
 from snowmatch.report import format_answer, to_json
 from snowmatch.store import COLUMNS
 

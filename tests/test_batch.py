@@ -20,13 +20,13 @@ from snowmatch import batch
 from snowmatch.api import Catalog
 from snowmatch.batch import COLUMNS, Row, format_summary, photo_groups, rows_to_csv, rows_to_jsonl, run_batch
 from snowmatch.calibration_file import CalibrationFile, Learned, save_calibrations
-from snowmatch.catalog import CatalogData
+from snowmatch.catalog.load import CatalogData
 from snowmatch.cli import main
 from snowmatch.confidence import Levels, Model
-from snowmatch.errors import SnowmatchError
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.types import Annotation
 from snowmatch.identify import Answer, Candidate, QueryPhoto
 from snowmatch.indexing import AnnotationState
-from snowmatch.types import Annotation
 
 NONE = np.zeros(0)
 NOON = datetime(2023, 5, 1, 12)

@@ -16,10 +16,10 @@ import failures as page
 from conftest import read_rows
 
 import snowmatch
-from snowmatch.errors import SnowmatchError
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.types import Annotation
 from snowmatch.protocol import make_trial
 from snowmatch.scoretable import make_table
-from snowmatch.types import Annotation
 
 
 def shuffled(trial, seed=0):

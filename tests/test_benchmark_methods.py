@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 import snowmatch
-from snowmatch.errors import SnowmatchError
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.types import Annotation
 from snowmatch.protocol import make_trial
-from snowmatch.types import Annotation
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 

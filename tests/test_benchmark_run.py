@@ -11,7 +11,7 @@ import pytest
 import run
 
 import snowmatch
-from snowmatch.errors import SnowmatchError
+from snowmatch.core.errors import SnowmatchError
 from snowmatch.protocol import make_trial
 from snowmatch.scoretable import make_table, save_table
 

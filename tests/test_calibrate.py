@@ -19,11 +19,11 @@ from snowmatch.calibration_file import calibration_path, load_calibrations, save
 from snowmatch.calibration_report import draw_reliability, format_quality
 from snowmatch.cli import main
 from snowmatch.confidence import Bin, LevelCount, Levels, Quality, expected_new, probabilities
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.types import Annotation
 from snowmatch.drawing import percent
-from snowmatch.errors import SnowmatchError
 from snowmatch.evaluation import score_trial
 from snowmatch.protocol import make_trial
-from snowmatch.types import Annotation
 
 
 def enough(patch, scored={}):  # noqa: B006, the same table is asked for by several tests

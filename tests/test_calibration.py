@@ -33,10 +33,10 @@ from snowmatch.calibration_file import (
     shipped_to_json,
 )
 from snowmatch.confidence import Levels, Probabilities
-from snowmatch.errors import SnowmatchError
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.types import Annotation
 from snowmatch.protocol import make_trial
 from snowmatch.scoretable import make_table
-from snowmatch.types import Annotation
 
 EXTRACTOR, MATCHER = {"name": "hesaff", "revision": 1}, {"name": "lnbnn", "geometry": {"shortlist": 300}}
 
@@ -368,7 +368,7 @@ def test_what_is_shipped_comes_back_and_is_taken_for_its_settings_alone(monkeypa
 
 def test_the_package_ships_calibrations_for_the_default_method():
     from snowmatch.api import _described, _matching
-    from snowmatch.plugins import make_plugin
+    from snowmatch.core.plugins import make_plugin
     from snowmatch.verify import Geometry
 
     plugin, matcher = make_plugin("extractors", "hesaff"), make_plugin("matchers", "lnbnn")

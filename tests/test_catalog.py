@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from snowmatch.catalog import check_body_part, check_locations, find_catalog, load_catalog
-from snowmatch.errors import SnowmatchError
+from snowmatch.catalog.find import find_catalog
+from snowmatch.catalog.load import check_body_part, check_locations, load_catalog
+from snowmatch.core.errors import SnowmatchError
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
 

@@ -19,7 +19,7 @@ from snowmatch.confidence import (
     probabilities,
     richness,
 )
-from snowmatch.errors import SnowmatchError
+from snowmatch.core.errors import SnowmatchError
 
 PLAIN = Model(
     knots=(0.0,), accepted=1.0, slopes=(2.0, 3.0), new=5.0, features=0.0, usual_features=1000.0, individuals=10.0

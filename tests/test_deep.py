@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from methods._embeddings import name_operators
 from PIL import Image
 
-from snowmatch.errors import SnowmatchError
-from snowmatch.types import Annotation
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.types import Annotation
 
 torch = pytest.importorskip("torch")
 safetensors = pytest.importorskip("safetensors.torch")

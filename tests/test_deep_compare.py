@@ -9,11 +9,11 @@ from datasets import prepare
 from deep import compare, decision, page, shortlist
 
 import snowmatch
-from snowmatch.errors import SnowmatchError
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.types import Annotation
 from snowmatch.protocol import make_trial
 from snowmatch.score import REJECTED, VERIFIED
 from snowmatch.scoretable import make_table
-from snowmatch.types import Annotation
 
 NAN = np.nan
 

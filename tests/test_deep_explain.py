@@ -9,13 +9,13 @@ import pytest
 from PIL import Image
 
 from snowmatch.api import open_catalog
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.types import Annotation
 from snowmatch.drawing import BACKGROUND
-from snowmatch.errors import SnowmatchError
 from snowmatch.gallery import Gallery
 from snowmatch.identify import Candidate
 from snowmatch.protocol import make_trial
 from snowmatch.synthetic import make_survey
-from snowmatch.types import Annotation
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("kornia")

@@ -14,13 +14,13 @@ from PIL import Image
 import snowmatch
 from snowmatch import index
 from snowmatch.cli import main
-from snowmatch.errors import SnowmatchError
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.types import Annotation
 from snowmatch.evaluation import measure, score_trial
 from snowmatch.evaluation_report import format_evaluation
 from snowmatch.protocol import make_trial
 from snowmatch.report import MARKS
 from snowmatch.scoretable import load_table, make_table, save_table
-from snowmatch.types import Annotation
 
 
 def annotation(row, individual, part="left_flank", encounter=None, station="", split=""):

@@ -6,13 +6,13 @@ import cv2
 import numpy as np
 import pytest
 
-from snowmatch.errors import SnowmatchError
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.plugins import make_plugin, plugin_class, plugin_name, plugin_names
+from snowmatch.core.types import Chip, Features
 from snowmatch.extractors import check_extractor
 from snowmatch.extractors._descriptors import choose, root_sift
 from snowmatch.extractors.hesaff import Hesaff, _histograms, _spatial_bins
 from snowmatch.extractors.sift import Sift
-from snowmatch.plugins import make_plugin, plugin_class, plugin_name, plugin_names
-from snowmatch.types import Chip, Features
 
 CLASSICAL = [Sift, Hesaff]
 NETWORKS = sorted(set(plugin_names("extractors")) - {"sift", "hesaff"})

@@ -7,13 +7,13 @@ import pytest
 
 import snowmatch
 import snowmatch.synthetic
-from snowmatch.foreground import LEAST, SPREAD, ForegroundMap, centre_weights, foreground_weights
+from snowmatch.core.plugins import make_plugin
+from snowmatch.core.types import Matches
 from snowmatch.gallery import make_gallery
 from snowmatch.identify import match_photos, score_query
-from snowmatch.images import clip_bbox
 from snowmatch.matchers.lnbnn import Lnbnn
-from snowmatch.plugins import make_plugin
-from snowmatch.types import Matches
+from snowmatch.photos.chips import clip_bbox
+from snowmatch.screening.foreground import LEAST, SPREAD, ForegroundMap, centre_weights, foreground_weights
 from snowmatch.verify import Geometry
 
 

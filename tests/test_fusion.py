@@ -10,7 +10,7 @@ from click.testing import CliRunner
 import snowmatch
 import snowmatch.synthetic
 from snowmatch.cli import main
-from snowmatch.errors import SnowmatchError
+from snowmatch.core.errors import SnowmatchError
 from snowmatch.identify import Scores, fuse
 
 BOTH = ("hesaff", "sift")

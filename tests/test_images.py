@@ -9,21 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from snowmatch import photofile
-from snowmatch.errors import SnowmatchError
-from snowmatch.images import (
-    MASK_EROSION,
-    MAX_UPSCALE,
-    clip_bbox,
-    inside,
-    make_chip,
-    photo_size,
-    read_mask,
-    read_photo,
-    read_timestamp,
-    to_photo,
-)
-from snowmatch.types import Features
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.types import Features
+from snowmatch.photos import formats
+from snowmatch.photos.chips import MASK_EROSION, MAX_UPSCALE, clip_bbox, inside, make_chip, to_photo
+from snowmatch.photos.exif import read_timestamp
+from snowmatch.photos.pixels import photo_size, read_mask, read_photo
 
 ORIENTATION, EXIF_IFD, ORIGINAL, DIGITIZED, CHANGED = 0x0112, 0x8769, 0x9003, 0x9004, 0x0132
 
@@ -185,8 +176,8 @@ def test_each_bad_file_has_its_own_message(tmp_path):
 
 
 def test_heic_without_its_package_names_the_package(tmp_path, monkeypatch):
-    monkeypatch.setattr(photofile, "register_heif_opener", None)
-    monkeypatch.setattr(photofile, "FORMATS", ("JPEG", "PNG"))
+    monkeypatch.setattr(formats, "register_heif_opener", None)
+    monkeypatch.setattr(formats, "FORMATS", ("JPEG", "PNG"))
     (tmp_path / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
     with pytest.raises(SnowmatchError, match="pip install pillow-heif"):
         read_photo(tmp_path / "IMG_1.HEIC")
@@ -206,7 +197,7 @@ def test_damaged_exif_does_not_cost_the_photo(tmp_path, exif, extension):
 
 def test_other_warnings_of_pillow_still_show(tmp_path):
     Image.fromarray(scene()).save(tmp_path / "photo.png")
-    with pytest.warns(UserWarning, match="something new"), photofile.open_photo(tmp_path / "photo.png"):
+    with pytest.warns(UserWarning, match="something new"), formats.open_photo(tmp_path / "photo.png"):
         warnings.warn("something new", UserWarning, stacklevel=1)
 
 

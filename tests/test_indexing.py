@@ -15,14 +15,18 @@ import pytest
 from fake_extractor import Batched, Fake, age, contents, make_catalog, make_photo
 from PIL import Image
 
-from snowmatch import indexing, records, workers, writer
-from snowmatch.catalog import CatalogData
-from snowmatch.errors import SnowmatchError
+from snowmatch import indexing, workers, writer
+from snowmatch.catalog import records
+from snowmatch.catalog.load import CatalogData
+from snowmatch.catalog.records import annotation_key, load_records, read_failures
+from snowmatch.core import files
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.files import file_sha256
+from snowmatch.core.home import HOME
+from snowmatch.core.plugins import settings
+from snowmatch.core.types import Annotation
 from snowmatch.indexing import catalog_state, index_catalog
-from snowmatch.plugins import settings
-from snowmatch.records import annotation_key, file_sha256, load_records, read_failures
 from snowmatch.store import open_features
-from snowmatch.types import HOME, Annotation
 
 PHOTOS = 12
 
@@ -449,7 +453,7 @@ def test_a_full_disk_keeps_what_was_reported(data, monkeypatch):
     def write(*args):
         room[0] -= 1
         if room[0] < 0:
-            raise records.unwritable(data.folder, OSError(28, "No space left on device"))
+            raise files.unwritable(data.folder, OSError(28, "No space left on device"))
         return real(*args)
 
     with monkeypatch.context() as patch:

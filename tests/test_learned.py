@@ -14,14 +14,14 @@ from safetensors.torch import load_file
 from test_extractors import chip_of, coat
 
 import snowmatch
-from snowmatch.errors import SnowmatchError
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.plugins import make_plugin
+from snowmatch.core.types import Chip, Subject
 from snowmatch.extractors import extract_chips, extract_from_photo
 from snowmatch.extractors.superpoint import MagicLeap, Retrained, keypoint_map, sample, suppress
-from snowmatch.images import make_chip
 from snowmatch.matchers.lightglue import OFFICIAL, Lightglue, find_trained
-from snowmatch.networks import repeatable
-from snowmatch.plugins import make_plugin
-from snowmatch.types import Chip, Subject
+from snowmatch.models.torch_io import repeatable
+from snowmatch.photos.chips import make_chip
 
 BOX = (40, 30, 300, 200)
 authors = pytest.mark.skipif(not AUTHORS_WEIGHTS.is_dir(), reason="no weights of the authors beside the project")
@@ -237,7 +237,7 @@ def test_what_was_cut_to_its_last_layer_cannot_stop_early(weights):
 
 def test_missing_weights_are_told_before_a_run_with_the_command_that_gets_them(own_survey, monkeypatch, tmp_path):
     monkeypatch.setenv("SNOWMATCH_WEIGHTS", str(tmp_path))
-    monkeypatch.setattr("snowmatch.weights.platformdirs.user_cache_path", lambda *a, **k: tmp_path / "cache")
+    monkeypatch.setattr("snowmatch.models.cache.platformdirs.user_cache_path", lambda *a, **k: tmp_path / "cache")
     catalog = snowmatch.open_catalog(own_survey / "catalog")
     for name in ("disk", "xfeat", "aliked", "superpoint"):
         with pytest.raises(SnowmatchError, match="run snowmatch weights download"):

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from conftest import the_pair
 
+from snowmatch.core.plugins import make_plugin, plugin_names
+from snowmatch.core.types import Features, Matches, Subject
 from snowmatch.index import Block, Neighbors, build_faiss
 from snowmatch.matchers.lnbnn import Lnbnn, votes
 from snowmatch.matchers.mutual import Mutual
-from snowmatch.plugins import make_plugin, plugin_names
-from snowmatch.types import Features, Matches, Subject
 
 
 def neighbors(distances, entries):

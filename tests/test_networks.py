@@ -12,8 +12,8 @@ safetensors_torch = pytest.importorskip("safetensors.torch")
 
 from torch import nn
 
-from snowmatch.errors import SnowmatchError
-from snowmatch.networks import fill, lightglue_names, pick_device, read_tensors, repeatable
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.models.torch_io import fill, lightglue_names, pick_device, read_tensors, repeatable
 
 
 def net():

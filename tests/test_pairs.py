@@ -10,14 +10,14 @@ from conftest import the_pair
 
 import snowmatch
 from snowmatch.cli import main
-from snowmatch.errors import SnowmatchError
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.plugins import make_plugin
+from snowmatch.core.types import Annotation, Features, Subject
 from snowmatch.gallery import make_gallery
 from snowmatch.identify import match_pairs, match_photos, score_query
 from snowmatch.matchers.lnbnn import Lnbnn
 from snowmatch.matchers.mutual import Mutual
-from snowmatch.plugins import make_plugin
 from snowmatch.store import open_features
-from snowmatch.types import Annotation, Features, Subject
 from snowmatch.verify import Geometry
 from snowmatch.writer import FeatureWriter
 
@@ -379,7 +379,7 @@ def test_another_extractor_than_the_indexed_one_is_told_with_those_that_are_ther
 
 def test_the_device_is_no_part_of_what_features_are_filed_under():
     pytest.importorskip("kornia")
-    from snowmatch.plugins import settings
+    from snowmatch.core.plugins import settings
 
     one, other = (make_plugin("extractors", "xfeat", {"device": d}) for d in ("cpu", "auto"))
     assert settings(one) == settings(other)
@@ -392,7 +392,7 @@ def test_without_torch_the_message_says_what_to_install(survey, monkeypatch):
 
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.delitem(sys.modules, "snowmatch.matchers.lightglue", raising=False)
-    monkeypatch.delitem(sys.modules, "snowmatch.networks", raising=False)
+    monkeypatch.delitem(sys.modules, "snowmatch.models.torch_io", raising=False)
     done = CliRunner().invoke(main, ["evaluate", str(survey / "catalog"), "--matcher", "lightglue"])
     assert done.exit_code == 1
     assert "pip install 'snowmatch[deep]'" in done.stderr
@@ -406,7 +406,12 @@ def test_features_of_a_network_do_not_disturb_who_has_no_torch(own_survey, monke
         writer.add("0" * 32, spots(5, 0, frames=False))
         writer.commit()
     for name in list(sys.modules):
-        if name in ("torch", "snowmatch.extractors.xfeat", "snowmatch.extractors._learned", "snowmatch.networks"):
+        if name in (
+            "torch",
+            "snowmatch.extractors.xfeat",
+            "snowmatch.extractors._learned",
+            "snowmatch.models.torch_io",
+        ):
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "torch", None)
     shown = CliRunner().invoke(main, ["show", str(own_survey / "catalog")])

@@ -9,22 +9,21 @@ import pytest
 from fake_extractor import age, make_photo
 from PIL import Image
 
-from snowmatch import records
-from snowmatch.errors import SnowmatchError
-from snowmatch.records import (
+from snowmatch.catalog import records
+from snowmatch.catalog.records import (
     Fingerprint,
     Records,
     annotation_key,
     exif_times,
-    file_sha256,
     load_records,
     read_failures,
     records_path,
-    replace_file,
     save_records,
     take_fingerprint,
 )
-from snowmatch.types import Annotation
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.files import file_sha256, replace_file
+from snowmatch.core.types import Annotation
 
 CONTENT = "ab" * 32
 TAKEN = datetime(2012, 5, 6, 7, 8, 9)

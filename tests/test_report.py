@@ -10,12 +10,12 @@ from PIL import Image
 
 import snowmatch
 from snowmatch import drawing
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.types import Annotation
 from snowmatch.drawing import draw_answer, printable, transliterated
-from snowmatch.errors import SnowmatchError
-from snowmatch.foreground import ForegroundMap
 from snowmatch.identify import Answer, Candidate, QueryPhoto
 from snowmatch.report import aligned, format_answer, to_json
-from snowmatch.types import Annotation
+from snowmatch.screening.foreground import ForegroundMap
 
 GREY = 100
 SIZE = (400, 300)

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from snowmatch.foreground import LEAST, ForegroundMap, centre_weights, foreground_picture, foreground_weights
-from snowmatch.scenery import VIEW, foreground_map, make_view
+from snowmatch.screening.foreground import LEAST, ForegroundMap, centre_weights, foreground_picture, foreground_weights
+from snowmatch.screening.scenery import VIEW, foreground_map, make_view
 
 SIZE = (240, 160)  # width, height: as large as a view, so that a pixel of the photo is one of the map
 EDGE = 80  # px of rocks on every side of the frame, for cameras that are moved

@@ -16,27 +16,19 @@ from PIL import Image
 from test_scenery import PLACES, animal_area, rocks, take
 
 import snowmatch
-from snowmatch import indexing, scenes
-from snowmatch.catalog import CatalogData
-from snowmatch.errors import SnowmatchError
-from snowmatch.foreground import ForegroundMap
-from snowmatch.images import read_grey, read_photo
+from snowmatch import indexing
+from snowmatch.catalog.load import CatalogData
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.files import file_sha256
+from snowmatch.core.types import Annotation
 from snowmatch.indexing import index_catalog
-from snowmatch.records import file_sha256
-from snowmatch.scenery import VIEW, make_view
-from snowmatch.scenes import (
-    CELL,
-    MOST,
-    Companions,
-    companions,
-    load_maps,
-    look,
-    make_map,
-    maps_path,
-    save_maps,
-)
+from snowmatch.photos.pixels import read_grey, read_photo
+from snowmatch.screening import scenes
+from snowmatch.screening.foreground import ForegroundMap
+from snowmatch.screening.maps import load_maps, maps_path, save_maps
+from snowmatch.screening.scenery import VIEW, make_view
+from snowmatch.screening.scenes import CELL, MOST, Companions, companions, look, make_map
 from snowmatch.synthetic_coats import grow_coat
-from snowmatch.types import Annotation
 
 NOON = datetime(2024, 5, 1, 12)
 WALK = ((50, 60), (120, 90), (185, 60))  # where the animal is in a burst of new photos

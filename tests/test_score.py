@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from snowmatch.core.types import Matches
 from snowmatch.score import above_chance, annotation_scores, individual_scores, ranking, together, unverified_scores
-from snowmatch.types import Matches
 
 
 def matches(rows):

@@ -16,10 +16,11 @@ from fake_extractor import contents, random_features, same_features
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snowmatch import records, writer
-from snowmatch.errors import SnowmatchError
+from snowmatch import writer
+from snowmatch.core import files
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.types import empty_features
 from snowmatch.store import COLUMNS, list_features, open_features
-from snowmatch.types import empty_features
 from snowmatch.writer import FeatureWriter
 
 DESCRIBED = {"name": "fake", "revision": 1, "chip_size": 64}
@@ -411,7 +412,7 @@ def test_a_full_disk_is_one_clear_line_and_a_store_that_opens(home, monkeypatch,
             out.compact()
 
     with monkeypatch.context() as patch:
-        patch.setattr(records, "open", FullDisk(room), raising=False)
+        patch.setattr(files, "open", FullDisk(room), raising=False)
         with pytest.raises(SnowmatchError, match="No space left on device; what was finished is kept: free") as error:
             work()
     assert "\n" not in str(error.value)

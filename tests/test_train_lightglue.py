@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from coat_pairs import Truth, View, Warp, mutual_matches, strangers, truth, verified, views_of, warped_view
 
-from snowmatch.errors import SnowmatchError
-from snowmatch.plugins import make_plugin, settings
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.plugins import make_plugin, settings
+from snowmatch.core.types import Annotation, Features
 from snowmatch.synthetic import make_survey
-from snowmatch.types import Annotation, Features
 
 torch = pytest.importorskip("torch")
 kornia = pytest.importorskip("kornia.feature")
@@ -454,8 +454,8 @@ def test_settings_out_of_range_say_so(name, value):
 
 def test_the_engine_tells_a_network_what_it_was_trained_with(plain_lightglue):
     """Both sides of one contract: the matcher's input of a photo is that of the training's view."""
+    from snowmatch.core.types import Subject
     from snowmatch.matchers.lightglue import find_trained, side
-    from snowmatch.types import Subject
 
     view = random_view(3, n=20)
     corner = np.array([40, 30], np.float32)

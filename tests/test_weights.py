@@ -18,20 +18,13 @@ import pytest
 from click.testing import CliRunner
 from conftest import SHARED
 
-from snowmatch import weights
 from snowmatch.cli import main
-from snowmatch.errors import SnowmatchError
-from snowmatch.weights import (
-    REGISTRY,
-    Weights,
-    WeightsFile,
-    add_weights,
-    download_weights,
-    find_weights,
-    held_weights,
-    known_weights,
-    weights_folder,
-)
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.models import cache as weights_cache
+from snowmatch.models import download, registry
+from snowmatch.models.cache import add_weights, find_weights, held_weights, weights_folder
+from snowmatch.models.download import download_weights
+from snowmatch.models.registry import REGISTRY, Weights, WeightsFile, known_weights
 
 GOOD = b"PK\x03\x04" + bytes(range(256)) * 700  # begins as torch's files do; several pieces long
 PAGE = b"<!DOCTYPE html><title>Sign in</title>"
@@ -69,7 +62,7 @@ def entry(name="net", *files):
 
 
 def use(monkeypatch, *entries):
-    monkeypatch.setattr(weights, "REGISTRY", entries)
+    monkeypatch.setattr(registry, "REGISTRY", entries)
 
 
 @pytest.fixture
@@ -258,8 +251,8 @@ def test_a_damaged_file_is_told_with_both_sums(net, cache, given):
 
 def test_a_file_is_hashed_once_as_long_as_it_stays_as_it_is(net, cache, monkeypatch):
     asked = []
-    real = weights.file_sha256
-    monkeypatch.setattr(weights, "file_sha256", lambda path: asked.append(path) or real(path))
+    real = weights_cache.file_sha256
+    monkeypatch.setattr(weights_cache, "file_sha256", lambda path: asked.append(path) or real(path))
     cache.mkdir(parents=True)
     path = cache / "net.pth"
     path.write_bytes(GOOD)
@@ -410,7 +403,7 @@ def test_a_file_that_cannot_be_read_to_its_end_is_not_taken_for_a_full_disk(tmp_
 
     source = tmp_path / "net.pth"
     source.write_bytes(GOOD)
-    monkeypatch.setattr(weights, "open", lambda *_: Failing(GOOD), raising=False)
+    monkeypatch.setattr(weights_cache, "open", lambda *_: Failing(GOOD), raising=False)
     with pytest.raises(SnowmatchError, match=r"net\.pth cannot be read: Input/output error"):
         add_weights(source)
     assert left_in(cache) == []
@@ -483,7 +476,7 @@ def test_a_folder_that_cannot_be_written_is_told_with_advice(tmp_path, cache, mo
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("snowmatch.records.os.fsync", full)
+    monkeypatch.setattr("snowmatch.core.files.os.fsync", full)
     with pytest.raises(SnowmatchError, match=r"No space left on device; .*SNOWMATCH_WEIGHTS") as caught:
         add_weights(source)
     assert "catalog" not in str(caught.value)
@@ -494,7 +487,7 @@ def test_a_folder_that_cannot_be_written_is_told_with_advice(tmp_path, cache, mo
 def test_two_do_not_write_at_once(tmp_path, cache):
     source = tmp_path / "net.pth"
     source.write_bytes(GOOD)
-    with weights._writing(), pytest.raises(SnowmatchError, match="another snowmatch is writing"):
+    with weights_cache.writing(), pytest.raises(SnowmatchError, match="another snowmatch is writing"):
         add_weights(source)
     add_weights(source)
 
@@ -591,7 +584,7 @@ def test_where_nobody_answers_both_addresses_are_told(monkeypatch, cache):
 
 
 def test_a_silent_server_is_given_up(monkeypatch, cache):
-    monkeypatch.setattr(weights, "TIMEOUT", 0.1)
+    monkeypatch.setattr(download, "TIMEOUT", 0.1)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -610,7 +603,7 @@ def test_a_full_disk_is_not_taken_for_a_failing_address(server, monkeypatch, cac
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("snowmatch.records.os.fsync", full)
+    monkeypatch.setattr("snowmatch.core.files.os.fsync", full)
     with pytest.raises(SnowmatchError, match=r"cannot write in .*No space left"):
         download_weights("net")
     assert len(server.asked) == 1
@@ -657,7 +650,7 @@ def test_list_and_where_tell_state_and_folders(cache, given):
         assert f"cache folder: {cache}" in text
         assert f"$SNOWMATCH_WEIGHTS: {given}" in text
     assert not cache.exists()
-    for file in (file for entry in weights.REGISTRY for file in entry.files if file.addresses):
+    for file in (file for entry in registry.REGISTRY for file in entry.files if file.addresses):
         assert f"  {file.name}  {file.sha256 or '(sum not known)'}" in result.output
         assert all(address in result.output for address in file.addresses)
 
@@ -665,7 +658,7 @@ def test_list_and_where_tell_state_and_folders(cache, given):
 @pytest.mark.usefixtures("no_network")
 def test_list_tells_each_state(cache, given, monkeypatch):
     use(monkeypatch, *(entry(n, WeightsFile(f"{n}.pth", 5_000_000, sum_of(GOOD))) for n in ("good", "bad", "none")))
-    use(monkeypatch, *weights.REGISTRY, entry("odd", WeightsFile("odd.pth")))
+    use(monkeypatch, *registry.REGISTRY, entry("odd", WeightsFile("odd.pth")))
     (given / "good.pth").write_bytes(GOOD)
     (given / "odd.pth").write_bytes(GOOD)
     cache.mkdir(parents=True)

@@ -20,7 +20,7 @@ COMMANDS = {
 def main() -> None:
     """Run one command; a SnowmatchError is one line."""
     sys.path[0] = str(Path(__file__).parents[1])  # python puts this folder there; the modules say `from deep...`
-    from snowmatch.errors import SnowmatchError
+    from snowmatch.core.errors import SnowmatchError
 
     command, arguments = (sys.argv[1] if len(sys.argv) > 1 else ""), sys.argv[2:]
     if command not in COMMANDS:

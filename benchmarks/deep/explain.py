@@ -44,18 +44,19 @@ from tqdm import tqdm
 from deep.inputs import Shape, as_tensor, check_masks, read_input, read_inputs
 from deep.networks import EmbeddingNetwork, embeddings, load_network
 from snowmatch.api import DEFAULT_EXTRACTOR, DEFAULT_MATCHER, Catalog, open_catalog
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.files import replace_file, unwritable
+from snowmatch.core.plugins import make_plugin
+from snowmatch.core.types import Annotation
 from snowmatch.drawing import BACKGROUND, FAINT, GAP, TEXT, WARNING, Side, draw_pair, printable
 from snowmatch.drawing import _text as write_text
-from snowmatch.errors import SnowmatchError
 from snowmatch.extractors import check_extractor
 from snowmatch.gallery import Gallery
 from snowmatch.identify import Candidate, score_query
-from snowmatch.images import clip_bbox, read_mask, read_photo
-from snowmatch.networks import pick_device
-from snowmatch.plugins import make_plugin
+from snowmatch.models.torch_io import pick_device
+from snowmatch.photos.chips import clip_bbox
+from snowmatch.photos.pixels import read_mask, read_photo
 from snowmatch.protocol import Trial, make_trial
-from snowmatch.records import replace_file, unwritable
-from snowmatch.types import Annotation
 from snowmatch.verify import Geometry
 
 PROTOCOL = "cross-encounter"

@@ -14,10 +14,11 @@ import torch
 from methods._embeddings import crop_and_mask
 from tqdm import tqdm
 
-from snowmatch.errors import SnowmatchError
-from snowmatch.plugins import did_you_mean, settings_key
-from snowmatch.records import unreadable
-from snowmatch.types import Annotation
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.files import unreadable
+from snowmatch.core.plugins import settings_key
+from snowmatch.core.text import did_you_mean
+from snowmatch.core.types import Annotation
 
 CHANNELS = {"rgb": 3, "rgb+edges": 4, "edges": 1}
 BACKGROUNDS = ("kept", "removed")

@@ -14,7 +14,7 @@ from torch import nn
 from tqdm import tqdm
 
 from deep.inputs import Shape, as_tensor, normalised
-from snowmatch.errors import SnowmatchError
+from snowmatch.core.errors import SnowmatchError
 
 # short names for those that are compared; any other name is timm's own
 BACKBONES = {

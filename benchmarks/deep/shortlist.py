@@ -32,9 +32,9 @@ from deep.compare import at_least, check_apart, first_table, network_of, plain, 
 from deep.decision import among, animals_of, pairs_of
 from deep.page import shortlist_table
 from snowmatch.api import open_catalog
-from snowmatch.errors import SnowmatchError
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.plugins import settings as settings_of
 from snowmatch.identify import score_query
-from snowmatch.plugins import settings as settings_of
 from snowmatch.score import REJECTED, VERIFIED
 from snowmatch.scoretable import ScoreTable
 

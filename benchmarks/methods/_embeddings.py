@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 
 from methods import Given, Outcome
-from snowmatch.errors import SnowmatchError
-from snowmatch.images import clip_bbox, read_mask, read_photo
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.types import Annotation
+from snowmatch.photos.chips import clip_bbox
+from snowmatch.photos.pixels import read_mask, read_photo
 from snowmatch.protocol import Trial
 from snowmatch.scoretable import make_table
-from snowmatch.types import Annotation
 
 METRICS = ("cosine", "euclidean")
 INSTALL = "python -m pip install torch torchvision timm safetensors"
@@ -171,7 +172,7 @@ def embed(
 
     One at a time: a batch changes the last digits of a vector with its neighbours, and saves little on a CPU.
     """
-    trial, device = given.trial, importlib.import_module("snowmatch.networks").pick_device(settings["device"])
+    trial, device = given.trial, importlib.import_module("snowmatch.models.torch_io").pick_device(settings["device"])
     before = torch.get_num_threads()
     torch.set_num_threads(given.threads)
     vectors, seconds = {}, []

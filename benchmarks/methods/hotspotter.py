@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from methods import Given, Outcome
-from snowmatch.errors import SnowmatchError
+from snowmatch.core.errors import SnowmatchError
 from snowmatch.protocol import Trial
 from snowmatch.scoretable import ScoreTable, make_table
 

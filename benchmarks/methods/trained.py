@@ -10,7 +10,7 @@ import numpy as np
 
 from methods import Given, Outcome
 from methods._embeddings import embed, packages, rows_of
-from snowmatch.errors import SnowmatchError
+from snowmatch.core.errors import SnowmatchError
 
 DEFAULTS: dict[str, Any] = {
     "file": "",  # of `deep train --out`

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from snowmatch.images import clip_bbox, make_chip, to_photo
-from snowmatch.types import BBox, Chip, Features
+from snowmatch.core.types import BBox, Chip, Features
+from snowmatch.photos.chips import clip_bbox, make_chip, to_photo
 
 # One thread of linear algebra, as sums in another order end in other bytes; an index run uses the cores for photos.
 _libraries = ThreadpoolController()

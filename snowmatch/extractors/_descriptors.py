@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from snowmatch.images import inside
-from snowmatch.types import Features
+from snowmatch.core.types import Features
+from snowmatch.photos.chips import inside
 
 DIMENSION = 128
 NORM = 512.0  # length of a uint8 descriptor, as in Lowe 2004 and hesaff; few of its elements reach 255

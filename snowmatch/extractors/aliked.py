@@ -15,8 +15,8 @@ import torch
 from kornia.feature import ALIKED
 
 from snowmatch.extractors._learned import Found, Learned
-from snowmatch.networks import fill, pick_device, read_tensors
-from snowmatch.weights import find_weights, weights_sum
+from snowmatch.models.cache import find_weights, weights_sum
+from snowmatch.models.torch_io import fill, pick_device, read_tensors
 
 DIMENSIONS = {"t16": 64, "n16": 128, "n16rot": 128, "n32": 128}
 

@@ -16,8 +16,8 @@ from torch import nn
 from torch.nn import functional
 
 from snowmatch.extractors._learned import Found, Learned, check_threshold
-from snowmatch.networks import fill, pick_device, read_tensors
-from snowmatch.weights import find_weights, weights_sum
+from snowmatch.models.cache import find_weights, weights_sum
+from snowmatch.models.torch_io import fill, pick_device, read_tensors
 
 CELL = 8  # px; one vector of the maps for 8 x 8 px of the image (section 3.1)
 CHANNELS = (64, 64, 128, 128)  # of the encoder's four stages of two convolutions each (section 6)

@@ -14,8 +14,8 @@ import torch
 from kornia.feature.xfeat import XFeat
 
 from snowmatch.extractors._learned import Found, Learned, check_threshold
-from snowmatch.networks import fill, pick_device, read_tensors
-from snowmatch.weights import find_weights, weights_sum
+from snowmatch.models.cache import find_weights, weights_sum
+from snowmatch.models.torch_io import fill, pick_device, read_tensors
 
 EVERYTHING = 1 << 20  # more keypoints than any chip has: the mask and max_features decide
 # Only the dense variant of XFeat uses this part, and the export for kornia leaves it out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from snowmatch.foreground import FOREGROUNDS
+from snowmatch.screening.foreground import FOREGROUNDS
 
 Pair = tuple[np.ndarray, np.ndarray, np.ndarray]  # keypoint0, keypoint1, weights
 NO_MATCHES: Pair = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32)

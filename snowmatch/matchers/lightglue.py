@@ -17,9 +17,11 @@ import numpy as np
 import torch
 from kornia.feature import LightGlue
 
-from snowmatch.errors import SnowmatchError
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.types import Subject
 from snowmatch.matchers._pairs import NO_MATCHES, Pair, check_pairing, unit_rows
-from snowmatch.networks import (
+from snowmatch.models.cache import find_weights, weights_are_here, weights_sum
+from snowmatch.models.torch_io import (
     check_device,
     fill,
     lightglue_names,
@@ -28,8 +30,6 @@ from snowmatch.networks import (
     read_tensors,
     repeatable,
 )
-from snowmatch.types import Subject
-from snowmatch.weights import find_weights, weights_are_here, weights_sum
 
 OFFICIAL_SIDE = 1024  # px of the longest side that the official networks' authors resize photos to
 # What is said of sizes to networks trained here: log2 of the diameter in 64ths of the box's longest side

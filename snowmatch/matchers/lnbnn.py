@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from snowmatch.foreground import FOREGROUNDS
+from snowmatch.core.types import Features, Matches
 from snowmatch.index import BACKENDS, Block, Neighbors, search
-from snowmatch.types import Features, Matches
+from snowmatch.screening.foreground import FOREGROUNDS
 
 NORMALIZERS = ("last", "name")
 

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from snowmatch.core.types import Subject
 from snowmatch.matchers._pairs import NO_MATCHES, Pair, check_pairing, unit_rows
-from snowmatch.types import Subject
 
 _libraries = ThreadpoolController()  # one thread: sums in another order end in other bytes
 

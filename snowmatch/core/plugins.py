@@ -7,7 +7,6 @@ compute, not what (the device): it is an option and no part of the key.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import importlib
 import json
@@ -15,7 +14,8 @@ import pkgutil
 from dataclasses import fields
 from typing import Any
 
-from snowmatch.errors import SnowmatchError
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.text import did_you_mean
 
 DEEP = ("torch", "kornia", "safetensors")  # what the extra of that name installs
 
@@ -61,12 +61,6 @@ def make_plugin(kind: str, name: str, options: dict[str, str] | None = None) -> 
         return cls(**values)
     except ValueError as error:  # a plugin checks the ranges of its settings when it is built
         raise SnowmatchError(f"{kind[:-1]} {name!r}: {error}") from error
-
-
-def did_you_mean(word: str, known: list[str]) -> str:
-    """A closing remark that names the known word nearest to `word`, or nothing."""
-    near = difflib.get_close_matches(word, known, n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def plugin_name(plugin: Any) -> str:

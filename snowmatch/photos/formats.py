@@ -13,13 +13,11 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from PIL import ExifTags, Image
+from PIL import Image
 
-from snowmatch.errors import SnowmatchError
+from snowmatch.core.errors import SnowmatchError
 
 try:
     from pillow_heif import register_heif_opener
@@ -28,16 +26,15 @@ except ImportError:  # the optional package; a HEIC photo then gets the message 
 else:
     register_heif_opener()
 
+
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP") + (("HEIF",) if register_heif_opener else ())
 # What counts as a photo in a folder, whatever its case. HEIC is among them also where it cannot be read: a photo that
 # fails is listed, one that is taken for something else would be lost.
 EXTENSIONS = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".webp", ".bmp", ".heic", ".heif", ".hif"}
 )
-
 # What Pillow and pillow-heif raise at damaged files (and, of these, at damaged EXIF); MemoryError is not among them.
-_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.error, zlib.error)
-_EXIF_DAMAGE = (*_DAMAGE, KeyError, TypeError)
+DAMAGE = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.error, zlib.error)
 _HEIC = re.compile(rb"....ftyp(heic|heix|heim|heis|hevc|hevx|mif1|msf1)", re.DOTALL)
 
 
@@ -60,44 +57,8 @@ def open_photo(path: Path) -> Iterator[Image.Image]:
         raise SnowmatchError(
             f"{path} has more than {limit} megapixels, the most that is read: scale it down"
         ) from error
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise SnowmatchError(f"{path} {_what_is_wrong(path, error)}") from error
-
-
-def orientation(image: Image.Image) -> int:
-    """The EXIF orientation 1 to 8 that is still to be applied to an opened photo; 1 where EXIF is absent or damaged.
-
-    Ask after `image.load()` for TIFF: Pillow itself turns those, and takes the tag away.
-    """
-    value = _exif_tag(image, None, ExifTags.Base.Orientation)
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
-
-
-def read_timestamp(path: Path) -> datetime | None:
-    """When a photo was taken by its camera's clock, None where its EXIF does not say; SnowmatchError if unreadable.
-
-    Only DateTimeOriginal counts: the other times are changed by scanning and by editing, which would make one
-    encounter of everything that was edited on one evening.
-    """
-    with open_photo(path) as image:
-        text = _exif_tag(image, ExifTags.IFD.Exif, ExifTags.Base.DateTimeOriginal)
-    if isinstance(text, bytes):
-        text = text.decode("ascii", "replace")
-    if not isinstance(text, str):
-        return None
-    try:
-        return datetime.strptime(text.strip("\0 ")[:19], "%Y:%m:%d %H:%M:%S")
-    except ValueError:  # cameras without a set clock write 0000:00:00 00:00:00 or blanks
-        return None
-
-
-def _exif_tag(image: Image.Image, folder: int | None, tag: int) -> Any:
-    """One EXIF value, None where there is none or EXIF is too damaged to say: the pixels may still be sound."""
-    try:
-        exif = image.getexif()
-        return (exif if folder is None else exif.get_ifd(folder)).get(tag)
-    except _EXIF_DAMAGE:
-        return None
 
 
 def _what_is_wrong(path: Path, error: Exception) -> str:

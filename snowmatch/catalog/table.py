@@ -10,41 +10,24 @@ from __future__ import annotations
 import csv
 import io
 import re
-import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from snowmatch.errors import SnowmatchError
-from snowmatch.plugins import did_you_mean
-from snowmatch.types import BODY_PARTS, BBox
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.text import choices, did_you_mean, same_name, some
+from snowmatch.core.types import BODY_PARTS, BBox
 
 # Rows of one photo agree in these: it was taken at one place and one moment, and is on one side of a split.
 PHOTO_COLUMNS = ("location", "station", "camera", "timestamp", "encounter", "split")
 COLUMNS = ("path", "individual", "body_part", "bbox", "mask", *PHOTO_COLUMNS)
+CSV_NAME = "catalog.csv"
 SPLITS = ("train", "test")
 UNIDENTIFIED = "_unidentified"
-
 _TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)\s*(Z|[+-]\d\d:?\d\d)?")
-
 Fields = dict[str, Any]  # the values of one Annotation but for `row`
-
-
-def choices(word: str, known: Sequence[str]) -> str:
-    """What is allowed instead of `word`, and which of it is nearest."""
-    return f"expected one of {', '.join(known)}{did_you_mean(word, list(known))}"
-
-
-def same_name(text: str) -> str:
-    """A name as it is compared: macOS stores accents and the Cyrillic й as two characters, others as one."""
-    return text if text.isascii() else unicodedata.normalize("NFC", text)
-
-
-def some(items: Sequence[Any]) -> str:
-    """The first few items of a long list, as text."""
-    return ", ".join(map(str, items[:5])) + (", ..." if len(items) > 5 else "")
 
 
 def read_csv(path: Path, notes: list[str]) -> list[Fields]:

@@ -14,7 +14,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from snowmatch.errors import SnowmatchError
+from snowmatch.core.errors import SnowmatchError
 
 Module = TypeVar("Module", bound=nn.Module)
 

@@ -6,27 +6,27 @@ trusted entry is read and hashed, and the store then knows its content.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from snowmatch.errors import SnowmatchError
-from snowmatch.images import photo_size, read_timestamp
-from snowmatch.types import HOME, Annotation, BBox
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.files import file_sha256, replace_file, unreadable
+from snowmatch.core.home import HOME
+from snowmatch.core.types import Annotation, BBox
+from snowmatch.photos.exif import read_timestamp
+from snowmatch.photos.pixels import photo_size
 
 FORMAT = 1
 # A file that was written this shortly before it was hashed may have been written again within the same tick of its
 # time stamp: FAT counts in 2 s. Such an entry is not trusted, as git does with its index.
 TICK_NS = 2_000_000_000
-CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -79,25 +79,6 @@ def annotation_key(photo_sha256: str, bbox: BBox | None, mask_sha256: str) -> st
     """
     text = json.dumps([photo_sha256, list(bbox) if bbox else None, mask_sha256])
     return photo_sha256[:16] + hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def file_sha256(path: Path) -> str:
-    """The sha256 (64 hex digits) of a file's content, read in pieces; SnowmatchError where it cannot be read."""
-    digest = hashlib.sha256()
-    try:
-        with open(path, "rb") as file:
-            while piece := file.read(CHUNK):
-                digest.update(piece)
-    except OSError as error:
-        raise unreadable(path, error) from error
-    return digest.hexdigest()
-
-
-def unreadable(path: Path, error: OSError) -> SnowmatchError:
-    """What to tell about a file of the user's that the system would not read."""
-    if isinstance(error, FileNotFoundError):
-        return SnowmatchError(f"{path} is not there: put it back, or take it out of the catalog")
-    return SnowmatchError(f"{path} cannot be read: {error.strerror or error}")
 
 
 def take_fingerprint(path: Path, *, photo: bool) -> Fingerprint:
@@ -185,57 +166,6 @@ def exif_times(folder: Path) -> Callable[[str], datetime | None]:
         return read_timestamp(Path(folder) / path)
 
     return read
-
-
-def replace_file(path: Path, write: Callable[[BinaryIO], Any]) -> None:
-    """Put a new file at `path` at once and durably: readers see all of the old one or all of the new one.
-
-    SnowmatchError where the disk is full or cannot be written; what was there before then stays as it was.
-    """
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with open(temporary, "wb", buffering=CHUNK) as file:
-                write(file)
-                file.flush()
-                os.fsync(file.fileno())
-            _rename(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        _sync_folder(path.parent)
-    except OSError as error:
-        raise unwritable(path.parent, error) from error
-
-
-def unwritable(folder: Path, error: OSError) -> SnowmatchError:
-    """What to tell about a folder of ours that the system would not write."""
-    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        advice = "make it writable, or copy the catalog to a folder that is"
-    else:
-        advice = "what was finished is kept: free some space and run it again"
-    return SnowmatchError(f"cannot write in {folder}: {error.strerror or error}; {advice}")
-
-
-def _rename(temporary: Path, path: Path) -> None:
-    for _ in range(20 if sys.platform == "win32" else 0):
-        try:
-            os.replace(temporary, path)
-            return
-        except PermissionError:  # Windows: somebody reads the old file at this moment
-            time.sleep(0.05)
-    os.replace(temporary, path)
-
-
-def _sync_folder(folder: Path) -> None:
-    if sys.platform == "win32":  # folders cannot be opened there, and names are journalled
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _fingerprints(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Fingerprint]:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from snowmatch.errors import SnowmatchError
-from snowmatch.records import replace_file, unreadable
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.files import replace_file, unreadable
 
 
 def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], *, packed: bool = True) -> None:

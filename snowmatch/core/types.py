@@ -8,9 +8,6 @@ from datetime import datetime
 import numpy as np
 
 BODY_PARTS = ("left_flank", "right_flank", "head", "tail", "other", "unknown")
-
-HOME = ".snowmatch"  # the folder in a catalog's folder for all that is written there
-
 BBox = tuple[int, int, int, int]  # x, y, width, height in pixels of the EXIF-upright photo
 
 

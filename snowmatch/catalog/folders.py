@@ -1,0 +1,114 @@
+"""A catalog in nested folders, and the photos in any folder and below it.
+
+The nested form is <individual>/<body_part>/<photo> or <location>/<individual>/<body_part>/<photo>. There, what begins
+with a dot is left out with a note (in the csv it may be named), and photos at any other depth are an error.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from snowmatch.catalog.table import CSV_NAME, UNIDENTIFIED, Fields
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.home import HOME
+from snowmatch.core.text import choices, same_name, some
+from snowmatch.core.types import BODY_PARTS
+from snowmatch.photos.formats import EXTENSIONS
+
+LAYOUTS = "<individual>/<body_part>/<photo> or <location>/<individual>/<body_part>/<photo>"
+_SYSTEM_FILES = re.compile(r"\.DS_Store|\._.*|thumbs\.db|desktop\.ini", re.IGNORECASE)  # left by macOS and Windows
+
+
+# --- nested folders ---------------------------------------------------------------------------------------------------
+
+
+def read_folders(folder: Path, notes: list[str]) -> list[Fields]:
+    photos = find_photos(folder, f"{CSV_NAME}, or photos in {LAYOUTS}", notes)
+    return sorted((_nested_fields(folder, parts) for parts in photos), key=lambda fields: fields["path"])
+
+
+def find_photos(folder: Path, expected: str, notes: list[str]) -> list[tuple[str, ...]]:
+    """Every photo in `folder` and the folders below, as the parts of its path; `notes` take what was left out.
+
+    SnowmatchError where a folder cannot be read, or there is no photo (`expected` says what should be there).
+    """
+    counts: Counter[str] = Counter()
+    others: Counter[str] = Counter()  # files that are no photos, by extension
+    photos = []
+    for parts in _files(folder, (), (), counts):
+        extension = os.path.splitext(parts[-1])[1].lower()
+        if extension in EXTENSIONS:
+            photos.append(parts)
+        else:
+            others[extension or "without extension"] += 1
+    if not photos:
+        held = f" (only {some([f'{n} {ext}' for ext, n in others.most_common()])})" if others else ""
+        raise SnowmatchError(f"{folder} holds no photos{held}; expected {expected}")
+    if counts["hidden"]:
+        notes.append(f"{counts['hidden']} files or folders whose names begin with a dot were left out")
+    if counts["loop"]:
+        notes.append(f"{counts['loop']} links that lead back into a folder above them were left out")
+    if others:
+        listed = some([f"{n} {ext}" for ext, n in others.most_common()])
+        notes.append(f"{sum(others.values())} files that are no photos were left out: {listed}")
+    return photos
+
+
+def _files(folder: Path, parts: tuple[str, ...], above: tuple, counts: Counter[str]) -> Iterator[tuple[str, ...]]:
+    """The path of every file in `folder` as its parts; links are followed, but not back into a folder above."""
+    try:
+        status = os.stat(folder)
+        with os.scandir(folder) as scan:
+            entries = list(scan)
+    except OSError as error:
+        raise SnowmatchError(f"{folder} cannot be read: {error.strerror}") from error
+    here = (status.st_dev, status.st_ino)
+    if here in above:
+        counts["loop"] += 1
+        return
+    for entry in entries:
+        if entry.name == HOME or _SYSTEM_FILES.fullmatch(entry.name):
+            continue
+        if entry.name.startswith("."):
+            counts["hidden"] += 1
+        elif _is_folder(entry):
+            yield from _files(folder / entry.name, (*parts, entry.name), (*above, here), counts)
+        else:
+            yield (*parts, entry.name)
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself, say: it counts as a file, and the index run tells what is wrong with it
+        return False
+
+
+def _nested_fields(folder: Path, parts: tuple[str, ...]) -> Fields:
+    path = "/".join(parts)
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise SnowmatchError(f"{folder}: the file name {path!a} is not valid text; rename it") from None
+    if len(parts) not in (3, 4):
+        raise SnowmatchError(
+            f"{folder / path} lies {len(parts) - 1} folders deep, expected {LAYOUTS}: move it, or write a {CSV_NAME}"
+        )
+    *place, individual, body_part, _ = parts
+    if body_part not in BODY_PARTS:
+        raise SnowmatchError(
+            f"{folder / path}: the folder {body_part!r} is not a body part; {choices(body_part, BODY_PARTS)}, as in "
+            f"{LAYOUTS}"
+        )
+    return {
+        "path": path,
+        "individual": same_name(individual) if individual != UNIDENTIFIED else None,
+        "body_part": body_part,
+        "location": same_name(place[0]) if place else "",
+        # The same file name under two body parts of an animal is the same photo, or a crop of it
+        "_photo": "/".join((*place, individual, parts[-1])),
+    }

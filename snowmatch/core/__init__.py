@@ -1,0 +1,1 @@
+"""The vocabulary: values, errors, text, files and plugins that all other packages use."""

@@ -1,0 +1,96 @@
+"""Weights from their authors' addresses: the only file of the program that uses the internet."""
+
+from __future__ import annotations
+
+import http.client
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import BinaryIO
+
+from snowmatch import __version__
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.models.cache import (
+    Progress,
+    Source,
+    copy,
+    find_held,
+    keep,
+    no_weights,
+    reason_of,
+    weights_folder,
+    writing,
+)
+from snowmatch.models.registry import WeightsFile, known_weights
+
+TIMEOUT = 30.0  # seconds without a byte
+
+
+def download_weights(name: str, progress: Progress | None = None) -> str:
+    """Fetch weights from their official addresses, tried in order, into the user's folder, and say where they are.
+
+    SnowmatchError where no address gives the right file; nothing is left behind then. Files that are here already are
+    not fetched.
+    """
+    entry = known_weights(name)
+    held = find_held(entry)
+    if held.path is not None and not held.problem:
+        return f"{name} is here already: {held.path}"
+    if held.path is not None and held.path.parent != weights_folder():
+        raise SnowmatchError(held.problem)  # it is found first, so a new file would not be used
+    file = next((f for f in entry.files if f.addresses), None)
+    if file is None:
+        raise SnowmatchError(
+            f"{name} has no official address: get {entry.files[0].name} by other means, "
+            "then run snowmatch weights add FILE"
+        )
+    target = weights_folder() / file.name
+    failed = []
+    with writing():
+        for address in file.addresses:
+            try:
+                _fetch(address, file, target, progress)
+            except _UnavailableError as error:
+                failed.append(f"{address}: {error}")
+            else:
+                return f"{name} is now in {target}, from {address}"
+    raise SnowmatchError(
+        f"cannot download {file.name} ({'; '.join(failed)}): try again later, "
+        "or get it on another machine and run snowmatch weights add FILE"
+    )
+
+
+class _UnavailableError(Exception):
+    """Why one address did not give the file."""
+
+
+def _fetch(address: str, file: WeightsFile, target: Path, progress: Progress | None) -> None:
+    try:
+        request = urllib.request.Request(address, headers={"User-Agent": f"snowmatch/{__version__}"})
+        response = urllib.request.urlopen(request, timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise _UnavailableError(f"HTTP {error.code} {reason_of(error)}") from error
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise _unavailable(error) from error
+    with response:
+        if response.headers.get_content_type() == "text/html":
+            raise _UnavailableError("a web page instead of the file")
+        announced = response.length or 0
+
+        def write(out: BinaryIO) -> None:
+            copied = copy(Source(response, _unavailable), out, announced or file.size, progress)
+            if copied.size < announced:
+                raise _UnavailableError(f"the connection ended after {copied.size} of {announced} bytes")
+            if file.size and copied.size != file.size:
+                raise _UnavailableError(f"{copied.size} bytes, expected {file.size}")
+            if file.sha256 and copied.sha256 != file.sha256:
+                raise _UnavailableError(f"sha256 {copied.sha256[:12]}…, expected {file.sha256[:12]}…")
+            if problem := no_weights(copied.head, file.name):
+                raise _UnavailableError(problem)
+
+        keep(target, write)
+
+
+def _unavailable(error: Exception) -> _UnavailableError:
+    return _UnavailableError(reason_of(error))

@@ -1,0 +1,1 @@
+"""Pixels in, chips out, coordinates back; what EXIF says."""

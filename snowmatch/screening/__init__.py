@@ -1,0 +1,1 @@
+"""Where in a photo the animal is, told from the scenery."""
