@@ -20,11 +20,12 @@ import numpy as np
 from snowmatch.core.files import file_sha256
 from snowmatch.core.plugins import settings, settings_key
 from snowmatch.core.types import Annotation, BBox
-from snowmatch.extractors import extract_from_photo
-from snowmatch.matchers._pairs import unit_rows
+from snowmatch.features.extractors import extract_from_photo
+from snowmatch.matching.geometry.check import inliers
+from snowmatch.matching.geometry.frames import Frames, Geometry
+from snowmatch.matching.matchers._pairs import unit_rows
 from snowmatch.photos.chips import clip_bbox
 from snowmatch.photos.pixels import read_mask, read_photo
-from snowmatch.verify import Frames, Geometry, inliers
 
 REVISION = 1  # raise it when views come out differently: they are made anew
 CHIP = 700.0  # places are in pixels of a chip with this longest side, hesaff's

@@ -49,15 +49,15 @@ from snowmatch.core.files import replace_file, unwritable
 from snowmatch.core.plugins import settings
 from snowmatch.core.types import Annotation, BBox, Features
 from snowmatch.drawing import printable
-from snowmatch.gallery import Gallery
 from snowmatch.identify import Scores, score_query
+from snowmatch.matching.gallery import Gallery
+from snowmatch.matching.geometry.frames import Geometry
+from snowmatch.matching.scores import REJECTED
 from snowmatch.metrics import ranks
 from snowmatch.photos.chips import clip_bbox, inside, make_chip
 from snowmatch.photos.pixels import read_mask, read_photo
 from snowmatch.protocol import PROTOCOLS, Trial, make_trial
-from snowmatch.score import REJECTED
 from snowmatch.scoretable import ScoreTable
-from snowmatch.verify import Geometry
 
 KINDS = ("background", "other flank", "label doubtful", "too few spots", "occlusion", "blur", "unexplained")
 

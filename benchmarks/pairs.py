@@ -20,8 +20,8 @@ from measure import circumstances, write_result
 from snowmatch.api import open_catalog
 from snowmatch.core.plugins import make_plugin
 from snowmatch.core.types import Subject
-from snowmatch.gallery import Gallery
 from snowmatch.identify import Scores, match_pairs, match_photos, score_matches
+from snowmatch.matching.gallery import Gallery
 from snowmatch.protocol import Trial, make_trial
 
 LENGTHS = (1, 2, 3, 5, 8, 12, 20, 30, 50, 80, 0)  # 0: every pair, without LNBNN

@@ -102,11 +102,11 @@ def _distractors(work: Path, pool: Path, size: int, threads: int) -> dict[str, A
     from snowmatch.api import open_catalog
     from snowmatch.core.plugins import make_plugin, settings, settings_key
     from snowmatch.core.types import Annotation, Features
-    from snowmatch.gallery import make_gallery
+    from snowmatch.features.reader import open_features
+    from snowmatch.features.writer import FeatureWriter
     from snowmatch.identify import score_query
-    from snowmatch.store import open_features
-    from snowmatch.verify import Geometry
-    from snowmatch.writer import FeatureWriter
+    from snowmatch.matching.gallery import make_gallery
+    from snowmatch.matching.geometry.frames import Geometry
 
     faiss.omp_set_num_threads(threads)
     catalog = open_catalog(pool)

@@ -19,7 +19,7 @@ from measure import circumstances, median_seconds, write_result
 
 import snowmatch
 from snowmatch.core.plugins import make_plugin
-from snowmatch.extractors import extract_from_photo
+from snowmatch.features.extractors import extract_from_photo
 from snowmatch.photos.pixels import read_mask, read_photo
 from snowmatch.synthetic import make_survey
 

@@ -62,11 +62,11 @@ def engine(folder: Path, extractor: str, threads: int) -> dict[str, float]:
     from snowmatch.api import open_catalog
     from snowmatch.core.plugins import make_plugin
     from snowmatch.drawing import draw_answer
-    from snowmatch.extractors import extract_from_photo
+    from snowmatch.features.extractors import extract_from_photo
     from snowmatch.identify import match_photos, score_matches, score_query
+    from snowmatch.matching.geometry.frames import Geometry
+    from snowmatch.matching.scores import individual_scores
     from snowmatch.photos.pixels import read_mask, read_photo
-    from snowmatch.score import individual_scores
-    from snowmatch.verify import Geometry
 
     cv2.setNumThreads(threads)
     catalog = open_catalog(folder)

@@ -32,16 +32,17 @@ from snowmatch.core.plugins import make_plugin, parse_setting, plugin_class, set
 from snowmatch.core.text import did_you_mean
 from snowmatch.core.types import Annotation, BBox, Features, Subject, same_part
 from snowmatch.evaluation import Evaluation, measure, score_trial
-from snowmatch.extractors import check_extractor
-from snowmatch.gallery import Gallery, make_gallery
+from snowmatch.features.extractors import check_extractor
+from snowmatch.features.indexing import IndexReport, index_catalog
+from snowmatch.features.reader import list_features, open_features
+from snowmatch.features.states import AnnotationState, catalog_state
 from snowmatch.identify import Answer, Part, QueryPhoto, candidates, fuse, judge, scales, score_query, voter
-from snowmatch.indexing import AnnotationState, IndexReport, catalog_state, index_catalog
+from snowmatch.matching.gallery import Gallery, make_gallery
+from snowmatch.matching.geometry.frames import Geometry
 from snowmatch.protocol import make_trial
 from snowmatch.query import AskedPhoto, Mask, Photo, ask_about, common_part, find_foreground, one_box, one_each
 from snowmatch.screening.foreground import foreground_weights
 from snowmatch.screening.maps import load_maps, maps_stamp
-from snowmatch.store import list_features, open_features
-from snowmatch.verify import Geometry
 
 DEFAULT_EXTRACTOR = "hesaff"
 DEFAULT_MATCHER = "lnbnn"

@@ -29,9 +29,9 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import file_sha256, replace_file, unreadable, unwritable
 from snowmatch.core.types import BODY_PARTS, Annotation
 from snowmatch.drawing import percent, printable
-from snowmatch.gallery import Animal, tell_animals
+from snowmatch.features.states import AnnotationState
 from snowmatch.identify import Answer, Candidate
-from snowmatch.indexing import AnnotationState
+from snowmatch.matching.gallery import Animal, tell_animals
 from snowmatch.photos.exif import read_timestamp
 from snowmatch.report import MARKS, plain, six_digits
 from snowmatch.screening.maps import maps_stamp

@@ -31,8 +31,8 @@ from snowmatch.confidence import (
 )
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Annotation
+from snowmatch.matching.scores import VERIFIED
 from snowmatch.metrics import CONFIDENCE
-from snowmatch.score import VERIFIED
 from snowmatch.scoretable import ScoreTable
 
 # Weight, in encounters, that shipped cases keep beside a catalog's own. On boxed leopards the log loss of the right

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.score import VERIFIED
+from snowmatch.matching.scores import VERIFIED
 
 ANY = "any"  # the group of all queries
 BOXED = "boxed"  # outlined by boxes alone: only what is shipped tells these from masks

@@ -10,8 +10,9 @@ import numpy as np
 
 from snowmatch.confidence import Levels, Quality
 from snowmatch.core.types import Subject
-from snowmatch.gallery import Gallery
 from snowmatch.identify import Memory, Scores, fuse, match_photos, score_matches
+from snowmatch.matching.gallery import Gallery
+from snowmatch.matching.geometry.frames import Geometry
 from snowmatch.metrics import (
     auroc,
     average_precision,
@@ -25,7 +26,6 @@ from snowmatch.metrics import (
 )
 from snowmatch.protocol import Trial
 from snowmatch.scoretable import ScoreTable, make_table
-from snowmatch.verify import Geometry
 
 TOP = (1, 5, 10)
 CMC_LENGTH = 20

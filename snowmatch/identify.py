@@ -11,11 +11,19 @@ import numpy as np
 
 from snowmatch.confidence import Levels, Model, Probabilities, expected_new, probabilities
 from snowmatch.core.types import Annotation, BBox, Features, Matches, Subject, same_part
-from snowmatch.gallery import Gallery
-from snowmatch.matchers.lnbnn import Lnbnn
-from snowmatch.score import above_chance, annotation_scores, individual_scores, ranking, together, unverified_scores
+from snowmatch.matching.gallery import Gallery
+from snowmatch.matching.geometry.check import inliers
+from snowmatch.matching.geometry.frames import Frames, Geometry
+from snowmatch.matching.matchers.lnbnn import Lnbnn
+from snowmatch.matching.scores import (
+    above_chance,
+    annotation_scores,
+    individual_scores,
+    ranking,
+    together,
+    unverified_scores,
+)
 from snowmatch.screening.foreground import ForegroundMap
-from snowmatch.verify import Frames, Geometry, inliers
 
 
 @dataclass(frozen=True)

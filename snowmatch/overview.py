@@ -12,11 +12,11 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import HOME
 from snowmatch.core.plugins import plugin_class, plugin_names
 from snowmatch.core.types import BODY_PARTS, Annotation
-from snowmatch.indexing import catalog_state
+from snowmatch.features.reader import list_features
+from snowmatch.features.states import catalog_state
+from snowmatch.matching.geometry.frames import Geometry
 from snowmatch.models.cache import VARIABLE, Held, given_folder, held_weights, weights_folder
 from snowmatch.report import aligned, printable
-from snowmatch.store import list_features
-from snowmatch.verify import Geometry
 
 STATES = ("indexed", "missing", "stale", "failed")
 

@@ -16,7 +16,8 @@ from snowmatch.catalog.records import annotation_key
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import file_sha256
 from snowmatch.core.types import Annotation, BBox, Features, same_part
-from snowmatch.extractors import extract_from_photo
+from snowmatch.features.extractors import extract_from_photo
+from snowmatch.features.reader import FeatureReader
 from snowmatch.identify import QueryPhoto
 from snowmatch.photos.chips import clip_bbox
 from snowmatch.photos.exif import read_timestamp
@@ -25,7 +26,6 @@ from snowmatch.screening.foreground import evidence_of
 from snowmatch.screening.maps import SceneMaps
 from snowmatch.screening.scenery import View, make_view
 from snowmatch.screening.scenes import MOST, make_map, read_view, station_photos
-from snowmatch.store import FeatureReader
 
 Photo = str | Path | np.ndarray | Annotation  # an annotation of the catalog: its photo, box, mask and body part
 Mask = str | Path | np.ndarray | None

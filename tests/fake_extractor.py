@@ -12,11 +12,11 @@ from typing import ClassVar
 import numpy as np
 from PIL import Image
 
-from snowmatch import writer
 from snowmatch.catalog.load import CatalogData
 from snowmatch.core.types import Annotation, Features, empty_features
-from snowmatch.indexing import index_catalog
-from snowmatch.store import COLUMNS
+from snowmatch.features import writer
+from snowmatch.features.indexing import index_catalog
+from snowmatch.features.segments import COLUMNS
 
 WHITE = 250  # a photo with this mean kills the process that extracts it, where `deadly` is set
 

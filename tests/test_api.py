@@ -12,15 +12,15 @@ from conftest import read_rows
 from PIL import Image
 
 import snowmatch
-from snowmatch import index
 from snowmatch.api import DEFAULT_EXTRACTOR, Catalog
 from snowmatch.catalog.load import CatalogData
 from snowmatch.confidence import Levels
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.plugins import make_plugin, plugin_names
-from snowmatch.extractors import check_extractor
+from snowmatch.features.extractors import check_extractor
+from snowmatch.features.segments import COLUMNS
+from snowmatch.matching.search import blocks as searching
 from snowmatch.report import format_answer, to_json
-from snowmatch.store import COLUMNS
 
 
 def box(row):
@@ -147,7 +147,7 @@ def test_the_same_feature_bytes_with_one_worker_and_two(own_survey, extractor, r
 
 
 def test_an_indexed_catalog_is_asked_without_building_anything(survey, known, monkeypatch):
-    monkeypatch.setattr(index, "build_faiss", lambda rows: pytest.fail("built an index at query time"))
+    monkeypatch.setattr(searching, "build_faiss", lambda rows: pytest.fail("built an index at query time"))
     ask(snowmatch.open_catalog(survey / "catalog"), survey, known[0])
 
 

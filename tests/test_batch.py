@@ -25,8 +25,8 @@ from snowmatch.cli import main
 from snowmatch.confidence import Levels, Model
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Annotation
+from snowmatch.features.states import AnnotationState
 from snowmatch.identify import Answer, Candidate, QueryPhoto
-from snowmatch.indexing import AnnotationState
 
 NONE = np.zeros(0)
 NOON = datetime(2023, 5, 1, 12)

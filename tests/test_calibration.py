@@ -369,7 +369,7 @@ def test_what_is_shipped_comes_back_and_is_taken_for_its_settings_alone(monkeypa
 def test_the_package_ships_calibrations_for_the_default_method():
     from snowmatch.api import _described, _matching
     from snowmatch.core.plugins import make_plugin
-    from snowmatch.verify import Geometry
+    from snowmatch.matching.geometry.frames import Geometry
 
     plugin, matcher = make_plugin("extractors", "hesaff"), make_plugin("matchers", "lnbnn")
     shipped = load_shipped(_described([plugin]), _matching(matcher, [plugin], Geometry()))

@@ -11,8 +11,8 @@ from deep import compare, decision, page, shortlist
 import snowmatch
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Annotation
+from snowmatch.matching.scores import REJECTED, VERIFIED
 from snowmatch.protocol import make_trial
-from snowmatch.score import REJECTED, VERIFIED
 from snowmatch.scoretable import make_table
 
 NAN = np.nan

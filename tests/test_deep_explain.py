@@ -12,8 +12,8 @@ from snowmatch.api import open_catalog
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Annotation
 from snowmatch.drawing import BACKGROUND
-from snowmatch.gallery import Gallery
 from snowmatch.identify import Candidate
+from snowmatch.matching.gallery import Gallery
 from snowmatch.protocol import make_trial
 from snowmatch.synthetic import make_survey
 

@@ -12,12 +12,12 @@ from click.testing import CliRunner
 from PIL import Image
 
 import snowmatch
-from snowmatch import index
 from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Annotation
 from snowmatch.evaluation import measure, score_trial
 from snowmatch.evaluation_report import format_evaluation
+from snowmatch.matching.search import inverted_file
 from snowmatch.protocol import make_trial
 from snowmatch.report import MARKS
 from snowmatch.scoretable import load_table, make_table, save_table
@@ -198,7 +198,9 @@ def test_the_table_says_what_a_query_says(evaluated, survey):
 
 
 def test_leaving_an_animal_out_is_asking_a_catalog_without_it(survey, tmp_path, monkeypatch):
-    monkeypatch.setattr(index, "EXHAUSTIVE_ROWS", 1 << 30)  # every row compared: two catalogs, the same neighbours
+    monkeypatch.setattr(
+        inverted_file, "EXHAUSTIVE_ROWS", 1 << 30
+    )  # every row compared: two catalogs, the same neighbours
     catalog = snowmatch.open_catalog(survey / "catalog")
     trial = make_trial(catalog.data.annotations, "cross-encounter")
     one = replace(trial, queries=trial.queries[:1], allowed=trial.allowed[:1], groups=trial.groups[:1])

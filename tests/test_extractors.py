@@ -9,10 +9,10 @@ import pytest
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.plugins import make_plugin, plugin_class, plugin_name, plugin_names
 from snowmatch.core.types import Chip, Features
-from snowmatch.extractors import check_extractor
-from snowmatch.extractors._descriptors import choose, root_sift
-from snowmatch.extractors.hesaff import Hesaff, _histograms, _spatial_bins
-from snowmatch.extractors.sift import Sift
+from snowmatch.features.extractors import check_extractor
+from snowmatch.features.extractors._descriptors import choose, root_sift
+from snowmatch.features.extractors.hesaff import Hesaff, _histograms, _spatial_bins
+from snowmatch.features.extractors.sift import Sift
 
 CLASSICAL = [Sift, Hesaff]
 NETWORKS = sorted(set(plugin_names("extractors")) - {"sift", "hesaff"})

@@ -9,12 +9,12 @@ import snowmatch
 import snowmatch.synthetic
 from snowmatch.core.plugins import make_plugin
 from snowmatch.core.types import Matches
-from snowmatch.gallery import make_gallery
 from snowmatch.identify import match_photos, score_query
-from snowmatch.matchers.lnbnn import Lnbnn
+from snowmatch.matching.gallery import make_gallery
+from snowmatch.matching.geometry.frames import Geometry
+from snowmatch.matching.matchers.lnbnn import Lnbnn
 from snowmatch.photos.chips import clip_bbox
 from snowmatch.screening.foreground import LEAST, SPREAD, ForegroundMap, centre_weights, foreground_weights
-from snowmatch.verify import Geometry
 
 
 def test_a_bell_over_the_centre():

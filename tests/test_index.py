@@ -4,7 +4,8 @@ import faiss
 import numpy as np
 import pytest
 
-from snowmatch import index
+from snowmatch.matching.search import blocks as searching
+from snowmatch.matching.search import forest, inverted_file
 
 DIMENSION = 32
 
@@ -23,7 +24,7 @@ def gallery(entries=60, rows=50, dtype=np.uint8, seed=0):
 
 def block(descriptors, built):
     offsets = np.cumsum([0] + [len(d) for d in descriptors])
-    return index.Block(np.arange(len(descriptors)), offsets, lambda: built)
+    return searching.Block(np.arange(len(descriptors)), offsets, lambda: built)
 
 
 def brute_force(descriptors, queries, allowed, k):
@@ -42,7 +43,7 @@ def test_few_rows_are_searched_exactly(dtype):
     descriptors = gallery(entries=60, rows=16, dtype=dtype)
     queries = gallery(1, 30, dtype, seed=9)[0]
     allowed = np.arange(60) % 3 != 0
-    found = index.search([block(descriptors, index.build_faiss(descriptors))], queries, allowed, 5)
+    found = searching.search([block(descriptors, inverted_file.build_faiss(descriptors))], queries, allowed, 5)
     distances, entries, _ = brute_force(descriptors, queries, allowed, 5)
     np.testing.assert_allclose(found.distances, distances, rtol=1e-4, atol=1e-6)
     assert (found.entries == entries).mean() > 0.98  # equal distances may swap
@@ -53,7 +54,7 @@ def test_few_rows_are_searched_exactly(dtype):
 @pytest.mark.parametrize("share", [1.0, 0.3, 0.02])
 def test_inverted_file_finds_what_brute_force_finds_under_any_filter(share, dtype):
     descriptors = gallery(entries=100, rows=100, dtype=dtype)
-    built = index.build_faiss(descriptors)
+    built = inverted_file.build_faiss(descriptors)
     assert built.lists.nlist > 1
     rng = np.random.default_rng(1)
     allowed = rng.random(100) < share
@@ -61,7 +62,7 @@ def test_inverted_file_finds_what_brute_force_finds_under_any_filter(share, dtyp
     seen = np.concatenate([descriptors[i] for i in np.flatnonzero(allowed)])[:: max(1, int(50 * share))][:200]
     noise = rng.normal(0, 4, seen.shape)  # the same spots, seen again
     queries = np.clip(seen + noise, 0, 255).astype(dtype) if dtype == np.uint8 else (seen + noise / 800).astype(dtype)
-    found = index.search([block(descriptors, built)], queries, allowed, 5)
+    found = searching.search([block(descriptors, built)], queries, allowed, 5)
     distances, _, _ = brute_force(descriptors, queries, allowed, 5)
     assert (found.entries >= 0).all()
     assert allowed[found.entries].all()
@@ -75,7 +76,7 @@ def test_flann_never_lets_forbidden_rows_use_up_places():
     queries = descriptors[3][:20]  # their own entry is nearest and forbidden
     allowed = np.ones(30, bool)
     allowed[3] = False
-    found = index.search([block(descriptors, index._FlannIndex(descriptors))], queries, allowed, 5)
+    found = searching.search([block(descriptors, forest.FlannIndex(descriptors))], queries, allowed, 5)
     distances, _, _ = brute_force(descriptors, queries, allowed, 5)
     assert (found.entries >= 0).all()
     assert not (found.entries == 3).any()
@@ -86,7 +87,7 @@ def test_flann_with_one_allowed_entry_in_many():
     descriptors = gallery(entries=50, rows=40)
     allowed = np.zeros(50, bool)
     allowed[11] = True
-    found = index.search([block(descriptors, index._FlannIndex(descriptors))], descriptors[0], allowed, 5)
+    found = searching.search([block(descriptors, forest.FlannIndex(descriptors))], descriptors[0], allowed, 5)
     distances, _, _ = brute_force(descriptors, descriptors[0], allowed, 5)
     assert (found.entries == 11).all()
     assert np.isclose(found.distances, distances, rtol=1e-4).mean() > 0.7
@@ -95,14 +96,16 @@ def test_flann_with_one_allowed_entry_in_many():
 def test_blocks_merge_to_the_same_answer_as_one():
     descriptors = gallery(entries=20)
     queries = gallery(1, 25, seed=3)[0]
-    whole = index.search([block(descriptors, index.build_faiss(descriptors))], queries, np.ones(20, bool), 6)
+    whole = searching.search(
+        [block(descriptors, inverted_file.build_faiss(descriptors))], queries, np.ones(20, bool), 6
+    )
     pieces = []
     for run in (slice(0, 3), slice(3, 11), slice(11, 20)):
         part = descriptors[run]
         offsets = np.cumsum([0] + [len(d) for d in part])
-        built = index.build_faiss(part)
-        pieces.append(index.Block(np.arange(20)[run], offsets, lambda built=built: built))
-    merged = index.search(pieces, queries, np.ones(20, bool), 6)
+        built = inverted_file.build_faiss(part)
+        pieces.append(searching.Block(np.arange(20)[run], offsets, lambda built=built: built))
+    merged = searching.search(pieces, queries, np.ones(20, bool), 6)
     np.testing.assert_array_equal(merged.distances, whole.distances)
     ties = np.diff(whole.distances, axis=1) == 0
     if not ties.any():
@@ -111,7 +114,9 @@ def test_blocks_merge_to_the_same_answer_as_one():
 
 def test_fewer_rows_than_asked_for_are_padded():
     descriptors = gallery(entries=2, rows=1)
-    found = index.search([block(descriptors, index.build_faiss(descriptors))], descriptors[0], np.ones(2, bool), 5)
+    found = searching.search(
+        [block(descriptors, inverted_file.build_faiss(descriptors))], descriptors[0], np.ones(2, bool), 5
+    )
     assert found.entries.shape == (1, 5)
     assert (found.entries[0, 2:] == -1).all()
     assert np.isinf(found.distances[0, 2:]).all()
@@ -120,24 +125,24 @@ def test_fewer_rows_than_asked_for_are_padded():
 @pytest.mark.parametrize("allowed", [np.zeros(2, bool), np.ones(2, bool)])
 def test_no_query_descriptors_or_nothing_allowed(allowed):
     descriptors = gallery(entries=2)
-    blocks = [block(descriptors, index.build_faiss(descriptors))]
-    assert index.search(blocks, np.zeros((0, DIMENSION), np.uint8), allowed, 3).distances.shape == (0, 3)
+    blocks = [block(descriptors, inverted_file.build_faiss(descriptors))]
+    assert searching.search(blocks, np.zeros((0, DIMENSION), np.uint8), allowed, 3).distances.shape == (0, 3)
     if not allowed.any():
-        assert (index.search(blocks, descriptors[0], allowed, 3).entries == -1).all()
+        assert (searching.search(blocks, descriptors[0], allowed, 3).entries == -1).all()
 
 
 def test_answer_for_one_descriptor_does_not_depend_on_the_others():
     descriptors = gallery(entries=80)
     queries = gallery(1, 40, seed=2)[0]
-    blocks = [block(descriptors, index.build_faiss(descriptors))]
+    blocks = [block(descriptors, inverted_file.build_faiss(descriptors))]
     allowed = np.arange(80) != 5
     before = faiss.omp_get_max_threads()
-    together = index.search(blocks, queries, allowed, 4)
+    together = searching.search(blocks, queries, allowed, 4)
     try:
         for threads in (1, 3):
             faiss.omp_set_num_threads(threads)
             for one in range(0, 40, 7):
-                alone = index.search(blocks, queries[one : one + 1], allowed, 4)
+                alone = searching.search(blocks, queries[one : one + 1], allowed, 4)
                 np.testing.assert_array_equal(together.entries[one], alone.entries[0])
                 np.testing.assert_array_equal(together.distances[one], alone.distances[0])
     finally:
@@ -151,7 +156,7 @@ def test_same_index_bytes_whatever_the_number_of_threads(tmp_path):
     try:
         for threads in (1, 3):
             faiss.omp_set_num_threads(threads)
-            written.append(faiss.serialize_index(index.build_faiss(descriptors).lists).tobytes())
+            written.append(faiss.serialize_index(inverted_file.build_faiss(descriptors).lists).tobytes())
     finally:
         faiss.omp_set_num_threads(before)
     assert written[0] == written[1]
@@ -165,11 +170,13 @@ def test_kept_on_disk_and_built_once(tmp_path):
         calls.append(1)
         return descriptors
 
-    index.open_index(tmp_path, "left_flank-0", "aaaa", "faiss", rows)
-    loaded, origin = index.open_index(tmp_path, "left_flank-0", "aaaa", "faiss", rows)
+    searching.open_index(tmp_path, "left_flank-0", "aaaa", "faiss", rows)
+    loaded, origin = searching.open_index(tmp_path, "left_flank-0", "aaaa", "faiss", rows)
     assert origin == "read"
     assert len(calls) == 1
-    index.open_index(tmp_path, "left_flank-0", "bbbb", "faiss", rows)  # other features: built anew, the old file goes
+    searching.open_index(
+        tmp_path, "left_flank-0", "bbbb", "faiss", rows
+    )  # other features: built anew, the old file goes
     assert sorted(p.name for p in tmp_path.iterdir()) == ["left_flank-0-bbbb.faiss", "left_flank-0-bbbb.npy"]
     assert len(loaded.rows) == loaded.lists.ntotal == 60 * 50
 
@@ -177,16 +184,16 @@ def test_kept_on_disk_and_built_once(tmp_path):
 def test_an_inverted_file_is_read_back_mapped_and_answers_the_same(tmp_path):
     descriptors = gallery()
     queries = gallery(1, 20, seed=4)[0]
-    built, _ = index.open_index(tmp_path, "x", "a", "faiss", lambda: descriptors)
-    loaded, _ = index.open_index(tmp_path, "x", "a", "faiss", lambda: pytest.fail("built twice"))
+    built, _ = searching.open_index(tmp_path, "x", "a", "faiss", lambda: descriptors)
+    loaded, _ = searching.open_index(tmp_path, "x", "a", "faiss", lambda: pytest.fail("built twice"))
     assert isinstance(loaded.rows, np.memmap)
-    answers = [index.search([block(descriptors, i)], queries, np.ones(60, bool), 5) for i in (built, loaded)]
+    answers = [searching.search([block(descriptors, i)], queries, np.ones(60, bool), 5) for i in (built, loaded)]
     np.testing.assert_array_equal(answers[0].entries, answers[1].entries)
 
 
 def test_a_place_that_cannot_be_written_only_costs_time(tmp_path):
     (tmp_path / "file").write_text("not a folder")
-    built, origin = index.open_index(tmp_path / "file" / "index", "x", "a", "faiss", gallery)
+    built, origin = searching.open_index(tmp_path / "file" / "index", "x", "a", "faiss", gallery)
     assert origin == "could not be kept"
     assert len(built.rows) == 3000
 
@@ -194,48 +201,48 @@ def test_a_place_that_cannot_be_written_only_costs_time(tmp_path):
 @pytest.mark.parametrize("ending", [".npy", ".faiss"])
 @pytest.mark.parametrize("cut", [0, 7, 5000])
 def test_a_damaged_index_file_is_made_anew(tmp_path, cut, ending):
-    index.open_index(tmp_path, "x", "a", "faiss", gallery)
+    searching.open_index(tmp_path, "x", "a", "faiss", gallery)
     path = tmp_path / f"x-a{ending}"
     path.write_bytes(path.read_bytes()[:cut])
-    again, origin = index.open_index(tmp_path, "x", "a", "faiss", gallery)
+    again, origin = searching.open_index(tmp_path, "x", "a", "faiss", gallery)
     assert origin == "kept"
     assert len(again.rows) == 3000
-    assert index.open_index(tmp_path, "x", "a", "faiss", gallery)[1] == "read"
+    assert searching.open_index(tmp_path, "x", "a", "faiss", gallery)[1] == "read"
 
 
 @pytest.mark.parametrize("entries", [4, 60])
 def test_an_index_without_one_of_its_files_is_made_anew(tmp_path, entries):
-    index.open_index(tmp_path, "x", "a", "faiss", lambda: gallery(entries))
+    searching.open_index(tmp_path, "x", "a", "faiss", lambda: gallery(entries))
     for path in tmp_path.iterdir():
         kept = path.read_bytes()
         path.unlink()
-        assert index.open_index(tmp_path, "x", "a", "faiss", lambda: gallery(entries))[1] == "kept"
+        assert searching.open_index(tmp_path, "x", "a", "faiss", lambda: gallery(entries))[1] == "kept"
         assert path.read_bytes() == kept  # the same rows give the same files
 
 
 def test_an_index_of_other_rows_than_its_lists_is_made_anew(tmp_path):
-    index.open_index(tmp_path, "x", "a", "faiss", gallery)
+    searching.open_index(tmp_path, "x", "a", "faiss", gallery)
     np.save(tmp_path / "x-a.npy", np.concatenate(gallery(entries=59)))
-    assert index.open_index(tmp_path, "x", "a", "faiss", gallery)[1] == "kept"
+    assert searching.open_index(tmp_path, "x", "a", "faiss", gallery)[1] == "kept"
 
 
 def test_fingerprint_changes_with_features_extractor_and_backend():
     marks = {
-        index.fingerprint(["a", "b"], "x", "faiss"),
-        index.fingerprint(["a", "c"], "x", "faiss"),
-        index.fingerprint(["a", "b"], "y", "faiss"),
-        index.fingerprint(["a", "b"], "x", "flann"),
+        searching.fingerprint(["a", "b"], "x", "faiss"),
+        searching.fingerprint(["a", "c"], "x", "faiss"),
+        searching.fingerprint(["a", "b"], "y", "faiss"),
+        searching.fingerprint(["a", "b"], "x", "flann"),
     }
     assert len(marks) == 4
 
 
 def test_blocks_are_cut_at_the_limit_and_lose_nothing():
     counts = np.array([5, 5, 5, 20, 1, 1])
-    runs = index.cut_blocks(counts, 10)
+    runs = searching.cut_blocks(counts, 10)
     assert [list(range(6))[r] for r in runs] == [[0, 1], [2], [3], [4, 5]]
-    assert index.cut_blocks(np.array([], int), 10) == []
+    assert searching.cut_blocks(np.array([], int), 10) == []
 
 
 def test_a_block_holds_fewer_of_the_larger_descriptors():
-    assert index.block_rows(128, np.dtype(np.uint8)) == 1 << 23
-    assert index.block_rows(256, np.dtype(np.float32)) == 1 << 20
+    assert searching.block_rows(128, np.dtype(np.uint8)) == 1 << 23
+    assert searching.block_rows(256, np.dtype(np.float32)) == 1 << 20

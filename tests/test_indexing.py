@@ -15,18 +15,19 @@ import pytest
 from fake_extractor import Batched, Fake, age, contents, make_catalog, make_photo
 from PIL import Image
 
-from snowmatch import indexing, workers, writer
 from snowmatch.catalog import records
 from snowmatch.catalog.load import CatalogData
 from snowmatch.catalog.records import annotation_key, load_records, read_failures
-from snowmatch.core import files
+from snowmatch.core import executor, files
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import file_sha256
 from snowmatch.core.home import HOME
 from snowmatch.core.plugins import settings
 from snowmatch.core.types import Annotation
-from snowmatch.indexing import catalog_state, index_catalog
-from snowmatch.store import open_features
+from snowmatch.features import indexing, tasks, writer
+from snowmatch.features.indexing import index_catalog
+from snowmatch.features.reader import open_features
+from snowmatch.features.states import catalog_state
 
 PHOTOS = 12
 
@@ -62,8 +63,8 @@ def counts(report):
 def extracted(monkeypatch):
     """The photos that were decoded in this process, in order."""
     seen = []
-    real = workers.read_photo
-    monkeypatch.setattr(workers, "read_photo", lambda path: seen.append(Path(path).name) or real(path))
+    real = tasks.read_photo
+    monkeypatch.setattr(tasks, "read_photo", lambda path: seen.append(Path(path).name) or real(path))
     return seen
 
 
@@ -106,7 +107,7 @@ def test_a_second_run_reads_and_extracts_nothing(data, extracted, monkeypatch):
     index_catalog(data, Fake(), 1)
     assert len(extracted) == PHOTOS
     monkeypatch.setattr(records, "file_sha256", lambda path: pytest.fail(f"{path} was read"))
-    monkeypatch.setattr(workers.subprocess, "Popen", lambda *a, **k: pytest.fail("a process was started"))
+    monkeypatch.setattr(executor.subprocess, "Popen", lambda *a, **k: pytest.fail("a process was started"))
     for count in (1, 4):
         assert counts(index_catalog(data, Fake(), count)) == (0, PHOTOS, 0)
     assert len(extracted) == PHOTOS
@@ -183,7 +184,7 @@ def test_one_of_two_equal_photos_that_changes_is_stale(data):
 def test_what_changes_between_hashing_and_decoding_is_not_filed_under_its_old_content(data, monkeypatch, name):
     Image.fromarray(np.full((36, 48), 255, np.uint8)).save(data.folder / "mask.png")
     data = changed(data, 2, mask="mask.png")
-    real = workers.read_photo
+    real = tasks.read_photo
 
     def read(path):
         if path.name == "002.png":
@@ -191,7 +192,7 @@ def test_what_changes_between_hashing_and_decoding_is_not_filed_under_its_old_co
         return real(path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(workers, "read_photo", read)
+        patch.setattr(tasks, "read_photo", read)
         report = index_catalog(data, Fake(), 1)
     assert counts(report) == (PHOTOS - 1, 0, 1)
     assert "changed while it was being indexed" in report.failed[0][1]
@@ -369,18 +370,18 @@ def test_tasks_under_way_are_bounded(tmp_path, count):
     handed, taken = [0], [0]
 
     class Counting:
-        window = workers.Pool(count, tmp_path, None).window
+        window = executor.Pool(count, tmp_path, None).window
 
         def submit(self, task):
             handed[0] += 1
             assert handed[0] - taken[0] <= self.window
-            return workers.Here(tmp_path, None).submit(task)
+            return executor.Here(tmp_path, None).submit(task)
 
     class Task:
         def run(self, *context):
             return 1
 
-    for _ in workers.in_order(Counting(), range(1000), lambda i: Task()):
+    for _ in executor.in_order(Counting(), range(1000), lambda i: Task()):
         taken[0] += 1
     assert (handed[0], taken[0]) == (1000, 1000)
 
@@ -524,7 +525,7 @@ def test_ctrl_c_keeps_what_was_finished(data, count):
     out, err = process.communicate(timeout=30)
     assert process.returncode not in (0, None)
     assert err.count("Traceback") <= 2  # of this process, none of its workers'
-    assert "workers.py" not in err.split("KeyboardInterrupt")[-1]
+    assert "executor.py" not in err.split("KeyboardInterrupt")[-1]
     held = len(stored(data))
     assert max(3, reported(out)) <= held < PHOTOS
     report = index_catalog(data, Fake(), count)

@@ -17,9 +17,9 @@ import snowmatch
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.plugins import make_plugin
 from snowmatch.core.types import Chip, Subject
-from snowmatch.extractors import extract_chips, extract_from_photo
-from snowmatch.extractors.superpoint import MagicLeap, Retrained, keypoint_map, sample, suppress
-from snowmatch.matchers.lightglue import OFFICIAL, Lightglue, find_trained
+from snowmatch.features.extractors import extract_chips, extract_from_photo
+from snowmatch.features.extractors.superpoint import MagicLeap, Retrained, keypoint_map, sample, suppress
+from snowmatch.matching.matchers.lightglue import OFFICIAL, Lightglue, find_trained
 from snowmatch.models.torch_io import repeatable
 from snowmatch.photos.chips import make_chip
 

@@ -6,9 +6,10 @@ from conftest import the_pair
 
 from snowmatch.core.plugins import make_plugin, plugin_names
 from snowmatch.core.types import Features, Matches, Subject
-from snowmatch.index import Block, Neighbors, build_faiss
-from snowmatch.matchers.lnbnn import Lnbnn, votes
-from snowmatch.matchers.mutual import Mutual
+from snowmatch.matching.matchers.lnbnn import Lnbnn, votes
+from snowmatch.matching.matchers.mutual import Mutual
+from snowmatch.matching.search.blocks import Block, Neighbors
+from snowmatch.matching.search.inverted_file import build_faiss
 
 
 def neighbors(distances, entries):

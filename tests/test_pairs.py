@@ -13,13 +13,13 @@ from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.plugins import make_plugin
 from snowmatch.core.types import Annotation, Features, Subject
-from snowmatch.gallery import make_gallery
+from snowmatch.features.reader import open_features
+from snowmatch.features.writer import FeatureWriter
 from snowmatch.identify import match_pairs, match_photos, score_query
-from snowmatch.matchers.lnbnn import Lnbnn
-from snowmatch.matchers.mutual import Mutual
-from snowmatch.store import open_features
-from snowmatch.verify import Geometry
-from snowmatch.writer import FeatureWriter
+from snowmatch.matching.gallery import make_gallery
+from snowmatch.matching.geometry.frames import Geometry
+from snowmatch.matching.matchers.lnbnn import Lnbnn
+from snowmatch.matching.matchers.mutual import Mutual
 
 SIZE = (1000, 800)
 DESCRIBED = {"name": "hesaff", "revision": 2}
@@ -261,7 +261,7 @@ def test_what_lightglue_is_told_of_a_photo(plain_lightglue):
     """The box is its image: keypoints from the box's corner, sizes as a share of it."""
     import torch
 
-    from snowmatch.matchers.lightglue import OFFICIAL, find_trained, side
+    from snowmatch.matching.matchers.lightglue import OFFICIAL, find_trained, side
 
     features = spots(5, 0)
     told, _ = find_trained(str(plain_lightglue), {"name": "hesaff"})
@@ -313,7 +313,7 @@ def test_a_network_of_another_extractor_or_without_its_story_is_refused(plain_li
     import random_weights
     from safetensors.torch import load_file, save_file
 
-    from snowmatch.matchers.lightglue import find_trained
+    from snowmatch.matching.matchers.lightglue import find_trained
 
     other = random_weights.write_plain_lightglue(tmp_path / "other.safetensors", "sift")
     with pytest.raises(SnowmatchError, match="was trained for 'sift', not for 'hesaff'"):
@@ -327,7 +327,7 @@ def test_a_network_of_the_same_extractor_with_other_words_is_refused(tmp_path):
     pytest.importorskip("kornia")
     import random_weights
 
-    from snowmatch.matchers.lightglue import find_trained
+    from snowmatch.matching.matchers.lightglue import find_trained
 
     extractor = {"name": "sift", "revision": 1, "chip_size": 700, "upright": True}
     path = random_weights.write_plain_lightglue(tmp_path / "plain.safetensors", **extractor)
@@ -391,7 +391,7 @@ def test_without_torch_the_message_says_what_to_install(survey, monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "torch", None)
-    monkeypatch.delitem(sys.modules, "snowmatch.matchers.lightglue", raising=False)
+    monkeypatch.delitem(sys.modules, "snowmatch.matching.matchers.lightglue", raising=False)
     monkeypatch.delitem(sys.modules, "snowmatch.models.torch_io", raising=False)
     done = CliRunner().invoke(main, ["evaluate", str(survey / "catalog"), "--matcher", "lightglue"])
     assert done.exit_code == 1
@@ -408,8 +408,8 @@ def test_features_of_a_network_do_not_disturb_who_has_no_torch(own_survey, monke
     for name in list(sys.modules):
         if name in (
             "torch",
-            "snowmatch.extractors.xfeat",
-            "snowmatch.extractors._learned",
+            "snowmatch.features.extractors.xfeat",
+            "snowmatch.features.extractors._learned",
             "snowmatch.models.torch_io",
         ):
             monkeypatch.delitem(sys.modules, name)
@@ -429,7 +429,7 @@ def test_a_package_that_is_there_but_cannot_be_loaded_is_one_line(monkeypatch):
     old = ModuleType("kornia.feature")
     monkeypatch.setitem(sys.modules, "kornia", ModuleType("kornia"))
     monkeypatch.setitem(sys.modules, "kornia.feature", old)
-    monkeypatch.delitem(sys.modules, "snowmatch.matchers.lightglue", raising=False)
+    monkeypatch.delitem(sys.modules, "snowmatch.matching.matchers.lightglue", raising=False)
     with pytest.raises(SnowmatchError, match=r"snowmatch\[deep\]"):
         make_plugin("matchers", "lightglue")
 

@@ -16,12 +16,12 @@ from PIL import Image
 from test_scenery import PLACES, animal_area, rocks, take
 
 import snowmatch
-from snowmatch import indexing
 from snowmatch.catalog.load import CatalogData
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import file_sha256
 from snowmatch.core.types import Annotation
-from snowmatch.indexing import index_catalog
+from snowmatch.features import indexing
+from snowmatch.features.indexing import index_catalog
 from snowmatch.photos.pixels import read_grey, read_photo
 from snowmatch.screening import scenes
 from snowmatch.screening.foreground import ForegroundMap

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from snowmatch.core.types import Matches
-from snowmatch.score import above_chance, annotation_scores, individual_scores, ranking, together, unverified_scores
+from snowmatch.matching.scores import (
+    above_chance,
+    annotation_scores,
+    individual_scores,
+    ranking,
+    together,
+    unverified_scores,
+)
 
 
 def matches(rows):

@@ -16,12 +16,13 @@ from fake_extractor import contents, random_features, same_features
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snowmatch import writer
 from snowmatch.core import files
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import empty_features
-from snowmatch.store import COLUMNS, list_features, open_features
-from snowmatch.writer import FeatureWriter
+from snowmatch.features import writer
+from snowmatch.features.reader import list_features, open_features
+from snowmatch.features.segments import COLUMNS
+from snowmatch.features.writer import FeatureWriter
 
 DESCRIBED = {"name": "fake", "revision": 1, "chip_size": 64}
 

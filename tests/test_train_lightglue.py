@@ -455,7 +455,7 @@ def test_settings_out_of_range_say_so(name, value):
 def test_the_engine_tells_a_network_what_it_was_trained_with(plain_lightglue):
     """Both sides of one contract: the matcher's input of a photo is that of the training's view."""
     from snowmatch.core.types import Subject
-    from snowmatch.matchers.lightglue import find_trained, side
+    from snowmatch.matching.matchers.lightglue import find_trained, side
 
     view = random_view(3, n=20)
     corner = np.array([40, 30], np.float32)

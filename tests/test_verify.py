@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from snowmatch.verify import Frames, Geometry, _robust_placement, inliers
+from snowmatch.matching.geometry.check import inliers
+from snowmatch.matching.geometry.frameless import robust_placement
+from snowmatch.matching.geometry.frames import Frames, Geometry
 
 DIAGONAL = 1000.0
 GEOMETRY = Geometry()
@@ -123,7 +125,7 @@ def test_without_frames_a_robust_estimate_does_it_and_is_repeatable():
     kept = inliers(bare0, bare1, 200, GEOMETRY)
     assert kept[true].mean() > 0.95
     assert kept[~true].mean() < 0.1
-    np.testing.assert_array_equal(kept, _robust_placement(bare0, bare1, 200, GEOMETRY))
+    np.testing.assert_array_equal(kept, robust_placement(bare0, bare1, 200, GEOMETRY))
 
 
 def bare(points0, points1):

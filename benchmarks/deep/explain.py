@@ -50,14 +50,14 @@ from snowmatch.core.plugins import make_plugin
 from snowmatch.core.types import Annotation
 from snowmatch.drawing import BACKGROUND, FAINT, GAP, TEXT, WARNING, Side, draw_pair, printable
 from snowmatch.drawing import _text as write_text
-from snowmatch.extractors import check_extractor
-from snowmatch.gallery import Gallery
+from snowmatch.features.extractors import check_extractor
 from snowmatch.identify import Candidate, score_query
+from snowmatch.matching.gallery import Gallery
+from snowmatch.matching.geometry.frames import Geometry
 from snowmatch.models.torch_io import pick_device
 from snowmatch.photos.chips import clip_bbox
 from snowmatch.photos.pixels import read_mask, read_photo
 from snowmatch.protocol import Trial, make_trial
-from snowmatch.verify import Geometry
 
 PROTOCOL = "cross-encounter"
 ROUNDING = 1e-6  # of a cosine: less than this in a whole map of attributions is float32's rounding, not a place

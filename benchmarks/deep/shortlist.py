@@ -35,7 +35,7 @@ from snowmatch.api import open_catalog
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.plugins import settings as settings_of
 from snowmatch.identify import score_query
-from snowmatch.score import REJECTED, VERIFIED
+from snowmatch.matching.scores import REJECTED, VERIFIED
 from snowmatch.scoretable import ScoreTable
 
 SCHEMA = "snowmatch.shortlist/1"

@@ -22,8 +22,8 @@ from snowmatch.api import DEFAULT_EXTRACTOR, DEFAULT_MATCHER, open_catalog
 from snowmatch.core.home import HOME
 from snowmatch.core.plugins import settings as settings_of
 from snowmatch.evaluation import score_trial
-from snowmatch.gallery import Gallery
 from snowmatch.identify import fuse, score_query
+from snowmatch.matching.gallery import Gallery
 
 DEFAULTS = {"extractor": DEFAULT_EXTRACTOR, "matcher": DEFAULT_MATCHER, "options": "", "keep": False}
 TIMED_QUERIES = 40  # the median of these, evenly spread over the trial, after one that is not counted

@@ -17,12 +17,14 @@ from typing import Any
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import did_you_mean
 
+# Where the plugins of each kind are
+PACKAGES = {"extractors": "snowmatch.features.extractors", "matchers": "snowmatch.matching.matchers"}
 DEEP = ("torch", "kornia", "safetensors")  # what the extra of that name installs
 
 
 def plugin_names(kind: str) -> list[str]:
     """The names of all plugins of `kind` ("extractors" or "matchers"), sorted, without importing them."""
-    package = importlib.import_module(f"snowmatch.{kind}")
+    package = importlib.import_module(PACKAGES[kind])
     return sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_"))
 
 
@@ -34,7 +36,7 @@ def plugin_class(kind: str, name: str) -> type:
             f"no {kind[:-1]} called {name!r}; there are: {', '.join(known)}{did_you_mean(name, known)}"
         )
     try:
-        return importlib.import_module(f"snowmatch.{kind}.{name}").PLUGIN
+        return importlib.import_module(f"{PACKAGES[kind]}.{name}").PLUGIN
     except ModuleNotFoundError as error:
         package = "'snowmatch[deep]'" if error.name in DEEP else error.name
         raise SnowmatchError(f"{kind[:-1]} {name!r} needs the package {error.name!r}: pip install {package}") from error

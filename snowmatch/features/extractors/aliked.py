@@ -14,7 +14,7 @@ from typing import ClassVar
 import torch
 from kornia.feature import ALIKED
 
-from snowmatch.extractors._learned import Found, Learned
+from snowmatch.features.extractors._learned import Found, Learned
 from snowmatch.models.cache import find_weights, weights_sum
 from snowmatch.models.torch_io import fill, pick_device, read_tensors
 

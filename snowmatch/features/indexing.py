@@ -11,18 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from snowmatch.catalog.load import CatalogData
-from snowmatch.catalog.records import Fingerprint, Records, annotation_key, load_records, save_records
+from snowmatch.catalog.records import Fingerprint, Records, load_records, save_records
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.files import file_sha256
+from snowmatch.core.executor import Here, Pool, WorkerDiedError, in_order
 from snowmatch.core.home import HOME
 from snowmatch.core.plugins import settings
 from snowmatch.core.types import Annotation
-from snowmatch.extractors import batch_of
+from snowmatch.features.extractors import batch_of
+from snowmatch.features.tasks import Extract, Look, Measure, Part, PhotoParts
+from snowmatch.features.writer import FeatureWriter
 from snowmatch.screening.maps import NO_MAPS, MapEntry, load_maps, save_maps
 from snowmatch.screening.scenes import Companions, companions
-from snowmatch.store import open_features
-from snowmatch.workers import Extract, Here, Look, Measure, Part, PhotoParts, Pool, WorkerDiedError, in_order
-from snowmatch.writer import FeatureWriter
 
 ON_GPU = 4  # processes that share a graphics card: each holds the network and a batch in its memory
 FEW_MAPS = 64  # as quick to make here as in processes that have to start first
@@ -57,19 +56,6 @@ class IndexReport:
         if self.removed:
             text += f"; pruned {self.removed}, {self.freed_bytes / 1e6:.1f} MB freed"
         return text
-
-
-@dataclass(frozen=True)
-class AnnotationState:
-    """Whether one annotation has features: `indexed`, `missing`, `stale` or `failed`.
-
-    key is that of its features where it is indexed, else None. photo_sha256 is its photo's content, as far as that is
-    known and current, else "".
-    """
-
-    state: str
-    key: str | None
-    photo_sha256: str
 
 
 @dataclass
@@ -318,46 +304,6 @@ class _Run:
             self._progress(self._done - self._waiting, self._total)
 
 
-def catalog_state(data: CatalogData, described: dict[str, Any]) -> tuple[AnnotationState, ...]:
-    """The state of every annotation (in the catalog's order) for an extractor with these settings.
-
-    `missing`: never indexed with these settings. `stale`: photo, mask or box have changed since. `failed`: listed as a
-    failure. Looks at the files' sizes and times only, except for the few that were written just before they were
-    hashed: those are read again. Writes nothing.
-    """
-    records = load_records(data.folder)
-    reader = open_features(Path(data.folder) / HOME / "features", described)
-    current: dict[tuple[str, bool], str | None] = {}
-
-    def content(path: str, known: dict[str, Fingerprint], photo: bool) -> str | None:
-        """The file's sha256; None where it is not what is on record."""
-        if (path, photo) not in current:
-            current[path, photo] = _current(Path(data.folder) / path, known.get(path))
-        return current[path, photo]
-
-    keys: list[str | None] = []
-    for a in data.annotations:
-        photo = content(a.path, records.photos, True)
-        mask = content(a.mask, records.masks, False) if a.mask else ""
-        keys.append(None if photo is None or mask is None else annotation_key(photo, a.bbox, mask))
-    # Photos' contents stored under no current annotation's key: what a changed photo, box or mask leaves behind
-    left_over = {key[:16] for key in set(reader.keys).difference(k for k in keys if k is not None)}
-    states = []
-    for a, key in zip(data.annotations, keys, strict=True):
-        content_now, known = current[a.path, True], records.photos.get(a.path)
-        replaced = known is not None and content_now is None and os.path.exists(Path(data.folder) / a.path)
-        if key is not None and key in reader:
-            state = "indexed"
-        elif a.path in records.failures and not replaced:
-            state = "failed"
-        elif known is not None and (known.sha256[:16] in left_over or (records.key(a) or "") in reader):
-            state = "stale"
-        else:
-            state = "missing"
-        states.append(AnnotationState(state, key if state == "indexed" else None, content_now or ""))
-    return tuple(states)
-
-
 def _trusted(path: Path, known: Fingerprint | None) -> bool:
     """Whether a file surely is what is on record, so that the index run need not read it."""
     if known is None or known.racy:
@@ -366,18 +312,6 @@ def _trusted(path: Path, known: Fingerprint | None) -> bool:
         return known.matches(path.stat(), strictly=True)
     except OSError:  # reading it says what is wrong
         return False
-
-
-def _current(path: Path, known: Fingerprint | None) -> str | None:
-    """The sha256 of a file that is as it is on record, else None."""
-    if known is None:
-        return None
-    try:
-        if not known.matches(path.stat()):
-            return None
-        return known.sha256 if not known.racy or file_sha256(path) == known.sha256 else None
-    except (OSError, SnowmatchError):  # gone or unreadable: the index run lists why
-        return None
 
 
 def _cores() -> int:

@@ -33,12 +33,10 @@ import numpy as np
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import replace_file
 from snowmatch.core.plugins import settings_key
-from snowmatch.core.types import Features
 
 FORMAT = 1
 COLUMNS = ("keypoints", "descriptors", "scores", "scales", "oris", "shapes")
 KEY = re.compile("[0-9a-f]{32}")
-
 HEAD = ("keys", "offsets", "image_sizes", "checksums")
 USER_BLOCK = 512  # bytes; the least that HDF5 has
 ALIGNMENT = 64  # bytes; arrays mapped from the file can be used where they lie
@@ -65,8 +63,8 @@ class Segment:
     def entry(self, i: int) -> Entry:
         """Annotation `i`, checked against its checksum."""
         arrays = self.rows(i)
-        if _checksum(arrays) != self.checksums[i]:
-            raise _damaged(self.path, "an array in it has changed")
+        if checksum(arrays) != self.checksums[i]:
+            raise damaged(self.path, "an array in it has changed")
         return Entry(self.keys[i], tuple(self.image_sizes[i]), arrays)
 
 
@@ -79,85 +77,6 @@ class Entry:
     arrays: dict[str, np.ndarray]
 
 
-class FeatureReader:
-    """The features that were on disk when this was made, whatever a writer does meanwhile.
-
-    described: the extractor's settings. keys: (A,) 32 hex digits each, sorted. counts (A,) int64 keypoints and
-    image_sizes (A, 2) int32 in their order. dimension, dtype and frames (whether there are shapes) are 0, uint8 and
-    False as long as there are no keys.
-    """
-
-    def __init__(self, described: Mapping[str, Any], segments: Sequence[Segment]) -> None:
-        self._segments = segments
-        keys = np.concatenate([np.zeros(0, "S32"), *(s.keys for s in segments)])
-        number = np.concatenate([np.zeros(0, np.int64), *(np.full(len(s.keys), i) for i, s in enumerate(segments))])
-        row = np.concatenate([np.zeros(0, np.int64), *(np.arange(len(s.keys)) for s in segments)])
-        counts = np.concatenate([np.zeros(0, np.int64), *(np.diff(s.offsets) for s in segments)])
-        sizes = np.concatenate([np.zeros((0, 2), np.int32), *(s.image_sizes for s in segments)])
-        keys, first = np.unique(keys, return_index=True)  # a key in two segments has the same content in both
-        self.keys: tuple[str, ...] = tuple(keys.astype("U32").tolist())
-        self.counts = counts[first]
-        self.image_sizes = sizes[first]
-        self._place = dict(zip(self.keys, zip(number[first].tolist(), row[first].tolist(), strict=True), strict=True))
-        descriptors = segments[0].columns["descriptors"] if segments else np.zeros((0, 0), np.uint8)
-        self.dimension, self.dtype = descriptors.shape[1], descriptors.dtype
-        self.frames = bool(segments) and "shapes" in segments[0].columns
-        text = json.dumps(described, sort_keys=True) + "\n" + "\n".join(self.keys)
-        self.described = dict(described)
-        self.fingerprint = hashlib.sha256(text.encode()).hexdigest()[:32]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self._place
-
-    def __len__(self) -> int:
-        return len(self.keys)
-
-    def read(self, key: str) -> Features:
-        """The features of one annotation, copied and checked; KeyError where the store has none of that key."""
-        number, row = self._place[key]
-        entry = self._segments[number].entry(row)
-        arrays = {name: np.array(array) for name, array in entry.arrays.items()}
-        size = (int(entry.image_size[0]), int(entry.image_size[1]))
-        return Features(**{"shapes": None, **arrays}, image_size=size)
-
-    def column(self, name: str, keys: Iterable[str]) -> list[np.ndarray]:
-        """One array of each annotation, read-only views of the mapped files; KeyError for an unknown key.
-
-        `name` is keypoints, descriptors, scores, scales, oris or (where `frames`) shapes. No keys give [].
-        """
-        if name not in COLUMNS or (name == "shapes" and self.keys and not self.frames):
-            raise ValueError(f"no column {name!r}, there are {', '.join(COLUMNS[: 6 if self.frames else 5])}")
-        columns = [s.columns.get(name) for s in self._segments]
-        offsets = [s.offsets.tolist() for s in self._segments]
-        places = [self._place[key] for key in keys]
-        return [columns[s][offsets[s][row] : offsets[s][row + 1]] for s, row in places]
-
-
-def open_features(features: Path, described: Mapping[str, Any]) -> FeatureReader:
-    """What is stored below the folder `features` for an extractor with these settings; nothing stored gives no keys.
-
-    SnowmatchError where a file is damaged or was written by a newer snowmatch.
-    """
-    return FeatureReader(described, open_segments(features_folder(features, described), described))
-
-
-def list_features(features: Path) -> list[dict[str, Any]]:
-    """The settings of every extractor that has features below the folder `features`, sorted by folder name."""
-    found = []
-    for folder in sorted(Path(features).glob("*-*")):
-        if not any(folder.glob("features-*.h5")):
-            continue
-        path = folder / "settings.json"
-        try:
-            described = json.loads(path.read_bytes())
-        except (OSError, ValueError) as error:
-            raise SnowmatchError(f"{path} cannot be read: delete {folder} and run snowmatch index") from error
-        if not isinstance(described, dict) or features_folder(features, described) != folder:
-            raise SnowmatchError(f"{path} is not what its folder was named by: delete {folder}, run snowmatch index")
-        found.append(described)
-    return found
-
-
 def features_folder(features: Path, described: Mapping[str, Any]) -> Path:
     return Path(features) / f"{described['name']}-{settings_key(dict(described))}"
 
@@ -166,7 +85,7 @@ def segment_name(entries: Sequence[Entry]) -> str:
     return f"features-{hashlib.sha256(b''.join(e.key for e in entries)).hexdigest()[:16]}.h5"
 
 
-def _checksum(arrays: Mapping[str, np.ndarray]) -> int:
+def checksum(arrays: Mapping[str, np.ndarray]) -> int:
     value = 0
     for name in COLUMNS:
         if name in arrays and arrays[name].size:
@@ -174,7 +93,7 @@ def _checksum(arrays: Mapping[str, np.ndarray]) -> int:
     return value
 
 
-def _damaged(path: Path, why: object) -> SnowmatchError:
+def damaged(path: Path, why: object) -> SnowmatchError:
     why = str(why).splitlines()[0] if str(why) else "unreadable"
     return SnowmatchError(f"{path} is damaged ({why}): delete this file and run snowmatch index again")
 
@@ -209,10 +128,10 @@ def open_segment(path: Path, described: Mapping[str, Any]) -> Segment:
                 head = {name: h5[name][()] for name in HEAD}
                 columns = {name: _map(h5[name], mapped) for name in COLUMNS if name in h5}
         except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
-            raise _damaged(path, error) from error
+            raise damaged(path, error) from error
     rows = int(head["offsets"][-1])
     if {len(c) for c in columns.values()} != {rows} or set(COLUMNS) - set(columns) - {"shapes"}:
-        raise _damaged(path, "its arrays differ in length")
+        raise damaged(path, "its arrays differ in length")
     return Segment(path, *head.values(), columns, len(mapped))
 
 
@@ -251,7 +170,7 @@ def write_segment(folder: Path, described: Mapping[str, Any], entries: Sequence[
         "keys": np.array([e.key for e in entries], "S32"),
         "offsets": np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         "image_sizes": np.array([e.image_size for e in entries], np.int32).reshape(-1, 2),
-        "checksums": np.array([_checksum(e.arrays) for e in entries], np.uint32),
+        "checksums": np.array([checksum(e.arrays) for e in entries], np.uint32),
     }
     layout = _Layout()
     # v110: HDF5's own structures carry checksums

@@ -10,7 +10,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from snowmatch.core.types import Subject
-from snowmatch.matchers._pairs import NO_MATCHES, Pair, check_pairing, unit_rows
+from snowmatch.matching.matchers._pairs import NO_MATCHES, Pair, check_pairing, unit_rows
 
 _libraries = ThreadpoolController()  # one thread: sums in another order end in other bytes
 

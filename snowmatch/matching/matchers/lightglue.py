@@ -19,7 +19,7 @@ from kornia.feature import LightGlue
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Subject
-from snowmatch.matchers._pairs import NO_MATCHES, Pair, check_pairing, unit_rows
+from snowmatch.matching.matchers._pairs import NO_MATCHES, Pair, check_pairing, unit_rows
 from snowmatch.models.cache import find_weights, weights_are_here, weights_sum
 from snowmatch.models.torch_io import (
     check_device,

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from snowmatch.core.types import BODY_PARTS, Annotation, BBox, Matches, Subject, same_part
-from snowmatch.index import Block, block_rows, cut_blocks, fingerprint, open_index
+from snowmatch.features.reader import FeatureReader
+from snowmatch.matching.search.blocks import Block, block_rows, cut_blocks, fingerprint, open_index
 from snowmatch.photos.chips import clip_bbox
 from snowmatch.screening.foreground import ForegroundMap, evidence_of, foreground_weights
 from snowmatch.screening.maps import NO_MAPS, SceneMaps
-from snowmatch.store import FeatureReader
 
 Animal = tuple[str | None, str, int]  # (individual, "", 0), or (None, encounter, which of its unidentified animals)
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from snowmatch.core.types import Chip, Features, empty_features
-from snowmatch.extractors._descriptors import check_limits, choose
+from snowmatch.features.extractors._descriptors import check_limits, choose
 from snowmatch.models.torch_io import check_device, pick_device, repeatable
 
 # These networks give no size to a keypoint. What it is drawn with: a cell of SuperPoint's and XFeat's maps, in chip px.

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from snowmatch.extractors._learned import Found, Learned, check_threshold
+from snowmatch.features.extractors._learned import Found, Learned, check_threshold
 from snowmatch.models.cache import find_weights, weights_sum
 from snowmatch.models.torch_io import fill, pick_device, read_tensors
 

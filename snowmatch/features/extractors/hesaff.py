@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from snowmatch.core.types import Chip, Features, empty_features
-from snowmatch.extractors._descriptors import DIMENSION, check_limits, choose, sorted_features
+from snowmatch.features.extractors._descriptors import DIMENSION, check_limits, choose, sorted_features
 
 # Perdoch's parameters, which HotSpotter and ibeis use unchanged.
 SCALES = 3  # per octave

@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import replace_file, unwritable
 from snowmatch.core.types import Features
-from snowmatch.store import COLUMNS, Entry, features_folder, open_segment, open_segments, write_segment
+from snowmatch.features.segments import COLUMNS, Entry, features_folder, open_segment, open_segments, write_segment
 
 KEY = re.compile("[0-9a-f]{32}")
 BUFFER_BYTES = 64 << 20  # what is held back at most

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from snowmatch.core.types import Chip, Features, empty_features
-from snowmatch.extractors._descriptors import DIMENSION, check_limits, choose, circles, sorted_features
+from snowmatch.features.extractors._descriptors import DIMENSION, check_limits, choose, circles, sorted_features
 
 SIGMA = 1.6  # blur of an octave's first level, in its pixels (Lowe)
 SMALLEST = 8  # px; below this OpenCV's first octave has no room for a keypoint

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from snowmatch.core.types import Features, Matches
-from snowmatch.index import BACKENDS, Block, Neighbors, search
+from snowmatch.matching.search.blocks import BACKENDS, Block, Neighbors, search
 from snowmatch.screening.foreground import FOREGROUNDS
 
 NORMALIZERS = ("last", "name")

@@ -1,0 +1,153 @@
+"""What is done to one photo of an index run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from snowmatch.catalog.records import Fingerprint, take_fingerprint
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.types import BBox, Chip, Features
+from snowmatch.features.extractors import batch_of, chip_of, extract_chips
+from snowmatch.photos.pixels import read_mask, read_photo
+from snowmatch.screening.foreground import ForegroundMap
+from snowmatch.screening.scenes import Companions, look
+
+Failure = str  # why one file or annotation could not be used
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Task: fingerprint a photo (None: it is known) and masks. Gives (path, whether a photo, result) of each."""
+
+    photo: str | None
+    masks: tuple[str, ...]
+
+    def run(self, folder: Path, extractor: Any) -> list[tuple[str, bool, Fingerprint | Failure]]:
+        files = [(self.photo, True)] if self.photo is not None else []
+        files += [(mask, False) for mask in self.masks]
+        return [(path, photo, _or_failure(folder / path, _fingerprint, photo)) for path, photo in files]
+
+    @property
+    def path(self) -> str:
+        return self.photo if self.photo is not None else self.masks[0]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One annotation to extract from a photo; `mask` is a path and what it was when it was hashed."""
+
+    key: str
+    bbox: BBox | None
+    mask: tuple[str, Fingerprint] | None
+
+
+@dataclass(frozen=True)
+class PhotoParts:
+    """One photo, what it was when it was hashed, and its annotations to extract."""
+
+    path: str
+    photo: Fingerprint
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True)
+class Extract:
+    """Task: decode photos and extract annotations from them. Gives {key: Features | Failure}.
+
+    What changed after it was hashed is a failure: its features would be filed under another content's key.
+    """
+
+    photos: tuple[PhotoParts, ...]
+
+    def run(self, folder: Path, extractor: Any) -> dict[str, Features | Failure]:
+        chips: dict[str, tuple[Path, Chip]] = {}
+        results: dict[str, Features | Failure] = {}
+        for photo in self.photos:
+            path = folder / photo.path
+            pixels = _or_failure(path, _read, photo.photo, read_photo)
+            for part in photo.parts:
+                chip = pixels
+                if not isinstance(pixels, Failure):
+                    chip = _or_failure(path, _chip, pixels, part, folder, extractor)
+                if isinstance(chip, Failure):
+                    results[part.key] = chip
+                else:
+                    chips[part.key] = path, chip
+        return results | _extract(chips, extractor)
+
+    @property
+    def path(self) -> str:
+        return self.photos[0].path
+
+
+@dataclass(frozen=True)
+class Look:
+    """Task: tell the animal of one photo from its scenery. Gives whether all could be read, and its map or None."""
+
+    seen: Companions
+
+    def run(self, folder: Path, extractor: Any) -> tuple[bool, ForegroundMap | None]:
+        return look(folder, self.seen)
+
+    @property
+    def path(self) -> str:
+        return self.seen.photo[0]
+
+
+def _fingerprint(path: Path, photo: bool) -> Fingerprint:
+    return take_fingerprint(path, photo=photo)
+
+
+def _read(path: Path, known: Fingerprint, read: Callable[..., Any], *args: Any) -> Any:
+    values = read(path, *args)
+    if not known.matches(path.stat(), strictly=True):
+        raise SnowmatchError(f"{path} changed while it was being indexed: index again")
+    return values
+
+
+def _chip(path: Path, pixels: Any, part: Part, folder: Path, extractor: Any) -> Chip:
+    mask = None
+    if part.mask is not None:
+        mask = _read(folder / part.mask[0], part.mask[1], read_mask, (pixels.shape[1], pixels.shape[0]))
+    return chip_of(extractor, pixels, part.bbox, mask)
+
+
+def _extract(chips: dict[str, tuple[Path, Chip]], extractor: Any) -> dict[str, Features | Failure]:
+    """Features of each chip, as many at once as suit the extractor; where that fails, one by one."""
+    results: dict[str, Features | Failure] = {}
+    keys, batch = list(chips), batch_of(extractor)
+    for start in range(0, len(keys), batch):
+        some = keys[start : start + batch]
+        found = _or_failure(chips[some[0]][0], _extract_chips, [chips[key][1] for key in some], extractor)
+        if isinstance(found, Failure) and len(some) > 1:
+            for key in some:
+                path, chip = chips[key]
+                alone = _or_failure(path, _extract_chips, [chip], extractor)
+                results[key] = alone if isinstance(alone, Failure) else alone[0]
+        else:
+            results |= dict.fromkeys(some, found) if isinstance(found, Failure) else dict(zip(some, found, strict=True))
+    return results
+
+
+def _extract_chips(path: Path, chips: list[Chip], extractor: Any) -> list[Features]:
+    return extract_chips(extractor, chips)
+
+
+def _or_failure(path: Path, work: Callable[..., Any], *args: Any) -> Any:
+    """What `work` gives, or why this one photo cannot be used: it is listed, and the run goes on."""
+    try:
+        return work(path, *args)
+    except SnowmatchError as error:
+        text = str(error)
+        return text.removeprefix(f"{path}: ").removeprefix(f"{path} ")
+    except OSError as error:
+        return f"cannot be read: {error.strerror or error}"
+    except MemoryError:
+        return "needs more memory than there is"
+    except cv2.error as error:
+        return f"OpenCV cannot handle it: {' '.join(str(error).split())}"

@@ -1,0 +1,1 @@
+"""Nearest neighbours, geometric checks and scores."""

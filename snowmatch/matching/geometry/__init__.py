@@ -1,0 +1,1 @@
+"""Which matches between two photos agree on one placement of the animal."""

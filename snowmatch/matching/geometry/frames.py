@@ -1,0 +1,64 @@
+"""Where matched keypoints lie, how they are shaped, and which tolerances they are held to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Tolerances of the geometric check, chosen by measurement (benchmarks/results/ablation.md).
+
+    position: squared error as a share of the gallery animal's squared diagonal (0.0015 is 4 % of the diagonal;
+    HotSpotter 0.01). area: how much larger or smaller a keypoint's area may be than the hypothesis says (HotSpotter 2).
+    angle: radians. minimum: matches that have to agree, below which the photos count as different (HotSpotter 7): at
+    the tighter position fewer agree by chance. shortlist: how many annotations are checked, those with the most votes
+    (benchmarks/README.md).
+    """
+
+    position: float = 0.0015
+    area: float = 3.0
+    angle: float = np.pi / 2
+    minimum: int = 5
+    shortlist: int = 300
+
+    def __post_init__(self) -> None:
+        for name, good, expected in (
+            ("position", self.position > 0, "above 0"),
+            ("area", self.area >= 1, "at least 1"),
+            ("angle", 0 < self.angle <= np.pi, "above 0, at most pi"),
+            ("minimum", self.minimum >= 4, "at least 4"),
+            ("shortlist", self.shortlist >= 1, "at least 1"),
+        ):
+            if not good:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected {expected}")
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Where M matched keypoints lie and how they are shaped: points (M, 2) float64, frames (M, 2, 2) or None.
+
+    A frame maps the unit circle to the keypoint's ellipse, its second column points from the centre "down".
+    """
+
+    points: np.ndarray
+    frames: np.ndarray | None
+
+    @staticmethod
+    def of(keypoints: np.ndarray, shapes: np.ndarray | None, oris: np.ndarray) -> Frames:
+        """From keypoints (M, 2), shapes (M, 3) lower-triangular a, c, d, or None, and oris (M,) in radians."""
+        points = keypoints.astype(np.float64)
+        if shapes is None:
+            return Frames(points, None)
+        a, c, d = shapes.astype(np.float64).T
+        cos, sin = np.cos(oris.astype(np.float64)), np.sin(oris.astype(np.float64))
+        frames = np.empty((len(points), 2, 2))  # [[a, 0], [c, d]] @ [[cos, -sin], [sin, cos]]
+        frames[:, 0, 0], frames[:, 0, 1] = a * cos, -a * sin
+        frames[:, 1, 0], frames[:, 1, 1] = c * cos + d * sin, d * cos - c * sin
+        return Frames(points, frames)
+
+    def take(self, rows: slice) -> Frames:
+        """The rows of a slice, as views."""
+        return Frames(self.points[rows], None if self.frames is None else self.frames[rows])

@@ -1,0 +1,1 @@
+"""Approximate nearest neighbours over the descriptors of a gallery."""

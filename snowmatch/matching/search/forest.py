@@ -1,0 +1,47 @@
+"""OpenCV's FLANN kd-forest, as HotSpotter has it."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+# Kd-forest: HotSpotter's own numbers (ibeis 2.6.0, FLANN_8_kdtrees, checks 800).
+TREES = 8
+CHECKS = 800
+
+
+class FlannIndex:
+    """OpenCV's FLANN kd-forest, as HotSpotter has it. It knows no filters: it is asked for more until enough are left.
+
+    Source: Muja & Lowe, VISAPP 2009.
+    """
+
+    def __init__(self, descriptors: list[np.ndarray]) -> None:
+        cv2.setRNGSeed(42)  # HotSpotter's seed; FLANN draws its trees from OpenCV's generator
+        self.rows = np.concatenate(descriptors).astype(np.float32)
+        # 1 is FLANN_INDEX_KDTREE
+        self.index = cv2.flann_Index(self.rows, {"algorithm": 1, "trees": TREES})
+
+    def search(self, queries: np.ndarray, wanted: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        squared = np.full((len(queries), k), np.inf, np.float32)
+        rows = np.full((len(queries), k), -1, np.int64)
+        left = np.arange(len(queries))
+        ask = min(len(self.rows), int(np.ceil(k / wanted.mean())) + k)
+        while len(left):
+            if ask >= CHECKS:  # a forest looks at CHECKS rows: beyond that only comparing with all of them answers
+                allowed = np.flatnonzero(wanted)
+                for i in left:
+                    away = ((self.rows[allowed] - queries[i]) ** 2).sum(axis=1)
+                    nearest = np.argsort(away, kind="stable")[:k]
+                    squared[i], rows[i] = away[nearest], allowed[nearest]
+                break
+            found, distances = self.index.knnSearch(queries[left], ask, params={"checks": CHECKS})
+            good = (found >= 0) & wanted[np.maximum(found, 0)]
+            first = np.argsort(~good, axis=1, kind="stable")[:, :k]  # allowed ones first, still by distance
+            enough = good.sum(axis=1) >= k
+            done = left[enough]
+            rows[done] = np.take_along_axis(found, first, axis=1)[enough]
+            squared[done] = np.take_along_axis(distances, first, axis=1)[enough]
+            left = left[~enough]
+            ask = min(len(self.rows), ask * 4)
+        return squared, rows

@@ -1,0 +1,179 @@
+"""An inverted file of product-quantised rows (faiss), whose best rows are compared exactly.
+
+The only file that imports faiss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import faiss
+import numpy as np
+
+from snowmatch.core.files import replace_file
+
+# Inverted file of product-quantised rows; the best by that rough measure are compared exactly. Few long lists suit the
+# fast scan. Measured: benchmarks/README.md, "Which search".
+LISTS_PER_SQRT = 0.5
+PROBES = 8
+# Compared exactly, per descriptor: 16 find all five neighbours of 44 % in place of 56 %, a fifth faster.
+CANDIDATES = 32
+FAST_SCAN = 13  # faiss's code path, fixed: the same answer whatever the number of queries and threads
+TRAIN_ROWS_PER_LIST = 40  # faiss wants at least 39 training rows a centroid
+TRAIN_ROUNDS = 3  # k-means rounds: between two and six the recall differs by 0.2 %
+EXHAUSTIVE_ROWS = 1_000  # below this, comparing with every row costs less, and a quantiser has too few to learn from
+ROWS, LISTS = ".npy", ".faiss"  # what an index is on disk: its rows, and over many rows the inverted file
+REFINED_AT_ONCE = 64  # descriptors whose candidates are compared at a time: 1 MB of float32 stays in the cache
+
+
+@dataclass(frozen=True)
+class FaissIndex:
+    """Rows (R, D), uint8 or float32, and over many of them an inverted file that finds the few worth comparing."""
+
+    rows: np.ndarray
+    lists: faiss.IndexIVFPQFastScan | None
+
+    def search(
+        self, queries: np.ndarray, wanted: np.ndarray, k: int, probes: int = PROBES
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Squared distances and row numbers (N, k) of the nearest wanted rows; k is at most their number."""
+        if self.lists is None:
+            return _nearest(self.rows, queries, np.flatnonzero(wanted), k)
+        bits = np.packbits(wanted, bitorder="little")
+        selector = None if wanted.all() else faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits))
+        # A filter that leaves one row in five also thins every list: look into five times as many, at the same cost.
+        probed = min(self.lists.nlist, int(np.ceil(probes / wanted.mean())))
+        candidates = max(CANDIDATES, 2 * k)
+
+        def look(some: np.ndarray, probed: int) -> tuple[np.ndarray, np.ndarray]:
+            parameters = faiss.SearchParametersIVF(sel=selector, nprobe=probed)
+            return _refine(self.rows, some, self.lists.search(some, candidates, params=parameters)[1], k)
+
+        squared, found = look(queries, probed)
+        short = np.flatnonzero(found[:, -1] < 0)
+        if len(short):
+            squared[short], found[short] = look(queries[short], self.lists.nlist)
+        return squared, found
+
+
+def build_faiss(descriptors: list[np.ndarray]) -> FaissIndex:
+    """An index over the rows of all entries; the same rows give the same index, whatever the number of threads.
+
+    Source: Sivic & Zisserman 2003 (inverted file); Jegou et al., PAMI 2011 (product quantisation); Andre et al., PAMI
+    2019 (4-bit codes scanned in registers), as in Douze et al. 2024, "The Faiss library".
+    """
+    rows = np.concatenate(descriptors)
+    if len(rows) <= EXHAUSTIVE_ROWS:
+        return FaissIndex(rows, None)
+    dimension = rows.shape[1]
+    count = int(LISTS_PER_SQRT * np.sqrt(len(rows)))
+    sample = _sample(rows, count * TRAIN_ROWS_PER_LIST)
+    centres = faiss.IndexFlatL2(dimension)
+    centres.add(_train(sample, count))
+    # one 4-bit code for two dimensions each
+    lists = faiss.IndexIVFPQFastScan(centres, dimension, count, dimension // 2 if dimension % 2 == 0 else dimension, 4)
+    lists.own_fields = True
+    centres.this.disown()
+    lists.by_residual = False  # as many neighbours found, at two thirds of the time
+    lists.implem = FAST_SCAN
+    with _one_thread():
+        lists.train(sample)
+    for start in range(0, len(rows), 1 << 16):
+        lists.add(rows[start : start + (1 << 16)].astype(np.float32))
+    return FaissIndex(rows, lists)
+
+
+def _nearest(rows: np.ndarray, queries: np.ndarray, among: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Squared distances and numbers (N, k) of the nearest of the rows numbered `among`, every one compared."""
+    some = rows[among].astype(np.float64)
+    wide = queries.astype(np.float64)
+    squared = (wide**2).sum(axis=1)[:, None] + (some**2).sum(axis=1) - 2 * (wide @ some.T)
+    order = np.argsort(squared, axis=1, kind="stable")[:, :k]
+    return np.maximum(np.take_along_axis(squared, order, axis=1), 0), among[order]
+
+
+def _refine(rows: np.ndarray, queries: np.ndarray, found: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The k nearest (N, k) of the candidates `found` (N, C) by exact distance; -1 in, and where too few: -1, inf."""
+    squared = np.empty((len(found), k), np.float32)
+    nearest = np.empty((len(found), k), np.int64)
+    for start in range(0, len(found), REFINED_AT_ONCE):
+        part = slice(start, start + REFINED_AT_ONCE)
+        candidates = np.sort(found[part], axis=1)  # by row number: so do equal distances
+        difference = rows[np.maximum(candidates, 0)].astype(np.float32)  # (n, C, D)
+        difference -= queries[part, None, :]
+        away = np.einsum("ncd,ncd->nc", difference, difference)
+        away[candidates < 0] = np.inf
+        order = np.argsort(away, axis=1, kind="stable")[:, :k]
+        squared[part] = np.take_along_axis(away, order, axis=1)
+        nearest[part] = np.take_along_axis(candidates, order, axis=1)
+    return squared, nearest
+
+
+def _sample(rows: np.ndarray, wanted: int) -> np.ndarray:
+    """About `wanted` of the rows, evenly spread, as float32."""
+    chosen = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), wanted)).astype(np.int64))
+    return rows[chosen].astype(np.float32)
+
+
+def _train(sample: np.ndarray, lists: int) -> np.ndarray:
+    """Cluster centres (lists, D) of the sample by k-means."""
+    clusters = faiss.Clustering(sample.shape[1], lists)
+    clusters.niter = TRAIN_ROUNDS
+    clusters.min_points_per_centroid = 1  # the sample was made large enough above: no warning on stderr
+    clusters.seed = 42
+    centres = faiss.IndexFlatL2(sample.shape[1])
+    with _one_thread():
+        clusters.train(sample, centres)
+    return faiss.vector_to_array(clusters.centroids).reshape(lists, -1)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread for what k-means adds up, so that the sums are always the same."""
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(threads)
+
+
+def write_faiss(path: Path, index: FaissIndex) -> None:
+    """Rows first, lists second: rows without the lists they need are no index."""
+    replace_file(path.with_name(path.name + ROWS), lambda file: np.lib.format.write_array(file, index.rows, (1, 0)))
+    if index.lists is not None:
+        write = faiss.PyCallbackIOWriter
+        replace_file(
+            path.with_name(path.name + LISTS), lambda file: faiss.write_index(index.lists, write(file.write, 1 << 20))
+        )
+
+
+def read_faiss(path: Path) -> FaissIndex | None:
+    """What `write_faiss` wrote, the rows memory-mapped; None where it is not there or damaged (after a power cut)."""
+    rows_path, lists_path = path.with_name(path.name + ROWS), path.with_name(path.name + LISTS)
+    if not rows_path.exists():
+        return None
+    try:
+        rows = np.load(rows_path, mmap_mode="r", allow_pickle=False)
+        if len(rows) <= EXHAUSTIVE_ROWS:
+            return FaissIndex(np.array(rows), None)
+        with open(lists_path, "rb") as file:  # faiss itself opens no path with letters beyond Windows' code page
+            lists = faiss.read_index(faiss.PyCallbackIOReader(file.read, 1 << 20))
+        if lists.ntotal == len(rows):
+            lists.implem = FAST_SCAN  # not kept in the file
+            return FaissIndex(rows, lists)
+    except (ValueError, EOFError, FileNotFoundError, RuntimeError):  # the last is faiss's word for a damaged file
+        pass
+    remove_if_unused(rows_path)
+    remove_if_unused(lists_path)
+    return None
+
+
+def remove_if_unused(path: Path) -> None:
+    try:
+        path.unlink()
+    except OSError:  # not there any more, or on Windows mapped by another process: it goes with the next rebuild
+        return
