@@ -28,8 +28,8 @@ from snowmatch.api import open_catalog
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import replace_file
 from snowmatch.core.types import Annotation
+from snowmatch.demo.survey import make_survey
 from snowmatch.photos.pixels import photo_size, read_mask, read_photo
-from snowmatch.synthetic import make_survey
 
 COLUMNS = (
     "path",

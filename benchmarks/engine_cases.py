@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from snowmatch.api import Catalog
-from snowmatch.calibration import make_cases
-from snowmatch.calibration_file import Case
+from snowmatch.confidence.cases import Case, make_cases
+from snowmatch.confidence.score_table import ScoreTable, load_table, save_table
+from snowmatch.confidence.scoring import score_trial
+from snowmatch.confidence.trial import make_trial
 from snowmatch.core.arrays import load_arrays, save_arrays
-from snowmatch.evaluation import score_trial
-from snowmatch.protocol import make_trial
-from snowmatch.scoretable import ScoreTable, load_table, save_table
 
 
 def engine_cases(

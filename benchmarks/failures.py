@@ -44,20 +44,20 @@ import numpy as np
 from PIL import Image
 
 from snowmatch.api import DEFAULT_MATCHER, Catalog, open_catalog
+from snowmatch.confidence.metrics import ranks
+from snowmatch.confidence.score_table import ScoreTable
+from snowmatch.confidence.trial import PROTOCOLS, Trial, make_trial
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import replace_file, unwritable
 from snowmatch.core.plugins import settings
+from snowmatch.core.text import printable
 from snowmatch.core.types import Annotation, BBox, Features
-from snowmatch.drawing import printable
-from snowmatch.identify import Scores, score_query
 from snowmatch.matching.gallery import Gallery
 from snowmatch.matching.geometry.frames import Geometry
-from snowmatch.matching.scores import REJECTED
-from snowmatch.metrics import ranks
+from snowmatch.matching.query import score_query
+from snowmatch.matching.scores import REJECTED, Scores
 from snowmatch.photos.chips import clip_bbox, inside, make_chip
 from snowmatch.photos.pixels import read_mask, read_photo
-from snowmatch.protocol import PROTOCOLS, Trial, make_trial
-from snowmatch.scoretable import ScoreTable
 
 KINDS = ("background", "other flank", "label doubtful", "too few spots", "occlusion", "blur", "unexplained")
 

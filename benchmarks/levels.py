@@ -26,19 +26,15 @@ from engine_cases import engine_cases, settings_of
 from measure import HERE, circumstances
 
 from snowmatch.api import open_catalog
-from snowmatch.calibration import (
-    binomial_interval,
-    choose_groups,
-    count_pairs,
-    cross_validate,
-    make_cases,
-    measure_quality,
-)
-from snowmatch.calibration_file import Case, Shipped, load_shipped
-from snowmatch.calibration_report import quality_to_json
-from snowmatch.confidence import ANY, LEVEL_NAMES, Levels
-from snowmatch.evaluation import measure
-from snowmatch.scoretable import ScoreTable, load_table
+from snowmatch.confidence.cases import Case, count_pairs, make_cases
+from snowmatch.confidence.learn import choose_groups, cross_validate
+from snowmatch.confidence.levels import LEVEL_NAMES, Levels
+from snowmatch.confidence.measures import measure
+from snowmatch.confidence.model import ANY
+from snowmatch.confidence.quality import binomial_interval, measure_quality
+from snowmatch.confidence.score_table import ScoreTable, load_table
+from snowmatch.confidence.shipped import Shipped, load_shipped
+from snowmatch.views.calibration import quality_to_json
 
 CUTS = (0.12, 0.07, 0.04)  # earthtoolsmaker, commit cc062fe (2025): excellent, good, fair, for every extractor
 OUT = HERE / "results" / "levels.json"

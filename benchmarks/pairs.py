@@ -18,11 +18,12 @@ import numpy as np
 from measure import circumstances, write_result
 
 from snowmatch.api import open_catalog
+from snowmatch.confidence.trial import Trial, make_trial
 from snowmatch.core.plugins import make_plugin
 from snowmatch.core.types import Subject
-from snowmatch.identify import Scores, match_pairs, match_photos, score_matches
 from snowmatch.matching.gallery import Gallery
-from snowmatch.protocol import Trial, make_trial
+from snowmatch.matching.query import match_pairs, match_photos, score_matches
+from snowmatch.matching.scores import Scores
 
 LENGTHS = (1, 2, 3, 5, 8, 12, 20, 30, 50, 80, 0)  # 0: every pair, without LNBNN
 PAIRS = 30  # timed, as many as the shortlist has

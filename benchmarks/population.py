@@ -51,8 +51,8 @@ from measure import HERE, circumstances
 
 from snowmatch.api import DEFAULT_EXTRACTOR, DEFAULT_MATCHER, Catalog, open_catalog
 from snowmatch.core.plugins import make_plugin, settings
-from snowmatch.identify import Answer
-from snowmatch.synthetic import make_survey
+from snowmatch.demo.survey import make_survey
+from snowmatch.identify.answer import Answer
 
 PHOTOS = (2, 4)  # fewest and most of a burst
 SURE = ("excellent", "good")

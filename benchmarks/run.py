@@ -152,7 +152,7 @@ def scores_of(run: Run, given: argparse.Namespace) -> Scored:
     from datasets import prepare
 
     from snowmatch.api import open_catalog
-    from snowmatch.protocol import make_trial
+    from snowmatch.confidence.trial import make_trial
 
     given.work.mkdir(parents=True, exist_ok=True)
     dataset = prepare(run.dataset, given.work)
@@ -311,9 +311,9 @@ def _work(
     from methods import Given
 
     from snowmatch.api import open_catalog
+    from snowmatch.confidence.score_table import save_table
+    from snowmatch.confidence.trial import make_trial
     from snowmatch.core.errors import SnowmatchError
-    from snowmatch.protocol import make_trial
-    from snowmatch.scoretable import save_table
 
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
@@ -372,9 +372,9 @@ def figures_of(tables: list[Path], asked_again: bool = True) -> dict[str, Any]:
     """
     import numpy as np
 
-    from snowmatch.evaluation import measure
-    from snowmatch.evaluation_report import measured_to_json
-    from snowmatch.scoretable import load_table
+    from snowmatch.confidence.measures import measure
+    from snowmatch.confidence.score_table import load_table
+    from snowmatch.views.evaluation import measured_to_json
 
     loaded = [load_table(path) for path in tables]
     every = []
@@ -427,8 +427,8 @@ def _explain(folder: Path, trial: Any, settings: dict[str, Any], kept: Path, tar
     from failures import write_page
 
     from snowmatch.api import open_catalog
+    from snowmatch.confidence.score_table import load_table
     from snowmatch.core.errors import SnowmatchError
-    from snowmatch.scoretable import load_table
 
     catalog = open_catalog(folder)
     options = dict(pair.partition("=")[::2] for pair in settings["options"].split(";") if pair)

@@ -104,9 +104,9 @@ def _distractors(work: Path, pool: Path, size: int, threads: int) -> dict[str, A
     from snowmatch.core.types import Annotation, Features
     from snowmatch.features.reader import open_features
     from snowmatch.features.writer import FeatureWriter
-    from snowmatch.identify import score_query
     from snowmatch.matching.gallery import make_gallery
     from snowmatch.matching.geometry.frames import Geometry
+    from snowmatch.matching.query import score_query
 
     faiss.omp_set_num_threads(threads)
     catalog = open_catalog(pool)

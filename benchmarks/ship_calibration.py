@@ -21,10 +21,14 @@ from engine_cases import engine_cases, settings_of
 from measure import circumstances, write_result
 
 from snowmatch.api import open_catalog
-from snowmatch.calibration import ask, choose_groups, cross_validate, fit, measure_quality
-from snowmatch.calibration_file import SHIPPED, Case, Shipped, shipped_to_json
-from snowmatch.calibration_report import quality_to_json
-from snowmatch.confidence import BOXED, Levels, Model, Probabilities
+from snowmatch.confidence.cases import Case
+from snowmatch.confidence.fit import fit
+from snowmatch.confidence.learn import ask, choose_groups, cross_validate
+from snowmatch.confidence.levels import Levels
+from snowmatch.confidence.model import BOXED, Model, Probabilities
+from snowmatch.confidence.quality import measure_quality
+from snowmatch.confidence.shipped import SHIPPED, Shipped, shipped_to_json
+from snowmatch.views.calibration import quality_to_json
 
 # Which sources tell of which queries. Leopards: few animals, so a model of theirs claims little, and that is wanted.
 SYNTHETIC = {"outlined": ("", ""), "whole": (",boxes=no,masks=no", "-whole"), BOXED: (",masks=no", "-boxed")}

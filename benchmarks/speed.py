@@ -19,9 +19,9 @@ from measure import circumstances, median_seconds, write_result
 
 import snowmatch
 from snowmatch.core.plugins import make_plugin
+from snowmatch.demo.survey import make_survey
 from snowmatch.features.extractors import extract_from_photo
 from snowmatch.photos.pixels import read_mask, read_photo
-from snowmatch.synthetic import make_survey
 
 INDIVIDUALS, ENCOUNTERS = 100, 10  # 1,000 annotations, one photo each
 EXTRACTED = 200  # photos for the comparison of workers

@@ -61,12 +61,12 @@ def engine(folder: Path, extractor: str, threads: int) -> dict[str, float]:
 
     from snowmatch.api import open_catalog
     from snowmatch.core.plugins import make_plugin
-    from snowmatch.drawing import draw_answer
     from snowmatch.features.extractors import extract_from_photo
-    from snowmatch.identify import match_photos, score_matches, score_query
     from snowmatch.matching.geometry.frames import Geometry
+    from snowmatch.matching.query import match_photos, score_matches, score_query
     from snowmatch.matching.scores import individual_scores
     from snowmatch.photos.pixels import read_mask, read_photo
+    from snowmatch.views.pictures import draw_answer
 
     cv2.setNumThreads(threads)
     catalog = open_catalog(folder)

@@ -49,15 +49,15 @@ from run import without_folders
 from tqdm import tqdm
 
 from snowmatch.api import open_catalog
+from snowmatch.confidence.metrics import ranks, top_k
+from snowmatch.confidence.trial import make_trial
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.plugins import make_plugin, settings, settings_key
 from snowmatch.core.types import Annotation, same_part
 from snowmatch.matching.geometry.check import inliers
 from snowmatch.matching.geometry.frames import Geometry
 from snowmatch.matching.matchers.lightglue import SIZE_UNIT
-from snowmatch.metrics import ranks, top_k
 from snowmatch.models.torch_io import pick_device
-from snowmatch.protocol import make_trial
 
 KINDS = {"warped": 0.5, "same": 0.3, "different": 0.2}  # shares of the pairs of a batch, of those kinds there are
 FEWEST = 64  # keypoints a view must have to be trained on: a batch is cut to its smallest view

@@ -8,41 +8,45 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import snowmatch
-from snowmatch.calibration_file import (
-    Calibrated,
-    Learned,
-    load_calibrations,
-    load_shipped,
-    save_calibrations,
-)
-from snowmatch.calibration_file import choose as choose_calibration
 from snowmatch.catalog.encounters import ENCOUNTER_GAP
 from snowmatch.catalog.load import CatalogData, check_body_part, check_locations, load_catalog
 from snowmatch.catalog.records import exif_times, load_records
-from snowmatch.confidence import ANY, ENOUGH_PAIRS, Calibration, Levels, Probabilities
+from snowmatch.confidence.file import Learned, load_calibrations, save_calibrations
+from snowmatch.confidence.file import choose as choose_calibration
+from snowmatch.confidence.levels import Levels
+from snowmatch.confidence.measures import measure
+from snowmatch.confidence.model import ANY, ENOUGH_PAIRS, Calibration, Probabilities
+from snowmatch.confidence.scoring import score_trial
+from snowmatch.confidence.shipped import load_shipped
+from snowmatch.confidence.trial import make_trial
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import file_sha256
 from snowmatch.core.home import HOME
 from snowmatch.core.plugins import make_plugin, parse_setting, plugin_class, settings, settings_key
 from snowmatch.core.text import did_you_mean
 from snowmatch.core.types import Annotation, BBox, Features, Subject, same_part
-from snowmatch.evaluation import Evaluation, measure, score_trial
 from snowmatch.features.extractors import check_extractor
 from snowmatch.features.indexing import IndexReport, index_catalog
 from snowmatch.features.reader import list_features, open_features
 from snowmatch.features.states import AnnotationState, catalog_state
-from snowmatch.identify import Answer, Part, QueryPhoto, candidates, fuse, judge, scales, score_query, voter
+from snowmatch.identify.answer import Answer, QueryPhoto
+from snowmatch.identify.asked import AskedPhoto, Mask, Photo, ask_about, common_part, find_foreground, one_box, one_each
+from snowmatch.identify.candidates import Part, candidates, judge
+from snowmatch.matching.fusion import fuse, scales
 from snowmatch.matching.gallery import Gallery, make_gallery
 from snowmatch.matching.geometry.frames import Geometry
-from snowmatch.protocol import make_trial
-from snowmatch.query import AskedPhoto, Mask, Photo, ask_about, common_part, find_foreground, one_box, one_each
+from snowmatch.matching.query import score_query, voter
 from snowmatch.screening.foreground import foreground_weights
 from snowmatch.screening.maps import load_maps, maps_stamp
+
+if TYPE_CHECKING:
+    from snowmatch.identify.calibration import Calibrated
+    from snowmatch.identify.evaluation import Evaluation
 
 DEFAULT_EXTRACTOR = "hesaff"
 DEFAULT_MATCHER = "lnbnn"
@@ -344,15 +348,10 @@ class Catalog:
         again. `progress` is called with (done, total) queries. SnowmatchError where nothing is indexed, labels
         contradict, or there are too few pairs of encounters of one animal (the levels are kept even then).
         """
-        from snowmatch.calibration import (
-            check_labels,
-            choose_groups,
-            count_pairs,
-            cross_validate,
-            learn,
-            make_cases,
-            measure_quality,
-        )
+        from snowmatch.confidence.cases import check_labels, count_pairs, make_cases
+        from snowmatch.confidence.learn import choose_groups, cross_validate, learn
+        from snowmatch.confidence.quality import measure_quality
+        from snowmatch.identify.calibration import Calibrated
 
         held = load_calibrations(self.folder)
         if levels is not None:
@@ -420,7 +419,10 @@ class Catalog:
         carried out.
         """
         plugins, match_plugin, geometry = self.method(extractor, matcher, dict(options or {}))
-        from snowmatch.calibration import choose_groups, cross_validate, make_cases, measure_quality
+        from snowmatch.confidence.cases import make_cases
+        from snowmatch.confidence.learn import choose_groups, cross_validate
+        from snowmatch.confidence.quality import measure_quality
+        from snowmatch.identify.evaluation import Evaluation
 
         trial = make_trial(self.data.annotations, protocol)
         states, galleries = self._indexed(plugins)

@@ -140,7 +140,7 @@ def index(catalog: Path, extractor: str | None, options: dict[str, str], workers
       snowmatch index catalog/ --workers 4
     """
     from snowmatch.api import open_catalog
-    from snowmatch.report import printable
+    from snowmatch.core.text import printable
 
     opened = open_catalog(catalog)
     try:
@@ -224,7 +224,10 @@ def query(
 
     from snowmatch.api import open_catalog
     from snowmatch.catalog.find import find_catalog
-    from snowmatch.report import draw_answer, format_answer, printable, to_json
+    from snowmatch.core.text import printable
+    from snowmatch.views.json import to_json
+    from snowmatch.views.pictures import draw_answer
+    from snowmatch.views.text import format_answer
 
     folder = catalog
     if folder is None:
@@ -301,8 +304,8 @@ def batch(
             else "nothing to ask about: give photos, folders of photos, or --unidentified"
         )
     from snowmatch.api import open_catalog
-    from snowmatch.batch import format_summary, rows_to_csv, run_batch
-    from snowmatch.report import printable
+    from snowmatch.core.text import printable
+    from snowmatch.review.batch import format_summary, rows_to_csv, run_batch
 
     try:
         with _Bar("asking", "animal") as bar:
@@ -370,9 +373,9 @@ def evaluate(
       snowmatch evaluate catalog/ --protocol cross-station --save scores.npz
     """
     from snowmatch.api import open_catalog
-    from snowmatch.evaluation_report import evaluation_to_json, format_evaluation
-    from snowmatch.report import printable
-    from snowmatch.scoretable import save_table
+    from snowmatch.confidence.score_table import save_table
+    from snowmatch.core.text import printable
+    from snowmatch.views.evaluation import evaluation_to_json, format_evaluation
 
     if save is not None and save.is_dir():
         raise SnowmatchError(f"{save} is a folder, expected a file to write, such as {save / 'scores.npz'}")
@@ -435,9 +438,9 @@ def calibrate(
       snowmatch calibrate catalog/
     """
     from snowmatch.api import open_catalog
-    from snowmatch.calibration_file import calibration_path
-    from snowmatch.calibration_report import calibrated_to_json, draw_reliability, format_calibrated
-    from snowmatch.report import printable
+    from snowmatch.confidence.file import calibration_path
+    from snowmatch.core.text import printable
+    from snowmatch.views.calibration import calibrated_to_json, draw_reliability, format_calibrated
 
     with _Bar("asking", "query") as bar:
         learned = open_catalog(catalog).calibrate(
@@ -468,8 +471,8 @@ def show(catalog: Path) -> None:
       snowmatch show catalog/
     """
     from snowmatch.api import open_catalog
-    from snowmatch.overview import format_overview
-    from snowmatch.report import printable
+    from snowmatch.core.text import printable
+    from snowmatch.views.catalog import format_overview
 
     opened = open_catalog(catalog)
     click.echo(format_overview(opened))
@@ -485,7 +488,7 @@ def plugins() -> None:
     Example:
       snowmatch plugins
     """
-    from snowmatch.overview import format_plugins
+    from snowmatch.views.plugins import format_plugins
 
     click.echo(format_plugins())
 
@@ -513,7 +516,7 @@ def list_() -> None:
     Example:
       snowmatch weights list
     """
-    from snowmatch.overview import format_weights
+    from snowmatch.views.plugins import format_weights
 
     click.echo(format_weights())
 
@@ -527,8 +530,8 @@ def add(files: tuple[Path, ...]) -> None:
     Example:
       snowmatch weights add ~/Downloads/aliked-n16.pth
     """
+    from snowmatch.core.text import printable
     from snowmatch.models.cache import add_weights
-    from snowmatch.report import printable
 
     for file in files:
         with _Bar("copying", "B") as bar:
@@ -545,9 +548,9 @@ def download(name: str) -> None:
     Example:
       snowmatch weights download aliked-n16
     """
+    from snowmatch.core.text import printable
     from snowmatch.models.download import download_weights
     from snowmatch.models.registry import known_weights
-    from snowmatch.report import printable
 
     _note(f"licence of {name}: {known_weights(name).licence}")
     with _Bar("downloading", "B") as bar:
@@ -563,7 +566,7 @@ def where() -> None:
     Example:
       snowmatch weights where
     """
-    from snowmatch.overview import format_folders
+    from snowmatch.views.plugins import format_folders
 
     click.echo(format_folders())
 
@@ -580,7 +583,7 @@ def demo(folder: Path) -> None:
     Example:
       snowmatch demo my-demo
     """
-    from snowmatch.demo import run_demo
+    from snowmatch.demo.run import run_demo
 
     with _Bar("survey", "photo") as drawn, _Bar("indexing", "annotation") as indexed:
         text = run_demo(folder, drawn=drawn.update, indexed=indexed.update)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import settings
 
 import snowmatch
-from snowmatch.synthetic import make_survey
+from snowmatch.demo.survey import make_survey
 
 # The same examples in every run, and no time limit for one of them: a busy machine is no failure.
 settings.register_profile("repeatable", derandomize=True, deadline=None)

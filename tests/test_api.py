@@ -14,13 +14,14 @@ from PIL import Image
 import snowmatch
 from snowmatch.api import DEFAULT_EXTRACTOR, Catalog
 from snowmatch.catalog.load import CatalogData
-from snowmatch.confidence import Levels
+from snowmatch.confidence.levels import Levels
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.plugins import make_plugin, plugin_names
 from snowmatch.features.extractors import check_extractor
 from snowmatch.features.segments import COLUMNS
 from snowmatch.matching.search import blocks as searching
-from snowmatch.report import format_answer, to_json
+from snowmatch.views.json import to_json
+from snowmatch.views.text import format_answer
 
 
 def box(row):

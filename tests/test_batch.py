@@ -16,17 +16,18 @@ from conftest import read_rows
 from PIL import Image
 
 import snowmatch
-from snowmatch import batch
 from snowmatch.api import Catalog
-from snowmatch.batch import COLUMNS, Row, format_summary, photo_groups, rows_to_csv, rows_to_jsonl, run_batch
-from snowmatch.calibration_file import CalibrationFile, Learned, save_calibrations
 from snowmatch.catalog.load import CatalogData
 from snowmatch.cli import main
-from snowmatch.confidence import Levels, Model
+from snowmatch.confidence.file import CalibrationFile, Learned, save_calibrations
+from snowmatch.confidence.levels import Levels
+from snowmatch.confidence.model import Model
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Annotation
 from snowmatch.features.states import AnnotationState
-from snowmatch.identify import Answer, Candidate, QueryPhoto
+from snowmatch.identify.answer import Answer, Candidate, QueryPhoto
+from snowmatch.review import batch
+from snowmatch.review.batch import COLUMNS, Row, format_summary, photo_groups, rows_to_csv, rows_to_jsonl, run_batch
 
 NONE = np.zeros(0)
 NOON = datetime(2023, 5, 1, 12)

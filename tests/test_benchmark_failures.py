@@ -16,10 +16,10 @@ import failures as page
 from conftest import read_rows
 
 import snowmatch
+from snowmatch.confidence.score_table import make_table
+from snowmatch.confidence.trial import make_trial
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Annotation
-from snowmatch.protocol import make_trial
-from snowmatch.scoretable import make_table
 
 
 def shuffled(trial, seed=0):

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from snowmatch.confidence.trial import make_trial
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Annotation
-from snowmatch.protocol import make_trial
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 

@@ -11,9 +11,9 @@ import pytest
 import run
 
 import snowmatch
+from snowmatch.confidence.score_table import make_table, save_table
+from snowmatch.confidence.trial import make_trial
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.protocol import make_trial
-from snowmatch.scoretable import make_table, save_table
 
 
 def rows_in(folder):

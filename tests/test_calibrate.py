@@ -14,16 +14,18 @@ from PIL import Image
 
 import snowmatch
 from snowmatch.api import Catalog, count_encounter_pairs
-from snowmatch.calibration import make_cases
-from snowmatch.calibration_file import calibration_path, load_calibrations, save_calibrations
-from snowmatch.calibration_report import draw_reliability, format_quality
 from snowmatch.cli import main
-from snowmatch.confidence import Bin, LevelCount, Levels, Quality, expected_new, probabilities
+from snowmatch.confidence.cases import make_cases
+from snowmatch.confidence.file import calibration_path, load_calibrations, save_calibrations
+from snowmatch.confidence.levels import Levels
+from snowmatch.confidence.model import expected_new, probabilities
+from snowmatch.confidence.quality import Bin, LevelCount, Quality
+from snowmatch.confidence.scoring import score_trial
+from snowmatch.confidence.trial import make_trial
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.text import percent
 from snowmatch.core.types import Annotation
-from snowmatch.drawing import percent
-from snowmatch.evaluation import score_trial
-from snowmatch.protocol import make_trial
+from snowmatch.views.calibration import draw_reliability, format_quality
 
 
 def enough(patch, scored={}):  # noqa: B006, the same table is asked for by several tests
@@ -36,7 +38,7 @@ def enough(patch, scored={}):  # noqa: B006, the same table is asked for by seve
         return scored[key]
 
     patch.setattr("snowmatch.api.score_trial", once)
-    for module in ("api", "calibration"):
+    for module in ("api", "confidence.learn"):
         patch.setattr(f"snowmatch.{module}.ENOUGH_PAIRS", 3)
 
 
@@ -245,7 +247,7 @@ def test_a_query_is_judged_as_the_cases_that_were_learned_from(survey):
         return probabilities(models, scores, named, features, new_share)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("snowmatch.identify.probabilities", spy)
+        patch.setattr("snowmatch.identify.candidates.probabilities", spy)
         for case in [c for c in cases if c.together and c.right >= 0][:4]:
             part = case.group.split()[1]
             shown = [

@@ -7,36 +7,25 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from snowmatch.calibration import (
-    ask,
-    binomial_interval,
-    check_labels,
-    choose_groups,
-    count_pairs,
-    cross_validate,
-    fit,
-    learn,
-    make_cases,
-    measure_quality,
-)
-from snowmatch.calibration_file import (
+from snowmatch.confidence.cases import Case, check_labels, count_pairs, make_cases
+from snowmatch.confidence.file import (
     CalibrationFile,
-    Case,
     Learned,
-    Shipped,
     calibration_path,
     choose,
     load_calibrations,
-    load_shipped,
     save_calibrations,
-    shipped_from_json,
-    shipped_to_json,
 )
-from snowmatch.confidence import Levels, Probabilities
+from snowmatch.confidence.fit import fit
+from snowmatch.confidence.learn import ask, choose_groups, cross_validate, learn
+from snowmatch.confidence.levels import Levels
+from snowmatch.confidence.model import Probabilities
+from snowmatch.confidence.quality import binomial_interval, measure_quality
+from snowmatch.confidence.score_table import make_table
+from snowmatch.confidence.shipped import Shipped, load_shipped, shipped_from_json, shipped_to_json
+from snowmatch.confidence.trial import make_trial
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Annotation
-from snowmatch.protocol import make_trial
-from snowmatch.scoretable import make_table
 
 EXTRACTOR, MATCHER = {"name": "hesaff", "revision": 1}, {"name": "lnbnn", "geometry": {"shortlist": 300}}
 
@@ -320,7 +309,7 @@ def test_a_damaged_file_says_what_to_do(tmp_path, content):
 
 
 def test_another_version_or_other_settings_are_refused(monkeypatch):
-    monkeypatch.setattr("snowmatch.calibration_file._shipped_entries", list)
+    monkeypatch.setattr("snowmatch.confidence.shipped._shipped_entries", list)
     held = CalibrationFile(methods=(learned(),))
     used, refused = choose(held, EXTRACTOR, MATCHER, "0.1.0")
     assert (used.source, used.encounters, refused) == ("catalog", 47, "")
@@ -338,7 +327,7 @@ def test_kinds_of_photos_that_a_catalog_has_not_learned_of_are_told_by_what_is_s
     entry = json.loads(
         json.dumps(shipped_to_json(EXTRACTOR, MATCHER, Shipped({"outlined": models, "whole": models}, {}, 6)))
     )
-    monkeypatch.setattr("snowmatch.calibration_file._shipped_entries", lambda: [entry])
+    monkeypatch.setattr("snowmatch.confidence.shipped._shipped_entries", lambda: [entry])
     used, _ = choose(CalibrationFile(methods=(learned(),)), EXTRACTOR, MATCHER, "0.1.0")
     assert used.source == "catalog"
     assert set(used.groups) == {"outlined", "whole"}
@@ -353,7 +342,7 @@ def test_what_is_shipped_comes_back_and_is_taken_for_its_settings_alone(monkeypa
     entry = json.loads(
         json.dumps(shipped_to_json(EXTRACTOR, MATCHER, Shipped({"outlined": (fit(cases),)}, {"outlined": cases}, 6)))
     )
-    monkeypatch.setattr("snowmatch.calibration_file._shipped_entries", lambda: [entry])
+    monkeypatch.setattr("snowmatch.confidence.shipped._shipped_entries", lambda: [entry])
     back = load_shipped(EXTRACTOR, MATCHER)
     assert load_shipped(EXTRACTOR, {"name": "mutual"}) is None
     assert [c.right for c in back.cases["outlined"]] == [c.right for c in cases]

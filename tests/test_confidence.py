@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snowmatch.confidence import (
+from snowmatch.confidence.levels import Levels
+from snowmatch.confidence.model import (
     Calibration,
-    Levels,
     Model,
     evidence,
     expected_new,

@@ -9,11 +9,11 @@ from datasets import prepare
 from deep import compare, decision, page, shortlist
 
 import snowmatch
+from snowmatch.confidence.score_table import make_table
+from snowmatch.confidence.trial import make_trial
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Annotation
 from snowmatch.matching.scores import REJECTED, VERIFIED
-from snowmatch.protocol import make_trial
-from snowmatch.scoretable import make_table
 
 NAN = np.nan
 

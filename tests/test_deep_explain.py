@@ -9,13 +9,13 @@ import pytest
 from PIL import Image
 
 from snowmatch.api import open_catalog
+from snowmatch.confidence.trial import make_trial
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Annotation
-from snowmatch.drawing import BACKGROUND
-from snowmatch.identify import Candidate
+from snowmatch.demo.survey import make_survey
+from snowmatch.identify.answer import Candidate
 from snowmatch.matching.gallery import Gallery
-from snowmatch.protocol import make_trial
-from snowmatch.synthetic import make_survey
+from snowmatch.views.pictures import BACKGROUND
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("kornia")

@@ -13,14 +13,15 @@ from PIL import Image
 
 import snowmatch
 from snowmatch.cli import main
+from snowmatch.confidence.measures import measure
+from snowmatch.confidence.score_table import load_table, make_table, save_table
+from snowmatch.confidence.scoring import score_trial
+from snowmatch.confidence.trial import make_trial
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Annotation
-from snowmatch.evaluation import measure, score_trial
-from snowmatch.evaluation_report import format_evaluation
 from snowmatch.matching.search import inverted_file
-from snowmatch.protocol import make_trial
-from snowmatch.report import MARKS
-from snowmatch.scoretable import load_table, make_table, save_table
+from snowmatch.views.evaluation import format_evaluation
+from snowmatch.views.text import MARKS
 
 
 def annotation(row, individual, part="left_flank", encounter=None, station="", split=""):

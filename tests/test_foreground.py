@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 import snowmatch
-import snowmatch.synthetic
+import snowmatch.demo.survey
 from snowmatch.core.plugins import make_plugin
 from snowmatch.core.types import Matches
-from snowmatch.identify import match_photos, score_query
 from snowmatch.matching.gallery import make_gallery
 from snowmatch.matching.geometry.frames import Geometry
 from snowmatch.matching.matchers.lnbnn import Lnbnn
+from snowmatch.matching.query import match_photos, score_query
 from snowmatch.photos.chips import clip_bbox
 from snowmatch.screening.foreground import LEAST, SPREAD, ForegroundMap, centre_weights, foreground_weights
 
@@ -45,7 +45,7 @@ def test_each_keypoint_may_have_its_own_photo_size_and_none_give_none():
 def lone(tmp_path_factory):
     """A survey's gallery as it would be without any box or mask (its features are those of the boxes)."""
     folder = tmp_path_factory.mktemp("foreground") / "catalog"
-    snowmatch.synthetic.make_survey(folder, individuals=3, encounters=2, seed=3, size=(480, 320))
+    snowmatch.demo.survey.make_survey(folder, individuals=3, encounters=2, seed=3, size=(480, 320))
     catalog = snowmatch.open_catalog(folder)
     catalog.index("hesaff", workers=1)
     outlined = catalog.gallery(make_plugin("extractors", "hesaff"))

@@ -8,10 +8,11 @@ import pytest
 from click.testing import CliRunner
 
 import snowmatch
-import snowmatch.synthetic
+import snowmatch.demo.survey
 from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.identify import Scores, fuse
+from snowmatch.matching.fusion import fuse
+from snowmatch.matching.scores import Scores
 
 BOTH = ("hesaff", "sift")
 
@@ -20,7 +21,7 @@ BOTH = ("hesaff", "sift")
 def both(tmp_path_factory):
     """A small survey indexed with two extractors."""
     folder = tmp_path_factory.mktemp("fusion") / "catalog"
-    snowmatch.synthetic.make_survey(folder, individuals=3, encounters=2, seed=3, size=(480, 320))
+    snowmatch.demo.survey.make_survey(folder, individuals=3, encounters=2, seed=3, size=(480, 320))
     catalog = snowmatch.open_catalog(folder)
     for name in BOTH:
         catalog.index(name, workers=1)

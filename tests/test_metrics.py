@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from snowmatch.metrics import (
+from snowmatch.confidence.metrics import (
     auroc,
     average_precision,
     cmc,

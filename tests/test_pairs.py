@@ -15,11 +15,11 @@ from snowmatch.core.plugins import make_plugin
 from snowmatch.core.types import Annotation, Features, Subject
 from snowmatch.features.reader import open_features
 from snowmatch.features.writer import FeatureWriter
-from snowmatch.identify import match_pairs, match_photos, score_query
 from snowmatch.matching.gallery import make_gallery
 from snowmatch.matching.geometry.frames import Geometry
 from snowmatch.matching.matchers.lnbnn import Lnbnn
 from snowmatch.matching.matchers.mutual import Mutual
+from snowmatch.matching.query import match_pairs, match_photos, score_query
 
 SIZE = (1000, 800)
 DESCRIBED = {"name": "hesaff", "revision": 2}

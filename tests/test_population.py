@@ -12,7 +12,7 @@ import pytest
 from closed_population import capture_history, chao, m0
 from population import Encounter, decide, draw, engine, figures, kept, passages, replay, summary, write
 
-from snowmatch.synthetic import make_survey
+from snowmatch.demo.survey import make_survey
 
 
 def history(*frequencies):

@@ -9,13 +9,16 @@ import pytest
 from PIL import Image
 
 import snowmatch
-from snowmatch import drawing
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.text import aligned, printable, transliterated
 from snowmatch.core.types import Annotation
-from snowmatch.drawing import draw_answer, printable, transliterated
-from snowmatch.identify import Answer, Candidate, QueryPhoto
-from snowmatch.report import aligned, format_answer, to_json
+from snowmatch.identify.answer import Answer, Candidate, QueryPhoto
 from snowmatch.screening.foreground import ForegroundMap
+from snowmatch.views import lettering
+from snowmatch.views import pictures as drawing
+from snowmatch.views.json import to_json
+from snowmatch.views.pictures import draw_answer
+from snowmatch.views.text import format_answer
 
 GREY = 100
 SIZE = (400, 300)
@@ -417,8 +420,8 @@ def test_transliteration(name, ascii_name):
 
 def test_names_without_a_font_are_transliterated_in_pictures(folders, monkeypatch):
     catalog, pictures = folders
-    monkeypatch.setattr(drawing, "FONTS", ("no-such-font.ttf",))
-    drawing._system_fonts.cache_clear()
+    monkeypatch.setattr(lettering, "FONTS", ("no-such-font.ttf",))
+    lettering._system_fonts.cache_clear()
     drawn = {}
     for name in ("Ак барс", "Ak bars", "雪豹"):
         best = replace(candidate().best, encounter=name)
@@ -426,7 +429,7 @@ def test_names_without_a_font_are_transliterated_in_pictures(folders, monkeypatc
             answer(candidate(individual=name, best=best), photo=grey_query()), pictures / name, catalog, 1
         )
         drawn[name] = Path(plain).read_bytes()
-    drawing._system_fonts.cache_clear()
+    lettering._system_fonts.cache_clear()
     assert drawn["Ак барс"] == drawn["Ak bars"] != drawn["雪豹"]
 
 

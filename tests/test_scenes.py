@@ -20,6 +20,7 @@ from snowmatch.catalog.load import CatalogData
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import file_sha256
 from snowmatch.core.types import Annotation
+from snowmatch.demo.coats import grow_coat
 from snowmatch.features import indexing
 from snowmatch.features.indexing import index_catalog
 from snowmatch.photos.pixels import read_grey, read_photo
@@ -28,7 +29,6 @@ from snowmatch.screening.foreground import ForegroundMap
 from snowmatch.screening.maps import load_maps, maps_path, save_maps
 from snowmatch.screening.scenery import VIEW, make_view
 from snowmatch.screening.scenes import CELL, MOST, Companions, companions, look, make_map
-from snowmatch.synthetic_coats import grow_coat
 
 NOON = datetime(2024, 5, 1, 12)
 WALK = ((50, 60), (120, 90), (185, 60))  # where the animal is in a burst of new photos
@@ -716,7 +716,7 @@ def test_a_photo_on_record_takes_its_map_on_record(catalog, station_survey, monk
     path = station_survey / "a2s1n0.png"
     kept = load_maps(station_survey).of_content(file_sha256(path))
     assert kept.evidence == "burst and station"
-    monkeypatch.setattr("snowmatch.query.read_view", lambda *_: pytest.fail("a map was made"))
+    monkeypatch.setattr("snowmatch.identify.asked.read_view", lambda *_: pytest.fail("a map was made"))
     copy = tmp_path / "copy.png"
     copy.write_bytes(path.read_bytes())
     for photos, station in (

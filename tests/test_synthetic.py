@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from snowmatch.synthetic import COLUMNS, _coat, make_demo, make_survey
-from snowmatch.synthetic_coats import Pose, draw_animal, grow_coat
+from snowmatch.demo.coats import Pose, draw_animal, grow_coat
+from snowmatch.demo.survey import COLUMNS, _coat, make_demo, make_survey
 
 SMALL = {"individuals": 4, "stations": 2, "encounters": 2, "photos": (1, 2), "size": (480, 320), "decoys": 1}
 STANDING = Pose("left", 420, 480, 300, 0, 0, 0, 0, 0, 0.5, 1, (0, -0.6, 0.8))

@@ -12,7 +12,7 @@ from coat_pairs import Truth, View, Warp, mutual_matches, strangers, truth, veri
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.plugins import make_plugin, settings
 from snowmatch.core.types import Annotation, Features
-from snowmatch.synthetic import make_survey
+from snowmatch.demo.survey import make_survey
 
 torch = pytest.importorskip("torch")
 kornia = pytest.importorskip("kornia.feature")

@@ -29,11 +29,11 @@ from run import Run, Scored, command_line, parse_method, scores_of, shown_label
 
 from deep.decision import among, animals_of, choose_threshold, decide, pairs_of, rates
 from snowmatch.api import open_catalog
+from snowmatch.confidence.measures import Figure
+from snowmatch.confidence.metrics import dynamic_top_k_precision, interval, ranks
+from snowmatch.confidence.score_table import ScoreTable, load_table
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Annotation
-from snowmatch.evaluation import Figure
-from snowmatch.metrics import dynamic_top_k_precision, interval, ranks
-from snowmatch.scoretable import ScoreTable, load_table
 
 SCHEMA = "snowmatch.deep/1"
 RANKING = ("dt5ap", "top5", "top1")

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from snowmatch.evaluation import Figure
-from snowmatch.metrics import interval
-from snowmatch.scoretable import ScoreTable
+from snowmatch.confidence.measures import Figure
+from snowmatch.confidence.metrics import interval
+from snowmatch.confidence.score_table import ScoreTable
 
 
 @dataclass(frozen=True)

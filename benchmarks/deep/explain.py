@@ -44,20 +44,22 @@ from tqdm import tqdm
 from deep.inputs import Shape, as_tensor, check_masks, read_input, read_inputs
 from deep.networks import EmbeddingNetwork, embeddings, load_network
 from snowmatch.api import DEFAULT_EXTRACTOR, DEFAULT_MATCHER, Catalog, open_catalog
+from snowmatch.confidence.trial import Trial, make_trial
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import replace_file, unwritable
 from snowmatch.core.plugins import make_plugin
+from snowmatch.core.text import printable
 from snowmatch.core.types import Annotation
-from snowmatch.drawing import BACKGROUND, FAINT, GAP, TEXT, WARNING, Side, draw_pair, printable
-from snowmatch.drawing import _text as write_text
 from snowmatch.features.extractors import check_extractor
-from snowmatch.identify import Candidate, score_query
+from snowmatch.identify.answer import Candidate
 from snowmatch.matching.gallery import Gallery
 from snowmatch.matching.geometry.frames import Geometry
+from snowmatch.matching.query import score_query
 from snowmatch.models.torch_io import pick_device
 from snowmatch.photos.chips import clip_bbox
 from snowmatch.photos.pixels import read_mask, read_photo
-from snowmatch.protocol import Trial, make_trial
+from snowmatch.views.lettering import write_text as write_text
+from snowmatch.views.pictures import BACKGROUND, FAINT, GAP, TEXT, WARNING, Side, draw_pair
 
 PROTOCOL = "cross-encounter"
 ROUNDING = 1e-6  # of a cosine: less than this in a whole map of attributions is float32's rounding, not a place

@@ -32,11 +32,11 @@ from deep.compare import at_least, check_apart, first_table, network_of, plain, 
 from deep.decision import among, animals_of, pairs_of
 from deep.page import shortlist_table
 from snowmatch.api import open_catalog
+from snowmatch.confidence.score_table import ScoreTable
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.plugins import settings as settings_of
-from snowmatch.identify import score_query
+from snowmatch.matching.query import score_query
 from snowmatch.matching.scores import REJECTED, VERIFIED
-from snowmatch.scoretable import ScoreTable
 
 SCHEMA = "snowmatch.shortlist/1"
 

@@ -41,13 +41,13 @@ from deep.losses import (
 )
 from deep.networks import BACKBONES, RANDOM, EmbeddingNetwork, build, embeddings, load_network, save_network
 from snowmatch.api import open_catalog
+from snowmatch.confidence.metrics import dynamic_top_k_precision, ranks, top_k
+from snowmatch.confidence.trial import make_trial
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.plugins import settings_key
 from snowmatch.core.text import did_you_mean
 from snowmatch.core.types import Annotation
-from snowmatch.metrics import dynamic_top_k_precision, ranks, top_k
 from snowmatch.models.torch_io import pick_device
-from snowmatch.protocol import make_trial
 
 LOSSES = {"triplet": TRIPLET_MARGIN, "cosface": COSFACE_MARGIN, "adaptive": ADAPTIVE_MARGIN}  # and their margins
 RATES = {"triplet": 8e-4, "cosface": 1e-3, "adaptive": 1e-3}  # Adam's; Colomer Matachana 2024

@@ -17,8 +17,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from snowmatch.protocol import Trial
-from snowmatch.scoretable import ScoreTable
+from snowmatch.confidence.score_table import ScoreTable
+from snowmatch.confidence.trial import Trial
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 
 from methods import Given, Outcome
+from snowmatch.confidence.score_table import make_table
+from snowmatch.confidence.trial import Trial
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Annotation
 from snowmatch.photos.chips import clip_bbox
 from snowmatch.photos.pixels import read_mask, read_photo
-from snowmatch.protocol import Trial
-from snowmatch.scoretable import make_table
 
 METRICS = ("cosine", "euclidean")
 INSTALL = "python -m pip install torch torchvision timm safetensors"

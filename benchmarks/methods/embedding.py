@@ -20,10 +20,10 @@ import numpy as np
 
 from methods import Given, Outcome
 from methods._embeddings import METRICS, check_vectors, pair_scores, rows_of
+from snowmatch.confidence.score_table import make_table
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import did_you_mean
 from snowmatch.core.types import Annotation
-from snowmatch.scoretable import make_table
 
 DEFAULTS: dict[str, Any] = {
     "file": "",  # .npz or .csv

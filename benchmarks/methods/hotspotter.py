@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 
 from methods import Given, Outcome
+from snowmatch.confidence.score_table import ScoreTable, make_table
+from snowmatch.confidence.trial import Trial
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.protocol import Trial
-from snowmatch.scoretable import ScoreTable, make_table
 
 DEFAULTS = {
     "every_annotation": False,  # verify all of the gallery, not the best 3 annotations of the best 40 individuals

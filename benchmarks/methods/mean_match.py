@@ -14,7 +14,7 @@ import numpy as np
 
 from methods import Given, Outcome
 from snowmatch.api import open_catalog
-from snowmatch.scoretable import make_table
+from snowmatch.confidence.score_table import make_table
 
 DEFAULTS = {"extractor": "xfeat"}
 PACKAGES = ("kornia", "torch", "numpy")

@@ -19,11 +19,12 @@ import numpy as np
 
 from methods import Given, Outcome
 from snowmatch.api import DEFAULT_EXTRACTOR, DEFAULT_MATCHER, open_catalog
+from snowmatch.confidence.scoring import score_trial
 from snowmatch.core.home import HOME
 from snowmatch.core.plugins import settings as settings_of
-from snowmatch.evaluation import score_trial
-from snowmatch.identify import fuse, score_query
+from snowmatch.matching.fusion import fuse
 from snowmatch.matching.gallery import Gallery
+from snowmatch.matching.query import score_query
 
 DEFAULTS = {"extractor": DEFAULT_EXTRACTOR, "matcher": DEFAULT_MATCHER, "options": "", "keep": False}
 TIMED_QUERIES = 40  # the median of these, evenly spread over the trial, after one that is not counted

@@ -26,11 +26,11 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from methods import Given, Outcome
+from snowmatch.confidence.score_table import make_table
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Annotation
 from snowmatch.photos.chips import make_chip
 from snowmatch.photos.pixels import read_mask, read_photo
-from snowmatch.scoretable import make_table
 
 DEFAULTS: dict[str, Any] = {
     "chip_size": 700,  # longest side of the crop, px; at most 4 times as large as in the photo

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from snowmatch.synthetic import make_survey
+from snowmatch.demo.survey import make_survey
 
 HERE = Path(__file__).resolve().parent
 QUERIES = HERE.parent / "demo-queries"

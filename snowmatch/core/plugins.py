@@ -11,6 +11,7 @@ import hashlib
 import importlib
 import json
 import pkgutil
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -98,3 +99,8 @@ def parse_setting(what: str, text: str, default: Any) -> Any:
     except ValueError:
         kind = "a whole number" if isinstance(default, int) else "a number"
         raise SnowmatchError(f"{what} is {text!r}, expected {kind} such as {default}") from None
+
+
+def plain_settings(described: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as they come back from a JSON file, so that they can be compared with those."""
+    return json.loads(json.dumps(described))

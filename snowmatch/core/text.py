@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import math
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 
 def did_you_mean(word: str, known: list[str]) -> str:
@@ -27,3 +30,86 @@ def same_name(text: str) -> str:
 def some(items: Sequence[Any]) -> str:
     """The first few items of a long list, as text."""
     return ", ".join(map(str, items[:5])) + (", ..." if len(items) > 5 else "")
+
+
+def aligned(head: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[str] = ()) -> list[str]:
+    """The lines of a table, as wide as its texts take in a terminal; columns named in `right` are set to the right."""
+    widths = [max(map(_width, column)) for column in zip(head, *rows, strict=True)]
+    return ["  ".join(map(_pad, row, widths, (name in right for name in head))) for row in (head, *rows)]
+
+
+def six_digits(value: float | None) -> float | None:
+    """A number as JSON and tables show it; None stays None."""
+    return None if value is None else float(f"{value:.6g}")
+
+
+def plain(value: Any) -> Any:
+    """`value` in the types that JSON has; text that is no valid Unicode (a path's undecodable bytes) is escaped."""
+    if isinstance(value, Mapping):
+        return {plain(str(key)): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [plain(item) for item in value]
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if value is None or isinstance(value, (bool, np.bool_)):
+        return None if value is None else bool(value)
+    if isinstance(value, (int, np.integer)):
+        return int(value)
+    if isinstance(value, (float, np.floating)):
+        return float(value) if math.isfinite(value) else None
+    return plain(str(value))
+
+
+def _pad(text: str, width: int, right: bool) -> str:
+    blanks = " " * (width - _width(text))
+    return blanks + text if right else text + blanks
+
+
+def _width(text: str) -> int:
+    """Terminal columns that `text` takes: two for wide characters and emoji, none for combining accents."""
+    return sum(
+        0 if unicodedata.category(c) in ("Mn", "Me") else 1 + (unicodedata.east_asian_width(c) in "WF") for c in text
+    )
+
+
+def listed(names: Iterable[str], most: int) -> str:
+    names = [printable(name) for name in names]
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def counted(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+_SPELLINGS = (
+    "а=a б=b в=v г=g д=d е=e ё=e ж=zh з=z и=i й=y к=k л=l м=m н=n о=o п=p р=r с=s т=t у=u ф=f х=kh ц=ts ч=ch ш=sh "
+    "щ=shch ъ= ы=y ь= э=e ю=yu я=ya ң=ng ө=o ү=u ә=a ғ=g қ=q ұ=u һ=h і=i ї=yi є=ye ґ=g"
+)
+_SOUNDS = dict(spelling.split("=") for spelling in _SPELLINGS.split())
+_CYRILLIC = str.maketrans({**_SOUNDS, **{c.upper(): sound.capitalize() for c, sound in _SOUNDS.items()}})
+
+
+def percent(probability: float | None) -> str:
+    """As whole percent; above 99 and below 1 with the digits that tell it from certainty; "" where there is none."""
+    if probability is None:
+        return ""
+    if 0.01 <= probability <= 0.99:
+        return f"{100 * probability:.0f} %"
+    if probability < 0.001:
+        return "below 0.1 %"
+    return f"{100 * min(probability, 0.9999):.2f} %" if probability > 0.99 else f"{100 * probability:.1f} %"
+
+
+def printable(text: str) -> str:
+    """`text` with control, direction and invisible characters shown as escapes: names are data, not orders."""
+    return "".join(
+        c.encode("unicode_escape").decode() if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") else c
+        for c in text
+    )
+
+
+def transliterated(text: str) -> str:
+    """`text` in ASCII: Cyrillic letters by sound, other letters without accents, "?" for the rest."""
+    letters = unicodedata.normalize("NFKD", unicodedata.normalize("NFC", text).translate(_CYRILLIC))
+    return "".join(c if c.isascii() else "?" for c in letters if not unicodedata.combining(c))

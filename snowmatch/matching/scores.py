@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 
 from snowmatch.core.types import Matches
@@ -88,3 +91,42 @@ def together(scores: np.ndarray) -> np.ndarray:
 def ranking(scores: np.ndarray, pre_scores: np.ndarray, accepted: np.ndarray) -> np.ndarray:
     """One number to sort by: the score where accepted, else the pre-score far below every accepted one; 0 = no vote."""
     return np.where(accepted, scores, pre_scores * REJECTED)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What one query says about every annotation (A,) and individual (I,) of a gallery, ready to sort and to save.
+
+    The score arrays come from verified matches, those of individuals over the root of chance (see `above_chance`); the
+    pre_ arrays from all matches, before the geometric check, those of individuals corrected for how many photos each
+    has. checked says which annotations that check looked at, accepted which it let pass. `matches` has, per query
+    photo, the verified matches; `pre_matches` all; both are empty where several extractors were fused. chance: what a
+    candidate gets by chance from the matches that were checked, before the check; 0 where nobody has one.
+    """
+
+    scores: np.ndarray
+    pre_scores: np.ndarray
+    checked: np.ndarray
+    accepted: np.ndarray
+    individual_scores: np.ndarray
+    individual_pre_scores: np.ndarray
+    individual_accepted: np.ndarray
+    matches: tuple[Matches, ...]
+    pre_matches: tuple[Matches, ...]
+    chance: float
+
+    @cached_property
+    def ranking(self) -> np.ndarray:
+        """(A,) one number each to sort by, rejected ones below accepted ones."""
+        return ranking(self.scores, self.pre_scores, self.accepted)
+
+    @cached_property
+    def individual_ranking(self) -> np.ndarray:
+        """(I,) likewise."""
+        return ranking(self.individual_scores, self.individual_pre_scores, self.individual_accepted)
+
+
+def chance_score(scores: np.ndarray) -> float:
+    """The median of the scores (A,) above 0; 0 where there is none."""
+    voted = scores[scores > 0]
+    return float(np.median(voted)) if len(voted) else 0.0

@@ -24,16 +24,15 @@ from snowmatch.catalog.encounters import passages, unused
 from snowmatch.catalog.folders import find_photos
 from snowmatch.catalog.load import check_body_part, check_locations
 from snowmatch.catalog.table import CSV_NAME
-from snowmatch.confidence import LEVEL_NAMES
+from snowmatch.confidence.levels import LEVEL_NAMES, MARKS
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import file_sha256, replace_file, unreadable, unwritable
+from snowmatch.core.text import percent, plain, printable, six_digits
 from snowmatch.core.types import BODY_PARTS, Annotation
-from snowmatch.drawing import percent, printable
 from snowmatch.features.states import AnnotationState
-from snowmatch.identify import Answer, Candidate
+from snowmatch.identify.answer import Answer, Candidate
 from snowmatch.matching.gallery import Animal, tell_animals
 from snowmatch.photos.exif import read_timestamp
-from snowmatch.report import MARKS, plain, six_digits
 from snowmatch.screening.maps import maps_stamp
 
 SCHEMA = "snowmatch.batch/1"

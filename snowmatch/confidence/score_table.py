@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from snowmatch.confidence.trial import Trial
 from snowmatch.core.arrays import load_arrays, save_arrays
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.protocol import Trial
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from snowmatch.core.files import file_sha256
 from snowmatch.core.types import Annotation, BBox, Features, same_part
 from snowmatch.features.extractors import extract_from_photo
 from snowmatch.features.reader import FeatureReader
-from snowmatch.identify import QueryPhoto
+from snowmatch.identify.answer import QueryPhoto
 from snowmatch.photos.chips import clip_bbox
 from snowmatch.photos.exif import read_timestamp
 from snowmatch.photos.pixels import read_mask, read_photo

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from snowmatch.synthetic_coats import SOLES, Pose, draw_animal, grow_coat, smooth_noise
+from snowmatch.demo.coats import SOLES, Pose, draw_animal, grow_coat, smooth_noise
 
 NAMES = "aika bars cholpon dastan elnura farida gulzat ilbirs jyldyz kanat lola meerim".split()  # noqa: SIM905
 SIDES = ("left", "right")

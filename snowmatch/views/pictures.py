@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import re
-import unicodedata
-from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.text import percent, printable, transliterated
 from snowmatch.core.types import BBox
-from snowmatch.identify import Answer, Candidate
+from snowmatch.identify.answer import Answer, Candidate
 from snowmatch.photos.chips import clip_bbox
 from snowmatch.photos.pixels import read_mask, read_photo
 from snowmatch.screening.foreground import foreground_picture
+from snowmatch.views.lettering import write_text
+from snowmatch.views.text import individual_name, why_rejected
 
 PANEL = (980, 760)  # px, the most one photo takes: two and the gap fit a screen 2000 px wide
 NARROWEST = 560  # px, so that the caption of a slim animal can be read
@@ -27,11 +28,9 @@ HEAD, CAPTION = 92, 92  # px, heights of the strips above the photos
 LARGEST = 6.0  # enlargement beyond which a tiny animal only gets blurred
 MARGIN = 0.12  # of the longer side of the animal's box: its outline and the ground it walks on stay in sight
 LINES = 60  # more lines than this hide the coat where they run close together
-
 BACKGROUND, TEXT, FAINT, WARNING = (24, 26, 28), (240, 240, 240), (170, 174, 178), (255, 176, 64)
 RIM = (20, 20, 20)
 LEVELS = {"excellent": (66, 135, 245), "good": (60, 190, 90), "fair": (240, 200, 40), "uncertain": (230, 70, 60)}
-
 # What to say of a photo without box and mask
 EVIDENCE = {
     "burst": "animal: what moved in the burst",
@@ -39,23 +38,6 @@ EVIDENCE = {
     "burst and station": "animal: what moved, and is new at the station",
     "centre": "animal: taken to be near the centre",
 }
-
-# Looked for in the system's font folders, in this order, for names that Pillow's own font has no letters for.
-FONTS = (
-    "DejaVuSans.ttf",
-    "NotoSans-Regular.ttf",
-    "LiberationSans-Regular.ttf",
-    "segoeui.ttf",
-    "arial.ttf",
-    "Arial.ttf",
-)
-
-_SPELLINGS = (
-    "а=a б=b в=v г=g д=d е=e ё=e ж=zh з=z и=i й=y к=k л=l м=m н=n о=o п=p р=r с=s т=t у=u ф=f х=kh ц=ts ч=ch ш=sh "
-    "щ=shch ъ= ы=y ь= э=e ю=yu я=ya ң=ng ө=o ү=u ә=a ғ=g қ=q ұ=u һ=h і=i ї=yi є=ye ґ=g"
-)
-_SOUNDS = dict(spelling.split("=") for spelling in _SPELLINGS.split())
-_CYRILLIC = str.maketrans({**_SOUNDS, **{c.upper(): sound.capitalize() for c, sound in _SOUNDS.items()}})
 
 
 def draw_answer(answer: Answer, folder: Path, catalog_folder: Path, top: int) -> list[Path]:
@@ -274,26 +256,26 @@ def _draw_head(picture: Image.Image, candidate: Candidate) -> None:
     right = picture.width - 16
     score = f"score {candidate.score:.2f}"
     if candidate.accepted:
-        right = _text(draw, (right, 10), f"{score}    {candidate.inliers} inliers", 32, TEXT, anchor="right")
+        right = write_text(draw, (right, 10), f"{score}    {candidate.inliers} inliers", 32, TEXT, anchor="right")
     else:
-        right = _text(draw, (right, 10), why_rejected(candidate), 32, WARNING, anchor="right")
+        right = write_text(draw, (right, 10), why_rejected(candidate), 32, WARNING, anchor="right")
     if candidate.level is not None:
         level = printable(candidate.level) + f" {percent(candidate.probability)}".rstrip()
-        right = _text(draw, (right - 32, 10), level, 32, TEXT, anchor="right")
+        right = write_text(draw, (right - 32, 10), level, 32, TEXT, anchor="right")
         draw.ellipse((right - 34, 18, right - 10, 42), fill=LEVELS.get(candidate.level, FAINT))
         right -= 34
-    _text(draw, (16, 10), f"{candidate.rank}.  {individual_name(candidate)}", 32, TEXT, room=right - 48)
+    write_text(draw, (16, 10), f"{candidate.rank}.  {individual_name(candidate)}", 32, TEXT, room=right - 48)
 
 
 def _draw_legend(picture: Image.Image, candidate: Candidate, count: int, strongest: float) -> None:
     draw = ImageDraw.Draw(picture)
     what = "matches" if candidate.accepted else "unverified matches"
     score = "" if candidate.accepted else f", score {candidate.score:.2f} without the geometric check"
-    _text(draw, (16, 58), f"{len(candidate.weights)} {what}, {count} drawn{score}", 18, FAINT)
-    right = _text(draw, (picture.width - 16, 58), f"{strongest:.2g}", 18, FAINT, anchor="right") - 8
+    write_text(draw, (16, 58), f"{len(candidate.weights)} {what}, {count} drawn{score}", 18, FAINT)
+    right = write_text(draw, (picture.width - 16, 58), f"{strongest:.2g}", 18, FAINT, anchor="right") - 8
     for step, colour in enumerate(_colours(np.linspace(0, 1, 160))):
         draw.line((right - 160 + step, 60, right - 160 + step, 76), fill=colour)
-    _text(draw, (right - 168, 58), "weight  0", 18, FAINT, anchor="right")
+    write_text(draw, (right - 168, 58), "weight  0", 18, FAINT, anchor="right")
 
 
 def _draw_caption(picture: Image.Image, side: Side, view: _View, left: int, width: int) -> None:
@@ -312,7 +294,7 @@ def _draw_caption(picture: Image.Image, side: Side, view: _View, left: int, widt
         x += small.shape[1] + 12
     for line, text in enumerate(side.caption):  # the last one is the file's name: long, and needed least
         size, colour = (16, FAINT) if line == len(side.caption) - 1 else (20, TEXT)
-        _text(draw, (x, HEAD + 4 + 27 * line), text, size, colour, room=left + width - 8 - x)
+        write_text(draw, (x, HEAD + 4 + 27 * line), text, size, colour, room=left + width - 8 - x)
 
 
 def _query_side(answer: Answer, number: int) -> Side:
@@ -360,96 +342,6 @@ def _write(picture: Image.Image, path: Path) -> Path:
     return path
 
 
-def why_rejected(candidate: Candidate) -> str:
-    """Why a candidate has only a score from before the geometric check: compared and different, or not compared."""
-    if not candidate.score:
-        return "no matches"
-    return "no consistent geometry" if candidate.checked else "not checked"
-
-
-def percent(probability: float | None) -> str:
-    """As whole percent; above 99 and below 1 with the digits that tell it from certainty; "" where there is none."""
-    if probability is None:
-        return ""
-    if 0.01 <= probability <= 0.99:
-        return f"{100 * probability:.0f} %"
-    if probability < 0.001:
-        return "below 0.1 %"
-    return f"{100 * min(probability, 0.9999):.2f} %" if probability > 0.99 else f"{100 * probability:.1f} %"
-
-
-def individual_name(candidate: Candidate) -> str:
-    """The individual, printable; for an unidentified animal the encounter it was seen in."""
-    if candidate.individual is not None:
-        return printable(candidate.individual)
-    return f"unidentified ({printable(candidate.best.encounter) or printable(candidate.best.path)})"
-
-
-def printable(text: str) -> str:
-    """`text` with control, direction and invisible characters shown as escapes: names are data, not orders."""
-    return "".join(
-        c.encode("unicode_escape").decode() if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") else c
-        for c in text
-    )
-
-
-def transliterated(text: str) -> str:
-    """`text` in ASCII: Cyrillic letters by sound, other letters without accents, "?" for the rest."""
-    letters = unicodedata.normalize("NFKD", unicodedata.normalize("NFC", text).translate(_CYRILLIC))
-    return "".join(c if c.isascii() else "?" for c in letters if not unicodedata.combining(c))
-
-
 def _file_part(text: str) -> str:
     """`text` as part of a file name that every system takes: letters, digits, `-` and `_`, at most 60 of them."""
     return re.sub(r"[^A-Za-z0-9_-]+", "_", transliterated(text))[:60].strip("_")
-
-
-def _text(
-    draw: ImageDraw.ImageDraw,
-    place: tuple[int, int],
-    text: str,
-    size: int,
-    colour: tuple[int, int, int],
-    *,
-    anchor: str = "left",
-    room: int | None = None,
-) -> int:
-    """Write one line from `place` (its upper corner, left or right), cut to `room` px; gives the x of its other end."""
-    font, text = _lettering(text[:300], size)  # 300 letters do not fit: a long one need not be looked at in full
-    if room is not None and font.getlength(text) > room:
-        fitting = bisect_right(range(len(text)), room, key=lambda n: font.getlength(text[:n] + "…")) - 1
-        text = text[: max(fitting, 0)] + "…"
-    width = round(font.getlength(text))
-    left = place[0] - width if anchor == "right" else place[0]
-    draw.text((left, place[1]), text, colour, font)
-    return left if anchor == "right" else left + width
-
-
-def _lettering(text: str, size: int) -> tuple[ImageFont.FreeTypeFont, str]:
-    """A font and `text` as it can be written with it: Pillow's own font if that will do, so that pictures are alike
-    everywhere; else one of the system's; else the letters the first one has, in transliteration.
-    """
-    own = ImageFont.load_default(size)
-    if _covers(own, text):
-        return own, text
-    for font in _system_fonts(size):
-        if _covers(font, text):
-            return font, text
-    return own, "".join(c if _covers(own, c) else transliterated(c) for c in text)
-
-
-@cache
-def _system_fonts(size: int) -> tuple[ImageFont.FreeTypeFont, ...]:
-    found = []
-    for name in FONTS:
-        try:
-            found.append(ImageFont.truetype(name, size))
-        except OSError:  # not on this system: the next one, or transliteration
-            continue
-    return tuple(found)
-
-
-def _covers(font: ImageFont.FreeTypeFont, text: str) -> bool:
-    """Whether the font has a glyph of its own for every character of `text`."""
-    missing = bytes(font.getmask("\uffff"))  # not a character, so what is drawn is the font's sign for "no glyph"
-    return all(c.isspace() or bytes(font.getmask(c)) != missing for c in sorted(set(text)))

@@ -10,11 +10,12 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 
 import snowmatch
-from snowmatch.calibration_file import Calibrated
-from snowmatch.confidence import LEVEL_NAMES, Levels, Quality
+from snowmatch.confidence.levels import LEVEL_NAMES, MARKS, Levels
+from snowmatch.confidence.quality import Quality
 from snowmatch.core.files import replace_file
-from snowmatch.drawing import BACKGROUND, FAINT, LEVELS, TEXT, printable
-from snowmatch.report import MARKS, aligned, plain
+from snowmatch.core.text import aligned, plain, printable
+from snowmatch.identify.calibration import Calibrated
+from snowmatch.views.pictures import BACKGROUND, FAINT, LEVELS, TEXT
 
 EDGE, SIDE = 70, 480  # px, margin and side of the diagram's square
 

@@ -8,14 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from snowmatch.core.errors import SnowmatchError
+from snowmatch.confidence.levels import Levels
 from snowmatch.matching.scores import VERIFIED
 
 ANY = "any"  # the group of all queries
 BOXED = "boxed"  # outlined by boxes alone: only what is shipped tells these from masks
-LEVEL_NAMES = ("excellent", "good", "fair", "uncertain")
 ENOUGH_PAIRS = 30  # pairs of encounters of one animal that a group of queries needs for a model of its own
-
 # Scores that tell nothing more to either side: an exponent below the first knot and above the last one. Beyond them
 # there is nearly nothing to learn from, and scenery that two photos share scores higher than any coat.
 BELOW, ABOVE = 1.5, 1.5
@@ -25,29 +23,6 @@ FEATURES_RANGE = 3.0  # natural logarithms: a photo with a twentieth of the usua
 RAREST = 0.1
 # The share that calibrations are learned at: each encounter is asked about with its animal on record and without.
 LEARNED_NEW = 0.5
-
-
-@dataclass(frozen=True)
-class Levels:
-    """The lowest probability of each level; below `fair` a decision is uncertain."""
-
-    excellent: float = 0.99
-    good: float = 0.95
-    fair: float = 0.75
-
-    def __post_init__(self) -> None:
-        if not 1 > self.excellent > self.good > self.fair > 0:
-            raise SnowmatchError(
-                f"the levels are {self.excellent:g}, {self.good:g}, {self.fair:g}, expected three probabilities below "
-                "1 and above 0, the highest first, such as 0.99,0.95,0.75"
-            )
-
-    def of(self, probability: float) -> str:
-        """The level of a probability: excellent, good, fair or uncertain."""
-        for name in LEVEL_NAMES[:-1]:
-            if probability >= getattr(self, name):
-                return name
-        return LEVEL_NAMES[-1]
 
 
 @dataclass(frozen=True)
@@ -124,45 +99,6 @@ class Probabilities:
         """The probability of the decision."""
         decision = self.decision()
         return self.new if decision < 0 else float(self.individuals[decision])
-
-
-@dataclass(frozen=True)
-class LevelCount:
-    """Of `answers` decisions of one level `wrong` were wrong: the 95 % interval of that share; `new` said "new"."""
-
-    level: str
-    answers: int
-    wrong: int
-    low: float
-    high: float
-    new: int
-    new_wrong: int
-
-
-@dataclass(frozen=True)
-class Bin:
-    """Decisions of similar probability: how many, their mean probability, those right and the 95 % interval."""
-
-    answers: int
-    stated: float
-    right: int
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Quality:
-    """How well stated probabilities hold, over N decisions; NaN without any.
-
-    brier, log_loss, calibration_error: of the decision's probability against whether it was right.
-    """
-
-    decisions: int
-    brier: float
-    log_loss: float
-    calibration_error: float
-    levels: tuple[LevelCount, ...]
-    bins: tuple[Bin, ...]
 
 
 def group_names(outlined: bool, body_part: str) -> tuple[str, ...]:

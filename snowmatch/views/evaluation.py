@@ -6,10 +6,10 @@ from dataclasses import asdict
 from typing import Any
 
 import snowmatch
-from snowmatch.calibration_report import format_quality, quality_to_json
-from snowmatch.drawing import printable
-from snowmatch.evaluation import Evaluation, Figure, Measured
-from snowmatch.report import aligned, plain
+from snowmatch.confidence.measures import Figure, Measured
+from snowmatch.core.text import aligned, plain, printable
+from snowmatch.identify.evaluation import Evaluation
+from snowmatch.views.calibration import format_quality, quality_to_json
 
 ROWS = (
     ("right first", "top1", "percent"),

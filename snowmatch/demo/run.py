@@ -8,11 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from snowmatch.api import Catalog, open_catalog
-from snowmatch.confidence import LEVEL_NAMES
+from snowmatch.confidence.levels import LEVEL_NAMES
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.identify import Answer
-from snowmatch.report import draw_answer, format_answer, format_decision, to_json
-from snowmatch.synthetic import make_demo
+from snowmatch.demo.survey import make_demo
+from snowmatch.identify.answer import Answer
+from snowmatch.views.json import to_json
+from snowmatch.views.pictures import draw_answer
+from snowmatch.views.text import format_answer, format_decision
 
 SEED = 1
 CANDIDATES = 5

@@ -1,0 +1,1 @@
+"""Probabilities and levels: how they are learned, kept, used and measured."""

@@ -1,0 +1,144 @@
+"""Queries whose answers are known, as a model learns from them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from snowmatch.confidence.model import ANY, group_names
+from snowmatch.confidence.score_table import ScoreTable
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.types import Annotation
+
+
+def make_cases(
+    table: ScoreTable,
+    features: np.ndarray | None = None,
+    outlined: np.ndarray | None = None,
+    masked: np.ndarray | None = None,
+) -> tuple[Case, ...]:
+    """Every query of a score table, with its own individual on record and without; photos together and one by one.
+
+    features (A,): of each annotation (0 = not known); outlined (A,) bool: whether it has a box or a mask; masked (A,)
+    bool: whether it has a mask. A query without features, or with nobody to compare, is no case.
+    """
+    count = len(table.paths)
+    features = np.zeros(count) if features is None else features
+    outlined, masked = (np.zeros(count, bool) if given is None else given for given in (outlined, masked))
+    names = table.individual_names
+    numbers = np.searchsorted(names, table.individual[table.gallery])
+    met = np.unique(table.encounter[table.gallery], return_inverse=True)[1]
+    cases: list[Case] = []
+    for group in range(len(table.group_queries)):
+        members = np.flatnonzero(table.groups == group)
+        usable = [q for q in members if np.isfinite(table.scores[q]).any()]
+        if not usable:
+            continue
+        rows = table.queries[usable]
+        open_to = ~np.isnan(table.scores[usable[0]])
+        pairs = np.unique(np.stack([numbers[open_to], met[open_to]]), axis=1)
+        encounters = np.bincount(pairs[0], minlength=len(names))
+        row = rows[0]
+        own = np.flatnonzero(names == table.individual[row])
+        common = {
+            "group": group_names(bool(outlined[rows].all()), str(table.body_part[row]))[0],
+            "masked": bool(masked[rows].all()),
+            "individual": str(table.individual[row]),
+            "encounter": str(table.encounter[row]),
+            "again": tuple(np.unique(table.encounter[table.gallery[open_to & (numbers == own[0])]]).tolist())
+            if len(own)
+            else (),
+        }
+        asked = [(table.group_scores[group], table.group_left_out_scores[group], float(features[rows].mean()))]
+        if len(rows) > 1:
+            asked += [
+                (table.individual_scores[q], table.left_out_scores[q], float(features[table.queries[q]]))
+                for q in usable
+            ]
+        for number, (with_own, without, rich) in enumerate(asked):
+            share = 1.0 if len(asked) == 1 else 0.5 if number == 0 else 0.5 / len(rows)
+            for scores, is_known in ((with_own, True), (without, False)):
+                compared = np.flatnonzero(~np.isnan(scores))
+                right = np.flatnonzero(compared == own[0]) if len(own) else np.zeros(0, int)
+                if len(compared) and bool(len(right)) == is_known:
+                    cases.append(
+                        Case(
+                            scores[compared].astype(np.float64),
+                            int(right[0]) if is_known else -1,
+                            encounters[compared],
+                            rich,
+                            together=number == 0,
+                            weight=share,
+                            **common,
+                        )
+                    )
+    return tuple(cases)
+
+
+def count_pairs(cases: Iterable[Case]) -> dict[str, int]:
+    """How many pairs of encounters of one animal each group of queries has, and `any` all of them; each counts once."""
+    pairs: dict[str, set[tuple[str, frozenset[str]]]] = defaultdict(set)
+    for case in cases:
+        for other in case.again:
+            for name in (case.group, kind_of(case), ANY):
+                pairs[name].add((case.individual, frozenset((case.encounter, other))))
+    return {name: len(found) for name, found in pairs.items()}
+
+
+def kind_of(case: Case) -> str:
+    return case.group.split()[0]
+
+
+def members_of(cases: Sequence[Case], group: str) -> list[Case]:
+    return [case for case in cases if group in (case.group, kind_of(case), ANY)]
+
+
+def check_labels(annotations: Iterable[Annotation]) -> None:
+    """SnowmatchError where one animal in one photo has two names, or fewer than two individuals have one."""
+    seen: dict[tuple, Annotation] = {}
+    names = set()
+    for a in annotations:
+        if a.individual is None:
+            continue
+        names.add(a.individual)
+        other = seen.setdefault((a.path, a.bbox, a.mask), a)
+        if other.individual != a.individual:
+            box = "the whole photo" if a.bbox is None else "box " + ",".join(map(str, a.bbox))
+            raise SnowmatchError(
+                f"{a.path} ({box}, encounter {a.encounter}) is named {other.individual} and {a.individual}: "
+                "one animal has one name; mend catalog.csv, give each animal its own box, then calibrate again"
+            )
+    if not names:
+        raise SnowmatchError("no annotation has an individual: calibration needs encounters whose animals are known")
+    if len(names) == 1:
+        raise SnowmatchError(
+            f"all annotations are of one individual, {names.pop()}: calibration needs two or more, "
+            "to learn what a wrong match scores"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One query whose answer is known: the scores (I,) of the individuals compared, and which of them is right.
+
+    right: -1 where the animal is not on record. encounters (I,): how often each one was met; features: of the query, a
+    photo; group: the most special of its groups (see `confidence.group_names`); masked: whether all its photos have a
+    mask; individual: the truth; encounter: the
+    query's, and `again` the others that its animal may be found in. together: all photos of its encounter were asked,
+    not one of several. weight: of an encounter's cases 1 in all with its animal on record, and 1 without.
+    """
+
+    scores: np.ndarray
+    right: int
+    encounters: np.ndarray
+    features: float
+    group: str
+    masked: bool
+    individual: str
+    encounter: str
+    again: tuple[str, ...]
+    together: bool
+    weight: float

@@ -1,0 +1,150 @@
+"""Learning what scores mean, from queries whose answers are known, and how well the probabilities then hold."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from snowmatch.confidence.cases import Case, count_pairs, kind_of, members_of
+from snowmatch.confidence.fit import fit
+from snowmatch.confidence.model import (
+    ANY,
+    BOXED,
+    ENOUGH_PAIRS,
+    LEARNED_NEW,
+    Model,
+    Probabilities,
+    expected_new,
+    probabilities,
+)
+from snowmatch.confidence.shipped import Shipped
+
+FOLDS = 5  # customary; individuals, not encounters, are held out
+
+
+def choose_groups(cases: Sequence[Case], shipped: Shipped | None = None) -> tuple[str, ...]:
+    """The groups of queries that get a model of their own: those with ENOUGH_PAIRS, none where all have too few.
+
+    A body part gets one where that clearly lowers the log loss on held-out individuals. None for a group whose animals
+    are never asked about without being on record, as where all photos of a kind show one animal.
+    """
+    pairs = count_pairs(cases)
+    kinds = sorted({kind_of(case) for case in cases})
+    chosen = []
+    for name in ([ANY] if len(kinds) > 1 else []) + kinds:
+        members = members_of(cases, name)
+        if pairs.get(name, 0) >= ENOUGH_PAIRS and _held_out(members, members, _prior(shipped, name)) is not None:
+            chosen.append(name)
+    for kind in [name for name in chosen if name != ANY]:
+        for name in sorted({case.group for case in members_of(cases, kind)}):
+            own = [case for case in cases if case.group == name]
+            if pairs.get(name, 0) < ENOUGH_PAIRS or len(own) == len(members_of(cases, kind)):
+                continue
+            alone, pooled = (_held_out(own, members_of(cases, g), _prior(shipped, g)) for g in (name, kind))
+            if alone is not None and pooled is not None and _gains(own, alone, pooled):
+                chosen.append(name)
+    return tuple(chosen)
+
+
+def learn(cases: Sequence[Case], groups: Iterable[str], shipped: Shipped | None = None) -> dict[str, tuple[Model, ...]]:
+    """A model for each of `groups`, from its cases and what is shipped."""
+    return {name: (fit(members_of(cases, name), _prior(shipped, name)),) for name in groups}
+
+
+def cross_validate(
+    cases: Sequence[Case], groups: Sequence[str], shipped: Shipped | None, asked: Sequence[Case] | None = None
+) -> list[Probabilities | None]:
+    """What a calibration by the individuals of the other folds says of each case, or of those `asked` among them.
+
+    Queries of none of the `groups` are told by what is shipped; None where that has nothing for them either.
+    """
+    place = _folds(cases)
+    learned: dict[int, dict[str, tuple[Model, ...]]] = {}
+    found: list[Probabilities | None] = []
+    for case in cases if asked is None else asked:
+        fold = place[case.individual]
+        if fold not in learned:
+            others = [other for other in cases if place[other.individual] != fold]
+            able = [name for name in groups if _has_new(members_of(others, name), _prior(shipped, name))]
+            learned[fold] = learn(others, able, shipped)
+        models = next((learned[fold][g] for g in (case.group, kind_of(case), ANY) if g in learned[fold]), None)
+        if models is None and shipped is not None:
+            models = tell_apart(shipped.models, case)
+        found.append(ask(models, case) if models else None)
+    return found
+
+
+def tell_apart(shipped: Mapping[str, tuple[Model, ...]], case: Case) -> tuple[Model, ...] | None:
+    """The shipped models for such a case; None where there are none."""
+    kind = kind_of(case)
+    boxed = shipped.get(BOXED) if kind == "outlined" and not case.masked else None
+    return boxed or shipped.get(kind)
+
+
+def ask(models: Sequence[Model], case: Case) -> Probabilities:
+    """What models say of one case; all its individuals are named."""
+    named = np.ones(len(case.scores), bool)
+    return probabilities(models, case.scores, named, case.features, expected_new(case.encounters))
+
+
+def _prior(shipped: Shipped | None, group: str) -> tuple[Case, ...]:
+    if shipped is None:
+        return ()
+    return tuple(case for kind, cases in shipped.cases.items() if group.split()[0] in (kind, ANY) for case in cases)
+
+
+def _folds(cases: Iterable[Case]) -> dict[str, int]:
+    """Which of FOLDS each individual is held out in; the heaviest first, each into the lightest fold."""
+    weights: dict[str, float] = defaultdict(float)
+    for case in cases:
+        weights[case.individual] += case.weight
+    load = np.zeros(min(FOLDS, len(weights)))
+    place = {}
+    for name in sorted(weights, key=lambda name: (-weights[name], name)):
+        place[name] = int(load.argmin())
+        load[place[name]] += weights[name]
+    return place
+
+
+def _held_out(cases: Sequence[Case], training: Sequence[Case], prior: Sequence[Case]) -> list[Probabilities] | None:
+    """What a model of those `training` cases says whose individual is in another fold, of each of `cases`.
+
+    None where a fold leaves no case of a new animal to learn from.
+    """
+    place = _folds(training)
+    models = {}
+    for fold in sorted({place[case.individual] for case in cases}):
+        others = [case for case in training if place[case.individual] != fold]
+        if not _has_new(others, prior):
+            return None
+        models[fold] = fit(others, prior)
+    return [_as_learned(models[place[case.individual]], case) for case in cases]
+
+
+def _has_new(cases: Sequence[Case], prior: Sequence[Case]) -> bool:
+    return any(case.right < 0 for case in (*cases, *prior))
+
+
+def _as_learned(model: Model, case: Case) -> Probabilities:
+    """What a model says where new animals are as frequent as in learning: adds up to one, so models can be compared."""
+    model = replace(model, individuals=float(len(case.scores)))
+    return probabilities((model,), case.scores, np.ones(len(case.scores), bool), case.features, LEARNED_NEW)
+
+
+def _gains(cases: Sequence[Case], found: Sequence[Probabilities], before: Sequence[Probabilities]) -> bool:
+    """Whether the log loss falls by more than twice the standard error of that, over encounters asked together.
+
+    Source: a stricter one-standard-error rule; Hastie, Tibshirani & Friedman 2009, section 7.10.
+    """
+    pairs = [(c, p, q) for c, p, q in zip(cases, found, before, strict=True) if c.together]
+    gain = np.array([_log_loss(case, q) - _log_loss(case, p) for case, p, q in pairs])
+    return bool(gain.mean() > 2 * gain.std() / np.sqrt(len(gain)))
+
+
+def _log_loss(case: Case, found: Probabilities) -> float:
+    """Minus the logarithm of what was given to the right answer."""
+    given = found.new if case.right < 0 else found.individuals[case.right]
+    return float(-np.log(max(given, 1e-12)))

@@ -1,0 +1,103 @@
+"""How well stated probabilities hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import betaincinv
+
+from snowmatch.confidence.cases import Case
+from snowmatch.confidence.levels import LEVEL_NAMES, Levels
+from snowmatch.confidence.metrics import CONFIDENCE
+from snowmatch.confidence.model import Probabilities
+
+
+@dataclass(frozen=True)
+class LevelCount:
+    """Of `answers` decisions of one level `wrong` were wrong: the 95 % interval of that share; `new` said "new"."""
+
+    level: str
+    answers: int
+    wrong: int
+    low: float
+    high: float
+    new: int
+    new_wrong: int
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Decisions of similar probability: how many, their mean probability, those right and the 95 % interval."""
+
+    answers: int
+    stated: float
+    right: int
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How well stated probabilities hold, over N decisions; NaN without any.
+
+    brier, log_loss, calibration_error: of the decision's probability against whether it was right.
+    """
+
+    decisions: int
+    brier: float
+    log_loss: float
+    calibration_error: float
+    levels: tuple[LevelCount, ...]
+    bins: tuple[Bin, ...]
+
+
+BINS = 10  # of the reliability diagram and the calibration error; customary
+
+
+def measure_quality(cases: Sequence[Case], found: Sequence[Probabilities | None], levels: Levels) -> Quality:
+    """How the decisions on `cases` came out; those without probabilities are left out.
+
+    Source: Brier 1950; expected calibration error over BINS equal bins, Naeini et al., AAAI 2015; intervals, Clopper &
+    Pearson 1934.
+    """
+    told = [(case, p) for case, p in zip(cases, found, strict=True) if p is not None]
+    stated = np.array([p.best for _, p in told])
+    right = np.array([p.decision() == case.right for case, p in told], bool)
+    new = np.array([p.decision() < 0 for _, p in told], bool)
+    names = np.array([levels.of(p) for p in stated])
+    of_level = []
+    for level in LEVEL_NAMES:
+        of = names == level if len(told) else np.zeros(0, bool)
+        n, wrong = int(of.sum()), int((of & ~right).sum())
+        of_level.append(
+            LevelCount(
+                level, n, wrong, *binomial_interval(wrong, n), int((of & new).sum()), int((of & new & ~right).sum())
+            )
+        )
+    place = np.minimum((stated * BINS).astype(int), BINS - 1)
+    bins = []
+    for number in np.unique(place):
+        of = place == number
+        n, hits = int(of.sum()), int(right[of].sum())
+        bins.append(Bin(n, float(stated[of].mean()), hits, *binomial_interval(hits, n)))
+    if not told:
+        return Quality(0, float("nan"), float("nan"), float("nan"), tuple(of_level), ())
+    sure = np.clip(stated, 1e-12, 1 - 1e-12)
+    return Quality(
+        len(told),
+        float(np.mean((stated - right) ** 2)),
+        float(-np.mean(np.where(right, np.log(sure), np.log(1 - sure)))),
+        float(sum(b.answers * abs(b.stated - b.right / b.answers) for b in bins) / len(told)),
+        tuple(of_level),
+        tuple(bins),
+    )
+
+
+def binomial_interval(successes: int, trials: int) -> tuple[float, float]:
+    """The exact 95 % interval of a share; 0 to 1 without trials. Source: Clopper & Pearson 1934, Biometrika 26."""
+    tail = (1 - CONFIDENCE) / 2
+    low = betaincinv(successes, trials - successes + 1, tail) if successes else 0.0
+    high = betaincinv(successes + 1, trials - successes, 1 - tail) if successes < trials else 1.0
+    return float(low), float(high)

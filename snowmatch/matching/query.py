@@ -1,0 +1,207 @@
+"""From query photos to scores: matches, geometric check, scores, in this order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from snowmatch.core.types import Features, Matches, Subject, same_part
+from snowmatch.matching.gallery import Gallery
+from snowmatch.matching.geometry.check import inliers
+from snowmatch.matching.geometry.frames import Frames, Geometry
+from snowmatch.matching.matchers.lnbnn import Lnbnn
+from snowmatch.matching.scores import (
+    Scores,
+    above_chance,
+    annotation_scores,
+    chance_score,
+    individual_scores,
+    together,
+    unverified_scores,
+)
+
+Memory = dict[tuple[Subject, int], tuple[np.ndarray, np.ndarray, np.ndarray]]  # pairs that were matched before
+
+
+def score_query(
+    subjects: Sequence[Subject],
+    gallery: Gallery,
+    allowed: np.ndarray,
+    body_part: str,
+    matcher: Any,
+    geometry: Geometry,
+) -> Scores:
+    """Match the photos of one encounter with the annotations where `allowed` (A,) is True, check geometry, and score.
+
+    Photos vote together. Labels of `gallery` tell individuals apart; the query's own is not
+    known here. A query without features, or nothing allowed, gives zeros.
+    """
+    pre_matches = match_photos(subjects, gallery, allowed, body_part, matcher)
+    return score_matches(subjects, pre_matches, gallery, matcher, geometry)
+
+
+def voter(matcher: Any) -> Any | None:
+    """The one-against-many matcher that comes first: `matcher` itself, LNBNN before one that looks at pairs.
+
+    None where every pair is looked at.
+    """
+    if not matcher.PAIRWISE:
+        return matcher
+    return Lnbnn(foreground=matcher.foreground) if matcher.candidates else None
+
+
+def match_photos(
+    subjects: Sequence[Subject],
+    gallery: Gallery,
+    allowed: np.ndarray,
+    body_part: str,
+    matcher: Any,
+    memory: Memory | None = None,
+) -> tuple[Matches, ...]:
+    """The matches of each query photo with the annotations where `allowed` (A,) is True, before any check.
+
+    A vote counts as the geometric mean of both sides' foreground weights says; features of weight 0 are not looked up.
+    A matcher of pairs has others vote for its shortlist; if it is to look at every pair, these are its matches.
+    Source: HotSpotter's foreground weight (ibeis, scoring.py).
+    """
+    votes = voter(matcher)
+    if votes is None:
+        entries = np.array([same_part(a.body_part, body_part) for a in gallery.annotations], bool) & allowed
+        return tuple(match_pairs(s, gallery, np.flatnonzero(entries), matcher, memory) for s in subjects)
+    blocks = gallery.blocks(votes.backend, body_part)
+    found = []
+    for subject in subjects:
+        weights = _weights(subject, votes)
+        on = np.flatnonzero(weights)
+        asked = subject.features if len(on) == len(subject) else subject.features.take(on)
+        m = votes.match(asked, blocks, allowed, gallery.individual_numbers)
+        worth = m.weights
+        if votes.foreground == "auto":
+            worth = worth * np.sqrt(weights[on[m.keypoint0]] * gallery.match_weights(m))
+        counting = np.flatnonzero(worth > 0)
+        found.append(Matches(on[m.keypoint0], m.annotation, m.keypoint1, worth).take(counting))
+    return tuple(found)
+
+
+def match_pairs(
+    subject: Subject, gallery: Gallery, entries: np.ndarray, matcher: Any, memory: Memory | None = None
+) -> Matches:
+    """The matches of one query photo with each of the annotations numbered `entries`, one pair after the other.
+
+    Only the strongest features on the animal are compared, as many as `matcher.keypoints`; a match counts as the
+    geometric mean of both sides' foreground weights says. `memory` has pairs matched before and takes the new ones.
+    """
+    memory = {} if memory is None else memory
+    strongest = _strongest(subject, matcher)
+    one = subject.take(strongest)
+    weights = _weights(one, matcher)
+    missing = [entry for entry in entries.tolist() if (subject, entry) not in memory]
+    rows, other_weights = strongest, weights  # of the pair in hand
+
+    def others() -> Iterator[Subject]:  # read when its turn comes: a gallery may be larger than memory
+        nonlocal rows, other_weights
+        for entry in missing:
+            other = gallery.subject(entry)
+            rows = _strongest(other, matcher)
+            other = other.take(rows)
+            other_weights = _weights(other, matcher)
+            yield other
+
+    pairs = matcher.pairs(one, others(), gallery.reader.described)
+    for entry, (keypoint0, keypoint1, worth) in zip(missing, pairs, strict=True):
+        worth = worth * np.sqrt(weights[keypoint0] * other_weights[keypoint1])
+        memory[subject, entry] = strongest[keypoint0], rows[keypoint1], worth.astype(np.float32)
+    found = [memory[subject, entry] for entry in entries.tolist()]
+    if not found:
+        return Matches(*(np.zeros(0, np.int64) for _ in range(3)), np.zeros(0, np.float32))
+    keypoint0, keypoint1, worth = (np.concatenate(column) for column in zip(*found, strict=True))
+    return Matches(keypoint0, np.repeat(entries, [len(f[0]) for f in found]), keypoint1, worth)
+
+
+def _weights(subject: Subject, matcher: Any) -> np.ndarray:
+    """How much each feature of a subject counts, (N,)."""
+    if subject.weights is None or matcher.foreground == "given":
+        return np.ones(len(subject), np.float32)
+    return subject.weights
+
+
+def _strongest(subject: Subject, matcher: Any) -> np.ndarray:
+    """Rows, ascending, of the features that a matcher of pairs is given: by detector response, on the animal."""
+    worth = _weights(subject, matcher)
+    order = np.argsort(-subject.features.scores * worth, kind="stable")
+    return np.sort(order[worth[order] > 0][: matcher.keypoints])
+
+
+def score_matches(
+    subjects: Sequence[Subject],
+    pre_matches: Sequence[Matches],
+    gallery: Gallery,
+    matcher: Any,
+    geometry: Geometry,
+    memory: Memory | None = None,
+) -> Scores:
+    """Check the geometry of `pre_matches`, those of each query photo, and score what is left, all photos together.
+
+    A matcher of pairs puts its own matches in the place of those that made its shortlist.
+    """
+    a, i = len(gallery.annotations), len(gallery.individuals)
+    numbers = gallery.individual_numbers
+    pre_scores = np.sum([annotation_scores(m, a) for m in pre_matches], axis=0)
+    reranks = matcher.PAIRWISE and bool(matcher.candidates)
+    checked = np.argsort(-pre_scores, kind="stable")[: matcher.candidates if reranks else geometry.shortlist]
+    checked = np.sort(checked[pre_scores[checked] > 0])
+    found = [match_pairs(s, gallery, checked, matcher, memory) for s in subjects] if reranks else pre_matches
+    matches = tuple(_verify(s.features, m, gallery, checked, geometry) for s, m in zip(subjects, found, strict=True))
+    scores = np.sum([annotation_scores(m, a) for m in matches], axis=0)
+    by_chance = [chance_score(annotation_scores(m.take(np.isin(m.annotation, checked)), a)) for m in found]
+    by_individual = together(
+        np.array(
+            [above_chance(individual_scores(m, numbers, i), c) for m, c in zip(matches, by_chance, strict=True)]
+        ).reshape(-1, i)
+    )
+    unverified = together(np.array([unverified_scores(m, numbers, i) for m in pre_matches]).reshape(-1, i))
+    return Scores(
+        scores,
+        pre_scores,
+        np.isin(np.arange(a), checked),
+        scores > 0,
+        by_individual,
+        unverified,
+        by_individual > 0,
+        matches,
+        tuple(pre_matches),
+        chance_score(np.sum([annotation_scores(m.take(np.isin(m.annotation, checked)), a) for m in found], axis=0)),
+    )
+
+
+def _verify(query: Features, matches: Matches, gallery: Gallery, checked: np.ndarray, geometry: Geometry) -> Matches:
+    """Those matches with the annotations `checked` that agree on one placement of the animal."""
+    starts = np.searchsorted(matches.annotation, checked, side="left")
+    stops = np.searchsorted(matches.annotation, checked, side="right")
+    enough = stops - starts >= geometry.minimum
+    checked, starts, stops = checked[enough], starts[enough], stops[enough]
+    keep = np.zeros(len(matches), bool)
+    if not len(checked):
+        return matches.take(keep)
+    keys = [gallery.keys[i] for i in checked]
+    lengths = stops - starts
+    ends = np.cumsum(lengths)
+    # (M,) the matches of all checked annotations, one annotation after the other
+    rows = np.repeat(starts - ends + lengths, lengths) + np.arange(ends[-1])
+
+    def of_gallery(name: str) -> np.ndarray:
+        parts = [matches.keypoint1[start:stop] for start, stop in zip(starts, stops, strict=True)]
+        columns = gallery.reader.column(name, keys)
+        return np.concatenate([column[part] for column, part in zip(columns, parts, strict=True)])
+
+    framed = query.shapes is not None and gallery.reader.frames
+    rows0 = matches.keypoint0[rows]
+    side0 = Frames.of(query.keypoints[rows0], query.shapes[rows0] if framed else None, query.oris[rows0])
+    side1 = Frames.of(of_gallery("keypoints"), of_gallery("shapes") if framed else None, of_gallery("oris"))
+    for entry, start, end, length in zip(checked, starts, ends, lengths, strict=True):
+        part = slice(end - length, end)
+        diagonal = float(gallery.diagonals[entry])
+        keep[start : start + length] = inliers(side0.take(part), side1.take(part), diagonal, geometry)
+    return matches.take(keep)

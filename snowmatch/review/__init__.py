@@ -1,0 +1,1 @@
+"""Identities that persons make; many photos asked at once."""
