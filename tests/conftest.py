@@ -8,7 +8,11 @@ import pytest
 from hypothesis import settings
 
 import snowmatch
+from snowmatch.catalog.records import load_records
+from snowmatch.catalog.states import annotation_states
+from snowmatch.core.home import features_path
 from snowmatch.demo.survey import make_survey
+from snowmatch.features.reader import open_features
 
 # The same examples in every run, and no time limit for one of them: a busy machine is no failure.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
@@ -20,8 +24,20 @@ AUTHORS_WEIGHTS = SHARED.parent / "weights"
 
 def the_pair(matcher, one, other, extractor=None):
     """What a matcher of pairs says of two photos."""
-    (found,) = matcher.pairs(one, [other], extractor or {})
+    (found,) = matcher.pairs(one, [(7, other)], extractor or {})
+    assert found.number == 7
     return found
+
+
+def catalog_state(data, described):
+    """The state of every annotation of a catalog for an extractor with these settings."""
+    stored = open_features(features_path(data.folder), described).keys
+    return annotation_states(data.folder, data.annotations, load_records(data.folder), stored)
+
+
+def texts(notes):
+    """What notes say, together."""
+    return " ".join(note.text for note in notes)
 
 
 def read_rows(path):

@@ -18,16 +18,20 @@ from PIL import Image
 import snowmatch
 from snowmatch.api import Catalog
 from snowmatch.catalog.load import CatalogData
+from snowmatch.catalog.states import AnnotationState
 from snowmatch.cli import main
-from snowmatch.confidence.file import CalibrationFile, Learned, save_calibrations
+from snowmatch.confidence.file import CalibrationFile, MethodCalibration, save_calibrations
 from snowmatch.confidence.levels import Levels
 from snowmatch.confidence.model import Model
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.notes import Note
 from snowmatch.core.types import Annotation
-from snowmatch.features.states import AnnotationState
-from snowmatch.identify.answer import Answer, Candidate, QueryPhoto
+from snowmatch.identify.answer import Answer, Candidate, Decision, QueryPhoto
+from snowmatch.identify.session import Session
 from snowmatch.review import batch
-from snowmatch.review.batch import COLUMNS, Row, format_summary, photo_groups, rows_to_csv, rows_to_jsonl, run_batch
+from snowmatch.review.batch import run_batch
+from snowmatch.review.groups import photo_groups
+from snowmatch.review.rows import COLUMNS, Row, format_summary, rows_to_csv, rows_to_jsonl
 
 NONE = np.zeros(0)
 NOON = datetime(2023, 5, 1, 12)
@@ -52,9 +56,9 @@ def photo(path, taken=None, colour=0):
 def calibrate(folder):
     """Give the catalog a calibration made by hand, for its default method."""
     session = snowmatch.open_catalog(folder).session()
-    learned = Learned(
-        session.extractor_settings,
-        session.matching,
+    learned = MethodCalibration(
+        session.method.extractor,
+        session.method.matching,
         snowmatch.__version__,
         30,
         {"whole": (MODEL,), "outlined": (MODEL,)},
@@ -82,33 +86,42 @@ class Said:
         for n, a in enumerate(annotations):
             if not (folder / a.path).exists():
                 photo(folder / a.path, colour=n)
-        self.catalog = Catalog(folder, CatalogData(folder, annotations, ()))
+        self.catalog = Catalog(CatalogData(folder, annotations, ()))
         self.answers, self.asked, self.bad, self.bare = {}, [], set(), set()
 
-    def session(self, catalog, **_):
-        states = tuple(AnnotationState("indexed", str(a.row), "") for a in catalog.data.annotations)
-        return SimpleNamespace(
-            states=states, extractor_settings={"name": "x"}, matching={"name": "y"}, calibration=None, notes=()
-        )
+    def session(self, catalog):
+        data = catalog.data
+        states = tuple(AnnotationState("indexed", str(a.row), "") for a in data.annotations)
+        method = SimpleNamespace(extractor={"name": "x"}, matching={"name": "y"})
+        return Session(data, method, states, (), None, ())
 
-    def query(self, catalog, photos, *, body_part, session, top, **filters):
+    def ask(self, session, question):
+        photos, catalog = question.photos, session
+        filters = {"locations": question.locations, "exclude_encounters": question.exclude_encounters}
         names = [os.path.basename(p.path if isinstance(p, Annotation) else p) for p in photos]
-        self.asked.append((names, body_part, filters))
+        self.asked.append((names, question.body_part, filters))
         if bad := self.bad & set(names):
             raise SnowmatchError(f"{sorted(bad)[0]} is truncated")
         boxes = [p.bbox if isinstance(p, Annotation) else None for p in photos]
         files = [str(catalog.folder / p.path) if isinstance(p, Annotation) else p for p in photos]
         shown = [QueryPhoto(f, b, None, (64, 48), 0 if n in self.bare else 9) for f, b, n in zip(files, boxes, names)]  # noqa: B905
-        found, new = self.answers.get((names[0], boxes[0]), self.answers.get((names[0], body_part), ({}, 0.9)))
+        part = question.body_part
+        found, new = self.answers.get((names[0], boxes[0]), self.answers.get((names[0], part), ({}, 0.9)))
         candidates = tuple(self.candidate(catalog, *each) for each in enumerate(found.items(), start=1))
         best = max(found.values(), default=0)
+        decision, decided, others = None, None, list(candidates)
         if new is None:
             candidates = tuple(replace(c, probability=None, level=None) for c in candidates)
-        decision = None if new is None else "individual" if best >= new else "new"
-        level = None if new is None else Levels().of(max(best, new))
+        elif candidates and best >= new:
+            decided = max(candidates, key=lambda c: c.probability)
+            others.remove(decided)
+            encounter = "" if decided.individual is not None else decided.best.encounter
+            decision = Decision(decided.individual, False, best, Levels().of(best), encounter)
+        else:
+            decision = Decision(None, True, new, Levels().of(new))
         return Answer(
             photos=tuple(shown),
-            body_part=body_part,
+            body_part=part,
             locations=(),
             excluded_encounters=(),
             catalog_path=str(catalog.folder),
@@ -118,10 +131,11 @@ class Said:
             extractor={},
             matcher={},
             candidates=candidates,
-            notes=("same",),
+            notes=(Note("same", "same"),),
             new_probability=new,
             decision=decision,
-            level=level,
+            decided=decided,
+            runner_up=max(others, key=lambda c: c.probability, default=None) if decision is not None else None,
         )
 
     def candidate(self, catalog, rank, told):
@@ -139,8 +153,8 @@ def says(tmp_path, monkeypatch):
 
     def make(*rows):
         said = Said(tmp_path / "catalog", rows)
-        monkeypatch.setattr(Catalog, "session", lambda self, **k: said.session(self, **k))
-        monkeypatch.setattr(Catalog, "query", lambda self, photos, **k: said.query(self, photos, **k))
+        monkeypatch.setattr(Catalog, "session", lambda self, **_: said.session(self))
+        monkeypatch.setattr(batch, "ask", said.ask)
         return said
 
     return make
@@ -270,8 +284,8 @@ def test_a_photo_that_fails_leaves_the_others_of_its_encounter(says):
 
 def groups_of(said, *photos, body_part=None):
     notes = []
-    groups = photo_groups(said.catalog, said.session(said.catalog).states, photos, body_part, notes)
-    return groups, notes
+    groups = photo_groups(said.session(said.catalog), photos, body_part, notes)
+    return groups, [note.text for note in notes]
 
 
 def test_photos_not_on_record_are_cut_into_encounters_by_folder_and_time(says, tmp_path, monkeypatch):
@@ -415,7 +429,7 @@ def test_two_animals_side_by_side_are_told_apart(calibrated, tmp_path):
         Annotation(count + n, str(tmp_path / "pair.jpg"), None, "left_flank", encounter="pair", bbox=box)
         for n, box in enumerate(boxes)
     ]
-    shared = Catalog(catalog.folder, replace(catalog.data, annotations=(*catalog.data.annotations, *pair)))
+    shared = Catalog(replace(catalog.data, annotations=(*catalog.data.annotations, *pair)))
     found = run_batch(shared, tmp_path / "pair.jpg").rows
     assert [(r.encounter, r.animal, r.decision) for r in found] == [("pair", 1, "bars"), ("pair", 2, "cholpon")]
 
@@ -437,13 +451,13 @@ def test_a_photo_on_record_that_cannot_be_read_keeps_its_encounter(survey, tmp_p
     catalog = snowmatch.open_catalog(survey / "catalog")
     (tmp_path / "bad.jpg").write_text("this is no photo")
     bad = Annotation(len(catalog.data.annotations), str(tmp_path / "bad.jpg"), encounter="bad")
-    other = Catalog(catalog.folder, replace(catalog.data, annotations=(*catalog.data.annotations, bad)))
+    other = Catalog(replace(catalog.data, annotations=(*catalog.data.annotations, bad)))
     (row,) = run_batch(other, tmp_path).rows
     assert (row.encounter, row.decision) == ("bad", "")
 
 
 def test_without_a_calibration_a_note_says_so(survey, monkeypatch):
-    monkeypatch.setattr(snowmatch.api, "choose_calibration", lambda *_: (None, ""))
+    monkeypatch.setattr("snowmatch.identify.session.choose", lambda *_: (None, ""))
     result = run(survey / "catalog", "--unidentified")
     assert result.exit_code == 0, result.output
     assert {r["decision"] for r in table(result.stdout)} == {""}
@@ -464,9 +478,22 @@ def test_no_unidentified_annotation_is_an_empty_table(says, tmp_path, monkeypatc
 
 
 def test_texts_and_numbers_in_the_files():
-    row = Row("e\u202e1", 1, ("a.jpg", "Снежок.jpg"), ("head",), 'Åsa "b", c', 0.5, "fair", "", None, 1e-5, ("x\ny",))
+    row = Row(
+        "e\u202e1",
+        1,
+        ("a.jpg", "Снежок.jpg"),
+        ("a1", "a2"),
+        ("head",),
+        'Åsa "b", c',
+        0.5,
+        "fair",
+        "",
+        None,
+        1e-5,
+        ("x\ny",),
+    )
     text = rows_to_csv([row])
-    assert text.splitlines()[1] == ('e\\u202e1,1,a.jpg; Снежок.jpg,head,"Åsa ""b"", c",0.5,fair,,,1e-05,x\\ny')
+    assert text.splitlines()[1] == ('e\\u202e1,1,a.jpg; Снежок.jpg,a1; a2,head,"Åsa ""b"", c",0.5,fair,,,1e-05,x\\ny')
     (line,) = rows_to_jsonl([row]).splitlines()
     assert json.loads(line)["decision"] == 'Åsa "b", c'
     assert json.loads(line)["runner_up_probability"] is None
@@ -519,7 +546,7 @@ def same_files(folder, one, other):
 
 def stop_after(monkeypatch, count):
     """Ctrl-C while the next animal is asked about."""
-    ask = batch._ask
+    ask = batch._ask_group
 
     def stopping(*arguments):
         nonlocal count
@@ -528,8 +555,8 @@ def stop_after(monkeypatch, count):
             raise KeyboardInterrupt
         return ask(*arguments)
 
-    monkeypatch.setattr(batch, "_ask", stopping)
-    return lambda: monkeypatch.setattr(batch, "_ask", ask)
+    monkeypatch.setattr(batch, "_ask_group", stopping)
+    return lambda: monkeypatch.setattr(batch, "_ask_group", ask)
 
 
 @pytest.mark.parametrize("count", [0, 2, 4])
@@ -575,7 +602,7 @@ def test_a_changed_label_or_photo_starts_over(long, tmp_path, monkeypatch):
         if change == "label":
             data = long.catalog.data
             named = tuple(replace(a, individual="bars") if a.path == "aika.jpg" else a for a in data.annotations)
-            long.catalog = Catalog(data.folder, replace(data, annotations=named))
+            long.catalog = Catalog(replace(data, annotations=named))
             long.answers = {}
         else:
             photo(long.catalog.folder / "2.jpg", colour=200)

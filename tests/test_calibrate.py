@@ -13,8 +13,10 @@ from conftest import read_rows
 from PIL import Image
 
 import snowmatch
-from snowmatch.api import Catalog, count_encounter_pairs
+from snowmatch.api import Catalog
+from snowmatch.catalog.encounters import count_encounter_pairs
 from snowmatch.cli import main
+from snowmatch.cli.advice import advice
 from snowmatch.confidence.cases import make_cases
 from snowmatch.confidence.file import calibration_path, load_calibrations, save_calibrations
 from snowmatch.confidence.levels import Levels
@@ -25,6 +27,7 @@ from snowmatch.confidence.trial import make_trial
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import percent
 from snowmatch.core.types import Annotation
+from snowmatch.identify.calibrate import facts_of
 from snowmatch.views.calibration import draw_reliability, format_quality
 
 
@@ -37,8 +40,8 @@ def enough(patch, scored={}):  # noqa: B006, the same table is asked for by seve
             scored[key] = score_trial(trial, galleries, matcher, geometry, progress)
         return scored[key]
 
-    patch.setattr("snowmatch.api.score_trial", once)
-    for module in ("api", "confidence.learn"):
+    patch.setattr("snowmatch.identify.calibrate.score_trial", once)
+    for module in ("identify.calibrate", "identify.judge", "confidence.learn"):
         patch.setattr(f"snowmatch.{module}.ENOUGH_PAIRS", 3)
 
 
@@ -97,8 +100,8 @@ def test_queries_use_it_and_say_so(calibrated):
     assert [c.probability for c in named] == sorted((c.probability for c in named), reverse=True)
     best = max([answer.new_probability, *(c.probability for c in answer.candidates)])
     assert answer.level == Levels().of(best)
-    assert answer.decision == ("new" if best == answer.new_probability else "individual")
-    assert not any("calibrated" in note for note in answer.notes)
+    assert answer.decision.new == (best == answer.new_probability)
+    assert not any("calibrated" in note.text for note in answer.notes)
 
 
 def test_to_calibrate_again_changes_no_byte(calibrated, few):
@@ -145,9 +148,9 @@ def test_another_version_or_other_settings_are_refused_with_the_command_to_redo_
     changed = ask(folder, row, options={"shortlist": "7"})
     assert changed.calibration is None
     assert changed.level is None
-    (note,) = [note for note in changed.notes if "is not used, it was made with other settings" in note]
+    (note,) = [note for note in changed.notes if "is not used, it was made with other settings" in note.text]
     try:
-        words = shlex.split(note.split("make it anew with ")[1])
+        words = shlex.split(advice(note.code, note.data))
         assert CliRunner().invoke(main, words[1:]).exit_code == 0, words
         redone = ask(folder, row, options={"shortlist": "7"})
         assert redone.calibration["source"] == "catalog"
@@ -155,7 +158,7 @@ def test_another_version_or_other_settings_are_refused_with_the_command_to_redo_
         calibration_path(catalog).write_bytes(kept)
         save_calibrations(catalog, replace(held, methods=tuple(replace(m, version="0.0.1") for m in held.methods)))
         older = ask(folder, row)
-        assert any("made with snowmatch 0.0.1, this is" in note for note in older.notes)
+        assert any("made with snowmatch 0.0.1, this is" in note.text for note in older.notes)
         assert older.calibration["source"] == "shipped"
     finally:
         calibration_path(catalog).write_bytes(kept)
@@ -168,7 +171,7 @@ def test_more_named_encounters_than_it_was_learned_from_are_told(calibrated):
     held = load_calibrations(catalog)
     try:
         save_calibrations(catalog, replace(held, methods=tuple(replace(m, encounters=3) for m in held.methods)))
-        assert any("learns from all" in note for note in ask(folder, a_row(folder)).notes)
+        assert any("have names now: calibrate again" in note.text for note in ask(folder, a_row(folder)).notes)
     finally:
         calibration_path(catalog).write_bytes(kept)
 
@@ -178,7 +181,8 @@ def test_until_there_are_enough_pairs_the_shipped_one_answers_and_says_so(survey
     assert answer.calibration["source"] == "shipped"
     pairs = count_encounter_pairs(snowmatch.open_catalog(survey / "catalog").data.annotations)
     assert any(
-        f"it has {pairs} pairs of encounters of one animal, with 30 of such photos" in note for note in answer.notes
+        f"it has {pairs} pairs of encounters of one animal, and can be calibrated with 30" in note.text
+        for note in answer.notes
     )
     result = CliRunner().invoke(main, ["calibrate", str(survey / "catalog")])
     assert result.exit_code == 1
@@ -189,7 +193,7 @@ def test_until_there_are_enough_pairs_the_shipped_one_answers_and_says_so(survey
 def relabelled(survey, rename):
     catalog = snowmatch.open_catalog(survey / "catalog")
     rows = tuple(rename(a) for a in catalog.data.annotations)
-    return Catalog(catalog.folder, replace(catalog.data, annotations=rows))
+    return Catalog(replace(catalog.data, annotations=rows))
 
 
 def test_an_unlabelled_catalog_cannot_be_calibrated_and_one_individual_neither(survey, few):
@@ -204,7 +208,7 @@ def test_labels_that_contradict_are_refused(survey, few):
     first = next(a for a in catalog.data.annotations if a.individual is not None)
     twice = (*catalog.data.annotations, replace(first, row=len(catalog.data.annotations), individual="somebody"))
     with pytest.raises(SnowmatchError, match=f"is named {first.individual} and somebody"):
-        Catalog(catalog.folder, replace(catalog.data, annotations=twice)).calibrate()
+        Catalog(replace(catalog.data, annotations=twice)).calibrate()
 
 
 def test_a_photo_without_features_says_nothing_of_anybody(calibrated, tmp_path):
@@ -212,8 +216,8 @@ def test_a_photo_without_features_says_nothing_of_anybody(calibrated, tmp_path):
     Image.new("RGB", (300, 200), (90, 90, 90)).save(tmp_path / "flat.png")
     answer = snowmatch.open_catalog(folder / "catalog").query(tmp_path / "flat.png")
     assert answer.level is answer.decision is answer.new_probability is None
-    assert any("has no features" in note for note in answer.notes)
-    assert not any("calibrated" in note for note in answer.notes)
+    assert any("has no features" in note.text for note in answer.notes)
+    assert not any("calibrated" in note.text for note in answer.notes)
     row = a_row(folder)
     good = folder / "queries" / row["path"]
     catalog = snowmatch.open_catalog(folder / "catalog")
@@ -228,18 +232,18 @@ def test_whole_photos_beside_boxed_ones_on_record_are_told_by_what_is_shipped(ca
     answer = snowmatch.open_catalog(folder / "catalog").query(folder / "queries" / row["path"])
     assert answer.calibration["source"] == "catalog"
     assert answer.level == "uncertain"
-    assert any("not calibrated on this catalog" in note for note in answer.notes)
+    assert any("not calibrated on this catalog" in note.text for note in answer.notes)
 
 
 def test_a_query_is_judged_as_the_cases_that_were_learned_from(survey):
     """Kind, features, encounters and scores of a labelled encounter are the same asked about and learned from."""
     catalog = snowmatch.open_catalog(survey / "catalog")
     rows = tuple(replace(a, row=n) for n, a in enumerate(a for a in catalog.data.annotations if a.individual))
-    catalog = Catalog(catalog.folder, replace(catalog.data, annotations=rows))
-    plugins, matcher, geometry = catalog.method(None, "lnbnn", {})
-    gallery = catalog.gallery(plugins[0])
+    catalog = Catalog(replace(catalog.data, annotations=rows))
+    session = catalog.session()
+    gallery, matcher, geometry = session.gallery, session.method.matcher, session.method.geometry
     table = score_trial(make_trial(rows, "cross-encounter"), [gallery], matcher, geometry)
-    cases = make_cases(table, **catalog.facts(gallery))
+    cases = make_cases(table, **facts_of(catalog.data.annotations, gallery))
     seen = []
 
     def spy(models, scores, named, features, new_share):
@@ -247,7 +251,7 @@ def test_a_query_is_judged_as_the_cases_that_were_learned_from(survey):
         return probabilities(models, scores, named, features, new_share)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("snowmatch.identify.candidates.probabilities", spy)
+        patch.setattr("snowmatch.identify.judge.probabilities", spy)
         for case in [c for c in cases if c.together and c.right >= 0][:4]:
             part = case.group.split()[1]
             shown = [

@@ -10,7 +10,7 @@ import pytest
 from snowmatch.confidence.cases import Case, check_labels, count_pairs, make_cases
 from snowmatch.confidence.file import (
     CalibrationFile,
-    Learned,
+    MethodCalibration,
     calibration_path,
     choose,
     load_calibrations,
@@ -25,7 +25,10 @@ from snowmatch.confidence.score_table import make_table
 from snowmatch.confidence.shipped import Shipped, load_shipped, shipped_from_json, shipped_to_json
 from snowmatch.confidence.trial import make_trial
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.plugins import make_plugin
 from snowmatch.core.types import Annotation
+from snowmatch.identify.method import as_method
+from snowmatch.matching.geometry.frames import Geometry
 
 EXTRACTOR, MATCHER = {"name": "hesaff", "revision": 1}, {"name": "lnbnn", "geometry": {"shortlist": 300}}
 
@@ -273,7 +276,7 @@ def test_one_individual_and_none_are_refused():
 
 def learned(**changes):
     groups = {"outlined": (fit(drawn(40)),)}
-    return replace(Learned(EXTRACTOR, MATCHER, "0.1.0", 47, groups), **changes)
+    return replace(MethodCalibration(EXTRACTOR, MATCHER, "0.1.0", 47, groups), **changes)
 
 
 def test_a_catalog_keeps_one_calibration_of_each_method_and_its_levels(tmp_path):
@@ -303,7 +306,7 @@ def test_a_file_of_another_version_is_refused_and_stops_no_query(tmp_path):
 def test_a_damaged_file_says_what_to_do(tmp_path, content):
     calibration_path(tmp_path).parent.mkdir()
     calibration_path(tmp_path).write_text(content)
-    with pytest.raises(SnowmatchError, match="delete it and run snowmatch calibrate") as error:
+    with pytest.raises(SnowmatchError, match="delete it and calibrate again") as error:
         load_calibrations(tmp_path)
     assert str(calibration_path(tmp_path)) in str(error.value)
 
@@ -356,12 +359,8 @@ def test_what_is_shipped_comes_back_and_is_taken_for_its_settings_alone(monkeypa
 
 
 def test_the_package_ships_calibrations_for_the_default_method():
-    from snowmatch.api import _described, _matching
-    from snowmatch.core.plugins import make_plugin
-    from snowmatch.matching.geometry.frames import Geometry
-
-    plugin, matcher = make_plugin("extractors", "hesaff"), make_plugin("matchers", "lnbnn")
-    shipped = load_shipped(_described([plugin]), _matching(matcher, [plugin], Geometry()))
+    method = as_method([make_plugin("extractors", "hesaff")], make_plugin("matchers", "lnbnn"), Geometry())
+    shipped = load_shipped(method.extractor, method.matching)
     assert shipped is not None, "settings changed: run benchmarks/ship_calibration.py again"
     assert set(shipped.models) == {"outlined", "boxed", "whole"}
     assert set(shipped.cases) == {"outlined", "whole"}

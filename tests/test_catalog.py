@@ -155,7 +155,7 @@ def test_the_zone_of_timestamps_is_dropped_with_one_note(tmp_path):
     )
     clock = datetime(2012, 9, 17, 19, 42)
     assert [a.timestamp - clock for a in data.annotations] == [timedelta(seconds=s) for s in (18, 0, 18, 18.25)]
-    assert [note for note in data.notes if "time zone of 3" in note] == list(data.notes)
+    assert [note for note in data.notes if "time zone of 3" in note.text] == list(data.notes)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_backslashes_are_converted_with_a_note_and_dots_are_taken_out(tmp_path):
     data = load(tmp_path, "path\nimages\\S 1\\a.jpg\n./x//./y..z/..b.jpg\nx//y.jpg\n.hidden/._x.jpg\n")
     assert [a.path for a in data.annotations] == ["images/S 1/a.jpg", "x/y..z/..b.jpg", "x/y.jpg", ".hidden/._x.jpg"]
     assert len(data.notes) == 1
-    assert "1 rows" in data.notes[0]
+    assert "1 rows" in data.notes[0].text
 
 
 def test_names_may_hold_anything_and_composed_accents_are_the_same(tmp_path):
@@ -192,7 +192,7 @@ def test_unknown_columns_give_one_note_with_the_nearest_match(tmp_path):
     data = load(tmp_path, "path,bodypart,weather\na.jpg,head,snow\n")
     assert data.annotations[0].body_part == "unknown"
     assert len(data.notes) == 1
-    assert "bodypart (did you mean 'body_part'?), weather" in data.notes[0]
+    assert "bodypart (did you mean 'body_part'?), weather" in data.notes[0].text
 
 
 def test_broken_tables_say_where(tmp_path):
@@ -218,8 +218,8 @@ def test_repeated_rows_are_left_out_with_one_note(tmp_path):
     data = load(tmp_path, "path,individual\na.jpg,Aika\nb.jpg,Aika\na.jpg,Aika\n./a.jpg,Aika\n")
     assert [(a.row, a.path) for a in data.annotations] == [(0, "a.jpg"), (1, "b.jpg")]
     assert len(data.notes) == 1
-    assert "2 rows" in data.notes[0]
-    assert "4, 5" in data.notes[0]
+    assert "2 rows" in data.notes[0].text
+    assert "4, 5" in data.notes[0].text
 
 
 def test_several_animals_in_one_photo_stay_and_one_box_with_two_names_is_noted(tmp_path):
@@ -228,7 +228,7 @@ def test_several_animals_in_one_photo_stay_and_one_box_with_two_names_is_noted(t
     assert data.notes == ()
     data = load(tmp_path, "path,individual\na.jpg,Aika\na.jpg,Bars\n")
     assert len(data.annotations) == 2
-    assert "lines 2 and 3" in data.notes[0]
+    assert "lines 2 and 3" in data.notes[0].text
 
 
 def test_rows_of_one_photo_share_its_place_and_time(tmp_path):
@@ -250,8 +250,8 @@ def test_names_that_are_no_names_and_encounters_in_two_locations_are_noted(tmp_p
         tmp_path, "path,individual,location,encounter\na.jpg,unknown,naryn,E1\nb.jpg,_unidentified,sarychat,E1\n"
     )
     assert [a.individual for a in data.annotations] == ["unknown", None]
-    assert any("unknown is taken for the name of one animal" in note for note in data.notes)
-    assert any("1 encounters lie in several locations" in note and "E1" in note for note in data.notes)
+    assert any("unknown is taken for the name of one animal" in note.text for note in data.notes)
+    assert any("1 encounters lie in several locations" in note.text and "E1" in note.text for note in data.notes)
 
 
 # --- nested folders ---------------------------------------------------------------------------------------------------
@@ -292,9 +292,9 @@ def test_what_is_left_out_of_folders_is_counted_in_notes(tmp_path):
     photo(tmp_path / ".snowmatch" / "Bars" / "head" / "1.jpg")
     data = load_catalog(tmp_path)
     assert [a.path for a in data.annotations] == ["Aika/head/1.jpg"]
-    assert data.notes[0].startswith("2 files or folders whose names begin with a dot")
-    assert data.notes[1].startswith("3 files that are no photos")
-    assert {"1 .avi", "1 .txt", "1 without extension"} <= set(data.notes[1].split(": ")[1].split(", "))
+    assert data.notes[0].text.startswith("2 files or folders whose names begin with a dot")
+    assert data.notes[1].text.startswith("3 files that are no photos")
+    assert {"1 .avi", "1 .txt", "1 without extension"} <= set(data.notes[1].text.split(": ")[1].split(", "))
     assert len(data.notes) == 2
 
 
@@ -328,7 +328,7 @@ def test_links_are_followed_but_not_in_circles(tmp_path):
     (catalog / "Aika" / "tail" / "4.jpg").symlink_to(catalog / "Aika" / "tail" / "4.jpg")
     data = load_catalog(catalog)
     assert [a.path for a in data.annotations] == ["Aika/head/1.jpg", *(f"Aika/tail/{n}.jpg" for n in (1, 2, 3, 4))]
-    assert any(note.startswith("1 links that lead back") for note in data.notes)
+    assert any(note.text.startswith("1 links that lead back") for note in data.notes)
 
 
 def test_a_file_name_that_is_no_text_is_named(tmp_path):
@@ -489,7 +489,7 @@ def test_body_parts_and_locations_are_checked_with_the_nearest_match(tmp_path):
 def test_a_catalog_is_found_by_the_first_rule_that_holds(tmp_path):
     start = tmp_path / "work" / "deep"
     start.mkdir(parents=True)
-    with pytest.raises(SnowmatchError, match=r"no catalog in .*--catalog or \$SNOWMATCH_CATALOG"):
+    with pytest.raises(SnowmatchError, match=r"no catalog in .*name one, also by \$SNOWMATCH_CATALOG"):
         find_catalog(start, {})
     (start / "catalogs" / "one" / ".snowmatch").mkdir(parents=True)
     assert find_catalog(start, {}) == (start / "catalogs" / "one", "the only catalog below the working directory")

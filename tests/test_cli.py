@@ -59,10 +59,14 @@ def test_query_json_is_the_design(survey):
     ]  # fmt: skip
     assert 0 <= answer["new_individual"]["probability"] <= 1
     assert sum(c["probability"] for c in answer["candidates"]) + answer["new_individual"]["probability"] <= 1
-    assert answer["decision"] in ("individual", "new")
+    decision = answer["decision"]
+    assert list(decision) == ["individual", "new", "encounter", "probability", "level"]
+    assert decision["new"] == (decision["individual"] is None and decision["encounter"] is None)
+    assert decision["level"] == answer["level"]
+    assert [list(note) for note in answer["notes"]] == [["code", "text"]] * len(answer["notes"])
     assert answer["level"] in answer["method"]["calibration"]["levels"] or answer["level"] == "uncertain"
     assert answer["method"]["extractor"]["name"]
-    assert any("not calibrated on this catalog" in note for note in answer["notes"])
+    assert any("not calibrated on this catalog" in note["text"] for note in answer["notes"])
 
 
 def test_the_same_query_twice_prints_the_same_bytes(survey):

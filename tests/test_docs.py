@@ -15,7 +15,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 COMMANDS = {
     name: command
-    for top, group in main.commands.items()
+    for top, group in [(top, main.get_command(None, top)) for top in main.list_commands(None)]
     for name, command in [
         (top, group),
         *((f"{top} {inner}", command) for inner, command in getattr(group, "commands", {}).items()),

@@ -169,7 +169,7 @@ def test_the_engine_finds_the_synthetic_cats(evaluated):
     assert figures["annotation_top1"].value >= 0.7
     assert figures["encounter_top1"].value >= 0.8
     assert figures["individual_auroc"].value > 0.5
-    assert any("unidentified" in note for note in evaluated.notes)
+    assert any("unidentified" in note.text for note in evaluated.notes)
 
 
 def test_scores_follow_the_rules_of_the_table(evaluated, survey):
@@ -205,8 +205,8 @@ def test_leaving_an_animal_out_is_asking_a_catalog_without_it(survey, tmp_path, 
     catalog = snowmatch.open_catalog(survey / "catalog")
     trial = make_trial(catalog.data.annotations, "cross-encounter")
     one = replace(trial, queries=trial.queries[:1], allowed=trial.allowed[:1], groups=trial.groups[:1])
-    (plugin,), matcher, geometry = catalog.method(None, "lnbnn", {})
-    table = score_trial(one, [catalog.gallery(plugin)], matcher, geometry)
+    session = catalog.session()
+    table = score_trial(one, session.galleries, session.method.matcher, session.method.geometry)
     name, query_path = str(table.individual[table.queries[0]]), str(table.paths[table.queries[0]])
     folder = shutil.copytree(survey / "catalog", tmp_path / "without")
     lines = (folder / "catalog.csv").read_text(encoding="utf-8").splitlines(keepends=True)
@@ -245,7 +245,7 @@ def test_an_annotation_without_features_counts_as_wrong(own_survey):
     assert np.isneginf(scores[~np.isnan(scores)]).all()
     asked = int(np.flatnonzero(table.queries == 0)[0])
     assert np.isneginf(table.scores[asked][~np.isnan(table.scores[asked])]).all()
-    assert any("have no features" in note for note in result.notes)
+    assert any("have no features" in note.text for note in result.notes)
 
 
 def _black_png():

@@ -7,7 +7,6 @@ import pytest
 
 import snowmatch
 import snowmatch.demo.survey
-from snowmatch.core.plugins import make_plugin
 from snowmatch.core.types import Matches
 from snowmatch.matching.gallery import make_gallery
 from snowmatch.matching.geometry.frames import Geometry
@@ -48,7 +47,7 @@ def lone(tmp_path_factory):
     snowmatch.demo.survey.make_survey(folder, individuals=3, encounters=2, seed=3, size=(480, 320))
     catalog = snowmatch.open_catalog(folder)
     catalog.index("hesaff", workers=1)
-    outlined = catalog.gallery(make_plugin("extractors", "hesaff"))
+    outlined = catalog.session(extractor="hesaff").gallery
     bare = [replace(a, bbox=None, mask="") for a in outlined.annotations]
     made = make_gallery(bare, outlined.keys, outlined.reader, outlined.index_folder, outlined.extractor_key)
     assert made.keys == outlined.keys
@@ -127,9 +126,9 @@ def test_an_answer_says_that_the_centre_counted(lone, tmp_path):
     rng = np.random.default_rng(0)
     photo = rng.integers(0, 255, (320, 480, 3)).astype(np.uint8)
     said = "what lies about its centre counts"
-    assert any(said in note for note in catalog.query(photo).notes)
-    assert not any(said in note for note in catalog.query(photo, options={"foreground": "given"}).notes)
-    assert not any(said in note for note in catalog.query(photo, bbox=(100, 100, 200, 150)).notes)
+    assert any(said in note.text for note in catalog.query(photo).notes)
+    assert not any(said in note.text for note in catalog.query(photo, options={"foreground": "given"}).notes)
+    assert not any(said in note.text for note in catalog.query(photo, bbox=(100, 100, 200, 150)).notes)
 
 
 def test_in_a_box_only_the_map_counts_and_without_one_everything_does():

@@ -1,5 +1,6 @@
 """Several extractors' evidence joined into one score."""
 
+import shlex
 import shutil
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ from click.testing import CliRunner
 import snowmatch
 import snowmatch.demo.survey
 from snowmatch.cli import main
+from snowmatch.cli.advice import advice
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.matching.fusion import fuse
 from snowmatch.matching.scores import Scores
@@ -113,7 +115,7 @@ def test_what_one_extractor_lacks_takes_no_part_and_is_told(both, tmp_path):
     catalog.index("hesaff", workers=1)
     answer = catalog.query(folder / catalog.data.annotations[0].path, extractor=BOTH, top=100)
     assert "nova" not in {c.individual for c in answer.candidates}
-    assert any(note.startswith("1 annotation not indexed yet") for note in answer.notes)
+    assert any(note.text.startswith("1 annotation not indexed yet") for note in answer.notes)
     alone = catalog.query(folder / catalog.data.annotations[0].path, extractor="hesaff", top=100)
     assert "nova" in {c.individual for c in alone.candidates}
 
@@ -122,8 +124,10 @@ def test_names_must_differ_and_be_indexed(both):
     path = both.folder / both.data.annotations[0].path
     with pytest.raises(SnowmatchError, match="expected each name once"):
         both.query(path, extractor=("sift", "sift"))
-    with pytest.raises(SnowmatchError, match=r"run snowmatch index .* --extractor sift -o chip_size=500"):
+    with pytest.raises(SnowmatchError, match="indexed with these settings") as refused:
         both.query(path, extractor="sift", options={"chip_size": "500"})
+    typed = advice(refused.value.code, refused.value.data)
+    assert typed == f"snowmatch index {shlex.quote(str(both.folder))} --extractor sift -o chip_size=500"
     with pytest.raises(SnowmatchError, match="neither hesaff nor sift nor the matcher has a setting 'chipsize'"):
         both.query(path, extractor=BOTH, options={"chipsize": "700"})
 
@@ -138,7 +142,7 @@ def test_the_command_line_takes_several(both):
 
 
 def test_settings_of_either_extractor_are_told_apart(both):
-    (first, second), _, _ = both.method(BOTH, "lnbnn", {"affine": "no"})
+    first, second = both.method(extractor=BOTH, options={"affine": "no"}).extractors
     assert not first.affine
-    assert replace(first, affine=True) == both.method("hesaff", "lnbnn", {})[0][0]
-    assert second == both.method("sift", "lnbnn", {})[0][0]
+    assert replace(first, affine=True) == both.method(extractor="hesaff").extractors[0]
+    assert second == both.method(extractor="sift").extractors[0]

@@ -25,21 +25,26 @@ FLOW = [
     "views",
     "demo",
     "cli",
+    "testing",
 ]
-NETWORKS = {"_learned.py", "aliked.py", "disk.py", "lightglue.py", "superpoint.py", "xfeat.py"}
+# What click sees of the package: answers and values, and not how they are made
+FOR_CLI = {"core", "api", "review", "survey", "interchange", "views", "demo", "cli"}
+NETWORKS = {"_network.py", "aliked.py", "disk.py", "lightglue.py", "superpoint.py", "xfeat.py"}
 RANK = {name: i for i, name in enumerate(FLOW)}
 ONLY_IN = {
-    "faiss": {"inverted_file.py"},
-    "h5py": {"segments.py"},
-    "scipy": {"fit.py", "quality.py", "learn.py"},
-    "click": {"cli.py"},
-    "torch": NETWORKS | {"torch_io.py"},
-    "kornia": NETWORKS,
-    "safetensors": {"torch_io.py"},
-    "platformdirs": {"cache.py"},
-    "urllib": {"download.py"},  # the one place that uses the internet
+    "faiss": {"matching/search/"},
+    "h5py": {"features/"},
+    "scipy": {"confidence/"},
+    "sqlite3": {"catalog/"},
+    "click": {"cli/"},
+    "torch": {"features/extractors/", "matching/matchers/", "models/torch_io.py"},
+    "kornia": {"features/extractors/", "matching/matchers/"},
+    "safetensors": {"models/torch_io.py"},
+    "platformdirs": {"models/cache.py"},
+    "urllib": {"models/download.py"},  # the one place that uses the internet
 }
-LATE_IN = {"api.py"}  # scipy takes longer to load than a query takes
+# Imports inside functions: where a command or a plugin is used, and where a package takes longer to load than a query
+LATE_IN = {"api.py", "__init__.py", *NETWORKS}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -78,15 +83,21 @@ def test_imports_run_one_way(path):
         if module.startswith("snowmatch."):
             target = module.split(".")[1]
             assert RANK[target] <= RANK[name], f"{path.name} imports {module}, against the flow"
+            assert name != "cli" or target in FOR_CLI, (
+                f"{path.name} imports {module}: the command line sees api and views"
+            )
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_heavy_packages_stay_where_they_belong(path):
+    place = path.relative_to(PACKAGE).as_posix()
     for module, inner in imports(path):
         root = module.split(".")[0]
-        assert path.name in ONLY_IN.get(root, {path.name}), f"{path.name} imports {module}"
-        late = path.name in ("cli.py", "__init__.py") or path.name in LATE_IN
-        assert not inner or late, f"{path.name} imports {module} inside a function"
+        assert place.startswith(tuple(ONLY_IN.get(root, {place}))), f"{place} imports {module}"
+        late = path.name in LATE_IN or place.startswith("cli/")
+        assert not inner or late, f"{place} imports {module} inside a function"
+        network = root in ("torch", "kornia") and path.name in NETWORKS
+        assert not network or inner, f"{place} imports {module} when it is listed: import it where it is used"
 
 
 def fresh(code):

@@ -22,9 +22,13 @@ def gallery(entries=60, rows=50, dtype=np.uint8, seed=0):
     return out
 
 
+def held(built):
+    return searching.LazyIndex("x", lambda: (built, "read"))
+
+
 def block(descriptors, built):
     offsets = np.cumsum([0] + [len(d) for d in descriptors])
-    return searching.Block(np.arange(len(descriptors)), offsets, lambda: built)
+    return searching.Block(np.arange(len(descriptors)), offsets, held(built))
 
 
 def brute_force(descriptors, queries, allowed, k):
@@ -104,7 +108,7 @@ def test_blocks_merge_to_the_same_answer_as_one():
         part = descriptors[run]
         offsets = np.cumsum([0] + [len(d) for d in part])
         built = inverted_file.build_faiss(part)
-        pieces.append(searching.Block(np.arange(20)[run], offsets, lambda built=built: built))
+        pieces.append(searching.Block(np.arange(20)[run], offsets, held(built)))
     merged = searching.search(pieces, queries, np.ones(20, bool), 6)
     np.testing.assert_array_equal(merged.distances, whole.distances)
     ties = np.diff(whole.distances, axis=1) == 0

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import catalog_state
 from fake_extractor import Batched, Fake, age, contents, make_catalog, make_photo
 from PIL import Image
 
@@ -21,13 +22,12 @@ from snowmatch.catalog.records import annotation_key, load_records, read_failure
 from snowmatch.core import executor, files
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import file_sha256
-from snowmatch.core.home import HOME
+from snowmatch.core.home import HOME, database_path
 from snowmatch.core.plugins import settings
 from snowmatch.core.types import Annotation
-from snowmatch.features import indexing, tasks, writer
+from snowmatch.features import tasks, writer
 from snowmatch.features.indexing import index_catalog
 from snowmatch.features.reader import open_features
-from snowmatch.features.states import catalog_state
 
 PHOTOS = 12
 
@@ -218,7 +218,7 @@ def test_a_catalog_that_was_copied_can_be_asked_at_once_and_is_not_extracted_aga
 def test_lost_records_cost_reading_but_no_extraction(data, extracted):
     index_catalog(data, Fake(), 1)
     extracted.clear()
-    records.records_path(data.folder).unlink()
+    database_path(data.folder).unlink()
     assert states(data) == ["missing"] * PHOTOS
     assert counts(index_catalog(data, Fake(), 2)) == (0, PHOTOS, 0)
     assert extracted == []
@@ -370,12 +370,12 @@ def test_tasks_under_way_are_bounded(tmp_path, count):
     handed, taken = [0], [0]
 
     class Counting:
-        window = executor.Pool(count, tmp_path, None).window
+        window = executor.Pool(count, ()).window
 
         def submit(self, task):
             handed[0] += 1
             assert handed[0] - taken[0] <= self.window
-            return executor.Here(tmp_path, None).submit(task)
+            return executor.Here(()).submit(task)
 
     class Task:
         def run(self, *context):
@@ -469,7 +469,9 @@ def test_a_full_disk_keeps_what_was_reported(data, monkeypatch):
 def test_a_killed_worker_is_a_clear_error_and_what_was_finished_is_kept(data, monkeypatch):
     Image.fromarray(np.full((36, 48, 3), 255, np.uint8)).save(data.folder / "photos/008.png")
     extractor = Fake(deadly=True)
-    with pytest.raises(SnowmatchError, match=r"killed at photos/008\.png .*memory.*is kept.*--workers") as error:
+    with pytest.raises(
+        SnowmatchError, match=r"killed at photos/008\.png .*memory.*is kept.*with fewer processes"
+    ) as error:
         index_catalog(data, extractor, 2)
     assert "\n" not in str(error.value)
     assert len(stored(data, extractor)) == 8
@@ -599,5 +601,5 @@ def test_the_workers_of_a_killed_run_end_by_themselves(data):
 def test_the_number_of_workers_is_checked_and_defaults_to_the_cores(data):
     with pytest.raises(ValueError, match="workers is 0"):
         index_catalog(data, Fake(), 0)
-    assert 1 <= indexing._cores() <= (os.cpu_count() or 1)
+    assert 1 <= executor.cores() <= (os.cpu_count() or 1)
     assert counts(index_catalog(data, Fake())) == (PHOTOS, 0, 0)

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from test_extractors import chip_of, coat
 
 import snowmatch
+from snowmatch.cli.advice import advice
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.plugins import make_plugin
 from snowmatch.core.types import Chip, Subject
@@ -99,7 +100,8 @@ def test_matches_of_lighterglue_are_kornias(weights):
     described = {"name": "xfeat"}
     warped = np.roll(photo(), (7, -5), axis=(0, 1))
     one, other = (Subject(extract_from_photo(extractor, p, BOX, None), BOX) for p in (photo(), warped))
-    keypoint0, keypoint1, scores = the_pair(Lightglue(), one, other, described)
+    pair = the_pair(Lightglue(), one, other, described)
+    keypoint0, keypoint1, scores = pair.keypoint0, pair.keypoint1, pair.weights
     network = LightGlue(
         None, input_dim=64, descriptor_dim=96, num_heads=1, n_layers=3, depth_confidence=-1, width_confidence=-1
     )
@@ -240,8 +242,9 @@ def test_missing_weights_are_told_before_a_run_with_the_command_that_gets_them(o
     monkeypatch.setattr("snowmatch.models.cache.platformdirs.user_cache_path", lambda *a, **k: tmp_path / "cache")
     catalog = snowmatch.open_catalog(own_survey / "catalog")
     for name in ("disk", "xfeat", "aliked", "superpoint"):
-        with pytest.raises(SnowmatchError, match="run snowmatch weights download"):
+        with pytest.raises(SnowmatchError, match="not on this machine: download it") as refused:
             catalog.index(name)
+        assert advice(refused.value.code, refused.value.data).startswith("snowmatch weights download")
 
 
 @pytest.mark.parametrize(
@@ -269,7 +272,7 @@ def test_a_network_indexes_a_catalog_and_answers(own_survey, weights):
     catalog = snowmatch.open_catalog(own_survey / "catalog")
     options = {"chip_size": "160", "max_features": "200"}
     assert not catalog.index("disk", options, workers=1).failed
-    reader = catalog.gallery(make_plugin("extractors", "disk", options)).reader
+    reader = catalog.session(extractor="disk", options=options).gallery.reader
     assert reader.dtype == np.float32
     assert not reader.frames
     assert reader.counts.max() <= 200
@@ -297,7 +300,7 @@ def test_where_numpy_put_an_array_does_not_show(plain_lightglue):
     for start in (0, 4, 20, 36):
         moved = [type(f)(*(shifted(getattr(f, n), start) for n in names), f.image_size) for f in (one, other)]
         matcher = Lightglue(weights=str(plain_lightglue), certainty=0.0)
-        found.append(the_pair(matcher, *map(asked, moved), {"name": "hesaff"})[2].tobytes())
+        found.append(the_pair(matcher, *map(asked, moved), {"name": "hesaff"}).weights.tobytes())
     assert len(set(found)) == 1
 
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from conftest import the_pair
 
-from snowmatch.core.plugins import make_plugin, plugin_names
-from snowmatch.core.types import Features, Matches, Subject
+from snowmatch.core.plugins import Pair, make_plugin, plugin_names
+from snowmatch.core.types import Subject
 from snowmatch.matching.matchers.lnbnn import Lnbnn, votes
 from snowmatch.matching.matchers.mutual import Mutual
-from snowmatch.matching.search.blocks import Block, Neighbors
-from snowmatch.matching.search.inverted_file import build_faiss
+from snowmatch.matching.search.blocks import Neighbors
+from snowmatch.testing import MATCHER_CHECKS, gallery_features, small_gallery
 
 
 def neighbors(distances, entries):
@@ -58,96 +58,18 @@ def test_settings_out_of_range_are_refused(bad):
         Lnbnn(**bad)
 
 
-def features(descriptors):
-    n = len(descriptors)
-    values = np.ones(n, np.float32)
-    points = np.arange(2 * n, dtype=np.float32).reshape(n, 2)
-    return Features(points, descriptors, values, values, values * 0, np.ones((n, 3), np.float32), (640, 480))
-
-
-def small_gallery(rows=(40, 30, 50, 1, 0)):
-    rng = np.random.default_rng(0)
-    return [rng.integers(0, 90, (n, 128)).astype(np.uint8) for n in rows]
-
-
-def one_block(descriptors):
-    descriptors = [d for d in descriptors if len(d)]
-    built = build_faiss(descriptors)
-    offsets = np.cumsum([0] + [len(d) for d in descriptors])
-    return [Block(np.arange(len(descriptors)), offsets, lambda: built)]
-
-
 @pytest.fixture(params=plugin_names("matchers"))
-def ask(request):
-    """A matcher as a function of a query's descriptors, those of the gallery's entries, and which are allowed."""
+def matcher(request):
+    """Every matcher with its defaults; LightGlue with a network that compares descriptors."""
     if request.param == "lightglue":
         network = request.getfixturevalue("plain_lightglue")
-        matcher = make_plugin("matchers", "lightglue", {"weights": str(network)})
-    else:
-        matcher = make_plugin("matchers", request.param)
-
-    def one_against_many(query, gallery, allowed=None):
-        allowed = np.ones(len(gallery), bool) if allowed is None else allowed
-        return matcher.match(features(query), one_block(gallery), allowed, np.arange(len(gallery)))
-
-    def pair_by_pair(query, gallery, allowed=None):
-        found = []
-        for entry, other in enumerate(gallery):
-            if allowed is None or allowed[entry]:
-                keypoint0, keypoint1, weights = the_pair(matcher, subject(query), subject(other), {"name": "hesaff"})
-                assert len(keypoint0) == len(keypoint1) == len(weights)
-                assert (np.diff(keypoint0) > 0).all()
-                assert (weights > 0).all()
-                found.append((keypoint0, np.full(len(keypoint0), entry), keypoint1, weights))
-        return Matches(*(np.concatenate(column) for column in zip(*found, strict=True)))
-
-    ask = pair_by_pair if matcher.PAIRWISE else one_against_many
-    ask.pairwise = matcher.PAIRWISE
-    return ask
+        return make_plugin("matchers", "lightglue", {"weights": str(network)})
+    return make_plugin("matchers", request.param)
 
 
-class TestConformance:
-    def test_a_photo_matches_itself_keypoint_for_keypoint(self, ask):
-        descriptors = small_gallery()
-        matches = ask(descriptors[2], descriptors)
-        own = matches.take(matches.annotation == 2)
-        best = {}
-        for q, k, w in zip(own.keypoint0, own.keypoint1, own.weights, strict=True):
-            best.setdefault(q, (w, k))
-            best[q] = max(best[q], (w, k))
-        assert all(q == k for q, (_, k) in best.items())
-        assert len(best) == 50
-
-    @pytest.mark.parametrize("count", [0, 1])
-    def test_hardly_any_keypoints_on_either_side(self, ask, count):
-        descriptors = small_gallery()
-        matches = ask(descriptors[0][:count], descriptors)
-        assert set(matches.keypoint0) <= set(range(count))
-        if ask.pairwise:  # an empty entry is in no index
-            assert len(ask(descriptors[0], [descriptors[4]])) == 0
-        one = ask(descriptors[0], [descriptors[3]])  # one keypoint alone has nothing to be better than
-        assert len(one) == 0 or one.weights.max() < 0.9
-
-    def test_forbidden_annotations_get_no_vote(self, ask):
-        descriptors = small_gallery()
-        allowed = np.array([True, False, False, True, True])
-        assert set(ask(descriptors[2], descriptors, allowed).annotation) <= {0, 3, 4}
-
-    def test_a_keypoint_votes_the_same_alone(self, ask):
-        if ask.pairwise:
-            pytest.skip("a pair is looked at as a whole")
-        descriptors = small_gallery()
-        together = ask(descriptors[1], descriptors)
-        alone = ask(descriptors[1][4:5], descriptors)
-        same = together.take(together.keypoint0 == 4)
-        np.testing.assert_array_equal(same.annotation, alone.annotation)
-        np.testing.assert_array_equal(same.weights, alone.weights)
-
-    def test_twice_the_same_answer(self, ask):
-        descriptors = small_gallery()
-        first, second = (ask(descriptors[1], descriptors) for _ in "ab")
-        np.testing.assert_array_equal(first.weights, second.weights)
-        np.testing.assert_array_equal(first.keypoint1, second.keypoint1)
+@pytest.mark.parametrize("check", MATCHER_CHECKS.values(), ids=list(MATCHER_CHECKS))
+def test_conformance(matcher, check):
+    check(matcher)
 
 
 def test_mutual_by_hand():
@@ -158,22 +80,22 @@ def test_mutual_by_hand():
         return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
 
     one, other = subject(at(0, 40, 90)), subject(at(2, 60, 95, 97))
-    keypoint0, keypoint1, weights = the_pair(Mutual(ratio=0.8), one, other)
+    pair = the_pair(Mutual(ratio=0.8), one, other)
     # 90 is 5 degrees from 95 and 7 from 97, a ratio of 0.71; the others are nearer to one by more
     distance = np.sqrt(1 - np.cos(np.deg2rad([[2, 60], [5, 7]])))
-    assert keypoint0.tolist() == [0, 1, 2]
-    assert keypoint1.tolist() == [0, 1, 2]
-    assert weights[[0, 2]] == pytest.approx(distance[:, 1] - distance[:, 0], abs=1e-3)
+    assert pair.keypoint0.tolist() == [0, 1, 2]
+    assert pair.keypoint1.tolist() == [0, 1, 2]
+    assert pair.weights[[0, 2]] == pytest.approx(distance[:, 1] - distance[:, 0], abs=1e-3)
     strict = the_pair(Mutual(ratio=0.6), one, other)
-    assert strict[0].tolist() == [0, 1]
+    assert strict.keypoint0.tolist() == [0, 1]
 
 
 def test_mutual_drops_what_another_keypoint_is_nearer_to():
     descriptors = small_gallery()[0][:10]
     near = descriptors[:1].copy()
     near[0, 0] ^= 1  # a second keypoint that is nearly the first
-    keypoint0, _, _ = the_pair(Mutual(), subject(np.concatenate([descriptors, near])), subject(descriptors))
-    assert 10 not in keypoint0
+    pair = the_pair(Mutual(), subject(np.concatenate([descriptors, near])), subject(descriptors))
+    assert 10 not in pair.keypoint0
 
 
 @pytest.mark.parametrize(
@@ -184,6 +106,31 @@ def test_settings_of_pair_matchers_out_of_range_are_refused(cls, bad):
         cls(**bad)
 
 
+def test_what_no_longer_conforms_is_noticed():
+    """Matchers that forget a pair, give one twice the wrong way, or answer for who may not."""
+
+    class Forgets(Mutual):
+        def pairs(self, one, others, extractor):
+            return list(super().pairs(one, others, extractor))[1:]
+
+    class Unsorted(Mutual):
+        def pairs(self, one, others, extractor):
+            for pair in super().pairs(one, others, extractor):
+                yield Pair(pair.number, pair.keypoint0[::-1], pair.keypoint1[::-1], pair.weights[::-1])
+
+    class Eager(Lnbnn):
+        def match(self, query, blocks, allowed, individuals):
+            return super().match(query, blocks, np.ones_like(allowed), individuals)
+
+    for broken, check in (
+        (Forgets(), "a_photo_matches_itself"),
+        (Unsorted(), "a_photo_matches_itself"),
+        (Eager(), "forbidden_entries_get_no_match"),
+    ):
+        with pytest.raises(AssertionError):
+            MATCHER_CHECKS[check](broken)
+
+
 def subject(descriptors):
-    made = features(descriptors)
+    made = gallery_features(descriptors)
     return Subject(made, (0, 0, *made.image_size))

@@ -1,6 +1,7 @@
 """Matchers of pairs in the engine: they re-rank what LNBNN leaves, or look at every pair."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -146,9 +147,9 @@ def test_an_evaluation_matches_no_pair_twice(survey, monkeypatch):
     seen = []
     one_pair = Mutual._pair
 
-    def counted(self, one, other):
+    def counted(self, number, one, other):
         seen.append((one.tobytes(), other.tobytes()))
-        return one_pair(self, one, other)
+        return one_pair(self, number, one, other)
 
     monkeypatch.setattr(Mutual, "_pair", counted)
     snowmatch.open_catalog(survey / "catalog").evaluate(matcher="mutual")
@@ -220,7 +221,7 @@ def test_too_few_candidates_are_told_with_the_setting_that_changes_it(survey):
     row = catalog.data.annotations[0]
     photo = survey / "catalog" / row.path
     answer = catalog.query(photo, bbox=row.bbox, matcher="mutual", options={"candidates": "1"})
-    assert any("-o candidates sets how many are" in note for note in answer.notes)
+    assert any("the setting candidates limits them" in note.text for note in answer.notes)
     answer = catalog.query(photo, bbox=row.bbox, matcher="mutual", options={"candidates": "0"})
     assert answer.candidates
 
@@ -247,7 +248,8 @@ def test_lightglue_certainties_by_hand(plain_lightglue):
 
     one, other = spots(30, 0), seen_again(spots(30, 0), np.arange(20), 0.3)
     matcher = make_plugin("matchers", "lightglue", {"weights": str(plain_lightglue)})
-    keypoint0, keypoint1, weights = the_pair(matcher, asked(one), asked(other), {"name": "hesaff"})
+    pair = the_pair(matcher, asked(one), asked(other), {"name": "hesaff"})
+    keypoint0, keypoint1, weights = pair.keypoint0, pair.keypoint1, pair.weights
     likeness = random_weights.SHARPNESS * (one.descriptors @ other.descriptors.T).astype(float)
     rows = np.exp(likeness) / np.exp(likeness).sum(axis=1, keepdims=True)
     columns = np.exp(likeness) / np.exp(likeness).sum(axis=0, keepdims=True)
@@ -358,7 +360,7 @@ def test_a_new_file_under_an_old_name_is_read_anew(tmp_path):
     for sharpness in (40.0, 4.0):
         random_weights.write_plain_lightglue(path, sharpness=sharpness)
         matcher = make_plugin("matchers", "lightglue", {"weights": str(path), "certainty": "0"})
-        found.append(the_pair(matcher, query, other, {"name": "hesaff"})[2].max())
+        found.append(the_pair(matcher, query, other, {"name": "hesaff"}).weights.max())
     assert found[0] > 2 * found[1]
 
 
@@ -409,17 +411,17 @@ def test_features_of_a_network_do_not_disturb_who_has_no_torch(own_survey, monke
         if name in (
             "torch",
             "snowmatch.features.extractors.xfeat",
-            "snowmatch.features.extractors._learned",
+            "snowmatch.features.extractors._network",
             "snowmatch.models.torch_io",
         ):
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "torch", None)
     shown = CliRunner().invoke(main, ["show", str(own_survey / "catalog")])
     assert shown.exit_code == 0, shown.output
-    assert "-o chip_size=1024 -o threshold=0.05" in shown.output
+    assert re.search(r"xfeat +defaults", shown.output)
     asked_with = ["evaluate", str(own_survey / "catalog"), "--extractor", "hesaff", "-o", "chip_size=333"]
     done = CliRunner().invoke(main, asked_with)
-    assert "indexed are: hesaff (defaults); xfeat (-o chip_size=1024 -o threshold=0.05)" in done.stderr
+    assert "indexed are: hesaff (defaults); xfeat (defaults)" in done.stderr
 
 
 def test_a_package_that_is_there_but_cannot_be_loaded_is_one_line(monkeypatch):

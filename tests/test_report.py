@@ -10,13 +10,14 @@ from PIL import Image
 
 import snowmatch
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.notes import Note
 from snowmatch.core.text import aligned, printable, transliterated
 from snowmatch.core.types import Annotation
-from snowmatch.identify.answer import Answer, Candidate, QueryPhoto
+from snowmatch.identify.answer import Answer, Candidate, Decision, QueryPhoto
 from snowmatch.screening.foreground import ForegroundMap
 from snowmatch.views import lettering
 from snowmatch.views import pictures as drawing
-from snowmatch.views.json import to_json
+from snowmatch.views.json import answer_to_json
 from snowmatch.views.pictures import draw_answer
 from snowmatch.views.text import format_answer
 
@@ -106,12 +107,9 @@ def test_text_says_what_was_asked_compared_and_found():
             candidate(level="good", probability=0.97),
             candidate(2, None, best=unknown, score=3.0, inliers=8),
             candidate(3, "Барс", score=5.5, accepted=False, inliers=0),
-            notes=("2 photos are stale",),
+            notes=(Note("stale-annotations", "2 photos are stale"),),
             new_probability=0.02,
-            decision="individual",
-            decided="aika",
-            probability=0.97,
-            level="good",
+            decision=Decision("aika", False, 0.97, "good"),
         )
     )
     assert text == (
@@ -161,7 +159,7 @@ def test_control_characters_in_names_do_nothing_to_the_terminal():
     text = format_answer(
         answer(
             candidate(individual=evil, level=evil, best=Annotation(0, evil, evil, encounter=evil, station=evil)),
-            notes=(evil,),
+            notes=(Note("evil", evil),),
             photo=QueryPhoto(evil, None, None, SIZE, 1),
             catalog_path=evil,
             locations=(evil,),
@@ -180,15 +178,17 @@ def test_control_characters_in_names_do_nothing_to_the_terminal():
 
 def test_json_has_the_documented_keys_in_order():
     unknown = Annotation(5, "photos/b.jpg", None, "right_flank", encounter="E7")
-    result = to_json(
+    known = Annotation(
+        0, "photos/one.jpg", "aika", "left_flank", encounter="E1", station="S1", bbox=(5, 6, 70, 80), annotation="a1"
+    )
+    result = answer_to_json(
         answer(
-            candidate(level="good", probability=0.9712345678),
+            candidate(level="good", probability=0.9712345678, best=known),
             candidate(2, None, best=unknown, score=3.0, inliers=0, accepted=False),
             new_probability=0.02,
-            decision="individual",
-            level="good",
+            decision=Decision("aika", False, 0.971234567, "good"),
             calibration={"source": "shipped"},
-            notes=("a",),
+            notes=(Note("code", "a", {"data": 1}),),
         )
     )
     assert json.dumps(result) == json.dumps(
@@ -217,7 +217,9 @@ def test_json_has_the_documented_keys_in_order():
                     "level": "good",
                     "inliers": 1,
                     "best": {
+                        "annotation": "a1",
                         "path": "photos/one.jpg",
+                        "bbox": [5, 6, 70, 80],
                         "encounter": "E1",
                         "station": "S1",
                         "body_part": "left_flank",
@@ -230,13 +232,26 @@ def test_json_has_the_documented_keys_in_order():
                     "probability": None,
                     "level": None,
                     "inliers": 0,
-                    "best": {"path": "photos/b.jpg", "encounter": "E7", "station": "", "body_part": "right_flank"},
+                    "best": {
+                        "annotation": None,
+                        "path": "photos/b.jpg",
+                        "bbox": None,
+                        "encounter": "E7",
+                        "station": "",
+                        "body_part": "right_flank",
+                    },
                 },
             ],
             "new_individual": {"probability": 0.02},
-            "decision": "individual",
+            "decision": {
+                "individual": "aika",
+                "new": False,
+                "encounter": None,
+                "probability": 0.971235,
+                "level": "good",
+            },
             "level": "good",
-            "notes": ["a"],
+            "notes": [{"code": "code", "text": "a"}],
         }
     )
 
@@ -244,7 +259,7 @@ def test_json_has_the_documented_keys_in_order():
 def test_json_is_valid_whatever_the_values():
     matcher = {"name": "x", "a": np.float32(0.5), "b": np.int64(3), "c": float("inf"), "d": (np.bool_(True), None)}
     odd = answer(candidate(score=float("nan"), individual="Ак\ud800\x1b"), matcher=matcher, photo=grey_query())
-    result = to_json(odd)
+    result = answer_to_json(odd)
     text = json.dumps(result, allow_nan=False, ensure_ascii=False)
     assert json.loads(text.encode()) == result
     assert result["method"]["matcher"] == {"name": "x", "a": 0.5, "b": 3, "c": None, "d": [True, None]}
@@ -539,9 +554,10 @@ def test_the_same_map_gives_the_same_picture(folders, tmp_path):
 
 def test_a_picture_says_when_the_answer_is_a_new_individual():
     photos = (grey_query(), grey_query())
-    told = {"decision": "new", "level": "fair", "new_probability": 0.81}
+    told = {"decision": Decision(None, True, 0.81, "fair"), "new_probability": 0.81}
     new = drawing._query_side(answer(candidate(), photos=photos, **told), 1).caption
-    known = drawing._query_side(answer(candidate(), photos=photos, decision="individual", level="fair"), 1).caption
+    known = Decision("aika", False, 0.9, "fair")
+    known = drawing._query_side(answer(candidate(), photos=photos, decision=known), 1).caption
     assert new[1] == "photo 2 of 2   answer: fair, a new individual 81 %"
     assert known[1] == "photo 2 of 2"
     alone = drawing._query_side(answer(candidate(), photo=grey_query(), **told), 0).caption

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from snowmatch.screening.foreground import LEAST, ForegroundMap, centre_weights, foreground_picture, foreground_weights
-from snowmatch.screening.scenery import VIEW, foreground_map, make_view
+from snowmatch.screening.scenery import PREVIEW, foreground_map, make_preview
 
 SIZE = (240, 160)  # width, height: as large as a view, so that a pixel of the photo is one of the map
 EDGE = 80  # px of rocks on every side of the frame, for cameras that are moved
@@ -67,7 +67,7 @@ def on_and_off(values, animal, keep=(slice(None), slice(None))):
 
 
 def views(*photos):
-    return [make_view(photo) for photo in photos]
+    return [make_preview(photo) for photo in photos]
 
 
 def passage(place=0, **light):
@@ -82,10 +82,10 @@ def passage(place=0, **light):
 def test_a_view_is_a_small_copy_of_the_whole_photo(photo, view):
     grey = np.zeros(photo[::-1], np.uint8)
     grey[: photo[1] // 2, : photo[0] // 2] = 200
-    made = make_view(grey).grey
+    made = make_preview(grey).grey
     assert made.dtype == np.float32
     assert made.shape == view[::-1]
-    assert max(made.shape) == VIEW
+    assert max(made.shape) == PREVIEW
     assert made.mean() == pytest.approx(grey.mean(), abs=3)
     assert (made[0, 0], made[-1, -1]) == (200, 0)
 
@@ -93,11 +93,11 @@ def test_a_view_is_a_small_copy_of_the_whole_photo(photo, view):
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (120, 80), (239, 100)])
 def test_a_photo_smaller_than_a_view_is_not_enlarged(size):
     grey = np.random.default_rng(0).integers(0, 256, size[::-1], dtype=np.uint8)
-    assert (make_view(grey).grey == grey).all()
+    assert (make_preview(grey).grey == grey).all()
 
 
 def test_a_long_thin_photo_keeps_a_row():
-    assert make_view(np.zeros((1, 3000), np.uint8)).grey.shape == (1, VIEW)
+    assert make_preview(np.zeros((1, 3000), np.uint8)).grey.shape == (1, PREVIEW)
 
 
 # ----------------------------------------------------------------------------------------------------------- burst
@@ -123,11 +123,11 @@ def test_what_moves_in_the_burst_is_animal_and_all_else_scenery(place, asked):
 @pytest.mark.parametrize(("gain", "bias"), [(0.5, 0), (0.4, 120), (1.3, -20), (1, 60)])
 def test_light_makes_no_animal_and_hides_none(gain, bias):
     place = rocks(0)
-    empty = make_view(take(place))
+    empty = make_preview(take(place))
     values, evidence = foreground_map(empty, views(take(place, gain=gain, bias=bias)), [])
     assert values is None or (values.mean() < 0.04 and evidence == "burst")
     frame, *others = take(place, PLACES[0]), *(take(place, spot, gain=gain, bias=bias) for spot in PLACES[1:])
-    on, off = on_and_off(foreground_map(make_view(frame), views(*others), [])[0], PLACES[0])
+    on, off = on_and_off(foreground_map(make_preview(frame), views(*others), [])[0], PLACES[0])
     assert on.mean() > 0.9
     assert off.mean() < 0.05
 
@@ -137,7 +137,7 @@ def test_a_flat_sky_that_flickers_is_no_animal():
     for n, where in enumerate(PLACES):
         photo = take(rocks(0), where)
         photo[:40] = np.clip(200 + 8 * n + texture([n, 7], (SIZE[0], 40), 0.7), 0, 255)
-        frames.append(make_view(photo))
+        frames.append(make_preview(photo))
     values, _ = foreground_map(frames[2], frames[:2], [])
     assert values[: 40 - RIM].mean() < 0.05
     assert on_and_off(values, PLACES[2])[0].mean() > 0.9
@@ -180,7 +180,7 @@ def test_one_frame_in_which_it_stood_elsewhere_does_not_bring_it_back():
 )
 def test_a_camera_that_was_moved_between_visits_still_knows_its_rocks(shift):
     place = rocks(1)
-    frame = make_view(take(place, PLACES[1]))
+    frame = make_preview(take(place, PLACES[1]))
     others = views(*(take(place, w, coat=5, shift=shift, gain=0.8, bias=15) for w in (PLACES[0], PLACES[2])))
     values, evidence = foreground_map(frame, [], others)
     assert evidence == "station"

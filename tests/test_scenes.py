@@ -17,17 +17,17 @@ from test_scenery import PLACES, animal_area, rocks, take
 
 import snowmatch
 from snowmatch.catalog.load import CatalogData
+from snowmatch.core import executor
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import file_sha256
 from snowmatch.core.types import Annotation
 from snowmatch.demo.coats import grow_coat
-from snowmatch.features import indexing
 from snowmatch.features.indexing import index_catalog
 from snowmatch.photos.pixels import read_grey, read_photo
-from snowmatch.screening import scenes
+from snowmatch.screening import mapping, scenes
 from snowmatch.screening.foreground import ForegroundMap
 from snowmatch.screening.maps import load_maps, maps_path, save_maps
-from snowmatch.screening.scenery import VIEW, make_view
+from snowmatch.screening.scenery import PREVIEW, make_preview
 from snowmatch.screening.scenes import CELL, MOST, Companions, companions, look, make_map
 
 NOON = datetime(2024, 5, 1, 12)
@@ -164,7 +164,7 @@ def test_the_mark_changes_with_every_content_and_with_nothing_else():
 
 
 def test_a_map_has_one_cell_for_every_few_pixels_of_the_view():
-    first, *others = (make_view(take(rocks(0), where)) for where in PLACES)
+    first, *others = (make_preview(take(rocks(0), where)) for where in PLACES)
     made = make_map(first, others, [])
     assert made.evidence == "burst"
     assert made.values.shape == (160 // CELL, 240 // CELL)
@@ -254,9 +254,7 @@ def held(maps, folder, **changes):
 
 
 def refused(folder):
-    with pytest.raises(
-        SnowmatchError, match=r"foreground\.npz is damaged.*delete it and run snowmatch index"
-    ) as caught:
+    with pytest.raises(SnowmatchError, match=r"foreground\.npz is damaged.*delete it and index again") as caught:
         load_maps(folder)
     assert "\n" not in str(caught.value)
     return True
@@ -295,7 +293,7 @@ def test_whatever_byte_of_the_file_is_wrong_the_maps_are_sound_or_refused(tmp_pa
         try:
             found = load_maps(tmp_path)
         except SnowmatchError as error:
-            assert "run snowmatch index" in str(error)  # noqa: PT017, one of two outcomes is looked at
+            assert "index again" in str(error)  # noqa: PT017, one of two outcomes is looked at
         else:
             assert plain(found.entries()) == plain(maps)
 
@@ -327,7 +325,7 @@ def make_survey(folder, stations=2, encounters=2, shots=3):
 
 @pytest.fixture
 def data(tmp_path):
-    scenes.read_view.cache_clear()
+    scenes.read_preview.cache_clear()
     return make_survey(tmp_path / "catalog")
 
 
@@ -372,7 +370,7 @@ def test_a_second_run_looks_at_nothing_and_leaves_the_file_alone(data, monkeypat
     path = maps_path(data.folder)
     before = path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_ino
     monkeypatch.setattr(scenes, "read_grey", lambda path, least: pytest.fail(f"{path} was read"))
-    scenes.read_view.cache_clear()
+    scenes.read_preview.cache_clear()
     report = index_catalog(data, Fake(), 1, mapping=lambda *now: pytest.fail("a photo was looked at"))
     assert report.mapped == 0
     assert "compared with" not in report.summary()
@@ -433,18 +431,18 @@ def test_what_leaves_the_catalog_or_gets_a_mask_has_no_map_any_more(data):
 def test_one_and_two_processes_make_the_same_bytes(data, monkeypatch):
     pools = []
 
-    class Counting(indexing.Pool):
+    class Counting(executor.Pool):
         def __init__(self, workers, *args):
             pools.append(workers)
             super().__init__(workers, *args)
 
     index_catalog(data, Fake(), 1)
     here = maps_path(data.folder).read_bytes()
-    monkeypatch.setattr(indexing, "Pool", Counting)
+    monkeypatch.setattr(executor, "Pool", Counting)
     maps_path(data.folder).unlink()
     assert index_catalog(data, Fake(), 2).mapped == 12
     assert pools == []  # few maps are made sooner than a process starts
-    monkeypatch.setattr(indexing, "FEW_MAPS", 3)
+    monkeypatch.setattr(mapping, "FEW_MAPS", 3)
     maps_path(data.folder).unlink()
     assert index_catalog(data, Fake(), 2).mapped == 12
     assert pools == [2]
@@ -455,7 +453,7 @@ def test_the_order_of_the_rows_changes_no_map(data):
     index_catalog(data, Fake(), 1)
     first = maps_path(data.folder).read_bytes()
     maps_path(data.folder).unlink()
-    scenes.read_view.cache_clear()
+    scenes.read_preview.cache_clear()
     turned = with_rows(data, data.annotations[::-1])
     assert index_catalog(turned, Fake(), 1).mapped == 12
     assert maps_path(data.folder).read_bytes() == first
@@ -477,13 +475,13 @@ def test_a_run_that_is_stopped_keeps_what_it_has_and_the_next_goes_on(data):
     stopped = maps_path(data.folder).read_bytes()
     assert maps_of(data).items() >= kept.items()
     maps_path(data.folder).unlink()
-    scenes.read_view.cache_clear()
+    scenes.read_preview.cache_clear()
     index_catalog(data, Fake(), 1)
     assert maps_path(data.folder).read_bytes() == stopped
 
 
 def test_what_was_made_is_saved_while_a_long_run_goes_on(data, monkeypatch):
-    monkeypatch.setattr(indexing, "SAVE_SECONDS", -1.0)
+    monkeypatch.setattr(mapping, "SAVE_SECONDS", -1.0)
     on_disk = []
     index_catalog(data, Fake(), 1, mapping=lambda done, total: on_disk.append(len(load_maps(data.folder).place)))
     assert on_disk == list(range(12))
@@ -546,8 +544,8 @@ def test_damaged_maps_are_made_again_and_cost_no_features(data):
 
 
 def test_a_map_is_made_again_when_a_companion_could_not_be_read(data, monkeypatch):
-    read, away = scenes.read_view, data.folder / "photos/s0e0n1.png"
-    monkeypatch.setattr(scenes, "read_view", lambda path, sha: None if path == away else read(path, sha))
+    read, away = scenes.read_preview, data.folder / "photos/s0e0n1.png"
+    monkeypatch.setattr(scenes, "read_preview", lambda path, sha: None if path == away else read(path, sha))
     index_catalog(data, Fake(), 1)
     monkeypatch.undo()
     report = index_catalog(data, Fake(), 1)
@@ -626,7 +624,7 @@ def evidence(answer):
 
 
 def said(answer, text):
-    return sum(text in line for line in answer.notes)
+    return sum(text in note.text for note in answer.notes)
 
 
 def test_new_photos_that_are_asked_together_tell_about_each_other(catalog, new_burst):
@@ -716,7 +714,7 @@ def test_a_photo_on_record_takes_its_map_on_record(catalog, station_survey, monk
     path = station_survey / "a2s1n0.png"
     kept = load_maps(station_survey).of_content(file_sha256(path))
     assert kept.evidence == "burst and station"
-    monkeypatch.setattr("snowmatch.identify.asked.read_view", lambda *_: pytest.fail("a map was made"))
+    monkeypatch.setattr("snowmatch.identify.foreground.read_preview", lambda *_: pytest.fail("a map was made"))
     copy = tmp_path / "copy.png"
     copy.write_bytes(path.read_bytes())
     for photos, station in (
@@ -872,10 +870,10 @@ def alike(grey, whole):
 def test_a_small_grey_copy_of_a_jpeg_is_as_large_as_asked_and_looks_like_the_photo(tmp_path, size):
     path = tmp_path / "photo.jpg"
     Image.fromarray(picture(size)).save(path, quality=95)
-    grey = read_grey(path, VIEW)
+    grey = read_grey(path, PREVIEW)
     assert grey.dtype == np.uint8
-    assert min(VIEW, max(size)) <= max(grey.shape) <= max(size)
-    assert max(grey.shape) < 4 * VIEW
+    assert min(PREVIEW, max(size)) <= max(grey.shape) <= max(size)
+    assert max(grey.shape) < 4 * PREVIEW
     assert grey.shape[1] / size[0] == pytest.approx(grey.shape[0] / size[1], abs=0.5 / min(size) + 0.02)
     whole = cv2.cvtColor(read_photo(path), cv2.COLOR_RGB2GRAY)
     assert alike(grey, whole)
@@ -883,7 +881,7 @@ def test_a_small_grey_copy_of_a_jpeg_is_as_large_as_asked_and_looks_like_the_pho
 
 def test_a_large_jpeg_is_decoded_small(tmp_path):
     Image.fromarray(picture((2000, 1200))).save(tmp_path / "photo.jpg")
-    assert read_grey(tmp_path / "photo.jpg", VIEW).shape == (150, 250)
+    assert read_grey(tmp_path / "photo.jpg", PREVIEW).shape == (150, 250)
     assert read_grey(tmp_path / "photo.jpg", 251).shape == (300, 500)
     assert read_grey(tmp_path / "photo.jpg", 5000).shape == (1200, 2000)
 
@@ -892,7 +890,7 @@ def test_a_large_jpeg_is_decoded_small(tmp_path):
 def test_other_formats_are_read_in_full(tmp_path, suffix):
     path = tmp_path / f"photo.{suffix}"
     Image.fromarray(picture((500, 350))).save(path, **({"lossless": True} if suffix == "webp" else {}))
-    grey = read_grey(path, VIEW)
+    grey = read_grey(path, PREVIEW)
     assert grey.shape == (350, 500)
     assert np.abs(grey.astype(int) - cv2.cvtColor(read_photo(path), cv2.COLOR_RGB2GRAY)).max() <= 1
 
@@ -905,7 +903,7 @@ def test_the_grey_copy_is_upright_as_the_photo_is(tmp_path, suffix, turn):
     path = tmp_path / f"photo.{suffix}"
     Image.fromarray(picture((600, 400))).save(path, exif=exif, **({"quality": 95} if suffix == "jpg" else {}))
     whole = cv2.cvtColor(read_photo(path), cv2.COLOR_RGB2GRAY)
-    grey = read_grey(path, VIEW)
+    grey = read_grey(path, PREVIEW)
     assert (grey.shape[0] > grey.shape[1]) == (whole.shape[0] > whole.shape[1]) == (turn >= 5)
     assert alike(grey, whole)
 
@@ -916,4 +914,4 @@ def test_a_photo_that_cannot_be_read_is_an_error_with_its_name(tmp_path):
     path.write_bytes(path.read_bytes()[:2000])
     for bad in (path, tmp_path / "gone.jpg"):
         with pytest.raises(SnowmatchError, match=bad.name):
-            read_grey(bad, VIEW)
+            read_grey(bad, PREVIEW)

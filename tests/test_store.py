@@ -478,7 +478,7 @@ def test_damage_is_one_clear_line_and_never_a_wrong_value(home):
             told += 1
             assert "\n" not in text
             assert str(path) in text
-            assert "delete this file and run snowmatch index" in text or "install a newer" in text
+            assert "delete this file and index again" in text or "install a newer" in text
     assert told > len(damaged) / 2
 
 

@@ -19,12 +19,13 @@ from click.testing import CliRunner
 from conftest import SHARED
 
 from snowmatch.cli import main
+from snowmatch.cli.advice import advice
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.models import cache as weights_cache
 from snowmatch.models import download, registry
 from snowmatch.models.cache import add_weights, find_weights, held_weights, weights_folder
 from snowmatch.models.download import download_weights
-from snowmatch.models.registry import REGISTRY, Weights, WeightsFile, known_weights
+from snowmatch.models.registry import Weights, WeightsFile, known_weights
 
 GOOD = b"PK\x03\x04" + bytes(range(256)) * 700  # begins as torch's files do; several pieces long
 PAGE = b"<!DOCTYPE html><title>Sign in</title>"
@@ -62,7 +63,7 @@ def entry(name="net", *files):
 
 
 def use(monkeypatch, *entries):
-    monkeypatch.setattr(registry, "REGISTRY", entries)
+    monkeypatch.setattr(registry, "_collected", lambda: entries)
 
 
 @pytest.fixture
@@ -123,15 +124,15 @@ def left_in(folder):
 
 
 def test_names_and_file_names_are_unique_and_safe():
-    names = [e.name for e in REGISTRY]
-    files = [n for e in REGISTRY for f in e.files for n in f.names]
+    names = [e.name for e in registry.registry()]
+    files = [n for e in registry.registry() for f in e.files for n in f.names]
     assert len(set(names)) == len(names) == 15
     assert len(set(files)) == len(files)
-    sums = [f.sha256 for e in REGISTRY for f in e.files if f.sha256]
+    sums = [f.sha256 for e in registry.registry() for f in e.files if f.sha256]
     assert len(set(sums)) == len(sums)
     for name in [*names, *files]:
         assert Path(name).name == name
-    for e in REGISTRY:
+    for e in registry.registry():
         assert e.licence
         assert e.files
         for f in e.files:
@@ -144,7 +145,9 @@ def test_names_and_file_names_are_unique_and_safe():
 
 
 def test_only_superpoint_v1_is_restricted():
-    assert [e.name for e in REGISTRY if e.licence not in ("Apache-2.0", "BSD-3-Clause", "MIT")] == ["superpoint_v1"]
+    assert [e.name for e in registry.registry() if e.licence not in ("Apache-2.0", "BSD-3-Clause", "MIT")] == [
+        "superpoint_v1"
+    ]
 
 
 @pytest.mark.real
@@ -224,10 +227,12 @@ def test_what_is_missing_is_told_with_the_command():
         find_weights("aliked-n16")
     assert str(caught.value) == (
         "ALIKED aliked-n16 needs aliked-n16.pth, which is not on this machine: "
-        "run snowmatch weights download aliked-n16, or put the file into $SNOWMATCH_WEIGHTS"
+        "download it, or put the file into $SNOWMATCH_WEIGHTS"
     )
-    with pytest.raises(SnowmatchError, match="run snowmatch weights add FILE"):
+    assert advice(caught.value.code, caught.value.data) == "snowmatch weights download aliked-n16"
+    with pytest.raises(SnowmatchError, match="get the file from its authors and add it") as caught:
         find_weights("xfeat-lighterglue-L3")
+    assert advice(caught.value.code, caught.value.data) == "snowmatch weights add FILE"
 
 
 @pytest.mark.usefixtures("no_network")
@@ -241,7 +246,8 @@ def test_a_damaged_file_is_told_with_both_sums(net, cache, given):
     assert str(cache / "net.pth") in text
     assert sum_of(wrong)[:12] in text
     assert sum_of(GOOD)[:12] in text
-    assert text.endswith("run snowmatch weights download net")
+    assert text.endswith((": get the file from its authors and add it", ": download it"))
+    assert caught.value.code == "get-weights"
     (given / "net.pth").write_bytes(wrong)
     with pytest.raises(SnowmatchError, match="take this one out"):  # a download would not be used
         find_weights("net")
@@ -543,7 +549,7 @@ def test_a_download_that_fails_leaves_nothing(server, monkeypatch, cache, answer
     text = str(caught.value)
     assert f"{server.address}/net.pth: " in text
     assert reason in text
-    assert "snowmatch weights add FILE" in text
+    assert advice(caught.value.code, caught.value.data) == "snowmatch weights add FILE"
     assert "\n" not in text
     assert left_in(cache) == []
 
@@ -643,14 +649,14 @@ def run(*arguments):
 def test_list_and_where_tell_state_and_folders(cache, given):
     result = run("list")
     assert result.exit_code == 0
-    for e in REGISTRY:
+    for e in registry.registry():
         assert e.name in result.stdout
-    assert result.stdout.count("not here") == len(REGISTRY)
+    assert result.stdout.count("not here") == len(registry.registry())
     for text in (result.stdout, run("where").stdout):
         assert f"cache folder: {cache}" in text
         assert f"$SNOWMATCH_WEIGHTS: {given}" in text
     assert not cache.exists()
-    for file in (file for entry in registry.REGISTRY for file in entry.files if file.addresses):
+    for file in (file for entry in registry.registry() for file in entry.files if file.addresses):
         assert f"  {file.name}  {file.sha256 or '(sum not known)'}" in result.output
         assert all(address in result.output for address in file.addresses)
 
@@ -658,7 +664,7 @@ def test_list_and_where_tell_state_and_folders(cache, given):
 @pytest.mark.usefixtures("no_network")
 def test_list_tells_each_state(cache, given, monkeypatch):
     use(monkeypatch, *(entry(n, WeightsFile(f"{n}.pth", 5_000_000, sum_of(GOOD))) for n in ("good", "bad", "none")))
-    use(monkeypatch, *registry.REGISTRY, entry("odd", WeightsFile("odd.pth")))
+    use(monkeypatch, *registry.registry(), entry("odd", WeightsFile("odd.pth")))
     (given / "good.pth").write_bytes(GOOD)
     (given / "odd.pth").write_bytes(GOOD)
     cache.mkdir(parents=True)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
+from itertools import combinations
 from typing import TypeVar
 
 from snowmatch.catalog.table import Fields
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.types import Annotation, same_part
 
 T = TypeVar("T")
 
@@ -85,3 +87,16 @@ def unused(name: str, used: set[str]) -> str:
         name += "+"
     used.add(name)
     return name
+
+
+def count_encounter_pairs(annotations: Iterable[Annotation]) -> int:
+    """How many pairs of encounters show one individual from the same side (or from one that is not known)."""
+    parts: dict[str, dict[str, set[str]]] = {}
+    for a in annotations:
+        if a.individual is not None:
+            parts.setdefault(a.individual, {}).setdefault(a.encounter, set()).add(a.body_part)
+    return sum(
+        any(same_part(p, q) for p in one for q in other)
+        for encounters in parts.values()
+        for one, other in combinations(encounters.values(), 2)
+    )

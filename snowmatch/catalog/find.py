@@ -30,10 +30,13 @@ def find_catalog(start: Path, environ: Mapping[str, str]) -> tuple[Path, str]:
     if len(found) == 1:
         return found[0], "the only catalog below the working directory"
     if found:
-        raise SnowmatchError(f"several catalogs below {start}: {', '.join(map(str, found))}: choose one with --catalog")
+        raise SnowmatchError(
+            f"several catalogs below {start}: {', '.join(map(str, found))}: choose one of them", "choose-catalog"
+        )
     raise SnowmatchError(
-        f"no catalog in {start}, above or below it: name one with --catalog or $SNOWMATCH_CATALOG "
-        "(snowmatch index CATALOG makes a folder of photos into one)"
+        f"no catalog in {start}, above or below it: name one, also by $SNOWMATCH_CATALOG; a folder of photos "
+        "becomes one when it is indexed",
+        "no-catalog",
     )
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from snowmatch.catalog.table import CSV_NAME, UNIDENTIFIED, Fields
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import HOME
+from snowmatch.core.notes import Note
 from snowmatch.core.text import choices, same_name, some
 from snowmatch.core.types import BODY_PARTS
 from snowmatch.photos.formats import EXTENSIONS
@@ -26,12 +27,12 @@ _SYSTEM_FILES = re.compile(r"\.DS_Store|\._.*|thumbs\.db|desktop\.ini", re.IGNOR
 # --- nested folders ---------------------------------------------------------------------------------------------------
 
 
-def read_folders(folder: Path, notes: list[str]) -> list[Fields]:
+def read_folders(folder: Path, notes: list[Note]) -> list[Fields]:
     photos = find_photos(folder, f"{CSV_NAME}, or photos in {LAYOUTS}", notes)
     return sorted((_nested_fields(folder, parts) for parts in photos), key=lambda fields: fields["path"])
 
 
-def find_photos(folder: Path, expected: str, notes: list[str]) -> list[tuple[str, ...]]:
+def find_photos(folder: Path, expected: str, notes: list[Note]) -> list[tuple[str, ...]]:
     """Every photo in `folder` and the folders below, as the parts of its path; `notes` take what was left out.
 
     SnowmatchError where a folder cannot be read, or there is no photo (`expected` says what should be there).
@@ -49,12 +50,15 @@ def find_photos(folder: Path, expected: str, notes: list[str]) -> list[tuple[str
         held = f" (only {some([f'{n} {ext}' for ext, n in others.most_common()])})" if others else ""
         raise SnowmatchError(f"{folder} holds no photos{held}; expected {expected}")
     if counts["hidden"]:
-        notes.append(f"{counts['hidden']} files or folders whose names begin with a dot were left out")
+        text = f"{counts['hidden']} files or folders whose names begin with a dot were left out"
+        notes.append(Note("hidden-files", text, {"count": counts["hidden"]}))
     if counts["loop"]:
-        notes.append(f"{counts['loop']} links that lead back into a folder above them were left out")
+        text = f"{counts['loop']} links that lead back into a folder above them were left out"
+        notes.append(Note("looping-links", text, {"count": counts["loop"]}))
     if others:
         listed = some([f"{n} {ext}" for ext, n in others.most_common()])
-        notes.append(f"{sum(others.values())} files that are no photos were left out: {listed}")
+        text = f"{sum(others.values())} files that are no photos were left out: {listed}"
+        notes.append(Note("other-files", text, dict(others)))
     return photos
 
 

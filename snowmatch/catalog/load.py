@@ -18,6 +18,7 @@ from snowmatch.catalog.encounters import fill_times, name_encounters
 from snowmatch.catalog.folders import read_folders
 from snowmatch.catalog.table import CSV_NAME, UNIDENTIFIED, Fields, read_csv
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.notes import Note
 from snowmatch.core.text import choices, did_you_mean, some
 from snowmatch.core.types import BODY_PARTS, Annotation
 from snowmatch.photos.exif import read_timestamp
@@ -31,7 +32,7 @@ class CatalogData:
 
     folder: Path
     annotations: tuple[Annotation, ...]
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
 
 
 def load_catalog(folder: Path, exif_times: Callable[[str], datetime | None] | None = None) -> CatalogData:
@@ -47,7 +48,7 @@ def load_catalog(folder: Path, exif_times: Callable[[str], datetime | None] | No
             raise SnowmatchError(f"{folder} is a file, expected the catalog's folder{hint}")
         raise SnowmatchError(f"{folder} does not exist, expected the catalog's folder")
     csv_path = folder / CSV_NAME
-    notes: list[str] = []
+    notes: list[Note] = []
     rows = read_csv(csv_path, notes) if os.path.exists(csv_path) else read_folders(folder, notes)
     _note_doubtful_names(rows, notes)
     fill_times(rows, exif_times or (lambda path: read_timestamp(folder / path)))
@@ -75,16 +76,18 @@ def check_locations(data: CatalogData, names: Iterable[str]) -> None:
 # --- names, time and encounters ---------------------------------------------------------------------------------------
 
 
-def _note_doubtful_names(rows: list[Fields], notes: list[str]) -> None:
+def _note_doubtful_names(rows: list[Fields], notes: list[Note]) -> None:
     individuals = {fields["individual"] for fields in rows if fields.get("individual")}
     if doubtful := sorted(name for name in individuals if name.lower() in _NO_NAMES):
-        notes.append(
+        text = (
             f"{some(doubtful)} is taken for the name of one animal; unidentified ones have an empty cell in "
             f"{CSV_NAME}, or the folder {UNIDENTIFIED}"
         )
+        notes.append(Note("doubtful-names", text, {"names": doubtful}))
     places: dict[str, set[str]] = defaultdict(set)
     for fields in rows:
         if fields.get("encounter"):
             places[fields["encounter"]].add(fields.get("location", ""))
     if spread := sorted(name for name, where in places.items() if len(where) > 1):
-        notes.append(f"{len(spread)} encounters lie in several locations, so their names may clash: {some(spread)}")
+        text = f"{len(spread)} encounters lie in several locations, so their names may clash: {some(spread)}"
+        notes.append(Note("encounters-in-several-locations", text, {"encounters": spread}))

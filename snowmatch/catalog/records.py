@@ -1,7 +1,7 @@
 """What is known of a catalog's photos and masks without reading them again: content, size, time taken, failures.
 
-All of it is one JSON file, replaced as a whole. Nothing in it is needed to find features again: a file without a
-trusted entry is read and hashed, and the store then knows its content.
+All of it is in the catalog's database. Nothing in it is needed to find features again: a file without a trusted entry
+is read and hashed, and the features of its content are then known.
 """
 
 from __future__ import annotations
@@ -10,20 +10,19 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from snowmatch.catalog.database import DamagedError, reading, sound, with_sum, writing
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.files import file_sha256, replace_file, unreadable
-from snowmatch.core.home import HOME
+from snowmatch.core.files import file_sha256, unreadable
 from snowmatch.core.types import Annotation, BBox
 from snowmatch.photos.exif import read_timestamp
 from snowmatch.photos.pixels import photo_size
 
-FORMAT = 1
 # A file that was written this shortly before it was hashed may have been written again within the same tick of its
 # time stamp: FAT counts in 2 s. Such an entry is not trusted, as git does with its index.
 TICK_NS = 2_000_000_000
@@ -58,18 +57,24 @@ class Fingerprint:
 
 @dataclass
 class Records:
-    """The fingerprints of photos and masks by path as the catalog has it, and why photos failed."""
+    """The fingerprints of photos and masks by path as the catalog has it, and why photos failed.
+
+    unsound: how many entries of the database were damaged, and are not here.
+    """
 
     photos: dict[str, Fingerprint] = field(default_factory=dict)
     masks: dict[str, Fingerprint] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+    unsound: int = field(default=0, compare=False)
 
     def key(self, annotation: Annotation) -> str | None:
         """The key of an annotation's features as far as is known here, whether or not the files have changed since."""
         photo, mask = self.photos.get(annotation.path), self.masks.get(annotation.mask)
         if photo is None or (annotation.mask and mask is None):
             return None
-        return annotation_key(photo.sha256, annotation.bbox, mask.sha256 if annotation.mask else "")
+        return annotation_key(
+            photo.sha256, annotation.bbox, mask.sha256 if mask is not None and annotation.mask else ""
+        )
 
 
 def annotation_key(photo_sha256: str, bbox: BBox | None, mask_sha256: str) -> str:
@@ -106,43 +111,72 @@ def take_fingerprint(path: Path, *, photo: bool) -> Fingerprint:
     return Fingerprint(**values)
 
 
-def records_path(folder: Path) -> Path:
-    """Where the records of the catalog in `folder` are."""
-    return Path(folder) / HOME / "photos.json"
-
-
 def load_records(folder: Path) -> Records:
-    """The records of the catalog in `folder`, empty where there are none; SnowmatchError if damaged or too new."""
-    path = records_path(folder)
+    """All records of the catalog in `folder`; empty where there are none or the database is damaged.
+
+    SnowmatchError where it is of a newer version, or the system does not let it be read.
+    """
+    known = Records()
     try:
-        text = path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return Records()
-    except OSError as error:
-        raise unreadable(path, error) from error
-    try:
-        values = json.loads(text)
-        if values["format"] > FORMAT:
-            raise SnowmatchError(
-                f"{path} has format {values['format']}, this snowmatch knows up to {FORMAT}: install a newer snowmatch"
+        with reading(folder) as database:
+            if database is None:
+                return known
+            for path, kind, *values in database.execute(f"SELECT path, kind, {_FILE_COLUMNS}, sum FROM files"):
+                if sound((path, kind, *values)) and (taken := _fingerprint(values[:-1])) is not None:
+                    (known.photos if kind == "photo" else known.masks)[path] = taken
+                else:
+                    known.unsound += 1
+            for path, reason, total in database.execute("SELECT path, reason, sum FROM failures"):
+                if sound((path, reason, total)):
+                    known.failures[path] = reason
+    except DamagedError:
+        return Records(unsound=1)
+    return known
+
+
+def save_records(folder: Path, records: Records, before: Records | None = None) -> None:
+    """Write the records of the catalog in `folder`, or what differs from those that were written `before`.
+
+    SnowmatchError where that cannot be done; what was there then stays as it was.
+    """
+    with writing(folder) as database:
+        if before is None:
+            database.execute("DELETE FROM files")
+            database.execute("DELETE FROM failures")
+            before = Records()
+        for kind, now, old in (("photo", records.photos, before.photos), ("mask", records.masks, before.masks)):
+            changed = [(path, taken) for path, taken in now.items() if old.get(path) is not taken]
+            database.executemany(
+                "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [with_sum((path, kind, *_values(taken))) for path, taken in changed],
             )
-        failures = {str(name): str(why) for name, why in values["failures"].items()}
-        return Records(_fingerprints(values["photos"]), _fingerprints(values["masks"]), failures)
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-        raise SnowmatchError(f"{path} is damaged: delete it and run snowmatch index {folder}") from error
+            gone = [(path, kind) for path in old.keys() - now.keys()]
+            database.executemany("DELETE FROM files WHERE path = ? AND kind = ?", gone)
+        new = [with_sum(pair) for pair in records.failures.items() if before.failures.get(pair[0]) != pair[1]]
+        database.executemany("INSERT OR REPLACE INTO failures VALUES (?, ?, ?)", new)
+        mended = [(path,) for path in before.failures.keys() - records.failures.keys()]
+        database.executemany("DELETE FROM failures WHERE path = ?", mended)
 
 
-def save_records(folder: Path, records: Records) -> None:
-    """Replace the records of the catalog in `folder`; SnowmatchError where it cannot be written."""
-    values: dict[str, Any] = {
-        "format": FORMAT,
-        "photos": {path: vars(fingerprint) for path, fingerprint in records.photos.items()},
-        "masks": {path: vars(fingerprint) for path, fingerprint in records.masks.items()},
-        "failures": records.failures,
-    }
-    # ASCII: names that are no valid text survive as escapes
-    text = json.dumps(values, sort_keys=True, indent=0, separators=(",", ":")).encode("ascii")
-    replace_file(records_path(folder), lambda file: file.write(text))
+def copy_of(records: Records) -> Records:
+    """The same entries in dictionaries of their own, to compare with later."""
+    return Records(dict(records.photos), dict(records.masks), dict(records.failures), records.unsound)
+
+
+def paths_with(folder: Path, sha256: str) -> dict[str, Fingerprint]:
+    """The photos on record with this content, by path: looked up, whatever the size of the catalog."""
+    found: dict[str, Fingerprint] = {}
+    try:
+        with reading(folder) as database:
+            if database is None:
+                return found
+            asked = f"SELECT path, kind, {_FILE_COLUMNS}, sum FROM files WHERE sha256 = ? AND kind = 'photo'"
+            for path, kind, *values in database.execute(asked, (sha256,)):
+                if sound((path, kind, *values)) and (taken := _fingerprint(values[:-1])) is not None:
+                    found[path] = taken
+    except DamagedError:
+        return {}
+    return found
 
 
 def read_failures(folder: Path) -> dict[str, str]:
@@ -150,33 +184,59 @@ def read_failures(folder: Path) -> dict[str, str]:
     return load_records(folder).failures
 
 
-def exif_times(folder: Path) -> Callable[[str], datetime | None]:
-    """A function that gives the EXIF time of a photo (path as in the catalog), reading only photos not on record."""
-    known = load_records(folder).photos
+def times_on_record(folder: Path) -> Callable[[str], datetime | None]:
+    """A function that gives a photo's EXIF time (path as in the catalog): as on record, else read from the photo.
 
-    def read(path: str) -> datetime | None:
-        entry = known.get(path)
-        if entry is not None and not entry.racy and entry.image_size is not None:
-            try:
-                status = os.stat(Path(folder) / path)
-            except OSError:
-                return None  # the index run lists it as a failure
-            if entry.matches(status):
-                return datetime.fromisoformat(entry.timestamp) if entry.timestamp else None
+    What is on record is believed without a look at the file: a photo that was replaced has its old time until the next
+    index run.
+    """
+    known: dict[str, str | None] | None = None
+
+    def taken(path: str) -> datetime | None:
+        nonlocal known
+        if known is None:  # many catalogs have all times in their table
+            known = _times(folder)
+        if path in known:
+            text = known[path]
+            return datetime.fromisoformat(text) if text else None
         return read_timestamp(Path(folder) / path)
 
-    return read
+    return taken
 
 
-def _fingerprints(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Fingerprint]:
-    out = {}
-    for path, entry in values.items():
-        size = entry["image_size"]
-        taken = Fingerprint(**{**entry, "image_size": (int(size[0]), int(size[1])) if size is not None else None})
-        numbers = (taken.size, taken.mtime_ns, taken.ctime_ns, taken.checked_ns)
-        if not all(type(n) is int for n in numbers) or len(taken.sha256) != 64:
-            raise ValueError(f"no fingerprint: {entry}")
-        if taken.timestamp is not None:
-            datetime.fromisoformat(taken.timestamp)
-        out[path] = taken
-    return out
+def is_current(path: Path, known: Fingerprint | None) -> bool:
+    """Whether a file is what is on record, by size and time; one that was written just before it was hashed is read."""
+    if known is None:
+        return False
+    try:
+        return known.matches(path.stat()) and (not known.racy or file_sha256(path) == known.sha256)
+    except (OSError, SnowmatchError):  # gone or unreadable: the index run tells why
+        return False
+
+
+_FILE_COLUMNS = "size, mtime_ns, ctime_ns, checked_ns, sha256, width, height, taken"
+
+
+def _values(taken: Fingerprint) -> tuple[int | str | None, ...]:
+    width, height = taken.image_size or (None, None)
+    times = (taken.size, taken.mtime_ns, taken.ctime_ns, taken.checked_ns)
+    return (*times, taken.sha256, width, height, taken.timestamp)
+
+
+def _fingerprint(values: Sequence[Any]) -> Fingerprint | None:
+    """What `_values` gave; None for anything else."""
+    size, mtime_ns, ctime_ns, checked_ns, sha256, width, height, timestamp = values
+    if not all(isinstance(n, int) for n in (size, mtime_ns, ctime_ns, checked_ns)) or not isinstance(sha256, str):
+        return None
+    image_size = (width, height) if isinstance(width, int) and isinstance(height, int) else None
+    try:
+        datetime.fromisoformat(timestamp or "2000-01-01")
+    except (TypeError, ValueError):
+        return None
+    return Fingerprint(size, mtime_ns, ctime_ns, checked_ns, sha256, image_size, timestamp)
+
+
+def _times(folder: Path) -> dict[str, str | None]:
+    """The EXIF times on record of all photos that could be read, by path."""
+    records = load_records(folder)
+    return {path: taken.timestamp for path, taken in records.photos.items() if taken.image_size is not None}

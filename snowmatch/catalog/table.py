@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.notes import Note
 from snowmatch.core.text import choices, did_you_mean, same_name, some
 from snowmatch.core.types import BODY_PARTS, BBox
 
 # Rows of one photo agree in these: it was taken at one place and one moment, and is on one side of a split.
 PHOTO_COLUMNS = ("location", "station", "camera", "timestamp", "encounter", "split")
-COLUMNS = ("path", "individual", "body_part", "bbox", "mask", *PHOTO_COLUMNS)
+COLUMNS = ("path", "individual", "body_part", "bbox", "mask", *PHOTO_COLUMNS, "annotation")
 CSV_NAME = "catalog.csv"
 SPLITS = ("train", "test")
 UNIDENTIFIED = "_unidentified"
@@ -30,7 +31,7 @@ _TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)\s
 Fields = dict[str, Any]  # the values of one Annotation but for `row`
 
 
-def read_csv(path: Path, notes: list[str]) -> list[Fields]:
+def read_csv(path: Path, notes: list[Note]) -> list[Fields]:
     """The rows of a catalog.csv in its order; what was changed or left out is added to `notes`."""
     table = _csv_rows(path)
     line, header = next(table, (1, []))
@@ -45,7 +46,8 @@ def read_csv(path: Path, notes: list[str]) -> list[Fields]:
         raise SnowmatchError(f"{path} line {line}: column {twice[0]!r} is there twice, expected once")
     if unknown := [name for name in columns if name and name not in COLUMNS]:
         listed = ", ".join(name + did_you_mean(name, [c for c in COLUMNS if c not in columns]) for name in unknown)
-        notes.append(f"columns of {path.name} that mean nothing here were left out: {listed}")
+        text = f"columns of {path.name} that mean nothing here were left out: {listed}"
+        notes.append(Note("columns-left-out", text, {"columns": unknown}))
     counts: Counter[str] = Counter()
     rows: list[Fields] = []
     lines: list[int] = []
@@ -65,9 +67,12 @@ def read_csv(path: Path, notes: list[str]) -> list[Fields]:
     if not rows:
         raise SnowmatchError(f"{path} has no rows below its header; expected one row per animal in a photo")
     if counts["backslash"]:
-        notes.append(f"\\ was read as / in the paths of {counts['backslash']} rows of {path.name}")
+        text = f"\\ was read as / in the paths of {counts['backslash']} rows of {path.name}"
+        notes.append(Note("backslashes", text, {"count": counts["backslash"]}))
     if counts["zone"]:
-        notes.append(f"the time zone of {counts['zone']} timestamps was left out: the clock's local time counts")
+        text = f"the time zone of {counts['zone']} timestamps was left out: the clock's local time counts"
+        notes.append(Note("zones-left-out", text, {"count": counts["zone"]}))
+    _check_identifiers(path, rows, lines)
     if len({fields["path"] for fields in rows}) < len(rows):
         rows, lines = _without_repeats(path, rows, lines, notes)
         _share_photo_columns(path, rows, lines)
@@ -110,7 +115,9 @@ class _CellError(Exception):
 
 def _row_fields(cells: dict[str, str], counts: Counter[str]) -> Fields:
     fields: Fields = {
-        c: same_name(cells[c].strip()) for c in ("location", "station", "camera", "encounter") if cells.get(c)
+        c: same_name(cells[c].strip())
+        for c in ("location", "station", "camera", "encounter", "annotation")
+        if cells.get(c)
     }
     fields["path"] = _path(cells, "path", counts)
     if not fields["path"]:
@@ -177,8 +184,20 @@ def _bbox(text: str) -> BBox | None:
     return (numbers[0], numbers[1], numbers[2], numbers[3])
 
 
+def _check_identifiers(path: Path, rows: list[Fields], lines: list[int]) -> None:
+    """SnowmatchError where two rows have one identifier."""
+    seen: dict[str, int] = {}
+    for fields, line in zip(rows, lines, strict=True):
+        name = fields.get("annotation")
+        if name and seen.setdefault(name, line) != line:
+            raise SnowmatchError(
+                f"{path} line {line}, column annotation: {name!r} is the identifier of line {seen[name]} already; "
+                "expected another one, or nothing"
+            )
+
+
 def _without_repeats(
-    path: Path, rows: list[Fields], lines: list[int], notes: list[str]
+    path: Path, rows: list[Fields], lines: list[int], notes: list[Note]
 ) -> tuple[list[Fields], list[int]]:
     """Rows without those that say the same as an earlier one; a note also for one box with two individuals."""
     first: dict[tuple, int] = {}
@@ -196,12 +215,14 @@ def _without_repeats(
         if name != fields["individual"]:
             unclear.append(f"lines {line_before} and {line}")
     if repeated:
-        notes.append(f"{len(repeated)} rows of {path.name} repeat an earlier one and were left out: {some(repeated)}")
+        text = f"{len(repeated)} rows of {path.name} repeat an earlier one and were left out: {some(repeated)}"
+        notes.append(Note("repeated-rows", text, {"lines": repeated}))
     if unclear:
-        notes.append(
+        text = (
             f"{len(unclear)} rows of {path.name} name another individual for the same photo, box and mask "
             f"({some(unclear)}): give each animal its own box"
         )
+        notes.append(Note("two-names", text, {"lines": unclear}))
     return [rows[n] for n in keep], [lines[n] for n in keep]
 
 

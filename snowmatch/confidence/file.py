@@ -13,7 +13,7 @@ from snowmatch.confidence.model import ANY, BOXED, Calibration, Model, model_fro
 from snowmatch.confidence.shipped import load_shipped
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import replace_file, unreadable
-from snowmatch.core.home import HOME
+from snowmatch.core.home import calibration_path
 from snowmatch.core.plugins import plain_settings
 
 CUSTOMARY = Levels()
@@ -21,7 +21,7 @@ SCHEMA = "snowmatch.calibration/1"
 
 
 @dataclass(frozen=True)
-class Learned:
+class MethodCalibration:
     """A catalog's own calibration of one method, with the settings and the version it holds for."""
 
     extractor: Mapping[str, Any]
@@ -41,23 +41,18 @@ class CalibrationFile:
     """What a catalog keeps: its levels, and a calibration for each method. unread: why a file could not be used."""
 
     levels: Levels = CUSTOMARY
-    methods: tuple[Learned, ...] = ()
+    methods: tuple[MethodCalibration, ...] = ()
     unread: str = ""
 
-    def of(self, extractor: Mapping[str, Any], matcher: Mapping[str, Any]) -> Learned | None:
+    def of(self, extractor: Mapping[str, Any], matcher: Mapping[str, Any]) -> MethodCalibration | None:
         """The calibration that was learned with these settings."""
         wanted = plain_settings(extractor), plain_settings(matcher)
         return next((learned for learned in self.methods if learned.method == wanted), None)
 
-    def put(self, learned: Learned) -> CalibrationFile:
+    def put(self, learned: MethodCalibration) -> CalibrationFile:
         """The same with `learned` in place of what was learned with its settings before."""
         others = tuple(m for m in self.methods if m.method != learned.method)
         return CalibrationFile(self.levels, (*others, learned))
-
-
-def calibration_path(folder: Path) -> Path:
-    """Where a catalog's calibrations are kept."""
-    return folder / HOME / "calibration.json"
 
 
 def load_calibrations(folder: Path) -> CalibrationFile:
@@ -73,7 +68,7 @@ def load_calibrations(folder: Path) -> CalibrationFile:
         return CalibrationFile(
             Levels(**held["levels"]),
             tuple(
-                Learned(
+                MethodCalibration(
                     m["extractor"],
                     m["matcher"],
                     m["snowmatch"],
@@ -88,7 +83,9 @@ def load_calibrations(folder: Path) -> CalibrationFile:
     except OSError as error:
         raise unreadable(path, error) from error
     except (ValueError, KeyError, TypeError, AttributeError, SnowmatchError) as error:
-        raise SnowmatchError(f"{path} is damaged ({error}): delete it and run snowmatch calibrate {folder}") from error
+        raise SnowmatchError(
+            f"{path} is damaged ({error}): delete it and calibrate again", "damaged-calibration", catalog=str(folder)
+        ) from error
 
 
 def save_calibrations(folder: Path, held: CalibrationFile) -> None:

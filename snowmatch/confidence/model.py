@@ -87,11 +87,15 @@ class Probabilities:
     individuals: np.ndarray
     new: float
 
-    def decision(self) -> int:
-        """The number of the likeliest individual, -1 for a new one; ties go to the individual."""
+    def decision(self, ranking: np.ndarray | None = None) -> int:
+        """The number of the likeliest individual, -1 for a new one; ties go to the individual.
+
+        ranking (I,): of equally likely individuals the one that ranks highest is taken, without it the first.
+        """
         if not len(self.individuals) or np.isnan(self.individuals).all():
             return -1
-        best = int(np.nanargmax(self.individuals))
+        likeliest = np.flatnonzero(self.individuals == np.nanmax(self.individuals))
+        best = int(likeliest[0 if ranking is None else ranking[likeliest].argmax()])
         return best if self.individuals[best] >= self.new else -1
 
     @property

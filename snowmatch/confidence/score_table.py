@@ -135,7 +135,7 @@ def save_table(path: Path, table: ScoreTable) -> None:
 
 def load_table(path: Path) -> ScoreTable:
     """Read what `save_table` wrote; SnowmatchError where it is something else."""
-    advice = f"make it anew with snowmatch evaluate CATALOG --save {path}"
+    advice = "evaluate the catalog again and save its scores anew"
     held = load_arrays(path, _FIELDS, "score table", advice)
     try:
         return ScoreTable(**held)

@@ -15,7 +15,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, TypeVar
 
 import cv2
@@ -43,8 +42,8 @@ class Here:
 
     window = 1
 
-    def __init__(self, folder: Path, extractor: Any) -> None:
-        self._context = (folder, extractor)
+    def __init__(self, context: tuple[Any, ...]) -> None:
+        self._context = context
 
     def __enter__(self) -> Here:
         self._threads = cv2.getNumThreads()
@@ -63,9 +62,9 @@ class Here:
 class Pool:
     """Runs tasks in `workers` processes, each started when it is first needed."""
 
-    def __init__(self, workers: int, folder: Path, extractor: Any) -> None:
+    def __init__(self, workers: int, context: tuple[Any, ...]) -> None:
         self.window = 4 * workers + 4  # tasks under way; one slow photo keeps nobody waiting, memory stays bounded
-        self._context = (folder, extractor)
+        self._context = context
         self._threads = ThreadPoolExecutor(workers)
         self._own = threading.local()
         self._processes: list[subprocess.Popen] = []
@@ -99,7 +98,7 @@ class Pool:
         except (EOFError, OSError, pickle.UnpicklingError) as error:
             if process is None:  # it could not be started
                 raise SnowmatchError(
-                    f"no worker process can be started ({error}): run it with fewer --workers"
+                    f"no worker process can be started ({error}): use fewer of them", "fewer-workers"
                 ) from error
             if isinstance(error, pickle.UnpicklingError):
                 process.kill()
@@ -107,8 +106,9 @@ class Pool:
             if status == 1:
                 raise RuntimeError(f"a worker process failed at {task.path}; its own traceback is above") from error
             raise WorkerDiedError(
-                f"a worker process was killed at {task.path} (status {status}), most likely for lack of memory: "
-                "what was finished is kept; run it again, with fewer --workers"
+                f"a worker process was killed at {task.path} (status {status}), most likely for lack of memory; "
+                "what was finished is kept: run it again with fewer processes",
+                "fewer-workers",
             ) from error
 
     def _start(self) -> subprocess.Popen:
@@ -127,6 +127,18 @@ class Pool:
         _send(process.stdin, sys.path)
         _send(process.stdin, self._context)
         return process
+
+
+def open_pool(processes: int, context: tuple[Any, ...]) -> Pool | Here:
+    """What runs tasks as `task.run(*context)`: other processes, or this one where `processes` is 1 or less."""
+    return Pool(processes, context) if processes > 1 else Here(context)
+
+
+def cores() -> int:
+    """The cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _send(pipe: Any, value: Any) -> None:

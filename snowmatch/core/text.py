@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import difflib
-import math
 import unicodedata
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-import numpy as np
+_SPELLINGS = (
+    "а=a б=b в=v г=g д=d е=e ё=e ж=zh з=z и=i й=y к=k л=l м=m н=n о=o п=p р=r с=s т=t у=u ф=f х=kh ц=ts ч=ch ш=sh "
+    "щ=shch ъ= ы=y ь= э=e ю=yu я=ya ң=ng ө=o ү=u ә=a ғ=g қ=q ұ=u һ=h і=i ї=yi є=ye ґ=g"
+)
+_SOUNDS = dict(spelling.split("=") for spelling in _SPELLINGS.split())
+_CYRILLIC = str.maketrans({**_SOUNDS, **{c.upper(): sound.capitalize() for c, sound in _SOUNDS.items()}})
 
 
 def did_you_mean(word: str, known: list[str]) -> str:
@@ -38,28 +42,6 @@ def aligned(head: Sequence[str], rows: Sequence[Sequence[str]], right: Collectio
     return ["  ".join(map(_pad, row, widths, (name in right for name in head))) for row in (head, *rows)]
 
 
-def six_digits(value: float | None) -> float | None:
-    """A number as JSON and tables show it; None stays None."""
-    return None if value is None else float(f"{value:.6g}")
-
-
-def plain(value: Any) -> Any:
-    """`value` in the types that JSON has; text that is no valid Unicode (a path's undecodable bytes) is escaped."""
-    if isinstance(value, Mapping):
-        return {plain(str(key)): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return [plain(item) for item in value]
-    if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode("utf-8")
-    if value is None or isinstance(value, (bool, np.bool_)):
-        return None if value is None else bool(value)
-    if isinstance(value, (int, np.integer)):
-        return int(value)
-    if isinstance(value, (float, np.floating)):
-        return float(value) if math.isfinite(value) else None
-    return plain(str(value))
-
-
 def _pad(text: str, width: int, right: bool) -> str:
     blanks = " " * (width - _width(text))
     return blanks + text if right else text + blanks
@@ -73,21 +55,15 @@ def _width(text: str) -> int:
 
 
 def listed(names: Iterable[str], most: int) -> str:
+    """The first `most` names, printable, and how many more there are."""
     names = [printable(name) for name in names]
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
 
-def counted(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"
-
-
-_SPELLINGS = (
-    "а=a б=b в=v г=g д=d е=e ё=e ж=zh з=z и=i й=y к=k л=l м=m н=n о=o п=p р=r с=s т=t у=u ф=f х=kh ц=ts ч=ch ш=sh "
-    "щ=shch ъ= ы=y ь= э=e ю=yu я=ya ң=ng ө=o ү=u ә=a ғ=g қ=q ұ=u һ=h і=i ї=yi є=ye ґ=g"
-)
-_SOUNDS = dict(spelling.split("=") for spelling in _SPELLINGS.split())
-_CYRILLIC = str.maketrans({**_SOUNDS, **{c.upper(): sound.capitalize() for c, sound in _SOUNDS.items()}})
+def counted(number: int, word: str, several: str = "") -> str:
+    """The number with its word: "1 photo", "2 photos"; `several` is the plural where it is not the word with an s."""
+    return f"{number} {word}" if number == 1 else f"{number} {several or word + 's'}"
 
 
 def percent(probability: float | None) -> str:

@@ -21,7 +21,8 @@ class Annotation:
     """One animal in one photo, as the catalog has it; empty text means "not known".
 
     `path` and `mask` are relative to the catalog's folder, with forward slashes. `individual` is None for an
-    unidentified animal. `row` counts the annotations in the catalog's order, from 0.
+    unidentified animal. `row` counts the annotations in the catalog's order, from 0. `annotation` is the identifier
+    that never changes.
     """
 
     row: int
@@ -36,6 +37,7 @@ class Annotation:
     bbox: BBox | None = None
     mask: str = ""
     split: str = ""
+    annotation: str = ""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from snowmatch.confidence.levels import LEVEL_NAMES
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.demo.survey import make_demo
 from snowmatch.identify.answer import Answer
-from snowmatch.views.json import to_json
+from snowmatch.views.json import answer_to_json
 from snowmatch.views.pictures import draw_answer
 from snowmatch.views.text import format_answer, format_decision
 
@@ -53,9 +53,13 @@ def run_demo(folder: Path, drawn: Progress | None = None, indexed: Progress | No
         on_record = truth in {a.individual for a in catalog.data.annotations}
         known += on_record
         right += on_record and named == truth
-        is_right = answer.decided == (truth if on_record else None)
-        sure += answer.level in SURE
-        wrong += answer.level in SURE and not is_right
+        decision = answer.decision
+        is_right = decision is not None and (decision.individual, decision.new) == (
+            (truth, False) if on_record else (None, True)
+        )
+        is_sure = decision is not None and decision.level in SURE
+        sure += is_sure
+        wrong += is_sure and not is_right
         it_is = truth if on_record else "a new animal"
         lines.append(f"  {encounter}: {format_decision(answer)} ({'right' if is_right else f'wrong, it is {it_is}'})")
     return "\n".join(
@@ -84,7 +88,7 @@ def _ask(catalog: Catalog, folder: Path, photos: list[dict[str, str]], answer_fo
     name = photos[0]["encounter"]
     lines = [format_answer(answer), "", *(f"note: {note}" for note in answer.notes)]
     (answer_folder / f"{name}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    text = json.dumps(to_json(answer), ensure_ascii=False, indent=2, allow_nan=False)
+    text = json.dumps(answer_to_json(answer), ensure_ascii=False, indent=2, allow_nan=False)
     (answer_folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
     draw_answer(answer, answer_folder / name, catalog.folder, PICTURES)
     return answer

@@ -87,8 +87,12 @@ def list_features(features: Path) -> list[dict[str, Any]]:
         try:
             described = json.loads(path.read_bytes())
         except (OSError, ValueError) as error:
-            raise SnowmatchError(f"{path} cannot be read: delete {folder} and run snowmatch index") from error
+            raise SnowmatchError(
+                f"{path} cannot be read: delete {folder} and index again", "damaged-features"
+            ) from error
         if not isinstance(described, dict) or features_folder(features, described) != folder:
-            raise SnowmatchError(f"{path} is not what its folder was named by: delete {folder}, run snowmatch index")
+            raise SnowmatchError(
+                f"{path} is not what its folder was named by: delete {folder} and index again", "damaged-features"
+            )
         found.append(described)
     return found

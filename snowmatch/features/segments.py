@@ -95,7 +95,7 @@ def checksum(arrays: Mapping[str, np.ndarray]) -> int:
 
 def damaged(path: Path, why: object) -> SnowmatchError:
     why = str(why).splitlines()[0] if str(why) else "unreadable"
-    return SnowmatchError(f"{path} is damaged ({why}): delete this file and run snowmatch index again")
+    return SnowmatchError(f"{path} is damaged ({why}): delete this file and index again", "damaged-features")
 
 
 def open_segments(folder: Path, described: Mapping[str, Any]) -> list[Segment]:

@@ -14,8 +14,6 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import BBox, Chip, Features
 from snowmatch.features.extractors import batch_of, chip_of, extract_chips
 from snowmatch.photos.pixels import read_mask, read_photo
-from snowmatch.screening.foreground import ForegroundMap
-from snowmatch.screening.scenes import Companions, look
 
 Failure = str  # why one file or annotation could not be used
 
@@ -38,7 +36,7 @@ class Measure:
 
 
 @dataclass(frozen=True)
-class Part:
+class AnnotationTask:
     """One annotation to extract from a photo; `mask` is a path and what it was when it was hashed."""
 
     key: str
@@ -47,12 +45,12 @@ class Part:
 
 
 @dataclass(frozen=True)
-class PhotoParts:
+class PhotoTask:
     """One photo, what it was when it was hashed, and its annotations to extract."""
 
     path: str
     photo: Fingerprint
-    parts: tuple[Part, ...]
+    annotations: tuple[AnnotationTask, ...]
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ class Extract:
     What changed after it was hashed is a failure: its features would be filed under another content's key.
     """
 
-    photos: tuple[PhotoParts, ...]
+    photos: tuple[PhotoTask, ...]
 
     def run(self, folder: Path, extractor: Any) -> dict[str, Features | Failure]:
         chips: dict[str, tuple[Path, Chip]] = {}
@@ -70,33 +68,19 @@ class Extract:
         for photo in self.photos:
             path = folder / photo.path
             pixels = _or_failure(path, _read, photo.photo, read_photo)
-            for part in photo.parts:
+            for task in photo.annotations:
                 chip = pixels
                 if not isinstance(pixels, Failure):
-                    chip = _or_failure(path, _chip, pixels, part, folder, extractor)
+                    chip = _or_failure(path, _chip, pixels, task, folder, extractor)
                 if isinstance(chip, Failure):
-                    results[part.key] = chip
+                    results[task.key] = chip
                 else:
-                    chips[part.key] = path, chip
+                    chips[task.key] = path, chip
         return results | _extract(chips, extractor)
 
     @property
     def path(self) -> str:
         return self.photos[0].path
-
-
-@dataclass(frozen=True)
-class Look:
-    """Task: tell the animal of one photo from its scenery. Gives whether all could be read, and its map or None."""
-
-    seen: Companions
-
-    def run(self, folder: Path, extractor: Any) -> tuple[bool, ForegroundMap | None]:
-        return look(folder, self.seen)
-
-    @property
-    def path(self) -> str:
-        return self.seen.photo[0]
 
 
 def _fingerprint(path: Path, photo: bool) -> Fingerprint:
@@ -110,11 +94,11 @@ def _read(path: Path, known: Fingerprint, read: Callable[..., Any], *args: Any) 
     return values
 
 
-def _chip(path: Path, pixels: Any, part: Part, folder: Path, extractor: Any) -> Chip:
+def _chip(path: Path, pixels: Any, task: AnnotationTask, folder: Path, extractor: Any) -> Chip:
     mask = None
-    if part.mask is not None:
-        mask = _read(folder / part.mask[0], part.mask[1], read_mask, (pixels.shape[1], pixels.shape[0]))
-    return chip_of(extractor, pixels, part.bbox, mask)
+    if task.mask is not None:
+        mask = _read(folder / task.mask[0], task.mask[1], read_mask, (pixels.shape[1], pixels.shape[0]))
+    return chip_of(extractor, pixels, task.bbox, mask)
 
 
 def _extract(chips: dict[str, tuple[Path, Chip]], extractor: Any) -> dict[str, Features | Failure]:

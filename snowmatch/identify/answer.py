@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from snowmatch.core.notes import Note
 from snowmatch.core.types import Annotation, BBox
 from snowmatch.screening.foreground import ForegroundMap
 
@@ -61,13 +62,35 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Decision:
+    """What a query comes to: the likeliest individual on record, or a new one, with its probability and level.
+
+    individual: its name; None for a new animal, and for an unidentified animal on record: that one's `encounter` is
+    given instead.
+    """
+
+    individual: str | None
+    new: bool
+    probability: float
+    level: str
+    encounter: str = ""
+
+    @property
+    def name(self) -> str:
+        """Whom it is about, in words."""
+        if self.new:
+            return "a new individual"
+        return self.individual if self.individual is not None else f"unidentified ({self.encounter})"
+
+
+@dataclass(frozen=True)
 class Answer:
     """What a query says: candidates in order, what was compared, and how.
 
-    calibration: what `confidence.Calibration.described` tells; None where there is none, as are `new_probability`,
-    `level` and `decision` then. The decision is `individual` (the likeliest one, which may be none of the `candidates`
-    where unidentified encounters score higher) or `new`; `decided` names that individual, or the encounter of an
-    unidentified one; probability and level are the decision's.
+    calibration: what `confidence.model.Calibration.described` tells; None where there is none, as are
+    `new_probability` and `decision` then. `decided` is the candidate that the decision names, None for a new animal; it
+    may be none of `candidates`, where unidentified encounters score higher. `runner_up` is the likeliest one besides.
+    notes: what to know about the answer.
     """
 
     photos: tuple[QueryPhoto, ...]
@@ -81,10 +104,14 @@ class Answer:
     extractor: dict[str, Any]
     matcher: dict[str, Any]
     candidates: tuple[Candidate, ...]
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
     calibration: dict[str, Any] | None = None
     new_probability: float | None = None
-    decision: str | None = None
-    decided: str | None = None
-    probability: float | None = None
-    level: str | None = None
+    decision: Decision | None = None
+    decided: Candidate | None = None
+    runner_up: Candidate | None = None
+
+    @property
+    def level(self) -> str | None:
+        """The decision's."""
+        return self.decision.level if self.decision is not None else None

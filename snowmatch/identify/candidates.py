@@ -1,89 +1,66 @@
-"""From scores to candidates, their matched spots and their probabilities."""
+"""From scores to candidates: whom the query may show, with the matched spots of the best pair of photos."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from snowmatch.confidence.levels import Levels
-from snowmatch.confidence.model import Model, Probabilities, expected_new, probabilities
-from snowmatch.core.types import Matches, Subject
+from snowmatch.catalog.ids import with_ids
+from snowmatch.core.types import Matches
 from snowmatch.identify.answer import Candidate
-from snowmatch.matching.gallery import Gallery
+from snowmatch.identify.foreground import outline_of
+from snowmatch.identify.judge import Judged
+from snowmatch.identify.match import Matched, Witness
+from snowmatch.identify.session import Session
 from snowmatch.matching.scores import Scores
 
 
-@dataclass(frozen=True)
-class Part:
-    """What one extractor contributes to an answer: its scores, the query photos with its features, and its gallery.
+def rank_individuals(scores: Scores, numbers: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+    """The numbers of the individuals that have something `allowed` (A,), best first, ties by number (by name).
 
-    factor: what brings its weights to the scale of the answer.
+    `numbers` (A,) has the individual of each annotation. Nothing allowed gives an empty array.
     """
-
-    scores: Scores
-    subjects: Sequence[Subject]
-    gallery: Gallery
-    factor: float = 1.0
+    present = np.unique(numbers[allowed])
+    return present[np.lexsort((present, -scores.individual_ranking[present]))]
 
 
-def judge(
-    scores: Scores, gallery: Gallery, allowed: np.ndarray, models: Sequence[Model], features: float
-) -> Probabilities:
-    """How likely each individual (I,) of the gallery is, and a new one; NaN for those with nothing `allowed` (A,).
-
-    features: of the query, per photo. At least one of `models`.
-    """
-    numbers = gallery.individual_numbers
-    named = np.array([name is not None for name, _, _ in gallery.individuals], bool)
-    compared = np.isin(np.arange(len(named)), numbers[allowed])
-    met = {(n, gallery.annotations[e].encounter) for e, n in enumerate(numbers) if allowed[e] and named[n]}
-    encounters = np.bincount(np.array([n for n, _ in met], np.int64), minlength=len(named))
-    asked = np.where(compared, scores.individual_ranking, np.nan)
-    return probabilities(models, asked, named, features, expected_new(encounters))
-
-
-def candidates(
-    scores: Scores,
-    parts: Sequence[Part],
-    allowed: np.ndarray,
-    top: int,
-    judged: Probabilities | None = None,
-    levels: Levels | None = None,
+def find_candidates(
+    session: Session, allowed: np.ndarray, ranked: Sequence[int], matched: Matched, judged: Judged
 ) -> tuple[Candidate, ...]:
-    """The `top` individuals among the allowed annotations, accepted ones first, by score; ties by name.
-
-    `scores` are those of all `parts` together; their galleries have the same annotations in the same order. judged and
-    levels: what `judge` said of them, where there is a calibration.
-    """
+    """The individuals numbered `ranked`, in their order, as candidates: each by its best annotation `allowed` (A,)."""
+    numbers = session.gallery.individual_numbers
     rows = np.flatnonzero(allowed)
-    numbers = parts[0].gallery.individual_numbers
-    present = np.unique(numbers[rows])
-    order = present[np.lexsort((present, -scores.individual_ranking[present]))][:top]
-    found = [_candidate(rank, i, rows[numbers[rows] == i], scores, parts) for rank, i in enumerate(order, start=1)]
-    if judged is None:
+    found = [_candidate(n, i, rows[numbers[rows] == i], matched) for n, i in enumerate(ranked, start=1)]
+    named = with_ids(session.folder, [c.best for c in found], session.data.annotations)
+    found = [replace(c, best=best) for c, best in zip(found, named, strict=True)]
+    if session.method.matcher.foreground == "given":
+        found = [replace(c, evidence=outline_of(c.best) or "given", foreground=None) for c in found]
+    if judged.probabilities is None or judged.levels is None:
         return tuple(found)
-    each = [float(judged.individuals[i]) for i in order]
-    return tuple(replace(c, probability=p, level=levels.of(p)) for c, p in zip(found, each, strict=True))
+    likely = [float(judged.probabilities.individuals[i]) for i in ranked]
+    return tuple(replace(c, probability=p, level=judged.levels.of(p)) for c, p in zip(found, likely, strict=True))
 
 
-def _candidate(rank: int, number: int, own: np.ndarray, scores: Scores, parts: Sequence[Part]) -> Candidate:
+def _candidate(rank: int, number: int, own: np.ndarray, matched: Matched) -> Candidate:
+    scores, witnesses = matched.scores, matched.witnesses
     entry = int(own[np.argmax(scores.ranking[own])])
     accepted = bool(scores.individual_accepted[number])
-    by_part = [
-        [m.take(m.annotation == entry) for m in (part.scores.matches if accepted else part.scores.pre_matches)]
-        for part in parts
+    found = [
+        [m.take(m.annotation == entry) for m in (w.scores.matches if accepted else w.scores.pre_matches)]
+        for w in witnesses
     ]
-    votes = [[part.factor * m.weights.sum() for m in found] for found, part in zip(by_part, parts, strict=True)]
+    pairs = list(zip(found, witnesses, strict=True))
+    votes = [[w.factor * m.weights.sum() for m in matches] for matches, w in pairs]
     photo = int(np.argmax(np.sum(votes, axis=0)))
-    spots = [_spots(found[photo], part, photo, entry) for found, part in zip(by_part, parts, strict=True)]
-    gallery = parts[0].gallery
+    spots = [_spots(matches[photo], w, photo, entry) for matches, w in pairs]
+    gallery = witnesses[0].gallery
     score = scores.individual_scores[number] if accepted else scores.individual_pre_scores[number]
     together = {name: np.concatenate([each[name] for each in spots]) for name in spots[0]}
     return Candidate(
         rank,
-        gallery.individuals[number][0],
+        gallery.individuals[number].individual,
         float(score),
         len(together["weights"]) if accepted else 0,
         accepted,
@@ -96,12 +73,12 @@ def _candidate(rank: int, number: int, own: np.ndarray, scores: Scores, parts: S
     )
 
 
-def _spots(matches: Matches, part: Part, photo: int, entry: int) -> dict[str, np.ndarray]:
-    query, features = part.subjects[photo].features, part.gallery.reader.read(part.gallery.keys[entry])
+def _spots(matches: Matches, witness: Witness, photo: int, entry: int) -> dict[str, np.ndarray]:
+    query, features = witness.subjects[photo].features, witness.gallery.reader.read(witness.gallery.keys[entry])
     return {
         "keypoints0": query.keypoints[matches.keypoint0],
         "keypoints1": features.keypoints[matches.keypoint1],
         "scales0": query.scales[matches.keypoint0],
         "scales1": features.scales[matches.keypoint1],
-        "weights": (part.factor * matches.weights).astype(np.float32),
+        "weights": (witness.factor * matches.weights).astype(np.float32),
     }

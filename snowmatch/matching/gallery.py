@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
+from snowmatch.core.notes import Note
 from snowmatch.core.types import BODY_PARTS, Annotation, BBox, Matches, Subject, same_part
 from snowmatch.features.reader import FeatureReader
-from snowmatch.matching.search.blocks import Block, block_rows, cut_blocks, fingerprint, open_index
+from snowmatch.matching.search.blocks import Block, LazyIndex, block_rows, cut_blocks, fingerprint, open_index
 from snowmatch.photos.chips import clip_bbox
 from snowmatch.screening.foreground import ForegroundMap, evidence_of, foreground_weights
 from snowmatch.screening.maps import NO_MAPS, SceneMaps
 
-Animal = tuple[str | None, str, int]  # (individual, "", 0), or (None, encounter, which of its unidentified animals)
+
+class Animal(NamedTuple):
+    """What votes together: an individual (encounter "", number 0), or animal `number` of an unidentified encounter."""
+
+    individual: str | None
+    encounter: str
+    number: int
 
 
 @dataclass(frozen=True)
@@ -26,7 +34,7 @@ class Gallery:
     """All annotations of a catalog that have features, in an order that depends on their content alone.
 
     keys (A,) names their features in `reader`; individual_numbers (A,) numbers the individual of each, `individuals`
-    (I,) names them: (individual, "", 0) or, for an animal of an unidentified encounter, (None, encounter, which one).
+    (I,) names them. A gallery does not change, and several threads may search it at the same time.
     """
 
     annotations: tuple[Annotation, ...]
@@ -35,8 +43,8 @@ class Gallery:
     index_folder: Path
     extractor_key: str
     maps: SceneMaps = field(default=NO_MAPS, repr=False, compare=False)
-    built: list[str] = field(default_factory=list, repr=False, compare=False)  # notes on indexes made while asking
-    _cache: dict[tuple[str, str], list[Block]] = field(default_factory=dict, repr=False, compare=False)
+    _blocks: dict[tuple[str, str], tuple[Block, ...]] = field(default_factory=dict, repr=False, compare=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     @cached_property
     def individuals(self) -> tuple[Animal, ...]:
@@ -96,16 +104,18 @@ class Gallery:
         a = self.annotations[entry]
         return evidence_of("mask" if a.mask else "box" if a.bbox is not None else "", self.map_of(entry))
 
-    def evidence_notes(self, entries: np.ndarray) -> list[str]:
+    def evidence_notes(self, entries: np.ndarray) -> list[Note]:
         """What tells animal from scenery in these annotations; nothing to say where boxes and masks do everywhere."""
         names, counts = np.unique(self._evidence[entries], return_counts=True)
         if not set(names) - {"mask", "box"}:
             return []
         told = ", ".join(f"{name} ({count})" for name, count in zip(names, counts, strict=True))
-        notes = [f"animals on record told from scenery by {told}"]
+        about = {str(name): int(count) for name, count in zip(names, counts, strict=True)}
+        notes = [Note("catalog-foreground", f"animals on record told from scenery by {told}", about)]
         lone = (e for e in entries if not self._outlined[e])
         if missing := sum(self.keys[e][:16] not in self.maps.place for e in lone):
-            notes.append(f"{missing} of them never compared with other photos of their place: run snowmatch index")
+            text = f"{missing} of them never compared with other photos of their place: index again"
+            notes.append(Note("maps-missing", text, {"count": missing}))
         return notes
 
     @cached_property
@@ -146,42 +156,40 @@ class Gallery:
 
     def blocks(self, backend: str, part: str) -> tuple[Block, ...]:
         """The searchable blocks that a query of body part `part` is compared with; their indexes load when used."""
-        parts = [p for p in BODY_PARTS if same_part(p, part)]
-        return tuple(block for p in parts for block in self._part_blocks(backend, p))
+        return tuple(block for p in BODY_PARTS if same_part(p, part) for block in self._blocks_of(backend, p))
+
+    def prepare(self, backend: str, part: str, allowed: np.ndarray) -> list[Note]:
+        """Load the indexes that a query of body part `part` needs, and tell which had to be made.
+
+        allowed (A,) bool: which annotations may answer.
+        """
+        needed = [block for block in self.blocks(backend, part) if allowed[block.entries].any()]
+        return [note for block in needed if (note := block.prepare()) is not None]
 
     def build_indexes(self, backend: str) -> None:
         """Make every block's index now and keep it on disk, so that the first query need not."""
         for part in BODY_PARTS:
-            for block in self._part_blocks(backend, part):
+            for block in self._blocks_of(backend, part):
                 block.load()
-        self.built.clear()
 
-    def _part_blocks(self, backend: str, part: str) -> list[Block]:
-        if (backend, part) not in self._cache:
-            entries = np.array([i for i, a in enumerate(self.annotations) if a.body_part == part], np.int64)
-            entries = entries[self._counts[entries] > 0]
-            limit = block_rows(self.reader.dimension, self.reader.dtype)
-            self._cache[backend, part] = [
-                self._block(backend, f"{part}-{number}", entries[run])
-                for number, run in enumerate(cut_blocks(self._counts[entries], limit))
-            ]
-        return self._cache[backend, part]
+    def _blocks_of(self, backend: str, part: str) -> tuple[Block, ...]:
+        with self._lock:
+            if (backend, part) not in self._blocks:
+                entries = np.array([i for i, a in enumerate(self.annotations) if a.body_part == part], np.int64)
+                entries = entries[self._counts[entries] > 0]
+                limit = block_rows(self.reader.dimension, self.reader.dtype)
+                self._blocks[backend, part] = tuple(
+                    self._block(backend, f"{part}-{number}", entries[run])
+                    for number, run in enumerate(cut_blocks(self._counts[entries], limit))
+                )
+            return self._blocks[backend, part]
 
     def _block(self, backend: str, name: str, entries: np.ndarray) -> Block:
         keys = [self.keys[i] for i in entries]
-        loaded: list[Any] = []
-
-        def load() -> Any:
-            if not loaded:
-                mark = fingerprint(keys, self.extractor_key, backend)
-                rows = partial(self.reader.column, "descriptors", keys)
-                index, origin = open_index(self.index_folder, name, mark, backend, rows)
-                loaded.append(index)
-                if origin != "read":
-                    self.built.append(f"search index {name} was made for this query and {origin}")
-            return loaded[0]
-
-        return Block(entries, np.concatenate([[0], np.cumsum(self._counts[entries])]), load)
+        mark = fingerprint(keys, self.extractor_key, backend)
+        rows = partial(self.reader.column, "descriptors", keys)
+        index = LazyIndex(name, partial(open_index, self.index_folder, name, mark, backend, rows))
+        return Block(entries, np.concatenate([[0], np.cumsum(self._counts[entries])]), index)
 
 
 def tell_animals(annotations: Sequence[Annotation]) -> list[Animal]:
@@ -193,9 +201,9 @@ def tell_animals(annotations: Sequence[Annotation]) -> list[Animal]:
     animals: dict[int, Animal] = {}
     for i, a in sorted(enumerate(annotations), key=lambda pair: pair[1].row):
         if a.individual is not None:
-            animals[i] = (a.individual, "", 0)
+            animals[i] = Animal(a.individual, "", 0)
         else:
-            animals[i] = (None, a.encounter, seen[a.path])
+            animals[i] = Animal(None, a.encounter, seen[a.path])
             seen[a.path] += 1
     return [animals[i] for i in range(len(annotations))]
 

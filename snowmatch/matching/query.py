@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.plugins import GalleryMatcher, Matcher, PairMatcher, make_plugin
 from snowmatch.core.types import Features, Matches, Subject, same_part
 from snowmatch.matching.gallery import Gallery
 from snowmatch.matching.geometry.check import inliers
 from snowmatch.matching.geometry.frames import Frames, Geometry
-from snowmatch.matching.matchers.lnbnn import Lnbnn
 from snowmatch.matching.scores import (
     Scores,
     above_chance,
@@ -30,7 +30,7 @@ def score_query(
     gallery: Gallery,
     allowed: np.ndarray,
     body_part: str,
-    matcher: Any,
+    matcher: Matcher,
     geometry: Geometry,
 ) -> Scores:
     """Match the photos of one encounter with the annotations where `allowed` (A,) is True, check geometry, and score.
@@ -42,14 +42,19 @@ def score_query(
     return score_matches(subjects, pre_matches, gallery, matcher, geometry)
 
 
-def voter(matcher: Any) -> Any | None:
-    """The one-against-many matcher that comes first: `matcher` itself, LNBNN before one that looks at pairs.
+def voter(matcher: Matcher) -> GalleryMatcher | None:
+    """The one-against-many matcher that comes first: `matcher` itself, or the one that votes before one of pairs.
 
-    None where every pair is looked at.
+    None where every pair is looked at. SnowmatchError where the voter is not there or is none.
     """
     if not matcher.PAIRWISE:
         return matcher
-    return Lnbnn(foreground=matcher.foreground) if matcher.candidates else None
+    if not matcher.candidates:
+        return None
+    votes: Matcher = make_plugin("matchers", matcher.voter, {"foreground": matcher.foreground})
+    if votes.PAIRWISE:
+        raise SnowmatchError(f"the voter is {matcher.voter!r}, expected a matcher that compares with a whole gallery")
+    return votes
 
 
 def match_photos(
@@ -57,7 +62,7 @@ def match_photos(
     gallery: Gallery,
     allowed: np.ndarray,
     body_part: str,
-    matcher: Any,
+    matcher: Matcher,
     memory: Memory | None = None,
 ) -> tuple[Matches, ...]:
     """The matches of each query photo with the annotations where `allowed` (A,) is True, before any check.
@@ -86,7 +91,7 @@ def match_photos(
 
 
 def match_pairs(
-    subject: Subject, gallery: Gallery, entries: np.ndarray, matcher: Any, memory: Memory | None = None
+    subject: Subject, gallery: Gallery, entries: np.ndarray, matcher: PairMatcher, memory: Memory | None = None
 ) -> Matches:
     """The matches of one query photo with each of the annotations numbered `entries`, one pair after the other.
 
@@ -98,36 +103,38 @@ def match_pairs(
     one = subject.take(strongest)
     weights = _weights(one, matcher)
     missing = [entry for entry in entries.tolist() if (subject, entry) not in memory]
-    rows, other_weights = strongest, weights  # of the pair in hand
+    waiting: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # rows and weights of what the matcher was given
 
-    def others() -> Iterator[Subject]:  # read when its turn comes: a gallery may be larger than memory
-        nonlocal rows, other_weights
+    def others() -> Iterator[tuple[int, Subject]]:  # read when its turn comes: a gallery may be larger than memory
         for entry in missing:
             other = gallery.subject(entry)
             rows = _strongest(other, matcher)
             other = other.take(rows)
-            other_weights = _weights(other, matcher)
-            yield other
+            waiting[entry] = rows, _weights(other, matcher)
+            yield entry, other
 
-    pairs = matcher.pairs(one, others(), gallery.reader.described)
-    for entry, (keypoint0, keypoint1, worth) in zip(missing, pairs, strict=True):
-        worth = worth * np.sqrt(weights[keypoint0] * other_weights[keypoint1])
-        memory[subject, entry] = strongest[keypoint0], rows[keypoint1], worth.astype(np.float32)
+    for pair in matcher.pairs(one, others(), gallery.reader.described):
+        rows, other_weights = waiting.pop(pair.number)
+        worth = pair.weights * np.sqrt(weights[pair.keypoint0] * other_weights[pair.keypoint1])
+        memory[subject, pair.number] = strongest[pair.keypoint0], rows[pair.keypoint1], worth.astype(np.float32)
+    if left := [entry for entry in missing if (subject, entry) not in memory]:
+        raise ValueError(f"the matcher gave no pair of {len(left)} of {len(missing)} photos")
     found = [memory[subject, entry] for entry in entries.tolist()]
     if not found:
-        return Matches(*(np.zeros(0, np.int64) for _ in range(3)), np.zeros(0, np.float32))
+        none = np.zeros(0, np.int64)
+        return Matches(none, none, none, np.zeros(0, np.float32))
     keypoint0, keypoint1, worth = (np.concatenate(column) for column in zip(*found, strict=True))
     return Matches(keypoint0, np.repeat(entries, [len(f[0]) for f in found]), keypoint1, worth)
 
 
-def _weights(subject: Subject, matcher: Any) -> np.ndarray:
+def _weights(subject: Subject, matcher: Matcher) -> np.ndarray:
     """How much each feature of a subject counts, (N,)."""
     if subject.weights is None or matcher.foreground == "given":
         return np.ones(len(subject), np.float32)
     return subject.weights
 
 
-def _strongest(subject: Subject, matcher: Any) -> np.ndarray:
+def _strongest(subject: Subject, matcher: PairMatcher) -> np.ndarray:
     """Rows, ascending, of the features that a matcher of pairs is given: by detector response, on the animal."""
     worth = _weights(subject, matcher)
     order = np.argsort(-subject.features.scores * worth, kind="stable")
@@ -138,7 +145,7 @@ def score_matches(
     subjects: Sequence[Subject],
     pre_matches: Sequence[Matches],
     gallery: Gallery,
-    matcher: Any,
+    matcher: Matcher,
     geometry: Geometry,
     memory: Memory | None = None,
 ) -> Scores:

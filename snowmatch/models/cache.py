@@ -67,9 +67,11 @@ def find_weights(name: str) -> Path:
         if entry.name == name:
             held = find_held(entry)
             if held.path is None:
-                raise SnowmatchError(_missing(entry))
-            if held.problem:
+                raise get_weights(_missing(entry), entry)
+            if held.problem and held.path.parent != weights_folder():  # it is found first: another would not be used
                 raise SnowmatchError(held.problem)
+            if held.problem:
+                raise get_weights(held.problem, entry)
             return held.path
     own = _own_files()
     if (stem := name.removesuffix(".safetensors")) in own:
@@ -234,7 +236,7 @@ def _problem(entry: Weights, file: WeightsFile, path: Path) -> str:
         return ""
     if path.parent != weights_folder():
         return f"{path} is {wrong}: put the right file there, or take this one out"
-    return f"{path} is {wrong}: run {remedy(entry)}"
+    return f"{path} is {wrong}: {_remedy(entry)}"
 
 
 def _differs(content: str, file: WeightsFile) -> str:
@@ -244,14 +246,21 @@ def _differs(content: str, file: WeightsFile) -> str:
 def _missing(entry: Weights) -> str:
     return (
         f"{entry.network} {entry.name} needs {entry.files[0].name}, which is not on this machine: "
-        f"run {remedy(entry)}, or put the file into ${VARIABLE}"
+        f"{_remedy(entry)}, or put the file into ${VARIABLE}"
     )
 
 
-def remedy(entry: Weights) -> str:
-    if any(file.addresses for file in entry.files):
-        return f"snowmatch weights download {entry.name}"
-    return "snowmatch weights add FILE"
+def get_weights(text: str, entry: Weights) -> SnowmatchError:
+    """An error about weights that are to be got."""
+    return SnowmatchError(text, "get-weights", name=entry.name, downloadable=_downloadable(entry))
+
+
+def _downloadable(entry: Weights) -> bool:
+    return any(file.addresses for file in entry.files)
+
+
+def _remedy(entry: Weights) -> str:
+    return "download it" if _downloadable(entry) else "get the file from its authors and add it"
 
 
 def _size(path: Path) -> int:

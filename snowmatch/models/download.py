@@ -41,8 +41,7 @@ def download_weights(name: str, progress: Progress | None = None) -> str:
     file = next((f for f in entry.files if f.addresses), None)
     if file is None:
         raise SnowmatchError(
-            f"{name} has no official address: get {entry.files[0].name} by other means, "
-            "then run snowmatch weights add FILE"
+            f"{name} has no official address: get {entry.files[0].name} by other means and add it", "add-weights"
         )
     target = weights_folder() / file.name
     failed = []
@@ -55,8 +54,8 @@ def download_weights(name: str, progress: Progress | None = None) -> str:
             else:
                 return f"{name} is now in {target}, from {address}"
     raise SnowmatchError(
-        f"cannot download {file.name} ({'; '.join(failed)}): try again later, "
-        "or get it on another machine and run snowmatch weights add FILE"
+        f"cannot download {file.name} ({'; '.join(failed)}): try again later, or get it on another machine and add it",
+        "add-weights",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import threading
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,12 +16,14 @@ import torch
 from torch import Tensor, nn
 
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.models.device import check_device
 
 Module = TypeVar("Module", bound=nn.Module)
 
 # How the authors' LightGlue files name the layers. Those of XFeat's hold the extractor's values too, and those of the
 # first release a number per layer that no code uses any more.
 LAYER = re.compile(r"^(self_attn|cross_attn)\.(\d+)\.")
+_alone = threading.RLock()
 LEFT_OVER = re.compile(r"extractor\..*|log_assignment\.\d+\.r")
 
 
@@ -35,7 +38,8 @@ def read_tensors(path: Path, key: str = "") -> dict[str, Tensor]:
         content = path.read_bytes()  # not mapped: the file may be replaced while the network runs
     except OSError as error:
         raise SnowmatchError(
-            f"{path} cannot be read: {error.strerror or error}; see what is here with snowmatch weights list"
+            f"{path} cannot be read: {error.strerror or error}; see which weights are here",
+            "list-weights",
         ) from error
     try:
         if path.suffix.lower() == ".safetensors":
@@ -93,8 +97,8 @@ def fill(module: Module, tensors: Mapping[str, Tensor], path: Path, *, optional:
     if wrong:
         more = f", and {len(wrong) - 1} more such" if len(wrong) > 1 else ""
         raise SnowmatchError(
-            f"{path} does not fit {type(module).__name__}: {wrong[0]}{more}; "
-            "use the file of this very network (snowmatch weights list)"
+            f"{path} does not fit {type(module).__name__}: {wrong[0]}{more}; use the file of this very network",
+            "list-weights",
         )
     module.load_state_dict({name: tensor for name, tensor in tensors.items() if name in wanted}, strict=False)
     return module.eval().requires_grad_(False)
@@ -108,12 +112,6 @@ def lightglue_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if not LEFT_OVER.fullmatch(name):
             named[LAYER.sub(r"transformers.\2.\1.", name)] = tensor
     return named
-
-
-def check_device(name: str) -> None:
-    """ValueError where no device is ever called `name`."""
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", name, re.ASCII):
-        raise ValueError(f"device is {name!r}, expected auto, cpu, cuda, cuda:1 (the second GPU) or mps")
 
 
 def pick_device(name: str) -> torch.device:
@@ -133,10 +131,13 @@ def pick_device(name: str) -> torch.device:
         if int(number or 0) >= count:
             seen = f"{count} CUDA GPU{'s' * (count > 1)} (the first is cuda:0)" if count else "no CUDA GPU"
             raise SnowmatchError(
-                f"device is {name!r}, but torch sees {seen} here: use -o device=cpu, or -o device=auto"
+                f"device is {name!r}, but torch sees {seen} here: use the device cpu, or auto",
+                "choose-device",
             )
     if kind == "mps" and not torch.backends.mps.is_available():
-        raise SnowmatchError("device is 'mps', but torch sees no Apple GPU here: use -o device=cpu, or -o device=auto")
+        raise SnowmatchError(
+            "device is 'mps', but torch sees no Apple GPU here: use the device cpu, or auto", "choose-device"
+        )
     return torch.device(name)
 
 
@@ -147,16 +148,17 @@ def repeatable() -> Iterator[None]:
     Sums in another order end in other bytes. A GPU would else choose how to convolve by what is quick, with numbers of
     10 bits, and its features are filed under the key of a CPU's.
     """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with (
-            torch.inference_mode(),
-            torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False),
-        ):
-            yield
-    finally:
-        torch.set_num_threads(before)
+    with _alone:  # these are settings of the whole process
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            with (
+                torch.inference_mode(),
+                torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False),
+            ):
+                yield
+        finally:
+            torch.set_num_threads(before)
 
 
 def _plain(tensor: Tensor) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 
 from snowmatch.core.arrays import load_arrays, save_arrays
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.home import HOME
+from snowmatch.core.home import maps_path
 from snowmatch.screening.foreground import ForegroundMap
 from snowmatch.screening.scenes import EVIDENCE
 
@@ -48,11 +48,6 @@ MapEntry = tuple[str, ForegroundMap | None]  # the mark of a photo's companions,
 NO_MAPS = SceneMaps({}, (), *(np.zeros(shape, np.int64) for shape in (0, (0, 2), 0, 0)))
 
 
-def maps_path(folder: Path) -> Path:
-    """Where the maps of the catalog in `folder` are."""
-    return Path(folder) / HOME / "foreground.npz"
-
-
 def maps_stamp(folder: Path) -> tuple[int, int] | None:
     """What changes when the maps of the catalog in `folder` are written anew; None where there are none."""
     try:
@@ -65,7 +60,7 @@ def maps_stamp(folder: Path) -> tuple[int, int] | None:
 def load_maps(folder: Path) -> SceneMaps:
     """The maps of the catalog in `folder`, empty where there are none; SnowmatchError for a damaged file."""
     path = maps_path(folder)
-    advice = f"delete it and run snowmatch index {folder}"
+    advice = "delete it and index again"
     try:
         held = load_arrays(path, ("photos", "marks", "evidence", "shapes", "values"), "foreground maps", advice)
     except (FileNotFoundError, NotADirectoryError):

@@ -22,13 +22,13 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Annotation
 from snowmatch.photos.pixels import read_grey
 from snowmatch.screening.foreground import ForegroundMap
-from snowmatch.screening.scenery import VIEW, View, foreground_map, make_view
+from snowmatch.screening.scenery import PREVIEW, Preview, foreground_map, make_preview
 
 REVISION = 3  # of how maps are made: others are made again
 MOST = 8  # companions of each kind: a burst of ten has nine, and each costs 2 ms (others were not tried)
-CELL = 4  # px of the view in one cell of the map: as fine as the window that compares surroundings
+CELL = 4  # px of the preview in one cell of the map: as fine as the window that compares surroundings
 EVIDENCE = ("", "burst", "station", "burst and station")
-KEPT_VIEWS = 64  # per process, 0.7 MB each: photos of one station are looked at one after the other
+KEPT_PREVIEWS = 64  # per process, 0.7 MB each: photos of one station are looked at one after the other
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,9 @@ def station_photos(photos: Iterable[tuple[Annotation, str]]) -> tuple[tuple[str,
     return _Ring({content: a for a, content in photos if content}).after("")
 
 
-def make_map(view: View, burst: Iterable[View], station: Iterable[View]) -> ForegroundMap | None:
+def make_map(preview: Preview, burst: Iterable[Preview], station: Iterable[Preview]) -> ForegroundMap | None:
     """What the companions of a photo say about it; None where none shows the same place."""
-    values, evidence = foreground_map(view, list(burst), list(station))
+    values, evidence = foreground_map(preview, list(burst), list(station))
     if values is None:
         return None
     size = tuple(max(1, side // CELL) for side in values.shape[::-1])
@@ -110,20 +110,20 @@ def make_map(view: View, burst: Iterable[View], station: Iterable[View]) -> Fore
     return ForegroundMap(np.round(cells * 255).astype(np.uint8), evidence)
 
 
-@lru_cache(maxsize=KEPT_VIEWS)
-def read_view(path: Path, content: str) -> View | None:
-    """The view of a photo file whose sha256 was `content`; None where it cannot be read: the index run says why."""
+@lru_cache(maxsize=KEPT_PREVIEWS)
+def read_preview(path: Path, content: str) -> Preview | None:
+    """The preview of a photo file whose sha256 was `content`; None where it cannot be read: the index run says why."""
     try:
-        return make_view(read_grey(path, VIEW))
+        return make_preview(read_grey(path, PREVIEW))
     except (SnowmatchError, OSError, MemoryError, cv2.error):
         return None
 
 
 def look(folder: Path, seen: Companions) -> tuple[bool, ForegroundMap | None]:
     """Whether all the photos could be read, and the map of one photo of the catalog in `folder`."""
-    view, *others = (read_view(folder / path, sha) for path, sha in (seen.photo, *seen.burst, *seen.station))
-    if view is None:
+    preview, *others = (read_preview(folder / path, sha) for path, sha in (seen.photo, *seen.burst, *seen.station))
+    if preview is None:
         return False, None
     burst, station = others[: len(seen.burst)], others[len(seen.burst) :]
     complete = all(other is not None for other in others)
-    return complete, make_map(view, [b for b in burst if b is not None], [s for s in station if s is not None])
+    return complete, make_map(preview, [b for b in burst if b is not None], [s for s in station if s is not None])

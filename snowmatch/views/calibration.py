@@ -13,8 +13,10 @@ import snowmatch
 from snowmatch.confidence.levels import LEVEL_NAMES, MARKS, Levels
 from snowmatch.confidence.quality import Quality
 from snowmatch.core.files import replace_file
-from snowmatch.core.text import aligned, plain, printable
-from snowmatch.identify.calibration import Calibrated
+from snowmatch.core.plain import plain
+from snowmatch.core.text import aligned, printable
+from snowmatch.identify.calibrate import Calibrated
+from snowmatch.views.json import notes_to_json
 from snowmatch.views.pictures import BACKGROUND, FAINT, LEVELS, TEXT
 
 EDGE, SIDE = 70, 480  # px, margin and side of the diagram's square
@@ -80,6 +82,7 @@ def calibrated_to_json(calibrated: Calibrated) -> dict[str, Any]:
             "groups": calibrated.groups,
             "levels": asdict(calibrated.levels),
             "quality": quality_to_json(calibrated.quality),
+            "notes": notes_to_json(calibrated.notes),
         }
     )
 

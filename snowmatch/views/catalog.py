@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from snowmatch.api import Catalog, options_text
-from snowmatch.catalog.records import read_failures
-from snowmatch.core.home import HOME
+from snowmatch.api import Catalog
+from snowmatch.catalog.records import Records, load_records
+from snowmatch.catalog.states import STATES, annotation_states
+from snowmatch.core.home import features_path
 from snowmatch.core.text import aligned, printable
 from snowmatch.core.types import BODY_PARTS, Annotation
-from snowmatch.features.reader import list_features
-from snowmatch.features.states import catalog_state
-
-STATES = ("indexed", "missing", "stale", "failed")
+from snowmatch.features.reader import list_features, open_features
+from snowmatch.identify.method import settings_text
 
 
 def format_overview(catalog: Catalog) -> str:
     """Individuals by body part and location, encounters, and what is indexed, missing, stale or failed."""
-    annotations = catalog.data.annotations
+    annotations, records = catalog.data.annotations, load_records(catalog.folder)
     encounters = _by_encounter(annotations)
     named = {a.individual for a in annotations if a.individual is not None}
     lines = [
@@ -29,10 +28,9 @@ def format_overview(catalog: Catalog) -> str:
         "",
         *_encounters(encounters),
         "",
-        *_indexed(catalog),
+        *_indexed(catalog, records),
     ]
-    failures = read_failures(catalog.folder)
-    if failures:
+    if failures := records.failures:
         lines += ["", "Failed:", *(f"  {printable(path)}: {printable(why)}" for path, why in sorted(failures.items()))]
     return "\n".join(line.rstrip() for line in lines)
 
@@ -78,12 +76,14 @@ def _encounters(groups: dict[str, list[Annotation]]) -> list[str]:
     return aligned(("encounter", "station", "first photo", "annotations", "individuals"), rows, right=("annotations",))
 
 
-def _indexed(catalog: Catalog) -> list[str]:
-    held = list_features(catalog.folder / HOME / "features")
+def _indexed(catalog: Catalog, records: Records) -> list[str]:
+    held = list_features(features_path(catalog.folder))
     if not held:
-        return [f"Nothing is indexed yet: run snowmatch index {catalog.folder}"]
+        return ["Nothing is indexed yet."]
     rows = []
     for described in held:
-        counts = Counter(state.state for state in catalog_state(catalog.data, described))
-        rows.append((described["name"], options_text(described), *(str(counts[state]) for state in STATES)))
+        stored = open_features(features_path(catalog.folder), described).keys
+        states = annotation_states(catalog.folder, catalog.data.annotations, records, stored)
+        counts = Counter(state.state for state in states)
+        rows.append((described["name"], settings_text(described), *(str(counts[state]) for state in STATES)))
     return aligned(("extractor", "settings", *STATES), rows, right=STATES)

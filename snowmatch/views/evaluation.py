@@ -7,9 +7,11 @@ from typing import Any
 
 import snowmatch
 from snowmatch.confidence.measures import Figure, Measured
-from snowmatch.core.text import aligned, plain, printable
-from snowmatch.identify.evaluation import Evaluation
+from snowmatch.core.plain import plain
+from snowmatch.core.text import aligned, printable
+from snowmatch.identify.evaluate import Evaluation
 from snowmatch.views.calibration import format_quality, quality_to_json
+from snowmatch.views.json import notes_to_json
 
 ROWS = (
     ("right first", "top1", "percent"),
@@ -89,7 +91,7 @@ def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
                 "levels": asdict(evaluation.levels),
                 "quality": quality_to_json(evaluation.quality),
             },
-            "notes": evaluation.notes,
+            "notes": notes_to_json(evaluation.notes),
         }
     )
 

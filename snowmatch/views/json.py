@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import snowmatch
-from snowmatch.core.text import plain, six_digits
-from snowmatch.identify.answer import Answer, Candidate
+from snowmatch.core.notes import Note
+from snowmatch.core.plain import plain, six_digits
+from snowmatch.identify.answer import Answer, Candidate, Decision
 
 
-def to_json(answer: Answer) -> dict[str, Any]:
+def answer_to_json(answer: Answer) -> dict[str, Any]:
     """The answer as the object `query --json` prints, schema "snowmatch.query/1": plain values, ready for `json.dumps`.
 
     `query.photos` and `query.bbox` run in step: one entry per photo, also for a single one; a photo without a box has
@@ -40,11 +42,28 @@ def to_json(answer: Answer) -> dict[str, Any]:
             },
             "candidates": [_candidate(c) for c in answer.candidates],
             "new_individual": {"probability": six_digits(answer.new_probability)},
-            "decision": answer.decision,
+            "decision": _decision(answer.decision),
             "level": answer.level,
-            "notes": answer.notes,
+            "notes": notes_to_json(answer.notes),
         }
     )
+
+
+def notes_to_json(notes: Iterable[Note]) -> list[dict[str, str]]:
+    """Notes as JSON has them: each with its code and its text."""
+    return [{"code": note.code, "text": note.text} for note in notes]
+
+
+def _decision(decision: Decision | None) -> dict[str, Any] | None:
+    if decision is None:
+        return None
+    return {
+        "individual": decision.individual,
+        "new": decision.new,
+        "encounter": decision.encounter or None,
+        "probability": six_digits(decision.probability),
+        "level": decision.level,
+    }
 
 
 def _candidate(candidate: Candidate) -> dict[str, Any]:
@@ -57,7 +76,9 @@ def _candidate(candidate: Candidate) -> dict[str, Any]:
         "level": candidate.level,
         "inliers": candidate.inliers,
         "best": {
+            "annotation": best.annotation or None,
             "path": best.path,
+            "bbox": best.bbox,
             "encounter": best.encounter,
             "station": best.station,
             "body_part": best.body_part,

@@ -116,7 +116,7 @@ def draw_pair(candidate: Candidate, query: Side, gallery: Side, strongest: float
 
 
 @dataclass(frozen=True)
-class _View:
+class _Cut:
     """A cut `area` (x, y, w, h) of a photo, enlarged by `scale`; its upper left corner is at `corner` of the canvas."""
 
     area: BBox
@@ -127,8 +127,8 @@ class _View:
     def size(self) -> tuple[int, int]:
         return max(round(self.area[2] * self.scale), 1), max(round(self.area[3] * self.scale), 1)
 
-    def at(self, x: int, y: int) -> _View:
-        return _View(self.area, self.scale, (x, y))
+    def at(self, x: int, y: int) -> _Cut:
+        return _Cut(self.area, self.scale, (x, y))
 
     def pixels(self, photo: np.ndarray) -> np.ndarray:
         x, y, w, h = self.area
@@ -141,7 +141,7 @@ class _View:
         return (np.asarray(points, np.float64) - self.area[:2] + 0.5) * ratio - 0.5 + self.corner
 
 
-def _views(sides: tuple[Side, Side], keypoints: tuple[np.ndarray, np.ndarray]) -> list[_View]:
+def _views(sides: tuple[Side, Side], keypoints: tuple[np.ndarray, np.ndarray]) -> list[_Cut]:
     """Both animals at one height where both are outlined; a whole photo as large as fits."""
     animals = [_animal(side, points) for side, points in zip(sides, keypoints, strict=True)]
     areas = [
@@ -152,7 +152,7 @@ def _views(sides: tuple[Side, Side], keypoints: tuple[np.ndarray, np.ndarray]) -
     if all(animals):
         height = min(scale * animal[3] for scale, animal in zip(fitting, animals, strict=True))
         fitting = [height / animal[3] for animal in animals]
-    return [_View(area, scale) for area, scale in zip(areas, fitting, strict=True)]
+    return [_Cut(area, scale) for area, scale in zip(areas, fitting, strict=True)]
 
 
 def _animal(side: Side, points: np.ndarray) -> BBox | None:
@@ -178,7 +178,7 @@ def _grown(animal: BBox, side: Side) -> BBox:
     return clip_bbox((x - margin, y - margin, w + 2 * margin, h + 2 * margin), side.photo.shape[1::-1])
 
 
-def _draw_outline(canvas: np.ndarray, side: Side, view: _View) -> None:
+def _draw_outline(canvas: np.ndarray, side: Side, view: _Cut) -> None:
     """A thin light line around the mask, or around the box where there is no mask."""
     if side.mask is not None:
         x, y, w, h = view.area
@@ -196,7 +196,7 @@ def _draw_outline(canvas: np.ndarray, side: Side, view: _View) -> None:
     cv2.addWeighted(layer, 0.6, canvas, 0.4, 0, canvas)
 
 
-def _darken(canvas: np.ndarray, side: Side, view: _View) -> None:
+def _darken(canvas: np.ndarray, side: Side, view: _Cut) -> None:
     """Leave a fifth of the light where nothing counts."""
     if side.weights is None:
         return
@@ -209,7 +209,7 @@ def _darken(canvas: np.ndarray, side: Side, view: _View) -> None:
     part[:] = np.rint(part * (0.2 + 0.8 * weights[:, :, None])).astype(np.uint8)
 
 
-def _draw_matches(canvas: np.ndarray, candidate: Candidate, views: list[_View], strongest: float) -> int:
+def _draw_matches(canvas: np.ndarray, candidate: Candidate, views: list[_Cut], strongest: float) -> int:
     """Circles of the spots' sizes and lines from rim to rim, the strongest last; gives how many were drawn."""
     order = np.argsort(candidate.weights, kind="stable")[-LINES:]
     colours = _colours(candidate.weights[order] / strongest if strongest > 0 else candidate.weights[order])
@@ -278,7 +278,7 @@ def _draw_legend(picture: Image.Image, candidate: Candidate, count: int, stronge
     write_text(draw, (right - 168, 58), "weight  0", 18, FAINT, anchor="right")
 
 
-def _draw_caption(picture: Image.Image, side: Side, view: _View, left: int, width: int) -> None:
+def _draw_caption(picture: Image.Image, side: Side, view: _Cut, left: int, width: int) -> None:
     """What the photo is, beside the whole of it in small where only a part is shown."""
     draw = ImageDraw.Draw(picture)
     h, w = side.photo.shape[:2]
@@ -302,8 +302,10 @@ def _query_side(answer: Answer, number: int) -> Side:
     photo = read_photo(Path(asked.path)) if asked.image is None else asked.image
     which = f"photo {number + 1} of {len(photos)}" if len(photos) > 1 else ""
     # the head has the candidate's own level; that it is not what was decided must be seen too
-    likely = f"answer: {answer.level}, a new individual {percent(answer.new_probability)}"
-    line = "   ".join(filter(None, (which, likely if answer.decision == "new" else "")))
+    likely = ""
+    if answer.decision is not None and answer.decision.new:
+        likely = f"answer: {answer.decision.level}, a new individual {percent(answer.new_probability)}"
+    line = "   ".join(filter(None, (which, likely)))
     said = [line] if line else []
     box = clip_bbox(asked.bbox, photo.shape[1::-1]) if asked.bbox else None
     counted = EVIDENCE.get(asked.evidence)
@@ -318,7 +320,11 @@ def _gallery_side(candidate: Candidate, catalog_folder: Path) -> Side:
     best = candidate.best
     photo = read_photo(catalog_folder / best.path)
     size = photo.shape[1::-1]
-    known = ("encounter " + best.encounter if best.encounter else "", "station " + best.station if best.station else "")
+    known = (
+        "encounter " + best.encounter if best.encounter else "",
+        "station " + best.station if best.station else "",
+        best.annotation,
+    )
     caption = (
         f"CATALOG   {best.body_part}",
         printable("   ".join(filter(None, known))),

@@ -24,7 +24,7 @@ def format_answer(answer: Answer) -> str:
         lines.append("No candidates to show.")
     else:
         lines.append("Nothing to compare: the filters leave no annotation of the catalog.")
-    if answer.level is not None:
+    if answer.decision is not None:
         lines += ["", f"Answer: {format_decision(answer)}"]
     return "\n".join(line.rstrip() for line in lines)
 
@@ -67,11 +67,12 @@ def _level(level: str | None) -> str:
 
 def format_decision(answer: Answer) -> str:
     """The decision with its level, and how likely a new individual is; "" where nothing is calibrated."""
-    if answer.level is None:
+    decision = answer.decision
+    if decision is None:
         return ""
     new = f"a new individual {percent(answer.new_probability)}"
-    known = f"{printable(answer.decided)} {percent(answer.probability)}, " if answer.decided is not None else ""
-    return f"{_level(answer.level)}: {known}{new}"
+    known = "" if decision.new else f"{printable(decision.name)} {percent(decision.probability)}, "
+    return f"{_level(decision.level)}: {known}{new}"
 
 
 def why_rejected(candidate: Candidate) -> str:

@@ -13,13 +13,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
+from snowmatch.core.threads import one_thread
 from snowmatch.core.types import BBox, Chip, Features
 from snowmatch.photos.chips import clip_bbox, make_chip, to_photo
-
-# One thread of linear algebra, as sums in another order end in other bytes; an index run uses the cores for photos.
-_libraries = ThreadpoolController()
 
 
 def check_extractor(extractor: Any) -> None:
@@ -50,7 +47,7 @@ def chip_of(extractor: Any, photo: np.ndarray, bbox: BBox | None, mask: np.ndarr
 
 def extract_chips(extractor: Any, chips: Sequence[Chip]) -> list[Features]:
     """Features of each chip, in photo pixels."""
-    with _libraries.limit(limits=1):
+    with one_thread():  # an index run uses the cores for photos
         several = hasattr(extractor, "extract_many")
         found = extractor.extract_many(chips) if several else [extractor.extract(chip) for chip in chips]
     return [to_photo(features, chip) for features, chip in zip(found, chips, strict=True)]

@@ -5,30 +5,56 @@ Source: DeTone et al., "SuperPoint: Self-supervised interest point detection and
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import torch
-from torch import nn
-from torch.nn import functional
-
-from snowmatch.features.extractors._learned import Found, Learned, check_threshold
+from snowmatch.features.extractors._network import Found, NetworkExtractor, check_threshold
 from snowmatch.models.cache import find_weights, weights_sum
-from snowmatch.models.torch_io import fill, pick_device, read_tensors
+from snowmatch.models.registry import LIGHTGLUE, Weights, WeightsFile
 
-CELL = 8  # px; one vector of the maps for 8 x 8 px of the image (section 3.1)
-CHANNELS = (64, 64, 128, 128)  # of the encoder's four stages of two convolutions each (section 6)
-HEAD = 256  # channels of both heads, and numbers a descriptor
-SUPPRESSED = 4  # px around a keypoint in which weaker ones are dropped, and at the border (authors' own code)
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+WEIGHTS = (
+    Weights(
+        "superpoint_v1",
+        "SuperPoint",
+        "Magic Leap's own, 256 numbers per keypoint",
+        "Magic Leap: academic or non-profit, non-commercial research use only",
+        (
+            WeightsFile(
+                "superpoint_v1.pth",
+                5_206_086,
+                "52b6708629640ca883673b5d5c097c4ddad37d8048b33f09c8ca0d69db12c40e",
+                (
+                    f"{LIGHTGLUE}superpoint_v1.pth",
+                    "https://github.com/magicleap/SuperPointPretrainedNetwork/raw/master/superpoint_v1.pth",
+                ),
+            ),
+        ),
+    ),
+    Weights(
+        "superpoint_v6_from_tf",
+        "SuperPoint",
+        "trained anew under a free licence, 256 numbers per keypoint",
+        "MIT",
+        (
+            WeightsFile(
+                "superpoint_v6_from_tf.pth",
+                addresses=("https://github.com/rpautrat/SuperPoint/raw/master/weights/superpoint_v6_from_tf.pth",),
+            ),
+        ),
+    ),
+)
 # Files whose keypoints other networks were trained on (v1), and the free retraining
 MODELS = ("v6_from_tf", "v1")
 
 
 @dataclass(frozen=True)
-class Superpoint(Learned):
+class Superpoint(NetworkExtractor):
     """Corners found by a network, 256 numbers a descriptor; weights: `snowmatch weights list` tells the licences.
 
     chip_size, max_features, device: as for all networks. model: `v6_from_tf` (MIT, by R. Pautrat) or `v1` (by Magic
@@ -38,7 +64,8 @@ class Superpoint(Learned):
 
     REVISION: ClassVar[int] = 1
     CHANNELS: ClassVar[str] = "grey"
-    DIMENSION: ClassVar[int] = HEAD
+    NEEDS: ClassVar[tuple[str, ...]] = ("torch", "safetensors")
+    DIMENSION: ClassVar[int] = 256
 
     model: str = "v6_from_tf"
     threshold: float = 0.005
@@ -50,107 +77,24 @@ class Superpoint(Learned):
         check_threshold(self.threshold)
 
     def network(self) -> nn.Module:
+        """The network with its weights, on the device."""
+        from snowmatch.models.torch_io import pick_device
+
         path = find_weights(f"superpoint_{self.model}")
         return _network(self.model, path, weights_sum(path), pick_device(self.device))
 
     def detect(self, network: nn.Module, images: torch.Tensor) -> list[Found]:
-        height, width = images.shape[2:]
-        # The maps need whole cells; what is added repeats the border and is cut off before keypoints are looked for
-        images = functional.pad(images, (0, -width % CELL, 0, -height % CELL), mode="replicate")
-        logits, descriptors = network(images)
-        heat = keypoint_map(logits)[:, :height, :width]
-        strongest = suppress(heat, SUPPRESSED)
-        strongest[:, :SUPPRESSED] = strongest[:, -SUPPRESSED:] = 0
-        strongest[:, :, :SUPPRESSED] = strongest[:, :, -SUPPRESSED:] = 0
-        found = []
-        for one, dense in zip(strongest, descriptors, strict=True):
-            rows, columns = torch.nonzero(one > self.threshold, as_tuple=True)
-            keypoints = torch.stack([columns, rows], dim=1).float()
-            found.append((keypoints, one[rows, columns], sample(dense, keypoints)))
-        return found
+        """What is found on each of the images (B, 1, H, W)."""
+        from snowmatch.features.extractors._superpoint_network import detect
 
-
-def keypoint_map(logits: torch.Tensor) -> torch.Tensor:
-    """(B, 8 h, 8 w) probability of a keypoint at each pixel from (B, 65, h, w): the 65th is "none in this cell"."""
-    return functional.pixel_shuffle(logits.softmax(dim=1)[:, :-1], CELL)[:, 0]
-
-
-def suppress(heat: torch.Tensor, radius: int) -> torch.Tensor:
-    """(B, H, W) with 0 wherever a stronger kept keypoint is within `radius` px, in two rounds."""
-
-    def highest(values: torch.Tensor) -> torch.Tensor:
-        return functional.max_pool2d(values, 2 * radius + 1, stride=1, padding=radius)
-
-    kept = heat == highest(heat)
-    for _ in range(2):
-        near = highest(kept.float()) > 0
-        left = torch.where(near, 0, heat)
-        kept |= (left == highest(left)) & ~near
-    return torch.where(kept, heat, 0)
-
-
-def sample(dense: torch.Tensor, keypoints: torch.Tensor) -> torch.Tensor:
-    """Descriptors (N, D) of length 1 at keypoints (N, 2) px, between the vectors of `dense` (D, h, w)."""
-    cells = torch.tensor([dense.shape[2], dense.shape[1]], device=dense.device)
-    grid = (keypoints + 0.5) / (cells * CELL) * 2 - 1
-    values = functional.grid_sample(dense[None], grid[None, None], align_corners=False)[0, :, 0]
-    return functional.normalize(values, dim=0).T
-
-
-class MagicLeap(nn.Module):
-    """The network with the layer names of the authors' file superpoint_v1.pth: grey (B, 1, H, W) to both maps."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        before = 1
-        for stage, width in enumerate(CHANNELS, start=1):
-            setattr(self, f"conv{stage}a", nn.Conv2d(before, width, 3, padding=1))
-            setattr(self, f"conv{stage}b", nn.Conv2d(width, width, 3, padding=1))
-            before = width
-        for head, width in (("P", CELL * CELL + 1), ("D", HEAD)):
-            setattr(self, f"conv{head}a", nn.Conv2d(before, HEAD, 3, padding=1))
-            setattr(self, f"conv{head}b", nn.Conv2d(HEAD, width, 1))
-
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        for stage in range(1, len(CHANNELS) + 1):
-            x = functional.max_pool2d(x, 2) if stage > 1 else x
-            for half in "ab":
-                x = getattr(self, f"conv{stage}{half}")(x).relu()
-        logits = self.convPb(self.convPa(x).relu())
-        return logits, functional.normalize(self.convDb(self.convDa(x).relu()), dim=1)
-
-
-class Retrained(nn.Module):
-    """The network with the layer names of superpoint_v6_from_tf.pth, which normalises batches after each activation."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        widths = (1, *CHANNELS)
-        stages = []
-        for stage, (before, width) in enumerate(zip(widths, CHANNELS, strict=False), start=1):
-            layers = [_block(before, width, 3), _block(width, width, 3)]
-            stages.append(nn.Sequential(*layers, *([nn.MaxPool2d(2)] if stage < len(CHANNELS) else [])))
-        self.backbone = nn.Sequential(*stages)
-        self.detector = _head(CELL * CELL + 1)
-        self.descriptor = _head(HEAD)
-
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        x = self.backbone(x)
-        return self.detector(x), functional.normalize(self.descriptor(x), dim=1)
-
-
-def _head(width: int) -> nn.Sequential:
-    return nn.Sequential(_block(CHANNELS[-1], HEAD, 3), _block(HEAD, width, 1, activation=nn.Identity()))
-
-
-def _block(before: int, width: int, side: int, activation: nn.Module | None = None) -> nn.Sequential:
-    convolution = nn.Conv2d(before, width, side, padding=side // 2)
-    normal = nn.BatchNorm2d(width, eps=0.001)  # TensorFlow's constant, with which it was trained
-    return nn.Sequential(OrderedDict(conv=convolution, activation=activation or nn.ReLU(), bn=normal))
+        return list(detect(network, images, self.threshold))
 
 
 @lru_cache(maxsize=2)
 def _network(model: str, path: Path, content: str, device: torch.device) -> nn.Module:
+    from snowmatch.features.extractors._superpoint_network import MagicLeap, Retrained
+    from snowmatch.models.torch_io import fill, read_tensors
+
     return fill(MagicLeap() if model == "v1" else Retrained(), read_tensors(path), path).to(device)
 
 

@@ -8,22 +8,44 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import torch
-from kornia.feature.xfeat import XFeat
-
-from snowmatch.features.extractors._learned import Found, Learned, check_threshold
+from snowmatch.features.extractors._network import Found, NetworkExtractor, check_threshold
 from snowmatch.models.cache import find_weights, weights_sum
-from snowmatch.models.torch_io import fill, pick_device, read_tensors
+from snowmatch.models.registry import Weights, WeightsFile
 
+if TYPE_CHECKING:
+    import torch
+    from kornia.feature.xfeat import XFeat
+
+AUTHORS = "https://github.com/verlab/accelerated_features/raw/main/weights/"
+WEIGHTS = (
+    Weights(
+        "xfeat",
+        "XFeat",
+        "small and quick, 64 numbers per keypoint",
+        "Apache-2.0",
+        (
+            WeightsFile(
+                "xfeat.pt",
+                6_247_949,
+                "0f5187fd7bedd26c7fe6acc9685444493a165a35ecc087b33c2db3627f3ea10b",
+                (f"{AUTHORS}xfeat.pt",),
+            ),
+            # the same values under the names that kornia gives them, batch normalisation folded in
+            WeightsFile(
+                "xfeat.safetensors", 2_652_416, "8da15061e7987e8ec6a96f5230dce4c9ffe2b89dc08bdccd4a4c8d5ad7bc9365"
+            ),
+        ),
+    ),
+)
 EVERYTHING = 1 << 20  # more keypoints than any chip has: the mask and max_features decide
 # Only the dense variant of XFeat uses this part, and the export for kornia leaves it out
 DENSE_ONLY = "fine_matcher."
 
 
 @dataclass(frozen=True)
-class Xfeat(Learned):
+class Xfeat(NetworkExtractor):
     """Keypoints of a fast network, 64 numbers a descriptor; weights by the authors, Apache-2.0.
 
     chip_size, max_features, device: as for all networks. threshold: least value of the keypoint map, 0 to 1 (authors:
@@ -40,10 +62,16 @@ class Xfeat(Learned):
         check_threshold(self.threshold)
 
     def network(self) -> XFeat:
+        """The network with its weights, on the device."""
+        from snowmatch.models.torch_io import pick_device
+
         path = find_weights("xfeat")
         return _network(path, weights_sum(path), pick_device(self.device))
 
     def detect(self, network: XFeat, images: torch.Tensor) -> list[Found]:
+        """What is found on each of the images (B, 3, H, W)."""
+        import torch
+
         # kornia resizes to multiples of 32 and maps pixel corners back; here pixels are named by their centres
         size = torch.tensor([images.shape[3], images.shape[2]], device=images.device)
         shift = 0.5 * size / (size // 32 * 32) - 0.5
@@ -53,6 +81,10 @@ class Xfeat(Learned):
 
 @lru_cache(maxsize=2)
 def _network(path: Path, content: str, device: torch.device) -> XFeat:
+    from kornia.feature.xfeat import XFeat
+
+    from snowmatch.models.torch_io import fill, read_tensors
+
     network = XFeat()
     del network.net.fine_matcher
     fill(network.net, read_tensors(path), path, optional=(DENSE_ONLY,))

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from snowmatch.core.plugins import Pair
 from snowmatch.screening.foreground import FOREGROUNDS
 
-Pair = tuple[np.ndarray, np.ndarray, np.ndarray]  # keypoint0, keypoint1, weights
-NO_MATCHES: Pair = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32)
+
+def no_matches(number: int) -> Pair:
+    """The pair of that number, in which nothing matches."""
+    return Pair(number, np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))
 
 
 def unit_rows(descriptors: np.ndarray) -> np.ndarray:

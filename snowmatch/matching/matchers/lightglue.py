@@ -11,26 +11,87 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
-import torch
-from kornia.feature import LightGlue
 
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.plugins import Pair
 from snowmatch.core.types import Subject
-from snowmatch.matching.matchers._pairs import NO_MATCHES, Pair, check_pairing, unit_rows
+from snowmatch.matching.matchers._pairs import check_pairing, no_matches, unit_rows
 from snowmatch.models.cache import find_weights, weights_are_here, weights_sum
-from snowmatch.models.torch_io import (
-    check_device,
-    fill,
-    lightglue_names,
-    pick_device,
-    read_metadata,
-    read_tensors,
-    repeatable,
-)
+from snowmatch.models.device import check_device
+from snowmatch.models.registry import KORNIA, LIGHTGLUE, Weights, WeightsFile
 
+if TYPE_CHECKING:
+    import torch
+    from kornia.feature import LightGlue
+
+XFEAT = "https://github.com/verlab/accelerated_features/raw/main/weights/"
+
+
+def _weights(features: str, what: str, size: int, sha256: str) -> Weights:
+    file = f"{features}_lightglue.pth"
+    addresses = (f"{LIGHTGLUE}{file}", f"{KORNIA}lightglue/resolve/main/{file}")
+    # what the authors' own program and kornia call it in torch's cache folder
+    aliases = (f"{features}_lightglue_v0-1_arxiv.pth", f"{features}_lightglue_v0-1_arxiv-pth")
+    held = WeightsFile(file, size, sha256, addresses, aliases)
+    return Weights(f"{features}_lightglue", "LightGlue", what, "Apache-2.0", (held,))
+
+
+WEIGHTS = (
+    Weights(
+        "xfeat-lighterglue",
+        "LightGlue",
+        "for XFeat, 6 layers",
+        "Apache-2.0",
+        (
+            WeightsFile(
+                "xfeat-lighterglue.pt",
+                0,
+                "766102df37f11189efe5b0811d1f47c72b22629b79bfabfcfff9d2a2f84654b8",
+                (f"{XFEAT}xfeat-lighterglue.pt", f"{KORNIA}lightglue/resolve/main/xfeat-lighterglue.pt"),
+            ),
+        ),
+    ),
+    Weights(
+        "xfeat-lighterglue-L3",
+        "LightGlue",
+        "for XFeat, the first 3 of the 6 layers",
+        "Apache-2.0",
+        (
+            WeightsFile(
+                "xfeat-lighterglue-L3.safetensors",
+                2_273_456,
+                "9eb415ebfb2f31d4b3eb073a678d19c164ad01304c0873d952c25d6a6b180aa7",
+            ),
+        ),
+    ),
+    _weights(
+        "superpoint",
+        "for SuperPoint, 9 layers",
+        0,
+        "6ff7040d0a497fc6639337946d7538dae07428c18f77a067a0b5a960e7cc551a",
+    ),
+    _weights(
+        "disk",
+        "for DISK, 9 layers",
+        47_631_405,
+        "b5b21d47ea24f2c5e501aec9c91b9716e4c8c3429a4dc1e615c133c4c9378335",
+    ),
+    _weights(
+        "aliked",
+        "for ALIKED, 9 layers",
+        47_632_827,
+        "d975e965b105311a6143194852297dff4f02aea5cc2e10cecfed966ca0e22503",
+    ),
+    _weights(
+        "sift",
+        "for SIFT with size and angle, 9 layers",
+        47_632_573,
+        "5b52b8d9982d43532dc042606b346bb9594c9f5a4bd6f64362c63866287b4ac0",
+    ),
+)
 OFFICIAL_SIDE = 1024  # px of the longest side that the official networks' authors resize photos to
 # What is said of sizes to networks trained here: log2 of the diameter in 64ths of the box's longest side
 SIZE_UNIT = 64.0
@@ -70,18 +131,21 @@ class Lightglue:
     candidates: annotations with the most LNBNN votes that are compared pair by pair; 0 compares all (small galleries).
     keypoints: of each photo, the strongest. certainty: what a match needs at least, 0 to 1 (authors: 0.1). weights:
     `auto` (what was trained for the extractor), a name that `snowmatch weights list` shows, or a file. fast: stop early
-    and drop keypoints on the way where the network is sure: quicker, and the answer may differ a little. foreground: as
-    of lnbnn. device: `auto` (CUDA where there is one), `cpu`, `cuda`, `mps`.
+    and drop keypoints on the way where the network is sure: quicker, and the answer may differ a little. voter: the
+    matcher whose votes choose the candidates. foreground: as of lnbnn. device: `auto` (CUDA where there is one), `cpu`,
+    `cuda`, `mps`.
     """
 
     REVISION: ClassVar[int] = 1
-    PAIRWISE: ClassVar[bool] = True
+    PAIRWISE: ClassVar[Literal[True]] = True
+    NEEDS: ClassVar[tuple[str, ...]] = ("torch", "kornia", "safetensors")
 
     candidates: int = 30
     keypoints: int = 1024
     certainty: float = 0.1
     weights: str = "auto"
     fast: bool = False
+    voter: str = "lnbnn"
     foreground: str = "auto"
     device: str = field(default="auto", compare=False)
 
@@ -97,30 +161,38 @@ class Lightglue:
         _, path = find_trained(self.weights, extractor)
         return f"{path.name} {weights_sum(path)[:12]}"
 
-    def pairs(self, one: Subject, others: Iterable[Subject], extractor: Mapping[str, Any]) -> Iterator[Pair]:
+    def pairs(
+        self, one: Subject, others: Iterable[tuple[int, Subject]], extractor: Mapping[str, Any]
+    ) -> Iterator[Pair]:
         """Matches of `one` with each of `others`; one weighs the network's certainty, 0 to 1."""
+        from snowmatch.models.torch_io import repeatable
+
         trained, network = self._network(extractor)
         device = network.confidence_thresholds.device
         image0 = side(one, trained, device)
-        for other in others:
+        for number, other in others:
             if len(one) == 0 or len(other) == 0:
-                yield NO_MATCHES
+                yield no_matches(number)
                 continue
             with repeatable():
                 found = network({"image0": image0, "image1": side(other, trained, device)})
                 matches, scores = found["matches"][0].cpu().numpy(), found["scores"][0].cpu().numpy()
-            yield matches[:, 0], matches[:, 1], scores.astype(np.float32)
+            yield Pair(number, matches[:, 0], matches[:, 1], scores.astype(np.float32))
 
     def _network(self, extractor: Mapping[str, Any]) -> tuple[Trained, LightGlue]:
+        from snowmatch.models.torch_io import pick_device
+
         trained, path = find_trained(self.weights, extractor)
         if self.fast and not trained.stops_early:
-            raise SnowmatchError(f"{trained.weights} did not learn when to stop early: leave --fast out")
+            raise SnowmatchError(f"{trained.weights} did not learn when to stop early: do not ask it to be fast")
         build = json.dumps(dict(trained.build))
         return trained, _load(build, path, weights_sum(path), self.certainty, self.fast, pick_device(self.device))
 
 
 def side(subject: Subject, trained: Trained, device: torch.device) -> dict[str, torch.Tensor]:
     """One photo as kornia's LightGlue takes it, a batch of one: its box is the image."""
+    import torch
+
     x, y, width, height = subject.box
     features = subject.features
     # a keypoint of the first half pixel lies outside the frame that kornia accepts
@@ -146,8 +218,8 @@ def find_trained(weights: str, extractor: Mapping[str, Any]) -> tuple[Trained, P
     if weights == "auto" and not known:
         names = sorted({t.extractor for t in OFFICIAL})
         raise SnowmatchError(
-            f"no LightGlue was trained for {name!r}, only for {', '.join(names)}: take one of these with --extractor, "
-            "--matcher mutual or lnbnn, or train one (benchmarks/train_lightglue.py) and name it with -o weights=FILE"
+            f"no LightGlue was trained for {name!r}, only for {', '.join(names)}: take one of these extractors, the "
+            "matcher mutual or lnbnn, or the file of one that you trained as its setting weights"
         )
     if not known:
         path = find_weights(weights)
@@ -160,6 +232,8 @@ def find_trained(weights: str, extractor: Mapping[str, Any]) -> tuple[Trained, P
 
 def _own(path: Path, extractor: Mapping[str, Any]) -> Trained:
     """A network trained by benchmarks/train_lightglue.py, which tells in its metadata how it was."""
+    from snowmatch.models.torch_io import read_metadata
+
     try:
         told = json.loads(read_metadata(path)["snowmatch"])
         build = {key: told[key] for key in ("input_dim", "descriptor_dim", "num_heads", "n_layers", "add_scale_ori")}
@@ -180,20 +254,27 @@ def _check_fit(trained: Trained, extractor: Mapping[str, Any]) -> None:
     if trained.extractor != extractor["name"]:
         raise SnowmatchError(
             f"{trained.weights} was trained for {trained.extractor!r}, not for {extractor['name']!r}: "
-            f"use --extractor {trained.extractor}, or other -o weights="
+            f"use the extractor {trained.extractor}, or other weights"
         )
     for key, value in trained.needs.items():
         if extractor.get(key) != value:
             text = str(value).lower() if isinstance(value, bool) else value
             raise SnowmatchError(
                 f"{trained.weights} was trained for {trained.extractor} with {key}={text}, the features were made with "
-                f"{key}={extractor.get(key)}: index with --extractor {trained.extractor} -o {key}={text}"
+                f"{key}={extractor.get(key)}: index with {key}={text}",
+                "index-with",
+                extractor=trained.extractor,
+                setting=f"{key}={text}",
             )
 
 
 @lru_cache(maxsize=4)
 def _load(build: str, path: Path, content: str, certainty: float, fast: bool, device: torch.device) -> LightGlue:
     """The network, ready; `content`, the file's sum, tells a new file under an old name."""
+    from kornia.feature import LightGlue
+
+    from snowmatch.models.torch_io import fill, lightglue_names, read_tensors
+
     # the authors' values for stopping early and for dropping keypoints; -1 does neither
     depth, width = (0.95, 0.99) if fast else (-1, -1)
     try:

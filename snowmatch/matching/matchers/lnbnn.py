@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -27,7 +27,7 @@ class Lnbnn:
     """
 
     REVISION: ClassVar[int] = 2
-    PAIRWISE: ClassVar[bool] = False
+    PAIRWISE: ClassVar[Literal[False]] = False
 
     k: int = 4
     normalizers: int = 1

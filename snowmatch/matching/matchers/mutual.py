@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
+from snowmatch.core.plugins import Pair
+from snowmatch.core.threads import one_thread
 from snowmatch.core.types import Subject
-from snowmatch.matching.matchers._pairs import NO_MATCHES, Pair, check_pairing, unit_rows
-
-_libraries = ThreadpoolController()  # one thread: sums in another order end in other bytes
+from snowmatch.matching.matchers._pairs import check_pairing, no_matches, unit_rows
 
 
 @dataclass(frozen=True)
@@ -21,15 +20,16 @@ class Mutual:
 
     candidates: annotations with the most LNBNN votes that are compared pair by pair; 0 compares all (small galleries).
     keypoints: of each photo, the strongest. ratio: the largest distance of a match, as a share of the distance to the
-    second nearest (Lowe: 0.8). foreground: as of lnbnn.
+    second nearest (Lowe: 0.8). voter: the matcher whose votes choose the candidates. foreground: as of lnbnn.
     """
 
     REVISION: ClassVar[int] = 1
-    PAIRWISE: ClassVar[bool] = True
+    PAIRWISE: ClassVar[Literal[True]] = True
 
     candidates: int = 30
     keypoints: int = 2048
     ratio: float = 0.9
+    voter: str = "lnbnn"
     foreground: str = "auto"
 
     def __post_init__(self) -> None:
@@ -41,17 +41,19 @@ class Mutual:
         """Every extractor's descriptors have nearest neighbours: no weights are needed."""
         return ""
 
-    def pairs(self, one: Subject, others: Iterable[Subject], extractor: Mapping[str, Any]) -> Iterator[Pair]:
+    def pairs(
+        self, one: Subject, others: Iterable[tuple[int, Subject]], extractor: Mapping[str, Any]
+    ) -> Iterator[Pair]:
         """Matches of `one` with each of `others`; one weighs what its distance is short of the second nearest's."""
         rows = unit_rows(one.features.descriptors)
-        for other in others:
-            yield self._pair(rows, unit_rows(other.features.descriptors))
+        for number, other in others:
+            yield self._pair(number, rows, unit_rows(other.features.descriptors))
 
-    def _pair(self, one: np.ndarray, other: np.ndarray) -> Pair:
+    def _pair(self, number: int, one: np.ndarray, other: np.ndarray) -> Pair:
         """Source: Lowe, IJCV 2004, section 7.1."""
         if len(one) == 0 or len(other) < 2:
-            return NO_MATCHES
-        with _libraries.limit(limits=1):
+            return no_matches(number)
+        with one_thread():
             likeness = one @ other.T
         nearest = likeness.argmax(axis=1)
         first = likeness[np.arange(len(one)), nearest]
@@ -63,7 +65,7 @@ class Mutual:
         # distances from 0 (equal) to 1, as in the index
         distance, second = (np.sqrt(np.maximum(1 - c, 0)) for c in (first, likeness.max(axis=1)))
         good = distance < self.ratio * second
-        return rows[good], nearest[rows[good]], (second - distance)[good]
+        return Pair(number, rows[good], nearest[rows[good]], (second - distance)[good])
 
 
 PLUGIN = Mutual

@@ -1,4 +1,4 @@
-"""Approximate nearest neighbours over the descriptors of a gallery. The only file that imports faiss.
+"""Approximate nearest neighbours over the descriptors of a gallery, block by block.
 
 A gallery is cut into blocks: one per body part (so that a left flank is never searched among right ones), very large
 parts into several, which bounds the memory that building takes. Inside a block, rows that may not answer a query (its
@@ -8,6 +8,7 @@ own encounter, other locations) are left out of the search itself, so they never
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.notes import Note
 from snowmatch.matching.search.forest import FlannIndex
 from snowmatch.matching.search.inverted_file import (
     LISTS,
@@ -46,16 +48,44 @@ class Neighbors:
     keypoints: np.ndarray
 
 
+class LazyIndex:
+    """The search index of one block, read or built when it is first asked for: once, whoever asks."""
+
+    def __init__(self, name: str, open_it: Callable[[], tuple[Any, str]]) -> None:
+        self._name, self._open = name, open_it
+        self._lock = threading.Lock()
+        self._index: Any = None
+
+    def get(self) -> tuple[Any, Note | None]:
+        """The index, and for who made it a note that it was not there."""
+        with self._lock:
+            if self._index is not None:
+                return self._index, None
+            self._index, origin = self._open()
+        if origin == "read":
+            return self._index, None
+        text = f"search index {self._name} was made for this query and {origin}"
+        return self._index, Note("index-made", text, {"index": self._name, "kept": origin == "kept"})
+
+
 @dataclass(frozen=True)
 class Block:
     """One separately searchable piece of a gallery: its entries' numbers, where their rows begin, and its index.
 
-    entries (E,) int64, ascending; offsets (E + 1,) int64 rows; `load` gives the searchable index (built or read once).
+    entries (E,) int64, ascending; offsets (E + 1,) int64 rows.
     """
 
     entries: np.ndarray
     offsets: np.ndarray
-    load: Callable[[], Any]
+    index: LazyIndex
+
+    def load(self) -> Any:
+        """The searchable index."""
+        return self.index.get()[0]
+
+    def prepare(self) -> Note | None:
+        """Load the index; a note where it had to be made."""
+        return self.index.get()[1]
 
 
 def fingerprint(keys: Sequence[str], extractor_key: str, backend: str) -> str:

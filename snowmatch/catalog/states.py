@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from snowmatch.catalog.load import CatalogData
-from snowmatch.catalog.records import Fingerprint, annotation_key, load_records
-from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.files import file_sha256
-from snowmatch.core.home import HOME
-from snowmatch.features.reader import open_features
+from snowmatch.catalog.records import Fingerprint, Records, annotation_key, is_current
+from snowmatch.core.notes import Note
+from snowmatch.core.text import counted
+from snowmatch.core.types import Annotation
+
+STATES = ("indexed", "missing", "stale", "failed")
 
 
 @dataclass(frozen=True)
@@ -28,39 +28,41 @@ class AnnotationState:
     photo_sha256: str
 
 
-def catalog_state(data: CatalogData, described: dict[str, Any]) -> tuple[AnnotationState, ...]:
-    """The state of every annotation (in the catalog's order) for an extractor with these settings.
+def annotation_states(
+    folder: Path, annotations: Sequence[Annotation], records: Records, stored: Collection[str]
+) -> tuple[AnnotationState, ...]:
+    """The state of every annotation of the catalog in `folder`; `stored` are the keys of an extractor's features.
 
     `missing`: never indexed with these settings. `stale`: photo, mask or box have changed since. `failed`: listed as a
     failure. Looks at the files' sizes and times only, except for the few that were written just before they were
     hashed: those are read again. Writes nothing.
     """
-    records = load_records(data.folder)
-    reader = open_features(Path(data.folder) / HOME / "features", described)
+    stored = frozenset(stored)
     current: dict[tuple[str, bool], str | None] = {}
 
     def content(path: str, known: dict[str, Fingerprint], photo: bool) -> str | None:
         """The file's sha256; None where it is not what is on record."""
         if (path, photo) not in current:
-            current[path, photo] = _current(Path(data.folder) / path, known.get(path))
+            taken = known.get(path)
+            current[path, photo] = taken.sha256 if taken and is_current(folder / path, taken) else None
         return current[path, photo]
 
     keys: list[str | None] = []
-    for a in data.annotations:
+    for a in annotations:
         photo = content(a.path, records.photos, True)
         mask = content(a.mask, records.masks, False) if a.mask else ""
         keys.append(None if photo is None or mask is None else annotation_key(photo, a.bbox, mask))
     # Photos' contents stored under no current annotation's key: what a changed photo, box or mask leaves behind
-    left_over = {key[:16] for key in set(reader.keys).difference(k for k in keys if k is not None)}
+    left_over = {key[:16] for key in stored.difference(k for k in keys if k is not None)}
     states = []
-    for a, key in zip(data.annotations, keys, strict=True):
+    for a, key in zip(annotations, keys, strict=True):
         content_now, known = current[a.path, True], records.photos.get(a.path)
-        replaced = known is not None and content_now is None and os.path.exists(Path(data.folder) / a.path)
-        if key is not None and key in reader:
+        replaced = known is not None and content_now is None and os.path.exists(folder / a.path)
+        if key is not None and key in stored:
             state = "indexed"
         elif a.path in records.failures and not replaced:
             state = "failed"
-        elif known is not None and (known.sha256[:16] in left_over or (records.key(a) or "") in reader):
+        elif known is not None and (known.sha256[:16] in left_over or (records.key(a) or "") in stored):
             state = "stale"
         else:
             state = "missing"
@@ -68,13 +70,20 @@ def catalog_state(data: CatalogData, described: dict[str, Any]) -> tuple[Annotat
     return tuple(states)
 
 
-def _current(path: Path, known: Fingerprint | None) -> str | None:
-    """The sha256 of a file that is as it is on record, else None."""
-    if known is None:
-        return None
-    try:
-        if not known.matches(path.stat()):
-            return None
-        return known.sha256 if not known.racy or file_sha256(path) == known.sha256 else None
-    except (OSError, SnowmatchError):  # gone or unreadable: the index run lists why
-        return None
+def state_notes(folder: Path, states: Sequence[AnnotationState]) -> list[Note]:
+    """How many annotations are missing, stale or failed, a note each; all indexed, no notes."""
+    texts = {
+        "missing": "not indexed yet, so not compared",
+        "stale": "changed since the last index run, so not compared",
+        "failed": "could not be indexed, so not compared",
+    }
+    counts = {state: sum(s.state == state for s in states) for state in texts}
+    return [
+        Note(
+            f"{state}-annotations",
+            f"{counted(count, 'annotation')} {texts[state]}",
+            {"catalog": str(folder), "count": count},
+        )
+        for state, count in counts.items()
+        if count
+    ]

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
-import torch
 
 from snowmatch.core.types import Chip, Features, empty_features
 from snowmatch.features.extractors._descriptors import check_limits, choose
-from snowmatch.models.torch_io import check_device, pick_device, repeatable
+from snowmatch.models.device import check_device
 
 # These networks give no size to a keypoint. What it is drawn with: a cell of SuperPoint's and XFeat's maps, in chip px.
 DIAMETER = 8.0
 GPU_BATCH = 8  # chips of one shape that go through a network together
 
-Found = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # keypoints (N, 2), scores (N,), descriptors (N, D)
+Found = tuple[Any, Any, Any]  # torch tensors: keypoints (N, 2), scores (N,), descriptors (N, D)
 
 
 @dataclass(frozen=True)
-class Learned:
+class NetworkExtractor:
     """Settings of all of them. chip_size: longest side of the chip in px (1,024: what the networks' authors resize to).
 
     max_features: keep the strongest, 0 keeps all. device: `auto` (CUDA where there is one), `cpu`, `cuda`, `mps`.
@@ -30,6 +29,7 @@ class Learned:
     of B images, (B, 3, H, W) float32 RGB or (B, 1, H, W) grey, 0 to 1, as pixels of the image.
     """
 
+    NEEDS: ClassVar[tuple[str, ...]] = ("torch", "kornia", "safetensors")
     CHANNELS: ClassVar[str] = "rgb"
     DTYPE: ClassVar[type] = np.float32
     FRAMES: ClassVar[bool] = False
@@ -50,6 +50,8 @@ class Learned:
     @property
     def batch(self) -> int:
         """How many chips to hand over at once: several only to a graphics card, a CPU's cores have other processes."""
+        from snowmatch.models.torch_io import pick_device
+
         return 1 if pick_device(self.device).type == "cpu" else GPU_BATCH
 
     def extract(self, chip: Chip) -> Features:
@@ -85,6 +87,10 @@ class Learned:
 
     def _found(self, images: np.ndarray) -> list[Found] | None:
         """The same in one go; None where memory does not suffice, with all that was tried let go."""
+        import torch
+
+        from snowmatch.models.torch_io import pick_device, repeatable
+
         try:
             network, device = self.network(), pick_device(self.device)
             with repeatable():

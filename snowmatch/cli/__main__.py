@@ -1,0 +1,5 @@
+"""`python -m snowmatch.cli`."""
+
+from snowmatch.cli import main
+
+main()

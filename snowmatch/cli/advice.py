@@ -1,0 +1,114 @@
+"""What to type next: the command or option that belongs to the code of an error or a note."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Data = Mapping[str, Any]
+
+
+def advice(code: str, data: Data) -> str:
+    """What to type, such as "snowmatch index catalog/"; "" where nothing is to be typed."""
+    tell = COMMANDS.get(code)
+    return tell(data) if tell is not None else ""
+
+
+def with_advice(text: str, code: str, data: Data) -> str:
+    """The text of an error or a note, with what to type at its end."""
+    told = advice(code, data)
+    return f"{text} ({told})" if told else text
+
+
+def _catalog(data: Data) -> str:
+    return shlex.quote(str(data.get("catalog", "CATALOG")))
+
+
+def _index(data: Data) -> str:
+    return f"snowmatch index {_catalog(data)}{_extractor_options(data)}"
+
+
+def _calibrate(data: Data) -> str:
+    return f"snowmatch calibrate {_catalog(data)}{method_options(data)}"
+
+
+def _extractor_options(data: Data) -> str:
+    name, settings = data.get("extractor"), data.get("settings")
+    text = f" --extractor {name}" if name else ""
+    return text + (_changed(settings, "extractors") if settings else "")
+
+
+def method_options(data: Data) -> str:
+    """The options that choose the method of `data` (settings of extractor and matcher); "" for the default one."""
+    from snowmatch.api import DEFAULT_EXTRACTOR, DEFAULT_MATCHER
+
+    extractor, matcher = data.get("extractor"), data.get("matcher")
+    if not isinstance(extractor, Mapping) or not isinstance(matcher, Mapping):
+        return ""
+    each = extractor.get("fused", [extractor])
+    names = [described["name"] for described in each]
+    text = "".join(f" --extractor {name}" for name in names if names != [DEFAULT_EXTRACTOR])
+    text += f" --matcher {matcher['name']}" if matcher["name"] != DEFAULT_MATCHER else ""
+    changed = [_changed(described, "extractors") for described in each]
+    changed += [_changed(matcher, "matchers"), _options(_geometry(matcher.get("geometry", {})))]
+    return text + "".join(dict.fromkeys(changed))
+
+
+def _changed(described: Data, kind: str) -> str:
+    from snowmatch.api import changed_settings
+
+    return _options(changed_settings(described, kind))
+
+
+def _geometry(described: Data) -> dict[str, Any]:
+    from dataclasses import fields
+
+    from snowmatch.api import Geometry
+
+    defaults = {f.name: f.default for f in fields(Geometry)}
+    return {k: v for k, v in described.items() if k in defaults and defaults[k] != v}
+
+
+def _options(changed: Data) -> str:
+    return "".join(f" -o {key}={shlex.quote(str(value))}" for key, value in changed.items())
+
+
+def _download(data: Data) -> str:
+    if data.get("downloadable"):
+        return f"snowmatch weights download {data['name']}"
+    return "snowmatch weights add FILE"
+
+
+COMMANDS: dict[str, Callable[[Data], str]] = {
+    # errors
+    "not-indexed": _index,
+    "damaged-features": lambda data: "snowmatch index CATALOG",
+    "damaged-maps": _index,
+    "damaged-calibration": _calibrate,
+    "choose-extractor": lambda data: "--extractor NAME",
+    "choose-box": lambda data: "--bbox X,Y,W,H",
+    "choose-body-part": lambda data: "--bodypart PART",
+    "choose-catalog": lambda data: "--catalog DIR",
+    "choose-device": lambda data: "-o device=cpu",
+    "no-catalog": lambda data: "--catalog DIR; snowmatch index DIR",
+    "unknown-encounter": lambda data: f"snowmatch show {_catalog(data)}",
+    "too-few-pairs": lambda data: f"snowmatch show {_catalog(data)}",
+    "fewer-workers": lambda data: "--workers 1",
+    "index-with": lambda data: f"snowmatch index CATALOG --extractor {data['extractor']} -o {data['setting']}",
+    "list-weights": lambda data: "snowmatch weights list",
+    "get-weights": _download,
+    "add-weights": lambda data: "snowmatch weights add FILE",
+    "choose-output": lambda data: "--out NAME",
+    # notes
+    "missing-annotations": _index,
+    "stale-annotations": _index,
+    "failed-annotations": lambda data: f"snowmatch show {_catalog(data)}",
+    "maps-missing": lambda data: "snowmatch index CATALOG",
+    "calibration-refused": _calibrate,
+    "calibration-outgrown": _calibrate,
+    "calibration-shipped": _calibrate,
+    "not-checked": lambda data: f"-o {data['setting']}=N",
+    "animal-by-centre": lambda data: "--bbox X,Y,W,H; -o foreground=given",
+    "photo-not-looked-up": lambda data: "--exclude-encounter ID",
+}

@@ -1,0 +1,95 @@
+"""`snowmatch batch`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from snowmatch.cli.shared import (
+    PATH,
+    Bar,
+    extractor_option,
+    fast_option,
+    matcher_option,
+    method_of,
+    say_failed,
+    say_notes,
+    setting_option,
+)
+
+
+@click.command()
+@click.argument("catalog", type=PATH)
+@click.argument("photos", nargs=-1, type=PATH)
+@click.option("--unidentified", is_flag=True, help="Ask about all annotations of the catalog without an individual.")
+@click.option("--bodypart", metavar="PART", help="What photos show of which no body part is on record.")
+@click.option("--location", "locations", multiple=True, metavar="NAME", help="Compare with it only; may be repeated.")
+@extractor_option
+@matcher_option
+@fast_option
+@setting_option
+@click.option(
+    "--out",
+    type=PATH,
+    metavar="NAME",
+    help="Write NAME.csv and NAME.jsonl; if stopped, the same command goes on.  [default: csv to stdout]",
+)
+def batch(
+    catalog: Path,
+    photos: tuple[Path, ...],
+    unidentified: bool,
+    bodypart: str | None,
+    locations: tuple[str, ...],
+    extractors: tuple[str, ...] | None,
+    matcher: str,
+    fast: bool,
+    options: dict[str, str],
+    out: Path | None,
+) -> None:
+    """Ask about many PHOTOS (or folders of them), or all unidentified animals: one row for each animal and encounter.
+
+    Photos of one folder at most 60 minutes apart are one encounter and one animal. Those in CATALOG are asked as they
+    are on record there; animals that share a photo are different ones. Their own encounter never answers.
+
+    \b
+    Example:
+      snowmatch batch catalog/ --unidentified --out answers
+      snowmatch batch catalog/ cards/ --out answers
+    """
+    if bool(photos) == unidentified:
+        raise click.UsageError(
+            "expected photos, or --unidentified, not both"
+            if photos
+            else "nothing to ask about: give photos, folders of photos, or --unidentified"
+        )
+    from snowmatch.api import open_catalog
+    from snowmatch.review.batch import run_batch
+    from snowmatch.review.rows import format_summary, rows_to_csv
+
+    try:
+        with Bar("asking", "animal") as bar:
+            found = run_batch(
+                open_catalog(catalog),
+                None if unidentified else photos,
+                body_part=bodypart,
+                locations=locations,
+                out=out,
+                progress=bar.update,
+                **method_of(extractors, matcher, options, fast),
+            )
+    except KeyboardInterrupt:
+        raise click.ClickException(
+            "stopped; nothing is kept without --out"
+            if out is None
+            else "stopped; what was answered is kept, the same command goes on from there"
+        ) from None
+    if out is None:
+        click.echo(rows_to_csv(found.rows), nl=False)
+    say_notes(found.notes)
+    say_failed(found.failed)
+    if found.rows:
+        click.echo(format_summary(found), err=True)
+    if found.failed:
+        sys.exit(1)

@@ -1,0 +1,82 @@
+"""`snowmatch calibrate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from snowmatch.cli.shared import (
+    PATH,
+    Bar,
+    extractor_option,
+    fast_option,
+    json_option,
+    matcher_option,
+    method_of,
+    print_json,
+    say,
+    say_notes,
+    setting_option,
+)
+
+
+def _levels(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[float, ...] | None:
+    if value is None:
+        return None
+    try:
+        numbers = tuple(float(n) for n in value.split(","))
+    except ValueError:
+        numbers = ()
+    if len(numbers) != 3:
+        raise click.BadParameter(f"{value!r} is not three probabilities such as 0.99,0.95,0.75")
+    return numbers
+
+
+@click.command()
+@click.argument("catalog", type=PATH)
+@extractor_option
+@matcher_option
+@fast_option
+@setting_option
+@click.option(
+    "--levels",
+    callback=_levels,
+    metavar="E,G,F",
+    help="Lowest probability of excellent, good and fair in this catalog.  [default: 0.99,0.95,0.75]",
+)
+@json_option
+def calibrate(
+    catalog: Path,
+    extractors: tuple[str, ...] | None,
+    matcher: str,
+    fast: bool,
+    options: dict[str, str],
+    levels: tuple[float, ...] | None,
+    as_json: bool,
+) -> None:
+    """Learn from the named encounters of CATALOG how likely an answer with a given score is right.
+
+    Each is asked about with its animal on record and without; its own encounter never answers. What is learned stays in
+    CATALOG/.snowmatch, and every query uses it; a picture there shows how well the probabilities hold.
+
+    \b
+    Example:
+      snowmatch calibrate catalog/
+    """
+    from snowmatch.api import open_catalog
+    from snowmatch.core.home import calibration_path
+    from snowmatch.views.calibration import calibrated_to_json, draw_reliability, format_calibrated
+
+    with Bar("asking", "query") as bar:
+        learned = open_catalog(catalog).calibrate(
+            levels=levels, progress=bar.update, **method_of(extractors, matcher, options, fast)
+        )
+    picture = calibration_path(catalog).with_suffix(".png")
+    draw_reliability(learned.quality, picture)
+    if as_json:
+        print_json(calibrated_to_json(learned))
+    else:
+        click.echo(format_calibrated(learned))
+    say_notes(learned.notes)
+    say(f"reliability diagram in {picture}")

@@ -1,0 +1,28 @@
+"""`snowmatch demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from snowmatch.cli.shared import PATH, Bar
+
+
+@click.command()
+@click.argument("folder", type=PATH, default=Path("snowmatch-demo"), metavar="[DIR]")
+def demo(folder: Path) -> None:
+    """Make a small synthetic survey in DIR, index it and identify its queries.
+
+    The cats are drawn by the computer, none of them lives. DIR/catalog holds the photos on record, DIR/queries those
+    to identify, DIR/answer the answers as text, JSON and pictures.
+
+    \b
+    Example:
+      snowmatch demo my-demo
+    """
+    from snowmatch.demo.run import run_demo
+
+    with Bar("survey", "photo") as drawn, Bar("indexing", "annotation") as indexed:
+        text = run_demo(folder, drawn=drawn.update, indexed=indexed.update)
+    click.echo(text)

@@ -1,0 +1,44 @@
+"""`snowmatch index`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from snowmatch.cli.shared import PATH, Bar, say_failed, say_notes, setting_option
+
+
+@click.command()
+@click.argument("catalog", type=PATH)
+@click.option("--extractor", metavar="NAME", help="How features are found; `plugins` lists them.")
+@setting_option
+@click.option("--workers", type=click.IntRange(min=1), help="Processes to use.  [default: all cores]")
+@click.option("--prune", is_flag=True, help="Delete the features of photos that have left the catalog.")
+def index(catalog: Path, extractor: str | None, options: dict[str, str], workers: int | None, prune: bool) -> None:
+    """Find the features of every photo in CATALOG and make it ready to be asked.
+
+    Only what is new or has changed is done; a run that was stopped goes on where it was.
+
+    \b
+    Example:
+      snowmatch index catalog/ --workers 4
+    """
+    from snowmatch.api import open_catalog
+
+    opened = open_catalog(catalog)
+    try:
+        with Bar("indexing", "annotation") as bar, Bar("foreground", "photo") as maps:
+            report = opened.index(
+                extractor, options, workers=workers, prune=prune, progress=bar.update, mapping=maps.update
+            )
+    except KeyboardInterrupt:
+        raise click.ClickException(
+            "stopped; what was finished is kept, and the same command goes on from there"
+        ) from None
+    click.echo(report.summary())
+    say_notes((*report.notes, *opened.notes()))
+    say_failed(report.failed)
+    if report.failed:
+        sys.exit(1)

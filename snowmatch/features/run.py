@@ -1,0 +1,178 @@
+"""What is known while an index run goes on: which photos are to do, what became of them, what is on disk."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from snowmatch.catalog.records import Fingerprint, Records, copy_of, save_records
+from snowmatch.core.types import Annotation
+from snowmatch.features.tasks import AnnotationTask, Extract, Measure, PhotoTask
+from snowmatch.features.writer import FeatureWriter
+
+RECORDS_SHARE = 0.02  # of a run's time may go into writing the records, so that a killed run's work can be asked about
+
+
+@dataclass
+class PhotoToDo:
+    """One photo with its annotations; `plan` has each one's key, or why there is none."""
+
+    path: str
+    annotations: list[Annotation]
+    plan: list[tuple[str | None, str]] = field(default_factory=list)
+    tasks: tuple[AnnotationTask, ...] = ()
+
+
+class IndexRun:
+    """What is known while an index run goes on."""
+
+    def __init__(
+        self, folder: Path, writer: FeatureWriter, records: Records, progress: Callable[[int, int], None] | None
+    ) -> None:
+        self.folder, self.writer, self.records = folder, writer, records
+        self.new = self.reused = self.features = 0
+        self._progress = progress
+        self._done = self._total = self._waiting = 0  # waiting: extracted, not on disk yet
+        self._claimed: set[str] = set()  # keys that this run extracts
+        self._reasons: dict[str, str] = {}  # why the extraction of a key failed
+        self._unreadable: dict[str, str] = {}  # why a mask or photo could not be read
+        self._next_save = time.monotonic()
+        self._saved = copy_of(records)
+
+    def photos_to_do(self, annotations: Iterable[Annotation]) -> list[PhotoToDo]:
+        """The photos of which some annotation is not known to be in the store, in the catalog's order."""
+        photos: dict[str, PhotoToDo] = {}
+        for annotation in annotations:
+            photos.setdefault(annotation.path, PhotoToDo(annotation.path, [])).annotations.append(annotation)
+        to_do = []
+        for photo in photos.values():
+            if self.measure(photo) is None and all(self._stored(a) for a in photo.annotations):
+                self.reused += len(photo.annotations)
+            else:
+                to_do.append(photo)
+        left = {photo.path for photo in to_do}
+        self.records.failures = {path: why for path, why in self.records.failures.items() if path in left}
+        self._total = sum(len(photo.annotations) for photo in to_do)
+        self._tell()
+        return to_do
+
+    def measure(self, photo: PhotoToDo) -> Measure | None:
+        """The task that hashes those files of a photo that are not on record as they are now."""
+        masks = dict.fromkeys(a.mask for a in photo.annotations if a.mask)
+        new = tuple(m for m in masks if not _trusted(self.folder / m, self.records.masks.get(m)))
+        known = _trusted(self.folder / photo.path, self.records.photos.get(photo.path))
+        return None if known and not new else Measure(None if known else photo.path, new)
+
+    def planned(self, measured: Iterable[tuple[PhotoToDo, list | None]]) -> Iterator[PhotoToDo]:
+        """Take in the fingerprints of each photo and decide what to extract from it."""
+        for photo, result in measured:
+            for path, is_photo, value in result or ():
+                known = self.records.photos if is_photo else self.records.masks
+                if isinstance(value, Fingerprint):
+                    known[path] = value
+                    self._unreadable.pop(path, None)
+                else:  # what was on record stays: a photo that is only away for a while keeps its features
+                    self._unreadable[path] = value
+            tasks = []
+            for annotation in photo.annotations:
+                why = self._why_unreadable(annotation)
+                key = None if why else self.records.key(annotation)
+                photo.plan.append((key, why))
+                if key is not None and key not in self.writer.keys and key not in self._claimed:
+                    self._claimed.add(key)
+                    mask = (annotation.mask, self.records.masks[annotation.mask]) if annotation.mask else None
+                    tasks.append(AnnotationTask(key, annotation.bbox, mask))
+            photo.tasks = tuple(tasks)
+            yield photo
+
+    def extract(self, photos: Sequence[PhotoToDo]) -> Extract | None:
+        """The task that extracts what was planned."""
+        known = self.records.photos
+        tasks = tuple(PhotoTask(photo.path, known[photo.path], photo.tasks) for photo in photos if photo.tasks)
+        return Extract(tasks) if tasks else None
+
+    def settle(self, photo: PhotoToDo, result: dict[str, Any]) -> None:
+        """Hand the features of one photo to the writer, and note what failed."""
+        for key, value in result.items():
+            if isinstance(value, str):
+                self._reasons[key] = value
+            else:
+                self.writer.add(key, value)
+                self.features += len(value)
+        reasons = [why or self._reasons.get(key, "") for key, why in photo.plan]
+        self._waiting += sum(
+            not why and key not in self.writer.keys for (key, _), why in zip(photo.plan, reasons, strict=True)
+        )
+        found = sum(not isinstance(value, str) for value in result.values())
+        self.new += found
+        self.reused += reasons.count("") - found  # also a second annotation with the same content
+        reasons = [why for why in reasons if why]
+        self.records.failures.pop(photo.path, None)
+        if reasons:
+            self.records.failures[photo.path] = "; ".join(dict.fromkeys(reasons))
+        self._done += len(photo.plan)
+        if self.writer.due:
+            self.commit()
+        else:
+            self._tell()
+
+    def commit(self) -> None:
+        """Put on disk what is waiting; only then does it count as done."""
+        self.writer.commit()
+        self._waiting = 0
+        self._tell()
+        started = time.monotonic()
+        if started > self._next_save:
+            self.save()
+            self._next_save = started + (time.monotonic() - started) / RECORDS_SHARE
+
+    def contents(self) -> dict[str, str]:
+        """The sha256 of every photo that is known, by path."""
+        return {path: known.sha256 for path, known in self.records.photos.items()}
+
+    def readable(self) -> dict[str, str]:
+        """The same of those photos that did not fail."""
+        return {path: sha256 for path, sha256 in self.contents().items() if path not in self.records.failures}
+
+    def save(self) -> None:
+        """Write what has become known since the last time."""
+        save_records(self.folder, self.records, self._saved)
+        self._saved = copy_of(self.records)
+
+    def prune(self, annotations: Iterable[Annotation]) -> tuple[int, int]:
+        """Delete what no annotation has any more; returns how many keys that were and the bytes freed."""
+        annotations = list(annotations)
+        gone = self.writer.keys - {self.records.key(a) for a in annotations}
+        before = self.writer.disk_bytes()
+        self.writer.remove(gone)
+        photos, masks = {a.path for a in annotations}, {a.mask for a in annotations}
+        self.records.photos = {p: f for p, f in self.records.photos.items() if p in photos}
+        self.records.masks = {p: f for p, f in self.records.masks.items() if p in masks}
+        return len(gone), before - self.writer.disk_bytes()
+
+    def _stored(self, annotation: Annotation) -> bool:
+        return self.records.key(annotation) in self.writer.keys
+
+    def _why_unreadable(self, annotation: Annotation) -> str:
+        if annotation.path in self._unreadable:
+            return self._unreadable[annotation.path]
+        return (
+            f"mask {annotation.mask} {self._unreadable[annotation.mask]}" if annotation.mask in self._unreadable else ""
+        )
+
+    def _tell(self) -> None:
+        if self._progress is not None and self._total:
+            self._progress(self._done - self._waiting, self._total)
+
+
+def _trusted(path: Path, known: Fingerprint | None) -> bool:
+    """Whether a file surely is what is on record, so that the index run need not read it."""
+    if known is None or known.racy:
+        return False
+    try:
+        return known.matches(path.stat(), strictly=True)
+    except OSError:  # reading it says what is wrong
+        return False

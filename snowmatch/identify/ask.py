@@ -1,0 +1,104 @@
+"""A query from its question to its answer: the only file that knows the order of the steps."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from snowmatch.core.notes import Note, unique
+from snowmatch.identify.allow import Allowed, allow
+from snowmatch.identify.answer import Answer, Decision, QueryPhoto
+from snowmatch.identify.candidates import find_candidates, rank_individuals
+from snowmatch.identify.foreground import Foreground, outline_of, tell_foreground
+from snowmatch.identify.judge import Judged, judge
+from snowmatch.identify.match import Matched, match
+from snowmatch.identify.question import Question
+from snowmatch.identify.resolve import Resolved, resolve
+from snowmatch.identify.session import Session
+
+
+def ask(session: Session, question: Question) -> Answer:
+    """Who the animal in the question's photos is; SnowmatchError for what the user can mend."""
+    resolved = resolve(session, question)
+    allowed = allow(session, question, resolved)
+    foreground = tell_foreground(session, question, resolved, allowed)
+    matched = match(session, resolved.body_part, allowed, foreground)
+    judged = judge(session, resolved, allowed, foreground, matched)
+    return _answer(session, question, resolved, allowed, foreground, matched, judged)
+
+
+def _answer(
+    session: Session,
+    question: Question,
+    resolved: Resolved,
+    allowed: Allowed,
+    foreground: Foreground,
+    matched: Matched,
+    judged: Judged,
+) -> Answer:
+    """Last step: what was found, put together."""
+    ranked = rank_individuals(matched.scores, session.gallery.individual_numbers, allowed.entries)
+    decided, runner_up = _likeliest(matched, judged, ranked)
+    shown = ranked[: question.top].tolist()
+    also = [number for number in (decided, runner_up) if number is not None and number not in shown]
+    found = find_candidates(session, allowed.entries, [*shown, *also], matched, judged)
+    by_number = dict(zip([*shown, *also], found, strict=True))
+    found = found[: len(shown)]
+    notes = [*resolved.notes, *allowed.notes, *session.notes, *foreground.notes, *judged.notes, *matched.notes]
+    if not all(c.accepted for c in found):
+        text = "candidates with 0 inliers have the score from before the geometric check: a scale of its own"
+        notes.append(Note("unverified-candidates", text))
+    return Answer(
+        photos=_photos(resolved, foreground),
+        body_part=resolved.body_part,
+        locations=question.locations,
+        excluded_encounters=tuple(sorted(allowed.excluded)),
+        catalog_path=str(session.folder),
+        annotations=len(session.data.annotations),
+        compared=int(allowed.entries.sum()),
+        individuals=len(np.unique(session.gallery.individual_numbers[allowed.entries])),
+        extractor=session.method.extractor,
+        matcher=session.method.matching,
+        candidates=found,
+        notes=unique(notes),
+        calibration=session.calibration.described() if session.calibration is not None else None,
+        new_probability=judged.probabilities.new if judged.probabilities is not None else None,
+        decision=_decision(session, judged, decided),
+        decided=by_number.get(decided),
+        runner_up=by_number.get(runner_up),
+    )
+
+
+def _photos(resolved: Resolved, foreground: Foreground) -> tuple[QueryPhoto, ...]:
+    """The photos that voted, then those that could not."""
+    told = {id(seen.photo): seen for seen in foreground.seen}
+    photos = []
+    for a in resolved.photos:
+        seen = told.get(id(a))
+        evidence, found = (seen.evidence, seen.map) if seen is not None else (outline_of(a), None)
+        photos.append(QueryPhoto(a.path, a.bbox, a.mask, a.image_size, a.feature_count, a.image, evidence, found))
+    return tuple(photos)
+
+
+def _likeliest(matched: Matched, judged: Judged, ranked: np.ndarray) -> tuple[int | None, int | None]:
+    """The numbers of the individual that is decided for (None: a new one, or no decision), and of the next likely.
+
+    Of equally likely individuals the one that ranks first.
+    """
+    found = judged.probabilities
+    if found is None:
+        return None, None
+    decided = found.decision(matched.scores.individual_ranking)
+    order = ranked[np.argsort(-found.individuals[ranked], kind="stable")].tolist()
+    others = [number for number in order if number != decided]
+    return decided if decided >= 0 else None, others[0] if others else None
+
+
+def _decision(session: Session, judged: Judged, number: int | None) -> Decision | None:
+    """What is decided: the individual numbered so, or a new one; None where nothing is calibrated."""
+    found, levels = judged.probabilities, judged.levels
+    if found is None or levels is None:
+        return None
+    if number is None:
+        return Decision(None, True, found.new, levels.of(found.new))
+    animal, probability = session.gallery.individuals[number], float(found.individuals[number])
+    return Decision(animal.individual, False, probability, levels.of(probability), animal.encounter)

@@ -1,0 +1,113 @@
+"""Learning from a catalog's own named encounters what scores mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import snowmatch
+from snowmatch.catalog.encounters import count_encounter_pairs
+from snowmatch.catalog.load import CatalogData
+from snowmatch.catalog.states import state_notes
+from snowmatch.confidence.cases import check_labels, count_pairs, make_cases
+from snowmatch.confidence.file import MethodCalibration, load_calibrations, save_calibrations
+from snowmatch.confidence.learn import choose_groups, cross_validate, learn
+from snowmatch.confidence.levels import Levels
+from snowmatch.confidence.model import ANY, ENOUGH_PAIRS
+from snowmatch.confidence.quality import Quality, measure_quality
+from snowmatch.confidence.scoring import score_trial
+from snowmatch.confidence.shipped import load_shipped
+from snowmatch.confidence.trial import make_trial
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.notes import Note
+from snowmatch.core.text import counted
+from snowmatch.core.types import Annotation
+from snowmatch.identify.method import Method
+from snowmatch.identify.session import Galleries, indexed, named_encounters
+from snowmatch.matching.gallery import Gallery
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """What `calibrate` learned, from how much, and how well it holds for individuals held out of the learning."""
+
+    catalog_path: str
+    extractor: dict[str, Any]
+    matcher: dict[str, Any]
+    encounters: int
+    pairs: int
+    groups: tuple[str, ...]
+    levels: Levels
+    quality: Quality
+    notes: tuple[Note, ...]
+
+
+def set_levels(folder: Path, levels: Sequence[float]) -> None:
+    """Keep other levels for the catalog in `folder`: the lowest probabilities of excellent, good and fair."""
+    save_calibrations(folder, replace(load_calibrations(folder), levels=Levels(*levels)))
+
+
+def calibrate(
+    data: CatalogData, method: Method, held: Galleries, progress: Callable[[int, int], None] | None = None
+) -> Calibrated:
+    """Learn from this catalog's named encounters what scores mean, and keep it for all that is asked from now on.
+
+    `progress` is called with (done, total) queries. SnowmatchError where nothing is indexed, labels contradict, or
+    there are too few pairs of encounters of one animal.
+    """
+    folder = data.folder
+    check_labels(data.annotations)
+    states, galleries = indexed(data, method, held)
+    pairs = count_encounter_pairs(data.annotations)
+    if pairs < ENOUGH_PAIRS:
+        raise SnowmatchError(
+            f"{folder} has {counted(pairs, 'pair')} of encounters of one animal, calibration needs {ENOUGH_PAIRS}: "
+            "name the animals of more encounters; until then queries use the calibration that comes with snowmatch"
+        )
+    trial = make_trial(data.annotations, "cross-encounter")
+    table = score_trial(trial, galleries, method.matcher, method.geometry, progress)
+    cases = make_cases(table, **facts_of(data.annotations, galleries[0]))
+    shipped = load_shipped(method.extractor, method.matching)
+    groups = choose_groups(cases, shipped)
+    pairs = count_pairs(cases).get(ANY, 0)
+    if not groups:
+        raise SnowmatchError(
+            f"{folder} has too few photos to tell right from wrong matches: {counted(pairs, 'pair')} of encounters of "
+            f"one animal with features to compare, expected {ENOUGH_PAIRS} of boxed or of whole photos, and other "
+            "animals of that kind",
+            "too-few-pairs",
+            catalog=str(folder),
+        )
+    asked = table.queries[np.isfinite(table.scores).any(axis=1)]
+    encounters = named_encounters([data.annotations[row] for row in asked])
+    models = learn(cases, groups, shipped)
+    learned = MethodCalibration(method.extractor, method.matching, snowmatch.__version__, encounters, models)
+    calibrations = load_calibrations(folder).put(learned)
+    save_calibrations(folder, calibrations)
+    together = [case for case in cases if case.together]
+    quality = measure_quality(together, cross_validate(cases, groups, shipped, together), calibrations.levels)
+    return Calibrated(
+        str(folder),
+        method.extractor,
+        method.matching,
+        encounters,
+        pairs,
+        groups,
+        calibrations.levels,
+        quality,
+        tuple(state_notes(folder, states)),
+    )
+
+
+def facts_of(annotations: Sequence[Annotation], gallery: Gallery) -> Mapping[str, np.ndarray]:
+    """What a calibration looks at beside scores, of all A annotations: see `confidence.cases.make_cases`."""
+    features = np.zeros(len(annotations))
+    entries = range(len(gallery.annotations))
+    features[[a.row for a in gallery.annotations]] = [gallery.feature_count(entry) for entry in entries]
+    outlined = [a.bbox is not None or bool(a.mask) for a in annotations]
+    masked = [bool(a.mask) for a in annotations]
+    return {"features": features, "outlined": np.array(outlined, bool), "masked": np.array(masked, bool)}

@@ -1,0 +1,40 @@
+"""What to know about a catalog after it was indexed."""
+
+from __future__ import annotations
+
+from snowmatch.catalog.load import CatalogData
+from snowmatch.catalog.records import load_records
+from snowmatch.catalog.states import annotation_states
+from snowmatch.core.home import features_path
+from snowmatch.core.notes import Note
+from snowmatch.core.text import some
+from snowmatch.features.reader import list_features, open_features
+
+
+def catalog_notes(data: CatalogData) -> tuple[Note, ...]:
+    """What was left out or changed in reading the catalog, boxes that were clipped, and photos without features."""
+    records = load_records(data.folder)
+    notes = list(data.notes)
+    held = list_features(features_path(data.folder))
+    if not held:
+        notes.append(Note("not-indexed", "nothing is indexed yet", {"catalog": str(data.folder)}))
+    for described in held:
+        reader = open_features(features_path(data.folder), described)
+        empty = {key for key, count in zip(reader.keys, reader.counts, strict=True) if not count}
+        if empty:
+            states = annotation_states(data.folder, data.annotations, records, reader.keys)
+            bare = [a.path for a, state in zip(data.annotations, states, strict=True) if state.key in empty]
+            if bare:
+                text = f"nothing to compare was found by {described['name']} in {len(bare)} ({some(bare)})"
+                notes.append(Note("photos-without-features", text, {"extractor": described["name"], "photos": bare}))
+    clipped = []
+    for a in data.annotations:
+        size = records.photos[a.path].image_size if a.path in records.photos else None
+        if a.bbox is not None and size is not None:
+            x, y, width, height = a.bbox
+            if x < 0 or y < 0 or x + width > size[0] or y + height > size[1]:
+                clipped.append(a.path)
+    if clipped:
+        text = f"boxes that reach out of their photo were clipped: {len(clipped)} ({some(clipped)})"
+        notes.append(Note("boxes-clipped", text, {"photos": clipped}))
+    return tuple(notes)

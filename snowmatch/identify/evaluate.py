@@ -1,0 +1,99 @@
+"""How well a catalog's own photos are identified: every labelled query asked, and what comes of it in figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from snowmatch.catalog.load import CatalogData
+from snowmatch.catalog.states import state_notes
+from snowmatch.confidence.cases import make_cases
+from snowmatch.confidence.file import load_calibrations
+from snowmatch.confidence.learn import choose_groups, cross_validate
+from snowmatch.confidence.levels import Levels
+from snowmatch.confidence.measures import Measured, measure
+from snowmatch.confidence.quality import Quality, measure_quality
+from snowmatch.confidence.score_table import ScoreTable
+from snowmatch.confidence.scoring import score_trial
+from snowmatch.confidence.shipped import load_shipped
+from snowmatch.confidence.trial import make_trial
+from snowmatch.core.notes import Note, unique
+from snowmatch.core.text import counted
+from snowmatch.core.types import BODY_PARTS
+from snowmatch.identify.calibrate import facts_of
+from snowmatch.identify.method import Method
+from snowmatch.identify.session import Galleries, indexed
+from snowmatch.matching.query import voter
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One catalog evaluated: what was asked and how, the score table, what it comes to, and what to know about it.
+
+    quality: of the probabilities, each individual's encounters judged by a calibration of the others, for the `groups`
+    of queries that have enough pairs (the shipped one judges the rest).
+    """
+
+    catalog_path: str
+    protocol: str
+    extractor: dict[str, Any]
+    matcher: dict[str, Any]
+    table: ScoreTable
+    measured: Measured
+    notes: tuple[Note, ...]
+    groups: tuple[str, ...]
+    levels: Levels
+    quality: Quality
+
+
+def evaluate(
+    data: CatalogData,
+    protocol: str,
+    method: Method,
+    held: Galleries,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Ask about every identified annotation and measure how well the rest of the catalog answers.
+
+    protocol: `cross-encounter` (only other encounters answer), `cross-station` (only other stations), or `split`
+    (`test` rows are asked about, `train` rows answer). `progress` is called with (done, total) queries. SnowmatchError
+    where the catalog is not indexed or the protocol cannot be carried out.
+    """
+    trial = make_trial(data.annotations, protocol)
+    states, galleries = indexed(data, method, held)
+    notes = list(state_notes(data.folder, states))
+    everything = np.ones(len(galleries[0].annotations), bool)
+    if (votes := voter(method.matcher)) is not None:
+        for gallery in galleries:
+            notes += [note for part in BODY_PARTS for note in gallery.prepare(votes.backend, part, everything)]
+    table = score_trial(trial, galleries, method.matcher, method.geometry, progress)
+    cases = make_cases(table, **facts_of(data.annotations, galleries[0]))
+    shipped = load_shipped(method.extractor, method.matching)
+    groups = choose_groups(cases, shipped)
+    together = [case for case in cases if case.together]
+    levels = load_calibrations(data.folder).levels
+    quality = measure_quality(together, cross_validate(cases, groups, shipped, together), levels)
+    if method.matcher.foreground == "auto":
+        notes += galleries[0].evidence_notes(np.arange(len(everything)))
+    if unnamed := sum(a.individual is None for a in data.annotations):
+        text = f"{counted(unnamed, 'unidentified annotation')} left out"
+        notes.append(Note("unidentified-left-out", text, {"count": unnamed}))
+    asked = ~np.isnan(table.scores)
+    if bare := int((asked.any(axis=1) & ~np.isfinite(table.scores).any(axis=1)).sum()):
+        text = f"{bare} of the queries have no features to compare: counted as wrong"
+        notes.append(Note("queries-without-features", text, {"count": bare}))
+    return Evaluation(
+        str(data.folder),
+        protocol,
+        method.extractor,
+        method.matching,
+        table,
+        measure(table),
+        unique(notes),
+        groups,
+        levels,
+        quality,
+    )

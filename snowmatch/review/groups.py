@@ -1,0 +1,143 @@
+"""Who is asked about in a batch: the animals of each encounter, with their photos."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from snowmatch.catalog.encounters import passages, unused
+from snowmatch.catalog.folders import find_photos
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.files import file_sha256
+from snowmatch.core.notes import Note
+from snowmatch.core.text import counted
+from snowmatch.core.types import Annotation
+from snowmatch.identify.session import Session
+from snowmatch.matching.gallery import Animal, tell_animals
+from snowmatch.photos.exif import read_timestamp
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One photo of an animal: its name in the table, what `query` is given, and what it shows.
+
+    content: the sha256 of the file, "" where it cannot be read; beside: individuals on record in the same photo.
+    """
+
+    name: str
+    photo: str | Annotation
+    body_part: str
+    content: str
+    beside: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Group:
+    """One animal of one encounter; excluded: encounters on record that are the same passage."""
+
+    encounter: str
+    animal: int
+    shots: tuple[Shot, ...]
+    excluded: tuple[str, ...] = ()
+
+
+def unidentified_groups(session: Session, body_part: str | None) -> list[Group]:
+    """The animals of all annotations without an individual, by encounter; body_part: where none is on record."""
+    wanted = {a.row: a.path for a in session.data.annotations if a.individual is None}
+    return _recorded_groups(session, wanted, body_part)
+
+
+def photo_groups(
+    session: Session, photos: Sequence[str | Path], body_part: str | None, notes: list[Note]
+) -> list[Group]:
+    """The animals in these photos, folders with all below them, by encounter; body_part: where none is on record.
+
+    What is on record is asked with its rows. Of the rest one folder is one camera, and its photos are cut into
+    encounters as the catalog cuts them; encounters on record in the same passage are no evidence. `notes` take what was
+    left out. SnowmatchError where a path does not exist or a folder has no photos.
+    """
+    wanted: dict[int, str] = {}
+    folders: dict[str, list[tuple[Shot, datetime | None, frozenset[str]]]] = defaultdict(list)
+    masks = {os.path.abspath(session.folder / a.mask) for a in session.data.annotations if a.mask}
+    names = _expand(photos, notes)
+    kept = [name for name in names if os.path.abspath(name) not in masks]
+    if len(kept) < len(names):
+        text = f"{counted(len(names) - len(kept), 'mask')} of the catalog left out"
+        notes.append(Note("masks-left-out", text, {"count": len(names) - len(kept)}))
+    for name in kept:
+        content, taken = _look_at(Path(name))
+        rows = session.rows_of(content, Path(name)) if content else []
+        if same := next((wanted[row.row] for row in rows if row.row in wanted), None):
+            text = f"{name} is the same photo as {same}: asked about once"
+            notes.append(Note("given-twice", text, {"photo": name, "same": same}))
+        wanted.update({row.row: name for row in rows if row.row not in wanted})
+        shot = Shot(name, name, body_part or "unknown", content)
+        folders[Path(name).parent.as_posix()].append((shot, taken, frozenset(row.encounter for row in rows)))
+    groups = _recorded_groups(session, wanted, body_part)
+    used = {a.encounter for a in session.data.annotations}
+    for folder, here in folders.items():
+        place = "" if folder == "." else f"{folder} "
+        for passage in passages((each for each in here if each[1] is not None), lambda each: each[1]):
+            fresh = [(shot, taken) for shot, taken, encounters in passage if not encounters]
+            if fresh:
+                encounter = unused(f"{place}{fresh[0][1].isoformat()}", used)
+                recorded = sorted(set().union(*(encounters for _, _, encounters in passage)))
+                groups.append(Group(encounter, 1, tuple(shot for shot, _ in fresh), tuple(recorded)))
+        for shot, taken, encounters in here:
+            if taken is None and not encounters:
+                groups.append(Group(unused(f"photo {shot.name}", used), 1, (shot,)))
+    return sorted(groups, key=lambda group: (group.encounter, group.animal))
+
+
+def _recorded_groups(session: Session, wanted: Mapping[int, str], body_part: str | None) -> list[Group]:
+    """The animals of the catalog's rows `wanted` (row number to the photo's name in the table)."""
+    annotations = session.data.annotations
+    animals = tell_animals(annotations)
+    individuals: dict[str, set[str]] = defaultdict(set)
+    everybody: dict[str, set[Animal]] = defaultdict(set)
+    for a, animal in zip(annotations, animals, strict=True):
+        everybody[a.encounter].add(animal)
+        if a.individual is not None:
+            individuals[a.path].add(a.individual)
+    shots: dict[tuple[str, int], list[Shot]] = defaultdict(list)
+    for a, animal, state in zip(annotations, animals, session.states, strict=True):
+        if a.row in wanted:
+            # Unidentified ones first, so that an animal keeps its number whether or not named ones are asked about
+            order = sorted(everybody[a.encounter], key=lambda who: (who[0] is not None, who[0] or "", who[2]))
+            part = a.body_part if a.body_part != "unknown" or body_part is None else body_part
+            content = state.photo_sha256 or _look_at(session.folder / a.path)[0]
+            beside = tuple(sorted(individuals[a.path] - {a.individual}))
+            shot = Shot(wanted[a.row], a, part, content, beside)
+            shots[a.encounter, order.index(animal) + 1].append(shot)
+    return [Group(*key, tuple(sorted(shots[key], key=lambda shot: shot.name))) for key in sorted(shots)]
+
+
+def _expand(photos: Sequence[str | Path], notes: list[Note]) -> list[str]:
+    """Every photo once, by name, folders with the photos below them."""
+    if not photos:
+        raise SnowmatchError("no photo was given; give photos or folders of photos")
+    names: dict[str, str] = {}
+    for given in map(Path, photos):
+        if os.path.isdir(given):
+            found = [given.joinpath(*parts) for parts in find_photos(given, "photos to ask about", notes)]
+        elif os.path.exists(given):
+            found = [given]
+        else:
+            raise SnowmatchError(f"{given} does not exist, expected a photo or a folder of photos: check the path")
+        for path in found:
+            names.setdefault(os.path.abspath(path), path.as_posix())
+    return sorted(names.values())
+
+
+def _look_at(path: Path) -> tuple[str, datetime | None]:
+    """Content and time of a photo; "" and None where they cannot be read: asking about it tells why."""
+    content = ""
+    try:
+        content = file_sha256(path)
+        return content, read_timestamp(path)
+    except SnowmatchError:
+        return content, None

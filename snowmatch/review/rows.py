@@ -1,0 +1,237 @@
+"""The table of a batch: one row for each animal of each encounter, joined from what its body parts say."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from snowmatch.catalog.ids import with_ids
+from snowmatch.confidence.levels import LEVEL_NAMES, MARKS
+from snowmatch.core.notes import Note, unique
+from snowmatch.core.plain import plain, six_digits
+from snowmatch.core.text import counted, percent, printable
+from snowmatch.core.types import Annotation
+from snowmatch.identify.answer import Answer, Candidate
+from snowmatch.identify.session import Session
+from snowmatch.matching.gallery import Animal
+from snowmatch.review.groups import Group
+
+SCHEMA = "snowmatch.batch/1"
+UNCERTAIN = LEVEL_NAMES[-1]
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is said of one animal of one encounter; its fields are the table's columns.
+
+    annotations: the identifiers of those of its photos that are on record. decision: an individual's name, `new`,
+    `unidentified <encounter>`, or "" where nothing can be said. probability and level are the decision's; the level is
+    `uncertain` also where a reason contradicts it.
+    """
+
+    encounter: str
+    animal: int
+    photos: tuple[str, ...]
+    annotations: tuple[str, ...]
+    body_parts: tuple[str, ...]
+    decision: str
+    probability: float | None
+    level: str | None
+    runner_up: str
+    runner_up_probability: float | None
+    new_probability: float | None
+    reasons: tuple[str, ...]
+
+
+COLUMNS = tuple(f.name for f in fields(Row))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The rows by encounter and animal, every (path, reason) of a photo that failed, and what holds for all answers."""
+
+    rows: tuple[Row, ...]
+    failed: tuple[tuple[str, str], ...]
+    notes: tuple[Note, ...]
+
+
+@dataclass(frozen=True)
+class PartAnswer:
+    """What the photos of one body part say; who: the individual or unidentified animal decided for, None for new."""
+
+    part: str
+    who: Animal | None
+    decision: str
+    probability: float | None
+    level: str | None
+    runner_up: str
+    runner_up_probability: float | None
+    new_probability: float | None
+    spots: int
+    reasons: tuple[str, ...]
+
+    @property
+    def surety(self) -> tuple[int, float]:
+        """To sort by: an individual before new (a flank that is not on record says new), that before nothing."""
+        kind = 0 if not self.decision else 2 if self.who is not None else 1
+        return kind, float(self.spots) if self.probability is None else self.probability
+
+
+def rows_to_csv(rows: Iterable[Row]) -> str:
+    """The table as csv text with its head, lists joined by "; ", names printable; no rows give the head alone."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")  # "\r\n" would become "\r\r\n" on a Windows terminal
+    writer.writerow(COLUMNS)
+    for row in rows:
+        values = ("; ".join(v) if isinstance(v, tuple) else "" if v is None else str(v) for v in vars(row).values())
+        writer.writerow(map(printable, values))
+    return text.getvalue()
+
+
+def rows_to_jsonl(rows: Iterable[Row]) -> str:
+    """The table as one JSON object a line, schema "snowmatch.batch/1"; no rows give no text."""
+    return "".join(
+        json.dumps({"schema": SCHEMA, **plain(asdict(row))}, ensure_ascii=False, allow_nan=False) + "\n" for row in rows
+    )
+
+
+def format_summary(batch: Batch) -> str:
+    """How many animals were decided at each level, as one line."""
+    levels = Counter(row.level for row in batch.rows)
+    told = [f"{MARKS[name]} {name} {levels[name]}" for name in LEVEL_NAMES if levels[name]]
+    told += [f"without a probability {levels[None]}"] if levels[None] else []
+    count = len({row.encounter for row in batch.rows})
+    new = sum(row.decision == "new" for row in batch.rows)
+    return (
+        f"{counted(len(batch.rows), 'animal')} in {counted(count, 'encounter')}: {', '.join(told) or 'nothing asked'}"
+        + (f"; {new} new" if new else "")
+        + (f"; {counted(len(batch.failed), 'photo')} failed" if batch.failed else "")
+    )
+
+
+def part_answer(part: str, answer: Answer, animals: Mapping[int, Animal]) -> PartAnswer:
+    """An answer in short; without a probability the best by score stands as the runner-up."""
+    accepted = [c for c in answer.candidates if c.accepted]
+    chosen, decision = answer.decided, answer.decision
+    runner = answer.runner_up if decision is not None else accepted[0] if accepted else None
+    best = chosen or (runner if runner is not None and runner.accepted else accepted[0] if accepted else None)
+    reasons = []
+    if not answer.compared:
+        reasons.append("nothing to compare: no annotation on record may answer")
+    elif best is None or not best.accepted:
+        reasons.append("no verified match with anybody")
+    else:
+        of = "" if best is chosen else f"nearest: {_name(best)}, "
+        reasons.append(
+            f"{of}{counted(best.inliers, 'matched spot')} with {best.best.path} (encounter {best.best.encounter})"
+        )
+    if decision is None:
+        reasons += [f"next: {_name(c)}, {counted(c.inliers, 'matched spot')}" for c in accepted[1:2]]
+        if answer.compared and answer.calibration is not None and all(photo.features for photo in answer.photos):
+            reasons.append("no probability: nothing is calibrated for such photos")
+    elif runner is not None:
+        reasons.append(f"next: {_name(runner)} at {percent(runner.probability)}")
+    return PartAnswer(
+        part,
+        animals[chosen.best.row] if chosen is not None else None,
+        "" if decision is None else "new" if chosen is None else _name(chosen),
+        six_digits(decision.probability if decision is not None else None),
+        decision.level if decision is not None else None,
+        _name(runner) if runner is not None else "",
+        six_digits(runner.probability if runner is not None else None),
+        six_digits(answer.new_probability),
+        best.inliers if best is not None else 0,
+        tuple(reasons),
+    )
+
+
+def _name(candidate: Candidate) -> str:
+    return candidate.individual if candidate.individual is not None else f"unidentified {candidate.best.encounter}"
+
+
+def join(
+    session: Session,
+    group: Group,
+    parts: tuple[str, ...],
+    said: Sequence[PartAnswer],
+    failed: Sequence[tuple[str, str]],
+    bare: Sequence[str],
+) -> tuple[Row, Animal | None]:
+    """One row from what the body parts of one animal say, and whom it names: the surest decision counts."""
+    best = max(said, key=lambda each: each.surety, default=None)
+    level = best.level if best is not None else None
+    reasons = [f"photos show {' and '.join(parts)}"] if len(parts) > 1 else []
+    if best is not None:
+        reasons += [f"by {best.part}"] if len(said) > 1 else []
+        reasons += best.reasons
+    for other in said:
+        if other is not best:
+            decision = f"{other.decision} at {percent(other.probability)}" if other.decision else "nothing"
+            reasons.append(f"{other.part} says {decision}")
+            if _named(best) and _named(other) and best.who != other.who and UNCERTAIN not in (level, other.level):
+                level = UNCERTAIN
+                reasons.append(f"one animal cannot be both {best.decision} and {other.decision}")
+    if _named(best) and (beside := [shot.name for shot in group.shots if best.decision in shot.beside]):
+        level = UNCERTAIN
+        reasons.append(f"{best.decision} is on record beside this animal in {beside[0]}")
+    for name in sorted({s.photo.individual for s in group.shots if isinstance(s.photo, Annotation)} - {None}):
+        reasons.append(f"on record as {name}")
+    if group.excluded:
+        reasons.append(f"left out as the same passage: {', '.join(group.excluded)}")
+    for names, what in ((bare, "had no features"), (failed, "could not be read")):
+        if names:
+            listed = "; ".join(names if names is bare else [why for _, why in names])
+            reasons.append(f"{len(names)} of {counted(len(group.shots), 'photo')} {what}: {listed}")
+    row = Row(
+        group.encounter,
+        group.animal,
+        tuple(shot.name for shot in group.shots),
+        _identifiers(session, group),
+        parts,
+        best.decision if best is not None else "",
+        best.probability if best is not None else None,
+        level,
+        best.runner_up if best is not None else "",
+        best.runner_up_probability if best is not None else None,
+        best.new_probability if best is not None else None,
+        tuple(reasons),
+    )
+    return row, best.who if best is not None else None
+
+
+def _identifiers(session: Session, group: Group) -> tuple[str, ...]:
+    """Those of the annotations that are on record."""
+    asked = [shot.photo for shot in group.shots if isinstance(shot.photo, Annotation)]
+    named = with_ids(session.folder, asked, session.data.annotations)
+    return tuple(a.annotation for a in named if a.annotation)
+
+
+def _named(said: PartAnswer | None) -> bool:
+    return said is not None and said.who is not None and said.who[0] is not None
+
+
+def settle(groups: Sequence[Group], records: Sequence[Mapping[str, Any]], notes: tuple[Note, ...]) -> Batch:
+    """All rows; of two animals in one photo that were decided to be the same one, the less sure is uncertain."""
+    rows = [_row_from_json(record["row"]) for record in records]
+    together: dict[tuple[str, tuple], list[int]] = defaultdict(list)
+    for n in sorted(range(len(rows)), key=lambda n: (-(rows[n].probability or 0.0), n)):
+        if (who := records[n]["who"]) is None:
+            continue
+        surer = together[rows[n].encounter, tuple(who)]
+        mine = {shot.name for shot in groups[n].shots}
+        other = next((m for m in surer if mine & {shot.name for shot in groups[m].shots}), None)
+        if other is not None:
+            why = f"animal {rows[other].animal}, in the same photo, was decided to be {rows[n].decision} too, and surer"
+            rows[n] = replace(rows[n], level=UNCERTAIN, reasons=(*rows[n].reasons, why))
+        surer.append(n)
+    failed = dict.fromkeys((path, why) for record in records for path, why in record["failed"])
+    return Batch(tuple(rows), tuple(failed), unique(notes))
+
+
+def _row_from_json(values: Mapping[str, Any]) -> Row:
+    return Row(**{name: tuple(v) if isinstance(v := values[name], list) else v for name in COLUMNS})

@@ -1,0 +1,175 @@
+"""The catalog's database can always be made again: damage is noticed, costs time, and answers nothing wrong."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+from fake_extractor import age, make_photo
+
+import snowmatch
+from snowmatch.catalog.database import VERSION, DamagedError, reading, writing
+from snowmatch.catalog.ids import KeptId, load_ids, save_ids
+from snowmatch.catalog.records import Fingerprint, Records, load_records, paths_with, save_records
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.home import database_path
+
+CONTENT = "ab" * 32
+SOME = Records(
+    {f"photos/{n}.jpg": Fingerprint(n, 2, 3, 4, f"{n:064x}", (30, 20), "2012-05-06T07:08:09") for n in range(40)},
+    {"masks/1.png": Fingerprint(9, 8, 7, 6, CONTENT)},
+    {"photos/bad.jpg": "is truncated"},
+)
+IDS = [KeptId(f"a{n}", f"photos/{n}.jpg", (n, 1, 2, 3) if n % 2 else None, "", f"{n:064x}") for n in range(40)]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    save_records(tmp_path, SOME)
+    save_ids(tmp_path, IDS)
+    return tmp_path
+
+
+@pytest.mark.parametrize("content", [b"", b"x", b"no database at all\n" * 100, b"SQLite format 3\0" + b"\0" * 4000])
+def test_what_is_no_database_is_no_records_and_is_replaced(folder, content):
+    database_path(folder).write_bytes(content)
+    assert load_records(folder) == Records()
+    assert paths_with(folder, CONTENT) == {}
+    assert load_ids(folder) == []
+    save_records(folder, SOME)
+    assert load_records(folder) == SOME
+
+
+def test_whatever_byte_is_wrong_what_is_read_is_right_or_not_there(folder):
+    good = database_path(folder).read_bytes()
+    lost = 0
+    for place in range(0, len(good), 41):
+        database_path(folder).write_bytes(good[:place] + bytes([good[place] ^ 0x15]) + good[place + 1 :])
+        found = load_records(folder)
+        assert found.photos.items() <= SOME.photos.items()
+        assert found.masks.items() <= SOME.masks.items()
+        assert found.failures.items() <= SOME.failures.items()
+        assert set(load_ids(folder)) <= set(IDS)
+        lost += found != SOME
+    assert lost > 10
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_half_a_file_is_right_or_not_there(folder, share):
+    good = database_path(folder).read_bytes()
+    database_path(folder).write_bytes(good[: int(share * len(good))])
+    assert load_records(folder).photos.items() <= SOME.photos.items()
+    save_records(folder, SOME)
+    assert load_records(folder) == SOME
+
+
+def test_a_changed_value_is_noticed_by_the_sum_of_its_row(folder):
+    with sqlite3.connect(database_path(folder)) as database:
+        database.execute("UPDATE files SET sha256 = ? WHERE path = 'photos/3.jpg'", (CONTENT,))
+        database.execute("UPDATE annotations SET path = 'photos/4.jpg' WHERE annotation = 'a5'")
+    database.close()
+    found = load_records(folder)
+    assert found.unsound == 1
+    assert set(SOME.photos) - set(found.photos) == {"photos/3.jpg"}
+    assert paths_with(folder, CONTENT) == {}
+    assert {k.annotation for k in IDS} - {k.annotation for k in load_ids(folder)} == {"a5"}
+
+
+def test_another_layout_is_no_layout_of_ours(folder):
+    with sqlite3.connect(database_path(folder)) as database:
+        database.execute("DROP TABLE failures")
+        database.execute("CREATE VIEW failures AS SELECT path, sha256 AS reason, sum FROM files")
+    database.close()
+    assert load_records(folder) == Records()
+    with pytest.raises(DamagedError), reading(folder):
+        pass
+
+
+def test_a_newer_version_says_so_and_stays(folder):
+    with sqlite3.connect(database_path(folder)) as database:
+        database.execute(f"PRAGMA user_version = {VERSION + 1}")
+    database.close()
+    before = database_path(folder).read_bytes()
+    for use in (load_records, lambda f: save_records(f, SOME), load_ids):
+        with pytest.raises(SnowmatchError, match="install a newer snowmatch"):
+            use(folder)
+    assert database_path(folder).read_bytes() == before
+
+
+def test_what_raises_while_it_is_written_changes_nothing(folder):
+    def stopped():
+        with writing(folder) as database:
+            database.execute("DELETE FROM files")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
+    assert load_records(folder) == SOME
+
+
+def test_a_writer_that_is_killed_leaves_what_was_there(folder):
+    code = (
+        "import os, sys; from pathlib import Path; from snowmatch.catalog.database import writing\n"
+        "with writing(Path(sys.argv[1])) as database:\n"
+        "    database.execute('DELETE FROM files')\n"
+        "    database.execute('PRAGMA cache_spill = 1')\n"
+        "    os._exit(1)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(folder)], check=False)
+    assert load_records(folder) == SOME
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="needs a user whom permissions bind")
+def test_a_read_only_catalog_is_read(folder):
+    home = database_path(folder).parent
+    database_path(folder).chmod(0o400)
+    home.chmod(0o500)
+    try:
+        assert load_records(folder) == SOME
+    finally:
+        home.chmod(0o700)
+
+
+def test_a_damaged_entry_is_told_by_the_index_run_and_made_anew(own_survey):
+    catalog = own_survey / "catalog"
+    snowmatch.open_catalog(catalog).index()
+    whole = load_records(catalog)
+    path = next(iter(whole.photos))
+    with sqlite3.connect(database_path(catalog)) as database:
+        database.execute("UPDATE files SET sha256 = ? WHERE path = ?", (CONTENT, path))
+    database.close()
+    report = snowmatch.open_catalog(catalog).index()
+    assert [note.code for note in report.notes] == ["database-mended"]
+    assert report.done == 0
+    assert load_records(catalog).photos[path].sha256 == whole.photos[path].sha256
+
+
+def test_opening_a_catalog_looks_at_no_photo_on_record(tmp_path, monkeypatch):
+    folder = tmp_path / "catalog"
+    for n in range(3):
+        photo = folder / "aika" / "left_flank" / f"{n}.jpg"
+        photo.parent.mkdir(parents=True, exist_ok=True)
+        make_photo(photo.with_suffix(".png"), n)
+        age(photo.with_suffix(".png"))
+    snowmatch.open_catalog(folder).index("sift", workers=1)
+    real = os.stat
+
+    def stat(path, *args, **kwargs):
+        assert not str(path).endswith(".png"), f"{path} was looked at"
+        return real(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, "stat", stat)
+    monkeypatch.setattr("snowmatch.photos.formats.open_photo", lambda path: pytest.fail(f"{path} was read"))
+    catalog = snowmatch.open_catalog(folder)
+    assert len(catalog.data.annotations) == 3
+
+
+def test_a_deleted_home_costs_time_and_nothing_else(own_survey):
+    catalog = own_survey / "catalog"
+    snowmatch.open_catalog(catalog).index()
+    before = {k.annotation for k in load_ids(catalog)}
+    shutil.rmtree(catalog / ".snowmatch")
+    snowmatch.open_catalog(catalog).index()
+    assert {k.annotation for k in load_ids(catalog)} == before

@@ -1,0 +1,137 @@
+"""An annotation's identifier never changes: not with names, places or neighbours, and not with a corrected box."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import snowmatch
+from snowmatch.catalog.ids import KeptId, derived_id, give_ids, load_ids, save_ids, with_ids
+from snowmatch.catalog.load import load_catalog
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.types import Annotation
+
+ONE, TWO = "ab" * 32, "cd" * 32
+BOX = (10, 10, 100, 50)
+
+
+def rows(*each):
+    return tuple(Annotation(n, **values) for n, values in enumerate(each))
+
+
+def names(given_ids):
+    return [k.annotation for k in given_ids]
+
+
+def test_an_identifier_depends_on_content_and_box_alone():
+    a = rows({"path": "a.jpg", "individual": "aika", "encounter": "e"}, {"path": "b.jpg", "bbox": BOX})
+    first = give_ids(a, {"a.jpg": ONE, "b.jpg": ONE}, ())
+    assert names(first) == [derived_id(ONE, None), derived_id(ONE, BOX)]
+    moved = rows({"path": "x/b.jpg", "bbox": BOX, "station": "S1"}, {"path": "x/a.jpg", "individual": "bars"})
+    assert names(give_ids(moved, {"x/a.jpg": ONE, "x/b.jpg": ONE}, ())) == names(first)[::-1]
+    assert derived_id(ONE, None).startswith("a")
+    assert len({derived_id(c, b, n) for c in (ONE, TWO) for b in (None, BOX) for n in (0, 1)}) == 8
+
+
+def test_a_photo_whose_content_is_not_known_has_none_yet():
+    assert give_ids(rows({"path": "a.jpg"}, {"path": "b.jpg"}), {"b.jpg": ONE}, ()) == (
+        KeptId(derived_id(ONE, None), "b.jpg", None, "", ONE),
+    )
+    assert give_ids((), {}, ()) == ()
+
+
+def test_equal_content_and_box_are_counted_and_stay_with_their_rows():
+    both = rows({"path": "a.jpg", "mask": "m.png"}, {"path": "a.jpg", "mask": "n.png"}, {"path": "copy.jpg"})
+    contents = {"a.jpg": ONE, "copy.jpg": ONE}
+    kept = give_ids(both, contents, ())
+    assert names(kept) == [derived_id(ONE, None, n) for n in range(3)]
+    turned = tuple(replace(a, row=n) for n, a in enumerate(both[::-1]))
+    assert names(give_ids(turned, contents, kept)) == names(kept)[::-1]
+
+
+def test_a_renamed_photo_a_saved_photo_and_a_corrected_box_keep_it():
+    before = rows({"path": "a.jpg", "bbox": BOX}, {"path": "b.jpg"}, {"path": "c.jpg", "bbox": BOX})
+    contents = {"a.jpg": ONE, "b.jpg": TWO, "c.jpg": "ef" * 32}
+    kept = give_ids(before, contents, ())
+    after = rows({"path": "renamed.jpg", "bbox": BOX}, {"path": "b.jpg"}, {"path": "c.jpg", "bbox": (14, 8, 100, 56)})
+    new = {"renamed.jpg": ONE, "b.jpg": "00" * 32, "c.jpg": "ef" * 32}  # b.jpg was saved anew
+    assert names(give_ids(after, new, kept)) == names(kept)
+
+
+def test_a_box_far_from_it_is_another_animal():
+    kept = give_ids(rows({"path": "a.jpg", "bbox": BOX}), {"a.jpg": ONE}, ())
+    (other,) = give_ids(rows({"path": "a.jpg", "bbox": (300, 10, 100, 50)}), {"a.jpg": ONE}, kept)
+    assert other.annotation not in names(kept)
+
+
+def test_a_box_drawn_round_the_only_animal_keeps_it_among_two_it_does_not():
+    kept = give_ids(rows({"path": "a.jpg"}), {"a.jpg": ONE}, ())
+    assert names(give_ids(rows({"path": "a.jpg", "bbox": BOX}), {"a.jpg": ONE}, kept)) == names(kept)
+    two = rows({"path": "a.jpg", "bbox": BOX}, {"path": "a.jpg", "bbox": (300, 10, 100, 50)})
+    assert not set(names(give_ids(two, {"a.jpg": ONE}, kept))) & set(names(kept))
+
+
+def test_the_catalogs_own_column_goes_before_what_was_kept():
+    kept = give_ids(rows({"path": "a.jpg"}), {"a.jpg": ONE}, ())
+    own = rows({"path": "a.jpg", "annotation": "leopard-7"}, {"path": "b.jpg"})
+    assert names(give_ids(own, {"a.jpg": ONE, "b.jpg": ONE}, kept))[0] == "leopard-7"
+    clash = rows({"path": "b.jpg", "annotation": derived_id(ONE, None)}, {"path": "a.jpg"})
+    assert len(set(names(give_ids(clash, {"a.jpg": ONE, "b.jpg": TWO}, ())))) == 2
+
+
+box = st.none() | st.tuples(*[st.integers(0, 60)] * 2, *[st.integers(1, 80)] * 2)
+row = st.tuples(st.sampled_from("abc"), box, st.sampled_from(["", "m", "n"]))
+
+
+@given(
+    st.lists(row, max_size=7),
+    st.lists(row, max_size=7),
+    st.dictionaries(st.sampled_from("abc"), st.sampled_from([ONE, TWO])),
+)
+def test_identifiers_are_unique_and_asking_again_changes_none(before, after, contents):
+    first = give_ids(rows(*({"path": p, "bbox": b, "mask": m} for p, b, m in before)), contents, ())
+    assert len(set(names(first))) == len(first)
+    changed = rows(*({"path": p, "bbox": b, "mask": m} for p, b, m in after))
+    second = give_ids(changed, contents, first)
+    assert len(set(names(second))) == len(second) == sum(a.path in contents for a in changed)
+    assert give_ids(changed, contents, second) == second
+    assert {(k.path, k.bbox, k.mask) for k in second} == {
+        (a.path, a.bbox, a.mask) for a in changed if a.path in contents
+    }
+
+
+def test_the_table_refuses_one_identifier_twice(tmp_path):
+    (tmp_path / "catalog.csv").write_text("path,annotation\na.jpg,x1\nb.jpg,\nc.jpg,x1\n")
+    with pytest.raises(SnowmatchError, match=r"catalog\.csv line 4, column annotation: 'x1' .* line 2"):
+        load_catalog(tmp_path)
+
+
+def test_they_are_kept_and_pruned(tmp_path):
+    a = rows(
+        {"path": "a.jpg"}, {"path": "a.jpg"}, {"path": "b.jpg", "bbox": BOX}, {"path": "c.jpg", "annotation": "own"}
+    )
+    kept = give_ids(a, {"a.jpg": ONE, "b.jpg": TWO, "c.jpg": TWO}, ())
+    save_ids(tmp_path, kept)
+    assert set(load_ids(tmp_path)) == set(kept)
+    assert load_ids(tmp_path, ["b.jpg"]) == [kept[2]]
+    assert [x.annotation for x in with_ids(tmp_path, a, a)] == names(kept)
+    assert [x.annotation for x in with_ids(tmp_path, a[1:2], a)] == names(kept)[1:2]
+    save_ids(tmp_path, kept[:1], kept)
+    assert len(load_ids(tmp_path)) == 4  # a photo that is away for a while
+    save_ids(tmp_path, kept[:1], kept, prune=True)
+    assert load_ids(tmp_path) == [kept[0]]
+
+
+def test_answers_carry_them_and_renaming_all_photos_changes_none(own_survey):
+    catalog = own_survey / "catalog"
+    opened = snowmatch.open_catalog(catalog)
+    asked = opened.data.annotations[0]
+    before = [c.best.annotation for c in opened.query(catalog / asked.path).candidates]
+    assert all(before)
+    (catalog / "images").rename(catalog / "photos")
+    table = (catalog / "catalog.csv").read_text(encoding="utf-8")
+    (catalog / "catalog.csv").write_text(table.replace("images/", "photos/"), encoding="utf-8")
+    moved = snowmatch.open_catalog(catalog)
+    assert moved.index().done == 0
+    assert [c.best.annotation for c in moved.query(catalog / moved.data.annotations[0].path).candidates] == before

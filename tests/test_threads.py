@@ -1,0 +1,62 @@
+"""Several threads may ask one session: the same answers, and every note for the one whom it concerns."""
+
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+from threadpoolctl import ThreadpoolController
+
+import snowmatch
+from snowmatch.core.threads import one_thread
+from snowmatch.views.json import answer_to_json
+
+
+def test_many_threads_give_the_answers_of_one(survey):
+    catalog = snowmatch.open_catalog(survey / "catalog")
+    session = catalog.session()
+    photos = [survey / "catalog" / a.path for a in catalog.data.annotations[:8]]
+    alone = [answer_to_json(catalog.query(photo, session=session)) for photo in photos]
+    fresh = snowmatch.open_catalog(survey / "catalog").session()
+    with ThreadPoolExecutor(4) as threads:
+        together = list(threads.map(lambda photo: answer_to_json(catalog.query(photo, session=fresh)), photos * 2))
+    assert together == alone * 2
+
+
+def test_an_index_that_is_missing_is_made_once_and_told_once(own_survey):
+    catalog = own_survey / "catalog"
+    shutil.rmtree(catalog / ".snowmatch" / "index")
+    opened = snowmatch.open_catalog(catalog)
+    session = opened.session()
+    photo = catalog / opened.data.annotations[0].path
+    part = opened.data.annotations[0].body_part
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(lambda _: opened.query(photo, body_part=part, session=session), range(8)))
+    made = [note.data["index"] for answer in answers for note in answer.notes if note.code == "index-made"]
+    assert len(made) == len(set(made)) > 0
+    assert not any(note.code == "index-made" for note in opened.query(photo, body_part=part, session=session).notes)
+
+
+def test_linear_algebra_stays_on_one_thread_until_the_last_is_done():
+    def most():
+        libraries = [each for each in ThreadpoolController().info() if "numpy" in each["filepath"]]
+        return max((each["num_threads"] for each in libraries), default=1)
+
+    before = most()
+    first_is_in, second_is_out = threading.Event(), threading.Event()
+    seen = []
+
+    def first():
+        with one_thread():
+            first_is_in.set()
+            second_is_out.wait(10)
+            seen.append(most())
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    first_is_in.wait(10)
+    with one_thread():
+        seen.append(most())
+    second_is_out.set()
+    thread.join()
+    assert seen == [1, 1]
+    assert most() == before
