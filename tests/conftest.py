@@ -10,6 +10,7 @@ from hypothesis import settings
 import snowmatch
 from snowmatch.catalog.records import load_records
 from snowmatch.catalog.states import annotation_states
+from snowmatch.confidence.scoring import score_trial
 from snowmatch.core.home import features_path
 from snowmatch.demo.survey import make_survey
 from snowmatch.features.reader import open_features
@@ -38,6 +39,21 @@ def catalog_state(data, described):
 def texts(notes):
     """What notes say, together."""
     return " ".join(note.text for note in notes)
+
+
+def enough(patch, scored={}):  # noqa: B006, the same table is asked for by several tests
+    """Calibration with the few pairs that a small survey has; each method asks about its encounters once."""
+
+    def once(trial, galleries, matcher, geometry, progress=None):
+        key = len(trial.queries), repr(matcher), repr(geometry)
+        if key not in scored:
+            scored[key] = score_trial(trial, galleries, matcher, geometry, progress)
+        return scored[key]
+
+    for module in ("calibrate", "evaluate"):
+        patch.setattr(f"snowmatch.identify.{module}.score_trial", once)
+    for module in ("identify.calibrate", "identify.judge", "confidence.learn"):
+        patch.setattr(f"snowmatch.{module}.ENOUGH_PAIRS", 3)
 
 
 def read_rows(path):

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from conftest import read_rows
+from conftest import enough, read_rows
 from PIL import Image
 
 import snowmatch
@@ -29,20 +29,6 @@ from snowmatch.core.text import percent
 from snowmatch.core.types import Annotation
 from snowmatch.identify.calibrate import facts_of
 from snowmatch.views.calibration import draw_reliability, format_quality
-
-
-def enough(patch, scored={}):  # noqa: B006, the same table is asked for by several tests
-    """Calibration with the few pairs that a small survey has; each method asks about its encounters once."""
-
-    def once(trial, galleries, matcher, geometry, progress=None):
-        key = len(trial.queries), repr(matcher), repr(geometry)
-        if key not in scored:
-            scored[key] = score_trial(trial, galleries, matcher, geometry, progress)
-        return scored[key]
-
-    patch.setattr("snowmatch.identify.calibrate.score_trial", once)
-    for module in ("identify.calibrate", "identify.judge", "confidence.learn"):
-        patch.setattr(f"snowmatch.{module}.ENOUGH_PAIRS", 3)
 
 
 @pytest.fixture
