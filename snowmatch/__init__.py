@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING, Any
 
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.version import __version__
 
 if TYPE_CHECKING:
     from snowmatch.api import Catalog, open_catalog
 
-__version__ = "0.1.0"
 __all__ = ["Catalog", "SnowmatchError", "__version__", "open_catalog"]
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from snowmatch import __version__
 from snowmatch.cli.advice import with_advice
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.version import __version__
 
 # Each command's module, so that one command loads no other's
 COMMANDS = {

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import importlib.util
 import json
 import pkgutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -199,6 +200,11 @@ def make_plugin(kind: str, name: str, options: Mapping[str, str] | None = None) 
         return cls(**values)
     except ValueError as error:  # a plugin checks the ranges of its settings when it is built
         raise SnowmatchError(f"{kind[:-1]} {name!r}: {error}") from error
+
+
+def missing_packages(cls: type[Plugin]) -> list[str]:
+    """The packages that a plugin needs and that are not installed; they are looked for, not loaded."""
+    return [package for package in getattr(cls, "NEEDS", ()) if importlib.util.find_spec(package) is None]
 
 
 def plugin_name(plugin: Plugin) -> str:

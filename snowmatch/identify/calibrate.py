@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-import snowmatch
 from snowmatch.catalog.encounters import count_encounter_pairs
 from snowmatch.catalog.load import CatalogData
 from snowmatch.catalog.states import state_notes
@@ -26,6 +25,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted
 from snowmatch.core.types import Annotation
+from snowmatch.core.version import __version__
 from snowmatch.identify.method import Method
 from snowmatch.identify.session import Galleries, indexed, named_encounters
 from snowmatch.matching.gallery import Gallery
@@ -85,7 +85,7 @@ def calibrate(
     asked = table.queries[np.isfinite(table.scores).any(axis=1)]
     encounters = named_encounters([data.annotations[row] for row in asked])
     models = learn(cases, groups, shipped)
-    learned = MethodCalibration(method.extractor, method.matching, snowmatch.__version__, encounters, models)
+    learned = MethodCalibration(method.extractor, method.matching, __version__, encounters, models)
     calibrations = load_calibrations(folder).put(learned)
     save_calibrations(folder, calibrations)
     together = [case for case in cases if case.together]

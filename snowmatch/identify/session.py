@@ -9,7 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import snowmatch
 from snowmatch.catalog.encounters import count_encounter_pairs
 from snowmatch.catalog.load import CatalogData
 from snowmatch.catalog.records import is_current, load_records, paths_with
@@ -23,6 +22,7 @@ from snowmatch.core.notes import Note
 from snowmatch.core.plugins import settings, settings_key
 from snowmatch.core.text import counted
 from snowmatch.core.types import Annotation
+from snowmatch.core.version import __version__
 from snowmatch.features.reader import FeatureReader, list_features, open_features
 from snowmatch.identify.method import Method, settings_text
 from snowmatch.matching.gallery import Gallery, make_gallery
@@ -128,7 +128,7 @@ def open_session(data: CatalogData, method: Method, held: Galleries) -> Session:
     """What queries need of the catalog, looked up once for many; SnowmatchError where it is not indexed."""
     states, galleries = indexed(data, method, held)
     calibrations = load_calibrations(data.folder)
-    calibration, refused = choose(calibrations, method.extractor, method.matching, snowmatch.__version__)
+    calibration, refused = choose(calibrations, method.extractor, method.matching, __version__)
     about = {"catalog": str(data.folder), "extractor": method.extractor, "matcher": method.matching}
     notes = list(state_notes(data.folder, states))
     if refused:

@@ -8,8 +8,8 @@ import urllib.request
 from pathlib import Path
 from typing import BinaryIO
 
-from snowmatch import __version__
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.version import __version__
 from snowmatch.models.cache import (
     Progress,
     Source,

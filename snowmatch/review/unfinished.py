@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import snowmatch
 from snowmatch.catalog.table import CSV_NAME
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import replace_file, unreadable, unwritable
 from snowmatch.core.notes import Note
 from snowmatch.core.plain import plain
 from snowmatch.core.text import counted
+from snowmatch.core.version import __version__
 from snowmatch.identify.session import Session
 from snowmatch.review.groups import Group
 from snowmatch.screening.maps import maps_stamp
@@ -51,7 +51,7 @@ def head_of(
         "method": {
             "extractor": session.method.extractor,
             "matcher": session.method.matching,
-            "snowmatch": snowmatch.__version__,
+            "snowmatch": __version__,
         },
         "filters": {"body_part": body_part, "locations": sorted(locations)},
         "sha256": hashlib.sha256(repr(used).encode("utf-8", "backslashreplace")).hexdigest(),

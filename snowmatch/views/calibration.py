@@ -9,12 +9,12 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-import snowmatch
 from snowmatch.confidence.levels import LEVEL_NAMES, MARKS, Levels
 from snowmatch.confidence.quality import Quality
 from snowmatch.core.files import replace_file
 from snowmatch.core.plain import plain
 from snowmatch.core.text import aligned, printable
+from snowmatch.core.version import __version__
 from snowmatch.identify.calibrate import Calibrated
 from snowmatch.views.json import notes_to_json
 from snowmatch.views.pictures import BACKGROUND, FAINT, LEVELS, TEXT
@@ -75,7 +75,7 @@ def calibrated_to_json(calibrated: Calibrated) -> dict[str, Any]:
             "method": {
                 "extractor": calibrated.extractor,
                 "matcher": calibrated.matcher,
-                "snowmatch": snowmatch.__version__,
+                "snowmatch": __version__,
             },
             "encounters": calibrated.encounters,
             "pairs": calibrated.pairs,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-import snowmatch
 from snowmatch.confidence.measures import Figure, Measured
 from snowmatch.core.plain import plain
 from snowmatch.core.text import aligned, printable
+from snowmatch.core.version import __version__
 from snowmatch.identify.evaluate import Evaluation
 from snowmatch.views.calibration import format_quality, quality_to_json
 from snowmatch.views.json import notes_to_json
@@ -83,7 +83,7 @@ def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
             "method": {
                 "extractor": evaluation.extractor,
                 "matcher": evaluation.matcher,
-                "snowmatch": snowmatch.__version__,
+                "snowmatch": __version__,
             },
             **measured_to_json(evaluation.measured),
             "calibration": {

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import snowmatch
 from snowmatch.core.notes import Note
 from snowmatch.core.plain import plain, six_digits
+from snowmatch.core.version import __version__
 from snowmatch.identify.answer import Answer, Candidate, Decision
 
 
@@ -38,7 +38,7 @@ def answer_to_json(answer: Answer) -> dict[str, Any]:
                 "extractor": answer.extractor,
                 "matcher": answer.matcher,
                 "calibration": answer.calibration,
-                "snowmatch": snowmatch.__version__,
+                "snowmatch": __version__,
             },
             "candidates": [_candidate(c) for c in answer.candidates],
             "new_individual": {"probability": six_digits(answer.new_probability)},

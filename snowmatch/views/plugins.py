@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.plugins import plugin_class, plugin_names
+from snowmatch.core.plugins import missing_packages, plugin_class, plugin_names
 from snowmatch.core.text import aligned, printable
 from snowmatch.matching.geometry.frames import Geometry
 from snowmatch.models.cache import VARIABLE, Held, given_folder, held_weights, weights_folder
@@ -22,7 +22,9 @@ def format_plugins() -> str:
             except SnowmatchError as error:
                 lines.append(f"  {name}: {error}")
                 continue
-            lines.append(f"  {name}: {cls.__doc__.strip().splitlines()[0]}")
+            about = (cls.__doc__ or "").strip().partition("\n")[0]
+            lacking = " (needs pip install 'snowmatch[deep]')" if missing_packages(cls) else ""
+            lines.append(f"  {name}: {about}{lacking}")
             lines += [f"    -o {f.name}={f.default}" for f in fields(cls)]
     lines += ["Geometric check:", *(f"    -o {f.name}={f.default:g}" for f in fields(Geometry))]
     return "\n".join(lines)
