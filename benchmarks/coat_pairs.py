@@ -22,7 +22,7 @@ from snowmatch.core.plugins import settings, settings_key
 from snowmatch.core.types import Annotation, BBox
 from snowmatch.features.extractors import extract_from_photo
 from snowmatch.matching.geometry.check import inliers
-from snowmatch.matching.geometry.frames import Frames, Geometry
+from snowmatch.matching.geometry.frames import Geometry, Points, points_of
 from snowmatch.matching.matchers._pairs import unit_rows
 from snowmatch.photos.chips import clip_bbox
 from snowmatch.photos.pixels import read_mask, read_photo
@@ -73,9 +73,9 @@ class View:
         """(N, D) float32 of length 1."""
         return unit_rows(self.descriptors)
 
-    def frames(self, rows: np.ndarray) -> Frames:
+    def frames(self, rows: np.ndarray) -> Points:
         """Of the keypoints at `rows`, as the geometric check takes them."""
-        return Frames.of(self.keypoints[rows], self.shapes[rows] if len(self.shapes) else None, self.oris[rows])
+        return points_of(self.keypoints[rows], self.shapes[rows] if len(self.shapes) else None, self.oris[rows])
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, fields, is_dataclass
 from functools import partial
-from typing import Any
 
 import cv2
 import numpy as np
 
-from snowmatch.core.plugins import Extractor, GalleryMatcher, Matcher, PairMatcher, settings, settings_key
+from snowmatch.core.plugins import Extractor, GalleryMatcher, Matcher, PairMatcher, Plugin, settings, settings_key
 from snowmatch.core.types import Chip, Features, Matches, Subject
 from snowmatch.matching.search.blocks import Block, LazyIndex
 from snowmatch.matching.search.inverted_file import build_faiss
@@ -31,7 +30,7 @@ FEW = 50  # features that every extractor finds on it, at the least
 def coat(width: int = SIZE[0], height: int = SIZE[1], seed: int = 0) -> np.ndarray:
     """(H, W) uint8: a texture with spots of many sizes, like a coat."""
     rng = np.random.default_rng(seed)
-    layers = []
+    layers: list[np.ndarray] = []
     for sigma in (1.5, 3.0, 6.0):
         noise = cv2.GaussianBlur(rng.standard_normal((height, width)).astype(np.float32), (0, 0), sigma)
         layers.append(noise / noise.std())
@@ -62,7 +61,7 @@ def small_gallery(rows: tuple[int, ...] = (40, 30, 50, 1, 0)) -> list[np.ndarray
 # --- settings of any plugin -------------------------------------------------------------------------------------------
 
 
-def settings_are_frozen_fields(plugin: Any) -> None:
+def settings_are_frozen_fields(plugin: Plugin) -> None:
     """A plugin is a frozen dataclass; every field has a default; its settings are plain values and make its key."""
     assert is_dataclass(plugin), "it is no dataclass"
     assert isinstance(plugin.REVISION, int), "REVISION is no whole number"
@@ -93,7 +92,8 @@ def extractor_declares_itself(extractor: Extractor) -> None:
 def _ramp(width: int, height: int, dx: float, dy: float, levels: int) -> np.ndarray:
     y, x = np.mgrid[:height, :width]
     position = x * dx + y * dy
-    return np.rint(levels * position / max(position.max(), 1))
+    ramp: np.ndarray = np.rint(levels * position / max(position.max(), 1))
+    return ramp
 
 
 FEATURELESS = {

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from snowmatch.matching.geometry.check import inliers
 from snowmatch.matching.geometry.frameless import robust_placement
-from snowmatch.matching.geometry.frames import Frames, Geometry
+from snowmatch.matching.geometry.frames import Frames, Geometry, Points, points_of
 
 DIAGONAL = 1000.0
 GEOMETRY = Geometry()
@@ -21,7 +21,7 @@ def scene(warp, true, false, seed=0, turn=0.0):
     sizes = rng.uniform(4, 25, m)
     shapes = np.stack([sizes, rng.uniform(-0.3, 0.3, m) * sizes, sizes], axis=1)
     angles = rng.uniform(-0.2, 0.2, m) if turn else np.zeros(m)
-    side0 = Frames.of(points, shapes, angles)
+    side0 = points_of(points, shapes, angles)
     moved = project(warp, points)
     step = 1e-3
     jacobian = np.stack(
@@ -121,7 +121,7 @@ def test_order_of_the_matches_does_not_matter(seed, true, false):
 
 def test_without_frames_a_robust_estimate_does_it_and_is_repeatable():
     side0, side1, true = scene(upright(), 60, 60)
-    bare0, bare1 = Frames(side0.points, None), Frames(side1.points, None)
+    bare0, bare1 = Points(side0.points), Points(side1.points)
     kept = inliers(bare0, bare1, 200, GEOMETRY)
     assert kept[true].mean() > 0.95
     assert kept[~true].mean() < 0.1
@@ -129,13 +129,13 @@ def test_without_frames_a_robust_estimate_does_it_and_is_repeatable():
 
 
 def bare(points0, points1):
-    return Frames(np.asarray(points0, float), None), Frames(np.asarray(points1, float), None)
+    return Points(np.asarray(points0, float)), Points(np.asarray(points1, float))
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_without_frames_a_bent_view_is_kept_whole(seed):
     side0, side1, true = scene(upright(), 40, 40, seed)
-    kept = inliers(Frames(side0.points, None), Frames(side1.points, None), 200, GEOMETRY)
+    kept = inliers(Points(side0.points), Points(side1.points), 200, GEOMETRY)
     assert kept[true].mean() > 0.9
     assert kept[~true].mean() < 0.1
 

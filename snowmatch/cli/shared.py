@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,8 +22,7 @@ class Place(click.Path):
         """The value as a path; an empty one is a usage error."""
         if not str(value):
             self.fail("an empty name; expected a file or folder", parameter, ctx)
-        path: Path = super().convert(value, parameter, ctx)
-        return path
+        return Path(os.fsdecode(super().convert(value, parameter, ctx)))
 
 
 PATH = Place(path_type=Path, readable=False)

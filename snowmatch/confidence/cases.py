@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -43,15 +44,15 @@ def make_cases(
         encounters = np.bincount(pairs[0], minlength=len(names))
         row = rows[0]
         own = np.flatnonzero(names == table.individual[row])
-        common = {
-            "group": group_names(bool(outlined[rows].all()), str(table.body_part[row]))[0],
-            "masked": bool(masked[rows].all()),
-            "individual": str(table.individual[row]),
-            "encounter": str(table.encounter[row]),
-            "again": tuple(np.unique(table.encounter[table.gallery[open_to & (numbers == own[0])]]).tolist())
-            if len(own)
-            else (),
-        }
+        again = np.unique(table.encounter[table.gallery[open_to & (numbers == own[0])]]).tolist() if len(own) else ()
+        case_of = partial(
+            Case,
+            group=group_names(bool(outlined[rows].all()), str(table.body_part[row]))[0],
+            masked=bool(masked[rows].all()),
+            individual=str(table.individual[row]),
+            encounter=str(table.encounter[row]),
+            again=tuple(again),
+        )
         asked = [(table.group_scores[group], table.group_left_out_scores[group], float(features[rows].mean()))]
         if len(rows) > 1:
             asked += [
@@ -65,14 +66,13 @@ def make_cases(
                 right = np.flatnonzero(compared == own[0]) if len(own) else np.zeros(0, int)
                 if len(compared) and bool(len(right)) == is_known:
                     cases.append(
-                        Case(
+                        case_of(
                             scores[compared].astype(np.float64),
                             int(right[0]) if is_known else -1,
                             encounters[compared],
                             rich,
                             together=number == 0,
                             weight=share,
-                            **common,
                         )
                     )
     return tuple(cases)

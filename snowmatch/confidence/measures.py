@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -77,31 +78,19 @@ def measure(table: ScoreTable) -> Measured:
         ("encounter", encounter.rank, encounter),
     ):
         for k in TOP:
-            figures[f"{name}_top{k}"] = _figure(lambda d, rank=rank, k=k: top_k(rank[d], k), rank, view.clusters)
-        figures[f"{name}_macro_top1"] = _figure(
-            lambda d, rank=rank, view=view: macro_top_1(rank[d], view.animals[d]), rank, view.clusters
-        )
+            figures[f"{name}_top{k}"] = _figure(partial(top_k, k=k), view.clusters, rank)
+        figures[f"{name}_macro_top1"] = _figure(macro_top_1, view.clusters, rank, view.animals)
     surest = _surest(table, photo.best)
-    figures["encounter_best_photo"] = _figure(
-        lambda d: top_k(photo.rank[surest][d], 1), photo.rank[surest], encounter.clusters
-    )
+    figures["encounter_best_photo"] = _figure(partial(top_k, k=1), encounter.clusters, photo.rank[surest])
     for name, each in (
         ("annotation_map", average_precision(table.scores, right)),
         ("annotation_dt5ap", dynamic_top_k_precision(table.scores, right)),
     ):
-        figures[name] = _figure(lambda d, each=each: _mean(each[d]), each, photo.clusters)
+        figures[name] = _figure(_mean, photo.clusters, each)
     for name, view in (("individual", photo), ("encounter", encounter)):
-        known, new = ~np.isnan(view.rank), ~np.isnan(view.best_left_out)
-
-        def separation(d: np.ndarray, view: _View = view, known: np.ndarray = known, new: np.ndarray = new) -> float:
-            return auroc(view.best[d][known[d]], view.best_left_out[d][new[d]])
-
-        def detection(d: np.ndarray, view: _View = view, known: np.ndarray = known, new: np.ndarray = new) -> float:
-            k = d[known[d]]
-            return detection_rate(view.best[k], view.rank[k] <= 1, view.best_left_out[d][new[d]])
-
-        figures[f"{name}_auroc"] = _figure(separation, view.rank, view.clusters)
-        figures[f"{name}_detection_rate"] = _figure(detection, view.rank, view.clusters)
+        columns = view.rank, view.best, view.best_left_out
+        figures[f"{name}_auroc"] = _figure(_separation, view.clusters, *columns)
+        figures[f"{name}_detection_rate"] = _figure(_detection, view.clusters, *columns)
     curves = {"annotation": annotation_rank, "individual": photo.rank, "encounter": encounter.rank}
     return Measured(
         queries=len(table.queries),
@@ -154,10 +143,20 @@ def _highest(scores: np.ndarray) -> np.ndarray:
     return np.fmax.reduce(scores, axis=1)
 
 
-def _figure(statistic: Callable[[np.ndarray], float], each: np.ndarray, clusters: np.ndarray) -> Figure:
-    """`statistic` of all cases and its interval; `each` (N,) is NaN for the queries that cannot count."""
-    low, high = interval(statistic, clusters)
-    return Figure(statistic(np.arange(len(each))), low, high, int((~np.isnan(each)).sum()))
+def _figure(statistic: Callable[..., float], clusters: np.ndarray, each: np.ndarray, *more: np.ndarray) -> Figure:
+    """`statistic` of the columns and its interval; `each` (N,), the first, is NaN for the queries that cannot count."""
+    columns = each, *more
+    low, high = interval(lambda drawn: statistic(*(column[drawn] for column in columns)), clusters)
+    return Figure(statistic(*columns), low, high, int((~np.isnan(each)).sum()))
+
+
+def _separation(rank: np.ndarray, best: np.ndarray, left_out: np.ndarray) -> float:
+    return auroc(best[~np.isnan(rank)], left_out[~np.isnan(left_out)])
+
+
+def _detection(rank: np.ndarray, best: np.ndarray, left_out: np.ndarray) -> float:
+    known = ~np.isnan(rank)
+    return detection_rate(best[known], rank[known] <= 1, left_out[~np.isnan(left_out)])
 
 
 def _mean(values: np.ndarray) -> float:

@@ -195,8 +195,9 @@ def model_to_json(model: Model) -> dict[str, Any]:
 
 def model_from_json(held: Mapping[str, Any]) -> Model:
     """What `model_to_json` gave; ValueError, KeyError or TypeError where it is something else."""
-    values = {f.name: held[f.name] for f in fields(Model)}
-    return Model(**{k: tuple(map(float, v)) if isinstance(v, list) else float(v) for k, v in values.items()})
+    given = {f.name: held[f.name] for f in fields(Model)}
+    values: dict[str, Any] = {k: tuple(map(float, v)) if isinstance(v, list) else float(v) for k, v in given.items()}
+    return Model(**values)
 
 
 def _rounded(value: float) -> float:

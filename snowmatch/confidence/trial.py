@@ -86,7 +86,7 @@ def make_trial(annotations: Sequence[Annotation], protocol: str) -> Trial:
     if protocol == "cross-station":
         stations0, stations1 = columns("station")
         allowed &= stations0 != stations1
-    numbers: dict[tuple[str, str, str], int] = {}
+    numbers: dict[tuple[str, str | None, str], int] = {}
     groups = [numbers.setdefault((a.encounter, a.individual, a.body_part), len(numbers)) for a in asked]
     return Trial(
         protocol,

@@ -7,6 +7,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -18,7 +19,7 @@ def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], *, packed: bool = 
     """Put `arrays` into a file at once, `packed` to be small or not to be quick; SnowmatchError where it cannot be."""
     kind = zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED
 
-    def write(file: io.BufferedIOBase) -> None:
+    def write(file: BinaryIO) -> None:
         with zipfile.ZipFile(file, "w", kind) as archive:
             for name, array in arrays.items():
                 held = io.BytesIO()

@@ -15,6 +15,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import cv2
@@ -53,8 +54,8 @@ class Here:
     def __exit__(self, *_: object) -> None:
         cv2.setNumThreads(self._threads)
 
-    def submit(self, task: Any) -> Future:
-        future: Future = Future()
+    def submit(self, task: Any) -> Future[Any]:
+        future: Future[Any] = Future()
         future.set_result(task.run(*self._context))
         return future
 
@@ -67,7 +68,7 @@ class Pool:
         self._context = context
         self._threads = ThreadPoolExecutor(workers)
         self._own = threading.local()
-        self._processes: list[subprocess.Popen] = []
+        self._processes: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> Pool:
         return self
@@ -78,14 +79,10 @@ class Pool:
         self._threads.shutdown(cancel_futures=True)
         for process in self._processes:
             process.kill()  # one that was only just starting
-            process.wait()
-            process.stdout.close()
-            try:
-                process.stdin.close()
-            except OSError:  # what was on its way to it has nowhere to go
-                continue
+            with suppress(OSError), process:  # closes its pipes: what was on its way to it has nowhere to go
+                process.wait()
 
-    def submit(self, task: Any) -> Future:
+    def submit(self, task: Any) -> Future[Any]:
         return self._threads.submit(self._call, task)
 
     def _call(self, task: Any) -> Any:
@@ -94,7 +91,7 @@ class Pool:
             if process is None:
                 process = self._own.process = self._start()
             _send(process.stdin, task)
-            return pickle.load(process.stdout)
+            return _receive(process.stdout)
         except (EOFError, OSError, pickle.UnpicklingError) as error:
             if process is None:  # it could not be started
                 raise SnowmatchError(
@@ -111,17 +108,15 @@ class Pool:
                 "fewer-workers",
             ) from error
 
-    def _start(self) -> subprocess.Popen:
+    def _start(self) -> subprocess.Popen[bytes]:
         # The terminal's Ctrl-C is for the parent; one thread each, as the processes already use all cores
-        apart = (
-            {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if os.name == "nt" else {"start_new_session": True}
-        )
         process = subprocess.Popen(
             [sys.executable, *(["-X", "utf8"] if sys.flags.utf8_mode else []), "-c", _BOOT],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
-            **apart,
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # Windows alone has it
+            start_new_session=os.name != "nt",
         )
         self._processes.append(process)
         _send(process.stdin, sys.path)
@@ -146,14 +141,18 @@ def _send(pipe: Any, value: Any) -> None:
     pipe.flush()
 
 
+def _receive(pipe: Any) -> Any:
+    return pickle.load(pipe)
+
+
 def serve(handle: int) -> None:
     """The life of a worker process: tasks from stdin, results to the open file `handle`, until the parent is gone."""
     results = os.fdopen(handle, "wb")
     cv2.setNumThreads(1)
-    context = pickle.load(sys.stdin.buffer)
+    context = _receive(sys.stdin.buffer)
     while True:
         try:
-            task = pickle.load(sys.stdin.buffer)
+            task = _receive(sys.stdin.buffer)
         except (EOFError, pickle.UnpicklingError):
             return
         result = task.run(*context)
@@ -165,7 +164,7 @@ def serve(handle: int) -> None:
 
 def in_order(pool: Here | Pool, items: Iterable[Item], task_of: Callable[[Item], Any]) -> Iterator[tuple[Item, Any]]:
     """Each item with the result of its task (None where it has none), in the items' order, some of them ahead."""
-    waiting: deque[tuple[Item, Future | None]] = deque()
+    waiting: deque[tuple[Item, Future[Any] | None]] = deque()
     for item in items:
         task = task_of(item)
         waiting.append((item, pool.submit(task) if task is not None else None))
@@ -175,5 +174,5 @@ def in_order(pool: Here | Pool, items: Iterable[Item], task_of: Callable[[Item],
         yield _result(*waiting.popleft())
 
 
-def _result(item: Item, future: Future | None) -> tuple[Item, Any]:
+def _result(item: Item, future: Future[Any] | None) -> tuple[Item, Any]:
     return item, future.result() if future is not None else None

@@ -15,7 +15,7 @@ _SOUNDS = dict(spelling.split("=") for spelling in _SPELLINGS.split())
 _CYRILLIC = str.maketrans({**_SOUNDS, **{c.upper(): sound.capitalize() for c, sound in _SOUNDS.items()}})
 
 
-def did_you_mean(word: str, known: list[str]) -> str:
+def did_you_mean(word: str, known: Sequence[str]) -> str:
     """A closing remark that names the known word nearest to `word`, or nothing."""
     near = difflib.get_close_matches(word, known, n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""
@@ -23,7 +23,7 @@ def did_you_mean(word: str, known: list[str]) -> str:
 
 def choices(word: str, known: Sequence[str]) -> str:
     """What is allowed instead of `word`, and which of it is nearest."""
-    return f"expected one of {', '.join(known)}{did_you_mean(word, list(known))}"
+    return f"expected one of {', '.join(known)}{did_you_mean(word, known)}"
 
 
 def same_name(text: str) -> str:

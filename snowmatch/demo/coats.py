@@ -6,9 +6,12 @@ Nothing here shows a real animal. A coat belongs to one side of one animal; the 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
+
+Along = TypeVar("Along", float, np.ndarray)  # a place along the body, or many
 
 # A body is drawn in units of its torso's length: x from the chest (0) to the rump (1), y down, the back near 0.
 # One unit is UNIT cells of the coat's growing ground, so that a flank carries about 16 rosettes, as a snow leopard's.
@@ -165,7 +168,7 @@ class _Canvas:
         self.x = x * near + 0.015 * smooth_noise(rng, x.shape, 9) + 0.003 * fringe
         self.y = bent + 0.012 * smooth_noise(rng, x.shape, 9) + 0.004 * fringe
 
-    def place(self, x: float | np.ndarray, depth: float | np.ndarray) -> float | np.ndarray:
+    def place(self, x: Along, depth: float) -> Along:
         """Where a point `x` along the body and `depth` towards the camera is seen once the animal is turned."""
         return (x - 0.5) * np.cos(self.pose.yaw) - depth * np.sin(self.pose.yaw)
 

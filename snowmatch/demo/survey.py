@@ -116,7 +116,9 @@ def make_survey(
         (target / "README.txt").write_text(README.format(seed=seed, decoys=decoys), encoding="utf-8")
     for number in range(stations):  # station by station: its scenery is drawn once
         here = [p for p in plan if p.station == number]
-        scene = _Scene.draw(np.random.default_rng([seed, 2, number]), size) if here else None
+        if not here:
+            continue
+        scene = _Scene.draw(np.random.default_rng([seed, 2, number]), size)
         for passage in here:
             rows[passage.number] = _photograph(passage, scene, coat(passage.individual, passage.side), seed, size)
             done += passage.photos
@@ -302,7 +304,7 @@ def _expose(
     """One photo: (H, W, 3) uint8 RGB and the animal's mask (H, W) uint8, 0 or 255."""
     h, w = weather.light.shape
     # The strap gives a little: scenery never lies on the same pixels twice.
-    turn = cv2.getRotationMatrix2D((w / 2, h / 2), rng.normal(0, 0.3), 1 + rng.normal(0, 0.004))
+    turn: np.ndarray = cv2.getRotationMatrix2D((w / 2, h / 2), rng.normal(0, 0.3), 1 + rng.normal(0, 0.004))
     turn[:, 2] += rng.normal(0, 4, 2) - turn[:, :2] @ [MARGIN, MARGIN]
     ground = cv2.warpAffine(scene.pixels, turn, (w, h), borderMode=cv2.BORDER_REFLECT).astype(np.float32)
     front, sky = cv2.split(cv2.warpAffine(scene.layers, turn, (w, h)).astype(np.float32) / 255)
@@ -326,7 +328,7 @@ def _expose(
         kernel /= kernel.sum()
         bright = cv2.filter2D(bright * opacity, -1, kernel)
         opacity = cv2.filter2D(opacity, -1, kernel)
-        bright /= np.maximum(opacity, 1e-3)
+        bright = bright / np.maximum(opacity, 1e-3)
         visible = opacity * (1 - front)
     fur = FUR[0] + bright[..., None] * (FUR[1] - FUR[0])
     if weather.night:

@@ -53,8 +53,9 @@ class FeatureReader:
         number, row = self._place[key]
         entry = self._segments[number].entry(row)
         arrays = {name: np.array(array) for name, array in entry.arrays.items()}
+        shapes = arrays.pop("shapes", None)
         size = (int(entry.image_size[0]), int(entry.image_size[1]))
-        return Features(**{"shapes": None, **arrays}, image_size=size)
+        return Features(**arrays, shapes=shapes, image_size=size)
 
     def column(self, name: str, keys: Iterable[str]) -> list[np.ndarray]:
         """One array of each annotation, read-only views of the mapped files; KeyError for an unknown key.

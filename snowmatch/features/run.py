@@ -102,7 +102,7 @@ class IndexRun:
             else:
                 self.writer.add(key, value)
                 self.features += len(value)
-        reasons = [why or self._reasons.get(key, "") for key, why in photo.plan]
+        reasons = [why or self._reasons.get(key or "", "") for key, why in photo.plan]
         self._waiting += sum(
             not why and key not in self.writer.keys for (key, _), why in zip(photo.plan, reasons, strict=True)
         )

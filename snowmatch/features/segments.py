@@ -89,7 +89,7 @@ def checksum(arrays: Mapping[str, np.ndarray]) -> int:
     value = 0
     for name in COLUMNS:
         if name in arrays and arrays[name].size:
-            value = zlib.crc32(arrays[name], value)
+            value = zlib.crc32(arrays[name].data, value)
     return value
 
 
@@ -132,7 +132,8 @@ def open_segment(path: Path, described: Mapping[str, Any]) -> Segment:
     rows = int(head["offsets"][-1])
     if {len(c) for c in columns.values()} != {rows} or set(COLUMNS) - set(columns) - {"shapes"}:
         raise damaged(path, "its arrays differ in length")
-    return Segment(path, *head.values(), columns, len(mapped))
+    keys, offsets, image_sizes, checksums = (head[name] for name in HEAD)
+    return Segment(path, keys, offsets, image_sizes, checksums, columns, len(mapped))
 
 
 def _map(dataset: h5py.Dataset, mapped: mmap.mmap) -> np.ndarray:
@@ -178,8 +179,8 @@ def write_segment(folder: Path, described: Mapping[str, Any], entries: Sequence[
         h5.attrs["settings"] = json.dumps(dict(described), sort_keys=True)
         for name, array in head.items():
             h5.create_dataset(name, data=array)
-        places = {name: _reserve(h5, name, (sum(counts), *shape), dtype) for name, (shape, dtype) in kinds.items()}
-    places = {name: place for name, place in places.items() if place is not None}
+        reserved = {name: _reserve(h5, name, (sum(counts), *shape), dtype) for name, (shape, dtype) in kinds.items()}
+    places = {name: place for name, place in reserved.items() if place is not None}
     arrays = sorted([place, place + sum(e.arrays[name].nbytes for e in entries)] for name, place in places.items())
     mark = _mark(described, arrays, layout.size, layout.part)
     frame = json.dumps({"format": FORMAT, "arrays": arrays, "mark": mark}).encode()

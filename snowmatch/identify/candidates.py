@@ -55,30 +55,35 @@ def _candidate(rank: int, number: int, own: np.ndarray, matched: Matched) -> Can
     votes = [[w.factor * m.weights.sum() for m in matches] for matches, w in pairs]
     photo = int(np.argmax(np.sum(votes, axis=0)))
     spots = [_spots(matches[photo], w, photo, entry) for matches, w in pairs]
+    keypoints0, keypoints1, scales0, scales1, weights = (np.concatenate(column) for column in zip(*spots, strict=True))
     gallery = witnesses[0].gallery
     score = scores.individual_scores[number] if accepted else scores.individual_pre_scores[number]
-    together = {name: np.concatenate([each[name] for each in spots]) for name in spots[0]}
     return Candidate(
         rank,
         gallery.individuals[number].individual,
         float(score),
-        len(together["weights"]) if accepted else 0,
+        len(weights) if accepted else 0,
         accepted,
         bool(scores.checked[own].any()),
         gallery.annotations[entry],
         photo,
-        **together,
+        keypoints0,
+        keypoints1,
+        scales0,
+        scales1,
+        weights,
         evidence=gallery.evidence(entry),
         foreground=gallery.map_of(entry),
     )
 
 
-def _spots(matches: Matches, witness: Witness, photo: int, entry: int) -> dict[str, np.ndarray]:
+def _spots(matches: Matches, witness: Witness, photo: int, entry: int) -> tuple[np.ndarray, ...]:
+    """Keypoints and scales of both sides, and weights, as a candidate has them."""
     query, features = witness.subjects[photo].features, witness.gallery.reader.read(witness.gallery.keys[entry])
-    return {
-        "keypoints0": query.keypoints[matches.keypoint0],
-        "keypoints1": features.keypoints[matches.keypoint1],
-        "scales0": query.scales[matches.keypoint0],
-        "scales1": features.scales[matches.keypoint1],
-        "weights": (witness.factor * matches.weights).astype(np.float32),
-    }
+    return (
+        query.keypoints[matches.keypoint0],
+        features.keypoints[matches.keypoint1],
+        query.scales[matches.keypoint0],
+        features.scales[matches.keypoint1],
+        (witness.factor * matches.weights).astype(np.float32),
+    )

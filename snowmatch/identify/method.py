@@ -132,7 +132,7 @@ def _extractor_names(
 
 def _extractor(folder: Path, name: str, options: dict[str, str], held: Sequence[Mapping[str, Any]]) -> Extractor:
     """The extractor `name` with the settings that the catalog was indexed with, or those that were asked for."""
-    plugin = make_plugin("extractors", name, options)
+    plugin: Extractor = make_plugin("extractors", name, options)
     same = [described for described in held if described["name"] == name]
     asked = set(options) & set(settings(plugin))  # the others say how to compute, not what
     if asked or not same or settings(plugin) in same:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -21,7 +21,7 @@ def fuse(parts: Sequence[Scores]) -> Scores:
     if len(parts) == 1:
         return parts[0]
     verified, votes = scales(parts), _scales([chance_score(part.pre_scores) for part in parts])
-    factors = {
+    factors: dict[str, Iterable[float]] = {
         "scores": verified,
         "individual_scores": np.sqrt(verified),  # these are already over the root of their own chance
         "pre_scores": votes,

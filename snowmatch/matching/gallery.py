@@ -220,5 +220,4 @@ def make_gallery(
     held = set(reader.keys)
     known = [(a, k) for a, k in zip(annotations, keys, strict=True) if k is not None and k in held]
     known.sort(key=lambda pair: (BODY_PARTS.index(pair[0].body_part), pair[1], pair[0].path, pair[0].row))
-    annotations, keys = tuple(a for a, _ in known), tuple(k for _, k in known)
-    return Gallery(annotations, keys, reader, index_folder, extractor_key, maps)
+    return Gallery(tuple(a for a, _ in known), tuple(k for _, k in known), reader, index_folder, extractor_key, maps)

@@ -11,7 +11,7 @@ from snowmatch.core.plugins import GalleryMatcher, Matcher, PairMatcher, make_pl
 from snowmatch.core.types import Features, Matches, Subject, same_part
 from snowmatch.matching.gallery import Gallery
 from snowmatch.matching.geometry.check import inliers
-from snowmatch.matching.geometry.frames import Frames, Geometry
+from snowmatch.matching.geometry.frames import Geometry, points_of
 from snowmatch.matching.scores import (
     Scores,
     above_chance,
@@ -71,10 +71,10 @@ def match_photos(
     A matcher of pairs has others vote for its shortlist; if it is to look at every pair, these are its matches.
     Source: HotSpotter's foreground weight (ibeis, scoring.py).
     """
-    votes = voter(matcher)
-    if votes is None:
+    votes = voter(matcher) or matcher
+    if votes.PAIRWISE:
         entries = np.array([same_part(a.body_part, body_part) for a in gallery.annotations], bool) & allowed
-        return tuple(match_pairs(s, gallery, np.flatnonzero(entries), matcher, memory) for s in subjects)
+        return tuple(match_pairs(s, gallery, np.flatnonzero(entries), votes, memory) for s in subjects)
     blocks = gallery.blocks(votes.backend, body_part)
     found = []
     for subject in subjects:
@@ -156,10 +156,10 @@ def score_matches(
     a, i = len(gallery.annotations), len(gallery.individuals)
     numbers = gallery.individual_numbers
     pre_scores = np.sum([annotation_scores(m, a) for m in pre_matches], axis=0)
-    reranks = matcher.PAIRWISE and bool(matcher.candidates)
-    checked = np.argsort(-pre_scores, kind="stable")[: matcher.candidates if reranks else geometry.shortlist]
+    second = matcher if matcher.PAIRWISE and matcher.candidates else None  # the one whose matches count
+    checked = np.argsort(-pre_scores, kind="stable")[: geometry.shortlist if second is None else second.candidates]
     checked = np.sort(checked[pre_scores[checked] > 0])
-    found = [match_pairs(s, gallery, checked, matcher, memory) for s in subjects] if reranks else pre_matches
+    found = pre_matches if second is None else [match_pairs(s, gallery, checked, second, memory) for s in subjects]
     matches = tuple(_verify(s.features, m, gallery, checked, geometry) for s, m in zip(subjects, found, strict=True))
     scores = np.sum([annotation_scores(m, a) for m in matches], axis=0)
     by_chance = [chance_score(annotation_scores(m.take(np.isin(m.annotation, checked)), a)) for m in found]
@@ -203,10 +203,10 @@ def _verify(query: Features, matches: Matches, gallery: Gallery, checked: np.nda
         columns = gallery.reader.column(name, keys)
         return np.concatenate([column[part] for column, part in zip(columns, parts, strict=True)])
 
-    framed = query.shapes is not None and gallery.reader.frames
+    shapes = query.shapes if gallery.reader.frames else None
     rows0 = matches.keypoint0[rows]
-    side0 = Frames.of(query.keypoints[rows0], query.shapes[rows0] if framed else None, query.oris[rows0])
-    side1 = Frames.of(of_gallery("keypoints"), of_gallery("shapes") if framed else None, of_gallery("oris"))
+    side0 = points_of(query.keypoints[rows0], shapes[rows0] if shapes is not None else None, query.oris[rows0])
+    side1 = points_of(of_gallery("keypoints"), of_gallery("shapes") if shapes is not None else None, of_gallery("oris"))
     for entry, start, end, length in zip(checked, starts, ends, lengths, strict=True):
         part = slice(end - length, end)
         diagonal = float(gallery.diagonals[entry])

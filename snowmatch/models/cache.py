@@ -131,7 +131,7 @@ def add_weights(path: Path, progress: Progress | None = None) -> str:
     return f"{path} is {name}, now in {target}"
 
 
-def reason_of(error: Exception) -> str:
+def reason_of(error: BaseException) -> str:
     inner = getattr(error, "reason", error)  # urllib wraps what the system said
     text = getattr(inner, "strerror", None) or str(inner) or type(inner).__name__
     return " ".join(str(text).split())

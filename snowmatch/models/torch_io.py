@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import safetensors.torch
 import torch
@@ -43,7 +43,7 @@ def read_tensors(path: Path, key: str = "") -> dict[str, Tensor]:
         ) from error
     try:
         if path.suffix.lower() == ".safetensors":
-            held = safetensors.torch.load(content)
+            held: Any = safetensors.torch.load(content)
         else:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # about TorchScript, which is then refused

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from snowmatch.core.errors import SnowmatchError
 
@@ -77,7 +77,7 @@ def _what_is_wrong(path: Path, error: Exception) -> str:
         return "is empty (0 bytes): copy it again from the camera's card"
     if _HEIC.match(head) and register_heif_opener is None:
         return "is a HEIC photo, which needs one more package: pip install pillow-heif"
-    if isinstance(error, Image.UnidentifiedImageError):
+    if isinstance(error, UnidentifiedImageError):
         return f"is no photo that can be read, expected one of {', '.join(FORMATS)}: convert it, or leave it out"
     reason = " ".join(str(error).split())
     if re.search(r"truncated|unexpected end|premature|not enough|no more data", reason, re.IGNORECASE):

@@ -87,7 +87,7 @@ def _read(path: Path, mode: str, background: int, least: int | None = None) -> n
         if least is not None:
             factor = least / max(image.size)
             # Only JPEG has smaller copies
-            image.draft(None, tuple(max(1, int(side * factor)) for side in image.size))
+            image.draft(None, (max(1, int(image.width * factor)), max(1, int(image.height * factor))))
         image.load()
         width, height = image.size
         pixels = np.empty((height, width, 3) if mode == "RGB" else (height, width), np.uint8)

@@ -81,7 +81,8 @@ def photo_groups(
     used = {a.encounter for a in session.data.annotations}
     for folder, here in folders.items():
         place = "" if folder == "." else f"{folder} "
-        for passage in passages((each for each in here if each[1] is not None), lambda each: each[1]):
+        dated = [(shot, taken, encounters) for shot, taken, encounters in here if taken is not None]
+        for passage in passages(dated, lambda each: each[1]):
             fresh = [(shot, taken) for shot, taken, encounters in passage if not encounters]
             if fresh:
                 encounter = unused(f"{place}{fresh[0][1].isoformat()}", used)

@@ -8,7 +8,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 from snowmatch.catalog.ids import with_ids
 from snowmatch.confidence.levels import LEVEL_NAMES, MARKS
@@ -179,14 +179,13 @@ def join(
     if _named(best) and (beside := [shot.name for shot in group.shots if best.decision in shot.beside]):
         level = UNCERTAIN
         reasons.append(f"{best.decision} is on record beside this animal in {beside[0]}")
-    for name in sorted({s.photo.individual for s in group.shots if isinstance(s.photo, Annotation)} - {None}):
-        reasons.append(f"on record as {name}")
+    recorded = {s.photo.individual for s in group.shots if isinstance(s.photo, Annotation)}
+    reasons += [f"on record as {name}" for name in sorted(name for name in recorded if name is not None)]
     if group.excluded:
         reasons.append(f"left out as the same passage: {', '.join(group.excluded)}")
-    for names, what in ((bare, "had no features"), (failed, "could not be read")):
-        if names:
-            listed = "; ".join(names if names is bare else [why for _, why in names])
-            reasons.append(f"{len(names)} of {counted(len(group.shots), 'photo')} {what}: {listed}")
+    for listed, what in ((bare, "had no features"), ([why for _, why in failed], "could not be read")):
+        if listed:
+            reasons.append(f"{len(listed)} of {counted(len(group.shots), 'photo')} {what}: {'; '.join(listed)}")
     row = Row(
         group.encounter,
         group.animal,
@@ -211,14 +210,14 @@ def _identifiers(session: Session, group: Group) -> tuple[str, ...]:
     return tuple(a.annotation for a in named if a.annotation)
 
 
-def _named(said: PartAnswer | None) -> bool:
+def _named(said: PartAnswer | None) -> TypeGuard[PartAnswer]:
     return said is not None and said.who is not None and said.who[0] is not None
 
 
 def settle(groups: Sequence[Group], records: Sequence[Mapping[str, Any]], notes: tuple[Note, ...]) -> Batch:
     """All rows; of two animals in one photo that were decided to be the same one, the less sure is uncertain."""
     rows = [_row_from_json(record["row"]) for record in records]
-    together: dict[tuple[str, tuple], list[int]] = defaultdict(list)
+    together: dict[tuple[str, tuple[Any, ...]], list[int]] = defaultdict(list)
     for n in sorted(range(len(rows)), key=lambda n: (-(rows[n].probability or 0.0), n)):
         if (who := records[n]["who"]) is None:
             continue
@@ -234,4 +233,5 @@ def settle(groups: Sequence[Group], records: Sequence[Mapping[str, Any]], notes:
 
 
 def _row_from_json(values: Mapping[str, Any]) -> Row:
-    return Row(**{name: tuple(v) if isinstance(v := values[name], list) else v for name in COLUMNS})
+    held: dict[str, Any] = {name: tuple(v) if isinstance(v := values[name], list) else v for name in COLUMNS}
+    return Row(**held)

@@ -18,6 +18,7 @@ FONTS = (
     "arial.ttf",
     "Arial.ttf",
 )
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont  # the latter where Pillow has no FreeType
 
 
 def write_text(
@@ -33,7 +34,7 @@ def write_text(
     """Write one line from `place` (its upper corner, left or right), cut to `room` px; gives the x of its other end."""
     font, text = _lettering(text[:300], size)  # 300 letters do not fit: a long one need not be looked at in full
     if room is not None and font.getlength(text) > room:
-        fitting = bisect_right(range(len(text)), room, key=lambda n: font.getlength(text[:n] + "…")) - 1
+        fitting = bisect_right(range(len(text)), float(room), key=lambda n: font.getlength(text[:n] + "…")) - 1
         text = text[: max(fitting, 0)] + "…"
     width = round(font.getlength(text))
     left = place[0] - width if anchor == "right" else place[0]
@@ -41,7 +42,7 @@ def write_text(
     return left if anchor == "right" else left + width
 
 
-def _lettering(text: str, size: int) -> tuple[ImageFont.FreeTypeFont, str]:
+def _lettering(text: str, size: int) -> tuple[Font, str]:
     """A font and `text` as it can be written with it: Pillow's own font if that will do, so that pictures are alike
     everywhere; else one of the system's; else the letters the first one has, in transliteration.
     """
@@ -65,7 +66,7 @@ def _system_fonts(size: int) -> tuple[ImageFont.FreeTypeFont, ...]:
     return tuple(found)
 
 
-def _covers(font: ImageFont.FreeTypeFont, text: str) -> bool:
+def _covers(font: Font, text: str) -> bool:
     """Whether the font has a glyph of its own for every character of `text`."""
     missing = bytes(font.getmask("\uffff"))  # not a character, so what is drawn is the font's sign for "no glyph"
     return all(c.isspace() or bytes(font.getmask(c)) != missing for c in sorted(set(text)))

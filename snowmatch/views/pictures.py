@@ -149,9 +149,10 @@ def _views(sides: tuple[Side, Side], keypoints: tuple[np.ndarray, np.ndarray]) -
         for side, animal in zip(sides, animals, strict=True)
     ]
     fitting = [min(PANEL[0] / area[2], PANEL[1] / area[3], LARGEST) for area in areas]
-    if all(animals):
-        height = min(scale * animal[3] for scale, animal in zip(fitting, animals, strict=True))
-        fitting = [height / animal[3] for animal in animals]
+    outlined = [animal for animal in animals if animal is not None]
+    if len(outlined) == len(sides):
+        height = min(scale * animal[3] for scale, animal in zip(fitting, outlined, strict=True))
+        fitting = [height / animal[3] for animal in outlined]
     return [_Cut(area, scale) for area, scale in zip(areas, fitting, strict=True)]
 
 
@@ -169,7 +170,8 @@ def _animal(side: Side, points: np.ndarray) -> BBox | None:
     corners = np.concatenate([[(x, y), (x + w, y + h)], np.asarray(points, np.float64).reshape(-1, 2)])
     limit = side.photo.shape[1::-1]
     low, high = np.clip(np.floor(corners.min(0)), 0, limit), np.clip(np.ceil(corners.max(0)), 0, limit)
-    return tuple(int(v) for v in (*low, *(high - low)))
+    x, y, w, h = (int(v) for v in (*low, *(high - low)))
+    return x, y, w, h
 
 
 def _grown(animal: BBox, side: Side) -> BBox:
@@ -248,7 +250,7 @@ def _colours(weights: np.ndarray) -> list[tuple[int, int, int]]:
     if not len(weights):
         return []
     levels = np.rint(60 + 155 * np.clip(weights, 0, 1)).astype(np.uint8).reshape(-1, 1)
-    return [tuple(int(v) for v in bgr[::-1]) for bgr in cv2.applyColorMap(levels, cv2.COLORMAP_TURBO)[:, 0]]
+    return [(int(r), int(g), int(b)) for b, g, r in cv2.applyColorMap(levels, cv2.COLORMAP_TURBO)[:, 0]]
 
 
 def _draw_head(picture: Image.Image, candidate: Candidate) -> None:

@@ -64,5 +64,7 @@ def sorted_features(
     size: tuple[int, int],
 ) -> Features:
     """Features from arrays of any float type, with RootSIFT of the histograms (N, 128)."""
-    columns = (np.ascontiguousarray(c, np.float32) for c in (scores, scales, oris, shapes))
-    return Features(np.ascontiguousarray(keypoints, np.float32), root_sift(histograms), *columns, size)
+    keypoints, scores, scales, oris, shapes = (
+        np.ascontiguousarray(column, np.float32) for column in (keypoints, scores, scales, oris, shapes)
+    )
+    return Features(keypoints, root_sift(histograms), scores, scales, oris, shapes, size)

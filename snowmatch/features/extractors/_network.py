@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from snowmatch.core.types import Chip, Features, empty_features
 from snowmatch.features.extractors._descriptors import check_limits, choose
 from snowmatch.models.device import check_device
+
+if TYPE_CHECKING:
+    import torch
 
 # These networks give no size to a keypoint. What it is drawn with: a cell of SuperPoint's and XFeat's maps, in chip px.
 DIAMETER = 8.0
@@ -20,13 +24,10 @@ Found = tuple[Any, Any, Any]  # torch tensors: keypoints (N, 2), scores (N,), de
 
 
 @dataclass(frozen=True)
-class NetworkExtractor:
+class NetworkExtractor(ABC):
     """Settings of all of them. chip_size: longest side of the chip in px (1,024: what the networks' authors resize to).
 
     max_features: keep the strongest, 0 keeps all. device: `auto` (CUDA where there is one), `cpu`, `cuda`, `mps`.
-
-    A subclass has `network()`, ready to be called, and `detect(network, images)`, which gives what was Found on each
-    of B images, (B, 3, H, W) float32 RGB or (B, 1, H, W) grey, 0 to 1, as pixels of the image.
     """
 
     NEEDS: ClassVar[tuple[str, ...]] = ("torch", "kornia", "safetensors")
@@ -42,6 +43,19 @@ class NetworkExtractor:
     def __post_init__(self) -> None:
         check_limits(self.chip_size, self.max_features)
         check_device(self.device)
+
+    @property
+    @abstractmethod
+    def DIMENSION(self) -> int:  # noqa: N802
+        """Numbers of a descriptor."""
+
+    @abstractmethod
+    def network(self) -> Any:
+        """The network with its weights, on the device, ready to be called."""
+
+    @abstractmethod
+    def detect(self, network: Any, images: torch.Tensor) -> list[Found]:
+        """What is found on each of B images, (B, 3, H, W) float32 RGB or (B, 1, H, W) grey, 0 to 1, in its pixels."""
 
     def check(self) -> None:
         """SnowmatchError where the weights or the device are not here."""
@@ -60,7 +74,7 @@ class NetworkExtractor:
 
     def extract_many(self, chips: Sequence[Chip]) -> list[Features]:
         """Features of each chip; those of one shape go through the network together, no chip's depend on the others."""
-        features: list[Features | None] = [None] * len(chips)
+        features: dict[int, Features] = {}
         shapes: dict[tuple[int, ...], list[int]] = {}
         for i, chip in enumerate(chips):
             height, width = chip.pixels.shape[:2]
@@ -73,7 +87,7 @@ class NetworkExtractor:
             images = np.stack([chips[i].pixels for i in rows])
             for i, found in zip(rows, self._run(images), strict=True):
                 features[i] = self._features(chips[i], found)
-        return features
+        return [features[i] for i in range(len(chips))]
 
     def _run(self, images: np.ndarray) -> list[Found]:
         """What is found on each of B images, (B, H, W[, 3]) uint8; in halves where the device has too little memory."""

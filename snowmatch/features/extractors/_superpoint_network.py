@@ -80,8 +80,8 @@ class MagicLeap(nn.Module):
             x = functional.max_pool2d(x, 2) if stage > 1 else x
             for half in "ab":
                 x = getattr(self, f"conv{stage}{half}")(x).relu()
-        logits = self.convPb(self.convPa(x).relu())
-        return logits, functional.normalize(self.convDb(self.convDa(x).relu()), dim=1)
+        logits, dense = (getattr(self, f"conv{head}b")(getattr(self, f"conv{head}a")(x).relu()) for head in "PD")
+        return logits, functional.normalize(dense, dim=1)
 
 
 class Retrained(nn.Module):

@@ -57,11 +57,11 @@ class Sift:
         if min(width, height) < SMALLEST:
             return empty_features(DIMENSION, np.uint8, (width, height))
         # Without the precise upscaling OpenCV's keypoints lie 0.25 px too far right and down.
-        sift = cv2.SIFT_create(0, self.layers, self.contrast, self.edge, SIGMA, enable_precise_upscale=True)
+        sift = cv2.SIFT.create(0, self.layers, self.contrast, self.edge, SIGMA, enable_precise_upscale=True)
         found = sift.detect(chip.pixels)
         if self.upright:  # one keypoint per place, not one per dominant direction
             places = {(k.pt, k.size, k.octave): k for k in found}
-            found = [cv2.KeyPoint(*k.pt, k.size, 0.0, k.response, k.octave, k.class_id) for k in places.values()]
+            found = [_upright(k) for k in places.values()]
         keypoints = np.array([k.pt for k in found], np.float32).reshape(-1, 2)
         scores = np.array([k.response for k in found], np.float32)
         kept = choose(keypoints, scores, chip.mask, (width, height), self.max_features)
@@ -76,6 +76,11 @@ class Sift:
         return sorted_features(
             keypoints[kept], histograms, scores[kept], scales, oris, circles(scales), (width, height)
         )
+
+
+def _upright(k: cv2.KeyPoint) -> cv2.KeyPoint:
+    x, y = k.pt
+    return cv2.KeyPoint(x, y, k.size, 0.0, k.response, k.octave, k.class_id)
 
 
 PLUGIN = Sift

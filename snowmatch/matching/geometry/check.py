@@ -10,10 +10,10 @@ import numpy as np
 
 from snowmatch.matching.geometry.framed import agree_with_homography, best_hypothesis, fit_homography
 from snowmatch.matching.geometry.frameless import robust_placement
-from snowmatch.matching.geometry.frames import Frames, Geometry
+from snowmatch.matching.geometry.frames import Frames, Geometry, Points
 
 
-def inliers(side0: Frames, side1: Frames, diagonal: float, geometry: Geometry) -> np.ndarray:
+def inliers(side0: Points, side1: Points, diagonal: float, geometry: Geometry) -> np.ndarray:
     """Which of M matches (M,) agree with the one placement that most of them support; all False where too few do.
 
     `diagonal` is the length in pixels of the gallery animal's box. With frames every match is a hypothesis; without,
@@ -22,7 +22,7 @@ def inliers(side0: Frames, side1: Frames, diagonal: float, geometry: Geometry) -
     m = len(side0.points)
     if m < geometry.minimum:
         return np.zeros(m, bool)
-    if side0.frames is None or side1.frames is None:
+    if not (isinstance(side0, Frames) and isinstance(side1, Frames)):
         return robust_placement(side0, side1, diagonal, geometry)
     agreeing = best_hypothesis(side0, side1, diagonal, geometry)
     if agreeing.sum() < geometry.minimum:

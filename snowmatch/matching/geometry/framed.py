@@ -24,7 +24,7 @@ def best_hypothesis(side0: Frames, side1: Frames, diagonal: float, geometry: Geo
     # The angle of a frame is that of its rotation after the lower-triangular part: from its first row. Upright frames
     # on both sides have angle 0 under every hypothesis, so nothing needs testing.
     upright = not (frames0[:, 0, 1].any() or frames1[:, 0, 1].any())
-    turned = not upright and _turn_columns(frames0, frames1)
+    turned = None if upright else _turn_columns(frames0, frames1)
     # One matrix product gives the errors of all hypotheses at all matches, in units of the tolerance: float32 is exact
     # to a thousandth of a pixel, and twice as fast.
     one = np.ones((m, 1))
@@ -43,7 +43,7 @@ def best_hypothesis(side0: Frames, side1: Frames, diagonal: float, geometry: Geo
         agree = error < 1
         area = log_map[part, None] - log_map[None, :]
         agree &= np.abs(area, out=area) < np.float32(np.log(geometry.area))
-        if not upright:
+        if turned is not None:
             along, lengths = turned  # cos of the turn = along / sqrt(lengths), as products of the map's first row
             row = maps[part, 0].astype(np.float32)
             cosine = row @ along  # (h, M)

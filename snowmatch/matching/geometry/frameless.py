@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from snowmatch.matching.geometry.frames import Frames, Geometry
+from snowmatch.matching.geometry.frames import Geometry, Points
 
 RESIZED = 4.0  # keypoints without frames: how much longer or shorter an animal may be, near the camera and far from it
 PAIRS = 2_000  # hypotheses from two matches that are tried at most: with a third of 200 right, 200 of them are right
 REFITS = 5  # most often two or three are enough
 
 
-def robust_placement(side0: Frames, side1: Frames, diagonal: float, geometry: Geometry) -> np.ndarray:
+def robust_placement(side0: Points, side1: Points, diagonal: float, geometry: Geometry) -> np.ndarray:
     """Inliers of keypoints without frames: position is all there is to test.
 
     Two matches make a hypothesis: moved, turned by at most `geometry.angle`, resized by at most RESIZED. An affine map

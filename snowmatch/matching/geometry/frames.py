@@ -37,28 +37,41 @@ class Geometry:
 
 
 @dataclass(frozen=True)
-class Frames:
-    """Where M matched keypoints lie and how they are shaped: points (M, 2) float64, frames (M, 2, 2) or None.
+class Points:
+    """Where M matched keypoints lie: points (M, 2) float64."""
+
+    points: np.ndarray
+
+    def take(self, rows: slice) -> Points:
+        """The rows of a slice, as views."""
+        return Points(self.points[rows])
+
+
+@dataclass(frozen=True)
+class Frames(Points):
+    """Where they lie and how they are shaped: frames (M, 2, 2) float64.
 
     A frame maps the unit circle to the keypoint's ellipse, its second column points from the centre "down".
     """
 
-    points: np.ndarray
-    frames: np.ndarray | None
-
-    @staticmethod
-    def of(keypoints: np.ndarray, shapes: np.ndarray | None, oris: np.ndarray) -> Frames:
-        """From keypoints (M, 2), shapes (M, 3) lower-triangular a, c, d, or None, and oris (M,) in radians."""
-        points = keypoints.astype(np.float64)
-        if shapes is None:
-            return Frames(points, None)
-        a, c, d = shapes.astype(np.float64).T
-        cos, sin = np.cos(oris.astype(np.float64)), np.sin(oris.astype(np.float64))
-        frames = np.empty((len(points), 2, 2))  # [[a, 0], [c, d]] @ [[cos, -sin], [sin, cos]]
-        frames[:, 0, 0], frames[:, 0, 1] = a * cos, -a * sin
-        frames[:, 1, 0], frames[:, 1, 1] = c * cos + d * sin, d * cos - c * sin
-        return Frames(points, frames)
+    frames: np.ndarray
 
     def take(self, rows: slice) -> Frames:
         """The rows of a slice, as views."""
-        return Frames(self.points[rows], None if self.frames is None else self.frames[rows])
+        return Frames(self.points[rows], self.frames[rows])
+
+
+def points_of(keypoints: np.ndarray, shapes: np.ndarray | None, oris: np.ndarray) -> Points:
+    """Frames from keypoints (M, 2), shapes (M, 3) lower-triangular a, c, d, and oris (M,) in radians.
+
+    Without shapes they are Points.
+    """
+    points = keypoints.astype(np.float64)
+    if shapes is None:
+        return Points(points)
+    a, c, d = shapes.astype(np.float64).T
+    cos, sin = np.cos(oris.astype(np.float64)), np.sin(oris.astype(np.float64))
+    frames = np.empty((len(points), 2, 2))  # [[a, 0], [c, d]] @ [[cos, -sin], [sin, cos]]
+    frames[:, 0, 0], frames[:, 0, 1] = a * cos, -a * sin
+    frames[:, 1, 0], frames[:, 1, 1] = c * cos + d * sin, d * cos - c * sin
+    return Frames(points, frames)

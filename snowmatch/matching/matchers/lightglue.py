@@ -168,7 +168,7 @@ class Lightglue:
         from snowmatch.models.torch_io import repeatable
 
         trained, network = self._network(extractor)
-        device = network.confidence_thresholds.device
+        device = next(network.parameters()).device
         image0 = side(one, trained, device)
         for number, other in others:
             if len(one) == 0 or len(other) == 0:
@@ -278,9 +278,9 @@ def _load(build: str, path: Path, content: str, certainty: float, fast: bool, de
     # the authors' values for stopping early and for dropping keypoints; -1 does neither
     depth, width = (0.95, 0.99) if fast else (-1, -1)
     try:
+        described: dict[str, Any] = {"features": None, **json.loads(build)}  # None: no weights of kornia's own
         network = LightGlue(
-            None,
-            **json.loads(build),
+            **described,
             filter_threshold=certainty,
             depth_confidence=depth,
             width_confidence=width,

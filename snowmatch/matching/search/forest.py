@@ -19,8 +19,8 @@ class FlannIndex:
     def __init__(self, descriptors: list[np.ndarray]) -> None:
         cv2.setRNGSeed(42)  # HotSpotter's seed; FLANN draws its trees from OpenCV's generator
         self.rows = np.concatenate(descriptors).astype(np.float32)
-        # 1 is FLANN_INDEX_KDTREE
-        self.index = cv2.flann_Index(self.rows, {"algorithm": 1, "trees": TREES})
+        kd_tree = {"algorithm": 1, "trees": TREES}  # 1 is FLANN_INDEX_KDTREE
+        self.index = cv2.flann_Index(self.rows, kd_tree)  # type: ignore[attr-defined] # the stub leaves it out
 
     def search(self, queries: np.ndarray, wanted: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         squared = np.full((len(queries), k), np.inf, np.float32)

@@ -40,22 +40,24 @@ class FaissIndex:
         self, queries: np.ndarray, wanted: np.ndarray, k: int, probes: int = PROBES
     ) -> tuple[np.ndarray, np.ndarray]:
         """Squared distances and row numbers (N, k) of the nearest wanted rows; k is at most their number."""
-        if self.lists is None:
+        lists = self.lists
+        if lists is None:
             return _nearest(self.rows, queries, np.flatnonzero(wanted), k)
         bits = np.packbits(wanted, bitorder="little")
         selector = None if wanted.all() else faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits))
         # A filter that leaves one row in five also thins every list: look into five times as many, at the same cost.
-        probed = min(self.lists.nlist, int(np.ceil(probes / wanted.mean())))
+        probed = min(lists.nlist, int(np.ceil(probes / wanted.mean())))
         candidates = max(CANDIDATES, 2 * k)
 
         def look(some: np.ndarray, probed: int) -> tuple[np.ndarray, np.ndarray]:
-            parameters = faiss.SearchParametersIVF(sel=selector, nprobe=probed)
-            return _refine(self.rows, some, self.lists.search(some, candidates, params=parameters)[1], k)
+            parameters = faiss.SearchParametersIVF()
+            parameters.sel, parameters.nprobe = selector, probed
+            return _refine(self.rows, some, lists.search(some, candidates, params=parameters)[1], k)
 
         squared, found = look(queries, probed)
         short = np.flatnonzero(found[:, -1] < 0)
         if len(short):
-            squared[short], found[short] = look(queries[short], self.lists.nlist)
+            squared[short], found[short] = look(queries[short], lists.nlist)
         return squared, found
 
 
@@ -76,7 +78,7 @@ def build_faiss(descriptors: list[np.ndarray]) -> FaissIndex:
     # one 4-bit code for two dimensions each
     lists = faiss.IndexIVFPQFastScan(centres, dimension, count, dimension // 2 if dimension % 2 == 0 else dimension, 4)
     lists.own_fields = True
-    centres.this.disown()
+    centres.this.disown()  # type: ignore[attr-defined] # every class of SWIG's has it
     lists.by_residual = False  # as many neighbours found, at two thirds of the time
     lists.implem = FAST_SCAN
     with _one_thread():
@@ -144,10 +146,11 @@ def _one_thread() -> Iterator[None]:
 def write_faiss(path: Path, index: FaissIndex) -> None:
     """Rows first, lists second: rows without the lists they need are no index."""
     replace_file(path.with_name(path.name + ROWS), lambda file: np.lib.format.write_array(file, index.rows, (1, 0)))
-    if index.lists is not None:
-        write = faiss.PyCallbackIOWriter
+    lists = index.lists
+    if lists is not None:
+        writer = faiss.PyCallbackIOWriter  # type: ignore[attr-defined] # the stub leaves it out
         replace_file(
-            path.with_name(path.name + LISTS), lambda file: faiss.write_index(index.lists, write(file.write, 1 << 20))
+            path.with_name(path.name + LISTS), lambda file: faiss.write_index(lists, writer(file.write, 1 << 20))
         )
 
 
@@ -161,8 +164,9 @@ def read_faiss(path: Path) -> FaissIndex | None:
         if len(rows) <= EXHAUSTIVE_ROWS:
             return FaissIndex(np.array(rows), None)
         with open(lists_path, "rb") as file:  # faiss itself opens no path with letters beyond Windows' code page
-            lists = faiss.read_index(faiss.PyCallbackIOReader(file.read, 1 << 20))
-        if lists.ntotal == len(rows):
+            reader = faiss.PyCallbackIOReader(file.read, 1 << 20)  # type: ignore[attr-defined] # the stub leaves it out
+            lists = faiss.read_index(reader)
+        if isinstance(lists, faiss.IndexIVFPQFastScan) and lists.ntotal == len(rows):
             lists.implem = FAST_SCAN  # not kept in the file
             return FaissIndex(rows, lists)
     except (ValueError, EOFError, FileNotFoundError, RuntimeError):  # the last is faiss's word for a damaged file
