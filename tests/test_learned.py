@@ -11,7 +11,6 @@ from conftest import AUTHORS_WEIGHTS, the_pair
 from kornia.feature import ALIKED, DISK, LightGlue
 from kornia.feature.xfeat import XFeat
 from safetensors.torch import load_file
-from test_extractors import chip_of, coat
 
 import snowmatch
 from snowmatch.cli.advice import advice
@@ -19,10 +18,11 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.plugins import make_plugin
 from snowmatch.core.types import Chip, Subject
 from snowmatch.features.extractors import extract_chips, extract_from_photo
-from snowmatch.features.extractors.superpoint import MagicLeap, Retrained, keypoint_map, sample, suppress
+from snowmatch.features.extractors._superpoint_network import MagicLeap, Retrained, keypoint_map, sample, suppress
 from snowmatch.matching.matchers.lightglue import OFFICIAL, Lightglue, find_trained
 from snowmatch.models.torch_io import repeatable
 from snowmatch.photos.chips import make_chip
+from snowmatch.testing import chip_for, coat
 
 BOX = (40, 30, 300, 200)
 authors = pytest.mark.skipif(not AUTHORS_WEIGHTS.is_dir(), reason="no weights of the authors beside the project")
@@ -134,7 +134,7 @@ def test_no_chip_depends_on_the_others_of_its_batch(weights, name):
         pytest.skip(str(error))
     greys = [coat(160, 128, seed) for seed in range(3)] + [coat(128, 160, 7), np.full((128, 160), 9)]
     masks = [None, np.arange(128)[:, None].repeat(160, 1) > 60, None, None, None]
-    chips = [chip_of(plugin, grey, mask) for grey, mask in zip(greys, masks, strict=True)]
+    chips = [chip_for(plugin, grey, mask) for grey, mask in zip(greys, masks, strict=True)]
     for chip, together in zip(chips, extract_chips(plugin, chips), strict=True):
         alone = plugin.extract(chip)
         assert len(alone) == len(together)
@@ -154,7 +154,7 @@ def test_a_batch_too_large_for_the_device_is_halved(weights, monkeypatch):
         return detect(self, network, images)
 
     monkeypatch.setattr(type(plugin), "detect", scarce)
-    chips = [chip_of(plugin, coat(96, 96, seed)) for seed in range(3)]
+    chips = [chip_for(plugin, coat(96, 96, seed)) for seed in range(3)]
     assert [len(f) > 0 for f in plugin.extract_many(chips)] == [True] * 3
     assert sizes == [3, 1, 2, 1, 1]
 
@@ -199,7 +199,7 @@ def test_superpoints_descriptors_are_read_between_the_middles_of_cells():
 def test_superpoint_takes_chips_of_any_size(weights):
     plugin = make_plugin("extractors", "superpoint")
     for size in ((64, 64), (67, 101), (100, 33)):
-        features = plugin.extract(chip_of(plugin, coat(*size)))
+        features = plugin.extract(chip_for(plugin, coat(*size)))
         assert (features.keypoints <= np.array(size) - 1 - 4).all()
         assert (features.keypoints >= 4).all()
 
@@ -319,7 +319,7 @@ def test_alikeds_fallback_below_its_threshold_gives_nothing(weights):
     """kornia gives what is above the mean where nothing is above the threshold."""
     plugin = make_plugin("extractors", "aliked")
     rng = np.random.default_rng(0)
-    faint = chip_of(plugin, 128 + rng.integers(0, 2, (96, 96)))
+    faint = chip_for(plugin, 128 + rng.integers(0, 2, (96, 96)))
     with repeatable():
         (found,) = plugin.network()(their_input(faint))
     assert len(found.keypoints) > 0
@@ -335,14 +335,14 @@ def test_memory_that_a_cpu_lacks_fails_one_photo(weights, monkeypatch):
 
     monkeypatch.setattr(type(plugin), "detect", hopeless)
     with pytest.raises(MemoryError, match="96 x 96 px on auto"):
-        plugin.extract(chip_of(plugin, coat(96, 96)))
+        plugin.extract(chip_for(plugin, coat(96, 96)))
 
     def broken(self, network, images):
         raise RuntimeError("sizes do not fit")
 
     monkeypatch.setattr(type(plugin), "detect", broken)
     with pytest.raises(RuntimeError, match="sizes do not fit"):
-        plugin.extract(chip_of(plugin, coat(96, 96)))
+        plugin.extract(chip_for(plugin, coat(96, 96)))
 
 
 def test_a_chip_of_one_value_has_no_features(weights):
