@@ -156,7 +156,7 @@ def test_torchscript_is_refused_without_a_warning(tmp_path):
 
 def test_missing_files_and_folders_are_one_line(tmp_path):
     for path in (tmp_path / "none.pth", tmp_path):
-        with pytest.raises(SnowmatchError, match=r"cannot be read: .*weights list"):
+        with pytest.raises(SnowmatchError, match=r"cannot be read: .*see which weights are here"):
             read_tensors(path)
 
 
@@ -294,7 +294,7 @@ def test_devices(monkeypatch):
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     assert pick_device("auto") == torch.device("cpu")
     for name in ("cuda", "cuda:0", "mps"):
-        with pytest.raises(SnowmatchError, match=f"device is '{name}', but torch sees no .* here: use -o device=cpu"):
+        with pytest.raises(SnowmatchError, match=f"device is '{name}', but torch sees no .* here: use the device cpu"):
             pick_device(name)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)

@@ -3,8 +3,8 @@
 A plugin is a frozen dataclass whose fields are its settings, each with a default. The fields give the command-line
 options (`-o key=value`), the cache key and a row in the conformance tests (`snowmatch.testing`). A field with
 `compare=False` says how to compute, not what (the device): it is an option and no part of the key. `NEEDS`, where a
-plugin has it, names packages that an extra installs; such a file imports them inside its functions, so that its
-settings and weights can be listed without them.
+plugin has it, names packages that an extra installs, as `package` or `module:name`; such a file imports them inside its
+functions, so that its settings and weights can be listed without them.
 
 Other distributions add plugins by entry points of the groups in `KINDS`: an entry point's name is the plugin's, and it
 points to the module. They are loaded when they are named, and a plugin that comes with snowmatch goes before them.
@@ -180,9 +180,13 @@ def make_plugin(kind: str, name: str, options: Mapping[str, str] | None = None) 
     SnowmatchError where it needs packages that are not here, or a setting cannot be.
     """
     cls = plugin_class(kind, name)
-    for package in getattr(cls, "NEEDS", ()):
+    for need in getattr(cls, "NEEDS", ()):
+        package = _package(need)
+        module_name, _, attribute = need.partition(":")
         try:
-            importlib.import_module(package)
+            module = importlib.import_module(module_name)
+            if attribute and not hasattr(module, attribute):
+                raise ImportError(f"{module_name} has no {attribute}")
         except ModuleNotFoundError as error:
             raise _lacking(kind, name, package) from error
         except ImportError as error:  # one that is too old, or lacks a library of its own
@@ -204,7 +208,8 @@ def make_plugin(kind: str, name: str, options: Mapping[str, str] | None = None) 
 
 def missing_packages(cls: type[Plugin]) -> list[str]:
     """The packages that a plugin needs and that are not installed; they are looked for, not loaded."""
-    return [package for package in getattr(cls, "NEEDS", ()) if importlib.util.find_spec(package) is None]
+    packages = [_package(need) for need in getattr(cls, "NEEDS", ())]
+    return [package for package in packages if importlib.util.find_spec(package) is None]
 
 
 def plugin_name(plugin: Plugin) -> str:
@@ -246,6 +251,11 @@ def parse_setting(what: str, text: str, default: Any) -> Any:
     except ValueError:
         kind = "a whole number" if isinstance(default, int) else "a number"
         raise SnowmatchError(f"{what} is {text!r}, expected {kind} such as {default}") from None
+
+
+def _package(need: str) -> str:
+    """The distribution's package of one of `NEEDS`."""
+    return need.partition(":")[0].partition(".")[0]
 
 
 _NAMES: dict[type, str] = {}  # the name that a class was loaded by

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+import threadpoolctl
 from threadpoolctl import ThreadpoolController
 
 _lock = threading.Lock()
@@ -19,10 +20,19 @@ def _libraries() -> ThreadpoolController:
     return ThreadpoolController()
 
 
+def _let_this_thread_set() -> None:
+    """Since threadpoolctl 3.7, OpenBLAS obeys one thread only, the first that set a limit; others are ignored."""
+    clear = getattr(threadpoolctl.OpenBLASController, "clear_controlling_thread", None)
+    if clear is not None:
+        clear(force=True)
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Linear algebra runs on one thread in the body, in the whole process, until the last such body has ended."""
     with _lock:
+        if not _inside:
+            _let_this_thread_set()
         _inside.append(None if _inside else _libraries().limit(limits=1))
         limit = _inside[0]
     try:
@@ -31,4 +41,5 @@ def one_thread() -> Iterator[None]:
         with _lock:
             _inside.pop()
             if not _inside:
+                _let_this_thread_set()
                 limit.restore_original_limits()

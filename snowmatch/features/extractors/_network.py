@@ -30,7 +30,7 @@ class NetworkExtractor(ABC):
     max_features: keep the strongest, 0 keeps all. device: `auto` (CUDA where there is one), `cpu`, `cuda`, `mps`.
     """
 
-    NEEDS: ClassVar[tuple[str, ...]] = ("torch", "kornia", "safetensors")
+    NEEDS: ClassVar[tuple[str, ...]] = ("torch", "safetensors")
     CHANNELS: ClassVar[str] = "rgb"
     DTYPE: ClassVar[type] = np.float32
     FRAMES: ClassVar[bool] = False

@@ -66,6 +66,7 @@ class Aliked(NetworkExtractor):
     of the score map has to exceed, above 0, below 1 (authors: 0.2).
     """
 
+    NEEDS: ClassVar[tuple[str, ...]] = ("torch", "kornia.feature:ALIKED", "safetensors")
     REVISION: ClassVar[int] = 1
 
     model: str = "n16"

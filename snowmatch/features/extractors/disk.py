@@ -47,6 +47,7 @@ class Disk(NetworkExtractor):
     is not known). threshold: least score, 0 or more (authors: 0).
     """
 
+    NEEDS: ClassVar[tuple[str, ...]] = ("torch", "kornia.feature:DISK", "safetensors")
     REVISION: ClassVar[int] = 1
     DIMENSION: ClassVar[int] = 128
 

@@ -52,6 +52,7 @@ class Xfeat(NetworkExtractor):
     0.05).
     """
 
+    NEEDS: ClassVar[tuple[str, ...]] = ("torch", "kornia.feature.xfeat:XFeat", "safetensors")
     REVISION: ClassVar[int] = 1
     DIMENSION: ClassVar[int] = 64
 

@@ -138,7 +138,7 @@ class Lightglue:
 
     REVISION: ClassVar[int] = 1
     PAIRWISE: ClassVar[Literal[True]] = True
-    NEEDS: ClassVar[tuple[str, ...]] = ("torch", "kornia", "safetensors")
+    NEEDS: ClassVar[tuple[str, ...]] = ("torch", "kornia.feature:LightGlue", "safetensors")
 
     candidates: int = 30
     keypoints: int = 1024
