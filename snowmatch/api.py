@@ -23,12 +23,11 @@ from snowmatch.identify.method import (
     DEFAULT_MATCHER,
     Method,
     MethodOptions,
-    as_method,
     changed_settings,
     choose_method,
 )
 from snowmatch.identify.question import Photo, QuestionOptions, make_question
-from snowmatch.identify.session import Galleries, Session, indexed, open_session
+from snowmatch.identify.session import Galleries, Session, build_index, open_session
 from snowmatch.matching.geometry.frames import Geometry
 from snowmatch.models.cache import add_weights
 from snowmatch.models.download import download_weights
@@ -85,10 +84,8 @@ class Catalog:
         check_extractor(plugin)  # before the run: not a failure of each photo
         report = index_catalog(self.data, plugin, workers, prune=prune, progress=progress, mapping=mapping)
         self._galleries.clear()
-        votes = make_plugin("matchers", DEFAULT_MATCHER)
         if report.done or report.reused:
-            _, (gallery,) = indexed(self.data, as_method([plugin], votes, Geometry()), self._galleries)
-            gallery.build_indexes(votes.backend)
+            build_index(self.data, plugin, self._galleries)
         return report
 
     def method(self, **method: Unpack[MethodOptions]) -> Method:

@@ -19,13 +19,14 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import file_sha256
 from snowmatch.core.home import features_path, indexes_path
 from snowmatch.core.notes import Note
-from snowmatch.core.plugins import settings, settings_key
+from snowmatch.core.plugins import Extractor, make_plugin, settings, settings_key
 from snowmatch.core.text import counted
 from snowmatch.core.types import Annotation
 from snowmatch.core.version import __version__
 from snowmatch.features.reader import FeatureReader, list_features, open_features
-from snowmatch.identify.method import Method, settings_text
+from snowmatch.identify.method import DEFAULT_MATCHER, Method, as_method, settings_text
 from snowmatch.matching.gallery import Gallery, make_gallery
+from snowmatch.matching.geometry.frames import Geometry
 from snowmatch.screening.maps import load_maps, maps_stamp
 
 GROWN = 1.5  # times the encounters it was calibrated on: then a note says that there is more to learn from
@@ -164,6 +165,13 @@ def indexed(
     lacking = [[state.key for state in states] != keys for states in apart]
     pairs = zip(readers, lacking, strict=True)
     return worst, tuple(held.get(data, reader, worst, part=some) for reader, some in pairs)
+
+
+def build_index(data: CatalogData, extractor: Extractor, held: Galleries) -> None:
+    """Build the search index that votes ask, so that the first query does not wait for it."""
+    votes = make_plugin("matchers", DEFAULT_MATCHER)
+    _, (gallery,) = indexed(data, as_method([extractor], votes, Geometry()), held)
+    gallery.build_indexes(votes.backend)
 
 
 def named_encounters(annotations: Sequence[Annotation]) -> int:
