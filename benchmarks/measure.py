@@ -6,10 +6,12 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import statistics
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,20 @@ def circumstances(command: str, packages: Mapping[str, str] | None = None) -> di
         "cores": os.cpu_count(),
         "packages": dict(packages or {name: importlib.metadata.version(name) for name in PACKAGES}),
     }
+
+
+def command_line(arguments: Sequence[str] | None = None) -> str:
+    """The command that is running (or the program with `arguments`), without the folders of this machine."""
+    program = Path(sys.argv[0]).resolve()
+    name = program.relative_to(HERE.parent).as_posix() if program.is_relative_to(HERE.parent) else program.name
+    given = sys.argv[1:] if arguments is None else arguments
+    return " ".join(["python", name, *map(without_folders, given)])
+
+
+def without_folders(text: str) -> str:
+    """The text with every absolute path in it cut to its last name: results are public, folders are not."""
+    parts = re.split(r"([,=])", text)
+    return "".join(Path(part).name if os.path.isabs(part) else part for part in parts)
 
 
 def median_seconds(work: Callable[[], Any], times: int) -> float:

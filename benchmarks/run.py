@@ -27,6 +27,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from measure import circumstances, command_line, without_folders
+
 HERE = Path(__file__).parent
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -249,8 +251,6 @@ def _make_scores(
     kept: Path, folder: Path, protocol: str, name: str, settings: dict[str, Any], given: argparse.Namespace
 ) -> None:
     """Run the method apart and keep its tables and costs in `kept`."""
-    from measure import circumstances
-
     costs = apart(name, settings, folder, protocol, given.threads, given.work, kept=kept, queries=given.queries)
     packages = costs.pop("versions")
     shared = circumstances(command_line(), packages)
@@ -472,17 +472,6 @@ def _listed(results: Path) -> list[str]:
         lines.append(f"{name}: {len(runs)} runs, {_duration([_known_seconds(results, r) for r in runs])}")
         lines += [f"    {r.dataset} {r.protocol} {r.method}" for r in runs]
     return lines
-
-
-def command_line() -> str:
-    """The command that is running, without the folders of this machine."""
-    return f"python benchmarks/{Path(sys.argv[0]).name} {' '.join(without_folders(a) for a in sys.argv[1:])}"
-
-
-def without_folders(text: str) -> str:
-    """The text with every absolute path in it cut to its last name: results are public, folders are not."""
-    parts = re.split(r"([,=])", text)
-    return "".join(Path(part).name if os.path.isabs(part) else part for part in parts)
 
 
 if __name__ == "__main__":

@@ -263,8 +263,8 @@ def test_a_trained_network_chooses_its_threshold_on_animals_it_has_not_learned_f
 
     if importlib.util.find_spec("timm") is None:
         pytest.skip("no timm")
-    from deep.inputs import Shape
-    from deep.networks import build, save_network
+    from embedding.inputs import Shape
+    from embedding.networks import build, save_network
 
     training, _, folder = halves
     learned = snowmatch.open_catalog(prepare(training, folder / "work").folder).data.annotations

@@ -20,14 +20,14 @@ from snowmatch.views.pictures import BACKGROUND
 torch = pytest.importorskip("torch")
 pytest.importorskip("kornia")
 pytest.importorskip("captum")
-embeddings = importlib.import_module("methods._embeddings")
+weights = importlib.import_module("embedding.weights")
 try:
-    embeddings.packages("deep")
+    weights.packages("deep")
 except SnowmatchError as error:
     pytest.skip(str(error), allow_module_level=True)
 explain = importlib.import_module("deep.explain")
-inputs = importlib.import_module("deep.inputs")
-networks = importlib.import_module("deep.networks")
+inputs = importlib.import_module("embedding.inputs")
+networks = importlib.import_module("embedding.networks")
 
 SMALL = inputs.Shape(64, 64)
 

@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 from as_markdown import write_text
 from datasets import described, name_of, prepare
-from measure import HERE, circumstances
-from run import Run, Scored, command_line, parse_method, scores_of, shown_label
+from measure import HERE, circumstances, command_line
+from run import Run, Scored, parse_method, scores_of, shown_label
 
 from deep.decision import among, animals_of, choose_threshold, decide, pairs_of, rates
 from snowmatch.api import open_catalog

@@ -34,15 +34,16 @@ import cv2
 import numpy as np
 import torch
 from datasets import Dataset, prepare
+from embedding.crops import crop
+from embedding.inputs import Shape, as_tensor, check_masks, read_input, read_inputs
+from embedding.networks import EmbeddingNetwork, embeddings, load_network
+from embedding.vectors import check_vectors, pair_scores
 from failures import STYLE
-from methods._embeddings import check_vectors, crop, pair_scores
 from PIL import Image, ImageDraw
 from torch import nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from deep.inputs import Shape, as_tensor, check_masks, read_input, read_inputs
-from deep.networks import EmbeddingNetwork, embeddings, load_network
 from snowmatch.api import DEFAULT_EXTRACTOR, DEFAULT_MATCHER, Catalog, open_catalog
 from snowmatch.confidence.trial import Trial, make_trial
 from snowmatch.core.errors import SnowmatchError

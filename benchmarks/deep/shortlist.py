@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 from as_markdown import write_text
 from datasets import described, prepare
-from measure import HERE, circumstances
-from run import Run, command_line, parse_method, scores_of, shown_label, without_folders
+from measure import HERE, circumstances, command_line, without_folders
+from run import Run, parse_method, scores_of, shown_label
 from tqdm import tqdm
 
 from deep.compare import at_least, check_apart, first_table, network_of, plain, ranking_of

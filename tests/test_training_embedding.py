@@ -9,9 +9,9 @@ from math import asin, cos, exp, log, log1p, sin
 import cv2
 import numpy as np
 import pytest
+from embedding.weights import name_operators
 from hypothesis import given
 from hypothesis import strategies as st
-from methods._embeddings import name_operators
 from PIL import Image
 
 from snowmatch.core.errors import SnowmatchError
@@ -23,11 +23,11 @@ name_operators(torch)  # before timm: beside some builds of torch its import nee
 timm = pytest.importorskip("timm")
 pytest.importorskip("kornia")
 
-from deep import inputs, losses, networks
-from deep.batches import batches, flank_classes, singletons
-from deep.inputs import Augmentation, Shape, as_tensor, check_masks, normalised, read_input, read_inputs
-from deep.losses import CosFace, adaptive_margin, constant_margin, cosface_loss, triplet_loss
-from deep.networks import BACKBONES, RANDOM, build, load_network, save_network
+from embedding import inputs, losses, networks
+from embedding.batches import batches, flank_classes, singletons
+from embedding.inputs import Augmentation, Shape, as_tensor, check_masks, normalised, read_input, read_inputs
+from embedding.losses import CosFace, adaptive_margin, constant_margin, cosface_loss, triplet_loss
+from embedding.networks import BACKBONES, RANDOM, build, load_network, save_network
 
 SMALL = Shape(64, 64)
 
@@ -673,7 +673,7 @@ def test_other_files_are_no_networks(tmp_path, official):
     with pytest.raises(SnowmatchError, match=r"resnet18\.safetensors does not load"):
         load_network(official[0] / "resnet18.safetensors")
     networks.write_tensors(path, {"a": torch.zeros(1)}, {"epoch": 3})  # a checkpoint
-    with pytest.raises(SnowmatchError, match=r"is no network that `python benchmarks/deep train` wrote"):
+    with pytest.raises(SnowmatchError, match=r"is no network that `python training embedding` wrote"):
         load_network(path)
     save_network(path, small(), {"backbone": "test_resnet", "dimensions": 9})
     with pytest.raises(SnowmatchError, match="is not a test_resnet of 9 dimensions: 2 of another shape"):

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 from checkpoints import read_tensors, write_tensors
-from methods._embeddings import fill, packages, read_weights
 from torch import nn
 from tqdm import tqdm
 
-from deep.inputs import Shape, as_tensor, normalised
+from embedding.inputs import Shape, as_tensor, normalised
+from embedding.weights import fill, packages, read_weights
 from snowmatch.core.errors import SnowmatchError
 
 # short names for those that are compared; any other name is timm's own
@@ -54,7 +54,7 @@ def build(backbone: str, dimensions: int, shape: Shape, weights: str, seed: int)
     With other channels than three timm adds up or repeats the first layer's weights. SnowmatchError for a backbone that
     timm does not have, or a file that is not of it.
     """
-    torch, timm = packages("deep")
+    torch, timm = packages("training")
     name = BACKBONES.get(backbone, backbone)
     if not timm.is_model(name):
         raise SnowmatchError(f"backbone is {backbone!r}, expected {', '.join(BACKBONES)} or one of timm.list_models()")
@@ -125,7 +125,7 @@ def load_network(path: Path) -> tuple[EmbeddingNetwork, dict[str, Any]]:
     try:
         shape, backbone, dimensions = Shape(**described["shape"]), described["backbone"], described["dimensions"]
     except (KeyError, TypeError) as error:
-        raise SnowmatchError(f"{path} is no network that `python benchmarks/deep train` wrote") from error
+        raise SnowmatchError(f"{path} is no network that `python training embedding` wrote") from error
     network = build(backbone, dimensions, shape, RANDOM, 0)
     fill(network, tensors, path, f"a {backbone} of {dimensions} dimensions")
     return network.eval(), described

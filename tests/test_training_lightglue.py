@@ -4,10 +4,12 @@ import importlib
 import json
 from dataclasses import replace
 
-import coat_pairs
 import numpy as np
 import pytest
-from coat_pairs import Truth, View, Warp, mutual_matches, strangers, truth, verified, views_of, warped_view
+from held_out import divide
+from lightglue import views as views_module
+from lightglue.views import Truth, View, mutual_matches, strangers, truth, verified, views_of, warped_view
+from lightglue.warps import Warp
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.plugins import make_plugin, settings
@@ -17,9 +19,14 @@ from snowmatch.demo.survey import make_survey
 torch = pytest.importorskip("torch")
 kornia = pytest.importorskip("kornia.feature")
 safetensors = pytest.importorskip("safetensors")
-train_lightglue = importlib.import_module("train_lightglue")
+network = importlib.import_module("lightglue.network")
+examples_module = importlib.import_module("lightglue.examples")
+training_module = importlib.import_module("lightglue.train")
+judge = importlib.import_module("lightglue.judge")
+command = importlib.import_module("lightglue.command")
+Training = importlib.import_module("lightglue.settings").Training
 
-TINY = train_lightglue.Training(keypoints=64, layers=2, dim=16, steps=8, batch=2, rate=3e-3, warps=1)
+TINY = Training(keypoints=64, layers=2, dim=16, steps=8, batch=2, rate=3e-3, warps=1)
 
 
 class Grid:
@@ -52,7 +59,7 @@ def moved(view, shift, seed):
     order = random.permutation(len(view))
     descriptors = view.descriptors + random.normal(0, 0.1, view.descriptors.shape).astype(np.float32)
     changed = replace(view, keypoints=view.keypoints + np.array(shift, np.float32), descriptors=descriptors)
-    return coat_pairs.View(
+    return View(
         **{f: getattr(changed, f)[order] for f in ("keypoints", "descriptors", "scales", "oris", "shapes", "places")},
         size=view.size,
     )
@@ -60,7 +67,7 @@ def moved(view, shift, seed):
 
 def pairs_of(seed):
     view = random_view(seed)
-    return train_lightglue.Example(view, moved(view, (3, -2), seed + 1000))
+    return examples_module.Example(view, moved(view, (3, -2), seed + 1000))
 
 
 def two_pairs(step):
@@ -119,7 +126,7 @@ def test_truth_without_keypoints():
 @pytest.mark.parametrize("seed", range(4))
 def test_places_of_a_warped_view_are_where_its_pixels_come_from(monkeypatch, seed):
     """Red and green of this photo are x and y, blue is 0; the scenery is blue: so every keypoint tells its place."""
-    monkeypatch.setattr(coat_pairs, "relight", lambda random, pixels: pixels)
+    monkeypatch.setattr(views_module, "relight", lambda random, pixels: pixels)
     y, x = np.mgrid[0:200, 0:250].astype(np.uint8)
     photo = np.stack([x, y, np.zeros_like(x)], axis=2)
     mask = (x - 125.0) ** 2 / 90**2 + (y - 100.0) ** 2 / 70**2 < 1
@@ -129,7 +136,7 @@ def test_places_of_a_warped_view_are_where_its_pixels_come_from(monkeypatch, see
     known = ~np.isnan(view.places[:, 0])
     assert known.sum() > 30
     colour = view.descriptors.astype(float)
-    back = view.places * max(box[2:]) / coat_pairs.CHIP + box[:2]
+    back = view.places * max(box[2:]) / views_module.CHIP + box[:2]
     clear = known & (colour[:, 2] < 1)  # not on the soft edge of what hides it
     assert clear.sum() > 0.9 * known.sum()
     assert np.abs(back[clear] - colour[clear, :2]).max() < 2
@@ -137,10 +144,10 @@ def test_places_of_a_warped_view_are_where_its_pixels_come_from(monkeypatch, see
 
 
 def test_a_photo_without_mask_has_places_inside_its_box_only(monkeypatch):
-    monkeypatch.setattr(coat_pairs, "relight", lambda random, pixels: pixels)
+    monkeypatch.setattr(views_module, "relight", lambda random, pixels: pixels)
     photo = np.zeros((200, 300, 3), np.uint8)
     view = warped_view(Grid(), photo, (100, 50, 100, 100), None, photo, np.random.default_rng(1))
-    known = view.places[~np.isnan(view.places[:, 0])] / coat_pairs.CHIP * 100
+    known = view.places[~np.isnan(view.places[:, 0])] / views_module.CHIP * 100
     assert len(known)
     assert known.min() >= 0
     assert known.max() <= 99
@@ -154,7 +161,7 @@ def test_two_photos_of_one_animal_where_geometry_agrees():
     assert len(known.matches) > 70
     assert (there[known.matches[:, 0]] == known.matches[:, 1]).all()
     assert not known.none0[known.matches[:, 0]].any()
-    cut = coat_pairs.strongest(other, 40)  # half of the keypoints are gone, so some have nothing near
+    cut = views_module.strongest(other, 40)  # half of the keypoints are gone, so some have nothing near
     known = verified(view, cut)
     gone = ~np.isin(np.arange(len(view)), known.matches[:, 0])
     assert known.none0[gone].any()
@@ -186,13 +193,13 @@ def test_loss_of_a_small_assignment_by_hand():
     scores = torch.full((3, 3), -9.0)
     scores[0, 1], scores[1, 2], scores[2, 0] = -0.5, -1.0, -3.0
     known = Truth(np.array([[0, 1]]), np.array([False, True]), np.array([True, False]))
-    assert train_lightglue.pair_loss(scores, known).item() == pytest.approx(0.5 + 1.0 / 2 + 3.0 / 2)
+    assert training_module.pair_loss(scores, known).item() == pytest.approx(0.5 + 1.0 / 2 + 3.0 / 2)
     longer = Truth(np.array([[0, 1], [2, 0]]), np.array([False, True, True]), np.array([True, False]))
-    assert train_lightglue.pair_loss(scores, longer).item() == pytest.approx(2.5)  # its third keypoint was cut off
+    assert training_module.pair_loss(scores, longer).item() == pytest.approx(2.5)  # its third keypoint was cut off
     two = Truth(np.array([[0, 1], [1, 0]]), np.zeros(2, bool), np.zeros(2, bool))
-    assert train_lightglue.pair_loss(scores, two).item() == pytest.approx((0.5 + 9) / 2)
+    assert training_module.pair_loss(scores, two).item() == pytest.approx((0.5 + 9) / 2)
     nothing = Truth(np.zeros((0, 2), int), np.zeros(2, bool), np.zeros(2, bool))
-    assert train_lightglue.pair_loss(scores, nothing).item() == 0
+    assert training_module.pair_loss(scores, nothing).item() == 0
 
 
 def test_inputs_of_the_network_by_hand():
@@ -203,7 +210,7 @@ def test_inputs_of_the_network_by_hand():
         descriptors=np.tile(np.array([[3, 4]], np.uint8), (2, 1)),
         scales=np.array([150, 300], np.float32),
     )
-    inputs = train_lightglue.network_inputs([view])
+    inputs = network.network_inputs([view])
     assert inputs["keypoints"].tolist() == [[[10, 20], [0, 200]]]
     assert inputs["descriptors"][0, 0].tolist() == pytest.approx([0.6, 0.8])
     assert inputs["scales"].tolist() == [[5, 6]]
@@ -211,15 +218,15 @@ def test_inputs_of_the_network_by_hand():
 
 
 def start():
-    return train_lightglue.build(TINY, random_view(9, n=300).unit_descriptors)
+    return network.build(TINY, random_view(9, n=300).unit_descriptors)
 
 
 def test_training_sees_what_inference_computes():
     net = start().eval()
     pair = pairs_of(0)
-    sides = [train_lightglue.network_inputs([v]) for v in (pair.view0, pair.view1)]
+    sides = [network.network_inputs([v]) for v in (pair.view0, pair.view1)]
     with torch.inference_mode():
-        ours = train_lightglue.assignments(net, *sides)
+        ours = network.assignments(net, *sides)
         theirs = net(dict(zip(("image0", "image1"), sides, strict=True)))["log_assignment"]
     assert len(ours) == TINY.layers
     assert torch.equal(ours[-1], theirs)
@@ -227,17 +234,17 @@ def test_training_sees_what_inference_computes():
 
 def test_training_reduces_the_loss_and_touches_no_unused_weights(tmp_path):
     net = start()
-    before = train_lightglue.batch_loss(net, two_pairs(0), "cpu").item()
+    before = training_module.batch_loss(net, two_pairs(0), "cpu").item()
     unused = net.token_confidence[0].token[0].weight.clone()
-    train_lightglue.train(net, two_pairs, replace(TINY, steps=20), tmp_path / "c.safetensors", "cpu")
-    assert train_lightglue.batch_loss(net, two_pairs(0), "cpu").item() < 0.8 * before
+    training_module.train(net, two_pairs, replace(TINY, steps=20), tmp_path / "c.safetensors", "cpu")
+    assert training_module.batch_loss(net, two_pairs(0), "cpu").item() < 0.8 * before
     assert torch.equal(net.token_confidence[0].token[0].weight, unused)
 
 
 def test_going_on_gives_the_same_weights(tmp_path, monkeypatch):
-    monkeypatch.setattr(train_lightglue, "SAVE_EVERY", 3)
+    monkeypatch.setattr(training_module, "SAVE_EVERY", 3)
     whole = start()
-    recorded = train_lightglue.train(whole, two_pairs, TINY, tmp_path / "whole.safetensors", "cpu")
+    recorded = training_module.train(whole, two_pairs, TINY, tmp_path / "whole.safetensors", "cpu")
 
     def stopped(step):
         if step == 5:
@@ -246,9 +253,9 @@ def test_going_on_gives_the_same_weights(tmp_path, monkeypatch):
 
     checkpoint = tmp_path / "stopped.safetensors"
     with pytest.raises(KeyboardInterrupt):
-        train_lightglue.train(start(), stopped, TINY, checkpoint, "cpu")
+        training_module.train(start(), stopped, TINY, checkpoint, "cpu")
     again, asked = start(), []
-    resumed = train_lightglue.train(again, lambda s: asked.append(s) or two_pairs(s), TINY, checkpoint, "cpu")
+    resumed = training_module.train(again, lambda s: asked.append(s) or two_pairs(s), TINY, checkpoint, "cpu")
     assert asked == [3, 4, 5, 6, 7]
     assert resumed["losses"] == recorded["losses"]
     for name, weight in whole.state_dict().items():
@@ -257,7 +264,7 @@ def test_going_on_gives_the_same_weights(tmp_path, monkeypatch):
 
 def test_the_learning_rate_rises_and_falls():
     training = replace(TINY, steps=100, rate=1.0)
-    rates = [train_lightglue.learning_rate(step, training) for step in range(100)]
+    rates = [training_module.learning_rate(step, training) for step in range(100)]
     assert rates[:6] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0, 1.0])
     assert rates[52] == pytest.approx(0.5, abs=0.01)
     assert rates[-1] < 0.001
@@ -267,7 +274,7 @@ def test_the_written_file_is_kornias_and_matches_alike(tmp_path):
     net = start().eval()
     extractor = make_plugin("extractors", "hesaff", {"threshold": "4"})
     path = tmp_path / "coat.safetensors"
-    train_lightglue.save_network(path, net, TINY, extractor)
+    network.save_network(path, net, TINY, extractor)
     with safetensors.safe_open(path, framework="pt") as file:
         described = json.loads(file.metadata()["snowmatch"])
         tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
@@ -285,10 +292,10 @@ def test_the_written_file_is_kornias_and_matches_alike(tmp_path):
     missing = loaded.load_state_dict(tensors, strict=False)
     assert (missing.missing_keys, missing.unexpected_keys) == (["confidence_thresholds"], [])
     pair = pairs_of(0)
-    expected = train_lightglue.network_matcher(net)(pair.view0, pair.view1)
+    expected = network.network_matcher(net)(pair.view0, pair.view1)
     assert len(expected[0]) > 20
-    for other in (loaded.eval(), train_lightglue.load_network(path)):
-        found = train_lightglue.network_matcher(other)(pair.view0, pair.view1)
+    for other in (loaded.eval(), network.load_network(path)):
+        found = network.network_matcher(other)(pair.view0, pair.view1)
         assert np.array_equal(found[0], expected[0])
         assert found[1] == pytest.approx(expected[1], abs=1e-6)
 
@@ -305,18 +312,18 @@ def test_precision_and_recall_by_hand():
     places = np.array([[10, 10], [50, 50], [90, 90], [130, 10]], np.float32)
     view0 = replace(random_view(0, n=4), places=places)
     view1 = replace(view0, places=places + np.array([[1, 0], [5, 0], [20, 20], [0, 2]], np.float32))
-    animals = train_lightglue.Animals((), ((view0, view1),))
+    animals = examples_module.Animals((), ((view0, view1),))
 
     def match(a, b):  # right, not judged, wrong; the fourth is not found
         return np.array([[0, 0], [1, 1], [2, 2]]), np.array([0.9, 0.5, 0.6])
 
     figures = {"precision": 0.5, "recall": 0.5, "recall_at_precision": 0.5, "pairs": 1}
-    assert train_lightglue.judge_warped(match, animals) == figures
-    weighed = train_lightglue.judge_warped(lambda a, b: (match(a, b)[0], np.array([0.5, 0.6, 0.9])), animals)
+    assert judge.judge_warped(match, animals) == figures
+    weighed = judge.judge_warped(lambda a, b: (match(a, b)[0], np.array([0.5, 0.6, 0.9])), animals)
     assert weighed == figures | {"recall_at_precision": 0}
     every = {"precision": 1, "recall": 1, "recall_at_precision": 1, "pairs": 1}
-    assert train_lightglue.judge_warped(perfect, animals) == every
-    none = train_lightglue.judge_warped(lambda a, b: (np.zeros((0, 2), int), np.zeros(0)), animals)
+    assert judge.judge_warped(perfect, animals) == every
+    none = judge.judge_warped(lambda a, b: (np.zeros((0, 2), int), np.zeros(0)), animals)
     assert none == dict.fromkeys(every, 0) | {"pairs": 1}
 
 
@@ -332,10 +339,10 @@ def test_who_is_who_by_hand():
     views = tuple(
         (replace(coats[n], keypoints=coats[n].keypoints + by),) for (_, _, n), by in zip(named, jitter, strict=True)
     )
-    animals = train_lightglue.Animals(annotations, views)
-    right = train_lightglue.identify(mutual_matches, animals, "mutual")
+    animals = examples_module.Animals(annotations, views)
+    right = judge.identify(mutual_matches, animals, "mutual")
     assert (right["photo_top_1"], right["queries"], right["pairs"]) == (1, 5, 14)
-    blind = train_lightglue.identify(lambda a, b: (np.zeros((0, 2), int), np.zeros(0)), animals, "none")
+    blind = judge.identify(lambda a, b: (np.zeros((0, 2), int), np.zeros(0)), animals, "none")
     assert blind["photo_top_1"] == 0
 
 
@@ -345,9 +352,9 @@ def test_who_is_who_by_hand():
 def test_held_out_individuals_are_never_learned_from(tmp_path, monkeypatch):
     """A whole run, in small: what the network is trained on, and what it says it was."""
     make_survey(tmp_path / "survey", individuals=5, stations=2, encounters=3, photos=(1, 1), seed=1, size=(480, 320))
-    learned, results = [], []
+    learned = []
 
-    class Watched(train_lightglue.Examples):
+    class Watched(examples_module.Examples):
         def __init__(self, animals, training):
             super().__init__(animals, training)
             learned.extend(animals.annotations)
@@ -358,25 +365,23 @@ def test_held_out_individuals_are_never_learned_from(tmp_path, monkeypatch):
             assert all(id(v) in self.known for e in drawn for v in (e.view0, e.view1))
             return drawn
 
-    monkeypatch.setattr(train_lightglue, "Examples", Watched)
-    monkeypatch.setattr(train_lightglue, "write_result", lambda name, result: results.append(result))
+    monkeypatch.setattr(command, "Examples", Watched)
     judged = []
-    judge = train_lightglue.judge_warped
     monkeypatch.setattr(
-        train_lightglue, "judge_warped", lambda m, animals: judged.extend(animals.annotations) or judge(m, animals)
+        command, "judge_warped", lambda m, seen: judged.extend(seen.annotations) or judge.judge_warped(m, seen)
     )
     out = tmp_path / "coat.safetensors"
-    command = f"--catalog {tmp_path / 'survey'} --work {tmp_path / 'work'} --out {out} -o chip_size=160 --steps 2"
-    command += " --keypoints 64 --layers 1 --dim 16 --batch 2 --warps 1"
-    command += f" --test {tmp_path / 'survey'},first=6,name=again"
-    train_lightglue.main(command.split())
+    words = f"--catalog {tmp_path / 'survey'} --work {tmp_path / 'work'} --out {out} -o chip_size=160 --steps 2"
+    words += " --keypoints 64 --layers 1 --dim 16 --batch 2 --warps 1"
+    words += f" --test {tmp_path / 'survey'},first=6,name=again --report {tmp_path / 'report.json'}"
+    command.main(words.split())
     assert len({a.individual for a in learned}) == 3
     assert len({a.individual for a in judged}) == 2
     assert not {a.individual for a in learned} & {a.individual for a in judged}
-    result = results[0]
+    result = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert result["individuals"] == {"trained on": 3, "held out": 2}
     assert set(result["measured"]) == {"held out", "again"}
-    assert set(result["measured"]["held out"]) == {"trained", "untrained start", train_lightglue.MUTUAL}
+    assert set(result["measured"]["held out"]) == {"trained", "untrained start", command.MUTUAL}
     assert str(tmp_path) not in json.dumps(result)
     json.dumps(result, allow_nan=False)
     assert out.stat().st_size < 1e6
@@ -384,12 +389,12 @@ def test_held_out_individuals_are_never_learned_from(tmp_path, monkeypatch):
 
 def test_individuals_are_divided():
     annotations = [Annotation(i, "x", None if i == 8 else "abcdefgh"[i]) for i in range(9)]
-    learned, held_out = train_lightglue.divide(annotations, 0.25, 0)
+    learned, held_out = divide(annotations, 0.25, 0)
     assert (len(learned), len(held_out)) == (6, 2)  # the unnamed one may be anybody
-    assert train_lightglue.divide(annotations, 0.25, 0) == (learned, held_out)
-    assert {train_lightglue.divide(annotations, 0.25, s)[1][0].individual for s in range(9)} != {"a"}
+    assert divide(annotations, 0.25, 0) == (learned, held_out)
+    assert {divide(annotations, 0.25, s)[1][0].individual for s in range(9)} != {"a"}
     with pytest.raises(SnowmatchError, match="3 individuals are too few"):
-        train_lightglue.divide(annotations[:3], 0.25, 0)
+        divide(annotations[:3], 0.25, 0)
 
 
 def test_pairs_are_of_the_kind_they_claim():
@@ -401,7 +406,7 @@ def test_pairs_are_of_the_kind_they_claim():
         views.append((moved(coat, (i, 0), i), moved(coat, (0, i), 10 + i)))
     annotations.append(Annotation(4, "x", "c", "right_flank", encounter="4"))  # the other flank is compared with none
     views.append((random_view(7),))
-    examples = train_lightglue.Examples(train_lightglue.Animals(tuple(annotations), tuple(views)), TINY)
+    examples = examples_module.Examples(examples_module.Animals(tuple(annotations), tuple(views)), TINY)
     assert examples.counts == {"warped": 4, "same": 2, "different": 3}
     owner = {id(v): a.individual for a, vs in zip(annotations, views, strict=True) for v in vs}
     drawn = [e for step in range(30) for e in examples(step)]
@@ -413,15 +418,15 @@ def test_pairs_are_of_the_kind_they_claim():
         assert (known.none0.shape, known.none1.shape) == ((len(e.view0),), (len(e.view1),))
         places = e.view0.places[known.matches[:, 0]], e.view1.places[known.matches[:, 1]]
         assert np.array_equal(*places)
-    again = train_lightglue.Examples(train_lightglue.Animals(tuple(annotations), tuple(views)), TINY)(7)
+    again = examples_module.Examples(examples_module.Animals(tuple(annotations), tuple(views)), TINY)(7)
     assert [id(e.view0) for e in again] == [id(e.view0) for e in examples(7)]
 
 
 def test_batches_are_of_like_size_and_leave_no_size_out():
     annotations = tuple(Annotation(i, "x", str(i), "left_flank", encounter=str(i)) for i in range(16))
-    views = tuple((coat_pairs.strongest(random_view(i), 64 + i), random_view(i, n=64 + i)) for i in range(16))
-    examples = train_lightglue.Examples(train_lightglue.Animals(annotations, views), TINY)
-    sizes = [sorted(min(len(e.view0), len(e.view1)) for e in examples(step)) for step in range(train_lightglue.SORTED)]
+    views = tuple((views_module.strongest(random_view(i), 64 + i), random_view(i, n=64 + i)) for i in range(16))
+    examples = examples_module.Examples(examples_module.Animals(annotations, views), TINY)
+    sizes = [sorted(min(len(e.view0), len(e.view1)) for e in examples(step)) for step in range(examples_module.SORTED)]
     assert sizes != sorted(sizes)  # in random order
     assert max(sizes)[0] > min(sizes)[1] + 4
     flat = [size for batch in sorted(sizes) for size in batch]
@@ -436,7 +441,7 @@ def test_views_are_made_once(tmp_path, monkeypatch):
     hesaff = make_plugin("extractors", "hesaff", {"chip_size": "160"})
     made, seconds = views_of(hesaff, tmp_path, a, b, 1, 0, tmp_path)
     assert len(made) == 2
-    monkeypatch.setattr(coat_pairs, "extract_from_photo", None)
+    monkeypatch.setattr(views_module, "extract_from_photo", None)
     again, then = views_of(hesaff, tmp_path, a, b, 1, 0, tmp_path)
     assert then == seconds > 0
     for view0, view1 in zip(made, again, strict=True):
@@ -464,7 +469,7 @@ def test_the_engine_tells_a_network_what_it_was_trained_with(plain_lightglue):
     )
     told, _ = find_trained(str(plain_lightglue), {"name": "hesaff"})
     engine = side(Subject(features, (40, 30, 300, 200)), told, torch.device("cpu"))
-    trained = train_lightglue.network_inputs([view])
+    trained = network.network_inputs([view])
     assert engine.keys() == trained.keys()
     for name, tensor in trained.items():
         np.testing.assert_allclose(engine[name].numpy(), tensor.numpy(), atol=1e-4, err_msg=name)

@@ -4,6 +4,7 @@ import csv
 import importlib
 import json
 import os
+import runpy
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from methods._embeddings import name_operators
+from embedding.weights import name_operators
 from PIL import Image
 
 from snowmatch.core.errors import SnowmatchError
@@ -24,13 +25,16 @@ pytest.importorskip("timm")
 pytest.importorskip("kornia")
 
 import checkpoints
-from deep import networks
-from deep import train as training_module
-from deep.inputs import Shape, normalised
-from deep.networks import RANDOM, build, load_network
-from deep.train import Training, describe, divide, judge, main, train
+from embedding import networks
+from embedding import train as training_module
+from embedding.command import main
+from embedding.inputs import Shape, normalised
+from embedding.networks import RANDOM, build, load_network
+from embedding.settings import PRESETS, Training
+from embedding.train import describe, judge, train
+from held_out import divide
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+ROOT = Path(__file__).parents[1]
 TINY = Training(
     loss="triplet", backbone="test_resnet", dimensions=8, width=64, height=32, epochs=2, batch=8, validation=0.4
 )
@@ -510,7 +514,7 @@ def test_settings_out_of_range_say_so(settings, message):
 
 
 def test_presets_are_settings():
-    for preset in training_module.PRESETS.values():
+    for preset in PRESETS.values():
         assert Training(**preset).epochs >= 40
 
 
@@ -650,38 +654,36 @@ def test_choices_are_those_that_there_are(catalog, tmp_path, capsys):
     assert "(full: 1028)" in capsys.readouterr().out
 
 
-def deep(*arguments):
-    paths = os.pathsep.join([str(BENCHMARKS.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+def training(*arguments):
+    paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     return subprocess.run(
-        [sys.executable, str(BENCHMARKS / "deep"), *arguments],
+        [sys.executable, str(ROOT / "training"), *arguments],
         capture_output=True,
         text=True,
         env=os.environ | {"PYTHONPATH": paths},
     )
 
 
-def test_the_folder_is_a_command():
-    alone, unknown = deep(), deep("trian")
+def test_the_folder_is_a_command(tmp_path):
+    alone, unknown = training(), training("embeding")
     assert alone.returncode == 0
-    for name in ("train", "compare", "explain", "shortlist"):
+    for name in ("embedding", "lightglue"):
         assert f"  {name} " in alone.stdout
     assert unknown.returncode == 1
-    assert unknown.stderr.strip() == "error: no command 'trian'"
+    assert unknown.stderr.strip() == "error: no command 'embeding'"
     assert unknown.stdout == alone.stdout
+    bad = training("embedding", *command("nowhere", tmp_path, "--batch", "4"))
+    assert (bad.returncode, bad.stderr.strip()) == (1, "error: batch is 4, expected at least 8: two individuals")
 
 
-def test_an_error_of_a_command_is_one_line(monkeypatch, tmp_path):
-    entry = importlib.import_module("deep.__main__")
-    monkeypatch.setattr(sys, "path", [str(BENCHMARKS / "deep"), *sys.path])
-    missing = command("nowhere", tmp_path, "--batch", "4")
-    monkeypatch.setattr(sys, "argv", ["deep", "train", *missing])
-    with pytest.raises(SystemExit, match=r"^error: batch is 4, expected at least 8: two individuals$"):
-        entry.main()
-    assert sys.path[0] == str(BENCHMARKS)
+def test_what_is_not_installed_is_one_line(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "training"))
+    entry = runpy.run_path(str(ROOT / "training" / "__main__.py"))
 
     def absent(name):
         raise ImportError("no timm")
 
-    monkeypatch.setattr(entry.importlib, "import_module", absent)
+    monkeypatch.setattr(importlib, "import_module", absent)
+    monkeypatch.setattr(sys, "argv", ["training", "embedding"])
     with pytest.raises(SystemExit, match=r"^error: no timm: python -m pip install -e '\.\[bench-deep\]'$"):
-        entry.main()
+        entry["main"]()

@@ -11,9 +11,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from methods._embeddings import crop_and_mask
 from tqdm import tqdm
 
+from embedding.crops import crop_and_mask
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import unreadable
 from snowmatch.core.plugins import settings_key
