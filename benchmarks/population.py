@@ -46,13 +46,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from closed_population import capture_history, chao, m0
 from measure import HERE, circumstances
 
 from snowmatch.api import DEFAULT_EXTRACTOR, DEFAULT_MATCHER, Catalog, open_catalog
 from snowmatch.core.plugins import make_plugin, settings
 from snowmatch.demo.survey import make_survey
 from snowmatch.identify.answer import Answer
+from snowmatch.survey.abundance import Estimate, capture_history, chao, m0
 
 PHOTOS = (2, 4)  # fewest and most of a burst
 SURE = ("excellent", "good")
@@ -278,7 +278,7 @@ def decide(answer: Answer, new: float) -> str:
 def figures(named: Sequence[Named], occasions: int) -> dict[str, Any]:
     """What one replay comes to: mistakes, work, names, and estimates by the names given and by the true ones.
 
-    An estimate is None where it is infinite. The encounters come last, each as `Named`.
+    low and high: the 95 % interval by the names given. What is infinite is None. The encounters come last, as `Named`.
     """
     when = [n.occasion for n in named]
     given = capture_history([n.given for n in named], when, occasions)
@@ -289,7 +289,7 @@ def figures(named: Sequence[Named], occasions: int) -> dict[str, Any]:
         "person": sum(n.by == "person" for n in named),
         "names": len(given),
         "seen": len(true),
-        **{key: {"given": _finite(of(given)), "true": _finite(of(true))} for key, of in ESTIMATES.items()},
+        **{key: _estimated(of(given), of(true)) for key, of in ESTIMATES.items()},
         "encounters": [asdict(n) for n in named],
     }
 
@@ -298,7 +298,8 @@ def summary(replays: Sequence[dict[str, Any]], individuals: int) -> dict[str, An
     """Over all seeds: shares of encounters in percent, and each estimate's bias: mean, standard deviation over seeds.
 
     bias: against the estimate by the true names; bias_of_all: against `individuals`, those never seen included. Seeds
-    whose estimate is infinite are left out and counted.
+    whose estimate is infinite are left out and counted. held_percent: of all seeds, how many intervals hold
+    `individuals`.
     """
     encounters = sum(len(r["encounters"]) for r in replays)
     shares = {
@@ -308,12 +309,14 @@ def summary(replays: Sequence[dict[str, Any]], individuals: int) -> dict[str, An
     shares = {"wrong_percent": round(shares["splitting_percent"] + shares["lumping_percent"], 2), **shares}
     estimates = {}
     for key in ESTIMATES:
-        finite = [r[key] for r in replays if None not in r[key].values()]
+        finite = [r[key] for r in replays if None not in (r[key]["given"], r[key]["true"])]
+        held = [_holds(r[key], individuals) for r in replays]
         estimates[key] = {
             "bias": _spread([e["given"] / e["true"] - 1 for e in finite]),
             "bias_of_all": _spread([e["given"] / individuals - 1 for e in finite]),
             "bias_of_all_by_true_names": _spread([e["true"] / individuals - 1 for e in finite]),
             "left_out": len(replays) - len(finite),
+            "held_percent": round(100 * statistics.mean(held), 1),
         }
     return {"seeds": len(replays), "encounters": encounters, **shares, **estimates}
 
@@ -329,6 +332,20 @@ def write(path: Path, result: dict[str, Any], replays: Sequence[dict[str, Any]])
 def _occasion(number: int, encounters: int, occasions: int) -> int:
     """On which occasion the encounter `number`, from 0 in order of time, is: each has as many, but for one."""
     return number * occasions // encounters
+
+
+def _estimated(given: Estimate, true: Estimate) -> dict[str, float | None]:
+    return {
+        "given": _finite(given.value),
+        "true": _finite(true.value),
+        "low": _finite(given.low),
+        "high": _finite(given.high),
+    }
+
+
+def _holds(estimate: dict[str, float | None], number: int) -> bool:
+    low, high = estimate["low"], estimate["high"]
+    return low is not None and low <= number and (high is None or number <= high)
 
 
 def _finite(number: float) -> float | None:

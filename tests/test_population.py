@@ -9,23 +9,9 @@ from types import SimpleNamespace
 import numpy as np
 import population
 import pytest
-from closed_population import capture_history, chao, m0
 from population import Encounter, decide, draw, engine, figures, kept, passages, replay, summary, write
 
 from snowmatch.demo.survey import make_survey
-
-
-def history(*frequencies):
-    """Five occasions, or as many as numbers are given: so many animals caught on all, ..., on two, on one."""
-    occasions = len(frequencies)
-    return np.array(
-        [
-            [o < times for o in range(occasions)]
-            for times, animals in zip(range(occasions, 0, -1), frequencies, strict=True)
-            for _ in range(animals)
-        ],
-        bool,
-    ).reshape(-1, occasions)
 
 
 def said(individual, probability, new_probability, level="excellent"):
@@ -54,58 +40,6 @@ def always_first(encounter, record):
 
 def never_sure(encounter, record):
     return said(record[0][1], 0.6, 0.4, "fair")
-
-
-class TestEstimates:
-    def test_history_has_a_row_for_each_name_and_a_column_for_each_occasion(self):
-        made = capture_history(["b", "a", "b", "b"], [0, 2, 2, 2], 3)
-        assert made.tolist() == [[False, False, True], [True, False, True]]
-        assert capture_history([], [], 3).shape == (0, 3)
-
-    @pytest.mark.parametrize(
-        ("frequencies", "estimate"),
-        [((1, 2, 5, 4, 4), 16.6), ((0, 2, 3, 6, 7), 20.3), ((0, 2, 2, 9, 7), 22.8), ((0, 3, 2, 6, 9), 22.8)],
-    )
-    def test_m0_gives_the_published_estimates(self, frequencies, estimate):
-        """Johansson et al., 2020, Table 3: the truth and the observers for whom this model was used."""
-        assert m0(history(*frequencies)) == pytest.approx(estimate, abs=0.06)
-
-    @pytest.mark.parametrize("frequencies", [(1, 2, 5, 4, 4), (0, 0, 0, 1, 9), (3, 1), (0, 1, 0)])
-    def test_m0_is_the_most_likely_of_all_chances(self, frequencies):
-        made = history(*frequencies)
-        seen, captures, occasions = len(made), made.sum(), made.shape[1]
-        chance = np.linspace(1e-4, 1 - 1e-4, 200_001)
-        likelihood = (
-            captures * np.log(chance)
-            + (seen * occasions - captures) * np.log1p(-chance)
-            - seen * np.log1p(-((1 - chance) ** occasions))
-        )
-        best = chance[np.argmax(likelihood)]
-        assert m0(made) == pytest.approx(seen / (1 - (1 - best) ** occasions), rel=1e-4)
-
-    def test_m0_by_hand(self):
-        """2 animals on both of two occasions, 4 on one: 8/6 = 2p / (2p - p^2), so p = 1/2, and 6 / (3/4) animals."""
-        assert m0(history(2, 4)) == pytest.approx(8)
-
-    def test_chao_by_hand(self):
-        """4 once and 4 twice on five occasions: 16 + 4/5 * 4 * 3 / (2 * 5)."""
-        assert chao(history(1, 2, 5, 4, 4)) == pytest.approx(16.96)
-        assert chao(history(0, 3, 0, 0, 3)) == pytest.approx(6 + 4 / 5 * 3)  # nobody twice
-        assert chao(history(0, 3, 0, 0, 1)) == 4
-
-    def test_too_little_to_estimate_from(self):
-        assert math.isnan(m0(history(0, 0, 0)))
-        assert math.isnan(chao(history(0, 0, 0)))
-        assert m0(history(0, 0, 3)) == math.inf  # nobody caught again
-        assert m0(history(3)) == math.inf  # on a single occasion nobody can be
-        assert chao(history(0, 0, 3)) == pytest.approx(3 + 2 / 3 * 3)
-        assert m0(history(3, 0, 0)) == pytest.approx(3)  # everybody always
-        assert chao(history(3, 0, 0)) == 3
-
-    def test_animals_never_caught_are_not_counted(self):
-        more = np.vstack([history(2, 4), np.zeros((3, 2), bool)])
-        assert m0(more) == m0(history(2, 4))
-        assert chao(more) == chao(history(2, 4))
 
 
 class TestDecision:
@@ -146,7 +80,7 @@ class TestReplay:
         assert [n.error for n in named] == ["", ""] + ["splitting"] * 4
         made = figures(named, 3)
         assert (made["splitting"], made["names"], made["seen"]) == (4, 6, 2)
-        assert made["m0"] == {"given": None, "true": 2.0}  # nobody is ever caught again
+        assert (made["m0"]["given"], made["m0"]["true"]) == (None, 2.0)  # nobody is ever caught again
         assert made["chao"]["given"] > made["chao"]["true"]
 
     def test_always_the_first_name_lumps(self):
@@ -202,6 +136,8 @@ class TestSummary:
         assert made["m0"]["bias"] == {"mean": -25.0, "sd": pytest.approx(50 / math.sqrt(2), abs=0.01)}
         assert made["m0"]["bias_of_all"]["mean"] == -62.5
         assert made["m0"]["bias_of_all_by_true_names"]["mean"] == -50.0
+        assert made["m0"]["held_percent"] == 0.0
+        assert summary([right], individuals=2)["m0"]["held_percent"] == 100.0
 
     def test_infinite_estimates_are_counted_not_averaged(self):
         split = figures(replay(survey("ABABAB", 3), always_new, 0.95), 3)
@@ -211,6 +147,7 @@ class TestSummary:
             "bias_of_all": {"mean": None, "sd": None},
             "bias_of_all_by_true_names": {"mean": None, "sd": None},
             "left_out": 1,
+            "held_percent": 0.0,  # the interval begins above the two that there are
         }
 
 
