@@ -424,18 +424,15 @@ def histogram(table: Any, bins: int = 40) -> dict[str, Any]:
 
 def _explain(folder: Path, trial: Any, settings: dict[str, Any], kept: Path, target: Path) -> None:
     """Write the page of wrong answers of one run of the engine."""
-    from failures import write_page
-
     from snowmatch.api import open_catalog
     from snowmatch.confidence.score_table import load_table
-    from snowmatch.core.errors import SnowmatchError
+    from snowmatch.views.failures import write_failures
 
     catalog = open_catalog(folder)
     options = dict(pair.partition("=")[::2] for pair in settings["options"].split(";") if pair)
-    plugins, matcher, geometry = catalog.method(settings["extractor"].split("+"), settings["matcher"], options)
-    if len(plugins) > 1:
-        raise SnowmatchError("--failures explains one extractor at a time, not " + settings["extractor"])
-    write_page(catalog, plugins[0], matcher, geometry, trial, load_table(kept / "0.npz"), target)
+    session = catalog.session(extractor=settings["extractor"].split("+"), matcher=settings["matcher"], options=options)
+    table = load_table(kept / "0.npz")
+    write_failures(target, folder, trial, table, session.galleries, session.matcher, session.geometry)
     print(f"  wrong answers explained in {target / 'index.html'}", flush=True)
 
 

@@ -38,7 +38,6 @@ from embedding.crops import crop
 from embedding.inputs import Shape, as_tensor, check_masks, read_input, read_inputs
 from embedding.networks import EmbeddingNetwork, embeddings, load_network
 from embedding.vectors import check_vectors, pair_scores
-from failures import STYLE
 from PIL import Image, ImageDraw
 from torch import nn
 from torch.nn import functional
@@ -57,10 +56,9 @@ from snowmatch.matching.gallery import Gallery
 from snowmatch.matching.geometry.frames import Geometry
 from snowmatch.matching.query import score_query
 from snowmatch.models.torch_io import pick_device
-from snowmatch.photos.chips import clip_bbox
-from snowmatch.photos.pixels import read_mask, read_photo
+from snowmatch.views.failures import head, side_of
 from snowmatch.views.lettering import write_text as write_text
-from snowmatch.views.pictures import BACKGROUND, FAINT, GAP, TEXT, WARNING, Side, draw_pair
+from snowmatch.views.pictures import BACKGROUND, FAINT, GAP, TEXT, WARNING, draw_pair
 
 PROTOCOL = "cross-encounter"
 ROUNDING = 1e-6  # of a cosine: less than this in a whole map of attributions is float32's rounding, not a place
@@ -325,7 +323,7 @@ def _network_row(
 
 def _matches_row(folder: Path, pair: Pair, seen: Seen) -> Image.Image:
     """What snowmatch answers itself, above the pair as it draws it."""
-    sides = [_side(folder, a, name) for a, name in ((pair.query, "QUERY"), (pair.photo, "CATALOG"))]
+    sides = [side_of(folder, a, name) for a, name in ((pair.query, "QUERY"), (pair.photo, "CATALOG"))]
     strongest = float(seen.candidate.weights.max(initial=0.0))
     drawn = draw_pair(seen.candidate, *sides, strongest)["matches" if seen.candidate.accepted else "plain"]
     row = Image.new("RGB", (drawn.width, STRIP + drawn.height), BACKGROUND)
@@ -350,15 +348,6 @@ def _answered(seen: Seen) -> str:
     return _name(seen.best) + ("" if seen.verified else " (unverified)")
 
 
-def _side(folder: Path, annotation: Annotation, name: str) -> Side:
-    photo = read_photo(folder / annotation.path)
-    size = photo.shape[1::-1]
-    mask = read_mask(folder / annotation.mask, size) if annotation.mask else None
-    met = [printable(f"encounter {annotation.encounter}")] if annotation.encounter else []
-    caption = (f"{name}   {annotation.body_part}", *met, printable(annotation.path))
-    return Side(photo, clip_bbox(annotation.bbox, size) if annotation.bbox else None, mask, caption)
-
-
 def _name(annotation: Annotation) -> str:
     return printable(annotation.individual or "unidentified")
 
@@ -366,17 +355,11 @@ def _name(annotation: Annotation) -> str:
 # The page
 
 
-WIDER = "body { max-width: 1240px; } img { max-width: 1200px; }\n"  # than failures.py's: these pictures are larger
-
-
 def page(about: Sequence[str], shown: Sequence[tuple[Pair, Seen, str]]) -> str:
     """The page of all pairs, each with its picture's file name; no pairs, a page that says so."""
     title = f"Where the network looks: {about[0] if about else ''}"
     parts = [
-        "<!DOCTYPE html>",
-        '<html lang="en"><head><meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>{_html(title)}</title><style>{STYLE}{WIDER}</style></head><body>",
+        *head(title),
         f"<h1>{_html(title)}</h1>",
         *(f"<p>{_html(line)}</p>" for line in about[1:]),
         '<p class="small">Above: Grad-CAM of the similarity; red is where a photo is more like the other one than the '
