@@ -1,10 +1,12 @@
-"""The engine's scores of a catalog as cases to calibrate with; what was asked once is kept."""
+"""The engine's scores of a catalog as cases to calibrate with; what one engine was asked once is kept."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 from typing import Any
+
+from measure import engine_commit
 
 from snowmatch.api import Catalog
 from snowmatch.confidence.cases import Case, make_cases
@@ -19,10 +21,10 @@ def engine_cases(
 ) -> tuple[ScoreTable, tuple[Case, ...]]:
     """All queries of the catalog called `name` asked by `method` (EXTRACTOR:MATCHER), and what is right.
 
-    Kept in `work` under the catalog's name and the method: use another folder where the engine has changed.
+    Kept in `work` under the engine's commit, the catalog's name and the method.
     """
     extractor, matcher_name = method.split(":")
-    folder = work / "calibration" / name / protocol / f"{extractor}-{matcher_name}"
+    folder = _kept(work) / name / protocol / f"{extractor}-{matcher_name}"
     if not (folder / "facts.npz").is_file():
         print(f"{method}: {name} {protocol}", flush=True)
         catalog.index(extractor)
@@ -45,4 +47,8 @@ def settings_of(method: str, work: Path) -> dict[str, Any]:
 
 
 def _settings_file(work: Path, method: str) -> Path:
-    return work / "calibration" / f"{method.replace(':', '-')}.json"
+    return _kept(work) / f"{method.replace(':', '-')}.json"
+
+
+def _kept(work: Path) -> Path:
+    return work / "cases" / engine_commit()

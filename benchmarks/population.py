@@ -46,7 +46,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measure import HERE, circumstances
+from measure import RESULTS, circumstances, command_line, run_command
+from store import put_run
 
 from snowmatch.api import DEFAULT_EXTRACTOR, DEFAULT_MATCHER, Catalog, open_catalog
 from snowmatch.core.plugins import make_plugin, settings
@@ -58,7 +59,6 @@ PHOTOS = (2, 4)  # fewest and most of a burst
 SURE = ("excellent", "good")
 NEW = 0.6  # stated on the safe side: of the first three seeds' 67 known animals none was called new above 0.43
 ESTIMATES = {"m0": m0, "chao": chao}
-PUBLISHED = {"wrong_percent": 12.5, "bias_percent": 35, "bias_sd": 21, "source": "Johansson et al., 2020, 8 observers"}
 COLUMNS = ("path", "individual", "body_part", "station", "timestamp", "encounter")
 EVIDENCE = {"box": ("bbox",), "mask": ("bbox", "mask"), "none": ()}  # what is known of where the animal is
 
@@ -101,10 +101,11 @@ Record = Sequence[tuple[Encounter, str]]  # what is in the catalog: encounters w
 Ask = Callable[[Encounter, Record], Answer]
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
+    """Read the command line, replay every survey, keep the summary."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="folder for photos, features and finished seeds")
-    parser.add_argument("--out", type=Path, default=HERE / "results" / "population.json")
+    parser.add_argument("--out", type=Path, default=RESULTS / "population.json")
     parser.add_argument("--seeds", type=int, default=20, help="surveys to draw; default: %(default)s")
     parser.add_argument("--individuals", type=int, default=16, help="default: %(default)s")
     parser.add_argument("--encounters", type=int, default=40, help="of one survey; default: %(default)s")
@@ -116,15 +117,11 @@ def main() -> None:
     parser.add_argument(
         "--new", type=float, default=NEW, help="how probable a new animal must be to be accepted; default: %(default)s"
     )
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     if not 1 <= given.occasions <= given.encounters <= given.individuals * given.occasions or given.seeds < 1:
         parser.error("expected a seed or more, an encounter or more an occasion, and no animal twice on one occasion")
-    result = circumstances(
-        f"python benchmarks/population.py --seeds {given.seeds} --individuals {given.individuals} "
-        f"--encounters {given.encounters} --occasions {given.occasions} --extractor {given.extractor} "
-        f"--evidence {given.evidence} --new {given.new}"
-    )
-    result["settings"] = {
+    start = time.perf_counter()
+    settled = {
         "individuals": given.individuals,
         "encounters": given.encounters,
         "occasions": given.occasions,
@@ -134,15 +131,18 @@ def main() -> None:
         "extractor": settings(make_plugin("extractors", given.extractor)),
         "matcher": settings(make_plugin("matchers", DEFAULT_MATCHER)),
     }
+    made = circumstances(command_line())
     replays = []
     for seed in range(given.seeds):
-        start = time.perf_counter()
-        replays.append(kept(given.work, seed, result["settings"] | {"commit": result["commit"]}))
+        begun = time.perf_counter()
+        replays.append(kept(given.work, seed, settled | {"commit": made["commit"]}))
         said = " ".join(f"{k} {v}" for k, v in replays[-1].items() if k != "encounters")
-        print(f"seed {seed + 1} of {given.seeds}: {said}, {time.perf_counter() - start:.1f} s", file=sys.stderr)
-    result |= {"published": PUBLISHED, "summary": summary(replays, given.individuals)}
-    print(json.dumps(result, indent=2, allow_nan=False))
-    write(given.out, result, replays)
+        print(f"seed {seed + 1} of {given.seeds}: {said}, {time.perf_counter() - begun:.1f} s", file=sys.stderr)
+    name = given.evidence + (f", new from {given.new:g}" if given.new != NEW else "")
+    seconds = {"total": round(time.perf_counter() - start, 1)}
+    told = summary(replays, given.individuals)
+    put_run(given.out, {"run": name, "settings": settled, "summary": told, "seconds": seconds, **made})
+    print(json.dumps(told))
 
 
 def kept(work: Path, seed: int, settled: dict[str, Any]) -> dict[str, Any]:
@@ -321,14 +321,6 @@ def summary(replays: Sequence[dict[str, Any]], individuals: int) -> dict[str, An
     return {"seeds": len(replays), "encounters": encounters, **shares, **estimates}
 
 
-def write(path: Path, result: dict[str, Any], replays: Sequence[dict[str, Any]]) -> None:
-    """The result as JSON, each seed with all its encounters on one line."""
-    text = json.dumps(result, indent=2, allow_nan=False).removesuffix("\n}")
-    lines = ",\n".join("    " + json.dumps(r, allow_nan=False) for r in replays)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f'{text},\n  "replays": [\n{lines}\n  ]\n}}\n', encoding="utf-8")
-
-
 def _occasion(number: int, encounters: int, occasions: int) -> int:
     """On which occasion the encounter `number`, from 0 in order of time, is: each has as many, but for one."""
     return number * occasions // encounters
@@ -362,4 +354,4 @@ def _spread(shares: Sequence[float]) -> dict[str, float | None]:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

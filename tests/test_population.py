@@ -1,6 +1,5 @@
 """The replay of a survey: estimates by hand, mistakes and work counted right, whatever the engine says."""
 
-import json
 import math
 from functools import partial
 from itertools import pairwise
@@ -9,7 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import population
 import pytest
-from population import Encounter, decide, draw, engine, figures, kept, passages, replay, summary, write
+from population import Encounter, decide, draw, engine, figures, kept, passages, replay, summary
+from store import read_runs
 
 from snowmatch.demo.survey import make_survey
 
@@ -203,12 +203,17 @@ class TestSurvey:
         kept(tmp_path, 3, settled | {"extractor": {"name": "hesaff"}})
         assert len(calls) == 9
 
-    def test_the_file_has_a_line_for_each_seed(self, tmp_path):
-        replays = [{"seed": seed, **figures(replay(survey("ABAB", 2), perfect, 0.95), 2)} for seed in (0, 1)]
-        write(tmp_path / "new" / "out.json", {"summary": {"seeds": 2}}, replays)
-        text = (tmp_path / "new" / "out.json").read_text(encoding="utf-8")
-        assert json.loads(text) == {"summary": {"seeds": 2}, "replays": replays}
-        assert sum(line.startswith('    {"seed"') for line in text.splitlines()) == 2
+    def test_a_replay_is_kept_as_one_run(self, tmp_path, monkeypatch, capsys):
+        monkeypatch.setattr(population, "draw", lambda folder, *_: folder.mkdir(exist_ok=True) or survey("ABAB", 2))
+        monkeypatch.setattr(population, "engine", lambda *_: perfect)
+        words = f"--work {tmp_path} --out {tmp_path / 'population.json'} --seeds 2 --individuals 2 --encounters 4"
+        for new in ("0.6", "0.95"):
+            population.main(f"{words} --occasions 2 --new {new}".split())
+        runs = read_runs(tmp_path / "population.json")
+        assert [run["run"] for run in runs] == ["mask", "mask, new from 0.95"]
+        assert runs[0]["summary"]["seeds"] == 2
+        assert runs[0]["seconds"]["total"] >= 0
+        assert "encounters" not in runs[0]
 
 
 @pytest.mark.slow
