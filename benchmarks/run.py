@@ -26,7 +26,7 @@ from measure import RESULTS, engine_commit, run_command, without_folders
 from method_tables import accuracy_table, cost_table, trials
 from scoring import Scored, asks_again, label_of, mark_of, scores_of, shown_label
 from store import find_run, put_run, read_runs
-from suites import SMOKE, SUITES, Run, Script, source_of
+from suites import ABOUT, SMOKE, SUITES, Run, Script, source_of
 
 from snowmatch.core.errors import SnowmatchError
 
@@ -154,15 +154,17 @@ def listed(results: Path) -> list[str]:
     """Every suite with its runs, and the minutes that it took when its results were made."""
     lines = [f"smoke: {len(SMOKE)} runs, two minutes"]
     for name, runs in SUITES.items():
-        lines.append(f"{name}: {len(runs)} runs{minutes(read_runs(results / f'{name}.json'))}")
+        lines.append(
+            f"{name}: {ABOUT[name][0]}; {len(runs)} runs, {minutes(name, read_runs(results / f'{name}.json'))}"
+        )
         lines += [f"    {words_of(run)}" for run in runs]
     return lines
 
 
-def minutes(runs: list[dict[str, Any]]) -> str:
-    """How long the runs on record took together, as the end of a sentence; nothing where that is not known."""
+def minutes(suite: str, runs: list[dict[str, Any]]) -> str:
+    """How long the suite's runs on record took together, or an estimate."""
     known = [run["seconds"]["total"] for run in runs if "total" in run.get("seconds", {})]
-    return f", {max(1, round(sum(known) / 60))} minutes" if known else ""
+    return f"{max(1, round(sum(known) / 60))} minutes" if known else f"about {ABOUT[suite][1]} minutes"
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:

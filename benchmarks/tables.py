@@ -39,7 +39,7 @@ from study_tables import (
     stages_table,
     waiting_table,
 )
-from suites import SUITES, Script
+from suites import ABOUT, SUITES
 
 COMPARED = ("snow_leopard", "nyala", "synthetic")  # suites with HotSpotter beside the engine
 PICTURES = "plots"
@@ -150,10 +150,9 @@ def sources(held: dict[str, list[Result]]) -> str:
 def suites_table(held: dict[str, list[Result]]) -> str:
     """What there is to run, and how long it took."""
     rows = []
-    for suite, items in SUITES.items():
+    for suite, (words, estimate) in ABOUT.items():
         total = sum(run["seconds"].get("total", 0) for run in held[suite] if "seconds" in run)
-        what = [item.arguments[0] if isinstance(item, Script) else f"{item.dataset}, {item.protocol}" for item in items]
-        rows.append([suite, "; ".join(dict.fromkeys(what)), f"{total / 60:.0f}" if total else "–"])
+        rows.append([suite, words, f"{total / 60:.0f}" if total else f"about {estimate}"])
     return table(("suite", "what is measured", "minutes"), rows, left=2)
 
 

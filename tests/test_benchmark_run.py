@@ -334,5 +334,6 @@ def test_the_list_tells_how_long_suites_took(tmp_path, capsys):
     store.put_run(tmp_path / "synthetic.json", {"run": "a", **ROW, "seconds": {"total": 150}})
     run.main(["--list", "--results", str(tmp_path)])
     told = capsys.readouterr().out
-    assert "synthetic: 2 runs, 2 minutes\n    synthetic-40 cross-station snowmatch_engine\n" in told
-    assert "speed: 3 runs\n    speed.py waiting\n" in told
+    assert "; 2 runs, 2 minutes\n    synthetic-40 cross-station snowmatch_engine\n" in told
+    assert "; 3 runs, about 35 minutes\n    speed.py waiting\n" in told
+    assert set(suites.ABOUT) == set(suites.SUITES)
