@@ -154,9 +154,8 @@ def listed(results: Path) -> list[str]:
     """Every suite with its runs, and the minutes that it took when its results were made."""
     lines = [f"smoke: {len(SMOKE)} runs, two minutes"]
     for name, runs in SUITES.items():
-        lines.append(
-            f"{name}: {ABOUT[name][0]}; {len(runs)} runs, {minutes(name, read_runs(results / f'{name}.json'))}"
-        )
+        took = minutes(name, read_runs(results / f"{name}.json"))
+        lines.append(f"{name}: {ABOUT[name][0]}; {len(runs)} runs, {took}")
         lines += [f"    {words_of(run)}" for run in runs]
     return lines
 

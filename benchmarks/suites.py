@@ -56,7 +56,6 @@ AGAIN = f"{OURS},keep=yes"  # the features of the run before serve
 # Other extractors and matchers; the features of one extractor serve all its matchers.
 OTHERS = (
     f"{OURS},matcher=mutual,keep=yes",
-    f"{OURS},extractor=sift",
     f"{OURS},extractor=xfeat",
     f"{OURS},extractor=xfeat,matcher=mutual,keep=yes",
     f"{OURS},extractor=xfeat,matcher=lightglue,keep=yes",
@@ -129,14 +128,14 @@ SUITES: dict[str, list[Run] | list[Script]] = {
 }
 # What each suite is about, and the minutes that it takes, as estimated until it has been measured.
 ABOUT = {
-    "snow_leopard": ("leopards: boxes, masks, whole photos; HotSpotter and wildid beside them", 75),
-    "nyala": ("nyala, whole and with one rough box; HotSpotter and wildid beside them", 70),
-    "synthetic": ("40 drawn cats; HotSpotter beside them", 10),
-    "networks": ("other extractors and matchers, on leopards and nyala", 65),
-    "calibration": ("the calibrations that are shipped, judged", 35),
-    "levels": ("what excellent, good, fair and uncertain are worth", 3),
-    "population": ("from identities to abundance", 25),
-    "speed": ("help, indexing, queries, stages, size of the gallery", 35),
+    "snow_leopard": ("leopards: boxes, masks, whole photos; HotSpotter and wildid beside them", 60),
+    "nyala": ("nyala, whole and with one rough box; HotSpotter and wildid beside them", 40),
+    "synthetic": ("40 drawn cats; HotSpotter beside them", 6),
+    "networks": ("other extractors and matchers, on leopards and nyala", 40),
+    "calibration": ("the calibrations that are shipped, judged", 25),
+    "levels": ("what excellent, good, fair and uncertain are worth", 5),
+    "population": ("from identities to abundance", 13),
+    "speed": ("help, indexing, queries, stages, size of the gallery", 25),
 }
 # Small and drawn by the computer: shows that everything works. Its results are not kept with the others.
 SMOKE = [Run("synthetic,individuals=8,encounters=3", "cross-encounter", method) for method in (OURS, "wildid")]

@@ -335,5 +335,5 @@ def test_the_list_tells_how_long_suites_took(tmp_path, capsys):
     run.main(["--list", "--results", str(tmp_path)])
     told = capsys.readouterr().out
     assert "; 2 runs, 2 minutes\n    synthetic-40 cross-station snowmatch_engine\n" in told
-    assert "; 3 runs, about 35 minutes\n    speed.py waiting\n" in told
+    assert "; 3 runs, about 25 minutes\n    speed.py waiting\n" in told
     assert set(suites.ABOUT) == set(suites.SUITES)
