@@ -14,6 +14,7 @@ from snowmatch.confidence.score_table import ScoreTable, load_table, save_table
 from snowmatch.confidence.scoring import score_trial
 from snowmatch.confidence.trial import make_trial
 from snowmatch.core.arrays import load_arrays, save_arrays
+from snowmatch.identify.calibrate import facts_of
 
 
 def engine_cases(
@@ -28,14 +29,13 @@ def engine_cases(
     if not (folder / "facts.npz").is_file():
         print(f"{method}: {name} {protocol}", flush=True)
         catalog.index(extractor)
-        (plugin,), matcher, geometry = catalog.method(extractor, matcher_name, {})
-        gallery = catalog.gallery(plugin)
-        table = score_trial(make_trial(catalog.data.annotations, protocol), [gallery], matcher, geometry)
-        save_table(folder / "scores.npz", table)
         session = catalog.session(extractor=extractor, matcher=matcher_name)
-        text = json.dumps({"extractor": session.extractor_settings, "matcher": session.matching})
+        method, annotations = session.method, catalog.data.annotations
+        table = score_trial(make_trial(annotations, protocol), session.galleries, method.matcher, method.geometry)
+        save_table(folder / "scores.npz", table)
+        text = json.dumps({"extractor": method.extractor, "matcher": method.matching})
         _settings_file(work, method).write_text(text, encoding="utf-8")
-        save_arrays(folder / "facts.npz", catalog.facts(gallery))
+        save_arrays(folder / "facts.npz", facts_of(annotations, session.gallery))
     facts = load_arrays(folder / "facts.npz", ("features", "outlined", "masked"), "facts file", "delete it")
     table = load_table(folder / "scores.npz")
     return table, make_cases(table, **facts)

@@ -137,8 +137,7 @@ def explain(scored: Scored, target: Path) -> None:
     extractors = scored.settings["extractor"].split("+")
     session = catalog.session(extractor=extractors, matcher=scored.settings["matcher"], options=options)
     table = load_table(scored.folder / "0.npz")
-    folder, geometry = scored.dataset.folder, session.geometry
-    write_failures(target, folder, scored.trial, table, session.galleries, session.matcher, geometry)
+    write_failures(target, session, scored.trial.protocol, table)
     print(f"  wrong answers explained in {target / 'index.html'}", flush=True)
 
 

@@ -166,7 +166,7 @@ def engine_stages(folder: Path, extractor: str) -> dict[str, float]:
     for path in (folder / ".snowmatch" / "index").glob(f"{extractor}-*/*"):
         path.unlink()
     catalog = open_catalog(folder)
-    gallery = catalog.gallery(plugin)
+    gallery = catalog.session(extractor=extractor).gallery
     took: dict[str, list[float]] = {name: [] for name in STAGES}
 
     def timed(stage: str, work: Callable[[], Any]) -> Any:
@@ -240,7 +240,7 @@ def among_distractors(work: Path, pool: Path, size: int) -> dict[str, Any]:
     catalog = open_catalog(pool)
     plugin, matcher = make_plugin("extractors", "hesaff"), make_plugin("matchers", "lnbnn")
     catalog.index("hesaff")
-    real = catalog.gallery(plugin)
+    real = catalog.session(extractor="hesaff").gallery
     described = settings(plugin)
     home = work / "distractors"
     shutil.rmtree(home, ignore_errors=True)

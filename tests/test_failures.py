@@ -39,18 +39,15 @@ def lose(trial, count=4):
     return make_table(trial, scores)
 
 
-def write(folder, catalog, trial, table, most=40, extractor="hesaff", progress=None):
-    session = catalog.session(extractor=extractor)
-    return write_failures(
-        folder, catalog.folder, trial, table, session.galleries, session.matcher, session.geometry, most, progress
-    )
+def write(folder, catalog, table, most=40, extractor="hesaff", progress=None):
+    return write_failures(folder, catalog.session(extractor=extractor), "cross-encounter", table, most, progress)
 
 
 @pytest.fixture(scope="module")
 def written(catalog, trial, tmp_path_factory):
     """Three of four losses shown, and the folder of their page."""
     folder = tmp_path_factory.mktemp("page") / "failures"
-    return write(folder, catalog, trial, lose(trial), most=3), folder
+    return write(folder, catalog, lose(trial), most=3), folder
 
 
 @pytest.fixture
@@ -184,7 +181,7 @@ class TestPage:
                 assert np.asarray(picture).std() > 5
 
     def test_nothing_lost_is_a_page_too(self, catalog, trial, tmp_path):
-        assert write(tmp_path, catalog, trial, make_table(trial, np.where(trial.own(), 9.0, 1.0))) == ()
+        assert write(tmp_path, catalog, make_table(trial, np.where(trial.own(), 9.0, 1.0))) == ()
         text = (tmp_path / "index.html").read_text(encoding="utf-8")
         assert "0 of " in text
         assert "<table>" not in text
@@ -192,7 +189,7 @@ class TestPage:
     def test_a_table_of_another_trial_is_refused(self, catalog, trial, tmp_path):
         table = lose(trial)
         with pytest.raises(SnowmatchError, match="another trial"):
-            write(tmp_path, catalog, trial, replace(table, queries=table.queries[::-1].copy()))
+            write(tmp_path, catalog, replace(table, queries=table.queries[::-1].copy()))
 
     def test_nothing_is_written_elsewhere_and_only_old_pictures_go(self, survey, catalog, trial, tmp_path, monkeypatch):
         def state(folder):
@@ -205,7 +202,7 @@ class TestPage:
         before = state(survey)
         monkeypatch.chdir(tmp_path)
         steps = []
-        write(tmp_path / "page", catalog, trial, lose(trial), most=1, progress=lambda *step: steps.append(step))
+        write(tmp_path / "page", catalog, lose(trial), most=1, progress=lambda *step: steps.append(step))
         assert steps == [(1, 1)]
         assert state(survey) == before
         assert sorted(path.name for path in (tmp_path / "page").iterdir()) == ["index.html", "pictures"]
@@ -219,9 +216,7 @@ class TestPage:
         query = trial.annotations[trial.queries[find_lost(table)[0].query]]
         session = catalog.session()
         (catalog.folder / query.path).unlink()
-        shown = write_failures(
-            tmp_path, catalog.folder, trial, table, session.galleries, session.matcher, session.geometry
-        )
+        shown = write_failures(tmp_path, session, "cross-encounter", table)
         assert len(shown) == 1
         assert list((tmp_path / "pictures").iterdir()) == []
         assert "a photo could not be read" in (tmp_path / "index.html").read_text(encoding="utf-8")
@@ -249,6 +244,6 @@ class TestPage:
         catalog = snowmatch.open_catalog(own_survey / "catalog")
         catalog.index("sift")
         trial = make_trial(catalog.data.annotations, "cross-encounter")
-        failures = write(tmp_path, catalog, trial, lose(trial, count=1), extractor=("hesaff", "sift"))
+        failures = write(tmp_path, catalog, lose(trial, count=1), extractor=("hesaff", "sift"))
         assert len(failures) == 1
         assert len(list((tmp_path / "pictures").iterdir())) == 2

@@ -40,7 +40,7 @@ from tqdm import tqdm
 from deep.answers import Pair, Seen, ask, best_pairs, choose
 from deep.gradcam import check_maps, heats_of
 from deep.pictures import draw, page
-from snowmatch.api import DEFAULT_EXTRACTOR, DEFAULT_MATCHER, Catalog, open_catalog
+from snowmatch.api import DEFAULT_EXTRACTOR, Catalog, open_catalog
 from snowmatch.confidence.trial import Trial, make_trial
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import replace_file, unwritable
@@ -80,8 +80,8 @@ def index(catalog: Catalog, extractor: str, workers: int) -> tuple[Gallery, Any,
             bar.update(done - bar.n)
 
         catalog.index(extractor, workers=workers, progress=step)
-    (plugin,), matcher, geometry = catalog.method(extractor, DEFAULT_MATCHER, {})
-    return catalog.gallery(plugin), matcher, geometry
+    session = catalog.session(extractor=extractor)
+    return session.gallery, session.method.matcher, session.method.geometry
 
 
 def write(

@@ -120,12 +120,14 @@ class Engine:
             )
         options = dict(pair.partition("=")[::2] for pair in given["options"].split(";") if pair)
         catalog = open_catalog(folder)
-        (plugin,), self.matcher, self.geometry = catalog.method(given["extractor"], given["matcher"], options)
+        chosen = {"extractor": given["extractor"], "matcher": given["matcher"], "options": options}
+        method = catalog.method(**chosen)
+        (plugin,), self.matcher, self.geometry = method.extractors, method.matcher, method.geometry
         if getattr(self.matcher, "PAIRWISE", False):
             self.matcher = replace(self.matcher, candidates=0)
         own = {k: v for k, v in options.items() if k in plugin.__dataclass_fields__}
         catalog.index(settings_of(plugin)["name"], own)
-        self.gallery = catalog.gallery(plugin)
+        self.gallery = catalog.session(**chosen).gallery
         self.entry_of = {a.row: i for i, a in enumerate(self.gallery.annotations)}
 
     def ask(self, table: ScoreTable, lists: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list[float]]:

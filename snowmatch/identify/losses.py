@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -14,10 +13,12 @@ from snowmatch.confidence.trial import Trial
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Annotation
 from snowmatch.identify.answer import Candidate
-from snowmatch.identify.candidates import Part, candidates
+from snowmatch.identify.candidates import find_candidates
+from snowmatch.identify.judge import Judged
+from snowmatch.identify.match import Matched, Witness
+from snowmatch.identify.session import Session
 from snowmatch.matching.fusion import fuse, scales
 from snowmatch.matching.gallery import Gallery
-from snowmatch.matching.geometry.frames import Geometry
 from snowmatch.matching.query import score_query
 
 STILL = 0.02  # of the photo's diagonal: how far a spot may lie from its match and be "at the same place"
@@ -98,32 +99,37 @@ def check_table(table: ScoreTable, trial: Trial) -> None:
         raise SnowmatchError("the score table is of another trial: make both from the same catalog and protocol")
 
 
-def ask_again(
-    lost: Lost, trial: Trial, table: ScoreTable, galleries: Sequence[Gallery], matcher: Any, geometry: Geometry
-) -> Failure:
-    """A lost query with its matched spots, asked again with the galleries, one of each extractor, behind the table."""
+def ask_again(lost: Lost, trial: Trial, table: ScoreTable, session: Session) -> Failure:
+    """A lost query with its matched spots, asked again as the trial allows it."""
     query = trial.annotations[trial.queries[lost.query]]
     names = (str(table.individual_names[lost.wrong]), str(table.individual_names[lost.right]))
-    gallery = galleries[0]
+    gallery = session.gallery
     entry_of = {a.row: entry for entry, a in enumerate(gallery.annotations)}
     own = entry_of.get(query.row, -1)
-    if own < 0 or not any(each.feature_count(own) for each in galleries):
+    if own < 0 or not any(each.feature_count(own) for each in session.galleries):
         return Failure(lost, query, names, None, None)
     allowed = np.zeros(len(gallery.annotations), bool)
     open_to = trial.gallery[trial.allowed[lost.query]].tolist()
     allowed[[entry_of[row] for row in open_to if row in entry_of]] = True
-    subjects = [[each.subject(own)] for each in galleries]
-    answers = [
-        score_query(asked, each, allowed, query.body_part, matcher, geometry)
-        for asked, each in zip(subjects, galleries, strict=True)
+    matched = _matched(session, own, query.body_part, allowed)
+    number_of = {animal.individual: number for number, animal in enumerate(gallery.individuals)}
+    there = set(gallery.individual_numbers[allowed].tolist())
+    ranks_of = {number_of[n]: rank for n, rank in zip(names, (1, lost.rank), strict=True) if number_of.get(n) in there}
+    found = find_candidates(session, allowed, list(ranks_of), matched, Judged(None, None, ()))
+    ranked = {c.individual: replace(c, rank=rank) for c, rank in zip(found, ranks_of.values(), strict=True)}
+    return Failure(lost, query, names, ranked.get(names[0]), ranked.get(names[1]))
+
+
+def _matched(session: Session, own: int, body_part: str, allowed: np.ndarray) -> Matched:
+    """The annotation number `own` of the galleries asked about."""
+    method = session.method
+    subjects = [(each.subject(own),) for each in session.galleries]
+    scores = [
+        score_query(asked, each, allowed, body_part, method.matcher, method.geometry)
+        for asked, each in zip(subjects, session.galleries, strict=True)
     ]
-    parts = [Part(*each) for each in zip(answers, subjects, galleries, scales(answers), strict=True)]
-    named = np.array([a.individual or "" for a in gallery.annotations])
-    found = []
-    for name, rank in zip(names, (1, lost.rank), strict=True):
-        best = candidates(fuse(answers), parts, allowed & (named == name), 1)
-        found.append(replace(best[0], rank=rank) if best else None)
-    return Failure(lost, query, names, *found)
+    parts = zip(scores, subjects, session.galleries, scales(scores), strict=True)
+    return Matched(fuse(scores), tuple(Witness(*each) for each in parts), ())
 
 
 def hints_of(failure: Failure, in_place: float, fewest: int, usual: Usual) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from PIL import Image
 
 from snowmatch.confidence.metrics import ranks
 from snowmatch.confidence.score_table import ScoreTable
-from snowmatch.confidence.trial import Trial
+from snowmatch.confidence.trial import Trial, make_trial
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import replace_file, unwritable
 from snowmatch.core.text import printable
@@ -37,8 +37,7 @@ from snowmatch.identify.losses import (
     share_in_place,
     usual_in,
 )
-from snowmatch.matching.gallery import Gallery
-from snowmatch.matching.geometry.frames import Geometry
+from snowmatch.identify.session import Session
 from snowmatch.photos.chips import clip_bbox
 from snowmatch.photos.pixels import read_mask, read_photo
 from snowmatch.views.pictures import Side, draw_pair
@@ -49,26 +48,24 @@ PICTURE = re.compile(r"\d{3,}-(wrong|right)\.jpg")  # what may be cleared away o
 
 def write_failures(
     folder: Path,
-    catalog_folder: Path,
-    trial: Trial,
+    session: Session,
+    protocol: str,
     table: ScoreTable,
-    galleries: Sequence[Gallery],
-    matcher: Any,
-    geometry: Geometry,
     most: int = 40,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Failure, ...]:
     """Write index.html and pictures/ into `folder`, made if absent: the `most` worst wrong answers; all are counted.
 
-    `table` has the scores of `trial`; `galleries` (one of each extractor), `matcher` and `geometry` are those that made
-    it: each query shown is asked again for its matched spots. `progress` is called with (done, total) queries. Gives
-    what is shown, worst first; nothing lost, a page that says so. SnowmatchError where the table is of another trial or
-    `folder` cannot be written.
+    `table` has the scores of all queries of `protocol`, by the session's method on its catalog; each query shown is
+    asked again for its matched spots. `progress` is called with (done, total) queries. Gives what is shown, worst
+    first; nothing lost, a page that says so. SnowmatchError where the table is of other questions or `folder` cannot
+    be written.
     """
+    trial = make_trial(session.data.annotations, protocol)
     check_table(table, trial)
     lost = find_lost(table)
     chosen = lost[: max(most, 0)]
-    counts = feature_counts(galleries)
+    counts = feature_counts(session.galleries)
     usual = usual_in(table, counts)
     shown, drawn = [], set()
     try:
@@ -78,8 +75,8 @@ def write_failures(
             if PICTURE.fullmatch(path.name):
                 path.unlink()
         for number, each in enumerate(chosen, start=1):
-            failure = ask_again(each, trial, table, galleries, matcher, geometry)
-            sides = _sides(failure, catalog_folder)
+            failure = ask_again(each, trial, table, session)
+            sides = _sides(failure, session.folder)
             hints = hints_of(failure, _in_place(failure, sides), fewest_features(failure, counts), usual)
             shown.append(replace(failure, hints=hints))
             for name, picture in _drawn(failure, sides).items():
@@ -89,7 +86,7 @@ def write_failures(
                 progress(number, len(chosen))
     except OSError as error:
         raise unwritable(folder, error) from error
-    text = page(catalog_folder.resolve().name, trial, table, lost, shown, drawn)
+    text = page(session.folder.resolve().name, trial, table, lost, shown, drawn)
     replace_file(folder / "index.html", lambda file: file.write(text.encode("utf-8", "backslashreplace")))
     return tuple(shown)
 
