@@ -30,10 +30,10 @@ def engine_cases(
         print(f"{method}: {name} {protocol}", flush=True)
         catalog.index(extractor)
         session = catalog.session(extractor=extractor, matcher=matcher_name)
-        method, annotations = session.method, catalog.data.annotations
-        table = score_trial(make_trial(annotations, protocol), session.galleries, method.matcher, method.geometry)
+        chosen, annotations = session.method, catalog.data.annotations
+        table = score_trial(make_trial(annotations, protocol), session.galleries, chosen.matcher, chosen.geometry)
         save_table(folder / "scores.npz", table)
-        text = json.dumps({"extractor": method.extractor, "matcher": method.matching})
+        text = json.dumps({"extractor": chosen.extractor, "matcher": chosen.matching})
         _settings_file(work, method).write_text(text, encoding="utf-8")
         save_arrays(folder / "facts.npz", facts_of(annotations, session.gallery))
     facts = load_arrays(folder / "facts.npz", ("features", "outlined", "masked"), "facts file", "delete it")
