@@ -25,18 +25,18 @@ class Column:
 
 PHOTO = Column("annotation_top1", "photo right", "best photo right")
 INDIVIDUAL = Column("individual_top1", "individual right", "individual right")
-MACRO = Column("annotation_macro_top1", "macro", "best photo right, macro")
+MACRO = Column("annotation_macro_top1", "photo macro", "best photo right, macro")
 FIGURES = (
     PHOTO,
-    Column("annotation_top5", "in 5", "right photo among 5"),
+    Column("annotation_top5", "photo in 5", "right photo among 5"),
     MACRO,
     Column("annotation_map", "mAP", "mAP", decimal),
     Column("annotation_dt5ap", "DT5AP", "DT5AP", decimal),
     INDIVIDUAL,
-    Column("individual_top5", "in 5", "right individual among 5"),
-    Column("individual_macro_top1", "macro", "individual right, macro"),
+    Column("individual_top5", "individual in 5", "right individual among 5"),
+    Column("individual_macro_top1", "individual macro", "individual right, macro"),
     Column("encounter_top1", "encounter right", "encounter right"),
-    Column("encounter_macro_top1", "macro", "encounter right, macro"),
+    Column("encounter_macro_top1", "encounter macro", "encounter right, macro"),
     Column("individual_auroc", "AUROC", "AUROC", decimal),
     Column("individual_detection_rate", "found at 1 %", "found at 1 % false alarms"),
     Column("individual_auroc_dropped", "AUROC, dropped", "AUROC (column dropped)", decimal),

@@ -149,8 +149,8 @@ def short_table(results: Iterable[Result]) -> str:
         words = DATASETS[trial.dataset][1] if trial.dataset in DATASETS else trial.dataset
         asked = PROTOCOLS.get(trial.protocol, trial.protocol)
         rows.append([plain(words), asked, *cells, *[NOTHING] * (2 - len(pair)), shown(time_ratio(ours, pair), ratio)])
-    headings = ["photos", "answered by", "snowmatch: photo / individual right", "HotSpotter", "query time ÷ its"]
-    return table(headings, rows, left=2)
+    headings = ["photos", "answered by", "snowmatch: photo / individual right", "HotSpotter"]
+    return table([*headings, "query time ÷ HotSpotter's"], rows, left=2)
 
 
 def methods_table(results: Iterable[Result]) -> str:

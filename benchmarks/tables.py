@@ -152,7 +152,7 @@ def suites_table(held: dict[str, list[Result]]) -> str:
     rows = []
     for suite, (words, estimate) in ABOUT.items():
         total = sum(run["seconds"].get("total", 0) for run in held[suite] if "seconds" in run)
-        rows.append([suite, words, f"{total / 60:.0f}" if total else f"about {estimate}"])
+        rows.append([suite, words, f"{max(1, total / 60):.0f}" if total else f"about {estimate}"])
     return table(("suite", "what is measured", "minutes"), rows, left=2)
 
 

@@ -119,7 +119,7 @@ def test_accuracy_rows_best_first_ties_bold_and_null_as_dash():
     ties = result("hotspotter", 0.858, annotation_map=0.5, individual_auroc=None)
     last = result("wild|id", 0.3, annotation_top1=None, annotation_map=None, individual_auroc=None)
     lines = method_tables.accuracy_table([last, ties, ahead]).splitlines()
-    assert lines[0].startswith("| method | photo right | in 5 | macro | mAP | DT5AP | individual right |")
+    assert lines[0].startswith("| method | photo right | photo in 5 | photo macro | mAP | DT5AP | individual right |")
     assert lines[2].startswith("| snowmatch | **86 %** (76–96) | **86 %** | **86 %** | **0.61** |")
     assert lines[3].startswith("| hotspotter | **86 %** (76–96) | **86 %** | **86 %** | 0.50 |")
     assert lines[4].startswith("| wild\\|id | – | 30 % | 30 % | – |")
@@ -179,7 +179,7 @@ def test_the_short_table_has_the_engine_as_it_comes_beside_hotspotter():
         result("snowmatch", 0.5, dataset="own|cats"),
     ]
     assert method_tables.short_table(results).splitlines() == [
-        "| photos | answered by | snowmatch: photo / individual right | HotSpotter | query time ÷ its |",
+        "| photos | answered by | snowmatch: photo / individual right | HotSpotter | query time ÷ HotSpotter's |",
         "| --- | --- | ---: | ---: | ---: |",
         "| nyala, whole photos | another passage | **80 %** / 60 % | 70 % / **70 %** | 0.50 |",
         "| own\\|cats | the test photos of the set | 50 % / 50 % | – | – |",
