@@ -120,7 +120,7 @@ def short_number(value: float, _: Any = None) -> str:
 
 
 def draw(folder: Path) -> list[Path]:
-    """Draw whatever the folder has results for; the pictures written."""
+    """Draw whatever the results folder has results for, beside the project's pages; the pictures written."""
     compared = [run for suite in COMPARED for run in read_runs(folder / f"{suite}.json")]
     scaling = find_run(folder / "speed.json", "scaling")
     with matplotlib.style.context(["default", STYLE]):  # not the user's own: the same bytes for everyone
@@ -128,8 +128,8 @@ def draw(folder: Path) -> list[Path]:
         written = []
         for name, figure in figures.items():
             if figure is not None:
-                (folder / PICTURES).mkdir(exist_ok=True)
-                written.append(folder / PICTURES / f"{name}.png")
+                written.append(folder.parents[1] / PICTURES.format(name))
+                written[-1].parent.mkdir(parents=True, exist_ok=True)
                 save(figure, written[-1])
     return written
 

@@ -42,7 +42,7 @@ from study_tables import (
 from suites import ABOUT, SUITES
 
 COMPARED = ("snow_leopard", "nyala", "synthetic")  # suites with HotSpotter beside the engine
-PICTURES = "plots"
+PICTURES = "docs/images/results-{}.png"  # in the project's folder
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(f"{folder}: no results in it; run a benchmark first.")
     root = folder.parents[1]  # so that results kept elsewhere never end up in the project's pages
     compared = [run for suite in COMPARED for run in held[suite]]
-    write(root / "docs" / "results.md", page(held, folder, root))
+    write(root / "docs" / "results.md", page(held, root))
     if compared:
         check_one_engine(compared, "The README's table")
         fill(root / "README.md", "results", short_table(compared))
@@ -72,19 +72,19 @@ def fill(path: Path, name: str, text: str) -> None:
         write(path, new)
 
 
-def page(held: dict[str, list[Result]], folder: Path, root: Path) -> str:
+def page(held: dict[str, list[Result]], root: Path) -> str:
     """The page with all tables."""
     compared = [run for suite in COMPARED for run in held[suite]]
     parts = [
         "# Results in full",
-        "Made by `python benchmarks/tables.py` from the files in [benchmarks/results](../benchmarks/results): change "
-        "those, not this page. What is compared, and by which rules, is in [benchmarks](../benchmarks/README.md). "
-        "Figures of older engines are in [finished studies](benchmarks-history.md).",
+        "Made by `python benchmarks/tables.py` from the files in `benchmarks/results`: change those, not this page. "
+        "What is compared, and by which rules, is in [benchmarks](benchmarks.md). Figures of older engines are in "
+        "[finished studies](benchmarks-history.md).",
     ]
     if compared:
         check_one_engine(compared, "Identification")
         parts += ["## Where HotSpotter is ahead", losses(compared), "## Identification", "\n".join(ACCURACY_MEANS)]
-        parts += ["\n".join(COST_MEANS), *picture("cmc", "Right individual among the first answers", folder, root)]
+        parts += ["\n".join(COST_MEANS), *picture("cmc", "Right individual among the first answers", root)]
         for trial in trials(compared):
             parts += [f"### {plain(trial.dataset)}, {plain(trial.protocol)}", questions(trial.results[0])]
             parts += [accuracy_table(trial.results), cost_table(trial.results)]
@@ -103,11 +103,11 @@ def page(held: dict[str, list[Result]], folder: Path, root: Path) -> str:
         if held[suite]:
             check_one_engine(held[suite], title)
             parts += [f"## {title}", means, show(held[suite])]
-    parts += speed_parts(held["speed"], folder, root)
+    parts += speed_parts(held["speed"], root)
     return "\n\n".join([*parts, "## How these were made", sources(held)]) + "\n"
 
 
-def speed_parts(runs: Sequence[Result], folder: Path, root: Path) -> list[str]:
+def speed_parts(runs: Sequence[Result], root: Path) -> list[str]:
     """The tables of speed.json, each with its heading."""
     check_one_engine(runs, "Speed")
     parts = ["## Speed"] if runs else []
@@ -119,14 +119,14 @@ def speed_parts(runs: Sequence[Result], folder: Path, root: Path) -> list[str]:
         parts += ["### Where the time goes", "Seconds on one core; the index in all.", stages_table(stages)]
     if "scaling" in named:
         parts += ["### Size of the gallery", scaling_table(named["scaling"])]
-        parts += picture("scaling", "Query time and memory against the gallery's size", folder, root)
+        parts += picture("scaling", "Query time and memory against the gallery's size", root)
     return parts
 
 
-def picture(name: str, title: str, folder: Path, root: Path) -> list[str]:
+def picture(name: str, title: str, root: Path) -> list[str]:
     """A picture of plots.py in the page, nothing where it has not been made."""
-    path = folder / PICTURES / f"{name}.png"
-    return [f"![{title}](../{path.relative_to(root).as_posix()})"] if path.is_file() else []
+    path = root / PICTURES.format(name)
+    return [f"![{title}]({path.relative_to(root / 'docs').as_posix()})"] if path.is_file() else []
 
 
 def sources(held: dict[str, list[Result]]) -> str:

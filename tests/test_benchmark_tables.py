@@ -293,7 +293,7 @@ def test_the_page_has_every_table_and_where_figures_come_from(folder):
         "`python benchmarks/run.py --suite nyala`\n  - snow_leopard: leopard cross-encounter snowmatch\n" in text
     )
     assert "- leopard split wildid: 2 photos \\| were empty" in text
-    assert "](../benchmarks/results/plots" not in text  # no pictures were made
+    assert "](images/" not in text  # no pictures were made
 
 
 def test_readmes_change_between_their_markers_only(folder):
@@ -348,14 +348,15 @@ def test_two_pictures_small_the_same_twice_and_shown_on_the_page(folder):
     for run in speed_runs():
         store.put_run(folder / "speed.json", run)
     plots.main([str(folder)])
-    first = {path.name: path.read_bytes() for path in (folder / "plots").iterdir()}
-    assert sorted(first) == ["cmc.png", "scaling.png"]
+    images = folder.parents[1] / "docs" / "images"
+    first = {path.name: path.read_bytes() for path in images.iterdir()}
+    assert sorted(first) == ["results-cmc.png", "results-scaling.png"]
     assert all(data.startswith(b"\x89PNG") and len(data) < 100_000 for data in first.values())
     plots.main([str(folder)])
-    assert {path.name: path.read_bytes() for path in (folder / "plots").iterdir()} == first
+    assert {path.name: path.read_bytes() for path in images.iterdir()} == first
     tables.main([str(folder)])
     page = (folder.parents[1] / "docs" / "results.md").read_text(encoding="utf-8")
-    assert all(f"](../benchmarks/results/plots/{name})\n" in page for name in first)
+    assert all(f"](images/{name})\n" in page for name in first)
 
 
 def test_nothing_measured_is_no_picture(tmp_path):

@@ -160,8 +160,9 @@ def share_in_place(candidate: Candidate, size0: Sequence[int], size1: Sequence[i
     total = float(candidate.weights.sum())
     if not total:
         return 0.0
-    moved = (candidate.keypoints0 + 0.5) / size0 - (candidate.keypoints1 + 0.5) / size1
-    still = np.hypot(*(moved * size0).T) < STILL * np.hypot(*size0)
+    own, other = np.array(size0, np.float64), np.array(size1, np.float64)
+    moved = ((candidate.keypoints0 + 0.5) / own - (candidate.keypoints1 + 0.5) / other) * own
+    still = np.hypot(moved[:, 0], moved[:, 1]) < STILL * np.hypot(own[0], own[1])
     return float(candidate.weights[still].sum()) / total
 
 
