@@ -8,8 +8,10 @@ from types import SimpleNamespace
 import numpy as np
 import population
 import pytest
-from population import Encounter, decide, draw, engine, figures, kept, passages, replay, summary
+import survey_replay
+from population import figures, kept, summary
 from store import read_runs
+from survey_replay import Encounter, decide, draw, engine, passages, replay
 
 from snowmatch.demo.survey import make_survey
 
@@ -166,7 +168,7 @@ class TestSurvey:
 
     def test_drawn_as_planned(self, tmp_path, monkeypatch):
         small = partial(make_survey, size=(480, 320), stations=2)
-        monkeypatch.setattr(population, "make_survey", small)
+        monkeypatch.setattr(survey_replay, "make_survey", small)
         made = draw(tmp_path, 0, 3, 5, 2)
         assert [e.occasion for e in made] == [0, 0, 0, 1, 1]
         assert [e.animal for e in made] == [("aika", "bars", "cholpon")[i] for i, _ in passages(0, 3, 5, 2)]
