@@ -11,8 +11,6 @@ from snowmatch.core.files import replace_file
 MARKERS = "<!-- {} -->", "<!-- /{} -->"
 NOTHING = "–"
 
-Result = dict[str, Any]
-
 
 def percent(value: float, digits: int = 0) -> str:
     """A share as a percentage; what is not quite all or nothing does not look like it."""
@@ -65,6 +63,19 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1)
 
 def shown(value: float | None, show: Callable[..., str]) -> str:
     return NOTHING if value is None else show(value)
+
+
+def number(result: dict[str, Any], *names: str) -> float | None:
+    """The number that the names lead to; None where anything on the way is missing or null."""
+    value: Any = result
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def listed(parts: Sequence[str]) -> str:
+    """Several parts of a sentence, with commas and a last "and"."""
+    return " and ".join(filter(None, (", ".join(parts[:-1]), *parts[-1:])))
 
 
 def in_brackets(figure: dict[str, Any], show: Callable[..., str]) -> str:

@@ -16,7 +16,7 @@ import io
 import os
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -27,7 +27,6 @@ import numpy as np
 from snowmatch.api import open_catalog
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import replace_file
-from snowmatch.core.types import Annotation
 from snowmatch.demo.survey import make_survey
 from snowmatch.photos.pixels import photo_size, read_mask, read_photo
 
@@ -246,20 +245,6 @@ def _make_synthetic(folder: Path, keys: dict[str, int]) -> None:
         size=(960, 640),
     )
     done.touch()
-
-
-def divide(annotations: Sequence[Annotation], share: float, seed: int) -> tuple[list[Annotation], list[Annotation]]:
-    """To learn from and held out: `share` of the individuals, at least two. Unnamed animals may be anyone: neither.
-
-    SnowmatchError where fewer than two individuals would be left to learn from.
-    """
-    names = sorted({a.individual for a in annotations if a.individual is not None})
-    count = max(2, round(share * len(names)))
-    if len(names) - count < 2:
-        raise SnowmatchError(f"{len(names)} individuals are too few: expected at least 2 to learn from and 2 held out")
-    out = set(np.random.default_rng(seed).permutation(names)[:count].tolist())
-    named = [a for a in annotations if a.individual is not None]
-    return [a for a in named if a.individual not in out], [a for a in named if a.individual in out]
 
 
 def described(dataset: Dataset, annotations: Iterable[Any]) -> dict[str, Any]:

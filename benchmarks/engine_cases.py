@@ -1,4 +1,4 @@
-"""The engine's scores of a catalog as cases to calibrate with; what was asked once is kept."""
+"""The engine's scores of a catalog as cases to calibrate with; what one engine was asked once is kept."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+from measure import engine_commit
+
 from snowmatch.api import Catalog
 from snowmatch.confidence.cases import Case, make_cases
 from snowmatch.confidence.score_table import ScoreTable, load_table, save_table
 from snowmatch.confidence.scoring import score_trial
 from snowmatch.confidence.trial import make_trial
 from snowmatch.core.arrays import load_arrays, save_arrays
+from snowmatch.identify.calibrate import facts_of
 
 
 def engine_cases(
@@ -19,21 +22,20 @@ def engine_cases(
 ) -> tuple[ScoreTable, tuple[Case, ...]]:
     """All queries of the catalog called `name` asked by `method` (EXTRACTOR:MATCHER), and what is right.
 
-    Kept in `work` under the catalog's name and the method: use another folder where the engine has changed.
+    Kept in `work` under the engine's commit, the catalog's name and the method.
     """
     extractor, matcher_name = method.split(":")
-    folder = work / "calibration" / name / protocol / f"{extractor}-{matcher_name}"
+    folder = _kept(work) / name / protocol / f"{extractor}-{matcher_name}"
     if not (folder / "facts.npz").is_file():
         print(f"{method}: {name} {protocol}", flush=True)
         catalog.index(extractor)
-        (plugin,), matcher, geometry = catalog.method(extractor, matcher_name, {})
-        gallery = catalog.gallery(plugin)
-        table = score_trial(make_trial(catalog.data.annotations, protocol), [gallery], matcher, geometry)
-        save_table(folder / "scores.npz", table)
         session = catalog.session(extractor=extractor, matcher=matcher_name)
-        text = json.dumps({"extractor": session.extractor_settings, "matcher": session.matching})
+        chosen, annotations = session.method, catalog.data.annotations
+        table = score_trial(make_trial(annotations, protocol), session.galleries, chosen.matcher, chosen.geometry)
+        save_table(folder / "scores.npz", table)
+        text = json.dumps({"extractor": chosen.extractor, "matcher": chosen.matching})
         _settings_file(work, method).write_text(text, encoding="utf-8")
-        save_arrays(folder / "facts.npz", catalog.facts(gallery))
+        save_arrays(folder / "facts.npz", facts_of(annotations, session.gallery))
     facts = load_arrays(folder / "facts.npz", ("features", "outlined", "masked"), "facts file", "delete it")
     table = load_table(folder / "scores.npz")
     return table, make_cases(table, **facts)
@@ -45,4 +47,8 @@ def settings_of(method: str, work: Path) -> dict[str, Any]:
 
 
 def _settings_file(work: Path, method: str) -> Path:
-    return work / "calibration" / f"{method.replace(':', '-')}.json"
+    return _kept(work) / f"{method.replace(':', '-')}.json"
+
+
+def _kept(work: Path) -> Path:
+    return work / "cases" / engine_commit()

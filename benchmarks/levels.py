@@ -1,137 +1,95 @@
 """What the four levels are worth: of a hundred answers marked excellent, how many are wrong, and is this a new cat?
 
 Every encounter of a catalog is asked about twice, with its animal on record and without, and judged by calibrations
-that know other individuals only (folds over individuals). Told for each method: answers per level, how many of them
-were wrong with the interval that so many answers allow, Brier score, log loss, calibration error, and, of the raw
-scores, AUROC known/new and the detection rate at 1 % false alarms. --table adds scores that another method made of the
-same catalog (run.py keeps them in WORK/scores): they are calibrated in the same way, without anything shipped. Scores
-of the method mean_match are also cut at 0.12, 0.07 and 0.04, as earthtoolsmaker's snowleopard-reid does for every
-extractor alike.
+that know other individuals only (folds over individuals). Kept for each method: answers and wrong ones of each level,
+Brier score, calibration error, and, of the raw scores, AUROC known/new and the detection rate at 1 % false alarms.
+--table adds scores that another method made of the same photos (run.py keeps them in WORK/scores): they are calibrated
+in the same way, without anything shipped.
 
-Example: python benchmarks/levels.py ../shared/data/nyala,parts=left_flank,every=3,name=nyala-left-third --work W
-             --method hesaff:lnbnn --table hotspotter=W/scores/nyala-left-third/cross-encounter/hotspotter/0.npz
+Example: python benchmarks/levels.py nyala-left-third --work W --method hesaff:lnbnn
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-from dataclasses import asdict
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from datasets import prepare
+from datasets import described, prepare
 from engine_cases import engine_cases, settings_of
-from measure import HERE, circumstances
+from figures import rounded, with_interval
+from measure import RESULTS, circumstances, command_line, run_command
+from store import put_run
+from suites import source_of
 
 from snowmatch.api import open_catalog
-from snowmatch.confidence.cases import Case, count_pairs, make_cases
+from snowmatch.confidence.cases import Case, make_cases
 from snowmatch.confidence.learn import choose_groups, cross_validate
-from snowmatch.confidence.levels import LEVEL_NAMES, Levels
+from snowmatch.confidence.levels import Levels
 from snowmatch.confidence.measures import measure
-from snowmatch.confidence.model import ANY
-from snowmatch.confidence.quality import binomial_interval, measure_quality
+from snowmatch.confidence.quality import measure_quality
 from snowmatch.confidence.score_table import ScoreTable, load_table
 from snowmatch.confidence.shipped import Shipped, load_shipped
-from snowmatch.views.calibration import quality_to_json
-
-CUTS = (0.12, 0.07, 0.04)  # earthtoolsmaker, commit cc062fe (2025): excellent, good, fair, for every extractor
-OUT = HERE / "results" / "levels.json"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("dataset", help="SOURCE,key=value,... (see datasets.py)")
-    parser.add_argument("--protocol", default="cross-encounter")
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--method", action="append", default=[], help="EXTRACTOR:MATCHER")
-    parser.add_argument("--table", action="append", default=[], help="LABEL=FILE.npz")
-    given = parser.parse_args()
-    dataset = prepare(given.dataset, given.work)
+def main(arguments: list[str] | None = None) -> None:
+    """Read the command line, judge every method, keep what comes of it."""
+    given = parse(arguments)
+    dataset = prepare(source_of(given.dataset, given.data), given.work)
     catalog = open_catalog(dataset.folder)
-    outlined = np.array([a.bbox is not None or bool(a.mask) for a in catalog.data.annotations], bool)
-    judged: dict[str, Any] = {}
     for method in given.method:
+        start = time.perf_counter()
         table, cases = engine_cases(catalog, dataset.name, method, given.protocol, given.work)
-        shipped = load_shipped(**settings_of(method, given.work))
-        judged[method] = _judged(table, cases, shipped)
+        judged = judge(table, cases, load_shipped(**settings_of(method, given.work)))
+        keep(given, method, judged | {"seconds": {"total": round(time.perf_counter() - start, 1)}}, dataset, catalog)
+    outlined = np.array([a.bbox is not None or bool(a.mask) for a in catalog.data.annotations], bool)
     for text in given.table:
         label, _, path = text.partition("=")
         table = load_table(Path(path))
-        judged[label] = _judged(table, make_cases(table, None, outlined), None)
-        if label == "mean_match":
-            judged[label]["cut at 0.12, 0.07, 0.04"] = _cut(table)
-    held = json.loads(OUT.read_text(encoding="utf-8")) if OUT.exists() else {"schema": "snowmatch.levels/1", "sets": {}}
-    words = " ".join([f"--method {method}" for method in given.method] + [f"--table {t}" for t in given.table])
-    source = given.dataset.split(",")[0]
-    command = (
-        f"python benchmarks/levels.py {given.dataset.replace(source, Path(source).name)} --protocol {given.protocol}"
-    )
-    key = f"{dataset.name} {given.protocol}"
-    before = held["sets"].get(key, {}).get("methods", {})
-    held["sets"][key] = circumstances(f"{command} {_without_folders(words)}") | {"methods": before | judged}
-    OUT.write_text(json.dumps(held, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    for label in judged:
-        print(label, json.dumps(judged[label]["levels"]), flush=True)
+        keep(given, label, judge(table, make_cases(table, None, outlined), None), dataset, catalog)
 
 
-def _judged(table: ScoreTable, cases: tuple[Case, ...], shipped: Shipped | None) -> dict[str, Any]:
+def keep(given: argparse.Namespace, method: str, judged: dict[str, Any], dataset: Any, catalog: Any) -> None:
+    """One method's row in the results."""
+    row = {
+        "run": f"{dataset.name} {given.protocol} {method}",
+        "dataset": described(dataset, catalog.data.annotations),
+        "protocol": given.protocol,
+        "method": method,
+        **judged,
+        **circumstances(command_line()),
+    }
+    put_run(given.out, row)
+    print(method, judged["levels"], flush=True)
+
+
+def judge(table: ScoreTable, cases: tuple[Case, ...], shipped: Shipped | None) -> dict[str, Any]:
+    """Levels, each [name, answers, wrong], and how well scores and probabilities do; an unknown figure is null."""
     figures = measure(table).figures
     together = [case for case in cases if case.together]
     groups = choose_groups(cases, shipped)
     quality = measure_quality(together, cross_validate(cases, groups, shipped, together), Levels())
-    told = quality_to_json(quality)
-    found: dict[str, Any] = {
-        "pairs": count_pairs(cases).get(ANY, 0),
-        "groups": groups,
-        "leans on shipped cases": bool(groups) and shipped is not None,
-        **{name: _figure(figures[f"encounter_{name}"]) for name in ("top1", "auroc", "detection_rate")},
-        **told,
+    return {
+        "levels": [[count.level, count.answers, count.wrong] for count in quality.levels],
+        **{name: rounded(getattr(quality, name)) for name in ("brier", "log_loss", "calibration_error")},
+        **{name: with_interval(figures[f"encounter_{name}"]) for name in ("top1", "auroc", "detection_rate")},
     }
-    if shipped is not None:
-        alone = measure_quality(together, cross_validate(cases, groups, None, together), Levels())
-        found["without what is shipped"] = quality_to_json(alone)
-    return found
 
 
-def _figure(figure: Any) -> dict[str, Any]:
-    return {k: None if isinstance(v, float) and v != v else round(v, 4) for k, v in asdict(figure).items()}
-
-
-def _cut(table: ScoreTable) -> list[dict[str, Any]]:
-    """The levels of each query's best score, with its animal on record and without, by fixed cuts."""
-    own = table.individual[table.queries][:, None] == table.individual_names
-    counts = {level: [0, 0] for level in LEVEL_NAMES}
-    for scores in (table.individual_scores, table.left_out_scores):
-        for q, row in enumerate(scores):
-            known = bool((own[q] & ~np.isnan(row)).any())
-            if np.isnan(row).all() or (scores is table.individual_scores and not known):
-                continue
-            best = int(np.nanargmax(row))
-            level = next((name for name, cut in zip(LEVEL_NAMES, CUTS, strict=False) if row[best] >= cut), "uncertain")
-            counts[level][0] += 1
-            counts[level][1] += not own[q, best]
-    return [
-        dict(
-            zip(
-                ("level", "answers", "wrong", "low", "high"),
-                (level, n, wrong, *map(_short, binomial_interval(wrong, n))),
-                strict=True,
-            )
-        )
-        for level, (n, wrong) in counts.items()
-    ]
-
-
-def _short(value: float) -> float:
-    return round(value, 6)
-
-
-def _without_folders(words: str) -> str:
-    """The command without the names of folders on this machine."""
-    return " ".join(f"{w.partition('=')[0]}=..." if ".npz" in w else w for w in words.split())
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dataset", help="a name of suites.py, or SOURCE,key=value,... (see datasets.py)")
+    parser.add_argument("--protocol", default="cross-encounter", help="default: %(default)s")
+    parser.add_argument("--method", action="append", default=[], help="EXTRACTOR:MATCHER")
+    parser.add_argument("--table", action="append", default=[], help="LABEL=FILE.npz")
+    parser.add_argument("--work", type=Path, required=True, help="prepared data and score tables")
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="where real photos are")
+    parser.add_argument("--out", type=Path, default=RESULTS / "levels.json")
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -3,22 +3,27 @@
 For each method: synthetic surveys, with outlined animals and without (their cases are shipped, for `calibrate` to lean
 on, beside a model made from them), and, where --data has them, real photos, of which fitted numbers alone are shipped.
 Of several models the one that claims least counts. Tables stay in --work, so a run that was stopped goes on. How far
-to trust the result is in results/shipped_calibrations.json: each real set judged by the models of the other sources.
+to trust the result goes to --out: each set judged by the models of the other sources. The calibrations themselves go to
+--ship, or nowhere: without it they are only judged, and it is told whether they are those that are shipped.
 
-Example: python benchmarks/ship_calibration.py --work /tmp/work --data ../shared/data --method hesaff:lnbnn
+Example: python benchmarks/ship_calibration.py --work /tmp/work --data ../shared/data --method hesaff:lnbnn \\
+             --method sift:lnbnn --ship snowmatch/confidence/shipped_calibrations.json
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from datasets import prepare
 from engine_cases import engine_cases, settings_of
-from measure import circumstances, write_result
+from measure import RESULTS, circumstances, command_line, run_command
+from store import put_run
+from suites import source_of
 
 from snowmatch.api import open_catalog
 from snowmatch.confidence.cases import Case
@@ -28,50 +33,53 @@ from snowmatch.confidence.levels import Levels
 from snowmatch.confidence.model import BOXED, Model, Probabilities
 from snowmatch.confidence.quality import measure_quality
 from snowmatch.confidence.shipped import SHIPPED, Shipped, shipped_to_json
-from snowmatch.views.calibration import quality_to_json
 
 # Which sources tell of which queries. Leopards: few animals, so a model of theirs claims little, and that is wanted.
 SYNTHETIC = {"outlined": ("", ""), "whole": (",boxes=no,masks=no", "-whole"), BOXED: (",masks=no", "-boxed")}
 SURVEYS = tuple(f"synthetic,individuals=24,encounters=4,stations=6,seed={seed}" for seed in (101, 102))
 REAL = {
-    "outlined": {"snow_leopard-boxes": "{data}/snow_leopard,boxed=yes,masks=no,name=snow_leopard-boxes"},
-    "whole": {
-        "snow_leopard-whole": "{data}/snow_leopard,boxes=no,masks=no,flanks=no,name=snow_leopard-whole",
-        "nyala-left-third": "{data}/nyala,parts=left_flank,every=3,name=nyala-left-third",
-    },
-    BOXED: {},
+    "outlined": ("snow_leopard-all-boxes",),
+    "whole": ("snow_leopard-whole", "nyala-left-third"),
+    BOXED: (),
 }
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
+    """Read the command line; make, judge and perhaps ship the calibrations of every method."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--data", type=Path, help="where real photos are; without, synthetic surveys alone")
+    parser.add_argument("--work", type=Path, required=True, help="prepared data and score tables")
+    parser.add_argument("--data", type=Path, help="where real photos are; without, drawn surveys alone")
     parser.add_argument("--method", action="append", required=True, help="EXTRACTOR:MATCHER")
-    parser.add_argument("--out", type=Path, default=SHIPPED)
-    given = parser.parse_args()
-    entries, judged = [], {}
+    parser.add_argument("--ship", type=Path, metavar="FILE", help="write the calibrations here")
+    parser.add_argument("--out", type=Path, default=RESULTS / "calibration.json")
+    given = parser.parse_args(arguments)
+    entries = []
     for method in given.method:
+        start = time.perf_counter()
         entry, quality = shipped_of(method, given.work, given.data)
         entries.append(entry)
-        judged[method] = quality
-    words = " ".join(f"--method {method}" for method in given.method)
-    given.out.write_text(_compact({"methods": entries}), encoding="utf-8")
-    write_result(
-        "shipped_calibrations",
-        circumstances(f"python benchmarks/ship_calibration.py --work W --data D {words}") | {"methods": judged},
-    )
+        seconds = {"total": round(time.perf_counter() - start, 1)}
+        put_run(given.out, {"run": method, "judged": quality, "seconds": seconds, **circumstances(command_line())})
+    text = _compact({"methods": entries})
+    if given.ship is not None:
+        given.ship.write_text(text, encoding="utf-8")
+    elif SHIPPED.read_text(encoding="utf-8") != text:
+        print("These calibrations are not those that are shipped; --ship FILE writes them.")
 
 
 def shipped_of(method: str, work: Path, data: Path | None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """One method's entry of the shipped file, and how well its models hold on each real set."""
+    """One method's entry of the shipped file, and how well its models hold on each set.
+
+    Of each set the levels of three judges: all shipped models, those of the `others` (null where there are none), and a
+    calibration of the set itself for other individuals.
+    """
     models: dict[str, dict[str, Model]] = {}
     cases: dict[str, dict[str, tuple[Case, ...]]] = {}
     for kind, (also, suffix) in SYNTHETIC.items():
         drawn = [case for survey in SURVEYS for case in _synthetic(survey, also, suffix, method, work)]
         cases[kind] = {"synthetic": tuple(drawn)}
-        for name, text in REAL[kind].items() if data is not None else ():
-            cases[kind][name] = _real(text.format(data=data), name, method, work)
+        for name in REAL[kind] if data is not None else ():
+            cases[kind][name] = _real(name, data, method, work)
         models[kind] = {name: fit(of) for name, of in cases[kind].items()}
     # rocks in the boxes of the drawn cats match better than any in real ones, so nobody leans on those cases
     models[BOXED] = models["outlined"] | {"synthetic boxes": models[BOXED]["synthetic"]}
@@ -86,14 +94,11 @@ def shipped_of(method: str, work: Path, data: Path | None) -> tuple[dict[str, An
         for name, asked in of.items():
             encounters = [case for case in asked if case.together]
             others = [model for source, model in models[kind].items() if source != name]
-            groups = choose_groups(asked, prior)
+            calibrated = cross_validate(asked, choose_groups(asked, prior), prior, encounters)
             quality[f"{name} ({kind})"] = {
-                "shipped": _quality(encounters, models[kind].values()),
-                "shipped without it": _quality(encounters, others) if others else None,
-                "calibrated": _told(encounters, cross_validate(asked, groups, prior, encounters)),
-                "calibrated without what is shipped": _told(
-                    encounters, cross_validate(asked, groups, None, encounters)
-                ),
+                "shipped": _judged(encounters, [ask(tuple(models[kind].values()), case) for case in encounters]),
+                "others": _judged(encounters, [ask(others, case) for case in encounters]) if others else None,
+                "calibrated": _judged(encounters, calibrated),
             }
     described = settings_of(method, work)
     number = sum(c.together and c.right < 0 for of in cases.values() for each in of.values() for c in each)
@@ -105,19 +110,13 @@ def _real_ones(cases: dict[str, tuple[Case, ...]]) -> dict[str, tuple[Case, ...]
     return {name: of for name, of in cases.items() if name != "synthetic"}
 
 
-def _quality(cases: Sequence[Case], models: Iterable[Model]) -> dict[str, Any]:
-    models = tuple(models)
-    return _told(cases, [ask(models, case) for case in cases])
+def _judged(cases: Sequence[Case], found: Sequence[Probabilities | None]) -> list[list[Any]]:
+    """[level, answers, wrong] of each level."""
+    return [[count.level, count.answers, count.wrong] for count in measure_quality(cases, found, Levels()).levels]
 
 
-def _told(cases: Sequence[Case], found: Sequence[Probabilities | None]) -> dict[str, Any]:
-    told = quality_to_json(measure_quality(cases, found, Levels()))
-    del told["bins"]  # the levels say it
-    return told
-
-
-def _real(text: str, name: str, method: str, work: Path) -> tuple[Case, ...]:
-    catalog = open_catalog(prepare(text, work).folder)
+def _real(name: str, data: Path, method: str, work: Path) -> tuple[Case, ...]:
+    catalog = open_catalog(prepare(source_of(name, data), work).folder)
     return engine_cases(catalog, name, method, "cross-encounter", work)[1]
 
 
@@ -137,4 +136,4 @@ def _compact(content: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

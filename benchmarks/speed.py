@@ -1,125 +1,313 @@
-"""How fast is what a user waits for: help, indexing with 1 and N workers, a query loaded and from the command line.
+"""How fast: what a user waits for, where the time of a query goes, and how time grows with the gallery.
 
-Example: python benchmarks/speed.py          (about ten minutes on two cores; a synthetic survey in a temporary folder)
+waiting   help, indexing with one and with all workers, a query in a program and from the command line; drawn photos
+stages    seconds of each stage, for this engine with each extractor and for HotSpotter beside it; --dataset
+scaling   time, memory and disk against the size of the gallery: photos of --dataset, HotSpotter beside this engine, and
+          larger galleries of distractors. These are the features of those photos with the elements of their descriptors
+          in another order for each distractor, 1,000 features each, so nothing in them matches but by chance
+
+Each keeps its runs in results/speed.json. Ten to twenty minutes each on two cores.
+
+Example: python benchmarks/speed.py stages --dataset catalog/,parts=left_flank,first=360 --work /tmp/bench
 """
 
 from __future__ import annotations
 
+import argparse
+import multiprocessing
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import cv2
-import numpy as np
-from measure import circumstances, median_seconds, write_result
+from datasets import prepare
+from measure import (
+    RESULTS,
+    THREAD_VARIABLES,
+    circumstances,
+    command_line,
+    median_seconds,
+    peak_memory,
+    run_command,
+    use_cores,
+)
+from scoring import apart, parse_method
+from store import put_run
+from suites import source_of
 
-import snowmatch
-from snowmatch.core.plugins import make_plugin
-from snowmatch.demo.survey import make_survey
-from snowmatch.features.extractors import extract_from_photo
-from snowmatch.photos.pixels import read_mask, read_photo
-
-INDIVIDUALS, ENCOUNTERS = 100, 10  # 1,000 annotations, one photo each
-EXTRACTED = 200  # photos for the comparison of workers
+EXTRACTORS = ("hesaff", "sift")
+STAGES = ("read", "extract", "index", "search", "verify", "score", "query", "draw")
+ASKED = 20  # queries, evenly spread; the median counts
+INDEXED = 200  # photos for the comparison of workers
+REAL, DISTRACTORS = (100, 360), (1000, 10_000)  # sizes of galleries
+FEATURES = 1000  # of a distractor
 
 
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "snowmatch.cli", *arguments]
+def main(arguments: list[str] | None = None) -> None:
+    """Read the command line and measure."""
+    given = parse(arguments)
+    start = time.perf_counter()
+    rows = {"waiting": waiting, "stages": stages, "scaling": scaling}[given.what](given)
+    total = round(time.perf_counter() - start, 1)
+    for place, (name, row) in enumerate(rows.items()):
+        seconds = row.pop("seconds", {}) | ({"total": total} if place == 0 else {})
+        put_run(given.out, {"run": name, **row, "seconds": seconds, **circumstances(command_line(arguments))})
+        print(name, row, seconds, flush=True)
 
 
-def run(*arguments: str) -> None:
-    subprocess.run(command(*arguments), check=True, capture_output=True)
+def in_process(function: Callable[..., Any], *arguments: Any, cores: int = 1) -> Any:
+    """What `function` gives, run in a new process on so many cores, so that its memory is its own."""
+    os.environ |= dict.fromkeys(THREAD_VARIABLES, str(cores))  # read when numpy is loaded
+    with multiprocessing.get_context("spawn").Pool(1, use_cores, (cores,)) as pool:
+        return pool.apply(function, arguments)
 
 
-def main() -> None:
+# What a user waits for
+
+
+def waiting(given: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """One run, on a drawn survey of 1,000 photos in a temporary folder."""
+    from snowmatch.demo.survey import make_survey
+
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    result = circumstances("python benchmarks/speed.py")
-    result["help_seconds"] = round(median_seconds(lambda: run("--help"), 9), 3)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_survey(
             folder / "catalog",
-            individuals=INDIVIDUALS,
-            encounters=ENCOUNTERS,
+            individuals=given.individuals,
+            encounters=10,
             photos=(1, 1),
             stations=20,
             size=(960, 640),
             queries=folder / "queries",
             query_encounters=1,
         )
-        result["indexing"] = indexing(folder, cores)
-        result["query"] = querying(folder)
-    write_result("speed", result)
+        row = {"help": round(median_seconds(lambda: command("--help"), 9), 3)}
+        row |= indexing(folder, cores) | querying(folder)
+    return {"waiting": row}
 
 
-def indexing(folder: Path, cores: int) -> dict:
-    """Bare extraction in one process, index runs with 1 and all workers on the same photos, and their ratios."""
+def command(*arguments: str) -> None:
+    """Run snowmatch from the command line."""
+    subprocess.run([sys.executable, "-m", "snowmatch.cli", *arguments], check=True, capture_output=True)
+
+
+def indexing(folder: Path, cores: int) -> dict[str, Any]:
+    """Seconds a photo, with one worker and with one a core, the best of two runs each."""
+    import snowmatch
+
     part = folder / "part"
     shutil.copytree(folder / "catalog", part)
     lines = (part / "catalog.csv").read_text(encoding="utf-8").splitlines()
-    (part / "catalog.csv").write_text("\n".join(lines[: EXTRACTED + 1]) + "\n", encoding="utf-8")
-    catalog = snowmatch.open_catalog(part)
-    plugin = make_plugin("extractors", "hesaff")
-    bare = 0.0
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    for a in catalog.data.annotations:
-        photo = read_photo(part / a.path)
-        mask = read_mask(part / a.mask, (photo.shape[1], photo.shape[0]))
-        start = time.perf_counter()
-        extract_from_photo(plugin, photo, a.bbox, mask)
-        bare += time.perf_counter() - start
-    cv2.setNumThreads(threads)
-    seconds = {}
+    (part / "catalog.csv").write_text("\n".join(lines[: INDEXED + 1]) + "\n", encoding="utf-8")
+    photos, seconds = len(lines[1 : INDEXED + 1]), {}
     for workers in (1, cores, 1, cores):
         shutil.rmtree(part / ".snowmatch", ignore_errors=True)
         report = snowmatch.open_catalog(part).index("hesaff", workers=workers)
-        seconds[workers] = min(report.seconds, seconds.get(workers, np.inf))
-    apart = separately(part, cores)
-    return {
-        "annotations": EXTRACTED,
-        "extraction_seconds_per_annotation": round(bare / EXTRACTED, 4),
-        "overhead_share_of_extraction": round(seconds[1] / bare - 1, 3),
-        "workers": cores,
-        "speedup_over_one_worker": round(seconds[1] / seconds[cores], 3),
-        "share_of_ideal": round(seconds[1] / seconds[cores] / cores, 3),
-        "speedup_of_separate_programs": round(seconds[1] / apart * cores, 3),
-    }
+        seconds[workers] = min(report.seconds / photos, seconds.get(workers, float("inf")))
+    return {"index_one_worker": round(seconds[1], 4), "index_all_workers": round(seconds[cores], 4), "workers": cores}
 
 
-def separately(part: Path, cores: int) -> float:
-    """Seconds of one-worker runs, one per core, that share nothing: what the machine can give at most."""
-    code = "import sys, snowmatch; print(snowmatch.open_catalog(sys.argv[1]).index('hesaff', workers=1).seconds)"
-    copies = []
-    for number in range(cores):
-        copies.append(part.with_name(f"part{number}"))
-        shutil.copytree(part, copies[-1], ignore=shutil.ignore_patterns(".snowmatch"))
-    running = [
-        subprocess.Popen([sys.executable, "-c", code, str(c)], stdout=subprocess.PIPE, text=True) for c in copies
-    ]
-    return max(float(process.communicate()[0]) for process in running)
+def querying(folder: Path) -> dict[str, Any]:
+    """Seconds of a query against all photos: in a program that has the catalog open, and from the command line."""
+    import snowmatch
 
-
-def querying(folder: Path) -> dict:
-    """A query against all annotations: in a program that has the catalog open, and from the command line, cold."""
     catalog = snowmatch.open_catalog(folder / "catalog")
     catalog.index("hesaff")
     row = (folder / "queries" / "queries.csv").read_text(encoding="utf-8").splitlines()[1].split(",")
     photo = folder / "queries" / row[0]
     shell = ("query", str(photo), "--catalog", str(folder / "catalog"))
-    answer = catalog.query(photo)
     return {
-        "annotations": answer.compared,
-        "features_of_query": answer.photos[0].features,
-        "loaded_seconds": round(median_seconds(lambda: catalog.query(photo), 7), 3),
-        "loaded_one_side_seconds": round(median_seconds(lambda: catalog.query(photo, body_part="left_flank"), 7), 3),
-        "command_line_seconds": round(median_seconds(lambda: run(*shell), 5), 3),
+        "annotations": catalog.query(photo).compared,
+        "query_loaded": round(median_seconds(lambda: catalog.query(photo), 7), 3),
+        "query_one_flank": round(median_seconds(lambda: catalog.query(photo, body_part="left_flank"), 7), 3),
+        "query_command": round(median_seconds(lambda: command(*shell), 5), 3),
     }
 
 
+# Where the time of a query goes
+
+
+def stages(given: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """A run for each extractor and for the peer."""
+    folder = first_photos(given, given.photos)
+    found = {f"stages {name}": {"seconds": in_process(engine_stages, folder, name)} for name in EXTRACTORS}
+    if given.peer:
+        name, settings = parse_method(given.peer)
+        costs = apart(name, settings, folder, "cross-encounter", 1, given.work, queries=ASKED)["seconds"]
+        found[f"stages {name}"] = {"seconds": {stage: costs[stage] for stage in ("extract", "index", "query")}}
+    return found
+
+
+def engine_stages(folder: Path, extractor: str) -> dict[str, float]:
+    """Median seconds of each stage; `index` in all, `query` what search, verify and score take together."""
+    import cv2
+    import numpy as np
+
+    from snowmatch.api import open_catalog
+    from snowmatch.core.plugins import make_plugin
+    from snowmatch.features.extractors import extract_from_photo
+    from snowmatch.matching.geometry.frames import Geometry
+    from snowmatch.matching.query import match_photos, score_matches, score_query
+    from snowmatch.matching.scores import individual_scores
+    from snowmatch.photos.pixels import read_mask, read_photo
+    from snowmatch.views.pictures import draw_answer
+
+    cv2.setNumThreads(1)
+    plugin, matcher, geometry = make_plugin("extractors", extractor), make_plugin("matchers", "lnbnn"), Geometry()
+    open_catalog(folder).index(extractor, workers=1)
+    for path in (folder / ".snowmatch" / "index").glob(f"{extractor}-*/*"):
+        path.unlink()
+    catalog = open_catalog(folder)
+    gallery = catalog.session(extractor=extractor).gallery
+    took: dict[str, list[float]] = {name: [] for name in STAGES}
+
+    def timed(stage: str, work: Callable[[], Any]) -> Any:
+        start = time.perf_counter()
+        result = work()
+        took[stage].append(time.perf_counter() - start)
+        return result
+
+    timed("index", lambda: gallery.build_indexes(matcher.backend))
+    individuals, count = gallery.individual_numbers, len(gallery.individuals)
+    for entry in np.linspace(0, len(gallery.annotations) - 1, ASKED + 1).astype(int).tolist():
+        a = gallery.annotations[entry]
+        photo = timed("read", lambda a=a: read_photo(folder / a.path))
+        mask = read_mask(folder / a.mask, (photo.shape[1], photo.shape[0])) if a.mask else None
+        timed("extract", lambda p=photo, a=a, m=mask: extract_from_photo(plugin, p, a.bbox, m))
+        asked = [gallery.subject(entry)]
+        open_to = np.array([other.encounter != a.encounter for other in gallery.annotations])
+        part = a.body_part
+        found = timed("search", lambda q=asked, o=open_to, b=part: match_photos(q, gallery, o, b, matcher))
+        scores = timed("verify", lambda q=asked, f=found: score_matches(q, f, gallery, matcher, geometry))
+        timed("score", lambda s=scores: individual_scores(s.matches[0], individuals, count))
+        timed("query", lambda q=asked, o=open_to, b=part: score_query(q, gallery, o, b, matcher, geometry))
+        answer = catalog.query(folder / a.path, body_part=a.body_part, bbox=a.bbox, extractor=extractor)
+        with tempfile.TemporaryDirectory() as drawn:
+            timed("draw", lambda t=drawn, answer=answer: draw_answer(answer, Path(t), folder, 5))
+    return {name: round(statistics.median(seconds[1:] or seconds), 5) for name, seconds in took.items()}
+
+
+# How time grows with the gallery
+
+
+def scaling(given: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """One run with a row for each size and method."""
+    rows = []
+    for size in numbers(given.real):
+        folder = first_photos(given, size)
+        for method in filter(None, ("snowmatch_engine", given.peer)):
+            name, settings = parse_method(method)
+            costs = apart(name, settings, folder, "cross-encounter", 1, given.work, queries=ASKED)
+            rows.append(
+                {
+                    "method": name.replace("snowmatch_engine", "snowmatch"),
+                    "annotations": size,
+                    "descriptors": round(costs["numbers"]["features_per_annotation"] * size),
+                    "index": costs["seconds"]["index"],
+                    "query": costs["seconds"]["query"],
+                    "peak_memory": costs["peak_memory"],
+                    "bytes_on_disk": round(costs["numbers"]["bytes_on_disk_per_annotation"] * size),
+                }
+            )
+    pool = first_photos(given, max(numbers(given.real)))
+    rows += [in_process(among_distractors, given.work, pool, size) for size in numbers(given.distractors)]
+    return {"scaling": {"rows": rows}}
+
+
+def among_distractors(work: Path, pool: Path, size: int) -> dict[str, Any]:
+    """This engine against `size` distractors made of the photos in `pool`, asked with photos of the pool."""
+    import faiss
+    import numpy as np
+
+    from snowmatch.api import open_catalog
+    from snowmatch.core.plugins import make_plugin, settings, settings_key
+    from snowmatch.core.types import Annotation
+    from snowmatch.features.reader import open_features
+    from snowmatch.features.writer import FeatureWriter
+    from snowmatch.matching.gallery import make_gallery
+    from snowmatch.matching.geometry.frames import Geometry
+    from snowmatch.matching.query import score_query
+
+    faiss.omp_set_num_threads(1)
+    catalog = open_catalog(pool)
+    plugin, matcher = make_plugin("extractors", "hesaff"), make_plugin("matchers", "lnbnn")
+    catalog.index("hesaff")
+    real = catalog.session(extractor="hesaff").gallery
+    described = settings(plugin)
+    home = work / "distractors"
+    shutil.rmtree(home, ignore_errors=True)
+    keys = [f"{i:032x}" for i in range(size)]
+    with FeatureWriter(home / "features", described) as writer:
+        for i, key in enumerate(keys):
+            writer.add(key, distractor(real.reader.read(real.keys[i % len(real.keys)]), np.random.default_rng(i)))
+            if writer.due:
+                writer.commit()
+    annotations = [Annotation(i, f"{i}.jpg", f"{i // 4}", "left_flank", encounter=f"{i}") for i in range(size)]
+    reader = open_features(home / "features", described)
+    gallery = make_gallery(annotations, keys, reader, home / "index", settings_key(described))
+    start = time.perf_counter()
+    gallery.build_indexes(matcher.backend)
+    built, seconds = time.perf_counter() - start, []
+    for entry in range(min(ASKED, len(real.annotations) - 1) + 1):  # the first is not counted
+        asked, open_to = real.subject(entry), np.ones(size, bool)
+        open_to[entry] = False
+        start = time.perf_counter()
+        score_query([asked], gallery, open_to, "left_flank", matcher, Geometry())
+        seconds.append(time.perf_counter() - start)
+    row = {
+        "method": "snowmatch, distractors",
+        "annotations": size,
+        "descriptors": int(np.sum(reader.counts)),
+        "index": round(built, 2),
+        "query": round(statistics.median(seconds[1:]), 4),
+        "peak_memory": peak_memory(),
+        "bytes_on_disk": sum(p.stat().st_size for p in home.rglob("*") if p.is_file()),
+    }
+    shutil.rmtree(home, ignore_errors=True)
+    return row
+
+
+def distractor(features: Any, random: Any) -> Any:
+    """Some features of a photo, the elements of their descriptors in another order."""
+    import numpy as np
+
+    kept = features.take(np.sort(random.permutation(len(features))[:FEATURES]))
+    return replace(kept, descriptors=kept.descriptors[:, random.permutation(kept.descriptors.shape[1])])
+
+
+def first_photos(given: argparse.Namespace, count: int) -> Path:
+    """A catalog of the first photos of --dataset."""
+    return prepare(f"{source_of(given.dataset, given.data)},first={count},name=speed-{count}", given.work).folder
+
+
+def numbers(text: str) -> list[int]:
+    """Whole numbers with commas."""
+    return [int(n) for n in text.split(",") if n]
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("waiting", "stages", "scaling"))
+    parser.add_argument("--dataset", default="nyala-left", help="a name of suites.py, or SOURCE,key=value,...")
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="where real photos are")
+    parser.add_argument("--work", type=Path, default=Path(__file__).parent / ".work")
+    parser.add_argument("--out", type=Path, default=RESULTS / "speed.json")
+    parser.add_argument("--peer", default="hotspotter", help="the method to compare with; empty for none")
+    parser.add_argument("--photos", type=int, default=360, help="of stages; default: %(default)s")
+    parser.add_argument("--individuals", type=int, default=100, help="of waiting, ten photos each")
+    parser.add_argument("--real", default=",".join(map(str, REAL)), help="sizes with the photos of --dataset")
+    parser.add_argument("--distractors", default=",".join(map(str, DISTRACTORS)), help="sizes with distractors")
+    return parser.parse_args(arguments)
+
+
 if __name__ == "__main__":
-    main()
+    run_command(main)

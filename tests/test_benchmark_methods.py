@@ -361,7 +361,7 @@ def test_prepared_crops():
 
 
 def test_crop_is_the_box_clipped_to_the_photo(tmp_path):
-    from methods._embeddings import crop
+    from embedding.crops import crop
 
     pixels = np.random.default_rng(1).integers(0, 256, (20, 30, 3), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "p.png")
@@ -396,8 +396,8 @@ def small_networks(monkeypatch):
     pytest.importorskip("safetensors")
     if importlib.util.find_spec("timm") is None:
         pytest.skip("no timm")
+    from embedding.weights import packages
     from methods import megadescriptor, miewid
-    from methods._embeddings import packages
 
     timm = packages("test")[1]
 
@@ -433,10 +433,11 @@ def test_network_scores_with_weights_of_its_shapes(run, tmp_path, name, small_ne
     again = run(name, tmp_path, trial, weights=str(tmp_path / "w.bin")).tables[0].scores
     assert again.tobytes() == scores.tobytes()
 
-    from methods import _embeddings, megadescriptor, miewid
+    from embedding.crops import crop
+    from methods import megadescriptor, miewid
 
     prepare = {"megadescriptor": megadescriptor, "miewid": miewid}[name].prepare
-    crops = [prepare(_embeddings.crop(tmp_path, trial.annotations[i])) for i in (0, 1)]
+    crops = [prepare(crop(tmp_path, trial.annotations[i])) for i in (0, 1)]
     with torch.inference_mode():
         a, b = network.eval()(torch.from_numpy(np.stack(crops)))
     assert scores[0, 1] == pytest.approx(float(torch.nn.functional.cosine_similarity(a, b, dim=0)), abs=1e-4)

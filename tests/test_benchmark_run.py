@@ -2,13 +2,20 @@
 
 import csv
 import json
+import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import datasets
+import figures
+import measure
 import numpy as np
 import pytest
 import run
+import scoring
+import store
+import suites
 
 import snowmatch
 from snowmatch.confidence.score_table import make_table, save_table
@@ -129,22 +136,53 @@ def test_a_synthetic_survey_is_made_once(tmp_path):
 
 
 def test_method_settings_take_their_defaults_type():
-    name, settings = run.parse_method("hotspotter,repeats=3,every_annotation=yes")
+    name, settings = scoring.parse_method("hotspotter,repeats=3,every_annotation=yes")
     assert name == "hotspotter"
     assert settings["repeats"] == 3
     assert settings["every_annotation"] is True
     with pytest.raises(SnowmatchError, match="no method 'hotspot'"):
-        run.parse_method("hotspot")
+        scoring.parse_method("hotspot")
     with pytest.raises(SnowmatchError, match="no setting 'trees'"):
-        run.parse_method("hotspotter,trees=4")
+        scoring.parse_method("hotspotter,trees=4")
 
 
-@pytest.mark.parametrize("suite", sorted(run.SUITES))
-def test_every_run_of_a_suite_names_a_method_and_dataset_that_exist(suite):
-    for one in run.SUITES[suite]:
-        run.parse_method(one.method)
-        assert datasets.name_of(one.dataset.format(data="data"))
-        assert one.protocol in ("cross-encounter", "cross-station", "split")
+# suites
+
+
+@pytest.mark.parametrize("suite", sorted(suites.SUITES))
+def test_every_run_of_a_suite_names_what_exists(suite):
+    made = []
+    for one in suites.SUITES[suite]:
+        if isinstance(one, suites.Script):
+            assert (Path(run.__file__).parent / one.arguments[0]).is_file()
+            made += one.makes
+            continue
+        scoring.parse_method(one.method)
+        assert one.dataset in suites.DATASETS
+        assert one.protocol in suites.PROTOCOLS
+        made.append((one.dataset, one.protocol, one.method.replace(",keep=yes", "")))
+    assert len(made) == len(set(made))
+
+
+def test_a_named_dataset_is_known_by_its_name(tmp_path):
+    for name in suites.DATASETS:
+        assert datasets.name_of(suites.source_of(name, tmp_path)) == name
+    assert suites.source_of("catalog/,every=2", tmp_path) == "catalog/,every=2"
+
+
+def test_hotspotter_is_asked_once_of_each_dataset_and_protocol():
+    asked = [(r.dataset, r.protocol) for runs in suites.SUITES.values() for r in runs if isinstance(r, suites.Run)]
+    theirs = [
+        (r.dataset, r.protocol)
+        for runs in suites.SUITES.values()
+        for r in runs
+        if isinstance(r, suites.Run) and r.method.startswith("hotspotter")
+    ]
+    assert len(theirs) == len(set(theirs))
+    assert set(theirs) <= set(asked)
+
+
+# figures
 
 
 def table_of(survey, scores):
@@ -155,73 +193,147 @@ def table_of(survey, scores):
 def test_figures_come_from_the_first_table_and_the_spread_from_all(survey, tmp_path):
     save_table(tmp_path / "0.npz", table_of(survey, lambda t: t.own().astype(float)))
     save_table(tmp_path / "1.npz", table_of(survey, lambda t: 1 - t.own().astype(float)))
-    result = run.figures_of(sorted(tmp_path.glob("*.npz")))
-    assert result["figures"]["annotation_top1"]["value"] == 1
-    assert result["figures"]["annotation_top1"]["spread"] == [0, 1]
-    assert result["repeats"] == 2
+    result = figures.figures_of(sorted(tmp_path.glob("*.npz")))
+    assert result["figures"]["annotation_top1"] == [1, 1, 1]
+    assert result["spread"]["annotation_top1"] == [0, 1]
+    assert result["cmc"] == [1] * 10
+    assert set(result["figures"]) == {column.name for column in figures.FIGURES}
+    assert "spread" not in figures.figures_of([tmp_path / "0.npz"])
     json.dumps(result, allow_nan=False)
 
 
 def test_known_against_new_is_not_claimed_by_a_method_that_was_not_asked_again(survey, tmp_path):
     save_table(tmp_path / "0.npz", table_of(survey, lambda t: t.own().astype(float)))
-    asked, not_asked = (run.figures_of([tmp_path / "0.npz"], again)["figures"] for again in (True, False))
-    assert asked["individual_auroc"]["value"] == asked["individual_auroc_dropped"]["value"] == 1
-    for name in ("individual_auroc", "encounter_auroc", "individual_detection_rate", "encounter_detection_rate"):
-        assert not_asked[name]["value"] is None
-    assert not_asked["individual_auroc_dropped"]["value"] == 1
+    asked, not_asked = (figures.figures_of([tmp_path / "0.npz"], again)["figures"] for again in (True, False))
+    assert asked["individual_auroc"][0] == asked["individual_auroc_dropped"][0] == 1
+    assert not_asked["individual_auroc"] is None
+    assert not_asked["individual_detection_rate"] is None
+    assert not_asked["individual_auroc_dropped"][0] == 1
 
 
-def test_the_histogram_counts_every_compared_pair(survey):
-    for scores in (
-        lambda t: t.own() * 5.0,
-        lambda t: np.where(t.own(), 0.9, -0.3),
-        lambda t: np.zeros(t.allowed.shape),
-    ):
-        table = table_of(survey, scores)
-        counted = run.histogram(table)
-        assert sum(counted["same"]) + sum(counted["different"]) == np.isfinite(table.scores).sum()
-        assert len(counted["edges"]) == len(counted["same"]) + 1
+# what is kept
+
+
+ROW = {"command": "python x", "date": "2026-11-26", "commit": "abc1234", "snowmatch": "0.1.0"}
+
+
+def test_a_run_takes_the_place_of_the_one_with_its_name(tmp_path):
+    path = tmp_path / "new" / "suite.json"
+    assert store.read_runs(path) == []
+    for name, value in (("a", 1), ("b", 2), ("a", 3)):
+        store.put_run(path, {"run": name, **ROW, "value": value})
+    assert [(r["run"], r["value"]) for r in store.read_runs(path)] == [("a", 3), ("b", 2)]
+    assert store.find_run(path, "b")["value"] == 2
+    assert store.find_run(path, "c") is None
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert (lines[0], lines[-1], len(lines)) == ("[", "]", 4)  # one run a line
+    assert ": " not in lines[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("{", "not readable as JSON"), ("{}", "expected a list"), ('[{"run": "a"}]', "run 'a' has no command")],
+)
+def test_a_file_that_is_something_else_is_one_clear_line(tmp_path, text, message):
+    (tmp_path / "suite.json").write_text(text, encoding="utf-8")
+    with pytest.raises(SystemExit, match=message) as caught:
+        store.read_runs(tmp_path / "suite.json")
+    assert "\n" not in str(caught.value)
+
+
+def test_the_engines_commit_tells_changes_that_matter(tmp_path, monkeypatch):
+    def git(*arguments):
+        subprocess.run(["git", *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+    def commit(path):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text("x", encoding="utf-8")
+        git("add", "-A")
+        git("-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-m", path)
+
+    git("init")
+    monkeypatch.setattr(measure, "HERE", tmp_path / "benchmarks")
+    commit("benchmarks/datasets.py")
+    commit("snowmatch/api.py")
+    engine = measure.engine_commit()
+    assert engine
+    commit("docs/page.md")
+    assert measure.engine_commit() == engine
+    (tmp_path / "snowmatch" / "api.py").write_text("y", encoding="utf-8")
+    assert measure.engine_commit() == engine + "+"
+
+
+def test_results_name_no_folder():
+    given = ["--data", "/home/me/data", "--method", "embedding,file=/home/me/v.npz"]
+    assert measure.command_line(given).endswith(" --data data --method embedding,file=v.npz")
 
 
 @pytest.mark.slow
 def test_a_run_is_kept_and_not_done_twice(tmp_path, monkeypatch, capsys):
     """The whole way, with a method that costs nothing: an embedding of random numbers."""
-    work, results = tmp_path / "work", tmp_path / "results"
+    work = tmp_path / "work"
     text = "synthetic,individuals=3,encounters=3,stations=2,seed=1"
     folder = datasets.prepare(text, work).folder
     paths = sorted({row["path"] for row in rows_in(folder)})
     vectors = np.random.default_rng(0).normal(size=(len(paths), 8))
     np.savez(tmp_path / "vectors.npz", paths=np.array(paths), embeddings=vectors)
-    arguments = ["run.py", "--dataset", text, "--method", f"embedding,file={tmp_path / 'vectors.npz'}"]
-    arguments += ["--work", str(work), "--results", str(results)]
-    monkeypatch.setattr(sys, "argv", arguments)
-    for variable in run.THREAD_VARIABLES:
+    arguments = ["--dataset", text, "--method", f"embedding,file={tmp_path / 'vectors.npz'}", "--work", str(work)]
+    monkeypatch.setattr(sys, "argv", ["run.py", *arguments])
+    for variable in measure.THREAD_VARIABLES:
         monkeypatch.setenv(variable, "1")  # the run sets them; put back afterwards
-    run.main()
-    (path,) = results.rglob("*.json")
-    first = json.loads(path.read_text(encoding="utf-8"))
-    assert first["schema"] == "snowmatch.benchmark/1"
+    run.main(arguments)
+    told = capsys.readouterr().out
+    assert "| embedding file=vectors.npz |" in told
+    (first,) = store.read_runs(work / "own.json")
     assert first["dataset"]["individuals"] == 3
     assert first["seconds"]["total"] > 0
-    assert "pytest" not in json.dumps(first)
-    monkeypatch.setattr(sys, "argv", [*arguments, "--queries", "2"])
-    run.main()  # a part of the queries is another result
-    assert json.loads(path.read_text(encoding="utf-8")) == first
-    (part,) = set(results.rglob("*.json")) - {path}
-    assert json.loads(part.read_text(encoding="utf-8"))["queries"] == 2
-    monkeypatch.setattr(sys, "argv", arguments)
-    monkeypatch.setattr(run, "_make_scores", lambda *_: pytest.fail("done twice"))
-    path.unlink()
-    run.main()  # figures again, from the scores that were kept
-    assert json.loads(path.read_text(encoding="utf-8"))["figures"] == first["figures"]
+    assert str(tmp_path) not in json.dumps(first)
+    run.main([*arguments, "--queries", "2"])  # a part of the queries is another result
+    held = store.read_runs(work / "own.json")
+    assert held[0] == first
+    assert held[1]["queries"] == 2
+    with monkeypatch.context() as patched:
+        patched.setattr(scoring, "apart", lambda *_, **__: pytest.fail("done twice"))
+        (work / "own.json").unlink()
+        run.main(arguments)  # figures again, from the scores that were kept
+        assert store.read_runs(work / "own.json")[0]["figures"] == first["figures"]
+    asked = []
+    monkeypatch.setattr(scoring, "engine_commit", lambda: "another")
+    monkeypatch.setattr(scoring, "apart", lambda *_, **__: asked.append(1) or {"versions": {}, "seconds": {"total": 1}})
+    run.main(arguments)  # an older engine's scores do not count
+    assert asked == [1]
 
 
 @pytest.mark.slow
-def test_a_method_that_fails_is_an_error_not_a_zero(tmp_path, monkeypatch, capsys):
-    arguments = ["run.py", "--dataset", "synthetic,individuals=3,encounters=3,stations=2,seed=1"]
-    arguments += ["--method", "embedding,file=nowhere.npz", "--work", str(tmp_path), "--results", str(tmp_path / "r")]
-    monkeypatch.setattr(sys, "argv", arguments)
+def test_a_method_that_fails_is_an_error_not_a_zero(tmp_path, capsys):
+    arguments = ["--dataset", "synthetic,individuals=3,encounters=3,stations=2,seed=1"]
+    arguments += ["--method", "embedding,file=nowhere.npz", "--work", str(tmp_path)]
     with pytest.raises(SystemExit, match="1 of 1 runs failed"):
-        run.main()
+        run.main(arguments)
     assert "nowhere.npz" in capsys.readouterr().err
-    assert not list((tmp_path / "r").rglob("*.json"))
+    assert not (tmp_path / "own.json").exists()
+
+
+def test_a_script_is_not_run_again_where_its_runs_are_of_this_engine(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(run, "engine_commit", lambda: "abc1234")
+    script = suites.Script(("nowhere.py", "{data}"), ("a", "b"))
+    given = run.parse(["--suite", "speed", "--work", str(tmp_path), "--data", "photos"])
+    path = tmp_path / "speed.json"
+    store.put_run(path, {"run": "a", **ROW})
+    with pytest.raises(SnowmatchError, match=r"nowhere\.py ended with status"):
+        run.perform(script, given, path)
+    store.put_run(path, {"run": "b", **ROW})
+    run.perform(script, given, path)
+    assert "done already" in capsys.readouterr().out
+    store.put_run(path, {"run": "b", **ROW, "commit": "older"})
+    with pytest.raises(SnowmatchError, match=r"nowhere\.py"):
+        run.perform(script, given, path)
+
+
+def test_the_list_tells_how_long_suites_took(tmp_path, capsys):
+    store.put_run(tmp_path / "synthetic.json", {"run": "a", **ROW, "seconds": {"total": 150}})
+    run.main(["--list", "--results", str(tmp_path)])
+    told = capsys.readouterr().out
+    assert "; 2 runs, 2 minutes\n    synthetic-40 cross-station snowmatch_engine\n" in told
+    assert "; 3 runs, about 25 minutes\n    speed.py waiting\n" in told
+    assert set(suites.ABOUT) == set(suites.SUITES)

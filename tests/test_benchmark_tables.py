@@ -2,126 +2,142 @@
 
 import copy
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import method_tables
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-
+import store
+import study_tables
 import tables
+from figures import FIGURES
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
-LEVELS = ("annotation", "individual", "encounter")
+MADE = {
+    "command": "python benchmarks/run.py --suite nyala",
+    "date": "2026-11-26",
+    "commit": "abc1234",
+    "snowmatch": "0.1.0",
+    "python": "3.11.7",
+    "system": "Linux",
+    "cores": 2,
+    "packages": {"numpy": "2.0"},
+}
 
 
-def result(label, top1, *, dataset="leopard", protocol="split", query=0.5, run="r1", **figures):
-    """A result with one value for every top-k, and other values for the figures given."""
-    values = {f"{level}_{name}": top1 for level in LEVELS for name in ("top1", "top5", "top10", "macro_top1")}
-    values |= {"annotation_map": 0.5, "annotation_dt5ap": 0.5, "individual_auroc": None, **figures}
+def result(label, top1, *, dataset="leopard", protocol="split", query=0.5, suite_run="r1", extractor="hesaff", **given):
+    """A run with one value for every figure, and other values for the figures given."""
+    values = {column.name: top1 for column in FIGURES} | given
+    method = label.split(" ")[0].replace("snowmatch", "snowmatch_engine")
     return {
-        "schema": tables.SCHEMA,
-        "command": f"python benchmarks/suite.py CATALOG {label}",
-        "date": "2026-11-21",
-        "commit": "abc1234",
-        "python": "3.11.7",
-        "system": "Linux",
-        "cores": 2,
-        "threads": 1,
-        "packages": {"numpy": "2.0", "faiss-cpu": "1.9"},
-        "suite_run": run,
+        "run": f"{dataset} {protocol} {label}",
         "dataset": {"name": dataset, "annotations": 131, "individuals": 9, "encounters": 40},
         "protocol": protocol,
-        "method": tables.family(label),
+        "method": method,
         "label": label,
-        "settings": {},
+        "settings": {"extractor": extractor, "matcher": "mutual" if "mutual" in label else "lnbnn"},
+        "queries": 131,
+        "answerable": 96,
+        "encounters": 30,
+        "figures": {
+            name: value if value is None else [value, value - 0.1, value + 0.1] for name, value in values.items()
+        },
+        "cmc": [top1 + (1 - top1) * k / 10 for k in range(10)],
+        **MADE,
+        "threads": 1,
+        "suite_run": suite_run,
         "seconds": {"extract": 0.41, "index": 2.0, "query": query, "total": 99.0},
         "peak_memory": None,
         "numbers": {"features_per_annotation": 2075.2, "bytes_on_disk_per_annotation": 412345},
-        "queries": 131,
-        "answerable": 96,
-        "encounters_asked": 30,
-        "figures": {name: {"value": value, "low": None, "high": None, "queries": 96} for name, value in values.items()},
-        "cmc": {level: [top1 + (1 - top1) * k / 20 for k in range(20)] for level in LEVELS},
-        "histogram": {
-            "edges": [k / 10 for k in range(11)],
-            "same": [0, 1, 2, 4, 8, 9, 8, 4, 2, 1],
-            "different": [900, 90, 30, 10, 3, 1, 0, 0, 0, 0],
-            "axis": "cosine similarity",
-        },
-        "by_animal": [
-            {
-                "individual": "Ayu",
-                "body_part": "left_flank",
-                "queries": 9,
-                "annotation_right": 7,
-                "individual_right": 5,
-            },
-            {"individual": "Bo", "body_part": None, "queries": 2, "annotation_right": 0, "individual_right": None},
-            {"individual": "Cid", "body_part": "tail", "queries": 1, "annotation_right": 1, "individual_right": 1},
-        ],
         "notes": [],
     }
 
 
-def save(folder, results):
-    for number, r in enumerate(results):
-        path = folder / r["dataset"]["name"] / r["protocol"] / f"{number}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(r), encoding="utf-8")
-
-
 @pytest.fixture
 def folder(tmp_path):
-    """A results folder two below tmp_path, as in the project, with two methods on two protocols."""
+    """A results folder two below tmp_path, as in the project, with two methods on two protocols, and a README."""
     folder = tmp_path / "benchmarks" / "results"
-    save(
-        folder,
-        [
-            result(label, top1, protocol=protocol, query=query)
-            for protocol in ("cross-encounter", "split")
-            for label, top1, query in (("snowmatch", 0.8, 0.25), ("hotspotter", 0.75, 0.5))
-        ],
-    )
+    for protocol in ("cross-encounter", "split"):
+        for label, top1, query in (("snowmatch", 0.8, 0.25), ("hotspotter", 0.75, 0.5)):
+            store.put_run(folder / "snow_leopard.json", result(label, top1, protocol=protocol, query=query))
+    (tmp_path / "README.md").write_text("before\n<!-- results -->\nold\n<!-- /results -->\nafter\n", encoding="utf-8")
     return folder
 
 
-def test_accuracy_rows_best_first_ties_bold_and_null_as_dash():
-    ahead = result("snowmatch", 0.862, annotation_map=0.614)
-    interval = {"value": 0.862, "low": 0.701, "high": 0.958, "queries": 96, "spread": [0.84, 0.88]}
-    ahead["figures"]["annotation_top1"] = interval
-    ahead["figures"]["encounter_top1"] = None
-    ties = result("hotspotter", 0.858, annotation_map=0.5)
-    last = result("wild|id", 0.3, annotation_top1=None, annotation_map=None)
-    lines = tables.accuracy_table([last, ties, ahead]).splitlines()
-    assert lines == [
-        "| method | photo top-1 | top-5 | macro top-1 | mAP | DT5AP | individual top-1 | top-5 | encounter top-1 "
-        "| by its surest photo | AUROC | found at 1 % false alarms | AUROC, dropped | found, dropped |",
-        "| --- |" + " ---: |" * 13,
-        "| snowmatch | **86 %** (70–96; runs 84–88) | **86 %** | **86 %** | **0.61** | **0.50** | **86 %** | **86 %** "
-        "| – | – | – | – | – | – |",
-        "| hotspotter | **86 %** | **86 %** | **86 %** | 0.50 | **0.50** | **86 %** | **86 %** | **86 %** "
-        "| – | – | – | – | – |",
-        "| wild\\|id | – | 30 % | 30 % | – | **0.50** | 30 % | 30 % | 30 % | – | – | – | – | – |",
-    ]
+# One engine in a table
+
+
+def test_a_table_of_one_engine_passes():
+    method_tables.check_one_engine([result("snowmatch", 0.8), result("hotspotter", 0.7)], "Table")
+    method_tables.check_one_engine([], "Table")
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(1.0, "100 %"), (0.996, ">99 %"), (0.0, "0 %"), (0.004, "<1 %"), (0.123, "12 %")]
+    ("changed", "message"),
+    [
+        (
+            {"commit": "0ld5678"},
+            "Table would mix engines .*abc1234: leopard split snowmatch; .*0ld5678: leopard split hot",
+        ),
+        ({"snowmatch": "0.0.9"}, r"snowmatch 0\.0\.9, commit abc1234: leopard split hotspotter"),
+    ],
 )
-def test_percent_is_all_or_nothing_only_where_it_is(value, text):
-    assert tables.percent(value) == text
+def test_a_row_of_another_engine_is_refused(changed, message):
+    with pytest.raises(SystemExit, match=message) as caught:
+        method_tables.check_one_engine([result("snowmatch", 0.8), result("hotspotter", 0.7) | changed], "Table")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_row_made_with_uncommitted_changes_is_refused():
+    with pytest.raises(SystemExit, match="leopard split snowmatch was made with changes that are not committed"):
+        method_tables.check_one_engine([result("snowmatch", 0.8) | {"commit": "abc1234+"}], "Table")
+
+
+@pytest.mark.parametrize("suite", ["snow_leopard", "networks", "levels", "speed"])
+def test_no_page_is_written_with_an_older_row_in_any_table(folder, suite):
+    rows = {
+        "snow_leopard": result("wildid", 0.2),
+        "networks": result("snowmatch extractor=sift", 0.5, extractor="sift"),
+        "levels": {"run": "a", **MADE},
+        "speed": {"run": "waiting", **MADE},
+    }
+    if suite in ("levels", "speed"):
+        store.put_run(folder / f"{suite}.json", {"run": "b", **MADE})
+    store.put_run(folder / f"{suite}.json", rows[suite] | {"commit": "0ld5678"})
+    with pytest.raises(SystemExit, match="would mix engines"):
+        tables.main([str(folder)])
+    assert not (folder.parents[1] / "docs").exists()
+    assert "old" in (folder.parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+# Tables of methods
+
+
+def test_accuracy_rows_best_first_ties_bold_and_null_as_dash():
+    ahead = result("snowmatch", 0.862, annotation_map=0.614, individual_auroc=None)
+    ties = result("hotspotter", 0.858, annotation_map=0.5, individual_auroc=None)
+    last = result("wild|id", 0.3, annotation_top1=None, annotation_map=None, individual_auroc=None)
+    lines = method_tables.accuracy_table([last, ties, ahead]).splitlines()
+    assert lines[0].startswith("| method | photo right | photo in 5 | photo macro | mAP | DT5AP | individual right |")
+    assert lines[2].startswith("| snowmatch | **86 %** (76–96) | **86 %** | **86 %** | **0.61** |")
+    assert lines[3].startswith("| hotspotter | **86 %** (76–96) | **86 %** | **86 %** | 0.50 |")
+    assert lines[4].startswith("| wild\\|id | – | 30 % | 30 % | – |")
+    assert "| – | **86 %** | **0.86** |" in lines[2]  # AUROC, found, dropped
+
+
+def test_repeated_runs_show_their_range():
+    repeated = result("hotspotter repeats=3", 0.8) | {"spread": {"annotation_top1": [0.78, 0.82]}}
+    assert "(70–90; runs 78–82)" in method_tables.accuracy_table([repeated])
 
 
 def test_cost_compares_query_times_of_one_run_only():
     ours, theirs = result("snowmatch", 0.8, query=0.25), result("hotspotter", 0.7, query=0.5)
-    slower, other = result("hotspotter left_out=True", 0.6, query=0.8), result("wildid", 0.5, query=0.9, run="r2")
+    slower, other = result("hotspotter left_out=True", 0.6, query=0.8), result("wildid", 0.5, query=0.9, suite_run="r2")
     ours["peak_memory"] = 512_400_000
     other["seconds"] = {"extract": None, "index": 1234.5, "query": 0.9}
     other["numbers"] = {}
-    assert tables.cost_table([ours, theirs, slower, other]).splitlines()[2:] == [
+    assert method_tables.cost_table([ours, theirs, slower, other]).splitlines()[2:] == [
         "| snowmatch | 0.41 | 2 | 0.25 | 0.50 | 512 | 2,075 | 412,345 |",
         "| hotspotter | 0.41 | 2 | 0.5 | 1.00 | – | 2,075 | 412,345 |",
         "| hotspotter left_out=True | 0.41 | 2 | 0.8 | 1.60 | – | 2,075 | 412,345 |",
@@ -129,151 +145,176 @@ def test_cost_compares_query_times_of_one_run_only():
     ]
 
 
-def test_animals_right_of_asked_and_the_rest_added_up():
-    without = result("wildid", 0.5)
-    without["by_animal"] = without["by_animal"][:1]
-    both = [result("snowmatch", 0.8), without]
-    assert tables.animal_table(both).splitlines() == [
-        "| individual | body part | snowmatch | wildid |",
-        "| --- | --- | ---: | ---: |",
-        "| Ayu | left_flank | 7/9 · 5/9 | 7/9 · 5/9 |",
-        "| Bo | – | 0/2 · – | – |",
-        "| Cid | tail | 1/1 · 1/1 | – |",
-    ]
-    assert tables.animal_table(both, most=1).splitlines()[3:] == ["| 2 others |  | 1/3 · – | – |"]
-
-
-def test_loss_of_every_configuration_is_one_sentence_a_figure():
-    ours = result("snowmatch", 0.9, dataset="nyala", annotation_top1=0.18)
-    theirs = result("hotspotter", 0.5, dataset="nyala", annotation_top1=0.21)
-    assert (
-        tables.comparison([ours, theirs]) == "- HotSpotter is ahead on nyala split by-photo top-1: 21 % against 18 %."
+def test_losses_are_a_line_a_trial_with_all_figures():
+    ours = result("snowmatch", 0.9, dataset="nyala", annotation_top1=0.18, individual_auroc=0.6)
+    theirs = result("hotspotter", 0.5, dataset="nyala", annotation_top1=0.21, individual_auroc=0.7)
+    assert method_tables.losses([ours, theirs]) == (
+        "- nyala, split: best photo right 21 % against 18 % and AUROC 0.70 against 0.60."
     )
-    theirs["figures"]["annotation_top1"]["value"] = 0.181
-    assert tables.comparison([ours, theirs]).endswith("by-photo top-1: 18.1 % against 18.0 %.")
+    close = copy.deepcopy(theirs)
+    close["figures"]["annotation_top1"][0], close["figures"]["individual_auroc"] = 0.181, None
+    assert method_tables.losses([ours, close]) == "- nyala, split: best photo right 18.1 % against 18.0 %."
 
 
-def test_no_loss_where_snowmatch_is_ahead_or_level_or_nothing_is_known():
-    ours, theirs = result("snowmatch", 0.8), result("hotspotter", 0.8)
-    theirs["figures"]["annotation_top1"] = None
-    assert tables.comparison([ours, theirs]) == "HotSpotter is ahead on no figure."
-    elsewhere = result("hotspotter", 0.9, dataset="nyala")
-    nothing = "HotSpotter and snowmatch have not been measured on the same questions."
-    assert tables.comparison([ours, elsewhere]) == nothing
-    fewer = copy.deepcopy(theirs) | {"answerable": 50}
-    assert tables.comparison([ours, fewer]) == nothing
-
-
-def test_loss_of_some_configurations_names_them():
-    results = [
-        result("snowmatch", 0.9),
-        result("snowmatch extractor=sift", 0.9, annotation_top1=0.7, annotation_map=0.4),
-        result("hotspotter", 0.1, annotation_top1=0.85, annotation_map=0.45),
-    ]
-    assert tables.comparison(results) == (
-        "- On leopard split HotSpotter is ahead of snowmatch extractor=sift, though not of every configuration: "
-        "by-photo top-1 85 % against 70 % and by-photo mAP 0.45 against 0.40."
-    )
-
-
-def test_slower_query_is_a_loss_only_in_the_same_run():
+def test_a_slower_query_is_a_loss_only_in_the_same_run():
     ours, theirs = result("snowmatch", 0.8, query=0.75), result("hotspotter", 0.7, query=0.5)
-    assert tables.comparison([ours, theirs]) == (
-        "- HotSpotter is ahead on leopard split time of a query: 0.5 s against 0.75 s."
-    )
-    assert tables.comparison([ours | {"suite_run": "r2"}, theirs]) == "HotSpotter is ahead on no figure."
+    assert method_tables.losses([ours, theirs]) == "- leopard, split: a query takes snowmatch 1.50 times as long."
+    assert method_tables.losses([ours | {"suite_run": "r2"}, theirs]) == "HotSpotter is ahead on no figure."
 
 
-def test_short_table_has_every_engine_and_others_as_they_come():
+def test_no_loss_is_told_where_the_questions_differ_or_nothing_is_known():
+    nothing = "HotSpotter and snowmatch have not been measured on the same questions."
+    ours, theirs = result("snowmatch", 0.8), result("hotspotter", 0.9)
+    assert method_tables.losses([ours, theirs | {"answerable": 50}]) == nothing
+    assert method_tables.losses([ours, result("hotspotter", 0.9, dataset="nyala")]) == nothing
+    level = result("hotspotter", 0.8, annotation_top1=None)
+    assert method_tables.losses([ours, level]) == "HotSpotter is ahead on no figure."
+
+
+def test_the_short_table_has_the_engine_as_it_comes_beside_hotspotter():
     results = [
-        result("snowmatch", 0.8, query=0.25),
-        result("snowmatch extractor=sift", 0.9),
-        result("hotspotter repeats=3", 0.7),
-        result("hotspotter left_out=True", 0.75),
+        result("snowmatch", 0.8, dataset="nyala-left", protocol="cross-encounter", query=0.25, individual_top1=0.6),
+        result("snowmatch extractor=sift", 0.9, dataset="nyala-left", protocol="cross-encounter", extractor="sift"),
+        result("hotspotter", 0.7, dataset="nyala-left", protocol="cross-encounter"),
+        result("snowmatch", 0.5, dataset="own|cats"),
     ]
-    for r in results[:2]:
-        r["method"] = "snowmatch_engine"  # the label is what is shown
-    assert tables.short_table(results).splitlines() == [
-        "| dataset | protocol | method | photo top-1 | individual top-1 | macro top-1 | query time ÷ HotSpotter |",
-        "| --- | --- | --- | ---: | ---: | ---: | ---: |",
-        "| leopard | split | snowmatch extractor=sift | **90 %** | **90 %** | **90 %** | 1.00 |",
-        "| leopard | split | snowmatch | 80 % | 80 % | 80 % | 0.50 |",
-        "| leopard | split | hotspotter left_out=True | 75 % | 75 % | 75 % | 1.00 |",
+    assert method_tables.short_table(results).splitlines() == [
+        "| photos | answered by | snowmatch: photo / individual right | HotSpotter | query time ÷ HotSpotter's |",
+        "| --- | --- | ---: | ---: | ---: |",
+        "| nyala, whole photos | another passage | **80 %** / 60 % | 70 % / **70 %** | 0.50 |",
+        "| own\\|cats | the test photos of the set | 50 % / 50 % | – | – |",
     ]
 
 
-def engine(label, top, extractor="hesaff", matcher="lnbnn", **more):
-    made = result(label, top, **more)
-    made["method"] = "snowmatch_engine"
-    made["settings"] = {"extractor": extractor, "matcher": matcher, "options": ""}
-    return made
-
-
-def test_networks_have_a_table_of_their_own_and_no_place_in_the_short_one():
+def test_methods_side_by_side_have_a_column_a_dataset():
     results = [
-        engine("snowmatch", 0.9, query=0.1),
-        engine("snowmatch matcher=mutual", 0.8, matcher="mutual"),
-        engine("snowmatch extractor=xfeat", 0.7, extractor="xfeat"),
-        result("hotspotter", 0.6),
-        engine("snowmatch", 0.5, dataset="part of the nyala"),
-        engine("snowmatch extractor=xfeat", 0.6, extractor="xfeat", dataset="part of the nyala"),
+        result("snowmatch", 0.9, query=0.1),
+        result("snowmatch matcher=mutual", 0.8),
+        result("snowmatch extractor=xfeat", 0.7, extractor="xfeat"),
+        result("snowmatch", 0.5, dataset="nyala"),
+        result("snowmatch extractor=xfeat", 0.6, dataset="nyala", extractor="xfeat"),
     ]
-    short = tables.short_table(results)
-    assert "xfeat" not in short
-    assert "mutual" not in short
-    assert "part of the nyala" not in short
-    assert short.count("\n") == 3
-    lines = tables.networks_table(results).splitlines()
-    assert lines[0].startswith("| method | leopard, split | part of the nyala, split | extract s/photo |")
+    lines = method_tables.methods_table(results).splitlines()
+    assert lines[0].startswith("| method | leopard, split | nyala, split | extract s/photo | query s |")
     assert lines[2].startswith("| snowmatch | **90 %** / **90 %** | 50 % / 50 % |")
     assert lines[3].startswith("| snowmatch matcher=mutual | 80 % / 80 % | – |")
     assert lines[4].startswith("| snowmatch extractor=xfeat | 70 % / 70 % | **60 %** / **60 %** |")
-    assert len(lines) == 5
-    assert tables.networks_table(results[:1]) == ""
-    assert "xfeat" not in tables.comparison(filter(tables.is_classical, results))
+    assert method_tables.methods_table([]) == ""
 
 
-def test_page_tells_where_figures_come_from(folder):
-    noted = result("snowmatch", 0.8)
-    noted["notes"] = ["2 photos | were empty"]
-    save(folder, [noted])
-    scaling = {"command": "python benchmarks/scaling.py", "date": "2026-11-22", "commit": "def", "python": "3.12"}
-    rows = [{"method": "snowmatch", "annotations": n, "query_seconds": None, "peak_memory": 2e8} for n in (1000, 100)]
-    (folder / "scaling.json").write_text(json.dumps(scaling | {"rows": rows}), encoding="utf-8")
-    stages = [("a", "read", 0.02), ("b", "read", 0.03), ("b", "verify", 12)]
-    stages = [{"method": m, "stage": s, "seconds": t} for m, s, t in stages]
-    (folder / "stages.json").write_text(json.dumps({"rows": stages}), encoding="utf-8")
+# Tables of studies
+
+
+def test_levels():
+    run = {
+        "run": "cats cross-encounter a:b",
+        "dataset": {"name": "cats"},
+        "protocol": "cross-encounter",
+        "method": "a:b",
+        "levels": [["excellent", 8, 2], ["good", 0, 0], ["fair", 4, 1], ["uncertain", 4, 1]],
+        "brier": 0.1234,
+        "calibration_error": 0.05,
+        "auroc": [0.9, 0.8, 0.95],
+        "detection_rate": None,
+    }
+    assert study_tables.levels_table([run]).splitlines()[2] == (
+        "| cats, cross-encounter | a:b | 8, 2 wrong | none | 4, 1 wrong | 4, 1 wrong "
+        "| 0.123 | 0.05 | 0.90 (0.80 to 0.95) | – |"
+    )
+
+
+def test_calibrations():
+    levels = [["excellent", 8, 0], ["good", 1, 0], ["fair", 4, 1], ["uncertain", 4, 1]]
+    run = {"run": "a:b", "judged": {"cats (whole)": {"shipped": levels, "others": None, "calibrated": levels}}}
+    shown = "8 (0), 1 (0), 4 (1), 4 (1)"
+    assert study_tables.calibration_table([run]).splitlines()[2] == f"| a:b | cats (whole) | {shown} | – | {shown} |"
+
+
+def test_replays():
+    estimate = {"bias": {"mean": 1.25, "sd": 3.0}, "held_percent": 95.0}
+    none = {"bias": {"mean": None, "sd": None}, "held_percent": 0.0}
+    told = {"seeds": 3, "splitting_percent": 0.5, "lumping_percent": 0, "person_percent": 19.9}
+    run = {"run": "mask", "summary": told | {"m0": estimate, "chao": none}}
+    assert study_tables.population_table([run]).splitlines()[2] == (
+        "| mask | 3 | 0.5 % | 0.0 % | 19.9 % | +1.2 ± 3.0 % | 95 % | – | 0 % |"
+    )
+
+
+def speed_runs():
+    scaling = [
+        {
+            "method": m,
+            "annotations": n,
+            "descriptors": 1000 * n,
+            "index": 2.0,
+            "query": t * n,
+            "peak_memory": None if n == 100 else 1e6 * n,
+            "bytes_on_disk": 5e6,
+        }
+        for m, t in (("snowmatch", 0.001), ("hotspotter", 0.002))
+        for n in (1000, 100)
+    ]
+    waiting = {"help": 0.05, "index_one_worker": 0.1, "workers": 2, "annotations": 1000, "query_loaded": 0.5}
+    return [
+        {"run": "waiting", **waiting, "seconds": {"total": 60}, **MADE},
+        {"run": "stages hesaff", "seconds": {"read": 0.02, "verify": 0.1, "total": 120}, **MADE},
+        {"run": "stages hotspotter", "seconds": {"read": 0.03}, **MADE},
+        {"run": "scaling", "rows": scaling, "seconds": {}, **MADE},
+    ]
+
+
+# Pages
+
+
+def test_the_page_has_every_table_and_where_figures_come_from(folder):
+    store.put_run(folder / "networks.json", result("snowmatch extractor=xfeat", 0.7, extractor="xfeat"))
+    noted = result("wildid", 0.2) | {"notes": ["2 photos | were empty"]}
+    store.put_run(folder / "snow_leopard.json", noted)
+    for run in speed_runs():
+        store.put_run(folder / "speed.json", run)
     tables.main([str(folder)])
-    lines = (folder / "README.md").read_text(encoding="utf-8").splitlines()
+    text = (folder.parents[1] / "docs" / "results.md").read_text(encoding="utf-8")
+    for heading in ("Where HotSpotter is ahead", "Identification", "Other extractors and matchers", "Speed"):
+        assert f"\n## {heading}\n" in text
+    assert "\n### leopard, cross-encounter\n" in text
     assert (
         "131 photos of 9 individuals in 40 encounters; 131 queries, 96 with a right answer; 30 encounters asked."
-        in lines
+        in text
     )
-    source = (
-        "2026-11-21, commit abc1234, Python 3.11.7 on Linux, threads 1 of 2 cores, run r1; faiss-cpu 1.9, numpy 2.0"
+    assert (
+        "| snowmatch | **80 %** / **80 %** | " in text.split("## Other extractors")[1]
+    )  # the default is there to compare
+    assert "| read | 0.02 | 0.03 |\n| verify | 0.1 | – |" in text
+    assert "total" not in text.split("## Speed")[1].split("## How")[0]
+    assert "| a query, catalog open | 0.5 |" in text
+    assert text.index("| snowmatch | 100 | 100,000 |") < text.index("| snowmatch | 1,000 | 1,000,000 |")
+    assert (
+        "- 2026-11-26, commit abc1234, snowmatch 0.1.0, Python 3.11.7 on Linux, 2 cores: "
+        "`python benchmarks/run.py --suite nyala`\n  - snow_leopard: leopard cross-encounter snowmatch\n" in text
     )
-    assert f"- snowmatch: `python benchmarks/suite.py CATALOG snowmatch`, {source}" in lines
-    assert "  - snowmatch: 2 photos \\| were empty" in lines
-    place = lines.index("| snowmatch | 100 | – | – | – | 200 | – |")
-    assert lines[place + 1] == "| snowmatch | 1,000 | – | – | – | 200 | – |"
-    assert "| read | 0.02 | 0.03 |" in lines
-    assert "| verify | – | 12 |" in lines
+    assert "- leopard split wildid: 2 photos \\| were empty" in text
+    assert "](images/" not in text  # no pictures were made
 
 
-def test_readme_changes_between_its_markers_only(folder):
-    readme = folder.parents[1] / "README.md"
+def test_readmes_change_between_their_markers_only(folder):
+    readme, other = folder.parents[1] / "README.md", folder.parent / "README.md"
     readme.write_bytes("# Title\r\n\n<!-- results -->\nold\n<!-- /results -->\nend – here\n".encode())
+    other.write_text("a\n<!-- suites -->\n<!-- /suites -->\nb\n", encoding="utf-8")
     tables.main([str(folder)])
     text = readme.read_bytes().decode()
     before, rest = text.split("<!-- results -->")
     inside, after = rest.split("<!-- /results -->")
     assert (before, after) == ("# Title\r\n\n", "\nend – here\n")
-    assert "old" not in inside
-    assert "| leopard | split | snowmatch | **80 %** | **80 %** | **80 %** | 0.50 |\n" in inside
-    page = (folder / "README.md").read_bytes()
+    assert "| leopard | the test photos of the set | **80 %** / **80 %** | 75 % / 75 % | 0.50 |\n" in inside
+    suites = other.read_text(encoding="utf-8")
+    assert suites.startswith("a\n<!-- suites -->\n\n| suite | what is measured | minutes |\n")
+    assert "| snow_leopard | leopards: boxes, " in suites
+    assert " | 7 |\n| nyala | " in suites  # 4 x 99 s
+    assert " | about 25 |" in suites
+    page = (folder.parents[1] / "docs" / "results.md").read_bytes()
     tables.main([str(folder)])
     assert readme.read_bytes().decode() == text
-    assert (folder / "README.md").read_bytes() == page
+    assert (folder.parents[1] / "docs" / "results.md").read_bytes() == page
 
 
 def test_readme_without_markers_is_untouched(folder):
@@ -286,70 +327,45 @@ def test_readme_without_markers_is_untouched(folder):
     assert not readme.exists()
 
 
-def test_lonely_marker_is_told(folder):
-    readme = folder.parents[1] / "README.md"
-    readme.write_text("<!-- results -->\n", encoding="utf-8")
+def test_a_lonely_marker_is_told(folder):
+    (folder.parents[1] / "README.md").write_text("<!-- results -->\n", encoding="utf-8")
     with pytest.raises(SystemExit, match="mend the markers"):
         tables.main([str(folder)])
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("{", "not readable as JSON"),
-        ("[]", "schema None"),
-        ('{"schema": "snowmatch.benchmark/0"}', "schema 'snowmatch.benchmark/0'"),
-        (json.dumps(result("snowmatch", 0.8) | {"figures": None}), "figures missing"),
-    ],
-)
-def test_bad_file_is_one_clear_line(folder, content, message):
-    (folder / "leopard" / "split" / "0.json").write_text(content, encoding="utf-8")
-    with pytest.raises(SystemExit, match=message) as caught:
-        tables.main([str(folder)])
-    assert "\n" not in str(caught.value)
-
-
-def test_empty_folder_is_told(tmp_path):
+def test_an_empty_folder_is_told(tmp_path):
     with pytest.raises(SystemExit, match="run a benchmark first"):
         tables.main([str(tmp_path)])
 
 
-def test_plots_are_small_the_same_twice_and_shown_on_the_page(folder):
+# Pictures
+
+
+def test_two_pictures_small_the_same_twice_and_shown_on_the_page(folder):
     pytest.importorskip("matplotlib")
     import plots
 
-    shutil.rmtree(folder / "leopard" / "cross-encounter")  # drawing takes a while
-    rows = [
-        {"method": m, "annotations": n, "query_seconds": t * n, "peak_memory": None if n == 100 else 1e6 * n}
-        for m, t in (("snowmatch", 0.001), ("hotspotter", 0.002))
-        for n in (100, 1000)
-    ]
-    (folder / "scaling.json").write_text(json.dumps({"rows": rows}), encoding="utf-8")
+    for run in speed_runs():
+        store.put_run(folder / "speed.json", run)
     plots.main([str(folder)])
-    first = {path.name: path.read_bytes() for path in (folder / "plots").iterdir()}
-    assert sorted(first) == ["cmc-leopard-split.png", "scaling.png", "scores-leopard-split.png"]
+    images = folder.parents[1] / "docs" / "images"
+    first = {path.name: path.read_bytes() for path in images.iterdir()}
+    assert sorted(first) == ["results-cmc.png", "results-scaling.png"]
     assert all(data.startswith(b"\x89PNG") and len(data) < 100_000 for data in first.values())
     plots.main([str(folder)])
-    assert {path.name: path.read_bytes() for path in (folder / "plots").iterdir()} == first
+    assert {path.name: path.read_bytes() for path in images.iterdir()} == first
     tables.main([str(folder)])
-    page = (folder / "README.md").read_text(encoding="utf-8")
-    assert all(f"](plots/{name})\n" in page for name in first)
+    page = (folder.parents[1] / "docs" / "results.md").read_text(encoding="utf-8")
+    assert all(f"](images/{name})\n" in page for name in first)
 
 
-def test_plots_leave_out_what_was_not_measured(folder):
+def test_nothing_measured_is_no_picture(tmp_path):
     pytest.importorskip("matplotlib")
     import plots
 
-    shutil.rmtree(folder / "leopard" / "cross-encounter")
-    for path in folder.glob("*/split/*.json"):
-        r = json.loads(path.read_text(encoding="utf-8"))
-        r |= {
-            "cmc": {"annotation": [None] * 20, "individual": [0.5, None]},
-            "histogram": {"edges": [], "same": [], "different": []},
-        }
-        path.write_text(json.dumps(r), encoding="utf-8")
-    plots.main([str(folder)])
-    assert [path.name for path in (folder / "plots").iterdir()] == ["cmc-leopard-split.png"]
+    store.put_run(tmp_path / "nyala.json", result("snowmatch", 0.8) | {"cmc": []})
+    with pytest.raises(SystemExit, match="nothing to draw"):
+        plots.main([str(tmp_path)])
 
 
 def test_without_matplotlib_plots_tell_how_to_get_it(tmp_path):
@@ -359,37 +375,14 @@ def test_without_matplotlib_plots_tell_how_to_get_it(tmp_path):
     assert ran.stderr.splitlines() == ["The plots need matplotlib: pip install 'snowmatch[bench]'"]
 
 
-def test_levels_and_replays_go_into_the_page_beside_the_results(tmp_path):
-    readme = tmp_path / "benchmarks" / "README.md"
-    folder = readme.parent / "results"
-    folder.mkdir(parents=True)
-    readme.write_text("before\n<!-- levels -->\n<!-- /levels -->\n<!-- population -->\n<!-- /population -->\nafter\n")
-    names = ("excellent", "good", "fair", "uncertain")
-    told = {
-        "levels": [{"level": n, "answers": k, "wrong": k // 4} for k, n in zip((8, 0, 4, 4), names, strict=True)],
-        "brier": 0.1234,
-        "calibration_error": 0.05,
-        "auroc": {"value": 0.9, "low": 0.8, "high": 0.95},
-        "detection_rate": {"value": None, "low": None, "high": None},
-    }
-    (folder / "levels.json").write_text(json.dumps({"sets": {"cats cross-encounter": {"methods": {"a:b": told}}}}))
-    bias = {"bias": {"mean": 1.25, "sd": 3.0}}
-    summary = {
-        "seeds": 3,
-        "splitting_percent": 0.5,
-        "lumping_percent": 0,
-        "person_percent": 19.9,
-        "m0": bias,
-        "chao": bias,
-    }
-    replay = {"settings": {"evidence": "mask", "new": 0.6}, "summary": summary}
-    (folder / "population.json").write_text(json.dumps(replay))
-    tables.page_of_levels(folder)
-    text = readme.read_text()
-    assert (
-        "| cats cross-encounter | a:b | 8, 2 wrong | none | 4, 1 wrong | 4, 1 wrong "
-        "| 0.123 | 0.05 | 0.90 [0.80, 0.95] | – |" in text
-    )
-    assert "| mask, new from 0.6 | 3 | 0.5 % | 0.0 % | 19.9 % | +1.2 ± 3.0 % | +1.2 ± 3.0 % |" in text
-    assert text.startswith("before\n")
-    assert text.endswith("after\n")
+# The project's own results
+
+
+def test_the_results_of_the_project_are_compact_and_of_known_suites():
+    import suites
+
+    for path in (BENCHMARKS / "results").glob("*.json"):
+        assert path.stem in suites.SUITES
+        runs = store.read_runs(path)
+        assert len(path.read_text(encoding="utf-8").splitlines()) == len(runs) + 2
+        assert all(len(json.dumps(run)) < 20_000 for run in runs)

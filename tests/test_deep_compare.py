@@ -118,10 +118,9 @@ def halves(survey, tmp_path):
 def compared(halves, *arguments):
     training, test, folder = halves
     compare.main(
-        ["--training", training, "--test", test, "--work", str(folder / "work"), "--results", str(folder / "results")]
-        + ["--name", "tried", *arguments]
+        ["--training", training, "--test", test, "--work", str(folder / "work")] + ["--name", "tried", *arguments]
     )
-    return json.loads((folder / "results" / "deep-tried.json").read_text(encoding="utf-8"))
+    return json.loads((folder / "work" / "deep-tried.json").read_text(encoding="utf-8"))
 
 
 @pytest.mark.slow
@@ -224,9 +223,9 @@ def test_shortlists_end_to_end(halves):
     pytest.importorskip("sklearn")
     training, test, folder = halves
     arguments = ["--training", training, "--test", test, "--embedding", f"embedding,file={folder / 'good.npz'}"]
-    arguments += ["--work", str(folder / "work"), "--results", str(folder / "results"), "--name", "tried"]
+    arguments += ["--work", str(folder / "work"), "--name", "tried"]
     shortlist.main([*arguments, "--lengths", "1,4"])
-    result = json.loads((folder / "results" / "shortlist-tried.json").read_text(encoding="utf-8"))
+    result = json.loads((folder / "work" / "shortlist-tried.json").read_text(encoding="utf-8"))
     rows = {(row["label"], row["length"]): row for row in result["rows"]}
     assert rows["snowmatch on its best", 1]["held"] == 1
     # one on the list, the right one: first whatever its local score
@@ -241,7 +240,7 @@ def test_shortlists_end_to_end(halves):
     with pytest.raises(SnowmatchError, match="cannot be asked about single annotations"):
         shortlist.main([*arguments, "--local", f"embedding,file={folder / 'good.npz'}"])
     shortlist.main([*arguments, "--lengths", "2", "--lists-only", "--queries", "3"])
-    result = json.loads((folder / "results" / "shortlist-tried.json").read_text(encoding="utf-8"))
+    result = json.loads((folder / "work" / "shortlist-tried.json").read_text(encoding="utf-8"))
     assert [row["length"] for row in result["rows"]] == [None, 2]
     assert result["queries"] == 3
 
@@ -263,8 +262,8 @@ def test_a_trained_network_chooses_its_threshold_on_animals_it_has_not_learned_f
 
     if importlib.util.find_spec("timm") is None:
         pytest.skip("no timm")
-    from deep.inputs import Shape
-    from deep.networks import build, save_network
+    from embedding.inputs import Shape
+    from embedding.networks import build, save_network
 
     training, _, folder = halves
     learned = snowmatch.open_catalog(prepare(training, folder / "work").folder).data.annotations

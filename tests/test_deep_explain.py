@@ -20,14 +20,17 @@ from snowmatch.views.pictures import BACKGROUND
 torch = pytest.importorskip("torch")
 pytest.importorskip("kornia")
 pytest.importorskip("captum")
-embeddings = importlib.import_module("methods._embeddings")
+weights = importlib.import_module("embedding.weights")
 try:
-    embeddings.packages("deep")
+    weights.packages("deep")
 except SnowmatchError as error:
     pytest.skip(str(error), allow_module_level=True)
+answers = importlib.import_module("deep.answers")
 explain = importlib.import_module("deep.explain")
-inputs = importlib.import_module("deep.inputs")
-networks = importlib.import_module("deep.networks")
+gradcam = importlib.import_module("deep.gradcam")
+pictures = importlib.import_module("deep.pictures")
+inputs = importlib.import_module("embedding.inputs")
+networks = importlib.import_module("embedding.networks")
 
 SMALL = inputs.Shape(64, 64)
 
@@ -67,7 +70,7 @@ def four_scores():
 
 
 def pair(query, individual, photo, other, similarity):
-    return explain.Pair(
+    return answers.Pair(
         query, Annotation(query, f"{query}.jpg", individual), Annotation(photo, f"{photo}.jpg", other), similarity
     )
 
@@ -107,7 +110,7 @@ def state(folder):
 
 @pytest.mark.parametrize(("row", "column"), [(0, 0), (1, 2), (3, 3)])
 def test_grad_cam_points_at_what_makes_photos_alike(row, column):
-    heat = explain.grad_cam(Bright(), patch(row, column), torch.tensor([1.0, 0.0]))
+    heat = gradcam.grad_cam(Bright(), patch(row, column), torch.tensor([1.0, 0.0]))
     assert heat.shape == (64, 64)
     assert heat.dtype == np.float32
     assert (heat.min(), heat.max()) == (0, 1)
@@ -119,7 +122,7 @@ def test_grad_cam_points_at_what_makes_photos_alike(row, column):
 
 
 def test_grad_cam_turns_away_where_darkness_makes_photos_alike():
-    heat = explain.grad_cam(Bright(), patch(1, 1), torch.tensor([0.0, 1.0]))
+    heat = gradcam.grad_cam(Bright(), patch(1, 1), torch.tensor([0.0, 1.0]))
     assert heat[24, 24] < 0.1
     assert heat[56, 56] == 1
 
@@ -127,35 +130,35 @@ def test_grad_cam_turns_away_where_darkness_makes_photos_alike():
 def test_grad_cam_is_zero_where_nothing_can_be_more_alike():
     network = Bright()
     same = network(patch(2, 1))[0]
-    assert not explain.grad_cam(network, patch(2, 1), same).any()
+    assert not gradcam.grad_cam(network, patch(2, 1), same).any()
 
 
 def test_grad_cam_leaves_the_other_embedding_alone():
     other = torch.tensor([1.0, 0.0], requires_grad=True)
-    explain.grad_cam(Bright(), patch(0, 0), other)
+    gradcam.grad_cam(Bright(), patch(0, 0), other)
     assert other.grad is None
 
 
 def test_a_backbone_without_maps_is_refused():
     with pytest.raises(SnowmatchError, match="convolutional"):
-        explain.check_maps(Bright(), torch.device("cpu"))
+        gradcam.check_maps(Bright(), torch.device("cpu"))
     tokens = networks.build("vit_tiny_patch16_224", 4, inputs.Shape(32, 32), networks.RANDOM, 0)
     with pytest.raises(SnowmatchError, match=r"gives \(1, 5, 192\)"):
-        explain.check_maps(tokens.eval(), torch.device("cpu"))
+        gradcam.check_maps(tokens.eval(), torch.device("cpu"))
 
 
 def test_maps_of_every_compared_backbone_are_found():
     for name in networks.BACKBONES:
         network = networks.build(name, 4, inputs.Shape(128, 64), networks.RANDOM, 0).eval()
-        assert explain.check_maps(network, torch.device("cpu")) == (2, 4)
+        assert gradcam.check_maps(network, torch.device("cpu")) == (2, 4)
 
 
 def test_heat_is_drawn_over_the_photo_and_nowhere_else():
     pixels = np.full((40, 80, 3), 100, np.uint8)
     heat = np.zeros((64, 64), np.float32)
-    assert (explain.overlay(pixels, heat) == pixels).all()
+    assert (pictures.overlay(pixels, heat) == pixels).all()
     heat[:, 48:] = 1
-    shown = explain.overlay(pixels, heat).astype(int)
+    shown = pictures.overlay(pixels, heat).astype(int)
     assert shown.shape == pixels.shape
     assert (shown[:, :58] == 100).all()
     assert (shown[:, 62:, 0] > shown[:, 62:, 2] + 50).all()  # red
@@ -171,7 +174,7 @@ def test_best_pairs_are_those_of_the_scores():
     scores[2, [2, 3]] = 1.0, 0.5  # its own photo is no answer
     scores[3, [0, 2]] = 0.7, 0.7  # a wrong one that ties comes first
     scores[4, 0] = 0.95  # no photo can be right
-    pairs = explain.best_pairs(trial, scores)
+    pairs = answers.best_pairs(trial, scores)
     assert rows(pairs) == [(0, 1), (1, 4), (2, 3), (3, 0)]
     assert [p.right for p in pairs] == [True, False, True, False]
     assert [p.similarity for p in pairs] == [0.9, 0.3, 0.5, 0.7]
@@ -179,8 +182,8 @@ def test_best_pairs_are_those_of_the_scores():
 
 def test_nobody_met_twice_is_no_pairs():
     trial = make_trial([Annotation(i, f"{i}.jpg", n, encounter=f"e{i}") for i, n in enumerate("ab")], "cross-encounter")
-    assert explain.best_pairs(trial, np.ones((2, 2))) == []
-    assert explain.choose([], 3) == []
+    assert answers.best_pairs(trial, np.ones((2, 2))) == []
+    assert answers.choose([], 3) == []
 
 
 def test_chosen_are_the_most_alike_of_each_individual():
@@ -193,18 +196,18 @@ def test_chosen_are_the_most_alike_of_each_individual():
         pair(8, "ann", 4, "bob", 0.6),
         pair(9, "bob", 0, "ann", 0.8),
     ]
-    assert rows(explain.choose(pairs, 2)) == [(0, 1), (6, 7), (9, 0), (8, 4)]
-    assert rows(explain.choose(pairs, 3)) == [(0, 1), (6, 7), (4, 5), (9, 0), (8, 4)]
-    assert rows(explain.choose(pairs, 9)) == [(0, 1), (2, 3), (6, 7), (4, 5), (9, 0), (8, 4)]
-    assert explain.choose(pairs[::-1], 9) == explain.choose(pairs, 9)
+    assert rows(answers.choose(pairs, 2)) == [(0, 1), (6, 7), (9, 0), (8, 4)]
+    assert rows(answers.choose(pairs, 3)) == [(0, 1), (6, 7), (4, 5), (9, 0), (8, 4)]
+    assert rows(answers.choose(pairs, 9)) == [(0, 1), (2, 3), (6, 7), (4, 5), (9, 0), (8, 4)]
+    assert answers.choose(pairs[::-1], 9) == answers.choose(pairs, 9)
 
 
 def test_frames_of_a_burst_are_chosen_last():
     burst = [pair(row, "ann", 9, "ann", 0.9 - row / 100) for row in range(3)]
     burst = [replace(p, query=replace(p.query, encounter="e1"), photo=replace(p.photo, encounter="e2")) for p in burst]
     others = [pair(5, "ann", 6, "ann", 0.4), pair(7, "bob", 8, "bob", 0.3)]
-    assert rows(explain.choose([*burst, *others], 3)) == [(0, 9), (5, 6), (7, 8)]
-    assert rows(explain.choose([*burst, *others], 4)) == [(0, 9), (1, 9), (5, 6), (7, 8)]
+    assert rows(answers.choose([*burst, *others], 3)) == [(0, 9), (5, 6), (7, 8)]
+    assert rows(answers.choose([*burst, *others], 4)) == [(0, 9), (1, 9), (5, 6), (7, 8)]
 
 
 # the command
@@ -269,7 +272,7 @@ def test_snowmatch_is_asked_about_the_same_pair(indexed):
     for n in np.flatnonzero(own.any(axis=1)):
         for column in np.flatnonzero(own[n]):
             query, photo = (trial.annotations[row] for row in (trial.queries[n], trial.gallery[column]))
-            seen = explain.ask(trial, explain.Pair(int(n), query, photo, 0.5), *method)
+            seen = answers.ask(trial, answers.Pair(int(n), query, photo, 0.5), *method)
             match = seen.candidate
             assert match.best == photo
             assert len(match.weights) == len(match.keypoints0) == len(match.keypoints1) == match.inliers
@@ -285,8 +288,8 @@ def test_snowmatch_is_asked_about_the_same_pair(indexed):
 def test_a_photo_that_was_not_indexed_has_no_match(indexed):
     trial, (gallery, matcher, geometry) = indexed
     bare = Gallery((), (), gallery.reader, gallery.index_folder, gallery.extractor_key)
-    first = explain.best_pairs(trial, np.where(trial.own(), 1.0, 0.0))[0]
-    seen = explain.ask(trial, first, bare, matcher, geometry)
+    first = answers.best_pairs(trial, np.where(trial.own(), 1.0, 0.0))[0]
+    seen = answers.ask(trial, first, bare, matcher, geometry)
     assert (seen.best, seen.right, seen.candidate.accepted) == (None, False, False)
     assert seen.candidate.rank == seen.answering > 0
 
@@ -318,11 +321,11 @@ def test_names_are_data_on_the_page():
     odd = pair(0, "<i>A</i>", 1, 'B & "C"\u202e', 0.5)
     none = np.zeros((0, 2))
     match = Candidate(3, None, 0.0, 0, False, True, odd.photo, 0, none, none, *[none[:, 0]] * 3)
-    text = explain.page(["<title>"], [(odd, explain.Seen(match, odd.photo, False, False, 9), "01-wrong.jpg")])
+    text = pictures.page(["<title>"], [(odd, answers.Seen(match, odd.photo, False, False, 9), "01-wrong.jpg")])
     for raw in ("<i>", "<title><title>", '"C"', "\u202e"):
         assert raw not in text
     assert "&lt;i&gt;A&lt;/i&gt;" in text
     assert "no verified match" in text
     assert "(unverified), wrong" in text
     assert "Wrong best answers (1)" in text
-    assert "Right best answers (0)" in explain.page([], [])
+    assert "Right best answers (0)" in pictures.page([], [])

@@ -22,6 +22,7 @@ FLOW = [
     "identify",
     "api",
     "review",
+    "survey",
     "views",
     "demo",
     "cli",

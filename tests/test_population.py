@@ -1,6 +1,5 @@
 """The replay of a survey: estimates by hand, mistakes and work counted right, whatever the engine says."""
 
-import json
 import math
 from functools import partial
 from itertools import pairwise
@@ -9,23 +8,12 @@ from types import SimpleNamespace
 import numpy as np
 import population
 import pytest
-from closed_population import capture_history, chao, m0
-from population import Encounter, decide, draw, engine, figures, kept, passages, replay, summary, write
+import survey_replay
+from population import figures, kept, summary
+from store import read_runs
+from survey_replay import Encounter, decide, draw, engine, passages, replay
 
 from snowmatch.demo.survey import make_survey
-
-
-def history(*frequencies):
-    """Five occasions, or as many as numbers are given: so many animals caught on all, ..., on two, on one."""
-    occasions = len(frequencies)
-    return np.array(
-        [
-            [o < times for o in range(occasions)]
-            for times, animals in zip(range(occasions, 0, -1), frequencies, strict=True)
-            for _ in range(animals)
-        ],
-        bool,
-    ).reshape(-1, occasions)
 
 
 def said(individual, probability, new_probability, level="excellent"):
@@ -54,58 +42,6 @@ def always_first(encounter, record):
 
 def never_sure(encounter, record):
     return said(record[0][1], 0.6, 0.4, "fair")
-
-
-class TestEstimates:
-    def test_history_has_a_row_for_each_name_and_a_column_for_each_occasion(self):
-        made = capture_history(["b", "a", "b", "b"], [0, 2, 2, 2], 3)
-        assert made.tolist() == [[False, False, True], [True, False, True]]
-        assert capture_history([], [], 3).shape == (0, 3)
-
-    @pytest.mark.parametrize(
-        ("frequencies", "estimate"),
-        [((1, 2, 5, 4, 4), 16.6), ((0, 2, 3, 6, 7), 20.3), ((0, 2, 2, 9, 7), 22.8), ((0, 3, 2, 6, 9), 22.8)],
-    )
-    def test_m0_gives_the_published_estimates(self, frequencies, estimate):
-        """Johansson et al., 2020, Table 3: the truth and the observers for whom this model was used."""
-        assert m0(history(*frequencies)) == pytest.approx(estimate, abs=0.06)
-
-    @pytest.mark.parametrize("frequencies", [(1, 2, 5, 4, 4), (0, 0, 0, 1, 9), (3, 1), (0, 1, 0)])
-    def test_m0_is_the_most_likely_of_all_chances(self, frequencies):
-        made = history(*frequencies)
-        seen, captures, occasions = len(made), made.sum(), made.shape[1]
-        chance = np.linspace(1e-4, 1 - 1e-4, 200_001)
-        likelihood = (
-            captures * np.log(chance)
-            + (seen * occasions - captures) * np.log1p(-chance)
-            - seen * np.log1p(-((1 - chance) ** occasions))
-        )
-        best = chance[np.argmax(likelihood)]
-        assert m0(made) == pytest.approx(seen / (1 - (1 - best) ** occasions), rel=1e-4)
-
-    def test_m0_by_hand(self):
-        """2 animals on both of two occasions, 4 on one: 8/6 = 2p / (2p - p^2), so p = 1/2, and 6 / (3/4) animals."""
-        assert m0(history(2, 4)) == pytest.approx(8)
-
-    def test_chao_by_hand(self):
-        """4 once and 4 twice on five occasions: 16 + 4/5 * 4 * 3 / (2 * 5)."""
-        assert chao(history(1, 2, 5, 4, 4)) == pytest.approx(16.96)
-        assert chao(history(0, 3, 0, 0, 3)) == pytest.approx(6 + 4 / 5 * 3)  # nobody twice
-        assert chao(history(0, 3, 0, 0, 1)) == 4
-
-    def test_too_little_to_estimate_from(self):
-        assert math.isnan(m0(history(0, 0, 0)))
-        assert math.isnan(chao(history(0, 0, 0)))
-        assert m0(history(0, 0, 3)) == math.inf  # nobody caught again
-        assert m0(history(3)) == math.inf  # on a single occasion nobody can be
-        assert chao(history(0, 0, 3)) == pytest.approx(3 + 2 / 3 * 3)
-        assert m0(history(3, 0, 0)) == pytest.approx(3)  # everybody always
-        assert chao(history(3, 0, 0)) == 3
-
-    def test_animals_never_caught_are_not_counted(self):
-        more = np.vstack([history(2, 4), np.zeros((3, 2), bool)])
-        assert m0(more) == m0(history(2, 4))
-        assert chao(more) == chao(history(2, 4))
 
 
 class TestDecision:
@@ -146,7 +82,7 @@ class TestReplay:
         assert [n.error for n in named] == ["", ""] + ["splitting"] * 4
         made = figures(named, 3)
         assert (made["splitting"], made["names"], made["seen"]) == (4, 6, 2)
-        assert made["m0"] == {"given": None, "true": 2.0}  # nobody is ever caught again
+        assert (made["m0"]["given"], made["m0"]["true"]) == (None, 2.0)  # nobody is ever caught again
         assert made["chao"]["given"] > made["chao"]["true"]
 
     def test_always_the_first_name_lumps(self):
@@ -202,6 +138,8 @@ class TestSummary:
         assert made["m0"]["bias"] == {"mean": -25.0, "sd": pytest.approx(50 / math.sqrt(2), abs=0.01)}
         assert made["m0"]["bias_of_all"]["mean"] == -62.5
         assert made["m0"]["bias_of_all_by_true_names"]["mean"] == -50.0
+        assert made["m0"]["held_percent"] == 0.0
+        assert summary([right], individuals=2)["m0"]["held_percent"] == 100.0
 
     def test_infinite_estimates_are_counted_not_averaged(self):
         split = figures(replay(survey("ABABAB", 3), always_new, 0.95), 3)
@@ -211,6 +149,7 @@ class TestSummary:
             "bias_of_all": {"mean": None, "sd": None},
             "bias_of_all_by_true_names": {"mean": None, "sd": None},
             "left_out": 1,
+            "held_percent": 0.0,  # the interval begins above the two that there are
         }
 
 
@@ -229,7 +168,7 @@ class TestSurvey:
 
     def test_drawn_as_planned(self, tmp_path, monkeypatch):
         small = partial(make_survey, size=(480, 320), stations=2)
-        monkeypatch.setattr(population, "make_survey", small)
+        monkeypatch.setattr(survey_replay, "make_survey", small)
         made = draw(tmp_path, 0, 3, 5, 2)
         assert [e.occasion for e in made] == [0, 0, 0, 1, 1]
         assert [e.animal for e in made] == [("aika", "bars", "cholpon")[i] for i, _ in passages(0, 3, 5, 2)]
@@ -266,12 +205,17 @@ class TestSurvey:
         kept(tmp_path, 3, settled | {"extractor": {"name": "hesaff"}})
         assert len(calls) == 9
 
-    def test_the_file_has_a_line_for_each_seed(self, tmp_path):
-        replays = [{"seed": seed, **figures(replay(survey("ABAB", 2), perfect, 0.95), 2)} for seed in (0, 1)]
-        write(tmp_path / "new" / "out.json", {"summary": {"seeds": 2}}, replays)
-        text = (tmp_path / "new" / "out.json").read_text(encoding="utf-8")
-        assert json.loads(text) == {"summary": {"seeds": 2}, "replays": replays}
-        assert sum(line.startswith('    {"seed"') for line in text.splitlines()) == 2
+    def test_a_replay_is_kept_as_one_run(self, tmp_path, monkeypatch, capsys):
+        monkeypatch.setattr(population, "draw", lambda folder, *_: folder.mkdir(exist_ok=True) or survey("ABAB", 2))
+        monkeypatch.setattr(population, "engine", lambda *_: perfect)
+        words = f"--work {tmp_path} --out {tmp_path / 'population.json'} --seeds 2 --individuals 2 --encounters 4"
+        for new in ("0.6", "0.95"):
+            population.main(f"{words} --occasions 2 --new {new}".split())
+        runs = read_runs(tmp_path / "population.json")
+        assert [run["run"] for run in runs] == ["mask", "mask, new from 0.95"]
+        assert runs[0]["summary"]["seeds"] == 2
+        assert runs[0]["seconds"]["total"] >= 0
+        assert "encounters" not in runs[0]
 
 
 @pytest.mark.slow

@@ -1,6 +1,6 @@
-"""Deep models beside snowmatch. Commands: train, compare, explain, shortlist; each has its own --help.
+"""Deep models beside snowmatch. Commands: compare, explain, shortlist; each has its own --help.
 
-python benchmarks/deep train ../shared/data/nyala,every=2 --preset small --work w --out net.safetensors
+python benchmarks/deep explain catalog/,every=2,from=1 --network net.safetensors --work w --out page
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 COMMANDS = {
-    "train": "train a network on a labelled catalog",
     "compare": "the same table for all methods, on animals that none has seen",
     "explain": "Grad-CAM beside snowmatch's matched spots, for right and wrong pairs",
     "shortlist": "embeddings to choose whom local features check, and both scores fused",
@@ -19,7 +18,9 @@ COMMANDS = {
 
 def main() -> None:
     """Run one command; a SnowmatchError is one line."""
-    sys.path[0] = str(Path(__file__).parents[1])  # python puts this folder there; the modules say `from deep...`
+    # Python puts this folder first; the modules say `from deep...`, and networks are made in training/.
+    benchmarks = Path(__file__).parents[1]
+    sys.path[:1] = [str(benchmarks), str(benchmarks.parent / "training")]
     from snowmatch.core.errors import SnowmatchError
 
     command, arguments = (sys.argv[1] if len(sys.argv) > 1 else ""), sys.argv[2:]

@@ -3,7 +3,7 @@
 Every method of `run.py` may take part (trained,file=net.safetensors; backbone,...; embedding,file=vectors.npz). Each
 chooses on --training above which score two photos show one animal, a trained network on the individuals that its
 weights have not seen; then all are asked the same on --test, and with the same threshold on every --transfer. Scores
-are kept in --work as `run.py` keeps them, figures go to results/deep-NAME.json, and `tables.py` writes the table.
+are kept in --work as `run.py` keeps them, and so are the figures, as deep-NAME.json. The table is printed.
 
 Example:
     python benchmarks/deep compare --training ../shared/data/nyala,every=2 --test ../shared/data/nyala,every=2,from=1 \\
@@ -24,10 +24,12 @@ from typing import Any
 import numpy as np
 from as_markdown import write_text
 from datasets import described, name_of, prepare
-from measure import HERE, circumstances
-from run import Run, Scored, command_line, parse_method, scores_of, shown_label
+from measure import HERE, circumstances, command_line
+from scoring import Scored, parse_method, scores_of, shown_label
+from suites import Run
 
 from deep.decision import among, animals_of, choose_threshold, decide, pairs_of, rates
+from deep.page import deep_table
 from snowmatch.api import open_catalog
 from snowmatch.confidence.measures import Figure
 from snowmatch.confidence.metrics import dynamic_top_k_precision, interval, ranks
@@ -50,7 +52,7 @@ PUBLISHED = {
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read the command line, ask every method, write the result."""
     given = parse(arguments)
-    path = given.results / f"deep-{given.name}.json"
+    path = given.work / f"deep-{given.name}.json"
     prepared = {name: prepare(source, given.work) for name, source in sources(given).items()}
     animals = {name: open_catalog(one.folder).data.annotations for name, one in prepared.items()}
     data = {name: described(one, animals[name]) for name, one in prepared.items()}
@@ -60,7 +62,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for number, method in enumerate(given.method, start=1):
         print(f"{number} of {len(given.method)}: {method}", flush=True)
         scored = {
-            name: scores_of(Run(source, given.protocol, method), asking_some(given, method, name))
+            name: scores_of(
+                Run(source, given.protocol, method),
+                given.work,
+                threads=given.threads,
+                queries=asked_of(given, method, name),
+                fresh=given.fresh,
+            )
             for name, source in sources(given).items()
         }
         label = shown_label(scored["test"].shown_method)
@@ -76,6 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "methods": held,
         }
         write_text(path, json.dumps(result, indent=1, allow_nan=False) + "\n")
+    print(deep_table(result))
 
 
 def sources(given: argparse.Namespace) -> dict[str, str]:
@@ -101,10 +110,9 @@ def earlier(path: Path, protocol: str, data: dict[str, Any]) -> dict[str, Any]:
     return result["methods"]
 
 
-def asking_some(given: argparse.Namespace, method: str, name: str) -> argparse.Namespace:
-    """What is given; for the training with --training-queries, but for trained networks (few animals)."""
-    some = name == "training" and method.partition(",")[0] != "trained"
-    return argparse.Namespace(**{**vars(given), "queries": given.training_queries if some else 0})
+def asked_of(given: argparse.Namespace, method: str, name: str) -> int:
+    """How many queries of a set are asked, 0: all. Of the training --training-queries, but by networks: few animals."""
+    return given.training_queries if name == "training" and method.partition(",")[0] != "trained" else 0
 
 
 def judge(scored: dict[str, Scored], learned: dict[str, Any]) -> dict[str, Any]:
@@ -229,7 +237,7 @@ def rounded(value: float) -> float | None:
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The command line, with what run.py's scores_of reads beside it."""
+    """The command line."""
     parser = argparse.ArgumentParser(
         prog="deep compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -241,12 +249,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--training-queries", type=at_least(0), default=0, metavar="N", help="ask so many there, evenly spread; 0: all"
     )
-    parser.add_argument("--name", required=True, help="of the result: results/deep-NAME.json")
+    parser.add_argument("--name", required=True, help="of the result: WORK/deep-NAME.json")
     parser.add_argument("--work", type=Path, default=HERE / ".work", help="prepared data and score matrices")
-    parser.add_argument("--results", type=Path, default=HERE / "results")
     parser.add_argument("--threads", type=at_least(1), default=1, help="cores that each method may use")
     parser.add_argument("--fresh", action="store_true", help="ask again, and begin a new result")
-    parser.set_defaults(queries=0)
     return parser.parse_args(arguments)
 
 

@@ -1,10 +1,11 @@
-"""The tables of benchmarks/README.md that come of results/deep-*.json and results/shortlist-*.json."""
+"""The tables that compare and shortlist print."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from as_markdown import NOTHING, Result, in_brackets, percent, quantity, shown, table
+from as_markdown import NOTHING, in_brackets, percent, quantity, shown, table
+from store import Result
 
 RANKED = (("dt5ap", "DT5AP"), ("top5", "top-5"), ("top1", "top-1"))
 DECIDED = (("precision", "precision"), ("recall", "recall"), ("accuracy", "accuracy"))

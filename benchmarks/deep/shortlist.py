@@ -3,7 +3,7 @@
 For every query of --test the embedding's best N annotations are compared by the engine, and only they; behind them
 stand the others, in the embedding's order. For the fusion each score becomes a probability that two photos show one
 animal (logistic, on the individuals of --training that the network has not learned from), then the two are joined.
-Score tables are those of `run.py` in --work; figures go to results/shortlist-NAME.json.
+Score tables are those of `run.py` in --work; figures go there too, as shortlist-NAME.json.
 
 Example:
     python benchmarks/deep shortlist --training ../shared/data/nyala,every=2 --test ../shared/data/nyala,every=2,from=1 \\
@@ -24,8 +24,9 @@ from typing import Any
 import numpy as np
 from as_markdown import write_text
 from datasets import described, prepare
-from measure import HERE, circumstances
-from run import Run, command_line, parse_method, scores_of, shown_label, without_folders
+from measure import HERE, circumstances, command_line, without_folders
+from scoring import Scored, parse_method, scores_of, shown_label
+from suites import Run
 from tqdm import tqdm
 
 from deep.compare import at_least, check_apart, first_table, network_of, plain, ranking_of
@@ -119,12 +120,14 @@ class Engine:
             )
         options = dict(pair.partition("=")[::2] for pair in given["options"].split(";") if pair)
         catalog = open_catalog(folder)
-        (plugin,), self.matcher, self.geometry = catalog.method(given["extractor"], given["matcher"], options)
+        chosen = {"extractor": given["extractor"], "matcher": given["matcher"], "options": options}
+        method = catalog.method(**chosen)
+        (plugin,), self.matcher, self.geometry = method.extractors, method.matcher, method.geometry
         if getattr(self.matcher, "PAIRWISE", False):
             self.matcher = replace(self.matcher, candidates=0)
         own = {k: v for k, v in options.items() if k in plugin.__dataclass_fields__}
         catalog.index(settings_of(plugin)["name"], own)
-        self.gallery = catalog.gallery(plugin)
+        self.gallery = catalog.session(**chosen).gallery
         self.entry_of = {a.row: i for i, a in enumerate(self.gallery.annotations)}
 
     def ask(self, table: ScoreTable, lists: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list[float]]:
@@ -172,9 +175,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"{given.local} compares pair by pair, which takes hours for everybody, and its scores there are not those "
             "of a shortlist: add --lists-only"
         )
-    embedding, training = (
-        scores_of(Run(source, given.protocol, given.embedding), given) for source in (given.test, given.training)
-    )
+    embedding, training = (asked_about(given, source, given.embedding) for source in (given.test, given.training))
     table = thinned(first_table(embedding), given.asked)
     similar, right = pairs_of(table)
     compared = ~np.isnan(similar)
@@ -190,7 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rows.append(row(label, length, table, ranking, right, chosen, took))
     if not given.lists_only:
         local, seen = (
-            first_table(scores_of(Run(given.training, given.protocol, given.local), given)),
+            first_table(asked_about(given, given.training, given.local)),
             first_table(training),
         )
         odds = [
@@ -210,9 +211,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "local": names[1],
         "rows": rows,
     }
-    path = given.results / f"shortlist-{given.name}.json"
+    path = given.work / f"shortlist-{given.name}.json"
     write_text(path, json.dumps(result, indent=1, allow_nan=False) + "\n")
     print(shortlist_table(result))
+
+
+def asked_about(given: argparse.Namespace, source: str, method: str) -> Scored:
+    """A method's score tables of a dataset."""
+    return scores_of(Run(source, given.protocol, method), given.work, threads=given.threads, fresh=given.fresh)
 
 
 def thinned(table: ScoreTable, queries: int) -> ScoreTable:
@@ -253,7 +259,7 @@ def row(
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The command line, with what run.py's scores_of reads beside it."""
+    """The command line."""
     parser = argparse.ArgumentParser(
         prog="deep shortlist", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -274,12 +280,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--lists-only", action="store_true", help="neither ask about everybody nor fuse: for a matcher that takes long"
     )
     parser.add_argument("--protocol", default="cross-encounter", help="cross-encounter, cross-station or split")
-    parser.add_argument("--name", required=True, help="of the result: results/shortlist-NAME.json")
+    parser.add_argument("--name", required=True, help="of the result: WORK/shortlist-NAME.json")
     parser.add_argument("--work", type=Path, default=HERE / ".work", help="prepared data and score matrices")
-    parser.add_argument("--results", type=Path, default=HERE / "results")
     parser.add_argument("--threads", type=at_least(1), default=1, help="cores that each method may use")
     parser.add_argument("--fresh", action="store_true", help="ask again what is in --work")
-    parser.set_defaults(queries=0)
     return parser.parse_args(arguments)
 
 

@@ -14,11 +14,16 @@ individual's column gives it.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from snowmatch.confidence.score_table import ScoreTable
 from snowmatch.confidence.trial import Trial
+
+TRAINING = str(Path(__file__).parents[2] / "training")  # its networks are methods here
+if TRAINING not in sys.path:
+    sys.path.append(TRAINING)
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from embedding.weights import packages
+
 from methods import Given, Outcome
-from methods._embeddings import packages
 from methods.trained import embed_with
 
 DEFAULTS: dict[str, Any] = {
@@ -25,8 +26,8 @@ DEFAULTS: dict[str, Any] = {
 
 def run(given: Given, settings: dict[str, Any]) -> Outcome:
     """Cosine similarity of the network's pooled features."""
-    torch, _ = packages("backbone")
-    networks, inputs = importlib.import_module("deep.networks"), importlib.import_module("deep.inputs")
+    torch, _ = packages("method backbone")
+    networks, inputs = importlib.import_module("embedding.networks"), importlib.import_module("embedding.inputs")
     shape = inputs.Shape(settings["width"], settings["height"])
     network = networks.build(settings["name"], 0, shape, settings["weights"], settings["seed"])
     note = "random weights, nothing learned" if settings["weights"] == networks.RANDOM else "weights as published"

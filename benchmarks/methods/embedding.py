@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from embedding.vectors import METRICS, check_vectors, pair_scores
 
 from methods import Given, Outcome
-from methods._embeddings import METRICS, check_vectors, pair_scores, rows_of
+from methods._embeddings import rows_of
 from snowmatch.confidence.score_table import make_table
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import did_you_mean

@@ -14,10 +14,12 @@ import re
 from typing import Any
 
 import numpy as np
+from embedding.crops import crop
+from embedding.weights import fill, packages, read_weights
 from PIL import Image
 
 from methods import Given, Outcome
-from methods._embeddings import crop, embed, fill, normalised, packages, read_weights, weights_file
+from methods._embeddings import embed, normalised, weights_file
 
 REPOSITORY = "BVRA/MegaDescriptor-L-384"
 FILE = "pytorch_model.bin"
@@ -34,7 +36,7 @@ DEFAULTS: dict[str, Any] = {
 def run(given: Given, settings: dict[str, Any]) -> Outcome:
     """Cosine similarity of the annotations' vectors (1536)."""
     path = weights_file(settings["weights"], "megadescriptor", REPOSITORY, FILE)
-    torch, timm = packages("megadescriptor")
+    torch, timm = packages("method megadescriptor")
     network = timm.create_model(NETWORK, pretrained=False, num_classes=0)
     fill(network, renamed(read_weights(torch, path)), path, REPOSITORY)
     return embed(

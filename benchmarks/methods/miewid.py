@@ -15,9 +15,11 @@ from typing import Any
 
 import cv2
 import numpy as np
+from embedding.crops import crop
+from embedding.weights import fill, packages, read_weights
 
 from methods import Given, Outcome
-from methods._embeddings import crop, embed, fill, normalised, packages, read_weights, weights_file
+from methods._embeddings import embed, normalised, weights_file
 
 REPOSITORY = "conservationxlabs/miewid-msv3"
 FILE = "model.safetensors"
@@ -35,7 +37,7 @@ DEFAULTS: dict[str, Any] = {
 def run(given: Given, settings: dict[str, Any]) -> Outcome:
     """Cosine similarity of the annotations' vectors (2152)."""
     path = weights_file(settings["weights"], "miewid", REPOSITORY, FILE)
-    torch, timm = packages("miewid")
+    torch, timm = packages("method miewid")
     network = build(torch, timm)
     fill(network, renamed(read_weights(torch, path)), path, REPOSITORY)
     return embed(

@@ -37,14 +37,15 @@ def run(given: Given, settings: dict[str, Any]) -> Outcome:
     if not settings["keep"]:
         shutil.rmtree(given.folder / HOME, ignore_errors=True)
     catalog = open_catalog(given.folder)
-    plugins, matcher, geometry = catalog.method(settings["extractor"].split("+"), settings["matcher"], options)
+    chosen = {"extractor": settings["extractor"].split("+"), "matcher": settings["matcher"], "options": options}
     reports, index_seconds = [], 0.0
-    for plugin in plugins:
+    for plugin in catalog.method(**chosen).extractors:
         own = {k: v for k, v in options.items() if k in plugin.__dataclass_fields__}
         start = time.perf_counter()
         reports.append(catalog.index(settings_of(plugin)["name"], own, workers=given.threads))
         index_seconds += time.perf_counter() - start - reports[-1].seconds
-    galleries = [catalog.gallery(plugin) for plugin in plugins]
+    session = catalog.session(**chosen)
+    galleries, matcher, geometry = session.galleries, session.method.matcher, session.method.geometry
     query_seconds = _time_queries(given, galleries, matcher, geometry)
     table = score_trial(given.trial, galleries, matcher, geometry)
     networks = [name for name in ("torch", "kornia") if name in sys.modules]

@@ -1,4 +1,4 @@
-"""A network that `python benchmarks/deep train` made: one vector for each annotation, compared by its angle."""
+"""A network that `python training embedding` made: one vector for each annotation, compared by its angle."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from embedding.weights import packages
 
 from methods import Given, Outcome
-from methods._embeddings import embed, packages, rows_of
+from methods._embeddings import embed, rows_of
 from snowmatch.core.errors import SnowmatchError
 
 DEFAULTS: dict[str, Any] = {
-    "file": "",  # of `deep train --out`
+    "file": "",  # of `python training embedding --out`
     "device": "auto",  # a GPU where there is one; or cpu, cuda
 }
 
@@ -23,11 +24,11 @@ def run(given: Given, settings: dict[str, Any]) -> Outcome:
     path = Path(settings["file"]).expanduser()
     if not path.is_file():
         raise SnowmatchError(
-            f"method trained: file={settings['file'] or '(not set)'}, expected a network that `python benchmarks/deep "
-            "train ... --out FILE` wrote"
+            f"method trained: file={settings['file'] or '(not set)'}, expected a network that `python "
+            "training embedding ... --out FILE` wrote"
         )
-    torch, _ = packages("trained")
-    network, told = importlib.import_module("deep.networks").load_network(path)
+    torch, _ = packages("method trained")
+    network, told = importlib.import_module("embedding.networks").load_network(path)
     notes = [
         f"{told.get('loss')} on {told.get('photos')} photos of {told.get('individuals')} individuals of "
         f"{told.get('data')}, start: {told.get('weights')}, seed {told.get('seed')}, epoch {told.get('epoch')} of "
@@ -40,7 +41,7 @@ def embed_with(
     given: Given, torch: Any, network: Any, settings: dict[str, Any], method: str, notes: list[str]
 ) -> Outcome:
     """The trial's scores by an EmbeddingNetwork, which is shown each annotation as its shape says."""
-    inputs = importlib.import_module("deep.inputs")
+    inputs = importlib.import_module("embedding.inputs")
     shape, trial = network.shape, given.trial
     kept = inputs.check_masks([trial.annotations[row] for row in rows_of(trial)], shape)
     if kept:

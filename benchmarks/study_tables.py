@@ -1,0 +1,120 @@
+"""Tables of levels, shipped calibrations, abundance and speed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from as_markdown import NOTHING, number, plain, quantity, shown, table
+from store import Result
+
+LEVELS_MEAN = (
+    "By encounter, photos asked together, each with its animal on record and without; judged by calibrations that know "
+    "other individuals only. Error: how far stated probabilities are from the share that was right. AUROC and found: "
+    "of the raw scores, as above."
+)
+CALIBRATION_MEANS = (
+    "The calibrations that come with the package, judged on encounters: excellent, good, fair and uncertain answers, "
+    "wrong ones in brackets. Others: judged by the models of the other sets alone. Calibrated: by a calibration of the "
+    "set's other individuals."
+)
+POPULATION_MEANS = (
+    "Drawn surveys: 16 cats, of whom 8 pass on each of 5 occasions. An empty catalog is filled by what snowmatch "
+    "decides, a person names the rest. Splitting: an animal on record was called new; lumping: it got another's name. "
+    "Bias: against the estimate by the true names. Held: how many 95 % intervals hold the 16 that there are."
+)
+WAITING = (
+    ("snowmatch --help", "help"),
+    ("index a photo, one worker", "index_one_worker"),
+    ("index a photo, one worker a core", "index_all_workers"),
+    ("a query, catalog open", "query_loaded"),
+    ("a query of one flank, catalog open", "query_one_flank"),
+    ("a query from the command line", "query_command"),
+)
+
+
+def levels_table(runs: Sequence[Result]) -> str:
+    """Of each set and method: answers and wrong ones of every level, calibration, and known against new animals."""
+    rows = []
+    for run in runs:
+        counts = [f"{answers}, {wrong} wrong" if answers else "none" for _, answers, wrong in run["levels"]]
+        rows.append(
+            [
+                plain(f"{run['dataset']['name']}, {run['protocol']}"),
+                plain(run["method"]),
+                *counts,
+                shown(run["brier"], "{:.3f}".format),
+                shown(run["calibration_error"], "{:.2f}".format),
+                _figure(run["auroc"], "{:.2f}".format),
+                _figure(run["detection_rate"], lambda v: f"{100 * v:.0f} %"),
+            ]
+        )
+    levels = ("excellent", "good", "fair", "uncertain")
+    return table(("set", "method", *levels, "Brier", "error", "AUROC", "found at 1 %"), rows, left=6)
+
+
+def _figure(figure: list[float] | None, show: object) -> str:
+    """[value, low, high] as text."""
+    if figure is None:
+        return NOTHING
+    value, low, high = (show(number) for number in figure)
+    return f"{value} ({low} to {high})"
+
+
+def calibration_table(runs: Sequence[Result]) -> str:
+    """How well the shipped calibrations hold on each set."""
+    rows = []
+    for run in runs:
+        for name, judged in run["judged"].items():
+            cells = [_counts(judged[judge]) for judge in ("shipped", "others", "calibrated")]
+            rows.append([plain(run["run"]), plain(name), *cells])
+    return table(("method", "set", "shipped", "others", "calibrated"), rows, left=5)
+
+
+def _counts(levels: list[list[object]] | None) -> str:
+    return NOTHING if levels is None else ", ".join(f"{answers} ({wrong})" for _, answers, wrong in levels)
+
+
+def population_table(runs: Sequence[Result]) -> str:
+    """Of each replay: who was named wrong, how many a person named, bias of the estimates, and their intervals."""
+    rows = []
+    for run in runs:
+        told = run["summary"]
+        shares = [f"{told[name]:.1f} %" for name in ("splitting_percent", "lumping_percent", "person_percent")]
+        estimates = []
+        for name in ("m0", "chao"):
+            bias, held = told[name]["bias"], told[name]["held_percent"]
+            spread = "" if bias["sd"] is None else f" ± {bias['sd']:.1f}"
+            estimates += [NOTHING if bias["mean"] is None else f"{bias['mean']:+.1f}{spread} %", f"{held:.0f} %"]
+        rows.append([plain(run["run"]), str(told["seeds"]), *shares, *estimates])
+    named = ("splitting", "lumping", "named by a person")
+    return table(("photos with", "surveys", *named, "bias of M0", "held", "of Chao", "held"), rows)
+
+
+def waiting_table(run: Result) -> str:
+    """What a user waits for, in seconds."""
+    rows = [[title, shown(number(run, name), quantity)] for title, name in WAITING]
+    return table((f"{run['annotations']:,} drawn photos, {run['workers']} cores", "seconds"), rows)
+
+
+def stages_table(runs: Sequence[Result]) -> str:
+    """Seconds of each stage (rows, in the order measured) for each method (columns)."""
+    names = list(dict.fromkeys(name for run in runs for name in run["seconds"] if name != "total"))
+    rows = [[name, *(shown(number(run, "seconds", name), quantity) for run in runs)] for name in names]
+    return table(("stage", *(plain(run["run"].removeprefix("stages ")) for run in runs)), rows)
+
+
+def scaling_table(run: Result) -> str:
+    """Time and memory against the size of the gallery."""
+    rows = []
+    for row in sorted(run["rows"], key=lambda r: (r["method"], r["annotations"])):
+        memory = number(row, "peak_memory")
+        rows.append(
+            [
+                plain(row["method"]),
+                *(f"{row[name]:,}" for name in ("annotations", "descriptors")),
+                *(shown(number(row, name), quantity) for name in ("query", "index")),
+                shown(None if memory is None else memory / 1e6, quantity),
+                quantity(row["bytes_on_disk"] / 1e6),
+            ]
+        )
+    return table(("method", "photos", "descriptors", "query s", "index s", "memory MB", "disk MB"), rows)

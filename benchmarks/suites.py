@@ -1,0 +1,141 @@
+"""What is measured: the photos by name, and the suites, lists of runs that each have one file in results/."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+LEOPARDS, NYALA = "{data}/snow_leopard", "{data}/nyala,parts=left_flank"
+FLANKS = f"{LEOPARDS},boxed=yes,parts=left_flank+right_flank"
+
+# Name: what it is made of (see datasets.py; {data} is the folder of real photos), and what it is, in words.
+DATASETS = {
+    "snow_leopard-boxes": (f"{FLANKS},masks=no", "snow leopards, boxed flanks"),
+    "snow_leopard-masks": (FLANKS, "snow leopards, boxed flanks, with masks"),
+    "snow_leopard-all-boxes": (f"{LEOPARDS},boxed=yes,masks=no", "snow leopards, boxed, flank unknown as well"),
+    "snow_leopard-mask-boxes": (f"{LEOPARDS},boxes=mask,masks=no,flanks=no", "snow leopards, box round the mask"),
+    "snow_leopard-whole": (f"{LEOPARDS},masks=no,boxes=no,flanks=no", "snow leopards, whole photos"),
+    "nyala-left": (NYALA, "nyala, whole photos"),
+    "nyala-left-box": (f"{NYALA},box=.15/.2/.75/.45", "nyala, one rough box for all"),
+    "nyala-left-third": (f"{NYALA},every=3", "nyala, every third animal"),
+    "synthetic-40": ("synthetic,individuals=40,encounters=4", "40 drawn cats, with masks"),
+}
+PROTOCOLS = {
+    "cross-encounter": "another passage",
+    "cross-station": "another station",
+    "split": "the test photos of the set",
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One dataset, protocol and method, each as it is written on the command line."""
+
+    dataset: str
+    protocol: str
+    method: str
+
+
+@dataclass(frozen=True)
+class Script:
+    """A program of this folder with its arguments ({work} and {data} are filled in), and the names of what it makes."""
+
+    arguments: tuple[str, ...]
+    makes: tuple[str, ...]
+
+
+def source_of(dataset: str, data: Path) -> str:
+    """What a dataset is made of, in the words of datasets.py: a name of DATASETS, or such words themselves."""
+    if dataset not in DATASETS:
+        return dataset
+    return f"{DATASETS[dataset][0].format(data=data)},name={dataset}"
+
+
+OURS, HOTSPOTTER = "snowmatch_engine", "hotspotter"
+AGAIN = f"{OURS},keep=yes"  # the features of the run before serve
+# Other extractors and matchers; the features of one extractor serve all its matchers.
+OTHERS = (
+    f"{OURS},matcher=mutual,keep=yes",
+    f"{OURS},extractor=xfeat",
+    f"{OURS},extractor=xfeat,matcher=mutual,keep=yes",
+    f"{OURS},extractor=xfeat,matcher=lightglue,keep=yes",
+    f"{OURS},extractor=aliked,options=model=n16",
+    f"{OURS},extractor=aliked,options=model=n16,matcher=mutual,keep=yes",
+)
+CALIBRATED = ("hesaff:lnbnn", "sift:lnbnn")
+PHOTOS = ("--data", "{data}")
+HOTSPOTTERS_SCORES = "{work}/scores/snow_leopard-boxes/cross-encounter/hotspotter/0.npz"
+METHODS = tuple(word for method in CALIBRATED for word in ("--method", method))
+
+SUITES: dict[str, list[Run] | list[Script]] = {
+    # HotSpotter takes boxes and no masks, so what masks add is measured apart.
+    "snow_leopard": [
+        Run("snow_leopard-boxes", "cross-encounter", OURS),
+        Run("snow_leopard-boxes", "cross-encounter", HOTSPOTTER),
+        Run("snow_leopard-boxes", "cross-station", AGAIN),
+        Run("snow_leopard-boxes", "cross-station", HOTSPOTTER),
+        Run("snow_leopard-boxes", "cross-station", "wildid"),
+        Run("snow_leopard-masks", "cross-encounter", OURS),
+        Run("snow_leopard-masks", "cross-station", AGAIN),
+        Run("snow_leopard-mask-boxes", "cross-encounter", OURS),
+        Run("snow_leopard-mask-boxes", "cross-encounter", HOTSPOTTER),
+        Run("snow_leopard-whole", "cross-encounter", OURS),
+        Run("snow_leopard-whole", "cross-encounter", HOTSPOTTER),
+    ],
+    # Left flanks only: the right ones are as many again and tell nothing new.
+    "nyala": [
+        Run("nyala-left", "cross-encounter", OURS),
+        Run("nyala-left", "cross-encounter", HOTSPOTTER),
+        Run("nyala-left", "split", AGAIN),
+        Run("nyala-left", "split", HOTSPOTTER),
+        Run("nyala-left", "split", "wildid"),
+        Run("nyala-left-box", "cross-encounter", OURS),
+        Run("nyala-left-box", "cross-encounter", HOTSPOTTER),
+    ],
+    "synthetic": [
+        Run("synthetic-40", "cross-station", OURS),
+        Run("synthetic-40", "cross-station", HOTSPOTTER),
+    ],
+    "networks": [
+        *(Run("snow_leopard-boxes", "cross-station", method) for method in OTHERS),
+        Run("nyala-left-third", "cross-encounter", OURS),
+        *(Run("nyala-left-third", "cross-encounter", method) for method in OTHERS),
+    ],
+    "calibration": [Script(("ship_calibration.py", *METHODS, *PHOTOS), CALIBRATED)],
+    "levels": [
+        Script(
+            ("levels.py", "snow_leopard-all-boxes", *METHODS, *PHOTOS),
+            tuple(f"snow_leopard-all-boxes cross-encounter {method}" for method in CALIBRATED),
+        ),
+        Script(
+            ("levels.py", "snow_leopard-boxes", *PHOTOS, "--table", f"hotspotter={HOTSPOTTERS_SCORES}"),
+            ("snow_leopard-boxes cross-encounter hotspotter",),
+        ),
+        Script(
+            ("levels.py", "nyala-left-third", "--method", "hesaff:lnbnn", *PHOTOS),
+            ("nyala-left-third cross-encounter hesaff:lnbnn",),
+        ),
+    ],
+    "population": [
+        Script(("population.py", "--seeds", "20", "--evidence", "mask"), ("mask",)),
+        Script(("population.py", "--seeds", "5", "--evidence", "box"), ("box",)),
+    ],
+    "speed": [
+        Script(("speed.py", "waiting"), ("waiting",)),
+        Script(("speed.py", "stages", *PHOTOS), ("stages hesaff", "stages sift", "stages hotspotter")),
+        Script(("speed.py", "scaling", *PHOTOS), ("scaling",)),
+    ],
+}
+# What each suite is about, and the minutes that it takes, as estimated until it has been measured.
+ABOUT = {
+    "snow_leopard": ("leopards: boxes, masks, whole photos; HotSpotter and wildid beside them", 60),
+    "nyala": ("nyala, whole and with one rough box; HotSpotter and wildid beside them", 40),
+    "synthetic": ("40 drawn cats; HotSpotter beside them", 6),
+    "networks": ("other extractors and matchers, on leopards and nyala", 40),
+    "calibration": ("the calibrations that are shipped, judged", 25),
+    "levels": ("what excellent, good, fair and uncertain are worth", 5),
+    "population": ("from identities to abundance", 13),
+    "speed": ("help, indexing, queries, stages, size of the gallery", 25),
+}
+# Small and drawn by the computer: shows that everything works. Its results are not kept with the others.
+SMOKE = [Run("synthetic,individuals=8,encounters=3", "cross-encounter", method) for method in (OURS, "wildid")]

@@ -1,0 +1,255 @@
+"""A page of the worst wrong answers of an evaluation: each wrong animal beside the right one, with the matched spots.
+
+The page shows the catalog's photos, names, stations and paths: share it only with those who may see these.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from snowmatch.confidence.metrics import ranks
+from snowmatch.confidence.score_table import ScoreTable
+from snowmatch.confidence.trial import Trial, make_trial
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.files import replace_file, unwritable
+from snowmatch.core.text import printable
+from snowmatch.core.types import Annotation
+from snowmatch.identify.answer import Candidate
+from snowmatch.identify.losses import (
+    HINTS,
+    Failure,
+    Lost,
+    ask_again,
+    check_table,
+    feature_counts,
+    fewest_features,
+    find_lost,
+    hints_of,
+    share_in_place,
+    usual_in,
+)
+from snowmatch.identify.session import Session
+from snowmatch.photos.chips import clip_bbox
+from snowmatch.photos.pixels import read_mask, read_photo
+from snowmatch.views.pictures import Side, draw_pair
+
+WIDEST = 1400  # px, of a picture
+PICTURE = re.compile(r"\d{3,}-(wrong|right)\.jpg")  # what may be cleared away of an earlier page
+
+
+def write_failures(
+    folder: Path,
+    session: Session,
+    protocol: str,
+    table: ScoreTable,
+    most: int = 40,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[Failure, ...]:
+    """Write index.html and pictures/ into `folder`, made if absent: the `most` worst wrong answers; all are counted.
+
+    `table` has the scores of all queries of `protocol`, by the session's method on its catalog; each query shown is
+    asked again for its matched spots. `progress` is called with (done, total) queries. Gives what is shown, worst
+    first; nothing lost, a page that says so. SnowmatchError where the table is of other questions or `folder` cannot
+    be written.
+    """
+    trial = make_trial(session.data.annotations, protocol)
+    check_table(table, trial)
+    lost = find_lost(table)
+    chosen = lost[: max(most, 0)]
+    counts = feature_counts(session.galleries)
+    usual = usual_in(table, counts)
+    shown, drawn = [], set()
+    try:
+        pictures = folder / "pictures"
+        pictures.mkdir(parents=True, exist_ok=True)
+        for path in sorted(pictures.iterdir()):
+            if PICTURE.fullmatch(path.name):
+                path.unlink()
+        for number, each in enumerate(chosen, start=1):
+            failure = ask_again(each, trial, table, session)
+            sides = _sides(failure, session.folder)
+            hints = hints_of(failure, _in_place(failure, sides), fewest_features(failure, counts), usual)
+            shown.append(replace(failure, hints=hints))
+            for name, picture in _drawn(failure, sides).items():
+                drawn.add(f"{number:03d}-{name}.jpg")
+                picture.save(pictures / f"{number:03d}-{name}.jpg", quality=85)
+            if progress is not None:
+                progress(number, len(chosen))
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    text = page(session.folder.resolve().name, trial, table, lost, shown, drawn)
+    replace_file(folder / "index.html", lambda file: file.write(text.encode("utf-8", "backslashreplace")))
+    return tuple(shown)
+
+
+def _in_place(failure: Failure, sides: Mapping[str, Side]) -> float:
+    if failure.wrong is None or not {"query", "wrong"} <= sides.keys():
+        return 0.0
+    return share_in_place(failure.wrong, *(sides[name].photo.shape[1::-1] for name in ("query", "wrong")))
+
+
+# Pictures
+
+
+def _sides(failure: Failure, folder: Path) -> dict[str, Side]:
+    """The photos `query`, `wrong` and `right` to draw; without those that cannot be read or have no features."""
+    there = {"query": (failure.query, "QUERY")}
+    for name, candidate in (("wrong", failure.wrong), ("right", failure.right)):
+        if candidate is not None:
+            there[name] = (candidate.best, "CATALOG")
+    sides = {}
+    for name, (annotation, title) in there.items():
+        try:
+            sides[name] = side_of(folder, annotation, title)
+        except SnowmatchError:
+            continue  # the page says so
+    return sides
+
+
+def side_of(folder: Path, annotation: Annotation, title: str) -> Side:
+    """An annotation's photo with its box, mask and caption, ready to draw; SnowmatchError where it cannot be read."""
+    photo = read_photo(folder / annotation.path)
+    size = photo.shape[1::-1]
+    mask = read_mask(folder / annotation.mask, size) if annotation.mask else None
+    said = [
+        f"{word} {name}"
+        for word, name in (("encounter", annotation.encounter), ("station", annotation.station))
+        if name
+    ]
+    caption = (f"{title}   {annotation.body_part}", printable("   ".join(said)), printable(annotation.path))
+    return Side(photo, clip_bbox(annotation.bbox, size) if annotation.bbox else None, mask, caption)
+
+
+def _drawn(failure: Failure, sides: Mapping[str, Side]) -> dict[str, Image.Image]:
+    """The pictures `wrong` and `right`, with one scale of weights; without a side that is missing."""
+    both = {"wrong": failure.wrong, "right": failure.right}
+    weights = [c.weights.max(initial=0.0) for c in both.values() if c is not None and c.accepted]
+    pictures = {}
+    for name, candidate in both.items():
+        if candidate is None or not {"query", name} <= sides.keys():
+            continue
+        strongest = float(max(weights, default=candidate.weights.max(initial=0.0)))
+        pictures[name] = draw_pair(candidate, sides["query"], sides[name], strongest)["matches"]
+        pictures[name].thumbnail((WIDEST, WIDEST))
+    return pictures
+
+
+# The page
+
+STYLE = """
+body { font: 16px/1.45 system-ui, sans-serif; margin: 0 auto; max-width: 1200px; padding: 12px; color: #1c1e20;
+  background: #fafafa; overflow-wrap: anywhere; }
+img { display: block; width: 100%; height: auto; background: #18191c; }
+table { border-collapse: collapse; margin: 8px 0 20px; }
+th, td { padding: 3px 9px; text-align: right; border-bottom: 1px solid #ddd; }
+th:first-child, td:first-child { text-align: left; }
+article { margin: 18px 0 34px; border-top: 3px solid #ccc; }
+h2, h3 { margin: 8px 0 2px; font-size: 18px; }
+p { margin: 4px 0 8px; }
+.wrong { color: #a02c12; }
+.right { color: #12692c; }
+.small { font-size: 14px; color: #555; }
+"""
+
+
+def page(
+    name: str, trial: Trial, table: ScoreTable, lost: Sequence[Lost], shown: Sequence[Failure], drawn: set[str]
+) -> str:
+    """The page as HTML: how many were lost, of which animals, and `shown` in order, with the pictures `drawn`."""
+    own = table.individual[table.queries][:, None] == table.individual_names
+    answerable = np.flatnonzero(~np.isnan(ranks(table.individual_scores, own)))
+    asked = Counter(_animal(trial.annotations[table.queries[n]]) for n in answerable)
+    wrong = Counter(_animal(trial.annotations[table.queries[each.query]]) for each in lost)
+    title = f"Wrong answers: {name}, {trial.protocol}"
+    counts = Counter(hint for failure in shown for hint in failure.hints)
+    less = "" if len(shown) == len(lost) else f" The {len(shown)} worst are shown."
+    return "\n".join(
+        [
+            *head(title),
+            f"<h1>{_text(title)}</h1>",
+            f"<p>{len(lost)} of {len(answerable)} photos that have a right answer on record got another animal as the "
+            f"first answer.{less}</p>",
+            *(f"<p><b>{_text(hint)}</b> ({counts[hint]}): {_text(HINTS[hint])}.</p>" for hint in HINTS if counts[hint]),
+            _table(
+                ("individual, body part", "asked", "wrong"),
+                ((" ".join(animal), asked[animal], wrong[animal]) for animal in sorted(wrong)),
+            ),
+            *(_article(number, failure, drawn) for number, failure in enumerate(shown, start=1)),
+            "</body></html>",
+            "",
+        ]
+    )
+
+
+def head(title: str) -> list[str]:
+    """The lines of HTML before a page's own content."""
+    return [
+        "<!DOCTYPE html>",
+        '<html lang="en"><head><meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<title>{_text(title)}</title><style>{STYLE}</style></head><body>",
+    ]
+
+
+def _table(headings: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    lines = ["<tr>" + "".join(f"<th>{_text(cell)}</th>" for cell in headings) + "</tr>"]
+    lines += ["<tr>" + "".join(f"<td>{_text(str(cell))}</td>" for cell in row) + "</tr>" for row in rows]
+    return "<table>" + "\n".join(lines) + "</table>" if len(lines) > 1 else ""
+
+
+def _article(number: int, failure: Failure, drawn: set[str]) -> str:
+    query = failure.query
+    hints = f"; perhaps: {', '.join(failure.hints)}" if failure.hints else ""
+    lines = [
+        f'<article id="f{number}"><h3>{number}. {_text(failure.individuals[1])} {_text(query.body_part)}: '
+        f"{_text(failure.individuals[0])} instead</h3>",
+        f'<p class="small">The right animal is at rank {failure.lost.rank}{_text(hints)}<br>'
+        f"query: {_text(_described(query))}</p>",
+    ]
+    for name, title in (("wrong", "wrong answer"), ("right", "right animal")):
+        candidate = getattr(failure, name)
+        individual = failure.individuals[name == "right"]
+        file = f"{number:03d}-{name}.jpg"
+        if file in drawn:
+            link = f"pictures/{file}"
+            lines.append(f'<a href="{link}"><img loading="lazy" src="{link}" alt="query and {title}"></a>')
+        verdict = _verdict(candidate, file in drawn)
+        lines.append(f'<p class="small"><b class="{name}">{title}: {_text(individual)}</b>, {verdict}</p>')
+    return "\n".join([*lines, "</article>"])
+
+
+def _verdict(candidate: Candidate | None, drawn: bool) -> str:
+    if candidate is None:
+        return "no features to compare"
+    score = f"score {candidate.score:.2f}, {candidate.inliers} inliers"
+    if not candidate.accepted:
+        score = "no verified match; the spots drawn are unverified"
+    missing = "" if drawn else "; a photo could not be read"
+    return f"{score}{missing}; {_text(_described(candidate.best))}"
+
+
+def _described(annotation: Annotation) -> str:
+    return ", ".join([*_place(annotation), annotation.path])
+
+
+def _place(annotation: Annotation) -> list[str]:
+    known = (("station", annotation.station), ("encounter", annotation.encounter))
+    return [f"{word} {name}" for word, name in known if name]
+
+
+def _animal(annotation: Annotation) -> tuple[str, str]:
+    return annotation.individual or "", annotation.body_part
+
+
+def _text(text: str) -> str:
+    """`text` as HTML: names are data, not markup, and invisible characters are shown."""
+    return html.escape(printable(text))

@@ -1,0 +1,83 @@
+"""Levels, shipped calibrations and speed: small runs of the whole way, on drawn photos."""
+
+import json
+import shutil
+
+import levels
+import pytest
+import ship_calibration
+import speed
+from store import read_runs
+
+import snowmatch
+from snowmatch.confidence.score_table import save_table
+from snowmatch.confidence.shipped import SHIPPED
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def source(survey, tmp_path):
+    """The photos of the survey as a catalog that nothing was indexed in."""
+    return shutil.copytree(survey / "catalog", tmp_path / "cats", ignore=shutil.ignore_patterns(".snowmatch"))
+
+
+def test_levels_of_the_engine_and_of_scores_made_elsewhere(survey, source, tmp_path):
+    save_table(tmp_path / "scores.npz", snowmatch.open_catalog(survey / "catalog").evaluate().table)
+    out, work = tmp_path / "levels.json", tmp_path / "work"
+    words = [str(source), "--work", str(work), "--out", str(out), "--method", "sift:lnbnn"]
+    levels.main([*words, "--table", f"elsewhere={tmp_path / 'scores.npz'}"])
+    ours, theirs = read_runs(out)
+    assert (ours["run"], theirs["run"]) == ("cats cross-encounter sift:lnbnn", "cats cross-encounter elsewhere")
+    for run in (ours, theirs):
+        assert [name for name, *_ in run["levels"]] == ["excellent", "good", "fair", "uncertain"]
+        assert all(0 <= wrong <= answers for _, answers, wrong in run["levels"])
+        assert len(run["auroc"]) == 3
+        assert str(tmp_path) not in json.dumps(run)
+    levels.main(words)  # what the engine was asked is kept
+    assert read_runs(out)[0]["levels"] == ours["levels"]
+
+
+def test_calibrations_are_judged_and_written_only_where_asked(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(ship_calibration, "SURVEYS", ("synthetic,individuals=6,encounters=4,stations=3,seed=1",))
+    before = SHIPPED.read_bytes()
+    words = ["--work", str(tmp_path), "--method", "sift:lnbnn", "--out", str(tmp_path / "calibration.json")]
+    ship_calibration.main(words)
+    assert "not those that are shipped" in capsys.readouterr().out
+    assert SHIPPED.read_bytes() == before
+    (run,) = read_runs(tmp_path / "calibration.json")
+    assert set(run["judged"]) == {"synthetic (outlined)", "synthetic (whole)", "synthetic boxes (boxed)"}
+    ship_calibration.main([*words, "--ship", str(tmp_path / "shipped.json")])
+    made = json.loads((tmp_path / "shipped.json").read_text(encoding="utf-8"))["methods"]
+    assert [entry["extractor"]["name"] for entry in made] == ["sift"]
+    assert made[0].keys() == json.loads(before)["methods"][0].keys()
+
+
+def test_stages_of_the_engine(source, monkeypatch):
+    monkeypatch.setattr(speed, "ASKED", 2)
+    seconds = speed.engine_stages(source, "sift")
+    assert tuple(seconds) == speed.STAGES
+    assert all(value > 0 for value in seconds.values())
+    assert seconds["query"] > seconds["score"]
+
+
+def test_speed_against_the_size_of_the_gallery(source, tmp_path):
+    words = ["scaling", "--dataset", str(source), "--real", "8", "--distractors", "12", "--peer", ""]
+    speed.main([*words, "--work", str(tmp_path / "work"), "--out", str(tmp_path / "speed.json")])
+    (run,) = read_runs(tmp_path / "speed.json")
+    assert [(row["method"], row["annotations"]) for row in run["rows"]] == [
+        ("snowmatch", 8),
+        ("snowmatch, distractors", 12),
+    ]
+    assert all(row["query"] > 0 and row["bytes_on_disk"] > 0 for row in run["rows"])
+    assert run["rows"][1]["descriptors"] <= 12 * speed.FEATURES
+    assert run["seconds"]["total"] > 0
+
+
+def test_what_a_user_waits_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(speed, "INDEXED", 8)
+    speed.main(["waiting", "--individuals", "2", "--work", str(tmp_path), "--out", str(tmp_path / "speed.json")])
+    (run,) = read_runs(tmp_path / "speed.json")
+    assert run["annotations"] > 8
+    for name in ("help", "index_one_worker", "index_all_workers", "query_loaded", "query_one_flank", "query_command"):
+        assert run[name] > 0

@@ -1,0 +1,122 @@
+"""Train one network on a labelled catalog; every setting has a default, a preset stands for several.
+
+A fifth of the individuals is kept from the weights: on it each epoch is judged, the best one is written to --out, and
+`benchmarks/deep compare` chooses there above which similarity two photos show the same animal. Checkpoints and log.csv
+are in --work: the same command again goes on where it stopped.
+
+Examples:
+    python training embedding catalog/,every=2 --loss adaptive --preset small --work w --out net.safetensors
+    python training embedding catalog/ --loss triplet --weights tf_efficientnetv2_b2.safetensors --work w --out t.safetensors
+"""  # noqa: E501 (a command is one line)
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+
+import torch
+from datasets import prepare
+from held_out import divide
+
+from embedding.inputs import BACKGROUNDS, CHANNELS, check_masks, read_inputs, state_of
+from embedding.networks import BACKBONES, RANDOM, build, save_network
+from embedding.settings import LOSSES, PRESETS, RATES, Training
+from embedding.train import describe, load_best, train
+from snowmatch.api import open_catalog
+from snowmatch.confidence.trial import make_trial
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.plugins import settings_key
+from snowmatch.models.torch_io import pick_device
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Read the command line and train."""
+    given = parse(arguments)
+    chosen = {f.name: getattr(given, f.name) for f in fields(Training) if getattr(given, f.name) is not None}
+    training = Training(**{**PRESETS[given.preset], **chosen})
+    if given.threads < 1:
+        raise SnowmatchError(f"threads is {given.threads}, expected at least 1")
+    torch.set_num_threads(given.threads)
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False  # the same weights again on a GPU
+    device = pick_device(given.device)
+    dataset = prepare(given.source, given.work)
+    learned, validated = divide(open_catalog(dataset.folder).data.annotations, training.validation, training.seed)
+    trial = make_trial([replace(a, row=i) for i, a in enumerate(validated)], "cross-encounter")
+    if not given.last and not (trial.own() & trial.allowed).any():
+        raise SnowmatchError(
+            f"none of the {len(validated)} photos to validate with has another encounter of its flank, so no epoch is "
+            "the best: give more individuals (--validation 0.3), or --last"
+        )
+    kept = check_masks(learned + validated, training.shape)
+    if kept:
+        print(f"{kept} of {len(learned + validated)} annotations have no mask and keep their background")
+    network = build(training.backbone, training.dimensions, training.shape, training.weights, training.seed)
+    rows = [
+        [a.path, a.bbox, a.individual, a.body_part, a.encounter, state_of(dataset.folder, a.path)]
+        + [a.mask, state_of(dataset.folder, a.mask)]
+        for a in learned + validated
+    ]
+    start = None if training.weights == RANDOM else state_of(Path(), str(Path(training.weights).expanduser()))
+    key = settings_key({**asdict(training), "revision": 1, "data": rows, "start": start})
+    folder = given.work / f"{training.loss}-{key}"
+    size = sum(p.numel() for p in network.parameters()) / 1e6
+    print(
+        f"{training.loss}, {training.backbone} ({size:.1f} M weights, start: {Path(training.weights).name}) on "
+        f"{device}: {len(learned)} photos of {len({a.individual for a in learned})} individuals, "
+        f"{len(validated)} of {len({a.individual for a in validated})} to validate with; log: {folder / 'log.csv'}"
+    )
+    pixels = tuple(read_inputs(dataset.folder, side, training.shape, given.work) for side in (learned, validated))
+    result = train(network, learned, validated, pixels, training, folder, device)
+    chosen = network if given.last else load_best(folder)[0]
+    epoch = training.epochs if given.last else result.best
+    described = {
+        **describe(training),
+        "data": dataset.name,
+        "learned": sorted({a.individual for a in learned}),
+        "validation": sorted({a.individual for a in validated}),
+        "photos": result.photos,
+        "flanks": result.flanks,
+        "individuals": len({a.individual for a in learned}),
+        "epoch": epoch,
+        "seconds": result.seconds,
+        "device": device.type,
+        "threads": given.threads,
+    }
+    save_network(given.out, chosen, described)
+    judged = result.log[epoch - 1]
+    print(
+        f"{given.out}: epoch {epoch} of {training.epochs}, validation DT5AP {judged['dt5ap']}, "
+        f"top-1 {judged['top1']}; {result.seconds} s"
+    )
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line; settings that are not given are None."""
+    parser = argparse.ArgumentParser(
+        prog="training embedding", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("source", help="labelled photos, written as in benchmarks/datasets.py: SOURCE,key=value,...")
+    parser.add_argument("--work", type=Path, required=True, help="folder for inputs, checkpoints and log.csv")
+    parser.add_argument("--out", type=Path, required=True, help="where the network goes, .safetensors")
+    parser.add_argument("--last", action="store_true", help="write the last epoch, not the best one of the validation")
+    parser.add_argument("--preset", choices=PRESETS, default="full", help="small: for two cores; default: %(default)s")
+    choices = {"loss": tuple(LOSSES), "channels": tuple(CHANNELS), "background": BACKGROUNDS}
+    helps = {
+        "backbone": f"{', '.join(BACKBONES)}, or any name that timm knows",
+        "weights": "timm's file of the backbone's pretrained weights, or `random`",
+        "margin": f"0: the loss's own ({', '.join(f'{k} {v}' for k, v in LOSSES.items())})",
+        "rate": f"Adam's; 0: the loss's own ({', '.join(f'{k} {v}' for k, v in RATES.items())})",
+    }
+    for field in fields(Training):
+        parser.add_argument(
+            f"--{field.name}",
+            type=type(field.default),
+            choices=choices.get(field.name),
+            help=f"{helps.get(field.name, '')} (full: {field.default})".strip(),
+        )
+    parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda, cuda:1, mps")
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="cores; default: all")
+    return parser.parse_args(arguments)

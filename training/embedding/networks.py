@@ -1,0 +1,131 @@
+"""A timm backbone, its features pooled, and a linear layer to the embedding; files of trained ones."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from checkpoints import read_tensors, write_tensors
+from torch import nn
+from tqdm import tqdm
+
+from embedding.inputs import Shape, as_tensor, normalised
+from embedding.weights import fill, packages, read_weights
+from snowmatch.core.errors import SnowmatchError
+
+# short names for those that are compared; any other name is timm's own
+BACKBONES = {
+    "efficientnetv2_b2": "tf_efficientnetv2_b2",
+    "resnet18": "resnet18",
+    "mobilenetv2": "mobilenetv2_100",
+    "efficientnet": "efficientnet_b0",
+}
+EMBED_AT_ONCE = 64  # photos: 100 MB of input in the full setting
+RANDOM = "random"  # in place of a file of weights
+
+
+class EmbeddingNetwork(nn.Module):
+    """(B, depth, height, width) values from 0 to 1 to (B, dimensions) vectors, which are compared by their angle."""
+
+    def __init__(self, backbone: nn.Module, dimensions: int, shape: Shape) -> None:
+        """`dimensions` 0: the backbone's pooled features as they are."""
+        super().__init__()
+        self.backbone, self.shape = backbone, shape
+        features = backbone.head_hidden_size  # num_features but where a layer stands between pooling and classes
+        self.head = nn.Linear(features, dimensions) if dimensions else nn.Identity()
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        """The embeddings, of any length."""
+        # channels last is how the processor's convolutions are quickest: 0.45 to 0.9 of the time, by backbone
+        values = normalised(values, self.shape).contiguous(memory_format=torch.channels_last)
+        return self.head(self.backbone(values))
+
+    def last_maps(self) -> nn.Module:
+        """The last stage, whose output are the maps before pooling; efficientnets widen those once more (1 x 1)."""
+        return self.backbone.get_submodule(self.backbone.feature_info[-1]["module"])
+
+
+def build(backbone: str, dimensions: int, shape: Shape, weights: str, seed: int) -> EmbeddingNetwork:
+    """A network whose backbone starts from a file of weights as timm publishes them, or from seeded random ones.
+
+    With other channels than three timm adds up or repeats the first layer's weights. SnowmatchError for a backbone that
+    timm does not have, or a file that is not of it.
+    """
+    torch, timm = packages("training")
+    name = BACKBONES.get(backbone, backbone)
+    if not timm.is_model(name):
+        raise SnowmatchError(f"backbone is {backbone!r}, expected {', '.join(BACKBONES)} or one of timm.list_models()")
+    torch.manual_seed(seed)
+    options: dict[str, Any] = {"num_classes": 0, "in_chans": shape.depth}
+    if timm.get_pretrained_cfg_value(name, "fixed_input_size"):
+        options["img_size"] = (shape.height, shape.width)
+    network = timm.create_model(name, pretrained=False, **options)
+    if weights != RANDOM:
+        path = Path(weights).expanduser()
+        if not path.is_file():
+            raise SnowmatchError(f"weights={weights} is no file, expected timm's file of {name}, or weights={RANDOM}")
+        tensors = read_weights(torch, path)
+        missing, more = sorted(set(network.state_dict()) - set(tensors)), unknown(network, tensors)
+        if missing:
+            raise SnowmatchError(f"{path} is not timm's {name}: it has no {missing[0]!r} ({len(missing)} missing)")
+        if more:  # a larger network of the same kind, say: timm would take what fits
+            raise SnowmatchError(f"{path} is not timm's {name}: it has {more[0]!r} ({len(more)} unknown)")
+        overlay = {"state_dict": tensors}
+        try:
+            network = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, **options)
+        except RuntimeError as error:  # another shape
+            reason = str(error).strip().splitlines()[-1].strip()
+            raise SnowmatchError(f"{path} is not timm's {name}: {reason}") from error
+    return EmbeddingNetwork(network, dimensions, shape).to(memory_format=torch.channels_last)
+
+
+def unknown(network: nn.Module, tensors: dict[str, torch.Tensor]) -> list[str]:
+    """The names among `tensors` that say it is another backbone: layers that `network` has not, in stages that it has.
+
+    Its classifier's may be there, and what stands outside its stages (DINOv2's mask_token, say): timm leaves it out.
+    """
+    held = set(network.state_dict())
+    stages = {name.partition(".")[0] for name in held}
+    named = network.pretrained_cfg.get("classifier") or ()
+    classifiers = tuple(f"{name}." for name in ((named,) if isinstance(named, str) else named))
+    more = (name for name in tensors if name not in held and not name.startswith(classifiers))
+    return sorted(name for name in more if name.partition(".")[0] in stages)
+
+
+def embeddings(
+    network: EmbeddingNetwork, pixels: np.ndarray, device: torch.device, *, shown: bool = True
+) -> np.ndarray:
+    """(N, dimensions) float32 of (N, height, width, depth) uint8, with a progress bar if `shown`.
+
+    SnowmatchError without any photo.
+    """
+    if not len(pixels):
+        raise SnowmatchError("there is no photo to embed")
+    parts = []
+    with torch.inference_mode(), tqdm(total=len(pixels), desc="embeddings", unit="photo", disable=not shown) as bar:
+        for start in range(0, len(pixels), EMBED_AT_ONCE):
+            values = as_tensor(pixels[start : start + EMBED_AT_ONCE], network.shape)
+            parts.append(network(values.to(device)).float().cpu().numpy())
+            bar.update(len(values))
+    return np.concatenate(parts)
+
+
+def save_network(path: Path, network: EmbeddingNetwork, described: dict[str, Any]) -> None:
+    """The tensors, and in the metadata what they belong to: `described` has at least backbone and dimensions."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    write_tensors(path, tensors, {**described, "shape": asdict(network.shape)})
+
+
+def load_network(path: Path) -> tuple[EmbeddingNetwork, dict[str, Any]]:
+    """The network of a file by save_network, ready to embed, and its description; SnowmatchError for another file."""
+    described, tensors = read_tensors(path)
+    try:
+        shape, backbone, dimensions = Shape(**described["shape"]), described["backbone"], described["dimensions"]
+    except (KeyError, TypeError) as error:
+        raise SnowmatchError(f"{path} is no network that `python training embedding` wrote") from error
+    network = build(backbone, dimensions, shape, RANDOM, 0)
+    fill(network, tensors, path, f"a {backbone} of {dimensions} dimensions")
+    return network.eval(), described

@@ -1,0 +1,66 @@
+"""What a training of an embedding network depends on beside its photos."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from embedding.inputs import Shape
+from embedding.losses import ADAPTIVE_MARGIN, COSFACE_MARGIN, TRIPLET_MARGIN
+from embedding.networks import RANDOM
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.text import did_you_mean
+
+LOSSES = {"triplet": TRIPLET_MARGIN, "cosface": COSFACE_MARGIN, "adaptive": ADAPTIVE_MARGIN}  # and their margins
+RATES = {"triplet": 8e-4, "cosface": 1e-3, "adaptive": 1e-3}  # Adam's; Colomer Matachana 2024
+
+PRESETS = {
+    "full": {},
+    # what two cores train in well under 40 minutes on half of the nyala
+    "small": {"backbone": "resnet18", "width": 192, "height": 96, "epochs": 40},
+}
+
+
+@dataclass(frozen=True)
+class Training:
+    """All that the weights depend on beside the photos.
+
+    dimensions: of the embedding. margin, rate: 0 stands for the loss's own. batch: photos, four of an individual.
+    validation: share of the individuals kept apart. weights: the backbone's start, a file or `random`.
+    """
+
+    loss: str = "adaptive"
+    backbone: str = "efficientnetv2_b2"
+    weights: str = RANDOM
+    dimensions: int = 1028  # Colomer Matachana 2024
+    channels: str = "rgb"
+    background: str = "kept"
+    width: int = 512
+    height: int = 256
+    epochs: int = 100
+    batch: int = 32
+    margin: float = 0.0
+    rate: float = 0.0
+    validation: float = 0.2
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.loss not in LOSSES:
+            raise SnowmatchError(
+                f"loss is {self.loss!r}, expected one of {', '.join(LOSSES)}{did_you_mean(self.loss, LOSSES)}"
+            )
+        for name, good, expected in (
+            ("dimensions", self.dimensions >= 1, "at least 1"),
+            ("epochs", self.epochs >= 1, "at least 1"),
+            ("batch", self.batch >= 8, "at least 8: two individuals"),
+            ("margin", self.margin >= 0, "0 (the loss's own) or more"),
+            ("rate", self.rate >= 0, "0 (the loss's own) or more"),
+            ("validation", 0 < self.validation < 1, "between 0 and 1"),
+            ("seed", self.seed >= 0, "0 or more"),
+        ):
+            if not good:
+                raise SnowmatchError(f"{name} is {getattr(self, name)}, expected {expected}")
+
+    @property
+    def shape(self) -> Shape:
+        """What the network is shown."""
+        return Shape(self.width, self.height, self.channels, self.background)

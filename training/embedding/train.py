@@ -1,0 +1,161 @@
+"""The training itself: epochs, the best one by who is recognised, and going on after a stop."""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from checkpoints import restore, save_checkpoint
+from torch import nn
+from tqdm import tqdm
+
+from embedding.batches import batches, flank_classes, singletons
+from embedding.inputs import Augmentation, as_tensor
+from embedding.losses import CosFace, adaptive_margin, constant_margin, triplet_loss
+from embedding.networks import EmbeddingNetwork, embeddings, load_network, save_network
+from embedding.settings import LOSSES, RATES, Training
+from embedding.vectors import pair_scores
+from snowmatch.confidence.metrics import dynamic_top_k_precision, ranks, top_k
+from snowmatch.confidence.trial import make_trial
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.types import Annotation
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What a training came to: seconds in all, the best epoch, a row of the log for each epoch, and how many photos of
+    how many individuals' flanks it learned from."""
+
+    seconds: float
+    best: int
+    log: tuple[dict[str, float], ...]
+    photos: int
+    flanks: int
+
+
+def train(
+    network: EmbeddingNetwork,
+    learned: Sequence[Annotation],
+    validated: Sequence[Annotation],
+    pixels: tuple[np.ndarray, np.ndarray],
+    training: Training,
+    folder: Path,
+    device: torch.device,
+) -> Learned:
+    """Train `network` in place, from the checkpoint in `folder` on where there is one, and leave its best epoch in it.
+
+    pixels: what both sides' annotations look like, (N, height, width, depth) uint8 each. Best is the highest DT5AP
+    of the annotations to validate with, their own encounter apart. SnowmatchError where nothing is left to learn from.
+    """
+    names = [a.individual for a in learned]
+    classes = flank_classes(names, [a.body_part for a in learned])
+    rows = np.arange(len(learned))
+    if singletons(classes).all():
+        raise SnowmatchError("no flank to learn from has two photos or more: nothing to learn from")
+    if training.loss != "triplet":  # a class of one photo has nothing to pull together; triplets push away from it
+        rows = rows[~singletons(classes)]
+        if len(set(classes[rows])) < 2:
+            raise SnowmatchError(f"{training.loss} needs two flanks with two photos or more: nothing to learn from")
+    numbers = np.unique(classes[rows], return_inverse=True)[1]
+    network = network.to(device)
+    margin = training.margin or LOSSES[training.loss]
+    criterion: nn.Module | None = None
+    if training.loss != "triplet":
+        torch.manual_seed(training.seed + 1)
+        kind = constant_margin if training.loss == "cosface" else adaptive_margin
+        criterion = CosFace(training.dimensions, int(numbers.max()) + 1, kind(margin)).to(device)
+    weights = dict(network.named_parameters()) | dict(network.named_buffers())
+    if criterion is not None:
+        weights["classes"] = criterion.weight
+    trained = [tensor for tensor in weights.values() if isinstance(tensor, nn.Parameter)]
+    rate = training.rate or RATES[training.loss]
+    optimizer = torch.optim.Adam(trained, lr=rate)
+    checkpoint, best = folder / "checkpoint.safetensors", folder / "best.safetensors"
+    done: dict[str, Any] = {"epoch": 0, "step": 0, "seconds": 0.0, "best": 0, "log": []}
+    if checkpoint.exists():
+        done = restore(checkpoint, weights, optimizer)
+    augment = Augmentation(training.shape)
+    start = time.perf_counter() - done["seconds"]
+    with tqdm(
+        range(done["epoch"], training.epochs), initial=done["epoch"], total=training.epochs, desc="epochs"
+    ) as bar:
+        for epoch in bar:
+            if training.loss != "triplet":  # along a cosine to nothing; triplets keep their rate
+                for group in optimizer.param_groups:
+                    group["lr"] = rate * 0.5 * (1 + np.cos(np.pi * epoch / training.epochs))
+            random = np.random.default_rng([training.seed, epoch])
+            torch.manual_seed(int(random.integers(2**31)))  # what augmentation draws, the same after a stop
+            network.train()
+            losses = []
+            for batch in batches([names[row] for row in rows], classes[rows], training.batch, random):
+                values = augment(as_tensor(pixels[0][rows[batch]], training.shape).to(device))
+                labels = torch.from_numpy(numbers[batch]).to(device)
+                embeddings = network(values)
+                loss = triplet_loss(embeddings, labels, margin) if criterion is None else criterion(embeddings, labels)
+                if not torch.isfinite(loss):
+                    raise SnowmatchError(f"the loss is {loss.item()} in epoch {epoch + 1}: try a lower --rate")
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                losses.append(loss.item())
+                done["step"] += 1
+            judged = judge(network, validated, pixels[1], device)
+            row = {
+                "epoch": epoch + 1,
+                "loss": round(float(np.mean(losses)), 4),
+                "rate": round(optimizer.param_groups[0]["lr"], 7),
+                "seconds": round(time.perf_counter() - start, 1),
+                **judged,
+            }
+            done["log"].append(row)
+            done |= {"epoch": epoch + 1, "seconds": time.perf_counter() - start}
+            if not done["best"] or judged["dt5ap"] > done["log"][done["best"] - 1]["dt5ap"]:
+                done["best"] = epoch + 1
+                save_network(best, network, describe(training))
+            save_checkpoint(checkpoint, weights, optimizer, done)
+            write_log(folder / "log.csv", done["log"])
+            bar.set_postfix(loss=row["loss"], dt5ap=judged["dt5ap"], best=done["best"])
+    return Learned(round(done["seconds"], 1), done["best"], tuple(done["log"]), len(rows), len(set(numbers.tolist())))
+
+
+def describe(training: Training) -> dict[str, Any]:
+    """What a network's file says of how it was made; the start's file by its name alone."""
+    return {**asdict(training), "weights": Path(training.weights).name}
+
+
+def judge(
+    network: EmbeddingNetwork, annotations: Sequence[Annotation], pixels: np.ndarray, device: torch.device
+) -> dict[str, float]:
+    """Top-1 and DT5AP of the annotations among themselves, own encounters and other flanks apart; 0 without any."""
+    network.eval()
+    trial = make_trial([replace(a, row=i) for i, a in enumerate(annotations)], "cross-encounter")
+    vectors = dict(enumerate(embeddings(network, pixels, device, shown=False)))
+    scores = np.where(trial.allowed, pair_scores(trial, vectors, "cosine"), np.nan)
+    right = trial.own() & trial.allowed
+    precision = dynamic_top_k_precision(scores, right)
+    precision = precision[~np.isnan(precision)]
+    found = top_k(ranks(scores, right), 1)
+    return {
+        "top1": round(0.0 if np.isnan(found) else found, 4),
+        "dt5ap": round(float(precision.mean()) if len(precision) else 0.0, 4),
+    }
+
+
+def write_log(path: Path, log: Sequence[dict[str, float]]) -> None:
+    """One row an epoch, as csv."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(log[0]))
+        writer.writeheader()
+        writer.writerows(log)
+
+
+def load_best(folder: Path) -> tuple[EmbeddingNetwork, dict[str, Any]]:
+    """The network of a training's best epoch so far."""
+    return load_network(folder / "best.safetensors")

@@ -1,0 +1,1 @@
+"""Train a LightGlue on one extractor's features: `python training lightglue --help`."""
