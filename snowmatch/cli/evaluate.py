@@ -36,6 +36,7 @@ from snowmatch.core.errors import SnowmatchError
 @fast_option
 @setting_option
 @click.option("--save", type=PATH, metavar="FILE", help="Keep all scores in FILE (npz), to be measured elsewhere.")
+@click.option("--failures", type=PATH, metavar="DIR", help="Make a page of the wrong answers in DIR, with pictures.")
 @json_option
 def evaluate(
     catalog: Path,
@@ -45,6 +46,7 @@ def evaluate(
     fast: bool,
     options: dict[str, str],
     save: Path | None,
+    failures: Path | None,
     as_json: bool,
 ) -> None:
     """Measure how well the photos of CATALOG are identified, by asking about each one whose animal is known.
@@ -54,20 +56,27 @@ def evaluate(
 
     \b
     Example:
-      snowmatch evaluate catalog/ --protocol cross-station --save scores.npz
+      snowmatch evaluate catalog/ --protocol cross-station --save scores.npz --failures wrong/
     """
     from snowmatch.api import open_catalog, save_table
     from snowmatch.views.evaluation import evaluation_to_json, format_evaluation
+    from snowmatch.views.failures import write_failures
 
     if save is not None and save.is_dir():
         raise SnowmatchError(f"{save} is a folder, expected a file to write, such as {save / 'scores.npz'}")
+    if failures is not None and failures.exists() and not failures.is_dir():
+        raise SnowmatchError(f"{failures} is a file, expected a folder for the page of wrong answers")
+    opened = open_catalog(catalog)
+    method = method_of(extractors, matcher, options, fast)
     with Bar("asking", "query") as bar:
-        result = open_catalog(catalog).evaluate(
-            protocol, progress=bar.update, **method_of(extractors, matcher, options, fast)
-        )
+        result = opened.evaluate(protocol, progress=bar.update, **method)
     if save is not None:
         save_table(save, result.table)
         say(f"scores in {save}")
+    if failures is not None:
+        with Bar("explaining", "query") as bar:
+            write_failures(failures, opened.session(**method), result.protocol, result.table, progress=bar.update)
+        say(f"wrong answers in {failures / 'index.html'}")
     if as_json:
         print_json(evaluation_to_json(result))
     else:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from typing import Any
 
 import threadpoolctl
@@ -13,11 +12,6 @@ from threadpoolctl import ThreadpoolController
 
 _lock = threading.Lock()
 _inside: list[Any] = []  # one entry for each thread that is in `one_thread`; the first one has the limit
-
-
-@cache
-def _libraries() -> ThreadpoolController:
-    return ThreadpoolController()
 
 
 def _let_this_thread_set() -> None:
@@ -33,7 +27,8 @@ def one_thread() -> Iterator[None]:
     with _lock:
         if not _inside:
             _let_this_thread_set()
-        _inside.append(None if _inside else _libraries().limit(limits=1))
+        # Looked up each time (about 1 ms): a library may have been loaded since
+        _inside.append(None if _inside else ThreadpoolController().limit(limits=1))
         limit = _inside[0]
     try:
         yield

@@ -14,7 +14,7 @@ from snowmatch.core.types import Matches
 REJECTED = 1e-10
 VERIFIED = 1e-6  # so what ranks above this was let pass, or is next to nothing
 # Annotations of one individual that its score is made of, as in HotSpotter. 1, 2, 3, 5 and all were measured
-# (benchmarks/results/ablation.md): all of them lose animals to the cat with the most photos; 1 gains on boxed leopards
+# (docs/benchmarks-history.md): all of them lose animals to the cat with the most photos; 1 gains on boxed leopards
 # and loses on the other sets.
 BEST = 3
 
@@ -39,7 +39,7 @@ def above_chance(scores: np.ndarray, chance: float) -> np.ndarray:
 
     What agrees by accident scatters as the root of how many votes there are, as counts do. A gallery of three photos
     gets all votes, one of a thousand few for each; an impostor's best score over this root is the same in both (1 to 39
-    individuals, benchmarks/README.md), so that scores can be compared between queries and galleries.
+    individuals, docs/benchmarks-history.md), so that scores can be compared between queries and galleries.
     """
     return scores / np.sqrt(chance) if chance else scores
 

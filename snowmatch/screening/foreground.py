@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Standard deviation across and down, as shares of the photo. Measured on two species (benchmarks/README.md, "Where the
-# animal is"): narrower and wider bells, flat-topped ones and boxes all put fewer animals first on one or the other.
+# Standard deviation across and down, as shares of the photo. Measured on two species (docs/benchmarks-history.md,
+# "Where the animal is"): narrower and wider bells, flat-topped ones and boxes all put fewer animals first on one or the
+# other.
 SPREAD = (0.15, 0.12)
 # Below this a spot is not compared at all: it would cost a search and count next to nothing.
 LEAST = 0.05

@@ -9,13 +9,13 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Geometry:
-    """Tolerances of the geometric check, chosen by measurement (benchmarks/results/ablation.md).
+    """Tolerances of the geometric check, chosen by measurement (docs/benchmarks-history.md).
 
     position: squared error as a share of the gallery animal's squared diagonal (0.0015 is 4 % of the diagonal;
     HotSpotter 0.01). area: how much larger or smaller a keypoint's area may be than the hypothesis says (HotSpotter 2).
     angle: radians. minimum: matches that have to agree, below which the photos count as different (HotSpotter 7): at
     the tighter position fewer agree by chance. shortlist: how many annotations are checked, those with the most votes
-    (benchmarks/README.md).
+    (docs/benchmarks-history.md).
     """
 
     position: float = 0.0015

@@ -231,7 +231,7 @@ def find_trained(weights: str, extractor: Mapping[str, Any]) -> tuple[Trained, P
 
 
 def _own(path: Path, extractor: Mapping[str, Any]) -> Trained:
-    """A network trained by benchmarks/train_lightglue.py, which tells in its metadata how it was."""
+    """A network trained by `python training lightglue`, with what it was trained for in its metadata."""
     from snowmatch.models.torch_io import read_metadata
 
     try:
@@ -244,7 +244,7 @@ def _own(path: Path, extractor: Mapping[str, Any]) -> Trained:
     except (KeyError, TypeError, ValueError) as error:
         raise SnowmatchError(
             f"{path} does not say what it was trained for (metadata 'snowmatch' in a safetensors file): expected a "
-            "file that benchmarks/train_lightglue.py wrote"
+            "file that `python training lightglue` wrote"
         ) from error
     _check_fit(trained, extractor)
     return trained

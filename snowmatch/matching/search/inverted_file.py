@@ -16,7 +16,7 @@ import numpy as np
 from snowmatch.core.files import replace_file
 
 # Inverted file of product-quantised rows; the best by that rough measure are compared exactly. Few long lists suit the
-# fast scan. Measured: benchmarks/README.md, "Which search".
+# fast scan. Measured: docs/benchmarks-history.md, "Which search".
 LISTS_PER_SQRT = 0.5
 PROBES = 8
 # Compared exactly, per descriptor: 16 find all five neighbours of 44 % in place of 56 %, a fifth faster.
