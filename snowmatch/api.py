@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from snowmatch.catalog.find import find_catalog
 from snowmatch.catalog.load import CatalogData, load_catalog
-from snowmatch.catalog.records import times_on_record
+from snowmatch.catalog.records import load_records
 from snowmatch.confidence.score_table import save_table
 from snowmatch.core.notes import Note
 from snowmatch.core.plugins import make_plugin
@@ -45,8 +45,7 @@ Progress = Callable[[int, int], None]
 
 def open_catalog(folder: str | Path) -> Catalog:
     """The catalog in `folder`, read from its `catalog.csv` or its nested folders; SnowmatchError if there is none."""
-    folder = Path(folder)
-    return Catalog(load_catalog(folder, times_on_record(folder)))
+    return Catalog(load_catalog(Path(folder), load_records(Path(folder))))
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,7 +22,8 @@ VERSION = 1
 WAIT = 30.0  # seconds that one process waits for another one's transaction, which takes a fraction of one
 SCHEMA = (
     "CREATE TABLE files (path TEXT NOT NULL, kind TEXT NOT NULL, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, "
-    "checked_ns INTEGER, sha256 TEXT, width INTEGER, height INTEGER, taken TEXT, sum INTEGER, "
+    "checked_ns INTEGER, sha256 TEXT, width INTEGER, height INTEGER, taken TEXT, time_tag TEXT, serial TEXT, "
+    "likeness TEXT, sum INTEGER, "
     "PRIMARY KEY (path, kind)) WITHOUT ROWID",
     "CREATE INDEX files_by_content ON files (sha256)",
     "CREATE TABLE failures (path TEXT NOT NULL PRIMARY KEY, reason TEXT, sum INTEGER) WITHOUT ROWID",
@@ -61,7 +62,8 @@ def reading(folder: Path) -> Iterator[sqlite3.Connection | None]:
 def writing(folder: Path) -> Iterator[sqlite3.Connection]:
     """The catalog's database in one transaction, made where there is none; what raises in the body changes nothing.
 
-    A damaged database is replaced by an empty one: what was in it can be made again. SnowmatchError where it is of a
+    A damaged database, and one of another layout, is replaced by an empty one: what was in it can be made again. The
+    identifiers that are still readable are kept. SnowmatchError where it is of a
     newer version or cannot be written.
     """
     path = database_path(folder)
@@ -72,7 +74,9 @@ def writing(folder: Path) -> Iterator[sqlite3.Connection]:
     try:
         with _opened(path, write=True) as connection:
             _check(connection, path)
+        identifiers = []
     except DamagedError:
+        identifiers = _identifiers(path)
         for left in (path, path.with_name(path.name + "-journal")):
             left.unlink(missing_ok=True)
     with _opened(path, write=True) as connection:
@@ -81,8 +85,22 @@ def writing(folder: Path) -> Iterator[sqlite3.Connection]:
             for statement in SCHEMA:
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {VERSION}")
+            connection.executemany("INSERT OR IGNORE INTO annotations VALUES (?, ?, ?, ?, ?, ?)", identifiers)
         yield connection
         connection.commit()
+
+
+def _identifiers(path: Path) -> list[tuple[Any, ...]]:
+    """The sound rows of the table of identifiers in a damaged database or one of another layout, as far as it goes."""
+    found: list[tuple[Any, ...]] = []
+    try:
+        with _opened(path, write=False) as connection:
+            for row in connection.execute("SELECT annotation, path, bbox, mask, sha256, sum FROM annotations"):
+                if sound(row):
+                    found.append(row)
+    except (DamagedError, SnowmatchError):
+        pass
+    return found
 
 
 def with_sum(values: Sequence[Any]) -> tuple[Any, ...]:

@@ -1,84 +1,99 @@
-"""Encounters: which photos are of one passage, and how it is named where the catalog does not name it."""
+"""Encounters: which photos are of one passage, and how it is named where the catalog does not name it.
+
+Photos of one station that follow each other within the encounter gap are one encounter. Without a station, the camera
+takes its place. Without both, photos of one individual, and frames that look alike, are joined, and no others: two
+animals, or two places, must not become one.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import combinations
-from typing import TypeVar
+from itertools import pairwise
 
-from snowmatch.catalog.table import Fields
-from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.types import Annotation, same_part
-
-T = TypeVar("T")
-
-# Photos of one station whose neighbours in time are at most this far apart are one encounter. Camera-trap surveys use
-# 30 to 60 minutes for independent events; the longer one rather joins two passages than uses one as its own evidence.
-ENCOUNTER_GAP = timedelta(minutes=60)
+from snowmatch.catalog.clocks import ClockReset, clock_runs
+from snowmatch.catalog.settings import CatalogSettings
+from snowmatch.catalog.shots import Shot, alike, file_order
+from snowmatch.core.notes import Note
+from snowmatch.core.text import counted, some
+from snowmatch.core.unions import Unions
 
 
-def fill_times(rows: list[Fields], exif_times: Callable[[str], datetime | None]) -> None:
-    """Give rows without a timestamp the photo's own; a photo that cannot be read has none (the index run lists it)."""
-    known: dict[str, datetime | None] = {}
-    for fields in rows:
-        if fields.get("timestamp") is None:
-            path = fields["path"]
-            if path not in known:
-                try:
-                    known[path] = exif_times(path)
-                except SnowmatchError:
-                    known[path] = None
-            fields["timestamp"] = known[path]
+@dataclass(frozen=True)
+class Encounter:
+    """One passage: its name, and the numbers of its shots by time."""
+
+    name: str
+    shots: tuple[int, ...]
 
 
-def name_encounters(rows: list[Fields]) -> None:
-    """Name the encounter of every row without one: after its place and first moment, or its photo if that has no time.
+def group_shots(
+    shots: Sequence[Shot], settings: CatalogSettings, used: Iterable[str] = ()
+) -> tuple[list[Encounter], list[Note]]:
+    """The encounters of some photos, each photo in one of them, and what to know about them; no photos give none.
 
-    Names depend on the encounter's own photos alone, so photos added elsewhere change none.
+    Names depend on the encounter's own photos alone, so that photos added elsewhere change none; those in `used` are
+    taken.
     """
-    used = {fields["encounter"] for fields in rows if fields.get("encounter")}
-    places: dict[tuple[str, str], list[Fields]] = defaultdict(list)
-    timeless: dict[str, list[Fields]] = defaultdict(list)
-    timed: dict[str, Fields] = {}
-    for fields in rows:
-        photo = fields.pop("_photo", fields["path"])
-        if fields.get("encounter"):
-            continue
-        if fields["timestamp"] is None:
-            timeless[photo].append(fields)
+    joined = Unions(len(shots))
+    runs, resets = clock_runs(shots, settings.gap)
+    cameras: dict[tuple, list[int]] = defaultdict(list)
+    loose: dict[tuple, list[int]] = defaultdict(list)
+    days: dict[tuple, list[int]] = defaultdict(list)
+    folders: dict[tuple, list[int]] = defaultdict(list)
+    for n, shot in enumerate(shots):
+        place = (shot.location, shot.station, "" if shot.station else shot.camera)
+        if shot.taken is None:
+            folders[*place, shot.folder].append(n)
+        elif shot.dated:
+            for who in ("",) if place[1:] != ("", "") else sorted(shot.individuals):
+                days[*place, who, shot.taken].append(n)
+        elif place[1:] != ("", ""):
+            cameras[*place, runs[n]].append(n)
         else:
-            timed.setdefault(photo, fields)
-            places[fields.get("location", ""), fields.get("station", "")].append(fields)
-    for place, group in places.items():
-        for passage in passages(group, lambda fields: fields["timestamp"]):
-            name = unused(_place_name(*place) + passage[0]["timestamp"].isoformat(), used)
-            for fields in passage:
-                fields["encounter"] = name
-    for photo, group in timeless.items():
-        # A crop saved without its EXIF belongs to the photo it was cut from
-        name = timed[photo]["encounter"] if photo in timed else unused(f"photo {photo}", used)
-        for fields in group:
-            fields["encounter"] = name
+            loose[shot.location, runs[n]].append(n)
+    for numbers in cameras.values():
+        _join_passages(shots, numbers, settings.gap, joined)
+    for numbers in loose.values():
+        for who in sorted({name for n in numbers for name in shots[n].individuals}):
+            _join_passages(shots, [n for n in numbers if who in shots[n].individuals], settings.gap, joined)
+        numbers = sorted(numbers, key=lambda n: (_taken(shots[n]), file_order(shots[n].name)))
+        for a, b in pairwise(numbers):
+            if _taken(shots[b]) - _taken(shots[a]) <= settings.gap and alike(shots[a], shots[b]):
+                joined.join(a, b)
+    for numbers in days.values():
+        joined.join_all(numbers)
+    for numbers in folders.values() if settings.bursts else ():
+        for a, b in pairwise(sorted(numbers, key=lambda n: file_order(shots[n].name))):
+            if alike(shots[a], shots[b]):
+                joined.join(a, b)
+    groups = [
+        sorted(group, key=lambda n: (shots[n].taken or datetime.max, file_order(shots[n].name)))
+        for group in joined.groups()
+    ]
+    cut = [list(_cut(shots, group, settings.longest)) for group in groups]
+    notes = [*_station_notes(shots, loose, cut, settings), *_length_notes(shots, cut, settings)]
+    notes += [*_time_notes(shots, groups, settings), *_clock_notes(resets)]
+    names = set(used)
+    encounters = [
+        Encounter(unused(name, names), tuple(piece))
+        for name, piece in sorted((_name(shots, piece), piece) for pieces in cut for piece in pieces)
+    ]
+    return encounters, notes
 
 
-def passages(photos: Iterable[T], taken: Callable[[T], datetime]) -> Iterator[list[T]]:
-    """The photos of one camera by time, cut where neighbours are more than ENCOUNTER_GAP apart; none give nothing."""
-    passage: list[T] = []
+def passages(photos: Iterable[int], taken: Callable[[int], datetime], gap: timedelta) -> Iterator[list[int]]:
+    """The photos of one camera by time, cut where neighbours are more than `gap` apart; none give nothing."""
+    passage: list[int] = []
     for photo in sorted(photos, key=taken):
-        if passage and taken(photo) - taken(passage[-1]) > ENCOUNTER_GAP:
+        if passage and taken(photo) - taken(passage[-1]) > gap:
             yield passage
             passage = []
         passage.append(photo)
     if passage:
         yield passage
-
-
-def _place_name(location: str, station: str) -> str:
-    """'naryn/S01 ', 'naryn ', '/S01 ' or ''; a slash within a name is written %2F, so that no two places look alike."""
-    location, station = (name.replace("%", "%25").replace("/", "%2F") for name in (location, station))
-    return f"{location}/{station} " if station else (f"{location} " if location else "")
 
 
 def unused(name: str, used: set[str]) -> str:
@@ -89,14 +104,115 @@ def unused(name: str, used: set[str]) -> str:
     return name
 
 
-def count_encounter_pairs(annotations: Iterable[Annotation]) -> int:
-    """How many pairs of encounters show one individual from the same side (or from one that is not known)."""
-    parts: dict[str, dict[str, set[str]]] = {}
-    for a in annotations:
-        if a.individual is not None:
-            parts.setdefault(a.individual, {}).setdefault(a.encounter, set()).add(a.body_part)
-    return sum(
-        any(same_part(p, q) for p in one for q in other)
-        for encounters in parts.values()
-        for one, other in combinations(encounters.values(), 2)
+def place_name(location: str, station: str) -> str:
+    """'naryn/S01 ', 'naryn ', '/S01 ' or ''; a slash within a name is written %2F, so that no two places look alike."""
+    location, station = (name.replace("%", "%25").replace("/", "%2F") for name in (location, station))
+    return f"{location}/{station} " if station else (f"{location} " if location else "")
+
+
+def _join_passages(shots: Sequence[Shot], numbers: Iterable[int], gap: timedelta, joined: Unions) -> None:
+    for passage in passages(numbers, lambda n: _taken(shots[n]), gap):
+        joined.join_all(passage)
+
+
+def _cut(shots: Sequence[Shot], group: Sequence[int], longest: timedelta) -> Iterator[list[int]]:
+    """A group in pieces of at most `longest`, by time."""
+    piece: list[int] = []
+    for n in group:
+        taken, first = shots[n].taken, shots[piece[0]].taken if piece else None
+        if taken is not None and first is not None and taken - first > longest:
+            yield piece
+            piece = []
+        piece.append(n)
+    yield piece
+
+
+def _name(shots: Sequence[Shot], group: Sequence[int]) -> str:
+    first = shots[group[0]]
+    if first.taken is None:
+        return f"photo {first.name}"
+    place = place_name(first.location, first.station)
+    when = first.taken.date().isoformat() if first.dated else first.taken.isoformat()
+    if first.station:
+        return place + when
+    if first.camera:
+        return f"{place}camera {first.camera} {when}"
+    return f"{place}{when} {first.name.rsplit('/', 1)[-1].rsplit('.', 1)[0]}"
+
+
+def _taken(shot: Shot) -> datetime:
+    assert shot.taken is not None
+    return shot.taken
+
+
+# --- notes ------------------------------------------------------------------------------------------------------------
+
+
+def _station_notes(
+    shots: Sequence[Shot], loose: dict[tuple, list[int]], cut: Iterable[list[list[int]]], settings: CatalogSettings
+) -> list[Note]:
+    """What is done about photos without a station."""
+    minutes = f"{settings.encounter_gap:g} min"
+    by_camera = sum(not s.station and bool(s.camera) and s.taken is not None for s in shots)
+    without = {n for numbers in loose.values() for n in numbers}
+    alone = sum(
+        len(piece) == 1 and piece[0] in without and not shots[piece[0]].individuals
+        for pieces in cut
+        for piece in pieces
     )
+    notes = []
+    if by_camera:
+        text = (
+            f"{counted(by_camera, 'photo')} without a station: those of one camera within {minutes} are one encounter"
+        )
+        notes.append(Note("no-station", text, {"count": by_camera}))
+    if len(without) > 1:
+        text = (
+            f"{len(without)} photos without a station, and without a camera's name or serial number: those of one "
+            f"individual within {minutes} are one encounter"
+        )
+        if alone:
+            text += f"; {counted(alone, 'unidentified photo')} that no other frame resembles are an encounter each"
+        notes.append(Note("no-station-no-camera", text, {"count": len(without), "alone": alone}))
+    return notes
+
+
+def _length_notes(shots: Sequence[Shot], cut: Iterable[list[list[int]]], settings: CatalogSettings) -> list[Note]:
+    long = sorted(_name(shots, pieces[0]) for pieces in cut if len(pieces) > 1)
+    if not long:
+        return []
+    text = (
+        f"{counted(len(long), 'chain')} of photos, each within {settings.encounter_gap:g} min of the next, "
+        f"{'lasts' if len(long) == 1 else 'last'} more than {settings.longest_encounter:g} h and "
+        f"{'was' if len(long) == 1 else 'were'} cut into several encounters: {some(long)}"
+    )
+    return [Note("long-encounters", text, {"encounters": long})]
+
+
+def _time_notes(shots: Sequence[Shot], groups: Iterable[Sequence[int]], settings: CatalogSettings) -> list[Note]:
+    """What is done about photos without a time; loud, as results look too good where a burst answers for itself."""
+    timeless = [n for n, shot in enumerate(shots) if shot.taken is None]
+    if len(timeless) < 2:
+        return []
+    bursts = sum(len(group) > 1 and shots[group[0]].taken is None for group in groups)
+    text = f"{len(timeless)} photos have no time, in the catalog or in EXIF"
+    if not settings.bursts:
+        text += ": each is an encounter of its own"
+    elif not any(shots[n].likeness for n in timeless):
+        text += ": each is an encounter of its own until they are indexed; then frames that look alike are joined"
+    else:
+        text += f": frames that follow each other in a folder and look alike were joined ({counted(bursts, 'burst')})"
+    text += ". Photos of one passage that are not joined answer for each other, so results look better than they are: "
+    text += "fill the column timestamp or encounter"
+    return [Note("no-times", text, {"count": len(timeless), "bursts": bursts})]
+
+
+def _clock_notes(resets: Sequence[ClockReset]) -> list[Note]:
+    if not resets:
+        return []
+    listed = some([f"{reset.after} after {reset.before}" for reset in resets])
+    text = (
+        f"a camera's clock was set back {counted(len(resets), 'time')} ({listed}): photos from before and after it are "
+        "never one encounter, and their times are doubtful"
+    )
+    return [Note("clock-set-back", text, {"photos": [reset.after for reset in resets]})]

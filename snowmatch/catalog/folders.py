@@ -1,26 +1,30 @@
 """A catalog in nested folders, and the photos in any folder and below it.
 
-The nested form is <individual>/<body_part>/<photo> or <location>/<individual>/<body_part>/<photo>. There, what begins
-with a dot is left out with a note (in the csv it may be named), and photos at any other depth are an error.
+The nested form is <location>/<station>/<individual>/<body_part>/<photo>. Without the folder of the station, or of both
+places, the photos have none; without that of the body part it is unknown. There, what begins with a dot is left out
+with a note (in the csv it may be named), and photos at any other depth are an error.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections import Counter
+import stat
+from collections import Counter, deque
 from collections.abc import Iterator
 from pathlib import Path
 
+from snowmatch.catalog.cells import SPELLINGS, CellError, read_body_part
+from snowmatch.catalog.problems import SHOWN
 from snowmatch.catalog.table import CSV_NAME, UNIDENTIFIED, Fields
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import HOME
 from snowmatch.core.notes import Note
-from snowmatch.core.text import choices, same_name, some
+from snowmatch.core.text import choices, counted, did_you_mean, same_name, some
 from snowmatch.core.types import BODY_PARTS
 from snowmatch.photos.formats import EXTENSIONS
 
-LAYOUTS = "<individual>/<body_part>/<photo> or <location>/<individual>/<body_part>/<photo>"
+LAYOUTS = "[<location>/[<station>/]]<individual>/[<body_part>/]<photo>"
 _SYSTEM_FILES = re.compile(r"\.DS_Store|\._.*|thumbs\.db|desktop\.ini", re.IGNORECASE)  # left by macOS and Windows
 
 
@@ -28,8 +32,93 @@ _SYSTEM_FILES = re.compile(r"\.DS_Store|\._.*|thumbs\.db|desktop\.ini", re.IGNOR
 
 
 def read_folders(folder: Path, notes: list[Note]) -> list[Fields]:
+    """The rows of a catalog in nested folders, by path. Raises SnowmatchError with all photos that lie elsewhere."""
     photos = find_photos(folder, f"{CSV_NAME}, or photos in {LAYOUTS}", notes)
-    return sorted((_nested_fields(folder, parts) for parts in photos), key=lambda fields: fields["path"])
+    rows: list[Fields] = []
+    wrong: list[str] = []
+    spelled: Counter[str] = Counter()
+    for parts in photos:
+        try:
+            rows.append(_nested_fields(parts, spelled))
+        except CellError as problem:
+            wrong.append(f"{'/'.join(parts)!a} {problem}" if not _is_text(parts) else f"{'/'.join(parts)} {problem}")
+    wrong += _two_meanings(rows)
+    if wrong:
+        raise SnowmatchError(_listed(folder, sorted(wrong)), "bad-folders", folder=str(folder), problems=sorted(wrong))
+    if spelled:
+        read = [f"{text} as {read_body_part(text)} ({n} photos)" for text, n in sorted(spelled.items())]
+        notes.append(Note("body-parts-read", f"body parts were read so: {', '.join(read)}", dict(spelled)))
+    bare = sum(fields["body_part"] == "unknown" and not fields["_part"] for fields in rows)
+    if bare:
+        text = f"{counted(bare, 'photo')} in no folder of a body part: the body part is unknown"
+        notes.append(Note("folders-without-body-part", text, {"count": bare}))
+    for fields in rows:
+        del fields["_part"]
+    return sorted(rows, key=lambda fields: fields["path"])
+
+
+def _listed(folder: Path, wrong: list[str]) -> str:
+    if len(wrong) == 1:
+        return f"{folder}: {wrong[0]}"
+    more = f"\n  and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+    return f"{folder} has {len(wrong)} problems:" + "".join(f"\n  {each}" for each in wrong[:SHOWN]) + more
+
+
+def _nested_fields(parts: tuple[str, ...], spelled: Counter[str]) -> Fields:
+    """What the folders of a photo say. Raises CellError if they say nothing that is known."""
+    if not _is_text(parts):
+        raise CellError("is a file name that is not valid text; rename it")
+    *folders, name = parts
+    body_part, written = "unknown", ""
+    if len(folders) > 1:
+        try:
+            part = read_body_part(folders[-1])
+        except CellError:
+            if did_you_mean(folders[-1].lower(), [word for word in SPELLINGS if len(word) > 3]):
+                raise CellError(
+                    f"lies in the folder {folders[-1]!r}, which is not a body part; "
+                    f"{choices(folders[-1], BODY_PARTS)}, as in {LAYOUTS}"
+                ) from None
+            part = "unknown"
+        if part != "unknown" or folders[-1].lower() == "unknown":  # NA, say, may be an individual's name
+            body_part, written = part, folders.pop()
+    if not 1 <= len(folders) <= 3:
+        raise CellError(f"lies {len(parts) - 1} folders deep, expected {LAYOUTS}: move it, or write a {CSV_NAME}")
+    if written and written not in BODY_PARTS:
+        spelled[written] += 1
+    *place, individual = folders
+    return {
+        "path": "/".join(parts),
+        "individual": same_name(individual) if individual != UNIDENTIFIED else None,
+        "body_part": body_part,
+        "location": same_name(place[0]) if place else "",
+        "station": same_name(place[1]) if len(place) > 1 else "",
+        "_part": written,
+        # The same file name under two body parts of an animal is the same photo, or a crop of it
+        "_photo": "/".join((*folders, name)),
+    }
+
+
+def _two_meanings(rows: list[Fields]) -> list[str]:
+    """Folders that are an individual for some photos and a location for others."""
+    individuals = {fields["individual"] for fields in rows if not fields["location"]}
+    locations = {fields["location"] for fields in rows if fields["location"]}
+    return [
+        f"the folder {name!r} is an individual for some photos and a location for others; expected {LAYOUTS}: put a "
+        f"folder of a body part into each individual's folder, or write a {CSV_NAME}"
+        for name in sorted(individuals & locations)
+    ]
+
+
+def _is_text(parts: tuple[str, ...]) -> bool:
+    try:
+        "/".join(parts).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+# --- photos in folders ------------------------------------------------------------------------------------------------
 
 
 def find_photos(folder: Path, expected: str, notes: list[Note]) -> list[tuple[str, ...]]:
@@ -40,7 +129,7 @@ def find_photos(folder: Path, expected: str, notes: list[Note]) -> list[tuple[st
     counts: Counter[str] = Counter()
     others: Counter[str] = Counter()  # files that are no photos, by extension
     photos = []
-    for parts in _files(folder, (), (), counts):
+    for parts in _files(folder, counts):
         extension = os.path.splitext(parts[-1])[1].lower()
         if extension in EXTENSIONS:
             photos.append(parts)
@@ -52,9 +141,12 @@ def find_photos(folder: Path, expected: str, notes: list[Note]) -> list[tuple[st
     if counts["hidden"]:
         text = f"{counts['hidden']} files or folders whose names begin with a dot were left out"
         notes.append(Note("hidden-files", text, {"count": counts["hidden"]}))
-    if counts["loop"]:
-        text = f"{counts['loop']} links that lead back into a folder above them were left out"
-        notes.append(Note("looping-links", text, {"count": counts["loop"]}))
+    if counts["again"]:
+        text = f"{counts['again']} links to folders that were read already were left out"
+        notes.append(Note("links-to-folders", text, {"count": counts["again"]}))
+    if counts["special"]:
+        text = f"{counts['special']} pipes, devices or sockets were left out"
+        notes.append(Note("special-files", text, {"count": counts["special"]}))
     if others:
         listed = some([f"{n} {ext}" for ext, n in others.most_common()])
         text = f"{sum(others.values())} files that are no photos were left out: {listed}"
@@ -62,57 +154,44 @@ def find_photos(folder: Path, expected: str, notes: list[Note]) -> list[tuple[st
     return photos
 
 
-def _files(folder: Path, parts: tuple[str, ...], above: tuple, counts: Counter[str]) -> Iterator[tuple[str, ...]]:
-    """The path of every file in `folder` as its parts; links are followed, but not back into a folder above."""
+def _files(folder: Path, counts: Counter[str]) -> Iterator[tuple[str, ...]]:
+    """The path of every regular file in `folder` as its parts; links are followed, and each folder is read once.
+
+    A broken link counts as a file: reading it tells what is wrong.
+    """
+    seen: set[tuple[int, int]] = set()
+    waiting: deque[tuple[str, ...]] = deque([()])
+    by_link: deque[tuple[str, ...]] = deque()  # read last, so that a folder is found under its own name
+    while waiting or by_link:
+        parts = (waiting or by_link).popleft()
+        here = folder.joinpath(*parts)
+        try:
+            status = os.stat(here)
+            if (status.st_dev, status.st_ino) in seen:
+                counts["again"] += 1
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            with os.scandir(here) as scan:
+                entries = sorted(scan, key=lambda entry: entry.name)
+        except OSError as error:
+            raise SnowmatchError(f"{here} cannot be read: {error.strerror}") from error
+        for entry in entries:
+            if entry.name == HOME or _SYSTEM_FILES.fullmatch(entry.name):
+                continue
+            if entry.name.startswith("."):
+                counts["hidden"] += 1
+                continue
+            mode = _mode(entry)
+            if stat.S_ISDIR(mode):
+                (by_link if entry.is_symlink() else waiting).append((*parts, entry.name))
+            elif stat.S_ISREG(mode):
+                yield (*parts, entry.name)
+            else:
+                counts["special"] += 1
+
+
+def _mode(entry: os.DirEntry) -> int:
     try:
-        status = os.stat(folder)
-        with os.scandir(folder) as scan:
-            entries = list(scan)
-    except OSError as error:
-        raise SnowmatchError(f"{folder} cannot be read: {error.strerror}") from error
-    here = (status.st_dev, status.st_ino)
-    if here in above:
-        counts["loop"] += 1
-        return
-    for entry in entries:
-        if entry.name == HOME or _SYSTEM_FILES.fullmatch(entry.name):
-            continue
-        if entry.name.startswith("."):
-            counts["hidden"] += 1
-        elif _is_folder(entry):
-            yield from _files(folder / entry.name, (*parts, entry.name), (*above, here), counts)
-        else:
-            yield (*parts, entry.name)
-
-
-def _is_folder(entry: os.DirEntry) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself, say: it counts as a file, and the index run tells what is wrong with it
-        return False
-
-
-def _nested_fields(folder: Path, parts: tuple[str, ...]) -> Fields:
-    path = "/".join(parts)
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        raise SnowmatchError(f"{folder}: the file name {path!a} is not valid text; rename it") from None
-    if len(parts) not in (3, 4):
-        raise SnowmatchError(
-            f"{folder / path} lies {len(parts) - 1} folders deep, expected {LAYOUTS}: move it, or write a {CSV_NAME}"
-        )
-    *place, individual, body_part, _ = parts
-    if body_part not in BODY_PARTS:
-        raise SnowmatchError(
-            f"{folder / path}: the folder {body_part!r} is not a body part; {choices(body_part, BODY_PARTS)}, as in "
-            f"{LAYOUTS}"
-        )
-    return {
-        "path": path,
-        "individual": same_name(individual) if individual != UNIDENTIFIED else None,
-        "body_part": body_part,
-        "location": same_name(place[0]) if place else "",
-        # The same file name under two body parts of an animal is the same photo, or a crop of it
-        "_photo": "/".join((*place, individual, parts[-1])),
-    }
+        return entry.stat().st_mode
+    except OSError:
+        return stat.S_IFREG

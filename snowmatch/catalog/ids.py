@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from snowmatch.catalog.database import DamagedError, reading, sound, with_sum, writing
+from snowmatch.core.boxes import overlap
 from snowmatch.core.types import Annotation, BBox
 
 SAME_BOX = 0.5  # share of two boxes' common area in their joint area from which they are one box, corrected
@@ -114,7 +115,7 @@ def _hand_out_nearly(
     for rows, olds in photos.values():
         alone = len(rows) == len(olds) == 1  # a box drawn round the only animal, or taken away
         pairs = [
-            (1.0 if alone and None in (a.bbox, old.bbox) else _overlap(a.bbox, old.bbox), -n, -m)
+            (1.0 if alone and None in (a.bbox, old.bbox) else overlap(a.bbox, old.bbox), -n, -m)
             for n, a in enumerate(rows)
             for m, old in enumerate(olds)
         ]
@@ -125,16 +126,6 @@ def _hand_out_nearly(
                 gone.add(-m)
         left += [old for m, old in enumerate(olds) if m not in gone]
     return left
-
-
-def _overlap(a: BBox | None, b: BBox | None) -> float:
-    """The common area of two boxes as a share of their joint area; 0 without a box."""
-    if a is None or b is None:
-        return 0.0
-    width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
-    height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
-    common = max(width, 0) * max(height, 0)
-    return common / (a[2] * a[3] + b[2] * b[3] - common)
 
 
 def load_ids(folder: Path, paths: Iterable[str] | None = None) -> list[KeptId]:

@@ -1,60 +1,81 @@
-"""What is on record: `catalog.csv` or nested folders as annotations, with every encounter named.
+"""What is on record: a table or nested folders as annotations, with every encounter named.
 
-The nested form is <individual>/<body_part>/<photo> or <location>/<individual>/<body_part>/<photo>. There, what begins
-with a dot is left out with a note (in the csv it may be named), and photos at any other depth are an error. Whether
-photos exist is not asked here: the index run reads them all and lists those that fail.
+Whether photos exist is not asked here: the index run reads them all and lists those that fail.
 """
 
 from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from snowmatch.catalog.encounters import fill_times, name_encounters
+from snowmatch.catalog.animals import number_animals
+from snowmatch.catalog.cells import RelativeBox
+from snowmatch.catalog.copies import mark_passages
+from snowmatch.catalog.encounters import group_shots, place_name, unused
 from snowmatch.catalog.folders import read_folders
-from snowmatch.catalog.table import CSV_NAME, UNIDENTIFIED, Fields, read_csv
+from snowmatch.catalog.names import name_notes
+from snowmatch.catalog.records import Records
+from snowmatch.catalog.settings import CatalogSettings, load_settings
+from snowmatch.catalog.shots import Shot
+from snowmatch.catalog.table import CSV_NAME, EXCEL_NAME, Fields, read_table
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note
-from snowmatch.core.text import choices, did_you_mean, some
+from snowmatch.core.text import choices, counted, did_you_mean, some
 from snowmatch.core.types import BODY_PARTS, Annotation
-from snowmatch.photos.exif import read_timestamp
-
-_NO_NAMES = {"unknown", "unidentified", "unid", "none", "nan", "null", "na", "n/a", "?", "-"}
+from snowmatch.photos.facts import NO_FACTS, PhotoFacts, read_facts
 
 
 @dataclass(frozen=True)
 class CatalogData:
-    """All on record in `folder`, in the csv's order or sorted by path; `notes` tell what was left out or changed."""
+    """All on record in `folder`, in the table's order or sorted by path; `notes` tell what was left out or changed.
+
+    facts: of the photos that were indexed, and of those that were looked at, by path.
+    """
 
     folder: Path
     annotations: tuple[Annotation, ...]
     notes: tuple[Note, ...]
+    settings: CatalogSettings = field(default_factory=CatalogSettings)
+    facts: Mapping[str, PhotoFacts] = field(default_factory=dict, repr=False)
 
 
-def load_catalog(folder: Path, exif_times: Callable[[str], datetime | None] | None = None) -> CatalogData:
-    """The catalog in `folder`, from its catalog.csv if there is one, else from its nested folders.
+def load_catalog(folder: Path, records: Records | None = None, settings: CatalogSettings | None = None) -> CatalogData:
+    """The catalog in `folder`, from its catalog.csv (or catalog.xlsx) if there is one, else from its nested folders.
 
-    `exif_times` tells when a photo (path as in the catalog) was taken, for photos without a timestamp; by default the
-    photo itself is read. SnowmatchError where there is no catalog, or a value is not allowed. Nothing is written.
+    `records`: what is known of its photos; the header of another one is read where it is needed. What is on record is
+    believed without a look at the file: a photo that was replaced has its old time until the next index run.
+    `settings`: in place of those that are kept. Raises SnowmatchError if there is no catalog, or a value is not
+    allowed. Nothing is written.
     """
     folder = Path(folder)
     if not os.path.isdir(folder):  # unlike Path.is_dir, it answers for names that are too long and closed folders too
         if os.path.isfile(folder):
-            hint = f": give {folder.parent}" if folder.name == CSV_NAME else ""
+            hint = f": give {folder.parent}" if folder.name in (CSV_NAME, EXCEL_NAME) else ""
             raise SnowmatchError(f"{folder} is a file, expected the catalog's folder{hint}")
         raise SnowmatchError(f"{folder} does not exist, expected the catalog's folder")
-    csv_path = folder / CSV_NAME
     notes: list[Note] = []
-    rows = read_csv(csv_path, notes) if os.path.exists(csv_path) else read_folders(folder, notes)
-    _note_doubtful_names(rows, notes)
-    fill_times(rows, exif_times or (lambda path: read_timestamp(folder / path)))
-    name_encounters(rows)
+    settings = load_settings(folder, notes) if settings is None else settings
+    table = next((path for name in (CSV_NAME, EXCEL_NAME) if os.path.exists(path := folder / name)), None)
+    rows = read_folders(folder, notes) if table is None else read_table(table, notes, settings.dates)
+    if table is not None and table.name == CSV_NAME and os.path.exists(folder / EXCEL_NAME):
+        notes.append(Note("two-tables", f"{EXCEL_NAME} was not read, since there is a {CSV_NAME}"))
+    notes += name_notes(rows)
+    photos = records.photos if records is not None else {}
+    known = _Facts(folder, {path: taken.facts for path, taken in photos.items() if taken.facts is not None})
+    _fill_boxes(rows, known, notes)
+    _fill_times(rows, known, notes)
+    _name_encounters(rows, known, settings, notes)
+    likenesses = {path: facts.likeness for path, facts in known.read.items() if facts.likeness}
+    notes += mark_passages(rows, {path: taken.sha256 for path, taken in photos.items()}, likenesses)
+    notes += number_animals(rows)
+    for fields in rows:
+        for working in ("dated", "_photo"):
+            fields.pop(working, None)
     annotations = tuple(Annotation(row=n, **fields) for n, fields in enumerate(rows))
-    return CatalogData(folder, annotations, tuple(notes))
+    return CatalogData(folder, annotations, tuple(notes), settings, known.read)
 
 
 def check_body_part(name: str) -> str:
@@ -73,21 +94,146 @@ def check_locations(data: CatalogData, names: Iterable[str]) -> None:
             raise SnowmatchError(f"{data.folder} has no location {name!r}; {has}")
 
 
-# --- names, time and encounters ---------------------------------------------------------------------------------------
+# --- what the photos say ----------------------------------------------------------------------------------------------
 
 
-def _note_doubtful_names(rows: list[Fields], notes: list[Note]) -> None:
-    individuals = {fields["individual"] for fields in rows if fields.get("individual")}
-    if doubtful := sorted(name for name in individuals if name.lower() in _NO_NAMES):
-        text = (
-            f"{some(doubtful)} is taken for the name of one animal; unidentified ones have an empty cell in "
-            f"{CSV_NAME}, or the folder {UNIDENTIFIED}"
-        )
-        notes.append(Note("doubtful-names", text, {"names": doubtful}))
-    places: dict[str, set[str]] = defaultdict(set)
+class _Facts:
+    """The facts of photos, each read once; a photo that cannot be read has none (the index run lists it)."""
+
+    def __init__(self, folder: Path, known: dict[str, PhotoFacts]) -> None:
+        self._folder = folder
+        self.read = known
+
+    def of(self, path: str) -> PhotoFacts:
+        if path not in self.read:
+            try:
+                self.read[path] = read_facts(self._folder / path)
+            except SnowmatchError:
+                self.read[path] = NO_FACTS
+        return self.read[path]
+
+
+def _fill_boxes(rows: Iterable[Fields], known: _Facts, notes: list[Note]) -> None:
+    """Turn boxes that are shares of a photo into pixels."""
+    relative = [fields for fields in rows if isinstance(fields.get("bbox"), RelativeBox)]
+    lost = []
+    for fields in relative:
+        size = known.of(fields["path"]).image_size
+        if size is None:
+            lost.append(fields["path"])
+        fields["bbox"] = fields["bbox"].of_photo(size) if size is not None else None
+    if relative:
+        text = f"{counted(len(relative), 'box', 'boxes')} with values up to 1 were read as shares of the photo's size"
+        notes.append(Note("relative-boxes", text, {"count": len(relative)}))
+    if lost:
+        text = f"{counted(len(lost), 'box', 'boxes')} of photos that cannot be read were left out: {some(lost)}"
+        notes.append(Note("boxes-without-photo", text, {"photos": lost}))
+
+
+def _fill_times(rows: Iterable[Fields], known: _Facts, notes: list[Note]) -> None:
+    """Give rows without a timestamp the photo's own."""
+    doubtful: dict[str, set[str]] = defaultdict(set)
+    early = set()
     for fields in rows:
-        if fields.get("encounter"):
-            places[fields["encounter"]].add(fields.get("location", ""))
-    if spread := sorted(name for name, where in places.items() if len(where) > 1):
-        text = f"{len(spread)} encounters lie in several locations, so their names may clash: {some(spread)}"
-        notes.append(Note("encounters-in-several-locations", text, {"encounters": spread}))
+        fields.setdefault("dated", False)
+        if fields.get("timestamp") is None:
+            facts = known.of(fields["path"])
+            fields["timestamp"] = facts.taken
+            if facts.taken is not None and facts.time_tag != "DateTimeOriginal":
+                doubtful[facts.time_tag].add(fields["path"])
+        if fields["timestamp"] is not None and fields["timestamp"].year < 2000:
+            early.add(fields["path"])
+    for tag, paths in sorted(doubtful.items()):
+        text = (
+            f"{counted(len(paths), 'photo')} without DateTimeOriginal: EXIF's {tag} was used, which editing programs "
+            f"change ({some(sorted(paths))})"
+        )
+        notes.append(Note("other-times", text, {"tag": tag, "photos": sorted(paths)}))
+    if early:
+        text = (
+            f"{counted(len(early), 'photo')} from before 2000, so the camera's clock was not set: {some(sorted(early))}"
+        )
+        notes.append(Note("early-times", text, {"photos": sorted(early)}))
+
+
+# --- encounters -------------------------------------------------------------------------------------------------------
+
+
+def _name_encounters(rows: list[Fields], known: _Facts, settings: CatalogSettings, notes: list[Note]) -> None:
+    """Name the encounter of every row without one; names that are used at several places are told apart."""
+    _qualify_encounters(rows, notes)
+    bare = [fields for fields in rows if not fields.get("encounter")]
+    timed = {_photo(fields): fields["path"] for fields in bare if fields["timestamp"]}
+    groups: dict[str, list[Fields]] = defaultdict(list)
+    for fields in bare:
+        photo = _photo(fields)
+        # A crop saved without its EXIF belongs to the photo it was cut from
+        groups[fields["path"] if fields["timestamp"] else timed.get(photo, photo)].append(fields)
+    names = list(groups)
+    shots = [_shot(name, groups[name], known) for name in names]
+    used = {fields["encounter"] for fields in rows if fields.get("encounter")}
+    encounters, told = group_shots(shots, settings, used)
+    for encounter in encounters:
+        for n in encounter.shots:
+            for fields in groups[names[n]]:
+                fields["encounter"] = encounter.name
+    notes += told
+
+
+def _photo(fields: Fields) -> str:
+    """The photo that a row shows; the folders of body parts do not count."""
+    photo: str = fields.get("_photo") or fields["path"]
+    return photo
+
+
+def _shot(name: str, rows: list[Fields], known: _Facts) -> Shot:
+    first = next((fields for fields in rows if fields["timestamp"]), rows[0])
+    where, camera = first.get("station", ""), first.get("camera", "")
+    # The header of a photo that is not indexed is read only where something hangs on it
+    facts = known.read.get(first["path"], NO_FACTS) if where or camera else known.of(first["path"])
+    return Shot(
+        name,
+        _photo(first).rpartition("/")[0],
+        first.get("location", ""),
+        where,
+        camera or facts.serial,
+        first["timestamp"],
+        first["dated"],
+        frozenset(fields["individual"] for fields in rows if fields.get("individual") is not None),
+        facts.likeness,
+    )
+
+
+def _differ(places: Iterable[tuple[str, str]]) -> bool:
+    """Whether these are several places; one that is not filled in may be any of the others."""
+    places = [place for place in places if place != ("", "")]
+    locations = {location for location, _ in places if location}
+    stations = {station for _, station in places if station}
+    return len(locations) > 1 or len(stations) > 1
+
+
+def _qualify_encounters(rows: Iterable[Fields], notes: list[Note]) -> None:
+    """Name encounters after their places where one name is used at several: a passage is before one station."""
+    places: dict[str, set[tuple[str, str]]] = defaultdict(set)
+    used = set()
+    for fields in rows:
+        if name := fields.get("encounter"):
+            used.add(name)
+            places[name].add((fields.get("location", ""), fields.get("station", "")))
+    several = sorted(name for name, where in places.items() if _differ(where))
+    if not several:
+        return
+    full = {
+        (name, *place): unused(f"{place_name(*place)}{name}", used)
+        for name in several
+        for place in sorted(places[name])
+    }
+    for fields in rows:
+        key = (fields.get("encounter"), fields.get("location", ""), fields.get("station", ""))
+        if key in full:
+            fields["encounter"] = full[key]
+    text = (
+        f"{counted(len(several), 'encounter name')} used at several stations or locations: each place has an encounter "
+        f"of its own ({some(several)})"
+    )
+    notes.append(Note("encounters-at-several-places", text, {"encounters": several}))

@@ -10,9 +10,9 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,8 @@ from snowmatch.catalog.database import DamagedError, reading, sound, with_sum, w
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import file_sha256, unreadable
 from snowmatch.core.types import Annotation, BBox
-from snowmatch.photos.exif import read_timestamp
-from snowmatch.photos.pixels import photo_size
+from snowmatch.photos.facts import PhotoFacts, facts_from_json, facts_to_json, read_facts
+from snowmatch.photos.likeness import photo_likeness
 
 # A file that was written this shortly before it was hashed may have been written again within the same tick of its
 # time stamp: FAT counts in 2 s. Such an entry is not trusted, as git does with its index.
@@ -32,8 +32,7 @@ TICK_NS = 2_000_000_000
 class Fingerprint:
     """What one file was when it was hashed; times in ns, `checked_ns` by this machine's clock before reading.
 
-    image_size (width, height) upright and `timestamp` (ISO 8601, from EXIF) belong to photos; image_size is None where
-    the photo cannot be read. Places (EXIF GPS) are never kept.
+    `facts` belong to photos; None where the photo cannot be read. Places (EXIF GPS) are never kept.
     """
 
     size: int
@@ -41,8 +40,7 @@ class Fingerprint:
     ctime_ns: int
     checked_ns: int
     sha256: str
-    image_size: tuple[int, int] | None = None
-    timestamp: str | None = None
+    facts: PhotoFacts | None = None
 
     @property
     def racy(self) -> bool:
@@ -104,11 +102,12 @@ def take_fingerprint(path: Path, *, photo: bool) -> Fingerprint:
     if not photo:
         return taken
     try:
-        size, when = photo_size(path), read_timestamp(path)
+        facts = read_facts(path)
     except SnowmatchError:  # decoding the photo says what is wrong with it, and that is what gets listed
         return taken
-    values = {**asdict(taken), "image_size": (int(size[0]), int(size[1])), "timestamp": when and when.isoformat()}
-    return Fingerprint(**values)
+    with suppress(SnowmatchError, MemoryError):  # the same
+        facts = replace(facts, likeness=photo_likeness(path))
+    return replace(taken, facts=facts)
 
 
 def load_records(folder: Path) -> Records:
@@ -147,7 +146,7 @@ def save_records(folder: Path, records: Records, before: Records | None = None) 
         for kind, now, old in (("photo", records.photos, before.photos), ("mask", records.masks, before.masks)):
             changed = [(path, taken) for path, taken in now.items() if old.get(path) is not taken]
             database.executemany(
-                "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                f"INSERT OR REPLACE INTO files VALUES ({', '.join('?' * 14)})",
                 [with_sum((path, kind, *_values(taken))) for path, taken in changed],
             )
             gone = [(path, kind) for path in old.keys() - now.keys()]
@@ -184,26 +183,6 @@ def read_failures(folder: Path) -> dict[str, str]:
     return load_records(folder).failures
 
 
-def times_on_record(folder: Path) -> Callable[[str], datetime | None]:
-    """A function that gives a photo's EXIF time (path as in the catalog): as on record, else read from the photo.
-
-    What is on record is believed without a look at the file: a photo that was replaced has its old time until the next
-    index run.
-    """
-    known: dict[str, str | None] | None = None
-
-    def taken(path: str) -> datetime | None:
-        nonlocal known
-        if known is None:  # many catalogs have all times in their table
-            known = _times(folder)
-        if path in known:
-            text = known[path]
-            return datetime.fromisoformat(text) if text else None
-        return read_timestamp(Path(folder) / path)
-
-    return taken
-
-
 def is_current(path: Path, known: Fingerprint | None) -> bool:
     """Whether a file is what is on record, by size and time; one that was written just before it was hashed is read."""
     if known is None:
@@ -214,29 +193,25 @@ def is_current(path: Path, known: Fingerprint | None) -> bool:
         return False
 
 
-_FILE_COLUMNS = "size, mtime_ns, ctime_ns, checked_ns, sha256, width, height, taken"
+_FILE_COLUMNS = "size, mtime_ns, ctime_ns, checked_ns, sha256, width, height, taken, time_tag, serial, likeness"
 
 
 def _values(taken: Fingerprint) -> tuple[int | str | None, ...]:
-    width, height = taken.image_size or (None, None)
     times = (taken.size, taken.mtime_ns, taken.ctime_ns, taken.checked_ns)
-    return (*times, taken.sha256, width, height, taken.timestamp)
+    facts = (None,) * 6 if taken.facts is None else tuple(facts_to_json(taken.facts).values())
+    return (*times, taken.sha256, *facts)
 
 
 def _fingerprint(values: Sequence[Any]) -> Fingerprint | None:
     """What `_values` gave; None for anything else."""
-    size, mtime_ns, ctime_ns, checked_ns, sha256, width, height, timestamp = values
+    size, mtime_ns, ctime_ns, checked_ns, sha256, *rest = values
     if not all(isinstance(n, int) for n in (size, mtime_ns, ctime_ns, checked_ns)) or not isinstance(sha256, str):
         return None
-    image_size = (width, height) if isinstance(width, int) and isinstance(height, int) else None
-    try:
-        datetime.fromisoformat(timestamp or "2000-01-01")
-    except (TypeError, ValueError):
-        return None
-    return Fingerprint(size, mtime_ns, ctime_ns, checked_ns, sha256, image_size, timestamp)
-
-
-def _times(folder: Path) -> dict[str, str | None]:
-    """The EXIF times on record of all photos that could be read, by path."""
-    records = load_records(folder)
-    return {path: taken.timestamp for path, taken in records.photos.items() if taken.image_size is not None}
+    facts = None
+    if rest != [None] * 6:
+        try:
+            names = ("width", "height", "taken", "time_tag", "serial", "likeness")
+            facts = facts_from_json(dict(zip(names, rest, strict=True)))
+        except (TypeError, ValueError):
+            return None
+    return Fingerprint(size, mtime_ns, ctime_ns, checked_ns, sha256, facts)

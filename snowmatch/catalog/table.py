@@ -1,198 +1,190 @@
-"""Reading `catalog.csv`: every value checked, errors with file, line, column, value and what is allowed.
+"""Reading `catalog.csv` (or `catalog.xlsx`): every value is checked, and all that is wrong is told in one list.
 
-UTF-8 with or without BOM, any line ends, separated by commas, semicolons or tabs (Excel's dialects). Header names may
-be in any case. A time zone is dropped from timestamps, with a note: what counts is the camera's local clock. Rows of
-one photo share its place and time, which need to be filled in one of them only.
+Header names may be in any case. Body parts, boxes and times are read in the ways that people and programs write them.
+Rows of one photo share its place and time, which need to be filled in one of them only.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from snowmatch.catalog.cells import CellError, read_body_part, read_box, read_path, read_split
+from snowmatch.catalog.problems import Problems
+from snowmatch.catalog.sheet import Sheet, read_sheet
+from snowmatch.catalog.times import EXPECTED, ReadTime, read_times, to_one_zone
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note
-from snowmatch.core.text import choices, did_you_mean, same_name, some
-from snowmatch.core.types import BODY_PARTS, BBox
+from snowmatch.core.text import counted, did_you_mean, same_name, some
+from snowmatch.core.types import BODY_PARTS
 
 # Rows of one photo agree in these: it was taken at one place and one moment, and is on one side of a split.
 PHOTO_COLUMNS = ("location", "station", "camera", "timestamp", "encounter", "split")
 COLUMNS = ("path", "individual", "body_part", "bbox", "mask", *PHOTO_COLUMNS, "annotation")
 CSV_NAME = "catalog.csv"
-SPLITS = ("train", "test")
+EXCEL_NAME = "catalog.xlsx"
 UNIDENTIFIED = "_unidentified"
-_TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)\s*(Z|[+-]\d\d:?\d\d)?")
-Fields = dict[str, Any]  # the values of one Annotation but for `row`
+Fields = dict[str, Any]  # the values of one row; see `read_table`
 
 
-def read_csv(path: Path, notes: list[Note]) -> list[Fields]:
-    """The rows of a catalog.csv in its order; what was changed or left out is added to `notes`."""
-    table = _csv_rows(path)
-    line, header = next(table, (1, []))
-    columns = [name.strip().lower() for name in header]
+def read_table(path: Path, notes: list[Note], dates: str = "") -> list[Fields]:
+    """The rows of a catalog's table in its order; what was changed or left out is added to `notes`.
+
+    A row has the values of an Annotation but for `row`; its bbox may be a RelativeBox, and `dated` says that its time
+    has no time of day. dates: `dmy` or `mdy`, the order of day and month where dates do not say it. Raises
+    SnowmatchError with all that is wrong.
+    """
+    sheet = read_sheet(path, COLUMNS, notes)
+    columns = _columns(path, sheet, notes)
+    problems = Problems(path)
+    cells: list[dict[str, str]] = []
+    lines: list[int] = []
+    for line, values in sheet.rows:
+        if not any(value.strip() for value in values):
+            continue
+        if len(values) > len(columns) and any(values[len(columns) :]):
+            problems.add(
+                line,
+                "",
+                f"{len(values)} values for {len(columns)} columns, the last {values[-1]!r}; expected values that hold "
+                'the separator in quotes, such as "10,20,300,200"',
+            )
+            continue
+        cells.append(dict(zip(columns, values, strict=False)))  # Excel drops empty last cells
+        lines.append(line)
+    if not cells and not problems.found:
+        raise SnowmatchError(f"{path} has no rows below its header; expected one row per animal in a photo")
+    counts: Counter[str] = Counter()
+    rows = [_row_fields(each, line, problems, counts) for each, line in zip(cells, lines, strict=True)]
+    _fill_times([each.get("timestamp", "") for each in cells], rows, lines, problems, dates, notes)
+    _note_counts(path, counts, notes)
+    _check_identifiers(rows, lines, problems)
+    problems.check()
+    if len({fields["path"] for fields in rows}) < len(rows):
+        rows, lines = _without_repeats(path, rows, lines, notes)
+        _share_photo_columns(rows, lines, problems)
+        problems.check()
+    return rows
+
+
+def _columns(path: Path, sheet: Sheet, notes: list[Note]) -> list[str]:
+    """The names of the columns, as they are used here."""
+    columns = ["_".join(name.strip().lower().replace("-", " ").split()) for name in sheet.head]
+    columns = ["body_part" if name == "bodypart" else name for name in columns]
     if "path" not in columns:
         raise SnowmatchError(
-            f"{path} line {line}: no column 'path' in {', '.join(header) or 'an empty file'}; "
+            f"{path} line {sheet.head_line}: no column 'path' in {', '.join(sheet.head) or 'an empty file'}; "
             f"expected some of {', '.join(COLUMNS)}{did_you_mean('path', columns)}"
         )
     twice = [name for name, count in Counter(columns).items() if count > 1 and name in COLUMNS]
     if twice:
-        raise SnowmatchError(f"{path} line {line}: column {twice[0]!r} is there twice, expected once")
+        raise SnowmatchError(f"{path} line {sheet.head_line}: column {twice[0]!r} is there twice, expected once")
     if unknown := [name for name in columns if name and name not in COLUMNS]:
         listed = ", ".join(name + did_you_mean(name, [c for c in COLUMNS if c not in columns]) for name in unknown)
         text = f"columns of {path.name} that mean nothing here were left out: {listed}"
         notes.append(Note("columns-left-out", text, {"columns": unknown}))
-    counts: Counter[str] = Counter()
-    rows: list[Fields] = []
-    lines: list[int] = []
-    for line, cells in table:
-        if not any(cells):
-            continue
-        if len(cells) > len(columns) and any(cells[len(columns) :]):
-            raise SnowmatchError(
-                f"{path} line {line}: {len(cells)} values for {len(columns)} columns, the last {cells[-1]!r}; "
-                'expected values that hold the separator in quotes, such as "10,20,300,200"'
-            )
-        try:
-            rows.append(_row_fields(dict(zip(columns, cells, strict=False)), counts))  # Excel drops empty last cells
-        except _CellError as problem:
-            raise SnowmatchError(f"{path} line {line}, column {problem}") from None
-        lines.append(line)
-    if not rows:
-        raise SnowmatchError(f"{path} has no rows below its header; expected one row per animal in a photo")
-    if counts["backslash"]:
-        text = f"\\ was read as / in the paths of {counts['backslash']} rows of {path.name}"
-        notes.append(Note("backslashes", text, {"count": counts["backslash"]}))
-    if counts["zone"]:
-        text = f"the time zone of {counts['zone']} timestamps was left out: the clock's local time counts"
-        notes.append(Note("zones-left-out", text, {"count": counts["zone"]}))
-    _check_identifiers(path, rows, lines)
-    if len({fields["path"] for fields in rows}) < len(rows):
-        rows, lines = _without_repeats(path, rows, lines, notes)
-        _share_photo_columns(path, rows, lines)
-    return rows
+    return columns
 
 
-def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """(number of its first line, cells) of every row; the separator is whichever of , ; tab suits the header best."""
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise SnowmatchError(
-            f"{path} line {line} is not UTF-8 text; save it as UTF-8 (in Excel: Save as, 'CSV UTF-8')"
-        ) from None
-    except OSError as error:
-        raise SnowmatchError(f"{path} cannot be read: {error.strerror}") from error
-    header = text.split("\n", 1)[0]
-    names = {mark: {cell.strip(' "\r').lower() for cell in header.split(mark)} for mark in ",;\t"}
-    reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=max(names, key=lambda m: len(names[m] & set(COLUMNS))), strict=True
-    )
-    first = 1
-    try:
-        for cells in reader:
-            yield first, cells
-            first = reader.line_num + 1
-    except csv.Error as error:
-        raise SnowmatchError(
-            f"{path} line {first} cannot be split into columns ({error}); expected quotes doubled and closed"
-        ) from error
-
-
-class _CellError(Exception):
-    """What is wrong with one cell: its column, its value and what is allowed."""
-
-    def __init__(self, column: str, value: str, expected: str) -> None:
-        super().__init__(f"{column}: {value!r} is not allowed; {expected}")
-
-
-def _row_fields(cells: dict[str, str], counts: Counter[str]) -> Fields:
+def _row_fields(cells: dict[str, str], line: int, problems: Problems, counts: Counter[str]) -> Fields:
     fields: Fields = {
         c: same_name(cells[c].strip())
         for c in ("location", "station", "camera", "encounter", "annotation")
         if cells.get(c)
     }
-    fields["path"] = _path(cells, "path", counts)
-    if not fields["path"]:
-        raise _CellError("path", cells.get("path", ""), "expected a photo's path")
-    fields["mask"] = _path(cells, "mask", counts)
     individual = same_name(cells.get("individual", "").strip())
     fields["individual"] = individual if individual not in ("", UNIDENTIFIED) else None
-    for column, known, default in (("body_part", BODY_PARTS, "unknown"), ("split", SPLITS, "")):
-        value = cells.get(column, "").strip()
-        if value and value not in known:
-            raise _CellError(column, value, choices(value, known) + ", or nothing")
-        fields[column] = value or default
-    fields["timestamp"] = _timestamp(cells.get("timestamp", "").strip(), counts)
-    fields["bbox"] = _bbox(cells.get("bbox", "").strip())
+    readers = (
+        ("path", read_path, ""),
+        ("mask", read_path, ""),
+        ("body_part", read_body_part, "unknown"),
+        ("split", read_split, ""),
+        ("bbox", read_box, None),
+    )
+    for column, read, default in readers:
+        text = cells.get(column, "")
+        try:
+            fields[column] = read(text)
+        except CellError as expected:
+            fields[column] = default
+            problems.cell(line, column, text.strip(), str(expected))
+            continue
+        counts["backslash"] += column == "path" and "\\" in text
+        counts[f"part {text.strip()}"] += column == "body_part" and text.strip() not in ("", *BODY_PARTS)
+    if not fields["path"] and not cells.get("path", "").strip():
+        problems.cell(line, "path", cells.get("path", ""), "expected a photo's path")
     return fields
 
 
-def _path(cells: dict[str, str], column: str, counts: Counter[str]) -> str:
-    """A path as it is used everywhere: relative, forward slashes, no '.' parts. Blanks in it are kept."""
-    text = cells.get(column, "")
-    if not text.strip():
-        return ""
-    expected = "expected a path inside the catalog's folder, such as images/IMG_0042.JPG"
-    path = text
-    if "\\" in path:
-        path = path.replace("\\", "/")
-        counts["backslash"] += 1
-    if path[0] == "/" or path[1:2] == ":" or "\0" in path:
-        raise _CellError(column, text, expected)
-    if "." in path.split("/")[0] or "/." in path or "//" in path:
-        parts = path.split("/")
-        if ".." in parts:
-            raise _CellError(column, text, f"{expected}, without '..'")
-        path = "/".join(part for part in parts if part not in ("", "."))
-    return path
+def _fill_times(
+    texts: list[str], rows: list[Fields], lines: list[int], problems: Problems, dates: str, notes: list[Note]
+) -> None:
+    """Put each row's time in, by one clock and one order of day and month."""
+    times, mixed = read_times(texts, dates)
+    moments, zones = to_one_zone(times)
+    for fields, line, text, time, moment in zip(rows, lines, texts, times, moments, strict=True):
+        fields["timestamp"], fields["dated"] = moment, time.dated
+        if time.problem:
+            problems.cell(line, "timestamp", text.strip(), time.problem)
+    _check_order(times, mixed, texts, lines, problems)
+    zoned = sum(time.zone is not None for time in times)
+    if zones:
+        done = {
+            "dropped": "was left out: the clock's local time counts",
+            "converted": "differs, so all were converted to the one that most of them have",
+        }[zones]
+        text = f"the time zone of {counted(zoned, 'timestamp')} {done}"
+        notes.append(Note(f"zones-{zones}", text, {"count": zoned}))
+    if dated := sum(time.dated for time in times):
+        text = (
+            f"{counted(dated, 'timestamp')} without a time of day: the photos of one station and day are one encounter"
+        )
+        notes.append(Note("dates-without-time", text, {"count": dated}))
 
 
-def _timestamp(text: str, counts: Counter[str]) -> datetime | None:
-    if not text:
-        return None
-    expected = "expected local date and time such as 2012-09-17T19:42:18, or nothing"
-    match = _TIMESTAMP.fullmatch(text)
-    if match is None:
-        raise _CellError("timestamp", text, expected)
-    clock, _, fraction = match[1].replace(",", ".").partition(".")
-    try:
-        moment = datetime.fromisoformat(clock)
-    except ValueError as error:  # a 13th month, a 30th of February
-        raise _CellError("timestamp", text, f"{expected} ({error})") from None
-    counts["zone"] += match[2] is not None
-    return moment.replace(microsecond=int(fraction[:6].ljust(6, "0"))) if fraction else moment
+def _check_order(times: list[ReadTime], mixed: bool, texts: list[str], lines: list[int], problems: Problems) -> None:
+    """A problem where it is not clear which number is the day."""
+    unclear = [n for n, time in enumerate(times) if time.unclear]
+    if mixed:
+        problems.unclear_dates = True
+        problems.add(
+            lines[0],
+            "timestamp",
+            "some dates begin with the day, others with the month, such as 13/4/2021 and 4/13/2021; expected one "
+            f"order, or {EXPECTED.removeprefix('expected ')}",
+        )
+    elif unclear:
+        problems.unclear_dates = True
+        more = f", and {len(unclear) - 1} more" if len(unclear) > 1 else ""
+        problems.add(
+            lines[unclear[0]],
+            "timestamp",
+            f"{texts[unclear[0]].strip()!r}{more} may begin with the day or with the month: say which",
+        )
 
 
-def _bbox(text: str) -> BBox | None:
-    if not text:
-        return None
-    expected = "expected x,y,w,h in px of the upright photo, w and h above 0, or nothing"
-    try:
-        numbers = [round(float(part)) for part in text.split(",")]
-    except (ValueError, OverflowError):  # not a number; nan, inf
-        raise _CellError("bbox", text, expected) from None
-    if len(numbers) != 4 or numbers[2] <= 0 or numbers[3] <= 0:
-        raise _CellError("bbox", text, expected)
-    return (numbers[0], numbers[1], numbers[2], numbers[3])
+def _note_counts(path: Path, counts: Counter[str], notes: list[Note]) -> None:
+    if counts["backslash"]:
+        text = f"\\ was read as / in the paths of {counts['backslash']} rows of {path.name}"
+        notes.append(Note("backslashes", text, {"count": counts["backslash"]}))
+    parts = {key.removeprefix("part "): n for key, n in counts.items() if key.startswith("part ") and n}
+    if parts:
+        read = [f"{text} as {read_body_part(text)} ({n})" for text, n in sorted(parts.items())]
+        text = f"body parts of {path.name} were read so: {', '.join(read)}"
+        notes.append(Note("body-parts-read", text, parts))
 
 
-def _check_identifiers(path: Path, rows: list[Fields], lines: list[int]) -> None:
-    """SnowmatchError where two rows have one identifier."""
+def _check_identifiers(rows: list[Fields], lines: list[int], problems: Problems) -> None:
+    """A problem where two rows have one identifier."""
     seen: dict[str, int] = {}
     for fields, line in zip(rows, lines, strict=True):
         name = fields.get("annotation")
         if name and seen.setdefault(name, line) != line:
-            raise SnowmatchError(
-                f"{path} line {line}, column annotation: {name!r} is the identifier of line {seen[name]} already; "
-                "expected another one, or nothing"
+            problems.add(
+                line,
+                "annotation",
+                f"{name!r} is the identifier of line {seen[name]} already; expected another one, or nothing",
             )
 
 
@@ -226,8 +218,8 @@ def _without_repeats(
     return [rows[n] for n in keep], [lines[n] for n in keep]
 
 
-def _share_photo_columns(path: Path, rows: list[Fields], lines: list[int]) -> None:
-    """Fill the place and time of a photo's rows from each other; SnowmatchError where they contradict."""
+def _share_photo_columns(rows: list[Fields], lines: list[int], problems: Problems) -> None:
+    """Fill the place and time of a photo's rows from each other; a problem where they contradict."""
     photos: dict[str, list[int]] = defaultdict(list)
     for n, fields in enumerate(rows):
         photos[fields["path"]].append(n)
@@ -238,9 +230,13 @@ def _share_photo_columns(path: Path, rows: list[Fields], lines: list[int]) -> No
             given = [n for n in numbers if rows[n].get(column)]
             for n in given[1:]:
                 if rows[n][column] != rows[given[0]][column]:
-                    raise SnowmatchError(
-                        f"{path} line {lines[n]}, column {column}: {str(rows[n][column])!r} contradicts line "
-                        f"{lines[given[0]]} of the same photo; expected {str(rows[given[0]][column])!r}, or nothing"
+                    problems.add(
+                        lines[n],
+                        column,
+                        f"{str(rows[n][column])!r} contradicts line {lines[given[0]]} of the same photo; expected "
+                        f"{str(rows[given[0]][column])!r}, or nothing",
                     )
             for n in numbers if given else ():
                 rows[n][column] = rows[given[0]][column]
+                if column == "timestamp":
+                    rows[n]["dated"] = rows[given[0]]["dated"]

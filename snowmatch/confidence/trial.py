@@ -50,7 +50,7 @@ class Trial:
 def make_trial(annotations: Sequence[Annotation], protocol: str) -> Trial:
     """The test of `protocol` on all identified annotations; SnowmatchError where it cannot be made.
 
-    All: the body part compatible, another encounter. `cross-station`: also another station (an empty one equals an
+    All: the body part compatible, another passage. `cross-station`: also another station (an empty one equals an
     empty one). `split`: the `test` rows are asked about, the `train` rows answer.
     """
     if protocol not in PROTOCOLS:
@@ -81,11 +81,13 @@ def make_trial(annotations: Sequence[Annotation], protocol: str) -> Trial:
         for other in BODY_PARTS:
             if same_part(part, other):
                 allowed |= (parts0 == part) & (parts1 == other)
-    encounters0, encounters1 = columns("encounter")
-    allowed &= encounters0 != encounters1
+    passages0, passages1 = columns("passage")
+    allowed &= passages0 != passages1
     if protocol == "cross-station":
         stations0, stations1 = columns("station")
-        allowed &= stations0 != stations1
+        locations0, locations1 = columns("location")
+        elsewhere = (locations0 != locations1) & (locations0 != "") & (locations1 != "") & (stations0 != "")
+        allowed &= (stations0 != stations1) | elsewhere  # S01 of one location is not S01 of another
     numbers: dict[tuple[str, str | None, str], int] = {}
     groups = [numbers.setdefault((a.encounter, a.individual, a.body_part), len(numbers)) for a in asked]
     return Trial(

@@ -35,3 +35,8 @@ def maps_path(folder: Path) -> Path:
 def calibration_path(folder: Path) -> Path:
     """The catalog's own calibrations and levels (JSON)."""
     return home_of(folder) / "calibration.json"
+
+
+def settings_path(folder: Path) -> Path:
+    """How the catalog is read (JSON)."""
+    return home_of(folder) / "settings.json"

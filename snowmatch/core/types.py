@@ -21,8 +21,9 @@ class Annotation:
     """One animal in one photo, as the catalog has it; empty text means "not known".
 
     `path` and `mask` are relative to the catalog's folder, with forward slashes. `individual` is None for an
-    unidentified animal. `row` counts the annotations in the catalog's order, from 0. `annotation` is the identifier
-    that never changes.
+    unidentified animal; `animal` then numbers it among those of its encounter. `row` counts the annotations in the
+    catalog's order, from 0. `annotation` is the identifier that never changes. Annotations of one `passage` are never
+    evidence for each other: it is the encounter, or of several encounters that share a picture the first one's name.
     """
 
     row: int
@@ -38,6 +39,12 @@ class Annotation:
     mask: str = ""
     split: str = ""
     annotation: str = ""
+    animal: int = 0
+    passage: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.passage:
+            object.__setattr__(self, "passage", self.encounter)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from snowmatch.catalog.ids import give_ids, load_ids, save_ids
-from snowmatch.catalog.load import CatalogData
+from snowmatch.catalog.load import CatalogData, load_catalog
 from snowmatch.catalog.records import load_records
 from snowmatch.core.executor import WorkerDiedError, cores, in_order, open_pool
 from snowmatch.core.home import features_path
@@ -96,6 +96,8 @@ def index_catalog(
             run.commit()
             removed, freed = run.prune(data.annotations) if prune else (0, 0)
             writer.compact()
+            # Photos without a time are grouped by what they look like, which is known now
+            data = load_catalog(folder, run.records, data.settings)
             mapped = update_maps(folder, data.annotations, run.readable(), processes, mapping)
         except (KeyboardInterrupt, WorkerDiedError):
             run.commit()

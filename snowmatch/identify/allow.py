@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 
-from snowmatch.catalog.encounters import ENCOUNTER_GAP
 from snowmatch.catalog.load import check_locations
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note
-from snowmatch.core.text import counted, did_you_mean
+from snowmatch.core.text import counted, did_you_mean, some
 from snowmatch.core.types import same_part
 from snowmatch.identify.question import Question
-from snowmatch.identify.resolve import Resolved
+from snowmatch.identify.resolve import AskedPhoto, Resolved
 from snowmatch.identify.session import Session
+from snowmatch.photos.facts import NO_FACTS
+from snowmatch.photos.likeness import nearly_equal
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,15 +32,20 @@ class Allowed:
 
 
 def allow(session: Session, question: Question, resolved: Resolved) -> Allowed:
-    """Annotations of a compatible body part, in the locations asked about, and of other encounters than the query's.
+    """Annotations of a compatible body part, in the locations asked about, and of other passages than the query's.
 
-    Left out are the encounters named in the question, those that the photos are on record in, and passages on record
-    at the question's station at the same time. SnowmatchError where a location or an encounter is not in the catalog.
+    Left out are the encounters named in the question, those that the photos are on record in, those that have a copy of
+    one of the photos, and passages on record at the question's station, or of the photos' camera, at the same time.
+    SnowmatchError where a location or an encounter is not in the catalog.
     """
     check_locations(session.data, question.locations)
     _check_encounters(session, question.exclude_encounters)
-    passing, notes = _same_passage(session, question, [a.taken for a in resolved.photos])
-    excluded = frozenset(question.exclude_encounters).union(passing, *(a.encounters for a in resolved.photos))
+    passing, notes = _same_passage(session, question, [a.facts.taken for a in resolved.photos])
+    recorded = frozenset(question.exclude_encounters).union(*(a.encounters for a in resolved.photos))
+    copies = _copies(session, resolved.photos, recorded | passing, notes)
+    passing |= _same_camera(session, resolved.photos, recorded | passing | copies, notes)
+    passages = {a.passage for a in session.data.annotations if a.encounter in recorded | passing | copies}
+    excluded = frozenset(a.encounter for a in session.data.annotations if a.passage in passages)
     annotations = session.gallery.annotations
     entries = np.array(
         [
@@ -54,11 +62,52 @@ def allow(session: Session, question: Question, resolved: Resolved) -> Allowed:
     return Allowed(entries, excluded, tuple(notes))
 
 
+def _copies(
+    session: Session, photos: Sequence[AskedPhoto], known: AbstractSet[str], notes: list[Note]
+) -> frozenset[str]:
+    """Encounters on record that have nearly the same picture as one of the photos; notes tell of those not `known`."""
+    paths = list(session.data.facts)
+    likenesses = [session.data.facts[path].likeness for path in paths]
+    encounters: set[str] = set()
+    for photo in photos:
+        same = {paths[n] for n in nearly_equal(photo.facts.likeness, likenesses)}
+        found = {a.encounter for a in session.data.annotations if a.path in same} if same else set()
+        if found - known:
+            where = sorted({a.path for a in session.data.annotations if a.path in same and a.encounter not in known})
+            name = photo.path or "the photo"
+            text = f"{name} is nearly the same picture as {some(where)} on record, which is no evidence"
+            notes.append(Note("copy-on-record", text, {"photo": photo.path, "paths": where}))
+        encounters |= found
+    return frozenset(encounters)
+
+
+def _same_camera(
+    session: Session, photos: Sequence[AskedPhoto], known: AbstractSet[str], notes: list[Note]
+) -> set[str]:
+    """Encounters on record that the same camera took within the encounter gap of one of the photos."""
+    gap = session.data.settings.gap
+    times = defaultdict(list)
+    for photo in photos:
+        if photo.facts.serial and photo.facts.taken is not None:
+            times[photo.facts.serial].append(photo.facts.taken)
+    found = set()
+    for a in session.data.annotations if times else ():
+        facts = session.data.facts.get(a.path, NO_FACTS)
+        if facts.taken is not None and any(abs(facts.taken - t) <= gap for t in times.get(facts.serial, ())):
+            found.add(a.encounter)
+    if found - known:
+        text = (
+            f"left out as the same passage, by the camera's serial number and time: {', '.join(sorted(found - known))}"
+        )
+        notes.append(Note("same-passage", text, {"encounters": sorted(found - known)}))
+    return found
+
+
 def _same_passage(
     session: Session, question: Question, taken: Sequence[datetime | None]
 ) -> tuple[set[str], list[Note]]:
     """Encounters on record at the station within the encounter gap of the photos: the same passage, no evidence."""
-    station, notes = question.station, list[Note]()
+    station, notes, gap = question.station, list[Note](), session.data.settings.gap
     if station is None:
         if question.timestamp is not None:
             notes.append(Note("time-without-station", "the time alone leaves nothing out: give the station too"))
@@ -69,6 +118,7 @@ def _same_passage(
         if a.station == station and (not question.locations or a.location in question.locations)
     ]
     times = [question.timestamp] if question.timestamp is not None else [t for t in taken if t is not None]
+    locations = sorted({a.location for a in here if a.location})
     if not here:
         known = sorted({a.station for a in session.data.annotations if a.station})
         text = f"no photo on record is from station {station!r}{did_you_mean(station, known)}"
@@ -76,7 +126,10 @@ def _same_passage(
     elif not times:
         text = f"no time for station {station}, so nothing could be left out as the same passage"
         notes.append(Note("station-without-time", text, {"station": station}))
-    passing = {a.encounter for a in here if a.timestamp and any(abs(a.timestamp - t) <= ENCOUNTER_GAP for t in times)}
+    if len(locations) > 1:
+        text = f"station {station} is in {' and '.join(locations)}, and all of them count: give the location too"
+        notes.append(Note("station-in-several-locations", text, {"station": station, "locations": locations}))
+    passing = {a.encounter for a in here if a.timestamp and any(abs(a.timestamp - t) <= gap for t in times)}
     if passing:
         text = f"left out as the same passage at station {station}: {', '.join(sorted(passing))}"
         notes.append(Note("same-passage", text, {"station": station, "encounters": sorted(passing)}))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from snowmatch.catalog.encounters import count_encounter_pairs
+from snowmatch.catalog.evidence import count_encounter_pairs, evidence_notes
 from snowmatch.catalog.load import CatalogData
 from snowmatch.catalog.states import state_notes
 from snowmatch.confidence.cases import check_labels, count_pairs, make_cases
@@ -99,7 +99,7 @@ def calibrate(
         groups,
         calibrations.levels,
         quality,
-        tuple(state_notes(folder, states)),
+        (*evidence_notes(data), *state_notes(folder, states)),
     )
 
 

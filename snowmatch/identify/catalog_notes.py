@@ -29,7 +29,7 @@ def catalog_notes(data: CatalogData) -> tuple[Note, ...]:
                 notes.append(Note("photos-without-features", text, {"extractor": described["name"], "photos": bare}))
     clipped = []
     for a in data.annotations:
-        size = records.photos[a.path].image_size if a.path in records.photos else None
+        size = data.facts[a.path].image_size if a.path in data.facts else None
         if a.bbox is not None and size is not None:
             x, y, width, height = a.bbox
             if x < 0 or y < 0 or x + width > size[0] or y + height > size[1]:

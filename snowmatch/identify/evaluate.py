@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from snowmatch.catalog.evidence import evidence_notes
 from snowmatch.catalog.load import CatalogData
 from snowmatch.catalog.states import state_notes
 from snowmatch.confidence.cases import make_cases
@@ -64,7 +65,7 @@ def evaluate(
     """
     trial = make_trial(data.annotations, protocol)
     states, galleries = indexed(data, method, held)
-    notes = list(state_notes(data.folder, states))
+    notes = [*evidence_notes(data), *state_notes(data.folder, states)]
     everything = np.ones(len(galleries[0].annotations), bool)
     if (votes := voter(method.matcher)) is not None:
         for gallery in galleries:

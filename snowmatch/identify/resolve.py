@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -21,7 +20,8 @@ from snowmatch.features.extractors import extract_from_photo
 from snowmatch.identify.question import Mask, Photo, Question
 from snowmatch.identify.session import Session
 from snowmatch.photos.chips import clip_bbox
-from snowmatch.photos.exif import read_timestamp
+from snowmatch.photos.facts import PhotoFacts, read_facts
+from snowmatch.photos.likeness import likeness, photo_likeness
 from snowmatch.photos.pixels import read_mask, read_photo
 from snowmatch.screening.scenery import Preview, make_preview
 
@@ -31,8 +31,8 @@ class AskedPhoto:
     """One query photo, ready: path as given ("" for an array), content (sha256, "" for an array), its animal's place.
 
     bbox is clipped; mask (H, W) bool or None. features: of each extractor, in pixels of the photo. body_part and
-    `encounters` are those on record for its content. preview: a small grey copy, to tell the animal from the scenery.
-    image: the photo where it was given as an array.
+    `encounters` are those on record for its content. facts: its time, camera and likeness. preview: a small grey copy,
+    to tell the animal from the scenery. image: the photo where it was given as an array.
     """
 
     path: str
@@ -43,7 +43,7 @@ class AskedPhoto:
     features: tuple[Features, ...]
     body_part: str
     encounters: frozenset[str]
-    taken: datetime | None
+    facts: PhotoFacts
     preview: Preview
     image: np.ndarray | None = None
 
@@ -98,7 +98,8 @@ def _make_ready(
     if isinstance(photo, np.ndarray):
         if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
             raise SnowmatchError(f"the photo is {photo.dtype} {photo.shape}, expected uint8 (H, W, 3) RGB")
-        path, content, taken, pixels = "", "", None, photo
+        path, content, pixels = "", "", photo
+        facts = PhotoFacts(likeness=likeness(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)))
         notes.append(
             Note(
                 "photo-not-looked-up",
@@ -109,7 +110,7 @@ def _make_ready(
         file = session.folder / photo.path if isinstance(photo, Annotation) else Path(photo)
         _check_file(file, "a photo")
         path, content = str(file if isinstance(photo, Annotation) else photo), file_sha256(file)
-        taken, pixels = read_timestamp(file), read_photo(file)
+        facts, pixels = replace(read_facts(file), likeness=photo_likeness(file)), read_photo(file)
         rows = session.rows_of(content, file)
     row = chosen or _choose_row(path, rows, body_part, bbox)
     size = (pixels.shape[1], pixels.shape[0])
@@ -141,7 +142,7 @@ def _make_ready(
         features,
         row.body_part if row is not None else "unknown",
         frozenset(r.encounter for r in (*rows, *([chosen] if chosen is not None else []))),
-        taken,
+        facts,
         make_preview(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)),
         None if path else pixels,
     )

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from snowmatch.catalog.encounters import count_encounter_pairs
+from snowmatch.catalog.evidence import count_encounter_pairs
 from snowmatch.catalog.load import CatalogData
 from snowmatch.catalog.records import is_current, load_records, paths_with
 from snowmatch.catalog.states import AnnotationState, annotation_states, state_notes

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -193,19 +192,11 @@ class Gallery:
 
 
 def tell_animals(annotations: Sequence[Annotation]) -> list[Animal]:
-    """Which animal each annotation shows: an individual, or an unidentified animal of one encounter.
-
-    Several unidentified animals in one photo are told apart by their place among its rows.
-    """
-    seen: Counter[str] = Counter()
-    animals: dict[int, Animal] = {}
-    for i, a in sorted(enumerate(annotations), key=lambda pair: pair[1].row):
-        if a.individual is not None:
-            animals[i] = Animal(a.individual, "", 0)
-        else:
-            animals[i] = Animal(None, a.encounter, seen[a.path])
-            seen[a.path] += 1
-    return [animals[i] for i in range(len(annotations))]
+    """Which animal each annotation shows: an individual, or an unidentified animal of one encounter."""
+    return [
+        Animal(a.individual, "", 0) if a.individual is not None else Animal(None, a.encounter, a.animal)
+        for a in annotations
+    ]
 
 
 def make_gallery(

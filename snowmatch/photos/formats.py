@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
 from snowmatch.core.errors import SnowmatchError
 
@@ -35,11 +36,13 @@ EXTENSIONS = frozenset(
 )
 # What Pillow and pillow-heif raise at damaged files (and, of these, at damaged EXIF); MemoryError is not among them.
 DAMAGE = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.error, zlib.error)
+MOST_PAGES = 20  # of a TIFF, among which the largest is looked for
+_WIDTH, _HEIGHT, _SUB_IFDS, _BIG_TIFF = 256, 257, 330, 43  # TIFF's numbers. Source: TIFF 6.0; BigTIFF
 _HEIC = re.compile(rb"....ftyp(heic|heix|heim|heis|hevc|hevx|mif1|msf1)", re.DOTALL)
 
 
 @contextmanager
-def open_photo(path: Path) -> Iterator[Image.Image]:
+def open_photo(path: Path) -> Iterator[ImageFile.ImageFile]:
     """A photo file opened with Pillow, pixels not read yet; SnowmatchError for what is wrong with it, also in the body.
 
     Warnings are raised as usual but for three kinds that say nothing about the pixels: photos of 90 to 178
@@ -59,6 +62,58 @@ def open_photo(path: Path) -> Iterator[Image.Image]:
         ) from error
     except DAMAGE as error:
         raise SnowmatchError(f"{path} {_what_is_wrong(path, error)}") from error
+
+
+def largest_page(image: Image.Image) -> None:
+    """Turn to the largest page of a TIFF: the first one may be a thumbnail. Other formats stay as they are.
+
+    Raises SnowmatchError if the file holds a larger picture that cannot be read, as raw files do.
+    """
+    if not isinstance(image, TiffImageFile):
+        return
+    sizes: list[int] = []
+    hidden = 0
+    for page in range(MOST_PAGES):
+        try:
+            image.seek(page)
+            sizes.append(image.width * image.height)
+        except EOFError:
+            break
+        except (SyntaxError, OSError):  # a picture of a kind that Pillow does not know, such as a raw file's
+            sizes.append(0)
+            hidden = max(hidden, _pixels(image.tag_v2))
+        hidden = max(hidden, _hidden_pixels(image))
+    largest = sizes.index(max(sizes))
+    image.seek(largest)
+    if hidden > sizes[largest]:
+        preview = f"{image.width} x {image.height} px"
+        raise SnowmatchError(
+            f"{os.fsdecode(image.filename)} is a raw file, of which only a preview of {preview} can be read: save it "
+            "as a JPEG"
+        )
+
+
+def _hidden_pixels(page: TiffImageFile) -> int:
+    """How many pixels the largest picture below this page (its SubIFDs) has; 0 without."""
+    offsets = page.tag_v2.get(_SUB_IFDS, ())
+    file, most = page.fp, 0
+    assert file is not None
+    for offset in (offsets if isinstance(offsets, tuple) else (offsets,))[:MOST_PAGES]:
+        try:
+            file.seek(0)
+            header = file.read(8)
+            directory = ImageFileDirectory_v2(header + (file.read(8) if header[2] == _BIG_TIFF else b""))
+            file.seek(offset)
+            directory.load(file)
+            most = max(most, _pixels(directory))
+        except (*DAMAGE, KeyError, TypeError):
+            continue  # no picture there
+    return most
+
+
+def _pixels(directory: ImageFileDirectory_v2) -> int:
+    width, height = directory.get(_WIDTH, 0), directory.get(_HEIGHT, 0)
+    return width * height if isinstance(width, int) and isinstance(height, int) else 0
 
 
 def _what_is_wrong(path: Path, error: Exception) -> str:

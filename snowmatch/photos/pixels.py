@@ -7,14 +7,17 @@ about truncated files, and a second path could differ in its pixels.
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.photos.exif import orientation
-from snowmatch.photos.formats import open_photo
+from snowmatch.photos.formats import largest_page, open_photo
 
 # Rows that are converted at a time: a photo of 100 megapixels never exists twice.
 STRIP_ROWS = 256
@@ -35,8 +38,9 @@ _UPRIGHT = {
 def read_photo(path: Path) -> np.ndarray:
     """The pixels of a photo as it is meant to be seen: (H, W, 3) uint8 RGB, EXIF orientation applied.
 
-    Grey, palette, CMYK and 16-bit photos are converted (16 bits keep the upper 8), transparent pixels become grey.
-    SnowmatchError where the file is missing, no photo, truncated or above Pillow's limit of 178 megapixels.
+    Grey, palette, CMYK and 16-bit photos are converted (of more than 8 bits the upper 8 are kept), transparent pixels
+    become grey. SnowmatchError where the file is missing, no photo, truncated or above Pillow's limit of 178
+    megapixels.
     """
     return _read(path, "RGB", TRANSPARENT)
 
@@ -69,46 +73,88 @@ def read_mask(path: Path, image_size: tuple[int, int]) -> np.ndarray:
     return values > 127
 
 
-def photo_size(path: Path) -> tuple[int, int]:
-    """(width, height) of the upright photo, mostly from the file's header alone; SnowmatchError as read_photo."""
-    with open_photo(path) as image:
-        if image.format == "TIFF":  # Pillow turns TIFFs itself, some versions only when they are loaded
-            image.load()
-        width, height = image.size
-        return (height, width) if orientation(image) >= 5 else (width, height)
-
-
 def _read(path: Path, mode: str, background: int, least: int | None = None) -> np.ndarray:
     """The upright pixels in `mode` "RGB" (H, W, 3) or "L" (H, W), uint8, with what is transparent over `background`.
 
     `least`: a smaller copy will do, of so many px on its longest side.
     """
     with open_photo(path) as image:
+        largest_page(image)
         if least is not None:
             factor = least / max(image.size)
             # Only JPEG has smaller copies
             image.draft(None, (max(1, int(image.width * factor)), max(1, int(image.height * factor))))
+        wide = _is_wide(image)
         image.load()
-        width, height = image.size
+        turn = _UPRIGHT.get(orientation(image))
+        flat = _narrowed(path, image) if wide else _grey_in_eight_bits(image)
+        width, height = flat.size
         pixels = np.empty((height, width, 3) if mode == "RGB" else (height, width), np.uint8)
         for top in range(0, height, STRIP_ROWS):
-            strip = image.crop((0, top, width, min(top + STRIP_ROWS, height)))
-            pixels[top : top + STRIP_ROWS] = np.asarray(_eight_bits(strip, background).convert(mode))
-        turn = _UPRIGHT.get(orientation(image))
+            strip = flat.crop((0, top, width, min(top + STRIP_ROWS, height)))
+            pixels[top : top + STRIP_ROWS] = np.asarray(_opaque(strip, background).convert(mode))
     return pixels if turn is None else np.ascontiguousarray(turn(pixels))
 
 
-def _eight_bits(strip: Image.Image, background: int) -> Image.Image:
-    """A strip of a photo in a mode that converts to RGB and to grey without loss of meaning."""
-    if strip.mode == "F":
+def _opaque(strip: Image.Image, background: int) -> Image.Image:
+    """A strip of a photo with what is transparent over `background`."""
+    if not strip.has_transparency_data:
+        return strip
+    strip = strip.convert("RGBA")  # a palette's transparency as well
+    under = Image.new("RGBA", strip.size, (background, background, background, 255))
+    return Image.alpha_composite(under, strip)
+
+
+# --- more than 8 bits -------------------------------------------------------------------------------------------------
+
+
+def _grey_in_eight_bits(image: Image.Image) -> Image.Image:
+    """A grey photo of 10 to 16 bits in 8 bits; others as they are."""
+    if image.mode == "F":
         raise ValueError("pixels are floating-point numbers, expected 8 or 16 bits")
-    if strip.mode == "I" or strip.mode.startswith("I;16"):
-        values = np.asarray(strip)
-        if values.min() < 0 or values.max() > 65535:
-            raise ValueError("pixels have 32 bits, expected 8 or 16")
-        return Image.fromarray((values >> 8).astype(np.uint8))
-    if strip.has_transparency_data:
-        strip = strip.convert("RGBA")  # a palette's transparency as well
-        under = Image.new("RGBA", strip.size, (background, background, background, 255))
-        return Image.alpha_composite(under, strip)
-    return strip
+    if image.mode != "I" and not image.mode.startswith("I;16"):
+        return image
+    values = np.asarray(image)
+    if values.min() < 0 or values.max() > 65535:
+        raise ValueError("pixels have 32 bits, expected 8 or 16")
+    return Image.fromarray((values >> _surplus(int(values.max()))).astype(np.uint8))
+
+
+def _surplus(highest: int) -> int:
+    """How many bits more than 8 a photo with this highest value has: cameras write 10, 12 or 14 bits into 16."""
+    return next(bits for bits in (8, 10, 12, 14, 16) if highest < 1 << bits) - 8
+
+
+def _is_wide(image: ImageFile.ImageFile) -> bool:
+    """Whether a photo that is not loaded yet has colours of 16 bits, of which Pillow reads the upper 8."""
+    return image.mode in ("RGB", "RGBA", "RGBX", "CMYK") and any(";16" in _raw_mode(tile.args) for tile in image.tile)
+
+
+def _raw_mode(args: Any) -> str:
+    return str(args[0] if isinstance(args, tuple) and args else args)
+
+
+def _narrowed(path: Path, image: Image.Image) -> Image.Image:
+    """A loaded photo of 16-bit colours in 8 bits, where its colours have 10, 12 or 14 bits only; else as it is."""
+    upper = np.asarray(image)
+    bands = len(image.mode.rstrip("AX"))  # what is no colour has 16 bits
+    if upper[..., :bands].max(initial=0) >= 64:
+        return image
+    with open_photo(path) as again:
+        largest_page(again)
+        # The other byte order reads the lower 8 bits
+        native = "L" if sys.byteorder == "little" else "B"
+        other = {"L": "B", "B": "L"}
+        again.tile = [
+            tile._replace(args=_with_raw_mode(tile.args, lambda mode: mode[:-1] + other[mode[-1].replace("N", native)]))
+            for tile in again.tile
+        ]
+        again.load()
+        lower = np.asarray(again)
+    values = upper[..., :bands].astype(np.uint16) << 8 | lower[..., :bands]
+    colours = (values >> _surplus(int(values.max(initial=0)))).astype(np.uint8)
+    return Image.fromarray(np.concatenate([colours, upper[..., bands:]], axis=2), image.mode)
+
+
+def _with_raw_mode(args: Any, change: Callable[[str], str]) -> Any:
+    return (change(args[0]), *args[1:]) if isinstance(args, tuple) else change(args)

@@ -26,7 +26,7 @@ from snowmatch.identify.method import MethodOptions
 from snowmatch.identify.question import make_question
 from snowmatch.identify.session import Session
 from snowmatch.matching.gallery import Animal, tell_animals
-from snowmatch.review.groups import Group, Shot, photo_groups, unidentified_groups
+from snowmatch.review.groups import BatchPhoto, Group, photo_groups, unidentified_groups
 from snowmatch.review.rows import Batch, PartAnswer, join, part_answer, rows_to_csv, rows_to_jsonl, settle
 from snowmatch.review.unfinished import append, beside, check_out, head_of, open_part, read_part
 
@@ -111,9 +111,9 @@ def _ask_group(
     session: Session, group: Group, locations: tuple[str, ...], animals: Mapping[int, Animal]
 ) -> tuple[dict[str, Any], list[set[Note]]]:
     """The record of one animal's answer, and the notes of every query: one for each body part that its photos show."""
-    parts: dict[str, list[Shot]] = defaultdict(list)
-    known = {shot.body_part for shot in group.shots} - {"unknown"}
-    for shot in group.shots:
+    parts: dict[str, list[BatchPhoto]] = defaultdict(list)
+    known = {shot.body_part for shot in group.photos} - {"unknown"}
+    for shot in group.photos:
         parts[next(iter(known)) if len(known) == 1 else shot.body_part].append(shot)
     every: list[PartAnswer] = []
     failed: list[tuple[str, str]] = []
@@ -121,7 +121,7 @@ def _ask_group(
     told: list[set[Note]] = []
     for part in sorted(parts, key=BODY_PARTS.index):
 
-        def ask_shots(shots: Sequence[Shot], part: str = part) -> Answer:
+        def ask_shots(shots: Sequence[BatchPhoto], part: str = part) -> Answer:
             photos = [shot.photo for shot in shots]
             return ask(
                 session,
@@ -137,8 +137,8 @@ def _ask_group(
 
 
 def _ask_readable(
-    ask: Callable[[Sequence[Shot]], Answer],
-    shots: Sequence[Shot],
+    ask: Callable[[Sequence[BatchPhoto]], Answer],
+    shots: Sequence[BatchPhoto],
     folder: Path,
     failed: list[tuple[str, str]],
     bare: list[str],
@@ -168,5 +168,5 @@ def _ask_readable(
     return answer
 
 
-def _file(shot: Shot, folder: Path) -> str:
+def _file(shot: BatchPhoto, folder: Path) -> str:
     return str(folder / shot.photo.path) if isinstance(shot.photo, Annotation) else shot.photo

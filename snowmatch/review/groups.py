@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from snowmatch.catalog.encounters import passages, unused
+from snowmatch.catalog.encounters import group_shots, unused
 from snowmatch.catalog.folders import find_photos
+from snowmatch.catalog.shots import Shot
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import file_sha256
 from snowmatch.core.notes import Note
@@ -18,11 +18,12 @@ from snowmatch.core.text import counted
 from snowmatch.core.types import Annotation
 from snowmatch.identify.session import Session
 from snowmatch.matching.gallery import Animal, tell_animals
-from snowmatch.photos.exif import read_timestamp
+from snowmatch.photos.facts import NO_FACTS, PhotoFacts, read_facts
+from snowmatch.photos.likeness import photo_likeness
 
 
 @dataclass(frozen=True)
-class Shot:
+class BatchPhoto:
     """One photo of an animal: its name in the table, what `query` is given, and what it shows.
 
     content: the sha256 of the file, "" where it cannot be read; beside: individuals on record in the same photo.
@@ -41,7 +42,7 @@ class Group:
 
     encounter: str
     animal: int
-    shots: tuple[Shot, ...]
+    photos: tuple[BatchPhoto, ...]
     excluded: tuple[str, ...] = ()
 
 
@@ -61,7 +62,8 @@ def photo_groups(
     left out. SnowmatchError where a path does not exist or a folder has no photos.
     """
     wanted: dict[int, str] = {}
-    folders: dict[str, list[tuple[Shot, datetime | None, frozenset[str]]]] = defaultdict(list)
+    shots: list[Shot] = []
+    given: dict[str, tuple[BatchPhoto, frozenset[str]]] = {}
     masks = {os.path.abspath(session.folder / a.mask) for a in session.data.annotations if a.mask}
     names = _expand(photos, notes)
     kept = [name for name in names if os.path.abspath(name) not in masks]
@@ -69,29 +71,35 @@ def photo_groups(
         text = f"{counted(len(names) - len(kept), 'mask')} of the catalog left out"
         notes.append(Note("masks-left-out", text, {"count": len(names) - len(kept)}))
     for name in kept:
-        content, taken = _look_at(Path(name))
+        content, facts = _look_at(Path(name))
         rows = session.rows_of(content, Path(name)) if content else []
         if same := next((wanted[row.row] for row in rows if row.row in wanted), None):
             text = f"{name} is the same photo as {same}: asked about once"
             notes.append(Note("given-twice", text, {"photo": name, "same": same}))
         wanted.update({row.row: name for row in rows if row.row not in wanted})
-        shot = Shot(name, name, body_part or "unknown", content)
-        folders[Path(name).parent.as_posix()].append((shot, taken, frozenset(row.encounter for row in rows)))
+        photo = BatchPhoto(name, name, body_part or "unknown", content)
+        given[name] = photo, frozenset(row.encounter for row in rows)
+        folder = Path(name).parent.as_posix()
+        camera = facts.serial or f"folder {folder}"  # one folder is one camera's, where its photos do not say
+        shots.append(Shot(name, folder, camera=camera, taken=facts.taken, likeness=facts.likeness))
     groups = _recorded_groups(session, wanted, body_part)
     used = {a.encounter for a in session.data.annotations}
-    for folder, here in folders.items():
-        place = "" if folder == "." else f"{folder} "
-        dated = [(shot, taken, encounters) for shot, taken, encounters in here if taken is not None]
-        for passage in passages(dated, lambda each: each[1]):
-            fresh = [(shot, taken) for shot, taken, encounters in passage if not encounters]
-            if fresh:
-                encounter = unused(f"{place}{fresh[0][1].isoformat()}", used)
-                recorded = sorted(set().union(*(encounters for _, _, encounters in passage)))
-                groups.append(Group(encounter, 1, tuple(shot for shot, _ in fresh), tuple(recorded)))
-        for shot, taken, encounters in here:
-            if taken is None and not encounters:
-                groups.append(Group(unused(f"photo {shot.name}", used), 1, (shot,)))
+    encounters, told = group_shots(shots, session.data.settings)
+    notes += [note for note in told if note.code != "no-station"]
+    for encounter in encounters:
+        passage = [shots[n] for n in encounter.shots]
+        fresh = [shot for shot in passage if not given[shot.name][1]]
+        if fresh:
+            recorded = sorted(set().union(*(given[shot.name][1] for shot in passage)))
+            group = tuple(given[shot.name][0] for shot in fresh)
+            groups.append(Group(unused(_encounter_name(fresh[0]), used), 1, group, tuple(recorded)))
     return sorted(groups, key=lambda group: (group.encounter, group.animal))
+
+
+def _encounter_name(first: Shot) -> str:
+    """The name of an encounter that is not on record, after its first photo."""
+    place = "" if first.folder == "." else f"{first.folder} "
+    return f"{place}{first.taken.isoformat()}" if first.taken is not None else f"photo {first.name}"
 
 
 def _recorded_groups(session: Session, wanted: Mapping[int, str], body_part: str | None) -> list[Group]:
@@ -104,7 +112,7 @@ def _recorded_groups(session: Session, wanted: Mapping[int, str], body_part: str
         everybody[a.encounter].add(animal)
         if a.individual is not None:
             individuals[a.path].add(a.individual)
-    shots: dict[tuple[str, int], list[Shot]] = defaultdict(list)
+    photos: dict[tuple[str, int], list[BatchPhoto]] = defaultdict(list)
     for a, animal, state in zip(annotations, animals, session.states, strict=True):
         if a.row in wanted:
             # Unidentified ones first, so that an animal keeps its number whether or not named ones are asked about
@@ -112,9 +120,9 @@ def _recorded_groups(session: Session, wanted: Mapping[int, str], body_part: str
             part = a.body_part if a.body_part != "unknown" or body_part is None else body_part
             content = state.photo_sha256 or _look_at(session.folder / a.path)[0]
             beside = tuple(sorted(individuals[a.path] - {a.individual}))
-            shot = Shot(wanted[a.row], a, part, content, beside)
-            shots[a.encounter, order.index(animal) + 1].append(shot)
-    return [Group(*key, tuple(sorted(shots[key], key=lambda shot: shot.name))) for key in sorted(shots)]
+            photo = BatchPhoto(wanted[a.row], a, part, content, beside)
+            photos[a.encounter, order.index(animal) + 1].append(photo)
+    return [Group(*key, tuple(sorted(photos[key], key=lambda photo: photo.name))) for key in sorted(photos)]
 
 
 def _expand(photos: Sequence[str | Path], notes: list[Note]) -> list[str]:
@@ -134,11 +142,14 @@ def _expand(photos: Sequence[str | Path], notes: list[Note]) -> list[str]:
     return sorted(names.values())
 
 
-def _look_at(path: Path) -> tuple[str, datetime | None]:
-    """Content and time of a photo; "" and None where they cannot be read: asking about it tells why."""
-    content = ""
+def _look_at(path: Path) -> tuple[str, PhotoFacts]:
+    """Content and facts of a photo, as far as they can be read: asking about it tells why not."""
+    content, facts = "", NO_FACTS
     try:
         content = file_sha256(path)
-        return content, read_timestamp(path)
+        facts = read_facts(path)
+        if facts.taken is None:  # then what it looks like tells which photos belong together
+            facts = replace(facts, likeness=photo_likeness(path))
     except SnowmatchError:
-        return content, None
+        pass
+    return content, facts

@@ -176,20 +176,20 @@ def join(
             if _named(best) and _named(other) and best.who != other.who and UNCERTAIN not in (level, other.level):
                 level = UNCERTAIN
                 reasons.append(f"one animal cannot be both {best.decision} and {other.decision}")
-    if _named(best) and (beside := [shot.name for shot in group.shots if best.decision in shot.beside]):
+    if _named(best) and (beside := [shot.name for shot in group.photos if best.decision in shot.beside]):
         level = UNCERTAIN
         reasons.append(f"{best.decision} is on record beside this animal in {beside[0]}")
-    recorded = {s.photo.individual for s in group.shots if isinstance(s.photo, Annotation)}
+    recorded = {s.photo.individual for s in group.photos if isinstance(s.photo, Annotation)}
     reasons += [f"on record as {name}" for name in sorted(name for name in recorded if name is not None)]
     if group.excluded:
         reasons.append(f"left out as the same passage: {', '.join(group.excluded)}")
     for listed, what in ((bare, "had no features"), ([why for _, why in failed], "could not be read")):
         if listed:
-            reasons.append(f"{len(listed)} of {counted(len(group.shots), 'photo')} {what}: {'; '.join(listed)}")
+            reasons.append(f"{len(listed)} of {counted(len(group.photos), 'photo')} {what}: {'; '.join(listed)}")
     row = Row(
         group.encounter,
         group.animal,
-        tuple(shot.name for shot in group.shots),
+        tuple(shot.name for shot in group.photos),
         _identifiers(session, group),
         parts,
         best.decision if best is not None else "",
@@ -205,7 +205,7 @@ def join(
 
 def _identifiers(session: Session, group: Group) -> tuple[str, ...]:
     """Those of the annotations that are on record."""
-    asked = [shot.photo for shot in group.shots if isinstance(shot.photo, Annotation)]
+    asked = [shot.photo for shot in group.photos if isinstance(shot.photo, Annotation)]
     named = with_ids(session.folder, asked, session.data.annotations)
     return tuple(a.annotation for a in named if a.annotation)
 
@@ -222,8 +222,8 @@ def settle(groups: Sequence[Group], records: Sequence[Mapping[str, Any]], notes:
         if (who := records[n]["who"]) is None:
             continue
         surer = together[rows[n].encounter, tuple(who)]
-        mine = {shot.name for shot in groups[n].shots}
-        other = next((m for m in surer if mine & {shot.name for shot in groups[m].shots}), None)
+        mine = {shot.name for shot in groups[n].photos}
+        other = next((m for m in surer if mine & {shot.name for shot in groups[m].photos}), None)
         if other is not None:
             why = f"animal {rows[other].animal}, in the same photo, was decided to be {rows[n].decision} too, and surer"
             rows[n] = replace(rows[n], level=UNCERTAIN, reasons=(*rows[n].reasons, why))

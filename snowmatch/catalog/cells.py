@@ -1,0 +1,127 @@
+"""Single cells of a catalog's table: what is accepted, what it becomes, and what is wrong with it."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+from snowmatch.core.text import choices
+from snowmatch.core.types import BODY_PARTS, BBox
+
+SPLITS = ("train", "test")
+# How people write body parts, in lower case and with single blanks between words
+_SIDE = {"left": "left_flank", "right": "right_flank"}
+SPELLINGS = {
+    **{part.replace("_", " "): part for part in BODY_PARTS},
+    **{
+        f"{side}{more}": part
+        for side, part in _SIDE.items()
+        for more in ("", " side", "side", "flank", " body", " view")
+    },
+    **{f"{more}{side}": part for side, part in _SIDE.items() for more in ("flank ", "side ")},
+    **{f"{side[0]}{more}": part for side, part in _SIDE.items() for more in ("", "f", "fl", "hs", "s")},
+    "face": "head",
+    "unk": "unknown",
+    "not known": "unknown",
+    "none": "unknown",
+    "na": "unknown",
+    "n/a": "unknown",
+    "?": "unknown",
+}
+_NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?")
+
+
+class CellError(ValueError):
+    """What is allowed instead of a cell's value."""
+
+
+@dataclass(frozen=True)
+class RelativeBox:
+    """A box as shares of the photo's width and height, as MegaDetector writes it."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    def of_photo(self, image_size: tuple[int, int]) -> BBox:
+        """The box in whole pixels of a photo of `image_size` (width, height), rounded outward."""
+        across, down = image_size
+        return outward(self.x * across, self.y * down, self.width * across, self.height * down)
+
+
+def read_path(text: str) -> str:
+    """A path as it is used everywhere: relative, forward slashes, no '.' parts, blanks kept; "" for blanks alone."""
+    if not text.strip():
+        return ""
+    expected = "expected a path inside the catalog's folder, such as images/IMG_0042.JPG"
+    path = text.replace("\\", "/")
+    if path[0] == "/" or path[1:2] == ":" or "\0" in path:
+        raise CellError(expected)
+    parts = path.split("/")
+    if ".." in parts:
+        raise CellError(f"{expected}, without '..'")
+    return "/".join(part for part in parts if part not in ("", "."))
+
+
+def read_body_part(text: str) -> str:
+    """A body part from one of the ways in which people write it; `unknown` where it is empty."""
+    words = " ".join(re.split(r"[\s_.-]+", text.strip().lower())).strip()
+    if not words:
+        return "unknown"
+    try:
+        return SPELLINGS[words]
+    except KeyError:
+        raise CellError(f"{choices(text.strip(), BODY_PARTS)}, or nothing") from None
+
+
+def read_split(text: str) -> str:
+    """`train` or `test`, in any case; "" where it is empty."""
+    word = text.strip().lower()
+    if word and word not in SPLITS:
+        raise CellError(f"{choices(text.strip(), SPLITS)}, or nothing")
+    return word
+
+
+def read_box(text: str) -> BBox | RelativeBox | None:
+    """A box `x,y,w,h`, also in brackets, separated by commas, semicolons or blanks; None where it is empty.
+
+    Four numbers of which none is above 1 are shares of the photo's width and height. Others are pixels; fractions are
+    rounded outward, so that no part of the animal is cut off.
+    """
+    inner = text.strip().strip("[](){}").strip()
+    if not inner:
+        return None
+    expected = "expected x,y,w,h in px of the upright photo (or as shares of it), w and h above 0, or nothing"
+    numbers = _numbers(inner)
+    if numbers is None or len(numbers) != 4 or not all(map(math.isfinite, numbers)):
+        raise CellError(expected)
+    x, y, width, height = numbers
+    if width <= 0 or height <= 0:
+        raise CellError(expected)
+    if max(numbers) <= 1 and min(x, y) >= 0:
+        return RelativeBox(x, y, width, height)
+    if max(abs(n) for n in numbers) > 1e9:
+        raise CellError(expected)
+    return outward(x, y, width, height)
+
+
+def outward(x: float, y: float, width: float, height: float) -> BBox:
+    """The smallest box of whole pixels that holds this one; what is a millionth of a pixel off is rounded."""
+    left, top = math.floor(x + 1e-6), math.floor(y + 1e-6)
+    right, bottom = math.ceil(x + width - 1e-6), math.ceil(y + height - 1e-6)
+    return left, top, max(right - left, 1), max(bottom - top, 1)
+
+
+def _numbers(text: str) -> list[float] | None:
+    """The numbers of a list; None where one is none. A comma is a decimal mark where something else separates them."""
+    if len(pieces := re.split(r"\s*,\s*", text)) == 8 and all(piece.strip("-").isdigit() for piece in pieces):
+        text = ";".join(map(".".join, zip(pieces[::2], pieces[1::2], strict=True)))  # 0,05,0,2,0,9,0,6
+    for separator in (";", r"\s+", ","):
+        parts = [part.strip() for part in re.split(separator, text)]
+        if separator == r"\s+":
+            parts = [part.rstrip(",") for part in parts]
+        if len(parts) == 4 and all(_NUMBER.fullmatch(part) for part in parts):
+            return [float(part.replace(",", ".")) for part in parts]
+    return None

@@ -1,0 +1,71 @@
+"""Cameras whose clock was set back: the same times come twice, and mean different moments."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from snowmatch.catalog.shots import Shot, file_number, file_order
+
+MOST_STEPS = 0.05  # of a folder's photos: where more steps lead back in time, its file names have no order in time
+
+
+@dataclass(frozen=True)
+class ClockReset:
+    """One camera's clock was set back between two photos of a folder."""
+
+    before: str
+    after: str
+
+
+def clock_runs(shots: Sequence[Shot], gap: timedelta) -> tuple[list[int], list[ClockReset]]:
+    """For each photo, the number of its camera's run between two resets of the clock, and all resets.
+
+    A clock was set back where times in a folder fall by more than `gap` while the file numbers rise, and then come
+    again to moments that were there before. Photos of different runs are never one encounter. All photos are of run 0
+    where nothing was set back.
+    """
+    runs = [0] * len(shots)
+    resets: list[ClockReset] = []
+    folders: dict[tuple[str, str, str, str], list[int]] = defaultdict(list)
+    for n, shot in enumerate(shots):
+        if shot.taken is not None and not shot.dated:
+            folders[shot.location, shot.station, shot.camera, shot.folder].append(n)
+    for numbers in folders.values():
+        if any(file_number(shots[n].name) is None for n in numbers):
+            continue
+        numbers.sort(key=lambda n: file_order(shots[n].name))
+        back = [(a, b) for a, b in pairwise(numbers) if _taken(shots[a]) - _taken(shots[b]) > gap]
+        if not back or len(back) > max(1, MOST_STEPS * len(numbers)):
+            continue
+        pieces = _pieces(numbers, {b for _, b in back})
+        if not _come_again(shots, pieces, gap):
+            continue  # the counter of the files began again, IMG_9999 and IMG_0001: no time is there twice
+        for run, piece in enumerate(pieces):
+            for n in piece:
+                runs[n] = run
+        resets += [ClockReset(shots[a].name, shots[b].name) for a, b in back]
+    return runs, sorted(resets, key=lambda reset: reset.after)
+
+
+def _pieces(numbers: Sequence[int], starts: set[int]) -> list[list[int]]:
+    pieces: list[list[int]] = [[]]
+    for n in numbers:
+        if n in starts:
+            pieces.append([])
+        pieces[-1].append(n)
+    return pieces
+
+
+def _come_again(shots: Sequence[Shot], pieces: Sequence[Sequence[int]], gap: timedelta) -> bool:
+    """Whether the times of two pieces overlap, or come within `gap` of each other."""
+    spans = sorted((min(_taken(shots[n]) for n in piece), max(_taken(shots[n]) for n in piece)) for piece in pieces)
+    return any(later[0] <= earlier[1] for earlier, later in pairwise(spans))
+
+
+def _taken(shot: Shot) -> datetime:
+    assert shot.taken is not None
+    return shot.taken

@@ -1,0 +1,71 @@
+"""Names that are probably not meant as they are written."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable
+
+from snowmatch.catalog.table import CSV_NAME, UNIDENTIFIED, Fields
+from snowmatch.core.notes import Note
+from snowmatch.core.text import some
+
+# What people write for an animal without a name
+_NO_NAMES = {"unknown", "unidentified", "unid", "unk", "none", "nan", "null", "na", "n/a", "?", "-", "new", "tbd"}
+_CAMERA_FOLDER = re.compile(r"DCIM|\d{3}[A-Z0-9_]{5}", re.IGNORECASE)  # 100RECNX. Source: DCF 2.0
+
+
+def name_notes(rows: Iterable[Fields]) -> list[Note]:
+    """Notes on individuals that are called like none, and on names that are probably one; none if all are fine."""
+    rows = list(rows)
+    notes = []
+    individuals = sorted({fields["individual"] for fields in rows if fields.get("individual")})
+    if doubtful := [name for name in individuals if name.lower() in _NO_NAMES]:
+        text = (
+            f"{some(doubtful)} is taken for the name of one animal; unidentified ones have an empty cell in "
+            f"{CSV_NAME}, or the folder {UNIDENTIFIED}"
+        )
+        notes.append(Note("doubtful-names", text, {"names": doubtful}))
+    if folders := [name for name in individuals if _CAMERA_FOLDER.fullmatch(name)]:
+        text = f"{some(folders)} looks like a camera's folder, and is taken for the name of one animal"
+        notes.append(Note("camera-folders", text, {"names": folders}))
+    columns = (("individual", "individuals"), ("location", "locations"), ("station", "stations"))
+    for column, plural in columns:
+        names = {fields[column] for fields in rows if fields.get(column)}
+        if alike := _alike(names):
+            pairs = [", ".join(map(repr, group)) for group in alike]
+            text = f"{plural} with nearly the same name count as different: {'; '.join(pairs[:5])}"
+            if len(pairs) > 5:
+                text += f" and {len(pairs) - 5} more"
+            notes.append(Note(f"{plural}-alike", text, {"names": alike}))
+    notes += _several_locations(rows)
+    return notes
+
+
+def _alike(names: Iterable[str]) -> list[list[str]]:
+    """Groups of names that differ in case, blanks, marks, accents or leading zeros only."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(names):
+        groups[_bare(name)].append(name)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _bare(name: str) -> str:
+    text = unicodedata.normalize("NFKD", name).casefold()
+    text = "".join(c for c in text if c.isalnum())
+    return re.sub(r"\d+", lambda match: str(int(match[0])), text) or name
+
+
+def _several_locations(rows: Iterable[Fields]) -> list[Note]:
+    """The design says: an individual is its name, and the same name in two locations is one animal."""
+    places: dict[str, set[str]] = defaultdict(set)
+    for fields in rows:
+        if fields.get("individual") and fields.get("location"):
+            places[fields["individual"]].add(fields["location"])
+    spread = sorted(name for name, where in places.items() if len(where) > 1)
+    if not spread:
+        return []
+    listed = some([f"{name} ({', '.join(sorted(places[name]))})" for name in spread])
+    text = f"individuals with photos in several locations are one animal each: {listed}"
+    return [Note("individuals-in-several-locations", text, {"individuals": spread})]

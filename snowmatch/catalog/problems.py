@@ -1,0 +1,48 @@
+"""All that is wrong with a table, in one list: a person corrects it once, not cell by cell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from snowmatch.core.errors import SnowmatchError
+
+SHOWN = 40  # problems that are listed; the others are counted
+
+
+@dataclass
+class Problems:
+    """What is wrong with the cells of one table; line is the file's, column "" for a whole row."""
+
+    path: Path
+    found: list[tuple[int, str, str]] = field(default_factory=list)
+    unclear_dates: bool = False
+
+    def add(self, line: int, column: str, text: str) -> None:
+        """One problem: its line, its column, and what is wrong and expected."""
+        self.found.append((line, column, text))
+
+    def cell(self, line: int, column: str, value: str, expected: str) -> None:
+        """A cell whose value is not allowed."""
+        self.add(line, column, f"{value!r} is not allowed; {expected}")
+
+    def check(self) -> None:
+        """Raise SnowmatchError with all problems; nothing found, nothing happens."""
+        if not self.found:
+            return
+        lines = list(self._lines())
+        data = {
+            "file": str(self.path),
+            "problems": [{"line": line, "column": column, "text": text} for line, column, text in sorted(self.found)],
+        }
+        code = "unclear-dates" if self.unclear_dates else "bad-table"
+        if len(lines) == 1:
+            raise SnowmatchError(f"{self.path} {lines[0]}", code, **data)
+        more = f"\n  and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
+        listed = "".join(f"\n  {line}" for line in lines[:SHOWN])
+        raise SnowmatchError(f"{self.path} has {len(lines)} problems:{listed}{more}", code, **data)
+
+    def _lines(self) -> Iterator[str]:
+        for line, column, text in sorted(self.found):
+            yield f"line {line}, column {column}: {text}" if column else f"line {line}: {text}"

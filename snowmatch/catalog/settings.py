@@ -1,0 +1,93 @@
+"""How one catalog is read: the order of day and month in its dates, and what makes an encounter."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from snowmatch.catalog.times import ORDERS
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.files import replace_file, unreadable
+from snowmatch.core.home import settings_path
+from snowmatch.core.notes import Note
+from snowmatch.core.text import choices
+
+MOST_BYTES = 100_000  # of the file: a larger one is not ours
+
+
+@dataclass(frozen=True)
+class CatalogSettings:
+    """Settings that stay with a catalog.
+
+    dates: `dmy` or `mdy`, the order in dates such as 3/4/2021; "" where the dates must say so themselves.
+    encounter_gap: minutes; photos of one station that are further apart are of two encounters. Camera-trap surveys use
+    30 to 60 minutes for independent events; the longer one rather joins two passages than uses one as its own evidence.
+    longest_encounter: hours; longer ones are cut. bursts: whether photos without a time that follow each other in a
+    folder and look alike are one encounter.
+    """
+
+    dates: str = ""
+    encounter_gap: float = 60.0
+    longest_encounter: float = 24.0
+    bursts: bool = True
+
+    def __post_init__(self) -> None:
+        if self.dates not in ("", *ORDERS):
+            raise SnowmatchError(f"dates is {self.dates!r}; {choices(str(self.dates), ORDERS)}")
+        for name, most in (("encounter_gap", 7 * 24 * 60), ("longest_encounter", 366 * 24)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= most:
+                unit = "minutes" if name == "encounter_gap" else "hours"
+                raise SnowmatchError(f"{name} is {value!r}, expected {unit} above 0 and at most {most}")
+        if not isinstance(self.bursts, bool):
+            raise SnowmatchError(f"bursts is {self.bursts!r}, expected true or false")
+
+    @property
+    def gap(self) -> timedelta:
+        """The longest time between neighbouring photos of one encounter."""
+        return timedelta(minutes=self.encounter_gap)
+
+    @property
+    def longest(self) -> timedelta:
+        """The longest time from the first photo of an encounter to its last."""
+        return timedelta(hours=self.longest_encounter)
+
+
+def load_settings(folder: Path, notes: list[Note]) -> CatalogSettings:
+    """The settings of the catalog in `folder`; the defaults if it has none. A damaged file is left out with a note."""
+    path = settings_path(folder)
+    try:
+        with open(path, "rb") as file:
+            text = file.read(MOST_BYTES + 1)
+    except FileNotFoundError:
+        return CatalogSettings()
+    except OSError as error:
+        raise unreadable(path, error) from error
+    try:
+        values = json.loads(text) if len(text) <= MOST_BYTES else None
+        if not isinstance(values, dict):
+            raise ValueError("no settings")
+        return changed(CatalogSettings(), values)
+    except (ValueError, TypeError, RecursionError, SnowmatchError) as error:
+        why = f"{path} is damaged ({error}), so the default settings are used: set them again"
+        notes.append(Note("settings-damaged", why, {"catalog": str(folder)}))
+        return CatalogSettings()
+
+
+def changed(settings: CatalogSettings, values: Mapping[str, Any]) -> CatalogSettings:
+    """Settings with some values replaced. Raises SnowmatchError for one that is unknown, or a value not allowed."""
+    names = [f.name for f in fields(CatalogSettings)]
+    for name in values:
+        if name not in names:
+            raise SnowmatchError(f"no setting {name!r} of a catalog; {choices(name, names)}")
+    return replace(settings, **values)
+
+
+def save_settings(folder: Path, settings: CatalogSettings) -> None:
+    """Keep the settings of the catalog in `folder`. Raises SnowmatchError if they cannot be written."""
+    text = json.dumps(asdict(settings), indent=2) + "\n"
+    replace_file(settings_path(folder), lambda file: file.write(text.encode()))

@@ -1,0 +1,112 @@
+"""The rows of a table file, whatever program wrote it: csv in its dialects, or the first sheet of an .xlsx file."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import Any
+
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.notes import Note
+
+SEPARATORS = ",;\t"
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table: its head with the line that it is in, and (line, cells) of each row below. All cells are text."""
+
+    head: tuple[str, ...]
+    head_line: int
+    rows: tuple[tuple[int, tuple[str, ...]], ...]
+
+
+def read_sheet(path: Path, columns: Collection[str], notes: list[Note]) -> Sheet:
+    """Read a table. Raises SnowmatchError if the file is no table.
+
+    Csv: UTF-8, or UTF-16 with its mark, any line ends; separated by commas, semicolons or tabs, whichever gives most of
+    the known `columns` in the head, or as a first line `sep=;` says.
+    """
+    rows = _excel_rows(path, notes) if path.suffix.lower() == ".xlsx" else _csv_rows(path, columns)
+    head_line, head = next(rows, (1, ()))
+    return Sheet(tuple(head), head_line, tuple((line, tuple(cells)) for line, cells in rows))
+
+
+def _csv_rows(path: Path, columns: Collection[str]) -> Iterator[tuple[int, Sequence[str]]]:
+    text = _text(path)
+    first_line, _, rest = text.partition("\n")
+    line = 1
+    mark = first_line.strip(' "\r\n')
+    if mark.lower().startswith("sep=") and len(mark) == 5:  # Excel's own way of saying so
+        separator, text, line = mark[4], rest, 2
+    else:
+        names = {mark: {cell.strip(' "\r').lower() for cell in first_line.split(mark)} for mark in SEPARATORS}
+        separator = max(names, key=lambda mark: len(names[mark] & set(columns)))
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    before = line - 1
+    first = line
+    try:
+        for cells in reader:
+            yield first, cells
+            first = before + reader.line_num + 1
+    except csv.Error as error:
+        raise SnowmatchError(
+            f"{path} line {first} cannot be split into columns ({error}); expected quotes doubled and closed"
+        ) from error
+
+
+def _text(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise SnowmatchError(f"{path} cannot be read: {error.strerror}") from error
+    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise SnowmatchError(
+            f"{path} line {line} is not UTF-8 text; save it as UTF-8 (in Excel: Save as, 'CSV UTF-8')"
+        ) from None
+
+
+def _excel_rows(path: Path, notes: list[Note]) -> Iterator[tuple[int, Sequence[str]]]:
+    try:
+        from python_calamine import CalamineError, CalamineWorkbook
+    except ImportError as error:
+        raise SnowmatchError(
+            f"{path} is an Excel file, which needs one more package: pip install 'snowmatch[xlsx]', or save it as "
+            "'CSV UTF-8'"
+        ) from error
+    try:
+        with CalamineWorkbook.from_path(path) as book:
+            names = book.sheet_names
+            values = book.get_sheet_by_index(0).to_python(skip_empty_area=False) if names else []
+    except (CalamineError, OSError, ValueError) as error:
+        raise SnowmatchError(f"{path} is no Excel file that can be read ({error}): save it again") from error
+    if len(names) > 1:
+        text = f"{path.name} has {len(names)} sheets; only the first one, {names[0]!r}, was read"
+        notes.append(Note("other-sheets", text, {"sheets": list(names)}))
+    started = False
+    for line, cells in enumerate(values, start=1):
+        texts = [_cell(value) for value in cells]
+        if started or any(texts):  # empty lines above the head
+            started = True
+            yield line, texts
+
+
+def _cell(value: Any) -> str:
+    """A cell of a spreadsheet as somebody would type it: whole numbers without a decimal mark, dates as ISO 8601."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ")
+    if isinstance(value, date | time):
+        return value.isoformat()
+    return str(value)

@@ -1,0 +1,111 @@
+"""Times as people and programs write them: what is accepted, in which order day and month stand, and time zones."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+ORDERS = ("dmy", "mdy")  # of numbers such as 3/4/2021, where it cannot be told
+_ZONE = r"\s*(?P<zone>Z|[+-]\d\d:?\d\d)?"
+_CLOCK = (
+    r"(?:[T ]\s*(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:[.,](?P<fraction>\d+))?)?"
+    r"\s*(?P<half>[AaPp][Mm])?)?"
+)
+_YEAR_FIRST = re.compile(rf"(?P<year>\d{{4}})([-/.:])(?P<month>\d{{1,2}})\2(?P<day>\d{{1,2}}){_CLOCK}{_ZONE}")
+_YEAR_LAST = re.compile(
+    rf"(?P<first>\d{{1,2}})(?P<mark>[-/.])(?P<second_>\d{{1,2}})(?P=mark)(?P<year>\d{{4}}){_CLOCK}{_ZONE}"
+)
+EXPECTED = "expected local date and time such as 2012-09-17T19:42:18, or nothing"
+
+
+@dataclass(frozen=True)
+class ReadTime:
+    """One time: the camera's local clock, or why the text is none. zone: how far ahead of UTC, where that was written.
+
+    dated: it has no time of day. unclear: day and month may be swapped.
+    """
+
+    moment: datetime | None
+    zone: timedelta | None = None
+    dated: bool = False
+    unclear: bool = False
+    problem: str = ""
+
+
+def read_times(texts: Sequence[str], order: str = "") -> tuple[list[ReadTime], bool]:
+    """The times of a column, in its order, and whether it mixes both orders of day and month; empty texts are no times.
+
+    `order`: `dmy` or `mdy`, where numbers such as 3/4/2021 do not say which is the day. Without it, one number above 12
+    in the column tells; 17.09.2021, with dots, always begins with the day.
+    """
+    matches = [_YEAR_LAST.fullmatch(text.strip()) for text in texts]
+    told = {_order_of(match) for match in matches if match is not None} - {""}
+    mixed = len(told) > 1 or bool(order and told - {order})
+    usual = order or (told.pop() if len(told) == 1 else "")
+    return [_read(text.strip(), match, usual) for text, match in zip(texts, matches, strict=True)], mixed
+
+
+def to_one_zone(times: Sequence[ReadTime]) -> tuple[list[datetime | None], str]:
+    """The local moments, all by one clock, and what was done about time zones: "", `dropped` or `converted`.
+
+    Where all zones are the same, they are the camera's, and say nothing. Where they differ, all that have one are told
+    by the zone that most of them have.
+    """
+    zones = Counter(time.zone for time in times if time.zone is not None)
+    if len(zones) <= 1:
+        return [time.moment for time in times], "dropped" if zones else ""
+    usual = max(sorted(zones), key=lambda zone: zones[zone])
+    moments = [
+        time.moment - time.zone + usual if time.moment is not None and time.zone is not None else time.moment
+        for time in times
+    ]
+    return moments, "converted"
+
+
+def _order_of(match: re.Match[str]) -> str:
+    """What one text tells of the order of day and month; "" where both are possible."""
+    if match["mark"] == ".":
+        return ""  # always the day first, and no sign of how others are written
+    if int(match["first"]) > 12:
+        return "dmy"
+    return "mdy" if int(match["second_"]) > 12 else ""
+
+
+def _read(text: str, year_last: re.Match[str] | None, order: str) -> ReadTime:
+    if not text:
+        return ReadTime(None)
+    match = year_last or _YEAR_FIRST.fullmatch(text)
+    if match is None:
+        return ReadTime(None, problem=EXPECTED)
+    unclear = False
+    if year_last is not None:
+        first, second = int(match["first"]), int(match["second_"])
+        own = "dmy" if match["mark"] == "." else _order_of(match) or order
+        unclear = not own and first != second
+        day, month = (second, first) if own == "mdy" else (first, second)
+    else:
+        day, month = int(match["day"]), int(match["month"])
+    hour = int(match["hour"] or 0)
+    if match["half"]:
+        if not 1 <= hour <= 12:
+            return ReadTime(None, problem=f"{EXPECTED} (hour {hour} with {match['half']})")
+        hour = hour % 12 + 12 * (match["half"].lower() == "pm")
+    fraction = int((match["fraction"] or "0")[:6].ljust(6, "0"))
+    try:
+        numbers = int(match["year"]), month, day, hour, int(match["minute"] or 0), int(match["second"] or 0), fraction
+        moment = datetime(*numbers)
+    except ValueError as error:  # a 13th month, a 30th of February
+        return ReadTime(None, problem=f"{EXPECTED} ({error})")
+    return ReadTime(moment, _zone(match["zone"]), match["hour"] is None, unclear)
+
+
+def _zone(text: str | None) -> timedelta | None:
+    if text is None:
+        return None
+    if text == "Z":
+        return timedelta(0)
+    hours, minutes = int(text[1:3]), int(text[-2:])
+    return (-1 if text[0] == "-" else 1) * timedelta(hours=hours, minutes=minutes)

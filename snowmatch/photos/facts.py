@@ -1,0 +1,108 @@
+"""What a photo file says about itself without a look at its pixels: size, time and camera."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from PIL import ExifTags, Image
+
+from snowmatch.photos.exif import exif_tag, orientation
+from snowmatch.photos.formats import largest_page, open_photo
+from snowmatch.photos.likeness import LENGTH
+
+# EXIF tags that hold a time, the most trustworthy first. Scanning and editing programs change the last one.
+_TIMES = (
+    ("DateTimeOriginal", ExifTags.IFD.Exif, ExifTags.Base.DateTimeOriginal),
+    ("DateTimeDigitized", ExifTags.IFD.Exif, ExifTags.Base.DateTimeDigitized),
+    ("DateTime", None, ExifTags.Base.DateTime),
+)
+_SERIALS = ((ExifTags.IFD.Exif, ExifTags.Base.BodySerialNumber), (None, ExifTags.Base.CameraSerialNumber))
+
+
+@dataclass(frozen=True)
+class PhotoFacts:
+    """One photo's EXIF and header; empty values mean "not known".
+
+    image_size: (width, height) of the upright photo, px. taken: by the camera's clock; time_tag: the EXIF tag that says
+    so. serial: the serial number of the camera. likeness: see `photos.likeness`.
+    """
+
+    image_size: tuple[int, int] | None = None
+    taken: datetime | None = None
+    time_tag: str = ""
+    serial: str = ""
+    likeness: bytes = b""
+
+
+NO_FACTS = PhotoFacts()
+
+
+def read_facts(path: Path) -> PhotoFacts:
+    """Read the facts of a photo from its header, without `likeness`. Raises SnowmatchError if it is unreadable."""
+    with open_photo(path) as image:
+        taken, tag = _taken(image)
+        serial = _serial(image)
+        largest_page(image)
+        if image.format == "TIFF":  # Pillow turns a TIFF itself; some versions do it only when the pixels are loaded
+            image.load()
+        width, height = image.size
+        if orientation(image) >= 5:
+            width, height = height, width
+    return PhotoFacts((width, height), taken, tag, serial)
+
+
+def facts_to_json(facts: PhotoFacts) -> dict[str, Any]:
+    """The facts that are kept, ready for JSON or a database."""
+    return {
+        "width": facts.image_size[0] if facts.image_size else None,
+        "height": facts.image_size[1] if facts.image_size else None,
+        "taken": facts.taken.isoformat() if facts.taken else None,
+        "time_tag": facts.time_tag,
+        "serial": facts.serial,
+        "likeness": facts.likeness.hex(),
+    }
+
+
+def facts_from_json(values: Mapping[str, Any]) -> PhotoFacts:
+    """The facts that `facts_to_json` wrote. Raises ValueError, TypeError or KeyError if they are something else."""
+    width, height, taken = values["width"], values["height"], values["taken"]
+    if any(v is not None and (type(v) is not int or v < 1) for v in (width, height)):
+        raise ValueError(f"size is {width!r} x {height!r}")
+    likeness = bytes.fromhex(values["likeness"])
+    if len(likeness) not in (0, LENGTH):
+        raise ValueError(f"likeness has {len(likeness)} bytes")
+    return PhotoFacts(
+        None if width is None or height is None else (width, height),
+        datetime.fromisoformat(taken) if taken else None,
+        str(values["time_tag"]),
+        str(values["serial"]),
+        likeness,
+    )
+
+
+def _taken(image: Image.Image) -> tuple[datetime | None, str]:
+    for name, folder, tag in _TIMES:
+        text = _text(exif_tag(image, folder, tag))
+        try:
+            return datetime.strptime(text[:19], "%Y:%m:%d %H:%M:%S"), name
+        except ValueError:  # cameras whose clock was not set write 0000:00:00 00:00:00 or blanks
+            continue
+    return None, ""
+
+
+def _serial(image: Image.Image) -> str:
+    for folder, tag in _SERIALS:
+        text = _text(exif_tag(image, folder, tag))
+        if text.strip("0 "):  # some cameras write zeros
+            return text
+    return ""
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bytes):
+        value = value.decode("ascii", "replace")
+    return value.strip("\0 \t") if isinstance(value, str) else ""

@@ -1,0 +1,95 @@
+"""Which photos are nearly the same picture: a copy that was resized, saved again or stamped.
+
+A likeness has one bit for each neighbouring pair of a small grey copy: whether the left pixel is brighter than the
+right one. Source: the difference hash (dHash), N. Krawetz, "Kind of Like That", 2013.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from snowmatch.photos.pixels import read_grey
+
+SIDE = 16  # rows, and bits of a row
+BITS = SIDE * SIDE
+LENGTH = BITS // 8  # bytes
+# Copies of the leopard photos (half the size, JPEG quality 60, a black bar at the bottom) differ in at most 12 bits
+# (99 %). Photos that one station took in different encounters differ in 19 bits at least. Cropped copies are not found.
+NEARLY_EQUAL = 12
+_PARTS = NEARLY_EQUAL + 1  # of a likeness: two that differ in at most NEARLY_EQUAL bits have an equal part
+_DECODED = 8 * SIDE  # px of the longest side that is decoded; a JPEG has smaller copies, which are quick to decode
+
+
+def photo_likeness(path: Path) -> bytes:
+    """The likeness (32 bytes) of a photo file. Raises SnowmatchError if it cannot be read."""
+    return likeness(read_grey(path, _DECODED))
+
+
+def likeness(grey: np.ndarray) -> bytes:
+    """The likeness (32 bytes) of a photo's grey pixels (H, W) uint8; b"" without pixels."""
+    if not grey.size:
+        return b""
+    small = Image.fromarray(grey).resize((SIDE + 1, SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    values = np.asarray(small, np.int16)
+    return np.packbits(values[:, 1:] > values[:, :-1]).tobytes()
+
+
+def difference(one: bytes, other: bytes) -> int:
+    """How many bits of two likenesses differ, 0 to 256; 256 where one is not known."""
+    if len(one) != LENGTH or len(other) != LENGTH:
+        return BITS
+    return (int.from_bytes(one) ^ int.from_bytes(other)).bit_count()
+
+
+def nearly_equal(one: bytes, others: Sequence[bytes]) -> list[int]:
+    """The places in `others` of the likenesses that differ from `one` in at most NEARLY_EQUAL bits."""
+    known = [i for i, other in enumerate(others) if len(other) == LENGTH]
+    if len(one) != LENGTH or not known:
+        return []
+    words = _words([others[i] for i in known])
+    bits = np.bitwise_count(words ^ _words([one])).sum(axis=1)
+    return [known[i] for i in np.flatnonzero(bits <= NEARLY_EQUAL)]
+
+
+def nearly_equal_pairs(likenesses: Sequence[bytes]) -> list[tuple[int, int]]:
+    """All pairs (i, j), i < j, of likenesses that differ in at most NEARLY_EQUAL bits, sorted; unknown ones have none.
+
+    Two of them have at least one of _PARTS parts in common, so that only those with an equal part are compared.
+    """
+    known = np.array([i for i, each in enumerate(likenesses) if len(each) == LENGTH], np.int64)
+    if len(known) < 2:
+        return []
+    words = _words([likenesses[i] for i in known])
+    bits = np.unpackbits(words.view(np.uint8).reshape(len(known), -1), axis=1)
+    # Bits of one region are alike in all photos of a station: a part takes its bits from all over the picture
+    bits = bits[:, np.random.default_rng(0).permutation(BITS)]
+    found: set[tuple[int, int]] = set()
+    for columns in np.array_split(np.arange(BITS), _PARTS):
+        packed = np.packbits(bits[:, columns], axis=1)
+        padded = np.zeros((len(known), 4), np.uint8)
+        padded[:, : packed.shape[1]] = packed
+        part = padded.view(np.uint32).ravel()
+        order = np.argsort(part, kind="stable")
+        starts = np.flatnonzero(np.diff(part[order], prepend=part[order][0] ^ 1))
+        for first, end in zip(starts, [*starts[1:], len(order)], strict=True):
+            if end - first > 1:
+                _compare(order[first:end], words, found)
+    numbers = ((int(known[i]), int(known[j])) for i, j in found)
+    return sorted({(min(i, j), max(i, j)) for i, j in numbers})
+
+
+def _compare(rows: np.ndarray, words: np.ndarray, found: set[tuple[int, int]]) -> None:
+    """Add the nearly equal pairs among `rows` to `found`."""
+    for place, row in enumerate(rows[:-1]):
+        rest = rows[place + 1 :]
+        close = rest[np.bitwise_count(words[rest] ^ words[row]).sum(axis=1) <= NEARLY_EQUAL]
+        found.update((int(row), int(other)) for other in close)
+
+
+def _words(likenesses: Sequence[bytes]) -> np.ndarray:
+    """(N, 4) uint64."""
+    return np.frombuffer(b"".join(likenesses), np.uint64).reshape(-1, BITS // 64)
