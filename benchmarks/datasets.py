@@ -28,7 +28,8 @@ from snowmatch.api import open_catalog
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import replace_file
 from snowmatch.demo.survey import make_survey
-from snowmatch.photos.pixels import photo_size, read_mask, read_photo
+from snowmatch.photos.facts import read_facts
+from snowmatch.photos.pixels import read_mask, read_photo
 
 COLUMNS = (
     "path",
@@ -201,7 +202,7 @@ def _fixed_box(photo: Path, shares: list[float]) -> str:
 
 def _box_of_mask(path: Path) -> str:
     """Round the largest piece that hangs together, empty for a black mask: an info bar in the mask is no animal."""
-    mask = read_mask(path, photo_size(path)).astype(np.uint8)
+    mask = read_mask(path, read_facts(path).image_size).astype(np.uint8)
     pieces = cv2.connectedComponentsWithStats(mask)[2][1:]
     return ",".join(str(int(n)) for n in pieces[pieces[:, cv2.CC_STAT_AREA].argmax()][:4]) if len(pieces) else ""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Unpack
 from snowmatch.catalog.find import find_catalog
 from snowmatch.catalog.load import CatalogData, load_catalog
 from snowmatch.catalog.records import load_records
+from snowmatch.catalog.settings import SettingsOptions
 from snowmatch.confidence.score_table import save_table
 from snowmatch.core.notes import Note
 from snowmatch.core.plugins import make_plugin
@@ -43,14 +44,14 @@ __all__ += ["add_weights", "download_weights", "find_catalog", "known_weights", 
 Progress = Callable[[int, int], None]
 
 
-def open_catalog(folder: str | Path) -> Catalog:
-    """The catalog in `folder`, read from its `catalog.csv` or its nested folders; SnowmatchError if there is none."""
-    return Catalog(load_catalog(Path(folder), load_records(Path(folder))))
+def open_catalog(folder: str | Path, **settings: Unpack[SettingsOptions]) -> Catalog:
+    """The catalog in `folder`; `settings` (see CatalogSettings) in place of those that it keeps. `index` keeps them."""
+    return Catalog(load_catalog(Path(folder), load_records(Path(folder)), settings))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Catalog:
-    """What is on record in one folder, at the moment it was opened; several threads may ask it at the same time.
+    """What was on record in one folder when it was opened, or indexed; several threads may ask it at the same time.
 
     `method`, in all methods: extractor, matcher and options, as on the command line; without extractor those that the
     catalog is indexed with. `progress` is called with (done, total). SnowmatchError for what the user can mend.
@@ -61,7 +62,7 @@ class Catalog:
 
     @property
     def folder(self) -> Path:
-        """The catalog's folder."""
+        """Of the catalog."""
         return self.data.folder
 
     def index(
@@ -81,7 +82,8 @@ class Catalog:
         """
         plugin = make_plugin("extractors", extractor or DEFAULT_EXTRACTOR, options)
         check_extractor(plugin)  # before the run: not a failure of each photo
-        report = index_catalog(self.data, plugin, workers, prune=prune, progress=progress, mapping=mapping)
+        report = index_catalog(self.data, plugin, workers, prune=prune, progress=progress, mapping=mapping, again=True)
+        self.data = report.catalog
         self._galleries.clear()
         if report.done or report.reused:
             build_index(self.data, plugin, self._galleries)

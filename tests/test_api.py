@@ -133,11 +133,13 @@ def test_the_same_feature_bytes_with_one_worker_and_two(own_survey, extractor, r
             check_extractor(make_plugin("extractors", extractor, options))
         except SnowmatchError as error:
             pytest.skip(str(error))
-    whole = snowmatch.open_catalog(own_survey / "catalog")
-    few = Catalog(replace(whole.data, annotations=whole.data.annotations[:6]))
+    table = own_survey / "catalog" / "catalog.csv"
+    lines = table.read_text(encoding="utf-8").splitlines()
+    table.write_text("\n".join(lines[:7]), encoding="utf-8")
+    few = snowmatch.open_catalog(own_survey / "catalog")
     arrays = []
     for workers in (1, 2):
-        shutil.rmtree(whole.folder / ".snowmatch")
+        shutil.rmtree(few.folder / ".snowmatch")
         few.index(extractor, options, workers=workers)
         gallery = few.session(extractor=extractor, options=options).gallery
         assert len(gallery.keys) == 6

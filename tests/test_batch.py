@@ -5,6 +5,7 @@ import io
 import json
 import os
 import shutil
+from collections import Counter
 from dataclasses import replace
 from datetime import datetime, timedelta
 from types import SimpleNamespace
@@ -82,7 +83,13 @@ class Said:
     """What `query` shall answer, by photo: (name or annotation's row, probability) of each candidate, and of new."""
 
     def __init__(self, folder, rows):
-        annotations = tuple(Annotation(n, **{"encounter": "q", **row}) for n, row in enumerate(rows))
+        unidentified = Counter()
+        annotations = []
+        for n, row in enumerate(rows):
+            animal = unidentified[row["path"]] if row.get("individual") is None else 0
+            unidentified[row["path"]] += row.get("individual") is None
+            annotations.append(Annotation(n, **{"encounter": "q", "animal": animal, **row}))
+        annotations = tuple(annotations)
         for n, a in enumerate(annotations):
             if not (folder / a.path).exists():
                 photo(folder / a.path, colour=n)
@@ -298,14 +305,14 @@ def test_photos_not_on_record_are_cut_into_encounters_by_folder_and_time(says, t
     (tmp_path / "cards" / "list.txt").write_text("no photo")
     monkeypatch.chdir(tmp_path)
     groups, notes = groups_of(said, "cards", "cards/S2/x.jpg", body_part="head")
-    assert [(g.encounter, g.animal, [s.name for s in g.shots]) for g in groups] == [
+    assert [(g.encounter, g.animal, [p.name for p in g.photos]) for g in groups] == [
         ("cards/S1 2023-05-01T12:00:00", 1, ["cards/S1/0.jpg", "cards/S1/1.jpg"]),
         ("cards/S1 2023-05-01T14:01:00", 1, ["cards/S1/2.jpg"]),
         ("cards/S2 2023-05-01T12:00:00", 1, ["cards/S2/0.jpg"]),
         ("photo cards/S2/x.jpg", 1, ["cards/S2/x.jpg"]),
         ("photo cards/S2/y.jpg", 1, ["cards/S2/y.jpg"]),
     ]
-    assert {s.body_part for g in groups for s in g.shots} == {"head"}
+    assert {p.body_part for g in groups for p in g.photos} == {"head"}
     assert notes == ["1 files that are no photos were left out: 1 .txt"]
 
 
@@ -320,11 +327,11 @@ def test_photos_on_record_are_asked_with_their_rows(says, tmp_path):
     shutil.copy(said.catalog.folder / "one.jpg", copy)
     again = shutil.copy(copy, tmp_path / "card" / "copy2.jpg")
     groups, notes = groups_of(said, copy, again)
-    assert [(g.encounter, g.animal, [s.name for s in g.shots]) for g in groups] == [
+    assert [(g.encounter, g.animal, [p.name for p in g.photos]) for g in groups] == [
         ("q", 1, [copy.as_posix()]),
         ("q", 2, [copy.as_posix()]),
     ]
-    assert [g.shots[0].photo.row for g in groups] == [1, 2]
+    assert [g.photos[0].photo.row for g in groups] == [1, 2]
     assert notes == [f"{again.as_posix()} is the same photo as {copy.as_posix()}: asked about once"]
     reasons = [row.reasons for row in run_batch(said.catalog, copy).rows]
     assert ["on record as bars" in r for r in reasons] == [False, True]
@@ -347,7 +354,7 @@ def test_a_new_photo_of_a_burst_on_record_has_no_evidence_in_it(says, tmp_path):
     photo(card / "two.jpg", NOON + timedelta(seconds=9), 90)
     photo(card / "late.jpg", NOON + timedelta(hours=9), 91)
     groups, _ = groups_of(said, card)
-    assert sorted((g.shots[0].name[-8:], g.excluded) for g in groups) == [
+    assert sorted((g.photos[0].name[-8:], g.excluded) for g in groups) == [
         ("/one.jpg", ()),
         ("/two.jpg", ("q",)),
         ("late.jpg", ()),
@@ -426,7 +433,7 @@ def test_two_animals_side_by_side_are_told_apart(calibrated, tmp_path):
     Image.fromarray(np.hstack(pixels)).save(tmp_path / "pair.jpg", quality=95)
     count = len(catalog.data.annotations)
     pair = [
-        Annotation(count + n, str(tmp_path / "pair.jpg"), None, "left_flank", encounter="pair", bbox=box)
+        Annotation(count + n, str(tmp_path / "pair.jpg"), None, "left_flank", encounter="pair", bbox=box, animal=n)
         for n, box in enumerate(boxes)
     ]
     shared = Catalog(replace(catalog.data, annotations=(*catalog.data.annotations, *pair)))

@@ -14,7 +14,7 @@ from PIL import Image
 
 import snowmatch
 from snowmatch.api import Catalog
-from snowmatch.catalog.encounters import count_encounter_pairs
+from snowmatch.catalog.evidence import count_encounter_pairs
 from snowmatch.cli import main
 from snowmatch.cli.advice import advice
 from snowmatch.confidence.cases import make_cases

@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from datetime import datetime
 
 import pytest
 from fake_extractor import age, make_photo
@@ -15,10 +16,12 @@ from snowmatch.catalog.ids import KeptId, load_ids, save_ids
 from snowmatch.catalog.records import Fingerprint, Records, load_records, paths_with, save_records
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import database_path
+from snowmatch.photos.facts import PhotoFacts
 
 CONTENT = "ab" * 32
+FACTS = PhotoFacts((30, 20), datetime(2012, 5, 6, 7, 8, 9), "DateTimeOriginal", "H500", bytes(range(32)))
 SOME = Records(
-    {f"photos/{n}.jpg": Fingerprint(n, 2, 3, 4, f"{n:064x}", (30, 20), "2012-05-06T07:08:09") for n in range(40)},
+    {f"photos/{n}.jpg": Fingerprint(n, 2, 3, 4, f"{n:064x}", FACTS) for n in range(40)},
     {"masks/1.png": Fingerprint(9, 8, 7, 6, CONTENT)},
     {"photos/bad.jpg": "is truncated"},
 )

@@ -13,8 +13,8 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Features
 from snowmatch.photos import formats
 from snowmatch.photos.chips import MASK_EROSION, MAX_UPSCALE, clip_bbox, inside, make_chip, to_photo
-from snowmatch.photos.exif import read_timestamp
-from snowmatch.photos.pixels import photo_size, read_mask, read_photo
+from snowmatch.photos.facts import read_facts
+from snowmatch.photos.pixels import read_mask, read_photo
 
 ORIENTATION, EXIF_IFD, ORIGINAL, DIGITIZED, CHANGED = 0x0112, 0x8769, 0x9003, 0x9004, 0x0132
 
@@ -51,7 +51,7 @@ def test_exif_orientation_is_applied_once(tmp_path, extension, orientation):
     Image.fromarray(scene()).save(path, exif=exif.tobytes() if extension == "heic" else exif, quality=95, **exact)
     pixels = read_photo(path)
     assert close(pixels, turned(scene(), orientation), 4)
-    assert photo_size(path) == (pixels.shape[1], pixels.shape[0])
+    assert read_facts(path).image_size == (pixels.shape[1], pixels.shape[0])
     assert pixels.flags.c_contiguous
 
 
@@ -191,8 +191,8 @@ def test_damaged_exif_does_not_cost_the_photo(tmp_path, exif, extension):
     path = tmp_path / f"photo.{extension}"
     Image.fromarray(scene()).save(path, exif=exif)
     assert read_photo(path).shape == scene().shape
-    assert photo_size(path) == (93, 61)
-    assert read_timestamp(path) is None
+    assert read_facts(path).image_size == (93, 61)
+    assert read_facts(path).taken is None
 
 
 def test_other_warnings_of_pillow_still_show(tmp_path):
@@ -210,21 +210,25 @@ def with_times(path, **times):
     return path
 
 
-def test_the_time_is_when_the_photo_was_taken_and_no_other(tmp_path):
+def test_the_time_is_when_the_photo_was_taken_before_any_other(tmp_path):
     taken = with_times(
         tmp_path / "a.jpg", exif={ORIGINAL: "2012:09:17 19:42:18"}, root={CHANGED: "2020:01:01 00:00:00"}
     )
-    assert read_timestamp(taken) == datetime(2012, 9, 17, 19, 42, 18)
+    facts = read_facts(taken)
+    assert (facts.taken, facts.time_tag) == (datetime(2012, 9, 17, 19, 42, 18), "DateTimeOriginal")
     edited = with_times(
         tmp_path / "b.jpg", exif={DIGITIZED: "2019:01:01 00:00:00"}, root={CHANGED: "2020:01:01 00:00:00"}
     )
-    assert read_timestamp(edited) is None
-    assert read_timestamp(with_times(tmp_path / "c.png", exif={ORIGINAL: "2012:09:17 19:42:18"})).year == 2012
+    facts = read_facts(edited)
+    assert (facts.taken, facts.time_tag) == (datetime(2019, 1, 1), "DateTimeDigitized")
+    facts = read_facts(with_times(tmp_path / "d.jpg", root={CHANGED: "2020:01:01 00:00:00"}))
+    assert (facts.taken, facts.time_tag) == (datetime(2020, 1, 1), "DateTime")
+    assert read_facts(with_times(tmp_path / "c.png", exif={ORIGINAL: "2012:09:17 19:42:18"})).taken.year == 2012
 
 
 @pytest.mark.parametrize("text", ["0000:00:00 00:00:00", "    :  :     :  :  ", "", "yesterday", "2012:13:40 99:00:00"])
 def test_a_clock_that_was_never_set_gives_no_time(tmp_path, text):
-    assert read_timestamp(with_times(tmp_path / "a.jpg", exif={ORIGINAL: text})) is None
+    assert read_facts(with_times(tmp_path / "a.jpg", exif={ORIGINAL: text})).taken is None
 
 
 # --- boxes and masks --------------------------------------------------------------------------------------------------
@@ -422,5 +426,5 @@ def test_real_photos_and_masks_fit_each_other():
         photo = next((folder / "images").glob(mask.stem + ".*"))
         pixels = read_photo(photo)
         size = (pixels.shape[1], pixels.shape[0])
-        assert photo_size(photo) == size
+        assert read_facts(photo).image_size == size
         assert read_mask(mask, size).any()

@@ -37,6 +37,7 @@ ONLY_IN = {
     "h5py": {"features/"},
     "scipy": {"confidence/"},
     "sqlite3": {"catalog/"},
+    "python_calamine": {"catalog/sheet.py"},
     "click": {"cli/"},
     "torch": {"features/extractors/", "matching/matchers/", "models/torch_io.py"},
     "kornia": {"features/extractors/", "matching/matchers/"},
@@ -45,7 +46,7 @@ ONLY_IN = {
     "urllib": {"models/download.py"},  # the one place that uses the internet
 }
 # Imports inside functions: where a command or a plugin is used, and where a package takes longer to load than a query
-LATE_IN = {"api.py", "__init__.py", *NETWORKS}
+LATE_IN = {"api.py", "__init__.py", "sheet.py", *NETWORKS}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -5,7 +5,7 @@ import time
 from datetime import datetime
 
 import pytest
-from fake_extractor import age, make_photo
+from fake_extractor import age
 from PIL import Image
 
 from snowmatch.catalog import records
@@ -19,7 +19,6 @@ from snowmatch.catalog.records import (
     read_failures,
     save_records,
     take_fingerprint,
-    times_on_record,
 )
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import file_sha256, replace_file
@@ -76,7 +75,7 @@ def test_a_fingerprint_has_content_upright_size_and_time_but_no_place(catalog):
     path = catalog / "photos" / "a.jpg"
     assert taken.sha256 == file_sha256(path)
     assert (taken.size, taken.mtime_ns) == (path.stat().st_size, path.stat().st_mtime_ns)
-    assert (taken.image_size, taken.timestamp) == ((20, 40), "2012-05-06T07:08:09")
+    assert (taken.facts.image_size, taken.facts.taken) == ((20, 40), TAKEN)
     held = database_path(catalog).read_bytes()
     assert b"2012-05-06T07:08:09" in held
     assert not any(word in held.lower() for word in (b"gps", b"45.678", b"41.0", b"latitude"))
@@ -178,7 +177,7 @@ def test_unreadable_files_are_one_clear_line(tmp_path):
 def test_a_bad_photo_has_a_fingerprint_without_size(tmp_path):
     (tmp_path / "bad.jpg").write_bytes(b"no photo")
     taken = take_fingerprint(tmp_path / "bad.jpg", photo=True)
-    assert (taken.sha256, taken.image_size) == (file_sha256(tmp_path / "bad.jpg"), None)
+    assert (taken.sha256, taken.facts) == (file_sha256(tmp_path / "bad.jpg"), None)
 
 
 def test_the_key_of_an_annotation_needs_all_its_files(catalog):
@@ -191,23 +190,6 @@ def test_the_key_of_an_annotation_needs_all_its_files(catalog):
     assert known.key(Annotation(0, "photos/b.jpg")) is None
     known.masks["m.png"] = Fingerprint(1, 2, 3, 4, CONTENT)
     assert known.key(Annotation(0, "photos/a.jpg", mask="m.png")) == annotation_key(content, None, CONTENT)
-
-
-def test_exif_times_on_record_are_not_read_again(catalog, monkeypatch):
-    read = []
-    real = records.read_timestamp
-    path = catalog / "photos" / "a.jpg"
-    make_photo(catalog / "photos" / "none.png", 1)
-    assert times_on_record(catalog)("photos/a.jpg") == TAKEN  # nothing on record
-    both = {p: take_fingerprint(catalog / p, photo=True) for p in ("photos/a.jpg", "photos/none.png")}
-    save_records(catalog, Records(both, {}, {}))
-    monkeypatch.setattr(records, "read_timestamp", lambda p: read.append(p) or real(p))
-    assert times_on_record(catalog)("photos/a.jpg") == TAKEN
-    assert times_on_record(catalog)("photos/none.png") is None
-    assert read == []
-    path.unlink()
-    assert times_on_record(catalog)("photos/a.jpg") == TAKEN  # what is on record is believed, without a look
-    assert read == []
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):

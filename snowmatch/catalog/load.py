@@ -18,7 +18,7 @@ from snowmatch.catalog.encounters import group_shots, place_name, unused
 from snowmatch.catalog.folders import read_folders
 from snowmatch.catalog.names import name_notes
 from snowmatch.catalog.records import Records
-from snowmatch.catalog.settings import CatalogSettings, load_settings
+from snowmatch.catalog.settings import CatalogSettings, SettingsOptions, changed, load_settings
 from snowmatch.catalog.shots import Shot
 from snowmatch.catalog.table import CSV_NAME, EXCEL_NAME, Fields, read_table
 from snowmatch.core.errors import SnowmatchError
@@ -42,7 +42,7 @@ class CatalogData:
     facts: Mapping[str, PhotoFacts] = field(default_factory=dict, repr=False)
 
 
-def load_catalog(folder: Path, records: Records | None = None, settings: CatalogSettings | None = None) -> CatalogData:
+def load_catalog(folder: Path, records: Records | None = None, settings: SettingsOptions | None = None) -> CatalogData:
     """The catalog in `folder`, from its catalog.csv (or catalog.xlsx) if there is one, else from its nested folders.
 
     `records`: what is known of its photos; the header of another one is read where it is needed. What is on record is
@@ -57,9 +57,9 @@ def load_catalog(folder: Path, records: Records | None = None, settings: Catalog
             raise SnowmatchError(f"{folder} is a file, expected the catalog's folder{hint}")
         raise SnowmatchError(f"{folder} does not exist, expected the catalog's folder")
     notes: list[Note] = []
-    settings = load_settings(folder, notes) if settings is None else settings
+    how = changed(load_settings(folder, notes), settings or {})
     table = next((path for name in (CSV_NAME, EXCEL_NAME) if os.path.exists(path := folder / name)), None)
-    rows = read_folders(folder, notes) if table is None else read_table(table, notes, settings.dates)
+    rows = read_folders(folder, notes) if table is None else read_table(table, notes, how.dates)
     if table is not None and table.name == CSV_NAME and os.path.exists(folder / EXCEL_NAME):
         notes.append(Note("two-tables", f"{EXCEL_NAME} was not read, since there is a {CSV_NAME}"))
     notes += name_notes(rows)
@@ -67,7 +67,7 @@ def load_catalog(folder: Path, records: Records | None = None, settings: Catalog
     known = _Facts(folder, {path: taken.facts for path, taken in photos.items() if taken.facts is not None})
     _fill_boxes(rows, known, notes)
     _fill_times(rows, known, notes)
-    _name_encounters(rows, known, settings, notes)
+    _name_encounters(rows, known, how, notes)
     likenesses = {path: facts.likeness for path, facts in known.read.items() if facts.likeness}
     notes += mark_passages(rows, {path: taken.sha256 for path, taken in photos.items()}, likenesses)
     notes += number_animals(rows)
@@ -75,7 +75,12 @@ def load_catalog(folder: Path, records: Records | None = None, settings: Catalog
         for working in ("dated", "_photo"):
             fields.pop(working, None)
     annotations = tuple(Annotation(row=n, **fields) for n, fields in enumerate(rows))
-    return CatalogData(folder, annotations, tuple(notes), settings, known.read)
+    return CatalogData(folder, annotations, tuple(notes), how, known.read)
+
+
+def load_again(data: CatalogData, records: Records) -> CatalogData:
+    """The same catalog as it is now, with what is known of its photos now."""
+    return load_catalog(data.folder, records, data.settings.options())
 
 
 def check_body_part(name: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from snowmatch.catalog.times import ORDERS
 from snowmatch.core.errors import SnowmatchError
@@ -17,6 +17,15 @@ from snowmatch.core.notes import Note
 from snowmatch.core.text import choices
 
 MOST_BYTES = 100_000  # of the file: a larger one is not ours
+
+
+class SettingsOptions(TypedDict, total=False):
+    """Some of the settings of a catalog; see CatalogSettings."""
+
+    dates: str
+    encounter_gap: float
+    longest_encounter: float
+    bursts: bool
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,15 @@ class CatalogSettings:
                 raise SnowmatchError(f"{name} is {value!r}, expected {unit} above 0 and at most {most}")
         if not isinstance(self.bursts, bool):
             raise SnowmatchError(f"bursts is {self.bursts!r}, expected true or false")
+
+    def options(self) -> SettingsOptions:
+        """All of them, to read a catalog with."""
+        return SettingsOptions(
+            dates=self.dates,
+            encounter_gap=self.encounter_gap,
+            longest_encounter=self.longest_encounter,
+            bursts=self.bursts,
+        )
 
     @property
     def gap(self) -> timedelta:
@@ -87,7 +105,12 @@ def changed(settings: CatalogSettings, values: Mapping[str, Any]) -> CatalogSett
     return replace(settings, **values)
 
 
-def save_settings(folder: Path, settings: CatalogSettings) -> None:
-    """Keep the settings of the catalog in `folder`. Raises SnowmatchError if they cannot be written."""
+def keep_settings(folder: Path, settings: CatalogSettings) -> None:
+    """Keep the settings of the catalog in `folder`, if they differ from those that are kept.
+
+    Raises SnowmatchError if they cannot be written.
+    """
+    if load_settings(folder, []) == settings:
+        return
     text = json.dumps(asdict(settings), indent=2) + "\n"
     replace_file(settings_path(folder), lambda file: file.write(text.encode()))

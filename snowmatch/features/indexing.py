@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from snowmatch.catalog.ids import give_ids, load_ids, save_ids
-from snowmatch.catalog.load import CatalogData, load_catalog
+from snowmatch.catalog.load import CatalogData, load_again
 from snowmatch.catalog.records import load_records
+from snowmatch.catalog.settings import keep_settings
 from snowmatch.core.executor import WorkerDiedError, cores, in_order, open_pool
 from snowmatch.core.home import features_path
 from snowmatch.core.notes import Note
@@ -30,10 +31,12 @@ ON_GPU = 4  # processes that share a graphics card: each holds the network and a
 class IndexReport:
     """What an index run did: annotations extracted and reused, failed (path, reason) photos, keypoints found.
 
-    removed counts the annotations' features that --prune deleted, freed_bytes what that freed on disk; mapped the
-    photos whose companions were looked at to tell the animal from the scenery. notes: what was found on the way.
+    catalog: as it is read now. removed counts the annotations' features that --prune deleted, freed_bytes what that
+    freed on disk; mapped the photos whose companions were looked at to tell the animal from the scenery. notes: what
+    was found on the way.
     """
 
+    catalog: CatalogData = field(repr=False)
     done: int
     reused: int
     failed: tuple[tuple[str, str], ...]
@@ -64,16 +67,18 @@ def index_catalog(
     prune: bool = False,
     progress: Callable[[int, int], None] | None = None,
     mapping: Callable[[int, int], None] | None = None,
+    again: bool = False,
     wait: float = 0.0,
 ) -> IndexReport:
     """Extract what is missing or stale with `workers` processes and commit it every few seconds.
 
-    Without `workers` there is one per core, ON_GPU at most where a graphics card does the work.
-    `progress` is called with (done, total) annotations: of those that were not there already, how many are on disk or
-    have failed; `mapping` with (done, total) photos without mask of which a foreground map is made. Photos that
-    failed before are tried again. `prune` deletes the features of these settings that no
-    annotation has any more. Another run in the same catalog is waited for `wait` seconds. SnowmatchError where the
-    catalog is locked or cannot be written, and where a worker process is killed: all that was finished is kept.
+    Without `workers` there is one per core, ON_GPU at most where a graphics card does the work. `progress` is called
+    with (done, total) annotations: of those that were not there already, how many are on disk or have failed; `mapping`
+    with (done, total) photos without mask of which a foreground map is made. Photos that failed before are tried again.
+    `prune` deletes the features of these settings that no annotation has any more. `again` reads the catalog again
+    once its photos are known: those without a time are grouped by what they look like. Another run in the same catalog
+    is waited for `wait` seconds. SnowmatchError where the catalog is locked or cannot be written, and where a worker
+    process is killed: all that was finished is kept.
     """
     started = time.monotonic()
     batch = batch_of(extractor)
@@ -83,6 +88,7 @@ def index_catalog(
     described = settings(extractor)
     folder = Path(os.path.abspath(data.folder))
     with FeatureWriter(features_path(folder), described, wait=wait) as writer:
+        keep_settings(folder, data.settings)
         records = load_records(folder)
         run = IndexRun(folder, writer, records, progress)
         photos = run.photos_to_do(data.annotations)
@@ -96,8 +102,8 @@ def index_catalog(
             run.commit()
             removed, freed = run.prune(data.annotations) if prune else (0, 0)
             writer.compact()
-            # Photos without a time are grouped by what they look like, which is known now
-            data = load_catalog(folder, run.records, data.settings)
+            if again:
+                data = load_again(data, run.records)
             mapped = update_maps(folder, data.annotations, run.readable(), processes, mapping)
         except (KeyboardInterrupt, WorkerDiedError):
             run.commit()
@@ -109,7 +115,7 @@ def index_catalog(
     failed = tuple(sorted(run.records.failures.items()))
     seconds = time.monotonic() - started
     notes = () if not records.unsound else (_unsound(records.unsound),)
-    return IndexReport(run.new, run.reused, failed, run.features, seconds, removed, freed, mapped, notes)
+    return IndexReport(data, run.new, run.reused, failed, run.features, seconds, removed, freed, mapped, notes)
 
 
 def _unsound(count: int) -> Note:

@@ -20,6 +20,7 @@ LENGTH = BITS // 8  # bytes
 # Copies of the leopard photos (half the size, JPEG quality 60, a black bar at the bottom) differ in at most 12 bits
 # (99 %). Photos that one station took in different encounters differ in 19 bits at least. Cropped copies are not found.
 NEARLY_EQUAL = 12
+BLANK = 8  # grey levels between the darkest and the brightest place: below it only noise is compared
 _PARTS = NEARLY_EQUAL + 1  # of a likeness: two that differ in at most NEARLY_EQUAL bits have an equal part
 _DECODED = 8 * SIDE  # px of the longest side that is decoded; a JPEG has smaller copies, which are quick to decode
 
@@ -30,11 +31,13 @@ def photo_likeness(path: Path) -> bytes:
 
 
 def likeness(grey: np.ndarray) -> bytes:
-    """The likeness (32 bytes) of a photo's grey pixels (H, W) uint8; b"" without pixels."""
+    """The likeness (32 bytes) of a photo's grey pixels (H, W) uint8; b"" for a blank photo, which is like any other."""
     if not grey.size:
         return b""
     small = Image.fromarray(grey).resize((SIDE + 1, SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
     values = np.asarray(small, np.int16)
+    if np.ptp(values) < BLANK:
+        return b""
     return np.packbits(values[:, 1:] > values[:, :-1]).tobytes()
 
 

@@ -85,7 +85,8 @@ def photo_groups(
     groups = _recorded_groups(session, wanted, body_part)
     used = {a.encounter for a in session.data.annotations}
     encounters, told = group_shots(shots, session.data.settings)
-    notes += [note for note in told if note.code != "no-station"]
+    fresh_timeless = sum(shot.taken is None and not given[shot.name][1] for shot in shots)
+    notes += [note for note in told if note.code != "no-station" and (note.code != "no-times" or fresh_timeless > 1)]
     for encounter in encounters:
         passage = [shots[n] for n in encounter.shots]
         fresh = [shot for shot in passage if not given[shot.name][1]]
