@@ -10,6 +10,8 @@ from snowmatch.core.text import choices
 from snowmatch.core.types import BODY_PARTS, BBox
 
 SPLITS = ("train", "test")
+LARGEST = 1e9  # px; no photo has more
+BOX = "expected x,y,w,h in px of the upright photo (or as shares of it), w and h above 0"
 # How people write body parts, in lower case and with single blanks between words
 _SIDE = {"left": "left_flank", "right": "right_flank"}
 SPELLINGS = {
@@ -93,17 +95,23 @@ def read_box(text: str) -> BBox | RelativeBox | None:
     inner = text.strip().strip("[](){}").strip()
     if not inner:
         return None
-    expected = "expected x,y,w,h in px of the upright photo (or as shares of it), w and h above 0, or nothing"
     numbers = _numbers(inner)
-    if numbers is None or len(numbers) != 4 or not all(map(math.isfinite, numbers)):
-        raise CellError(expected)
+    if numbers is None or len(numbers) != 4:
+        raise CellError(f"{BOX}, or nothing")
     x, y, width, height = numbers
-    if width <= 0 or height <= 0:
-        raise CellError(expected)
+    try:
+        return as_box(x, y, width, height)
+    except CellError as error:
+        raise CellError(f"{error}, or nothing") from None
+
+
+def as_box(x: float, y: float, width: float, height: float) -> BBox | RelativeBox:
+    """A box from four numbers. Raises CellError for one without area, or too large to be one."""
+    numbers = (x, y, width, height)
+    if not all(map(math.isfinite, numbers)) or max(map(abs, numbers)) > LARGEST or width <= 0 or height <= 0:
+        raise CellError(BOX)
     if max(numbers) <= 1 and min(x, y) >= 0:
         return RelativeBox(x, y, width, height)
-    if max(abs(n) for n in numbers) > 1e9:
-        raise CellError(expected)
     return outward(x, y, width, height)
 
 

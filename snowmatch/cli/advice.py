@@ -100,6 +100,7 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "get-weights": _download,
     "add-weights": lambda data: "snowmatch weights add FILE",
     "choose-output": lambda data: "--out NAME",
+    "unclear-dates": lambda data: "snowmatch index CATALOG --dates dmy, or mdy",
     # notes
     "missing-annotations": _index,
     "stale-annotations": _index,

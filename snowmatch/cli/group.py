@@ -58,8 +58,9 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except SnowmatchError as error:
-            text = with_advice(" ".join(str(error).splitlines()), error.code, error.data)
-            raise click.ClickException(text) from error
+            lines = str(error).splitlines()
+            text = "\n".join(lines) if "problems" in error.data else " ".join(lines)  # one line, or a list of problems
+            raise click.ClickException(with_advice(text, error.code, error.data)) from error
         except BrokenPipeError:  # `| head` has seen enough
             raise
         except OSError as error:  # a full disk, a folder that may not be entered, a name too long for the system

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,11 +16,33 @@ from snowmatch.cli.shared import PATH, Bar, say_failed, say_notes, setting_optio
 @click.option("--extractor", metavar="NAME", help="How features are found; `plugins` lists them.")
 @setting_option
 @click.option("--workers", type=click.IntRange(min=1), help="Processes to use.  [default: all cores]")
+@click.option(
+    "--dates",
+    type=click.Choice(("dmy", "mdy")),
+    help="What 3/4/2021 means in this catalog: dmy is 3 April, mdy is 4 March.",
+)
+@click.option(
+    "--encounter-gap", type=float, metavar="MIN", help="Photos further apart are two encounters.  [default: 60]"
+)
+@click.option("--longest-encounter", type=float, metavar="H", help="Longer encounters are cut.  [default: 24]")
+@click.option(
+    "--bursts/--no-bursts",
+    default=None,
+    help="Whether photos without a time that follow each other and look alike are one encounter.  [default: yes]",
+)
 @click.option("--prune", is_flag=True, help="Delete the features of photos that have left the catalog.")
-def index(catalog: Path, extractor: str | None, options: dict[str, str], workers: int | None, prune: bool) -> None:
+def index(
+    catalog: Path,
+    extractor: str | None,
+    options: dict[str, str],
+    workers: int | None,
+    prune: bool,
+    **settings: Any,
+) -> None:
     """Find the features of every photo in CATALOG and make it ready to be asked.
 
-    Only what is new or has changed is done; a run that was stopped goes on where it was.
+    Only what is new or has changed is done; a run that was stopped goes on where it was. The catalog keeps --dates,
+    --encounter-gap, --longest-encounter and --bursts.
 
     \b
     Example:
@@ -27,7 +50,7 @@ def index(catalog: Path, extractor: str | None, options: dict[str, str], workers
     """
     from snowmatch.api import open_catalog
 
-    opened = open_catalog(catalog)
+    opened = open_catalog(catalog, **{name: value for name, value in settings.items() if value is not None})
     try:
         with Bar("indexing", "annotation") as bar, Bar("foreground", "photo") as maps:
             report = opened.index(

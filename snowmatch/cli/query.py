@@ -21,18 +21,18 @@ from snowmatch.cli.shared import (
 )
 
 
-def _boxes(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> list[tuple[int, ...]] | None:
+def _boxes(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> list[tuple[float, ...]] | None:
     return [_box(value) for value in values] or None
 
 
-def _box(value: str) -> tuple[int, ...]:
+def _box(value: str) -> tuple[float, ...]:
     try:
-        numbers = tuple(int(n) for n in value.split(","))
+        numbers = tuple(float(n) for n in value.split(","))
     except ValueError:
         numbers = ()
-    if len(numbers) != 4 or numbers[2] < 1 or numbers[3] < 1:
+    if len(numbers) != 4 or not numbers[2] > 0 or not numbers[3] > 0:
         raise click.BadParameter(
-            f"{value!r} is not x,y,w,h in whole pixels with w and h above 0, such as 120,80,640,400"
+            f"{value!r} is not x,y,w,h in pixels (or as shares of the photo), w and h above 0, such as 120,80,640,400"
         )
     return numbers
 
@@ -43,9 +43,13 @@ def _timestamp(ctx: click.Context, parameter: click.Parameter, value: str | None
     from datetime import datetime
 
     try:
-        return datetime.fromisoformat(value).replace(tzinfo=None)
+        moment = datetime.fromisoformat(value)
     except ValueError:
         raise click.BadParameter(f"{value!r} is not a local time such as 2012-09-17T19:42:18") from None
+    if moment.tzinfo is not None:
+        local = moment.replace(tzinfo=None).isoformat()
+        raise click.BadParameter(f"{value!r} has a time zone; give the time of the camera's clock, such as {local}")
+    return moment
 
 
 @click.command()

@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
+from snowmatch.catalog.cells import CellError, RelativeBox, as_box
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Annotation, BBox
 
@@ -38,7 +39,7 @@ class Question:
     """
 
     photos: tuple[Photo, ...]
-    boxes: tuple[BBox | None, ...]
+    boxes: tuple[BBox | RelativeBox | None, ...]
     masks: tuple[Mask, ...]
     body_part: str | None
     locations: tuple[str, ...]
@@ -71,6 +72,8 @@ def make_question(
     masks = list(mask) if isinstance(mask, list | tuple) else [mask]
     if top < 1:
         raise SnowmatchError(f"top is {top}, expected at least 1")
+    if timestamp is not None and timestamp.tzinfo is not None:
+        raise SnowmatchError(f"timestamp is {timestamp}, expected the time of the camera's clock, without a time zone")
     return Question(
         given,
         tuple(_one_each("boxes were", [_box(box) for box in boxes], len(given))),
@@ -93,12 +96,15 @@ def _one_each(what: str, values: list[Any], photos: int) -> list[Any]:
     return values
 
 
-def _box(box: Any) -> BBox | None:
-    """A box as four whole numbers; SnowmatchError for anything else."""
+def _box(box: Any) -> BBox | RelativeBox | None:
+    """A box in whole pixels, or as shares of the photo where no number is above 1; SnowmatchError for anything else."""
     if box is None:
         return None
     numbers = np.asarray(box)
-    if numbers.shape != (4,) or not np.issubdtype(numbers.dtype, np.number) or (numbers != np.round(numbers)).any():
-        raise SnowmatchError(f"the box is {box!r}, expected x, y, width, height in whole pixels of the upright photo")
-    x, y, width, height = (int(n) for n in numbers)
-    return x, y, width, height
+    if numbers.shape != (4,) or not np.issubdtype(numbers.dtype, np.number) or not np.isfinite(numbers).all():
+        raise SnowmatchError(f"the box is {box!r}, expected x, y, width, height in pixels of the upright photo")
+    x, y, width, height = (float(n) for n in numbers)
+    try:
+        return as_box(x, y, width, height)
+    except CellError as error:
+        raise SnowmatchError(f"the box is {box!r}: {error}") from None

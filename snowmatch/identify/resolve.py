@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from snowmatch.catalog.cells import RelativeBox
 from snowmatch.catalog.load import check_body_part
 from snowmatch.catalog.records import annotation_key
 from snowmatch.core.errors import SnowmatchError
@@ -90,7 +91,12 @@ def resolve(session: Session, question: Question) -> Resolved:
 
 
 def _make_ready(
-    session: Session, photo: Photo, bbox: BBox | None, mask: Mask, body_part: str | None, notes: list[Note]
+    session: Session,
+    photo: Photo,
+    box: BBox | RelativeBox | None,
+    mask: Mask,
+    body_part: str | None,
+    notes: list[Note],
 ) -> AskedPhoto:
     """One photo; what is given goes before what is on record, and features come from the catalog where it has them."""
     chosen = photo if isinstance(photo, Annotation) else None
@@ -112,8 +118,9 @@ def _make_ready(
         path, content = str(file if isinstance(photo, Annotation) else photo), file_sha256(file)
         facts, pixels = replace(read_facts(file), likeness=photo_likeness(file)), read_photo(file)
         rows = session.rows_of(content, file)
-    row = chosen or _choose_row(path, rows, body_part, bbox)
     size = (pixels.shape[1], pixels.shape[0])
+    bbox = box.of_photo(size) if isinstance(box, RelativeBox) else box
+    row = chosen or _choose_row(path, rows, body_part, bbox)
     if row is not None:
         bbox = row.bbox if bbox is None else bbox
         mask = session.folder / row.mask if mask is None and row.mask else mask

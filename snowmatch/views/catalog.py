@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from snowmatch.api import Catalog
 from snowmatch.catalog.records import Records, load_records
+from snowmatch.catalog.settings import CatalogSettings
 from snowmatch.catalog.states import STATES, annotation_states
 from snowmatch.core.home import features_path
 from snowmatch.core.text import aligned, printable
@@ -27,12 +28,21 @@ def format_overview(catalog: Catalog) -> str:
         *_individuals(annotations),
         "",
         *_encounters(encounters),
+        _rule(catalog.data.settings),
         "",
         *_indexed(catalog, records),
     ]
     if failures := records.failures:
         lines += ["", "Failed:", *(f"  {printable(path)}: {printable(why)}" for path, why in sorted(failures.items()))]
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _rule(settings: CatalogSettings) -> str:
+    """How encounters without a name were made."""
+    return (
+        f"Encounters that the catalog does not name: photos at most {settings.encounter_gap:g} min apart, at most "
+        f"{settings.longest_encounter:g} h long."
+    )
 
 
 def _individuals(annotations: Sequence[Annotation]) -> list[str]:
