@@ -87,5 +87,5 @@ def foreground_picture(image_size: tuple[int, int], found: ForegroundMap | None,
 
 
 def evidence_of(outlined: str, found: ForegroundMap | None) -> str:
-    """Return the source of the foreground: `outlined` (`mask` or `box`); if it is "", the map's evidence or `centre`."""
+    """Return the source of the foreground: `outlined` (`mask`, `box` or ""), or else the map's evidence or `centre`."""
     return outlined or (found.evidence if found is not None else "centre")

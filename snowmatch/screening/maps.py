@@ -65,7 +65,7 @@ def maps_stamp(folder: Path) -> tuple[int, int] | None:
 
 
 def load_maps(folder: Path) -> SceneMaps:
-    """Return the maps of the catalog in `folder`; `NO_MAPS` if it has none. Raises SnowmatchError for a damaged file."""
+    """Return the maps of the catalog in `folder`; `NO_MAPS` if it has none. Raises SnowmatchError if damaged."""
     path = maps_path(folder)
     advice = "delete the file and index again"
     try:
