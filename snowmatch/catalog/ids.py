@@ -61,7 +61,7 @@ def give_ids(
     5. A new identifier, derived from content and box.
     """
     named = {a.annotation for a in annotations if a.annotation}
-    waiting = [a for a in annotations if not a.annotation and a.path in contents]
+    unassigned = [a for a in annotations if not a.annotation and a.path in contents]
     free = [old for old in kept if old.annotation not in named]
     found: dict[int, str] = {a.row: a.annotation for a in annotations if a.annotation and a.path in contents}
     keys: tuple[Callable[[KeptId], Hashable], ...] = (
@@ -71,11 +71,11 @@ def give_ids(
         lambda k: (k.path, k.bbox, k.mask),
     )
     for key in keys:
-        free = _hand_out(waiting, free, contents, key, found)
+        free = _assign_equal(unassigned, free, contents, key, found)
     for same_photo in (lambda k: k.path, lambda k: k.sha256):
-        free = _hand_out_nearly(waiting, free, contents, same_photo, found)
+        free = _assign_similar(unassigned, free, contents, same_photo, found)
     used = named | set(found.values())
-    for a in waiting:
+    for a in unassigned:
         if a.row in found:
             continue
         number = 0
@@ -90,8 +90,8 @@ def _as_kept(name: str, a: Annotation, contents: Mapping[str, str]) -> KeptId:
     return KeptId(name, a.path, a.bbox, a.mask, contents[a.path])
 
 
-def _hand_out(
-    waiting: Iterable[Annotation],
+def _assign_equal(
+    unassigned: Iterable[Annotation],
     free: Iterable[KeptId],
     contents: Mapping[str, str],
     key: Callable[[KeptId], Hashable],
@@ -101,14 +101,14 @@ def _hand_out(
     by_key: dict[Hashable, list[KeptId]] = defaultdict(list)
     for old in free:
         by_key[key(old)].append(old)
-    for a in waiting:
+    for a in unassigned:
         if a.row not in found and (olds := by_key.get(key(_as_kept("", a, contents)))):
             found[a.row] = olds.pop(0).annotation
     return [old for olds in by_key.values() for old in olds]
 
 
-def _hand_out_nearly(
-    waiting: Iterable[Annotation],
+def _assign_similar(
+    unassigned: Iterable[Annotation],
     free: Iterable[KeptId],
     contents: Mapping[str, str],
     key: Callable[[KeptId], Hashable],
@@ -121,7 +121,7 @@ def _hand_out_nearly(
     photos: dict[Hashable, tuple[list[Annotation], list[KeptId]]] = defaultdict(lambda: ([], []))
     for old in free:
         photos[key(old)][1].append(old)
-    for a in waiting:
+    for a in unassigned:
         if a.row not in found and (place := key(_as_kept("", a, contents))) in photos:
             photos[place][0].append(a)
     left = []

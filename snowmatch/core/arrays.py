@@ -52,4 +52,4 @@ def load_arrays(path: Path, names: Sequence[str], what: str, advice: str) -> dic
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             return {name: archive[name] for name in names}
     except (KeyError, ValueError, TypeError, RuntimeError, OSError, zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise SnowmatchError(f"{path} is damaged or is not a file of {what}: {advice}") from error
+        raise SnowmatchError(f"{path} is damaged or is not a valid {what} file: {advice}") from error

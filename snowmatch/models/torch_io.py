@@ -22,7 +22,7 @@ Module = TypeVar("Module", bound=nn.Module)
 
 # The names of the layers in the LightGlue files of the authors
 LAYER = re.compile(r"^(self_attn|cross_attn)\.(\d+)\.")
-_alone = threading.RLock()
+_lock = threading.RLock()
 # Values that LightGlue does not need: files for XFeat contain the extractor's values too, and files of the first
 # release contain one number per layer that no code uses any more
 LEFT_OVER = re.compile(r"extractor\..*|log_assignment\.\d+\.r")
@@ -162,7 +162,7 @@ def repeatable() -> Iterator[None]:
     fixed and uses full precision. By default a GPU chooses the fastest algorithm and uses numbers with 10 bits of
     precision (TF32). This matters because features from a GPU are stored under the same key as those from a CPU.
     """
-    with _alone:  # these settings hold for the whole process
+    with _lock:  # these settings hold for the whole process
         before = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
