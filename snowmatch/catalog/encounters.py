@@ -1,4 +1,4 @@
-"""Encounters: which photos are of one passage, and how it is named where the catalog does not name it."""
+"""Encounters: the grouping of photos into passages, and names for encounters that the catalog does not name."""
 
 from __future__ import annotations
 
@@ -14,29 +14,34 @@ from snowmatch.core.types import Annotation, same_part
 
 T = TypeVar("T")
 
-# Photos of one station whose neighbours in time are at most this far apart are one encounter. Camera-trap surveys use
-# 30 to 60 minutes for independent events; the longer one rather joins two passages than uses one as its own evidence.
+# The longest time between two consecutive photos of one encounter at one station. Camera-trap surveys use 30 to 60
+# minutes for independent events. The longer time is safer: it may join two passages, but it rarely splits one passage,
+# whose photos would then be evidence for each other.
 ENCOUNTER_GAP = timedelta(minutes=60)
 
 
 def fill_times(rows: list[Fields], exif_times: Callable[[str], datetime | None]) -> None:
-    """Give rows without a timestamp the photo's own; a photo that cannot be read has none (the index run lists it)."""
-    known: dict[str, datetime | None] = {}
+    """Fill missing timestamps in `rows` from the photos' EXIF data.
+
+    A photo that cannot be read keeps no timestamp; the index run reports it.
+    """
+    times: dict[str, datetime | None] = {}
     for fields in rows:
         if fields.get("timestamp") is None:
             path = fields["path"]
-            if path not in known:
+            if path not in times:
                 try:
-                    known[path] = exif_times(path)
+                    times[path] = exif_times(path)
                 except SnowmatchError:
-                    known[path] = None
-            fields["timestamp"] = known[path]
+                    times[path] = None
+            fields["timestamp"] = times[path]
 
 
 def name_encounters(rows: list[Fields]) -> None:
-    """Name the encounter of every row without one: after its place and first moment, or its photo if that has no time.
+    """Name the encounter of every row that has no encounter name.
 
-    Names depend on the encounter's own photos alone, so photos added elsewhere change none.
+    The name contains the place and the time of the first photo. If a photo has no time, the name contains its path.
+    A name depends only on the photos of its encounter, so photos added elsewhere do not change it.
     """
     used = {fields["encounter"] for fields in rows if fields.get("encounter")}
     places: dict[tuple[str, str], list[Fields]] = defaultdict(list)
@@ -57,14 +62,17 @@ def name_encounters(rows: list[Fields]) -> None:
             for fields in passage:
                 fields["encounter"] = name
     for photo, group in timeless.items():
-        # A crop saved without its EXIF belongs to the photo it was cut from
+        # A crop that was saved without EXIF belongs to the encounter of the photo that it was cut from
         name = timed[photo]["encounter"] if photo in timed else unused(f"photo {photo}", used)
         for fields in group:
             fields["encounter"] = name
 
 
 def passages(photos: Iterable[T], taken: Callable[[T], datetime]) -> Iterator[list[T]]:
-    """The photos of one camera by time, cut where neighbours are more than ENCOUNTER_GAP apart; none give nothing."""
+    """Yield the passages: lists of photos sorted by time. Two passages are more than ENCOUNTER_GAP apart.
+
+    photos: the photos of one camera. No photos give no passages.
+    """
     passage: list[T] = []
     for photo in sorted(photos, key=taken):
         if passage and taken(photo) - taken(passage[-1]) > ENCOUNTER_GAP:
@@ -76,13 +84,16 @@ def passages(photos: Iterable[T], taken: Callable[[T], datetime]) -> Iterator[li
 
 
 def _place_name(location: str, station: str) -> str:
-    """'naryn/S01 ', 'naryn ', '/S01 ' or ''; a slash within a name is written %2F, so that no two places look alike."""
+    """Return the first part of an encounter's name: 'naryn/S01 ', 'naryn ', '/S01 ' or ''.
+
+    A slash inside a name is written as %2F, so that two different places never have the same name.
+    """
     location, station = (name.replace("%", "%25").replace("/", "%2F") for name in (location, station))
     return f"{location}/{station} " if station else (f"{location} " if location else "")
 
 
 def unused(name: str, used: set[str]) -> str:
-    """`name`, with as many + as it takes to differ from all `used`, which take it in."""
+    """Return `name`, with "+" appended until it is not in `used`. The result is added to `used`."""
     while name in used:
         name += "+"
     used.add(name)
@@ -90,7 +101,10 @@ def unused(name: str, used: set[str]) -> str:
 
 
 def count_encounter_pairs(annotations: Iterable[Annotation]) -> int:
-    """How many pairs of encounters show one individual from the same side (or from one that is not known)."""
+    """Return the number of pairs of encounters that show the same body part of one individual.
+
+    A body part `unknown` equals every other body part.
+    """
     parts: dict[str, dict[str, set[str]]] = {}
     for a in annotations:
         if a.individual is not None:

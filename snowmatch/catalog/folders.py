@@ -1,7 +1,8 @@
-"""A catalog in nested folders, and the photos in any folder and below it.
+"""A catalog in nested folders, and the search for photos in a folder and its subfolders.
 
-The nested form is <individual>/<body_part>/<photo> or <location>/<individual>/<body_part>/<photo>. There, what begins
-with a dot is left out with a note (in the csv it may be named), and photos at any other depth are an error.
+The nested form is <individual>/<body_part>/<photo> or <location>/<individual>/<body_part>/<photo>. Files and folders
+whose names begin with a dot are skipped with a note (catalog.csv may name them). A photo at any other depth is an
+error.
 """
 
 from __future__ import annotations
@@ -28,17 +29,19 @@ _SYSTEM_FILES = re.compile(r"\.DS_Store|\._.*|thumbs\.db|desktop\.ini", re.IGNOR
 
 
 def read_folders(folder: Path, notes: list[Note]) -> list[Fields]:
+    """Return one row for each photo of a nested catalog, sorted by path. Remarks are added to `notes`."""
     photos = find_photos(folder, f"{CSV_NAME}, or photos in {LAYOUTS}", notes)
     return sorted((_nested_fields(folder, parts) for parts in photos), key=lambda fields: fields["path"])
 
 
 def find_photos(folder: Path, expected: str, notes: list[Note]) -> list[tuple[str, ...]]:
-    """Every photo in `folder` and the folders below, as the parts of its path; `notes` take what was left out.
+    """Return the path of every photo in `folder` and its subfolders, as a tuple of its parts.
 
-    SnowmatchError where a folder cannot be read, or there is no photo (`expected` says what should be there).
+    expected: a description of the expected content, for the error message. Skipped files are added to `notes`. Raises
+    SnowmatchError if a folder cannot be read or no photo is found.
     """
     counts: Counter[str] = Counter()
-    others: Counter[str] = Counter()  # files that are no photos, by extension
+    others: Counter[str] = Counter()  # number of files that are not photos, by extension
     photos = []
     for parts in _files(folder, (), (), counts):
         extension = os.path.splitext(parts[-1])[1].lower()
@@ -47,31 +50,34 @@ def find_photos(folder: Path, expected: str, notes: list[Note]) -> list[tuple[st
         else:
             others[extension or "without extension"] += 1
     if not photos:
-        held = f" (only {some([f'{n} {ext}' for ext, n in others.most_common()])})" if others else ""
-        raise SnowmatchError(f"{folder} holds no photos{held}; expected {expected}")
+        content = f" (only {some([f'{n} {ext}' for ext, n in others.most_common()])})" if others else ""
+        raise SnowmatchError(f"{folder} contains no photos{content}; expected {expected}")
     if counts["hidden"]:
-        text = f"{counts['hidden']} files or folders whose names begin with a dot were left out"
+        text = f"{counts['hidden']} files or folders whose names begin with a dot were skipped"
         notes.append(Note("hidden-files", text, {"count": counts["hidden"]}))
     if counts["loop"]:
-        text = f"{counts['loop']} links that lead back into a folder above them were left out"
+        text = f"{counts['loop']} links to a folder above them were skipped"
         notes.append(Note("looping-links", text, {"count": counts["loop"]}))
     if others:
         listed = some([f"{n} {ext}" for ext, n in others.most_common()])
-        text = f"{sum(others.values())} files that are no photos were left out: {listed}"
+        text = f"{sum(others.values())} files that are not photos were skipped: {listed}"
         notes.append(Note("other-files", text, dict(others)))
     return photos
 
 
 def _files(folder: Path, parts: tuple[str, ...], above: tuple, counts: Counter[str]) -> Iterator[tuple[str, ...]]:
-    """The path of every file in `folder` as its parts; links are followed, but not back into a folder above."""
+    """Yield the path of every file in `folder` and its subfolders, as a tuple of its parts.
+
+    above: the device and inode numbers of the folders above. Links are followed, except a link to a folder above it.
+    """
     try:
         status = os.stat(folder)
         with os.scandir(folder) as scan:
             entries = list(scan)
     except OSError as error:
         raise SnowmatchError(f"{folder} cannot be read: {error.strerror}") from error
-    here = (status.st_dev, status.st_ino)
-    if here in above:
+    identity = (status.st_dev, status.st_ino)
+    if identity in above:
         counts["loop"] += 1
         return
     for entry in entries:
@@ -80,7 +86,7 @@ def _files(folder: Path, parts: tuple[str, ...], above: tuple, counts: Counter[s
         if entry.name.startswith("."):
             counts["hidden"] += 1
         elif _is_folder(entry):
-            yield from _files(folder / entry.name, (*parts, entry.name), (*above, here), counts)
+            yield from _files(folder / entry.name, (*parts, entry.name), (*above, identity), counts)
         else:
             yield (*parts, entry.name)
 
@@ -88,7 +94,7 @@ def _files(folder: Path, parts: tuple[str, ...], above: tuple, counts: Counter[s
 def _is_folder(entry: os.DirEntry) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link to itself, say: it counts as a file, and the index run tells what is wrong with it
+    except OSError:  # for example a link to itself; it is treated as a file, and the index run reports the error
         return False
 
 
@@ -97,10 +103,10 @@ def _nested_fields(folder: Path, parts: tuple[str, ...]) -> Fields:
     try:
         path.encode()
     except UnicodeEncodeError:
-        raise SnowmatchError(f"{folder}: the file name {path!a} is not valid text; rename it") from None
+        raise SnowmatchError(f"{folder}: the file name {path!a} is not valid text: rename the file") from None
     if len(parts) not in (3, 4):
         raise SnowmatchError(
-            f"{folder / path} lies {len(parts) - 1} folders deep, expected {LAYOUTS}: move it, or write a {CSV_NAME}"
+            f"{folder / path} is {len(parts) - 1} folders deep, expected {LAYOUTS}: move it, or write a {CSV_NAME}"
         )
     *place, individual, body_part, _ = parts
     if body_part not in BODY_PARTS:

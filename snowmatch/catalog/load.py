@@ -1,8 +1,7 @@
-"""What is on record: `catalog.csv` or nested folders as annotations, with every encounter named.
+"""Reading a catalog: `catalog.csv` or nested folders become annotations, and every encounter gets a name.
 
-The nested form is <individual>/<body_part>/<photo> or <location>/<individual>/<body_part>/<photo>. There, what begins
-with a dot is left out with a note (in the csv it may be named), and photos at any other depth are an error. Whether
-photos exist is not asked here: the index run reads them all and lists those that fail.
+`folders` and `table` describe the two forms. This module does not check that the photos exist. The index run reads all
+photos and reports those that fail.
 """
 
 from __future__ import annotations
@@ -28,7 +27,10 @@ _NO_NAMES = {"unknown", "unidentified", "unid", "none", "nan", "null", "na", "n/
 
 @dataclass(frozen=True)
 class CatalogData:
-    """All on record in `folder`, in the csv's order or sorted by path; `notes` tell what was left out or changed."""
+    """The annotations of the catalog in `folder`, in the order of the csv or sorted by path.
+
+    notes: what was skipped or changed when the catalog was read.
+    """
 
     folder: Path
     annotations: tuple[Annotation, ...]
@@ -36,15 +38,16 @@ class CatalogData:
 
 
 def load_catalog(folder: Path, exif_times: Callable[[str], datetime | None] | None = None) -> CatalogData:
-    """The catalog in `folder`, from its catalog.csv if there is one, else from its nested folders.
+    """Return the catalog in `folder`, read from its catalog.csv, or from its nested folders if it has no catalog.csv.
 
-    `exif_times` tells when a photo (path as in the catalog) was taken, for photos without a timestamp; by default the
-    photo itself is read. SnowmatchError where there is no catalog, or a value is not allowed. Nothing is written.
+    exif_times: a function that returns the time of a photo (path as in the catalog), for rows without a timestamp; by
+    default the photo is read. Nothing is written. Raises SnowmatchError if the folder contains no catalog or a value is
+    not allowed.
     """
     folder = Path(folder)
-    if not os.path.isdir(folder):  # unlike Path.is_dir, it answers for names that are too long and closed folders too
+    if not os.path.isdir(folder):  # Path.is_dir can raise an error: the name is too long, or a folder is not accessible
         if os.path.isfile(folder):
-            hint = f": give {folder.parent}" if folder.name == CSV_NAME else ""
+            hint = f": use {folder.parent}" if folder.name == CSV_NAME else ""
             raise SnowmatchError(f"{folder} is a file, expected the catalog's folder{hint}")
         raise SnowmatchError(f"{folder} does not exist, expected the catalog's folder")
     csv_path = folder / CSV_NAME
@@ -58,18 +61,22 @@ def load_catalog(folder: Path, exif_times: Callable[[str], datetime | None] | No
 
 
 def check_body_part(name: str) -> str:
-    """`name` if it is a body part; SnowmatchError with those that are, and the nearest, if not."""
+    """Return `name`. Raises SnowmatchError, which lists the body parts, if `name` is not a body part."""
     if name not in BODY_PARTS:
         raise SnowmatchError(f"{name!r} is not a body part; {choices(name, BODY_PARTS)}")
     return name
 
 
 def check_locations(data: CatalogData, names: Iterable[str]) -> None:
-    """SnowmatchError where one of `names` is no location of the catalog, with those that are, and the nearest."""
+    """Check that all `names` are locations of the catalog. Raises SnowmatchError, which lists the locations, if not."""
     known = sorted({a.location for a in data.annotations if a.location})
     for name in names:
         if name not in known:
-            has = f"it has: {', '.join(known)}{did_you_mean(name, known)}" if known else "none of its photos has one"
+            has = (
+                f"it has: {', '.join(known)}{did_you_mean(name, known)}"
+                if known
+                else "none of its photos has a location"
+            )
             raise SnowmatchError(f"{data.folder} has no location {name!r}; {has}")
 
 
@@ -80,8 +87,8 @@ def _note_doubtful_names(rows: list[Fields], notes: list[Note]) -> None:
     individuals = {fields["individual"] for fields in rows if fields.get("individual")}
     if doubtful := sorted(name for name in individuals if name.lower() in _NO_NAMES):
         text = (
-            f"{some(doubtful)} is taken for the name of one animal; unidentified ones have an empty cell in "
-            f"{CSV_NAME}, or the folder {UNIDENTIFIED}"
+            f"{some(doubtful)} is read as the name of one animal; for unidentified animals leave the cell in "
+            f"{CSV_NAME} empty, or use the folder {UNIDENTIFIED}"
         )
         notes.append(Note("doubtful-names", text, {"names": doubtful}))
     places: dict[str, set[str]] = defaultdict(set)
@@ -89,5 +96,7 @@ def _note_doubtful_names(rows: list[Fields], notes: list[Note]) -> None:
         if fields.get("encounter"):
             places[fields["encounter"]].add(fields.get("location", ""))
     if spread := sorted(name for name, where in places.items() if len(where) > 1):
-        text = f"{len(spread)} encounters lie in several locations, so their names may clash: {some(spread)}"
+        text = (
+            f"{len(spread)} encounters are in several locations, so two encounters may share one name: {some(spread)}"
+        )
         notes.append(Note("encounters-in-several-locations", text, {"encounters": spread}))

@@ -1,8 +1,9 @@
-"""Reading `catalog.csv`: every value checked, errors with file, line, column, value and what is allowed.
+"""Reading `catalog.csv`. Every value is checked. An error names the file, line, column, value and the allowed values.
 
-UTF-8 with or without BOM, any line ends, separated by commas, semicolons or tabs (Excel's dialects). Header names may
-be in any case. A time zone is dropped from timestamps, with a note: what counts is the camera's local clock. Rows of
-one photo share its place and time, which need to be filled in one of them only.
+The file is UTF-8 text, with or without BOM, with any line ends. The separator is a comma, a semicolon or a tab, as
+Excel writes them. Column names may be in upper or lower case. A time zone is removed from a timestamp, with a note,
+because snowmatch uses the local time of the camera. All rows of one photo have the same place and time; it is enough to
+fill them in one of the rows.
 """
 
 from __future__ import annotations
@@ -21,18 +22,21 @@ from snowmatch.core.notes import Note
 from snowmatch.core.text import choices, did_you_mean, same_name, some
 from snowmatch.core.types import BODY_PARTS, BBox
 
-# Rows of one photo agree in these: it was taken at one place and one moment, and is on one side of a split.
+# Columns with the same value in all rows of one photo: it has one place, one time and one side of a split.
 PHOTO_COLUMNS = ("location", "station", "camera", "timestamp", "encounter", "split")
 COLUMNS = ("path", "individual", "body_part", "bbox", "mask", *PHOTO_COLUMNS, "annotation")
 CSV_NAME = "catalog.csv"
 SPLITS = ("train", "test")
 UNIDENTIFIED = "_unidentified"
 _TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)\s*(Z|[+-]\d\d:?\d\d)?")
-Fields = dict[str, Any]  # the values of one Annotation but for `row`
+Fields = dict[str, Any]  # the values of one Annotation, except `row`
 
 
 def read_csv(path: Path, notes: list[Note]) -> list[Fields]:
-    """The rows of a catalog.csv in its order; what was changed or left out is added to `notes`."""
+    """Return the rows of a catalog.csv, in its order. Remarks about changed or skipped values are added to `notes`.
+
+    Raises SnowmatchError if the file cannot be read or a value is not allowed.
+    """
     table = _csv_rows(path)
     line, header = next(table, (1, []))
     columns = [name.strip().lower() for name in header]
@@ -43,10 +47,10 @@ def read_csv(path: Path, notes: list[Note]) -> list[Fields]:
         )
     twice = [name for name, count in Counter(columns).items() if count > 1 and name in COLUMNS]
     if twice:
-        raise SnowmatchError(f"{path} line {line}: column {twice[0]!r} is there twice, expected once")
+        raise SnowmatchError(f"{path} line {line}: column {twice[0]!r} appears twice, expected once")
     if unknown := [name for name in columns if name and name not in COLUMNS]:
         listed = ", ".join(name + did_you_mean(name, [c for c in COLUMNS if c not in columns]) for name in unknown)
-        text = f"columns of {path.name} that mean nothing here were left out: {listed}"
+        text = f"unknown columns of {path.name} were ignored: {listed}"
         notes.append(Note("columns-left-out", text, {"columns": unknown}))
     counts: Counter[str] = Counter()
     rows: list[Fields] = []
@@ -57,20 +61,20 @@ def read_csv(path: Path, notes: list[Note]) -> list[Fields]:
         if len(cells) > len(columns) and any(cells[len(columns) :]):
             raise SnowmatchError(
                 f"{path} line {line}: {len(cells)} values for {len(columns)} columns, the last {cells[-1]!r}; "
-                'expected values that hold the separator in quotes, such as "10,20,300,200"'
+                'expected quotes around a value that contains the separator, such as "10,20,300,200"'
             )
         try:
-            rows.append(_row_fields(dict(zip(columns, cells, strict=False)), counts))  # Excel drops empty last cells
+            rows.append(_row_fields(dict(zip(columns, cells, strict=False)), counts))  # Excel omits empty last cells
         except _CellError as problem:
             raise SnowmatchError(f"{path} line {line}, column {problem}") from None
         lines.append(line)
     if not rows:
-        raise SnowmatchError(f"{path} has no rows below its header; expected one row per animal in a photo")
+        raise SnowmatchError(f"{path} has no rows below its header, expected one row per animal in a photo")
     if counts["backslash"]:
         text = f"\\ was read as / in the paths of {counts['backslash']} rows of {path.name}"
         notes.append(Note("backslashes", text, {"count": counts["backslash"]}))
     if counts["zone"]:
-        text = f"the time zone of {counts['zone']} timestamps was left out: the clock's local time counts"
+        text = f"the time zone of {counts['zone']} timestamps was ignored: snowmatch uses the local time of the camera"
         notes.append(Note("zones-left-out", text, {"count": counts["zone"]}))
     _check_identifiers(path, rows, lines)
     if len({fields["path"] for fields in rows}) < len(rows):
@@ -80,13 +84,16 @@ def read_csv(path: Path, notes: list[Note]) -> list[Fields]:
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """(number of its first line, cells) of every row; the separator is whichever of , ; tab suits the header best."""
+    """Yield (number of its first line, cells) for every row.
+
+    The separator is the one of comma, semicolon and tab that gives the most known column names in the header.
+    """
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise SnowmatchError(
-            f"{path} line {line} is not UTF-8 text; save it as UTF-8 (in Excel: Save as, 'CSV UTF-8')"
+            f"{path} line {line} is not UTF-8 text: save the file as UTF-8 (in Excel: Save as, 'CSV UTF-8')"
         ) from None
     except OSError as error:
         raise SnowmatchError(f"{path} cannot be read: {error.strerror}") from error
@@ -102,12 +109,13 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
             first = reader.line_num + 1
     except csv.Error as error:
         raise SnowmatchError(
-            f"{path} line {first} cannot be split into columns ({error}); expected quotes doubled and closed"
+            f"{path} line {first} cannot be split into columns ({error}); expected a closing quote for each opening "
+            "quote, and two quotes for a quote inside a value"
         ) from error
 
 
 class _CellError(Exception):
-    """What is wrong with one cell: its column, its value and what is allowed."""
+    """The error for one cell: its column, its value and the allowed values."""
 
     def __init__(self, column: str, value: str, expected: str) -> None:
         super().__init__(f"{column}: {value!r} is not allowed; {expected}")
@@ -128,7 +136,7 @@ def _row_fields(cells: dict[str, str], counts: Counter[str]) -> Fields:
     for column, known, default in (("body_part", BODY_PARTS, "unknown"), ("split", SPLITS, "")):
         value = cells.get(column, "").strip()
         if value and value not in known:
-            raise _CellError(column, value, choices(value, known) + ", or nothing")
+            raise _CellError(column, value, choices(value, known) + ", or an empty cell")
         fields[column] = value or default
     fields["timestamp"] = _timestamp(cells.get("timestamp", "").strip(), counts)
     fields["bbox"] = _bbox(cells.get("bbox", "").strip())
@@ -136,7 +144,7 @@ def _row_fields(cells: dict[str, str], counts: Counter[str]) -> Fields:
 
 
 def _path(cells: dict[str, str], column: str, counts: Counter[str]) -> str:
-    """A path as it is used everywhere: relative, forward slashes, no '.' parts. Blanks in it are kept."""
+    """Return a path in the standard form: relative, with forward slashes, without '.' parts. Blanks are kept."""
     text = cells.get(column, "")
     if not text.strip():
         return ""
@@ -158,14 +166,14 @@ def _path(cells: dict[str, str], column: str, counts: Counter[str]) -> str:
 def _timestamp(text: str, counts: Counter[str]) -> datetime | None:
     if not text:
         return None
-    expected = "expected local date and time such as 2012-09-17T19:42:18, or nothing"
+    expected = "expected a local date and time such as 2012-09-17T19:42:18, or an empty cell"
     match = _TIMESTAMP.fullmatch(text)
     if match is None:
         raise _CellError("timestamp", text, expected)
     clock, _, fraction = match[1].replace(",", ".").partition(".")
     try:
         moment = datetime.fromisoformat(clock)
-    except ValueError as error:  # a 13th month, a 30th of February
+    except ValueError as error:  # for example a 13th month or a 30th of February
         raise _CellError("timestamp", text, f"{expected} ({error})") from None
     counts["zone"] += match[2] is not None
     return moment.replace(microsecond=int(fraction[:6].ljust(6, "0"))) if fraction else moment
@@ -174,10 +182,10 @@ def _timestamp(text: str, counts: Counter[str]) -> datetime | None:
 def _bbox(text: str) -> BBox | None:
     if not text:
         return None
-    expected = "expected x,y,w,h in px of the upright photo, w and h above 0, or nothing"
+    expected = "expected x,y,w,h in px of the upright photo with w and h above 0, or an empty cell"
     try:
         numbers = [round(float(part)) for part in text.split(",")]
-    except (ValueError, OverflowError):  # not a number; nan, inf
+    except (ValueError, OverflowError):  # the text is not a number, or it is nan or inf
         raise _CellError("bbox", text, expected) from None
     if len(numbers) != 4 or numbers[2] <= 0 or numbers[3] <= 0:
         raise _CellError("bbox", text, expected)
@@ -185,21 +193,24 @@ def _bbox(text: str) -> BBox | None:
 
 
 def _check_identifiers(path: Path, rows: list[Fields], lines: list[int]) -> None:
-    """SnowmatchError where two rows have one identifier."""
+    """Check that no two rows have the same identifier. Raises SnowmatchError if two rows do."""
     seen: dict[str, int] = {}
     for fields, line in zip(rows, lines, strict=True):
         name = fields.get("annotation")
         if name and seen.setdefault(name, line) != line:
             raise SnowmatchError(
-                f"{path} line {line}, column annotation: {name!r} is the identifier of line {seen[name]} already; "
-                "expected another one, or nothing"
+                f"{path} line {line}, column annotation: {name!r} is already the identifier of line {seen[name]}; "
+                "expected another identifier, or an empty cell"
             )
 
 
 def _without_repeats(
     path: Path, rows: list[Fields], lines: list[int], notes: list[Note]
 ) -> tuple[list[Fields], list[int]]:
-    """Rows without those that say the same as an earlier one; a note also for one box with two individuals."""
+    """Return the rows without repeated rows, and their line numbers.
+
+    A note reports repeated rows. Another note reports rows that give two individuals to one photo, box and mask.
+    """
     first: dict[tuple, int] = {}
     names: dict[tuple, tuple[str | None, int]] = {}
     repeated: list[int] = []
@@ -215,11 +226,11 @@ def _without_repeats(
         if name != fields["individual"]:
             unclear.append(f"lines {line_before} and {line}")
     if repeated:
-        text = f"{len(repeated)} rows of {path.name} repeat an earlier one and were left out: {some(repeated)}"
+        text = f"{len(repeated)} rows of {path.name} repeat an earlier row and were skipped: lines {some(repeated)}"
         notes.append(Note("repeated-rows", text, {"lines": repeated}))
     if unclear:
         text = (
-            f"{len(unclear)} rows of {path.name} name another individual for the same photo, box and mask "
+            f"{len(unclear)} rows of {path.name} have the photo, box and mask of another row but another individual "
             f"({some(unclear)}): give each animal its own box"
         )
         notes.append(Note("two-names", text, {"lines": unclear}))
@@ -227,7 +238,10 @@ def _without_repeats(
 
 
 def _share_photo_columns(path: Path, rows: list[Fields], lines: list[int]) -> None:
-    """Fill the place and time of a photo's rows from each other; SnowmatchError where they contradict."""
+    """Copy the place and time of a photo from one of its rows to its other rows.
+
+    Raises SnowmatchError if two rows of one photo contradict each other.
+    """
     photos: dict[str, list[int]] = defaultdict(list)
     for n, fields in enumerate(rows):
         photos[fields["path"]].append(n)
@@ -240,7 +254,8 @@ def _share_photo_columns(path: Path, rows: list[Fields], lines: list[int]) -> No
                 if rows[n][column] != rows[given[0]][column]:
                     raise SnowmatchError(
                         f"{path} line {lines[n]}, column {column}: {str(rows[n][column])!r} contradicts line "
-                        f"{lines[given[0]]} of the same photo; expected {str(rows[given[0]][column])!r}, or nothing"
+                        f"{lines[given[0]]} of the same photo; expected {str(rows[given[0]][column])!r}, or an empty "
+                        "cell"
                     )
             for n in numbers if given else ():
                 rows[n][column] = rows[given[0]][column]

@@ -1,4 +1,4 @@
-"""What a photo's EXIF says: which way is up, and when it was taken."""
+"""The EXIF data of a photo: its orientation and the time when it was taken."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ _EXIF_DAMAGE = (*DAMAGE, KeyError, TypeError)
 
 
 def orientation(image: Image.Image) -> int:
-    """The EXIF orientation 1 to 8 that is still to be applied to an opened photo; 1 where EXIF is absent or damaged.
+    """Return the EXIF orientation (1 to 8) of an opened photo; 1 if EXIF is absent or damaged.
 
-    Ask after `image.load()` for TIFF: Pillow itself turns those, and takes the tag away.
+    For a TIFF, call this after `image.load()`: Pillow itself rotates a TIFF and removes the tag.
     """
     value = _exif_tag(image, None, ExifTags.Base.Orientation)
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def read_timestamp(path: Path) -> datetime | None:
-    """When a photo was taken by its camera's clock, None where its EXIF does not say; SnowmatchError if unreadable.
+    """Return the time when a photo was taken, by the clock of its camera; None if EXIF has no such time.
 
-    Only DateTimeOriginal counts: the other times are changed by scanning and by editing, which would make one
-    encounter of everything that was edited on one evening.
+    Only DateTimeOriginal is used. Scanners and editors change the other times; photos that were edited on one evening
+    would then become one encounter. Raises SnowmatchError if the photo cannot be read.
     """
     with open_photo(path) as image:
         text = _exif_tag(image, ExifTags.IFD.Exif, ExifTags.Base.DateTimeOriginal)
@@ -36,12 +36,12 @@ def read_timestamp(path: Path) -> datetime | None:
         return None
     try:
         return datetime.strptime(text.strip("\0 ")[:19], "%Y:%m:%d %H:%M:%S")
-    except ValueError:  # cameras without a set clock write 0000:00:00 00:00:00 or blanks
+    except ValueError:  # a camera whose clock is not set writes 0000:00:00 00:00:00 or blanks
         return None
 
 
 def _exif_tag(image: Image.Image, folder: int | None, tag: int) -> Any:
-    """One EXIF value, None where there is none or EXIF is too damaged to say: the pixels may still be sound."""
+    """Return one EXIF value; None if it is absent or EXIF is damaged: the pixels may still be readable."""
     try:
         exif = image.getexif()
         return (exif if folder is None else exif.get_ifd(folder)).get(tag)
