@@ -1,4 +1,4 @@
-"""Tell individual animals apart by their coat patterns; see README.md. Importing this loads nothing heavy."""
+"""snowmatch: identification of individual animals by their coat patterns; see README.md. The import is fast."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ __all__ = ["Catalog", "SnowmatchError", "__version__", "open_catalog"]
 
 def __getattr__(name: str) -> Any:
     if name in ("open_catalog", "Catalog"):
-        from snowmatch import api  # numpy, OpenCV and faiss load here, not at `import snowmatch`
+        from snowmatch import api  # imported only now, because it loads numpy, OpenCV and faiss
 
         return getattr(api, name)
     raise AttributeError(f"module 'snowmatch' has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""What `import snowmatch` offers: open a catalog, index it, ask it."""
+"""The Python interface of snowmatch: open a catalog, index it, query it, calibrate it and evaluate it."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def open_catalog(folder: str | Path, **settings: Unpack[SettingsOptions]) -> Cat
 class Catalog:
     """What was on record in one folder when it was opened, or indexed; several threads may ask it at the same time.
 
-    `method`, in all methods: extractor, matcher and options, as on the command line; without extractor those that the
-    catalog is indexed with. `progress` is called with (done, total). SnowmatchError for what the user can mend.
+    `method` means extractor, matcher and options, as on the command line. By default the extractors are those that the
+    catalog is indexed with. `progress` is called with (done, total). SnowmatchError is a problem that the user can fix.
     """
 
     data: CatalogData
@@ -75,10 +75,10 @@ class Catalog:
         progress: Progress | None = None,
         mapping: Progress | None = None,
     ) -> IndexReport:
-        """Extract what is missing or stale and build the search index; what was finished is kept, however it ends.
+        """Extract missing and stale features and build the search index. If the run stops, finished work is kept.
 
-        `progress` counts annotations, then `mapping` the photos that are compared with others of their place. A photo
-        that cannot be read does not stop the run: it is in the report's `failed`.
+        progress counts annotations; mapping counts foreground maps. A photo that cannot be read does not stop the run:
+        it is in the report's `failed`. workers: number of processes. prune: remove features that no annotation needs.
         """
         plugin = make_plugin("extractors", extractor or DEFAULT_EXTRACTOR, options)
         check_extractor(plugin)  # before the run: not a failure of each photo
@@ -90,11 +90,11 @@ class Catalog:
         return report
 
     def method(self, **method: Unpack[MethodOptions]) -> Method:
-        """The extractors, matcher and geometric check to use here."""
+        """Return the extractors, the matcher and the geometric check for this catalog."""
         return choose_method(self.folder, **method)
 
     def session(self, **method: Unpack[MethodOptions]) -> Session:
-        """What `query` needs of the catalog, looked up once for many queries."""
+        """Prepare the catalog for many queries: pass the returned session to `query`."""
         return open_session(self.data, self.method(**method), self._galleries)
 
     def query(
@@ -107,11 +107,11 @@ class Catalog:
         options: Mapping[str, str] | None = None,
         **asked: Unpack[QuestionOptions],
     ) -> Answer:
-        """Who the animal in `photos` is: one photo or several of one encounter, as paths or (H, W, 3) uint8 RGB arrays.
+        """Identify the animal in `photos`: one photo, or several of one encounter, and return the answer.
 
-        `asked`: body_part, locations, station, timestamp, bbox, mask, exclude_encounters and top, of several photos a
-        bbox and a mask for each. An annotation of this catalog may be given as a photo. What is not given is taken from
-        the catalog where it has the photo; its own encounter is never compared. `session` is in place of the method.
+        A photo is a path, a (H, W, 3) uint8 RGB array or an annotation of this catalog. `asked`: body_part, locations,
+        station, timestamp, bbox, mask (one for each photo), exclude_encounters and top. The catalog gives the missing
+        values if it has the photo. The photo's own encounter is never compared. `session` replaces the method.
         """
         question = make_question(photos, **asked)
         return ask(session or self.session(extractor=extractor, matcher=matcher, options=options), question)
@@ -123,12 +123,12 @@ class Catalog:
         progress: Progress | None = None,
         **method: Unpack[MethodOptions],
     ) -> Calibrated:
-        """Learn from this catalog's named encounters what scores mean, and keep it for all that is asked from now on.
+        """Learn the meaning of scores from this catalog's named encounters, and store it for all later queries.
 
-        levels: the lowest probabilities of excellent, good and fair in this catalog. They stay until given again, also
-        where nothing can be learned. `progress` counts queries.
+        levels: the lowest probabilities of excellent, good and fair in this catalog. They stay until you set others,
+        even if nothing can be learned. `progress` counts queries.
         """
-        from snowmatch.identify.calibrate import calibrate, set_levels  # scipy takes longer to load than a query takes
+        from snowmatch.identify.calibrate import calibrate, set_levels  # loads scipy, which takes longer than a query
 
         if levels is not None:
             set_levels(self.folder, levels)
@@ -137,7 +137,7 @@ class Catalog:
     def evaluate(
         self, protocol: str = "cross-encounter", *, progress: Progress | None = None, **method: Unpack[MethodOptions]
     ) -> Evaluation:
-        """Ask about every identified annotation and measure how well the rest of the catalog answers.
+        """Query every identified annotation and measure how often the rest of the catalog gives the right answer.
 
         protocol: `cross-encounter`, `cross-station` or `split` (see `identify.evaluate`). `progress` counts queries.
         """
@@ -146,5 +146,5 @@ class Catalog:
         return evaluate(self.data, protocol, self.method(**method), self._galleries, progress)
 
     def notes(self) -> tuple[Note, ...]:
-        """What was left out or changed in reading the catalog, boxes that were clipped, and photos without features."""
+        """Return notes: what was skipped or changed in the catalog, clipped boxes, and photos without features."""
         return catalog_notes(self.data)

@@ -313,7 +313,9 @@ def test_photos_not_on_record_are_cut_into_encounters_by_folder_and_time(says, t
         ("photo cards/S2/y.jpg", 1, ["cards/S2/y.jpg"]),
     ]
     assert {p.body_part for g in groups for p in g.photos} == {"head"}
-    assert notes == ["1 files that are no photos were left out: 1 .txt"]
+    assert notes[0] == "1 files that are not photos were skipped: 1 .txt"
+    assert notes[1].startswith("2 photos have no time")
+    assert len(notes) == 2
 
 
 def test_photos_on_record_are_asked_with_their_rows(says, tmp_path):

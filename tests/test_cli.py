@@ -210,7 +210,7 @@ def test_a_demo_never_writes_over_a_folder_that_is_not_a_demo(own_survey):
     before = (own_survey / "catalog" / "catalog.csv").read_bytes()
     result = run("demo", own_survey)
     assert result.exit_code == 1
-    assert "holds other files" in result.stderr
+    assert "contains other files" in result.stderr
     assert (own_survey / "catalog" / "catalog.csv").read_bytes() == before
 
 

@@ -155,7 +155,7 @@ def test_saved_and_read_back_the_same_bytes_twice(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04broken"])
 def test_a_file_that_is_no_table_says_so(tmp_path, content):
     (tmp_path / "x.npz").write_bytes(content)
-    with pytest.raises(SnowmatchError, match="damaged or no score table"):
+    with pytest.raises(SnowmatchError, match="damaged or is not a valid score table file"):
         load_table(tmp_path / "x.npz")
 
 

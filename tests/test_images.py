@@ -158,11 +158,11 @@ def test_each_bad_file_has_its_own_message(tmp_path):
     Image.fromarray(GREY.astype(np.float32)).save(tmp_path / "float.tif")
     Image.fromarray(GREY.astype(np.int32) * 1000).save(tmp_path / "deep.tif")
     expected = {
-        "text.jpg": "is no photo that can be read, expected one of JPEG, PNG, TIFF, WEBP",
-        "script.jpg": "is no photo that can be read",
+        "text.jpg": "is not a readable photo, expected one of JPEG, PNG, TIFF, WEBP",
+        "script.jpg": "is not a readable photo",
         "empty.jpg": "is empty",
         "folder.jpg": "is a folder",
-        "absent.jpg": "is not there",
+        "absent.jpg": "does not exist",
         "float.tif": "floating-point",
         "deep.tif": "32 bits",
     }
@@ -274,10 +274,10 @@ def test_transparent_parts_of_a_mask_are_not_the_animal(tmp_path):
 
 def test_masks_that_cannot_be_meant_are_refused(tmp_path):
     Image.fromarray(np.full((20, 30), 255, np.uint8)).save(tmp_path / "mask.png")
-    with pytest.raises(SnowmatchError, match="30 x 20 px, expected the upright photo's 20 x 30"):
+    with pytest.raises(SnowmatchError, match="30 x 20 px, expected 20 x 30, the size of the upright photo"):
         read_mask(tmp_path / "mask.png", (20, 30))
     Image.fromarray(np.eye(20, dtype=np.uint8)).save(tmp_path / "labels.png")
-    with pytest.raises(SnowmatchError, match="values up to 1 only"):
+    with pytest.raises(SnowmatchError, match="values up to 1, expected values above 127"):
         read_mask(tmp_path / "labels.png", (20, 20))
 
 

@@ -261,10 +261,10 @@ def spoil(data):
     return changed(data, 10, mask="small.png"), {
         "photos/001.png": "truncated",
         "photos/003.png": "",
-        "photos/004.png": "is not there",
+        "photos/004.png": "does not exist",
         "photos/006.png": "cannot be read",
         "photos/008.png": "outside",
-        "photos/009.png": "mask no-mask.png is not there",
+        "photos/009.png": "mask no-mask.png does not exist",
         "photos/010.png": "5 x 5",
     }
 

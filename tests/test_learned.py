@@ -242,7 +242,7 @@ def test_missing_weights_are_told_before_a_run_with_the_command_that_gets_them(o
     monkeypatch.setattr("snowmatch.models.cache.platformdirs.user_cache_path", lambda *a, **k: tmp_path / "cache")
     catalog = snowmatch.open_catalog(own_survey / "catalog")
     for name in ("disk", "xfeat", "aliked", "superpoint"):
-        with pytest.raises(SnowmatchError, match="not on this machine: download it") as refused:
+        with pytest.raises(SnowmatchError, match="not on this computer: download it") as refused:
             catalog.index(name)
         assert advice(refused.value.code, refused.value.data).startswith("snowmatch weights download")
 

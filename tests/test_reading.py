@@ -309,7 +309,7 @@ def test_one_unidentified_animal_a_photo_is_one_animal(tmp_path):
 
 @pytest.fixture
 def copies(tmp_path):
-    """Two animals; aika's photo is there three times: as it is, under another name, and saved again at half its size."""
+    """Two animals; aika's photo is there three times: as it is, under another name, and saved at half its size."""
     shown = texture(5, (640, 480))
     photo(tmp_path / "a.jpg", 0, pixels=shown)
     (tmp_path / "same.jpg").write_bytes((tmp_path / "a.jpg").read_bytes())
@@ -596,7 +596,7 @@ def test_special_files_and_deep_or_endless_folders_end_well(tmp_path):
     data = load_catalog(tmp_path)
     assert [a.path for a in data.annotations] == ["Cat1/head/1.jpg"]
     assert "2 pipes, devices or sockets" in note_of(data, "special-files")
-    assert "links to folders that were read already" in note_of(data, "links-to-folders")
+    assert "links to folders that were already read" in note_of(data, "links-to-folders")
     below = tmp_path / "nested"
     below.mkdir()
     os.chdir(below)

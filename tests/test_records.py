@@ -166,9 +166,9 @@ def test_a_file_that_is_being_written_is_refused(catalog, monkeypatch):
 
 
 def test_unreadable_files_are_one_clear_line(tmp_path):
-    with pytest.raises(SnowmatchError, match="is not there: put it back"):
+    with pytest.raises(SnowmatchError, match="does not exist: put the file back"):
         file_sha256(tmp_path / "no.jpg")
-    with pytest.raises(SnowmatchError, match="is not there"):
+    with pytest.raises(SnowmatchError, match="does not exist"):
         take_fingerprint(tmp_path / "no.jpg", photo=True)
     with pytest.raises(SnowmatchError, match="cannot be read"):
         take_fingerprint(tmp_path, photo=False)

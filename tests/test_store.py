@@ -414,7 +414,7 @@ def test_a_full_disk_is_one_clear_line_and_a_store_that_opens(home, monkeypatch,
 
     with monkeypatch.context() as patch:
         patch.setattr(files, "open", FullDisk(room), raising=False)
-        with pytest.raises(SnowmatchError, match="No space left on device; what was finished is kept: free") as error:
+        with pytest.raises(SnowmatchError, match="No space left on device; finished work is kept: free") as error:
             work()
     assert "\n" not in str(error.value)
     assert not list(home.parent.rglob("*.tmp"))
@@ -444,7 +444,7 @@ def test_a_disk_that_takes_no_more_for_real(home):
     with start(LIMIT, home) as process:
         out, _ = process.communicate()
     assert process.returncode == 0
-    assert "File too large; what was finished is kept" in out
+    assert "File too large; finished work is kept" in out
     assert out.count("\n") == 1
     check(open_features(home, DESCRIBED), make(4))
 

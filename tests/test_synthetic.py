@@ -214,5 +214,5 @@ def test_animals_walk_towards_the_side_they_show():
 
 
 def test_an_animal_outside_the_picture_is_refused():
-    with pytest.raises(ValueError, match="expected a place"):
+    with pytest.raises(ValueError, match="expected a position"):
         draw_animal(grow_coat(0, 0, "left"), replace(STANDING, x=-5), (960, 640))

@@ -217,7 +217,7 @@ def test_a_given_folder_that_is_none_is_told(tmp_path, monkeypatch, made):
 @pytest.mark.usefixtures("net")
 def test_an_empty_variable_is_unset(monkeypatch):
     monkeypatch.setenv("SNOWMATCH_WEIGHTS", "")
-    with pytest.raises(SnowmatchError, match="not on this machine"):
+    with pytest.raises(SnowmatchError, match="not on this computer"):
         find_weights("net")
 
 
@@ -226,8 +226,8 @@ def test_what_is_missing_is_told_with_the_command():
     with pytest.raises(SnowmatchError) as caught:
         find_weights("aliked-n16")
     assert str(caught.value) == (
-        "ALIKED aliked-n16 needs aliked-n16.pth, which is not on this machine: "
-        "download it, or put the file into $SNOWMATCH_WEIGHTS"
+        "ALIKED aliked-n16 needs aliked-n16.pth, which is not on this computer: "
+        "download it, or put the file into the folder $SNOWMATCH_WEIGHTS"
     )
     assert advice(caught.value.code, caught.value.data) == "snowmatch weights download aliked-n16"
     with pytest.raises(SnowmatchError, match="get the file from its authors and add it") as caught:
@@ -249,9 +249,9 @@ def test_a_damaged_file_is_told_with_both_sums(net, cache, given):
     assert text.endswith((": get the file from its authors and add it", ": download it"))
     assert caught.value.code == "get-weights"
     (given / "net.pth").write_bytes(wrong)
-    with pytest.raises(SnowmatchError, match="take this one out"):  # a download would not be used
+    with pytest.raises(SnowmatchError, match="or remove it"):  # a download would not be used
         find_weights("net")
-    with pytest.raises(SnowmatchError, match="take this one out"):
+    with pytest.raises(SnowmatchError, match="or remove it"):
         download_weights("net")
 
 
@@ -282,11 +282,11 @@ def test_without_a_known_sum_the_first_bytes_must_be_right(cache, monkeypatch, c
         file.write_bytes(good)
         assert find_weights(name) == file
         file.write_bytes(content)
-        with pytest.raises(SnowmatchError, match="no file of weights"):
+        with pytest.raises(SnowmatchError, match="not a file of weights"):
             find_weights(name)
         other = tmp_path / file.name
         other.write_bytes(content)
-        with pytest.raises(SnowmatchError, match=r"no file of weights|is empty"):
+        with pytest.raises(SnowmatchError, match=r"not a file of weights|is empty"):
             add_weights(other)
 
 
@@ -299,7 +299,7 @@ def test_either_of_two_files_will_do_each_with_its_own_sum(cache, monkeypatch):
     (cache / "two.safetensors").write_bytes(second)
     assert find_weights("two") == cache / "two.safetensors"
     (cache / "two.safetensors").write_bytes(GOOD)  # the other file's content under this name
-    with pytest.raises(SnowmatchError, match="damaged or another"):
+    with pytest.raises(SnowmatchError, match="damaged or a different"):
         find_weights("two")
     (cache / "two.pt").write_bytes(GOOD)
     assert find_weights("two") == cache / "two.pt"
@@ -330,13 +330,13 @@ def test_add_knows_a_file_by_its_content_whatever_it_is_called(name, tmp_path, c
     source.write_bytes(GOOD)
     told = []
     text = add_weights(source, lambda done, total: told.append((done, total)))
-    assert "is net, now in" in text
+    assert "contains net: copied to" in text
     assert left_in(cache) == ["net.pth"]
     assert (cache / "net.pth").read_bytes() == GOOD == source.read_bytes()
     assert told == sorted(told)
     assert len(told) > 1
     assert told[-1] == (len(GOOD), len(GOOD))
-    assert "is here already" in add_weights(source)
+    assert "is already stored" in add_weights(source)
 
 
 @pytest.mark.usefixtures("net")
@@ -367,7 +367,7 @@ def test_add_refuses_what_is_no_file_of_weights(tmp_path):
         add_weights(other)
     with pytest.raises(SnowmatchError, match="is a folder"):
         add_weights(tmp_path)
-    with pytest.raises(SnowmatchError, match="is not there"):
+    with pytest.raises(SnowmatchError, match="does not exist"):
         add_weights(tmp_path / "nowhere.pth")
     (tmp_path / "net.pth").touch()
     with pytest.raises(SnowmatchError, match="is empty"):
@@ -419,7 +419,7 @@ def test_a_file_that_cannot_be_read_to_its_end_is_not_taken_for_a_full_disk(tmp_
 def test_a_network_of_ones_own(tmp_path, cache, given):
     source = tmp_path / "irbis v2.safetensors"
     source.write_bytes(safetensors({"snowmatch": "0.1"}))
-    assert "is irbis v2, now in" in add_weights(source)
+    assert "contains irbis v2: copied to" in add_weights(source)
     assert left_in(cache) == ["irbis v2.safetensors"]
     for name in ("irbis v2", "irbis v2.safetensors"):
         assert find_weights(name) == cache / "irbis v2.safetensors"
@@ -451,7 +451,7 @@ def test_a_network_of_ones_own(tmp_path, cache, given):
 def test_safetensors_of_others_are_not_ones_own(content, tmp_path, cache):
     source = tmp_path / "mine.safetensors"
     source.write_bytes(content)
-    with pytest.raises(SnowmatchError, match=r"is no file of weights known here|is empty"):
+    with pytest.raises(SnowmatchError, match=r"is not a known file of weights|is empty"):
         add_weights(source)
     cache.mkdir(parents=True)
     (cache / "mine.safetensors").write_bytes(content)
@@ -493,7 +493,7 @@ def test_a_folder_that_cannot_be_written_is_told_with_advice(tmp_path, cache, mo
 def test_two_do_not_write_at_once(tmp_path, cache):
     source = tmp_path / "net.pth"
     source.write_bytes(GOOD)
-    with weights_cache.writing(), pytest.raises(SnowmatchError, match="another snowmatch is writing"):
+    with weights_cache.writing(), pytest.raises(SnowmatchError, match="another snowmatch process is writing"):
         add_weights(source)
     add_weights(source)
 
@@ -506,14 +506,14 @@ def test_download(server, monkeypatch, cache):
     server.answers["/net.pth"] = (200, {"Content-Type": "application/octet-stream"}, GOOD)
     told = []
     text = download_weights("net", lambda done, total: told.append((done, total)))
-    assert text == f"net is now in {cache / 'net.pth'}, from {server.address}/net.pth"
+    assert text == f"downloaded net from {server.address}/net.pth to {cache / 'net.pth'}"
     assert find_weights("net").read_bytes() == GOOD
     assert left_in(cache) == ["net.pth"]
     assert told[-1] == (len(GOOD), len(GOOD))
     assert len(told) > 1
     assert {total for _, total in told} == {len(GOOD)}
     assert server.asked[0][1].startswith("snowmatch/")
-    assert "is here already" in download_weights("net")
+    assert "is already stored" in download_weights("net")
     assert len(server.asked) == 1
 
 
@@ -558,7 +558,7 @@ def test_a_download_that_fails_leaves_nothing(server, monkeypatch, cache, answer
 def test_without_a_known_sum_a_download_must_begin_as_weights_do(server, monkeypatch, cache, content):
     use(monkeypatch, at(server, "/net.pth", size=0, sha256=""))
     server.answers["/net.pth"] = (200, {}, content)
-    with pytest.raises(SnowmatchError, match="no file of weights"):
+    with pytest.raises(SnowmatchError, match="not a file of weights"):
         download_weights("net")
     assert left_in(cache) == []
     server.answers["/net.pth"] = (200, {"Content-Length": None}, GOOD)
@@ -683,7 +683,7 @@ def test_list_tells_each_state(cache, given, monkeypatch):
     assert "your own" in rows["mine"]
     assert "Test-1.0" in rows["good"]
     assert "bad: " in result.stdout
-    assert "damaged or another file" in result.stdout
+    assert "damaged or a different file" in result.stdout
 
 
 @pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="needs a user whom permissions bind")

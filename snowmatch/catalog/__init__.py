@@ -1,1 +1,1 @@
-"""What is on record: a catalog's table or folders, its encounters, and what is known of its files."""
+"""The catalog: its table or folders, its encounters, and the stored records of its files."""

@@ -75,14 +75,14 @@ def read_body_part(text: str) -> str:
     try:
         return SPELLINGS[words]
     except KeyError:
-        raise CellError(f"{choices(text.strip(), BODY_PARTS)}, or nothing") from None
+        raise CellError(f"{choices(text.strip(), BODY_PARTS)}, or an empty cell") from None
 
 
 def read_split(text: str) -> str:
     """`train` or `test`, in any case; "" where it is empty."""
     word = text.strip().lower()
     if word and word not in SPLITS:
-        raise CellError(f"{choices(text.strip(), SPLITS)}, or nothing")
+        raise CellError(f"{choices(text.strip(), SPLITS)}, or an empty cell")
     return word
 
 
@@ -97,12 +97,12 @@ def read_box(text: str) -> BBox | RelativeBox | None:
         return None
     numbers = _numbers(inner)
     if numbers is None or len(numbers) != 4:
-        raise CellError(f"{BOX}, or nothing")
+        raise CellError(f"{BOX}, or an empty cell")
     x, y, width, height = numbers
     try:
         return as_box(x, y, width, height)
     except CellError as error:
-        raise CellError(f"{error}, or nothing") from None
+        raise CellError(f"{error}, or an empty cell") from None
 
 
 def as_box(x: float, y: float, width: float, height: float) -> BBox | RelativeBox:

@@ -1,7 +1,7 @@
-"""The database of what is derived about a catalog's photos and rows: one SQLite file, which can be made again.
+"""The database of derived data about a catalog's photos and rows. It is one SQLite file and can be made again.
 
-Every row carries a sum of its values. A row whose sum does not fit, and a file that is damaged or has another layout,
-counts as not there: the next index run makes it anew.
+Every row contains a checksum of its values. A row with a wrong checksum is ignored. A file that is damaged or has
+another layout is ignored too. The next index run makes the missing data again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from snowmatch.core.files import unreadable, unwritable
 from snowmatch.core.home import database_path
 
 VERSION = 1
-WAIT = 30.0  # seconds that one process waits for another one's transaction, which takes a fraction of one
+WAIT = 30.0  # seconds that a process waits for the transaction of another process, which takes less than 1 s
 SCHEMA = (
     "CREATE TABLE files (path TEXT NOT NULL, kind TEXT NOT NULL, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, "
     "checked_ns INTEGER, sha256 TEXT, width INTEGER, height INTEGER, taken TEXT, time_tag TEXT, serial TEXT, "
@@ -31,20 +31,20 @@ SCHEMA = (
     "sum INTEGER) WITHOUT ROWID",
     "CREATE INDEX annotations_by_path ON annotations (path)",
 )
-# What SQLite says where the file is at fault, and not the system
+# The SQLite error codes that mean a damaged file. All other codes mean a problem of the system.
 DAMAGE = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_MISMATCH)
 
 
 class DamagedError(Exception):
-    """The database is no database, or not one of this layout."""
+    """The error for a file that is not a database or has another layout."""
 
 
 @contextmanager
 def reading(folder: Path) -> Iterator[sqlite3.Connection | None]:
-    """The catalog's database, to be read; None where there is none.
+    """Open the catalog's database for reading. Yields the connection, or None if the catalog has no database.
 
-    SnowmatchError where it is of a newer version or the system does not let it be read. DamagedError also for damage
-    that shows while it is being read.
+    Raises SnowmatchError if a newer version wrote the database or the system cannot read it. Raises DamagedError if it
+    is damaged, also if this is found inside the `with` block.
     """
     path = database_path(folder)
     try:
@@ -60,7 +60,7 @@ def reading(folder: Path) -> Iterator[sqlite3.Connection | None]:
 
 @contextmanager
 def writing(folder: Path) -> Iterator[sqlite3.Connection]:
-    """The catalog's database in one transaction, made where there is none; what raises in the body changes nothing.
+    """Open the catalog's database for writing, in one transaction. A missing database is made.
 
     A damaged database, and one of another layout, is replaced by an empty one: what was in it can be made again. The
     identifiers that are still readable are kept. SnowmatchError where it is of a
@@ -104,12 +104,12 @@ def _identifiers(path: Path) -> list[tuple[Any, ...]]:
 
 
 def with_sum(values: Sequence[Any]) -> tuple[Any, ...]:
-    """A row's values with their sum at the end."""
+    """Return the values of a row, followed by their checksum."""
     return (*values, _sum(values))
 
 
 def sound(row: Sequence[Any]) -> bool:
-    """Whether a row is what was written: its last value is the sum of the others."""
+    """Return whether a row is undamaged: its last value is the checksum of the other values."""
     return row[-1] == _sum(row[:-1])
 
 
@@ -119,17 +119,17 @@ def _sum(values: Sequence[Any]) -> int:
 
 @contextmanager
 def _opened(path: Path, *, write: bool) -> Iterator[sqlite3.Connection]:
-    # A reader that may write rolls back what a killed run left half written; a read-only copy has nothing half written
+    # If a run was killed, its transaction is incomplete. A reader with write permission can roll it back.
     mode = "rwc" if write else "rw" if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK) else "ro"
     try:
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=WAIT)
     except sqlite3.Error as error:
         raise _system(path, error, write) from error
     try:
-        connection.isolation_level = None  # transactions are begun and ended here alone
+        connection.isolation_level = None  # only this module begins and ends transactions
         connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA secure_delete = ON")  # what is pruned is gone from the disk
+        connection.execute("PRAGMA secure_delete = ON")  # overwrite deleted rows: pruned data must leave the disk
         connection.execute(f"PRAGMA query_only = {'OFF' if write else 'ON'}")
         yield connection
     except sqlite3.DatabaseError as error:
@@ -142,14 +142,16 @@ def _opened(path: Path, *, write: bool) -> Iterator[sqlite3.Connection]:
 
 def _system(path: Path, error: Exception, write: bool) -> SnowmatchError:
     what = "written" if write else "read"
-    return SnowmatchError(f"{path} cannot be {what}: {error}; what was finished is kept: mend that, and run it again")
+    return SnowmatchError(
+        f"{path} cannot be {what}: {error}; finished work is kept: solve this problem and run it again"
+    )
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > VERSION:
         raise SnowmatchError(
-            f"{path} has format {version}, this snowmatch knows up to {VERSION}: install a newer snowmatch"
+            f"{path} has format {version}, but this snowmatch reads formats up to {VERSION}: install a newer snowmatch"
         )
     if (layout := _layout(connection)) and layout != set(SCHEMA):
         raise DamagedError("it has another layout")

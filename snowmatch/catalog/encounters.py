@@ -195,15 +195,17 @@ def _time_notes(shots: Sequence[Shot], groups: Iterable[Sequence[int]], settings
     if len(timeless) < 2:
         return []
     bursts = sum(len(group) > 1 and shots[group[0]].taken is None for group in groups)
-    text = f"{len(timeless)} photos have no time, in the catalog or in EXIF"
-    if not settings.bursts:
-        text += ": each is an encounter of its own"
-    elif not any(shots[n].likeness for n in timeless):
-        text += ": each is an encounter of its own until they are indexed; then frames that look alike are joined"
+    text = f"{len(timeless)} photos have no time, neither in the catalog nor in EXIF"
+    if bursts:
+        text += f": consecutive frames of a folder that look alike are one encounter ({counted(bursts, 'burst')})"
+    elif settings.bursts:
+        text += ": no consecutive frames are known to look alike, so each photo is an encounter of its own"
     else:
-        text += f": frames that follow each other in a folder and look alike were joined ({counted(bursts, 'burst')})"
-    text += ". Photos of one passage that are not joined answer for each other, so results look better than they are: "
-    text += "fill the column timestamp or encounter"
+        text += ": each photo is an encounter of its own"
+    text += (
+        ". Photos of one passage that are not joined are evidence for each other, so results look better than they are: "
+        "fill in the column timestamp or encounter"
+    )
     return [Note("no-times", text, {"count": len(timeless), "bursts": bursts})]
 
 

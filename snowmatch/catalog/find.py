@@ -1,4 +1,4 @@
-"""Which catalog is meant where none was named."""
+"""The search for a catalog if the user names none."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from snowmatch.core.home import HOME
 
 
 def find_catalog(start: Path, environ: Mapping[str, str]) -> tuple[Path, str]:
-    """The catalog meant when none was named, and which rule found it; SnowmatchError if there is none, or several.
+    """Return the folder of the catalog to use if the user names none, and the rule that found it.
 
-    In this order: $SNOWMATCH_CATALOG; the nearest of `start` and its parents that was indexed; the only subfolder of
-    `start` or of its `catalogs` folder that was indexed.
+    The rules, in this order: $SNOWMATCH_CATALOG; the nearest indexed folder among `start` and its parents; the only
+    indexed subfolder of `start` or of `start/catalogs`. Raises SnowmatchError if none or several are found.
     """
     if given := environ.get("SNOWMATCH_CATALOG"):
         if not Path(given).is_dir():
-            raise SnowmatchError(f"$SNOWMATCH_CATALOG is {given!r}, expected a catalog's folder: correct or unset it")
+            raise SnowmatchError(
+                f"$SNOWMATCH_CATALOG is {given!r}, expected a catalog's folder: correct the variable or unset it"
+            )
         return Path(given), "from $SNOWMATCH_CATALOG"
     start = Path(start).absolute()
     for folder in (start, *start.parents):
@@ -31,11 +33,11 @@ def find_catalog(start: Path, environ: Mapping[str, str]) -> tuple[Path, str]:
         return found[0], "the only catalog below the working directory"
     if found:
         raise SnowmatchError(
-            f"several catalogs below {start}: {', '.join(map(str, found))}: choose one of them", "choose-catalog"
+            f"found several catalogs below {start}: {', '.join(map(str, found))}; name one of them", "choose-catalog"
         )
     raise SnowmatchError(
-        f"no catalog in {start}, above or below it: name one, also by $SNOWMATCH_CATALOG; a folder of photos "
-        "becomes one when it is indexed",
+        f"found no catalog in {start}, above it or below it: name one, or set $SNOWMATCH_CATALOG; a folder of photos "
+        "becomes a catalog when it is indexed",
         "no-catalog",
     )
 

@@ -67,7 +67,7 @@ def _listed(folder: Path, wrong: list[str]) -> str:
 def _nested_fields(parts: tuple[str, ...], spelled: Counter[str]) -> Fields:
     """What the folders of a photo say. Raises CellError if they say nothing that is known."""
     if not _is_text(parts):
-        raise CellError("is a file name that is not valid text; rename it")
+        raise CellError("is not valid text: rename the file")
     *folders, name = parts
     body_part, written = "unknown", ""
     if len(folders) > 1:
@@ -83,7 +83,7 @@ def _nested_fields(parts: tuple[str, ...], spelled: Counter[str]) -> Fields:
         if part != "unknown" or folders[-1].lower() == "unknown":  # NA, say, may be an individual's name
             body_part, written = part, folders.pop()
     if not 1 <= len(folders) <= 3:
-        raise CellError(f"lies {len(parts) - 1} folders deep, expected {LAYOUTS}: move it, or write a {CSV_NAME}")
+        raise CellError(f"is {len(parts) - 1} folders deep, expected {LAYOUTS}: move it, or write a {CSV_NAME}")
     if written and written not in BODY_PARTS:
         spelled[written] += 1
     *place, individual = folders
@@ -127,7 +127,7 @@ def find_photos(folder: Path, expected: str, notes: list[Note]) -> list[tuple[st
     SnowmatchError where a folder cannot be read, or there is no photo (`expected` says what should be there).
     """
     counts: Counter[str] = Counter()
-    others: Counter[str] = Counter()  # files that are no photos, by extension
+    others: Counter[str] = Counter()  # number of files that are not photos, by extension
     photos = []
     for parts in _files(folder, counts):
         extension = os.path.splitext(parts[-1])[1].lower()
@@ -137,19 +137,19 @@ def find_photos(folder: Path, expected: str, notes: list[Note]) -> list[tuple[st
             others[extension or "without extension"] += 1
     if not photos:
         held = f" (only {some([f'{n} {ext}' for ext, n in others.most_common()])})" if others else ""
-        raise SnowmatchError(f"{folder} holds no photos{held}; expected {expected}")
+        raise SnowmatchError(f"{folder} contains no photos{held}; expected {expected}")
     if counts["hidden"]:
-        text = f"{counts['hidden']} files or folders whose names begin with a dot were left out"
+        text = f"{counts['hidden']} files or folders whose names begin with a dot were skipped"
         notes.append(Note("hidden-files", text, {"count": counts["hidden"]}))
     if counts["again"]:
-        text = f"{counts['again']} links to folders that were read already were left out"
+        text = f"{counts['again']} links to folders that were already read were skipped"
         notes.append(Note("links-to-folders", text, {"count": counts["again"]}))
     if counts["special"]:
-        text = f"{counts['special']} pipes, devices or sockets were left out"
+        text = f"{counts['special']} pipes, devices or sockets were skipped"
         notes.append(Note("special-files", text, {"count": counts["special"]}))
     if others:
         listed = some([f"{n} {ext}" for ext, n in others.most_common()])
-        text = f"{sum(others.values())} files that are no photos were left out: {listed}"
+        text = f"{sum(others.values())} files that are not photos were skipped: {listed}"
         notes.append(Note("other-files", text, dict(others)))
     return photos
 

@@ -1,7 +1,8 @@
-"""Identifiers of annotations: derived from the photo's content and the row's box, and kept.
+"""Identifiers of annotations. An identifier is derived from the photo's content and the row's box, and then stored.
 
-They survive renamed files, added photos and regrouped encounters, as these change neither content nor box. What is kept
-also lets an annotation whose box was corrected, or whose photo was saved anew under its path, keep its identifier.
+An identifier does not change if files are renamed, photos are added or encounters are regrouped, because content and
+box stay the same. The stored identifiers serve two more cases: an annotation keeps its identifier if its box is
+corrected, or if its photo is saved again under the same path.
 """
 
 from __future__ import annotations
@@ -17,12 +18,16 @@ from snowmatch.catalog.database import DamagedError, reading, sound, with_sum, w
 from snowmatch.core.boxes import overlap
 from snowmatch.core.types import Annotation, BBox
 
-SAME_BOX = 0.5  # share of two boxes' common area in their joint area from which they are one box, corrected
+# Two boxes with at least this overlap (common area / joint area) are treated as one box that was corrected
+SAME_BOX = 0.5
 
 
 @dataclass(frozen=True)
 class KeptId:
-    """An identifier with the row that it was given to: path and mask as in the catalog, the photo's content."""
+    """A stored identifier and the row that it belongs to.
+
+    path, mask: as in the catalog. sha256: of the photo's content.
+    """
 
     annotation: str
     path: str
@@ -32,9 +37,9 @@ class KeptId:
 
 
 def derived_id(sha256: str, bbox: BBox | None, number: int = 0) -> str:
-    """The identifier of the annotation of a photo's content (sha256) with this box.
+    """Return the identifier for a photo's content (sha256) and a box.
 
-    number: of several rows with one content and box, which one, from 0.
+    number: position (from 0) among the rows that have the same content and the same box.
     """
     text = json.dumps([sha256, list(bbox) if bbox else None])
     digits = hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -44,14 +49,20 @@ def derived_id(sha256: str, bbox: BBox | None, number: int = 0) -> str:
 def give_ids(
     annotations: Sequence[Annotation], contents: Mapping[str, str], kept: Iterable[KeptId]
 ) -> tuple[KeptId, ...]:
-    """The identifier of every annotation whose photo's content is known, in the catalog's order.
+    """Return the identifier of every annotation whose photo is in `contents`, in the catalog's order.
 
-    `contents` has the sha256 of each photo by path. An identifier in the catalog's own column counts as it is. Else the
-    one that was `kept` for the row counts: of the same content and box, whatever the photo's name is now; else of the
-    same photo and box, saved anew; else of the same photo and nearly the same box. Else it is derived.
+    contents: the sha256 of each photo, by path. kept: the stored identifiers.
+
+    The first rule that applies gives the identifier:
+
+    1. The identifier in the catalog's column `annotation`.
+    2. A stored identifier with the same content and the same box; the photo's path may have changed.
+    3. A stored identifier with the same path and the same box; the photo's content may have changed.
+    4. A stored identifier of the same photo with a similar box (SAME_BOX).
+    5. A new identifier, derived from content and box.
     """
     named = {a.annotation for a in annotations if a.annotation}
-    waiting = [a for a in annotations if not a.annotation and a.path in contents]
+    unassigned = [a for a in annotations if not a.annotation and a.path in contents]
     free = [old for old in kept if old.annotation not in named]
     found: dict[int, str] = {a.row: a.annotation for a in annotations if a.annotation and a.path in contents}
     keys: tuple[Callable[[KeptId], Hashable], ...] = (
@@ -61,11 +72,11 @@ def give_ids(
         lambda k: (k.path, k.bbox, k.mask),
     )
     for key in keys:
-        free = _hand_out(waiting, free, contents, key, found)
+        free = _assign_equal(unassigned, free, contents, key, found)
     for same_photo in (lambda k: k.path, lambda k: k.sha256):
-        free = _hand_out_nearly(waiting, free, contents, same_photo, found)
+        free = _assign_similar(unassigned, free, contents, same_photo, found)
     used = named | set(found.values())
-    for a in waiting:
+    for a in unassigned:
         if a.row in found:
             continue
         number = 0
@@ -80,40 +91,43 @@ def _as_kept(name: str, a: Annotation, contents: Mapping[str, str]) -> KeptId:
     return KeptId(name, a.path, a.bbox, a.mask, contents[a.path])
 
 
-def _hand_out(
-    waiting: Iterable[Annotation],
+def _assign_equal(
+    unassigned: Iterable[Annotation],
     free: Iterable[KeptId],
     contents: Mapping[str, str],
     key: Callable[[KeptId], Hashable],
     found: dict[int, str],
 ) -> list[KeptId]:
-    """Give free identifiers to the rows of an equal key, into `found`; returns those that are left."""
+    """Assign free identifiers to rows with an equal key. Write them into `found` and return the unused identifiers."""
     by_key: dict[Hashable, list[KeptId]] = defaultdict(list)
     for old in free:
         by_key[key(old)].append(old)
-    for a in waiting:
+    for a in unassigned:
         if a.row not in found and (olds := by_key.get(key(_as_kept("", a, contents)))):
             found[a.row] = olds.pop(0).annotation
     return [old for olds in by_key.values() for old in olds]
 
 
-def _hand_out_nearly(
-    waiting: Iterable[Annotation],
+def _assign_similar(
+    unassigned: Iterable[Annotation],
     free: Iterable[KeptId],
     contents: Mapping[str, str],
     key: Callable[[KeptId], Hashable],
     found: dict[int, str],
 ) -> list[KeptId]:
-    """The same where a box was corrected: among rows of one photo, the boxes that have most in common first."""
+    """Assign free identifiers to rows of the same photo with a similar box, the largest overlap first.
+
+    Write them into `found` and return the unused identifiers.
+    """
     photos: dict[Hashable, tuple[list[Annotation], list[KeptId]]] = defaultdict(lambda: ([], []))
     for old in free:
         photos[key(old)][1].append(old)
-    for a in waiting:
+    for a in unassigned:
         if a.row not in found and (place := key(_as_kept("", a, contents))) in photos:
             photos[place][0].append(a)
     left = []
     for rows, olds in photos.values():
-        alone = len(rows) == len(olds) == 1  # a box drawn round the only animal, or taken away
+        alone = len(rows) == len(olds) == 1  # then a box may have been added to the only animal, or removed
         pairs = [
             (1.0 if alone and None in (a.bbox, old.bbox) else overlap(a.bbox, old.bbox), -n, -m)
             for n, a in enumerate(rows)
@@ -129,7 +143,10 @@ def _hand_out_nearly(
 
 
 def load_ids(folder: Path, paths: Iterable[str] | None = None) -> list[KeptId]:
-    """The identifiers that the catalog in `folder` keeps, of these photos or of all; none where there are none."""
+    """Return the stored identifiers of the catalog in `folder`; an empty list if none are stored or they are damaged.
+
+    paths: return only the identifiers of these photos; None for all photos.
+    """
     found = []
     try:
         with reading(folder) as database:
@@ -150,10 +167,11 @@ def load_ids(folder: Path, paths: Iterable[str] | None = None) -> list[KeptId]:
 
 
 def save_ids(folder: Path, kept: Sequence[KeptId], before: Sequence[KeptId] = (), *, prune: bool = False) -> None:
-    """Keep these identifiers of the catalog in `folder`; those of `before` that are not among them stay as well.
+    """Store the identifiers `kept` of the catalog in `folder`.
 
-    A photo that is away for a while has its identifiers when it returns. `prune`: those of rows that have left the
-    catalog are forgotten. SnowmatchError where it cannot be written.
+    before: the identifiers that are stored already. Those that are not in `kept` stay stored, so that a photo which was
+    removed for some time gets its identifiers back when it returns. prune: remove these identifiers instead. Raises
+    SnowmatchError if the database cannot be written.
     """
     new = set(kept) - set(before)
     gone = {k.annotation for k in before} - {k.annotation for k in kept} if prune else set()
@@ -170,9 +188,9 @@ def save_ids(folder: Path, kept: Sequence[KeptId], before: Sequence[KeptId] = ()
 def with_ids(
     folder: Path, annotations: Iterable[Annotation], everything: Sequence[Annotation]
 ) -> tuple[Annotation, ...]:
-    """Some of the catalog's annotations, `everything`, with the identifiers that were kept for them.
+    """Return `annotations` with their stored identifiers.
 
-    One whose photo was never indexed stays without.
+    everything: all annotations of the catalog. An annotation whose photo was never indexed gets no identifier.
     """
     annotations = tuple(annotations)
     bare = {a.path for a in annotations if not a.annotation}

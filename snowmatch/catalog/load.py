@@ -53,7 +53,7 @@ def load_catalog(folder: Path, records: Records | None = None, settings: Setting
     folder = Path(folder)
     if not os.path.isdir(folder):  # unlike Path.is_dir, it answers for names that are too long and closed folders too
         if os.path.isfile(folder):
-            hint = f": give {folder.parent}" if folder.name in (CSV_NAME, EXCEL_NAME) else ""
+            hint = f": use {folder.parent}" if folder.name in (CSV_NAME, EXCEL_NAME) else ""
             raise SnowmatchError(f"{folder} is a file, expected the catalog's folder{hint}")
         raise SnowmatchError(f"{folder} does not exist, expected the catalog's folder")
     notes: list[Note] = []
@@ -95,7 +95,11 @@ def check_locations(data: CatalogData, names: Iterable[str]) -> None:
     known = sorted({a.location for a in data.annotations if a.location})
     for name in names:
         if name not in known:
-            has = f"it has: {', '.join(known)}{did_you_mean(name, known)}" if known else "none of its photos has one"
+            has = (
+                f"it has: {', '.join(known)}{did_you_mean(name, known)}"
+                if known
+                else "none of its photos has a location"
+            )
             raise SnowmatchError(f"{data.folder} has no location {name!r}; {has}")
 
 

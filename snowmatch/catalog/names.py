@@ -23,12 +23,12 @@ def name_notes(rows: Iterable[Fields]) -> list[Note]:
     individuals = sorted({fields["individual"] for fields in rows if fields.get("individual")})
     if doubtful := [name for name in individuals if name.lower() in _NO_NAMES]:
         text = (
-            f"{some(doubtful)} is taken for the name of one animal; unidentified ones have an empty cell in "
-            f"{CSV_NAME}, or the folder {UNIDENTIFIED}"
+            f"{some(doubtful)} is read as the name of one animal; for unidentified animals leave the cell in "
+            f"{CSV_NAME} empty, or use the folder {UNIDENTIFIED}"
         )
         notes.append(Note("doubtful-names", text, {"names": doubtful}))
     if folders := [name for name in individuals if _CAMERA_FOLDER.fullmatch(name)]:
-        text = f"{some(folders)} looks like a camera's folder, and is taken for the name of one animal"
+        text = f"{some(folders)} looks like a camera's folder, and is read as the name of one animal"
         notes.append(Note("camera-folders", text, {"names": folders}))
     columns = (("individual", "individuals"), ("location", "locations"), ("station", "stations"))
     for column, plural in columns:

@@ -1,7 +1,7 @@
-"""What is known of a catalog's photos and masks without reading them again: content, size, time taken, failures.
+"""Records of a catalog's photos and masks, so that they need not be read again: content, size, time, failures.
 
-All of it is in the catalog's database. Nothing in it is needed to find features again: a file without a trusted entry
-is read and hashed, and the features of its content are then known.
+The catalog's database stores the records. They only save time: a file without a trusted record is read and hashed, and
+the hash leads to the features of its content.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from snowmatch.core.types import Annotation, BBox
 from snowmatch.photos.facts import PhotoFacts, facts_from_json, facts_to_json, read_facts
 from snowmatch.photos.likeness import photo_likeness
 
-# A file that was written this shortly before it was hashed may have been written again within the same tick of its
-# time stamp: FAT counts in 2 s. Such an entry is not trusted, as git does with its index.
+# If a file was written less than this time before it was hashed, it may have been written again with the same time
+# stamp: FAT stores times in steps of 2 s. Such a record is not trusted. Git does the same with its index.
 TICK_NS = 2_000_000_000
 
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What one file was when it was hashed; times in ns, `checked_ns` by this machine's clock before reading.
+    """The state of one file when it was hashed.
 
     `facts` belong to photos; None where the photo cannot be read. Places (EXIF GPS) are never kept.
     """
@@ -44,20 +44,20 @@ class Fingerprint:
 
     @property
     def racy(self) -> bool:
-        """Whether the file may have changed unseen just after it was hashed."""
+        """Whether the file may have changed after it was hashed without a new time stamp."""
         return abs(self.checked_ns - self.mtime_ns) < TICK_NS
 
     def matches(self, status: os.stat_result, *, strictly: bool = False) -> bool:
-        """Whether the file looks as it did. `strictly` wants the inode's time too, which copies do not keep."""
+        """Return whether size and time of the file are unchanged. strictly: compare ctime too, which a copy changes."""
         same = (self.size, self.mtime_ns) == (status.st_size, status.st_mtime_ns)
         return same and (not strictly or self.ctime_ns == status.st_ctime_ns)
 
 
 @dataclass
 class Records:
-    """The fingerprints of photos and masks by path as the catalog has it, and why photos failed.
+    """The fingerprints of photos and masks, and the reasons of failures. All are by path, as in the catalog.
 
-    unsound: how many entries of the database were damaged, and are not here.
+    unsound: number of entries of the database that were damaged and therefore skipped.
     """
 
     photos: dict[str, Fingerprint] = field(default_factory=dict)
@@ -66,7 +66,10 @@ class Records:
     unsound: int = field(default=0, compare=False)
 
     def key(self, annotation: Annotation) -> str | None:
-        """The key of an annotation's features as far as is known here, whether or not the files have changed since."""
+        """Return the key of an annotation's features; None if its photo or mask has no record.
+
+        The method does not check whether the files have changed since.
+        """
         photo, mask = self.photos.get(annotation.path), self.masks.get(annotation.mask)
         if photo is None or (annotation.mask and mask is None):
             return None
@@ -76,16 +79,20 @@ class Records:
 
 
 def annotation_key(photo_sha256: str, bbox: BBox | None, mask_sha256: str) -> str:
-    """32 hex digits for one photo's content, box as given and mask's content ("" without a mask).
+    """Return 32 hex digits for a photo's content, a box (as in the catalog) and a mask's content ("" without a mask).
 
-    The first 16 are the photo's alone, so that one can tell a changed box or mask from a new photo.
+    The first 16 digits depend only on the photo, so that a changed box or mask differs from a new photo.
     """
     text = json.dumps([photo_sha256, list(bbox) if bbox else None, mask_sha256])
     return photo_sha256[:16] + hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def take_fingerprint(path: Path, *, photo: bool) -> Fingerprint:
-    """Read one photo or mask; SnowmatchError where it is missing, unreadable or being written at this moment."""
+    """Read one photo or mask and return its fingerprint.
+
+    photo: True for a photo, False for a mask. Raises SnowmatchError if the file is missing, cannot be read or is being
+    written at this moment.
+    """
     for _ in range(3):
         checked = time.time_ns()
         try:
@@ -98,7 +105,7 @@ def take_fingerprint(path: Path, *, photo: bool) -> Fingerprint:
         if taken.matches(after, strictly=True):
             break
     else:
-        raise SnowmatchError(f"{path} is being written: index again when it is complete")
+        raise SnowmatchError(f"{path} is being written: index again when the file is complete")
     if not photo:
         return taken
     try:
@@ -111,32 +118,33 @@ def take_fingerprint(path: Path, *, photo: bool) -> Fingerprint:
 
 
 def load_records(folder: Path) -> Records:
-    """All records of the catalog in `folder`; empty where there are none or the database is damaged.
+    """Return all records of the catalog in `folder`; empty records if the database is missing or damaged.
 
-    SnowmatchError where it is of a newer version, or the system does not let it be read.
+    Raises SnowmatchError if a newer version wrote the database or the system cannot read it.
     """
-    known = Records()
+    records = Records()
     try:
         with reading(folder) as database:
             if database is None:
-                return known
+                return records
             for path, kind, *values in database.execute(f"SELECT path, kind, {_FILE_COLUMNS}, sum FROM files"):
                 if sound((path, kind, *values)) and (taken := _fingerprint(values[:-1])) is not None:
-                    (known.photos if kind == "photo" else known.masks)[path] = taken
+                    (records.photos if kind == "photo" else records.masks)[path] = taken
                 else:
-                    known.unsound += 1
+                    records.unsound += 1
             for path, reason, total in database.execute("SELECT path, reason, sum FROM failures"):
                 if sound((path, reason, total)):
-                    known.failures[path] = reason
+                    records.failures[path] = reason
     except DamagedError:
         return Records(unsound=1)
-    return known
+    return records
 
 
 def save_records(folder: Path, records: Records, before: Records | None = None) -> None:
-    """Write the records of the catalog in `folder`, or what differs from those that were written `before`.
+    """Write the records of the catalog in `folder`.
 
-    SnowmatchError where that cannot be done; what was there then stays as it was.
+    before: the records that are stored already; only the differences are written. None: write all records. Raises
+    SnowmatchError if the database cannot be written; the stored records then stay unchanged.
     """
     with writing(folder) as database:
         if before is None:
@@ -158,12 +166,12 @@ def save_records(folder: Path, records: Records, before: Records | None = None) 
 
 
 def copy_of(records: Records) -> Records:
-    """The same entries in dictionaries of their own, to compare with later."""
+    """Return a copy of the records with its own dictionaries, for a later comparison."""
     return Records(dict(records.photos), dict(records.masks), dict(records.failures), records.unsound)
 
 
 def paths_with(folder: Path, sha256: str) -> dict[str, Fingerprint]:
-    """The photos on record with this content, by path: looked up, whatever the size of the catalog."""
+    """Return the recorded photos with this content, by path. The lookup is fast in a catalog of any size."""
     found: dict[str, Fingerprint] = {}
     try:
         with reading(folder) as database:
@@ -179,17 +187,20 @@ def paths_with(folder: Path, sha256: str) -> dict[str, Fingerprint]:
 
 
 def read_failures(folder: Path) -> dict[str, str]:
-    """Why photos of the catalog in `folder` failed in the last index run, by path; empty if none did."""
+    """Return the photos that failed in the last index run, as path: reason. Empty if no photo failed."""
     return load_records(folder).failures
 
 
 def is_current(path: Path, known: Fingerprint | None) -> bool:
-    """Whether a file is what is on record, by size and time; one that was written just before it was hashed is read."""
+    """Return whether a file is unchanged since its record, by size and time.
+
+    A file that was written just before it was hashed (`racy`) is read and hashed again.
+    """
     if known is None:
         return False
     try:
         return known.matches(path.stat()) and (not known.racy or file_sha256(path) == known.sha256)
-    except (OSError, SnowmatchError):  # gone or unreadable: the index run tells why
+    except (OSError, SnowmatchError):  # missing or unreadable; the index run reports the reason
         return False
 
 

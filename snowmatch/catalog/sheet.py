@@ -55,7 +55,8 @@ def _csv_rows(path: Path, columns: Collection[str]) -> Iterator[tuple[int, Seque
             first = before + reader.line_num + 1
     except csv.Error as error:
         raise SnowmatchError(
-            f"{path} line {first} cannot be split into columns ({error}); expected quotes doubled and closed"
+            f"{path} line {first} cannot be split into columns ({error}); expected a closing quote for each opening "
+            "quote, and two quotes for a quote inside a value"
         ) from error
 
 
@@ -70,7 +71,7 @@ def _text(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise SnowmatchError(
-            f"{path} line {line} is not UTF-8 text; save it as UTF-8 (in Excel: Save as, 'CSV UTF-8')"
+            f"{path} line {line} is not UTF-8 text: save the file as UTF-8 (in Excel: Save as, 'CSV UTF-8')"
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""Whether each annotation's features are there, missing, stale or failed."""
+"""The states of annotations: indexed, missing, stale or failed."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ STATES = ("indexed", "missing", "stale", "failed")
 
 @dataclass(frozen=True)
 class AnnotationState:
-    """Whether one annotation has features: `indexed`, `missing`, `stale` or `failed`.
+    """The state of one annotation: `indexed`, `missing`, `stale` or `failed`.
 
-    key is that of its features where it is indexed, else None. photo_sha256 is its photo's content, as far as that is
-    known and current, else "".
+    key: the key of its features if it is indexed; None otherwise.
+    photo_sha256: sha256 of its photo; "" if it is not recorded or the photo has changed.
     """
 
     state: str
@@ -31,17 +31,21 @@ class AnnotationState:
 def annotation_states(
     folder: Path, annotations: Sequence[Annotation], records: Records, stored: Collection[str]
 ) -> tuple[AnnotationState, ...]:
-    """The state of every annotation of the catalog in `folder`; `stored` are the keys of an extractor's features.
+    """Return the state of every annotation of the catalog in `folder`.
 
-    `missing`: never indexed with these settings. `stale`: photo, mask or box have changed since. `failed`: listed as a
-    failure. Looks at the files' sizes and times only, except for the few that were written just before they were
-    hashed: those are read again. Writes nothing.
+    stored: the keys of the stored features of one extractor.
+
+    `indexed`: the features are stored and current. `missing`: never indexed with these settings. `stale`: photo, mask
+    or box have changed since the last index run. `failed`: recorded as a failure.
+
+    The function compares only the sizes and times of the files. It reads only the few files that were written just
+    before they were hashed. It writes nothing.
     """
     stored = frozenset(stored)
     current: dict[tuple[str, bool], str | None] = {}
 
     def content(path: str, known: dict[str, Fingerprint], photo: bool) -> str | None:
-        """The file's sha256; None where it is not what is on record."""
+        """Return the file's sha256; None if the file has no record or has changed since."""
         if (path, photo) not in current:
             taken = known.get(path)
             current[path, photo] = taken.sha256 if taken and is_current(folder / path, taken) else None
@@ -52,7 +56,7 @@ def annotation_states(
         photo = content(a.path, records.photos, True)
         mask = content(a.mask, records.masks, False) if a.mask else ""
         keys.append(None if photo is None or mask is None else annotation_key(photo, a.bbox, mask))
-    # Photos' contents stored under no current annotation's key: what a changed photo, box or mask leaves behind
+    # Photos with stored features that belong to no current annotation, because content, box or mask has changed
     left_over = {key[:16] for key in stored.difference(k for k in keys if k is not None)}
     states = []
     for a, key in zip(annotations, keys, strict=True):
@@ -71,11 +75,11 @@ def annotation_states(
 
 
 def state_notes(folder: Path, states: Sequence[AnnotationState]) -> list[Note]:
-    """How many annotations are missing, stale or failed, a note each; all indexed, no notes."""
+    """Return one note with the count for each state missing, stale and failed. All indexed: no notes."""
     texts = {
-        "missing": "not indexed yet, so not compared",
-        "stale": "changed since the last index run, so not compared",
-        "failed": "could not be indexed, so not compared",
+        "missing": "not indexed yet and therefore not compared",
+        "stale": "changed since the last index run and therefore not compared",
+        "failed": "could not be indexed and therefore not compared",
     }
     counts = {state: sum(s.state == state for s in states) for state in texts}
     return [

@@ -47,14 +47,14 @@ def read_table(path: Path, notes: list[Note], dates: str = "") -> list[Fields]:
             problems.add(
                 line,
                 "",
-                f"{len(values)} values for {len(columns)} columns, the last {values[-1]!r}; expected values that hold "
-                'the separator in quotes, such as "10,20,300,200"',
+                f"{len(values)} values for {len(columns)} columns, the last {values[-1]!r}; expected quotes around a "
+                'value that contains the separator, such as "10,20,300,200"',
             )
             continue
         cells.append(dict(zip(columns, values, strict=False)))  # Excel drops empty last cells
         lines.append(line)
     if not cells and not problems.found:
-        raise SnowmatchError(f"{path} has no rows below its header; expected one row per animal in a photo")
+        raise SnowmatchError(f"{path} has no rows below its header, expected one row per animal in a photo")
     counts: Counter[str] = Counter()
     rows = [_row_fields(each, line, problems, counts) for each, line in zip(cells, lines, strict=True)]
     _fill_times([each.get("timestamp", "") for each in cells], rows, lines, problems, dates, notes)
@@ -79,10 +79,10 @@ def _columns(path: Path, sheet: Sheet, notes: list[Note]) -> list[str]:
         )
     twice = [name for name, count in Counter(columns).items() if count > 1 and name in COLUMNS]
     if twice:
-        raise SnowmatchError(f"{path} line {sheet.head_line}: column {twice[0]!r} is there twice, expected once")
+        raise SnowmatchError(f"{path} line {sheet.head_line}: column {twice[0]!r} appears twice, expected once")
     if unknown := [name for name in columns if name and name not in COLUMNS]:
         listed = ", ".join(name + did_you_mean(name, [c for c in COLUMNS if c not in columns]) for name in unknown)
-        text = f"columns of {path.name} that mean nothing here were left out: {listed}"
+        text = f"unknown columns of {path.name} were ignored: {listed}"
         notes.append(Note("columns-left-out", text, {"columns": unknown}))
     return columns
 
@@ -131,7 +131,7 @@ def _fill_times(
     zoned = sum(time.zone is not None for time in times)
     if zones:
         done = {
-            "dropped": "was left out: the clock's local time counts",
+            "dropped": "was ignored: snowmatch uses the local time of the camera",
             "converted": "differs, so all were converted to the one that most of them have",
         }[zones]
         text = f"the time zone of {counted(zoned, 'timestamp')} {done}"
@@ -184,7 +184,8 @@ def _check_identifiers(rows: list[Fields], lines: list[int], problems: Problems)
             problems.add(
                 line,
                 "annotation",
-                f"{name!r} is the identifier of line {seen[name]} already; expected another one, or nothing",
+                f"{name!r} is already the identifier of line {seen[name]}; expected another identifier, or an empty "
+                "cell",
             )
 
 
@@ -207,11 +208,11 @@ def _without_repeats(
         if name != fields["individual"]:
             unclear.append(f"lines {line_before} and {line}")
     if repeated:
-        text = f"{len(repeated)} rows of {path.name} repeat an earlier one and were left out: {some(repeated)}"
+        text = f"{len(repeated)} rows of {path.name} repeat an earlier row and were skipped: lines {some(repeated)}"
         notes.append(Note("repeated-rows", text, {"lines": repeated}))
     if unclear:
         text = (
-            f"{len(unclear)} rows of {path.name} name another individual for the same photo, box and mask "
+            f"{len(unclear)} rows of {path.name} have the photo, box and mask of another row but another individual "
             f"({some(unclear)}): give each animal its own box"
         )
         notes.append(Note("two-names", text, {"lines": unclear}))
@@ -234,7 +235,7 @@ def _share_photo_columns(rows: list[Fields], lines: list[int], problems: Problem
                         lines[n],
                         column,
                         f"{str(rows[n][column])!r} contradicts line {lines[given[0]]} of the same photo; expected "
-                        f"{str(rows[given[0]][column])!r}, or nothing",
+                        f"{str(rows[given[0]][column])!r}, or an empty cell",
                     )
             for n in numbers if given else ():
                 rows[n][column] = rows[given[0]][column]

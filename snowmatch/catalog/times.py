@@ -18,7 +18,7 @@ _YEAR_FIRST = re.compile(rf"(?P<year>\d{{4}})([-/.:])(?P<month>\d{{1,2}})\2(?P<d
 _YEAR_LAST = re.compile(
     rf"(?P<first>\d{{1,2}})(?P<mark>[-/.])(?P<second_>\d{{1,2}})(?P=mark)(?P<year>\d{{4}}){_CLOCK}{_ZONE}"
 )
-EXPECTED = "expected local date and time such as 2012-09-17T19:42:18, or nothing"
+EXPECTED = "expected a local date and time such as 2012-09-17T19:42:18, or an empty cell"
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""The vocabulary: values, errors, text, files and plugins that all other packages use."""
+"""The basic parts that all other packages use: data types, errors, text, files and plugins."""

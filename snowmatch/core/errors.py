@@ -1,4 +1,4 @@
-"""The one exception that a user can do something about."""
+"""The exception for problems that the user can fix."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Any
 
 
 class SnowmatchError(Exception):
-    """A problem that the user can mend; its text holds the value, what was expected and the next step.
+    """A problem that the user can fix. The text contains the value, what was expected and the next step.
 
-    `code` and `data` tell programs what is wrong. The text names no command: the command line adds the one to type, by
-    the code; a page adds a link.
+    `code` and `data` describe the problem for programs. The text names no command. The command line looks up the `code`
+    and adds the command to type; a page adds a link.
     """
 
     def __init__(self, text: str, code: str = "", **data: Any) -> None:

@@ -1,8 +1,11 @@
-"""Tasks done in this process or in several others, in order, some of them ahead.
+"""Executors: they run tasks in this process or in several worker processes. Results come in the order of the tasks.
 
-The processes are fresh interpreters that speak through pipes. They import nothing of the caller's script, so an index
-run may be started from a script without a `__main__` guard; they end by themselves when their parent does; and when
-one is killed it is known at which photo.
+Each worker process is a new Python interpreter. It receives tasks and sends results through pipes. This has three
+advantages:
+
+- A worker does not import the caller's script, so a script can start an index run without a `__main__` guard.
+- A worker ends by itself when its parent process ends.
+- If a worker is killed, the error names the photo that the worker was processing.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ import cv2
 from snowmatch.core.errors import SnowmatchError
 
 Item = TypeVar("Item")
-# Whatever a library prints must not get between the results: stdout becomes stderr before anything is imported
+# A library may print text, and this text must not mix with the results. So stdout becomes stderr before any import.
 _BOOT = """
 import os, pickle, sys
 results = os.dup(1)
@@ -35,11 +38,11 @@ serve(results)
 
 
 class WorkerDiedError(SnowmatchError):
-    """A worker process was killed from outside."""
+    """The error for a worker process that was killed from outside."""
 
 
 class Here:
-    """Runs tasks in this process, when they are handed in."""
+    """An executor that runs each task in this process, as soon as `submit` receives it."""
 
     window = 1
 
@@ -48,7 +51,7 @@ class Here:
 
     def __enter__(self) -> Here:
         self._threads = cv2.getNumThreads()
-        cv2.setNumThreads(1)  # as in the worker processes
+        cv2.setNumThreads(1)  # the same as in the worker processes
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -61,10 +64,12 @@ class Here:
 
 
 class Pool:
-    """Runs tasks in `workers` processes, each started when it is first needed."""
+    """An executor that runs tasks in `workers` processes. Each process starts when it is first needed."""
 
     def __init__(self, workers: int, context: tuple[Any, ...]) -> None:
-        self.window = 4 * workers + 4  # tasks under way; one slow photo keeps nobody waiting, memory stays bounded
+        # Number of tasks in progress: enough that one slow photo does not block the other workers, few enough to limit
+        # the memory
+        self.window = 4 * workers + 4
         self._context = context
         self._threads = ThreadPoolExecutor(workers)
         self._own = threading.local()
@@ -74,12 +79,12 @@ class Pool:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process in self._processes:  # their results are in, or not wanted any more
+        for process in self._processes:  # nobody waits for their results any more
             process.kill()
         self._threads.shutdown(cancel_futures=True)
         for process in self._processes:
-            process.kill()  # one that was only just starting
-            with suppress(OSError), process:  # closes its pipes: what was on its way to it has nowhere to go
+            process.kill()  # a process that was still starting at the first kill
+            with suppress(OSError), process:  # closes the pipes; data that is still in a pipe raises OSError
                 process.wait()
 
     def submit(self, task: Any) -> Future[Any]:
@@ -93,29 +98,30 @@ class Pool:
             _send(process.stdin, task)
             return _receive(process.stdout)
         except (EOFError, OSError, pickle.UnpicklingError) as error:
-            if process is None:  # it could not be started
+            if process is None:  # the start failed
                 raise SnowmatchError(
-                    f"no worker process can be started ({error}): use fewer of them", "fewer-workers"
+                    f"cannot start a worker process ({error}): use fewer processes", "fewer-workers"
                 ) from error
             if isinstance(error, pickle.UnpicklingError):
                 process.kill()
             status = process.wait()
             if status == 1:
-                raise RuntimeError(f"a worker process failed at {task.path}; its own traceback is above") from error
+                raise RuntimeError(f"a worker process failed at {task.path}: read its traceback above") from error
             raise WorkerDiedError(
-                f"a worker process was killed at {task.path} (status {status}), most likely for lack of memory; "
-                "what was finished is kept: run it again with fewer processes",
+                f"a worker process was killed at {task.path} (status {status}), probably because memory ran out; "
+                "finished work is kept: run it again with fewer processes",
                 "fewer-workers",
             ) from error
 
     def _start(self) -> subprocess.Popen[bytes]:
-        # The terminal's Ctrl-C is for the parent; one thread each, as the processes already use all cores
+        # A new session, so that Ctrl-C in the terminal reaches only the parent. One thread per process, because the
+        # processes together already use all cores.
         process = subprocess.Popen(
             [sys.executable, *(["-X", "utf8"] if sys.flags.utf8_mode else []), "-c", _BOOT],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
-            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # Windows alone has it
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # exists only on Windows
             start_new_session=os.name != "nt",
         )
         self._processes.append(process)
@@ -125,12 +131,15 @@ class Pool:
 
 
 def open_pool(processes: int, context: tuple[Any, ...]) -> Pool | Here:
-    """What runs tasks as `task.run(*context)`: other processes, or this one where `processes` is 1 or less."""
+    """Return an executor that runs each task as `task.run(*context)`.
+
+    processes: the number of worker processes; if it is 1 or less, the tasks run in this process.
+    """
     return Pool(processes, context) if processes > 1 else Here(context)
 
 
 def cores() -> int:
-    """The cores this process may use."""
+    """Return the number of CPU cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -146,7 +155,10 @@ def _receive(pipe: Any) -> Any:
 
 
 def serve(handle: int) -> None:
-    """The life of a worker process: tasks from stdin, results to the open file `handle`, until the parent is gone."""
+    """Run the loop of a worker process until the parent process ends.
+
+    The worker reads the context and then tasks from stdin. It writes each result to the open file `handle`.
+    """
     results = os.fdopen(handle, "wb")
     cv2.setNumThreads(1)
     context = _receive(sys.stdin.buffer)
@@ -159,11 +171,15 @@ def serve(handle: int) -> None:
         try:
             _send(results, result)
         except BrokenPipeError:
-            os._exit(0)  # the parent is gone; closing the pipe once more would complain
+            os._exit(0)  # the parent has ended; a normal exit would print an error when it closes the pipe
 
 
 def in_order(pool: Here | Pool, items: Iterable[Item], task_of: Callable[[Item], Any]) -> Iterator[tuple[Item, Any]]:
-    """Each item with the result of its task (None where it has none), in the items' order, some of them ahead."""
+    """Yield each item with the result of its task, in the order of the items.
+
+    An item without a task (`task_of` returns None) has the result None. Tasks of later items run ahead, at most
+    `pool.window` at a time.
+    """
     waiting: deque[tuple[Item, Future[Any] | None]] = deque()
     for item in items:
         task = task_of(item)

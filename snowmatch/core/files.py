@@ -1,4 +1,4 @@
-"""Files read and written safely: replaced at once and durably, hashed in pieces, errors told in one line."""
+"""Safe reading and writing of files: atomic and durable replacement, hashes, error messages of one line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CHUNK = 1 << 20
 
 
 def file_sha256(path: Path) -> str:
-    """The sha256 (64 hex digits) of a file's content, read in pieces; SnowmatchError where it cannot be read."""
+    """Return the sha256 (64 hex digits) of a file's content. Raises SnowmatchError if the file cannot be read."""
     digest = hashlib.sha256()
     try:
         with open(path, "rb") as file:
@@ -29,16 +29,17 @@ def file_sha256(path: Path) -> str:
 
 
 def unreadable(path: Path, error: OSError) -> SnowmatchError:
-    """What to tell about a file of the user's that the system would not read."""
+    """Return the error for a file of the user that the system could not read."""
     if isinstance(error, FileNotFoundError):
-        return SnowmatchError(f"{path} is not there: put it back, or take it out of the catalog")
+        return SnowmatchError(f"{path} does not exist: put the file back, or remove it from the catalog")
     return SnowmatchError(f"{path} cannot be read: {error.strerror or error}")
 
 
 def replace_file(path: Path, write: Callable[[BinaryIO], Any]) -> None:
-    """Put a new file at `path` at once and durably: readers see all of the old one or all of the new one.
+    """Write a new file at `path`, atomically and durably: a reader sees the old file or the new file, never a part.
 
-    SnowmatchError where the disk is full or cannot be written; what was there before then stays as it was.
+    Missing parent folders are made. Raises SnowmatchError if the disk is full or the folder is not writable; the old
+    file then stays unchanged.
     """
     temporary = path.with_name(path.name + ".tmp")
     try:
@@ -58,11 +59,11 @@ def replace_file(path: Path, write: Callable[[BinaryIO], Any]) -> None:
 
 
 def unwritable(folder: Path, error: OSError) -> SnowmatchError:
-    """What to tell about a folder of ours that the system would not write."""
+    """Return the error for a folder of snowmatch in which the system could not write."""
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        advice = "make it writable, or copy the catalog to a folder that is"
+        advice = "make the folder writable, or copy the catalog to a writable folder"
     else:
-        advice = "what was finished is kept: free some space and run it again"
+        advice = "finished work is kept: free some disk space and run it again"
     return SnowmatchError(f"cannot write in {folder}: {error.strerror or error}; {advice}")
 
 
@@ -71,13 +72,13 @@ def _rename(temporary: Path, path: Path) -> None:
         try:
             os.replace(temporary, path)
             return
-        except PermissionError:  # Windows: somebody reads the old file at this moment
+        except PermissionError:  # Windows: another process reads the old file at this moment
             time.sleep(0.05)
     os.replace(temporary, path)
 
 
 def _sync_folder(folder: Path) -> None:
-    if sys.platform == "win32":  # folders cannot be opened there, and names are journalled
+    if sys.platform == "win32":  # Windows cannot open folders, and its file system keeps a journal of names
         return
     handle = os.open(folder, os.O_RDONLY)
     try:

@@ -1,39 +1,39 @@
-"""Where everything is that snowmatch writes into a catalog's folder."""
+"""The paths of all files that snowmatch writes in a catalog's folder."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-HOME = ".snowmatch"  # the folder in a catalog's folder for all that is written there
+HOME = ".snowmatch"  # the name of the folder, inside the catalog's folder, that holds all written files
 
 
 def home_of(folder: Path) -> Path:
-    """The folder for all that snowmatch writes about the catalog in `folder`."""
+    """Return the folder that holds all files that snowmatch writes about the catalog in `folder`."""
     return Path(folder) / HOME
 
 
 def database_path(folder: Path) -> Path:
-    """What is derived about photos and rows: contents, sizes, times, failures, identifiers (SQLite)."""
+    """Return the path of the database (SQLite): contents, sizes, times, failures and identifiers of photos and rows."""
     return home_of(folder) / "catalog.sqlite"
 
 
 def features_path(folder: Path) -> Path:
-    """The folder of all extractors' features (HDF5)."""
+    """Return the folder that holds the features of all extractors (HDF5)."""
     return home_of(folder) / "features"
 
 
 def indexes_path(folder: Path) -> Path:
-    """The folder of all search indexes."""
+    """Return the folder that holds all search indexes."""
     return home_of(folder) / "index"
 
 
 def maps_path(folder: Path) -> Path:
-    """The foreground maps (npz)."""
+    """Return the path of the file of foreground maps (npz)."""
     return home_of(folder) / "foreground.npz"
 
 
 def calibration_path(folder: Path) -> Path:
-    """The catalog's own calibrations and levels (JSON)."""
+    """Return the path of the file with the catalog's own calibrations and levels (JSON)."""
     return home_of(folder) / "calibration.json"
 
 

@@ -1,4 +1,4 @@
-"""What an answer or a run has to say beside its result, as values."""
+"""Notes: remarks that an answer or a run returns beside its result."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Note:
-    """One remark: a short stable `code` for programs, a `text` for people, and the `data` that the text tells of.
+    """One remark: a short stable `code` for programs, a `text` for people, and the `data` behind the text.
 
-    The text names no command: the command line adds it by the code, a page adds a link. Two notes are equal where code
-    and text are.
+    The text names no command. The command line looks up the `code` and adds the command to type; a page adds a link.
+    Two notes are equal if their codes and their texts are equal.
     """
 
     code: str
@@ -24,5 +24,5 @@ class Note:
 
 
 def unique(notes: Iterable[Note]) -> tuple[Note, ...]:
-    """Each note once, in the order of their first appearance; none stay none."""
+    """Return each different note once, in the order of first appearance. No notes give an empty tuple."""
     return tuple(dict.fromkeys(notes))

@@ -1,4 +1,4 @@
-"""Values as JSON has them."""
+"""Conversion of values to the types that JSON has."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ import numpy as np
 
 
 def six_digits(value: float | None) -> float | None:
-    """A number as JSON and tables show it; None stays None."""
+    """Return a number rounded to six significant digits, for JSON and tables. None gives None."""
     return None if value is None else float(f"{value:.6g}")
 
 
 def plain(value: Any) -> Any:
-    """`value` in the types that JSON has; text that is no valid Unicode (a path's undecodable bytes) is escaped."""
+    """Return `value` converted to the types that JSON has.
+
+    Infinite numbers and NaN become None. Text that is not valid Unicode (a path can hold undecodable bytes) is escaped.
+    A value of any other type becomes its text.
+    """
     if isinstance(value, Mapping):
         return {plain(str(key)): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, np.ndarray)):

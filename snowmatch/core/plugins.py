@@ -1,13 +1,18 @@
-"""Plugins: one file is one plugin, found by its name; `PLUGIN` in the file is its class.
+"""Plugins: extractors and matchers. One file is one plugin.
 
-A plugin is a frozen dataclass whose fields are its settings, each with a default. The fields give the command-line
-options (`-o key=value`), the cache key and a row in the conformance tests (`snowmatch.testing`). A field with
-`compare=False` says how to compute, not what (the device): it is an option and no part of the key. `NEEDS`, where a
-plugin has it, names packages that an extra installs, as `package` or `module:name`; such a file imports them inside its
-functions, so that its settings and weights can be listed without them.
+The name of the file is the name of the plugin. `PLUGIN` in the file is the plugin's class.
 
-Other distributions add plugins by entry points of the groups in `KINDS`: an entry point's name is the plugin's, and it
-points to the module. They are loaded when they are named, and a plugin that comes with snowmatch goes before them.
+A plugin is a frozen dataclass. Its fields are its settings, and each field has a default. The fields define the
+command-line options (`-o key=value`) and the cache key, and `snowmatch.testing` checks them. A field with
+`compare=False` changes how the plugin computes, but not the result (for example the device). Such a field is an option,
+but not a part of the cache key.
+
+`NEEDS` is optional. It names the optional packages that the plugin needs, as `package` or `module:name`. A plugin with
+`NEEDS` imports these packages inside its functions, so that snowmatch can list its settings and weights without them.
+
+Other distributions add plugins by entry points. `KINDS` names the groups. The name of an entry point is the name of the
+plugin, and the entry point refers to the module. snowmatch loads such a plugin when it is first named. If two plugins
+have one name, the plugin that comes with snowmatch is used.
 """
 
 from __future__ import annotations
@@ -30,63 +35,66 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import did_you_mean
 from snowmatch.core.types import Chip, Features, Matches, Subject
 
-# The kinds of plugins: where those that come with snowmatch are, and the entry points of other distributions
+# For each kind of plugin: the package of the plugins that come with snowmatch, and the group of entry points
 KINDS = {
     "extractors": ("snowmatch.features.extractors", "snowmatch.extractors"),
     "matchers": ("snowmatch.matching.matchers", "snowmatch.matchers"),
 }
-EXTRA = {"torch": "deep", "kornia": "deep", "safetensors": "deep"}  # which extra installs a package that plugins need
+# For each package that plugins need: the extra that installs it
+EXTRA = {"torch": "deep", "kornia": "deep", "safetensors": "deep"}
 
 
 class Plugin(Protocol):
-    """What every plugin has. REVISION: raised when the code's output changes."""
+    """The common part of all plugins. REVISION: a number that is increased when the output of the code changes."""
 
     REVISION: ClassVar[int]
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
 class Extractor(Plugin, Protocol):
-    """Finds features on a chip.
+    """A plugin that finds features on a chip.
 
-    `extract` gives them in chip pixels, sorted by falling score, none where `chip.mask` is False; a blank, tiny or
-    featureless chip gives none. The same chip gives the same bytes. Two more methods are optional: `check()` raises
-    SnowmatchError where weights or a device are not here; `extract_many(chips)` gives the features of each of several
-    chips, and `batch` how many at once are faster than one.
+    `extract` returns the features in chip pixels, sorted by descending score. No keypoint lies where `chip.mask` is
+    False. A chip that is blank, tiny or without texture gives no features. The same chip gives the same bytes.
+
+    Two more methods are optional. `check()` raises SnowmatchError if weights or a device are missing.
+    `extract_many(chips)` returns the features of each of several chips; the attribute `batch` is the number of chips
+    that it processes faster together than one by one.
     """
 
     CHANNELS: ClassVar[str]  # "grey" or "rgb"
-    DTYPE: ClassVar[type]  # of descriptors: numpy.uint8 or numpy.float32
-    FRAMES: ClassVar[bool]  # whether keypoints have shapes
+    DTYPE: ClassVar[type]  # type of the descriptors: numpy.uint8 or numpy.float32
+    FRAMES: ClassVar[bool]  # True if keypoints have shapes
 
     @property
     def DIMENSION(self) -> int:  # noqa: N802
-        """Numbers of a descriptor."""
+        """The length of a descriptor."""
 
     @property
     def chip_size(self) -> int:
-        """Longest side of the chip, px."""
+        """The longest side of the chip (px)."""
 
     def extract(self, chip: Chip) -> Features:
-        """The features of one chip."""
+        """Return the features of one chip."""
 
 
 class GalleryMatcher(Plugin, Protocol):
-    """Compares one query photo with a whole gallery at once.
+    """A plugin that compares one query photo with a whole gallery at once.
 
-    `match` gives weighted matches with the entries where `allowed` (A,) is True; `blocks` are searched with
-    `snowmatch.matching.search`, `individuals` (A,) numbers the individual of each entry. No keypoints, or nothing
-    allowed, give no matches. The same input gives the same bytes.
+    `match` returns weighted matches with the gallery entries where `allowed` (A,) is True. It searches `blocks` with
+    `snowmatch.matching.search`. `individuals` (A,) is the number of each entry's individual. No keypoints, or no
+    allowed entries, give no matches. The same input gives the same bytes.
     """
 
     PAIRWISE: Literal[False]
 
     @property
     def foreground(self) -> str:
-        """`auto`: matches count by how surely they are on the animal; `given`: all count."""
+        """`auto`: a match is weighted by the confidence that it lies on the animal. `given`: no such weights."""
 
     @property
     def backend(self) -> str:
-        """Which search index it asks."""
+        """The search index that the matcher uses."""
 
     def match(
         self, query: Features, blocks: Sequence[Any], allowed: np.ndarray, individuals: np.ndarray
@@ -95,9 +103,9 @@ class GalleryMatcher(Plugin, Protocol):
 
 @dataclass(frozen=True)
 class Pair:
-    """What a matcher of pairs says of one pair, known by its `number`: M matches.
+    """The M matches that a pair matcher finds for the photo with the number `number`.
 
-    keypoint0, keypoint1 (M,) int, ascending by keypoint0; weights (M,) float32 above 0. No matches: M = 0.
+    keypoint0, keypoint1: (M,) int, sorted by ascending keypoint0. weights: (M,) float32, above 0. No matches: M = 0.
     """
 
     number: int
@@ -107,30 +115,32 @@ class Pair:
 
 
 class PairMatcher(Plugin, Protocol):
-    """Compares two photos at a time: a query photo with each of others, which are taken one by one.
+    """A plugin that compares a query photo with other photos, one pair at a time.
 
-    `others` gives (number, photo); `pairs` gives a Pair of each number, in any order. `check` raises SnowmatchError
-    where it cannot match the features of an extractor with these settings, and tells which weights it takes ("": none).
-    No features on a side give no matches. The same input gives the same bytes.
+    `others` yields (number, photo). `pairs` yields one Pair for each number, in any order. A photo without features
+    gives no matches. The same input gives the same bytes.
+
+    `check` receives the settings of an extractor. It returns the name of the weights that match its features ("" if the
+    matcher needs no weights). It raises SnowmatchError if the matcher cannot match these features.
     """
 
     PAIRWISE: Literal[True]
 
     @property
     def foreground(self) -> str:
-        """As of a GalleryMatcher."""
+        """The same as `GalleryMatcher.foreground`."""
 
     @property
     def voter(self) -> str:
-        """The GalleryMatcher whose votes choose the candidates."""
+        """The name of the GalleryMatcher whose votes select the candidates."""
 
     @property
     def candidates(self) -> int:
-        """How many annotations are compared, those with the most votes; 0: all."""
+        """The number of annotations that are compared: those with the most votes. 0: all annotations."""
 
     @property
     def keypoints(self) -> int:
-        """How many of each photo's keypoints are compared, the strongest."""
+        """The number of keypoints of each photo that are compared: those with the highest scores."""
 
     def check(self, extractor: Mapping[str, Any]) -> str: ...
 
@@ -143,12 +153,12 @@ Matcher = GalleryMatcher | PairMatcher
 
 
 def plugin_names(kind: str) -> list[str]:
-    """The names of all plugins of `kind` ("extractors" or "matchers"), sorted, without importing them."""
+    """Return the sorted names of all plugins of `kind` ("extractors" or "matchers"). No plugin is imported."""
     return sorted({*_own_names(kind), *_foreign(kind)})
 
 
 def plugin_module(kind: str, name: str) -> ModuleType:
-    """The module of one plugin; SnowmatchError where there is none of that name or it cannot be loaded."""
+    """Return the module of one plugin. Raises SnowmatchError if the name is unknown or the module cannot be loaded."""
     own = name in _own_names(kind)
     if not own and name not in _foreign(kind):
         known = plugin_names(kind)
@@ -164,7 +174,7 @@ def plugin_module(kind: str, name: str) -> ModuleType:
 
 
 def plugin_class(kind: str, name: str) -> type[Plugin]:
-    """The class of one plugin; SnowmatchError as `plugin_module`."""
+    """Return the class of one plugin. Raises SnowmatchError as `plugin_module` does, or if the file has no PLUGIN."""
     module = plugin_module(kind, name)
     try:
         cls: type[Plugin] = module.PLUGIN
@@ -175,9 +185,10 @@ def plugin_class(kind: str, name: str) -> type[Plugin]:
 
 
 def make_plugin(kind: str, name: str, options: Mapping[str, str] | None = None) -> Any:
-    """One plugin with its defaults, overridden by `options` as typed on the command line.
+    """Return a plugin with its default settings, changed by `options`: texts as typed on the command line.
 
-    SnowmatchError where it needs packages that are not here, or a setting cannot be.
+    Raises SnowmatchError if the plugin is unknown, if a package that it needs is missing, or if a setting is unknown or
+    has an invalid value.
     """
     cls = plugin_class(kind, name)
     for need in getattr(cls, "NEEDS", ()):
@@ -189,7 +200,7 @@ def make_plugin(kind: str, name: str, options: Mapping[str, str] | None = None) 
                 raise ImportError(f"{module_name} has no {attribute}")
         except ModuleNotFoundError as error:
             raise _lacking(kind, name, package) from error
-        except ImportError as error:  # one that is too old, or lacks a library of its own
+        except ImportError as error:  # the package is too old, or a library that it needs is missing
             raise _broken(kind, name, error) from error
     defaults = {f.name: f.default for f in fields(cls)}
     values = {}
@@ -202,41 +213,44 @@ def make_plugin(kind: str, name: str, options: Mapping[str, str] | None = None) 
         values[key] = parse_setting(f"{name} setting {key!r}", str(text), defaults[key])
     try:
         return cls(**values)
-    except ValueError as error:  # a plugin checks the ranges of its settings when it is built
+    except ValueError as error:  # a plugin checks the ranges of its settings when it is made
         raise SnowmatchError(f"{kind[:-1]} {name!r}: {error}") from error
 
 
 def missing_packages(cls: type[Plugin]) -> list[str]:
-    """The packages that a plugin needs and that are not installed; they are looked for, not loaded."""
+    """Return the packages that a plugin needs and that are not installed. No package is imported."""
     packages = [_package(need) for need in getattr(cls, "NEEDS", ())]
     return [package for package in packages if importlib.util.find_spec(package) is None]
 
 
 def plugin_name(plugin: Plugin) -> str:
-    """The name a plugin is chosen by: its entry point's, or its file's."""
+    """Return the name of a plugin: the name of its entry point or of its file."""
     return _NAMES.get(type(plugin), type(plugin).__module__.rsplit(".", 1)[-1])
 
 
 def settings(plugin: Plugin) -> dict[str, Any]:
-    """Name, revision of the code and every setting of a plugin that its results depend on, ready for JSON."""
+    """Return the name, the revision and all settings that change a plugin's results, as values for JSON."""
     values = {f.name: getattr(plugin, f.name) for f in fields(plugin) if f.compare}
     return {"name": plugin_name(plugin), "revision": plugin.REVISION, **values}
 
 
 def settings_key(described: Mapping[str, Any]) -> str:
-    """Twelve hex digits that differ whenever any setting (or the code's revision) differs."""
+    """Return 12 hex digits that change if any setting or the revision of the code changes."""
     text = json.dumps(dict(described), sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def plain_settings(described: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as they come back from a JSON file, so that they can be compared with those."""
+    """Return the settings as a JSON file would return them, for a comparison with settings from a file."""
     values: dict[str, Any] = json.loads(json.dumps(described))
     return values
 
 
 def parse_setting(what: str, text: str, default: Any) -> Any:
-    """The value that `text` stands for, of the default's type; SnowmatchError that names `what` where it is none."""
+    """Return the value of `text` in the type of `default`.
+
+    what: the name of the setting, for the error message. Raises SnowmatchError if `text` is not of that type.
+    """
     if isinstance(default, bool):
         word = text.lower()
         if word in ("1", "true", "yes", "on"):
@@ -254,11 +268,11 @@ def parse_setting(what: str, text: str, default: Any) -> Any:
 
 
 def _package(need: str) -> str:
-    """The distribution's package of one of `NEEDS`."""
+    """Return the package in one entry of `NEEDS`."""
     return need.partition(":")[0].partition(".")[0]
 
 
-_NAMES: dict[type, str] = {}  # the name that a class was loaded by
+_NAMES: dict[type, str] = {}  # class of a plugin: the name under which it was loaded
 
 
 def _own_names(kind: str) -> list[str]:
@@ -268,7 +282,7 @@ def _own_names(kind: str) -> list[str]:
 
 @cache
 def _foreign(kind: str) -> dict[str, EntryPoint]:
-    """The plugins of other distributions, by name."""
+    """Return the plugins of other distributions, by name."""
     return {point.name: point for point in entry_points(group=KINDS[kind][1])}
 
 

@@ -1,4 +1,4 @@
-"""Text for people: names made printable, numbers, lists, tables, and the nearest word to one that is unknown."""
+"""Text for people: printable names, numbers, lists, tables, and suggestions for misspelt words."""
 
 from __future__ import annotations
 
@@ -16,28 +16,34 @@ _CYRILLIC = str.maketrans({**_SOUNDS, **{c.upper(): sound.capitalize() for c, so
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """A closing remark that names the known word nearest to `word`, or nothing."""
+    """Return a remark that suggests the known word nearest to `word`; "" if no known word is near."""
     near = difflib.get_close_matches(word, known, n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def choices(word: str, known: Sequence[str]) -> str:
-    """What is allowed instead of `word`, and which of it is nearest."""
+    """Return a text that lists the allowed words and suggests the one nearest to `word`."""
     return f"expected one of {', '.join(known)}{did_you_mean(word, known)}"
 
 
 def same_name(text: str) -> str:
-    """A name as it is compared: macOS stores accents and the Cyrillic й as two characters, others as one."""
+    """Return a name in Unicode NFC, so that equal names compare equal.
+
+    macOS stores an accented letter or the Cyrillic й as two characters; other systems store one.
+    """
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def some(items: Sequence[Any]) -> str:
-    """The first few items of a long list, as text."""
+    """Return the first five items as text. "..." stands for the rest of a longer list."""
     return ", ".join(map(str, items[:5])) + (", ..." if len(items) > 5 else "")
 
 
 def aligned(head: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[str] = ()) -> list[str]:
-    """The lines of a table, as wide as its texts take in a terminal; columns named in `right` are set to the right."""
+    """Return the lines of a table for a terminal. Each column is as wide as its longest text.
+
+    right: the names of the columns that are aligned to the right.
+    """
     widths = [max(map(_width, column)) for column in zip(head, *rows, strict=True)]
     return ["  ".join(map(_pad, row, widths, (name in right for name in head))) for row in (head, *rows)]
 
@@ -48,26 +54,29 @@ def _pad(text: str, width: int, right: bool) -> str:
 
 
 def _width(text: str) -> int:
-    """Terminal columns that `text` takes: two for wide characters and emoji, none for combining accents."""
+    """Return the width of `text` in terminal columns: 2 for a wide character or emoji, 0 for a combining accent."""
     return sum(
         0 if unicodedata.category(c) in ("Mn", "Me") else 1 + (unicodedata.east_asian_width(c) in "WF") for c in text
     )
 
 
 def listed(names: Iterable[str], most: int) -> str:
-    """The first `most` names, printable, and how many more there are."""
+    """Return the first `most` names as printable text, and the number of the remaining names."""
     names = [printable(name) for name in names]
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
 
 def counted(number: int, word: str, several: str = "") -> str:
-    """The number with its word: "1 photo", "2 photos"; `several` is the plural where it is not the word with an s."""
+    """Return the number with its noun: "1 photo", "2 photos". several: the plural, if it is not the word with an s."""
     return f"{number} {word}" if number == 1 else f"{number} {several or word + 's'}"
 
 
 def percent(probability: float | None) -> str:
-    """As whole percent; above 99 and below 1 with the digits that tell it from certainty; "" where there is none."""
+    """Return a probability (0 to 1) as percent. None gives "".
+
+    Above 99 % and below 1 % the text has decimals, so that it never shows 100 % or 0 %.
+    """
     if probability is None:
         return ""
     if 0.01 <= probability <= 0.99:
@@ -78,7 +87,7 @@ def percent(probability: float | None) -> str:
 
 
 def printable(text: str) -> str:
-    """`text` with control, direction and invisible characters shown as escapes: names are data, not orders."""
+    """Return `text` with control, direction and invisible characters as escapes: a name must not alter the output."""
     return "".join(
         c.encode("unicode_escape").decode() if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") else c
         for c in text
@@ -86,6 +95,6 @@ def printable(text: str) -> str:
 
 
 def transliterated(text: str) -> str:
-    """`text` in ASCII: Cyrillic letters by sound, other letters without accents, "?" for the rest."""
+    """Return `text` in ASCII: Cyrillic letters by sound, other letters without accents, "?" for other characters."""
     letters = unicodedata.normalize("NFKD", unicodedata.normalize("NFC", text).translate(_CYRILLIC))
     return "".join(c if c.isascii() else "?" for c in letters if not unicodedata.combining(c))

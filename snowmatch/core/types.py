@@ -1,4 +1,4 @@
-"""The values that travel between the modules. Every array checks its shape when it is put into one of these."""
+"""The data types that modules exchange. Each type checks the shapes of its arrays when it is made."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ BBox = tuple[int, int, int, int]  # x, y, width, height in pixels of the EXIF-up
 
 
 def same_part(a: str, b: str) -> bool:
-    """Whether two body parts may be compared: equal, or one of them `unknown`; left never matches right."""
+    """Return whether two body parts may be compared: they are equal, or one is `unknown`. Left never matches right."""
     return a == b or "unknown" in (a, b)
 
 
 @dataclass(frozen=True)
 class Annotation:
-    """One animal in one photo, as the catalog has it; empty text means "not known".
+    """One animal in one photo, as the catalog describes it. An empty text means "not known".
 
     `path` and `mask` are relative to the catalog's folder, with forward slashes. `individual` is None for an
     unidentified animal; `animal` then numbers it among those of its encounter. `row` counts the annotations in the
@@ -49,11 +49,13 @@ class Annotation:
 
 @dataclass(frozen=True)
 class Chip:
-    """The pixels an extractor sees, and the way back to the photo.
+    """The pixels that an extractor sees, and their position in the photo.
 
-    `pixels` is (H, W) uint8 grey or (H, W, 3) uint8 RGB; `mask` is (H, W) bool, True on the animal, or None where
-    everything counts. Chip pixel x lies at photo pixel `(x + 0.5) * scale[0] - 0.5 + origin[0]`, likewise y: pixel
-    centres are at whole numbers. `image_size` is the photo's (width, height), upright.
+    pixels: (H, W) uint8 grey or (H, W, 3) uint8 RGB.
+    mask: (H, W) bool, True on the animal; None if the animal has no mask, so that all pixels are used.
+    origin, scale: chip pixel x lies at photo pixel `(x + 0.5) * scale[0] - 0.5 + origin[0]`, and y likewise. Pixel
+    centres are at whole numbers.
+    image_size: (width, height) of the upright photo.
     """
 
     pixels: np.ndarray
@@ -71,14 +73,18 @@ class Chip:
 
 @dataclass(frozen=True)
 class Features:
-    """What an extractor finds on one chip: N keypoints and their descriptors. N may be 0.
+    """The N keypoints that an extractor finds on one chip, with their descriptors. N may be 0.
 
-    keypoints (N, 2) float32, x then y; descriptors (N, D) uint8 or float32; scores (N,) float32, detector response;
-    scales (N,) float32, px diameter; oris (N,) float32, radians, 0 is upright; shapes (N, 3) float32 a, c, d, the
-    lower-triangular frame [[a, 0], [c, d]] that maps the unit circle to the keypoint's ellipse (a * d = (scale/2)^2),
-    or None for features without frames; image_size is the photo's (width, height).
+    keypoints: (N, 2) float32, x then y (px).
+    descriptors: (N, D) uint8 or float32.
+    scores: (N,) float32, the response of the detector.
+    scales: (N,) float32, the diameter (px).
+    oris: (N,) float32, the orientation (radians, 0 is upright).
+    shapes: (N, 3) float32, the values a, c, d of the lower-triangular frame [[a, 0], [c, d]], which maps the unit
+    circle to the keypoint's ellipse (a * d = (scale / 2)^2); None for features without frames.
+    image_size: (width, height) of the photo.
 
-    An extractor fills them in chip pixels; `images.to_photo` turns them into pixels of the upright photo.
+    An extractor returns features in chip pixels. `photos.chips.to_photo` converts them to pixels of the upright photo.
     """
 
     keypoints: np.ndarray
@@ -107,7 +113,7 @@ class Features:
         return len(self.keypoints)
 
     def take(self, rows: np.ndarray) -> Features:
-        """The features at `rows` (indices or a boolean mask), in that order."""
+        """Return the features at `rows` (indices or a boolean mask), in that order."""
         return Features(
             self.keypoints[rows],
             self.descriptors[rows],
@@ -120,7 +126,7 @@ class Features:
 
 
 def empty_features(dimension: int, dtype: type, image_size: tuple[int, int], *, frames: bool = True) -> Features:
-    """Features of a chip on which nothing was found: N = 0, every array correctly shaped."""
+    """Return features with N = 0, for a chip without keypoints. Every array has the correct shape and type."""
     none = np.zeros(0, np.float32)
     return Features(
         np.zeros((0, 2), np.float32),
@@ -133,12 +139,12 @@ def empty_features(dimension: int, dtype: type, image_size: tuple[int, int], *, 
     )
 
 
-@dataclass(frozen=True, eq=False)  # one subject is like no other, so that it can be a key
+@dataclass(frozen=True, eq=False)  # compared by identity, so that a subject can be a key of a dictionary
 class Subject:
-    """One animal in one photo as the matchers see it: N features, where they were looked for, and which count.
+    """One animal in one photo, as the matchers see it: N features, the box they come from, and their weights.
 
-    box: x, y, width, height in photo pixels, inside the photo; all of it where the animal has no box. weights (N,)
-    float32, 0 to 1: how surely each feature is on the animal; None where all of them count.
+    box: x, y, width, height (photo px), inside the photo; the whole photo if the animal has no box.
+    weights: (N,) float32, 0 to 1, confidence that each feature lies on the animal; None if all features have weight 1.
     """
 
     features: Features
@@ -153,16 +159,18 @@ class Subject:
         return len(self.features)
 
     def take(self, rows: np.ndarray) -> Subject:
-        """The subject with the features at `rows` (indices or a boolean mask) alone, in that order."""
+        """Return the subject with only the features at `rows` (indices or a boolean mask), in that order."""
         return Subject(self.features.take(rows), self.box, None if self.weights is None else self.weights[rows])
 
 
 @dataclass(frozen=True)
 class Matches:
-    """Weighted correspondences of one query photo with a gallery: M rows, sorted by `annotation`, then `keypoint0`.
+    """The M weighted matches of one query photo with a gallery, sorted by `annotation`, then by `keypoint0`.
 
-    keypoint0 (M,) int, index into the query's keypoints; annotation (M,) int, the gallery's entry number;
-    keypoint1 (M,) int, index into that entry's keypoints; weights (M,) float32 > 0. No matches: M = 0.
+    keypoint0: (M,) int, index into the query's keypoints.
+    annotation: (M,) int, number of the gallery entry.
+    keypoint1: (M,) int, index into the keypoints of that entry.
+    weights: (M,) float32, above 0. No matches: M = 0.
     """
 
     keypoint0: np.ndarray
@@ -179,5 +187,5 @@ class Matches:
         return len(self.weights)
 
     def take(self, rows: np.ndarray) -> Matches:
-        """The matches at `rows` (indices or a boolean mask), in that order."""
+        """Return the matches at `rows` (indices or a boolean mask), in that order."""
         return Matches(self.keypoint0[rows], self.annotation[rows], self.keypoint1[rows], self.weights[rows])

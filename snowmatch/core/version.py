@@ -1,3 +1,3 @@
-"""The version of this program."""
+"""The version number of snowmatch."""
 
 __version__ = "0.2.0"

@@ -1,1 +1,1 @@
-"""The drawn survey."""
+"""The synthetic survey: computer-drawn animals and photos."""

@@ -1,6 +1,6 @@
-"""Invented animals: spotted coats grown from a seed, and a walking cat's body that wears them.
+"""Synthetic animals: spotted coats, generated from a random seed, and a walking cat that has such a coat.
 
-Nothing here shows a real animal. A coat belongs to one side of one animal; the two sides have nothing in common.
+No real animal is shown. A coat belongs to one side of one animal. The two sides of an animal are independent.
 """
 
 from __future__ import annotations
@@ -11,15 +11,16 @@ from typing import TypeVar
 import cv2
 import numpy as np
 
-Along = TypeVar("Along", float, np.ndarray)  # a place along the body, or many
+Along = TypeVar("Along", float, np.ndarray)  # one position along the body, or an array of positions
 
-# A body is drawn in units of its torso's length: x from the chest (0) to the rump (1), y down, the back near 0.
-# One unit is UNIT cells of the coat's growing ground, so that a flank carries about 16 rosettes, as a snow leopard's.
+# The unit of body coordinates is the length of the torso. x runs from the chest (0) to the rump (1); y points down, and
+# the back is near 0.
+# One unit is UNIT cells of the coat's grid, so that a flank has about 16 rosettes, like that of a snow leopard.
 UNIT = 256
-GROUND = (256, 288)  # rows, columns of cells; the flank takes the rows above FLANK_ROWS, legs, head and tail the rest
+GROUND = (256, 288)  # rows, columns of the grid; rows up to FLANK_ROWS are the flank, the others legs, head and tail
 FLANK_ROWS = 160
-FINE = 3  # coat pixels per cell: 768 px a torso, more than any photo shows
-SOLES = 0.47  # lengths from the middle of the torso down to the ground
+FINE = 3  # coat pixels per cell: 768 px for a torso, more than in any photo
+SOLES = 0.47  # distance from the middle of the torso down to the ground (torso lengths)
 
 _X = np.linspace(-0.10, 1.06, 117, dtype=np.float32)
 _TOP = np.interp(
@@ -35,17 +36,19 @@ _BOTTOM = np.interp(
 
 
 def grow_coat(seed: int, individual: int, side: str, *, turned: bool = False, shuffled: bool = False) -> np.ndarray:
-    """The coat of one side of one animal: (768, 864, 2) uint8, how dark it is with open rosettes and with solid spots.
+    """Return the coat of one side of one animal: (768, 864, 2) uint8, its darkness with open rosettes and solid spots.
 
-    `turned` lays it out as a flank of the other side that looks the same in a photo, `shuffled` moves its pieces to
-    other places: both are decoys. The same arguments give the same coat. Source: Young, Mathematical Biosciences 1984
-    (short-range activation, long-range inhibition, the shortcut through Turing's reaction-diffusion).
+    turned: mirror the coat, so that it looks the same in a photo of the other flank. shuffled: move pieces of the coat
+    to other places. Both are decoys. The same arguments give the same coat.
+
+    Source: Young, Mathematical Biosciences 1984 (short-range activation and long-range inhibition, a simpler form of
+    Turing's reaction-diffusion).
     """
     rng = np.random.default_rng([seed, 1, individual, ("left", "right").index(side)])
     rows, columns = GROUND
     spots = _grow(rng, 3.3, share=0.35)
     pieces = _grow(rng, 1.7, share=0.60)
-    # Uneven skin: the pattern is stretched here and there, so that no two rosettes of a coat are alike.
+    # The pattern is stretched irregularly, so that all rosettes of a coat differ.
     y, x = np.mgrid[0 : rows * FINE, 0 : columns * FINE].astype(np.float32) / FINE
     x += 4 * smooth_noise(rng, x.shape, 9)
     y += 4 * smooth_noise(rng, x.shape, 9)
@@ -61,7 +64,7 @@ def grow_coat(seed: int, individual: int, side: str, *, turned: bool = False, sh
 
 
 def _grow(rng: np.random.Generator, sigma: float, share: float) -> np.ndarray:
-    """Blobs on the growing ground, -1 to 1: `share` of it is positive, `sigma` cells sets their size."""
+    """Return blobs on the grid, GROUND float32, -1 to 1. share: the part that is positive. sigma: blob size (cells)."""
     field = rng.standard_normal(GROUND).astype(np.float32)
     for _ in range(12):
         near = cv2.GaussianBlur(field, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
@@ -72,7 +75,7 @@ def _grow(rng: np.random.Generator, sigma: float, share: float) -> np.ndarray:
 
 
 def _shuffle(rng: np.random.Generator, coat: np.ndarray) -> np.ndarray:
-    """The coat's pieces, three rosettes across, in another order: the spots are there, the layout is not."""
+    """Return the coat with its pieces, each three rosettes wide, in another order: same spots, another layout."""
     side = 52 * FINE
     tiles = [(r, c) for r in range(0, coat.shape[0] - side + 1, side) for c in range(0, coat.shape[1] - side + 1, side)]
     out = coat.copy()
@@ -83,24 +86,32 @@ def _shuffle(rng: np.random.Generator, coat: np.ndarray) -> np.ndarray:
 
 
 def smooth_noise(rng: np.random.Generator, shape: tuple[int, ...], cells: int) -> np.ndarray:
-    """(H, W) float32 random hills about 0, deviation near 0.7, `cells` of them along the longer side."""
+    """Return smooth random noise, (H, W) float32: mean 0, standard deviation about 0.7.
+
+    cells: number of hills along the longer side.
+    """
     h, w = shape[:2]
     small = rng.standard_normal((max(2, round(cells * h / max(h, w))) + 2, max(2, round(cells * w / max(h, w))) + 2))
     return cv2.resize(small.astype(np.float32), (w, h), interpolation=cv2.INTER_CUBIC)
 
 
 def _step(x: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Return a smooth step: 0 below `low`, 1 above `high`."""
     t = np.clip((x - low) / (high - low), 0, 1)
     return t * t * (3 - 2 * t)
 
 
 @dataclass(frozen=True)
 class Pose:
-    """How an animal stands before the camera. `side` is the flank in view: with "left" it walks left in the photo.
+    """The pose of an animal in front of the camera.
 
-    length: of the torso seen square on, px; (x, y): where the middle of the torso is, px. Angles in radians: yaw turns
-    the head to the camera (> 0), roll leans the back to it, pitch is uphill (> 0). gait: phase of the steps. stretch:
-    seed of the skin's small shifts. light: direction (right, down, towards the camera) it comes from, unit length.
+    side: the visible flank, "left" or "right". An animal with "left" walks to the left in the photo.
+    length: length of the torso in a side view (px). x, y: position of the middle of the torso (px).
+    yaw, roll, pitch: angles (radians). Above 0, yaw turns the head and roll leans the back to the camera, and pitch is
+    uphill.
+    gait: phase of the steps (radians). bend: curvature of the back. tail: height of the tail's tip (0 to 1).
+    stretch: seed of the small random shifts of the skin.
+    light: unit vector (right, down, towards the camera) to the source of the light.
     """
 
     side: str
@@ -118,12 +129,12 @@ class Pose:
 
 
 def draw_animal(coat: np.ndarray, pose: Pose, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Brightness and opacity, both (H, W) float32 in 0..1, of the animal on a picture of `size` (width, height).
+    """Return the brightness and the opacity of an animal: both (H, W) float32, 0 to 1.
 
-    ValueError where the middle of its torso is outside the picture.
+    size: (width, height) of the picture (px). Raises ValueError if the middle of the torso is outside the picture.
     """
     if not (0 <= pose.x < size[0] and 0 <= pose.y < size[1]):
-        raise ValueError(f"the animal stands at ({pose.x}, {pose.y}), expected a place in a picture of {size}")
+        raise ValueError(f"the animal is at ({pose.x}, {pose.y}), expected a position in a picture of {size}")
     canvas = _Canvas(coat, pose, size)
     swing = 0.085 * np.sin(pose.gait + np.array([0, np.pi, 0.7 * np.pi, 1.7 * np.pi]))  # near fore, far fore, hinds
     for depth, fore, hind in ((-0.12, swing[1], swing[3]), (0.12, swing[0], swing[2])):
@@ -146,7 +157,10 @@ def draw_animal(coat: np.ndarray, pose: Pose, size: tuple[int, int]) -> tuple[np
 
 
 class _Canvas:
-    """The picture of one animal while its parts are painted, far ones first; only the rectangle it touches is kept."""
+    """The picture of one animal. Its parts are painted one after the other, from far to near.
+
+    The arrays cover only the rectangle around the animal.
+    """
 
     def __init__(self, coat: np.ndarray, pose: Pose, size: tuple[int, int]) -> None:
         self.coat, self.pose = coat, pose
@@ -157,22 +171,23 @@ class _Canvas:
         y, x = np.mgrid[self.rows, self.columns].astype(np.float32)
         x, y = (x - pose.x) / pose.length, (y - pose.y) / pose.length
         self.brightness, self.opacity = np.zeros_like(x), np.zeros_like(x)
-        if pose.side == "right":  # the head, at x = 0, is at that end of the photo to which the animal walks
+        if pose.side == "right":  # the head, at x = 0, must be on the side to which the animal walks
             x = -x
         cos, sin = np.cos(pose.pitch), np.sin(pose.pitch)
         x, y = cos * x - sin * y, sin * x + cos * y
-        near = 1 + 0.22 * np.sin(pose.yaw) * x  # what is turned to the camera is nearer and larger
-        # Breath, muscles and loose skin, different in every photo; fur makes the outline ragged.
+        near = 1 + 0.22 * np.sin(pose.yaw) * x  # the part that is turned to the camera is nearer and larger
+        # Breath, muscles and loose skin change the shape from photo to photo. Fur makes the outline irregular.
         fringe = cv2.GaussianBlur(rng.standard_normal(x.shape).astype(np.float32), (0, 0), 1.0)
         bent = 0.94 * y * near + 0.17 + pose.bend * x * x
         self.x = x * near + 0.015 * smooth_noise(rng, x.shape, 9) + 0.003 * fringe
         self.y = bent + 0.012 * smooth_noise(rng, x.shape, 9) + 0.004 * fringe
 
     def place(self, x: Along, depth: float) -> Along:
-        """Where a point `x` along the body and `depth` towards the camera is seen once the animal is turned."""
+        """Return the visible position of a point after the yaw. x: along the body. depth: towards the camera."""
         return (x - 0.5) * np.cos(self.pose.yaw) - depth * np.sin(self.pose.yaw)
 
     def _window(self, x0: float, x1: float, y0: float, y1: float) -> tuple[slice, slice] | None:
+        """Return the rows and columns of a rectangle in body coordinates; None if it is outside the picture."""
         inside = (self.x > x0) & (self.x < x1) & (self.y > y0) & (self.y < y1)
         rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
         if not len(rows):
@@ -180,7 +195,7 @@ class _Canvas:
         return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
     def torso(self) -> None:
-        """The trunk: its outline is a table, its cross-section an ellipse."""
+        """Paint the torso. A table gives its outline; its cross-section is an ellipse."""
         ends = [self.place(-0.12, 0), self.place(1.08, 0)]
         area = self._window(min(ends) - 0.12, max(ends) + 0.12, -0.12, 0.5)
         if area is None:
@@ -188,7 +203,7 @@ class _Canvas:
         seen, y = self.x[area], self.y[area]
         cos, sin = np.cos(self.pose.yaw), np.sin(self.pose.yaw)
         x = seen / cos + 0.5
-        for _ in range(3):  # the bulge that faces the camera hides where on the body we are: settle both
+        for _ in range(3):  # position and bulge depend on each other: iterate
             top, bottom = np.interp(x, _X, _TOP), np.interp(x, _X, _BOTTOM)
             middle, radius = ((top + bottom) / 2).astype(np.float32), ((bottom - top) / 2).astype(np.float32)
             across = (y - middle) / radius
@@ -213,13 +228,15 @@ class _Canvas:
         merge: int = 0,
         dark: float = 1.0,
     ) -> None:
-        """A limb along `points` (body units) with spots from the coat's cells around `row`.
+        """Paint a limb along `points` (body units), with the given `radii`.
 
-        merge: let its start (1) or its end (-1) fade into what is there.
+        row: row of the coat's grid that gives the spots. zoom: scale of the coat. spots: contrast of the spots, 0 to 1.
+        merge: 1 fades the start of the limb into the parts painted before, -1 fades its end, 0 fades nothing.
+        dark: factor of the brightness.
         """
         line = np.array(points, np.float32)
         line[:, 0] = self.place(line[:, 0], depth)
-        line[:, 1] -= 0.10 * depth  # the camera looks a little down: far feet stand higher in the picture
+        line[:, 1] -= 0.10 * depth  # the camera looks slightly down, so far feet are higher in the picture
         line, width = _smooth_line(line, np.array(radii, np.float32))
         low, high = (line - width[:, None]).min(axis=0) - 0.02, (line + width[:, None]).max(axis=0) + 0.02
         area = self._window(low[0], high[0], low[1], high[1])
@@ -245,14 +262,14 @@ class _Canvas:
         u = 30 + 20 * (depth > 0) + along * UNIT * zoom + 60 * (row == 245)
         v = row + around * float(width.mean()) * UNIT * zoom
         fade = None
-        if merge:  # no seam where the limb grows out of the torso
+        if merge:  # no visible seam between limb and torso
             fade = _step((along if merge > 0 else walked - along) / walked, 0.1, 0.4)
-        dark *= 0.62 if depth < -0.1 else 1.0  # the far side lies in shade
+        dark *= 0.62 if depth < -0.1 else 1.0  # the far side is in shadow
         one = np.ones_like(best)
         self._paint(area, (1 - best) * radius, (u, v), 0.9 * across, one, fade=fade, dark=dark, strength=spots)
 
     def head(self) -> None:
-        """Neck, skull, muzzle, ears, an eye and the nose."""
+        """Paint neck, skull, muzzle, ears, an eye and the nose."""
         neck = [(-0.15, 0.08), (-0.03, 0.13), (0.08, 0.18)]
         self.tube(neck, [0.10, 0.13, 0.15], 0.05, row=185, zoom=1.2, spots=0.9, merge=-1)
         self.tube([(-0.125, -0.045), (-0.12, -0.055)], [0.034, 0.03], -0.05, row=245, spots=0.3, dark=0.8)
@@ -275,10 +292,13 @@ class _Canvas:
         dark: float = 1.0,
         strength: float = 1.0,
     ) -> None:
-        """Lay a part over what is there.
+        """Paint a part over the parts painted before.
 
-        inside: depth under its outline, body units. cells: where on the growing ground its coat lies. across: -1 to 1,
-        how far the surface faces down. solid, belly: 0 to 1, spots instead of rosettes, white instead of spots.
+        area: rows and columns of the part. inside: distance to the outline, positive inside (body units).
+        cells: position of each pixel in the coat's grid. across: -1 to 1, how much the surface faces down.
+        solid: 0 gives rosettes, 1 gives solid spots. belly: 0 gives spots, 1 gives white fur.
+        fade: 0 to 1, weight over parts painted before; None for 1. dark: factor of the brightness.
+        strength: contrast of the spots (0 to 1).
         """
         opacity = np.clip(inside * self.pose.length + 0.5, 0, 1).astype(np.float32)
         u, v = ((c * FINE).astype(np.float32) for c in cells)
@@ -299,7 +319,10 @@ class _Canvas:
 
 
 def _smooth_line(points: np.ndarray, radii: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A rounder line through the same ends: corners cut once. Source: Chaikin 1974."""
+    """Return a smoother line with the same ends and its radii: each corner is cut once.
+
+    Source: Chaikin 1974.
+    """
     if len(points) < 3:
         return points, radii
     both = np.column_stack([points, radii])

@@ -1,4 +1,4 @@
-"""The demo: a synthetic survey, indexed, and its queries answered."""
+"""The demo: it draws a synthetic survey, indexes the catalog and answers the queries."""
 
 from __future__ import annotations
 
@@ -19,22 +19,25 @@ from snowmatch.views.text import format_answer, format_decision
 SEED = 1
 CANDIDATES = 5
 SURE = LEVEL_NAMES[:2]
-PICTURES = 1  # per query: the first candidate's
-README = "A synthetic survey made by `snowmatch demo`: computer-drawn cats, no real animal.\n"  # marks a demo's folder
+PICTURES = 1  # number of pictures per query: only that of the first candidate
+# This text marks the folder of a demo
+README = "A synthetic survey made by `snowmatch demo`: computer-drawn cats, no real animal.\n"
 
 Progress = Callable[[int, int], None]
 
 
 def run_demo(folder: Path, drawn: Progress | None = None, indexed: Progress | None = None) -> str:
-    """Make the demo in `folder`, answer its queries, and tell what came out as text; SnowmatchError if it is in use.
+    """Draw the demo survey in `folder`, index it, answer its queries, and return a summary as text.
 
-    Leaves catalog/ (photos on record, indexed), queries/ (photos to identify, with the truth in queries.csv) and
-    answer/ (text, JSON and pictures).
+    drawn, indexed: functions that are called with (done, total) for each drawn photo and each indexed annotation.
+
+    The result is three folders: catalog/ (indexed photos), queries/ (photos to identify, with the true individuals in
+    queries.csv) and answer/ (texts, JSON files and pictures). Raises SnowmatchError if the folder contains other files.
     """
     mark = folder / "README.txt"
     ours = mark.is_file() and mark.read_text(encoding="utf-8", errors="replace") == README
     if folder.exists() and not ours and (not folder.is_dir() or any(folder.iterdir())):
-        raise SnowmatchError(f"{folder} holds other files: name a folder that is empty or not there yet")
+        raise SnowmatchError(f"{folder} contains other files: name an empty folder or a new folder")
     folder.mkdir(parents=True, exist_ok=True)
     mark.write_text(README, encoding="utf-8")
     make_demo(folder, SEED, drawn)
@@ -61,22 +64,22 @@ def run_demo(folder: Path, drawn: Progress | None = None, indexed: Progress | No
         sure += is_sure
         wrong += is_sure and not is_right
         it_is = truth if on_record else "a new animal"
-        lines.append(f"  {encounter}: {format_decision(answer)} ({'right' if is_right else f'wrong, it is {it_is}'})")
+        lines.append(f"  {encounter}: {format_decision(answer)} ({'right' if is_right else f'wrong: it is {it_is}'})")
     return "\n".join(
         [
             f"A synthetic survey: computer-drawn cats, no real animal. {report.summary()}",
-            f"{len(lines)} encounters asked about, {known} of animals on record: {right} of {known} named first;"
-            f" of {sure} answers marked {' or '.join(SURE)} {wrong} were wrong.",
+            f"{len(lines)} query encounters, {known} of them of animals in the catalog. The right animal was the first"
+            f" candidate for {right} of {known}. {sure} answers were {' or '.join(SURE)}; {wrong} of these were wrong.",
             *lines,
-            f"Answers with pictures: {answer_folder}",
-            f"Ask yourself: snowmatch query {folder / 'queries' / rows[0]['path']} --catalog {folder / 'catalog'}"
+            f"The answers and pictures are in {answer_folder}",
+            f"Try a query: snowmatch query {folder / 'queries' / rows[0]['path']} --catalog {folder / 'catalog'}"
             f" --bodypart {rows[0]['body_part']}",
         ]
     )
 
 
 def _ask(catalog: Catalog, folder: Path, photos: list[dict[str, str]], answer_folder: Path) -> Answer:
-    """Ask about one encounter and write its answer down."""
+    """Query one encounter, write the answer (text, JSON, pictures) into `answer_folder`, and return it."""
     queries = folder / "queries"
     answer = catalog.query(
         [queries / row["path"] for row in photos],

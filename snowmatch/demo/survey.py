@@ -1,8 +1,11 @@
 """A synthetic camera-trap survey with known answers, for the demo, the tests and the benchmarks.
 
-Every animal, rock and photo is invented by this program and says so: in the info bar, in the EXIF and in README.txt.
-The rocks of a station are the same whichever animal passes, so who matches scenery is found out. A few decoys wear a
-known coat on the other flank, or its pieces in another order, so who ignores body parts or geometry is found out too.
+snowmatch draws every animal, rock and photo. The info bar, the EXIF data and README.txt state that they are synthetic.
+
+The survey contains two traps for bad methods. The rocks of a station are the same for all animals, so a method that
+matches scenery makes mistakes. A few animals are decoys: one flank has the coat of another animal's other flank, and
+the other flank has pieces of this coat in another order. So a method that ignores body parts or geometry makes
+mistakes.
 """
 
 from __future__ import annotations
@@ -24,21 +27,22 @@ NAMES = "aika bars cholpon dastan elnura farida gulzat ilbirs jyldyz kanat lola 
 SIDES = ("left", "right")
 FUR = np.array([[26, 27, 30], [238, 234, 226]], np.float32)  # darkest spot, lightest fur
 LOCATIONS = ("naryn", "sarychat")
-BAR = 24  # the info bar takes one row of pixels in so many
-MARGIN = 24  # px of scenery beyond the frame: a camera is bumped now and then
+BAR = 24  # the height of the info bar is the photo's height divided by this number
+MARGIN = 24  # px of scenery outside the frame, because the camera moves a little
 COLUMNS = ("path", "individual", "body_part", "location", "station", "camera", "timestamp", "encounter", "bbox", "mask")
-README = """SYNTHETIC PHOTOS: no real animal, no real place. snowmatch drew all of this from the random seed {seed}.
+README = """SYNTHETIC PHOTOS: no real animal, no real place. snowmatch drew all photos from the random seed {seed}.
 
-{decoys} of the animals are decoys: one flank wears the coat of another animal's other flank, the other flank wears
-pieces of that same coat in another order. Who compares left with right, or does not check geometry, takes them for it.
+{decoys} of the animals are decoys. One flank has the coat of another animal's other flank. The other flank has pieces
+of the same coat in another order. A method that compares left with right, or does not check geometry, confuses a decoy
+with the other animal.
 """
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What was written: the rows of catalog.csv and of queries.csv, and which animal each decoy imitates.
+    """The content of a survey: the rows of catalog.csv and of queries.csv, and the animal that each decoy imitates.
 
-    A row maps each of COLUMNS to its text, and "animal" to the truth also where the catalog leaves `individual` empty.
+    A row maps each of COLUMNS to its text. Its key "animal" gives the true individual, even if `individual` is empty.
     """
 
     catalog: tuple[dict[str, str], ...]
@@ -48,7 +52,7 @@ class Survey:
 
 @dataclass(frozen=True)
 class _Passage:
-    """One animal before one camera; named: whether its rows name the individual."""
+    """One passage of an animal in front of a camera. named: True if its rows name the individual."""
 
     number: int
     individual: int
@@ -77,16 +81,22 @@ def make_survey(
     passages: Sequence[tuple[int, str]] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Survey:
-    """Write a catalog of .jpg photos, PNG masks and catalog.csv into `folder`, of any size, and say what is in it.
+    """Draw a survey: write a catalog of JPEG photos, PNG masks and catalog.csv into `folder`, and return its content.
 
-    Each of `individuals` passes `encounters` times, showing its flanks in turn, `photos` (fewest, most) pictures a
-    passage; `decoys` of them (at most half) imitate others; `unidentified` passages, of known and unknown animals in
-    turn, have no name in the catalog. With `queries`, a folder: `query_encounters` further passages of each individual
-    and of `new_individuals` that the catalog does not know go there, with queries.csv, which names every animal.
-    `passages`, each (number of an individual, `left` or `right`), stand in place of `encounters` of each individual, in
-    this order of time; those without a name and of queries come after them. The same arguments give the same files.
-    `progress` is told (photos written, photos in all). ValueError: sizes or numbers too small, too many decoys, a
-    passage of nobody or of no flank.
+    individuals, stations: numbers of animals and of camera stations.
+    encounters: passages of each individual. The flanks alternate.
+    photos: (fewest, most) photos in a passage. size: (width, height) of the photos (px).
+    decoys: number of individuals that imitate another one, at most half of all.
+    unidentified: number of passages without a name in the catalog, of known and unknown animals in turn.
+    queries: a folder for queries and queries.csv, which names every animal; None for no queries.
+    query_encounters: passages in `queries` of each individual and of each new individual.
+    new_individuals: number of animals that are only in `queries`.
+    passages: (number of an individual, `left` or `right`) of each named passage, in order of time. They replace
+    `encounters`. Unidentified passages and queries follow after them.
+    progress: a function that is called with (photos written, photos in total).
+
+    The same arguments give the same files. Raises ValueError if a size or number is too small, if there are too many
+    decoys, or if a passage has an unknown individual or flank.
     """
     if not (individuals > 0 and stations > 0 and encounters > 0 and 1 <= photos[0] <= photos[1] and min(size) >= 240):
         raise ValueError("expected one individual, station, encounter and photo or more, and photos of 240 px or more")
@@ -114,12 +124,12 @@ def make_survey(
         for name in ("images", "masks"):
             (target / name).mkdir(parents=True, exist_ok=True)
         (target / "README.txt").write_text(README.format(seed=seed, decoys=decoys), encoding="utf-8")
-    for number in range(stations):  # station by station: its scenery is drawn once
-        here = [p for p in plan if p.station == number]
-        if not here:
+    for number in range(stations):  # one station after the other, so that its scenery is drawn once
+        at_station = [p for p in plan if p.station == number]
+        if not at_station:
             continue
         scene = _Scene.draw(np.random.default_rng([seed, 2, number]), size)
-        for passage in here:
+        for passage in at_station:
             rows[passage.number] = _photograph(passage, scene, coat(passage.individual, passage.side), seed, size)
             done += passage.photos
             if progress:
@@ -138,7 +148,7 @@ def make_demo(
     progress: Callable[[int, int], None] | None = None,
     size: tuple[int, int] = (960, 640),
 ) -> Survey:
-    """The survey of `snowmatch demo`: folder/catalog (at most 120 photos) and folder/queries."""
+    """Draw the survey of `snowmatch demo` in folder/catalog (at most 120 photos) and folder/queries."""
     return make_survey(
         folder / "catalog",
         individuals=11,
@@ -161,7 +171,7 @@ def _name(individual: int) -> str:
 
 
 def _side(individual: int, encounter: int, individuals: int, decoys: int) -> str:
-    """Which flank is seen: they alternate; a decoy shows the imitated coat in two of three passages, so it is found."""
+    """Return the visible flank. The flanks alternate; a decoy shows the imitated coat in two of three passages."""
     model = individuals - 1 - individual
     if model >= decoys:
         return SIDES[(individual + encounter) % 2]
@@ -169,11 +179,11 @@ def _side(individual: int, encounter: int, individuals: int, decoys: int) -> str
 
 
 def _coat(seed: int, individual: int, side: str, individuals: int, decoys: int) -> np.ndarray:
-    """The coat of one flank; the last `decoys` of the individuals imitate the first ones."""
+    """Return the coat of one flank. The last `decoys` individuals imitate the first ones."""
     model = individuals - 1 - individual
     if not 0 <= model < decoys:
         return grow_coat(seed, individual, side)
-    worn = SIDES[model % 2]  # the flank of the model that is imitated
+    worn = SIDES[model % 2]  # the flank of the other animal (`model`) that is imitated
     if side == worn:
         return grow_coat(seed, model, worn, shuffled=True)
     return grow_coat(seed, model, worn, turned=True)
@@ -186,8 +196,11 @@ def _schedule(
     stations: int,
     photos: tuple[int, int],
 ) -> list[_Passage]:
-    """Give each passage a station and a time, in this `order` (N,), never two within an hour."""
-    step = max(150.0, 300 * 24 * 60 / len(wanted))  # minutes between passages; a survey takes most of a year
+    """Return the passages, each with a station and a time. Two passages are more than one hour apart.
+
+    order: (N,), position in time of each of the N `wanted` passages.
+    """
+    step = max(150.0, 300 * 24 * 60 / len(wanted))  # minutes between passages; a survey takes 300 days or more
     plan = []
     for number, what in enumerate(wanted):
         minutes = int(step * (order[number] + 0.5 * rng.random()))
@@ -200,7 +213,7 @@ def _schedule(
 def _photograph(
     passage: _Passage, scene: _Scene, coat: np.ndarray, seed: int, size: tuple[int, int]
 ) -> list[dict[str, str]]:
-    """Take and write the photos of one passage, and give their rows."""
+    """Draw and write the photos of one passage, and return their rows."""
     rng = np.random.default_rng([seed, 4, passage.number])
     station, animal = f"st{passage.station + 1:02d}", _name(passage.individual)
     pose = _first_pose(rng, passage.side, size)
@@ -234,7 +247,7 @@ def _first_pose(rng: np.random.Generator, side: str, size: tuple[int, int]) -> P
     w, h = size
     length = w * rng.uniform(0.20, 0.46)
     x = rng.uniform(0.22, 0.78) * w
-    if rng.random() < 0.25:  # leaving the frame: half of the torso is still seen
+    if rng.random() < 0.25:  # at the edge of the frame: half of the torso is visible
         x = rng.choice([0.03, 0.97]) * w
     slant = rng.uniform(-0.3, 1.0)
     light = np.array([0.0, -slant, 0.9])
@@ -255,7 +268,7 @@ def _first_pose(rng: np.random.Generator, side: str, size: tuple[int, int]) -> P
 
 
 def _next_pose(rng: np.random.Generator, pose: Pose, size: tuple[int, int]) -> Pose:
-    """A second or two later: some steps on, turned a little, unless that would leave too little in the frame."""
+    """Return the pose 1 to 3 seconds later: a few steps on and slightly turned, but still in the frame."""
     x = pose.x + (-1 if pose.side == "left" else 1) * pose.length * rng.uniform(0.1, 0.45)
     return replace(
         pose,
@@ -272,7 +285,11 @@ def _next_pose(rng: np.random.Generator, pose: Pose, size: tuple[int, int]) -> P
 
 @dataclass(frozen=True)
 class _Weather:
-    """The light of one passage: `light` (H, W) float32 gain over the frame, `tint` of it, sun's slant, how grainy."""
+    """The light of one passage.
+
+    night: True for a photo with flash. light: (H, W) float32, gain of each pixel. tint: (3,), factors of RGB.
+    slant: horizontal direction of the shadow. noise: standard deviation of the grain (grey levels).
+    """
 
     night: bool
     light: np.ndarray
@@ -284,12 +301,12 @@ class _Weather:
     def draw(rng: np.random.Generator, size: tuple[int, int], night: bool) -> _Weather:
         w, h = size
         y, x = np.mgrid[0:h, 0:w].astype(np.float32)
-        if night:  # the flash is on the camera: bright in the middle
+        if night:  # the flash is at the camera, so the middle is bright
             far = np.hypot((x / w - rng.uniform(0.4, 0.6)), (y / h - rng.uniform(0.5, 0.7)) * 0.7)
             light = rng.uniform(0.85, 1.25) * (1.15 - 1.1 * far)
             return _Weather(True, light, np.ones(3, np.float32), 0.0, rng.uniform(6, 16))
         light = np.full((h, w), rng.uniform(0.8, 1.15), np.float32)
-        if rng.random() < 0.5:  # the shadow of a cliff, with a ragged edge
+        if rng.random() < 0.5:  # the shadow of a cliff, with an irregular edge
             angle = rng.uniform(0, 2 * np.pi)
             edge = (x - rng.uniform(0.3, 0.7) * w) * np.cos(angle) + (y - rng.uniform(0.5, 0.8) * h) * np.sin(angle)
             edge += 0.05 * w * smooth_noise(rng, light.shape, 7)
@@ -301,20 +318,20 @@ class _Weather:
 def _expose(
     rng: np.random.Generator, scene: _Scene, coat: np.ndarray, pose: Pose, weather: _Weather
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One photo: (H, W, 3) uint8 RGB and the animal's mask (H, W) uint8, 0 or 255."""
+    """Draw one photo. Return it, (H, W, 3) uint8 RGB, and the animal's mask, (H, W) uint8, 0 or 255."""
     h, w = weather.light.shape
-    # The strap gives a little: scenery never lies on the same pixels twice.
+    # The camera moves a little on its strap, so the scenery is never at exactly the same pixels.
     turn: np.ndarray = cv2.getRotationMatrix2D((w / 2, h / 2), rng.normal(0, 0.3), 1 + rng.normal(0, 0.004))
     turn[:, 2] += rng.normal(0, 4, 2) - turn[:, :2] @ [MARGIN, MARGIN]
     ground = cv2.warpAffine(scene.pixels, turn, (w, h), borderMode=cv2.BORDER_REFLECT).astype(np.float32)
     front, sky = cv2.split(cv2.warpAffine(scene.layers, turn, (w, h)).astype(np.float32) / 255)
     bright, opacity = draw_animal(coat, pose, (w, h))
-    if (opacity * front).sum() > 0.5 * opacity.sum():  # too little would be seen: it passes before the boulder
+    if (opacity * front).sum() > 0.5 * opacity.sum():  # the boulder hides too much: draw the animal in front of it
         front[:] = 0
     visible = opacity * (1 - front)
     mask = np.where(visible > 0.5, 255, 0).astype(np.uint8)
     mask[-(h // BAR) :] = 0
-    # Its shadow: the outline laid flat on the ground, and a dark touch under the feet.
+    # The shadow of the animal: its outline, projected on the ground.
     feet = pose.y + SOLES * pose.length
     slant = weather.slant if not weather.night else 0.15
     flat = np.array([[1, slant, -slant * feet], [0, 0.22, 0.80 * feet]], np.float32)
@@ -335,9 +352,8 @@ def _expose(
         ground *= 0.8
         fur *= 1.1
     photo = ground + visible[..., None] * (fur - ground)
-    light = (
-        weather.light if weather.night else weather.light + sky * (1 - visible) * (1 - weather.light)
-    )  # no shade on the sky
+    # No shadow on the sky
+    light = weather.light if weather.night else weather.light + sky * (1 - visible) * (1 - weather.light)
     photo *= light[..., None] * weather.tint
     if weather.night:
         grey = cv2.GaussianBlur(photo.mean(axis=2), (0, 0), 1.1)
@@ -376,8 +392,10 @@ def _write_csv(path: Path, rows: tuple[dict[str, str], ...]) -> None:
 
 @dataclass(frozen=True)
 class _Scene:
-    """A station's scenery with MARGIN px more on every side: pixels (H, W, 3) uint8, and
-    layers (H, W, 2) uint8: what stands before an animal and hides it, and the sky."""
+    """The scenery of a station, with MARGIN px more on every side.
+
+    pixels: (H, W, 3) uint8 RGB. layers: (H, W, 2) uint8, opacity of the objects in front of an animal, and of the sky.
+    """
 
     pixels: np.ndarray
     layers: np.ndarray
@@ -393,7 +411,7 @@ class _Scene:
         wall += 0.06 * _facets(rng, x, y, w / 70, 1.0)
         lichen = np.clip(2 * smooth_noise(rng, wall.shape, 25) - 1.2, 0, 0.4)[..., None]
         pixels = _relief(wall)[..., None] * (rock + lichen * (np.array([40, 5, -45], np.float32)))
-        # Far slopes and sky beside the cliff.
+        # Distant slopes and sky beside the cliff.
         edge = rng.uniform(0.55, 0.9) * w + 0.05 * w * smooth_noise(rng, wall.shape, 6) + 0.3 * (y - 0.3 * h)
         far = np.clip((x - edge if rng.random() < 0.5 else (w - edge) - x) / 3, 0, 1)
         ridge = (0.12 + 0.2 * x / w) * h + 0.04 * h * smooth_noise(rng, wall.shape, 5)
@@ -424,17 +442,18 @@ class _Scene:
 
 
 def _facets(rng: np.random.Generator, x: np.ndarray, y: np.ndarray, cell: float, tall: float) -> np.ndarray:
-    """Broken stone, about -1 to 1: faces of about `cell` px that catch the light differently, with dark cracks.
+    """Return the texture of broken stone at the coordinates (x, y), about -1 to 1.
 
-    Made on a plain square of stone that repeats, and looked up at (x, y), any coordinates.
+    cell: size of a face of the stone (px). tall: factor of the height of a face. Faces have different brightness, and
+    the cracks between them are dark. The texture is a square that repeats, so any coordinates are valid.
     """
-    n, across = 1024, float(np.clip(cell, 20, 64))  # side of the square, and of a face on it
+    n, across = 1024, float(np.clip(cell, 20, 64))  # side of the square (px), and of a face in it (px)
     count = int((n / across) ** 2)
     px, py = rng.integers(0, n, (2, count))
     points = np.ones((n, n), np.uint8)
     points[py, px] = 0
     _, label = cv2.distanceTransformWithLabels(points, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
-    # A tilted plane for each face: tone + slope * x + drop * y, the constant moved to the corner of the square.
+    # Each face is a tilted plane: tone + slope * x + drop * y. The coordinates start at the corner of the square.
     slope, drop = rng.normal(0, 0.5 / across, (2, count + 1)).astype(np.float32)
     tone = rng.uniform(-0.5, 0.5, count + 1).astype(np.float32)
     number = label[py, px]
@@ -451,6 +470,9 @@ def _facets(rng: np.random.Generator, x: np.ndarray, y: np.ndarray, cell: float,
 
 
 def _relief(stone: np.ndarray) -> np.ndarray:
-    """Light from the upper left on stone of this height: edges towards it shine, the others are dark."""
+    """Return the brightness of stone with the height `stone` in light from the upper left.
+
+    Edges towards the light are bright; the other edges are dark.
+    """
     soft = cv2.GaussianBlur(stone, (0, 0), 1.5)
     return stone + np.clip(0.5 * (cv2.Sobel(soft, -1, 1, 0) + cv2.Sobel(soft, -1, 0, 1)), -0.35, 0.35)

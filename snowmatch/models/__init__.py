@@ -1,1 +1,1 @@
-"""Weights of pretrained networks: which there are, where they are, how they are loaded."""
+"""Weights of pretrained networks: the registry, the files on this computer, and the loading."""

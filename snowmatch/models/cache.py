@@ -1,4 +1,7 @@
-"""Where weights are on this machine, whether they are whole, and how files are added. Nothing here runs a network."""
+"""The files of weights on this computer: their folders, their checks, and the addition of files.
+
+This module runs no network.
+"""
 
 from __future__ import annotations
 
@@ -21,19 +24,21 @@ from snowmatch.core.files import file_sha256, replace_file
 from snowmatch.core.text import did_you_mean
 from snowmatch.models.registry import Weights, WeightsFile, file_names, known_weights, registry
 
-Progress = Callable[[int, int], None]  # bytes done, bytes in all
+Progress = Callable[[int, int], None]  # called with (bytes done, bytes in total)
 VARIABLE = "SNOWMATCH_WEIGHTS"
-OWN_KEY = "snowmatch"  # in the metadata of a safetensors file: a network trained with this program
+OWN_KEY = "snowmatch"  # key in the metadata of a safetensors file that marks a network trained with snowmatch
 HEADER_BYTES = 100_000_000  # the longest header that the safetensors format allows
-HEAD = 9  # first bytes by which a file of weights is told from others
-PIECE = 1 << 16  # bytes read at once: small, so that a slow line shows progress
+HEAD = 9  # number of first bytes that identify a file of weights
+PIECE = 1 << 16  # bytes read at a time: few, so that a slow connection shows progress
 
 
 @dataclass(frozen=True)
 class Held:
-    """What this machine has of one network: the file in use (None without), its bytes, and what is wrong with it.
+    """The file of one network on this computer.
 
-    `checked` says whether its sum is known and was found right.
+    path: the file; None if no file was found. size: bytes.
+    checked: True if the registry has a sha256 for the file, so that the content was compared with it.
+    problem: what is wrong with the file and what to do; "" if it is correct.
     """
 
     weights: Weights
@@ -44,31 +49,37 @@ class Held:
 
 
 def weights_folder() -> Path:
-    """The folder of this user in which weights are kept; it may not be there yet."""
+    """Return the user's folder for weights. The folder may not exist yet."""
     return platformdirs.user_cache_path("snowmatch", appauthor=False) / "weights"
 
 
 def given_folder() -> Path | None:
-    """The folder that $SNOWMATCH_WEIGHTS names, only ever read; None if unset, SnowmatchError where it is no folder."""
+    """Return the folder that $SNOWMATCH_WEIGHTS names; None if the variable is not set. snowmatch never writes in it.
+
+    Raises SnowmatchError if it is not a folder.
+    """
     given = os.environ.get(VARIABLE)
     if not given:
         return None
     if not os.path.isdir(given):
-        raise SnowmatchError(f"${VARIABLE} is {given!r}, expected a folder of weights: correct or unset it")
+        raise SnowmatchError(
+            f"${VARIABLE} is {given!r}, expected a folder of weights: correct the variable or unset it"
+        )
     return Path(given)
 
 
 def find_weights(name: str) -> Path:
-    """The file of the weights called `name`: of the registry, trained by the user, or the path of a file.
+    """Return the file of the weights called `name`. The internet is never used.
 
-    SnowmatchError where there is none, or its content is not what it should be. Never uses the network.
+    name: a name in the registry, the name of a network that the user trained, or the path of a file. Raises
+    SnowmatchError if no file is found or its content is wrong.
     """
     for entry in registry():
         if entry.name == name:
             held = find_held(entry)
             if held.path is None:
                 raise get_weights(_missing(entry), entry)
-            if held.problem and held.path.parent != weights_folder():  # it is found first: another would not be used
+            if held.problem and held.path.parent != weights_folder():  # it comes first, so a download would not be used
                 raise SnowmatchError(held.problem)
             if held.problem:
                 raise get_weights(held.problem, entry)
@@ -80,23 +91,23 @@ def find_weights(name: str) -> Path:
         return Path(name)
     known = [entry.name for entry in registry()] + list(own)
     raise SnowmatchError(
-        f"no weights and no file called {name!r}; the weights are: {', '.join(known)}{did_you_mean(name, known)}"
+        f"found no weights and no file called {name!r}; the weights are: {', '.join(known)}{did_you_mean(name, known)}"
     )
 
 
 def weights_are_here(name: str) -> bool:
-    """Whether a file of the registry's entry `name` is on this machine, be it right or wrong."""
+    """Return whether this computer has a file of the registry's entry `name`. The content is not considered."""
     return find_held(known_weights(name)).path is not None
 
 
 def weights_sum(path: Path) -> str:
-    """The sha256 of a file, read once per process as long as it looks the same."""
+    """Return the sha256 of a file. A process reads the file only once, as long as its size and time do not change."""
     status = path.stat()
     return _content_of(path, status.st_size, status.st_mtime_ns)
 
 
 def held_weights() -> list[Held]:
-    """Every network of the registry with what this machine has of it, then the networks that the user trained."""
+    """Return the file (or no file) of every network in the registry, then of the networks that the user trained."""
     own = [
         Held(Weights(name, "LightGlue", "your own", "yours", (WeightsFile(path.name),)), path, path.stat().st_size)
         for name, path in _own_files().items()
@@ -105,10 +116,10 @@ def held_weights() -> list[Held]:
 
 
 def add_weights(path: Path, progress: Progress | None = None) -> str:
-    """Copy a file of weights into the user's folder under its official name, and say what it became.
+    """Copy a file of weights into the user's folder under its official name. Return a text that describes the result.
 
-    A file is known by its content, else by its name, else by metadata that say it was trained with this program;
-    SnowmatchError where it is none of these, or damaged.
+    A file is recognised by its content, by its name, or by metadata of a network that was trained with snowmatch.
+    Raises SnowmatchError if the file is damaged or not recognised.
     """
     path = Path(path)
     size = _size(path)
@@ -116,7 +127,7 @@ def add_weights(path: Path, progress: Progress | None = None) -> str:
     name, file_name = _recognise(path, content)
     target = weights_folder() / file_name
     if os.path.isfile(target) and weights_sum(target) == content:
-        return f"{name} is here already: {target}"
+        return f"{name} is already stored: {target}"
 
     def failed(error: Exception) -> SnowmatchError:
         return SnowmatchError(f"{path} cannot be read: {reason_of(error)}")
@@ -125,20 +136,21 @@ def add_weights(path: Path, progress: Progress | None = None) -> str:
 
         def write(out: BinaryIO) -> None:
             if copy(Source(file, failed), out, size, progress).sha256 != content:
-                raise SnowmatchError(f"{path} is being written: add it again when it is complete")
+                raise SnowmatchError(f"{path} is being written: add it again when the file is complete")
 
         keep(target, write)
-    return f"{path} is {name}, now in {target}"
+    return f"{path} contains {name}: copied to {target}"
 
 
 def reason_of(error: BaseException) -> str:
-    inner = getattr(error, "reason", error)  # urllib wraps what the system said
+    """Return the reason of an error as one line of text."""
+    inner = getattr(error, "reason", error)  # urllib wraps the error of the system
     text = getattr(inner, "strerror", None) or str(inner) or type(inner).__name__
     return " ".join(str(text).split())
 
 
 class Source:
-    """What is copied from; `failed` makes its failures into others than those of the disk that is written."""
+    """The file or connection to copy from. `failed` converts a read error, so that it differs from a write error."""
 
     def __init__(self, file: Any, failed: Callable[[Exception], Exception]) -> None:
         self.file, self.failed = file, failed
@@ -147,7 +159,7 @@ class Source:
         try:
             return self.file.read(size)
         except (OSError, http.client.HTTPException) as error:
-            raise self.failed(error) from None  # an OSError as its cause would look like one of writing
+            raise self.failed(error) from None  # `keep` would treat an OSError as its cause as a write error
 
 
 class _Copied(NamedTuple):
@@ -157,6 +169,7 @@ class _Copied(NamedTuple):
 
 
 def copy(source: Source, out: BinaryIO, total: int, progress: Progress | None) -> _Copied:
+    """Copy all bytes of `source` to `out`. total: the expected number of bytes, for `progress`."""
     size, digest, head = 0, hashlib.sha256(), b""
     while piece := source.read(PIECE):
         out.write(piece)
@@ -169,7 +182,7 @@ def copy(source: Source, out: BinaryIO, total: int, progress: Progress | None) -
 
 
 def keep(target: Path, write: Callable[[BinaryIO], None]) -> None:
-    """Put a file into the user's folder at once; SnowmatchError with advice of its own where it cannot be written."""
+    """Write a file in the user's folder in one step. Raises SnowmatchError if it cannot be written."""
     try:
         replace_file(target, write)
     except SnowmatchError as error:
@@ -181,20 +194,23 @@ def keep(target: Path, write: Callable[[BinaryIO], None]) -> None:
 def _unwritable(error: OSError) -> SnowmatchError:
     return SnowmatchError(
         f"cannot write in {weights_folder()}: {error.strerror or error}; free some space there or make it writable, "
-        f"or put the file into a folder of yours and let ${VARIABLE} name that"
+        f"or put the file into another folder and set ${VARIABLE} to that folder"
     )
 
 
 @contextmanager
 def writing() -> Iterator[None]:
-    """Nobody else writes in the user's folder meanwhile; SnowmatchError where somebody does."""
+    """Lock the user's folder for writing inside the `with` block.
+
+    Raises SnowmatchError if another process has the lock or the folder is not writable.
+    """
     lock = FileLock(weights_folder() / "writer.lock")
     try:
         weights_folder().mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout as error:
         raise SnowmatchError(
-            f"another snowmatch is writing in {weights_folder()}: run this again when it is done"
+            f"another snowmatch process is writing in {weights_folder()}: run this again when it has finished"
         ) from error
     except OSError as error:
         raise _unwritable(error) from error
@@ -205,12 +221,13 @@ def writing() -> Iterator[None]:
 
 
 def _folders() -> list[Path]:
-    """Where weights are looked for, in this order."""
+    """Return the folders that may contain weights, in the order of the search."""
     given = given_folder()
     return [weights_folder()] if given is None else [given, weights_folder()]
 
 
 def find_held(entry: Weights) -> Held:
+    """Return the first file found for a network of the registry, after a check of its content."""
     for folder in _folders():
         for file in entry.files:
             for name in file.names:
@@ -222,7 +239,7 @@ def find_held(entry: Weights) -> Held:
 
 
 def _problem(entry: Weights, file: WeightsFile, path: Path) -> str:
-    """What is wrong with a file that was found, and what to do; "" where nothing is."""
+    """Return what is wrong with a file and what to do; "" if the file is correct."""
     try:
         if not file.sha256:
             with open(path, "rb") as opened:
@@ -235,23 +252,23 @@ def _problem(entry: Weights, file: WeightsFile, path: Path) -> str:
     if not wrong:
         return ""
     if path.parent != weights_folder():
-        return f"{path} is {wrong}: put the right file there, or take this one out"
+        return f"{path} is {wrong}: replace it with the right file, or remove it"
     return f"{path} is {wrong}: {_remedy(entry)}"
 
 
 def _differs(content: str, file: WeightsFile) -> str:
-    return f"damaged or another file (sha256 {content[:12]}…, that of {file.name} is {file.sha256[:12]}…)"
+    return f"damaged or a different file (sha256 {content[:12]}…, expected {file.sha256[:12]}… for {file.name})"
 
 
 def _missing(entry: Weights) -> str:
     return (
-        f"{entry.network} {entry.name} needs {entry.files[0].name}, which is not on this machine: "
-        f"{_remedy(entry)}, or put the file into ${VARIABLE}"
+        f"{entry.network} {entry.name} needs {entry.files[0].name}, which is not on this computer: "
+        f"{_remedy(entry)}, or put the file into the folder ${VARIABLE}"
     )
 
 
 def get_weights(text: str, entry: Weights) -> SnowmatchError:
-    """An error about weights that are to be got."""
+    """Return the error for weights that the user has to download or to add."""
     return SnowmatchError(text, "get-weights", name=entry.name, downloadable=_downloadable(entry))
 
 
@@ -264,13 +281,13 @@ def _remedy(entry: Weights) -> str:
 
 
 def _size(path: Path) -> int:
-    """The bytes of a file that is to be added; SnowmatchError where it cannot be one of weights."""
+    """Return the size (bytes) of a file to add. Raises SnowmatchError if it is missing, empty or a folder."""
     if os.path.isdir(path):
         raise SnowmatchError(
-            f"{path} is a folder, expected a file of weights; to use a whole folder, let ${VARIABLE} name it"
+            f"{path} is a folder, expected a file of weights; to use a whole folder, set ${VARIABLE} to it"
         )
     if not os.path.isfile(path):
-        raise SnowmatchError(f"{path} is not there, expected a file of weights: check the name")
+        raise SnowmatchError(f"{path} does not exist, expected a file of weights: check the name")
     size = path.stat().st_size
     if size == 0:
         raise SnowmatchError(f"{path} is empty, expected a file of weights: download it again")
@@ -278,7 +295,10 @@ def _size(path: Path) -> int:
 
 
 def _recognise(path: Path, content: str) -> tuple[str, str]:
-    """The name of the weights that a file (of sha256 `content`) holds, and the file name that they are kept under."""
+    """Return the name of the weights in a file, and the file name under which they are stored.
+
+    content: sha256 of the file. Raises SnowmatchError if the file is damaged or not recognised.
+    """
     for entry in registry():
         for file in entry.files:
             if file.sha256 == content:
@@ -298,22 +318,23 @@ def _recognise(path: Path, content: str) -> tuple[str, str]:
         return path.stem, path.name
     known = ", ".join(file.name for entry in registry() for file in entry.files)
     raise SnowmatchError(
-        f"{path} is no file of weights known here; expected one of {known}, "
+        f"{path} is not a known file of weights; expected one of {known}, "
         f"or a network trained with snowmatch{did_you_mean(path.name, sorted(file_names()))}"
     )
 
 
 def no_weights(head: bytes, name: str) -> str:
-    """What a file with these first bytes is if it cannot hold weights (a saved web page, a Git LFS pointer), else "".
+    """Return "" if a file with the first bytes `head` can contain weights, and otherwise a description of the problem.
 
-    `name` says which format to expect; torch's own is a zip archive or, in old files, a pickle.
+    Examples of a problem are a saved web page and a Git LFS pointer. name: the file name, which gives the expected
+    format: safetensors, or the format of torch (a zip archive or, in old files, a pickle).
     """
     good = head[8:] == b"{" if name.endswith(".safetensors") else head.startswith((b"PK\x03\x04", b"\x80"))
-    return "" if good else f"no file of weights (it begins with {head[:8]!r})"
+    return "" if good else f"not a file of weights (it begins with {head[:8]!r})"
 
 
 def _own_files() -> dict[str, Path]:
-    """The networks that the user trained, by name."""
+    """Return the files of the networks that the user trained, by name."""
     taken = file_names() | {f"{entry.name}.safetensors" for entry in registry()}
     found: dict[str, Path] = {}
     for folder in _folders():
@@ -324,7 +345,7 @@ def _own_files() -> dict[str, Path]:
 
 
 def _is_own(path: Path) -> bool:
-    """Whether a file is a network trained with this program: safetensors whose metadata say so."""
+    """Return whether a file is a network trained with snowmatch: a safetensors file with OWN_KEY in its metadata."""
     if path.suffix != ".safetensors":
         return False
     try:

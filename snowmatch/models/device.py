@@ -6,6 +6,6 @@ import re
 
 
 def check_device(name: str) -> None:
-    """ValueError where no device is ever called `name`."""
+    """Check that `name` is the name of a device. Raises ValueError if it is not."""
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", name, re.ASCII):
         raise ValueError(f"device is {name!r}, expected auto, cpu, cuda, cuda:1 (the second GPU) or mps")

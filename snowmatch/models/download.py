@@ -1,4 +1,4 @@
-"""Weights from their authors' addresses: the only file of the program that uses the internet."""
+"""The download of weights from their official addresses. Only this module of snowmatch uses the internet."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ from snowmatch.models.cache import (
 )
 from snowmatch.models.registry import WeightsFile, known_weights
 
-TIMEOUT = 30.0  # seconds without a byte
+TIMEOUT = 30.0  # seconds without any received byte
 
 
 def download_weights(name: str, progress: Progress | None = None) -> str:
-    """Fetch weights from their official addresses, tried in order, into the user's folder, and say where they are.
+    """Download weights into the user's folder. Return a text that describes the result.
 
-    SnowmatchError where no address gives the right file; nothing is left behind then. Files that are here already are
-    not fetched.
+    The official addresses are tried in order. Nothing is downloaded if the right file is already on this computer.
+    Raises SnowmatchError if no address gives the right file; no file is left then.
     """
     entry = known_weights(name)
     held = find_held(entry)
     if held.path is not None and not held.problem:
-        return f"{name} is here already: {held.path}"
+        return f"{name} is already stored: {held.path}"
     if held.path is not None and held.path.parent != weights_folder():
-        raise SnowmatchError(held.problem)  # it is found first, so a new file would not be used
+        raise SnowmatchError(held.problem)  # this file comes first, so a download would not be used
     file = next((f for f in entry.files if f.addresses), None)
     if file is None:
         raise SnowmatchError(
-            f"{name} has no official address: get {entry.files[0].name} by other means and add it", "add-weights"
+            f"{name} has no official address: get {entry.files[0].name} from its authors and add it", "add-weights"
         )
     target = weights_folder() / file.name
     failed = []
@@ -52,18 +52,20 @@ def download_weights(name: str, progress: Progress | None = None) -> str:
             except _UnavailableError as error:
                 failed.append(f"{address}: {error}")
             else:
-                return f"{name} is now in {target}, from {address}"
+                return f"downloaded {name} from {address} to {target}"
     raise SnowmatchError(
-        f"cannot download {file.name} ({'; '.join(failed)}): try again later, or get it on another machine and add it",
+        f"cannot download {file.name} ({'; '.join(failed)}): try again later, or download it on another computer and "
+        "add it",
         "add-weights",
     )
 
 
 class _UnavailableError(Exception):
-    """Why one address did not give the file."""
+    """The reason why one address did not give the file."""
 
 
 def _fetch(address: str, file: WeightsFile, target: Path, progress: Progress | None) -> None:
+    """Download one file from one address to `target`. Raises _UnavailableError if this fails."""
     try:
         request = urllib.request.Request(address, headers={"User-Agent": f"snowmatch/{__version__}"})
         response = urllib.request.urlopen(request, timeout=TIMEOUT)

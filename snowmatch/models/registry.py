@@ -1,4 +1,4 @@
-"""Pretrained networks that are known: their files, sizes, sums, addresses and licences."""
+"""The registry of pretrained networks: their files, sizes, sha256 sums, addresses and licences."""
 
 from __future__ import annotations
 
@@ -10,12 +10,18 @@ from snowmatch.core.plugins import KINDS, plugin_module, plugin_names
 from snowmatch.core.text import did_you_mean
 
 KORNIA = "https://huggingface.co/kornia/"
-LIGHTGLUE = "https://github.com/cvg/LightGlue/releases/download/v0.1_arxiv/"  # also of what it was trained with
+# The address of LightGlue also has the weights of the extractors that LightGlue was trained with
+LIGHTGLUE = "https://github.com/cvg/LightGlue/releases/download/v0.1_arxiv/"
 
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """One file: its official name, what others call the same file, bytes (0: not known), sha256 ("": not known)."""
+    """One file of weights.
+
+    name: the official file name. aliases: other names of the same file.
+    size: bytes (0: not known). sha256: of the content ("": not known).
+    addresses: the official addresses, in the order of use.
+    """
 
     name: str
     size: int = 0
@@ -25,13 +31,13 @@ class WeightsFile:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every name under which the file is looked for, the official one first."""
+        """All names of the file, the official name first."""
         return (self.name, *self.aliases)
 
 
 @dataclass(frozen=True)
 class Weights:
-    """The trained values of one network; any one of `files` holds them, the official one first."""
+    """The weights of one network. Each of `files` contains all of them; the official file is the first."""
 
     name: str
     network: str
@@ -41,9 +47,9 @@ class Weights:
 
 
 def registry() -> tuple[Weights, ...]:
-    """Every public network that is known: what the plugins' own files name in WEIGHTS, by the plugins' names.
+    """Return all public networks: the entries of WEIGHTS in all plugin files, in the order of the plugins' names.
 
-    A file of another distribution that cannot be loaded names none.
+    A plugin that cannot be loaded is skipped.
     """
     return _collected()
 
@@ -61,7 +67,7 @@ def _collected() -> tuple[Weights, ...]:
 
 
 def known_weights(name: str) -> Weights:
-    """The entry of the registry called `name`; SnowmatchError where there is none."""
+    """Return the entry of the registry called `name`. Raises SnowmatchError if no entry has this name."""
     for entry in registry():
         if entry.name == name:
             return entry
@@ -70,5 +76,5 @@ def known_weights(name: str) -> Weights:
 
 
 def file_names() -> set[str]:
-    """Every name under which a file of the registry is looked for."""
+    """Return all names, official names and aliases, of all files in the registry."""
     return {name for entry in registry() for file in entry.files for name in file.names}

@@ -1,4 +1,4 @@
-"""Reading trained values into torch's modules, and running those the same way everywhere."""
+"""Loading of weights into torch modules, and repeatable execution of these modules."""
 
 from __future__ import annotations
 
@@ -20,69 +20,80 @@ from snowmatch.models.device import check_device
 
 Module = TypeVar("Module", bound=nn.Module)
 
-# How the authors' LightGlue files name the layers. Those of XFeat's hold the extractor's values too, and those of the
-# first release a number per layer that no code uses any more.
+# The names of the layers in the LightGlue files of the authors
 LAYER = re.compile(r"^(self_attn|cross_attn)\.(\d+)\.")
-_alone = threading.RLock()
+_lock = threading.RLock()
+# Values that LightGlue does not need: files for XFeat contain the extractor's values too, and files of the first
+# release contain one number per layer that no code uses any more
 LEFT_OVER = re.compile(r"extractor\..*|log_assignment\.\d+\.r")
 
 
 def read_tensors(path: Path, key: str = "") -> dict[str, Tensor]:
-    """The named tensors of a weights file, on the CPU; `key` names the dictionary that holds them inside the file.
+    """Return the named tensors of a file of weights, on the CPU.
 
-    Safetensors by the name's ending, else torch's own format, of which nothing but tensors is read: no code of the file
-    runs. SnowmatchError where the file cannot be read or holds anything else.
+    key: name of the dictionary inside the file that contains the tensors; "" if the file itself is that dictionary.
+
+    The extension .safetensors means this format; any other file is read in torch's own format. Only tensors are read,
+    so no code in the file is run. Raises SnowmatchError if the file cannot be read or contains anything else.
     """
     path = Path(path)
     try:
-        content = path.read_bytes()  # not mapped: the file may be replaced while the network runs
+        content = path.read_bytes()  # read, not memory-mapped: the file may be replaced while the network runs
     except OSError as error:
         raise SnowmatchError(
-            f"{path} cannot be read: {error.strerror or error}; see which weights are here",
+            f"{path} cannot be read: {error.strerror or error}; list the available weights",
             "list-weights",
         ) from error
     try:
         if path.suffix.lower() == ".safetensors":
-            held: Any = safetensors.torch.load(content)
+            loaded: Any = safetensors.torch.load(content)
         else:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # about TorchScript, which is then refused
-                held = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # bytes that are no weights make the readers fail in every way there is
+                warnings.simplefilter("ignore")  # torch warns about TorchScript, which it then rejects
+                loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # for bytes that are not weights, the readers raise exceptions of any type
         raise SnowmatchError(
-            f"{path} is damaged or no file of weights ({type(error).__name__}): download it again"
+            f"{path} is damaged or is not a file of weights ({type(error).__name__}): download it again"
         ) from error
     if key:
-        if not isinstance(held, Mapping) or key not in held:
-            raise SnowmatchError(f"{path} has no part {key!r}: it belongs to another network, or is damaged")
-        held = held[key]
-    if not isinstance(held, Mapping) or not held:
-        raise SnowmatchError(f"{path} holds {type(held).__name__} instead of named tensors: is it another file?")
-    for name, tensor in held.items():
+        if not isinstance(loaded, Mapping) or key not in loaded:
+            raise SnowmatchError(
+                f"{path} has no entry {key!r}, so it is for another network or damaged: download it again"
+            )
+        loaded = loaded[key]
+    if not isinstance(loaded, Mapping) or not loaded:
+        kind = type(loaded).__name__
+        raise SnowmatchError(f"{path} contains {kind} instead of named tensors: check that it is the right file")
+    for name, tensor in loaded.items():
         if not (isinstance(name, str) and isinstance(tensor, Tensor) and _plain(tensor)):
             kind = type(tensor).__name__
-            raise SnowmatchError(f"{path} holds {name!r}, {kind}, expected plain tensors only: is it another file?")
-    return dict(held)
+            raise SnowmatchError(
+                f"{path} contains {name!r} of type {kind}, expected only plain tensors: check that it is the right file"
+            )
+    return dict(loaded)
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """What a safetensors file says about itself; {} where it says nothing or is of another format."""
+    """Return the metadata of a safetensors file; {} if it has none or the file has another format."""
     try:
         with safetensors.safe_open(path, "pt") as file:
             return file.metadata() or {}
-    except (safetensors.SafetensorError, OSError):  # read_tensors tells what is wrong with it
+    except (safetensors.SafetensorError, OSError):  # `read_tensors` reports this problem
         return {}
 
 
 def fill(module: Module, tensors: Mapping[str, Tensor], path: Path, *, optional: Collection[str] = ()) -> Module:
-    """Put `tensors` (of the file `path`) into a module, ready to be used: eval mode, no gradients; returns the module.
+    """Load `tensors` into a module and return the module, in eval mode and without gradients.
 
-    Every value of the module must be there with its shape and finite, and nothing more, else SnowmatchError and the
-    module stays as it was. `optional` names, or prefixes that end in ".", may be missing or too many.
+    path: the file of the tensors, for the error message.
+    optional: names, or prefixes that end in ".", of tensors that may be missing or may be unknown to the module.
+
+    All other tensors must be exactly those of the module, with the same shapes and with finite values. Raises
+    SnowmatchError if they are not; the module then stays unchanged.
     """
 
     def waived(name: str) -> bool:
-        # counts steps of training; torch fills it in where old files have none
+        # num_batches_tracked counts training steps; torch adds it if an old file has none
         return name.endswith("num_batches_tracked") or any(
             name == o or (o.endswith(".") and name.startswith(o)) for o in optional
         )
@@ -92,12 +103,12 @@ def fill(module: Module, tensors: Mapping[str, Tensor], path: Path, *, optional:
         problem for name, tensor in wanted.items() if (problem := _misfit(name, tensor, tensors.get(name), waived))
     ]
     wrong += [
-        f"{n} of shape {tuple(t.shape)} is too much" for n, t in tensors.items() if not (n in wanted or waived(n))
+        f"{n} of shape {tuple(t.shape)} is unexpected" for n, t in tensors.items() if not (n in wanted or waived(n))
     ]
     if wrong:
-        more = f", and {len(wrong) - 1} more such" if len(wrong) > 1 else ""
+        more = f", and {len(wrong) - 1} more problems" if len(wrong) > 1 else ""
         raise SnowmatchError(
-            f"{path} does not fit {type(module).__name__}: {wrong[0]}{more}; use the file of this very network",
+            f"{path} does not fit {type(module).__name__}: {wrong[0]}{more}; use the weights of this network",
             "list-weights",
         )
     module.load_state_dict({name: tensor for name, tensor in tensors.items() if name in wanted}, strict=False)
@@ -105,7 +116,7 @@ def fill(module: Module, tensors: Mapping[str, Tensor], path: Path, *, optional:
 
 
 def lightglue_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of a LightGlue file under the names that kornia's module has, without those it has no use for."""
+    """Return the tensors of a LightGlue file under the names in kornia's module, without tensors that it lacks."""
     named = {}
     for name, tensor in tensors.items():
         name = name.removeprefix("matcher.")
@@ -115,9 +126,10 @@ def lightglue_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def pick_device(name: str) -> torch.device:
-    """The device called `name`: auto (a CUDA GPU where there is one, else the CPU), cpu, cuda, cuda:1, mps.
+    """Return the torch device called `name`: auto, cpu, cuda, cuda:1 or mps.
 
-    SnowmatchError where that is none, or is not there.
+    auto is a CUDA GPU if torch sees one, and the CPU otherwise. Raises SnowmatchError if the name is invalid or torch
+    does not see the device.
     """
     kind, _, number = name.partition(":")
     if name == "auto":
@@ -131,24 +143,26 @@ def pick_device(name: str) -> torch.device:
         if int(number or 0) >= count:
             seen = f"{count} CUDA GPU{'s' * (count > 1)} (the first is cuda:0)" if count else "no CUDA GPU"
             raise SnowmatchError(
-                f"device is {name!r}, but torch sees {seen} here: use the device cpu, or auto",
+                f"device is {name!r}, but torch sees {seen} on this computer: use the device cpu, or auto",
                 "choose-device",
             )
     if kind == "mps" and not torch.backends.mps.is_available():
         raise SnowmatchError(
-            "device is 'mps', but torch sees no Apple GPU here: use the device cpu, or auto", "choose-device"
+            "device is 'mps', but torch sees no Apple GPU on this computer: use the device cpu, or auto",
+            "choose-device",
         )
     return torch.device(name)
 
 
 @contextmanager
 def repeatable() -> Iterator[None]:
-    """Run networks without gradients, so that the same input gives the same bytes: on one core, in full precision.
+    """Run networks inside the `with` block so that the same input gives the same bytes, without gradients.
 
-    Sums in another order end in other bytes. A GPU would else choose how to convolve by what is quick, with numbers of
-    10 bits, and its features are filed under the key of a CPU's.
+    On the CPU one thread is used, because sums in another order give other bytes. On a GPU the convolution algorithm is
+    fixed and uses full precision. By default a GPU chooses the fastest algorithm and uses numbers with 10 bits of
+    precision (TF32). This matters because features from a GPU are stored under the same key as those from a CPU.
     """
-    with _alone:  # these are settings of the whole process
+    with _lock:  # these settings hold for the whole process
         before = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
@@ -166,7 +180,7 @@ def _plain(tensor: Tensor) -> bool:
 
 
 def _misfit(name: str, wanted: Tensor, given: Tensor | None, waived: Callable[[str], bool]) -> str:
-    """Why a tensor cannot be loaded as the one that is wanted; "" where it can."""
+    """Return why the tensor `given` cannot be loaded as the tensor `wanted`; "" if it can."""
     if given is None:
         return "" if waived(name) else f"{name} of shape {tuple(wanted.shape)} is missing"
     if given.shape != wanted.shape:
@@ -174,5 +188,5 @@ def _misfit(name: str, wanted: Tensor, given: Tensor | None, waived: Callable[[s
     if given.is_floating_point() != wanted.is_floating_point() or given.is_complex() != wanted.is_complex():
         return f"{name} is of {given.dtype}, expected {wanted.dtype}"
     if not given.to(wanted.dtype).isfinite().all():
-        return f"{name} holds NaN or infinite values"
+        return f"{name} contains NaN or infinite values"
     return ""

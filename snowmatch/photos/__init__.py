@@ -1,1 +1,1 @@
-"""Pixels in, chips out, coordinates back; what EXIF says."""
+"""Photo files: their formats, EXIF data and pixels, and the chips that extractors see."""

@@ -1,4 +1,4 @@
-"""Chips: the part of a photo that an extractor sees, and the way back to the photo's pixels."""
+"""Chips: the part of a photo that an extractor sees, and the conversion of its coordinates to the photo's pixels."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ import numpy as np
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import BBox, Chip, Features
 
-# A chip is at most this much larger than its crop: beyond it a small box has no detail left to find, only blur.
+# The largest factor by which a crop is enlarged. A larger factor adds only blur to a small box, no detail.
 MAX_UPSCALE = 4.0
-# The mask loses this part of the chip's longest side before keypoints are kept: 7 px of 700, about the radius of what
-# the smallest keypoint's descriptor sees (3 * sqrt(3) times sigma 1.6), so that none of them describes the silhouette.
+# The mask is eroded by this share of the chip's longest side: 7 px of 700. This is about the radius of the patch of the
+# smallest keypoint's descriptor (3 * sqrt(3) times sigma 1.6), so that no descriptor includes the animal's outline.
 MASK_EROSION = 0.01
 
 
 def clip_bbox(bbox: BBox, image_size: tuple[int, int]) -> BBox:
-    """The part of a box inside a photo of `image_size` (width, height); SnowmatchError where there is none."""
+    """Return the part of a box that lies inside a photo of `image_size` (width, height).
+
+    Raises SnowmatchError if the box has no area or lies outside the photo.
+    """
     x, y, w, h = bbox
     text = f"box {x},{y},{w},{h}"
     if w <= 0 or h <= 0:
@@ -25,18 +28,22 @@ def clip_bbox(bbox: BBox, image_size: tuple[int, int]) -> BBox:
     right, bottom = min(x + w, image_size[0]), min(y + h, image_size[1])
     if right <= left or bottom <= top:
         raise SnowmatchError(
-            f"{text} lies outside the photo, which is {image_size[0]} x {image_size[1]} px upright: "
-            "expected x,y,w,h in its pixels"
+            f"{text} lies outside the photo, which is {image_size[0]} x {image_size[1]} px when upright: "
+            "expected x,y,w,h in pixels of the upright photo"
         )
     return (left, top, right - left, bottom - top)
 
 
 def make_chip(photo: np.ndarray, bbox: BBox | None, mask: np.ndarray | None, chip_size: int, channels: str) -> Chip:
-    """Cut `bbox` (None: everything) out of a photo (H, W, 3) and resize it to `chip_size` px on its longest side.
+    """Cut a box out of a photo and resize it.
 
-    `channels` is "grey" or "rgb"; `mask` (H, W) bool belongs to the photo and comes back cut, resized and eroded by
-    MASK_EROSION (the chip's border is no edge), so it may be all False. Enlarged at most MAX_UPSCALE times.
-    SnowmatchError where the box leaves nothing.
+    photo: (H, W, 3) uint8 RGB.
+    bbox: the box; None for the whole photo.
+    mask: (H, W) bool, the mask of the photo. The chip's mask is this mask, cut, resized and eroded by MASK_EROSION. The
+    erosion does not start at the chip's border. The result may be all False.
+    chip_size: length of the chip's longest side (px). A crop is enlarged at most MAX_UPSCALE times.
+    channels: "grey" or "rgb".
+    Raises SnowmatchError if the box has no area or lies outside the photo.
 
     Source: chip of max(w, h) px, Crall et al., WACV 2013 (HotSpotter).
     """
@@ -45,7 +52,7 @@ def make_chip(photo: np.ndarray, bbox: BBox | None, mask: np.ndarray | None, chi
     if mask is not None and (mask.shape != photo.shape[:2] or mask.dtype != bool):
         raise ValueError(f"mask is {mask.dtype} {mask.shape}, expected bool {photo.shape[:2]}")
     if channels not in ("grey", "rgb") or chip_size < 1:
-        raise ValueError(f"channels {channels!r}, chip_size {chip_size}: expected 'grey' or 'rgb', at least 1")
+        raise ValueError(f"channels {channels!r}, chip_size {chip_size}: expected 'grey' or 'rgb', and 1 or more")
     image_size = (photo.shape[1], photo.shape[0])
     x, y, w, h = clip_bbox(bbox if bbox is not None else (0, 0, *image_size), image_size)
     crop = np.ascontiguousarray(photo[y : y + h, x : x + w])
@@ -59,15 +66,16 @@ def make_chip(photo: np.ndarray, bbox: BBox | None, mask: np.ndarray | None, chi
         cut = mask[y : y + h, x : x + w].astype(np.uint8) * 255
         radius = max(1, round(MASK_EROSION * max(size)))
         disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-        # OpenCV's default border for erosion counts as inside: the animal goes on beyond the box
+        # At the border OpenCV's erosion assumes True by default. This is right: the animal may continue beyond the box
         chip_mask = cv2.erode((_resize(cut, size) > 127).astype(np.uint8), disc).astype(bool)
     return Chip(pixels, chip_mask, (x, y), (w / size[0], h / size[1]), image_size)
 
 
 def to_photo(features: Features, chip: Chip) -> Features:
-    """Features in chip pixels as features in pixels of the upright photo; none stay none.
+    """Convert features from chip pixels to pixels of the upright photo. No features give no features.
 
-    Orientations stay: the two axes' scales differ by less than a pixel over the chip's side, from rounding its size.
+    The orientations do not change. The scales of the two axes differ only because the chip's size is rounded, by less
+    than one pixel over the chip's side.
     """
     scale = np.array(chip.scale, np.float64)
     keypoints = (features.keypoints.astype(np.float64) + 0.5) * scale - 0.5 + np.array(chip.origin, np.float64)
@@ -86,9 +94,10 @@ def to_photo(features: Features, chip: Chip) -> Features:
 
 
 def inside(mask: np.ndarray | None, keypoints: np.ndarray) -> np.ndarray:
-    """(N,) bool: which keypoints (N, 2) lie on a True pixel of `mask` (H, W); all of them where it is None.
+    """Return (N,) bool: which of the keypoints (N, 2) lie on a True pixel of `mask` (H, W).
 
-    Both in the same pixels, chip or photo. A keypoint beyond the mask's border is not on it.
+    Keypoints and mask are in the same pixels (both chip or both photo). If `mask` is None, the result is all True. A
+    keypoint outside the mask's area gives False.
     """
     if mask is None:
         return np.ones(len(keypoints), bool)
@@ -99,7 +108,7 @@ def inside(mask: np.ndarray | None, keypoints: np.ndarray) -> np.ndarray:
 
 
 def _resize(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """`pixels` at `size` (width, height): averaged when smaller, so that nothing aliases; cubic when larger."""
+    """Resize `pixels` to `size` (width, height): by averages if smaller (to prevent aliasing), cubic if larger."""
     height, width = pixels.shape[:2]
     if (width, height) == size:
         return pixels

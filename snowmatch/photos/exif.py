@@ -12,9 +12,9 @@ _EXIF_DAMAGE = (*DAMAGE, KeyError, TypeError)
 
 
 def orientation(image: Image.Image) -> int:
-    """The EXIF orientation 1 to 8 that is still to be applied to an opened photo; 1 where EXIF is absent or damaged.
+    """Return the EXIF orientation (1 to 8) of an opened photo; 1 if EXIF is absent or damaged.
 
-    Ask after `image.load()` for TIFF: Pillow itself turns those, and takes the tag away.
+    For a TIFF, call this after `image.load()`: Pillow itself rotates a TIFF and removes the tag.
     """
     value = exif_tag(image, None, ExifTags.Base.Orientation)
     return value if isinstance(value, int) and 1 <= value <= 8 else 1

@@ -1,7 +1,7 @@
-"""Opening photo files: which formats, what EXIF says, and one clear error for whatever is wrong with a file.
+"""Opening photo files: the accepted formats, and one clear error message for each problem of a file.
 
-HEIC needs the optional package pillow-heif. Formats are a fixed list, so that a file named .jpg that is something else
-(a PDF, an EPS) is refused instead of being handed to an interpreter.
+HEIC needs the optional package pillow-heif. The list of formats is fixed. So a PDF or EPS file with the name .jpg is
+rejected and never passed to an interpreter of these formats.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from snowmatch.core.errors import SnowmatchError
 
 try:
     from pillow_heif import register_heif_opener
-except ImportError:  # the optional package; a HEIC photo then gets the message of _what_is_wrong
+except ImportError:  # the optional package is missing; _what_is_wrong then explains this for a HEIC photo
     register_heif_opener = None
 else:
     register_heif_opener()
 
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP") + (("HEIF",) if register_heif_opener else ())
-# What counts as a photo in a folder, whatever its case. HEIC is among them also where it cannot be read: a photo that
-# fails is listed, one that is taken for something else would be lost.
+# Extensions of files that are treated as photos, in upper or lower case. HEIC is in the list even if pillow-heif is
+# missing: a photo that cannot be read is reported, but a file that is not treated as a photo would be skipped.
 EXTENSIONS = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".webp", ".bmp", ".heic", ".heif", ".hif"}
 )
-# What Pillow and pillow-heif raise at damaged files (and, of these, at damaged EXIF); MemoryError is not among them.
+# The exceptions that Pillow and pillow-heif raise for damaged files and damaged EXIF. MemoryError is not one of them.
 DAMAGE = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.error, zlib.error)
 MOST_PAGES = 20  # of a TIFF, among which the largest is looked for
 _WIDTH, _HEIGHT, _SUB_IFDS, _BIG_TIFF = 256, 257, 330, 43  # TIFF's numbers. Source: TIFF 6.0; BigTIFF
@@ -45,8 +45,10 @@ _HEIC = re.compile(rb"....ftyp(heic|heix|heim|heis|hevc|hevx|mif1|msf1)", re.DOT
 def open_photo(path: Path) -> Iterator[ImageFile.ImageFile]:
     """A photo file opened with Pillow, pixels not read yet; SnowmatchError for what is wrong with it, also in the body.
 
-    Warnings are raised as usual but for three kinds that say nothing about the pixels: photos of 90 to 178
-    megapixels (above that Pillow refuses), damaged EXIF tags (which count as absent), and odd MPO tables.
+    Raises SnowmatchError if the file cannot be opened, or if it cannot be decoded inside the `with` block.
+
+    Three kinds of warnings are hidden, because they do not concern the pixels: photos of 90 to 178 megapixels (Pillow
+    rejects larger ones), damaged EXIF tags (they are treated as absent), and unusual MPO tables.
     """
     try:
         with warnings.catch_warnings():
@@ -57,9 +59,7 @@ def open_photo(path: Path) -> Iterator[ImageFile.ImageFile]:
                 yield image
     except Image.DecompressionBombError as error:
         limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
-        raise SnowmatchError(
-            f"{path} has more than {limit} megapixels, the most that is read: scale it down"
-        ) from error
+        raise SnowmatchError(f"{path} has more than {limit} megapixels, which is the limit: make it smaller") from error
     except DAMAGE as error:
         raise SnowmatchError(f"{path} {_what_is_wrong(path, error)}") from error
 
@@ -118,7 +118,7 @@ def _pixels(directory: ImageFileDirectory_v2) -> int:
 
 def _what_is_wrong(path: Path, error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
-        return "is not there: put it back, or take it out of the catalog"
+        return "does not exist: put the file back, or remove it from the catalog"
     if isinstance(error, IsADirectoryError) or os.path.isdir(path):
         return "is a folder, expected a photo"
     if isinstance(error, OSError) and error.errno is not None:
@@ -133,7 +133,7 @@ def _what_is_wrong(path: Path, error: Exception) -> str:
     if _HEIC.match(head) and register_heif_opener is None:
         return "is a HEIC photo, which needs one more package: pip install pillow-heif"
     if isinstance(error, UnidentifiedImageError):
-        return f"is no photo that can be read, expected one of {', '.join(FORMATS)}: convert it, or leave it out"
+        return f"is not a readable photo, expected one of {', '.join(FORMATS)}: convert it, or remove it"
     reason = " ".join(str(error).split())
     if re.search(r"truncated|unexpected end|premature|not enough|no more data", reason, re.IGNORECASE):
         return f"is truncated: copy it again from the camera's card ({reason})"

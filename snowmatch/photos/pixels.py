@@ -1,8 +1,8 @@
-"""Pixels in, chips out, coordinates back: the only place that knows EXIF orientation, boxes, masks and resizing.
+"""Reading of photos and masks as upright pixels.
 
-Everything outside this file is in pixels of the upright photo, x then y, pixel centres at whole numbers. Decoding goes
-through Pillow alone: OpenCV decodes a 12-megapixel JPEG about 1.3 times as fast (1.1 times at 1280 px), but is silent
-about truncated files, and a second path could differ in its pixels.
+Only this package applies EXIF orientation. All other packages use pixels of the upright photo: x then y, pixel centres
+at whole numbers. Only Pillow decodes photos. OpenCV decodes a 12-megapixel JPEG about 1.3 times as fast (1.1 times at
+1280 px), but it does not report truncated files, and two decoders could give different pixels.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.photos.exif import orientation
 from snowmatch.photos.formats import largest_page, open_photo
 
-# Rows that are converted at a time: a photo of 100 megapixels never exists twice.
+# Number of rows that are converted at a time, so that memory never holds a photo of 100 megapixels twice.
 STRIP_ROWS = 256
-# What transparent pixels become: mid-grey makes the weakest edges against a coat.
+# Grey value for transparent pixels: mid-grey gives the weakest edges next to a coat.
 TRANSPARENT = 128
-# Pixels as stored to pixels as seen, for EXIF orientations 2 to 8. Source: EXIF 2.3, tag 0x0112.
+# For each EXIF orientation 2 to 8: the function that turns the stored pixels upright. Source: EXIF 2.3, tag 0x0112.
 _UPRIGHT = {
     2: lambda a: a[:, ::-1],
     3: lambda a: a[::-1, ::-1],
@@ -36,7 +36,7 @@ _UPRIGHT = {
 
 
 def read_photo(path: Path) -> np.ndarray:
-    """The pixels of a photo as it is meant to be seen: (H, W, 3) uint8 RGB, EXIF orientation applied.
+    """Return the pixels of the upright photo: (H, W, 3) uint8 RGB, EXIF orientation applied.
 
     Grey, palette, CMYK and 16-bit photos are converted (of more than 8 bits the upper 8 are kept), transparent pixels
     become grey. SnowmatchError where the file is missing, no photo, truncated or above Pillow's limit of 178
@@ -46,43 +46,48 @@ def read_photo(path: Path) -> np.ndarray:
 
 
 def read_grey(path: Path, least: int) -> np.ndarray:
-    """A photo's grey pixels (H, W) uint8, upright, small but at least `least` px on the longest side if it has them.
+    """Return a small grey copy of the upright photo: (H, W) uint8.
 
-    A JPEG is decoded at the smallest of its own scales (1/2, 1/4, 1/8) that is large enough: in a tenth of the time.
-    SnowmatchError as read_photo.
+    least: length of the copy's longest side (px), at least; a smaller photo keeps its size. A JPEG is decoded at its
+    smallest scale (1/2, 1/4 or 1/8) that is large enough, which takes a tenth of the time. Other formats are decoded
+    at full size. Raises SnowmatchError as `read_photo` does.
     """
     return _read(path, "L", TRANSPARENT, least)
 
 
 def read_mask(path: Path, image_size: tuple[int, int]) -> np.ndarray:
-    """A mask file as (H, W) bool, True above 127; SnowmatchError where its size is not `image_size` (width, height)
-    or its values are all too low to mean an animal (0 and 1, say). An all-black mask is all False.
+    """Return a mask file as (H, W) bool: True where the value is above 127. An all-black mask gives all False.
+
+    image_size: (width, height) of the upright photo. Raises SnowmatchError if the mask has another size, if it has
+    values above 0 but none above 127 (for example only 0 and 1), or as `read_photo` does.
     """
     values = _read(path, "L", 0)
     size = (values.shape[1], values.shape[0])
     if size != tuple(image_size):
         raise SnowmatchError(
-            f"{path} is a mask of {size[0]} x {size[1]} px, expected the upright photo's {image_size[0]} x "
-            f"{image_size[1]}: export it again at that size"
+            f"{path} is a mask of {size[0]} x {size[1]} px, expected {image_size[0]} x {image_size[1]}, the size of "
+            "the upright photo: export the mask again at that size"
         )
     highest = int(values.max())
     if 0 < highest <= 127:
         raise SnowmatchError(
-            f"{path} has values up to {highest} only, expected the animal above 127: save it as 0 and 255"
+            f"{path} has values up to {highest}, expected values above 127 on the animal: save it as 0 and 255"
         )
     return values > 127
 
 
 def _read(path: Path, mode: str, background: int, least: int | None = None) -> np.ndarray:
-    """The upright pixels in `mode` "RGB" (H, W, 3) or "L" (H, W), uint8, with what is transparent over `background`.
+    """Return the upright pixels, uint8.
 
-    `least`: a smaller copy will do, of so many px on its longest side.
+    mode: "RGB" gives (H, W, 3), "L" gives (H, W).
+    background: grey value (0 to 255) under transparent pixels.
+    least: if given, the result may be a smaller copy of at least `least` px on its longest side.
     """
     with open_photo(path) as image:
         largest_page(image)
         if least is not None:
             factor = least / max(image.size)
-            # Only JPEG has smaller copies
+            # Only a JPEG can be decoded at a smaller scale; for other formats this call does nothing
             image.draft(None, (max(1, int(image.width * factor)), max(1, int(image.height * factor))))
         wide = _is_wide(image)
         image.load()

@@ -1,1 +1,1 @@
-"""Where in a photo the animal is, told from the scenery."""
+"""Screening: the foreground of a photo, which separates the animal from the scenery."""

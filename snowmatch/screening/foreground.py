@@ -1,4 +1,7 @@
-"""How surely a keypoint is on the animal, when no mask says so: 1 on the animal, 0 on scenery."""
+"""Foreground weights: the confidence that a keypoint lies on the animal, for photos without a mask.
+
+1 is on the animal, 0 is on the scenery.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Standard deviation across and down, as shares of the photo. Measured on two species (docs/benchmarks-history.md,
-# "Where the animal is"): narrower and wider bells, flat-topped ones and boxes all put fewer animals first on one or the
-# other.
+# Standard deviations (horizontal, vertical) of the centre weights, as shares of the photo's width and height. They were
+# measured on two species (docs/benchmarks-history.md, "Where the animal is"). Narrower, wider and flat-topped bells and
+# boxes all ranked fewer animals first on one of the two species.
 SPREAD = (0.15, 0.12)
-# Below this a spot is not compared at all: it would cost a search and count next to nothing.
+# Keypoints with a lower weight are not compared: each costs a search and adds almost nothing to a score.
 LEAST = 0.05
 
 FOREGROUNDS = ("auto", "given")
@@ -18,9 +21,10 @@ FOREGROUNDS = ("auto", "given")
 
 @dataclass(frozen=True)
 class ForegroundMap:
-    """What other photos of the same place say: values (h, w) uint8 over the whole photo, 0 scenery, 255 animal.
+    """A map of the animal in one photo, computed from other photos of the same place.
 
-    evidence: `burst`, `station` or `burst and station`, the photos that said so.
+    values: (h, w) uint8 over the whole photo; 0 is scenery, 255 is animal.
+    evidence: the photos that the map was computed from: `burst`, `station` or `burst and station`.
     """
 
     values: np.ndarray
@@ -34,12 +38,17 @@ class ForegroundMap:
 def foreground_weights(
     keypoints: np.ndarray, image_size: tuple[int, int], found: ForegroundMap | None = None, *, boxed: bool = False
 ) -> np.ndarray:
-    """(N,) float32, 0 to 1, of keypoints (N, 2) in a photo of `image_size` (width, height); 0 where below LEAST.
+    """Return the foreground weights of keypoints: (N,) float32, 0 to 1; a weight below LEAST becomes 0.
 
-    What moved within the burst counts as it is. Photos of the station from other days know its scenery but not its
-    light, so what is new there counts by its distance from the centre too; and so does everything where nothing is
-    `found`. boxed: a box says about where the animal is, so the centre says no more; but rocks lie within it. No
-    keypoints give an empty array.
+    keypoints: (N, 2), photo px. No keypoints give an empty array.
+    image_size: (width, height) of the photo.
+    found: the foreground map of the photo, or None.
+    boxed: True if the animal has a box. The centre weights are then not used, because the box gives the position; the
+    map is still used, because a box contains rocks too.
+
+    The weight is the value of the map at the keypoint. It is multiplied by the centre weight unless the map uses a
+    burst: photos of the station from other days show the scenery in another light, so such a map is less reliable.
+    Without a map the weight is the centre weight, or 1 if `boxed`.
     """
     if found is None:
         return np.ones(len(keypoints), np.float32) if boxed else centre_weights(keypoints, image_size)
@@ -53,10 +62,11 @@ def foreground_weights(
 
 
 def centre_weights(keypoints: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
-    """(N,) float32, 0 to 1: a bell over the photo's centre at keypoints (N, 2), exactly 0 where it is below LEAST.
+    """Return the centre weights of keypoints (N, 2): (N,) float32, 0 to 1. A weight below LEAST becomes 0.
 
-    `image_size` is (width, height). A camera is triggered by what passes before its middle, and who holds one aims.
-    No keypoints give an empty array.
+    The weight is a Gaussian of the distance from the photo's centre. An animal that passes the middle of the view
+    triggers the camera, and a photographer aims at the animal. image_size: (width, height) of the photo. No keypoints
+    give an empty array.
     """
     places = (np.asarray(keypoints, np.float64) + 0.5) / np.asarray(image_size, np.float64) - 0.5
     weights = np.exp(-0.5 * ((places / SPREAD) ** 2).sum(axis=1))
@@ -64,9 +74,10 @@ def centre_weights(keypoints: np.ndarray, image_size: tuple[int, int]) -> np.nda
 
 
 def foreground_picture(image_size: tuple[int, int], found: ForegroundMap | None, *, boxed: bool = False) -> np.ndarray:
-    """(h, w) float32, the weights over a whole photo of `image_size` (width, height), 160 px on its longest side.
+    """Return the foreground weights over a whole photo of `image_size` (width, height): (h, w) float32.
 
-    Enough to be enlarged for a person to look at: the maps themselves have cells of a sixtieth.
+    The longest side of the result is 160 px. This is enough for a picture, because the maps have at most 60 cells on
+    their longest side.
     """
     factor = 160 / max(image_size)
     width, height = (max(1, round(side * factor)) for side in image_size)
@@ -76,5 +87,5 @@ def foreground_picture(image_size: tuple[int, int], found: ForegroundMap | None,
 
 
 def evidence_of(outlined: str, found: ForegroundMap | None) -> str:
-    """What tells the animal from the scenery: `outlined` (`mask`, `box` or ""), else the map's evidence or `centre`."""
+    """Return the source of the foreground: `outlined` (`mask`, `box` or ""), or else the map's evidence or `centre`."""
     return outlined or (found.evidence if found is not None else "centre")

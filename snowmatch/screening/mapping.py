@@ -1,4 +1,4 @@
-"""Making the foreground maps of a catalog, several photos at a time, those alone whose companions have changed."""
+"""The update of a catalog's foreground maps. Only maps of new or changed photos or companions are computed."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from snowmatch.screening.foreground import ForegroundMap
 from snowmatch.screening.maps import NO_MAPS, MapEntry, load_maps, save_maps
 from snowmatch.screening.scenes import Companions, companions, look
 
-FEW_MAPS = 64  # as quick to make here as in processes that have to start first
-SAVE_SECONDS = 30.0  # how much work on foreground maps a kill may cost
+FEW_MAPS = 64  # up to this number, this process is as fast as worker processes, which have to start first
+SAVE_SECONDS = 30.0  # interval between two saves: the work that is lost at most if the run is killed
 
 
 @dataclass(frozen=True)
 class Look:
-    """Task: tell the animal of one photo from its scenery. Gives whether all could be read, and its map or None."""
+    """The task to compute the foreground map of one photo. The result is that of `scenes.look`."""
 
     seen: Companions
 
     def run(self, folder: Path) -> tuple[bool, ForegroundMap | None]:
-        """Done in the catalog's folder."""
+        """Compute the map. folder: the catalog's folder."""
         return look(folder, self.seen)
 
     @property
     def path(self) -> str:
-        """The photo."""
+        """The path of the photo."""
         return self.seen.photo[0]
 
 
@@ -41,41 +41,42 @@ def update_maps(
     processes: int,
     progress: Callable[[int, int], None] | None,
 ) -> int:
-    """Make the foreground maps whose photo or companions are not what they were; gives how many that were.
+    """Compute the foreground maps of all photos that are new or changed, or whose companions have changed.
 
-    `contents` has the sha256 of every photo that can be read, by path. Maps of photos that have left the catalog, or
-    have a mask now, are dropped.
+    contents: the sha256 of every readable photo, by path. processes: number of worker processes. progress: a function
+    that is called with (maps done, maps in total). Maps of photos that are no longer in the catalog, or that now have a
+    mask, are removed. Returns the number of computed maps.
     """
     try:
-        held = load_maps(folder).entries()
-    except SnowmatchError:  # damaged: all of them are made again
-        held = NO_MAPS.entries()
+        stored = load_maps(folder).entries()
+    except SnowmatchError:  # the file is damaged: all maps are computed again
+        stored = NO_MAPS.entries()
     current: dict[str, MapEntry] = {}
     to_do: dict[str, Companions] = {}
     for seen in companions(list(annotations), contents):
         photo = seen.photo[1][:16]
         if photo in current or photo in to_do:
-            continue  # the first of equal photos
-        if photo in held and held[photo][0] == seen.mark:
-            current[photo] = held[photo]
+            continue  # a photo with the same content is already in the list
+        if photo in stored and stored[photo][0] == seen.mark:
+            current[photo] = stored[photo]
         else:
             to_do[photo] = seen
-    if not to_do and len(current) == len(held):
+    if not to_do and len(current) == len(stored):
         return 0
     saved = time.monotonic()
     try:
         with open_pool(processes if len(to_do) > FEW_MAPS else 1, (folder,)) as pool:
             for done, (photo, found) in enumerate(in_order(pool, to_do, lambda photo: Look(to_do[photo])), start=1):
                 complete, values = found
-                # A photo that could not be read this time is looked for again in the next run
+                # If a photo could not be read, the empty mark makes the next run compute this map again
                 current[photo] = (to_do[photo].mark if complete else "", values)
                 if progress is not None:
                     progress(done, len(to_do))
                 if time.monotonic() - saved > SAVE_SECONDS:
-                    save_maps(folder, held | current)
+                    save_maps(folder, stored | current)
                     saved = time.monotonic()
     except BaseException:
-        save_maps(folder, held | current)
+        save_maps(folder, stored | current)
         raise
     save_maps(folder, current)
     return len(to_do)

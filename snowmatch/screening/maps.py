@@ -1,4 +1,4 @@
-"""The file that keeps the foreground maps of a catalog."""
+"""The file that stores the foreground maps of a catalog."""
 
 from __future__ import annotations
 
@@ -17,10 +17,14 @@ from snowmatch.screening.scenes import EVIDENCE
 
 @dataclass(frozen=True)
 class SceneMaps:
-    """What is on disk of P photos: place (P) by the first 16 digits of their sha256; marks (P) of their companions.
+    """The stored foreground maps of P photos.
 
-    evidence (P,) uint8 into EVIDENCE, 0 where nothing tells; shapes (P, 2); values, all maps one after the other, of
-    which number i begins at starts[i].
+    place: number of each photo, by the first 16 hex digits of its sha256.
+    marks: P marks, see `scenes.Companions.mark`.
+    evidence: (P,) uint8, index into EVIDENCE; 0 if the photo has no map.
+    shapes: (P, 2), height and width of each map.
+    starts: (P,), position of each map in `values`.
+    values: (V,) uint8, all maps one after the other.
     """
 
     place: dict[str, int]
@@ -31,7 +35,10 @@ class SceneMaps:
     values: np.ndarray
 
     def of_content(self, sha256: str) -> ForegroundMap | None:
-        """The map of a photo by its content, or by the first 16 digits that a feature key starts with."""
+        """Return the map of a photo, or None if it has no map.
+
+        sha256: of the photo's content, or its first 16 digits. A key of features begins with these 16 digits too.
+        """
         i = self.place.get(sha256[:16], -1)
         if i < 0 or not self.evidence[i]:
             return None
@@ -40,16 +47,16 @@ class SceneMaps:
         return ForegroundMap(values, EVIDENCE[self.evidence[i]])
 
     def entries(self) -> dict[str, MapEntry]:
-        """The mark and the map of every photo."""
+        """Return the mark and the map of every photo."""
         return {photo: (self.marks[i], self.of_content(photo)) for photo, i in self.place.items()}
 
 
-MapEntry = tuple[str, ForegroundMap | None]  # the mark of a photo's companions, and what they said
+MapEntry = tuple[str, ForegroundMap | None]  # the mark of a photo and its companions, and the map
 NO_MAPS = SceneMaps({}, (), *(np.zeros(shape, np.int64) for shape in (0, (0, 2), 0, 0)))
 
 
 def maps_stamp(folder: Path) -> tuple[int, int] | None:
-    """What changes when the maps of the catalog in `folder` are written anew; None where there are none."""
+    """Return a value that changes when the maps of the catalog in `folder` are written again; None without maps."""
     try:
         status = maps_path(folder).stat()
     except OSError:
@@ -58,26 +65,30 @@ def maps_stamp(folder: Path) -> tuple[int, int] | None:
 
 
 def load_maps(folder: Path) -> SceneMaps:
-    """The maps of the catalog in `folder`, empty where there are none; SnowmatchError for a damaged file."""
+    """Return the maps of the catalog in `folder`; `NO_MAPS` if it has none. Raises SnowmatchError if damaged."""
     path = maps_path(folder)
-    advice = "delete it and index again"
+    advice = "delete the file and index again"
     try:
-        held = load_arrays(path, ("photos", "marks", "evidence", "shapes", "values"), "foreground maps", advice)
+        arrays = load_arrays(path, ("photos", "marks", "evidence", "shapes", "values"), "foreground map", advice)
     except (FileNotFoundError, NotADirectoryError):
         return NO_MAPS
-    photos, shapes, evidence = held["photos"], held["shapes"], held["evidence"]
+    photos, shapes, evidence = arrays["photos"], arrays["shapes"], arrays["evidence"]
     sizes = shapes.prod(axis=-1, dtype=np.int64)
-    sound = len(photos) == len(held["marks"]) == len(evidence) == len(shapes) and shapes.shape == (len(photos), 2)
-    if not (sound and (shapes >= 0).all() and sizes.sum() == len(held["values"]) and held["values"].dtype == np.uint8):
+    values = arrays["values"]
+    sound = len(photos) == len(arrays["marks"]) == len(evidence) == len(shapes) and shapes.shape == (len(photos), 2)
+    if not (sound and (shapes >= 0).all() and sizes.sum() == len(values) and values.dtype == np.uint8):
         raise SnowmatchError(f"{path} is damaged: {advice}")
     if (evidence >= len(EVIDENCE)).any() or (sizes[evidence > 0] == 0).any():
         raise SnowmatchError(f"{path} is damaged: {advice}")
     place = {photo: i for i, photo in enumerate(photos.tolist())}
-    return SceneMaps(place, tuple(held["marks"].tolist()), evidence, shapes, np.cumsum(sizes) - sizes, held["values"])
+    return SceneMaps(place, tuple(arrays["marks"].tolist()), evidence, shapes, np.cumsum(sizes) - sizes, values)
 
 
 def save_maps(folder: Path, entries: Mapping[str, MapEntry]) -> None:
-    """Replace the maps of the catalog in `folder`; SnowmatchError where it cannot be written."""
+    """Write the maps of the catalog in `folder`, in place of the old maps.
+
+    Raises SnowmatchError if the file cannot be written.
+    """
     photos = sorted(entries)
     found = [entries[photo][1] for photo in photos]
     none = np.zeros((0, 0), np.uint8)

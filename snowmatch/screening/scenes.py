@@ -1,7 +1,8 @@
-"""The foreground maps of a catalog: which photos tell about which, and the file that keeps what they said.
+"""The foreground maps of a catalog: the choice of a photo's companions, and the computation of its map.
 
-A map depends on the photo's content and on that of its companions: frames of the same encounter and photos of the same
-station. It is made again when one of these has changed. Nothing here knows an individual.
+The companions of a photo are frames of the same encounter and photos of the same station. A map depends on the content
+of the photo and of its companions. It is computed again if one of these contents changes. Maps do not depend on the
+names of individuals.
 """
 
 from __future__ import annotations
@@ -24,16 +25,16 @@ from snowmatch.photos.pixels import read_grey
 from snowmatch.screening.foreground import ForegroundMap
 from snowmatch.screening.scenery import PREVIEW, Preview, foreground_map, make_preview
 
-REVISION = 3  # of how maps are made: others are made again
-MOST = 8  # companions of each kind: a burst of ten has nine, and each costs 2 ms (others were not tried)
-CELL = 4  # px of the preview in one cell of the map: as fine as the window that compares surroundings
+REVISION = 3  # of the method; maps of another revision are computed again
+MOST = 8  # companions of each kind: a burst of ten has nine, and each takes 2 ms (other numbers were not tried)
+CELL = 4  # side of a cell of the map (px of the preview): about the size of the window of the correlation
 EVIDENCE = ("", "burst", "station", "burst and station")
-KEPT_PREVIEWS = 64  # per process, 0.7 MB each: photos of one station are looked at one after the other
+KEPT_PREVIEWS = 64  # per process, 0.7 MB each: enough, because photos of one station are processed together
 
 
 @dataclass(frozen=True)
 class Companions:
-    """One photo, and the photos that may show the same place: as (path, sha256)."""
+    """One photo and its companions, the photos that may show the same place. Each photo is (path, sha256)."""
 
     photo: tuple[str, str]
     burst: tuple[tuple[str, str], ...]
@@ -41,28 +42,29 @@ class Companions:
 
     @property
     def mark(self) -> str:
-        """32 hex digits that change with any of the contents."""
+        """32 hex digits that change if the content of any of the photos changes."""
         contents = [REVISION, self.photo[1], [sha for _, sha in self.burst], [sha for _, sha in self.station]]
         return hashlib.sha256(json.dumps(contents).encode()).hexdigest()[:32]
 
 
 def companions(annotations: Sequence[Annotation], contents: Mapping[str, str]) -> list[Companions]:
-    """The companions of each photo that has an annotation without a mask, station by station.
+    """Return the companions of each photo that has an annotation without a mask, one station after the other.
 
-    `contents` has the sha256 of each photo by path; photos that are not in it are left out. Of many photos the MOST
-    whose sha256 come next are taken, so that a new photo changes the companions of a few others only.
+    contents: the sha256 of each photo, by path. Photos that are not in `contents` are skipped. If there are more than
+    MOST candidates, those are chosen whose sha256 follow the photo's sha256 in sorted order. So a new photo changes the
+    companions of only a few other photos.
     """
-    known = sorted((a for a in annotations if a.path in contents), key=_place)
+    readable = sorted((a for a in annotations if a.path in contents), key=_place)
     encounters: dict[str, dict[str, Annotation]] = defaultdict(dict)
     stations: dict[tuple[str, str], dict[str, Annotation]] = defaultdict(dict)
-    for a in known:
+    for a in readable:
         encounters[a.encounter].setdefault(contents[a.path], a)
         if a.station:
             stations[a.location, a.station].setdefault(contents[a.path], a)
     bursts = {name: _Ring(photos) for name, photos in encounters.items()}
     sites = {name: _Ring(photos) for name, photos in stations.items()}
     made: dict[str, Companions] = {}
-    for a in known:
+    for a in readable:
         if not a.mask and a.path not in made:
             own = contents[a.path]
             burst = bursts[a.encounter].after(own)
@@ -72,14 +74,17 @@ def companions(annotations: Sequence[Annotation], contents: Mapping[str, str]) -
 
 
 class _Ring:
-    """Photos in the order of their sha256, the first after the last."""
+    """Photos in the order of their sha256. The first photo follows the last one."""
 
     def __init__(self, photos: Mapping[str, Annotation]) -> None:
         self._contents = sorted(photos)
         self._photos = [photos[content] for content in self._contents]
 
     def after(self, content: str, without: str | None = None) -> tuple[tuple[str, str], ...]:
-        """At most MOST photos as (path, sha256) that come after `content` and are not of the encounter `without`."""
+        """Return the next photos after `content`, at most MOST, as (path, sha256).
+
+        without: an encounter whose photos are skipped.
+        """
         found: list[tuple[str, str]] = []
         start, count = bisect_right(self._contents, content), len(self._contents)
         for place in range(start, start + count):
@@ -96,12 +101,15 @@ def _place(annotation: Annotation) -> tuple[str, str, str, str]:
 
 
 def station_photos(photos: Iterable[tuple[Annotation, str]]) -> tuple[tuple[str, str], ...]:
-    """At most MOST of a station's annotations, given with each photo's sha256, for a photo that is not on record."""
+    """Return at most MOST photos of a station as (path, sha256): the companions of a photo outside the catalog.
+
+    photos: the station's annotations, each with the sha256 of its photo.
+    """
     return _Ring({content: a for a, content in photos if content}).after("")
 
 
 def make_map(preview: Preview, burst: Iterable[Preview], station: Iterable[Preview]) -> ForegroundMap | None:
-    """What the companions of a photo say about it; None where none shows the same place."""
+    """Return the foreground map of a photo; None if no companion shows the same place or nothing has moved."""
     values, evidence = foreground_map(preview, list(burst), list(station))
     if values is None:
         return None
@@ -112,7 +120,10 @@ def make_map(preview: Preview, burst: Iterable[Preview], station: Iterable[Previ
 
 @lru_cache(maxsize=KEPT_PREVIEWS)
 def read_preview(path: Path, content: str) -> Preview | None:
-    """The preview of a photo file whose sha256 was `content`; None where it cannot be read: the index run says why."""
+    """Return the preview of a photo file; None if it cannot be read. The index run reports the reason.
+
+    content: the sha256 of the file. It is a part of the cache's key, so that a changed photo is read again.
+    """
     try:
         return make_preview(read_grey(path, PREVIEW))
     except (SnowmatchError, OSError, MemoryError, cv2.error):
@@ -120,7 +131,10 @@ def read_preview(path: Path, content: str) -> Preview | None:
 
 
 def look(folder: Path, seen: Companions) -> tuple[bool, ForegroundMap | None]:
-    """Whether all the photos could be read, and the map of one photo of the catalog in `folder`."""
+    """Read a photo and its companions. Return whether all of them could be read, and the photo's map or None.
+
+    folder: the catalog's folder.
+    """
     preview, *others = (read_preview(folder / path, sha) for path, sha in (seen.photo, *seen.burst, *seen.station))
     if preview is None:
         return False, None
