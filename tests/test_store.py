@@ -370,10 +370,8 @@ class FullDisk:
     def __init__(self, room):
         self.room = room
 
-    def __call__(self, path, mode="r", **options):
-        if "w" not in mode:
-            return open(path, mode, **options)
-        return Limited(open(path, mode, buffering=0), self)
+    def __call__(self, path):
+        return Limited(open(path, "xb", buffering=0), self)
 
 
 class Limited:
@@ -413,7 +411,7 @@ def test_a_full_disk_is_one_clear_line_and_a_store_that_opens(home, monkeypatch,
             out.compact()
 
     with monkeypatch.context() as patch:
-        patch.setattr(files, "open", FullDisk(room), raising=False)
+        patch.setattr(files, "_create", FullDisk(room))
         with pytest.raises(SnowmatchError, match="No space left on device; finished work is kept: free") as error:
             work()
     assert "\n" not in str(error.value)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.files import unreadable, unwritable
+from snowmatch.core.files import make_folder, unreadable, unwritable
 from snowmatch.core.home import database_path
 
 VERSION = 1
@@ -62,13 +62,13 @@ def reading(folder: Path) -> Iterator[sqlite3.Connection | None]:
 def writing(folder: Path) -> Iterator[sqlite3.Connection]:
     """Open the catalog's database for writing, in one transaction. A missing database is made.
 
-    A damaged database, and one of another layout, is replaced by an empty one: what was in it can be made again. The
-    identifiers that are still readable are kept. SnowmatchError where it is of a
-    newer version or cannot be written.
+    If the `with` block raises an exception, the database does not change. A database that is damaged, or has another
+    layout, is replaced by an empty one, because its content can be made again; identifiers that are still readable are
+    kept. Raises SnowmatchError if a newer version wrote the database or it cannot be written.
     """
     path = database_path(folder)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
     except OSError as error:
         raise unwritable(path.parent, error) from error
     try:
@@ -91,7 +91,7 @@ def writing(folder: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _identifiers(path: Path) -> list[tuple[Any, ...]]:
-    """The sound rows of the table of identifiers in a damaged database or one of another layout, as far as it goes."""
+    """Return the readable and undamaged rows of the table of identifiers in a database that will be replaced."""
     found: list[tuple[Any, ...]] = []
     try:
         with _opened(path, write=False) as connection:
@@ -119,6 +119,9 @@ def _sum(values: Sequence[Any]) -> int:
 
 @contextmanager
 def _opened(path: Path, *, write: bool) -> Iterator[sqlite3.Connection]:
+    journal = path.with_name(path.name + "-journal")
+    if path.is_symlink() or journal.is_symlink():
+        raise DamagedError("it is a link")
     # If a run was killed, its transaction is incomplete. A reader with write permission can roll it back.
     mode = "rwc" if write else "rw" if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK) else "ro"
     try:

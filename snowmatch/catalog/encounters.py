@@ -203,8 +203,8 @@ def _time_notes(shots: Sequence[Shot], groups: Iterable[Sequence[int]], settings
     else:
         text += ": each photo is an encounter of its own"
     text += (
-        ". Photos of one passage that are not joined are evidence for each other, so results look better than they are: "
-        "fill in the column timestamp or encounter"
+        ". Photos of one passage that are not joined are evidence for each other, so results look better than they "
+        "are: fill in the column timestamp or encounter"
     )
     return [Note("no-times", text, {"count": len(timeless), "bursts": bursts})]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import secrets
+import stat
 import sys
 import time
 from collections.abc import Callable
@@ -12,15 +14,18 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.home import HOME
 
 CHUNK = 1 << 20
+TEMPORARY = ".tmp"  # the end of the names of files that are not complete yet
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
 def file_sha256(path: Path) -> str:
     """Return the sha256 (64 hex digits) of a file's content. Raises SnowmatchError if the file cannot be read."""
     digest = hashlib.sha256()
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             while piece := file.read(CHUNK):
                 digest.update(piece)
     except OSError as error:
@@ -35,17 +40,56 @@ def unreadable(path: Path, error: OSError) -> SnowmatchError:
     return SnowmatchError(f"{path} cannot be read: {error.strerror or error}")
 
 
+def open_regular(path: Path) -> BinaryIO:
+    """Open a regular file for reading. Raises OSError if the system refuses.
+
+    Raises SnowmatchError for anything else, such as a pipe or a device, which could wait or go on for ever. A folder
+    raises IsADirectoryError.
+    """
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    mode = os.fstat(handle).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(handle, "rb")
+    os.close(handle)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    raise SnowmatchError(f"{path} is a pipe, a device or a socket, expected a file")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and the missing folders above it.
+
+    Inside a catalog, only real folders are used, because a link in somebody else's catalog could lead to any folder of
+    the user; and the catalog's own folder is never made, because it may be on a disk that was removed. Raises
+    SnowmatchError in both cases, and OSError if the system refuses.
+    """
+    inside = [folder, *folder.parents][: _depth_below(folder, HOME)]
+    for each in inside:
+        if each.is_symlink():
+            raise SnowmatchError(f"{each} is a link; snowmatch writes only to real folders there: remove the link")
+    if inside and not inside[-1].parent.is_dir():
+        raise SnowmatchError(f"{inside[-1].parent} does not exist any more: was it renamed, or its disk removed?")
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _depth_below(folder: Path, name: str) -> int:
+    """Return the number of parts of `folder` from the last part `name` on; 0 if no part has this name."""
+    parts = folder.parts[::-1]
+    return parts.index(name) + 1 if name in parts else 0
+
+
 def replace_file(path: Path, write: Callable[[BinaryIO], Any]) -> None:
     """Write a new file at `path`, atomically and durably: a reader sees the old file or the new file, never a part.
 
-    Missing parent folders are made. Raises SnowmatchError if the disk is full or the folder is not writable; the old
-    file then stays unchanged.
+    Missing parent folders are made. A link at `path` is replaced, not followed. Raises SnowmatchError if the disk is
+    full or the folder is not writable; the old file then stays unchanged.
     """
-    temporary = path.with_name(path.name + ".tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
+        # A name that nobody can foresee, and never an existing file or link
+        temporary = path.with_name(f".snowmatch-{secrets.token_hex(8)}{TEMPORARY}")
         try:
-            with open(temporary, "wb", buffering=CHUNK) as file:
+            with _create(temporary) as file:
                 write(file)
                 file.flush()
                 os.fsync(file.fileno())
@@ -56,6 +100,11 @@ def replace_file(path: Path, write: Callable[[BinaryIO], Any]) -> None:
         _sync_folder(path.parent)
     except OSError as error:
         raise unwritable(path.parent, error) from error
+
+
+def _create(path: Path) -> BinaryIO:
+    """Open a file for writing that does not exist yet."""
+    return os.fdopen(os.open(path, _NEW, 0o666), "wb", buffering=CHUNK)
 
 
 def unwritable(folder: Path, error: OSError) -> SnowmatchError:

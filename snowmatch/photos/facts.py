@@ -46,7 +46,7 @@ def read_facts(path: Path) -> PhotoFacts:
     with open_photo(path) as image:
         taken, tag = _taken(image)
         serial = _serial(image)
-        largest_page(image)
+        largest_page(image, path)
         if image.format == "TIFF":  # Pillow turns a TIFF itself; some versions do it only when the pixels are loaded
             image.load()
         width, height = image.size

@@ -19,6 +19,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.files import open_regular
 
 try:
     from pillow_heif import register_heif_opener
@@ -55,7 +56,7 @@ def open_photo(path: Path) -> Iterator[ImageFile.ImageFile]:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             warnings.filterwarnings("ignore", module=r"PIL\.TiffImagePlugin", category=UserWarning)
             warnings.filterwarnings("ignore", message=".*malformed MPO file", category=UserWarning)
-            with Image.open(path, formats=FORMATS) as image:
+            with open_regular(path) as file, Image.open(file, formats=FORMATS) as image:
                 yield image
     except Image.DecompressionBombError as error:
         limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
@@ -64,7 +65,7 @@ def open_photo(path: Path) -> Iterator[ImageFile.ImageFile]:
         raise SnowmatchError(f"{path} {_what_is_wrong(path, error)}") from error
 
 
-def largest_page(image: Image.Image) -> None:
+def largest_page(image: Image.Image, path: Path) -> None:
     """Turn to the largest page of a TIFF: the first one may be a thumbnail. Other formats stay as they are.
 
     Raises SnowmatchError if the file holds a larger picture that cannot be read, as raw files do.
@@ -88,8 +89,7 @@ def largest_page(image: Image.Image) -> None:
     if hidden > sizes[largest]:
         preview = f"{image.width} x {image.height} px"
         raise SnowmatchError(
-            f"{os.fsdecode(image.filename)} is a raw file, of which only a preview of {preview} can be read: save it "
-            "as a JPEG"
+            f"{path} is a raw file, of which only a preview of {preview} can be read: save it as a JPEG"
         )
 
 

@@ -84,7 +84,7 @@ def _read(path: Path, mode: str, background: int, least: int | None = None) -> n
     least: if given, the result may be a smaller copy of at least `least` px on its longest side.
     """
     with open_photo(path) as image:
-        largest_page(image)
+        largest_page(image, path)
         if least is not None:
             factor = least / max(image.size)
             # Only a JPEG can be decoded at a smaller scale; for other formats this call does nothing
@@ -146,7 +146,7 @@ def _narrowed(path: Path, image: Image.Image) -> Image.Image:
     if upper[..., :bands].max(initial=0) >= 64:
         return image
     with open_photo(path) as again:
-        largest_page(again)
+        largest_page(again, path)
         # The other byte order reads the lower 8 bits
         native = "L" if sys.byteorder == "little" else "B"
         other = {"L": "B", "B": "L"}
