@@ -6,25 +6,46 @@
     def test_my_extractor(check):
         check(MyExtractor())
 
-A check raises AssertionError with a description of the problem. The checks do not need pytest.
+A check raises AssertionError with a description of the problem. The checks do not need pytest. The first check,
+`extractor_is_complete` or `matcher_is_complete`, names everything that a plugin lacks. Every other check fails with the
+same text until the plugin is complete.
+`docs/contributing.md` explains what a plugin must have.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Iterable
 from dataclasses import FrozenInstanceError, fields, is_dataclass
-from functools import partial
+from functools import partial, wraps
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 
-from snowmatch.core.plugins import Extractor, GalleryMatcher, Matcher, PairMatcher, Plugin, settings, settings_key
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.plugins import (
+    Extractor,
+    GalleryMatcher,
+    Matcher,
+    Pair,
+    PairMatcher,
+    Plugin,
+    missing_members,
+    settings,
+    settings_key,
+)
 from snowmatch.core.types import Chip, Features, Matches, Subject
-from snowmatch.matching.search.blocks import Block, LazyIndex
+from snowmatch.matching.search.blocks import BACKENDS, Block, LazyIndex
 from snowmatch.matching.search.inverted_file import build_faiss
+from snowmatch.screening.foreground import FOREGROUNDS
 
 SIZE = (320, 240)  # (width, height) of the test coat for extractors (px)
 FEW = 50  # number of features that every extractor must find on this coat, at least
+PAIRS = 20  # number of keypoints that must be found again before their scales and angles are compared, at least
+SPOTS = (3.0, 4.0, 5.0)  # standard deviations of the test spots (px)
+HESAFF = {"name": "hesaff", "revision": 1}  # settings of an extractor, for matchers
+AnyPlugin = TypeVar("AnyPlugin", bound=Plugin)
 
 
 def coat(width: int = SIZE[0], height: int = SIZE[1], seed: int = 0) -> np.ndarray:
@@ -58,16 +79,66 @@ def small_gallery(rows: tuple[int, ...] = (40, 30, 50, 1, 0)) -> list[np.ndarray
     return [rng.integers(0, 90, (n, 128)).astype(np.uint8) for n in rows]
 
 
-# --- settings of any plugin -------------------------------------------------------------------------------------------
+# --- any plugin -------------------------------------------------------------------------------------------------------
+
+
+# The arguments of each method that a plugin may have
+METHODS: dict[str, dict[str, tuple[str, ...]]] = {
+    "extractors": {"extract": ("chip",), "extract_many": ("chips",), "check": ()},
+    "matchers": {
+        "match": ("query", "blocks", "allowed", "individuals"),
+        "pairs": ("one", "others", "extractor"),
+        "check": ("extractor",),
+    },
+}
+
+
+def _is_complete(kind: str, plugin: Plugin) -> None:
+    if isinstance(plugin, type):
+        raise AssertionError(
+            f"{plugin.__name__} is a class, expected a plugin: call the check with {plugin.__name__}()"
+        )
+    name = type(plugin).__name__
+    assert is_dataclass(plugin), f"{name} is not a dataclass: write @dataclass(frozen=True) above the class"
+    missing = missing_members(kind, type(plugin))
+    assert not missing, f"{name} lacks {', '.join(missing)}"
+    for method, arguments in METHODS[kind].items():
+        found = getattr(plugin, method, None)
+        if found is None:
+            continue
+        assert callable(found), f"{name}.{method} is {found!r}, expected a method"
+        signature = inspect.signature(found)
+        try:
+            signature.bind(*arguments)
+        except TypeError:
+            raise AssertionError(f"{name}.{method} has {signature}, expected ({', '.join(arguments)})") from None
+
+
+def _all_after(
+    first: Callable[[AnyPlugin], None], checks: Iterable[Callable[[AnyPlugin], None]]
+) -> dict[str, Callable[[AnyPlugin], None]]:
+    """Return `first` and `checks` by name. `first` also runs before each of the others, which need its members."""
+
+    def after(check: Callable[[AnyPlugin], None]) -> Callable[[AnyPlugin], None]:
+        @wraps(check)
+        def both(plugin: AnyPlugin) -> None:
+            first(plugin)
+            check(plugin)
+
+        return both
+
+    return {first.__name__: first, **{check.__name__: after(check) for check in checks}}
 
 
 def settings_are_frozen_fields(plugin: Plugin) -> None:
     """Check that a plugin is a frozen dataclass, that every setting has a plain default, and that it has a key."""
-    assert is_dataclass(plugin), "the plugin is not a dataclass"
-    assert isinstance(plugin.REVISION, int), "REVISION is not a whole number"
+    assert isinstance(plugin.REVISION, int), f"REVISION is {plugin.REVISION!r}, expected a whole number"
     assert plugin.REVISION >= 1, f"REVISION is {plugin.REVISION}, expected 1 or more"
-    assert type(plugin).__doc__, "the class has no docstring, whose first line `snowmatch plugins` shows"
+    about = type(plugin).__doc__ or ""
+    written = about and not about.startswith(f"{type(plugin).__name__}(")  # dataclass() writes the fields instead
+    assert written, "the class has no docstring, whose first line `snowmatch plugins` shows"
     for f in fields(plugin):
+        assert not f.name.isupper(), f"{f.name} is a setting, expected a class variable: annotate it as ClassVar[...]"
         assert isinstance(f.default, str | int | float | bool), (
             f"the setting {f.name} has no default that is a text, a number or a bool"
         )
@@ -82,15 +153,27 @@ def settings_are_frozen_fields(plugin: Plugin) -> None:
 # --- extractors -------------------------------------------------------------------------------------------------------
 
 
+def extractor_is_complete(extractor: Extractor) -> None:
+    """Check that an extractor is a dataclass, has every required member, and has methods with the right arguments."""
+    _is_complete("extractors", extractor)
+
+
 def extractor_declares_itself(extractor: Extractor) -> None:
     """Check that channels, chip size, descriptors and frames are declared."""
-    assert extractor.chip_size > 0, f"chip_size is {extractor.chip_size}, expected above 0"
+    _check_number("chip_size", extractor.chip_size, 1)
     assert extractor.CHANNELS in ("grey", "rgb"), f"CHANNELS is {extractor.CHANNELS!r}, expected 'grey' or 'rgb'"
     assert extractor.DTYPE in (np.uint8, np.float32), (
-        f"DTYPE is {extractor.DTYPE}, expected numpy.uint8 or numpy.float32"
+        f"DTYPE is {extractor.DTYPE!r}, expected numpy.uint8 or numpy.float32"
     )
-    assert extractor.DIMENSION > 0, f"DIMENSION is {extractor.DIMENSION}, expected above 0"
+    _check_number("DIMENSION", extractor.DIMENSION, 1)
     assert isinstance(extractor.FRAMES, bool), f"FRAMES is {extractor.FRAMES!r}, expected True or False"
+    if hasattr(extractor, "batch"):
+        _check_number("batch", extractor.batch, 1)
+
+
+def _check_number(name: str, value: Any, least: int) -> None:
+    good = isinstance(value, int) and not isinstance(value, bool) and value >= least
+    assert good, f"{name} is {value!r}, expected a whole number of {least} or more"
 
 
 def _ramp(width: int, height: int, dx: float, dy: float, levels: int) -> np.ndarray:
@@ -130,7 +213,7 @@ def nothing_to_see_gives_no_features(extractor: Extractor) -> None:
         chips |= {name: chip_for(extractor, grey) for name, grey in SLOPES.items()}
     chips["all masked"] = chip_for(extractor, coat(), np.zeros(SIZE[::-1], bool))
     for name, chip in chips.items():
-        found = extractor.extract(chip)
+        found = _extracted(extractor, chip)
         assert len(found) == 0, f"{len(found)} features on a chip without texture ({name}), expected 0"
         _check_types(extractor, found)
 
@@ -139,7 +222,7 @@ def small_chips_never_fail(extractor: Extractor) -> None:
     """Check that small chips of noise, of many sizes, raise no exception."""
     for size in [(1, 2), (5, 5), (8, 8), (11, 40), (12, 12), (13, 13), (16, 300), (300, 9), (33, 31)]:
         grey = np.random.default_rng(1).integers(0, 256, size)
-        found = extractor.extract(chip_for(extractor, grey))
+        found = _extracted(extractor, chip_for(extractor, grey))
         assert len(found.descriptors) == len(found), (
             f"a chip of {size[1]} x {size[0]} px gives arrays of different lengths"
         )
@@ -147,24 +230,25 @@ def small_chips_never_fail(extractor: Extractor) -> None:
 
 def features_are_as_declared(extractor: Extractor) -> None:
     """Check the types and shapes of features. Keypoints lie on the chip, are spread out, and have descending scores."""
-    found = extractor.extract(chip_for(extractor, coat()))
+    found = _extracted(extractor, chip_for(extractor, coat()))
     assert len(found) >= FEW, f"{len(found)} features on a coat of {SIZE[0]} x {SIZE[1]} px, expected {FEW} or more"
     _check_types(extractor, found)
+    finite = {name: getattr(found, name) for name in ("keypoints", "descriptors", "scores", "scales", "oris")}
+    for name, column in finite.items():
+        assert np.isfinite(column).all(), f"some {name} are not finite numbers"
     assert (np.diff(found.scores) <= 0).all(), "features are not sorted by descending score"
     assert found.scores.max() > found.scores.min() >= 0, "all scores are equal, or scores are below 0"
     inside = (found.keypoints >= 0).all() and (found.keypoints <= np.array(SIZE) - 1).all()
     assert inside, "keypoints lie outside the chip"
     assert (found.scales > 0).all(), "some scales are not above 0"
     assert found.image_size == SIZE, f"image_size is {found.image_size}, expected {SIZE}: width, height of the chip"
-    finite = [found.keypoints, found.descriptors, found.scores, found.scales, found.oris]
-    assert all(np.isfinite(column).all() for column in finite), "some numbers are not finite"
     places = len(np.unique(found.keypoints, axis=0))
     assert places > 0.5 * len(found), f"{len(found)} features at only {places} positions: positions are repeated"
 
 
 def frames_have_the_area_of_their_scale(extractor: Extractor) -> None:
     """Check that a * d of a frame is the squared radius, or that shapes are None if FRAMES is False."""
-    found = extractor.extract(chip_for(extractor, coat()))
+    found = _extracted(extractor, chip_for(extractor, coat()))
     if not extractor.FRAMES:
         assert found.shapes is None, "FRAMES is False, but features have shapes"
         return
@@ -176,21 +260,128 @@ def frames_have_the_area_of_their_scale(extractor: Extractor) -> None:
     assert np.allclose(a * d, (found.scales / 2) ** 2, rtol=1e-4), "a * d is not the squared radius, (scale / 2) ** 2"
 
 
-def byte_descriptors_have_length_512(extractor: Extractor) -> None:
-    """Check that uint8 descriptors have a norm of about 512, because this number scales the distances."""
-    if np.dtype(extractor.DTYPE) == np.uint8:
-        found = extractor.extract(chip_for(extractor, coat()))
-        length = np.linalg.norm(found.descriptors.astype(float), axis=1)
-        assert np.allclose(length, 512, rtol=0.02), f"norms are {length.min():.0f} to {length.max():.0f}, expected 512"
+def descriptors_have_the_norm_of_their_type(extractor: Extractor) -> None:
+    """Check that descriptors have a norm of about 512 (uint8) or 1 (float32), because it scales the distances."""
+    found = _extracted(extractor, chip_for(extractor, coat()))
+    expected = 512 if np.dtype(extractor.DTYPE) == np.uint8 else 1
+    norms = np.linalg.norm(found.descriptors.astype(float), axis=1)
+    assert np.allclose(norms, expected, rtol=0.02), (
+        f"descriptors of {found.descriptors.dtype} have norms of {norms.min():.3g} to {norms.max():.3g}, "
+        f"expected {expected}"
+    )
+
+
+def scales_are_diameters(extractor: Extractor) -> None:
+    """Check that scales are twice as large on a chip of twice the size, and that they are diameters, not radii.
+
+    On a spot with the standard deviation s, a detector of blobs has the scale 2 s. A larger scale is allowed, because
+    some detectors state the diameter of the surroundings that they compare. An extractor whose scales are all equal is
+    not checked.
+    """
+    small = coat(SIZE[0] // 2, SIZE[1] // 2)
+    one = _extracted(extractor, chip_for(extractor, small))
+    if not len(one) or np.ptp(one.scales) < 1e-3 * one.scales.max():
+        return
+    large = cv2.resize(small, SIZE, interpolation=cv2.INTER_CUBIC)
+    two = _extracted(extractor, chip_for(extractor, large))
+    rows0, rows1 = _found_again(one, two, (one.keypoints + 0.5) * 2 - 0.5, 4)
+    if len(rows0) >= PAIRS:
+        factor = float(np.median(two.scales[rows1] / one.scales[rows0]))
+        assert 1.5 < factor < 2.7, (
+            f"scales are {factor:.2f} times as large on a chip of twice the size, expected 2: a scale is a diameter in "
+            "chip pixels"
+        )
+    factors = [f for f in (_scale_on_spot(extractor, deviation) / (2 * deviation) for deviation in SPOTS) if f > 0]
+    if factors:
+        factor = float(np.median(factors))
+        assert factor > 0.7, (
+            f"the scale on a spot is {2 * factor:.2f} times its standard deviation, expected 2 or more: a scale is the "
+            "diameter, not the radius"
+        )
+
+
+def _scale_on_spot(extractor: Extractor, deviation: float) -> float:
+    """Return the scale of the best keypoint in the middle of a dark Gaussian spot; 0 if no keypoint lies there."""
+    width, height = SIZE
+    middle = np.array([width / 2 + 0.3, height / 2 - 0.4])
+    y, x = np.mgrid[:height, :width]
+    spot = np.exp(-0.5 * ((x - middle[0]) ** 2 + (y - middle[1]) ** 2) / deviation**2)
+    found = _extracted(extractor, chip_for(extractor, np.rint(220 - 180 * spot)))
+    near = np.flatnonzero(np.linalg.norm(found.keypoints - middle, axis=1) < deviation / 2)
+    return float(found.scales[near[0]]) if len(near) else 0.0
+
+
+def angles_are_clockwise_radians(extractor: Extractor) -> None:
+    """Check that orientations are radians, and that they grow by pi / 2 if the chip is turned clockwise by 90 degrees.
+
+    An extractor whose orientations are all equal is not checked for turns.
+    """
+    grey = coat()
+    one = _extracted(extractor, chip_for(extractor, grey))
+    low, high = float(one.oris.min(initial=0)), float(one.oris.max(initial=0))
+    assert low >= -np.pi - 1e-3, f"orientations go down to {low:.4g}, expected radians, -pi or more: use numpy.deg2rad"
+    assert high <= 2 * np.pi + 1e-3, (
+        f"orientations go up to {high:.4g}, expected radians, at most 2 pi: use numpy.deg2rad"
+    )
+    if low == high:
+        return
+    two = _extracted(extractor, chip_for(extractor, np.rot90(grey, -1)))
+    x, y = one.keypoints.T
+    rows0, rows1 = _found_again(one, two, np.stack([len(grey) - 1 - y, x], axis=1), 3)
+    if len(rows0) >= PAIRS:
+        turns = two.oris[rows1].astype(float) - one.oris[rows0]
+        turn = float(np.rad2deg(np.angle(np.exp(1j * turns).mean())))
+        assert abs(turn - 90) < 20, (
+            f"orientations turn by {turn:.0f} degrees if the chip is turned by 90 degrees clockwise, expected 90"
+        )
+
+
+def _found_again(one: Features, two: Features, places: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows (P,) of `one` and of `two`: mutual nearest descriptors with the right positions.
+
+    places: (N, 2), where the keypoints of `one` lie on the second chip. reach: largest error of a position (px).
+    """
+    if not len(one) or not len(two):
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    a, b = one.descriptors.astype(np.float32), two.descriptors.astype(np.float32)
+    squared = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T
+    there, back = squared.argmin(axis=1), squared.argmin(axis=0)
+    rows = np.flatnonzero(back[there] == np.arange(len(a)))
+    rows = rows[np.linalg.norm(places[rows] - two.keypoints[there[rows]], axis=1) < reach]
+    return rows, there[rows]
+
+
+def several_chips_give_the_same_features(extractor: Extractor) -> None:
+    """Check that `extract_many`, if the extractor has it, gives each chip the features that `extract` gives it."""
+    several = getattr(extractor, "extract_many", None)
+    if several is None:
+        return
+    masked = np.zeros(SIZE[::-1], bool)
+    masked[:, SIZE[0] // 2 :] = True
+    chips = [
+        chip_for(extractor, coat(), masked),
+        chip_for(extractor, np.full((40, 60), 128)),
+        chip_for(extractor, coat(200, 300, seed=5)),
+        chip_for(extractor, coat(seed=7)),
+    ]
+    found = several(chips)
+    assert len(found) == len(chips), f"extract_many gives {len(found)} results for {len(chips)} chips"
+    for number, (together, chip) in enumerate(zip(found, chips, strict=True)):
+        alone = _extracted(extractor, chip)
+        same = len(together) == len(alone) and np.allclose(together.keypoints, alone.keypoints, atol=1e-2)
+        assert same, f"extract_many gives chip {number} other keypoints than extract"
+        atol = 1 if together.descriptors.dtype == np.uint8 else 1e-3
+        same = np.allclose(together.descriptors.astype(float), alone.descriptors.astype(float), atol=atol)
+        assert same, f"extract_many gives chip {number} other descriptors than extract"
 
 
 def same_chip_same_bytes(extractor: Extractor) -> None:
     """Check that a chip gives the same bytes again after another chip, and that it is not changed."""
     grey, mask = coat(), np.ones(SIZE[::-1], bool)
     chip = chip_for(extractor, grey, mask)
-    first = extractor.extract(chip)
-    extractor.extract(chip_for(extractor, coat(200, 300, seed=5)))
-    assert same_features(first, extractor.extract(chip_for(extractor, coat(), mask.copy()))), (
+    first = _extracted(extractor, chip)
+    _extracted(extractor, chip_for(extractor, coat(200, 300, seed=5)))
+    assert same_features(first, _extracted(extractor, chip_for(extractor, coat(), mask.copy()))), (
         "the second extraction gives other bytes"
     )
     assert (grey == coat()).all(), "the chip's pixels were changed"
@@ -201,7 +392,7 @@ def keypoints_stay_inside_the_mask(extractor: Extractor) -> None:
     """Check that no keypoint lies where the mask is False."""
     mask = np.zeros(SIZE[::-1], bool)
     mask[40:200, 150:310] = True
-    found = extractor.extract(chip_for(extractor, coat(), mask))
+    found = _extracted(extractor, chip_for(extractor, coat(), mask))
     x, y = np.rint(found.keypoints).astype(int).T
     assert len(found), "no features inside the mask"
     assert mask[y, x].all(), "keypoints lie outside the mask"
@@ -213,27 +404,41 @@ def same_features(a: Features, b: Features) -> bool:
     return all(x is y is None or x.tobytes() == y.tobytes() for x, y in pairs)
 
 
+def _extracted(extractor: Extractor, chip: Chip) -> Features:
+    found = extractor.extract(chip)
+    assert isinstance(found, Features), (
+        f"extract returns {type(found).__name__}, expected snowmatch.core.types.Features"
+    )
+    return found
+
+
 def _check_types(extractor: Extractor, found: Features) -> None:
-    shape = (len(found), extractor.DIMENSION)
-    assert found.descriptors.shape == shape, f"descriptors are {found.descriptors.shape}, expected {shape}"
-    assert found.descriptors.dtype == extractor.DTYPE, f"descriptors are {found.descriptors.dtype}, but DTYPE is not"
-    assert (found.shapes is not None) == extractor.FRAMES, f"FRAMES is {extractor.FRAMES}, but shapes do not agree"
+    shape, dtype = (len(found), extractor.DIMENSION), np.dtype(extractor.DTYPE)
+    assert found.descriptors.shape == shape, (
+        f"descriptors are {found.descriptors.shape}, expected {shape}: DIMENSION is {extractor.DIMENSION}"
+    )
+    assert found.descriptors.dtype == dtype, f"descriptors are {found.descriptors.dtype}, expected {dtype}, the DTYPE"
+    shapes = "None" if found.shapes is None else "an array"
+    assert (found.shapes is not None) == extractor.FRAMES, f"FRAMES is {extractor.FRAMES}, but shapes is {shapes}"
 
 
-EXTRACTOR_CHECKS: dict[str, Callable[[Extractor], None]] = {
-    check.__name__: check
-    for check in (
+EXTRACTOR_CHECKS: dict[str, Callable[[Extractor], None]] = _all_after(
+    extractor_is_complete,
+    (
         settings_are_frozen_fields,
         extractor_declares_itself,
         nothing_to_see_gives_no_features,
         small_chips_never_fail,
         features_are_as_declared,
         frames_have_the_area_of_their_scale,
-        byte_descriptors_have_length_512,
+        descriptors_have_the_norm_of_their_type,
+        scales_are_diameters,
+        angles_are_clockwise_radians,
+        several_chips_give_the_same_features,
         same_chip_same_bytes,
         keypoints_stay_inside_the_mask,
-    )
-}
+    ),
+)
 
 # --- matchers ---------------------------------------------------------------------------------------------------------
 
@@ -241,7 +446,7 @@ EXTRACTOR_CHECKS: dict[str, Callable[[Extractor], None]] = {
 def matches_of(
     matcher: Matcher, query: np.ndarray, gallery: list[np.ndarray], allowed: np.ndarray | None = None
 ) -> Matches:
-    """Return the matches of a query with a gallery, for a matcher of either kind.
+    """Return the matches of a query with a gallery, for a matcher of either kind. Check their types, range and order.
 
     query: descriptors (N, D). gallery: descriptors of each entry. allowed: (A,) bool, the entries that may answer; None
     for all.
@@ -260,7 +465,15 @@ def _one_against_many(
     index = LazyIndex("made up", partial(lambda rows: (build_faiss(rows), "read"), filled))
     entries = np.array([i for i, d in enumerate(gallery) if len(d)], np.int64)
     block = Block(entries, offsets, index)
-    return matcher.match(gallery_features(query), [block], allowed, np.arange(len(gallery)))
+    found = matcher.match(gallery_features(query), [block], allowed, np.arange(len(gallery)))
+    assert isinstance(found, Matches), f"match returns {type(found).__name__}, expected snowmatch.core.types.Matches"
+    _check_columns("match", found, len(query))
+    _check_numbers("annotation", found.annotation, len(gallery))
+    _check_numbers("keypoint1", found.keypoint1, np.array([len(d) for d in gallery])[found.annotation])
+    ordered = np.lexsort((found.keypoint0, found.annotation))
+    same = all((column[ordered] == column).all() for column in (found.annotation, found.keypoint0))
+    assert same, "matches are not sorted by annotation, then by keypoint0"
+    return found
 
 
 def _pair_by_pair(matcher: PairMatcher, query: np.ndarray, gallery: list[np.ndarray], allowed: np.ndarray) -> Matches:
@@ -269,14 +482,20 @@ def _pair_by_pair(matcher: PairMatcher, query: np.ndarray, gallery: list[np.ndar
         return Subject(made, (0, 0, *made.image_size))
 
     numbers = np.flatnonzero(allowed).tolist()
-    pairs = matcher.pairs(subject(query), ((n, subject(gallery[n])) for n in numbers), {"name": "hesaff"})
+    pairs = list(matcher.pairs(subject(query), ((n, subject(gallery[n])) for n in numbers), HESAFF))
+    for pair in pairs:
+        assert isinstance(pair, Pair), f"pairs yields {type(pair).__name__}, expected snowmatch.core.plugins.Pair"
     found = {pair.number: pair for pair in pairs}
-    assert sorted(found) == numbers, f"the matcher returned pairs {sorted(found)} for photos {numbers}"
-    for pair in found.values():
+    assert sorted(pair.number for pair in pairs) == numbers, (
+        f"the matcher returned pairs {sorted(pair.number for pair in pairs)} for photos {numbers}"
+    )
+    for pair in pairs:
+        what = f"pair {pair.number}"
         lengths = {len(pair.keypoint0), len(pair.keypoint1), len(pair.weights)}
-        assert len(lengths) == 1, f"pair {pair.number} has arrays of lengths {sorted(lengths)}"
-        assert (np.diff(pair.keypoint0) > 0).all(), f"pair {pair.number} is not sorted by keypoint0"
-        assert (pair.weights > 0).all(), f"pair {pair.number} has weights that are not above 0"
+        assert len(lengths) == 1, f"{what} has arrays of lengths {sorted(lengths)}"
+        _check_columns(what, pair, len(query))
+        _check_numbers("keypoint1", pair.keypoint1, len(gallery[pair.number]))
+        assert (np.diff(pair.keypoint0) > 0).all(), f"{what} is not sorted by keypoint0, each keypoint at most once"
     none = np.zeros(0, np.int64)
     return Matches(
         np.concatenate([none, *(found[n].keypoint0 for n in numbers)]),
@@ -284,6 +503,47 @@ def _pair_by_pair(matcher: PairMatcher, query: np.ndarray, gallery: list[np.ndar
         np.concatenate([none, *(found[n].keypoint1 for n in numbers)]),
         np.concatenate([np.zeros(0, np.float32), *(found[n].weights for n in numbers)]),
     )
+
+
+def _check_columns(what: str, found: Matches | Pair, keypoints: int) -> None:
+    """Check the weights and the query's side of matches. keypoints: number of keypoints of the query."""
+    _check_numbers("keypoint0", found.keypoint0, keypoints)
+    assert found.weights.dtype == np.float32, f"the weights of {what} are {found.weights.dtype}, expected float32"
+    assert np.isfinite(found.weights).all(), f"some weights of {what} are not finite numbers"
+    least = found.weights.min(initial=np.inf)
+    assert least > 0, f"the weights of {what} go down to {least:.4g}, expected above 0: leave out the other matches"
+
+
+def _check_numbers(name: str, numbers: np.ndarray, count: int | np.ndarray) -> None:
+    assert numbers.dtype.kind in "iu", f"{name} is {numbers.dtype}, expected whole numbers"
+    good = (numbers >= 0) & (numbers < count)
+    assert good.all(), f"{name} has the number {numbers[~good][0]}, which does not exist"
+
+
+def matcher_is_complete(matcher: Matcher) -> None:
+    """Check that a matcher is a dataclass, has every required member, and has methods with the right arguments."""
+    _is_complete("matchers", matcher)
+
+
+def matcher_declares_itself(matcher: Matcher) -> None:
+    """Check the kind, the foreground, and the search index or the number of candidates and keypoints."""
+    assert isinstance(matcher.PAIRWISE, bool), f"PAIRWISE is {matcher.PAIRWISE!r}, expected True or False"
+    known = " or ".join(FOREGROUNDS)
+    assert matcher.foreground in FOREGROUNDS, f"foreground is {matcher.foreground!r}, expected {known}"
+    if not matcher.PAIRWISE:
+        is_setting = "foreground" in {f.name for f in fields(matcher)}
+        assert is_setting, "foreground is not a setting, but a PairMatcher sets it if this matcher is its voter"
+        known = " or ".join(BACKENDS)
+        assert matcher.backend in BACKENDS, f"backend is {matcher.backend!r}, expected {known}"
+        return
+    assert isinstance(matcher.voter, str), f"voter is {matcher.voter!r}, expected the name of a GalleryMatcher"
+    _check_number("candidates", matcher.candidates, 0)
+    _check_number("keypoints", matcher.keypoints, 1)
+    try:
+        weights = matcher.check(HESAFF)
+    except SnowmatchError:  # the matcher cannot match these features, or its weights are missing
+        return
+    assert isinstance(weights, str), f"check returns {weights!r}, expected the name of the weights, or an empty text"
 
 
 def a_photo_matches_itself(matcher: Matcher) -> None:
@@ -306,17 +566,11 @@ def hardly_any_keypoints_never_fail(matcher: Matcher) -> None:
     """Check that no keypoints, or only one, in query or gallery give no match or a weak match."""
     gallery = small_gallery()
     for count in (0, 1):
-        matches = matches_of(matcher, gallery[0][:count], gallery)
-        assert set(matches.keypoint0) <= set(range(count)), (
-            f"matches have keypoints that do not exist in a query of {count}"
-        )
+        matches_of(matcher, gallery[0][:count], gallery)
     if matcher.PAIRWISE:  # a search index does not contain empty entries
-        assert len(matches_of(matcher, gallery[0], [gallery[4]])) == 0, (
-            "there are matches with a photo that has no keypoints"
-        )
-    one = matches_of(
-        matcher, gallery[0], [gallery[3]]
-    )  # a single keypoint has no 2nd-nearest neighbour to compare with
+        matches_of(matcher, gallery[0], [gallery[4]])
+    # A single keypoint has no 2nd-nearest neighbour to compare with
+    one = matches_of(matcher, gallery[0], [gallery[3]])
     assert len(one) == 0 or one.weights.max() < 0.9, (
         "a strong match with the only keypoint of a photo, expected a weak match or none"
     )
@@ -326,7 +580,7 @@ def forbidden_entries_get_no_match(matcher: Matcher) -> None:
     """Check that only allowed entries are matched."""
     gallery = small_gallery()
     allowed = np.array([True, False, False, True, True])
-    found = set(matches_of(matcher, gallery[2], gallery, allowed).annotation)
+    found = set(matches_of(matcher, gallery[2], gallery, allowed).annotation.tolist())
     assert found <= {0, 3, 4}, f"there are matches with entries {sorted(found - {0, 3, 4})}, which are not allowed"
 
 
@@ -350,14 +604,15 @@ def same_question_same_answer(matcher: Matcher) -> None:
     assert np.array_equal(first.keypoint1, second.keypoint1), "the second query gives other matches"
 
 
-MATCHER_CHECKS: dict[str, Callable[[Matcher], None]] = {
-    check.__name__: check
-    for check in (
+MATCHER_CHECKS: dict[str, Callable[[Matcher], None]] = _all_after(
+    matcher_is_complete,
+    (
         settings_are_frozen_fields,
+        matcher_declares_itself,
         a_photo_matches_itself,
         hardly_any_keypoints_never_fail,
         forbidden_entries_get_no_match,
         keypoints_vote_alone,
         same_question_same_answer,
-    )
-}
+    ),
+)
