@@ -204,8 +204,13 @@ def by_check(*rows):
         ),
         (
             "small_chips_never_fail",
-            extracting(lambda f: part(f, keypoints=f.keypoints[:0])),
-            "scores is float32",
+            extracting(lambda f: part(f, scores=f.scores[:0])),
+            "scores is float32 (0,), expected",
+        ),
+        (
+            "small_chips_never_fail",
+            extracting(lambda f: f if len(f) else part(f, descriptors=f.descriptors.astype(np.float32))),
+            "descriptors are float32, expected uint8, the DTYPE",
         ),
         ("features_are_as_declared", extracting(lambda f: f.take(np.arange(20))), "20 features on a coat of 320 x 240"),
         ("features_are_as_declared", changed(Sift, DIMENSION=64), "128), expected (2213, 64): DIMENSION is 64"),
@@ -249,6 +254,12 @@ def by_check(*rows):
             extracting(lambda f: part(f, shapes=-f.shapes)),
             "the value a of a frame is not above 0",
         ),
+        (
+            "frames_have_the_area_of_their_scale",
+            extracting(lambda f: part(f, shapes=f.shapes * np.float32([1, np.nan, 1]))),
+            "the value c of a frame is not finite",
+        ),
+        ("frames_have_the_area_of_their_scale", changed(Sift, FRAMES=False), "FRAMES is False, but shapes is an array"),
         (
             "descriptors_have_the_norm_of_their_type",
             extracting(lambda f: part(f, descriptors=f.descriptors // 2)),
@@ -294,22 +305,39 @@ def test_a_mistake_of_an_extractor_is_named(check, plugin, said):
     assert said in str(caught.value)
 
 
-def test_a_chip_that_an_extractor_changes_is_noticed():
-    def extract(self, chip):
-        found = Sift.extract(self, chip)
-        if self.upright:
-            chip.pixels[:] = 0
-        else:
-            chip.mask[:] = False
-        return found
+def darkens(self, chip):
+    found = Sift.extract(self, chip)
+    chip.pixels[:] = 0
+    return found
 
-    def masked(self, chip):
-        return Sift.extract(self, replace(chip, mask=None))
 
-    with pytest.raises(AssertionError, match="the chip's pixels were changed"):
-        EXTRACTOR_CHECKS["same_chip_same_bytes"](changed(Sift, extract=extract))
-    with pytest.raises(AssertionError, match="keypoints lie outside the mask"):
-        EXTRACTOR_CHECKS["keypoints_stay_inside_the_mask"](changed(Sift, extract=masked))
+def unmasks(self, chip):
+    found = Sift.extract(self, chip)
+    if chip.mask is not None:
+        chip.mask[:] = False
+    return found
+
+
+def sees_no_mask(self, chip):
+    return Sift.extract(self, replace(chip, mask=None))
+
+
+def sees_masked_chips_as_grey(self, chip):
+    return Sift.extract(self, chip if chip.mask is None else replace(chip, pixels=chip.pixels // 255))
+
+
+@pytest.mark.parametrize(
+    ("check", "extract", "said"),
+    [
+        ("same_chip_same_bytes", darkens, "the chip's pixels were changed"),
+        ("same_chip_same_bytes", unmasks, "the chip's mask was changed"),
+        ("keypoints_stay_inside_the_mask", sees_no_mask, "keypoints lie outside the mask"),
+        ("keypoints_stay_inside_the_mask", sees_masked_chips_as_grey, "no features inside the mask"),
+    ],
+)
+def test_a_mistake_with_the_pixels_or_the_mask_is_named(check, extract, said):
+    with pytest.raises(AssertionError, match=said):
+        EXTRACTOR_CHECKS[check](changed(Sift, extract=extract))
 
 
 def test_a_plugin_that_lacks_members_gets_the_same_text_from_every_check():
