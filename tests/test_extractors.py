@@ -14,7 +14,8 @@ from snowmatch.features.extractors import check_extractor
 from snowmatch.features.extractors._descriptors import choose, root_sift
 from snowmatch.features.extractors.hesaff import Hesaff, _histograms, _spatial_bins
 from snowmatch.features.extractors.sift import Sift
-from snowmatch.testing import EXTRACTOR_CHECKS, chip_for, coat
+from snowmatch.testing import EXTRACTOR_CHECKS
+from snowmatch.testing.extractors import chip_for, coat
 
 CLASSICAL = [Sift, Hesaff]
 UNTRAINED = ("disk", "superpoint")  # no weights at hand: random ones, which find anything anywhere

@@ -10,7 +10,8 @@ from snowmatch.core.types import Subject
 from snowmatch.matching.matchers.lnbnn import Lnbnn, votes
 from snowmatch.matching.matchers.mutual import Mutual
 from snowmatch.matching.search.blocks import Neighbors
-from snowmatch.testing import MATCHER_CHECKS, gallery_features, small_gallery
+from snowmatch.testing import MATCHER_CHECKS
+from snowmatch.testing.matchers import gallery_features, small_gallery
 
 
 def neighbors(distances, entries):
