@@ -1,6 +1,7 @@
 """Material that many tests share: a small synthetic survey, indexed once for the whole run."""
 
 import csv
+import importlib.util
 import shutil
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from snowmatch.catalog.records import load_records
 from snowmatch.catalog.states import annotation_states
 from snowmatch.confidence.scoring import score_trial
 from snowmatch.core.home import features_path
+from snowmatch.core.plugins import missing_packages, plugin_class, plugin_module
 from snowmatch.demo.survey import make_survey
 from snowmatch.features.reader import open_features
 
@@ -61,26 +63,44 @@ def read_rows(path):
         return list(csv.DictReader(file))
 
 
+def skip_without_packages(kind, name):
+    """Skip the test if a package that a plugin names in NEEDS is not installed."""
+    if missing := missing_packages(plugin_class(kind, name)):
+        pytest.skip(f"{name} needs {', '.join(missing)}")
+
+
+def has_weights(kind, name):
+    """Return whether the file of a plugin names weights, so that the plugin needs a folder of weights."""
+    return hasattr(plugin_module(kind, name), "WEIGHTS")
+
+
+CAN_WRITE_WEIGHTS = all(importlib.util.find_spec(name) for name in ("torch", "kornia", "safetensors"))
+
+
 @pytest.fixture(scope="session")
 def weights_here(tmp_path_factory):
-    """A folder of weights: the authors' where they are at hand, random values of the right names for the others."""
-    pytest.importorskip("kornia")
-    import random_weights
+    """A folder of weights: the authors' where they are at hand, random values of the right names for the others.
 
+    Random values are written with kornia. Without kornia the folder has the authors' weights only.
+    """
     folder = tmp_path_factory.mktemp("weights")
     if AUTHORS_WEIGHTS.is_dir():
         for file in AUTHORS_WEIGHTS.iterdir():
             (folder / file.name).symlink_to(file)
-    random_weights.write_extractors(folder)
+    if CAN_WRITE_WEIGHTS:
+        import random_weights
+
+        random_weights.write_extractors(folder)
     return folder
 
 
 @pytest.fixture
 def weights(weights_here, monkeypatch):
     """The same, as the folder that is searched first; sums are not checked where the values are random."""
-    import random_weights
+    if CAN_WRITE_WEIGHTS:
+        import random_weights
 
-    random_weights.without_sums(monkeypatch)
+        random_weights.without_sums(monkeypatch)
     monkeypatch.setenv("SNOWMATCH_WEIGHTS", str(weights_here))
     return weights_here
 

@@ -8,7 +8,7 @@ from datetime import datetime
 import faiss
 import numpy as np
 import pytest
-from conftest import read_rows
+from conftest import has_weights, read_rows, skip_without_packages
 from PIL import Image
 
 import snowmatch
@@ -126,7 +126,8 @@ def test_the_same_bytes_whatever_the_number_of_threads(survey, known):
 @pytest.mark.parametrize("extractor", plugin_names("extractors"))
 def test_the_same_feature_bytes_with_one_worker_and_two(own_survey, extractor, request, monkeypatch):
     options = {}
-    if extractor not in ("hesaff", "sift"):  # weights that other processes accept too: the authors', or without a sum
+    skip_without_packages("extractors", extractor)
+    if has_weights("extractors", extractor):  # weights that other processes accept too: the authors', or without a sum
         monkeypatch.setenv("SNOWMATCH_WEIGHTS", str(request.getfixturevalue("weights_here")))
         options = {"chip_size": "256", **({"model": "epipolar"} if extractor == "disk" else {})}
         try:

@@ -5,6 +5,7 @@ from dataclasses import fields
 import cv2
 import numpy as np
 import pytest
+from conftest import has_weights, skip_without_packages
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.plugins import make_plugin, plugin_name, plugin_names
@@ -13,17 +14,18 @@ from snowmatch.features.extractors import check_extractor
 from snowmatch.features.extractors._descriptors import choose, root_sift
 from snowmatch.features.extractors.hesaff import Hesaff, _histograms, _spatial_bins
 from snowmatch.features.extractors.sift import Sift
-from snowmatch.testing import EXTRACTOR_CHECKS, chip_for, coat
+from snowmatch.testing import EXTRACTOR_CHECKS
+from snowmatch.testing.extractors import chip_for, coat
 
 CLASSICAL = [Sift, Hesaff]
-NETWORKS = sorted(set(plugin_names("extractors")) - {"sift", "hesaff"})
 UNTRAINED = ("disk", "superpoint")  # no weights at hand: random ones, which find anything anywhere
 
 
-@pytest.fixture(params=["hesaff", "sift", *NETWORKS])
+@pytest.fixture(params=plugin_names("extractors"))
 def plugin(request):
-    """Every extractor with its defaults; a network where its packages and weights are here."""
-    if request.param in NETWORKS:
+    """Every extractor with its defaults; skipped without the packages in its NEEDS or without its weights."""
+    skip_without_packages("extractors", request.param)
+    if has_weights("extractors", request.param):
         request.getfixturevalue("weights")
     plugin = make_plugin("extractors", request.param)
     try:

@@ -30,7 +30,12 @@ FLOW = [
 ]
 # What click sees of the package: answers and values, and not how they are made
 FOR_CLI = {"core", "api", "review", "survey", "interchange", "views", "demo", "cli"}
-NETWORKS = {"_network.py", "aliked.py", "disk.py", "lightglue.py", "superpoint.py", "xfeat.py"}
+PLUGINS = ("features/extractors", "matching/matchers")
+# Plugins with NEEDS, and what they share: they import torch and other packages inside functions
+NETWORKS = {
+    "_network.py",
+    *(p.name for folder in PLUGINS for p in (PACKAGE / folder).glob("[!_]*.py") if "NEEDS:" in p.read_text("utf-8")),
+}
 RANK = {name: i for i, name in enumerate(FLOW)}
 ONLY_IN = {
     "faiss": {"matching/search/"},

@@ -22,7 +22,7 @@ from snowmatch.features.extractors._superpoint_network import MagicLeap, Retrain
 from snowmatch.matching.matchers.lightglue import OFFICIAL, Lightglue, find_trained
 from snowmatch.models.torch_io import repeatable
 from snowmatch.photos.chips import make_chip
-from snowmatch.testing import chip_for, coat
+from snowmatch.testing.extractors import chip_for, coat
 
 BOX = (40, 30, 300, 200)
 authors = pytest.mark.skipif(not AUTHORS_WEIGHTS.is_dir(), reason="no weights of the authors beside the project")

@@ -2,14 +2,16 @@
 
 import numpy as np
 import pytest
-from conftest import the_pair
+from conftest import has_weights, skip_without_packages, the_pair
 
+from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.plugins import Pair, make_plugin, plugin_names
 from snowmatch.core.types import Subject
 from snowmatch.matching.matchers.lnbnn import Lnbnn, votes
 from snowmatch.matching.matchers.mutual import Mutual
 from snowmatch.matching.search.blocks import Neighbors
-from snowmatch.testing import MATCHER_CHECKS, gallery_features, small_gallery
+from snowmatch.testing import MATCHER_CHECKS
+from snowmatch.testing.matchers import gallery_features, small_gallery
 
 
 def neighbors(distances, entries):
@@ -60,11 +62,22 @@ def test_settings_out_of_range_are_refused(bad):
 
 @pytest.fixture(params=plugin_names("matchers"))
 def matcher(request):
-    """Every matcher with its defaults; LightGlue with a network that compares descriptors."""
+    """Every matcher with its defaults; LightGlue with a network that compares descriptors.
+
+    A matcher is skipped without the packages in its NEEDS or without its weights.
+    """
+    skip_without_packages("matchers", request.param)
     if request.param == "lightglue":
         network = request.getfixturevalue("plain_lightglue")
         return make_plugin("matchers", "lightglue", {"weights": str(network)})
-    return make_plugin("matchers", request.param)
+    made = make_plugin("matchers", request.param)
+    if has_weights("matchers", request.param):
+        request.getfixturevalue("weights")
+        try:
+            made.check({"name": "hesaff"})
+        except SnowmatchError as error:
+            pytest.skip(str(error))
+    return made
 
 
 @pytest.mark.parametrize("check", MATCHER_CHECKS.values(), ids=list(MATCHER_CHECKS))

@@ -1,14 +1,16 @@
 """Plugins are found by name: those that come with snowmatch, and those of other distributions."""
 
+import importlib
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field, make_dataclass
+from dataclasses import fields as dataclass_fields
 from importlib.metadata import EntryPoint
 from types import ModuleType
 from typing import ClassVar
 
 import pytest
 from click.testing import CliRunner
-from fake_extractor import Fake
+from fake_extractor import Batched, Fake
 
 import snowmatch
 from snowmatch.cli import main
@@ -16,6 +18,9 @@ from snowmatch.core import plugins
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.plugins import make_plugin, plugin_name, plugin_names, settings
 from snowmatch.core.types import empty_features
+from snowmatch.features import extractors
+from snowmatch.matching.matchers.lnbnn import Lnbnn
+from snowmatch.matching.matchers.mutual import Mutual
 from snowmatch.models.registry import Weights, WeightsFile, registry
 from snowmatch.testing import EXTRACTOR_CHECKS
 
@@ -67,11 +72,162 @@ def test_a_distribution_that_cannot_be_loaded_disturbs_nobody(foreign, monkeypat
     foreign(broken={})
     monkeypatch.setitem(sys.modules, "elsewhere.broken_code", None)
     assert make_plugin("extractors", "hesaff")
-    with pytest.raises(SnowmatchError, match="'broken' needs the package"):
+    with pytest.raises(SnowmatchError, match=r"'broken' has the entry point .*, but there is no module"):
         make_plugin("extractors", "broken")
     shown = CliRunner().invoke(main, ["plugins"])
     assert shown.exit_code == 0
-    assert "broken: extractor 'broken' needs the package" in shown.stdout
+    assert "broken: extractor 'broken' has the entry point" in shown.stdout
+
+
+@pytest.fixture
+def distribution(tmp_path, monkeypatch):
+    """A package of another distribution on the import path, with one file for each name, and one entry point."""
+
+    def add(value, kind="extractors", **files):
+        folder = tmp_path / "elsewhere_package"
+        folder.mkdir(exist_ok=True)
+        for name, text in {"__init__": "", **files}.items():
+            (folder / f"{name}.py").write_text(text, encoding="utf-8")
+        point = EntryPoint("made", value, plugins.KINDS[kind][1])
+        monkeypatch.setattr(plugins, "_foreign", lambda asked: {"made": point} if asked == kind else {})
+        importlib.invalidate_caches()
+
+    monkeypatch.syspath_prepend(tmp_path)
+    yield add
+    for name in [name for name in sys.modules if name.startswith("elsewhere_package")]:
+        del sys.modules[name]
+
+
+FAKE = "from fake_extractor import PLUGIN, Fake\n"
+MEND = "correct pyproject.toml of its distribution and install it again"
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "said"),
+    [
+        (
+            "code:Fake",
+            FAKE,
+            f"'elsewhere_package.code:Fake', expected the module alone, 'elsewhere_package.code': {MEND}",
+        ),
+        (
+            "code:Gone",
+            FAKE,
+            f"'elsewhere_package.code:Gone', expected the module alone, 'elsewhere_package.code': {MEND}",
+        ),
+        ("gone", FAKE, f"'elsewhere_package.gone', but there is no module 'elsewhere_package.gone': {MEND}"),
+        ("gone.code", FAKE, f"'elsewhere_package.gone.code', but there is no module 'elsewhere_package.gone': {MEND}"),
+        ("code", "import not_there.inner", "'made' needs the package 'not_there': pip install not_there"),
+        ("code", "import torch_not_there", "'made' needs the package 'torch_not_there'"),
+        (
+            "code",
+            "import elsewhere_package.other",
+            "cannot be loaded (ModuleNotFoundError: No module named 'elsewhere_package.other'): correct its file",
+        ),
+        ("code", "from snowmatch.core.types import Chips", "): correct its file"),
+        ("code", "from json import Chips", "): pip install -U json"),
+        ("code", "1 / 0", "cannot be loaded (ZeroDivisionError: division by zero): correct its file"),
+    ],
+)
+def test_an_entry_point_that_cannot_be_used_is_one_line(distribution, value, text, said):
+    distribution(f"elsewhere_package.{value}", code=text)
+    with pytest.raises(SnowmatchError) as caught:
+        make_plugin("extractors", "made")
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+    shown = CliRunner().invoke(main, ["plugins"])
+    assert shown.exit_code == 0
+    assert said in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("import not_there.inner", "extractor 'dropped' needs the package 'not_there': pip install not_there"),
+        ("import snowmatch.photos.chipz", "No module named 'snowmatch.photos.chipz'): correct its file"),
+        ("from snowmatch.core.types import Chips", "): correct its file"),
+        ("", "extractor 'dropped' has no PLUGIN in snowmatch.features.extractors.dropped: correct that file"),
+    ],
+)
+def test_a_new_file_that_cannot_be_used_is_one_line(tmp_path, monkeypatch, text, said):
+    monkeypatch.setattr(extractors, "__path__", [*extractors.__path__, str(tmp_path)])
+    (tmp_path / "dropped.py").write_text(text, encoding="utf-8")
+    monkeypatch.setitem(sys.modules, "snowmatch.features.extractors.dropped", None)  # so that it goes after the test
+    del sys.modules["snowmatch.features.extractors.dropped"]
+    importlib.invalidate_caches()
+    with pytest.raises(SnowmatchError) as caught:
+        make_plugin("extractors", "dropped")
+    assert str(caught.value).endswith(said)
+
+
+def test_an_entry_point_may_name_a_module_as_a_part_of_a_package(distribution):
+    distribution("elsewhere_package:code", __init__="from elsewhere_package import code", code=FAKE)
+    assert type(make_plugin("extractors", "made")) is Fake
+
+
+def without(cls, *names):
+    """A class as `cls`, but without some of its members."""
+    members = {f.name: (f.type, f) for f in dataclass_fields(cls)}
+    kept = {name: value for name, value in vars(cls).items() if not name.startswith("__") and name not in members}
+    made = make_dataclass(
+        "Made",
+        [(name, kind, field(default=f.default)) for name, (kind, f) in members.items() if name not in names],
+        namespace={name: value for name, value in kept.items() if name not in names},
+        frozen=True,
+    )
+    made.__module__ = cls.__module__
+    return made
+
+
+@pytest.mark.parametrize(
+    ("kind", "cls", "gone", "said"),
+    [
+        ("extractors", Fake, ["REVISION"], "the class variable REVISION"),
+        ("extractors", Fake, ["CHANNELS", "FRAMES"], "the class variable CHANNELS, the class variable FRAMES"),
+        ("extractors", Fake, ["DTYPE", "DIMENSION"], "the class variable DTYPE, the class variable DIMENSION"),
+        ("extractors", Fake, ["chip_size", "extract"], "the setting chip_size, the method extract"),
+        ("matchers", Lnbnn, ["backend", "foreground"], "the setting foreground, the setting backend"),
+        ("matchers", Lnbnn, ["match"], "the method match"),
+        ("matchers", Lnbnn, ["PAIRWISE", "match"], "the class variable PAIRWISE, the method match"),
+        ("matchers", Mutual, ["PAIRWISE", "voter"], "the class variable PAIRWISE, the setting voter"),
+        ("matchers", Mutual, ["candidates", "keypoints"], "the setting candidates, the setting keypoints"),
+        ("matchers", Mutual, ["foreground"], "the setting foreground"),
+        ("matchers", Mutual, ["check", "pairs"], "the method check, the method pairs"),
+    ],
+)
+def test_a_class_without_a_required_member_is_refused_with_all_that_it_lacks(foreign, kind, cls, gone, said):
+    made = without(cls, *gone)
+    assert plugins.missing_members(kind, cls) == []
+    assert ", ".join(plugins.missing_members(kind, made)) == said
+    foreign(kind, made={"PLUGIN": made})
+    with pytest.raises(SnowmatchError) as caught:
+        make_plugin(kind, "made")
+    assert str(caught.value) == f"{kind[:-1]} 'made' lacks {said} in elsewhere.made_code: correct that file"
+
+
+def test_members_that_another_member_needs_are_required(monkeypatch):
+    class Several(Fake):
+        batch = 4
+
+    assert plugins.missing_members("extractors", Several) == ["the method extract_many"]
+    assert plugins.missing_members("extractors", Batched) == []
+    monkeypatch.setattr(sys.modules[Fake.__module__], "WEIGHTS", (), raising=False)
+    assert plugins.missing_members("extractors", Fake) == ["the method check"]
+
+
+def test_a_plugin_of_another_sort_is_one_line(foreign):
+    @dataclass(frozen=True)
+    class Listed(Fake):
+        more: list = field(default_factory=list)
+
+    for plugin, said in (
+        (Fake(), "has a PLUGIN that is not a dataclass in elsewhere.made_code"),
+        (type("Bare", (), {}), "has a PLUGIN that is not a dataclass in elsewhere.made_code"),
+        (Listed, "has no default for the setting more in elsewhere.made_code"),
+    ):
+        foreign(made={"PLUGIN": plugin})
+        with pytest.raises(SnowmatchError, match=said):
+            make_plugin("extractors", "made")
 
 
 def test_weights_are_named_in_the_plugins_own_file(foreign, monkeypatch):

@@ -11,8 +11,11 @@ but not a part of the cache key.
 `NEEDS` imports these packages inside its functions, so that snowmatch can list its settings and weights without them.
 
 Other distributions add plugins by entry points. `KINDS` names the groups. The name of an entry point is the name of the
-plugin, and the entry point refers to the module. snowmatch loads such a plugin when it is first named. If two plugins
-have one name, the plugin that comes with snowmatch is used.
+plugin. The entry point refers to the module, not to the class. snowmatch loads such a plugin when it is first named. If
+two plugins have one name, the plugin that comes with snowmatch is used.
+
+`Extractor`, `GalleryMatcher` and `PairMatcher` describe what a plugin must have. `plugin_class` refuses a class that
+lacks a required member.
 """
 
 from __future__ import annotations
@@ -20,10 +23,12 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import json
 import pkgutil
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
@@ -45,9 +50,9 @@ EXTRA = {"torch": "deep", "kornia": "deep", "safetensors": "deep"}
 
 
 class Plugin(Protocol):
-    """The common part of all plugins. REVISION: a number that is increased when the output of the code changes."""
+    """The common part of all plugins."""
 
-    REVISION: ClassVar[int]
+    REVISION: ClassVar[int]  # 1 or more; increased when the output of the code changes
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
@@ -57,14 +62,15 @@ class Extractor(Plugin, Protocol):
     `extract` returns the features in chip pixels, sorted by descending score. No keypoint lies where `chip.mask` is
     False. A chip that is blank, tiny or without texture gives no features. The same chip gives the same bytes.
 
-    Two more methods are optional. `check()` raises SnowmatchError if weights or a device are missing.
-    `extract_many(chips)` returns the features of each of several chips; the attribute `batch` is the number of chips
-    that it processes faster together than one by one.
+    Three more members are optional. `check()` raises SnowmatchError if weights or a device are missing; an extractor
+    whose file has WEIGHTS must have it. `extract_many(chips)` returns the features of each of several chips. `batch` is
+    the number of chips that it processes faster together than one by one; an extractor with `batch` must have
+    `extract_many`.
     """
 
-    CHANNELS: ClassVar[str]  # "grey" or "rgb"
-    DTYPE: ClassVar[type]  # type of the descriptors: numpy.uint8 or numpy.float32
-    FRAMES: ClassVar[bool]  # True if keypoints have shapes
+    CHANNELS: ClassVar[str]  # the channels of the chip: "grey" or "rgb"
+    DTYPE: ClassVar[type]  # type of the descriptors: numpy.uint8 (norm 512) or numpy.float32 (norm 1)
+    FRAMES: ClassVar[bool]  # True if features have `shapes`: the ellipse of each keypoint
 
     @property
     def DIMENSION(self) -> int:  # noqa: N802
@@ -81,9 +87,11 @@ class Extractor(Plugin, Protocol):
 class GalleryMatcher(Plugin, Protocol):
     """A plugin that compares one query photo with a whole gallery at once.
 
-    `match` returns weighted matches with the gallery entries where `allowed` (A,) is True. It searches `blocks` with
-    `snowmatch.matching.search`. `individuals` (A,) is the number of each entry's individual. No keypoints, or no
-    allowed entries, give no matches. The same input gives the same bytes.
+    `match` returns weighted matches with the gallery entries where `allowed` (A,) is True, sorted by `annotation`, then
+    by `keypoint0`; the weights are float32 and above 0. It finds neighbours with
+    `snowmatch.matching.search.blocks.search(blocks, query.descriptors, allowed, k)`: blocks have no other access to
+    descriptors. `individuals` (A,) is the number of each entry's individual. No keypoints, or no allowed entries, give
+    no matches. The same input gives the same bytes.
     """
 
     PAIRWISE: Literal[False]
@@ -94,7 +102,7 @@ class GalleryMatcher(Plugin, Protocol):
 
     @property
     def backend(self) -> str:
-        """The search index that the matcher uses."""
+        """The search index that the matcher uses: `faiss` or `flann`."""
 
     def match(
         self, query: Features, blocks: Sequence[Any], allowed: np.ndarray, individuals: np.ndarray
@@ -165,23 +173,54 @@ def plugin_module(kind: str, name: str) -> ModuleType:
         raise SnowmatchError(
             f"no {kind[:-1]} called {name!r}; there are: {', '.join(known)}{did_you_mean(name, known)}"
         )
+    if not own:
+        return _foreign_module(kind, name, _foreign(kind)[name])
     try:
-        return importlib.import_module(f"{KINDS[kind][0]}.{name}") if own else _foreign(kind)[name].load()
-    except ModuleNotFoundError as error:
-        raise _lacking(kind, name, error.name or "?") from error
+        return importlib.import_module(f"{KINDS[kind][0]}.{name}")
     except ImportError as error:
-        raise _broken(kind, name, error) from error
+        raise _not_imported(kind, name, error, "snowmatch") from error
 
 
 def plugin_class(kind: str, name: str) -> type[Plugin]:
-    """Return the class of one plugin. Raises SnowmatchError as `plugin_module` does, or if the file has no PLUGIN."""
+    """Return the class of one plugin.
+
+    Raises SnowmatchError as `plugin_module` does, or if the file has no PLUGIN, if PLUGIN is not a dataclass, if a
+    setting has no default, or if the class lacks a required member (see `missing_members`).
+    """
     module = plugin_module(kind, name)
+    where = f"in {module.__name__}: correct that file"
     try:
         cls: type[Plugin] = module.PLUGIN
     except AttributeError:
-        raise SnowmatchError(f"{kind[:-1]} {name!r} has no PLUGIN in {module.__name__}: correct that file") from None
+        raise SnowmatchError(f"{kind[:-1]} {name!r} has no PLUGIN {where}") from None
+    if not isinstance(cls, type) or not is_dataclass(cls):
+        raise SnowmatchError(f"{kind[:-1]} {name!r} has a PLUGIN that is not a dataclass {where}")
+    if missing := missing_members(kind, cls):
+        raise SnowmatchError(f"{kind[:-1]} {name!r} lacks {', '.join(missing)} {where}")
+    if bare := [f.name for f in fields(cls) if f.default is MISSING]:
+        raise SnowmatchError(f"{kind[:-1]} {name!r} has no default for the setting {', '.join(bare)} {where}")
     _NAMES[cls] = name
     return cls
+
+
+def missing_members(kind: str, cls: type[Plugin]) -> list[str]:
+    """Return the required members that the class of a plugin lacks, such as "the class variable FRAMES".
+
+    kind: "extractors" or "matchers". A matcher without PAIRWISE is compared with `PairMatcher` if it has `pairs`, and
+    with `GalleryMatcher` if it has none. An extractor with `batch` needs `extract_many`. An extractor whose file has
+    WEIGHTS needs `check`.
+    """
+    settings_of = {f.name for f in fields(cls)}
+    if kind == "extractors":
+        needed = _members(Extractor)
+        if hasattr(cls, "batch"):
+            needed["extract_many"] = "method"
+        if hasattr(sys.modules.get(cls.__module__), "WEIGHTS"):
+            needed["check"] = "method"
+    else:
+        in_pairs = getattr(cls, "PAIRWISE", hasattr(cls, "pairs"))
+        needed = _members(PairMatcher if in_pairs else GalleryMatcher)
+    return [f"the {what} {name}" for name, what in needed.items() if name not in settings_of and not hasattr(cls, name)]
 
 
 def make_plugin(kind: str, name: str, options: Mapping[str, str] | None = None) -> Any:
@@ -201,7 +240,7 @@ def make_plugin(kind: str, name: str, options: Mapping[str, str] | None = None) 
         except ModuleNotFoundError as error:
             raise _lacking(kind, name, package) from error
         except ImportError as error:  # the package is too old, or a library that it needs is missing
-            raise _broken(kind, name, error) from error
+            raise _broken(kind, name, error, package) from error
     defaults = {f.name: f.default for f in fields(cls)}
     values = {}
     for key, text in (options or {}).items():
@@ -286,11 +325,55 @@ def _foreign(kind: str) -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=KINDS[kind][1])}
 
 
+def _members(protocol: type) -> dict[str, str]:
+    """Return the required members of a protocol: name, and "class variable", "setting" or "method"."""
+    found: dict[str, str] = {}
+    for base in reversed(protocol.__mro__):
+        for name in (*inspect.get_annotations(base), *vars(base)):
+            if name.startswith("_"):
+                continue
+            what = "method" if inspect.isfunction(vars(base).get(name)) else "setting"
+            found[name] = "class variable" if name.isupper() else what
+    return found
+
+
+def _foreign_module(kind: str, name: str, point: EntryPoint) -> ModuleType:
+    """Return the module of a plugin of another distribution. Raises SnowmatchError if it cannot be loaded."""
+    what = f"{kind[:-1]} {name!r} has the entry point {point.value!r}"
+    mend = "correct pyproject.toml of its distribution and install it again"
+    try:
+        module: Any = importlib.import_module(point.module)
+    except ImportError as error:
+        if isinstance(error, ModuleNotFoundError) and f"{point.module}.".startswith(f"{error.name}."):
+            raise SnowmatchError(f"{what}, but there is no module {error.name!r}: {mend}") from error
+        raise _not_imported(kind, name, error, point.module) from error
+    except Exception as error:  # a damaged plugin must not stop people who do not use it
+        raise _broken(kind, name, error, "") from error
+    if point.attr:
+        module = getattr(module, point.attr, None)
+    if not isinstance(module, ModuleType):
+        raise SnowmatchError(f"{what}, expected the module alone, {point.module!r}: {mend}")
+    return module
+
+
+def _not_imported(kind: str, name: str, error: ImportError, own: str) -> SnowmatchError:
+    """Return the error for a plugin whose file imports something that does not exist. own: the plugin's own package."""
+    root = (error.name or "").partition(".")[0]
+    if root == own.partition(".")[0] or root in ("", "snowmatch"):
+        return _broken(kind, name, error, "")
+    return _lacking(kind, name, root) if isinstance(error, ModuleNotFoundError) else _broken(kind, name, error, root)
+
+
 def _lacking(kind: str, name: str, package: str) -> SnowmatchError:
     install = f"'snowmatch[{EXTRA[package]}]'" if package in EXTRA else package
     return SnowmatchError(f"{kind[:-1]} {name!r} needs the package {package!r}: pip install {install}")
 
 
-def _broken(kind: str, name: str, error: ImportError) -> SnowmatchError:
-    reason = " ".join(str(error).split())
-    return SnowmatchError(f"{kind[:-1]} {name!r} cannot be loaded ({reason}): pip install -U 'snowmatch[deep]'")
+def _broken(kind: str, name: str, error: Exception, package: str) -> SnowmatchError:
+    """Return the error for a plugin that cannot be loaded. package: what is too old or damaged; "" is the plugin."""
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    if package in EXTRA:
+        mend = f"pip install -U 'snowmatch[{EXTRA[package]}]'"
+    else:
+        mend = f"pip install -U {package}" if package else "correct its file"
+    return SnowmatchError(f"{kind[:-1]} {name!r} cannot be loaded ({reason}): {mend}")
