@@ -4,8 +4,11 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
+import sqlite3
 from collections import Counter
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
 from types import SimpleNamespace
@@ -25,6 +28,7 @@ from snowmatch.confidence.file import CalibrationFile, MethodCalibration, save_c
 from snowmatch.confidence.levels import Levels
 from snowmatch.confidence.model import Model
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.home import database_path
 from snowmatch.core.notes import Note
 from snowmatch.core.types import Annotation
 from snowmatch.identify.answer import Answer, Candidate, Decision, QueryPhoto
@@ -32,7 +36,9 @@ from snowmatch.identify.session import Session
 from snowmatch.review import batch
 from snowmatch.review.batch import run_batch
 from snowmatch.review.groups import photo_groups
-from snowmatch.review.rows import COLUMNS, Row, format_summary, rows_to_csv, rows_to_jsonl
+from snowmatch.review.kept import forget_answers
+from snowmatch.review.rows import COLUMNS, Row, format_summary
+from snowmatch.review.tables import rows_to_csv, rows_to_jsonl
 
 NONE = np.zeros(0)
 NOON = datetime(2023, 5, 1, 12)
@@ -98,7 +104,7 @@ class Said:
 
     def session(self, catalog):
         data = catalog.data
-        states = tuple(AnnotationState("indexed", str(a.row), "") for a in data.annotations)
+        states = tuple(AnnotationState("indexed", f"{a.path} {a.bbox}", "") for a in data.annotations)
         method = SimpleNamespace(extractor={"name": "x"}, matching={"name": "y"})
         return Session(data, method, states, (), None, ())
 
@@ -185,7 +191,10 @@ def test_boxes_that_share_a_photo_are_different_animals_and_never_vote_together(
         ("q", 2, ("one.jpg", "two.jpg")),
     ]
     assert [names for names, _, _ in said.asked] == [["one.jpg", "two.jpg"]] * 2
-    assert [(r.decision, r.probability, r.level) for r in rows] == [("aika", 0.99, "excellent"), ("bars", 0.8, "fair")]
+    assert [(r.individual, r.probability, r.level) for r in rows] == [
+        ("aika", 0.99, "excellent"),
+        ("bars", 0.8, "fair"),
+    ]
     assert (rows[1].runner_up, rows[1].runner_up_probability, rows[1].new_probability) == ("aika", 0.1, 0.05)
     assert rows[1].reasons == ("39 matched spots with bars.jpg (encounter known2)", "next: aika at 10 %")
 
@@ -195,7 +204,7 @@ def test_two_animals_of_one_photo_are_never_the_same_one(says):
     said = says(AIKA, {"path": "one.jpg", "bbox": left}, {"path": "one.jpg", "bbox": right})
     said.answers = {("one.jpg", left): ({"aika": 0.96}, 0.0), ("one.jpg", right): ({"aika": 0.99}, 0.0)}
     first, second = run_batch(said.catalog).rows
-    assert (first.decision, first.level, second.level) == ("aika", "uncertain", "excellent")
+    assert (first.individual, first.level, second.level) == ("aika", "uncertain", "excellent")
     assert first.reasons[-1] == "animal 2, in the same photo, was decided to be aika too, and surer"
 
 
@@ -217,7 +226,11 @@ def test_different_encounters_may_show_the_same_animal(says):
 def test_an_unidentified_animal_may_be_the_answer(says):
     said = says({"path": "one.jpg", "encounter": "e1"}, {"path": "two.jpg", "encounter": "e2"})
     said.answers = {("one.jpg", None): ({1: 0.8}, 0.1), ("two.jpg", None): ({0: 0.8}, 0.1)}
-    assert [r.decision for r in run_batch(said.catalog).rows] == ["unidentified e2", "unidentified e1"]
+    rows = run_batch(said.catalog).rows
+    assert [(r.decision, r.individual, r.same_as) for r in rows] == [
+        ("unidentified", "", "e2"),
+        ("unidentified", "", "e1"),
+    ]
 
 
 def test_body_parts_are_asked_apart_and_an_individual_beats_new(says):
@@ -230,7 +243,7 @@ def test_body_parts_are_asked_apart_and_an_individual_beats_new(says):
     said.answers = {("one.jpg", "left_flank"): ({"aika": 0.8}, 0.1), ("two.jpg", "right_flank"): ({"aika": 0.01}, 0.97)}
     (row,) = run_batch(said.catalog).rows
     assert sorted(names for names, _, _ in said.asked) == [["one.jpg"], ["three.jpg"], ["two.jpg"]]
-    assert (row.decision, row.probability, row.level) == ("aika", 0.8, "fair")
+    assert (row.decision, row.individual, row.probability, row.level) == ("individual", "aika", 0.8, "fair")
     assert row.body_parts == ("left_flank", "right_flank", "unknown")
     assert row.reasons[:2] == ("photos show left_flank and right_flank and unknown", "by left_flank")
     assert "right_flank says new at 97 %" in row.reasons
@@ -253,7 +266,7 @@ def test_parts_that_name_different_individuals(says, surety, level):
         ("two.jpg", "right_flank"): ({"bars": surety}, 0.1),
     }
     (row,) = run_batch(said.catalog).rows
-    assert (row.decision, row.level) == ("aika", level)
+    assert (row.individual, row.level) == ("aika", level)
     assert ("one animal cannot be both aika and bars" in row.reasons) == (level == "uncertain")
 
 
@@ -275,7 +288,7 @@ def test_a_photo_that_fails_leaves_the_others_of_its_encounter(says):
     said.answers = {("a.jpg", None): ({"aika": 0.96}, 0.0)}
     found = run_batch(said.catalog)
     first, second = found.rows
-    assert (first.photos, first.decision) == (("a.jpg", "b.jpg", "c.jpg"), "aika")
+    assert (first.photos, first.individual) == (("a.jpg", "b.jpg", "c.jpg"), "aika")
     assert first.reasons[-2:] == (
         "1 of 3 photos had no features: a.jpg",
         "1 of 3 photos could not be read: b.jpg is truncated",
@@ -396,16 +409,18 @@ def test_unidentified_animals_of_a_catalog(calibrated, tmp_path):
     assert [(r["encounter"], r["photos"]) for r in rows] == [(e, "; ".join(p)) for e, p in sorted(unnamed.items())]
     assert tuple(rows[0]) == COLUMNS
     known = {r["individual"] for r in read_rows(catalog / "catalog.csv")} - {""}
-    assert rows[0]["decision"] in known
+    assert (rows[0]["decision"], rows[0]["individual"] in known) == ("individual", True)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", rows[0]["date"])
+    assert re.fullmatch(r"\d\d:\d\d:\d\d", rows[0]["time"])
+    assert all(rows[0][name] for name in ("location", "station"))
     assert float(rows[0]["probability"]) > 0.75
     assert "matched spots with images/" in rows[0]["reasons"]
     told = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [tuple(each) for each in told] == [("schema", *COLUMNS)] * len(rows)
-    assert told[0]["schema"] == "snowmatch.batch/1"
+    assert told[0]["schema"] == "snowmatch.batch/2"
     assert told[0]["photos"] == unnamed[rows[0]["encounter"]]
     assert str(told[0]["probability"]) == rows[0]["probability"]
     assert f"{len(rows)} animals in {len(rows)} encounters: " in result.stderr.splitlines()[-1]
-    assert not (tmp_path / "answers.jsonl.part").exists()
     assert run(catalog, "--unidentified").stdout_bytes == (tmp_path / "answers.csv").read_bytes()
 
 
@@ -440,7 +455,7 @@ def test_two_animals_side_by_side_are_told_apart(calibrated, tmp_path):
     ]
     shared = Catalog(replace(catalog.data, annotations=(*catalog.data.annotations, *pair)))
     found = run_batch(shared, tmp_path / "pair.jpg").rows
-    assert [(r.encounter, r.animal, r.decision) for r in found] == [("pair", 1, "bars"), ("pair", 2, "cholpon")]
+    assert [(r.encounter, r.animal, r.individual) for r in found] == [("pair", 1, "bars"), ("pair", 2, "cholpon")]
 
 
 def test_a_bad_photo_is_in_its_row_and_at_the_end(calibrated, tmp_path):
@@ -490,10 +505,17 @@ def test_texts_and_numbers_in_the_files():
     row = Row(
         "e\u202e1",
         1,
+        "=2+3",
+        "@x",
+        "-",
+        "",
+        "",
         ("a.jpg", "Снежок.jpg"),
         ("a1", "a2"),
         ("head",),
+        "individual",
         'Åsa "b", c',
+        "",
         0.5,
         "fair",
         "",
@@ -502,9 +524,11 @@ def test_texts_and_numbers_in_the_files():
         ("x\ny",),
     )
     text = rows_to_csv([row])
-    assert text.splitlines()[1] == ('e\\u202e1,1,a.jpg; Снежок.jpg,a1; a2,head,"Åsa ""b"", c",0.5,fair,,,1e-05,x\\ny')
+    assert text.splitlines()[1] == (
+        'e\\u202e1,1,\'=2+3,\'@x,\'-,,,a.jpg; Снежок.jpg,a1; a2,head,individual,"Åsa ""b"", c",,0.5,fair,,,1e-05,x\\ny'
+    )
     (line,) = rows_to_jsonl([row]).splitlines()
-    assert json.loads(line)["decision"] == 'Åsa "b", c'
+    assert json.loads(line)["individual"] == 'Åsa "b", c'
     assert json.loads(line)["runner_up_probability"] is None
 
 
@@ -516,10 +540,18 @@ def test_photos_or_unidentified(survey, arguments):
 
 
 @pytest.mark.parametrize(
-    ("out", "told"), [("nowhere/answers", "nowhere"), (".", "is a folder"), ("catalog/catalog", "the catalog itself")]
+    ("out", "told"),
+    [
+        ("nowhere/answers", "nowhere"),
+        (".", "is a folder"),
+        ("catalog/answers", "lies in the catalog"),
+        ("catalog", "is a folder"),
+        ("elsewhere/catalog.csv", "name of a catalog"),
+    ],
 )
 def test_where_nothing_can_be_written(own_survey, out, told):
     before = (own_survey / "catalog" / "catalog.csv").read_bytes()
+    (own_survey / "elsewhere").mkdir()
     result = run(own_survey / "catalog", "--unidentified", "--out", own_survey / out)
     assert result.exit_code == 1
     assert told in result.stderr
@@ -527,7 +559,7 @@ def test_where_nothing_can_be_written(own_survey, out, told):
     assert (own_survey / "catalog" / "catalog.csv").read_bytes() == before
 
 
-# --- runs that are stopped --------------------------------------------------------------------------------------------
+# --- runs that are stopped, and run again -------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -539,9 +571,9 @@ def long(says, tmp_path, monkeypatch):
     said = says(AIKA, *lone, *pair)
     said.answers = {("0.jpg", None): ({"aika": 0.123456789, 2: 0.05}, 0.1)}
     said.answers |= {("3.jpg", b): ({"aika": p}, 0.0) for b, p in ((left, 0.96), (right, 0.97))}
-    said.bad = {"1.jpg"}
     monkeypatch.setattr(snowmatch.api, "open_catalog", lambda folder: said.catalog)
-    assert run("catalog", "--unidentified", "--out", tmp_path / "whole").exit_code == 1
+    assert run("catalog", "--unidentified", "--again", "--out", tmp_path / "whole").exit_code == 0
+    forget_answers(said.catalog.folder)
     said.asked.clear()
     return said
 
@@ -568,60 +600,149 @@ def stop_after(monkeypatch, count):
     return lambda: monkeypatch.setattr(batch, "_ask_group", ask)
 
 
+def answers(folder, *more):
+    return run("catalog", "--unidentified", *more, "--out", folder / "answers")
+
+
 @pytest.mark.parametrize("count", [0, 2, 4])
-@pytest.mark.parametrize("torn", [False, True])
-def test_a_stopped_run_goes_on_and_gives_the_same_bytes(long, tmp_path, monkeypatch, count, torn):
+def test_a_stopped_run_continues_and_gives_the_same_bytes(long, tmp_path, monkeypatch, count):
     go_on = stop_after(monkeypatch, count)
-    result = run("catalog", "--unidentified", "--out", tmp_path / "answers")
+    result = answers(tmp_path)
     assert result.exit_code == 1
     assert result.stderr.splitlines()[-1] == (
-        "Error: stopped; what was answered is kept, the same command goes on from there"
+        "Error: stopped; the catalog keeps what was answered, and the same command continues from there"
     )
-    part = tmp_path / "answers.jsonl.part"
-    assert len(part.read_text(encoding="utf-8").splitlines()) == 1 + count
     assert not (tmp_path / "answers.csv").exists()
-    if torn:
-        with part.open("ab") as file:
-            file.write(b'{"row": {"encoun')
     go_on()
     before = len(long.asked)
-    result = run("catalog", "--unidentified", "--out", tmp_path / "answers")
-    assert result.exit_code == 1
-    assert f"{count} of 5 animals were answered already" in result.stderr
-    assert "failed: 1.jpg: 1.jpg is truncated" in result.stderr
+    result = answers(tmp_path)
+    assert result.exit_code == 0
+    assert (f"{count} of 5 animals were answered" in result.stderr) == bool(count)
     assert len(long.asked) - before == 5 - count
     assert same_files(tmp_path, "answers", "whole")
-    assert not part.exists()
 
 
-def test_another_question_starts_over(long, tmp_path, monkeypatch):
-    go_on = stop_after(monkeypatch, 2)
-    run("catalog", "--unidentified", "--out", tmp_path / "answers", "--bodypart", "head")
-    go_on()
-    result = run("catalog", "--unidentified", "--out", tmp_path / "answers")
-    assert "started over" in result.stderr
+def test_a_second_run_asks_only_what_is_new(long, tmp_path):
+    answers(tmp_path)
+    long.asked.clear()
+    result = answers(tmp_path)
+    assert not long.asked
+    assert "5 of 5 animals were answered by an earlier run, and their answers are kept\n" in result.stderr
+    data = long.catalog.data
+    photo(long.catalog.folder / "new.jpg", colour=99)
+    rows = (Annotation(0, "new.jpg", encounter="e9"), *(replace(a, row=a.row + 1) for a in data.annotations))
+    long.catalog = Catalog(replace(data, annotations=rows))
+    result = answers(tmp_path)
+    assert [names for names, _, _ in long.asked] == [["new.jpg"]]
+    assert "5 of them before other unidentified annotations were added or removed (--again)" in result.stderr
+    assert [row["encounter"] for row in read_rows(tmp_path / "answers.csv")] == ["e0", "e1", "e2", "e3", "e3", "e9"]
+    answers(tmp_path, "--again")
+    assert len(long.asked) == 7
+
+
+@pytest.mark.parametrize("change", ["label", "photo", "body part", "location"])
+def test_what_an_answer_depends_on_is_asked_again(long, tmp_path, change):
+    answers(tmp_path)
+    long.asked.clear()
+    data = long.catalog.data
+    more = ()
+    if change == "label":
+        named = tuple(replace(a, individual="bars") if a.path == "aika.jpg" else a for a in data.annotations)
+        long.catalog = Catalog(replace(data, annotations=named))
+        long.answers = {}
+    elif change == "photo":
+        photo(long.catalog.folder / "2.jpg", colour=200)
+    elif change == "body part":
+        more = ("--bodypart", "head")
+        long.answers = {}
+    else:
+        named = tuple(replace(a, location="naryn") for a in data.annotations)
+        long.catalog = Catalog(replace(data, annotations=named))
+        more = ("--location", "naryn")
+    answers(tmp_path, *more)
+    assert len(long.asked) == (1 if change == "photo" else 5)
+
+
+def test_a_photo_that_failed_is_asked_again(long, tmp_path):
+    long.bad = {"1.jpg"}
+    assert answers(tmp_path).exit_code == 1
+    long.asked.clear()
+    long.bad = set()
+    assert answers(tmp_path).exit_code == 0
+    assert [names for names, _, _ in long.asked] == [["1.jpg"]]
     assert same_files(tmp_path, "answers", "whole")
 
 
-def test_a_changed_label_or_photo_starts_over(long, tmp_path, monkeypatch):
-    for change in ("label", "photo"):
-        go_on = stop_after(monkeypatch, 2)
-        run("catalog", "--unidentified", "--out", tmp_path / "answers")
-        go_on()
-        if change == "label":
-            data = long.catalog.data
-            named = tuple(replace(a, individual="bars") if a.path == "aika.jpg" else a for a in data.annotations)
-            long.catalog = Catalog(replace(data, annotations=named))
-            long.answers = {}
-        else:
-            photo(long.catalog.folder / "2.jpg", colour=200)
-        result = run("catalog", "--unidentified", "--out", tmp_path / "answers")
-        assert "started over" in result.stderr, change
+def test_a_damaged_kept_answer_is_asked_again(long, tmp_path):
+    answers(tmp_path)
+    with closing(sqlite3.connect(database_path(long.catalog.folder))) as database, database:
+        database.execute("UPDATE answers SET answer = replace(answer, 'aika', 'bars')")
+    long.asked.clear()
+    answers(tmp_path)
+    assert len(long.asked) == 3  # those of whom nothing is said
+    assert same_files(tmp_path, "answers", "whole")
 
 
-def test_without_out_nothing_is_kept(long, monkeypatch):
-    stop_after(monkeypatch, 1)
-    result = run("catalog", "--unidentified")
-    assert result.exit_code == 1
-    assert result.stderr.splitlines()[-1] == "Error: stopped; nothing is kept without --out"
-    assert result.stdout == ""
+def test_a_catalog_that_cannot_be_written_keeps_nothing_and_says_so(long, tmp_path, monkeypatch):
+    def full(folder, records):
+        raise SnowmatchError("no space")
+
+    monkeypatch.setattr(batch, "keep", full)
+    result = answers(tmp_path)
+    assert result.exit_code == 0
+    assert "the answers are not kept for the next batch: no space" in result.stderr
+    assert same_files(tmp_path, "answers", "whole")
+
+
+# --- the files ----------------------------------------------------------------------------------------------------
+
+
+def test_a_table_that_somebody_has_edited_is_not_replaced(long, tmp_path):
+    answers(tmp_path)
+    path = tmp_path / "answers.csv"
+    edited = path.read_text(encoding="utf-8").replace("aika", "Aika the second")
+    path.write_text(edited, encoding="utf-8")
+    result = answers(tmp_path)
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "choose another name (--force)" in result.stderr
+    assert path.read_text(encoding="utf-8") == edited
+    assert answers(tmp_path, "--force").exit_code == 0
+    assert same_files(tmp_path, "answers", "whole")
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_the_files_of_others_are_not_replaced(long, tmp_path, kind):
+    path = tmp_path / f"answers.{kind}"
+    path.write_text("my notes\n")
+    (tmp_path / "answers.csv.tmp").write_text("mine")
+    assert answers(tmp_path).exit_code == 1
+    assert path.read_text() == "my notes\n"
+    assert (tmp_path / "answers.csv.tmp").read_text() == "mine"
+    assert not long.asked
+
+
+def test_a_link_into_a_catalog_is_refused(long, tmp_path):
+    (tmp_path / "link").symlink_to(long.catalog.folder, target_is_directory=True)
+    result = run("catalog", "--unidentified", "--out", tmp_path / "link" / "answers")
+    assert "lies in the catalog" in result.stderr
+    other = tmp_path / "other"
+    (other / "sub").mkdir(parents=True)
+    (other / "catalog.csv").write_text("path\n")
+    result = run("catalog", "--unidentified", "--out", other / "sub" / "answers")
+    assert "lies in the catalog" in result.stderr
+    assert list((other / "sub").iterdir()) == []
+
+
+def test_a_table_for_excel_begins_with_a_mark_and_is_known_again(long, tmp_path):
+    answers(tmp_path, "--bom")
+    content = (tmp_path / "answers.csv").read_bytes()
+    assert content == b"\xef\xbb\xbf" + (tmp_path / "whole.csv").read_bytes()
+    assert answers(tmp_path, "--bom").exit_code == 0
+    assert (tmp_path / "answers.csv").read_bytes() == content
+
+
+def test_an_individual_called_new_is_not_a_new_one(says):
+    said = says({**AIKA, "individual": "new"}, {"path": "one.jpg"}, {"path": "two.jpg", "encounter": "z"})
+    said.answers = {("one.jpg", None): ({"new": 0.96}, 0.0)}
+    rows = run_batch(said.catalog).rows
+    assert [(r.decision, r.individual) for r in rows] == [("individual", "new"), ("new", "")]

@@ -30,6 +30,7 @@ SCHEMA = (
     "CREATE TABLE annotations (annotation TEXT NOT NULL PRIMARY KEY, path TEXT, bbox TEXT, mask TEXT, sha256 TEXT, "
     "sum INTEGER) WITHOUT ROWID",
     "CREATE INDEX annotations_by_path ON annotations (path)",
+    "CREATE TABLE answers (key TEXT NOT NULL PRIMARY KEY, answer TEXT, sum INTEGER) WITHOUT ROWID",
 )
 # The SQLite error codes that mean a damaged file. All other codes mean a problem of the system.
 DAMAGE = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_MISMATCH)

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from snowmatch.catalog.cells import SPELLINGS, CellError, read_body_part
 from snowmatch.catalog.problems import SHOWN
-from snowmatch.catalog.table import CSV_NAME, UNIDENTIFIED, Fields
+from snowmatch.catalog.table import UNIDENTIFIED, Fields
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.home import HOME
+from snowmatch.core.home import CSV_NAME, HOME
 from snowmatch.core.notes import Note
 from snowmatch.core.text import choices, counted, did_you_mean, same_name, some
 from snowmatch.core.types import BODY_PARTS

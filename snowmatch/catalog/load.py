@@ -20,8 +20,9 @@ from snowmatch.catalog.names import name_notes
 from snowmatch.catalog.records import Records
 from snowmatch.catalog.settings import CatalogSettings, SettingsOptions, changed, load_settings
 from snowmatch.catalog.shots import Shot
-from snowmatch.catalog.table import CSV_NAME, EXCEL_NAME, Fields, read_table
+from snowmatch.catalog.table import Fields, read_table
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.home import CSV_NAME, EXCEL_NAME
 from snowmatch.core.notes import Note
 from snowmatch.core.text import choices, counted, did_you_mean, some
 from snowmatch.core.types import BODY_PARTS, Annotation

@@ -7,7 +7,8 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 
-from snowmatch.catalog.table import CSV_NAME, UNIDENTIFIED, Fields
+from snowmatch.catalog.table import UNIDENTIFIED, Fields
+from snowmatch.core.home import CSV_NAME
 from snowmatch.core.notes import Note
 from snowmatch.core.text import some
 

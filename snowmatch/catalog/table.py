@@ -22,8 +22,6 @@ from snowmatch.core.types import BODY_PARTS
 # Rows of one photo agree in these: it was taken at one place and one moment, and is on one side of a split.
 PHOTO_COLUMNS = ("location", "station", "camera", "timestamp", "encounter", "split")
 COLUMNS = ("path", "individual", "body_part", "bbox", "mask", *PHOTO_COLUMNS, "annotation")
-CSV_NAME = "catalog.csv"
-EXCEL_NAME = "catalog.xlsx"
 UNIDENTIFIED = "_unidentified"
 Fields = dict[str, Any]  # the values of one row; see `read_table`
 

@@ -100,6 +100,7 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "get-weights": _download,
     "add-weights": lambda data: "snowmatch weights add FILE",
     "choose-output": lambda data: "--out NAME",
+    "output-exists": lambda data: "--force",
     "unclear-dates": lambda data: "snowmatch index CATALOG --dates dmy, or mdy",
     # notes
     "missing-annotations": _index,
@@ -111,5 +112,6 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "calibration-shipped": _calibrate,
     "not-checked": lambda data: f"-o {data['setting']}=N",
     "animal-by-centre": lambda data: "--bbox X,Y,W,H; -o foreground=given",
+    "answers-kept": lambda data: "--again" if data.get("older") else "",
     "photo-not-looked-up": lambda data: "--exclude-encounter ID",
 }

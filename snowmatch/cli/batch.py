@@ -12,6 +12,7 @@ from snowmatch.cli.shared import (
     Bar,
     extractor_option,
     fast_option,
+    force_option,
     matcher_option,
     method_of,
     say_failed,
@@ -34,8 +35,11 @@ from snowmatch.cli.shared import (
     "--out",
     type=PATH,
     metavar="NAME",
-    help="Write NAME.csv and NAME.jsonl; if stopped, the same command goes on.  [default: csv to stdout]",
+    help="Write NAME.csv and NAME.jsonl.  [default: csv to stdout]",
 )
+@click.option("--bom", is_flag=True, help="Begin NAME.csv with a byte order mark, so that Excel reads its letters.")
+@click.option("--again", is_flag=True, help="Ask everything again, also what an earlier run has answered.")
+@force_option
 def batch(
     catalog: Path,
     photos: tuple[Path, ...],
@@ -47,11 +51,17 @@ def batch(
     fast: bool,
     options: dict[str, str],
     out: Path | None,
+    bom: bool,
+    again: bool,
+    force: bool,
 ) -> None:
     """Ask about many PHOTOS (or folders of them), or all unidentified animals: one row for each animal and encounter.
 
     Photos of one folder at most 60 minutes apart are one encounter and one animal. Those in CATALOG are asked as they
     are on record there; animals that share a photo are different ones. Their own encounter never answers.
+
+    The catalog keeps the answers: the same command asks only what is new or has changed. A NAME.csv that somebody has
+    edited is not replaced without --force.
 
     \b
     Example:
@@ -66,7 +76,8 @@ def batch(
         )
     from snowmatch.api import open_catalog
     from snowmatch.review.batch import run_batch
-    from snowmatch.review.rows import format_summary, rows_to_csv
+    from snowmatch.review.rows import format_summary
+    from snowmatch.review.tables import rows_to_csv
 
     try:
         with Bar("asking", "animal") as bar:
@@ -76,14 +87,15 @@ def batch(
                 body_part=bodypart,
                 locations=locations,
                 out=out,
+                bom=bom,
+                again=again,
+                force=force,
                 progress=bar.update,
                 **method_of(extractors, matcher, options, fast),
             )
     except KeyboardInterrupt:
         raise click.ClickException(
-            "stopped; nothing is kept without --out"
-            if out is None
-            else "stopped; what was answered is kept, the same command goes on from there"
+            "stopped; the catalog keeps what was answered, and the same command continues from there"
         ) from None
     if out is None:
         click.echo(rows_to_csv(found.rows), nl=False)

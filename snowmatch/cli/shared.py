@@ -60,6 +60,9 @@ fast_option = click.option(
 setting_option = click.option(
     "-o", "options", multiple=True, callback=_options, metavar="KEY=VALUE", help="A setting; `plugins` lists them."
 )
+force_option = click.option(
+    "--force", is_flag=True, help="Replace files that snowmatch did not write, or that somebody has edited."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 HOME = ".snowmatch"  # the name of the folder, inside the catalog's folder, that holds all written files
+CSV_NAME = "catalog.csv"  # the table of a catalog
+EXCEL_NAME = "catalog.xlsx"  # the same as a spreadsheet
 
 
 def home_of(folder: Path) -> Path:
@@ -38,5 +40,5 @@ def calibration_path(folder: Path) -> Path:
 
 
 def settings_path(folder: Path) -> Path:
-    """How the catalog is read (JSON)."""
+    """Return the path of the file with the settings of how the catalog is read (JSON)."""
     return home_of(folder) / "settings.json"

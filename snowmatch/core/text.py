@@ -94,6 +94,20 @@ def printable(text: str) -> str:
     )
 
 
+def printable_lines(text: str) -> str:
+    """Return `text` as `printable` does, but keep its line breaks: everything that is printed goes through it."""
+    return "\n".join(printable(line) for line in text.split("\n"))
+
+
+def plain_cell(text: str) -> str:
+    """Return a cell of a csv table as printable text that no spreadsheet takes for a formula.
+
+    A text that begins with =, +, - or @ gets a quotation mark in front. Source: OWASP, "CSV injection".
+    """
+    shown = printable(text)
+    return f"'{shown}" if shown.startswith(("=", "+", "-", "@")) else shown
+
+
 def transliterated(text: str) -> str:
     """Return `text` in ASCII: Cyrillic letters by sound, other letters without accents, "?" for other characters."""
     letters = unicodedata.normalize("NFKD", unicodedata.normalize("NFC", text).translate(_CYRILLIC))

@@ -1,14 +1,13 @@
 """Many photos, or all unidentified annotations, asked encounter by encounter: one row for each animal of each.
 
-With an output name the answers are kept as they come, so that a run that was stopped goes on where it was.
+The catalog keeps every answer, so that a run that was stopped continues, and a later run asks only what is new.
 """
 
 from __future__ import annotations
 
-import json
+import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Unpack
@@ -19,6 +18,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import replace_file
 from snowmatch.core.notes import Note
 from snowmatch.core.plain import plain
+from snowmatch.core.text import counted
 from snowmatch.core.types import BODY_PARTS, Annotation
 from snowmatch.identify.answer import Answer
 from snowmatch.identify.ask import ask
@@ -27,8 +27,11 @@ from snowmatch.identify.question import make_question
 from snowmatch.identify.session import Session
 from snowmatch.matching.gallery import Animal, tell_animals
 from snowmatch.review.groups import BatchPhoto, Group, photo_groups, unidentified_groups
-from snowmatch.review.rows import Batch, PartAnswer, join, part_answer, rows_to_csv, rows_to_jsonl, settle
-from snowmatch.review.unfinished import append, beside, check_out, head_of, open_part, read_part
+from snowmatch.review.kept import Record, group_keys, keep, read_kept, state_of
+from snowmatch.review.rows import Batch, PartAnswer, join, part_answer, settle
+from snowmatch.review.tables import check_out, csv_path, jsonl_path, rows_to_csv, rows_to_jsonl
+
+KEEP_SECONDS = 2.0  # how much work a killed run may lose
 
 
 def run_batch(
@@ -38,18 +41,24 @@ def run_batch(
     body_part: str | None = None,
     locations: str | Sequence[str] = (),
     out: Path | None = None,
+    bom: bool = False,
+    force: bool = False,
+    again: bool = False,
     progress: Callable[[int, int], None] | None = None,
     **method: Unpack[MethodOptions],
 ) -> Batch:
-    """Ask about photos and folders of photos, or (None) all unidentified annotations; nobody's own encounter answers.
+    """Ask about photos and folders of photos, or (None) all unidentified annotations, and return the rows.
 
-    body_part: what photos show whose part is not on record; the rest as in `Catalog.query`. `out`: OUT.csv and
-    OUT.jsonl are written, and what a stopped run left in OUT.jsonl.part is not asked again. `progress` is called with
-    (done, total) animals. A photo that cannot be read is in its row's reasons and in `failed`. No unidentified
-    annotation gives no rows. SnowmatchError for what the user can mend.
+    body_part: what the photos show whose part is not on record. out: the files OUT.csv and OUT.jsonl are written; bom:
+    OUT.csv begins with a byte order mark, which Excel needs; force: OUT.csv is replaced even if somebody edited it.
+    again: answers that the catalog keeps from earlier runs are not used. progress is called with (done, total) animals.
+    All else is as in `Catalog.query`.
+
+    The own encounter of a photo is never compared. A photo that cannot be read is in the reasons of its row and in
+    `failed`. No unidentified annotation gives no rows. Raises SnowmatchError for problems that the user can fix.
     """
     if out is not None:
-        check_out(out, catalog.folder)
+        check_out(out, catalog.folder, force=force)
     photos = [photos] if isinstance(photos, str | Path) else photos
     locations = (locations,) if isinstance(locations, str) else tuple(locations)
     if body_part is not None:
@@ -65,108 +74,142 @@ def run_batch(
             groups = unidentified_groups(session, body_part)
         else:
             groups = photo_groups(session, photos, body_part, notes)
-        head = head_of(session, groups, body_part, locations)
-        part = None if out is None else beside(out, ".jsonl.part")
-        records = _answers(session, groups, locations, part, head, notes, progress)
+        keys = group_keys(session, groups, body_part, locations)
+        records = _answers(session, groups, keys, locations, again, notes, progress)
         batch = settle(groups, records, (*session.notes, *notes))
     if out is not None:
-        replace_file(beside(out, ".jsonl"), lambda file: file.write(rows_to_jsonl(batch.rows).encode()))
-        replace_file(beside(out, ".csv"), lambda file: file.write(rows_to_csv(batch.rows).encode()))
-        beside(out, ".jsonl.part").unlink(missing_ok=True)
+        text = rows_to_csv(batch.rows)
+        replace_file(jsonl_path(out), lambda file: file.write(rows_to_jsonl(batch.rows).encode()))
+        replace_file(csv_path(out), lambda file: file.write(text.encode("utf-8-sig" if bom else "utf-8")))
     return batch
 
 
 def _answers(
     session: Session,
     groups: Sequence[Group],
+    keys: Sequence[str],
     locations: tuple[str, ...],
-    part: Path | None,
-    head: str,
+    again: bool,
     notes: list[Note],
     progress: Callable[[int, int], None] | None,
-) -> list[dict[str, Any]]:
-    """A record of each group's answer, also kept in the file `part`, which may hold the first ones already."""
-    records = [] if part is None else read_part(part, head, groups, notes)
+) -> list[Record]:
+    """Return a record of each group's answer: the kept ones, and those that are asked now and kept."""
+    kept = {} if again else read_kept(session.folder, keys)
+    state = state_of(session)
+    notes += _notes_on_kept(session, [kept[key] for key in keys if key in kept], len(groups), state)
     annotations = session.data.annotations
     animals = {a.row: animal for a, animal in zip(annotations, tell_animals(annotations), strict=True)}
-    common: set[Note] | None = None
-    with nullcontext() if part is None else open_part(part, head, records) as file:
-        for done in range(len(records), len(groups) + 1):
+    records: list[Record] = []
+    waiting: dict[str, Record] = {}
+    saved = time.monotonic()
+    try:
+        for done, (key, group) in enumerate(zip(keys, groups, strict=True)):
             if progress:
                 progress(done, len(groups))
-            if done == len(groups):
-                break
-            record, told = _ask_group(session, groups[done], locations, animals)
-            if told:
-                common = set.intersection(*told, *([] if common is None else [common]))
-            line = json.dumps(plain(record), ensure_ascii=False, allow_nan=False)
-            if file is not None and part is not None:
-                append(file, line, part)
-            records.append(json.loads(line))  # as a resumed run reads it
-    notes += sorted((common or set()) - set(session.notes), key=lambda note: note.text)
+            if key in kept:
+                records.append(kept[key])
+                continue
+            record = plain({**_ask_group(session, group, locations, animals), "state": state})
+            records.append(record)
+            if not record["failed"]:  # a photo that cannot be read now may be readable later
+                waiting[key] = record
+            if time.monotonic() - saved > KEEP_SECONDS:
+                _keep(session.folder, waiting, notes)
+                saved = time.monotonic()
+        if progress:
+            progress(len(groups), len(groups))
+    except KeyboardInterrupt:
+        keep(session.folder, waiting)
+        raise
+    _keep(session.folder, waiting, notes)
+    common = [{Note(code, text) for code, text in record["notes"]} for record in records if record["notes"] is not None]
+    notes += sorted(set.intersection(*common) - set(session.notes) if common else (), key=lambda note: note.text)
     return records
+
+
+def _keep(folder: Path, waiting: dict[str, Record], notes: list[Note]) -> None:
+    """Store the records that wait to be stored; if the catalog cannot be written, a note says so once."""
+    try:
+        keep(folder, waiting)
+    except SnowmatchError as error:
+        if all(note.code != "answers-not-kept" for note in notes):
+            notes.append(Note("answers-not-kept", f"the answers are not kept for the next batch: {error}"))
+    waiting.clear()
+
+
+def _notes_on_kept(session: Session, kept: Sequence[Record], total: int, state: str) -> list[Note]:
+    if not kept:
+        return []
+    text = f"{len(kept)} of {counted(total, 'animal')} were answered by an earlier run, and their answers are kept"
+    if older := sum(record["state"] != state for record in kept):
+        text += f"; {older} of them before other unidentified annotations were added or removed"
+    return [Note("answers-kept", text, {"kept": len(kept), "older": older, "catalog": str(session.folder)})]
 
 
 def _ask_group(
     session: Session, group: Group, locations: tuple[str, ...], animals: Mapping[int, Animal]
-) -> tuple[dict[str, Any], list[set[Note]]]:
-    """The record of one animal's answer, and the notes of every query: one for each body part that its photos show."""
+) -> dict[str, Any]:
+    """Return the record of one animal's answer: its row, whom it names, failed photos, and common notes of its queries.
+
+    One query is asked for each body part that the photos show. Without a query, `notes` is None.
+    """
     parts: dict[str, list[BatchPhoto]] = defaultdict(list)
-    known = {shot.body_part for shot in group.photos} - {"unknown"}
-    for shot in group.photos:
-        parts[next(iter(known)) if len(known) == 1 else shot.body_part].append(shot)
+    known = {photo.body_part for photo in group.photos} - {"unknown"}
+    for photo in group.photos:
+        parts[next(iter(known)) if len(known) == 1 else photo.body_part].append(photo)
     every: list[PartAnswer] = []
     failed: list[tuple[str, str]] = []
     bare: list[str] = []
-    told: list[set[Note]] = []
+    notes: list[set[Note]] = []
     for part in sorted(parts, key=BODY_PARTS.index):
 
-        def ask_shots(shots: Sequence[BatchPhoto], part: str = part) -> Answer:
-            photos = [shot.photo for shot in shots]
+        def ask_photos(some: Sequence[BatchPhoto], part: str = part) -> Answer:
+            photos = [photo.photo for photo in some]
             return ask(
                 session,
                 make_question(photos, body_part=part, locations=locations, exclude_encounters=group.excluded),
             )
 
-        answer = _ask_readable(ask_shots, parts[part], session.folder, failed, bare)
+        answer = _ask_readable(ask_photos, parts[part], session.folder, failed, bare)
         if answer is not None:
             every.append(part_answer(part, answer, animals))
-            told.append(set(answer.notes))
+            notes.append(set(answer.notes))
     row, who = join(session, group, tuple(sorted(parts, key=BODY_PARTS.index)), every, failed, bare)
-    return {"row": asdict(row), "who": who, "failed": failed}, told
+    common = sorted((note.code, note.text) for note in set.intersection(*notes)) if notes else None
+    return {"row": asdict(row), "who": who, "failed": failed, "notes": common}
 
 
 def _ask_readable(
     ask: Callable[[Sequence[BatchPhoto]], Answer],
-    shots: Sequence[BatchPhoto],
+    photos: Sequence[BatchPhoto],
     folder: Path,
     failed: list[tuple[str, str]],
     bare: list[str],
 ) -> Answer | None:
-    """The answer for those photos that can be read, None where none can be; the others go to `failed`.
+    """Return the answer for those photos that can be read; None if none can be read. The others go to `failed`.
 
-    Those without features, which had no vote, go to `bare`.
+    Photos without features, which had no vote, go to `bare`.
     """
     try:
-        answer = ask(shots)
+        answer = ask(photos)
     except SnowmatchError as error:
-        if len(shots) == 1:
-            failed.append((shots[0].name, str(error)))
+        if len(photos) == 1:
+            failed.append((photos[0].name, str(error)))
             return None
         left = []  # the error does not say which of several photos it is about
-        for shot in shots:
+        for photo in photos:
             try:
-                ask([shot])
-                left.append(shot)
+                ask([photo])
+                left.append(photo)
             except SnowmatchError as reason:
-                failed.append((shot.name, str(reason)))
-        if len(left) == len(shots):
+                failed.append((photo.name, str(reason)))
+        if len(left) == len(photos):
             raise
         return _ask_readable(ask, left, folder, failed, bare) if left else None
     empty = {photo.path for photo in answer.photos if not photo.features}
-    bare += [shot.name for shot in shots if _file(shot, folder) in empty]
+    bare += [photo.name for photo in photos if _file(photo, folder) in empty]
     return answer
 
 
-def _file(shot: BatchPhoto, folder: Path) -> str:
-    return str(folder / shot.photo.path) if isinstance(shot.photo, Annotation) else shot.photo
+def _file(photo: BatchPhoto, folder: Path) -> str:
+    return str(folder / photo.photo.path) if isinstance(photo.photo, Annotation) else photo.photo

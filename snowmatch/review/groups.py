@@ -6,6 +6,7 @@ import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from snowmatch.catalog.encounters import group_shots, unused
@@ -27,6 +28,7 @@ class BatchPhoto:
     """One photo of an animal: its name in the table, what `query` is given, and what it shows.
 
     content: the sha256 of the file, "" where it cannot be read; beside: individuals on record in the same photo.
+    taken: when, by the camera's clock.
     """
 
     name: str
@@ -34,6 +36,7 @@ class BatchPhoto:
     body_part: str
     content: str
     beside: tuple[str, ...] = ()
+    taken: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def photo_groups(
             text = f"{name} is the same photo as {same}: asked about once"
             notes.append(Note("given-twice", text, {"photo": name, "same": same}))
         wanted.update({row.row: name for row in rows if row.row not in wanted})
-        photo = BatchPhoto(name, name, body_part or "unknown", content)
+        photo = BatchPhoto(name, name, body_part or "unknown", content, taken=facts.taken)
         given[name] = photo, frozenset(row.encounter for row in rows)
         folder = Path(name).parent.as_posix()
         camera = facts.serial or f"folder {folder}"  # one folder is one camera's, where its photos do not say
@@ -121,7 +124,7 @@ def _recorded_groups(session: Session, wanted: Mapping[int, str], body_part: str
             part = a.body_part if a.body_part != "unknown" or body_part is None else body_part
             content = state.photo_sha256 or _look_at(session.folder / a.path)[0]
             beside = tuple(sorted(individuals[a.path] - {a.individual}))
-            photo = BatchPhoto(wanted[a.row], a, part, content, beside)
+            photo = BatchPhoto(wanted[a.row], a, part, content, beside, a.timestamp)
             photos[a.encounter, order.index(animal) + 1].append(photo)
     return [Group(*key, tuple(sorted(photos[key], key=lambda photo: photo.name))) for key in sorted(photos)]
 

@@ -2,44 +2,49 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
 from typing import Any, TypeGuard
 
 from snowmatch.catalog.ids import with_ids
 from snowmatch.confidence.levels import LEVEL_NAMES, MARKS
 from snowmatch.core.notes import Note, unique
-from snowmatch.core.plain import plain, six_digits
-from snowmatch.core.text import counted, percent, printable
+from snowmatch.core.plain import six_digits
+from snowmatch.core.text import counted, percent
 from snowmatch.core.types import Annotation
 from snowmatch.identify.answer import Answer, Candidate
 from snowmatch.identify.session import Session
 from snowmatch.matching.gallery import Animal
 from snowmatch.review.groups import Group
 
-SCHEMA = "snowmatch.batch/1"
 UNCERTAIN = LEVEL_NAMES[-1]
 
 
 @dataclass(frozen=True)
 class Row:
-    """What is said of one animal of one encounter; its fields are the table's columns.
+    """What is said of one animal of one encounter. The fields are the columns of the table.
 
-    annotations: the identifiers of those of its photos that are on record. decision: an individual's name, `new`,
-    `unidentified <encounter>`, or "" where nothing can be said. probability and level are the decision's; the level is
-    `uncertain` also where a reason contradicts it.
+    location, station, camera, date, time: of its first photo, as far as they are known. annotations: the identifiers of
+    those photos that are on record. decision: `individual`, `new`, `unidentified`, or "" if nothing can be decided.
+    individual: the name of the individual decided for. same_as: the encounter of the unidentified animal decided for.
+    probability, level: of the decision. The level is also `uncertain` if one of the `reasons` contradicts the decision.
     """
 
     encounter: str
     animal: int
+    location: str
+    station: str
+    camera: str
+    date: str
+    time: str
     photos: tuple[str, ...]
     annotations: tuple[str, ...]
     body_parts: tuple[str, ...]
     decision: str
+    individual: str
+    same_as: str
     probability: float | None
     level: str | None
     runner_up: str
@@ -62,11 +67,17 @@ class Batch:
 
 @dataclass(frozen=True)
 class PartAnswer:
-    """What the photos of one body part say; who: the individual or unidentified animal decided for, None for new."""
+    """What the photos of one body part say.
+
+    who: the individual or unidentified animal decided for; None for a new one. decision, individual, same_as: as in
+    Row. spots: number of matched spots of the best match.
+    """
 
     part: str
     who: Animal | None
     decision: str
+    individual: str
+    same_as: str
     probability: float | None
     level: str | None
     runner_up: str
@@ -76,28 +87,15 @@ class PartAnswer:
     reasons: tuple[str, ...]
 
     @property
+    def name(self) -> str:
+        """The animal decided for, in words; "" if nothing can be decided."""
+        return self.individual or (f"unidentified {self.same_as}" if self.same_as else self.decision)
+
+    @property
     def surety(self) -> tuple[int, float]:
         """To sort by: an individual before new (a flank that is not on record says new), that before nothing."""
         kind = 0 if not self.decision else 2 if self.who is not None else 1
         return kind, float(self.spots) if self.probability is None else self.probability
-
-
-def rows_to_csv(rows: Iterable[Row]) -> str:
-    """The table as csv text with its head, lists joined by "; ", names printable; no rows give the head alone."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")  # "\r\n" would become "\r\r\n" on a Windows terminal
-    writer.writerow(COLUMNS)
-    for row in rows:
-        values = ("; ".join(v) if isinstance(v, tuple) else "" if v is None else str(v) for v in vars(row).values())
-        writer.writerow(map(printable, values))
-    return text.getvalue()
-
-
-def rows_to_jsonl(rows: Iterable[Row]) -> str:
-    """The table as one JSON object a line, schema "snowmatch.batch/1"; no rows give no text."""
-    return "".join(
-        json.dumps({"schema": SCHEMA, **plain(asdict(row))}, ensure_ascii=False, allow_nan=False) + "\n" for row in rows
-    )
 
 
 def format_summary(batch: Batch) -> str:
@@ -139,7 +137,9 @@ def part_answer(part: str, answer: Answer, animals: Mapping[int, Animal]) -> Par
     return PartAnswer(
         part,
         animals[chosen.best.row] if chosen is not None else None,
-        "" if decision is None else "new" if chosen is None else _name(chosen),
+        "" if decision is None else "new" if chosen is None else _kind(chosen),
+        (chosen.individual or "") if chosen is not None else "",
+        chosen.best.encounter if chosen is not None and chosen.individual is None else "",
         six_digits(decision.probability if decision is not None else None),
         decision.level if decision is not None else None,
         _name(runner) if runner is not None else "",
@@ -148,6 +148,10 @@ def part_answer(part: str, answer: Answer, animals: Mapping[int, Animal]) -> Par
         best.inliers if best is not None else 0,
         tuple(reasons),
     )
+
+
+def _kind(candidate: Candidate) -> str:
+    return "individual" if candidate.individual is not None else "unidentified"
 
 
 def _name(candidate: Candidate) -> str:
@@ -171,14 +175,14 @@ def join(
         reasons += best.reasons
     for other in said:
         if other is not best:
-            decision = f"{other.decision} at {percent(other.probability)}" if other.decision else "nothing"
+            decision = f"{other.name} at {percent(other.probability)}" if other.decision else "nothing"
             reasons.append(f"{other.part} says {decision}")
             if _named(best) and _named(other) and best.who != other.who and UNCERTAIN not in (level, other.level):
                 level = UNCERTAIN
-                reasons.append(f"one animal cannot be both {best.decision} and {other.decision}")
-    if _named(best) and (beside := [shot.name for shot in group.photos if best.decision in shot.beside]):
+                reasons.append(f"one animal cannot be both {best.name} and {other.name}")
+    if _named(best) and (beside := [shot.name for shot in group.photos if best.individual in shot.beside]):
         level = UNCERTAIN
-        reasons.append(f"{best.decision} is on record beside this animal in {beside[0]}")
+        reasons.append(f"{best.individual} is on record beside this animal in {beside[0]}")
     recorded = {s.photo.individual for s in group.photos if isinstance(s.photo, Annotation)}
     reasons += [f"on record as {name}" for name in sorted(name for name in recorded if name is not None)]
     if group.excluded:
@@ -189,10 +193,13 @@ def join(
     row = Row(
         group.encounter,
         group.animal,
+        *_place_and_time(group),
         tuple(shot.name for shot in group.photos),
         _identifiers(session, group),
         parts,
         best.decision if best is not None else "",
+        best.individual if best is not None else "",
+        best.same_as if best is not None else "",
         best.probability if best is not None else None,
         level,
         best.runner_up if best is not None else "",
@@ -201,6 +208,17 @@ def join(
         tuple(reasons),
     )
     return row, best.who if best is not None else None
+
+
+def _place_and_time(group: Group) -> tuple[str, str, str, str, str]:
+    """Return location, station, camera, date and time of an animal's first photo, each "" if it is not known."""
+    first = min(group.photos, key=lambda photo: (photo.taken is None, photo.taken or datetime.min, photo.name))
+    known = [photo.photo for photo in group.photos if isinstance(photo.photo, Annotation)]
+    location, station, camera = (
+        next((value for a in known if (value := getattr(a, name))), "") for name in ("location", "station", "camera")
+    )
+    taken = first.taken
+    return location, station, camera, *(("", "") if taken is None else (f"{taken:%Y-%m-%d}", f"{taken:%H:%M:%S}"))
 
 
 def _identifiers(session: Session, group: Group) -> tuple[str, ...]:
@@ -216,7 +234,7 @@ def _named(said: PartAnswer | None) -> TypeGuard[PartAnswer]:
 
 def settle(groups: Sequence[Group], records: Sequence[Mapping[str, Any]], notes: tuple[Note, ...]) -> Batch:
     """All rows; of two animals in one photo that were decided to be the same one, the less sure is uncertain."""
-    rows = [_row_from_json(record["row"]) for record in records]
+    rows = [row_from_json(record["row"]) for record in records]
     together: dict[tuple[str, tuple[Any, ...]], list[int]] = defaultdict(list)
     for n in sorted(range(len(rows)), key=lambda n: (-(rows[n].probability or 0.0), n)):
         if (who := records[n]["who"]) is None:
@@ -225,13 +243,18 @@ def settle(groups: Sequence[Group], records: Sequence[Mapping[str, Any]], notes:
         mine = {shot.name for shot in groups[n].photos}
         other = next((m for m in surer if mine & {shot.name for shot in groups[m].photos}), None)
         if other is not None:
-            why = f"animal {rows[other].animal}, in the same photo, was decided to be {rows[n].decision} too, and surer"
+            why = f"animal {rows[other].animal}, in the same photo, was decided to be {_words(rows[n])} too, and surer"
             rows[n] = replace(rows[n], level=UNCERTAIN, reasons=(*rows[n].reasons, why))
         surer.append(n)
     failed = dict.fromkeys((path, why) for record in records for path, why in record["failed"])
     return Batch(tuple(rows), tuple(failed), unique(notes))
 
 
-def _row_from_json(values: Mapping[str, Any]) -> Row:
+def _words(row: Row) -> str:
+    return row.individual or f"unidentified {row.same_as}"
+
+
+def row_from_json(values: Mapping[str, Any]) -> Row:
+    """Return the row that was stored as JSON. Raises KeyError if a column is missing."""
     held: dict[str, Any] = {name: tuple(v) if isinstance(v := values[name], list) else v for name in COLUMNS}
     return Row(**held)

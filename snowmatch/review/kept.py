@@ -1,0 +1,101 @@
+"""Answers of a batch that the catalog's database keeps, so that the next batch asks only what is new or has changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from snowmatch.catalog.database import DamagedError, reading, sound, with_sum, writing
+from snowmatch.core.plain import plain
+from snowmatch.core.types import Annotation
+from snowmatch.core.version import __version__
+from snowmatch.identify.session import Session
+from snowmatch.review.groups import Group
+
+FORMAT = 1  # increased if the records change: older ones are then not read
+AT_ONCE = 500  # keys in one SQL statement
+Record = dict[str, Any]
+
+
+def group_keys(
+    session: Session, groups: Sequence[Group], body_part: str | None, locations: Sequence[str]
+) -> tuple[str, ...]:
+    """Return a key for each group: 64 hex digits that change with everything that its answer depends on.
+
+    These are the photos with their boxes, masks and times, the method, the calibration, the filters, and all
+    annotations that have a name. Annotations without a name do not count: a new photo would change the key of every
+    other group. See `state_of`.
+    """
+    pairs = zip(session.data.annotations, session.states, strict=True)
+    named = [(*_labels(a), state.key) for a, state in pairs if a.individual is not None]
+    used = (FORMAT, __version__, session.method.extractor, session.method.matching, session.calibration, named)
+    common = _digest((used, body_part, sorted(locations)))
+    return tuple(_digest((common, _asked(session, group))) for group in groups)
+
+
+def _asked(session: Session, group: Group) -> tuple[Any, ...]:
+    """Return what a group asks, without the numbers of its rows: they change if a row is added above."""
+    photos = []
+    for photo in group.photos:
+        given, key = photo.photo, ""
+        if isinstance(given, Annotation):
+            key = session.states[given.row].key or ""  # the content of photo and mask, and the box
+            given = replace(given, row=0)
+        photos.append((photo.name, given, key, photo.body_part, photo.content, photo.beside))
+    return group.encounter, group.animal, tuple(photos), group.excluded
+
+
+def state_of(session: Session) -> str:
+    """Return a digest of all annotations that can be compared, named or not."""
+    pairs = zip(session.data.annotations, session.states, strict=True)
+    return _digest([(*_labels(a), state.key) for a, state in pairs])
+
+
+def _labels(a: Annotation) -> tuple[Any, ...]:
+    return a.individual, a.encounter, a.passage, a.animal, a.body_part, a.location, a.station
+
+
+def _digest(values: Any) -> str:
+    return hashlib.sha256(repr(values).encode("utf-8", "backslashreplace")).hexdigest()
+
+
+def read_kept(folder: Path, keys: Iterable[str]) -> dict[str, Record]:
+    """Return the records that the catalog in `folder` keeps, by key. Damaged records are skipped."""
+    found: dict[str, Record] = {}
+    wanted = list(dict.fromkeys(keys))
+    try:
+        with reading(folder) as database:
+            for start in range(0, len(wanted) if database is not None else 0, AT_ONCE):
+                some = wanted[start : start + AT_ONCE]
+                marks = ", ".join("?" * len(some))
+                assert database is not None
+                for row in database.execute(f"SELECT key, answer, sum FROM answers WHERE key IN ({marks})", some):
+                    if sound(row):
+                        found[row[0]] = json.loads(row[1])
+    except DamagedError:
+        return {}
+    return found
+
+
+def keep(folder: Path, records: Mapping[str, Record]) -> None:
+    """Store records in the catalog's database, by key. Raises SnowmatchError if it cannot be written."""
+    if not records:
+        return
+    with writing(folder) as database:
+        rows = [with_sum((key, record_text(record))) for key, record in records.items()]
+        database.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", rows)
+
+
+def record_text(record: Record) -> str:
+    """Return a record as JSON."""
+    return json.dumps(plain(record), ensure_ascii=False, allow_nan=False, sort_keys=True)
+
+
+def forget_answers(folder: Path) -> None:
+    """Delete all kept answers."""
+    with writing(folder) as database:
+        database.execute("DELETE FROM answers")
