@@ -11,7 +11,7 @@ from snowmatch.catalog.find import find_catalog
 from snowmatch.catalog.load import CatalogData, load_catalog
 from snowmatch.catalog.records import load_records
 from snowmatch.catalog.settings import SettingsOptions
-from snowmatch.confidence.score_table import save_table
+from snowmatch.confidence.score_table import is_table, save_table
 from snowmatch.core.notes import Note
 from snowmatch.core.plugins import make_plugin
 from snowmatch.features.extractors import check_extractor
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from snowmatch.identify.evaluate import Evaluation
 
 __all__ = ["DEFAULT_EXTRACTOR", "DEFAULT_MATCHER", "Catalog", "Geometry", "Session", "changed_settings", "open_catalog"]
-__all__ += ["add_weights", "download_weights", "find_catalog", "known_weights", "save_table"]
+__all__ += ["add_weights", "download_weights", "find_catalog", "is_table", "known_weights", "save_table"]
 
 Progress = Callable[[int, int], None]
 
@@ -62,7 +62,7 @@ class Catalog:
 
     @property
     def folder(self) -> Path:
-        """Of the catalog."""
+        """The catalog's folder."""
         return self.data.folder
 
     def index(
@@ -109,9 +109,8 @@ class Catalog:
     ) -> Answer:
         """Identify the animal in `photos`: one photo, or several of one encounter, and return the answer.
 
-        A photo is a path, a (H, W, 3) uint8 RGB array or an annotation of this catalog. `asked`: body_part, locations,
-        station, timestamp, bbox, mask (one for each photo), exclude_encounters and top. The catalog gives the missing
-        values if it has the photo. The photo's own encounter is never compared. `session` replaces the method.
+        A photo is a path, a (H, W, 3) uint8 RGB array or an annotation of this catalog. `asked`: see `make_question`.
+        Missing values come from the catalog if it has the photo. The photo's own encounter is never compared.
         """
         question = make_question(photos, **asked)
         return ask(session or self.session(extractor=extractor, matcher=matcher, options=options), question)

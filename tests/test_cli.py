@@ -1,5 +1,6 @@
 """The commands as a user types them: what they print, where, and their exit status."""
 
+import csv
 import itertools
 import json
 import os
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from conftest import read_rows
+from conftest import enough, read_rows
 from PIL import Image
 
 from snowmatch.cli import main
@@ -302,3 +303,45 @@ def test_names_of_every_kind(own_survey):
     assert result.exit_code == 0, result.output
     found = {c["individual"] for c in json.loads(result.stdout)["candidates"]}
     assert set(strange[: len(names)]) <= found
+
+
+EVIL = "a\x1b]0;owned\x07\x9b2J\u202eb"
+FORBIDDEN = set("\x1b\x07\x9b\u202e")
+
+
+@pytest.fixture
+def evil(own_survey):
+    """A catalog in a folder with an evil name, with an individual, a station and a broken photo of that name."""
+    folder = (own_survey / "catalog").rename(own_survey / EVIL)
+    rows = read_rows(folder / "catalog.csv")
+    name = rows[0]["individual"]
+    for row in rows:
+        if row["individual"] == name:
+            row |= {"individual": EVIL, "station": EVIL, "location": EVIL}
+    rows.append({**rows[0], "path": f"images/{EVIL}.jpg", "mask": "", "bbox": ""})
+    (folder / "images" / f"{EVIL}.jpg").write_bytes(b"no photo")
+    with (folder / "catalog.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    return folder
+
+
+def test_no_name_reaches_the_terminal_with_its_escapes(evil, monkeypatch):
+    enough(monkeypatch)
+    photo = evil / next(row["path"] for row in read_rows(evil / "catalog.csv") if row["individual"] == EVIL)
+    said = []
+    for arguments in (
+        ["index", evil], ["show", evil], ["query", photo, "--catalog", evil],
+        ["query", photo, "--catalog", evil, "--json"], ["query", EVIL, "--catalog", evil],
+        ["query", photo, "--catalog", evil, "--location", EVIL + "x"], ["batch", evil, "--unidentified"],
+        ["evaluate", evil], ["evaluate", evil, "--protocol", EVIL], ["calibrate", evil, "--json"], [EVIL],
+        [f"--{EVIL}"], ["show", f"--{EVIL}"], ["weights", "add", EVIL], ["weights", "download", EVIL],
+        ["index", evil, "--extractor", EVIL], ["index", evil, "-o", f"{EVIL}=1"], ["index", evil, "--workers", EVIL],
+    ):  # fmt: skip
+        result = CliRunner().invoke(main, [str(a) for a in arguments])
+        assert result.exception is None or isinstance(result.exception, SystemExit), arguments
+        assert not FORBIDDEN & set(result.output), arguments
+        said.append(result.output)
+    assert "a\\x1b]0;owned\\x07\\x9b2J\\u202eb" in said[1]
+    assert json.loads(said[3].partition("\nnote: ")[0])["candidates"][0]["individual"] == EVIL

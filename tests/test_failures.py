@@ -197,8 +197,8 @@ class TestPage:
 
         (tmp_path / "page" / "pictures").mkdir(parents=True)
         stale, foreign = (tmp_path / "page" / "pictures" / name for name in ("999-wrong.jpg", "mine.jpg"))
-        for path in (stale, foreign):
-            path.write_bytes(b"x")
+        stale.write_bytes(b"x snowmatch")
+        foreign.write_bytes(b"x")
         before = state(survey)
         monkeypatch.chdir(tmp_path)
         steps = []

@@ -1,6 +1,7 @@
 """Text, JSON and pictures of hand-built answers."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -386,7 +387,7 @@ def test_file_names_are_safe_everywhere_and_nothing_is_written_elsewhere(folders
     assert len({p.name.lower() for p in found}) == 2 * len(names)
     assert all(set(p.stem) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") for p in found)
     assert max(len(p.name) for p in found) < 150
-    assert [p.name for p in found[:4]] == [
+    assert [re.sub("-[0-9a-f]{8}-", "-", p.name, count=1) for p in found[:4]] == [
         "an_odd_name-01-up-matches.jpg",
         "an_odd_name-01-up-plain.jpg",
         "an_odd_name-02-Ak_bars-matches.jpg",
@@ -398,7 +399,9 @@ def test_an_unidentified_animal_is_named_after_its_encounter(folders):
     catalog, pictures = folders
     best = Annotation(0, "photos/one.jpg", None, encounter="E/7")
     found = draw_answer(answer(candidate(individual=None, best=best), photo=grey_query()), pictures, catalog, 1)
-    assert [p.name for p in found] == [f"query-01-unidentified_E_7-{kind}.jpg" for kind in ("matches", "plain")]
+    assert [re.sub("-[0-9a-f]{8}-", "-", p.name) for p in found] == [
+        f"query-01-unidentified_E_7-{kind}.jpg" for kind in ("matches", "plain")
+    ]
 
 
 def test_a_missing_photo_is_named_after_the_others_are_drawn(folders):
@@ -407,15 +410,47 @@ def test_a_missing_photo_is_named_after_the_others_are_drawn(folders):
     with pytest.raises(SnowmatchError, match=r"1 of 2 candidates not drawn: candidate 1: .*gone\.jpg") as caught:
         draw_answer(answer(gone, candidate(2, "bars"), photo=grey_query()), pictures, catalog, 5)
     assert "\n" not in str(caught.value)
-    assert sorted(p.name for p in pictures.iterdir()) == ["query-02-bars-matches.jpg", "query-02-bars-plain.jpg"]
+    drawn = sorted(re.sub("-[0-9a-f]{8}-", "-", p.name) for p in pictures.iterdir())
+    assert drawn == ["query-02-bars-matches.jpg", "query-02-bars-plain.jpg"]
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(folders):
     catalog, pictures = folders
     pictures.write_text("a file")
-    with pytest.raises(SnowmatchError, match="choose another folder") as caught:
+    with pytest.raises(SnowmatchError, match="is a file, expected a folder: choose another name") as caught:
         draw_answer(answer(candidate(), photo=grey_query()), pictures, catalog, 5)
     assert "\n" not in str(caught.value)
+
+
+def test_two_photos_of_one_name_never_share_a_picture(folders, tmp_path):
+    catalog, pictures = folders
+    for n, card in enumerate(("card1", "card2")):
+        path = tmp_path / card / "IMG_0001.JPG"
+        path.parent.mkdir()
+        write_photo(path)
+        path.write_bytes(path.read_bytes() + bytes([n]))  # another content
+        draw_answer(answer(candidate(), photo=QueryPhoto(str(path), None, None, SIZE, 1)), pictures, catalog, 1)
+    assert len(list(pictures.glob("IMG_0001-*-01-*-matches.jpg"))) == 2
+
+
+def test_no_picture_is_drawn_into_a_catalog_or_over_the_file_of_somebody(folders, tmp_path):
+    catalog, pictures = folders
+    (tmp_path / "link").symlink_to(catalog, target_is_directory=True)
+    for folder in (catalog, catalog / "new", tmp_path / "link" / "deep"):
+        with pytest.raises(SnowmatchError, match="lies in the catalog"):
+            draw_answer(answer(candidate(), photo=grey_query()), folder, catalog, 1)
+    (path, *_) = draw_answer(answer(candidate(), photo=grey_query()), pictures, catalog, 1)
+    path.write_bytes(b"a file of somebody")
+    with pytest.raises(SnowmatchError, match="snowmatch did not write it"):
+        draw_answer(answer(candidate(), photo=grey_query()), pictures, catalog, 1)
+    assert path.read_bytes() == b"a file of somebody"
+    target = tmp_path / "precious.txt"
+    target.write_text("precious")
+    path.unlink()
+    path.symlink_to(target)
+    draw_answer(answer(candidate(), photo=grey_query()), pictures, catalog, 1, force=True)
+    assert target.read_text() == "precious"
+    assert not path.is_symlink()
 
 
 def test_same_answer_same_bytes(folders, tmp_path):

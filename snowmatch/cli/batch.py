@@ -15,6 +15,7 @@ from snowmatch.cli.shared import (
     force_option,
     matcher_option,
     method_of,
+    print_text,
     say_failed,
     say_notes,
     setting_option,
@@ -98,10 +99,10 @@ def batch(
             "stopped; the catalog keeps what was answered, and the same command continues from there"
         ) from None
     if out is None:
-        click.echo(rows_to_csv(found.rows), nl=False)
+        print_text(rows_to_csv(found.rows), nl=False)
     say_notes(found.notes)
     say_failed(found.failed)
     if found.rows:
-        click.echo(format_summary(found), err=True)
+        print_text(format_summary(found), err=True)
     if found.failed:
         sys.exit(1)

@@ -15,6 +15,7 @@ from snowmatch.cli.shared import (
     matcher_option,
     method_of,
     print_json,
+    print_text,
     say,
     say_notes,
     setting_option,
@@ -77,6 +78,6 @@ def calibrate(
     if as_json:
         print_json(calibrated_to_json(learned))
     else:
-        click.echo(format_calibrated(learned))
+        print_text(format_calibrated(learned))
     say_notes(learned.notes)
     say(f"reliability diagram in {picture}")

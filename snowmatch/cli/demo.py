@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from snowmatch.cli.shared import PATH, Bar
+from snowmatch.cli.shared import PATH, Bar, print_text
 
 
 @click.command()
@@ -25,4 +25,4 @@ def demo(folder: Path) -> None:
 
     with Bar("survey", "photo") as drawn, Bar("indexing", "annotation") as indexed:
         text = run_demo(folder, drawn=drawn.update, indexed=indexed.update)
-    click.echo(text)
+    print_text(text)

@@ -11,15 +11,16 @@ from snowmatch.cli.shared import (
     Bar,
     extractor_option,
     fast_option,
+    force_option,
     json_option,
     matcher_option,
     method_of,
     print_json,
+    print_text,
     say,
     say_notes,
     setting_option,
 )
-from snowmatch.core.errors import SnowmatchError
 
 
 @click.command()
@@ -37,6 +38,7 @@ from snowmatch.core.errors import SnowmatchError
 @setting_option
 @click.option("--save", type=PATH, metavar="FILE", help="Keep all scores in FILE (npz), to be measured elsewhere.")
 @click.option("--failures", type=PATH, metavar="DIR", help="Make a page of the wrong answers in DIR, with pictures.")
+@force_option
 @json_option
 def evaluate(
     catalog: Path,
@@ -47,6 +49,7 @@ def evaluate(
     options: dict[str, str],
     save: Path | None,
     failures: Path | None,
+    force: bool,
     as_json: bool,
 ) -> None:
     """Measure how well the photos of CATALOG are identified, by asking about each one whose animal is known.
@@ -58,14 +61,15 @@ def evaluate(
     Example:
       snowmatch evaluate catalog/ --protocol cross-station --save scores.npz --failures wrong/
     """
-    from snowmatch.api import open_catalog, save_table
+    from snowmatch.api import is_table, open_catalog, save_table
+    from snowmatch.core.outputs import check_file
     from snowmatch.views.evaluation import evaluation_to_json, format_evaluation
-    from snowmatch.views.failures import write_failures
+    from snowmatch.views.failures import check_failures, write_failures
 
-    if save is not None and save.is_dir():
-        raise SnowmatchError(f"{save} is a folder, expected a file to write, such as {save / 'scores.npz'}")
-    if failures is not None and failures.exists() and not failures.is_dir():
-        raise SnowmatchError(f"{failures} is a file, expected a folder for the page of wrong answers")
+    if save is not None:
+        check_file(save, catalog, is_table, force=force)
+    if failures is not None:
+        check_failures(failures, catalog, force=force)
     opened = open_catalog(catalog)
     method = method_of(extractors, matcher, options, fast)
     with Bar("asking", "query") as bar:
@@ -75,10 +79,11 @@ def evaluate(
         say(f"scores in {save}")
     if failures is not None:
         with Bar("explaining", "query") as bar:
-            write_failures(failures, opened.session(**method), result.protocol, result.table, progress=bar.update)
+            asked = opened.session(**method), result.protocol, result.table
+            write_failures(failures, *asked, progress=bar.update, force=force)
         say(f"wrong answers in {failures / 'index.html'}")
     if as_json:
         print_json(evaluation_to_json(result))
     else:
-        click.echo(format_evaluation(result))
+        print_text(format_evaluation(result))
     say_notes(result.notes)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -24,6 +26,18 @@ COMMANDS = {
     "weights": "weights",
     "demo": "demo",
 }
+
+
+@contextmanager
+def _printable_errors() -> Iterator[None]:
+    """Escape control characters in every error: no name of a file or an individual can alter the terminal."""
+    try:
+        yield
+    except click.ClickException as error:
+        from snowmatch.core.text import printable_lines
+
+        error.message = printable_lines(error.message)  # type: ignore[misc] # nobody else needs the raw text
+        raise
 
 
 class Commands(click.Group):
@@ -50,8 +64,17 @@ class Commands(click.Group):
             ctx.fail(f"no command {args[0]!r}; {choices(args[0], list(COMMANDS))}")
         return super().resolve_command(ctx, args)
 
+    def make_context(self, *arguments: Any, **values: Any) -> click.Context:
+        """Read the options before the command."""
+        with _printable_errors():
+            return super().make_context(*arguments, **values)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
+        with _printable_errors():
+            return self._invoke(ctx)
+
+    def _invoke(self, ctx: click.Context) -> Any:
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):  # a console that lacks a letter shows \\u0421 instead of failing
                 stream.reconfigure(errors="backslashreplace")

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from snowmatch.cli.shared import PATH, Bar, say_failed, say_notes, setting_option
+from snowmatch.cli.shared import PATH, Bar, print_text, say_failed, say_notes, setting_option
 
 
 @click.command()
@@ -60,7 +60,7 @@ def index(
         raise click.ClickException(
             "stopped; what was finished is kept, and the same command goes on from there"
         ) from None
-    click.echo(report.summary())
+    print_text(report.summary())
     say_notes((*report.notes, *opened.notes()))
     say_failed(report.failed)
     if report.failed:

@@ -11,10 +11,12 @@ from snowmatch.cli.shared import (
     PATH,
     extractor_option,
     fast_option,
+    force_option,
     json_option,
     matcher_option,
     method_of,
     print_json,
+    print_text,
     say,
     say_notes,
     setting_option,
@@ -87,6 +89,7 @@ def _timestamp(ctx: click.Context, parameter: click.Parameter, value: str | None
 @click.option("--top", default=5, show_default=True, type=click.IntRange(min=1), help="Candidates to show.")
 @json_option
 @click.option("--draw", type=PATH, metavar="DIR", help="Draw the matched spots of every candidate into DIR.")
+@force_option
 def query(
     photos: tuple[Path, ...],
     catalog: Path | None,
@@ -104,6 +107,7 @@ def query(
     top: int,
     as_json: bool,
     draw: Path | None,
+    force: bool,
 ) -> None:
     """Ask which individual PHOTOS show: one photo, or several of one encounter (one animal).
 
@@ -114,6 +118,7 @@ def query(
     import os
 
     from snowmatch.api import find_catalog, open_catalog
+    from snowmatch.core.outputs import check_folder
     from snowmatch.views.json import answer_to_json
     from snowmatch.views.pictures import draw_answer
     from snowmatch.views.text import format_answer
@@ -122,6 +127,8 @@ def query(
     if folder is None:
         folder, how = find_catalog(Path.cwd(), os.environ)
         say(f"catalog: {folder} ({how})")
+    if draw is not None:
+        check_folder(draw, folder)
     answer = open_catalog(folder).query(
         [str(p) for p in photos],
         body_part=bodypart,
@@ -137,8 +144,8 @@ def query(
     if as_json:
         print_json(answer_to_json(answer))
     else:
-        click.echo(format_answer(answer))
+        print_text(format_answer(answer))
         say_notes(answer.notes)
     if draw is not None:
-        pictures = draw_answer(answer, draw, folder, top)
+        pictures = draw_answer(answer, draw, folder, top, force=force)
         say(f"{len(pictures)} pictures in {draw}")

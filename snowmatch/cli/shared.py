@@ -75,32 +75,37 @@ def method_of(extractors: tuple[str, ...] | None, matcher: str, options: dict[st
     }
 
 
+def print_text(text: str, *, err: bool = False, nl: bool = True) -> None:
+    """Print text for people. Every command prints by this function: no name can alter the terminal."""
+    from snowmatch.core.text import printable_lines
+
+    click.echo(printable_lines(text), err=err, nl=nl)
+
+
 def say(text: str) -> None:
-    """A note for people, on stderr."""
-    click.echo(f"note: {text}", err=True)
+    """Print a note on stderr."""
+    print_text(f"note: {text}", err=True)
 
 
 def say_notes(notes: Iterable[Note]) -> None:
     """Notes of an answer or a run on stderr, each with what to type."""
-    from snowmatch.core.text import printable
-
     for note in notes:
-        say(printable(with_advice(note.text, note.code, note.data)))
+        say(with_advice(" ".join(note.text.splitlines()), note.code, note.data))
 
 
 def say_failed(failed: Iterable[tuple[str, str]]) -> None:
     """Photos that failed on stderr, each with the reason."""
-    from snowmatch.core.text import printable
-
     for path, reason in failed:
-        click.echo(f"failed: {printable(path)}: {printable(reason)}", err=True)
+        print_text(" ".join(f"failed: {path}: {reason}".splitlines()), err=True)
 
 
 def print_json(value: Any) -> None:
     """One JSON object on stdout."""
     import json
 
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False))
+    from snowmatch.core.text import escaped_json
+
+    click.echo(escaped_json(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False)))
 
 
 class Bar:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from snowmatch.cli.shared import PATH, say_notes
+from snowmatch.cli.shared import PATH, print_text, say_notes
 
 
 @click.command()
@@ -22,7 +22,7 @@ def show(catalog: Path) -> None:
     from snowmatch.views.catalog import format_overview
 
     opened = open_catalog(catalog)
-    click.echo(format_overview(opened))
+    print_text(format_overview(opened))
     say_notes(opened.notes())
 
 
@@ -36,4 +36,4 @@ def plugins() -> None:
     """
     from snowmatch.views.plugins import format_plugins
 
-    click.echo(format_plugins())
+    print_text(format_plugins())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from snowmatch.cli.shared import PATH, Bar, say
+from snowmatch.cli.shared import PATH, Bar, print_text, say
 
 
 @click.group()
@@ -34,7 +34,7 @@ def list_() -> None:
     """
     from snowmatch.views.plugins import format_weights
 
-    click.echo(format_weights())
+    print_text(format_weights())
 
 
 @weights.command()
@@ -47,12 +47,11 @@ def add(files: tuple[Path, ...]) -> None:
       snowmatch weights add ~/Downloads/aliked-n16.pth
     """
     from snowmatch.api import add_weights
-    from snowmatch.core.text import printable
 
     for file in files:
         with Bar("copying", "B") as bar:
             text = add_weights(file, bar.update)
-        click.echo(printable(text))
+        print_text(text)
 
 
 @weights.command()
@@ -65,12 +64,11 @@ def download(name: str) -> None:
       snowmatch weights download aliked-n16
     """
     from snowmatch.api import download_weights, known_weights
-    from snowmatch.core.text import printable
 
     say(f"licence of {name}: {known_weights(name).licence}")
     with Bar("downloading", "B") as bar:
         text = download_weights(name, bar.update)
-    click.echo(printable(text))
+    print_text(text)
 
 
 @weights.command()
@@ -83,4 +81,4 @@ def where() -> None:
     """
     from snowmatch.views.plugins import format_folders
 
-    click.echo(format_folders())
+    print_text(format_folders())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -131,6 +132,15 @@ def _sums(scores: np.ndarray, groups: np.ndarray) -> np.ndarray:
 def save_table(path: Path, table: ScoreTable) -> None:
     """Write the table as npz: one array per field, no pickles, the same bytes for the same table."""
     save_arrays(path, {name: getattr(table, name) for name in _FIELDS})
+
+
+def is_table(path: Path) -> bool:
+    """Return whether a file has the arrays of a score table. The arrays are not read."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {f"{name}.npy" for name in _FIELDS} <= set(archive.namelist())
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return False
 
 
 def load_table(path: Path) -> ScoreTable:

@@ -8,9 +8,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.files import unwritable
 from snowmatch.core.home import CSV_NAME, HOME
 
-MARK = b"snowmatch"  # the comment of every picture that snowmatch writes
+MARK = "snowmatch"  # the comment in every picture and page that snowmatch writes
+HEAD = 4096  # bytes at the beginning of a file in which the mark is
+
+
+def has_mark(path: Path) -> bool:
+    """Return whether a picture or page was written by snowmatch. A file that cannot be read has no mark."""
+    try:
+        with path.open("rb") as file:
+            return MARK.encode() in file.read(HEAD)
+    except OSError:
+        return False
 
 
 def check_outside(path: Path, catalog: Path) -> None:
@@ -58,6 +69,14 @@ def check_folder(folder: Path, catalog: Path) -> None:
     check_outside(folder, catalog)
     if os.path.lexists(folder) and not folder.is_dir():
         raise SnowmatchError(f"{folder} is a file, expected a folder: choose another name")
+
+
+def make_output_folder(folder: Path) -> None:
+    """Make a folder for outputs. Raises SnowmatchError if the system refuses."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(folder, error) from error
 
 
 def _is_catalog(folder: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
@@ -88,15 +89,23 @@ def percent(probability: float | None) -> str:
 
 def printable(text: str) -> str:
     """Return `text` with control, direction and invisible characters as escapes: a name must not alter the output."""
-    return "".join(
-        c.encode("unicode_escape").decode() if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") else c
-        for c in text
-    )
+    return "".join(c.encode("unicode_escape").decode() if _hidden(c) else c for c in text)
+
+
+def _hidden(c: str) -> bool:
+    return unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 
 def printable_lines(text: str) -> str:
     """Return `text` as `printable` does, but keep its line breaks: everything that is printed goes through it."""
     return "\n".join(printable(line) for line in text.split("\n"))
+
+
+def escaped_json(text: str) -> str:
+    r"""Return JSON text with its control, direction and invisible characters as \uXXXX: the values stay the same."""
+    return "".join(
+        c if c == "\n" or not _hidden(c) else json.dumps(c)[1:-1] if ord(c) != 0x7F else "\\u007f" for c in text
+    )
 
 
 def plain_cell(text: str) -> str:

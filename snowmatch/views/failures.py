@@ -21,6 +21,7 @@ from snowmatch.confidence.score_table import ScoreTable
 from snowmatch.confidence.trial import Trial, make_trial
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import replace_file, unwritable
+from snowmatch.core.outputs import MARK, check_file, check_folder, has_mark
 from snowmatch.core.text import printable
 from snowmatch.core.types import Annotation
 from snowmatch.identify.answer import Candidate
@@ -40,7 +41,7 @@ from snowmatch.identify.losses import (
 from snowmatch.identify.session import Session
 from snowmatch.photos.chips import clip_bbox
 from snowmatch.photos.pixels import read_mask, read_photo
-from snowmatch.views.pictures import Side, draw_pair
+from snowmatch.views.pictures import Side, draw_pair, write_picture
 
 WIDEST = 1400  # px, of a picture
 PICTURE = re.compile(r"\d{3,}-(wrong|right)\.jpg")  # what may be cleared away of an earlier page
@@ -53,6 +54,8 @@ def write_failures(
     table: ScoreTable,
     most: int = 40,
     progress: Callable[[int, int], None] | None = None,
+    *,
+    force: bool = False,
 ) -> tuple[Failure, ...]:
     """Write index.html and pictures/ into `folder`, made if absent: the `most` worst wrong answers; all are counted.
 
@@ -61,6 +64,7 @@ def write_failures(
     first; nothing lost, a page that says so. SnowmatchError where the table is of other questions or `folder` cannot
     be written.
     """
+    check_failures(folder, session.folder, force=force)
     trial = make_trial(session.data.annotations, protocol)
     check_table(table, trial)
     lost = find_lost(table)
@@ -72,7 +76,7 @@ def write_failures(
         pictures = folder / "pictures"
         pictures.mkdir(parents=True, exist_ok=True)
         for path in sorted(pictures.iterdir()):
-            if PICTURE.fullmatch(path.name):
+            if PICTURE.fullmatch(path.name) and not path.is_symlink() and has_mark(path):
                 path.unlink()
         for number, each in enumerate(chosen, start=1):
             failure = ask_again(each, trial, table, session)
@@ -81,7 +85,9 @@ def write_failures(
             shown.append(replace(failure, hints=hints))
             for name, picture in _drawn(failure, sides).items():
                 drawn.add(f"{number:03d}-{name}.jpg")
-                picture.save(pictures / f"{number:03d}-{name}.jpg", quality=85)
+                path = pictures / f"{number:03d}-{name}.jpg"
+                check_file(path, session.folder, has_mark, force=force)
+                write_picture(picture, path, quality=85)
             if progress is not None:
                 progress(number, len(chosen))
     except OSError as error:
@@ -89,6 +95,14 @@ def write_failures(
     text = page(session.folder.resolve().name, trial, table, lost, shown, drawn)
     replace_file(folder / "index.html", lambda file: file.write(text.encode("utf-8", "backslashreplace")))
     return tuple(shown)
+
+
+def check_failures(folder: Path, catalog: Path, *, force: bool = False) -> None:
+    """Raise SnowmatchError unless the page and its pictures may be written into `folder`."""
+    check_folder(folder, catalog)
+    check_folder(folder / "pictures", catalog)
+    if folder.is_dir():
+        check_file(folder / "index.html", catalog, has_mark, force=force)
 
 
 def _in_place(failure: Failure, sides: Mapping[str, Side]) -> float:
@@ -196,6 +210,7 @@ def head(title: str) -> list[str]:
         "<!DOCTYPE html>",
         '<html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f'<meta name="generator" content="{MARK}">',
         f"<title>{_text(title)}</title><style>{STYLE}</style></head><body>",
     ]
 

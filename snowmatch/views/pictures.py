@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import re
 from dataclasses import dataclass
 from functools import cache, partial
@@ -12,6 +14,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.files import file_sha256, replace_file
+from snowmatch.core.outputs import MARK, check_file, check_folder, has_mark, make_output_folder
 from snowmatch.core.text import percent, printable, transliterated
 from snowmatch.core.types import BBox
 from snowmatch.identify.answer import Answer, Candidate
@@ -40,19 +44,20 @@ EVIDENCE = {
 }
 
 
-def draw_answer(answer: Answer, folder: Path, catalog_folder: Path, top: int) -> list[Path]:
-    """Write the pictures of each of the first `top` candidates into `folder`, made if absent; gives their paths.
+def draw_answer(answer: Answer, folder: Path, catalog_folder: Path, top: int, *, force: bool = False) -> list[Path]:
+    """Write the pictures of the first `top` candidates into `folder`, which is made if missing, and return their paths.
 
-    `<query>-<rank>-<individual>-matches.jpg` joins the matched spots by lines coloured by weight, `...-plain.jpg` is
-    the same pair untouched. Where a photo has neither box nor mask, or other photos of the place tell what in the box
-    is scenery, `...-foreground.jpg` shows the pair with what was taken for scenery darkened. No candidates, no
-    pictures. SnowmatchError, after all others are drawn, for photos and masks that cannot be read; SnowmatchError where
-    `folder` cannot be written.
+    `<query>-<digits>-<rank>-<individual>-matches.jpg` joins the matched spots by lines coloured by weight;
+    `...-plain.jpg` is the same pair without lines. If a photo has neither box nor mask, or if other photos of the place
+    show scenery in its box, `...-foreground.jpg` shows the pair with the scenery darkened. No candidates give no
+    pictures. force: files that snowmatch did not write are replaced too. Raises SnowmatchError if `folder` cannot be
+    written, and, after all other pictures are drawn, for photos and masks that cannot be read.
     """
+    check_folder(folder, catalog_folder)
     drawn: list[Path] = []
     failures: list[str] = []
     query = cache(partial(_query_side, answer))
-    stem = _file_part(Path(answer.photos[0].path).stem if answer.photos else "") or "query"
+    stem = _stem(answer) if answer.candidates[:top] else ""
     shown = answer.candidates[:top]
     scale = [c for c in shown if c.accepted] or shown  # unverified weights are often larger, and mean nothing
     strongest = max((float(c.weights.max()) for c in scale if len(c.weights)), default=0.0)
@@ -64,7 +69,10 @@ def draw_answer(answer: Answer, folder: Path, catalog_folder: Path, top: int) ->
             continue
         name = f"{stem}-{candidate.rank:02d}-{_file_part(individual_name(candidate)) or 'unnamed'}"
         for kind, picture in draw_pair(candidate, *sides, strongest).items():
-            drawn.append(_write(picture, folder / f"{name}-{kind}.jpg"))
+            path = folder / f"{name}-{kind}.jpg"
+            make_output_folder(folder)
+            check_file(path, catalog_folder, has_mark, force=force)
+            drawn.append(write_picture(picture, path))
     if failures:
         raise SnowmatchError(f"{len(failures)} of {len(shown)} candidates not drawn: {'; '.join(failures)}")
     return drawn
@@ -339,15 +347,26 @@ def _gallery_side(candidate: Candidate, catalog_folder: Path) -> Side:
     return Side(photo, clip_bbox(best.bbox, size) if best.bbox else None, mask, caption, weights)
 
 
-def _write(picture: Image.Image, path: Path) -> Path:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        picture.save(path, quality=90, subsampling=0)  # no chroma subsampling: it would smear the thin lines
-    except OSError as error:
-        raise SnowmatchError(
-            f"cannot write {printable(str(path))}: {error.strerror or error}; choose another folder for the pictures"
-        ) from error
+def write_picture(picture: Image.Image, path: Path, quality: int = 90) -> Path:
+    """Write a JPEG with the mark of snowmatch, and return its path. Raises SnowmatchError if it cannot be written."""
+    held = io.BytesIO()
+    # no chroma subsampling: it would smear the thin lines
+    picture.save(held, "JPEG", quality=quality, subsampling=0, comment=MARK)
+    replace_file(path, lambda file: file.write(held.getvalue()))
     return path
+
+
+def _stem(answer: Answer) -> str:
+    """Return the first part of the names of an answer's pictures: the photo's name, and 8 digits of the content.
+
+    Photos of several cameras often have the same name.
+    """
+    digest = hashlib.sha256()
+    for photo in answer.photos:
+        content = file_sha256(Path(photo.path)) if photo.image is None else photo.image.tobytes()
+        digest.update(repr((content, photo.bbox)).encode())
+    name = _file_part(Path(answer.photos[0].path).stem if answer.photos else "") or "query"
+    return f"{name}-{digest.hexdigest()[:8]}"
 
 
 def _file_part(text: str) -> str:
