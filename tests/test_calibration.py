@@ -291,7 +291,7 @@ def test_a_catalog_keeps_one_calibration_of_each_method_and_its_levels(tmp_path)
     assert calibration_path(tmp_path).read_bytes() == content
 
 
-DAMAGED = '{"schema": "snowmatch.calibration/1", "methods": [], "levels": {"excellent": 0.1, "good": 0.5, "fair": 0.4}}'
+DAMAGED = '{"schema": "snowmatch.calibration/2", "methods": [], "levels": {"excellent": 0.1, "good": 0.5, "fair": 0.4}}'
 
 
 def test_a_file_of_another_version_is_refused_and_stops_no_query(tmp_path):
@@ -306,7 +306,7 @@ def test_a_file_of_another_version_is_refused_and_stops_no_query(tmp_path):
 def test_a_damaged_file_says_what_to_do(tmp_path, content):
     calibration_path(tmp_path).parent.mkdir()
     calibration_path(tmp_path).write_text(content)
-    with pytest.raises(SnowmatchError, match="delete it and calibrate again") as error:
+    with pytest.raises(SnowmatchError, match="calibrate again, which puts this file aside") as error:
         load_calibrations(tmp_path)
     assert str(calibration_path(tmp_path)) in str(error.value)
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from filelock import Timeout
 
 from snowmatch.confidence.levels import Levels
 from snowmatch.confidence.model import ANY, BOXED, Calibration, Model, model_from_json, model_to_json
 from snowmatch.confidence.shipped import load_shipped
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.files import replace_file, unreadable
+from snowmatch.core.files import make_folder, open_regular, replace_file, unreadable, unwritable
 from snowmatch.core.home import calibration_path
+from snowmatch.core.locks import file_lock
 from snowmatch.core.plugins import plain_settings
 
 CUSTOMARY = Levels()
-SCHEMA = "snowmatch.calibration/1"
+SCHEMA = "snowmatch.calibration/2"
+LARGEST = 100 << 20  # bytes: a larger file is not one of snowmatch
+WAIT = 60.0  # seconds that a process waits for another one
 
 
 @dataclass(frozen=True)
@@ -62,30 +68,83 @@ def load_calibrations(folder: Path) -> CalibrationFile:
     """
     path = calibration_path(folder)
     try:
-        held = json.loads(path.read_bytes())
+        with open_regular(path) as file:
+            content = file.read(LARGEST + 1)
+        held = json.loads(content) if len(content) <= LARGEST else None
+        if not isinstance(held, dict):
+            raise ValueError("it holds no calibrations")
         if held["schema"] != SCHEMA:
             return CalibrationFile(unread=f"it was made with another version of snowmatch ({held['schema']})")
-        return CalibrationFile(
-            Levels(**held["levels"]),
-            tuple(
-                MethodCalibration(
-                    m["extractor"],
-                    m["matcher"],
-                    m["snowmatch"],
-                    m["encounters"],
-                    {name: tuple(map(model_from_json, models)) for name, models in m["groups"].items()},
-                )
-                for m in held["methods"]
-            ),
-        )
+        if not isinstance(held["methods"], list) or not isinstance(held["levels"], dict):
+            raise ValueError("it holds no calibrations")
+        if held["sum"] != _sum(held):
+            raise ValueError("its checksum is wrong")
+        return CalibrationFile(Levels(**held["levels"]), tuple(map(_method_from_json, held["methods"])))
     except FileNotFoundError:
         return CalibrationFile()
     except OSError as error:
         raise unreadable(path, error) from error
-    except (ValueError, KeyError, TypeError, AttributeError, SnowmatchError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, SnowmatchError) as error:
         raise SnowmatchError(
-            f"{path} is damaged ({error}): delete it and calibrate again", "damaged-calibration", catalog=str(folder)
+            f"{path} is damaged ({error}): calibrate again, which puts this file aside; other levels must be set again",
+            "damaged-calibration",
+            catalog=str(folder),
         ) from error
+
+
+def _method_from_json(m: Mapping[str, Any]) -> MethodCalibration:
+    """Return a calibration that was stored as JSON. Raises ValueError, KeyError or TypeError for anything else."""
+    for name, kind in (
+        ("extractor", dict),
+        ("matcher", dict),
+        ("snowmatch", str),
+        ("encounters", int),
+        ("groups", dict),
+    ):
+        if not isinstance(m[name], kind):
+            raise TypeError(f"{name} is {m[name]!r}")
+    if m["encounters"] < 0 or not all(isinstance(m[side].get("name"), str) for side in ("extractor", "matcher")):
+        raise ValueError(f"{m['encounters']} encounters, or a method without a name")
+    groups = {name: tuple(map(model_from_json, models)) for name, models in m["groups"].items()}
+    if not all(groups.values()):
+        raise ValueError("a group without a model")
+    return MethodCalibration(m["extractor"], m["matcher"], m["snowmatch"], m["encounters"], groups)
+
+
+def _sum(content: Mapping[str, Any]) -> str:
+    """Return the checksum of all values of the file but the checksum itself."""
+    values = {name: value for name, value in content.items() if name != "sum"}
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def update_calibrations(folder: Path, change: Callable[[CalibrationFile], CalibrationFile]) -> CalibrationFile:
+    """Read the calibrations, change them and write them, and return the changed ones. No other process comes between.
+
+    Raises SnowmatchError if the file is damaged or cannot be written, or if another process keeps it for a minute.
+    """
+    path = calibration_path(folder)
+    try:
+        make_folder(path.parent)
+        with file_lock(path.with_suffix(".lock")).acquire(timeout=WAIT):
+            changed = change(_stored_or_none(folder))
+            save_calibrations(folder, changed)
+    except Timeout as error:
+        raise SnowmatchError(f"another process is writing {path}: run this again when it has finished") from error
+    except OSError as error:
+        raise unwritable(path.parent, error) from error
+    return changed
+
+
+def _stored_or_none(folder: Path) -> CalibrationFile:
+    """Return the stored calibrations. A damaged file is renamed, so that new calibrations can be stored."""
+    try:
+        return load_calibrations(folder)
+    except SnowmatchError as error:
+        if error.code != "damaged-calibration":
+            raise
+        path = calibration_path(folder)
+        path.replace(path.with_name("calibration-damaged.json"))
+        return CalibrationFile()
 
 
 def save_calibrations(folder: Path, held: CalibrationFile) -> None:
@@ -104,6 +163,7 @@ def save_calibrations(folder: Path, held: CalibrationFile) -> None:
             for learned in sorted(held.methods, key=lambda learned: json.dumps(learned.method, sort_keys=True))
         ],
     }
+    content["sum"] = _sum(content)
     text = (json.dumps(content, ensure_ascii=False, indent=1) + "\n").encode()
     replace_file(calibration_path(folder), lambda file: file.write(text))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -25,6 +26,9 @@ RAREST = 0.1
 LEARNED_NEW = 0.5
 
 
+LARGEST = 1e9  # every number of a model is smaller
+
+
 @dataclass(frozen=True)
 class Model:
     """What a calibration has learned: how much a score speaks for an individual, against all others and a new one.
@@ -46,6 +50,17 @@ class Model:
     def __post_init__(self) -> None:
         if len(self.slopes) != len(self.knots) + 1 or any(slope < 0 for slope in self.slopes):
             raise ValueError(f"{len(self.knots)} knots and slopes {self.slopes}, expected one slope more, none below 0")
+        numbers = (
+            *self.knots,
+            *self.slopes,
+            self.accepted,
+            self.new,
+            self.features,
+            self.usual_features,
+            self.individuals,
+        )
+        if not all(math.isfinite(number) and abs(number) < LARGEST for number in numbers):
+            raise ValueError(f"a model with the values {numbers}, expected finite numbers below {LARGEST:g}")
         if list(self.knots) != sorted(self.knots) or not self.knots or self.usual_features <= 0 or self.individuals < 1:
             raise ValueError(f"knots {self.knots}, {self.usual_features} features, {self.individuals} individuals")
 

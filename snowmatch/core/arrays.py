@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,8 @@ import numpy as np
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import replace_file, unreadable
+
+LARGEST = 8 << 30  # bytes of one array in a compressed file: a small file must not fill the memory
 
 
 def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], *, packed: bool = True) -> None:
@@ -35,10 +38,25 @@ def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], *, packed: bool = 
     replace_file(path, write)
 
 
-def load_arrays(path: Path, names: Sequence[str], what: str, advice: str) -> dict[str, np.ndarray]:
+def _check_size(archive: np.lib.npyio.NpzFile, name: str, most: int) -> None:
+    """Raise ValueError if an array needs more memory than `most` bytes, or more than the archive has for it."""
+    assert archive.zip is not None
+    info = archive.zip.getinfo(f"{name}.npy")
+    with archive.zip.open(info) as file:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(file)
+    if math.prod(shape) * dtype.itemsize > min(info.file_size, most):
+        raise ValueError(f"{name} has another size than the file says")
+
+
+def load_arrays(
+    path: Path, names: Sequence[str], what: str, advice: str, *, packed: bool = True
+) -> dict[str, np.ndarray]:
     """Return the arrays `names` of the npz file `path`.
 
-    what: the kind of file, for the error message. advice: what the user has to do, for the error message.
+    what: the kind of file, for the error message. advice: what the user has to do, for the error message. packed: as in
+    `save_arrays`; a file that must not be compressed cannot need more memory than its size.
     Raises FileNotFoundError or NotADirectoryError if the file does not exist, and SnowmatchError if the file cannot
     be read, is damaged or lacks one of the arrays.
     """
@@ -50,6 +68,8 @@ def load_arrays(path: Path, names: Sequence[str], what: str, advice: str) -> dic
         raise unreadable(path, error) from error
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+            for name in names:
+                _check_size(archive, name, len(content) if not packed else LARGEST)
             return {name: archive[name] for name in names}
     except (KeyError, ValueError, TypeError, RuntimeError, OSError, zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise SnowmatchError(f"{path} is damaged or is not a valid {what} file: {advice}") from error

@@ -25,6 +25,7 @@ import importlib
 import importlib.util
 import inspect
 import json
+import math
 import pkgutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -45,6 +46,7 @@ KINDS = {
     "extractors": ("snowmatch.features.extractors", "snowmatch.extractors"),
     "matchers": ("snowmatch.matching.matchers", "snowmatch.matchers"),
 }
+LARGEST = 2**31 - 1  # largest whole number of a setting: libraries take 32 bits
 # For each package that plugins need: the extra that installs it
 EXTRA = {"torch": "deep", "kornia": "deep", "safetensors": "deep"}
 
@@ -288,7 +290,8 @@ def plain_settings(described: Mapping[str, Any]) -> dict[str, Any]:
 def parse_setting(what: str, text: str, default: Any) -> Any:
     """Return the value of `text` in the type of `default`.
 
-    what: the name of the setting, for the error message. Raises SnowmatchError if `text` is not of that type.
+    what: the name of the setting, for the error message. Raises SnowmatchError if `text` is not of that type, is not
+    finite, or is a whole number beyond 32 bits.
     """
     if isinstance(default, bool):
         word = text.lower()
@@ -299,11 +302,15 @@ def parse_setting(what: str, text: str, default: Any) -> Any:
         raise SnowmatchError(f"{what} is {text!r}, expected true or false")
     if isinstance(default, str):
         return text
+    kind = "a whole number" if isinstance(default, int) else "a number"
     try:
-        return type(default)(text)
+        value = type(default)(text)
     except ValueError:
-        kind = "a whole number" if isinstance(default, int) else "a number"
         raise SnowmatchError(f"{what} is {text!r}, expected {kind} such as {default}") from None
+    fits = abs(value) <= LARGEST if isinstance(default, int) else math.isfinite(value)
+    if not fits:
+        raise SnowmatchError(f"{what} is {text!r}, expected {kind} from -{LARGEST} to {LARGEST}, such as {default}")
+    return value
 
 
 def _package(need: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,13 @@ import cv2
 
 from snowmatch.catalog.records import Fingerprint, take_fingerprint
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.home import home_of
+from snowmatch.core.locks import file_lock
 from snowmatch.core.types import BBox, Chip, Features
 from snowmatch.features.extractors import batch_of, chip_of, extract_chips
 from snowmatch.photos.pixels import read_mask, read_photo
 
+LARGE = 50_000_000  # pixels: reading such a photo needs about 400 MB, one of 178 megapixels 1.5 GB
 Failure = str  # why one file or annotation could not be used
 
 
@@ -67,20 +71,28 @@ class Extract:
         results: dict[str, Features | Failure] = {}
         for photo in self.photos:
             path = folder / photo.path
-            pixels = _or_failure(path, _read, photo.photo, read_photo)
-            for task in photo.annotations:
-                chip = pixels
-                if not isinstance(pixels, Failure):
-                    chip = _or_failure(path, _chip, pixels, task, folder, extractor)
-                if isinstance(chip, Failure):
-                    results[task.key] = chip
-                else:
-                    chips[task.key] = path, chip
+            with _turn(folder, photo.photo):
+                pixels = _or_failure(path, _read, photo.photo, read_photo)
+                for task in photo.annotations:
+                    chip = pixels
+                    if not isinstance(pixels, Failure):
+                        chip = _or_failure(path, _chip, pixels, task, folder, extractor)
+                    if isinstance(chip, Failure):
+                        results[task.key] = chip
+                    else:
+                        chips[task.key] = path, chip
+                del pixels
         return results | _extract(chips, extractor)
 
     @property
     def path(self) -> str:
         return self.photos[0].path
+
+
+def _turn(folder: Path, photo: Fingerprint) -> AbstractContextManager[Any]:
+    """Return a context in which no other process of this catalog reads a large photo: two would need much memory."""
+    width, height = (photo.facts.image_size if photo.facts is not None else None) or (0, 0)
+    return file_lock(home_of(folder) / "large-photo.lock") if width * height > LARGE else nullcontext()
 
 
 def _fingerprint(path: Path, photo: bool) -> Fingerprint:

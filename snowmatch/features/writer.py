@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.files import replace_file, unwritable
+from snowmatch.core.files import make_folder, replace_file, unwritable
+from snowmatch.core.locks import file_lock
 from snowmatch.core.types import Features
 from snowmatch.features.segments import COLUMNS, Entry, features_folder, open_segment, open_segments, write_segment
 
@@ -43,7 +44,7 @@ class FeatureWriter:
         self.keys: set[str] = set()
         self._home = Path(features).parent
         self._wait = wait
-        self._lock = FileLock(self._home / "writer.lock")  # the system frees it when the process ends, however it ends
+        self._lock = file_lock(self._home / "writer.lock")  # the system frees it when the process ends, however it ends
         self._holder = self._home / "writer.json"
         self._pending: dict[str, Entry] = {}
         self._bytes = 0
@@ -52,7 +53,7 @@ class FeatureWriter:
 
     def __enter__(self) -> FeatureWriter:
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self.folder)
             self._lock.acquire(timeout=self._wait)
         except Timeout as error:
             raise SnowmatchError(self._held()) from error

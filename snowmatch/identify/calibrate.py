@@ -13,7 +13,7 @@ from snowmatch.catalog.evidence import count_encounter_pairs, evidence_notes
 from snowmatch.catalog.load import CatalogData
 from snowmatch.catalog.states import state_notes
 from snowmatch.confidence.cases import check_labels, count_pairs, make_cases
-from snowmatch.confidence.file import MethodCalibration, load_calibrations, save_calibrations
+from snowmatch.confidence.file import MethodCalibration, update_calibrations
 from snowmatch.confidence.learn import choose_groups, cross_validate, learn
 from snowmatch.confidence.levels import Levels
 from snowmatch.confidence.model import ANY, ENOUGH_PAIRS
@@ -47,8 +47,9 @@ class Calibrated:
 
 
 def set_levels(folder: Path, levels: Sequence[float]) -> None:
-    """Keep other levels for the catalog in `folder`: the lowest probabilities of excellent, good and fair."""
-    save_calibrations(folder, replace(load_calibrations(folder), levels=Levels(*levels)))
+    """Store other levels for the catalog in `folder`: the lowest probabilities of excellent, good and fair."""
+    chosen = Levels(*levels)
+    update_calibrations(folder, lambda stored: replace(stored, levels=chosen))
 
 
 def calibrate(
@@ -86,8 +87,7 @@ def calibrate(
     encounters = named_encounters([data.annotations[row] for row in asked])
     models = learn(cases, groups, shipped)
     learned = MethodCalibration(method.extractor, method.matching, __version__, encounters, models)
-    calibrations = load_calibrations(folder).put(learned)
-    save_calibrations(folder, calibrations)
+    calibrations = update_calibrations(folder, lambda stored: stored.put(learned))
     together = [case for case in cases if case.together]
     quality = measure_quality(together, cross_validate(cases, groups, shipped, together), calibrations.levels)
     return Calibrated(

@@ -168,10 +168,13 @@ class _Copied(NamedTuple):
     head: bytes
 
 
-def copy(source: Source, out: BinaryIO, total: int, progress: Progress | None) -> _Copied:
-    """Copy all bytes of `source` to `out`. total: the expected number of bytes, for `progress`."""
+def copy(source: Source, out: BinaryIO, total: int, progress: Progress | None, most: int | None = None) -> _Copied:
+    """Copy all bytes of `source` to `out`.
+
+    total: the expected number of bytes, for `progress`. most: the copy ends soon after so many bytes.
+    """
     size, digest, head = 0, hashlib.sha256(), b""
-    while piece := source.read(PIECE):
+    while (most is None or size <= most) and (piece := source.read(PIECE)):
         out.write(piece)
         digest.update(piece)
         head = head or piece[:HEAD]

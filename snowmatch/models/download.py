@@ -6,7 +6,7 @@ import http.client
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.version import __version__
@@ -24,6 +24,7 @@ from snowmatch.models.cache import (
 from snowmatch.models.registry import WeightsFile, known_weights
 
 TIMEOUT = 30.0  # seconds without any received byte
+LARGEST = 4 << 30  # bytes of a file whose size is not known
 
 
 def download_weights(name: str, progress: Progress | None = None) -> str:
@@ -64,11 +65,23 @@ class _UnavailableError(Exception):
     """The reason why one address did not give the file."""
 
 
+class _Secure(urllib.request.HTTPRedirectHandler):
+    """Follows redirects, but none from https to an address that is not encrypted."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        if req.type == "https" and not newurl.lower().startswith("https:"):
+            raise urllib.error.URLError("it redirects to an address without encryption")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+_OPENER = urllib.request.build_opener(_Secure)
+
+
 def _fetch(address: str, file: WeightsFile, target: Path, progress: Progress | None) -> None:
     """Download one file from one address to `target`. Raises _UnavailableError if this fails."""
     try:
         request = urllib.request.Request(address, headers={"User-Agent": f"snowmatch/{__version__}"})
-        response = urllib.request.urlopen(request, timeout=TIMEOUT)
+        response = _OPENER.open(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         error.close()
         raise _UnavailableError(f"HTTP {error.code} {reason_of(error)}") from error
@@ -80,7 +93,10 @@ def _fetch(address: str, file: WeightsFile, target: Path, progress: Progress | N
         announced = response.length or 0
 
         def write(out: BinaryIO) -> None:
-            copied = copy(Source(response, _unavailable), out, announced or file.size, progress)
+            most = file.size or LARGEST
+            copied = copy(Source(response, _unavailable), out, announced or file.size, progress, most)
+            if copied.size > most:
+                raise _UnavailableError(f"more than {most} bytes, which is the size of the file or the limit")
             if copied.size < announced:
                 raise _UnavailableError(f"the connection ended after {copied.size} of {announced} bytes")
             if file.size and copied.size != file.size:

@@ -21,6 +21,7 @@ from snowmatch.photos.formats import largest_page, open_photo
 
 # Number of rows that are converted at a time, so that memory never holds a photo of 100 megapixels twice.
 STRIP_ROWS = 256
+BMP_PIXELS = 128  # largest number of pixels in one byte of a BMP. Source: its run-length code, 255 pixels in 2 bytes
 # Grey value for transparent pixels: mid-grey gives the weakest edges next to a coat.
 TRANSPARENT = 128
 # For each EXIF orientation 2 to 8: the function that turns the stored pixels upright. Source: EXIF 2.3, tag 0x0112.
@@ -85,6 +86,7 @@ def _read(path: Path, mode: str, background: int, least: int | None = None) -> n
     """
     with open_photo(path) as image:
         largest_page(image, path)
+        _check_length(image, path)
         if least is not None:
             factor = least / max(image.size)
             # Only a JPEG can be decoded at a smaller scale; for other formats this call does nothing
@@ -99,6 +101,12 @@ def _read(path: Path, mode: str, background: int, least: int | None = None) -> n
             strip = flat.crop((0, top, width, min(top + STRIP_ROWS, height)))
             pixels[top : top + STRIP_ROWS] = np.asarray(_opaque(strip, background).convert(mode))
     return pixels if turn is None else np.ascontiguousarray(turn(pixels))
+
+
+def _check_length(image: Image.Image, path: Path) -> None:
+    """Raise ValueError if a BMP declares more pixels than its bytes can hold: Pillow would still fill all of them."""
+    if image.format == "BMP" and image.width * image.height > BMP_PIXELS * path.stat().st_size:
+        raise ValueError(f"{image.width} x {image.height} px cannot be in {path.stat().st_size} bytes")
 
 
 def _opaque(strip: Image.Image, background: int) -> Image.Image:

@@ -69,7 +69,9 @@ def load_maps(folder: Path) -> SceneMaps:
     path = maps_path(folder)
     advice = "delete the file and index again"
     try:
-        arrays = load_arrays(path, ("photos", "marks", "evidence", "shapes", "values"), "foreground map", advice)
+        arrays = load_arrays(
+            path, ("photos", "marks", "evidence", "shapes", "values"), "foreground map", advice, packed=False
+        )
     except (FileNotFoundError, NotADirectoryError):
         return NO_MAPS
     photos, shapes, evidence = arrays["photos"], arrays["shapes"], arrays["evidence"]

@@ -1,0 +1,221 @@
+"""Small files that ask for much: each one is refused with one line, or bounded."""
+
+import io
+import json
+import multiprocessing
+import os
+import re
+import struct
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import snowmatch
+from snowmatch.catalog.records import Fingerprint
+from snowmatch.confidence.file import (
+    CalibrationFile,
+    MethodCalibration,
+    load_calibrations,
+    save_calibrations,
+    update_calibrations,
+)
+from snowmatch.confidence.levels import Levels
+from snowmatch.confidence.model import Model
+from snowmatch.core.arrays import load_arrays, save_arrays
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.home import calibration_path, home_of, maps_path
+from snowmatch.core.plugins import parse_setting
+from snowmatch.features import tasks
+from snowmatch.photos.facts import PhotoFacts
+from snowmatch.photos.pixels import read_photo
+from snowmatch.screening.maps import load_maps
+
+MODEL = Model((1.0,), 2.0, (1.5, 1.5), 2.0, 0.0, 1000.0, 6.0)
+
+
+def stored(name, encounters=9):
+    return MethodCalibration({"name": name}, {"name": "lnbnn"}, "1", encounters, {"whole": (MODEL,)})
+
+
+# --- calibrations -----------------------------------------------------------------------------------------------------
+
+
+def _store(arguments):
+    folder, name = arguments
+    update_calibrations(folder, lambda held: held.put(stored(name)))
+
+
+def test_calibrations_of_several_processes_are_all_kept(tmp_path):
+    names = [f"method{n}" for n in range(8)]
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        pool.map(_store, [(tmp_path, name) for name in names])
+    assert [m.extractor["name"] for m in load_calibrations(tmp_path).methods] == names
+
+
+def test_every_changed_value_of_a_calibration_is_found(tmp_path):
+    save_calibrations(tmp_path, CalibrationFile(Levels(0.98, 0.9, 0.7), (stored("hesaff"),)))
+    path = calibration_path(tmp_path)
+    content = path.read_text(encoding="utf-8")
+    for found in re.finditer(r"\d+\.?\d*|hesaff|whole", content):
+        changed = "7" if found.group()[0] != "7" else "8"
+        path.write_text(content[: found.start()] + changed + content[found.start() + 1 :], encoding="utf-8")
+        if "schema" in content[found.start() - 40 : found.start()]:
+            assert load_calibrations(tmp_path).unread
+            continue
+        with pytest.raises(SnowmatchError, match="is damaged") as caught:
+            load_calibrations(tmp_path)
+        assert "\n" not in str(caught.value)
+    path.write_text(content, encoding="utf-8")
+    assert load_calibrations(tmp_path).methods
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [("levels", {"excellent": float("nan"), "good": 0.9, "fair": 0.7}), ("levels", []), ("levels", None),
+     ("methods", {}), ("methods", [3]), ("methods", [{}]), ("encounters", -1), ("encounters", "9"), ("groups", []),
+     ("groups", {"whole": []}), ("groups", {"whole": [3]}), ("extractor", {}), ("extractor", "hesaff"),
+     ("knots", [float("nan")]), ("knots", []), ("slopes", [float("inf"), 1]), ("new", 1e300), ("usual_features", 0),
+     ("new", None), ("new", "x")],
+)  # fmt: skip
+def test_odd_values_are_damage_even_with_a_right_checksum(tmp_path, monkeypatch, place, value):
+    save_calibrations(tmp_path, CalibrationFile(methods=(stored("hesaff"),)))
+    path = calibration_path(tmp_path)
+    held = json.loads(path.read_text(encoding="utf-8"))
+    method = held["methods"][0]
+    for part in (held, method, method["groups"]["whole"][0]):
+        if place in part:
+            part[place] = value
+            break
+    path.write_text(json.dumps(held), encoding="utf-8")
+    monkeypatch.setattr("snowmatch.confidence.file._sum", lambda held: held["sum"])
+    with pytest.raises(SnowmatchError, match=r"is damaged|levels are"):
+        load_calibrations(tmp_path)
+
+
+def test_a_damaged_calibration_is_put_aside_when_a_new_one_is_stored(tmp_path):
+    save_calibrations(tmp_path, CalibrationFile(methods=(stored("old"),)))
+    calibration_path(tmp_path).write_text("[" * 100_000)
+    with pytest.raises(SnowmatchError, match="is damaged"):
+        load_calibrations(tmp_path)
+    update_calibrations(tmp_path, lambda held: held.put(stored("new")))
+    assert [m.extractor["name"] for m in load_calibrations(tmp_path).methods] == ["new"]
+    assert (home_of(tmp_path) / "calibration-damaged.json").exists()
+
+
+# --- sizes ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_small_file_of_maps_cannot_ask_for_much_memory(tmp_path):
+    arrays = {
+        "photos": np.array(["0" * 16], "U16"), "marks": np.array([""], "U32"), "evidence": np.ones(1, np.uint8),
+        "shapes": np.array([[30_000, 30_000]], np.int32), "values": np.zeros(900_000_000, np.uint8),
+    }  # fmt: skip
+    save_arrays(maps_path(tmp_path), arrays)
+    assert maps_path(tmp_path).stat().st_size < 1_000_000
+    del arrays
+    with pytest.raises(SnowmatchError, match="is damaged or is not a valid foreground map file"):
+        load_maps(tmp_path)
+
+
+def test_an_array_that_declares_more_than_its_file_holds_is_refused(tmp_path):
+    held = io.BytesIO()
+    np.lib.format.write_array_header_1_0(held, {"descr": "<f8", "fortran_order": False, "shape": (1 << 40,)})
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        archive.writestr("a.npy", held.getvalue() + b"\0" * 80)
+    with pytest.raises(SnowmatchError, match="is damaged"):
+        load_arrays(tmp_path / "x.npz", ["a"], "test", "make it again")
+
+
+def test_a_bmp_cannot_declare_more_pixels_than_its_bytes_hold(tmp_path):
+    path = tmp_path / "bomb.bmp"
+    Image.new("P", (64, 48)).save(path)
+    content = bytearray(path.read_bytes())
+    content[18:26] = struct.pack("<ii", 13_000, 13_000)
+    content[30:34] = struct.pack("<I", 1)  # run-length code
+    path.write_bytes(content)
+    with pytest.raises(SnowmatchError, match=r"13000 x 13000 px cannot be in \d+ bytes"):
+        read_photo(path)
+
+
+def test_large_photos_are_read_one_at_a_time(tmp_path, monkeypatch):
+    home_of(tmp_path).mkdir()
+    monkeypatch.setattr(tasks, "LARGE", 100)
+    large = Fingerprint(1, 1, 1, 1, "0" * 64, PhotoFacts((20, 20)))
+    small = replace(large, facts=PhotoFacts((5, 5)))
+    inside, most = 0, {large: 0, small: 0}
+
+    def read(photo):
+        nonlocal inside
+        with tasks._turn(tmp_path, photo):
+            inside += 1
+            most[photo] = max(most[photo], inside)
+            started.wait(0.05)
+            inside -= 1
+
+    from threading import Event
+
+    started = Event()
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(read, [large] * 4))
+    assert most[large] == 1
+
+
+# --- settings ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "default"),
+    [("9223372036854775808", 5), ("-99999999999", 5), ("1e400", 0.5), ("nan", 0.5), ("-inf", 0.5), ("9" * 4000, 5),
+     ("9" * 5000, 5)],
+)  # fmt: skip
+def test_a_setting_is_finite_and_fits_in_32_bits(text, default):
+    with pytest.raises(SnowmatchError, match=r"expected a (whole )?number"):
+        parse_setting("k", text, default)
+    assert parse_setting("k", "-7", 5) == -7
+    assert parse_setting("k", "1e9", 0.5) == 1e9
+
+
+# --- links ------------------------------------------------------------------------------------------------------------
+
+
+def test_no_link_in_a_catalog_leads_to_a_file_of_the_user(own_survey, tmp_path):
+    """Every file that snowmatch keeps is a link to a file of the user, in a catalog from somebody else."""
+    catalog = own_survey / "catalog"
+    snowmatch.open_catalog(catalog).index()
+    save_calibrations(catalog, CalibrationFile(methods=(stored("hesaff"),)))
+    kept = sorted(p for p in home_of(catalog).rglob("*") if p.is_file())
+    names = {p.relative_to(home_of(catalog)) for p in kept}
+    names |= {p.with_name(p.name + ".tmp") for p in names} | {p.with_name(p.name + "-journal") for p in names}
+    for name in sorted(names, key=str):
+        path, precious = home_of(catalog) / name, tmp_path / "precious.txt"
+        precious.write_text("precious")
+        before = path.read_bytes() if path.exists() else None
+        path.unlink(missing_ok=True)
+        path.symlink_to(precious)
+        with suppress(SnowmatchError):  # some links are refused, others are replaced
+            snowmatch.open_catalog(catalog).index()
+            update_calibrations(catalog, lambda held: held.put(stored("sift")))
+        assert precious.read_text() == "precious", name
+        path.unlink(missing_ok=True)
+        if before is not None:
+            path.write_bytes(before)
+
+
+def test_no_folder_of_a_catalog_is_a_link(own_survey, tmp_path):
+    catalog = own_survey / "catalog"
+    snowmatch.open_catalog(catalog).index()
+    for folder in sorted((p for p in home_of(catalog).rglob("*") if p.is_dir()), reverse=True):
+        away = tmp_path / "away"
+        away.mkdir(exist_ok=True)
+        aside = folder.rename(tmp_path / "aside")
+        folder.symlink_to(away, target_is_directory=True)
+        with suppress(SnowmatchError):
+            snowmatch.open_catalog(catalog).index()
+        assert os.listdir(away) == []
+        folder.unlink()
+        aside.rename(folder)
