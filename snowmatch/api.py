@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
@@ -15,7 +15,7 @@ from snowmatch.confidence.score_table import is_table, save_table
 from snowmatch.core.notes import Note
 from snowmatch.core.plugins import make_plugin
 from snowmatch.features.extractors import check_extractor
-from snowmatch.features.indexing import IndexReport, index_catalog
+from snowmatch.features.indexing import IndexOptions, IndexReport, index_catalog
 from snowmatch.identify.answer import Answer
 from snowmatch.identify.ask import ask
 from snowmatch.identify.catalog_notes import catalog_notes
@@ -69,24 +69,20 @@ class Catalog:
         self,
         extractor: str | None = None,
         options: Mapping[str, str] | None = None,
-        *,
-        workers: int | None = None,
-        prune: bool = False,
-        progress: Progress | None = None,
-        mapping: Progress | None = None,
+        **run: Unpack[IndexOptions],
     ) -> IndexReport:
         """Extract missing and stale features and build the search index. If the run stops, finished work is kept.
 
-        progress counts annotations; mapping counts foreground maps. A photo that cannot be read does not stop the run:
-        it is in the report's `failed`. workers: number of processes. prune: remove features that no annotation needs.
+        A photo that cannot be read does not stop the run: it is in the report's `failed`. `run`: see IndexOptions.
         """
         plugin = make_plugin("extractors", extractor or DEFAULT_EXTRACTOR, options)
         check_extractor(plugin)  # before the run: not a failure of each photo
-        report = index_catalog(self.data, plugin, workers, prune=prune, progress=progress, mapping=mapping, again=True)
+        report = index_catalog(self.data, plugin, again=True, **run)
         self.data = report.catalog
         self._galleries.clear()
         if report.done or report.reused:
-            build_index(self.data, plugin, self._galleries)
+            mended = build_index(self.data, plugin, self._galleries)
+            report = replace(report, notes=(*report.notes, *mended))
         return report
 
     def method(self, **method: Unpack[MethodOptions]) -> Method:

@@ -64,7 +64,7 @@ def test_every_changed_value_of_a_calibration_is_found(tmp_path):
     for found in re.finditer(r"\d+\.?\d*|hesaff|whole", content):
         changed = "7" if found.group()[0] != "7" else "8"
         path.write_text(content[: found.start()] + changed + content[found.start() + 1 :], encoding="utf-8")
-        if "schema" in content[found.start() - 40 : found.start()]:
+        if found.start() < 40:  # the schema
             assert load_calibrations(tmp_path).unread
             continue
         with pytest.raises(SnowmatchError, match="is damaged") as caught:

@@ -1,9 +1,12 @@
 """The search answers as comparing with every row would, filters before it searches, and survives on disk."""
 
+import errno
+
 import faiss
 import numpy as np
 import pytest
 
+from snowmatch.core.errors import SnowmatchError
 from snowmatch.matching.search import blocks as searching
 from snowmatch.matching.search import forest, inverted_file
 
@@ -181,7 +184,11 @@ def test_kept_on_disk_and_built_once(tmp_path):
     searching.open_index(
         tmp_path, "left_flank-0", "bbbb", "faiss", rows
     )  # other features: built anew, the old file goes
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["left_flank-0-bbbb.faiss", "left_flank-0-bbbb.npy"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "left_flank-0-bbbb.faiss",
+        "left_flank-0-bbbb.npy",
+        "left_flank-0-bbbb.sums",
+    ]
     assert len(loaded.rows) == loaded.lists.ntotal == 60 * 50
 
 
@@ -209,7 +216,7 @@ def test_a_damaged_index_file_is_made_anew(tmp_path, cut, ending):
     path = tmp_path / f"x-a{ending}"
     path.write_bytes(path.read_bytes()[:cut])
     again, origin = searching.open_index(tmp_path, "x", "a", "faiss", gallery)
-    assert origin == "kept"
+    assert origin == "kept, because the one on disk was damaged"
     assert len(again.rows) == 3000
     assert searching.open_index(tmp_path, "x", "a", "faiss", gallery)[1] == "read"
 
@@ -220,14 +227,14 @@ def test_an_index_without_one_of_its_files_is_made_anew(tmp_path, entries):
     for path in tmp_path.iterdir():
         kept = path.read_bytes()
         path.unlink()
-        assert searching.open_index(tmp_path, "x", "a", "faiss", lambda: gallery(entries))[1] == "kept"
+        assert searching.open_index(tmp_path, "x", "a", "faiss", lambda: gallery(entries))[1].startswith("kept")
         assert path.read_bytes() == kept  # the same rows give the same files
 
 
 def test_an_index_of_other_rows_than_its_lists_is_made_anew(tmp_path):
     searching.open_index(tmp_path, "x", "a", "faiss", gallery)
     np.save(tmp_path / "x-a.npy", np.concatenate(gallery(entries=59)))
-    assert searching.open_index(tmp_path, "x", "a", "faiss", gallery)[1] == "kept"
+    assert "damaged" in searching.open_index(tmp_path, "x", "a", "faiss", gallery)[1]
 
 
 def test_fingerprint_changes_with_features_extractor_and_backend():
@@ -250,3 +257,45 @@ def test_blocks_are_cut_at_the_limit_and_lose_nothing():
 def test_a_block_holds_fewer_of_the_larger_descriptors():
     assert searching.block_rows(128, np.dtype(np.uint8)) == 1 << 23
     assert searching.block_rows(256, np.dtype(np.float32)) == 1 << 20
+
+
+@pytest.mark.parametrize("entries", [2, 60])
+def test_every_changed_byte_of_an_index_is_found(tmp_path, entries):
+    queries = gallery(entries)[0][:5]
+    allowed = np.ones(entries, bool)
+
+    def answer(index):
+        return searching.search([block(gallery(entries), index)], queries, allowed, 3)
+
+    expected = answer(searching.open_index(tmp_path, "x", "a", "faiss", lambda: gallery(entries))[0])
+    rng = np.random.default_rng(0)
+    for path in sorted(tmp_path.iterdir()):
+        whole = path.read_bytes()
+        for place in (0, 1, len(whole) // 2, len(whole) - 1, *rng.integers(0, len(whole), 30)):
+            data = bytearray(whole)
+            data[place] ^= 1 << int(rng.integers(8))
+            path.write_bytes(data)
+            index, origin = searching.open_index(tmp_path, "x", "a", "faiss", lambda: gallery(entries))
+            assert "damaged" in origin, (path.name, place)
+            found = answer(index)
+            assert (found.distances.tobytes(), found.entries.tobytes()) == (
+                expected.distances.tobytes(),
+                expected.entries.tobytes(),
+            )
+            assert path.read_bytes() == whole
+        for length in (0, 1, len(whole) - 1):
+            path.write_bytes(whole[:length])
+            assert "kept" in searching.open_index(tmp_path, "x", "a", "faiss", lambda: gallery(entries))[1]
+
+
+def test_an_index_that_the_system_cannot_read_is_not_damaged(tmp_path, monkeypatch):
+    searching.open_index(tmp_path, "x", "a", "faiss", gallery)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def no_handles(*_):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("snowmatch.core.sums.open_regular", no_handles)
+    with pytest.raises(SnowmatchError, match="cannot be read: Too many open files"):
+        searching.open_index(tmp_path, "x", "a", "faiss", gallery)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before

@@ -30,12 +30,14 @@ from snowmatch.cli.shared import PATH, Bar, print_text, say_failed, say_notes, s
     default=None,
     help="Whether photos without a time that follow each other and look alike are one encounter.  [default: yes]",
 )
+@click.option("--verify", is_flag=True, help="Check all stored features. Without it, each run checks 1 GB of them.")
 @click.option("--prune", is_flag=True, help="Delete the features of photos that have left the catalog.")
 def index(
     catalog: Path,
     extractor: str | None,
     options: dict[str, str],
     workers: int | None,
+    verify: bool,
     prune: bool,
     **settings: Any,
 ) -> None:
@@ -54,7 +56,13 @@ def index(
     try:
         with Bar("indexing", "annotation") as bar, Bar("foreground", "photo") as maps:
             report = opened.index(
-                extractor, options, workers=workers, prune=prune, progress=bar.update, mapping=maps.update
+                extractor,
+                options,
+                workers=workers,
+                prune=prune,
+                verify=verify,
+                progress=bar.update,
+                mapping=maps.update,
             )
     except KeyboardInterrupt:
         raise click.ClickException(

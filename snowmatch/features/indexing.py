@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from snowmatch.catalog.ids import give_ids, load_ids, save_ids
 from snowmatch.catalog.load import CatalogData, load_again
@@ -24,7 +24,24 @@ from snowmatch.features.run import IndexRun, PhotoToDo
 from snowmatch.features.writer import FeatureWriter
 from snowmatch.screening.mapping import update_maps
 
+CHECK_BYTES = 1 << 30  # of stored features are checked in each run, those checked longest ago first
 ON_GPU = 4  # processes that share a graphics card: each holds the network and a batch in its memory
+
+
+class IndexOptions(TypedDict, total=False):
+    """How an index run goes.
+
+    workers: number of processes; by default one for each core, or ON_GPU at most if a graphics card does the work.
+    prune: delete the features of these settings that no annotation has any more. verify: check all stored features,
+    not only CHECK_BYTES of them. progress: a function that is called with (done, total) annotations that were missing;
+    mapping: the same for (done, total) photos without a mask, of which a foreground map is made.
+    """
+
+    workers: int | None
+    prune: bool
+    verify: bool
+    progress: Callable[[int, int], None] | None
+    mapping: Callable[[int, int], None] | None
 
 
 @dataclass(frozen=True)
@@ -65,6 +82,7 @@ def index_catalog(
     workers: int | None = None,
     *,
     prune: bool = False,
+    verify: bool = False,
     progress: Callable[[int, int], None] | None = None,
     mapping: Callable[[int, int], None] | None = None,
     again: bool = False,
@@ -76,7 +94,8 @@ def index_catalog(
     with (done, total) annotations: of those that were not there already, how many are on disk or have failed; `mapping`
     with (done, total) photos without mask of which a foreground map is made. Photos that failed before are tried again.
     `prune` deletes the features of these settings that no annotation has any more. `again` reads the catalog again
-    once its photos are known: those without a time are grouped by what they look like. Another run in the same catalog
+    once its photos are known: those without a time are grouped by what they look like. `verify` checks all stored
+    features, not only CHECK_BYTES of them; damaged ones are extracted again. Another run in the same catalog
     is waited for `wait` seconds. SnowmatchError where the catalog is locked or cannot be written, and where a worker
     process is killed: all that was finished is kept.
     """
@@ -89,6 +108,7 @@ def index_catalog(
     folder = Path(os.path.abspath(data.folder))
     with FeatureWriter(features_path(folder), described, wait=wait) as writer:
         keep_settings(folder, data.settings)
+        damaged = writer.check(None if verify else CHECK_BYTES)
         records = load_records(folder)
         run = IndexRun(folder, writer, records, progress)
         photos = run.photos_to_do(data.annotations)
@@ -114,13 +134,26 @@ def index_catalog(
         save_ids(folder, give_ids(data.annotations, run.contents(), kept), kept, prune=prune)
     failed = tuple(sorted(run.records.failures.items()))
     seconds = time.monotonic() - started
-    notes = () if not records.unsound else (_unsound(records.unsound),)
+    notes = _notes(records.unsound, damaged, writer.damaged_files)
     return IndexReport(data, run.new, run.reused, failed, run.features, seconds, removed, freed, mapped, notes)
 
 
-def _unsound(count: int) -> Note:
-    text = f"{counted(count, 'entry', 'entries')} of the database of photos were damaged and made anew"
-    return Note("database-mended", text, {"count": count})
+def _notes(entries: int, annotations: int, files: int) -> tuple[Note, ...]:
+    """Return notes on what was damaged: entries of the database, features of annotations, whole files of features."""
+    notes = []
+    if entries:
+        text = f"{counted(entries, 'entry', 'entries')} of the database of photos were damaged and made again"
+        notes.append(Note("database-mended", text, {"count": entries}))
+    if annotations:
+        text = f"the features of {counted(annotations, 'annotation')} were damaged, so they were extracted again"
+        notes.append(Note("features-mended", text, {"count": annotations}))
+    if files:
+        text = (
+            f"{counted(files, 'file')} of features had a damaged structure or an old format, so the features in it "
+            "were extracted again"
+        )
+        notes.append(Note("features-mended", text, {"files": files}))
+    return tuple(notes)
 
 
 def _in_batches(photos: Iterable[PhotoToDo], size: int) -> Iterator[list[PhotoToDo]]:

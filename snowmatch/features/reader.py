@@ -12,7 +12,7 @@ import numpy as np
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Features
-from snowmatch.features.segments import COLUMNS, Segment, features_folder, open_segments
+from snowmatch.features.segments import COLUMNS, Segment, damaged_entry, features_folder, open_segments
 
 
 class FeatureReader:
@@ -40,6 +40,7 @@ class FeatureReader:
         self.frames = bool(segments) and "shapes" in segments[0].columns
         text = json.dumps(described, sort_keys=True) + "\n" + "\n".join(self.keys)
         self.described = dict(described)
+        self._checked: dict[str, list[np.ndarray]] = {}  # of each column: which annotations were checked
         self.fingerprint = hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def __contains__(self, key: str) -> bool:
@@ -58,16 +59,23 @@ class FeatureReader:
         return Features(**arrays, shapes=shapes, image_size=size)
 
     def column(self, name: str, keys: Iterable[str]) -> list[np.ndarray]:
-        """One array of each annotation, read-only views of the mapped files; KeyError for an unknown key.
+        """Return one array of each annotation, as read-only views of the mapped files. No keys give [].
 
-        `name` is keypoints, descriptors, scores, scales, oris or (where `frames`) shapes. No keys give [].
+        name: keypoints, descriptors, scores, scales, oris or (if `frames`) shapes. Each array is checked when it is
+        read for the first time. Raises KeyError for an unknown key, and SnowmatchError for a damaged array.
         """
         if name not in COLUMNS or (name == "shapes" and self.keys and not self.frames):
             raise ValueError(f"no column {name!r}, there are {', '.join(COLUMNS[: 6 if self.frames else 5])}")
-        columns = [s.columns.get(name) for s in self._segments]
-        offsets = [s.offsets.tolist() for s in self._segments]
-        places = [self._place[key] for key in keys]
-        return [columns[s][offsets[s][row] : offsets[s][row + 1]] for s, row in places]
+        checked = self._checked.setdefault(name, [np.zeros(len(s.keys), bool) for s in self._segments])
+        found = []
+        for number, row in (self._place[key] for key in keys):
+            segment = self._segments[number]
+            if not checked[number][row]:
+                if not segment.is_sound(row, [name]):
+                    raise damaged_entry(segment.path)
+                checked[number][row] = True
+            found.append(segment.columns[name][segment.offsets[row] : segment.offsets[row + 1]])
+        return found
 
 
 def open_features(features: Path, described: Mapping[str, Any]) -> FeatureReader:

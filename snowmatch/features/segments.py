@@ -3,7 +3,7 @@
 One folder per extractor and settings holds `settings.json` and segments `features-*.h5`. A segment is a few large
 contiguous datasets that are memory-mapped, in the order of the annotations' keys:
 
-    keys (A,) S32, offsets (A + 1,) int64, image_sizes (A, 2) int32, checksums (A,) uint32,
+    keys (A,) S32, offsets (A + 1,) int64, image_sizes (A, 2) int32, checksums (A, 6) uint32 (one for each column),
     keypoints (N, 2), descriptors (N, D), scores (N,), scales (N,), oris (N,), shapes (N, 3) or absent
 
 Annotation i owns rows offsets[i] to offsets[i + 1]. Before HDF5's own part, a user block of one JSON line has the
@@ -31,10 +31,10 @@ import h5py
 import numpy as np
 
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.files import replace_file
+from snowmatch.core.files import open_regular, replace_file, unreadable
 from snowmatch.core.plugins import settings_key
 
-FORMAT = 1
+FORMAT = 2
 COLUMNS = ("keypoints", "descriptors", "scores", "scales", "oris", "shapes")
 KEY = re.compile("[0-9a-f]{32}")
 HEAD = ("keys", "offsets", "image_sizes", "checksums")
@@ -45,7 +45,10 @@ LAYOUT = {"libver": "v110", "userblock_size": USER_BLOCK, "alignment_threshold":
 
 @dataclass(frozen=True)
 class Segment:
-    """One open file; its columns are views of the mapped file."""
+    """One open file. Its columns are views of the mapped file.
+
+    checksums: (A, 6) uint32, of each column in the order of COLUMNS, 0 for a column that does not exist.
+    """
 
     path: Path
     keys: np.ndarray
@@ -60,12 +63,20 @@ class Segment:
         start, stop = self.offsets[i], self.offsets[i + 1]
         return {name: column[start:stop] for name, column in self.columns.items()}
 
+    def is_sound(self, i: int, names: Iterable[str] = COLUMNS) -> bool:
+        """Return whether the columns `names` of annotation `i` have their checksums."""
+        start, stop = self.offsets[i], self.offsets[i + 1]
+        return all(
+            _crc(self.columns[name][start:stop]) == self.checksums[i, COLUMNS.index(name)]
+            for name in names
+            if name in self.columns
+        )
+
     def entry(self, i: int) -> Entry:
-        """Annotation `i`, checked against its checksum."""
-        arrays = self.rows(i)
-        if checksum(arrays) != self.checksums[i]:
-            raise damaged(self.path, "an array in it has changed")
-        return Entry(self.keys[i], tuple(self.image_sizes[i]), arrays)
+        """Return annotation `i`. Raises SnowmatchError if its checksums are wrong."""
+        if not self.is_sound(i):
+            raise damaged_entry(self.path)
+        return Entry(self.keys[i], tuple(self.image_sizes[i]), self.rows(i))
 
 
 @dataclass(frozen=True)
@@ -85,38 +96,65 @@ def segment_name(entries: Sequence[Entry]) -> str:
     return f"features-{hashlib.sha256(b''.join(e.key for e in entries)).hexdigest()[:16]}.h5"
 
 
-def checksum(arrays: Mapping[str, np.ndarray]) -> int:
-    value = 0
-    for name in COLUMNS:
-        if name in arrays and arrays[name].size:
-            value = zlib.crc32(arrays[name].data, value)
-    return value
+def _crc(array: np.ndarray) -> int:
+    return zlib.crc32(array.data) if array.size else 0
 
 
-def damaged(path: Path, why: object) -> SnowmatchError:
+def _checksums(arrays: Mapping[str, np.ndarray]) -> list[int]:
+    return [_crc(arrays[name]) if name in arrays else 0 for name in COLUMNS]
+
+
+class DamagedSegmentError(SnowmatchError):
+    """The error for a file of features whose structure is damaged."""
+
+
+def _damaged(path: Path, why: object) -> DamagedSegmentError:
     why = str(why).splitlines()[0] if str(why) else "unreadable"
-    return SnowmatchError(f"{path} is damaged ({why}): delete this file and index again", "damaged-features")
+    text = f"{path} is damaged ({why}): index again, which extracts its features again"
+    return DamagedSegmentError(text, "damaged-features")
 
 
-def open_segments(folder: Path, described: Mapping[str, Any]) -> list[Segment]:
-    """All segments of a folder, by name. A listing may miss a file that is renamed during it: so look
-    until there is nothing new."""
+def damaged_entry(path: Path) -> SnowmatchError:
+    """Return the error for an annotation whose features in the file `path` have changed."""
+    text = f"{path} has damaged features: index again, which finds them and extracts them again"
+    return SnowmatchError(text, "damaged-features")
+
+
+def open_segments(folder: Path, described: Mapping[str, Any], damaged: list[Path] | None = None) -> list[Segment]:
+    """Return all segments of a folder, by name.
+
+    damaged: takes the paths of damaged files. Without it, raises SnowmatchError for a damaged file.
+    """
     opened: dict[Path, Segment] = {}
-    while new := [path for path in folder.glob("features-*.h5") if path not in opened]:
+    refused: list[Path] = []
+    # A listing may miss a file that is renamed during it, so it is repeated until it shows nothing new
+    while new := [path for path in folder.glob("features-*.h5") if path not in opened and path not in refused]:
         for path in new:
             try:
                 opened[path] = open_segment(path, described)
-            except FileNotFoundError:  # merged meanwhile: the next listing has what took its place
+            except FileNotFoundError:  # merged meanwhile: the next listing shows the merged file
                 continue
+            except DamagedSegmentError:
+                if damaged is None:
+                    raise
+                refused.append(path)
+    if damaged is not None:
+        damaged += refused
     return [opened[path] for path in sorted(opened)]
 
 
 def open_segment(path: Path, described: Mapping[str, Any]) -> Segment:
-    """Map one file and check that it is whole; FileNotFoundError where it is gone."""
-    with open(path, "rb") as file:
+    """Map one file and check its structure.
+
+    Raises FileNotFoundError if it does not exist, DamagedSegmentError if it is damaged, and SnowmatchError if it cannot
+    be read or if a newer snowmatch wrote it.
+    """
+    with _opened(path) as file:
         try:
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             frame = json.loads(bytes(mapped[:USER_BLOCK]).rstrip(b"\0"))
+            if frame["format"] < FORMAT:
+                raise ValueError(f"it has the old format {frame['format']}")
             if frame["format"] > FORMAT:
                 raise SnowmatchError(
                     f"{path} has format {frame['format']}, this snowmatch knows up to {FORMAT}: "
@@ -127,13 +165,24 @@ def open_segment(path: Path, described: Mapping[str, Any]) -> Segment:
             with h5py.File(file, "r") as h5:
                 head = {name: h5[name][()] for name in HEAD}
                 columns = {name: _map(h5[name], mapped) for name in COLUMNS if name in h5}
-        except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
-            raise damaged(path, error) from error
+        except (OSError, KeyError, ValueError, TypeError, RuntimeError, RecursionError) as error:
+            if isinstance(error, OSError) and error.errno is not None:  # the system, not the file
+                raise unreadable(path, error) from error
+            raise _damaged(path, error) from error
     rows = int(head["offsets"][-1])
     if {len(c) for c in columns.values()} != {rows} or set(COLUMNS) - set(columns) - {"shapes"}:
-        raise damaged(path, "its arrays differ in length")
+        raise _damaged(path, "its arrays differ in length")
     keys, offsets, image_sizes, checksums = (head[name] for name in HEAD)
     return Segment(path, keys, offsets, image_sizes, checksums, columns, len(mapped))
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return open_regular(path)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise unreadable(path, error) from error
 
 
 def _map(dataset: h5py.Dataset, mapped: mmap.mmap) -> np.ndarray:
@@ -171,7 +220,7 @@ def write_segment(folder: Path, described: Mapping[str, Any], entries: Sequence[
         "keys": np.array([e.key for e in entries], "S32"),
         "offsets": np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         "image_sizes": np.array([e.image_size for e in entries], np.int32).reshape(-1, 2),
-        "checksums": np.array([checksum(e.arrays) for e in entries], np.uint32),
+        "checksums": np.array([_checksums(e.arrays) for e in entries], np.uint32).reshape(-1, len(COLUMNS)),
     }
     layout = _Layout()
     # v110: HDF5's own structures carry checksums

@@ -27,6 +27,7 @@ COMMIT_SECONDS = 2.0  # how much work a kill may cost; a commit takes about 20 m
 # Smaller segments are merged into ones of this size: few enough to have all open at once (1,000,000 annotations take
 # about 160 GB), small enough that the few new photos of a survey do not rewrite much.
 SEGMENT_BYTES = 512 << 20
+CHECKED = "checked.json"  # when each file was checked
 MANY_SEGMENTS = 32  # small ones; so many are merged while a long run is still under way
 
 
@@ -45,6 +46,7 @@ class FeatureWriter:
         self._home = Path(features).parent
         self._wait = wait
         self._lock = file_lock(self._home / "writer.lock")  # the system frees it when the process ends, however it ends
+        self.damaged_files = 0
         self._holder = self._home / "writer.json"
         self._pending: dict[str, Entry] = {}
         self._bytes = 0
@@ -65,9 +67,13 @@ class FeatureWriter:
             for left_over in self.folder.glob("*.tmp"):  # of a writer that was killed
                 _delete(left_over)
             _replace_json(self.folder / "settings.json", self.described)
-            for segment in open_segments(self.folder, self.described):
+            damaged: list[Path] = []
+            for segment in open_segments(self.folder, self.described, damaged):
                 self.keys.update(key.decode() for key in segment.keys.tolist())
                 self._small += segment.size < SEGMENT_BYTES
+            for path in damaged:  # its annotations are extracted again
+                _delete(path)
+            self.damaged_files = len(damaged)
         except BaseException:
             self._release()
             raise
@@ -95,6 +101,38 @@ class FeatureWriter:
         """Whether it is time to commit."""
         late = time.monotonic() - self._last >= COMMIT_SECONDS
         return bool(self._pending) and (late or self._bytes >= BUFFER_BYTES)
+
+    def check(self, most: int | None) -> int:
+        """Check the features on disk, remove the damaged ones, and return the number of damaged annotations.
+
+        most: the check ends after so many bytes, and the next check begins with the files that were checked longest
+        ago; None checks all files.
+        """
+        checked = self._read_checked()
+        segments = open_segments(self.folder, self.described)
+        order = sorted(segments, key=lambda s: (checked.get(s.path.name, 0.0), s.path.name))
+        gone: list[str] = []
+        size = 0
+        for segment in order:
+            if most is not None and size >= most:
+                break
+            size += segment.size
+            gone += [key.decode() for i, key in enumerate(segment.keys.tolist()) if not segment.is_sound(i)]
+            checked[segment.path.name] = time.time()
+        names = {segment.path.name for segment in segments}
+        segments.clear()  # nothing is mapped any more: Windows deletes no mapped file
+        order.clear()
+        self.remove(gone)
+        _replace_json(self.folder / CHECKED, {name: at for name, at in sorted(checked.items()) if name in names})
+        return len(set(gone))
+
+    def _read_checked(self) -> dict[str, float]:
+        """Return when each file was checked (seconds since 1970). A damaged list gives no times."""
+        try:
+            held = json.loads((self.folder / CHECKED).read_bytes())
+            return {name: float(at) for name, at in held.items()}
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+            return {}
 
     def commit(self) -> None:
         """Put what was added on disk; SnowmatchError where that fails, what was committed before then stays."""
@@ -152,7 +190,10 @@ class FeatureWriter:
             segment = open_segment(path, self.described)
             for i, key in enumerate(segment.keys.tolist()):
                 if key in wanted and key not in entries:
-                    entries[key] = segment.entry(i)
+                    if segment.is_sound(i):
+                        entries[key] = segment.entry(i)
+                    else:
+                        self.keys.discard(key.decode())
         if entries:
             write_segment(self.folder, self.described, [entries[key] for key in sorted(entries)])
         del segment

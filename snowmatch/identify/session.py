@@ -167,11 +167,18 @@ def indexed(
     return worst, tuple(held.get(data, reader, worst, part=some) for reader, some in pairs)
 
 
-def build_index(data: CatalogData, extractor: Extractor, held: Galleries) -> None:
-    """Build the search index that votes ask, so that the first query does not wait for it."""
+def build_index(data: CatalogData, extractor: Extractor, held: Galleries) -> tuple[Note, ...]:
+    """Build the search index that votes ask, so that the first query does not wait for it.
+
+    An existing index is checked. Returns notes on those that were damaged and were built again.
+    """
     votes = make_plugin("matchers", DEFAULT_MATCHER)
     _, (gallery,) = indexed(data, as_method([extractor], votes, Geometry()), held)
-    gallery.build_indexes(votes.backend)
+    damaged = sum(bool(note.data.get("damaged")) for note in gallery.build_indexes(votes.backend))
+    if not damaged:
+        return ()
+    text = f"{counted(damaged, 'search index', 'search indexes')} had damaged files and were built again"
+    return (Note("indexes-mended", text, {"count": damaged}),)
 
 
 def named_encounters(annotations: Sequence[Annotation]) -> int:

@@ -165,11 +165,13 @@ class Gallery:
         needed = [block for block in self.blocks(backend, part) if allowed[block.entries].any()]
         return [note for block in needed if (note := block.prepare()) is not None]
 
-    def build_indexes(self, backend: str) -> None:
-        """Make every block's index now and keep it on disk, so that the first query need not."""
-        for part in BODY_PARTS:
-            for block in self._blocks_of(backend, part):
-                block.load()
+    def build_indexes(self, backend: str) -> list[Note]:
+        """Load every block's index, or make it and keep it on disk, so that the first query need not.
+
+        Returns the notes on those that were made.
+        """
+        blocks = [block for part in BODY_PARTS for block in self._blocks_of(backend, part)]
+        return [note for block in blocks if (note := block.prepare()) is not None]
 
     def _blocks_of(self, backend: str, part: str) -> tuple[Block, ...]:
         with self._lock:

@@ -20,9 +20,8 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note
 from snowmatch.matching.search.forest import FlannIndex
 from snowmatch.matching.search.inverted_file import (
-    LISTS,
+    ENDINGS,
     PROBES,
-    ROWS,
     build_faiss,
     read_faiss,
     remove_if_unused,
@@ -30,7 +29,7 @@ from snowmatch.matching.search.inverted_file import (
 )
 
 BACKENDS = ("faiss", "flann")
-INDEX_FORMAT = 2  # raise it when the way an index is built changes: files of another number are not used
+INDEX_FORMAT = 3  # raise it when the way an index is built changes: files of another number are not used
 BLOCK_BYTES = 1 << 30  # of descriptors per block, held twice while it is built
 UINT8_NORM = 512.0  # uint8 descriptors have about this length (Lowe 2004 section 6.1; hesaff, pyhesaff alike)
 
@@ -65,7 +64,9 @@ class LazyIndex:
         if origin == "read":
             return self._index, None
         text = f"search index {self._name} was made for this query and {origin}"
-        return self._index, Note("index-made", text, {"index": self._name, "kept": origin == "kept"})
+        return self._index, Note(
+            "index-made", text, {"index": self._name, "kept": origin.startswith("kept"), "damaged": "damaged" in origin}
+        )
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def open_index(
     if backend == "flann":  # OpenCV loads a forest only together with all its descriptors, so keeping it gains little
         return FlannIndex(descriptors()), "could not be kept"
     path = folder / f"{name}-{mark}"
-    found = read_faiss(path)
+    found, was_damaged = read_faiss(path)
     if found is not None:
         return found, "read"
     index = build_faiss(descriptors())
@@ -134,10 +135,10 @@ def open_index(
         write_faiss(path, index)
     except SnowmatchError:
         return index, "could not be kept"
-    for old in (*folder.glob(f"{name}-*{ROWS}"), *folder.glob(f"{name}-*{LISTS}")):
+    for old in (file for ending in ENDINGS for file in folder.glob(f"{name}-*{ending}")):
         if old.stem != path.name:
             remove_if_unused(old)
-    return index, "kept"
+    return index, "kept, because the one on disk was damaged" if was_damaged else "kept"
 
 
 def search(

@@ -13,7 +13,9 @@ from pathlib import Path
 import faiss
 import numpy as np
 
-from snowmatch.core.files import replace_file
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.files import unreadable
+from snowmatch.core.sums import is_unchanged, read_sums, write_sums, write_with_sums
 
 # Inverted file of product-quantised rows; the best by that rough measure are compared exactly. Few long lists suit the
 # fast scan. Measured: docs/benchmarks-history.md, "Which search".
@@ -25,7 +27,8 @@ FAST_SCAN = 13  # faiss's code path, fixed: the same answer whatever the number 
 TRAIN_ROWS_PER_LIST = 40  # faiss wants at least 39 training rows a centroid
 TRAIN_ROUNDS = 3  # k-means rounds: between two and six the recall differs by 0.2 %
 EXHAUSTIVE_ROWS = 1_000  # below this, comparing with every row costs less, and a quantiser has too few to learn from
-ROWS, LISTS = ".npy", ".faiss"  # what an index is on disk: its rows, and over many rows the inverted file
+# The files of an index: its rows, the inverted file of many rows, and the checksums of both
+ENDINGS = (".npy", ".faiss", ".sums")
 REFINED_AT_ONCE = 64  # descriptors whose candidates are compared at a time: 1 MB of float32 stays in the cache
 
 
@@ -144,40 +147,67 @@ def _one_thread() -> Iterator[None]:
 
 
 def write_faiss(path: Path, index: FaissIndex) -> None:
-    """Rows first, lists second: rows without the lists they need are no index."""
-    replace_file(path.with_name(path.name + ROWS), lambda file: np.lib.format.write_array(file, index.rows, (1, 0)))
+    """Write an index: its rows, its lists, and last the checksums of both. Without checksums it is no index.
+
+    Raises SnowmatchError if it cannot be written.
+    """
+    rows_path, lists_path, sums_path = paths_of(path)
     lists = index.lists
+    sums = {
+        rows_path.name: write_with_sums(
+            rows_path, lambda file: np.lib.format.write_array(file, np.ascontiguousarray(index.rows), (1, 0))
+        )
+    }
     if lists is not None:
         writer = faiss.PyCallbackIOWriter  # type: ignore[attr-defined] # the stub leaves it out
-        replace_file(
-            path.with_name(path.name + LISTS), lambda file: faiss.write_index(lists, writer(file.write, 1 << 20))
+        sums[lists_path.name] = write_with_sums(
+            lists_path, lambda file: faiss.write_index(lists, writer(file.write, 1 << 20))
         )
+    write_sums(sums_path, sums)
 
 
-def read_faiss(path: Path) -> FaissIndex | None:
-    """What `write_faiss` wrote, the rows memory-mapped; None where it is not there or damaged (after a power cut)."""
-    rows_path, lists_path = path.with_name(path.name + ROWS), path.with_name(path.name + LISTS)
-    if not rows_path.exists():
-        return None
+def read_faiss(path: Path) -> tuple[FaissIndex | None, bool]:
+    """Return the index that `write_faiss` wrote, with its rows memory-mapped, and whether a damaged one was found.
+
+    The index is None if it does not exist or is damaged; a damaged one is removed. Raises SnowmatchError if the system
+    cannot read it.
+    """
+    rows_path, lists_path, sums_path = paths_of(path)
     try:
-        rows = np.load(rows_path, mmap_mode="r", allow_pickle=False)
-        if len(rows) <= EXHAUSTIVE_ROWS:
-            return FaissIndex(np.array(rows), None)
-        with open(lists_path, "rb") as file:  # faiss itself opens no path with letters beyond Windows' code page
-            reader = faiss.PyCallbackIOReader(file.read, 1 << 20)  # type: ignore[attr-defined] # the stub leaves it out
-            lists = faiss.read_index(reader)
-        if isinstance(lists, faiss.IndexIVFPQFastScan) and lists.ntotal == len(rows):
-            lists.implem = FAST_SCAN  # not kept in the file
-            return FaissIndex(rows, lists)
-    except (ValueError, EOFError, FileNotFoundError, RuntimeError):  # the last is faiss's word for a damaged file
+        known = read_sums(sums_path)
+        expected = [file for file in (rows_path, lists_path) if known and file.name in known]
+        if known and rows_path in expected and all(is_unchanged(file, known[file.name]) for file in expected):
+            rows = np.load(rows_path, mmap_mode="r", allow_pickle=False)
+            if len(expected) == 1:
+                return FaissIndex(np.array(rows), None), False
+            with open(lists_path, "rb") as file:  # faiss itself opens no path with letters beyond Windows' code page
+                # the stub leaves it out
+                reader = faiss.PyCallbackIOReader(file.read, 1 << 20)  # type: ignore[attr-defined]
+                lists = faiss.read_index(reader)
+            if isinstance(lists, faiss.IndexIVFPQFastScan) and lists.ntotal == len(rows):
+                lists.implem = FAST_SCAN  # not kept in the file
+                return FaissIndex(rows, lists), False
+    except (FileNotFoundError, NotADirectoryError):
+        if not sums_path.exists():  # never complete, or removed
+            return None, False
+    except OSError as error:
+        raise unreadable(sums_path, error) from error
+    except (KeyError, TypeError, ValueError, EOFError, RuntimeError, SnowmatchError):  # RuntimeError: of faiss
         pass
-    remove_if_unused(rows_path)
-    remove_if_unused(lists_path)
-    return None
+    for left in (sums_path, rows_path, lists_path):
+        remove_if_unused(left)
+    return None, True
+
+
+def paths_of(path: Path) -> tuple[Path, Path, Path]:
+    """Return the paths of an index's rows, lists and checksums."""
+    rows, lists, sums = (path.with_name(path.name + ending) for ending in ENDINGS)
+    return rows, lists, sums
 
 
 def remove_if_unused(path: Path) -> None:
+    """Delete a file. If the system does not allow it, it stays until the next time."""
     try:
         path.unlink()
-    except OSError:  # not there any more, or on Windows mapped by another process: it goes with the next rebuild
+    except OSError:  # already deleted, or on Windows mapped by another process
         return
