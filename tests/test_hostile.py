@@ -5,9 +5,10 @@ import json
 import multiprocessing
 import os
 import re
+import shutil
 import struct
 import zipfile
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 
@@ -52,8 +53,8 @@ def _store(arguments):
 
 def test_calibrations_of_several_processes_are_all_kept(tmp_path):
     names = [f"method{n}" for n in range(8)]
-    with multiprocessing.get_context("spawn").Pool(4) as pool:
-        pool.map(_store, [(tmp_path, name) for name in names])
+    with ProcessPoolExecutor(4, multiprocessing.get_context("spawn")) as pool:
+        list(pool.map(_store, [(tmp_path, name) for name in names]))
     assert [m.extractor["name"] for m in load_calibrations(tmp_path).methods] == names
 
 
@@ -219,3 +220,45 @@ def test_no_folder_of_a_catalog_is_a_link(own_survey, tmp_path):
         assert os.listdir(away) == []
         folder.unlink()
         aside.rename(folder)
+
+
+# --- folders that move ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_catalog_that_is_renamed_during_a_run_does_not_return_as_a_ghost(own_survey, workers):
+    catalog, moved = own_survey / "catalog", own_survey / "moved"
+
+    def rename(done, total):
+        if catalog.exists() and done:
+            catalog.rename(moved)
+
+    with pytest.raises(SnowmatchError, match=r"was renamed|does not exist any more") as caught:
+        snowmatch.open_catalog(catalog).index(workers=workers, progress=rename)
+    assert "\n" not in str(caught.value)
+    assert not catalog.exists()
+    assert snowmatch.open_catalog(moved).index().failed == ()
+
+
+def test_a_copied_catalog_answers_by_content(own_survey, tmp_path):
+    catalog = own_survey / "catalog"
+    snowmatch.open_catalog(catalog).index()
+    copy = tmp_path / "copy"
+    shutil.copytree(catalog, copy, copy_function=shutil.copyfile)  # all times are new
+    for path in copy.rglob("*.jpg"):
+        os.utime(path, (1e9, 1e9))
+    before = {p: (p.stat().st_mtime_ns, p.stat().st_size) for p in copy.rglob("*") if p.is_file()}
+    photo = next((own_survey / "queries").rglob("*.jpg"))
+    told = snowmatch.open_catalog(copy).query(photo, body_part="left_flank")
+    expected = snowmatch.open_catalog(catalog).query(photo, body_part="left_flank")
+    assert [(c.individual, c.score) for c in told.candidates] == [(c.individual, c.score) for c in expected.candidates]
+    assert told.compared == expected.compared
+    assert [note.code for note in told.notes if note not in expected.notes] == ["copied-annotations"]
+    assert {p: (p.stat().st_mtime_ns, p.stat().st_size) for p in copy.rglob("*") if p.is_file()} == before
+    changed = copy / snowmatch.open_catalog(copy).data.annotations[0].path
+    data = bytearray(changed.read_bytes())
+    data[-30] ^= 1  # another content of the same size
+    changed.write_bytes(data)
+    assert snowmatch.open_catalog(copy).query(photo, body_part="left_flank").compared < expected.compared
+    snowmatch.open_catalog(copy).index()
+    assert "copied-annotations" not in [note.code for note in snowmatch.open_catalog(copy).notes()]

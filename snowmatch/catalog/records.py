@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -194,14 +195,30 @@ def read_failures(folder: Path) -> dict[str, str]:
 def is_current(path: Path, known: Fingerprint | None) -> bool:
     """Return whether a file is unchanged since its record, by size and time.
 
-    A file that was written just before it was hashed (`racy`) is read and hashed again.
+    If the time differs, as in a copied catalog, or if the file was written just before it was hashed (`racy`), the
+    content decides: the file is read.
     """
     if known is None:
         return False
     try:
-        return known.matches(path.stat()) and (not known.racy or file_sha256(path) == known.sha256)
+        status = path.stat()
+        if known.matches(status) and not known.racy:
+            return True
+        return known.size == status.st_size and _content(path, status) == known.sha256
     except (OSError, SnowmatchError):  # missing or unreadable; the index run reports the reason
         return False
+
+
+def _content(path: Path, status: os.stat_result) -> str:
+    """Return the sha256 of a file, from memory if this process has read it and it cannot have changed since."""
+    if time.time_ns() - status.st_mtime_ns < TICK_NS:
+        return file_sha256(path)
+    return _content_at(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+
+@lru_cache(maxsize=1_000_000)
+def _content_at(path: Path, *_: int) -> str:
+    return file_sha256(path)
 
 
 _FILE_COLUMNS = "size, mtime_ns, ctime_ns, checked_ns, sha256, width, height, taken, time_tag, serial, likeness"

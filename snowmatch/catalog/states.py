@@ -21,11 +21,13 @@ class AnnotationState:
 
     key: the key of its features if it is indexed; None otherwise.
     photo_sha256: sha256 of its photo; "" if it is not recorded or the photo has changed.
+    other_time: the photo's time differs from the record, but its content is the same.
     """
 
     state: str
     key: str | None
     photo_sha256: str
+    other_time: bool = False
 
 
 def annotation_states(
@@ -38,17 +40,20 @@ def annotation_states(
     `indexed`: the features are stored and current. `missing`: never indexed with these settings. `stale`: photo, mask
     or box have changed since the last index run. `failed`: recorded as a failure.
 
-    The function compares only the sizes and times of the files. It reads only the few files that were written just
-    before they were hashed. It writes nothing.
+    The function compares the sizes and times of the files. It reads only files whose time has changed, as in a copied
+    catalog, and the few that were written just before they were hashed. It writes nothing.
     """
     stored = frozenset(stored)
     current: dict[tuple[str, bool], str | None] = {}
+    other_times: set[str] = set()
 
     def content(path: str, known: dict[str, Fingerprint], photo: bool) -> str | None:
         """Return the file's sha256; None if the file has no record or has changed since."""
         if (path, photo) not in current:
             taken = known.get(path)
             current[path, photo] = taken.sha256 if taken and is_current(folder / path, taken) else None
+            if photo and taken is not None and current[path, photo] and not taken.matches(os.stat(folder / path)):
+                other_times.add(path)
         return current[path, photo]
 
     keys: list[str | None] = []
@@ -70,19 +75,26 @@ def annotation_states(
             state = "stale"
         else:
             state = "missing"
-        states.append(AnnotationState(state, key if state == "indexed" else None, content_now or ""))
+        moved = content_now is not None and known is not None and not known.racy and a.path in other_times
+        states.append(AnnotationState(state, key if state == "indexed" else None, content_now or "", moved))
     return tuple(states)
 
 
 def state_notes(folder: Path, states: Sequence[AnnotationState]) -> list[Note]:
-    """Return one note with the count for each state missing, stale and failed. All indexed: no notes."""
+    """Return one note with the count for each state missing, stale and failed, and for copied photos."""
     texts = {
         "missing": "not indexed yet and therefore not compared",
         "stale": "changed since the last index run and therefore not compared",
         "failed": "could not be indexed and therefore not compared",
     }
+    moved = sum(s.other_time for s in states)
+    text = (
+        f"{counted(moved, 'annotation')} of photos with other times than in the last index run (copied, perhaps), but "
+        "with the same content: until the next index run, these photos are read each time"
+    )
+    copied = [Note("copied-annotations", text, {"catalog": str(folder), "count": moved})] if moved else []
     counts = {state: sum(s.state == state for s in states) for state in texts}
-    return [
+    return copied + [
         Note(
             f"{state}-annotations",
             f"{counted(count, 'annotation')} {texts[state]}",

@@ -129,7 +129,7 @@ def index_catalog(
             run.commit()
             raise
         finally:
-            run.save()
+            run.save_if_there()
         kept = load_ids(folder)
         save_ids(folder, give_ids(data.annotations, run.contents(), kept), kept, prune=prune)
     failed = tuple(sorted(run.records.failures.items()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from snowmatch.catalog.records import Fingerprint, Records, copy_of, save_records
+from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Annotation
 from snowmatch.features.tasks import AnnotationTask, Extract, Measure, PhotoTask
 from snowmatch.features.writer import FeatureWriter
@@ -41,6 +43,8 @@ class IndexRun:
         self._unreadable: dict[str, str] = {}  # why a mask or photo could not be read
         self._next_save = time.monotonic()
         self._saved = copy_of(records)
+        status = os.stat(folder)
+        self._identity = status.st_dev, status.st_ino
 
     def photos_to_do(self, annotations: Iterable[Annotation]) -> list[PhotoToDo]:
         """The photos of which some annotation is not known to be in the store, in the catalog's order."""
@@ -112,6 +116,7 @@ class IndexRun:
         reasons = [why for why in reasons if why]
         self.records.failures.pop(photo.path, None)
         if reasons:
+            self._check_folder()
             self.records.failures[photo.path] = "; ".join(dict.fromkeys(reasons))
         self._done += len(photo.plan)
         if self.writer.due:
@@ -142,6 +147,11 @@ class IndexRun:
         save_records(self.folder, self.records, self._saved)
         self._saved = copy_of(self.records)
 
+    def save_if_there(self) -> None:
+        """Save at the end of the run. If the folder is gone, the run has another error to report."""
+        if self.folder.is_dir():
+            self.save()
+
     def prune(self, annotations: Iterable[Annotation]) -> tuple[int, int]:
         """Delete what no annotation has any more; returns how many keys that were and the bytes freed."""
         annotations = list(annotations)
@@ -152,6 +162,18 @@ class IndexRun:
         self.records.photos = {p: f for p, f in self.records.photos.items() if p in photos}
         self.records.masks = {p: f for p, f in self.records.masks.items() if p in masks}
         return len(gone), before - self.writer.disk_bytes()
+
+    def _check_folder(self) -> None:
+        """Raise SnowmatchError if the catalog's folder was renamed or removed during the run."""
+        try:
+            status = os.stat(self.folder)
+        except OSError:
+            status = None
+        if status is None or (status.st_dev, status.st_ino) != self._identity:
+            raise SnowmatchError(
+                f"{self.folder} was renamed, or its disk was removed, while it was being indexed: finished work is in "
+                "it; put it back and index again"
+            )
 
     def _stored(self, annotation: Annotation) -> bool:
         return self.records.key(annotation) in self.writer.keys
