@@ -203,7 +203,7 @@ def test_a_clipped_box_gets_a_note(own_survey):
     for command in ("index", "show"):
         result = run(command, folder)
         assert result.exit_code == 0
-        assert f"note: boxes that reach out of their photo were clipped: 1 ({row['path']})" in result.stderr
+        assert f"note: boxes that extend beyond their photo were clipped: 1 ({row['path']})" in result.stderr
 
 
 def test_a_demo_never_writes_over_a_folder_that_is_not_a_demo(own_survey):
@@ -273,7 +273,7 @@ def test_photos_without_a_feature_are_told(own_survey):
         Image.new("RGB", photo.size, "grey").save(folder / row["path"])
     result = run("index", folder)
     assert result.exit_code == 0
-    assert f"nothing to compare was found by hesaff in 1 ({row['path']})" in result.stderr
+    assert f"hesaff found no features in 1 annotation ({row['path']})" in result.stderr
 
 
 def test_several_boxes_and_masks_go_with_several_photos(survey):
