@@ -167,7 +167,7 @@ def test_until_there_are_enough_pairs_the_shipped_one_answers_and_says_so(survey
     assert answer.calibration["source"] == "shipped"
     pairs = count_encounter_pairs(snowmatch.open_catalog(survey / "catalog").data.annotations)
     assert any(
-        f"it has {pairs} pairs of encounters of one animal, and can be calibrated with 30" in note.text
+        f"the catalog has {pairs} pairs of encounters of one animal, a calibration needs 30" in note.text
         for note in answer.notes
     )
     result = CliRunner().invoke(main, ["calibrate", str(survey / "catalog")])
