@@ -262,7 +262,7 @@ def test_a_contradicted_body_part_and_a_black_mask_get_notes(own_survey):
         Image.new("L", mask.size).save(black)
     result = run("query", folder / row["path"], "--catalog", folder, "--bodypart", "right_flank", "--mask", black)
     assert result.exit_code == 0
-    assert "is on record as left_flank, asked about as right_flank" in result.stderr
+    assert "is on record as left_flank, the query uses right_flank" in result.stderr
     assert "is black everywhere" in result.stderr
 
 

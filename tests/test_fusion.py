@@ -122,7 +122,7 @@ def test_what_one_extractor_lacks_takes_no_part_and_is_told(both, tmp_path):
 
 def test_names_must_differ_and_be_indexed(both):
     path = both.folder / both.data.annotations[0].path
-    with pytest.raises(SnowmatchError, match="expected each name once"):
+    with pytest.raises(SnowmatchError, match="expected at least one, each once"):
         both.query(path, extractor=("sift", "sift"))
     with pytest.raises(SnowmatchError, match="indexed with these settings") as refused:
         both.query(path, extractor="sift", options={"chip_size": "500"})
