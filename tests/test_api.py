@@ -265,11 +265,11 @@ def test_rejected_candidates_stay_in_the_answer(catalog, survey, known):
 def test_a_short_list_checks_those_with_the_most_votes_and_says_which_were_not(catalog, survey, known):
     everything = ask(catalog, survey, known[0], top=100)
     assert all(c.checked or c.score == 0 for c in everything.candidates)
-    assert not any("to be checked" in note.text for note in everything.notes)
+    assert not any("too few votes for the geometric check" in note.text for note in everything.notes)
     one = ask(catalog, survey, known[0], top=100, options={"shortlist": "1"})
     assert [c.checked for c in one.candidates].count(True) == 1
     assert one.candidates[0].checked
-    assert any("to be checked" in note.text for note in one.notes)
+    assert any("too few votes for the geometric check" in note.text for note in one.notes)
     assert "not checked" in format_answer(one)
 
 

@@ -376,7 +376,7 @@ def test_an_answer_says_which_network_it_took(survey, plain):
 def test_another_extractor_than_the_indexed_one_is_told_with_those_that_are_there(own_survey):
     done = CliRunner().invoke(main, ["evaluate", str(own_survey / "catalog"), "--extractor", "sift"])
     assert done.exit_code == 1
-    assert "indexed are: hesaff (defaults)" in done.stderr
+    assert "indexed with: hesaff (defaults)" in done.stderr
 
 
 def test_the_device_is_no_part_of_what_features_are_filed_under():
@@ -421,7 +421,7 @@ def test_features_of_a_network_do_not_disturb_who_has_no_torch(own_survey, monke
     assert re.search(r"xfeat +defaults", shown.output)
     asked_with = ["evaluate", str(own_survey / "catalog"), "--extractor", "hesaff", "-o", "chip_size=333"]
     done = CliRunner().invoke(main, asked_with)
-    assert "indexed are: hesaff (defaults); xfeat (defaults)" in done.stderr
+    assert "indexed with: hesaff (defaults); xfeat (defaults)" in done.stderr
 
 
 def test_a_package_that_is_there_but_cannot_be_loaded_is_one_line(monkeypatch):

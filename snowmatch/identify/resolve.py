@@ -103,8 +103,8 @@ def _make_ready(
 ) -> AskedPhoto:
     """Return one query photo, ready to be compared. Remarks are added to `notes`.
 
-    A box or a mask in the question replaces the one on record. Stored features are used if there are
-    any; otherwise the features are extracted.
+    A box or a mask in the question replaces the one on record. Stored features are used if there are any;
+    otherwise the features are extracted.
     """
     chosen = photo if isinstance(photo, Annotation) else None
     rows: list[Annotation] = []
@@ -228,9 +228,7 @@ def _common_part(parts: Sequence[str]) -> str:
     """
     known = sorted(set(parts) - {"unknown"})
     if len(known) > 1:
-        raise SnowmatchError(
-            f"the photos show {' and '.join(known)}: query one body part at a time", "choose-body-part"
-        )
+        raise SnowmatchError(f"the photos show {' and '.join(known)}: query one body part", "choose-body-part")
     return known[0] if known else "unknown"
 
 
