@@ -107,6 +107,19 @@ def test_show_lists_what_there_is(survey):
     assert "indexed" in result.stdout
 
 
+def test_show_lists_location_and_station_in_their_own_columns(tmp_path):
+    rows = ("x.jpg,aika,naryn,st1,e1", "y.jpg,aika,naryn,,e2", "z.jpg,,,,e3")
+    (tmp_path / "catalog.csv").write_text("\n".join(["path,individual,location,station,encounter", *rows]))
+    for row in rows:
+        Image.new("RGB", (30, 20)).save(tmp_path / row[:5])
+    lines = [line.split() for line in run("show", tmp_path).stdout.splitlines()]
+    assert lines[0][-9:] == ["3", "annotations", "of", "3", "photos,", "1", "individual,", "3", "encounters"]
+    assert ["encounter", "location", "station", "first", "photo", "annotations", "individuals"] in lines
+    assert ["e1", "naryn", "st1", "-", "1", "aika"] in lines
+    assert ["e2", "naryn", "-", "-", "1", "aika"] in lines
+    assert ["e3", "-", "-", "-", "1", "(unidentified)"] in lines
+
+
 def test_plugins_lists_every_setting():
     result = run("plugins")
     assert "sift" in result.stdout
