@@ -315,6 +315,7 @@ def test_the_table_of_levels_by_hand():
         "🟡 fair          25 %  2 of 10 answers (2.5 to 55.6 %)   1 of 4",
         "🔴 uncertain     25 %  6 of 10 answers (26.2 to 87.8 %)  5 of 5",
     ]
+    assert format_quality(replace(HAND, decisions=1), Levels())[6].startswith("1 answer: ")
     assert format_quality(Quality(0, *[float("nan")] * 3, (), ()), Levels())[0].startswith("No probabilities")
 
 

@@ -84,6 +84,7 @@ def test_query_draws_where_asked_and_nowhere_else(own_survey):
     after = {p for p in own_survey.rglob("*") if ".snowmatch" not in p.parts}
     assert {p.parent for p in after - before - {folder}} == {folder}
     assert len(list(folder.iterdir())) == 6  # lines, plain and what counted, for each of two
+    assert f"note: 6 pictures written to {folder}" in result.stderr
 
 
 def test_the_catalog_is_found_nearby(survey):
