@@ -61,9 +61,10 @@ def a_row(folder):
 def test_the_command_says_what_it_learned_from_and_how_well_it_holds(calibrated):
     folder, result = calibrated
     pairs = count_encounter_pairs(snowmatch.open_catalog(folder / "catalog").data.annotations)
-    assert f"{pairs} pairs of one animal; models for: outlined" in result.stdout
+    assert f"{pairs} pairs of encounters of one animal; models for: outlined" in result.stdout
+    assert not [line for line in result.stdout.splitlines() if line != line.rstrip()]
     for mark, level in zip("🔵🟢🟡🔴", ("excellent", "good", "fair", "uncertain"), strict=True):
-        assert re.search(rf"{mark} {level} +\d+ %  (of \d+ answers \d+ were wrong \(.* to .* %\)|none)", result.stdout)
+        assert re.search(rf"{mark} {level} +\d+ %  (\d+ of \d+ answers? \(.* to .* %\)|no answers)", result.stdout)
     assert "Brier score" in result.stdout
     picture = folder / "catalog" / ".snowmatch" / "calibration.png"
     with Image.open(picture) as opened:
@@ -308,12 +309,13 @@ HAND = Quality(
 def test_the_table_of_levels_by_hand():
     lines = format_quality(HAND, Levels())
     assert [line.rstrip() for line in lines[:5]] == [
-        'level         answers  wrong (95 % interval)                        wrong of "new"',
-        "🔵 excellent     50 %  of 20 answers 0 were wrong (0.0 to 16.8 %)   -",
-        "🟢 good           0 %  none                                         -",
-        "🟡 fair          25 %  of 10 answers 2 were wrong (2.5 to 55.6 %)   1 of 4",
-        "🔴 uncertain     25 %  of 10 answers 6 were wrong (26.2 to 87.8 %)  5 of 5",
+        'level         answers  wrong (95 % interval)             wrong of "new"',
+        "🔵 excellent     50 %  0 of 20 answers (0.0 to 16.8 %)   -",
+        "🟢 good           0 %  no answers                        -",
+        "🟡 fair          25 %  2 of 10 answers (2.5 to 55.6 %)   1 of 4",
+        "🔴 uncertain     25 %  6 of 10 answers (26.2 to 87.8 %)  5 of 5",
     ]
+    assert format_quality(replace(HAND, decisions=1), Levels())[6].startswith("1 answer: ")
     assert format_quality(Quality(0, *[float("nan")] * 3, (), ()), Levels())[0].startswith("No probabilities")
 
 

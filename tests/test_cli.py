@@ -84,6 +84,7 @@ def test_query_draws_where_asked_and_nowhere_else(own_survey):
     after = {p for p in own_survey.rglob("*") if ".snowmatch" not in p.parts}
     assert {p.parent for p in after - before - {folder}} == {folder}
     assert len(list(folder.iterdir())) == 6  # lines, plain and what counted, for each of two
+    assert f"note: 6 pictures written to {folder}" in result.stderr
 
 
 def test_the_catalog_is_found_nearby(survey):
@@ -105,6 +106,19 @@ def test_show_lists_what_there_is(survey):
         assert (row["individual"] or "(unidentified)") in result.stdout
         assert row["location"] in result.stdout
     assert "indexed" in result.stdout
+
+
+def test_show_lists_location_and_station_in_their_own_columns(tmp_path):
+    rows = ("x.jpg,aika,naryn,st1,e1", "y.jpg,aika,naryn,,e2", "z.jpg,,,,e3")
+    (tmp_path / "catalog.csv").write_text("\n".join(["path,individual,location,station,encounter", *rows]))
+    for row in rows:
+        Image.new("RGB", (30, 20)).save(tmp_path / row[:5])
+    lines = [line.split() for line in run("show", tmp_path).stdout.splitlines()]
+    assert lines[0][-9:] == ["3", "annotations", "of", "3", "photos,", "1", "individual,", "3", "encounters"]
+    assert ["encounter", "location", "station", "first", "photo", "annotations", "individuals"] in lines
+    assert ["e1", "naryn", "st1", "-", "1", "aika"] in lines
+    assert ["e2", "naryn", "-", "-", "1", "aika"] in lines
+    assert ["e3", "-", "-", "-", "1", "(unidentified)"] in lines
 
 
 def test_plugins_lists_every_setting():

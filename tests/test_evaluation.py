@@ -258,9 +258,10 @@ def test_the_text_has_every_figure_and_animal(evaluated):
     text = format_evaluation(evaluated)
     assert f"{100 * evaluated.measured.figures['annotation_top1'].value:.1f} % [" in text
     assert "found at 1 % false alarms" in text
+    assert f"in {evaluated.measured.groups} encounters (each body part of an encounter counts once)" in text
     assert all(f"{MARKS[level.level]} {level.level}" in text for level in evaluated.quality.levels)
     assert f"{evaluated.quality.decisions} answers" in text
-    assert len(text.splitlines()) == 28 + len(evaluated.measured.by_animal)
+    assert len(text.splitlines()) == 30 + len(evaluated.measured.by_animal)
 
 
 def test_command_line_prints_json_and_saves_the_scores(survey, evaluated, tmp_path):

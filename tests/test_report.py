@@ -19,7 +19,7 @@ from snowmatch.views import lettering
 from snowmatch.views import pictures as drawing
 from snowmatch.views.json import answer_to_json
 from snowmatch.views.pictures import draw_answer
-from snowmatch.views.text import format_answer
+from snowmatch.views.text import format_answer, place_texts
 
 GREY = 100
 SIZE = (400, 300)
@@ -132,8 +132,15 @@ def test_text_without_anything_to_compare_still_says_the_filters():
         "Filters:  every body part; every location",
         "Compared: 0 of 1234 annotations, 0 individuals, in cats",
         "",
-        "Nothing to compare: the filters leave no annotation of the catalog.",
+        "Nothing to compare: no annotation of the catalog passes the filters.",
     ]
+
+
+def test_an_encounter_named_after_its_photo_is_left_out_where_the_path_is_shown():
+    named = Annotation(0, "photos/b.jpg", "aika", encounter="E7", station="S1")
+    assert place_texts(named) == ["encounter E7", "station S1"]
+    assert place_texts(replace(named, encounter="photo photos/b.jpg")) == ["station S1"]
+    assert place_texts(Annotation(0, "photos/b.jpg")) == []
 
 
 def test_text_of_an_encounter_counts_all_its_photos():
@@ -404,7 +411,8 @@ def test_an_unidentified_animal_is_named_after_its_encounter(folders):
 def test_a_missing_photo_is_named_after_the_others_are_drawn(folders):
     catalog, pictures = folders
     gone = candidate(best=Annotation(0, "photos/gone.jpg", "aika"))
-    with pytest.raises(SnowmatchError, match=r"1 of 2 candidates not drawn: candidate 1: .*gone\.jpg") as caught:
+    text = r"pictures of 1 of 2 candidates not written: candidate 1: .*gone\.jpg"
+    with pytest.raises(SnowmatchError, match=text) as caught:
         draw_answer(answer(gone, candidate(2, "bars"), photo=grey_query()), pictures, catalog, 5)
     assert "\n" not in str(caught.value)
     assert sorted(p.name for p in pictures.iterdir()) == ["query-02-bars-matches.jpg", "query-02-bars-plain.jpg"]

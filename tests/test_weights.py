@@ -651,13 +651,13 @@ def test_list_and_where_tell_state_and_folders(cache, given):
     assert result.exit_code == 0
     for e in registry.registry():
         assert e.name in result.stdout
-    assert result.stdout.count("not here") == len(registry.registry())
+    assert result.stdout.count("missing") == len(registry.registry())
     for text in (result.stdout, run("where").stdout):
         assert f"cache folder: {cache}" in text
         assert f"$SNOWMATCH_WEIGHTS: {given}" in text
     assert not cache.exists()
     for file in (file for entry in registry.registry() for file in entry.files if file.addresses):
-        assert f"  {file.name}  {file.sha256 or '(sum not known)'}" in result.output
+        assert f"  {file.name}  {file.sha256 or '(checksum unknown)'}" in result.output
         assert all(address in result.output for address in file.addresses)
 
 
@@ -677,9 +677,9 @@ def test_list_tells_each_state(cache, given, monkeypatch):
     assert "good.pth in $SNOWMATCH_WEIGHTS" in rows["good"]
     assert "unusable" in rows["bad"]
     assert "bad.pth in cache folder" in rows["bad"]
-    assert "not here" in rows["none"]
+    assert "missing" in rows["none"]
     assert "5.0" in rows["none"]
-    assert "here  " in rows["odd"]
+    assert "present  " in rows["odd"]
     assert "your own" in rows["mine"]
     assert "Test-1.0" in rows["good"]
     assert "bad: " in result.stdout
