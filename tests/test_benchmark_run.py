@@ -1,4 +1,4 @@
-"""Datasets are made from catalogs, metadata.csv and thin air; a run keeps its scores, and figures come from them."""
+"""The benchmarks: datasets from catalogs, from metadata.csv and synthetic; suites; scores of runs and their figures."""
 
 import csv
 import json
@@ -28,7 +28,7 @@ def rows_in(folder):
         return list(csv.DictReader(file))
 
 
-def test_a_catalog_becomes_a_dataset_without_being_touched(survey, tmp_path):
+def test_a_catalog_becomes_a_dataset_and_does_not_change(survey, tmp_path):
     source = survey / "catalog"
     before = sorted(p.name for p in source.iterdir())
     made = datasets.prepare(f"{source},masks=no,parts=left_flank", tmp_path)
@@ -57,12 +57,12 @@ def test_two_halves_of_a_catalog_share_no_individual(survey, tmp_path):
     assert halves[0] | halves[1] == everybody
 
 
-def test_one_box_for_every_photo(survey, tmp_path):
+def test_a_relative_box_is_given_to_every_photo(survey, tmp_path):
     made = datasets.prepare(f"{survey / 'catalog'},box=0.25/0.5/0.5/0.25,first=3", tmp_path)
     assert [row["bbox"] for row in rows_in(made.folder)] == ["200,266,400,133"] * 3  # photos are 800 x 533
 
 
-def test_boxes_round_masks_and_flanks_left_out(survey, tmp_path):
+def test_boxes_are_drawn_around_masks_and_flanks_become_unknown(survey, tmp_path):
     source = survey / "catalog"
     made = datasets.prepare(f"{source},boxes=mask,flanks=no,first=4,name=around", tmp_path)
     assert made.name == "around"
@@ -90,12 +90,12 @@ def test_boxes_round_masks_and_flanks_left_out(survey, tmp_path):
         ("synthetic,boxed=yes", "no key 'boxed'"),
     ],
 )
-def test_what_cannot_be_prepared_says_why(survey, tmp_path, text, message):
+def test_a_dataset_that_cannot_be_prepared_raises_an_error_with_the_reason(survey, tmp_path, text, message):
     with pytest.raises(SnowmatchError, match=message):
         datasets.prepare(text.format(catalog=survey / "catalog"), tmp_path)
 
 
-def test_wildlife_datasets_metadata(tmp_path):
+def test_metadata_of_wildlife_datasets_becomes_a_catalog(tmp_path):
     (tmp_path / "data" / "images").mkdir(parents=True)
     path = tmp_path / "data" / "metadata.csv"
     path.write_text(
@@ -135,7 +135,7 @@ def test_a_synthetic_survey_is_made_once(tmp_path):
     assert len({row["individual"] for row in rows_in(made.folder)}) == 2
 
 
-def test_method_settings_take_their_defaults_type():
+def test_method_settings_have_the_type_of_their_default():
     name, settings = scoring.parse_method("hotspotter,repeats=3,every_annotation=yes")
     assert name == "hotspotter"
     assert settings["repeats"] == 3
@@ -150,7 +150,7 @@ def test_method_settings_take_their_defaults_type():
 
 
 @pytest.mark.parametrize("suite", sorted(suites.SUITES))
-def test_every_run_of_a_suite_names_what_exists(suite):
+def test_every_run_of_a_suite_names_an_existing_method_dataset_and_protocol(suite):
     made = []
     for one in suites.SUITES[suite]:
         if isinstance(one, suites.Script):
@@ -164,22 +164,22 @@ def test_every_run_of_a_suite_names_what_exists(suite):
     assert len(made) == len(set(made))
 
 
-def test_a_named_dataset_is_known_by_its_name(tmp_path):
+def test_a_named_dataset_keeps_its_name(tmp_path):
     for name in suites.DATASETS:
         assert datasets.name_of(suites.source_of(name, tmp_path)) == name
     assert suites.source_of("catalog/,every=2", tmp_path) == "catalog/,every=2"
 
 
-def test_hotspotter_is_asked_once_of_each_dataset_and_protocol():
+def test_hotspotter_runs_once_for_each_dataset_and_protocol():
     asked = [(r.dataset, r.protocol) for runs in suites.SUITES.values() for r in runs if isinstance(r, suites.Run)]
-    theirs = [
+    hotspotter = [
         (r.dataset, r.protocol)
         for runs in suites.SUITES.values()
         for r in runs
         if isinstance(r, suites.Run) and r.method.startswith("hotspotter")
     ]
-    assert len(theirs) == len(set(theirs))
-    assert set(theirs) <= set(asked)
+    assert len(hotspotter) == len(set(hotspotter))
+    assert set(hotspotter) <= set(asked)
 
 
 # figures
