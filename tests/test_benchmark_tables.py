@@ -281,9 +281,8 @@ def test_the_page_has_every_table_and_the_source_of_the_figures(folder):
         "131 photos of 9 individuals in 40 encounters; 131 queries, 96 with a right answer; 30 encounters asked."
         in text
     )
-    assert (
-        "| snowmatch | **80 %** / **80 %** | " in text.split("## Other extractors")[1]
-    )  # the default method is shown for comparison
+    # the default method is shown for comparison
+    assert "| snowmatch | **80 %** / **80 %** | " in text.split("## Other extractors")[1]
     assert "| read | 0.02 | 0.03 |\n| verify | 0.1 | – |" in text
     assert "total" not in text.split("## Speed")[1].split("## How")[0]
     assert "| a query, catalog open | 0.5 |" in text

@@ -17,10 +17,8 @@ from snowmatch.features.extractors.sift import Sift
 from snowmatch.testing import EXTRACTOR_CHECKS, chip_for, coat
 
 CLASSICAL = [Sift, Hesaff]
-UNTRAINED = (
-    "disk",
-    "superpoint",
-)  # the tests have no weights of these, only random ones, which find arbitrary keypoints
+# The tests have only random weights of these. Such networks find arbitrary keypoints.
+UNTRAINED = ("disk", "superpoint")
 
 
 @pytest.fixture(params=plugin_names("extractors"))
@@ -139,9 +137,8 @@ def test_a_constant_gradient_is_split_between_the_two_nearest_directions(degrees
     inner[1:-1, 1:-1] = 1 / 39**2
     shares = _histograms(patch, inner.reshape(-1, 16)).reshape(16, 8)
     directions = np.arange(8) * np.pi / 4
-    total = (
-        np.sqrt(2) * shares @ np.stack([np.cos(directions), np.sin(directions)], axis=1)
-    )  # sqrt(2) is the constant factor
+    # sqrt(2) is a constant factor
+    total = np.sqrt(2) * shares @ np.stack([np.cos(directions), np.sin(directions)], axis=1)
     np.testing.assert_allclose(total, np.tile([2 * np.cos(angle), 2 * np.sin(angle)], (16, 1)), atol=1e-4)
     beside = np.abs((directions - angle + np.pi) % (2 * np.pi) - np.pi) < np.pi / 4 + 1e-6
     assert (shares[:, ~beside] < 1e-4).all()
@@ -202,7 +199,7 @@ def test_a_round_spot_is_found_at_its_place_and_with_its_size(cls, sigma):
 
 @pytest.mark.parametrize("angle", [0.0, 0.5, 1.2, np.pi / 2])
 def test_an_affine_frame_follows_the_shape_of_a_spot(angle):
-    """The frame has the direction of the spot. It is rounder, because it is measured in an isotropically blurred image."""
+    """The frame has the direction of the spot. It is rounder, because the image is blurred equally in both axes."""
     features = Hesaff(affine=True).extract(chip_for(Hesaff, blob(160, 140, 80.0, 70.0, 8.0, 5.0, angle)))
     best = np.linalg.norm(features.keypoints - (80, 70), axis=1).argmin()
     a, c, d = features.shapes[best].astype(float)

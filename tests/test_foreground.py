@@ -42,7 +42,7 @@ def test_each_keypoint_may_have_its_own_photo_size_and_no_keypoints_give_no_weig
 
 @pytest.fixture(scope="module")
 def lone(tmp_path_factory):
-    """Return a survey's gallery, and the same gallery without boxes and masks (its features are still those of the boxes)."""
+    """Return a survey's gallery, and the same gallery without boxes and masks but with the features of the boxes."""
     folder = tmp_path_factory.mktemp("foreground") / "catalog"
     snowmatch.demo.survey.make_survey(folder, individuals=3, encounters=2, seed=3, size=(480, 320))
     catalog = snowmatch.open_catalog(folder)
