@@ -329,7 +329,7 @@ def test_readme_without_markers_is_untouched(folder):
 
 def test_a_lonely_marker_is_told(folder):
     (folder.parents[1] / "README.md").write_text("<!-- results -->\n", encoding="utf-8")
-    with pytest.raises(SystemExit, match="mend the markers"):
+    with pytest.raises(SystemExit, match="correct the markers"):
         tables.main([str(folder)])
 
 
