@@ -117,7 +117,7 @@ def test_a_share_is_of_individuals_and_at_least_two():
 
 @pytest.mark.parametrize(("names", "share"), [("abc", 0.2), ("", 0.2), ("abcdefgh", 0.9)])
 def test_too_few_individuals_say_so(names, share):
-    with pytest.raises(SnowmatchError, match=f"{len(names)} individuals are too few: expected at least 2 to learn"):
+    with pytest.raises(SnowmatchError, match=f"{len(names)} individuals are too few: expected at least 2 for training"):
         divide(coats(names), share, 0)
 
 
@@ -287,13 +287,13 @@ def test_epochs_show_other_batches_each_photo_changed_anew(tmp_path, watched, mo
 @pytest.mark.parametrize("loss", LOSSES)
 def test_nothing_to_learn_from_says_so(tmp_path, loss):
     learned = coats("abcdef", photos=1)
-    with pytest.raises(SnowmatchError, match="nothing to learn from"):
+    with pytest.raises(SnowmatchError, match="no flank has two photos or more for training"):
         run(tmp_path, replace(TINY, loss=loss), learned=learned, pixels=(looks(learned), PIXELS[1]))
 
 
 def test_one_class_is_nothing_for_cosface(tmp_path):
     learned = [*coats("a", flanks=("left_flank",)), *coats("bc", photos=1)]
-    with pytest.raises(SnowmatchError, match="cosface needs two flanks with two photos or more: nothing to learn from"):
+    with pytest.raises(SnowmatchError, match="cosface needs two flanks with two photos or more for training"):
         run(tmp_path, replace(TINY, loss="cosface"), learned=learned, pixels=(looks(learned), PIXELS[1]))
 
 
