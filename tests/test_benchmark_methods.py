@@ -270,10 +270,10 @@ def bad(vector):
     [
         ({"paths": ["a.jpg", "x.jpg", "y.jpg", "z.jpg"]}, r"3 of 4 .* no embedding \(b\.jpg, c\.jpg, sub/d\.jpg\), "),
         ({"paths": ["a.jpg", "b.jpg", "c.jpg", "xsub/d.jpg"]}, r"1 of 4 annotations have no embedding \(sub/d\.jpg\)"),
-        ({"paths": ["a.jpg", "b.jpg", "x/sub/d.jpg", "y/sub/d.jpg"]}, r"2 embeddings could be that of sub/d\.jpg"),
+        ({"paths": ["a.jpg", "b.jpg", "x/sub/d.jpg", "y/sub/d.jpg"]}, r"2 embeddings fit sub/d\.jpg"),
         (bad([np.nan, 1]), r"1 of 4 embeddings have NaN or infinite values \(b\.jpg\)"),
         (bad([np.inf, 1]), r"1 of 4 embeddings have NaN or infinite values \(b\.jpg\)"),
-        (bad([0, 0]), r"1 of 4 embeddings have nothing but zeros \(b\.jpg\)"),
+        (bad([0, 0]), r"1 of 4 embeddings have only zeros \(b\.jpg\)"),
         ({"embeddings": VECTORS[:3]}, r"has paths <U9 \(4,\), embeddings float64 \(3, 2\); expected paths \(N,\)"),
         ({"paths": np.array(["a", "b", "c", "d"], object)}, r"does not load .*without pickles"),
         ({"bboxes": np.zeros((4, 3))}, r"bboxes float64 \(4, 3\); expected paths"),

@@ -86,7 +86,7 @@ def test_boxes_are_drawn_around_masks_and_flanks_become_unknown(survey, tmp_path
     ("text", "message"),
     [
         ("{catalog},mask=no", "no key 'mask'"),
-        ("{catalog},parts=tail", "is left"),
+        ("{catalog},parts=tail", "change these keys"),
         ("synthetic,boxed=yes", "no key 'boxed'"),
     ],
 )

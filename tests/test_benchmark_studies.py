@@ -43,7 +43,7 @@ def test_calibrations_are_judged_and_written_only_with_the_option_ship(tmp_path,
     before = SHIPPED.read_bytes()
     words = ["--work", str(tmp_path), "--method", "sift:lnbnn", "--out", str(tmp_path / "calibration.json")]
     ship_calibration.main(words)
-    assert "not those that are shipped" in capsys.readouterr().out
+    assert "differ from the shipped ones" in capsys.readouterr().out
     assert SHIPPED.read_bytes() == before
     (run,) = read_runs(tmp_path / "calibration.json")
     assert set(run["judged"]) == {"synthetic (outlined)", "synthetic (whole)", "synthetic boxes (boxed)"}

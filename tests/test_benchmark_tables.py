@@ -328,7 +328,7 @@ def test_a_readme_without_markers_is_not_changed(folder):
 
 def test_a_marker_without_its_partner_raises_an_error(folder):
     (folder.parents[1] / "README.md").write_text("<!-- results -->\n", encoding="utf-8")
-    with pytest.raises(SystemExit, match="mend the markers"):
+    with pytest.raises(SystemExit, match="correct the markers"):
         tables.main([str(folder)])
 
 

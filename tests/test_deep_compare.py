@@ -166,7 +166,7 @@ def test_individuals_of_the_test_must_not_be_in_the_training(halves):
         compared(same, "--method", method)
     with pytest.raises(SnowmatchError, match=r"photos of carried are in the training"):
         compared(halves, "--method", method, "--transfer", halves[0].replace("learned", "carried"))
-    with pytest.raises(SnowmatchError, match=r"is called 'test' as another set: add ,name=NAME"):
+    with pytest.raises(SnowmatchError, match=r"has the name 'test' of another set: add ,name=NAME"):
         compared(halves, "--method", method, "--transfer", halves[1].replace("asked", "test"))
 
 
@@ -213,7 +213,7 @@ def test_calibrated_log_odds_rise_with_the_score(votes):
     assert expected[surer].sum() == pytest.approx(same[surer].sum(), rel=0.1)
     assert expected[~surer].sum() == pytest.approx(same[~surer].sum(), rel=0.1)
     assert np.isnan(log_odds(np.array([[NAN, 0.5]]))).tolist() == [[True, False]]
-    with pytest.raises(SnowmatchError, match="no pair of the same animal"):
+    with pytest.raises(SnowmatchError, match="needs pairs of the same animal"):
         shortlist.calibrate(scores, np.zeros_like(same), votes)
 
 
@@ -240,7 +240,7 @@ def test_shortlists_are_measured_end_to_end(halves):
     assert "shortlist" in page.shortlist_table(result)
     with pytest.raises(SnowmatchError, match=r"compares pair by pair.*: add --lists-only"):
         shortlist.main([*arguments, "--local", "snowmatch_engine,matcher=mutual"])
-    with pytest.raises(SnowmatchError, match="cannot be asked about single annotations"):
+    with pytest.raises(SnowmatchError, match="cannot compare chosen annotations only"):
         shortlist.main([*arguments, "--local", f"embedding,file={folder / 'good.npz'}"])
     shortlist.main([*arguments, "--lengths", "2", "--lists-only", "--queries", "3"])
     result = json.loads((folder / "work" / "shortlist-tried.json").read_text(encoding="utf-8"))
@@ -293,11 +293,11 @@ def test_the_threshold_of_a_trained_network_comes_from_animals_it_has_not_learne
     assert "random weights, nothing learned" in shown
     assert "0.8814 / 0.9533" in shown
     assert "0.0198 / 0.0944" in shown
-    save_network(folder / "other.safetensors", network, {k: v for k, v in metadata.items() if k != "learned"})
-    with pytest.raises(SnowmatchError, match="does not say who it learned from"):
+    save_network(folder / "other.safetensors", network, {k: v for k, v in told.items() if k != "learned"})
+    with pytest.raises(SnowmatchError, match="does not list its training animals"):
         compared(halves, "--method", f"trained,file={folder / 'other.safetensors'}")
-    save_network(
-        folder / "seen.safetensors", network, metadata | {"learned": names + ["nobody"], "validation": ["nobody"]}
-    )
-    with pytest.raises(SnowmatchError, match="keeps 'nobody' to choose a threshold with, which --training lacks"):
+    save_network(folder / "seen.safetensors", network, told | {"learned": names + ["nobody"], "validation": ["nobody"]})
+    with pytest.raises(
+        SnowmatchError, match="needs individual 'nobody' to choose a threshold, but --training does not have it"
+    ):
         compared(halves, "--method", f"trained,file={folder / 'seen.safetensors'}")
