@@ -208,7 +208,7 @@ def test_a_query_by_annotation_uses_the_row_of_the_annotation(catalog):
 def test_a_box_partly_outside_is_clipped_with_a_note(catalog):
     answer = catalog.query(np.zeros((60, 80, 3), np.uint8), bbox=(40, -10, 100, 50))
     assert answer.photos[0].bbox == (40, 0, 40, 40)
-    assert any("40,-10,100,50 reaches out of the photo" in note.text for note in answer.notes)
+    assert any("40,-10,100,50 extends beyond the photo" in note.text for note in answer.notes)
 
 
 def test_excluded_encounters_are_not_compared(catalog, survey, known):

@@ -168,7 +168,7 @@ def test_with_too_few_pairs_the_shipped_calibration_is_used_with_a_note(survey):
     assert answer.calibration["source"] == "shipped"
     pairs = count_encounter_pairs(snowmatch.open_catalog(survey / "catalog").data.annotations)
     assert any(
-        f"it has {pairs} pairs of encounters of one animal, and can be calibrated with 30" in note.text
+        f"the catalog has {pairs} pairs of encounters of one animal, a calibration needs 30" in note.text
         for note in answer.notes
     )
     result = CliRunner().invoke(main, ["calibrate", str(survey / "catalog")])

@@ -216,7 +216,7 @@ def test_a_clipped_box_gets_a_note(own_survey):
     for command in ("index", "show"):
         result = run(command, folder)
         assert result.exit_code == 0
-        assert f"note: boxes that reach out of their photo were clipped: 1 ({row['path']})" in result.stderr
+        assert f"note: boxes that extend beyond their photo were clipped: 1 ({row['path']})" in result.stderr
 
 
 def test_the_demo_never_overwrites_another_folder(own_survey):
@@ -275,7 +275,7 @@ def test_a_contradicted_body_part_and_a_black_mask_get_notes(own_survey):
         Image.new("L", mask.size).save(black)
     result = run("query", folder / row["path"], "--catalog", folder, "--bodypart", "right_flank", "--mask", black)
     assert result.exit_code == 0
-    assert "is on record as left_flank, asked about as right_flank" in result.stderr
+    assert "is on record as left_flank, the query uses right_flank" in result.stderr
     assert "is black everywhere" in result.stderr
 
 
@@ -286,7 +286,7 @@ def test_photos_without_features_get_a_note(own_survey):
         Image.new("RGB", photo.size, "grey").save(folder / row["path"])
     result = run("index", folder)
     assert result.exit_code == 0
-    assert f"nothing to compare was found by hesaff in 1 ({row['path']})" in result.stderr
+    assert f"hesaff found no features in 1 annotation ({row['path']})" in result.stderr
 
 
 def test_each_photo_takes_its_own_box_and_mask(survey):

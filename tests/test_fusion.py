@@ -123,7 +123,7 @@ def test_an_annotation_that_one_extractor_lacks_is_not_compared_and_gets_a_note(
 
 def test_extractors_must_differ_and_be_indexed(both):
     path = both.folder / both.data.annotations[0].path
-    with pytest.raises(SnowmatchError, match="expected each name once"):
+    with pytest.raises(SnowmatchError, match="expected at least one, each once"):
         both.query(path, extractor=("sift", "sift"))
     with pytest.raises(SnowmatchError, match="indexed with these settings") as refused:
         both.query(path, extractor="sift", options={"chip_size": "500"})

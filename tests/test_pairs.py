@@ -221,7 +221,7 @@ def test_too_few_candidates_give_a_note_with_the_setting_that_changes_it(survey)
     row = catalog.data.annotations[0]
     photo = survey / "catalog" / row.path
     answer = catalog.query(photo, bbox=row.bbox, matcher="mutual", options={"candidates": "1"})
-    assert any("the setting candidates limits them" in note.text for note in answer.notes)
+    assert any("the setting candidates limits how many are checked" in note.text for note in answer.notes)
     answer = catalog.query(photo, bbox=row.bbox, matcher="mutual", options={"candidates": "0"})
     assert answer.candidates
 
