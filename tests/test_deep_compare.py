@@ -293,10 +293,12 @@ def test_the_threshold_of_a_trained_network_comes_from_animals_it_has_not_learne
     assert "random weights, nothing learned" in shown
     assert "0.8814 / 0.9533" in shown
     assert "0.0198 / 0.0944" in shown
-    save_network(folder / "other.safetensors", network, {k: v for k, v in told.items() if k != "learned"})
+    save_network(folder / "other.safetensors", network, {k: v for k, v in metadata.items() if k != "learned"})
     with pytest.raises(SnowmatchError, match="does not list its training animals"):
         compared(halves, "--method", f"trained,file={folder / 'other.safetensors'}")
-    save_network(folder / "seen.safetensors", network, told | {"learned": names + ["nobody"], "validation": ["nobody"]})
+    save_network(
+        folder / "seen.safetensors", network, metadata | {"learned": names + ["nobody"], "validation": ["nobody"]}
+    )
     with pytest.raises(
         SnowmatchError, match="needs individual 'nobody' to choose a threshold, but --training does not have it"
     ):
