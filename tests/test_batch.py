@@ -1,4 +1,4 @@
-"""Many photos at once: who is asked together, what a row says, and what a stopped run leaves."""
+"""Queries of many photos at once: which photos make one query, the rows of the answer, and runs that were stopped."""
 
 import csv
 import io
@@ -43,7 +43,7 @@ def run(*arguments):
 
 
 def photo(path, taken=None, colour=0):
-    """A small photo; each colour is another content."""
+    """Write a small photo. Photos of different colours have different content."""
     path.parent.mkdir(parents=True, exist_ok=True)
     image = Image.new("RGB", (64, 48), (colour, colour, colour))
     exif = Image.Exif()
@@ -54,7 +54,7 @@ def photo(path, taken=None, colour=0):
 
 
 def calibrate(folder):
-    """Give the catalog a calibration made by hand, for its default method."""
+    """Write a made-up calibration for the default method of the catalog."""
     session = snowmatch.open_catalog(folder).session()
     learned = MethodCalibration(
         session.method.extractor,
@@ -68,18 +68,22 @@ def calibrate(folder):
 
 @pytest.fixture(scope="module")
 def calibrated(survey, tmp_path_factory):
-    """The survey with a calibration; to be read, not changed."""
+    """Return a copy of the survey with a calibration. Tests must not change it."""
     folder = shutil.copytree(survey, tmp_path_factory.mktemp("calibrated") / "survey")
     snowmatch.open_catalog(folder / "catalog").index()
     calibrate(folder / "catalog")
     return folder
 
 
-# --- a catalog whose answers are written by hand ----------------------------------------------------------------------
+# --- a catalog with made-up answers -----------------------------------------------------------------------------------
 
 
-class Said:
-    """What `query` shall answer, by photo: (name or annotation's row, probability) of each candidate, and of new."""
+class FakeQueries:
+    """A catalog whose queries are answered from the table `answers`.
+
+    A key is a photo's name with its box or body part. The value has the probability of each candidate (a name or the
+    row of an annotation) and the probability of a new animal.
+    """
 
     def __init__(self, folder, rows):
         annotations = tuple(Annotation(n, **{"encounter": "q", **row}) for n, row in enumerate(rows))
@@ -148,14 +152,14 @@ class Said:
 
 
 @pytest.fixture
-def says(tmp_path, monkeypatch):
-    """Makes a catalog of these rows whose queries are answered from a table."""
+def make_fake(tmp_path, monkeypatch):
+    """Return a function that makes a catalog of the given rows with made-up answers."""
 
     def make(*rows):
-        said = Said(tmp_path / "catalog", rows)
-        monkeypatch.setattr(Catalog, "session", lambda self, **_: said.session(self))
-        monkeypatch.setattr(batch, "ask", said.ask)
-        return said
+        fake = FakeQueries(tmp_path / "catalog", rows)
+        monkeypatch.setattr(Catalog, "session", lambda self, **_: fake.session(self))
+        monkeypatch.setattr(batch, "ask", fake.ask)
+        return fake
 
     return make
 
@@ -164,109 +168,118 @@ AIKA = {"path": "aika.jpg", "individual": "aika", "encounter": "known1"}
 BARS = {"path": "bars.jpg", "individual": "bars", "encounter": "known2"}
 
 
-def test_boxes_that_share_a_photo_are_different_animals_and_never_vote_together(says):
+def test_two_boxes_of_one_photo_are_two_animals_and_make_two_queries(make_fake):
     left, right = (0, 0, 9, 9), (20, 0, 9, 9)
-    said = says(
+    fake = make_fake(
         AIKA, BARS,
         {"path": "one.jpg", "bbox": left}, {"path": "one.jpg", "bbox": right},
         {"path": "two.jpg", "bbox": left}, {"path": "two.jpg", "bbox": right},
     )  # fmt: skip
-    said.answers = {("one.jpg", left): ({"aika": 0.99}, 0.0), ("one.jpg", right): ({"bars": 0.8, "aika": 0.1}, 0.05)}
-    rows = run_batch(said.catalog).rows
+    fake.answers = {("one.jpg", left): ({"aika": 0.99}, 0.0), ("one.jpg", right): ({"bars": 0.8, "aika": 0.1}, 0.05)}
+    rows = run_batch(fake.catalog).rows
     assert [(r.encounter, r.animal, r.photos) for r in rows] == [
         ("q", 1, ("one.jpg", "two.jpg")),
         ("q", 2, ("one.jpg", "two.jpg")),
     ]
-    assert [names for names, _, _ in said.asked] == [["one.jpg", "two.jpg"]] * 2
+    assert [names for names, _, _ in fake.asked] == [["one.jpg", "two.jpg"]] * 2
     assert [(r.decision, r.probability, r.level) for r in rows] == [("aika", 0.99, "excellent"), ("bars", 0.8, "fair")]
     assert (rows[1].runner_up, rows[1].runner_up_probability, rows[1].new_probability) == ("aika", 0.1, 0.05)
     assert rows[1].reasons == ("39 matched spots with bars.jpg (encounter known2)", "next: aika at 10 %")
 
 
-def test_two_animals_of_one_photo_are_never_the_same_one(says):
+def test_an_encounter_named_after_its_photo_is_named_once(make_fake):
+    fake = make_fake({**AIKA, "encounter": "photo aika.jpg"}, {"path": "one.jpg"})
+    fake.answers[("one.jpg", "unknown")] = ({"aika": 0.99}, 0.01)
+    (row,) = run_batch(fake.catalog).rows
+    assert row.reasons[0] == "39 matched spots with aika.jpg"
+
+
+def test_two_animals_of_one_photo_cannot_be_the_same_individual(make_fake):
     left, right = (0, 0, 9, 9), (20, 0, 9, 9)
-    said = says(AIKA, {"path": "one.jpg", "bbox": left}, {"path": "one.jpg", "bbox": right})
-    said.answers = {("one.jpg", left): ({"aika": 0.96}, 0.0), ("one.jpg", right): ({"aika": 0.99}, 0.0)}
-    first, second = run_batch(said.catalog).rows
+    fake = make_fake(AIKA, {"path": "one.jpg", "bbox": left}, {"path": "one.jpg", "bbox": right})
+    fake.answers = {("one.jpg", left): ({"aika": 0.96}, 0.0), ("one.jpg", right): ({"aika": 0.99}, 0.0)}
+    first, second = run_batch(fake.catalog).rows
     assert (first.decision, first.level, second.level) == ("aika", "uncertain", "excellent")
-    assert first.reasons[-1] == "animal 2, in the same photo, was decided to be aika too, and surer"
+    assert first.reasons[-1] == "animal 2 of the same photo also has the decision aika, and is surer"
 
 
-def test_nobody_is_whom_the_record_names_beside_it(says):
+def test_an_animal_cannot_be_the_individual_on_record_in_the_same_photo(make_fake):
     left, right = (0, 0, 9, 9), (20, 0, 9, 9)
-    said = says(AIKA, {"path": "one.jpg", "bbox": left, "individual": "aika"}, {"path": "one.jpg", "bbox": right})
-    said.answers = {("one.jpg", right): ({"aika": 0.99}, 0.0)}
-    (row,) = run_batch(said.catalog).rows
-    assert (row.level, row.reasons[-1]) == ("uncertain", "aika is on record beside this animal in one.jpg")
+    fake = make_fake(AIKA, {"path": "one.jpg", "bbox": left, "individual": "aika"}, {"path": "one.jpg", "bbox": right})
+    fake.answers = {("one.jpg", right): ({"aika": 0.99}, 0.0)}
+    (row,) = run_batch(fake.catalog).rows
+    assert (row.level, row.reasons[-1]) == ("uncertain", "aika is another animal in the same photo one.jpg")
 
 
-def test_different_encounters_may_show_the_same_animal(says):
-    said = says(AIKA, {"path": "one.jpg", "encounter": "e2"}, {"path": "two.jpg", "encounter": "e1"})
-    said.answers = {(name, None): ({"aika": 0.96}, 0.0) for name in ("one.jpg", "two.jpg")}
-    rows = run_batch(said.catalog).rows
+def test_different_encounters_may_show_the_same_animal(make_fake):
+    fake = make_fake(AIKA, {"path": "one.jpg", "encounter": "e2"}, {"path": "two.jpg", "encounter": "e1"})
+    fake.answers = {(name, None): ({"aika": 0.96}, 0.0) for name in ("one.jpg", "two.jpg")}
+    rows = run_batch(fake.catalog).rows
     assert [(r.encounter, r.level) for r in rows] == [("e1", "good"), ("e2", "good")]
 
 
-def test_an_unidentified_animal_may_be_the_answer(says):
-    said = says({"path": "one.jpg", "encounter": "e1"}, {"path": "two.jpg", "encounter": "e2"})
-    said.answers = {("one.jpg", None): ({1: 0.8}, 0.1), ("two.jpg", None): ({0: 0.8}, 0.1)}
-    assert [r.decision for r in run_batch(said.catalog).rows] == ["unidentified e2", "unidentified e1"]
+def test_an_unidentified_animal_may_be_the_answer(make_fake):
+    fake = make_fake({"path": "one.jpg", "encounter": "e1"}, {"path": "two.jpg", "encounter": "e2"})
+    fake.answers = {("one.jpg", None): ({1: 0.8}, 0.1), ("two.jpg", None): ({0: 0.8}, 0.1)}
+    assert [r.decision for r in run_batch(fake.catalog).rows] == ["unidentified e2", "unidentified e1"]
 
 
-def test_body_parts_are_asked_apart_and_an_individual_beats_new(says):
-    said = says(
+def test_each_body_part_makes_its_own_query_and_an_individual_goes_before_new(make_fake):
+    fake = make_fake(
         AIKA,
         {"path": "one.jpg", "body_part": "left_flank"},
         {"path": "two.jpg", "body_part": "right_flank"},
         {"path": "three.jpg"},
     )
-    said.answers = {("one.jpg", "left_flank"): ({"aika": 0.8}, 0.1), ("two.jpg", "right_flank"): ({"aika": 0.01}, 0.97)}
-    (row,) = run_batch(said.catalog).rows
-    assert sorted(names for names, _, _ in said.asked) == [["one.jpg"], ["three.jpg"], ["two.jpg"]]
+    fake.answers = {("one.jpg", "left_flank"): ({"aika": 0.8}, 0.1), ("two.jpg", "right_flank"): ({"aika": 0.01}, 0.97)}
+    (row,) = run_batch(fake.catalog).rows
+    assert sorted(names for names, _, _ in fake.asked) == [["one.jpg"], ["three.jpg"], ["two.jpg"]]
     assert (row.decision, row.probability, row.level) == ("aika", 0.8, "fair")
     assert row.body_parts == ("left_flank", "right_flank", "unknown")
-    assert row.reasons[:2] == ("photos show left_flank and right_flank and unknown", "by left_flank")
-    assert "right_flank says new at 97 %" in row.reasons
+    assert row.reasons[:2] == ("the photos show left_flank and right_flank and unknown", "decided by left_flank")
+    assert "right_flank: new at 97 %" in row.reasons
 
 
-def test_unknown_parts_join_the_only_known_one_or_the_one_that_is_given(says):
-    said = says(AIKA, {"path": "a.jpg", "body_part": "head"}, {"path": "b.jpg"}, {"path": "c.jpg", "encounter": "z"})
-    assert [r.body_parts for r in run_batch(said.catalog).rows] == [("head",), ("unknown",)]
-    assert [(names, part) for names, part, _ in said.asked] == [(["a.jpg", "b.jpg"], "head"), (["c.jpg"], "unknown")]
-    assert [r.body_parts for r in run_batch(said.catalog, body_part="tail").rows] == [("head", "tail"), ("tail",)]
+def test_photos_of_unknown_part_join_the_only_known_part_or_the_given_part(make_fake):
+    fake = make_fake(
+        AIKA, {"path": "a.jpg", "body_part": "head"}, {"path": "b.jpg"}, {"path": "c.jpg", "encounter": "z"}
+    )
+    assert [r.body_parts for r in run_batch(fake.catalog).rows] == [("head",), ("unknown",)]
+    assert [(names, part) for names, part, _ in fake.asked] == [(["a.jpg", "b.jpg"], "head"), (["c.jpg"], "unknown")]
+    assert [r.body_parts for r in run_batch(fake.catalog, body_part="tail").rows] == [("head", "tail"), ("tail",)]
 
 
-@pytest.mark.parametrize(("surety", "level"), [(0.8, "uncertain"), (0.6, "good")])
-def test_parts_that_name_different_individuals(says, surety, level):
-    said = says(
+@pytest.mark.parametrize(("probability", "level"), [(0.8, "uncertain"), (0.6, "good")])
+def test_body_parts_that_name_two_individuals_lower_the_level(make_fake, probability, level):
+    fake = make_fake(
         AIKA, BARS, {"path": "one.jpg", "body_part": "left_flank"}, {"path": "two.jpg", "body_part": "right_flank"}
     )
-    said.answers = {
+    fake.answers = {
         ("one.jpg", "left_flank"): ({"aika": 0.96}, 0.1),
-        ("two.jpg", "right_flank"): ({"bars": surety}, 0.1),
+        ("two.jpg", "right_flank"): ({"bars": probability}, 0.1),
     }
-    (row,) = run_batch(said.catalog).rows
+    (row,) = run_batch(fake.catalog).rows
     assert (row.decision, row.level) == ("aika", level)
     assert ("one animal cannot be both aika and bars" in row.reasons) == (level == "uncertain")
 
 
-def test_what_is_not_calibrated_still_names_the_best(says):
-    said = says(AIKA, BARS, {"path": "one.jpg"})
-    said.answers = {("one.jpg", None): ({"bars": 0.0, "aika": 0.0}, None)}
-    (row,) = run_batch(said.catalog).rows
+def test_without_calibration_the_best_candidate_is_still_named(make_fake):
+    fake = make_fake(AIKA, BARS, {"path": "one.jpg"})
+    fake.answers = {("one.jpg", None): ({"bars": 0.0, "aika": 0.0}, None)}
+    (row,) = run_batch(fake.catalog).rows
     assert (row.decision, row.probability, row.level, row.new_probability) == ("", None, None, None)
     assert (row.runner_up, row.runner_up_probability) == ("bars", None)
     assert row.reasons == (
-        "nearest: bars, 39 matched spots with bars.jpg (encounter known2)",
+        "best by score: bars, 39 matched spots with bars.jpg (encounter known2)",
         "next: aika, 38 matched spots",
     )
 
 
-def test_a_photo_that_fails_leaves_the_others_of_its_encounter(says):
-    said = says(AIKA, {"path": "a.jpg"}, {"path": "b.jpg"}, {"path": "c.jpg"}, {"path": "d.jpg", "encounter": "z"})
-    said.bad, said.bare = {"b.jpg", "d.jpg"}, {"a.jpg"}
-    said.answers = {("a.jpg", None): ({"aika": 0.96}, 0.0)}
-    found = run_batch(said.catalog)
+def test_a_photo_that_fails_does_not_stop_the_others_of_its_encounter(make_fake):
+    fake = make_fake(AIKA, {"path": "a.jpg"}, {"path": "b.jpg"}, {"path": "c.jpg"}, {"path": "d.jpg", "encounter": "z"})
+    fake.bad, fake.bare = {"b.jpg", "d.jpg"}, {"a.jpg"}
+    fake.answers = {("a.jpg", None): ({"aika": 0.96}, 0.0)}
+    found = run_batch(fake.catalog)
     first, second = found.rows
     assert (first.photos, first.decision) == (("a.jpg", "b.jpg", "c.jpg"), "aika")
     assert first.reasons[-2:] == (
@@ -279,17 +292,17 @@ def test_a_photo_that_fails_leaves_the_others_of_its_encounter(says):
     assert "2 photos failed" in format_summary(found)
 
 
-# --- who is asked about -----------------------------------------------------------------------------------------------
+# --- which photos make one query --------------------------------------------------------------------------------------
 
 
-def groups_of(said, *photos, body_part=None):
+def groups_of(fake, *photos, body_part=None):
     notes = []
-    groups = photo_groups(said.session(said.catalog), photos, body_part, notes)
+    groups = photo_groups(fake.session(fake.catalog), photos, body_part, notes)
     return groups, [note.text for note in notes]
 
 
-def test_photos_not_on_record_are_cut_into_encounters_by_folder_and_time(says, tmp_path, monkeypatch):
-    said = says(AIKA)
+def test_photos_not_on_record_are_grouped_into_encounters_by_folder_and_time(make_fake, tmp_path, monkeypatch):
+    fake = make_fake(AIKA)
     for n, minutes in enumerate((0, 60, 121)):
         photo(tmp_path / "cards" / "S1" / f"{n}.jpg", NOON + timedelta(minutes=minutes), 50 + n)
     photo(tmp_path / "cards" / "S2" / "0.jpg", NOON, 60)
@@ -297,7 +310,7 @@ def test_photos_not_on_record_are_cut_into_encounters_by_folder_and_time(says, t
     photo(tmp_path / "cards" / "S2" / "y.jpg", None, 62)
     (tmp_path / "cards" / "list.txt").write_text("no photo")
     monkeypatch.chdir(tmp_path)
-    groups, notes = groups_of(said, "cards", "cards/S2/x.jpg", body_part="head")
+    groups, notes = groups_of(fake, "cards", "cards/S2/x.jpg", body_part="head")
     assert [(g.encounter, g.animal, [s.name for s in g.shots]) for g in groups] == [
         ("cards/S1 2023-05-01T12:00:00", 1, ["cards/S1/0.jpg", "cards/S1/1.jpg"]),
         ("cards/S1 2023-05-01T14:01:00", 1, ["cards/S1/2.jpg"]),
@@ -309,62 +322,64 @@ def test_photos_not_on_record_are_cut_into_encounters_by_folder_and_time(says, t
     assert notes == ["1 files that are not photos were skipped: 1 .txt"]
 
 
-def test_photos_on_record_are_asked_with_their_rows(says, tmp_path):
-    said = says(
+def test_photos_on_record_use_their_rows_of_the_catalog(make_fake, tmp_path):
+    fake = make_fake(
         AIKA,
         {"path": "one.jpg", "bbox": (0, 0, 9, 9)},
         {"path": "one.jpg", "bbox": (20, 0, 9, 9), "individual": "bars"},
     )
     copy = tmp_path / "card" / "copy.jpg"
     copy.parent.mkdir()
-    shutil.copy(said.catalog.folder / "one.jpg", copy)
+    shutil.copy(fake.catalog.folder / "one.jpg", copy)
     again = shutil.copy(copy, tmp_path / "card" / "copy2.jpg")
-    groups, notes = groups_of(said, copy, again)
+    groups, notes = groups_of(fake, copy, again)
     assert [(g.encounter, g.animal, [s.name for s in g.shots]) for g in groups] == [
         ("q", 1, [copy.as_posix()]),
         ("q", 2, [copy.as_posix()]),
     ]
     assert [g.shots[0].photo.row for g in groups] == [1, 2]
-    assert notes == [f"{again.as_posix()} is the same photo as {copy.as_posix()}: asked about once"]
-    reasons = [row.reasons for row in run_batch(said.catalog, copy).rows]
-    assert ["on record as bars" in r for r in reasons] == [False, True]
+    assert notes == [f"{again.as_posix()} is the same photo as {copy.as_posix()}: used once"]
+    reasons = [row.reasons for row in run_batch(fake.catalog, copy).rows]
+    assert ["named bars in the catalog" in r for r in reasons] == [False, True]
 
 
-def test_masks_are_no_photos_to_ask_about(says):
-    said = says(AIKA, {"path": "one.jpg", "mask": "mask.jpg"})
-    photo(said.catalog.folder / "mask.jpg")
-    groups, notes = groups_of(said, said.catalog.folder)
+def test_mask_files_are_not_taken_for_photos(make_fake):
+    fake = make_fake(AIKA, {"path": "one.jpg", "mask": "mask.jpg"})
+    photo(fake.catalog.folder / "mask.jpg")
+    groups, notes = groups_of(fake, fake.catalog.folder)
     assert [g.encounter for g in groups] == ["known1", "q"]
-    assert notes == ["1 mask of the catalog left out"]
+    assert notes == ["1 mask of the catalog skipped: masks are not photos"]
 
 
-def test_a_new_photo_of_a_burst_on_record_has_no_evidence_in_it(says, tmp_path):
-    said = says(AIKA, {"path": "one.jpg"})
-    photo(said.catalog.folder / "one.jpg", NOON, 1)
+def test_a_new_photo_is_not_compared_with_its_burst_on_record(make_fake, tmp_path):
+    fake = make_fake(AIKA, {"path": "one.jpg"})
+    photo(fake.catalog.folder / "one.jpg", NOON, 1)
     card = tmp_path / "card"
     card.mkdir()
-    shutil.copy(said.catalog.folder / "one.jpg", card)
+    shutil.copy(fake.catalog.folder / "one.jpg", card)
     photo(card / "two.jpg", NOON + timedelta(seconds=9), 90)
     photo(card / "late.jpg", NOON + timedelta(hours=9), 91)
-    groups, _ = groups_of(said, card)
+    groups, _ = groups_of(fake, card)
     assert sorted((g.shots[0].name[-8:], g.excluded) for g in groups) == [
         ("/one.jpg", ()),
         ("/two.jpg", ("q",)),
         ("late.jpg", ()),
     ]
-    rows = run_batch(said.catalog, [card]).rows
-    assert [filters["exclude_encounters"] for _, _, filters in said.asked] == [g.excluded for g in groups]
-    assert ["left out as the same passage: q" in r.reasons for r in rows] == [bool(g.excluded) for g in groups]
+    rows = run_batch(fake.catalog, [card]).rows
+    assert [filters["exclude_encounters"] for _, _, filters in fake.asked] == [g.excluded for g in groups]
+    assert ["excluded, because it is the same passage: q" in r.reasons for r in rows] == [
+        bool(g.excluded) for g in groups
+    ]
 
 
 @pytest.mark.parametrize("what", ["missing.jpg", "empty"])
-def test_what_is_not_there_is_an_error(says, tmp_path, what):
-    said = says(AIKA)
+def test_a_missing_photo_and_an_empty_folder_raise_an_error(make_fake, tmp_path, what):
+    fake = make_fake(AIKA)
     (tmp_path / "empty").mkdir()
     with pytest.raises(SnowmatchError, match=what):
-        run_batch(said.catalog, [tmp_path / what])
-    with pytest.raises(SnowmatchError, match="no photo was given"):
-        run_batch(said.catalog, [])
+        run_batch(fake.catalog, [tmp_path / what])
+    with pytest.raises(SnowmatchError, match="no photos: expected photos"):
+        run_batch(fake.catalog, [])
 
 
 # --- a real catalog ---------------------------------------------------------------------------------------------------
@@ -374,7 +389,7 @@ def table(text):
     return list(csv.DictReader(io.StringIO(text)))
 
 
-def test_unidentified_animals_of_a_catalog(calibrated, tmp_path):
+def test_the_unidentified_animals_of_a_catalog_are_all_answered(calibrated, tmp_path):
     catalog = calibrated / "catalog"
     result = run(catalog, "--unidentified", "--out", tmp_path / "answers")
     assert result.exit_code == 0, result.output
@@ -390,17 +405,17 @@ def test_unidentified_animals_of_a_catalog(calibrated, tmp_path):
     assert rows[0]["decision"] in known
     assert float(rows[0]["probability"]) > 0.75
     assert "matched spots with images/" in rows[0]["reasons"]
-    told = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert [tuple(each) for each in told] == [("schema", *COLUMNS)] * len(rows)
-    assert told[0]["schema"] == "snowmatch.batch/1"
-    assert told[0]["photos"] == unnamed[rows[0]["encounter"]]
-    assert str(told[0]["probability"]) == rows[0]["probability"]
+    lines = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [tuple(each) for each in lines] == [("schema", *COLUMNS)] * len(rows)
+    assert lines[0]["schema"] == "snowmatch.batch/1"
+    assert lines[0]["photos"] == unnamed[rows[0]["encounter"]]
+    assert str(lines[0]["probability"]) == rows[0]["probability"]
     assert f"{len(rows)} animals in {len(rows)} encounters: " in result.stderr.splitlines()[-1]
     assert not (tmp_path / "answers.jsonl.part").exists()
     assert run(catalog, "--unidentified").stdout_bytes == (tmp_path / "answers.csv").read_bytes()
 
 
-def test_photos_of_an_encounter_vote_together(calibrated):
+def test_photos_of_an_encounter_make_one_query(calibrated):
     encounters = {}
     for row in read_rows(calibrated / "queries" / "queries.csv"):
         encounters.setdefault(row["encounter"], []).append(calibrated / "queries" / row["path"])
@@ -412,7 +427,7 @@ def test_photos_of_an_encounter_vote_together(calibrated):
     assert row.new_probability == pytest.approx(answer.new_probability, rel=1e-5)
 
 
-def test_two_animals_side_by_side_are_told_apart(calibrated, tmp_path):
+def test_two_animals_side_by_side_get_two_names(calibrated, tmp_path):
     catalog = snowmatch.open_catalog(calibrated / "catalog")
     rows = {
         r["individual"]: r for r in read_rows(calibrated / "queries" / "queries.csv") if r["body_part"] == "left_flank"
@@ -434,7 +449,7 @@ def test_two_animals_side_by_side_are_told_apart(calibrated, tmp_path):
     assert [(r.encounter, r.animal, r.decision) for r in found] == [("pair", 1, "bars"), ("pair", 2, "cholpon")]
 
 
-def test_a_bad_photo_is_in_its_row_and_at_the_end(calibrated, tmp_path):
+def test_a_bad_photo_is_named_in_its_row_and_at_the_end(calibrated, tmp_path):
     good = calibrated / "queries" / read_rows(calibrated / "queries" / "queries.csv")[0]["path"]
     shutil.copy(good, tmp_path / "good.jpg")
     (tmp_path / "bad.jpg").write_text("this is no photo")
@@ -456,7 +471,7 @@ def test_a_photo_on_record_that_cannot_be_read_keeps_its_encounter(survey, tmp_p
     assert (row.encounter, row.decision) == ("bad", "")
 
 
-def test_without_a_calibration_a_note_says_so(survey, monkeypatch):
+def test_a_missing_calibration_gets_a_note(survey, monkeypatch):
     monkeypatch.setattr("snowmatch.identify.session.choose", lambda *_: (None, ""))
     result = run(survey / "catalog", "--unidentified")
     assert result.exit_code == 0, result.output
@@ -466,18 +481,21 @@ def test_without_a_calibration_a_note_says_so(survey, monkeypatch):
     assert "without a probability 2" in result.stderr
 
 
-def test_no_unidentified_annotation_is_an_empty_table(says, tmp_path, monkeypatch):
-    said = says(AIKA)
-    monkeypatch.setattr(snowmatch.api, "open_catalog", lambda folder: said.catalog)
+def test_a_catalog_without_unidentified_annotations_gives_an_empty_table(make_fake, tmp_path, monkeypatch):
+    fake = make_fake(AIKA)
+    monkeypatch.setattr(snowmatch.api, "open_catalog", lambda folder: fake.catalog)
     result = run("catalog", "--unidentified", "--out", tmp_path / "answers.csv")
     assert result.exit_code == 0
-    assert result.stderr.strip() == f"note: {said.catalog.folder} has no unidentified annotations: nothing to ask"
+    assert (
+        result.stderr.strip()
+        == f"note: {fake.catalog.folder} has no unidentified annotations: there is nothing to identify"
+    )
     assert (tmp_path / "answers.csv").read_text() == ",".join(COLUMNS) + "\n"
     assert (tmp_path / "answers.jsonl").read_bytes() == b""
     assert run("catalog", "--unidentified").stdout == ",".join(COLUMNS) + "\n"
 
 
-def test_texts_and_numbers_in_the_files():
+def test_the_files_escape_texts_and_keep_small_numbers():
     row = Row(
         "e\u202e1",
         1,
@@ -500,20 +518,21 @@ def test_texts_and_numbers_in_the_files():
 
 
 @pytest.mark.parametrize("arguments", [[], ["photo.jpg", "--unidentified"]], ids=["neither", "both"])
-def test_photos_or_unidentified(survey, arguments):
+def test_either_photos_or_unidentified_must_be_given(survey, arguments):
     result = run(survey / "catalog", *arguments)
     assert result.exit_code == 2
     assert "--unidentified" in result.stderr
 
 
 @pytest.mark.parametrize(
-    ("out", "told"), [("nowhere/answers", "nowhere"), (".", "is a folder"), ("catalog/catalog", "the catalog itself")]
+    ("out", "message"),
+    [("nowhere/answers", "nowhere"), (".", "is a folder"), ("catalog/catalog", "the catalog's own table")],
 )
-def test_where_nothing_can_be_written(own_survey, out, told):
+def test_a_place_that_cannot_be_written_raises_an_error(own_survey, out, message):
     before = (own_survey / "catalog" / "catalog.csv").read_bytes()
     result = run(own_survey / "catalog", "--unidentified", "--out", own_survey / out)
     assert result.exit_code == 1
-    assert told in result.stderr
+    assert message in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
     assert (own_survey / "catalog" / "catalog.csv").read_bytes() == before
 
@@ -522,19 +541,19 @@ def test_where_nothing_can_be_written(own_survey, out, told):
 
 
 @pytest.fixture
-def long(says, tmp_path, monkeypatch):
-    """A catalog with four unidentified encounters, two animals in the last one's photo."""
+def long(make_fake, tmp_path, monkeypatch):
+    """Return a catalog with four unidentified encounters; the photo of the last one shows two animals."""
     left, right = (0, 0, 9, 9), (20, 0, 9, 9)
     lone = [{"path": f"{n}.jpg", "encounter": f"e{n}"} for n in range(3)]
     pair = [{"path": "3.jpg", "encounter": "e3", "bbox": b} for b in (left, right)]
-    said = says(AIKA, *lone, *pair)
-    said.answers = {("0.jpg", None): ({"aika": 0.123456789, 2: 0.05}, 0.1)}
-    said.answers |= {("3.jpg", b): ({"aika": p}, 0.0) for b, p in ((left, 0.96), (right, 0.97))}
-    said.bad = {"1.jpg"}
-    monkeypatch.setattr(snowmatch.api, "open_catalog", lambda folder: said.catalog)
+    fake = make_fake(AIKA, *lone, *pair)
+    fake.answers = {("0.jpg", None): ({"aika": 0.123456789, 2: 0.05}, 0.1)}
+    fake.answers |= {("3.jpg", b): ({"aika": p}, 0.0) for b, p in ((left, 0.96), (right, 0.97))}
+    fake.bad = {"1.jpg"}
+    monkeypatch.setattr(snowmatch.api, "open_catalog", lambda folder: fake.catalog)
     assert run("catalog", "--unidentified", "--out", tmp_path / "whole").exit_code == 1
-    said.asked.clear()
-    return said
+    fake.asked.clear()
+    return fake
 
 
 def same_files(folder, one, other):
@@ -545,7 +564,7 @@ def same_files(folder, one, other):
 
 
 def stop_after(monkeypatch, count):
-    """Ctrl-C while the next animal is asked about."""
+    """Raise KeyboardInterrupt, as Ctrl-C does, after `count` queries. Return a function that ends this."""
     ask = batch._ask_group
 
     def stopping(*arguments):
@@ -561,12 +580,12 @@ def stop_after(monkeypatch, count):
 
 @pytest.mark.parametrize("count", [0, 2, 4])
 @pytest.mark.parametrize("torn", [False, True])
-def test_a_stopped_run_goes_on_and_gives_the_same_bytes(long, tmp_path, monkeypatch, count, torn):
+def test_a_stopped_run_continues_and_writes_the_same_bytes(long, tmp_path, monkeypatch, count, torn):
     go_on = stop_after(monkeypatch, count)
     result = run("catalog", "--unidentified", "--out", tmp_path / "answers")
     assert result.exit_code == 1
     assert result.stderr.splitlines()[-1] == (
-        "Error: stopped; what was answered is kept, the same command goes on from there"
+        "Error: stopped; the finished answers are stored, and the same command continues"
     )
     part = tmp_path / "answers.jsonl.part"
     assert len(part.read_text(encoding="utf-8").splitlines()) == 1 + count
@@ -578,7 +597,7 @@ def test_a_stopped_run_goes_on_and_gives_the_same_bytes(long, tmp_path, monkeypa
     before = len(long.asked)
     result = run("catalog", "--unidentified", "--out", tmp_path / "answers")
     assert result.exit_code == 1
-    assert f"{count} of 5 animals were answered already" in result.stderr
+    assert f"it has the answers for {count} of 5 animals" in result.stderr
     assert "failed: 1.jpg: 1.jpg is truncated" in result.stderr
     assert len(long.asked) - before == 5 - count
     assert same_files(tmp_path, "answers", "whole")
@@ -590,7 +609,7 @@ def test_another_question_starts_over(long, tmp_path, monkeypatch):
     run("catalog", "--unidentified", "--out", tmp_path / "answers", "--bodypart", "head")
     go_on()
     result = run("catalog", "--unidentified", "--out", tmp_path / "answers")
-    assert "started over" in result.stderr
+    assert "the batch starts again" in result.stderr
     assert same_files(tmp_path, "answers", "whole")
 
 
@@ -607,12 +626,12 @@ def test_a_changed_label_or_photo_starts_over(long, tmp_path, monkeypatch):
         else:
             photo(long.catalog.folder / "2.jpg", colour=200)
         result = run("catalog", "--unidentified", "--out", tmp_path / "answers")
-        assert "started over" in result.stderr, change
+        assert "the batch starts again" in result.stderr, change
 
 
-def test_without_out_nothing_is_kept(long, monkeypatch):
+def test_a_stopped_run_without_out_keeps_nothing(long, monkeypatch):
     stop_after(monkeypatch, 1)
     result = run("catalog", "--unidentified")
     assert result.exit_code == 1
-    assert result.stderr.splitlines()[-1] == "Error: stopped; nothing is kept without --out"
+    assert result.stderr.splitlines()[-1] == "Error: stopped; without --out no answers are stored"
     assert result.stdout == ""

@@ -1,4 +1,4 @@
-"""`snowmatch index`."""
+"""The command `snowmatch index`."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from snowmatch.cli.shared import PATH, Bar, say_failed, say_notes, setting_optio
 
 @click.command()
 @click.argument("catalog", type=PATH)
-@click.option("--extractor", metavar="NAME", help="How features are found; `plugins` lists them.")
+@click.option(
+    "--extractor", metavar="NAME", help="Extractor of the features; `snowmatch plugins` lists all.  [default: hesaff]"
+)
 @setting_option
-@click.option("--workers", type=click.IntRange(min=1), help="Processes to use.  [default: all cores]")
-@click.option("--prune", is_flag=True, help="Delete the features of photos that have left the catalog.")
+@click.option("--workers", type=click.IntRange(min=1), help="Number of processes.  [default: all cores]")
+@click.option("--prune", is_flag=True, help="Delete the features of photos that are no longer in the catalog.")
 def index(catalog: Path, extractor: str | None, options: dict[str, str], workers: int | None, prune: bool) -> None:
-    """Find the features of every photo in CATALOG and make it ready to be asked.
+    """Find and store the features of all photos in CATALOG.
 
-    Only what is new or has changed is done; a run that was stopped goes on where it was.
+    Queries need these features. Only new and changed photos are read. If the run was stopped, the same command
+    continues it.
 
     \b
     Example:
@@ -34,9 +37,7 @@ def index(catalog: Path, extractor: str | None, options: dict[str, str], workers
                 extractor, options, workers=workers, prune=prune, progress=bar.update, mapping=maps.update
             )
     except KeyboardInterrupt:
-        raise click.ClickException(
-            "stopped; what was finished is kept, and the same command goes on from there"
-        ) from None
+        raise click.ClickException("stopped; the finished photos are stored, and the same command continues") from None
     click.echo(report.summary())
     say_notes((*report.notes, *opened.notes()))
     say_failed(report.failed)

@@ -1,6 +1,6 @@
-"""Many photos, or all unidentified annotations, asked encounter by encounter: one row for each animal of each.
+"""Identification of many photos, or of all unidentified annotations. Each animal of each encounter gets one row.
 
-With an output name the answers are kept as they come, so that a run that was stopped goes on where it was.
+With an output name, each answer is written at once. A run that was stopped then continues after its last answer.
 """
 
 from __future__ import annotations
@@ -41,12 +41,16 @@ def run_batch(
     progress: Callable[[int, int], None] | None = None,
     **method: Unpack[MethodOptions],
 ) -> Batch:
-    """Ask about photos and folders of photos, or (None) all unidentified annotations; nobody's own encounter answers.
+    """Identify photos and folders of photos; with `photos` None, all unidentified annotations. Return the rows.
 
-    body_part: what photos show whose part is not on record; the rest as in `Catalog.query`. `out`: OUT.csv and
-    OUT.jsonl are written, and what a stopped run left in OUT.jsonl.part is not asked again. `progress` is called with
-    (done, total) animals. A photo that cannot be read is in its row's reasons and in `failed`. No unidentified
-    annotation gives no rows. SnowmatchError for what the user can mend.
+    The gallery of an animal never contains its own encounter. A photo that cannot be read is skipped: the reasons of
+    its row and `failed` name it. A catalog without unidentified annotations gives no rows. Raises SnowmatchError for
+    errors that the user can correct.
+
+    body_part: the body part of photos for which the catalog has none.
+    out: write OUT.csv and OUT.jsonl. Answers that a stopped run left in OUT.jsonl.part are read, not computed again.
+    progress: called with (done, total) animals.
+    The other parameters are those of `Catalog.query`.
     """
     if out is not None:
         check_out(out, catalog.folder)
@@ -56,7 +60,7 @@ def run_batch(
         check_body_part(body_part)
     check_locations(catalog.data, locations)
     if photos is None and all(a.individual is not None for a in catalog.data.annotations):
-        text = f"{catalog.folder} has no unidentified annotations: nothing to ask"
+        text = f"{catalog.folder} has no unidentified annotations: there is nothing to identify"
         batch = Batch((), (), (Note("nothing-to-ask", text),))
     else:
         session = catalog.session(**method)
@@ -85,7 +89,10 @@ def _answers(
     notes: list[Note],
     progress: Callable[[int, int], None] | None,
 ) -> list[dict[str, Any]]:
-    """A record of each group's answer, also kept in the file `part`, which may hold the first ones already."""
+    """Return a record of each group's answer.
+
+    The file `part` also gets the records. It may contain the first of them already, from a run that was stopped.
+    """
     records = [] if part is None else read_part(part, head, groups, notes)
     annotations = session.data.annotations
     animals = {a.row: animal for a, animal in zip(annotations, tell_animals(annotations), strict=True)}
@@ -96,13 +103,13 @@ def _answers(
                 progress(done, len(groups))
             if done == len(groups):
                 break
-            record, told = _ask_group(session, groups[done], locations, animals)
-            if told:
-                common = set.intersection(*told, *([] if common is None else [common]))
+            record, answer_notes = _ask_group(session, groups[done], locations, animals)
+            if answer_notes:
+                common = set.intersection(*answer_notes, *([] if common is None else [common]))
             line = json.dumps(plain(record), ensure_ascii=False, allow_nan=False)
             if file is not None and part is not None:
                 append(file, line, part)
-            records.append(json.loads(line))  # as a resumed run reads it
+            records.append(json.loads(line))  # the same values that a resumed run reads
     notes += sorted((common or set()) - set(session.notes), key=lambda note: note.text)
     return records
 
@@ -110,7 +117,7 @@ def _answers(
 def _ask_group(
     session: Session, group: Group, locations: tuple[str, ...], animals: Mapping[int, Animal]
 ) -> tuple[dict[str, Any], list[set[Note]]]:
-    """The record of one animal's answer, and the notes of every query: one for each body part that its photos show."""
+    """Return the record of one animal's answer, and the notes of each query. Each body part is one query."""
     parts: dict[str, list[Shot]] = defaultdict(list)
     known = {shot.body_part for shot in group.shots} - {"unknown"}
     for shot in group.shots:
@@ -118,7 +125,7 @@ def _ask_group(
     every: list[PartAnswer] = []
     failed: list[tuple[str, str]] = []
     bare: list[str] = []
-    told: list[set[Note]] = []
+    answer_notes: list[set[Note]] = []
     for part in sorted(parts, key=BODY_PARTS.index):
 
         def ask_shots(shots: Sequence[Shot], part: str = part) -> Answer:
@@ -131,9 +138,9 @@ def _ask_group(
         answer = _ask_readable(ask_shots, parts[part], session.folder, failed, bare)
         if answer is not None:
             every.append(part_answer(part, answer, animals))
-            told.append(set(answer.notes))
+            answer_notes.append(set(answer.notes))
     row, who = join(session, group, tuple(sorted(parts, key=BODY_PARTS.index)), every, failed, bare)
-    return {"row": asdict(row), "who": who, "failed": failed}, told
+    return {"row": asdict(row), "who": who, "failed": failed}, answer_notes
 
 
 def _ask_readable(
@@ -143,9 +150,9 @@ def _ask_readable(
     failed: list[tuple[str, str]],
     bare: list[str],
 ) -> Answer | None:
-    """The answer for those photos that can be read, None where none can be; the others go to `failed`.
+    """Return the answer for the photos that can be read; None if no photo can be read.
 
-    Those without features, which had no vote, go to `bare`.
+    Unreadable photos are added to `failed`. Photos without features, which cannot vote, are added to `bare`.
     """
     try:
         answer = ask(shots)
@@ -153,16 +160,16 @@ def _ask_readable(
         if len(shots) == 1:
             failed.append((shots[0].name, str(error)))
             return None
-        left = []  # the error does not say which of several photos it is about
+        readable = []  # the error does not name the photo, so each photo is tried alone
         for shot in shots:
             try:
                 ask([shot])
-                left.append(shot)
+                readable.append(shot)
             except SnowmatchError as reason:
                 failed.append((shot.name, str(reason)))
-        if len(left) == len(shots):
+        if len(readable) == len(shots):
             raise
-        return _ask_readable(ask, left, folder, failed, bare) if left else None
+        return _ask_readable(ask, readable, folder, failed, bare) if readable else None
     empty = {photo.path for photo in answer.photos if not photo.features}
     bare += [shot.name for shot in shots if _file(shot, folder) in empty]
     return answer

@@ -1,4 +1,4 @@
-"""What is kept of a batch that is stopped: the answers so far, beside the output, as JSON lines."""
+"""The file of answers of an unfinished batch. It stands beside the output and has one JSON object per line."""
 
 from __future__ import annotations
 
@@ -24,18 +24,19 @@ PART_SCHEMA = "snowmatch.batch-part/1"
 
 
 def beside(out: Path, ending: str) -> Path:
-    """The file of that ending; OUT.csv means OUT."""
+    """Return the path of the output with that ending. An `out` with the ending .csv or .jsonl loses it first."""
     name = out.name.removesuffix(".csv").removesuffix(".jsonl")
     return out.with_name((name or out.name) + ending)
 
 
 def check_out(out: Path, folder: Path) -> None:
+    """Raise SnowmatchError if `out` is a folder, its folder does not exist, or OUT.csv is the catalog's own table."""
     if out.is_dir():
         raise SnowmatchError(f"{out} is a folder, expected a name for the files, such as {out / 'answers'}")
     if not out.parent.is_dir():
-        raise SnowmatchError(f"{out.parent} is no folder, so {out} cannot be written: make the folder first")
+        raise SnowmatchError(f"the folder {out.parent} does not exist, so {out} cannot be written: create it first")
     if os.path.abspath(beside(out, ".csv")) == os.path.abspath(folder / CSV_NAME):
-        raise SnowmatchError(f"{beside(out, '.csv')} is the catalog itself: choose another name", "choose-output")
+        raise SnowmatchError(f"{beside(out, '.csv')} is the catalog's own table: choose another name", "choose-output")
 
 
 def head_of(
@@ -44,7 +45,10 @@ def head_of(
     body_part: str | None,
     locations: Sequence[str],
 ) -> str:
-    """The first line of the file of answers: all that they depend on, most of it as one sum."""
+    """Return the first line of the file of answers. It identifies everything that the answers depend on.
+
+    Most of it is one checksum: annotations, their states, foreground maps, calibration and groups.
+    """
     used = (session.data.annotations, session.states, maps_stamp(session.folder), session.calibration, groups)
     values = {
         "schema": PART_SCHEMA,
@@ -60,7 +64,11 @@ def head_of(
 
 
 def read_part(part: Path, head: str, groups: Sequence[Group], notes: list[Note]) -> list[dict[str, Any]]:
-    """The answers to the first of `groups` that a stopped run left; what follows a line cut short does not count."""
+    """Return the answers that a stopped run left. They belong to the first of `groups`.
+
+    Reading ends at the first damaged line. A missing file, or a file with another first line, gives no answers.
+    notes: gets a note about the file, unless the file does not exist.
+    """
     try:
         lines = part.read_bytes().split(b"\n")[:-1]
     except FileNotFoundError:
@@ -68,7 +76,7 @@ def read_part(part: Path, head: str, groups: Sequence[Group], notes: list[Note])
     except OSError as error:
         raise unreadable(part, error) from error
     if not lines or lines[0] != head.encode():
-        text = f"{part} is of other photos, settings or another state of the catalog: started over"
+        text = f"{part} has other photos, settings or an older state of the catalog: the batch starts again"
         notes.append(Note("batch-started-over", text, {"file": str(part)}))
         return []
     records = []
@@ -80,13 +88,16 @@ def read_part(part: Path, head: str, groups: Sequence[Group], notes: list[Note])
         except (ValueError, KeyError, TypeError):
             break
         records.append(record)
-    text = f"went on from {part}: {len(records)} of {counted(len(groups), 'animal')} were answered already"
+    text = f"continued from {part}: it has the answers for {len(records)} of {counted(len(groups), 'animal')}"
     notes.append(Note("batch-continued", text, {"file": str(part), "answered": len(records)}))
     return records
 
 
 def open_part(part: Path, head: str, records: Sequence[Mapping[str, Any]]) -> BinaryIO:
-    """The file of answers, open to be appended to, with its head and these records only."""
+    """Write the file of answers with its first line and `records`, and return it open for appending.
+
+    Raises SnowmatchError if the file cannot be written.
+    """
     lines = [head, *(json.dumps(record, ensure_ascii=False, allow_nan=False) for record in records)]
     replace_file(part, lambda file: file.write("".join(f"{line}\n" for line in lines).encode()))
     try:
@@ -96,6 +107,7 @@ def open_part(part: Path, head: str, records: Sequence[Mapping[str, Any]]) -> Bi
 
 
 def append(file: BinaryIO, line: str, part: Path) -> None:
+    """Append a line to the file of answers. Raises SnowmatchError if it cannot be written."""
     try:
         file.write(f"{line}\n".encode())
         file.flush()
