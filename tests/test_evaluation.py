@@ -291,7 +291,7 @@ def test_a_catalog_without_answerable_queries_prints_a_sentence(own_survey):
     [
         (["--protocol", "cross"], "expected one of"),
         (["--save", "."], "is a folder"),
-        (["--extractor", "sift", "--extractor", "sift"], "expected each name once"),
+        (["--extractor", "sift", "--extractor", "sift"], "expected at least one, each once"),
         (["--extractor", "sift"], "snowmatch index"),
     ],
 )
