@@ -1,4 +1,4 @@
-"""Numbers as text, and Markdown of them."""
+"""Functions that write numbers and tables as Markdown."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NOTHING = "–"
 
 
 def percent(value: float, digits: int = 0) -> str:
-    """A share as a percentage; what is not quite all or nothing does not look like it."""
+    """Return a share as a percentage. "100 %" and "0 %" appear only for exactly 1 and 0."""
     text = f"{100 * value:.{digits}f}"
     if digits == 0 and ((text == "100" and value < 1) or (text == "0" and value > 0)):
         return ">99 %" if value > 0.5 else "<1 %"
@@ -25,14 +25,14 @@ def decimal(value: float, digits: int = 0) -> str:
 
 
 def quantity(value: float, digits: int = 0) -> str:
-    """Three significant digits, thousands with commas."""
+    """Return a number with three significant digits, and commas between the thousands."""
     if value == 0:
         return "0"
     return f"{value:,.{digits}f}" if abs(value) >= 999.5 else f"{float(f'{value:.{3 + digits}g}')}".removesuffix(".0")
 
 
 def ratio(value: float, digits: int = 0) -> str:
-    """Two decimals; three digits where these would say little."""
+    """Return a number with two decimals, or with three significant digits if it is below 0.1 or from 100 up."""
     return quantity(value, digits) if value < 0.1 or value >= 100 else f"{value:.{2 + digits}f}"
 
 
@@ -41,7 +41,7 @@ def seconds(value: float, digits: int = 0) -> str:
 
 
 def plain(text: Any) -> str:
-    """Text that is no Markdown of its own inside a table."""
+    """Return the text with Markdown characters escaped, for a table cell."""
     text = " ".join(str(text).split())
     for sign in "\\|*`<":
         text = text.replace(sign, "\\" + sign)
@@ -49,14 +49,14 @@ def plain(text: Any) -> str:
 
 
 def code(text: str) -> str:
-    """A command as it is typed, also where it has backticks of its own."""
+    """Return a command as Markdown code. The command may contain backticks."""
     fence = "``" if "`" in text else "`"
     space = " " if "`" in text else ""
     return fence + space + " ".join(text.split()) + space + fence
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:
-    """A Markdown table whose first `left` columns are text, the others numbers."""
+    """Return a Markdown table. The first `left` columns are text, the others are numbers."""
     sides = ["---" if i < left else "---:" for i in range(len(headings))]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in (headings, sides, *rows))
 
@@ -66,7 +66,7 @@ def shown(value: float | None, show: Callable[..., str]) -> str:
 
 
 def number(result: dict[str, Any], *names: str) -> float | None:
-    """The number that the names lead to; None where anything on the way is missing or null."""
+    """Return the number at result[name][name]...; None if any part of the path is missing or null."""
     value: Any = result
     for name in names:
         value = value.get(name) if isinstance(value, dict) else None
@@ -74,12 +74,12 @@ def number(result: dict[str, Any], *names: str) -> float | None:
 
 
 def listed(parts: Sequence[str]) -> str:
-    """Several parts of a sentence, with commas and a last "and"."""
+    """Join several parts of a sentence with commas, and with "and" before the last part."""
     return " and ".join(filter(None, (", ".join(parts[:-1]), *parts[-1:])))
 
 
 def in_brackets(figure: dict[str, Any], show: Callable[..., str]) -> str:
-    """A figure with its 95 % interval."""
+    """Return a figure with its 95 % interval in brackets."""
     if figure["value"] is None:
         return NOTHING
     if figure["low"] is None:
@@ -88,23 +88,26 @@ def in_brackets(figure: dict[str, Any], show: Callable[..., str]) -> str:
 
 
 def between_markers(text: str, name: str, new: str, path: Path) -> str:
-    """The text with `new` between the markers `name`, unchanged without any; SystemExit where there is but one."""
+    """Return the text with `new` between the markers `name`. Without markers the text is unchanged.
+
+    Raises SystemExit if the two markers are not there exactly once each, in this order.
+    """
     begin, end = (marker.format(name) for marker in MARKERS)
     if begin not in text and end not in text:
         return text
     if text.count(begin) != 1 or text.count(end) != 1 or text.index(end) < text.index(begin):
-        raise SystemExit(f"{path}: expected {begin} and then {end}, once each; mend the markers.")
+        raise SystemExit(f"{path}: expected {begin} and then {end}, once each; correct the markers.")
     before, _, rest = text.partition(begin)
     return f"{before}{begin}\n\n{new}\n\n{end}{rest.partition(end)[2]}"
 
 
 def write(path: Path, text: str) -> None:
-    """The text as a file, told."""
+    """Write the text to a file and print the path."""
     write_text(path, text)
     print(f"wrote {path}")
 
 
 def write_text(path: Path, text: str) -> None:
-    """The text as a file, whole or not at all, with the same line ends on every system."""
+    """Write the text to a file, completely or not at all, with the same line ends on every system."""
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(path, lambda file: file.write(text.encode("utf-8")))

@@ -1,11 +1,19 @@
-"""Data to measure on, each made into a catalog folder of its own: a catalog, a metadata.csv, or a synthetic survey.
+"""Datasets for benchmarks. Each one becomes a catalog folder of its own.
 
 A dataset is written SOURCE or SOURCE,key=value,...  SOURCE is a catalog folder, a wildlife-datasets `metadata.csv`, or
-`synthetic`. name=NAME names it. Keys for photos: boxed=yes (only annotations with a box), masks=no, boxes=no and
-flanks=no (leave them out; the flank is unknown then), boxes=mask (the box round the mask's largest piece),
-box=X/Y/W/H (the same box in every photo, as shares of its size), parts=left_flank+right_flank, every=N (each N-th
-individual by name) and from=K (beginning with the K-th, 0 is first: every=2 and every=2,from=1 share nobody), first=N
-(the first N annotations). Keys for `synthetic`: individuals, encounters, stations, seed.
+`synthetic` (a drawn survey). name=NAME gives the dataset a name.
+
+Keys for photos:
+boxed=yes                     keep only annotations with a box
+masks=no, boxes=no, flanks=no leave out masks, boxes or flanks (every body part is then `unknown`)
+boxes=mask                    use the box around the largest connected piece of the mask
+box=X/Y/W/H                   use the same box in every photo, as shares of the photo's width and height
+parts=left_flank+right_flank  keep only these body parts
+every=N                       keep each N-th individual, in order of names
+from=K                        start with the K-th individual; 0 is the first (every=2 and every=2,from=1 share nobody)
+first=N                       keep only the first N annotations
+
+Keys for `synthetic`: individuals, encounters, stations, seed.
 """
 
 from __future__ import annotations
@@ -57,21 +65,22 @@ PHOTO_KEYS = {
 }
 SYNTHETIC_KEYS = {"individuals": "12", "encounters": "3", "stations": "4", "seed": "0"}
 SIDES = {"left": "left_flank", "right": "right_flank", "head": "head", "face": "head", "tail": "tail"}
-UNNAMED = ("", "unknown", "nan")  # how wildlife-datasets writes an identity that is not known
+UNNAMED = ("", "unknown", "nan")  # how wildlife-datasets writes an unknown identity
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A catalog folder to measure on, under a name that says what was done to its source."""
+    """A catalog folder for a benchmark. Its name states how it differs from its source."""
 
     name: str
     folder: Path
 
 
 def prepare(text: str, work: Path) -> Dataset:
-    """The dataset written as `text`, as a catalog folder below `work`; SnowmatchError where it cannot be made.
+    """Make the dataset written as `text` as a catalog folder below `work`.
 
-    The source is never written to: its rows are copied, photos and masks are links (copies where links are refused).
+    The source is never changed. Its rows are copied. Photos and masks are links, or copies if the system allows no
+    links. Raises SnowmatchError if the dataset cannot be made.
     """
     source, *pairs = text.split(",")
     given = dict(pair.partition("=")[::2] for pair in pairs)
@@ -97,7 +106,7 @@ def prepare(text: str, work: Path) -> Dataset:
 
 
 def name_of(text: str) -> str:
-    """A name for the dataset written as `text`, fit for a folder: its source's folder and what was asked of it."""
+    """Return a name for the dataset written as `text`: its source and keys. It is a valid folder name."""
     source, *pairs = text.split(",")
     named = [pair.removeprefix("name=") for pair in pairs if pair.startswith("name=")]
     if named:
@@ -109,7 +118,7 @@ def name_of(text: str) -> str:
 
 
 def rows_of(source: Path) -> list[dict[str, str]]:
-    """The annotations of a catalog folder or of a wildlife-datasets metadata.csv, as rows of a catalog.csv."""
+    """Return the annotations of a catalog folder or of a wildlife-datasets metadata.csv as rows of a catalog.csv."""
     if source.suffix == ".csv":
         with source.open(newline="", encoding="utf-8-sig") as file:
             return [_from_metadata(row, source) for row in csv.DictReader(file)]
@@ -132,9 +141,9 @@ def rows_of(source: Path) -> list[dict[str, str]]:
 
 
 def _from_metadata(row: dict[str, str], source: Path) -> dict[str, str]:
-    """One row of wildlife-datasets: identity, path, and where given bbox, orientation, date, split.
+    """Convert one row of wildlife-datasets: identity, path and, if they exist, bbox, orientation, date and split.
 
-    A date is that of an encounter: photos of one day (and camera, location) count as one passage.
+    A date stands for an encounter: photos of one day (and one camera or location) count as one passage.
     """
     if not row.get("path") or "identity" not in row:
         raise SnowmatchError(f"{source} has no columns path and identity: expected a wildlife-datasets metadata.csv")
@@ -179,7 +188,7 @@ def _chosen(rows: list[dict[str, str]], keys: dict[str, str], source: Path) -> l
     kept = [row for row in kept if row["individual"] in wanted]
     kept = kept[: int(keys["first"])] if int(keys["first"]) else kept
     if not kept:
-        raise SnowmatchError(f"no annotation of {source} is left with {keys}: loosen them")
+        raise SnowmatchError(f"no annotation of {source} fits {keys}: change these keys")
     if keys["boxes"] == "mask":
         kept = [{**row, "bbox": _box_of_mask(folder / row["mask"]) if row["mask"] else ""} for row in kept]
     if keys["masks"] == "no":
@@ -201,7 +210,10 @@ def _fixed_box(photo: Path, shares: list[float]) -> str:
 
 
 def _box_of_mask(path: Path) -> str:
-    """Round the largest piece that hangs together, empty for a black mask: an info bar in the mask is no animal."""
+    """Return the box around the largest connected piece of the mask; empty text for a black mask.
+
+    Small pieces may be the photo's info bar, not the animal.
+    """
     mask = read_mask(path, read_facts(path).image_size).astype(np.uint8)
     pieces = cv2.connectedComponentsWithStats(mask)[2][1:]
     return ",".join(str(int(n)) for n in pieces[pieces[:, cv2.CC_STAT_AREA].argmax()][:4]) if len(pieces) else ""
@@ -231,7 +243,7 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _make_synthetic(folder: Path, keys: dict[str, int]) -> None:
-    """A survey of `keys`, one or two photos a passage, made once and kept."""
+    """Draw a survey with these `keys`, one or two photos a passage. It is drawn once and kept."""
     done = folder / "complete"
     if done.exists():
         return
@@ -249,7 +261,7 @@ def _make_synthetic(folder: Path, keys: dict[str, int]) -> None:
 
 
 def described(dataset: Dataset, annotations: Iterable[Any]) -> dict[str, Any]:
-    """What a result says of its data: name and counts, no paths."""
+    """Return what a result states about its dataset: name and counts, no paths."""
     named = [a for a in annotations if a.individual is not None]
     return {
         "name": dataset.name,

@@ -1,4 +1,4 @@
-"""The engine's scores of a catalog as cases to calibrate with; what one engine was asked once is kept."""
+"""The engine's scores of a catalog as cases for calibration. Scores of the same engine are computed once and kept."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from snowmatch.identify.calibrate import facts_of
 def engine_cases(
     catalog: Catalog, name: str, method: str, protocol: str, work: Path
 ) -> tuple[ScoreTable, tuple[Case, ...]]:
-    """All queries of the catalog called `name` asked by `method` (EXTRACTOR:MATCHER), and what is right.
+    """Return the scores of all queries of the catalog `name` by `method` (EXTRACTOR:MATCHER), and the cases from them.
 
-    Kept in `work` under the engine's commit, the catalog's name and the method.
+    Both are kept in `work` under the engine's commit, the catalog's name and the method.
     """
     extractor, matcher_name = method.split(":")
     folder = _kept(work) / name / protocol / f"{extractor}-{matcher_name}"
@@ -42,7 +42,7 @@ def engine_cases(
 
 
 def settings_of(method: str, work: Path) -> dict[str, Any]:
-    """`extractor` and `matcher`: all settings of a method that `engine_cases` has asked."""
+    """Return all settings of a method that `engine_cases` has run before, as `extractor` and `matcher`."""
     return json.loads(_settings_file(work, method).read_text(encoding="utf-8"))
 
 

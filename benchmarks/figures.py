@@ -1,4 +1,4 @@
-"""The figures that runs keep and tables show: their names, headings and how they are written."""
+"""The figures that result files keep and tables show: names, headings and number formats."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 
 from as_markdown import decimal, percent
 
-CMC_LENGTH = 10  # places of the curve that a picture shows
+CMC_LENGTH = 10  # ranks of the CMC curve in the picture
 
 
 @dataclass(frozen=True)
 class Column:
-    """A figure: its name in the files, its heading in a table, its words in a sentence, and how it is written."""
+    """A figure: its name in the files, its heading in a table, its words in a sentence, and its number format."""
 
     name: str
     heading: str
@@ -44,11 +44,12 @@ FIGURES = (
 
 
 def figures_of(tables: list[Path], asked_again: bool = True) -> dict[str, Any]:
-    """What the first table comes to: questions, each figure as [value, low, high], and the curve of individuals.
+    """Return the figures of the first table: counts of queries, each figure as [value, low, high], and the CMC curve.
 
-    low and high are the 95 % interval; a figure that is not known is null. `individual_auroc_dropped` has the own
-    individual's column dropped, which every method can give; the other open-set figures are null unless `asked_again`.
-    Several tables, of a method that was repeated: `spread` has the least and the greatest value of each figure.
+    low and high are the 95 % interval. An unknown figure is null. `individual_auroc_dropped` simulates a new animal:
+    the column of the query's own individual is dropped. Every method can be measured in this way. The other open-set
+    figures are null unless `asked_again` (the query was repeated without its individual in the gallery).
+    If a method was repeated, there are several tables: `spread` has the lowest and the highest value of each figure.
     """
     every = [_figures(path, asked_again) for path in tables]
     result = every[0]
@@ -83,10 +84,10 @@ def _figures(path: Path, asked_again: bool) -> dict[str, Any]:
 
 
 def with_interval(figure: Any) -> list[float] | None:
-    """[value, low, high] with four digits; None where the value is not defined."""
+    """Return [value, low, high] with four decimals; None if the value is not defined."""
     return None if rounded(figure.value) is None else [rounded(v) for v in (figure.value, figure.low, figure.high)]
 
 
 def rounded(value: float) -> float | None:
-    """Four digits; None for what JSON cannot say."""
+    """Round to four decimals; None for infinity and NaN, which JSON cannot store."""
     return round(float(value), 4) if math.isfinite(value) else None

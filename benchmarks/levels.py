@@ -1,10 +1,11 @@
-"""What the four levels are worth: of a hundred answers marked excellent, how many are wrong, and is this a new cat?
+"""Measure how reliable the four levels are: how many answers of each level are wrong, and are new animals noticed?
 
-Every encounter of a catalog is asked about twice, with its animal on record and without, and judged by calibrations
-that know other individuals only (folds over individuals). Kept for each method: answers and wrong ones of each level,
-Brier score, calibration error, and, of the raw scores, AUROC known/new and the detection rate at 1 % false alarms.
---table adds scores that another method made of the same photos (run.py keeps them in WORK/scores): they are calibrated
-in the same way, without anything shipped.
+Each encounter of a catalog is a query twice: with its animal on record and without it. Calibrations that were learned
+from other individuals judge the answers (cross-validation; folds over individuals). Results for each method: answers
+and wrong answers of each level, Brier score and calibration error. Results of the raw scores: AUROC of known against
+new animals, and the detection rate at 1 % false alarms.
+--table adds the scores of another method for the same photos (run.py keeps them in WORK/scores). They are calibrated in
+the same way, but without a shipped calibration.
 
 Example: python benchmarks/levels.py nyala-left-third --work W --method hesaff:lnbnn
 """
@@ -35,7 +36,7 @@ from snowmatch.confidence.shipped import Shipped, load_shipped
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Read the command line, judge every method, keep what comes of it."""
+    """Read the command line, judge every method and keep the results."""
     given = parse(arguments)
     dataset = prepare(source_of(given.dataset, given.data), given.work)
     catalog = open_catalog(dataset.folder)
@@ -52,7 +53,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def keep(given: argparse.Namespace, method: str, judged: dict[str, Any], dataset: Any, catalog: Any) -> None:
-    """One method's row in the results."""
+    """Write one method's row to the results file."""
     row = {
         "run": f"{dataset.name} {given.protocol} {method}",
         "dataset": described(dataset, catalog.data.annotations),
@@ -66,7 +67,7 @@ def keep(given: argparse.Namespace, method: str, judged: dict[str, Any], dataset
 
 
 def judge(table: ScoreTable, cases: tuple[Case, ...], shipped: Shipped | None) -> dict[str, Any]:
-    """Levels, each [name, answers, wrong], and how well scores and probabilities do; an unknown figure is null."""
+    """Return each level as [name, answers, wrong], and the figures of scores and probabilities (unknown: null)."""
     figures = measure(table).figures
     together = [case for case in cases if case.together]
     groups = choose_groups(cases, shipped)
@@ -79,7 +80,7 @@ def judge(table: ScoreTable, cases: tuple[Case, ...], shipped: Shipped | None) -
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    """The command line."""
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", help="a name of suites.py, or SOURCE,key=value,... (see datasets.py)")
     parser.add_argument("--protocol", default="cross-encounter", help="default: %(default)s")

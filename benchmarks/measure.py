@@ -1,4 +1,4 @@
-"""What every benchmark records beside its numbers."""
+"""What every benchmark records with its numbers: date, commit, versions, memory and time."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from snowmatch.core.errors import SnowmatchError
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 PACKAGES = ("faiss-cpu", "h5py", "numpy", "opencv-contrib-python-headless", "pillow")
-ENGINE = ("snowmatch", "benchmarks/methods", "benchmarks/datasets.py")  # what changes a figure when it changes
+ENGINE = ("snowmatch", "benchmarks/methods", "benchmarks/datasets.py")  # a change of these can change a figure
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 UNCOMMITTED = "+"
 
 
 def circumstances(command: str, packages: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Date, commit, versions and cores, without which a number says little; `packages` in place of this project's."""
+    """Return date, commit, versions and cores. `packages` replaces the versions of this project's packages."""
     return {
         "command": command,
         "date": datetime.now(UTC).date().isoformat(),
@@ -41,9 +41,10 @@ def circumstances(command: str, packages: Mapping[str, str] | None = None) -> di
 
 
 def engine_commit() -> str:
-    """The last commit that changed the engine, the methods beside it or the data; with a plus where files differ now.
+    """Return the last commit that changed the engine, the compared methods or the datasets.
 
-    A later commit that changes only other files leaves it, so that figures made before and after it belong together.
+    A plus follows if these files have changes that are not committed. A later commit that changes only other files does
+    not count, so figures made before and after it can stand in one table.
     """
 
     def git(*arguments: str) -> str:
@@ -54,7 +55,7 @@ def engine_commit() -> str:
 
 
 def command_line(arguments: Sequence[str] | None = None) -> str:
-    """The command that is running (or the program with `arguments`), without the folders of this machine."""
+    """Return the running command (or the program with `arguments`), without the names of local folders."""
     program = Path(sys.argv[0]).resolve()
     name = program.relative_to(HERE.parent).as_posix() if program.is_relative_to(HERE.parent) else program.name
     given = sys.argv[1:] if arguments is None else arguments
@@ -62,13 +63,13 @@ def command_line(arguments: Sequence[str] | None = None) -> str:
 
 
 def without_folders(text: str) -> str:
-    """The text with every absolute path in it cut to its last name: results are public, folders are not."""
+    """Replace each absolute path in the text by its last name: results are public, folder names are private."""
     parts = re.split(r"([,=])", text)
     return "".join(Path(part).name if os.path.isabs(part) else part for part in parts)
 
 
 def run_command(main: Callable[[], None]) -> None:
-    """A program of this folder; a SnowmatchError is one line."""
+    """Run a program of this folder. Print a SnowmatchError as one line."""
     try:
         main()
     except SnowmatchError as error:
@@ -76,7 +77,7 @@ def run_command(main: Callable[[], None]) -> None:
 
 
 def use_cores(count: int) -> None:
-    """Keep this process to so many cores, and tell libraries that are not loaded yet."""
+    """Limit this process, and libraries that are not loaded yet, to `count` cores."""
     for variable in THREAD_VARIABLES:
         os.environ[variable] = str(count)
     if hasattr(os, "sched_setaffinity"):
@@ -84,7 +85,7 @@ def use_cores(count: int) -> None:
 
 
 def peak_memory() -> int | None:
-    """Bytes that this process held at most; None where the system does not tell (Windows)."""
+    """Return the peak memory of this process in bytes; None if the system does not report it (Windows)."""
     try:
         import resource
     except ImportError:
@@ -94,7 +95,7 @@ def peak_memory() -> int | None:
 
 
 def median_seconds(work: Callable[[], Any], times: int) -> float:
-    """The median of `times` runs after one that is not counted."""
+    """Return the median time of `times` runs, in seconds. One run before them is not counted."""
     work()
     seconds = []
     for _ in range(times):

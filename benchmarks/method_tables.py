@@ -1,4 +1,4 @@
-"""Tables of runs of methods: how well they identify, what they cost, and where HotSpotter is ahead."""
+"""Tables that compare methods: how well they identify, what they cost, and where HotSpotter is better."""
 
 from __future__ import annotations
 
@@ -13,24 +13,27 @@ from store import Result
 from suites import DATASETS, PROTOCOLS
 
 ACCURACY_MEANS = (
-    "Photo: the best single photo is of the right animal. Individual: the best animal is the right one. Encounter: the "
-    "same, asked with all photos of an encounter. Macro: every animal's body part counts the same. In brackets: the "
-    "95 % interval, by drawing encounters. mAP and DT5AP: how early the animal's other photos come.",
-    "AUROC: the chance that a known animal scores above a new one. Found: known animals accepted and named right where "
-    "1 % of the new ones are accepted. New animals are the same queries without their animal on record; dropped: only "
-    "its column is left out of the answer, which helps methods whose votes would go elsewhere. Ties count against "
-    "every method. Bold is the best of a column as written; – was not measured.",
+    "Photo: the first photo of the answer shows the right animal. Individual: the first individual is the right one. "
+    "Encounter: the same, if all photos of an encounter are one query. Macro: every animal's body part has the same "
+    "weight. In brackets: the 95 % interval (bootstrap over encounters). mAP and DT5AP: how early the animal's other "
+    "photos come.",
+    "AUROC: the probability that a known animal scores above a new one. Found: the share of known animals that are "
+    "accepted and named right, at the threshold that accepts 1 % of the new animals. New animals are the same queries "
+    "without their animal on record. Dropped: only the animal's column is left out of the answer; this helps methods "
+    "whose votes would otherwise go to other animals. Ties count against every method. Bold is the best number of a "
+    "column, as rounded; – was not measured.",
 )
 COST_MEANS = (
-    "Wall-clock seconds on one core: extraction of a photo, the index in all, a query. Query ÷ HotSpotter: of the same "
-    "run, where the load was the same; below 1 is faster. Memory: the peak of the process that did the work. – was not "
-    "measured: where two protocols share a dataset, the second takes the features of the first.",
+    "Wall-clock seconds on one core: extraction of one photo, the whole index, one query. Query ÷ HotSpotter: query "
+    "time divided by HotSpotter's in the same run, under the same load; below 1 is faster. Memory: the peak of the "
+    "process that did the work. – was not measured: if two protocols share a dataset, the second one uses the features "
+    "of the first.",
 )
 
 
 @dataclass(frozen=True)
 class Trial:
-    """Results that answer the same questions: one dataset, one protocol, the same number of photos and queries."""
+    """Results of the same queries: one dataset, one protocol, the same number of photos and queries."""
 
     dataset: str
     protocol: str
@@ -38,21 +41,21 @@ class Trial:
 
 
 def check_one_engine(runs: Iterable[Result], table_name: str) -> None:
-    """SystemExit, one line, where the runs of a table were made with different engines, or with one nobody can get."""
+    """Raise SystemExit if the runs of a table come from different engines, or from one that was not committed."""
     runs = list(runs)
     made: dict[str, list[str]] = {}
     for run in runs:
         made.setdefault(f"snowmatch {run['snowmatch']}, commit {run['commit'] or 'unknown'}", []).append(run["run"])
     if len(made) > 1:
-        told = "; ".join(f"{each}: {', '.join(names[:3] + ['...'][: len(names) > 3])}" for each, names in made.items())
-        raise SystemExit(f"{table_name} would mix engines ({told}): run the older ones again.")
+        mix = "; ".join(f"{each}: {', '.join(names[:3] + ['...'][: len(names) > 3])}" for each, names in made.items())
+        raise SystemExit(f"{table_name} would mix engines ({mix}): run the older ones again.")
     for run in runs:
         if run["commit"].endswith(UNCOMMITTED):
             raise SystemExit(f"{table_name}: {run['run']} was made with changes that are not committed: run it again.")
 
 
 def trials(results: Iterable[Result]) -> list[Trial]:
-    """The results by dataset and protocol, in the order met; apart where the questions differ."""
+    """Group the results by dataset and protocol, in their order. Results of different queries are not grouped."""
     together: dict[tuple[Any, ...], list[Result]] = {}
     for result in results:
         asked = [result.get(name) for name in ("queries", "answerable", "encounters")]
@@ -61,13 +64,13 @@ def trials(results: Iterable[Result]) -> list[Trial]:
 
 
 def figure(result: Result, column: Column) -> float | None:
-    """The value of a figure; None where it is not known."""
+    """Return the value of a figure; None if it is unknown."""
     found = result["figures"].get(column.name)
     return found[0] if found else None
 
 
 def by_accuracy(results: Iterable[Result]) -> list[Result]:
-    """The best photo first, those without last, equal ones by label."""
+    """Sort by the share of right photos, the best first, unknown shares last, and equal ones by label."""
     return sorted(results, key=lambda r: (figure(r, PHOTO) is None, -(figure(r, PHOTO) or 0), r["label"]))
 
 
@@ -76,12 +79,12 @@ def is_hotspotter(result: Result) -> bool:
 
 
 def is_default(result: Result) -> bool:
-    """Whether this is the engine as it comes."""
+    """Return whether this is snowmatch with its default settings."""
     return result["label"] == "snowmatch"
 
 
 def best_bold(results: Sequence[Result], column: Column) -> list[str]:
-    """The column's cells; bold is whatever is written like the best, since a reader cannot tell those apart."""
+    """Return the column's cells. Every cell with the same text as the best one is bold: a reader sees no difference."""
     values = [figure(r, column) for r in results]
     known = [v for v in values if v is not None]
     best = column.show(max(known)) if known else NOTHING
@@ -90,7 +93,7 @@ def best_bold(results: Sequence[Result], column: Column) -> list[str]:
 
 
 def brackets(result: Result, column: Column) -> str:
-    """The interval, and the range of repeated runs, as far as they are known."""
+    """Return the 95 % interval and the range of repeated runs in brackets, if they are known."""
     found = result["figures"].get(column.name)
     parts = [f"{100 * found[1]:.0f}–{100 * found[2]:.0f}"] if found else []
     if spread := result.get("spread", {}).get(column.name):
@@ -99,7 +102,7 @@ def brackets(result: Result, column: Column) -> str:
 
 
 def accuracy_table(results: Iterable[Result]) -> str:
-    """How well each method identifies, for the results of one dataset and protocol."""
+    """Return the table of how well each method identifies, for one dataset and protocol."""
     results = by_accuracy(results)
     columns = [best_bold(results, column) for column in FIGURES]
     for place, column in enumerate(FIGURES):
@@ -110,7 +113,7 @@ def accuracy_table(results: Iterable[Result]) -> str:
 
 
 def time_ratio(result: Result, results: Iterable[Result]) -> float | None:
-    """Query time over the fastest HotSpotter's of the same run; None where they were not measured side by side."""
+    """Return query time divided by the fastest HotSpotter's; None if they were not measured in the same suite run."""
     own, run = number(result, "seconds", "query"), result.get("suite_run")
     theirs = [number(r, "seconds", "query") for r in results if is_hotspotter(r) and run and r.get("suite_run") == run]
     theirs = [t for t in theirs if t]
@@ -118,7 +121,7 @@ def time_ratio(result: Result, results: Iterable[Result]) -> float | None:
 
 
 def cost_table(results: Iterable[Result]) -> str:
-    """What each method costs, for the results of one dataset and protocol."""
+    """Return the table of what each method costs, for one dataset and protocol."""
     results = by_accuracy(results)
     rows = []
     for r in results:
@@ -138,7 +141,7 @@ def cost_table(results: Iterable[Result]) -> str:
 
 
 def short_table(results: Iterable[Result]) -> str:
-    """The engine as it comes beside HotSpotter: photo and individual right, and query times; bold is ahead."""
+    """Return the table of default snowmatch beside HotSpotter: photo, individual, query time. Bold is better."""
     rows = []
     for trial in trials(results):
         ours, theirs = (next(filter(kind, trial.results), None) for kind in (is_default, is_hotspotter))
@@ -154,7 +157,7 @@ def short_table(results: Iterable[Result]) -> str:
 
 
 def methods_table(results: Iterable[Result]) -> str:
-    """Extractors and matchers of this engine side by side, photo / individual right, a column a dataset."""
+    """Return the table of this engine's extractors and matchers: photo / individual right, one column a dataset."""
     sets = trials(results)
     labels = list(dict.fromkeys(r["label"] for t in sets for r in sorted(t.results, key=_order)))
     columns, costs = [], {}
@@ -163,7 +166,7 @@ def methods_table(results: Iterable[Result]) -> str:
         cells = [best_bold(trial.results, column) for column in (PHOTO, INDIVIDUAL)]
         shares = dict(zip(found, map(" / ".join, zip(*cells, strict=True)), strict=True))
         columns.append([shares.get(label, NOTHING) for label in labels])
-        costs = {**costs, **found}  # of the last set that has them
+        costs = {**costs, **found}  # from the last dataset that was measured
     headings = ["method", *(f"{t.dataset}, {t.protocol}" for t in sets), "extract s/photo", "query s", "features/photo"]
     tail = [
         [
@@ -176,14 +179,14 @@ def methods_table(results: Iterable[Result]) -> str:
 
 
 def _order(result: Result) -> tuple[Any, ...]:
-    """The default extractor first, networks last, each with LNBNN first."""
+    """Sort key: the default extractor first, networks last; LNBNN first for each extractor."""
     settings = result["settings"]
     extractor, matcher = settings.get("extractor", ""), settings.get("matcher", "")
     return extractor != "hesaff", extractor != "sift", extractor, matcher != "lnbnn", matcher
 
 
 def losses(results: Iterable[Result]) -> str:
-    """Where HotSpotter is ahead of the engine as it comes, a line a dataset and protocol with all such figures."""
+    """List where HotSpotter is better than default snowmatch: one line a dataset and protocol."""
     lines, both = [], 0
     for trial in trials(results):
         ours, theirs = (next(filter(kind, trial.results), None) for kind in (is_default, is_hotspotter))
@@ -206,13 +209,13 @@ def losses(results: Iterable[Result]) -> str:
 
 
 def _apart(column: Column, first: float, second: float) -> tuple[str, str]:
-    """Two figures with as many digits as show that they differ."""
+    """Return two figures as text, with enough digits to show that they differ."""
     digits = next((d for d in range(4) if column.show(first, d) != column.show(second, d)), 4)
     return column.show(first, digits), column.show(second, digits)
 
 
 def questions(result: Result) -> str:
-    """What was asked, in one line."""
+    """Describe the dataset and its queries in one line."""
     data = result["dataset"]
     words = DATASETS[data["name"]][1] if data["name"] in DATASETS else ""
     words = f"{words[0].upper()}{words[1:]}: " if words else ""

@@ -1,4 +1,4 @@
-"""Result files to the two pictures that docs/results.md shows: the first answers, and time against gallery size.
+"""Draw the two pictures of docs/results.md from the result files: CMC curves, and time against gallery size.
 
 Needs matplotlib: pip install 'snowmatch[bench]'
 
@@ -23,18 +23,18 @@ from tables import COMPARED, PICTURES
 
 try:
     import matplotlib.style
-    from matplotlib.figure import Figure  # without pyplot: no window system is looked for
+    from matplotlib.figure import Figure  # without pyplot: it would look for a window system
     from matplotlib.ticker import FuncFormatter, LogLocator, PercentFormatter
 except ImportError:
     raise SystemExit("The plots need matplotlib: pip install 'snowmatch[bench]'") from None
 
-# Okabe & Ito 2008, "Color universal design"; their yellow is left out: too faint as a line on white
+# Okabe & Ito 2008, "Color universal design"; without their yellow: too faint as a line on white
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DPI = 90
-TINTS = 128  # of the palette: enough for smooth edges of a dozen colours
-PANELS = 4  # in a row
+TINTS = 128  # colours in the palette: enough for smooth edges of a dozen colours
+PANELS = 4  # panels in a row
 STYLE = {
     "font.size": 9,
     "axes.titlesize": 9,
@@ -50,7 +50,7 @@ STYLE = {
 
 
 def styles(labels: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """How the line of each label looks: the two that are compared most get the two colours that differ most."""
+    """Return the line style of each label. snowmatch and HotSpotter get the two colours that differ most."""
     ordered = sorted(set(labels), key=lambda label: (label != "snowmatch", label != "hotspotter", label))
     return {
         label: {
@@ -63,7 +63,7 @@ def styles(labels: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 
 def cmc_figure(found: Sequence[Trial]) -> Figure | None:
-    """Share of queries whose individual is among the first k, a panel a trial; None where nothing was measured."""
+    """Draw the share of queries with the right individual among the first k, a panel a trial; None if no results."""
     found = [trial for trial in found if len([r for r in trial.results if r["cmc"]]) > 1]
     if not found:
         return None
@@ -90,7 +90,7 @@ def cmc_figure(found: Sequence[Trial]) -> Figure | None:
 
 
 def scaling_figure(scaling: Result) -> Figure | None:
-    """Query time and memory against gallery size, both axes logarithmic; None where nothing was measured."""
+    """Draw query time and memory against gallery size, both axes logarithmic; None if there are no results."""
     methods = sorted({row["method"] for row in scaling["rows"]})
     looks = styles(methods)
     figure = Figure(figsize=(8, 3.7), layout="constrained")
@@ -107,7 +107,7 @@ def scaling_figure(scaling: Result) -> Figure | None:
         sizes = sorted({row["annotations"] for row in scaling["rows"]})
         axis.set_xticks(sizes, labels=[short_number(size) for size in sizes])
         axis.minorticks_off()
-        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))  # a decade alone may have no label in sight
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))  # powers of ten alone may show no label
         axis.yaxis.set_major_formatter(FuncFormatter(short_number))
     if not handles:
         return None
@@ -120,10 +120,10 @@ def short_number(value: float, _: Any = None) -> str:
 
 
 def draw(folder: Path) -> list[Path]:
-    """Draw whatever the results folder has results for, beside the project's pages; the pictures written."""
+    """Draw a picture of all results in the folder, in the project's docs/images. Return the paths written."""
     compared = [run for suite in COMPARED for run in read_runs(folder / f"{suite}.json")]
     scaling = find_run(folder / "speed.json", "scaling")
-    with matplotlib.style.context(["default", STYLE]):  # not the user's own: the same bytes for everyone
+    with matplotlib.style.context(["default", STYLE]):  # not the user's own style: the same bytes for everyone
         figures = {"cmc": cmc_figure(trials(compared)), "scaling": scaling_figure(scaling) if scaling else None}
         written = []
         for name, figure in figures.items():
@@ -135,7 +135,7 @@ def draw(folder: Path) -> list[Path]:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write the picture with a palette, which is a third of the bytes, and without the version of what drew it."""
+    """Write the picture with a palette (a third of the bytes) and without the version of matplotlib."""
     drawn = io.BytesIO()
     figure.savefig(drawn, dpi=DPI, metadata={"Software": None})
     Image.open(drawn).convert("RGB").quantize(TINTS, dither=Image.Dither.NONE).save(path, optimize=True)
@@ -148,7 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     folder = parser.parse_args(arguments).results.resolve()
     written = draw(folder)
     if not written:
-        raise SystemExit(f"{folder}: nothing to draw in it; run a benchmark first.")
+        raise SystemExit(f"{folder}: nothing to draw; run a benchmark first.")
     for path in written:
         print(f"wrote {path}")
 

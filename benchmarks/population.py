@@ -1,29 +1,31 @@
-"""From identities to the number that counts: how mistakes in naming animals bias an estimate of how many there are.
+"""Measure how mistakes in naming animals bias an estimate of the number of animals.
 
-The design of Johansson et al. (2020), who had observers name 16 captive snow leopards in 40 encounters, recorded on 5
-occasions, from one flank: they got 12.5 % of the encounters wrong and counted 35 +- 21 % too many animals. Here the
-animals are drawn. On each occasion as many of them, chosen at random, pass once; each encounter is a burst of photos.
+The design follows Johansson et al. (2020). Their observers named 16 captive snow leopards in 40 encounters, recorded on
+5 occasions, from one flank. They named 12.5 % of the encounters wrong and counted 35 +- 21 % too many animals. Here the
+animals are drawn. On each occasion the same number of animals, chosen at random, pass once. Each encounter is a burst
+of photos.
 
-A catalog that is empty at first is filled encounter by encounter, in order of time. All photos of an encounter are
-asked about together, with the boxes or masks of --evidence, and then it is named:
+An empty catalog is filled encounter by encounter, in order of time. All photos of an encounter are one query, with the
+boxes or masks of --evidence. Then the encounter gets a name:
 
-same      the first candidate's name, where it is more probable than a new animal and the level is excellent or good
-new       a new name, where a new animal is more probable, by --new or more; also where nothing is on record yet
-person    everything else: a person looks, and is right. This is counted as work
+same      the first candidate's name, if it is more probable than a new animal and the level is excellent or good
+new       a new name, if a new animal is more probable, with --new or more; also if nothing is on record yet
+person    in all other cases a person looks, and is right. This counts as work
 
-A name stands for the animal that it was first given to. Of each name that is given, by whoever, an encounter is
+A name stands for the animal that it was first given to. A name, given by the machine or a person, can be a mistake:
 
-splitting  where a new name was given to an animal for which a name stands already
-lumping    where the name stands for another animal, whether the animal of the encounter was on record or not
+splitting  the name is new, but the animal has a name already
+lumping    the name stands for another animal; the animal of the encounter may be on record or not
 
-The person names only the encounter in hand: mistakes on record stay, so that what is estimated is what the engine left.
-Of several names that stand for the animal the person takes the one that most of its encounters have; where none does,
-though it may have been seen under another's, the person gives a new name. A person is therefore never wrong.
+The person names only the present encounter. Mistakes on record stay, so the estimate shows the effect of the engine's
+mistakes. If several names stand for the animal, the person chooses the one that most of its encounters have. If no name
+stands for the animal (it may have been seen under another animal's name), the person gives a new name. So a person is
+never wrong.
 
-Goal: estimates within +-3 % of those from the true names, a person looking at no more than one encounter in five.
+Goal: estimates within +-3 % of those from the true names, and a person looks at no more than one encounter in five.
 
-Drawn photos and their features stay in --work for other values of --new; so does each finished seed, which is not done
-again with the same settings at the same commit. Use another folder where the program that draws has changed.
+Drawn photos and their features stay in --work, for other values of --new. Each finished seed stays as well: it is not
+repeated with the same settings at the same commit. Use another folder if the program that draws has changed.
 
 Example: python benchmarks/population.py --work /tmp/work/population --seeds 20
 Source: Johansson et al., 2020 (Scientific Reports 10:6393).
@@ -50,29 +52,29 @@ from snowmatch.api import DEFAULT_EXTRACTOR, DEFAULT_MATCHER
 from snowmatch.core.plugins import make_plugin, settings
 from snowmatch.survey.abundance import Estimate, capture_history, chao, m0
 
-NEW = 0.6  # stated on the safe side: of the first three seeds' 67 known animals none was called new above 0.43
+NEW = 0.6  # a safe threshold: of 67 known animals in the first three seeds, none was called new above 0.43
 ESTIMATES = {"m0": m0, "chao": chao}
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Read the command line, replay every survey, keep the summary."""
+    """Read the command line, replay every survey and keep the summary."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="folder for photos, features and finished seeds")
     parser.add_argument("--out", type=Path, default=RESULTS / "population.json")
     parser.add_argument("--seeds", type=int, default=20, help="surveys to draw; default: %(default)s")
     parser.add_argument("--individuals", type=int, default=16, help="default: %(default)s")
-    parser.add_argument("--encounters", type=int, default=40, help="of one survey; default: %(default)s")
+    parser.add_argument("--encounters", type=int, default=40, help="in one survey; default: %(default)s")
     parser.add_argument("--occasions", type=int, default=5, help="default: %(default)s")
     parser.add_argument("--extractor", default=DEFAULT_EXTRACTOR, help="default: %(default)s")
     parser.add_argument(
-        "--evidence", choices=EVIDENCE, default="mask", help="what tells animal from scenery; default: %(default)s"
+        "--evidence", choices=EVIDENCE, default="mask", help="what shows where the animal is; default: %(default)s"
     )
     parser.add_argument(
-        "--new", type=float, default=NEW, help="how probable a new animal must be to be accepted; default: %(default)s"
+        "--new", type=float, default=NEW, help="lowest probability to accept a new animal; default: %(default)s"
     )
     given = parser.parse_args(arguments)
     if not 1 <= given.occasions <= given.encounters <= given.individuals * given.occasions or given.seeds < 1:
-        parser.error("expected a seed or more, an encounter or more an occasion, and no animal twice on one occasion")
+        parser.error("expected at least 1 seed, at least 1 encounter an occasion, and no animal twice on one occasion")
     start = time.perf_counter()
     settled = {
         "individuals": given.individuals,
@@ -89,17 +91,17 @@ def main(arguments: list[str] | None = None) -> None:
     for seed in range(given.seeds):
         begun = time.perf_counter()
         replays.append(kept(given.work, seed, settled | {"commit": made["commit"]}))
-        said = " ".join(f"{k} {v}" for k, v in replays[-1].items() if k != "encounters")
-        print(f"seed {seed + 1} of {given.seeds}: {said}, {time.perf_counter() - begun:.1f} s", file=sys.stderr)
+        line = " ".join(f"{k} {v}" for k, v in replays[-1].items() if k != "encounters")
+        print(f"seed {seed + 1} of {given.seeds}: {line}, {time.perf_counter() - begun:.1f} s", file=sys.stderr)
     name = given.evidence + (f", new from {given.new:g}" if given.new != NEW else "")
     seconds = {"total": round(time.perf_counter() - start, 1)}
-    told = summary(replays, given.individuals)
-    put_run(given.out, {"run": name, "settings": settled, "summary": told, "seconds": seconds, **made})
-    print(json.dumps(told))
+    total = summary(replays, given.individuals)
+    put_run(given.out, {"run": name, "settings": settled, "summary": total, "seconds": seconds, **made})
+    print(json.dumps(total))
 
 
 def kept(work: Path, seed: int, settled: dict[str, Any]) -> dict[str, Any]:
-    """The result of one seed: the one kept in `work` where it was made with these settings, or else made now."""
+    """Return the result of one seed: the one kept in `work` if it has the same settings; otherwise compute it."""
     individuals, encounters, occasions = (settled[k] for k in ("individuals", "encounters", "occasions"))
     folder = work / f"survey-{individuals}-{encounters}-{occasions}-{seed:03d}"
     file = folder / f"replay-{settled['evidence']}-{settled['new']}.json"
@@ -111,16 +113,17 @@ def kept(work: Path, seed: int, settled: dict[str, Any]) -> dict[str, Any]:
     ask = engine(folder, settled["extractor"]["name"], settled["evidence"], survey)
     named = replay(survey, ask, settled["new"])
     result = {"seed": seed, **figures(named, occasions)}
-    unfinished = file.with_suffix(".part")  # a run that is stopped leaves no half of a result
+    unfinished = file.with_suffix(".part")  # a run that is stopped leaves no partial result
     unfinished.write_text(json.dumps({"settings": settled, "result": result}, allow_nan=False), encoding="utf-8")
     unfinished.replace(file)
     return result
 
 
 def figures(named: Sequence[Named], occasions: int) -> dict[str, Any]:
-    """What one replay comes to: mistakes, work, names, and estimates by the names given and by the true ones.
+    """Return the figures of one replay: mistakes, work, names, and estimates from the names given and the true names.
 
-    low and high: the 95 % interval by the names given. What is infinite is None. The encounters come last, as `Named`.
+    low and high: the 95 % interval from the names given. Infinite values are None. The encounters come last, as
+    `Named`.
     """
     when = [n.occasion for n in named]
     given = capture_history([n.given for n in named], when, occasions)
@@ -137,11 +140,11 @@ def figures(named: Sequence[Named], occasions: int) -> dict[str, Any]:
 
 
 def summary(replays: Sequence[dict[str, Any]], individuals: int) -> dict[str, Any]:
-    """Over all seeds: shares of encounters in percent, and each estimate's bias: mean, standard deviation over seeds.
+    """Summarise all seeds: shares of encounters in percent, and each estimate's bias (mean and SD over seeds).
 
-    bias: against the estimate by the true names; bias_of_all: against `individuals`, those never seen included. Seeds
-    whose estimate is infinite are left out and counted. held_percent: of all seeds, how many intervals hold
-    `individuals`.
+    bias: against the estimate from the true names. bias_of_all: against `individuals`, which includes animals that were
+    never seen. Seeds with an infinite estimate are left out and counted in left_out. held_percent: how many of all
+    seeds' intervals contain `individuals`.
     """
     encounters = sum(len(r["encounters"]) for r in replays)
     shares = {
@@ -182,7 +185,7 @@ def _finite(number: float) -> float | None:
 
 
 def _spread(shares: Sequence[float]) -> dict[str, float | None]:
-    """Mean and standard deviation in percent; None where there are too few."""
+    """Return mean and standard deviation in percent; None if there are too few values."""
     percent = [100 * share for share in shares]
     return {
         "mean": round(statistics.mean(percent), 2) if percent else None,

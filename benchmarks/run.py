@@ -1,8 +1,8 @@
-"""Run methods on photos, side by side: score matrices first, figures from them second.
+"""Run methods on the same photos: first compute score matrices, then figures from them.
 
-A suite is a named list of runs; `--list` shows them. Each suite has one file in results/. What was finished with the
-present engine is not done again until `--fresh`; what was stopped goes on where it was. Score matrices and prepared
-data go to --work (they name photos), figures to results/; then plots.py and tables.py write the pages.
+A suite is a named list of runs; `--list` shows them. Each suite has one file in results/. A run that was finished with
+the present engine is skipped, unless you give `--fresh`. A run that was stopped continues. Score matrices and prepared
+data go to --work (they contain names of photos). Figures go to results/; then plots.py and tables.py write the pages.
 
 Examples:
   python benchmarks/run.py --suite smoke
@@ -34,7 +34,7 @@ HERE = Path(__file__).parent
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Read the command line and run."""
+    """Read the command line and do the runs."""
     given = parse(arguments)
     if given.list or not (given.suite or (given.dataset and given.method)):
         print("\n".join(listed(given.results)))
@@ -58,7 +58,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def chosen_runs(given: argparse.Namespace) -> list[tuple[str, Run | Script]]:
-    """Each run that was asked for, with the suite that it belongs to (`own`: of the command line)."""
+    """Return each requested run with the name of its suite (`own`: a run of --dataset and --method)."""
     names = {"all": list(SUITES), None: []}.get(given.suite, [given.suite])
     runs: list[tuple[str, Run | Script]] = [
         (name, run) for name in names for run in (SMOKE if name == "smoke" else SUITES[name])
@@ -68,18 +68,18 @@ def chosen_runs(given: argparse.Namespace) -> list[tuple[str, Run | Script]]:
 
 
 def file_of(suite: str, given: argparse.Namespace) -> Path:
-    """Where a suite's results are kept: what was tried once is no result of the project."""
+    """Return the path of a suite's results. Runs of --dataset go to --work: they are no results of the project."""
     return (given.results if suite in SUITES else given.work) / f"{suite}.json"
 
 
 def words_of(run: Run | Script) -> str:
-    """A run in a line."""
+    """Describe a run in one line."""
     words = run.arguments if isinstance(run, Script) else (run.dataset, run.protocol, run.method)
     return without_folders(" ".join(words))
 
 
 def perform(run: Run | Script, given: argparse.Namespace, path: Path) -> dict[str, Any] | None:
-    """One run, kept in the file `path`, and what is kept; None where another program does it."""
+    """Do one run, write its result to the file `path` and return it; None if another program does the run."""
     if isinstance(run, Script):
         perform_script(run, given, path)
         return None
@@ -99,7 +99,7 @@ def perform(run: Run | Script, given: argparse.Namespace, path: Path) -> dict[st
 
 
 def result_of(scored: Scored, protocol: str) -> dict[str, Any]:
-    """All that is kept of a run: what was asked, figures, costs, versions."""
+    """Return the result of a run: dataset, queries, figures, costs and versions."""
     label = shown_label(scored.shown_method)
     costs = {name: value for name, value in scored.costs.items() if name != "files"}
     return {
@@ -115,9 +115,9 @@ def result_of(scored: Scored, protocol: str) -> dict[str, Any]:
 
 
 def perform_script(script: Script, given: argparse.Namespace, path: Path) -> None:
-    """Run another program of this folder; SnowmatchError where it fails."""
-    held = [find_run(path, name) for name in script.makes]
-    if not given.fresh and all(run is not None and run["commit"] == engine_commit() for run in held):
+    """Run another program of this folder. Raises SnowmatchError if it fails."""
+    kept = [find_run(path, name) for name in script.makes]
+    if not given.fresh and all(run is not None and run["commit"] == engine_commit() for run in kept):
         print("  done already")
         return
     program, *words = (word.format(work=given.work, data=given.data) for word in script.arguments)
@@ -127,7 +127,7 @@ def perform_script(script: Script, given: argparse.Namespace, path: Path) -> Non
 
 
 def explain(scored: Scored, target: Path) -> None:
-    """Write the page of wrong answers of one run of the engine."""
+    """Write the page that explains the wrong answers of one run of the engine."""
     from snowmatch.api import open_catalog
     from snowmatch.confidence.score_table import load_table
     from snowmatch.views.failures import write_failures
@@ -142,7 +142,7 @@ def explain(scored: Scored, target: Path) -> None:
 
 
 def tables_of(results: list[dict[str, Any]]) -> str:
-    """The results as Markdown: identification and costs, by dataset and protocol."""
+    """Return the results as Markdown: identification and costs, by dataset and protocol."""
     parts = []
     for trial in trials(results):
         parts += [f"{trial.dataset}, {trial.protocol}", accuracy_table(trial.results), cost_table(trial.results)]
@@ -150,7 +150,7 @@ def tables_of(results: list[dict[str, Any]]) -> str:
 
 
 def listed(results: Path) -> list[str]:
-    """Every suite with its runs, and the minutes that it took when its results were made."""
+    """List every suite with its runs and the minutes that it took."""
     lines = [f"smoke: {len(SMOKE)} runs, two minutes"]
     for name, runs in SUITES.items():
         took = minutes(name, read_runs(results / f"{name}.json"))
@@ -160,15 +160,15 @@ def listed(results: Path) -> list[str]:
 
 
 def minutes(suite: str, runs: list[dict[str, Any]]) -> str:
-    """How long the suite's runs on record took together, or an estimate."""
+    """Return how long all runs of the suite took, or an estimate if there are no results yet."""
     known = [run["seconds"]["total"] for run in runs if "total" in run.get("seconds", {})]
     return f"{max(1, round(sum(known) / 60))} minutes" if known else f"about {ABOUT[suite][1]} minutes"
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    """The command line."""
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--suite", choices=["all", "smoke", *SUITES], help="a named list of runs; all: every one")
+    parser.add_argument("--suite", choices=["all", "smoke", *SUITES], help="a named list of runs; all: every suite")
     parser.add_argument("--list", action="store_true", help="show the suites, and stop")
     parser.add_argument("--dataset", action="append", default=[], help="SOURCE,key=value,... (see datasets.py)")
     parser.add_argument("--protocol", action="append", default=[], help="cross-encounter, cross-station or split")
@@ -177,8 +177,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--work", type=Path, default=HERE / ".work", help="prepared data, environments, score matrices")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the suites' files")
     parser.add_argument("--threads", type=int, default=1, help="cores that each method may use")
-    parser.add_argument("--queries", type=int, default=0, help="ask only so many, evenly spread (to time methods)")
-    parser.add_argument("--fresh", action="store_true", help="run again what is finished")
+    parser.add_argument("--queries", type=int, default=0, help="use only so many queries, evenly spread (for timing)")
+    parser.add_argument("--fresh", action="store_true", help="repeat runs that are finished")
     parser.add_argument("--failures", type=Path, metavar="FOLDER", help="write pages that explain wrong answers")
     return parser.parse_args(arguments)
 

@@ -1,4 +1,4 @@
-"""Score matrices: a method run on a dataset in a process of its own, and what it made kept in --work."""
+"""Score matrices: run a method on a dataset in a process of its own, and keep its scores in --work."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Scored:
-    """One run's score tables in `folder` (run.json: what they cost), and what was asked of whom, as text and made."""
+    """One run's score tables in `folder` (with run.json: their costs), its dataset, trial, method and settings."""
 
     folder: Path
     dataset: Any
@@ -41,14 +41,14 @@ class Scored:
 
     @property
     def costs(self) -> dict[str, Any]:
-        """What run.json holds: circumstances, seconds, memory, notes."""
+        """Read run.json: date and versions, seconds, memory, notes."""
         return json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
 
 
 def scores_of(run: Run, work: Path, *, threads: int = 1, queries: int = 0, fresh: bool = False) -> Scored:
-    """The score tables of one run, made where `work` has none of this engine yet, or with `fresh`.
+    """Return the score tables of one run. They are computed if `work` has none of this engine, or with `fresh`.
 
-    `run.dataset` as datasets.py reads it. `queries`: only so many, evenly spread (0: all).
+    `run.dataset`: text that datasets.py reads. `queries`: use only this number, evenly spread (0: all).
     """
     from datasets import prepare
 
@@ -59,8 +59,8 @@ def scores_of(run: Run, work: Path, *, threads: int = 1, queries: int = 0, fresh
     dataset = prepare(run.dataset, work)
     trial = make_trial(open_catalog(dataset.folder).data.annotations, run.protocol)
     name, settings = parse_method(run.method)
-    shown_method = without_folders(run.method).replace(",keep=yes", "")  # where features come from changes no figure
-    # What was asked in part, or on more cores, is another result: it neither replaces nor stands for the usual one.
+    shown_method = without_folders(run.method).replace(",keep=yes", "")  # the origin of features changes no figure
+    # Fewer queries or more cores give another result: it must not replace the usual one.
     shown_method += f",queries={queries}" if queries else ""
     shown_method += f",threads={threads}" if threads != 1 else ""
     kept = work / "scores" / dataset.name / run.protocol / label_of(shown_method)
@@ -73,7 +73,7 @@ def scores_of(run: Run, work: Path, *, threads: int = 1, queries: int = 0, fresh
 
 
 def files_of(settings: dict[str, Any]) -> dict[str, str]:
-    """Of each setting that names a file (a network, vectors), the sum of what is in it: a name alone says little."""
+    """Return the checksum of each file that a setting names (a network, vectors): a name does not show changes."""
     files = {key: Path(value).expanduser() for key, value in settings.items() if isinstance(value, str) and value}
     sums = {}
     for key, path in files.items():
@@ -84,45 +84,48 @@ def files_of(settings: dict[str, Any]) -> dict[str, str]:
 
 
 def _are_of(kept: Path, settings: dict[str, Any]) -> bool:
-    """Whether scores are in `kept` that this engine made from the files as they are now."""
-    told = kept / "run.json"
-    if not told.exists():
+    """Return whether `kept` has scores of this engine and of the present files."""
+    path = kept / "run.json"
+    if not path.exists():
         return False
-    held = json.loads(told.read_text(encoding="utf-8"))
-    return held.get("files", {}) == files_of(settings) and held.get("commit") == engine_commit()
+    costs = json.loads(path.read_text(encoding="utf-8"))
+    return costs.get("files", {}) == files_of(settings) and costs.get("commit") == engine_commit()
 
 
 def parse_method(text: str) -> tuple[str, dict[str, Any]]:
-    """The method's name and all its settings, those of `text` in place of the defaults; SnowmatchError if unknown."""
+    """Return the method's name and all its settings: those in `text` replace defaults. Raises SnowmatchError.
+
+    The error names a method or a setting that does not exist.
+    """
     from snowmatch.core.errors import SnowmatchError
     from snowmatch.core.plugins import parse_setting
 
     name, *pairs = text.split(",")
     names = sorted(p.stem for p in (HERE / "methods").glob("*.py") if not p.stem.startswith("_"))
     if name not in names:
-        raise SnowmatchError(f"no method {name!r}; there are: {', '.join(names)}")
+        raise SnowmatchError(f"no method {name!r}; methods: {', '.join(names)}")
     defaults = importlib.import_module(f"methods.{name}").DEFAULTS
     settings = dict(defaults)
     for pair in pairs:
         key, _, value = pair.partition("=")
         if key not in defaults:
-            raise SnowmatchError(f"method {name} has no setting {key!r}; it has: {', '.join(defaults)}")
+            raise SnowmatchError(f"method {name} has no setting {key!r}; settings: {', '.join(defaults)}")
         settings[key] = parse_setting(f"setting {key!r}", value, defaults[key])
     return name, settings
 
 
 def label_of(method: str) -> str:
-    """The method's text as a file name."""
+    """Return the method's text as a file name."""
     return re.sub(r"[^\w.=+-]+", "_", method)
 
 
 def shown_label(shown_method: str) -> str:
-    """The method's text as tables show it."""
+    """Return the method's text as tables show it."""
     return shown_method.replace("snowmatch_engine", "snowmatch").replace(",", " ")
 
 
 def asks_again(name: str, settings: dict[str, Any]) -> bool:
-    """Whether the method's scores without the query's individual are true ones (see methods)."""
+    """Return whether the method repeats each query without its individual in the gallery (see methods)."""
     return getattr(importlib.import_module(f"methods.{name}"), "asks_again", lambda _: True)(settings)
 
 
@@ -137,13 +140,14 @@ def apart(
     kept: Path | None = None,
     queries: int = 0,
 ) -> dict[str, Any]:
-    """What a method costs (see Outcome), run in a process of its own on `threads` cores; SnowmatchError if it fails.
+    """Run a method in a process of its own on `threads` cores and return its costs (see Outcome).
 
-    Its tables go to the folder `kept`. `queries`: only so many, evenly spread (0: all).
+    Its tables go to the folder `kept`. `queries`: use only this number, evenly spread (0: all).
+    Raises SnowmatchError if the method fails.
     """
     from snowmatch.core.errors import SnowmatchError
 
-    os.environ |= dict.fromkeys(THREAD_VARIABLES, str(threads))  # read when numpy is loaded, in the new process
+    os.environ |= dict.fromkeys(THREAD_VARIABLES, str(threads))  # numpy reads them when the new process loads it
     work.mkdir(parents=True, exist_ok=True)
     receive, send = multiprocessing.Pipe(duplex=False)
     process = multiprocessing.get_context("spawn").Process(
@@ -174,7 +178,7 @@ def _work(
     kept: Path | None,
     queries: int,
 ) -> None:
-    """In a process of its own: run the method, save its tables, send what it cost."""
+    """In the new process: run the method, save its tables and send its costs."""
     use_cores(threads)
     from methods import Given
 
@@ -208,7 +212,7 @@ def _work(
 
 
 def _thinned(trial: Any, queries: int) -> Any:
-    """The trial with so many of its queries, evenly spread, each for itself; the gallery stays."""
+    """Return the trial with `queries` of its queries, evenly spread, each a group of its own; same gallery."""
     import numpy as np
 
     chosen = np.unique(np.linspace(0, len(trial.queries) - 1, queries).astype(int))
@@ -216,7 +220,7 @@ def _thinned(trial: Any, queries: int) -> Any:
 
 
 def suite_run(work: Path) -> str:
-    """One name for all that is run side by side, also when it was stopped and goes on."""
+    """Return one name for all runs that are made together, also if they were stopped and continued."""
     mark = mark_of(work)
     if not mark.exists():
         mark.write_text(datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"), encoding="utf-8")
@@ -224,5 +228,5 @@ def suite_run(work: Path) -> str:
 
 
 def mark_of(work: Path) -> Path:
-    """The file that holds that name; it goes when everything is done."""
+    """Return the file with that name. It is removed when all runs are done."""
     return work / "suite-run"

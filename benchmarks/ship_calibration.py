@@ -1,10 +1,12 @@
-"""Make the calibrations that come with the package, and see how they hold on photos that they do not know.
+"""Make the calibrations that come with the package, and measure how well they hold on other photos.
 
-For each method: synthetic surveys, with outlined animals and without (their cases are shipped, for `calibrate` to lean
-on, beside a model made from them), and, where --data has them, real photos, of which fitted numbers alone are shipped.
-Of several models the one that claims least counts. Tables stay in --work, so a run that was stopped goes on. How far
-to trust the result goes to --out: each set judged by the models of the other sources. The calibrations themselves go to
---ship, or nowhere: without it they are only judged, and it is told whether they are those that are shipped.
+For each method there are synthetic surveys, with and without boxes and masks. Their cases are shipped (`calibrate` uses
+them together with the user's own), and a model that was fitted to them. If --data has real photos, only the fitted
+numbers of their models are shipped. If there are several models, the one that claims the least counts.
+
+Score tables stay in --work, so a run that was stopped continues. The quality goes to --out: models of the other sources
+judge each set. The calibrations go to the file --ship. Without --ship they are only judged, and the program prints
+whether they differ from the shipped ones.
 
 Example: python benchmarks/ship_calibration.py --work /tmp/work --data ../shared/data --method hesaff:lnbnn \\
              --method sift:lnbnn --ship snowmatch/confidence/shipped_calibrations.json
@@ -34,7 +36,7 @@ from snowmatch.confidence.model import BOXED, Model, Probabilities
 from snowmatch.confidence.quality import measure_quality
 from snowmatch.confidence.shipped import SHIPPED, Shipped, shipped_to_json
 
-# Which sources tell of which queries. Leopards: few animals, so a model of theirs claims little, and that is wanted.
+# Sources for each kind of query. There are few leopards, so their model claims little. This caution is intended.
 SYNTHETIC = {"outlined": ("", ""), "whole": (",boxes=no,masks=no", "-whole"), BOXED: (",masks=no", "-boxed")}
 SURVEYS = tuple(f"synthetic,individuals=24,encounters=4,stations=6,seed={seed}" for seed in (101, 102))
 REAL = {
@@ -48,7 +50,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Read the command line; make, judge and perhaps ship the calibrations of every method."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="prepared data and score tables")
-    parser.add_argument("--data", type=Path, help="where real photos are; without, drawn surveys alone")
+    parser.add_argument("--data", type=Path, help="folder of real photos; without it only drawn surveys count")
     parser.add_argument("--method", action="append", required=True, help="EXTRACTOR:MATCHER")
     parser.add_argument("--ship", type=Path, metavar="FILE", help="write the calibrations here")
     parser.add_argument("--out", type=Path, default=RESULTS / "calibration.json")
@@ -64,14 +66,14 @@ def main(arguments: list[str] | None = None) -> None:
     if given.ship is not None:
         given.ship.write_text(text, encoding="utf-8")
     elif SHIPPED.read_text(encoding="utf-8") != text:
-        print("These calibrations are not those that are shipped; --ship FILE writes them.")
+        print("These calibrations differ from the shipped ones; --ship FILE writes them.")
 
 
 def shipped_of(method: str, work: Path, data: Path | None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """One method's entry of the shipped file, and how well its models hold on each set.
+    """Return one method's entry of the shipped file, and how well its models hold on each set.
 
-    Of each set the levels of three judges: all shipped models, those of the `others` (null where there are none), and a
-    calibration of the set itself for other individuals.
+    Each set has the levels of three judges: all shipped models, the models of the `others` (null if there are none),
+    and a calibration from the set's other individuals.
     """
     models: dict[str, dict[str, Model]] = {}
     cases: dict[str, dict[str, tuple[Case, ...]]] = {}
@@ -81,7 +83,7 @@ def shipped_of(method: str, work: Path, data: Path | None) -> tuple[dict[str, An
         for name in REAL[kind] if data is not None else ():
             cases[kind][name] = _real(name, data, method, work)
         models[kind] = {name: fit(of) for name, of in cases[kind].items()}
-    # rocks in the boxes of the drawn cats match better than any in real ones, so nobody leans on those cases
+    # rocks in the boxes of drawn cats match better than real rocks, so `calibrate` does not use those cases
     models[BOXED] = models["outlined"] | {"synthetic boxes": models[BOXED]["synthetic"]}
     cases[BOXED] = {"synthetic boxes": cases[BOXED]["synthetic"], **_real_ones(cases["outlined"])}
     together = {
@@ -111,7 +113,7 @@ def _real_ones(cases: dict[str, tuple[Case, ...]]) -> dict[str, tuple[Case, ...]
 
 
 def _judged(cases: Sequence[Case], found: Sequence[Probabilities | None]) -> list[list[Any]]:
-    """[level, answers, wrong] of each level."""
+    """Return [level, answers, wrong] of each level."""
     return [[count.level, count.answers, count.wrong] for count in measure_quality(cases, found, Levels()).levels]
 
 
@@ -130,7 +132,7 @@ def _synthetic(survey: str, also: str, suffix: str, method: str, work: Path) -> 
 
 
 def _compact(content: dict[str, Any]) -> str:
-    """JSON with one case a line: git shows what changed."""
+    """Return JSON with one case a line, so that git shows what changed."""
     text = json.dumps(content, separators=(",", ":"))
     return text.replace("]],[", "]],\n[").replace("},{", "},\n{") + "\n"
 

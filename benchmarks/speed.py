@@ -1,12 +1,12 @@
-"""How fast: what a user waits for, where the time of a query goes, and how time grows with the gallery.
+"""Measure speed: how long a user waits, how long each stage of a query takes, and how time grows with the gallery.
 
-waiting   help, indexing with one and with all workers, a query in a program and from the command line; drawn photos
-stages    seconds of each stage, for this engine with each extractor and for HotSpotter beside it; --dataset
-scaling   time, memory and disk against the size of the gallery: photos of --dataset, HotSpotter beside this engine, and
-          larger galleries of distractors. These are the features of those photos with the elements of their descriptors
-          in another order for each distractor, 1,000 features each, so nothing in them matches but by chance
+waiting   help, indexing with one worker and with all, a query in a program and from the command line; drawn photos
+stages    seconds of each stage, for this engine with each extractor and for HotSpotter, with photos of --dataset
+scaling   time, memory and disk against the size of the gallery. Small galleries are photos of --dataset, for this
+          engine and HotSpotter. Large galleries are distractors: features of those photos, 1,000 each, with the
+          elements of their descriptors in another order for each distractor. So they match only by chance
 
-Each keeps its runs in results/speed.json. Ten to twenty minutes each on two cores.
+All keep their runs in results/speed.json. Each takes ten to twenty minutes on two cores.
 
 Example: python benchmarks/speed.py stages --dataset catalog/,parts=left_flank,first=360 --work /tmp/bench
 """
@@ -63,17 +63,17 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def in_process(function: Callable[..., Any], *arguments: Any, cores: int = 1) -> Any:
-    """What `function` gives, run in a new process on so many cores, so that its memory is its own."""
+    """Run `function` in a new process on `cores` cores and return its result. Its peak memory is then its own."""
     os.environ |= dict.fromkeys(THREAD_VARIABLES, str(cores))  # read when numpy is loaded
     with multiprocessing.get_context("spawn").Pool(1, use_cores, (cores,)) as pool:
         return pool.apply(function, arguments)
 
 
-# What a user waits for
+# How long a user waits
 
 
 def waiting(given: argparse.Namespace) -> dict[str, dict[str, Any]]:
-    """One run, on a drawn survey of 1,000 photos in a temporary folder."""
+    """Measure help, indexing and queries on a drawn survey of 1,000 photos in a temporary folder. Return one run."""
     from snowmatch.demo.survey import make_survey
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -100,7 +100,7 @@ def command(*arguments: str) -> None:
 
 
 def indexing(folder: Path, cores: int) -> dict[str, Any]:
-    """Seconds a photo, with one worker and with one a core, the best of two runs each."""
+    """Return the seconds a photo, with one worker and with one worker a core; the best of two runs each."""
     import snowmatch
 
     part = folder / "part"
@@ -116,7 +116,7 @@ def indexing(folder: Path, cores: int) -> dict[str, Any]:
 
 
 def querying(folder: Path) -> dict[str, Any]:
-    """Seconds of a query against all photos: in a program that has the catalog open, and from the command line."""
+    """Return the seconds of a query against all photos: with an open catalog, and from the command line."""
     import snowmatch
 
     catalog = snowmatch.open_catalog(folder / "catalog")
@@ -132,11 +132,11 @@ def querying(folder: Path) -> dict[str, Any]:
     }
 
 
-# Where the time of a query goes
+# How long each stage of a query takes
 
 
 def stages(given: argparse.Namespace) -> dict[str, dict[str, Any]]:
-    """A run for each extractor and for the peer."""
+    """Return a run for each extractor and for the method --peer."""
     folder = first_photos(given, given.photos)
     found = {f"stages {name}": {"seconds": in_process(engine_stages, folder, name)} for name in EXTRACTORS}
     if given.peer:
@@ -147,7 +147,7 @@ def stages(given: argparse.Namespace) -> dict[str, dict[str, Any]]:
 
 
 def engine_stages(folder: Path, extractor: str) -> dict[str, float]:
-    """Median seconds of each stage; `index` in all, `query` what search, verify and score take together."""
+    """Return the median seconds of each stage. `index` is in all; `query` is search, verify and score together."""
     import cv2
     import numpy as np
 
@@ -199,7 +199,7 @@ def engine_stages(folder: Path, extractor: str) -> dict[str, float]:
 
 
 def scaling(given: argparse.Namespace) -> dict[str, dict[str, Any]]:
-    """One run with a row for each size and method."""
+    """Return one run with a row for each size and method."""
     rows = []
     for size in numbers(given.real):
         folder = first_photos(given, size)
@@ -223,7 +223,7 @@ def scaling(given: argparse.Namespace) -> dict[str, dict[str, Any]]:
 
 
 def among_distractors(work: Path, pool: Path, size: int) -> dict[str, Any]:
-    """This engine against `size` distractors made of the photos in `pool`, asked with photos of the pool."""
+    """Measure this engine with `size` distractors made from the photos in `pool`. Queries are photos of `pool`."""
     import faiss
     import numpy as np
 
@@ -276,7 +276,7 @@ def among_distractors(work: Path, pool: Path, size: int) -> dict[str, Any]:
 
 
 def distractor(features: Any, random: Any) -> Any:
-    """Some features of a photo, the elements of their descriptors in another order."""
+    """Return some features of a photo, with the elements of their descriptors in another order."""
     import numpy as np
 
     kept = features.take(np.sort(random.permutation(len(features))[:FEATURES]))
@@ -284,17 +284,17 @@ def distractor(features: Any, random: Any) -> Any:
 
 
 def first_photos(given: argparse.Namespace, count: int) -> Path:
-    """A catalog of the first photos of --dataset."""
+    """Return the folder of a catalog with the first `count` photos of --dataset."""
     return prepare(f"{source_of(given.dataset, given.data)},first={count},name=speed-{count}", given.work).folder
 
 
 def numbers(text: str) -> list[int]:
-    """Whole numbers with commas."""
+    """Read whole numbers separated by commas."""
     return [int(n) for n in text.split(",") if n]
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    """The command line."""
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("waiting", "stages", "scaling"))
     parser.add_argument("--dataset", default="nyala-left", help="a name of suites.py, or SOURCE,key=value,...")
@@ -302,10 +302,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--work", type=Path, default=Path(__file__).parent / ".work")
     parser.add_argument("--out", type=Path, default=RESULTS / "speed.json")
     parser.add_argument("--peer", default="hotspotter", help="the method to compare with; empty for none")
-    parser.add_argument("--photos", type=int, default=360, help="of stages; default: %(default)s")
-    parser.add_argument("--individuals", type=int, default=100, help="of waiting, ten photos each")
-    parser.add_argument("--real", default=",".join(map(str, REAL)), help="sizes with the photos of --dataset")
-    parser.add_argument("--distractors", default=",".join(map(str, DISTRACTORS)), help="sizes with distractors")
+    parser.add_argument("--photos", type=int, default=360, help="number of photos for stages; default: %(default)s")
+    parser.add_argument("--individuals", type=int, default=100, help="number of animals for waiting, ten photos each")
+    parser.add_argument("--real", default=",".join(map(str, REAL)), help="sizes of galleries with photos of --dataset")
+    parser.add_argument("--distractors", default=",".join(map(str, DISTRACTORS)), help="sizes of distractor galleries")
     return parser.parse_args(arguments)
 
 

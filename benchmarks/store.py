@@ -1,4 +1,4 @@
-"""Result files: one a suite, a list of runs as JSON, one run a line. A run is known by its `run`, a short text."""
+"""Result files: one file a suite, a JSON list with one run a line. The key `run`, a short text, identifies a run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NEEDED = ("run", "command", "date", "commit", "snowmatch")
 
 
 def read_runs(path: Path) -> list[Result]:
-    """The runs in a file, none where there is no file; SystemExit, one line, where it is something else."""
+    """Return the runs of a file; none if it does not exist. Raises SystemExit if the file is not a list of runs."""
     if not path.exists():
         return []
     try:
@@ -30,7 +30,7 @@ def read_runs(path: Path) -> list[Result]:
 
 
 def put_run(path: Path, run: Result) -> None:
-    """Keep a run in the file, in the place of the one with the same name, else as the last."""
+    """Write a run to the file. It replaces the run with the same name; otherwise it is added at the end."""
     runs = read_runs(path)
     places = [place for place, held in enumerate(runs) if held["run"] == run["run"]]
     if places:
@@ -43,5 +43,5 @@ def put_run(path: Path, run: Result) -> None:
 
 
 def find_run(path: Path, name: str) -> Result | None:
-    """The run of that name; None where there is none."""
+    """Return the run with that name; None if it does not exist."""
     return next((run for run in read_runs(path) if run["run"] == name), None)

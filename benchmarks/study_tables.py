@@ -8,19 +8,20 @@ from as_markdown import NOTHING, number, plain, quantity, shown, table
 from store import Result
 
 LEVELS_MEAN = (
-    "By encounter, photos asked together, each with its animal on record and without; judged by calibrations that know "
-    "other individuals only. Error: how far stated probabilities are from the share that was right. AUROC and found: "
-    "of the raw scores, as above."
+    "Each encounter (all its photos together) is a query twice: with its animal on record and without it. Calibrations "
+    "from other individuals judge the answers. Error: the mean difference between the stated probability and the share "
+    "of right answers. AUROC and found: of the raw scores, as above."
 )
 CALIBRATION_MEANS = (
-    "The calibrations that come with the package, judged on encounters: excellent, good, fair and uncertain answers, "
-    "wrong ones in brackets. Others: judged by the models of the other sets alone. Calibrated: by a calibration of the "
-    "set's other individuals."
+    "How the calibrations that come with the package judge encounters: the number of excellent, good, fair and "
+    "uncertain answers, with the number of wrong ones in brackets. Others: only the models of the other sets judge. "
+    "Calibrated: a calibration from the set's other individuals judges."
 )
 POPULATION_MEANS = (
-    "Drawn surveys: 16 cats, of whom 8 pass on each of 5 occasions. An empty catalog is filled by what snowmatch "
-    "decides, a person names the rest. Splitting: an animal on record was called new; lumping: it got another's name. "
-    "Bias: against the estimate by the true names. Held: how many 95 % intervals hold the 16 that there are."
+    "Drawn surveys: 16 cats; 8 of them pass on each of 5 occasions. snowmatch fills an empty catalog with the animals "
+    "that it can name; a person names the rest. Splitting: an animal on record was called new. Lumping: an animal got "
+    "another animal's name. Bias: against the estimate from the true names. Held: how many 95 % intervals contain the "
+    "true number, 16."
 )
 WAITING = (
     ("snowmatch --help", "help"),
@@ -33,7 +34,7 @@ WAITING = (
 
 
 def levels_table(runs: Sequence[Result]) -> str:
-    """Of each set and method: answers and wrong ones of every level, calibration, and known against new animals."""
+    """Return, for each set and method, answers and wrong answers of each level, calibration, AUROC and detection."""
     rows = []
     for run in runs:
         counts = [f"{answers}, {wrong} wrong" if answers else "none" for _, answers, wrong in run["levels"]]
@@ -53,7 +54,7 @@ def levels_table(runs: Sequence[Result]) -> str:
 
 
 def _figure(figure: list[float] | None, show: object) -> str:
-    """[value, low, high] as text."""
+    """Return [value, low, high] as text."""
     if figure is None:
         return NOTHING
     value, low, high = (show(number) for number in figure)
@@ -61,7 +62,7 @@ def _figure(figure: list[float] | None, show: object) -> str:
 
 
 def calibration_table(runs: Sequence[Result]) -> str:
-    """How well the shipped calibrations hold on each set."""
+    """Return how well the shipped calibrations hold on each set."""
     rows = []
     for run in runs:
         for name, judged in run["judged"].items():
@@ -75,36 +76,36 @@ def _counts(levels: list[list[object]] | None) -> str:
 
 
 def population_table(runs: Sequence[Result]) -> str:
-    """Of each replay: who was named wrong, how many a person named, bias of the estimates, and their intervals."""
+    """Return, for each replay, shares of mistakes and of a person's work, and bias and intervals of the estimates."""
     rows = []
     for run in runs:
-        told = run["summary"]
-        shares = [f"{told[name]:.1f} %" for name in ("splitting_percent", "lumping_percent", "person_percent")]
+        summary = run["summary"]
+        shares = [f"{summary[name]:.1f} %" for name in ("splitting_percent", "lumping_percent", "person_percent")]
         estimates = []
         for name in ("m0", "chao"):
-            bias, held = told[name]["bias"], told[name]["held_percent"]
+            bias, held = summary[name]["bias"], summary[name]["held_percent"]
             spread = "" if bias["sd"] is None else f" ± {bias['sd']:.1f}"
             estimates += [NOTHING if bias["mean"] is None else f"{bias['mean']:+.1f}{spread} %", f"{held:.0f} %"]
-        rows.append([plain(run["run"]), str(told["seeds"]), *shares, *estimates])
+        rows.append([plain(run["run"]), str(summary["seeds"]), *shares, *estimates])
     named = ("splitting", "lumping", "named by a person")
     return table(("photos with", "surveys", *named, "bias of M0", "held", "of Chao", "held"), rows)
 
 
 def waiting_table(run: Result) -> str:
-    """What a user waits for, in seconds."""
+    """Return how long a user waits, in seconds."""
     rows = [[title, shown(number(run, name), quantity)] for title, name in WAITING]
     return table((f"{run['annotations']:,} drawn photos, {run['workers']} cores", "seconds"), rows)
 
 
 def stages_table(runs: Sequence[Result]) -> str:
-    """Seconds of each stage (rows, in the order measured) for each method (columns)."""
+    """Return the seconds of each stage (rows, in the order measured) for each method (columns)."""
     names = list(dict.fromkeys(name for run in runs for name in run["seconds"] if name != "total"))
     rows = [[name, *(shown(number(run, "seconds", name), quantity) for run in runs)] for name in names]
     return table(("stage", *(plain(run["run"].removeprefix("stages ")) for run in runs)), rows)
 
 
 def scaling_table(run: Result) -> str:
-    """Time and memory against the size of the gallery."""
+    """Return time and memory against the size of the gallery."""
     rows = []
     for row in sorted(run["rows"], key=lambda r: (r["method"], r["annotations"])):
         memory = number(row, "peak_memory")

@@ -1,4 +1,4 @@
-"""What is measured: the photos by name, and the suites, lists of runs that each have one file in results/."""
+"""Named datasets, and the suites: lists of runs, each with one file in results/."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 LEOPARDS, NYALA = "{data}/snow_leopard", "{data}/nyala,parts=left_flank"
 FLANKS = f"{LEOPARDS},boxed=yes,parts=left_flank+right_flank"
 
-# Name: what it is made of (see datasets.py; {data} is the folder of real photos), and what it is, in words.
+# Name: its source and keys (see datasets.py; {data} is the folder of real photos), and a description.
 DATASETS = {
     "snow_leopard-boxes": (f"{FLANKS},masks=no", "snow leopards, boxed flanks"),
     "snow_leopard-masks": (FLANKS, "snow leopards, boxed flanks, with masks"),
@@ -29,7 +29,7 @@ PROTOCOLS = {
 
 @dataclass(frozen=True)
 class Run:
-    """One dataset, protocol and method, each as it is written on the command line."""
+    """One dataset, protocol and method, as text of the command line."""
 
     dataset: str
     protocol: str
@@ -38,22 +38,22 @@ class Run:
 
 @dataclass(frozen=True)
 class Script:
-    """A program of this folder with its arguments ({work} and {data} are filled in), and the names of what it makes."""
+    """A program of this folder with its arguments ({work} and {data} are filled in), and the names of its runs."""
 
     arguments: tuple[str, ...]
     makes: tuple[str, ...]
 
 
 def source_of(dataset: str, data: Path) -> str:
-    """What a dataset is made of, in the words of datasets.py: a name of DATASETS, or such words themselves."""
+    """Return the source and keys of a dataset for datasets.py. `dataset` is a name of DATASETS, or source and keys."""
     if dataset not in DATASETS:
         return dataset
     return f"{DATASETS[dataset][0].format(data=data)},name={dataset}"
 
 
 OURS, HOTSPOTTER = "snowmatch_engine", "hotspotter"
-AGAIN = f"{OURS},keep=yes"  # the features of the run before serve
-# Other extractors and matchers; the features of one extractor serve all its matchers.
+AGAIN = f"{OURS},keep=yes"  # uses the features of the run before
+# Other extractors and matchers. All matchers of one extractor use the same features.
 OTHERS = (
     f"{OURS},matcher=mutual,keep=yes",
     f"{OURS},extractor=xfeat",
@@ -68,7 +68,7 @@ HOTSPOTTERS_SCORES = "{work}/scores/snow_leopard-boxes/cross-encounter/hotspotte
 METHODS = tuple(word for method in CALIBRATED for word in ("--method", method))
 
 SUITES: dict[str, list[Run] | list[Script]] = {
-    # HotSpotter takes boxes and no masks, so what masks add is measured apart.
+    # HotSpotter uses boxes but no masks, so the effect of masks is measured separately.
     "snow_leopard": [
         Run("snow_leopard-boxes", "cross-encounter", OURS),
         Run("snow_leopard-boxes", "cross-encounter", HOTSPOTTER),
@@ -82,7 +82,7 @@ SUITES: dict[str, list[Run] | list[Script]] = {
         Run("snow_leopard-whole", "cross-encounter", OURS),
         Run("snow_leopard-whole", "cross-encounter", HOTSPOTTER),
     ],
-    # Left flanks only: the right ones are as many again and tell nothing new.
+    # Left flanks only: there are as many right flanks, and they give no new information.
     "nyala": [
         Run("nyala-left", "cross-encounter", OURS),
         Run("nyala-left", "cross-encounter", HOTSPOTTER),
@@ -126,16 +126,16 @@ SUITES: dict[str, list[Run] | list[Script]] = {
         Script(("speed.py", "scaling", *PHOTOS), ("scaling",)),
     ],
 }
-# What each suite is about, and the minutes that it takes, as estimated until it has been measured.
+# What each suite measures, and the estimated minutes (used until there are results).
 ABOUT = {
-    "snow_leopard": ("leopards: boxes, masks, whole photos; HotSpotter and wildid beside them", 60),
-    "nyala": ("nyala, whole and with one rough box; HotSpotter and wildid beside them", 40),
-    "synthetic": ("40 drawn cats; HotSpotter beside them", 6),
+    "snow_leopard": ("leopards: boxes, masks, whole photos; compared with HotSpotter and wildid", 60),
+    "nyala": ("nyala, whole and with one rough box; compared with HotSpotter and wildid", 40),
+    "synthetic": ("40 drawn cats; compared with HotSpotter", 6),
     "networks": ("other extractors and matchers, on leopards and nyala", 40),
     "calibration": ("the calibrations that are shipped, judged", 25),
-    "levels": ("what excellent, good, fair and uncertain are worth", 5),
+    "levels": ("how often answers of each level are right", 5),
     "population": ("from identities to abundance", 13),
     "speed": ("help, indexing, queries, stages, size of the gallery", 25),
 }
-# Small and drawn by the computer: shows that everything works. Its results are not kept with the others.
+# A small drawn survey shows that everything works. Its results are not kept with the others.
 SMOKE = [Run("synthetic,individuals=8,encounters=3", "cross-encounter", method) for method in (OURS, "wildid")]

@@ -1,4 +1,4 @@
-"""The replay of a drawn survey: an empty catalog is filled encounter by encounter; see population.py."""
+"""Replay of a drawn survey: fill an empty catalog encounter by encounter; see population.py."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from snowmatch.api import Catalog, open_catalog
 from snowmatch.demo.survey import make_survey
 from snowmatch.identify.answer import Answer
 
-PHOTOS = (2, 4)  # fewest and most of a burst
+PHOTOS = (2, 4)  # fewest and most photos of a burst
 SURE = ("excellent", "good")
 COLUMNS = ("path", "individual", "body_part", "station", "timestamp", "encounter")
-EVIDENCE = {"box": ("bbox",), "mask": ("bbox", "mask"), "none": ()}  # what is known of where the animal is
+EVIDENCE = {"box": ("bbox",), "mask": ("bbox", "mask"), "none": ()}  # columns that show where the animal is
 
 
 @dataclass(frozen=True)
 class Encounter:
-    """One passage of the animal `animal`, the truth; occasion: from 0; rows: of the survey's table, one a photo."""
+    """One passage of `animal` (the true one). occasion: from 0. rows: lines of the survey's table, one a photo."""
 
     name: str
     animal: str
@@ -33,11 +33,11 @@ class Encounter:
 
 @dataclass(frozen=True)
 class Named:
-    """An encounter that was named `given`, by `same`, `new` or `person`, with all that a threshold could look at.
+    """An encounter that got the name `given`, by `same`, `new` or `person`, and what the answer said.
 
-    names: how many were on record before; known: whether one stood for this animal. error: `splitting`, `lumping` or
-    empty. top: the first candidate's name; top_right: whether it stands for this animal. probability, new_probability
-    and level are the answer's; None where nothing was asked or nothing is calibrated.
+    names: number of names on record before. known: whether one of them stood for this animal. error: `splitting`,
+    `lumping` or empty. top: the first candidate's name. top_right: whether it stands for this animal. probability,
+    new_probability and level are the answer's; None if there was no query or no calibration.
     """
 
     encounter: str
@@ -55,19 +55,19 @@ class Named:
     level: str | None
 
 
-Record = Sequence[tuple[Encounter, str]]  # what is in the catalog: encounters with the names they were given
+Record = Sequence[tuple[Encounter, str]]  # the catalog: encounters with the names that they got
 Ask = Callable[[Encounter, Record], Answer]
 
 
 def passages(seed: int, individuals: int, encounters: int, occasions: int) -> list[tuple[int, str]]:
-    """Who passes, in order of time: on each occasion as many animals, each at most once, all showing the left flank."""
+    """Return who passes, in order of time: each animal at most once an occasion, all with the left flank."""
     rng = np.random.default_rng([seed, 5])
     sizes = Counter(_occasion(number, encounters, occasions) for number in range(encounters))
     return [(int(i), "left") for o in range(occasions) for i in rng.choice(individuals, sizes[o], replace=False)]
 
 
 def draw(folder: Path, seed: int, individuals: int, encounters: int, occasions: int) -> list[Encounter]:
-    """The survey in folder/survey, drawn where it is not there yet, as encounters in order of time."""
+    """Draw the survey in folder/survey if it is not there yet. Return its encounters in order of time."""
     table = folder / "survey" / "catalog.csv"  # written last
     if not table.exists():
         plan = passages(seed, individuals, encounters, occasions)
@@ -83,10 +83,10 @@ def draw(folder: Path, seed: int, individuals: int, encounters: int, occasions: 
 
 
 def engine(folder: Path, extractor: str, evidence: str, survey: Sequence[Encounter]) -> Ask:
-    """snowmatch, asked about the photos in folder/survey, with the catalog that it makes in `folder`.
+    """Return the function that queries snowmatch with an encounter's photos. Its catalog is in `folder`.
 
-    The catalog lists the whole survey from the start, without names. What is not on record yet is left out of every
-    query, of its search too, so that features and search index are made once and not for every encounter anew.
+    The catalog lists the whole survey from the start, without names. Encounters that are not on record yet are left out
+    of every query and of its search. So features and the search index are made once, not again for every encounter.
     """
 
     def opened(record: Record) -> Catalog:
@@ -102,7 +102,7 @@ def engine(folder: Path, extractor: str, evidence: str, survey: Sequence[Encount
 
     def ask(encounter: Encounter, record: Record) -> Answer:
         known = {before.name for before, _ in record}
-        return opened(record).query(  # box, mask and body part of the photos are those in the catalog
+        return opened(record).query(  # box, mask and body part of the photos come from the catalog
             [folder / "survey" / row["path"] for row in encounter.rows],
             extractor=extractor,
             exclude_encounters=[e.name for e in survey if e.name not in known],
@@ -114,9 +114,9 @@ def engine(folder: Path, extractor: str, evidence: str, survey: Sequence[Encount
 
 
 def replay(survey: Iterable[Encounter], ask: Ask, new: float) -> list[Named]:
-    """Fill an empty catalog with the encounters in their order; `ask` answers for one, given what is on record.
+    """Fill an empty catalog with the encounters in their order. `ask` answers for one encounter and the present record.
 
-    It is not asked while nothing is. new: the lowest probability at which a new animal is accepted.
+    There is no query while the record is empty. new: the lowest probability at which a new animal is accepted.
     """
     record: list[tuple[Encounter, str]] = []
     result = []
@@ -158,9 +158,9 @@ def replay(survey: Iterable[Encounter], ask: Ask, new: float) -> list[Named]:
 
 
 def decide(answer: Answer, new: float) -> str:
-    """Who names the encounter, and how: `same`, `new` or `person`, as the head of population.py says.
+    """Return how the encounter gets its name: `same`, `new` or `person`; population.py has the rules.
 
-    A person where nothing is calibrated, and where the first candidate has no name.
+    It is `person` if there is no calibration, or if the first candidate has no name.
     """
     first = answer.candidates[0] if answer.candidates else None
     if answer.new_probability is None:
@@ -171,5 +171,5 @@ def decide(answer: Answer, new: float) -> str:
 
 
 def _occasion(number: int, encounters: int, occasions: int) -> int:
-    """On which occasion the encounter `number`, from 0 in order of time, is: each has as many, but for one."""
+    """Return the occasion of encounter `number` (from 0, by time). Sizes of occasions differ by at most one."""
     return number * occasions // encounters

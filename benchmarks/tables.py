@@ -1,11 +1,12 @@
-"""Result files to Markdown: docs/results.md with every table, a short one in README.md, the suites' in benchmarks/README.md.
+"""Write the result files as Markdown tables.
 
-Tables go between the lines <!-- results --> and <!-- /results --> of README.md, and <!-- suites --> and <!-- /suites -->
-of benchmarks/README.md, where they have these lines. Pictures that plots.py has made are shown, so run that one first.
-A table whose rows were made with different engines is refused: nothing from an older one may stand beside the present.
+All tables go to docs/results.md. A short table goes to README.md, between the lines <!-- results --> and
+<!-- /results -->. The list of suites goes to benchmarks/README.md, between <!-- suites --> and <!-- /suites -->. A page
+without these lines stays unchanged. The page shows the pictures of plots.py, so run plots.py first. If the rows of a
+table come from different engines, the program stops: old and new figures must not be mixed.
 
 Example: python benchmarks/tables.py
-"""  # noqa: E501 (a sentence is one line)
+"""
 
 from __future__ import annotations
 
@@ -52,8 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     folder = parser.parse_args(arguments).results.resolve()
     held = {suite: read_runs(folder / f"{suite}.json") for suite in SUITES}
     if not any(held.values()):
-        raise SystemExit(f"{folder}: no results in it; run a benchmark first.")
-    root = folder.parents[1]  # so that results kept elsewhere never end up in the project's pages
+        raise SystemExit(f"{folder}: no results found; run a benchmark first.")
+    root = folder.parents[1]  # results of another folder never go to the project's pages
     compared = [run for suite in COMPARED for run in held[suite]]
     write(root / "docs" / "results.md", page(held, root))
     if compared:
@@ -63,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def fill(path: Path, name: str, text: str) -> None:
-    """Put a table between a page's markers, where it has them and something changes."""
+    """Put a table between a page's markers. A page without markers, or without a change, is not written."""
     if not path.is_file():
         return
     old = path.read_bytes().decode("utf-8")
@@ -73,12 +74,12 @@ def fill(path: Path, name: str, text: str) -> None:
 
 
 def page(held: dict[str, list[Result]], root: Path) -> str:
-    """The page with all tables."""
+    """Return the page with all tables."""
     compared = [run for suite in COMPARED for run in held[suite]]
     parts = [
         "# Results in full",
-        "Made by `python benchmarks/tables.py` from the files in `benchmarks/results`: change those, not this page. "
-        "What is compared, and by which rules, is in [benchmarks](benchmarks.md). Figures of older engines are in "
+        "`python benchmarks/tables.py` makes this page from the files in `benchmarks/results`: do not edit it. "
+        "[Benchmarks](benchmarks.md) explains what is compared, and by which rules. Figures of older engines are in "
         "[finished studies](benchmarks-history.md).",
     ]
     if compared:
@@ -108,7 +109,7 @@ def page(held: dict[str, list[Result]], root: Path) -> str:
 
 
 def speed_parts(runs: Sequence[Result], root: Path) -> list[str]:
-    """The tables of speed.json, each with its heading."""
+    """Return the tables of speed.json, each with its heading."""
     check_one_engine(runs, "Speed")
     parts = ["## Speed"] if runs else []
     named = {run["run"]: run for run in runs}
@@ -116,7 +117,7 @@ def speed_parts(runs: Sequence[Result], root: Path) -> list[str]:
         parts += ["### What a user waits for", waiting_table(named["waiting"])]
     stages = [run for run in runs if run["run"].startswith("stages ")]
     if stages:
-        parts += ["### Where the time goes", "Seconds on one core; the index in all.", stages_table(stages)]
+        parts += ["### Where the time goes", "Seconds on one core; for the index, in all.", stages_table(stages)]
     if "scaling" in named:
         parts += ["### Size of the gallery", scaling_table(named["scaling"])]
         parts += picture("scaling", "Query time and memory against the gallery's size", root)
@@ -124,13 +125,13 @@ def speed_parts(runs: Sequence[Result], root: Path) -> list[str]:
 
 
 def picture(name: str, title: str, root: Path) -> list[str]:
-    """A picture of plots.py in the page, nothing where it has not been made."""
+    """Return Markdown for a picture of plots.py; nothing if the picture does not exist."""
     path = root / PICTURES.format(name)
     return [f"![{title}]({path.relative_to(root / 'docs').as_posix()})"] if path.is_file() else []
 
 
 def sources(held: dict[str, list[Result]]) -> str:
-    """The commands, commits, systems and versions that the results came from, those made alike together."""
+    """List the commands, commits, systems and versions of the results. Runs with the same ones stand together."""
     together: dict[str, list[str]] = {}
     for suite, runs in held.items():
         for run in runs:
@@ -148,7 +149,7 @@ def sources(held: dict[str, list[Result]]) -> str:
 
 
 def suites_table(held: dict[str, list[Result]]) -> str:
-    """What there is to run, and how long it took."""
+    """Return the table of all suites and the minutes that each took."""
     rows = []
     for suite, (words, estimate) in ABOUT.items():
         total = sum(run["seconds"].get("total", 0) for run in held[suite] if "seconds" in run)

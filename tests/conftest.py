@@ -1,4 +1,4 @@
-"""Material that many tests share: a small synthetic survey, indexed once for the whole run."""
+"""Fixtures and helpers that many tests share, such as a small synthetic survey that is indexed once a run."""
 
 import csv
 import importlib.util
@@ -17,7 +17,7 @@ from snowmatch.core.plugins import missing_packages, plugin_class, plugin_module
 from snowmatch.demo.survey import make_survey
 from snowmatch.features.reader import open_features
 
-# The same examples in every run, and no time limit for one of them: a busy machine is no failure.
+# Hypothesis tries the same examples in every run. An example has no time limit: a slow machine is not an error.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
@@ -26,25 +26,25 @@ AUTHORS_WEIGHTS = SHARED.parent / "weights"
 
 
 def the_pair(matcher, one, other, extractor=None):
-    """What a matcher of pairs says of two photos."""
+    """Return the matches that a matcher of pairs finds between two photos."""
     (found,) = matcher.pairs(one, [(7, other)], extractor or {})
     assert found.number == 7
     return found
 
 
 def catalog_state(data, described):
-    """The state of every annotation of a catalog for an extractor with these settings."""
+    """Return the state of every annotation of a catalog for an extractor with these settings."""
     stored = open_features(features_path(data.folder), described).keys
     return annotation_states(data.folder, data.annotations, load_records(data.folder), stored)
 
 
 def texts(notes):
-    """What notes say, together."""
+    """Return the texts of all notes as one string."""
     return " ".join(note.text for note in notes)
 
 
-def enough(patch, scored={}):  # noqa: B006, the same table is asked for by several tests
-    """Calibration with the few pairs that a small survey has; each method asks about its encounters once."""
+def enough(patch, scored={}):  # noqa: B006, several tests share the table of scores
+    """Allow calibration with the few pairs of a small survey, and score the encounters only once for each method."""
 
     def once(trial, galleries, matcher, geometry, progress=None):
         key = len(trial.queries), repr(matcher), repr(geometry)
@@ -79,9 +79,9 @@ CAN_WRITE_WEIGHTS = all(importlib.util.find_spec(name) for name in ("torch", "ko
 
 @pytest.fixture(scope="session")
 def weights_here(tmp_path_factory):
-    """A folder of weights: the authors' where they are at hand, random values of the right names for the others.
+    """Return a folder of weights: the authors' files where they are available, files with random values for the rest.
 
-    Random values are written with kornia. Without kornia the folder has the authors' weights only.
+    The random values are written with kornia. Without kornia the folder has the authors' weights only.
     """
     folder = tmp_path_factory.mktemp("weights")
     if AUTHORS_WEIGHTS.is_dir():
@@ -96,7 +96,7 @@ def weights_here(tmp_path_factory):
 
 @pytest.fixture
 def weights(weights_here, monkeypatch):
-    """The same, as the folder that is searched first; sums are not checked where the values are random."""
+    """Make snowmatch search the folder of `weights_here` first, and skip the checksums of files with random values."""
     if CAN_WRITE_WEIGHTS:
         import random_weights
 
@@ -107,7 +107,7 @@ def weights(weights_here, monkeypatch):
 
 @pytest.fixture(scope="session")
 def plain_lightglue(tmp_path_factory):
-    """A LightGlue for hesaff whose layers do nothing: it compares descriptors, so what it says can be told by hand."""
+    """Return a LightGlue for hesaff whose layers do nothing: it compares descriptors only, so its answer is known."""
     pytest.importorskip("kornia")
     import random_weights
 
@@ -116,7 +116,7 @@ def plain_lightglue(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def survey(tmp_path_factory):
-    """A folder with catalog/ (indexed) and queries/ (queries.csv has the truth); to be read, not changed."""
+    """Return a folder with catalog/ (indexed) and queries/ (queries.csv has the true names). Do not change it."""
     folder = tmp_path_factory.mktemp("survey")
     make_survey(
         folder / "catalog",
@@ -139,13 +139,13 @@ def survey(tmp_path_factory):
 
 @pytest.fixture
 def own_survey(survey, tmp_path):
-    """A copy of the survey that a test may change."""
+    """Return a copy of the survey that a test may change."""
     return shutil.copytree(survey, tmp_path / "survey")
 
 
 @pytest.fixture
 def snow_leopards(tmp_path):
-    """The real photos as a catalog that can be written to; skips where they are not at hand."""
+    """Return a writable catalog of the real photos. Skip the test if the photos are not available."""
     source = SHARED / "snow_leopard"
     if not source.exists():
         pytest.skip("no real photos beside the project")

@@ -1,4 +1,4 @@
-"""A quick extractor for tests of storing and indexing, small synthetic catalogs, and an index run to be killed."""
+"""A fast extractor for tests of storing and indexing, small synthetic catalogs, and an index run that tests kill."""
 
 import hashlib
 import os
@@ -18,12 +18,12 @@ from snowmatch.features import writer
 from snowmatch.features.indexing import index_catalog
 from snowmatch.features.segments import COLUMNS
 
-WHITE = 250  # a photo with this mean kills the process that extracts it, where `deadly` is set
+WHITE = 250  # if `deadly` is set, a photo with a higher mean kills the process that extracts it
 
 
 @dataclass(frozen=True)
 class Fake:
-    """Random features that depend on the chip's pixels and on `seed` alone."""
+    """Random features that depend only on the chip's pixels and on `seed`."""
 
     REVISION: ClassVar[int] = 1
     CHANNELS: ClassVar[str] = "grey"
@@ -52,7 +52,7 @@ PLUGIN = Fake
 
 @dataclass(frozen=True)
 class Batched(Fake):
-    """The same features, several chips at once, as on a graphics card; white ones are too much for it together."""
+    """The same features for several chips at once, as on a graphics card. White chips in a batch raise MemoryError."""
 
     batch: ClassVar[int] = 3
     asked: ClassVar[list] = []
@@ -89,7 +89,7 @@ def _plain(array):
 
 
 def contents(reader):
-    """Everything that a store says, as bytes in key order."""
+    """Return everything that a store holds, as bytes in the order of the keys."""
     arrays = [reader.read(key) for key in reader.keys]
     return [
         (key, a.image_size, *(_plain(getattr(a, name)) for name in COLUMNS))
@@ -105,7 +105,7 @@ def make_photo(path, seed):
 
 
 def age(path, seconds=60.0):
-    """Make a file look older than it is, so that its time stamp can be trusted."""
+    """Make a file look older than it is, so that snowmatch trusts its time stamp."""
     then = time.time_ns() - int(seconds * 1e9)
     os.utime(path, ns=(then, then))
 
@@ -118,7 +118,7 @@ def make_catalog(folder, photos, **fields):
 
 
 def run(folder, workers):
-    """An index run that says how far it is; its many small segments are merged all the time."""
+    """Index a folder and print the progress. The segments are small and many, so they are merged all the time."""
     writer.COMMIT_SECONDS, writer.MANY_SEGMENTS, writer.SEGMENT_BYTES = 0.03, 4, 40_000
     names = sorted(p.relative_to(folder).as_posix() for p in folder.glob("photos/*"))
     data = CatalogData(folder, tuple(Annotation(row, name) for row, name in enumerate(names)), ())
@@ -128,7 +128,7 @@ def run(folder, workers):
 
 
 if __name__ == "__main__":
-    # As a module under its own name, so that its plugin is the same here and in the tests
+    # Imported under its own name, so that the plugin is the same class here and in the tests
     import fake_extractor
 
     fake_extractor.run(Path(sys.argv[1]), int(sys.argv[2]))

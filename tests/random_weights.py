@@ -1,4 +1,4 @@
-"""Weights files with the authors' names and shapes and random values, for networks whose weights are not at hand."""
+"""Weights files with random values under the authors' names and shapes, for networks whose weights are missing."""
 
 import json
 from dataclasses import replace
@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from snowmatch.models import registry
 
-# What superpoint_v1.pth holds: (output, input, side) of each convolution
+# The convolutions in superpoint_v1.pth: (output channels, input channels, side of the kernel)
 MAGIC_LEAP = {
     "conv1a": (64, 1, 3),
     "conv1b": (64, 64, 3),
@@ -24,7 +24,7 @@ MAGIC_LEAP = {
     "convDa": (256, 128, 3),
     "convDb": (256, 256, 1),
 }
-# What superpoint_v6_from_tf.pth holds, each with a batch normalisation beside it
+# The convolutions in superpoint_v6_from_tf.pth; each is followed by a batch normalisation
 RETRAINED = {
     "backbone.0.0": (64, 1, 3),
     "backbone.0.1": (64, 64, 3),
@@ -66,7 +66,7 @@ def disk():
 
 
 def lightglue(features):
-    """Under the names of the authors' release, which kornia's module no longer has."""
+    """Return the tensors under the names of the authors' release. kornia's module uses other names."""
     tensors = LightGlue(None, **LIGHTGLUES[features], flash=False).state_dict()
     named = {}
     for name, value in tensors.items():
@@ -87,26 +87,26 @@ def write_extractors(folder):
 
 
 PLAIN = {"input_dim": 128, "descriptor_dim": 128, "num_heads": 1, "n_layers": 1, "add_scale_ori": True}
-SHARPNESS = 40.0  # what the plain LightGlue multiplies the cosine of two descriptors with
+SHARPNESS = 40.0  # the plain LightGlue multiplies the cosine of two descriptors by this
 
 
 def write_plain_lightglue(path, name="hesaff", sharpness=SHARPNESS, **extractor):
     network = LightGlue(None, **PLAIN, flash=False)
     tensors = {key: torch.zeros_like(value) for key, value in network.state_dict().items()}
     for key in tensors:
-        if ".ffn.1." in key:  # a layer's normalisation; what comes after it is zero
+        if ".ffn.1." in key:  # a layer's normalisation keeps its values; the weights after it are zero
             tensors[key] = network.state_dict()[key]
     # kornia divides both sides by the fourth root of the dimension
     tensors["log_assignment.0.final_proj.weight"] = torch.eye(128) * (sharpness * 128**0.5) ** 0.5
     tensors["log_assignment.0.matchability.bias"] += 20.0  # every keypoint can be matched
     del tensors["confidence_thresholds"]
-    told = {**PLAIN, "keypoints": 1024, "extractor": {"name": name, **extractor}}
-    save_file(tensors, path, metadata={"snowmatch": json.dumps(told)})
+    settings = {**PLAIN, "keypoints": 1024, "extractor": {"name": name, **extractor}}
+    save_file(tensors, path, metadata={"snowmatch": json.dumps(settings)})
     return path
 
 
 def without_sums(monkeypatch):
-    """Let the registry accept any content, except of what the tests have the authors' files of."""
+    """Make the registry accept any content, except for the networks whose authors' files the tests have."""
     authors = ("aliked-", "xfeat")
     entries = tuple(
         e if e.name.startswith(authors) else replace(e, files=tuple(replace(f, sha256="", size=0) for f in e.files))

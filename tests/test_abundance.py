@@ -1,4 +1,4 @@
-"""Estimates of abundance: published values, values by hand, intervals, and what must hold for any history."""
+"""Estimates of abundance: published values, values computed by hand, intervals, and properties of any history."""
 
 import math
 
@@ -12,7 +12,10 @@ from snowmatch.survey.abundance import Estimate, capture_history, chao, m0
 
 
 def history(*frequencies):
-    """As many occasions as numbers are given: so many animals caught on all, ..., on two, on one."""
+    """Return a capture history with as many occasions as numbers.
+
+    The first number counts the animals caught on all occasions, the last number those caught on one.
+    """
     occasions = len(frequencies)
     return np.array(
         [
@@ -41,7 +44,7 @@ class TestHistory:
     def test_no_encounters_give_no_rows(self):
         assert capture_history([], [], 3).shape == (0, 3)
 
-    def test_an_occasion_too_many_is_refused(self):
+    def test_an_occasion_after_the_last_is_refused(self):
         with pytest.raises(IndexError):
             capture_history(["a"], [3], 3)
 
@@ -52,7 +55,7 @@ class TestM0:
         [((1, 2, 5, 4, 4), 16.6), ((0, 2, 3, 6, 7), 20.3), ((0, 2, 2, 9, 7), 22.8), ((0, 3, 2, 6, 9), 22.8)],
     )
     def test_the_published_estimates_of_captive_snow_leopards(self, frequencies, estimate):
-        """Johansson et al., 2020, Table 3: the truth and the observers for whom this model was used."""
+        """Johansson et al., 2020, Table 3: the true history and those of the observers for whom this model was used."""
         assert m0(history(*frequencies)).value == pytest.approx(estimate, abs=0.06)
 
     def test_the_published_estimate_of_snowshoe_hares(self):
@@ -67,7 +70,7 @@ class TestM0:
         close(m0(COTTONTAILS), 96.26, 86.42, 115.40, tolerance=1.6)
 
     @pytest.mark.parametrize("frequencies", [(1, 2, 5, 4, 4), (0, 0, 0, 1, 9), (3, 1), (0, 1, 0)])
-    def test_the_most_likely_of_all_chances(self, frequencies):
+    def test_the_capture_probability_maximises_the_likelihood(self, frequencies):
         made = history(*frequencies)
         seen, captures, occasions = len(made), made.sum(), made.shape[1]
         chance = np.linspace(1e-4, 1 - 1e-4, 200_001)
@@ -79,12 +82,12 @@ class TestM0:
         best = chance[np.argmax(likelihood)]
         assert m0(made).value == pytest.approx(seen / (1 - (1 - best) ** occasions), rel=1e-4)
 
-    def test_by_hand(self):
+    def test_an_estimate_computed_by_hand(self):
         """2 animals on both of two occasions, 4 on one: 8/6 = 2p / (2p - p^2), so p = 1/2, and 6 / (3/4) animals."""
         assert m0(history(2, 4)).value == pytest.approx(8)
 
     @pytest.mark.parametrize("made", [HARES, COTTONTAILS, history(1, 2, 5, 4, 4), history(2, 4)])
-    def test_the_interval_holds_what_is_not_clearly_less_likely(self, made):
+    def test_the_interval_is_that_of_the_profile_likelihood(self, made):
         """The profile likelihood on a grid; 3.84 is the 95 % quantile of chi squared."""
         seen, captures, occasions = len(made), made.sum(), made.shape[1]
         number = np.linspace(seen + 1e-9, 20 * seen, 2_000_001)
@@ -101,30 +104,30 @@ class TestM0:
             estimates = [m0(random.random((number, 5)) < chance) for _ in range(300)]
             assert np.mean([e.low <= number <= e.high for e in estimates]) > 0.92
 
-    def test_nobody_caught_again(self):
+    def test_no_recapture_gives_an_infinite_estimate(self):
         estimate = m0(history(0, 0, 3))
         assert (estimate.value, estimate.high, estimate.seen) == (math.inf, math.inf, 3)
         assert 3 < estimate.low < 4
-        assert m0(history(3)) == Estimate(math.inf, 3.0, math.inf, 3)  # on a single occasion nobody can be
+        assert m0(history(3)) == Estimate(math.inf, 3.0, math.inf, 3)  # one occasion allows no recapture
 
-    def test_everybody_always_caught(self):
+    def test_animals_always_caught_are_all_animals(self):
         estimate = m0(history(3, 0, 0))
         close(estimate, 3, 3, 3.28)
 
 
 class TestChao:
-    def test_by_hand(self):
+    def test_an_estimate_computed_by_hand(self):
         """4 once and 4 twice on five occasions: 16 + 4/5 * 4 * 3 / (2 * 5)."""
         assert chao(history(1, 2, 5, 4, 4)).value == pytest.approx(16.96)
         assert chao(history(0, 3, 0, 0, 3)).value == pytest.approx(6 + 4 / 5 * 3)  # nobody twice
         assert chao(history(0, 0, 3)).value == pytest.approx(3 + 2 / 3 * 3)
 
-    def test_the_interval_by_hand(self):
+    def test_an_interval_computed_by_hand(self):
         """Unseen 0.96; variance 0.96 + 0.64 * 4 * 49 / 100 + 0.64 * 16 * 4 * 9 / 2500 = 2.361856."""
         factor = math.exp(1.959964 * math.sqrt(math.log(1 + 2.361856 / 0.96**2)))
         close(chao(history(1, 2, 5, 4, 4)), 16.96, 16 + 0.96 / factor, 16 + 0.96 * factor, tolerance=1e-6)
 
-    def test_the_interval_where_nobody_was_caught_twice(self):
+    def test_an_interval_without_animals_caught_twice(self):
         """3 once of 6: unseen 2.4; variance 2.4 + 0.64 * 3 * 25 / 4 - 0.64 * 81 / (4 * 8.4) = 12.857143."""
         factor = math.exp(1.959964 * math.sqrt(math.log(1 + 12.857143 / 2.4**2)))
         close(chao(history(0, 3, 0, 0, 3)), 8.4, 6 + 2.4 / factor, 6 + 2.4 * factor, tolerance=1e-6)
@@ -133,12 +136,12 @@ class TestChao:
         """43 once and 16 twice of 76, on 18 nights: 50.17 unseen."""
         close(chao(COTTONTAILS), 126.17, 99.05, 185.19)
 
-    def test_with_at_most_one_caught_once_it_is_the_number_seen(self):
-        """Captures 13 of 4: missed with exp(-3.25) = 0.038774; 4 / (1 - that) = 4.161, and 0.8032 on either side."""
+    def test_with_at_most_one_animal_caught_once_the_estimate_is_the_number_seen(self):
+        """4 animals, 13 captures: missed with probability exp(-3.25) = 0.0388; 4 / (1 - 0.0388) = 4.1614, +- 0.8032."""
         close(chao(history(0, 3, 0, 0, 1)), 4, 4, 4.1614 + 0.8032, tolerance=1e-3)
         assert chao(history(3, 0, 0)).value == 3
 
-    def test_one_occasion_tells_no_upper_end(self):
+    def test_one_occasion_gives_an_infinite_upper_end(self):
         assert chao(history(3)) == Estimate(3.0, 3.0, math.inf, 3)
 
     def test_intervals_hold_the_truth_as_often_as_they_say(self):
@@ -150,7 +153,7 @@ class TestChao:
 @pytest.mark.parametrize("estimate", [m0, chao])
 class TestBoth:
     @given(made=histories)
-    def test_the_interval_holds_the_estimate_and_starts_at_those_seen(self, estimate, made):
+    def test_the_interval_holds_the_estimate_and_starts_at_the_number_seen_or_above(self, estimate, made):
         found = estimate(made)
         seen = int(made.any(axis=1).sum())
         assert found.seen == seen
@@ -162,12 +165,12 @@ class TestBoth:
         assert found.value <= found.high * (1 + 1e-9)
 
     @given(made=histories, random=st.randoms(use_true_random=False))
-    def test_neither_names_nor_those_never_caught_matter(self, estimate, made, random):
+    def test_order_of_rows_and_animals_never_caught_change_nothing(self, estimate, made, random):
         order = random.sample(range(len(made)), len(made))
         more = np.vstack([made[order], np.zeros((3, made.shape[1]), bool)])
         assert repr(estimate(more)) == repr(estimate(made))  # nan is not equal to itself
 
-    def test_no_history_is_unknown(self, estimate):
+    def test_an_empty_history_gives_nan(self, estimate):
         found = estimate(np.zeros((0, 3), bool))
         assert found.seen == 0
         assert math.isnan(found.value)

@@ -199,13 +199,20 @@ def test_boxes_that_share_a_photo_are_different_animals_and_never_vote_together(
     assert rows[1].reasons == ("39 matched spots with bars.jpg (encounter known2)", "next: aika at 10 %")
 
 
+def test_an_encounter_named_after_its_photo_is_named_once(says):
+    said = says({**AIKA, "encounter": "photo aika.jpg"}, {"path": "one.jpg"})
+    said.answers[("one.jpg", "unknown")] = ({"aika": 0.99}, 0.01)
+    (row,) = run_batch(said.catalog).rows
+    assert row.reasons[0] == "39 matched spots with aika.jpg"
+
+
 def test_two_animals_of_one_photo_are_never_the_same_one(says):
     left, right = (0, 0, 9, 9), (20, 0, 9, 9)
     said = says(AIKA, {"path": "one.jpg", "bbox": left}, {"path": "one.jpg", "bbox": right})
     said.answers = {("one.jpg", left): ({"aika": 0.96}, 0.0), ("one.jpg", right): ({"aika": 0.99}, 0.0)}
     first, second = run_batch(said.catalog).rows
     assert (first.individual, first.level, second.level) == ("aika", "uncertain", "excellent")
-    assert first.reasons[-1] == "animal 2, in the same photo, was decided to be aika too, and surer"
+    assert first.reasons[-1] == "animal 2 of the same photo also has the decision aika, and is surer"
 
 
 def test_nobody_is_whom_the_record_names_beside_it(says):
@@ -213,7 +220,7 @@ def test_nobody_is_whom_the_record_names_beside_it(says):
     said = says(AIKA, {"path": "one.jpg", "bbox": left, "individual": "aika"}, {"path": "one.jpg", "bbox": right})
     said.answers = {("one.jpg", right): ({"aika": 0.99}, 0.0)}
     (row,) = run_batch(said.catalog).rows
-    assert (row.level, row.reasons[-1]) == ("uncertain", "aika is on record beside this animal in one.jpg")
+    assert (row.level, row.reasons[-1]) == ("uncertain", "aika is another animal in the same photo one.jpg")
 
 
 def test_different_encounters_may_show_the_same_animal(says):
@@ -245,8 +252,8 @@ def test_body_parts_are_asked_apart_and_an_individual_beats_new(says):
     assert sorted(names for names, _, _ in said.asked) == [["one.jpg"], ["three.jpg"], ["two.jpg"]]
     assert (row.decision, row.individual, row.probability, row.level) == ("individual", "aika", 0.8, "fair")
     assert row.body_parts == ("left_flank", "right_flank", "unknown")
-    assert row.reasons[:2] == ("photos show left_flank and right_flank and unknown", "by left_flank")
-    assert "right_flank says new at 97 %" in row.reasons
+    assert row.reasons[:2] == ("the photos show left_flank and right_flank and unknown", "decided by left_flank")
+    assert "right_flank: new at 97 %" in row.reasons
 
 
 def test_unknown_parts_join_the_only_known_one_or_the_one_that_is_given(says):
@@ -277,7 +284,7 @@ def test_what_is_not_calibrated_still_names_the_best(says):
     assert (row.decision, row.probability, row.level, row.new_probability) == ("", None, None, None)
     assert (row.runner_up, row.runner_up_probability) == ("bars", None)
     assert row.reasons == (
-        "nearest: bars, 39 matched spots with bars.jpg (encounter known2)",
+        "best by score: bars, 39 matched spots with bars.jpg (encounter known2)",
         "next: aika, 38 matched spots",
     )
 
@@ -347,9 +354,9 @@ def test_photos_on_record_are_asked_with_their_rows(says, tmp_path):
         ("q", 2, [copy.as_posix()]),
     ]
     assert [g.photos[0].photo.row for g in groups] == [1, 2]
-    assert notes == [f"{again.as_posix()} is the same photo as {copy.as_posix()}: asked about once"]
+    assert notes == [f"{again.as_posix()} is the same photo as {copy.as_posix()}: used once"]
     reasons = [row.reasons for row in run_batch(said.catalog, copy).rows]
-    assert ["on record as bars" in r for r in reasons] == [False, True]
+    assert ["named bars in the catalog" in r for r in reasons] == [False, True]
 
 
 def test_masks_are_no_photos_to_ask_about(says):
@@ -357,7 +364,7 @@ def test_masks_are_no_photos_to_ask_about(says):
     photo(said.catalog.folder / "mask.jpg")
     groups, notes = groups_of(said, said.catalog.folder)
     assert [g.encounter for g in groups] == ["known1", "q"]
-    assert notes == ["1 mask of the catalog left out"]
+    assert notes == ["1 mask of the catalog skipped: masks are not photos"]
 
 
 def test_a_new_photo_of_a_burst_on_record_has_no_evidence_in_it(says, tmp_path):
@@ -376,7 +383,7 @@ def test_a_new_photo_of_a_burst_on_record_has_no_evidence_in_it(says, tmp_path):
     ]
     rows = run_batch(said.catalog, [card]).rows
     assert [filters["exclude_encounters"] for _, _, filters in said.asked] == [g.excluded for g in groups]
-    assert ["left out as the same passage: q" in r.reasons for r in rows] == [bool(g.excluded) for g in groups]
+    assert ["excluded, because it is the same passage: q" in r.reasons for r in rows] == [bool(g.excluded) for g in groups]
 
 
 @pytest.mark.parametrize("what", ["missing.jpg", "empty"])
@@ -385,7 +392,7 @@ def test_what_is_not_there_is_an_error(says, tmp_path, what):
     (tmp_path / "empty").mkdir()
     with pytest.raises(SnowmatchError, match=what):
         run_batch(said.catalog, [tmp_path / what])
-    with pytest.raises(SnowmatchError, match="no photo was given"):
+    with pytest.raises(SnowmatchError, match="no photos: expected photos"):
         run_batch(said.catalog, [])
 
 
@@ -495,7 +502,7 @@ def test_no_unidentified_annotation_is_an_empty_table(says, tmp_path, monkeypatc
     monkeypatch.setattr(snowmatch.api, "open_catalog", lambda folder: said.catalog)
     result = run("catalog", "--unidentified", "--out", tmp_path / "answers.csv")
     assert result.exit_code == 0
-    assert result.stderr.strip() == f"note: {said.catalog.folder} has no unidentified annotations: nothing to ask"
+    assert result.stderr.strip() == f"note: {said.catalog.folder} has no unidentified annotations: there is nothing to identify"
     assert (tmp_path / "answers.csv").read_text() == ",".join(COLUMNS) + "\n"
     assert (tmp_path / "answers.jsonl").read_bytes() == b""
     assert run("catalog", "--unidentified").stdout == ",".join(COLUMNS) + "\n"
@@ -610,7 +617,7 @@ def test_a_stopped_run_continues_and_gives_the_same_bytes(long, tmp_path, monkey
     result = answers(tmp_path)
     assert result.exit_code == 1
     assert result.stderr.splitlines()[-1] == (
-        "Error: stopped; the catalog keeps what was answered, and the same command continues from there"
+        "Error: stopped; the catalog keeps the finished answers, and the same command continues"
     )
     assert not (tmp_path / "answers.csv").exists()
     go_on()

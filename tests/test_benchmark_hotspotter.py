@@ -1,4 +1,4 @@
-"""HotSpotter as a benchmark's method: what surrounds ibeis, which is not installed here."""
+"""HotSpotter as a method of the benchmarks: the code around ibeis. The tests do not need ibeis itself."""
 
 import json
 import os
@@ -18,7 +18,7 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 @pytest.fixture
 def hotspotter(monkeypatch):
-    """The module benchmarks/methods/hotspotter.py."""
+    """Return the module benchmarks/methods/hotspotter.py."""
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     from methods import hotspotter
 
@@ -34,21 +34,21 @@ def annotation(row, individual, encounter, split="", body_part="left_flank"):
 
 @pytest.fixture
 def one_against_all():
-    """Six photos of three animals, each an encounter of its own; row 3 is of an animal that is not known."""
+    """Return a trial of seven photos, each an encounter: six of three known animals, and row 3 without a name."""
     individuals = ["ann", "ann", "bob", None, "bob", "cid", "ann"]
     return make_trial([annotation(i, name, f"e{i}") for i, name in enumerate(individuals)], "cross-encounter")
 
 
 @pytest.fixture
 def bursts():
-    """Two encounters of ann with two photos each, one of bob with two."""
+    """Return a trial with two encounters of ann and one of bob, each with two photos."""
     encounters = ["a1", "a1", "a2", "a2", "b1", "b1"]
     return make_trial([annotation(i, e[0], e) for i, e in enumerate(encounters)], "cross-encounter")
 
 
 @pytest.fixture
 def split():
-    """Two photos of bob to ask about, gallery of ann, bob and cid."""
+    """Return a trial with two photos of bob as queries, and a gallery of ann, bob and cid."""
     names = ["ann", "bob", "cid", "bob", "bob"]
     sides = ["train", "train", "train", "test", "test"]
     return make_trial(
@@ -65,7 +65,7 @@ def given_for(hotspotter, trial, folder, threads=1):
 
 
 def answers_for(trial, databases, annotation_votes, individual_votes, repeats=1, counts=None):
-    """What a worker would have written."""
+    """Return the arrays that a worker writes."""
     questions = sum(len(d.queries) for d in databases)
     rows = len({*trial.queries.tolist(), *trial.gallery.tolist()})
     return {
@@ -87,13 +87,13 @@ def answers_for(trial, databases, annotation_votes, individual_votes, repeats=1,
     }
 
 
-def test_one_against_all_is_one_index(hotspotter, one_against_all):
+def test_one_photo_an_encounter_needs_one_index(hotspotter, one_against_all):
     (database,) = hotspotter.group_queries(one_against_all, one_against_all.allowed)
     assert database.gallery == (0, 1, 2, 4, 5, 6)
     assert database.queries == (0, 1, 2, 3, 4, 5)
 
 
-def test_bursts_are_an_index_per_encounter(hotspotter, bursts):
+def test_bursts_need_one_index_per_encounter(hotspotter, bursts):
     databases = hotspotter.group_queries(bursts, bursts.allowed)
     assert [(d.gallery, d.queries) for d in databases] == [
         ((2, 3, 4, 5), (0, 1)),
@@ -102,19 +102,19 @@ def test_bursts_are_an_index_per_encounter(hotspotter, bursts):
     ]
 
 
-def test_split_is_one_index_without_the_queries(hotspotter, split):
+def test_a_split_needs_one_index_without_the_queries(hotspotter, split):
     (database,) = hotspotter.group_queries(split, split.allowed)
     assert (database.gallery, database.queries) == ((0, 1, 2), (0, 1))
 
 
-def test_left_out_is_an_index_per_individual(hotspotter, one_against_all):
+def test_leaving_individuals_out_needs_one_index_per_individual(hotspotter, one_against_all):
     trial = one_against_all
     databases = hotspotter.group_queries(trial, trial.allowed & ~trial.own())
     for database in databases:
         (individual,) = {trial.annotations[trial.queries[q]].individual for q in database.queries}
         gallery = {trial.annotations[row].individual for row in database.gallery}
         own = [row for row in database.gallery if trial.annotations[row].individual == individual]
-        # the query itself may be there: ibeis never returns it
+        # the gallery may hold the query itself: ibeis never returns it
         assert len(gallery) == 3 - (not own)
         assert own in ([], [int(trial.queries[database.queries[0]])])
     assert sorted(q for d in databases for q in d.queries) == [0, 1, 2, 3, 4, 5]
@@ -122,7 +122,7 @@ def test_left_out_is_an_index_per_individual(hotspotter, one_against_all):
 
 
 @pytest.mark.parametrize("trial_name", ["one_against_all", "bursts", "split"])
-def test_grouping_keeps_what_is_allowed(hotspotter, trial_name, request):
+def test_grouping_keeps_the_allowed_gallery_of_every_query(hotspotter, trial_name, request):
     trial = request.getfixturevalue(trial_name)
     for allowed in (trial.allowed, trial.allowed & ~trial.own()):
         for database in hotspotter.group_queries(trial, allowed):
@@ -130,7 +130,7 @@ def test_grouping_keeps_what_is_allowed(hotspotter, trial_name, request):
                 assert set(database.gallery) - {int(trial.queries[q])} == set(trial.gallery[allowed[q]].tolist())
 
 
-def test_query_without_gallery_is_not_asked(hotspotter):
+def test_a_query_without_gallery_is_left_out(hotspotter):
     trial = make_trial(
         [annotation(0, "ann", "e0"), annotation(1, "ann", "e1"), annotation(2, "bob", "e2", body_part="right_flank")],
         "cross-encounter",
@@ -139,7 +139,7 @@ def test_query_without_gallery_is_not_asked(hotspotter):
     assert database.queries == (0, 1)
 
 
-def test_job(hotspotter, one_against_all, tmp_path):
+def test_a_job_has_photos_boxes_numbers_for_individuals_and_settings(hotspotter, one_against_all, tmp_path):
     given = given_for(hotspotter, one_against_all, tmp_path, threads=2)
     databases = hotspotter.group_queries(one_against_all, one_against_all.allowed)
     job = hotspotter.make_job(given, hotspotter.DEFAULTS | {"repeats": 3}, databases, Path("python"))
@@ -151,7 +151,7 @@ def test_job(hotspotter, one_against_all, tmp_path):
     assert job["config"] == {"fg_on": False, "featweight_enabled": False, "flann_cores": 2}
 
 
-def test_job_has_no_name_of_who_only_asks(hotspotter, split, tmp_path):
+def test_a_job_hides_the_individuals_of_the_queries(hotspotter, split, tmp_path):
     given = given_for(hotspotter, split, tmp_path)
     databases = hotspotter.group_queries(split, split.allowed)
     job = hotspotter.make_job(given, hotspotter.DEFAULTS, databases, Path("python"))
@@ -159,13 +159,13 @@ def test_job_has_no_name_of_who_only_asks(hotspotter, split, tmp_path):
     assert "bob" not in json.dumps(job)
 
 
-def test_job_every_annotation(hotspotter, split, tmp_path):
+def test_every_annotation_makes_the_short_lists_long(hotspotter, split, tmp_path):
     given = given_for(hotspotter, split, tmp_path)
     job = hotspotter.make_job(given, hotspotter.DEFAULTS | {"every_annotation": True}, [], Path("python"))
     assert job["config"]["nNameShortlistSVER"] == job["config"]["nAnnotPerNameSVER"] == hotspotter.EVERY
 
 
-def test_features_are_kept_per_photo_set(hotspotter, split, tmp_path):
+def test_each_set_of_photos_has_its_own_database(hotspotter, split, tmp_path):
     given = given_for(hotspotter, split, tmp_path)
 
     def place(**settings):
@@ -178,7 +178,7 @@ def test_features_are_kept_per_photo_set(hotspotter, split, tmp_path):
     assert place() != first
 
 
-def test_tables(hotspotter, one_against_all):
+def test_votes_become_tables_of_scores(hotspotter, one_against_all):
     trial = one_against_all
     asked = hotspotter.group_queries(trial, trial.allowed)
     # the first query (row 0) has votes for rows 1 and 6 of its own individual, the last (row 6) for row 5
@@ -199,7 +199,7 @@ def test_tables(hotspotter, one_against_all):
     assert tables[1].scores[5, 4] == 0
 
 
-def test_tables_left_out(hotspotter, one_against_all):
+def test_votes_without_the_own_individual_become_left_out_scores(hotspotter, one_against_all):
     trial = one_against_all
     asked = hotspotter.group_queries(trial, trial.allowed)
     left_out = hotspotter.group_queries(trial, trial.allowed & ~trial.own())
@@ -210,11 +210,11 @@ def test_tables_left_out(hotspotter, one_against_all):
     answers = answers_for(trial, [*asked, *left_out], votes, names)
     (table,) = hotspotter.make_tables(trial, asked, left_out, answers)
     assert table.individual_scores[0].tolist() == [9, 1, 0]
-    assert table.scores[0, 2] == 0  # an annotation's score is that with all of the gallery
+    assert table.scores[0, 2] == 0  # the score of an annotation comes from the query of the whole gallery
     np.testing.assert_array_equal(table.left_out_scores[0], np.array([np.nan, 4, 0], np.float32))
 
 
-def test_tables_without_features(hotspotter, one_against_all):
+def test_photos_without_features_score_minus_infinity(hotspotter, one_against_all):
     trial = one_against_all
     asked = hotspotter.group_queries(trial, trial.allowed)
     answers = answers_for(trial, asked, [], [], counts=[10, 10, 0, 10, 0, 10])  # rows 2 and 5 have none
@@ -224,17 +224,17 @@ def test_tables_without_features(hotspotter, one_against_all):
     assert table.individual_scores[2, 0] == -np.inf
 
 
-def test_run(hotspotter, one_against_all, tmp_path, monkeypatch):
+def test_a_run_returns_times_numbers_and_tables(hotspotter, one_against_all, tmp_path, monkeypatch):
     given = given_for(hotspotter, one_against_all, tmp_path)
     monkeypatch.setenv(hotspotter.PYTHON_VARIABLE, sys.executable)
     asked = hotspotter.group_queries(one_against_all, one_against_all.allowed)
     answers = answers_for(one_against_all, asked, [(0, 0, 1, 7.5)], [(0, 0, 0, 7.5)])
     answers["query_seconds"][0, 1] = np.nan
     # a worker that copies prepared answers
-    held = tmp_path / "prepared.npz"
-    np.savez(held, **answers)
+    prepared = tmp_path / "prepared.npz"
+    np.savez(prepared, **answers)
     worker = tmp_path / "worker.py"
-    worker.write_text(f"import shutil, sys\nshutil.copy({str(held)!r}, sys.argv[2])\n", encoding="utf-8")
+    worker.write_text(f"import shutil, sys\nshutil.copy({str(prepared)!r}, sys.argv[2])\n", encoding="utf-8")
     monkeypatch.setattr(hotspotter, "WORKER", worker)
     outcome = hotspotter.run(given, {})
     assert outcome.seconds == {"extract": 3.5, "index": 2.0, "query": 0.5}
@@ -245,7 +245,7 @@ def test_run(hotspotter, one_against_all, tmp_path, monkeypatch):
     assert (outcome.versions, outcome.peak_memory, len(outcome.tables)) == ({"ibeis": "2.6.0"}, 123, 1)
 
 
-def test_failing_worker_tells_its_last_lines(hotspotter, split, tmp_path, monkeypatch):
+def test_a_failing_workers_last_lines_are_in_the_error(hotspotter, split, tmp_path, monkeypatch):
     given = given_for(hotspotter, split, tmp_path)
     monkeypatch.setenv(hotspotter.PYTHON_VARIABLE, sys.executable)
     worker = tmp_path / "worker.py"
@@ -256,7 +256,7 @@ def test_failing_worker_tells_its_last_lines(hotspotter, split, tmp_path, monkey
 
 
 def test_worker_without_ibeis_fails(hotspotter, split, tmp_path, monkeypatch):
-    """The real worker, in an environment that is not ibeis'."""
+    """Run the real worker in an environment without ibeis."""
     given = given_for(hotspotter, split, tmp_path)
     monkeypatch.setenv(hotspotter.PYTHON_VARIABLE, sys.executable)
     with pytest.raises(SnowmatchError, match="No module named 'ibeis'"):
@@ -269,7 +269,7 @@ def test_named_python_must_exist(hotspotter, split, tmp_path, monkeypatch):
         hotspotter.environment(tmp_path)
 
 
-def test_environment_that_is_complete_is_kept(hotspotter, tmp_path, monkeypatch):
+def test_a_complete_environment_is_used_again(hotspotter, tmp_path, monkeypatch):
     calls = []
     place = tmp_path / "hotspotter-venv"
 
@@ -289,26 +289,26 @@ def test_environment_that_is_complete_is_kept(hotspotter, tmp_path, monkeypatch)
     assert len(calls) == 4
 
 
-def test_environment_that_cannot_be_made(hotspotter, tmp_path, monkeypatch):
+def test_an_environment_that_cannot_be_made_raises_an_error(hotspotter, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "executable", str(tmp_path / ("none.exe" if os.name == "nt" else "none")))
     with pytest.raises(SnowmatchError, match=hotspotter.PYTHON_VARIABLE):
         hotspotter.environment(tmp_path)
 
 
-def test_wrong_settings(hotspotter, split, tmp_path):
+def test_a_setting_out_of_range_raises_an_error(hotspotter, split, tmp_path):
     given = given_for(hotspotter, split, tmp_path)
     with pytest.raises(SnowmatchError, match="repeats is 0"):
         hotspotter.run(given, {"repeats": 0})
 
 
-def test_missing_photo(hotspotter, split, tmp_path):
+def test_a_missing_photo_raises_an_error(hotspotter, split, tmp_path):
     given = given_for(hotspotter, split, tmp_path)
     (given.folder / "images" / "2.jpg").unlink()
     with pytest.raises(SnowmatchError, match=r"cannot read .*2\.jpg"):
         hotspotter.make_job(given, hotspotter.DEFAULTS, [], Path("python"))
 
 
-def test_photos_are_handed_over_upright(hotspotter, tmp_path):
+def test_the_worker_gets_upright_photos(hotspotter, tmp_path):
     from methods import _hotspotter_worker as worker
 
     pixels = np.zeros((20, 30, 3), np.uint8)
@@ -316,7 +316,7 @@ def test_photos_are_handed_over_upright(hotspotter, tmp_path):
     plain, turned, copy = (tmp_path / name for name in ("plain.png", "turned.png", "copy.png"))
     Image.fromarray(pixels).save(plain)
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned clockwise by a quarter
+    exif[0x0112] = 6  # the viewer must turn it clockwise by a quarter
     Image.fromarray(pixels).save(turned, exif=exif)
     assert worker.upright(plain, copy, 0) == (plain, (30, 20), 1.0)
     assert worker.upright(plain, copy, 30) == (plain, (30, 20), 1.0)

@@ -1,4 +1,4 @@
-"""Wild-ID, embeddings from a file and the deep networks as benchmark methods."""
+"""Wild-ID, embeddings from a file and the deep networks as methods of the benchmarks."""
 
 import importlib.util
 import shutil
@@ -19,13 +19,13 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 @pytest.fixture(autouse=True)
 def methods(monkeypatch):
-    """The folder benchmarks/methods, which is no part of the package, can be imported."""
+    """Make the folder benchmarks/methods importable; it is not part of the package."""
     monkeypatch.syspath_prepend(str(BENCHMARKS))
 
 
 @pytest.fixture
 def run(tmp_path):
-    """A method's name, folder, annotations or trial, and settings to its outcome."""
+    """Return a function that runs a method, by name, on a trial and returns the outcome."""
 
     def run(name, folder, trial, threads=1, **settings):
         import importlib
@@ -43,7 +43,10 @@ def trial_of(folder, protocol="cross-encounter"):
 
 
 def first_places(trial, scores):
-    """(right, asked, by chance): queries whose best annotation is the own individual's, ties counted against."""
+    """Return the numbers of queries answered rightly, of queries, and of right answers expected by guessing.
+
+    A query is right if its best annotation shows the own individual. A tie with another individual is wrong.
+    """
     own = trial.own() & trial.allowed
     asked = own.any(axis=1)
     right = np.where(own, scores, -np.inf).max(axis=1) > np.where(trial.allowed & ~own, scores, -np.inf).max(axis=1)
@@ -51,7 +54,7 @@ def first_places(trial, scores):
 
 
 def four(paths=("a.jpg", "b.jpg", "c.jpg", "sub/d.jpg"), bbox=None):
-    """Two animals with two photos each, every photo an encounter of its own."""
+    """Return a trial of two animals with two photos each. Every photo is an encounter."""
     names = ("ann", "ann", "bob", "bob")
     return make_trial(
         [Annotation(i, p, n, encounter=f"e{i}", bbox=bbox) for i, (p, n) in enumerate(zip(paths, names, strict=True))],
@@ -74,13 +77,13 @@ SMALL = {"chip_size": 400, "max_features": 300}  # enough for synthetic animals,
 
 
 @pytest.mark.parametrize("protocol", ["cross-encounter", "cross-station"])
-def test_wildid_finds_the_animals_and_leaves_out_what_the_trial_forbids(run, survey, protocol):
+def test_wildid_finds_the_animals_and_leaves_out_forbidden_pairs(run, survey, protocol):
     trial = trial_of(survey / "catalog", protocol)
     outcome = run("wildid", survey / "catalog", trial, **SMALL)
     scores = outcome.tables[0].scores
     right, asked, chance = first_places(trial, scores)
     assert asked > 10
-    assert right > 2.5 * chance  # the survey has decoys and shared scenery, and this method no masks
+    assert right > 2.5 * chance  # the survey has decoys and shared scenery, and this method uses no masks
     assert np.array_equal(np.isnan(scores), ~trial.allowed)
     assert np.isfinite(scores[trial.allowed]).all()
     assert (scores[trial.allowed] >= 0).all()
@@ -89,7 +92,7 @@ def test_wildid_finds_the_animals_and_leaves_out_what_the_trial_forbids(run, sur
     assert outcome.numbers["pairs"] == np.triu(trial.allowed | trial.allowed.T).sum()
 
 
-def test_wildid_gives_the_same_bytes_whatever_the_threads_and_the_catalogs_order(run, survey):
+def test_wildid_scores_do_not_depend_on_threads_or_the_order_of_the_catalog(run, survey):
     before = cv2.getNumThreads()
     trial = trial_of(survey / "catalog")
     first = run("wildid", survey / "catalog", trial, **SMALL).tables[0].scores
@@ -116,7 +119,7 @@ def test_wildid_never_matches_a_forbidden_pair(run, survey, monkeypatch):
     assert len(seen) == len({frozenset(pair) for pair in seen})
 
 
-def test_wildid_without_features(run, survey, tmp_path):
+def test_wildid_scores_photos_without_features_minus_infinity(run, survey, tmp_path):
     folder = shutil.copytree(survey / "catalog", tmp_path / "catalog")
     trial = trial_of(folder)
     # one blank photo, and one box of a few pixels
@@ -134,13 +137,13 @@ def test_wildid_without_features(run, survey, tmp_path):
     assert np.isfinite(scores).sum() > 0
 
 
-def test_wildid_counts_what_an_affine_map_explains():
+def test_wildid_counts_the_matches_that_fit_an_affine_map():
     from methods import wildid
 
     rng = np.random.default_rng(5)
     here = rng.uniform(0, 500, (60, 2)).astype(np.float32)
     there = (here @ np.array([[0.8, 0.1], [-0.1, 0.9]]) + 20).astype(np.float32)
-    there[40:] = rng.uniform(0, 500, (20, 2))  # matches of the same look in other places
+    there[40:] = rng.uniform(0, 500, (20, 2))  # these matches look alike but do not fit the map
     descriptors = rng.integers(0, 120, (60, 128)).astype(np.float32)
     first, second = pattern(here, descriptors), pattern(there, descriptors)
     settings = wildid.DEFAULTS | {"tolerance": 0.005}
@@ -150,7 +153,7 @@ def test_wildid_counts_what_an_affine_map_explains():
     assert wildid._score(pattern(here[:1], descriptors[:1]), second, settings) == 0
 
 
-def test_wildid_matches_as_opencv_does():
+def test_wildid_finds_the_same_matches_as_opencv():
     from methods import wildid
 
     rng = np.random.default_rng(0)
@@ -159,7 +162,7 @@ def test_wildid_matches_as_opencv_does():
     for _ in range(2):
         seen = np.clip(common + rng.integers(-25, 26, common.shape), 0, 255)
         sides.append(np.concatenate([seen, rng.integers(0, 256, (100, 128))]))
-    sides[1][3] = sides[1][4]  # two alike: neither is distinct
+    sides[1][3] = sides[1][4]  # two equal descriptors: neither passes the ratio test
     first, second = (side.astype(np.float32) for side in sides)
     here, there, ratios = wildid._matches(pattern(np.zeros((250, 2)), first), pattern(np.zeros((250, 2)), second), 0.8)
 
@@ -180,12 +183,12 @@ def pattern(keypoints, descriptors):
     return wildid.Pattern(np.asarray(keypoints, np.float32), *wildid._sides(np.float32(descriptors)), 700.0)
 
 
-def test_wildid_settings(run, survey):
+def test_wildid_refuses_a_ratio_above_1(run, survey):
     with pytest.raises(SnowmatchError, match=r"^method wildid: ratio is 1\.2, expected above 0, at most 1$"):
         run("wildid", survey / "catalog", trial_of(survey / "catalog"), ratio=1.2)
 
 
-def test_wildid_with_masks(run, survey):
+def test_wildid_with_masks_uses_fewer_features(run, survey):
     trial = trial_of(survey / "catalog")
     everything = run("wildid", survey / "catalog", trial, chip_size=200, max_features=0)
     masked = run("wildid", survey / "catalog", trial, chip_size=200, max_features=0, masks=True)
@@ -195,7 +198,7 @@ def test_wildid_with_masks(run, survey):
 # Embeddings from a file
 
 
-def test_embedding_scores(run, tmp_path):
+def test_embedding_scores_are_cosines_or_negative_distances(run, tmp_path):
     trial = four()
     file = write_npz(tmp_path / "e.npz", trial)
     cosine = run("embedding", tmp_path, trial, file=file).tables[0].scores
@@ -208,7 +211,7 @@ def test_embedding_scores(run, tmp_path):
 
 
 @pytest.mark.parametrize("header", ["", "path,x,y\n"])
-def test_embedding_csv_says_the_same_as_npz(run, tmp_path, header):
+def test_embeddings_from_csv_and_npz_give_the_same_scores(run, tmp_path, header):
     trial = four()
     file = tmp_path / "e.csv"
     lines = [f"{a.path},{x},{y}\n" for a, (x, y) in zip(trial.annotations, VECTORS, strict=True)]
@@ -218,7 +221,7 @@ def test_embedding_csv_says_the_same_as_npz(run, tmp_path, header):
     assert from_csv.tobytes() == from_npz.tobytes()
 
 
-def test_embedding_finds_absolute_paths_but_prefers_exact_ones(run, tmp_path):
+def test_embedding_accepts_absolute_paths_but_prefers_exact_paths(run, tmp_path):
     trial = four()
     plain = run("embedding", tmp_path, trial, file=write_npz(tmp_path / "e.npz", trial)).tables[0].scores
     absolute = [str(tmp_path / a.path) for a in trial.annotations]
@@ -232,7 +235,7 @@ def test_embedding_finds_absolute_paths_but_prefers_exact_ones(run, tmp_path):
     assert run("embedding", tmp_path, trial, file=file).tables[0].scores.tobytes() == plain.tobytes()
 
 
-def test_embedding_tells_annotations_of_one_photo_apart_by_their_boxes(run, tmp_path):
+def test_embeddings_of_one_photo_are_identified_by_their_boxes(run, tmp_path):
     boxes = [(0, 0, 10, 10), (20, 0, 10, 10), (0, 0, 10, 10), (0, 0, 10, 10)]
     paths = ["a.jpg", "a.jpg", "c.jpg", "d.jpg"]
     trial = make_trial(
@@ -267,19 +270,19 @@ def bad(vector):
     [
         ({"paths": ["a.jpg", "x.jpg", "y.jpg", "z.jpg"]}, r"3 of 4 .* no embedding \(b\.jpg, c\.jpg, sub/d\.jpg\), "),
         ({"paths": ["a.jpg", "b.jpg", "c.jpg", "xsub/d.jpg"]}, r"1 of 4 annotations have no embedding \(sub/d\.jpg\)"),
-        ({"paths": ["a.jpg", "b.jpg", "x/sub/d.jpg", "y/sub/d.jpg"]}, r"2 embeddings could be that of sub/d\.jpg"),
+        ({"paths": ["a.jpg", "b.jpg", "x/sub/d.jpg", "y/sub/d.jpg"]}, r"2 embeddings fit sub/d\.jpg"),
         (bad([np.nan, 1]), r"1 of 4 embeddings have NaN or infinite values \(b\.jpg\)"),
         (bad([np.inf, 1]), r"1 of 4 embeddings have NaN or infinite values \(b\.jpg\)"),
-        (bad([0, 0]), r"1 of 4 embeddings have nothing but zeros \(b\.jpg\)"),
+        (bad([0, 0]), r"1 of 4 embeddings have only zeros \(b\.jpg\)"),
         ({"embeddings": VECTORS[:3]}, r"has paths <U9 \(4,\), embeddings float64 \(3, 2\); expected paths \(N,\)"),
         ({"paths": np.array(["a", "b", "c", "d"], object)}, r"does not load .*without pickles"),
         ({"bboxes": np.zeros((4, 3))}, r"bboxes float64 \(4, 3\); expected paths"),
     ],
 )
-def test_embedding_refuses_npz(run, tmp_path, arrays, message):
+def test_embedding_refuses_a_wrong_npz_file(run, tmp_path, arrays, message):
     trial = four()
-    held = {"paths": [a.path for a in trial.annotations], "embeddings": VECTORS} | arrays
-    np.savez(tmp_path / "e.npz", **{name: np.asarray(value) for name, value in held.items()})
+    content = {"paths": [a.path for a in trial.annotations], "embeddings": VECTORS} | arrays
+    np.savez(tmp_path / "e.npz", **{name: np.asarray(value) for name, value in content.items()})
     with pytest.raises(SnowmatchError, match=message):
         run("embedding", tmp_path, trial, file=str(tmp_path / "e.npz"))
 
@@ -293,7 +296,7 @@ def test_embedding_refuses_npz(run, tmp_path, arrays, message):
         ("", r"has no lines of data"),
     ],
 )
-def test_embedding_refuses_csv(run, tmp_path, text, message):
+def test_embedding_refuses_a_wrong_csv_file(run, tmp_path, text, message):
     (tmp_path / "e.csv").write_text(text, encoding="utf-8")
     with pytest.raises(SnowmatchError, match=message):
         run("embedding", tmp_path, four(), file=str(tmp_path / "e.csv"))
@@ -308,14 +311,14 @@ def test_embedding_refuses_csv(run, tmp_path, text, message):
         ({"metric": "cosin"}, r"metric is 'cosin', expected one of cosine, euclidean \(did you mean 'cosine'\?\)$"),
     ],
 )
-def test_embedding_settings(run, tmp_path, monkeypatch, settings, message):
+def test_embedding_refuses_wrong_settings(run, tmp_path, monkeypatch, settings, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "e.pkl").touch()
     with pytest.raises(SnowmatchError, match=message):
         run("embedding", tmp_path, four(), **settings)
 
 
-def test_embedding_damaged_npz(run, tmp_path):
+def test_embedding_refuses_a_damaged_npz_file(run, tmp_path):
     (tmp_path / "e.npz").write_bytes(b"PK\x03\x04 damaged")
     with pytest.raises(SnowmatchError, match=r"e\.npz does not load"):
         run("embedding", tmp_path, four(), file=str(tmp_path / "e.npz"))
@@ -330,25 +333,25 @@ NETWORKS = {
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_network_without_weights(run, tmp_path, name):
+def test_a_network_without_weights_raises_an_error_with_the_download_command(run, tmp_path, name):
     repository, file = NETWORKS[name]
-    told = f"expected {file} of {repository}: hf download {repository} {file} --local-dir weights/{name}, then "
+    advice = f"expected {file} of {repository}: hf download {repository} {file} --local-dir weights/{name}, then "
     with pytest.raises(SnowmatchError) as error:
         run(name, tmp_path, four())
-    assert str(error.value).startswith(f"method {name}: weights is not set, {told}weights=weights/{name}/{file}")
+    assert str(error.value).startswith(f"method {name}: weights is not set, {advice}weights=weights/{name}/{file}")
     with pytest.raises(SnowmatchError, match=r"no/such\.bin is no file, expected"):
         run(name, tmp_path, four(), weights="no/such.bin")
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_network_without_packages(run, tmp_path, name, monkeypatch):
+def test_a_network_without_packages_raises_an_error_with_the_install_command(run, tmp_path, name, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "torch", None)
     (tmp_path / "w.bin").touch()
     with pytest.raises(SnowmatchError, match=r"needs torch, timm .*: python -m pip install torch torchvision timm"):
         run(name, tmp_path, four(), weights=str(tmp_path / "w.bin"))
 
 
-def test_prepared_crops():
+def test_crops_are_resized_and_normalised():
     from methods import megadescriptor, miewid
 
     grey = np.full((30, 50, 3), 51, np.uint8)
@@ -360,7 +363,7 @@ def test_prepared_crops():
     assert np.allclose(prepared[:, 7, 9], (0.2 - np.array([0.485, 0.456, 0.406])) / [0.229, 0.224, 0.225], atol=1e-6)
 
 
-def test_crop_is_the_box_clipped_to_the_photo(tmp_path):
+def test_a_crop_is_the_box_clipped_to_the_photo(tmp_path):
     from embedding.crops import crop
 
     pixels = np.random.default_rng(1).integers(0, 256, (20, 30, 3), np.uint8)
@@ -372,7 +375,7 @@ def test_crop_is_the_box_clipped_to_the_photo(tmp_path):
         crop(tmp_path, Annotation(0, "p.png", bbox=(90, 0, 5, 5)))
 
 
-def test_megadescriptor_reads_both_namings():
+def test_megadescriptor_reads_weights_with_old_and_new_names():
     from methods import megadescriptor
 
     block = "layers.2.blocks.0.norm1.bias"
@@ -391,7 +394,7 @@ def photos(folder):
 
 @pytest.fixture
 def small_networks(monkeypatch):
-    """torch, timm and safetensors, with a small network in the place of each large one."""
+    """Replace each large network by a small one, and return the small networks. Needs torch, timm and safetensors."""
     torch = pytest.importorskip("torch")
     pytest.importorskip("safetensors")
     if importlib.util.find_spec("timm") is None:
@@ -413,14 +416,14 @@ def small_networks(monkeypatch):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_network_scores_with_weights_of_its_shapes(run, tmp_path, name, small_networks):
+def test_a_network_scores_pairs_by_the_cosine_of_its_outputs(run, tmp_path, name, small_networks):
     import torch
     from safetensors.torch import save_file
 
     network = small_networks[name]
     tensors = network.state_dict()
     save_file(tensors, tmp_path / "w.safetensors")
-    if name == "miewid":  # as it is published: its head, and the pooling under another name
+    if name == "miewid":  # the published file has a head too, and another name for the pooling
         tensors = {**tensors, "final.weight": torch.zeros(10, 3), "backbone.global_pool.p": tensors["pooling.p"]}
         del tensors["pooling.p"]
     torch.save(tensors, tmp_path / "w.bin")
@@ -444,7 +447,7 @@ def test_network_scores_with_weights_of_its_shapes(run, tmp_path, name, small_ne
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_network_refuses_other_weights(run, tmp_path, name, small_networks):
+def test_a_network_refuses_the_weights_of_another(run, tmp_path, name, small_networks):
     import torch
 
     tensors = small_networks[name].state_dict()

@@ -1,4 +1,4 @@
-"""Datasets are made from catalogs, metadata.csv and thin air; a run keeps its scores, and figures come from them."""
+"""The benchmarks: datasets from catalogs, from metadata.csv and synthetic; suites; scores of runs and their figures."""
 
 import csv
 import json
@@ -28,7 +28,7 @@ def rows_in(folder):
         return list(csv.DictReader(file))
 
 
-def test_a_catalog_becomes_a_dataset_without_being_touched(survey, tmp_path):
+def test_a_catalog_becomes_a_dataset_and_does_not_change(survey, tmp_path):
     source = survey / "catalog"
     before = sorted(p.name for p in source.iterdir())
     made = datasets.prepare(f"{source},masks=no,parts=left_flank", tmp_path)
@@ -57,12 +57,12 @@ def test_two_halves_of_a_catalog_share_no_individual(survey, tmp_path):
     assert halves[0] | halves[1] == everybody
 
 
-def test_one_box_for_every_photo(survey, tmp_path):
+def test_a_relative_box_is_given_to_every_photo(survey, tmp_path):
     made = datasets.prepare(f"{survey / 'catalog'},box=0.25/0.5/0.5/0.25,first=3", tmp_path)
     assert [row["bbox"] for row in rows_in(made.folder)] == ["200,266,400,133"] * 3  # photos are 800 x 533
 
 
-def test_boxes_round_masks_and_flanks_left_out(survey, tmp_path):
+def test_boxes_are_drawn_around_masks_and_flanks_become_unknown(survey, tmp_path):
     source = survey / "catalog"
     made = datasets.prepare(f"{source},boxes=mask,flanks=no,first=4,name=around", tmp_path)
     assert made.name == "around"
@@ -86,16 +86,16 @@ def test_boxes_round_masks_and_flanks_left_out(survey, tmp_path):
     ("text", "message"),
     [
         ("{catalog},mask=no", "no key 'mask'"),
-        ("{catalog},parts=tail", "is left"),
+        ("{catalog},parts=tail", "change these keys"),
         ("synthetic,boxed=yes", "no key 'boxed'"),
     ],
 )
-def test_what_cannot_be_prepared_says_why(survey, tmp_path, text, message):
+def test_a_dataset_that_cannot_be_prepared_raises_an_error_with_the_reason(survey, tmp_path, text, message):
     with pytest.raises(SnowmatchError, match=message):
         datasets.prepare(text.format(catalog=survey / "catalog"), tmp_path)
 
 
-def test_wildlife_datasets_metadata(tmp_path):
+def test_metadata_of_wildlife_datasets_becomes_a_catalog(tmp_path):
     (tmp_path / "data" / "images").mkdir(parents=True)
     path = tmp_path / "data" / "metadata.csv"
     path.write_text(
@@ -135,7 +135,7 @@ def test_a_synthetic_survey_is_made_once(tmp_path):
     assert len({row["individual"] for row in rows_in(made.folder)}) == 2
 
 
-def test_method_settings_take_their_defaults_type():
+def test_method_settings_have_the_type_of_their_default():
     name, settings = scoring.parse_method("hotspotter,repeats=3,every_annotation=yes")
     assert name == "hotspotter"
     assert settings["repeats"] == 3
@@ -150,7 +150,7 @@ def test_method_settings_take_their_defaults_type():
 
 
 @pytest.mark.parametrize("suite", sorted(suites.SUITES))
-def test_every_run_of_a_suite_names_what_exists(suite):
+def test_every_run_of_a_suite_names_an_existing_method_dataset_and_protocol(suite):
     made = []
     for one in suites.SUITES[suite]:
         if isinstance(one, suites.Script):
@@ -164,22 +164,22 @@ def test_every_run_of_a_suite_names_what_exists(suite):
     assert len(made) == len(set(made))
 
 
-def test_a_named_dataset_is_known_by_its_name(tmp_path):
+def test_a_named_dataset_keeps_its_name(tmp_path):
     for name in suites.DATASETS:
         assert datasets.name_of(suites.source_of(name, tmp_path)) == name
     assert suites.source_of("catalog/,every=2", tmp_path) == "catalog/,every=2"
 
 
-def test_hotspotter_is_asked_once_of_each_dataset_and_protocol():
+def test_hotspotter_runs_once_for_each_dataset_and_protocol():
     asked = [(r.dataset, r.protocol) for runs in suites.SUITES.values() for r in runs if isinstance(r, suites.Run)]
-    theirs = [
+    hotspotter = [
         (r.dataset, r.protocol)
         for runs in suites.SUITES.values()
         for r in runs
         if isinstance(r, suites.Run) and r.method.startswith("hotspotter")
     ]
-    assert len(theirs) == len(set(theirs))
-    assert set(theirs) <= set(asked)
+    assert len(hotspotter) == len(set(hotspotter))
+    assert set(hotspotter) <= set(asked)
 
 
 # figures
@@ -202,7 +202,7 @@ def test_figures_come_from_the_first_table_and_the_spread_from_all(survey, tmp_p
     json.dumps(result, allow_nan=False)
 
 
-def test_known_against_new_is_not_claimed_by_a_method_that_was_not_asked_again(survey, tmp_path):
+def test_a_method_without_left_out_queries_has_no_figures_of_known_against_new(survey, tmp_path):
     save_table(tmp_path / "0.npz", table_of(survey, lambda t: t.own().astype(float)))
     asked, not_asked = (figures.figures_of([tmp_path / "0.npz"], again)["figures"] for again in (True, False))
     assert asked["individual_auroc"][0] == asked["individual_auroc_dropped"][0] == 1
@@ -211,13 +211,13 @@ def test_known_against_new_is_not_claimed_by_a_method_that_was_not_asked_again(s
     assert not_asked["individual_auroc_dropped"][0] == 1
 
 
-# what is kept
+# results that are stored
 
 
 ROW = {"command": "python x", "date": "2026-11-26", "commit": "abc1234", "snowmatch": "0.1.0"}
 
 
-def test_a_run_takes_the_place_of_the_one_with_its_name(tmp_path):
+def test_a_run_replaces_the_run_with_the_same_name(tmp_path):
     path = tmp_path / "new" / "suite.json"
     assert store.read_runs(path) == []
     for name, value in (("a", 1), ("b", 2), ("a", 3)):
@@ -234,14 +234,14 @@ def test_a_run_takes_the_place_of_the_one_with_its_name(tmp_path):
     ("text", "message"),
     [("{", "not readable as JSON"), ("{}", "expected a list"), ('[{"run": "a"}]', "run 'a' has no command")],
 )
-def test_a_file_that_is_something_else_is_one_clear_line(tmp_path, text, message):
+def test_a_wrong_file_of_results_raises_an_error_of_one_line(tmp_path, text, message):
     (tmp_path / "suite.json").write_text(text, encoding="utf-8")
     with pytest.raises(SystemExit, match=message) as caught:
         store.read_runs(tmp_path / "suite.json")
     assert "\n" not in str(caught.value)
 
 
-def test_the_engines_commit_tells_changes_that_matter(tmp_path, monkeypatch):
+def test_the_engines_commit_changes_with_the_package_but_not_with_the_docs(tmp_path, monkeypatch):
     def git(*arguments):
         subprocess.run(["git", *arguments], cwd=tmp_path, check=True, capture_output=True)
 
@@ -263,14 +263,14 @@ def test_the_engines_commit_tells_changes_that_matter(tmp_path, monkeypatch):
     assert measure.engine_commit() == engine + "+"
 
 
-def test_results_name_no_folder():
+def test_results_hide_the_folders_of_files():
     given = ["--data", "/home/me/data", "--method", "embedding,file=/home/me/v.npz"]
     assert measure.command_line(given).endswith(" --data data --method embedding,file=v.npz")
 
 
 @pytest.mark.slow
-def test_a_run_is_kept_and_not_done_twice(tmp_path, monkeypatch, capsys):
-    """The whole way, with a method that costs nothing: an embedding of random numbers."""
+def test_a_run_is_stored_and_not_repeated(tmp_path, monkeypatch, capsys):
+    """Run a whole benchmark with a fast method: an embedding of random numbers."""
     work = tmp_path / "work"
     text = "synthetic,individuals=3,encounters=3,stations=2,seed=1"
     folder = datasets.prepare(text, work).folder
@@ -280,32 +280,32 @@ def test_a_run_is_kept_and_not_done_twice(tmp_path, monkeypatch, capsys):
     arguments = ["--dataset", text, "--method", f"embedding,file={tmp_path / 'vectors.npz'}", "--work", str(work)]
     monkeypatch.setattr(sys, "argv", ["run.py", *arguments])
     for variable in measure.THREAD_VARIABLES:
-        monkeypatch.setenv(variable, "1")  # the run sets them; put back afterwards
+        monkeypatch.setenv(variable, "1")  # the run sets them; monkeypatch restores them
     run.main(arguments)
-    told = capsys.readouterr().out
-    assert "| embedding file=vectors.npz |" in told
+    output = capsys.readouterr().out
+    assert "| embedding file=vectors.npz |" in output
     (first,) = store.read_runs(work / "own.json")
     assert first["dataset"]["individuals"] == 3
     assert first["seconds"]["total"] > 0
     assert str(tmp_path) not in json.dumps(first)
-    run.main([*arguments, "--queries", "2"])  # a part of the queries is another result
-    held = store.read_runs(work / "own.json")
-    assert held[0] == first
-    assert held[1]["queries"] == 2
+    run.main([*arguments, "--queries", "2"])  # a run of some of the queries is another result
+    stored = store.read_runs(work / "own.json")
+    assert stored[0] == first
+    assert stored[1]["queries"] == 2
     with monkeypatch.context() as patched:
         patched.setattr(scoring, "apart", lambda *_, **__: pytest.fail("done twice"))
         (work / "own.json").unlink()
-        run.main(arguments)  # figures again, from the scores that were kept
+        run.main(arguments)  # the figures come again from the stored scores
         assert store.read_runs(work / "own.json")[0]["figures"] == first["figures"]
     asked = []
     monkeypatch.setattr(scoring, "engine_commit", lambda: "another")
     monkeypatch.setattr(scoring, "apart", lambda *_, **__: asked.append(1) or {"versions": {}, "seconds": {"total": 1}})
-    run.main(arguments)  # an older engine's scores do not count
+    run.main(arguments)  # scores of an older engine are not used
     assert asked == [1]
 
 
 @pytest.mark.slow
-def test_a_method_that_fails_is_an_error_not_a_zero(tmp_path, capsys):
+def test_a_method_that_fails_raises_an_error_and_stores_no_result(tmp_path, capsys):
     arguments = ["--dataset", "synthetic,individuals=3,encounters=3,stations=2,seed=1"]
     arguments += ["--method", "embedding,file=nowhere.npz", "--work", str(tmp_path)]
     with pytest.raises(SystemExit, match="1 of 1 runs failed"):
@@ -314,7 +314,7 @@ def test_a_method_that_fails_is_an_error_not_a_zero(tmp_path, capsys):
     assert not (tmp_path / "own.json").exists()
 
 
-def test_a_script_is_not_run_again_where_its_runs_are_of_this_engine(tmp_path, monkeypatch, capsys):
+def test_a_script_is_not_run_again_if_this_engine_made_its_results(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(run, "engine_commit", lambda: "abc1234")
     script = suites.Script(("nowhere.py", "{data}"), ("a", "b"))
     given = run.parse(["--suite", "speed", "--work", str(tmp_path), "--data", "photos"])
@@ -330,10 +330,10 @@ def test_a_script_is_not_run_again_where_its_runs_are_of_this_engine(tmp_path, m
         run.perform(script, given, path)
 
 
-def test_the_list_tells_how_long_suites_took(tmp_path, capsys):
+def test_the_list_shows_the_duration_of_each_suite(tmp_path, capsys):
     store.put_run(tmp_path / "synthetic.json", {"run": "a", **ROW, "seconds": {"total": 150}})
     run.main(["--list", "--results", str(tmp_path)])
-    told = capsys.readouterr().out
-    assert "; 2 runs, 2 minutes\n    synthetic-40 cross-station snowmatch_engine\n" in told
-    assert "; 3 runs, about 25 minutes\n    speed.py waiting\n" in told
+    output = capsys.readouterr().out
+    assert "; 2 runs, 2 minutes\n    synthetic-40 cross-station snowmatch_engine\n" in output
+    assert "; 3 runs, about 25 minutes\n    speed.py waiting\n" in output
     assert set(suites.ABOUT) == set(suites.SUITES)

@@ -1,4 +1,4 @@
-"""Levels, shipped calibrations and speed: small runs of the whole way, on drawn photos."""
+"""Levels, shipped calibrations and speed: small runs of the whole scripts on synthetic photos."""
 
 import json
 import shutil
@@ -18,11 +18,11 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def source(survey, tmp_path):
-    """The photos of the survey as a catalog that nothing was indexed in."""
+    """Return a copy of the survey's catalog without an index."""
     return shutil.copytree(survey / "catalog", tmp_path / "cats", ignore=shutil.ignore_patterns(".snowmatch"))
 
 
-def test_levels_of_the_engine_and_of_scores_made_elsewhere(survey, source, tmp_path):
+def test_levels_are_measured_for_the_engine_and_for_a_table_of_scores(survey, source, tmp_path):
     save_table(tmp_path / "scores.npz", snowmatch.open_catalog(survey / "catalog").evaluate().table)
     out, work = tmp_path / "levels.json", tmp_path / "work"
     words = [str(source), "--work", str(work), "--out", str(out), "--method", "sift:lnbnn"]
@@ -34,16 +34,16 @@ def test_levels_of_the_engine_and_of_scores_made_elsewhere(survey, source, tmp_p
         assert all(0 <= wrong <= answers for _, answers, wrong in run["levels"])
         assert len(run["auroc"]) == 3
         assert str(tmp_path) not in json.dumps(run)
-    levels.main(words)  # what the engine was asked is kept
+    levels.main(words)  # the engine's scores are stored and used again
     assert read_runs(out)[0]["levels"] == ours["levels"]
 
 
-def test_calibrations_are_judged_and_written_only_where_asked(tmp_path, monkeypatch, capsys):
+def test_calibrations_are_judged_and_written_only_with_the_option_ship(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(ship_calibration, "SURVEYS", ("synthetic,individuals=6,encounters=4,stations=3,seed=1",))
     before = SHIPPED.read_bytes()
     words = ["--work", str(tmp_path), "--method", "sift:lnbnn", "--out", str(tmp_path / "calibration.json")]
     ship_calibration.main(words)
-    assert "not those that are shipped" in capsys.readouterr().out
+    assert "differ from the shipped ones" in capsys.readouterr().out
     assert SHIPPED.read_bytes() == before
     (run,) = read_runs(tmp_path / "calibration.json")
     assert set(run["judged"]) == {"synthetic (outlined)", "synthetic (whole)", "synthetic boxes (boxed)"}
@@ -53,7 +53,7 @@ def test_calibrations_are_judged_and_written_only_where_asked(tmp_path, monkeypa
     assert made[0].keys() == json.loads(before)["methods"][0].keys()
 
 
-def test_stages_of_the_engine(source, monkeypatch):
+def test_every_stage_of_the_engine_takes_time(source, monkeypatch):
     monkeypatch.setattr(speed, "ASKED", 2)
     seconds = speed.engine_stages(source, "sift")
     assert tuple(seconds) == speed.STAGES
@@ -61,7 +61,7 @@ def test_stages_of_the_engine(source, monkeypatch):
     assert seconds["query"] > seconds["score"]
 
 
-def test_speed_against_the_size_of_the_gallery(source, tmp_path):
+def test_speed_is_measured_for_several_sizes_of_the_gallery(source, tmp_path):
     words = ["scaling", "--dataset", str(source), "--real", "8", "--distractors", "12", "--peer", ""]
     speed.main([*words, "--work", str(tmp_path / "work"), "--out", str(tmp_path / "speed.json")])
     (run,) = read_runs(tmp_path / "speed.json")
@@ -74,7 +74,7 @@ def test_speed_against_the_size_of_the_gallery(source, tmp_path):
     assert run["seconds"]["total"] > 0
 
 
-def test_what_a_user_waits_for(tmp_path, monkeypatch):
+def test_the_waiting_times_of_a_user_are_measured(tmp_path, monkeypatch):
     monkeypatch.setattr(speed, "INDEXED", 8)
     speed.main(["waiting", "--individuals", "2", "--work", str(tmp_path), "--out", str(tmp_path / "speed.json")])
     (run,) = read_runs(tmp_path / "speed.json")

@@ -27,7 +27,7 @@ MADE = {
 
 
 def result(label, top1, *, dataset="leopard", protocol="split", query=0.5, suite_run="r1", extractor="hesaff", **given):
-    """A run with one value for every figure, and other values for the figures given."""
+    """Return a run whose figures all have one value, except the figures given."""
     values = {column.name: top1 for column in FIGURES} | given
     method = label.split(" ")[0].replace("snowmatch", "snowmatch_engine")
     return {
@@ -56,7 +56,7 @@ def result(label, top1, *, dataset="leopard", protocol="split", query=0.5, suite
 
 @pytest.fixture
 def folder(tmp_path):
-    """A results folder two below tmp_path, as in the project, with two methods on two protocols, and a README."""
+    """Return a results folder with two methods on two protocols, and a README two folders above, as in the project."""
     folder = tmp_path / "benchmarks" / "results"
     for protocol in ("cross-encounter", "split"):
         for label, top1, query in (("snowmatch", 0.8, 0.25), ("hotspotter", 0.75, 0.5)):
@@ -95,7 +95,7 @@ def test_a_row_made_with_uncommitted_changes_is_refused():
 
 
 @pytest.mark.parametrize("suite", ["snow_leopard", "networks", "levels", "speed"])
-def test_no_page_is_written_with_an_older_row_in_any_table(folder, suite):
+def test_no_page_is_written_if_a_row_has_another_engine(folder, suite):
     rows = {
         "snow_leopard": result("wildid", 0.2),
         "networks": result("snowmatch extractor=sift", 0.5, extractor="sift"),
@@ -114,7 +114,7 @@ def test_no_page_is_written_with_an_older_row_in_any_table(folder, suite):
 # Tables of methods
 
 
-def test_accuracy_rows_best_first_ties_bold_and_null_as_dash():
+def test_accuracy_rows_have_the_best_first_ties_in_bold_and_missing_values_as_dash():
     ahead = result("snowmatch", 0.862, annotation_map=0.614, individual_auroc=None)
     ties = result("hotspotter", 0.858, annotation_map=0.5, individual_auroc=None)
     last = result("wild|id", 0.3, annotation_top1=None, annotation_map=None, individual_auroc=None)
@@ -131,7 +131,7 @@ def test_repeated_runs_show_their_range():
     assert "(70–90; runs 78–82)" in method_tables.accuracy_table([repeated])
 
 
-def test_cost_compares_query_times_of_one_run_only():
+def test_query_times_are_compared_only_within_one_run():
     ours, theirs = result("snowmatch", 0.8, query=0.25), result("hotspotter", 0.7, query=0.5)
     slower, other = result("hotspotter left_out=True", 0.6, query=0.8), result("wildid", 0.5, query=0.9, suite_run="r2")
     ours["peak_memory"] = 512_400_000
@@ -145,7 +145,7 @@ def test_cost_compares_query_times_of_one_run_only():
     ]
 
 
-def test_losses_are_a_line_a_trial_with_all_figures():
+def test_the_losses_have_one_line_per_trial_with_all_figures():
     ours = result("snowmatch", 0.9, dataset="nyala", annotation_top1=0.18, individual_auroc=0.6)
     theirs = result("hotspotter", 0.5, dataset="nyala", annotation_top1=0.21, individual_auroc=0.7)
     assert method_tables.losses([ours, theirs]) == (
@@ -162,7 +162,7 @@ def test_a_slower_query_is_a_loss_only_in_the_same_run():
     assert method_tables.losses([ours | {"suite_run": "r2"}, theirs]) == "HotSpotter is ahead on no figure."
 
 
-def test_no_loss_is_told_where_the_questions_differ_or_nothing_is_known():
+def test_there_is_no_loss_if_the_queries_differ_or_a_value_is_missing():
     nothing = "HotSpotter and snowmatch have not been measured on the same questions."
     ours, theirs = result("snowmatch", 0.8), result("hotspotter", 0.9)
     assert method_tables.losses([ours, theirs | {"answerable": 50}]) == nothing
@@ -171,7 +171,7 @@ def test_no_loss_is_told_where_the_questions_differ_or_nothing_is_known():
     assert method_tables.losses([ours, level]) == "HotSpotter is ahead on no figure."
 
 
-def test_the_short_table_has_the_engine_as_it_comes_beside_hotspotter():
+def test_the_short_table_compares_the_default_engine_with_hotspotter():
     results = [
         result("snowmatch", 0.8, dataset="nyala-left", protocol="cross-encounter", query=0.25, individual_top1=0.6),
         result("snowmatch extractor=sift", 0.9, dataset="nyala-left", protocol="cross-encounter", extractor="sift"),
@@ -186,7 +186,7 @@ def test_the_short_table_has_the_engine_as_it_comes_beside_hotspotter():
     ]
 
 
-def test_methods_side_by_side_have_a_column_a_dataset():
+def test_the_table_of_methods_has_one_column_per_dataset():
     results = [
         result("snowmatch", 0.9, query=0.1),
         result("snowmatch matcher=mutual", 0.8),
@@ -205,7 +205,7 @@ def test_methods_side_by_side_have_a_column_a_dataset():
 # Tables of studies
 
 
-def test_levels():
+def test_the_table_of_levels_shows_answers_and_wrong_answers():
     run = {
         "run": "cats cross-encounter a:b",
         "dataset": {"name": "cats"},
@@ -223,18 +223,18 @@ def test_levels():
     )
 
 
-def test_calibrations():
+def test_the_table_of_calibrations_shows_wrong_answers_in_brackets():
     levels = [["excellent", 8, 0], ["good", 1, 0], ["fair", 4, 1], ["uncertain", 4, 1]]
     run = {"run": "a:b", "judged": {"cats (whole)": {"shipped": levels, "others": None, "calibrated": levels}}}
     shown = "8 (0), 1 (0), 4 (1), 4 (1)"
     assert study_tables.calibration_table([run]).splitlines()[2] == f"| a:b | cats (whole) | {shown} | – | {shown} |"
 
 
-def test_replays():
+def test_the_table_of_populations_shows_errors_and_bias():
     estimate = {"bias": {"mean": 1.25, "sd": 3.0}, "held_percent": 95.0}
     none = {"bias": {"mean": None, "sd": None}, "held_percent": 0.0}
-    told = {"seeds": 3, "splitting_percent": 0.5, "lumping_percent": 0, "person_percent": 19.9}
-    run = {"run": "mask", "summary": told | {"m0": estimate, "chao": none}}
+    rates = {"seeds": 3, "splitting_percent": 0.5, "lumping_percent": 0, "person_percent": 19.9}
+    run = {"run": "mask", "summary": rates | {"m0": estimate, "chao": none}}
     assert study_tables.population_table([run]).splitlines()[2] == (
         "| mask | 3 | 0.5 % | 0.0 % | 19.9 % | +1.2 ± 3.0 % | 95 % | – | 0 % |"
     )
@@ -266,7 +266,7 @@ def speed_runs():
 # Pages
 
 
-def test_the_page_has_every_table_and_where_figures_come_from(folder):
+def test_the_page_has_every_table_and_the_source_of_the_figures(folder):
     store.put_run(folder / "networks.json", result("snowmatch extractor=xfeat", 0.7, extractor="xfeat"))
     noted = result("wildid", 0.2) | {"notes": ["2 photos | were empty"]}
     store.put_run(folder / "snow_leopard.json", noted)
@@ -281,9 +281,8 @@ def test_the_page_has_every_table_and_where_figures_come_from(folder):
         "131 photos of 9 individuals in 40 encounters; 131 queries, 96 with a right answer; 30 encounters asked."
         in text
     )
-    assert (
-        "| snowmatch | **80 %** / **80 %** | " in text.split("## Other extractors")[1]
-    )  # the default is there to compare
+    # the default method is shown for comparison
+    assert "| snowmatch | **80 %** / **80 %** | " in text.split("## Other extractors")[1]
     assert "| read | 0.02 | 0.03 |\n| verify | 0.1 | – |" in text
     assert "total" not in text.split("## Speed")[1].split("## How")[0]
     assert "| a query, catalog open | 0.5 |" in text
@@ -296,7 +295,7 @@ def test_the_page_has_every_table_and_where_figures_come_from(folder):
     assert "](images/" not in text  # no pictures were made
 
 
-def test_readmes_change_between_their_markers_only(folder):
+def test_readmes_change_only_between_their_markers(folder):
     readme, other = folder.parents[1] / "README.md", folder.parent / "README.md"
     readme.write_bytes("# Title\r\n\n<!-- results -->\nold\n<!-- /results -->\nend – here\n".encode())
     other.write_text("a\n<!-- suites -->\n<!-- /suites -->\nb\n", encoding="utf-8")
@@ -317,7 +316,7 @@ def test_readmes_change_between_their_markers_only(folder):
     assert (folder.parents[1] / "docs" / "results.md").read_bytes() == page
 
 
-def test_readme_without_markers_is_untouched(folder):
+def test_a_readme_without_markers_is_not_changed(folder):
     readme = folder.parents[1] / "README.md"
     readme.write_bytes(b"# Title\r\nno results\n")
     tables.main([str(folder)])
@@ -327,13 +326,13 @@ def test_readme_without_markers_is_untouched(folder):
     assert not readme.exists()
 
 
-def test_a_lonely_marker_is_told(folder):
+def test_a_marker_without_its_partner_raises_an_error(folder):
     (folder.parents[1] / "README.md").write_text("<!-- results -->\n", encoding="utf-8")
-    with pytest.raises(SystemExit, match="mend the markers"):
+    with pytest.raises(SystemExit, match="correct the markers"):
         tables.main([str(folder)])
 
 
-def test_an_empty_folder_is_told(tmp_path):
+def test_an_empty_folder_raises_an_error(tmp_path):
     with pytest.raises(SystemExit, match="run a benchmark first"):
         tables.main([str(tmp_path)])
 
@@ -341,7 +340,7 @@ def test_an_empty_folder_is_told(tmp_path):
 # Pictures
 
 
-def test_two_pictures_small_the_same_twice_and_shown_on_the_page(folder):
+def test_the_two_pictures_are_small_reproducible_and_shown_on_the_page(folder):
     pytest.importorskip("matplotlib")
     import plots
 
@@ -359,7 +358,7 @@ def test_two_pictures_small_the_same_twice_and_shown_on_the_page(folder):
     assert all(f"](images/{name})\n" in page for name in first)
 
 
-def test_nothing_measured_is_no_picture(tmp_path):
+def test_without_results_no_picture_is_drawn(tmp_path):
     pytest.importorskip("matplotlib")
     import plots
 
@@ -368,7 +367,7 @@ def test_nothing_measured_is_no_picture(tmp_path):
         plots.main([str(tmp_path)])
 
 
-def test_without_matplotlib_plots_tell_how_to_get_it(tmp_path):
+def test_without_matplotlib_the_error_has_the_install_command(tmp_path):
     code = f"import sys; sys.modules['matplotlib'] = None; sys.path.insert(0, {str(BENCHMARKS)!r}); import plots"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
     assert ran.returncode == 1

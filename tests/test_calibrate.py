@@ -1,4 +1,4 @@
-"""`snowmatch calibrate` and what queries and evaluations make of it."""
+"""The command `snowmatch calibrate`, and queries and evaluations that use a calibration."""
 
 import json
 import re
@@ -38,7 +38,7 @@ def few(monkeypatch):
 
 @pytest.fixture(scope="module")
 def calibrated(survey, tmp_path_factory):
-    """The survey with a calibration of its own, and what the command said."""
+    """Return a copy of the survey with its own calibration, and the result of the command."""
     folder = tmp_path_factory.mktemp("calibrated") / "survey"
     shutil.copytree(survey, folder, copy_function=shutil.copy2)
     with pytest.MonkeyPatch.context() as patch:
@@ -58,12 +58,13 @@ def a_row(folder):
     return read_rows(folder / "queries" / "queries.csv")[0]
 
 
-def test_the_command_says_what_it_learned_from_and_how_well_it_holds(calibrated):
+def test_the_command_prints_the_pairs_the_levels_and_the_quality(calibrated):
     folder, result = calibrated
     pairs = count_encounter_pairs(snowmatch.open_catalog(folder / "catalog").data.annotations)
-    assert f"{pairs} pairs of one animal; models for: outlined" in result.stdout
+    assert f"{pairs} pairs of encounters of one animal; models for: outlined" in result.stdout
+    assert not [line for line in result.stdout.splitlines() if line != line.rstrip()]
     for mark, level in zip("🔵🟢🟡🔴", ("excellent", "good", "fair", "uncertain"), strict=True):
-        assert re.search(rf"{mark} {level} +\d+ %  (of \d+ answers \d+ were wrong \(.* to .* %\)|none)", result.stdout)
+        assert re.search(rf"{mark} {level} +\d+ %  (\d+ of \d+ answers? \(.* to .* %\)|no answers)", result.stdout)
     assert "Brier score" in result.stdout
     picture = folder / "catalog" / ".snowmatch" / "calibration.png"
     with Image.open(picture) as opened:
@@ -71,13 +72,13 @@ def test_the_command_says_what_it_learned_from_and_how_well_it_holds(calibrated)
     assert str(picture) in result.stderr
 
 
-def test_queries_use_it_and_say_so(calibrated):
+def test_queries_use_the_calibration_and_name_its_source(calibrated):
     folder, _ = calibrated
     answer = ask(folder, a_row(folder), top=50)
-    (held,) = load_calibrations(folder / "catalog").methods
+    (stored,) = load_calibrations(folder / "catalog").methods
     assert answer.calibration == {
         "source": "catalog",
-        "encounters": held.encounters,
+        "encounters": stored.encounters,
         "shipped": ["whole"],
         "levels": {"excellent": 0.99, "good": 0.95, "fair": 0.75},
     }
@@ -90,26 +91,26 @@ def test_queries_use_it_and_say_so(calibrated):
     assert not any("calibrated" in note.text for note in answer.notes)
 
 
-def test_to_calibrate_again_changes_no_byte(calibrated, few):
+def test_a_second_calibration_writes_the_same_bytes(calibrated, few):
     folder, result = calibrated
     path = calibration_path(folder / "catalog")
-    held = path.read_bytes(), path.with_suffix(".png").read_bytes()
+    stored = path.read_bytes(), path.with_suffix(".png").read_bytes()
     again = CliRunner().invoke(main, ["calibrate", str(folder / "catalog")])
     assert again.stdout == result.stdout
-    assert (path.read_bytes(), path.with_suffix(".png").read_bytes()) == held
+    assert (path.read_bytes(), path.with_suffix(".png").read_bytes()) == stored
 
 
-def test_levels_are_the_catalogs_own_and_stay(calibrated, few):
+def test_levels_given_for_a_catalog_are_kept(calibrated, few):
     folder, _ = calibrated
     catalog = folder / "catalog"
     kept = calibration_path(catalog).read_bytes()
     try:
         result = CliRunner().invoke(main, ["calibrate", str(catalog), "--levels", "0.5,0.3,0.1", "--json"])
-        told = json.loads(result.stdout)
-        assert told["schema"] == "snowmatch.calibrate/1"
-        assert told["levels"] == {"excellent": 0.5, "good": 0.3, "fair": 0.1}
+        output = json.loads(result.stdout)
+        assert output["schema"] == "snowmatch.calibrate/1"
+        assert output["levels"] == {"excellent": 0.5, "good": 0.3, "fair": 0.1}
         answer = ask(folder, a_row(folder))
-        assert answer.calibration["levels"] == told["levels"]
+        assert answer.calibration["levels"] == output["levels"]
         best = max([answer.new_probability, *(c.probability for c in answer.candidates)])
         assert answer.level == Levels(0.5, 0.3, 0.1).of(best)
         CliRunner().invoke(main, ["calibrate", str(catalog)])
@@ -119,17 +120,17 @@ def test_levels_are_the_catalogs_own_and_stay(calibrated, few):
 
 
 @pytest.mark.parametrize("levels", ["0.9", "a,b,c", "0.9,0.99,0.5", "1,0.5,0.1"])
-def test_levels_that_are_none_are_refused(calibrated, levels):
+def test_invalid_levels_are_refused(calibrated, levels):
     folder, _ = calibrated
     result = CliRunner().invoke(main, ["calibrate", str(folder / "catalog"), "--levels", levels])
     assert result.exit_code in (1, 2)
     assert "such as 0.99,0.95,0.75" in result.stderr
 
 
-def test_another_version_or_other_settings_are_refused_with_the_command_to_redo_it(calibrated, few):
+def test_a_calibration_of_another_version_or_other_settings_is_not_used_and_a_note_has_the_command(calibrated, few):
     folder, _ = calibrated
     catalog, row = folder / "catalog", a_row(folder)
-    held = load_calibrations(catalog)
+    stored = load_calibrations(catalog)
     kept = calibration_path(catalog).read_bytes()
     changed = ask(folder, row, options={"shortlist": "7"})
     assert changed.calibration is None
@@ -140,9 +141,9 @@ def test_another_version_or_other_settings_are_refused_with_the_command_to_redo_
         assert CliRunner().invoke(main, words[1:]).exit_code == 0, words
         redone = ask(folder, row, options={"shortlist": "7"})
         assert redone.calibration["source"] == "catalog"
-        assert ask(folder, row).calibration["source"] == "catalog"  # both are kept
+        assert ask(folder, row).calibration["source"] == "catalog"  # the file has both
         calibration_path(catalog).write_bytes(kept)
-        save_calibrations(catalog, replace(held, methods=tuple(replace(m, version="0.0.1") for m in held.methods)))
+        save_calibrations(catalog, replace(stored, methods=tuple(replace(m, version="0.0.1") for m in stored.methods)))
         older = ask(folder, row)
         assert any("made with snowmatch 0.0.1, this is" in note.text for note in older.notes)
         assert older.calibration["source"] == "shipped"
@@ -150,24 +151,24 @@ def test_another_version_or_other_settings_are_refused_with_the_command_to_redo_
         calibration_path(catalog).write_bytes(kept)
 
 
-def test_more_named_encounters_than_it_was_learned_from_are_told(calibrated):
+def test_a_note_advises_to_calibrate_again_after_many_new_names(calibrated):
     folder, _ = calibrated
     catalog = folder / "catalog"
     kept = calibration_path(catalog).read_bytes()
-    held = load_calibrations(catalog)
+    stored = load_calibrations(catalog)
     try:
-        save_calibrations(catalog, replace(held, methods=tuple(replace(m, encounters=3) for m in held.methods)))
+        save_calibrations(catalog, replace(stored, methods=tuple(replace(m, encounters=3) for m in stored.methods)))
         assert any("have names now: calibrate again" in note.text for note in ask(folder, a_row(folder)).notes)
     finally:
         calibration_path(catalog).write_bytes(kept)
 
 
-def test_until_there_are_enough_pairs_the_shipped_one_answers_and_says_so(survey):
+def test_with_too_few_pairs_the_shipped_calibration_is_used_with_a_note(survey):
     answer = ask(survey, a_row(survey))
     assert answer.calibration["source"] == "shipped"
     pairs = count_encounter_pairs(snowmatch.open_catalog(survey / "catalog").data.annotations)
     assert any(
-        f"it has {pairs} pairs of encounters of one animal, and can be calibrated with 30" in note.text
+        f"the catalog has {pairs} pairs of encounters of one animal, a calibration needs 30" in note.text
         for note in answer.notes
     )
     result = CliRunner().invoke(main, ["calibrate", str(survey / "catalog")])
@@ -182,14 +183,14 @@ def relabelled(survey, rename):
     return Catalog(replace(catalog.data, annotations=rows))
 
 
-def test_an_unlabelled_catalog_cannot_be_calibrated_and_one_individual_neither(survey, few):
+def test_a_catalog_without_names_or_with_one_individual_cannot_be_calibrated(survey, few):
     with pytest.raises(SnowmatchError, match="no annotation has an individual"):
         relabelled(survey, lambda a: replace(a, individual=None)).calibrate()
     with pytest.raises(SnowmatchError, match="all annotations are of one individual, aika"):
         relabelled(survey, lambda a: replace(a, individual="aika")).calibrate()
 
 
-def test_labels_that_contradict_are_refused(survey, few):
+def test_two_names_for_one_annotation_are_refused(survey, few):
     catalog = snowmatch.open_catalog(survey / "catalog")
     first = next(a for a in catalog.data.annotations if a.individual is not None)
     twice = (*catalog.data.annotations, replace(first, row=len(catalog.data.annotations), individual="somebody"))
@@ -197,7 +198,7 @@ def test_labels_that_contradict_are_refused(survey, few):
         Catalog(replace(catalog.data, annotations=twice)).calibrate()
 
 
-def test_a_photo_without_features_says_nothing_of_anybody(calibrated, tmp_path):
+def test_a_photo_without_features_gets_no_probability(calibrated, tmp_path):
     folder, _ = calibrated
     Image.new("RGB", (300, 200), (90, 90, 90)).save(tmp_path / "flat.png")
     answer = snowmatch.open_catalog(folder / "catalog").query(tmp_path / "flat.png")
@@ -212,7 +213,7 @@ def test_a_photo_without_features_says_nothing_of_anybody(calibrated, tmp_path):
     assert [photo.features > 0 for photo in both.photos] == [True, False]
 
 
-def test_whole_photos_beside_boxed_ones_on_record_are_told_by_what_is_shipped(calibrated):
+def test_a_whole_photo_against_a_boxed_catalog_is_uncertain_with_a_note(calibrated):
     folder, _ = calibrated
     row = a_row(folder)
     answer = snowmatch.open_catalog(folder / "catalog").query(folder / "queries" / row["path"])
@@ -221,8 +222,8 @@ def test_whole_photos_beside_boxed_ones_on_record_are_told_by_what_is_shipped(ca
     assert any("not calibrated on this catalog" in note.text for note in answer.notes)
 
 
-def test_a_query_is_judged_as_the_cases_that_were_learned_from(survey):
-    """Kind, features, encounters and scores of a labelled encounter are the same asked about and learned from."""
+def test_a_query_is_judged_like_the_cases_of_calibration(survey):
+    """A labelled encounter has the same kind, features, encounters and scores as a query and as a calibration case."""
     catalog = snowmatch.open_catalog(survey / "catalog")
     rows = tuple(replace(a, row=n) for n, a in enumerate(a for a in catalog.data.annotations if a.individual))
     catalog = Catalog(replace(catalog.data, annotations=rows))
@@ -251,14 +252,14 @@ def test_a_query_is_judged_as_the_cases_that_were_learned_from(survey):
             assert new_share == expected_new(case.encounters)
 
 
-def test_nobody_to_compare_with_is_no_decision(calibrated):
+def test_an_empty_gallery_gives_no_decision(calibrated):
     folder, _ = calibrated
     every = [a.encounter for a in snowmatch.open_catalog(folder / "catalog").data.annotations]
     answer = ask(folder, a_row(folder), exclude_encounters=every)
     assert (answer.compared, answer.level, answer.decision) == (0, None, None)
 
 
-def test_one_session_answers_as_many_queries_do(calibrated):
+def test_one_session_gives_the_same_answers_as_separate_queries(calibrated):
     folder, _ = calibrated
     catalog = snowmatch.open_catalog(folder / "catalog")
     session = catalog.session()
@@ -270,16 +271,16 @@ def test_one_session_answers_as_many_queries_do(calibrated):
         ]
 
 
-def test_pairs_of_encounters_by_hand():
+def test_pairs_of_encounters_with_a_common_body_part_are_counted():
     def row(individual, encounter, part):
         return Annotation(0, f"{individual}{encounter}{part}", individual, part, encounter=encounter)
 
     rows = [
         row("aika", "e0", "left_flank"),
         row("aika", "e0", "right_flank"),
-        row("aika", "e1", "left_flank"),  # with e0
-        row("aika", "e2", "right_flank"),  # with e0
-        row("aika", "e3", "unknown"),  # with all three
+        row("aika", "e1", "left_flank"),  # a pair with e0
+        row("aika", "e2", "right_flank"),  # a pair with e0
+        row("aika", "e3", "unknown"),  # a pair with each of the three
         row("bars", "e4", "head"),
         row("bars", "e5", "tail"),
         row(None, "e6", "left_flank"),
@@ -305,19 +306,20 @@ HAND = Quality(
 )
 
 
-def test_the_table_of_levels_by_hand():
+def test_the_table_of_levels_shows_shares_intervals_and_new():
     lines = format_quality(HAND, Levels())
     assert [line.rstrip() for line in lines[:5]] == [
-        'level         answers  wrong (95 % interval)                        wrong of "new"',
-        "🔵 excellent     50 %  of 20 answers 0 were wrong (0.0 to 16.8 %)   -",
-        "🟢 good           0 %  none                                         -",
-        "🟡 fair          25 %  of 10 answers 2 were wrong (2.5 to 55.6 %)   1 of 4",
-        "🔴 uncertain     25 %  of 10 answers 6 were wrong (26.2 to 87.8 %)  5 of 5",
+        'level         answers  wrong (95 % interval)             wrong of "new"',
+        "🔵 excellent     50 %  0 of 20 answers (0.0 to 16.8 %)   -",
+        "🟢 good           0 %  no answers                        -",
+        "🟡 fair          25 %  2 of 10 answers (2.5 to 55.6 %)   1 of 4",
+        "🔴 uncertain     25 %  6 of 10 answers (26.2 to 87.8 %)  5 of 5",
     ]
+    assert format_quality(replace(HAND, decisions=1), Levels())[6].startswith("1 answer: ")
     assert format_quality(Quality(0, *[float("nan")] * 3, (), ()), Levels())[0].startswith("No probabilities")
 
 
-def test_the_diagram_has_a_dot_for_every_bin_where_it_belongs(tmp_path):
+def test_the_diagram_has_a_dot_at_the_place_of_every_bin(tmp_path):
     draw_reliability(HAND, tmp_path / "diagram.png")
     pixels = np.asarray(Image.open(tmp_path / "diagram.png")).astype(int)
     for of in HAND.bins:

@@ -1,4 +1,4 @@
-"""Learning from labelled encounters: cases, models, folds over individuals, figures by hand, and the file."""
+"""Calibration from labelled encounters: cases, models, cross-validation over individuals, quality, and the file."""
 
 import json
 import math
@@ -38,8 +38,8 @@ def case(scores, right, *, individual="aika", group="outlined left_flank", encou
     return Case(scores, right, np.full(len(scores), 3), features, group, True, individual, encounter, again, True, 1.0)
 
 
-def drawn(count=400, individuals=12, seed=0, group="outlined left_flank"):
-    """Cases whose scores follow one law: lognormal, an animal on record e^2 higher than others."""
+def random_cases(count=400, individuals=12, seed=0, group="outlined left_flank"):
+    """Return cases with lognormal scores. The score of the right animal is e^2 times as high as those of others."""
     rng = np.random.default_rng(seed)
     cases = []
     names = [f"cat{n % individuals}" for n in range(count)]
@@ -65,7 +65,7 @@ def annotation(row, individual, encounter, part="left_flank", bbox=None, path=No
 # --------------------------------------------------------------------------------------------------------------- cases
 
 
-def test_cases_of_a_table_by_hand():
+def test_cases_of_a_small_table_have_the_expected_values():
     annotations = (
         annotation(0, "aika", "e0"),
         annotation(1, "aika", "e0"),
@@ -78,9 +78,9 @@ def test_cases_of_a_table_by_hand():
     cases = make_cases(
         make_table(trial, scores), np.array([100, 300, 50, 50, 50]), np.array([True, True, False, True, True])
     )
-    told = [(c.group, c.individual, c.right, c.scores.tolist(), c.features, c.together, c.weight) for c in cases]
-    assert told == [
-        ("outlined left_flank", "aika", 0, [2 + 7, 3 + 8], 200, True, 0.5),  # both photos of e0
+    found = [(c.group, c.individual, c.right, c.scores.tolist(), c.features, c.together, c.weight) for c in cases]
+    assert found == [
+        ("outlined left_flank", "aika", 0, [2 + 7, 3 + 8], 200, True, 0.5),  # both photos of e0 together
         ("outlined left_flank", "aika", -1, [3 + 8], 200, True, 0.5),
         ("outlined left_flank", "aika", 0, [2, 3], 100, False, 0.25),
         ("outlined left_flank", "aika", -1, [3], 100, False, 0.25),
@@ -88,7 +88,7 @@ def test_cases_of_a_table_by_hand():
         ("outlined left_flank", "aika", -1, [8], 300, False, 0.25),
         ("whole left_flank", "aika", 0, [11, 13], 50, True, 1.0),
         ("whole left_flank", "aika", -1, [13], 50, True, 1.0),
-        ("outlined left_flank", "bars", -1, [17], 50, True, 1.0),  # no other passage of its left flank, so it is new
+        ("outlined left_flank", "bars", -1, [17], 50, True, 1.0),  # its left flank is not in another encounter: new
     ]
     assert cases[0].encounters.tolist() == [1, 1]
     assert count_pairs(cases) == {"outlined left_flank": 1, "outlined": 1, "any": 1, "whole left_flank": 1, "whole": 1}
@@ -106,36 +106,35 @@ def test_a_query_without_features_is_no_case():
 # ------------------------------------------------------------------------------------------------------------ learning
 
 
-def test_what_is_learned_holds_for_cases_it_did_not_see():
-    model = fit(drawn(seed=0))
-    unseen = drawn(seed=1)
+def test_a_model_is_calibrated_on_cases_that_it_was_not_fitted_to():
+    model = fit(random_cases(seed=0))
+    unseen = random_cases(seed=1)
     found = [ask((model,), each) for each in unseen]
     quality = measure_quality(unseen, found, Levels())
-    told = [p.individuals[c.right] for c, p in zip(unseen, found, strict=True) if c.right >= 0]
-    assert np.mean(told) > 0.5
-    assert all(b.right / b.answers > b.stated - 0.1 for b in quality.bins if b.answers > 20)  # it may understate
-    assert fit(drawn(seed=0)) == model
+    right = [p.individuals[c.right] for c, p in zip(unseen, found, strict=True) if c.right >= 0]
+    assert np.mean(right) > 0.5
+    # the stated probability may be too low, but not too high
+    assert all(b.right / b.answers > b.stated - 0.1 for b in quality.bins if b.answers > 20)
+    assert fit(random_cases(seed=0)) == model
 
 
-def test_a_law_with_more_shipped_cases_than_thirty_is_learned_from_both():
-    own, other = drawn(200, seed=2), [replace(c, scores=c.scores * 20) for c in drawn(200, seed=3)]
-    alone, leaning, theirs = (fit(*given) for given in ((own,), (own, other), (other,)))
-    stated = [
-        np.mean([ask((m,), c).individuals[c.right] for c in own if c.right >= 0]) for m in (alone, leaning, theirs)
-    ]
-    assert abs(stated[1] - stated[0]) < 0.1  # thirty encounters beside two hundred
+def test_two_hundred_own_cases_outweigh_the_shipped_cases():
+    own, other = random_cases(200, seed=2), [replace(c, scores=c.scores * 20) for c in random_cases(200, seed=3)]
+    alone, mixed, theirs = (fit(*given) for given in ((own,), (own, other), (other,)))
+    stated = [np.mean([ask((m,), c).individuals[c.right] for c in own if c.right >= 0]) for m in (alone, mixed, theirs)]
+    assert abs(stated[1] - stated[0]) < 0.1  # shipped cases weigh as 30 encounters, beside 200
     assert abs(stated[2] - stated[0]) > abs(stated[1] - stated[0])
 
 
-def test_where_nothing_tells_apart_nothing_is_claimed():
+def test_scores_without_information_give_low_probabilities():
     rng = np.random.default_rng(0)
-    blind = [replace(c, scores=np.exp(rng.normal(0, 1, len(c.scores)))) for c in drawn(200)]
+    blind = [replace(c, scores=np.exp(rng.normal(0, 1, len(c.scores)))) for c in random_cases(200)]
     model = fit(blind)
     assert max(ask((model,), c).individuals.max() for c in blind) < 0.5
 
 
-def test_new_stays_doubtful_by_one_animal_however_well_all_are_found():
-    """Six animals, all found always: one more that never matches is imagined, so a seventh of them is doubted."""
+def test_the_probability_of_new_stays_below_1_by_one_imagined_animal():
+    """Six animals are always found. The model imagines a seventh that never matches, so new is at most about 6/7."""
     clear = [
         case(
             [50.0 if known and i == n % 6 else 1e-3 * (i + 1) for i in range(6)],
@@ -145,45 +144,50 @@ def test_new_stays_doubtful_by_one_animal_however_well_all_are_found():
         for n in range(60)
         for known in (True, False)
     ]
-    found = ask((fit(clear),), replace(clear[1], encounters=np.array([1, 1, 1, 3, 0, 0])))  # half of them are new
+    # with these encounters, half of the animals are expected to be new
+    found = ask((fit(clear),), replace(clear[1], encounters=np.array([1, 1, 1, 3, 0, 0])))
     assert 0.75 < found.new < 6 / 7 + 0.02
 
 
-def test_shipped_cases_weigh_as_much_as_thirty_encounters_however_many_they_are():
-    own = drawn(40, seed=2)
-    other = [replace(c, scores=np.full(len(c.scores), 1e-3)) for c in drawn(40, seed=3)]
+def test_any_number_of_shipped_cases_weighs_as_thirty_encounters():
+    own = random_cases(40, seed=2)
+    other = [replace(c, scores=np.full(len(c.scores), 1e-3)) for c in random_cases(40, seed=3)]
     once, ten_times = fit(own, other), fit(own, other * 10)
     assert ten_times.slopes == pytest.approx(once.slopes, rel=0.02)
     assert fit(own).slopes != pytest.approx(once.slopes, rel=0.02)
 
 
-def test_nothing_to_tell_from_is_a_mistake_of_the_program():
+def test_cases_without_a_new_animal_raise_a_value_error():
     with pytest.raises(ValueError, match="no case of a new animal"):
         fit([case([1.0], 0)])
 
 
-def test_groups_need_thirty_pairs_and_a_body_part_must_gain_by_its_own():
-    cases = drawn(30, 10)  # three encounters of each
+def test_a_group_needs_thirty_pairs_and_a_body_part_needs_a_better_model_of_its_own():
+    cases = random_cases(30, 10)  # three encounters of each animal
     assert count_pairs(cases)["any"] == 30
     assert choose_groups(cases) == ("outlined",)
-    fewer = drawn(29, 10)
+    fewer = random_cases(29, 10)
     assert count_pairs(fewer)["any"] == 28
     assert choose_groups(fewer) == ()
-    rescaled = [replace(c, scores=c.scores * 50, group="outlined right_flank") for c in drawn(60, 10, seed=1)]
-    assert set(choose_groups(drawn(60, 10) + rescaled)) == {"outlined", "outlined left_flank", "outlined right_flank"}
-    alike = [replace(c, group="outlined right_flank") for c in drawn(60, 10, seed=1)]
-    assert choose_groups(drawn(60, 10) + alike) == ("outlined",)
-    whole = [replace(c, group="whole left_flank") for c in drawn(60, 10, seed=1)]
-    assert choose_groups(drawn(60, 10) + whole) == ("any", "outlined", "whole")
+    rescaled = [replace(c, scores=c.scores * 50, group="outlined right_flank") for c in random_cases(60, 10, seed=1)]
+    assert set(choose_groups(random_cases(60, 10) + rescaled)) == {
+        "outlined",
+        "outlined left_flank",
+        "outlined right_flank",
+    }
+    alike = [replace(c, group="outlined right_flank") for c in random_cases(60, 10, seed=1)]
+    assert choose_groups(random_cases(60, 10) + alike) == ("outlined",)
+    whole = [replace(c, group="whole left_flank") for c in random_cases(60, 10, seed=1)]
+    assert choose_groups(random_cases(60, 10) + whole) == ("any", "outlined", "whole")
 
 
-def test_a_pair_of_encounters_counts_once_whatever_it_shows():
-    both = [replace(c, group=f"outlined {side}_flank") for side in ("left", "right") for c in drawn(20, 10)]
+def test_a_pair_of_encounters_with_two_body_parts_counts_once():
+    both = [replace(c, group=f"outlined {side}_flank") for side in ("left", "right") for c in random_cases(20, 10)]
     assert count_pairs(both) == {"outlined left_flank": 10, "outlined right_flank": 10, "outlined": 10, "any": 10}
 
 
-def test_a_group_of_one_animal_gets_no_model_and_stops_nothing():
-    """Nobody else is seen that way, so nothing tells what a wrong match scores there."""
+def test_a_group_of_one_animal_gets_no_model_and_the_others_do():
+    """No other animal is in the group, so the scores of wrong matches are unknown there."""
     one = [
         case(
             [9.0],
@@ -195,15 +199,15 @@ def test_a_group_of_one_animal_gets_no_model_and_stops_nothing():
         )
         for n in range(9)
     ]
-    cases = drawn(60, 10) + one
+    cases = random_cases(60, 10) + one
     groups = choose_groups(cases)
     assert groups == ("any", "outlined")
     assert len(cross_validate(cases, groups, None)) == len(cases)
     assert choose_groups(one) == ()
 
 
-def test_an_individual_is_never_judged_by_what_was_learned_from_it():
-    cases = drawn(60, 6)
+def test_an_individual_is_never_judged_by_a_model_learned_from_it():
+    cases = random_cases(60, 6)
     changed = [replace(c, scores=c.scores * 1000) if c.individual == "cat0" and c.right >= 0 else c for c in cases]
     asked = [n for n, c in enumerate(cases) if c.individual == "cat0" and c.right < 0]
     before, after = (cross_validate(each, ("outlined",), None, [each[n] for n in asked]) for each in (cases, changed))
@@ -212,10 +216,10 @@ def test_an_individual_is_never_judged_by_what_was_learned_from_it():
         assert (one.individuals == other.individuals).all()
 
 
-def test_queries_without_a_model_are_told_by_what_is_shipped_or_nobody():
-    cases = drawn(20, 10)
+def test_queries_without_a_model_use_the_shipped_model_if_there_is_one():
+    cases = random_cases(20, 10)
     assert cross_validate(cases, (), None) == [None] * len(cases)
-    shipped = Shipped({"outlined": (fit(drawn(seed=5)),)}, {"outlined": ()})
+    shipped = Shipped({"outlined": (fit(random_cases(seed=5)),)}, {"outlined": ()})
     assert all(p is not None for p in cross_validate(cases, (), shipped))
     quality = measure_quality(cases, cross_validate(cases, (), None), Levels())
     assert quality.decisions == 0
@@ -225,13 +229,13 @@ def test_queries_without_a_model_are_told_by_what_is_shipped_or_nobody():
 # ------------------------------------------------------------------------------------------------------------- figures
 
 
-def told(individuals, new):
+def stated(individuals, new):
     return Probabilities(np.array(individuals, float), new)
 
 
-def test_quality_by_hand():
+def test_the_quality_of_four_answers_is_as_computed_by_hand():
     cases = [case([1, 1], 0), case([1, 1], 1), case([1, 1], -1), case([1, 1], 0)]
-    found = [told([0.99, 0], 0.01), told([0.96, 0.04], 0), told([0.1, 0.1], 0.8), told([0.3, 0.2], 0.4)]
+    found = [stated([0.99, 0], 0.01), stated([0.96, 0.04], 0), stated([0.1, 0.1], 0.8), stated([0.3, 0.2], 0.4)]
     quality = measure_quality(cases, found, Levels())
     assert [(c.level, c.answers, c.wrong, c.new, c.new_wrong) for c in quality.levels] == [
         ("excellent", 1, 0, 0, 0), ("good", 1, 1, 0, 0), ("fair", 1, 0, 1, 0), ("uncertain", 1, 1, 1, 1),
@@ -246,7 +250,7 @@ def test_quality_by_hand():
     ("successes", "trials", "low", "high"),
     [(0, 30, 0.0, 0.1157), (5, 10, 0.1871, 0.8129), (10, 10, 0.6915, 1.0), (1, 100, 0.000253, 0.0545), (0, 0, 0, 1)],
 )
-def test_intervals_are_those_of_the_tables(successes, trials, low, high):
+def test_binomial_intervals_equal_published_values(successes, trials, low, high):
     assert binomial_interval(successes, trials) == pytest.approx((low, high), abs=5e-5)
 
 
@@ -264,7 +268,7 @@ def test_two_names_for_one_box_are_refused_with_both():
     check_labels([*rows[:1], replace(rows[1], individual=None), annotation(2, "bars", "e1")])
 
 
-def test_one_individual_and_none_are_refused():
+def test_labels_with_one_individual_or_none_are_refused():
     with pytest.raises(SnowmatchError, match="all annotations are of one individual, aika"):
         check_labels([annotation(0, "aika", "e0"), annotation(1, "aika", "e1"), annotation(2, None, "e2")])
     with pytest.raises(SnowmatchError, match="no annotation has an individual"):
@@ -274,18 +278,20 @@ def test_one_individual_and_none_are_refused():
 # ---------------------------------------------------------------------------------------------------------------- file
 
 
-def learned(**changes):
-    groups = {"outlined": (fit(drawn(40)),)}
+def method_calibration(**changes):
+    groups = {"outlined": (fit(random_cases(40)),)}
     return replace(MethodCalibration(EXTRACTOR, MATCHER, "0.1.0", 47, groups), **changes)
 
 
 def test_a_catalog_keeps_one_calibration_of_each_method_and_its_levels(tmp_path):
     assert load_calibrations(tmp_path) == CalibrationFile()
-    held = CalibrationFile(Levels(0.98, 0.9, 0.7), (learned(), learned(extractor={"name": "sift"})))
-    save_calibrations(tmp_path, held)
+    stored = CalibrationFile(
+        Levels(0.98, 0.9, 0.7), (method_calibration(), method_calibration(extractor={"name": "sift"}))
+    )
+    save_calibrations(tmp_path, stored)
     content = calibration_path(tmp_path).read_bytes()
     back = load_calibrations(tmp_path)
-    assert back.levels == held.levels
+    assert back.levels == stored.levels
     assert [m.extractor["name"] for m in back.methods] == ["hesaff", "sift"]
     save_calibrations(tmp_path, back)
     assert calibration_path(tmp_path).read_bytes() == content
@@ -294,16 +300,16 @@ def test_a_catalog_keeps_one_calibration_of_each_method_and_its_levels(tmp_path)
 DAMAGED = '{"schema": "snowmatch.calibration/2", "methods": [], "levels": {"excellent": 0.1, "good": 0.5, "fair": 0.4}}'
 
 
-def test_a_file_of_another_version_is_refused_and_stops_no_query(tmp_path):
+def test_a_file_of_another_version_is_not_used_and_raises_no_error(tmp_path):
     calibration_path(tmp_path).parent.mkdir()
     calibration_path(tmp_path).write_text('{"schema": "snowmatch.calibration/9"}')
-    held = load_calibrations(tmp_path)
-    assert held.methods == ()
-    assert choose(held, {"name": "nobody's"}, MATCHER, "0.1.0")[1].startswith("it was made with another version")
+    stored = load_calibrations(tmp_path)
+    assert stored.methods == ()
+    assert choose(stored, {"name": "nobody's"}, MATCHER, "0.1.0")[1].startswith("it was made with another version")
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", DAMAGED])
-def test_a_damaged_file_says_what_to_do(tmp_path, content):
+def test_a_damaged_file_raises_an_error_with_the_next_step(tmp_path, content):
     calibration_path(tmp_path).parent.mkdir()
     calibration_path(tmp_path).write_text(content)
     with pytest.raises(SnowmatchError, match="calibrate again, which puts this file aside") as error:
@@ -311,37 +317,39 @@ def test_a_damaged_file_says_what_to_do(tmp_path, content):
     assert str(calibration_path(tmp_path)) in str(error.value)
 
 
-def test_another_version_or_other_settings_are_refused(monkeypatch):
+def test_a_calibration_of_another_version_or_other_settings_is_not_used(monkeypatch):
     monkeypatch.setattr("snowmatch.confidence.shipped._shipped_entries", list)
-    held = CalibrationFile(methods=(learned(),))
-    used, refused = choose(held, EXTRACTOR, MATCHER, "0.1.0")
+    stored = CalibrationFile(methods=(method_calibration(),))
+    used, refused = choose(stored, EXTRACTOR, MATCHER, "0.1.0")
     assert (used.source, used.encounters, refused) == ("catalog", 47, "")
-    assert choose(held, EXTRACTOR, MATCHER, "0.2.0") == (None, "it was made with snowmatch 0.1.0, this is 0.2.0")
+    assert choose(stored, EXTRACTOR, MATCHER, "0.2.0") == (None, "it was made with snowmatch 0.1.0, this is 0.2.0")
     other = {"name": "lnbnn", "geometry": {"shortlist": 100}}
-    assert choose(held, EXTRACTOR, other, "0.1.0") == (None, "it was made with other settings")
-    assert choose(held, EXTRACTOR, {"name": "mutual"}, "0.1.0") == (None, "")
-    both = held.put(learned(matcher=other))
-    assert {m.matcher["geometry"]["shortlist"] for m in both.methods} == {100, 300}  # side by side
-    assert len(both.put(learned(encounters=9)).methods) == 2
+    assert choose(stored, EXTRACTOR, other, "0.1.0") == (None, "it was made with other settings")
+    assert choose(stored, EXTRACTOR, {"name": "mutual"}, "0.1.0") == (None, "")
+    both = stored.put(method_calibration(matcher=other))
+    assert {m.matcher["geometry"]["shortlist"] for m in both.methods} == {100, 300}  # the file keeps both
+    assert len(both.put(method_calibration(encounters=9)).methods) == 2
 
 
-def test_kinds_of_photos_that_a_catalog_has_not_learned_of_are_told_by_what_is_shipped(monkeypatch):
-    models = (fit(drawn(40)),)
+def test_kinds_of_photos_that_the_catalog_lacks_use_the_shipped_model(monkeypatch):
+    models = (fit(random_cases(40)),)
     entry = json.loads(
         json.dumps(shipped_to_json(EXTRACTOR, MATCHER, Shipped({"outlined": models, "whole": models}, {}, 6)))
     )
     monkeypatch.setattr("snowmatch.confidence.shipped._shipped_entries", lambda: [entry])
-    used, _ = choose(CalibrationFile(methods=(learned(),)), EXTRACTOR, MATCHER, "0.1.0")
+    used, _ = choose(CalibrationFile(methods=(method_calibration(),)), EXTRACTOR, MATCHER, "0.1.0")
     assert used.source == "catalog"
     assert set(used.groups) == {"outlined", "whole"}
     assert used.shipped == ("whole",)
-    assert used.groups["outlined"] == learned().groups["outlined"]
-    of_all, _ = choose(CalibrationFile(methods=(learned(groups={"any": models}),)), EXTRACTOR, MATCHER, "0.1.0")
+    assert used.groups["outlined"] == method_calibration().groups["outlined"]
+    of_all, _ = choose(
+        CalibrationFile(methods=(method_calibration(groups={"any": models}),)), EXTRACTOR, MATCHER, "0.1.0"
+    )
     assert (set(of_all.groups), of_all.shipped) == ({"any"}, ())
 
 
-def test_what_is_shipped_comes_back_and_is_taken_for_its_settings_alone(monkeypatch):
-    cases = tuple(drawn(6))
+def test_a_shipped_calibration_is_read_back_and_used_only_for_its_settings(monkeypatch):
+    cases = tuple(random_cases(6))
     entry = json.loads(
         json.dumps(shipped_to_json(EXTRACTOR, MATCHER, Shipped({"outlined": (fit(cases),)}, {"outlined": cases}, 6)))
     )
@@ -353,8 +361,8 @@ def test_what_is_shipped_comes_back_and_is_taken_for_its_settings_alone(monkeypa
     assert back.encounters == 6
     used, refused = choose(CalibrationFile(), EXTRACTOR, MATCHER, "0.1.0")
     assert (used.source, refused) == ("shipped", "")
-    refit = fit(drawn(40), back.cases["outlined"])  # what was stored is enough to lean on
-    assert refit.slopes == pytest.approx(fit(drawn(40), cases).slopes, rel=0.05)
+    refit = fit(random_cases(40), back.cases["outlined"])  # the stored cases are precise enough to fit with
+    assert refit.slopes == pytest.approx(fit(random_cases(40), cases).slopes, rel=0.05)
     assert shipped_from_json(entry).models == back.models
 
 
@@ -366,6 +374,6 @@ def test_the_package_ships_calibrations_for_the_default_method():
     assert set(shipped.cases) == {"outlined", "whole"}
 
 
-def test_all_is_learned_anew_the_same():
-    cases = drawn(60, 10)
+def test_learning_twice_gives_the_same_model():
+    cases = random_cases(60, 10)
     assert learn(cases, ("outlined",)) == learn(cases, ("outlined",))

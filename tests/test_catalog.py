@@ -1,4 +1,4 @@
-"""Both forms of a catalog load, every doubtful value is named, and encounters are what the rule says."""
+"""Catalogs: both forms load, errors and notes name every doubtful value, and encounters follow the rule."""
 
 import os
 import re
@@ -87,7 +87,7 @@ def test_only_the_path_is_required_and_one_annotation_is_a_catalog(tmp_path):
     assert [a.path for a in data.annotations] == ["x.jpg"]
 
 
-def test_the_csv_wins_over_folders(tmp_path):
+def test_the_csv_goes_before_the_folders(tmp_path):
     photo(tmp_path / "Aika" / "head" / "1.jpg")
     assert [a.path for a in load_text(tmp_path, "path\nother.jpg\n").annotations] == ["other.jpg"]
 
@@ -95,7 +95,7 @@ def test_the_csv_wins_over_folders(tmp_path):
 @pytest.mark.parametrize("mark", [",", ";", "\t"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r\n\r\n"])
-def test_the_dialects_of_spreadsheets_are_read(tmp_path, mark, encoding, end):
+def test_csv_files_of_all_spreadsheets_are_read(tmp_path, mark, encoding, end):
     text = end.join(
         mark.join(row) for row in [("Path", " individual", "bbox"), ("a.jpg", "Барс", '"1,2,3,4"'), ("", "", "")]
     )
@@ -122,7 +122,7 @@ CELLS = {
 
 
 @pytest.mark.parametrize("column", CELLS)
-def test_a_bad_value_is_named_with_file_line_column_and_what_is_allowed(tmp_path, column):
+def test_the_error_of_a_bad_value_names_file_line_column_and_allowed_values(tmp_path, column):
     value, expected = CELLS[column]
     names = ["individual", *(["path"] if column != "path" else []), column]
     good = {"individual": "Aika", "path": "a.jpg", column: "a.jpg" if column == "path" else ""}
@@ -189,14 +189,14 @@ def test_paths_out_of_the_folder_are_refused(tmp_path, path):
         assert f"column {column}: {path!r}" in error_of(tmp_path, text)
 
 
-def test_backslashes_are_converted_with_a_note_and_dots_are_taken_out(tmp_path):
+def test_backslashes_are_converted_with_a_note_and_single_dots_are_removed(tmp_path):
     data = load_text(tmp_path, "path\nimages\\S 1\\a.jpg\n./x//./y..z/..b.jpg\nx//y.jpg\n.hidden/._x.jpg\n")
     assert [a.path for a in data.annotations] == ["images/S 1/a.jpg", "x/y..z/..b.jpg", "x/y.jpg", ".hidden/._x.jpg"]
     assert codes(data) == ["backslashes", "no-times"]
     assert "1 rows" in data.notes[0].text
 
 
-def test_names_may_hold_anything_and_composed_accents_are_the_same(tmp_path):
+def test_names_may_have_any_characters_and_accents_are_normalised(tmp_path):
     names = ["Aika 2", "Ёлка (old) [x]", "O'Hara", 'the "big" one', "café", "cafe\u0301", "й", "и\u0306"]
     rows = "\n".join('p{}.jpg,"{}"'.format(n, name.replace('"', '""')) for n, name in enumerate(names))
     found = [a.individual for a in load_text(tmp_path, f"path,individual\n{rows}\n").annotations]
@@ -205,7 +205,7 @@ def test_names_may_hold_anything_and_composed_accents_are_the_same(tmp_path):
     assert found[6] == found[7] == "й"
 
 
-def test_a_path_of_300_characters_and_blanks_in_paths_are_kept(tmp_path):
+def test_long_paths_and_spaces_in_paths_are_kept(tmp_path):
     path = "/".join(["d" * 59] * 5) + "/ a .jpg"
     assert load_text(tmp_path, f"path\n{path}\n").annotations[0].path == path
 
@@ -219,7 +219,7 @@ def test_unknown_columns_give_one_note_with_the_nearest_match(tmp_path):
     assert load_text(tmp_path, "PATH,bodypart\na.jpg,head\n").annotations[0].body_part == "head"
 
 
-def test_broken_tables_say_where(tmp_path):
+def test_the_error_of_a_broken_table_names_the_line(tmp_path):
     assert "line 1: no column 'path' in foto, individual" in error_of(tmp_path, "foto,individual\na.jpg,x\n")
     assert "no column 'path' in an empty file" in error_of(tmp_path, "")
     assert "no rows" in error_of(tmp_path, "path,individual\n\n,\n")
@@ -246,7 +246,7 @@ def test_repeated_rows_are_left_out_with_one_note(tmp_path):
     assert "4, 5" in data.notes[0].text
 
 
-def test_several_animals_in_one_photo_stay_and_one_box_with_two_names_is_noted(tmp_path):
+def test_several_animals_in_one_photo_are_kept_and_one_box_with_two_names_gets_a_note(tmp_path):
     data = load_text(tmp_path, 'path,individual,bbox\na.jpg,Aika,"1,2,3,4"\na.jpg,Bars,"9,2,3,4"\n')
     assert [a.individual for a in data.annotations] == ["Aika", "Bars"]
     assert data.notes == ()
@@ -279,7 +279,7 @@ def test_names_that_are_no_names_are_noted(tmp_path):
 # --- nested folders ---------------------------------------------------------------------------------------------------
 
 
-def test_folders_with_and_without_locations(tmp_path):
+def test_folders_load_with_and_without_locations(tmp_path):
     for name in ("naryn/Aika/left_flank/b.JPG", "naryn/_unidentified/unknown/c.Png", "Bars 2/head/a.jpeg"):
         photo(tmp_path / name)
     data = load_catalog(tmp_path)
@@ -306,7 +306,7 @@ def test_both_forms_give_the_same_catalog(tmp_path):
     ]
 
 
-def test_what_is_left_out_of_folders_is_counted_in_notes(tmp_path):
+def test_notes_count_the_files_that_are_left_out(tmp_path):
     photo(tmp_path / "Aika" / "head" / "1.jpg")
     for name in (".hidden.jpg", "._1.jpg", ".DS_Store", "Thumbs.db", "notes.txt", "clip.AVI", "LICENSE"):
         (tmp_path / "Aika" / "head" / name).write_bytes(b"")
@@ -329,7 +329,7 @@ def test_photos_at_another_depth_are_an_error(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["Aika/left_flnk/1.jpg", "naryn/Aika/left_flnk/1.jpg"])
-def test_an_unknown_body_part_folder_names_the_nearest(tmp_path, name):
+def test_the_error_of_an_unknown_body_part_folder_names_the_nearest_body_part(tmp_path, name):
     photo(tmp_path / name)
     with pytest.raises(
         SnowmatchError, match=r"folder 'left_flnk', which is not a body part; .*tail.*did you mean 'left_flank'\?"
@@ -355,7 +355,7 @@ def test_links_are_followed_but_not_in_circles(tmp_path):
     assert any(note.text.startswith("1 links to folders that were already read") for note in data.notes)
 
 
-def test_a_file_name_that_is_no_text_is_named(tmp_path):
+def test_a_file_name_that_is_not_valid_text_raises_an_error(tmp_path):
     folder = photo(tmp_path / "Aika" / "head" / "1.jpg").parent
     try:
         (folder / "\udce9t\udce9.jpg").write_bytes(b"")
@@ -365,7 +365,7 @@ def test_a_file_name_that_is_no_text_is_named(tmp_path):
         load_catalog(tmp_path)
 
 
-def test_folders_that_are_no_catalog(tmp_path):
+def test_a_folder_that_is_not_a_catalog_raises_an_error(tmp_path):
     with pytest.raises(SnowmatchError, match="nowhere does not exist, expected the catalog's folder"):
         load_catalog(tmp_path / "nowhere")
     with pytest.raises(SnowmatchError, match="does not exist"):
@@ -383,7 +383,7 @@ def test_folders_that_are_no_catalog(tmp_path):
         load_catalog(tmp_path / "catalog.csv")
 
 
-def test_loading_writes_nothing_and_needs_no_right_to(tmp_path):
+def test_loading_writes_nothing_and_works_in_a_read_only_folder(tmp_path):
     photo(tmp_path / "Aika" / "head" / "1.jpg")
     before = sorted(tmp_path.rglob("*"))
     mode = stat.S_IMODE(tmp_path.stat().st_mode)
@@ -399,7 +399,7 @@ def test_loading_writes_nothing_and_needs_no_right_to(tmp_path):
 
 
 def encounters(folder, rows):
-    """The encounter of each (path, location, station, minutes or None, given)."""
+    """Return the encounter of each row (path, location, station, minutes or None, given encounter)."""
     start = datetime(2012, 9, 17, 8, 0)
     lines = [
         f"{path},{location},{station},{'' if m is None else (start + timedelta(minutes=m)).isoformat()},{given}"
@@ -410,14 +410,14 @@ def encounters(folder, rows):
 
 
 def test_neighbours_up_to_60_minutes_apart_are_one_encounter(tmp_path):
-    minutes = [130, 0, 60, 191, 120, 251.02]  # in no order; 60 still joins, 61 does not
+    minutes = [130, 0, 60, 191, 120, 251.02]  # unsorted; a gap of 60 minutes joins, 61 does not
     names = encounters(tmp_path, [(f"{m}.jpg", "naryn", "S1", m, "") for m in minutes])
     first, second, third = "naryn/S1 2012-09-17T08:00:00", "naryn/S1 2012-09-17T11:11:00", names[-1]
     assert names == [first, first, first, second, first, third]
     assert third.startswith("naryn/S1 2012-09-17T12:11:01")
 
 
-def test_stations_and_locations_are_apart_and_no_station_is_none(tmp_path):
+def test_stations_and_locations_are_separate_and_an_empty_station_is_no_station(tmp_path):
     places = [("naryn", "S1"), ("naryn", "S2"), ("sarychat", "S1"), ("naryn", ""), ("", "naryn"), ("", "")]
     rows = [(f"{n}{k}.jpg", *place, k, "") for n, place in enumerate(places) for k in (0, 5)]
     names = encounters(tmp_path, rows)
@@ -427,11 +427,11 @@ def test_stations_and_locations_are_apart_and_no_station_is_none(tmp_path):
     assert names[6:8] == ["naryn 2012-09-17T08:00:00 30", "naryn 2012-09-17T08:05:00 35"]
 
 
-def test_places_that_could_be_written_alike_are_not(tmp_path):
+def test_similar_names_of_places_give_different_encounters(tmp_path):
     places = [("a", "b/c"), ("a/b", "c"), ("a/b/c", ""), ("", "a/b/c"), ("a%2Fb", "c")]
     names = encounters(tmp_path, [(f"{n}.jpg", *place, 0, "") for n, place in enumerate(places)])
     assert len(set(names)) == len(places)
-    assert not any("+" in name for name in names)  # so none of them depends on the others
+    assert not any("+" in name for name in names)  # a name with + would depend on the other names
 
 
 def test_a_photo_without_time_is_an_encounter_of_its_own(tmp_path):
@@ -443,7 +443,7 @@ def test_a_photo_without_time_is_an_encounter_of_its_own(tmp_path):
     assert [a.encounter for a in data.annotations] == ["photo a.jpg"] * 2
 
 
-def test_given_names_stay_and_derived_ones_differ_from_them(tmp_path):
+def test_given_encounter_names_are_kept_and_derived_names_differ_from_them(tmp_path):
     taken = "naryn/S1 2012-09-17T08:00:00"
     rows = [
         ("a.jpg", "naryn", "S1", 0, ""),
@@ -456,7 +456,7 @@ def test_given_names_stay_and_derived_ones_differ_from_them(tmp_path):
     assert names[0].startswith(taken)
 
 
-def test_names_do_not_change_when_photos_are_added_elsewhere(tmp_path):
+def test_encounter_names_do_not_change_when_photos_of_other_encounters_are_added(tmp_path):
     rows = [(f"{n}.jpg", "naryn", f"S{n % 3}", n * 37, "") for n in range(20)] + [("t.jpg", "naryn", "S1", None, "")]
     before = encounters(tmp_path, rows)
     more = [("new.jpg", "naryn", "S7", 3, ""), ("z.jpg", "sarychat", "S1", 0, ""), ("u.jpg", "naryn", "S1", None, "")]
@@ -479,7 +479,7 @@ def test_one_photo_under_two_body_parts_is_one_encounter(tmp_path):
     assert names["Ayana"] == {"photo naryn/Ayana/no time.jpg"}
 
 
-def test_the_time_comes_from_exif_only_where_the_csv_has_none_and_once_per_photo(tmp_path, monkeypatch):
+def test_the_time_is_read_from_exif_once_per_photo_and_only_if_the_csv_has_none(tmp_path, monkeypatch):
     asked = []
     real = load.read_facts
     monkeypatch.setattr(load, "read_facts", lambda path: asked.append(path.name) or real(path))
@@ -488,10 +488,10 @@ def test_the_time_comes_from_exif_only_where_the_csv_has_none_and_once_per_photo
     text = "path,timestamp,bbox,station\n" + "\n".join(rows)
     data = load_catalog(write(tmp_path, text))
     assert [a.timestamp and a.timestamp.year for a in data.annotations] == [2012, 2015, 2015, None]
-    assert asked == ["b.jpg", "broken.jpg"]  # which is not there: the index run tells so
+    assert asked == ["b.jpg", "broken.jpg"]
 
 
-# --- asking a catalog, finding one ------------------------------------------------------------------------------------
+# --- checks of filters, and the search for a catalog ------------------------------------------------------------------
 
 
 def test_body_parts_and_locations_are_checked_with_the_nearest_match(tmp_path):
@@ -506,7 +506,7 @@ def test_body_parts_and_locations_are_checked_with_the_nearest_match(tmp_path):
         check_locations(load_text(tmp_path, "path\na.jpg\n"), ["naryn"])
 
 
-def test_a_catalog_is_found_by_the_first_rule_that_holds(tmp_path):
+def test_a_catalog_is_found_by_the_first_rule_that_applies(tmp_path):
     start = tmp_path / "work" / "deep"
     start.mkdir(parents=True)
     with pytest.raises(SnowmatchError, match=r"no catalog in .*name one, or set \$SNOWMATCH_CATALOG"):
@@ -543,8 +543,8 @@ def test_the_real_catalogs_load():
 
 
 @pytest.mark.real
-def test_derived_encounters_agree_with_the_field_teams(tmp_path):
-    """Their rule is the same: one station, gaps up to 60 minutes."""
+def test_derived_encounters_agree_with_those_of_the_field_team(tmp_path):
+    """The field team has the same rule: one station, gaps up to 60 minutes."""
     if not REAL.exists():
         pytest.skip("no real photos beside the project")
     given = load_catalog(REAL / "snow_leopard").annotations

@@ -1,4 +1,4 @@
-"""The commands as a user types them: what they print, where, and their exit status."""
+"""The command line: what each command prints to stdout and stderr, and its exit status."""
 
 import csv
 import itertools
@@ -31,14 +31,14 @@ def a_query(survey):
     return survey / "queries" / row["path"], row
 
 
-def test_index_again_does_nothing_and_says_so(own_survey):
+def test_a_second_index_run_succeeds_and_prints_the_number_of_photos(own_survey):
     result = run("index", own_survey / "catalog")
     assert result.exit_code == 0, result.output
     rows = len(read_rows(own_survey / "catalog" / "catalog.csv"))
     assert f"{rows}" in result.stdout
 
 
-def test_query_text(survey):
+def test_a_query_prints_the_body_part_and_the_comparisons(survey):
     photo, row = a_query(survey)
     result = run("query", photo, "--catalog", survey / "catalog", "--bodypart", row["body_part"], "--bbox", row["bbox"])
     assert result.exit_code == 0, result.output
@@ -46,7 +46,7 @@ def test_query_text(survey):
     assert "Compared:" in result.stdout
 
 
-def test_query_json_is_the_design(survey):
+def test_the_json_of_a_query_has_the_documented_keys(survey):
     photo, row = a_query(survey)
     result = run("query", photo, "--catalog", survey / "catalog", "--bodypart", row["body_part"], "--json", "--top", 3)
     answer = json.loads(result.stdout)
@@ -76,7 +76,7 @@ def test_the_same_query_twice_prints_the_same_bytes(survey):
     assert run(*arguments).stdout_bytes == run(*arguments).stdout_bytes
 
 
-def test_query_draws_where_asked_and_nowhere_else(own_survey):
+def test_a_query_draws_pictures_only_into_the_given_folder(own_survey):
     photo, _ = a_query(own_survey)
     before = {p for p in own_survey.rglob("*") if ".snowmatch" not in p.parts}
     folder = own_survey / "pictures"
@@ -84,21 +84,21 @@ def test_query_draws_where_asked_and_nowhere_else(own_survey):
     assert result.exit_code == 0, result.output
     after = {p for p in own_survey.rglob("*") if ".snowmatch" not in p.parts}
     assert {p.parent for p in after - before - {folder}} == {folder}
-    assert len(list(folder.iterdir())) == 6  # lines, plain and what counted, for each of two
+    assert len(list(folder.iterdir())) == 6  # two candidates with three pictures each: lines, plain, and foreground
 
 
-def test_the_catalog_is_found_nearby(survey):
+def test_the_catalog_is_found_above_below_and_by_the_environment_variable(survey):
     photo, _ = a_query(survey)
     inside = run("query", photo, cwd=survey / "catalog" / "images", env={"SNOWMATCH_CATALOG": ""})
     above = run("query", photo, cwd=survey, env={"SNOWMATCH_CATALOG": ""})
-    told = run("query", photo, cwd=Path(survey.anchor), env={"SNOWMATCH_CATALOG": str(survey / "catalog")})
-    for result in (inside, above, told):
+    variable = run("query", photo, cwd=Path(survey.anchor), env={"SNOWMATCH_CATALOG": str(survey / "catalog")})
+    for result in (inside, above, variable):
         assert result.exit_code == 0, result.output
         assert "catalog: " in result.stderr
-    assert "SNOWMATCH_CATALOG" in told.stderr
+    assert "SNOWMATCH_CATALOG" in variable.stderr
 
 
-def test_show_lists_what_there_is(survey):
+def test_show_lists_encounters_individuals_and_locations(survey):
     result = run("show", survey / "catalog")
     assert result.exit_code == 0, result.output
     for row in read_rows(survey / "catalog" / "catalog.csv"):
@@ -106,6 +106,19 @@ def test_show_lists_what_there_is(survey):
         assert (row["individual"] or "(unidentified)") in result.stdout
         assert row["location"] in result.stdout
     assert "indexed" in result.stdout
+
+
+def test_show_lists_location_and_station_in_their_own_columns(tmp_path):
+    rows = ("x.jpg,aika,naryn,st1,e1", "y.jpg,aika,naryn,,e2", "z.jpg,,,,e3")
+    (tmp_path / "catalog.csv").write_text("\n".join(["path,individual,location,station,encounter", *rows]))
+    for row in rows:
+        Image.new("RGB", (30, 20)).save(tmp_path / row[:5])
+    lines = [line.split() for line in run("show", tmp_path).stdout.splitlines()]
+    assert lines[0][-9:] == ["3", "annotations", "of", "3", "photos,", "1", "individual,", "3", "encounters"]
+    assert ["encounter", "location", "station", "first", "photo", "annotations", "individuals"] in lines
+    assert ["e1", "naryn", "st1", "-", "1", "aika"] in lines
+    assert ["e2", "naryn", "-", "-", "1", "aika"] in lines
+    assert ["e3", "-", "-", "-", "1", "(unidentified)"] in lines
 
 
 def test_plugins_lists_every_setting():
@@ -131,7 +144,7 @@ def test_a_bad_photo_is_listed_at_the_end_and_the_exit_status_is_1(own_survey):
     assert "note: 1 annotation could not be indexed" in answer.stderr
 
 
-def test_a_photo_that_left_the_catalog_leaves_the_answers_and_with_prune_the_disk(own_survey):
+def test_a_removed_row_is_not_compared_and_prune_deletes_its_features(own_survey):
     folder = own_survey / "catalog"
     photo, _ = a_query(own_survey)
     lines = (folder / "catalog.csv").read_text(encoding="utf-8").splitlines()
@@ -145,7 +158,7 @@ def test_a_photo_that_left_the_catalog_leaves_the_answers_and_with_prune_the_dis
 
 
 @pytest.mark.parametrize("command", ["index", "show"])
-def test_no_such_catalog(command, tmp_path):
+def test_a_missing_catalog_raises_an_error_of_one_line(command, tmp_path):
     result = run(command, tmp_path / "nowhere")
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: ")
@@ -153,7 +166,7 @@ def test_no_such_catalog(command, tmp_path):
     assert len(result.stderr.strip().splitlines()) == 1
 
 
-def test_a_folder_without_photos(tmp_path):
+def test_a_folder_without_photos_raises_an_error(tmp_path):
     result = run("index", tmp_path)
     assert result.exit_code == 1
     assert str(tmp_path) in result.stderr
@@ -171,15 +184,15 @@ def test_a_folder_without_photos(tmp_path):
     ],
     ids=" ".join,
 )
-def test_wrong_usage_is_status_2_and_names_the_value(survey, arguments):
+def test_wrong_usage_exits_with_status_2_and_names_the_value(survey, arguments):
     photo, _ = a_query(survey)
     result = run("query", photo, "--catalog", survey / "catalog", *arguments)
     assert result.exit_code == 2
     assert arguments[1] in result.stderr
 
 
-@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="needs a user whom permissions bind")
-def test_a_read_only_catalog_can_be_asked_but_not_indexed(own_survey):
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="needs a user without root rights")
+def test_a_read_only_catalog_can_be_queried_but_not_indexed(own_survey):
     folder = own_survey / "catalog"
     photo, _ = a_query(own_survey)
     places = [folder, *(p for p in folder.rglob("*") if p.is_dir())]
@@ -204,10 +217,10 @@ def test_a_clipped_box_gets_a_note(own_survey):
     for command in ("index", "show"):
         result = run(command, folder)
         assert result.exit_code == 0
-        assert f"note: boxes that reach out of their photo were clipped: 1 ({row['path']})" in result.stderr
+        assert f"note: boxes that extend beyond their photo were clipped: 1 ({row['path']})" in result.stderr
 
 
-def test_a_demo_never_writes_over_a_folder_that_is_not_a_demo(own_survey):
+def test_the_demo_never_overwrites_another_folder(own_survey):
     before = (own_survey / "catalog" / "catalog.csv").read_bytes()
     result = run("demo", own_survey)
     assert result.exit_code == 1
@@ -229,7 +242,7 @@ def test_a_demo_never_writes_over_a_folder_that_is_not_a_demo(own_survey):
     ],
     ids=lambda a: " ".join(a)[:30],
 )
-def test_what_the_system_refuses_is_one_line(survey, arguments):
+def test_a_path_that_the_system_refuses_gives_an_error_of_one_line(survey, arguments):
     photo, _ = a_query(survey)
     arguments = [str(photo) if a == "PHOTO" else a for a in arguments]
     result = run(*arguments, cwd=survey / "catalog")
@@ -238,14 +251,14 @@ def test_what_the_system_refuses_is_one_line(survey, arguments):
     assert len([line for line in result.stderr.splitlines() if not line.startswith("note: ")]) == 1
 
 
-def test_an_empty_name_is_not_the_working_directory(survey):
+def test_an_empty_path_is_not_taken_for_the_working_directory(survey):
     for arguments in (["index", ""], ["query", ""], ["show", ""]):
         result = run(*arguments, cwd=survey / "catalog")
         assert result.exit_code == 2
         assert "empty name" in result.stderr
 
 
-def test_a_path_too_long_for_the_system_fails_alone(own_survey):
+def test_a_path_that_is_too_long_does_not_stop_the_other_photos(own_survey):
     folder = own_survey / "catalog"
     with (folder / "catalog.csv").open("a", encoding="utf-8") as file:
         file.write("images/" + "x" * 400 + ".jpg,,,,,,,,,,\n")
@@ -263,21 +276,21 @@ def test_a_contradicted_body_part_and_a_black_mask_get_notes(own_survey):
         Image.new("L", mask.size).save(black)
     result = run("query", folder / row["path"], "--catalog", folder, "--bodypart", "right_flank", "--mask", black)
     assert result.exit_code == 0
-    assert "is on record as left_flank, asked about as right_flank" in result.stderr
+    assert "is on record as left_flank, the query uses right_flank" in result.stderr
     assert "is black everywhere" in result.stderr
 
 
-def test_photos_without_a_feature_are_told(own_survey):
+def test_photos_without_features_get_a_note(own_survey):
     folder = own_survey / "catalog"
     row = read_rows(folder / "catalog.csv")[0]
     with Image.open(folder / row["path"]) as photo:
         Image.new("RGB", photo.size, "grey").save(folder / row["path"])
     result = run("index", folder)
     assert result.exit_code == 0
-    assert f"nothing to compare was found by hesaff in 1 ({row['path']})" in result.stderr
+    assert f"hesaff found no features in 1 annotation ({row['path']})" in result.stderr
 
 
-def test_several_boxes_and_masks_go_with_several_photos(survey):
+def test_each_photo_takes_its_own_box_and_mask(survey):
     rows = read_rows(survey / "queries" / "queries.csv")
     rows = next([a, b] for a, b in itertools.pairwise(rows) if a["encounter"] == b["encounter"])
     arguments = [word for r in rows for word in ("--bbox", r["bbox"], "--mask", survey / "queries" / r["mask"])]
@@ -287,7 +300,7 @@ def test_several_boxes_and_masks_go_with_several_photos(survey):
     assert run("query", *photos, "--catalog", survey / "catalog", "--bbox", rows[0]["bbox"]).exit_code == 1
 
 
-def test_names_of_every_kind(own_survey):
+def test_names_may_have_any_characters(own_survey):
     folder = own_survey / "catalog"
     text = (folder / "catalog.csv").read_text(encoding="utf-8")
     rows = read_rows(folder / "catalog.csv")

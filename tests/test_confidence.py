@@ -1,4 +1,4 @@
-"""What scores are made into: probabilities that hold together, base rates, levels, and the answers that carry them."""
+"""Probabilities from scores: their sum, the expected share of new animals, levels, and the choice of a model."""
 
 import math
 
@@ -35,7 +35,7 @@ def ask(scores, *, models=(PLAIN,), named=None, features=1000.0, new_share=0.5):
 # -------------------------------------------------------------------------------------------------------------- levels
 
 
-def test_levels_are_the_bands_of_the_design():
+def test_levels_have_the_documented_limits():
     levels = Levels()
     assert [levels.of(p) for p in (1, 0.99, 0.9899, 0.95, 0.9499, 0.75, 0.7499, 0)] == [
         "excellent", "excellent", "good", "good", "fair", "fair", "uncertain", "uncertain",
@@ -43,7 +43,7 @@ def test_levels_are_the_bands_of_the_design():
 
 
 @pytest.mark.parametrize("bands", [(0.9, 0.95, 0.75), (0.99, 0.99, 0.75), (1.0, 0.9, 0.8), (0.9, 0.8, 0.0), (9, 5, 1)])
-def test_bands_that_are_none_are_refused_with_the_values(bands):
+def test_invalid_limits_of_levels_are_refused(bands):
     with pytest.raises(SnowmatchError, match=r"expected three probabilities .* such as 0\.99,0\.95,0\.75") as error:
         Levels(*bands)
     assert f"{bands[0]:g}, {bands[1]:g}, {bands[2]:g}" in str(error.value)
@@ -52,18 +52,18 @@ def test_bands_that_are_none_are_refused_with_the_values(bands):
 # ------------------------------------------------------------------------------------------------------- probabilities
 
 
-def test_two_candidates_by_hand():
-    """The first scores e: 1 for being verified, 2 x 1.5 below the knot, 3 x 1 above it; the second has no vote."""
+def test_the_probabilities_of_two_candidates_are_as_computed_by_hand():
+    """The first candidate scores e: 1 for verified, 2 x 1.5 below the knot, 3 x 1 above it. The second has no vote."""
     found = ask([math.e, 0.0], models=(PLAIN,))
-    speaks, new = math.exp(1 + 2 * 1.5 + 3 * 1), math.exp(5)
-    assert found.individuals == pytest.approx([speaks / (speaks + 1 + new), 1 / (speaks + 1 + new)])
-    rare = new * 2 / 10  # two candidates where ten were learned from
-    assert found.new == pytest.approx(rare / (speaks + 1 + rare))
+    first, new = math.exp(1 + 2 * 1.5 + 3 * 1), math.exp(5)
+    assert found.individuals == pytest.approx([first / (first + 1 + new), 1 / (first + 1 + new)])
+    rare = new * 2 / 10  # two candidates, but the model learned from ten
+    assert found.new == pytest.approx(rare / (first + 1 + rare))
     assert found.decision() == 0
     assert found.best == found.individuals[0]
 
 
-def test_evidence_is_a_line_in_pieces_flat_at_both_ends():
+def test_evidence_is_piecewise_linear_and_flat_at_both_ends():
     at = np.exp([-9.0, -1.5, -0.5, 0.0, 0.5, 1.5, 7.0])
     assert evidence(at, (0.0,)) == pytest.approx(
         np.array([[1, 0, 0], [1, 0, 0], [1, 1, 0], [1, 1.5, 0], [1, 1.5, 0.5], [1, 1.5, 1.5], [1, 1.5, 1.5]])
@@ -86,7 +86,7 @@ queries = st.lists(st.tuples(a_score, st.booleans()), min_size=1, max_size=12)
 
 
 @given(st.lists(models, min_size=1, max_size=3), queries, st.floats(0, 5000), st.floats(0.1, 0.9))
-def test_all_together_are_at_most_one_and_none_is_negative(several, query, features, new_share):
+def test_probabilities_are_not_negative_and_sum_to_at_most_1(several, query, features, new_share):
     scores = np.array([score for score, _ in query])
     found = ask(scores, models=several, named=[n for _, n in query], features=features, new_share=new_share)
     assert (np.isnan(found.individuals) == np.isnan(scores)).all()
@@ -98,7 +98,7 @@ def test_all_together_are_at_most_one_and_none_is_negative(several, query, featu
 
 
 @given(models, st.lists(st.floats(1e-3, 1e3), min_size=2, max_size=8), st.floats(1, 100))
-def test_a_higher_score_is_never_less_probable(model, scores, factor):
+def test_a_higher_score_never_lowers_the_probability(model, scores, factor):
     before = ask(scores, models=(model,))
     after = ask([scores[0] * factor, *scores[1:]], models=(model,))
     assert after.individuals[0] >= before.individuals[0] - 1e-12
@@ -112,38 +112,38 @@ def test_probability_falls_as_the_gallery_grows_at_equal_score(model, scores, st
     assert many.individuals[0] <= few.individuals[0] + 1e-12
 
 
-def test_a_gallery_of_hundreds_asks_for_more_than_one_of_ten():
+def test_a_score_means_less_in_a_gallery_of_hundreds_than_of_ten():
     among = [ask([3.0, *[0.3] * (n - 1)]).individuals[0] for n in (1, 10, 30, 100, 300)]
     assert among == sorted(among, reverse=True)
     assert among[1] > 0.8 > among[2] > 2 * among[4]
 
 
-def test_a_filter_that_leaves_few_candidates_makes_no_impostor_excellent():
-    """Alone an impostor gains what the other nine had, and nothing of what a new animal has."""
+def test_a_filter_that_leaves_one_candidate_does_not_make_a_wrong_one_probable():
+    """A wrong candidate alone gains the probability of the other nine, but none of the probability of a new animal."""
     among_ten = ask([2.0, *[0.3] * 9])
     alone = ask([2.0])
     assert among_ten.individuals[0] < 0.75
     assert alone.individuals[0] < 0.75
-    speaks = math.exp(1 + 3 + 3 * math.log(2))
-    assert alone.individuals[0] == pytest.approx(speaks / (speaks + math.exp(5)))
+    weight = math.exp(1 + 3 + 3 * math.log(2))
+    assert alone.individuals[0] == pytest.approx(weight / (weight + math.exp(5)))
 
 
-def test_new_is_not_likelier_for_a_filter_that_leaves_few_candidates():
+def test_a_filter_that_leaves_few_candidates_does_not_make_new_more_probable():
     assert ask([0.0]).new == pytest.approx(ask([0.0] * 10).new)
     assert ask([0.5]).new < ask([0.5, *[0.0] * 9]).new
 
 
-def test_new_is_rarer_where_few_new_animals_are_expected():
+def test_new_is_less_probable_if_few_new_animals_are_expected():
     often, rarely = ask([0.3] * 10, new_share=0.5), ask([0.3] * 10, new_share=0.1)
     assert rarely.new < often.new
-    assert (rarely.individuals == often.individuals).all()  # understated, both ways
+    assert (rarely.individuals == often.individuals).all()  # the individuals do not gain: the sum is below 1
     assert rarely.individuals.sum() + rarely.new < 1
     mostly = ask([0.3] * 10, new_share=0.9)
     assert mostly.new > often.new
     assert (mostly.individuals < often.individuals).all()
 
 
-def test_more_features_than_usual_speak_for_a_new_animal_and_unknown_ones_for_nothing():
+def test_more_features_than_usual_make_new_more_probable_and_an_unknown_number_changes_nothing():
     model = Model((0.0,), 1.0, (2.0, 3.0), 5.0, 1.0, 1000.0, 10.0)
     poor, usual, rich = (ask([0.3] * 10, models=(model,), features=f).new for f in (100, 1000, 5000))
     assert poor < usual < rich
@@ -151,44 +151,44 @@ def test_more_features_than_usual_speak_for_a_new_animal_and_unknown_ones_for_no
     assert richness(np.array([0, 1000, 1000 * math.e, 1e9]), 1000.0) == pytest.approx([0, 0, 1, 3])
 
 
-def test_unidentified_encounters_take_nothing_from_those_with_names():
-    """The animal of an unidentified encounter may be the one that is named: they do not exclude each other."""
+def test_unidentified_encounters_do_not_lower_the_probability_of_named_individuals():
+    """The animal of an unidentified encounter may be the named individual: the two do not exclude each other."""
     alone = ask([3.0, 0.0])
     beside = ask([3.0, 0.0, 3.0], named=[True, True, False])
     assert beside.individuals[:2] == pytest.approx(alone.individuals)
     assert beside.individuals[2] < beside.individuals[0]
-    crowded = ask([3.0, 0.0, *[0.3] * 400], named=[True, True, *[False] * 400])  # many more than were learned with
+    crowded = ask([3.0, 0.0, *[0.3] * 400], named=[True, True, *[False] * 400])  # many more than the model learned from
     assert crowded.individuals[:2] == pytest.approx(alone.individuals)
     assert crowded.new <= alone.new + 1e-12
     assert ask([0.0, 9.0], named=[True, False]).new < ask([0.0, 0.0], named=[True, False]).new
 
 
-def test_of_several_models_the_one_that_claims_least_counts():
+def test_of_several_models_the_lowest_probability_is_used():
     timid = Model((0.0,), 0.0, (0.5, 0.5), 6.0, 0.0, 1000.0, 10.0)
-    apart = [ask([4.0, 0.2], models=(m,)) for m in (PLAIN, timid)]
+    separate = [ask([4.0, 0.2], models=(m,)) for m in (PLAIN, timid)]
     both = ask([4.0, 0.2], models=(PLAIN, timid))
-    assert both.individuals == pytest.approx(np.minimum(apart[0].individuals, apart[1].individuals))
-    assert both.new == min(a.new for a in apart)
+    assert both.individuals == pytest.approx(np.minimum(separate[0].individuals, separate[1].individuals))
+    assert both.new == min(a.new for a in separate)
 
 
-def test_nobody_compared_is_no_decision_for_anybody():
+def test_a_query_without_comparisons_gets_no_decision():
     found = ask([np.nan, np.nan])
     assert np.isnan(found.individuals).all()
     assert (found.decision(), found.new) == (-1, 0.0)
 
 
-def test_how_many_new_ones_to_expect_by_hand():
+def test_the_expected_share_of_new_animals_is_as_computed_by_hand():
     assert expected_new(np.array([1, 1, 3, 5])) == pytest.approx(3 / 12)
-    assert expected_new(np.array([9, 9, 0])) == 0.1  # the least
+    assert expected_new(np.array([9, 9, 0])) == 0.1  # the minimum
     assert expected_new(np.array([1, 1, 1])) == pytest.approx(4 / 5)
-    assert expected_new(np.ones(50, int)) == 0.9  # the most
+    assert expected_new(np.ones(50, int)) == 0.9  # the maximum
     assert expected_new(np.zeros(3, int)) == expected_new(np.zeros(0, int)) == 0.5
 
 
 # ------------------------------------------------------------------------------------------------- models and groups
 
 
-def test_the_most_special_group_that_has_a_model_answers():
+def test_the_most_specific_group_with_a_model_is_used():
     groups = {"any": (PLAIN,), "outlined": (PLAIN, PLAIN), "outlined head": (PLAIN,) * 3}
     calibration = Calibration("catalog", groups, Levels(), 40)
     assert calibration.group(True, True, "head") == "outlined head"
@@ -201,7 +201,7 @@ def test_the_most_special_group_that_has_a_model_answers():
 
 
 @given(models)
-def test_a_model_comes_back_from_json(model):
+def test_a_model_is_read_back_from_json(model):
     back = model_from_json(model_to_json(model))
     assert back.slopes == pytest.approx(model.slopes, rel=1e-5)
     assert back == model_from_json(model_to_json(back))
@@ -210,6 +210,6 @@ def test_a_model_comes_back_from_json(model):
 @pytest.mark.parametrize(
     "wrong", [{"slopes": (1.0,)}, {"slopes": (1.0, -1.0)}, {"knots": ()}, {"usual_features": 0.0}, {"individuals": 0.0}]
 )
-def test_a_model_that_cannot_be_is_refused(wrong):
+def test_a_model_with_impossible_values_is_refused(wrong):
     with pytest.raises(ValueError, match=r"knots|slope"):
         Model(**{**PLAIN.__dict__, **wrong})

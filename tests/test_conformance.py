@@ -1,4 +1,4 @@
-"""Each conformance check of snowmatch.testing finds the mistake that it is for, and says what is wrong."""
+"""Each conformance check of snowmatch.testing finds its mistake and names it in the error."""
 
 from dataclasses import dataclass, field, make_dataclass, replace
 from typing import ClassVar
@@ -18,13 +18,13 @@ from snowmatch.testing import EXTRACTOR_CHECKS, MATCHER_CHECKS
 
 
 def changed(cls, **members):
-    """A plugin as `cls` makes it, with other members."""
+    """Return a plugin like `cls` with some members replaced."""
     made = dataclass(frozen=True)(type("Made", (cls,), {"__doc__": "For a test.", **members}))
     return made()
 
 
 def having(cls, **values):
-    """A plugin of `cls` with values that its class refuses."""
+    """Return a plugin of `cls` with values that the class refuses."""
     plugin = cls()
     for name, value in values.items():
         object.__setattr__(plugin, name, value)
@@ -32,7 +32,7 @@ def having(cls, **values):
 
 
 def bare(gone, cls=Sift):
-    """A dataclass with all members of `cls` except those in `gone`, without its base class."""
+    """Return an object of a dataclass that has all members of `cls` except those in `gone`, and no base class."""
     kept = {n: v for n, v in vars(cls).items() if not n.startswith("__") and n not in gone}
     settings = {n: (f.type, f.default) for n, f in cls.__dataclass_fields__.items() if n in kept and n in vars(cls)}
     fields = [(n, t, field(default=d)) for n, (t, d) in settings.items() if "ClassVar" not in str(t)]
@@ -43,12 +43,12 @@ def bare(gone, cls=Sift):
 
 
 def extracting(change, cls=Sift, **members):
-    """An extractor whose features are changed by `change`."""
+    """Return an extractor whose features are changed by `change`."""
     return changed(cls, extract=lambda self, chip: change(cls.extract(self, chip)), **members)
 
 
 def matching(change):
-    """LNBNN whose matches are changed by `change`."""
+    """Return an LNBNN whose matches are changed by `change`."""
 
     def match(self, query, blocks, allowed, individuals):
         return change(Lnbnn.match(self, query, blocks, allowed, individuals))
@@ -57,7 +57,7 @@ def matching(change):
 
 
 def pairing(change):
-    """Mutual nearest neighbours whose pairs are changed by `change`."""
+    """Return a mutual-nearest-neighbours matcher whose pairs are changed by `change`."""
 
     def pairs(self, one, others, extractor):
         for pair in Mutual.pairs(self, one, others, extractor):
@@ -80,7 +80,7 @@ def float_descriptors(length):
 
 
 def sized(scales):
-    """Features with the scales `scales(features)`, and with frames of that diameter."""
+    """Return a function that gives features the scales `scales(features)` and frames of the same diameter."""
 
     def change(f):
         made = np.asarray(scales(f), np.float32)
@@ -104,12 +104,12 @@ def infinite(f):
 
 
 def turning(angle):
-    """SIFT with orientations changed by `angle`."""
+    """Return a SIFT whose orientations are changed by `angle`."""
     return replace(extracting(lambda f: part(f, oris=np.asarray(angle(f.oris), np.float32))), upright=False)
 
 
 class Counter:
-    """Adds one to the first descriptor value at each call, so that no two answers are the same."""
+    """A change that adds one to the first descriptor value at each call, so that no two answers are the same."""
 
     def __init__(self):
         self.calls = 0
@@ -122,7 +122,7 @@ class Counter:
 
 
 def several(change):
-    """SIFT with an `extract_many` whose results are changed by `change`."""
+    """Return a SIFT with an `extract_many` whose results are changed by `change`."""
     return changed(Sift, extract_many=lambda self, chips: change([self.extract(chip) for chip in chips]))
 
 
@@ -163,7 +163,7 @@ def by_check(*rows):
 
 
 @pytest.mark.parametrize(
-    ("check", "plugin", "said"),
+    ("check", "plugin", "text"),
     by_check(
         ("extractor_is_complete", Plain(), "Plain is not a dataclass: write @dataclass(frozen=True) above the class"),
         ("extractor_is_complete", Sift, "Sift is a class, expected a plugin: call the check with Sift()"),
@@ -299,10 +299,10 @@ def by_check(*rows):
         ("same_chip_same_bytes", extracting(Counter()), "the second extraction gives other bytes"),
     ),
 )
-def test_a_mistake_of_an_extractor_is_named(check, plugin, said):
+def test_a_mistake_of_an_extractor_is_named(check, plugin, text):
     with pytest.raises((AssertionError, ValueError)) as caught:
         EXTRACTOR_CHECKS[check](plugin)
-    assert said in str(caught.value)
+    assert text in str(caught.value)
 
 
 def darkens(self, chip):
@@ -327,7 +327,7 @@ def sees_masked_chips_as_grey(self, chip):
 
 
 @pytest.mark.parametrize(
-    ("check", "extract", "said"),
+    ("check", "extract", "text"),
     [
         ("same_chip_same_bytes", darkens, "the chip's pixels were changed"),
         ("same_chip_same_bytes", unmasks, "the chip's mask was changed"),
@@ -335,13 +335,13 @@ def sees_masked_chips_as_grey(self, chip):
         ("keypoints_stay_inside_the_mask", sees_masked_chips_as_grey, "no features inside the mask"),
     ],
 )
-def test_a_mistake_with_the_pixels_or_the_mask_is_named(check, extract, said):
-    with pytest.raises(AssertionError, match=said):
+def test_a_mistake_with_the_pixels_or_the_mask_is_named(check, extract, text):
+    with pytest.raises(AssertionError, match=text):
         EXTRACTOR_CHECKS[check](changed(Sift, extract=extract))
 
 
 def test_a_plugin_that_lacks_members_gets_the_same_text_from_every_check():
-    for checks, plugin, said in (
+    for checks, plugin, text in (
         (
             EXTRACTOR_CHECKS,
             bare({"FRAMES", "chip_size"}),
@@ -353,10 +353,10 @@ def test_a_plugin_that_lacks_members_gets_the_same_text_from_every_check():
         for check in checks.values():
             with pytest.raises(AssertionError) as caught:
                 check(plugin)
-            assert str(caught.value) == said
+            assert str(caught.value) == text
 
 
-def test_equal_scales_and_orientations_are_no_mistake():
+def test_equal_scales_and_orientations_are_allowed():
     plain = extracting(lambda f: part(f, scales=np.full_like(f.scales, 8), shapes=None), FRAMES=False)
     for check in ("scales_are_diameters", "angles_are_clockwise_radians"):
         EXTRACTOR_CHECKS[check](plain)
@@ -383,11 +383,11 @@ def last(numbers, value):
     return numbers
 
 
-def eager(self, query, blocks, allowed, individuals):
+def ignores_allowed(self, query, blocks, allowed, individuals):
     return Lnbnn.match(self, query, blocks, np.ones_like(allowed), individuals)
 
 
-def crowded(self, query, blocks, allowed, individuals):
+def depends_on_other_keypoints(self, query, blocks, allowed, individuals):
     found = Lnbnn.match(self, query, blocks, allowed, individuals)
     return replace(found, weights=(found.weights * len(query)).astype(np.float32))
 
@@ -415,7 +415,7 @@ def pairs_of_filled(one, others):
 
 
 class Wandering:
-    """Keypoints that are others at each call."""
+    """A change that gives other keypoints at each call."""
 
     def __init__(self):
         self.calls = 0
@@ -425,8 +425,8 @@ class Wandering:
         return replace(found, keypoint1=np.zeros_like(found.keypoint1) + (self.calls % 2 if len(found) else 0))
 
 
-class Tired:
-    """Weights that are smaller at each call."""
+class Shrinking:
+    """A change that gives smaller weights at each call."""
 
     def __init__(self):
         self.calls = 0
@@ -437,7 +437,7 @@ class Tired:
 
 
 @pytest.mark.parametrize(
-    ("check", "plugin", "said"),
+    ("check", "plugin", "text"),
     by_check(
         ("matcher_is_complete", Plain(), "Plain is not a dataclass"),
         ("matcher_is_complete", Lnbnn, "Lnbnn is a class, expected a plugin: call the check with Lnbnn()"),
@@ -598,13 +598,21 @@ class Tired:
             changed(Mutual, pairs=lambda self, one, others, extractor: pairs_of_filled(one, others)),
             "keypoint1 has the number 0, which does not exist",
         ),
-        ("forbidden_entries_get_no_match", changed(Lnbnn, match=eager), "with entries [1, 2], which are not allowed"),
-        ("keypoints_vote_alone", changed(Lnbnn, match=crowded), "a keypoint has other matches if it is alone"),
+        (
+            "forbidden_entries_get_no_match",
+            changed(Lnbnn, match=ignores_allowed),
+            "with entries [1, 2], which are not allowed",
+        ),
+        (
+            "keypoints_vote_alone",
+            changed(Lnbnn, match=depends_on_other_keypoints),
+            "a keypoint has other matches if it is alone",
+        ),
         ("same_question_same_answer", matching(Wandering()), "the second query gives other matches"),
-        ("same_question_same_answer", matching(Tired()), "the second query gives other weights"),
+        ("same_question_same_answer", matching(Shrinking()), "the second query gives other weights"),
     ),
 )
-def test_a_mistake_of_a_matcher_is_named(check, plugin, said):
+def test_a_mistake_of_a_matcher_is_named(check, plugin, text):
     with pytest.raises(AssertionError) as caught:
         MATCHER_CHECKS[check](plugin)
-    assert said in str(caught.value)
+    assert text in str(caught.value)

@@ -1,4 +1,4 @@
-"""The catalog's database can always be made again: damage is noticed, costs time, and answers nothing wrong."""
+"""The catalog's database can always be rebuilt: damage is noticed and costs time, but never gives wrong values."""
 
 import os
 import shutil
@@ -36,7 +36,7 @@ def folder(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"x", b"no database at all\n" * 100, b"SQLite format 3\0" + b"\0" * 4000])
-def test_what_is_no_database_is_no_records_and_is_replaced(folder, content):
+def test_a_file_that_is_not_a_database_gives_no_records_and_is_replaced(folder, content):
     database_path(folder).write_bytes(content)
     assert load_records(folder) == Records()
     assert paths_with(folder, CONTENT) == {}
@@ -45,7 +45,7 @@ def test_what_is_no_database_is_no_records_and_is_replaced(folder, content):
     assert load_records(folder) == SOME
 
 
-def test_whatever_byte_is_wrong_what_is_read_is_right_or_not_there(folder):
+def test_with_any_wrong_byte_the_records_are_right_or_missing(folder):
     good = database_path(folder).read_bytes()
     lost = 0
     for place in range(0, len(good), 41):
@@ -60,7 +60,7 @@ def test_whatever_byte_is_wrong_what_is_read_is_right_or_not_there(folder):
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-def test_half_a_file_is_right_or_not_there(folder, share):
+def test_with_a_truncated_file_the_records_are_right_or_missing(folder, share):
     good = database_path(folder).read_bytes()
     database_path(folder).write_bytes(good[: int(share * len(good))])
     assert load_records(folder).photos.items() <= SOME.photos.items()
@@ -68,7 +68,7 @@ def test_half_a_file_is_right_or_not_there(folder, share):
     assert load_records(folder) == SOME
 
 
-def test_a_changed_value_is_noticed_by_the_sum_of_its_row(folder):
+def test_the_checksum_of_a_row_finds_a_changed_value(folder):
     with sqlite3.connect(database_path(folder)) as database:
         database.execute("UPDATE files SET sha256 = ? WHERE path = 'photos/3.jpg'", (CONTENT,))
         database.execute("UPDATE annotations SET path = 'photos/4.jpg' WHERE annotation = 'a5'")
@@ -80,7 +80,7 @@ def test_a_changed_value_is_noticed_by_the_sum_of_its_row(folder):
     assert {k.annotation for k in IDS} - {k.annotation for k in load_ids(folder)} == {"a5"}
 
 
-def test_another_layout_is_no_layout_of_ours(folder):
+def test_a_database_with_another_layout_gives_no_records(folder):
     with sqlite3.connect(database_path(folder)) as database:
         database.execute("DROP TABLE failures")
         database.execute("CREATE VIEW failures AS SELECT path, sha256 AS reason, sum FROM files")
@@ -90,7 +90,7 @@ def test_another_layout_is_no_layout_of_ours(folder):
         pass
 
 
-def test_a_newer_version_says_so_and_stays(folder):
+def test_a_database_of_a_newer_version_raises_an_error_and_does_not_change(folder):
     with sqlite3.connect(database_path(folder)) as database:
         database.execute(f"PRAGMA user_version = {VERSION + 1}")
     database.close()
@@ -101,7 +101,7 @@ def test_a_newer_version_says_so_and_stays(folder):
     assert database_path(folder).read_bytes() == before
 
 
-def test_what_raises_while_it_is_written_changes_nothing(folder):
+def test_an_exception_while_writing_changes_nothing(folder):
     def stopped():
         with writing(folder) as database:
             database.execute("DELETE FROM files")
@@ -112,7 +112,7 @@ def test_what_raises_while_it_is_written_changes_nothing(folder):
     assert load_records(folder) == SOME
 
 
-def test_a_writer_that_is_killed_leaves_what_was_there(folder):
+def test_a_killed_writer_changes_nothing(folder):
     code = (
         "import os, sys; from pathlib import Path; from snowmatch.catalog.database import writing\n"
         "with writing(Path(sys.argv[1])) as database:\n"
@@ -124,8 +124,8 @@ def test_a_writer_that_is_killed_leaves_what_was_there(folder):
     assert load_records(folder) == SOME
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="needs a user whom permissions bind")
-def test_a_read_only_catalog_is_read(folder):
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="needs a user without root rights")
+def test_the_database_of_a_read_only_catalog_is_read(folder):
     home = database_path(folder).parent
     database_path(folder).chmod(0o400)
     home.chmod(0o500)
@@ -135,7 +135,7 @@ def test_a_read_only_catalog_is_read(folder):
         home.chmod(0o700)
 
 
-def test_a_damaged_entry_is_told_by_the_index_run_and_made_anew(own_survey):
+def test_the_index_run_rebuilds_a_damaged_entry_with_a_note(own_survey):
     catalog = own_survey / "catalog"
     snowmatch.open_catalog(catalog).index()
     whole = load_records(catalog)
@@ -149,7 +149,7 @@ def test_a_damaged_entry_is_told_by_the_index_run_and_made_anew(own_survey):
     assert load_records(catalog).photos[path].sha256 == whole.photos[path].sha256
 
 
-def test_opening_a_catalog_looks_at_no_photo_on_record(tmp_path, monkeypatch):
+def test_opening_a_catalog_reads_no_photo_on_record(tmp_path, monkeypatch):
     folder = tmp_path / "catalog"
     for n in range(3):
         photo = folder / "aika" / "left_flank" / f"{n}.jpg"
@@ -160,7 +160,7 @@ def test_opening_a_catalog_looks_at_no_photo_on_record(tmp_path, monkeypatch):
     real = os.stat
 
     def stat(path, *args, **kwargs):
-        assert not str(path).endswith(".png"), f"{path} was looked at"
+        assert not str(path).endswith(".png"), f"opening the catalog called stat on {path}"
         return real(path, *args, **kwargs)
 
     monkeypatch.setattr(os, "stat", stat)
@@ -169,7 +169,7 @@ def test_opening_a_catalog_looks_at_no_photo_on_record(tmp_path, monkeypatch):
     assert len(catalog.data.annotations) == 3
 
 
-def test_a_deleted_home_costs_time_and_nothing_else(own_survey):
+def test_identifiers_stay_the_same_after_the_home_folder_was_deleted(own_survey):
     catalog = own_survey / "catalog"
     snowmatch.open_catalog(catalog).index()
     before = {k.annotation for k in load_ids(catalog)}

@@ -1,4 +1,4 @@
-"""Same or different, the table for all methods, and shortlists: by hand-made scores, without any network."""
+"""The decision same or different, the table of all methods, and shortlists, on made-up scores without a network."""
 
 import importlib.util
 import json
@@ -19,7 +19,7 @@ NAN = np.nan
 
 
 def four_animals():
-    """Two photos of each of four animals in encounters of their own: every photo has one right answer of seven."""
+    """Return two photos of each of four animals. Every photo is an encounter and has one right answer of seven."""
     return [Annotation(i, f"{i}.jpg", individual="ABCD"[i // 2], encounter=f"E{i}") for i in range(8)]
 
 
@@ -32,31 +32,31 @@ def perfect():
     return np.where(same, 1.0, 0.0)
 
 
-def test_the_threshold_is_where_f1_is_highest():
+def test_the_threshold_maximises_f1():
     scores = np.array([[0.9, 0.8, 0.5, 0.4, NAN]])
     same = np.array([[True, False, True, False, False]])
-    # F1 of "same" from each score on: 0.9: 2 x 1 / (1 + 2); 0.8: 2 / (2 + 2); 0.5: 4 / (3 + 2); 0.4: 4 / (4 + 2)
+    # F1 if pairs from this score up are "same": 0.9: 2 / (1 + 2); 0.8: 2 / (2 + 2); 0.5: 4 / (3 + 2); 0.4: 4 / (4 + 2)
     assert decision.choose_threshold(scores, same) == pytest.approx((0.5 + 0.4) / 2)
 
 
-def test_ties_are_accepted_together():
+def test_tied_scores_are_accepted_together():
     scores = np.array([[0.9, 0.5, 0.5, 0.5]])
     same = np.array([[True, True, False, False]])
-    # 0.9 alone: 2 / (1 + 2); all four: 4 / (4 + 2), the same; the first of equals is taken. Half a tie is no choice.
+    # 0.9 alone: 2 / (1 + 2); all four: 4 / (4 + 2), which is equal, so the first is used. A tie cannot be split.
     assert decision.choose_threshold(scores, same) == pytest.approx((0.9 + 0.5) / 2)
 
 
-def test_the_threshold_suits_the_share_of_same_pairs_where_it_is_used():
+def test_the_threshold_depends_on_the_share_of_same_pairs_in_the_test():
     scores = np.array([[0.9, 0.8, 0.7, 0.6]])
     same = np.array([[True, False, True, False]])
-    # one different pair to each of the same: all but the last has 4 / (3 + 2), the first alone 2 / (1 + 2)
+    # one different pair for each same pair: the first three give 4 / (3 + 2), the first alone 2 / (1 + 2)
     assert decision.choose_threshold(scores, same) == pytest.approx(0.65)
-    # ten to one, so each here stands for ten: 4 / (2 + 10 + 2) against 2 / (1 + 2)
+    # ten different pairs for each same pair, so each counts as ten: 4 / (2 + 10 + 2) against 2 / (1 + 2)
     assert decision.choose_threshold(scores, same, 10.0) == pytest.approx(0.85)
-    # as if they had been there ten times
+    # the same as if each different pair were present ten times
     more = np.concatenate([scores, np.repeat([[0.8, 0.6]], 9, axis=0).reshape(1, -1)], axis=1)
-    told = np.concatenate([same, np.zeros((1, 18), bool)], axis=1)
-    assert decision.choose_threshold(more, told) == pytest.approx(0.85)
+    more_same = np.concatenate([same, np.zeros((1, 18), bool)], axis=1)
+    assert decision.choose_threshold(more, more_same) == pytest.approx(0.85)
 
 
 def test_pairs_without_features_are_never_the_same():
@@ -69,7 +69,7 @@ def test_pairs_without_features_are_never_the_same():
     )
 
 
-def test_nothing_the_same_gives_a_threshold_that_nothing_reaches():
+def test_without_a_same_pair_the_threshold_is_infinite():
     scores, same = np.array([[3.0, 1.0]]), np.zeros((1, 2), bool)
     threshold = decision.choose_threshold(scores, same)
     assert threshold == np.inf
@@ -79,21 +79,21 @@ def test_nothing_the_same_gives_a_threshold_that_nothing_reaches():
     assert figures["accuracy"].value == 1
 
 
-def test_rates_by_hand():
+def test_precision_recall_and_accuracy_are_as_computed_by_hand():
     scores = np.array([[5.0, 4.0, NAN, 1.0], [3.0, NAN, 2.0, 1.0]])
     same = np.array([[True, False, False, True], [True, False, False, False]])
     counts = decision.decide(scores, same, 3.0)
-    # accepted: 5 right, 4 wrong, 3 right; refused: 1 wrongly, 2 and 1 rightly
+    # accepted: scores 5 and 3 rightly, 4 wrongly; refused: 1 of query 0 wrongly, 2 and 1 of query 1 rightly
     figures = decision.rates(counts, np.array(["a", "b"]))
     assert figures["precision"].value == pytest.approx(2 / 3)
     assert figures["recall"].value == pytest.approx(2 / 3)
     assert figures["accuracy"].value == pytest.approx(4 / 6)
-    # drawing the first query alone gives 1/2, the second alone 1
+    # a resample with only the first query gives 1/2, with only the second 1
     assert figures["precision"].low == pytest.approx(0.5)
     assert figures["precision"].high == pytest.approx(1.0)
 
 
-def test_pairs_among_some_individuals_alone():
+def test_pairs_can_be_limited_to_some_individuals():
     table = decision.among(table_of(perfect()), {"A", "B"})
     scores, same = decision.pairs_of(table)
     assert (~np.isnan(scores)).sum() == 4 * 3
@@ -103,7 +103,10 @@ def test_pairs_among_some_individuals_alone():
 
 @pytest.fixture
 def halves(survey, tmp_path):
-    """A survey's two halves as sources, and a file of vectors that tell every individual apart by its flank."""
+    """Return two halves of a survey as sources, and a folder with a file of perfect and a file of random vectors.
+
+    In good.npz, each flank of each individual has its own vector.
+    """
     source = survey / "catalog"
     annotations = snowmatch.open_catalog(source).data.annotations
     keys = sorted({(a.individual, a.body_part) for a in annotations}, key=str)
@@ -124,7 +127,7 @@ def compared(halves, *arguments):
 
 
 @pytest.mark.slow
-def test_the_same_table_for_every_method(halves):
+def test_every_method_gets_the_same_table(halves):
     files = [f"embedding,file={halves[2] / name}.npz" for name in ("good", "bad")]
     carried = ("--transfer", halves[1].replace("asked", "carried"))
     result = compared(halves, "--method", files[0], *carried)
@@ -133,13 +136,13 @@ def test_the_same_table_for_every_method(halves):
         assert all(figures[name]["value"] == 1 for name in ("dt5ap", "top5", "top1", "precision", "recall", "accuracy"))
     assert set(good["sets"]) == {"test", "carried"}
     assert good["chosen_on"]["same"] < good["chosen_on"]["pairs"]
-    # another method is added, the first one stays; no folder of this machine is told
+    # a second method is added to the first; the file names no folder of this computer
     result = compared(halves, "--method", files[1], *carried)
     assert set(result["methods"]) == {"embedding file=good.npz", "embedding file=bad.npz"}
     assert result["methods"]["embedding file=bad.npz"]["sets"]["test"]["dt5ap"]["value"] < 1
     assert str(halves[2]) not in json.dumps(result)
     assert result["published"]["adaptive"] == {"dt5ap": 0.8814, "top5": 0.9533}
-    # other photos under the same name would make one table of two tests
+    # other photos under the same name would mix two tests in one table
     with pytest.raises(SnowmatchError, match=r"deep-tried\.json was made of learned, asked, carried .*--fresh"):
         compared(halves, "--method", files[1])
     shown = page.deep_table(compared(halves, "--method", files[1], "--fresh"))
@@ -148,7 +151,7 @@ def test_the_same_table_for_every_method(halves):
 
 
 @pytest.mark.slow
-def test_another_file_of_the_same_name_is_asked_again(halves):
+def test_a_changed_file_of_the_same_name_is_read_again(halves):
     file = halves[2] / "good.npz"
     first = compared(halves, "--method", f"embedding,file={file}")["methods"]["embedding file=good.npz"]
     file.write_bytes((halves[2] / "bad.npz").read_bytes())
@@ -156,42 +159,42 @@ def test_another_file_of_the_same_name_is_asked_again(halves):
     assert again["sets"]["test"]["dt5ap"]["value"] < first["sets"]["test"]["dt5ap"]["value"] == 1
 
 
-def test_individuals_of_the_test_may_not_be_in_the_training(halves):
+def test_individuals_of_the_test_must_not_be_in_the_training(halves):
     method = f"embedding,file={halves[2] / 'good.npz'}"
     same = (halves[0], halves[0].replace("learned", "again"), halves[2])
     with pytest.raises(SnowmatchError, match=r"individuals of the test are in the training \(.*\), expected none"):
         compared(same, "--method", method)
     with pytest.raises(SnowmatchError, match=r"photos of carried are in the training"):
         compared(halves, "--method", method, "--transfer", halves[0].replace("learned", "carried"))
-    with pytest.raises(SnowmatchError, match=r"is called 'test' as another set: add ,name=NAME"):
+    with pytest.raises(SnowmatchError, match=r"has the name 'test' of another set: add ,name=NAME"):
         compared(halves, "--method", method, "--transfer", halves[1].replace("asked", "test"))
 
 
-def test_a_shortlist_holds_the_best_compared():
+def test_a_shortlist_has_the_best_of_the_compared_photos():
     scores = np.array([[0.1, 0.9, NAN, 0.5, 0.5], [NAN, NAN, NAN, NAN, 0.2]])
     chosen = shortlist.best_of(scores, 2)
     assert chosen.tolist() == [[False, True, False, True, False], [False, False, False, False, True]]
     assert shortlist.best_of(scores, 9).sum() == 5
 
 
-def test_those_on_the_list_go_before_the_others():
+def test_photos_on_the_shortlist_rank_before_the_others():
     embedding = np.array([[0.9, 0.8, 0.7, NAN, 0.1]])
     local = np.array([[NAN, 2.0, 0.0, NAN, NAN]])
     chosen = np.array([[False, True, True, False, False]])
     places = shortlist.reranked(embedding, local, chosen)[0]
     assert np.isnan(places[3])
     assert places[[1, 2, 0, 4]].tolist() == [4, 3, 2, 1]
-    # equal local scores follow the embedding, no features (-inf) still stand on the list
+    # equal local scores are ordered by the embedding; photos without features (-inf) stay on the list
     local = np.array([[NAN, -np.inf, -np.inf, NAN, NAN]])
     assert shortlist.reranked(embedding, local, chosen)[0][[1, 2, 0, 4]].tolist() == [4, 3, 2, 1]
 
 
 @pytest.mark.parametrize("votes", [True, False])
-def test_calibrated_scores_rise_with_the_score(votes):
+def test_calibrated_log_odds_rise_with_the_score(votes):
     pytest.importorskip("sklearn")
     random = np.random.default_rng(1)
     same = random.random((40, 60)) < 0.2
-    if votes:  # as the engine ranks: some accepted, the others far below in the order that they had before
+    if votes:  # like the engine's scores: rejected candidates are far below the accepted ones and keep their order
         accepted = random.random(same.shape) < np.where(same, 0.6, 0.05)
         before = np.where(same, random.gamma(2, 2, same.shape), random.gamma(1, 2, same.shape))
         scores = np.where(accepted, before, before * REJECTED)
@@ -201,16 +204,16 @@ def test_calibrated_scores_rise_with_the_score(votes):
     log_odds = shortlist.calibrate(scores, same, votes)
     odds = log_odds(np.sort(scores.ravel()))
     assert odds[0] < 0 < odds[-1]
-    # what the geometric check rejected has a line of its own
+    # the scores that the geometric check rejected have their own line
     for part in (odds[np.sort(scores.ravel()) <= VERIFIED], odds[np.sort(scores.ravel()) > VERIFIED]):
         assert (np.diff(part) >= 0).all()
-    # as many are expected as there are, among the surer ones and the others
+    # the expected number of same pairs is the true number, above probability 0.5 and below
     expected = 1 / (1 + np.exp(-log_odds(scores)))
     surer = expected > 0.5
     assert expected[surer].sum() == pytest.approx(same[surer].sum(), rel=0.1)
     assert expected[~surer].sum() == pytest.approx(same[~surer].sum(), rel=0.1)
     assert np.isnan(log_odds(np.array([[NAN, 0.5]]))).tolist() == [[True, False]]
-    with pytest.raises(SnowmatchError, match="no pair of the same animal"):
+    with pytest.raises(SnowmatchError, match="needs pairs of the same animal"):
         shortlist.calibrate(scores, np.zeros_like(same), votes)
 
 
@@ -219,7 +222,7 @@ def figures_of_the_engine(halves):
 
 
 @pytest.mark.slow
-def test_shortlists_end_to_end(halves):
+def test_shortlists_are_measured_end_to_end(halves):
     pytest.importorskip("sklearn")
     training, test, folder = halves
     arguments = ["--training", training, "--test", test, "--embedding", f"embedding,file={folder / 'good.npz'}"]
@@ -228,16 +231,16 @@ def test_shortlists_end_to_end(halves):
     result = json.loads((folder / "work" / "shortlist-tried.json").read_text(encoding="utf-8"))
     rows = {(row["label"], row["length"]): row for row in result["rows"]}
     assert rows["snowmatch on its best", 1]["held"] == 1
-    # one on the list, the right one: first whatever its local score
+    # the list has one photo, the right one: it is first with any local score
     assert rows["snowmatch on its best", 1]["figures"]["top1"]["value"] == 1
     assert rows["embedding file=good.npz", None]["figures"]["dt5ap"]["value"] == 1
     assert {length for _, length in rows} == {None, 1, 4}
-    # asked about everybody here as `run.py` asks, so with the same figures
+    # with all photos on the list, the figures equal those of `run.py`
     assert rows["snowmatch", None]["figures"]["dt5ap"] == figures_of_the_engine(halves)["dt5ap"]
     assert "shortlist" in page.shortlist_table(result)
     with pytest.raises(SnowmatchError, match=r"compares pair by pair.*: add --lists-only"):
         shortlist.main([*arguments, "--local", "snowmatch_engine,matcher=mutual"])
-    with pytest.raises(SnowmatchError, match="cannot be asked about single annotations"):
+    with pytest.raises(SnowmatchError, match="cannot compare chosen annotations only"):
         shortlist.main([*arguments, "--local", f"embedding,file={folder / 'good.npz'}"])
     shortlist.main([*arguments, "--lengths", "2", "--lists-only", "--queries", "3"])
     result = json.loads((folder / "work" / "shortlist-tried.json").read_text(encoding="utf-8"))
@@ -245,7 +248,7 @@ def test_shortlists_end_to_end(halves):
     assert result["queries"] == 3
 
 
-def test_a_thinned_table_has_its_queries_alone():
+def test_a_thinned_table_has_only_some_queries():
     table = table_of(perfect())
     thin = shortlist.thinned(table, 3)
     assert thin.queries.tolist() == [0, 3, 7]
@@ -256,7 +259,7 @@ def test_a_thinned_table_has_its_queries_alone():
     assert row["figures"]["top1"]["value"] == row["held"] == 1
 
 
-def test_a_trained_network_chooses_its_threshold_on_animals_it_has_not_learned_from(halves):
+def test_the_threshold_of_a_trained_network_comes_from_animals_it_has_not_learned_from(halves):
     pytest.importorskip("torch")
     pytest.importorskip("safetensors")
 
@@ -269,10 +272,17 @@ def test_a_trained_network_chooses_its_threshold_on_animals_it_has_not_learned_f
     learned = snowmatch.open_catalog(prepare(training, folder / "work").folder).data.annotations
     names = sorted({a.individual for a in learned if a.individual})
     network = build("test_resnet", 8, Shape(64, 32), "random", 0)
-    told = {"backbone": "test_resnet", "dimensions": 8, "loss": "adaptive", "weights": "random", "channels": "rgb"}
-    told |= {"learned": names[:1], "validation": names[1:], "seconds": 5.0, "photos": 4, "individuals": 1, "epoch": 2}
-    told |= {"background": "kept"}
-    save_network(folder / "net.safetensors", network, told)
+    metadata = {"backbone": "test_resnet", "dimensions": 8, "loss": "adaptive", "weights": "random", "channels": "rgb"}
+    metadata |= {
+        "learned": names[:1],
+        "validation": names[1:],
+        "seconds": 5.0,
+        "photos": 4,
+        "individuals": 1,
+        "epoch": 2,
+    }
+    metadata |= {"background": "kept"}
+    save_network(folder / "net.safetensors", network, metadata)
     method = f"trained,file={folder / 'net.safetensors'},device=cpu"
     result = compared(halves, "--method", method, "--method", "backbone,name=test_resnet,width=64,height=32,device=cpu")
     trained, naive = result["methods"].values()
@@ -283,9 +293,13 @@ def test_a_trained_network_chooses_its_threshold_on_animals_it_has_not_learned_f
     assert "random weights, nothing learned" in shown
     assert "0.8814 / 0.9533" in shown
     assert "0.0198 / 0.0944" in shown
-    save_network(folder / "other.safetensors", network, {k: v for k, v in told.items() if k != "learned"})
-    with pytest.raises(SnowmatchError, match="does not say who it learned from"):
+    save_network(folder / "other.safetensors", network, {k: v for k, v in metadata.items() if k != "learned"})
+    with pytest.raises(SnowmatchError, match="does not list its training animals"):
         compared(halves, "--method", f"trained,file={folder / 'other.safetensors'}")
-    save_network(folder / "seen.safetensors", network, told | {"learned": names + ["nobody"], "validation": ["nobody"]})
-    with pytest.raises(SnowmatchError, match="keeps 'nobody' to choose a threshold with, which --training lacks"):
+    save_network(
+        folder / "seen.safetensors", network, metadata | {"learned": names + ["nobody"], "validation": ["nobody"]}
+    )
+    with pytest.raises(
+        SnowmatchError, match="needs individual 'nobody' to choose a threshold, but --training does not have it"
+    ):
         compared(halves, "--method", f"trained,file={folder / 'seen.safetensors'}")

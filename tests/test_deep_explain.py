@@ -1,4 +1,4 @@
-"""Grad-CAM beside matched spots: it points where a known network looks, and the page shows the pairs it should."""
+"""Grad-CAM beside matched spots: the heat of networks with a known answer, the choice of pairs, and the page."""
 
 import importlib
 import re
@@ -36,7 +36,7 @@ SMALL = inputs.Shape(64, 64)
 
 
 class Bright(torch.nn.Module):
-    """Two maps, how bright and how dark each 16 px square is; the embedding is their means."""
+    """A network with two maps: how bright and how dark each square of 16 px is. The embedding is their means."""
 
     def __init__(self):
         super().__init__()
@@ -54,14 +54,14 @@ class Bright(torch.nn.Module):
 
 
 def patch(row, column):
-    """(1, 3, 64, 64): a white square of 16 px in the dark."""
+    """Return a black image, (1, 3, 64, 64), with a white square of 16 px."""
     values = torch.zeros(1, 3, 64, 64)
     values[:, :, 16 * row : 16 * row + 16, 16 * column : 16 * column + 16] = 1
     return values
 
 
 def four_scores():
-    """Two animals, each in two encounters, one photo each; and one animal that was met once."""
+    """Return a trial and scores of 0: two animals with two encounters each, and one with one. A photo each."""
     names = ("ann", "ann", "bob", "bob", "cid")
     trial = make_trial(
         [Annotation(i, f"{i}.jpg", n, encounter=f"e{i}") for i, n in enumerate(names)], "cross-encounter"
@@ -81,7 +81,7 @@ def rows(pairs):
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    """A small catalog that is not indexed."""
+    """Return a small catalog that is not indexed."""
     folder = tmp_path_factory.mktemp("photos") / "catalog"
     make_survey(folder, individuals=3, stations=2, encounters=4, photos=(1, 1), seed=3, size=(640, 427), unidentified=1)
     return folder
@@ -89,7 +89,7 @@ def photos(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def untrained(tmp_path_factory):
-    """The file of a small network that has learned nothing."""
+    """Return the file of a small network with random weights."""
     path = tmp_path_factory.mktemp("network") / "net.safetensors"
     network = networks.build("resnet18", 8, SMALL, networks.RANDOM, 0)
     networks.save_network(path, network, {"backbone": "resnet18", "dimensions": 8, "data": "<data>"})
@@ -105,35 +105,35 @@ def state(folder):
     return {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in folder.rglob("*") if not path.is_dir()}
 
 
-# where a network looks
+# heat
 
 
 @pytest.mark.parametrize(("row", "column"), [(0, 0), (1, 2), (3, 3)])
-def test_grad_cam_points_at_what_makes_photos_alike(row, column):
+def test_grad_cam_is_highest_at_the_square_that_makes_photos_alike(row, column):
     heat = gradcam.grad_cam(Bright(), patch(row, column), torch.tensor([1.0, 0.0]))
     assert heat.shape == (64, 64)
     assert heat.dtype == np.float32
     assert (heat.min(), heat.max()) == (0, 1)
     brightest = np.unravel_index(heat.argmax(), heat.shape)
     assert (brightest[0] // 16, brightest[1] // 16) == (row, column)
-    far = np.ones((64, 64), bool)  # beyond the squares beside it, which upsampling reaches
+    far = np.ones((64, 64), bool)  # without the neighbouring squares, which upsampling reaches
     far[max(16 * row - 16, 0) : 16 * row + 32, max(16 * column - 16, 0) : 16 * column + 32] = False
     assert not heat[far].any()
 
 
-def test_grad_cam_turns_away_where_darkness_makes_photos_alike():
+def test_grad_cam_is_low_at_the_bright_square_if_darkness_makes_photos_alike():
     heat = gradcam.grad_cam(Bright(), patch(1, 1), torch.tensor([0.0, 1.0]))
     assert heat[24, 24] < 0.1
     assert heat[56, 56] == 1
 
 
-def test_grad_cam_is_zero_where_nothing_can_be_more_alike():
+def test_grad_cam_is_zero_for_two_equal_photos():
     network = Bright()
     same = network(patch(2, 1))[0]
     assert not gradcam.grad_cam(network, patch(2, 1), same).any()
 
 
-def test_grad_cam_leaves_the_other_embedding_alone():
+def test_grad_cam_computes_no_gradient_of_the_other_embedding():
     other = torch.tensor([1.0, 0.0], requires_grad=True)
     gradcam.grad_cam(Bright(), patch(0, 0), other)
     assert other.grad is None
@@ -153,7 +153,7 @@ def test_maps_of_every_compared_backbone_are_found():
         assert gradcam.check_maps(network, torch.device("cpu")) == (2, 4)
 
 
-def test_heat_is_drawn_over_the_photo_and_nowhere_else():
+def test_heat_is_drawn_only_where_it_is_above_zero():
     pixels = np.full((40, 80, 3), 100, np.uint8)
     heat = np.zeros((64, 64), np.float32)
     assert (pictures.overlay(pixels, heat) == pixels).all()
@@ -164,29 +164,29 @@ def test_heat_is_drawn_over_the_photo_and_nowhere_else():
     assert (shown[:, 62:, 0] > shown[:, 62:, 2] + 50).all()  # red
 
 
-# which pairs
+# choice of pairs
 
 
-def test_best_pairs_are_those_of_the_scores():
+def test_the_best_pair_of_a_query_has_the_highest_allowed_score():
     trial, scores = four_scores()
     scores[0, [1, 2]] = 0.9, 0.8
     scores[1, [0, 4]] = 0.2, 0.3
-    scores[2, [2, 3]] = 1.0, 0.5  # its own photo is no answer
-    scores[3, [0, 2]] = 0.7, 0.7  # a wrong one that ties comes first
-    scores[4, 0] = 0.95  # no photo can be right
+    scores[2, [2, 3]] = 1.0, 0.5  # the photo itself is not an answer
+    scores[3, [0, 2]] = 0.7, 0.7  # in a tie, the wrong photo is first
+    scores[4, 0] = 0.95  # no photo can be right, so there is no pair
     pairs = answers.best_pairs(trial, scores)
     assert rows(pairs) == [(0, 1), (1, 4), (2, 3), (3, 0)]
     assert [p.right for p in pairs] == [True, False, True, False]
     assert [p.similarity for p in pairs] == [0.9, 0.3, 0.5, 0.7]
 
 
-def test_nobody_met_twice_is_no_pairs():
+def test_without_an_individual_in_two_encounters_there_are_no_pairs():
     trial = make_trial([Annotation(i, f"{i}.jpg", n, encounter=f"e{i}") for i, n in enumerate("ab")], "cross-encounter")
     assert answers.best_pairs(trial, np.ones((2, 2))) == []
     assert answers.choose([], 3) == []
 
 
-def test_chosen_are_the_most_alike_of_each_individual():
+def test_the_most_similar_pairs_of_each_individual_are_chosen():
     pairs = [
         pair(0, "ann", 1, "ann", 0.99),
         pair(1, "ann", 0, "ann", 0.99),  # the same two photos
@@ -215,7 +215,7 @@ def test_frames_of_a_burst_are_chosen_last():
 
 @pytest.fixture(scope="module")
 def written(photos, untrained, tmp_path_factory):
-    """A folder with the page of the photos and the work behind it, made where an older page was."""
+    """Return a folder with the page of the photos and its work folder. The page replaces an older one."""
     folder = tmp_path_factory.mktemp("written")
     (folder / "page" / "pictures").mkdir(parents=True)
     for name in ("77-wrong.jpg", "mine.jpg"):
@@ -228,7 +228,7 @@ def written(photos, untrained, tmp_path_factory):
     return folder
 
 
-def test_the_command_writes_pictures_and_a_page_and_nothing_else(written):
+def test_the_command_writes_only_pictures_and_a_page(written):
     assert sorted(path.name for path in written.iterdir()) == ["page", "work"]
     assert sorted(path.name for path in (written / "page").iterdir()) == ["index.html", "pictures"]
     names = sorted(path.name for path in (written / "page" / "pictures").iterdir())
@@ -241,7 +241,7 @@ def test_the_command_writes_pictures_and_a_page_and_nothing_else(written):
             assert not picture.getexif()
             pixels = np.asarray(picture).astype(int)
         assert 1000 < pixels.shape[1] < 2000
-        # photos in both rows: something else than the background left and right, above and below
+        # both rows have photos: each quarter has pixels that differ from the background
         filled = np.abs(pixels - BACKGROUND).sum(axis=2) > 60
         for half in (filled[: len(filled) // 3], filled[len(filled) // 2 :]):
             assert half[:, : half.shape[1] // 2].mean() > 0.05
@@ -255,17 +255,17 @@ def test_the_command_writes_pictures_and_a_page_and_nothing_else(written):
     assert {path.suffix for path in (written / "work").rglob("*") if path.is_file()}.isdisjoint({".jpg", ".png"})
 
 
-# what snowmatch says
+# the answer of snowmatch
 
 
 @pytest.fixture(scope="module")
 def indexed(written):
-    """The trial on the command's own catalog, and what `ask` needs of it."""
+    """Return the trial on the command's own catalog, and the gallery, matcher and geometry for `ask`."""
     catalog = open_catalog(next((written / "work" / "datasets").iterdir()))
     return make_trial(catalog.data.annotations, explain.PROTOCOL), explain.index(catalog, "hesaff", 1)
 
 
-def test_snowmatch_is_asked_about_the_same_pair(indexed):
+def test_snowmatch_answers_about_the_same_pair(indexed):
     trial, method = indexed
     own = trial.own() & trial.allowed
     verified = 0
@@ -294,10 +294,10 @@ def test_a_photo_that_was_not_indexed_has_no_match(indexed):
     assert seen.candidate.rank == seen.answering > 0
 
 
-# what can go wrong
+# errors
 
 
-def test_bad_input_is_told(photos, untrained, tmp_path):
+def test_bad_input_raises_an_error(photos, untrained, tmp_path):
     with pytest.raises(SnowmatchError, match="pairs is 0"):
         command(photos, untrained, tmp_path, "--pairs", "0")
     with pytest.raises(SnowmatchError, match="does not load"):
@@ -317,7 +317,7 @@ def test_bad_input_is_told(photos, untrained, tmp_path):
         explain.write(tmp_path / "page", ["x"], [])
 
 
-def test_names_are_data_on_the_page():
+def test_names_are_escaped_on_the_page():
     odd = pair(0, "<i>A</i>", 1, 'B & "C"\u202e', 0.5)
     none = np.zeros((0, 2))
     match = Candidate(3, None, 0.0, 0, False, True, odd.photo, 0, none, none, *[none[:, 0]] * 3)

@@ -1,4 +1,4 @@
-"""Help, README, pages and program say the same; every example of the pages is run."""
+"""The documentation: help, README and pages agree with the program, and every example of the pages runs."""
 
 import json
 import re
@@ -54,30 +54,30 @@ def test_every_option_in_the_pages_exists(name):
         assert set(re.findall(r"(?<=\s)--[a-z-]+", line)) <= known, line
 
 
-def test_what_is_advised_to_type_exists():
+def test_advice_names_existing_commands_and_options():
     known = {o for c in COMMANDS.values() for p in c.params for o in p.opts}
-    for code, tell in ADVICE.items():
-        text = tell({"extractor": "sift", "setting": "k", "name": "xfeat", "downloadable": True})
+    for code, advise in ADVICE.items():
+        text = advise({"extractor": "sift", "setting": "k", "name": "xfeat", "downloadable": True})
         assert set(re.findall(r"--[a-z-]+", text)) <= known, code
         for command in re.findall(r"snowmatch ([a-z]+(?: (?:list|add|download))?)", text):
             assert command in COMMANDS, code
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_links_and_pictures_are_there(name):
+def test_links_and_pictures_exist(name):
     folder = ROOT if name == "README.md" else ROOT / "docs"
     for target in re.findall(r"\[[^\]]*\]\(([^)#]+)[^)]*\)", TEXTS[name]):
         assert target.startswith("http") or (folder / target).exists(), f"{name} links to {target}"
 
 
-def test_every_dependency_says_why():
+def test_every_dependency_has_a_comment_with_the_reason():
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     for name in tomllib.loads(text)["project"]["dependencies"]:
         line = next(line for line in text.splitlines() if f'"{name}"' in line)
-        assert "#" in line, f"{name} stands without a reason"
+        assert "#" in line, f"{name} has no comment with a reason"
 
 
-def test_the_pages_are_built_without_a_warning(tmp_path):
+def test_the_pages_build_without_a_warning(tmp_path):
     pytest.importorskip("mkdocs")
     command = [sys.executable, "-m", "mkdocs", "build", "-q", "--strict", "-f", ROOT / ".mkdocs.yml", "-d", tmp_path]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
@@ -87,7 +87,10 @@ def test_the_pages_are_built_without_a_warning(tmp_path):
 
 @pytest.fixture
 def scene(survey, tmp_path, monkeypatch):
-    """What the pages speak of: a catalog to be indexed, two photos of one encounter, and cards; few pairs suffice."""
+    """Return a folder with the files of the examples: a catalog, two photos of one encounter, and cards.
+
+    The catalog is not indexed. Calibration needs only few pairs.
+    """
     shutil.copytree(survey / "catalog", tmp_path / "catalog")
     encounters = {}
     for row in read_rows(survey / "queries" / "queries.csv"):
@@ -130,10 +133,13 @@ def test_the_first_survey_of_the_readme_runs(scene):
     assert (scene / "answers.csv").exists()
 
 
-def test_the_json_of_the_page_is_that_of_the_program(scene):
+def test_the_json_of_the_page_has_the_keys_of_the_program(scene):
     (text,) = [text for name, language, _, text in BLOCKS if (name, language) == ("python.md", "json")]
     run("snowmatch index catalog/")
-    told, printed = json.loads(text), json.loads(run("snowmatch query IMG_2001.JPG --catalog catalog --json").stdout)
+    documented, printed = (
+        json.loads(text),
+        json.loads(run("snowmatch query IMG_2001.JPG --catalog catalog --json").stdout),
+    )
 
     def shape(value):
         if isinstance(value, dict):
@@ -142,11 +148,11 @@ def test_the_json_of_the_page_is_that_of_the_program(scene):
             }
         return shape(value[0]) if isinstance(value, list) and value and isinstance(value[0], dict) else None
 
-    assert shape(told) == shape(printed)
+    assert shape(documented) == shape(printed)
 
 
 @pytest.mark.parametrize(("file", "checks"), [("corners", EXTRACTOR_CHECKS), ("ratio", MATCHER_CHECKS)])
-def test_the_plugins_of_the_page_conform(file, checks):
+def test_the_plugins_of_the_page_pass_the_conformance_checks(file, checks):
     (text,) = [text for name, _, mark, text in BLOCKS if name == "contributing.md" and mark.endswith(f"/{file}.py")]
     module = ModuleType(f"example.{file}")
     sys.modules[module.__name__] = module

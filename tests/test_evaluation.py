@@ -1,4 +1,4 @@
-"""Who may answer under each protocol, what the score table holds, and what the engine's evaluation comes to."""
+"""Evaluation: the gallery of each protocol, the table of scores, and the evaluation of the engine."""
 
 import csv
 import io
@@ -42,12 +42,12 @@ HAND = (
 )
 
 
-def test_cross_encounter_leaves_out_the_own_encounter_other_sides_and_unidentified():
+def test_cross_encounter_leaves_out_the_own_encounter_other_flanks_and_unidentified_photos():
     trial = make_trial(HAND, "cross-encounter")
     assert list(trial.queries) == list(trial.gallery) == [0, 1, 2, 3, 4, 6, 7]
     asked = dict(zip(trial.queries, trial.allowed, strict=True))
     assert list(trial.gallery[asked[0]]) == [2, 3, 6, 7]
-    assert list(trial.gallery[asked[4]]) == [6]  # a right flank: only what is unknown
+    assert list(trial.gallery[asked[4]]) == [6]  # a right flank is compared with unknown parts only, here
     assert list(trial.gallery[asked[6]]) == [0, 1, 2, 3, 4, 7]
     assert trial.individual_names == ("aika", "bars", "cora")
 
@@ -59,7 +59,7 @@ def test_cross_station_counts_an_empty_station_as_one():
     assert list(trial.gallery[asked[6]]) == [0, 1, 2, 3, 4]
 
 
-def test_split_asks_test_and_answers_from_train_but_never_the_own_encounter():
+def test_split_has_test_queries_and_a_train_gallery_without_the_own_encounter():
     trial = make_trial(HAND, "split")
     assert list(trial.queries) == [0, 4, 7]
     assert list(trial.gallery) == [1, 2, 3, 6]
@@ -67,7 +67,7 @@ def test_split_asks_test_and_answers_from_train_but_never_the_own_encounter():
     assert trial.individual_names == ("aika", "bars")
 
 
-def test_what_is_asked_together_is_one_individuals_body_part_in_one_encounter():
+def test_one_group_is_one_body_part_of_one_individual_in_one_encounter():
     assert list(make_trial(HAND, "cross-encounter").groups) == [0, 0, 1, 2, 3, 4, 5]
 
 
@@ -80,7 +80,7 @@ def test_what_is_asked_together_is_one_individuals_body_part_in_one_encounter():
         ([annotation(0, None)], "cross-encounter", "no annotation has an individual"),
     ],
 )
-def test_what_cannot_be_evaluated_says_why(annotations, protocol, message):
+def test_a_trial_that_cannot_be_made_raises_an_error_with_the_reason(annotations, protocol, message):
     with pytest.raises(SnowmatchError, match=message):
         make_trial(annotations, protocol)
 
@@ -99,7 +99,7 @@ def hand_table():
     return trial, make_table(trial, scores)
 
 
-def test_what_the_trial_forbids_is_nan_and_the_rest_is_derived():
+def test_forbidden_pairs_are_nan_and_other_scores_are_derived():
     _, table = hand_table()
     nan, low = np.nan, -np.inf
     np.testing.assert_array_equal(table.scores, [[nan, nan, 3, 5], [nan, nan, 6, 2], [4, 1, nan, 2], [1, 2, low, nan]])
@@ -111,26 +111,26 @@ def test_what_the_trial_forbids_is_nan_and_the_rest_is_derived():
     assert list(table.group_queries) == [0, 2, 3]
 
 
-def test_figures_of_a_table_by_hand():
+def test_the_figures_of_a_table_are_as_computed_by_hand():
     _, table = hand_table()
     measured = measure(table)
     assert (measured.queries, measured.answerable, measured.groups) == (4, 3, 2)
     figures = {name: figure.value for name, figure in measured.figures.items()}
-    # photos: 3 behind 5, 6 before 2, 4 before 2 (bars has nothing else on record)
+    # photos: 3 is below 5, 6 above 2, 4 above 2 (the only query of bars has no right answer)
     assert figures["annotation_top1"] == figures["individual_top1"] == pytest.approx(2 / 3)
     assert figures["annotation_top5"] == 1
-    assert figures["annotation_macro_top1"] == pytest.approx(2 / 3)  # one animal's one side
+    assert figures["annotation_macro_top1"] == pytest.approx(2 / 3)  # one flank of one animal
     assert figures["encounter_top1"] == 1
     assert figures["annotation_map"] == pytest.approx((1 / 2 + 1 + (1 + 2 / 3) / 2) / 3)
     assert figures["annotation_dt5ap"] == pytest.approx((0 + 1 + (1 + 1 / 2) / 2) / 3)
-    # known: best of all 5, 6, 4; new: 5, 2, 2, 2; 4 > three of four, 5 > three, 6 > all
+    # known: the highest scores are 5, 6, 4; new: 5, 2, 2, 2; 4 and 5 exceed three of four (5 ties), 6 exceeds all
     assert figures["individual_auroc"] == pytest.approx((3 / 4 + 1 + 3 / 4) / 3)
-    assert figures["individual_detection_rate"] == pytest.approx(1 / 3)  # only 6 is above 5, and it is right
+    assert figures["individual_detection_rate"] == pytest.approx(1 / 3)  # only 6 is above 5, and its answer is right
     animal = measured.by_animal[0]
     assert (animal.individual, animal.queries, animal.annotation_right, animal.individual_right) == ("aika", 3, 2, 2)
 
 
-def test_a_score_that_is_missing_is_refused():
+def test_a_missing_score_raises_an_error():
     trial = make_trial(HAND[:4], "cross-encounter")
     with pytest.raises(ValueError, match="NaN"):
         make_table(trial, np.full((4, 4), np.nan))
@@ -138,22 +138,22 @@ def test_a_score_that_is_missing_is_refused():
         make_table(trial, np.zeros((4, 3)))
 
 
-def test_saved_and_read_back_the_same_bytes_twice(tmp_path):
+def test_a_table_is_saved_with_the_same_bytes_twice_and_read_back(tmp_path):
     _, table = hand_table()
     save_table(tmp_path / "a.npz", table)
     save_table(tmp_path / "b.npz", table)
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
-    with np.load(tmp_path / "a.npz", allow_pickle=False) as held:
-        assert held["scores"].dtype == np.float32
-        assert set(held) >= {"paths", "individual", "body_part", "encounter", "station", "queries", "gallery"}
-        assert set(held) >= {"scores", "individual_names", "individual_scores"}
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as stored:
+        assert stored["scores"].dtype == np.float32
+        assert set(stored) >= {"paths", "individual", "body_part", "encounter", "station", "queries", "gallery"}
+        assert set(stored) >= {"scores", "individual_names", "individual_scores"}
     again = load_table(tmp_path / "a.npz")
     for name in vars(table):
         np.testing.assert_array_equal(getattr(again, name), getattr(table, name))
 
 
 @pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04broken"])
-def test_a_file_that_is_no_table_says_so(tmp_path, content):
+def test_a_file_that_is_not_a_table_raises_an_error(tmp_path, content):
     (tmp_path / "x.npz").write_bytes(content)
     with pytest.raises(SnowmatchError, match="damaged or is not a valid score table file"):
         load_table(tmp_path / "x.npz")
@@ -164,7 +164,7 @@ def evaluated(survey):
     return snowmatch.open_catalog(survey / "catalog").evaluate()
 
 
-def test_the_engine_finds_the_synthetic_cats(evaluated):
+def test_the_engine_finds_the_synthetic_animals(evaluated):
     figures = evaluated.measured.figures
     assert figures["annotation_top1"].value >= 0.7
     assert figures["encounter_top1"].value >= 0.8
@@ -181,27 +181,26 @@ def test_scores_follow_the_rules_of_the_table(evaluated, survey):
     assert np.isnan(table.left_out_scores[own]).all()
 
 
-def test_the_table_says_what_a_query_says(evaluated, survey):
-    """Ask about one photo through the front door: the same individuals, in the same order, with the same scores."""
+def test_the_table_and_a_query_have_the_same_scores(evaluated, survey):
+    """A query through the Python interface gives the same individuals in the same order with the same scores."""
     catalog = snowmatch.open_catalog(survey / "catalog")
     table = evaluated.table
     unnamed = [a.encounter for a in catalog.data.annotations if a.individual is None]
     for q in (0, len(table.queries) // 2):
         row = catalog.data.annotations[table.queries[q]]
         answer = catalog.query(survey / "catalog" / row.path, exclude_encounters=sorted(set(unnamed)), top=100)
-        said = {c.individual: c.score for c in answer.candidates if c.accepted}
+        found = {c.individual: c.score for c in answer.candidates if c.accepted}
         scores = dict(zip(table.individual_names.tolist(), table.individual_scores[q].tolist(), strict=True))
-        assert said
-        for name, score in said.items():
+        assert found
+        for name, score in found.items():
             assert scores[name] == pytest.approx(score, rel=1e-5)
         rejected = [c.individual for c in answer.candidates if not c.accepted]
-        assert all(scores[name] < min(said.values()) for name in rejected)
+        assert all(scores[name] < min(found.values()) for name in rejected)
 
 
-def test_leaving_an_animal_out_is_asking_a_catalog_without_it(survey, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        inverted_file, "EXHAUSTIVE_ROWS", 1 << 30
-    )  # every row compared: two catalogs, the same neighbours
+def test_left_out_scores_equal_those_of_a_catalog_without_the_animal(survey, tmp_path, monkeypatch):
+    # Exhaustive search finds the same neighbours in both catalogs
+    monkeypatch.setattr(inverted_file, "EXHAUSTIVE_ROWS", 1 << 30)
     catalog = snowmatch.open_catalog(survey / "catalog")
     trial = make_trial(catalog.data.annotations, "cross-encounter")
     one = replace(trial, queries=trial.queries[:1], allowed=trial.allowed[:1], groups=trial.groups[:1])
@@ -217,11 +216,11 @@ def test_leaving_an_animal_out_is_asking_a_catalog_without_it(survey, tmp_path, 
     without.index()
     unnamed = sorted({a.encounter for a in without.data.annotations if a.individual is None})
     answer = without.query(folder / query_path, exclude_encounters=unnamed, top=100)
-    said = {c.individual: c.score for c in answer.candidates if c.accepted}
+    found = {c.individual: c.score for c in answer.candidates if c.accepted}
     scores = dict(zip(table.individual_names.tolist(), table.left_out_scores[0].tolist(), strict=True))
-    assert said
-    assert name not in said
-    for other, score in said.items():
+    assert found
+    assert name not in found
+    for other, score in found.items():
         assert scores[other] == pytest.approx(score, rel=1e-5)
 
 
@@ -249,21 +248,22 @@ def test_an_annotation_without_features_counts_as_wrong(own_survey):
 
 
 def _black_png():
-    held = io.BytesIO()
-    Image.new("L", (800, 533)).save(held, "PNG")
-    return held.getvalue()
+    stored = io.BytesIO()
+    Image.new("L", (800, 533)).save(stored, "PNG")
+    return stored.getvalue()
 
 
 def test_the_text_has_every_figure_and_animal(evaluated):
     text = format_evaluation(evaluated)
     assert f"{100 * evaluated.measured.figures['annotation_top1'].value:.1f} % [" in text
     assert "found at 1 % false alarms" in text
+    assert f"in {evaluated.measured.groups} encounters (each body part of an encounter counts once)" in text
     assert all(f"{MARKS[level.level]} {level.level}" in text for level in evaluated.quality.levels)
     assert f"{evaluated.quality.decisions} answers" in text
-    assert len(text.splitlines()) == 28 + len(evaluated.measured.by_animal)
+    assert len(text.splitlines()) == 30 + len(evaluated.measured.by_animal)
 
 
-def test_command_line_prints_json_and_saves_the_scores(survey, evaluated, tmp_path):
+def test_the_command_prints_json_and_saves_the_scores(survey, evaluated, tmp_path):
     saved = tmp_path / "scores.npz"
     run = CliRunner().invoke(main, ["evaluate", str(survey / "catalog"), "--save", str(saved), "--json"])
     assert run.exit_code == 0, run.output
@@ -271,13 +271,13 @@ def test_command_line_prints_json_and_saves_the_scores(survey, evaluated, tmp_pa
     printed = json.loads(run.stdout)
     assert printed["schema"] == "snowmatch.evaluate/1"
     assert printed["method"]["extractor"]["name"] == "hesaff"
-    for name, figure in evaluated.measured.figures.items():  # asked twice: the same
+    for name, figure in evaluated.measured.figures.items():  # a second evaluation gives the same figures
         assert printed["figures"][name]["value"] == pytest.approx(figure.value, abs=1e-6), name
     for name, values in vars(load_table(saved)).items():
         np.testing.assert_array_equal(values, getattr(evaluated.table, name))
 
 
-def test_nothing_answerable_says_so(own_survey):
+def test_a_catalog_without_answerable_queries_prints_a_sentence(own_survey):
     folder = own_survey / "catalog"
     lines = (folder / "catalog.csv").read_text(encoding="utf-8").splitlines(keepends=True)
     (folder / "catalog.csv").write_text("".join(lines[:2]), encoding="utf-8")
@@ -291,18 +291,18 @@ def test_nothing_answerable_says_so(own_survey):
     [
         (["--protocol", "cross"], "expected one of"),
         (["--save", "."], "is a folder"),
-        (["--extractor", "sift", "--extractor", "sift"], "expected each name once"),
+        (["--extractor", "sift", "--extractor", "sift"], "expected at least one, each once"),
         (["--extractor", "sift"], "snowmatch index"),
     ],
 )
-def test_bad_arguments_are_one_line(survey, arguments, message):
+def test_bad_arguments_give_an_error_without_traceback(survey, arguments, message):
     run = CliRunner().invoke(main, ["evaluate", str(survey / "catalog"), *arguments])
     assert run.exit_code in (1, 2)
     assert message in run.stderr
     assert "Traceback" not in run.output
 
 
-def test_an_encounters_surest_photo_is_the_one_with_the_highest_score(survey):
+def test_the_surest_photo_of_an_encounter_has_the_highest_score(survey):
     catalog = snowmatch.open_catalog(survey / "catalog")
     trial = make_trial(catalog.data.annotations, "cross-encounter")
     group = int(np.argmax(np.bincount(trial.groups)))
@@ -311,7 +311,7 @@ def test_an_encounters_surest_photo_is_the_one_with_the_highest_score(survey):
     own, (q, i) = trial.own()[members[0]], (len(trial.queries), len(trial.individual_names))
     right = trial.individual_numbers[own][0]
     individual = np.zeros((q, i))
-    individual[members, right] = 1  # every photo is right but the surest
+    individual[members, right] = 1  # every photo is right, except the surest
     individual[members[-1], (right + 1) % i] = 2
     scores = np.zeros((q, len(trial.gallery)), np.float32)
     table = make_table(trial, scores, individual)

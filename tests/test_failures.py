@@ -1,4 +1,4 @@
-"""The page of wrong answers: every loss counted, the worst shown, hints on evidence made by hand, names escaped."""
+"""The page of wrong answers: it counts all, shows the worst, gives hints about the reason, and escapes names."""
 
 import re
 from dataclasses import replace
@@ -31,7 +31,7 @@ def trial(catalog):
 
 
 def lose(trial, count=4):
-    """A table in which `count` queries get a wrong answer, the last of them the worst; all others the right one."""
+    """Return a table in which `count` queries get a wrong answer, the last one the worst. All others are right."""
     scores = np.where(trial.own(), 9.0, 1.0)
     answerable = (trial.own() & trial.allowed).any(axis=1) & (~trial.own() & trial.allowed).any(axis=1)
     lost = np.flatnonzero(answerable)[:count]
@@ -45,14 +45,14 @@ def write(folder, catalog, table, most=40, extractor="hesaff", progress=None):
 
 @pytest.fixture(scope="module")
 def written(catalog, trial, tmp_path_factory):
-    """Three of four losses shown, and the folder of their page."""
+    """Return the three failures shown of four, and the folder of their page."""
     folder = tmp_path_factory.mktemp("page") / "failures"
     return write(folder, catalog, lose(trial), most=3), folder
 
 
 @pytest.fixture
 def plain():
-    """A failure without a hint: a weak wrong answer from another station."""
+    """Return a failure without a hint: a weak wrong answer from another station."""
     spots = np.zeros((1, 2), np.float32)
     ones = np.ones(1, np.float32)
     wrong = Candidate(
@@ -77,7 +77,7 @@ def plain():
 
 
 class TestLost:
-    def test_every_query_whose_first_individual_is_wrong_the_worst_first(self, trial):
+    def test_every_query_with_a_wrong_first_individual_is_lost_the_worst_first(self, trial):
         table = make_table(trial, np.random.default_rng(0).uniform(1, 20, trial.allowed.shape))
         lost = find_lost(table)
         own = table.individual[table.queries][:, None] == table.individual_names
@@ -93,10 +93,10 @@ class TestLost:
         assert all(table.individual_names[each.right] == table.individual[table.queries[each.query]] for each in lost)
         assert all(each.rank > 1 and each.wrong != each.right for each in lost)
 
-    def test_nothing_lost_gives_none(self, trial):
+    def test_right_answers_give_no_losses(self, trial):
         assert find_lost(make_table(trial, np.where(trial.own(), 9.0, 1.0))) == ()
 
-    def test_ties_count_against_and_no_features_are_the_worst(self, trial):
+    def test_a_tie_is_a_loss_and_a_query_without_features_is_the_worst(self, trial):
         scores = np.where(trial.own(), 9.0, 1.0)
         answerable = (trial.own() & trial.allowed).any(axis=1) & (~trial.own() & trial.allowed).any(axis=1)
         first, second = np.flatnonzero(answerable)[:2]
@@ -108,34 +108,34 @@ class TestLost:
 
 
 class TestHints:
-    def test_none_without_reason(self, plain):
+    def test_a_failure_without_a_reason_has_no_hint(self, plain):
         assert hints_of(plain, 0.0, 1000, USUAL) == ()
 
-    def test_scenery_needs_fixed_cameras_and_a_verified_match(self, plain):
+    def test_the_hint_scenery_needs_a_station_and_a_verified_match(self, plain):
         assert hints_of(plain, 0.6, 1000, USUAL) == ("scenery",)
         assert hints_of(replace(plain, query=replace(plain.query, station="")), 0.6, 1000, USUAL) == ()
         assert hints_of(replace(plain, wrong=replace(plain.wrong, accepted=False)), 0.6, 1000, USUAL) == ()
 
-    def test_names_to_check_need_a_strong_answer_from_another_station(self, plain):
+    def test_the_hint_names_to_check_needs_a_strong_answer_from_another_station(self, plain):
         strong = replace(plain, wrong=replace(plain.wrong, score=11.0))
         assert hints_of(strong, 0.0, 1000, USUAL) == ("names to check",)
         assert hints_of(strong, 0.6, 1000, USUAL) == ("scenery",)
-        here = replace(strong.wrong, best=replace(strong.wrong.best, station="S1"))
-        assert hints_of(replace(strong, wrong=here), 0.0, 1000, USUAL) == ()
+        same_station = replace(strong.wrong, best=replace(strong.wrong.best, station="S1"))
+        assert hints_of(replace(strong, wrong=same_station), 0.0, 1000, USUAL) == ()
         assert hints_of(strong, 0.0, 1000, Usual(1000, float("nan"))) == ()
 
-    def test_an_unknown_flank_where_nothing_was_verified(self, plain):
+    def test_the_hint_flank_unknown_needs_an_unknown_part_without_a_verified_match(self, plain):
         rejected = replace(plain, right=replace(plain.right, accepted=False))
         assert hints_of(rejected, 0.0, 1000, USUAL) == ()
         unknown = replace(rejected, query=replace(plain.query, body_part="unknown"))
         assert hints_of(unknown, 0.0, 1000, USUAL) == ("flank unknown",)
         assert hints_of(replace(unknown, right=plain.right), 0.0, 1000, USUAL) == ()
 
-    def test_few_spots(self, plain):
+    def test_the_hint_few_spots_needs_few_features(self, plain):
         assert hints_of(plain, 0.0, 249, USUAL) == ("few spots",)
         assert hints_of(replace(plain, wrong=None, right=None), 0.0, 0, USUAL) == ("few spots",)
 
-    def test_spots_at_the_same_place_of_both_photos(self, plain):
+    def test_the_share_in_place_counts_spots_at_the_same_place_of_both_photos(self, plain):
         points = np.random.default_rng(0).uniform(100, 280, (40, 2)).astype(np.float32)
         ones = np.ones(40, np.float32)
         same = replace(plain.wrong, keypoints0=points, keypoints1=points + 3, weights=ones)
@@ -147,13 +147,13 @@ class TestHints:
 
 
 class TestPage:
-    def test_all_are_counted_and_the_worst_shown(self, trial, written):
+    def test_all_losses_are_counted_and_the_worst_are_shown(self, trial, written):
         failures, folder = written
         table = lose(trial)
         assert [f.lost for f in failures] == list(find_lost(table)[:3])
         assert [f.lost.gap for f in failures] == [6, 5, 4]
         text = (folder / "index.html").read_text(encoding="utf-8")
-        assert "4 of " in text
+        assert "for 4 of them the first answer is a wrong animal." in text
         assert "The 3 worst are shown." in text
         assert re.findall(r'<article id="f(\d+)">', text) == ["1", "2", "3"]
         for failure in failures:
@@ -163,7 +163,7 @@ class TestPage:
             assert failure.query.path in text
             assert set(failure.hints) <= set(HINTS)
 
-    def test_it_needs_nothing_from_outside_and_tells_no_place(self, written):
+    def test_the_page_needs_no_other_files_and_shows_no_coordinates(self, written):
         folder = written[1]
         text = (folder / "index.html").read_text(encoding="utf-8")
         assert "<script" not in text
@@ -171,7 +171,7 @@ class TestPage:
         assert not COORDINATES.search(re.sub(r"<style>.*?</style>", "", text, flags=re.DOTALL))
         assert all((folder / link).is_file() for link in re.findall(r'(?:src|href)="([^#"]+)"', text))
 
-    def test_pictures_are_two_of_each_without_exif(self, written):
+    def test_each_failure_has_two_pictures_without_exif(self, written):
         pictures = sorted((written[1] / "pictures").iterdir())
         assert [p.name for p in pictures] == [f"{n:03d}-{side}.jpg" for n in (1, 2, 3) for side in ("right", "wrong")]
         for path in pictures:
@@ -180,7 +180,7 @@ class TestPage:
                 assert not picture.getexif()
                 assert np.asarray(picture).std() > 5
 
-    def test_nothing_lost_is_a_page_too(self, catalog, trial, tmp_path):
+    def test_a_page_is_written_without_losses(self, catalog, trial, tmp_path):
         assert write(tmp_path, catalog, make_table(trial, np.where(trial.own(), 9.0, 1.0))) == ()
         text = (tmp_path / "index.html").read_text(encoding="utf-8")
         assert "0 of " in text
@@ -191,7 +191,9 @@ class TestPage:
         with pytest.raises(SnowmatchError, match="another trial"):
             write(tmp_path, catalog, replace(table, queries=table.queries[::-1].copy()))
 
-    def test_nothing_is_written_elsewhere_and_only_old_pictures_go(self, survey, catalog, trial, tmp_path, monkeypatch):
+    def test_nothing_is_written_elsewhere_and_only_old_pictures_are_deleted(
+        self, survey, catalog, trial, tmp_path, monkeypatch
+    ):
         def state(folder):
             return {p: (p.stat().st_mtime_ns, p.stat().st_size) for p in folder.rglob("*") if not p.is_dir()}
 
@@ -209,7 +211,7 @@ class TestPage:
         assert foreign.is_file()
         assert not stale.exists()
 
-    def test_a_photo_that_cannot_be_read_is_told(self, own_survey, tmp_path):
+    def test_the_page_names_a_photo_that_cannot_be_read(self, own_survey, tmp_path):
         catalog = snowmatch.open_catalog(own_survey / "catalog")
         trial = make_trial(catalog.data.annotations, "cross-encounter")
         table = lose(trial, count=1)
@@ -221,13 +223,13 @@ class TestPage:
         assert list((tmp_path / "pictures").iterdir()) == []
         assert "a photo could not be read" in (tmp_path / "index.html").read_text(encoding="utf-8")
 
-    def test_a_query_without_features_is_told(self, plain, trial):
+    def test_the_page_names_a_query_without_features(self, plain, trial):
         bare = replace(plain, wrong=None, right=None, hints=("few spots",))
         text = page("catalog", trial, lose(trial), [plain.lost], [bare], set())
-        assert text.count("no features to compare") == 2
-        assert "perhaps: few spots" in text
+        assert text.count("no features, so not compared") == 2
+        assert "possible reasons: few spots" in text
 
-    def test_odd_names_are_escaped(self, plain, trial):
+    def test_special_characters_in_names_are_escaped(self, plain, trial):
         odd = replace(
             plain,
             query=replace(plain.query, path='a"<script>&\u202e.jpg'),

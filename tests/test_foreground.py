@@ -1,4 +1,4 @@
-"""What counts as animal where no box or mask says so."""
+"""The foreground of photos without box or mask."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ from snowmatch.photos.chips import clip_bbox
 from snowmatch.screening.foreground import LEAST, SPREAD, ForegroundMap, centre_weights, foreground_weights
 
 
-def test_a_bell_over_the_centre():
+def test_the_weight_is_a_gaussian_around_the_centre_of_the_photo():
     width, height = 200, 100
     centre = [99.5, 49.5]
     sigma = [99.5 + SPREAD[0] * width, 49.5]
@@ -26,7 +26,7 @@ def test_a_bell_over_the_centre():
     assert weights == pytest.approx([1, np.exp(-0.5), np.exp(-0.5), 0, 0])
 
 
-def test_no_weight_between_nothing_and_the_least():
+def test_weights_are_zero_or_at_least_the_minimum():
     rng = np.random.default_rng(0)
     weights = centre_weights(rng.uniform(0, 640, (5000, 2)), (640, 640))
     assert weights.max() <= 1
@@ -34,7 +34,7 @@ def test_no_weight_between_nothing_and_the_least():
     assert 0.1 < (weights == 0).mean() < 0.9
 
 
-def test_each_keypoint_may_have_its_own_photo_size_and_none_give_none():
+def test_each_keypoint_may_have_its_own_photo_size_and_no_keypoints_give_no_weights():
     keypoints = np.array([[49.5, 49.5], [49.5, 49.5]])
     assert centre_weights(keypoints, np.array([[100, 100], [1000, 1000]])) == pytest.approx([1, 0])
     assert centre_weights(np.zeros((0, 2)), (10, 10)).shape == (0,)
@@ -42,7 +42,7 @@ def test_each_keypoint_may_have_its_own_photo_size_and_none_give_none():
 
 @pytest.fixture(scope="module")
 def lone(tmp_path_factory):
-    """A survey's gallery as it would be without any box or mask (its features are those of the boxes)."""
+    """Return a survey's gallery, and the same gallery without boxes and masks but with the features of the boxes."""
     folder = tmp_path_factory.mktemp("foreground") / "catalog"
     snowmatch.demo.survey.make_survey(folder, individuals=3, encounters=2, seed=3, size=(480, 320))
     catalog = snowmatch.open_catalog(folder)
@@ -54,25 +54,25 @@ def lone(tmp_path_factory):
     return outlined, made
 
 
-def test_boxes_and_masks_leave_every_feature_its_weight(lone):
+def test_a_subject_has_weights_only_without_a_box_and_mask(lone):
     outlined, bare = lone
     features = outlined.reader.read(outlined.keys[0])
     assert outlined.subject(0).weights is None
     assert bare.subject(0).weights == pytest.approx(centre_weights(features.keypoints, features.image_size))
 
 
-def test_a_subject_lies_in_its_clipped_box_or_in_all_of_the_photo(lone):
+def test_the_box_of_a_subject_is_its_clipped_box_or_the_whole_photo(lone):
     outlined, bare = lone
     size = outlined.reader.read(outlined.keys[0]).image_size
     assert outlined.subject(0).box == clip_bbox(outlined.annotations[0].bbox, size)
     assert bare.subject(0).box == (0, 0, *size)
 
 
-def test_the_gallery_weighs_each_match_by_its_own_keypoint(lone):
+def test_the_weight_of_a_match_in_the_gallery_is_that_of_its_keypoint(lone):
     outlined, bare = lone
     rng = np.random.default_rng(0)
     annotation = np.sort(rng.integers(0, len(bare.keys), 200))
-    annotation = annotation[annotation != 1]  # one without matches
+    annotation = annotation[annotation != 1]  # one annotation has no matches
     keypoint1 = np.array([rng.integers(0, bare.feature_count(a)) for a in annotation])
     order = np.arange(len(annotation))
     matches = Matches(order, annotation, keypoint1, np.ones(len(order), np.float32))
@@ -84,7 +84,7 @@ def test_the_gallery_weighs_each_match_by_its_own_keypoint(lone):
     assert len(bare.match_weights(matches.take(order[:0]))) == 0
 
 
-def test_a_vote_is_worth_the_geometric_mean_of_both_sides(lone):
+def test_a_vote_is_multiplied_by_the_geometric_mean_of_both_weights(lone):
     _, bare = lone
     query = bare.subject(0)
     weights = query.weights
@@ -105,7 +105,7 @@ def test_a_vote_is_worth_the_geometric_mean_of_both_sides(lone):
     assert (order == np.arange(len(auto))).all()
 
 
-def test_a_query_with_nothing_about_the_centre_scores_nothing(lone):
+def test_a_query_with_all_weights_zero_scores_zero(lone):
     _, bare = lone
     query = replace(bare.subject(0), weights=np.zeros(bare.feature_count(0), np.float32))
     allowed = np.ones(len(bare.keys), bool)
@@ -119,19 +119,19 @@ def test_unknown_foreground_is_refused():
         Lnbnn(foreground="sky")
 
 
-def test_an_answer_says_that_the_centre_counted(lone, tmp_path):
+def test_a_note_says_that_the_answer_uses_the_centre_of_the_photo(lone, tmp_path):
     outlined, _ = lone
     folder = outlined.index_folder.parents[2]
     catalog = snowmatch.open_catalog(folder)
     rng = np.random.default_rng(0)
     photo = rng.integers(0, 255, (320, 480, 3)).astype(np.uint8)
-    said = "what lies about its centre counts"
-    assert any(said in note.text for note in catalog.query(photo).notes)
-    assert not any(said in note.text for note in catalog.query(photo, options={"foreground": "given"}).notes)
-    assert not any(said in note.text for note in catalog.query(photo, bbox=(100, 100, 200, 150)).notes)
+    text = "what lies about its centre counts"
+    assert any(text in note.text for note in catalog.query(photo).notes)
+    assert not any(text in note.text for note in catalog.query(photo, options={"foreground": "given"}).notes)
+    assert not any(text in note.text for note in catalog.query(photo, bbox=(100, 100, 200, 150)).notes)
 
 
-def test_in_a_box_only_the_map_counts_and_without_one_everything_does():
+def test_in_a_box_the_weights_are_1_except_where_the_map_is_0():
     keypoints = np.array([[5, 5], [95, 45], [50, 25]], np.float32)
     assert foreground_weights(keypoints, (100, 50), boxed=True).tolist() == [1, 1, 1]
     values = np.array([[255, 0], [0, 255]], np.uint8)

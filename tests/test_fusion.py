@@ -1,4 +1,4 @@
-"""Several extractors' evidence joined into one score."""
+"""Fusion: the evidence of several extractors in one score."""
 
 import shlex
 import shutil
@@ -21,7 +21,7 @@ BOTH = ("hesaff", "sift")
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory):
-    """A small survey indexed with two extractors."""
+    """Return a small survey indexed with two extractors."""
     folder = tmp_path_factory.mktemp("fusion") / "catalog"
     snowmatch.demo.survey.make_survey(folder, individuals=3, encounters=2, seed=3, size=(480, 320))
     catalog = snowmatch.open_catalog(folder)
@@ -31,7 +31,7 @@ def both(tmp_path_factory):
 
 
 def scores(verified, before):
-    """Of three annotations, each an individual of its own."""
+    """Return the scores of three annotations of three individuals."""
     verified, before = np.array(verified, float), np.array(before, float)
     chance = float(np.median(before[before > 0])) if before.any() else 0.0
     return Scores(verified, before, before > 1, verified > 0, verified, before, verified > 0, (), (), chance)
@@ -42,22 +42,23 @@ def test_one_extractor_is_not_changed():
     assert fuse([alone]) is alone
 
 
-def test_scores_are_added_in_the_first_ones_scale():
+def test_scores_are_added_in_the_scale_of_the_first_extractor():
     first = scores([6, 0, 0], [8, 2, 2])
-    second = scores([0, 10, 0], [20, 40, 10])  # by chance ten times as much: 20 against 2
+    second = scores([0, 10, 0], [20, 40, 10])  # the chance level is ten times as high: 20 against 2
     fused = fuse([first, second])
     assert fused.scores == pytest.approx([6, 1, 0])
     assert fused.pre_scores == pytest.approx([10, 6, 3])
     assert fused.accepted.tolist() == [True, True, False]
-    assert fused.individual_scores == pytest.approx([6, np.sqrt(10), 0])  # over the root of their own chance already
+    # these are already divided by the root of their own chance level
+    assert fused.individual_scores == pytest.approx([6, np.sqrt(10), 0])
     assert fused.ranking.argsort().tolist() == [2, 1, 0]
 
 
-def test_matches_of_pairs_have_a_scale_apart_from_the_shortlists_votes():
+def test_matches_of_pairs_have_another_scale_than_the_votes_of_the_shortlist():
     first, second = scores([6, 0, 0], [8, 2, 2]), scores([0, 10, 0], [20, 40, 10])
     fused = fuse([replace(first, chance=3.0), replace(second, chance=1.5)])
     assert fused.scores == pytest.approx([6, 20, 0])
-    assert fused.pre_scores == pytest.approx([10, 6, 3])  # as without pairs: 20 against 2
+    assert fused.pre_scores == pytest.approx([10, 6, 3])  # the same as without pairs: 20 against 2
 
 
 def test_an_extractor_without_a_vote_adds_nothing():
@@ -84,7 +85,7 @@ def test_a_query_with_two_extractors_has_the_spots_of_both(both):
     assert seen
 
 
-def test_fusing_is_the_same_in_either_order_but_for_the_scale(both):
+def test_the_order_of_extractors_changes_only_the_scale(both):
     path = both.folder / both.data.annotations[0].path
     there, back = both.query(path, extractor=BOTH, top=50), both.query(path, extractor=BOTH[::-1], top=50)
     assert [c.individual for c in there.candidates] == [c.individual for c in back.candidates]
@@ -92,7 +93,7 @@ def test_fusing_is_the_same_in_either_order_but_for_the_scale(both):
     assert ratio == pytest.approx([ratio[0]] * len(ratio), rel=1e-5)
 
 
-def test_an_evaluation_fuses_too(both):
+def test_an_evaluation_fuses_several_extractors(both):
     table = both.evaluate(extractor=BOTH).table
     alone = [both.evaluate(extractor=name).table for name in BOTH]
     assert (np.isnan(table.scores) == np.isnan(alone[0].scores)).all()
@@ -100,9 +101,9 @@ def test_an_evaluation_fuses_too(both):
     assert (voted == ((np.nan_to_num(alone[0].scores) > 1e-6) | (np.nan_to_num(alone[1].scores) > 1e-6))).all()
 
 
-def test_what_one_extractor_lacks_takes_no_part_and_is_told(both, tmp_path):
+def test_an_annotation_that_one_extractor_lacks_is_not_compared_and_gets_a_note(both, tmp_path):
     folder = shutil.copytree(both.folder, tmp_path / "catalog")
-    snowmatch.open_catalog(folder).index("hesaff", workers=1)  # a copy's times are new
+    snowmatch.open_catalog(folder).index("hesaff", workers=1)  # the copy has new time stamps
     new = np.random.default_rng(0).integers(0, 255, (120, 160, 3)).astype(np.uint8)
     from PIL import Image
 
@@ -120,19 +121,19 @@ def test_what_one_extractor_lacks_takes_no_part_and_is_told(both, tmp_path):
     assert "nova" in {c.individual for c in alone.candidates}
 
 
-def test_names_must_differ_and_be_indexed(both):
+def test_extractors_must_differ_and_be_indexed(both):
     path = both.folder / both.data.annotations[0].path
-    with pytest.raises(SnowmatchError, match="expected each name once"):
+    with pytest.raises(SnowmatchError, match="expected at least one, each once"):
         both.query(path, extractor=("sift", "sift"))
     with pytest.raises(SnowmatchError, match="indexed with these settings") as refused:
         both.query(path, extractor="sift", options={"chip_size": "500"})
-    typed = advice(refused.value.code, refused.value.data)
-    assert typed == f"snowmatch index {shlex.quote(str(both.folder))} --extractor sift -o chip_size=500"
+    command = advice(refused.value.code, refused.value.data)
+    assert command == f"snowmatch index {shlex.quote(str(both.folder))} --extractor sift -o chip_size=500"
     with pytest.raises(SnowmatchError, match="neither hesaff nor sift nor the matcher has a setting 'chipsize'"):
         both.query(path, extractor=BOTH, options={"chipsize": "700"})
 
 
-def test_the_command_line_takes_several(both):
+def test_the_command_line_accepts_several_extractors(both):
     path = both.folder / both.data.annotations[0].path
     run = CliRunner().invoke(
         main, ["query", str(path), "--catalog", str(both.folder), "--extractor", "hesaff", "--extractor", "sift"]
@@ -141,7 +142,7 @@ def test_the_command_line_takes_several(both):
     assert "hesaff + sift + lnbnn" in run.output
 
 
-def test_settings_of_either_extractor_are_told_apart(both):
+def test_a_setting_changes_only_the_extractor_that_has_it(both):
     first, second = both.method(extractor=BOTH, options={"affine": "no"}).extractors
     assert not first.affine
     assert replace(first, affine=True) == both.method(extractor="hesaff").extractors[0]

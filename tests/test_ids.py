@@ -1,4 +1,4 @@
-"""An annotation's identifier never changes: not with names, places or neighbours, and not with a corrected box."""
+"""Identifiers of annotations never change: not with names, places or other rows, and not with a corrected box."""
 
 from dataclasses import replace
 
@@ -24,7 +24,7 @@ def names(given_ids):
     return [k.annotation for k in given_ids]
 
 
-def test_an_identifier_depends_on_content_and_box_alone():
+def test_an_identifier_depends_only_on_content_and_box():
     a = rows({"path": "a.jpg", "individual": "aika", "encounter": "e"}, {"path": "b.jpg", "bbox": BOX})
     first = give_ids(a, {"a.jpg": ONE, "b.jpg": ONE}, ())
     assert names(first) == [derived_id(ONE, None), derived_id(ONE, BOX)]
@@ -34,14 +34,14 @@ def test_an_identifier_depends_on_content_and_box_alone():
     assert len({derived_id(c, b, n) for c in (ONE, TWO) for b in (None, BOX) for n in (0, 1)}) == 8
 
 
-def test_a_photo_whose_content_is_not_known_has_none_yet():
+def test_a_photo_of_unknown_content_has_no_identifier_yet():
     assert give_ids(rows({"path": "a.jpg"}, {"path": "b.jpg"}), {"b.jpg": ONE}, ()) == (
         KeptId(derived_id(ONE, None), "b.jpg", None, "", ONE),
     )
     assert give_ids((), {}, ()) == ()
 
 
-def test_equal_content_and_box_are_counted_and_stay_with_their_rows():
+def test_rows_of_equal_content_and_box_get_different_identifiers_and_keep_them():
     both = rows({"path": "a.jpg", "mask": "m.png"}, {"path": "a.jpg", "mask": "n.png"}, {"path": "copy.jpg"})
     contents = {"a.jpg": ONE, "copy.jpg": ONE}
     kept = give_ids(both, contents, ())
@@ -50,29 +50,29 @@ def test_equal_content_and_box_are_counted_and_stay_with_their_rows():
     assert names(give_ids(turned, contents, kept)) == names(kept)[::-1]
 
 
-def test_a_renamed_photo_a_saved_photo_and_a_corrected_box_keep_it():
+def test_a_renamed_photo_a_saved_photo_and_a_corrected_box_keep_their_identifier():
     before = rows({"path": "a.jpg", "bbox": BOX}, {"path": "b.jpg"}, {"path": "c.jpg", "bbox": BOX})
     contents = {"a.jpg": ONE, "b.jpg": TWO, "c.jpg": "ef" * 32}
     kept = give_ids(before, contents, ())
     after = rows({"path": "renamed.jpg", "bbox": BOX}, {"path": "b.jpg"}, {"path": "c.jpg", "bbox": (14, 8, 100, 56)})
-    new = {"renamed.jpg": ONE, "b.jpg": "00" * 32, "c.jpg": "ef" * 32}  # b.jpg was saved anew
+    new = {"renamed.jpg": ONE, "b.jpg": "00" * 32, "c.jpg": "ef" * 32}  # b.jpg was saved again
     assert names(give_ids(after, new, kept)) == names(kept)
 
 
-def test_a_box_far_from_it_is_another_animal():
+def test_a_box_far_from_the_old_one_gets_a_new_identifier():
     kept = give_ids(rows({"path": "a.jpg", "bbox": BOX}), {"a.jpg": ONE}, ())
     (other,) = give_ids(rows({"path": "a.jpg", "bbox": (300, 10, 100, 50)}), {"a.jpg": ONE}, kept)
     assert other.annotation not in names(kept)
 
 
-def test_a_box_drawn_round_the_only_animal_keeps_it_among_two_it_does_not():
+def test_a_new_box_keeps_the_identifier_of_the_photo_only_if_it_is_the_only_box():
     kept = give_ids(rows({"path": "a.jpg"}), {"a.jpg": ONE}, ())
     assert names(give_ids(rows({"path": "a.jpg", "bbox": BOX}), {"a.jpg": ONE}, kept)) == names(kept)
     two = rows({"path": "a.jpg", "bbox": BOX}, {"path": "a.jpg", "bbox": (300, 10, 100, 50)})
     assert not set(names(give_ids(two, {"a.jpg": ONE}, kept))) & set(names(kept))
 
 
-def test_the_catalogs_own_column_goes_before_what_was_kept():
+def test_the_annotation_column_of_the_catalog_goes_before_stored_identifiers():
     kept = give_ids(rows({"path": "a.jpg"}), {"a.jpg": ONE}, ())
     own = rows({"path": "a.jpg", "annotation": "leopard-7"}, {"path": "b.jpg"})
     assert names(give_ids(own, {"a.jpg": ONE, "b.jpg": ONE}, kept))[0] == "leopard-7"
@@ -89,7 +89,7 @@ row = st.tuples(st.sampled_from("abc"), box, st.sampled_from(["", "m", "n"]))
     st.lists(row, max_size=7),
     st.dictionaries(st.sampled_from("abc"), st.sampled_from([ONE, TWO])),
 )
-def test_identifiers_are_unique_and_asking_again_changes_none(before, after, contents):
+def test_identifiers_are_unique_and_a_second_call_changes_none(before, after, contents):
     first = give_ids(rows(*({"path": p, "bbox": b, "mask": m} for p, b, m in before)), contents, ())
     assert len(set(names(first))) == len(first)
     changed = rows(*({"path": p, "bbox": b, "mask": m} for p, b, m in after))
@@ -101,13 +101,13 @@ def test_identifiers_are_unique_and_asking_again_changes_none(before, after, con
     }
 
 
-def test_the_table_refuses_one_identifier_twice(tmp_path):
+def test_a_catalog_with_one_identifier_twice_is_refused(tmp_path):
     (tmp_path / "catalog.csv").write_text("path,annotation\na.jpg,x1\nb.jpg,\nc.jpg,x1\n")
     with pytest.raises(SnowmatchError, match=r"catalog\.csv line 4, column annotation: 'x1' .* line 2"):
         load_catalog(tmp_path)
 
 
-def test_they_are_kept_and_pruned(tmp_path):
+def test_identifiers_are_stored_and_pruned(tmp_path):
     a = rows(
         {"path": "a.jpg"}, {"path": "a.jpg"}, {"path": "b.jpg", "bbox": BOX}, {"path": "c.jpg", "annotation": "own"}
     )
@@ -118,12 +118,12 @@ def test_they_are_kept_and_pruned(tmp_path):
     assert [x.annotation for x in with_ids(tmp_path, a, a)] == names(kept)
     assert [x.annotation for x in with_ids(tmp_path, a[1:2], a)] == names(kept)[1:2]
     save_ids(tmp_path, kept[:1], kept)
-    assert len(load_ids(tmp_path)) == 4  # a photo that is away for a while
+    assert len(load_ids(tmp_path)) == 4  # without prune, the identifiers of missing photos are kept
     save_ids(tmp_path, kept[:1], kept, prune=True)
     assert load_ids(tmp_path) == [kept[0]]
 
 
-def test_answers_carry_them_and_renaming_all_photos_changes_none(own_survey):
+def test_answers_have_identifiers_and_renaming_all_photos_changes_none(own_survey):
     catalog = own_survey / "catalog"
     opened = snowmatch.open_catalog(catalog)
     asked = opened.data.annotations[0]

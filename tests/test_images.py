@@ -1,4 +1,4 @@
-"""Photos of every kind come out upright and RGB, chips map back to the photo, and bad files say what is wrong."""
+"""Photos: all formats are read upright and as RGB, chips map back to the photo, and bad files raise clear errors."""
 
 import warnings
 from datetime import datetime
@@ -20,7 +20,7 @@ ORIENTATION, EXIF_IFD, ORIGINAL, DIGITIZED, CHANGED = 0x0112, 0x8769, 0x9003, 0x
 
 
 def scene(width=93, height=61):
-    """Blocks of colour without any symmetry, so that each of the eight orientations looks different."""
+    """Return blocks of colour without symmetry, so that each of the eight orientations looks different."""
     pixels = np.full((height, width, 3), 120, np.uint8)
     pixels[: height // 3, : width // 2] = (220, 40, 40)
     pixels[height // 2 :, : width // 4] = (30, 60, 200)
@@ -33,7 +33,7 @@ def close(a, b, limit):
 
 
 def turned(pixels, orientation):
-    """The same by Pillow's own function."""
+    """Return the pixels turned by Pillow's own function."""
     image = Image.fromarray(pixels)
     image.getexif()[ORIENTATION] = orientation
     return np.asarray(ImageOps.exif_transpose(image))
@@ -56,7 +56,7 @@ def test_exif_orientation_is_applied_once(tmp_path, extension, orientation):
 
 
 @pytest.mark.parametrize("value", [0, 9, 700])
-def test_an_orientation_that_does_not_exist_means_upright(tmp_path, value):
+def test_an_invalid_orientation_means_upright(tmp_path, value):
     exif = Image.Exif()
     exif[ORIENTATION] = value
     Image.fromarray(scene()).save(tmp_path / "photo.png", exif=exif)
@@ -92,7 +92,7 @@ def test_every_kind_of_photo_becomes_8_bit_rgb(tmp_path, name):
     assert close(found, expected, 3 if "jp" in name.lower() else 0.5)
 
 
-def test_a_black_and_white_image_keeps_black_and_white(tmp_path):
+def test_a_1_bit_image_stays_black_and_white(tmp_path):
     Image.fromarray(GREY > 127).save(tmp_path / "one_bit.png")
     assert np.array_equal(read_photo(tmp_path / "one_bit.png")[..., 0] == 255, GREY > 127)
 
@@ -102,7 +102,7 @@ def test_a_16_bit_colour_png_keeps_its_upper_bits(tmp_path):
     assert np.array_equal(read_photo(tmp_path / "deep.png"), scene())
 
 
-def test_transparent_pixels_become_grey_and_hidden_colours_stay_hidden(tmp_path):
+def test_transparent_pixels_become_grey(tmp_path):
     alpha = np.full(scene().shape[:2], 255, np.uint8)
     alpha[:20] = 0
     Image.fromarray(np.dstack([scene(), alpha])).save(tmp_path / "cut.png")
@@ -113,7 +113,7 @@ def test_transparent_pixels_become_grey_and_hidden_colours_stay_hidden(tmp_path)
     assert (read_photo(tmp_path / "palette.png") == 128).all()
 
 
-def test_reading_takes_strips_without_seams(tmp_path):
+def test_a_tall_photo_is_read_without_an_error_between_strips(tmp_path):
     rng = np.random.default_rng(0)
     tall = rng.integers(0, 256, (600, 37, 3), dtype=np.uint8)
     Image.fromarray(tall).save(tmp_path / "tall.png")
@@ -143,7 +143,7 @@ def truncated(path):
 
 
 @pytest.mark.parametrize("name", ["photo.jpg", "photo.png", "photo.tif", "photo.webp"])
-def test_a_truncated_photo_says_so_or_at_least_fails(tmp_path, name):
+def test_a_truncated_photo_raises_an_error(tmp_path, name):
     truncated(tmp_path / name)
     expected = "truncated" if name in ("photo.jpg", "photo.png") else "copy it again"
     with pytest.raises(SnowmatchError, match=rf"photo\.\w+ .*{expected}"):
@@ -175,7 +175,7 @@ def test_each_bad_file_has_its_own_message(tmp_path):
         assert "\n" not in message
 
 
-def test_heic_without_its_package_names_the_package(tmp_path, monkeypatch):
+def test_a_heic_photo_without_pillow_heif_raises_an_error_with_the_install_command(tmp_path, monkeypatch):
     monkeypatch.setattr(formats, "register_heif_opener", None)
     monkeypatch.setattr(formats, "FORMATS", ("JPEG", "PNG"))
     (tmp_path / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
@@ -187,7 +187,7 @@ def test_heic_without_its_package_names_the_package(tmp_path, monkeypatch):
     "exif", [b"Exif\0\0garbage" * 3, b"Exif\0\0II*\0\x08\0\0\0\x05\0\x12\x01", b"Exif\0\0MM\0*\xff\xff\xff\xff"]
 )
 @pytest.mark.parametrize("extension", ["jpg", "png", "webp"])
-def test_damaged_exif_does_not_cost_the_photo(tmp_path, exif, extension):
+def test_a_photo_with_damaged_exif_is_read(tmp_path, exif, extension):
     path = tmp_path / f"photo.{extension}"
     Image.fromarray(scene()).save(path, exif=exif)
     assert read_photo(path).shape == scene().shape
@@ -195,7 +195,7 @@ def test_damaged_exif_does_not_cost_the_photo(tmp_path, exif, extension):
     assert read_facts(path).taken is None
 
 
-def test_other_warnings_of_pillow_still_show(tmp_path):
+def test_other_warnings_of_pillow_are_shown(tmp_path):
     Image.fromarray(scene()).save(tmp_path / "photo.png")
     with pytest.warns(UserWarning, match="something new"), formats.open_photo(tmp_path / "photo.png"):
         warnings.warn("something new", UserWarning, stacklevel=1)
@@ -210,7 +210,7 @@ def with_times(path, **times):
     return path
 
 
-def test_the_time_is_when_the_photo_was_taken_before_any_other(tmp_path):
+def test_the_time_is_when_the_photo_was_taken_and_other_exif_times_come_after_it(tmp_path):
     taken = with_times(
         tmp_path / "a.jpg", exif={ORIGINAL: "2012:09:17 19:42:18"}, root={CHANGED: "2020:01:01 00:00:00"}
     )
@@ -253,7 +253,7 @@ def test_a_box_without_area_is_refused(bbox):
         clip_bbox(bbox, (100, 80))
 
 
-def test_masks_are_true_above_127_whatever_their_mode(tmp_path):
+def test_masks_of_any_mode_are_true_above_127(tmp_path):
     grey = np.full((20, 30), 127, np.uint8)
     grey[5:10, 7:20] = 128
     for mode in ("L", "RGB", "P", "RGBA"):
@@ -272,7 +272,7 @@ def test_transparent_parts_of_a_mask_are_not_the_animal(tmp_path):
     assert np.array_equal(read_mask(tmp_path / "mask.png", (30, 20)), values[..., 3] > 0)
 
 
-def test_masks_that_cannot_be_meant_are_refused(tmp_path):
+def test_masks_of_a_wrong_size_or_with_label_values_are_refused(tmp_path):
     Image.fromarray(np.full((20, 30), 255, np.uint8)).save(tmp_path / "mask.png")
     with pytest.raises(SnowmatchError, match="30 x 20 px, expected 20 x 30, the size of the upright photo"):
         read_mask(tmp_path / "mask.png", (20, 30))
@@ -281,7 +281,7 @@ def test_masks_that_cannot_be_meant_are_refused(tmp_path):
         read_mask(tmp_path / "labels.png", (20, 20))
 
 
-# --- chips and the way back -------------------------------------------------------------------------------------------
+# --- chips, and their keypoints in the photo --------------------------------------------------------------------------
 
 
 def features_at(keypoints, shapes=None):
@@ -299,7 +299,7 @@ def features_at(keypoints, shapes=None):
 
 
 def dot(size, x, y, radius):
-    """A photo with one soft white dot, centre (x, y)."""
+    """Return a photo with one soft white dot with the centre (x, y)."""
     columns, rows = np.meshgrid(np.arange(size[0]), np.arange(size[1]))
     weight = np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * radius**2))
     return np.repeat((255 * weight).round().astype(np.uint8)[..., None], 3, axis=2)
@@ -314,7 +314,7 @@ def centre(pixels):
 @pytest.mark.parametrize("size", [(93, 61), (61, 93), (641, 359), (1279, 853)])
 @pytest.mark.parametrize("bbox", [None, "odd"])
 @pytest.mark.parametrize("chip_size", [50, 127, 700])
-def test_what_is_found_in_a_chip_comes_back_to_its_place_in_the_photo(size, bbox, chip_size):
+def test_a_keypoint_of_a_chip_maps_to_its_place_in_the_photo(size, bbox, chip_size):
     box = None if bbox is None else (3, 5, size[0] - 10, size[1] - 21)
     x, y = size[0] * 0.61, size[1] * 0.37
     chip = make_chip(dot(size, x, y, min(size) / 20), box, None, chip_size, "grey")
@@ -325,21 +325,21 @@ def test_what_is_found_in_a_chip_comes_back_to_its_place_in_the_photo(size, bbox
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_keypoints_are_in_pixels_of_the_upright_photo(tmp_path, orientation):
-    """The way of a photo from file to keypoint, for a camera held in each of the eight ways."""
+    """From file to keypoint, for each of the eight orientations of a camera."""
     upright = dot((181, 119), 130, 31, 6)
-    back = {6: 8, 8: 6}.get(orientation, orientation)  # the turn that undoes a turn
+    back = {6: 8, 8: 6}.get(orientation, orientation)  # the inverse orientation
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
     Image.fromarray(turned(upright, back)).save(tmp_path / "photo.jpg", quality=95, exif=exif)
     chip = make_chip(read_photo(tmp_path / "photo.jpg"), (20, 3, 155, 99), None, 77, "grey")
     pixels = chip.pixels.astype(int)
-    pixels[pixels < 20] = 0  # JPEG's ringing
+    pixels[pixels < 20] = 0  # remove the ringing of JPEG
     found = to_photo(features_at([centre(pixels)]), chip)
     assert np.abs(found.keypoints - (130, 31)).max() < 0.5
     assert found.image_size == (181, 119)
 
 
-def test_frames_and_scales_grow_with_the_chips_scale_on_each_axis():
+def test_frames_and_scales_are_resized_by_the_chips_scale_on_each_axis():
     chip = make_chip(np.zeros((31, 100, 3), np.uint8), None, None, 33, "rgb")
     assert chip.pixels.shape == (10, 33, 3)
     sx, sy = chip.scale
@@ -352,14 +352,14 @@ def test_frames_and_scales_grow_with_the_chips_scale_on_each_axis():
     assert found.shapes.dtype == found.keypoints.dtype == found.scales.dtype == np.float32
 
 
-def test_no_features_stay_no_features():
+def test_a_chip_without_features_gives_no_features_in_the_photo():
     chip = make_chip(scene(), None, None, 50, "rgb")
     found = to_photo(features_at(np.zeros((0, 2)), np.zeros((0, 3), np.float32)), chip)
     assert len(found) == 0
     assert found.image_size == (93, 61)
 
 
-def test_the_longest_side_has_the_chip_size_and_small_boxes_are_enlarged_only_so_far():
+def test_the_longest_side_has_the_chip_size_and_small_boxes_are_enlarged_up_to_a_limit():
     photo = scene(300, 201)
     assert make_chip(photo, None, None, 150, "grey").pixels.shape == (100, 150)
     assert make_chip(photo, (0, 0, 20, 10), None, 700, "rgb").pixels.shape == (10 * MAX_UPSCALE, 20 * MAX_UPSCALE, 3)
@@ -372,7 +372,7 @@ def test_the_longest_side_has_the_chip_size_and_small_boxes_are_enlarged_only_so
 def test_a_smaller_chip_does_not_alias():
     noise = np.repeat(np.random.default_rng(0).integers(0, 256, (400, 600, 1), dtype=np.uint8), 3, axis=2)
     chip = make_chip(noise, None, None, 100, "grey")
-    assert chip.pixels.std() < 1.1 * noise.std() / 6  # the mean of 36 pixels each
+    assert chip.pixels.std() < 1.1 * noise.std() / 6  # each pixel is the mean of 36 pixels
 
 
 def test_the_mask_is_eroded_at_the_silhouette_but_not_at_the_chips_border():
@@ -407,7 +407,7 @@ def test_inside_rounds_to_the_nearest_pixel_and_is_false_beyond_the_mask():
     assert inside(mask, np.zeros((0, 2), np.float32)).shape == (0,)
 
 
-def test_wrong_arrays_are_a_programmers_mistake():
+def test_arrays_of_a_wrong_type_raise_a_value_error():
     photo = scene()
     with pytest.raises(ValueError, match="expected uint8"):
         make_chip(photo[..., 0], None, None, 50, "grey")

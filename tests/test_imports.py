@@ -1,4 +1,4 @@
-"""Imports run one way, heavy packages stay in the files that need them, and --help answers at once."""
+"""Imports: packages import in one direction, heavy packages only in the files that need them, and --help is fast."""
 
 import ast
 import subprocess
@@ -28,10 +28,10 @@ FLOW = [
     "cli",
     "testing",
 ]
-# What click sees of the package: answers and values, and not how they are made
+# The packages that the command line may import: they have the answers, not the computations
 FOR_CLI = {"core", "api", "review", "survey", "interchange", "views", "demo", "cli"}
 PLUGINS = ("features/extractors", "matching/matchers")
-# Plugins with NEEDS, and what they share: they import torch and other packages inside functions
+# Plugins with NEEDS, and the file they share: they import torch and other packages inside functions
 NETWORKS = {
     "_network.py",
     *(p.name for folder in PLUGINS for p in (PACKAGE / folder).glob("[!_]*.py") if "NEEDS:" in p.read_text("utf-8")),
@@ -48,15 +48,15 @@ ONLY_IN = {
     "kornia": {"features/extractors/", "matching/matchers/"},
     "safetensors": {"models/torch_io.py"},
     "platformdirs": {"models/cache.py"},
-    "urllib": {"models/download.py"},  # the one place that uses the internet
+    "urllib": {"models/download.py"},  # the only file that uses the internet
 }
-# Imports inside functions: where a command or a plugin is used, and where a package takes longer to load than a query
+# Files that may import inside functions, so that a package loads only if it is used
 LATE_IN = {"api.py", "__init__.py", "sheet.py", *NETWORKS}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
 def imports(path):
-    """(module, inside a function) of every import statement, but for those that only type checkers follow."""
+    """Yield (module, whether inside a function) of every import statement, except those for type checkers."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     checked = {
         id(n)
@@ -82,21 +82,21 @@ def module_name(path):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_imports_run_one_way(path):
+def test_a_file_imports_only_from_earlier_packages(path):
     name = module_name(path)
     if name == "__init__":
         return
     for module, _ in imports(path):
         if module.startswith("snowmatch."):
             target = module.split(".")[1]
-            assert RANK[target] <= RANK[name], f"{path.name} imports {module}, against the flow"
+            assert RANK[target] <= RANK[name], f"{path.name} imports {module}, which is a later package in FLOW"
             assert name != "cli" or target in FOR_CLI, (
-                f"{path.name} imports {module}: the command line sees api and views"
+                f"{path.name} imports {module}: the command line may import only FOR_CLI"
             )
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_heavy_packages_stay_where_they_belong(path):
+def test_heavy_packages_are_imported_only_in_their_files(path):
     place = path.relative_to(PACKAGE).as_posix()
     for module, inner in imports(path):
         root = module.split(".")[0]
@@ -104,14 +104,14 @@ def test_heavy_packages_stay_where_they_belong(path):
         late = path.name in LATE_IN or place.startswith("cli/")
         assert not inner or late, f"{place} imports {module} inside a function"
         network = root in ("torch", "kornia") and path.name in NETWORKS
-        assert not network or inner, f"{place} imports {module} when it is listed: import it where it is used"
+        assert not network or inner, f"{place} imports {module} at the top of the file: import it inside a function"
 
 
 def fresh(code):
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
 
 
-def test_help_needs_neither_numpy_nor_opencv():
+def test_help_loads_neither_numpy_nor_opencv():
     loaded = fresh(
         "import sys; from click.testing import CliRunner; from snowmatch.cli import main;"
         "assert CliRunner().invoke(main, ['--help']).exit_code == 0; print(*sys.modules)"
@@ -119,12 +119,12 @@ def test_help_needs_neither_numpy_nor_opencv():
     assert not {"numpy", "cv2", "faiss", "h5py", "scipy", "PIL"} & set(loaded)
 
 
-def test_importing_the_package_loads_nothing_heavy_and_the_api_no_torch():
+def test_importing_the_package_loads_no_numpy_and_the_api_loads_no_torch():
     assert not {"numpy", "cv2", "click"} & set(fresh("import sys, snowmatch; print(*sys.modules)"))
     assert not {"torch", "kornia", "click", "scipy"} & set(
         fresh("import sys, snowmatch; snowmatch.open_catalog; print(*sys.modules)")
     )
 
 
-def test_every_module_has_a_place_in_the_flow():
+def test_every_module_is_listed_in_the_flow():
     assert {module_name(p) for p in FILES} - {"__init__"} <= set(RANK)

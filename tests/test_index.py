@@ -1,4 +1,4 @@
-"""The search answers as comparing with every row would, filters before it searches, and survives on disk."""
+"""The search index: it answers like brute force, filters before it searches, and is stored on disk."""
 
 import errno
 
@@ -14,7 +14,7 @@ DIMENSION = 32
 
 
 def gallery(entries=60, rows=50, dtype=np.uint8, seed=0):
-    """Clustered descriptors, as real ones are: a list of (rows, D) arrays."""
+    """Return clustered descriptors, like real ones: a list of (rows, D) arrays."""
     rng = np.random.default_rng(seed)
     centres = rng.uniform(0, 200, (40, DIMENSION))
     out = []
@@ -25,13 +25,13 @@ def gallery(entries=60, rows=50, dtype=np.uint8, seed=0):
     return out
 
 
-def held(built):
+def lazy(built):
     return searching.LazyIndex("x", lambda: (built, "read"))
 
 
 def block(descriptors, built):
     offsets = np.cumsum([0] + [len(d) for d in descriptors])
-    return searching.Block(np.arange(len(descriptors)), offsets, held(built))
+    return searching.Block(np.arange(len(descriptors)), offsets, lazy(built))
 
 
 def brute_force(descriptors, queries, allowed, k):
@@ -59,7 +59,7 @@ def test_few_rows_are_searched_exactly(dtype):
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 @pytest.mark.parametrize("share", [1.0, 0.3, 0.02])
-def test_inverted_file_finds_what_brute_force_finds_under_any_filter(share, dtype):
+def test_an_inverted_file_finds_the_neighbours_of_brute_force_with_any_filter(share, dtype):
     descriptors = gallery(entries=100, rows=100, dtype=dtype)
     built = inverted_file.build_faiss(descriptors)
     assert built.lists.nlist > 1
@@ -67,20 +67,20 @@ def test_inverted_file_finds_what_brute_force_finds_under_any_filter(share, dtyp
     allowed = rng.random(100) < share
     allowed[7] = True
     seen = np.concatenate([descriptors[i] for i in np.flatnonzero(allowed)])[:: max(1, int(50 * share))][:200]
-    noise = rng.normal(0, 4, seen.shape)  # the same spots, seen again
+    noise = rng.normal(0, 4, seen.shape)  # noise of the same spots in another photo
     queries = np.clip(seen + noise, 0, 255).astype(dtype) if dtype == np.uint8 else (seen + noise / 800).astype(dtype)
     found = searching.search([block(descriptors, built)], queries, allowed, 5)
     distances, _, _ = brute_force(descriptors, queries, allowed, 5)
     assert (found.entries >= 0).all()
     assert allowed[found.entries].all()
     assert np.isclose(found.distances[:, 0], distances[:, 0], rtol=1e-4).mean() > 0.97
-    # the others are all about as far away, which no quantiser orders exactly: what is found is hardly farther
+    # other neighbours have nearly equal distances, so their order is not exact: the found ones are hardly farther
     assert (found.distances[:, 1:] / distances[:, 1:]).mean() < 1.04
 
 
-def test_flann_never_lets_forbidden_rows_use_up_places():
+def test_flann_finds_k_allowed_rows_even_if_forbidden_rows_are_nearer():
     descriptors = gallery(entries=30, rows=60)
-    queries = descriptors[3][:20]  # their own entry is nearest and forbidden
+    queries = descriptors[3][:20]  # the nearest entry is their own, which is forbidden
     allowed = np.ones(30, bool)
     allowed[3] = False
     found = searching.search([block(descriptors, forest.FlannIndex(descriptors))], queries, allowed, 5)
@@ -90,7 +90,7 @@ def test_flann_never_lets_forbidden_rows_use_up_places():
     assert np.isclose(found.distances, distances, rtol=1e-4).mean() > 0.6  # a kd-forest is approximate
 
 
-def test_flann_with_one_allowed_entry_in_many():
+def test_flann_finds_the_only_allowed_entry_of_many():
     descriptors = gallery(entries=50, rows=40)
     allowed = np.zeros(50, bool)
     allowed[11] = True
@@ -100,7 +100,7 @@ def test_flann_with_one_allowed_entry_in_many():
     assert np.isclose(found.distances, distances, rtol=1e-4).mean() > 0.7
 
 
-def test_blocks_merge_to_the_same_answer_as_one():
+def test_several_blocks_give_the_same_answer_as_one():
     descriptors = gallery(entries=20)
     queries = gallery(1, 25, seed=3)[0]
     whole = searching.search(
@@ -111,7 +111,7 @@ def test_blocks_merge_to_the_same_answer_as_one():
         part = descriptors[run]
         offsets = np.cumsum([0] + [len(d) for d in part])
         built = inverted_file.build_faiss(part)
-        pieces.append(searching.Block(np.arange(20)[run], offsets, held(built)))
+        pieces.append(searching.Block(np.arange(20)[run], offsets, lazy(built)))
     merged = searching.search(pieces, queries, np.ones(20, bool), 6)
     np.testing.assert_array_equal(merged.distances, whole.distances)
     ties = np.diff(whole.distances, axis=1) == 0
@@ -119,7 +119,7 @@ def test_blocks_merge_to_the_same_answer_as_one():
         np.testing.assert_array_equal(merged.entries, whole.entries)
 
 
-def test_fewer_rows_than_asked_for_are_padded():
+def test_if_there_are_fewer_than_k_rows_the_answer_is_padded():
     descriptors = gallery(entries=2, rows=1)
     found = searching.search(
         [block(descriptors, inverted_file.build_faiss(descriptors))], descriptors[0], np.ones(2, bool), 5
@@ -130,7 +130,7 @@ def test_fewer_rows_than_asked_for_are_padded():
 
 
 @pytest.mark.parametrize("allowed", [np.zeros(2, bool), np.ones(2, bool)])
-def test_no_query_descriptors_or_nothing_allowed(allowed):
+def test_no_query_descriptors_or_no_allowed_entries_give_no_neighbours(allowed):
     descriptors = gallery(entries=2)
     blocks = [block(descriptors, inverted_file.build_faiss(descriptors))]
     assert searching.search(blocks, np.zeros((0, DIMENSION), np.uint8), allowed, 3).distances.shape == (0, 3)
@@ -138,7 +138,7 @@ def test_no_query_descriptors_or_nothing_allowed(allowed):
         assert (searching.search(blocks, descriptors[0], allowed, 3).entries == -1).all()
 
 
-def test_answer_for_one_descriptor_does_not_depend_on_the_others():
+def test_the_answer_for_one_descriptor_does_not_depend_on_the_others():
     descriptors = gallery(entries=80)
     queries = gallery(1, 40, seed=2)[0]
     blocks = [block(descriptors, inverted_file.build_faiss(descriptors))]
@@ -156,7 +156,7 @@ def test_answer_for_one_descriptor_does_not_depend_on_the_others():
         faiss.omp_set_num_threads(before)
 
 
-def test_same_index_bytes_whatever_the_number_of_threads(tmp_path):
+def test_the_number_of_threads_does_not_change_the_index(tmp_path):
     descriptors = gallery(entries=100)
     before = faiss.omp_get_max_threads()
     written = []
@@ -169,7 +169,7 @@ def test_same_index_bytes_whatever_the_number_of_threads(tmp_path):
     assert written[0] == written[1]
 
 
-def test_kept_on_disk_and_built_once(tmp_path):
+def test_an_index_is_stored_on_disk_and_built_once(tmp_path):
     descriptors = gallery()
     calls = []
 
@@ -181,9 +181,8 @@ def test_kept_on_disk_and_built_once(tmp_path):
     loaded, origin = searching.open_index(tmp_path, "left_flank-0", "aaaa", "faiss", rows)
     assert origin == "read"
     assert len(calls) == 1
-    searching.open_index(
-        tmp_path, "left_flank-0", "bbbb", "faiss", rows
-    )  # other features: built anew, the old file goes
+    # Other features: the index is rebuilt and the old files are deleted
+    searching.open_index(tmp_path, "left_flank-0", "bbbb", "faiss", rows)
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "left_flank-0-bbbb.faiss",
         "left_flank-0-bbbb.npy",
@@ -192,7 +191,7 @@ def test_kept_on_disk_and_built_once(tmp_path):
     assert len(loaded.rows) == loaded.lists.ntotal == 60 * 50
 
 
-def test_an_inverted_file_is_read_back_mapped_and_answers_the_same(tmp_path):
+def test_a_stored_inverted_file_is_memory_mapped_and_gives_the_same_answer(tmp_path):
     descriptors = gallery()
     queries = gallery(1, 20, seed=4)[0]
     built, _ = searching.open_index(tmp_path, "x", "a", "faiss", lambda: descriptors)
@@ -202,7 +201,7 @@ def test_an_inverted_file_is_read_back_mapped_and_answers_the_same(tmp_path):
     np.testing.assert_array_equal(answers[0].entries, answers[1].entries)
 
 
-def test_a_place_that_cannot_be_written_only_costs_time(tmp_path):
+def test_an_index_that_cannot_be_stored_is_built_in_memory(tmp_path):
     (tmp_path / "file").write_text("not a folder")
     built, origin = searching.open_index(tmp_path / "file" / "index", "x", "a", "faiss", gallery)
     assert origin == "could not be kept"
@@ -211,7 +210,7 @@ def test_a_place_that_cannot_be_written_only_costs_time(tmp_path):
 
 @pytest.mark.parametrize("ending", [".npy", ".faiss"])
 @pytest.mark.parametrize("cut", [0, 7, 5000])
-def test_a_damaged_index_file_is_made_anew(tmp_path, cut, ending):
+def test_a_damaged_index_file_is_rebuilt(tmp_path, cut, ending):
     searching.open_index(tmp_path, "x", "a", "faiss", gallery)
     path = tmp_path / f"x-a{ending}"
     path.write_bytes(path.read_bytes()[:cut])
@@ -222,7 +221,7 @@ def test_a_damaged_index_file_is_made_anew(tmp_path, cut, ending):
 
 
 @pytest.mark.parametrize("entries", [4, 60])
-def test_an_index_without_one_of_its_files_is_made_anew(tmp_path, entries):
+def test_an_index_without_one_of_its_files_is_rebuilt(tmp_path, entries):
     searching.open_index(tmp_path, "x", "a", "faiss", lambda: gallery(entries))
     for path in tmp_path.iterdir():
         kept = path.read_bytes()
@@ -231,13 +230,13 @@ def test_an_index_without_one_of_its_files_is_made_anew(tmp_path, entries):
         assert path.read_bytes() == kept  # the same rows give the same files
 
 
-def test_an_index_of_other_rows_than_its_lists_is_made_anew(tmp_path):
+def test_an_index_whose_rows_and_lists_differ_is_rebuilt(tmp_path):
     searching.open_index(tmp_path, "x", "a", "faiss", gallery)
     np.save(tmp_path / "x-a.npy", np.concatenate(gallery(entries=59)))
     assert "damaged" in searching.open_index(tmp_path, "x", "a", "faiss", gallery)[1]
 
 
-def test_fingerprint_changes_with_features_extractor_and_backend():
+def test_the_fingerprint_changes_with_features_extractor_and_backend():
     marks = {
         searching.fingerprint(["a", "b"], "x", "faiss"),
         searching.fingerprint(["a", "c"], "x", "faiss"),
@@ -247,14 +246,14 @@ def test_fingerprint_changes_with_features_extractor_and_backend():
     assert len(marks) == 4
 
 
-def test_blocks_are_cut_at_the_limit_and_lose_nothing():
+def test_blocks_are_cut_at_the_limit_and_contain_every_entry():
     counts = np.array([5, 5, 5, 20, 1, 1])
     runs = searching.cut_blocks(counts, 10)
     assert [list(range(6))[r] for r in runs] == [[0, 1], [2], [3], [4, 5]]
     assert searching.cut_blocks(np.array([], int), 10) == []
 
 
-def test_a_block_holds_fewer_of_the_larger_descriptors():
+def test_a_block_has_fewer_rows_of_larger_descriptors():
     assert searching.block_rows(128, np.dtype(np.uint8)) == 1 << 23
     assert searching.block_rows(256, np.dtype(np.float32)) == 1 << 20
 

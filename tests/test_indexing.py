@@ -1,4 +1,4 @@
-"""An index run does what is missing and nothing else, in any number of processes, however the one before it ended."""
+"""Index runs: a run extracts only what is missing, with any number of processes, also after a run that was killed."""
 
 import dataclasses
 import os
@@ -61,14 +61,14 @@ def counts(report):
 
 @pytest.fixture
 def extracted(monkeypatch):
-    """The photos that were decoded in this process, in order."""
+    """Return the list of photos that this process decodes, in order."""
     seen = []
     real = tasks.read_photo
     monkeypatch.setattr(tasks, "read_photo", lambda path: seen.append(Path(path).name) or real(path))
     return seen
 
 
-def test_one_and_many_processes_store_the_same_bytes(data, tmp_path):
+def test_one_process_and_many_store_the_same_bytes(data, tmp_path):
     first = index_catalog(data, Fake(), 1)
     other = CatalogData(
         shutil.copytree(data.folder, tmp_path / "b", ignore=shutil.ignore_patterns(HOME)), *data_of(data)
@@ -86,8 +86,8 @@ def data_of(data):
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_chips_in_batches_are_stored_as_those_one_by_one(data, tmp_path, count):
-    """Among them a broken photo, one that makes its batch fail, and one with two animals."""
+def test_chips_in_batches_and_single_chips_give_the_same_features(data, tmp_path, count):
+    """The photos include a broken one, one that makes its batch fail, and one with two animals."""
     (data.folder / "photos/004.png").write_bytes(b"no photo")
     Image.fromarray(np.full((36, 48, 3), 255, np.uint8)).save(data.folder / "photos/006.png")
     rows = (*data.annotations, Annotation(PHOTOS, "photos/001.png", bbox=(3, 4, 30, 20)))
@@ -100,7 +100,7 @@ def test_chips_in_batches_are_stored_as_those_one_by_one(data, tmp_path, count):
     assert contents(stored(data)) == contents(stored(other))
     if count == 1:
         assert max(Batched.asked) == 3
-        assert Batched.asked.count(1) >= 3  # the batch that failed, one by one
+        assert Batched.asked.count(1) >= 3  # the batch that failed is repeated one by one
 
 
 def test_a_second_run_reads_and_extracts_nothing(data, extracted, monkeypatch):
@@ -113,7 +113,7 @@ def test_a_second_run_reads_and_extracts_nothing(data, extracted, monkeypatch):
     assert len(extracted) == PHOTOS
 
 
-def test_other_settings_extract_everything_again_and_keep_the_old(data):
+def test_other_settings_extract_everything_again_and_keep_the_old_features(data):
     index_catalog(data, Fake(), 1)
     before = contents(stored(data))
     assert states(data, Fake(seed=1)) == ["missing"] * PHOTOS
@@ -144,7 +144,7 @@ def test_only_what_changed_is_extracted_again(data, extracted):
     assert counts(index_catalog(data, Fake(), 1)) == (1, PHOTOS - 1, 0)
 
 
-def test_a_photo_swapped_with_the_same_size_and_time_is_extracted_again(data):
+def test_a_photo_replaced_with_the_same_size_and_time_is_extracted_again(data):
     index_catalog(data, Fake(), 1)
     path = data.folder / "photos/002.png"
     status = path.stat()
@@ -163,16 +163,16 @@ def test_a_photo_changed_right_after_it_was_hashed_is_noticed(data):
     status = path.stat()
     Image.fromarray(np.array(Image.open(path))[::-1]).save(path)
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    # The same size and time stamps, as on a disk that counts whole seconds
-    known = load_records(data.folder)
-    looks = {"size": path.stat().st_size, "ctime_ns": path.stat().st_ctime_ns}
-    known.photos["photos/002.png"] = dataclasses.replace(known.photos["photos/002.png"], **looks)
-    records.save_records(data.folder, known)
+    # Give the photo the same size and time stamps, as on a disk whose time stamps are whole seconds
+    before = load_records(data.folder)
+    values = {"size": path.stat().st_size, "ctime_ns": path.stat().st_ctime_ns}
+    before.photos["photos/002.png"] = dataclasses.replace(before.photos["photos/002.png"], **values)
+    records.save_records(data.folder, before)
     assert states(data)[2] == "stale"
     assert counts(index_catalog(data, Fake(), 1)) == (1, PHOTOS - 1, 0)
 
 
-def test_one_of_two_equal_photos_that_changes_is_stale(data):
+def test_if_one_of_two_equal_photos_changes_only_that_one_is_stale(data):
     shutil.copy2(data.folder / "photos/000.png", data.folder / "photos/001.png")
     index_catalog(data, Fake(), 1)
     make_photo(data.folder / "photos/001.png", 77)
@@ -181,7 +181,7 @@ def test_one_of_two_equal_photos_that_changes_is_stale(data):
 
 
 @pytest.mark.parametrize("name", ["photos/002.png", "mask.png"])
-def test_what_changes_between_hashing_and_decoding_is_not_filed_under_its_old_content(data, monkeypatch, name):
+def test_a_file_that_changes_between_hashing_and_decoding_is_not_stored(data, monkeypatch, name):
     Image.fromarray(np.full((36, 48), 255, np.uint8)).save(data.folder / "mask.png")
     data = changed(data, 2, mask="mask.png")
     real = tasks.read_photo
@@ -199,14 +199,14 @@ def test_what_changes_between_hashing_and_decoding_is_not_filed_under_its_old_co
     assert counts(index_catalog(data, Fake(), 1)) == (1, PHOTOS - 1, 0)
 
 
-def test_what_a_library_prints_does_not_get_between_the_results(data, monkeypatch, capfd):
+def test_output_of_a_library_does_not_disturb_the_results(data, monkeypatch, capfd):
     monkeypatch.setenv("FAKE_CHATTY", "1")
     assert counts(index_catalog(data, Fake(), 2)) == (PHOTOS, 0, 0)
     out, err = capfd.readouterr()
     assert (out, err) == ("", "a library that prints\n" * PHOTOS)
 
 
-def test_a_catalog_that_was_copied_can_be_asked_at_once_and_is_not_extracted_again(data, tmp_path, extracted):
+def test_a_copied_catalog_is_ready_and_not_extracted_again(data, tmp_path, extracted):
     index_catalog(data, Fake(), 1)
     copy = CatalogData(shutil.copytree(data.folder, tmp_path / "copy"), *data_of(data))
     extracted.clear()
@@ -215,7 +215,7 @@ def test_a_catalog_that_was_copied_can_be_asked_at_once_and_is_not_extracted_aga
     assert extracted == []
 
 
-def test_lost_records_cost_reading_but_no_extraction(data, extracted):
+def test_lost_records_are_rebuilt_without_extraction(data, extracted):
     index_catalog(data, Fake(), 1)
     extracted.clear()
     database_path(data.folder).unlink()
@@ -230,7 +230,7 @@ def test_a_photo_with_several_annotations_is_decoded_once(data, extracted):
     rows = tuple(Annotation(i, "photos/000.png", bbox=b) for i, b in enumerate(boxes))
     report = index_catalog(CatalogData(data.folder, rows, ()), Fake(), 1)
     assert extracted == ["000.png"]
-    assert counts(report) == (3, 1, 0)  # the fourth has the content of the second
+    assert counts(report) == (3, 1, 0)  # the fourth annotation equals the second
     content = file_sha256(data.folder / "photos/000.png")
     keys = [s.key for s in catalog_state(CatalogData(data.folder, rows, ()), settings(Fake()))]
     assert keys == [annotation_key(content, box, "") for box in boxes]
@@ -248,7 +248,7 @@ def test_equal_photos_are_extracted_once(data, count):
 
 
 def spoil(data):
-    """Photos that fail in different ways: (row, part of the reason)."""
+    """Make photos fail in different ways. Return the data and, by path, a part of each reason."""
     folder = data.folder / "photos"
     (folder / "001.png").write_bytes((folder / "001.png").read_bytes()[:700])
     (folder / "003.png").write_text("no photo at all")
@@ -270,7 +270,7 @@ def spoil(data):
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_bad_photos_are_listed_kept_and_tried_again_and_stop_nothing(data, count):
+def test_bad_photos_are_listed_and_tried_again_and_do_not_stop_the_run(data, count):
     data, reasons = spoil(data)
     calls = []
     report = index_catalog(data, Fake(), count, progress=lambda *now: calls.append(now))
@@ -296,7 +296,7 @@ def test_bad_photos_are_listed_kept_and_tried_again_and_stop_nothing(data, count
     assert states(data) == ["indexed"] * PHOTOS
 
 
-def test_one_bad_box_fails_its_annotation_not_its_photo(data):
+def test_a_bad_box_fails_only_its_annotation_and_not_the_photo(data):
     rows = (Annotation(0, "photos/000.png"), Annotation(1, "photos/000.png", bbox=(99, 99, 2, 2)))
     data = CatalogData(data.folder, rows, ())
     report = index_catalog(data, Fake(), 1)
@@ -304,7 +304,7 @@ def test_one_bad_box_fails_its_annotation_not_its_photo(data):
     assert states(data) == ["indexed", "failed"]
 
 
-def test_a_photo_that_is_away_for_a_while_keeps_its_features(data):
+def test_a_photo_that_is_missing_for_a_time_keeps_its_features(data):
     index_catalog(data, Fake(), 1)
     before = contents(stored(data))
     for i in range(PHOTOS):
@@ -324,7 +324,7 @@ def test_a_photo_without_features_is_indexed(data):
     assert states(data) == ["indexed"] * PHOTOS
 
 
-def test_removed_photos_leave_the_answers_and_on_prune_the_disk(data):
+def test_removed_rows_are_not_used_and_prune_deletes_their_features(data):
     index_catalog(data, Fake(), 1)
     gone = [s.key for s in catalog_state(data, settings(Fake()))][2:4]
     secret = stored(data).read(gone[0]).descriptors.tobytes()
@@ -345,7 +345,7 @@ def test_removed_photos_leave_the_answers_and_on_prune_the_disk(data):
     assert counts(index_catalog(data, Fake(), 1)) == (2, PHOTOS - 2, 0)
 
 
-def test_what_progress_reports_is_on_disk(data, monkeypatch):
+def test_progress_reports_only_stored_features(data, monkeypatch):
     monkeypatch.setattr(writer, "COMMIT_SECONDS", 0.02)
     monkeypatch.setenv("FAKE_SECONDS", "0.01")
     calls = []
@@ -366,7 +366,7 @@ def test_what_progress_reports_is_on_disk(data, monkeypatch):
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_tasks_under_way_are_bounded(tmp_path, count):
+def test_the_number_of_tasks_in_progress_is_bounded(tmp_path, count):
     handed, taken = [0], [0]
 
     class Counting:
@@ -386,7 +386,7 @@ def test_tasks_under_way_are_bounded(tmp_path, count):
     assert (handed[0], taken[0]) == (1000, 1000)
 
 
-def test_paths_of_300_characters_spaces_and_any_script(tmp_path):
+def test_paths_may_be_long_and_have_spaces_and_any_script(tmp_path):
     names = [
         "a" * 100 + "/" + "b" * 100 + "/" + "c" * 96 + ".png",
         "снежный барс/мать № 1.png",
@@ -401,7 +401,7 @@ def test_paths_of_300_characters_spaces_and_any_script(tmp_path):
     assert states(data) == ["indexed"] * len(names)
 
 
-def test_a_relative_folder_and_linked_photos(tmp_path, monkeypatch, data):
+def test_a_relative_folder_with_linked_photos_is_indexed(tmp_path, monkeypatch, data):
     os.symlink(data.folder / "photos", data.folder / "linked")
     rows = tuple(dataclasses.replace(a, path=a.path.replace("photos", "linked")) for a in data.annotations)
     monkeypatch.chdir(tmp_path)
@@ -410,13 +410,17 @@ def test_a_relative_folder_and_linked_photos(tmp_path, monkeypatch, data):
     assert states(linked) == ["indexed"] * PHOTOS
 
 
-def test_an_empty_catalog(tmp_path):
+def test_an_empty_catalog_is_indexed_without_progress(tmp_path):
     data = CatalogData(tmp_path, (), ())
-    assert counts(index_catalog(data, Fake(), 2, progress=lambda *now: pytest.fail("nothing to tell"))) == (0, 0, 0)
+    assert counts(index_catalog(data, Fake(), 2, progress=lambda *now: pytest.fail("progress was reported"))) == (
+        0,
+        0,
+        0,
+    )
     assert catalog_state(data, settings(Fake())) == ()
 
 
-def test_asking_for_the_state_writes_nothing(data):
+def test_reading_the_state_writes_nothing(data):
     index_catalog(data, Fake(), 1)
     before = {p: p.stat().st_mtime_ns for p in data.folder.rglob("*")}
     for path in before:
@@ -430,14 +434,14 @@ def test_asking_for_the_state_writes_nothing(data):
             path.chmod(0o755)
 
 
-def test_a_catalog_that_cannot_be_written_is_one_clear_line(data):
+def test_a_catalog_that_cannot_be_written_raises_an_error_of_one_line(data):
     (data.folder / HOME).write_text("in the way")
     with pytest.raises(SnowmatchError, match="cannot write in") as error:
         index_catalog(data, Fake(), 1)
     assert "\n" not in str(error.value)
 
 
-def test_two_runs_at_once_exclude_each_other(data):
+def test_a_second_run_at_the_same_time_raises_an_error(data):
     with (
         writer.FeatureWriter(data.folder / HOME / "features", settings(Fake())),
         pytest.raises(SnowmatchError, match=f"being indexed by process {os.getpid()}"),
@@ -446,7 +450,7 @@ def test_two_runs_at_once_exclude_each_other(data):
     assert counts(index_catalog(data, Fake(), 1)) == (PHOTOS, 0, 0)
 
 
-def test_a_full_disk_keeps_what_was_reported(data, monkeypatch):
+def test_a_full_disk_keeps_the_reported_features(data, monkeypatch):
     monkeypatch.setattr(writer, "COMMIT_SECONDS", 0.0)
     reported, room = [0], [5]
     real = writer.write_segment
@@ -465,8 +469,8 @@ def test_a_full_disk_keeps_what_was_reported(data, monkeypatch):
     assert counts(index_catalog(data, Fake(), 1)) == (PHOTOS - 5, 5, 0)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="no signals there")
-def test_a_killed_worker_is_a_clear_error_and_what_was_finished_is_kept(data, monkeypatch):
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no signals")
+def test_a_killed_worker_raises_an_error_and_finished_photos_are_kept(data, monkeypatch):
     Image.fromarray(np.full((36, 48, 3), 255, np.uint8)).save(data.folder / "photos/008.png")
     extractor = Fake(deadly=True)
     with pytest.raises(
@@ -483,7 +487,7 @@ SCRIPT = """
 import sys; sys.path[:0] = sys.argv[2:]
 from pathlib import Path
 import fake_extractor
-print("told once")
+print("printed once")
 fake_extractor.run(Path(sys.argv[1]), 2)
 """
 
@@ -493,13 +497,13 @@ def test_a_script_without_a_main_guard_can_index_in_parallel(data, tmp_path):
     script.write_text(SCRIPT)
     command = [sys.executable, str(script), str(data.folder), os.path.dirname(__file__), *sys.path]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout.count("told once") == 1
+    assert done.stdout.count("printed once") == 1
     assert done.stdout.splitlines()[-1] == f"end {PHOTOS} 0"
     assert done.stderr == ""
 
 
 def start(folder, count, seconds):
-    """A run in its own process, at the moment it begins to work."""
+    """Start a run in its own process, wait until it begins to work, and return the process."""
     process = subprocess.Popen(
         [sys.executable, str(Path(__file__).with_name("fake_extractor.py")), str(folder), str(count)],
         stdout=subprocess.PIPE,
@@ -516,9 +520,9 @@ def reported(out):
     return int(lines[-1][0]) if lines else 0
 
 
-@pytest.mark.skipif(os.name == "nt", reason="no such signal there")
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT")
 @pytest.mark.parametrize("count", [1, 2])
-def test_ctrl_c_keeps_what_was_finished(data, count):
+def test_ctrl_c_keeps_finished_photos(data, count):
     process = start(data.folder, count, 0.1)
     for line in process.stdout:
         if int(line.split()[0]) >= 3:
@@ -526,16 +530,16 @@ def test_ctrl_c_keeps_what_was_finished(data, count):
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
     assert process.returncode not in (0, None)
-    assert err.count("Traceback") <= 2  # of this process, none of its workers'
+    assert err.count("Traceback") <= 2  # of the main process, not of its workers
     assert "executor.py" not in err.split("KeyboardInterrupt")[-1]
-    held = len(stored(data))
-    assert max(3, reported(out)) <= held < PHOTOS
+    kept = len(stored(data))
+    assert max(3, reported(out)) <= kept < PHOTOS
     report = index_catalog(data, Fake(), count)
-    assert counts(report) == (PHOTOS - held, held, 0)
+    assert counts(report) == (PHOTOS - kept, kept, 0)
 
 
 def kill_runs(tmp_path, kills, photos, seconds):
-    """Kill runs at random instants, and check after each that nothing finished was lost and the next one completes."""
+    """Kill runs at random times. Check after each that no finished photo is lost and the next run completes."""
     whole = make_catalog(tmp_path / "whole", photos)
     begin = time.monotonic()
     process = start(whole.folder, 1, seconds)
@@ -547,7 +551,7 @@ def kill_runs(tmp_path, kills, photos, seconds):
     expected = contents(stored(whole))
     assert len(expected) == photos
     chance = random.Random(7)
-    held_counts = []
+    stored_counts = []
     for trial in range(kills):
         workers_count = 1 + trial % 2
         folder = shutil.copytree(whole.folder, tmp_path / str(trial), ignore=shutil.ignore_patterns(HOME))
@@ -557,32 +561,32 @@ def kill_runs(tmp_path, kills, photos, seconds):
         process.kill()
         out, _ = process.communicate()
         reader = stored(data)
-        held = len(reader)
-        held_counts.append(held)
-        assert reported(out) <= held
+        kept = len(reader)
+        stored_counts.append(kept)
+        assert reported(out) <= kept
         assert set(contents(reader)) <= set(expected)
         report = index_catalog(data, Fake(), 1)
-        assert counts(report) == (photos - held, held, 0)
+        assert counts(report) == (photos - kept, kept, 0)
         assert contents(stored(data)) == expected
         assert not list(folder.rglob("*.tmp"))
         assert states(data) == ["indexed"] * photos
         shutil.rmtree(folder)
-    return held_counts
+    return stored_counts
 
 
-def test_a_killed_run_loses_nothing_that_was_finished(tmp_path):
+def test_a_killed_run_loses_no_finished_photo(tmp_path):
     assert len(kill_runs(tmp_path, 4, 16, 0.03)) == 4
 
 
 @pytest.mark.slow
-def test_thirty_killed_runs_lose_nothing_that_was_finished(tmp_path):
-    held = kill_runs(tmp_path, 30, 40, 0.02)
-    assert len(set(held)) > 8  # killed in very different states
-    assert min(held) < 20 < max(held)
+def test_thirty_killed_runs_lose_no_finished_photo(tmp_path):
+    kept = kill_runs(tmp_path, 30, 40, 0.02)
+    assert len(set(kept)) > 8  # the runs were killed in very different states
+    assert min(kept) < 20 < max(kept)
 
 
-@pytest.mark.skipif(not Path("/proc").exists(), reason="looks at /proc")
-def test_the_workers_of_a_killed_run_end_by_themselves(data):
+@pytest.mark.skipif(not Path("/proc").exists(), reason="reads /proc")
+def test_the_workers_of_a_killed_run_end(data):
     process = start(data.folder, 2, 0.2)
     for line in process.stdout:
         if int(line.split()[0]) >= 1:

@@ -1,4 +1,4 @@
-"""Extractors and matchers that are networks: as kornia's own, whole or in batches, and picky about their weights."""
+"""Extractors and matchers that are networks: same results as kornia, alone or in batches; checks of their weights."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def their_input(chip):
 
 
 def back(keypoints, chip):
-    """From chip to photo, written anew."""
+    """Map from chip to photo; independent of the package's own code."""
     return (keypoints + 0.5) * np.array(chip.scale) - 0.5 + np.array(chip.origin)
 
 
@@ -56,7 +56,7 @@ def same_as_theirs(ours, theirs, chip):
 
 @authors
 @pytest.mark.parametrize("model", ["t16", "n16", "n16rot", "n32"])
-def test_aliked_is_kornias(weights, model):
+def test_aliked_equals_kornia(weights, model):
     plugin = make_plugin("extractors", "aliked", {"model": model, "chip_size": "320", "max_features": "0"})
     chip = make_chip(photo(), BOX, None, 320, "rgb")
     network = ALIKED(f"aliked-{model}", detection_threshold=0.2).eval()
@@ -68,7 +68,7 @@ def test_aliked_is_kornias(weights, model):
 
 
 @authors
-def test_xfeat_is_kornias(weights):
+def test_xfeat_equals_kornia(weights):
     plugin = make_plugin("extractors", "xfeat", {"chip_size": "320", "max_features": "500"})
     chip = make_chip(photo(), BOX, None, 320, "rgb")
     network = XFeat(top_k=500)
@@ -78,12 +78,12 @@ def test_xfeat_is_kornias(weights):
     with repeatable():
         found = network.detectAndCompute(their_input(chip))[0]
     ours = extract_from_photo(plugin, photo(), BOX, None)
-    # kornia counts from the pixels' corners: 320 x 213 was made 320 x 192
+    # kornia's coordinates start at pixel corners; 320 x 213 was resized to 320 x 192
     corner = found["keypoints"] + torch.tensor([0.5 * 320 / 320 - 0.5, 0.5 * 213 / 192 - 0.5])
     same_as_theirs(ours, (corner, found["scores"], found["descriptors"]), chip)
 
 
-def test_disk_is_kornias(weights):
+def test_disk_equals_kornia(weights):
     plugin = make_plugin("extractors", "disk", {"chip_size": "320", "max_features": "0"})
     chip = make_chip(photo(), BOX, None, 320, "rgb")
     network = DISK().eval()
@@ -95,7 +95,7 @@ def test_disk_is_kornias(weights):
 
 
 @authors
-def test_matches_of_lighterglue_are_kornias(weights):
+def test_matches_of_lighterglue_equal_kornia(weights):
     extractor = make_plugin("extractors", "xfeat", {"chip_size": "320", "max_features": "300"})
     described = {"name": "xfeat"}
     warped = np.roll(photo(), (7, -5), axis=(0, 1))
@@ -126,7 +126,7 @@ def test_matches_of_lighterglue_are_kornias(weights):
 
 
 @pytest.mark.parametrize("name", ["aliked", "disk", "superpoint", "xfeat"])
-def test_no_chip_depends_on_the_others_of_its_batch(weights, name):
+def test_features_of_a_chip_do_not_depend_on_its_batch(weights, name):
     plugin = make_plugin("extractors", name)
     try:
         plugin.check()
@@ -166,14 +166,14 @@ def test_a_batch_too_large_for_the_device_is_halved(weights, monkeypatch):
         plugin.extract(chips[0])
 
 
-def test_superpoint_knows_both_files_and_only_those(weights):
+def test_superpoint_accepts_only_its_two_models(weights):
     for model, network in (("v1", MagicLeap), ("v6_from_tf", Retrained)):
         assert isinstance(make_plugin("extractors", "superpoint", {"model": model}).network(), network)
     with pytest.raises(SnowmatchError, match="model is 'v2', expected one of v6_from_tf, v1"):
         make_plugin("extractors", "superpoint", {"model": "v2"})
 
 
-def test_superpoints_maps_name_pixels_row_by_row_in_each_cell():
+def test_superpoints_heat_map_orders_pixels_by_row_in_each_cell():
     logits = torch.full((1, 65, 2, 3), -20.0)
     logits[0, 64] = 0.0
     logits[0, 8 * 3 + 5, 1, 2] = 20.0  # row 3, column 5 of the cell in row 1, column 2
@@ -182,17 +182,17 @@ def test_superpoints_maps_name_pixels_row_by_row_in_each_cell():
     assert torch.nonzero(heat > 0.5).tolist() == [[8 + 3, 16 + 5]]
 
 
-def test_superpoint_keeps_the_stronger_of_two_near_spots_and_both_of_two_far_ones():
+def test_superpoint_keeps_the_stronger_of_two_near_keypoints_and_both_of_two_distant_ones():
     heat = torch.zeros(1, 40, 40)
     for row, column, value in ((10, 10, 0.9), (12, 13, 0.5), (30, 30, 0.4), (10, 17, 0.3)):
         heat[0, row, column] = value
     assert torch.nonzero(suppress(heat, 4)[0]).tolist() == [[10, 10], [10, 17], [30, 30]]
 
 
-def test_superpoints_descriptors_are_read_between_the_middles_of_cells():
+def test_superpoints_descriptors_are_interpolated_between_cell_centres():
     dense = torch.zeros(2, 3, 4)
     dense[0, 1, 1] = dense[1, 1, 2] = 1.0
-    middle = torch.tensor([[8 + 3.5, 8 + 3.5], [8 + 7.5, 8 + 3.5]])  # of the cell, and half way to the next
+    middle = torch.tensor([[8 + 3.5, 8 + 3.5], [8 + 7.5, 8 + 3.5]])  # centre of the cell, and half way to the next
     assert sample(dense, middle).tolist() == [[1, 0], pytest.approx([2**-0.5] * 2)]
 
 
@@ -232,12 +232,12 @@ def features_rest(features):
 
 
 @authors
-def test_what_was_cut_to_its_last_layer_cannot_stop_early(weights):
+def test_a_network_without_confidence_layers_cannot_stop_early(weights):
     with pytest.raises(SnowmatchError, match="did not learn when to stop early"):
         Lightglue(fast=True).check({"name": "xfeat"})
 
 
-def test_missing_weights_are_told_before_a_run_with_the_command_that_gets_them(own_survey, monkeypatch, tmp_path):
+def test_missing_weights_stop_a_run_before_it_starts_with_the_download_command(own_survey, monkeypatch, tmp_path):
     monkeypatch.setenv("SNOWMATCH_WEIGHTS", str(tmp_path))
     monkeypatch.setattr("snowmatch.models.cache.platformdirs.user_cache_path", lambda *a, **k: tmp_path / "cache")
     catalog = snowmatch.open_catalog(own_survey / "catalog")
@@ -268,7 +268,7 @@ def test_settings_of_networks_out_of_range_are_refused(name, setting, value):
 
 
 def test_a_network_indexes_a_catalog_and_answers(own_survey, weights):
-    """With boxes and masks as for the others; the weights of DISK are random here."""
+    """Boxes and masks work as for other extractors. The weights of DISK are random here."""
     catalog = snowmatch.open_catalog(own_survey / "catalog")
     options = {"chip_size": "160", "max_features": "200"}
     assert not catalog.index("disk", options, workers=1).failed
@@ -283,11 +283,11 @@ def test_a_network_indexes_a_catalog_and_answers(own_survey, weights):
         assert answer.candidates
 
 
-def test_where_numpy_put_an_array_does_not_show(plain_lightglue):
+def test_memory_alignment_of_arrays_does_not_change_results(plain_lightglue):
     from test_pairs import asked, seen_again, spots
 
     def shifted(array, start):
-        """The same values, so many bytes behind an aligned address."""
+        """Return the same values, `start` bytes behind an aligned address."""
         room = np.zeros(array.nbytes + 128, np.uint8)
         start += -room.ctypes.data % 64
         there = room[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
@@ -305,7 +305,7 @@ def test_where_numpy_put_an_array_does_not_show(plain_lightglue):
 
 
 @authors
-def test_a_damaged_file_is_told_and_no_other_network_takes_its_place(weights, tmp_path, monkeypatch):
+def test_a_damaged_file_is_an_error_and_no_other_network_replaces_it(weights, tmp_path, monkeypatch):
     monkeypatch.setenv("SNOWMATCH_WEIGHTS", str(tmp_path))
     (tmp_path / "xfeat-lighterglue-L3.safetensors").symlink_to(weights / "xfeat-lighterglue-L3.safetensors")
     assert Lightglue().check({"name": "xfeat"}).startswith("xfeat-lighterglue-L3.safetensors ")
@@ -315,8 +315,8 @@ def test_a_damaged_file_is_told_and_no_other_network_takes_its_place(weights, tm
 
 
 @authors
-def test_alikeds_fallback_below_its_threshold_gives_nothing(weights):
-    """kornia gives what is above the mean where nothing is above the threshold."""
+def test_aliked_finds_nothing_below_its_threshold(weights):
+    """If nothing is above the threshold, kornia returns all keypoints above the mean."""
     plugin = make_plugin("extractors", "aliked")
     rng = np.random.default_rng(0)
     faint = chip_for(plugin, 128 + rng.integers(0, 2, (96, 96)))
@@ -327,7 +327,7 @@ def test_alikeds_fallback_below_its_threshold_gives_nothing(weights):
     assert len(plugin.extract(faint)) == 0
 
 
-def test_memory_that_a_cpu_lacks_fails_one_photo(weights, monkeypatch):
+def test_too_little_cpu_memory_fails_only_one_photo(weights, monkeypatch):
     plugin = make_plugin("extractors", "disk")
 
     def hopeless(self, network, images):
@@ -345,7 +345,7 @@ def test_memory_that_a_cpu_lacks_fails_one_photo(weights, monkeypatch):
         plugin.extract(chip_for(plugin, coat(96, 96)))
 
 
-def test_a_chip_of_one_value_has_no_features(weights):
+def test_a_chip_of_one_grey_value_has_no_features(weights):
     for name in ("disk", "superpoint"):
         plugin = make_plugin("extractors", name)
         grey = np.full((64, 64), 200, np.uint8)

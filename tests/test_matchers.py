@@ -1,4 +1,4 @@
-"""Every matcher keeps the same contract; LNBNN's votes are those computed by hand."""
+"""Every matcher passes the conformance checks; LNBNN's votes equal those computed by hand."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from snowmatch.testing.matchers import gallery_features, small_gallery
 
 def neighbors(distances, entries):
     distances, entries = np.array(distances, np.float32), np.array(entries)
-    return Neighbors(distances, entries, entries * 10)  # keypoint number: ten times the entry's
+    return Neighbors(distances, entries, entries * 10)  # keypoint number: ten times the entry
 
 
 def as_dict(matches):
@@ -31,24 +31,24 @@ def test_votes_by_hand():
     assert list(matches.annotation) == [1, 3]  # sorted by annotation
 
 
-def test_normalizer_name_skips_the_individuals_matched():
+def test_normalizer_name_skips_matched_individuals():
     found = neighbors([[0.1, 0.2, 0.3, 0.4, 0.6]], [[0, 1, 2, 3, 4]])
     individuals = np.array([7, 7, 7, 8, 9])  # the first three are one animal
     assert as_dict(votes(found, 2)) == {(0, 0, 0): 0.5, (0, 1, 10): 0.4}  # last: 0.6
     assert as_dict(votes(found, 2, individuals)) == {(0, 0, 0): 0.3, (0, 1, 10): 0.2}  # first other animal: 0.4
 
 
-def test_normalizer_name_falls_back_to_the_last():
+def test_normalizer_name_uses_the_last_neighbour_if_all_are_one_individual():
     found = neighbors([[0.1, 0.2, 0.5]], [[0, 1, 2]])
     assert as_dict(votes(found, 2, np.array([7, 7, 7]))) == {(0, 0, 0): 0.4, (0, 1, 10): 0.3}
 
 
-def test_short_lists_use_the_last_neighbour_there_is():
+def test_short_lists_use_their_last_neighbour():
     found = neighbors([[0.1, 0.4, np.inf], [0.1, np.inf, np.inf], [np.inf] * 3], [[0, 1, -1], [0, -1, -1], [-1] * 3])
     assert as_dict(votes(found, 2)) == {(0, 0, 0): 0.3}
 
 
-def test_no_neighbours_no_votes():
+def test_without_neighbours_there_are_no_votes():
     assert len(votes(neighbors(np.zeros((0, 5)), np.zeros((0, 5), int)), 4)) == 0
 
 
@@ -86,7 +86,7 @@ def test_conformance(matcher, check):
 
 
 def test_mutual_by_hand():
-    """Unit vectors in the plane by angle: distance is sqrt(1 - cos)."""
+    """Unit vectors in the plane, given by angles. The distance is sqrt(1 - cos)."""
 
     def at(*degrees):
         angles = np.deg2rad(degrees)
@@ -94,7 +94,7 @@ def test_mutual_by_hand():
 
     one, other = subject(at(0, 40, 90)), subject(at(2, 60, 95, 97))
     pair = the_pair(Mutual(ratio=0.8), one, other)
-    # 90 is 5 degrees from 95 and 7 from 97, a ratio of 0.71; the others are nearer to one by more
+    # 90 is 5 degrees from 95 and 7 degrees from 97, a ratio of 0.71; the ratios of the others are smaller
     distance = np.sqrt(1 - np.cos(np.deg2rad([[2, 60], [5, 7]])))
     assert pair.keypoint0.tolist() == [0, 1, 2]
     assert pair.keypoint1.tolist() == [0, 1, 2]
@@ -103,10 +103,10 @@ def test_mutual_by_hand():
     assert strict.keypoint0.tolist() == [0, 1]
 
 
-def test_mutual_drops_what_another_keypoint_is_nearer_to():
+def test_mutual_drops_matches_that_are_not_mutual():
     descriptors = small_gallery()[0][:10]
     near = descriptors[:1].copy()
-    near[0, 0] ^= 1  # a second keypoint that is nearly the first
+    near[0, 0] ^= 1  # a second keypoint that is nearly equal to the first
     pair = the_pair(Mutual(), subject(np.concatenate([descriptors, near])), subject(descriptors))
     assert 10 not in pair.keypoint0
 
@@ -119,8 +119,8 @@ def test_settings_of_pair_matchers_out_of_range_are_refused(cls, bad):
         cls(**bad)
 
 
-def test_what_no_longer_conforms_is_noticed():
-    """Matchers that forget a pair, give one twice the wrong way, or answer for who may not."""
+def test_checks_notice_matchers_that_do_not_conform():
+    """Matchers that forget a pair, return unsorted matches, or match entries that are not allowed."""
 
     class Forgets(Mutual):
         def pairs(self, one, others, extractor):

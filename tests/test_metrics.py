@@ -1,4 +1,4 @@
-"""Metrics against values worked out by hand, and the properties they owe."""
+"""Metrics equal values computed by hand, and have the required properties."""
 
 import numpy as np
 import pytest
@@ -24,8 +24,8 @@ SCORES = np.array([[5, 4, 3, 2, 1], [NAN, 7, 9, 9, 0], [1, 2, 3, 4, 5]], float)
 RIGHT = np.array([[0, 1, 0, 0, 1], [1, 1, 1, 0, 0], [0, 0, 0, 0, 0]], bool)
 
 
-def test_rank_of_the_best_right_answer_with_ties_against_us():
-    # first: 4 is behind 5; second: the right 9 ties with a wrong 9, which goes before; third: no right answer
+def test_rank_of_the_best_right_answer_with_ties_against_the_method():
+    # first: 4 is behind 5; second: the right 9 ties with a wrong 9, which comes first; third: no right answer
     np.testing.assert_array_equal(ranks(SCORES, RIGHT), [2, 2, NAN])
 
 
@@ -38,7 +38,7 @@ def test_top_k_and_cmc_count_answerable_queries_only():
 
 
 def test_average_precision_by_hand():
-    # first: hits at places 2 and 5: (1/2 + 2/5) / 2; second: wrong 9, right 9, right 7, wrong: (1/2 + 2/3) / 2
+    # first: right answers at ranks 2 and 5: (1/2 + 2/5) / 2; second: wrong 9, right 9, right 7, wrong: (1/2 + 2/3) / 2
     np.testing.assert_allclose(average_precision(SCORES, RIGHT), [0.45, (1 / 2 + 2 / 3) / 2, NAN])
 
 
@@ -59,7 +59,7 @@ def test_macro_gives_every_animal_the_same_weight():
     assert np.isnan(macro_top_1(np.array([NAN]), np.array([0])))
 
 
-def test_auroc_by_hand_with_ties_against_us():
+def test_auroc_by_hand_with_ties_against_the_method():
     assert auroc(np.array([3.0, 1.0]), np.array([2.0, 0.0])) == 0.75
     assert auroc(np.array([1.0]), np.array([1.0])) == 0
     assert auroc(np.array([1.0]), np.array([-np.inf])) == 1
@@ -67,22 +67,22 @@ def test_auroc_by_hand_with_ties_against_us():
 
 
 def test_detection_rate_by_hand():
-    new = np.arange(200.0)  # 1 % of 200 may be let in: 199 and 198 are above the threshold of 197
+    new = np.arange(200.0)  # 1 % of 200 may be accepted: 199 and 198 are above the threshold of 197
     known = np.array([300.0, 198.5, 197.0, 400.0])
     right = np.array([True, True, True, False])
     assert detection_rate(known, right, new) == 0.5
-    assert detection_rate(known, right, new[:50]) == 0.75  # of 50 none may be: threshold 49
-    assert detection_rate(known, right, np.array([400.0])) == 0  # as high as a new one is not above it
+    assert detection_rate(known, right, new[:50]) == 0.75  # of 50 none may be accepted: threshold 49
+    assert detection_rate(known, right, np.array([400.0])) == 0  # a score equal to the new one's is not above it
     assert np.isnan(detection_rate(known, right, np.array([])))
 
 
-def test_interval_draws_clusters_not_cases():
+def test_interval_draws_clusters_not_single_cases():
     # two clusters of fifty, one all right, one all wrong: drawing clusters gives 0, 1/2 or 1
     values = np.repeat([0.0, 1.0], 50)
     clusters = np.repeat([0, 1], 50)
     low, high = interval(lambda drawn: values[drawn].mean(), clusters)
     assert (low, high) == (0, 1)
-    low, high = interval(lambda drawn: values[drawn].mean(), np.arange(100))  # every case for itself: far narrower
+    low, high = interval(lambda drawn: values[drawn].mean(), np.arange(100))  # every case is a cluster: far narrower
     assert 0.38 < low < 0.45
     assert 0.55 < high < 0.62
     assert interval(lambda drawn: values[drawn].mean(), clusters) == (0, 1)  # always the same
@@ -95,7 +95,7 @@ matrices = arrays.arrays(
 
 
 @given(matrices, st.integers(0, 2**31))
-def test_raising_a_right_answer_never_hurts_and_ties_are_pessimal(scores, seed):
+def test_a_higher_score_of_a_right_answer_never_lowers_a_metric_and_ties_count_as_worst(scores, seed):
     rng = np.random.default_rng(seed)
     right = rng.random(scores.shape) < 0.4
     better = np.where(right, scores + 0.5, scores)
@@ -104,7 +104,7 @@ def test_raising_a_right_answer_never_hurts_and_ties_are_pessimal(scores, seed):
         known = ~np.isnan(before)
         assert (sign * after[known] >= sign * before[known] - 1e-12).all()
         np.testing.assert_array_equal(np.isnan(before), np.isnan(after))
-        # ties broken any way are at least as good as they are counted
+        # with ties broken at random, a metric is at least as good
         broken = scores + rng.uniform(0, 1e-3, scores.shape)
         assert (sign * metric(broken, right)[known] >= sign * before[known] - 1e-12).all()
 

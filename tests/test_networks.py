@@ -1,4 +1,4 @@
-"""Reading weights: what is right loads exactly, what is not is one line, and no code of a file ever runs."""
+"""Reading weights: good files load exactly, bad files are an error of one line, and no code of a file ever runs."""
 
 import io
 import pickle
@@ -38,19 +38,19 @@ def saved(path, held, **options):
 
 
 @pytest.mark.parametrize("old", [False, True], ids=["zip", "pickle"])
-def test_torch_files_give_what_was_saved(tmp_path, old):
+def test_torch_files_load_as_they_were_saved(tmp_path, old):
     path = saved(tmp_path / "Барс 1.pth", values(), _use_new_zipfile_serialization=not old)
     assert same(read_tensors(path), values())
 
 
-def test_safetensors_give_what_was_saved(tmp_path):
+def test_safetensors_load_as_they_were_saved(tmp_path):
     path = tmp_path / "a.safetensors"
     safetensors_torch.save_file(values(), path, metadata={"snowmatch": "0.1"})
     assert same(read_tensors(path), values())
-    path.unlink()  # nothing holds the file open, as Windows would mind
+    path.unlink()  # the file is not open any more; Windows could not delete an open file
 
 
-def test_a_part_of_a_file(tmp_path):
+def test_one_part_of_a_file_can_be_read(tmp_path):
     path = saved(tmp_path / "a.pth", {"extractor": values(), "other": {}})
     assert same(read_tensors(path, "extractor"), values())
     for key, words in (
@@ -119,7 +119,7 @@ def broken():
 
 @pytest.mark.parametrize("ending", ["pth", "pt", "safetensors", "SafeTensors"])
 @pytest.mark.parametrize(("name", "content"), broken().items(), ids=broken().keys())
-def test_whatever_is_broken_is_one_line(tmp_path, name, content, ending):
+def test_a_broken_file_is_an_error_of_one_line(tmp_path, name, content, ending):
     path = tmp_path / f"broken.{ending}"
     path.write_bytes(content)
     with pytest.raises(SnowmatchError) as caught:
@@ -129,7 +129,7 @@ def test_whatever_is_broken_is_one_line(tmp_path, name, content, ending):
 
 
 @pytest.mark.parametrize("ending", ["pth", "safetensors"])
-def test_a_flipped_byte_never_ends_in_a_traceback(tmp_path, ending):
+def test_a_changed_byte_never_causes_a_traceback(tmp_path, ending):
     held = io.BytesIO()
     torch.save(values(), held, _use_new_zipfile_serialization=False)
     content = held.getvalue() if ending == "pth" else safetensors_torch.save(values())
@@ -158,7 +158,7 @@ def test_torchscript_is_refused_without_a_warning(tmp_path):
         read_tensors(path)
 
 
-def test_missing_files_and_folders_are_one_line(tmp_path):
+def test_missing_files_and_folders_are_an_error_of_one_line(tmp_path):
     for path in (tmp_path / "none.pth", tmp_path):
         with pytest.raises(SnowmatchError, match=r"cannot be read: .*list the available weights"):
             read_tensors(path)
@@ -169,7 +169,7 @@ def test_missing_files_and_folders_are_one_line(tmp_path):
     [{"a": 1}, {"a": {"b": torch.zeros(1)}}, {1: torch.zeros(1)}, {"a": torch.eye(3).to_sparse()}, {}],
     ids=["number", "nested", "no name", "sparse", "nothing"],
 )
-def test_only_plain_named_tensors_are_taken(tmp_path, wrong):
+def test_only_plain_named_tensors_are_accepted(tmp_path, wrong):
     with pytest.raises(SnowmatchError, match=r"a\.pth contains"):
         read_tensors(saved(tmp_path / "a.pth", wrong))
 
@@ -177,7 +177,7 @@ def test_only_plain_named_tensors_are_taken(tmp_path, wrong):
 # Filling
 
 
-def test_fill_loads_every_value_and_makes_it_ready(tmp_path):
+def test_fill_loads_every_value_and_sets_evaluation_mode(tmp_path):
     module = net().train()
     assert fill(module, values(3), tmp_path / "a.pth") is module
     assert same(dict(module.state_dict()), values(3))
@@ -185,7 +185,7 @@ def test_fill_loads_every_value_and_makes_it_ready(tmp_path):
     assert not any(p.requires_grad for p in module.parameters())
 
 
-def test_half_precision_is_widened():
+def test_half_precision_becomes_single_precision():
     halves = {name: t.half() if t.is_floating_point() else t for name, t in values().items()}
     module = fill(net(), halves, "a.pth")
     assert module[0].weight.dtype == torch.float32
@@ -216,7 +216,7 @@ def test_half_precision_is_widened():
     ],
     ids=["missing", "missing buffer", "surplus", "shape", "kind", "nan", "inf", "too large", "several"],
 )
-def test_what_does_not_fit_is_refused_by_name_and_changes_nothing(change, words):
+def test_tensors_that_do_not_fit_are_named_and_nothing_is_loaded(change, words):
     tensors = values(1)
     change(tensors)
     module = net()
@@ -237,14 +237,14 @@ def test_optional_names_and_prefixes():
     module = fill(net(), tensors, "a.pth", optional=("2.bias", "1.", "9."))
     assert torch.equal(module[2].weight, tensors["2.weight"])
     tensors["2.bias"] = torch.zeros(7)
-    with pytest.raises(SnowmatchError, match=r"2\.bias has shape"):  # it may be missing, not be another
+    with pytest.raises(SnowmatchError, match=r"2\.bias has shape"):  # it may be missing, but not have another shape
         fill(net(), tensors, "a.pth", optional=("2.bias", "1.", "9."))
 
 
 # Names of LightGlue
 
 
-def test_official_names_become_those_of_the_module():
+def test_official_names_become_names_of_the_module():
     old = {
         "input_proj.weight": 1,
         "posenc.Wr.weight": 2,
@@ -317,12 +317,12 @@ def test_devices(monkeypatch):
 @pytest.mark.parametrize(
     "name", ["", "gpu", "CPU", "cuda:", "cuda:-1", "cuda:x", "cuda:1:1", "cpu:0", "meta", "cuda:¹"]
 )
-def test_devices_that_are_none(name):
+def test_unknown_devices_are_refused(name):
     with pytest.raises(SnowmatchError, match="expected auto, cpu, cuda"):
         pick_device(name)
 
 
-def test_repeatable_inside_and_what_was_before_after():
+def test_repeatable_changes_settings_only_inside_its_block():
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:

@@ -1,4 +1,4 @@
-"""Matchers of pairs in the engine: they re-rank what LNBNN leaves, or look at every pair."""
+"""Pairwise matchers in the engine: they re-rank LNBNN's shortlist, or match every pair."""
 
 import json
 import re
@@ -27,7 +27,7 @@ DESCRIBED = {"name": "hesaff", "revision": 2}
 
 
 def spots(n, seed, frames=True):
-    """N keypoints all over a photo, each with a descriptor of its own."""
+    """Return N keypoints all over a photo, each with its own descriptor."""
     rng = np.random.default_rng(seed)
     descriptors = rng.standard_normal((n, 128)).astype(np.float32)
     descriptors /= np.linalg.norm(descriptors, axis=1, keepdims=True)
@@ -38,7 +38,7 @@ def spots(n, seed, frames=True):
 
 
 def seen_again(features, rows, noise, seed=9):
-    """The spots at `rows` 40 px to the right, described with so much noise; elsewhere other spots, as many again."""
+    """Return the spots at `rows`, 40 px to the right, with noise in their descriptors, and as many other spots."""
     rng = np.random.default_rng(seed)
     part, rest = features.take(rows), spots(len(features) - len(rows), seed)
     wobble = rng.standard_normal(part.descriptors.shape).astype(np.float32)
@@ -62,7 +62,7 @@ def seen_again(features, rows, noise, seed=9):
 
 @pytest.fixture
 def gallery_of(tmp_path):
-    """A gallery of given features, each a photo of an animal of its own."""
+    """Return a gallery of the given features, each a photo of another animal."""
 
     def make(photos, boxes=None):
         keys = [f"{i:032x}" for i in range(len(photos))]
@@ -83,7 +83,7 @@ def asked(features):
 
 
 def test_two_hundred_good_matches_beat_a_few_perfect_ones(gallery_of):
-    """The mean of the matches' certainty, which others rank by, says the opposite."""
+    """The mean certainty of matches, which other programs rank by, has the opposite result."""
     query = spots(300, 0)
     many = seen_again(query, np.arange(200), noise=0.5)
     few = seen_again(query, np.arange(200, 206), noise=0.0)
@@ -97,14 +97,14 @@ def test_two_hundred_good_matches_beat_a_few_perfect_ones(gallery_of):
     assert scores.individual_ranking[0] > 10 * scores.individual_ranking[1]
 
 
-def test_one_match_alone_is_never_verified(gallery_of):
+def test_a_single_match_is_never_verified(gallery_of):
     query = spots(300, 0)
     gallery = gallery_of([seen_again(query, np.arange(1), noise=0.0)])
     scores = score_query([asked(query)], gallery, np.ones(1, bool), "unknown", Mutual(candidates=0), Geometry())
     assert not scores.accepted.any()
 
 
-def test_only_the_shortlist_is_looked_at_and_the_others_keep_their_order_below(gallery_of):
+def test_only_the_shortlist_is_matched_and_the_others_keep_their_order_below(gallery_of):
     query = spots(200, 0)
     shared = [120, 60, 90, 0, 30]
     gallery = gallery_of([seen_again(query, np.arange(n), 0.4, seed) for seed, n in enumerate(shared, start=3)])
@@ -119,7 +119,7 @@ def test_only_the_shortlist_is_looked_at_and_the_others_keep_their_order_below(g
     assert lower[0] > lower[2] > lower[1] > lower[4] > lower[3]
 
 
-def test_every_pair_is_looked_at_where_candidates_is_0(gallery_of):
+def test_every_pair_is_matched_if_candidates_is_0(gallery_of):
     query = spots(200, 0)
     gallery = gallery_of([seen_again(query, np.arange(n), 0.4, n) for n in (80, 40)])
     matcher = Mutual(candidates=0)
@@ -131,7 +131,7 @@ def test_every_pair_is_looked_at_where_candidates_is_0(gallery_of):
     assert set(none.annotation) == {1}
 
 
-def test_what_is_scored_are_the_pairs_matches_and_not_the_votes(gallery_of):
+def test_scores_come_from_the_pairs_matches_and_not_from_the_votes(gallery_of):
     query = spots(200, 0)
     gallery = gallery_of([seen_again(query, np.arange(n), 0.4, n) for n in (80, 40)])
     scores = score_query([asked(query)], gallery, np.ones(2, bool), "unknown", Mutual(), Geometry())
@@ -140,7 +140,7 @@ def test_what_is_scored_are_the_pairs_matches_and_not_the_votes(gallery_of):
     assert len(scores.matches[0]) > 100
     for q, a, k, w in zip(*vars(scores.matches[0]).values(), strict=True):
         assert found[q, a, k] == w
-    assert len(scores.pre_matches[0]) != len(pairs)  # LNBNN's, which made the shortlist
+    assert len(scores.pre_matches[0]) != len(pairs)  # the matches of LNBNN, which made the shortlist
 
 
 def test_an_evaluation_matches_no_pair_twice(survey, monkeypatch):
@@ -156,7 +156,7 @@ def test_an_evaluation_matches_no_pair_twice(survey, monkeypatch):
     assert len(seen) == len(set(seen)) > 100
 
 
-def test_a_pair_is_matched_once_where_it_is_remembered(gallery_of, monkeypatch):
+def test_a_remembered_pair_is_matched_only_once(gallery_of, monkeypatch):
     query = asked(spots(100, 0))
     gallery = gallery_of([seen_again(query.features, np.arange(50), 0.4)])
     matcher, memory = Mutual(), {}
@@ -170,7 +170,7 @@ def test_only_the_strongest_keypoints_on_the_animal_are_compared(gallery_of):
     query = spots(100, 0)
     gallery = gallery_of([seen_again(query, np.arange(100), 0.2)])
     weights = np.ones(100, np.float32)
-    weights[:10] = 0  # the strongest ten are scenery
+    weights[:10] = 0  # the ten strongest keypoints are scenery
     weights[10:20] = 0.25
     found = match_pairs(Subject(query, (0, 0, *SIZE), weights), gallery, np.array([0]), Mutual(keypoints=40))
     assert set(found.keypoint0) <= set(range(20, 60))
@@ -193,7 +193,7 @@ def test_no_keypoints_on_either_side_give_no_answer_and_no_error(gallery_of, mat
     assert scores.accepted.sum() == 1
 
 
-def test_keypoints_without_frames_are_verified_by_place_alone(gallery_of):
+def test_keypoints_without_frames_are_verified_by_position_only(gallery_of):
     query = spots(120, 0, frames=False)
     other = seen_again(spots(120, 0), np.arange(70), 0.3)
     bare = Features(*(getattr(other, n) for n in ("keypoints", "descriptors", "scores", "scales", "oris")), None, SIZE)
@@ -216,12 +216,12 @@ def test_a_query_and_an_evaluation_with_mutual_find_the_right_cats(survey):
     assert answer.candidates[0].inliers == len(answer.candidates[0].weights)
 
 
-def test_too_few_candidates_are_told_with_the_setting_that_changes_it(survey):
+def test_too_few_candidates_give_a_note_with_the_setting_that_changes_it(survey):
     catalog = snowmatch.open_catalog(survey / "catalog")
     row = catalog.data.annotations[0]
     photo = survey / "catalog" / row.path
     answer = catalog.query(photo, bbox=row.bbox, matcher="mutual", options={"candidates": "1"})
-    assert any("the setting candidates limits them" in note.text for note in answer.notes)
+    assert any("the setting candidates limits how many are checked" in note.text for note in answer.notes)
     answer = catalog.query(photo, bbox=row.bbox, matcher="mutual", options={"candidates": "0"})
     assert answer.candidates
 
@@ -242,8 +242,8 @@ def test_lightglue_in_the_engine(own_survey, plain):
     assert json.loads(done.stdout)["method"]["matcher"]["name"] == "lightglue"
 
 
-def test_lightglue_certainties_by_hand(plain_lightglue):
-    """Layers that do nothing leave the dual softmax of the descriptors' cosines (LightGlue, equation 5)."""
+def test_lightglues_certainties_by_hand(plain_lightglue):
+    """If the layers do nothing, the result is the dual softmax of the descriptors' cosines (LightGlue, equation 5)."""
     import random_weights
 
     one, other = spots(30, 0), seen_again(spots(30, 0), np.arange(20), 0.3)
@@ -259,8 +259,8 @@ def test_lightglue_certainties_by_hand(plain_lightglue):
     assert (expected.argmax(axis=1)[keypoint0] == keypoint1).all()
 
 
-def test_what_lightglue_is_told_of_a_photo(plain_lightglue):
-    """The box is its image: keypoints from the box's corner, sizes as a share of it."""
+def test_lightglues_input_from_a_photo(plain_lightglue):
+    """Its image is the box: keypoints start at the box's corner, sizes are shares of the box."""
     import torch
 
     from snowmatch.matching.matchers.lightglue import OFFICIAL, find_trained, side
@@ -303,7 +303,7 @@ def test_what_lightglue_is_told_of_a_photo(plain_lightglue):
         (["--matcher", "mutual", "-o", "ratio=7"], "ratio is 7.0, expected above 0, at most 1"),
     ],
 )
-def test_what_does_not_fit_is_one_line(survey, plain_lightglue, arguments, said):
+def test_features_that_do_not_fit_are_an_error_of_one_line(survey, plain_lightglue, arguments, said):
     arguments = [a.replace("PLAIN", str(plain_lightglue)) for a in arguments]
     done = CliRunner().invoke(main, ["evaluate", str(survey / "catalog"), *arguments])
     assert done.exit_code == 1
@@ -311,7 +311,7 @@ def test_what_does_not_fit_is_one_line(survey, plain_lightglue, arguments, said)
     assert done.stderr.count("\n") == 1
 
 
-def test_a_network_of_another_extractor_or_without_its_story_is_refused(plain_lightglue, tmp_path):
+def test_a_network_of_another_extractor_or_without_a_description_is_refused(plain_lightglue, tmp_path):
     import random_weights
     from safetensors.torch import load_file, save_file
 
@@ -325,7 +325,7 @@ def test_a_network_of_another_extractor_or_without_its_story_is_refused(plain_li
         find_trained(str(tmp_path / "bare.safetensors"), {"name": "hesaff"})
 
 
-def test_a_network_of_the_same_extractor_with_other_words_is_refused(tmp_path):
+def test_a_network_of_the_same_extractor_with_other_settings_is_refused(tmp_path):
     pytest.importorskip("kornia")
     import random_weights
 
@@ -338,7 +338,7 @@ def test_a_network_of_the_same_extractor_with_other_words_is_refused(tmp_path):
         find_trained(str(path), {**extractor, "upright": False})
 
 
-def test_a_file_that_describes_no_network_is_one_line(tmp_path, plain_lightglue):
+def test_a_file_that_describes_no_network_is_an_error_of_one_line(tmp_path, plain_lightglue):
     from safetensors.torch import load_file, save_file
 
     for number, wrong in enumerate(({"num_heads": 7}, {"n_layers": "many"})):
@@ -350,7 +350,7 @@ def test_a_file_that_describes_no_network_is_one_line(tmp_path, plain_lightglue)
             make_plugin("matchers", "lightglue", {"weights": str(path)}).check({"name": "hesaff"})
 
 
-def test_a_new_file_under_an_old_name_is_read_anew(tmp_path):
+def test_a_new_file_with_an_old_name_is_read_again(tmp_path):
     pytest.importorskip("kornia")
     import random_weights
 
@@ -364,7 +364,7 @@ def test_a_new_file_under_an_old_name_is_read_anew(tmp_path):
     assert found[0] > 2 * found[1]
 
 
-def test_an_answer_says_which_network_it_took(survey, plain):
+def test_an_answer_names_its_network(survey, plain):
     catalog = snowmatch.open_catalog(survey / "catalog")
     row = catalog.data.annotations[0]
     answer = catalog.query(survey / "catalog" / row.path, bbox=row.bbox, matcher="lightglue", options=plain)
@@ -373,13 +373,13 @@ def test_an_answer_says_which_network_it_took(survey, plain):
     assert answer.matcher["shortlist"]["name"] == "lnbnn"
 
 
-def test_another_extractor_than_the_indexed_one_is_told_with_those_that_are_there(own_survey):
+def test_an_extractor_without_an_index_is_an_error_that_names_the_indexed_ones(own_survey):
     done = CliRunner().invoke(main, ["evaluate", str(own_survey / "catalog"), "--extractor", "sift"])
     assert done.exit_code == 1
-    assert "indexed are: hesaff (defaults)" in done.stderr
+    assert "indexed with: hesaff (defaults)" in done.stderr
 
 
-def test_the_device_is_no_part_of_what_features_are_filed_under():
+def test_the_device_is_not_part_of_the_settings_of_stored_features():
     pytest.importorskip("kornia")
     from snowmatch.core.plugins import settings
 
@@ -400,7 +400,7 @@ def test_without_torch_the_message_says_what_to_install(survey, monkeypatch):
     assert "pip install 'snowmatch[deep]'" in done.stderr
 
 
-def test_features_of_a_network_do_not_disturb_who_has_no_torch(own_survey, monkeypatch):
+def test_features_of_a_network_do_not_disturb_an_installation_without_torch(own_survey, monkeypatch):
     import sys
 
     described = {"name": "xfeat", "revision": 1, "chip_size": 1024, "threshold": 0.05}
@@ -421,10 +421,10 @@ def test_features_of_a_network_do_not_disturb_who_has_no_torch(own_survey, monke
     assert re.search(r"xfeat +defaults", shown.output)
     asked_with = ["evaluate", str(own_survey / "catalog"), "--extractor", "hesaff", "-o", "chip_size=333"]
     done = CliRunner().invoke(main, asked_with)
-    assert "indexed are: hesaff (defaults); xfeat (defaults)" in done.stderr
+    assert "indexed with: hesaff (defaults); xfeat (defaults)" in done.stderr
 
 
-def test_a_package_that_is_there_but_cannot_be_loaded_is_one_line(monkeypatch):
+def test_a_package_that_cannot_be_imported_is_an_error_of_one_line(monkeypatch):
     import sys
     from types import ModuleType
 
@@ -437,7 +437,7 @@ def test_a_package_that_is_there_but_cannot_be_loaded_is_one_line(monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_copied_survey_answers_the_same_twice(survey, tmp_path):
+def test_a_copied_survey_gives_the_same_answers(survey, tmp_path):
     shutil.copytree(survey / "catalog", tmp_path / "catalog")
     again = snowmatch.open_catalog(tmp_path / "catalog")
     again.index()

@@ -1,4 +1,4 @@
-"""Plugins are found by name: those that come with snowmatch, and those of other distributions."""
+"""Plugins are found by name, in snowmatch and in other distributions."""
 
 import importlib
 import sys
@@ -27,7 +27,7 @@ from snowmatch.testing import EXTRACTOR_CHECKS
 
 @pytest.fixture
 def foreign(monkeypatch):
-    """Another distribution's modules, by the name of their entry point."""
+    """Modules of another distribution, by the name of their entry point."""
 
     def add(kind="extractors", **modules):
         points = []
@@ -54,7 +54,7 @@ def test_a_plugin_of_another_distribution_is_used_by_its_name(foreign, own_surve
     assert "quick: Random features" in CliRunner().invoke(main, ["plugins"]).stdout
 
 
-def test_what_comes_with_the_program_goes_before(foreign):
+def test_snowmatchs_own_plugins_come_first(foreign):
     foreign(sift={"PLUGIN": Fake})
     assert type(make_plugin("extractors", "sift")).__module__ == "snowmatch.features.extractors.sift"
 
@@ -62,13 +62,13 @@ def test_what_comes_with_the_program_goes_before(foreign):
 @pytest.mark.parametrize(
     ("contents", "told"), [({}, "has no PLUGIN in elsewhere.bad_code"), (None, "no extractor called 'bad'")]
 )
-def test_a_module_without_a_plugin_is_one_line(foreign, contents, told):
+def test_a_module_without_a_plugin_is_an_error_of_one_line(foreign, contents, told):
     foreign(**({"bad": contents} if contents is not None else {}))
     with pytest.raises(SnowmatchError, match=told):
         make_plugin("extractors", "bad")
 
 
-def test_a_distribution_that_cannot_be_loaded_disturbs_nobody(foreign, monkeypatch):
+def test_a_distribution_that_cannot_be_loaded_does_not_disturb_other_plugins(foreign, monkeypatch):
     foreign(broken={})
     monkeypatch.setitem(sys.modules, "elsewhere.broken_code", None)
     assert make_plugin("extractors", "hesaff")
@@ -129,7 +129,7 @@ MEND = "correct pyproject.toml of its distribution and install it again"
         ("code", "1 / 0", "cannot be loaded (ZeroDivisionError: division by zero): correct its file"),
     ],
 )
-def test_an_entry_point_that_cannot_be_used_is_one_line(distribution, value, text, said):
+def test_an_entry_point_that_cannot_be_used_is_an_error_of_one_line(distribution, value, text, said):
     distribution(f"elsewhere_package.{value}", code=text)
     with pytest.raises(SnowmatchError) as caught:
         make_plugin("extractors", "made")
@@ -149,10 +149,10 @@ def test_an_entry_point_that_cannot_be_used_is_one_line(distribution, value, tex
         ("", "extractor 'dropped' has no PLUGIN in snowmatch.features.extractors.dropped: correct that file"),
     ],
 )
-def test_a_new_file_that_cannot_be_used_is_one_line(tmp_path, monkeypatch, text, said):
+def test_a_new_file_that_cannot_be_used_is_an_error_of_one_line(tmp_path, monkeypatch, text, said):
     monkeypatch.setattr(extractors, "__path__", [*extractors.__path__, str(tmp_path)])
     (tmp_path / "dropped.py").write_text(text, encoding="utf-8")
-    monkeypatch.setitem(sys.modules, "snowmatch.features.extractors.dropped", None)  # so that it goes after the test
+    monkeypatch.setitem(sys.modules, "snowmatch.features.extractors.dropped", None)  # removed after the test
     del sys.modules["snowmatch.features.extractors.dropped"]
     importlib.invalidate_caches()
     with pytest.raises(SnowmatchError) as caught:
@@ -166,7 +166,7 @@ def test_an_entry_point_may_name_a_module_as_a_part_of_a_package(distribution):
 
 
 def without(cls, *names):
-    """A class as `cls`, but without some of its members."""
+    """Return a class like `cls`, but without some of its members."""
     members = {f.name: (f.type, f) for f in dataclass_fields(cls)}
     kept = {name: value for name, value in vars(cls).items() if not name.startswith("__") and name not in members}
     made = make_dataclass(
@@ -195,7 +195,7 @@ def without(cls, *names):
         ("matchers", Mutual, ["check", "pairs"], "the method check, the method pairs"),
     ],
 )
-def test_a_class_without_a_required_member_is_refused_with_all_that_it_lacks(foreign, kind, cls, gone, said):
+def test_a_class_without_required_members_is_refused_and_all_of_them_are_named(foreign, kind, cls, gone, said):
     made = without(cls, *gone)
     assert plugins.missing_members(kind, cls) == []
     assert ", ".join(plugins.missing_members(kind, made)) == said
@@ -215,7 +215,7 @@ def test_members_that_another_member_needs_are_required(monkeypatch):
     assert plugins.missing_members("extractors", Fake) == ["the method check"]
 
 
-def test_a_plugin_of_another_sort_is_one_line(foreign):
+def test_a_plugin_of_another_kind_is_an_error_of_one_line(foreign):
     @dataclass(frozen=True)
     class Listed(Fake):
         more: list = field(default_factory=list)
@@ -243,10 +243,10 @@ def test_weights_are_named_in_the_plugins_own_file(foreign, monkeypatch):
         module._collected.cache_clear()
 
 
-def test_a_plugin_that_does_not_conform_is_told_why():
+def test_a_plugin_that_does_not_conform_gets_the_reason():
     @dataclass(frozen=True)
     class Wrong(Fake):
-        """Says that its descriptors are longer than they are."""
+        """Declares longer descriptors than it returns."""
 
         DIMENSION: ClassVar[int] = 17
 
@@ -259,7 +259,7 @@ def test_a_plugin_that_does_not_conform_is_told_why():
         EXTRACTOR_CHECKS["features_are_as_declared"](Wrong())
 
 
-def test_the_voter_of_a_matcher_of_pairs_can_be_chosen(survey):
+def test_the_voting_matcher_of_a_pairwise_matcher_can_be_chosen(survey):
     catalog = snowmatch.open_catalog(survey / "catalog")
     photo = survey / "catalog" / catalog.data.annotations[0].path
     told = catalog.query(photo, matcher="mutual").matcher

@@ -1,4 +1,4 @@
-"""The replay of a survey: estimates by hand, mistakes and work counted right, whatever the engine says."""
+"""The replay of a survey: estimates by hand, and right counts of mistakes and work for any answers of the engine."""
 
 import math
 from functools import partial
@@ -17,13 +17,13 @@ from snowmatch.demo.survey import make_survey
 
 
 def said(individual, probability, new_probability, level="excellent"):
-    """An answer as far as a decision looks at it."""
+    """Return an answer with the parts that a decision uses."""
     candidates = (SimpleNamespace(individual=individual, probability=probability),)
     return SimpleNamespace(candidates=candidates, new_probability=new_probability, level=level)
 
 
 def survey(animals, occasions=1):
-    """Encounters of the animals, each a letter, in that order."""
+    """Return encounters of the animals (one letter each) in this order."""
     return [Encounter(f"e{i}", animal, i * occasions // len(animals)) for i, animal in enumerate(animals)]
 
 
@@ -63,11 +63,11 @@ class TestDecision:
 
 
 class TestReplay:
-    def test_the_first_is_new_and_nobody_is_asked(self):
+    def test_the_first_encounter_is_new_without_a_query(self):
         (only,) = replay(survey("A"), None, 0.95)
         assert (only.given, only.by, only.error, only.names, only.top) == ("animal-001", "new", "", 0, None)
 
-    def test_always_right(self):
+    def test_an_engine_that_is_always_right(self):
         named = replay(survey("ABACBACB", 4), perfect, 0.95)
         assert [n.given[-1] for n in named] == list("12132132")
         assert [n.by for n in named] == ["new", "new", "same", "new", "same", "same", "same", "same"]
@@ -77,28 +77,28 @@ class TestReplay:
         assert made["m0"]["given"] == made["m0"]["true"]
         assert made["chao"]["given"] == made["chao"]["true"]
 
-    def test_always_new_splits_and_counts_too_many(self):
+    def test_an_engine_that_always_says_new_splits_and_counts_too_many(self):
         named = replay(survey("ABABAB", 3), always_new, 0.95)
         assert [n.error for n in named] == ["", ""] + ["splitting"] * 4
         made = figures(named, 3)
         assert (made["splitting"], made["names"], made["seen"]) == (4, 6, 2)
-        assert (made["m0"]["given"], made["m0"]["true"]) == (None, 2.0)  # nobody is ever caught again
+        assert (made["m0"]["given"], made["m0"]["true"]) == (None, 2.0)  # no animal is ever recaptured
         assert made["chao"]["given"] > made["chao"]["true"]
 
-    def test_always_the_first_name_lumps(self):
+    def test_an_engine_that_always_says_the_first_name_lumps(self):
         named = replay(survey("ABBAC"), always_first, 0.95)
         assert {n.given for n in named} == {"animal-001"}
         assert [n.error for n in named] == ["", "lumping", "lumping", "", "lumping"]
         assert [n.top_right for n in named] == [False, False, False, True, False]
 
-    def test_never_sure_is_all_work_and_no_mistake(self):
+    def test_an_engine_that_is_never_sure_makes_work_and_no_mistakes(self):
         named = replay(survey("ABBAC"), never_sure, 0.95)
         assert [n.by for n in named] == ["new"] + ["person"] * 4
         assert [n.given[-1] for n in named] == list("12213")
         assert not any(n.error for n in named)
 
     def test_a_person_after_a_lump_gives_a_new_name(self):
-        """B's first encounter went to A, whose name it stays: B has none."""
+        """B's first encounter got A's name. The name still stands for A, so B has no name."""
         answers = {"e1": said("animal-001", 0.9, 0.1), "e2": never_sure, "e3": said("animal-002", 0.9, 0.1)}
         named = replay(survey("ABBB"), lambda e, r: a(e, r) if callable(a := answers[e.name]) else a, 0.95)
         assert [(n.given[-1], n.error, n.known) for n in named] == [
@@ -118,7 +118,7 @@ class TestReplay:
             ("2", "person", ""),
         ]
 
-    def test_what_a_threshold_needs_is_kept(self):
+    def test_the_result_keeps_what_a_choice_of_thresholds_needs(self):
         second = replay(survey("AB"), lambda e, r: said("animal-001", 0.3, 0.7, "fair"), 0.6)[1]
         assert (second.top, second.probability, second.new_probability, second.level) == (
             "animal-001",
@@ -149,12 +149,12 @@ class TestSummary:
             "bias_of_all": {"mean": None, "sd": None},
             "bias_of_all_by_true_names": {"mean": None, "sd": None},
             "left_out": 1,
-            "held_percent": 0.0,  # the interval begins above the two that there are
+            "held_percent": 0.0,  # the interval starts above the true number, 2
         }
 
 
 class TestSurvey:
-    def test_plan(self):
+    def test_the_plan_of_passages(self):
         plan = passages(0, 16, 40, 5)
         assert len(plan) == 40
         assert {side for _, side in plan} == {"left"}
@@ -162,11 +162,11 @@ class TestSurvey:
             assert len({animal for animal, _ in plan[8 * occasion : 8 * occasion + 8]}) == 8
         assert plan == passages(0, 16, 40, 5) != passages(1, 16, 40, 5)
 
-    def test_everybody_passes_as_often(self):
+    def test_all_animals_pass_equally_often(self):
         animals = [animal for seed in range(200) for animal, _ in passages(seed, 16, 40, 5)]
         assert np.bincount(animals, minlength=16) == pytest.approx(500, abs=60)
 
-    def test_drawn_as_planned(self, tmp_path, monkeypatch):
+    def test_the_survey_is_drawn_as_planned(self, tmp_path, monkeypatch):
         small = partial(make_survey, size=(480, 320), stations=2)
         monkeypatch.setattr(survey_replay, "make_survey", small)
         made = draw(tmp_path, 0, 3, 5, 2)
@@ -179,7 +179,7 @@ class TestSurvey:
         assert draw(tmp_path, 0, 3, 5, 2) == made
         assert (tmp_path / "survey" / "catalog.csv").stat().st_mtime_ns == before
 
-    def test_a_finished_seed_is_kept_and_others_are_not_taken_for_it(self, tmp_path, monkeypatch):
+    def test_a_finished_seed_is_kept_and_not_used_for_other_settings(self, tmp_path, monkeypatch):
         monkeypatch.setattr(population, "draw", lambda folder, *_: folder.mkdir(exist_ok=True) or survey("ABAB", 2))
         monkeypatch.setattr(population, "engine", lambda *_: asked)
         calls = []
@@ -219,7 +219,7 @@ class TestSurvey:
 
 
 @pytest.mark.slow
-def test_the_engine_answers_from_what_is_on_record(tmp_path):
+def test_the_engine_answers_from_encounters_on_record_only(tmp_path):
     made = draw(tmp_path, 0, 3, 6, 3)
     ask = engine(tmp_path, "sift", "mask", made)
     answer = ask(made[2], [(made[0], "animal-001"), (made[1], "animal-002")])

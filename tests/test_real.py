@@ -1,4 +1,4 @@
-"""Real snow leopards, where their photos are at hand: the program identifies more of them than not."""
+"""Real snow leopards, if their photos are available: the program identifies more than half of them."""
 
 import csv
 import json
@@ -11,7 +11,7 @@ from conftest import SHARED
 from snowmatch.cli import main
 
 pytestmark = pytest.mark.real
-PHOTOS = 48  # boxed flanks, of all cats; a minute on two cores
+PHOTOS = 48  # flanks with boxes, of all cats; a minute on two cores
 
 
 def test_index_query_and_evaluate_real_photos(snow_leopards):

@@ -1,4 +1,4 @@
-"""What is remembered of photos is true: a file that changed is read again, one that did not is not, places stay out."""
+"""Records of photos are right: only changed files are read again, and coordinates are never stored."""
 
 import os
 import time
@@ -67,10 +67,10 @@ def test_the_key_depends_on_photo_box_and_mask_and_begins_with_the_photo():
     assert len(set(keys)) == len(keys)
     assert all(len(k) == 32 and set(k) <= set("0123456789abcdef") for k in keys)
     assert {k[:16] for k in keys} == {"ab" * 8, "ef" * 8}
-    assert annotation_key(CONTENT, (1, 2, 3, 4), "") == "abababababababab7cd3186b09cd0b7c"  # stores hold on to it
+    assert annotation_key(CONTENT, (1, 2, 3, 4), "") == "abababababababab7cd3186b09cd0b7c"  # existing stores have it
 
 
-def test_a_fingerprint_has_content_upright_size_and_time_but_no_place(catalog):
+def test_a_fingerprint_has_content_upright_size_and_time_but_no_coordinates(catalog):
     taken = remember(catalog)
     path = catalog / "photos" / "a.jpg"
     assert taken.sha256 == file_sha256(path)
@@ -81,7 +81,7 @@ def test_a_fingerprint_has_content_upright_size_and_time_but_no_place(catalog):
     assert not any(word in held.lower() for word in (b"gps", b"45.678", b"41.0", b"latitude"))
 
 
-def test_records_come_back_as_they_were_saved(catalog):
+def test_records_are_loaded_as_they_were_saved(catalog):
     known = Records(
         {"photos/a.jpg": take_fingerprint(catalog / "photos/a.jpg", photo=True)},
         {"masks/ü б.png": Fingerprint(1, 2, 3, 4, CONTENT)},
@@ -92,7 +92,7 @@ def test_records_come_back_as_they_were_saved(catalog):
     assert read_failures(catalog) == known.failures
 
 
-def test_only_what_differs_is_written_and_what_is_gone_leaves_the_file(catalog):
+def test_only_changed_records_are_written_and_those_of_missing_photos_removed(catalog):
     known = Records({f"{n}.jpg": Fingerprint(n, 2, 3, 4, CONTENT) for n in range(5)}, {}, {"bad.jpg": "is truncated"})
     save_records(catalog, known)
     before = copy_of(known)
@@ -115,7 +115,7 @@ def test_photos_are_found_by_content(catalog):
     assert paths_with(catalog, "cd" * 32) == {"b.jpg": other}
 
 
-def test_no_records_are_empty_records_and_nothing_is_written(tmp_path):
+def test_without_a_file_records_are_empty_and_nothing_is_written(tmp_path):
     assert load_records(tmp_path) == Records()
     assert read_failures(tmp_path) == {}
     assert load_records(tmp_path / "not there") == Records()
@@ -132,13 +132,13 @@ def test_a_file_written_just_before_it_was_hashed_is_not_trusted(catalog, second
 
 
 @pytest.mark.parametrize("seconds", [2.5, 3600.0, -3600.0])
-def test_an_older_file_is_trusted_and_so_is_one_from_a_camera_with_a_fast_clock(catalog, seconds):
+def test_an_older_file_is_trusted_and_one_with_a_time_in_the_future_too(catalog, seconds):
     path = catalog / "photos" / "a.jpg"
     age(path, seconds)
     assert not take_fingerprint(path, photo=True).racy
 
 
-def test_content_swapped_with_the_same_size_and_time_shows_in_the_inode(catalog):
+def test_new_content_with_the_same_size_and_time_is_noticed_by_the_inode(catalog):
     path = catalog / "photos" / "a.jpg"
     taken = take_fingerprint(path, photo=True)
     data = bytearray(path.read_bytes())
@@ -165,7 +165,7 @@ def test_a_file_that_is_being_written_is_refused(catalog, monkeypatch):
         take_fingerprint(path, photo=True)
 
 
-def test_unreadable_files_are_one_clear_line(tmp_path):
+def test_unreadable_files_are_an_error_of_one_line(tmp_path):
     with pytest.raises(SnowmatchError, match="does not exist: put the file back"):
         file_sha256(tmp_path / "no.jpg")
     with pytest.raises(SnowmatchError, match="does not exist"):
@@ -192,7 +192,7 @@ def test_the_key_of_an_annotation_needs_all_its_files(catalog):
     assert known.key(Annotation(0, "photos/a.jpg", mask="m.png")) == annotation_key(content, None, CONTENT)
 
 
-def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
+def test_a_file_is_replaced_completely_or_not_at_all(tmp_path):
     path = tmp_path / "deep" / "file"
     replace_file(path, lambda f: f.write(b"old"))
 

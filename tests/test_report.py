@@ -1,4 +1,4 @@
-"""Text, JSON and pictures of hand-built answers."""
+"""Text, JSON and pictures of answers that are made in the tests."""
 
 import json
 import re
@@ -20,7 +20,7 @@ from snowmatch.views import lettering
 from snowmatch.views import pictures as drawing
 from snowmatch.views.json import answer_to_json
 from snowmatch.views.pictures import draw_answer
-from snowmatch.views.text import format_answer
+from snowmatch.views.text import format_answer, place_texts
 
 GREY = 100
 SIZE = (400, 300)
@@ -72,7 +72,7 @@ def write_photo(path, size=SIZE, level=GREY, box=None, colour=(200, 30, 30)):
 
 @pytest.fixture
 def folders(tmp_path):
-    """A catalog of one flat grey photo, and a folder for pictures that does not exist yet."""
+    """Return a catalog of one uniform grey photo, and a folder for pictures that does not exist yet."""
     write_photo(tmp_path / "catalog" / "photos" / "one.jpg")
     return tmp_path / "catalog", tmp_path / "pictures"
 
@@ -90,7 +90,7 @@ def pixels(path):
 
 
 def shown(x, y, second=False):
-    """Where pixel (x, y) of a whole photo lies in a picture, as (row, column)."""
+    """Return where pixel (x, y) of a whole photo is in a picture, as (row, column)."""
     return round((y + 0.5) * ENLARGED - 0.5 + TOP), round((x + 0.5) * ENLARGED - 0.5 + SECOND * second)
 
 
@@ -101,7 +101,7 @@ def coloured(pixel):
 # ---------------------------------------------------------------------------------------------------------- text
 
 
-def test_text_says_what_was_asked_compared_and_found():
+def test_text_has_the_query_the_gallery_and_the_candidates():
     unknown = Annotation(5, "photos/b.jpg", None, encounter="E7")
     text = format_answer(
         answer(
@@ -127,14 +127,21 @@ def test_text_says_what_was_asked_compared_and_found():
     )
 
 
-def test_text_without_anything_to_compare_still_says_the_filters():
+def test_text_of_an_empty_gallery_still_has_the_filters():
     text = format_answer(answer(compared=0, individuals=0, locations=(), excluded_encounters=(), body_part="unknown"))
     assert text.splitlines()[1:] == [
         "Filters:  every body part; every location",
         "Compared: 0 of 1234 annotations, 0 individuals, in cats",
         "",
-        "Nothing to compare: the filters leave no annotation of the catalog.",
+        "Nothing to compare: no annotation of the catalog passes the filters.",
     ]
+
+
+def test_an_encounter_named_after_its_photo_is_left_out_where_the_path_is_shown():
+    named = Annotation(0, "photos/b.jpg", "aika", encounter="E7", station="S1")
+    assert place_texts(named) == ["encounter E7", "station S1"]
+    assert place_texts(replace(named, encounter="photo photos/b.jpg")) == ["station S1"]
+    assert place_texts(Annotation(0, "photos/b.jpg")) == []
 
 
 def test_text_of_an_encounter_counts_all_its_photos():
@@ -155,7 +162,7 @@ def test_columns_stay_aligned_with_wide_and_combining_characters():
     ]
 
 
-def test_control_characters_in_names_do_nothing_to_the_terminal():
+def test_control_characters_in_names_do_not_reach_the_terminal():
     evil = "a\x1b[31m\nb\r\u202ec\x9b2J\u2028d\ud800"
     text = format_answer(
         answer(
@@ -257,7 +264,7 @@ def test_json_has_the_documented_keys_in_order():
     )
 
 
-def test_json_is_valid_whatever_the_values():
+def test_json_is_valid_for_any_values():
     matcher = {"name": "x", "a": np.float32(0.5), "b": np.int64(3), "c": float("inf"), "d": (np.bool_(True), None)}
     odd = answer(candidate(score=float("nan"), individual="Ак\ud800\x1b"), matcher=matcher, photo=grey_query())
     result = answer_to_json(odd)
@@ -282,7 +289,7 @@ def test_a_line_joins_the_spots_and_the_plain_picture_has_none(folders):
     assert lines.shape == flat.shape
     assert lines.shape[1] == 2 * drawing.PANEL[0] + drawing.GAP <= 2000
     start, stop = np.array(shown(100, 150)), np.array(shown(300, 50, second=True))
-    for part in (0.1, 0.25, 0.75, 0.9):  # in the middle is the gap
+    for part in (0.1, 0.25, 0.75, 0.9):  # the gap is in the middle
         row, column = np.rint(start + part * (stop - start)).astype(int)
         assert coloured(lines[row - 1 : row + 2, column].reshape(-1, 3).T[:, 1]), part
         assert not coloured(lines[row - 9, column])
@@ -290,7 +297,7 @@ def test_a_line_joins_the_spots_and_the_plain_picture_has_none(folders):
     for row, column in (start, stop):
         ring = lines[row, column - radius - 1 : column - radius + 2]
         assert any(map(coloured, ring))  # the circle has the size of the spot
-        assert not coloured(lines[row, column])  # and leaves the spot itself in sight
+        assert not coloured(lines[row, column])  # and the spot itself stays visible
     assert np.abs(flat[TOP:, : drawing.PANEL[0]][: round(300 * ENLARGED)] - GREY).max() < 12
 
 
@@ -306,7 +313,7 @@ def test_colour_and_order_follow_the_weight(folders):
     assert blue[2] > blue[0] + 60
     middle = pixels(paths[0])[:, drawing.PANEL[0] - 4 : drawing.PANEL[0] - 2]
     hot = middle[..., 0] - middle[..., 2]
-    assert hot.max() > 100  # where they cross, the stronger one is on top
+    assert hot.max() > 100  # where lines cross, the stronger one is on top
 
 
 def test_only_the_strongest_lines_are_drawn(folders):
@@ -351,7 +358,7 @@ def test_box_and_mask_are_outlined_only_beside_the_lines(folders):
             assert half.sum() < 4 * (np.ptp(rows) + np.ptp(columns))  # a thin line around it, nothing inside
 
 
-def test_rejected_candidates_are_drawn_and_say_so(folders):
+def test_rejected_candidates_are_drawn_with_a_remark(folders):
     catalog, pictures = folders
     yes, no = candidate(), candidate(2, accepted=False, inliers=0)
     paths = draw_answer(answer(yes, no, photo=grey_query()), pictures, catalog, 5)
@@ -365,7 +372,7 @@ def test_a_candidate_without_spots_and_one_with_zero_weights_can_be_drawn(folder
     assert len(draw_answer(answer(none, zero, photo=grey_query()), pictures, catalog, 5)) == 4
 
 
-def test_nothing_to_draw_writes_nothing(folders):
+def test_without_candidates_to_draw_no_files_are_written(folders):
     catalog, pictures = folders
     assert draw_answer(answer(photo=grey_query()), pictures, catalog, 5) == []
     assert draw_answer(answer(candidate(), photo=grey_query()), pictures, catalog, 0) == []
@@ -404,17 +411,18 @@ def test_an_unidentified_animal_is_named_after_its_encounter(folders):
     ]
 
 
-def test_a_missing_photo_is_named_after_the_others_are_drawn(folders):
+def test_a_missing_photo_is_an_error_after_the_others_are_drawn(folders):
     catalog, pictures = folders
     gone = candidate(best=Annotation(0, "photos/gone.jpg", "aika"))
-    with pytest.raises(SnowmatchError, match=r"1 of 2 candidates not drawn: candidate 1: .*gone\.jpg") as caught:
+    text = r"pictures of 1 of 2 candidates not written: candidate 1: .*gone\.jpg"
+    with pytest.raises(SnowmatchError, match=text) as caught:
         draw_answer(answer(gone, candidate(2, "bars"), photo=grey_query()), pictures, catalog, 5)
     assert "\n" not in str(caught.value)
     drawn = sorted(re.sub("-[0-9a-f]{8}-", "-", p.name) for p in pictures.iterdir())
     assert drawn == ["query-02-bars-matches.jpg", "query-02-bars-plain.jpg"]
 
 
-def test_a_folder_that_cannot_be_written_is_one_line(folders):
+def test_a_folder_that_cannot_be_written_is_an_error_of_one_line(folders):
     catalog, pictures = folders
     pictures.write_text("a file")
     with pytest.raises(SnowmatchError, match="is a file, expected a folder: choose another name") as caught:
@@ -453,7 +461,7 @@ def test_no_picture_is_drawn_into_a_catalog_or_over_the_file_of_somebody(folders
     assert not path.is_symlink()
 
 
-def test_same_answer_same_bytes(folders, tmp_path):
+def test_the_same_answer_gives_the_same_bytes(folders, tmp_path):
     catalog, pictures = folders
     same = answer(candidate(), photo=grey_query())
     first = [p.read_bytes() for p in draw_answer(same, pictures, catalog, 5)]
@@ -483,7 +491,7 @@ def test_names_without_a_font_are_transliterated_in_pictures(folders, monkeypatc
     assert drawn["Ак барс"] == drawn["Ak bars"] != drawn["雪豹"]
 
 
-def test_long_and_hostile_names_fit_into_the_picture(folders):
+def test_long_and_unusual_names_fit_into_the_picture(folders):
     catalog, pictures = folders
     name = "very long name \x1b[2J\n" * 30
     best = Annotation(0, "photos/one.jpg", name, encounter=name, station=name)
@@ -509,14 +517,14 @@ def kinds(paths):
 
 
 @pytest.mark.parametrize("evidence", ["", "given", "box", "mask"])
-def test_where_everything_counts_there_is_no_foreground_picture(folders, evidence):
+def test_if_everything_counts_there_is_no_foreground_picture(folders, evidence):
     catalog, pictures = folders
     pair = answer(candidate(evidence=evidence), photo=grey_query(evidence=evidence))
     assert kinds(draw_answer(pair, pictures, catalog, 5)) == ["matches", "plain"]
 
 
 @pytest.mark.parametrize("second", [False, True])
-def test_scenery_is_darkened_and_the_animal_untouched_on_the_side_that_has_a_map(folders, second):
+def test_the_side_with_a_map_has_dark_scenery_and_an_unchanged_animal(folders, second):
     catalog, pictures = folders
     told = {"evidence": "burst", "foreground": LEFT_IS_SCENERY}
     pair = answer(candidate(spots=[], **(told if second else {})), photo=grey_query(**({} if second else told)))
@@ -529,7 +537,7 @@ def test_scenery_is_darkened_and_the_animal_untouched_on_the_side_that_has_a_map
     for x, y in [(210, 10), (390, 290), (250, 150)]:
         assert np.abs(counting[shown(x, y, second)] - GREY).max() < 6, (x, y)
     (row, first), (last, end) = shown(0, 0, not second), shown(SIZE[0] - 1, SIZE[1] - 1, not second)
-    assert np.abs(counting - plain)[row:last, first:end].max() < 6  # the other side is as it was
+    assert np.abs(counting - plain)[row:last, first:end].max() < 6  # the other side is unchanged
     assert np.abs(counting - plain)[: drawing.HEAD].max() < 6
 
 
@@ -546,7 +554,7 @@ def test_without_a_map_the_picture_fades_from_the_centre(folders):
         assert light[1] > light[2] + 5 > light[3] + 10
 
 
-def test_a_map_of_the_station_counts_most_near_the_centre(folders):
+def test_a_map_of_the_station_has_the_highest_weights_near_the_centre(folders):
     catalog, pictures = folders
     everywhere = ForegroundMap(np.full((3, 4), 255, np.uint8), "station")
     pair = answer(candidate(spots=[], evidence="station", foreground=everywhere), photo=grey_query())
@@ -557,7 +565,7 @@ def test_a_map_of_the_station_counts_most_near_the_centre(folders):
     assert counting[shown(10, 10, True)].mean() == pytest.approx(0.2 * GREY, abs=4)
 
 
-def test_what_counts_lies_right_in_an_animal_that_was_cut_out(folders):
+def test_the_map_has_the_right_position_in_a_cropped_animal(folders):
     catalog, pictures = folders
     # The query is cut out by its box, so the pair is not at one scale; the gallery's photo is whole, in portrait
     write_photo(catalog / "tall.png", (150, 600))
@@ -571,7 +579,7 @@ def test_what_counts_lies_right_in_an_animal_that_was_cut_out(folders):
     assert rows[height // 2 + 10 : height].mean() == pytest.approx(0.2 * GREY, abs=4)
 
 
-def test_maps_leave_the_other_pictures_alone(folders, tmp_path):
+def test_maps_do_not_change_the_other_pictures(folders, tmp_path):
     catalog, pictures = folders
     told = {"evidence": "centre"}
     with_maps = draw_answer(answer(candidate(**told), photo=grey_query()), pictures, catalog, 5)
@@ -587,7 +595,7 @@ def test_the_same_map_gives_the_same_picture(folders, tmp_path):
     assert first == [path.read_bytes() for path in draw_answer(same, tmp_path / "again", catalog, 5)]
 
 
-def test_a_picture_says_when_the_answer_is_a_new_individual():
+def test_a_picture_shows_that_the_answer_is_a_new_individual():
     photos = (grey_query(), grey_query())
     told = {"decision": Decision(None, True, 0.81, "fair"), "new_probability": 0.81}
     new = drawing._query_side(answer(candidate(), photos=photos, **told), 1).caption

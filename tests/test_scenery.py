@@ -1,4 +1,4 @@
-"""The animal told from the rocks: invented places photographed several times, with something spotted that walks by."""
+"""Separating the animal from rocks: artificial places in several photos, with a spotted animal that walks by."""
 
 from functools import cache
 
@@ -9,15 +9,15 @@ import pytest
 from snowmatch.screening.foreground import LEAST, ForegroundMap, centre_weights, foreground_picture, foreground_weights
 from snowmatch.screening.scenery import PREVIEW, foreground_map, make_preview
 
-SIZE = (240, 160)  # width, height: as large as a view, so that a pixel of the photo is one of the map
-EDGE = 80  # px of rocks on every side of the frame, for cameras that are moved
+SIZE = (240, 160)  # width, height: the size of a view, so that a pixel of the photo is a pixel of the map
+EDGE = 80  # px of rocks outside the frame on every side, for cameras that are moved
 ANIMAL = (48, 32)  # px, a fifth of the frame's width
-PLACES = ((60, 60), (130, 80), (190, 110))  # the middle of the animal in three frames
-RIM = 6  # px: the window that is compared reaches across the animal's outline
+PLACES = ((60, 60), (130, 80), (190, 110))  # centre of the animal in three frames
+RIM = 6  # px: near the animal's outline the compared window contains both animal and rocks
 
 
 def texture(seed, size, grain):
-    """(h, w) float32 about 0, deviation 1: spots of `grain` px."""
+    """Return (h, w) float32 with mean 0 and deviation 1: spots of `grain` px."""
     noise = np.random.default_rng(seed).standard_normal((size[1], size[0])).astype(np.float32)
     blurred = cv2.GaussianBlur(noise, (0, 0), grain)
     return (blurred - blurred.mean()) / blurred.std()
@@ -25,15 +25,15 @@ def texture(seed, size, grain):
 
 @cache
 def rocks(seed, size=SIZE):
-    """(h, w) float32 grey levels of one place, `EDGE` px larger on every side than a photo of `size`."""
+    """Return (h, w) float32 grey levels of one place, `EDGE` px larger on every side than a photo of `size`."""
     whole = (size[0] + 2 * EDGE, size[1] + 2 * EDGE)
     return 110 + 25 * texture([seed, 0], whole, 2) + 20 * texture([seed, 1], whole, 6)
 
 
 def take(place, animal=None, *, coat=1000, shift=(0, 0), gain=1.0, bias=0.0, noise=2.0, size=SIZE, length=ANIMAL):
-    """One photo (h, w) uint8 of `place`, by a camera whose picture has moved by `shift` px, with a spotted animal.
+    """Return a photo (h, w) uint8 of `place` with a spotted animal. The camera has moved by `shift` px.
 
-    animal: where its middle is in the photo, None for nobody; coat: the seed of its spots. gain, bias: the light.
+    animal: its centre in the photo, None for no animal. coat: seed of its spots. gain, bias: the light.
     """
     dx, dy = shift
     frame = np.array([[1, 0, dx - EDGE], [0, 1, dy - EDGE]], np.float32)
@@ -46,7 +46,7 @@ def take(place, animal=None, *, coat=1000, shift=(0, 0), gain=1.0, bias=0.0, noi
 
 
 def animal_area(animal, size=SIZE, length=ANIMAL):
-    """The pixels of the animal, as slices of rows and columns."""
+    """Return the pixels of the animal as slices of rows and columns."""
     left, top = animal[0] - length[0] // 2, animal[1] - length[1] // 2
     assert left >= 0
     assert top >= 0
@@ -56,7 +56,7 @@ def animal_area(animal, size=SIZE, length=ANIMAL):
 
 
 def on_and_off(values, animal, keep=(slice(None), slice(None))):
-    """The values (h, w) on the animal and those elsewhere within `keep`, both without the rim about its outline."""
+    """Return the values (h, w) on the animal, and elsewhere in `keep`; both without the rim around its outline."""
     on = np.zeros(values.shape, np.uint8)
     on[animal_area(animal, values.shape[::-1])] = 1
     box = np.ones((2 * RIM + 1, 2 * RIM + 1), np.uint8)
@@ -71,7 +71,7 @@ def views(*photos):
 
 
 def passage(place=0, **light):
-    """Three frames of one burst: the animal walks through."""
+    """Return three frames of one burst: the animal walks through."""
     return views(*(take(rocks(place), where, **light) for where in PLACES))
 
 
@@ -96,7 +96,7 @@ def test_a_photo_smaller_than_a_view_is_not_enlarged(size):
     assert (make_preview(grey).grey == grey).all()
 
 
-def test_a_long_thin_photo_keeps_a_row():
+def test_the_view_of_a_long_thin_photo_has_at_least_one_row():
     assert make_preview(np.zeros((1, 3000), np.uint8)).grey.shape == (1, PREVIEW)
 
 
@@ -105,7 +105,7 @@ def test_a_long_thin_photo_keeps_a_row():
 
 @pytest.mark.parametrize("asked", range(3))
 @pytest.mark.parametrize("place", range(3))
-def test_what_moves_in_the_burst_is_animal_and_all_else_scenery(place, asked):
+def test_moving_parts_of_a_burst_are_animal_and_the_rest_is_scenery(place, asked):
     frames = passage(place)
     values, evidence = foreground_map(frames[asked], frames[:asked] + frames[asked + 1 :], [])
     assert evidence == "burst"
@@ -121,7 +121,7 @@ def test_what_moves_in_the_burst_is_animal_and_all_else_scenery(place, asked):
 
 
 @pytest.mark.parametrize(("gain", "bias"), [(0.5, 0), (0.4, 120), (1.3, -20), (1, 60)])
-def test_light_makes_no_animal_and_hides_none(gain, bias):
+def test_changes_of_light_make_no_animal_and_hide_none(gain, bias):
     place = rocks(0)
     empty = make_preview(take(place))
     values, evidence = foreground_map(empty, views(take(place, gain=gain, bias=bias)), [])
@@ -132,7 +132,7 @@ def test_light_makes_no_animal_and_hides_none(gain, bias):
     assert off.mean() < 0.05
 
 
-def test_a_flat_sky_that_flickers_is_no_animal():
+def test_a_uniform_sky_that_changes_brightness_is_no_animal():
     frames = []
     for n, where in enumerate(PLACES):
         photo = take(rocks(0), where)
@@ -143,7 +143,7 @@ def test_a_flat_sky_that_flickers_is_no_animal():
     assert on_and_off(values, PLACES[2])[0].mean() > 0.9
 
 
-def test_one_other_frame_also_shows_where_its_animal_hides_the_rocks():
+def test_with_one_other_frame_the_place_of_its_animal_is_not_scenery():
     frames = passage()
     values, _ = foreground_map(frames[0], frames[1:2], [])
     assert on_and_off(values, PLACES[0])[0].mean() > 0.9
@@ -151,7 +151,7 @@ def test_one_other_frame_also_shows_where_its_animal_hides_the_rocks():
     assert on_and_off(values, PLACES[2])[0].mean() < 0.02
 
 
-def test_another_photo_of_the_place_only_ever_finds_more_scenery():
+def test_another_photo_of_the_place_never_removes_scenery():
     frames = passage()
     photos = [take(rocks(0), where, coat=55, shift=(3, 2)) for where in PLACES]
     fewer, _ = foreground_map(frames[0], frames[1:2], [])
@@ -161,13 +161,13 @@ def test_another_photo_of_the_place_only_ever_finds_more_scenery():
     assert more.mean() < fewer.mean()
 
 
-def test_where_nothing_moved_the_others_say_nothing():
+def test_a_burst_without_movement_gives_no_map():
     frames = views(*(take(rocks(0), PLACES[1], bias=bias) for bias in (0, 5, 10)))
     assert foreground_map(frames[0], frames[1:], []) == (None, "")
     assert foreground_map(frames[0], frames[:1], frames[:1]) == (None, "")
 
 
-def test_one_frame_in_which_it_stood_elsewhere_does_not_bring_it_back():
+def test_one_frame_with_the_animal_elsewhere_is_not_enough_for_a_map():
     frames = views(*(take(rocks(0), where) for where in (PLACES[1], PLACES[1], PLACES[2])))
     assert foreground_map(frames[0], frames[1:], []) == (None, "")
 
@@ -178,14 +178,14 @@ def test_one_frame_in_which_it_stood_elsewhere_does_not_bring_it_back():
 @pytest.mark.parametrize(
     "shift", [(0, 0), (1, 0), (2.5, -1.3), (7.4, 4.6), (-18.25, 11.5), (40, 0), (-38.5, -9.7), (0, 33)]
 )
-def test_a_camera_that_was_moved_between_visits_still_knows_its_rocks(shift):
+def test_rocks_are_recognised_although_the_camera_was_moved_between_visits(shift):
     place = rocks(1)
     frame = make_preview(take(place, PLACES[1]))
     others = views(*(take(place, w, coat=5, shift=shift, gain=0.8, bias=15) for w in (PLACES[0], PLACES[2])))
     values, evidence = foreground_map(frame, [], others)
     assert evidence == "station"
     dx, dy = (int(np.sign(s) * np.ceil(abs(s) + RIM)) for s in shift)
-    # What both photos have in the frame: a camera that was moved has not seen the rest
+    # the part that both photos show: a moved camera has not seen the rest
     both = slice(max(0, -dy), SIZE[1] - max(0, dy)), slice(max(0, -dx), SIZE[0] - max(0, dx))
     on, off = on_and_off(values, PLACES[1], both)
     assert len(off) > 10_000
@@ -194,7 +194,7 @@ def test_a_camera_that_was_moved_between_visits_still_knows_its_rocks(shift):
 
 
 @pytest.mark.parametrize("shift", [(6.5, 3.5), (-10.5, 0.5)])
-def test_photos_are_moved_by_parts_of_a_pixel(shift):
+def test_photos_are_aligned_by_fractions_of_a_pixel(shift):
     whole = (SIZE[0] + 2 * EDGE, SIZE[1] + 2 * EDGE)
     gravel = 110 + 40 * texture(4, whole, 1)
     frame, moved = views(take(gravel, noise=0), take(gravel, shift=shift, noise=0))
@@ -202,7 +202,7 @@ def test_photos_are_moved_by_parts_of_a_pixel(shift):
     assert values[20:-20, 20:-20].mean() < 0.05
 
 
-def test_photos_of_the_burst_are_not_moved_onto_each_other():
+def test_photos_of_a_burst_are_not_aligned():
     place = rocks(1)
     frame, moved = views(take(place, PLACES[1]), take(place, PLACES[0], shift=(20, 10)))
     assert foreground_map(frame, [moved], []) == (None, "")
@@ -216,7 +216,7 @@ def test_a_camera_that_was_moved_too_far_shows_another_place():
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_photos_of_another_place_say_nothing(seed):
+def test_photos_of_another_place_give_no_map(seed):
     frame, *others = views(*(take(rocks(10 + n * 8 + seed), w) for n, w in enumerate(PLACES)))
     assert foreground_map(frame, others, []) == (None, "")
     assert foreground_map(frame, [], others) == (None, "")
@@ -234,7 +234,7 @@ def test_a_photo_of_another_place_changes_nothing_among_those_of_this_one():
 # ---------------------------------------------------------------------------------------------------------- both
 
 
-def test_the_evidence_names_who_knew_the_place():
+def test_the_evidence_names_the_photos_that_showed_the_place():
     frames, (visit,) = passage(), views(take(rocks(0), (40, 120), coat=8, shift=(4, 3)))
     assert foreground_map(frames[0], frames[1:], [])[1] == "burst"
     assert foreground_map(frames[0], [], [visit])[1] == "station"
@@ -244,7 +244,7 @@ def test_the_evidence_names_who_knew_the_place():
     assert foreground_map(frames[0], frames[1:], elsewhere)[1] == "burst"
 
 
-def test_what_the_burst_does_not_know_the_station_may():
+def test_the_station_can_show_scenery_that_the_burst_does_not():
     still = views(*(take(rocks(0), where) for where in PLACES[:2]))
     visits = views(*(take(rocks(0), where, coat=8) for where in PLACES[1:]))
     burst, _ = foreground_map(still[0], still[1:], [])
@@ -256,11 +256,11 @@ def test_what_the_burst_does_not_know_the_station_may():
     assert on_and_off(both, PLACES[0])[0].mean() > 0.9
 
 
-def test_nobody_to_ask_says_nothing():
+def test_without_other_photos_there_is_no_map():
     assert foreground_map(passage()[0], [], []) == (None, "")
 
 
-def test_photos_of_another_size_say_nothing_and_disturb_nobody():
+def test_photos_of_another_size_have_no_effect():
     frames = passage()
     odd = views(take(rocks(0), PLACES[1])[:-20], take(rocks(0), PLACES[1])[:, :-1], np.zeros((1, 1), np.uint8))
     assert foreground_map(frames[0], odd, odd) == (None, "")
@@ -271,7 +271,7 @@ def test_photos_of_another_size_say_nothing_and_disturb_nobody():
 
 
 @pytest.mark.parametrize("level", [0, 128, 255])
-def test_flat_photos_say_nothing_and_learn_nothing(level):
+def test_uniform_photos_give_no_map_and_get_none(level):
     flat, other = views(np.full(SIZE[::-1], level, np.uint8), np.full(SIZE[::-1], 90, np.uint8))
     (frame,) = views(take(rocks(0), PLACES[0]))
     for view, known in ((flat, [other]), (flat, [frame]), (frame, [flat]), (flat, [flat])):
@@ -279,7 +279,7 @@ def test_flat_photos_say_nothing_and_learn_nothing(level):
         assert foreground_map(view, [], known) == (None, "")
 
 
-def test_the_same_photos_give_the_same_bytes_in_any_order_and_stay_as_they_are():
+def test_the_order_of_photos_has_no_effect_and_photos_are_not_changed():
     def once(step):
         frames = passage()
         visits = views(*(take(rocks(0), w, coat=8, shift=(9.3, -4.1)) for w in PLACES))
@@ -305,7 +305,7 @@ def test_photos_smaller_than_a_view_are_enough():
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 2), (5, 1), (1, 240), (7, 5)])
-def test_the_tiniest_photos_break_nothing(size):
+def test_the_smallest_photos_cause_no_error(size):
     rng = np.random.default_rng(0)
     one, two = views(*(rng.integers(0, 256, size[::-1], dtype=np.uint8) for _ in range(2)))
     for burst, station in (([two], []), ([], [two]), ([one], [one])):
@@ -317,26 +317,26 @@ def test_the_tiniest_photos_break_nothing(size):
 
 
 def halves(evidence, left=0, right=255):
-    """A map whose left half is scenery and whose right half is animal."""
+    """Return a map: the left half is scenery, the right half is animal."""
     return ForegroundMap(np.array([[left, left, right, right]] * 2, np.uint8), evidence)
 
 
-def test_a_map_that_is_no_small_grey_picture_is_refused():
+def test_a_map_that_is_not_a_small_grey_picture_is_refused():
     for values in (np.zeros((2, 2)), np.zeros(4, np.uint8), np.zeros((0, 4), np.uint8), np.zeros((2, 2, 3), np.uint8)):
         with pytest.raises(ValueError, match=r"expected uint8 \(h, w\)"):
             ForegroundMap(values, "burst")
 
 
 @pytest.mark.parametrize("evidence", ["burst", "burst and station"])
-def test_what_moved_counts_wherever_it_is(evidence):
-    keypoints = np.array([[-0.5, 0], [49.4, 99], [49.6, 0], [99.4, 99.4], [120, 120]])  # the last one is off the photo
+def test_moving_parts_count_fully_at_any_position(evidence):
+    keypoints = np.array([[-0.5, 0], [49.4, 99], [49.6, 0], [99.4, 99.4], [120, 120]])  # the last: outside the photo
     weights = foreground_weights(keypoints, (100, 100), halves(evidence))
     assert weights.dtype == np.float32
     assert weights.tolist() == [0, 0, 1, 1, 1]
     assert foreground_weights(keypoints[:0], (100, 100), halves(evidence)).shape == (0,)
 
 
-def test_the_map_lies_over_the_photo_with_x_to_the_right_and_y_down():
+def test_the_maps_x_goes_right_and_its_y_goes_down():
     cells = np.arange(1, 7, dtype=np.uint8).reshape(2, 3) * 40
     x, y = np.meshgrid([50, 150, 250], [50, 150])
     keypoints = np.stack([x.ravel(), y.ravel()], axis=1)
@@ -344,7 +344,7 @@ def test_the_map_lies_over_the_photo_with_x_to_the_right_and_y_down():
     assert weights * 255 == pytest.approx(cells.ravel())
 
 
-def test_what_is_new_at_the_station_counts_by_its_distance_from_the_centre():
+def test_new_parts_at_a_station_are_weighted_by_the_distance_from_the_centre():
     keypoints = np.random.default_rng(0).uniform(0, 200, (500, 2))
     bell = centre_weights(keypoints, (200, 200))
     weights = foreground_weights(keypoints, (200, 200), halves("station", right=128))
@@ -355,12 +355,12 @@ def test_what_is_new_at_the_station_counts_by_its_distance_from_the_centre():
     assert weights[weights > 0].min() >= LEAST
 
 
-def test_without_a_map_the_centre_counts():
+def test_without_a_map_weights_depend_on_the_distance_from_the_centre():
     keypoints = np.random.default_rng(0).uniform(0, 200, (50, 2))
     assert (foreground_weights(keypoints, (200, 200)) == centre_weights(keypoints, (200, 200))).all()
 
 
-def test_no_weight_of_a_map_between_nothing_and_the_least():
+def test_weights_of_a_map_are_zero_or_at_least_the_minimum():
     low = ForegroundMap(np.arange(256, dtype=np.uint8).reshape(1, -1), "burst")
     keypoints = np.stack([np.arange(256), np.zeros(256)], axis=1)
     weights = foreground_weights(keypoints, (256, 1), low)

@@ -1,4 +1,4 @@
-"""Which photos tell about which, what is kept of it, and what index runs, queries and evaluations make of it."""
+"""Foreground maps: which photos are compared, what is stored, and the effect on indexing, queries and evaluation."""
 
 import dataclasses
 import hashlib
@@ -43,7 +43,7 @@ def contents(annotations):
 
 
 def planned(annotations, known=None):
-    """The companions by path: {path: (burst paths, station paths)}."""
+    """Return the companions by path: {path: (burst paths, station paths)}."""
     found = companions(annotations, contents(annotations) if known is None else known)
     return {c.photo[0]: (sorted(path for path, _ in c.burst), sorted(path for path, _ in c.station)) for c in found}
 
@@ -51,7 +51,7 @@ def planned(annotations, known=None):
 # ------------------------------------------------------------------------------------------------------ companions
 
 
-def test_frames_of_the_passage_and_photos_of_the_stations_other_passages_tell():
+def test_companions_are_frames_of_the_passage_and_photos_of_the_stations_other_passages():
     annotations = [note("a1"), note("a2"), note("b1", encounter="E2"), note("c1", encounter="E3", station="S2")]
     assert planned(annotations) == {
         "a1": (["a2"], ["b1"]),
@@ -61,7 +61,7 @@ def test_frames_of_the_passage_and_photos_of_the_stations_other_passages_tell():
     }
 
 
-def test_a_station_belongs_to_its_location_and_no_name_is_no_station():
+def test_a_station_belongs_to_its_location_and_an_empty_name_is_no_station():
     annotations = [
         note("a"),
         note("b", encounter="E2", location="sarychat"),
@@ -72,21 +72,21 @@ def test_a_station_belongs_to_its_location_and_no_name_is_no_station():
     assert planned(annotations) == {"a": ([], ["e"]), "b": ([], []), "c": ([], []), "d": ([], []), "e": ([], ["a"])}
 
 
-def test_a_copy_of_the_photo_in_its_own_burst_tells_nothing():
+def test_a_copy_of_the_photo_in_its_own_burst_is_no_companion():
     annotations = [note("a"), note("copy"), note("b")]
     known = {"a": "1", "copy": "1", "b": "2"}
     assert planned(annotations, known)["a"] == (["b"], [])
     assert planned(annotations, known)["copy"] == (["b"], [])
 
 
-def test_a_copy_of_the_photo_under_another_encounter_tells_nothing():
+def test_a_copy_of_the_photo_in_another_encounter_is_no_companion():
     annotations = [note("a"), note("copy", encounter="E2"), note("b", encounter="E3")]
     known = {"a": "1", "copy": "1", "b": "2"}
     assert planned(annotations, known)["a"] == ([], ["b"])
     assert planned(annotations, known)["copy"] == ([], ["b"])
 
 
-def test_only_photos_without_mask_are_asked_about_but_all_of_them_tell():
+def test_only_photos_without_a_mask_have_companions_but_all_photos_are_companions():
     annotations = [
         note("a"),
         note("box", bbox=(1, 2, 3, 4)),
@@ -101,7 +101,7 @@ def test_only_photos_without_mask_are_asked_about_but_all_of_them_tell():
     }
 
 
-def test_photos_that_could_not_be_read_neither_ask_nor_tell():
+def test_photos_that_could_not_be_read_have_no_companions_and_are_none():
     annotations = [note("a"), note("bad"), note("b")]
     assert planned(annotations, {"a": "1", "b": "2"}) == {"a": (["b"], []), "b": (["a"], [])}
     assert planned(annotations, {}) == {}
@@ -115,11 +115,11 @@ def test_the_order_of_the_rows_changes_no_companions():
 
 
 def many(count):
-    """A burst of 40 photos, and `count` visits of one photo each."""
+    """Return a burst of 40 photos, and `count` visits of one photo each."""
     return [note(f"{n:03}") for n in range(40)] + [note(f"v{n:03}", encounter=f"V{n}") for n in range(count)]
 
 
-def test_of_many_photos_a_few_tell():
+def test_of_many_photos_only_a_few_are_companions():
     for found in companions(many(100), contents(many(100))):
         own = found.photo[0]
         assert len({path for path, _ in found.burst}) == (MOST if not own.startswith("v") else 0)
@@ -127,23 +127,23 @@ def test_of_many_photos_a_few_tell():
         assert own not in {path for path, _ in (*found.burst, *found.station)}
 
 
-def test_every_photo_tells_about_some_and_a_new_one_changes_few():
+def test_every_photo_is_a_companion_of_some_and_a_new_one_changes_few():
     hashed = {a.path: hashlib.sha256(a.path.encode()).hexdigest() for a in many(101)}
     before, after = ({c.photo[0]: c for c in companions(many(n), hashed)} for n in (100, 101))
     told = Counter(path for c in after.values() for path, _ in c.station)
     assert set(told) == set(after)
     changed = [path for path, c in before.items() if c != after[path]]
-    assert 0 < len(changed) <= 2 * MOST + 40  # its neighbours, and those that pass over the burst before it
+    assert 0 < len(changed) <= 2 * MOST + 40  # its neighbours, and photos next to the burst before it
     assert set(after) - set(before) == {"v100"}
 
 
-def test_who_the_animals_are_changes_nothing():
+def test_names_of_individuals_have_no_effect():
     annotations = [note(f"{n}", encounter=f"E{n % 3}") for n in range(9)]
     named = [dataclasses.replace(a, individual=f"cat{n % 2}", body_part="head") for n, a in enumerate(annotations)]
     assert companions(annotations, contents(annotations)) == companions(named, contents(named))
 
 
-def test_the_mark_changes_with_every_content_and_with_nothing_else():
+def test_the_mark_depends_only_on_the_contents_of_photos():
     whole = Companions(("a", "1"), (("b", "2"), ("c", "3")), (("d", "4"),))
     renamed = Companions(("A", "1"), (("B", "2"), ("C", "3")), (("D", "4"),))
     others = [
@@ -181,7 +181,7 @@ def grey_file(path, grey, **options):
     return path.name, file_sha256(path)
 
 
-def test_photos_that_are_gone_or_damaged_tell_nothing_and_stop_nothing(tmp_path):
+def test_missing_or_damaged_photos_are_ignored(tmp_path):
     files = [grey_file(tmp_path / f"{n}.png", take(rocks(0), where)) for n, where in enumerate(PLACES)]
     (tmp_path / "bad.png").write_bytes(b"no photo")
     away = (("bad.png", "x1"), ("gone.png", "x2"))
@@ -213,7 +213,7 @@ def plain(entries):
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 30])
-def test_what_was_saved_is_loaded(tmp_path, count):
+def test_saved_maps_are_loaded(tmp_path, count):
     assert load_maps(tmp_path).entries() == {}
     maps = some_maps(count, count)
     save_maps(tmp_path, maps)
@@ -260,7 +260,7 @@ def refused(folder):
     return True
 
 
-def test_a_damaged_file_is_one_line_with_what_to_do(tmp_path):
+def test_a_damaged_file_is_an_error_of_one_line_with_advice(tmp_path):
     arrays = held(some_maps(), tmp_path)
     good = maps_path(tmp_path).read_bytes()
     array = io.BytesIO()
@@ -284,7 +284,7 @@ def test_a_damaged_file_is_one_line_with_what_to_do(tmp_path):
             assert refused(tmp_path), n
 
 
-def test_whatever_byte_of_the_file_is_wrong_the_maps_are_sound_or_refused(tmp_path):
+def test_with_any_wrong_byte_in_the_file_maps_are_right_or_refused(tmp_path):
     maps = some_maps()
     save_maps(tmp_path, maps)
     good = maps_path(tmp_path).read_bytes()
@@ -293,7 +293,7 @@ def test_whatever_byte_of_the_file_is_wrong_the_maps_are_sound_or_refused(tmp_pa
         try:
             found = load_maps(tmp_path)
         except SnowmatchError as error:
-            assert "index again" in str(error)  # noqa: PT017, one of two outcomes is looked at
+            assert "index again" in str(error)  # noqa: PT017, one of two possible outcomes
         else:
             assert plain(found.entries()) == plain(maps)
 
@@ -302,7 +302,7 @@ def test_whatever_byte_of_the_file_is_wrong_the_maps_are_sound_or_refused(tmp_pa
 
 
 def frame_of(station, encounter, shot, size=(240, 160)):
-    """One photo of an invented survey: every station has its rocks, every passage its coat, light and camera shift."""
+    """Return a photo of an artificial survey. A station has its own rocks, a passage its own coat, light and shift."""
     rng = np.random.default_rng([station, encounter])
     shift = tuple(rng.uniform(-20, 20, 2)) if encounter else (0, 0)
     where = WALK[(shot + encounter) % 3]
@@ -339,14 +339,14 @@ def with_mask(data, annotation):
 
 
 def maps_of(data):
-    """The entries of the maps on disk, by path."""
+    """Return the entries of the maps on disk, by path."""
     entries = load_maps(data.folder).entries()
     paths = {file_sha256(data.folder / a.path)[:16]: a.path for a in data.annotations}
     assert set(entries) <= set(paths)
     return {paths[photo]: entry for photo, entry in plain(entries).items()}
 
 
-def test_an_index_run_tells_every_animal_from_its_scenery(data):
+def test_an_index_run_makes_a_map_for_every_animal(data):
     calls = []
     report = index_catalog(data, Fake(), 1, mapping=lambda *now: calls.append(now))
     assert report.mapped == len(data.annotations) == 12
@@ -365,7 +365,7 @@ def test_an_index_run_tells_every_animal_from_its_scenery(data):
         assert (found.values > 127).mean() < 0.07
 
 
-def test_a_second_run_looks_at_nothing_and_leaves_the_file_alone(data, monkeypatch):
+def test_a_second_run_reads_nothing_and_does_not_write_the_file(data, monkeypatch):
     index_catalog(data, Fake(), 1)
     path = maps_path(data.folder)
     before = path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_ino
@@ -384,7 +384,7 @@ def test_a_catalog_with_masks_everywhere_gets_no_file(data):
     assert not maps_path(data.folder).exists()
 
 
-def test_a_new_photo_renews_what_its_burst_and_its_station_know_and_nothing_else(data):
+def test_a_new_photo_renews_only_maps_of_its_burst_and_station(data):
     lone = with_rows(data, [a for a in data.annotations if "e0" in a.path])
     index_catalog(lone, Fake(), 1)
     before = maps_of(lone)
@@ -396,7 +396,7 @@ def test_a_new_photo_renews_what_its_burst_and_its_station_know_and_nothing_else
     after = maps_of(more)
     changed = {path for path in after if after[path] != before.get(path)}
     assert changed == {f"photos/s0e0n{n}.png" for n in range(4)}
-    # Another passage at the station: its three photos, and the four that now know the station too
+    # another passage at the station: its three photos, and four photos that have it as a new companion
     visited = with_rows(data, [*more.annotations, *(a for a in data.annotations if "s0e1" in a.path)])
     assert index_catalog(visited, Fake(), 1).mapped == 7
     last = maps_of(visited)
@@ -404,7 +404,7 @@ def test_a_new_photo_renews_what_its_burst_and_its_station_know_and_nothing_else
     assert {last[path][1][0] for path in last if "s0" in path} == {"burst and station"}
 
 
-def test_a_photo_with_other_content_renews_its_burst(data):
+def test_a_photo_with_new_content_renews_maps_of_its_burst(data):
     lone = with_rows(data, [a for a in data.annotations if "e0" in a.path])
     index_catalog(lone, Fake(), 1)
     before = maps_of(lone)
@@ -415,7 +415,7 @@ def test_a_photo_with_other_content_renews_its_burst(data):
     assert len(after) == len(before) == 6
 
 
-def test_what_leaves_the_catalog_or_gets_a_mask_has_no_map_any_more(data):
+def test_photos_that_leave_the_catalog_or_get_a_mask_lose_their_map(data):
     index_catalog(data, Fake(), 1)
     fewer = with_rows(data, [a for a in data.annotations if "s0" in a.path])
     assert index_catalog(fewer, Fake(), 1).mapped == 0
@@ -441,7 +441,7 @@ def test_one_and_two_processes_make_the_same_bytes(data, monkeypatch):
     monkeypatch.setattr(executor, "Pool", Counting)
     maps_path(data.folder).unlink()
     assert index_catalog(data, Fake(), 2).mapped == 12
-    assert pools == []  # few maps are made sooner than a process starts
+    assert pools == []  # to make few maps is faster than to start a process
     monkeypatch.setattr(mapping, "FEW_MAPS", 3)
     maps_path(data.folder).unlink()
     assert index_catalog(data, Fake(), 2).mapped == 12
@@ -459,7 +459,7 @@ def test_the_order_of_the_rows_changes_no_map(data):
     assert maps_path(data.folder).read_bytes() == first
 
 
-def test_a_run_that_is_stopped_keeps_what_it_has_and_the_next_goes_on(data):
+def test_a_stopped_run_keeps_its_maps_and_the_next_run_continues(data):
     def stop(done, total):
         if done == 5:
             raise KeyboardInterrupt
@@ -480,14 +480,14 @@ def test_a_run_that_is_stopped_keeps_what_it_has_and_the_next_goes_on(data):
     assert maps_path(data.folder).read_bytes() == stopped
 
 
-def test_what_was_made_is_saved_while_a_long_run_goes_on(data, monkeypatch):
+def test_maps_are_saved_during_a_long_run(data, monkeypatch):
     monkeypatch.setattr(mapping, "SAVE_SECONDS", -1.0)
     on_disk = []
     index_catalog(data, Fake(), 1, mapping=lambda done, total: on_disk.append(len(load_maps(data.folder).place)))
     assert on_disk == list(range(12))
 
 
-def test_a_bad_photo_tells_nothing_and_the_others_are_told_apart(data):
+def test_a_bad_photo_is_ignored_and_the_others_get_maps(data):
     bad = data.folder / "photos/s0e0n1.png"
     bad.write_bytes(bad.read_bytes()[:300])
     report = index_catalog(data, Fake(), 1)
@@ -500,7 +500,7 @@ def test_a_bad_photo_tells_nothing_and_the_others_are_told_apart(data):
     assert index_catalog(data, Fake(), 1).mapped == 6
 
 
-def test_photos_that_show_nothing_in_common_have_an_entry_without_a_map(tmp_path):
+def test_photos_without_common_scenery_have_an_entry_without_a_map(tmp_path):
     annotations = []
     for n in range(3):
         path = f"{n}.png"
@@ -512,7 +512,7 @@ def test_photos_that_show_nothing_in_common_have_an_entry_without_a_map(tmp_path
     assert index_catalog(data, Fake(), 1).mapped == 0
 
 
-def test_the_same_photo_in_two_passages_settles(data):
+def test_maps_of_the_same_photo_in_two_passages_are_not_made_again_and_again(data):
     grey_file(data.folder / "photos/copy.png", frame_of(0, 0, 0))
     copy = Annotation(0, "photos/copy.png", station="S1", encounter="s1e0", location="naryn")
     data = with_rows(data, [*data.annotations, copy])
@@ -524,7 +524,7 @@ def test_the_same_photo_in_two_passages_settles(data):
 
 
 @pytest.mark.parametrize("size", [(3000, 5), (1, 1), (4, 900)])
-def test_photos_of_odd_shapes_stop_no_run(tmp_path, size):
+def test_photos_of_unusual_shapes_do_not_stop_a_run(tmp_path, size):
     annotations = []
     for n in range(3):
         grey = np.random.default_rng(n).integers(0, 256, size[::-1], dtype=np.uint8)
@@ -534,7 +534,7 @@ def test_photos_of_odd_shapes_stop_no_run(tmp_path, size):
     assert (report.done, report.mapped, report.failed) == (3, 3, ())
 
 
-def test_damaged_maps_are_made_again_and_cost_no_features(data):
+def test_damaged_maps_are_made_again_without_new_features(data):
     index_catalog(data, Fake(), 1)
     sound = maps_path(data.folder).read_bytes()
     maps_path(data.folder).write_bytes(sound[:-30])
@@ -543,7 +543,7 @@ def test_damaged_maps_are_made_again_and_cost_no_features(data):
     assert maps_path(data.folder).read_bytes() == sound
 
 
-def test_a_map_is_made_again_when_a_companion_could_not_be_read(data, monkeypatch):
+def test_a_map_is_made_again_if_a_companion_could_not_be_read(data, monkeypatch):
     read, away = scenes.read_preview, data.folder / "photos/s0e0n1.png"
     monkeypatch.setattr(scenes, "read_preview", lambda path, sha: None if path == away else read(path, sha))
     index_catalog(data, Fake(), 1)
@@ -566,7 +566,7 @@ COAT = (72, 48)  # px, of the animal in a photo
 
 @pytest.fixture(scope="module")
 def coats():
-    """One piece of coat per animal, about 0 with deviation 1."""
+    """Return one piece of coat per animal, with mean 0 and deviation 1."""
     pieces = []
     for number in range(ANIMALS + 1):
         coat = cv2.resize(grow_coat(5, number, "left")[100:400, 100:550, 0], COAT, interpolation=cv2.INTER_AREA)
@@ -575,7 +575,7 @@ def coats():
 
 
 def stand_before(station, coat, where, light=1.0, shift=(0, 0), seed=0):
-    """A photo (160, 240) uint8: an animal wearing `coat` on the rocks of a station, which are the stronger pattern."""
+    """Return a photo (160, 240) uint8: an animal with `coat` on a station's rocks, which have more contrast."""
     photo = take(1.3 * rocks(station) - 33, shift=shift, gain=light, noise=0).astype(np.float32)
     photo[animal_area(where, length=COAT)] = light * (120 + 35 * coat)
     noise = np.random.default_rng(seed).normal(0, 1.5, photo.shape)
@@ -584,7 +584,7 @@ def stand_before(station, coat, where, light=1.0, shift=(0, 0), seed=0):
 
 @pytest.fixture(scope="module")
 def station_survey(tmp_path_factory, coats):
-    """Every animal passes every station once, two photos each; no boxes, no masks; indexed."""
+    """Return an indexed catalog: every animal passes every station once, two photos each; no boxes, no masks."""
     folder = tmp_path_factory.mktemp("scenes") / "catalog"
     rows = ["path,individual,location,station,timestamp,encounter"]
     for animal in range(ANIMALS):
@@ -612,7 +612,7 @@ def catalog(station_survey):
 
 @pytest.fixture(scope="module")
 def new_burst(tmp_path_factory, coats):
-    """Two photos of animal 1 at station 0 that are not on record."""
+    """Return two photos of animal 1 at station 0 that are not on record."""
     folder = tmp_path_factory.mktemp("new")
     for n, where in enumerate([(70, 60), (160, 95)]):
         grey_file(folder / f"new{n}.png", stand_before(0, coats[1], where, 0.9, (1.5, -2), seed=90 + n))
@@ -627,7 +627,7 @@ def said(answer, text):
     return sum(text in note.text for note in answer.notes)
 
 
-def test_new_photos_that_are_asked_together_tell_about_each_other(catalog, new_burst):
+def test_new_photos_of_one_query_are_companions(catalog, new_burst):
     answer = catalog.query(new_burst)
     assert evidence(answer) == ["burst", "burst"]
     first, second = (photo.foreground.values for photo in answer.photos)
@@ -636,21 +636,21 @@ def test_new_photos_that_are_asked_together_tell_about_each_other(catalog, new_b
     assert first[spots[0]].mean() > 230
     assert second[spots[1]].mean() > 230
     assert first[-6:].mean() < 30
-    assert said(answer, f"no box or mask of {new_burst[0]}, {new_burst[1]}: what moved between the frames") == 1
+    assert said(answer, f"no box or mask of {new_burst[0]}, {new_burst[1]}: keypoints count where something moved") == 1
     assert not said(answer, "centre")
 
 
-def test_a_lone_photo_is_told_apart_by_its_station(catalog, new_burst):
+def test_a_single_photo_gets_a_map_from_its_station(catalog, new_burst):
     answer = catalog.query(new_burst[0], station="S0")
     assert evidence(answer) == ["station"]
-    assert said(answer, "what other photos of the station do not show counts, most near the centre") == 1
+    assert said(answer, "keypoints count where other photos of the station show something else, most near the") == 1
     both = catalog.query(new_burst, station="S0")
     assert evidence(both) == ["burst and station"] * 2
-    assert said(both, "what moved in the burst and is not in other photos of the station counts") == 1
+    assert said(both, "keypoints count where something moved in the burst and other photos of the station") == 1
     assert (both.photos[0].foreground.values <= answer.photos[0].foreground.values).all()
 
 
-def test_an_animal_far_from_the_centre_counts_where_the_burst_shows_it(catalog, coats, tmp_path):
+def test_an_animal_far_from_the_centre_counts_if_the_burst_shows_it(catalog, coats, tmp_path):
     for n, where in enumerate([(38, 26), (200, 132)]):
         grey_file(tmp_path / f"{n}.png", stand_before(0, coats[1], where, 0.9, seed=50 + n))
     paths = sorted(tmp_path.glob("*.png"))
@@ -662,19 +662,19 @@ def test_an_animal_far_from_the_centre_counts_where_the_burst_shows_it(catalog, 
 
 
 @pytest.mark.parametrize("station", [None, "S1", "S9"])
-def test_without_anybody_who_knows_the_place_the_centre_counts(catalog, new_burst, station):
+def test_without_companions_weights_depend_on_the_centre(catalog, new_burst, station):
     answer = catalog.query(new_burst[0], station=station)
     assert evidence(answer) == ["centre"]
     assert answer.photos[0].foreground is None
-    assert said(answer, f"no box or mask of {new_burst[0]}: what lies about its centre counts") == 1
+    assert said(answer, f"no box or mask of {new_burst[0]}: keypoints near the centre of the photo count most") == 1
 
 
-def test_photos_of_different_places_asked_together_leave_the_centre(catalog, new_burst, tmp_path, coats):
+def test_photos_of_different_places_in_one_query_use_the_centre(catalog, new_burst, tmp_path, coats):
     grey_file(tmp_path / "else.png", stand_before(1, coats[1], (120, 80)))
     assert evidence(catalog.query([new_burst[0], tmp_path / "else.png"])) == ["centre", "centre"]
 
 
-def test_arrays_tell_about_each_other_too(catalog, new_burst):
+def test_photos_as_arrays_are_companions_too(catalog, new_burst):
     photos = [read_photo(path) for path in new_burst]
     answer = catalog.query(photos)
     assert evidence(answer) == ["burst", "burst"]
@@ -685,12 +685,12 @@ def test_arrays_tell_about_each_other_too(catalog, new_burst):
     assert [c.score for c in answer.candidates] == [c.score for c in named.candidates]
 
 
-def test_only_the_stations_of_the_asked_locations_tell(catalog, new_burst):
+def test_only_stations_of_the_chosen_locations_are_used(catalog, new_burst):
     assert evidence(catalog.query(new_burst[0], station="S0", locations=["naryn"])) == ["station"]
     assert evidence(catalog.query(new_burst[0], station="S0", locations=["sarychat"])) == ["centre"]
 
 
-def test_photos_of_the_same_passage_and_left_out_ones_are_no_other_visit(catalog, new_burst):
+def test_photos_of_the_same_passage_and_excluded_photos_are_no_companions(catalog, new_burst):
     visits = [f"a{animal}s0" for animal in range(ANIMALS)]
     assert evidence(catalog.query(new_burst[0], station="S0", exclude_encounters=visits[:-1])) == ["station"]
     assert evidence(catalog.query(new_burst[0], station="S0", exclude_encounters=visits)) == ["centre"]
@@ -700,7 +700,7 @@ def test_photos_of_the_same_passage_and_left_out_ones_are_no_other_visit(catalog
     assert visits[-1] in answer.excluded_encounters
 
 
-def test_given_means_that_everything_counts(catalog, new_burst):
+def test_with_foreground_given_everything_counts(catalog, new_burst):
     answer = catalog.query(new_burst, station="S0", options={"foreground": "given"})
     assert evidence(answer) == ["given", "given"]
     assert all(photo.foreground is None for photo in answer.photos)
@@ -710,7 +710,7 @@ def test_given_means_that_everything_counts(catalog, new_burst):
     assert not said(answer, "told from scenery")
 
 
-def test_a_photo_on_record_takes_its_map_on_record(catalog, station_survey, monkeypatch, tmp_path):
+def test_a_photo_on_record_uses_its_stored_map(catalog, station_survey, monkeypatch, tmp_path):
     path = station_survey / "a2s1n0.png"
     kept = load_maps(station_survey).of_content(file_sha256(path))
     assert kept.evidence == "burst and station"
@@ -726,10 +726,10 @@ def test_a_photo_on_record_takes_its_map_on_record(catalog, station_survey, monk
         answer = catalog.query(photos, station=station)
         assert answer.photos[0].evidence == kept.evidence
         assert (answer.photos[0].foreground.values == kept.values).all()
-        assert said(answer, "what moved in the burst and is not in other photos of the station counts") == 1
+        assert said(answer, "keypoints count where something moved in the burst and other photos of the station") == 1
 
 
-def test_the_answer_says_what_told_the_animals_on_record(catalog, new_burst, station_survey):
+def test_the_answer_names_the_evidence_of_photos_on_record(catalog, new_burst, station_survey):
     answer = catalog.query(new_burst)
     allowed = ANIMALS * STATIONS * SHOTS
     assert said(answer, f"animals on record told from scenery by burst and station ({allowed})") == 1
@@ -740,7 +740,7 @@ def test_the_answer_says_what_told_the_animals_on_record(catalog, new_burst, sta
         assert (candidate.foreground.values == kept.values).all()
 
 
-def test_masks_stay_as_they_are_and_boxes_lose_what_other_photos_show_too(catalog, new_burst):
+def test_masks_do_not_change_and_boxes_lose_scenery_of_other_photos(catalog, new_burst):
     mask = np.zeros((160, 240), bool)
     mask[36:84, 34:106] = True
     alone = catalog.query(new_burst[0], bbox=(34, 36, 72, 48))
@@ -759,8 +759,8 @@ def test_masks_stay_as_they_are_and_boxes_lose_what_other_photos_show_too(catalo
     assert given.photos[0].foreground is None
 
 
-def test_the_rocks_in_a_box_match_nobody(catalog, tmp_path, coats):
-    """A box as loose as a detector's: what lies about the animal in it is known from other passages."""
+def test_the_rocks_in_a_box_match_no_animal(catalog, tmp_path, coats):
+    """A large box, as from a detector: the scenery around the animal is known from other passages."""
     paths = []
     for n, where in enumerate([(60, 60), (170, 90)]):
         grey_file(tmp_path / f"{n}.png", stand_before(1, coats[ANIMALS], where, 0.85, (-2, 1), seed=70 + n))
@@ -772,7 +772,7 @@ def test_the_rocks_in_a_box_match_nobody(catalog, tmp_path, coats):
     assert everything[0].score > 5 * max(c.score for c in told)
 
 
-def test_a_new_animal_at_a_known_station_matches_nobody_by_its_rocks(catalog, tmp_path, coats):
+def test_a_new_animal_at_a_known_station_matches_no_animal_by_its_rocks(catalog, tmp_path, coats):
     paths = []
     for n, where in enumerate([(60, 60), (170, 90)]):
         grey_file(tmp_path / f"{n}.png", stand_before(1, coats[ANIMALS], where, 0.85, (-2, 1), seed=70 + n))
@@ -797,7 +797,7 @@ def test_a_known_animal_is_found_at_a_station_that_others_visited(catalog, new_b
 
 
 def pairs(table):
-    """Scores (each 1-D) of photos of: different animals at one station, at different stations, and of one animal."""
+    """Return scores (1-D each): different animals at one station, at different stations, and the same animal."""
     station, animal = table.station, table.individual
     same_place = station[table.queries][:, None] == station[table.gallery]
     same_animal = animal[table.queries][:, None] == animal[table.gallery]
@@ -814,7 +814,7 @@ def evaluated(catalog):
     return {mode: pairs(catalog.evaluate(options={"foreground": mode}).table) for mode in ("auto", "given")}
 
 
-def test_with_everything_counted_the_rocks_of_a_station_make_animals_alike(evaluated):
+def test_if_everything_counts_the_rocks_of_a_station_raise_scores_of_other_animals(evaluated):
     here, elsewhere, _ = evaluated["given"]
     assert len(here) > 100
     assert len(elsewhere) > 200
@@ -822,7 +822,7 @@ def test_with_everything_counted_the_rocks_of_a_station_make_animals_alike(evalu
     assert np.median(here) > 3 * max(np.median(elsewhere), 1e-3)
 
 
-def test_with_maps_different_animals_at_one_station_are_no_more_alike_than_elsewhere(evaluated):
+def test_with_maps_different_animals_score_no_higher_at_the_same_station(evaluated):
     here, elsewhere, same = evaluated["auto"]
     hair = 0.03 * np.median(same)
     for share in (0.5, 0.9, 0.95):
@@ -831,14 +831,14 @@ def test_with_maps_different_animals_at_one_station_are_no_more_alike_than_elsew
     assert here.mean() < 0.01 * evaluated["given"][0].mean()
 
 
-def test_with_maps_the_same_animal_is_still_recognised_elsewhere(evaluated):
+def test_with_maps_the_same_animal_is_still_recognised_at_another_station(evaluated):
     here, elsewhere, same = evaluated["auto"]
     assert np.quantile(same, 0.05) > max(here.max(), elsewhere.max())
     given = evaluated["given"][2]
     assert np.median(same) > 0.8 * np.median(given)
 
 
-def test_evaluation_uses_the_maps_on_record(catalog, station_survey, tmp_path, evaluated):
+def test_evaluation_uses_the_stored_maps(catalog, station_survey, tmp_path, evaluated):
     bare = shutil.copytree(station_survey, tmp_path / "bare")
     maps_path(bare).unlink()
     centre = pairs(snowmatch.open_catalog(bare).evaluate().table)
@@ -851,14 +851,14 @@ def test_evaluation_uses_the_maps_on_record(catalog, station_survey, tmp_path, e
 
 
 def picture(size, seed=0):
-    """(h, w, 3) uint8, smooth enough to survive being made small."""
+    """Return (h, w, 3) uint8 that is smooth, so that a smaller copy looks the same."""
     width, height = size
     noise = np.random.default_rng(seed).integers(0, 256, (height // 20 + 2, width // 20 + 2, 3), dtype=np.uint8)
     return cv2.resize(noise, size, interpolation=cv2.INTER_CUBIC)
 
 
 def alike(grey, whole):
-    """Whether `grey` is the photo `whole` made small, but for the pixel that a border may be off."""
+    """Return whether `grey` is a smaller copy of `whole`; its border may be wrong by one pixel."""
     small = cv2.resize(whole, grey.shape[::-1], interpolation=cv2.INTER_AREA)
     assert abs(float(grey.mean()) - float(small.mean())) < 2
     return np.corrcoef(grey.ravel(), small.ravel())[0, 1] > 0.97
@@ -867,7 +867,7 @@ def alike(grey, whole):
 @pytest.mark.parametrize(
     "size", [(1920, 1080), (1919, 1077), (481, 1000), (479, 300), (240, 160), (100, 30), (2000, 7)]
 )
-def test_a_small_grey_copy_of_a_jpeg_is_as_large_as_asked_and_looks_like_the_photo(tmp_path, size):
+def test_a_small_grey_copy_of_a_jpeg_has_the_requested_size_and_looks_like_the_photo(tmp_path, size):
     path = tmp_path / "photo.jpg"
     Image.fromarray(picture(size)).save(path, quality=95)
     grey = read_grey(path, PREVIEW)
@@ -879,7 +879,7 @@ def test_a_small_grey_copy_of_a_jpeg_is_as_large_as_asked_and_looks_like_the_pho
     assert alike(grey, whole)
 
 
-def test_a_large_jpeg_is_decoded_small(tmp_path):
+def test_a_large_jpeg_is_decoded_at_a_reduced_size(tmp_path):
     Image.fromarray(picture((2000, 1200))).save(tmp_path / "photo.jpg")
     assert read_grey(tmp_path / "photo.jpg", PREVIEW).shape == (150, 250)
     assert read_grey(tmp_path / "photo.jpg", 251).shape == (300, 500)
@@ -897,7 +897,7 @@ def test_other_formats_are_read_in_full(tmp_path, suffix):
 
 @pytest.mark.parametrize("turn", range(1, 9))
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
-def test_the_grey_copy_is_upright_as_the_photo_is(tmp_path, suffix, turn):
+def test_the_grey_copy_is_upright(tmp_path, suffix, turn):
     exif = Image.Exif()
     exif[0x0112] = turn
     path = tmp_path / f"photo.{suffix}"

@@ -1,4 +1,4 @@
-"""Scores computed by hand, and what must hold of any score."""
+"""Scores computed by hand, and properties of all scores."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from snowmatch.matching.scores import (
 
 
 def matches(rows):
-    """(keypoint0, annotation, weight) rows."""
+    """Make matches from rows (keypoint0, annotation, weight)."""
     keypoint0, annotation, weight = (np.array(c) for c in zip(*rows, strict=True))
     return Matches(keypoint0, annotation, keypoint0, weight.astype(np.float32))
 
@@ -23,7 +23,7 @@ def matches(rows):
 NONE = Matches(np.zeros(0, int), np.zeros(0, int), np.zeros(0, int), np.zeros(0, np.float32))
 
 
-def test_by_hand():
+def test_scores_by_hand():
     # keypoint 0 matches annotations 0 and 1 of individual 0, keypoint 1 matches annotation 2 of individual 1 twice
     m = matches([(0, 0, 0.5), (0, 1, 0.3), (1, 2, 0.2), (1, 2, 0.1), (2, 0, 0.25)])
     individuals = np.array([0, 0, 1])
@@ -31,7 +31,7 @@ def test_by_hand():
     np.testing.assert_allclose(individual_scores(m, individuals, 2), [0.75, 0.2], rtol=1e-6)
 
 
-def test_no_matches_are_zero():
+def test_without_matches_scores_are_zero():
     assert annotation_scores(NONE, 3).tolist() == [0, 0, 0]
     assert individual_scores(NONE, np.array([0, 0, 1]), 2).tolist() == [0, 0]
 
@@ -71,7 +71,7 @@ def test_only_the_three_best_annotations_of_an_individual_count():
     weights = np.array([5, 4, 3, 2, 1], np.float32)
     matches = Matches(np.arange(5), np.arange(5), np.zeros(5, int), weights)
     assert individual_scores(matches, individuals, 2) == pytest.approx([12, 1])
-    shuffled = np.array([3, 0, 4, 2, 1])  # the order of the annotations tells nothing
+    shuffled = np.array([3, 0, 4, 2, 1])  # the order of the annotations has no effect
     moved = Matches(np.arange(5), np.arange(5), np.zeros(5, int), weights[shuffled])
     assert individual_scores(moved, individuals[shuffled], 2) == pytest.approx([12, 1])
 
@@ -83,16 +83,16 @@ def test_unverified_votes_are_corrected_for_the_number_of_photos():
     assert unverified_scores(NONE, individuals, 3).tolist() == [0, 0, 0]
 
 
-def test_scores_are_told_over_the_root_of_chance():
+def test_scores_are_divided_by_the_square_root_of_chance():
     assert above_chance(np.array([6.0, 0]), 4.0).tolist() == [3, 0]
-    assert above_chance(np.array([6.0, 0]), 0.0).tolist() == [6, 0]  # nobody has a vote
-    counts = np.array([[9.0, 16.0, 25.0], [900.0, 1600.0, 2500.0]])  # accidents, and how they scatter: by their root
+    assert above_chance(np.array([6.0, 0]), 0.0).tolist() == [6, 0]  # there are no votes
+    counts = np.array([[9.0, 16.0, 25.0], [900.0, 1600.0, 2500.0]])  # accidental votes scatter by their square root
     assert above_chance(np.sqrt(counts[0]), 16.0) == pytest.approx(above_chance(np.sqrt(counts[1]), 1600.0))
 
 
 def test_photos_of_an_encounter_vote_together():
     assert together(np.array([[4.0, 0, 9]])) == pytest.approx([4, 0, 9])
     assert together(np.array([[4.0, 0], [9, 0]])) == pytest.approx([6.25, 0])
-    two_of_three = together(np.array([[1.0, 0], [1, 0], [0, 3]]))  # the sum would say 2 against 3
+    two_of_three = together(np.array([[1.0, 0], [1, 0], [0, 3]]))  # the sums would be 2 and 3
     assert two_of_three[0] > two_of_three[1]
     assert together(np.zeros((0, 2))).tolist() == [0, 0]

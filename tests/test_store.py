@@ -1,4 +1,4 @@
-"""The store keeps what it was given, whatever happens to the process, the disk or the files."""
+"""The store keeps its features if the process stops, the disk is full or files are damaged."""
 
 import errno
 import hashlib
@@ -61,7 +61,7 @@ def check(reader, features):
 
 
 @pytest.mark.parametrize("frames", [True, False])
-def test_what_was_added_is_read_back_in_key_order(home, frames):
+def test_added_features_are_read_in_key_order(home, frames):
     features = make(23, frames=frames)
     features[key("none")] = empty_features(16, np.uint8, (30, 20), frames=frames)
     put(home, features)
@@ -83,7 +83,7 @@ def test_what_was_added_is_read_back_in_key_order(home, frames):
         reader.column("colours" if frames else "shapes", [key(1)])
 
 
-def test_only_empty_features(home):
+def test_a_store_of_empty_features(home):
     features = {key(i): empty_features(16, np.uint8, (5, 4)) for i in range(3)}
     put(home, features, each=2)
     with FeatureWriter(home, DESCRIBED) as out:
@@ -92,7 +92,7 @@ def test_only_empty_features(home):
     assert open_features(home, DESCRIBED).column("descriptors", [key(1)])[0].shape == (0, 16)
 
 
-def test_nothing_stored_has_no_keys_and_writes_nothing(home):
+def test_an_empty_store_has_no_keys_and_writes_nothing(home):
     reader = open_features(home, DESCRIBED)
     assert (reader.keys, len(reader.counts), reader.image_sizes.shape, reader.frames) == ((), 0, (0, 2), False)
     assert reader.column("descriptors", []) == []
@@ -128,7 +128,7 @@ def test_the_same_features_give_the_same_file(home, tmp_path):
     put(home, features)
     put(tmp_path / "b" / "features", dict(reversed(features.items())), each=2)
     for folder in (home, tmp_path / "b" / "features"):
-        time.sleep(1.1)  # HDF5 can note times, in seconds
+        time.sleep(1.1)  # HDF5 can store times, in seconds
         with FeatureWriter(folder, DESCRIBED) as out:
             out.compact()
     (a,), (b,) = segments(home), segments(tmp_path / "b" / "features")
@@ -136,7 +136,7 @@ def test_the_same_features_give_the_same_file(home, tmp_path):
     assert hashlib.sha256(a.read_bytes()).digest() == hashlib.sha256(b.read_bytes()).digest()
 
 
-def test_other_settings_are_another_store(home):
+def test_other_settings_have_another_store(home):
     put(home, make(3))
     other = {**DESCRIBED, "chip_size": 65}
     assert open_features(home, other).keys == ()
@@ -158,19 +158,19 @@ def test_the_fingerprint_depends_on_the_keys_not_on_the_files(home, tmp_path):
 
 
 @pytest.mark.parametrize("wrong", ["", "xyz", "A" * 32, "0" * 31, "0" * 33, key(1)])
-def test_a_key_is_32_hex_digits_and_new(home, wrong):
+def test_a_key_has_32_hex_digits_and_must_be_new(home, wrong):
     put(home, make(2))
     with FeatureWriter(home, DESCRIBED) as out, pytest.raises(ValueError, match="32 hex digits"):
         out.add(wrong, make(1)[key(0)])
 
 
-def test_features_of_one_store_are_of_one_kind(home):
+def test_features_of_one_store_have_one_kind(home):
     one, other = (random_features(np.random.default_rng(0), frames=frames) for frames in (True, False))
     with pytest.raises(ValueError, match="differ"):
         put(home, {key(1): one, key(2): other})
 
 
-def test_what_is_not_committed_does_not_count_and_an_error_does_not_commit(home):
+def test_only_committed_features_count_and_an_error_does_not_commit(home):
     def work():
         with FeatureWriter(home, DESCRIBED) as out:
             out.add(key(1), make(2)[key(1)])
@@ -209,7 +209,7 @@ def test_a_commit_is_due_by_size_or_by_time(home, monkeypatch):
     gone=st.sets(st.integers(0, 11)),
     target=st.sampled_from([1, 6000, 12_000, 1 << 20]),
 )
-def test_merging_and_removing_keep_exactly_the_rest(tmp_path_factory, counts, cuts, gone, target):
+def test_merging_and_removing_keep_exactly_the_other_features(tmp_path_factory, counts, cuts, gone, target):
     home = tmp_path_factory.mktemp("store") / "features"
     rng = np.random.default_rng(len(counts))
     features = {key(i): random_features(rng, n=n) for i, n in enumerate(counts)}
@@ -252,7 +252,7 @@ def test_many_small_segments_are_merged_while_writing(home, monkeypatch):
     check(open_features(home, DESCRIBED), features)
 
 
-def test_a_merge_that_was_killed_before_it_deleted_leaves_no_trace(home):
+def test_a_merge_that_was_killed_before_deleting_has_no_effect(home):
     features = make(10)
     put(home, features, each=3)
     old = {path: path.read_bytes() for path in segments(home)}
@@ -270,7 +270,7 @@ def test_a_merge_that_was_killed_before_it_deleted_leaves_no_trace(home):
     assert not list(home.rglob("*.tmp"))
 
 
-def test_an_open_reader_keeps_its_state_whatever_a_writer_does(home):
+def test_an_open_reader_keeps_its_state_during_writing(home):
     features = make(12)
     put(home, features, each=3)
     reader = open_features(home, DESCRIBED)
@@ -302,7 +302,7 @@ def start(code, *args):
     )
 
 
-def test_a_reader_beside_a_writer_always_sees_whole_annotations_and_never_fewer(home):
+def test_a_reader_during_writing_sees_complete_annotations_and_never_fewer(home):
     features = make(80)
     counts = [0]
     with start(WRITE, home) as process:
@@ -317,7 +317,7 @@ def test_a_reader_beside_a_writer_always_sees_whole_annotations_and_never_fewer(
     check(open_features(home, DESCRIBED), features)
 
 
-def test_a_second_writer_is_told_who_holds_the_lock(home):
+def test_the_error_of_a_second_writer_names_the_holder_of_the_lock(home):
     with FeatureWriter(home, DESCRIBED):
         with pytest.raises(SnowmatchError, match=f"being indexed by process {os.getpid()} on .*: wait") as error:
             FeatureWriter(home, {**DESCRIBED, "chip_size": 9}).__enter__()
@@ -328,7 +328,7 @@ def test_a_second_writer_is_told_who_holds_the_lock(home):
     put(home, make(1))
 
 
-def test_a_second_writer_waits_where_it_was_asked_to(home):
+def test_a_second_writer_can_wait(home):
     entered = threading.Event()
 
     def hold():
@@ -355,7 +355,7 @@ with FeatureWriter(Path(sys.argv[1]), DESCRIBED):
 """
 
 
-def test_the_lock_of_a_killed_process_holds_nobody_up(home):
+def test_the_lock_of_a_killed_process_is_released(home):
     with start(HOLD, home) as process:
         process.stdout.readline()
         with pytest.raises(SnowmatchError, match=f"process {process.pid} on"):
@@ -366,7 +366,7 @@ def test_the_lock_of_a_killed_process_holds_nobody_up(home):
 
 
 class FullDisk:
-    """open() for a disk on which `room` more bytes can be written."""
+    """Return an open() for a disk with space for `room` more bytes."""
 
     def __init__(self, room):
         self.room = room
@@ -399,7 +399,7 @@ class Limited:
 
 
 @pytest.mark.parametrize("room", [0, 1, 150, 400, 3000, 8000, 20_000, 40_000, 45_000, 60_000, 90_000, 120_000])
-def test_a_full_disk_is_one_clear_line_and_a_store_that_opens(home, monkeypatch, room):
+def test_a_full_disk_is_an_error_of_one_line_and_the_store_still_opens(home, monkeypatch, room):
     features, committed = make(30), []
 
     def work():
@@ -439,7 +439,7 @@ except SnowmatchError as error:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits on files there")
-def test_a_disk_that_takes_no_more_for_real(home):
+def test_a_disk_that_is_really_full(home):
     with start(LIMIT, home) as process:
         out, _ = process.communicate()
     assert process.returncode == 0
@@ -456,7 +456,7 @@ def complaint(work):
     return ""
 
 
-def test_damage_is_one_clear_line_and_never_a_wrong_value(home):
+def test_damage_is_an_error_of_one_line_and_never_a_wrong_value(home):
     features = make(6)
     put(home, features, each=6)
     (path,) = segments(home)
@@ -470,7 +470,7 @@ def test_damage_is_one_clear_line_and_never_a_wrong_value(home):
     damaged.append(b"no HDF5 at all" * 999)
     told = 0
     for data in damaged:
-        path.unlink()  # a reader's mapping of the old file stays whole
+        path.unlink()  # a reader can still use its mapping of the old file
         path.write_bytes(data)
         text = complaint(lambda: check(open_features(home, DESCRIBED), features))
         if text:
@@ -489,7 +489,7 @@ def damage_one(path):
     path.write_bytes(data)
 
 
-def test_a_damaged_array_is_not_carried_into_a_merged_file(home):
+def test_a_damaged_array_is_not_copied_into_a_merged_file(home):
     put(home, make(6), each=3)
     path = segments(home)[0]
     damage_one(path)
@@ -547,7 +547,7 @@ def test_the_system_is_not_damage(home, monkeypatch):
         assert [path.read_bytes() for path in segments(home)] == before
 
 
-def test_a_store_of_a_newer_version_says_so(home):
+def test_a_store_of_a_newer_version_is_an_error(home):
     put(home, make(2))
     path = segments(home)[0]
     path.write_bytes(path.read_bytes().replace(b'"format": 2', b'"format": 3', 1))
@@ -555,7 +555,7 @@ def test_a_store_of_a_newer_version_says_so(home):
         with pytest.raises(SnowmatchError, match="install a newer snowmatch"):
             use()
     put_elsewhere = {**DESCRIBED, "chip_size": 1}
-    put(home, make(1), described=put_elsewhere)  # and the lock was let go
+    put(home, make(1), described=put_elsewhere)  # and the lock was released
 
 
 def test_a_segment_of_other_settings_is_refused(home):
@@ -569,14 +569,14 @@ def test_a_segment_of_other_settings_is_refused(home):
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"name": "fake"}'])
-def test_damaged_settings_say_what_to_delete(home, text):
+def test_the_error_of_damaged_settings_names_the_file_to_delete(home, text):
     put(home, make(1))
     next(home.glob("*/settings.json")).write_text(text)
     with pytest.raises(SnowmatchError, match=r"delete .*fake-"):
         list_features(home)
 
 
-def test_a_folder_that_cannot_be_written_is_one_clear_line(home):
+def test_a_folder_that_cannot_be_written_is_an_error_of_one_line(home):
     home.parent.write_text("in the way")
     with pytest.raises(SnowmatchError, match="cannot write in"):
         FeatureWriter(home, DESCRIBED).__enter__()
@@ -594,7 +594,7 @@ def test_a_read_only_store_can_be_read_and_nothing_is_written(home):
         path.chmod(0o755)
 
 
-def test_contents_tells_stores_apart(home):
+def test_contents_lists_each_store(home):
     put(home, make(3))
     first = contents(open_features(home, DESCRIBED))
     put(home, {key(50): random_features(np.random.default_rng(9))})

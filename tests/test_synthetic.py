@@ -1,4 +1,4 @@
-"""The synthetic survey: reproducible, honest about itself, and with the traps that it promises."""
+"""The drawn survey: reproducible, with true tables, and with the difficult cases that it promises."""
 
 import csv
 from collections import Counter
@@ -35,7 +35,7 @@ def drawn(coat, pose):
 
 
 def matches(image0, image1, mask0=None, mask1=None):
-    """How many SIFT keypoints look alike in two pictures, and how many of them agree on one placement."""
+    """Return how many SIFT matches two pictures have, and how many of them agree on one position."""
     sift = cv2.SIFT_create()
     (found0, described0), (found1, described1) = (
         sift.detectAndCompute(image0, mask0),
@@ -51,7 +51,7 @@ def matches(image0, image1, mask0=None, mask1=None):
     return len(close), int(cv2.estimateAffine2D(points0, points1, ransacReprojThreshold=12)[1].sum())
 
 
-def test_same_seed_same_files_other_seed_other_files(made, tmp_path):
+def test_the_same_seed_gives_the_same_files_and_another_seed_others(made, tmp_path):
     make_survey(tmp_path / "a", seed=9, **SMALL)
     make_survey(tmp_path / "b", seed=9, **SMALL)
     make_survey(tmp_path / "c", seed=10, **SMALL)
@@ -80,7 +80,7 @@ def test_tables_photos_and_masks_agree(made):
         assert (folder / part / "README.txt").read_text(encoding="utf-8").startswith("SYNTHETIC")
 
 
-def test_who_is_where(made):
+def test_animals_and_stations_are_as_planned(made):
     _, survey = made
     named = {row["individual"] for row in survey.catalog if row["individual"]}
     assert len(named) == 4
@@ -94,7 +94,7 @@ def test_who_is_where(made):
     assert set(survey.decoys) | set(survey.decoys.values()) <= named
 
 
-def test_encounters_are_apart_in_time(made):
+def test_encounters_are_separate_in_time(made):
     _, survey = made
     rows = survey.catalog + survey.queries
     for a, b in combinations(rows, 2):
@@ -105,7 +105,7 @@ def test_encounters_are_apart_in_time(made):
     assert all(len({(r["station"], r["animal"]) for r in rows if r["encounter"] == e["encounter"]}) == 1 for e in rows)
 
 
-def test_progress_ends_at_the_total(tmp_path):
+def test_progress_ends_at_the_total_number(tmp_path):
     told = []
     survey = make_survey(tmp_path, seed=1, progress=lambda *numbers: told.append(numbers), **SMALL)
     assert told[-1] == (len(survey.catalog),) * 2
@@ -128,19 +128,19 @@ def test_impossible_surveys_are_refused(tmp_path, wrong):
         make_survey(tmp_path, seed=1, **{**SMALL, **wrong})
 
 
-def test_passages_are_made_as_they_are_listed(tmp_path):
+def test_passages_are_drawn_as_they_are_listed(tmp_path):
     listed = [(1, "left"), (0, "left"), (1, "left"), (0, "right")]
     small = {**SMALL, "decoys": 0}
     survey = make_survey(tmp_path / "catalog", seed=1, passages=listed, unidentified=1, **small)
-    first = {row["encounter"]: row for row in reversed(survey.catalog)}  # of each passage
+    first = {row["encounter"]: row for row in reversed(survey.catalog)}  # first photo of each passage
     in_time = sorted(first.values(), key=lambda row: row["timestamp"])
     seen = [(row["animal"], row["body_part"]) for row in in_time[:4]]
     assert seen == [("bars", "left_flank"), ("aika", "left_flank"), ("bars", "left_flank"), ("aika", "right_flank")]
-    assert [row["individual"] for row in in_time[3:]] == ["aika", ""]  # those without a name come last
+    assert [row["individual"] for row in in_time[3:]] == ["aika", ""]  # animals without a name come last
 
 
 @pytest.mark.slow
-def test_demo_is_as_large_as_promised(tmp_path):
+def test_the_demo_has_the_documented_size(tmp_path):
     survey = make_demo(tmp_path, seed=1, size=(360, 240))
     assert len(survey.catalog) <= 120
     passages = {(r["encounter"], r["individual"], r["body_part"]) for r in survey.catalog if r["individual"]}
@@ -148,7 +148,7 @@ def test_demo_is_as_large_as_promised(tmp_path):
     assert sum(n * (n - 1) // 2 for n in counts.values()) >= 30
     known = {individual for individual, _ in counts}
     sides = Counter((r["individual"] in known, r["body_part"]) for r in survey.queries)
-    assert len(sides) == 4  # known and new animals, both flanks of each
+    assert len(sides) == 4  # known and new animals, with both flanks
 
 
 def test_rocks_are_the_same_for_every_animal_of_a_station(made):
@@ -179,25 +179,25 @@ def test_a_flank_matches_itself_only_and_never_its_mirror_image():
         drawn(grow_coat(0, 0, "right"), replace(STANDING, side="right")),
         drawn(grow_coat(0, 1, "left"), STANDING),
         drawn(grow_coat(1, 0, "left"), STANDING),
-        drawn(coat, replace(STANDING, side="right")),  # the wrong flank's pattern: body coordinates run the other way
+        drawn(coat, replace(STANDING, side="right")),  # the wrong flank: body coordinates run backwards
     ]
     assert same > 2 * max(matches(again, cv2.GaussianBlur(other, (0, 0), 0.5))[1] for other in others)
 
 
 @pytest.mark.parametrize(("model", "decoy", "side", "other"), [(0, 5, "left", "right"), (1, 4, "right", "left")])
-def test_decoys_look_right_to_who_skips_a_check(model, decoy, side, other):
+def test_decoys_pass_if_a_check_is_left_out(model, decoy, side, other):
     pose = replace(STANDING, side=side)
     query = drawn(_coat(0, model, side, 6, 2), replace(pose, stretch=2, yaw=0.15))
     same, turned, shuffled, stranger = (
         matches(query, drawn(_coat(0, animal, flank, 6, 2), replace(pose, side=flank)))
         for animal, flank in ((model, side), (decoy, other), (decoy, side), (2, side))
     )
-    assert turned[1] > 3 * stranger[1]  # only the body part tells it apart
-    assert shuffled[0] > 1.2 * stranger[0]  # only the layout tells it apart
+    assert turned[1] > 3 * stranger[1]  # only the body part is different
+    assert shuffled[0] > 1.2 * stranger[0]  # only the layout is different
     assert shuffled[1] < 0.4 * same[1]
 
 
-def test_the_flanks_of_one_animal_have_nothing_in_common():
+def test_the_two_flanks_of_an_animal_do_not_match():
     left, right = (grow_coat(0, 0, side)[..., 0].astype(float) for side in ("left", "right"))
     for other in (right, right[:, ::-1]):
         assert abs(np.corrcoef(left.ravel(), other.ravel())[0, 1]) < 0.1

@@ -1,4 +1,4 @@
-"""Several threads may ask one session: the same answers, and every note for the one whom it concerns."""
+"""Several threads can use one session: the answers are the same, and each note goes to the right thread."""
 
 import shutil
 import threading
@@ -11,7 +11,7 @@ from snowmatch.core.threads import one_thread
 from snowmatch.views.json import answer_to_json
 
 
-def test_many_threads_give_the_answers_of_one(survey):
+def test_many_threads_give_the_same_answers_as_one(survey):
     catalog = snowmatch.open_catalog(survey / "catalog")
     session = catalog.session()
     photos = [survey / "catalog" / a.path for a in catalog.data.annotations[:8]]
@@ -22,7 +22,7 @@ def test_many_threads_give_the_answers_of_one(survey):
     assert together == alone * 2
 
 
-def test_an_index_that_is_missing_is_made_once_and_told_once(own_survey):
+def test_a_missing_index_is_made_once_and_noted_once(own_survey):
     catalog = own_survey / "catalog"
     shutil.rmtree(catalog / ".snowmatch" / "index")
     opened = snowmatch.open_catalog(catalog)
@@ -36,7 +36,7 @@ def test_an_index_that_is_missing_is_made_once_and_told_once(own_survey):
     assert not any(note.code == "index-made" for note in opened.query(photo, body_part=part, session=session).notes)
 
 
-def test_linear_algebra_stays_on_one_thread_until_the_last_is_done():
+def test_linear_algebra_stays_on_one_thread_until_the_last_query_is_done():
     def most():
         libraries = [each for each in ThreadpoolController().info() if "numpy" in each["filepath"]]
         return max((each["num_threads"] for each in libraries), default=1)

@@ -1,4 +1,4 @@
-"""Deep models, each part alone: losses by hand and against a library's, batches, what networks are shown, networks."""
+"""Parts of deep models: losses by hand and compared with a library, batches, inputs, networks."""
 
 import importlib
 import json
@@ -19,7 +19,7 @@ from snowmatch.core.types import Annotation
 
 torch = pytest.importorskip("torch")
 safetensors = pytest.importorskip("safetensors.torch")
-name_operators(torch)  # before timm: beside some builds of torch its import needs that
+name_operators(torch)  # before timm: with some builds of torch its import needs this
 timm = pytest.importorskip("timm")
 pytest.importorskip("kornia")
 
@@ -33,7 +33,7 @@ SMALL = Shape(64, 64)
 
 
 def on_circle(chords):
-    """Vectors at length 1, each `chord` away from the first: to the left where the chord is negative."""
+    """Return vectors of length 1, each `chord` away from the first; to the left if the chord is negative."""
     angles = [2 * asin(chord / 2) for chord in (0, *chords)]
     return torch.tensor([[cos(a), sin(a)] for a in angles], dtype=torch.float64)
 
@@ -44,16 +44,16 @@ def on_circle(chords):
 @pytest.mark.parametrize(
     ("chords", "labels", "expected"),
     [
-        ((0.6, -0.7), [0, 0, 1], 0.1),  # 0.6 - 0.7 + 0.2; seen from the positive the negative is far: about 1.2
+        ((0.6, -0.7), [0, 0, 1], 0.1),  # 0.6 - 0.7 + 0.2; from the positive, the negative is far: about 1.2
         ((0.6, -0.7, -0.65), [0, 0, 1, 2], 0.125),  # the mean of 0.1 and 0.15
         ((0.6, -0.5), [0, 0, 1], 0),  # nearer than the positive: hard
         ((0.6, -0.9), [0, 0, 1], 0),  # further by more than the margin: easy
-        ((0.6, -0.7, -0.5, -0.9), [0, 0, 1, 2, 3], 0.1),  # the hard and the easy one count for nothing, not as 0
+        ((0.6, -0.7, -0.5, -0.9), [0, 0, 1, 2, 3], 0.1),  # the hard and the easy one are ignored, not 0
         ((0.6, -0.7), [5, 5, 5], 0),  # one class only
         ((0.6, -0.7), [1, 2, 3], 0),  # three classes of one
     ],
 )
-def test_the_triplet_loss_is_that_by_hand(chords, labels, expected):
+def test_the_triplet_loss_by_hand(chords, labels, expected):
     vectors = on_circle(chords)
     assert triplet_loss(vectors, torch.tensor(labels)).item() == pytest.approx(expected, abs=1e-9)
     lengths = torch.linspace(0.5, 3, len(vectors), dtype=torch.float64)[:, None]
@@ -66,7 +66,7 @@ def test_the_triplet_losss_margin_can_be_set():
     assert triplet_loss(on_circle((0.6, -0.7)), torch.tensor([0, 0, 1]), 0.05).item() == 0
 
 
-def test_no_semi_hard_triplet_is_a_loss_of_0_that_moves_nothing():
+def test_without_semi_hard_triplets_loss_and_gradients_are_0():
     embeddings = torch.randn(3, 4, generator=torch.Generator().manual_seed(0), requires_grad=True)
     loss = triplet_loss(embeddings, torch.tensor([0, 1, 2]))
     loss.backward()
@@ -75,8 +75,8 @@ def test_no_semi_hard_triplet_is_a_loss_of_0_that_moves_nothing():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_identical_embeddings_give_finite_slopes(seed):
-    """Rounding leaves their squared distance at 0, just above or just below, by vector."""
+def test_identical_embeddings_give_finite_gradients(seed):
+    """After rounding, their squared distance is 0, or a little above or below 0."""
     one = torch.randn(16, generator=torch.Generator().manual_seed(seed))
     near = one + 0.1 * one.norm() * torch.eye(16)[3]
     embeddings = torch.stack([one, one, one, near]).requires_grad_()
@@ -95,7 +95,7 @@ def test_triplets_agree_with_pytorch_metric_learning(seed, margin):
     from pytorch_metric_learning.miners import TripletMarginMiner
 
     random = torch.Generator().manual_seed(seed)
-    labels = torch.cat([torch.randint(5, (19,), generator=random), torch.tensor([7, 8])])  # with two of their own
+    labels = torch.cat([torch.randint(5, (19,), generator=random), torch.tensor([7, 8])])  # two classes of one photo
     ours = torch.randn(21, 6, dtype=torch.float64, generator=random).requires_grad_()
     theirs = ours.detach().clone().requires_grad_()
     loss = triplet_loss(ours, labels, margin)
@@ -111,7 +111,7 @@ def test_triplets_agree_with_pytorch_metric_learning(seed, margin):
 # CosFace
 
 
-def test_the_adaptive_margin_is_that_by_hand():
+def test_the_adaptive_margin_by_hand():
     cosine = torch.tensor([0, 1, -1, 0.5, -0.5], dtype=torch.float64)
     # (1 - 0.25)^4 = 0.31640625
     shares = [1.1 / 1.1, 0.1 / 1.1, 0.1 / 1.1, 0.41640625 / 1.1, 0.41640625 / 1.1]
@@ -119,7 +119,7 @@ def test_the_adaptive_margin_is_that_by_hand():
     assert adaptive_margin(0.5)(cosine).tolist() == pytest.approx([0.5 * share for share in shares])
 
 
-def test_the_constant_margin_is_the_same_everywhere():
+def test_the_constant_margin_is_the_same_at_every_angle():
     assert constant_margin()(torch.tensor([-1, 0, 0.5])).tolist() == pytest.approx([0.35] * 3)
     assert constant_margin(0.1)(torch.tensor([-1, 0, 0.5])).tolist() == pytest.approx([0.1] * 3)
 
@@ -134,8 +134,8 @@ def test_the_constant_margin_is_the_same_everywhere():
         (-1, adaptive_margin(0.28), -1 - 0.28 / 11),
     ],
 )
-def test_cosface_is_that_by_hand(own, margin, shown):
-    """Two classes: log(1 + e^(s x (other - own less its margin))); the mean over two photos, one of each class."""
+def test_cosface_by_hand(own, margin, shown):
+    """Two classes: log(1 + e^(s x (other - (own - margin)))); the mean over two photos, one of each class."""
     cosines = torch.tensor([[own, 0.2], [0.2, own]], dtype=torch.float64)
     expected = log1p(exp(10 * (0.2 - shown)))
     assert cosface_loss(cosines, torch.tensor([0, 1]), margin, 10).item() == pytest.approx(expected)
@@ -144,7 +144,7 @@ def test_cosface_is_that_by_hand(own, margin, shown):
     assert cosface_loss(both, labels, margin, 10).item() == pytest.approx((2 * expected + log(2)) / 3, abs=1e-6)
 
 
-def test_cosfaces_own_scale_and_the_cosines_it_is_given_stay():
+def test_cosface_does_not_change_its_scale_or_its_input():
     cosines = torch.tensor([[0.5, 0.45]], dtype=torch.float64)
     before = cosines.clone()
     loss = cosface_loss(cosines, torch.tensor([0]), constant_margin(0.06))
@@ -152,8 +152,8 @@ def test_cosfaces_own_scale_and_the_cosines_it_is_given_stay():
     assert torch.equal(cosines, before)
 
 
-def test_the_adaptive_margin_is_followed_back():
-    """The slope of c - 0.28 ((1 - c^2)^4 + 0.1) / 1.1 is 1 + 0.28 x 8 c (1 - c^2)^3 / 1.1, times s (p - 1)."""
+def test_the_gradient_of_the_adaptive_margin():
+    """The derivative of c - 0.28 ((1 - c^2)^4 + 0.1) / 1.1 is 1 + 0.28 x 8 c (1 - c^2)^3 / 1.1, times s (p - 1)."""
     cosines = torch.tensor([[0.5, 0.4]], dtype=torch.float64, requires_grad=True)
     cosface_loss(cosines, torch.tensor([0]), adaptive_margin(0.28), 4).backward()
     other = 1 / (1 + exp(4 * (0.5 - 0.28 * 0.41640625 / 1.1 - 0.4)))  # the other class's probability
@@ -185,7 +185,7 @@ def test_cosface_agrees_with_pytorch_metric_learning(seed, margin, scale):
     torch.testing.assert_close(our_weight, their_weight.T)
 
 
-def test_cosface_takes_vectors_and_directions_of_any_length():
+def test_cosface_accepts_vectors_and_directions_of_any_length():
     criterion = CosFace(4, 3, adaptive_margin())
     assert (criterion.scale, tuple(criterion.weight.shape)) == (64, (3, 4))
     random = torch.Generator().manual_seed(0)
@@ -195,7 +195,7 @@ def test_cosface_takes_vectors_and_directions_of_any_length():
     assert criterion(vectors * 5, labels).item() == pytest.approx(loss.item(), rel=1e-5)
 
 
-def test_the_losses_own_numbers():
+def test_the_published_margins_and_scale():
     numbers = (losses.TRIPLET_MARGIN, losses.COSFACE_MARGIN, losses.ADAPTIVE_MARGIN, losses.SCALE)
     assert numbers == (0.2, 0.35, 0.28, 64)
 
@@ -203,7 +203,7 @@ def test_the_losses_own_numbers():
 # batches
 
 
-def test_flanks_are_classes_of_their_own():
+def test_each_flank_is_a_class():
     individuals, parts = ["b", "a", "b", "a", "b"], ["left", "right", "right", "right", "left"]
     classes = flank_classes(individuals, parts)
     assert (classes.tolist(), classes.dtype) == ([1, 0, 2, 0, 1], np.int64)
@@ -220,7 +220,7 @@ photos = st.lists(st.tuples(st.sampled_from("aaaaabcdef"), st.sampled_from(["lef
 
 
 @given(photos=photos, size=st.integers(8, 40), seed=st.integers(0, 9))
-def test_every_photo_is_in_one_batch_and_the_seed_says_in_which(photos, size, seed):
+def test_every_photo_is_in_one_batch_chosen_by_the_seed(photos, size, seed):
     individuals, parts = [name for name, _ in photos], [part for _, part in photos]
     classes = flank_classes(individuals, parts)
     made = batches(individuals, classes, size, np.random.default_rng(seed))
@@ -232,13 +232,13 @@ def test_every_photo_is_in_one_batch_and_the_seed_says_in_which(photos, size, se
 
 
 def herd(left, right, animals):
-    """Names and flanks' numbers of so many animals with so many photos of each flank."""
+    """Return names and classes of `animals` animals with `left` and `right` photos each, and the photos' flanks."""
     names = [f"animal {i}" for i in range(animals) for _ in range(left + right)]
     parts = (["left"] * left + ["right"] * right) * animals
     return names, flank_classes(names, parts), np.array(parts)
 
 
-def test_fours_hold_two_of_each_flank():
+def test_groups_of_four_have_two_photos_of_each_flank():
     names, classes, parts = herd(4, 4, 6)
     made = batches(names, classes, 8, np.random.default_rng(0))
     assert len(made) == 6
@@ -248,7 +248,7 @@ def test_fours_hold_two_of_each_flank():
             assert held.count((name, "left")) == held.count((name, "right")) == 2
 
 
-def test_fours_are_of_one_flank_where_the_other_has_run_out():
+def test_groups_have_one_flank_if_the_other_has_no_photos_left():
     names, classes, parts = herd(6, 2, 3)
     for batch in batches(names, classes, 8, np.random.default_rng(1)):
         for name in {names[row] for row in batch}:
@@ -258,7 +258,7 @@ def test_fours_are_of_one_flank_where_the_other_has_run_out():
     assert sorted(lonely) == [0, 1, 2]
 
 
-def test_fours_hold_pairs_where_there_are_three_flanks():
+def test_groups_have_pairs_if_there_are_three_flanks():
     names = ["a"] * 12 + ["b"] * 12
     parts = ["left", "right", "head"] * 8
     for batch in batches(names, flank_classes(names, parts), 8, np.random.default_rng(0)):
@@ -272,15 +272,15 @@ def test_an_animals_photos_meet_others_in_other_epochs():
     assert {frozenset(batch) for batch in epochs[0]} != {frozenset(batch) for batch in epochs[1]}
 
 
-def test_who_dominates_is_spread_over_the_batches():
+def test_an_animal_with_many_photos_is_spread_over_the_batches():
     names = ["much seen"] * 200 + [f"animal {i // 4}" for i in range(80)]
     made = batches(names, flank_classes(names, ["left"] * 280), 32, np.random.default_rng(0))
     assert len(made) == 9
     assert {len(batch) for batch in made} <= {28, 32}
-    assert {sum(names[row] == "much seen" for row in batch) for batch in made} <= {20, 24}  # 50 fours over 9 batches
+    assert {sum(names[row] == "much seen" for row in batch) for batch in made} <= {20, 24}  # 50 groups in 9 batches
 
 
-def test_epochs_differ():
+def test_epochs_have_different_batches():
     names, classes, _ = herd(4, 4, 6)
     random = np.random.default_rng(0)
     first, second = (batches(names, classes, 16, random) for _ in range(2))
@@ -289,7 +289,7 @@ def test_epochs_differ():
     assert together[0] != together[1]
 
 
-# what networks are shown
+# inputs of networks
 
 
 @pytest.fixture
@@ -310,7 +310,7 @@ def ellipse():
     return cv2.ellipse(np.zeros((64, 96), np.uint8), (40, 30), (30, 20), 0, 0, 360, 255, -1)
 
 
-def test_the_boxs_pixels_are_shown_as_they_are(folder):
+def test_the_pixels_of_the_box_are_not_changed(folder):
     shown = read_input(folder, Annotation(0, "noise.png", bbox=(20, 10, 64, 32)), Shape(64, 32))
     photo = np.asarray(Image.open(folder / "noise.png"))
     assert np.array_equal(shown, photo[10:42, 20:84])
@@ -338,8 +338,8 @@ def test_edges_are_where_colours_change(folder):
     assert not read_input(folder, Annotation(0, "flat.png"), Shape(96, 64, "edges")).any()
 
 
-def test_faint_edges_count_as_strong_ones_do(folder):
-    """Grey values are equalised first: a step of three grey values is the photo's strongest."""
+def test_faint_edges_count_like_strong_ones(folder):
+    """Grey values are equalised first: a step of three grey values is the strongest edge of the photo."""
     faint = np.full((64, 96, 3), 100, np.uint8)
     faint[:, 48:] = 103
     Image.fromarray(faint).save(folder / "faint.png")
@@ -355,7 +355,7 @@ def test_the_removed_background_is_black_in_every_channel(folder):
     assert np.array_equal(removed[animal], kept[animal])
 
 
-def test_the_masks_rim_is_no_edge(folder):
+def test_the_border_of_the_mask_is_no_edge(folder):
     flat = Annotation(0, "flat.png", mask="mask.png")
     assert not read_input(folder, flat, Shape(96, 64, "edges", "removed")).any()
 
@@ -366,7 +366,7 @@ def test_without_a_mask_the_background_stays(folder):
     assert np.array_equal(kept, removed)
 
 
-def test_how_many_keep_their_background_is_told():
+def test_annotations_that_keep_their_background_are_counted():
     with_mask, without = Annotation(0, "a.png", mask="m.png"), Annotation(1, "b.png")
     removed = Shape(64, 64, background="removed")
     assert check_masks([with_mask, without, without], removed) == 2
@@ -410,7 +410,7 @@ def test_a_changed_file_is_read_again(folder, name):
     assert np.array_equal(after[0], read_input(folder, annotations[0], shape))
 
 
-def test_a_reading_that_was_cut_short_is_not_taken_for_whole(folder):
+def test_inputs_of_an_interrupted_run_are_made_again(folder):
     annotations = [Annotation(0, "red.png"), Annotation(1, "noise.png")]
     whole = (folder / "noise.png").read_bytes()
     (folder / "noise.png").write_bytes(b"no photo")
@@ -447,7 +447,7 @@ def test_tensors_are_from_0_to_1():
         ("edges", [(1 - 0.456) / 0.225]),
     ],
 )
-def test_normalised_values_are_those_by_hand(channels, expected):
+def test_normalised_values_by_hand(channels, expected):
     shape = Shape(64, 32, channels)
     white = normalised(torch.ones(2, shape.depth, 32, 64), shape)
     assert white.shape == (2, shape.depth, 32, 64)
@@ -474,7 +474,7 @@ def test_augmentation_keeps_the_shape_and_repeats_with_its_seed(channels):
 
 
 def test_augmentation_moves_edges_with_the_colours():
-    """The same values in all four channels are the same after they have moved, and colours alone are shaken."""
+    """Equal values in all four channels stay equal after a move; only colours are changed otherwise."""
     augment = Augmentation(Shape(64, 32, "rgb+edges"))
     values = torch.rand(4, 1, 32, 64, generator=torch.Generator().manual_seed(0)).expand(4, 4, 32, 64)
     colour, augment.colour = augment.colour, torch.nn.Identity()
@@ -488,7 +488,7 @@ def test_augmentation_moves_edges_with_the_colours():
     assert all((shaken[i, :3] - values[i, :3]).abs().mean() > 0.01 for i in range(4))
 
 
-def test_every_photo_is_moved_in_its_own_way():
+def test_every_photo_is_moved_differently():
     augment = Augmentation(Shape(64, 32, "edges"))
     torch.manual_seed(0)
     made = augment(torch.rand(1, 1, 32, 64, generator=torch.Generator().manual_seed(0)).expand(3, 1, 32, 64))
@@ -496,8 +496,8 @@ def test_every_photo_is_moved_in_its_own_way():
     assert not torch.equal(made[1], made[2])
 
 
-def test_augmentation_turns_and_cuts_off_a_little_only():
-    """Values that grow by 1 from left to right: the middle stays near 0.5, what is seen is most of the width."""
+def test_augmentation_turns_and_cuts_only_a_little():
+    """Values grow from 0 to 1, left to right: the centre stays near 0.5, and most of the width stays visible."""
     augment = Augmentation(Shape(64, 32, "edges"))
     torch.manual_seed(0)
     made = augment(torch.linspace(0, 1, 64).expand(20, 1, 32, 64))
@@ -517,7 +517,7 @@ def test_augmentation_turns_and_cuts_off_a_little_only():
         ({"height": 0}, "height is 0, expected at least 32"),
     ],
 )
-def test_a_shape_that_cannot_be_says_what_it_expects(settings, message):
+def test_the_error_of_an_impossible_shape_has_the_expected_values(settings, message):
     with pytest.raises(SnowmatchError, match=message) as caught:
         Shape(**settings)
     assert "\n" not in str(caught.value)
@@ -526,7 +526,7 @@ def test_a_shape_that_cannot_be_says_what_it_expects(settings, message):
 # networks
 
 
-@pytest.mark.parametrize("backbone", [*BACKBONES, "lcnet_035"])  # and one with a layer between pooling and classes
+@pytest.mark.parametrize("backbone", [*BACKBONES, "lcnet_035"])  # and one with a layer after the pooling
 def test_each_backbone_gives_vectors(backbone):
     network = build(backbone, 12, SMALL, RANDOM, 0).eval()
     maps = []
@@ -543,26 +543,26 @@ def small(backbone="test_resnet", dimensions=8, shape=SMALL, weights=RANDOM, see
 
 
 def same(one, other):
-    """Whether two networks have the same tensors, bit by bit."""
+    """Return whether two networks have the same tensors, bit by bit."""
     one, other = one.state_dict(), other.state_dict()
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_the_seed_says_how_a_network_starts():
+def test_the_seed_determines_the_start_of_a_network():
     assert same(small(seed=3), small(seed=3))
     assert not torch.equal(small(seed=3).head.weight, small(seed=4).head.weight)
     assert not same(small(seed=3).backbone, small(seed=4).backbone)
 
 
-def test_no_dimensions_are_the_features_as_they_are():
+def test_with_0_dimensions_the_embedding_is_the_backbones_features():
     network = small(dimensions=0).eval()
     values = torch.rand(2, 3, 64, 64)
     with torch.inference_mode():
         assert torch.equal(network(values), network.backbone(normalised(values, SMALL)))
 
 
-def test_networks_normalise_what_they_are_shown():
-    """Values at ImageNet's mean are 0 for the backbone."""
+def test_networks_normalise_their_input():
+    """Values equal to ImageNet's mean become 0 for the backbone."""
     network = small(shape=Shape(64, 64, "rgb+edges")).eval()
     mean = torch.tensor([0.485, 0.456, 0.406, 0.456])[:, None, None].expand(1, 4, 64, 64)
     with torch.inference_mode():
@@ -572,19 +572,19 @@ def test_networks_normalise_what_they_are_shown():
 
 @pytest.fixture(scope="module")
 def official(tmp_path_factory):
-    """ResNet-18 with its thousand classes as timm publishes it, of random values: (folder, tensors)."""
+    """Return (folder, tensors) of a ResNet-18 with a thousand classes, in timm's form, with random values."""
     folder = tmp_path_factory.mktemp("official")
     torch.manual_seed(7)
     tensors = timm.create_model("resnet18", num_classes=1000).state_dict()
     tensors["bn1.running_mean"] += torch.rand(64)
-    tensors["mask_token"] = torch.zeros(1)  # a left-over of how it was trained
+    tensors["mask_token"] = torch.zeros(1)  # a tensor that only its training used
     safetensors.save_file(tensors, folder / "resnet18.safetensors")
     torch.save(tensors, folder / "resnet18.pth")
     return folder, tensors
 
 
 @pytest.mark.parametrize("suffix", ["safetensors", "pth"])
-def test_a_file_as_timm_publishes_it_fills_the_backbone(official, suffix):
+def test_a_file_in_timms_form_fills_the_backbone(official, suffix):
     folder, tensors = official
     network = build("resnet18", 16, SMALL, str(folder / f"resnet18.{suffix}"), 0)
     filled = network.backbone.state_dict()
@@ -600,8 +600,8 @@ def test_the_head_of_a_filled_network_starts_from_the_seed(official):
     assert not torch.equal(heads[0], heads[2])
 
 
-def test_a_file_for_colours_fills_other_channels_too(official):
-    """For four channels timm takes red's weights for the edges too, all by 3/4; for one it adds the colours up."""
+def test_a_file_for_three_channels_fills_other_channels_too(official):
+    """Four channels: timm uses red's weights for edges, and all weights times 3/4. One channel: it adds the colours."""
     folder, tensors = official
     colours = tensors["conv1.weight"]
     path = str(folder / "resnet18.safetensors")
@@ -616,7 +616,7 @@ def test_files_of_another_network_are_refused(official, tmp_path):
     tensors = dict(official[1])
     wrong = {
         "less": {name: t for name, t in tensors.items() if name != "layer1.0.conv1.weight"},
-        # as ResNet-34 has it
+        # a layer of ResNet-34
         "more": tensors | {"layer1.2.conv1.weight": torch.zeros(1)},
         "other": tensors | {"layer1.0.conv1.weight": torch.zeros(64, 32, 3, 3)},
     }
@@ -634,7 +634,7 @@ def test_files_of_another_network_are_refused(official, tmp_path):
         assert "\n" not in str(caught.value)
 
 
-def test_what_is_no_file_of_weights_is_refused(tmp_path):
+def test_other_files_than_weights_are_refused(tmp_path):
     with pytest.raises(SnowmatchError, match=r"none\.pth is no file, expected timm's file of tf_efficientnetv2_b2, or"):
         build("efficientnetv2_b2", 16, SMALL, str(tmp_path / "none.pth"), 0)
     for name in ("w.safetensors", "w.pth"):
@@ -648,12 +648,12 @@ def test_what_is_no_file_of_weights_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("channels", ["rgb", "edges"])
-def test_a_saved_network_embeds_as_it_did(tmp_path, channels):
+def test_a_loaded_network_gives_the_same_embeddings(tmp_path, channels):
     shape = Shape(64, 32, channels, "removed")
     network = small(shape=shape)
     values = torch.rand(3, shape.depth, 32, 64, generator=torch.Generator().manual_seed(1))
     network.train()
-    network(values)  # running means that are not those of the start
+    network(values)  # changes the running means of the start
     save_network(tmp_path / "new" / "n.safetensors", network, {"backbone": "test_resnet", "dimensions": 8, "seed": 5})
     loaded, described = load_network(tmp_path / "new" / "n.safetensors")
     assert (loaded.shape, described["seed"], loaded.training) == (shape, 5, False)
@@ -663,7 +663,7 @@ def test_a_saved_network_embeds_as_it_did(tmp_path, channels):
     assert [p.name for p in (tmp_path / "new").iterdir()] == ["n.safetensors"]
 
 
-def test_other_files_are_no_networks(tmp_path, official):
+def test_other_files_than_networks_are_refused(tmp_path, official):
     path = tmp_path / "n.safetensors"
     with pytest.raises(SnowmatchError, match=r"n\.safetensors does not load .*expected a file that training wrote"):
         load_network(path)
@@ -683,7 +683,7 @@ def test_other_files_are_no_networks(tmp_path, official):
         load_network(path)
 
 
-def test_torchvisions_operators_are_named_once_and_timm_imports():
+def test_torchvisions_operators_are_declared_once_and_timm_imports():
     name_operators(torch)
     name_operators(torch)
     assert hasattr(torch.ops.torchvision, "nms")

@@ -1,4 +1,4 @@
-"""Training a deep model: who is kept apart, what is learned from, stopping costs nothing, the command line."""
+"""Training a deep model: held-out individuals, training photos, continuing after a stop, the command line."""
 
 import csv
 import importlib
@@ -20,7 +20,7 @@ from snowmatch.core.types import Annotation
 
 torch = pytest.importorskip("torch")
 safetensors = pytest.importorskip("safetensors.torch")
-name_operators(torch)  # before timm: beside some builds of torch its import needs that
+name_operators(torch)  # before timm: with some builds of torch its import needs this
 pytest.importorskip("timm")
 pytest.importorskip("kornia")
 
@@ -44,7 +44,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """What bytes depend on, and what main sets for its process."""
+    """Restore the settings that results depend on and that main changes for its process."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -52,7 +52,7 @@ def one_thread():
 
 
 def coats(names, photos=2, flanks=("left_flank", "right_flank")):
-    """So many photos of each flank of each animal, each an encounter of its own."""
+    """Return `photos` photos of each flank of each animal. Each is an encounter."""
     rows = [(name, flank, i) for name in names for flank in flanks for i in range(photos)]
     return [
         Annotation(row, f"{name}-{flank}-{i}.png", name, flank, encounter=f"{name}{i}")
@@ -61,7 +61,7 @@ def coats(names, photos=2, flanks=("left_flank", "right_flank")):
 
 
 def looks(annotations, seed=0, shape=TINY.shape):
-    """(N, height, width, depth) uint8: noise round a colour, the same for all photos of a flank."""
+    """Return (N, height, width, depth) uint8: noise around a colour. All photos of a flank have the same colour."""
     random = np.random.default_rng(seed)
     colours = {}
     for a in annotations:
@@ -79,7 +79,7 @@ def start(training=TINY):
 
 
 def run(folder, training=TINY, network=None, learned=LEARNED, pixels=PIXELS):
-    """A training in `folder`, and the network as its last epoch left it."""
+    """Run a training in `folder`. Return its result and the network of the last epoch."""
     network = network or start(training)
     return train(network, learned, VALIDATED, pixels, training, folder, CPU), network
 
@@ -94,10 +94,10 @@ def same_bytes(one, other):
     )
 
 
-# who is learned from
+# division of individuals
 
 
-def test_no_animal_is_on_both_sides_and_the_unnamed_on_none():
+def test_no_animal_is_on_both_sides_and_unnamed_animals_are_on_none():
     annotations = [*coats("abcdefgh"), Annotation(32, "x.png"), Annotation(33, "y.png")]
     learned, validated = divide(annotations, 0.25, 0)
     names = [{a.individual for a in side} for side in (learned, validated)]
@@ -106,18 +106,18 @@ def test_no_animal_is_on_both_sides_and_the_unnamed_on_none():
     assert len(names[1]) == 2
     assert sorted(a.row for a in learned + validated) == list(range(32))
     assert divide(annotations, 0.25, 0) == (learned, validated)
-    assert divide(annotations[::-1], 0.25, 0)[1] == validated[::-1]  # whatever the catalog's order
+    assert divide(annotations[::-1], 0.25, 0)[1] == validated[::-1]  # the catalog's order has no effect
     assert len({divide(annotations, 0.25, seed)[1][0].individual for seed in range(9)}) > 2
 
 
-def test_a_share_is_of_individuals_and_at_least_two():
+def test_the_share_counts_individuals_and_is_at_least_two():
     assert len(divide(coats("abcdefghij", photos=1), 0.4, 0)[1]) == 8  # 4 animals with 2 photos each
     assert len({a.individual for a in divide(coats("abcdefgh"), 0.01, 0)[1]}) == 2
 
 
 @pytest.mark.parametrize(("names", "share"), [("abc", 0.2), ("", 0.2), ("abcdefgh", 0.9)])
-def test_too_few_individuals_say_so(names, share):
-    with pytest.raises(SnowmatchError, match=f"{len(names)} individuals are too few: expected at least 2 to learn"):
+def test_too_few_individuals_are_an_error(names, share):
+    with pytest.raises(SnowmatchError, match=f"{len(names)} individuals are too few: expected at least 2 for training"):
         divide(coats(names), share, 0)
 
 
@@ -126,7 +126,7 @@ def test_too_few_individuals_say_so(names, share):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """The folders of a training with each loss, what came of it, and the networks."""
+    """Return, for each loss, the folder of a training, its result and its network."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     folders = {loss: tmp_path_factory.mktemp(loss) for loss in LOSSES}
@@ -154,7 +154,7 @@ def test_each_loss_trains_a_network_and_keeps_a_log(trained, loss):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_the_directions_of_the_classes_are_learned_too(trained, loss):
+def test_the_directions_of_the_classes_are_learned(trained, loss):
     held = held_by(trained[loss][0] / "checkpoint.safetensors")
     assert ("weights.classes" in held) == (loss != "triplet")
     if loss != "triplet":
@@ -162,7 +162,7 @@ def test_the_directions_of_the_classes_are_learned_too(trained, loss):
         assert held["exp_avg.classes"].any(dim=1).all()  # Adam has moved each of them
 
 
-def test_rates_follow_a_cosine_and_stay_for_triplets(trained):
+def test_learning_rates_follow_a_cosine_but_are_constant_for_triplets(trained):
     rates = {loss: [row["rate"] for row in trained[loss][1].log] for loss in LOSSES}
     assert rates["triplet"] == [8e-4, 8e-4]
     assert rates["cosface"] == rates["adaptive"] == [1e-3, 5e-4]  # (1 + cos 0) / 2 and (1 + cos 90°) / 2
@@ -181,7 +181,7 @@ def test_a_margin_and_a_rate_can_be_set(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("loss", "expected"), [("cosface", (0.35, 0.35)), ("adaptive", (0.28, 0.28 / 11))])
 def test_each_loss_has_its_margin(tmp_path, monkeypatch, loss, expected):
-    """Read off where the cosine is 0 and where it is 1."""
+    """The margin at cosine 0 and at cosine 1."""
     margins = []
 
     class Watched(training_module.CosFace):
@@ -195,13 +195,13 @@ def test_each_loss_has_its_margin(tmp_path, monkeypatch, loss, expected):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_learning_draws_a_flanks_photos_together_and_others_apart(tmp_path, loss):
+def test_training_makes_photos_of_a_flank_more_similar_than_others(tmp_path, loss):
     training = replace(TINY, loss=loss, epochs=12, batch=12)
     flanks = np.array([a.individual + a.body_part for a in LEARNED])
     same = flanks[:, None] == flanks
 
     def apart(network):
-        """How much more alike two photos of a flank are than two of different flanks."""
+        """Return how much more similar two photos of one flank are than two photos of different flanks."""
         with torch.inference_mode():
             made = network.train()(training_module.as_tensor(PIXELS[0], TINY.shape))
         unit = torch.nn.functional.normalize(made).numpy()
@@ -213,7 +213,7 @@ def test_learning_draws_a_flanks_photos_together_and_others_apart(tmp_path, loss
 
 @pytest.fixture
 def watched(monkeypatch):
-    """How often a training shows each photo, told by its first pixel, and with which labels: (pixel, label) pairs."""
+    """Record each photo that a training shows, as (pixel, label). The first pixel identifies the photo."""
     seen = []
     as_tensor, triplet_loss = training_module.as_tensor, training_module.triplet_loss
     shown = []
@@ -241,12 +241,12 @@ def watched(monkeypatch):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_photos_alone_in_their_class_are_learned_from_with_triplets_only(tmp_path, watched, loss):
+def test_single_photos_of_a_class_are_used_only_with_triplets(tmp_path, watched, loss):
     seen, classes = watched
     learned = [*LEARNED, *coats("d", photos=1), *coats("e", photos=1, flanks=("left_flank",))]
-    learned = learned[-3:-2] + learned[:-3] + learned[-2:]  # one of them first: classes are numbered anew
+    learned = learned[-3:-2] + learned[:-3] + learned[-2:]  # one of them first, so that classes get other numbers
     pixels = looks(learned)
-    pixels[:, 0, 0, 0] = np.arange(len(learned))  # so that a photo can be told
+    pixels[:, 0, 0, 0] = np.arange(len(learned))  # so that a photo can be identified
     run(tmp_path, replace(TINY, loss=loss, epochs=1), learned=learned, pixels=(pixels, PIXELS[1]))
     label = dict(pair for shown, labels in seen for pair in zip(shown, labels, strict=True))
     photos = [photo for shown, _ in seen for photo in shown]
@@ -260,7 +260,7 @@ def test_photos_alone_in_their_class_are_learned_from_with_triplets_only(tmp_pat
         assert set(label.values()) == set(range(6))
 
 
-def test_epochs_show_other_batches_each_photo_changed_anew(tmp_path, watched, monkeypatch):
+def test_epochs_have_other_batches_and_other_augmentation(tmp_path, watched, monkeypatch):
     changed = []
 
     class Watched(training_module.Augmentation):
@@ -285,19 +285,19 @@ def test_epochs_show_other_batches_each_photo_changed_anew(tmp_path, watched, mo
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_nothing_to_learn_from_says_so(tmp_path, loss):
+def test_too_few_photos_for_training_are_an_error(tmp_path, loss):
     learned = coats("abcdef", photos=1)
-    with pytest.raises(SnowmatchError, match="nothing to learn from"):
+    with pytest.raises(SnowmatchError, match="no flank has two photos or more for training"):
         run(tmp_path, replace(TINY, loss=loss), learned=learned, pixels=(looks(learned), PIXELS[1]))
 
 
-def test_one_class_is_nothing_for_cosface(tmp_path):
+def test_one_class_is_too_few_for_cosface(tmp_path):
     learned = [*coats("a", flanks=("left_flank",)), *coats("bc", photos=1)]
-    with pytest.raises(SnowmatchError, match="cosface needs two flanks with two photos or more: nothing to learn from"):
+    with pytest.raises(SnowmatchError, match="cosface needs two flanks with two photos or more for training"):
         run(tmp_path, replace(TINY, loss="cosface"), learned=learned, pixels=(looks(learned), PIXELS[1]))
 
 
-def test_the_best_epoch_is_kept_and_the_first_of_equals(tmp_path, monkeypatch):
+def test_the_best_epoch_is_kept_or_the_first_of_equal_ones(tmp_path, monkeypatch):
     states, judged = [], iter([0.2, 0.5, 0.4, 0.5])
 
     def judge(network, annotations, pixels, device):
@@ -312,7 +312,7 @@ def test_the_best_epoch_is_kept_and_the_first_of_equals(tmp_path, monkeypatch):
     assert not same_bytes(states[1], states[3])
 
 
-def test_a_training_that_recognises_nobody_still_has_a_network(tmp_path, monkeypatch):
+def test_a_training_that_recognises_no_animal_still_has_a_network(tmp_path, monkeypatch):
     monkeypatch.setattr(training_module, "judge", lambda *_: {"top1": 0.0, "dt5ap": 0.0})
     result, _ = run(tmp_path)
     assert result.best == 1
@@ -321,16 +321,16 @@ def test_a_training_that_recognises_nobody_still_has_a_network(tmp_path, monkeyp
     }
 
 
-def test_a_networks_file_says_no_path():
+def test_a_networks_file_has_no_path():
     assert describe(replace(TINY, weights="far/away/resnet.safetensors"))["weights"] == "resnet.safetensors"
     assert describe(TINY)["weights"] == RANDOM
 
 
-# stopping and going on
+# stopping and continuing
 
 
 def stop_in_epoch(monkeypatch, number):
-    """The training ends by Ctrl-C when the epoch's weights have changed but are not yet kept."""
+    """Stop the training by Ctrl-C when the epoch's weights have changed but are not saved yet."""
     judge = training_module.judge
     calls = []
 
@@ -344,7 +344,7 @@ def stop_in_epoch(monkeypatch, number):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_stopped_and_gone_on_gives_the_same_bytes(trained, tmp_path, monkeypatch, loss):
+def test_a_stopped_and_continued_training_gives_the_same_bytes(trained, tmp_path, monkeypatch, loss):
     folder, whole, network = trained[loss]
     training = replace(TINY, loss=loss)
     with monkeypatch.context() as patched:
@@ -363,12 +363,12 @@ def test_stopped_and_gone_on_gives_the_same_bytes(trained, tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_the_seed_decides_what_is_learned(trained, tmp_path, loss):
+def test_the_result_depends_on_the_seed(trained, tmp_path, loss):
     network = start()
     torch.manual_seed(99)  # whatever was drawn in between
     again = run(tmp_path / "again", replace(TINY, loss=loss), network)[1]
     assert same_bytes(again.state_dict(), trained[loss][2].state_dict())
-    # the same start, other batches and augmentation
+    # the same start, but other batches and augmentation
     other = run(tmp_path / "other", replace(TINY, loss=loss, seed=1), network=start())[1]
     assert not same_bytes(other.state_dict(), trained[loss][2].state_dict())
 
@@ -388,7 +388,7 @@ def one_step(tensors):
     return optimizer
 
 
-def test_a_checkpoint_gives_back_weights_and_means(tmp_path):
+def test_a_checkpoint_restores_weights_and_means(tmp_path):
     made = {"a": torch.nn.Parameter(torch.tensor([1.0, -2])), "b": torch.nn.Parameter(torch.ones(2, 3))}
     optimizer = one_step(made)
     done = {"step": 1, "epoch": 1, "log": [{"loss": 0.5}]}
@@ -401,7 +401,7 @@ def test_a_checkpoint_gives_back_weights_and_means(tmp_path):
         assert optimizer.state[tensor].keys() == again.state[empty[name]].keys()
         for key, value in optimizer.state[tensor].items():
             assert torch.equal(torch.as_tensor(again.state[empty[name]][key]), torch.as_tensor(value)), key
-    # by hand: the slope is twice the weight, Adam's first mean a tenth of it
+    # by hand: the gradient is twice the weight, Adam's first mean is a tenth of it
     assert again.state[empty["a"]]["exp_avg"].tolist() == pytest.approx([0.2, -0.4])
     assert [p.name for p in (tmp_path / "sub").iterdir()] == ["c.safetensors"]
 
@@ -417,7 +417,7 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path, wanted):
         checkpoints.restore(tmp_path / "c.safetensors", tensors, torch.optim.Adam(tensors.values()))
 
 
-def test_what_is_no_checkpoint_is_refused(tmp_path):
+def test_other_files_than_checkpoints_are_refused(tmp_path):
     path = tmp_path / "c.safetensors"
     tensors = {"a": torch.nn.Parameter(torch.zeros(2))}
     optimizer = torch.optim.Adam(tensors.values())
@@ -426,7 +426,7 @@ def test_what_is_no_checkpoint_is_refused(tmp_path):
             path.write_bytes(content)
         with pytest.raises(SnowmatchError, match=r"c\.safetensors does not load \(.*\): expected a file that training"):
             checkpoints.restore(path, tensors, optimizer)
-    safetensors.save_file({"weights.a": torch.zeros(2)}, path)  # without what training writes beside
+    safetensors.save_file({"weights.a": torch.zeros(2)}, path)  # without the other tensors that training writes
     with pytest.raises(SnowmatchError, match="expected a file that training wrote"):
         checkpoints.restore(path, tensors, optimizer)
 
@@ -435,7 +435,7 @@ def test_what_is_no_checkpoint_is_refused(tmp_path):
 
 
 class Colour(torch.nn.Module):
-    """Stands for a network: a photo's vector is the mean of its colours, whatever mode it is in."""
+    """Replaces a network: a photo's vector is the mean of its colours, in any mode."""
 
     shape = Shape(32, 32)
 
@@ -448,10 +448,10 @@ def plain(colours):
     return np.broadcast_to(np.array(colours, np.uint8)[:, None, None], (len(colours), 32, 32, 3))
 
 
-def test_epochs_are_judged_as_by_hand():
-    """Red and green animals; of the third red photo's five colours two are nearer to green.
+def test_the_validation_of_epochs_by_hand():
+    """A red animal a and a green animal b; the third photo of a is nearer to green.
 
-    Queries a1, a2 find an a first; a3 (yellowish green) finds both b first; b1 and b2 find a3 first.
+    Queries a1, a2 find an a first; a3 (yellowish green) finds both b first; b1 and b2 find each other first.
     DT5AP: a1 has two right answers: 1 of 1, 1 of 2 or 2 of 2. Cosines of a1 (1, 0): a2 (200, 20) 0.995, a3 (100, 200)
     0.447, b 0: right, right: (1 + 1) / 2. So for a2. a3: b1 (0, 255) 0.894, b2 (10, 250) 0.911, a1 0.447, a2 0.535:
     wrong, wrong: 0. b1: b2 0.999 first, one right answer: 1. b2: b1: 1.
@@ -464,8 +464,8 @@ def test_epochs_are_judged_as_by_hand():
     assert judge(Colour(), annotations, plain(colours), CPU) == {"top1": 0.8, "dt5ap": 0.8}
 
 
-def test_own_encounters_and_other_flanks_do_not_count():
-    """Every photo's double is of its own encounter, or of the other flank: what is left is the wrong animal first."""
+def test_own_encounters_and_other_flanks_cannot_answer():
+    """Every photo's double has the same encounter or the other flank, so the wrong animal comes first."""
     rows = [("a", "left_flank", "1"), ("a", "left_flank", "1"), ("a", "left_flank", "2")]
     rows += [("b", "left_flank", "3"), ("b", "left_flank", "4"), ("a", "right_flank", "5")]
     annotations = [Annotation(i, "x.png", n, part, encounter=e) for i, (n, part, e) in enumerate(rows)]
@@ -475,12 +475,12 @@ def test_own_encounters_and_other_flanks_do_not_count():
     assert judged == {"top1": 0.0, "dt5ap": 0.0}
 
 
-def test_nobody_to_recognise_is_0():
+def test_without_an_animal_to_recognise_figures_are_0():
     annotations = coats("ab", photos=1)
     assert judge(Colour(), annotations, plain([(255, 0, 0)] * 4), CPU) == {"top1": 0.0, "dt5ap": 0.0}
 
 
-def test_photos_are_judged_in_portions(monkeypatch):
+def test_photos_are_embedded_in_portions(monkeypatch):
     annotations = coats("abc")
     pixels = looks(annotations, shape=Colour.shape)
     whole = judge(Colour(), annotations, pixels, CPU)
@@ -507,7 +507,7 @@ def test_photos_are_judged_in_portions(monkeypatch):
         ({"validation": 1.0}, r"validation is 1\.0, expected between 0 and 1"),
     ],
 )
-def test_settings_out_of_range_say_so(settings, message):
+def test_settings_out_of_range_are_refused(settings, message):
     with pytest.raises(SnowmatchError, match=message) as caught:
         Training(**settings)
     assert "\n" not in str(caught.value)
@@ -520,7 +520,7 @@ def test_presets_are_settings():
 
 @pytest.fixture(scope="module")
 def catalog(tmp_path_factory):
-    """Five animals of two photos of each flank, 80 x 40 px, every other one with a mask, and one that nobody knows."""
+    """Return a catalog of five animals (two photos a flank, 80 x 40 px, half with masks) and one unnamed animal."""
     folder = tmp_path_factory.mktemp("catalog")
     (folder / "photos").mkdir()
     (folder / "masks").mkdir()
@@ -555,11 +555,11 @@ def command(catalog, work, *more, preset="small"):
     ]
 
 
-def test_a_command_trains_a_network_and_the_same_again_reads_it(catalog, tmp_path, capsys, monkeypatch):
+def test_a_repeated_command_reads_the_trained_network(catalog, tmp_path, capsys, monkeypatch):
     arguments = command(catalog, tmp_path, "--epochs", "1")
     main(arguments)
     told = capsys.readouterr().out
-    assert "adaptive, resnet18 (11.2 M weights, start: random) on cpu: 12 photos of 3 individuals, 8 of 2 to" in told
+    assert "adaptive, resnet18 (11.2 M weights, start: random) on cpu: 12 photos of 3 individuals, 8 of 2 for" in told
     assert f"{tmp_path / 'net.safetensors'}: epoch 1 of 1, validation DT5AP " in told
     network, described = load_network(tmp_path / "net.safetensors")
     assert network.shape == Shape(64, 32)
@@ -588,8 +588,8 @@ def test_a_command_trains_a_network_and_the_same_again_reads_it(catalog, tmp_pat
     assert (tmp_path / "net.safetensors").read_bytes() == before
 
 
-def test_what_is_said_wins_over_the_preset(catalog, tmp_path, capsys):
-    """And another training in the same folder is a training of its own; where masks are missing, that is said."""
+def test_given_settings_replace_those_of_the_preset(catalog, tmp_path, capsys):
+    """Another training in the same folder is separate. If masks are missing, the program prints that."""
     more = ["--backbone", "test_resnet", "--epochs", "1", "--loss", "triplet", "--background", "removed"]
     main(command(catalog, tmp_path, *more, "--channels", "rgb+edges", "--seed", "3"))
     told = capsys.readouterr().out
@@ -612,7 +612,7 @@ def test_the_best_epochs_network_is_written(catalog, tmp_path, monkeypatch, caps
     assert same_bytes(written, held_by(folder / "best.safetensors"))
     assert not torch.equal(written["head.weight"], last["weights.head.weight"])
     assert load_network(tmp_path / "net.safetensors")[1]["epoch"] == 1
-    # the same training, nothing learned again, its last epoch asked for
+    # the same training is not repeated; now the last epoch is requested
     main(command(catalog, tmp_path, "--backbone", "test_resnet", "--epochs", "2", "--last"))
     assert ": epoch 2 of 2, validation DT5AP 0.25, top-1 0.75; " in capsys.readouterr().out
     assert torch.equal(held_by(tmp_path / "net.safetensors")["head.weight"], last["weights.head.weight"])
@@ -632,19 +632,19 @@ def test_the_best_epochs_network_is_written(catalog, tmp_path, monkeypatch, caps
         (["--threads", "0"], "threads is 0, expected at least 1"),
     ],
 )
-def test_bad_settings_are_one_line(catalog, tmp_path, more, message):
+def test_bad_settings_are_an_error_of_one_line(catalog, tmp_path, more, message):
     with pytest.raises(SnowmatchError, match=message) as caught:
         main(command(catalog, tmp_path, *more))
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "net.safetensors").exists()
 
 
-def test_masks_are_asked_for_where_there_are_none(catalog, tmp_path):
+def test_a_removed_background_without_masks_is_an_error(catalog, tmp_path):
     with pytest.raises(SnowmatchError, match="no annotation has a mask: add masks to the catalog, or background=kept"):
         main(command(f"{catalog},masks=no", tmp_path, "--background", "removed"))
 
 
-def test_choices_are_those_that_there_are(catalog, tmp_path, capsys):
+def test_wrong_choices_are_refused(catalog, tmp_path, capsys):
     for more in (["--loss", "softmax"], ["--channels", "grey"], ["--preset", "big"], ["--background", "gone"]):
         with pytest.raises(SystemExit, match="2"):
             main(command(catalog, tmp_path, *more))
@@ -676,7 +676,7 @@ def test_the_folder_is_a_command(tmp_path):
     assert (bad.returncode, bad.stderr.strip()) == (1, "error: batch is 4, expected at least 8: two individuals")
 
 
-def test_what_is_not_installed_is_one_line(monkeypatch):
+def test_a_missing_package_is_an_error_of_one_line(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "training"))
     entry = runpy.run_path(str(ROOT / "training" / "__main__.py"))
 

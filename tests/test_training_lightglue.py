@@ -1,4 +1,4 @@
-"""Training LightGlue: the truth of a pair is right, learning learns, stopping costs nothing, the held out stay out."""
+"""Training LightGlue: true matches, training, continuing after a stop, held-out individuals."""
 
 import importlib
 import json
@@ -30,7 +30,7 @@ TINY = Training(keypoints=64, layers=2, dim=16, steps=8, batch=2, rate=3e-3, war
 
 
 class Grid:
-    """Stands for an extractor: a keypoint on every eighth pixel, whose descriptor is the pixel's colour."""
+    """Replaces an extractor: a keypoint on every eighth pixel; its descriptor is the pixel's colour."""
 
     REVISION, CHANNELS, DIMENSION, DTYPE, FRAMES = 1, "rgb", 3, np.uint8, False
     chip_size = 160
@@ -54,7 +54,7 @@ def random_view(seed, n=80, size=(300, 200), dimension=128):
 
 
 def moved(view, shift, seed):
-    """The same keypoints in another order, at other pixels, described a little differently."""
+    """Return the same keypoints in another order, at other pixels, with slightly different descriptors."""
     random = np.random.default_rng(seed)
     order = random.permutation(len(view))
     descriptors = view.descriptors + random.normal(0, 0.1, view.descriptors.shape).astype(np.float32)
@@ -74,7 +74,7 @@ def two_pairs(step):
     return [pairs_of(step % 2), pairs_of(2)]
 
 
-# what is known of a pair
+# the truth of a pair
 
 
 @pytest.mark.parametrize(
@@ -86,14 +86,14 @@ def two_pairs(step):
         ([[1, 0, 0], [0, 1, 0], [0.01, 0, 1]], (0, 0), (100, 50), (50, 25)),
     ],
 )
-def test_a_warp_leads_back(homography, bend, point, back):
+def test_a_warp_maps_back_to_the_photo(homography, bend, point, back):
     warp = Warp(np.array(homography, float), np.full((8, 8, 2), bend, np.float32), (100, 80))
     assert warp.back(np.array([point])) == pytest.approx(np.array([back]), abs=1e-4)
 
 
-def test_bending_is_that_of_the_place():
+def test_bending_depends_on_the_place():
     bend = np.zeros((11, 11, 2), np.float32)
-    bend[:, 5:, 0] = 4  # in cells of 10 px: from the middle column on
+    bend[:, 5:, 0] = 4  # cells of 10 px: from the middle column to the right
     warp = Warp(np.eye(3), bend, (100, 100))
     points = np.array([[20, 50], [45, 50], [70, 50]])
     assert warp.back(points)[:, 0] == pytest.approx([20, 47, 74], abs=0.1)
@@ -103,7 +103,7 @@ def test_truth_of_a_known_homography():
     """View 1 shows view 0 at twice the size: places of its keypoints are half their pixels, by hand."""
     warp = Warp(np.diag([0.5, 0.5, 1]), np.zeros((4, 4, 2), np.float32), (200, 200))
     places0 = np.array([[10, 10], [50, 50], [90, 10], [150, 150], [np.nan, np.nan]])
-    #     2 px off the first; 5 off the second: not judged; nothing near; off the animal
+    #     2 px from the first; 5 px from the second: not judged; nothing near; off the animal
     places1 = warp.back(np.array([[24, 20], [100, 110], [398, 40], [300, 300]]))
     places1[3] = np.nan
     known = truth(places0, places1)
@@ -124,8 +124,8 @@ def test_truth_without_keypoints():
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_places_of_a_warped_view_are_where_its_pixels_come_from(monkeypatch, seed):
-    """Red and green of this photo are x and y, blue is 0; the scenery is blue: so every keypoint tells its place."""
+def test_places_of_a_warped_view_are_the_origins_of_its_pixels(monkeypatch, seed):
+    """Red and green of this photo are x and y, blue is 0, and the scenery is blue. So a colour is a place."""
     monkeypatch.setattr(views_module, "relight", lambda random, pixels: pixels)
     y, x = np.mgrid[0:200, 0:250].astype(np.uint8)
     photo = np.stack([x, y, np.zeros_like(x)], axis=2)
@@ -137,13 +137,13 @@ def test_places_of_a_warped_view_are_where_its_pixels_come_from(monkeypatch, see
     assert known.sum() > 30
     colour = view.descriptors.astype(float)
     back = view.places * max(box[2:]) / views_module.CHIP + box[:2]
-    clear = known & (colour[:, 2] < 1)  # not on the soft edge of what hides it
+    clear = known & (colour[:, 2] < 1)  # not on the soft edge of an occlusion
     assert clear.sum() > 0.9 * known.sum()
     assert np.abs(back[clear] - colour[clear, :2]).max() < 2
-    assert not known[colour[:, 2] > 200].any()  # hidden, or the ground
+    assert not known[colour[:, 2] > 200].any()  # hidden, or scenery
 
 
-def test_a_photo_without_mask_has_places_inside_its_box_only(monkeypatch):
+def test_a_photo_without_a_mask_has_places_only_inside_its_box(monkeypatch):
     monkeypatch.setattr(views_module, "relight", lambda random, pixels: pixels)
     photo = np.zeros((200, 300, 3), np.uint8)
     view = warped_view(Grid(), photo, (100, 50, 100, 100), None, photo, np.random.default_rng(1))
@@ -153,7 +153,7 @@ def test_a_photo_without_mask_has_places_inside_its_box_only(monkeypatch):
     assert known.max() <= 99
 
 
-def test_two_photos_of_one_animal_where_geometry_agrees():
+def test_the_truth_of_two_photos_of_one_animal():
     view = random_view(0)
     other = moved(view, (40, 0), 1)
     known = verified(view, other)
@@ -161,26 +161,26 @@ def test_two_photos_of_one_animal_where_geometry_agrees():
     assert len(known.matches) > 70
     assert (there[known.matches[:, 0]] == known.matches[:, 1]).all()
     assert not known.none0[known.matches[:, 0]].any()
-    cut = views_module.strongest(other, 40)  # half of the keypoints are gone, so some have nothing near
+    cut = views_module.strongest(other, 40)  # without half of the keypoints, some have nothing near
     known = verified(view, cut)
     gone = ~np.isin(np.arange(len(view)), known.matches[:, 0])
     assert known.none0[gone].any()
     assert verified(view, random_view(5)) is None
 
 
-def test_different_animals_have_nothing_in_common():
+def test_different_animals_have_no_matches():
     known = strangers(random_view(0), random_view(1, n=70))
     assert (len(known.matches), known.none0.sum(), known.none1.sum()) == (0, 80, 70)
 
 
-def test_mutual_matches_pass_the_ratio_from_both_sides():
+def test_mutual_matches_pass_the_ratio_test_in_both_directions():
     corner = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
     view0 = replace(random_view(0, n=2), descriptors=corner)
     view1 = replace(random_view(0, n=2), descriptors=np.array([[0, 0.999, 0.04], [0.7, 0, 0.7]], np.float32))
     matches, weights = mutual_matches(view0, view1)
     assert matches.tolist() == [[0, 1], [1, 0]]
     assert weights == pytest.approx([1 - 0.765 / np.sqrt(2), 1 - 0.0403 / np.sqrt(2)], abs=0.01)
-    # from this side nothing else is near; from the other side a second one is nearly as near
+    # in this direction nothing else is near; in the other one the 2nd-nearest is nearly as near
     twins = replace(view0, descriptors=np.array([[1, 0, 0], [1, 0.021, 0]], np.float32))
     other = replace(view1, descriptors=np.array([[1, 0.01, 0], [0, 0, 1]], np.float32))
     assert len(mutual_matches(twins, other)[0]) == len(mutual_matches(other, twins)[0]) == 0
@@ -221,7 +221,7 @@ def start():
     return network.build(TINY, random_view(9, n=300).unit_descriptors)
 
 
-def test_training_sees_what_inference_computes():
+def test_training_and_inference_compute_the_same():
     net = start().eval()
     pair = pairs_of(0)
     sides = [network.network_inputs([v]) for v in (pair.view0, pair.view1)]
@@ -232,7 +232,7 @@ def test_training_sees_what_inference_computes():
     assert torch.equal(ours[-1], theirs)
 
 
-def test_training_reduces_the_loss_and_touches_no_unused_weights(tmp_path):
+def test_training_reduces_the_loss_and_does_not_change_unused_weights(tmp_path):
     net = start()
     before = training_module.batch_loss(net, two_pairs(0), "cpu").item()
     unused = net.token_confidence[0].token[0].weight.clone()
@@ -241,7 +241,7 @@ def test_training_reduces_the_loss_and_touches_no_unused_weights(tmp_path):
     assert torch.equal(net.token_confidence[0].token[0].weight, unused)
 
 
-def test_going_on_gives_the_same_weights(tmp_path, monkeypatch):
+def test_a_continued_training_gives_the_same_weights(tmp_path, monkeypatch):
     monkeypatch.setattr(training_module, "SAVE_EVERY", 3)
     whole = start()
     recorded = training_module.train(whole, two_pairs, TINY, tmp_path / "whole.safetensors", "cpu")
@@ -270,7 +270,7 @@ def test_the_learning_rate_rises_and_falls():
     assert rates[-1] < 0.001
 
 
-def test_the_written_file_is_kornias_and_matches_alike(tmp_path):
+def test_the_written_file_has_kornias_names_and_gives_the_same_matches(tmp_path):
     net = start().eval()
     extractor = make_plugin("extractors", "hesaff", {"threshold": "4"})
     path = tmp_path / "coat.safetensors"
@@ -327,15 +327,15 @@ def test_precision_and_recall_by_hand():
     assert none == dict.fromkeys(every, 0) | {"pairs": 1}
 
 
-def test_who_is_who_by_hand():
+def test_identification_by_hand():
     coats = [random_view(0), random_view(1)]
-    coats.append(replace(coats[0], keypoints=coats[0].keypoints[::-1]))  # the same spots at other places: nobody's
+    coats.append(replace(coats[0], keypoints=coats[0].keypoints[::-1]))  # same spots, other places: another animal
     named = [("a", "e1", 0), ("b", "e2", 1), ("a", "e3", 0), ("a", "e3", 0), ("b", "e4", 1), ("c", "e5", 2)]
     annotations = tuple(
         Annotation(10 + i, "x.jpg", name, "left_flank", encounter=e) for i, (name, e, _) in enumerate(named)
     )
     random = np.random.default_rng(0)
-    jitter = (random.normal(0, 2, (80, 2)).astype(np.float32) for _ in named)  # px, of 14 that are tolerated
+    jitter = (random.normal(0, 2, (80, 2)).astype(np.float32) for _ in named)  # px; 14 px are tolerated
     views = tuple(
         (replace(coats[n], keypoints=coats[n].keypoints + by),) for (_, _, n), by in zip(named, jitter, strict=True)
     )
@@ -350,7 +350,7 @@ def test_who_is_who_by_hand():
 
 
 def test_held_out_individuals_are_never_learned_from(tmp_path, monkeypatch):
-    """A whole run, in small: what the network is trained on, and what it says it was."""
+    """A whole small run: the data of the training, and the record of it."""
     make_survey(tmp_path / "survey", individuals=5, stations=2, encounters=3, photos=(1, 1), seed=1, size=(480, 320))
     learned = []
 
@@ -387,24 +387,24 @@ def test_held_out_individuals_are_never_learned_from(tmp_path, monkeypatch):
     assert out.stat().st_size < 1e6
 
 
-def test_individuals_are_divided():
+def test_individuals_are_divided_into_two_sides():
     annotations = [Annotation(i, "x", None if i == 8 else "abcdefgh"[i]) for i in range(9)]
     learned, held_out = divide(annotations, 0.25, 0)
-    assert (len(learned), len(held_out)) == (6, 2)  # the unnamed one may be anybody
+    assert (len(learned), len(held_out)) == (6, 2)  # the unnamed animal could be any of them
     assert divide(annotations, 0.25, 0) == (learned, held_out)
     assert {divide(annotations, 0.25, s)[1][0].individual for s in range(9)} != {"a"}
     with pytest.raises(SnowmatchError, match="3 individuals are too few"):
         divide(annotations[:3], 0.25, 0)
 
 
-def test_pairs_are_of_the_kind_they_claim():
+def test_pairs_have_the_right_kind():
     coats = [random_view(i) for i in range(2)]
     annotations, views = [], []
     for i, (name, encounter) in enumerate([("a", "1"), ("a", "2"), ("b", "3"), ("a", "1")]):
         annotations.append(Annotation(i, "x", name, "left_flank", encounter=encounter))
         coat = coats["ab".index(name)]
         views.append((moved(coat, (i, 0), i), moved(coat, (0, i), 10 + i)))
-    annotations.append(Annotation(4, "x", "c", "right_flank", encounter="4"))  # the other flank is compared with none
+    annotations.append(Annotation(4, "x", "c", "right_flank", encounter="4"))  # the other flank has no pairs
     views.append((random_view(7),))
     examples = examples_module.Examples(examples_module.Animals(tuple(annotations), tuple(views)), TINY)
     assert examples.counts == {"warped": 4, "same": 2, "different": 3}
@@ -422,7 +422,7 @@ def test_pairs_are_of_the_kind_they_claim():
     assert [id(e.view0) for e in again] == [id(e.view0) for e in examples(7)]
 
 
-def test_batches_are_of_like_size_and_leave_no_size_out():
+def test_pairs_of_a_batch_have_similar_sizes_and_all_sizes_occur():
     annotations = tuple(Annotation(i, "x", str(i), "left_flank", encounter=str(i)) for i in range(16))
     views = tuple((views_module.strongest(random_view(i), 64 + i), random_view(i, n=64 + i)) for i in range(16))
     examples = examples_module.Examples(examples_module.Animals(annotations, views), TINY)
@@ -447,18 +447,18 @@ def test_views_are_made_once(tmp_path, monkeypatch):
     for view0, view1 in zip(made, again, strict=True):
         assert np.array_equal(view0.descriptors, view1.descriptors)
         assert np.array_equal(view0.places, view1.places, equal_nan=True)
-    with pytest.raises(TypeError):  # another seed: other views
+    with pytest.raises(TypeError):  # another seed needs other views
         views_of(hesaff, tmp_path, a, b, 1, 1, tmp_path)
 
 
 @pytest.mark.parametrize(("name", "value"), [("dim", 15), ("held_out", 1.0), ("keypoints", 10), ("steps", 0)])
-def test_settings_out_of_range_say_so(name, value):
+def test_settings_out_of_range_are_refused(name, value):
     with pytest.raises(SnowmatchError, match=f"{name} is {value}"):
         replace(TINY, **{name: value})
 
 
-def test_the_engine_tells_a_network_what_it_was_trained_with(plain_lightglue):
-    """Both sides of one contract: the matcher's input of a photo is that of the training's view."""
+def test_the_engines_input_equals_the_input_in_training(plain_lightglue):
+    """The matcher's input from a photo equals the input from the training's view."""
     from snowmatch.core.types import Subject
     from snowmatch.matching.matchers.lightglue import find_trained, side
 

@@ -1,4 +1,4 @@
-"""The geometric check keeps what one placement of the animal explains, and drops the rest."""
+"""The geometric check keeps matches that agree on one position of the animal, and drops the others."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ GEOMETRY = Geometry()
 
 
 def scene(warp, true, false, seed=0, turn=0.0):
-    """Matches under a known 3 x 3 warp, and false ones with random places, sizes and angles behind them."""
+    """Return matches under a known 3 x 3 warp, followed by false ones with random positions, sizes and angles."""
     rng = np.random.default_rng(seed)
     m = true + false
     points = rng.uniform(0, 700, (m, 2))
@@ -53,14 +53,14 @@ def upright(shear=0.1, scale=1.2, shift=(40, -25)):
     ],
     ids=["affine", "smaller", "homography", "rotated"],
 )
-def test_known_warp_with_twice_as_many_outliers(warp):
+def test_a_known_warp_is_found_among_twice_as_many_outliers(warp):
     side0, side1, true = scene(warp, 100, 200)
     kept = inliers(side0, side1, DIAGONAL, GEOMETRY)
     assert kept[true].mean() >= 0.95
     assert kept[~true].mean() <= 0.05
 
 
-def test_unrelated_matches_are_rejected_altogether():
+def test_unrelated_matches_are_all_rejected():
     rejected = 0
     for seed in range(20):
         side0, side1, _ = scene(upright(), 0, 30, seed)
@@ -81,7 +81,7 @@ def test_five_perfect_matches_are_enough():
     assert inliers(side0, side1, DIAGONAL, GEOMETRY).all()
 
 
-def test_wrong_size_wrong_place_and_wrong_angle_are_each_caught():
+def test_a_wrong_size_a_wrong_position_or_a_wrong_angle_is_rejected():
     side0, side1, _ = scene(upright(), 40, 0)
     points, frames = side1.points.copy(), side1.frames.copy()
     points[0] += 0.06 * DIAGONAL  # further than 4 % of the diagonal
@@ -94,7 +94,7 @@ def test_wrong_size_wrong_place_and_wrong_angle_are_each_caught():
     assert inliers(side0, Frames(points, frames), DIAGONAL, lenient).all()
 
 
-def test_matches_on_one_line_or_one_point_do_not_fail():
+def test_matches_on_one_line_or_one_point_cause_no_error():
     side0, side1, _ = scene(upright(), 20, 0)
     line0 = Frames(side0.points * [1, 0], side0.frames)
     line1 = Frames(side1.points * [1, 0], side1.frames)
@@ -115,11 +115,11 @@ def test_order_of_the_matches_does_not_matter(seed, true, false):
         DIAGONAL,
         GEOMETRY,
     )
-    if kept.sum() > (true + false) / 2:  # otherwise two hypotheses may tie, and the first wins
+    if kept.sum() > (true + false) / 2:  # otherwise two hypotheses may tie, and the first one is used
         np.testing.assert_array_equal(again, kept[order])
 
 
-def test_without_frames_a_robust_estimate_does_it_and_is_repeatable():
+def test_without_frames_a_robust_estimate_is_used_and_repeatable():
     side0, side1, true = scene(upright(), 60, 60)
     bare0, bare1 = Points(side0.points), Points(side1.points)
     kept = inliers(bare0, bare1, 200, GEOMETRY)
@@ -133,7 +133,7 @@ def bare(points0, points1):
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_without_frames_a_bent_view_is_kept_whole(seed):
+def test_without_frames_all_matches_of_a_bent_view_are_kept(seed):
     side0, side1, true = scene(upright(), 40, 40, seed)
     kept = inliers(Points(side0.points), Points(side1.points), 200, GEOMETRY)
     assert kept[true].mean() > 0.9
@@ -141,14 +141,14 @@ def test_without_frames_a_bent_view_is_kept_whole(seed):
 
 
 @pytest.mark.parametrize("spread", [0.0, 5.0])
-def test_many_keypoints_on_one_spot_are_no_placement(spread):
+def test_many_keypoints_on_one_spot_are_no_evidence(spread):
     rng = np.random.default_rng(0)
     wide, narrow = rng.uniform(0, 1000, (12, 2)), 300 + rng.uniform(-spread, spread, (12, 2))
     for side0, side1 in ((wide, narrow), (narrow, wide)):
         assert not inliers(*bare(side0, side1), 1000, GEOMETRY).any()
 
 
-def test_few_keypoints_matched_many_times_are_no_placement():
+def test_few_keypoints_matched_many_times_are_no_evidence():
     rng = np.random.default_rng(1)
     few = rng.uniform(0, 1000, (4, 2)).repeat(4, axis=0)
     near = few + rng.uniform(-9, 9, few.shape)
@@ -156,7 +156,7 @@ def test_few_keypoints_matched_many_times_are_no_placement():
     assert not inliers(*bare(few, near), 1000, GEOMETRY).any()
 
 
-def test_what_is_upside_down_does_not_outvote_what_is_upright():
+def test_matches_upside_down_do_not_outvote_upright_ones():
     rng = np.random.default_rng(2)
     points = rng.uniform(0, 1000, (15, 2))
     seen = points + 30

@@ -1,4 +1,4 @@
-"""Files of pretrained networks: found, checked, added and downloaded, the last from a server of the test's own."""
+"""Files of pretrained networks are found, checked, added and downloaded (from a server in the test)."""
 
 import hashlib
 import http.server
@@ -27,7 +27,7 @@ from snowmatch.models.cache import add_weights, find_weights, held_weights, weig
 from snowmatch.models.download import download_weights
 from snowmatch.models.registry import Weights, WeightsFile, known_weights
 
-GOOD = b"PK\x03\x04" + bytes(range(256)) * 700  # begins as torch's files do; several pieces long
+GOOD = b"PK\x03\x04" + bytes(range(256)) * 700  # starts like torch's files; several blocks long
 PAGE = b"<!DOCTYPE html><title>Sign in</title>"
 
 
@@ -43,7 +43,7 @@ def safetensors(metadata=None, content=b"\0" * 8):
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    """The user's folder, not made yet, and no $SNOWMATCH_WEIGHTS."""
+    """Return the user's folder, which does not exist yet. $SNOWMATCH_WEIGHTS is not set."""
     monkeypatch.delenv("SNOWMATCH_WEIGHTS", raising=False)
     monkeypatch.setattr(platformdirs, "user_cache_path", lambda *_, **__: tmp_path / "cache")
     return tmp_path / "cache" / "weights"
@@ -84,7 +84,7 @@ def no_network(monkeypatch):
 
 @pytest.fixture
 def server():
-    """Answers each path with what a test puts into `answers`: (status, headers, body); `asked` holds the requests."""
+    """Answers each path with a test's `answers`: (status, headers, body). `asked` has the requests."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
@@ -111,7 +111,7 @@ def server():
 
 
 def at(server, *paths, **changes):
-    """A registry entry whose file is at `paths` of the server."""
+    """Return a registry entry with its file at `paths` of the server."""
     file = WeightsFile("net.pth", len(GOOD), sum_of(GOOD), tuple(server.address + p for p in paths), ("net-v1",))
     return entry("net", replace(file, **changes))
 
@@ -151,7 +151,7 @@ def test_only_superpoint_v1_is_restricted():
 
 
 @pytest.mark.real
-def test_the_files_at_hand_are_those_of_the_registry(cache, monkeypatch):
+def test_the_available_files_are_those_of_the_registry(cache, monkeypatch):
     folder = SHARED.parent / "weights"
     if not folder.is_dir():
         pytest.skip("no weights beside the project")
@@ -164,7 +164,7 @@ def test_the_files_at_hand_are_those_of_the_registry(cache, monkeypatch):
         assert held.size == next(f.size for f in held.weights.files if f.name == held.path.name)
 
 
-# Where they are
+# Folders
 
 
 def test_the_folder_is_the_users_cache(monkeypatch, tmp_path):
@@ -175,12 +175,12 @@ def test_the_folder_is_the_users_cache(monkeypatch, tmp_path):
     assert folder.parts.count("snowmatch") == 1
     if sys.platform.startswith("linux"):
         assert folder == tmp_path / "snowmatch" / "weights"
-        assert not folder.parent.exists()  # asking makes nothing
+        assert not folder.parent.exists()  # this call makes no folder
 
 
 @pytest.mark.parametrize("name", ["net.pth", "net-v1"])
 @pytest.mark.usefixtures("net", "no_network")
-def test_found_under_every_accepted_name(name, cache):
+def test_files_are_found_under_every_accepted_name(name, cache):
     cache.mkdir(parents=True)
     (cache / name).write_bytes(GOOD)
     assert find_weights("net") == cache / name
@@ -204,7 +204,7 @@ def test_the_given_folder_comes_first_and_is_never_written(given, cache):
 
 @pytest.mark.parametrize("made", [False, True])
 @pytest.mark.usefixtures("net")
-def test_a_given_folder_that_is_none_is_told(tmp_path, monkeypatch, made):
+def test_a_given_path_that_is_no_folder_is_an_error(tmp_path, monkeypatch, made):
     wrong = tmp_path / "wrong"
     if made:
         wrong.write_bytes(b"a file")
@@ -215,14 +215,14 @@ def test_a_given_folder_that_is_none_is_told(tmp_path, monkeypatch, made):
 
 
 @pytest.mark.usefixtures("net")
-def test_an_empty_variable_is_unset(monkeypatch):
+def test_an_empty_variable_counts_as_not_set(monkeypatch):
     monkeypatch.setenv("SNOWMATCH_WEIGHTS", "")
     with pytest.raises(SnowmatchError, match="not on this computer"):
         find_weights("net")
 
 
 @pytest.mark.usefixtures("cache", "no_network")
-def test_what_is_missing_is_told_with_the_command():
+def test_the_error_of_a_missing_file_has_the_command():
     with pytest.raises(SnowmatchError) as caught:
         find_weights("aliked-n16")
     assert str(caught.value) == (
@@ -236,7 +236,7 @@ def test_what_is_missing_is_told_with_the_command():
 
 
 @pytest.mark.usefixtures("no_network")
-def test_a_damaged_file_is_told_with_both_sums(net, cache, given):
+def test_the_error_of_a_damaged_file_has_both_checksums(net, cache, given):
     wrong = GOOD[:-1] + b"!"
     cache.mkdir(parents=True)
     (cache / "net.pth").write_bytes(wrong)
@@ -255,7 +255,7 @@ def test_a_damaged_file_is_told_with_both_sums(net, cache, given):
         download_weights("net")
 
 
-def test_a_file_is_hashed_once_as_long_as_it_stays_as_it_is(net, cache, monkeypatch):
+def test_an_unchanged_file_is_hashed_only_once(net, cache, monkeypatch):
     asked = []
     real = weights_cache.file_sha256
     monkeypatch.setattr(weights_cache, "file_sha256", lambda path: asked.append(path) or real(path))
@@ -274,7 +274,7 @@ def test_a_file_is_hashed_once_as_long_as_it_stays_as_it_is(net, cache, monkeypa
 
 
 @pytest.mark.parametrize("content", [b"", PAGE, b"version https://git-lfs.github.com/spec/v1\noid sha256:0"])
-def test_without_a_known_sum_the_first_bytes_must_be_right(cache, monkeypatch, content, tmp_path):
+def test_without_a_known_checksum_the_first_bytes_must_be_right(cache, monkeypatch, content, tmp_path):
     use(monkeypatch, entry("net", WeightsFile("net.pth")), entry("st", WeightsFile("st.safetensors")))
     cache.mkdir(parents=True)
     for name, good in (("net", GOOD), ("st", safetensors())):
@@ -291,7 +291,7 @@ def test_without_a_known_sum_the_first_bytes_must_be_right(cache, monkeypatch, c
 
 
 @pytest.mark.usefixtures("no_network")
-def test_either_of_two_files_will_do_each_with_its_own_sum(cache, monkeypatch):
+def test_either_of_two_files_is_accepted_with_its_own_checksum(cache, monkeypatch):
     second = safetensors()
     both = entry("two", WeightsFile("two.pt", 0, sum_of(GOOD)), WeightsFile("two.safetensors", 0, sum_of(second)))
     use(monkeypatch, both)
@@ -307,25 +307,25 @@ def test_either_of_two_files_will_do_each_with_its_own_sum(cache, monkeypatch):
 
 @pytest.mark.usefixtures("net")
 @pytest.mark.parametrize("name", ["nett", "", "..", "../net", "a/b", "x" * 300, "nul\0"])
-def test_an_unknown_name_lists_the_known(name):
+def test_the_error_of_an_unknown_name_lists_the_known_names(name):
     with pytest.raises(SnowmatchError, match="no weights and no file called") as caught:
         find_weights(name)
     assert "the weights are: net" in str(caught.value)
     assert ("did you mean 'net'?" in str(caught.value)) == (name in ("nett", "../net"))
 
 
-def test_a_path_is_taken_as_it_is(net, tmp_path):
+def test_a_path_is_used_unchanged(net, tmp_path):
     path = tmp_path / "somewhere.pth"
     path.write_bytes(b"anything: whoever reads it will tell")
     assert find_weights(str(path)) == path
 
 
-# Added by hand
+# Added by the user
 
 
 @pytest.mark.parametrize("name", ["net.pth", "net-v1", "aliked (1).pth", "Снежный барс.bin"])
 @pytest.mark.usefixtures("net", "no_network")
-def test_add_knows_a_file_by_its_content_whatever_it_is_called(name, tmp_path, cache):
+def test_add_recognises_a_file_by_its_content_under_any_name(name, tmp_path, cache):
     source = tmp_path / name
     source.write_bytes(GOOD)
     told = []
@@ -350,7 +350,7 @@ def test_add_refuses_the_right_name_with_the_wrong_content(tmp_path, cache):
 
 
 @pytest.mark.usefixtures("no_network")
-def test_add_by_name_where_no_sum_is_known(tmp_path, cache, monkeypatch):
+def test_add_uses_the_name_if_no_checksum_is_known(tmp_path, cache, monkeypatch):
     use(monkeypatch, entry("net", WeightsFile("net.pth", aliases=("net-v1",))))
     source = tmp_path / "net-v1"
     source.write_bytes(GOOD)
@@ -360,7 +360,7 @@ def test_add_by_name_where_no_sum_is_known(tmp_path, cache, monkeypatch):
 
 
 @pytest.mark.usefixtures("net", "cache")
-def test_add_refuses_what_is_no_file_of_weights(tmp_path):
+def test_add_refuses_other_files_than_weights(tmp_path):
     other = tmp_path / "nett.pth"
     other.write_bytes(GOOD + b"other")
     with pytest.raises(SnowmatchError, match=r"expected one of net\.pth, or .*did you mean 'net\.pth'\?"):
@@ -375,7 +375,7 @@ def test_add_refuses_what_is_no_file_of_weights(tmp_path):
 
 
 @pytest.mark.usefixtures("net")
-def test_add_mends_a_damaged_file(tmp_path, cache):
+def test_add_replaces_a_damaged_file(tmp_path, cache):
     cache.mkdir(parents=True)
     (cache / "net.pth").write_bytes(PAGE)
     source = tmp_path / "new"
@@ -385,7 +385,7 @@ def test_add_mends_a_damaged_file(tmp_path, cache):
 
 
 @pytest.mark.usefixtures("net")
-def test_a_file_that_changes_while_it_is_copied_is_not_taken(tmp_path, cache, monkeypatch):
+def test_a_file_that_changes_while_it_is_copied_is_refused(tmp_path, cache, monkeypatch):
     source = tmp_path / "net.pth"
     source.write_bytes(GOOD)
 
@@ -400,7 +400,7 @@ def test_a_file_that_changes_while_it_is_copied_is_not_taken(tmp_path, cache, mo
 
 
 @pytest.mark.usefixtures("net")
-def test_a_file_that_cannot_be_read_to_its_end_is_not_taken_for_a_full_disk(tmp_path, cache, monkeypatch):
+def test_a_read_error_is_not_reported_as_a_full_disk(tmp_path, cache, monkeypatch):
     class Failing(io.BytesIO):
         def read(self, size=-1):
             if self.tell() and size > 9:
@@ -416,7 +416,7 @@ def test_a_file_that_cannot_be_read_to_its_end_is_not_taken_for_a_full_disk(tmp_
 
 
 @pytest.mark.usefixtures("net", "no_network")
-def test_a_network_of_ones_own(tmp_path, cache, given):
+def test_a_network_that_the_user_trained(tmp_path, cache, given):
     source = tmp_path / "irbis v2.safetensors"
     source.write_bytes(safetensors({"snowmatch": "0.1"}))
     assert "contains irbis v2: copied to" in add_weights(source)
@@ -448,7 +448,7 @@ def test_a_network_of_ones_own(tmp_path, cache, given):
     ids=range(9),
 )
 @pytest.mark.usefixtures("net")
-def test_safetensors_of_others_are_not_ones_own(content, tmp_path, cache):
+def test_safetensors_of_other_programs_are_refused(content, tmp_path, cache):
     source = tmp_path / "mine.safetensors"
     source.write_bytes(content)
     with pytest.raises(SnowmatchError, match=r"is not a known file of weights|is empty"):
@@ -459,7 +459,7 @@ def test_safetensors_of_others_are_not_ones_own(content, tmp_path, cache):
 
 
 @pytest.mark.usefixtures("net")
-def test_ones_own_may_not_hide_a_public_network(tmp_path, cache):
+def test_a_users_network_cannot_hide_a_public_one(tmp_path, cache):
     source = tmp_path / "net.safetensors"
     source.write_bytes(safetensors({"snowmatch": "0.1"}))
     with pytest.raises(SnowmatchError, match="rename it"):
@@ -470,7 +470,7 @@ def test_ones_own_may_not_hide_a_public_network(tmp_path, cache):
 
 
 @pytest.mark.usefixtures("net")
-def test_a_folder_that_cannot_be_written_is_told_with_advice(tmp_path, cache, monkeypatch):
+def test_a_folder_that_cannot_be_written_is_an_error_with_advice(tmp_path, cache, monkeypatch):
     cache.parent.mkdir()
     cache.write_bytes(b"a file where the folder should be")
     source = tmp_path / "net.pth"
@@ -490,7 +490,7 @@ def test_a_folder_that_cannot_be_written_is_told_with_advice(tmp_path, cache, mo
 
 
 @pytest.mark.usefixtures("net")
-def test_two_do_not_write_at_once(tmp_path, cache):
+def test_two_processes_do_not_write_at_the_same_time(tmp_path, cache):
     source = tmp_path / "net.pth"
     source.write_bytes(GOOD)
     with weights_cache.writing(), pytest.raises(SnowmatchError, match="another snowmatch process is writing"):
@@ -501,7 +501,7 @@ def test_two_do_not_write_at_once(tmp_path, cache):
 # Downloaded
 
 
-def test_download(server, monkeypatch, cache):
+def test_a_download(server, monkeypatch, cache):
     use(monkeypatch, at(server, "/net.pth"))
     server.answers["/net.pth"] = (200, {"Content-Type": "application/octet-stream"}, GOOD)
     told = []
@@ -555,7 +555,7 @@ def test_a_download_that_fails_leaves_nothing(server, monkeypatch, cache, answer
 
 
 @pytest.mark.parametrize("content", [PAGE, b"", b"not found"])
-def test_without_a_known_sum_a_download_must_begin_as_weights_do(server, monkeypatch, cache, content):
+def test_without_a_known_checksum_a_download_must_start_like_weights(server, monkeypatch, cache, content):
     use(monkeypatch, at(server, "/net.pth", size=0, sha256=""))
     server.answers["/net.pth"] = (200, {}, content)
     with pytest.raises(SnowmatchError, match="not a file of weights"):
@@ -575,8 +575,8 @@ def test_the_second_address_is_tried_after_the_first(server, monkeypatch, cache,
     assert left_in(cache) == ["net.pth"]
 
 
-def test_where_nobody_answers_both_addresses_are_told(monkeypatch, cache):
-    with socket.socket() as closed:  # bound, but nobody listens
+def test_if_no_server_answers_the_error_has_both_addresses(monkeypatch, cache):
+    with socket.socket() as closed:  # bound, but no server listens
         closed.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{closed.getsockname()[1]}/"
         use(monkeypatch, entry("net", WeightsFile("net.pth", addresses=(f"{address}a", f"{address}b", "no address"))))
@@ -589,7 +589,7 @@ def test_where_nobody_answers_both_addresses_are_told(monkeypatch, cache):
     assert left_in(cache) == []
 
 
-def test_a_silent_server_is_given_up(monkeypatch, cache):
+def test_a_server_that_sends_nothing_is_an_error(monkeypatch, cache):
     monkeypatch.setattr(download, "TIMEOUT", 0.1)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
@@ -602,7 +602,7 @@ def test_a_silent_server_is_given_up(monkeypatch, cache):
     assert time.monotonic() - started < 10
 
 
-def test_a_full_disk_is_not_taken_for_a_failing_address(server, monkeypatch, cache):
+def test_a_full_disk_is_not_reported_as_a_failing_address(server, monkeypatch, cache):
     use(monkeypatch, at(server, "/net.pth", "/second.pth"))
     server.answers["/net.pth"] = (200, {}, GOOD)
 
@@ -629,7 +629,7 @@ def test_a_download_that_is_stopped_leaves_nothing(server, monkeypatch, cache):
 
 
 @pytest.mark.usefixtures("no_network", "cache")
-def test_what_has_no_address_or_no_name_is_told():
+def test_networks_without_an_address_or_a_name_are_an_error():
     with pytest.raises(SnowmatchError, match="no official address"):
         download_weights("xfeat-lighterglue-L3")
     with pytest.raises(SnowmatchError, match=r"no public weights called 'alikd-n16'; .*did you mean 'aliked-n16'\?"):
@@ -646,23 +646,23 @@ def run(*arguments):
 
 
 @pytest.mark.usefixtures("no_network")
-def test_list_and_where_tell_state_and_folders(cache, given):
+def test_list_and_where_print_states_and_folders(cache, given):
     result = run("list")
     assert result.exit_code == 0
     for e in registry.registry():
         assert e.name in result.stdout
-    assert result.stdout.count("not here") == len(registry.registry())
+    assert result.stdout.count("missing") == len(registry.registry())
     for text in (result.stdout, run("where").stdout):
         assert f"cache folder: {cache}" in text
         assert f"$SNOWMATCH_WEIGHTS: {given}" in text
     assert not cache.exists()
     for file in (file for entry in registry.registry() for file in entry.files if file.addresses):
-        assert f"  {file.name}  {file.sha256 or '(sum not known)'}" in result.output
+        assert f"  {file.name}  {file.sha256 or '(checksum unknown)'}" in result.output
         assert all(address in result.output for address in file.addresses)
 
 
 @pytest.mark.usefixtures("no_network")
-def test_list_tells_each_state(cache, given, monkeypatch):
+def test_list_prints_each_state(cache, given, monkeypatch):
     use(monkeypatch, *(entry(n, WeightsFile(f"{n}.pth", 5_000_000, sum_of(GOOD))) for n in ("good", "bad", "none")))
     use(monkeypatch, *registry.registry(), entry("odd", WeightsFile("odd.pth")))
     (given / "good.pth").write_bytes(GOOD)
@@ -677,9 +677,9 @@ def test_list_tells_each_state(cache, given, monkeypatch):
     assert "good.pth in $SNOWMATCH_WEIGHTS" in rows["good"]
     assert "unusable" in rows["bad"]
     assert "bad.pth in cache folder" in rows["bad"]
-    assert "not here" in rows["none"]
+    assert "missing" in rows["none"]
     assert "5.0" in rows["none"]
-    assert "here  " in rows["odd"]
+    assert "present  " in rows["odd"]
     assert "your own" in rows["mine"]
     assert "Test-1.0" in rows["good"]
     assert "bad: " in result.stdout
@@ -688,7 +688,7 @@ def test_list_tells_each_state(cache, given, monkeypatch):
 
 @pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="needs a user whom permissions bind")
 @pytest.mark.usefixtures("net")
-def test_a_file_that_may_not_be_read_is_told_in_the_list(cache):
+def test_the_list_marks_a_file_that_cannot_be_read(cache):
     cache.mkdir(parents=True)
     (cache / "net.pth").write_bytes(GOOD)
     (cache / "net.pth").chmod(0)
@@ -698,7 +698,7 @@ def test_a_file_that_may_not_be_read_is_told_in_the_list(cache):
 
 
 @pytest.mark.usefixtures("net", "no_network")
-def test_add_several(tmp_path, cache):
+def test_several_files_can_be_added(tmp_path, cache):
     (tmp_path / "a.bin").write_bytes(GOOD)
     (tmp_path / "b.safetensors").write_bytes(safetensors({"snowmatch": "0.1"}))
     result = run("add", tmp_path / "a.bin", tmp_path / "b.safetensors")
@@ -725,7 +725,7 @@ def test_the_command_downloads_and_prints_the_licence(server, monkeypatch, cache
     assert len([line for line in result.stderr.splitlines() if line.startswith("Error: ")]) == 1
 
 
-def test_a_name_from_the_network_cannot_write_elsewhere(server, monkeypatch, cache, tmp_path):
+def test_a_name_from_the_network_cannot_write_to_another_folder(server, monkeypatch, cache, tmp_path):
     use(monkeypatch, at(server, "/net.pth"))
     server.answers["/net.pth"] = (200, {"Content-Disposition": 'attachment; filename="../../evil"'}, GOOD)
     download_weights("net")

@@ -1,4 +1,4 @@
-"""Train networks on a labelled catalog. Commands: embedding, lightglue; each has its own --help.
+"""Train networks on a catalog with named animals. Commands: embedding, lightglue; each has its own --help.
 
 python training embedding catalog/,every=2 --preset small --work w --out net.safetensors
 """
@@ -16,7 +16,7 @@ COMMANDS = {
 
 
 def main() -> None:
-    """Run one command; a SnowmatchError is one line."""
+    """Run one command. Print a SnowmatchError as one line."""
     sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))  # datasets.py and measure.py are there
     from snowmatch.core.errors import SnowmatchError
 

@@ -1,4 +1,4 @@
-"""Stop and go on: a network's tensors, Adam's running means and how far training got, in one safetensors file."""
+"""Checkpoints: a network's tensors, Adam's running means and the progress of training, in one safetensors file."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from safetensors.torch import save_file
 
 from snowmatch.core.errors import SnowmatchError
 
-MEANS = ("exp_avg", "exp_avg_sq")  # what Adam and AdamW keep of each weight
+MEANS = ("exp_avg", "exp_avg_sq")  # the running means of Adam and AdamW for each weight
 
 
 def save_checkpoint(
     path: Path, tensors: Mapping[str, torch.Tensor], optimizer: torch.optim.Optimizer, done: dict[str, Any]
 ) -> None:
-    """Weights (and buffers) by name, the optimiser's two means of each weight, and `done`, JSON, in one file.
+    """Write weights (and buffers) by name, the optimiser's two means of each weight, and `done` (JSON) to one file.
 
-    `done` has `step`, how many steps the optimiser made. The file is never half written.
+    `done` has `step`, the number of the optimiser's steps. The file is written completely or not at all.
     """
     kept = {f"weights.{name}": tensor.detach().contiguous() for name, tensor in tensors.items()}
     for name, tensor in tensors.items():
@@ -33,7 +33,7 @@ def save_checkpoint(
 
 
 def restore(path: Path, tensors: Mapping[str, torch.Tensor], optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """Fill `tensors` and the optimiser as save_checkpoint left them; gives `done`. SnowmatchError for another file."""
+    """Read a checkpoint into `tensors` and the optimiser, and return `done`. Raises SnowmatchError for another file."""
     done, stored = read_tensors(path)
     held = {name: stored[f"weights.{name}"].shape for name in tensors if f"weights.{name}" in stored}
     missing = sorted(name for name, tensor in tensors.items() if held.get(name) != tensor.shape)
@@ -52,7 +52,7 @@ def restore(path: Path, tensors: Mapping[str, torch.Tensor], optimizer: torch.op
 
 
 def write_tensors(path: Path, tensors: dict[str, torch.Tensor], described: dict[str, Any]) -> None:
-    """A safetensors file whose metadata `snowmatch` is JSON, put in place when it is complete."""
+    """Write a safetensors file, completely or not at all. Its metadata `snowmatch` is `described` as JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     save_file(tensors, part, metadata={"snowmatch": json.dumps(described)})
@@ -60,11 +60,11 @@ def write_tensors(path: Path, tensors: dict[str, torch.Tensor], described: dict[
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """What write_tensors wrote: its description and its tensors; SnowmatchError for any other file."""
+    """Read the description and the tensors of a file by write_tensors. Raises SnowmatchError for another file."""
     try:
         with safe_open(path, framework="pt") as file:
             described = json.loads((file.metadata() or {})["snowmatch"])
-            # copies: what stays mapped cannot be replaced on Windows
+            # copies, because Windows cannot replace a file that is mapped to memory
             return described, {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         reason = str(error).partition("\n")[0]

@@ -1,1 +1,1 @@
-"""Deep models to compare with: networks that turn a photo into one vector, trained here or as they come."""
+"""Deep models to compare with: networks that turn a photo into one vector, trained here or with published weights."""

@@ -1,4 +1,4 @@
-"""Deep models beside snowmatch. Commands: compare, explain, shortlist; each has its own --help.
+"""Compare deep models with snowmatch. Commands: compare, explain, shortlist; each has its own --help.
 
 python benchmarks/deep explain catalog/,every=2,from=1 --network net.safetensors --work w --out page
 """
@@ -10,15 +10,15 @@ import sys
 from pathlib import Path
 
 COMMANDS = {
-    "compare": "the same table for all methods, on animals that none has seen",
-    "explain": "Grad-CAM beside snowmatch's matched spots, for right and wrong pairs",
-    "shortlist": "embeddings to choose whom local features check, and both scores fused",
+    "compare": "one table of all methods, on animals that no method was trained with",
+    "explain": "Grad-CAM and snowmatch's matched spots, for right and wrong pairs",
+    "shortlist": "embeddings choose the candidates for local features; both scores are fused",
 }
 
 
 def main() -> None:
-    """Run one command; a SnowmatchError is one line."""
-    # Python puts this folder first; the modules say `from deep...`, and networks are made in training/.
+    """Run one command. Print a SnowmatchError as one line."""
+    # Python puts this folder first. But the modules import `deep...`, and the networks are in training/.
     benchmarks = Path(__file__).parents[1]
     sys.path[:1] = [str(benchmarks), str(benchmarks.parent / "training")]
     from snowmatch.core.errors import SnowmatchError

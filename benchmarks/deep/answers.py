@@ -1,4 +1,4 @@
-"""What a network and snowmatch answer about the same queries, and which pairs of photos are worth a look."""
+"""Answers of a network and of snowmatch for the same queries, and the choice of pairs of photos to show."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from snowmatch.matching.query import score_query
 
 @dataclass(frozen=True)
 class Pair:
-    """A query and the photo that the network finds most similar; `number` is the query's in the trial."""
+    """A query and the photo that the network finds most similar. `number` is the query's position in the trial."""
 
     number: int
     query: Annotation
@@ -28,16 +28,16 @@ class Pair:
 
     @property
     def right(self) -> bool:
-        """Whether both photos show one individual."""
+        """Return whether both photos show one individual."""
         return self.query.individual == self.photo.individual
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What snowmatch says: the verified matches of a pair, with this photo's score and rank, and its own answer.
+    """snowmatch's result: the verified matches of a pair, with this photo's score and rank, and snowmatch's own answer.
 
-    best: the photo that it puts first, None where no photo has any match; verified: whether that one passed the
-    geometric check. answering: how many photos could answer.
+    best: snowmatch's first photo, None if no photo has a match. verified: whether that photo passed the geometric
+    check. right: whether it shows the query's individual. answering: how many photos could answer.
     """
 
     candidate: Candidate
@@ -48,9 +48,9 @@ class Seen:
 
 
 def best_pairs(trial: Trial, scores: np.ndarray) -> list[Pair]:
-    """Each query that has a right answer, with its best photo by the scores (Q, G); a wrong photo that ties is better.
+    """Return each query that has a right answer, with its best photo by the scores (Q, G).
 
-    None where no individual was met twice.
+    If a right and a wrong photo tie, the wrong one is taken. The list is empty if no individual was met twice.
     """
     given, own = np.where(trial.allowed, scores, -np.inf), trial.own()
     pairs = []
@@ -63,10 +63,11 @@ def best_pairs(trial: Trial, scores: np.ndarray) -> list[Pair]:
 
 
 def choose(pairs: Sequence[Pair], count: int) -> list[Pair]:
-    """Up to `count` right pairs and then up to `count` wrong ones, each kind the most similar first.
+    """Return up to `count` right pairs, then up to `count` wrong ones; the most similar first.
 
-    Of each individual the most similar, then of each the second ..., until there are enough; only then other photos of
-    two encounters that were shown already: frames of a burst are alike. A pair that answers in both directions is one.
+    The choice takes the most similar pair of each individual, then the second of each, and so on. More photos of two
+    encounters that were chosen already come last, because photos of a burst are alike. A pair that is best in both
+    directions counts once.
     """
     return [pair for right in (True, False) for pair in _spread([p for p in pairs if p.right == right], count)]
 
@@ -91,9 +92,9 @@ def _spread(pairs: Sequence[Pair], count: int) -> list[Pair]:
 
 
 def ask(trial: Trial, pair: Pair, gallery: Gallery, matcher: Any, geometry: Geometry) -> Seen:
-    """Ask about the pair's query as the trial allows, and look at this one photo.
+    """Run snowmatch for the pair's query with the gallery of the trial, and return the matches with the pair's photo.
 
-    A photo without features has no match. Ties count against: the right photo is behind all that score the same.
+    A photo without features has no match. Ties count against the photo: its rank is behind all equal scores.
     """
     entry_of = {a.row: i for i, a in enumerate(gallery.annotations)}
     entries = [entry_of[int(row)] for row in trial.gallery[trial.allowed[pair.number]] if int(row) in entry_of]

@@ -1,9 +1,10 @@
-"""The same table for all methods, on individuals that none has learned from: snowmatch, HotSpotter, networks, anything.
+"""Make one table of all methods, on individuals that no method learned from: snowmatch, HotSpotter, networks, ...
 
-Every method of `run.py` may take part (trained,file=net.safetensors; backbone,...; embedding,file=vectors.npz). Each
-chooses on --training above which score two photos show one animal, a trained network on the individuals that its
-weights have not seen; then all are asked the same on --test, and with the same threshold on every --transfer. Scores
-are kept in --work as `run.py` keeps them, and so are the figures, as deep-NAME.json. The table is printed.
+Every method of `run.py` can take part (trained,file=net.safetensors; backbone,...; embedding,file=vectors.npz). Each
+method chooses its threshold on --training: above this score two photos show one animal. A trained network chooses it
+with individuals that its weights have not seen. Then all methods get the same queries of --test, and of each
+--transfer, with the same threshold. Scores stay in --work, as with `run.py`. Figures go to deep-NAME.json in --work.
+The table is printed.
 
 Example:
     python benchmarks/deep compare --training ../shared/data/nyala,every=2 --test ../shared/data/nyala,every=2,from=1 \\
@@ -50,14 +51,14 @@ PUBLISHED = {
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Read the command line, ask every method, write the result."""
+    """Read the command line, run every method and write the result."""
     given = parse(arguments)
     path = given.work / f"deep-{given.name}.json"
     prepared = {name: prepare(source, given.work) for name, source in sources(given).items()}
     animals = {name: open_catalog(one.folder).data.annotations for name, one in prepared.items()}
     data = {name: described(one, animals[name]) for name, one in prepared.items()}
     held = earlier(path, given.protocol, data) if not given.fresh else {}
-    for method in given.method:  # before the first of them takes hours
+    for method in given.method:  # before the first method runs for hours
         check_apart(animals, network_of(method), method)
     for number, method in enumerate(given.method, start=1):
         print(f"{number} of {len(given.method)}: {method}", flush=True)
@@ -88,39 +89,42 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def sources(given: argparse.Namespace) -> dict[str, str]:
-    """What is asked, by name: `training`, `test`, and each transfer under the name of its dataset."""
+    """Return the datasets by name: `training`, `test`, and each transfer under its own name."""
     named = {"training": given.training, "test": given.test}
     for source in given.transfer:
         if name_of(source) in named:
-            raise SnowmatchError(f"--transfer {source} is called {name_of(source)!r} as another set: add ,name=NAME")
+            raise SnowmatchError(f"--transfer {source} has the name {name_of(source)!r} of another set: add ,name=NAME")
         named[name_of(source)] = source
     return named
 
 
 def earlier(path: Path, protocol: str, data: dict[str, Any]) -> dict[str, Any]:
-    """The methods of a result on record, to which others are added; SnowmatchError where it is of other photos."""
+    """Return the methods of an earlier result; new ones are added. Raises SnowmatchError if it has other photos."""
     if not path.exists():
         return {}
     result = json.loads(path.read_text(encoding="utf-8"))
     if (result["protocol"], result["data"]) != (protocol, data):
         raise SnowmatchError(
             f"{path} was made of {', '.join(d['name'] for d in result['data'].values())} ({result['protocol']}), "
-            "expected the same sets: choose another --name, or --fresh to begin anew"
+            "expected the same sets: choose another --name, or replace it with --fresh"
         )
     return result["methods"]
 
 
 def asked_of(given: argparse.Namespace, method: str, name: str) -> int:
-    """How many queries of a set are asked, 0: all. Of the training --training-queries, but by networks: few animals."""
+    """Return how many queries of a set to use (0: all). --training-queries does not apply to trained networks.
+
+    Only few animals of the training are not known to a network, so it needs all queries.
+    """
     return given.training_queries if name == "training" and method.partition(",")[0] != "trained" else 0
 
 
 def judge(scored: dict[str, Scored], learned: dict[str, Any]) -> dict[str, Any]:
-    """All figures of one method: the threshold from the training, and what comes of it on each other set."""
+    """Return all figures of one method: the threshold from the training, and the results on each other set."""
     table = first_table(scored["training"])
     same = pairs_of(table)[1]
     different_each = float((~np.isnan(table.scores)).sum() / max(same.sum(), 1)) - 1
-    if learned:  # similarities of photos that the weights were fitted to are no guide to those of others
+    if learned:  # the weights were fitted to other individuals: their similarities are too good
         table = among(table, set(learned["validation"]))
     scores, same = pairs_of(table)
     threshold = choose_threshold(scores, same, different_each)
@@ -147,7 +151,7 @@ NETWORK_FACTS = (
 
 
 def figures_of(table: ScoreTable, threshold: float) -> dict[str, Any]:
-    """Ranking and decision of one table, each with its interval, and how many pairs of how many queries there are."""
+    """Return ranking and decision figures of one table with intervals, and the numbers of pairs and queries."""
     scores, same = pairs_of(table)
     animals = animals_of(table)
     figures = ranking_of(scores, same, animals) | rates(decide(scores, same, threshold), animals)
@@ -156,9 +160,10 @@ def figures_of(table: ScoreTable, threshold: float) -> dict[str, Any]:
 
 
 def ranking_of(scores: np.ndarray, same: np.ndarray, animals: np.ndarray) -> dict[str, Figure]:
-    """`dt5ap`, `top5` and `top1` of the ranking of photos, (Q, G) each, with 95 % intervals by drawing `animals` (Q,).
+    """Return `dt5ap`, `top5` and `top1` of the ranking of photos by `scores` (Q, G); `same` (Q, G) marks right ones.
 
-    Queries without a right answer are left out; NaN where none has one.
+    The 95 % intervals are a bootstrap over `animals` (Q,). Queries without a right answer are left out. NaN if no query
+    has one.
     """
     rank = ranks(scores, same)
     each = {"dt5ap": dynamic_top_k_precision(scores, same), "top5": rank <= 5.0, "top1": rank <= 1.0}
@@ -175,23 +180,26 @@ def ranking_of(scores: np.ndarray, same: np.ndarray, animals: np.ndarray) -> dic
 
 
 def network_of(method: str) -> dict[str, Any]:
-    """What the file of a trained network says of itself, empty for other methods; SnowmatchError for another file."""
+    """Return what the file of a trained network records about its training; empty for other methods.
+
+    Raises SnowmatchError if the file is not from `training embedding`.
+    """
     name, settings = parse_method(method)
     path = Path(str(settings.get("file", ""))).expanduser()
-    if name != "trained" or not path.is_file():  # asked, the method itself says what is missing
+    if name != "trained" or not path.is_file():  # the method itself reports a missing file
         return {}
     from checkpoints import read_tensors
 
-    told = read_tensors(path)[0]
-    if not {"learned", "validation", "seconds"} <= told.keys():
-        raise SnowmatchError(f"{path} does not say who it learned from: expected what `deep train --out` wrote")
-    return told
+    described = read_tensors(path)[0]
+    if not {"learned", "validation", "seconds"} <= described.keys():
+        raise SnowmatchError(f"{path} does not list its training animals: expected a file of `training embedding`")
+    return described
 
 
 def check_apart(animals: dict[str, Sequence[Annotation]], learned: dict[str, Any], method: str) -> None:
-    """SnowmatchError where an individual of the test was learned from, or photos of a transfer are the training's.
+    """Raise SnowmatchError if the training has an individual of the test, or a photo of a transfer.
 
-    Transfers are told apart by photo and name: "7" of another catalog is another animal.
+    Photos of transfers are compared by path and name together: individual "7" of another catalog is another animal.
     """
     training = {a.individual for a in animals["training"] if a.individual is not None}
     shared = sorted({a.individual for a in animals["test"]} & (training | set(learned.get("learned", ()))))
@@ -203,8 +211,8 @@ def check_apart(animals: dict[str, Sequence[Annotation]], learned: dict[str, Any
     missing = sorted(set(learned.get("validation", ())) - training)
     if missing:
         raise SnowmatchError(
-            f"{method} keeps {missing[0]!r} to choose a threshold with, which --training lacks: expected the photos "
-            "that the network was trained with"
+            f"{method} needs individual {missing[0]!r} to choose a threshold, but --training does not have it: "
+            "expected the photos that the network was trained with"
         )
     photos = {(a.path, a.individual) for a in animals["training"]}
     for name, others in animals.items():
@@ -214,12 +222,12 @@ def check_apart(animals: dict[str, Sequence[Annotation]], learned: dict[str, Any
 
 
 def first_table(scored: Scored) -> ScoreTable:
-    """The table of the method's first (mostly only) repetition."""
+    """Return the table of the method's first repetition (usually the only one)."""
     return load_table(scored.folder / "0.npz")
 
 
 def family(scored: Scored, learned: dict[str, Any]) -> str:
-    """Whose published figure stands beside it: a loss, hotspotter, naive (random features), or the method's name."""
+    """Return the key of the published figures: a loss, hotspotter, naive (random weights), or the method's name."""
     if learned:
         return learned["loss"]
     random = scored.method == "backbone" and scored.settings["weights"] == "random"
@@ -227,37 +235,41 @@ def family(scored: Scored, learned: dict[str, Any]) -> str:
 
 
 def plain(figure: Figure) -> dict[str, Any]:
-    """A figure for JSON: four decimals, null for what is not defined."""
+    """Return a figure for JSON: four decimals, null for undefined values."""
     return {k: v if isinstance(v, int) else rounded(v) for k, v in asdict(figure).items()}
 
 
 def rounded(value: float) -> float | None:
-    """Four decimals; None for what JSON cannot say."""
+    """Round to four decimals; None for infinity and NaN, which JSON cannot store."""
     return round(value, 4) if math.isfinite(value) else None
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
+    """Read the command line."""
     parser = argparse.ArgumentParser(
         prog="deep compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--training", required=True, help="SOURCE,key=value,... whose individuals choose thresholds")
+    parser.add_argument("--training", required=True, help="SOURCE,key=value,... for the choice of thresholds")
     parser.add_argument("--test", required=True, help="other individuals, for the table")
-    parser.add_argument("--transfer", action="append", default=[], help="another catalog, asked with that threshold")
+    parser.add_argument("--transfer", action="append", default=[], help="another catalog, with the same threshold")
     parser.add_argument("--method", action="append", required=True, help="NAME,key=value,... (a file in methods/)")
     parser.add_argument("--protocol", default="cross-encounter", help="cross-encounter, cross-station or split")
     parser.add_argument(
-        "--training-queries", type=at_least(0), default=0, metavar="N", help="ask so many there, evenly spread; 0: all"
+        "--training-queries",
+        type=at_least(0),
+        default=0,
+        metavar="N",
+        help="queries of --training, evenly spread; 0: all",
     )
-    parser.add_argument("--name", required=True, help="of the result: WORK/deep-NAME.json")
+    parser.add_argument("--name", required=True, help="name of the result: WORK/deep-NAME.json")
     parser.add_argument("--work", type=Path, default=HERE / ".work", help="prepared data and score matrices")
     parser.add_argument("--threads", type=at_least(1), default=1, help="cores that each method may use")
-    parser.add_argument("--fresh", action="store_true", help="ask again, and begin a new result")
+    parser.add_argument("--fresh", action="store_true", help="repeat everything, and start a new result")
     return parser.parse_args(arguments)
 
 
 def at_least(smallest: int) -> Callable[[str], int]:
-    """For argparse: a whole number from `smallest` up."""
+    """Return an argparse type: a whole number from `smallest` up."""
 
     def number(text: str) -> int:
         if not text.lstrip("-").isdigit() or int(text) < smallest:

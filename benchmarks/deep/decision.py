@@ -1,4 +1,4 @@
-"""Is it the same animal or not: the score above which two photos are called the same, and how often that is right."""
+"""The decision "same animal or not": the threshold of the score, and how often the decision is right."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from snowmatch.confidence.score_table import ScoreTable
 
 @dataclass(frozen=True)
 class Decisions:
-    """Of each of Q queries (Q,): pairs called same rightly and wrongly, called different wrongly and rightly."""
+    """Counts of pairs for each query, (Q,): rightly called same, wrongly same, wrongly different, rightly different."""
 
     same_right: np.ndarray
     same_wrong: np.ndarray
@@ -22,26 +22,27 @@ class Decisions:
 
 
 def pairs_of(table: ScoreTable) -> tuple[np.ndarray, np.ndarray]:
-    """(Q, G) float64 scores, NaN where the trial compares nothing, and (Q, G) bool where both show one animal."""
+    """Return (Q, G) float64 scores, NaN for pairs that are not compared, and (Q, G) bool: both show one animal."""
     same = table.individual[table.queries][:, None] == table.individual[table.gallery]
     return table.scores.astype(np.float64), same & ~np.isnan(table.scores)
 
 
 def among(table: ScoreTable, individuals: set[str]) -> ScoreTable:
-    """The table with pairs of `individuals` alone; other pairs are not compared."""
+    """Return the table with only the pairs of `individuals`; other pairs get NaN."""
     inside = np.isin(table.individual, sorted(individuals))
     allowed = inside[table.queries][:, None] & inside[table.gallery]
     return replace(table, scores=np.where(allowed, table.scores, np.float32(np.nan)))
 
 
 def choose_threshold(scores: np.ndarray, same: np.ndarray, different_each: float | None = None) -> float:
-    """The score from which on pairs are called the same, by the highest F1 of "same"; infinite where no pair is.
+    """Return the threshold with the highest F1 of "same": pairs from this score up are called the same animal.
 
-    scores, same: of `pairs_of`. different_each: how many pairs of different animals there are to one of the same where
-    the threshold will be used (None: as here); those here weigh so much. The best threshold moves with that share.
-    Accuracy would not do: of forty pairs about one is the same animal, so calling none the same is 97 % right. Between
-    the lowest score that is accepted and the next below, halfway. Source: F1, van Rijsbergen 1979, Information
-    Retrieval, chapter 7.
+    scores, same: from `pairs_of`. different_each: how many pairs of different animals there are for each pair of the
+    same animal where the threshold will be used (None: as in `scores`). Pairs of different animals get this weight,
+    because the best threshold depends on that share. Accuracy is no good criterion: about one pair of forty shows the
+    same animal, so calling no pair the same is 97 % right. The threshold is halfway between the lowest accepted score
+    and the next lower one. It is infinite if no pair shows the same animal.
+    Source: F1, van Rijsbergen 1979, Information Retrieval, chapter 7.
     """
     compared = np.isfinite(scores)
     values, hits = scores[compared], same[compared]
@@ -53,7 +54,7 @@ def choose_threshold(scores: np.ndarray, same: np.ndarray, different_each: float
     weight = 1.0 if different_each is None or not all_different else different_each * all_same / all_different
     right = hits.cumsum()
     accepted = right + weight * (~hits).cumsum()
-    # what ties is accepted or refused together
+    # equal scores are accepted or refused together
     last = np.append(values[:-1] != values[1:], True)
     f1 = np.where(last, 2 * right / (accepted + all_same), -1.0)
     best = int(f1.argmax())
@@ -62,7 +63,7 @@ def choose_threshold(scores: np.ndarray, same: np.ndarray, different_each: float
 
 
 def decide(scores: np.ndarray, same: np.ndarray, threshold: float) -> Decisions:
-    """Every compared pair called the same from `threshold` on, else different."""
+    """Call every compared pair the same if its score is `threshold` or more, otherwise different."""
     compared = ~np.isnan(scores)
     called = compared & (np.where(compared, scores, -np.inf) >= threshold)
     return Decisions(
@@ -74,9 +75,9 @@ def decide(scores: np.ndarray, same: np.ndarray, threshold: float) -> Decisions:
 
 
 def rates(decisions: Decisions, clusters: np.ndarray) -> dict[str, Figure]:
-    """`precision` and `recall` of "same", and `accuracy`, with 95 % intervals by drawing clusters (Q,) of queries.
+    """Return `precision` and `recall` of "same", and `accuracy`; 95 % intervals by bootstrap over clusters (Q,).
 
-    NaN where nothing was called the same (precision), or nothing is (recall).
+    Precision is NaN if no pair was called the same, recall if no pair shows the same animal.
     """
     tp, fp = decisions.same_right, decisions.same_wrong
     fn, tn = decisions.different_wrong, decisions.different_right
@@ -94,6 +95,8 @@ def rates(decisions: Decisions, clusters: np.ndarray) -> dict[str, Figure]:
 
 
 def animals_of(table: ScoreTable) -> np.ndarray:
-    """(Q,) the individual of each query. What is claimed is claimed of animals nobody has seen, so intervals draw
-    animals: the pairs of one depend on each other across its encounters."""
+    """Return the individual of each query, (Q,), for intervals by drawing animals.
+
+    The figures are about unseen animals, and the pairs of one animal depend on each other across its encounters.
+    """
     return table.individual[table.queries]

@@ -1,15 +1,16 @@
-"""Where a trained network looks, beside the spots that snowmatch matches: pictures of right and wrong best answers.
+"""Draw where a trained network looks, and which spots snowmatch matches, for right and wrong best answers.
 
-Every identified annotation of SOURCE is asked about (cross-encounter) and the network ranks the others by cosine
-similarity. For its most similar right answers and its most similar wrong ones, one of each individual first, a picture
-has two rows. Above: Grad-CAM of that similarity in both photos, which are shown as the network gets them. Below: the
-verified matches of the same two photos, their score and rank in the gallery, and whom snowmatch answers itself.
+Every identified annotation of SOURCE is a query (cross-encounter). The network ranks the others by cosine similarity.
+The pictures show its most similar right answers and its most similar wrong answers; the best pair of each individual
+comes first. A picture has two rows. The upper row: Grad-CAM of the similarity in both photos, as the network gets them.
+The lower row: the verified matches of the same two photos, their score and rank in the gallery, and snowmatch's own
+answer.
 
-A cosine does not change with an embedding's length, so what raises it and what lowers it nearly cancel (fully where the
-maps are averaged and a linear layer without bias follows): red is where a photo is more like the other one than the
-rest of it is.
+A cosine does not depend on an embedding's length. So parts that raise it and parts that lower it nearly cancel (fully,
+if the maps are averaged and a linear layer without bias follows). Red marks where a photo is more similar to the other
+photo than the rest of it is.
 
-Pictures and index.html show the catalog's photos: they go to --out alone and are never committed with the project.
+Pictures and index.html show the catalog's photos: write them only to --out, and never commit them with the project.
 
 Example:
     python benchmarks/deep explain ../shared/data/nyala,every=2,from=1 --network net.safetensors --work w --out page
@@ -51,15 +52,15 @@ from snowmatch.matching.geometry.frames import Geometry
 from snowmatch.models.torch_io import pick_device
 
 PROTOCOL = "cross-encounter"
-PICTURE = re.compile(r"\d{2,}-(right|wrong)\.jpg")  # what we may clear away of an earlier page
+PICTURE = re.compile(r"\d{2,}-(right|wrong)\.jpg")  # files of an earlier page, which may be removed
 
 
 def answers(
     network: EmbeddingNetwork, catalog: Catalog, trial: Trial, work: Path, device: torch.device
 ) -> tuple[list[Pair], dict[int, np.ndarray]]:
-    """`best_pairs` by the network, and every queried annotation's embedding by its row; the inputs are kept in `work`.
+    """Return `best_pairs` by the network, and each query's embedding by its row. The inputs are kept in `work`.
 
-    SnowmatchError where no query has a right answer.
+    Raises SnowmatchError if no query has a right answer.
     """
     asked = [trial.annotations[int(row)] for row in trial.queries]
     found = embeddings(network, read_inputs(catalog.folder, asked, network.shape, work), device)
@@ -72,7 +73,7 @@ def answers(
 
 
 def index(catalog: Catalog, extractor: str, workers: int) -> tuple[Gallery, Any, Geometry]:
-    """What snowmatch compares with, how it matches and how it checks; indexes what is not indexed yet."""
+    """Index the photos that are not indexed yet. Return snowmatch's gallery, matcher and geometric check."""
     with tqdm(desc="index", unit="photo") as bar:
 
         def step(done: int, total: int) -> None:
@@ -87,9 +88,9 @@ def index(catalog: Catalog, extractor: str, workers: int) -> tuple[Gallery, Any,
 def write(
     folder: Path, about: Sequence[str], drawn: Iterable[tuple[Pair, Seen, Image.Image]]
 ) -> list[tuple[Pair, Seen]]:
-    """index.html and pictures/ in `folder`, made if absent; earlier pictures of this command go. Gives what was shown.
+    """Write index.html and pictures/ to `folder`, and remove earlier pictures of this command. Return what was shown.
 
-    Nothing drawn, a page without pictures. SnowmatchError where the folder cannot be written.
+    If nothing was drawn, the page has no pictures. Raises SnowmatchError if the folder cannot be written.
     """
     shown, numbers = [], Counter()
     pictures = folder / "pictures"
@@ -105,7 +106,7 @@ def write(
         numbers[kind] += 1
         file = f"{numbers[kind]:02d}-{kind}.jpg"
         try:
-            picture.save(pictures / file, quality=88, subsampling=0)  # subsampled colours would smear thin lines
+            picture.save(pictures / file, quality=88, subsampling=0)  # subsampled colours would blur thin lines
         except OSError as error:
             raise unwritable(folder, error) from error
         shown.append((pair, seen, file))
@@ -117,7 +118,7 @@ def write(
 def describe(
     dataset: Dataset, file: Path, described: Mapping[str, Any], shape: Shape, maps: tuple[int, int], bare: int
 ) -> list[str]:
-    """Title and first lines of the page: the data, and the network by its file's name; `bare` have no mask."""
+    """Return title and first lines of the page: dataset and network. `bare` is the number without a mask."""
     made = ", ".join(str(described[key]) for key in ("loss", "backbone") if key in described)
     trained = f", trained on {described['data']}" if "data" in described else ""
     lines = [
@@ -137,7 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(given.threads)
     device = pick_device(given.device)
     network, described = load_network(given.network)
-    importlib.import_module("captum.attr")  # what is missing or unknown is told before the work
+    importlib.import_module("captum.attr")  # report a missing package or unknown extractor before the work
     check_extractor(make_plugin("extractors", given.extractor))
     network = network.to(device)
     maps = check_maps(network, device)
@@ -148,7 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     pairs, vectors = answers(network, catalog, trial, given.work, device)
     gallery, matcher, geometry = index(catalog, given.extractor, given.threads)
     first = sum(pair.right for pair in pairs)
-    told = f"the network puts a right photo first for {first} of {len(pairs)} queries that have one"
+    ranked = f"the network ranks a right photo first for {first} of {len(pairs)} queries that have one"
 
     def drawn() -> Iterator[tuple[Pair, Seen, Image.Image]]:
         for pair in tqdm(choose(pairs, given.pairs), desc="pictures", unit="pair"):
@@ -156,22 +157,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
             heats = heats_of(network, catalog.folder, pair, vectors, device)
             yield pair, seen, draw(catalog.folder, pair, heats, seen, network.shape)
 
-    about = [*describe(dataset, given.network, described, network.shape, maps, bare), f"{told.capitalize()}."]
+    about = [*describe(dataset, given.network, described, network.shape, maps, bare), f"{ranked.capitalize()}."]
     shown = write(given.out, about, drawn())
-    print(f"{given.out / 'index.html'}: {len(shown)} pairs; {told}")
+    print(f"{given.out / 'index.html'}: {len(shown)} pairs; {ranked}")
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
+    """Read the command line."""
     parser = argparse.ArgumentParser(
         prog="deep explain", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("source", help="labelled photos, written as in datasets.py: SOURCE,key=value,...")
-    parser.add_argument("--network", type=Path, required=True, help="what `train` wrote, .safetensors")
+    parser.add_argument("source", help="photos with names: SOURCE,key=value,... (see datasets.py)")
+    parser.add_argument("--network", type=Path, required=True, help="network of `training embedding`, .safetensors")
     parser.add_argument("--work", type=Path, required=True, help="folder for the catalog's index and the inputs")
     parser.add_argument("--out", type=Path, required=True, help="folder for index.html and pictures/")
-    parser.add_argument("--pairs", type=int, default=6, help="right and wrong ones, each; default: %(default)s")
-    parser.add_argument("--extractor", default=DEFAULT_EXTRACTOR, help="snowmatch's; default: %(default)s")
-    parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda, cuda:1, mps")
+    parser.add_argument(
+        "--pairs", type=int, default=6, help="right pairs, and as many wrong ones; default: %(default)s"
+    )
+    parser.add_argument("--extractor", default=DEFAULT_EXTRACTOR, help="extractor of snowmatch; default: %(default)s")
+    parser.add_argument("--device", default="auto", help="auto (a GPU if there is one), cpu, cuda, cuda:1, mps")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="cores; default: all")
     return parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""Where a network looks: Grad-CAM of the similarity of two photos."""
+"""Grad-CAM of the similarity of two photos: where a network looks."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from torch.nn import functional
 from deep.answers import Pair
 from snowmatch.core.errors import SnowmatchError
 
-ROUNDING = 1e-6  # of a cosine: less than this in a whole map of attributions is float32's rounding, not a place
+ROUNDING = 1e-6  # of a cosine: a whole map of attributions below this is only float32 rounding
 
 
 def check_maps(network: EmbeddingNetwork, device: torch.device) -> tuple[int, int]:
-    """(h, w) of the network's last feature maps; SnowmatchError where it has none, as a transformer's tokens are."""
+    """Return (h, w) of the network's last feature maps. Raises SnowmatchError if it has none (transformers)."""
     needed = "Grad-CAM needs a convolutional backbone"
     try:
         layer, channels = network.last_maps(), network.backbone.feature_info[-1]["num_chs"]
     except (AttributeError, LookupError) as error:
-        raise SnowmatchError(f"the network's backbone does not name its feature maps: {needed}") from error
+        raise SnowmatchError(f"the network's backbone has no named feature maps: {needed}") from error
     found: list[Any] = []
     handle = layer.register_forward_hook(lambda module, given, out: found.append(out))
     shape = network.shape
@@ -41,10 +41,10 @@ def check_maps(network: EmbeddingNetwork, device: torch.device) -> tuple[int, in
 
 
 def grad_cam(network: nn.Module, values: torch.Tensor, other: torch.Tensor) -> np.ndarray:
-    """Where a photo is similar to another: (height, width) float32, 0 to 1, by its own maximum.
+    """Return where a photo is similar to another: (height, width) float32, 0 to 1, divided by its maximum.
 
-    values: what the network is shown, (1, depth, height, width) from 0 to 1; other: the other photo's embedding
-    (dimensions,), fixed. All zeros where no place raises the similarity.
+    values: the network's input, (1, depth, height, width) from 0 to 1. other: the other photo's embedding
+    (dimensions,), fixed. All zeros if no place raises the similarity.
 
     Source: Selvaraju et al., ICCV 2017, equations 1 and 2.
     """
@@ -64,7 +64,7 @@ def grad_cam(network: nn.Module, values: torch.Tensor, other: torch.Tensor) -> n
 def heats_of(
     network: EmbeddingNetwork, folder: Path, pair: Pair, vectors: Mapping[int, np.ndarray], device: torch.device
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`grad_cam` of the query towards its photo's embedding, and of the photo towards the query's."""
+    """Return `grad_cam` of the query for the photo's embedding, and of the photo for the query's embedding."""
     found = []
     for shown, fixed in ((pair.query, pair.photo), (pair.photo, pair.query)):
         values = as_tensor(read_input(folder, shown, network.shape)[None], network.shape).to(device)

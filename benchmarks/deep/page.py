@@ -1,4 +1,4 @@
-"""The tables that compare and shortlist print."""
+"""The tables that `compare` and `shortlist` print."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DECIDED = (("precision", "precision"), ("recall", "recall"), ("accuracy", "accur
 
 
 def deep_table(result: Result) -> str:
-    """Every method by DT5AP on animals nobody learned from, then what carries over to other catalogs, then costs."""
+    """Return the tables: methods by DT5AP on the test animals, then on other catalogs, then costs."""
     methods = sorted(result["methods"].items(), key=lambda item: -(item[1]["sets"]["test"]["dt5ap"]["value"] or 0))
     transfers = [name for name in result["data"] if name not in ("test", "training")]
     asked = result["data"]["test"]
@@ -24,10 +24,10 @@ def deep_table(result: Result) -> str:
     ]
     for name in transfers:
         counts = next(iter(result["methods"].values()))["sets"][name]
-        told = (
+        words = (
             f"{counts['queries']} photos with a right answer, {counts['same']:,} of {counts['pairs']:,} pairs the same"
         )
-        parts.append(f"Carried over to {name}, {told}:\n\n{_ranking(result, methods, name, False)}")
+        parts.append(f"The same threshold on {name}, {words}:\n\n{_ranking(result, methods, name, False)}")
     rows = []
     for label, held in methods:
         seconds, memory = held["seconds"], held["peak_memory"]
@@ -45,13 +45,13 @@ def deep_table(result: Result) -> str:
 
 
 def _ranking(result: Result, methods: list[tuple[str, Any]], name: str, beside: bool) -> str:
-    """One set's table; `beside`: with the published figures and where a network's weights started."""
+    """Return one set's table. `beside`: with the published figures and the start of a network's weights."""
     rows = []
     for label, held in methods:
         figures = held["sets"][name]
         start = [_start(held)] if beside else []
         published = result["published"].get(held["family"])
-        told = [] if not beside else [NOTHING if not published else f"{published['dt5ap']} / {published['top5']}"]
+        compared = [] if not beside else [NOTHING if not published else f"{published['dt5ap']} / {published['top5']}"]
         rows.append(
             [
                 label,
@@ -59,7 +59,7 @@ def _ranking(result: Result, methods: list[tuple[str, Any]], name: str, beside: 
                 in_brackets(figures["dt5ap"], lambda v: f"{v:.3f}"),
                 *(in_brackets(figures[key], percent) for key, _ in RANKED[1:]),
                 *(in_brackets(figures[key], percent) for key, _ in DECIDED),
-                *told,
+                *compared,
             ]
         )
     headings = ["method", *(["network, learned from"] if beside else []), *(h for _, h in RANKED + DECIDED)]
@@ -67,7 +67,7 @@ def _ranking(result: Result, methods: list[tuple[str, Any]], name: str, beside: 
 
 
 def _start(held: dict[str, Any]) -> str:
-    """What a network is and what it learned from, in a few words; nothing of other methods."""
+    """Return what a network is and what it learned from, in a few words; nothing for other methods."""
     network = held["network"]
     if network is None:
         return ", ".join(held["notes"]) if held["method"] == "backbone" else NOTHING
@@ -78,7 +78,7 @@ def _start(held: dict[str, Any]) -> str:
 
 
 def shortlist_table(result: Result) -> str:
-    """How right the answer is where embeddings choose whom local features check, and where both scores are fused."""
+    """Return the table of shortlists: embeddings choose the candidates for local features, or both scores are fused."""
     rows = [
         [
             row["label"],

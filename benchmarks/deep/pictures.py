@@ -1,4 +1,4 @@
-"""The pictures and the page of `explain`: a network's heat above, snowmatch's matched spots below."""
+"""The pictures and the page of `explain`: a network's heat map above, snowmatch's matched spots below."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from snowmatch.views.failures import head, side_of
 from snowmatch.views.lettering import write_text
 from snowmatch.views.pictures import BACKGROUND, FAINT, GAP, TEXT, WARNING, draw_pair
 
-TALLEST = 520  # px, the most a photo of the upper row takes: both rows fit a screen's height or two
-STRIP, CAPTION = 92, 40  # px, heights above the photos: headline with legend, and what each photo is
-COVER = 0.6  # opacity of the hottest place: the coat stays in sight below it
+TALLEST = 520  # px, greatest height of a photo in the upper row, so that a picture fits one or two screens
+STRIP, CAPTION = 92, 40  # px, heights above the photos: headline with legend, and a title for each photo
+COVER = 0.6  # opacity of the maximum: the coat stays visible below it
 VERDICTS = {True: ("right", (90, 205, 120)), False: ("wrong", (240, 110, 90))}
 
 
 def overlay(pixels: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8: the pixels (H, W, 3) with the heat (h, w), 0 to 1, over them; untouched where it is 0."""
+    """Return the pixels (H, W, 3) with the heat (h, w), 0 to 1, over them, as uint8. Heat 0 changes no pixel."""
     height, width = pixels.shape[:2]
     heat = np.clip(cv2.resize(heat, (width, height), interpolation=cv2.INTER_LINEAR), 0, 1)
     cover = COVER * heat[:, :, None]
@@ -35,13 +35,13 @@ def overlay(pixels: np.ndarray, heat: np.ndarray) -> np.ndarray:
 
 
 def _colours(heat: np.ndarray) -> np.ndarray:
-    """(..., 3) uint8 RGB of heat from 0 to 1: blue, green, yellow, red."""
+    """Return (..., 3) uint8 RGB of heat from 0 to 1: blue, green, yellow, red."""
     levels = np.rint(40 + 190 * heat).astype(np.uint8)
     return cv2.applyColorMap(levels.reshape(-1, 1), cv2.COLORMAP_TURBO)[:, 0, ::-1].reshape(*heat.shape, 3)
 
 
 def draw(folder: Path, pair: Pair, heats: tuple[np.ndarray, np.ndarray], seen: Seen, shape: Shape) -> Image.Image:
-    """Both rows of one pair: the network's above, snowmatch's below."""
+    """Draw both rows of one pair: the network's above, snowmatch's below."""
     lower = _matches_row(folder, pair, seen)
     upper = _network_row(folder, pair, heats, shape, lower.width)
     picture = Image.new("RGB", (lower.width, upper.height + GAP + lower.height), BACKGROUND)
@@ -54,7 +54,7 @@ def draw(folder: Path, pair: Pair, heats: tuple[np.ndarray, np.ndarray], seen: S
 def _network_row(
     folder: Path, pair: Pair, heats: tuple[np.ndarray, np.ndarray], shape: Shape, width: int
 ) -> Image.Image:
-    """The two photos as the network gets them, in their own aspect, with their heat."""
+    """Draw the two photos as the network gets them, in their own aspect ratio, with their heat."""
     panel = (width - GAP) // 2
     panels = []
     for annotation, heat in zip((pair.query, pair.photo), heats, strict=True):
@@ -73,8 +73,8 @@ def _network_row(
     for step, shade in enumerate(_colours(np.linspace(0, 1, 160))):
         draw.line((right - 160 + step, 60, right - 160 + step, 76), fill=tuple(int(v) for v in shade))
     right = write_text(draw, (right - 168, 58), "none", 18, FAINT, anchor="right")
-    told = "Grad-CAM: what makes each photo like the other, by its own maximum"
-    write_text(draw, (16, 58), told, 18, FAINT, room=right - 32)
+    legend = "Grad-CAM: where each photo is similar to the other; 1 is the photo's own maximum"
+    write_text(draw, (16, 58), legend, 18, FAINT, room=right - 32)
     for side, (annotation, heat, pixels) in enumerate(zip((pair.query, pair.photo), heats, panels, strict=True)):
         left = side * (panel + GAP)
         row.paste(Image.fromarray(pixels), (left + (panel - pixels.shape[1]) // 2, STRIP + CAPTION))
@@ -89,7 +89,7 @@ def _network_row(
 
 
 def _matches_row(folder: Path, pair: Pair, seen: Seen) -> Image.Image:
-    """What snowmatch answers itself, above the pair as it draws it."""
+    """Draw snowmatch's own answer as text, and below it the pair with its matches."""
     sides = [side_of(folder, a, name) for a, name in ((pair.query, "QUERY"), (pair.photo, "CATALOG"))]
     strongest = float(seen.candidate.weights.max(initial=0.0))
     drawn = draw_pair(seen.candidate, *sides, strongest)["matches" if seen.candidate.accepted else "plain"]
@@ -101,11 +101,11 @@ def _matches_row(folder: Path, pair: Pair, seen: Seen) -> Image.Image:
         word, colour = VERDICTS[seen.right]
         right = write_text(draw, (right, 10), word, 32, colour, anchor="right")
     write_text(draw, (16, 10), f"snowmatch's answer: {_answered(seen)}", 32, TEXT, room=right - 48)
-    told = f"below: the network's pair, rank {seen.candidate.rank} of {seen.answering} photos"
+    line = f"below: the network's pair, rank {seen.candidate.rank} of {seen.answering} photos"
     if not seen.candidate.accepted:
-        told += ", no verified match"
+        line += ", no verified match"
     colour = FAINT if seen.candidate.accepted else WARNING
-    write_text(draw, (16, 58), told, 18, colour)
+    write_text(draw, (16, 58), line, 18, colour)
     return row
 
 
@@ -120,14 +120,14 @@ def _name(annotation: Annotation) -> str:
 
 
 def page(about: Sequence[str], shown: Sequence[tuple[Pair, Seen, str]]) -> str:
-    """The page of all pairs, each with its picture's file name; no pairs, a page that says so."""
+    """Return the HTML page of all pairs. `shown` has each pair with the file name of its picture; it may be empty."""
     title = f"Where the network looks: {about[0] if about else ''}"
     parts = [
         *head(title),
         f"<h1>{_html(title)}</h1>",
         *(f"<p>{_html(line)}</p>" for line in about[1:]),
-        '<p class="small">Above: Grad-CAM of the similarity; red is where a photo is more like the other one than the '
-        "rest of it is, by its own maximum. Below: the verified matches of the same two photos.</p>",
+        '<p class="small">Above: Grad-CAM of the similarity; red is where a photo is more similar to the other one '
+        "than the rest of it is (1 is its own maximum). Below: the verified matches of the same two photos.</p>",
     ]
     for right, heading in ((True, "Right best answers"), (False, "Wrong best answers")):
         members = [each for each in shown if each[0].right == right]
@@ -140,13 +140,13 @@ def _article(pair: Pair, seen: Seen, file: str) -> str:
     asked = f"{_name(pair.query)} {pair.query.body_part}"
     kind = "right" if pair.right else "wrong"
     match = seen.candidate
-    told = "no verified match of the two"
+    verified = "no verified match of the two"
     if match.accepted:
-        told = f"score {match.score:.2f}, {match.inliers} inliers, rank {match.rank} of {seen.answering}"
+        verified = f"score {match.score:.2f}, {match.inliers} inliers, rank {match.rank} of {seen.answering}"
     verdict = "" if seen.best is None else ", right" if seen.right else ", wrong"
     return (
         f'<article><h3>{_html(asked)}: <span class="{kind}">{_html(_name(pair.photo))}, {kind}</span></h3>'
-        f'<p class="small">network: similarity {pair.similarity:.3f}; snowmatch: {told}; '
+        f'<p class="small">network: similarity {pair.similarity:.3f}; snowmatch: {verified}; '
         f"its own answer: {_html(_answered(seen))}{verdict}<br>query: {_html(pair.query.path)}; "
         f"photo: {_html(pair.photo.path)}</p>"
         f'<a href="pictures/{file}"><img loading="lazy" src="pictures/{file}" alt="query and best photo"></a></article>'
@@ -154,5 +154,5 @@ def _article(pair: Pair, seen: Seen, file: str) -> str:
 
 
 def _html(text: str) -> str:
-    """`text` as HTML: names are data, not markup, and invisible characters are shown."""
+    """Return `text` as HTML. Markup in names is escaped, and invisible characters are shown."""
     return html.escape(printable(text))

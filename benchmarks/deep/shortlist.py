@@ -1,9 +1,9 @@
-"""Embeddings as candidates: one chooses whom local features compare, or both scores are calibrated and fused.
+"""Measure shortlists: an embedding chooses the candidates for local features, or both scores are calibrated and fused.
 
-For every query of --test the embedding's best N annotations are compared by the engine, and only they; behind them
-stand the others, in the embedding's order. For the fusion each score becomes a probability that two photos show one
-animal (logistic, on the individuals of --training that the network has not learned from), then the two are joined.
-Score tables are those of `run.py` in --work; figures go there too, as shortlist-NAME.json.
+For each query of --test the engine compares only the embedding's best N annotations. The others come behind them, in
+the embedding's order. For the fusion, each score becomes a probability that two photos show one animal (logistic
+regression on the individuals of --training that the network has not learned from). Then both are combined. Score tables
+are those of `run.py` in --work. Figures go to shortlist-NAME.json in --work.
 
 Example:
     python benchmarks/deep shortlist --training ../shared/data/nyala,every=2 --test ../shared/data/nyala,every=2,from=1 \\
@@ -43,10 +43,11 @@ SCHEMA = "snowmatch.shortlist/1"
 
 
 def features_of(scores: np.ndarray, votes: bool) -> np.ndarray:
-    """(N, F) float64 that log odds are linear in, of scores (N,): a similarity itself, or of votes three numbers.
+    """Return (N, F) float64 features of scores (N,) for logistic regression: log odds are linear in them.
 
-    Votes: whether the geometric check accepted, and the logarithm of the score among those accepted and among those
-    rejected, which stand far below (snowmatch.score). No vote and no features count as the least.
+    A similarity is its own feature. Votes have three features: whether the geometric check accepted; the logarithm of
+    an accepted score, otherwise 0; the logarithm of a rejected score, otherwise 0. Rejected scores are far below
+    accepted ones (snowmatch.matching.scores). No votes, or no keypoints, count as the lowest score.
     """
     if not votes:
         return scores[:, None]
@@ -57,11 +58,11 @@ def features_of(scores: np.ndarray, votes: bool) -> np.ndarray:
 
 
 def calibrate(scores: np.ndarray, same: np.ndarray, votes: bool) -> Callable[[np.ndarray], np.ndarray]:
-    """What gives the log odds that two photos show one animal, of scores of any shape; NaN stays NaN.
+    """Return a function from scores of any shape to log odds that two photos show one animal; NaN stays NaN.
 
-    Logistic regression of `same` (Q, G) bool on the scores (Q, G), NaN where nothing is compared. SnowmatchError where
-    all pairs are of one kind. Source: Platt 1999, Probabilistic outputs for support vector machines; each score by
-    itself, as in WildFusion (Cermak et al. 2024).
+    It is a logistic regression of `same` (Q, G) bool on the scores (Q, G); NaN pairs are not compared. Raises
+    SnowmatchError if all pairs are the same animal, or none is. Source: Platt 1999, Probabilistic outputs for support
+    vector machines; each score separately, as in WildFusion (Cermak et al. 2024).
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -70,22 +71,22 @@ def calibrate(scores: np.ndarray, same: np.ndarray, votes: bool) -> Callable[[np
     compared = ~np.isnan(scores)
     truth = same[compared]
     if truth.all() or not truth.any():
-        raise SnowmatchError("the training has no pair of the same animal, or none of different ones: nothing to learn")
-    # a weak penalty, whatever the scores' unit: without any, separable scores would have no end
+        raise SnowmatchError("--training needs pairs of the same animal and pairs of different animals: add photos")
+    # a weak penalty in any unit of scores: without it the fit does not converge for separable scores
     fitted = make_pipeline(StandardScaler(), LogisticRegression(C=1e3)).fit(features_of(scores[compared], votes), truth)
 
     def log_odds(asked: np.ndarray) -> np.ndarray:
         found = np.full(asked.shape, np.nan)
-        there = ~np.isnan(asked)
-        if there.any():
-            found[there] = fitted.decision_function(features_of(asked[there], votes))
+        valid = ~np.isnan(asked)
+        if valid.any():
+            found[valid] = fitted.decision_function(features_of(asked[valid], votes))
         return found
 
     return log_odds
 
 
 def best_of(scores: np.ndarray, length: int) -> np.ndarray:
-    """(Q, G) bool: the `length` highest scores of each query, fewer where fewer are compared; ties by place."""
+    """Return (Q, G) bool: the `length` highest scores of each query (or fewer, if fewer exist); ties by position."""
     order = np.argsort(np.where(np.isnan(scores), np.inf, -scores), axis=1, kind="stable")
     chosen = np.zeros(scores.shape, bool)
     np.put_along_axis(chosen, order[:, :length], True, axis=1)
@@ -93,10 +94,10 @@ def best_of(scores: np.ndarray, length: int) -> np.ndarray:
 
 
 def reranked(embedding: np.ndarray, local: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """(Q, G) places as scores, highest first: those chosen by their local score, then the others by the embedding's.
+    """Return (Q, G) scores of the new ranking, the highest first.
 
-    embedding, local (Q, G), NaN where nothing is compared (local: also where it was not asked); equal local scores
-    follow the embedding.
+    Chosen pairs come first, in the order of their local scores; then the others, in the order of the embedding.
+    embedding, local: (Q, G), NaN for pairs that are not compared. Equal local scores follow the embedding.
     """
     found = np.full(embedding.shape, np.nan)
     for q in range(len(embedding)):
@@ -108,14 +109,14 @@ def reranked(embedding: np.ndarray, local: np.ndarray, chosen: np.ndarray) -> np
 
 
 class Engine:
-    """The engine on a catalog, indexed, to ask about chosen annotations alone."""
+    """The engine with an indexed catalog, for queries against chosen annotations only."""
 
     def __init__(self, folder: Path, method: str) -> None:
-        """With the settings of a `snowmatch_engine` method; pair matchers compare all they are given."""
+        """Open and index the catalog with the settings of `method`. Pairwise matchers compare all annotations."""
         name, given = parse_method(method)
         if name != "snowmatch_engine" or "+" in given["extractor"]:
             raise SnowmatchError(
-                f"--local {method} cannot be asked about single annotations, expected "
+                f"--local {method} cannot compare chosen annotations only, expected "
                 "snowmatch_engine,extractor=...,matcher=... with one extractor"
             )
         options = dict(pair.partition("=")[::2] for pair in given["options"].split(";") if pair)
@@ -131,16 +132,16 @@ class Engine:
         self.entry_of = {a.row: i for i, a in enumerate(self.gallery.annotations)}
 
     def ask(self, table: ScoreTable, lists: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list[float]]:
-        """Scores (Q, G) of the pairs that each of the lists (Q, G) bool names, NaN elsewhere, and its median seconds.
+        """Return, for each list (Q, G) bool, the scores (Q, G) of its pairs (others: NaN) and the median seconds.
 
-        Every query is asked with all lists, one after the other, so that their times can be compared.
+        Each query runs with all lists, one after the other, so that their times can be compared.
         """
         found = [np.full(chosen.shape, np.nan) for chosen in lists]
         seconds: list[list[float]] = [[] for _ in lists]
         entries = np.array([self.entry_of.get(int(row), -1) for row in table.gallery])
         places = list(range(len(lists)))
         for q in tqdm(range(len(table.queries)), desc="queries", unit="query"):
-            places = [*places[1:], *places[:1]]  # who comes first reads from the disk: each in turn
+            places = [*places[1:], *places[:1]]  # the first list reads from the disk, so the order rotates
             own = self.entry_of.get(int(table.queries[q]))
             part = str(table.body_part[table.queries[q]])
             for place in places:
@@ -160,7 +161,7 @@ class Engine:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Read the command line, measure each length and each fusion, write the result."""
+    """Read the command line, measure each length and each fusion, and write the result."""
     given = parse(arguments)
     dataset = prepare(given.test, given.work)
     animals = {
@@ -172,8 +173,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     engine = Engine(dataset.folder, given.local)
     if getattr(engine.matcher, "PAIRWISE", False) and not given.lists_only:
         raise SnowmatchError(
-            f"{given.local} compares pair by pair, which takes hours for everybody, and its scores there are not those "
-            "of a shortlist: add --lists-only"
+            f"{given.local} compares pair by pair: the whole gallery takes hours, and the scores are not those of a "
+            "shortlist: add --lists-only"
         )
     embedding, training = (asked_about(given, source, given.embedding) for source in (given.test, given.training))
     table = thinned(first_table(embedding), given.asked)
@@ -217,12 +218,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def asked_about(given: argparse.Namespace, source: str, method: str) -> Scored:
-    """A method's score tables of a dataset."""
+    """Return a method's score tables of a dataset."""
     return scores_of(Run(source, given.protocol, method), given.work, threads=given.threads, fresh=given.fresh)
 
 
 def thinned(table: ScoreTable, queries: int) -> ScoreTable:
-    """The table with so many of its queries, evenly spread, each for itself; 0: all."""
+    """Return the table with `queries` of its queries, evenly spread, each a group of its own; 0: all."""
     if not queries or queries >= len(table.queries):
         return table
     chosen = np.unique(np.linspace(0, len(table.queries) - 1, queries).astype(int))
@@ -248,8 +249,11 @@ def row(
     chosen: np.ndarray,
     seconds: float | None,
 ) -> dict[str, Any]:
-    """One line of the table: the ranking of `scores` (Q, G); of how many queries a right answer is among a list's
-    `chosen` (None without a list); and the engine's seconds of a query."""
+    """Return one line of the table.
+
+    It has the figures of the ranking by `scores` (Q, G), the share of queries with a right answer among a list's
+    `chosen` (None without a list), and the engine's seconds for a query.
+    """
     figures = {name: plain(figure) for name, figure in ranking_of(scores, right, animals_of(table)).items()}
     answerable = right.any(axis=1)
     listed = length is not None and answerable.any()
@@ -259,34 +263,36 @@ def row(
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
+    """Read the command line."""
     parser = argparse.ArgumentParser(
         prog="deep shortlist", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--training", required=True, help="SOURCE,key=value,... whose individuals calibrate")
+    parser.add_argument("--training", required=True, help="SOURCE,key=value,... for the calibration")
     parser.add_argument("--test", required=True, help="other individuals, for the table")
-    parser.add_argument("--embedding", required=True, help="a method of vectors: trained,file=... embedding,file=...")
+    parser.add_argument(
+        "--embedding", required=True, help="method with vectors: trained,file=... or embedding,file=..."
+    )
     parser.add_argument("--local", default="snowmatch_engine", help="snowmatch_engine,extractor=...,matcher=...")
     parser.add_argument(
         "--lengths",
         type=lengths,
         default=[10, 20, 50, 100],
-        help="of shortlists, with commas; default: 10,20,50,100",
+        help="lengths of shortlists, with commas; default: 10,20,50,100",
     )
     parser.add_argument(
-        "--queries", dest="asked", type=at_least(0), default=0, help="only so many, evenly spread; 0: all"
+        "--queries", dest="asked", type=at_least(0), default=0, help="number of queries, evenly spread; 0: all"
     )
     parser.add_argument(
-        "--lists-only", action="store_true", help="neither ask about everybody nor fuse: for a matcher that takes long"
+        "--lists-only", action="store_true", help="do not compare the whole gallery and do not fuse: for slow matchers"
     )
     parser.add_argument("--protocol", default="cross-encounter", help="cross-encounter, cross-station or split")
-    parser.add_argument("--name", required=True, help="of the result: WORK/shortlist-NAME.json")
+    parser.add_argument("--name", required=True, help="name of the result: WORK/shortlist-NAME.json")
     parser.add_argument("--work", type=Path, default=HERE / ".work", help="prepared data and score matrices")
     parser.add_argument("--threads", type=at_least(1), default=1, help="cores that each method may use")
-    parser.add_argument("--fresh", action="store_true", help="ask again what is in --work")
+    parser.add_argument("--fresh", action="store_true", help="repeat what is in --work")
     return parser.parse_args(arguments)
 
 
 def lengths(text: str) -> list[int]:
-    """For argparse: whole numbers from 1 up, with commas."""
+    """Read whole numbers from 1 up, with commas (for argparse)."""
     return [at_least(1)(part) for part in text.split(",")]

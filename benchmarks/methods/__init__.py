@@ -1,15 +1,15 @@
-"""Methods that can be compared: one file each, found by its name.
+"""Methods for comparison: one file each, found by its name.
 
-A method's file has DEFAULTS, its settings as name -> value (the type of the value is that of the setting), and
+A method's file has DEFAULTS, its settings as name -> value (a setting has the type of its default value), and
 
     def run(given: Given, settings: dict[str, Any]) -> Outcome
 
-which scores every query of `given.trial` against the gallery annotations that the trial allows, and never looks at the
+which scores every query of `given.trial` against the gallery annotations that the trial allows. It never looks at the
 individual of a query. To add a method, copy a file.
 
-Where the scores of some animals depend on the others in the gallery, `def asks_again(settings)` says whether the method
-was asked again without the query's individual; if not, known against new animals is told only as dropping that
-individual's column gives it.
+If the scores of an animal depend on the other animals in the gallery, the file also has `def asks_again(settings)`. It
+returns whether the method repeats each query without the query's individual in the gallery. If it does not, AUROC is
+computed only by dropping that individual's column.
 """
 
 from __future__ import annotations
@@ -28,8 +28,11 @@ if TRAINING not in sys.path:
 
 @dataclass(frozen=True)
 class Given:
-    """What a method is given: `folder`, a catalog (trial.annotations have paths and masks relative to it), the trial,
-    how many `threads` it may use, and `work`, a folder of its own that outlives the run (environments, caches)."""
+    """The input of a method.
+
+    folder: a catalog; paths and masks of trial.annotations are relative to it. trial: queries and gallery. threads: how
+    many it may use. work: a folder that stays after the run (environments, caches).
+    """
 
     folder: Path
     trial: Trial
@@ -39,12 +42,12 @@ class Given:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a method gives back.
+    """The result of a method.
 
-    tables: one per repetition, where a method is not deterministic and was repeated; metrics use the first, the spread
-    all. seconds: wall-clock time by stage: `extract` per annotation, `index` in all, `query` per query (medians).
-    versions: of the packages that did the work. numbers: whatever else was counted (features per annotation, bytes on
-    disk ...). peak_memory: bytes, where the work was done in another process than the caller's, else None.
+    tables: one per repetition; a method that is not deterministic can have several. Metrics use the first table, the
+    spread uses all. seconds: wall-clock time by stage: `extract` per annotation, `index` in all, `query` per query
+    (medians). versions: of the packages that did the work. numbers: other counts (features per annotation, bytes on
+    disk, ...). peak_memory: bytes, if another process did the work; otherwise None.
     """
 
     tables: tuple[ScoreTable, ...]

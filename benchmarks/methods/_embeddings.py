@@ -1,4 +1,4 @@
-"""What methods share that turn each annotation into one vector."""
+"""Shared code of methods that turn each annotation into one vector."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from snowmatch.core.types import Annotation
 
 
 def rows_of(trial: Trial) -> list[int]:
-    """The row numbers of all annotations that a trial needs, ascending."""
+    """Return the row numbers of all annotations of a trial, ascending."""
     return sorted({int(row) for row in np.concatenate([trial.queries, trial.gallery])})
 
 
 def weights_file(text: str, method: str, repository: str, name: str) -> Path:
-    """The file of weights that a setting names; SnowmatchError, with where to get it, where there is none."""
+    """Return the file of weights that a setting names. If it does not exist, SnowmatchError tells where to get it."""
     path = Path(text).expanduser()
     if text and path.is_file():
         return path
-    told = f"{text} is no file" if text else "weights is not set"
+    problem = f"{text} is no file" if text else "weights is not set"
     raise SnowmatchError(
-        f"method {method}: {told}, expected {name} of {repository}: hf download {repository} {name} --local-dir "
+        f"method {method}: {problem}, expected {name} of {repository}: hf download {repository} {name} --local-dir "
         f"weights/{method}, then weights=weights/{method}/{name}"
     )
 
@@ -47,9 +47,10 @@ def embed(
     versions: tuple[str, ...],
     method: str,
 ) -> Outcome:
-    """Cosine scores of the trial from `network`, one after the other; `prepare` makes (C, H, W) float32 of one.
+    """Return cosine scores of the trial by `network`. `prepare` makes (C, H, W) float32 from one annotation.
 
-    One at a time: a batch changes the last digits of a vector with its neighbours, and saves little on a CPU.
+    The network gets one annotation at a time: in a batch the last digits of a vector depend on the other images, and a
+    batch saves little time on a CPU.
     """
     trial, device = given.trial, importlib.import_module("snowmatch.models.torch_io").pick_device(settings["device"])
     before = torch.get_num_threads()
@@ -63,7 +64,7 @@ def embed(
                 pixels = torch.from_numpy(prepare(trial.annotations[row]))
                 vectors[row] = network(pixels[None].to(device))[0].float().cpu().numpy()
                 seconds.append(time.perf_counter() - start)
-    except (RuntimeError, AssertionError) as error:  # torch's way to say no such device, or no memory left on it
+    except (RuntimeError, AssertionError) as error:  # torch: no such device, or no memory left on it
         reason = str(error).strip().partition("\n")[0]
         raise SnowmatchError(f"method {method} fails on device={device} ({reason}): try device=cpu") from error
     finally:
@@ -83,6 +84,6 @@ def embed(
 
 
 def normalised(pixels: np.ndarray, mean: tuple[float, ...], deviation: tuple[float, ...]) -> np.ndarray:
-    """(S, S, 3) uint8 as (3, S, S) float32: scaled to 0..1, less `mean`, by `deviation`, per channel."""
+    """Convert (S, S, 3) uint8 to (3, S, S) float32: scale to 0..1, subtract `mean`, divide by `deviation`."""
     values = (pixels.astype(np.float32) / 255 - np.float32(mean)) / np.float32(deviation)
     return np.ascontiguousarray(values.transpose(2, 0, 1), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Runs HotSpotter; started by hotspotter.py with the Python of ibeis' own environment, so nothing of snowmatch here.
+"""Run HotSpotter. hotspotter.py starts this file with the Python of ibeis' environment, so it imports no snowmatch.
 
 python _hotspotter_worker.py JOB.json OUT.npz
 """
@@ -18,12 +18,12 @@ import numpy as np
 from PIL import Image, ImageOps
 
 PACKAGES = ("ibeis", "vtool_ibeis", "pyhesaff", "pyflann_ibeis", "numpy", "opencv-python-headless")
-FEATURES = "features.json"  # in the database's folder, written last: it is complete
-NEIGHBOURS = 5  # of each feature, that ibeis asks for: K + Knorm
+FEATURES = "features.json"  # in the database's folder; written last, when the database is complete
+NEIGHBOURS = 5  # that ibeis searches for each feature: K + Knorm
 
 
 def main(job_path: str, out_path: str) -> None:
-    """Do the job and write its answers; see `write` for what they are."""
+    """Do the job and write its answers; `write` describes them."""
     job = json.loads(Path(job_path).read_text(encoding="utf-8"))
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: job["threads"]])
@@ -34,9 +34,9 @@ def main(job_path: str, out_path: str) -> None:
 
 
 def open_database(job: dict):
-    """The ibeis database of the job's annotations with their features, and what making them took.
+    """Return the features' record (seconds and counts) and the ibeis database of the job's annotations.
 
-    Features of an earlier run are kept, with the seconds they took then.
+    Features of an earlier run are used again, with the seconds of that run.
     """
     folder = Path(job["database"])
     kept = folder / FEATURES
@@ -49,7 +49,7 @@ def open_database(job: dict):
     from ibeis.algo.hots import neighbor_index
 
     utool.util_parallel.set_num_procs(1)
-    # a forest read back from disk would be neither timed nor grown again
+    # build a forest in every run: one that is read from disk would not be timed
     neighbor_index.NOSAVE_FLANN = True
     ibs = ibeis.opendb(dbdir=str(folder), allow_newdir=True, use_cache=False, web=False, make_backups=False)
     ibs.force_serial = True
@@ -64,7 +64,7 @@ def open_database(job: dict):
 
 
 def add_annotations(ibs, annotations: list[dict], copies: Path, max_side: int) -> list[int]:
-    """Hand the photos and boxes over, nameless; the ibeis number of each (the same for the same pixels)."""
+    """Add photos and boxes without names. Return the ibeis number of each (equal pixels have equal numbers)."""
     handed = {}
     for annotation in annotations:
         path = annotation["path"]
@@ -74,7 +74,7 @@ def add_annotations(ibs, annotations: list[dict], copies: Path, max_side: int) -
     gids = dict(zip(handed, ibs.add_images(paths, auto_localize=False), strict=True))
     missing = [path for path, gid in gids.items() if gid is None]
     if missing:
-        raise SystemExit(f"ibeis cannot read {missing[0]} ({len(missing)} such): give it as JPEG or PNG")
+        raise SystemExit(f"ibeis cannot read {missing[0]} ({len(missing)} such photos): convert them to JPEG or PNG")
     boxes = []
     for annotation in annotations:
         _, size, shrink = handed[annotation["path"]]
@@ -83,7 +83,7 @@ def add_annotations(ibs, annotations: list[dict], copies: Path, max_side: int) -
 
 
 def inside(bbox: list[int] | None, size: tuple[int, int], shrink: float) -> tuple[int, int, int, int]:
-    """The box in the pixels of the photo as handed over, cut to it; all of it where there is no box."""
+    """Return the box in pixels of the added photo, cut to the photo; without a box, the whole photo."""
     if bbox is None:
         return (0, 0, *size)
     x, y, width, height = bbox
@@ -93,7 +93,7 @@ def inside(bbox: list[int] | None, size: tuple[int, int], shrink: float) -> tupl
 
 
 def upright(path: Path, copy: Path, max_side: int) -> tuple[Path, tuple[int, int], float]:
-    """The photo as ibeis may read it (a copy, where it is turned or too large), its size and by how much it shrank."""
+    """Return the path for ibeis (a copy if the photo is turned or too large), the size, and the scale of the copy."""
     with Image.open(path) as image:
         turned = image.getexif().get(0x0112, 1) != 1
         shrink = min(1.0, max_side / max(image.size)) if max_side else 1.0
@@ -107,12 +107,12 @@ def upright(path: Path, copy: Path, max_side: int) -> tuple[Path, tuple[int, int
 
 
 def clocks() -> np.ndarray:
-    """(2,) seconds: of the wall's clock and of this process."""
+    """Return (2,) seconds: wall clock and CPU time of this process."""
     return np.array([time.perf_counter(), time.process_time()])
 
 
 def extract(ibs, aids: list[int], config: dict) -> dict:
-    """Chips and features, one annotation at a time: seconds and counts, in the order of `aids`."""
+    """Make chips and features, one annotation at a time. Return seconds and counts in the order of `aids`."""
     request = ibs.new_query_request(aids[:1], aids[:1], cfgdict=config, verbose=False)
     done = {}
     for aid in aids:
@@ -125,11 +125,11 @@ def extract(ibs, aids: list[int], config: dict) -> dict:
 
 
 def ask(ibs, job: dict, aids: list[int], counts: list[int]) -> dict:
-    """Ask every query of every database, as often as the job repeats it.
+    """Run every query of every database, as often as the job repeats it. Return arrays:
 
-    index_seconds (R, D), query_seconds (R, N) and the same of the process (cpu), NaN where nothing could be asked;
-    indexed (D,) descriptors; annotation_votes and individual_votes (M, 4): repeat, number of the question, annotation
-    or individual, score. The N questions are counted database by database.
+    index_seconds (R, D) and query_seconds (R, N), wall clock, and the same as CPU time; NaN if there was no query.
+    indexed (D,): number of descriptors. annotation_votes and individual_votes (M, 4): repeat, number of the question,
+    annotation or individual, score. The N questions are counted database by database.
     """
     from ibeis.algo.hots import neighbor_index_cache
 
@@ -137,7 +137,7 @@ def ask(ibs, job: dict, aids: list[int], counts: list[int]) -> dict:
     for row, aid in enumerate(aids):
         rows.setdefault(aid, []).append(row)
     numbers = {aid: job["annotations"][same[0]]["individual"] for aid, same in rows.items()}
-    # a nameless annotation has minus its own number for a name, as in ibeis itself
+    # the name of an annotation without a name is minus its own number, as in ibeis
     names = {aid: -aid if number is None else number + 1 for aid, number in numbers.items()}
     databases = job["databases"]
     seconds = {"index": [], "query": []}
@@ -154,7 +154,7 @@ def ask(ibs, job: dict, aids: list[int], counts: list[int]) -> dict:
             for row in database["queries"]:
                 qaid = aids[row]
                 others = sum(count for aid, count in features.items() if aid != qaid)
-                # too few for the neighbours that are asked for: FLANN refuses, and there is no normaliser
+                # fewer descriptors than neighbours to search: FLANN refuses, and there is no normaliser
                 if counts[row] == 0 or others < NEIGHBOURS:
                     seconds["query"].append(np.full(2, np.nan))
                     question += 1
@@ -174,7 +174,7 @@ def ask(ibs, job: dict, aids: list[int], counts: list[int]) -> dict:
                     cfgstr = request.qparams.query_cfgstr
                 start = clocks()
                 asked = request.shallowcopy(qaids=[qaid])
-                # the name of the one who is asked about is not known
+                # the query's own name must stay unknown
                 asked.unique_nids = np.where(asked.unique_aids == qaid, -qaid, asked.unique_nids)
                 (match,) = asked.execute(use_cache=False)
                 seconds["query"].append(clocks() - start)
@@ -200,7 +200,7 @@ def ask(ibs, job: dict, aids: list[int], counts: list[int]) -> dict:
 
 
 def peak_memory() -> int:
-    """Bytes; 0 where the system does not say."""
+    """Return the peak memory in bytes; 0 if the system does not report it."""
     try:
         import resource
     except ImportError:
@@ -212,7 +212,7 @@ def peak_memory() -> int:
 
 
 def write(path: Path, features: dict, answers: dict) -> None:
-    """What `ask` gave, extract_seconds and feature_counts per annotation, and what was counted and used in all."""
+    """Write the arrays of `ask`, extract_seconds and feature_counts per annotation, totals, and versions."""
     versions = {name: importlib.metadata.version(name) for name in PACKAGES}
     np.savez(
         path,

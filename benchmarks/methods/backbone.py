@@ -1,6 +1,6 @@
-"""A timm network as it comes, nothing learned from these animals: ImageNet's, DINO's, or random features.
+"""A timm network with published or random weights (ImageNet, DINO, ...), not trained on these animals.
 
-weights=random is the naive baseline without any file. Else timm's file of that network, for example
+weights=random is the naive baseline; it needs no file. Otherwise weights is timm's file of that network, for example
 name=vit_small_patch14_dinov2.lvd142m,width=518,height=518,weights=model.safetensors for DINOv2.
 """
 
@@ -20,12 +20,12 @@ DEFAULTS: dict[str, Any] = {
     "width": 512,
     "height": 256,
     "seed": 0,  # of random weights
-    "device": "auto",  # a GPU where there is one; or cpu, cuda
+    "device": "auto",  # a GPU if there is one; or cpu, cuda
 }
 
 
 def run(given: Given, settings: dict[str, Any]) -> Outcome:
-    """Cosine similarity of the network's pooled features."""
+    """Score the trial by the cosine similarity of the network's pooled features."""
     torch, _ = packages("method backbone")
     networks, inputs = importlib.import_module("embedding.networks"), importlib.import_module("embedding.inputs")
     shape = inputs.Shape(settings["width"], settings["height"])

@@ -1,8 +1,8 @@
-"""Embeddings that were computed elsewhere, one vector per annotation, from a file.
+"""Embeddings of another program, from a file with one vector per annotation.
 
-npz: `paths` (N,) text, `embeddings` (N, D) and, where one photo shows several animals, `bboxes` (N, 4), the x,y,w,h of
-the catalog. csv: first column the path, the others numbers, a header line or none. Paths are the catalog's; a longer
-one (absolute, or with folders before it) is found by its end where no exact one is there.
+npz: `paths` (N,) text and `embeddings` (N, D). If one photo shows several animals, also `bboxes` (N, 4), the x,y,w,h of
+the catalog. csv: the first column is the path, the others are numbers; a header line is optional. Paths are those of
+the catalog. If there is no exact path, a longer one with the same end (absolute, or with more folders) is used.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Embeddings:
 
 
 def run(given: Given, settings: dict[str, Any]) -> Outcome:
-    """Score the trial by the similarity of the file's vectors; every annotation of the trial must be in it."""
+    """Score the trial by the similarity of the file's vectors. The file must have every annotation of the trial."""
     if settings["metric"] not in METRICS:
         raise SnowmatchError(
             f"method embedding: metric is {settings['metric']!r}, expected one of {', '.join(METRICS)}"
@@ -72,16 +72,16 @@ def run(given: Given, settings: dict[str, Any]) -> Outcome:
 
 
 def read_embeddings(path: Path) -> Embeddings:
-    """What an npz or csv file holds; SnowmatchError where it is neither."""
+    """Read an npz or csv file. Raises SnowmatchError if it is neither."""
     if path.suffix.lower() not in (".npz", ".csv") or not path.is_file():
         raise SnowmatchError(f"method embedding: file={path}, expected an .npz or .csv file that exists")
     return _read_npz(path) if path.suffix.lower() == ".npz" else _read_csv(path)
 
 
 def choose(held: Embeddings, wanted: list[Annotation], sharing: Counter[str], source: Path) -> list[int]:
-    """For each annotation its row in `held`; `sharing` counts the catalog's annotations of each photo.
+    """Return the row in `held` for each annotation. `sharing` counts the catalog's annotations of each photo.
 
-    SnowmatchError where some have none, or more than one that could be meant.
+    Raises SnowmatchError if an annotation has no row, or if several rows fit.
     """
     exact: dict[str, list[int]] = {}
     ending: dict[str, list[int]] = {}
@@ -95,19 +95,19 @@ def choose(held: Embeddings, wanted: list[Annotation], sharing: Counter[str], so
         name = annotation.path
         rows = exact.get(name) or ending.get(name, [])
         if held.bboxes is not None and annotation.bbox is not None:
-            there = len(rows)
+            count = len(rows)
             rows = [row for row in rows if np.abs(held.bboxes[row] - annotation.bbox).max() < 0.5]
-            if there and not rows:
+            if count and not rows:
                 name += f" (box {','.join(map(str, annotation.bbox))})"
         elif sharing[annotation.path] > 1:
             raise SnowmatchError(
                 f"{source}: {annotation.path} shows {sharing[annotation.path]} annotations of the catalog, expected "
-                "bboxes in the file, which tell them apart: write an npz with bboxes (N, 4)"
+                "bboxes in the file to separate them: write an npz with bboxes (N, 4)"
             )
         if len(rows) > 1:
             raise SnowmatchError(
-                f"{source}: {len(rows)} embeddings could be that of {name} "
-                f"({', '.join(held.paths[row] for row in rows[:3])}), expected one: leave out the others"
+                f"{source}: {len(rows)} embeddings fit {name} "
+                f"({', '.join(held.paths[row] for row in rows[:3])}), expected one: remove the others"
             )
         chosen += rows
         if not rows:
@@ -123,7 +123,7 @@ def choose(held: Embeddings, wanted: list[Annotation], sharing: Counter[str], so
 
 def _read_npz(path: Path) -> Embeddings:
     try:
-        # opened here, as numpy leaves the file open where it is no zip archive
+        # opened here, because numpy does not close a file that is no zip archive
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             arrays = {name: file[name] for name in ("paths", "embeddings", "bboxes") if name in file.files}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
@@ -134,8 +134,8 @@ def _read_npz(path: Path) -> Embeddings:
     good = good and vectors.dtype.kind in "fiu"
     good = good and (bboxes is None or (bboxes.shape == (len(paths), 4) and bboxes.dtype.kind in "fiu"))
     if not good:
-        there = ", ".join(f"{name} {array.dtype} {array.shape}" for name, array in arrays.items()) or "none of these"
-        raise SnowmatchError(f"{path} has {there}; expected {SHAPES}")
+        found = ", ".join(f"{name} {array.dtype} {array.shape}" for name, array in arrays.items()) or "none of these"
+        raise SnowmatchError(f"{path} has {found}; expected {SHAPES}")
     return Embeddings(
         tuple(map(str, paths)), vectors.astype(np.float64), None if bboxes is None else bboxes.astype(np.float64)
     )

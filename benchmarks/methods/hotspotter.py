@@ -1,10 +1,11 @@
-"""HotSpotter itself, as ibeis 2.6.0 from PyPI has it, in an environment of its own.
+"""The original HotSpotter (ibeis 2.6.0 from PyPI), in a Python environment of its own.
 
-ibeis gives an annotation the sum of its verified feature scores (csum), an individual the sum of each query feature's
-best vote for it (nsum). Nothing is trained: no foreground weights. What it does not return has 0.
+The score of an annotation in ibeis is the sum of its verified feature scores (csum). The score of an individual is the
+sum of each query feature's best vote for it (nsum). Nothing is trained: there are no foreground weights. Annotations
+that ibeis does not return have score 0.
 
-The environment is made in the method's work folder at the first run (needs the network, about 1.5 GB), or
-SNOWMATCH_HOTSPOTTER_PYTHON names the python of a ready one.
+The first run makes the environment in the method's work folder (it needs the internet, about 1.5 GB). Or
+SNOWMATCH_HOTSPOTTER_PYTHON names the python of an existing one.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ from snowmatch.confidence.trial import Trial
 from snowmatch.core.errors import SnowmatchError
 
 DEFAULTS = {
-    "every_annotation": False,  # verify all of the gallery, not the best 3 annotations of the best 40 individuals
-    "repeats": 1,  # grow the forests and ask again: they are not the same twice
-    "left_out": False,  # ask again without the query's own individual in the gallery
-    "max_side": 0,  # shrink photos to it, px; 0: as they are (ibeis makes chips of 700 px in any case)
+    "every_annotation": False,  # verify the whole gallery, not the best 3 annotations of the best 40 individuals
+    "repeats": 1,  # build the search forests and query again: they are random
+    "left_out": False,  # repeat each query without its own individual in the gallery
+    "max_side": 0,  # shrink photos to this side, px; 0: original size (ibeis makes chips of 700 px in any case)
 }
 
 PYTHON_VARIABLE = "SNOWMATCH_HOTSPOTTER_PYTHON"
@@ -44,30 +45,30 @@ REQUIREMENTS = (
     "opencv-python-headless==5.0.0.93",
 )
 WORKER = Path(__file__).with_name("_hotspotter_worker.py")
-EVERY = 1_000_000  # more individuals, and annotations of each, than a gallery has
+EVERY = 1_000_000  # more than the individuals, or annotations of one, in any gallery
 LAST_LINES = 8
 
 
 def asks_again(settings: dict[str, Any]) -> bool:
-    """Whether scores without the query's own individual come from a gallery without it."""
+    """Return whether scores without the query's own individual come from a gallery without it."""
     return settings["left_out"]
 
 
 @dataclass(frozen=True)
 class Database:
-    """One index and who asks it: `gallery`, row numbers of the catalog; `queries`, positions in trial.queries."""
+    """One index and its queries. gallery: row numbers of the catalog. queries: positions in trial.queries."""
 
     gallery: tuple[int, ...]
     queries: tuple[int, ...]
 
 
 def run(given: Given, settings: dict[str, Any]) -> Outcome:
-    """Score the trial with ibeis; SnowmatchError where its environment cannot be made or its process fails."""
+    """Score the trial with ibeis. Raises SnowmatchError if its environment cannot be made or its process fails."""
     settings = DEFAULTS | settings
     if settings["repeats"] < 1 or settings["max_side"] < 0:
         raise SnowmatchError(
-            f"repeats is {settings['repeats']} and max_side {settings['max_side']}: give repeats of 1 or more, "
-            "max_side of 0 (photos as they are) or more"
+            f"repeats is {settings['repeats']} and max_side {settings['max_side']}, expected repeats of 1 or more, "
+            "max_side of 0 (original size) or more"
         )
     trial = given.trial
     asked = group_queries(trial, trial.allowed)
@@ -90,7 +91,7 @@ def run(given: Given, settings: dict[str, Any]) -> Outcome:
             "bytes_on_disk_per_annotation": float(answers["bytes_on_disk"]) / len(extracted),
             "indexes_built": float(len(indexed) * settings["repeats"]),
             "descriptors": float(indexed.mean()) if len(indexed) else 0.0,  # of one index
-            # a busy machine stretches the wall clock, not these
+            # other programs slow the wall clock, but not these
             **{name: value for name, value in times.items() if "cpu" in name},
         },
         notes=tuple(notes),
@@ -99,10 +100,10 @@ def run(given: Given, settings: dict[str, Any]) -> Outcome:
 
 
 def group_queries(trial: Trial, allowed: np.ndarray) -> list[Database]:
-    """As few galleries as possible for what is `allowed` (Q, G): queries without any are left away.
+    """Group the queries into as few galleries as possible for `allowed` (Q, G). Queries without a gallery are left out.
 
-    ibeis never returns the annotation that is asked about, so the query may be in the gallery itself: one against all
-    needs one index. It is put there only where that makes galleries equal.
+    ibeis never returns the annotation of the query, so the gallery may contain it: then queries against all others need
+    only one index. The query is added only if this makes galleries equal.
     """
     without = [frozenset(trial.gallery[row].tolist()) for row in allowed]
     answering = set(trial.gallery.tolist())
@@ -119,9 +120,9 @@ def group_queries(trial: Trial, allowed: np.ndarray) -> list[Database]:
 
 
 def make_job(given: Given, settings: dict[str, Any], databases: list[Database], python: Path) -> dict[str, Any]:
-    """What the worker needs; its annotations are those of the trial, counted from 0 in the order of `used_rows`.
+    """Return the worker's input. Its annotations are those of the trial, counted from 0 in the order of `used_rows`.
 
-    An individual is a number of trial.individual_names, known of the gallery's annotations only.
+    An individual is a number of trial.individual_names; only annotations of the gallery have one.
     """
     trial = given.trial
     rows = used_rows(trial)
@@ -150,12 +151,12 @@ def make_job(given: Given, settings: dict[str, Any], databases: list[Database], 
 
 
 def used_rows(trial: Trial) -> list[int]:
-    """The catalog's rows that take part, ascending: those asked about and those that may answer."""
+    """Return the catalog's rows of queries and gallery, ascending."""
     return sorted({*trial.queries.tolist(), *trial.gallery.tolist()})
 
 
 def _photo_set(annotations: list[dict[str, Any]], max_side: int, python: Path) -> str:
-    """A name for the photos, boxes and software that features depend on, the worker that keeps them included."""
+    """Return a name for all that features depend on: photos, boxes, software and the worker."""
     digest = hashlib.sha256(json.dumps([max_side, str(python), REQUIREMENTS]).encode())
     digest.update(WORKER.read_bytes())
     for annotation in annotations:
@@ -168,13 +169,13 @@ def _photo_set(annotations: list[dict[str, Any]], max_side: int, python: Path) -
 
 
 def environment(folder: Path) -> Path:
-    """The python that has ibeis: the one that the environment variable names, else one made in `folder`."""
+    """Return the python with ibeis: the one that the environment variable names, otherwise one made in `folder`."""
     named = os.environ.get(PYTHON_VARIABLE)
     if named:
         if not Path(named).is_file():
             raise SnowmatchError(
                 f"{PYTHON_VARIABLE} is {named}, which is no file: name the python of an environment with "
-                f"{REQUIREMENTS[0]}, or unset it to have one made"
+                f"{REQUIREMENTS[0]}, or unset the variable, then one is made"
             )
         return Path(named)
     place = folder / "hotspotter-venv"
@@ -183,9 +184,9 @@ def environment(folder: Path) -> Path:
     if marker.exists() and marker.read_text(encoding="utf-8") == wanted:
         return python
     if place.exists():
-        shutil.rmtree(place)  # interrupted, or of other versions
+        shutil.rmtree(place)  # incomplete, or other versions
     log = folder / "hotspotter-venv.log"
-    hint = f"ibeis' own environment could not be made: {PYTHON_VARIABLE} may name the python of a ready one"
+    hint = f"the environment of ibeis could not be made: {PYTHON_VARIABLE} can name the python of an existing one"
     _call([sys.executable, "-m", "venv", str(place)], log, hint)
     _call([str(python), "-m", "pip", "install", "--disable-pip-version-check", *REQUIREMENTS], log, hint)
     marker.write_text(wanted, encoding="utf-8")
@@ -193,11 +194,11 @@ def environment(folder: Path) -> Path:
 
 
 def work(python: Path, job: dict[str, Any], folder: Path) -> dict[str, np.ndarray]:
-    """Let ibeis do the job in a process of its own; the arrays that it writes."""
+    """Run ibeis in a process of its own and return the arrays that it writes."""
     job_path, out, log = folder / "job.json", folder / "answers.npz", folder / "hotspotter.log"
     job_path.write_text(json.dumps(job, indent=1), encoding="utf-8")
     out.unlink(missing_ok=True)
-    # -P: the methods beside the worker are not modules of ibeis' environment
+    # -P: Python must not import the other methods in the worker's folder
     command = [str(python), "-P", str(WORKER.resolve()), str(job_path.resolve()), str(out.resolve())]
     _call(command, log, "HotSpotter (ibeis) failed")
     with np.load(out, allow_pickle=False) as held:
@@ -205,7 +206,7 @@ def work(python: Path, job: dict[str, Any], folder: Path) -> dict[str, np.ndarra
 
 
 def _call(command: list[str], log: Path, failure: str) -> None:
-    """Run a command with all it says in `log`; SnowmatchError with the last lines where it fails."""
+    """Run a command and write its output to `log`. If it fails, SnowmatchError has the last lines."""
     settings = str((log.parent / "settings").resolve())
     surroundings = os.environ | {
         "OMP_NUM_THREADS": "1",
@@ -214,7 +215,7 @@ def _call(command: list[str], log: Path, failure: str) -> None:
         "MPLBACKEND": "Agg",
         "PYTHONUTF8": "1",
         "PYTHONNOUSERSITE": "1",
-        # nothing of ibeis' in the user's own folders
+        # ibeis must not write to the user's own folders
         "XDG_CACHE_HOME": settings,
         "XDG_CONFIG_HOME": settings,
         "XDG_DATA_HOME": settings,
@@ -229,14 +230,14 @@ def _call(command: list[str], log: Path, failure: str) -> None:
         raise SnowmatchError(f"{failure}: cannot run {command[0]} ({error.strerror})") from error
     if code:
         lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
-        said = "\n".join([line for line in lines if line][-LAST_LINES:])
-        raise SnowmatchError(f"{failure}: exit code {code}; all it said is in {log}, which ends with\n{said}")
+        ending = "\n".join([line for line in lines if line][-LAST_LINES:])
+        raise SnowmatchError(f"{failure}: exit code {code}; its output is in {log}, which ends with\n{ending}")
 
 
 def make_tables(
     trial: Trial, asked: list[Database], left_out: list[Database], answers: dict[str, np.ndarray]
 ) -> tuple[ScoreTable, ...]:
-    """One table per repetition from the worker's votes; the questions are counted as in make_job's databases."""
+    """Make one table per repetition from the worker's votes. Questions are counted as in make_job's databases."""
     rows = np.array(used_rows(trial), np.int64)
     featured = np.zeros(len(trial.annotations), bool)
     featured[rows[answers["feature_counts"] > 0]] = True
@@ -268,14 +269,14 @@ def make_tables(
 
 
 def _of(votes: np.ndarray, repeat: int) -> np.ndarray:
-    """The votes of one repetition."""
+    """Return the votes of one repetition."""
     return votes[votes[:, 0] == repeat]
 
 
 def _times(answers: dict[str, np.ndarray], asked: list[Database]) -> dict[str, float]:
-    """Extraction, the median per annotation; an index, the mean; a query, the median: by the wall's clock and cpu.
+    """Return wall-clock and CPU seconds: the median extraction of an annotation, the mean index, the median query.
 
-    Indexes and queries are those of `asked`, not those with an individual left out; 0 where nothing could be asked.
+    Only indexes and queries of `asked` count, not those with an individual left out. 0 if there was no query.
     """
     queries = sum(len(d.queries) for d in asked)
     times = {}

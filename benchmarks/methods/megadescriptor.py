@@ -1,11 +1,11 @@
-"""MegaDescriptor-L-384: one vector of a network that was trained on many animal re-identification sets.
+"""MegaDescriptor-L-384: one vector a photo, by a network that was trained on many datasets of individual animals.
 
 Source: Cermak, Picek, Adam & Papafitsoros, "WildlifeDatasets", WACV 2024; BVRA/MegaDescriptor-L-384, weights under
-CC-BY-NC-4.0. Resizing and normalisation are those of its model card: squashed to 384 x 384, mean and deviation 0.5
-(some users normalise as for ImageNet).
+CC-BY-NC-4.0. Resizing and normalisation follow its model card: 384 x 384 without keeping the aspect ratio, mean and
+deviation 0.5 (some users normalise as for ImageNet).
 
-The weights are a file on this computer, and nothing is downloaded. Nyala and leopard photos are part of its training
-sets: figures on those are no test of new animals.
+The weights are a local file; nothing is downloaded. Its training sets contain nyala and leopard photos, so figures on
+those photos do not show how well it works for new animals.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ HALF = (0.5, 0.5, 0.5)
 
 DEFAULTS: dict[str, Any] = {
     "weights": "",  # the file, .bin or .safetensors
-    "device": "auto",  # a GPU where there is one; or cpu, cuda
+    "device": "auto",  # a GPU if there is one; or cpu, cuda
 }
 
 
 def run(given: Given, settings: dict[str, Any]) -> Outcome:
-    """Cosine similarity of the annotations' vectors (1536)."""
+    """Score the trial by the cosine similarity of vectors of 1536 numbers."""
     path = weights_file(settings["weights"], "megadescriptor", REPOSITORY, FILE)
     torch, timm = packages("method megadescriptor")
     network = timm.create_model(NETWORK, pretrained=False, num_classes=0)
@@ -51,19 +51,19 @@ def run(given: Given, settings: dict[str, Any]) -> Outcome:
 
 
 def prepare(crop: np.ndarray) -> np.ndarray:
-    """(3, 384, 384) float32, resized by Pillow as torchvision does it."""
+    """Return (3, 384, 384) float32, resized by Pillow in the same way as torchvision does."""
     pixels = np.asarray(Image.fromarray(crop).resize((SIDE, SIDE), Image.Resampling.BILINEAR))
     return normalised(pixels, HALF, HALF)
 
 
 def renamed(tensors: dict[str, Any]) -> dict[str, Any]:
-    """The tensors under timm's present names, without its head and the buffers that it computes itself."""
+    """Return the tensors under timm's present names, without the head and the buffers that timm computes."""
     kept = {
         name: value
         for name, value in tensors.items()
         if not name.startswith("head.") and not name.endswith(("relative_position_index", "attn_mask"))
     }
-    # Until timm 0.9 a stage ended with its downsampling; now the next one starts with it.
+    # Until timm 0.9 a stage ended with its downsampling; now the next stage starts with it.
     if any(name.startswith("layers.0.downsample.") for name in kept):
         pattern = re.compile(r"^layers\.(\d+)\.downsample\.")
         kept = {pattern.sub(lambda m: f"layers.{int(m[1]) + 1}.downsample.", name): v for name, v in kept.items()}

@@ -1,11 +1,11 @@
-"""MiewID: one vector of a network that was trained on many species for Wildbook.
+"""MiewID: one vector a photo, by a network that was trained on many species for Wildbook.
 
 Source: Otarashvili, Subramanian, Holmberg, Levenson & Stewart, "Multispecies Animal Re-ID Using a Large
 Community-Curated Dataset", arXiv 2412.05602 (2024); conservationxlabs/miewid-msv3: EfficientNetV2-M, generalised mean
 pooling (Radenovic, Tolias & Chum, TPAMI 2019), batch normalisation.
 
-The published model brings Python code of its own, which its loader would run. The network is small enough to be built
-here instead; its file must fit it name by name. The weights are a file on this computer, and nothing is downloaded.
+The published model contains Python code, which its loader would run. This file builds the network instead; the names in
+the file of weights must fit it. The weights are a local file; nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ FILE = "model.safetensors"
 NETWORK = "efficientnetv2_rw_m"
 SIDE = 440
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's
-LEAST = 1e-6  # activations are raised to it, as powers need positive numbers
+LEAST = 1e-6  # smallest activation: powers need positive numbers
 
 DEFAULTS: dict[str, Any] = {
     "weights": "",  # the file, .safetensors or .bin
-    "device": "auto",  # a GPU where there is one; or cpu, cuda
+    "device": "auto",  # a GPU if there is one; or cpu, cuda
 }
 
 
 def run(given: Given, settings: dict[str, Any]) -> Outcome:
-    """Cosine similarity of the annotations' vectors (2152)."""
+    """Score the trial by the cosine similarity of vectors of 2152 numbers."""
     path = weights_file(settings["weights"], "miewid", REPOSITORY, FILE)
     torch, timm = packages("method miewid")
     network = build(torch, timm)
@@ -52,12 +52,12 @@ def run(given: Given, settings: dict[str, Any]) -> Outcome:
 
 
 def prepare(crop: np.ndarray) -> np.ndarray:
-    """(3, 440, 440) float32, squashed by OpenCV's bilinear interpolation without averaging, as in its training."""
+    """Return (3, 440, 440) float32, resized by OpenCV's bilinear interpolation without averaging, as in training."""
     return normalised(cv2.resize(crop, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR), MEAN, DEVIATION)
 
 
 def build(torch: ModuleType, timm: ModuleType) -> Any:
-    """The network without weights: (N, 3, 440, 440) to (N, 2152)."""
+    """Return the network without weights. It maps (N, 3, 440, 440) to (N, 2152)."""
 
     class Miewid(torch.nn.Module):
         def __init__(self) -> None:
@@ -75,8 +75,8 @@ def build(torch: ModuleType, timm: ModuleType) -> Any:
 
 
 def renamed(tensors: dict[str, Any]) -> dict[str, Any]:
-    """The tensors without the head that told the training's animals apart, the pooling's exponent under one name."""
+    """Return the tensors without the classifier of the training's animals. The pooling's exponent gets one name."""
     kept = {name: value for name, value in tensors.items() if not name.startswith(("final.", "backbone.classifier."))}
-    if "backbone.global_pool.p" in kept:  # where the published file has it; the training code says pooling.p
+    if "backbone.global_pool.p" in kept:  # the name in the published file; the training code has pooling.p
         kept["pooling.p"] = kept.pop("backbone.global_pool.p")
     return kept

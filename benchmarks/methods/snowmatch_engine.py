@@ -1,7 +1,7 @@
-"""This project's own engine: any extractor and matcher, any setting. `options` are written key=value;key=value.
+"""This project's engine with any extractor, matcher and setting. `options` are written key=value;key=value.
 
-Several extractors are written with a plus sign, hesaff+sift: their scores are fused. keep=yes uses the features that an
-earlier run left there, of another matcher say, and then tells no seconds to extract.
+A plus sign joins several extractors: hesaff+sift. Their scores are fused. keep=yes uses the features of an earlier run,
+for example of another matcher; then the result has no seconds of extraction.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from snowmatch.matching.gallery import Gallery
 from snowmatch.matching.query import score_query
 
 DEFAULTS = {"extractor": DEFAULT_EXTRACTOR, "matcher": DEFAULT_MATCHER, "options": "", "keep": False}
-TIMED_QUERIES = 40  # the median of these, evenly spread over the trial, after one that is not counted
+TIMED_QUERIES = 40  # evenly spread over the trial; the median counts, and one more before them does not
 PACKAGES = ("faiss-cpu", "h5py", "numpy", "opencv-contrib-python-headless", "pillow")
 
 
 def run(given: Given, settings: dict[str, Any]) -> Outcome:
-    """Index the catalog anew, time single queries, then ask about every query of the trial."""
+    """Index the catalog again, measure the time of single queries, then score every query of the trial."""
     options = dict(pair.partition("=")[::2] for pair in settings["options"].split(";") if pair)
     if not settings["keep"]:
         shutil.rmtree(given.folder / HOME, ignore_errors=True)
@@ -65,7 +65,7 @@ def run(given: Given, settings: dict[str, Any]) -> Outcome:
 
 
 def _time_queries(given: Given, galleries: Sequence[Gallery], matcher: Any, geometry: Any) -> float:
-    """Median seconds of one query whose features are known, against what its trial allows."""
+    """Return the median seconds of one query with known features, against the annotations that the trial allows."""
     gallery = galleries[0]
     entry_of = {a.row: i for i, a in enumerate(gallery.annotations)}
     chosen = np.unique(np.linspace(0, len(given.trial.queries) - 1, TIMED_QUERIES + 1).astype(int))

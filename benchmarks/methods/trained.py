@@ -1,4 +1,4 @@
-"""A network that `python training embedding` made: one vector for each annotation, compared by its angle."""
+"""A network from `python training embedding`: one vector for each annotation, compared by cosine similarity."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from methods._embeddings import embed, rows_of
 from snowmatch.core.errors import SnowmatchError
 
 DEFAULTS: dict[str, Any] = {
-    "file": "",  # of `python training embedding --out`
-    "device": "auto",  # a GPU where there is one; or cpu, cuda
+    "file": "",  # written by `python training embedding --out`
+    "device": "auto",  # a GPU if there is one; or cpu, cuda
 }
 
 
 def run(given: Given, settings: dict[str, Any]) -> Outcome:
-    """Cosine similarity of the annotations' embeddings; the notes say from which start it learned, and from what."""
+    """Score the trial by the cosine similarity of embeddings. The notes state the network's training data and start."""
     path = Path(settings["file"]).expanduser()
     if not path.is_file():
         raise SnowmatchError(
@@ -40,7 +40,7 @@ def run(given: Given, settings: dict[str, Any]) -> Outcome:
 def embed_with(
     given: Given, torch: Any, network: Any, settings: dict[str, Any], method: str, notes: list[str]
 ) -> Outcome:
-    """The trial's scores by an EmbeddingNetwork, which is shown each annotation as its shape says."""
+    """Score the trial with an EmbeddingNetwork. Its shape determines the network's input."""
     inputs = importlib.import_module("embedding.inputs")
     shape, trial = network.shape, given.trial
     kept = inputs.check_masks([trial.annotations[row] for row in rows_of(trial)], shape)

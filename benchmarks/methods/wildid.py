@@ -1,12 +1,13 @@
-"""Wild-ID's way: SIFT, one photo against one, ratio test, and a count of the matches that agree in geometry.
+"""The method of Wild-ID: SIFT, photo against photo, ratio test, and a count of geometrically consistent matches.
 
 Source: Bolger, Morrison, Vance, Lee & Farid, "A computer-assisted system for photographic mark-recapture analysis",
 Methods in Ecology and Evolution 3 (2012); Lowe, IJCV 2004 (SIFT, ratio test); Fischler & Bolles, CACM 1981 (RANSAC).
 
-A reimplementation of the idea, not the Java program. Wild-ID's score grows with the matches that keep their places
-relative to each other, by a formula of its own. Ours is the number of matches that one affine map explains, plus less
-than one for how distinct they are, so that equal numbers are not ties, which would count against it. It is symmetric:
-mutual nearest neighbours, and each unordered pair is matched once. Wild-ID takes crops and knows no masks.
+This reimplements the idea; it is not the Java program. Wild-ID's score grows with the number of matches that keep their
+relative positions, by a formula of its own. Our score is the number of matches that one affine map explains. A part
+below 1 is added for how distinct they are: otherwise equal numbers would be ties, and ties count against a method. The
+score is symmetric: matches are mutual nearest neighbours, and each unordered pair is matched once. Wild-ID uses crops
+and no masks.
 """
 
 from __future__ import annotations
@@ -33,23 +34,26 @@ from snowmatch.photos.chips import make_chip
 from snowmatch.photos.pixels import read_mask, read_photo
 
 DEFAULTS: dict[str, Any] = {
-    "chip_size": 700,  # longest side of the crop, px; at most 4 times as large as in the photo
-    "max_features": 800,  # the strongest, 0 keeps all: a pair costs their product, and more found no more animals
-    "contrast": 0.04,  # OpenCV's least contrast of a keypoint
-    "ratio": 0.8,  # of the distances to the nearest and the second nearest descriptor (Lowe)
-    "tolerance": 0.05,  # largest error of a consistent match, as part of the second crop's diagonal
-    "iterations": 2000,  # random triples tried at most
-    "masks": False,  # leave out keypoints off the catalog's masks
+    "chip_size": 700,  # longest side of the crop, px; enlarged at most 4 times
+    "max_features": 800,  # the strongest; 0: all. Time grows with their square, and more did not find more animals
+    "contrast": 0.04,  # OpenCV's contrast threshold of a keypoint
+    "ratio": 0.8,  # threshold of nearest to 2nd-nearest distance (Lowe)
+    "tolerance": 0.05,  # largest error of a consistent match, as a share of the second crop's diagonal
+    "iterations": 2000,  # largest number of random triples
+    "masks": False,  # whether to remove keypoints outside the catalog's masks
 }
 PACKAGES = ("numpy", "opencv-contrib-python-headless", "snowmatch")
-SMALLEST = 8  # px; below this OpenCV's first octave has no room for a keypoint
-CONFIDENCE = 0.999  # that a triple without a wrong match was among those tried
+SMALLEST = 8  # px; a smaller crop has no room for a keypoint in OpenCV's first octave
+CONFIDENCE = 0.999  # probability that at least one tried triple has no wrong match
 
 
 @dataclass(frozen=True)
 class Pattern:
-    """The features of one crop, N of them: keypoints (N, 2) float32 in its pixels; left and right (N, 130) float32,
-    its descriptors such that left @ right.T of two crops are the squared distances; diagonal of the crop in px."""
+    """The N features of one crop.
+
+    keypoints: (N, 2) float32, px of the crop. left, right: (N, 130) float32; left @ right.T of two crops are the
+    squared distances of their descriptors. diagonal: of the crop, px.
+    """
 
     keypoints: np.ndarray
     left: np.ndarray
@@ -73,7 +77,7 @@ def run(given: Given, settings: dict[str, Any]) -> Outcome:
             seconds.append(time.perf_counter() - start)
     pairs = sorted({_ordered(trial.annotations, *pair) for pair in _allowed_pairs(given)})
     start = time.perf_counter()
-    with _threads(1), ThreadPoolExecutor(given.threads) as pool:  # many small products: one pair per thread is faster
+    with _threads(1), ThreadPoolExecutor(given.threads) as pool:  # products are small: one pair per thread is faster
         matched = pool.map(lambda pair: _score(patterns[pair[0]], patterns[pair[1]], settings), pairs)
         counted = dict(zip(pairs, matched, strict=True))
     matching = time.perf_counter() - start
@@ -117,7 +121,7 @@ def _check(settings: dict[str, Any]) -> None:
 
 @contextmanager
 def _threads(count: int) -> Iterator[None]:
-    """At most `count` threads in OpenCV and in linear algebra; OpenCV's setting is put back."""
+    """Limit OpenCV and linear algebra to `count` threads. Afterwards OpenCV's setting is restored."""
     before = cv2.getNumThreads()
     cv2.setNumThreads(count)
     try:
@@ -133,13 +137,13 @@ def _allowed_pairs(given: Given) -> Iterator[tuple[int, int]]:
 
 
 def _ordered(annotations: tuple[Annotation, ...], a: int, b: int) -> tuple[int, int]:
-    """A pair in the one order in which it is matched: by path and box, so that the catalog's order changes nothing."""
+    """Return the pair in the order of matching: by path and box, so that the catalog's order has no effect."""
     first, second = (annotations[a].path, annotations[a].bbox or ()), (annotations[b].path, annotations[b].bbox or ())
     return (a, b) if first <= second else (b, a)
 
 
 def _pattern(folder: Path, annotation: Annotation, settings: dict[str, Any]) -> Pattern:
-    """The strongest SIFT features of an annotation's crop; a blank or tiny one gives none."""
+    """Return the strongest SIFT features of an annotation's crop; none for a blank or tiny crop."""
     photo = read_photo(folder / annotation.path)
     mask = None
     if settings["masks"] and annotation.mask:
@@ -155,7 +159,7 @@ def _pattern(folder: Path, annotation: Annotation, settings: dict[str, Any]) -> 
         # Without the precise upscaling OpenCV's keypoints lie 0.25 px too far right and down.
         sift = cv2.SIFT_create(0, 3, settings["contrast"], 10, 1.6, enable_precise_upscale=True)
         visible = None if chip.mask is None else chip.mask.astype(np.uint8) * 255
-        # by falling contrast, ties by place: which are kept must not depend on the order of detection
+        # by decreasing contrast, ties by position: the choice must not depend on the order of detection
         found = sorted(sift.detect(chip.pixels, visible), key=lambda k: (-k.response, k.pt, k.size, k.angle))
         found = tuple(found[: settings["max_features"] or None])
     if found:
@@ -165,9 +169,10 @@ def _pattern(folder: Path, annotation: Annotation, settings: dict[str, Any]) -> 
 
 
 def _sides(descriptors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(N, 130) float32 twice: `left` and `right` of a Pattern, for descriptors (N, 128) of whole numbers 0 to 255.
+    """Return `left` and `right` of a Pattern, (N, 130) float32 each, for descriptors (N, 128) of integers 0 to 255.
 
-    All sums stay whole numbers below 2^24: float32 holds them exactly, whatever the order and the number of threads.
+    All sums stay integers below 2^24. float32 stores these exactly, so the order of addition and the number of threads
+    have no effect.
     """
     squares = (descriptors**2).sum(axis=1, dtype=np.float32, keepdims=True)
     ones = np.ones_like(squares)
@@ -178,9 +183,9 @@ def _sides(descriptors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _score(first: Pattern, second: Pattern, settings: dict[str, Any]) -> float:
-    """How many matches of a pair one affine map explains, plus less than one for how distinct these are.
+    """Return how many matches of a pair one affine map explains, plus a part below 1 for how distinct they are.
 
-    Fewer than the three matches that fix a map count as none; no match at all is 0.
+    An affine map needs three matches: fewer than three count as 0 plus the part below 1. No match at all gives 0.
     """
     here, there, ratios = _matches(first, second, settings["ratio"])
     if not len(here):
@@ -203,9 +208,11 @@ def _score(first: Pattern, second: Pattern, settings: dict[str, Any]) -> float:
 
 
 def _matches(first: Pattern, second: Pattern, ratio: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(M,) and (M,) indices of the mutual nearest neighbours that pass the ratio test both ways, and (M,) their ratios
-    of the nearest to the second nearest distance."""
-    if len(first) < 2 or len(second) < 2:  # no second nearest to compare with
+    """Return the mutual nearest neighbours that pass the ratio test in both directions.
+
+    (M,) and (M,) indices into first and second, and (M,) ratios of nearest to 2nd-nearest distance.
+    """
+    if len(first) < 2 or len(second) < 2:  # there is no 2nd-nearest neighbour
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32)
     distances = first.left @ second.right.T  # (N0, N1), squared
     best = distances.argmin(axis=1)

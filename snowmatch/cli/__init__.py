@@ -1,4 +1,7 @@
-"""The command line: click and nothing else. Each command imports what it needs when it runs, so --help is instant."""
+"""The command line. A module imports only click at its top; a command imports the rest when it runs.
+
+So --help is fast.
+"""
 
 from snowmatch.cli.group import main
 

@@ -1,4 +1,4 @@
-"""`python -m snowmatch.cli`."""
+"""Run the command line with `python -m snowmatch.cli`."""
 
 from snowmatch.cli import main
 

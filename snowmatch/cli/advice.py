@@ -1,4 +1,4 @@
-"""What to type next: the command or option that belongs to the code of an error or a note."""
+"""The command or option that solves the problem in an error or a note, found by the code."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ Data = Mapping[str, Any]
 
 
 def advice(code: str, data: Data) -> str:
-    """What to type, such as "snowmatch index catalog/"; "" where nothing is to be typed."""
-    tell = COMMANDS.get(code)
-    return tell(data) if tell is not None else ""
+    """Return the command or option to type, such as "snowmatch index catalog/"; "" if the code has none."""
+    command = COMMANDS.get(code)
+    return command(data) if command is not None else ""
 
 
 def with_advice(text: str, code: str, data: Data) -> str:
-    """The text of an error or a note, with what to type at its end."""
-    told = advice(code, data)
-    return f"{text} ({told})" if told else text
+    """Return the text of an error or a note. The command or option to type is added at the end, in brackets."""
+    command = advice(code, data)
+    return f"{text} ({command})" if command else text
 
 
 def _catalog(data: Data) -> str:
@@ -40,7 +40,10 @@ def _extractor_options(data: Data) -> str:
 
 
 def method_options(data: Data) -> str:
-    """The options that choose the method of `data` (settings of extractor and matcher); "" for the default one."""
+    """Return the options that select the method in `data`; "" for the default method.
+
+    data: has the settings of the extractor and of the matcher.
+    """
     from snowmatch.api import DEFAULT_EXTRACTOR, DEFAULT_MATCHER
 
     extractor, matcher = data.get("extractor"), data.get("matcher")

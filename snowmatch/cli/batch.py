@@ -1,4 +1,4 @@
-"""`snowmatch batch`."""
+"""The command `snowmatch batch`."""
 
 from __future__ import annotations
 
@@ -25,9 +25,15 @@ from snowmatch.cli.shared import (
 @click.command()
 @click.argument("catalog", type=PATH)
 @click.argument("photos", nargs=-1, type=PATH)
-@click.option("--unidentified", is_flag=True, help="Ask about all annotations of the catalog without an individual.")
-@click.option("--bodypart", metavar="PART", help="What photos show of which no body part is on record.")
-@click.option("--location", "locations", multiple=True, metavar="NAME", help="Compare with it only; may be repeated.")
+@click.option("--unidentified", is_flag=True, help="Identify all annotations of the catalog that have no individual.")
+@click.option(
+    "--bodypart",
+    metavar="PART",
+    help="Body part of photos for which the catalog has none, such as left_flank.  [default: unknown]",
+)
+@click.option(
+    "--location", "locations", multiple=True, metavar="NAME", help="Compare only with this location; may be repeated."
+)
 @extractor_option
 @matcher_option
 @fast_option
@@ -36,7 +42,7 @@ from snowmatch.cli.shared import (
     "--out",
     type=PATH,
     metavar="NAME",
-    help="Write NAME.csv and NAME.jsonl.  [default: csv to stdout]",
+    help="Write NAME.csv and NAME.jsonl.  [default: CSV to stdout]",
 )
 @click.option("--bom", is_flag=True, help="Begin NAME.csv with a byte order mark, so that Excel reads its letters.")
 @click.option("--again", is_flag=True, help="Ask everything again, also what an earlier run has answered.")
@@ -56,10 +62,17 @@ def batch(
     again: bool,
     force: bool,
 ) -> None:
-    """Ask about many PHOTOS (or folders of them), or all unidentified animals: one row for each animal and encounter.
+    """Identify many photos and write a table of the answers.
 
-    Photos of one folder at most 60 minutes apart are one encounter and one animal. Those in CATALOG are asked as they
-    are on record there; animals that share a photo are different ones. Their own encounter never answers.
+    The table has one row for each animal of each encounter.
+
+    PHOTOS are photos or folders of photos. With --unidentified, the photos are all unidentified annotations of CATALOG.
+
+    Photos in one folder that are at most 60 minutes apart are one encounter and one animal. For photos that are in
+    CATALOG, the encounters and animals of CATALOG count; animals in the same photo are different animals. An animal is
+    never compared with its own encounter.
+
+    If the batch was stopped, the same command with --out continues it.
 
     The catalog keeps the answers: the same command asks only what is new or has changed. A NAME.csv that somebody has
     edited is not replaced without --force.
@@ -71,9 +84,9 @@ def batch(
     """
     if bool(photos) == unidentified:
         raise click.UsageError(
-            "expected photos, or --unidentified, not both"
+            "expected photos or --unidentified, not both"
             if photos
-            else "nothing to ask about: give photos, folders of photos, or --unidentified"
+            else "nothing to identify: expected photos, folders of photos, or --unidentified"
         )
     from snowmatch.api import open_catalog
     from snowmatch.review.batch import run_batch
@@ -81,8 +94,8 @@ def batch(
     from snowmatch.review.tables import rows_to_csv
 
     try:
-        with Bar("asking", "animal") as bar:
-            found = run_batch(
+        with Bar("matching", "animal") as bar:
+            result = run_batch(
                 open_catalog(catalog),
                 None if unidentified else photos,
                 body_part=bodypart,
@@ -96,13 +109,13 @@ def batch(
             )
     except KeyboardInterrupt:
         raise click.ClickException(
-            "stopped; the catalog keeps what was answered, and the same command continues from there"
+            "stopped; the catalog keeps the finished answers, and the same command continues"
         ) from None
     if out is None:
-        print_text(rows_to_csv(found.rows), nl=False)
-    say_notes(found.notes)
-    say_failed(found.failed)
-    if found.rows:
-        print_text(format_summary(found), err=True)
-    if found.failed:
+        print_text(rows_to_csv(result.rows), nl=False)
+    say_notes(result.notes)
+    say_failed(result.failed)
+    if result.rows:
+        print_text(format_summary(result), err=True)
+    if result.failed:
         sys.exit(1)

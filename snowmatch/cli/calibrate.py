@@ -1,4 +1,4 @@
-"""`snowmatch calibrate`."""
+"""The command `snowmatch calibrate`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _levels(ctx: click.Context, parameter: click.Parameter, value: str | None) -
     except ValueError:
         numbers = ()
     if len(numbers) != 3:
-        raise click.BadParameter(f"{value!r} is not three probabilities such as 0.99,0.95,0.75")
+        raise click.BadParameter(f"{value!r}: expected three probabilities, such as 0.99,0.95,0.75")
     return numbers
 
 
@@ -44,7 +44,7 @@ def _levels(ctx: click.Context, parameter: click.Parameter, value: str | None) -
     "--levels",
     callback=_levels,
     metavar="E,G,F",
-    help="Lowest probability of excellent, good and fair in this catalog.  [default: 0.99,0.95,0.75]",
+    help="Lowest probabilities of the levels excellent, good and fair in this catalog.  [default: 0.99,0.95,0.75]",
 )
 @json_option
 def calibrate(
@@ -56,20 +56,24 @@ def calibrate(
     levels: tuple[float, ...] | None,
     as_json: bool,
 ) -> None:
-    """Learn from the named encounters of CATALOG how likely an answer with a given score is right.
+    """Learn the probability that an answer is right, given its score.
 
-    Each is asked about with its animal on record and without; its own encounter never answers. What is learned stays in
-    CATALOG/.snowmatch, and every query uses it; a picture there shows how well the probabilities hold.
+    The command learns from all encounters of CATALOG with named animals. Each encounter is a query twice: with its
+    animal in the gallery and without it. A query is never compared with its own encounter.
+
+    The calibration is stored in CATALOG/.snowmatch. Queries with the same extractor, matcher and settings use it. A
+    picture in that folder compares the probabilities with the share of right answers.
 
     \b
     Example:
       snowmatch calibrate catalog/
+      snowmatch calibrate catalog/ --levels 0.995,0.97,0.8
     """
     from snowmatch.api import open_catalog
     from snowmatch.core.home import calibration_path
     from snowmatch.views.calibration import calibrated_to_json, draw_reliability, format_calibrated
 
-    with Bar("asking", "query") as bar:
+    with Bar("matching", "query") as bar:
         learned = open_catalog(catalog).calibrate(
             levels=levels, progress=bar.update, **method_of(extractors, matcher, options, fast)
         )
@@ -80,4 +84,4 @@ def calibrate(
     else:
         print_text(format_calibrated(learned))
     say_notes(learned.notes)
-    say(f"reliability diagram in {picture}")
+    say(f"reliability diagram written to {picture}")

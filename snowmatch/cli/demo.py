@@ -1,4 +1,4 @@
-"""`snowmatch demo`."""
+"""The command `snowmatch demo`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from snowmatch.cli.shared import PATH, Bar, print_text
 @click.command()
 @click.argument("folder", type=PATH, default=Path("snowmatch-demo"), metavar="[DIR]")
 def demo(folder: Path) -> None:
-    """Make a small synthetic survey in DIR, index it and identify its queries.
+    """Make a small synthetic survey and answer its queries.
 
-    The cats are drawn by the computer, none of them lives. DIR/catalog holds the photos on record, DIR/queries those
-    to identify, DIR/answer the answers as text, JSON and pictures.
+    The survey is written to the folder DIR; the default is snowmatch-demo. The cats are drawn by the computer; no
+    animal is real. DIR/catalog contains the indexed photos, DIR/queries the photos to identify, and DIR/answer the
+    answers as text, JSON and pictures.
 
     \b
     Example:

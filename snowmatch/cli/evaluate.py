@@ -1,4 +1,4 @@
-"""`snowmatch evaluate`."""
+"""The command `snowmatch evaluate`."""
 
 from __future__ import annotations
 
@@ -30,14 +30,15 @@ from snowmatch.cli.shared import (
     default="cross-encounter",
     show_default=True,
     metavar="NAME",
-    help="Who may answer: cross-encounter, cross-station, or split (rows of split train answer those of test).",
+    help="Gallery of a query: cross-encounter (other encounters only), cross-station (other stations only) or split "
+    "(queries are the rows with split test, the gallery the rows with split train).",
 )
 @extractor_option
 @matcher_option
 @fast_option
 @setting_option
-@click.option("--save", type=PATH, metavar="FILE", help="Keep all scores in FILE (npz), to be measured elsewhere.")
-@click.option("--failures", type=PATH, metavar="DIR", help="Make a page of the wrong answers in DIR, with pictures.")
+@click.option("--save", type=PATH, metavar="FILE", help="Write all scores to FILE (npz) for your own analysis.")
+@click.option("--failures", type=PATH, metavar="DIR", help="Write a page with pictures of the wrong answers to DIR.")
 @force_option
 @json_option
 def evaluate(
@@ -52,13 +53,15 @@ def evaluate(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Measure how well the photos of CATALOG are identified, by asking about each one whose animal is known.
+    """Measure how well the photos of CATALOG are identified.
 
-    Its own encounter never answers. Also told: how well animals on record are told from new ones (each individual is
-    left out in turn), and what changes when all photos of an encounter are asked together.
+    Each photo of a named animal is a query. It is never compared with its own encounter. The figures are for single
+    photos and for all photos of an encounter together. Two figures tell how well known animals are separated from new
+    animals; for them, each individual is removed from the gallery once.
 
     \b
     Example:
+      snowmatch evaluate catalog/
       snowmatch evaluate catalog/ --protocol cross-station --save scores.npz --failures wrong/
     """
     from snowmatch.api import is_table, open_catalog, save_table
@@ -72,16 +75,16 @@ def evaluate(
         check_failures(failures, catalog, force=force)
     opened = open_catalog(catalog)
     method = method_of(extractors, matcher, options, fast)
-    with Bar("asking", "query") as bar:
+    with Bar("matching", "query") as bar:
         result = opened.evaluate(protocol, progress=bar.update, **method)
     if save is not None:
         save_table(save, result.table)
-        say(f"scores in {save}")
+        say(f"scores written to {save}")
     if failures is not None:
-        with Bar("explaining", "query") as bar:
+        with Bar("pictures", "query") as bar:
             asked = opened.session(**method), result.protocol, result.table
             write_failures(failures, *asked, progress=bar.update, force=force)
-        say(f"wrong answers in {failures / 'index.html'}")
+        say(f"wrong answers written to {failures / 'index.html'}")
     if as_json:
         print_json(evaluation_to_json(result))
     else:

@@ -1,4 +1,4 @@
-"""The group of all commands, and the one place that turns errors into lines and exit statuses."""
+"""The group of all commands. It also converts errors into one line and an exit status."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from snowmatch.cli.advice import with_advice
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.version import __version__
 
-# Each command's module, so that one command loads no other's
+# The module of each command; only the module of the command in use is imported
 COMMANDS = {
     "index": "index",
     "query": "query",
@@ -41,14 +41,14 @@ def _printable_errors() -> Iterator[None]:
 
 
 class Commands(click.Group):
-    """Turns what the user can mend into one line and exit status 1."""
+    """A group that prints an error that the user can correct as one line, with exit status 1."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All commands, in the order in which a user meets them."""
+        """Return the names of all commands, in the order of their use."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name, from its module."""
+        """Return the command with that name, imported from its module; None if there is no such command."""
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = getattr(importlib.import_module(f"snowmatch.cli.{COMMANDS[cmd_name]}"), cmd_name)
@@ -57,11 +57,11 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that was named; a usage error with the nearest one where there is none."""
+        """Return the command that the user named. An unknown name is a usage error that suggests the nearest name."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             from snowmatch.core.text import choices
 
-            ctx.fail(f"no command {args[0]!r}; {choices(args[0], list(COMMANDS))}")
+            ctx.fail(f"unknown command {args[0]!r}; {choices(args[0], list(COMMANDS))}")
         return super().resolve_command(ctx, args)
 
     def make_context(self, *arguments: Any, **values: Any) -> click.Context:
@@ -70,13 +70,13 @@ class Commands(click.Group):
             return super().make_context(*arguments, **values)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
+        """Run the command. An error that the user can correct becomes a ClickException."""
         with _printable_errors():
             return self._invoke(ctx)
 
     def _invoke(self, ctx: click.Context) -> Any:
         for stream in (sys.stdout, sys.stderr):
-            if hasattr(stream, "reconfigure"):  # a console that lacks a letter shows \\u0421 instead of failing
+            if hasattr(stream, "reconfigure"):  # a console without a letter shows \\u0421 instead of failing
                 stream.reconfigure(errors="backslashreplace")
         try:
             return super().invoke(ctx)
@@ -84,21 +84,21 @@ class Commands(click.Group):
             lines = str(error).splitlines()
             text = "\n".join(lines) if "problems" in error.data else " ".join(lines)  # one line, or a list of problems
             raise click.ClickException(with_advice(text, error.code, error.data)) from error
-        except BrokenPipeError:  # `| head` has seen enough
+        except BrokenPipeError:  # the reader of the pipe, such as `head`, has stopped
             raise
-        except OSError as error:  # a full disk, a folder that may not be entered, a name too long for the system
+        except OSError as error:  # such as a full disk, a folder without permission, a name that is too long
             where = f"{error.filename}: " if error.filename else ""
             raise click.ClickException(
                 f"{where}{error.strerror or error}: check the name and the permissions"
             ) from error
         except MemoryError as error:
-            raise click.ClickException(f"not enough memory ({error}): ask for less at once") from error
+            raise click.ClickException(f"not enough memory ({error}): use fewer photos or smaller settings") from error
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="snowmatch")
 def main() -> None:
-    """Tell individual snow leopards (and other patterned animals) apart in camera-trap photos.
+    """Identify individual snow leopards and other patterned animals in camera-trap photos.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""`snowmatch index`."""
+"""The command `snowmatch index`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from snowmatch.cli.shared import PATH, Bar, print_text, say_failed, say_notes, s
 
 @click.command()
 @click.argument("catalog", type=PATH)
-@click.option("--extractor", metavar="NAME", help="How features are found; `plugins` lists them.")
+@click.option(
+    "--extractor", metavar="NAME", help="Extractor of the features; `snowmatch plugins` lists all.  [default: hesaff]"
+)
 @setting_option
-@click.option("--workers", type=click.IntRange(min=1), help="Processes to use.  [default: all cores]")
+@click.option("--workers", type=click.IntRange(min=1), help="Number of processes.  [default: all cores]")
 @click.option(
     "--dates",
     type=click.Choice(("dmy", "mdy")),
@@ -31,7 +33,7 @@ from snowmatch.cli.shared import PATH, Bar, print_text, say_failed, say_notes, s
     help="Whether photos without a time that follow each other and look alike are one encounter.  [default: yes]",
 )
 @click.option("--verify", is_flag=True, help="Check all stored features. Without it, each run checks 1 GB of them.")
-@click.option("--prune", is_flag=True, help="Delete the features of photos that have left the catalog.")
+@click.option("--prune", is_flag=True, help="Delete the features of photos that are no longer in the catalog.")
 def index(
     catalog: Path,
     extractor: str | None,
@@ -41,10 +43,10 @@ def index(
     prune: bool,
     **settings: Any,
 ) -> None:
-    """Find the features of every photo in CATALOG and make it ready to be asked.
+    """Find and store the features of all photos in CATALOG.
 
-    Only what is new or has changed is done; a run that was stopped goes on where it was. The catalog keeps --dates,
-    --encounter-gap, --longest-encounter and --bursts.
+    Queries need these features. Only new and changed photos are read. If the run was stopped, the same command
+    continues it. The catalog keeps --dates, --encounter-gap, --longest-encounter and --bursts.
 
     \b
     Example:
@@ -65,9 +67,7 @@ def index(
                 mapping=maps.update,
             )
     except KeyboardInterrupt:
-        raise click.ClickException(
-            "stopped; what was finished is kept, and the same command goes on from there"
-        ) from None
+        raise click.ClickException("stopped; the finished photos are stored, and the same command continues") from None
     print_text(report.summary())
     say_notes((*report.notes, *opened.notes()))
     say_failed(report.failed)

@@ -1,4 +1,4 @@
-"""`snowmatch query`."""
+"""The command `snowmatch query`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ def _box(value: str) -> tuple[float, ...]:
         numbers = ()
     if len(numbers) != 4 or not numbers[2] > 0 or not numbers[3] > 0:
         raise click.BadParameter(
-            f"{value!r} is not x,y,w,h in pixels (or as shares of the photo), w and h above 0, such as 120,80,640,400"
+            f"{value!r}: expected x,y,w,h in pixels (or as shares of the photo) with w and h above 0, such as "
+            "120,80,640,400"
         )
     return numbers
 
@@ -47,31 +48,41 @@ def _timestamp(ctx: click.Context, parameter: click.Parameter, value: str | None
     try:
         moment = datetime.fromisoformat(value)
     except ValueError:
-        raise click.BadParameter(f"{value!r} is not a local time such as 2012-09-17T19:42:18") from None
+        raise click.BadParameter(f"{value!r}: expected a local time, such as 2012-09-17T19:42:18") from None
     if moment.tzinfo is not None:
         local = moment.replace(tzinfo=None).isoformat()
-        raise click.BadParameter(f"{value!r} has a time zone; give the time of the camera's clock, such as {local}")
+        raise click.BadParameter(f"{value!r} has a time zone: expected the time of the camera's clock, such as {local}")
     return moment
 
 
 @click.command()
 @click.argument("photos", nargs=-1, required=True, type=PATH)
-@click.option("--catalog", type=PATH, help="The catalog's folder.  [default: $SNOWMATCH_CATALOG, or the one nearby]")
-@click.option("--bodypart", metavar="PART", help="What the photo shows, such as left_flank.  [default: unknown]")
-@click.option("--location", "locations", multiple=True, metavar="NAME", help="Only this location; may be repeated.")
+@click.option(
+    "--catalog", type=PATH, help="Folder of the catalog.  [default: $SNOWMATCH_CATALOG, or the nearest indexed folder]"
+)
+@click.option(
+    "--bodypart",
+    metavar="PART",
+    help="Body part in the photo, such as left_flank.  [default: from the catalog, or unknown]",
+)
+@click.option(
+    "--location", "locations", multiple=True, metavar="NAME", help="Compare only with this location; may be repeated."
+)
 @click.option(
     "--station",
     metavar="ID",
-    help="Where it was taken: its photos tell the scenery, passages there at that time are left out.",
+    help="Station of the photo. Its other photos help to find the animal; encounters there at that time are excluded.",
 )
-@click.option("--timestamp", callback=_timestamp, metavar="T", help="When, ISO 8601 local.  [default: from the photo]")
+@click.option(
+    "--timestamp", callback=_timestamp, metavar="T", help="Local time of the photo (ISO 8601).  [default: from EXIF]"
+)
 @click.option(
     "--bbox",
     "boxes",
     multiple=True,
     callback=_boxes,
     metavar="X,Y,W,H",
-    help="Where the animal is, in pixels of the upright photo; of several photos, one for each in turn.",
+    help="Box of the animal, in pixels of the upright photo. With several photos: one box for each, in their order.",
 )
 @click.option(
     "--mask",
@@ -79,16 +90,22 @@ def _timestamp(ctx: click.Context, parameter: click.Parameter, value: str | None
     multiple=True,
     type=PATH,
     metavar="FILE",
-    help="PNG of the photo's size, white on the animal; of several photos, one for each in turn.",
+    help="PNG of the photo's size, white on the animal. With several photos: one mask for each, in their order.",
 )
 @extractor_option
 @matcher_option
 @fast_option
 @setting_option
-@click.option("--exclude-encounter", "excluded", multiple=True, metavar="ID", help="Leave out; may be repeated.")
-@click.option("--top", default=5, show_default=True, type=click.IntRange(min=1), help="Candidates to show.")
+@click.option(
+    "--exclude-encounter",
+    "excluded",
+    multiple=True,
+    metavar="ID",
+    help="Do not compare with this encounter; may be repeated.",
+)
+@click.option("--top", default=5, show_default=True, type=click.IntRange(min=1), help="Number of candidates.")
 @json_option
-@click.option("--draw", type=PATH, metavar="DIR", help="Draw the matched spots of every candidate into DIR.")
+@click.option("--draw", type=PATH, metavar="DIR", help="Write pictures of the matched spots of every candidate to DIR.")
 @force_option
 def query(
     photos: tuple[Path, ...],
@@ -109,16 +126,20 @@ def query(
     draw: Path | None,
     force: bool,
 ) -> None:
-    """Ask which individual PHOTOS show: one photo, or several of one encounter (one animal).
+    """Find the individual that PHOTOS show.
+
+    PHOTOS are one photo, or several photos of one encounter that show the same animal.
 
     \b
     Example:
       snowmatch query IMG_0042.JPG --bodypart left_flank --draw answer/
+      snowmatch query photo1.jpg photo2.jpg --catalog catalog/ --station st04
     """
     import os
 
     from snowmatch.api import find_catalog, open_catalog
     from snowmatch.core.outputs import check_folder
+    from snowmatch.core.text import counted
     from snowmatch.views.json import answer_to_json
     from snowmatch.views.pictures import draw_answer
     from snowmatch.views.text import format_answer
@@ -148,4 +169,4 @@ def query(
         say_notes(answer.notes)
     if draw is not None:
         pictures = draw_answer(answer, draw, folder, top, force=force)
-        say(f"{len(pictures)} pictures in {draw}")
+        say(f"{counted(len(pictures), 'picture')} written to {draw}")

@@ -1,4 +1,4 @@
-"""What the commands share: paths, options, notes, and the progress bar."""
+"""Parts that several commands use: paths, options, notes and the progress bar."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 class Place(click.Path):
-    """A file or folder; whether it is there and may be read is told by those who use it."""
+    """A file or folder. The code that uses it reports whether it exists and can be read."""
 
     def convert(self, value: Any, parameter: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """The value as a path; an empty one is a usage error."""
+        """Return the value as a path. An empty value is a usage error."""
         if not str(value):
-            self.fail("an empty name; expected a file or folder", parameter, ctx)
+            self.fail("empty name: expected a file or folder", parameter, ctx)
         return Path(os.fsdecode(super().convert(value, parameter, ctx)))
 
 
@@ -33,7 +33,7 @@ def _options(ctx: click.Context, parameter: click.Parameter, values: tuple[str, 
     for value in values:
         key, equals, text = value.partition("=")
         if not equals or not key:
-            raise click.BadParameter(f"{value!r} is not key=value, such as -o max_features=2000")
+            raise click.BadParameter(f"{value!r}: expected key=value, such as -o max_features=2000")
         pairs[key.strip()] = text.strip()
     return pairs
 
@@ -48,26 +48,34 @@ extractor_option = click.option(
     multiple=True,
     callback=_extractors,
     metavar="NAME",
-    help="Which features to use. Repeat it to add up the evidence of several.  [default: what the catalog is "
-    "indexed with]",
+    help="Extractor of the features. Repeat it to combine several.  [default: the extractor of the index]",
 )
 matcher_option = click.option(
-    "--matcher", default="lnbnn", show_default=True, metavar="NAME", help="How photos are compared."
+    "--matcher",
+    default="lnbnn",
+    show_default=True,
+    metavar="NAME",
+    help="Matcher that compares photos; `snowmatch plugins` lists all.",
 )
 fast_option = click.option(
-    "--fast", is_flag=True, help="Let the matcher lightglue stop early. Its answers may differ a little."
+    "--fast", is_flag=True, help="Allow the matcher lightglue to stop early. The answers may differ a little."
 )
 setting_option = click.option(
-    "-o", "options", multiple=True, callback=_options, metavar="KEY=VALUE", help="A setting; `plugins` lists them."
+    "-o",
+    "options",
+    multiple=True,
+    callback=_options,
+    metavar="KEY=VALUE",
+    help="Change a setting; may be repeated. `snowmatch plugins` lists all.",
 )
 force_option = click.option(
     "--force", is_flag=True, help="Replace files that snowmatch did not write, or that somebody has edited."
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 
 
 def method_of(extractors: tuple[str, ...] | None, matcher: str, options: dict[str, str], fast: bool) -> dict[str, Any]:
-    """The method's options as the Python interface takes them."""
+    """Return the options of the method as keyword arguments of the Python interface."""
     return {
         "extractor": extractors,
         "matcher": matcher,
@@ -83,24 +91,24 @@ def print_text(text: str, *, err: bool = False, nl: bool = True) -> None:
 
 
 def say(text: str) -> None:
-    """Print a note on stderr."""
+    """Print a note to stderr."""
     print_text(f"note: {text}", err=True)
 
 
 def say_notes(notes: Iterable[Note]) -> None:
-    """Notes of an answer or a run on stderr, each with what to type."""
+    """Print notes to stderr, each with the command or option to type."""
     for note in notes:
         say(with_advice(" ".join(note.text.splitlines()), note.code, note.data))
 
 
 def say_failed(failed: Iterable[tuple[str, str]]) -> None:
-    """Photos that failed on stderr, each with the reason."""
+    """Print the photos that failed to stderr, each with the reason."""
     for path, reason in failed:
         print_text(" ".join(f"failed: {path}: {reason}".splitlines()), err=True)
 
 
 def print_json(value: Any) -> None:
-    """One JSON object on stdout."""
+    """Print one JSON object to stdout."""
     import json
 
     from snowmatch.core.text import escaped_json
@@ -109,7 +117,7 @@ def print_json(value: Any) -> None:
 
 
 class Bar:
-    """A progress bar on stderr with rate and time left, where somebody is watching."""
+    """A progress bar on stderr with rate and remaining time. It is shown only if stderr is a terminal."""
 
     def __init__(self, title: str, unit: str) -> None:
         self.title, self.unit = title, unit
@@ -119,11 +127,11 @@ class Bar:
         return self
 
     def update(self, done: int, total: int) -> None:
-        """So many are done of so many."""
+        """Show that `done` of `total` units are finished."""
         from tqdm import tqdm
 
         if self.bar is None:
-            scale = self.unit == "B"  # 2.7M of bytes, but 2700 photos
+            scale = self.unit == "B"  # bytes are shown as 2.7M, photos as 2700
             self.bar = tqdm(total=total, desc=self.title, unit=f" {self.unit}", unit_scale=scale, disable=None)
         self.bar.update(done - self.bar.n)
 

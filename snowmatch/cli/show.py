@@ -1,4 +1,4 @@
-"""`snowmatch show` and `snowmatch plugins`: what a catalog holds, and what the program can do."""
+"""The commands `snowmatch show` (contents of a catalog) and `snowmatch plugins` (extractors and matchers)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from snowmatch.cli.shared import PATH, print_text, say_notes
 @click.command()
 @click.argument("catalog", type=PATH)
 def show(catalog: Path) -> None:
-    """List what CATALOG holds: individuals, encounters, what is indexed, stale or failed.
+    """List the individuals and the encounters of CATALOG.
+
+    The last table counts the annotations by state: indexed, missing (not indexed yet), stale (the photo, its box or its
+    mask has changed since) and failed (unreadable).
 
     \b
     Example:
@@ -29,6 +32,8 @@ def show(catalog: Path) -> None:
 @click.command()
 def plugins() -> None:
     """List the extractors and matchers with their settings.
+
+    The value of each setting is its default.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""`snowmatch weights`: the files of pretrained networks."""
+"""The command `snowmatch weights`: files of pretrained networks."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from snowmatch.cli.shared import PATH, Bar, print_text, say
 
 @click.group()
 def weights() -> None:
-    """The files of pretrained networks: list, add or download them.
+    """List, add or download the files of pretrained networks.
 
-    Nothing else that snowmatch does uses the network. Networks need its extra packages: pip install 'snowmatch[deep]'.
+    Only `snowmatch weights download` uses the internet. Networks need extra packages: pip install 'snowmatch[deep]'.
 
     \b
     Example:
@@ -24,9 +24,10 @@ def weights() -> None:
 
 @weights.command("list")
 def list_() -> None:
-    """List the networks with what is here of them, and under which licence they come.
+    """List the pretrained networks with their files and licences.
 
-    `checked` is a file whose sum is right, `here` one whose sum nobody has told.
+    The state is `missing` (no file), `checked` (the checksum is right), `present` (the checksum is not known) or
+    `unusable` (the file is damaged or wrong).
 
     \b
     Example:
@@ -40,7 +41,9 @@ def list_() -> None:
 @weights.command()
 @click.argument("files", nargs=-1, required=True, type=PATH, metavar="FILE...")
 def add(files: tuple[Path, ...]) -> None:
-    """Copy FILES of weights into the cache folder: official files under any name, or networks you trained.
+    """Copy files of weights into the cache folder.
+
+    Official files may have any name, because the content identifies them. Networks that you trained are accepted too.
 
     \b
     Example:
@@ -57,7 +60,10 @@ def add(files: tuple[Path, ...]) -> None:
 @weights.command()
 @click.argument("name")
 def download(name: str) -> None:
-    """Fetch the weights called NAME from their authors into the cache folder. The licence is theirs: read it.
+    """Download the weights called NAME.
+
+    The file comes from the authors' address and is stored in the cache folder. The authors' licence applies: read it
+    before you use the weights.
 
     \b
     Example:
@@ -73,7 +79,7 @@ def download(name: str) -> None:
 
 @weights.command()
 def where() -> None:
-    """Tell the folders in which weights are looked for.
+    """Print the folders that are searched for weights.
 
     \b
     Example:

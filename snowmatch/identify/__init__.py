@@ -1,1 +1,1 @@
-"""From a photo to an answer."""
+"""The identification of animals: the steps from query photos to an answer, calibration and evaluation."""

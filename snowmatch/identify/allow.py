@@ -1,4 +1,4 @@
-"""Second step of a query: which annotations on record may answer."""
+"""The second step of a query: the choice of the annotations that may answer."""
 
 from __future__ import annotations
 
@@ -24,7 +24,11 @@ from snowmatch.photos.likeness import nearly_equal
 
 @dataclass(frozen=True, eq=False)
 class Allowed:
-    """(A,) bool: which annotations of the galleries may answer, and the encounters that were left out."""
+    """The annotations that may answer a query.
+
+    entries: (A,) bool, True for each annotation of the galleries that may answer.
+    excluded: the names of the encounters that may not answer.
+    """
 
     entries: np.ndarray
     excluded: frozenset[str]
@@ -32,11 +36,12 @@ class Allowed:
 
 
 def allow(session: Session, question: Question, resolved: Resolved) -> Allowed:
-    """Annotations of a compatible body part, in the locations asked about, and of other passages than the query's.
+    """Return which annotations of the galleries may answer the question.
 
-    Left out are the encounters named in the question, those that the photos are on record in, those that have a copy of
-    one of the photos, and passages on record at the question's station, or of the photos' camera, at the same time.
-    SnowmatchError where a location or an encounter is not in the catalog.
+    An annotation may answer if its body part is compatible with the query's, if it is from one of the question's
+    locations (no locations: from any), and if its encounter is not excluded. These encounters are excluded: those that
+    the question names, those that contain a query photo or a copy of one, and those at the question's station or of the
+    photos' camera at the time of the query. Raises SnowmatchError if a location or an encounter is not in the catalog.
     """
     check_locations(session.data, question.locations)
     _check_encounters(session, question.exclude_encounters)
@@ -57,7 +62,7 @@ def allow(session: Session, question: Question, resolved: Resolved) -> Allowed:
         bool,
     )
     if question.locations and (nowhere := sum(not a.location for a in annotations)):
-        text = f"{counted(nowhere, 'annotation')} without a location left out"
+        text = f"{counted(nowhere, 'annotation')} without a location and therefore not compared"
         notes.append(Note("without-location", text, {"count": nowhere}))
     return Allowed(entries, excluded, tuple(notes))
 
@@ -106,11 +111,16 @@ def _same_camera(
 def _same_passage(
     session: Session, question: Question, taken: Sequence[datetime | None]
 ) -> tuple[set[str], list[Note]]:
-    """Encounters on record at the station within the encounter gap of the photos: the same passage, no evidence."""
+    """Return the encounters of the same passage as the query, and notes.
+
+    They have a photo from the question's station that was taken at most the encounter gap before or after a query
+    photo. Photos of one passage are not evidence for each other.
+    """
     station, notes, gap = question.station, list[Note](), session.data.settings.gap
     if station is None:
         if question.timestamp is not None:
-            notes.append(Note("time-without-station", "the time alone leaves nothing out: give the station too"))
+            text = "the time excludes no encounter, because the station is not known: give the station too"
+            notes.append(Note("time-without-station", text))
         return set(), notes
     here = [
         a
@@ -121,17 +131,17 @@ def _same_passage(
     locations = sorted({a.location for a in here if a.location})
     if not here:
         known = sorted({a.station for a in session.data.annotations if a.station})
-        text = f"no photo on record is from station {station!r}{did_you_mean(station, known)}"
+        text = f"the catalog has no photo from station {station!r}{did_you_mean(station, known)}"
         notes.append(Note("unknown-station", text, {"station": station}))
     elif not times:
-        text = f"no time for station {station}, so nothing could be left out as the same passage"
+        text = f"the time of the query is not known, so encounters of the same passage at station {station} may answer"
         notes.append(Note("station-without-time", text, {"station": station}))
     if len(locations) > 1:
         text = f"station {station} is in {' and '.join(locations)}, and all of them count: give the location too"
         notes.append(Note("station-in-several-locations", text, {"station": station, "locations": locations}))
     passing = {a.encounter for a in here if a.timestamp and any(abs(a.timestamp - t) <= gap for t in times)}
     if passing:
-        text = f"left out as the same passage at station {station}: {', '.join(sorted(passing))}"
+        text = f"same passage at station {station} and therefore not compared: {', '.join(sorted(passing))}"
         notes.append(Note("same-passage", text, {"station": station, "encounters": sorted(passing)}))
     return passing, notes
 
@@ -141,7 +151,7 @@ def _check_encounters(session: Session, names: Sequence[str]) -> None:
     for name in names:
         if name not in known:
             raise SnowmatchError(
-                f"no encounter {name!r} in {session.folder}{did_you_mean(name, sorted(known))}",
+                f"{session.folder} has no encounter {name!r}{did_you_mean(name, sorted(known))}",
                 "unknown-encounter",
                 catalog=str(session.folder),
             )

@@ -1,4 +1,4 @@
-"""What a query says."""
+"""The answer to a query: photos, candidates, decision and notes."""
 
 from __future__ import annotations
 
@@ -14,11 +14,17 @@ from snowmatch.screening.foreground import ForegroundMap
 
 @dataclass(frozen=True)
 class QueryPhoto:
-    """One photo of the query; `mask` is (H, W) bool over the whole upright photo, or None where all of it counts.
+    """One photo of the query.
 
-    `path` is as the user gave it (empty for an array); `image` is the upright RGB photo where it was given as an array.
-    evidence: what tells the animal from the scenery (`mask`, `box`, `burst`, `station`, `burst and station`, `centre`,
-    or `given` where everything counts); `foreground` is the map where other photos of the place tell.
+    path: as the user wrote it; "" for an array.
+    bbox: the animal's box, clipped to the photo; None if there is no box.
+    mask: (H, W) bool over the whole upright photo, True on the animal; None if there is no mask.
+    image_size: (width, height) of the upright photo.
+    features: number of features, of all extractors together.
+    image: (H, W, 3) uint8 RGB, the upright photo if the user gave an array; None otherwise.
+    evidence: the source of the foreground: `mask`, `box`, `burst`, `station`, `burst and station`, `centre` (no source,
+    so the centre of the photo counts most), or `given` (everything counts).
+    foreground: the map computed from other photos of the same place, or None.
     """
 
     path: str
@@ -33,13 +39,22 @@ class QueryPhoto:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One individual (or one unidentified encounter) that the query was compared with.
+    """An individual, or an unidentified animal of one encounter, that the query was compared with.
 
-    `best` is its annotation with the highest score, `best_query` the number of the query photo that gave it;
-    keypoints0 and keypoints1 (M, 2), scales0, scales1 and weights (M,) are the matched spots of that pair in photo
-    pixels. `accepted` is False where no annotation of it passed the geometric check: its score then is what it had
-    before that check, its spots are the unverified ones, and it ranks below every accepted one. `checked` is False
-    where none of its annotations was among those that the check looked at. evidence and foreground: as in QueryPhoto.
+    rank: 1 is the best candidate.
+    individual: its name; None for an unidentified animal.
+    score: the evidence of the matches, 0 or more. Scores can be compared within one answer only.
+    inliers: number of matches of the best pair of photos that passed the geometric check; 0 if not `accepted`.
+    accepted: True if an annotation of the candidate passed the geometric check. If False, `score` is the score before
+    the check, the matches are not verified, and the candidate ranks below all accepted candidates.
+    checked: True if the geometric check was computed for at least one annotation of the candidate.
+    best: the candidate's annotation with the highest score. best_query: number of the query photo, from 0, with the
+    highest score against `best`.
+    keypoints0, keypoints1: (M, 2) positions of the M matched keypoints in the query photo and in the photo of `best`
+    (px, x then y). scales0, scales1: (M,) their diameters (px). weights: (M,) the votes of the matches.
+    evidence, foreground: of the photo of `best`, as in QueryPhoto.
+    probability: 0 to 1, that the query shows this animal. level: the level of this probability. Both are None if there
+    are no probabilities.
     """
 
     rank: int
@@ -63,10 +78,12 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Decision:
-    """What a query comes to: the likeliest individual on record, or a new one, with its probability and level.
+    """The most probable result of a query: an animal on record, or a new animal.
 
-    individual: its name; None for a new animal, and for an unidentified animal on record: that one's `encounter` is
-    given instead.
+    individual: the animal's name; None for a new animal and for an unidentified animal on record.
+    new: True for a new animal.
+    probability: 0 to 1, that the decision is right. level: the level of this probability.
+    encounter: the encounter of an unidentified animal on record; "" for a named or a new animal.
     """
 
     individual: str | None
@@ -77,7 +94,7 @@ class Decision:
 
     @property
     def name(self) -> str:
-        """Whom it is about, in words."""
+        """The text that names the animal: "a new individual", its name, or "unidentified (ENCOUNTER)"."""
         if self.new:
             return "a new individual"
         return self.individual if self.individual is not None else f"unidentified ({self.encounter})"
@@ -85,12 +102,20 @@ class Decision:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a query says: candidates in order, what was compared, and how.
+    """The answer to a query.
 
-    calibration: what `confidence.model.Calibration.described` tells; None where there is none, as are
-    `new_probability` and `decision` then. `decided` is the candidate that the decision names, None for a new animal; it
-    may be none of `candidates`, where unidentified encounters score higher. `runner_up` is the likeliest one besides.
-    notes: what to know about the answer.
+    body_part: the body part that the query shows. locations: the locations that may answer; empty for all locations.
+    annotations: number of annotations in the catalog. compared: number of annotations that were allowed to answer.
+    individuals: number of individuals among the compared annotations, unidentified animals included.
+    extractor, matcher: settings, as in `identify.method.Method`.
+    candidates: the best candidates, in the order of their ranks.
+    notes: remarks on the answer, such as what was not compared.
+    calibration: as `confidence.model.Calibration.described` returns it; None without a calibration.
+    new_probability: 0 to 1, that the animal is not on record. decision: the most probable result. Both are None if
+    there are no probabilities.
+    decided: the candidate that the decision names; None for a new animal. It may be missing from `candidates`, because
+    candidates are ranked by score and not by probability.
+    runner_up: the most probable candidate apart from `decided`.
     """
 
     photos: tuple[QueryPhoto, ...]
@@ -113,5 +138,5 @@ class Answer:
 
     @property
     def level(self) -> str | None:
-        """The decision's."""
+        """The level of the decision; None without a decision."""
         return self.decision.level if self.decision is not None else None

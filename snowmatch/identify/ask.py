@@ -1,4 +1,4 @@
-"""A query from its question to its answer: the only file that knows the order of the steps."""
+"""A query, from the question to the answer. Only this module knows the order of the steps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from snowmatch.identify.session import Session
 
 
 def ask(session: Session, question: Question) -> Answer:
-    """Who the animal in the question's photos is; SnowmatchError for what the user can mend."""
+    """Return the answer to the question: which individual its photos show.
+
+    Raises SnowmatchError if a value of the question is wrong.
+    """
     resolved = resolve(session, question)
     allowed = allow(session, question, resolved)
     foreground = tell_foreground(session, question, resolved, allowed)
@@ -35,17 +38,20 @@ def _answer(
     matched: Matched,
     judged: Judged,
 ) -> Answer:
-    """Last step: what was found, put together."""
+    """Return the answer, made from the results of all steps."""
     ranked = rank_individuals(matched.scores, session.gallery.individual_numbers, allowed.entries)
     decided, runner_up = _likeliest(matched, judged, ranked)
     shown = ranked[: question.top].tolist()
-    also = [number for number in (decided, runner_up) if number is not None and number not in shown]
-    found = find_candidates(session, allowed.entries, [*shown, *also], matched, judged)
-    by_number = dict(zip([*shown, *also], found, strict=True))
+    extra = [number for number in (decided, runner_up) if number is not None and number not in shown]
+    found = find_candidates(session, allowed.entries, [*shown, *extra], matched, judged)
+    by_number = dict(zip([*shown, *extra], found, strict=True))
     found = found[: len(shown)]
     notes = [*resolved.notes, *allowed.notes, *session.notes, *foreground.notes, *judged.notes, *matched.notes]
     if not all(c.accepted for c in found):
-        text = "candidates with 0 inliers have the score from before the geometric check: a scale of its own"
+        text = (
+            "candidates with 0 inliers have the score before the geometric check, which cannot be compared with the "
+            "other scores"
+        )
         notes.append(Note("unverified-candidates", text))
     return Answer(
         photos=_photos(resolved, foreground),
@@ -69,20 +75,21 @@ def _answer(
 
 
 def _photos(resolved: Resolved, foreground: Foreground) -> tuple[QueryPhoto, ...]:
-    """The photos that voted, then those that could not."""
-    told = {id(seen.photo): seen for seen in foreground.seen}
+    """Return the query photos with features, followed by the query photos without features."""
+    seen_of = {id(seen.photo): seen for seen in foreground.seen}
     photos = []
     for a in resolved.photos:
-        seen = told.get(id(a))
+        seen = seen_of.get(id(a))
         evidence, found = (seen.evidence, seen.map) if seen is not None else (outline_of(a), None)
         photos.append(QueryPhoto(a.path, a.bbox, a.mask, a.image_size, a.feature_count, a.image, evidence, found))
     return tuple(photos)
 
 
 def _likeliest(matched: Matched, judged: Judged, ranked: np.ndarray) -> tuple[int | None, int | None]:
-    """The numbers of the individual that is decided for (None: a new one, or no decision), and of the next likely.
+    """Return the number of the decision's individual, and the number of the most probable other individual.
 
-    Of equally likely individuals the one that ranks first.
+    The first is None if the decision is a new animal or if there are no probabilities. The second is None if there is
+    no other individual. Of individuals with equal probabilities, the individual with the better rank comes first.
     """
     found = judged.probabilities
     if found is None:
@@ -94,7 +101,7 @@ def _likeliest(matched: Matched, judged: Judged, ranked: np.ndarray) -> tuple[in
 
 
 def _decision(session: Session, judged: Judged, number: int | None) -> Decision | None:
-    """What is decided: the individual numbered so, or a new one; None where nothing is calibrated."""
+    """Return the decision for individual `number` (None: a new animal). Return None if there are no probabilities."""
     found, levels = judged.probabilities, judged.levels
     if found is None or levels is None:
         return None

@@ -1,4 +1,4 @@
-"""Learning from a catalog's own named encounters what scores mean."""
+"""The calibration of a catalog: a model that converts scores to probabilities, learned from its named encounters."""
 
 from __future__ import annotations
 
@@ -33,7 +33,15 @@ from snowmatch.matching.gallery import Gallery
 
 @dataclass(frozen=True)
 class Calibrated:
-    """What `calibrate` learned, from how much, and how well it holds for individuals held out of the learning."""
+    """The result of `calibrate`.
+
+    extractor, matcher: settings, as in `identify.method.Method`.
+    encounters: number of named encounters that were used as queries.
+    pairs: number of pairs of encounters of one animal that were used.
+    groups: the groups of queries that have a model of their own, as `confidence.model.group_names` names them.
+    levels: the lowest probabilities of the levels in this catalog.
+    quality: the quality of the probabilities, measured by cross-validation over individuals.
+    """
 
     catalog_path: str
     extractor: dict[str, Any]
@@ -47,27 +55,32 @@ class Calibrated:
 
 
 def set_levels(folder: Path, levels: Sequence[float]) -> None:
-    """Store other levels for the catalog in `folder`: the lowest probabilities of excellent, good and fair."""
+    """Store the levels of the catalog in `folder`.
+
+    levels: the lowest probabilities of excellent, good and fair (0 to 1, decreasing). Raises SnowmatchError if they are
+    not valid or the file cannot be written.
+    """
     chosen = Levels(*levels)
     update_calibrations(folder, lambda stored: replace(stored, levels=chosen))
 
 
 def calibrate(
-    data: CatalogData, method: Method, held: Galleries, progress: Callable[[int, int], None] | None = None
+    data: CatalogData, method: Method, cache: Galleries, progress: Callable[[int, int], None] | None = None
 ) -> Calibrated:
-    """Learn from this catalog's named encounters what scores mean, and keep it for all that is asked from now on.
+    """Learn a model that converts scores to probabilities from the named encounters, and store it in the catalog.
 
-    `progress` is called with (done, total) queries. SnowmatchError where nothing is indexed, labels contradict, or
-    there are too few pairs of encounters of one animal.
+    All later queries with the same method use the stored model. cache: galleries that were made before. progress: a
+    function that is called with (done, total) queries. Raises SnowmatchError if nothing is indexed, if labels
+    contradict each other, or if there are too few pairs of encounters of one animal.
     """
     folder = data.folder
     check_labels(data.annotations)
-    states, galleries = indexed(data, method, held)
+    states, galleries = indexed(data, method, cache)
     pairs = count_encounter_pairs(data.annotations)
     if pairs < ENOUGH_PAIRS:
         raise SnowmatchError(
             f"{folder} has {counted(pairs, 'pair')} of encounters of one animal, calibration needs {ENOUGH_PAIRS}: "
-            "name the animals of more encounters; until then queries use the calibration that comes with snowmatch"
+            "name the animals of more encounters; until then, queries use the calibration that comes with snowmatch"
         )
     trial = make_trial(data.annotations, "cross-encounter")
     table = score_trial(trial, galleries, method.matcher, method.geometry, progress)
@@ -77,9 +90,9 @@ def calibrate(
     pairs = count_pairs(cases).get(ANY, 0)
     if not groups:
         raise SnowmatchError(
-            f"{folder} has too few photos to tell right from wrong matches: {counted(pairs, 'pair')} of encounters of "
-            f"one animal with features to compare, expected {ENOUGH_PAIRS} of boxed or of whole photos, and other "
-            "animals of that kind",
+            f"{folder} has too few photos for a calibration: {counted(pairs, 'pair')} of encounters of one animal have "
+            f"features, expected {ENOUGH_PAIRS} pairs of outlined or of whole photos, and other animals on photos of "
+            "the same kind: name the animals of more encounters",
             "too-few-pairs",
             catalog=str(folder),
         )
@@ -104,7 +117,11 @@ def calibrate(
 
 
 def facts_of(annotations: Sequence[Annotation], gallery: Gallery) -> Mapping[str, np.ndarray]:
-    """What a calibration looks at beside scores, of all A annotations: see `confidence.cases.make_cases`."""
+    """Return the facts about all A annotations that a calibration uses in addition to the scores.
+
+    features: (A,) float64, number of features; 0 if the annotation is not in the gallery. outlined: (A,) bool, True
+    with a box or a mask. masked: (A,) bool, True with a mask. See `confidence.cases.make_cases`.
+    """
     features = np.zeros(len(annotations))
     entries = range(len(gallery.annotations))
     features[[a.row for a in gallery.annotations]] = [gallery.feature_count(entry) for entry in entries]

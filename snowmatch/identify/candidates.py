@@ -1,4 +1,4 @@
-"""From scores to candidates: whom the query may show, with the matched spots of the best pair of photos."""
+"""The candidates of an answer: individuals with their scores and the matched keypoints of the best pair of photos."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from snowmatch.matching.scores import Scores
 
 
 def rank_individuals(scores: Scores, numbers: np.ndarray, allowed: np.ndarray) -> np.ndarray:
-    """The numbers of the individuals that have something `allowed` (A,), best first, ties by number (by name).
+    """Return the numbers of the individuals that have an allowed annotation, best first, (K,) int.
 
-    `numbers` (A,) has the individual of each annotation. Nothing allowed gives an empty array.
+    numbers: (A,) the number of each annotation's individual. allowed: (A,) bool. Individuals with equal scores are
+    ordered by number, and therefore by name. No allowed annotations: returns an empty array.
     """
     present = np.unique(numbers[allowed])
     return present[np.lexsort((present, -scores.individual_ranking[present]))]
@@ -29,7 +30,11 @@ def rank_individuals(scores: Scores, numbers: np.ndarray, allowed: np.ndarray) -
 def find_candidates(
     session: Session, allowed: np.ndarray, ranked: Sequence[int], matched: Matched, judged: Judged
 ) -> tuple[Candidate, ...]:
-    """The individuals numbered `ranked`, in their order, as candidates: each by its best annotation `allowed` (A,)."""
+    """Return one candidate for each individual number in `ranked`, in the same order.
+
+    allowed: (A,) bool, the annotations that may answer. Each candidate shows its allowed annotation with the highest
+    score. Every individual in `ranked` must have an allowed annotation.
+    """
     numbers = session.gallery.individual_numbers
     rows = np.flatnonzero(allowed)
     found = [_candidate(n, i, rows[numbers[rows] == i], matched) for n, i in enumerate(ranked, start=1)]
@@ -44,6 +49,7 @@ def find_candidates(
 
 
 def _candidate(rank: int, number: int, own: np.ndarray, matched: Matched) -> Candidate:
+    """Return the candidate for individual `number`. own: its allowed annotations, as numbers in the galleries."""
     scores, witnesses = matched.scores, matched.witnesses
     entry = int(own[np.argmax(scores.ranking[own])])
     accepted = bool(scores.individual_accepted[number])
@@ -78,7 +84,10 @@ def _candidate(rank: int, number: int, own: np.ndarray, matched: Matched) -> Can
 
 
 def _spots(matches: Matches, witness: Witness, photo: int, entry: int) -> tuple[np.ndarray, ...]:
-    """Keypoints and scales of both sides, and weights, as a candidate has them."""
+    """Return keypoints0, keypoints1, scales0, scales1 and weights of the matches, as `Candidate` defines them.
+
+    photo: number of the query photo. entry: number of the annotation in the gallery.
+    """
     query, features = witness.subjects[photo].features, witness.gallery.reader.read(witness.gallery.keys[entry])
     return (
         query.keypoints[matches.keypoint0],

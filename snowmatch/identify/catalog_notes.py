@@ -1,4 +1,4 @@
-"""What to know about a catalog after it was indexed."""
+"""The notes about a catalog, shown after an index run."""
 
 from __future__ import annotations
 
@@ -7,25 +7,28 @@ from snowmatch.catalog.records import load_records
 from snowmatch.catalog.states import annotation_states
 from snowmatch.core.home import features_path
 from snowmatch.core.notes import Note
-from snowmatch.core.text import some
+from snowmatch.core.text import counted, some
 from snowmatch.features.reader import list_features, open_features
 
 
 def catalog_notes(data: CatalogData) -> tuple[Note, ...]:
-    """What was left out or changed in reading the catalog, boxes that were clipped, and photos without features."""
+    """Return the notes about the catalog.
+
+    They list what was skipped or changed when the catalog was read, photos without features, and clipped boxes.
+    """
     records = load_records(data.folder)
     notes = list(data.notes)
-    held = list_features(features_path(data.folder))
-    if not held:
+    stored = list_features(features_path(data.folder))
+    if not stored:
         notes.append(Note("not-indexed", "nothing is indexed yet", {"catalog": str(data.folder)}))
-    for described in held:
+    for described in stored:
         reader = open_features(features_path(data.folder), described)
         empty = {key for key, count in zip(reader.keys, reader.counts, strict=True) if not count}
         if empty:
             states = annotation_states(data.folder, data.annotations, records, reader.keys)
             bare = [a.path for a, state in zip(data.annotations, states, strict=True) if state.key in empty]
             if bare:
-                text = f"nothing to compare was found by {described['name']} in {len(bare)} ({some(bare)})"
+                text = f"{described['name']} found no features in {counted(len(bare), 'annotation')} ({some(bare)})"
                 notes.append(Note("photos-without-features", text, {"extractor": described["name"], "photos": bare}))
     clipped = []
     for a in data.annotations:
@@ -35,6 +38,6 @@ def catalog_notes(data: CatalogData) -> tuple[Note, ...]:
             if x < 0 or y < 0 or x + width > size[0] or y + height > size[1]:
                 clipped.append(a.path)
     if clipped:
-        text = f"boxes that reach out of their photo were clipped: {len(clipped)} ({some(clipped)})"
+        text = f"boxes that extend beyond their photo were clipped: {len(clipped)} ({some(clipped)})"
         notes.append(Note("boxes-clipped", text, {"photos": clipped}))
     return tuple(notes)

@@ -1,4 +1,4 @@
-"""How well a catalog's own photos are identified: every labelled query asked, and what comes of it in figures."""
+"""The evaluation of a catalog: queries of identified annotations, and how often the answers are right."""
 
 from __future__ import annotations
 
@@ -32,10 +32,15 @@ from snowmatch.matching.query import voter
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One catalog evaluated: what was asked and how, the score table, what it comes to, and what to know about it.
+    """The result of `evaluate`.
 
-    quality: of the probabilities, each individual's encounters judged by a calibration of the others, for the `groups`
-    of queries that have enough pairs (the shipped one judges the rest).
+    extractor, matcher: settings, as in `identify.method.Method`.
+    table: the scores of all queries. measured: the measures computed from the table.
+    groups: the groups of queries with enough pairs for a calibration, as `confidence.model.group_names` names them.
+    levels: the lowest probabilities of the levels in this catalog.
+    quality: the quality of the probabilities, measured by cross-validation over individuals: the probabilities for an
+    individual's encounters come from a calibration on the other individuals. Queries that are in none of `groups` get
+    their probabilities from the calibration that comes with snowmatch.
     """
 
     catalog_path: str
@@ -54,17 +59,18 @@ def evaluate(
     data: CatalogData,
     protocol: str,
     method: Method,
-    held: Galleries,
+    cache: Galleries,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Ask about every identified annotation and measure how well the rest of the catalog answers.
+    """Query every identified annotation and measure how often the rest of the catalog gives the right answer.
 
-    protocol: `cross-encounter` (only other encounters answer), `cross-station` (only other stations), or `split`
-    (`test` rows are asked about, `train` rows answer). `progress` is called with (done, total) queries. SnowmatchError
-    where the catalog is not indexed or the protocol cannot be carried out.
+    protocol: `cross-encounter` (only other encounters may answer), `cross-station` (only other stations may answer) or
+    `split` (rows marked `test` are queries, rows marked `train` may answer).
+    cache: galleries that were made before. progress: a function that is called with (done, total) queries.
+    Raises SnowmatchError if the catalog is not indexed or does not have the annotations that the protocol needs.
     """
     trial = make_trial(data.annotations, protocol)
-    states, galleries = indexed(data, method, held)
+    states, galleries = indexed(data, method, cache)
     notes = [*evidence_notes(data), *state_notes(data.folder, states)]
     everything = np.ones(len(galleries[0].annotations), bool)
     if (votes := voter(method.matcher)) is not None:
@@ -80,11 +86,11 @@ def evaluate(
     if method.matcher.foreground == "auto":
         notes += galleries[0].evidence_notes(np.arange(len(everything)))
     if unnamed := sum(a.individual is None for a in data.annotations):
-        text = f"{counted(unnamed, 'unidentified annotation')} left out"
+        text = f"{counted(unnamed, 'unidentified annotation')} skipped, because the right answer is not known"
         notes.append(Note("unidentified-left-out", text, {"count": unnamed}))
     asked = ~np.isnan(table.scores)
     if bare := int((asked.any(axis=1) & ~np.isfinite(table.scores).any(axis=1)).sum()):
-        text = f"{bare} of the queries have no features to compare: counted as wrong"
+        text = f"{bare} of the queries have no features to compare and count as wrong answers"
         notes.append(Note("queries-without-features", text, {"count": bare}))
     return Evaluation(
         str(data.folder),

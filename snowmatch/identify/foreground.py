@@ -1,4 +1,4 @@
-"""Third step of a query: what of each photo is animal, and how much each spot counts."""
+"""The third step of a query: find the foreground of each query photo and the weights of its keypoints."""
 
 from __future__ import annotations
 
@@ -17,21 +17,23 @@ from snowmatch.screening.foreground import ForegroundMap, evidence_of, foregroun
 from snowmatch.screening.scenery import Preview
 from snowmatch.screening.scenes import MOST, make_map, read_preview, station_photos
 
-OUTLINED = ("mask", "box")  # evidence with which all that was extracted counts
+OUTLINED = ("mask", "box")  # the animal has an outline that a person or a detector drew
 TEXTS = {
-    "burst": "what moved between the frames of the burst counts",
-    "station": "what other photos of the station do not show counts, most near the centre",
-    "burst and station": "what moved in the burst and is not in other photos of the station counts",
-    "centre": "what lies about its centre counts; give a box, or let everything count where photos are crops",
+    "burst": "keypoints count where something moved between the frames of the burst",
+    "station": "keypoints count where other photos of the station show something else, most near the centre",
+    "burst and station": "keypoints count where something moved in the burst and other photos of the station show "
+    "something else",
+    "centre": "keypoints near the centre of the photo count most; give a box, or for a crop let everything count",
 }
 
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """One photo of the query with its animal told from the scenery.
+    """One query photo with its foreground.
 
-    evidence: what tells (`mask`, `box`, `burst`, `station`, `burst and station`, `centre`, or `given` where everything
-    counts); map: what other photos of the place say, where they tell.
+    evidence: the source of the foreground: `mask`, `box`, `burst`, `station`, `burst and station`, `centre` (no source,
+    so the centre of the photo counts most), or `given` (everything counts).
+    map: the foreground map computed from other photos of the same place, or None.
     """
 
     photo: AskedPhoto
@@ -39,7 +41,11 @@ class Seen:
     map: ForegroundMap | None
 
     def subject(self, features: Features) -> Subject:
-        """The photo with one extractor's features; where a mask tells, or all is given, all of them count."""
+        """Return the photo with the features of one extractor and their foreground weights.
+
+        There are no weights (all features count fully) if the photo has a mask, if it has a box and no map, or if
+        `evidence` is `given`.
+        """
         bbox, size = self.photo.bbox, self.photo.image_size
         weights = None
         if self.map is not None or self.evidence not in (*OUTLINED, "given"):
@@ -49,16 +55,21 @@ class Seen:
 
 @dataclass(frozen=True, eq=False)
 class Foreground:
-    """The photos that vote, or all where none does, and what told the animals of query and catalog from scenery."""
+    """The query photos that are compared, with their foregrounds, and notes on the sources of the foregrounds.
+
+    seen: the photos with features; all photos if none has features.
+    """
 
     seen: tuple[Seen, ...]
     notes: tuple[Note, ...]
 
 
 def tell_foreground(session: Session, question: Question, resolved: Resolved, allowed: Allowed) -> Foreground:
-    """What tells the animal from the scenery in each photo of the query: the map on record, or one made now.
+    """Return the foreground of each query photo.
 
-    A photo that is not on record is compared with the other photos of the query, and with those of its station.
+    A photo with a mask needs no map. A photo on record uses its stored map. For any other photo, a map is computed from
+    the other query photos and from photos on record of the question's station, if there are any. With the setting
+    foreground=given, everything counts.
     """
     photos = resolved.voting or resolved.bare
     if session.method.matcher.foreground == "given":
@@ -78,25 +89,28 @@ def tell_foreground(session: Session, question: Question, resolved: Resolved, al
 
 
 def outline_of(photo: AskedPhoto | Annotation) -> str:
-    """What outlines the animal: `mask`, `box` or ""."""
+    """Return what outlines the animal: `mask`, `box` or "" (nothing)."""
     masked = bool(photo.mask) if isinstance(photo, Annotation) else photo.mask is not None
     return "mask" if masked else "box" if photo.bbox is not None else ""
 
 
 def _station_previews(session: Session, question: Question, allowed: Allowed) -> list[Preview]:
-    """Small copies of photos on record of the question's station, of other passages."""
-    there = [
+    """Return previews of photos on record from the question's station. Excluded encounters are skipped.
+
+    Returns an empty list if the question has no station.
+    """
+    at_station = [
         (a, state.photo_sha256)
         for a, state in zip(session.data.annotations, session.states, strict=True)
         if question.station is not None and a.station == question.station and a.encounter not in allowed.excluded
         if not question.locations or a.location in question.locations
     ]
-    read = (read_preview(session.folder / path, content) for path, content in station_photos(there))
+    read = (read_preview(session.folder / path, content) for path, content in station_photos(at_station))
     return [preview for preview in read if preview is not None]
 
 
 def _query_notes(seen: Sequence[Seen]) -> list[Note]:
-    """What told the animal from the scenery in the photos that have neither box nor mask."""
+    """Return one note for each source of the foregrounds of photos with neither a box nor a mask."""
     notes = []
     for evidence, text in TEXTS.items():
         if bare := [s.photo.path or "the photo" for s in seen if s.evidence == evidence]:

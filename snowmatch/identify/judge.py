@@ -1,4 +1,4 @@
-"""Fifth step of a query: how likely each individual is, and a new one, and what is decided."""
+"""The fifth step of a query: compute the probabilities of all individuals and of a new animal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,11 @@ from snowmatch.matching.scores import Scores
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """Probabilities with the levels they are called by; None where nothing is calibrated or nobody was compared."""
+    """The probabilities of a query, and the lowest probabilities of the levels.
+
+    probabilities is None if there is no calibration for the query, if no annotation may answer, or if no query photo
+    has features. levels is None in the last two cases and if there is no calibration for the method.
+    """
 
     probabilities: Probabilities | None
     levels: Levels | None
@@ -30,7 +34,11 @@ class Judged:
 
 
 def judge(session: Session, resolved: Resolved, allowed: Allowed, foreground: Foreground, matched: Matched) -> Judged:
-    """The probabilities of all individuals compared and of a new one, by the calibration for such photos."""
+    """Return the probabilities of the compared individuals and of a new animal.
+
+    The models are those of the most special calibrated group that the query belongs to, as `Calibration.group` chooses
+    it.
+    """
     calibration = session.calibration
     if calibration is None or not allowed.entries.any() or not resolved.voting:
         return Judged(None, None, ())
@@ -38,7 +46,7 @@ def judge(session: Session, resolved: Resolved, allowed: Allowed, foreground: Fo
     group = calibration.group(outlined, masked, resolved.body_part)
     notes = []
     if group is None:
-        text = "no probability: nothing is calibrated for such photos, here or in the package"
+        text = "no probability: neither this catalog nor snowmatch has a calibration for this kind of photos"
         notes.append(Note("no-probability", text))
     elif group in calibration.shipped:
         notes.append(_shipped_note(session))
@@ -51,9 +59,10 @@ def judge(session: Session, resolved: Resolved, allowed: Allowed, foreground: Fo
 def judge_scores(
     scores: Scores, gallery: Gallery, allowed: np.ndarray, models: Sequence[Model], features: float
 ) -> Probabilities:
-    """How likely each individual (I,) of the gallery is, and a new one; NaN for those with nothing `allowed` (A,).
+    """Return the probabilities of the individuals (I,) of the gallery and of a new animal.
 
-    features: of the query, per photo. At least one of `models`.
+    allowed: (A,) bool, the annotations that may answer; an individual without one gets NaN.
+    models: at least one. features: mean number of features per query photo.
     """
     numbers = gallery.individual_numbers
     named = np.array([animal.individual is not None for animal in gallery.individuals], bool)
@@ -65,11 +74,12 @@ def judge_scores(
 
 
 def _shipped_note(session: Session) -> Note:
+    """Return the note that the probabilities come from the calibration that comes with snowmatch."""
     pairs = session.encounter_pairs
     return Note(
         "calibration-shipped",
-        "not calibrated on this catalog: the probabilities are those of other photos, on the safe side; it has "
-        f"{counted(pairs, 'pair')} of encounters of one animal, and can be calibrated with "
-        f"{ENOUGH_PAIRS} of such photos",
+        "not calibrated on this catalog: the probabilities were learned from other photos and are too low rather than "
+        f"too high; the catalog has {counted(pairs, 'pair')} of encounters of one animal, a calibration needs "
+        f"{ENOUGH_PAIRS} with photos of this kind",
         {"catalog": str(session.folder), "pairs": pairs, "needed": ENOUGH_PAIRS},
     )

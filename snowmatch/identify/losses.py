@@ -1,4 +1,4 @@
-"""The wrong answers of an evaluation: which they are, the evidence behind them, and what may be the reason."""
+"""The wrong answers of an evaluation: the queries, the matches behind them, and possible reasons."""
 
 from __future__ import annotations
 
@@ -21,23 +21,28 @@ from snowmatch.matching.fusion import fuse, scales
 from snowmatch.matching.gallery import Gallery
 from snowmatch.matching.query import score_query
 
-STILL = 0.02  # of the photo's diagonal: how far a spot may lie from its match and be "at the same place"
-IN_PLACE = 0.5  # share of the matched weight at the same place from which scenery is suspected
-FEW = 0.25  # of the median number of features: nine photos of ten have more than half of it
+STILL = 0.02  # largest distance between a keypoint and its match "at the same place" (share of the photo's diagonal)
+IN_PLACE = 0.5  # least share of the matched weight at the same place for the hint "scenery"
+FEW = 0.25  # fewer features than this share of the median are few: 9 of 10 photos have more than half the median
 HINTS = {
-    "scenery": "most matched spots lie at the same place of both photos, as rocks before a fixed camera do",
-    "names to check": "as strong as a typical right answer, from another station: the two may be one animal",
-    "flank unknown": "the right animal had no verified match, and the body part of one of the photos is unknown",
-    "few spots": "the query or the right animal's photo has far fewer features than usual in this catalog",
+    "scenery": "most matched spots are at the same place in both photos, like rocks in front of a fixed camera",
+    "names to check": "the score is as high as that of a typical right answer, and the photos are from different "
+    "stations: the two individuals may be one animal",
+    "flank unknown": "no match with the right animal passed the geometric check, and the body part of one of "
+    "the photos is unknown",
+    "few spots": "the query photo or the right animal's photo has far fewer features than is typical of this catalog",
 }
 
 
 @dataclass(frozen=True)
 class Lost:
-    """A query whose first individual is wrong, by the numbers of the score table alone.
+    """A query whose first individual is wrong, found in the score table.
 
-    query: its place in `table.queries`; wrong, right: columns of `table.individual_scores`; rank: of the right one;
-    gap: the wrong one's score less the right one's, infinite where the query or the right animal has no features.
+    query: its position in `table.queries`.
+    wrong: column of the best wrong individual in `table.individual_scores`. right: column of the right individual.
+    rank: rank of the right individual; 1 is the first.
+    gap: score of the wrong individual minus score of the right individual; infinite if the query or the right animal
+    has no features.
     """
 
     query: int
@@ -49,9 +54,11 @@ class Lost:
 
 @dataclass(frozen=True)
 class Failure:
-    """A lost query with its evidence: the best photo of the wrong and of the right animal, and what may be the reason.
+    """A lost query with its matches and possible reasons.
 
-    A candidate is None where its side has no features. hints: keys of HINTS.
+    individuals: the names of the wrong and of the right individual.
+    wrong, right: the candidates of these individuals; None if the query or the individual has no features to compare.
+    hints: keys of HINTS, the possible reasons.
     """
 
     lost: Lost
@@ -64,14 +71,21 @@ class Failure:
 
 @dataclass(frozen=True)
 class Usual:
-    """What is usual: median number of features, median score of the right animal where it came first (else nan)."""
+    """Typical values of a catalog.
+
+    features: median number of features per annotation; 0 without annotations.
+    right_score: median score of the right individual over the queries with a right first individual; nan without one.
+    """
 
     features: float
     right_score: float
 
 
 def find_lost(table: ScoreTable) -> tuple[Lost, ...]:
-    """The queries whose first individual is wrong, the worst first; ties are lost. None lost gives none."""
+    """Return the queries whose first individual is wrong, largest gap first.
+
+    A query is also lost if a wrong individual has the same score as the right individual.
+    """
     own = table.individual[table.queries][:, None] == table.individual_names
     rank = ranks(table.individual_scores, own)
     found = []
@@ -86,7 +100,7 @@ def find_lost(table: ScoreTable) -> tuple[Lost, ...]:
 
 
 def check_table(table: ScoreTable, trial: Trial) -> None:
-    """SnowmatchError where the table's scores are not those of the trial's questions."""
+    """Raise SnowmatchError if the table was not made from this trial."""
     same = table.scores.shape == trial.allowed.shape and all(
         np.array_equal(a, b)
         for a, b in (
@@ -96,11 +110,15 @@ def check_table(table: ScoreTable, trial: Trial) -> None:
         )
     )
     if not same:
-        raise SnowmatchError("the score table is of another trial: make both from the same catalog and protocol")
+        raise SnowmatchError("the score table belongs to another trial: make both from the same catalog and protocol")
 
 
 def ask_again(lost: Lost, trial: Trial, table: ScoreTable, session: Session) -> Failure:
-    """A lost query with its matched spots, asked again as the trial allows it."""
+    """Return a lost query with its matched keypoints.
+
+    The query is computed again, because a score table contains no matches. The same annotations may answer as in the
+    trial.
+    """
     query = trial.annotations[trial.queries[lost.query]]
     names = (str(table.individual_names[lost.wrong]), str(table.individual_names[lost.right]))
     gallery = session.gallery
@@ -113,15 +131,18 @@ def ask_again(lost: Lost, trial: Trial, table: ScoreTable, session: Session) -> 
     allowed[[entry_of[row] for row in open_to if row in entry_of]] = True
     matched = _matched(session, own, query.body_part, allowed)
     number_of = {animal.individual: number for number, animal in enumerate(gallery.individuals)}
-    there = set(gallery.individual_numbers[allowed].tolist())
-    ranks_of = {number_of[n]: rank for n, rank in zip(names, (1, lost.rank), strict=True) if number_of.get(n) in there}
+    shown = set(gallery.individual_numbers[allowed].tolist())
+    ranks_of = {number_of[n]: rank for n, rank in zip(names, (1, lost.rank), strict=True) if number_of.get(n) in shown}
     found = find_candidates(session, allowed, list(ranks_of), matched, Judged(None, None, ()))
     ranked = {c.individual: replace(c, rank=rank) for c, rank in zip(found, ranks_of.values(), strict=True)}
     return Failure(lost, query, names, ranked.get(names[0]), ranked.get(names[1]))
 
 
 def _matched(session: Session, own: int, body_part: str, allowed: np.ndarray) -> Matched:
-    """The annotation number `own` of the galleries asked about."""
+    """Return the scores and matches of a query, which is annotation number `own` of the galleries.
+
+    allowed: (A,) bool, the annotations that may answer.
+    """
     method = session.method
     subjects = [(each.subject(own),) for each in session.galleries]
     scores = [
@@ -133,10 +154,11 @@ def _matched(session: Session, own: int, body_part: str, allowed: np.ndarray) ->
 
 
 def hints_of(failure: Failure, in_place: float, fewest: int, usual: Usual) -> tuple[str, ...]:
-    """What may be the reason, as keys of HINTS, none or several.
+    """Return the possible reasons of a failure: keys of HINTS, none or several.
 
-    in_place: share of the matched weight of query and wrong photo that lies at the same place of both; fewest: features
-    of the query or of the right animal's photo, whichever has fewer.
+    in_place: share of the matched weight of the query photo and the wrong photo that is at the same place in both (0 to
+    1), as `share_in_place` returns it.
+    fewest: number of features of the query or of the right animal's photo, whichever is smaller.
     """
     query, wrong, right = failure.query, failure.wrong, failure.right
     hints = []
@@ -153,9 +175,10 @@ def hints_of(failure: Failure, in_place: float, fewest: int, usual: Usual) -> tu
 
 
 def share_in_place(candidate: Candidate, size0: Sequence[int], size1: Sequence[int]) -> float:
-    """Share of the matched weight whose spots lie at the same place of both photos, whose sizes are (width, height).
+    """Return the share of the matched weight whose keypoints are at the same place in both photos (0 to 1).
 
-    Places are shares of the sides, so that one camera's photos in two sizes compare. 0 without matches.
+    size0, size1: (width, height) of the query photo and of the candidate's photo (px). Places are compared as shares of
+    the width and height, so photos of one camera in two sizes can be compared. No matches: returns 0.
     """
     total = float(candidate.weights.sum())
     if not total:
@@ -167,19 +190,22 @@ def share_in_place(candidate: Candidate, size0: Sequence[int], size1: Sequence[i
 
 
 def feature_counts(galleries: Sequence[Gallery]) -> dict[int, int]:
-    """How many features each annotation has, by its row, of all extractors together."""
+    """Return the number of features of each annotation, by its row, of all extractors together."""
     rows = [a.row for a in galleries[0].annotations]
     return {row: sum(each.feature_count(entry) for each in galleries) for entry, row in enumerate(rows)}
 
 
 def fewest_features(failure: Failure, counts: Mapping[int, int]) -> int:
-    """Features of the query or of the right animal's photo, whichever has fewer; `counts` are by row."""
+    """Return the number of features of the query or of the right animal's photo, whichever is smaller.
+
+    counts: as `feature_counts` returns them.
+    """
     photos = [failure.query, *([failure.right.best] if failure.right else [])]
     return min(counts.get(a.row, 0) for a in photos)
 
 
 def usual_in(table: ScoreTable, counts: Mapping[int, int]) -> Usual:
-    """What is usual in a catalog; `counts`: features of each annotation."""
+    """Return the typical values of a catalog. counts: as `feature_counts` returns them."""
     own = table.individual[table.queries][:, None] == table.individual_names
     won = ranks(table.individual_scores, own) == 1
     scores = table.individual_scores[won][own[won]]

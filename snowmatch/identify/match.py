@@ -1,4 +1,7 @@
-"""Fourth step of a query: its photos matched with what may answer, checked and scored, by each extractor, and fused."""
+"""The fourth step of a query: match its photos with the annotations that may answer, check and score the matches.
+
+This is done for each extractor; the scores of several extractors are fused.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +21,10 @@ from snowmatch.matching.scores import Scores
 
 @dataclass(frozen=True, eq=False)
 class Witness:
-    """What one extractor contributes to an answer: its scores, the query photos with its features, and its gallery.
+    """The part of one extractor in an answer.
 
-    factor: what brings its weights to the scale of the answer.
+    scores: its scores. subjects: the query photos with its features. gallery: its gallery.
+    factor: the number that its match weights are multiplied by, so that they have the scale of the answer.
     """
 
     scores: Scores
@@ -31,7 +35,7 @@ class Witness:
 
 @dataclass(frozen=True, eq=False)
 class Matched:
-    """The scores of all extractors together, and what each of them contributed."""
+    """The fused scores of all extractors, and the part of each extractor."""
 
     scores: Scores
     witnesses: tuple[Witness, ...]
@@ -39,7 +43,10 @@ class Matched:
 
 
 def match(session: Session, body_part: str, allowed: Allowed, foreground: Foreground) -> Matched:
-    """Scores of every annotation and individual for the photos together; nothing allowed gives zeros."""
+    """Return the scores of all annotations and individuals, for all query photos together.
+
+    Annotations that are not allowed to answer get the score 0.
+    """
     method, notes = session.method, list[Note]()
     scores, subjects = [], []
     votes = voter(method.matcher)
@@ -53,6 +60,9 @@ def match(session: Session, body_part: str, allowed: Allowed, foreground: Foregr
     witnesses = tuple(Witness(*each) for each in zip(scores, subjects, session.galleries, scales(scores), strict=True))
     if unchecked := int(((together.pre_scores > 0) & ~together.checked).sum()):
         setting = "candidates" if method.matcher.PAIRWISE and method.matcher.candidates else "shortlist"
-        text = f"{counted(unchecked, 'annotation')} had too few votes to be checked: the setting {setting} limits them"
+        text = (
+            f"{counted(unchecked, 'annotation')} had too few votes for the geometric check: the setting {setting} "
+            "limits how many are checked"
+        )
         notes.append(Note("not-checked", text, {"count": unchecked, "setting": setting}))
     return Matched(together, witnesses, tuple(notes))

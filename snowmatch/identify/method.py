@@ -1,4 +1,4 @@
-"""How photos are compared: extractors, a matcher and the geometric check, chosen by names and options."""
+"""The method that compares photos: extractors, a matcher and a geometric check, chosen by names and options."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ DEFAULT_MATCHER = "lnbnn"
 
 
 class MethodOptions(TypedDict, total=False):
-    """How a method is chosen, as on the command line; without `extractor` what the catalog is indexed with."""
+    """The arguments of `choose_method`, as on the command line.
+
+    extractor: one name or several; None for the extractor that the catalog is indexed with.
+    """
 
     extractor: str | Sequence[str] | None
     matcher: str
@@ -29,10 +32,11 @@ class MethodOptions(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Method:
-    """The extractors whose scores are fused, the matcher and the geometric check; as answers tell them.
+    """The extractors, the matcher and the geometric check. The scores of several extractors are fused.
 
-    extractor: the settings of the one extractor, or of all that are fused. matching: those of the matcher, with who
-    votes for its shortlist, which networks it takes, and the geometric check.
+    extractor: the settings of the extractor; {"name": "A + B", "fused": [settings, ...]} for several extractors.
+    matching: the settings of the matcher, of the matcher that votes for its shortlist, of its networks and of the
+    geometric check.
     """
 
     extractors: tuple[Extractor, ...]
@@ -48,32 +52,40 @@ def choose_method(
     matcher: str = DEFAULT_MATCHER,
     options: Mapping[str, str] | None = None,
 ) -> Method:
-    """The method to use in the catalog in `folder`: `options` belong to whichever have a setting of that name.
+    """Return the method for the catalog in `folder`.
 
-    Without `extractor` it is the one that the catalog is indexed with. SnowmatchError where there is none, a name or
-    an option is unknown, or the matcher cannot match what an extractor finds.
+    extractor: one name or several names; None for the extractor that the catalog is indexed with.
+    options: values of settings, as text. Each is used by every part (extractor, matcher, geometric check) that has a
+    setting of this name.
+    Raises SnowmatchError if the catalog is not indexed, if a name or an option is unknown, or if the matcher cannot
+    match the features of an extractor.
     """
     options = options or {}
     own = {f.name for f in fields(plugin_class("matchers", matcher))}
     geometry_names = {f.name for f in fields(Geometry)}
-    held = list_features(features_path(folder))
-    names = _extractor_names(folder, extractor, held)
+    stored = list_features(features_path(folder))
+    names = _extractor_names(folder, extractor, stored)
     known = {name: {f.name for f in fields(plugin_class("extractors", name))} for name in names}
     everything = own.union(geometry_names, *known.values())
     for key in options:
         if key not in everything:
             raise SnowmatchError(
-                f"neither {' nor '.join(names)} nor the matcher has a setting {key!r}; they have: "
+                f"neither {' nor '.join(names)} nor the matcher has a setting {key!r}; expected one of: "
                 f"{', '.join(sorted(everything))}{did_you_mean(key, sorted(everything))}"
             )
-    extractors = tuple(_extractor(folder, n, {k: v for k, v in options.items() if k in known[n]}, held) for n in names)
+    extractors = tuple(
+        _extractor(folder, n, {k: v for k, v in options.items() if k in known[n]}, stored) for n in names
+    )
     chosen = make_plugin("matchers", matcher, {k: v for k, v in options.items() if k in own})
     geometry = make_geometry({k: v for k, v in options.items() if k in geometry_names})
     return as_method(extractors, chosen, geometry)
 
 
 def as_method(extractors: Sequence[Extractor], matcher: Matcher, geometry: Geometry) -> Method:
-    """The method of plugins that are made already; SnowmatchError where the matcher cannot match their features."""
+    """Return the method with these extractors, this matcher and this geometric check.
+
+    Raises SnowmatchError if the matcher cannot match the features of an extractor.
+    """
     each = [settings(plugin) for plugin in extractors]
     checked = [matcher.check(described) for described in each] if matcher.PAIRWISE else []
     networks = [text for text in checked if text]
@@ -88,7 +100,7 @@ def as_method(extractors: Sequence[Extractor], matcher: Matcher, geometry: Geome
 
 
 def make_geometry(options: Mapping[str, str]) -> Geometry:
-    """The geometric check's settings from text values; SnowmatchError where one cannot be."""
+    """Return the settings of the geometric check, read from text. Raises SnowmatchError if a value is not valid."""
     defaults = {f.name: f.default for f in fields(Geometry)}
     values = {key: parse_setting(f"setting {key!r}", str(text), defaults[key]) for key, text in options.items()}
     try:
@@ -98,31 +110,38 @@ def make_geometry(options: Mapping[str, str]) -> Geometry:
 
 
 def changed_settings(described: Mapping[str, Any], kind: str = "extractors") -> dict[str, Any]:
-    """The settings of a plugin that are not the defaults; all of them where the plugin is not here."""
+    """Return the settings of a plugin that differ from its defaults. kind: `extractors` or `matchers`.
+
+    described: the settings, with the plugin's name. If the plugin cannot be loaded, all settings are returned.
+    """
     try:
         defaults = {f.name: f.default for f in fields(plugin_class(kind, described["name"]))}
-    except SnowmatchError:  # one of a later version, or torch is missing: its features are still listed
+    except SnowmatchError:  # a plugin of a later version, or one without torch: its features can still be listed
         return {k: v for k, v in described.items() if k not in ("name", "revision")}
     return {k: v for k, v in described.items() if k in defaults and defaults[k] != v}
 
 
 def settings_text(described: Mapping[str, Any]) -> str:
-    """The settings of an extractor that are not the defaults, as text: "chip_size=900", or "defaults"."""
+    """Return the settings of an extractor that differ from the defaults, as "chip_size=900"; "defaults" for none."""
     return ", ".join(f"{k}={v}" for k, v in changed_settings(described).items()) or "defaults"
 
 
 def _extractor_names(
-    folder: Path, asked: str | Sequence[str] | None, held: Sequence[Mapping[str, Any]]
+    folder: Path, asked: str | Sequence[str] | None, stored: Sequence[Mapping[str, Any]]
 ) -> tuple[str, ...]:
-    """Those that were asked for, or the one the catalog is indexed with."""
+    """Return the names in `asked`. If it is None, return the extractor that the catalog is indexed with.
+
+    stored: the settings of all extractors that the catalog is indexed with. With several, the default extractor is
+    chosen. Raises SnowmatchError if a name is repeated, if nothing is indexed, or if the choice is not clear.
+    """
     if asked is not None:
         names = (asked,) if isinstance(asked, str) else tuple(asked)
         if not names or len(set(names)) < len(names):
-            raise SnowmatchError(f"the extractors are {', '.join(names) or 'none'}, expected each name once")
+            raise SnowmatchError(f"the extractors are {', '.join(names) or 'none'}, expected at least one, each once")
         return names
-    if not held:
+    if not stored:
         raise SnowmatchError(f"{folder} is not indexed: index it first", "not-indexed", catalog=str(folder))
-    names = tuple(sorted({described["name"] for described in held}))
+    names = tuple(sorted({described["name"] for described in stored}))
     if len(names) > 1 and DEFAULT_EXTRACTOR not in names:
         raise SnowmatchError(
             f"{folder} is indexed with {', '.join(names)}: choose one of these extractors", "choose-extractor"
@@ -130,11 +149,14 @@ def _extractor_names(
     return (DEFAULT_EXTRACTOR if DEFAULT_EXTRACTOR in names else names[0],)
 
 
-def _extractor(folder: Path, name: str, options: dict[str, str], held: Sequence[Mapping[str, Any]]) -> Extractor:
-    """The extractor `name` with the settings that the catalog was indexed with, or those that were asked for."""
+def _extractor(folder: Path, name: str, options: dict[str, str], stored: Sequence[Mapping[str, Any]]) -> Extractor:
+    """Return the extractor `name` with the settings in `options`, or else with the settings of the stored features.
+
+    Raises SnowmatchError if the stored features are of another version, or if several settings could be meant.
+    """
     plugin: Extractor = make_plugin("extractors", name, options)
-    same = [described for described in held if described["name"] == name]
-    asked = set(options) & set(settings(plugin))  # the others say how to compute, not what
+    same = [described for described in stored if described["name"] == name]
+    asked = set(options) & set(settings(plugin))  # the other options do not change the features
     if asked or not same or settings(plugin) in same:
         return plugin
     current = [described for described in same if described["revision"] == plugin.REVISION]
@@ -148,8 +170,8 @@ def _extractor(folder: Path, name: str, options: dict[str, str], held: Sequence[
     if len(current) != 1:
         listed = "; ".join(settings_text(described) for described in current)
         raise SnowmatchError(
-            f"{folder} is indexed with {name} under other settings ({listed}): choose one of these settings, or index "
-            "it with the defaults",
+            f"{folder} is indexed with other settings of {name} ({listed}): choose one of these settings, or index it "
+            "with the defaults",
             "not-indexed",
             catalog=str(folder),
             extractor=name,

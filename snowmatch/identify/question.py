@@ -1,4 +1,4 @@
-"""What a query asks, checked: photos with their boxes and masks, and who may answer."""
+"""The question of a query: photos with their boxes and masks, and the filters on the annotations that may answer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Mask = str | Path | np.ndarray | None
 
 
 class QuestionOptions(TypedDict, total=False):
-    """What a question may have beside its photos: filters, and what is known of the photos; see `make_question`."""
+    """The arguments of `make_question`, apart from the photos."""
 
     body_part: str | None
     locations: str | Sequence[str]
@@ -33,9 +33,13 @@ class QuestionOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """The P photos of one animal in one encounter, and the filters; see `make_question`.
+    """The P photos of one animal in one encounter, and the filters.
 
-    boxes and masks (P,) run in step with photos; None where the photo's row in the catalog, if any, is to tell.
+    boxes: one for each photo, x, y, width, height (whole px); None to use the box of the photo's row in the catalog, if
+    it has a row. masks: one for each photo, a file or (H, W) array; None to use the mask of the row.
+    body_part: None to use the body part of the rows. locations: the locations that may answer; empty for all.
+    station, timestamp: where and when the query photos were taken; None if not known.
+    exclude_encounters: names of encounters that may not answer. top: number of candidates in the answer, 1 or more.
     """
 
     photos: tuple[Photo, ...]
@@ -61,9 +65,12 @@ def make_question(
     exclude_encounters: str | Sequence[str] = (),
     top: int = 5,
 ) -> Question:
-    """A question from what people give: one photo or several, one box for one photo or one for each.
+    """Return the question. Its values are checked here or when the question is answered.
 
-    SnowmatchError where no photo is given, where boxes or masks are not as many as photos, or where a value cannot be.
+    photos: one photo or several photos of one animal in one encounter; files, (H, W, 3) uint8 RGB arrays, or
+    annotations of the catalog. bbox, mask: one for one photo, or one for each photo; None for none.
+    Raises SnowmatchError if there is no photo, if the number of boxes or masks differs from the number of photos, or if
+    a box or `top` is not valid.
     """
     given = (photos,) if isinstance(photos, str | Path | np.ndarray | Annotation) else tuple(photos)
     if not given:
@@ -88,16 +95,22 @@ def make_question(
 
 
 def _one_each(what: str, values: list[Any], photos: int) -> list[Any]:
-    """`values` stretched to one per photo: nothing given is nothing for each; SnowmatchError on another number."""
+    """Return one value for each photo: `values`, or None for each if the only value is None.
+
+    Raises SnowmatchError if the number of values differs from the number of photos.
+    """
     if len(values) == 1 and values[0] is None:
         return values * photos
     if len(values) != photos:
-        raise SnowmatchError(f"{len(values)} {what} given for {photos} photos: give one for each, or ask one by one")
+        raise SnowmatchError(f"{len(values)} {what} given for {photos} photos: give one for each, or query one by one")
     return values
 
 
 def _box(box: Any) -> BBox | RelativeBox | None:
-    """A box in whole pixels, or as shares of the photo where no number is above 1; SnowmatchError for anything else."""
+    """Return a box in whole pixels, or as shares of the photo if no number is above 1. None stays None.
+
+    Raises SnowmatchError if it is not valid.
+    """
     if box is None:
         return None
     numbers = np.asarray(box)

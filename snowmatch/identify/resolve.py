@@ -1,4 +1,4 @@
-"""First step of a query: each photo made ready, with what is on record of it in the catalog."""
+"""The first step of a query: read each photo, look it up in the catalog, and find its animal and features."""
 
 from __future__ import annotations
 
@@ -29,11 +29,16 @@ from snowmatch.screening.scenery import Preview, make_preview
 
 @dataclass(frozen=True, eq=False)
 class AskedPhoto:
-    """One query photo, ready: path as given ("" for an array), content (sha256, "" for an array), its animal's place.
+    """One query photo that is ready to be compared.
 
-    bbox is clipped; mask (H, W) bool or None. features: of each extractor, in pixels of the photo. body_part and
-    `encounters` are those on record for its content. facts: its time, camera and likeness. preview: a small grey copy,
-    to tell the animal from the scenery. image: the photo where it was given as an array.
+    path: as the user wrote it; "" for an array. content: its sha256; "" for an array.
+    bbox: the animal's box, clipped to the photo; None without a box. mask: (H, W) bool, True on the animal, or None.
+    image_size: (width, height) of the upright photo (px).
+    features: the features of each extractor, in pixels of the photo.
+    body_part: of its row in the catalog; `unknown` without a row. encounters: names of the encounters on record that
+    contain a photo with the same content, and the encounter of an annotation that the user chose.
+    facts: the time, the camera and the likeness of the photo. preview: a small grey copy, to find the foreground.
+    image: the photo if the user gave an array; None otherwise.
     """
 
     path: str
@@ -50,13 +55,17 @@ class AskedPhoto:
 
     @property
     def feature_count(self) -> int:
-        """Of all extractors together."""
+        """Number of features, of all extractors together."""
         return sum(map(len, self.features))
 
 
 @dataclass(frozen=True, eq=False)
 class Resolved:
-    """What is asked about: the photos that have features and vote, those without, and the body part they show."""
+    """The result of the first step.
+
+    voting: the photos with features, which vote. bare: the photos without features. body_part: the body part that the
+    photos show.
+    """
 
     voting: tuple[AskedPhoto, ...]
     bare: tuple[AskedPhoto, ...]
@@ -65,15 +74,15 @@ class Resolved:
 
     @property
     def photos(self) -> tuple[AskedPhoto, ...]:
-        """All of them."""
+        """All photos: first the photos with features, then the others."""
         return (*self.voting, *self.bare)
 
 
 def resolve(session: Session, question: Question) -> Resolved:
-    """Every photo of the question made ready; one that is given twice counts once.
+    """Return the query photos of the question, ready to be compared. A photo that is given twice is kept once.
 
-    SnowmatchError where a file cannot be read, a photo has several annotations and none was chosen, or the photos show
-    several body parts.
+    Raises SnowmatchError if a file cannot be read, if a photo has several annotations and none was chosen, or if the
+    photos show several body parts.
     """
     if question.body_part is not None:
         check_body_part(question.body_part)
@@ -98,7 +107,11 @@ def _make_ready(
     body_part: str | None,
     notes: list[Note],
 ) -> AskedPhoto:
-    """One photo; what is given goes before what is on record, and features come from the catalog where it has them."""
+    """Return one query photo, ready to be compared. Remarks are added to `notes`.
+
+    A box or a mask in the question replaces the one on record. Stored features are used if there are any;
+    otherwise the features are extracted.
+    """
     chosen = photo if isinstance(photo, Annotation) else None
     rows: list[Annotation] = []
     if isinstance(photo, np.ndarray):
@@ -109,7 +122,7 @@ def _make_ready(
         notes.append(
             Note(
                 "photo-not-looked-up",
-                "a photo given as an array is not looked up in the catalog: name its own encounter to leave it out",
+                "a photo given as an array is not looked up in the catalog: if it is on record, exclude its encounter",
             )
         )
     else:
@@ -128,7 +141,7 @@ def _make_ready(
     animal, mask_content = _read_animal(mask, size)
     if animal is not None and not animal.any():
         name = path or "the photo"
-        notes.append(Note("mask-empty", f"the mask of {name} is black everywhere: no animal is left", {"photo": path}))
+        notes.append(Note("mask-empty", f"the mask of {name} is black everywhere: it has no animal", {"photo": path}))
     key = annotation_key(content, bbox, mask_content) if content and mask_content is not None else None
     features = tuple(
         gallery.reader.read(key)
@@ -138,7 +151,7 @@ def _make_ready(
     )
     shown = clip_bbox(bbox, size) if bbox is not None else None
     if shown != bbox:
-        text = f"the box {_box_text(bbox)} reaches out of the photo and was clipped to {_box_text(shown)}"
+        text = f"the box {_box_text(bbox)} extends beyond the photo and was clipped to {_box_text(shown)}"
         notes.append(Note("box-clipped", text, {"photo": path, "bbox": shown}))
     return AskedPhoto(
         path,
@@ -156,29 +169,38 @@ def _make_ready(
 
 
 def _read_animal(mask: Mask, size: tuple[int, int]) -> tuple[np.ndarray | None, str | None]:
-    """The mask (H, W) bool, and its file's sha256: "" without a mask, None for an array."""
+    """Return the mask as (H, W) bool, and the sha256 of its file.
+
+    Without a mask returns None and ""; with an array returns None as the sha256. size: (width, height) of the photo.
+    Raises SnowmatchError if the size is wrong or the file cannot be read.
+    """
     if mask is None:
         return None, ""
     if isinstance(mask, np.ndarray):
         if mask.shape != size[::-1]:
-            raise SnowmatchError(f"the mask is {mask.shape}, expected the photo's {size[::-1]}")
+            raise SnowmatchError(f"the mask is {mask.shape}, expected (height, width) of the photo, {size[::-1]}")
         return mask.astype(bool), None
     _check_file(Path(mask), "a mask")
     return read_mask(Path(mask), size), file_sha256(Path(mask))
 
 
 def _notes_on_row(path: str, row: Annotation, chosen: Annotation | None, body_part: str | None) -> list[Note]:
+    """Return notes if the photo has another path on record, or if its body part on record differs from the query's."""
     notes = []
     if chosen is None and row.path != path:
         notes.append(Note("on-record", f"{path} is on record as {row.path}", {"photo": path, "path": row.path}))
     if body_part is not None and not same_part(row.body_part, body_part):
-        text = f"{path} is on record as {row.body_part}, asked about as {body_part}"
+        text = f"{path} is on record as {row.body_part}, the query uses {body_part}"
         notes.append(Note("other-body-part", text, {"photo": path, "on_record": row.body_part}))
     return notes
 
 
 def _choose_row(path: str, rows: list[Annotation], body_part: str | None, bbox: BBox | None) -> Annotation | None:
-    """Which of the catalog's rows of this photo is asked about; None where the photo is not on record."""
+    """Return the row of this photo in the catalog that the query is about; None if the photo is not on record.
+
+    The row is chosen by the box and the body part of the question. Raises SnowmatchError if several different rows
+    remain.
+    """
     left = [r for r in rows if bbox is None or r.bbox == bbox] or (rows if len(rows) == 1 else [])
     if body_part is not None and len(left) > 1:
         left = [r for r in left if r.body_part == body_part] or left
@@ -191,13 +213,16 @@ def _choose_row(path: str, rows: list[Annotation], body_part: str | None, bbox: 
 
 
 def _without_repeats(asked: Sequence[AskedPhoto], notes: list[Note]) -> list[AskedPhoto]:
-    """The photos without those given twice, which would vote twice."""
+    """Return the photos without repeats, because a photo that is given twice would vote twice.
+
+    A repeat has the content and the box of an earlier photo. Remarks are added to `notes`.
+    """
     seen: set[tuple[str, BBox | None]] = set()
     kept = []
     for a in asked:
         what = (a.content, a.bbox)
         if a.content and what in seen:
-            notes.append(Note("given-twice", f"{a.path} was given twice and votes once", {"photo": a.path}))
+            notes.append(Note("given-twice", f"{a.path} was given twice and votes only once", {"photo": a.path}))
             continue
         seen.add(what)
         kept.append(a)
@@ -205,14 +230,18 @@ def _without_repeats(asked: Sequence[AskedPhoto], notes: list[Note]) -> list[Ask
 
 
 def _common_part(parts: Sequence[str]) -> str:
-    """The one body part that all photos of a query show, `unknown` where none is known."""
+    """Return the body part that all photos of a query show; `unknown` if the body part of no photo is known.
+
+    Raises SnowmatchError if the photos show several body parts.
+    """
     known = sorted(set(parts) - {"unknown"})
     if len(known) > 1:
-        raise SnowmatchError(f"the photos show {' and '.join(known)}: ask about one body part", "choose-body-part")
+        raise SnowmatchError(f"the photos show {' and '.join(known)}: query one body part", "choose-body-part")
     return known[0] if known else "unknown"
 
 
 def _check_file(path: Path, expected: str) -> None:
+    """Raise SnowmatchError if `path` is not a file. expected: what the file should be, such as "a photo"."""
     if not os.path.isfile(path):
         problem = "is a folder" if os.path.isdir(path) else "does not exist"
         raise SnowmatchError(f"{path} {problem}, expected {expected}: check the path")

@@ -1,4 +1,4 @@
-"""A catalog as it was at one moment, with a method: all that a query needs, ready for many queries at once."""
+"""A catalog at one moment together with a method: everything that a query needs, ready for many queries."""
 
 from __future__ import annotations
 
@@ -29,15 +29,17 @@ from snowmatch.matching.gallery import Gallery, make_gallery
 from snowmatch.matching.geometry.frames import Geometry
 from snowmatch.screening.maps import load_maps, maps_stamp
 
-GROWN = 1.5  # times the encounters it was calibrated on: then a note says that there is more to learn from
+# A note suggests a new calibration if the catalog has this many times the encounters of its calibration
+GROWN = 1.5
 
 
 @dataclass(frozen=True, eq=False)
 class Session:
-    """A method and all that it compares with; it does not change, and several threads may ask it at the same time.
+    """A method and the data that it compares with. It never changes, and several threads may use it at the same time.
 
-    states: of every annotation of the catalog. galleries: one of each extractor, all with the same annotations in the
-    same order. notes: what holds for every answer.
+    states: the state of every annotation of the catalog.
+    galleries: one for each extractor, all with the same annotations in the same order.
+    calibration: of this method; None if there is none. notes: notes for every answer.
     """
 
     data: CatalogData
@@ -49,42 +51,45 @@ class Session:
 
     @property
     def folder(self) -> Path:
-        """The catalog's."""
+        """The folder of the catalog."""
         return self.data.folder
 
     @property
     def gallery(self) -> Gallery:
-        """That of the first extractor."""
+        """The gallery of the first extractor."""
         return self.galleries[0]
 
     def rows_of(self, content: str, photo: Path) -> list[Annotation]:
-        """The catalog's annotations of a photo with this content (sha256), in the catalog's order.
+        """Return the catalog's annotations of all photos with this content, in the order of the catalog.
 
-        Photos on record are looked up by content; one that is not on record yet is read where its size fits.
+        content: the sha256 of the query photo. photo: its path. Photos with a current record are found by their
+        recorded sha256. Photos of the catalog without one are read if they have the same size as the query photo. No
+        such annotation: returns an empty list.
         """
         paths = {
             path for path, known in paths_with(self.folder, content).items() if is_current(self.folder / path, known)
         }
         size = photo.stat().st_size
         for path in self._unread:
-            here = self.folder / path
-            if here.is_file() and here.stat().st_size == size and file_sha256(here) == content:
+            file = self.folder / path
+            if file.is_file() and file.stat().st_size == size and file_sha256(file) == content:
                 paths.add(path)
         return sorted((a for path in paths for a in self._by_path.get(path, ())), key=lambda a: a.row)
 
     @cached_property
     def encounter_pairs(self) -> int:
-        """How many pairs of encounters show one individual from the same side."""
+        """The number of pairs of encounters that show one individual with the same body part (or `unknown`)."""
         return count_encounter_pairs(self.data.annotations)
 
     @cached_property
     def _unread(self) -> tuple[str, ...]:
-        """Paths of photos of which no current content is known."""
+        """The paths of photos that have no current record."""
         pairs = zip(self.data.annotations, self.states, strict=True)
         return tuple(dict.fromkeys(a.path for a, state in pairs if not state.photo_sha256))
 
     @cached_property
     def _by_path(self) -> dict[str, list[Annotation]]:
+        """The annotations of each photo, by path."""
         found: dict[str, list[Annotation]] = {}
         for a in self.data.annotations:
             found.setdefault(a.path, []).append(a)
@@ -93,41 +98,45 @@ class Session:
 
 @dataclass(frozen=True)
 class Galleries:
-    """The galleries of one catalog that were made before, used again as long as nothing in them has changed."""
+    """A cache of the galleries of one catalog. A gallery is used again as long as its data have not changed."""
 
-    _held: dict[str, tuple[Any, Gallery]] = field(default_factory=dict)
+    _cached: dict[str, tuple[Any, Gallery]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def get(
         self, data: CatalogData, reader: FeatureReader, states: Sequence[AnnotationState], *, part: bool
     ) -> Gallery:
-        """The annotations whose features `reader` has, ready to be searched.
+        """Return the gallery of the indexed annotations, ready to be searched.
 
-        `states` are their states now. `part`: they leave out some that are indexed, which get a search index of their
-        own.
+        reader: the features of one extractor. states: the current states of all annotations of the catalog.
+        part: True if some annotations with features are skipped, because another extractor has no features of them.
+        Such a gallery has a search index of its own.
         """
         key = settings_key(reader.described)
         name = f"{reader.described['name']}-{key}" + ("-part" if part else "")
         keys = tuple(state.key for state in states)
         with self._lock:
             now = keys, maps_stamp(data.folder)
-            held = self._held.get(name)
-            if held is None or held[0] != now:
+            entry = self._cached.get(name)
+            if entry is None or entry[0] != now:
                 index_folder = indexes_path(data.folder) / name
                 maps = load_maps(data.folder)
-                held = now, make_gallery(data.annotations, keys, reader, index_folder, key, maps)
-                self._held[name] = held
-            return held[1]
+                entry = now, make_gallery(data.annotations, keys, reader, index_folder, key, maps)
+                self._cached[name] = entry
+            return entry[1]
 
     def clear(self) -> None:
-        """Forget all of them."""
+        """Remove all galleries from the cache."""
         with self._lock:
-            self._held.clear()
+            self._cached.clear()
 
 
-def open_session(data: CatalogData, method: Method, held: Galleries) -> Session:
-    """What queries need of the catalog, looked up once for many; SnowmatchError where it is not indexed."""
-    states, galleries = indexed(data, method, held)
+def open_session(data: CatalogData, method: Method, cache: Galleries) -> Session:
+    """Return the session for queries of this catalog with this method. cache: galleries that were made before.
+
+    Raises SnowmatchError if the catalog is not indexed with the extractors of the method.
+    """
+    states, galleries = indexed(data, method, cache)
     calibrations = load_calibrations(data.folder)
     calibration, refused = choose(calibrations, method.extractor, method.matching, __version__)
     about = {"catalog": str(data.folder), "extractor": method.extractor, "matcher": method.matching}
@@ -139,41 +148,43 @@ def open_session(data: CatalogData, method: Method, held: Galleries) -> Session:
         notes.append(Note("not-calibrated", "not calibrated: scores can be compared within this answer only", about))
     elif (
         calibration.source == "catalog"
-        and (known := named_encounters(data.annotations)) >= GROWN * calibration.encounters
+        and (named := named_encounters(data.annotations)) >= GROWN * calibration.encounters
     ):
-        text = f"calibrated on {calibration.encounters} encounters, {known} have names now: calibrate again"
+        text = f"calibrated on {calibration.encounters} encounters, but {named} have names now: calibrate again"
         notes.append(Note("calibration-outgrown", text, about))
     return Session(data, method, states, galleries, calibration, tuple(notes))
 
 
 def indexed(
-    data: CatalogData, method: Method, held: Galleries
+    data: CatalogData, method: Method, cache: Galleries
 ) -> tuple[tuple[AnnotationState, ...], tuple[Gallery, ...]]:
-    """The state of every annotation, and the galleries of the method's extractors, all of the same annotations.
+    """Return the state of every annotation, and one gallery for each extractor of the method.
 
-    What one extractor lacks takes no part. SnowmatchError where one has nothing.
+    All galleries contain the same annotations: those that every extractor has indexed. Raises SnowmatchError if an
+    extractor has indexed nothing.
     """
     records = load_records(data.folder)
     readers = [open_features(features_path(data.folder), settings(plugin)) for plugin in method.extractors]
-    apart = []
+    states_of_readers = []
     for reader in readers:
         states = annotation_states(data.folder, data.annotations, records, reader.keys)
         _check_indexed(data.folder, states, reader.described)
-        apart.append(states)
-    worst = tuple(next((s for s in each if s.key is None), each[0]) for each in zip(*apart, strict=True))
-    keys = [state.key for state in worst]
-    lacking = [[state.key for state in states] != keys for states in apart]
-    pairs = zip(readers, lacking, strict=True)
-    return worst, tuple(held.get(data, reader, worst, part=some) for reader, some in pairs)
+        states_of_readers.append(states)
+    # An annotation that one extractor has not indexed counts as not indexed
+    joint = tuple(next((s for s in each if s.key is None), each[0]) for each in zip(*states_of_readers, strict=True))
+    keys = [state.key for state in joint]
+    partial = [[state.key for state in states] != keys for states in states_of_readers]
+    pairs = zip(readers, partial, strict=True)
+    return joint, tuple(cache.get(data, reader, joint, part=part) for reader, part in pairs)
 
 
-def build_index(data: CatalogData, extractor: Extractor, held: Galleries) -> tuple[Note, ...]:
-    """Build the search index that votes ask, so that the first query does not wait for it.
+def build_index(data: CatalogData, extractor: Extractor, cache: Galleries) -> tuple[Note, ...]:
+    """Build the search index of the default matcher, so that the first query does not wait for it.
 
     An existing index is checked. Returns notes on those that were damaged and were built again.
     """
     votes = make_plugin("matchers", DEFAULT_MATCHER)
-    _, (gallery,) = indexed(data, as_method([extractor], votes, Geometry()), held)
+    _, (gallery,) = indexed(data, as_method([extractor], votes, Geometry()), cache)
     damaged = sum(bool(note.data.get("damaged")) for note in gallery.build_indexes(votes.backend))
     if not damaged:
         return ()
@@ -182,25 +193,26 @@ def build_index(data: CatalogData, extractor: Extractor, held: Galleries) -> tup
 
 
 def named_encounters(annotations: Sequence[Annotation]) -> int:
-    """How many encounters have an animal with a name; each of its animals counts."""
+    """Return the number of encounters with a named animal. An encounter counts once for each named animal."""
     return len({(a.encounter, a.individual) for a in annotations if a.individual is not None})
 
 
 def _check_indexed(folder: Path, states: Sequence[AnnotationState], described: Mapping[str, Any]) -> None:
+    """Raise SnowmatchError if no annotation is indexed. described: the settings of the extractor."""
     if any(state.key is not None for state in states):
         return
     about = {"catalog": str(folder), "extractor": described["name"], "settings": described}
     if all(state.state == "stale" for state in states):
         raise SnowmatchError(
-            f"all {len(states)} photos in {folder} have other times or sizes than when they were indexed (copied, "
-            "perhaps): index it again; what has the same content is not done again",
+            f"all {len(states)} photos in {folder} have other times or sizes than when they were indexed (perhaps they "
+            "were copied): index it again; photos with the same content are not processed again",
             "not-indexed",
             **about,
         )
-    held = "; ".join(f"{d['name']} ({settings_text(d)})" for d in list_features(features_path(folder))) or "nothing"
+    stored = "; ".join(f"{d['name']} ({settings_text(d)})" for d in list_features(features_path(folder))) or "nothing"
     raise SnowmatchError(
-        f"none of the {counted(len(states), 'annotation')} in {folder} is indexed with these settings (indexed are: "
-        f"{held}): index it first",
+        f"none of the {counted(len(states), 'annotation')} in {folder} is indexed with these settings (indexed with: "
+        f"{stored}): index it first",
         "not-indexed",
         **about,
     )

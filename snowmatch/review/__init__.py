@@ -1,1 +1,1 @@
-"""Identities that persons make; many photos asked at once."""
+"""Identification of many photos in one run."""

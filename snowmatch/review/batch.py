@@ -65,7 +65,7 @@ def run_batch(
         check_body_part(body_part)
     check_locations(catalog.data, locations)
     if photos is None and all(a.individual is not None for a in catalog.data.annotations):
-        text = f"{catalog.folder} has no unidentified annotations: nothing to ask"
+        text = f"{catalog.folder} has no unidentified annotations: there is nothing to identify"
         batch = Batch((), (), (Note("nothing-to-ask", text),))
     else:
         session = catalog.session(**method)

@@ -1,4 +1,4 @@
-"""Who is asked about in a batch: the animals of each encounter, with their photos."""
+"""The queries of a batch: the animals of each encounter with their photos."""
 
 from __future__ import annotations
 
@@ -25,9 +25,12 @@ from snowmatch.photos.likeness import photo_likeness
 
 @dataclass(frozen=True)
 class BatchPhoto:
-    """One photo of an animal: its name in the table, what `query` is given, and what it shows.
+    """One photo of an animal.
 
-    content: the sha256 of the file, "" where it cannot be read; beside: individuals on record in the same photo.
+    name: its path in the table.
+    photo: the file, or the annotation of the catalog.
+    content: sha256 of the file; "" if it cannot be read.
+    beside: other individuals that the catalog has in the same photo.
     taken: when, by the camera's clock.
     """
 
@@ -41,7 +44,11 @@ class BatchPhoto:
 
 @dataclass(frozen=True)
 class Group:
-    """One animal of one encounter; excluded: encounters on record that are the same passage."""
+    """One animal of one encounter.
+
+    animal: number of the animal in the encounter, from 1.
+    excluded: encounters of the catalog that belong to the same passage and therefore may not answer.
+    """
 
     encounter: str
     animal: int
@@ -50,7 +57,10 @@ class Group:
 
 
 def unidentified_groups(session: Session, body_part: str | None) -> list[Group]:
-    """The animals of all annotations without an individual, by encounter; body_part: where none is on record."""
+    """Return the animals of all annotations without an individual, sorted by encounter.
+
+    body_part: the body part of annotations for which the catalog has none.
+    """
     wanted = {a.row: a.path for a in session.data.annotations if a.individual is None}
     return _recorded_groups(session, wanted, body_part)
 
@@ -58,11 +68,14 @@ def unidentified_groups(session: Session, body_part: str | None) -> list[Group]:
 def photo_groups(
     session: Session, photos: Sequence[str | Path], body_part: str | None, notes: list[Note]
 ) -> list[Group]:
-    """The animals in these photos, folders with all below them, by encounter; body_part: where none is on record.
+    """Return the animals in photos and in folders (with their subfolders), sorted by encounter.
 
-    What is on record is asked with its rows. Of the rest one folder is one camera, and its photos are cut into
-    encounters as the catalog cuts them; encounters on record in the same passage are no evidence. `notes` take what was
-    left out. SnowmatchError where a path does not exist or a folder has no photos.
+    A photo that is in the catalog becomes its annotations there. The other photos of one folder are of one camera, and
+    the catalog's rule divides them into encounters. If photos of the catalog belong to such an encounter, their
+    encounters may not answer. Raises SnowmatchError if a path does not exist or a folder contains no photos.
+
+    body_part: the body part of photos for which the catalog has none.
+    notes: gets a note for each photo that was left out.
     """
     wanted: dict[int, str] = {}
     shots: list[Shot] = []
@@ -71,13 +84,13 @@ def photo_groups(
     names = _expand(photos, notes)
     kept = [name for name in names if os.path.abspath(name) not in masks]
     if len(kept) < len(names):
-        text = f"{counted(len(names) - len(kept), 'mask')} of the catalog left out"
+        text = f"{counted(len(names) - len(kept), 'mask')} of the catalog skipped: masks are not photos"
         notes.append(Note("masks-left-out", text, {"count": len(names) - len(kept)}))
     for name in kept:
         content, facts = _look_at(Path(name))
         rows = session.rows_of(content, Path(name)) if content else []
         if same := next((wanted[row.row] for row in rows if row.row in wanted), None):
-            text = f"{name} is the same photo as {same}: asked about once"
+            text = f"{name} is the same photo as {same}: used once"
             notes.append(Note("given-twice", text, {"photo": name, "same": same}))
         wanted.update({row.row: name for row in rows if row.row not in wanted})
         photo = BatchPhoto(name, name, body_part or "unknown", content, taken=facts.taken)
@@ -107,7 +120,10 @@ def _encounter_name(first: Shot) -> str:
 
 
 def _recorded_groups(session: Session, wanted: Mapping[int, str], body_part: str | None) -> list[Group]:
-    """The animals of the catalog's rows `wanted` (row number to the photo's name in the table)."""
+    """Return the animals of some rows of the catalog, sorted by encounter.
+
+    wanted: the path of the photo in the table, by row number.
+    """
     annotations = session.data.annotations
     animals = tell_animals(annotations)
     individuals: dict[str, set[str]] = defaultdict(set)
@@ -119,7 +135,7 @@ def _recorded_groups(session: Session, wanted: Mapping[int, str], body_part: str
     photos: dict[tuple[str, int], list[BatchPhoto]] = defaultdict(list)
     for a, animal, state in zip(annotations, animals, session.states, strict=True):
         if a.row in wanted:
-            # Unidentified ones first, so that an animal keeps its number whether or not named ones are asked about
+            # Unidentified animals first: their numbers are then the same, with or without queries for named animals
             order = sorted(everybody[a.encounter], key=lambda who: (who[0] is not None, who[0] or "", who[2]))
             part = a.body_part if a.body_part != "unknown" or body_part is None else body_part
             content = state.photo_sha256 or _look_at(session.folder / a.path)[0]
@@ -130,9 +146,9 @@ def _recorded_groups(session: Session, wanted: Mapping[int, str], body_part: str
 
 
 def _expand(photos: Sequence[str | Path], notes: list[Note]) -> list[str]:
-    """Every photo once, by name, folders with the photos below them."""
+    """Return the path of every photo once, sorted. A folder stands for all photos in it and its subfolders."""
     if not photos:
-        raise SnowmatchError("no photo was given; give photos or folders of photos")
+        raise SnowmatchError("no photos: expected photos or folders of photos")
     names: dict[str, str] = {}
     for given in map(Path, photos):
         if os.path.isdir(given):
@@ -147,7 +163,7 @@ def _expand(photos: Sequence[str | Path], notes: list[Note]) -> list[str]:
 
 
 def _look_at(path: Path) -> tuple[str, PhotoFacts]:
-    """Content and facts of a photo, as far as they can be read: asking about it tells why not."""
+    """Return the sha256 and the facts of a photo, as far as they can be read. The query reports the reason."""
     content, facts = "", NO_FACTS
     try:
         content = file_sha256(path)

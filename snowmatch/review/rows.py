@@ -1,4 +1,4 @@
-"""The table of a batch: one row for each animal of each encounter, joined from what its body parts say."""
+"""The table of a batch: one row for each animal of each encounter, joined from the answers for its body parts."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ UNCERTAIN = LEVEL_NAMES[-1]
 
 @dataclass(frozen=True)
 class Row:
-    """What is said of one animal of one encounter. The fields are the columns of the table.
+    """The result for one animal of one encounter. The fields are the columns of the table.
 
-    location, station, camera, date, time: of its first photo, as far as they are known. annotations: the identifiers of
-    those photos that are on record. decision: `individual`, `new`, `unidentified`, or "" if nothing can be decided.
-    individual: the name of the individual decided for. same_as: the encounter of the unidentified animal decided for.
-    probability, level: of the decision. The level is also `uncertain` if one of the `reasons` contradicts the decision.
+    location, station, camera, date, time: of its first photo, as far as they are known.
+    annotations: the identifiers of its photos that are in the catalog.
+    decision: `individual`, `new`, `unidentified`, or "" for no decision.
+    individual: the name of the individual. same_as: the encounter of the unidentified animal.
+    probability, level: of the decision. The level is `uncertain` if a reason contradicts the decision.
     """
 
     encounter: str
@@ -58,7 +59,12 @@ COLUMNS = tuple(f.name for f in fields(Row))
 
 @dataclass(frozen=True)
 class Batch:
-    """The rows by encounter and animal, every (path, reason) of a photo that failed, and what holds for all answers."""
+    """The result of a batch.
+
+    rows: sorted by encounter and animal.
+    failed: the path and the reason of each photo that failed.
+    notes: the notes that hold for all answers.
+    """
 
     rows: tuple[Row, ...]
     failed: tuple[tuple[str, str], ...]
@@ -67,10 +73,11 @@ class Batch:
 
 @dataclass(frozen=True)
 class PartAnswer:
-    """What the photos of one body part say.
+    """The answer for the photos of one body part.
 
-    who: the individual or unidentified animal decided for; None for a new one. decision, individual, same_as: as in
-    Row. spots: number of matched spots of the best match.
+    who: the individual or unidentified animal of the decision; None for a new animal.
+    decision, individual, same_as: as in Row.
+    spots: number of inliers of the best candidate.
     """
 
     part: str
@@ -93,45 +100,47 @@ class PartAnswer:
 
     @property
     def surety(self) -> tuple[int, float]:
-        """To sort by: an individual before new (a flank that is not on record says new), that before nothing."""
+        """A sort key, larger for a surer answer: an individual, then new, then no decision.
+
+        An individual outranks new, because a flank that the catalog lacks also gives new.
+        """
         kind = 0 if not self.decision else 2 if self.who is not None else 1
         return kind, float(self.spots) if self.probability is None else self.probability
 
 
 def format_summary(batch: Batch) -> str:
-    """How many animals were decided at each level, as one line."""
+    """Return one line with the number of animals and encounters, and the number of decisions of each level."""
     levels = Counter(row.level for row in batch.rows)
-    told = [f"{MARKS[name]} {name} {levels[name]}" for name in LEVEL_NAMES if levels[name]]
-    told += [f"without a probability {levels[None]}"] if levels[None] else []
+    shares = [f"{MARKS[name]} {name} {levels[name]}" for name in LEVEL_NAMES if levels[name]]
+    shares += [f"without a probability {levels[None]}"] if levels[None] else []
     count = len({row.encounter for row in batch.rows})
     new = sum(row.decision == "new" for row in batch.rows)
     return (
-        f"{counted(len(batch.rows), 'animal')} in {counted(count, 'encounter')}: {', '.join(told) or 'nothing asked'}"
+        f"{counted(len(batch.rows), 'animal')} in {counted(count, 'encounter')}: {', '.join(shares) or 'no queries'}"
         + (f"; {new} new" if new else "")
         + (f"; {counted(len(batch.failed), 'photo')} failed" if batch.failed else "")
     )
 
 
 def part_answer(part: str, answer: Answer, animals: Mapping[int, Animal]) -> PartAnswer:
-    """An answer in short; without a probability the best by score stands as the runner-up."""
+    """Return the short form of an answer. Without a probability, the best candidate by score is the runner-up."""
     accepted = [c for c in answer.candidates if c.accepted]
     chosen, decision = answer.decided, answer.decision
     runner = answer.runner_up if decision is not None else accepted[0] if accepted else None
     best = chosen or (runner if runner is not None and runner.accepted else accepted[0] if accepted else None)
     reasons = []
     if not answer.compared:
-        reasons.append("nothing to compare: no annotation on record may answer")
+        reasons.append("nothing to compare: the gallery is empty")
     elif best is None or not best.accepted:
-        reasons.append("no verified match with anybody")
+        reasons.append("no verified match with any individual")
     else:
-        of = "" if best is chosen else f"nearest: {_name(best)}, "
-        reasons.append(
-            f"{of}{counted(best.inliers, 'matched spot')} with {best.best.path} (encounter {best.best.encounter})"
-        )
+        prefix = "" if best is chosen else f"best by score: {_name(best)}, "
+        encounter = "" if best.best.encounter == f"photo {best.best.path}" else f" (encounter {best.best.encounter})"
+        reasons.append(f"{prefix}{counted(best.inliers, 'matched spot')} with {best.best.path}{encounter}")
     if decision is None:
         reasons += [f"next: {_name(c)}, {counted(c.inliers, 'matched spot')}" for c in accepted[1:2]]
         if answer.compared and answer.calibration is not None and all(photo.features for photo in answer.photos):
-            reasons.append("no probability: nothing is calibrated for such photos")
+            reasons.append("no probability: the calibration is not for such photos")
     elif runner is not None:
         reasons.append(f"next: {_name(runner)} at {percent(runner.probability)}")
     return PartAnswer(
@@ -162,31 +171,35 @@ def join(
     session: Session,
     group: Group,
     parts: tuple[str, ...],
-    said: Sequence[PartAnswer],
+    answers: Sequence[PartAnswer],
     failed: Sequence[tuple[str, str]],
     bare: Sequence[str],
 ) -> tuple[Row, Animal | None]:
-    """One row from what the body parts of one animal say, and whom it names: the surest decision counts."""
-    best = max(said, key=lambda each: each.surety, default=None)
+    """Return one row for an animal, and the animal of its decision. The surest decision of its body parts counts.
+
+    parts: the body parts of all its photos. answers: one for each body part with readable photos.
+    failed: path and reason of photos that could not be read. bare: photos without features.
+    """
+    best = max(answers, key=lambda each: each.surety, default=None)
     level = best.level if best is not None else None
-    reasons = [f"photos show {' and '.join(parts)}"] if len(parts) > 1 else []
+    reasons = [f"the photos show {' and '.join(parts)}"] if len(parts) > 1 else []
     if best is not None:
-        reasons += [f"by {best.part}"] if len(said) > 1 else []
+        reasons += [f"decided by {best.part}"] if len(answers) > 1 else []
         reasons += best.reasons
-    for other in said:
+    for other in answers:
         if other is not best:
-            decision = f"{other.name} at {percent(other.probability)}" if other.decision else "nothing"
-            reasons.append(f"{other.part} says {decision}")
+            decision = f"{other.name} at {percent(other.probability)}" if other.decision else "no decision"
+            reasons.append(f"{other.part}: {decision}")
             if _named(best) and _named(other) and best.who != other.who and UNCERTAIN not in (level, other.level):
                 level = UNCERTAIN
                 reasons.append(f"one animal cannot be both {best.name} and {other.name}")
     if _named(best) and (beside := [shot.name for shot in group.photos if best.individual in shot.beside]):
         level = UNCERTAIN
-        reasons.append(f"{best.individual} is on record beside this animal in {beside[0]}")
+        reasons.append(f"{best.individual} is another animal in the same photo {beside[0]}")
     recorded = {s.photo.individual for s in group.photos if isinstance(s.photo, Annotation)}
-    reasons += [f"on record as {name}" for name in sorted(name for name in recorded if name is not None)]
+    reasons += [f"named {name} in the catalog" for name in sorted(name for name in recorded if name is not None)]
     if group.excluded:
-        reasons.append(f"left out as the same passage: {', '.join(group.excluded)}")
+        reasons.append(f"excluded, because it is the same passage: {', '.join(group.excluded)}")
     for listed, what in ((bare, "had no features"), ([why for _, why in failed], "could not be read")):
         if listed:
             reasons.append(f"{len(listed)} of {counted(len(group.photos), 'photo')} {what}: {'; '.join(listed)}")
@@ -222,7 +235,7 @@ def _place_and_time(group: Group) -> tuple[str, str, str, str, str]:
 
 
 def _identifiers(session: Session, group: Group) -> tuple[str, ...]:
-    """Those of the annotations that are on record."""
+    """Return the identifiers of the group's annotations that are in the catalog."""
     asked = [shot.photo for shot in group.photos if isinstance(shot.photo, Annotation)]
     named = with_ids(session.folder, asked, session.data.annotations)
     return tuple(a.annotation for a in named if a.annotation)
@@ -233,7 +246,10 @@ def _named(said: PartAnswer | None) -> TypeGuard[PartAnswer]:
 
 
 def settle(groups: Sequence[Group], records: Sequence[Mapping[str, Any]], notes: tuple[Note, ...]) -> Batch:
-    """All rows; of two animals in one photo that were decided to be the same one, the less sure is uncertain."""
+    """Return the batch of all records.
+
+    If two animals of one photo got the same decision, the level of the less probable one becomes `uncertain`.
+    """
     rows = [row_from_json(record["row"]) for record in records]
     together: dict[tuple[str, tuple[Any, ...]], list[int]] = defaultdict(list)
     for n in sorted(range(len(rows)), key=lambda n: (-(rows[n].probability or 0.0), n)):
@@ -243,7 +259,7 @@ def settle(groups: Sequence[Group], records: Sequence[Mapping[str, Any]], notes:
         mine = {shot.name for shot in groups[n].photos}
         other = next((m for m in surer if mine & {shot.name for shot in groups[m].photos}), None)
         if other is not None:
-            why = f"animal {rows[other].animal}, in the same photo, was decided to be {_words(rows[n])} too, and surer"
+            why = f"animal {rows[other].animal} of the same photo also has the decision {_words(rows[n])}, and is surer"
             rows[n] = replace(rows[n], level=UNCERTAIN, reasons=(*rows[n].reasons, why))
         surer.append(n)
     failed = dict.fromkeys((path, why) for record in records for path, why in record["failed"])
@@ -256,5 +272,5 @@ def _words(row: Row) -> str:
 
 def row_from_json(values: Mapping[str, Any]) -> Row:
     """Return the row that was stored as JSON. Raises KeyError if a column is missing."""
-    held: dict[str, Any] = {name: tuple(v) if isinstance(v := values[name], list) else v for name in COLUMNS}
-    return Row(**held)
+    cells: dict[str, Any] = {name: tuple(v) if isinstance(v := values[name], list) else v for name in COLUMNS}
+    return Row(**cells)

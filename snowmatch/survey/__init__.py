@@ -1,1 +1,1 @@
-"""From identities to numbers: who was caught when, and how many animals there are."""
+"""Surveys: estimates of the number of animals, from the encounters of known individuals."""

@@ -1,7 +1,8 @@
-"""How many animals there are, seen or not: estimates for a closed population, from who was caught when.
+"""Estimates of the number of animals in a closed population, from capture histories.
 
-A capture history is (I, T) bool: whether individual I was caught on occasion T. Rows without a capture are not counted.
-A closed population: nobody is born, dies, comes or leaves between the first and the last occasion.
+An animal is captured on an occasion if a photo of that occasion shows it. A capture history is (I, T) bool: True if
+individual I was captured on occasion T. Rows without a capture are ignored. In a closed population, no animal is born,
+dies, arrives or leaves between the first and the last occasion.
 """
 
 from __future__ import annotations
@@ -12,16 +13,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-NORMAL = 1.959964  # of a normal distribution, 2.5 % lie above it
-DROP = NORMAL**2 / 2  # how far a log likelihood falls from its highest value to the ends of its 95 % interval
+NORMAL = 1.959964  # the 97.5 % quantile of the standard normal distribution
+DROP = NORMAL**2 / 2  # difference of the log likelihood between its maximum and the ends of the 95 % interval
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number of animals, not a whole one, and its 95 % interval; `seen` were caught at least once.
+    """An estimated number of animals (float) and its 95 % confidence interval.
 
-    All are nan where nobody was caught. `value` and `high` are infinite where nobody was caught twice and the model
-    learns from nothing else.
+    value: the estimate. low, high: the ends of the interval. seen: number of animals that were captured at least once.
+    If no animal was captured, value, low and high are nan. `value` and `high` are infinite if no animal was captured
+    twice and the model uses no other information.
     """
 
     value: float
@@ -34,9 +36,10 @@ UNKNOWN = Estimate(math.nan, math.nan, math.nan, 0)
 
 
 def capture_history(names: Sequence[str], occasions: Sequence[int], count: int) -> np.ndarray:
-    """The history (I, count) bool of the encounters, each a name and its occasion from 0; I in order of the names.
+    """Return the capture history of the encounters, (I, count) bool; the individuals are in the order of their names.
 
-    No encounters give (0, count). IndexError: an occasion of `count` or more.
+    names, occasions: the individual and the occasion (0 to count - 1) of each encounter. No encounters give (0, count).
+    Raises IndexError if an occasion is `count` or more.
     """
     individuals = sorted(set(names))
     number = {name: row for row, name in enumerate(individuals)}
@@ -46,10 +49,11 @@ def capture_history(names: Sequence[str], occasions: Sequence[int], count: int) 
 
 
 def m0(history: np.ndarray) -> Estimate:
-    """How many animals there are if each is as likely to be caught on every occasion.
+    """Return the estimate of model M0: every animal has the same capture probability on every occasion.
 
-    The most likely chance of being caught, given who was caught at all, says what share was never seen. The interval
-    holds all numbers whose profile likelihood is not clearly lower.
+    The capture probability is the maximum likelihood estimate, given that an animal was captured at least once. The
+    estimate is the number of captured animals divided by the probability that an animal is captured at least once. The
+    interval contains all numbers with a profile log likelihood at most DROP below the maximum.
     Source: model M0, Otis et al., 1978 (Wildlife Monographs 62); likelihood of those seen, Huggins, 1989 (Biometrika
     76:133-140); interval, Cormack, 1992 (Biometrics 48:567-576).
     """
@@ -59,7 +63,7 @@ def m0(history: np.ndarray) -> Estimate:
         return UNKNOWN
     value = _most_likely(seen, captures, occasions)
     if math.isinf(value):
-        highest = seen * math.log(seen / occasions)  # what the likelihood rises to as the number grows
+        highest = seen * math.log(seen / occasions)  # the limit of the log likelihood for an infinite number
     else:
         highest = _log_likelihood(value, seen, captures, occasions)
 
@@ -76,11 +80,12 @@ def m0(history: np.ndarray) -> Estimate:
 
 
 def chao(history: np.ndarray) -> Estimate:
-    """A lower bound of the number of animals that holds where some are caught more easily than others (Mh).
+    """Return a lower bound of the number of animals if their capture probabilities differ (model Mh).
 
-    From those caught on one and on two occasions; of several forms the bias-corrected one, which is finite also where
-    nobody was caught on two. It is the number seen where at most one animal was caught once. The interval takes the
-    logarithm of the number of animals that were not seen as normal, so that it never reaches below those seen.
+    It uses the number of animals captured on exactly one and on exactly two occasions. The bias-corrected form is used,
+    because it is finite even if no animal was captured on two occasions. If at most one animal was captured on one
+    occasion, the estimate is the number of captured animals. The interval assumes a log-normal number of unseen
+    animals, so its lower end is never below the number of captured animals.
     Source: Chao, 1987 (Biometrics 43:783-791); bias-corrected form, variances, and the interval where the estimate is
     the number seen: Colwell, EstimateS 9 user's guide, appendix B (Chao2).
     """
@@ -89,13 +94,13 @@ def chao(history: np.ndarray) -> Estimate:
     if not seen:
         return UNKNOWN
     once, twice = int((times == 1).sum()), int((times == 2).sum())
-    few = (history.shape[1] - 1) / history.shape[1]  # a correction for few occasions
+    few = (history.shape[1] - 1) / history.shape[1]  # correction for a small number of occasions
     unseen = few * once * (once - 1) / (2 * (twice + 1))
     value = seen + unseen
-    if history.shape[1] == 1:  # nobody can be caught twice: nothing speaks against any larger number
+    if history.shape[1] == 1:  # one occasion: no animal can be captured twice, so the upper end is infinite
         return Estimate(value, value, math.inf, seen)
     if not unseen:
-        missed = math.exp(-captures / seen)  # the chance that an animal was never caught
+        missed = math.exp(-captures / seen)  # probability that an animal is never captured
         middle, spread = seen / (1 - missed), NORMAL * math.sqrt(seen * missed) / (1 - missed)
         return Estimate(value, value, max(value, middle + spread), seen)
     variance = unseen + few**2 * once * (2 * once - 1) ** 2 / (4 * (twice + 1) ** 2)
@@ -108,28 +113,29 @@ def chao(history: np.ndarray) -> Estimate:
 
 
 def _times_caught(history: np.ndarray) -> np.ndarray:
+    """Return the number of captures of each captured individual, (K,) int."""
     times = history.sum(axis=1)
     return times[times > 0]
 
 
 def _most_likely(seen: int, captures: int, occasions: int) -> float:
-    """The estimate by M0; infinite where nobody was caught twice: then nothing speaks against any larger number."""
+    """Return the M0 estimate. It is infinite if no animal was captured twice, because no upper limit is then known."""
     if captures == seen:
         return math.inf
     low, high = 0.0, 1.0
     while high - low > 1e-12:
         chance = (low + high) / 2
-        # Captures that are expected of an animal seen at all: they rise with the chance, and the likelihood is highest
-        # where they are as many as there were.
+        # Expected number of captures of an animal that is captured at least once. It rises with the capture
+        # probability. The likelihood is highest where it equals the mean number of captures per captured animal.
         expected = occasions * chance / (1 - (1 - chance) ** occasions)
         low, high = (chance, high) if expected < captures / seen else (low, chance)
     return seen / (1 - (1 - high) ** occasions)
 
 
 def _log_likelihood(number: float, seen: int, captures: int, occasions: int) -> float:
-    """The highest log likelihood by M0 that `number` animals (`seen` or more) reach, but for a constant.
+    """Return the profile log likelihood of M0 for `number` animals (`seen` or more), without a constant term.
 
-    Factorials are Stirling's, so that it is highest exactly where `_most_likely` says.
+    Factorials use Stirling's approximation, so that the maximum is exactly at the value of `_most_likely`.
     """
     unseen, chances = number - seen, number * occasions
     missed = chances - captures
@@ -140,7 +146,10 @@ def _log_likelihood(number: float, seen: int, captures: int, occasions: int) -> 
 
 
 def _border(inside: Callable[[float], bool], within: float, without: float) -> float:
-    """Where `inside` changes between a number within and one without, to a billionth."""
+    """Return the number at which `inside` changes from True to False, with a relative error below 1e-9.
+
+    within: a number for which `inside` is True. without: a number for which it is False.
+    """
     while abs(within - without) > 1e-9 * max(within, without):
         middle = (within + without) / 2
         within, without = (middle, without) if inside(middle) else (within, middle)

@@ -1,1 +1,1 @@
-"""Answers for people and programs: text, JSON, pictures."""
+"""Presentation of results: text, JSON, pictures and pages."""

@@ -1,4 +1,4 @@
-"""How well probabilities hold: as text, as JSON, and as the reliability diagram (PNG)."""
+"""The result of a calibration as text and as JSON, and its reliability diagram (PNG)."""
 
 from __future__ import annotations
 
@@ -13,33 +13,35 @@ from snowmatch.confidence.levels import LEVEL_NAMES, MARKS, Levels
 from snowmatch.confidence.quality import Quality
 from snowmatch.core.files import replace_file
 from snowmatch.core.plain import plain
-from snowmatch.core.text import aligned, printable
+from snowmatch.core.text import aligned, counted, printable
 from snowmatch.core.version import __version__
 from snowmatch.identify.calibrate import Calibrated
 from snowmatch.views.json import notes_to_json
 from snowmatch.views.pictures import BACKGROUND, FAINT, LEVELS, TEXT
 
-EDGE, SIDE = 70, 480  # px, margin and side of the diagram's square
+EDGE, SIDE = 70, 480  # px: the margin and the side of the diagram's square
 
 
 def format_calibrated(calibrated: Calibrated) -> str:
-    """What `calibrate` learned as text, without a final line break."""
+    """Return what `calibrate` learned as text, without a final line break."""
     method = printable(f"{calibrated.extractor['name']} + {calibrated.matcher['name']}")
-    return "\n".join(
-        [
-            f"Calibrated: {printable(calibrated.catalog_path)} ({method})",
-            f"Learned from {calibrated.encounters} encounters, {calibrated.pairs} pairs of one animal; "
-            f"models for: {', '.join(calibrated.groups)}",
-            "",
-            *format_quality(calibrated.quality, calibrated.levels),
-        ]
-    )
+    lines = [
+        f"Calibrated: {printable(calibrated.catalog_path)} ({method})",
+        f"Learned from {counted(calibrated.encounters, 'encounter')} and {counted(calibrated.pairs, 'pair')} of "
+        f"encounters of one animal; models for: {', '.join(calibrated.groups)}",
+        "",
+        *format_quality(calibrated.quality, calibrated.levels),
+    ]
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def format_quality(quality: Quality, levels: Levels) -> list[str]:
-    """The plain table of levels and the figures under it, as lines; one line where there was nothing to judge."""
+    """Return the table of levels and the quality figures as lines.
+
+    If there are no decisions, the only line says that no calibration exists for this method.
+    """
     if not quality.decisions:
-        return ["No probabilities to judge: nothing is calibrated for this method, here or in the package."]
+        return ["No probabilities to measure: neither the catalog nor the package has a calibration for this method."]
     shares = [
         (
             f"{MARKS[count.level]} {count.level}",
@@ -53,8 +55,8 @@ def format_quality(quality: Quality, levels: Levels) -> list[str]:
     return [
         *aligned(("level", "answers", "wrong (95 % interval)", 'wrong of "new"'), shares, right=("answers",)),
         "",
-        f"{quality.decisions} answers: each encounter was asked about with its animal on record and without, and",
-        f"judged by a calibration learned from the encounters of other individuals ({bands}).",
+        f"{counted(quality.decisions, 'answer')}: each encounter was a query twice, with its animal in the gallery and",
+        f"without it. The calibration was learned from the encounters of other individuals ({bands}).",
         f"Brier score {quality.brier:.3f}, log loss {quality.log_loss:.3f}, "
         f"calibration error {quality.calibration_error:.3f} (of the decision's probability)",
     ]
@@ -62,12 +64,12 @@ def format_quality(quality: Quality, levels: Levels) -> list[str]:
 
 def _sentence(answers: int, wrong: int, low: float, high: float) -> str:
     if not answers:
-        return "none"
-    return f"of {answers} answers {wrong} were wrong ({100 * low:.1f} to {100 * high:.1f} %)"
+        return "no answers"
+    return f"{wrong} of {counted(answers, 'answer')} ({100 * low:.1f} to {100 * high:.1f} %)"
 
 
 def calibrated_to_json(calibrated: Calibrated) -> dict[str, Any]:
-    """The object that `calibrate --json` prints, schema "snowmatch.calibrate/1"."""
+    """Return the object that `calibrate --json` prints, schema "snowmatch.calibrate/1"."""
     return plain(
         {
             "schema": "snowmatch.calibrate/1",
@@ -88,7 +90,7 @@ def calibrated_to_json(calibrated: Calibrated) -> dict[str, Any]:
 
 
 def quality_to_json(quality: Quality) -> dict[str, Any]:
-    """The figures as plain values, rounded to six digits; what is not defined is null."""
+    """Return the quality figures as JSON values, rounded to six decimal places. Undefined figures are null."""
     return plain(_rounded(asdict(quality)))
 
 
@@ -101,10 +103,11 @@ def _rounded(value: Any) -> Any:
 
 
 def draw_reliability(quality: Quality, path: Path) -> None:
-    """Write the reliability diagram: the share that was right against the probability stated, with 95 % intervals.
+    """Write the reliability diagram: the share of right answers against the stated probability, with 95 % intervals.
 
-    Dots on the line: what is stated holds; above it: understated. A dot's size tells how many answers it stands for.
-    SnowmatchError where the file cannot be written. Source: Murphy & Winkler 1977, Applied Statistics 26.
+    A dot on the diagonal: the stated probability is correct. A dot above it: the probability is too low. The size of a
+    dot shows the number of its answers. Raises SnowmatchError if the file cannot be written. Source: Murphy & Winkler
+    1977, Applied Statistics 26.
     """
     picture = Image.new("RGB", (SIDE + 2 * EDGE, SIDE + 2 * EDGE), BACKGROUND)
     draw = ImageDraw.Draw(picture)
@@ -119,15 +122,15 @@ def draw_reliability(quality: Quality, path: Path) -> None:
         x, y = at(tick, tick)
         draw.text((x, EDGE + SIDE + 8), f"{tick:g}", FAINT, small, anchor="mt")
         draw.text((EDGE - 8, y), f"{tick:g}", FAINT, small, anchor="rm")
-    draw.text((EDGE + SIDE / 2, EDGE + SIDE + 32), "probability stated", TEXT, font, anchor="mt")
-    draw.text((EDGE, EDGE - 14), "share that was right", TEXT, font, anchor="lb")
-    draw.text((EDGE + SIDE, EDGE - 14), f"{quality.decisions} answers", FAINT, small, anchor="rb")
-    for of in quality.bins:
-        x, y = at(of.stated, of.right / of.answers)
-        draw.line((x, at(0, of.low)[1], x, at(0, of.high)[1]), fill=FAINT, width=2)
-        radius = 4 + 14 * (of.answers / quality.decisions) ** 0.5
+    draw.text((EDGE + SIDE / 2, EDGE + SIDE + 32), "stated probability", TEXT, font, anchor="mt")
+    draw.text((EDGE, EDGE - 14), "share of right answers", TEXT, font, anchor="lb")
+    draw.text((EDGE + SIDE, EDGE - 14), counted(quality.decisions, "answer"), FAINT, small, anchor="rb")
+    for group in quality.bins:
+        x, y = at(group.stated, group.right / group.answers)
+        draw.line((x, at(0, group.low)[1], x, at(0, group.high)[1]), fill=FAINT, width=2)
+        radius = 4 + 14 * (group.answers / quality.decisions) ** 0.5
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=LEVELS["excellent"], outline=TEXT)
-        draw.text((x + radius + 4, y), str(of.answers), TEXT, small, anchor="lm")
-    held = io.BytesIO()
-    picture.save(held, "PNG")
-    replace_file(path, lambda file: file.write(held.getvalue()))
+        draw.text((x + radius + 4, y), str(group.answers), TEXT, small, anchor="lm")
+    png = io.BytesIO()
+    picture.save(png, "PNG")
+    replace_file(path, lambda file: file.write(png.getvalue()))

@@ -1,29 +1,34 @@
-"""What a catalog holds, as text for the terminal."""
+"""The contents of a catalog as text for the terminal."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from snowmatch.api import Catalog
 from snowmatch.catalog.records import Records, load_records
 from snowmatch.catalog.settings import CatalogSettings
 from snowmatch.catalog.states import STATES, annotation_states
 from snowmatch.core.home import features_path
-from snowmatch.core.text import aligned, printable
+from snowmatch.core.text import aligned, counted, printable
 from snowmatch.core.types import BODY_PARTS, Annotation
 from snowmatch.features.reader import list_features, open_features
 from snowmatch.identify.method import settings_text
 
 
 def format_overview(catalog: Catalog) -> str:
-    """Individuals by body part and location, encounters, and what is indexed, missing, stale or failed."""
+    """Return the overview of a catalog as aligned text, without a final line break.
+
+    The text has the individuals by location and body part, the encounters, the number of annotations in each state
+    (indexed, missing, stale, failed) by extractor, and the photos that failed with the reason.
+    """
     annotations, records = catalog.data.annotations, load_records(catalog.folder)
     encounters = _by_encounter(annotations)
+    photos = {a.path for a in annotations}
     named = {a.individual for a in annotations if a.individual is not None}
     lines = [
-        f"{catalog.folder}: {len(annotations)} annotations of {len({a.path for a in annotations})} photos, "
-        f"{len(named)} individuals, {len(encounters)} encounters",
+        f"{catalog.folder}: {counted(len(annotations), 'annotation')} of {counted(len(photos), 'photo')}, "
+        f"{counted(len(named), 'individual')}, {counted(len(encounters), 'encounter')}",
         "",
         *_individuals(annotations),
         "",
@@ -46,7 +51,7 @@ def _rule(settings: CatalogSettings) -> str:
 
 
 def _individuals(annotations: Sequence[Annotation]) -> list[str]:
-    """Annotations per individual and location (rows) and body part (columns)."""
+    """Return a table with the number of annotations by individual and location (rows) and body part (columns)."""
     counts = Counter((a.individual, a.location, a.body_part) for a in annotations)
     parts = [p for p in BODY_PARTS if any(key[2] == p for key in counts)]
     animals = sorted({key[:2] for key in counts}, key=lambda k: (k[0] is None, k))
@@ -72,26 +77,31 @@ def _encounters(groups: dict[str, list[Annotation]]) -> list[str]:
     rows = []
     for name, members in groups.items():
         times = [a.timestamp for a in members if a.timestamp is not None]
-        who = sorted({a.individual or "(unidentified)" for a in members})
-        where = sorted({a.station or a.location for a in members})
         rows.append(
             (
                 printable(name),
-                printable(", ".join(w for w in where if w)) or "-",
+                _joined(a.location for a in members),
+                _joined(a.station for a in members),
                 min(times).isoformat(" ", "minutes") if times else "-",
                 str(len(members)),
-                printable(", ".join(who)),
+                _joined(a.individual or "(unidentified)" for a in members),
             )
         )
-    return aligned(("encounter", "station", "first photo", "annotations", "individuals"), rows, right=("annotations",))
+    head = ("encounter", "location", "station", "first photo", "annotations", "individuals")
+    return aligned(head, rows, right=("annotations",))
+
+
+def _joined(names: Iterable[str]) -> str:
+    """Return the different names as one printable text, sorted; "-" if all are empty."""
+    return printable(", ".join(sorted({name for name in names if name}))) or "-"
 
 
 def _indexed(catalog: Catalog, records: Records) -> list[str]:
-    held = list_features(features_path(catalog.folder))
-    if not held:
+    extractors = list_features(features_path(catalog.folder))
+    if not extractors:
         return ["Nothing is indexed yet."]
     rows = []
-    for described in held:
+    for described in extractors:
         stored = open_features(features_path(catalog.folder), described).keys
         states = annotation_states(catalog.folder, catalog.data.annotations, records, stored)
         counts = Counter(state.state for state in states)

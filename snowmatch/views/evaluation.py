@@ -1,4 +1,4 @@
-"""An evaluation as text for the terminal and as JSON."""
+"""The result of an evaluation as text for the terminal and as JSON."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Any
 
 from snowmatch.confidence.measures import Figure, Measured
 from snowmatch.core.plain import plain
-from snowmatch.core.text import aligned, printable
+from snowmatch.core.text import aligned, counted, printable
 from snowmatch.core.version import __version__
 from snowmatch.identify.evaluate import Evaluation
 from snowmatch.views.calibration import format_quality, quality_to_json
 from snowmatch.views.json import notes_to_json
 
 ROWS = (
-    ("right first", "top1", "percent"),
-    ("right first, surest photo", "best_photo", "percent"),
-    ("right among 5", "top5", "percent"),
-    ("right among 10", "top10", "percent"),
-    ("right first, macro", "macro_top1", "percent"),
+    ("top-1", "top1", "percent"),
+    ("top-1 of the surest photo", "best_photo", "percent"),
+    ("top-5", "top5", "percent"),
+    ("top-10", "top10", "percent"),
+    ("top-1, macro", "macro_top1", "percent"),
     ("mAP", "map", "number"),
     ("DT5AP", "dt5ap", "number"),
     ("AUROC known/new", "auroc", "number"),
@@ -28,21 +28,27 @@ COLUMNS = (("by photo", "annotation"), ("by individual", "individual"), ("by enc
 
 
 def format_evaluation(evaluation: Evaluation) -> str:
-    """The evaluation as aligned text, without a final line break: what was asked, figures, then animal by animal."""
+    """Return the evaluation as aligned text, without a final line break.
+
+    The text has the catalog and the protocol, the number of queries, the figures with their intervals, the quality of
+    the probabilities, and one line for each individual and body part. If no query has a right answer that the protocol
+    allows, the text says that there is nothing to measure.
+    """
     measured = evaluation.measured
     method = printable(f"{evaluation.extractor['name']} + {evaluation.matcher['name']}")
     lines = [
         f"Catalog:  {printable(evaluation.catalog_path)}, protocol {evaluation.protocol} ({method})",
-        f"Queries:  {measured.queries}, of them {measured.answerable} with a right answer on record,"
-        f" in {measured.groups} encounters",
+        f"Queries:  {measured.queries}; {measured.answerable} of them have a right answer in the catalog,",
+        f"          in {counted(measured.groups, 'encounter')} (each body part of an encounter counts once)",
     ]
     if not measured.answerable:
         return "\n".join([*lines, "", "Nothing to measure: no query has a right answer that the protocol allows."])
     lines += ["", *aligned(("", *(title for title, _ in COLUMNS)), [_row(measured, *row) for row in ROWS])]
     lines += [
         "",
-        "In brackets: 95 % intervals, by drawing encounters anew. Encounters: all photos of one asked together;",
-        "surest photo: the one with the highest score answers for its encounter.",
+        "Top-5: the right answer is among the first 5. Brackets contain 95 % intervals (bootstrap over encounters).",
+        "By encounter: all photos of an encounter are one query. Surest photo: of the photos of an encounter, only the",
+        "photo with the highest score counts.",
         "",
         *format_quality(evaluation.quality, evaluation.levels),
     ]
@@ -56,7 +62,7 @@ def format_evaluation(evaluation: Evaluation) -> str:
         )
         for a in measured.by_animal
     ]
-    head = ("individual", "body part", "queries", "right photo first", "right individual first")
+    head = ("individual", "body part", "queries", "right photo is first", "right individual is first")
     return "\n".join(line.rstrip() for line in [*lines, "", *aligned(head, animals, right=head[2:])])
 
 
@@ -65,7 +71,7 @@ def _row(measured: Measured, title: str, name: str, kind: str) -> tuple[str, ...
 
 
 def _cell(figure: Figure | None, kind: str) -> str:
-    if figure is None or figure.value != figure.value:  # not defined
+    if figure is None or figure.value != figure.value:  # NaN: the figure is not defined
         return "-"
     show = (lambda v: f"{100 * v:.1f}") if kind == "percent" else (lambda v: f"{v:.3f}")
     unit = " %" if kind == "percent" else ""
@@ -74,7 +80,7 @@ def _cell(figure: Figure | None, kind: str) -> str:
 
 
 def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
-    """The object that `evaluate --json` prints, schema "snowmatch.evaluate/1"; what is not defined is null."""
+    """Return the object that `evaluate --json` prints, schema "snowmatch.evaluate/1". Undefined figures are null."""
     return plain(
         {
             "schema": "snowmatch.evaluate/1",
@@ -97,7 +103,7 @@ def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def measured_to_json(measured: Measured) -> dict[str, Any]:
-    """The figures as plain values, rounded to six digits; what is not defined is null."""
+    """Return the figures as JSON values, rounded to six decimal places. Undefined figures are null."""
     return plain(
         {
             "queries": measured.queries,

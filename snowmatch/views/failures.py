@@ -1,6 +1,6 @@
-"""A page of the worst wrong answers of an evaluation: each wrong animal beside the right one, with the matched spots.
+"""A page of the worst wrong answers of an evaluation: each wrong animal and the right one, with the matched spots.
 
-The page shows the catalog's photos, names, stations and paths: share it only with those who may see these.
+The page shows photos, names, stations and paths of the catalog. Share it only with people who may see them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from snowmatch.confidence.trial import Trial, make_trial
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import replace_file, unwritable
 from snowmatch.core.outputs import MARK, check_file, check_folder, has_mark
-from snowmatch.core.text import printable
+from snowmatch.core.text import counted, printable
 from snowmatch.core.types import Annotation
 from snowmatch.identify.answer import Candidate
 from snowmatch.identify.losses import (
@@ -42,9 +42,10 @@ from snowmatch.identify.session import Session
 from snowmatch.photos.chips import clip_bbox
 from snowmatch.photos.pixels import read_mask, read_photo
 from snowmatch.views.pictures import Side, draw_pair, write_picture
+from snowmatch.views.text import place_texts
 
-WIDEST = 1400  # px, of a picture
-PICTURE = re.compile(r"\d{3,}-(wrong|right)\.jpg")  # what may be cleared away of an earlier page
+WIDEST = 1400  # px, largest side of a picture
+PICTURE = re.compile(r"\d{3,}-(wrong|right)\.jpg")  # pictures of an earlier page, which may be deleted
 
 
 def write_failures(
@@ -57,12 +58,15 @@ def write_failures(
     *,
     force: bool = False,
 ) -> tuple[Failure, ...]:
-    """Write index.html and pictures/ into `folder`, made if absent: the `most` worst wrong answers; all are counted.
+    """Write index.html and pictures/ into `folder`, and return the wrong answers that the page shows, worst first.
 
-    `table` has the scores of all queries of `protocol`, by the session's method on its catalog; each query shown is
-    asked again for its matched spots. `progress` is called with (done, total) queries. Gives what is shown, worst
-    first; nothing lost, a page that says so. SnowmatchError where the table is of other questions or `folder` cannot
-    be written.
+    The folder is created if it does not exist. Pictures of an earlier page are deleted. Without wrong answers, the page
+    says that there are 0. Raises SnowmatchError if the table belongs to other queries or `folder` cannot be written.
+
+    table: the scores of all queries of `protocol`, by the session's method on its catalog. Each query that is shown is
+    matched again, because the table has no matched spots.
+    most: largest number of wrong answers shown. The page counts all of them.
+    progress: called with (done, total) queries.
     """
     check_failures(folder, session.folder, force=force)
     trial = make_trial(session.data.annotations, protocol)
@@ -115,36 +119,32 @@ def _in_place(failure: Failure, sides: Mapping[str, Side]) -> float:
 
 
 def _sides(failure: Failure, folder: Path) -> dict[str, Side]:
-    """The photos `query`, `wrong` and `right` to draw; without those that cannot be read or have no features."""
-    there = {"query": (failure.query, "QUERY")}
+    """Return the photos `query`, `wrong` and `right`. Photos that cannot be read or have no features are left out."""
+    annotations = {"query": (failure.query, "QUERY")}
     for name, candidate in (("wrong", failure.wrong), ("right", failure.right)):
         if candidate is not None:
-            there[name] = (candidate.best, "CATALOG")
+            annotations[name] = (candidate.best, "CATALOG")
     sides = {}
-    for name, (annotation, title) in there.items():
+    for name, (annotation, title) in annotations.items():
         try:
             sides[name] = side_of(folder, annotation, title)
         except SnowmatchError:
-            continue  # the page says so
+            continue  # the page says that the photo could not be read
     return sides
 
 
 def side_of(folder: Path, annotation: Annotation, title: str) -> Side:
-    """An annotation's photo with its box, mask and caption, ready to draw; SnowmatchError where it cannot be read."""
+    """Return an annotation's photo with box, mask and caption. Raises SnowmatchError if a file cannot be read."""
     photo = read_photo(folder / annotation.path)
     size = photo.shape[1::-1]
     mask = read_mask(folder / annotation.mask, size) if annotation.mask else None
-    said = [
-        f"{word} {name}"
-        for word, name in (("encounter", annotation.encounter), ("station", annotation.station))
-        if name
-    ]
-    caption = (f"{title}   {annotation.body_part}", printable("   ".join(said)), printable(annotation.path))
+    place = printable("   ".join(place_texts(annotation)))
+    caption = (f"{title}   {annotation.body_part}", place, printable(annotation.path))
     return Side(photo, clip_bbox(annotation.bbox, size) if annotation.bbox else None, mask, caption)
 
 
 def _drawn(failure: Failure, sides: Mapping[str, Side]) -> dict[str, Image.Image]:
-    """The pictures `wrong` and `right`, with one scale of weights; without a side that is missing."""
+    """Return the pictures `wrong` and `right`, with the same colour scale. A picture needs both of its photos."""
     both = {"wrong": failure.wrong, "right": failure.right}
     weights = [c.weights.max(initial=0.0) for c in both.values() if c is not None and c.accepted]
     pictures = {}
@@ -178,23 +178,29 @@ p { margin: 4px 0 8px; }
 def page(
     name: str, trial: Trial, table: ScoreTable, lost: Sequence[Lost], shown: Sequence[Failure], drawn: set[str]
 ) -> str:
-    """The page as HTML: how many were lost, of which animals, and `shown` in order, with the pictures `drawn`."""
+    """Return the page as HTML.
+
+    The page has the number of wrong answers, a table of them by individual and body part, and an article for each
+    answer in `shown`, in their order.
+
+    name: the catalog's name. lost: all wrong answers. drawn: the file names of the pictures.
+    """
     own = table.individual[table.queries][:, None] == table.individual_names
     answerable = np.flatnonzero(~np.isnan(ranks(table.individual_scores, own)))
     asked = Counter(_animal(trial.annotations[table.queries[n]]) for n in answerable)
     wrong = Counter(_animal(trial.annotations[table.queries[each.query]]) for each in lost)
     title = f"Wrong answers: {name}, {trial.protocol}"
     counts = Counter(hint for failure in shown for hint in failure.hints)
-    less = "" if len(shown) == len(lost) else f" The {len(shown)} worst are shown."
+    fewer = "" if len(shown) == len(lost) else f" The {len(shown)} worst are shown."
     return "\n".join(
         [
             *head(title),
             f"<h1>{_text(title)}</h1>",
-            f"<p>{len(lost)} of {len(answerable)} photos that have a right answer on record got another animal as the "
-            f"first answer.{less}</p>",
+            f"<p>{counted(len(answerable), 'photo')} with a right answer in the catalog; for {len(lost)} of them the "
+            f"first answer is a wrong animal.{fewer}</p>",
             *(f"<p><b>{_text(hint)}</b> ({counts[hint]}): {_text(HINTS[hint])}.</p>" for hint in HINTS if counts[hint]),
             _table(
-                ("individual, body part", "asked", "wrong"),
+                ("individual, body part", "queries", "wrong"),
                 ((" ".join(animal), asked[animal], wrong[animal]) for animal in sorted(wrong)),
             ),
             *(_article(number, failure, drawn) for number, failure in enumerate(shown, start=1)),
@@ -205,7 +211,7 @@ def page(
 
 
 def head(title: str) -> list[str]:
-    """The lines of HTML before a page's own content."""
+    """Return the lines of HTML before the content of a page."""
     return [
         "<!DOCTYPE html>",
         '<html lang="en"><head><meta charset="utf-8">',
@@ -223,10 +229,10 @@ def _table(headings: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
 
 def _article(number: int, failure: Failure, drawn: set[str]) -> str:
     query = failure.query
-    hints = f"; perhaps: {', '.join(failure.hints)}" if failure.hints else ""
+    hints = f"; possible reasons: {', '.join(failure.hints)}" if failure.hints else ""
     lines = [
         f'<article id="f{number}"><h3>{number}. {_text(failure.individuals[1])} {_text(query.body_part)}: '
-        f"{_text(failure.individuals[0])} instead</h3>",
+        f"taken for {_text(failure.individuals[0])}</h3>",
         f'<p class="small">The right animal is at rank {failure.lost.rank}{_text(hints)}<br>'
         f"query: {_text(_described(query))}</p>",
     ]
@@ -244,21 +250,16 @@ def _article(number: int, failure: Failure, drawn: set[str]) -> str:
 
 def _verdict(candidate: Candidate | None, drawn: bool) -> str:
     if candidate is None:
-        return "no features to compare"
-    score = f"score {candidate.score:.2f}, {candidate.inliers} inliers"
+        return "no features, so not compared"
+    score = f"score {candidate.score:.2f}, {counted(candidate.inliers, 'inlier')}"
     if not candidate.accepted:
-        score = "no verified match; the spots drawn are unverified"
+        score = "no verified match; the picture shows unverified matches"
     missing = "" if drawn else "; a photo could not be read"
     return f"{score}{missing}; {_text(_described(candidate.best))}"
 
 
 def _described(annotation: Annotation) -> str:
-    return ", ".join([*_place(annotation), annotation.path])
-
-
-def _place(annotation: Annotation) -> list[str]:
-    known = (("station", annotation.station), ("encounter", annotation.encounter))
-    return [f"{word} {name}" for word, name in known if name]
+    return ", ".join([*place_texts(annotation), annotation.path])
 
 
 def _animal(annotation: Annotation) -> tuple[str, str]:
@@ -266,5 +267,5 @@ def _animal(annotation: Annotation) -> tuple[str, str]:
 
 
 def _text(text: str) -> str:
-    """`text` as HTML: names are data, not markup, and invisible characters are shown."""
+    """Return `text` as HTML: markup is escaped, and invisible characters are shown."""
     return html.escape(printable(text))

@@ -1,4 +1,4 @@
-"""An answer as JSON."""
+"""An answer and its notes as JSON values."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from snowmatch.identify.answer import Answer, Candidate, Decision
 
 
 def answer_to_json(answer: Answer) -> dict[str, Any]:
-    """The answer as the object `query --json` prints, schema "snowmatch.query/1": plain values, ready for `json.dumps`.
+    """Return the object that `query --json` prints, schema "snowmatch.query/1". `json.dumps` accepts all its values.
 
-    `query.photos` and `query.bbox` run in step: one entry per photo, also for a single one; a photo without a box has
-    null, one given as an array has an empty path. Scores and probabilities are rounded to six digits, settings are
-    exact; what is not finite becomes null.
+    `query.photos` and `query.bbox` have one entry for each photo, in the same order. A photo without a box has the
+    box null. A photo that was passed as an array has an empty path. Scores and probabilities are rounded to six
+    significant digits; settings are exact. Numbers that are not finite become null.
     """
     return plain(
         {
@@ -50,7 +50,7 @@ def answer_to_json(answer: Answer) -> dict[str, Any]:
 
 
 def notes_to_json(notes: Iterable[Note]) -> list[dict[str, str]]:
-    """Notes as JSON has them: each with its code and its text."""
+    """Return the code and the text of each note."""
     return [{"code": note.code, "text": note.text} for note in notes]
 
 

@@ -1,4 +1,4 @@
-"""Text in pictures: a font that has the letters, cut to the room there is."""
+"""Text in pictures, in a font that has the letters, cut to the available width."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from PIL import ImageDraw, ImageFont
 
 from snowmatch.core.text import transliterated
 
-# Looked for in the system's font folders, in this order, for names that Pillow's own font has no letters for.
+# Fonts for names with letters that Pillow's own font lacks. They are searched in the system's folders, in this order.
 FONTS = (
     "DejaVuSans.ttf",
     "NotoSans-Regular.ttf",
@@ -18,7 +18,7 @@ FONTS = (
     "arial.ttf",
     "Arial.ttf",
 )
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont  # the latter where Pillow has no FreeType
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont  # the second type if Pillow was built without FreeType
 
 
 def write_text(
@@ -31,8 +31,12 @@ def write_text(
     anchor: str = "left",
     room: int | None = None,
 ) -> int:
-    """Write one line from `place` (its upper corner, left or right), cut to `room` px; gives the x of its other end."""
-    font, text = _lettering(text[:300], size)  # 300 letters do not fit: a long one need not be looked at in full
+    """Write one line of text and return the x of its other end (px).
+
+    place: the upper left corner of the text, or the upper right corner if `anchor` is "right". room: the available
+    width (px); a longer text is cut. None for no limit.
+    """
+    font, text = _lettering(text[:300], size)  # 300 letters never fit, so the rest of a long text is not measured
     if room is not None and font.getlength(text) > room:
         fitting = bisect_right(range(len(text)), float(room), key=lambda n: font.getlength(text[:n] + "…")) - 1
         text = text[: max(fitting, 0)] + "…"
@@ -43,8 +47,10 @@ def write_text(
 
 
 def _lettering(text: str, size: int) -> tuple[Font, str]:
-    """A font and `text` as it can be written with it: Pillow's own font if that will do, so that pictures are alike
-    everywhere; else one of the system's; else the letters the first one has, in transliteration.
+    """Return a font and the text to write with it.
+
+    Pillow's own font is preferred, so that pictures look the same on all computers. The next choice is a font of the
+    system. If no font has all letters, the missing letters are transliterated and written with Pillow's own font.
     """
     own = ImageFont.load_default(size)
     if _covers(own, text):
@@ -61,12 +67,12 @@ def _system_fonts(size: int) -> tuple[ImageFont.FreeTypeFont, ...]:
     for name in FONTS:
         try:
             found.append(ImageFont.truetype(name, size))
-        except OSError:  # not on this system: the next one, or transliteration
+        except OSError:  # this system does not have the font: try the next
             continue
     return tuple(found)
 
 
 def _covers(font: Font, text: str) -> bool:
-    """Whether the font has a glyph of its own for every character of `text`."""
-    missing = bytes(font.getmask("\uffff"))  # not a character, so what is drawn is the font's sign for "no glyph"
+    """Return whether the font has a glyph for every character of `text`."""
+    missing = bytes(font.getmask("\uffff"))  # U+FFFF is no character: the font draws its sign for a missing glyph
     return all(c.isspace() or bytes(font.getmask(c)) != missing for c in sorted(set(text)))

@@ -1,4 +1,8 @@
-"""The matched spots of a query and a candidate side by side, the same pair without lines, and what of it counted."""
+"""Pictures of a query and a candidate side by side.
+
+There are up to three pictures of a pair: with the matched spots joined by lines, without lines, and with the scenery
+darkened.
+"""
 
 from __future__ import annotations
 
@@ -16,42 +20,48 @@ from PIL import Image, ImageDraw
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import file_sha256, replace_file
 from snowmatch.core.outputs import MARK, check_file, check_folder, has_mark, make_output_folder
-from snowmatch.core.text import percent, printable, transliterated
+from snowmatch.core.text import counted, percent, printable, transliterated
 from snowmatch.core.types import BBox
 from snowmatch.identify.answer import Answer, Candidate
 from snowmatch.photos.chips import clip_bbox
 from snowmatch.photos.pixels import read_mask, read_photo
 from snowmatch.screening.foreground import foreground_picture
 from snowmatch.views.lettering import write_text
-from snowmatch.views.text import individual_name, why_rejected
+from snowmatch.views.text import individual_name, place_texts, why_rejected
 
-PANEL = (980, 760)  # px, the most one photo takes: two and the gap fit a screen 2000 px wide
-NARROWEST = 560  # px, so that the caption of a slim animal can be read
+PANEL = (980, 760)  # px, largest size of one photo: two photos and the gap fit on a screen 2000 px wide
+NARROWEST = 560  # px, smallest width of one photo, so that the caption of a narrow photo can be read
 GAP = 16  # px between the photos
-HEAD, CAPTION = 92, 92  # px, heights of the strips above the photos
-LARGEST = 6.0  # enlargement beyond which a tiny animal only gets blurred
-MARGIN = 0.12  # of the longer side of the animal's box: its outline and the ground it walks on stay in sight
-LINES = 60  # more lines than this hide the coat where they run close together
+HEAD, CAPTION = 92, 92  # px, heights of the two strips above the photos: title and captions
+LARGEST = 6.0  # largest enlargement; a tiny animal only gets blurred beyond it
+MARGIN = 0.12  # of the longer side of the box, added around it: the outline and the ground stay visible
+LINES = 60  # largest number of lines drawn; more lines hide the coat
 BACKGROUND, TEXT, FAINT, WARNING = (24, 26, 28), (240, 240, 240), (170, 174, 178), (255, 176, 64)
 RIM = (20, 20, 20)
 LEVELS = {"excellent": (66, 135, 245), "good": (60, 190, 90), "fair": (240, 200, 40), "uncertain": (230, 70, 60)}
-# What to say of a photo without box and mask
+# Texts for photos without box and mask: how the animal was found
 EVIDENCE = {
-    "burst": "animal: what moved in the burst",
-    "station": "animal: what is new at the station",
-    "burst and station": "animal: what moved, and is new at the station",
-    "centre": "animal: taken to be near the centre",
+    "burst": "animal: the part that moved in the burst",
+    "station": "animal: the part that differs from other photos of the station",
+    "burst and station": "animal: the part that moved and differs from other photos of the station",
+    "centre": "animal: assumed near the centre",
 }
 
 
 def draw_answer(answer: Answer, folder: Path, catalog_folder: Path, top: int, *, force: bool = False) -> list[Path]:
-    """Write the pictures of the first `top` candidates into `folder`, which is made if missing, and return their paths.
+    """Write the pictures of the first `top` candidates into `folder` and return their paths.
 
-    `<query>-<digits>-<rank>-<individual>-matches.jpg` joins the matched spots by lines coloured by weight;
-    `...-plain.jpg` is the same pair without lines. If a photo has neither box nor mask, or if other photos of the place
-    show scenery in its box, `...-foreground.jpg` shows the pair with the scenery darkened. No candidates give no
-    pictures. force: files that snowmatch did not write are replaced too. Raises SnowmatchError if `folder` cannot be
-    written, and, after all other pictures are drawn, for photos and masks that cannot be read.
+    The folder is created if it does not exist. Without candidates, the function writes nothing. force: files that
+    snowmatch did not write are replaced too.
+
+    - `<query>-<digits>-<rank>-<individual>-matches.jpg`: lines join the matched spots; the colour shows the weight.
+      The digits depend on the content of the query photos.
+    - `...-plain.jpg`: the same two photos without lines.
+    - `...-foreground.jpg`: the same two photos with the scenery darkened. Only written if the scenery was estimated:
+      a photo has neither box nor mask, or other photos of the station show the scenery in its box.
+
+    Raises SnowmatchError if `folder` cannot be written, or, after all other pictures are written, if a photo or mask
+    cannot be read.
     """
     check_folder(folder, catalog_folder)
     drawn: list[Path] = []
@@ -59,7 +69,7 @@ def draw_answer(answer: Answer, folder: Path, catalog_folder: Path, top: int, *,
     query = cache(partial(_query_side, answer))
     stem = _stem(answer) if answer.candidates[:top] else ""
     shown = answer.candidates[:top]
-    scale = [c for c in shown if c.accepted] or shown  # unverified weights are often larger, and mean nothing
+    scale = [c for c in shown if c.accepted] or shown  # unverified weights are often larger and are no evidence
     strongest = max((float(c.weights.max()) for c in scale if len(c.weights)), default=0.0)
     for candidate in shown:
         try:
@@ -74,15 +84,22 @@ def draw_answer(answer: Answer, folder: Path, catalog_folder: Path, top: int, *,
             check_file(path, catalog_folder, has_mark, force=force)
             drawn.append(write_picture(picture, path))
     if failures:
-        raise SnowmatchError(f"{len(failures)} of {len(shown)} candidates not drawn: {'; '.join(failures)}")
+        raise SnowmatchError(
+            f"pictures of {len(failures)} of {counted(len(shown), 'candidate')} not written: {'; '.join(failures)}"
+        )
     return drawn
 
 
 @dataclass(frozen=True)
 class Side:
-    """One photo to draw: RGB pixels (H, W, 3), the animal's box or mask (H, W) where known, and lines of caption.
+    """One photo to draw.
 
-    weights (h, w), 0 to 1, how much each place of the photo counts; None where all of what is outlined does.
+    photo: (H, W, 3) uint8 RGB pixels.
+    bbox: the animal's box; None if it has no box.
+    mask: (H, W) bool, True on the animal; None if it has no mask.
+    caption: the lines of text above the photo.
+    weights: (h, w) from 0 to 1, the weight of each position of the photo; None if all positions in the outline count
+        fully.
     """
 
     photo: np.ndarray
@@ -93,8 +110,9 @@ class Side:
 
 
 def draw_pair(candidate: Candidate, query: Side, gallery: Side, strongest: float) -> dict[str, Image.Image]:
-    """The pictures `matches`, `plain` and, where a side has weights, `foreground`; `strongest` is the weight at the
-    top of the scale.
+    """Return the pictures `matches` and `plain`, and `foreground` if a side has weights.
+
+    strongest: the weight at the top of the colour scale.
     """
     views = _views((query, gallery), (candidate.keypoints0, candidate.keypoints1))
     widths = [max(view.size[0], NARROWEST) for view in views]
@@ -106,15 +124,15 @@ def draw_pair(candidate: Candidate, query: Side, gallery: Side, strongest: float
         views[n] = view = view.at(lefts[n] + (widths[n] - w) // 2, top + (height - h) // 2)
         x, y = view.corner
         canvas[y : y + h, x : x + w] = view.pixels(side.photo)
-    plain, counting = canvas.copy(), canvas.copy()
+    plain, darkened = canvas.copy(), canvas.copy()
     for side, view in zip((query, gallery), views, strict=True):
-        _darken(counting, side, view)
+        _darken(darkened, side, view)
     for side, view in zip((query, gallery), views, strict=True):
         _draw_outline(canvas, side, view)
     count = _draw_matches(canvas, candidate, views, strongest)
     pictures = {"matches": Image.fromarray(canvas), "plain": Image.fromarray(plain)}
     if query.weights is not None or gallery.weights is not None:
-        pictures["foreground"] = Image.fromarray(counting)
+        pictures["foreground"] = Image.fromarray(darkened)
     for picture in pictures.values():
         _draw_head(picture, candidate)
         for side, view, left, width in zip((query, gallery), views, lefts, widths, strict=True):
@@ -125,7 +143,11 @@ def draw_pair(candidate: Candidate, query: Side, gallery: Side, strongest: float
 
 @dataclass(frozen=True)
 class _Cut:
-    """A cut `area` (x, y, w, h) of a photo, enlarged by `scale`; its upper left corner is at `corner` of the canvas."""
+    """A part of a photo and its place on the canvas.
+
+    area: x, y, width and height of the part (px of the photo). scale: enlargement.
+    corner: position of its upper left corner on the canvas (px).
+    """
 
     area: BBox
     scale: float
@@ -144,13 +166,13 @@ class _Cut:
         return cv2.resize(np.ascontiguousarray(photo[y : y + h, x : x + w]), self.size, interpolation=how)
 
     def place(self, points: np.ndarray) -> np.ndarray:
-        """Canvas positions (M, 2) of photo positions; pixel centres are at whole numbers in both."""
+        """Return the canvas positions (M, 2) of photo positions. Pixel centres are at whole numbers in both."""
         ratio = np.array(self.size) / self.area[2:]
         return (np.asarray(points, np.float64) - self.area[:2] + 0.5) * ratio - 0.5 + self.corner
 
 
 def _views(sides: tuple[Side, Side], keypoints: tuple[np.ndarray, np.ndarray]) -> list[_Cut]:
-    """Both animals at one height where both are outlined; a whole photo as large as fits."""
+    """Return the cut of each photo. Two outlined animals get the same height; a whole photo is as large as fits."""
     animals = [_animal(side, points) for side, points in zip(sides, keypoints, strict=True)]
     areas = [
         _grown(animal, side) if animal else (0, 0, side.photo.shape[1], side.photo.shape[0])
@@ -165,12 +187,15 @@ def _views(sides: tuple[Side, Side], keypoints: tuple[np.ndarray, np.ndarray]) -
 
 
 def _animal(side: Side, points: np.ndarray) -> BBox | None:
-    """The box of the animal: the given one, or that of the mask's large parts; with all matched spots in it."""
+    """Return the animal's box, or the box around the mask's large parts, extended to contain all matched spots.
+
+    Returns None if the animal has neither box nor mask.
+    """
     if side.bbox is not None:
         x, y, w, h = side.bbox
     elif side.mask is not None and side.mask.any():
         parts = cv2.connectedComponentsWithStats(side.mask.astype(np.uint8))[2][1:]
-        parts = parts[parts[:, cv2.CC_STAT_AREA] * 10 >= parts[:, cv2.CC_STAT_AREA].max()]  # crumbs of a rough mask
+        parts = parts[parts[:, cv2.CC_STAT_AREA] * 10 >= parts[:, cv2.CC_STAT_AREA].max()]  # no specks
         x, y = parts[:, :2].min(0)
         w, h = (parts[:, :2] + parts[:, 2:4]).max(0) - (x, y)
     else:
@@ -189,7 +214,7 @@ def _grown(animal: BBox, side: Side) -> BBox:
 
 
 def _draw_outline(canvas: np.ndarray, side: Side, view: _Cut) -> None:
-    """A thin light line around the mask, or around the box where there is no mask."""
+    """Draw a thin light line around the mask; around the box if there is no mask."""
     if side.mask is not None:
         x, y, w, h = view.area
         mask = cv2.resize(side.mask[y : y + h, x : x + w].astype(np.float32), view.size, interpolation=cv2.INTER_LINEAR)
@@ -207,7 +232,7 @@ def _draw_outline(canvas: np.ndarray, side: Side, view: _Cut) -> None:
 
 
 def _darken(canvas: np.ndarray, side: Side, view: _Cut) -> None:
-    """Leave a fifth of the light where nothing counts."""
+    """Darken the photo by its weights. A position with weight 0 keeps a fifth of its brightness."""
     if side.weights is None:
         return
     height, width = side.photo.shape[:2]
@@ -220,7 +245,10 @@ def _darken(canvas: np.ndarray, side: Side, view: _Cut) -> None:
 
 
 def _draw_matches(canvas: np.ndarray, candidate: Candidate, views: list[_Cut], strongest: float) -> int:
-    """Circles of the spots' sizes and lines from rim to rim, the strongest last; gives how many were drawn."""
+    """Draw the strongest LINES matches, the strongest last, and return the number drawn.
+
+    Each match is two circles with the sizes of the spots, and a line from rim to rim.
+    """
     order = np.argsort(candidate.weights, kind="stable")[-LINES:]
     colours = _colours(candidate.weights[order] / strongest if strongest > 0 else candidate.weights[order])
     ends = [view.place(k[order]) for view, k in zip(views, (candidate.keypoints0, candidate.keypoints1), strict=True)]
@@ -237,7 +265,7 @@ def _draw_matches(canvas: np.ndarray, candidate: Candidate, views: list[_Cut], s
             cv2.circle(rims, _fixed(centre), round(radius * 16), RIM, 4, cv2.LINE_AA, 4)
     for start, stop in zip(starts, stops, strict=True):
         cv2.line(rims, _fixed(start), _fixed(stop), RIM, 3, cv2.LINE_AA, 4)
-    cv2.addWeighted(rims, 0.4, canvas, 0.6, 0, canvas)  # a faint shadow: coats and rocks have every brightness
+    cv2.addWeighted(rims, 0.4, canvas, 0.6, 0, canvas)  # a faint shadow, so that lines are visible on light and dark
     layer = canvas.copy()
     for n, colour in enumerate(colours):
         cv2.line(layer, _fixed(starts[n]), _fixed(stops[n]), colour, 1, cv2.LINE_AA, 4)
@@ -249,12 +277,15 @@ def _draw_matches(canvas: np.ndarray, candidate: Candidate, views: list[_Cut], s
 
 
 def _fixed(point: np.ndarray) -> tuple[int, int]:
-    """In sixteenths of a pixel, for OpenCV's `shift=4`."""
+    """Return the point in sixteenths of a pixel, for OpenCV's `shift=4`."""
     return round(point[0] * 16), round(point[1] * 16)
 
 
 def _colours(weights: np.ndarray) -> list[tuple[int, int, int]]:
-    """RGB for weights 0 to 1: light blue, green, yellow, red (turbo without its dark ends: night photos hide them)."""
+    """Return RGB colours for weights from 0 to 1: light blue, green, yellow, red.
+
+    The colours are those of the colour map "turbo" without its dark ends, which are invisible on night photos.
+    """
     if not len(weights):
         return []
     levels = np.rint(60 + 155 * np.clip(weights, 0, 1)).astype(np.uint8).reshape(-1, 1)
@@ -264,9 +295,9 @@ def _colours(weights: np.ndarray) -> list[tuple[int, int, int]]:
 def _draw_head(picture: Image.Image, candidate: Candidate) -> None:
     draw = ImageDraw.Draw(picture)
     right = picture.width - 16
-    score = f"score {candidate.score:.2f}"
+    score, inliers = f"score {candidate.score:.2f}", counted(candidate.inliers, "inlier")
     if candidate.accepted:
-        right = write_text(draw, (right, 10), f"{score}    {candidate.inliers} inliers", 32, TEXT, anchor="right")
+        right = write_text(draw, (right, 10), f"{score}    {inliers}", 32, TEXT, anchor="right")
     else:
         right = write_text(draw, (right, 10), why_rejected(candidate), 32, WARNING, anchor="right")
     if candidate.level is not None:
@@ -279,9 +310,10 @@ def _draw_head(picture: Image.Image, candidate: Candidate) -> None:
 
 def _draw_legend(picture: Image.Image, candidate: Candidate, count: int, strongest: float) -> None:
     draw = ImageDraw.Draw(picture)
-    what = "matches" if candidate.accepted else "unverified matches"
+    match = "match" if candidate.accepted else "unverified match"
+    matches = counted(len(candidate.weights), match, f"{match}es")
     score = "" if candidate.accepted else f", score {candidate.score:.2f} without the geometric check"
-    write_text(draw, (16, 58), f"{len(candidate.weights)} {what}, {count} drawn{score}", 18, FAINT)
+    write_text(draw, (16, 58), f"{matches}, {count} drawn{score}", 18, FAINT)
     right = write_text(draw, (picture.width - 16, 58), f"{strongest:.2g}", 18, FAINT, anchor="right") - 8
     for step, colour in enumerate(_colours(np.linspace(0, 1, 160))):
         draw.line((right - 160 + step, 60, right - 160 + step, 76), fill=colour)
@@ -289,7 +321,7 @@ def _draw_legend(picture: Image.Image, candidate: Candidate, count: int, stronge
 
 
 def _draw_caption(picture: Image.Image, side: Side, view: _Cut, left: int, width: int) -> None:
-    """What the photo is, beside the whole of it in small where only a part is shown."""
+    """Write the caption. If only a part of the photo is drawn, draw a small copy of the whole photo beside it."""
     draw = ImageDraw.Draw(picture)
     h, w = side.photo.shape[:2]
     x = left + 16
@@ -302,7 +334,7 @@ def _draw_caption(picture: Image.Image, side: Side, view: _Cut, left: int, width
         ax, ay, aw, ah = (v * scale for v in view.area)
         draw.rectangle((x + ax, HEAD + ay, x + ax + aw - 1, HEAD + ay + ah - 1), outline=TEXT)
         x += small.shape[1] + 12
-    for line, text in enumerate(side.caption):  # the last one is the file's name: long, and needed least
+    for line, text in enumerate(side.caption):  # the last line is the file name: long and least important
         size, colour = (16, FAINT) if line == len(side.caption) - 1 else (20, TEXT)
         write_text(draw, (x, HEAD + 4 + 27 * line), text, size, colour, room=left + width - 8 - x)
 
@@ -311,33 +343,28 @@ def _query_side(answer: Answer, number: int) -> Side:
     photos, asked = answer.photos, answer.photos[number]
     photo = read_photo(Path(asked.path)) if asked.image is None else asked.image
     which = f"photo {number + 1} of {len(photos)}" if len(photos) > 1 else ""
-    # the head has the candidate's own level; that it is not what was decided must be seen too
+    # The title shows the candidate's own level. If the decision is "new", the picture must show that too.
     likely = ""
     if answer.decision is not None and answer.decision.new:
         likely = f"answer: {answer.decision.level}, a new individual {percent(answer.new_probability)}"
     line = "   ".join(filter(None, (which, likely)))
-    said = [line] if line else []
+    lines = [line] if line else []
     box = clip_bbox(asked.bbox, photo.shape[1::-1]) if asked.bbox else None
-    counted = EVIDENCE.get(asked.evidence)
+    evidence = EVIDENCE.get(asked.evidence)
     weights = None
-    if counted or asked.foreground is not None:
+    if evidence or asked.foreground is not None:
         weights = foreground_picture(asked.image_size, asked.foreground, boxed=box is not None)
-    first = "   ".join(filter(None, ("QUERY", answer.body_part, counted)))
-    return Side(photo, box, asked.mask, (first, *said, printable(Path(asked.path).name)), weights)
+    first = "   ".join(filter(None, ("QUERY", answer.body_part, evidence)))
+    return Side(photo, box, asked.mask, (first, *lines, printable(Path(asked.path).name)), weights)
 
 
 def _gallery_side(candidate: Candidate, catalog_folder: Path) -> Side:
     best = candidate.best
     photo = read_photo(catalog_folder / best.path)
     size = photo.shape[1::-1]
-    known = (
-        "encounter " + best.encounter if best.encounter else "",
-        "station " + best.station if best.station else "",
-        best.annotation,
-    )
     caption = (
         f"CATALOG   {best.body_part}",
-        printable("   ".join(filter(None, known))),
+        printable("   ".join(filter(None, (*place_texts(best), best.annotation)))),
         printable(best.path),
     )
     mask = read_mask(catalog_folder / best.mask, size) if best.mask else None
@@ -350,7 +377,7 @@ def _gallery_side(candidate: Candidate, catalog_folder: Path) -> Side:
 def write_picture(picture: Image.Image, path: Path, quality: int = 90) -> Path:
     """Write a JPEG with the mark of snowmatch, and return its path. Raises SnowmatchError if it cannot be written."""
     held = io.BytesIO()
-    # no chroma subsampling: it would smear the thin lines
+    # no chroma subsampling: it blurs thin lines
     picture.save(held, "JPEG", quality=quality, subsampling=0, comment=MARK)
     replace_file(path, lambda file: file.write(held.getvalue()))
     return path
@@ -370,5 +397,5 @@ def _stem(answer: Answer) -> str:
 
 
 def _file_part(text: str) -> str:
-    """`text` as part of a file name that every system takes: letters, digits, `-` and `_`, at most 60 of them."""
+    """Return `text` as a part of a file name that all systems accept: letters, digits, `-` and `_`, at most 60."""
     return re.sub(r"[^A-Za-z0-9_-]+", "_", transliterated(text))[:60].strip("_")

@@ -1,4 +1,4 @@
-"""What the program can do and which networks are here, as text for the terminal."""
+"""The plugins and the pretrained networks as text for the terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from snowmatch.models.cache import VARIABLE, Held, given_folder, held_weights, w
 
 
 def format_plugins() -> str:
-    """Every extractor and matcher with its settings and their defaults, and the settings of the geometric check."""
+    """Return every extractor and matcher, and the geometric check, with their settings and defaults, as text."""
     lines = []
     for kind in ("extractors", "matchers"):
         lines.append(f"{kind.capitalize()}:")
@@ -31,7 +31,10 @@ def format_plugins() -> str:
 
 
 def format_weights() -> str:
-    """Every pretrained network with what this machine has of it, what is wrong with that, addresses and folders."""
+    """Return a table of the pretrained networks, and under it addresses, problems and the folders for weights.
+
+    The table shows whether this computer has the file of each network.
+    """
     held = held_weights()
     rows = [
         (
@@ -46,15 +49,15 @@ def format_weights() -> str:
     ]
     lines = aligned(("name", "state", "file", "MB", "what", "licence"), rows, right=("MB",))
     problems = [f"{entry.weights.name}: {printable(entry.problem)}" for entry in held if entry.problem]
-    lines += ["", "official files, their addresses and sha256, as far as these are known:"]
+    lines += ["", "Official files with checksum (sha256) and addresses:"]
     for file in (file for entry in held for file in entry.weights.files if file.addresses):
-        lines += [f"  {file.name}  {file.sha256 or '(sum not known)'}", *(f"    {a}" for a in file.addresses)]
+        lines += [f"  {file.name}  {file.sha256 or '(checksum unknown)'}", *(f"    {a}" for a in file.addresses)]
     lines += ["", *problems, *([""] if problems else []), format_folders()]
     return "\n".join(line.rstrip() for line in lines)
 
 
 def format_folders() -> str:
-    """Where weights are looked for, in that order."""
+    """Return the places that are searched for weights, in the order of the search."""
     given = given_folder()
     return "\n".join(
         [
@@ -66,10 +69,10 @@ def format_folders() -> str:
 
 def _state(held: Held) -> str:
     if held.path is None:
-        return "not here"
+        return "missing"
     if held.problem:
         return "unusable"
-    return "checked" if held.checked else "here"
+    return "checked" if held.checked else "present"
 
 
 def _where(held: Held) -> str:

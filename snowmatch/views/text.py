@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from snowmatch.confidence.levels import MARKS
 from snowmatch.core.text import aligned, counted, listed, percent, printable
+from snowmatch.core.types import Annotation
 from snowmatch.identify.answer import Answer, Candidate
 
 
 def format_answer(answer: Answer) -> str:
-    """The answer as aligned text, without a final line break: what was asked and compared, candidates (not the notes).
+    """Return the answer as aligned text, without a final line break.
 
-    Scores in brackets were made without the geometric check and cannot be compared with the others. Nothing compared
-    gives a line that says so in place of the table.
+    The text has the query, the filters, the number of compared annotations, the candidates and the decision. The notes
+    are not in it. A score in brackets is from before the geometric check: do not compare it with other scores. If
+    nothing was compared, a sentence replaces the table.
     """
     lines = [*_asked(answer), ""]
     if answer.candidates:
@@ -23,7 +25,7 @@ def format_answer(answer: Answer) -> str:
     elif answer.compared:
         lines.append("No candidates to show.")
     else:
-        lines.append("Nothing to compare: the filters leave no annotation of the catalog.")
+        lines.append("Nothing to compare: no annotation of the catalog passes the filters.")
     if answer.decision is not None:
         lines += ["", f"Answer: {format_decision(answer)}"]
     return "\n".join(line.rstrip() for line in lines)
@@ -66,7 +68,7 @@ def _level(level: str | None) -> str:
 
 
 def format_decision(answer: Answer) -> str:
-    """The decision with its level, and how likely a new individual is; "" where nothing is calibrated."""
+    """Return the decision with its level and the probability of a new individual; "" without a calibration."""
     decision = answer.decision
     if decision is None:
         return ""
@@ -76,14 +78,24 @@ def format_decision(answer: Answer) -> str:
 
 
 def why_rejected(candidate: Candidate) -> str:
-    """Why a candidate has only a score from before the geometric check: compared and different, or not compared."""
+    """Return why a candidate has no score from the geometric check: it was rejected, not checked, or has no matches."""
     if not candidate.score:
         return "no matches"
     return "no consistent geometry" if candidate.checked else "not checked"
 
 
+def place_texts(annotation: Annotation) -> list[str]:
+    """Return "encounter ..." and "station ..." of an annotation, as far as they are known.
+
+    An encounter that is named after its only photo is left out, because the photo's path is shown anyway.
+    """
+    encounter = "" if annotation.encounter == f"photo {annotation.path}" else annotation.encounter
+    names = (("encounter", encounter), ("station", annotation.station))
+    return [f"{word} {name}" for word, name in names if name]
+
+
 def individual_name(candidate: Candidate) -> str:
-    """The individual, printable; for an unidentified animal the encounter it was seen in."""
+    """Return the individual's name, printable; for an unidentified animal, a text with its encounter or photo."""
     if candidate.individual is not None:
         return printable(candidate.individual)
     return f"unidentified ({printable(candidate.best.encounter) or printable(candidate.best.path)})"

@@ -1,4 +1,4 @@
-"""Which photos make a batch: up to four of each individual, of both flanks where there are both."""
+"""The photos of a batch: up to four of each individual, from both flanks if both exist."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from collections.abc import Sequence
 import numpy as np
 
 PER_INDIVIDUAL = 4  # N of Colomer Matachana 2024
-PER_FLANK = 2  # so that four hold two of each flank: a positive and, in the other flank, a hard negative
+PER_FLANK = 2  # each flank has a positive, and the other flank is a hard negative
 
 
 def flank_classes(individuals: Sequence[str], parts: Sequence[str]) -> np.ndarray:
-    """(N,) int64: the number of each photo's individual x body part; the two flanks of a cat have different coats."""
+    """Return (N,) int64: a class for each individual and body part, because a cat's two flanks have different coats."""
     names = sorted(set(zip(individuals, parts, strict=True)))
     number = {name: i for i, name in enumerate(names)}
     return np.array([number[pair] for pair in zip(individuals, parts, strict=True)], np.int64)
 
 
 def singletons(classes: np.ndarray) -> np.ndarray:
-    """(N,) bool: photos that are the only one of their class."""
+    """Return (N,) bool: photos that are the only one of their class."""
     return np.bincount(classes)[classes] == 1 if len(classes) else np.zeros(0, bool)
 
 
 def batches(
     individuals: Sequence[str], classes: np.ndarray, size: int, random: np.random.Generator
 ) -> list[np.ndarray]:
-    """One epoch of N photos as int64 row numbers: each photo once, about `size` a batch; none for no photos.
+    """Return the batches of one epoch as int64 row numbers: each photo once, about `size` a batch. No photos: no batch.
 
-    An individual's photos are dealt in fours, two of each flank while it has both, and its fours go to different
-    batches while there are enough: who has hundreds of photos fills no batch alone.
+    An individual's photos are divided into groups of four, two of each flank as long as it has both. Its groups go to
+    different batches as long as there are enough, so that an individual with hundreds of photos does not fill a batch.
     """
     rows_of: dict[str, list[int]] = {}
     for row, name in enumerate(individuals):

@@ -1,8 +1,8 @@
-"""Train one network on a labelled catalog; every setting has a default, a preset stands for several.
+"""Train one network on a catalog with named animals. Every setting has a default; a preset changes several of them.
 
-A fifth of the individuals is kept from the weights: on it each epoch is judged, the best one is written to --out, and
-`benchmarks/deep compare` chooses there above which similarity two photos show the same animal. Checkpoints and log.csv
-are in --work: the same command again goes on where it stopped.
+A fifth of the individuals is held out for validation. Each epoch is judged on them, and the best epoch is written to
+--out. `benchmarks/deep compare` chooses the threshold of "same animal" with them, too. Checkpoints and log.csv are in
+--work: if training stops, the same command continues it.
 
 Examples:
     python training embedding catalog/,every=2 --loss adaptive --preset small --work w --out net.safetensors
@@ -40,15 +40,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.threads < 1:
         raise SnowmatchError(f"threads is {given.threads}, expected at least 1")
     torch.set_num_threads(given.threads)
-    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False  # the same weights again on a GPU
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False  # same weights again on a GPU
     device = pick_device(given.device)
     dataset = prepare(given.source, given.work)
     learned, validated = divide(open_catalog(dataset.folder).data.annotations, training.validation, training.seed)
     trial = make_trial([replace(a, row=i) for i, a in enumerate(validated)], "cross-encounter")
     if not given.last and not (trial.own() & trial.allowed).any():
         raise SnowmatchError(
-            f"none of the {len(validated)} photos to validate with has another encounter of its flank, so no epoch is "
-            "the best: give more individuals (--validation 0.3), or --last"
+            f"none of the {len(validated)} photos for validation has another encounter of its flank, so there is no "
+            "best epoch: hold out more individuals (--validation 0.3), or use --last"
         )
     kept = check_masks(learned + validated, training.shape)
     if kept:
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(
         f"{training.loss}, {training.backbone} ({size:.1f} M weights, start: {Path(training.weights).name}) on "
         f"{device}: {len(learned)} photos of {len({a.individual for a in learned})} individuals, "
-        f"{len(validated)} of {len({a.individual for a in validated})} to validate with; log: {folder / 'log.csv'}"
+        f"{len(validated)} of {len({a.individual for a in validated})} for validation; log: {folder / 'log.csv'}"
     )
     pixels = tuple(read_inputs(dataset.folder, side, training.shape, given.work) for side in (learned, validated))
     result = train(network, learned, validated, pixels, training, folder, device)
@@ -94,21 +94,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The command line; settings that are not given are None."""
+    """Read the command line. Settings that are not given are None."""
     parser = argparse.ArgumentParser(
         prog="training embedding", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("source", help="labelled photos, written as in benchmarks/datasets.py: SOURCE,key=value,...")
+    parser.add_argument("source", help="photos with names: SOURCE,key=value,... (see benchmarks/datasets.py)")
     parser.add_argument("--work", type=Path, required=True, help="folder for inputs, checkpoints and log.csv")
-    parser.add_argument("--out", type=Path, required=True, help="where the network goes, .safetensors")
-    parser.add_argument("--last", action="store_true", help="write the last epoch, not the best one of the validation")
+    parser.add_argument("--out", type=Path, required=True, help="file for the network, .safetensors")
+    parser.add_argument("--last", action="store_true", help="write the last epoch, not the best")
     parser.add_argument("--preset", choices=PRESETS, default="full", help="small: for two cores; default: %(default)s")
     choices = {"loss": tuple(LOSSES), "channels": tuple(CHANNELS), "background": BACKGROUNDS}
     helps = {
-        "backbone": f"{', '.join(BACKBONES)}, or any name that timm knows",
-        "weights": "timm's file of the backbone's pretrained weights, or `random`",
-        "margin": f"0: the loss's own ({', '.join(f'{k} {v}' for k, v in LOSSES.items())})",
-        "rate": f"Adam's; 0: the loss's own ({', '.join(f'{k} {v}' for k, v in RATES.items())})",
+        "backbone": f"{', '.join(BACKBONES)}, or any name in timm",
+        "weights": "file with timm's pretrained weights of the backbone, or `random`",
+        "margin": f"0: the default of the loss ({', '.join(f'{k} {v}' for k, v in LOSSES.items())})",
+        "rate": f"of Adam; 0: the default of the loss ({', '.join(f'{k} {v}' for k, v in RATES.items())})",
     }
     for field in fields(Training):
         parser.add_argument(
@@ -117,6 +117,6 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
             choices=choices.get(field.name),
             help=f"{helps.get(field.name, '')} (full: {field.default})".strip(),
         )
-    parser.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu, cuda, cuda:1, mps")
+    parser.add_argument("--device", default="auto", help="auto (a GPU if there is one), cpu, cuda, cuda:1, mps")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="cores; default: all")
     return parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""The pixels of one annotation: its box, and where its mask says the animal is."""
+"""The pixels of one annotation: its box and its mask."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from snowmatch.photos.pixels import read_mask, read_photo
 
 
 def crop(folder: Path, annotation: Annotation) -> np.ndarray:
-    """The box of an annotation (the whole photo without one) as (H, W, 3) uint8 RGB."""
+    """Return the box of an annotation (without a box, the whole photo) as (H, W, 3) uint8 RGB."""
     photo = read_photo(folder / annotation.path)
     return np.ascontiguousarray(photo[_box(photo, annotation)])
 
 
 def crop_and_mask(folder: Path, annotation: Annotation) -> tuple[np.ndarray, np.ndarray | None]:
-    """`crop`, and there (H, W) bool where the animal is; None without a mask."""
+    """Return `crop`, and its mask: (H, W) bool, True on the animal; None without a mask."""
     photo = read_photo(folder / annotation.path)
     box = _box(photo, annotation)
     mask = read_mask(folder / annotation.mask, (photo.shape[1], photo.shape[0])) if annotation.mask else None

@@ -1,4 +1,4 @@
-"""What a network is shown: an annotation's box, resized, as colours, edges or both, with or without background."""
+"""The network's input: an annotation's box, resized, as colours, edges or both, with or without background."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from snowmatch.core.types import Annotation
 
 CHANNELS = {"rgb": 3, "rgb+edges": 4, "edges": 1}
 BACKGROUNDS = ("kept", "removed")
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, which pretrained weights expect
-EDGE_MEAN, EDGE_DEVIATION = 0.456, 0.225  # green's, as Colomer Matachana has it
-BLUR = (5, 5)  # and the two thresholds of Canny: Colomer Matachana's
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as pretrained weights expect
+EDGE_MEAN, EDGE_DEVIATION = 0.456, 0.225  # those of green, as in Colomer Matachana 2024
+BLUR = (5, 5)  # this and the two thresholds of Canny: Colomer Matachana 2024
 CANNY = (55, 160)
-TURN = 10.0  # degrees: augmentation as in Colomer Matachana 2024
-CROP = 0.10  # share of a side that is cut off at most
-JITTER = {"brightness": 0.2, "contrast": 0.2, "saturation": 0.2, "hue": 0.02}  # his strengths are not published
+TURN = 10.0  # degrees; augmentation as in Colomer Matachana 2024
+CROP = 0.10  # largest share of a side that is cut off
+JITTER = {"brightness": 0.2, "contrast": 0.2, "saturation": 0.2, "hue": 0.02}  # the published text has no strengths
 
 
 @dataclass(frozen=True)
 class Shape:
-    """How a photo is shown: pixels, `channels` (a key of CHANNELS) and `background` (of BACKGROUNDS)."""
+    """The form of the input: width and height (px), `channels` (a key of CHANNELS), `background` (of BACKGROUNDS)."""
 
     width: int = 512
     height: int = 256
@@ -41,11 +41,11 @@ class Shape:
     background: str = "kept"
 
     def __post_init__(self) -> None:
-        for name, there in (("channels", tuple(CHANNELS)), ("background", BACKGROUNDS)):
+        for name, choices in (("channels", tuple(CHANNELS)), ("background", BACKGROUNDS)):
             value = getattr(self, name)
-            if value not in there:
+            if value not in choices:
                 raise SnowmatchError(
-                    f"{name} is {value!r}, expected one of {', '.join(there)}{did_you_mean(value, there)}"
+                    f"{name} is {value!r}, expected one of {', '.join(choices)}{did_you_mean(value, choices)}"
                 )
         for name in ("width", "height"):
             if getattr(self, name) < 32:
@@ -53,15 +53,15 @@ class Shape:
 
     @property
     def depth(self) -> int:
-        """How many channels there are."""
+        """Return the number of channels."""
         return CHANNELS[self.channels]
 
 
 def read_input(folder: Path, annotation: Annotation, shape: Shape) -> np.ndarray:
-    """(height, width, depth) uint8: the annotation's box, resized; black where the background is removed.
+    """Return the annotation's box, resized, as (height, width, depth) uint8. A removed background is black.
 
-    An annotation without a mask keeps its background. Edges: Canny of the grey values, equalised and blurred, found
-    before the background goes, so that the mask's rim is none.
+    An annotation without a mask keeps its background. Edges: Canny of the grey values, equalised and blurred. They are
+    found before the background is removed, so that the border of the mask is not an edge.
     """
     pixels, mask = crop_and_mask(folder, annotation)
     size = (shape.width, shape.height)
@@ -77,7 +77,7 @@ def read_input(folder: Path, annotation: Annotation, shape: Shape) -> np.ndarray
 
 
 def check_masks(annotations: Sequence[Annotation], shape: Shape) -> int:
-    """How many annotations keep their background for lack of a mask; SnowmatchError where all would."""
+    """Return how many annotations keep their background because they have no mask. If all do, raise SnowmatchError."""
     if shape.background == "kept":
         return 0
     without = sum(not a.mask for a in annotations)
@@ -89,10 +89,10 @@ def check_masks(annotations: Sequence[Annotation], shape: Shape) -> int:
 
 
 def read_inputs(folder: Path, annotations: Sequence[Annotation], shape: Shape, work: Path) -> np.ndarray:
-    """(N, height, width, depth) uint8 of all annotations, read once and kept as a file in `work`, mapped into memory.
+    """Return the inputs of all annotations, (N, height, width, depth) uint8, as a file in `work` mapped to memory.
 
-    The file's name follows from what it holds, photos' and masks' sizes and dates included. Not in memory as a whole:
-    a hundred thousand photos would not fit.
+    The file is made once. Its name depends on its content: annotations, and sizes and dates of photos and masks. It is
+    not loaded as a whole, because a hundred thousand photos would not fit into memory.
     """
     described = {
         "revision": 1,
@@ -108,14 +108,14 @@ def read_inputs(folder: Path, annotations: Sequence[Annotation], shape: Shape, w
         for row, annotation in enumerate(tqdm(annotations, desc="photos", unit="photo")):
             held[row] = read_input(folder, annotation, shape)
         held.flush()
-        del held  # Windows does not rename a file that is mapped
+        del held  # Windows cannot rename a file that is mapped to memory
         os.replace(part, path)
         path.with_suffix(".json").write_text(json.dumps(described), encoding="utf-8")
     return np.load(path, mmap_mode="r")
 
 
 def state_of(folder: Path, name: str) -> tuple[int, int] | tuple[()]:
-    """Size and date of a photo or a mask; nothing of none."""
+    """Return size and date of a photo or a mask; an empty tuple if `name` is empty."""
     if not name:
         return ()
     try:
@@ -126,7 +126,7 @@ def state_of(folder: Path, name: str) -> tuple[int, int] | tuple[()]:
 
 
 def as_tensor(pixels: np.ndarray, shape: Shape) -> torch.Tensor:
-    """(B, depth, height, width) float32 from 0 to 1, of (B, height, width, depth) uint8."""
+    """Convert (B, height, width, depth) uint8 to (B, depth, height, width) float32 from 0 to 1."""
     values = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), dtype=np.float32))
     if values.shape[1:] != (shape.depth, shape.height, shape.width):
         raise ValueError(f"pixels are {pixels.shape}, expected (B, {shape.height}, {shape.width}, {shape.depth})")
@@ -134,7 +134,7 @@ def as_tensor(pixels: np.ndarray, shape: Shape) -> torch.Tensor:
 
 
 def normalised(values: torch.Tensor, shape: Shape) -> torch.Tensor:
-    """Values from 0 to 1 (B, depth, height, width), less their mean, by their deviation, per channel."""
+    """Normalise (B, depth, height, width), 0 to 1: subtract the mean, divide by the deviation, per channel."""
     mean = [*(MEAN if shape.channels != "edges" else ()), *((EDGE_MEAN,) if shape.channels != "rgb" else ())]
     deviation = [
         *(DEVIATION if shape.channels != "edges" else ()),
@@ -144,10 +144,10 @@ def normalised(values: torch.Tensor, shape: Shape) -> torch.Tensor:
 
 
 class Augmentation:
-    """Turned by at most 10 degrees, at most a tenth cut off each side, colours shaken; edges move with the colours."""
+    """Random changes of inputs: turn up to 10 degrees, cut up to a tenth of each side, change colours (not edges)."""
 
     def __init__(self, shape: Shape) -> None:
-        """kornia's transforms; they draw from torch's own random numbers."""
+        """Prepare kornia's transforms. They use torch's random numbers."""
         import kornia.augmentation as augment
 
         self.shape = shape
@@ -160,11 +160,11 @@ class Augmentation:
         self.colour = augment.ColorJiggle(**JITTER, p=1.0)
 
     def __call__(self, values: torch.Tensor) -> torch.Tensor:
-        """(B, depth, height, width) from 0 to 1, each photo changed in its own way."""
+        """Change each photo of (B, depth, height, width), 0 to 1, in its own random way."""
         moved = self.place(values)
         if self.shape.channels == "edges":
             return moved
         coloured = self.colour(moved[:, :3])
-        if self.shape.background == "removed":  # brightness is added: black would turn grey
+        if self.shape.background == "removed":  # keep it black: a change of brightness would make it grey
             coloured = coloured * (moved[:, :3].amax(dim=1, keepdim=True) > 0)
         return torch.cat([coloured, moved[:, 3:]], dim=1)

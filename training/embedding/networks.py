@@ -1,4 +1,4 @@
-"""A timm backbone, its features pooled, and a linear layer to the embedding; files of trained ones."""
+"""The embedding network: a timm backbone with pooled features and a linear layer; files of trained networks."""
 
 from __future__ import annotations
 
@@ -16,43 +16,43 @@ from embedding.inputs import Shape, as_tensor, normalised
 from embedding.weights import fill, packages, read_weights
 from snowmatch.core.errors import SnowmatchError
 
-# short names for those that are compared; any other name is timm's own
+# short names of compared backbones; other names are those of timm
 BACKBONES = {
     "efficientnetv2_b2": "tf_efficientnetv2_b2",
     "resnet18": "resnet18",
     "mobilenetv2": "mobilenetv2_100",
     "efficientnet": "efficientnet_b0",
 }
-EMBED_AT_ONCE = 64  # photos: 100 MB of input in the full setting
-RANDOM = "random"  # in place of a file of weights
+EMBED_AT_ONCE = 64  # photos; 100 MB of input with preset `full`
+RANDOM = "random"  # instead of a file of weights
 
 
 class EmbeddingNetwork(nn.Module):
-    """(B, depth, height, width) values from 0 to 1 to (B, dimensions) vectors, which are compared by their angle."""
+    """Network from (B, depth, height, width) values, 0 to 1, to (B, dimensions) vectors, compared by their angle."""
 
     def __init__(self, backbone: nn.Module, dimensions: int, shape: Shape) -> None:
-        """`dimensions` 0: the backbone's pooled features as they are."""
+        """Add a linear layer to the backbone. `dimensions` 0: no layer, only the backbone's pooled features."""
         super().__init__()
         self.backbone, self.shape = backbone, shape
-        features = backbone.head_hidden_size  # num_features but where a layer stands between pooling and classes
+        features = backbone.head_hidden_size  # is not num_features if a layer follows the pooling
         self.head = nn.Linear(features, dimensions) if dimensions else nn.Identity()
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
-        """The embeddings, of any length."""
-        # channels last is how the processor's convolutions are quickest: 0.45 to 0.9 of the time, by backbone
+        """Return the embeddings. Their length is not 1."""
+        # channels last is the fastest on a CPU: 0.45 to 0.9 of the time, depending on the backbone
         values = normalised(values, self.shape).contiguous(memory_format=torch.channels_last)
         return self.head(self.backbone(values))
 
     def last_maps(self) -> nn.Module:
-        """The last stage, whose output are the maps before pooling; efficientnets widen those once more (1 x 1)."""
+        """Return the last stage. Its output is the maps before pooling (efficientnets add a 1 x 1 convolution)."""
         return self.backbone.get_submodule(self.backbone.feature_info[-1]["module"])
 
 
 def build(backbone: str, dimensions: int, shape: Shape, weights: str, seed: int) -> EmbeddingNetwork:
-    """A network whose backbone starts from a file of weights as timm publishes them, or from seeded random ones.
+    """Return a network whose backbone starts from a file of timm's weights, or from random weights with `seed`.
 
-    With other channels than three timm adds up or repeats the first layer's weights. SnowmatchError for a backbone that
-    timm does not have, or a file that is not of it.
+    If there are not three channels, timm adds or repeats the first layer's weights. Raises SnowmatchError if timm does
+    not have the backbone, or if the file is not from this backbone.
     """
     torch, timm = packages("training")
     name = BACKBONES.get(backbone, backbone)
@@ -71,7 +71,7 @@ def build(backbone: str, dimensions: int, shape: Shape, weights: str, seed: int)
         missing, more = sorted(set(network.state_dict()) - set(tensors)), unknown(network, tensors)
         if missing:
             raise SnowmatchError(f"{path} is not timm's {name}: it has no {missing[0]!r} ({len(missing)} missing)")
-        if more:  # a larger network of the same kind, say: timm would take what fits
+        if more:  # for example a larger network of the same kind: timm would load the part that fits
             raise SnowmatchError(f"{path} is not timm's {name}: it has {more[0]!r} ({len(more)} unknown)")
         overlay = {"state_dict": tensors}
         try:
@@ -83,9 +83,10 @@ def build(backbone: str, dimensions: int, shape: Shape, weights: str, seed: int)
 
 
 def unknown(network: nn.Module, tensors: dict[str, torch.Tensor]) -> list[str]:
-    """The names among `tensors` that say it is another backbone: layers that `network` has not, in stages that it has.
+    """Return the names in `tensors` that show another backbone: layers that `network` lacks, in stages that it has.
 
-    Its classifier's may be there, and what stands outside its stages (DINOv2's mask_token, say): timm leaves it out.
+    Tensors of the classifier, and those outside the stages (such as DINOv2's mask_token), are allowed: timm ignores
+    them.
     """
     held = set(network.state_dict())
     stages = {name.partition(".")[0] for name in held}
@@ -98,9 +99,9 @@ def unknown(network: nn.Module, tensors: dict[str, torch.Tensor]) -> list[str]:
 def embeddings(
     network: EmbeddingNetwork, pixels: np.ndarray, device: torch.device, *, shown: bool = True
 ) -> np.ndarray:
-    """(N, dimensions) float32 of (N, height, width, depth) uint8, with a progress bar if `shown`.
+    """Return the embeddings (N, dimensions) float32 of (N, height, width, depth) uint8. `shown`: with a progress bar.
 
-    SnowmatchError without any photo.
+    Raises SnowmatchError if there is no photo.
     """
     if not len(pixels):
         raise SnowmatchError("there is no photo to embed")
@@ -114,13 +115,13 @@ def embeddings(
 
 
 def save_network(path: Path, network: EmbeddingNetwork, described: dict[str, Any]) -> None:
-    """The tensors, and in the metadata what they belong to: `described` has at least backbone and dimensions."""
+    """Write the tensors, and `described` as metadata. `described` has at least backbone and dimensions."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     write_tensors(path, tensors, {**described, "shape": asdict(network.shape)})
 
 
 def load_network(path: Path) -> tuple[EmbeddingNetwork, dict[str, Any]]:
-    """The network of a file by save_network, ready to embed, and its description; SnowmatchError for another file."""
+    """Read a file by save_network: network (for embedding) and description. Raises SnowmatchError for another file."""
     described, tensors = read_tensors(path)
     try:
         shape, backbone, dimensions = Shape(**described["shape"]), described["backbone"], described["dimensions"]

@@ -1,4 +1,4 @@
-"""What a training of an embedding network depends on beside its photos."""
+"""Settings of the training of an embedding network."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from embedding.networks import RANDOM
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import did_you_mean
 
-LOSSES = {"triplet": TRIPLET_MARGIN, "cosface": COSFACE_MARGIN, "adaptive": ADAPTIVE_MARGIN}  # and their margins
+LOSSES = {"triplet": TRIPLET_MARGIN, "cosface": COSFACE_MARGIN, "adaptive": ADAPTIVE_MARGIN}  # with their margins
 RATES = {"triplet": 8e-4, "cosface": 1e-3, "adaptive": 1e-3}  # Adam's; Colomer Matachana 2024
 
 PRESETS = {
     "full": {},
-    # what two cores train in well under 40 minutes on half of the nyala
+    # two cores train it on half of the nyala in well under 40 minutes
     "small": {"backbone": "resnet18", "width": 192, "height": 96, "epochs": 40},
 }
 
 
 @dataclass(frozen=True)
 class Training:
-    """All that the weights depend on beside the photos.
+    """All settings that, with the photos, determine the weights.
 
-    dimensions: of the embedding. margin, rate: 0 stands for the loss's own. batch: photos, four of an individual.
-    validation: share of the individuals kept apart. weights: the backbone's start, a file or `random`.
+    dimensions: of the embedding. margin, rate: 0 means the default of the loss. batch: photos, four of an individual.
+    validation: share of individuals held out. weights: the backbone's start, a file or `random`.
     """
 
     loss: str = "adaptive"
@@ -62,5 +62,5 @@ class Training:
 
     @property
     def shape(self) -> Shape:
-        """What the network is shown."""
+        """Return the form of the network's input."""
         return Shape(self.width, self.height, self.channels, self.background)

@@ -1,4 +1,4 @@
-"""The training itself: epochs, the best one by who is recognised, and going on after a stop."""
+"""The training: epochs, the best one by the ranking of held-out photos, and continuing after a stop."""
 
 from __future__ import annotations
 
@@ -29,8 +29,11 @@ from snowmatch.core.types import Annotation
 
 @dataclass(frozen=True)
 class Learned:
-    """What a training came to: seconds in all, the best epoch, a row of the log for each epoch, and how many photos of
-    how many individuals' flanks it learned from."""
+    """The result of a training.
+
+    seconds: in all. best: the best epoch, from 1. log: one row for each epoch. photos, flanks: how many photos of how
+    many individuals' flanks were learned from.
+    """
 
     seconds: float
     best: int
@@ -48,20 +51,21 @@ def train(
     folder: Path,
     device: torch.device,
 ) -> Learned:
-    """Train `network` in place, from the checkpoint in `folder` on where there is one, and leave its best epoch in it.
+    """Train `network` in place, and write its best epoch to `folder`. A checkpoint in `folder` is continued.
 
-    pixels: what both sides' annotations look like, (N, height, width, depth) uint8 each. Best is the highest DT5AP
-    of the annotations to validate with, their own encounter apart. SnowmatchError where nothing is left to learn from.
+    pixels: inputs of `learned` and of `validated`, (N, height, width, depth) uint8 each. The best epoch has the highest
+    DT5AP of `validated`, without photos of the own encounter. Raises SnowmatchError if there is too little to learn
+    from.
     """
     names = [a.individual for a in learned]
     classes = flank_classes(names, [a.body_part for a in learned])
     rows = np.arange(len(learned))
     if singletons(classes).all():
-        raise SnowmatchError("no flank to learn from has two photos or more: nothing to learn from")
-    if training.loss != "triplet":  # a class of one photo has nothing to pull together; triplets push away from it
+        raise SnowmatchError("no flank has two photos or more for training: add photos")
+    if training.loss != "triplet":  # a class of one photo has no positive pair; in triplets it is a negative
         rows = rows[~singletons(classes)]
         if len(set(classes[rows])) < 2:
-            raise SnowmatchError(f"{training.loss} needs two flanks with two photos or more: nothing to learn from")
+            raise SnowmatchError(f"{training.loss} needs two flanks with two photos or more for training: add photos")
     numbers = np.unique(classes[rows], return_inverse=True)[1]
     network = network.to(device)
     margin = training.margin or LOSSES[training.loss]
@@ -86,11 +90,11 @@ def train(
         range(done["epoch"], training.epochs), initial=done["epoch"], total=training.epochs, desc="epochs"
     ) as bar:
         for epoch in bar:
-            if training.loss != "triplet":  # along a cosine to nothing; triplets keep their rate
+            if training.loss != "triplet":  # a cosine schedule down to 0; triplets keep their rate
                 for group in optimizer.param_groups:
                     group["lr"] = rate * 0.5 * (1 + np.cos(np.pi * epoch / training.epochs))
             random = np.random.default_rng([training.seed, epoch])
-            torch.manual_seed(int(random.integers(2**31)))  # what augmentation draws, the same after a stop
+            torch.manual_seed(int(random.integers(2**31)))  # the same augmentation if training was stopped
             network.train()
             losses = []
             for batch in batches([names[row] for row in rows], classes[rows], training.batch, random):
@@ -125,14 +129,14 @@ def train(
 
 
 def describe(training: Training) -> dict[str, Any]:
-    """What a network's file says of how it was made; the start's file by its name alone."""
+    """Return the settings for the network's file. `weights` is only the file's name."""
     return {**asdict(training), "weights": Path(training.weights).name}
 
 
 def judge(
     network: EmbeddingNetwork, annotations: Sequence[Annotation], pixels: np.ndarray, device: torch.device
 ) -> dict[str, float]:
-    """Top-1 and DT5AP of the annotations among themselves, own encounters and other flanks apart; 0 without any."""
+    """Return top-1 and DT5AP of the annotations, without own encounters and other flanks; 0 if no query is left."""
     network.eval()
     trial = make_trial([replace(a, row=i) for i, a in enumerate(annotations)], "cross-encounter")
     vectors = dict(enumerate(embeddings(network, pixels, device, shown=False)))
@@ -148,7 +152,7 @@ def judge(
 
 
 def write_log(path: Path, log: Sequence[dict[str, float]]) -> None:
-    """One row an epoch, as csv."""
+    """Write the log as csv, one row an epoch."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(log[0]))
@@ -157,5 +161,5 @@ def write_log(path: Path, log: Sequence[dict[str, float]]) -> None:
 
 
 def load_best(folder: Path) -> tuple[EmbeddingNetwork, dict[str, Any]]:
-    """The network of a training's best epoch so far."""
+    """Read the network of the best epoch so far."""
     return load_network(folder / "best.safetensors")

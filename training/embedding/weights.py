@@ -1,4 +1,4 @@
-"""Files of weights: read without pickles, and loaded only where every tensor fits."""
+"""Files of weights: read without pickles, and loaded only if every tensor fits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ INSTALL = "python -m pip install torch torchvision timm safetensors"
 
 
 def packages(what: str) -> tuple[ModuleType, ModuleType]:
-    """torch and timm, which `what` needs; SnowmatchError, with the command, where one of them does not import."""
+    """Import torch and timm, which `what` needs. If one is missing, SnowmatchError has the command to install it."""
     try:
         torch = importlib.import_module("torch")
         name_operators(torch)
@@ -29,10 +29,11 @@ def packages(what: str) -> tuple[ModuleType, ModuleType]:
 
 
 def name_operators(torch: ModuleType) -> None:
-    """Let torchvision, which timm imports for its transforms, be imported where its compiled part does not load.
+    """Make it possible to import torchvision (which timm needs) if its compiled part does not load.
 
-    That part belongs to one build of torch: the registry's is of the build for graphics cards, and beside a torch for
-    the processor alone torchvision's import ends at the two operators that it expects there. Nothing here calls them.
+    The compiled part belongs to one build of torch. The torchvision of PyPI belongs to the build for graphics cards.
+    With a torch for CPUs its import fails, because two operators are missing. This function declares them; no code here
+    calls them.
     """
     found = importlib.util.find_spec("torchvision")
     if found is None or found.origin is None:
@@ -48,7 +49,7 @@ def name_operators(torch: ModuleType) -> None:
 
 
 def read_weights(torch: ModuleType, path: Path) -> dict[str, Any]:
-    """The tensors of a .safetensors file, or of a torch file from which nothing but tensors is taken."""
+    """Read the tensors of a .safetensors file, or of a torch file (tensors only, no pickled objects)."""
     safetensors = importlib.import_module("safetensors")
     try:
         if path.suffix == ".safetensors":
@@ -61,12 +62,12 @@ def read_weights(torch: ModuleType, path: Path) -> dict[str, Any]:
         if isinstance(tensors, dict) and isinstance(tensors.get(name), dict):
             tensors = tensors[name]
     if not isinstance(tensors, dict) or not all(isinstance(value, torch.Tensor) for value in tensors.values()):
-        raise SnowmatchError(f"{path} holds a {type(tensors).__name__}, expected a state dict: names and tensors")
+        raise SnowmatchError(f"{path} contains a {type(tensors).__name__}, expected a state dict: names and tensors")
     return tensors
 
 
 def fill(network: Any, tensors: dict[str, Any], path: Path, repository: str) -> None:
-    """Load the tensors, every one and no other, into the network; SnowmatchError where names or shapes differ."""
+    """Load exactly these tensors into the network. Raises SnowmatchError if names or shapes differ."""
     wanted = network.state_dict()
     missing, unknown = sorted(wanted.keys() - tensors.keys()), sorted(tensors.keys() - wanted.keys())
     reshaped = sorted(name for name in wanted.keys() & tensors.keys() if wanted[name].shape != tensors[name].shape)

@@ -1,8 +1,8 @@
-"""Train a small LightGlue on one extractor's features of a catalog's animals, and measure it on animals it never saw.
+"""Train a small LightGlue on one extractor's features of a catalog's animals, and measure it on other animals.
 
-Pairs are made from the catalog's own photos (views.py). A fifth of the individuals is held out: on them the
-trained network, its untrained start and mutual nearest neighbours are compared, on warped photos and at telling who is
-who across encounters. Views and checkpoints are kept in --work: the same command again goes on where it stopped.
+Training pairs are made from the catalog's photos (views.py). A fifth of the individuals is held out. With them the
+trained network, its untrained start and mutual nearest neighbours are compared: on warped photos, and at identification
+across encounters. Views and checkpoints are kept in --work: if training stops, the same command continues it.
 
 Examples:
     python training lightglue --work /tmp/train --out coat.safetensors
@@ -45,7 +45,7 @@ MUTUAL = "mutual, ratio 0.9"
 def main(arguments: Sequence[str] | None = None) -> None:
     args = parse(arguments)
     training = Training(**{name: getattr(args, name) for name in asdict(Training())})
-    pick_device(args.device)  # better told now than when the views are made
+    pick_device(args.device)  # report an unknown device before the views are made
     torch.set_num_threads(args.threads)
     cv2.setNumThreads(args.threads)
     extractor = make_plugin("extractors", args.extractor, dict(option.partition("=")[::2] for option in args.option))
@@ -94,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "photos": {name: len(side) for name, side in sides.items()},
         "pairs": {**examples.counts, "drawn": training.steps * training.batch},
         "seconds": {
-            "photos": round(prepared, 1),  # nothing where they were there
+            "photos": round(prepared, 1),  # about 0 if they were made before
             "views": round(animals.seconds + unseen.seconds, 1),
             "training": record["seconds"],
             "step": round(record["seconds"] / training.steps, 3),
@@ -114,26 +114,26 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         prog="training lightglue", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     data = parser.add_mutually_exclusive_group()
-    data.add_argument("--catalog", metavar="SOURCE", help="labelled photos to train on, see benchmarks/datasets.py")
+    data.add_argument("--catalog", metavar="SOURCE", help="photos with names to train on (see benchmarks/datasets.py)")
     data.add_argument(
         "--synthetic",
         metavar="KEY=VALUE,...",
         default="individuals=60,encounters=4,stations=12,seed=1",
-        help="a synthetic survey instead (benchmarks/datasets.py has the keys); default: %(default)s",
+        help="instead of photos, a drawn survey (keys: see benchmarks/datasets.py); default: %(default)s",
     )
     parser.add_argument(
-        "--test", metavar="SOURCE", action="append", default=[], help="measure on all animals of these photos as well"
+        "--test", metavar="SOURCE", action="append", default=[], help="also measure on all animals of these photos"
     )
     parser.add_argument("--work", type=Path, required=True, help="folder for surveys, views and checkpoints")
-    parser.add_argument("--out", type=Path, required=True, help="where the weights go, .safetensors")
-    parser.add_argument("--report", type=Path, metavar="FILE", help="write all measurements here, as JSON")
-    parser.add_argument("--extractor", default="hesaff", help="whose features are matched; default: %(default)s")
+    parser.add_argument("--out", type=Path, required=True, help="file for the weights, .safetensors")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="write all measurements to this file, as JSON")
+    parser.add_argument("--extractor", default="hesaff", help="extractor of the features; default: %(default)s")
     parser.add_argument(
         "-o", dest="option", metavar="KEY=VALUE", action="append", default=[], help="a setting of the extractor"
     )
     for field in fields(Training):
         name = "--" + field.name.replace("_", "-")
         parser.add_argument(name, type=type(field.default), default=field.default, help="default: %(default)s")
-    parser.add_argument("--device", default="cpu", help="where to train, cpu or cuda; default: %(default)s")
+    parser.add_argument("--device", default="cpu", help="device for training, cpu or cuda; default: %(default)s")
     parser.add_argument("--threads", type=int, default=1, help="cores to use; default: %(default)s")
     return parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""Pairs of views to learn from: which there are, and which make the batch of a step."""
+"""Training pairs of views: all pairs, and the batch of each step."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from lightglue.views import Truth, View, strangers, strongest, truth, verified, 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Annotation, same_part
 
-KINDS = {"warped": 0.5, "same": 0.3, "different": 0.2}  # shares of the pairs of a batch, of those kinds there are
-SORTED = 8  # steps whose pairs are sorted by size before they are dealt out, so that less is cut off
+KINDS = {"warped": 0.5, "same": 0.3, "different": 0.2}  # shares of the kinds of pairs in a batch, if they exist
+SORTED = 8  # steps whose pairs are sorted by size together, so that batches cut off fewer keypoints
 
 
 @dataclass(frozen=True)
 class Example:
-    """A pair to learn from; the truth of views of one photo is None, as it follows from their places."""
+    """A training pair. `known` is None for views of one photo: the truth follows from their places."""
 
     view0: View
     view1: View
@@ -34,7 +34,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Animals:
-    """Annotations and, for each, its views, the first as photographed, then warped ones; seconds to make them all."""
+    """Annotations with their views: first the photo's own, then warped ones. seconds: time to make all views."""
 
     annotations: tuple[Annotation, ...]
     views: tuple[tuple[View, ...], ...]
@@ -44,7 +44,7 @@ class Animals:
 def gather(
     extractor: Any, folder: Path, annotations: Sequence[Annotation], warps: int, training: Training, work: Path
 ) -> Animals:
-    """The views of all annotations, whose scenery comes from each other's photos."""
+    """Return the views of all annotations. The scenery of an annotation comes from another one's photo."""
     random = np.random.default_rng([training.seed, 1])
     others = [annotations[i] for i in random.permutation(len(annotations))]
     views, seconds = [], 0.0
@@ -56,10 +56,10 @@ def gather(
 
 
 class Examples:
-    """Draws the batch of each step: the same step gives the same pairs, whatever was drawn before."""
+    """Draws the batch of each step. The same step always has the same pairs."""
 
     def __init__(self, animals: Animals, training: Training) -> None:
-        """Check pairs of each individual's encounters; SnowmatchError where no pair is left to learn from."""
+        """Find pairs of encounters of one individual that agree. Raises SnowmatchError if no photo has two views."""
         self.training = training
         self.views = [[v for v in views if len(v) >= FEWEST] for views in animals.views]
         rows = [i for i, views in enumerate(self.views) if views]
@@ -75,14 +75,14 @@ class Examples:
             elif a.encounter != b.encounter:
                 known = verified(self.views[i][0], self.views[j][0])
                 self.same += [Example(self.views[i][0], self.views[j][0], known)] if known else []
-        there = {"warped": self.several, "same": self.same, "different": self.different}
-        self.kinds = [kind for kind in KINDS if there[kind]]
+        found = {"warped": self.several, "same": self.same, "different": self.different}
+        self.kinds = [kind for kind in KINDS if found[kind]]
         if not self.several:
-            raise SnowmatchError(f"no photo has two views of {FEWEST} keypoints or more: nothing to train on")
-        self.counts = {kind: len(there[kind]) for kind in KINDS}
+            raise SnowmatchError(f"no photo has two views of {FEWEST} keypoints or more: add photos")
+        self.counts = {kind: len(found[kind]) for kind in KINDS}
 
     def __call__(self, step: int) -> list[Example]:
-        """The pairs of one step, about equal in size, each with its sides in random order."""
+        """Return the pairs of one step, of about equal size. The order of the two views is random."""
         group, place = divmod(step, SORTED)
         random = np.random.default_rng([self.training.seed, 2, group])
         shares = np.array([KINDS[kind] for kind in self.kinds])

@@ -1,4 +1,4 @@
-"""How well a matcher does on animals it never saw: on warped photos, and at telling who is who."""
+"""Measures of a matcher on held-out animals: on warped photos, and at identification."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from snowmatch.confidence.trial import make_trial
 from snowmatch.matching.geometry.check import inliers
 from snowmatch.matching.geometry.frames import Geometry
 
-PRECISION = 0.9  # at which recalls are compared; mutual nearest neighbours with the ratio test have about that
+PRECISION = 0.9  # precision for comparing recalls; mutual nearest neighbours with the ratio test have about 0.9
 
 
 def judge_warped(match: Matcher, animals: Animals) -> dict[str, float]:
-    """Precision and recall of matches between all views of each photo, over all of them together.
+    """Return precision and recall of matches between all views of each photo, for all photos together.
 
-    A match is right within SAME px, wrong beyond APART px or off the animal, and not judged between. Matchers draw the
-    line at different places: recall_at_precision is the recall of the heaviest matches that are PRECISION right.
+    A match is right within SAME px. It is wrong beyond APART px or off the animal. Between these distances it does not
+    count. Matchers have different thresholds; so recall_at_precision is the recall of the matches with the highest
+    weights, as many as keep a precision of PRECISION.
     """
     there, weights, right, wrong, found = 0, [], [], [], []
     pairs = [(views[i], views[j]) for views in animals.views for j in range(len(views)) for i in range(j)]
@@ -49,10 +50,10 @@ def judge_warped(match: Matcher, animals: Animals) -> dict[str, float]:
 
 
 def identify(match: Matcher, animals: Animals, known_as: str) -> dict[str, Any]:
-    """Ask about every annotation, answered by those of other encounters: how often the best photo is the same animal.
+    """Return how often the best photo shows the same animal, for every annotation against other encounters.
 
-    A photo's score is the sum of the weights of its matches that agree geometrically, as the engine checks them; every
-    pair is matched once and scored for both.
+    A photo's score is the sum of the weights of its matches that pass the engine's geometric check. Every pair is
+    matched once and scored in both directions.
     """
     trial = make_trial([replace(a, row=i) for i, a in enumerate(animals.annotations)], "cross-encounter")
     geometry = Geometry()
@@ -60,7 +61,7 @@ def identify(match: Matcher, animals: Animals, known_as: str) -> dict[str, Any]:
     scores = np.where(trial.allowed, 0.0, np.nan)
     pairs = [(i, j) for i, j in np.argwhere(trial.allowed) if i < j]
     seconds = 0.0
-    for i, j in tqdm(pairs, desc=f"who is who, {known_as}", unit="pair"):
+    for i, j in tqdm(pairs, desc=f"identification, {known_as}", unit="pair"):
         start = time.perf_counter()
         matches, weights = match(views[i], views[j])
         seconds += time.perf_counter() - start
@@ -80,7 +81,7 @@ def identify(match: Matcher, animals: Animals, known_as: str) -> dict[str, Any]:
 
 
 def table(result: dict[str, Any]) -> str:
-    """The measurements as Markdown, one row a matcher."""
+    """Return the measurements as Markdown, one row a matcher."""
     tested = [name for name in result["measured"] if name != "held out"]
     heads = ["matcher", "precision", "recall", f"recall at {PRECISION:.0%} precision", "held out, best photo", *tested]
     lines = ["| " + " | ".join(heads) + " |", "|---|" + "---:|" * (len(heads) - 1)]

@@ -1,4 +1,4 @@
-"""The network: its start, what it is shown, its files, and how it matches."""
+"""The network: its start, its input, its files, and its matcher."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from lightglue.views import View
 from snowmatch.core.plugins import settings
 from snowmatch.matching.matchers.lightglue import SIZE_UNIT
 
-SHARPNESS = 20.0  # what the start multiplies cosines of descriptors by: nearest neighbours stand out of 512
+SHARPNESS = 20.0  # factor of descriptor cosines at the start: nearest neighbours are clear among 512 keypoints
 
 Matcher = Callable[[View, View], tuple[np.ndarray, np.ndarray]]  # matches (K, 2) and their weights (K,)
 
 
 def network_inputs(views: Sequence[View], device: str = "cpu") -> dict[str, torch.Tensor]:
-    """One side of LightGlue's input for B views, each cut to as many keypoints as the smallest has.
+    """Return one side of LightGlue's input for B views, each cut to the number of keypoints of the smallest view.
 
-    keypoints (B, N, 2) in px of the box, inside it; descriptors (B, N, D) of length 1; scales (B, N), log2 of the
-    diameter in SIZE_UNIT-ths of the longest side; oris (B, N) radians; image_size (B, 2) of the box.
+    keypoints (B, N, 2), px of the box, inside it. descriptors (B, N, D) of length 1. scales (B, N): log2(SIZE_UNIT *
+    diameter / longest side). oris (B, N), radians. image_size (B, 2) of the box.
     """
     n = min(len(view) for view in views)
 
     def stack(columns: list[np.ndarray]) -> torch.Tensor:
-        # copied into torch's own, aligned memory: sums over numpy's would differ in their last bits from run to run
+        # copied to torch's aligned memory: with numpy's memory, last bits of sums differ from run to run
         return torch.tensor(np.stack([c[:n] for c in columns]), dtype=torch.float32, device=device)
 
     return {
@@ -44,10 +44,11 @@ def network_inputs(views: Sequence[View], device: str = "cpu") -> dict[str, torc
 
 
 def build(training: Training, descriptors: np.ndarray) -> LightGlue:
-    """The network at its start: seeded random weights, but matching as it stands compares `descriptors` (S, D).
+    """Return the network before training. Weights are random (seeded), but it can already compare `descriptors` (S, D).
 
-    Their principal directions pass the first layer, later ones add little at first, and the last one compares. After
-    150 steps on 384 keypoints 63 % of the matches of held-out animals were found, from kornia's own start 28 %.
+    The first layer keeps the descriptors' principal directions, the next layers add little at first, and the last one
+    compares. After 150 steps on 384 keypoints it found 63 % of the matches of held-out animals; with kornia's start it
+    was 28 %.
     """
     torch.manual_seed(training.seed)
     net = make_network(
@@ -77,12 +78,12 @@ def build(training: Training, descriptors: np.ndarray) -> LightGlue:
 
 
 def make_network(shape: dict[str, int]) -> LightGlue:
-    """kornia's LightGlue of a shape (input_dim, descriptor_dim, num_heads, n_layers), with random weights."""
+    """Return kornia's LightGlue with random weights. shape: input_dim, descriptor_dim, num_heads, n_layers."""
     return LightGlue(None, **shape, add_scale_ori=True, flash=False, depth_confidence=-1, width_confidence=-1)
 
 
 def assignments(net: LightGlue, side0: dict, side1: dict) -> list[torch.Tensor]:
-    """The log assignment (B, M + 1, N + 1) after each layer: kornia's forward, which gives the last one alone."""
+    """Return the log assignment (B, M + 1, N + 1) after each layer; kornia's forward returns only the last one."""
     encodings, descriptors = [], []
     for side in (side0, side1):
         places = normalize_keypoints(side["keypoints"], side["image_size"])
@@ -96,7 +97,7 @@ def assignments(net: LightGlue, side0: dict, side1: dict) -> list[torch.Tensor]:
 
 
 def save_network(path: Path, net: LightGlue, training: Training, extractor: Any) -> None:
-    """The weights as a matcher loads them: kornia's names, and what the network takes and was trained on."""
+    """Write the weights for the matcher: with kornia's names, the network's shape, and its extractor."""
     tensors = {k: v.contiguous() for k, v in net.state_dict().items() if k != "confidence_thresholds"}
     described = {
         "input_dim": extractor.DIMENSION,
@@ -111,7 +112,7 @@ def save_network(path: Path, net: LightGlue, training: Training, extractor: Any)
 
 
 def load_network(path: Path) -> LightGlue:
-    """The network of a file by save_network, ready to match."""
+    """Read a network by save_network, for matching."""
     described, tensors = read_tensors(path)
     net = make_network({k: described[k] for k in ("input_dim", "descriptor_dim", "num_heads", "n_layers")})
     net.load_state_dict({**tensors, "confidence_thresholds": net.confidence_thresholds})
@@ -119,7 +120,7 @@ def load_network(path: Path) -> LightGlue:
 
 
 def network_matcher(net: LightGlue) -> Matcher:
-    """kornia's forward unchanged; the weight of a match is its score."""
+    """Return a matcher that runs kornia's forward. The weight of a match is its score."""
 
     def match(view0: View, view1: View) -> tuple[np.ndarray, np.ndarray]:
         if not len(view0) or not len(view1):

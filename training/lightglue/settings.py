@@ -1,4 +1,4 @@
-"""What a training of LightGlue depends on beside its photos."""
+"""Settings of the training of LightGlue."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 from snowmatch.core.errors import SnowmatchError
 
-FEWEST = 64  # keypoints a view must have to be trained on: a batch is cut to its smallest view
+FEWEST = 64  # fewest keypoints of a training view: a batch is cut to its smallest view
 
 
 @dataclass(frozen=True)
 class Training:
-    """All that the weights depend on beside the data.
+    """All settings that, with the data, determine the weights.
 
-    keypoints: strongest ones of each photo. layers, dim, heads: the network's size; LighterGlue has 6 layers of 96,
-    half as many are what one core trains in minutes. warps: views of each photo. rate: AdamW's highest.
+    keypoints: the strongest of each photo. layers, dim, heads: the network's size. LighterGlue has 6 layers of 96; one
+    core trains half as many layers in minutes. warps: views of each photo. rate: AdamW's highest learning rate.
     """
 
     keypoints: int = 512

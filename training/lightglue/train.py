@@ -1,4 +1,4 @@
-"""The training itself: the loss, the learning rate, and going on after a stop."""
+"""The training: the loss, the learning rate, and continuing after a stop."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from lightglue.network import assignments, network_inputs
 from lightglue.settings import Training
 from lightglue.views import Truth
 
-WARM_UP = 0.05  # share of the steps in which the learning rate rises: AdamW's first steps are noise
+WARM_UP = 0.05  # share of steps in which the learning rate rises: AdamW's first steps are noisy
 CLIP = 1.0  # longest gradient
-SAVE_EVERY = 100  # steps: two minutes are lost at most
+SAVE_EVERY = 100  # steps; at most two minutes are lost
 
 
 def pair_loss(scores: torch.Tensor, known: Truth) -> torch.Tensor:
-    """Negative log likelihood of a pair's log assignment (M + 1, N + 1), dustbins last; keypoints cut off are ignored.
+    """Return the negative log likelihood of a pair's log assignment (M + 1, N + 1); the last row and column: no match.
 
-    Matches weigh as much as both sides' keypoints without one. Source: Lindenberger et al., ICCV 2023, section 3.3.
+    Keypoints that were cut off are ignored. Matches have the same weight as the keypoints of both sides without a
+    match. Source: Lindenberger et al., ICCV 2023, section 3.3.
     """
     m, n = scores.shape[0] - 1, scores.shape[1] - 1
     matches = torch.from_numpy(known.matches[(known.matches < (m, n)).all(axis=1)]).to(scores.device)
@@ -40,7 +41,7 @@ def pair_loss(scores: torch.Tensor, known: Truth) -> torch.Tensor:
 
 
 def batch_loss(net: LightGlue, examples: Sequence[Example], device: str) -> torch.Tensor:
-    """Mean of pair_loss over the pairs and, as in LightGlue, over the layers."""
+    """Return the mean of pair_loss over all pairs and, as in LightGlue, all layers."""
     sides = (network_inputs([getattr(e, name) for e in examples], device) for name in ("view0", "view1"))
     known = [e.truth for e in examples]
     layers = assignments(net, *sides)
@@ -48,7 +49,7 @@ def batch_loss(net: LightGlue, examples: Sequence[Example], device: str) -> torc
 
 
 def learning_rate(step: int, training: Training) -> float:
-    """Rises over the first steps, then falls along a cosine to nothing."""
+    """Return the learning rate: it rises over the first steps, then falls along a cosine to 0."""
     rising = max(1, round(WARM_UP * training.steps))
     if step < rising:
         return training.rate * (step + 1) / rising
@@ -58,9 +59,9 @@ def learning_rate(step: int, training: Training) -> float:
 def train(
     net: LightGlue, examples: Callable[[int], list[Example]], training: Training, checkpoint: Path, device: str
 ) -> dict[str, Any]:
-    """Train `net` in place, from `checkpoint` on where there is one; gives seconds and the loss every SAVE_EVERY steps.
+    """Train `net` in place, from the `checkpoint` if it exists. Return seconds, and losses every SAVE_EVERY steps.
 
-    Ctrl-C or a lost machine costs what came after the last checkpoint, no more.
+    If the program stops, only the steps after the last checkpoint are lost.
     """
     net.to(device).train()
     weights = dict(net.named_parameters())

@@ -1,8 +1,8 @@
-"""Pairs of photos of one coat whose matches are known, to train a matcher on and to test it (command.py).
+"""Pairs of views of one coat with known matches, to train and test a matcher (command.py).
 
-A photo's animal is warped, bent, lit, darkened and hidden, and described again. Each keypoint remembers its place on
-the animal, so that two views of one photo say themselves which of their keypoints are the same. Two photos of one
-individual say so where the engine's geometric check agrees.
+The animal in a photo is warped, bent, relit and partly hidden. Then features are extracted from this view. Each
+keypoint keeps its place on the animal; so the true matches between two views of one photo are known. For two photos of
+one individual, the matches that pass the engine's geometric check are taken as true.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ from snowmatch.matching.matchers._pairs import unit_rows
 from snowmatch.photos.chips import clip_bbox
 from snowmatch.photos.pixels import read_mask, read_photo
 
-REVISION = 1  # raise it when views come out differently: they are made anew
-CHIP = 700.0  # places are in pixels of a chip with this longest side, hesaff's
-SAME = 3.0  # px of such a chip: nearer keypoints are the same spot, as in LightGlue (section 4)
-APART = 8.0  # farther ones are certainly not; what lies between is not judged. The smallest keypoints measure 4 px
-RATIO = 0.9  # of nearest and second nearest distance; looser than Lowe's 0.8, since geometry follows
+REVISION = 1  # increase it if the code makes other views: then all views are made again
+CHIP = 700.0  # px, longest side of a chip, as in hesaff; places are in pixels of this chip
+SAME = 3.0  # px of the chip: nearer keypoints are the same spot, as in LightGlue (section 4)
+APART = 8.0  # px: farther keypoints are different spots; between SAME and APART not judged. Smallest keypoint: 4
+RATIO = 0.9  # of nearest to 2nd-nearest distance; higher than Lowe's 0.8, because a geometric check follows
 
 HIDDEN = 0.5  # share of views whose animal is partly hidden
-BARE = 0.5  # share of views without mask, before other scenery: so that scenery is learned too
-AGREEING = 12  # matches of two photos of one animal that must agree: of different animals' pairs hardly one has so many
+BARE = 0.5  # share of views without a mask, in front of other scenery, so that scenery is learned too
+AGREEING = 12  # fewest matches that must agree for two photos of one animal; pairs of different animals rarely have 12
 
 
 @dataclass(frozen=True)
 class View:
-    """What a matcher sees of one animal: N keypoints, and where on the animal each of them is.
+    """A matcher's input for one animal: N keypoints, and the place of each on the animal.
 
-    keypoints (N, 2) float32 in px of the box; descriptors (N, D) as extracted; scales, oris (N,), shapes (N, 3) float32
-    (zeros (0, 3) for none); places (N, 2) float32 in px of the photo's chip, NaN off the animal; size (2,) w, h.
+    keypoints (N, 2) float32, px of the box. descriptors (N, D) as extracted. scales, oris (N,), shapes (N, 3) float32
+    (shape (0, 3) if there are none). places (N, 2) float32, px of the photo's chip; NaN off the animal. size: w, h.
     """
 
     keypoints: np.ndarray
@@ -60,17 +60,17 @@ class View:
 
     @property
     def unit_descriptors(self) -> np.ndarray:
-        """(N, D) float32 of length 1."""
+        """Return the descriptors (N, D) float32, scaled to length 1."""
         return unit_rows(self.descriptors)
 
     def frames(self, rows: np.ndarray) -> Points:
-        """Of the keypoints at `rows`, as the geometric check takes them."""
+        """Return the keypoints at `rows` as input of the geometric check."""
         return points_of(self.keypoints[rows], self.shapes[rows] if len(self.shapes) else None, self.oris[rows])
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What is known of a pair: matches (K, 2) int, and which keypoints none0 (M,), none1 (N,) bool have no match."""
+    """True matches of a pair (K, 2) int, and the keypoints that have no match: none0 (M,), none1 (N,) bool."""
 
     matches: np.ndarray
     none0: np.ndarray
@@ -78,9 +78,10 @@ class Truth:
 
 
 def truth(places0: np.ndarray, places1: np.ndarray) -> Truth:
-    """From places (M, 2) and (N, 2) on one animal, NaN off it: mutually nearest within SAME px match.
+    """Return the truth from places (M, 2) and (N, 2) on one animal (NaN off it).
 
-    A keypoint with nothing within APART px has no match; the others are not judged.
+    Mutual nearest neighbours within SAME px match. A keypoint with no other within APART px has no match. Other
+    keypoints are not judged.
     """
     apart = distances(places0, places1)
     if not apart.size:
@@ -91,20 +92,20 @@ def truth(places0: np.ndarray, places1: np.ndarray) -> Truth:
 
 
 def distances(places0: np.ndarray, places1: np.ndarray) -> np.ndarray:
-    """(M, N) between all places, infinite where one of them is not on the animal."""
+    """Return the distances (M, N) between all places; infinite if one of them is not on the animal."""
     apart = np.linalg.norm(places0[:, None].astype(np.float32) - places1[None].astype(np.float32), axis=2)
     return np.where(np.isnan(apart), np.float32(np.inf), apart)
 
 
 def strangers(view0: View, view1: View) -> Truth:
-    """Of two individuals: nothing matches."""
+    """Return the truth of two different individuals: no keypoint has a match."""
     return Truth(np.zeros((0, 2), np.int64), np.ones(len(view0), bool), np.ones(len(view1), bool))
 
 
 def mutual_matches(view0: View, view1: View) -> tuple[np.ndarray, np.ndarray]:
-    """Mutual nearest neighbours (K, 2) that pass the ratio test seen from both sides, and weights (K,): 1 - ratio.
+    """Return mutual nearest neighbours (K, 2) that pass the ratio test in both directions; weights (K,): 1 - ratio.
 
-    Source: Lowe, IJCV 2004; Mishkin et al., CVIU 2015 (first to second nearest from both sides).
+    Source: Lowe, IJCV 2004; Mishkin et al., CVIU 2015 (ratio in both directions).
     """
     if min(len(view0), len(view1)) < 2:
         return np.zeros((0, 2), np.int64), np.zeros(0)
@@ -119,10 +120,11 @@ def mutual_matches(view0: View, view1: View) -> tuple[np.ndarray, np.ndarray]:
 
 
 def verified(view0: View, view1: View) -> Truth | None:
-    """Truth of two photos of one individual: what the engine's check accepts, and what else fits its homography.
+    """Return the truth of two photos of one individual: from the matches that pass the engine's geometric check.
 
-    Matches are, for each keypoint, the most alike one near where the homography puts it, mutually, if as alike as those
-    accepted. A keypoint has no match where it falls outside or nothing is near. None where too few agree.
+    A homography is fitted to these matches. Then each keypoint matches the most similar keypoint near its projected
+    position, if this is mutual, and if they are as similar as the least similar accepted match. A keypoint has no match
+    if no keypoint is near its projected position. Returns None if fewer than AGREEING matches agree.
     """
     matches, _ = mutual_matches(view0, view1)
     geometry = Geometry(minimum=AGREEING)
@@ -147,9 +149,10 @@ def verified(view0: View, view1: View) -> Truth | None:
 def views_of(
     extractor: Any, folder: Path, annotation: Annotation, other: Annotation, warps: int, seed: int, work: Path
 ) -> tuple[list[View], float]:
-    """The animal as it was photographed, then `warps` views of it, and seconds to make them; kept in a file in `work`.
+    """Return the view of the photo itself, then `warps` warped views, and the seconds to make them.
 
-    `other` is the annotation whose photo gives scenery to hide the animal with and to put it before.
+    The views are kept in a file in `work`. `other` is the annotation whose photo has the scenery: it hides parts of the
+    animal, or is the new background.
     """
     described = {
         "extractor": settings(extractor),
@@ -181,7 +184,7 @@ def views_of(
 
 
 def plain_view(extractor: Any, photo: np.ndarray, bbox: BBox | None, mask: np.ndarray | None) -> View:
-    """The animal as photographed: (H, W, 3) uint8 RGB, its box and mask (H, W) bool or None."""
+    """Return the view of the photo itself: (H, W, 3) uint8 RGB, its box, and its mask (H, W) bool or None."""
     image_size = (photo.shape[1], photo.shape[0])
     x, y, w, h = clip_bbox(bbox or (0, 0, *image_size), image_size)
     return _view(extractor, photo, (x, y, w, h), mask, lambda points: points, max(w, h))
@@ -195,16 +198,17 @@ def warped_view(
     scenery: np.ndarray,
     random: np.random.Generator,
 ) -> View:
-    """The animal as another day, place and step might show it; `scenery` (h, w, 3) uint8 hides parts of it.
+    """Return the animal as it could look on another day, in another place and pose.
 
-    With a mask, half of the views are extracted without one and stand before that scenery.
+    `scenery` (h, w, 3) uint8 hides parts of the animal. If there is a mask, half of the views are extracted without it;
+    then the animal stands in front of the scenery.
     """
     image_size = (photo.shape[1], photo.shape[0])
     x, y, w, h = clip_bbox(bbox or (0, 0, *image_size), image_size)
     warp, (width, height) = draw_warp(random, (w, h))
     columns, rows = np.meshgrid(np.arange(width, dtype=np.float64), np.arange(height, dtype=np.float64))
     source = (warp.back(np.stack([columns, rows], axis=2)) + (x, y)).astype(np.float32)
-    # what the box cuts off is in the photo still; beyond the photo its edge is mirrored, and has no places
+    # pixels outside the box come from the photo; outside the photo they are mirrored and have no places
     pixels = cv2.remap(photo, source[..., 0], source[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
     animal = np.ones((height, width), bool)
     if mask is not None:
@@ -237,23 +241,23 @@ def _view(
     places: Callable[[np.ndarray], np.ndarray],
     longest: int,
 ) -> View:
-    """Extract, and put the keypoints' places (box px to crop px by `places`) in px of a chip of `longest` px."""
+    """Extract features. `places` maps px of the box to px of the crop, whose longest side is `longest` px."""
     features = extract_from_photo(extractor, pixels, box, mask)
     keypoints = features.keypoints - np.array(box[:2], np.float32)
     shapes = np.zeros((0, 3), np.float32) if features.shapes is None else features.shapes
-    there = (places(keypoints.astype(np.float64)) * CHIP / longest).astype(np.float32)
+    on_chip = (places(keypoints.astype(np.float64)) * CHIP / longest).astype(np.float32)
     size = np.array(box[2:], np.int64)
-    return View(keypoints, features.descriptors, features.scales, features.oris, shapes, there, size)
+    return View(keypoints, features.descriptors, features.scales, features.oris, shapes, on_chip, size)
 
 
 def strongest(view: View, keypoints: int) -> View:
-    """The view with its first `keypoints` alone: extractors sort by falling score."""
+    """Return the view with only its first `keypoints`. Extractors sort by score, the highest first."""
     cut = {f.name: getattr(view, f.name)[:keypoints] for f in fields(View) if f.name != "size"}
     return View(**cut, size=view.size)
 
 
 def _mutual(costs: np.ndarray) -> np.ndarray:
-    """Pairs (K, 2) that are each other's cheapest in costs (M, N), by row; infinite costs pair nothing."""
+    """Return pairs (K, 2) with mutually lowest costs (M, N), by row. Infinite costs make no pair."""
     best0, best1 = costs.argmin(axis=1), costs.argmin(axis=0)
     rows = np.flatnonzero((best1[best0] == np.arange(len(costs))) & np.isfinite(costs.min(axis=1)))
     return np.stack([rows, best0[rows]], axis=1)

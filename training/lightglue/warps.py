@@ -1,4 +1,4 @@
-"""How another day, place and step might show an animal: bent, turned, hidden, and in another light."""
+"""Random changes of an animal's photo: bent, turned, partly hidden, and in another light."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ import numpy as np
 from snowmatch.core.types import BBox
 from snowmatch.photos.chips import clip_bbox
 
-# How a view differs from its photo. Real pairs of one flank show each of these; ranges are wide on purpose.
+# Differences between a view and its photo. Real pairs of one flank have all of them; ranges are wide on purpose.
 SCALE = (0.7, 1.4)
 TURN = np.radians(20)
-STRETCH = 0.25  # log ratio of the axes: an animal seen from ahead or behind is shorter
+STRETCH = 0.25  # log ratio of the axes: an animal seen from the front or back looks shorter
 SHEAR = 0.2
 PERSPECTIVE = 0.12  # relative change of scale from the middle to the edge
-SHIFT = 0.1  # of the box
-LEFT = 0.6  # share of the box's width and height that is left at least, where the animal leaves the frame
-NODES, BEND = 5, 0.02  # bending: displacements at 5 x 5 nodes, deviation as share of the longest side
-BEND_GRID = 64  # cells across; between them bending is linear, and a cell is smaller than most keypoints
-NIGHT = 0.35  # share of views
+SHIFT = 0.1  # as a share of the box
+LEFT = 0.6  # smallest share of the box's width and height that stays visible if the animal leaves the frame
+NODES, BEND = 5, 0.02  # bending: displacements at 5 x 5 nodes; standard deviation as a share of the longest side
+BEND_GRID = 64  # cells a side; bending is linear inside a cell, and a cell is smaller than most keypoints
+NIGHT = 0.35  # share of night views
 
 
 @dataclass(frozen=True)
 class Warp:
-    """From a view back to the photo's crop of `size` (w, h): a homography (3, 3), then bending (G, G, 2) in px."""
+    """Map from a view back to the photo's crop of `size` (w, h): a homography (3, 3), then bending (G, G, 2) in px."""
 
     homography: np.ndarray
     bend: np.ndarray
     size: tuple[int, int]
 
     def back(self, points: np.ndarray) -> np.ndarray:
-        """Points (..., 2) of the view as points (..., 2) of the crop."""
+        """Map points (..., 2) of the view to points (..., 2) of the crop."""
         flat = np.asarray(points, np.float64).reshape(-1, 2)
         mapped = flat @ self.homography[:, :2].T + self.homography[:, 2]
         mapped = (mapped[:, :2] / mapped[:, 2:]).reshape(*np.shape(points)[:-1], 2)
@@ -44,7 +44,7 @@ class Warp:
 
 
 def draw_warp(random: np.random.Generator, size: tuple[int, int]) -> tuple[Warp, tuple[int, int]]:
-    """A random warp of a crop of `size` (w, h), and the size of the view."""
+    """Return a random warp of a crop of `size` (w, h), and the size of the view."""
     w, h = size
     longest = max(w, h)
     scale, turn = np.exp(random.uniform(*np.log(SCALE))), random.uniform(-TURN, TURN)
@@ -67,7 +67,7 @@ def draw_warp(random: np.random.Generator, size: tuple[int, int]) -> tuple[Warp,
 
 
 def draw_hidden(random: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
-    """(h, w) bool: one to three ellipses, a boulder or a bush before the animal."""
+    """Return (h, w) bool: one to three ellipses that stand for a rock or a bush in front of the animal."""
     hidden = np.zeros(size[::-1], np.uint8)
     for _ in range(random.integers(1, 4)):
         centre = (random.random(2) * size).astype(int).tolist()
@@ -77,13 +77,13 @@ def draw_hidden(random: np.random.Generator, size: tuple[int, int]) -> np.ndarra
 
 
 def blend(pixels: np.ndarray, other: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """`other` in place of `pixels` (h, w, 3) where (h, w) is True, with an edge as soft as a photo's."""
+    """Replace `pixels` (h, w, 3) by `other` where `where` (h, w) is True. The edge is as soft as in a photo."""
     share = cv2.GaussianBlur(where.astype(np.float32), (0, 0), 1.0)[..., None]
     return np.clip(pixels + share * (other.astype(np.float32) - pixels), 0, 255).astype(np.uint8)
 
 
 def relight(random: np.random.Generator, pixels: np.ndarray) -> np.ndarray:
-    """Another light on (h, w, 3) uint8: gamma, contrast and a gradient; at night grey, blur, vignette and noise."""
+    """Change the light of (h, w, 3) uint8: gamma, contrast, gradient; night views: grey, blur, vignette, noise."""
     h, w = pixels.shape[:2]
     y, x = np.mgrid[-1 : 1 : h * 1j, -1 : 1 : w * 1j].astype(np.float32)
     light = (pixels.astype(np.float32) / 255) ** np.float32(np.exp(random.uniform(-0.5, 0.5)))
@@ -101,11 +101,11 @@ def relight(random: np.random.Generator, pixels: np.ndarray) -> np.ndarray:
 
 
 def scenery_of(photo: np.ndarray, bbox: BBox | None) -> np.ndarray:
-    """The largest strip beside the box of a photo (H, W, 3); all of it without a box or where nothing is beside it."""
+    """Return the largest strip beside the box of a photo (H, W, 3); without a box or strip, the whole photo."""
     height, width = photo.shape[:2]
     if bbox is None:
         return photo
     x, y, w, h = clip_bbox(bbox, (width, height))
     strips = (photo[:, :x], photo[:, x + w :], photo[:y], photo[y + h :])
     largest = max(strips, key=lambda s: min(s.shape[:2]))
-    return largest if min(largest.shape[:2]) >= 32 else photo  # a narrower strip is only smear when enlarged
+    return largest if min(largest.shape[:2]) >= 32 else photo  # a narrower strip is only blur if it is enlarged
