@@ -383,7 +383,9 @@ def test_a_new_photo_of_a_burst_on_record_has_no_evidence_in_it(says, tmp_path):
     ]
     rows = run_batch(said.catalog, [card]).rows
     assert [filters["exclude_encounters"] for _, _, filters in said.asked] == [g.excluded for g in groups]
-    assert ["excluded, because it is the same passage: q" in r.reasons for r in rows] == [bool(g.excluded) for g in groups]
+    assert ["excluded, because it is the same passage: q" in r.reasons for r in rows] == [
+        bool(g.excluded) for g in groups
+    ]
 
 
 @pytest.mark.parametrize("what", ["missing.jpg", "empty"])
@@ -502,7 +504,10 @@ def test_no_unidentified_annotation_is_an_empty_table(says, tmp_path, monkeypatc
     monkeypatch.setattr(snowmatch.api, "open_catalog", lambda folder: said.catalog)
     result = run("catalog", "--unidentified", "--out", tmp_path / "answers.csv")
     assert result.exit_code == 0
-    assert result.stderr.strip() == f"note: {said.catalog.folder} has no unidentified annotations: there is nothing to identify"
+    assert (
+        result.stderr.strip()
+        == f"note: {said.catalog.folder} has no unidentified annotations: there is nothing to identify"
+    )
     assert (tmp_path / "answers.csv").read_text() == ",".join(COLUMNS) + "\n"
     assert (tmp_path / "answers.jsonl").read_bytes() == b""
     assert run("catalog", "--unidentified").stdout == ",".join(COLUMNS) + "\n"

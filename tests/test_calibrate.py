@@ -219,7 +219,9 @@ def test_a_whole_photo_against_a_boxed_catalog_is_uncertain_with_a_note(calibrat
     answer = snowmatch.open_catalog(folder / "catalog").query(folder / "queries" / row["path"])
     assert answer.calibration["source"] == "catalog"
     assert answer.level == "uncertain"
-    assert any("not calibrated on this catalog" in note.text for note in answer.notes)
+    (note,) = [note for note in answer.notes if note.code == "calibration-of-others"]
+    kinds = "photos with a box or a mask, but not for photos without a box or mask"
+    assert f"this catalog is calibrated for {kinds}" in note.text
 
 
 def test_a_query_is_judged_like_the_cases_of_calibration(survey):

@@ -535,7 +535,7 @@ def test_download_replaces_a_damaged_file(server, monkeypatch, cache):
         ((200, {}, GOOD[:-1] + b"!"), f"expected {sum_of(GOOD)[:12]}"),
         ((200, {"Content-Length": str(len(GOOD))}, GOOD[:70_000]), f"ended after 70000 of {len(GOOD)} bytes"),
         ((200, {"Content-Length": None}, GOOD[:70_000]), f"70000 bytes, expected {len(GOOD)}"),
-        ((200, {}, GOOD + b"!"), f"{len(GOOD) + 1} bytes, expected {len(GOOD)}"),
+        ((200, {}, GOOD + b"!"), f"more than {len(GOOD)} bytes"),
         ((302, {"Location": "file:///etc/hostname"}, b""), "HTTP 302"),
         ((302, {"Location": "/net.pth"}, b""), "HTTP 302"),
     ],

@@ -1,16 +1,19 @@
-"""Who is asked about and who may answer, when a labelled catalog tests identification."""
+"""Trials: which annotations of a labelled catalog are queries, and which may answer each of them."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.text import did_you_mean
+from snowmatch.core.notes import Note
+from snowmatch.core.text import counted, did_you_mean
 from snowmatch.core.types import BODY_PARTS, Annotation, same_part
 
+CELLS = 100_000_000  # largest number of scores (queries x gallery) in one trial: about 1 GB of memory
 PROTOCOLS = ("cross-encounter", "cross-station", "split")
 
 
@@ -18,9 +21,11 @@ PROTOCOLS = ("cross-encounter", "cross-station", "split")
 class Trial:
     """One test of identification on the A annotations of a catalog, in its order.
 
-    queries (Q,) and gallery (G,) int64 are row numbers of identified annotations; allowed (Q, G) bool says which
-    gallery annotation may answer which query. groups (Q,) int64 numbers what is asked together: the queries of one
-    encounter, individual and body part, which therefore have the same row of `allowed`.
+    queries: (Q,) int64 and gallery: (G,) int64, row numbers of identified annotations.
+    allowed: (Q, G) bool, which gallery annotation may answer which query.
+    groups: (Q,) int64, the number of the group that is asked together: the queries of one encounter, individual and
+    body part, which therefore have the same row of `allowed`.
+    left_out: number of identified annotations that are not asked, because only a sample is asked.
     """
 
     protocol: str
@@ -29,29 +34,46 @@ class Trial:
     gallery: np.ndarray
     allowed: np.ndarray
     groups: np.ndarray
+    left_out: int = 0
 
     @property
     def individual_names(self) -> tuple[str, ...]:
-        """The I distinct individuals of the gallery, by name."""
+        """The names of the I individuals of the gallery, sorted."""
         return tuple(sorted({self.annotations[row].individual for row in self.gallery}))
 
     @property
     def individual_numbers(self) -> np.ndarray:
-        """(G,) int64, into `individual_names`."""
+        """(G,) int64, the index of each gallery annotation's individual in `individual_names`."""
         number = {name: i for i, name in enumerate(self.individual_names)}
         return np.array([number[self.annotations[row].individual] for row in self.gallery], np.int64)
 
     def own(self) -> np.ndarray:
-        """(Q, G) bool: the gallery annotations of the query's own individual, allowed or not."""
+        """Return (Q, G) bool: whether a gallery annotation shows the query's individual, allowed or not."""
         individual = np.array([a.individual or "" for a in self.annotations])
         return individual[self.queries][:, None] == individual[self.gallery]
 
 
-def make_trial(annotations: Sequence[Annotation], protocol: str) -> Trial:
-    """The test of `protocol` on all identified annotations; SnowmatchError where it cannot be made.
+def sample_notes(trial: Trial) -> list[Note]:
+    """Return a note if a trial asks only a sample of the identified annotations."""
+    if not trial.left_out:
+        return []
+    asked, total = len(trial.queries), len(trial.queries) + trial.left_out
+    text = (
+        f"only {asked} of {counted(total, 'identified annotation')} are asked, in a random sample of encounters: the "
+        "scores of all would need too much memory"
+    )
+    return [Note("sampled", text, {"asked": asked, "total": total})]
 
-    All: the body part compatible, another passage. `cross-station`: also another station (an empty one equals an
-    empty one). `split`: the `test` rows are asked about, the `train` rows answer.
+
+def make_trial(annotations: Sequence[Annotation], protocol: str, most: int = CELLS) -> Trial:
+    """Return the trial of `protocol` with all identified annotations.
+
+    The protocol says which annotations may answer a query. All: those of a compatible body part and another passage.
+    `cross-station`: also of another station (an empty station equals an empty one). `split`: the queries are the `test`
+    rows, and the `train` rows answer.
+
+    most: largest number of scores. Of a larger catalog, only a sample of its encounters is asked; the gallery is never
+    sampled. Raises SnowmatchError if the trial cannot be made.
     """
     if protocol not in PROTOCOLS:
         raise SnowmatchError(
@@ -69,6 +91,9 @@ def make_trial(annotations: Sequence[Annotation], protocol: str) -> Trial:
             "protocol split needs rows of split test to ask about and rows of split train to answer; "
             f"the column split of this catalog has: {', '.join(splits)}"
         )
+
+    everything = len(asked)
+    asked = _sample(asked, max(most // len(answering), 1))
 
     def columns(name: str) -> tuple[np.ndarray, np.ndarray]:
         """(Q, 1) of the queries and (G,) of the gallery, as text."""
@@ -97,4 +122,24 @@ def make_trial(annotations: Sequence[Annotation], protocol: str) -> Trial:
         np.array([a.row for a in answering], np.int64),
         allowed,
         np.array(groups, np.int64),
+        everything - len(asked),
     )
+
+
+def _sample(asked: Sequence[Annotation], most: int) -> list[Annotation]:
+    """Return the queries of some encounters: `most` queries at most, but those of one encounter at least.
+
+    The same catalog always gives the same sample.
+    """
+    if len(asked) <= most:
+        return list(asked)
+    groups: dict[tuple[str, str | None, str], list[Annotation]] = {}
+    for a in asked:
+        groups.setdefault((a.encounter, a.individual, a.body_part), []).append(a)
+    order = sorted(groups, key=lambda group: hashlib.sha256(repr(group).encode("utf-8", "backslashreplace")).digest())
+    chosen: list[Annotation] = []
+    for group in order:
+        if chosen and len(chosen) + len(groups[group]) > most:
+            break
+        chosen += groups[group]
+    return sorted(chosen, key=lambda a: a.row)

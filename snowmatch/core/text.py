@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
@@ -73,18 +74,29 @@ def counted(number: int, word: str, several: str = "") -> str:
     return f"{number} {word}" if number == 1 else f"{number} {several or word + 's'}"
 
 
-def percent(probability: float | None) -> str:
+def percent(probability: float | None, bounds: Sequence[float] = ()) -> str:
     """Return a probability (0 to 1) as percent. None gives "".
 
-    Above 99 % and below 1 % the text has decimals, so that it never shows 100 % or 0 %.
+    Above 99 % and below 1 % the text has decimals, so that it never shows 100 % or 0 %. bounds: the lowest probability
+    of each level; a probability below a bound is never shown as the bound, so that no "good 99 %" appears if excellent
+    begins at 99 %.
     """
     if probability is None:
         return ""
-    if 0.01 <= probability <= 0.99:
-        return f"{100 * probability:.0f} %"
     if probability < 0.001:
         return "below 0.1 %"
-    return f"{100 * min(probability, 0.9999):.2f} %" if probability > 0.99 else f"{100 * probability:.1f} %"
+    decimals = 2 if probability > 0.99 else 0 if probability >= 0.01 else 1
+    shown = _rounded(min(probability, 0.9999), decimals)
+    while decimals < 4 and any(probability < bound <= shown for bound in bounds):
+        decimals += 1
+        shown = _rounded(probability, decimals)
+    if any(probability < bound <= shown for bound in bounds):
+        shown = math.floor(probability * 10**6) / 10**6
+    return f"{100 * shown:.{decimals}f} %"
+
+
+def _rounded(probability: float, decimals: int) -> float:
+    return round(100 * probability, decimals) / 100
 
 
 def printable(text: str) -> str:

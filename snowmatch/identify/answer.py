@@ -137,6 +137,11 @@ class Answer:
     runner_up: Candidate | None = None
 
     @property
+    def bounds(self) -> tuple[float, ...]:
+        """The lowest probability of each level; empty without a calibration."""
+        return tuple(self.calibration["levels"].values()) if self.calibration is not None else ()
+
+    @property
     def level(self) -> str | None:
         """The level of the decision; None without a decision."""
         return self.decision.level if self.decision is not None else None

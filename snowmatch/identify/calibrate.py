@@ -20,7 +20,7 @@ from snowmatch.confidence.model import ANY, ENOUGH_PAIRS
 from snowmatch.confidence.quality import Quality, measure_quality
 from snowmatch.confidence.scoring import score_trial
 from snowmatch.confidence.shipped import load_shipped
-from snowmatch.confidence.trial import make_trial
+from snowmatch.confidence.trial import make_trial, sample_notes
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted
@@ -112,7 +112,7 @@ def calibrate(
         groups,
         calibrations.levels,
         quality,
-        (*evidence_notes(data), *state_notes(folder, states)),
+        (*evidence_notes(data), *sample_notes(trial), *state_notes(folder, states)),
     )
 
 

@@ -20,7 +20,7 @@ from snowmatch.confidence.quality import Quality, measure_quality
 from snowmatch.confidence.score_table import ScoreTable
 from snowmatch.confidence.scoring import score_trial
 from snowmatch.confidence.shipped import load_shipped
-from snowmatch.confidence.trial import make_trial
+from snowmatch.confidence.trial import make_trial, sample_notes
 from snowmatch.core.notes import Note, unique
 from snowmatch.core.text import counted
 from snowmatch.core.types import BODY_PARTS
@@ -71,7 +71,7 @@ def evaluate(
     """
     trial = make_trial(data.annotations, protocol)
     states, galleries = indexed(data, method, cache)
-    notes = [*evidence_notes(data), *state_notes(data.folder, states)]
+    notes = [*evidence_notes(data), *sample_notes(trial), *state_notes(data.folder, states)]
     everything = np.ones(len(galleries[0].annotations), bool)
     if (votes := voter(method.matcher)) is not None:
         for gallery in galleries:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from snowmatch.confidence.levels import Levels
-from snowmatch.confidence.model import ENOUGH_PAIRS, Model, Probabilities, expected_new, probabilities
+from snowmatch.confidence.model import ENOUGH_PAIRS, Calibration, Model, Probabilities, expected_new, probabilities
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted
 from snowmatch.identify.allow import Allowed
@@ -49,7 +49,7 @@ def judge(session: Session, resolved: Resolved, allowed: Allowed, foreground: Fo
         text = "no probability: neither this catalog nor snowmatch has a calibration for this kind of photos"
         notes.append(Note("no-probability", text))
     elif group in calibration.shipped:
-        notes.append(_shipped_note(session))
+        notes.append(_shipped_note(session, calibration, group))
     models = calibration.groups.get(group, ()) if group is not None else ()
     rich = float(np.mean([len(a.features[0]) for a in resolved.voting]))
     found = judge_scores(matched.scores, session.gallery, allowed.entries, models, rich) if models else None
@@ -73,13 +73,31 @@ def judge_scores(
     return probabilities(models, asked, named, features, expected_new(encounters))
 
 
-def _shipped_note(session: Session) -> Note:
+# Kinds of queries, as calibrations name them, in words
+KINDS = {
+    "outlined": "photos with a box or a mask",
+    "boxed": "photos with a box",
+    "whole": "photos without a box or mask",
+}
+
+
+def kind_in_words(group: str) -> str:
+    """Return the name of a calibration's group in words, such as "photos with a box or a mask (left flank)"."""
+    kind, _, part = group.partition(" ")
+    return KINDS.get(kind, "all photos") + (f" ({part.replace('_', ' ')})" if part else "")
+
+
+def _shipped_note(session: Session, calibration: Calibration, group: str) -> Note:
     """Return the note that the probabilities come from the calibration that comes with snowmatch."""
     pairs = session.encounter_pairs
-    return Note(
-        "calibration-shipped",
-        "not calibrated on this catalog: the probabilities were learned from other photos and are too low rather than "
-        f"too high; the catalog has {counted(pairs, 'pair')} of encounters of one animal, a calibration needs "
-        f"{ENOUGH_PAIRS} with photos of this kind",
-        {"catalog": str(session.folder), "pairs": pairs, "needed": ENOUGH_PAIRS},
-    )
+    own = [kind_in_words(name) for name in sorted(calibration.groups) if name not in calibration.shipped]
+    learned = "the probabilities were learned from other photos and are too low rather than too high"
+    if own:
+        text = f"this catalog is calibrated for {'; '.join(own)}, but not for {kind_in_words(group)}: {learned}"
+    else:
+        text = (
+            f"not calibrated on this catalog: {learned}; the catalog has {counted(pairs, 'pair')} of encounters of one "
+            f"animal, a calibration needs {ENOUGH_PAIRS} with photos of this kind"
+        )
+    about = {"catalog": str(session.folder), "pairs": pairs, "needed": ENOUGH_PAIRS, "group": group}
+    return Note("calibration-shipped" if not own else "calibration-of-others", text, about)

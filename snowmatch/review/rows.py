@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from typing import Any, TypeGuard
 
@@ -142,7 +142,7 @@ def part_answer(part: str, answer: Answer, animals: Mapping[int, Animal]) -> Par
         if answer.compared and answer.calibration is not None and all(photo.features for photo in answer.photos):
             reasons.append("no probability: the calibration is not for such photos")
     elif runner is not None:
-        reasons.append(f"next: {_name(runner)} at {percent(runner.probability)}")
+        reasons.append(f"next: {_name(runner)} at {percent(runner.probability, answer.bounds)}")
     return PartAnswer(
         part,
         animals[chosen.best.row] if chosen is not None else None,
@@ -186,9 +186,10 @@ def join(
     if best is not None:
         reasons += [f"decided by {best.part}"] if len(answers) > 1 else []
         reasons += best.reasons
+    bounds = tuple(asdict(session.calibration.levels).values()) if session.calibration is not None else ()
     for other in answers:
         if other is not best:
-            decision = f"{other.name} at {percent(other.probability)}" if other.decision else "no decision"
+            decision = f"{other.name} at {percent(other.probability, bounds)}" if other.decision else "no decision"
             reasons.append(f"{other.part}: {decision}")
             if _named(best) and _named(other) and best.who != other.who and UNCERTAIN not in (level, other.level):
                 level = UNCERTAIN

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -78,7 +79,7 @@ def draw_answer(answer: Answer, folder: Path, catalog_folder: Path, top: int, *,
             failures.append(f"candidate {candidate.rank}: {error}")
             continue
         name = f"{stem}-{candidate.rank:02d}-{_file_part(individual_name(candidate)) or 'unnamed'}"
-        for kind, picture in draw_pair(candidate, *sides, strongest).items():
+        for kind, picture in draw_pair(candidate, *sides, strongest, answer.bounds).items():
             path = folder / f"{name}-{kind}.jpg"
             make_output_folder(folder)
             check_file(path, catalog_folder, has_mark, force=force)
@@ -109,7 +110,9 @@ class Side:
     weights: np.ndarray | None = None
 
 
-def draw_pair(candidate: Candidate, query: Side, gallery: Side, strongest: float) -> dict[str, Image.Image]:
+def draw_pair(
+    candidate: Candidate, query: Side, gallery: Side, strongest: float, bounds: Sequence[float] = ()
+) -> dict[str, Image.Image]:
     """Return the pictures `matches` and `plain`, and `foreground` if a side has weights.
 
     strongest: the weight at the top of the colour scale.
@@ -134,7 +137,7 @@ def draw_pair(candidate: Candidate, query: Side, gallery: Side, strongest: float
     if query.weights is not None or gallery.weights is not None:
         pictures["foreground"] = Image.fromarray(darkened)
     for picture in pictures.values():
-        _draw_head(picture, candidate)
+        _draw_head(picture, candidate, bounds)
         for side, view, left, width in zip((query, gallery), views, lefts, widths, strict=True):
             _draw_caption(picture, side, view, left, width)
     _draw_legend(pictures["matches"], candidate, count, strongest)
@@ -292,7 +295,7 @@ def _colours(weights: np.ndarray) -> list[tuple[int, int, int]]:
     return [(int(r), int(g), int(b)) for b, g, r in cv2.applyColorMap(levels, cv2.COLORMAP_TURBO)[:, 0]]
 
 
-def _draw_head(picture: Image.Image, candidate: Candidate) -> None:
+def _draw_head(picture: Image.Image, candidate: Candidate, bounds: Sequence[float]) -> None:
     draw = ImageDraw.Draw(picture)
     right = picture.width - 16
     score, inliers = f"score {candidate.score:.2f}", counted(candidate.inliers, "inlier")
@@ -301,7 +304,7 @@ def _draw_head(picture: Image.Image, candidate: Candidate) -> None:
     else:
         right = write_text(draw, (right, 10), why_rejected(candidate), 32, WARNING, anchor="right")
     if candidate.level is not None:
-        level = printable(candidate.level) + f" {percent(candidate.probability)}".rstrip()
+        level = printable(candidate.level) + f" {percent(candidate.probability, bounds)}".rstrip()
         right = write_text(draw, (right - 32, 10), level, 32, TEXT, anchor="right")
         draw.ellipse((right - 34, 18, right - 10, 42), fill=LEVELS.get(candidate.level, FAINT))
         right -= 34
@@ -346,7 +349,7 @@ def _query_side(answer: Answer, number: int) -> Side:
     # The title shows the candidate's own level. If the decision is "new", the picture must show that too.
     likely = ""
     if answer.decision is not None and answer.decision.new:
-        likely = f"answer: {answer.decision.level}, a new individual {percent(answer.new_probability)}"
+        likely = f"answer: {answer.decision.level}, a new individual {percent(answer.new_probability, answer.bounds)}"
     line = "   ".join(filter(None, (which, likely)))
     lines = [line] if line else []
     box = clip_bbox(asked.bbox, photo.shape[1::-1]) if asked.bbox else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from snowmatch.confidence.levels import MARKS
 from snowmatch.core.text import aligned, counted, listed, percent, printable
 from snowmatch.core.types import Annotation
@@ -19,7 +21,7 @@ def format_answer(answer: Answer) -> str:
     if answer.candidates:
         lines += aligned(
             ("rank", "individual", "score", "inliers", "level", "best photo", "encounter", "station"),
-            [_row(c) for c in answer.candidates],
+            [_row(c, answer.bounds) for c in answer.candidates],
             right=("rank", "score", "inliers"),
         )
     elif answer.compared:
@@ -48,7 +50,7 @@ def _asked(answer: Answer) -> list[str]:
     ]
 
 
-def _row(candidate: Candidate) -> tuple[str, ...]:
+def _row(candidate: Candidate, bounds: Sequence[float]) -> tuple[str, ...]:
     score = f"{candidate.score:.2f}"
     best = candidate.best
     return (
@@ -56,7 +58,7 @@ def _row(candidate: Candidate) -> tuple[str, ...]:
         individual_name(candidate),
         score if candidate.accepted else f"({score})",
         str(candidate.inliers) if candidate.accepted else why_rejected(candidate),
-        " ".join(filter(None, (_level(candidate.level), percent(candidate.probability)))),
+        " ".join(filter(None, (_level(candidate.level), percent(candidate.probability, bounds)))),
         printable(best.path),
         printable(best.encounter) or "-",
         printable(best.station) or "-",
@@ -72,8 +74,8 @@ def format_decision(answer: Answer) -> str:
     decision = answer.decision
     if decision is None:
         return ""
-    new = f"a new individual {percent(answer.new_probability)}"
-    known = "" if decision.new else f"{printable(decision.name)} {percent(decision.probability)}, "
+    new = f"a new individual {percent(answer.new_probability, answer.bounds)}"
+    known = "" if decision.new else f"{printable(decision.name)} {percent(decision.probability, answer.bounds)}, "
     return f"{_level(decision.level)}: {known}{new}"
 
 

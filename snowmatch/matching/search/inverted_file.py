@@ -178,7 +178,7 @@ def read_faiss(path: Path) -> tuple[FaissIndex | None, bool]:
         expected = [file for file in (rows_path, lists_path) if known and file.name in known]
         if known and rows_path in expected and all(is_unchanged(file, known[file.name]) for file in expected):
             rows = np.load(rows_path, mmap_mode="r", allow_pickle=False)
-            if len(expected) == 1:
+            if len(expected) == 1 or len(rows) <= EXHAUSTIVE_ROWS:
                 return FaissIndex(np.array(rows), None), False
             with open(lists_path, "rb") as file:  # faiss itself opens no path with letters beyond Windows' code page
                 # the stub leaves it out

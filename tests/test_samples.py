@@ -1,0 +1,76 @@
+"""Evaluation and calibration of catalogs of which not all can be asked; probabilities in words."""
+
+import numpy as np
+import pytest
+
+import snowmatch
+from snowmatch.confidence.levels import Levels
+from snowmatch.confidence.trial import make_trial
+from snowmatch.core.text import percent
+from snowmatch.core.types import Annotation
+from snowmatch.identify.judge import kind_in_words
+
+ANNOTATIONS = [
+    Annotation(n, f"{n}.jpg", f"cat{n % 7}", "left_flank", encounter=f"e{n // 3}", station=f"S{n % 5}")
+    for n in range(90)
+]
+
+
+def test_a_large_trial_asks_whole_encounters_of_a_sample_and_the_gallery_stays_whole():
+    whole = make_trial(ANNOTATIONS, "cross-encounter")
+    assert whole.left_out == 0
+    small = make_trial(ANNOTATIONS, "cross-encounter", most=90 * 20)
+    assert len(small.queries) <= 20 < len(small.queries) + 3
+    assert small.left_out == 90 - len(small.queries)
+    assert small.gallery.tolist() == whole.gallery.tolist()
+    rows = np.isin(whole.queries, small.queries)
+    assert (small.allowed == whole.allowed[rows]).all()
+    assert small.groups.max() == len(set(small.groups.tolist())) - 1
+    for query in small.queries:  # all photos of a group are asked, or none
+        own = [a.row for a in ANNOTATIONS if (a.encounter, a.individual) == _group(query)]
+        assert set(own) <= set(small.queries.tolist())
+    again = make_trial(ANNOTATIONS[::1], "cross-encounter", most=90 * 20)
+    assert again.queries.tolist() == small.queries.tolist()
+
+
+def _group(row):
+    return ANNOTATIONS[row].encounter, ANNOTATIONS[row].individual
+
+
+def test_a_sampled_evaluation_says_so(survey, monkeypatch):
+    catalog = snowmatch.open_catalog(survey / "catalog")
+    named = sum(a.individual is not None for a in catalog.data.annotations)
+    monkeypatch.setattr("snowmatch.confidence.trial.make_trial.__defaults__", (named * 4,))
+    found = catalog.evaluate()
+    assert len(found.table.queries) <= 4
+    (note,) = [note for note in found.notes if note.code == "sampled"]
+    assert f"only {len(found.table.queries)} of {named} identified annotations are asked" in note.text
+
+
+LEVELS = (0.99, 0.95, 0.75)
+
+
+@pytest.mark.parametrize(
+    ("probability", "text"),
+    [(0.9872, "98.7 %"), (0.9851, "98.5 %"), (0.98, "98 %"), (0.99, "99 %"), (0.98999999999, "98.9999 %"),
+     (0.9499, "94.99 %"), (0.9461, "94.6 %"), (0.95, "95 %"), (0.746, "74.6 %"), (0.7499999, "74.9999 %"),
+     (0.75, "75 %"), (0.5, "50 %"), (0.99999, "99.99 %"), (0.991, "99.10 %"), (0.004, "0.4 %"), (0.0001, "below 0.1 %"),
+     (None, "")],
+)  # fmt: skip
+def test_a_percentage_never_reaches_the_next_level(probability, text):
+    assert percent(probability, LEVELS) == text
+
+
+def test_every_percentage_stays_in_its_level():
+    levels = Levels(0.9731, 0.9012, 0.66666)
+    bounds = (levels.excellent, levels.good, levels.fair)
+    for p in np.random.default_rng(0).uniform(0.001, 0.9999, 3000):
+        shown = float(percent(p, bounds).split()[0]) / 100
+        assert levels.of(shown) == levels.of(p) or shown < p, (p, shown)
+        assert [p < b for b in bounds] <= [shown < b for b in bounds] or shown <= p
+
+
+def test_a_kind_of_photos_in_words():
+    assert kind_in_words("outlined left_flank") == "photos with a box or a mask (left flank)"
+    assert kind_in_words("whole") == "photos without a box or mask"
+    assert kind_in_words("any") == "all photos"
