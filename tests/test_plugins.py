@@ -264,7 +264,7 @@ def test_the_voting_matcher_of_a_pairwise_matcher_can_be_chosen(survey):
     photo = survey / "catalog" / catalog.data.annotations[0].path
     told = catalog.query(photo, matcher="mutual").matcher
     assert told["voter"] == told["shortlist"]["name"] == "lnbnn"
-    with pytest.raises(SnowmatchError, match="the voter is 'mutual', expected a matcher that compares with a whole"):
+    with pytest.raises(SnowmatchError, match="the voter is 'mutual', expected a gallery matcher"):
         catalog.query(photo, matcher="mutual", options={"voter": "mutual"})
     with pytest.raises(SnowmatchError, match=r"no matcher called 'lnbn'.*did you mean 'lnbnn'"):
         catalog.query(photo, matcher="mutual", options={"voter": "lnbn"})

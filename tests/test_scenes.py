@@ -707,7 +707,7 @@ def test_with_foreground_given_everything_counts(catalog, new_burst):
     assert {c.evidence for c in answer.candidates} == {"given"}
     assert all(c.foreground is None for c in answer.candidates)
     assert not said(answer, "counts")
-    assert not said(answer, "told from scenery")
+    assert not said(answer, "sources of the foreground in the catalog")
 
 
 def test_a_photo_on_record_uses_its_stored_map(catalog, station_survey, monkeypatch, tmp_path):
@@ -732,7 +732,7 @@ def test_a_photo_on_record_uses_its_stored_map(catalog, station_survey, monkeypa
 def test_the_answer_names_the_evidence_of_photos_on_record(catalog, new_burst, station_survey):
     answer = catalog.query(new_burst)
     allowed = ANIMALS * STATIONS * SHOTS
-    assert said(answer, f"animals on record told from scenery by burst and station ({allowed})") == 1
+    assert said(answer, f"sources of the foreground in the catalog: burst and station ({allowed})") == 1
     maps = load_maps(station_survey)
     for candidate in answer.candidates:
         kept = maps.of_content(file_sha256(station_survey / candidate.best.path))

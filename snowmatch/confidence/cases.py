@@ -1,4 +1,4 @@
-"""Queries whose answers are known, as a model learns from them."""
+"""Cases: queries whose right answers are known, for the learning of a model."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ def make_cases(
     outlined: np.ndarray | None = None,
     masked: np.ndarray | None = None,
 ) -> tuple[Case, ...]:
-    """Every query of a score table, with its own individual on record and without; photos together and one by one.
+    """Return every query of a score table as two cases: with its own individual in the gallery, and without.
 
-    features (A,): of each annotation (0 = not known); outlined (A,) bool: whether it has a box or a mask; masked (A,)
-    bool: whether it has a mask. A query without features, or with nobody to compare, is no case.
+    Photos are asked one by one and all together. features: (A,) the number of features of each annotation (0: not
+    known). outlined: (A,) bool, whether it has a box or a mask. masked: (A,) bool, whether it has a mask. A query
+    without features, or with no individual to compare, gives no case.
     """
     count = len(table.paths)
     features = np.zeros(count) if features is None else features
@@ -79,7 +80,9 @@ def make_cases(
 
 
 def count_pairs(cases: Iterable[Case]) -> dict[str, int]:
-    """How many pairs of encounters of one animal each group of queries has, and `any` all of them; each counts once."""
+    """Return the number of pairs of encounters of one animal in each group of queries, and in all (`any`). Each pair
+    counts once.
+    """
     pairs: dict[str, set[tuple[str, frozenset[str]]]] = defaultdict(set)
     for case in cases:
         for other in case.again:
@@ -97,7 +100,7 @@ def members_of(cases: Sequence[Case], group: str) -> list[Case]:
 
 
 def check_labels(annotations: Iterable[Annotation]) -> None:
-    """SnowmatchError where one animal in one photo has two names, or fewer than two individuals have one."""
+    """Raise SnowmatchError if one animal in one photo has two names, or if fewer than two individuals have a name."""
     seen: dict[tuple, Annotation] = {}
     names = set()
     for a in annotations:
@@ -122,13 +125,17 @@ def check_labels(annotations: Iterable[Annotation]) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One query whose answer is known: the scores (I,) of the individuals compared, and which of them is right.
+    """One query whose right answer is known.
 
-    right: -1 where the animal is not on record. encounters (I,): how often each one was met; features: of the query, a
-    photo; group: the most special of its groups (see `confidence.group_names`); masked: whether all its photos have a
-    mask; individual: the truth; encounter: the
-    query's, and `again` the others that its animal may be found in. together: all photos of its encounter were asked,
-    not one of several. weight: of an encounter's cases 1 in all with its animal on record, and 1 without.
+    scores: (I,) of the individuals that were compared. right: the index of the right one; -1 if the animal is not in
+    the gallery.
+    encounters: (I,) the number of encounters of each individual.
+    features: features of the query per photo.
+    group: the most special of its groups (see `model.group_names`). masked: whether all its photos have a mask.
+    individual: the true individual. encounter: the encounter of the query. again: the other encounters in which its
+    animal can be found.
+    together: whether all photos of the encounter were asked together.
+    weight: the cases of one encounter have a total weight of 1 with their animal in the gallery, and 1 without.
     """
 
     scores: np.ndarray

@@ -1,4 +1,4 @@
-"""Calibrations on disk: a catalog's own, and those that come with the package."""
+"""Calibrations on disk: those of a catalog, and those that come with snowmatch."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ WAIT = 60.0  # seconds that a process waits for another one
 
 @dataclass(frozen=True)
 class MethodCalibration:
-    """A catalog's own calibration of one method, with the settings and the version it holds for."""
+    """The calibration of one method on a catalog, with its settings and the version of snowmatch."""
 
     extractor: Mapping[str, Any]
     matcher: Mapping[str, Any]
@@ -38,33 +38,35 @@ class MethodCalibration:
 
     @property
     def method(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """All settings, ready to be compared: a catalog keeps one calibration for each."""
+        """All settings, ready for comparison: a catalog has one calibration for each."""
         return plain_settings(self.extractor), plain_settings(self.matcher)
 
 
 @dataclass(frozen=True)
 class CalibrationFile:
-    """What a catalog keeps: its levels, and a calibration for each method. unread: why a file could not be used."""
+    """The levels of a catalog, and a calibration for each method. unread: why the file could not be used; "" if it
+    could.
+    """
 
     levels: Levels = CUSTOMARY
     methods: tuple[MethodCalibration, ...] = ()
     unread: str = ""
 
     def of(self, extractor: Mapping[str, Any], matcher: Mapping[str, Any]) -> MethodCalibration | None:
-        """The calibration that was learned with these settings."""
+        """Return the calibration that was learned with these settings; None if there is none."""
         wanted = plain_settings(extractor), plain_settings(matcher)
         return next((learned for learned in self.methods if learned.method == wanted), None)
 
     def put(self, learned: MethodCalibration) -> CalibrationFile:
-        """The same with `learned` in place of what was learned with its settings before."""
+        """Return a copy in which `learned` replaces the calibration with the same settings."""
         others = tuple(m for m in self.methods if m.method != learned.method)
         return CalibrationFile(self.levels, (*others, learned))
 
 
 def load_calibrations(folder: Path) -> CalibrationFile:
-    """The calibrations of the catalog in `folder`, none where it has no file or one of another version.
+    """Return the calibrations of the catalog in `folder`; none if it has no file, or one of another version.
 
-    SnowmatchError where the file is damaged.
+    Raises SnowmatchError if the file is damaged.
     """
     path = calibration_path(folder)
     try:
@@ -118,9 +120,10 @@ def _sum(content: Mapping[str, Any]) -> str:
 
 
 def update_calibrations(folder: Path, change: Callable[[CalibrationFile], CalibrationFile]) -> CalibrationFile:
-    """Read the calibrations, change them and write them, and return the changed ones. No other process comes between.
+    """Read the calibrations, change them, write them, and return the changed ones. Other processes wait meanwhile.
 
-    Raises SnowmatchError if the file is damaged or cannot be written, or if another process keeps it for a minute.
+    A damaged file is put aside. Raises SnowmatchError if the file cannot be written, or if another process locks it for
+    more than a minute.
     """
     path = calibration_path(folder)
     try:
@@ -148,7 +151,7 @@ def _stored_or_none(folder: Path) -> CalibrationFile:
 
 
 def save_calibrations(folder: Path, held: CalibrationFile) -> None:
-    """Write them in place of what was there; SnowmatchError where that cannot be done."""
+    """Write the calibrations of the catalog in `folder`. Raises SnowmatchError if they cannot be written."""
     content = {
         "schema": SCHEMA,
         "levels": asdict(held.levels),
@@ -171,16 +174,17 @@ def save_calibrations(folder: Path, held: CalibrationFile) -> None:
 def choose(
     held: CalibrationFile, extractor: Mapping[str, Any], matcher: Mapping[str, Any], version: str
 ) -> tuple[Calibration | None, str]:
-    """The calibration to use for a method, and why the catalog's own is refused ("" where it is not).
+    """Return the calibration for a method, and why the catalog's own is not used ("" if it is used).
 
-    The catalog's own where settings and version are those it was learned with, else the shipped one, else None.
+    The catalog's own is used if it was learned with the same settings and version; otherwise the shipped one; otherwise
+    None.
     """
     own, refused = held.of(extractor, matcher), held.unread
     shipped = load_shipped(extractor, matcher)
     names = {(m.extractor["name"], m.matcher["name"]) for m in held.methods}
     if own is not None and own.version == version:
         lent = {}
-        if shipped is not None and ANY not in own.groups:  # for photos of a kind that it has not learned of
+        if shipped is not None and ANY not in own.groups:  # for kinds of photos that it was not learned from
             known = {*own.groups, *([BOXED] if "outlined" in own.groups else [])}
             lent = {kind: models for kind, models in shipped.models.items() if kind not in known}
         return Calibration("catalog", {**lent, **own.groups}, held.levels, own.encounters, tuple(lent)), ""

@@ -1,4 +1,4 @@
-"""The model that makes known answers likeliest."""
+"""The fit of a model: maximum likelihood of the known answers."""
 
 from __future__ import annotations
 
@@ -12,22 +12,24 @@ from snowmatch.confidence.cases import Case
 from snowmatch.confidence.model import Model, evidence, richness
 from snowmatch.matching.scores import VERIFIED
 
-# Weight, in encounters, that shipped cases keep beside a catalog's own. On boxed leopards the log loss of the right
-# answer with 10, 30 and 100 was .56, .56 and .61 (without: .64; scores not yet over the root of chance). Whole leopards
-# gain too, whole nyala lose (results/shipped_calibrations.json).
+# Weight (in encounters) of all shipped cases beside a catalog's own. On boxed leopards the log loss of the right
+# answer with 10, 30 and 100 was .56, .56 and .61 (without: .64; scores not yet divided by the root of chance). Whole
+# leopards gain too, whole nyala lose (results/shipped_calibrations.json).
 SHIPPED_WEIGHT = 30.0
-# Knots at these shares of what new animals score best: there right and wrong answers overlap. Four, so that a model has
-# eight numbers; straight lines were worse (log loss .68 against .51 on boxed leopards).
+# Knots at these quantiles of the best scores of new animals, where right and wrong answers overlap. Four knots give a
+# model eight numbers; straight lines were worse (log loss .68 against .51 on boxed leopards).
 KNOTS = (0.05, 0.5, 0.9, 0.99)
-FREE = 0.05  # of the ridge for how often an animal is new: nearly free, as an intercept should be
+FREE = 0.05  # ridge penalty on the intercept of new animals: nearly none
 RIDGE, SMOOTH = 0.02, 0.1  # penalties on slopes and on their changes: from .02 to .5 the log loss hardly moves
 
 
 def fit(cases: Sequence[Case], shipped: Sequence[Case] = ()) -> Model:
-    """The model that makes the cases' answers likeliest, those of `shipped` cases weighing SHIPPED_WEIGHT in all.
+    """Return the model that makes the answers of the cases most likely. The `shipped` cases together weigh
+    SHIPPED_WEIGHT.
 
-    One more individual is imagined on record which never matches (the add-one rule): however well all are found in
-    this catalog, "new" stays doubtful by one in their number. ValueError: no case of a new animal.
+    One more individual is assumed to be in the gallery and never to match (add-one rule). So even if every animal of
+    this catalog is found, "new" keeps a doubt of one in their number. Raises ValueError if no case has a new animal.
+
     Source: conditional logit, McFadden 1974; penalties, Eilers & Marx 1996 (P-splines); the shipped cases, Ibrahim &
     Chen 2000 (power prior); add-one, Laplace's rule of succession.
     """
@@ -54,17 +56,19 @@ def fit(cases: Sequence[Case], shipped: Sequence[Case] = ()) -> Model:
 
 
 def _hopeless(case: Case, number: int) -> Case:
-    """A case of a new animal, told as one of an animal on record: of each in turn, by the case's `number`."""
+    """Return a case of a new animal as a case of a known one: each individual in turn is the right one, by the
+    number of the case.
+    """
     return replace(case, right=number % len(case.scores))
 
 
 def _maximise(
     weighted: Sequence[tuple[Case, float]], knots: tuple[float, ...], usual: float
 ) -> tuple[float, tuple[float, ...], float, float]:
-    """(accepted, slopes, new, features) of the likeliest model; slopes and features are not negative."""
+    """Return (accepted, slopes, new, features) of the most likely model. slopes and features are not negative."""
     cases = [case for case, _ in weighted]
     weights = np.array([weight for _, weight in weighted])
-    lengths = np.array([len(case.scores) + 1 for case in cases])  # the last one of each case: a new animal
+    lengths = np.array([len(case.scores) + 1 for case in cases])  # the last entry of each case: a new animal
     starts = np.cumsum(lengths) - lengths
     pieces = len(knots) + 2
     rows = np.zeros((lengths.sum(), pieces + 2))

@@ -1,4 +1,4 @@
-"""Learning what scores mean, from queries whose answers are known, and how well the probabilities then hold."""
+"""Learning: models from queries whose answers are known, and cross-validation of their probabilities."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from snowmatch.confidence.model import (
 )
 from snowmatch.confidence.shipped import Shipped
 
-FOLDS = 5  # customary; individuals, not encounters, are held out
+FOLDS = 5  # a usual number; individuals, not encounters, are held out
 
 
 def choose_groups(cases: Sequence[Case], shipped: Shipped | None = None) -> tuple[str, ...]:
-    """The groups of queries that get a model of their own: those with ENOUGH_PAIRS, none where all have too few.
+    """Return the groups of queries that get their own model: those with at least ENOUGH_PAIRS pairs.
 
-    A body part gets one where that clearly lowers the log loss on held-out individuals. None for a group whose animals
-    are never asked about without being on record, as where all photos of a kind show one animal.
+    A body part gets its own model only if this clearly lowers the log loss on held-out individuals. A group gets none
+    if its animals are never asked without being in the gallery, for example if all photos of this kind show one animal.
     """
     pairs = count_pairs(cases)
     kinds = sorted({kind_of(case) for case in cases})
@@ -50,16 +50,17 @@ def choose_groups(cases: Sequence[Case], shipped: Shipped | None = None) -> tupl
 
 
 def learn(cases: Sequence[Case], groups: Iterable[str], shipped: Shipped | None = None) -> dict[str, tuple[Model, ...]]:
-    """A model for each of `groups`, from its cases and what is shipped."""
+    """Return a model for each of `groups`, from its own cases and the shipped ones."""
     return {name: (fit(members_of(cases, name), _prior(shipped, name)),) for name in groups}
 
 
 def cross_validate(
     cases: Sequence[Case], groups: Sequence[str], shipped: Shipped | None, asked: Sequence[Case] | None = None
 ) -> list[Probabilities | None]:
-    """What a calibration by the individuals of the other folds says of each case, or of those `asked` among them.
+    """Return, for each case (or each case of `asked`), the probabilities from a calibration on the individuals of the
+    other folds.
 
-    Queries of none of the `groups` are told by what is shipped; None where that has nothing for them either.
+    Queries of none of the `groups` get the shipped probabilities; None if the shipped calibration does not cover them.
     """
     place = _folds(cases)
     learned: dict[int, dict[str, tuple[Model, ...]]] = {}
@@ -78,14 +79,14 @@ def cross_validate(
 
 
 def tell_apart(shipped: Mapping[str, tuple[Model, ...]], case: Case) -> tuple[Model, ...] | None:
-    """The shipped models for such a case; None where there are none."""
+    """Return the shipped models for such a case; None if there are none."""
     kind = kind_of(case)
     boxed = shipped.get(BOXED) if kind == "outlined" and not case.masked else None
     return boxed or shipped.get(kind)
 
 
 def ask(models: Sequence[Model], case: Case) -> Probabilities:
-    """What models say of one case; all its individuals are named."""
+    """Return the probabilities of one case. All its individuals have names."""
     named = np.ones(len(case.scores), bool)
     return probabilities(models, case.scores, named, case.features, expected_new(case.encounters))
 
@@ -97,7 +98,9 @@ def _prior(shipped: Shipped | None, group: str) -> tuple[Case, ...]:
 
 
 def _folds(cases: Iterable[Case]) -> dict[str, int]:
-    """Which of FOLDS each individual is held out in; the heaviest first, each into the lightest fold."""
+    """Return the fold (of FOLDS) in which each individual is held out. The heaviest individual comes first, into the
+    lightest fold.
+    """
     weights: dict[str, float] = defaultdict(float)
     for case in cases:
         weights[case.individual] += case.weight
@@ -110,9 +113,10 @@ def _folds(cases: Iterable[Case]) -> dict[str, int]:
 
 
 def _held_out(cases: Sequence[Case], training: Sequence[Case], prior: Sequence[Case]) -> list[Probabilities] | None:
-    """What a model of those `training` cases says whose individual is in another fold, of each of `cases`.
+    """Return the probabilities of each of `cases`, from a model of the `training` cases whose individual is in another
+    fold.
 
-    None where a fold leaves no case of a new animal to learn from.
+    None if a fold has no case of a new animal in the others.
     """
     place = _folds(training)
     models = {}
@@ -129,13 +133,15 @@ def _has_new(cases: Sequence[Case], prior: Sequence[Case]) -> bool:
 
 
 def _as_learned(model: Model, case: Case) -> Probabilities:
-    """What a model says where new animals are as frequent as in learning: adds up to one, so models can be compared."""
+    """Return the probabilities with the share of new animals that was used for learning. They add up to one, so
+    models can be compared.
+    """
     model = replace(model, individuals=float(len(case.scores)))
     return probabilities((model,), case.scores, np.ones(len(case.scores), bool), case.features, LEARNED_NEW)
 
 
 def _gains(cases: Sequence[Case], found: Sequence[Probabilities], before: Sequence[Probabilities]) -> bool:
-    """Whether the log loss falls by more than twice the standard error of that, over encounters asked together.
+    """Return whether the log loss decreases by more than twice its standard error, over encounters asked together.
 
     Source: a stricter one-standard-error rule; Hastie, Tibshirani & Friedman 2009, section 7.10.
     """
@@ -145,6 +151,6 @@ def _gains(cases: Sequence[Case], found: Sequence[Probabilities], before: Sequen
 
 
 def _log_loss(case: Case, found: Probabilities) -> float:
-    """Minus the logarithm of what was given to the right answer."""
+    """Return the negative logarithm of the probability of the right answer."""
     given = found.new if case.right < 0 else found.individuals[case.right]
     return float(-np.log(max(given, 1e-12)))

@@ -12,7 +12,7 @@ MARKS = {"excellent": "🔵", "good": "🟢", "fair": "🟡", "uncertain": "🔴
 
 @dataclass(frozen=True)
 class Levels:
-    """The lowest probability of each level; below `fair` a decision is uncertain."""
+    """The lowest probability of each level. Below `fair`, a decision is uncertain."""
 
     excellent: float = 0.99
     good: float = 0.95
@@ -26,7 +26,7 @@ class Levels:
             )
 
     def of(self, probability: float) -> str:
-        """The level of a probability: excellent, good, fair or uncertain."""
+        """Return the level of a probability: excellent, good, fair or uncertain."""
         for name in LEVEL_NAMES[:-1]:
             if probability >= getattr(self, name):
                 return name

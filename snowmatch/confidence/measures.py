@@ -1,4 +1,4 @@
-"""What a score table comes to in figures, with intervals."""
+"""The figures of a score table, with intervals."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CMC_LENGTH = 20
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured value with its 95 % interval and the number of queries behind it; NaN where it is not defined."""
+    """One measured value with its 95 % interval and its number of queries; NaN if it is not defined."""
 
     value: float
     low: float
@@ -37,7 +37,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a score table comes to. Names of `figures`: see `measure`."""
+    """All figures of a score table. `measure` explains the names of `figures`."""
 
     queries: int
     answerable: int
@@ -49,7 +49,9 @@ class Measured:
 
 @dataclass(frozen=True)
 class AnimalResult:
-    """How the queries of one individual's body part came out: how many were right first, of how many with an answer."""
+    """The result of one individual's body part: the number of right first answers, and the number of queries with a
+    right answer.
+    """
 
     individual: str
     body_part: str
@@ -59,13 +61,14 @@ class AnimalResult:
 
 
 def measure(table: ScoreTable) -> Measured:
-    """All figures of a score table, with intervals by drawing encounters of individuals.
+    """Return all figures of a score table, with intervals from a bootstrap over the encounters of individuals.
 
-    `annotation_...`: the ranking of single photos; `individual_...`: of individuals; `encounter_...`: of individuals
-    when all photos of an encounter are asked together; `encounter_best_photo`: the top1 that its surest photo alone
-    would have. The three have `top1`, `top5`, `top10` and `macro_top1` (mean over individual x body part); annotations
-    `map` and `dt5ap`; the other two `auroc` of known against new individuals and `detection_rate` at 1 % false alarms,
-    "new" being the same queries with their individual left out of the gallery.
+    `annotation_...`: the ranking of single photos. `individual_...`: the ranking of individuals. `encounter_...`: the
+    ranking of individuals if all photos of an encounter are asked together. `encounter_best_photo`: the top1 of the
+    photo with the highest score alone.
+    The first three have `top1`, `top5`, `top10` and `macro_top1` (mean over individual x body part). Annotations also
+    have `map` and `dt5ap`. The other two have `auroc` of known against new individuals and `detection_rate` at 1 %
+    false alarms; for "new", the same queries are asked without their individual in the gallery.
     """
     figures: dict[str, Figure] = {}
     photo = _View.of(table, table.queries, table.individual_scores, table.left_out_scores)
@@ -104,11 +107,11 @@ def measure(table: ScoreTable) -> Measured:
 
 @dataclass(frozen=True)
 class _View:
-    """Rankings of individuals for N queries (photos, or groups of them): ranks, best scores, what belongs together."""
+    """Rankings of individuals for N queries (photos, or groups of photos)."""
 
     rank: np.ndarray  # (N,)
     best: np.ndarray  # (N,) the highest score of any individual
-    best_left_out: np.ndarray  # (N,) the same with the own individual left out of the gallery; NaN: nobody is left
+    best_left_out: np.ndarray  # (N,) the same without the own individual in the gallery; NaN: no individual is left
     animals: np.ndarray  # (N,) number of the individual x body part
     clusters: np.ndarray  # (N,) number of the individual x encounter
 
@@ -125,26 +128,28 @@ class _View:
 
 
 def _surest(table: ScoreTable, best: np.ndarray) -> np.ndarray:
-    """(E,) the query of each group whose best score `best` (Q,) is highest; the first of equals."""
+    """Return (E,) the query of each group with the highest best score `best` (Q,); the first of equal ones."""
     order = np.lexsort((np.arange(len(best)), -np.nan_to_num(best, nan=-np.inf), table.groups))
     return order[np.unique(table.groups[order], return_index=True)[1]]
 
 
 def _numbered(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """(N,) int64: equal numbers for equal pairs of texts."""
+    """Return (N,) int64: equal numbers for equal pairs of texts."""
     numbers: dict[tuple[str, str], int] = {}
     return np.array([numbers.setdefault((str(a), str(b)), len(numbers)) for a, b in zip(first, second, strict=True)])
 
 
 def _highest(scores: np.ndarray) -> np.ndarray:
-    """(N,) the highest of each row, NaN where all are."""
+    """Return (N,) the highest value of each row; NaN if all are NaN."""
     if not scores.shape[1]:
         return np.full(len(scores), np.nan)
     return np.fmax.reduce(scores, axis=1)
 
 
 def _figure(statistic: Callable[..., float], clusters: np.ndarray, each: np.ndarray, *more: np.ndarray) -> Figure:
-    """`statistic` of the columns and its interval; `each` (N,), the first, is NaN for the queries that cannot count."""
+    """Return `statistic` of the columns with its interval. The first column, `each` (N,), is NaN for queries that do
+    not count.
+    """
     columns = each, *more
     low, high = interval(lambda drawn: statistic(*(column[drawn] for column in columns)), clusters)
     return Figure(statistic(*columns), low, high, int((~np.isnan(each)).sum()))

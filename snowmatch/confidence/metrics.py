@@ -1,8 +1,7 @@
-"""Measures of identification: pure functions on arrays of scores. Ties count against the method everywhere.
+"""Measures of identification: pure functions on arrays of scores. Ties always count against the method.
 
-A score matrix is (Q, G), higher is better, NaN where query and gallery entry are not compared. `right` (Q, G) bool
-marks the entries that would be a right answer. A query without one is NaN in every per-query result, and left out of
-means.
+A score matrix is (Q, G); higher is better; NaN if query and gallery entry are not compared. right: (Q, G) bool, whether
+the entry is a right answer. A query without a right answer is NaN in results per query, and is not in means.
 """
 
 from __future__ import annotations
@@ -11,12 +10,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-REPLICATES = 1000  # of the bootstrap: customary for 95 % percentile intervals
+REPLICATES = 1000  # bootstrap samples: a usual number for 95 % percentile intervals
 CONFIDENCE = 0.95
 
 
 def ranks(scores: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """(Q,) float64 rank of the best right answer, 1 is first; NaN where there is none. Wrong ones that tie go before.
+    """Return (Q,) float64, the rank of the best right answer (1: first); NaN without one. Wrong answers with equal
+    scores come first.
 
     Source: the rank of rank match detection; Phillips et al., PAMI 2000 (FERET), section 3.1.
     """
@@ -28,7 +28,7 @@ def ranks(scores: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def top_k(rank: np.ndarray, k: int) -> float:
-    """Share of queries whose best right answer is among the first k (top-k rank match detection); NaN without any.
+    """Return the share of queries with a right answer among the first k; NaN without queries.
 
     Source: Phillips et al., PAMI 2000, section 3.1.
     """
@@ -37,7 +37,7 @@ def top_k(rank: np.ndarray, k: int) -> float:
 
 
 def cmc(rank: np.ndarray, length: int) -> np.ndarray:
-    """(length,) top-k for k = 1 ... length: the cumulative match characteristic.
+    """Return (length,) the top-k shares for k = 1 ... length: the cumulative match characteristic.
 
     Source: Phillips et al., PAMI 2000, section 3.1.
     """
@@ -45,7 +45,7 @@ def cmc(rank: np.ndarray, length: int) -> np.ndarray:
 
 
 def average_precision(scores: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """(Q,) mean over the right answers of the precision at their places; its mean over queries is mAP.
+    """Return (Q,) the mean precision at the ranks of the right answers. Its mean over queries is mAP.
 
     Source: Zheng et al., ICCV 2015 (Market-1501), section 5; Voorhees & Harman, TREC.
     """
@@ -55,9 +55,11 @@ def average_precision(scores: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def dynamic_top_k_precision(scores: np.ndarray, right: np.ndarray, k_max: int = 5) -> np.ndarray:
-    """(Q,) mean precision at j = 1 ... k, k = min(right answers there are, k_max); mean over queries: DTkAP (DT5AP).
+    """Return (Q,) the mean precision at j = 1 ... k, with k = min(number of right answers, k_max). Its mean is DTkAP
+    (DT5AP).
 
-    The right answers of a query are the photos of its individual but itself, so k is min(n_same - 1, k_max).
+    The right answers of a query are the other photos of its individual, so k is min(n_same - 1, k_max).
+
     Source: Colomer Matachana 2024, "dynamic top-k average precision".
     """
     precision, hits = _precision(scores, right)
@@ -67,19 +69,22 @@ def dynamic_top_k_precision(scores: np.ndarray, right: np.ndarray, k_max: int = 
 
 
 def _precision(scores: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(Q, G) share of right answers among the first 1 ... G, and whether the one at each place is right."""
+    """Return (Q, G) the share of right answers among the first 1 ... G, and whether the answer at each rank is
+    right.
+    """
     compared = ~np.isnan(scores)
     right = right & compared
-    # not compared: last; among equals the wrong ones first
+    # not compared: last; of equal scores, the wrong answers first
     order = np.lexsort((right, -np.where(compared, scores, -np.inf), ~compared), axis=1)
     hits = np.take_along_axis(right, order, axis=1)
     return hits.cumsum(axis=1) / np.arange(1, scores.shape[1] + 1), hits
 
 
 def macro_top_1(rank: np.ndarray, groups: np.ndarray) -> float:
-    """Mean over `groups` (Q,) (individual x body part) of the share of their queries answered right first.
+    """Return the mean over `groups` (Q,) (individual x body part) of the share of their queries with a right first
+    answer.
 
-    So that an animal with a hundred photos counts as much as one with three. Source: macro-averaged recall; Sokolova &
+    So an animal with a hundred photos counts as much as one with three. Source: macro-averaged recall; Sokolova &
     Lapalme 2009, Information Processing & Management 45.
     """
     number = np.unique(groups, return_inverse=True)[1]
@@ -92,22 +97,25 @@ def macro_top_1(rank: np.ndarray, groups: np.ndarray) -> float:
 
 
 def auroc(known: np.ndarray, new: np.ndarray) -> float:
-    """Chance that an animal on record scores higher than one that is not; both (n,) best scores; NaN without either.
+    """Return the probability that a known animal scores higher than a new one, from best scores (n,) each; NaN if one
+    is empty.
 
-    Here too a tie counts against us (as 0, not as one half). Source: Fawcett 2006, Pattern Recognition Letters 27.
+    A tie counts as 0, not as one half. Source: Fawcett 2006, Pattern Recognition Letters 27.
     """
     if not len(known) or not len(new):
         return float("nan")
-    below = np.searchsorted(np.sort(new), known, side="left")  # how many new ones score strictly less
+    below = np.searchsorted(np.sort(new), known, side="left")  # how many new animals have a lower score
     return float(below.mean() / len(new))
 
 
 def detection_rate(known: np.ndarray, right: np.ndarray, new: np.ndarray, false_alarms: float = 0.01) -> float:
-    """Share of animals on record that are accepted and named right, where `false_alarms` of the new ones are accepted.
+    """Return the share of known animals that are accepted with the right name, if a share `false_alarms` of new ones is
+    accepted.
 
-    known (n,) best scores of animals on record, right (n,) whether that best one is right, new (m,) best scores of
-    animals that are not. Accepted is what scores above the threshold, the lowest at which at most that share of `new`
-    is above. With fewer than 100 new ones at 1 %, none may be. NaN without either.
+    known: (n,) best scores of known animals. right: (n,) whether the best one is right. new: (m,) best scores of new
+    animals. A score above the threshold is accepted; the threshold is the lowest one that accepts at most this share of
+    `new`. At 1 % with fewer than 100 new animals, none may be accepted. NaN if one of them is empty.
+
     Source: Phillips, Grother & Micheals 2011, Handbook of Face Recognition, ch. 21 (detection and identification rate).
     """
     if not len(known) or not len(new):
@@ -124,10 +132,12 @@ def interval(
     replicates: int = REPLICATES,
     confidence: float = CONFIDENCE,
 ) -> tuple[float, float]:
-    """Percentile bootstrap interval of `statistic`, drawing whole clusters with replacement; NaN for fewer than two.
+    """Return the percentile bootstrap interval of `statistic`, with whole clusters drawn; NaN for fewer than two
+    clusters.
 
-    clusters (n,): the cluster that each case belongs to (an individual's encounter: its photos are alike, so drawing
-    photos would make the interval too narrow). `statistic` gets the numbers of the drawn cases. Seeded.
+    clusters: (n,) the cluster of each case: the encounter of an individual. Its photos are alike, so single photos
+    would give too narrow an interval. statistic: gets the numbers of the drawn cases. The draw is seeded.
+
     Source: Davison & Hinkley 1997, Bootstrap Methods, section 3.8; Field & Welsh 2007, JRSS B 69 (cluster bootstrap).
     """
     number = np.unique(clusters, return_inverse=True)[1]

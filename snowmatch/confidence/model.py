@@ -1,4 +1,4 @@
-"""From scores to probabilities, "a new animal" among them, and to the four levels."""
+"""The model: from scores to probabilities of each individual and of a new animal."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from snowmatch.confidence.levels import Levels
 from snowmatch.matching.scores import VERIFIED
 
 ANY = "any"  # the group of all queries
-BOXED = "boxed"  # outlined by boxes alone: only what is shipped tells these from masks
+BOXED = "boxed"  # outlined by boxes alone: only the shipped calibration separates these from masks
 ENOUGH_PAIRS = 30  # pairs of encounters of one animal that a group of queries needs for a model of its own
-# Scores that tell nothing more to either side: an exponent below the first knot and above the last one. Beyond them
-# there is nearly nothing to learn from, and scenery that two photos share scores higher than any coat.
+# The slopes end so far (natural logarithm) below the first knot and above the last one. Beyond, there are too few
+# cases to learn from, and scenery that two photos share scores higher than any coat.
 BELOW, ABOVE = 1.5, 1.5
-FEATURES_RANGE = 3.0  # natural logarithms: a photo with a twentieth of the usual features tells nothing, nor does less
-# The least share of new animals to expect, and of known ones: births and immigrants come in every year, and the
-# encounters of one catalog are too few to show a smaller share.
+FEATURES_RANGE = 3.0  # natural logarithm: fewer than a twentieth of the usual features have no further effect
+# Lowest expected share of new animals, and of known ones: there are births and immigrants every year, and one catalog
+# has too few encounters to show a smaller share.
 RAREST = 0.1
-# The share that calibrations are learned at: each encounter is asked about with its animal on record and without.
+# Share of new animals in learning: each encounter is asked once with its animal in the gallery and once without.
 LEARNED_NEW = 0.5
 
 
@@ -31,12 +31,13 @@ LARGEST = 1e9  # every number of a model is smaller
 
 @dataclass(frozen=True)
 class Model:
-    """What a calibration has learned: how much a score speaks for an individual, against all others and a new one.
+    """A learned model: how strongly a score speaks for an individual, against all others and against a new one.
 
-    An individual that the geometric check let pass has the log-odds `accepted` plus a line in pieces of its score's
-    logarithm: `knots` (K,) are where the slope changes, `slopes` (K + 1,) those of the pieces, from BELOW under the
-    first knot to ABOVE over the last. One without a vote has 0. A new individual has `new`, and `features` more for
-    every e-fold of features that the query has more than `usual_features`. `individuals`: how many were compared.
+    An individual that passed the geometric check has the log-odds `accepted` plus a piecewise linear function of the
+    logarithm of its score. knots: (K,) where the slope changes. slopes: (K + 1,) of the pieces, from BELOW under the
+    first knot to ABOVE over the last one. An individual without a vote has log-odds 0. A new individual has `new`, plus
+    `features` for each factor e by which the query has more features than `usual_features`. individuals: the number of
+    individuals that were compared.
     """
 
     knots: tuple[float, ...]
@@ -67,10 +68,12 @@ class Model:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What scores of one method mean: models by group of queries, and the levels.
+    """The meaning of the scores of one method: models by group of queries, and the levels.
 
-    groups: a group's name to its models. Of several models the one that claims least counts; see `group_names`.
-    source: `catalog` (learned from its own encounters) or `shipped`; shipped: the groups whose models are shipped.
+    groups: the models of each group. If a group has several models, the one with the lowest probability counts; see
+    `group_names`.
+    source: `catalog` (learned from its own encounters) or `shipped` (comes with snowmatch). shipped: the groups with
+    shipped models.
     """
 
     source: str
@@ -80,13 +83,13 @@ class Calibration:
     shipped: tuple[str, ...] = ()
 
     def group(self, outlined: bool, masked: bool, body_part: str) -> str | None:
-        """The most special group of such queries that has models; None where none has. masked: by masks alone."""
+        """Return the most special group of such queries that has models; None if none has. masked: by masks alone."""
         special, kind, every = group_names(outlined, body_part)
         boxed = [BOXED] if outlined and not masked else []
         return next((name for name in (special, *boxed, kind, every) if name in self.groups), None)
 
     def described(self) -> dict[str, Any]:
-        """What an answer tells of its calibration."""
+        """Return the calibration as an answer reports it."""
         return {
             "source": self.source,
             "encounters": self.encounters,
@@ -97,15 +100,17 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Probabilities:
-    """Of one query: individuals (I,), NaN where one was not compared, and `new`; together at most 1."""
+    """The probabilities of one query: of individuals (I,), NaN if not compared, and of a `new` one. Their sum is at
+    most 1.
+    """
 
     individuals: np.ndarray
     new: float
 
     def decision(self, ranking: np.ndarray | None = None) -> int:
-        """The number of the likeliest individual, -1 for a new one; ties go to the individual.
+        """Return the index of the most likely individual; -1 for a new one. In a tie, the individual counts.
 
-        ranking (I,): of equally likely individuals the one that ranks highest is taken, without it the first.
+        ranking: (I,) decides between equally likely individuals: the highest counts. Without it, the first counts.
         """
         if not len(self.individuals) or np.isnan(self.individuals).all():
             return -1
@@ -121,18 +126,20 @@ class Probabilities:
 
 
 def group_names(outlined: bool, body_part: str) -> tuple[str, ...]:
-    """The groups that a query belongs to, the most special first.
+    """Return the groups that a query belongs to, the most special first.
 
-    outlined: every photo has a box or a mask. Where scenery can be seen, scores are lower and wrong ones higher.
+    outlined: every photo has a box or a mask. With visible scenery, scores of right answers are lower and those of
+    wrong ones higher.
     """
     kind = "outlined" if outlined else "whole"
     return f"{kind} {body_part}", kind, ANY
 
 
 def evidence(scores: np.ndarray, knots: Sequence[float]) -> np.ndarray:
-    """(..., K + 2) float64 what a model's weights are for: verified or not, and how far the score is in each piece.
+    """Return (..., K + 2) float64, the inputs of a model: whether the score is verified, and its extent in each piece.
 
-    scores (...) are those to rank by (see `score.ranking`): what the geometric check rejected is VERIFIED at most.
+    scores: (...) ranking scores (see `scores.ranking`): rejected ones are at most VERIFIED.
+
     Source: piecewise-linear (hinge) basis, Hastie, Tibshirani & Friedman 2009, section 5.2.
     """
     edges = np.array([knots[0] - BELOW, *knots, knots[-1] + ABOVE])
@@ -143,16 +150,21 @@ def evidence(scores: np.ndarray, knots: Sequence[float]) -> np.ndarray:
 
 
 def richness(features: np.ndarray | float, usual: float) -> np.ndarray:
-    """How many times e the features of a query are those usual; 0 where their number is not known (0)."""
+    """Return the natural logarithm of the number of features divided by the usual number; 0 if the number is not
+    known (0).
+    """
     known = np.maximum(np.asarray(features, np.float64), 1e-9)
     ratio = np.clip(np.log(known / usual), -FEATURES_RANGE, FEATURES_RANGE)
     return np.where(np.asarray(features) > 0, ratio, 0.0)
 
 
 def expected_new(encounters: np.ndarray) -> float:
-    """The chance that the next passage is of an animal not on record, from how often each one (I,) was met.
+    """Return the probability that the next passage is of a new animal, from the number of encounters of each known one
+    (I,).
 
-    The share of encounters that met an animal for the only time, between RAREST and 1 - RAREST. Nobody on record: 0.5.
+    It is the share of encounters with an animal that was met once, between RAREST and 1 - RAREST. Without known
+    animals: 0.5.
+
     Source: Good 1953, Biometrika 40 (Good-Turing), with one case of either kind added.
     """
     encounters = encounters[encounters > 0]
@@ -163,15 +175,16 @@ def expected_new(encounters: np.ndarray) -> float:
 def probabilities(
     models: Sequence[Model], scores: np.ndarray, named: np.ndarray, features: float, new_share: float
 ) -> Probabilities:
-    """What the scores (I,) of one query say: who it is, or that it is nobody on record; the least that a model says.
+    """Return the probabilities from the scores (I,) of one query: the lowest that a model gives.
 
-    scores: NaN where an individual is not compared. named (I,) bool: False for the animals of unidentified encounters;
+    scores: NaN for an individual that is not compared. named: (I,) bool, False for animals of unidentified encounters;
     they and "new" share what the named ones leave. features: of the query, per photo. new_share: see `expected_new`.
 
-    For an individual, new animals are taken to be as frequent as in learning or as `new_share` says, what is more, and
-    no rarer beside few candidates than beside as many as in learning: a filter that leaves two cats makes neither of
-    them likelier. For "new" they are taken to be as rare as `new_share` says, whatever the number of candidates. So
-    either is understated where it is not known how frequent new animals are.
+    The frequency of new animals is not known, so each probability uses the less favourable value. For an individual,
+    new animals are as frequent as in learning or as `new_share`, whichever is more, and a short list of candidates does
+    not make them rarer: a filter that leaves two cats makes neither of them more likely. For "new", they are as rare as
+    `new_share`, whatever the number of candidates.
+
     Source: conditional logit with an outside option, McFadden 1974; bounds over a set of priors, Berger 1990 (robust
     Bayes).
     """
@@ -201,7 +214,7 @@ def _of_model(
 
 
 def model_to_json(model: Model) -> dict[str, Any]:
-    """The model as plain values, rounded to six digits."""
+    """Return the model as plain values, rounded to six digits."""
     return {
         f.name: [_rounded(v) for v in value] if isinstance(value := getattr(model, f.name), tuple) else _rounded(value)
         for f in fields(Model)
@@ -209,7 +222,7 @@ def model_to_json(model: Model) -> dict[str, Any]:
 
 
 def model_from_json(held: Mapping[str, Any]) -> Model:
-    """What `model_to_json` gave; ValueError, KeyError or TypeError where it is something else."""
+    """Return the model that `model_to_json` described. Raises ValueError, KeyError or TypeError for anything else."""
     given = {f.name: held[f.name] for f in fields(Model)}
     values: dict[str, Any] = {k: tuple(map(float, v)) if isinstance(v, list) else float(v) for k, v in given.items()}
     return Model(**values)

@@ -1,4 +1,4 @@
-"""How well stated probabilities hold."""
+"""The quality of stated probabilities."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from snowmatch.confidence.model import Probabilities
 
 @dataclass(frozen=True)
 class LevelCount:
-    """Of `answers` decisions of one level `wrong` were wrong: the 95 % interval of that share; `new` said "new"."""
+    """`wrong` of the `answers` decisions of one level were wrong, with the 95 % interval of this share; `new` were
+    "new".
+    """
 
     level: str
     answers: int
@@ -29,7 +31,7 @@ class LevelCount:
 
 @dataclass(frozen=True)
 class Bin:
-    """Decisions of similar probability: how many, their mean probability, those right and the 95 % interval."""
+    """Decisions of similar probability: their number, mean probability, number of right ones, and the 95 % interval."""
 
     answers: int
     stated: float
@@ -40,9 +42,9 @@ class Bin:
 
 @dataclass(frozen=True)
 class Quality:
-    """How well stated probabilities hold, over N decisions; NaN without any.
+    """How well probabilities agree with the results of N decisions; NaN without decisions.
 
-    brier, log_loss, calibration_error: of the decision's probability against whether it was right.
+    brier, log_loss, calibration_error: of the probability of the decision against whether it was right.
     """
 
     decisions: int
@@ -53,11 +55,11 @@ class Quality:
     bins: tuple[Bin, ...]
 
 
-BINS = 10  # of the reliability diagram and the calibration error; customary
+BINS = 10  # of the reliability diagram and the calibration error; a usual number
 
 
 def measure_quality(cases: Sequence[Case], found: Sequence[Probabilities | None], levels: Levels) -> Quality:
-    """How the decisions on `cases` came out; those without probabilities are left out.
+    """Return the quality of the decisions on `cases`. Cases without probabilities are skipped.
 
     Source: Brier 1950; expected calibration error over BINS equal bins, Naeini et al., AAAI 2015; intervals, Clopper &
     Pearson 1934.
@@ -96,7 +98,9 @@ def measure_quality(cases: Sequence[Case], found: Sequence[Probabilities | None]
 
 
 def binomial_interval(successes: int, trials: int) -> tuple[float, float]:
-    """The exact 95 % interval of a share; 0 to 1 without trials. Source: Clopper & Pearson 1934, Biometrika 26."""
+    """Return the exact 95 % interval of a share; 0 to 1 without trials. Source: Clopper & Pearson 1934, Biometrika
+    26.
+    """
     tail = (1 - CONFIDENCE) / 2
     low = betaincinv(successes, trials - successes + 1, tail) if successes else 0.0
     high = betaincinv(successes + 1, trials - successes, 1 - tail) if successes < trials else 1.0

@@ -1,4 +1,4 @@
-"""The scores of one trial as arrays, from which every metric is computed, and their file (npz)."""
+"""The scores of one trial as arrays, from which all metrics are computed, and their file (npz)."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ from snowmatch.core.errors import SnowmatchError
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """What one method says in one trial: A annotations, Q queries, G gallery annotations, I individuals, E groups.
+    """The scores of one method in one trial: A annotations, Q queries, G gallery annotations, I individuals, E groups.
 
-    paths, individual, body_part, encounter, station (A,) text in the catalog's order ("" = not known); queries (Q,)
-    and gallery (G,) int64 row numbers; individual_names (I,) text; groups (Q,) int64 numbers what is asked together
-    (the queries of one encounter, individual and body part).
+    paths, individual, body_part, encounter, station: (A,) text in the catalog's order ("": not known).
+    queries: (Q,) int64 and gallery: (G,) int64, row numbers. individual_names: (I,) text.
+    groups: (Q,) int64, the number of the group that is asked together (the queries of one encounter, individual and
+    body part).
+    scores: (Q, G), of annotations. individual_scores: (Q, I), of individuals.
+    left_out_scores: (Q, I), of individuals without the query's own individual in the gallery (NaN for that one).
+    group_scores: (E, I) and group_left_out_scores: (E, I), the same if all photos of a group are asked together.
 
-    Scores are float32, higher is better. scores (Q, G), of annotations; individual_scores (Q, I);
-    left_out_scores (Q, I), of individuals with the query's own individual left out of the gallery (NaN for that one);
-    group_scores (E, I) and group_left_out_scores (E, I), the same for all photos of a group asked together. NaN: the
-    trial forbids it (an individual: none of its annotations is allowed). No vote: 0. -inf: a side has no features.
+    Scores are float32; higher is better. NaN: the trial does not allow it (an individual: none of its annotations). 0:
+    no vote. -inf: query or gallery annotation has no features.
     """
 
     paths: np.ndarray
@@ -59,7 +61,7 @@ class ScoreTable:
 
     @property
     def group_queries(self) -> np.ndarray:
-        """(E,) the row number of one query of each group: its first."""
+        """(E,) the row number of the first query of each group."""
         return self.queries[np.unique(self.groups, return_index=True)[1]]
 
 
@@ -71,11 +73,11 @@ def make_table(
     group_scores: np.ndarray | None = None,
     group_left_out_scores: np.ndarray | None = None,
 ) -> ScoreTable:
-    """The table of `trial` from `scores` (Q, G); what the trial forbids becomes NaN whatever was given there.
+    """Return the table of `trial` from `scores` (Q, G). Scores that the trial does not allow become NaN.
 
-    What is not given is derived: an individual's score is that of its best annotation; leaving the own individual out
-    drops its column (exact where annotations are scored one by one); a group's scores are the sums of its photos'
-    (those without features add nothing).
+    Missing arrays are derived. The score of an individual is that of its best annotation. Without the own individual,
+    its column is NaN (exact if annotations are scored one by one). The scores of a group are the sums of its photos'
+    scores; photos without features add nothing.
     """
     names, numbers = trial.individual_names, trial.individual_numbers
     present = np.stack([trial.allowed[:, numbers == i].any(axis=1) for i in range(len(names))], axis=1)  # (Q, I)
@@ -120,7 +122,7 @@ def _masked(scores: np.ndarray, allowed: np.ndarray) -> np.ndarray:
 
 
 def _sums(scores: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """(E, I) sums over the queries of each group; -inf where all of them are."""
+    """Return (E, I) the sums over the queries of each group; -inf if all of them are -inf."""
     count = int(groups.max()) + 1 if len(groups) else 0
     sums = np.zeros((count, scores.shape[1]))
     featured = np.zeros((count, scores.shape[1]), bool)
@@ -130,7 +132,7 @@ def _sums(scores: np.ndarray, groups: np.ndarray) -> np.ndarray:
 
 
 def save_table(path: Path, table: ScoreTable) -> None:
-    """Write the table as npz: one array per field, no pickles, the same bytes for the same table."""
+    """Write the table as npz: one array per field, no pickles. The same table gives the same bytes."""
     save_arrays(path, {name: getattr(table, name) for name in _FIELDS})
 
 
@@ -144,13 +146,13 @@ def is_table(path: Path) -> bool:
 
 
 def load_table(path: Path) -> ScoreTable:
-    """Read what `save_table` wrote; SnowmatchError where it is something else."""
+    """Return the table that `save_table` wrote. Raises SnowmatchError for any other file."""
     advice = "evaluate the catalog again and save its scores anew"
     held = load_arrays(path, _FIELDS, "score table", advice)
     try:
         return ScoreTable(**held)
     except ValueError as error:
-        raise SnowmatchError(f"{path} is damaged or no score table: {advice}") from error
+        raise SnowmatchError(f"{path} is damaged or is not a valid score table file: {advice}") from error
 
 
 _FIELDS = tuple(field.name for field in fields(ScoreTable))

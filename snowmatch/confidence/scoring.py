@@ -1,4 +1,4 @@
-"""Every query of a trial asked, and what comes of it as a score table."""
+"""The scores of all queries of a trial, as a score table."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from snowmatch.matching.scores import Scores
 
 
 class Asked(NamedTuple):
-    """The photos of one encounter with one extractor's features, the body part, and pairs matched so far."""
+    """The photos of one encounter with the features of one extractor, their body part, and the pairs matched so far."""
 
     subjects: list[Subject]
     part: str
@@ -32,14 +32,14 @@ def score_trial(
     geometry: Geometry,
     progress: Callable[[int, int], None] | None = None,
 ) -> ScoreTable:
-    """Ask about every query of `trial`: alone, with its group, and both again with its own individual left out.
+    """Ask every query of `trial`: alone, with its group, and both again without its own individual in the gallery.
 
-    `galleries` has one of each extractor, all with the same annotations in the same order; their scores are fused.
-    Annotations without features score -inf, as does a query without. `progress` is called with (done, total) queries.
+    galleries: one for each extractor, all with the same annotations in the same order; their scores are fused.
+    Annotations without features, and queries without features, score -inf. progress: called with (done, total) queries.
     """
     gallery = galleries[0]
     entry_of = {a.row: i for i, a in enumerate(gallery.annotations)}
-    entries = np.array([entry_of.get(row, -1) for row in trial.gallery], np.int64)  # (G,) -1: no features on record
+    entries = np.array([entry_of.get(row, -1) for row in trial.gallery], np.int64)  # (G,) -1: no stored features
     bare = np.array([e < 0 or not any(g.feature_count(e) for g in galleries) for e in entries], bool)
     numbers = {animal[0]: i for i, animal in enumerate(gallery.individuals) if animal[0] is not None}
     columns = np.array([numbers.get(name, -1) for name in trial.individual_names], np.int64)  # (I,)
@@ -50,7 +50,7 @@ def score_trial(
     together, together_left_out = np.full((e, i), -np.inf), np.full((e, i), -np.inf)
 
     def ask(asked: list[Asked], open_to: np.ndarray) -> tuple[list[Scores], Scores]:
-        """Scores of each photo of a group alone, and of all together."""
+        """Return the scores of each photo of a group alone, and of all together."""
         allowed = np.zeros(len(gallery.annotations), bool)
         allowed[entries[open_to & ~bare]] = True
         apart: list[list[Scores]] = [[] for _ in asked[0].subjects]
@@ -64,7 +64,7 @@ def score_trial(
         return [fuse(scores_of) for scores_of in apart], fuse(joint)
 
     def by_individual(answer: Scores, open_to: np.ndarray) -> np.ndarray:
-        """(I,) scores; -inf for an individual none of whose annotations has features."""
+        """Return the scores (I,); -inf for an individual without any annotation with features."""
         featured = np.bincount(names[open_to & ~bare], minlength=i) > 0
         return np.where(featured, answer.individual_ranking[columns], -np.inf)
 
@@ -76,11 +76,11 @@ def score_trial(
         found = [entry_of.get(trial.queries[m], -1) for m in members]
         usable = [n for n, entry in enumerate(found) if entry >= 0 and any(g.feature_count(entry) for g in galleries)]
         members_asked = members[usable]
-        # pairs that were matched with the right animal on record need not be matched again without it
+        # pairs that were matched with the right animal in the gallery need not be matched again without it
         asked = [Asked([each.subject(found[n]) for n in usable], part, {}) for each in galleries]
         for leave_out, table, joint in ((False, individual, together), (True, left_out, together_left_out)):
             answering = open_to & ~own[members[0]] if leave_out else open_to
-            if leave_out and not (open_to & own[members[0]]).any():  # nobody to leave out: the same answer
+            if leave_out and not (open_to & own[members[0]]).any():  # the gallery does not have it: the same answer
                 table[members], joint[group] = individual[members], together[group]
                 continue
             if not usable:

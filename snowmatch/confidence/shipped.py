@@ -1,4 +1,4 @@
-"""The calibrations that come with the package."""
+"""The calibrations that come with snowmatch."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ SHIPPED = Path(__file__).with_name("shipped_calibrations.json")
 
 @dataclass(frozen=True)
 class Shipped:
-    """What is shipped for one method, by kind of query (`outlined`, `whole`): models, and cases to lean on.
+    """The shipped calibration of one method, by kind of query (`outlined`, `whole`): models, and cases for new fits.
 
-    The models of `boxed` are for outlined queries without masks: in a loose box other rocks may match than in the boxes
-    of the photos that were learned from. encounters: how many the models were learned from.
+    The models of `boxed` are for queries with boxes but without masks: in a loose box, more scenery can match than in
+    the boxes of the photos that were used for learning. encounters: the number of encounters that the models were
+    learned from.
     """
 
     models: Mapping[str, tuple[Model, ...]]
@@ -32,7 +33,7 @@ class Shipped:
 
 
 def load_shipped(extractor: Mapping[str, Any], matcher: Mapping[str, Any]) -> Shipped | None:
-    """What is shipped for a method with exactly these settings; None where nothing is."""
+    """Return the shipped calibration of a method with exactly these settings; None if there is none."""
     wanted = plain_settings(extractor), plain_settings(matcher)
     for entry in _shipped_entries():
         if (entry["extractor"], entry["matcher"]) == wanted:
@@ -46,7 +47,7 @@ def _shipped_entries() -> list[dict[str, Any]]:
 
 
 def shipped_to_json(extractor: Mapping[str, Any], matcher: Mapping[str, Any], shipped: Shipped) -> dict[str, Any]:
-    """One method's entry in the shipped file; of a case only what `calibration.fit` needs to lean on it is kept."""
+    """Return the entry of one method in the shipped file. Of a case, only the values that `fit` needs are stored."""
     return {
         "extractor": plain_settings(extractor),
         "matcher": plain_settings(matcher),
@@ -62,7 +63,7 @@ def shipped_to_json(extractor: Mapping[str, Any], matcher: Mapping[str, Any], sh
 
 
 def shipped_from_json(entry: Mapping[str, Any]) -> Shipped:
-    """What `shipped_to_json` gave."""
+    """Return the calibration that `shipped_to_json` described."""
     return Shipped(
         {kind: tuple(map(model_from_json, models)) for kind, models in entry["models"].items()},
         {

@@ -1,1 +1,1 @@
-"""Features on disk: found by extractors, kept in HDF5 files, made by the index run."""
+"""Features: extractors find them, an index run stores them in HDF5 files."""

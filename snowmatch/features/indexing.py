@@ -1,4 +1,4 @@
-"""The index run: what is missing or stale in the store is extracted, in parallel, and can be stopped at any moment."""
+"""The index run: missing and stale features are extracted in parallel. The run can be stopped at any moment."""
 
 from __future__ import annotations
 
@@ -24,17 +24,18 @@ from snowmatch.features.run import IndexRun, PhotoToDo
 from snowmatch.features.writer import FeatureWriter
 from snowmatch.screening.mapping import update_maps
 
-CHECK_BYTES = 1 << 30  # of stored features are checked in each run, those checked longest ago first
-ON_GPU = 4  # processes that share a graphics card: each holds the network and a batch in its memory
+CHECK_BYTES = 1 << 30  # of stored features that each run checks; those checked longest ago come first
+ON_GPU = 4  # processes that share a graphics card: each needs memory for the network and a batch
 
 
 class IndexOptions(TypedDict, total=False):
-    """How an index run goes.
+    """Options of an index run.
 
-    workers: number of processes; by default one for each core, or ON_GPU at most if a graphics card does the work.
-    prune: delete the features of these settings that no annotation has any more. verify: check all stored features,
-    not only CHECK_BYTES of them. progress: a function that is called with (done, total) annotations that were missing;
-    mapping: the same for (done, total) photos without a mask, of which a foreground map is made.
+    workers: number of processes; by default one for each core, or at most ON_GPU if a graphics card is used.
+    prune: delete the features of these settings that no annotation needs.
+    verify: check all stored features, not only CHECK_BYTES of them.
+    progress: a function that is called with (done, total) annotations that were missing.
+    mapping: a function that is called with (done, total) photos without a mask, whose foreground map is computed.
     """
 
     workers: int | None
@@ -46,11 +47,14 @@ class IndexOptions(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class IndexReport:
-    """What an index run did: annotations extracted and reused, failed (path, reason) photos, keypoints found.
+    """The result of an index run.
 
-    catalog: as it is read now. removed counts the annotations' features that --prune deleted, freed_bytes what that
-    freed on disk; mapped the photos whose companions were looked at to tell the animal from the scenery. notes: what
-    was found on the way.
+    catalog: the catalog as it is read now.
+    done, reused: number of annotations that were extracted, and that were already stored. failed: (path, reason) of
+    photos.
+    features: number of keypoints found. seconds: duration of the run.
+    removed: number of annotations whose features were deleted (`prune`). freed_bytes: freed space on disk.
+    mapped: number of photos whose foreground map was computed. notes: remarks on the run.
     """
 
     catalog: CatalogData = field(repr=False)
@@ -65,7 +69,7 @@ class IndexReport:
     notes: tuple[Note, ...] = ()
 
     def summary(self) -> str:
-        """One line for people."""
+        """Return the result as one line of text."""
         text = f"{self.done} annotations indexed, {self.reused} already there, {len(self.failed)} photos failed"
         if self.done:
             text += f": {self.features} features in {self.seconds:.1f} s, {self.done / self.seconds:.1f} annotations/s"
@@ -88,16 +92,12 @@ def index_catalog(
     again: bool = False,
     wait: float = 0.0,
 ) -> IndexReport:
-    """Extract what is missing or stale with `workers` processes and commit it every few seconds.
+    """Extract missing and stale features with `workers` processes, and store them every few seconds.
 
-    Without `workers` there is one per core, ON_GPU at most where a graphics card does the work. `progress` is called
-    with (done, total) annotations: of those that were not there already, how many are on disk or have failed; `mapping`
-    with (done, total) photos without mask of which a foreground map is made. Photos that failed before are tried again.
-    `prune` deletes the features of these settings that no annotation has any more. `again` reads the catalog again
-    once its photos are known: those without a time are grouped by what they look like. `verify` checks all stored
-    features, not only CHECK_BYTES of them; damaged ones are extracted again. Another run in the same catalog
-    is waited for `wait` seconds. SnowmatchError where the catalog is locked or cannot be written, and where a worker
-    process is killed: all that was finished is kept.
+    Photos that failed before are tried again. again: read the catalog again when its photos are known, because photos
+    without a time are grouped by similarity. wait: seconds to wait for another index run in the same catalog. The other
+    parameters are those of IndexOptions. Raises SnowmatchError if the catalog is locked or cannot be written, or if a
+    worker process is killed; finished work is kept.
     """
     started = time.monotonic()
     batch = batch_of(extractor)

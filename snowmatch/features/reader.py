@@ -1,4 +1,4 @@
-"""The features of many annotations, read from the segments of one extractor's folder."""
+"""The reader of stored features: many annotations, from the segments of one extractor's folder."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from snowmatch.features.segments import COLUMNS, Segment, damaged_entry, feature
 
 
 class FeatureReader:
-    """The features that were on disk when this was made, whatever a writer does meanwhile.
+    """The features that were stored when the reader was opened. Later writes do not change them.
 
-    described: the extractor's settings. keys: (A,) 32 hex digits each, sorted. counts (A,) int64 keypoints and
-    image_sizes (A, 2) int32 in their order. dimension, dtype and frames (whether there are shapes) are 0, uint8 and
-    False as long as there are no keys.
+    described: the settings of the extractor. keys: (A,) 32 hex digits each, sorted.
+    counts: (A,) int64, number of keypoints. image_sizes: (A, 2) int32.
+    dimension, dtype, frames: of the descriptors, and whether there are shapes; 0, uint8 and False without keys.
     """
 
     def __init__(self, described: Mapping[str, Any], segments: Sequence[Segment]) -> None:
@@ -40,7 +40,7 @@ class FeatureReader:
         self.frames = bool(segments) and "shapes" in segments[0].columns
         text = json.dumps(described, sort_keys=True) + "\n" + "\n".join(self.keys)
         self.described = dict(described)
-        self._checked: dict[str, list[np.ndarray]] = {}  # of each column: which annotations were checked
+        self._checked: dict[str, list[np.ndarray]] = {}  # by column: which annotations of each segment were checked
         self.fingerprint = hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def __contains__(self, key: str) -> bool:
@@ -50,7 +50,7 @@ class FeatureReader:
         return len(self.keys)
 
     def read(self, key: str) -> Features:
-        """The features of one annotation, copied and checked; KeyError where the store has none of that key."""
+        """Return a copy of the features of one annotation, after a check. Raises KeyError for an unknown key."""
         number, row = self._place[key]
         entry = self._segments[number].entry(row)
         arrays = {name: np.array(array) for name, array in entry.arrays.items()}
@@ -79,15 +79,15 @@ class FeatureReader:
 
 
 def open_features(features: Path, described: Mapping[str, Any]) -> FeatureReader:
-    """What is stored below the folder `features` for an extractor with these settings; nothing stored gives no keys.
+    """Return a reader for the extractor with these settings. Without stored features it has no keys.
 
-    SnowmatchError where a file is damaged or was written by a newer snowmatch.
+    features: the folder of all extractors. Raises SnowmatchError if a file is damaged or a newer snowmatch wrote it.
     """
     return FeatureReader(described, open_segments(features_folder(features, described), described))
 
 
 def list_features(features: Path) -> list[dict[str, Any]]:
-    """The settings of every extractor that has features below the folder `features`, sorted by folder name."""
+    """Return the settings of every extractor with stored features, sorted by the name of the folder."""
     found = []
     for folder in sorted(Path(features).glob("*-*")):
         if not any(folder.glob("features-*.h5")):

@@ -1,4 +1,4 @@
-"""What is known while an index run goes on: which photos are to do, what became of them, what is on disk."""
+"""The state of an index run: which photos are to do, which have failed, what is stored."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from snowmatch.core.types import Annotation
 from snowmatch.features.tasks import AnnotationTask, Extract, Measure, PhotoTask
 from snowmatch.features.writer import FeatureWriter
 
-RECORDS_SHARE = 0.02  # of a run's time may go into writing the records, so that a killed run's work can be asked about
+RECORDS_SHARE = 0.02  # largest share of the time for writing records; they make the work of a killed run usable
 
 
 @dataclass
 class PhotoToDo:
-    """One photo with its annotations; `plan` has each one's key, or why there is none."""
+    """One photo with its annotations. plan: the key of each annotation, or the reason why it has none."""
 
     path: str
     annotations: list[Annotation]
@@ -29,7 +29,7 @@ class PhotoToDo:
 
 
 class IndexRun:
-    """What is known while an index run goes on."""
+    """The state of an index run."""
 
     def __init__(
         self, folder: Path, writer: FeatureWriter, records: Records, progress: Callable[[int, int], None] | None
@@ -37,7 +37,7 @@ class IndexRun:
         self.folder, self.writer, self.records = folder, writer, records
         self.new = self.reused = self.features = 0
         self._progress = progress
-        self._done = self._total = self._waiting = 0  # waiting: extracted, not on disk yet
+        self._done = self._total = self._waiting = 0  # waiting: extracted but not on disk yet
         self._claimed: set[str] = set()  # keys that this run extracts
         self._reasons: dict[str, str] = {}  # why the extraction of a key failed
         self._unreadable: dict[str, str] = {}  # why a mask or photo could not be read
@@ -47,7 +47,7 @@ class IndexRun:
         self._identity = status.st_dev, status.st_ino
 
     def photos_to_do(self, annotations: Iterable[Annotation]) -> list[PhotoToDo]:
-        """The photos of which some annotation is not known to be in the store, in the catalog's order."""
+        """Return the photos with an annotation that may not be stored yet, in the catalog's order."""
         photos: dict[str, PhotoToDo] = {}
         for annotation in annotations:
             photos.setdefault(annotation.path, PhotoToDo(annotation.path, [])).annotations.append(annotation)
@@ -64,21 +64,21 @@ class IndexRun:
         return to_do
 
     def measure(self, photo: PhotoToDo) -> Measure | None:
-        """The task that hashes those files of a photo that are not on record as they are now."""
+        """Return the task that hashes those files of a photo that have no trusted record; None if all have."""
         masks = dict.fromkeys(a.mask for a in photo.annotations if a.mask)
         new = tuple(m for m in masks if not _trusted(self.folder / m, self.records.masks.get(m)))
         known = _trusted(self.folder / photo.path, self.records.photos.get(photo.path))
         return None if known and not new else Measure(None if known else photo.path, new)
 
     def planned(self, measured: Iterable[tuple[PhotoToDo, list | None]]) -> Iterator[PhotoToDo]:
-        """Take in the fingerprints of each photo and decide what to extract from it."""
+        """Record the fingerprints of each photo, plan what to extract from it, and yield it."""
         for photo, result in measured:
             for path, is_photo, value in result or ():
                 known = self.records.photos if is_photo else self.records.masks
                 if isinstance(value, Fingerprint):
                     known[path] = value
                     self._unreadable.pop(path, None)
-                else:  # what was on record stays: a photo that is only away for a while keeps its features
+                else:  # the record stays: a photo that is missing for a while keeps its features
                     self._unreadable[path] = value
             tasks = []
             for annotation in photo.annotations:
@@ -93,13 +93,13 @@ class IndexRun:
             yield photo
 
     def extract(self, photos: Sequence[PhotoToDo]) -> Extract | None:
-        """The task that extracts what was planned."""
+        """Return the task that extracts the planned annotations; None if there are none."""
         known = self.records.photos
         tasks = tuple(PhotoTask(photo.path, known[photo.path], photo.tasks) for photo in photos if photo.tasks)
         return Extract(tasks) if tasks else None
 
     def settle(self, photo: PhotoToDo, result: dict[str, Any]) -> None:
-        """Hand the features of one photo to the writer, and note what failed."""
+        """Give the features of one photo to the writer, and record what failed."""
         for key, value in result.items():
             if isinstance(value, str):
                 self._reasons[key] = value
@@ -125,7 +125,7 @@ class IndexRun:
             self._tell()
 
     def commit(self) -> None:
-        """Put on disk what is waiting; only then does it count as done."""
+        """Write the waiting features to disk. Only then do their annotations count as done."""
         self.writer.commit()
         self._waiting = 0
         self._tell()
@@ -135,25 +135,25 @@ class IndexRun:
             self._next_save = started + (time.monotonic() - started) / RECORDS_SHARE
 
     def contents(self) -> dict[str, str]:
-        """The sha256 of every photo that is known, by path."""
+        """Return the sha256 of every known photo, by path."""
         return {path: known.sha256 for path, known in self.records.photos.items()}
 
     def readable(self) -> dict[str, str]:
-        """The same of those photos that did not fail."""
+        """Return the sha256 of every known photo that did not fail, by path."""
         return {path: sha256 for path, sha256 in self.contents().items() if path not in self.records.failures}
 
     def save(self) -> None:
-        """Write what has become known since the last time."""
+        """Write the new records to the database."""
         save_records(self.folder, self.records, self._saved)
         self._saved = copy_of(self.records)
 
     def save_if_there(self) -> None:
-        """Save at the end of the run. If the folder is gone, the run has another error to report."""
+        """Save at the end of the run. If the folder is gone, another error reports it."""
         if self.folder.is_dir():
             self.save()
 
     def prune(self, annotations: Iterable[Annotation]) -> tuple[int, int]:
-        """Delete what no annotation has any more; returns how many keys that were and the bytes freed."""
+        """Delete the features that no annotation needs. Return the number of deleted keys and the freed bytes."""
         annotations = list(annotations)
         gone = self.writer.keys - {self.records.key(a) for a in annotations}
         before = self.writer.disk_bytes()
@@ -191,10 +191,10 @@ class IndexRun:
 
 
 def _trusted(path: Path, known: Fingerprint | None) -> bool:
-    """Whether a file surely is what is on record, so that the index run need not read it."""
+    """Return whether a file certainly has its recorded content, so that it need not be read."""
     if known is None or known.racy:
         return False
     try:
         return known.matches(path.stat(), strictly=True)
-    except OSError:  # reading it says what is wrong
+    except OSError:  # the attempt to read it reports the reason
         return False

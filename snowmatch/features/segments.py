@@ -1,17 +1,16 @@
-"""Features on disk: HDF5 files of many annotations each, written once, never changed.
+"""Segments: HDF5 files with the features of many annotations. They are written once and never changed.
 
-One folder per extractor and settings holds `settings.json` and segments `features-*.h5`. A segment is a few large
-contiguous datasets that are memory-mapped, in the order of the annotations' keys:
+One folder for each extractor and settings contains `settings.json` and segments `features-*.h5`. A segment has a few
+large contiguous datasets that are memory-mapped, in the order of the annotations' keys:
 
     keys (A,) S32, offsets (A + 1,) int64, image_sizes (A, 2) int32, checksums (A, 6) uint32 (one for each column),
     keypoints (N, 2), descriptors (N, D), scores (N,), scales (N,), oris (N,), shapes (N, 3) or absent
 
-Annotation i owns rows offsets[i] to offsets[i + 1]. Before HDF5's own part, a user block of one JSON line has the
-format's number, which bytes are the arrays of the second line above, and a checksum of all others: damaged structures
-never reach the library. A segment gets its name only when it is complete and on disk, so whatever has such a name is
-whole, however a run ended. Merging writes the new segment before it deletes the old ones: a key may be in two segments
-for a moment, with the same content. `writer.py` decides what goes into which segment; this is the only file that
-imports h5py.
+Annotation i has the rows offsets[i] to offsets[i + 1]. The file begins with a user block of one JSON line: the number
+of the format, the positions of the arrays of the second line above, and a checksum of all other bytes. So a damaged
+structure never reaches the HDF5 library. A segment gets its name only when it is complete and on disk. A merge writes
+the new segment before it deletes the old ones; for a moment, a key is in two segments, with the same content.
+`writer.py` decides which annotations go into which segment. Only this file imports h5py.
 """
 
 from __future__ import annotations
@@ -38,8 +37,8 @@ FORMAT = 2
 COLUMNS = ("keypoints", "descriptors", "scores", "scales", "oris", "shapes")
 KEY = re.compile("[0-9a-f]{32}")
 HEAD = ("keys", "offsets", "image_sizes", "checksums")
-USER_BLOCK = 512  # bytes; the least that HDF5 has
-ALIGNMENT = 64  # bytes; arrays mapped from the file can be used where they lie
+USER_BLOCK = 512  # bytes; the smallest of HDF5
+ALIGNMENT = 64  # bytes; mapped arrays can be used without a copy
 LAYOUT = {"libver": "v110", "userblock_size": USER_BLOCK, "alignment_threshold": 1, "alignment_interval": ALIGNMENT}
 
 
@@ -59,7 +58,7 @@ class Segment:
     size: int
 
     def rows(self, i: int) -> dict[str, np.ndarray]:
-        """The arrays of annotation `i`."""
+        """Return the arrays of annotation `i`."""
         start, stop = self.offsets[i], self.offsets[i + 1]
         return {name: column[start:stop] for name, column in self.columns.items()}
 
@@ -81,7 +80,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Entry:
-    """One annotation's features on their way into a segment; `key` is bytes."""
+    """The features of one annotation, to be written into a segment. key: bytes."""
 
     key: bytes
     image_size: tuple[int, int]
@@ -186,7 +185,7 @@ def _opened(path: Path) -> BinaryIO:
 
 
 def _map(dataset: h5py.Dataset, mapped: mmap.mmap) -> np.ndarray:
-    if dataset.size == 0:  # nothing was laid out in the file
+    if dataset.size == 0:  # it has no position in the file
         return np.zeros(dataset.shape, dataset.dtype)
     array = np.ndarray(dataset.shape, dataset.dtype, mapped, dataset.id.get_offset())
     array.flags.writeable = False
@@ -196,7 +195,9 @@ def _map(dataset: h5py.Dataset, mapped: mmap.mmap) -> np.ndarray:
 def _mark(
     described: Mapping[str, Any], arrays: Sequence[Sequence[int]], size: int, read: Callable[[int, int], bytes]
 ) -> str:
-    """A checksum of a file's bytes (`read` gives those from one place to another) outside `arrays` and user block."""
+    """Return the checksum of all bytes outside `arrays` and the user block. read: returns the bytes from one
+    position to another.
+    """
     digest = hashlib.sha256(json.dumps([dict(described), arrays, size], sort_keys=True).encode())
     place = USER_BLOCK
     for start, stop in [*arrays, [size, size]]:
@@ -206,10 +207,10 @@ def _mark(
 
 
 def write_segment(folder: Path, described: Mapping[str, Any], entries: Sequence[Entry]) -> int:
-    """Write a segment of these entries, which are in key order, and return its size in bytes.
+    """Write a segment of these entries, which are in the order of their keys, and return its size in bytes.
 
-    HDF5 itself only lays the file out, in memory: a full disk in the middle of its own writing would leave the library
-    unable to close the file. The arrays are then copied to their places one by one.
+    HDF5 only lays the file out, in memory: if the disk became full while HDF5 writes, it could not close the file. The
+    arrays are then copied to their positions one by one.
     """
     kinds = {name: (a.shape[1:], a.dtype) for name, a in entries[0].arrays.items()}
     for entry in entries:
@@ -251,7 +252,7 @@ def write_segment(folder: Path, described: Mapping[str, Any], entries: Sequence[
 
 
 def _reserve(h5: h5py.File, name: str, shape: tuple[int, ...], dtype: np.dtype) -> int | None:
-    """Lay out one contiguous dataset without writing it, and return its place in the file (None: it is empty)."""
+    """Lay out one contiguous dataset without writing it, and return its position in the file; None if it is empty."""
     create = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     create.set_layout(h5py.h5d.CONTIGUOUS)
     create.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
@@ -263,7 +264,7 @@ def _reserve(h5: h5py.File, name: str, shape: tuple[int, ...], dtype: np.dtype) 
 
 
 class _Layout(io.RawIOBase):
-    """A file in memory of which only the written pages take room."""
+    """A file in memory. Only written pages need memory."""
 
     PAGE = 4096
 
@@ -273,7 +274,7 @@ class _Layout(io.RawIOBase):
         self._position = 0
 
     def _pieces(self, length: int) -> Iterable[tuple[int, slice, slice]]:
-        """(page, the part of it, the part of the data) for `length` bytes from the position on."""
+        """Yield (page, part of the page, part of the data) for `length` bytes from the current position."""
         done = 0
         while done < length:
             start, inside = divmod(self._position + done, self.PAGE)
@@ -297,7 +298,7 @@ class _Layout(io.RawIOBase):
         return len(view)
 
     def part(self, start: int, stop: int) -> bytes:
-        """The bytes from one place to another."""
+        """Return the bytes from one position to another."""
         self.seek(start)
         return self.read(stop - start)
 

@@ -1,4 +1,4 @@
-"""What is done to one photo of an index run."""
+"""The tasks of an index run for one photo: hash files, extract features."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ from snowmatch.features.extractors import batch_of, chip_of, extract_chips
 from snowmatch.photos.pixels import read_mask, read_photo
 
 LARGE = 50_000_000  # pixels: reading such a photo needs about 400 MB, one of 178 megapixels 1.5 GB
-Failure = str  # why one file or annotation could not be used
+Failure = str  # the reason why a file or annotation cannot be used
 
 
 @dataclass(frozen=True)
 class Measure:
-    """Task: fingerprint a photo (None: it is known) and masks. Gives (path, whether a photo, result) of each."""
+    """The task to hash a photo (None: its hash is known) and masks. The result is (path, whether a photo, result)
+    for each.
+    """
 
     photo: str | None
     masks: tuple[str, ...]
@@ -41,7 +43,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class AnnotationTask:
-    """One annotation to extract from a photo; `mask` is a path and what it was when it was hashed."""
+    """One annotation to extract from a photo. mask: its path and its state when it was hashed."""
 
     key: str
     bbox: BBox | None
@@ -50,7 +52,7 @@ class AnnotationTask:
 
 @dataclass(frozen=True)
 class PhotoTask:
-    """One photo, what it was when it was hashed, and its annotations to extract."""
+    """One photo, its state when it was hashed, and its annotations to extract."""
 
     path: str
     photo: Fingerprint
@@ -59,9 +61,9 @@ class PhotoTask:
 
 @dataclass(frozen=True)
 class Extract:
-    """Task: decode photos and extract annotations from them. Gives {key: Features | Failure}.
+    """The task to decode photos and extract annotations from them. The result is {key: Features | Failure}.
 
-    What changed after it was hashed is a failure: its features would be filed under another content's key.
+    A file that has changed since it was hashed is a failure: its features would get the key of another content.
     """
 
     photos: tuple[PhotoTask, ...]
@@ -114,7 +116,7 @@ def _chip(path: Path, pixels: Any, task: AnnotationTask, folder: Path, extractor
 
 
 def _extract(chips: dict[str, tuple[Path, Chip]], extractor: Any) -> dict[str, Features | Failure]:
-    """Features of each chip, as many at once as suit the extractor; where that fails, one by one."""
+    """Return the features of each chip, in batches of the extractor; if a batch fails, one by one."""
     results: dict[str, Features | Failure] = {}
     keys, batch = list(chips), batch_of(extractor)
     for start in range(0, len(keys), batch):
@@ -135,7 +137,7 @@ def _extract_chips(path: Path, chips: list[Chip], extractor: Any) -> list[Featur
 
 
 def _or_failure(path: Path, work: Callable[..., Any], *args: Any) -> Any:
-    """What `work` gives, or why this one photo cannot be used: it is listed, and the run goes on."""
+    """Return the result of `work`, or the reason why this photo cannot be used. The run continues."""
     try:
         return work(path, *args)
     except SnowmatchError as error:

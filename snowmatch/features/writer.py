@@ -1,4 +1,4 @@
-"""The one writer of a store: collects features, commits them as segments, merges and removes segments."""
+"""The only writer of stored features: it collects features, writes them as segments, merges and removes segments."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from snowmatch.core.types import Features
 from snowmatch.features.segments import COLUMNS, Entry, features_folder, open_segment, open_segments, write_segment
 
 KEY = re.compile("[0-9a-f]{32}")
-BUFFER_BYTES = 64 << 20  # what is held back at most
-COMMIT_SECONDS = 2.0  # how much work a kill may cost; a commit takes about 20 ms
-# Smaller segments are merged into ones of this size: few enough to have all open at once (1,000,000 annotations take
-# about 160 GB), small enough that the few new photos of a survey do not rewrite much.
+BUFFER_BYTES = 64 << 20  # of features that wait for a commit
+COMMIT_SECONDS = 2.0  # the most work that is lost if the run is killed; a commit takes about 20 ms
+# Smaller segments are merged up to this size. So few segments can all be open at once (1,000,000 annotations need about
+# 160 GB), and the new photos of a survey do not rewrite much.
 SEGMENT_BYTES = 512 << 20
 CHECKED = "checked.json"  # when each file was checked
-MANY_SEGMENTS = 32  # small ones; so many are merged while a long run is still under way
+MANY_SEGMENTS = 32  # number of small segments that are merged during a long run
 
 
 class FeatureWriter:
-    """The one writer of a features folder: `with FeatureWriter(...) as writer`, then add, commit, compact.
+    """The only writer of a features folder. Use it as `with FeatureWriter(...) as writer`, then add, commit, compact.
 
-    Another process that wants to write to the catalog waits `wait` seconds and then gets a SnowmatchError that names
-    the first. `keys` are those on disk. What was added counts only once it is committed; leaving without an error
+    Another process that wants to write waits `wait` seconds; then it gets a SnowmatchError that names this process.
+    keys: the keys on disk. Added features count only after a commit; the end of the `with` block without an error
     commits.
     """
 
@@ -45,7 +45,7 @@ class FeatureWriter:
         self.keys: set[str] = set()
         self._home = Path(features).parent
         self._wait = wait
-        self._lock = file_lock(self._home / "writer.lock")  # the system frees it when the process ends, however it ends
+        self._lock = file_lock(self._home / "writer.lock")  # the system frees it when the process ends
         self.damaged_files = 0
         self._holder = self._home / "writer.json"
         self._pending: dict[str, Entry] = {}
@@ -64,7 +64,7 @@ class FeatureWriter:
         try:
             holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
             _replace_json(self._holder, holder)
-            for left_over in self.folder.glob("*.tmp"):  # of a writer that was killed
+            for left_over in self.folder.glob("*.tmp"):  # left by a killed writer
                 _delete(left_over)
             _replace_json(self.folder / "settings.json", self.described)
             damaged: list[Path] = []
@@ -87,7 +87,7 @@ class FeatureWriter:
             self._release()
 
     def add(self, key: str, features: Features) -> None:
-        """Take the features of one annotation; ValueError for a key that is none or already there."""
+        """Add the features of one annotation. Raises ValueError for an invalid key or a key that is already stored."""
         if not KEY.fullmatch(key) or key in self.keys or key in self._pending:
             raise ValueError(f"key {key!r} is not 32 hex digits or already in the store")
         arrays = {name: np.ascontiguousarray(getattr(features, name)) for name in COLUMNS if name != "shapes"}
@@ -98,7 +98,7 @@ class FeatureWriter:
 
     @property
     def due(self) -> bool:
-        """Whether it is time to commit."""
+        """Whether it is time for a commit."""
         late = time.monotonic() - self._last >= COMMIT_SECONDS
         return bool(self._pending) and (late or self._bytes >= BUFFER_BYTES)
 
@@ -135,7 +135,7 @@ class FeatureWriter:
             return {}
 
     def commit(self) -> None:
-        """Put what was added on disk; SnowmatchError where that fails, what was committed before then stays."""
+        """Write the added features to disk. Raises SnowmatchError if this fails; earlier commits stay."""
         if self._pending:
             size = write_segment(self.folder, self.described, [self._pending[k] for k in sorted(self._pending)])
             self.keys.update(self._pending)
@@ -147,12 +147,14 @@ class FeatureWriter:
         self._last = time.monotonic()
 
     def compact(self) -> None:
-        """Merge small segments into large ones, in key order, and delete what has become superfluous."""
+        """Merge small segments into large ones, in the order of the keys, and delete segments that are no longer
+        needed.
+        """
         self.commit()
         seen: set[bytes] = set()
         small: list[tuple[Path, set[bytes], int]] = []
         found = [(s.keys.tolist(), s.path, s.size) for s in open_segments(self.folder, self.described)]
-        # A merged segment goes before those it was made of, which a killed run may have left
+        # A merged segment comes before the segments it was made of, which a killed run may have left
         for keys, path, size in sorted(found, key=lambda entry: (-len(entry[0]), entry[1].name)):
             live = set(keys) - seen
             seen |= live
@@ -164,14 +166,14 @@ class FeatureWriter:
         while small:
             group, size = [], 0
             while small and size < SEGMENT_BYTES:
-                group.append(small.pop())  # the smallest first: the leftover is the one that is nearly full
+                group.append(small.pop())  # the smallest first: the rest is the one that is nearly full
                 size += group[-1][2]
             self._small += size < SEGMENT_BYTES
             if len(group) > 1:
                 self._rewrite([path for path, _, _ in group], set().union(*(live for _, live, _ in group)))
 
     def remove(self, keys: Iterable[str]) -> None:
-        """Delete the features of these keys from disk; keys that are not there are passed over."""
+        """Delete the features of these keys from disk. Unknown keys are ignored."""
         gone = {key.encode() for key in keys}
         found = [(s.path, set(s.keys.tolist())) for s in open_segments(self.folder, self.described)]
         for path, held in found:
@@ -180,11 +182,11 @@ class FeatureWriter:
         self.keys -= {key.decode() for key in gone}
 
     def disk_bytes(self) -> int:
-        """How much the segments take on disk."""
+        """Return the size of all segments on disk."""
         return sum(path.stat().st_size for path in self.folder.glob("features-*.h5"))
 
     def _rewrite(self, paths: list[Path], wanted: set[bytes]) -> None:
-        """Put one segment with the keys `wanted` in the place of several segments."""
+        """Replace several segments by one with the keys `wanted`."""
         entries: dict[bytes, Entry] = {}
         for path in paths:
             segment = open_segment(path, self.described)
@@ -210,7 +212,7 @@ class FeatureWriter:
         try:
             values = json.loads(self._holder.read_bytes())
             who = f"process {values['pid']} on {values['host']}, since {values['since']}"
-        except (OSError, ValueError, TypeError, KeyError):  # it has only just begun, or is about to end
+        except (OSError, ValueError, TypeError, KeyError):  # it has just started, or is about to end
             who = "another process"
         return f"{self._home.parent} is being indexed by {who}: wait until that has finished, then run it again"
 
@@ -225,6 +227,6 @@ def _delete(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
-        # Windows deletes no file that a reader has mapped: the next run does it
+        # Windows does not delete a file that a reader has mapped: the next run deletes it
         if not (isinstance(error, PermissionError) and sys.platform == "win32"):
             raise unwritable(path.parent, error) from error

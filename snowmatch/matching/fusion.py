@@ -1,4 +1,4 @@
-"""One answer from those of several extractors."""
+"""Fusion: one result from the results of several extractors."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from snowmatch.matching.scores import Scores, chance_score
 
 
 def fuse(parts: Sequence[Scores]) -> Scores:
-    """One answer from those that several extractors gave about the same gallery, in the scale of the first.
+    """Return one result from those of several extractors for the same gallery, in the scale of the first extractor.
 
-    Scores add up: another extractor's spots are other witnesses. Each is brought to the first's scale by what a chance
-    candidate gets, the median of its scores before the geometric check (those of the shortlist's votes by their own
-    median, where pairs were matched after it). The matches stay with the parts. A single part comes back as it is.
+    The scores are added: the spots of another extractor are additional evidence. Before, each result is divided by its
+    chance score (the median of the scores before the geometric check) and multiplied by that of the first. Where pairs
+    were matched after votes, the votes are scaled by their own median. The matches stay in the parts. A single part is
+    returned unchanged.
 
     Source: calibrated scores added up, Cermak et al., 2024 (WildFusion); the calibration here is one factor.
     """
@@ -23,7 +24,7 @@ def fuse(parts: Sequence[Scores]) -> Scores:
     verified, votes = scales(parts), _scales([chance_score(part.pre_scores) for part in parts])
     factors: dict[str, Iterable[float]] = {
         "scores": verified,
-        "individual_scores": np.sqrt(verified),  # these are already over the root of their own chance
+        "individual_scores": np.sqrt(verified),  # these are already divided by the square root of their own chance
         "pre_scores": votes,
         "individual_pre_scores": votes,
     }
@@ -49,7 +50,9 @@ def fuse(parts: Sequence[Scores]) -> Scores:
 
 
 def scales(parts: Sequence[Scores]) -> list[float]:
-    """The factor that brings each part's verified matches to the first one's scale; 1 where either has no match."""
+    """Return the factor that brings the verified matches of each part to the scale of the first; 1 if one of them
+    has none.
+    """
     return _scales([part.chance for part in parts])
 
 

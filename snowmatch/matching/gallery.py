@@ -1,4 +1,4 @@
-"""The annotations that may answer a query: their features on disk, their labels, and the indexes to search them."""
+"""The gallery: the annotations that may answer queries, with their features, labels and search indexes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from snowmatch.core.notes import Note
+from snowmatch.core.text import counted
 from snowmatch.core.types import BODY_PARTS, Annotation, BBox, Matches, Subject, same_part
 from snowmatch.features.reader import FeatureReader
 from snowmatch.matching.search.blocks import Block, LazyIndex, block_rows, cut_blocks, fingerprint, open_index
@@ -21,7 +22,9 @@ from snowmatch.screening.maps import NO_MAPS, SceneMaps
 
 
 class Animal(NamedTuple):
-    """What votes together: an individual (encounter "", number 0), or animal `number` of an unidentified encounter."""
+    """An individual (encounter "", number 0), or animal `number` of an encounter without a name. Its photos vote
+    together.
+    """
 
     individual: str | None
     encounter: str
@@ -30,10 +33,10 @@ class Animal(NamedTuple):
 
 @dataclass(frozen=True)
 class Gallery:
-    """All annotations of a catalog that have features, in an order that depends on their content alone.
+    """All annotations of a catalog that have features. Their order depends only on their content.
 
-    keys (A,) names their features in `reader`; individual_numbers (A,) numbers the individual of each, `individuals`
-    (I,) names them. A gallery does not change, and several threads may search it at the same time.
+    annotations: A annotations. keys: (A,) the keys of their features in `reader`. A gallery does not change, and
+    several threads may search it at the same time.
     """
 
     annotations: tuple[Annotation, ...]
@@ -47,23 +50,23 @@ class Gallery:
 
     @cached_property
     def individuals(self) -> tuple[Animal, ...]:
-        """The distinct animals on record, named ones first, by name."""
+        """The I different animals: first those with a name, sorted by name."""
         return tuple(sorted(set(self._animals), key=lambda i: (i[0] is None, i[0] or "", i[1:])))
 
     @cached_property
     def _animals(self) -> list[Animal]:
-        """What votes together, per annotation."""
+        """The animal of each annotation."""
         return tell_animals(self.annotations)
 
     @cached_property
     def individual_numbers(self) -> np.ndarray:
-        """(A,) int64, into `individuals`."""
+        """(A,) int64, the index of each annotation's animal in `individuals`."""
         number = {animal: i for i, animal in enumerate(self.individuals)}
         return np.array([number[a] for a in self._animals], np.int64)
 
     @cached_property
     def diagonals(self) -> np.ndarray:
-        """(A,) float64, the diagonal in photo pixels of each annotation's clipped box, or of its whole photo."""
+        """(A,) float64, the diagonal of each annotation's clipped box, or of its whole photo (px)."""
         return np.hypot(*np.array([box[2:] for box in self._boxes], np.float64).reshape(-1, 2).T)
 
     @cached_property
@@ -73,57 +76,60 @@ class Gallery:
 
     @cached_property
     def _outlined(self) -> np.ndarray:
-        """(A,) bool: which annotations have a box or a mask."""
+        """(A,) bool, whether an annotation has a box or a mask."""
         return np.array([a.bbox is not None or bool(a.mask) for a in self.annotations], bool)
 
     @cached_property
     def _weighed(self) -> np.ndarray:
-        """(A,) bool: which annotations have features that count less: no mask, and no box or a map besides."""
+        """(A,) bool, whether features of an annotation have weights below 1: it has no mask, and it has no box or it
+        has a map.
+        """
         maps = (self.map_of(entry) for entry in range(len(self.annotations)))
         pairs = zip(self.annotations, maps, strict=True)
         return np.array([not a.mask and (a.bbox is None or found is not None) for a, found in pairs], bool)
 
     def _weights(self, entry: int, keypoints: np.ndarray) -> np.ndarray:
-        """How surely keypoints (N, 2) of annotation number `entry` are on the animal."""
+        """Return the confidence (N,) that the keypoints (N, 2) of annotation number `entry` lie on the animal."""
         boxed = self.annotations[entry].bbox is not None
         return foreground_weights(keypoints, self._sizes[entry], self.map_of(entry), boxed=boxed)
 
     def subject(self, entry: int) -> Subject:
-        """Annotation number `entry` with its features; where a mask says what is animal, all of them count."""
+        """Return annotation number `entry` with its features. With a mask, all features have weight 1."""
         features = self.reader.read(self.keys[entry])
         weights = self._weights(entry, features.keypoints) if self._weighed[entry] else None
         return Subject(features, self._boxes[entry], weights)
 
     def map_of(self, entry: int) -> ForegroundMap | None:
-        """What other photos of the place say about annotation number `entry`; None where nothing does or need."""
+        """Return the foreground map of annotation number `entry`; None if it has a mask or no map."""
         return None if self.annotations[entry].mask else self.maps.of_content(self.keys[entry])
 
     def evidence(self, entry: int) -> str:
-        """What tells the animal of annotation number `entry` from the scenery, in one word or three."""
+        """Return the source of the foreground of annotation number `entry`, such as "box" or "burst and station"."""
         a = self.annotations[entry]
         return evidence_of("mask" if a.mask else "box" if a.bbox is not None else "", self.map_of(entry))
 
     def evidence_notes(self, entries: np.ndarray) -> list[Note]:
-        """What tells animal from scenery in these annotations; nothing to say where boxes and masks do everywhere."""
+        """Return notes on the sources of the foreground in these annotations; none if all have boxes or masks."""
         names, counts = np.unique(self._evidence[entries], return_counts=True)
         if not set(names) - {"mask", "box"}:
             return []
         told = ", ".join(f"{name} ({count})" for name, count in zip(names, counts, strict=True))
         about = {str(name): int(count) for name, count in zip(names, counts, strict=True)}
-        notes = [Note("catalog-foreground", f"animals on record told from scenery by {told}", about)]
+        notes = [Note("catalog-foreground", f"sources of the foreground in the catalog: {told}", about)]
         lone = (e for e in entries if not self._outlined[e])
         if missing := sum(self.keys[e][:16] not in self.maps.place for e in lone):
-            text = f"{missing} of them never compared with other photos of their place: index again"
+            what = counted(missing, "photo")
+            text = f"{what} of the catalog not yet compared with other photos of the station: index again"
             notes.append(Note("maps-missing", text, {"count": missing}))
         return notes
 
     @cached_property
     def _evidence(self) -> np.ndarray:
-        """(A,) text."""
+        """(A,) text, the source of the foreground of each annotation."""
         return np.array([self.evidence(entry) for entry in range(len(self.annotations))], str)
 
     def match_weights(self, matches: Matches) -> np.ndarray:
-        """How surely the gallery's side of `matches` (M,) is on the animal, (M,) float32; 1 where all counts."""
+        """Return the confidence (M,) float32 that the gallery's side of `matches` lies on the animal."""
         weights = np.ones(len(matches), np.float32)
         lone = np.flatnonzero(self._weighed[matches.annotation])
         if len(lone):
@@ -150,26 +156,25 @@ class Gallery:
         return np.array([self.reader.counts[place[key]] for key in self.keys], np.int64)
 
     def feature_count(self, entry: int) -> int:
-        """How many features annotation number `entry` has."""
+        """Return the number of features of annotation number `entry`."""
         return int(self._counts[entry])
 
     def blocks(self, backend: str, part: str) -> tuple[Block, ...]:
-        """The searchable blocks that a query of body part `part` is compared with; their indexes load when used."""
+        """Return the blocks that a query of body part `part` is compared with. Their indexes are loaded when they
+        are used.
+        """
         return tuple(block for p in BODY_PARTS if same_part(p, part) for block in self._blocks_of(backend, p))
 
     def prepare(self, backend: str, part: str, allowed: np.ndarray) -> list[Note]:
-        """Load the indexes that a query of body part `part` needs, and tell which had to be made.
+        """Load the indexes that a query of body part `part` needs, and return notes on those that were built.
 
-        allowed (A,) bool: which annotations may answer.
+        allowed: (A,) bool, whether an annotation may answer.
         """
         needed = [block for block in self.blocks(backend, part) if allowed[block.entries].any()]
         return [note for block in needed if (note := block.prepare()) is not None]
 
     def build_indexes(self, backend: str) -> list[Note]:
-        """Load every block's index, or make it and keep it on disk, so that the first query need not.
-
-        Returns the notes on those that were made.
-        """
+        """Load or build the index of every block, and return notes on those that were built."""
         blocks = [block for part in BODY_PARTS for block in self._blocks_of(backend, part)]
         return [note for block in blocks if (note := block.prepare()) is not None]
 
@@ -194,7 +199,7 @@ class Gallery:
 
 
 def tell_animals(annotations: Sequence[Annotation]) -> list[Animal]:
-    """Which animal each annotation shows: an individual, or an unidentified animal of one encounter."""
+    """Return the animal of each annotation: an individual, or an unidentified animal of one encounter."""
     return [
         Animal(a.individual, "", 0) if a.individual is not None else Animal(None, a.encounter, a.animal)
         for a in annotations
@@ -209,7 +214,9 @@ def make_gallery(
     extractor_key: str,
     maps: SceneMaps = NO_MAPS,
 ) -> Gallery:
-    """The gallery of those annotations whose features `reader` holds; `keys` has each one's key, or None."""
+    """Return the gallery of the annotations whose features `reader` contains. keys: the key of each annotation, or
+    None.
+    """
     held = set(reader.keys)
     known = [(a, k) for a, k in zip(annotations, keys, strict=True) if k is not None and k in held]
     known.sort(key=lambda pair: (BODY_PARTS.index(pair[0].body_part), pair[1], pair[0].path, pair[0].row))

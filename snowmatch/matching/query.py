@@ -1,4 +1,4 @@
-"""From query photos to scores: matches, geometric check, scores, in this order."""
+"""The steps from query photos to scores: matches, geometric check, scores."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from snowmatch.matching.scores import (
     unverified_scores,
 )
 
-Memory = dict[tuple[Subject, int], tuple[np.ndarray, np.ndarray, np.ndarray]]  # pairs that were matched before
+Memory = dict[tuple[Subject, int], tuple[np.ndarray, np.ndarray, np.ndarray]]  # the pairs that were matched before
 
 
 def score_query(
@@ -33,19 +33,19 @@ def score_query(
     matcher: Matcher,
     geometry: Geometry,
 ) -> Scores:
-    """Match the photos of one encounter with the annotations where `allowed` (A,) is True, check geometry, and score.
+    """Match the photos of one encounter with the allowed annotations, check the geometry, and return the scores.
 
-    Photos vote together. Labels of `gallery` tell individuals apart; the query's own is not
-    known here. A query without features, or nothing allowed, gives zeros.
+    allowed: (A,) bool. The photos vote together. A query without features, or without allowed annotations, gives zeros.
     """
     pre_matches = match_photos(subjects, gallery, allowed, body_part, matcher)
     return score_matches(subjects, pre_matches, gallery, matcher, geometry)
 
 
 def voter(matcher: Matcher) -> GalleryMatcher | None:
-    """The one-against-many matcher that comes first: `matcher` itself, or the one that votes before one of pairs.
+    """Return the matcher that compares with the whole gallery: `matcher` itself, or the voter of a pair matcher.
 
-    None where every pair is looked at. SnowmatchError where the voter is not there or is none.
+    Returns None if a pair matcher compares all pairs. Raises SnowmatchError if the voter does not exist or is a pair
+    matcher.
     """
     if not matcher.PAIRWISE:
         return matcher
@@ -53,7 +53,7 @@ def voter(matcher: Matcher) -> GalleryMatcher | None:
         return None
     votes: Matcher = make_plugin("matchers", matcher.voter, {"foreground": matcher.foreground})
     if votes.PAIRWISE:
-        raise SnowmatchError(f"the voter is {matcher.voter!r}, expected a matcher that compares with a whole gallery")
+        raise SnowmatchError(f"the voter is {matcher.voter!r}, expected a gallery matcher, such as lnbnn")
     return votes
 
 
@@ -65,10 +65,12 @@ def match_photos(
     matcher: Matcher,
     memory: Memory | None = None,
 ) -> tuple[Matches, ...]:
-    """The matches of each query photo with the annotations where `allowed` (A,) is True, before any check.
+    """Return the matches of each query photo with the allowed annotations, before any geometric check.
 
-    A vote counts as the geometric mean of both sides' foreground weights says; features of weight 0 are not looked up.
-    A matcher of pairs has others vote for its shortlist; if it is to look at every pair, these are its matches.
+    allowed: (A,) bool. The weight of a match is multiplied by the geometric mean of the foreground weights of its two
+    keypoints. Keypoints with weight 0 are not searched. For a pair matcher, these are the matches of its voter; if it
+    compares all pairs, they are its own matches.
+
     Source: HotSpotter's foreground weight (ibeis, scoring.py).
     """
     votes = voter(matcher) or matcher
@@ -93,19 +95,20 @@ def match_photos(
 def match_pairs(
     subject: Subject, gallery: Gallery, entries: np.ndarray, matcher: PairMatcher, memory: Memory | None = None
 ) -> Matches:
-    """The matches of one query photo with each of the annotations numbered `entries`, one pair after the other.
+    """Return the matches of one query photo with each of the annotations numbered `entries`, one pair at a time.
 
-    Only the strongest features on the animal are compared, as many as `matcher.keypoints`; a match counts as the
-    geometric mean of both sides' foreground weights says. `memory` has pairs matched before and takes the new ones.
+    Only the strongest features on the animal are compared, `matcher.keypoints` of each photo. The weight of a match is
+    multiplied by the geometric mean of the foreground weights of its two keypoints. memory: the pairs that were matched
+    before; new pairs are added to it.
     """
     memory = {} if memory is None else memory
     strongest = _strongest(subject, matcher)
     one = subject.take(strongest)
     weights = _weights(one, matcher)
     missing = [entry for entry in entries.tolist() if (subject, entry) not in memory]
-    waiting: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # rows and weights of what the matcher was given
+    waiting: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # rows and weights of the pairs that wait
 
-    def others() -> Iterator[tuple[int, Subject]]:  # read when its turn comes: a gallery may be larger than memory
+    def others() -> Iterator[tuple[int, Subject]]:  # each is read when it is needed
         for entry in missing:
             other = gallery.subject(entry)
             rows = _strongest(other, matcher)
@@ -118,7 +121,7 @@ def match_pairs(
         worth = pair.weights * np.sqrt(weights[pair.keypoint0] * other_weights[pair.keypoint1])
         memory[subject, pair.number] = strongest[pair.keypoint0], rows[pair.keypoint1], worth.astype(np.float32)
     if left := [entry for entry in missing if (subject, entry) not in memory]:
-        raise ValueError(f"the matcher gave no pair of {len(left)} of {len(missing)} photos")
+        raise ValueError(f"the matcher returned no pair for {len(left)} of {len(missing)} photos")
     found = [memory[subject, entry] for entry in entries.tolist()]
     if not found:
         none = np.zeros(0, np.int64)
@@ -128,14 +131,16 @@ def match_pairs(
 
 
 def _weights(subject: Subject, matcher: Matcher) -> np.ndarray:
-    """How much each feature of a subject counts, (N,)."""
+    """Return the weight (N,) of each feature of a subject."""
     if subject.weights is None or matcher.foreground == "given":
         return np.ones(len(subject), np.float32)
     return subject.weights
 
 
 def _strongest(subject: Subject, matcher: PairMatcher) -> np.ndarray:
-    """Rows, ascending, of the features that a matcher of pairs is given: by detector response, on the animal."""
+    """Return the rows, ascending, of the features that a pair matcher compares: those with the highest weighted
+    score.
+    """
     worth = _weights(subject, matcher)
     order = np.argsort(-subject.features.scores * worth, kind="stable")
     return np.sort(order[worth[order] > 0][: matcher.keypoints])
@@ -149,14 +154,15 @@ def score_matches(
     geometry: Geometry,
     memory: Memory | None = None,
 ) -> Scores:
-    """Check the geometry of `pre_matches`, those of each query photo, and score what is left, all photos together.
+    """Check the geometry of the matches of each query photo, and return the scores of all photos together.
 
-    A matcher of pairs puts its own matches in the place of those that made its shortlist.
+    pre_matches: one Matches for each query photo. A pair matcher replaces the matches that selected its candidates by
+    its own.
     """
     a, i = len(gallery.annotations), len(gallery.individuals)
     numbers = gallery.individual_numbers
     pre_scores = np.sum([annotation_scores(m, a) for m in pre_matches], axis=0)
-    second = matcher if matcher.PAIRWISE and matcher.candidates else None  # the one whose matches count
+    second = matcher if matcher.PAIRWISE and matcher.candidates else None  # the matcher whose matches are scored
     checked = np.argsort(-pre_scores, kind="stable")[: geometry.shortlist if second is None else second.candidates]
     checked = np.sort(checked[pre_scores[checked] > 0])
     found = pre_matches if second is None else [match_pairs(s, gallery, checked, second, memory) for s in subjects]
@@ -184,7 +190,7 @@ def score_matches(
 
 
 def _verify(query: Features, matches: Matches, gallery: Gallery, checked: np.ndarray, geometry: Geometry) -> Matches:
-    """Those matches with the annotations `checked` that agree on one placement of the animal."""
+    """Return the matches with the annotations `checked` that agree on one position of the animal."""
     starts = np.searchsorted(matches.annotation, checked, side="left")
     stops = np.searchsorted(matches.annotation, checked, side="right")
     enough = stops - starts >= geometry.minimum

@@ -20,56 +20,60 @@ BEST = 3
 
 
 def annotation_scores(matches: Matches, annotations: int) -> np.ndarray:
-    """The sum of the match weights of each annotation (A,) float64; 0 without matches (HotSpotter's csum)."""
+    """Return the sum of the match weights of each annotation, (A,) float64; 0 without matches (HotSpotter's csum)."""
     return np.bincount(matches.annotation, weights=matches.weights, minlength=annotations)
 
 
 def individual_scores(matches: Matches, individuals: np.ndarray, count: int) -> np.ndarray:
-    """Scores (count,) float64 of the individuals, from verified matches, by their BEST annotations alone.
+    """Return the scores of the individuals, (count,) float64, from the verified matches of their BEST annotations.
 
-    `individuals` (A,) numbers the individual of every annotation. A cat with a hundred photos would else collect what
-    agrees by chance from all of them. No matches: zeros.
+    individuals: (A,) the number of each annotation's individual. Only the best annotations count, because accidental
+    matches with a hundred photos of one cat would add up. No matches give zeros.
     """
     best = _of_the_best(annotation_scores(matches, len(individuals)), individuals)
     return keypoint_votes(matches.take(best[matches.annotation]), individuals, count)
 
 
 def above_chance(scores: np.ndarray, chance: float) -> np.ndarray:
-    """Scores (I,) of one photo over the root of `chance`, what a candidate gets before the geometric check; 0: as is.
+    """Return the scores (I,) of one photo divided by the square root of `chance`; unchanged if `chance` is 0.
 
-    What agrees by accident scatters as the root of how many votes there are, as counts do. A gallery of three photos
-    gets all votes, one of a thousand few for each; an impostor's best score over this root is the same in both (1 to 39
-    individuals, docs/benchmarks-history.md), so that scores can be compared between queries and galleries.
+    chance: the score that a candidate gets by accident, before the geometric check. The spread of accidental scores
+    grows as the square root of the number of votes, as for counts. A gallery of three photos gets all votes, each photo
+    of a gallery of a thousand gets few. After the division, the best score of a wrong animal is the same in both (1 to
+    39 individuals, docs/benchmarks-history.md), so that scores of different queries and galleries can be compared.
     """
     return scores / np.sqrt(chance) if chance else scores
 
 
 def unverified_scores(matches: Matches, individuals: np.ndarray, count: int) -> np.ndarray:
-    """Scores (count,) float64 of the individuals from all matches, over the root of how many photos have one.
+    """Return the scores of the individuals, (count,) float64, from all matches, checked or not.
 
-    The more photos an individual has, the better its best chance matches are. No matches: zeros.
+    The score is divided by the square root of the number of photos with a match: with more photos, the best accidental
+    match is better. No matches give zeros.
     """
     photos = np.bincount(individuals[np.unique(matches.annotation)], minlength=count)
     return keypoint_votes(matches, individuals, count) / np.sqrt(np.maximum(photos, 1))
 
 
 def keypoint_votes(matches: Matches, individuals: np.ndarray, count: int) -> np.ndarray:
-    """Scores (count,) float64 of the individuals: each query keypoint votes once for each, with its best match.
+    """Return the scores of the individuals, (count,) float64: each query keypoint votes once for each, with its best
+    match.
 
-    So ten photos of one passage do not count ten times. No matches: zeros. Source: HotSpotter's name score "nsum"
-    (ibeis, chip_match.py: fmech).
+    Ten photos of one passage therefore do not count ten times. No matches give zeros.
+
+    Source: HotSpotter's name score "nsum" (ibeis, chip_match.py: fmech).
     """
     if not len(matches):
         return np.zeros(count)
     voter = matches.keypoint0.astype(np.int64) * count + individuals[matches.annotation]
     order = np.lexsort((matches.weights, voter))
     voter, weights = voter[order], matches.weights[order].astype(np.float64)
-    best = np.append(voter[1:] != voter[:-1], True)  # the last of each run is its largest
+    best = np.append(voter[1:] != voter[:-1], True)  # the last value of each run is its largest
     return np.bincount(voter[best] % count, weights=weights[best], minlength=count)
 
 
 def _of_the_best(scores: np.ndarray, individuals: np.ndarray) -> np.ndarray:
-    """(A,) bool: the BEST annotations of each individual among those with a score."""
+    """Return (A,) bool: whether an annotation is one of the BEST annotations of its individual, and has a score."""
     voted = np.flatnonzero(scores > 0)
     order = voted[np.lexsort((-scores[voted], individuals[voted]))]
     numbers = individuals[order]
@@ -80,28 +84,34 @@ def _of_the_best(scores: np.ndarray, individuals: np.ndarray) -> np.ndarray:
 
 
 def together(scores: np.ndarray) -> np.ndarray:
-    """(I,) from the scores (F, I) of F photos of one encounter: the square of their square roots' mean.
+    """Return the scores (I,) of F photos of one encounter from their scores (F, I): the squared mean of the square
+    roots.
 
-    Between the mean, which one photo with a strong wrong match decides, and counting whom each photo votes for. One
-    photo gives its own scores; more photos as sure as it give the same. No photos: zeros.
+    The result lies between the mean, which one photo with a strong wrong match can decide, and one vote for each photo.
+    One photo gives its own scores; several photos with equal scores give the same scores. No photos give zeros.
     """
     return np.sqrt(scores).mean(axis=0) ** 2 if len(scores) else np.zeros(scores.shape[1])
 
 
 def ranking(scores: np.ndarray, pre_scores: np.ndarray, accepted: np.ndarray) -> np.ndarray:
-    """One number to sort by: the score where accepted, else the pre-score far below every accepted one; 0 = no vote."""
+    """Return one number to sort by: the score if accepted, else the pre-score, scaled below all accepted scores; 0:
+    no vote.
+    """
     return np.where(accepted, scores, pre_scores * REJECTED)
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What one query says about every annotation (A,) and individual (I,) of a gallery, ready to sort and to save.
+    """The result of one query for every annotation (A,) and individual (I,) of a gallery.
 
-    The score arrays come from verified matches, those of individuals over the root of chance (see `above_chance`); the
-    pre_ arrays from all matches, before the geometric check, those of individuals corrected for how many photos each
-    has. checked says which annotations that check looked at, accepted which it let pass. `matches` has, per query
-    photo, the verified matches; `pre_matches` all; both are empty where several extractors were fused. chance: what a
-    candidate gets by chance from the matches that were checked, before the check; 0 where nobody has one.
+    scores, individual_scores: from verified matches; those of individuals are divided as in `above_chance`.
+    pre_scores, individual_pre_scores: from all matches, before the geometric check; those of individuals are corrected
+    for their number of photos.
+    checked: (A,) whether the geometric check looked at the annotation. accepted, individual_accepted: whether it
+    passed.
+    matches: the verified matches of each query photo. pre_matches: all its matches. Both are empty if several
+    extractors were fused.
+    chance: the score that a candidate gets by accident from the matches that were checked; 0 if no candidate has one.
     """
 
     scores: np.ndarray
@@ -117,16 +127,16 @@ class Scores:
 
     @cached_property
     def ranking(self) -> np.ndarray:
-        """(A,) one number each to sort by, rejected ones below accepted ones."""
+        """(A,) one number each to sort by; rejected annotations are below accepted ones."""
         return ranking(self.scores, self.pre_scores, self.accepted)
 
     @cached_property
     def individual_ranking(self) -> np.ndarray:
-        """(I,) likewise."""
+        """(I,) the same for individuals."""
         return ranking(self.individual_scores, self.individual_pre_scores, self.individual_accepted)
 
 
 def chance_score(scores: np.ndarray) -> float:
-    """The median of the scores (A,) above 0; 0 where there is none."""
+    """Return the median of the scores (A,) above 0; 0 if there is none."""
     voted = scores[scores > 0]
     return float(np.median(voted)) if len(voted) else 0.0

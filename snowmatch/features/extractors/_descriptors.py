@@ -1,4 +1,4 @@
-"""What the classical extractors share: RootSIFT, and the choice of keypoints by mask and number."""
+"""The common part of the classical extractors: RootSIFT, and the selection of keypoints."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from snowmatch.core.types import Features
 from snowmatch.photos.chips import inside
 
 DIMENSION = 128
-NORM = 512.0  # length of a uint8 descriptor, as in Lowe 2004 and hesaff; few of its elements reach 255
+NORM = 512.0  # norm of a uint8 descriptor, as in Lowe 2004 and hesaff; few of its elements reach 255
 
 
 def root_sift(histograms: np.ndarray) -> np.ndarray:
-    """RootSIFT (N, 128) uint8 of length about 512 from gradient histograms (N, 128), any scale; empty gives empty.
+    """Return RootSIFT descriptors (N, 128) uint8 of norm 512 from gradient histograms (N, 128) of any scale.
 
-    Histograms that are all zero stay zero. Source: Lowe, IJCV 2004, section 6.1 (no element above 0.2 of the length);
-    Arandjelovic & Zisserman, CVPR 2012 (L1 norm, then the square root).
+    Histograms of zeros stay zero; no histograms give no descriptors.
+
+    Source: Lowe, IJCV 2004, section 6.1 (no element above 0.2 of the norm); Arandjelovic & Zisserman, CVPR 2012 (L1
+    norm, then the square root).
     """
     length = np.linalg.norm(histograms, axis=1, keepdims=True)
     clipped = np.minimum(histograms, 0.2 * length)
@@ -26,11 +28,11 @@ def root_sift(histograms: np.ndarray) -> np.ndarray:
 def choose(
     keypoints: np.ndarray, scores: np.ndarray, mask: np.ndarray | None, size: tuple[int, int], limit: int
 ) -> np.ndarray:
-    """Rows of the best keypoints on the animal: inside the chip and its mask, by falling score, at most `limit`.
+    """Return the rows of the best keypoints inside the chip and its mask, by descending score, at most `limit` (0:
+    all).
 
-    keypoints (N, 2), scores (N,), mask (H, W) bool or None, size = (width, height); limit 0 is no limit. Masked
-    keypoints are left out before the limit counts. Ties are ordered by y, then x, so the order never depends on how
-    the keypoints were found.
+    keypoints: (N, 2). scores: (N,). mask: (H, W) bool or None. size: (width, height). Equal scores are sorted by y,
+    then by x, so that the order does not depend on how the keypoints were found.
     """
     width, height = size
     on_chip = (keypoints >= 0).all(axis=1) & (keypoints[:, 0] <= width - 1) & (keypoints[:, 1] <= height - 1)
@@ -40,14 +42,14 @@ def choose(
 
 
 def circles(scales: np.ndarray) -> np.ndarray:
-    """Frames (N, 3) float32 of round keypoints with diameters `scales` (N,)."""
+    """Return frames (N, 3) float32 of round keypoints with the diameters `scales` (N,)."""
     shapes = np.zeros((len(scales), 3), np.float32)
     shapes[:, 0] = shapes[:, 2] = scales / 2
     return shapes
 
 
 def check_limits(chip_size: int, max_features: int) -> None:
-    """ValueError unless the settings that every classical extractor has are in range."""
+    """Raise ValueError if a setting that all classical extractors have is out of range."""
     if not 32 <= chip_size <= 8192:
         raise ValueError(f"chip_size is {chip_size}, expected 32 to 8192 pixels")
     if max_features < 0:
@@ -63,7 +65,7 @@ def sorted_features(
     shapes: np.ndarray,
     size: tuple[int, int],
 ) -> Features:
-    """Features from arrays of any float type, with RootSIFT of the histograms (N, 128)."""
+    """Return features from arrays of any float type, with RootSIFT descriptors of the histograms (N, 128)."""
     keypoints, scores, scales, oris, shapes = (
         np.ascontiguousarray(column, np.float32) for column in (keypoints, scores, scales, oris, shapes)
     )

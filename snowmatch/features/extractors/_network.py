@@ -1,4 +1,4 @@
-"""What the extractors that are networks share: batches of chips in, the best keypoints on each animal out."""
+"""The common part of the extractors that are networks: batches of chips, the best keypoints on each animal."""
 
 from __future__ import annotations
 
@@ -16,25 +16,27 @@ from snowmatch.models.device import check_device
 if TYPE_CHECKING:
     import torch
 
-# These networks give no size to a keypoint. What it is drawn with: a cell of SuperPoint's and XFeat's maps, in chip px.
+# These networks give a keypoint no size. Its scale is one cell of the maps of SuperPoint and XFeat (chip px).
 DIAMETER = 8.0
-GPU_BATCH = 8  # chips of one shape that go through a network together
+GPU_BATCH = 8  # number of chips of one shape in a batch
 
 Found = tuple[Any, Any, Any]  # torch tensors: keypoints (N, 2), scores (N,), descriptors (N, D)
 
 
 @dataclass(frozen=True)
 class NetworkExtractor(ABC):
-    """Settings of all of them. chip_size: longest side of the chip in px (1,024: what the networks' authors resize to).
+    """The common settings of all networks.
 
-    max_features: keep the strongest, 0 keeps all. device: `auto` (CUDA where there is one), `cpu`, `cuda`, `mps`.
+    chip_size: longest side of the chip (px); 1,024 is the size that the authors use.
+    max_features: largest number of keypoints, the strongest; 0: all.
+    device: `auto` (CUDA if it is available), `cpu`, `cuda` or `mps`.
     """
 
     NEEDS: ClassVar[tuple[str, ...]] = ("torch", "safetensors")
     CHANNELS: ClassVar[str] = "rgb"
     DTYPE: ClassVar[type] = np.float32
     FRAMES: ClassVar[bool] = False
-    SMALLEST: ClassVar[int] = 32  # px; below this the deepest maps have no room for a keypoint
+    SMALLEST: ClassVar[int] = 32  # px; on a smaller chip, the deepest maps have no room for a keypoint
 
     chip_size: int = 1024
     max_features: int = 2048
@@ -47,33 +49,39 @@ class NetworkExtractor(ABC):
     @property
     @abstractmethod
     def DIMENSION(self) -> int:  # noqa: N802
-        """Numbers of a descriptor."""
+        """The length of a descriptor."""
 
     @abstractmethod
     def network(self) -> Any:
-        """The network with its weights, on the device, ready to be called."""
+        """Return the network with its weights, on the device."""
 
     @abstractmethod
     def detect(self, network: Any, images: torch.Tensor) -> list[Found]:
-        """What is found on each of B images, (B, 3, H, W) float32 RGB or (B, 1, H, W) grey, 0 to 1, in its pixels."""
+        """Return the keypoints of each of B images, in its pixels. images: (B, 3, H, W) RGB or (B, 1, H, W) grey,
+        float32, 0 to 1.
+        """
 
     def check(self) -> None:
-        """SnowmatchError where the weights or the device are not here."""
+        """Raise SnowmatchError if the weights or the device are missing."""
         self.network()
 
     @property
     def batch(self) -> int:
-        """How many chips to hand over at once: several only to a graphics card, a CPU's cores have other processes."""
+        """The number of chips that are processed together: several on a graphics card, one on a CPU, whose cores
+        other processes use.
+        """
         from snowmatch.models.torch_io import pick_device
 
         return 1 if pick_device(self.device).type == "cpu" else GPU_BATCH
 
     def extract(self, chip: Chip) -> Features:
-        """Features of one chip, in chip pixels, by falling score; a blank or tiny chip gives none."""
+        """Return the features of one chip, in chip pixels, by descending score. A blank or tiny chip gives none."""
         return self.extract_many([chip])[0]
 
     def extract_many(self, chips: Sequence[Chip]) -> list[Features]:
-        """Features of each chip; those of one shape go through the network together, no chip's depend on the others."""
+        """Return the features of each chip. Chips of one shape are processed together; the result of a chip does not
+        depend on the others.
+        """
         features: dict[int, Features] = {}
         shapes: dict[tuple[int, ...], list[int]] = {}
         for i, chip in enumerate(chips):
@@ -90,7 +98,9 @@ class NetworkExtractor(ABC):
         return [features[i] for i in range(len(chips))]
 
     def _run(self, images: np.ndarray) -> list[Found]:
-        """What is found on each of B images, (B, H, W[, 3]) uint8; in halves where the device has too little memory."""
+        """Return the keypoints of each of B images, (B, H, W[, 3]) uint8. If the device has too little memory, the
+        batch is halved.
+        """
         found = self._found(images)
         if found is not None:
             return found
@@ -100,7 +110,7 @@ class NetworkExtractor(ABC):
         return self._run(images[:half]) + self._run(images[half:])
 
     def _found(self, images: np.ndarray) -> list[Found] | None:
-        """The same in one go; None where memory does not suffice, with all that was tried let go."""
+        """Return the same for one batch; None if the memory is too small. All memory is freed then."""
         import torch
 
         from snowmatch.models.torch_io import pick_device, repeatable
@@ -110,10 +120,10 @@ class NetworkExtractor(ABC):
             with repeatable():
                 pixels = torch.from_numpy(images).to(device)
                 pixels = pixels.permute(0, 3, 1, 2) if images.ndim == 4 else pixels[:, None]
-                # planes one after the other: in other layouts torch adds up in another order
+                # planes one after the other: in another layout, torch adds up in another order
                 found = self.detect(network, pixels.float().contiguous() / 255)
                 return [tuple(t.cpu() for t in each) for each in found]
-        except RuntimeError as error:  # on a CPU torch has no name of its own for it
+        except RuntimeError as error:  # on a CPU, torch has no class for this error
             if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error):
                 return None
             raise
@@ -135,6 +145,6 @@ class NetworkExtractor(ABC):
 
 
 def check_threshold(threshold: float) -> None:
-    """ValueError unless a setting that is a share is in range."""
+    """Raise ValueError if a setting that is a share is out of range."""
     if not 0 <= threshold < 1:
         raise ValueError(f"threshold is {threshold}, expected 0 to 1")

@@ -1,4 +1,4 @@
-"""SuperPoint's networks and what its maps come to, in torch. Source: DeTone et al., CVPR workshops 2018."""
+"""SuperPoint's networks, and keypoints from their maps, in torch. Source: DeTone et al., CVPR workshops 2018."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from torch.nn import functional
 
 CELL = 8  # px; one vector of the maps for 8 x 8 px of the image (section 3.1)
 CHANNELS = (64, 64, 128, 128)  # of the encoder's four stages of two convolutions each (section 6)
-HEAD = 256  # channels of both heads, and numbers a descriptor
-SUPPRESSED = 4  # px around a keypoint in which weaker ones are dropped, and at the border (authors' own code)
+HEAD = 256  # channels of both heads, and length of a descriptor
+SUPPRESSED = 4  # px around a keypoint, and at the border, in which weaker ones are dropped (authors' code)
 
 Found = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 def detect(network: nn.Module, images: torch.Tensor, threshold: float) -> list[Found]:
-    """Keypoints (N, 2), scores (N,) and descriptors (N, D) of each of the images (B, 1, H, W), grey, 0 to 1."""
+    """Return keypoints (N, 2), scores (N,) and descriptors (N, D) of each of the images (B, 1, H, W), grey, 0 to 1."""
     height, width = images.shape[2:]
-    # The maps need whole cells; what is added repeats the border and is cut off before keypoints are looked for
+    # The maps need whole cells: the border is repeated, and the added part is cut off before the search for keypoints
     images = functional.pad(images, (0, -width % CELL, 0, -height % CELL), mode="replicate")
     logits, descriptors = network(images)
     heat = keypoint_map(logits)[:, :height, :width]
@@ -35,12 +35,14 @@ def detect(network: nn.Module, images: torch.Tensor, threshold: float) -> list[F
 
 
 def keypoint_map(logits: torch.Tensor) -> torch.Tensor:
-    """(B, 8 h, 8 w) probability of a keypoint at each pixel from (B, 65, h, w): the 65th is "none in this cell"."""
+    """Return (B, 8 h, 8 w), the probability of a keypoint at each pixel, from (B, 65, h, w); the 65th value is "none
+    in this cell".
+    """
     return functional.pixel_shuffle(logits.softmax(dim=1)[:, :-1], CELL)[:, 0]
 
 
 def suppress(heat: torch.Tensor, radius: int) -> torch.Tensor:
-    """(B, H, W) with 0 wherever a stronger kept keypoint is within `radius` px, in two rounds."""
+    """Return (B, H, W) with 0 where a stronger keypoint is at most `radius` px away, in two rounds."""
 
     def highest(values: torch.Tensor) -> torch.Tensor:
         return functional.max_pool2d(values, 2 * radius + 1, stride=1, padding=radius)
@@ -54,7 +56,9 @@ def suppress(heat: torch.Tensor, radius: int) -> torch.Tensor:
 
 
 def sample(dense: torch.Tensor, keypoints: torch.Tensor) -> torch.Tensor:
-    """Descriptors (N, D) of length 1 at keypoints (N, 2) px, between the vectors of `dense` (D, h, w)."""
+    """Return descriptors (N, D) of norm 1 at keypoints (N, 2) (px), interpolated between the vectors of `dense` (D,
+    h, w).
+    """
     cells = torch.tensor([dense.shape[2], dense.shape[1]], device=dense.device)
     grid = (keypoints + 0.5) / (cells * CELL) * 2 - 1
     values = functional.grid_sample(dense[None], grid[None, None], align_corners=False)[0, :, 0]
@@ -62,7 +66,7 @@ def sample(dense: torch.Tensor, keypoints: torch.Tensor) -> torch.Tensor:
 
 
 class MagicLeap(nn.Module):
-    """The network with the layer names of the authors' file superpoint_v1.pth: grey (B, 1, H, W) to both maps."""
+    """The network with the layer names of the authors' file superpoint_v1.pth: from grey (B, 1, H, W) to both maps."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,7 +89,7 @@ class MagicLeap(nn.Module):
 
 
 class Retrained(nn.Module):
-    """The network with the layer names of superpoint_v6_from_tf.pth, which normalises batches after each activation."""
+    """The network with the layer names of superpoint_v6_from_tf.pth. It normalises batches after each activation."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -109,5 +113,5 @@ def _head(width: int) -> nn.Sequential:
 
 def _block(before: int, width: int, side: int, activation: nn.Module | None = None) -> nn.Sequential:
     convolution = nn.Conv2d(before, width, side, padding=side // 2)
-    normal = nn.BatchNorm2d(width, eps=0.001)  # TensorFlow's constant, with which it was trained
+    normal = nn.BatchNorm2d(width, eps=0.001)  # the constant of TensorFlow, in which it was trained
     return nn.Sequential(OrderedDict(conv=convolution, activation=activation or nn.ReLU(), bn=normal))

@@ -59,11 +59,12 @@ DIMENSIONS = {"t16": 64, "n16": 128, "n16rot": 128, "n32": 128}
 
 @dataclass(frozen=True)
 class Aliked(NetworkExtractor):
-    """Corners and blobs with a network's descriptors; weights by the authors, BSD-3-Clause.
+    """Corners and blobs with descriptors of a network; weights by the authors, BSD-3-Clause.
 
-    chip_size, max_features, device: as for all networks. model: `t16` (tiny, 64 numbers a descriptor), `n16`,
-    `n16rot` (trained on turned photos), `n32` (32 places a descriptor). threshold: what a maximum
-    of the score map has to exceed, above 0, below 1 (authors: 0.2).
+    chip_size, max_features, device: as for all networks.
+    model: `t16` (tiny, descriptors of length 64), `n16`, `n16rot` (trained on rotated photos) or `n32` (32 sampling
+    positions for a descriptor).
+    threshold: a maximum of the score map must exceed this value, above 0 and below 1 (authors: 0.2).
     """
 
     NEEDS: ClassVar[tuple[str, ...]] = ("torch", "kornia.feature:ALIKED", "safetensors")
@@ -76,7 +77,7 @@ class Aliked(NetworkExtractor):
         super().__post_init__()
         if self.model not in DIMENSIONS:
             raise ValueError(f"model is {self.model!r}, expected one of {', '.join(DIMENSIONS)}")
-        if not 0 < self.threshold < 1:  # kornia takes 0 for the mean of the photo's scores
+        if not 0 < self.threshold < 1:  # kornia replaces 0 by the mean of the photo's scores
             raise ValueError(f"threshold is {self.threshold}, expected above 0, below 1")
 
     @property
@@ -84,17 +85,17 @@ class Aliked(NetworkExtractor):
         return DIMENSIONS[self.model]
 
     def network(self) -> ALIKED:
-        """The network with its weights, on the device."""
+        """Return the network with its weights, on the device."""
         from snowmatch.models.torch_io import pick_device
 
         path = find_weights(f"aliked-{self.model}")
         return _network(f"aliked-{self.model}", self.threshold, path, weights_sum(path), pick_device(self.device))
 
     def detect(self, network: ALIKED, images: torch.Tensor) -> list[Found]:
-        """What is found on each of the images (B, 3, H, W)."""
+        """Return the keypoints of each of the images (B, 3, H, W)."""
         found = []
         for f in network(images):
-            # Where nothing reaches the threshold, kornia gives what is above the mean: noise on a blank wall
+            # If no score reaches the threshold, kornia returns scores above the mean: noise on a blank wall
             kept = slice(None) if (f.keypoint_scores > self.threshold).any() else slice(0)
             found.append((f.keypoints[kept], f.keypoint_scores[kept], f.descriptors[kept]))
         return found

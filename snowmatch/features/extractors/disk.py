@@ -1,4 +1,4 @@
-"""DISK, a network trained by policy gradient to be matched, through kornia.
+"""DISK, a network that policy gradient trained for matching, through kornia.
 
 Source: Tyszkiewicz et al., "DISK: Learning local features with policy gradient", NeurIPS 2020.
 """
@@ -41,10 +41,11 @@ MODELS = ("depth", "epipolar")
 
 @dataclass(frozen=True)
 class Disk(NetworkExtractor):
-    """Many keypoints a photo, 128 numbers a descriptor; weights by the authors, Apache-2.0.
+    """Many keypoints for each photo, with descriptors of length 128; weights by the authors, Apache-2.0.
 
-    chip_size, max_features, device: as for all networks. model: `depth` (more exact) or `epipolar` (also where depth
-    is not known). threshold: least score, 0 or more (authors: 0).
+    chip_size, max_features, device: as for all networks.
+    model: `depth` (more exact) or `epipolar` (trained without depth).
+    threshold: lowest score, 0 or more (authors: 0).
     """
 
     NEEDS: ClassVar[tuple[str, ...]] = ("torch", "kornia.feature:DISK", "safetensors")
@@ -62,14 +63,14 @@ class Disk(NetworkExtractor):
             raise ValueError(f"threshold is {self.threshold}, expected 0 or more")
 
     def network(self) -> DISK:
-        """The network with its weights, on the device."""
+        """Return the network with its weights, on the device."""
         from snowmatch.models.torch_io import pick_device
 
         path = find_weights(f"disk-{self.model}")
         return _network(path, weights_sum(path), pick_device(self.device))
 
     def detect(self, network: DISK, images: torch.Tensor) -> list[Found]:
-        """What is found on each of the images (B, 3, H, W)."""
+        """Return the keypoints of each of the images (B, 3, H, W)."""
         found = network(images, score_threshold=self.threshold, pad_if_not_divisible=True)
         return [(f.keypoints, f.detection_scores, f.descriptors) for f in found]
 

@@ -20,31 +20,31 @@ from snowmatch.features.extractors._descriptors import DIMENSION, check_limits, 
 
 # Perdoch's parameters, which HotSpotter and ibeis use unchanged.
 SCALES = 3  # per octave
-SIGMA = 1.6  # blur of an octave's first level, in its pixels
-CHIP_SIGMA = 0.5  # blur that a chip is taken to have already
+SIGMA = 1.6  # blur of the first level of an octave, in its pixels
+CHIP_SIGMA = 0.5  # assumed blur of a chip
 EDGE = 10.0  # largest ratio of the response's principal curvatures
-BORDER = 5  # px of each octave without keypoints
+BORDER = 5  # px at the border of each octave without keypoints
 ROUNDS = 16  # of affine adaptation
-CONVERGED = 0.05  # 1 - ratio of the second moment matrix's eigenvalues, in two rounds running
-WINDOW = 19  # px, side of the patch whose second moments are taken
+CONVERGED = 0.05  # 1 - ratio of the eigenvalues of the second moment matrix, in two consecutive rounds
+WINDOW = 19  # px, side of the patch for the second moments
 ELONGATED = 6.0  # largest ratio of an ellipse's axes
 REGION = 3 * np.sqrt(3)  # radius of the described region, in keypoint sigmas
 PATCH = 41  # px, side of the described patch
 PATCH_SIGMA = 1.5  # blur of the described patch, in its pixels, against aliasing
-# Blurs below SIGMA in steps small enough (9 %) not to show in the descriptors; the smallest keypoints need 0.86 px.
+# Blurs below SIGMA, in steps (9 %) too small to change the descriptors; the smallest keypoints need 0.86 px.
 FINE_PER_OCTAVE = 8
 FINE_LEVELS = 7
 
 REFINEMENTS = 5  # steps that a keypoint may take to its neighbour
 SHIFT = 0.6  # px; a maximum farther off belongs to the neighbour
-FARTHEST = 1.5  # px or levels; a maximum farther off is none
-SINGULAR = 1e-12  # determinant below which a parabola has no one peak
-FLAT = 1e-9  # ratio of gradients' second moments below which there is texture in one direction only
-AT_ONCE = 64  # patches described at a time: they and their eight orientation planes fit in a processor's cache
+FARTHEST = 1.5  # px or levels; a maximum farther off is dropped
+SINGULAR = 1e-12  # below this determinant, a parabola has no single peak
+FLAT = 1e-9  # below this ratio of second moments, the texture has only one direction
+AT_ONCE = 64  # patches described at a time: they and their eight orientation planes fit into the cache
 
 
 class _Level(NamedTuple):
-    """One blurred image: pixel x lies at chip pixel x * step, sigma is its blur in chip pixels."""
+    """One blurred image: pixel x lies at chip pixel x * step; sigma is its blur in chip pixels."""
 
     image: np.ndarray
     step: int
@@ -52,7 +52,9 @@ class _Level(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """N keypoints: points (N, 2), sigmas (N,) and scores (N,) in chip pixels; levels (N,), the one below each."""
+    """N keypoints in chip pixels: points (N, 2), sigmas (N,), scores (N,), and levels (N,), the index of the level
+    below each.
+    """
 
     points: np.ndarray
     sigmas: np.ndarray
@@ -62,10 +64,12 @@ class _Found(NamedTuple):
 
 @dataclass(frozen=True)
 class Hesaff:
-    """Extrema of the Hessian's determinant in scale space, with circular or affine-adapted upright frames.
+    """Extrema of the determinant of the Hessian in scale space, with circular or affine-adapted upright frames.
 
-    chip_size: longest side of the chip in px (HotSpotter 700). max_features: keep the strongest, 0 keeps all.
-    threshold: least response is its square (Perdoch 16/3). affine: adapt each frame to the local texture.
+    chip_size: longest side of the chip (px; HotSpotter 700).
+    max_features: largest number of keypoints, the strongest; 0: all.
+    threshold: its square is the lowest response (Perdoch 16/3).
+    affine: adapt each frame to the local texture.
     """
 
     REVISION: ClassVar[int] = 2
@@ -85,7 +89,9 @@ class Hesaff:
             raise ValueError(f"threshold is {self.threshold}, expected more than 0 and less than 256")
 
     def extract(self, chip: Chip) -> Features:
-        """Features of a grey chip, in chip pixels, by falling response; a blank or tiny chip gives none."""
+        """Return the features of a grey chip, in chip pixels, by descending response. A blank or tiny chip gives
+        none.
+        """
         height, width = chip.pixels.shape
         size = (width, height)
         pixels = chip.pixels.astype(np.float32)
@@ -111,7 +117,9 @@ def _blur(image: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def _octaves(pixels: np.ndarray) -> Iterator[list[_Level]]:
-    """The scale space: for each octave SCALES + 2 levels, each octave at half the resolution of the one before."""
+    """Return the scale space: SCALES + 2 levels for each octave. Each octave has half the resolution of the one
+    before.
+    """
     image, step = _blur(pixels, np.sqrt(SIGMA**2 - CHIP_SIGMA**2)), 1
     ratio = 2 ** (1 / SCALES)
     while min(image.shape) > 2 * BORDER + 2:
@@ -120,12 +128,12 @@ def _octaves(pixels: np.ndarray) -> Iterator[list[_Level]]:
             image = _blur(image, SIGMA * ratio**i * np.sqrt(ratio**2 - 1))
             octave.append(_Level(image, step, SIGMA * step * ratio ** (i + 1)))
         yield octave
-        # [::2] keeps pixel centres where they are: pixel x of the next octave is pixel 2 x of this one.
+        # [::2] keeps the pixel centres: pixel x of the next octave is pixel 2 x of this one.
         image, step = np.ascontiguousarray(octave[SCALES].image[::2, ::2]), step * 2
 
 
 def _response(level: _Level) -> np.ndarray:
-    """Determinant of the Hessian (H, W), normalised for scale; 0 on the outermost pixels."""
+    """Return the determinant of the Hessian (H, W), normalised for scale; 0 on the outermost pixels."""
     v = level.image
     xx = v[1:-1, :-2] + v[1:-1, 2:] - 2 * v[1:-1, 1:-1]
     yy = v[:-2, 1:-1] + v[2:, 1:-1] - 2 * v[1:-1, 1:-1]
@@ -136,14 +144,14 @@ def _response(level: _Level) -> np.ndarray:
 
 
 def _detect(pixels: np.ndarray, threshold: float) -> tuple[list[_Level], _Found]:
-    """All levels of the scale space, and the extrema of its response over place and scale."""
+    """Return all levels of the scale space, and the extrema of the response over position and scale."""
     levels: list[_Level] = []
     found = [_Found(np.zeros((0, 2)), np.zeros(0), np.zeros(0), np.zeros(0, np.intp))]
     for octave in _octaves(pixels):
         responses = np.stack([_response(level) for level in octave])
         places = _extrema(responses, 0.8 * threshold**2)
         offsets, values, places = _refine(responses, places)
-        # The first of several extrema that moved to the same pixel stays.
+        # Of several extrema that moved to the same pixel, the first stays.
         strong = np.flatnonzero(np.abs(values) >= threshold**2)
         pixel = places[strong, 1] * responses.shape[2] + places[strong, 2]
         keep = strong[np.sort(np.unique(pixel, return_index=True)[1])]
@@ -157,7 +165,9 @@ def _detect(pixels: np.ndarray, threshold: float) -> tuple[list[_Level], _Found]
 
 
 def _extrema(responses: np.ndarray, threshold: float) -> np.ndarray:
-    """Level, row, column (N, 3) of the pixels that none of their 26 neighbours in place and scale exceeds."""
+    """Return level, row and column (N, 3) of the pixels that are not exceeded by any of their 26 neighbours in
+    position and scale.
+    """
     box = np.ones((3, 3), np.uint8)
     inner = (slice(BORDER, -BORDER), slice(BORDER, -BORDER))
     highest = [cv2.dilate(r, box) for r in responses]
@@ -173,9 +183,10 @@ def _extrema(responses: np.ndarray, threshold: float) -> np.ndarray:
 
 
 def _refine(responses: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Fit a parabola to each extremum: offsets (M, 3) in x, y and level, its value (M,), and the place (M, 3) it is at.
+    """Fit a parabola to each extremum. Return offsets (M, 3) in x, y and level, its values (M,), and its positions (M,
+    3).
 
-    Those on edges, at the border or without a maximum nearby are left out. Source: Brown & Lowe, BMVC 2002.
+    Extrema on edges, at the border, or without a maximum nearby are dropped. Source: Brown & Lowe, BMVC 2002.
     """
     _, height, width = responses.shape
     d = np.arange(-1, 2)
@@ -196,7 +207,7 @@ def _refine(responses: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.n
         ys = (v[:, 2, 2, 1] - v[:, 2, 0, 1] - v[:, 0, 2, 1] + v[:, 0, 0, 1]) / 4
         hessian = np.stack([xx, xy, xs, xy, yy, ys, xs, ys, ss], axis=1).reshape(-1, 3, 3)
         good = np.abs(np.linalg.det(hessian)) > SINGULAR
-        if step == 0:  # elongated peaks slide along the edge they sit on
+        if step == 0:  # elongated peaks would move along an edge
             area = xx * yy - xy * xy
             good &= (area > 0) & ((xx + yy) ** 2 < area * (EDGE + 1) ** 2 / EDGE)
         places, here, gradient = places[good], here[good], gradient[good]
@@ -215,7 +226,9 @@ def _refine(responses: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def _disc(side: int) -> np.ndarray:
-    """Weights (side * side,) falling from the centre, 0 outside the circle (hesaff's window)."""
+    """Return weights (side * side,) that decrease from the centre and are 0 outside the circle (the window of
+    hesaff).
+    """
     radius = side // 2
     y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
     squared = (x * x + y * y).ravel()
@@ -223,20 +236,21 @@ def _disc(side: int) -> np.ndarray:
 
 
 def _gaussian(side: int) -> np.ndarray:
-    """Weights (side * side,) of a Gaussian whose third sigma is the border."""
+    """Return weights (side * side,) of a Gaussian whose third sigma is at the border."""
     radius = side // 2
     line = np.exp(-0.5 * (3 * np.arange(-radius, radius + 1) / radius) ** 2)
     return np.outer(line, line).ravel().astype(np.float32)
 
 
 def _adapt(levels: list[_Level], found: _Found) -> tuple[np.ndarray, np.ndarray]:
-    """Upright frames (N, 3) of area 1 in which each keypoint's gradients have no main direction; stable (N,) bool.
+    """Return upright frames (N, 3) of area 1 in which the gradients of each keypoint have no main direction, and stable
+    (N,) bool.
 
-    Where the iteration does not settle, or the frame gets too elongated, `stable` is False.
+    `stable` is False if the iteration does not converge or the frame becomes too elongated.
     """
     n = len(found.points)
     shapes = np.tile(np.eye(2), (n, 1, 1))
-    before = np.zeros(n)  # how elongated the gradients were a round ago
+    before = np.zeros(n)  # how elongated the gradients were in the previous round
     stable = np.zeros(n, bool)
     window = _gaussian(WINDOW)
     active = np.arange(n)
@@ -272,7 +286,9 @@ def _adapt(levels: list[_Level], found: _Found) -> tuple[np.ndarray, np.ndarray]
 
 
 def _sample(level: _Level, points: np.ndarray, frames: np.ndarray, side: int) -> np.ndarray:
-    """Patches (N, side, side) float32: pixel (i, j) from the centre lies at point + frame @ (i, j), in level pixels."""
+    """Return patches (N, side, side) float32: pixel (i, j) from the centre lies at point + frame @ (i, j), in level
+    pixels.
+    """
     half = np.arange(side, dtype=np.float32) - side // 2
     f = frames.astype(np.float32)
     centres = (points / level.step).astype(np.float32)
@@ -288,7 +304,7 @@ def _sample(level: _Level, points: np.ndarray, frames: np.ndarray, side: int) ->
 
 
 def _gradients(patches: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Central differences along x and y of patches (N, side, side), one-sided at their borders."""
+    """Return central differences along x and y of patches (N, side, side); one-sided at the borders."""
     gx, gy = np.empty_like(patches), np.empty_like(patches)
     np.subtract(patches[:, :, 2:], patches[:, :, :-2], out=gx[:, :, 1:-1])
     np.subtract(patches[:, :, 1], patches[:, :, 0], out=gx[:, :, 0])
@@ -300,7 +316,7 @@ def _gradients(patches: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _spatial_bins(side: int) -> np.ndarray:
-    """Weights (side * side, 16): how much a patch pixel counts in each of the 4 x 4 cells, linear between cells."""
+    """Return weights (side * side, 16): the share of a patch pixel in each of the 4 x 4 cells, linear between cells."""
     position = np.linspace(0, 5, side)  # cell centres at 1, 2, 3, 4
     hat = np.maximum(0, 1 - np.abs(position[:, None] - np.arange(1, 5)))  # (side, 4)
     cells = hat[:, None, :, None] * hat[None, :, None, :]
@@ -308,8 +324,8 @@ def _spatial_bins(side: int) -> np.ndarray:
 
 
 def _describe(pixels: np.ndarray, levels: list[_Level], found: _Found, frames: np.ndarray) -> np.ndarray:
-    """Gradient histograms (N, 128), 4 x 4 cells of 8 directions, of the patches that `frames` (N, 3) cut out."""
-    # A patch pixel is `spacing` chip pixels wide; the image it is read from is blurred by 1.5 of that, as hesaff does.
+    """Return gradient histograms (N, 128), 4 x 4 cells of 8 directions, of the patches at `frames` (N, 3)."""
+    # A patch pixel is `spacing` chip pixels wide; its image is blurred by 1.5 of that, as in hesaff.
     spacing = found.sigmas * REGION / (PATCH // 2)
     ladder = _fine_levels(pixels) + levels
     blurs = np.log([level.sigma for level in ladder])
@@ -332,17 +348,17 @@ def _describe(pixels: np.ndarray, levels: list[_Level], found: _Found, frames: n
 
 
 def _fine_levels(pixels: np.ndarray) -> list[_Level]:
-    """Levels less blurred than the scale space's first: small keypoints, most of all, are described from these."""
+    """Return levels with less blur than the first of the scale space. Small keypoints are described in them."""
     sigmas = SIGMA / 2 ** (np.arange(1, FINE_LEVELS + 1) / FINE_PER_OCTAVE)
     return [_Level(_blur(pixels, np.sqrt(s * s - CHIP_SIGMA**2)), 1, float(s)) for s in sigmas]
 
 
 def _histograms(patches: np.ndarray, cells: np.ndarray) -> np.ndarray:
-    """(N, 128) from patches (N, side, side): each gradient is split between the two directions it lies between.
+    """Return (N, 128) from patches (N, side, side). Each gradient is divided between its two neighbouring directions.
 
     Directions are 45 degrees apart. A gradient is the sum of two vectors along its neighbours; their lengths are its
-    shares (but for a constant, which RootSIFT takes out). Along direction k the share is the smaller of the gradient's
-    projections on the normals of k - 1 and k + 1, where positive: no angle needs computing.
+    shares (up to a constant, which RootSIFT removes). The share of direction k is the smaller of the gradient's
+    projections on the normals of k - 1 and k + 1, if positive. So no angle is computed.
     """
     n, side, _ = patches.shape
     gx, gy = _gradients(patches)

@@ -16,17 +16,18 @@ from snowmatch.core.types import Chip, Features, empty_features
 from snowmatch.features.extractors._descriptors import DIMENSION, check_limits, choose, circles, sorted_features
 
 SIGMA = 1.6  # blur of an octave's first level, in its pixels (Lowe)
-SMALLEST = 8  # px; below this OpenCV's first octave has no room for a keypoint
+SMALLEST = 8  # px; in a smaller chip, OpenCV's first octave has no room for a keypoint
 
 
 @dataclass(frozen=True)
 class Sift:
     """Difference-of-Gaussian keypoints with circular frames.
 
-    chip_size: longest side of the chip in px (HotSpotter 700). max_features: keep the strongest, 0 keeps all.
-    contrast: least contrast of a keypoint, 0 to 1 (OpenCV 0.04; lower for faint coats and night photos). edge: largest
-    ratio of principal curvatures (Lowe 10). layers: scales per octave (Lowe 3). upright: orientation 0 instead of the
-    dominant gradient's; camera traps know where down is.
+    chip_size: longest side of the chip (px; HotSpotter 700).
+    max_features: largest number of keypoints, the strongest; 0: all.
+    contrast: lowest contrast of a keypoint, 0 to 1 (OpenCV 0.04; lower for faint coats and night photos).
+    edge: largest ratio of principal curvatures (Lowe 10). layers: scales per octave (Lowe 3).
+    upright: orientation 0 instead of the dominant gradient's: a camera trap stands upright.
     """
 
     REVISION: ClassVar[int] = 1
@@ -52,14 +53,16 @@ class Sift:
             raise ValueError(f"layers is {self.layers}, expected 1 to 10")
 
     def extract(self, chip: Chip) -> Features:
-        """Features of a grey chip, in chip pixels, by falling contrast; a blank or tiny chip gives none."""
+        """Return the features of a grey chip, in chip pixels, by descending contrast. A blank or tiny chip gives
+        none.
+        """
         height, width = chip.pixels.shape
         if min(width, height) < SMALLEST:
             return empty_features(DIMENSION, np.uint8, (width, height))
-        # Without the precise upscaling OpenCV's keypoints lie 0.25 px too far right and down.
+        # Without the precise upscaling, the keypoints of OpenCV lie 0.25 px too far right and down.
         sift = cv2.SIFT.create(0, self.layers, self.contrast, self.edge, SIGMA, enable_precise_upscale=True)
         found = sift.detect(chip.pixels)
-        if self.upright:  # one keypoint per place, not one per dominant direction
+        if self.upright:  # one keypoint at each position, not one for each dominant direction
             places = {(k.pt, k.size, k.octave): k for k in found}
             found = [_upright(k) for k in places.values()]
         keypoints = np.array([k.pt for k in found], np.float32).reshape(-1, 2)

@@ -1,4 +1,4 @@
-"""SuperPoint, written from the paper: kornia has none, and a library that has brings more than the 60 lines here.
+"""SuperPoint, written from the paper: kornia does not have it.
 
 Source: DeTone et al., "SuperPoint: Self-supervised interest point detection and description", CVPR workshops 2018.
 """
@@ -49,17 +49,19 @@ WEIGHTS = (
         ),
     ),
 )
-# Files whose keypoints other networks were trained on (v1), and the free retraining
+# The file on whose keypoints other networks were trained (v1), and the free retraining
 MODELS = ("v6_from_tf", "v1")
 
 
 @dataclass(frozen=True)
 class Superpoint(NetworkExtractor):
-    """Corners found by a network, 256 numbers a descriptor; weights: `snowmatch weights list` tells the licences.
+    """Corners found by a network, with descriptors of length 256; `snowmatch weights list` shows the licences of its
+    weights.
 
-    chip_size, max_features, device: as for all networks. model: `v6_from_tf` (MIT, by R. Pautrat) or `v1` (by Magic
-    Leap, not for commercial use; LightGlue was trained on it). threshold: least probability of a keypoint, 0 to 1
-    (0.005; LightGlue's authors 0.0005).
+    chip_size, max_features, device: as for all networks.
+    model: `v6_from_tf` (MIT, by R. Pautrat) or `v1` (by Magic Leap, not for commercial use; LightGlue was trained on
+    it).
+    threshold: lowest probability of a keypoint, 0 to 1 (0.005; LightGlue's authors 0.0005).
     """
 
     REVISION: ClassVar[int] = 1
@@ -77,14 +79,14 @@ class Superpoint(NetworkExtractor):
         check_threshold(self.threshold)
 
     def network(self) -> nn.Module:
-        """The network with its weights, on the device."""
+        """Return the network with its weights, on the device."""
         from snowmatch.models.torch_io import pick_device
 
         path = find_weights(f"superpoint_{self.model}")
         return _network(self.model, path, weights_sum(path), pick_device(self.device))
 
     def detect(self, network: nn.Module, images: torch.Tensor) -> list[Found]:
-        """What is found on each of the images (B, 1, H, W)."""
+        """Return the keypoints of each of the images (B, 1, H, W)."""
         from snowmatch.features.extractors._superpoint_network import detect
 
         return list(detect(network, images, self.threshold))

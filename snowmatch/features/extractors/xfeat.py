@@ -32,23 +32,23 @@ WEIGHTS = (
                 "0f5187fd7bedd26c7fe6acc9685444493a165a35ecc087b33c2db3627f3ea10b",
                 (f"{AUTHORS}xfeat.pt",),
             ),
-            # the same values under the names that kornia gives them, batch normalisation folded in
+            # the same values with the names of kornia; batch normalisation is included
             WeightsFile(
                 "xfeat.safetensors", 2_652_416, "8da15061e7987e8ec6a96f5230dce4c9ffe2b89dc08bdccd4a4c8d5ad7bc9365"
             ),
         ),
     ),
 )
-EVERYTHING = 1 << 20  # more keypoints than any chip has: the mask and max_features decide
-# Only the dense variant of XFeat uses this part, and the export for kornia leaves it out
+EVERYTHING = 1 << 20  # more than any chip has: the mask and max_features select the keypoints
+# Only the dense variant of XFeat uses this part; the file for kornia does not contain it
 DENSE_ONLY = "fine_matcher."
 
 
 @dataclass(frozen=True)
 class Xfeat(NetworkExtractor):
-    """Keypoints of a fast network, 64 numbers a descriptor; weights by the authors, Apache-2.0.
+    """Keypoints of a fast network, with descriptors of length 64; weights by the authors, Apache-2.0.
 
-    chip_size, max_features, device: as for all networks. threshold: least value of the keypoint map, 0 to 1 (authors:
+    chip_size, max_features, device: as for all networks. threshold: lowest value of the keypoint map, 0 to 1 (authors:
     0.05).
     """
 
@@ -63,17 +63,17 @@ class Xfeat(NetworkExtractor):
         check_threshold(self.threshold)
 
     def network(self) -> XFeat:
-        """The network with its weights, on the device."""
+        """Return the network with its weights, on the device."""
         from snowmatch.models.torch_io import pick_device
 
         path = find_weights("xfeat")
         return _network(path, weights_sum(path), pick_device(self.device))
 
     def detect(self, network: XFeat, images: torch.Tensor) -> list[Found]:
-        """What is found on each of the images (B, 3, H, W)."""
+        """Return the keypoints of each of the images (B, 3, H, W)."""
         import torch
 
-        # kornia resizes to multiples of 32 and maps pixel corners back; here pixels are named by their centres
+        # kornia resizes to multiples of 32 and maps pixel corners back; snowmatch uses pixel centres
         size = torch.tensor([images.shape[3], images.shape[2]], device=images.device)
         shift = 0.5 * size / (size // 32 * 32) - 0.5
         found = network.detectAndCompute(images, EVERYTHING, self.threshold)

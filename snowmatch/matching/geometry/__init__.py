@@ -1,1 +1,1 @@
-"""Which matches between two photos agree on one placement of the animal."""
+"""The geometric check: which matches between two photos agree on one position of the animal."""

@@ -1,7 +1,7 @@
-"""Geometry: which of the matches between two photos agree on one placement of the animal.
+"""The geometric check: which matches between two photos agree on one position of the animal.
 
-Source: Crall et al., WACV 2013 (HotSpotter), section 3.4, in the form of vtool_ibeis; Philbin et al., CVPR 2007 (one
-match, one hypothesis). Other than there, the minimum counts once more after the refinement.
+Source: Crall et al., WACV 2013 (HotSpotter), section 3.4, as in vtool_ibeis; Philbin et al., CVPR 2007 (one match, one
+hypothesis). One difference: the minimum is required again after the refinement.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from snowmatch.matching.geometry.frames import Frames, Geometry, Points
 
 
 def inliers(side0: Points, side1: Points, diagonal: float, geometry: Geometry) -> np.ndarray:
-    """Which of M matches (M,) agree with the one placement that most of them support; all False where too few do.
+    """Return (M,) bool: which matches agree with the position that most of them support; all False if too few agree.
 
-    `diagonal` is the length in pixels of the gallery animal's box. With frames every match is a hypothesis; without,
-    every two matches are one. The same input gives the same answer. No matches: an empty mask.
+    diagonal: length of the diagonal of the gallery animal's box (px). With frames, each match is a hypothesis; without
+    frames, each two matches are one. The same input gives the same result. No matches give an empty array.
     """
     m = len(side0.points)
     if m < geometry.minimum:

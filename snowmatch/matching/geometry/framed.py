@@ -1,4 +1,4 @@
-"""Keypoints with frames: every match is a hypothesis, and a homography is fitted to those that agree."""
+"""The geometric check with frames: each match is a hypothesis, and a homography is fitted to the matches that agree."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import numpy as np
 
 from snowmatch.matching.geometry.frames import Frames, Geometry
 
-HYPOTHESES_AT_ONCE = 60_000  # hypothesis x match pairs held at a time: they stay in the cache (eight times as fast)
+HYPOTHESES_AT_ONCE = 60_000  # hypothesis x match pairs at a time: they fit into the cache (eight times as fast)
 
 
 def best_hypothesis(side0: Frames, side1: Frames, diagonal: float, geometry: Geometry) -> np.ndarray:
-    """The matches that agree with the affine map of that single match with which most agree (the first, if several)."""
+    """Return the matches that agree with the affine map of the match with which most agree (the first of several)."""
     frames0, frames1 = side0.frames, side1.frames
     det0, det1 = _determinants(frames0), _determinants(frames1)
-    inverse0 = np.empty_like(frames0)  # written out: a call of numpy's costs more than all this for a few matches
+    inverse0 = np.empty_like(frames0)  # written out, because a numpy call takes longer than this for a few matches
     inverse0[:, 0, 0], inverse0[:, 0, 1] = frames0[:, 1, 1], -frames0[:, 0, 1]
     inverse0[:, 1, 0], inverse0[:, 1, 1] = -frames0[:, 1, 0], frames0[:, 0, 0]
     inverse0 /= det0[:, None, None]
-    maps = frames1 @ inverse0  # (M, 2, 2) each takes its own keypoint onto its match
+    maps = frames1 @ inverse0  # (M, 2, 2) each maps its own keypoint to its match
     shifts = side1.points - np.einsum("hij,hj->hi", maps, side0.points)
     log_map = np.log(np.abs(det1 / det0)).astype(np.float32)  # (M,) of each hypothesis
     m = len(maps)
@@ -48,7 +48,7 @@ def best_hypothesis(side0: Frames, side1: Frames, diagonal: float, geometry: Geo
             row = maps[part, 0].astype(np.float32)
             cosine = row @ along  # (h, M)
             limit = np.float32(np.cos(geometry.angle))
-            if abs(limit) < 1e-6:  # a quarter turn: the sign decides
+            if abs(limit) < 1e-6:  # at a quarter turn, the sign decides
                 agree &= cosine > 0
             else:
                 squares = np.stack([row[:, 0] ** 2, 2 * row[:, 0] * row[:, 1], row[:, 1] ** 2], axis=1)
@@ -61,9 +61,11 @@ def best_hypothesis(side0: Frames, side1: Frames, diagonal: float, geometry: Geo
 
 
 def _turn_columns(frames0: np.ndarray, frames1: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What the angle between a moved frame's first row and its match's comes to, linear in the map's first row.
+    """Return the columns for the angle between a moved frame's first row and its match's first row, linear in the map's
+    first row.
 
-    Gives (2, M) for the dot product with the unit vector along the match's first row, (3, M) for the squared length.
+    The first array, (2, M), gives the dot product with the unit vector along the match's first row; the second, (3, M),
+    the squared length.
     """
     unit = frames1[:, 0] / np.hypot(frames1[:, 0, 0], frames1[:, 0, 1])[:, None]
     along = np.einsum("mij,mj->im", frames0, unit)
@@ -76,13 +78,14 @@ def _determinants(frames: np.ndarray) -> np.ndarray:
 
 
 def _turn(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The angle between two directions, 0 to pi."""
+    """Return the angle between two directions (0 to pi)."""
     difference = np.abs(a - b) % (2 * np.pi)
     return np.minimum(difference, 2 * np.pi - difference)
 
 
 def fit_homography(points0: np.ndarray, points1: np.ndarray) -> np.ndarray | None:
-    """Least squares by the normalised direct linear transform; None where the points do not determine one.
+    """Return the homography by least squares (normalised direct linear transform); None if the points do not determine
+    one.
 
     Source: Hartley & Zisserman, "Multiple View Geometry", algorithm 4.2.
     """
@@ -105,7 +108,7 @@ def fit_homography(points0: np.ndarray, points1: np.ndarray) -> np.ndarray | Non
 
 
 def _whiten(points: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
-    """The 3 x 3 map to mean 0 and deviation 1, and the points so mapped; None where all lie on one line of pixels."""
+    """Return the 3 x 3 map to mean 0 and deviation 1, and the mapped points; None if all points lie on one line."""
     centre, spread = points.mean(axis=0), points.std(axis=0)
     if spread.min() < 1e-9:
         return None, points
@@ -117,14 +120,15 @@ def _whiten(points: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
 def agree_with_homography(
     homography: np.ndarray, side0: Frames, side1: Frames, diagonal: float, geometry: Geometry
 ) -> np.ndarray:
-    """The matches whose position, size and angle the homography predicts, the last two through the frame's arm.
+    """Return the matches whose position, size and angle agree with the homography.
 
-    The arm is as long as the keypoint's mean radius and points where its "down" does, as in vtool_ibeis.
+    Size and angle are compared by an arm of the frame, as in vtool_ibeis: it is as long as the keypoint's mean radius
+    and points "down" in the keypoint.
     """
     arm0, arm1 = _arms(side0.frames), _arms(side1.frames)
     moved = _project(homography, side0.points)
     moved_arm = _project(homography, side0.points + arm0) - moved
-    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):  # points sent to infinity fail every test
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):  # points at infinity fail every test
         agree = ((moved - side1.points) ** 2).sum(axis=1) < geometry.position * diagonal * diagonal
         ratio = np.abs(np.log((moved_arm**2).sum(axis=1) / (arm1**2).sum(axis=1)))
         agree &= ratio < np.log(geometry.area)
@@ -142,5 +146,5 @@ def _arms(frames: np.ndarray) -> np.ndarray:
 
 def _project(homography: np.ndarray, points: np.ndarray) -> np.ndarray:
     mapped = points @ homography[:, :2].T + homography[:, 2]
-    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):  # the horizon; not finite afterwards
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):  # at the horizon the result is not finite
         return mapped[:, :2] / mapped[:, 2:]

@@ -1,4 +1,4 @@
-"""Keypoints without frames: every two matches are a hypothesis."""
+"""The geometric check without frames: each two matches are a hypothesis."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import numpy as np
 
 from snowmatch.matching.geometry.frames import Geometry, Points
 
-RESIZED = 4.0  # keypoints without frames: how much longer or shorter an animal may be, near the camera and far from it
-PAIRS = 2_000  # hypotheses from two matches that are tried at most: with a third of 200 right, 200 of them are right
-REFITS = 5  # most often two or three are enough
+RESIZED = 4.0  # largest factor between the sizes of an animal near the camera and far from it
+PAIRS = 2_000  # largest number of hypotheses: if a third of 200 matches are right, 200 hypotheses are right
+REFITS = 5  # mostly two or three are enough
 
 
 def robust_placement(side0: Points, side1: Points, diagonal: float, geometry: Geometry) -> np.ndarray:
-    """Inliers of keypoints without frames: position is all there is to test.
+    """Return the inliers of keypoints without frames. Only their positions are compared.
 
-    Two matches make a hypothesis: moved, turned by at most `geometry.angle`, resized by at most RESIZED. An affine map
-    is then fitted to those that agree with the one that most support, until the same ones agree. A few keypoints that
-    are matched many times are no placement: on both sides the minimum of different ones has to agree.
+    Two matches make a hypothesis: a shift, a turn by at most `geometry.angle`, and a scale of at most RESIZED. An
+    affine map is then fitted to the matches that agree with the best hypothesis, until the inliers no longer change. On
+    both sides, at least the minimum of different keypoints has to agree: a few keypoints with many matches are not
+    enough.
 
     Source: Fischler & Bolles, CACM 1981 (RANSAC), with every pair of matches, or a fixed sample of the pairs.
     """
@@ -45,7 +46,7 @@ def robust_placement(side0: Points, side1: Points, diagonal: float, geometry: Ge
 
 
 def _pair_maps(points0: np.ndarray, points1: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """The plausible ones (H, 2, 3) of the maps that move, turn and resize so that two of M matches agree exactly."""
+    """Return the plausible maps (H, 2, 3) that shift, turn and scale so that two of the M matches agree exactly."""
     m = len(points0)
     if m * (m - 1) // 2 > PAIRS:
         random = np.random.default_rng(0)
@@ -57,7 +58,7 @@ def _pair_maps(points0: np.ndarray, points1: np.ndarray, geometry: Geometry) -> 
     apart = z0[second] - z0[first]
     usable = np.abs(apart) > 1e-6
     first, second, apart = first[usable], second[usable], apart[usable]
-    turn = (z1[second] - z1[first]) / apart  # its length resizes, its angle turns
+    turn = (z1[second] - z1[first]) / apart  # its length is the scale, its angle the turn
     good = (np.abs(turn) < RESIZED) & (np.abs(turn) > 1 / RESIZED)
     good &= np.abs(np.angle(turn)) <= geometry.angle
     first, turn = first[good], turn[good]
@@ -70,7 +71,7 @@ def _pair_maps(points0: np.ndarray, points1: np.ndarray, geometry: Geometry) -> 
 
 
 def _plausible(linear: np.ndarray, geometry: Geometry) -> bool:
-    """Whether a 2 x 2 map keeps an animal's side up, unmirrored and not drawn out or flattened beyond reason."""
+    """Return whether a 2 x 2 map keeps the animal upright, does not mirror it, and does not stretch it too much."""
     longest, shortest = np.linalg.svd(linear, compute_uv=False)
     turned = abs(np.arctan2(linear[1, 0] - linear[0, 1], linear[0, 0] + linear[1, 1]))
     kept = np.linalg.det(linear) > 0 and shortest > 1 / RESIZED**2 and longest < RESIZED**2

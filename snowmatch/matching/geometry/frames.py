@@ -1,4 +1,4 @@
-"""Where matched keypoints lie, how they are shaped, and which tolerances they are held to."""
+"""Positions and frames of matched keypoints, and the tolerances of the geometric check."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ import numpy as np
 class Geometry:
     """Tolerances of the geometric check, chosen by measurement (docs/benchmarks-history.md).
 
-    position: squared error as a share of the gallery animal's squared diagonal (0.0015 is 4 % of the diagonal;
-    HotSpotter 0.01). area: how much larger or smaller a keypoint's area may be than the hypothesis says (HotSpotter 2).
-    angle: radians. minimum: matches that have to agree, below which the photos count as different (HotSpotter 7): at
-    the tighter position fewer agree by chance. shortlist: how many annotations are checked, those with the most votes
-    (docs/benchmarks-history.md).
+    position: squared error, as a share of the squared diagonal of the gallery animal's box (0.0015 is 4 % of the
+    diagonal; HotSpotter 0.01).
+    area: largest factor between a keypoint's area and the area that the hypothesis predicts (HotSpotter 2).
+    angle: largest difference of angles (radians).
+    minimum: number of matches that have to agree; with fewer, the photos count as different (HotSpotter 7). With the
+    tighter position, fewer agree by accident.
+    shortlist: number of annotations that are checked: those with the most votes.
     """
 
     position: float = 0.0015
@@ -38,33 +40,33 @@ class Geometry:
 
 @dataclass(frozen=True)
 class Points:
-    """Where M matched keypoints lie: points (M, 2) float64."""
+    """Positions of M matched keypoints. points: (M, 2) float64."""
 
     points: np.ndarray
 
     def take(self, rows: slice) -> Points:
-        """The rows of a slice, as views."""
+        """Return the rows of a slice, as views."""
         return Points(self.points[rows])
 
 
 @dataclass(frozen=True)
 class Frames(Points):
-    """Where they lie and how they are shaped: frames (M, 2, 2) float64.
+    """Positions and frames of M matched keypoints. frames: (M, 2, 2) float64.
 
-    A frame maps the unit circle to the keypoint's ellipse, its second column points from the centre "down".
+    A frame maps the unit circle to the keypoint's ellipse. Its second column points from the centre "down".
     """
 
     frames: np.ndarray
 
     def take(self, rows: slice) -> Frames:
-        """The rows of a slice, as views."""
+        """Return the rows of a slice, as views."""
         return Frames(self.points[rows], self.frames[rows])
 
 
 def points_of(keypoints: np.ndarray, shapes: np.ndarray | None, oris: np.ndarray) -> Points:
-    """Frames from keypoints (M, 2), shapes (M, 3) lower-triangular a, c, d, and oris (M,) in radians.
+    """Return frames from keypoints (M, 2), shapes (M, 3) (lower-triangular a, c, d) and oris (M,) (radians).
 
-    Without shapes they are Points.
+    Without shapes, it returns Points.
     """
     points = keypoints.astype(np.float64)
     if shapes is None:

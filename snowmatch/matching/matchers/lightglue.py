@@ -1,4 +1,4 @@
-"""LightGlue: a network that looks at all keypoints of two photos at once, through kornia.
+"""LightGlue: a network that compares all keypoints of two photos at once, through kornia.
 
 Source: Lindenberger et al., "LightGlue: Local feature matching at light speed", ICCV 2023; Potje et al., CVPR 2024
 (LighterGlue, the same for XFeat).
@@ -33,7 +33,7 @@ XFEAT = "https://github.com/verlab/accelerated_features/raw/main/weights/"
 def _weights(features: str, what: str, size: int, sha256: str) -> Weights:
     file = f"{features}_lightglue.pth"
     addresses = (f"{LIGHTGLUE}{file}", f"{KORNIA}lightglue/resolve/main/{file}")
-    # what the authors' own program and kornia call it in torch's cache folder
+    # the names that the authors' program and kornia use in torch's cache folder
     aliases = (f"{features}_lightglue_v0-1_arxiv.pth", f"{features}_lightglue_v0-1_arxiv-pth")
     held = WeightsFile(file, size, sha256, addresses, aliases)
     return Weights(f"{features}_lightglue", "LightGlue", what, "Apache-2.0", (held,))
@@ -92,18 +92,19 @@ WEIGHTS = (
         "5b52b8d9982d43532dc042606b346bb9594c9f5a4bd6f64362c63866287b4ac0",
     ),
 )
-OFFICIAL_SIDE = 1024  # px of the longest side that the official networks' authors resize photos to
-# What is said of sizes to networks trained here: log2 of the diameter in 64ths of the box's longest side
+OFFICIAL_SIDE = 1024  # longest side (px) to which the authors resize photos for the official networks
+# Sizes for networks that were trained with snowmatch: log2 of the diameter in 64ths of the box's longest side
 SIZE_UNIT = 64.0
 LIGHTER = {"input_dim": 64, "descriptor_dim": 96, "num_heads": 1}
 
 
 @dataclass(frozen=True)
 class Trained:
-    """One trained network: its file, what kornia has to build, and the extractor's settings it was trained with.
+    """One trained network: its file, the arguments to build it in kornia, and the extractor settings it was trained
+    with.
 
-    relative_sizes: it is told sizes as SIZE_UNIT says, else in px at OFFICIAL_SIDE. stops_early: it learned when it is
-    sure.
+    relative_sizes: its input sizes are as in SIZE_UNIT; otherwise they are px at OFFICIAL_SIDE. stops_early: it was
+    trained to report when it is certain.
     """
 
     weights: str
@@ -128,12 +129,15 @@ OFFICIAL = (
 class Lightglue:
     """A network decides which keypoints of two photos belong together, for the best candidates of LNBNN.
 
-    candidates: annotations with the most LNBNN votes that are compared pair by pair; 0 compares all (small galleries).
-    keypoints: of each photo, the strongest. certainty: what a match needs at least, 0 to 1 (authors: 0.1). weights:
-    `auto` (what was trained for the extractor), a name that `snowmatch weights list` shows, or a file. fast: stop early
-    and drop keypoints on the way where the network is sure: quicker, and the answer may differ a little. voter: the
-    matcher whose votes choose the candidates. foreground: as of lnbnn. device: `auto` (CUDA where there is one), `cpu`,
-    `cuda`, `mps`.
+    candidates: number of annotations, those with the most LNBNN votes, that are compared in pairs; 0 compares all
+    (small galleries).
+    keypoints: number of keypoints of each photo, the strongest.
+    certainty: lowest certainty of a match, 0 to 1 (authors: 0.1).
+    weights: `auto` (trained for the extractor), a name that `snowmatch weights list` shows, or a file.
+    fast: stop early and drop keypoints if the network is certain; this is faster, and the answer may differ a little.
+    voter: the matcher whose votes select the candidates.
+    foreground: as of lnbnn.
+    device: `auto` (CUDA if it is available), `cpu`, `cuda` or `mps`.
     """
 
     REVISION: ClassVar[int] = 1
@@ -156,7 +160,9 @@ class Lightglue:
             raise ValueError(f"certainty is {self.certainty}, expected 0 to 1")
 
     def check(self, extractor: Mapping[str, Any]) -> str:
-        """The weights for these features, with the start of their sum; SnowmatchError where they or the device lack."""
+        """Return the name of the weights for these features and the start of their checksum. Raises SnowmatchError
+        if they or the device are missing.
+        """
         self._network(extractor)
         _, path = find_trained(self.weights, extractor)
         return f"{path.name} {weights_sum(path)[:12]}"
@@ -164,7 +170,7 @@ class Lightglue:
     def pairs(
         self, one: Subject, others: Iterable[tuple[int, Subject]], extractor: Mapping[str, Any]
     ) -> Iterator[Pair]:
-        """Matches of `one` with each of `others`; one weighs the network's certainty, 0 to 1."""
+        """Yield the matches of `one` with each of `others`. The weight is the certainty of the network, 0 to 1."""
         from snowmatch.models.torch_io import repeatable
 
         trained, network = self._network(extractor)
@@ -190,7 +196,7 @@ class Lightglue:
 
 
 def side(subject: Subject, trained: Trained, device: torch.device) -> dict[str, torch.Tensor]:
-    """One photo as kornia's LightGlue takes it, a batch of one: its box is the image."""
+    """Return one photo as the input of kornia's LightGlue: a batch of one, with the animal's box as the image."""
     import torch
 
     x, y, width, height = subject.box
@@ -202,17 +208,17 @@ def side(subject: Subject, trained: Trained, device: torch.device) -> dict[str, 
         longest = max(width, height)
         if trained.relative_sizes:
             sizes = np.log2(SIZE_UNIT * features.scales / longest)
-        else:  # trained with COLMAP's scale, the blur: half of OpenCV's diameter
+        else:  # it was trained with COLMAP's scale, the blur, which is half of OpenCV's diameter
             sizes = features.scales / 2 * (OFFICIAL_SIDE / longest)
         arrays |= {"scales": sizes, "oris": features.oris}
-    # copied: where numpy put an array, its alignment, shows in the last bits of what torch makes of it
+    # copied, because the alignment of numpy's array changes the last bits of torch's results
     tensors = {name: torch.tensor(np.asarray(a, np.float32))[None] for name, a in arrays.items()}
     tensors["image_size"] = torch.tensor([[width, height]], dtype=torch.float32)
     return {name: tensor.to(device) for name, tensor in tensors.items()}
 
 
 def find_trained(weights: str, extractor: Mapping[str, Any]) -> tuple[Trained, Path]:
-    """The network to use for an extractor's features and its file; SnowmatchError where there is none that fits."""
+    """Return the network for an extractor's features, and its file. Raises SnowmatchError if no network fits."""
     name = extractor["name"]
     known = [t for t in OFFICIAL if t.weights == weights or (weights == "auto" and t.extractor == name)]
     if weights == "auto" and not known:
@@ -231,14 +237,14 @@ def find_trained(weights: str, extractor: Mapping[str, Any]) -> tuple[Trained, P
 
 
 def _own(path: Path, extractor: Mapping[str, Any]) -> Trained:
-    """A network trained by `python training lightglue`, with what it was trained for in its metadata."""
+    """Return a network that `python training lightglue` trained; its metadata has the settings."""
     from snowmatch.models.torch_io import read_metadata
 
     try:
         told = json.loads(read_metadata(path)["snowmatch"])
         build = {key: told[key] for key in ("input_dim", "descriptor_dim", "num_heads", "n_layers", "add_scale_ori")}
         name = told["extractor"]["name"]
-        # words and switches tell how features are described, numbers how many there are
+        # texts and switches change the descriptors, numbers change how many features there are
         needs = {k: v for k, v in told["extractor"].items() if isinstance(v, str | bool) and k != "name"}
         trained = Trained(path.name, build, name, needs, relative_sizes=True, stops_early=False)
     except (KeyError, TypeError, ValueError) as error:
@@ -270,15 +276,15 @@ def _check_fit(trained: Trained, extractor: Mapping[str, Any]) -> None:
 
 @lru_cache(maxsize=4)
 def _load(build: str, path: Path, content: str, certainty: float, fast: bool, device: torch.device) -> LightGlue:
-    """The network, ready; `content`, the file's sum, tells a new file under an old name."""
+    """Return the network, ready to use. content: the file's checksum, so that a new file with an old name is loaded."""
     from kornia.feature import LightGlue
 
     from snowmatch.models.torch_io import fill, lightglue_names, read_tensors
 
-    # the authors' values for stopping early and for dropping keypoints; -1 does neither
+    # the authors' values for stopping early and for dropping keypoints; -1: neither
     depth, width = (0.95, 0.99) if fast else (-1, -1)
     try:
-        described: dict[str, Any] = {"features": None, **json.loads(build)}  # None: no weights of kornia's own
+        described: dict[str, Any] = {"features": None, **json.loads(build)}  # None: kornia loads no weights
         network = LightGlue(
             **described,
             filter_threshold=certainty,
@@ -286,7 +292,7 @@ def _load(build: str, path: Path, content: str, certainty: float, fast: bool, de
             width_confidence=width,
             flash=False,  # half precision on a GPU
         )
-    except Exception as error:  # numbers from a file, of which kornia or torch can make nothing
+    except Exception as error:  # values from a file that kornia or torch refuse
         raise SnowmatchError(f"{path} describes a network that cannot be built ({build}): train it anew") from error
     return fill(network, lightglue_names(read_tensors(path)), path, optional=("confidence_thresholds",)).to(device)
 

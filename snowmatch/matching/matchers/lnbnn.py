@@ -1,4 +1,4 @@
-"""Local naive Bayes nearest neighbour: every query keypoint votes for the photos of its nearest gallery keypoints."""
+"""Local naive Bayes nearest neighbour: each query keypoint votes for the photos of its nearest gallery keypoints."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ NORMALIZERS = ("last", "name")
 
 @dataclass(frozen=True)
 class Lnbnn:
-    """One-against-many matching over a whole gallery, as HotSpotter does it.
+    """Comparison with a whole gallery at once, as in HotSpotter.
 
-    k: neighbours that vote (HotSpotter 4). normalizers: further neighbours, of which one tells what a chance match
-    costs (HotSpotter 1). normalizer: `last` takes the last of them, `name` the first whose individual is none of those
-    matched. backend: `faiss` (inverted file) or `flann` (kd-forest, HotSpotter's own). foreground: what counts as
-    animal where there is neither box nor mask, `auto` what other photos of the place do not show or else what lies
-    about the photo's centre, `given` all (for crops).
+    k: number of neighbours that vote (HotSpotter 4).
+    normalizers: number of further neighbours, one of which gives the distance of an accidental match (HotSpotter 1).
+    normalizer: `last` uses the last of them; `name` uses the first whose individual has no vote.
+    backend: `faiss` (inverted file) or `flann` (kd-forest, as in HotSpotter).
+    foreground: the foreground of photos with neither box nor mask. `auto`: what other photos of the place do not show,
+    or else the centre of the photo. `given`: everything (for crops).
     """
 
     REVISION: ClassVar[int] = 2
@@ -48,38 +49,39 @@ class Lnbnn:
             raise ValueError(f"foreground is {self.foreground!r}, expected one of {', '.join(FOREGROUNDS)}")
 
     def match(self, query: Features, blocks: Sequence[Block], allowed: np.ndarray, individuals: np.ndarray) -> Matches:
-        """Votes of one query photo for the entries where `allowed` (A,) is True; `individuals` (A,) are numbers.
+        """Return the votes of one query photo for the allowed entries.
 
-        No keypoints, or nothing allowed, give no matches.
+        allowed: (A,) bool. individuals: (A,) numbers. No keypoints, or no allowed entries, give no matches.
         """
         neighbors = search(blocks, query.descriptors, allowed, self.k + self.normalizers)
         return votes(neighbors, self.k, individuals if self.normalizer == "name" else None)
 
 
 def votes(neighbors: Neighbors, k: int, individuals: np.ndarray | None = None) -> Matches:
-    """Turn each query keypoint's neighbours into weighted votes: normaliser's distance minus the match's.
+    """Return weighted votes from each query keypoint's neighbours. The weight is the normaliser's distance minus the
+    match's.
 
-    The first k neighbours vote, the normaliser is one of the others: the last, or with `individuals` (A,) (a number
-    per entry) the first whose individual is none of the k matched ones (the last where there is none such). So what
-    many animals have in common counts little. A weight of 0 is no vote. Where fewer neighbours than asked for exist,
-    the last one there is normalises; a single one has nothing to be compared with and does not vote.
+    The first k neighbours vote. The normaliser is one of the others: the last one, or with `individuals` (A,) (the
+    number of each entry's individual) the first whose individual is not among the k (the last one if there is none). So
+    a spot that many animals have gets a low weight. A weight of 0 is no vote. With fewer neighbours than requested, the
+    last one is the normaliser; a single neighbour gives no vote.
 
     Source: McCann & Lowe, CVPR 2012; Crall et al., WACV 2013 (HotSpotter).
     """
     distances, entries = neighbors.distances, neighbors.entries
     n, count = distances.shape
     exists = entries >= 0
-    last = exists.sum(axis=1) - 1  # (n,) column of the farthest neighbour there is
+    last = exists.sum(axis=1) - 1  # (n,) column of the farthest existing neighbour
     column = np.broadcast_to(np.arange(count), (n, count))
     normalizer = last
     if individuals is not None and n:
         names = np.where(exists, individuals[np.maximum(entries, 0)], -1)
-        # (n, normalizers, k) -> (n, normalizers): a normaliser whose individual has a vote is not independent of it
+        # (n, normalizers, k) -> (n, normalizers): a normaliser of the same individual would not be independent
         known = (names[:, k:, None] == names[:, None, :k]).any(axis=2)
         usable = exists[:, k:] & ~known
         normalizer = np.where(usable.any(axis=1), k + usable.argmax(axis=1), last)
     chance = distances[np.arange(n), np.maximum(normalizer, 0)]
-    with np.errstate(invalid="ignore"):  # inf - inf where a keypoint has no neighbour at all; masked below
+    with np.errstate(invalid="ignore"):  # inf - inf if a keypoint has no neighbour; masked below
         weights = chance[:, None] - distances
     voting = exists & (column < k) & (column < normalizer[:, None]) & (weights > 0)
     keypoint0, place = np.nonzero(voting)

@@ -1,4 +1,4 @@
-"""Mutual nearest neighbours with a ratio test, one pair of photos at a time, for any extractor's descriptors."""
+"""Mutual nearest neighbours with a ratio test, one pair of photos at a time, for the descriptors of any extractor."""
 
 from __future__ import annotations
 
@@ -16,11 +16,14 @@ from snowmatch.matching.matchers._pairs import check_pairing, no_matches, unit_r
 
 @dataclass(frozen=True)
 class Mutual:
-    """Each keypoint with the one that is nearest to it, where that is mutual and clearly nearer than the second.
+    """Mutual nearest keypoints of two photos, whose distance is clearly lower than that of the 2nd-nearest neighbour.
 
-    candidates: annotations with the most LNBNN votes that are compared pair by pair; 0 compares all (small galleries).
-    keypoints: of each photo, the strongest. ratio: the largest distance of a match, as a share of the distance to the
-    second nearest (Lowe: 0.8). voter: the matcher whose votes choose the candidates. foreground: as of lnbnn.
+    candidates: number of annotations, those with the most LNBNN votes, that are compared in pairs; 0 compares all
+    (small galleries).
+    keypoints: number of keypoints of each photo, the strongest.
+    ratio: largest distance of a match, as a share of the 2nd-nearest neighbour's distance (Lowe: 0.8).
+    voter: the matcher whose votes select the candidates.
+    foreground: as of lnbnn.
     """
 
     REVISION: ClassVar[int] = 1
@@ -38,28 +41,30 @@ class Mutual:
             raise ValueError(f"ratio is {self.ratio}, expected above 0, at most 1")
 
     def check(self, extractor: Mapping[str, Any]) -> str:
-        """Every extractor's descriptors have nearest neighbours: no weights are needed."""
+        """Return "": the matcher needs no weights, and descriptors of every extractor have nearest neighbours."""
         return ""
 
     def pairs(
         self, one: Subject, others: Iterable[tuple[int, Subject]], extractor: Mapping[str, Any]
     ) -> Iterator[Pair]:
-        """Matches of `one` with each of `others`; one weighs what its distance is short of the second nearest's."""
+        """Yield the matches of `one` with each of `others`. The weight is the 2nd-nearest neighbour's distance minus
+        the match's.
+        """
         rows = unit_rows(one.features.descriptors)
         for number, other in others:
             yield self._pair(number, rows, unit_rows(other.features.descriptors))
 
     def _pair(self, number: int, one: np.ndarray, other: np.ndarray) -> Pair:
-        """Source: Lowe, IJCV 2004, section 7.1."""
+        """Return the matches of two photos. Source: Lowe, IJCV 2004, section 7.1."""
         if len(one) == 0 or len(other) < 2:
             return no_matches(number)
         with one_thread():
             likeness = one @ other.T
         nearest = likeness.argmax(axis=1)
         first = likeness[np.arange(len(one)), nearest]
-        # the largest values of the columns and not their places, for which numpy takes ten times as long
+        # only the largest values of the columns: their positions take numpy ten times as long
         rows = np.flatnonzero(first == likeness.max(axis=0)[nearest])
-        rows = rows[np.sort(np.unique(nearest[rows], return_index=True)[1])]  # of equals the first
+        rows = rows[np.sort(np.unique(nearest[rows], return_index=True)[1])]  # of equal values, the first
         likeness, first = likeness[rows], first[rows]
         likeness[np.arange(len(rows)), nearest[rows]] = -np.inf
         # distances from 0 (equal) to 1, as in the index

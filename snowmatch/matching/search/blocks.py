@@ -1,8 +1,8 @@
-"""Approximate nearest neighbours over the descriptors of a gallery, block by block.
+"""Approximate search for nearest neighbours among the descriptors of a gallery, block by block.
 
-A gallery is cut into blocks: one per body part (so that a left flank is never searched among right ones), very large
-parts into several, which bounds the memory that building takes. Inside a block, rows that may not answer a query (its
-own encounter, other locations) are left out of the search itself, so they never use up neighbour places.
+Each body part is one block, so that a left flank is never searched among right flanks. A very large part is divided
+into several blocks, which limits the memory for building. Rows that may not answer a query (its own encounter, other
+locations) are excluded from the search itself, so that they never take the place of a neighbour.
 """
 
 from __future__ import annotations
@@ -29,17 +29,18 @@ from snowmatch.matching.search.inverted_file import (
 )
 
 BACKENDS = ("faiss", "flann")
-INDEX_FORMAT = 3  # raise it when the way an index is built changes: files of another number are not used
-BLOCK_BYTES = 1 << 30  # of descriptors per block, held twice while it is built
-UINT8_NORM = 512.0  # uint8 descriptors have about this length (Lowe 2004 section 6.1; hesaff, pyhesaff alike)
+INDEX_FORMAT = 3  # increased if the way of building changes: files with another number are not used
+BLOCK_BYTES = 1 << 30  # of descriptors per block; building needs twice as much memory
+UINT8_NORM = 512.0  # approximate norm of uint8 descriptors (Lowe 2004 section 6.1; hesaff, pyhesaff alike)
 
 
 @dataclass(frozen=True)
 class Neighbors:
     """The k nearest allowed gallery keypoints of each of N query descriptors, nearest first.
 
-    distances (N, k) float32, 0 to 1 (inf where there are fewer than k); entries (N, k) int64, the gallery's entry
-    number or -1; keypoints (N, k) int64, the keypoint's number within its entry or -1.
+    distances: (N, k) float32, 0 to 1; inf if there are fewer than k.
+    entries: (N, k) int64, the number of the gallery entry, or -1.
+    keypoints: (N, k) int64, the number of the keypoint in its entry, or -1.
     """
 
     distances: np.ndarray
@@ -48,7 +49,7 @@ class Neighbors:
 
 
 class LazyIndex:
-    """The search index of one block, read or built when it is first asked for: once, whoever asks."""
+    """The search index of one block. It is read or built once, when it is first needed, by any thread."""
 
     def __init__(self, name: str, open_it: Callable[[], tuple[Any, str]]) -> None:
         self._name, self._open = name, open_it
@@ -56,14 +57,14 @@ class LazyIndex:
         self._index: Any = None
 
     def get(self) -> tuple[Any, Note | None]:
-        """The index, and for who made it a note that it was not there."""
+        """Return the index, and a note for the caller that had to build it."""
         with self._lock:
             if self._index is not None:
                 return self._index, None
             self._index, origin = self._open()
         if origin == "read":
             return self._index, None
-        text = f"search index {self._name} was made for this query and {origin}"
+        text = f"the search index {self._name} was built for this query and {origin}"
         return self._index, Note(
             "index-made", text, {"index": self._name, "kept": origin.startswith("kept"), "damaged": "damaged" in origin}
         )
@@ -71,9 +72,10 @@ class LazyIndex:
 
 @dataclass(frozen=True)
 class Block:
-    """One separately searchable piece of a gallery: its entries' numbers, where their rows begin, and its index.
+    """One part of a gallery that is searched separately.
 
-    entries (E,) int64, ascending; offsets (E + 1,) int64 rows.
+    entries: (E,) int64, numbers of the gallery entries, ascending. offsets: (E + 1,) int64, where the rows of each
+    begin.
     """
 
     entries: np.ndarray
@@ -81,28 +83,28 @@ class Block:
     index: LazyIndex
 
     def load(self) -> Any:
-        """The searchable index."""
+        """Return the search index."""
         return self.index.get()[0]
 
     def prepare(self) -> Note | None:
-        """Load the index; a note where it had to be made."""
+        """Load the index, and return a note if it had to be built."""
         return self.index.get()[1]
 
 
 def fingerprint(keys: Sequence[str], extractor_key: str, backend: str) -> str:
-    """Sixteen hex digits that differ whenever the features or the way of indexing them differ."""
+    """Return 16 hex digits that change if the features, or the way of indexing them, change."""
     digest = hashlib.sha256(f"{INDEX_FORMAT} {extractor_key} {backend}\n".encode())
     digest.update("\n".join(keys).encode())
     return digest.hexdigest()[:16]
 
 
 def block_rows(dimension: int, dtype: np.dtype) -> int:
-    """How many descriptors of that many numbers go into a block."""
+    """Return the largest number of descriptors in a block, for descriptors of this length and type."""
     return max(1, BLOCK_BYTES // max(1, dimension * dtype.itemsize))
 
 
 def cut_blocks(counts: np.ndarray, limit: int) -> list[slice]:
-    """Consecutive runs of entries with at most `limit` rows together (a larger single entry is a run of its own)."""
+    """Return consecutive runs of entries with at most `limit` rows. An entry with more rows is a run of its own."""
     runs, start, rows = [], 0, 0
     for i, count in enumerate(counts):
         if i > start and rows + count > limit:
@@ -117,14 +119,14 @@ def cut_blocks(counts: np.ndarray, limit: int) -> list[slice]:
 def open_index(
     folder: Path, name: str, mark: str, backend: str, descriptors: Callable[[], list[np.ndarray]]
 ) -> tuple[Any, str]:
-    """The index `name` with fingerprint `mark` from `folder`, its rows memory-mapped; built and kept where missing.
+    """Return the index `name` with the fingerprint `mark` from `folder`, and how it was obtained.
 
-    `descriptors` gives the rows of each entry, only called when building. Returns the index and where it came from:
-    "read", "kept" (built, now on disk) or "could not be kept" (a read-only or full disk costs the time of building it
-    each time, nothing else; a FLANN forest is never kept). A truncated file is built anew; those of the same name with
-    another fingerprint are deleted.
+    It is read with its rows memory-mapped ("read"), or built and stored ("kept", with a remark if the stored one was
+    damaged), or built only ("could not be kept": the disk is full or read-only, or it is a FLANN forest, which is never
+    stored). descriptors: a function that returns the rows of each entry; it is only called to build. Files of the same
+    name with another fingerprint are deleted.
     """
-    if backend == "flann":  # OpenCV loads a forest only together with all its descriptors, so keeping it gains little
+    if backend == "flann":  # OpenCV loads a forest only with all its descriptors, so a stored one saves little time
         return FlannIndex(descriptors()), "could not be kept"
     path = folder / f"{name}-{mark}"
     found, was_damaged = read_faiss(path)
@@ -144,10 +146,10 @@ def open_index(
 def search(
     blocks: Sequence[Block], descriptors: np.ndarray, allowed: np.ndarray, k: int, *, probes: int = PROBES
 ) -> Neighbors:
-    """The k nearest keypoints of `descriptors` (N, D) among the entries where `allowed` (A,) is True.
+    """Return the k nearest keypoints of `descriptors` (N, D) in the entries where `allowed` (A,) is True.
 
-    No descriptors give (0, k) arrays; fewer than k allowed keypoints leave inf and -1 at the end. Equal distances
-    are ordered by entry, then keypoint.
+    No descriptors give (0, k) arrays. With fewer than k allowed keypoints, the last places are inf and -1. Equal
+    distances are sorted by entry, then by keypoint.
     """
     n = len(descriptors)
     best = Neighbors(np.full((n, k), np.inf, np.float32), np.full((n, k), -1, np.int64), np.full((n, k), -1, np.int64))

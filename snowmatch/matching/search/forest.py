@@ -1,23 +1,24 @@
-"""OpenCV's FLANN kd-forest, as HotSpotter has it."""
+"""The FLANN kd-forest of OpenCV, with HotSpotter's settings."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
-# Kd-forest: HotSpotter's own numbers (ibeis 2.6.0, FLANN_8_kdtrees, checks 800).
+# HotSpotter's settings (ibeis 2.6.0, FLANN_8_kdtrees, checks 800).
 TREES = 8
 CHECKS = 800
 
 
 class FlannIndex:
-    """OpenCV's FLANN kd-forest, as HotSpotter has it. It knows no filters: it is asked for more until enough are left.
+    """The FLANN kd-forest of OpenCV. It has no filters: it is asked for more neighbours until enough allowed ones are
+    found.
 
     Source: Muja & Lowe, VISAPP 2009.
     """
 
     def __init__(self, descriptors: list[np.ndarray]) -> None:
-        cv2.setRNGSeed(42)  # HotSpotter's seed; FLANN draws its trees from OpenCV's generator
+        cv2.setRNGSeed(42)  # HotSpotter's seed; FLANN uses OpenCV's random numbers
         self.rows = np.concatenate(descriptors).astype(np.float32)
         kd_tree = {"algorithm": 1, "trees": TREES}  # 1 is FLANN_INDEX_KDTREE
         self.index = cv2.flann_Index(self.rows, kd_tree)  # type: ignore[attr-defined] # the stub leaves it out
@@ -28,7 +29,7 @@ class FlannIndex:
         left = np.arange(len(queries))
         ask = min(len(self.rows), int(np.ceil(k / wanted.mean())) + k)
         while len(left):
-            if ask >= CHECKS:  # a forest looks at CHECKS rows: beyond that only comparing with all of them answers
+            if ask >= CHECKS:  # a forest checks CHECKS rows: for more neighbours, all rows are compared
                 allowed = np.flatnonzero(wanted)
                 for i in left:
                     away = ((self.rows[allowed] - queries[i]) ** 2).sum(axis=1)
@@ -37,7 +38,7 @@ class FlannIndex:
                 break
             found, distances = self.index.knnSearch(queries[left], ask, params={"checks": CHECKS})
             good = (found >= 0) & wanted[np.maximum(found, 0)]
-            first = np.argsort(~good, axis=1, kind="stable")[:, :k]  # allowed ones first, still by distance
+            first = np.argsort(~good, axis=1, kind="stable")[:, :k]  # allowed ones first, then by distance
             enough = good.sum(axis=1) >= k
             done = left[enough]
             rows[done] = np.take_along_axis(found, first, axis=1)[enough]

@@ -1,6 +1,6 @@
-"""An inverted file of product-quantised rows (faiss), whose best rows are compared exactly.
+"""An inverted file of product-quantised rows (faiss). The best rows are then compared exactly.
 
-The only file that imports faiss.
+Only this file imports faiss.
 """
 
 from __future__ import annotations
@@ -17,24 +17,25 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import unreadable
 from snowmatch.core.sums import is_unchanged, read_sums, write_sums, write_with_sums
 
-# Inverted file of product-quantised rows; the best by that rough measure are compared exactly. Few long lists suit the
-# fast scan. Measured: docs/benchmarks-history.md, "Which search".
+# The inverted file finds the best rows by approximate distances. Few long lists suit the fast scan.
+# Measured: docs/benchmarks-history.md, "Which search".
 LISTS_PER_SQRT = 0.5
 PROBES = 8
-# Compared exactly, per descriptor: 16 find all five neighbours of 44 % in place of 56 %, a fifth faster.
+# Rows compared exactly, per descriptor. With 16, all five neighbours are found for 44 % instead of 56 % of the
+# descriptors, in 4/5 of the time.
 CANDIDATES = 32
-FAST_SCAN = 13  # faiss's code path, fixed: the same answer whatever the number of queries and threads
-TRAIN_ROWS_PER_LIST = 40  # faiss wants at least 39 training rows a centroid
+FAST_SCAN = 13  # the code path of faiss is fixed: the same result for any number of queries and threads
+TRAIN_ROWS_PER_LIST = 40  # faiss needs at least 39 training rows for each centroid
 TRAIN_ROUNDS = 3  # k-means rounds: between two and six the recall differs by 0.2 %
-EXHAUSTIVE_ROWS = 1_000  # below this, comparing with every row costs less, and a quantiser has too few to learn from
+EXHAUSTIVE_ROWS = 1_000  # up to this number, comparing all rows is faster, and a quantiser could not learn
 # The files of an index: its rows, the inverted file of many rows, and the checksums of both
 ENDINGS = (".npy", ".faiss", ".sums")
-REFINED_AT_ONCE = 64  # descriptors whose candidates are compared at a time: 1 MB of float32 stays in the cache
+REFINED_AT_ONCE = 64  # descriptors whose candidates are compared at a time: 1 MB of float32 fits into the cache
 
 
 @dataclass(frozen=True)
 class FaissIndex:
-    """Rows (R, D), uint8 or float32, and over many of them an inverted file that finds the few worth comparing."""
+    """Rows (R, D), uint8 or float32. Many rows also have an inverted file, which finds the few rows to compare."""
 
     rows: np.ndarray
     lists: faiss.IndexIVFPQFastScan | None
@@ -42,13 +43,15 @@ class FaissIndex:
     def search(
         self, queries: np.ndarray, wanted: np.ndarray, k: int, probes: int = PROBES
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Squared distances and row numbers (N, k) of the nearest wanted rows; k is at most their number."""
+        """Return squared distances and row numbers (N, k) of the nearest wanted rows. k is at most the number of
+        wanted rows.
+        """
         lists = self.lists
         if lists is None:
             return _nearest(self.rows, queries, np.flatnonzero(wanted), k)
         bits = np.packbits(wanted, bitorder="little")
         selector = None if wanted.all() else faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits))
-        # A filter that leaves one row in five also thins every list: look into five times as many, at the same cost.
+        # A filter that keeps one row in five also thins every list: five times as many lists cost the same
         probed = min(lists.nlist, int(np.ceil(probes / wanted.mean())))
         candidates = max(CANDIDATES, 2 * k)
 
@@ -65,7 +68,7 @@ class FaissIndex:
 
 
 def build_faiss(descriptors: list[np.ndarray]) -> FaissIndex:
-    """An index over the rows of all entries; the same rows give the same index, whatever the number of threads.
+    """Return an index of the rows of all entries. The same rows give the same index with any number of threads.
 
     Source: Sivic & Zisserman 2003 (inverted file); Jegou et al., PAMI 2011 (product quantisation); Andre et al., PAMI
     2019 (4-bit codes scanned in registers), as in Douze et al. 2024, "The Faiss library".
@@ -82,7 +85,7 @@ def build_faiss(descriptors: list[np.ndarray]) -> FaissIndex:
     lists = faiss.IndexIVFPQFastScan(centres, dimension, count, dimension // 2 if dimension % 2 == 0 else dimension, 4)
     lists.own_fields = True
     centres.this.disown()  # type: ignore[attr-defined] # every class of SWIG's has it
-    lists.by_residual = False  # as many neighbours found, at two thirds of the time
+    lists.by_residual = False  # it finds as many neighbours in two thirds of the time
     lists.implem = FAST_SCAN
     with _one_thread():
         lists.train(sample)
@@ -92,7 +95,7 @@ def build_faiss(descriptors: list[np.ndarray]) -> FaissIndex:
 
 
 def _nearest(rows: np.ndarray, queries: np.ndarray, among: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Squared distances and numbers (N, k) of the nearest of the rows numbered `among`, every one compared."""
+    """Return squared distances and numbers (N, k) of the nearest of the rows `among`. All of them are compared."""
     some = rows[among].astype(np.float64)
     wide = queries.astype(np.float64)
     squared = (wide**2).sum(axis=1)[:, None] + (some**2).sum(axis=1) - 2 * (wide @ some.T)
@@ -101,12 +104,14 @@ def _nearest(rows: np.ndarray, queries: np.ndarray, among: np.ndarray, k: int) -
 
 
 def _refine(rows: np.ndarray, queries: np.ndarray, found: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The k nearest (N, k) of the candidates `found` (N, C) by exact distance; -1 in, and where too few: -1, inf."""
+    """Return the k nearest (N, k) of the candidates `found` (N, C) by exact distance; missing candidates are -1 and
+    inf.
+    """
     squared = np.empty((len(found), k), np.float32)
     nearest = np.empty((len(found), k), np.int64)
     for start in range(0, len(found), REFINED_AT_ONCE):
         part = slice(start, start + REFINED_AT_ONCE)
-        candidates = np.sort(found[part], axis=1)  # by row number: so do equal distances
+        candidates = np.sort(found[part], axis=1)  # by row number, so that equal distances are too
         difference = rows[np.maximum(candidates, 0)].astype(np.float32)  # (n, C, D)
         difference -= queries[part, None, :]
         away = np.einsum("ncd,ncd->nc", difference, difference)
@@ -118,16 +123,16 @@ def _refine(rows: np.ndarray, queries: np.ndarray, found: np.ndarray, k: int) ->
 
 
 def _sample(rows: np.ndarray, wanted: int) -> np.ndarray:
-    """About `wanted` of the rows, evenly spread, as float32."""
+    """Return about `wanted` of the rows, evenly spread, as float32."""
     chosen = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), wanted)).astype(np.int64))
     return rows[chosen].astype(np.float32)
 
 
 def _train(sample: np.ndarray, lists: int) -> np.ndarray:
-    """Cluster centres (lists, D) of the sample by k-means."""
+    """Return the cluster centres (lists, D) of the sample by k-means."""
     clusters = faiss.Clustering(sample.shape[1], lists)
     clusters.niter = TRAIN_ROUNDS
-    clusters.min_points_per_centroid = 1  # the sample was made large enough above: no warning on stderr
+    clusters.min_points_per_centroid = 1  # the sample is large enough: this avoids a warning on stderr
     clusters.seed = 42
     centres = faiss.IndexFlatL2(sample.shape[1])
     with _one_thread():
@@ -137,7 +142,7 @@ def _train(sample: np.ndarray, lists: int) -> np.ndarray:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """One thread for what k-means adds up, so that the sums are always the same."""
+    """Use one thread for the sums of k-means, so that they are always the same."""
     threads = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)
     try:
@@ -159,7 +164,7 @@ def write_faiss(path: Path, index: FaissIndex) -> None:
         )
     }
     if lists is not None:
-        writer = faiss.PyCallbackIOWriter  # type: ignore[attr-defined] # the stub leaves it out
+        writer = faiss.PyCallbackIOWriter  # type: ignore[attr-defined] # missing in the stub
         sums[lists_path.name] = write_with_sums(
             lists_path, lambda file: faiss.write_index(lists, writer(file.write, 1 << 20))
         )
@@ -169,8 +174,8 @@ def write_faiss(path: Path, index: FaissIndex) -> None:
 def read_faiss(path: Path) -> tuple[FaissIndex | None, bool]:
     """Return the index that `write_faiss` wrote, with its rows memory-mapped, and whether a damaged one was found.
 
-    The index is None if it does not exist or is damaged; a damaged one is removed. Raises SnowmatchError if the system
-    cannot read it.
+    The index is None if it does not exist or is damaged. A damaged index is deleted. Raises SnowmatchError if the
+    system cannot read it.
     """
     rows_path, lists_path, sums_path = paths_of(path)
     try:
@@ -180,12 +185,12 @@ def read_faiss(path: Path) -> tuple[FaissIndex | None, bool]:
             rows = np.load(rows_path, mmap_mode="r", allow_pickle=False)
             if len(expected) == 1 or len(rows) <= EXHAUSTIVE_ROWS:
                 return FaissIndex(np.array(rows), None), False
-            with open(lists_path, "rb") as file:  # faiss itself opens no path with letters beyond Windows' code page
-                # the stub leaves it out
+            with open(lists_path, "rb") as file:  # on Windows, faiss cannot open every path
+                # missing in the stub
                 reader = faiss.PyCallbackIOReader(file.read, 1 << 20)  # type: ignore[attr-defined]
                 lists = faiss.read_index(reader)
             if isinstance(lists, faiss.IndexIVFPQFastScan) and lists.ntotal == len(rows):
-                lists.implem = FAST_SCAN  # not kept in the file
+                lists.implem = FAST_SCAN  # not stored in the file
                 return FaissIndex(rows, lists), False
     except (FileNotFoundError, NotADirectoryError):
         if not sums_path.exists():  # never complete, or removed
