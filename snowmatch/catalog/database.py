@@ -91,6 +91,31 @@ def writing(folder: Path) -> Iterator[sqlite3.Connection]:
         connection.commit()
 
 
+def mend(folder: Path) -> bool:
+    """Check the whole database, replace it if it is damaged, and return whether it was.
+
+    The new database has the identifiers that are still readable; everything else is made again by an index run. Raises
+    SnowmatchError as `writing` does.
+    """
+    path = database_path(folder)
+    if not path.is_file():
+        return False
+    try:
+        with _opened(path, write=False) as connection:
+            _check(connection, path)
+            sound_pages = connection.execute("PRAGMA integrity_check(1)").fetchall() == [("ok",)]
+    except DamagedError:
+        sound_pages = False
+    if sound_pages:
+        return False
+    identifiers = _identifiers(path)
+    for left in (path, path.with_name(path.name + "-journal")):
+        left.unlink(missing_ok=True)
+    with writing(folder) as connection:
+        connection.executemany("INSERT OR IGNORE INTO annotations VALUES (?, ?, ?, ?, ?, ?)", identifiers)
+    return True
+
+
 def _identifiers(path: Path) -> list[tuple[Any, ...]]:
     """Return the readable and undamaged rows of the table of identifiers in a database that will be replaced."""
     found: list[tuple[Any, ...]] = []

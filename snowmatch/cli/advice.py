@@ -87,6 +87,7 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     # errors
     "not-indexed": _index,
     "damaged-features": lambda data: "snowmatch index CATALOG",
+    "damaged-settings": lambda data: f"snowmatch index CATALOG --extractor {data['extractor']}",
     "damaged-maps": _index,
     "damaged-calibration": _calibrate,
     "choose-extractor": lambda data: "--extractor NAME",

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypedDict
 
+from snowmatch.catalog.database import mend
 from snowmatch.catalog.ids import give_ids, load_ids, save_ids
 from snowmatch.catalog.load import CatalogData, load_again
 from snowmatch.catalog.records import load_records
@@ -108,6 +109,7 @@ def index_catalog(
     folder = Path(os.path.abspath(data.folder))
     with FeatureWriter(features_path(folder), described, wait=wait) as writer:
         keep_settings(folder, data.settings)
+        replaced = mend(folder)
         damaged = writer.check(None if verify else CHECK_BYTES)
         records = load_records(folder)
         run = IndexRun(folder, writer, records, progress)
@@ -134,13 +136,15 @@ def index_catalog(
         save_ids(folder, give_ids(data.annotations, run.contents(), kept), kept, prune=prune)
     failed = tuple(sorted(run.records.failures.items()))
     seconds = time.monotonic() - started
-    notes = _notes(records.unsound, damaged, writer.damaged_files)
+    notes = _notes(records.unsound, damaged, writer.damaged_files, replaced)
     return IndexReport(data, run.new, run.reused, failed, run.features, seconds, removed, freed, mapped, notes)
 
 
-def _notes(entries: int, annotations: int, files: int) -> tuple[Note, ...]:
-    """Return notes on what was damaged: entries of the database, features of annotations, whole files of features."""
+def _notes(entries: int, annotations: int, files: int, replaced: bool) -> tuple[Note, ...]:
+    """Return notes on what was damaged: the database or entries of it, features of annotations, files of features."""
     notes = []
+    if replaced:
+        notes.append(Note("database-mended", "the database of photos was damaged and was made again"))
     if entries:
         text = f"{counted(entries, 'entry', 'entries')} of the database of photos were damaged and made again"
         notes.append(Note("database-mended", text, {"count": entries}))

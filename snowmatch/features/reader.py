@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.files import unreadable
 from snowmatch.core.types import Features
 from snowmatch.features.segments import COLUMNS, Segment, damaged_entry, features_folder, open_segments
 
@@ -86,6 +87,20 @@ def open_features(features: Path, described: Mapping[str, Any]) -> FeatureReader
     return FeatureReader(described, open_segments(features_folder(features, described), described))
 
 
+def _damaged_settings(path: Path) -> SnowmatchError:
+    name = path.parent.name.rpartition("-")[0]
+    return SnowmatchError(
+        f"{path} is missing or damaged: index again with the extractor {name} and its settings, which writes the file "
+        "again and keeps the features",
+        "damaged-settings",
+        extractor=name,
+    )
+
+
+def _folder_or_none(features: Path, described: Mapping[str, Any]) -> Path | None:
+    return features_folder(features, described) if isinstance(described.get("name"), str) else None
+
+
 def list_features(features: Path) -> list[dict[str, Any]]:
     """Return the settings of every extractor with stored features, sorted by the name of the folder."""
     found = []
@@ -95,13 +110,13 @@ def list_features(features: Path) -> list[dict[str, Any]]:
         path = folder / "settings.json"
         try:
             described = json.loads(path.read_bytes())
-        except (OSError, ValueError) as error:
-            raise SnowmatchError(
-                f"{path} cannot be read: delete {folder} and index again", "damaged-features"
-            ) from error
-        if not isinstance(described, dict) or features_folder(features, described) != folder:
-            raise SnowmatchError(
-                f"{path} is not what its folder was named by: delete {folder} and index again", "damaged-features"
-            )
+        except FileNotFoundError:
+            raise _damaged_settings(path) from None
+        except OSError as error:
+            raise unreadable(path, error) from error
+        except (ValueError, RecursionError) as error:
+            raise _damaged_settings(path) from error
+        if not isinstance(described, dict) or _folder_or_none(features, described) != folder:
+            raise _damaged_settings(path)
         found.append(described)
     return found

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from snowmatch.catalog.database import DamagedError, reading, sound, with_sum, writing
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.home import database_path
 from snowmatch.core.plain import plain
 from snowmatch.core.types import Annotation
 from snowmatch.core.version import __version__
@@ -85,9 +87,12 @@ def keep(folder: Path, records: Mapping[str, Record]) -> None:
     """Store records in the catalog's database, by key. Raises SnowmatchError if it cannot be written."""
     if not records:
         return
-    with writing(folder) as database:
-        rows = [with_sum((key, record_text(record))) for key, record in records.items()]
-        database.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", rows)
+    rows = [with_sum((key, record_text(record))) for key, record in records.items()]
+    try:
+        with writing(folder) as database:
+            database.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", rows)
+    except DamagedError as error:
+        raise SnowmatchError(f"{database_path(folder)} is damaged ({error}): index again, which mends it") from error
 
 
 def record_text(record: Record) -> str:

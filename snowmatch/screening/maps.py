@@ -67,7 +67,7 @@ def maps_stamp(folder: Path) -> tuple[int, int] | None:
 def load_maps(folder: Path) -> SceneMaps:
     """Return the maps of the catalog in `folder`; `NO_MAPS` if it has none. Raises SnowmatchError if damaged."""
     path = maps_path(folder)
-    advice = "delete the file and index again"
+    advice = "index again, which makes it again"
     try:
         arrays = load_arrays(
             path, ("photos", "marks", "evidence", "shapes", "values"), "foreground map", advice, packed=False
