@@ -262,3 +262,21 @@ def test_a_copied_catalog_answers_by_content(own_survey, tmp_path):
     assert snowmatch.open_catalog(copy).query(photo, body_part="left_flank").compared < expected.compared
     snowmatch.open_catalog(copy).index()
     assert "copied-annotations" not in [note.code for note in snowmatch.open_catalog(copy).notes()]
+
+
+def test_verify_also_checks_the_features_of_other_extractors(own_survey):
+    catalog = own_survey / "catalog"
+    opened = snowmatch.open_catalog(catalog)
+    opened.index()
+    opened.index("sift")
+    before = opened.query(next((own_survey / "queries").rglob("*.jpg")), extractor="sift").compared
+    (path,) = (home_of(catalog) / "features").glob("sift-*/features-*.h5")
+    data = bytearray(path.read_bytes())
+    frame = json.loads(bytes(data[:512]).rstrip(b"\0"))
+    data[frame["arrays"][-1][1] - 1] ^= 255
+    path.write_bytes(data)
+    assert "features-of-others-damaged" not in [note.code for note in opened.index().notes]
+    (note,) = [n for n in opened.index(verify=True).notes if n.code == "features-of-others-damaged"]
+    assert "sift" in note.text
+    assert opened.index("sift").done == 1
+    assert opened.query(next((own_survey / "queries").rglob("*.jpg")), extractor="sift").compared == before

@@ -110,6 +110,7 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "missing-annotations": _index,
     "stale-annotations": _index,
     "copied-annotations": _index,
+    "features-of-others-damaged": _index,
     "failed-annotations": lambda data: f"snowmatch show {_catalog(data)}",
     "maps-missing": lambda data: "snowmatch index CATALOG",
     "calibration-refused": _calibrate,

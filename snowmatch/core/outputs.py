@@ -34,7 +34,7 @@ def check_outside(path: Path, catalog: Path) -> None:
         if _is_catalog(folder) or _same(folder, catalog):
             raise SnowmatchError(
                 f"{path} lies in the catalog {folder}, where no output is written: choose a place outside the catalog",
-                "choose-output",
+                "output-in-catalog",
             )
 
 

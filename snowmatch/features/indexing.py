@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -18,9 +18,10 @@ from snowmatch.catalog.settings import keep_settings
 from snowmatch.core.executor import WorkerDiedError, cores, in_order, open_pool
 from snowmatch.core.home import features_path
 from snowmatch.core.notes import Note
-from snowmatch.core.plugins import settings
+from snowmatch.core.plugins import plain_settings, settings
 from snowmatch.core.text import counted
 from snowmatch.features.extractors import batch_of
+from snowmatch.features.reader import list_features
 from snowmatch.features.run import IndexRun, PhotoToDo
 from snowmatch.features.writer import FeatureWriter
 from snowmatch.screening.mapping import update_maps
@@ -107,6 +108,7 @@ def index_catalog(
         raise ValueError(f"workers is {workers}, expected at least 1")
     described = settings(extractor)
     folder = Path(os.path.abspath(data.folder))
+    others = _check_others(folder, described, wait) if verify else ()
     with FeatureWriter(features_path(folder), described, wait=wait) as writer:
         keep_settings(folder, data.settings)
         replaced = mend(folder)
@@ -136,8 +138,26 @@ def index_catalog(
         save_ids(folder, give_ids(data.annotations, run.contents(), kept), kept, prune=prune)
     failed = tuple(sorted(run.records.failures.items()))
     seconds = time.monotonic() - started
-    notes = _notes(records.unsound, damaged, writer.damaged_files, replaced)
+    notes = (*_notes(records.unsound, damaged, writer.damaged_files, replaced), *others)
     return IndexReport(data, run.new, run.reused, failed, run.features, seconds, removed, freed, mapped, notes)
+
+
+def _check_others(folder: Path, described: Mapping[str, Any], wait: float) -> tuple[Note, ...]:
+    """Check the features of all other extractors, remove damaged ones, and return notes on them."""
+    notes = []
+    for other in list_features(features_path(folder)):
+        if other == plain_settings(described):
+            continue
+        with FeatureWriter(features_path(folder), other, wait=wait) as writer:
+            damaged = writer.check(None) + writer.damaged_files
+        if damaged:
+            text = (
+                f"features of the extractor {other['name']} were damaged and removed: index with this extractor again, "
+                "which extracts them again"
+            )
+            about = {"catalog": str(folder), "extractor": other["name"], "settings": other}
+            notes.append(Note("features-of-others-damaged", text, about))
+    return tuple(notes)
 
 
 def _notes(entries: int, annotations: int, files: int, replaced: bool) -> tuple[Note, ...]:

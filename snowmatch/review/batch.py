@@ -122,7 +122,9 @@ def _answers(
         keep(session.folder, waiting)
         raise
     _keep(session.folder, waiting, notes)
-    common = [{Note(code, text) for code, text in record["notes"]} for record in records if record["notes"] is not None]
+    about = {"catalog": str(session.folder)}
+    found = [record["notes"] for record in records if record["notes"] is not None]
+    common = [{Note(code, text, about) for code, text in pairs} for pairs in found]
     notes += sorted(set.intersection(*common) - set(session.notes) if common else (), key=lambda note: note.text)
     return records
 
