@@ -569,11 +569,14 @@ def test_a_segment_of_other_settings_is_refused(home):
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"name": "fake"}'])
-def test_the_error_of_damaged_settings_names_the_file_to_delete(home, text):
+def test_damaged_settings_are_an_error_and_the_next_index_run_mends_them(home, text):
     put(home, make(1))
     next(home.glob("*/settings.json")).write_text(text)
-    with pytest.raises(SnowmatchError, match=r"delete .*fake-"):
+    with pytest.raises(SnowmatchError, match="index again with the extractor fake"):
         list_features(home)
+    with FeatureWriter(home, DESCRIBED) as out:
+        assert len(out.keys) == 1
+    assert list_features(home) == [DESCRIBED]
 
 
 def test_a_folder_that_cannot_be_written_is_an_error_of_one_line(home):
