@@ -254,7 +254,9 @@ def held(maps, folder, **changes):
 
 
 def refused(folder):
-    with pytest.raises(SnowmatchError, match=r"foreground\.npz is damaged.*index again, which makes it again") as caught:
+    with pytest.raises(
+        SnowmatchError, match=r"foreground\.npz is damaged.*index again, which makes it again"
+    ) as caught:
         load_maps(folder)
     assert "\n" not in str(caught.value)
     return True

@@ -1,4 +1,4 @@
-"""Which unidentified animal of an encounter each annotation shows, where several were boxed in one photo."""
+"""The unidentified animals of an encounter, if one photo shows several."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from snowmatch.core.boxes import overlap
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted
 
-SAME_PLACE = 0.5  # common share of two boxes in frames that follow each other, from which they show one animal
-OTHER_PLACE = 0.2  # what another box may have in common at most
+SAME_PLACE = 0.5  # overlap of two boxes in consecutive frames from which they show one animal
+OTHER_PLACE = 0.2  # largest overlap with another box
 NEXT_FRAME = timedelta(seconds=60)
 
 
 def number_animals(rows: Sequence[Fields]) -> list[Note]:
-    """Put `animal` into each row: the number of the unidentified animal in its encounter, from 0; 0 for named ones.
+    """Write `animal` into each row: the number of the unidentified animal in its encounter, from 0; 0 for named
+    animals.
 
-    Where no photo of an encounter shows several unidentified animals, they are one. Else boxes are followed from frame
-    to frame by their place; what cannot be followed for sure is an animal of its own. The order of rows does not
-    matter. Returns a note if animals were told apart.
+    If no photo of an encounter shows several unidentified animals, they are one. Otherwise boxes are followed from
+    frame to frame by their position; a box that cannot be followed with certainty is an animal of its own. The order of
+    the rows does not matter. Returns a note if animals were separated.
     """
     encounters: dict[str, list[Fields]] = defaultdict(list)
     for fields in rows:
@@ -63,7 +64,7 @@ def _follow(rows: Iterable[Fields]) -> None:
 
 
 def _pairs(before: Sequence[Fields], here: Sequence[Fields]) -> dict[int, Fields]:
-    """For places in `here`, the row of the frame before that surely shows the same animal."""
+    """Return, for positions in `here`, the row of the frame before that certainly shows the same animal."""
     if not before or not _follows(before[0].get("timestamp"), here[0].get("timestamp")):
         return {}
     shares = [[overlap(old["bbox"], new["bbox"]) for old in before] for new in here]

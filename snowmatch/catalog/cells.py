@@ -1,4 +1,4 @@
-"""Single cells of a catalog's table: what is accepted, what it becomes, and what is wrong with it."""
+"""The cells of a catalog's table: accepted texts, their values, and errors."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from snowmatch.core.text import choices
 from snowmatch.core.types import BODY_PARTS, BBox
 
 SPLITS = ("train", "test")
-LARGEST = 1e9  # px; no photo has more
+LARGEST = 1e9  # px; no photo is larger
 BOX = "expected x,y,w,h in px of the upright photo (or as shares of it), w and h above 0"
-# How people write body parts, in lower case and with single blanks between words
+# Usual spellings of body parts, in lower case, with single blanks between words
 _SIDE = {"left": "left_flank", "right": "right_flank"}
 SPELLINGS = {
     **{part.replace("_", " "): part for part in BODY_PARTS},
@@ -35,12 +35,12 @@ _NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?")
 
 
 class CellError(ValueError):
-    """What is allowed instead of a cell's value."""
+    """The error for a cell; its text is what is expected."""
 
 
 @dataclass(frozen=True)
 class RelativeBox:
-    """A box as shares of the photo's width and height, as MegaDetector writes it."""
+    """A box as shares of the photo's width and height, as in MegaDetector."""
 
     x: float
     y: float
@@ -48,13 +48,15 @@ class RelativeBox:
     height: float
 
     def of_photo(self, image_size: tuple[int, int]) -> BBox:
-        """The box in whole pixels of a photo of `image_size` (width, height), rounded outward."""
+        """Return the box in whole pixels of a photo of `image_size` (width, height), rounded outward."""
         across, down = image_size
         return outward(self.x * across, self.y * down, self.width * across, self.height * down)
 
 
 def read_path(text: str) -> str:
-    """A path as it is used everywhere: relative, forward slashes, no '.' parts, blanks kept; "" for blanks alone."""
+    """Return a path in its normal form: relative, with forward slashes, without "." parts; "" for blanks. Raises
+    CellError.
+    """
     if not text.strip():
         return ""
     expected = "expected a path inside the catalog's folder, such as images/IMG_0042.JPG"
@@ -68,7 +70,7 @@ def read_path(text: str) -> str:
 
 
 def read_body_part(text: str) -> str:
-    """A body part from one of the ways in which people write it; `unknown` where it is empty."""
+    """Return the body part of a text in a usual spelling; `unknown` for an empty text. Raises CellError."""
     words = " ".join(re.split(r"[\s_.-]+", text.strip().lower())).strip()
     if not words:
         return "unknown"
@@ -79,7 +81,7 @@ def read_body_part(text: str) -> str:
 
 
 def read_split(text: str) -> str:
-    """`train` or `test`, in any case; "" where it is empty."""
+    """Return `train` or `test`, from any case; "" for an empty text. Raises CellError."""
     word = text.strip().lower()
     if word and word not in SPLITS:
         raise CellError(f"{choices(text.strip(), SPLITS)}, or an empty cell")
@@ -87,10 +89,11 @@ def read_split(text: str) -> str:
 
 
 def read_box(text: str) -> BBox | RelativeBox | None:
-    """A box `x,y,w,h`, also in brackets, separated by commas, semicolons or blanks; None where it is empty.
+    """Return a box from a text `x,y,w,h`, also in brackets, separated by commas, semicolons or blanks; None for an
+    empty text.
 
-    Four numbers of which none is above 1 are shares of the photo's width and height. Others are pixels; fractions are
-    rounded outward, so that no part of the animal is cut off.
+    Four numbers up to 1 are shares of the photo's width and height. Others are pixels; fractions are rounded outward,
+    so that no part of the animal is cut off. Raises CellError.
     """
     inner = text.strip().strip("[](){}").strip()
     if not inner:
@@ -106,7 +109,7 @@ def read_box(text: str) -> BBox | RelativeBox | None:
 
 
 def as_box(x: float, y: float, width: float, height: float) -> BBox | RelativeBox:
-    """A box from four numbers. Raises CellError for one without area, or too large to be one."""
+    """Return the box of four numbers. Raises CellError if it has no area or is too large."""
     numbers = (x, y, width, height)
     if not all(map(math.isfinite, numbers)) or max(map(abs, numbers)) > LARGEST or width <= 0 or height <= 0:
         raise CellError(BOX)
@@ -116,14 +119,16 @@ def as_box(x: float, y: float, width: float, height: float) -> BBox | RelativeBo
 
 
 def outward(x: float, y: float, width: float, height: float) -> BBox:
-    """The smallest box of whole pixels that holds this one; what is a millionth of a pixel off is rounded."""
+    """Return the smallest box of whole pixels that contains this box, with a tolerance of a millionth of a pixel."""
     left, top = math.floor(x + 1e-6), math.floor(y + 1e-6)
     right, bottom = math.ceil(x + width - 1e-6), math.ceil(y + height - 1e-6)
     return left, top, max(right - left, 1), max(bottom - top, 1)
 
 
 def _numbers(text: str) -> list[float] | None:
-    """The numbers of a list; None where one is none. A comma is a decimal mark where something else separates them."""
+    """Return the numbers of a list; None if a part is not a number. With another separator, a comma is a decimal
+    mark.
+    """
     if len(pieces := re.split(r"\s*,\s*", text)) == 8 and all(piece.strip("-").isdigit() for piece in pieces):
         text = ";".join(map(".".join, zip(pieces[::2], pieces[1::2], strict=True)))  # 0,05,0,2,0,9,0,6
     for separator in (";", r"\s+", ","):

@@ -1,4 +1,4 @@
-"""Cameras whose clock was set back: the same times come twice, and mean different moments."""
+"""Cameras whose clock was set back: the same times appear twice and mean different moments."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from itertools import pairwise
 
 from snowmatch.catalog.shots import Shot, file_number, file_order
 
-MOST_STEPS = 0.05  # of a folder's photos: where more steps lead back in time, its file names have no order in time
+MOST_STEPS = (
+    0.05  # share of a folder's photos: with more steps back in time, its file names are not in the order of time
+)
 
 
 @dataclass(frozen=True)
@@ -22,11 +24,11 @@ class ClockReset:
 
 
 def clock_runs(shots: Sequence[Shot], gap: timedelta) -> tuple[list[int], list[ClockReset]]:
-    """For each photo, the number of its camera's run between two resets of the clock, and all resets.
+    """Return, for each photo, the number of its camera's run between two resets of the clock, and all resets.
 
-    A clock was set back where times in a folder fall by more than `gap` while the file numbers rise, and then come
-    again to moments that were there before. Photos of different runs are never one encounter. All photos are of run 0
-    where nothing was set back.
+    A clock was set back if times in a folder decrease by more than `gap` while the file numbers increase, and if
+    earlier times then appear again. Photos of different runs are never one encounter. Without a reset, all photos are
+    of run 0.
     """
     runs = [0] * len(shots)
     resets: list[ClockReset] = []
@@ -43,7 +45,7 @@ def clock_runs(shots: Sequence[Shot], gap: timedelta) -> tuple[list[int], list[C
             continue
         pieces = _pieces(numbers, {b for _, b in back})
         if not _come_again(shots, pieces, gap):
-            continue  # the counter of the files began again, IMG_9999 and IMG_0001: no time is there twice
+            continue  # the file counter started again (IMG_9999, IMG_0001): no time appears twice
         for run, piece in enumerate(pieces):
             for n in piece:
                 runs[n] = run
@@ -61,7 +63,7 @@ def _pieces(numbers: Sequence[int], starts: set[int]) -> list[list[int]]:
 
 
 def _come_again(shots: Sequence[Shot], pieces: Sequence[Sequence[int]], gap: timedelta) -> bool:
-    """Whether the times of two pieces overlap, or come within `gap` of each other."""
+    """Return whether the times of two pieces overlap, or are at most `gap` apart."""
     spans = sorted((min(_taken(shots[n]) for n in piece), max(_taken(shots[n]) for n in piece)) for piece in pieces)
     return any(later[0] <= earlier[1] for earlier, later in pairwise(spans))
 

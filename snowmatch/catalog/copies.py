@@ -1,4 +1,4 @@
-"""Pictures that are in a catalog twice: equal files and nearly equal pictures are never evidence for each other."""
+"""Copies: equal files and nearly equal pictures are never evidence for each other."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from snowmatch.photos.likeness import nearly_equal_pairs
 
 
 def mark_passages(rows: Sequence[Fields], contents: Mapping[str, str], likenesses: Mapping[str, bytes]) -> list[Note]:
-    """Put `passage` into each row: its encounter, or of encounters that share a picture, the first one's name.
+    """Write `passage` into each row: its encounter, or for encounters that share a picture, the name of the first one.
 
-    contents: the sha256 of photos by path, as far as it is known; likenesses likewise. Returns notes on copies: of one
-    picture in several encounters, and of one picture with several names of individuals.
+    contents: the sha256 of photos, by path, if known. likenesses: the same for likenesses. Returns notes on pictures in
+    several encounters, and on pictures with several individuals.
     """
     paths = sorted({fields["path"] for fields in rows})
     pairs = _equal_files(paths, contents) + _equal_pictures(paths, likenesses)
@@ -32,7 +32,7 @@ def mark_passages(rows: Sequence[Fields], contents: Mapping[str, str], likenesse
 
 
 def _equal_files(paths: Sequence[str], contents: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Pairs of paths with the same content, each with the first one."""
+    """Return pairs of paths with the same content, each with the first one."""
     first: dict[str, str] = {}
     pairs = []
     for path in paths:

@@ -1,8 +1,8 @@
-"""Encounters: which photos are of one passage, and how it is named where the catalog does not name it.
+"""Encounters: the photos of one passage, and its name if the catalog does not name it.
 
 Photos of one station that follow each other within the encounter gap are one encounter. Without a station, the camera
-takes its place. Without both, photos of one individual, and frames that look alike, are joined, and no others: two
-animals, or two places, must not become one.
+replaces it. Without both, only photos of one individual, and frames that look alike, are joined: two animals, or two
+places, must not become one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from snowmatch.core.unions import Unions
 
 @dataclass(frozen=True)
 class Encounter:
-    """One passage: its name, and the numbers of its shots by time."""
+    """One passage: its name, and the numbers of its photos in the order of time."""
 
     name: str
     shots: tuple[int, ...]
@@ -32,10 +32,10 @@ class Encounter:
 def group_shots(
     shots: Sequence[Shot], settings: CatalogSettings, used: Iterable[str] = ()
 ) -> tuple[list[Encounter], list[Note]]:
-    """The encounters of some photos, each photo in one of them, and what to know about them; no photos give none.
+    """Return the encounters of some photos, and notes. Each photo is in one encounter. No photos give no encounters.
 
-    Names depend on the encounter's own photos alone, so that photos added elsewhere change none; those in `used` are
-    taken.
+    A name depends only on the encounter's own photos, so that photos added elsewhere do not change it. used: names that
+    are taken.
     """
     joined = Unions(len(shots))
     runs, resets = clock_runs(shots, settings.gap)
@@ -85,7 +85,7 @@ def group_shots(
 
 
 def passages(photos: Iterable[int], taken: Callable[[int], datetime], gap: timedelta) -> Iterator[list[int]]:
-    """The photos of one camera by time, cut where neighbours are more than `gap` apart; none give nothing."""
+    """Return the photos of one camera in the order of time, cut where neighbours are more than `gap` apart."""
     passage: list[int] = []
     for photo in sorted(photos, key=taken):
         if passage and taken(photo) - taken(passage[-1]) > gap:
@@ -97,7 +97,7 @@ def passages(photos: Iterable[int], taken: Callable[[int], datetime], gap: timed
 
 
 def unused(name: str, used: set[str]) -> str:
-    """`name`, with as many + as it takes to differ from all `used`, which take it in."""
+    """Return `name`, with as many + as needed to differ from all names in `used`, and add it to `used`."""
     while name in used:
         name += "+"
     used.add(name)
@@ -105,7 +105,9 @@ def unused(name: str, used: set[str]) -> str:
 
 
 def place_name(location: str, station: str) -> str:
-    """'naryn/S01 ', 'naryn ', '/S01 ' or ''; a slash within a name is written %2F, so that no two places look alike."""
+    """Return 'naryn/S01 ', 'naryn ', '/S01 ' or ''. A slash in a name becomes %2F, so that two places never look
+    alike.
+    """
     location, station = (name.replace("%", "%25").replace("/", "%2F") for name in (location, station))
     return f"{location}/{station} " if station else (f"{location} " if location else "")
 
@@ -116,7 +118,7 @@ def _join_passages(shots: Sequence[Shot], numbers: Iterable[int], gap: timedelta
 
 
 def _cut(shots: Sequence[Shot], group: Sequence[int], longest: timedelta) -> Iterator[list[int]]:
-    """A group in pieces of at most `longest`, by time."""
+    """Return a group in pieces of at most `longest`, in the order of time."""
     piece: list[int] = []
     for n in group:
         taken, first = shots[n].taken, shots[piece[0]].taken if piece else None
@@ -151,7 +153,7 @@ def _taken(shot: Shot) -> datetime:
 def _station_notes(
     shots: Sequence[Shot], loose: dict[tuple, list[int]], cut: Iterable[list[list[int]]], settings: CatalogSettings
 ) -> list[Note]:
-    """What is done about photos without a station."""
+    """Return notes on photos without a station."""
     minutes = f"{settings.encounter_gap:g} min"
     by_camera = sum(not s.station and bool(s.camera) and s.taken is not None for s in shots)
     without = {n for numbers in loose.values() for n in numbers}
@@ -190,7 +192,7 @@ def _length_notes(shots: Sequence[Shot], cut: Iterable[list[list[int]]], setting
 
 
 def _time_notes(shots: Sequence[Shot], groups: Iterable[Sequence[int]], settings: CatalogSettings) -> list[Note]:
-    """What is done about photos without a time; loud, as results look too good where a burst answers for itself."""
+    """Return notes on photos without a time. Results look too good if a burst is evidence for itself."""
     timeless = [n for n, shot in enumerate(shots) if shot.taken is None]
     if len(timeless) < 2:
         return []

@@ -1,4 +1,4 @@
-"""What a catalog's encounters are worth as evidence."""
+"""The value of the encounters of a catalog as evidence."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from snowmatch.catalog.load import CatalogData
 from snowmatch.core.notes import Note
 from snowmatch.core.types import Annotation, same_part
 
-# Codes of notes without which figures of a catalog are misread
+# Codes of the notes that matter for figures of a catalog
 EVIDENCE = (
     "no-times",
     "no-station",
@@ -25,12 +25,12 @@ EVIDENCE = (
 
 
 def evidence_notes(data: CatalogData) -> list[Note]:
-    """Those of the catalog's notes that say whether its photos may be evidence for themselves."""
+    """Return those notes of the catalog that say whether its photos may be evidence for themselves."""
     return [note for note in data.notes if note.code in EVIDENCE]
 
 
 def count_encounter_pairs(annotations: Iterable[Annotation]) -> int:
-    """How many pairs of passages show one individual from the same side (or from one that is not known)."""
+    """Return the number of pairs of passages that show one individual from the same side, or from an unknown side."""
     parts: dict[str, dict[str, set[str]]] = {}
     for a in annotations:
         if a.individual is not None:
@@ -39,8 +39,12 @@ def count_encounter_pairs(annotations: Iterable[Annotation]) -> int:
 
 
 def _pairs(kinds: Counter[frozenset[str]]) -> int:
-    """How many pairs of passages have a side in common, from how many passages show which sides."""
-    total = sum(count * (count - 1) // 2 for count in kinds.values())  # a passage's sides fit themselves
+    """Return the number of pairs of passages with a side in common. kinds: the number of passages with each set of
+    sides.
+    """
+    total = sum(
+        count * (count - 1) // 2 for count in kinds.values()
+    )  # passages with equal sets of sides have a side in common
     for (one, n), (other, m) in combinations(kinds.items(), 2):
         if any(same_part(p, q) for p in one for q in other):
             total += n * m

@@ -1,8 +1,8 @@
-"""A catalog in nested folders, and the photos in any folder and below it.
+"""Catalogs in nested folders, and the search for photos in a folder and its subfolders.
 
 The nested form is <location>/<station>/<individual>/<body_part>/<photo>. Without the folder of the station, or of both
-places, the photos have none; without that of the body part it is unknown. There, what begins with a dot is left out
-with a note (in the csv it may be named), and photos at any other depth are an error.
+places, the photos have none. Without the folder of the body part, it is unknown. Files and folders that begin with a
+dot are skipped with a note (a csv may name them). Photos at any other depth are an error.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ _SYSTEM_FILES = re.compile(r"\.DS_Store|\._.*|thumbs\.db|desktop\.ini", re.IGNOR
 
 
 def read_folders(folder: Path, notes: list[Note]) -> list[Fields]:
-    """The rows of a catalog in nested folders, by path. Raises SnowmatchError with all photos that lie elsewhere."""
+    """Return the rows of a catalog in nested folders, sorted by path. Raises SnowmatchError with all misplaced
+    photos.
+    """
     photos = find_photos(folder, f"{CSV_NAME}, or photos in {LAYOUTS}", notes)
     rows: list[Fields] = []
     wrong: list[str] = []
@@ -65,7 +67,7 @@ def _listed(folder: Path, wrong: list[str]) -> str:
 
 
 def _nested_fields(parts: tuple[str, ...], spelled: Counter[str]) -> Fields:
-    """What the folders of a photo say. Raises CellError if they say nothing that is known."""
+    """Return the values that the folders of a photo give. Raises CellError if the folders are not valid."""
     if not _is_text(parts):
         raise CellError("is not valid text: rename the file")
     *folders, name = parts
@@ -80,7 +82,7 @@ def _nested_fields(parts: tuple[str, ...], spelled: Counter[str]) -> Fields:
                     f"{choices(folders[-1], BODY_PARTS)}, as in {LAYOUTS}"
                 ) from None
             part = "unknown"
-        if part != "unknown" or folders[-1].lower() == "unknown":  # NA, say, may be an individual's name
+        if part != "unknown" or folders[-1].lower() == "unknown":  # a text such as NA may be an individual's name
             body_part, written = part, folders.pop()
     if not 1 <= len(folders) <= 3:
         raise CellError(f"is {len(parts) - 1} folders deep, expected {LAYOUTS}: move it, or write a {CSV_NAME}")
@@ -100,7 +102,7 @@ def _nested_fields(parts: tuple[str, ...], spelled: Counter[str]) -> Fields:
 
 
 def _two_meanings(rows: list[Fields]) -> list[str]:
-    """Folders that are an individual for some photos and a location for others."""
+    """Return problems of folders that are an individual for some photos and a location for others."""
     individuals = {fields["individual"] for fields in rows if not fields["location"]}
     locations = {fields["location"] for fields in rows if fields["location"]}
     return [
@@ -122,9 +124,10 @@ def _is_text(parts: tuple[str, ...]) -> bool:
 
 
 def find_photos(folder: Path, expected: str, notes: list[Note]) -> list[tuple[str, ...]]:
-    """Every photo in `folder` and the folders below, as the parts of its path; `notes` take what was left out.
+    """Return every photo in `folder` and its subfolders, as the parts of its path, and add notes on skipped files.
 
-    SnowmatchError where a folder cannot be read, or there is no photo (`expected` says what should be there).
+    Raises SnowmatchError if a folder cannot be read or contains no photo. expected: what should be there, for the error
+    message.
     """
     counts: Counter[str] = Counter()
     others: Counter[str] = Counter()  # number of files that are not photos, by extension
@@ -155,13 +158,13 @@ def find_photos(folder: Path, expected: str, notes: list[Note]) -> list[tuple[st
 
 
 def _files(folder: Path, counts: Counter[str]) -> Iterator[tuple[str, ...]]:
-    """The path of every regular file in `folder` as its parts; links are followed, and each folder is read once.
+    """Yield the path of every regular file in `folder`, as its parts. Links are followed, and each folder is read once.
 
-    A broken link counts as a file: reading it tells what is wrong.
+    A broken link counts as a file: the attempt to read it reports the problem.
     """
     seen: set[tuple[int, int]] = set()
     waiting: deque[tuple[str, ...]] = deque([()])
-    by_link: deque[tuple[str, ...]] = deque()  # read last, so that a folder is found under its own name
+    by_link: deque[tuple[str, ...]] = deque()  # links come last, so that a folder is found under its own name
     while waiting or by_link:
         parts = (waiting or by_link).popleft()
         here = folder.joinpath(*parts)

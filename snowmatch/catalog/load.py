@@ -1,6 +1,6 @@
-"""What is on record: a table or nested folders as annotations, with every encounter named.
+"""The loading of a catalog: a table or nested folders become annotations, and every encounter gets a name.
 
-Whether photos exist is not asked here: the index run reads them all and lists those that fail.
+The loading does not check whether photos exist: the index run reads them all and lists those that fail.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ from snowmatch.photos.facts import NO_FACTS, PhotoFacts, read_facts
 
 @dataclass(frozen=True)
 class CatalogData:
-    """All on record in `folder`, in the table's order or sorted by path; `notes` tell what was left out or changed.
+    """The annotations of the catalog in `folder`, in the order of the table, or sorted by path; notes on ignored or
+    changed values.
 
-    facts: of the photos that were indexed, and of those that were looked at, by path.
+    facts: of the photos that were indexed or looked at, by path.
     """
 
     folder: Path
@@ -44,15 +45,17 @@ class CatalogData:
 
 
 def load_catalog(folder: Path, records: Records | None = None, settings: SettingsOptions | None = None) -> CatalogData:
-    """The catalog in `folder`, from its catalog.csv (or catalog.xlsx) if there is one, else from its nested folders.
+    """Return the catalog in `folder`, from its catalog.csv or catalog.xlsx if it has one, otherwise from its nested
+    folders.
 
-    `records`: what is known of its photos; the header of another one is read where it is needed. What is on record is
-    believed without a look at the file: a photo that was replaced has its old time until the next index run.
-    `settings`: in place of those that are kept. Raises SnowmatchError if there is no catalog, or a value is not
-    allowed. Nothing is written.
+    records: the recorded facts of its photos; the header of another photo is read if it is needed. A record is trusted
+    without a look at the file: a replaced photo has its old time until the next index run. settings: they replace the
+    stored ones. Raises SnowmatchError if there is no catalog, or if a value is not allowed. Nothing is written.
     """
     folder = Path(folder)
-    if not os.path.isdir(folder):  # unlike Path.is_dir, it answers for names that are too long and closed folders too
+    if not os.path.isdir(
+        folder
+    ):  # unlike Path.is_dir, it also works for names that are too long and for closed folders
         if os.path.isfile(folder):
             hint = f": use {folder.parent}" if folder.name in (CSV_NAME, EXCEL_NAME) else ""
             raise SnowmatchError(f"{folder} is a file, expected the catalog's folder{hint}")
@@ -80,19 +83,19 @@ def load_catalog(folder: Path, records: Records | None = None, settings: Setting
 
 
 def load_again(data: CatalogData, records: Records) -> CatalogData:
-    """The same catalog as it is now, with what is known of its photos now."""
+    """Return the same catalog, read again, with the recorded facts of its photos."""
     return load_catalog(data.folder, records, data.settings.options())
 
 
 def check_body_part(name: str) -> str:
-    """`name` if it is a body part; SnowmatchError with those that are, and the nearest, if not."""
+    """Return `name` if it is a body part. Raises SnowmatchError otherwise."""
     if name not in BODY_PARTS:
         raise SnowmatchError(f"{name!r} is not a body part; {choices(name, BODY_PARTS)}")
     return name
 
 
 def check_locations(data: CatalogData, names: Iterable[str]) -> None:
-    """SnowmatchError where one of `names` is no location of the catalog, with those that are, and the nearest."""
+    """Raise SnowmatchError if one of `names` is not a location of the catalog."""
     known = sorted({a.location for a in data.annotations if a.location})
     for name in names:
         if name not in known:
@@ -108,7 +111,7 @@ def check_locations(data: CatalogData, names: Iterable[str]) -> None:
 
 
 class _Facts:
-    """The facts of photos, each read once; a photo that cannot be read has none (the index run lists it)."""
+    """The facts of photos, each read once. A photo that cannot be read has none; the index run lists it."""
 
     def __init__(self, folder: Path, known: dict[str, PhotoFacts]) -> None:
         self._folder = folder
@@ -124,7 +127,7 @@ class _Facts:
 
 
 def _fill_boxes(rows: Iterable[Fields], known: _Facts, notes: list[Note]) -> None:
-    """Turn boxes that are shares of a photo into pixels."""
+    """Convert boxes that are shares of a photo into pixels."""
     relative = [fields for fields in rows if isinstance(fields.get("bbox"), RelativeBox)]
     lost = []
     for fields in relative:
@@ -141,7 +144,7 @@ def _fill_boxes(rows: Iterable[Fields], known: _Facts, notes: list[Note]) -> Non
 
 
 def _fill_times(rows: Iterable[Fields], known: _Facts, notes: list[Note]) -> None:
-    """Give rows without a timestamp the photo's own."""
+    """Give rows without a timestamp the time of their photo."""
     doubtful: dict[str, set[str]] = defaultdict(set)
     early = set()
     for fields in rows:
@@ -170,14 +173,14 @@ def _fill_times(rows: Iterable[Fields], known: _Facts, notes: list[Note]) -> Non
 
 
 def _name_encounters(rows: list[Fields], known: _Facts, settings: CatalogSettings, notes: list[Note]) -> None:
-    """Name the encounter of every row without one; names that are used at several places are told apart."""
+    """Name the encounter of every row without one, and separate names that are used at several places."""
     _qualify_encounters(rows, notes)
     bare = [fields for fields in rows if not fields.get("encounter")]
     timed = {_photo(fields): fields["path"] for fields in bare if fields["timestamp"]}
     groups: dict[str, list[Fields]] = defaultdict(list)
     for fields in bare:
         photo = _photo(fields)
-        # A crop saved without its EXIF belongs to the photo it was cut from
+        # A crop without EXIF belongs to the photo from which it was cut
         groups[fields["path"] if fields["timestamp"] else timed.get(photo, photo)].append(fields)
     names = list(groups)
     shots = [_shot(name, groups[name], known) for name in names]
@@ -191,7 +194,7 @@ def _name_encounters(rows: list[Fields], known: _Facts, settings: CatalogSetting
 
 
 def _photo(fields: Fields) -> str:
-    """The photo that a row shows; the folders of body parts do not count."""
+    """Return the photo of a row. Folders of body parts do not count."""
     photo: str = fields.get("_photo") or fields["path"]
     return photo
 
@@ -199,7 +202,7 @@ def _photo(fields: Fields) -> str:
 def _shot(name: str, rows: list[Fields], known: _Facts) -> Shot:
     first = next((fields for fields in rows if fields["timestamp"]), rows[0])
     where, camera = first.get("station", ""), first.get("camera", "")
-    # The header of a photo that is not indexed is read only where something hangs on it
+    # The header of a photo that is not indexed is read only if it is needed
     facts = known.read.get(first["path"], NO_FACTS) if where or camera else known.of(first["path"])
     return Shot(
         name,
@@ -215,7 +218,7 @@ def _shot(name: str, rows: list[Fields], known: _Facts) -> Shot:
 
 
 def _differ(places: Iterable[tuple[str, str]]) -> bool:
-    """Whether these are several places; one that is not filled in may be any of the others."""
+    """Return whether these are different places. An empty one may be any of the others."""
     places = [place for place in places if place != ("", "")]
     locations = {location for location, _ in places if location}
     stations = {station for _, station in places if station}
@@ -223,7 +226,7 @@ def _differ(places: Iterable[tuple[str, str]]) -> bool:
 
 
 def _qualify_encounters(rows: Iterable[Fields], notes: list[Note]) -> None:
-    """Name encounters after their places where one name is used at several: a passage is before one station."""
+    """Add the place to the names of encounters that are used at several places: a passage is at one station."""
     places: dict[str, set[tuple[str, str]]] = defaultdict(set)
     used = set()
     for fields in rows:

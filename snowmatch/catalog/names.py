@@ -1,4 +1,4 @@
-"""Names that are probably not meant as they are written."""
+"""Notes on names that are probably mistakes."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from snowmatch.core.home import CSV_NAME
 from snowmatch.core.notes import Note
 from snowmatch.core.text import some
 
-# What people write for an animal without a name
+# Usual texts for an animal without a name
 _NO_NAMES = {"unknown", "unidentified", "unid", "unk", "none", "nan", "null", "na", "n/a", "?", "-", "new", "tbd"}
 _CAMERA_FOLDER = re.compile(r"DCIM|\d{3}[A-Z0-9_]{5}", re.IGNORECASE)  # 100RECNX. Source: DCF 2.0
 
 
 def name_notes(rows: Iterable[Fields]) -> list[Note]:
-    """Notes on individuals that are called like none, and on names that are probably one; none if all are fine."""
+    """Return notes on individuals with names such as "unknown", and on names that probably mean the same; none if
+    all are fine.
+    """
     rows = list(rows)
     notes = []
     individuals = sorted({fields["individual"] for fields in rows if fields.get("individual")})
@@ -45,7 +47,7 @@ def name_notes(rows: Iterable[Fields]) -> list[Note]:
 
 
 def _alike(names: Iterable[str]) -> list[list[str]]:
-    """Groups of names that differ in case, blanks, marks, accents or leading zeros only."""
+    """Return groups of names that differ only in case, blanks, marks, accents or leading zeros."""
     groups: dict[str, list[str]] = defaultdict(list)
     for name in sorted(names):
         groups[_bare(name)].append(name)
@@ -59,7 +61,7 @@ def _bare(name: str) -> str:
 
 
 def _several_locations(rows: Iterable[Fields]) -> list[Note]:
-    """The design says: an individual is its name, and the same name in two locations is one animal."""
+    """Return a note on individuals in several locations: the same name is one animal."""
     places: dict[str, set[str]] = defaultdict(set)
     for fields in rows:
         if fields.get("individual") and fields.get("location"):

@@ -1,4 +1,4 @@
-"""All that is wrong with a table, in one list: a person corrects it once, not cell by cell."""
+"""All problems of a table in one list, so that a person can correct them all at once."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from pathlib import Path
 
 from snowmatch.core.errors import SnowmatchError
 
-SHOWN = 40  # problems that are listed; the others are counted
+SHOWN = 40  # number of problems that are listed; the others are counted
 
 
 @dataclass
 class Problems:
-    """What is wrong with the cells of one table; line is the file's, column "" for a whole row."""
+    """The problems of the cells of one table. line: in the file. column: "" for a whole row."""
 
     path: Path
     found: list[tuple[int, str, str]] = field(default_factory=list)
     unclear_dates: bool = False
 
     def add(self, line: int, column: str, text: str) -> None:
-        """One problem: its line, its column, and what is wrong and expected."""
+        """Add one problem: its line, its column, and a text with what is wrong and what is expected."""
         self.found.append((line, column, text))
 
     def cell(self, line: int, column: str, value: str, expected: str) -> None:
-        """A cell whose value is not allowed."""
+        """Add the problem that the value of a cell is not allowed."""
         self.add(line, column, f"{value!r} is not allowed; {expected}")
 
     def check(self) -> None:

@@ -1,4 +1,4 @@
-"""How one catalog is read: the order of day and month in its dates, and what makes an encounter."""
+"""The settings of how one catalog is read: the order of day and month in dates, and the rules for encounters."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from snowmatch.core.home import settings_path
 from snowmatch.core.notes import Note
 from snowmatch.core.text import choices
 
-MOST_BYTES = 100_000  # of the file: a larger one is not ours
+MOST_BYTES = 100_000  # bytes: a larger file is not one of snowmatch
 
 
 class SettingsOptions(TypedDict, total=False):
@@ -30,13 +30,14 @@ class SettingsOptions(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class CatalogSettings:
-    """Settings that stay with a catalog.
+    """The settings that are stored with a catalog.
 
-    dates: `dmy` or `mdy`, the order in dates such as 3/4/2021; "" where the dates must say so themselves.
-    encounter_gap: minutes; photos of one station that are further apart are of two encounters. Camera-trap surveys use
-    30 to 60 minutes for independent events; the longer one rather joins two passages than uses one as its own evidence.
-    longest_encounter: hours; longer ones are cut. bursts: whether photos without a time that follow each other in a
-    folder and look alike are one encounter.
+    dates: `dmy` or `mdy`, the order in dates such as 3/4/2021; "": the dates themselves have to show it.
+    encounter_gap: minutes; photos of one station that are further apart belong to two encounters. Camera-trap surveys
+    use 30 to 60 minutes for independent events. The longer value may join two passages, but it does not use one passage
+    as evidence for itself.
+    longest_encounter: hours; longer encounters are cut.
+    bursts: whether photos without a time that follow each other in a folder and look alike are one encounter.
     """
 
     dates: str = ""
@@ -56,7 +57,7 @@ class CatalogSettings:
             raise SnowmatchError(f"bursts is {self.bursts!r}, expected true or false")
 
     def options(self) -> SettingsOptions:
-        """All of them, to read a catalog with."""
+        """Return all settings, as options for reading a catalog."""
         return SettingsOptions(
             dates=self.dates,
             encounter_gap=self.encounter_gap,
@@ -76,7 +77,9 @@ class CatalogSettings:
 
 
 def load_settings(folder: Path, notes: list[Note]) -> CatalogSettings:
-    """The settings of the catalog in `folder`; the defaults if it has none. A damaged file is left out with a note."""
+    """Return the settings of the catalog in `folder`; the defaults if it has none. A damaged file is ignored with a
+    note.
+    """
     path = settings_path(folder)
     try:
         with open(path, "rb") as file:
@@ -97,7 +100,9 @@ def load_settings(folder: Path, notes: list[Note]) -> CatalogSettings:
 
 
 def changed(settings: CatalogSettings, values: Mapping[str, Any]) -> CatalogSettings:
-    """Settings with some values replaced. Raises SnowmatchError for one that is unknown, or a value not allowed."""
+    """Return the settings with some values replaced. Raises SnowmatchError for an unknown setting or a value that is
+    not allowed.
+    """
     names = [f.name for f in fields(CatalogSettings)]
     for name in values:
         if name not in names:
@@ -106,7 +111,7 @@ def changed(settings: CatalogSettings, values: Mapping[str, Any]) -> CatalogSett
 
 
 def keep_settings(folder: Path, settings: CatalogSettings) -> None:
-    """Keep the settings of the catalog in `folder`, if they differ from those that are kept.
+    """Store the settings of the catalog in `folder`, if they differ from the stored ones.
 
     Raises SnowmatchError if they cannot be written.
     """

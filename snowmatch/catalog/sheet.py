@@ -1,4 +1,4 @@
-"""The rows of a table file, whatever program wrote it: csv in its dialects, or the first sheet of an .xlsx file."""
+"""The rows of a table file: a CSV file of any program, or the first sheet of an .xlsx file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ SEPARATORS = ",;\t"
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table: its head with the line that it is in, and (line, cells) of each row below. All cells are text."""
+    """A table: its head with its line number, and (line, cells) for each row. All cells are text.
+
+    A CSV file is UTF-8, or UTF-16 with its mark, with any line ends. The separator is a comma, semicolon or tab: the
+    one that gives most of the known `columns` in the head, or the one that a first line `sep=;` names.
+    """
 
     head: tuple[str, ...]
     head_line: int
@@ -41,7 +45,7 @@ def _csv_rows(path: Path, columns: Collection[str]) -> Iterator[tuple[int, Seque
     first_line, _, rest = text.partition("\n")
     line = 1
     mark = first_line.strip(' "\r\n')
-    if mark.lower().startswith("sep=") and len(mark) == 5:  # Excel's own way of saying so
+    if mark.lower().startswith("sep=") and len(mark) == 5:  # Excel writes the separator so
         separator, text, line = mark[4], rest, 2
     else:
         names = {mark: {cell.strip(' "\r').lower() for cell in first_line.split(mark)} for mark in SEPARATORS}
@@ -101,7 +105,7 @@ def _excel_rows(path: Path, notes: list[Note]) -> Iterator[tuple[int, Sequence[s
 
 
 def _cell(value: Any) -> str:
-    """A cell of a spreadsheet as somebody would type it: whole numbers without a decimal mark, dates as ISO 8601."""
+    """Return a cell of a spreadsheet as text: whole numbers without a decimal mark, dates as ISO 8601."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer():

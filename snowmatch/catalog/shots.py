@@ -1,4 +1,4 @@
-"""What is known of single photos when they are grouped into encounters."""
+"""The facts of single photos for grouping them into encounters."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from snowmatch.photos.likeness import difference
 
 # Neighbouring frames of a burst of the leopards differ in 26 bits (a quarter of them), 38 (half) or 49 (three
 # quarters); photos that one station took in different encounters in 33 bits at least, but for one pair of 400 photos.
-BURST = 32  # bits: frames that follow each other in a folder are one burst
-BURST_NUMBERED = 60  # the same where the camera numbered them one after the other
+BURST = 32  # bits: up to this difference, consecutive frames of a folder are one burst
+BURST_NUMBERED = 60  # the same if their file numbers are consecutive
 _DIGITS = re.compile(r"(\d+)")
 
 
 @dataclass(frozen=True)
 class Shot:
-    """What is known of one photo; empty values mean "not known".
+    """The facts of one photo. Empty values mean "not known".
 
-    name: of the photo, unique. folder: the frames of one burst are in one. camera: its name in the catalog, or its
-    serial number. dated: `taken` has no time of day. individuals: the names of the animals in it.
+    name: of the photo, unique. folder: frames of one burst are in one folder. camera: its name in the catalog, or its
+    serial number. dated: `taken` has no time of day. individuals: the names of the animals in the photo.
     """
 
     name: str
@@ -35,18 +35,18 @@ class Shot:
 
 
 def file_order(name: str) -> list[tuple[int, str]]:
-    """To sort file names by: IMG_9 before IMG_10."""
+    """Return a key to sort file names by: IMG_9 before IMG_10."""
     return [(int(piece), piece) if piece.isdecimal() else (-1, piece.lower()) for piece in _DIGITS.split(name)]
 
 
 def file_number(name: str) -> int | None:
-    """The last number in a file's name without its ending: 42 of IMG_0042.JPG; None if it has none."""
+    """Return the last number in the name of a file without its ending: 42 of IMG_0042.JPG; None without a number."""
     numbers = _DIGITS.findall(name.rsplit("/", 1)[-1].rsplit(".", 1)[0])
     return int(numbers[-1]) if numbers else None
 
 
 def alike(one: Shot, other: Shot) -> bool:
-    """Whether two photos that follow each other in a folder look like frames of one burst."""
+    """Return whether two photos that follow each other in a folder look like frames of one burst."""
     bits = difference(one.likeness, other.likeness)
     numbers = file_number(one.name), file_number(other.name)
     numbered = None not in numbers and numbers[1] == numbers[0] + 1  # type: ignore[operator]

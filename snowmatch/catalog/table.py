@@ -1,7 +1,7 @@
-"""Reading `catalog.csv` (or `catalog.xlsx`): every value is checked, and all that is wrong is told in one list.
+"""The table of a catalog, `catalog.csv` or `catalog.xlsx`: every value is checked, and all problems are in one list.
 
-Header names may be in any case. Body parts, boxes and times are read in the ways that people and programs write them.
-Rows of one photo share its place and time, which need to be filled in one of them only.
+Header names may be in any case. Body parts, boxes and times are accepted in their usual spellings. Rows of one photo
+share place and time, so that one of them may have the values for all.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from snowmatch.core.notes import Note
 from snowmatch.core.text import counted, did_you_mean, same_name, some
 from snowmatch.core.types import BODY_PARTS
 
-# Rows of one photo agree in these: it was taken at one place and one moment, and is on one side of a split.
+# Rows of one photo have the same values here: it was taken at one place and one time, and is on one side of a split.
 PHOTO_COLUMNS = ("location", "station", "camera", "timestamp", "encounter", "split")
 COLUMNS = ("path", "individual", "body_part", "bbox", "mask", *PHOTO_COLUMNS, "annotation")
 UNIDENTIFIED = "_unidentified"
@@ -27,11 +27,11 @@ Fields = dict[str, Any]  # the values of one row; see `read_table`
 
 
 def read_table(path: Path, notes: list[Note], dates: str = "") -> list[Fields]:
-    """The rows of a catalog's table in its order; what was changed or left out is added to `notes`.
+    """Return the rows of a catalog's table in its order, and add notes on changed or ignored values.
 
-    A row has the values of an Annotation but for `row`; its bbox may be a RelativeBox, and `dated` says that its time
-    has no time of day. dates: `dmy` or `mdy`, the order of day and month where dates do not say it. Raises
-    SnowmatchError with all that is wrong.
+    A row has the values of an Annotation, without `row`. Its bbox may be a RelativeBox; `dated` means that its time has
+    no time of day. dates: `dmy` or `mdy`, the order of day and month if the dates do not show it. Raises SnowmatchError
+    with all problems.
     """
     sheet = read_sheet(path, COLUMNS, notes)
     columns = _columns(path, sheet, notes)
@@ -67,7 +67,7 @@ def read_table(path: Path, notes: list[Note], dates: str = "") -> list[Fields]:
 
 
 def _columns(path: Path, sheet: Sheet, notes: list[Note]) -> list[str]:
-    """The names of the columns, as they are used here."""
+    """Return the names of the columns in their normal form."""
     columns = ["_".join(name.strip().lower().replace("-", " ").split()) for name in sheet.head]
     columns = ["body_part" if name == "bodypart" else name for name in columns]
     if "path" not in columns:
@@ -118,7 +118,7 @@ def _row_fields(cells: dict[str, str], line: int, problems: Problems, counts: Co
 def _fill_times(
     texts: list[str], rows: list[Fields], lines: list[int], problems: Problems, dates: str, notes: list[Note]
 ) -> None:
-    """Put each row's time in, by one clock and one order of day and month."""
+    """Write the time into each row, with one clock and one order of day and month."""
     times, mixed = read_times(texts, dates)
     moments, zones = to_one_zone(times)
     for fields, line, text, time, moment in zip(rows, lines, texts, times, moments, strict=True):
@@ -142,7 +142,7 @@ def _fill_times(
 
 
 def _check_order(times: list[ReadTime], mixed: bool, texts: list[str], lines: list[int], problems: Problems) -> None:
-    """A problem where it is not clear which number is the day."""
+    """Add a problem if the order of day and month is not clear."""
     unclear = [n for n, time in enumerate(times) if time.unclear]
     if mixed:
         problems.unclear_dates = True
@@ -174,7 +174,7 @@ def _note_counts(path: Path, counts: Counter[str], notes: list[Note]) -> None:
 
 
 def _check_identifiers(rows: list[Fields], lines: list[int], problems: Problems) -> None:
-    """A problem where two rows have one identifier."""
+    """Add a problem if two rows have the same identifier."""
     seen: dict[str, int] = {}
     for fields, line in zip(rows, lines, strict=True):
         name = fields.get("annotation")
@@ -190,7 +190,7 @@ def _check_identifiers(rows: list[Fields], lines: list[int], problems: Problems)
 def _without_repeats(
     path: Path, rows: list[Fields], lines: list[int], notes: list[Note]
 ) -> tuple[list[Fields], list[int]]:
-    """Rows without those that say the same as an earlier one; a note also for one box with two individuals."""
+    """Return the rows without repetitions of earlier rows, and add a note on one box with two individuals."""
     first: dict[tuple, int] = {}
     names: dict[tuple, tuple[str | None, int]] = {}
     repeated: list[int] = []
@@ -218,7 +218,7 @@ def _without_repeats(
 
 
 def _share_photo_columns(rows: list[Fields], lines: list[int], problems: Problems) -> None:
-    """Fill the place and time of a photo's rows from each other; a problem where they contradict."""
+    """Copy place and time between the rows of one photo, and add a problem if they contradict each other."""
     photos: dict[str, list[int]] = defaultdict(list)
     for n, fields in enumerate(rows):
         photos[fields["path"]].append(n)

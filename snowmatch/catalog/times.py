@@ -1,4 +1,4 @@
-"""Times as people and programs write them: what is accepted, in which order day and month stand, and time zones."""
+"""Times as people and programs write them: accepted texts, the order of day and month, and time zones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-ORDERS = ("dmy", "mdy")  # of numbers such as 3/4/2021, where it cannot be told
+ORDERS = ("dmy", "mdy")  # of dates such as 3/4/2021
 _ZONE = r"\s*(?P<zone>Z|[+-]\d\d:?\d\d)?"
 _CLOCK = (
     r"(?:[T ]\s*(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:[.,](?P<fraction>\d+))?)?"
@@ -23,9 +23,10 @@ EXPECTED = "expected a local date and time such as 2012-09-17T19:42:18, or an em
 
 @dataclass(frozen=True)
 class ReadTime:
-    """One time: the camera's local clock, or why the text is none. zone: how far ahead of UTC, where that was written.
+    """One time of the camera's clock, or the problem of its text.
 
-    dated: it has no time of day. unclear: day and month may be swapped.
+    zone: the time zone, if the text has one (ahead of UTC). dated: the text has no time of day. unclear: day and month
+    may be swapped.
     """
 
     moment: datetime | None
@@ -36,10 +37,10 @@ class ReadTime:
 
 
 def read_times(texts: Sequence[str], order: str = "") -> tuple[list[ReadTime], bool]:
-    """The times of a column, in its order, and whether it mixes both orders of day and month; empty texts are no times.
+    """Return the times of a column, and whether the column has both orders of day and month. Empty texts give no time.
 
-    `order`: `dmy` or `mdy`, where numbers such as 3/4/2021 do not say which is the day. Without it, one number above 12
-    in the column tells; 17.09.2021, with dots, always begins with the day.
+    order: `dmy` or `mdy`, for dates such as 3/4/2021. Without it, a number above 12 in the column decides. 17.09.2021,
+    with dots, always begins with the day.
     """
     matches = [_YEAR_LAST.fullmatch(text.strip()) for text in texts]
     told = {_order_of(match) for match in matches if match is not None} - {""}
@@ -49,10 +50,10 @@ def read_times(texts: Sequence[str], order: str = "") -> tuple[list[ReadTime], b
 
 
 def to_one_zone(times: Sequence[ReadTime]) -> tuple[list[datetime | None], str]:
-    """The local moments, all by one clock, and what was done about time zones: "", `dropped` or `converted`.
+    """Return the local times in one time zone, and what was done with the zones: "", `dropped` or `converted`.
 
-    Where all zones are the same, they are the camera's, and say nothing. Where they differ, all that have one are told
-    by the zone that most of them have.
+    If all zones are equal, they are those of the camera and are dropped. If they differ, all times with a zone are
+    converted to the most frequent one.
     """
     zones = Counter(time.zone for time in times if time.zone is not None)
     if len(zones) <= 1:
@@ -66,9 +67,9 @@ def to_one_zone(times: Sequence[ReadTime]) -> tuple[list[datetime | None], str]:
 
 
 def _order_of(match: re.Match[str]) -> str:
-    """What one text tells of the order of day and month; "" where both are possible."""
+    """Return the order of day and month that one text shows; "" if both are possible."""
     if match["mark"] == ".":
-        return ""  # always the day first, and no sign of how others are written
+        return ""  # the day is always first; other dates may be written differently
     if int(match["first"]) > 12:
         return "dmy"
     return "mdy" if int(match["second_"]) > 12 else ""

@@ -1,4 +1,4 @@
-"""Sums with boxes: x, y, width, height in pixels."""
+"""Calculations with boxes: x, y, width, height (px)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from snowmatch.core.types import BBox
 
 
 def overlap(one: BBox | None, other: BBox | None) -> float:
-    """The common area of two boxes as a share of their joint area, 0 to 1; 0 without a box."""
+    """Return the common area of two boxes as a share of their joint area, 0 to 1; 0 without a box."""
     if one is None or other is None:
         return 0.0
     width = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])

@@ -1,4 +1,4 @@
-"""Joining numbered things into groups."""
+"""Groups of numbered things."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class Unions:
-    """The numbers 0 to `count` - 1, each in a group of its own until it is joined with others.
+    """The numbers 0 to `count` - 1. Each is a group of its own until it is joined with others.
 
     Source: disjoint-set forest with path halving, Tarjan and van Leeuwen, JACM 1984.
     """
@@ -16,7 +16,7 @@ class Unions:
         self._above = list(range(count))
 
     def group_of(self, number: int) -> int:
-        """The smallest number in the group of `number`."""
+        """Return the smallest number in the group of `number`."""
         above = self._above
         while above[number] != number:
             above[number] = above[above[number]]
@@ -24,12 +24,12 @@ class Unions:
         return number
 
     def join(self, one: int, other: int) -> None:
-        """Make one group of the groups of two numbers."""
+        """Join the groups of two numbers."""
         first, second = sorted((self.group_of(one), self.group_of(other)))
         self._above[second] = first
 
     def join_all(self, numbers: Iterable[int]) -> None:
-        """Make one group of the groups of some numbers; none change nothing."""
+        """Join the groups of some numbers. No numbers change nothing."""
         first = None
         for number in numbers:
             if first is None:
@@ -37,7 +37,7 @@ class Unions:
             self.join(first, number)
 
     def groups(self) -> list[list[int]]:
-        """All groups, each in rising order, by their smallest numbers."""
+        """Return all groups, each in ascending order, sorted by their smallest numbers."""
         found: dict[int, list[int]] = defaultdict(list)
         for number in range(len(self._above)):
             found[self.group_of(number)].append(number)

@@ -1,4 +1,4 @@
-"""What a photo file says about itself without a look at its pixels: size, time and camera."""
+"""The facts of a photo file from its header: size, time and camera."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ _SERIALS = ((ExifTags.IFD.Exif, ExifTags.Base.BodySerialNumber), (None, ExifTags
 
 @dataclass(frozen=True)
 class PhotoFacts:
-    """One photo's EXIF and header; empty values mean "not known".
+    """The facts of one photo, from EXIF and header. Empty values mean "not known".
 
-    image_size: (width, height) of the upright photo, px. taken: by the camera's clock; time_tag: the EXIF tag that says
-    so. serial: the serial number of the camera. likeness: see `photos.likeness`.
+    image_size: (width, height) of the upright photo (px).
+    taken: the time of the camera's clock. time_tag: the EXIF tag that contains it.
+    serial: the serial number of the camera. likeness: see `photos.likeness`.
     """
 
     image_size: tuple[int, int] | None = None
@@ -47,7 +48,7 @@ def read_facts(path: Path) -> PhotoFacts:
         taken, tag = _taken(image)
         serial = _serial(image)
         largest_page(image, path)
-        if image.format == "TIFF":  # Pillow turns a TIFF itself; some versions do it only when the pixels are loaded
+        if image.format == "TIFF":  # Pillow rotates a TIFF itself; some versions do it only when the pixels are loaded
             image.load()
         width, height = image.size
         if orientation(image) >= 5:
@@ -56,7 +57,7 @@ def read_facts(path: Path) -> PhotoFacts:
 
 
 def facts_to_json(facts: PhotoFacts) -> dict[str, Any]:
-    """The facts that are kept, ready for JSON or a database."""
+    """Return the facts that are stored, ready for JSON or a database."""
     return {
         "width": facts.image_size[0] if facts.image_size else None,
         "height": facts.image_size[1] if facts.image_size else None,
@@ -68,7 +69,7 @@ def facts_to_json(facts: PhotoFacts) -> dict[str, Any]:
 
 
 def facts_from_json(values: Mapping[str, Any]) -> PhotoFacts:
-    """The facts that `facts_to_json` wrote. Raises ValueError, TypeError or KeyError if they are something else."""
+    """Return the facts that `facts_to_json` described. Raises ValueError, TypeError or KeyError for anything else."""
     width, height, taken = values["width"], values["height"], values["taken"]
     if any(v is not None and (type(v) is not int or v < 1) for v in (width, height)):
         raise ValueError(f"size is {width!r} x {height!r}")

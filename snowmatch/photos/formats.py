@@ -37,14 +37,14 @@ EXTENSIONS = frozenset(
 )
 # The exceptions that Pillow and pillow-heif raise for damaged files and damaged EXIF. MemoryError is not one of them.
 DAMAGE = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.error, zlib.error)
-MOST_PAGES = 20  # of a TIFF, among which the largest is looked for
+MOST_PAGES = 20  # number of pages of a TIFF that are searched for the largest
 _WIDTH, _HEIGHT, _SUB_IFDS, _BIG_TIFF = 256, 257, 330, 43  # TIFF's numbers. Source: TIFF 6.0; BigTIFF
 _HEIC = re.compile(rb"....ftyp(heic|heix|heim|heis|hevc|hevx|mif1|msf1)", re.DOTALL)
 
 
 @contextmanager
 def open_photo(path: Path) -> Iterator[ImageFile.ImageFile]:
-    """A photo file opened with Pillow, pixels not read yet; SnowmatchError for what is wrong with it, also in the body.
+    """Open a photo file with Pillow, without reading the pixels.
 
     Raises SnowmatchError if the file cannot be opened, or if it cannot be decoded inside the `with` block.
 
@@ -66,9 +66,9 @@ def open_photo(path: Path) -> Iterator[ImageFile.ImageFile]:
 
 
 def largest_page(image: Image.Image, path: Path) -> None:
-    """Turn to the largest page of a TIFF: the first one may be a thumbnail. Other formats stay as they are.
+    """Select the largest page of a TIFF, because the first one may be a thumbnail. Other formats do not change.
 
-    Raises SnowmatchError if the file holds a larger picture that cannot be read, as raw files do.
+    Raises SnowmatchError if the file contains a larger picture that cannot be read, as raw files do.
     """
     if not isinstance(image, TiffImageFile):
         return
@@ -80,7 +80,7 @@ def largest_page(image: Image.Image, path: Path) -> None:
             sizes.append(image.width * image.height)
         except EOFError:
             break
-        except (SyntaxError, OSError):  # a picture of a kind that Pillow does not know, such as a raw file's
+        except (SyntaxError, OSError):  # a picture that Pillow cannot read, such as that of a raw file
             sizes.append(0)
             hidden = max(hidden, _pixels(image.tag_v2))
         hidden = max(hidden, _hidden_pixels(image))
@@ -94,7 +94,7 @@ def largest_page(image: Image.Image, path: Path) -> None:
 
 
 def _hidden_pixels(page: TiffImageFile) -> int:
-    """How many pixels the largest picture below this page (its SubIFDs) has; 0 without."""
+    """Return the number of pixels of the largest picture below this page (its SubIFDs); 0 without one."""
     offsets = page.tag_v2.get(_SUB_IFDS, ())
     file, most = page.fp, 0
     assert file is not None
@@ -107,7 +107,7 @@ def _hidden_pixels(page: TiffImageFile) -> int:
             directory.load(file)
             most = max(most, _pixels(directory))
         except (*DAMAGE, KeyError, TypeError):
-            continue  # no picture there
+            continue  # there is no picture
     return most
 
 

@@ -1,7 +1,7 @@
-"""Which photos are nearly the same picture: a copy that was resized, saved again or stamped.
+"""Likenesses find photos that are nearly the same picture: a copy that was resized, saved again or stamped.
 
-A likeness has one bit for each neighbouring pair of a small grey copy: whether the left pixel is brighter than the
-right one. Source: the difference hash (dHash), N. Krawetz, "Kind of Like That", 2013.
+A likeness has one bit for each pair of neighbouring pixels of a small grey copy: whether the left pixel is brighter
+than the right one. Source: the difference hash (dHash), N. Krawetz, "Kind of Like That", 2013.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ LENGTH = BITS // 8  # bytes
 # Copies of the leopard photos (half the size, JPEG quality 60, a black bar at the bottom) differ in at most 12 bits
 # (99 %). Photos that one station took in different encounters differ in 19 bits at least. Cropped copies are not found.
 NEARLY_EQUAL = 12
-BLANK = 8  # grey levels between the darkest and the brightest place: below it only noise is compared
-_PARTS = NEARLY_EQUAL + 1  # of a likeness: two that differ in at most NEARLY_EQUAL bits have an equal part
-_DECODED = 8 * SIDE  # px of the longest side that is decoded; a JPEG has smaller copies, which are quick to decode
+BLANK = 8  # grey levels between the darkest and the brightest position: with fewer, only noise is compared
+_PARTS = NEARLY_EQUAL + 1  # parts of a likeness: two that differ in at most NEARLY_EQUAL bits have an equal part
+_DECODED = 8 * SIDE  # longest side (px) that is decoded; a JPEG is decoded quickly at a smaller scale
 
 
 def photo_likeness(path: Path) -> bytes:
-    """The likeness (32 bytes) of a photo file. Raises SnowmatchError if it cannot be read."""
+    """Return the likeness (32 bytes) of a photo file. Raises SnowmatchError if it cannot be read."""
     return likeness(read_grey(path, _DECODED))
 
 
 def likeness(grey: np.ndarray) -> bytes:
-    """The likeness (32 bytes) of a photo's grey pixels (H, W) uint8; b"" for a blank photo, which is like any other."""
+    """Return the likeness (32 bytes) of grey pixels (H, W) uint8; b"" for a blank photo, which is like any other."""
     if not grey.size:
         return b""
     small = Image.fromarray(grey).resize((SIDE + 1, SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
@@ -42,14 +42,14 @@ def likeness(grey: np.ndarray) -> bytes:
 
 
 def difference(one: bytes, other: bytes) -> int:
-    """How many bits of two likenesses differ, 0 to 256; 256 where one is not known."""
+    """Return the number of different bits of two likenesses, 0 to 256; 256 if one is not known."""
     if len(one) != LENGTH or len(other) != LENGTH:
         return BITS
     return (int.from_bytes(one) ^ int.from_bytes(other)).bit_count()
 
 
 def nearly_equal(one: bytes, others: Sequence[bytes]) -> list[int]:
-    """The places in `others` of the likenesses that differ from `one` in at most NEARLY_EQUAL bits."""
+    """Return the positions in `others` of the likenesses that differ from `one` in at most NEARLY_EQUAL bits."""
     known = [i for i, other in enumerate(others) if len(other) == LENGTH]
     if len(one) != LENGTH or not known:
         return []
@@ -59,16 +59,17 @@ def nearly_equal(one: bytes, others: Sequence[bytes]) -> list[int]:
 
 
 def nearly_equal_pairs(likenesses: Sequence[bytes]) -> list[tuple[int, int]]:
-    """All pairs (i, j), i < j, of likenesses that differ in at most NEARLY_EQUAL bits, sorted; unknown ones have none.
+    """Return all pairs (i, j), i < j, of likenesses that differ in at most NEARLY_EQUAL bits, sorted. Unknown ones have
+    none.
 
-    Two of them have at least one of _PARTS parts in common, so that only those with an equal part are compared.
+    Two such likenesses have at least one of _PARTS parts in common, so only those with an equal part are compared.
     """
     known = np.array([i for i, each in enumerate(likenesses) if len(each) == LENGTH], np.int64)
     if len(known) < 2:
         return []
     words = _words([likenesses[i] for i in known])
     bits = np.unpackbits(words.view(np.uint8).reshape(len(known), -1), axis=1)
-    # Bits of one region are alike in all photos of a station: a part takes its bits from all over the picture
+    # Bits of one region are equal in all photos of a station, so a part takes its bits from the whole picture
     bits = bits[:, np.random.default_rng(0).permutation(BITS)]
     found: set[tuple[int, int]] = set()
     for columns in np.array_split(np.arange(BITS), _PARTS):
@@ -94,5 +95,5 @@ def _compare(rows: np.ndarray, words: np.ndarray, found: set[tuple[int, int]]) -
 
 
 def _words(likenesses: Sequence[bytes]) -> np.ndarray:
-    """(N, 4) uint64."""
+    """Return the likenesses as (N, 4) uint64."""
     return np.frombuffer(b"".join(likenesses), np.uint64).reshape(-1, BITS // 64)

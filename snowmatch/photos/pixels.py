@@ -39,9 +39,9 @@ _UPRIGHT = {
 def read_photo(path: Path) -> np.ndarray:
     """Return the pixels of the upright photo: (H, W, 3) uint8 RGB, EXIF orientation applied.
 
-    Grey, palette, CMYK and 16-bit photos are converted (of more than 8 bits the upper 8 are kept), transparent pixels
-    become grey. SnowmatchError where the file is missing, no photo, truncated or above Pillow's limit of 178
-    megapixels.
+    Grey, palette, CMYK and 16-bit photos are converted (with more than 8 bits, the upper 8 are used); transparent
+    pixels become grey. Raises SnowmatchError if the file does not exist, is not a photo, is truncated, or has more than
+    178 megapixels (the limit of Pillow).
     """
     return _read(path, "RGB", TRANSPARENT)
 
@@ -110,10 +110,10 @@ def _check_length(image: Image.Image, path: Path) -> None:
 
 
 def _opaque(strip: Image.Image, background: int) -> Image.Image:
-    """A strip of a photo with what is transparent over `background`."""
+    """Return a strip of a photo with transparent pixels over `background`."""
     if not strip.has_transparency_data:
         return strip
-    strip = strip.convert("RGBA")  # a palette's transparency as well
+    strip = strip.convert("RGBA")  # this also converts the transparency of a palette
     under = Image.new("RGBA", strip.size, (background, background, background, 255))
     return Image.alpha_composite(under, strip)
 
@@ -122,7 +122,7 @@ def _opaque(strip: Image.Image, background: int) -> Image.Image:
 
 
 def _grey_in_eight_bits(image: Image.Image) -> Image.Image:
-    """A grey photo of 10 to 16 bits in 8 bits; others as they are."""
+    """Return a grey photo of 10 to 16 bits in 8 bits; other photos unchanged."""
     if image.mode == "F":
         raise ValueError("pixels are floating-point numbers, expected 8 or 16 bits")
     if image.mode != "I" and not image.mode.startswith("I;16"):
@@ -134,12 +134,12 @@ def _grey_in_eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _surplus(highest: int) -> int:
-    """How many bits more than 8 a photo with this highest value has: cameras write 10, 12 or 14 bits into 16."""
+    """Return the number of bits above 8 of a photo with this highest value: cameras write 10, 12 or 14 bits into 16."""
     return next(bits for bits in (8, 10, 12, 14, 16) if highest < 1 << bits) - 8
 
 
 def _is_wide(image: ImageFile.ImageFile) -> bool:
-    """Whether a photo that is not loaded yet has colours of 16 bits, of which Pillow reads the upper 8."""
+    """Return whether a photo that is not loaded yet has colours of 16 bits, of which Pillow reads the upper 8."""
     return image.mode in ("RGB", "RGBA", "RGBX", "CMYK") and any(";16" in _raw_mode(tile.args) for tile in image.tile)
 
 
@@ -148,9 +148,11 @@ def _raw_mode(args: Any) -> str:
 
 
 def _narrowed(path: Path, image: Image.Image) -> Image.Image:
-    """A loaded photo of 16-bit colours in 8 bits, where its colours have 10, 12 or 14 bits only; else as it is."""
+    """Return a loaded photo of 16-bit colours in 8 bits if its colours have only 10, 12 or 14 bits; otherwise
+    unchanged.
+    """
     upper = np.asarray(image)
-    bands = len(image.mode.rstrip("AX"))  # what is no colour has 16 bits
+    bands = len(image.mode.rstrip("AX"))  # other bands have 16 bits
     if upper[..., :bands].max(initial=0) >= 64:
         return image
     with open_photo(path) as again:
