@@ -72,10 +72,8 @@ def batch(
     CATALOG, the encounters and animals of CATALOG count; animals in the same photo are different animals. An animal is
     never compared with its own encounter.
 
-    If the batch was stopped, the same command with --out continues it.
-
-    The catalog keeps the answers: the same command asks only what is new or has changed. A NAME.csv that somebody has
-    edited is not replaced without --force.
+    The catalog keeps the answers: if the batch was stopped, or if photos were added, the same command asks only the
+    rest. A NAME.csv that somebody has edited is not replaced without --force.
 
     \b
     Example:

@@ -55,8 +55,9 @@ MODELS = ("v6_from_tf", "v1")
 
 @dataclass(frozen=True)
 class Superpoint(NetworkExtractor):
-    """Corners found by a network, with descriptors of length 256; `snowmatch weights list` shows the licences of its
-    weights.
+    """Corners found by a network, with descriptors of length 256.
+
+    `snowmatch weights list` shows the licences of its weights.
 
     chip_size, max_features, device: as for all networks.
     model: `v6_from_tf` (MIT, by R. Pautrat) or `v1` (by Magic Leap, not for commercial use; LightGlue was trained on
