@@ -45,13 +45,13 @@ Progress = Callable[[int, int], None]
 
 
 def open_catalog(folder: str | Path, **settings: Unpack[SettingsOptions]) -> Catalog:
-    """The catalog in `folder`; `settings` (see CatalogSettings) in place of those that it keeps. `index` keeps them."""
+    """Return the catalog in `folder`. `settings` (see CatalogSettings) replace the stored ones; `index` stores them."""
     return Catalog(load_catalog(Path(folder), load_records(Path(folder)), settings))
 
 
 @dataclass(eq=False)
 class Catalog:
-    """What was on record in one folder when it was opened, or indexed; several threads may ask it at the same time.
+    """The catalog of one folder as it was when it was opened or indexed. Several threads may query it at the same time.
 
     `method` means extractor, matcher and options, as on the command line. By default the extractors are those that the
     catalog is indexed with. `progress` is called with (done, total). SnowmatchError is a problem that the user can fix.

@@ -231,7 +231,7 @@ def _values(taken: Fingerprint) -> tuple[int | str | None, ...]:
 
 
 def _fingerprint(values: Sequence[Any]) -> Fingerprint | None:
-    """What `_values` gave; None for anything else."""
+    """Return the record of the values that `_values` returned; None for anything else."""
     size, mtime_ns, ctime_ns, checked_ns, sha256, *rest = values
     if not all(isinstance(n, int) for n in (size, mtime_ns, ctime_ns, checked_ns)) or not isinstance(sha256, str):
         return None

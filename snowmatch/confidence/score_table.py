@@ -147,7 +147,7 @@ def is_table(path: Path) -> bool:
 
 def load_table(path: Path) -> ScoreTable:
     """Return the table that `save_table` wrote. Raises SnowmatchError for any other file."""
-    advice = "evaluate the catalog again and save its scores anew"
+    advice = "evaluate the catalog again and save its scores"
     held = load_arrays(path, _FIELDS, "score table", advice)
     try:
         return ScoreTable(**held)

@@ -70,7 +70,7 @@ def allow(session: Session, question: Question, resolved: Resolved) -> Allowed:
 def _copies(
     session: Session, photos: Sequence[AskedPhoto], known: AbstractSet[str], notes: list[Note]
 ) -> frozenset[str]:
-    """Encounters on record that have nearly the same picture as one of the photos; notes tell of those not `known`."""
+    """Return the encounters on record with nearly the same picture as one of the photos, and add notes on new ones."""
     paths = list(session.data.facts)
     likenesses = [session.data.facts[path].likeness for path in paths]
     encounters: set[str] = set()
@@ -89,7 +89,7 @@ def _copies(
 def _same_camera(
     session: Session, photos: Sequence[AskedPhoto], known: AbstractSet[str], notes: list[Note]
 ) -> set[str]:
-    """Encounters on record that the same camera took within the encounter gap of one of the photos."""
+    """Return the encounters on record from the same camera, within the encounter gap of one of the photos."""
     gap = session.data.settings.gap
     times = defaultdict(list)
     for photo in photos:

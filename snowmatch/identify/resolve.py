@@ -137,7 +137,7 @@ def _make_ready(
     if row is not None:
         bbox = row.bbox if bbox is None else bbox
         mask = session.folder / row.mask if mask is None and row.mask else mask
-        notes += _notes_on_row(path, row, chosen, body_part)
+        notes += _notes_on_row(session.folder, path, row, chosen, body_part)
     animal, mask_content = _read_animal(mask, size)
     if animal is not None and not animal.any():
         name = path or "the photo"
@@ -184,15 +184,24 @@ def _read_animal(mask: Mask, size: tuple[int, int]) -> tuple[np.ndarray | None, 
     return read_mask(Path(mask), size), file_sha256(Path(mask))
 
 
-def _notes_on_row(path: str, row: Annotation, chosen: Annotation | None, body_part: str | None) -> list[Note]:
-    """Return notes if the photo has another path on record, or if its body part on record differs from the query's."""
+def _notes_on_row(
+    folder: Path, path: str, row: Annotation, chosen: Annotation | None, body_part: str | None
+) -> list[Note]:
+    """Return notes if the photo is another file on record, or if its body part on record differs from the query's."""
     notes = []
-    if chosen is None and row.path != path:
+    if chosen is None and not _same_file(folder / row.path, Path(path)):
         notes.append(Note("on-record", f"{path} is on record as {row.path}", {"photo": path, "path": row.path}))
     if body_part is not None and not same_part(row.body_part, body_part):
         text = f"{path} is on record as {row.body_part}, the query uses {body_part}"
         notes.append(Note("other-body-part", text, {"photo": path, "on_record": row.body_part}))
     return notes
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except OSError:  # one of them is not there any more
+        return False
 
 
 def _choose_row(path: str, rows: list[Annotation], body_part: str | None, bbox: BBox | None) -> Annotation | None:

@@ -9,13 +9,13 @@ import numpy as np
 
 from snowmatch.core.types import Matches
 
-# Rank of what the geometric check rejected: below all that it accepted, in the order it had before. Pre-scores stay
-# under some thousands and an accepted annotation has five votes of at least 5e-8, so this factor separates them.
+# Factor for the scores of rejected annotations: they rank below all accepted ones, in their order before the geometric
+# check. Pre-scores stay below some thousands, and an accepted annotation has five votes of at least 5e-8.
 REJECTED = 1e-10
-VERIFIED = 1e-6  # so what ranks above this was let pass, or is next to nothing
-# Annotations of one individual that its score is made of, as in HotSpotter. 1, 2, 3, 5 and all were measured
-# (docs/benchmarks-history.md): all of them lose animals to the cat with the most photos; 1 gains on boxed leopards
-# and loses on the other sets.
+VERIFIED = 1e-6  # a ranking score above this was accepted by the geometric check
+# Number of annotations of one individual in its score, as in HotSpotter. 1, 2, 3, 5 and all were measured
+# (docs/benchmarks-history.md): with all, the cat with the most photos wins too often; 1 is better on boxed leopards
+# and worse on the other sets.
 BEST = 3
 
 

@@ -114,7 +114,7 @@ def photo_groups(
 
 
 def _encounter_name(first: Shot) -> str:
-    """The name of an encounter that is not on record, after its first photo."""
+    """Return the name of an encounter that is not on record, after its first photo."""
     place = "" if first.folder == "." else f"{first.folder} "
     return f"{place}{first.taken.isoformat()}" if first.taken is not None else f"photo {first.name}"
 

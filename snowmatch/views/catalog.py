@@ -43,7 +43,7 @@ def format_overview(catalog: Catalog) -> str:
 
 
 def _rule(settings: CatalogSettings) -> str:
-    """How encounters without a name were made."""
+    """Return a sentence about how encounters without a name were made."""
     return (
         f"Encounters that the catalog does not name: photos at most {settings.encounter_gap:g} min apart, at most "
         f"{settings.longest_encounter:g} h long."

@@ -39,7 +39,7 @@ WEIGHTS = (
     Weights(
         "superpoint_v6_from_tf",
         "SuperPoint",
-        "trained anew under a free licence, 256 numbers per keypoint",
+        "trained again under a free licence, 256 numbers per keypoint",
         "MIT",
         (
             WeightsFile(

@@ -293,7 +293,7 @@ def _load(build: str, path: Path, content: str, certainty: float, fast: bool, de
             flash=False,  # half precision on a GPU
         )
     except Exception as error:  # values from a file that kornia or torch refuse
-        raise SnowmatchError(f"{path} describes a network that cannot be built ({build}): train it anew") from error
+        raise SnowmatchError(f"{path} describes a network that cannot be built ({build}): train it again") from error
     return fill(network, lightglue_names(read_tensors(path)), path, optional=("confidence_thresholds",)).to(device)
 
 
