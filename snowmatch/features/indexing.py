@@ -15,6 +15,7 @@ from snowmatch.catalog.ids import give_ids, load_ids, save_ids
 from snowmatch.catalog.load import CatalogData, load_again
 from snowmatch.catalog.records import load_records
 from snowmatch.catalog.settings import keep_settings
+from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.executor import WorkerDiedError, cores, in_order, open_pool
 from snowmatch.core.home import features_path
 from snowmatch.core.notes import Note
@@ -108,7 +109,6 @@ def index_catalog(
         raise ValueError(f"workers is {workers}, expected at least 1")
     described = settings(extractor)
     folder = Path(os.path.abspath(data.folder))
-    others = _check_others(folder, described, wait) if verify else ()
     with FeatureWriter(features_path(folder), described, wait=wait) as writer:
         keep_settings(folder, data.settings)
         replaced = mend(folder)
@@ -136,6 +136,7 @@ def index_catalog(
             run.save_if_there()
         kept = load_ids(folder)
         save_ids(folder, give_ids(data.annotations, run.contents(), kept), kept, prune=prune)
+    others = _check_others(folder, described, wait) if verify else ()
     failed = tuple(sorted(run.records.failures.items()))
     seconds = time.monotonic() - started
     notes = (*_notes(records.unsound, damaged, writer.damaged_files, replaced), *others)
@@ -145,7 +146,11 @@ def index_catalog(
 def _check_others(folder: Path, described: Mapping[str, Any], wait: float) -> tuple[Note, ...]:
     """Check the features of all other extractors, remove damaged ones, and return notes on them."""
     notes = []
-    for other in list_features(features_path(folder)):
+    try:
+        stored = list_features(features_path(folder))
+    except SnowmatchError as error:  # of another extractor: that of this run has just been written
+        return (Note(error.code, str(error), error.data),)
+    for other in stored:
         if other == plain_settings(described):
             continue
         with FeatureWriter(features_path(folder), other, wait=wait) as writer:
