@@ -263,7 +263,7 @@ def test_missing_weights_stop_a_run_before_it_starts_with_the_download_command(o
     ],
 )
 def test_settings_of_networks_out_of_range_are_refused(name, setting, value):
-    with pytest.raises(SnowmatchError, match=f"{setting} is"):
+    with pytest.raises(SnowmatchError, match=f"{setting}'? is"):
         make_plugin("extractors", name, {setting: value})
 
 

@@ -309,7 +309,8 @@ def parse_setting(what: str, text: str, default: Any) -> Any:
         raise SnowmatchError(f"{what} is {text!r}, expected {kind} such as {default}") from None
     fits = abs(value) <= LARGEST if isinstance(default, int) else math.isfinite(value)
     if not fits:
-        raise SnowmatchError(f"{what} is {text!r}, expected {kind} from -{LARGEST} to {LARGEST}, such as {default}")
+        limits = f" from -{LARGEST} to {LARGEST}," if isinstance(default, int) else ", not infinite,"
+        raise SnowmatchError(f"{what} is {text!r}, expected {kind}{limits} such as {default}")
     return value
 
 
