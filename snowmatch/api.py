@@ -7,10 +7,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
+from snowmatch.catalog.cells import CellError, read_box
 from snowmatch.catalog.find import find_catalog
 from snowmatch.catalog.load import CatalogData, load_catalog
 from snowmatch.catalog.records import load_records
 from snowmatch.catalog.settings import SettingsOptions
+from snowmatch.catalog.times import read_times
 from snowmatch.confidence.score_table import is_table, save_table
 from snowmatch.core.notes import Note
 from snowmatch.core.plugins import make_plugin
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT_EXTRACTOR", "DEFAULT_MATCHER", "Catalog", "Geometry", "Session", "changed_settings", "open_catalog"]
 __all__ += ["add_weights", "download_weights", "find_catalog", "is_table", "known_weights", "save_table"]
+__all__ += ["CellError", "read_box", "read_times"]
 
 Progress = Callable[[int, int], None]
 

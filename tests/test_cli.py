@@ -358,3 +358,20 @@ def test_no_name_reaches_the_terminal_with_its_escapes(evil, monkeypatch):
         said.append(result.output)
     assert "a\\x1b]0;owned\\x07\\x9b2J\\u202eb" in said[1]
     assert json.loads(said[3].partition("\nnote: ")[0])["candidates"][0]["individual"] == EVIL
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("--bodypart", "LF"), ("--bodypart", "left flank"), ("--bbox", "[10.5, 20.2, 300.7, 200]"),
+     ("--bbox", "0,1;0,1;0,8;0,8"), ("--timestamp", "17.09.2012 19:42")],
+)  # fmt: skip
+def test_options_take_the_spellings_of_the_table(survey, options):
+    photo, _ = a_query(survey)
+    result = run("query", photo, "--catalog", survey / "catalog", *options)
+    assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize("value", ["3/4/2021 10:00", "17.09.2012", "2012-09-17T19:42Z", "yesterday"])
+def test_an_unclear_time_is_a_usage_error(survey, value):
+    photo, _ = a_query(survey)
+    assert run("query", photo, "--catalog", survey / "catalog", "--timestamp", value).exit_code == 2

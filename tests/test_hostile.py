@@ -280,3 +280,43 @@ def test_verify_also_checks_the_features_of_other_extractors(own_survey):
     assert "sift" in note.text
     assert opened.index("sift").done == 1
     assert opened.query(next((own_survey / "queries").rglob("*.jpg")), extractor="sift").compared == before
+
+
+# --- pipes and devices in place of files ------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_or_a_device_in_place_of_a_kept_file_never_hangs(own_survey):
+    catalog = own_survey / "catalog"
+    photo = next((own_survey / "queries").rglob("*.jpg"))
+    snowmatch.open_catalog(catalog).index()
+    snowmatch.open_catalog(catalog, encounter_gap=50).index()
+    save_calibrations(catalog, CalibrationFile(methods=(stored("hesaff"),)))
+    save_arrays(maps_path(catalog), {"x": np.zeros(3)})
+    for path in sorted(p for p in catalog.rglob("*") if p.is_file() and p.suffix not in (".jpg", ".png")):
+        if path.suffix == ".lock":
+            continue  # only opened for writing
+        content = path.read_bytes()
+        for make in (os.mkfifo, lambda place: os.symlink("/dev/zero", place), os.mkdir):
+            path.unlink()
+            make(path)
+            for use in (
+                lambda: snowmatch.open_catalog(catalog).query(photo, body_part="left_flank"),
+                lambda: snowmatch.open_catalog(catalog).index(),
+            ):
+                try:
+                    use()
+                except SnowmatchError as error:
+                    text = str(error)
+                    assert ("\n" in text, "disk space" in text) == (False, False), text
+            if path.is_dir() and not path.is_symlink():
+                path.rmdir()
+            else:
+                path.unlink(missing_ok=True)
+            path.write_bytes(content)
+
+
+def test_a_query_photo_that_is_no_file_says_so(own_survey, tmp_path):
+    os.symlink("/dev/zero", tmp_path / "zero.jpg")
+    with pytest.raises(SnowmatchError, match=r"zero\.jpg is not a file, expected a photo"):
+        snowmatch.open_catalog(own_survey / "catalog").query(tmp_path / "zero.jpg")

@@ -189,6 +189,13 @@ def test_photos_from_before_and_after_a_reset_of_the_clock_are_not_one_encounter
     assert [note.code for note in notes] == ["clock-set-back"]
 
 
+def test_two_resets_in_a_small_folder_are_found():
+    shots = shots_of([0, 60, 3000, 0.5, 61, 0.7, 62, 3001], station="S1")
+    runs, resets = clock_runs(shots, timedelta(minutes=60))
+    assert len(set(runs)) == 3
+    assert len(resets) == 2
+
+
 def test_a_counter_that_begins_again_is_no_reset_of_the_clock():
     shots = shots_of([5000, 5001, 6000, 0, 1, 4999])  # IMG_9999 was followed by IMG_0001
     assert clock_runs(shots, timedelta(minutes=60)) == ([0] * 6, [])

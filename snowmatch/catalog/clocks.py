@@ -10,9 +10,10 @@ from itertools import pairwise
 
 from snowmatch.catalog.shots import Shot, file_number, file_order
 
-MOST_STEPS = (
-    0.05  # share of a folder's photos: with more steps back in time, its file names are not in the order of time
-)
+# A folder with more steps back in time than this share of its photos, and more than FEW_STEPS, has file names that are
+# not in the order of time
+MOST_STEPS = 0.05
+FEW_STEPS = 3
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def clock_runs(shots: Sequence[Shot], gap: timedelta) -> tuple[list[int], list[C
             continue
         numbers.sort(key=lambda n: file_order(shots[n].name))
         back = [(a, b) for a, b in pairwise(numbers) if _taken(shots[a]) - _taken(shots[b]) > gap]
-        if not back or len(back) > max(1, MOST_STEPS * len(numbers)):
+        if not back or len(back) > max(FEW_STEPS, MOST_STEPS * len(numbers)):
             continue
         pieces = _pieces(numbers, {b for _, b in back})
         if not _come_again(shots, pieces, gap):

@@ -49,11 +49,13 @@ def reading(folder: Path) -> Iterator[sqlite3.Connection | None]:
     """
     path = database_path(folder)
     try:
-        if not path.is_file():
+        if not path.exists():
             yield None
             return
     except OSError as error:
         raise unreadable(path, error) from error
+    if not path.is_file():
+        raise SnowmatchError(f"{path} is not a file: move it away, and index again")
     with _opened(path, write=False) as connection:
         _check(connection, path)
         yield connection

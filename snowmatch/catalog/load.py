@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from snowmatch.catalog.animals import number_animals
-from snowmatch.catalog.cells import RelativeBox
+from snowmatch.catalog.cells import CellError, RelativeBox, read_body_part
 from snowmatch.catalog.copies import mark_passages
 from snowmatch.catalog.encounters import group_shots, place_name, unused
 from snowmatch.catalog.folders import read_folders
@@ -88,10 +88,13 @@ def load_again(data: CatalogData, records: Records) -> CatalogData:
 
 
 def check_body_part(name: str) -> str:
-    """Return `name` if it is a body part. Raises SnowmatchError otherwise."""
-    if name not in BODY_PARTS:
-        raise SnowmatchError(f"{name!r} is not a body part; {choices(name, BODY_PARTS)}")
-    return name
+    """Return the body part of a text in a usual spelling. Raises SnowmatchError if it is not a body part."""
+    try:
+        if name.strip():
+            return read_body_part(name)
+    except CellError:
+        pass
+    raise SnowmatchError(f"{name!r} is not a body part; {choices(name, BODY_PARTS)}")
 
 
 def check_locations(data: CatalogData, names: Iterable[str]) -> None:

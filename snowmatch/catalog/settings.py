@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 
 from snowmatch.catalog.times import ORDERS
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.files import replace_file, unreadable
+from snowmatch.core.files import open_regular, replace_file, unreadable
 from snowmatch.core.home import settings_path
 from snowmatch.core.notes import Note
 from snowmatch.core.text import choices
@@ -82,7 +82,7 @@ def load_settings(folder: Path, notes: list[Note]) -> CatalogSettings:
     """
     path = settings_path(folder)
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             text = file.read(MOST_BYTES + 1)
     except FileNotFoundError:
         return CatalogSettings()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.files import read_file
 from snowmatch.core.notes import Note
 
 SEPARATORS = ",;\t"
@@ -66,7 +67,7 @@ def _csv_rows(path: Path, columns: Collection[str]) -> Iterator[tuple[int, Seque
 
 def _text(path: Path) -> str:
     try:
-        content = path.read_bytes()
+        content = read_file(path)
     except OSError as error:
         raise SnowmatchError(f"{path} cannot be read: {error.strerror}") from error
     encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"

@@ -23,36 +23,37 @@ from snowmatch.cli.shared import (
 )
 
 
-def _boxes(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> list[tuple[float, ...]] | None:
+def _boxes(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> list[Any] | None:
     return [_box(value) for value in values] or None
 
 
-def _box(value: str) -> tuple[float, ...]:
+def _box(value: str) -> Any:
+    from snowmatch.api import CellError, read_box
+
     try:
-        numbers = tuple(float(n) for n in value.split(","))
-    except ValueError:
-        numbers = ()
-    if len(numbers) != 4 or not numbers[2] > 0 or not numbers[3] > 0:
+        box = read_box(value)
+    except CellError:
+        box = None
+    if box is None:
         raise click.BadParameter(
             f"{value!r}: expected x,y,w,h in pixels (or as shares of the photo) with w and h above 0, such as "
             "120,80,640,400"
         )
-    return numbers
+    return box
 
 
 def _timestamp(ctx: click.Context, parameter: click.Parameter, value: str | None) -> Any:
     if value is None:
         return None
-    from datetime import datetime
+    from snowmatch.api import read_times
 
-    try:
-        moment = datetime.fromisoformat(value)
-    except ValueError:
-        raise click.BadParameter(f"{value!r}: expected a local time, such as 2012-09-17T19:42:18") from None
-    if moment.tzinfo is not None:
-        local = moment.replace(tzinfo=None).isoformat()
+    (time,), _ = read_times([value], "")
+    if time.moment is None or time.dated or time.unclear:
+        raise click.BadParameter(f"{value!r}: expected a local time, such as 2012-09-17T19:42:18")
+    if time.zone is not None:
+        local = time.moment.isoformat()
         raise click.BadParameter(f"{value!r} has a time zone: expected the time of the camera's clock, such as {local}")
-    return moment
+    return time.moment
 
 
 @click.command()

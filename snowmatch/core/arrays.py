@@ -13,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.files import replace_file, unreadable
+from snowmatch.core.files import read_file, replace_file, unreadable
 
 LARGEST = 8 << 30  # bytes of one array in a compressed file: a small file must not fill the memory
 
@@ -61,7 +61,7 @@ def load_arrays(
     be read, is damaged or lacks one of the arrays.
     """
     try:
-        content = path.read_bytes()
+        content = read_file(path)
     except (FileNotFoundError, NotADirectoryError):
         raise
     except OSError as error:

@@ -56,6 +56,12 @@ def open_regular(path: Path) -> BinaryIO:
     raise SnowmatchError(f"{path} is a pipe, a device or a socket, expected a file")
 
 
+def read_file(path: Path) -> bytes:
+    """Return the content of a regular file. Raises as `open_regular` does."""
+    with open_regular(path) as file:
+        return file.read()
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder and the missing folders above it.
 
@@ -111,6 +117,8 @@ def unwritable(folder: Path, error: OSError) -> SnowmatchError:
     """Return the error for a folder of snowmatch in which the system could not write."""
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         advice = "make the folder writable, or copy the catalog to a writable folder"
+    elif error.errno in (errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY):
+        advice = f"a folder has the place of a file, or a file that of a folder: move {error.filename or 'it'} away"
     else:
         advice = "finished work is kept: free some disk space and run it again"
     return SnowmatchError(f"cannot write in {folder}: {error.strerror or error}; {advice}")

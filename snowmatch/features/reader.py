@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.files import unreadable
+from snowmatch.core.files import read_file, unreadable
 from snowmatch.core.types import Features
 from snowmatch.features.segments import COLUMNS, Segment, damaged_entry, features_folder, open_segments
 
@@ -109,7 +109,7 @@ def list_features(features: Path) -> list[dict[str, Any]]:
             continue
         path = folder / "settings.json"
         try:
-            described = json.loads(path.read_bytes())
+            described = json.loads(read_file(path))
         except FileNotFoundError:
             raise _damaged_settings(path) from None
         except OSError as error:

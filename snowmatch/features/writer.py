@@ -16,7 +16,7 @@ import numpy as np
 from filelock import Timeout
 
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.files import make_folder, replace_file, unwritable
+from snowmatch.core.files import make_folder, read_file, replace_file, unwritable
 from snowmatch.core.locks import file_lock
 from snowmatch.core.types import Features
 from snowmatch.features.segments import COLUMNS, Entry, features_folder, open_segment, open_segments, write_segment
@@ -129,7 +129,7 @@ class FeatureWriter:
     def _read_checked(self) -> dict[str, float]:
         """Return when each file was checked (seconds since 1970). A damaged list gives no times."""
         try:
-            held = json.loads((self.folder / CHECKED).read_bytes())
+            held = json.loads(read_file(self.folder / CHECKED))
             return {name: float(at) for name, at in held.items()}
         except (OSError, ValueError, TypeError, AttributeError, RecursionError):
             return {}
@@ -210,7 +210,7 @@ class FeatureWriter:
 
     def _held(self) -> str:
         try:
-            values = json.loads(self._holder.read_bytes())
+            values = json.loads(read_file(self._holder))
             who = f"process {values['pid']} on {values['host']}, since {values['since']}"
         except (OSError, ValueError, TypeError, KeyError):  # it has just started, or is about to end
             who = "another process"
@@ -219,7 +219,11 @@ class FeatureWriter:
 
 def _replace_json(path: Path, values: Mapping[str, Any]) -> None:
     text = json.dumps(values, sort_keys=True, indent=1).encode()
-    if not path.exists() or path.read_bytes() != text:
+    try:
+        unchanged = read_file(path) == text
+    except OSError:  # it does not exist, or a folder has its place
+        unchanged = False
+    if not unchanged:
         replace_file(path, lambda file: file.write(text))
 
 

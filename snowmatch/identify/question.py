@@ -11,6 +11,7 @@ from typing import Any, TypedDict
 import numpy as np
 
 from snowmatch.catalog.cells import CellError, RelativeBox, as_box
+from snowmatch.catalog.load import check_body_part
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Annotation, BBox
 
@@ -81,6 +82,7 @@ def make_question(
         raise SnowmatchError(f"top is {top}, expected at least 1")
     if timestamp is not None and timestamp.tzinfo is not None:
         raise SnowmatchError(f"timestamp is {timestamp}, expected the time of the camera's clock, without a time zone")
+    body_part = check_body_part(body_part) if body_part is not None else None
     return Question(
         given,
         tuple(_one_each("boxes were", [_box(box) for box in boxes], len(given))),
@@ -111,8 +113,8 @@ def _box(box: Any) -> BBox | RelativeBox | None:
 
     Raises SnowmatchError if it is not valid.
     """
-    if box is None:
-        return None
+    if box is None or isinstance(box, RelativeBox):
+        return box
     numbers = np.asarray(box)
     if numbers.shape != (4,) or not np.issubdtype(numbers.dtype, np.number) or not np.isfinite(numbers).all():
         raise SnowmatchError(f"the box is {box!r}, expected x, y, width, height in pixels of the upright photo")

@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 
 from snowmatch.catalog.cells import RelativeBox
-from snowmatch.catalog.load import check_body_part
 from snowmatch.catalog.records import annotation_key
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import file_sha256
@@ -84,8 +83,6 @@ def resolve(session: Session, question: Question) -> Resolved:
     Raises SnowmatchError if a file cannot be read, if a photo has several annotations and none was chosen, or if the
     photos show several body parts.
     """
-    if question.body_part is not None:
-        check_body_part(question.body_part)
     notes: list[Note] = []
     triples = zip(question.photos, question.boxes, question.masks, strict=True)
     asked = [_make_ready(session, photo, box, mask, question.body_part, notes) for photo, box, mask in triples]
@@ -252,7 +249,9 @@ def _common_part(parts: Sequence[str]) -> str:
 def _check_file(path: Path, expected: str) -> None:
     """Raise SnowmatchError if `path` is not a file. expected: what the file should be, such as "a photo"."""
     if not os.path.isfile(path):
-        problem = "is a folder" if os.path.isdir(path) else "does not exist"
+        problem = (
+            "is a folder" if os.path.isdir(path) else "is not a file" if os.path.exists(path) else "does not exist"
+        )
         raise SnowmatchError(f"{path} {problem}, expected {expected}: check the path")
 
 

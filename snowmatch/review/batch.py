@@ -62,7 +62,7 @@ def run_batch(
     photos = [photos] if isinstance(photos, str | Path) else photos
     locations = (locations,) if isinstance(locations, str) else tuple(locations)
     if body_part is not None:
-        check_body_part(body_part)
+        body_part = check_body_part(body_part)
     check_locations(catalog.data, locations)
     if photos is None and all(a.individual is not None for a in catalog.data.annotations):
         text = f"{catalog.folder} has no unidentified annotations: there is nothing to identify"
