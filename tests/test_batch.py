@@ -21,6 +21,7 @@ from PIL import Image
 
 import snowmatch
 from snowmatch.api import Catalog
+from snowmatch.catalog.database import forget_answers
 from snowmatch.catalog.load import CatalogData
 from snowmatch.catalog.states import AnnotationState
 from snowmatch.cli import main
@@ -36,7 +37,6 @@ from snowmatch.identify.session import Session
 from snowmatch.review import batch
 from snowmatch.review.batch import run_batch
 from snowmatch.review.groups import photo_groups
-from snowmatch.review.kept import forget_answers
 from snowmatch.review.rows import COLUMNS, Row, format_summary
 from snowmatch.review.tables import rows_to_csv, rows_to_jsonl
 
@@ -758,3 +758,12 @@ def test_an_individual_called_new_is_not_a_new_one(says):
     said.answers = {("one.jpg", None): ({"new": 0.96}, 0.0)}
     rows = run_batch(said.catalog).rows
     assert [(r.decision, r.individual) for r in rows] == [("individual", "new"), ("new", "")]
+
+
+def test_prune_deletes_the_kept_answers(own_survey, tmp_path):
+    catalog = snowmatch.open_catalog(own_survey / "catalog")
+    catalog.index()
+    run_batch(catalog)
+    assert "answers-kept" in [note.code for note in run_batch(catalog).notes]
+    catalog.index(prune=True)
+    assert "answers-kept" not in [note.code for note in run_batch(catalog).notes]

@@ -11,6 +11,7 @@ import snowmatch
 from snowmatch.confidence.score_table import make_table
 from snowmatch.confidence.trial import make_trial
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.outputs import MARK
 from snowmatch.core.types import Annotation
 from snowmatch.identify.answer import Candidate
 from snowmatch.identify.losses import HINTS, Failure, Lost, Usual, find_lost, hints_of, share_in_place
@@ -199,8 +200,8 @@ class TestPage:
 
         (tmp_path / "page" / "pictures").mkdir(parents=True)
         stale, foreign = (tmp_path / "page" / "pictures" / name for name in ("999-wrong.jpg", "mine.jpg"))
-        stale.write_bytes(b"x snowmatch")
-        foreign.write_bytes(b"x")
+        stale.write_bytes(b"x " + MARK.encode())
+        foreign.write_bytes(b"about snowmatch")
         before = state(survey)
         monkeypatch.chdir(tmp_path)
         steps = []

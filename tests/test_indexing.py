@@ -18,7 +18,7 @@ from PIL import Image
 
 from snowmatch.catalog import records
 from snowmatch.catalog.load import CatalogData
-from snowmatch.catalog.records import annotation_key, load_records, read_failures
+from snowmatch.catalog.records import annotation_key, load_records
 from snowmatch.core import executor, files
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import file_sha256
@@ -280,7 +280,7 @@ def test_bad_photos_are_listed_and_tried_again_and_do_not_stop_the_run(data, cou
         assert reasons[path] in why
         assert "\n" not in why
         assert str(data.folder) not in why or "small.png" in why
-    assert read_failures(data.folder) == dict(report.failed)
+    assert load_records(data.folder).failures == dict(report.failed)
     failed = {a.row for a in data.annotations if a.path in reasons}
     assert {i for i, s in enumerate(states(data)) if s == "failed"} == failed
     assert calls[-1] == (PHOTOS, PHOTOS)
@@ -292,7 +292,7 @@ def test_bad_photos_are_listed_and_tried_again_and_do_not_stop_the_run(data, cou
         data = changed(data, row, bbox=None, mask="")
     assert "failed" not in [states(data)[i] for i in (1, 3)]
     assert counts(index_catalog(data, Fake(), count)) == (len(reasons), PHOTOS - len(reasons), 0)
-    assert read_failures(data.folder) == {}
+    assert load_records(data.folder).failures == {}
     assert states(data) == ["indexed"] * PHOTOS
 
 

@@ -16,7 +16,6 @@ from snowmatch.catalog.records import (
     copy_of,
     load_records,
     paths_with,
-    read_failures,
     save_records,
     take_fingerprint,
 )
@@ -89,7 +88,7 @@ def test_records_are_loaded_as_they_were_saved(catalog):
     )
     save_records(catalog, known)
     assert load_records(catalog) == known
-    assert read_failures(catalog) == known.failures
+    assert load_records(catalog).failures == known.failures
 
 
 def test_only_changed_records_are_written_and_those_of_missing_photos_removed(catalog):
@@ -117,7 +116,7 @@ def test_photos_are_found_by_content(catalog):
 
 def test_without_a_file_records_are_empty_and_nothing_is_written(tmp_path):
     assert load_records(tmp_path) == Records()
-    assert read_failures(tmp_path) == {}
+    assert load_records(tmp_path).failures == {}
     assert load_records(tmp_path / "not there") == Records()
     assert list(tmp_path.iterdir()) == []
 

@@ -118,6 +118,12 @@ def mend(folder: Path) -> bool:
     return True
 
 
+def forget_answers(folder: Path) -> None:
+    """Delete the stored answers of earlier batches. The next batch asks everything again."""
+    with writing(folder) as connection:
+        connection.execute("DELETE FROM answers")
+
+
 def _identifiers(path: Path) -> list[tuple[Any, ...]]:
     """Return the readable and undamaged rows of the table of identifiers in a database that will be replaced."""
     found: list[tuple[Any, ...]] = []

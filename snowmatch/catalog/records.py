@@ -187,11 +187,6 @@ def paths_with(folder: Path, sha256: str) -> dict[str, Fingerprint]:
     return found
 
 
-def read_failures(folder: Path) -> dict[str, str]:
-    """Return the photos that failed in the last index run, as path: reason. Empty if no photo failed."""
-    return load_records(folder).failures
-
-
 def is_current(path: Path, known: Fingerprint | None) -> bool:
     """Return whether a file is unchanged since its record, by size and time.
 

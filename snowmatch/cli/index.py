@@ -33,7 +33,11 @@ from snowmatch.cli.shared import PATH, Bar, print_text, say_failed, say_notes, s
     help="Whether photos without a time that follow each other and look alike are one encounter.  [default: yes]",
 )
 @click.option("--verify", is_flag=True, help="Check all stored features. Without it, each run checks 1 GB of them.")
-@click.option("--prune", is_flag=True, help="Delete the features of photos that are no longer in the catalog.")
+@click.option(
+    "--prune",
+    is_flag=True,
+    help="Delete the features of photos that are no longer in the catalog, and the answers of earlier batches.",
+)
 def index(
     catalog: Path,
     extractor: str | None,

@@ -11,7 +11,8 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import unwritable
 from snowmatch.core.home import CSV_NAME, HOME
 
-MARK = "snowmatch"  # the comment in every picture and page that snowmatch writes
+# The comment in every picture and page that snowmatch writes: a text that no file of somebody else has by accident
+MARK = "snowmatch-output-1"
 HEAD = 4096  # bytes at the beginning of a file in which the mark is
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from snowmatch.catalog.database import forget_answers
 from snowmatch.catalog.records import Fingerprint, Records, copy_of, save_records
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Annotation
@@ -155,6 +156,7 @@ class IndexRun:
     def prune(self, annotations: Iterable[Annotation]) -> tuple[int, int]:
         """Delete the features that no annotation needs. Return the number of deleted keys and the freed bytes."""
         annotations = list(annotations)
+        forget_answers(self.folder)
         gone = self.writer.keys - {self.records.key(a) for a in annotations}
         before = self.writer.disk_bytes()
         self.writer.remove(gone)

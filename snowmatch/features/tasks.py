@@ -18,7 +18,7 @@ from snowmatch.core.types import BBox, Chip, Features
 from snowmatch.features.extractors import batch_of, chip_of, extract_chips
 from snowmatch.photos.pixels import read_mask, read_photo
 
-LARGE = 50_000_000  # pixels: reading such a photo needs about 400 MB, one of 178 megapixels 1.5 GB
+LARGE = 50_000_000  # pixels: reading a JPEG of this size needs 360 MB, one of 178 megapixels 1.2 GB (measured)
 Failure = str  # the reason why a file or annotation cannot be used
 
 

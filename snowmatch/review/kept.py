@@ -98,9 +98,3 @@ def keep(folder: Path, records: Mapping[str, Record]) -> None:
 def record_text(record: Record) -> str:
     """Return a record as JSON."""
     return json.dumps(plain(record), ensure_ascii=False, allow_nan=False, sort_keys=True)
-
-
-def forget_answers(folder: Path) -> None:
-    """Delete all kept answers."""
-    with writing(folder) as database:
-        database.execute("DELETE FROM answers")
