@@ -1,4 +1,4 @@
-"""Plugins: extractors and matchers. One file is one plugin.
+"""Plugins: extractors, matchers, detectors, segmenters and classifiers. One file is one plugin.
 
 The name of the file is the name of the plugin. `PLUGIN` in the file is the plugin's class.
 
@@ -14,7 +14,7 @@ Other distributions add plugins by entry points. `KINDS` names the groups. The n
 plugin. The entry point refers to the module, not to the class. snowmatch loads such a plugin when it is first named. If
 two plugins have one name, the plugin that comes with snowmatch is used.
 
-`Extractor`, `GalleryMatcher` and `PairMatcher` describe what a plugin must have. `plugin_class` refuses a class that
+`Extractor`, `GalleryMatcher`, `PairMatcher`, `Detector`, `Segmenter` and `Classifier` describe what a plugin must have. `plugin_class` refuses a class that
 lacks a required member.
 """
 
@@ -39,16 +39,19 @@ import numpy as np
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import did_you_mean
-from snowmatch.core.types import Chip, Features, Matches, Subject
+from snowmatch.core.types import BBox, Chip, Classes, Detection, Features, Matches, Subject
 
 # For each kind of plugin: the package of the plugins that come with snowmatch, and the group of entry points
 KINDS = {
     "extractors": ("snowmatch.features.extractors", "snowmatch.extractors"),
     "matchers": ("snowmatch.matching.matchers", "snowmatch.matchers"),
+    "detectors": ("snowmatch.screening.detectors", "snowmatch.detectors"),
+    "segmenters": ("snowmatch.screening.segmenters", "snowmatch.segmenters"),
+    "classifiers": ("snowmatch.screening.classifiers", "snowmatch.classifiers"),
 }
 LARGEST = 2**31 - 1  # largest whole number of a setting: libraries take 32 bits
 # For each package that plugins need: the extra that installs it
-EXTRA = {"torch": "deep", "kornia": "deep", "safetensors": "deep"}
+EXTRA = {"torch": "deep", "kornia": "deep", "safetensors": "deep", "onnxruntime": "screen"}
 
 
 class Plugin(Protocol):
@@ -162,8 +165,51 @@ class PairMatcher(Plugin, Protocol):
 Matcher = GalleryMatcher | PairMatcher
 
 
+class Detector(Plugin, Protocol):
+    """A plugin that finds objects in a photo.
+
+    `detect` receives the upright photo, (H, W, 3) uint8 RGB, and returns the objects sorted by descending confidence,
+    with boxes inside the photo. A photo without objects gives (). The same photo gives the same result. `check()`
+    raises SnowmatchError if weights are missing.
+    """
+
+    def check(self) -> None: ...
+
+    def detect(self, photo: np.ndarray) -> tuple[Detection, ...]: ...
+
+
+class Segmenter(Plugin, Protocol):
+    """A plugin that finds the outline of an animal in a photo.
+
+    `segment` receives the upright photo, (H, W, 3) uint8 RGB, and the box of the animal, or None for the whole photo.
+    It returns (H, W) float32, 0 to 1, the confidence that each pixel is the animal; None if it finds none. The
+    confidence is not stretched to the range of the photo. `check()` raises SnowmatchError if weights are missing.
+    """
+
+    BOXED: ClassVar[bool]  # True if it needs the box of the animal
+
+    def check(self) -> None: ...
+
+    def segment(self, photo: np.ndarray, bbox: BBox | None) -> np.ndarray | None: ...
+
+
+class Classifier(Plugin, Protocol):
+    """A plugin that tells the species in a photo.
+
+    `classify` receives the upright photo, (H, W, 3) uint8 RGB, and returns the species. The same photo gives the same
+    bytes. `check()` raises SnowmatchError if weights are missing.
+    """
+
+    def check(self) -> None: ...
+
+    def classify(self, photo: np.ndarray) -> Classes: ...
+
+
+SCREENERS: dict[str, type] = {"detectors": Detector, "segmenters": Segmenter, "classifiers": Classifier}
+
+
 def plugin_names(kind: str) -> list[str]:
-    """Return the sorted names of all plugins of `kind` ("extractors" or "matchers"). No plugin is imported."""
+    """Return the sorted names of all plugins of `kind`, one of KINDS. No plugin is imported."""
     return sorted({*_own_names(kind), *_foreign(kind)})
 
 
@@ -208,7 +254,7 @@ def plugin_class(kind: str, name: str) -> type[Plugin]:
 def missing_members(kind: str, cls: type[Plugin]) -> list[str]:
     """Return the required members that the class of a plugin lacks, such as "the class variable FRAMES".
 
-    kind: "extractors" or "matchers". A matcher without PAIRWISE is compared with `PairMatcher` if it has `pairs`, and
+    kind: one of KINDS. A matcher without PAIRWISE is compared with `PairMatcher` if it has `pairs`, and
     with `GalleryMatcher` if it has none. An extractor with `batch` needs `extract_many`. An extractor whose file has
     WEIGHTS needs `check`.
     """
@@ -219,9 +265,11 @@ def missing_members(kind: str, cls: type[Plugin]) -> list[str]:
             needed["extract_many"] = "method"
         if hasattr(sys.modules.get(cls.__module__), "WEIGHTS"):
             needed["check"] = "method"
-    else:
+    elif kind == "matchers":
         in_pairs = getattr(cls, "PAIRWISE", hasattr(cls, "pairs"))
         needed = _members(PairMatcher if in_pairs else GalleryMatcher)
+    else:
+        needed = _members(SCREENERS[kind])
     return [f"the {what} {name}" for name, what in needed.items() if name not in settings_of and not hasattr(cls, name)]
 
 

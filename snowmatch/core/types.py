@@ -72,6 +72,43 @@ class Chip:
 
 
 @dataclass(frozen=True)
+class Detection:
+    """One object that a detector finds in a photo.
+
+    bbox: inside the photo. label: `animal`, `person`, `vehicle`, or another name that the detector gives.
+    confidence: 0 to 1.
+    """
+
+    bbox: BBox
+    label: str
+    confidence: float
+
+    def __post_init__(self) -> None:
+        if not (self.bbox[2] > 0 and self.bbox[3] > 0 and 0 <= self.confidence <= 1 and self.label):
+            raise ValueError(f"{self} needs a box with an area, a label, and a confidence from 0 to 1")
+
+
+@dataclass(frozen=True, eq=False)
+class Classes:
+    """The species that a classifier sees in a photo, and where it sees them.
+
+    names: C names. probabilities: (C,) float32, 0 to 1, the species in the photo. activations: (C, h, w) float32, the
+    logit of each species at each cell; the cells cover the whole photo. features: (F,) float32, for a classifier that
+    a user trains on top.
+    """
+
+    names: tuple[str, ...]
+    probabilities: np.ndarray
+    activations: np.ndarray
+    features: np.ndarray
+
+    def __post_init__(self) -> None:
+        c = len(self.names)
+        if self.probabilities.shape != (c,) or self.activations.ndim != 3 or len(self.activations) != c:
+            raise ValueError(f"{c} names, probabilities {self.probabilities.shape}, maps {self.activations.shape}")
+
+
+@dataclass(frozen=True)
 class Features:
     """The N keypoints that an extractor finds on one chip, with their descriptors. N may be 0.
 

@@ -330,9 +330,14 @@ def no_weights(head: bytes, name: str) -> str:
     """Return "" if a file with the first bytes `head` can contain weights, and otherwise a description of the problem.
 
     Examples of a problem are a saved web page and a Git LFS pointer. name: the file name, which gives the expected
-    format: safetensors, or the format of torch (a zip archive or, in old files, a pickle).
+    format: safetensors, ONNX, or the format of torch (a zip archive or, in old files, a pickle).
     """
-    good = head[8:] == b"{" if name.endswith(".safetensors") else head.startswith((b"PK\x03\x04", b"\x80"))
+    if name.endswith(".onnx"):
+        good = head.startswith(b"\x08") and 1 <= head[1] <= 64  # field 1, the version of the format
+    elif name.endswith(".safetensors"):
+        good = head[8:] == b"{"
+    else:
+        good = head.startswith((b"PK\x03\x04", b"\x80"))
     return "" if good else f"not a file of weights (it begins with {head[:8]!r})"
 
 

@@ -19,6 +19,9 @@ METHODS: dict[str, dict[str, tuple[str, ...]]] = {
         "pairs": ("one", "others", "extractor"),
         "check": ("extractor",),
     },
+    "detectors": {"detect": ("photo",), "check": ()},
+    "segmenters": {"segment": ("photo", "bbox"), "check": ()},
+    "classifiers": {"classify": ("photo",), "check": ()},
 }
 
 

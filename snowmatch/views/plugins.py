@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import fields
 
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.plugins import missing_packages, plugin_class, plugin_names
+from snowmatch.core.plugins import EXTRA, KINDS, missing_packages, plugin_class, plugin_names
 from snowmatch.core.text import aligned, printable
 from snowmatch.matching.geometry.frames import Geometry
 from snowmatch.models.cache import VARIABLE, Held, given_folder, held_weights, weights_folder
 
 
 def format_plugins() -> str:
-    """Return every extractor and matcher, and the geometric check, with their settings and defaults, as text."""
+    """Return every plugin, and the geometric check, with their settings and defaults, as text."""
     lines = []
-    for kind in ("extractors", "matchers"):
+    for kind in KINDS:
         lines.append(f"{kind.capitalize()}:")
         for name in plugin_names(kind):
             try:
@@ -23,7 +23,8 @@ def format_plugins() -> str:
                 lines.append(f"  {name}: {error}")
                 continue
             about = (cls.__doc__ or "").strip().partition("\n")[0]
-            lacking = " (needs pip install 'snowmatch[deep]')" if missing_packages(cls) else ""
+            missing = missing_packages(cls)
+            lacking = f" (needs pip install 'snowmatch[{EXTRA.get(missing[0], 'deep')}]')" if missing else ""
             lines.append(f"  {name}: {about}{lacking}")
             lines += [f"    -o {f.name}={f.default}" for f in fields(cls)]
     lines += ["Geometric check:", *(f"    -o {f.name}={f.default:g}" for f in fields(Geometry))]

@@ -1,0 +1,1 @@
+"""Classifiers: which species a photo shows. One file is one classifier."""
