@@ -1,0 +1,54 @@
+"""Networks in ONNX files. onnxruntime runs them, on one thread, so that the same input gives the same bytes."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.models.cache import weights_sum
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+
+def open_onnx(path: Path) -> InferenceSession:
+    """Return the network in an ONNX file. A process loads a file once, as long as its content does not change.
+
+    Raises SnowmatchError if the file cannot be read or is not a network that onnxruntime can run.
+    """
+    try:
+        return _opened(Path(path), weights_sum(Path(path)))
+    except OSError as error:
+        raise SnowmatchError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def run_onnx(network: InferenceSession, image: np.ndarray) -> list[np.ndarray]:
+    """Return all outputs of a network with one input. Raises SnowmatchError if the network does not accept it."""
+    wanted = network.get_inputs()
+    try:
+        found: list[Any] = network.run(None, {wanted[0].name: image})
+    except Exception as error:  # onnxruntime raises exceptions of many types
+        raise SnowmatchError(
+            f"the network takes {wanted[0].name} {wanted[0].shape}, not an image of shape {image.shape} "
+            f"({type(error).__name__}): check that it is the right file"
+        ) from error
+    return [np.asarray(values) for values in found]
+
+
+@lru_cache(maxsize=4)
+def _opened(path: Path, content: str) -> InferenceSession:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # problems become exceptions
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the same
+        raise SnowmatchError(
+            f"{path} is damaged or is not an ONNX network that can be run ({type(error).__name__}): get the file again"
+        ) from error
