@@ -14,8 +14,8 @@ Other distributions add plugins by entry points. `KINDS` names the groups. The n
 plugin. The entry point refers to the module, not to the class. snowmatch loads such a plugin when it is first named. If
 two plugins have one name, the plugin that comes with snowmatch is used.
 
-`Extractor`, `GalleryMatcher`, `PairMatcher`, `Detector`, `Segmenter` and `Classifier` describe what a plugin must have. `plugin_class` refuses a class that
-lacks a required member.
+`Extractor`, `GalleryMatcher`, `PairMatcher`, `Detector`, `Segmenter` and `Classifier` describe what a plugin must have.
+`plugin_class` refuses a class that lacks a required member.
 """
 
 from __future__ import annotations
