@@ -92,9 +92,9 @@ class Detection:
 class Classes:
     """The species that a classifier sees in a photo, and where it sees them.
 
-    names: C names. probabilities: (C,) float32, 0 to 1, the species in the photo. activations: (C, h, w) float32, the
-    logit of each species at each cell; the cells cover the whole photo. features: (F,) float32, for a classifier that
-    a user trains on top.
+    names: C names; the last is `nothing`, a photo without an animal. probabilities: (C,) float32, 0 to 1, that the
+    species is somewhere in the photo. activations: (C, h, w) float32, the logarithm of each species' score at each
+    cell; the cells cover the whole photo. features: (F,) float32, for a classifier that a user trains on top.
     """
 
     names: tuple[str, ...]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import http.client
+import importlib.util
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -230,15 +231,28 @@ def _folders() -> list[Path]:
 
 
 def find_held(entry: Weights) -> Held:
-    """Return the first file found for a network of the registry, after a check of its content."""
-    for folder in _folders():
-        for file in entry.files:
-            for name in file.names:
-                path = folder / name
-                if os.path.isfile(path):
-                    size = path.stat().st_size
-                    return Held(entry, path, size, bool(file.sha256), _problem(entry, file, path))
+    """Return the first file found for a network of the registry, after a check of its content.
+
+    The folders are searched first, then the installed packages that contain weights.
+    """
+    places = [(file, folder / name) for folder in _folders() for file in entry.files for name in file.names]
+    places += [(file, path) for file in entry.files if (path := _in_package(file)) is not None]
+    for file, path in places:
+        if os.path.isfile(path):
+            return Held(entry, path, path.stat().st_size, bool(file.sha256), _problem(entry, file, path))
     return Held(entry)
+
+
+def _in_package(file: WeightsFile) -> Path | None:
+    """Return where an installed package has a file of weights; None if the package is not installed.
+
+    The package is not imported.
+    """
+    package, _, inside = file.package.partition("/")
+    spec = importlib.util.find_spec(package) if package else None
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    return Path(spec.submodule_search_locations[0]) / inside
 
 
 def _problem(entry: Weights, file: WeightsFile, path: Path) -> str:

@@ -21,6 +21,7 @@ class WeightsFile:
     name: the official file name. aliases: other names of the same file.
     size: bytes (0: not known). sha256: of the content ("": not known).
     addresses: the official addresses, in the order of use.
+    package: the path of the file below the Python packages, if an installed package contains it.
     """
 
     name: str
@@ -28,6 +29,7 @@ class WeightsFile:
     sha256: str = ""
     addresses: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
+    package: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:

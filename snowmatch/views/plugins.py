@@ -79,7 +79,10 @@ def _state(held: Held) -> str:
 def _where(held: Held) -> str:
     if held.path is None:
         return "-"
-    place = "cache folder" if held.path.parent == weights_folder() else f"${VARIABLE}"
+    if held.path.parent == weights_folder():
+        place = "cache folder"
+    else:
+        place = f"${VARIABLE}" if held.path.parent == given_folder() else "installed package"
     return f"{printable(held.path.name)} in {place}"
 
 
