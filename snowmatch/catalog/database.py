@@ -18,7 +18,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import make_folder, unreadable, unwritable
 from snowmatch.core.home import database_path
 
-VERSION = 1
+VERSION = 2
 WAIT = 30.0  # seconds that a process waits for the transaction of another process, which takes less than 1 s
 SCHEMA = (
     "CREATE TABLE files (path TEXT NOT NULL, kind TEXT NOT NULL, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, "
@@ -31,6 +31,8 @@ SCHEMA = (
     "sum INTEGER) WITHOUT ROWID",
     "CREATE INDEX annotations_by_path ON annotations (path)",
     "CREATE TABLE answers (key TEXT NOT NULL PRIMARY KEY, answer TEXT, sum INTEGER) WITHOUT ROWID",
+    "CREATE TABLE found (sha256 TEXT NOT NULL, origin TEXT NOT NULL, number INTEGER NOT NULL, bbox TEXT, box_by TEXT, "
+    "label TEXT, confidence REAL, sum INTEGER, PRIMARY KEY (sha256, origin, number)) WITHOUT ROWID",
 )
 # The SQLite error codes that mean a damaged file. All other codes mean a problem of the system.
 DAMAGE = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_MISMATCH)

@@ -80,7 +80,7 @@ def give_ids(
         if a.row in found:
             continue
         number = 0
-        while (name := derived_id(contents[a.path], a.bbox, number)) in used:
+        while (name := derived_id(contents[a.path], a.own_box, number)) in used:
             number += 1
         used.add(name)
         found[a.row] = name
@@ -88,7 +88,7 @@ def give_ids(
 
 
 def _as_kept(name: str, a: Annotation, contents: Mapping[str, str]) -> KeptId:
-    return KeptId(name, a.path, a.bbox, a.mask, contents[a.path])
+    return KeptId(name, a.path, a.own_box, a.mask, contents[a.path])
 
 
 def _assign_equal(
@@ -129,7 +129,7 @@ def _assign_similar(
     for rows, olds in photos.values():
         alone = len(rows) == len(olds) == 1  # then a box may have been added to the only animal, or removed
         pairs = [
-            (1.0 if alone and None in (a.bbox, old.bbox) else overlap(a.bbox, old.bbox), -n, -m)
+            (1.0 if alone and None in (a.own_box, old.bbox) else overlap(a.own_box, old.bbox), -n, -m)
             for n, a in enumerate(rows)
             for m, old in enumerate(olds)
         ]
@@ -199,7 +199,7 @@ def with_ids(
         kept[k.path, k.bbox, k.mask].append(k.annotation)
     names: dict[int, str] = {}
     for a in everything:
-        if a.path in bare and not a.annotation and (waiting := kept.get((a.path, a.bbox, a.mask))):
+        if a.path in bare and not a.annotation and (waiting := kept.get((a.path, a.own_box, a.mask))):
             names[a.row] = waiting.pop(0)
     return tuple(replace(a, annotation=names[a.row]) if a.row in names else a for a in annotations)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,8 +16,9 @@ from snowmatch.catalog.cells import CellError, RelativeBox, read_body_part
 from snowmatch.catalog.copies import mark_passages
 from snowmatch.catalog.encounters import group_shots, place_name, unused
 from snowmatch.catalog.folders import read_folders
+from snowmatch.catalog.found import Found, load_found
 from snowmatch.catalog.names import name_notes
-from snowmatch.catalog.records import Records
+from snowmatch.catalog.records import Fingerprint, Records
 from snowmatch.catalog.settings import CatalogSettings, SettingsOptions, changed, load_settings
 from snowmatch.catalog.shots import Shot
 from snowmatch.catalog.table import Fields, read_table
@@ -27,6 +28,9 @@ from snowmatch.core.notes import Note
 from snowmatch.core.text import choices, counted, did_you_mean, some
 from snowmatch.core.types import BODY_PARTS, Annotation
 from snowmatch.photos.facts import NO_FACTS, PhotoFacts, read_facts
+
+# What a further animal in a photo has in common with the row of the photo
+PLACED = ("path", "location", "station", "camera", "timestamp", "dated", "encounter", "split", "_photo")
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,8 @@ def load_catalog(folder: Path, records: Records | None = None, settings: Setting
     _fill_boxes(rows, known, notes)
     _fill_times(rows, known, notes)
     _name_encounters(rows, known, how, notes)
+    if how.boxes:
+        _place_found(rows, load_found(folder), photos, notes)
     likenesses = {path: facts.likeness for path, facts in known.read.items() if facts.likeness}
     notes += mark_passages(rows, {path: taken.sha256 for path, taken in photos.items()}, likenesses)
     notes += number_animals(rows)
@@ -144,6 +150,33 @@ def _fill_boxes(rows: Iterable[Fields], known: _Facts, notes: list[Note]) -> Non
     if lost:
         text = f"{counted(len(lost), 'box', 'boxes')} of photos that cannot be read were left out: {some(lost)}"
         notes.append(Note("boxes-without-photo", text, {"photos": lost}))
+
+
+def _place_found(
+    rows: list[Fields], found: Mapping[str, Sequence[Found]], photos: Mapping[str, Fingerprint], notes: list[Note]
+) -> None:
+    """Give photos without a box and mask the box that snowmatch found, and add rows for further animals in them.
+
+    A photo with several rows, or with a row that has a box or a mask, keeps its rows: a person looked at it.
+    """
+    by_path: dict[str, list[Fields]] = defaultdict(list)
+    for fields in rows if found else ():
+        by_path[fields["path"]].append(fields)
+    more = 0
+    for path, (first, *others) in by_path.items():
+        animals = found.get(photos[path].sha256, ()) if path in photos else ()
+        if not animals or others or first.get("bbox") or first.get("mask"):
+            continue
+        first["bbox"], first["box_by"] = animals[0].bbox, animals[0].box_by
+        shared = {name: first[name] for name in PLACED if name in first}
+        rows += [{**shared, "bbox": one.bbox, "box_by": one.box_by, "found": True} for one in animals[1:]]
+        more += len(animals) - 1
+    if more:
+        text = (
+            f"{counted(more, 'further animal')} found in photos with one row: they are unidentified annotations; draw "
+            "boxes in the catalog to correct them"
+        )
+        notes.append(Note("further-animals", text, {"count": more}))
 
 
 def _fill_times(rows: Iterable[Fields], known: _Facts, notes: list[Note]) -> None:

@@ -1,4 +1,4 @@
-"""The settings of how one catalog is read: the order of day and month in dates, and the rules for encounters."""
+"""The settings of one catalog: the order of day and month in dates, the rules for encounters, how animals are found."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ class SettingsOptions(TypedDict, total=False):
     encounter_gap: float
     longest_encounter: float
     bursts: bool
+    classifier: str
+    boxes: bool
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,17 @@ class CatalogSettings:
     as evidence for itself.
     longest_encounter: hours; longer encounters are cut.
     bursts: whether photos without a time that follow each other in a folder and look alike are one encounter.
+    classifier: the network that tells where the animal is in a photo: `auto` (the default one if its weights are on
+    this computer), `none`, or a name.
+    boxes: whether an animal without a box or mask gets the box that snowmatch finds.
     """
 
     dates: str = ""
     encounter_gap: float = 60.0
     longest_encounter: float = 24.0
     bursts: bool = True
+    classifier: str = "auto"
+    boxes: bool = True
 
     def __post_init__(self) -> None:
         if self.dates not in ("", *ORDERS):
@@ -53,8 +60,11 @@ class CatalogSettings:
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= most:
                 unit = "minutes" if name == "encounter_gap" else "hours"
                 raise SnowmatchError(f"{name} is {value!r}, expected {unit} above 0 and at most {most}")
-        if not isinstance(self.bursts, bool):
-            raise SnowmatchError(f"bursts is {self.bursts!r}, expected true or false")
+        for name in ("bursts", "boxes"):
+            if not isinstance(getattr(self, name), bool):
+                raise SnowmatchError(f"{name} is {getattr(self, name)!r}, expected true or false")
+        if not isinstance(self.classifier, str) or not self.classifier:
+            raise SnowmatchError(f"classifier is {self.classifier!r}, expected auto, none or the name of a classifier")
 
     def options(self) -> SettingsOptions:
         """Return all settings, as options for reading a catalog."""
@@ -63,6 +73,8 @@ class CatalogSettings:
             encounter_gap=self.encounter_gap,
             longest_encounter=self.longest_encounter,
             bursts=self.bursts,
+            classifier=self.classifier,
+            boxes=self.boxes,
         )
 
     @property

@@ -32,6 +32,17 @@ from snowmatch.cli.shared import PATH, Bar, print_text, say_failed, say_notes, s
     default=None,
     help="Whether photos without a time that follow each other and look alike are one encounter.  [default: yes]",
 )
+@click.option(
+    "--classifier",
+    metavar="NAME",
+    help="Network that tells where the animal is in a photo without a box or mask; none for no network.  [default: "
+    "efficientnet_lite0, if its weights are on this computer]",
+)
+@click.option(
+    "--boxes/--no-boxes",
+    default=None,
+    help="Whether animals without a box or mask get the box that snowmatch finds.  [default: yes]",
+)
 @click.option("--verify", is_flag=True, help="Check all stored features. Without it, each run checks 1 GB of them.")
 @click.option(
     "--prune",
@@ -50,7 +61,7 @@ def index(
     """Find and store the features of all photos in CATALOG.
 
     Queries need these features. Only new and changed photos are read. If the run was stopped, the same command
-    continues it. The catalog keeps --dates, --encounter-gap, --longest-encounter and --bursts.
+    continues it. The catalog keeps --dates, --encounter-gap, --longest-encounter, --bursts, --classifier and --boxes.
 
     \b
     Example:
@@ -60,15 +71,16 @@ def index(
 
     opened = open_catalog(catalog, **{name: value for name, value in settings.items() if value is not None})
     try:
-        with Bar("indexing", "annotation") as bar, Bar("foreground", "photo") as maps:
+        with Bar("reading", "photo") as files, Bar("foreground", "photo") as maps, Bar("indexing", "annotation") as bar:
             report = opened.index(
                 extractor,
                 options,
                 workers=workers,
                 prune=prune,
                 verify=verify,
-                progress=bar.update,
+                reading=files.update,
                 mapping=maps.update,
+                progress=bar.update,
             )
     except KeyboardInterrupt:
         raise click.ClickException("stopped; the finished photos are stored, and the same command continues") from None

@@ -24,6 +24,8 @@ class Annotation:
     unidentified animal; `animal` then numbers it among those of its encounter. `row` counts the annotations in the
     catalog's order, from 0. `annotation` is the identifier that never changes. Annotations of one `passage` are never
     evidence for each other: it is the encounter, or of several encounters that share a picture the first one's name.
+    `box_by` is empty if the box is that of the catalog; otherwise snowmatch found the box, and `box_by` says how.
+    `found` is True for a further animal in a photo that snowmatch found and that has no row in the catalog.
     """
 
     row: int
@@ -41,10 +43,20 @@ class Annotation:
     annotation: str = ""
     animal: int = 0
     passage: str = ""
+    box_by: str = ""
+    found: bool = False
 
     def __post_init__(self) -> None:
         if not self.passage:
             object.__setattr__(self, "passage", self.encounter)
+
+    @property
+    def own_box(self) -> BBox | None:
+        """The box that identifies the annotation: that of the catalog, or that of a further animal in the photo.
+
+        None if the catalog's row has no box, also if snowmatch found one.
+        """
+        return self.bbox if self.found or not self.box_by else None
 
 
 @dataclass(frozen=True)

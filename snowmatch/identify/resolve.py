@@ -31,9 +31,9 @@ class AskedPhoto:
     """One query photo that is ready to be compared.
 
     path: as the user wrote it; "" for an array. content: its sha256; "" for an array.
-    bbox: the animal's box, clipped to the photo; None without a box. mask: (H, W) bool, True on the animal, or None.
-    image_size: (width, height) of the upright photo (px).
-    features: the features of each extractor, in pixels of the photo.
+    bbox: the animal's box, clipped to the photo; None without a box. box_by: what found it; "" if a person drew it.
+    mask: (H, W) bool, True on the animal, or None. image_size: (width, height) of the upright photo (px).
+    features: the features of each extractor, in pixels of the photo; None if the box has to be found first.
     body_part: of its row in the catalog; `unknown` without a row. encounters: names of the encounters on record that
     contain a photo with the same content, and the encounter of an annotation that the user chose.
     facts: the time, the camera and the likeness of the photo. preview: a small grey copy, to find the foreground.
@@ -43,9 +43,10 @@ class AskedPhoto:
     path: str
     content: str
     bbox: BBox | None
+    box_by: str
     mask: np.ndarray | None
     image_size: tuple[int, int]
-    features: tuple[Features, ...]
+    features: tuple[Features, ...] | None
     body_part: str
     encounters: frozenset[str]
     facts: PhotoFacts
@@ -55,26 +56,21 @@ class AskedPhoto:
     @property
     def feature_count(self) -> int:
         """Number of features, of all extractors together."""
-        return sum(map(len, self.features))
+        return sum(map(len, self.features or ()))
+
+    @property
+    def own_box(self) -> BBox | None:
+        """The box that a person drew; None if there is none or snowmatch found it."""
+        return None if self.box_by else self.bbox
 
 
 @dataclass(frozen=True, eq=False)
 class Resolved:
-    """The result of the first step.
+    """The result of the first step: the query photos, and the body part that they show."""
 
-    voting: the photos with features, which vote. bare: the photos without features. body_part: the body part that the
-    photos show.
-    """
-
-    voting: tuple[AskedPhoto, ...]
-    bare: tuple[AskedPhoto, ...]
+    photos: tuple[AskedPhoto, ...]
     body_part: str
     notes: tuple[Note, ...]
-
-    @property
-    def photos(self) -> tuple[AskedPhoto, ...]:
-        """All photos: first the photos with features, then the others."""
-        return (*self.voting, *self.bare)
 
 
 def resolve(session: Session, question: Question) -> Resolved:
@@ -88,12 +84,7 @@ def resolve(session: Session, question: Question) -> Resolved:
     asked = [_make_ready(session, photo, box, mask, question.body_part, notes) for photo, box, mask in triples]
     asked = _without_repeats(asked, notes)
     part = question.body_part or _common_part([a.body_part for a in asked])
-    for a in asked:
-        if not a.feature_count:
-            name = a.path or "the photo"
-            notes.append(Note("no-features", f"{name} has no features to compare", {"photo": a.path}))
-    voting = tuple(a for a in asked if a.feature_count)
-    return Resolved(voting, tuple(a for a in asked if not a.feature_count), part, tuple(notes))
+    return Resolved(tuple(asked), part, tuple(notes))
 
 
 def _make_ready(
@@ -106,8 +97,8 @@ def _make_ready(
 ) -> AskedPhoto:
     """Return one query photo, ready to be compared. Remarks are added to `notes`.
 
-    A box or a mask in the question replaces the one on record. Stored features are used if there are any;
-    otherwise the features are extracted.
+    A box or a mask in the question replaces the one on record. Stored features are used if there are any; otherwise
+    the features are extracted. A photo whose box has to be found first gets no features here.
     """
     chosen = photo if isinstance(photo, Annotation) else None
     rows: list[Annotation] = []
@@ -131,8 +122,10 @@ def _make_ready(
     size = (pixels.shape[1], pixels.shape[0])
     bbox = box.of_photo(size) if isinstance(box, RelativeBox) else box
     row = chosen or _choose_row(path, rows, body_part, bbox)
+    box_by = ""
     if row is not None:
-        bbox = row.bbox if bbox is None else bbox
+        if bbox is None and not (mask is not None and row.box_by):  # a mask in the question replaces a found box
+            bbox, box_by = row.bbox, row.box_by
         mask = session.folder / row.mask if mask is None and row.mask else mask
         notes += _notes_on_row(session.folder, path, row, chosen, body_part)
     animal, mask_content = _read_animal(mask, size)
@@ -140,12 +133,8 @@ def _make_ready(
         name = path or "the photo"
         notes.append(Note("mask-empty", f"the mask of {name} is black everywhere: it has no animal", {"photo": path}))
     key = annotation_key(content, bbox, mask_content) if content and mask_content is not None else None
-    features = tuple(
-        gallery.reader.read(key)
-        if key is not None and key in gallery.reader
-        else extract_from_photo(plugin, pixels, bbox, animal)
-        for gallery, plugin in zip(session.galleries, session.method.extractors, strict=True)
-    )
+    to_find = bbox is None and animal is None and row is None and session.finds_boxes
+    features = None if to_find else extract(session, pixels, bbox, animal, key)
     shown = clip_bbox(bbox, size) if bbox is not None else None
     if shown != bbox:
         text = f"the box {_box_text(bbox)} extends beyond the photo and was clipped to {_box_text(shown)}"
@@ -154,6 +143,7 @@ def _make_ready(
         path,
         content,
         shown,
+        box_by,
         animal,
         size,
         features,
@@ -162,6 +152,21 @@ def _make_ready(
         facts,
         make_preview(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)),
         None if path else pixels,
+    )
+
+
+def extract(
+    session: Session, pixels: np.ndarray, bbox: BBox | None, animal: np.ndarray | None, key: str | None = None
+) -> tuple[Features, ...]:
+    """Return the features of each extractor: the stored ones of `key` if there are any, otherwise new ones.
+
+    pixels: (H, W, 3) uint8 RGB. animal: the mask (H, W) bool, or None.
+    """
+    return tuple(
+        gallery.reader.read(key)
+        if key is not None and key in gallery.reader
+        else extract_from_photo(plugin, pixels, bbox, animal)
+        for gallery, plugin in zip(session.galleries, session.method.extractors, strict=True)
     )
 
 

@@ -17,7 +17,7 @@ from snowmatch.core.types import BODY_PARTS, Annotation, BBox, Matches, Subject,
 from snowmatch.features.reader import FeatureReader
 from snowmatch.matching.search.blocks import Block, LazyIndex, block_rows, cut_blocks, fingerprint, open_index
 from snowmatch.photos.chips import clip_bbox
-from snowmatch.screening.foreground import ForegroundMap, evidence_of, foreground_weights
+from snowmatch.screening.foreground import ForegroundMap, evidence_of, foreground_weights, map_beside
 from snowmatch.screening.maps import NO_MAPS, SceneMaps
 
 
@@ -76,37 +76,38 @@ class Gallery:
 
     @cached_property
     def _outlined(self) -> np.ndarray:
-        """(A,) bool, whether an annotation has a box or a mask."""
-        return np.array([a.bbox is not None or bool(a.mask) for a in self.annotations], bool)
+        """(A,) bool, whether an annotation has a box or a mask in the catalog."""
+        return np.array([a.own_box is not None or bool(a.mask) for a in self.annotations], bool)
 
     @cached_property
     def _weighed(self) -> np.ndarray:
-        """(A,) bool, whether features of an annotation have weights below 1: it has no mask, and it has no box or it
-        has a map.
-        """
-        maps = (self.map_of(entry) for entry in range(len(self.annotations)))
-        pairs = zip(self.annotations, maps, strict=True)
-        return np.array([not a.mask and (a.bbox is None or found is not None) for a, found in pairs], bool)
+        """(A,) bool, whether features of an annotation have weights below 1: it has a map, or neither box nor mask."""
+        bare = (not a.mask and a.bbox is None for a in self.annotations)
+        return np.array([alone or self.map_of(entry) is not None for entry, alone in enumerate(bare)], bool)
 
     def _weights(self, entry: int, keypoints: np.ndarray) -> np.ndarray:
         """Return the confidence (N,) that the keypoints (N, 2) of annotation number `entry` lie on the animal."""
-        boxed = self.annotations[entry].bbox is not None
+        a = self.annotations[entry]
+        boxed = a.bbox is not None or bool(a.mask)
         return foreground_weights(keypoints, self._sizes[entry], self.map_of(entry), boxed=boxed)
 
     def subject(self, entry: int) -> Subject:
-        """Return annotation number `entry` with its features. With a mask, all features have weight 1."""
+        """Return annotation number `entry` with its features. With a mask, all features have weight 1, bars apart."""
         features = self.reader.read(self.keys[entry])
         weights = self._weights(entry, features.keypoints) if self._weighed[entry] else None
         return Subject(features, self._boxes[entry], weights)
 
     def map_of(self, entry: int) -> ForegroundMap | None:
-        """Return the foreground map of annotation number `entry`; None if it has a mask or no map."""
-        return None if self.annotations[entry].mask else self.maps.of_content(self.keys[entry])
+        """Return the foreground map of annotation number `entry`; None if it has none.
+
+        With a mask, only a map that leaves out bars with text is used.
+        """
+        return map_beside(self.maps.of_content(self.keys[entry]), masked=bool(self.annotations[entry].mask))
 
     def evidence(self, entry: int) -> str:
         """Return the source of the foreground of annotation number `entry`, such as "box" or "burst and station"."""
         a = self.annotations[entry]
-        return evidence_of("mask" if a.mask else "box" if a.bbox is not None else "", self.map_of(entry))
+        return evidence_of("mask" if a.mask else "box" if a.own_box is not None else "", self.map_of(entry))
 
     def evidence_notes(self, entries: np.ndarray) -> list[Note]:
         """Return notes on the sources of the foreground in these annotations; none if all have boxes or masks."""

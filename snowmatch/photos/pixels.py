@@ -56,6 +56,11 @@ def read_grey(path: Path, least: int) -> np.ndarray:
     return _read(path, "L", TRANSPARENT, least)
 
 
+def read_small(path: Path, least: int) -> np.ndarray:
+    """Return a small copy of the upright photo in colour: (H, W, 3) uint8 RGB. Parameters and errors as `read_grey`."""
+    return _read(path, "RGB", TRANSPARENT, least)
+
+
 def read_mask(path: Path, image_size: tuple[int, int]) -> np.ndarray:
     """Return a mask file as (H, W) bool: True where the value is above 127. An all-black mask gives all False.
 

@@ -16,15 +16,23 @@ SPREAD = (0.15, 0.12)
 # Keypoints with a lower weight are not compared: each costs a search and adds almost nothing to a score.
 LEAST = 0.05
 
+ALONE = ("burst", "classifier")  # sources that need no centre weights
+
+WORDS = {
+    "burst": "something moved between the frames of the burst",
+    "station": "other photos of the station show something else",
+    "classifier": "the classifier sees an animal",
+}
 FOREGROUNDS = ("auto", "given")
 
 
 @dataclass(frozen=True)
 class ForegroundMap:
-    """A map of the animal in one photo, computed from other photos of the same place.
+    """A map of the animal in one photo, computed from other photos of the same place or by a classifier.
 
     values: (h, w) uint8 over the whole photo; 0 is scenery, 255 is animal.
-    evidence: the photos that the map was computed from: `burst`, `station` or `burst and station`.
+    evidence: what the map was computed from: `burst`, `station`, `classifier`, or several of them, such as "burst and
+    classifier"; "" if the map only leaves out bars with text.
     """
 
     values: np.ndarray
@@ -47,8 +55,8 @@ def foreground_weights(
     map is still used, because a box contains rocks too.
 
     The weight is the value of the map at the keypoint. It is multiplied by the centre weight unless the map uses a
-    burst: photos of the station from other days show the scenery in another light, so such a map is less reliable.
-    Without a map the weight is the centre weight, or 1 if `boxed`.
+    burst or a classifier: photos of the station from other days show the scenery in another light, so such a map is
+    less reliable. Without a map the weight is the centre weight, or 1 if `boxed`.
     """
     if found is None:
         return np.ones(len(keypoints), np.float32) if boxed else centre_weights(keypoints, image_size)
@@ -56,7 +64,7 @@ def foreground_weights(
     shape = np.array(found.values.shape[::-1])
     columns, rows = np.clip((places * shape).astype(np.int64), 0, shape - 1).reshape(-1, 2).T
     weights = found.values[rows, columns].astype(np.float32) / 255
-    if "burst" not in found.evidence and not boxed:
+    if not boxed and not any(source in found.evidence for source in ALONE):
         weights = weights * centre_weights(keypoints, image_size)
     return np.where(weights < LEAST, np.float32(0), weights)
 
@@ -88,4 +96,19 @@ def foreground_picture(image_size: tuple[int, int], found: ForegroundMap | None,
 
 def evidence_of(outlined: str, found: ForegroundMap | None) -> str:
     """Return the source of the foreground: `outlined` (`mask`, `box` or ""), or else the map's evidence or `centre`."""
-    return outlined or (found.evidence if found is not None else "centre")
+    return outlined or (found.evidence if found is not None else "") or "centre"
+
+
+def map_beside(found: ForegroundMap | None, *, masked: bool) -> ForegroundMap | None:
+    """Return the map to use for an animal. With a mask (`masked`), a map of the animal is not used: the mask is better.
+
+    A map that only leaves out bars with text is used in any case.
+    """
+    return None if found is not None and masked and found.evidence else found
+
+
+def evidence_in_words(evidence: str) -> str:
+    """Return where keypoints count, for the evidence of a map: "something moved between the frames of the burst"."""
+    told = [WORDS[source] for source in evidence.split(" and ")]
+    text = " and ".join(told)
+    return text if any(source in evidence for source in ALONE) else f"{text}, most near the centre"

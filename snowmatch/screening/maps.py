@@ -12,7 +12,7 @@ from snowmatch.core.arrays import load_arrays, save_arrays
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import maps_path
 from snowmatch.screening.foreground import ForegroundMap
-from snowmatch.screening.scenes import EVIDENCE
+from snowmatch.screening.scenes import SOURCES
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,7 @@ class SceneMaps:
 
     place: number of each photo, by the first 16 hex digits of its sha256.
     marks: P marks, see `scenes.Companions.mark`.
-    evidence: (P,) uint8, index into EVIDENCE; 0 if the photo has no map.
-    shapes: (P, 2), height and width of each map.
+    evidence: (P,) uint8, one bit for each of SOURCES. shapes: (P, 2), height and width of each map; 0 without a map.
     starts: (P,), position of each map in `values`.
     values: (V,) uint8, all maps one after the other.
     """
@@ -40,11 +39,11 @@ class SceneMaps:
         sha256: of the photo's content, or its first 16 digits. A key of features begins with these 16 digits too.
         """
         i = self.place.get(sha256[:16], -1)
-        if i < 0 or not self.evidence[i]:
+        if i < 0 or not self.shapes[i].all():
             return None
         height, width = self.shapes[i]
         values = self.values[self.starts[i] : self.starts[i] + height * width].reshape(height, width)
-        return ForegroundMap(values, EVIDENCE[self.evidence[i]])
+        return ForegroundMap(values, _evidence(self.evidence[i]))
 
     def entries(self) -> dict[str, MapEntry]:
         """Return the mark and the map of every photo."""
@@ -80,7 +79,7 @@ def load_maps(folder: Path) -> SceneMaps:
     sound = len(photos) == len(arrays["marks"]) == len(evidence) == len(shapes) and shapes.shape == (len(photos), 2)
     if not (sound and (shapes >= 0).all() and sizes.sum() == len(values) and values.dtype == np.uint8):
         raise SnowmatchError(f"{path} is damaged: {advice}")
-    if (evidence >= len(EVIDENCE)).any() or (sizes[evidence > 0] == 0).any():
+    if (evidence >= 1 << len(SOURCES)).any() or (sizes[evidence > 0] == 0).any():
         raise SnowmatchError(f"{path} is damaged: {advice}")
     place = {photo: i for i, photo in enumerate(photos.tolist())}
     return SceneMaps(place, tuple(arrays["marks"].tolist()), evidence, shapes, np.cumsum(sizes) - sizes, values)
@@ -98,8 +97,19 @@ def save_maps(folder: Path, entries: Mapping[str, MapEntry]) -> None:
     arrays = {
         "photos": np.array(photos, "U16"),
         "marks": np.array([entries[photo][0] for photo in photos], "U32"),
-        "evidence": np.array([EVIDENCE.index(m.evidence if m is not None else "") for m in found], np.uint8),
+        "evidence": np.array([_bits(m.evidence) if m is not None else 0 for m in found], np.uint8),
         "shapes": np.array([v.shape for v in values], np.int32).reshape(-1, 2),
         "values": np.concatenate([np.zeros(0, np.uint8), *(v.ravel() for v in values)]),
     }
     save_arrays(maps_path(folder), arrays, packed=False)
+
+
+def _bits(evidence: str) -> int:
+    """Return the sources in a text such as "burst and classifier" as bits."""
+    named = evidence.split(" and ")
+    return sum(1 << n for n, source in enumerate(SOURCES) if source in named)
+
+
+def _evidence(bits: int) -> str:
+    """Return the text of `_bits`."""
+    return " and ".join(source for n, source in enumerate(SOURCES) if bits >> n & 1)

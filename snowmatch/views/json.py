@@ -15,7 +15,8 @@ def answer_to_json(answer: Answer) -> dict[str, Any]:
     """Return the object that `query --json` prints, schema "snowmatch.query/1". `json.dumps` accepts all its values.
 
     `query.photos` and `query.bbox` have one entry for each photo, in the same order. A photo without a box has the
-    box null. A photo that was passed as an array has an empty path. Scores and probabilities are rounded to six
+    box null. `foreground` tells which keypoints count; unless it is "box", snowmatch found the box. A photo that was
+    passed as an array has an empty path. Scores and probabilities are rounded to six
     significant digits; settings are exact. Numbers that are not finite become null.
     """
     return plain(
@@ -26,6 +27,7 @@ def answer_to_json(answer: Answer) -> dict[str, Any]:
                 "body_part": answer.body_part,
                 "locations": answer.locations,
                 "bbox": [photo.bbox for photo in answer.photos],
+                "foreground": [photo.evidence for photo in answer.photos],
                 "excluded_encounters": answer.excluded_encounters,
             },
             "catalog": {
@@ -79,6 +81,7 @@ def _candidate(candidate: Candidate) -> dict[str, Any]:
             "annotation": best.annotation or None,
             "path": best.path,
             "bbox": best.bbox,
+            "foreground": candidate.evidence,
             "encounter": best.encounter,
             "station": best.station,
             "body_part": best.body_part,

@@ -26,7 +26,7 @@ from snowmatch.core.types import BBox
 from snowmatch.identify.answer import Answer, Candidate
 from snowmatch.photos.chips import clip_bbox
 from snowmatch.photos.pixels import read_mask, read_photo
-from snowmatch.screening.foreground import foreground_picture
+from snowmatch.screening.foreground import evidence_in_words, foreground_picture
 from snowmatch.views.lettering import write_text
 from snowmatch.views.text import individual_name, place_texts, why_rejected
 
@@ -40,15 +40,9 @@ LINES = 60  # largest number of lines drawn; more lines hide the coat
 BACKGROUND, TEXT, FAINT, WARNING = (24, 26, 28), (240, 240, 240), (170, 174, 178), (255, 176, 64)
 RIM = (20, 20, 20)
 LEVELS = {"excellent": (66, 135, 245), "good": (60, 190, 90), "fair": (240, 200, 40), "uncertain": (230, 70, 60)}
+
+
 # Texts for photos without box and mask: how the animal was found
-EVIDENCE = {
-    "burst": "animal: the part that moved in the burst",
-    "station": "animal: the part that differs from other photos of the station",
-    "burst and station": "animal: the part that moved and differs from other photos of the station",
-    "centre": "animal: assumed near the centre",
-}
-
-
 def draw_answer(answer: Answer, folder: Path, catalog_folder: Path, top: int, *, force: bool = False) -> list[Path]:
     """Write the pictures of the first `top` candidates into `folder` and return their paths.
 
@@ -353,12 +347,19 @@ def _query_side(answer: Answer, number: int) -> Side:
     line = "   ".join(filter(None, (which, likely)))
     lines = [line] if line else []
     box = clip_bbox(asked.bbox, photo.shape[1::-1]) if asked.bbox else None
-    evidence = EVIDENCE.get(asked.evidence)
+    evidence = _evidence(asked.evidence)
     weights = None
     if evidence or asked.foreground is not None:
         weights = foreground_picture(asked.image_size, asked.foreground, boxed=box is not None)
     first = "   ".join(filter(None, ("QUERY", answer.body_part, evidence)))
     return Side(photo, box, asked.mask, (first, *lines, printable(Path(asked.path).name)), weights)
+
+
+def _evidence(evidence: str) -> str:
+    """Return what is taken for the animal, in words; "" if a person outlined it or everything counts."""
+    if evidence in ("", "mask", "box", "given"):
+        return ""
+    return f"animal: {'assumed near the centre' if evidence == 'centre' else 'where ' + evidence_in_words(evidence)}"
 
 
 def _gallery_side(candidate: Candidate, catalog_folder: Path) -> Side:
@@ -372,7 +373,7 @@ def _gallery_side(candidate: Candidate, catalog_folder: Path) -> Side:
     )
     mask = read_mask(catalog_folder / best.mask, size) if best.mask else None
     weights = None
-    if candidate.evidence in EVIDENCE or candidate.foreground is not None:
+    if _evidence(candidate.evidence) or candidate.foreground is not None:
         weights = foreground_picture(size, candidate.foreground, boxed=best.bbox is not None)
     return Side(photo, clip_bbox(best.bbox, size) if best.bbox else None, mask, caption, weights)
 

@@ -1,0 +1,43 @@
+"""The bars with time and temperature that camera traps burn into their photos."""
+
+from __future__ import annotations
+
+import numpy as np
+
+TALLEST = 0.12  # of the photo's height
+LIKE = 10  # grey levels: pixels this close to the colour of the bar belong to its background
+PLAIN = 0.5  # share of the pixels of each row that are background; the rest is text
+STEADY = 4  # grey levels: the colour of a bar is the same in all its rows
+STEP = 25  # grey levels: the median of the first row beyond the bar differs by at least this much
+# Share of the pixels of the first row beyond the bar that do not have its colour: a night sky ends where a hill begins,
+# not in one straight line across the photo
+ACROSS = 0.8
+
+
+def info_bars(grey: np.ndarray) -> tuple[int, int]:
+    """Return the height (rows) of the bar at the top and of the bar at the bottom of a photo; 0 if there is none.
+
+    grey: (H, W) uint8 or float, of any size. A bar is a band of one colour with text in it, across the whole photo,
+    with a straight edge.
+    """
+    values = np.asarray(grey, np.float32)
+    return _bar(values), _bar(values[::-1])
+
+
+def _bar(rows: np.ndarray) -> int:
+    most = int(TALLEST * len(rows))
+    if most < 1 or len(rows) <= most + 2:
+        return 0
+    colours = np.median(rows[: most + 2], axis=1)
+    background = float(np.median(rows[0]))
+    for height in range(most, 0, -1):
+        inside = rows[:height]
+        if np.abs(colours[:height] - background).max() > STEADY:
+            continue
+        if (np.abs(inside - background) <= LIKE).mean(axis=1).min() < PLAIN:
+            continue
+        beyond = rows[height : height + 2]  # the first row beyond may be a mixture of both
+        differs = np.abs(beyond - background).max(axis=0) > LIKE
+        if differs.mean() >= ACROSS and abs(float(np.median(beyond[-1])) - background) >= STEP:
+            return height
+    return 0
