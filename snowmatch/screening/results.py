@@ -174,10 +174,9 @@ def _partners(photos: Iterable[str], files: Iterable[str]) -> dict[str, list[str
     same = set(photos) & set(files)
     known, given = set(photos) - same, set(files) - same
     partners = {path: [path] for path in sorted(same)}
-    for photo, file in (
-        *((photo, end) for photo in sorted(known) for end in _ends(photo) if end in given),
-        *((end, file) for file in sorted(given) for end in _ends(file) if end in known),
-    ):
+    fitting = [(photo, end) for photo in sorted(known) for end in _ends(photo) if end in given]
+    fitting += [(end, file) for file in sorted(given) for end in _ends(file) if end in known]
+    for photo, file in fitting:
         partners.setdefault(photo, []).append(file)
     return partners
 

@@ -7,6 +7,7 @@ import posixpath
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -97,7 +98,7 @@ def _archived(path: Path, known: Mapping[str, Description], model: str) -> Netwo
             name, content = network_file(table, where)
             member = posixpath.join(folder, name)
             if member in networks:
-                if content and content != hashlib.sha256(zipfile.Path(path, member).read_bytes()).hexdigest():
+                if content and content != _member_sum(path, weights_sum(path), member):
                     raise SnowmatchError(f"{path} is damaged: {member} is not the file that {NAME} describes")
                 beside = _reader(zipfile.Path(path), folder)
                 return Network(path, member, _from_manifest(table, beside, where, known))
@@ -109,6 +110,12 @@ def _archived(path: Path, known: Mapping[str, Description], model: str) -> Netwo
         f"{path} has {len(networks)} ONNX files and {len(manifests)} of {NAME}, expected one of each that belong "
         "together: unpack it and name the ONNX file"
     )
+
+
+@lru_cache(maxsize=4)
+def _member_sum(path: Path, content: str, member: str) -> str:
+    """Return the sha256 of a file in an archive. content: sha256 of the archive, so that it is read only once."""
+    return hashlib.sha256(zipfile.Path(path, member).read_bytes()).hexdigest()
 
 
 def _from_manifest(
