@@ -24,6 +24,7 @@ from snowmatch.screening.result_parts import (
     table_of,
 )
 
+DESCRIPTIONS = "classification_category_descriptions"
 OLDEST, NEWEST = (1, 0), (1, 6)
 NO_DETECTOR = Note(
     "detector-not-named",
@@ -58,7 +59,8 @@ def read_megadetector(data: Mapping[str, object]) -> tuple[dict[str, str], list[
     ):
         about[key] = "" if value is None else str(value)
     names = _names(data, "detection_categories")
-    species, taxa = _names(data, "classification_categories"), _names(data, "classification_category_descriptions")
+    species = _names(data, "classification_categories")
+    taxa = {number: str(text) for number, text in table_of(data.get(DESCRIPTIONS), DESCRIPTIONS).items()}
     tally, photos = Tally(), []
     for number, entry in enumerate(objects(data["images"], "images")):
         try:
