@@ -74,6 +74,7 @@ SPECIESNET4 = {
         },
         {"filepath": "C:/survey/cam1/empty.jpg", "detections": [], "model_version": "4.0.1a"},
         {"filepath": "C:/survey/cam1/bad.jpg", "failures": ["CLASSIFIER", "DETECTOR"], "model_version": "4.0.1a"},
+        {"filepath": "C:/survey/cam1/worse.jpg", "failures": ["DETECTOR"], "detections": []},
         {"filepath": "C:/survey/cam1/classified.jpg", "classifications": {"classes": [LEOPARD], "scores": [0.6]}},
         {"filepath": "C:/survey/cam1/half.jpg", "failures": ["CLASSIFIER"], "detections": []},
     ]
@@ -246,6 +247,7 @@ def test_speciesnet_4_is_read(tmp_path):
     assert first.species == (Species("felidae", 0.81, FELID),)
     assert found.photos["C:/survey/cam1/empty.jpg"] == PhotoResult("C:/survey/cam1/empty.jpg")
     assert found.photos["C:/survey/cam1/bad.jpg"].failure == "failed: CLASSIFIER, DETECTOR"
+    assert found.photos["C:/survey/cam1/worse.jpg"].failure == "failed: DETECTOR"
     classified = found.photos["C:/survey/cam1/classified.jpg"]
     assert classified.species == (Species("snow leopard", 0.6, LEOPARD),)
     assert "no detections" in classified.failure
@@ -417,8 +419,8 @@ def test_no_photos_is_no_error(tmp_path):
 
 
 def test_the_same_path_comes_first():
-    paired = for_photos(results("cam1/a.jpg", "a.jpg"), ["a.jpg", "cam1/a.jpg"])
-    assert {path: r.file for path, r in paired.photos.items()} == {"a.jpg": "a.jpg", "cam1/a.jpg": "cam1/a.jpg"}
+    paired = for_photos(results("./cam1/a.jpg", "a.jpg"), ["a.jpg", "cam1/a.jpg"])
+    assert {path: r.file for path, r in paired.photos.items()} == {"a.jpg": "a.jpg", "cam1/a.jpg": "./cam1/a.jpg"}
     assert not paired.notes
 
 
