@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,13 +16,14 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 
-def open_onnx(path: Path) -> InferenceSession:
+def open_onnx(path: Path, member: str = "") -> InferenceSession:
     """Return the network in an ONNX file. A process loads a file once, as long as its content does not change.
 
-    Raises SnowmatchError if the file cannot be read or is not a network that onnxruntime can run.
+    member: the name of the ONNX file in the archive, if `path` is a zip archive. Raises SnowmatchError if the file
+    cannot be read or is not a network that onnxruntime can run.
     """
     try:
-        return _opened(Path(path), weights_sum(Path(path)))
+        return _opened(Path(path), weights_sum(Path(path)), member)
     except OSError as error:
         raise SnowmatchError(f"{path} cannot be read: {error.strerror or error}") from error
 
@@ -40,14 +42,15 @@ def run_onnx(network: InferenceSession, image: np.ndarray) -> list[np.ndarray]:
 
 
 @lru_cache(maxsize=4)
-def _opened(path: Path, content: str) -> InferenceSession:
+def _opened(path: Path, content: str, member: str) -> InferenceSession:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4  # problems become exceptions
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        network = zipfile.Path(path, member).read_bytes() if member else str(path)
+        return onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the same
         raise SnowmatchError(
             f"{path} is damaged or is not an ONNX network that can be run ({type(error).__name__}): get the file again"

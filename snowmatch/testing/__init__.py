@@ -1,4 +1,4 @@
-"""Conformance checks for extractors and matchers: plugins of snowmatch and of other distributions.
+"""Conformance checks for extractors, matchers and detectors: plugins of snowmatch and of other distributions.
 
     from snowmatch.testing import EXTRACTOR_CHECKS
 
@@ -7,12 +7,13 @@
         check(MyExtractor())
 
 A check raises AssertionError with a description of the problem. The checks do not need pytest. The first check,
-`extractor_is_complete` or `matcher_is_complete`, names everything that a plugin lacks. Every other check fails with the
+`extractor_is_complete` and so on, names everything that a plugin lacks. Every other check fails with the
 same text until the plugin is complete.
 `docs/contributing.md` explains what a plugin must have.
 """
 
+from snowmatch.testing.detectors import DETECTOR_CHECKS
 from snowmatch.testing.extractors import EXTRACTOR_CHECKS
 from snowmatch.testing.matchers import MATCHER_CHECKS
 
-__all__ = ["EXTRACTOR_CHECKS", "MATCHER_CHECKS"]
+__all__ = ["DETECTOR_CHECKS", "EXTRACTOR_CHECKS", "MATCHER_CHECKS"]
