@@ -14,5 +14,6 @@ same text until the plugin is complete.
 
 from snowmatch.testing.extractors import EXTRACTOR_CHECKS
 from snowmatch.testing.matchers import MATCHER_CHECKS
+from snowmatch.testing.segmenters import SEGMENTER_CHECKS
 
-__all__ = ["EXTRACTOR_CHECKS", "MATCHER_CHECKS"]
+__all__ = ["EXTRACTOR_CHECKS", "MATCHER_CHECKS", "SEGMENTER_CHECKS"]

@@ -53,9 +53,11 @@ class NetworkSegmenter(ABC):
         """
         path = find_weights(self.weights)
         network = open_onnx(path)
-        side = network.get_inputs()[0].shape[-1]
-        if isinstance(side, int) and side != self.size:
-            raise SnowmatchError(f"size is {self.size}, but the network in {path} takes {side}: set size to {side}")
+        shape = network.get_inputs()[0].shape
+        if len(shape) == 4 and isinstance(shape[3], int) and shape[3] != self.size:
+            raise SnowmatchError(
+                f"size is {self.size}, but the network in {path} takes {shape[3]}: set size to {shape[3]}"
+            )
         window = window_around(bbox, photo.shape, MARGIN)
         picture = resized(cut(photo, window), (self.size, self.size))
         values = np.ascontiguousarray(self.normalise(picture).transpose(2, 0, 1)[None], np.float32)
