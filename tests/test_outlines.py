@@ -59,6 +59,9 @@ def test_holes_are_filled_but_bays_are_not():
     (animal,) = animals_of(hole)
     assert animal.mask.sum() == 100 * 80
     assert animal.confidence == pytest.approx((100 * 80 - 30 * 30) / (100 * 80))
+    ring = drawn((50, 50, 40, 40, 1), (60, 60, 29, 29, 0), (89, 89, 1, 1, 0))  # the hole and the outside share a corner
+    (animal,) = animals_of(ring)
+    assert animal.mask.sum() == 40 * 40 - 1
     bay = drawn((50, 50, 100, 80, 1), (80, 70, 30, 130, 0))
     (animal,) = animals_of(bay)
     assert animal.mask.sum() == 100 * 80 - 30 * 60

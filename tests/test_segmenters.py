@@ -194,18 +194,25 @@ def test_grabcut_needs_scenery_around_the_box():
         Grabcut().segment(scene(), (width, 0, 10, 10))
 
 
-def test_grabcut_leaves_the_threads_of_opencv_as_they_were_and_needs_no_certain_seed():
+def test_grabcut_leaves_the_threads_of_opencv_as_they_were():
     before = cv2.getNumThreads()
     try:
         cv2.setNumThreads(2)
-        cv2.setRNGSeed(1)
-        one = Grabcut().segment(scene(), BOX)
+        Grabcut().segment(scene(), BOX)
         assert cv2.getNumThreads() == 2
-        cv2.setNumThreads(1)
-        cv2.setRNGSeed(2)
-        assert one.tobytes() == Grabcut().segment(scene(), BOX).tobytes()
     finally:
         cv2.setNumThreads(before)
+
+
+def test_grabcut_does_not_depend_on_the_random_numbers_of_opencv():
+    noise = np.random.default_rng(1).normal(60, 20, scene().shape)  # other first colours then give another outline
+    photo = np.clip(scene() * 0.2 + noise, 0, 255).astype(np.uint8)
+    found = []
+    for seed in (1, 2, 3, 4):
+        cv2.setRNGSeed(seed)
+        found.append(Grabcut().segment(photo, BOX))
+    assert found[0] is not None
+    assert len({confidence.tobytes() for confidence in found}) == 1
 
 
 @pytest.mark.parametrize("options", [{"size": 15}, {"size": 5000}, {"rounds": 0}])

@@ -16,13 +16,13 @@ from snowmatch.core.types import BBox
 from snowmatch.photos.chips import clip_bbox
 from snowmatch.screening.segmenters._windows import cut, on_photo, resized, window_around
 
-MARGIN = 0.5  # around the box, as a share of its longest side: from here the colours of the scenery are learnt
+MARGIN = 0.2  # around the box, as a share of its longest side: from here the colours of the scenery are learnt
 FEWEST = 5  # pixels of animal, and of scenery: as many as the colours that OpenCV looks for in each
 
 
 @dataclass(frozen=True)
 class Grabcut:
-    """Outline inside a box, by the colours in and around it; needs no file, and is unsure in infrared photos.
+    """Outline inside a box, by the colours in and around it; needs no file, and often fails on camouflage.
 
     size: longest side of the box with its surroundings (px), a larger one is made smaller. rounds: how often the
     colours are learnt again.
@@ -32,7 +32,7 @@ class Grabcut:
     BOXED: ClassVar[bool] = True
 
     size: int = 512
-    rounds: int = 5
+    rounds: int = 2
 
     def __post_init__(self) -> None:
         if not 16 <= self.size <= 4096:

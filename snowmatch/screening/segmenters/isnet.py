@@ -17,8 +17,8 @@ WEIGHTS = (
     Weights(
         "isnet",
         "ISNet",
-        "outline of the main object of a photo, fine edges",
-        "code Apache-2.0; the training photos have terms of their own",
+        "outline of the main object of a photo, fine edges; its training photos have terms of their own",
+        "Apache-2.0",
         (
             WeightsFile(
                 "isnet-general-use.onnx",
@@ -33,7 +33,7 @@ WEIGHTS = (
 
 @dataclass(frozen=True)
 class Isnet(NetworkSegmenter):
-    """Outline of the main object, by a network with fine edges; weights by the authors, code Apache-2.0.
+    """Outline of the main object, by a network with fine edges; weights by the authors, Apache-2.0.
 
     weights: name of the weights, or the path of an ONNX file of this network.
     size: side of the square picture that the network sees (px). The authors' network takes 1,024; a network for

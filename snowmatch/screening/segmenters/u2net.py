@@ -18,8 +18,8 @@ WEIGHTS = (
     Weights(
         "u2net",
         "U2Net",
-        "outline of the main object of a photo, quicker and coarser than ISNet",
-        "code Apache-2.0; the training photos have terms of their own",
+        "outline of the main object of a photo, from a small picture; its training photos have terms of their own",
+        "Apache-2.0",
         (
             WeightsFile(
                 "u2net.onnx",
@@ -37,7 +37,7 @@ DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
 
 @dataclass(frozen=True)
 class U2net(NetworkSegmenter):
-    """Outline of the main object, by a small picture of the photo; weights by the authors, code Apache-2.0.
+    """Outline of the main object, by a small picture of the photo; weights by the authors, Apache-2.0.
 
     weights: name of the weights, or the path of an ONNX file of this network.
     size: side of the square picture that the network sees (px). The authors' network takes 320.
