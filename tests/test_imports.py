@@ -47,11 +47,12 @@ ONLY_IN = {
     "torch": {"features/extractors/", "matching/matchers/", "models/torch_io.py"},
     "kornia": {"features/extractors/", "matching/matchers/"},
     "safetensors": {"models/torch_io.py"},
+    "onnxruntime": {"models/onnx.py"},
     "platformdirs": {"models/cache.py"},
     "urllib": {"models/download.py"},  # the only file that uses the internet
 }
 # Files that may import inside functions, so that a package loads only if it is used
-LATE_IN = {"api.py", "__init__.py", "sheet.py", *NETWORKS}
+LATE_IN = {"api.py", "__init__.py", "sheet.py", "onnx.py", *NETWORKS}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

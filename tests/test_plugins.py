@@ -231,14 +231,18 @@ def test_a_plugin_of_another_kind_is_an_error_of_one_line(foreign):
 
 
 def test_weights_are_named_in_the_plugins_own_file(foreign, monkeypatch):
-    assert {entry.network for entry in registry()} == {
+    networks = {
         "ALIKED",
         "DISK",
+        "EfficientNet-Lite0",
+        "ISNet",
         "LightGlue",
-        "SuperPoint",
-        "XFeat",
         "MegaDetector 6",
+        "SuperPoint",
+        "U2Net",
+        "XFeat",
     }
+    assert {entry.network for entry in registry()} == networks
     own = Weights("quick-net", "Quick", "for tests", "MIT", (WeightsFile("quick.pth"),))
     foreign(quick={"PLUGIN": Fake, "WEIGHTS": (own,)})
     from snowmatch.models import registry as module

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,15 +31,24 @@ def open_onnx(path: Path, member: str = "") -> InferenceSession:
 
 def run_onnx(network: InferenceSession, image: np.ndarray) -> list[np.ndarray]:
     """Return all outputs of a network with one input. Raises SnowmatchError if the network does not accept it."""
-    wanted = network.get_inputs()
+    return list(run_onnx_inputs(network, {network.get_inputs()[0].name: image}).values())
+
+
+def run_onnx_inputs(network: InferenceSession, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return all outputs of a network, by name. inputs: the arrays that it takes, by name.
+
+    Raises SnowmatchError if the network does not accept them.
+    """
     try:
-        found: list[Any] = network.run(None, {wanted[0].name: image})
+        found: list[Any] = network.run(None, dict(inputs))
     except Exception as error:  # onnxruntime raises exceptions of many types
+        wanted = ", ".join(f"{entry.name} {entry.shape} {entry.type}" for entry in network.get_inputs())
+        given = ", ".join(f"{name} {list(values.shape)} {values.dtype}" for name, values in inputs.items())
         raise SnowmatchError(
-            f"the network takes {wanted[0].name} {wanted[0].shape}, not an image of shape {image.shape} "
-            f"({type(error).__name__}): check that it is the right file"
+            f"the network takes {wanted}, not {given} ({type(error).__name__}): check that it is the right file"
         ) from error
-    return [np.asarray(values) for values in found]
+    names = [entry.name for entry in network.get_outputs()]
+    return {name: np.asarray(values) for name, values in zip(names, found, strict=True)}
 
 
 @lru_cache(maxsize=4)

@@ -15,5 +15,6 @@ same text until the plugin is complete.
 from snowmatch.testing.detectors import DETECTOR_CHECKS
 from snowmatch.testing.extractors import EXTRACTOR_CHECKS
 from snowmatch.testing.matchers import MATCHER_CHECKS
+from snowmatch.testing.segmenters import SEGMENTER_CHECKS
 
-__all__ = ["DETECTOR_CHECKS", "EXTRACTOR_CHECKS", "MATCHER_CHECKS"]
+__all__ = ["DETECTOR_CHECKS", "EXTRACTOR_CHECKS", "MATCHER_CHECKS", "SEGMENTER_CHECKS"]
