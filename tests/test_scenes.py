@@ -98,7 +98,10 @@ def test_only_photos_without_a_mask_have_companions_but_all_photos_are_companion
         "a": (["box", "mask", "two"], ["visit"]),
         "box": (["a", "mask", "two"], ["visit"]),
         "two": (["a", "box", "mask"], ["visit"]),
+        "mask": ([], []),
+        "visit": ([], []),
     }
+    assert {c.photo[0] for c in companions(annotations, contents(annotations)) if c.masked} == {"mask", "visit"}
 
 
 def test_photos_that_could_not_be_read_have_no_companions_and_are_none():
@@ -143,7 +146,7 @@ def test_names_of_individuals_have_no_effect():
     assert companions(annotations, contents(annotations)) == companions(named, contents(named))
 
 
-def test_the_mark_depends_only_on_the_contents_of_photos():
+def test_the_mark_depends_only_on_the_contents_of_photos_and_the_classifier():
     whole = Companions(("a", "1"), (("b", "2"), ("c", "3")), (("d", "4"),))
     renamed = Companions(("A", "1"), (("B", "2"), ("C", "3")), (("D", "4"),))
     others = [
@@ -154,9 +157,11 @@ def test_the_mark_depends_only_on_the_contents_of_photos():
         Companions(whole.photo, whole.burst, ()),
         Companions(whole.photo, whole.burst[:1], (("c", "3"), *whole.station)),
     ]
-    assert whole.mark == renamed.mark
-    marks = {c.mark for c in (whole, *others)}
-    assert len(marks) == len(others) + 1
+    assert whole.mark("") == renamed.mark("")
+    marks = {c.mark("") for c in (whole, *others)} | {whole.mark("other")}
+    assert len(marks) == len(others) + 2
+    masked = Companions(("a", "1"), (), (), masked=True)
+    assert masked.mark("") == masked.mark("other")  # the classifier does not see the photo
     assert all(len(mark) == 32 and set(mark) <= set("0123456789abcdef") for mark in marks)
 
 
@@ -185,14 +190,14 @@ def test_missing_or_damaged_photos_are_ignored(tmp_path):
     files = [grey_file(tmp_path / f"{n}.png", take(rocks(0), where)) for n, where in enumerate(PLACES)]
     (tmp_path / "bad.png").write_bytes(b"no photo")
     away = (("bad.png", "x1"), ("gone.png", "x2"))
-    complete, whole = look(tmp_path, Companions(files[0], tuple(files[1:]), ()))
+    complete, whole = look(tmp_path, Companions(files[0], tuple(files[1:]), ()), None)
     assert complete
     assert whole.evidence == "burst"
-    complete, some = look(tmp_path, Companions(files[0], (away[0], *files[1:], away[1]), away))
+    complete, some = look(tmp_path, Companions(files[0], (away[0], *files[1:], away[1]), away), None)
     assert not complete
     assert (some.values == whole.values).all()
-    assert look(tmp_path, Companions(files[0], away, away)) == (False, None)
-    assert look(tmp_path, Companions(away[0], tuple(files), ())) == (False, None)
+    assert look(tmp_path, Companions(files[0], away, away), None) == (False, None)
+    assert look(tmp_path, Companions(away[0], tuple(files), ()), None) == (False, None)
 
 
 def some_maps(seed=0, count=7):
@@ -200,7 +205,11 @@ def some_maps(seed=0, count=7):
     entries = {}
     for n in range(count):
         values = rng.integers(0, 256, rng.integers(1, 9, 2), dtype=np.uint8)
-        found = ForegroundMap(values, scenes.EVIDENCE[1 + n % 3]) if n % 4 else None
+        found = (
+            ForegroundMap(values, ("", "burst", "station", "burst and station and classifier")[n % 4])
+            if n % 5
+            else None
+        )
         entries[f"{rng.integers(2**62):016x}"] = (f"{n:032x}", found)
     return entries
 
@@ -380,10 +389,20 @@ def test_a_second_run_reads_nothing_and_does_not_write_the_file(data, monkeypatc
     assert (path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_ino) == before
 
 
-def test_a_catalog_with_masks_everywhere_gets_no_file(data):
+def test_photos_with_masks_are_only_searched_for_bars(data):
     masked = with_rows(data, [with_mask(data, a) for a in data.annotations])
-    assert index_catalog(masked, Fake(), 1).mapped == 0
-    assert not maps_path(data.folder).exists()
+    assert index_catalog(masked, Fake(), 1).mapped == 12
+    assert {entry[1] for entry in maps_of(data).values()} == {None}
+    path = data.folder / data.annotations[0].path
+    grey = np.array(Image.open(path).convert("L"))
+    grey[:12] = 0
+    grey_file(path, grey)
+    assert index_catalog(masked, Fake(), 1).mapped == 1
+    evidence, shape, values = maps_of(data)[data.annotations[0].path][1]
+    bar = np.frombuffer(values, np.uint8).reshape(shape)
+    assert evidence == ""
+    assert not bar[:3].any()
+    assert (bar[3:] == 255).all()
 
 
 def test_a_new_photo_renews_only_maps_of_its_burst_and_station(data):
@@ -417,14 +436,15 @@ def test_a_photo_with_new_content_renews_maps_of_its_burst(data):
     assert len(after) == len(before) == 6
 
 
-def test_photos_that_leave_the_catalog_or_get_a_mask_lose_their_map(data):
+def test_photos_that_leave_the_catalog_lose_their_map_and_a_mask_replaces_it(data):
     index_catalog(data, Fake(), 1)
     fewer = with_rows(data, [a for a in data.annotations if "s0" in a.path])
     assert index_catalog(fewer, Fake(), 1).mapped == 0
     assert set(maps_of(data)) == {a.path for a in fewer.annotations}
     masked = [with_mask(data, a) if "e0" in a.path else a for a in fewer.annotations]
-    assert index_catalog(with_rows(data, masked), Fake(), 1).mapped == 0  # a mask changes nothing for the others
-    assert set(maps_of(data)) == {f"photos/s0e1n{n}.png" for n in range(3)}
+    assert index_catalog(with_rows(data, masked), Fake(), 1).mapped == 3  # a mask changes nothing for the others
+    kept = maps_of(data)
+    assert {path for path, entry in kept.items() if entry[1]} == {f"photos/s0e1n{n}.png" for n in range(3)}
     masked.pop(0)
     assert index_catalog(with_rows(data, masked), Fake(), 1).mapped == 3
     assert index_catalog(fewer, Fake(), 1).mapped == 6
@@ -472,7 +492,7 @@ def test_a_stopped_run_keeps_its_maps_and_the_next_run_continues(data):
     assert len(kept) == 5
     calls = []
     report = index_catalog(data, Fake(), 1, mapping=lambda *now: calls.append(now))
-    assert (report.done, report.reused, report.mapped) == (0, 12, 7)
+    assert (report.done, report.reused, report.mapped) == (12, 0, 7)  # the boxes come before the features
     assert calls[-1] == (7, 7)
     stopped = maps_path(data.folder).read_bytes()
     assert maps_of(data).items() >= kept.items()
@@ -494,12 +514,16 @@ def test_a_bad_photo_is_ignored_and_the_others_get_maps(data):
     bad.write_bytes(bad.read_bytes()[:300])
     report = index_catalog(data, Fake(), 1)
     assert [path for path, _ in report.failed] == ["photos/s0e0n1.png"]
-    assert report.mapped == 11
     maps = maps_of(data)
-    assert "photos/s0e0n1.png" not in maps
+    assert maps.pop("photos/s0e0n1.png") == ("", None)
     assert all(entry[1] is not None for entry in maps.values())
+    index_catalog(data, Fake(), 1)  # the photo is known as bad now
+    assert "photos/s0e0n1.png" not in maps_of(data)
+    assert index_catalog(data, Fake(), 1).mapped == 0
     grey_file(bad, frame_of(0, 0, 1))
-    assert index_catalog(data, Fake(), 1).mapped == 6
+    assert index_catalog(data, Fake(), 1).mapped > 0
+    assert all(entry[1] is not None for entry in maps_of(data).values())
+    assert len(maps_of(data)) == 12
 
 
 def test_photos_without_common_scenery_have_an_entry_without_a_map(tmp_path):
@@ -602,14 +626,15 @@ def station_survey(tmp_path_factory, coats):
                 location = "sarychat" if station == 2 else "naryn"
                 rows.append(f"{path},cat{animal},{location},S{station},{when.isoformat()},a{animal}s{station}")
     (folder / "catalog.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
-    report = snowmatch.open_catalog(folder).index("sift", SMALL, workers=1)
+    report = snowmatch.open_catalog(folder, boxes=False).index("sift", SMALL, workers=1)
     assert report.mapped == report.done == ANIMALS * STATIONS * SHOTS
     return folder
 
 
 @pytest.fixture(scope="module")
 def catalog(station_survey):
-    return snowmatch.open_catalog(station_survey)
+    """Return the catalog without found boxes: these tests look at the weights of keypoints all over the photo."""
+    return snowmatch.open_catalog(station_survey, boxes=False)
 
 
 @pytest.fixture(scope="module")
@@ -648,7 +673,13 @@ def test_a_single_photo_gets_a_map_from_its_station(catalog, new_burst):
     assert said(answer, "keypoints count where other photos of the station show something else, most near the") == 1
     both = catalog.query(new_burst, station="S0")
     assert evidence(both) == ["burst and station"] * 2
-    assert said(both, "keypoints count where something moved in the burst and other photos of the station") == 1
+    assert (
+        said(
+            both,
+            "keypoints count where something moved between the frames of the burst and other photos of the station",
+        )
+        == 1
+    )
     assert (both.photos[0].foreground.values <= answer.photos[0].foreground.values).all()
 
 
@@ -728,7 +759,13 @@ def test_a_photo_on_record_uses_its_stored_map(catalog, station_survey, monkeypa
         answer = catalog.query(photos, station=station)
         assert answer.photos[0].evidence == kept.evidence
         assert (answer.photos[0].foreground.values == kept.values).all()
-        assert said(answer, "keypoints count where something moved in the burst and other photos of the station") == 1
+        assert (
+            said(
+                answer,
+                "keypoints count where something moved between the frames of the burst and other photos of the station",
+            )
+            == 1
+        )
 
 
 def test_the_answer_names_the_evidence_of_photos_on_record(catalog, new_burst, station_survey):
@@ -843,7 +880,7 @@ def test_with_maps_the_same_animal_is_still_recognised_at_another_station(evalua
 def test_evaluation_uses_the_stored_maps(catalog, station_survey, tmp_path, evaluated):
     bare = shutil.copytree(station_survey, tmp_path / "bare")
     maps_path(bare).unlink()
-    centre = pairs(snowmatch.open_catalog(bare).evaluate().table)
+    centre = pairs(snowmatch.open_catalog(bare, boxes=False).evaluate().table)
     assert np.median(evaluated["auto"][2]) > np.median(centre[2])
     counted = Counter(np.sign(evaluated["auto"][0] - centre[0]).astype(int).tolist())
     assert counted[0] < len(centre[0]) / 2

@@ -65,6 +65,8 @@ class IndexRun:
             for path, is_photo, value in result or ():
                 known = self.records.photos if is_photo else self.records.masks
                 if isinstance(value, Fingerprint):
+                    if is_photo and path in known and known[path].sha256 != value.sha256:
+                        self.records.failures.pop(path, None)  # another photo may be a good one
                     known[path] = value
                     self._unreadable.pop(path, None)
                 else:  # the record stays: a photo that is missing for a while keeps its features
@@ -158,8 +160,12 @@ class IndexRun:
         return {path: known.sha256 for path, known in self.records.photos.items()}
 
     def readable(self) -> dict[str, str]:
-        """Return the sha256 of every known photo that can be read, by path."""
-        return {path: sha256 for path, sha256 in self.contents().items() if path not in self._unreadable}
+        """Return the sha256 of every known photo that can be read, by path.
+
+        A photo that failed in an earlier run cannot be read, as far as is known.
+        """
+        bad = self._unreadable.keys() | self.records.failures.keys()
+        return {path: sha256 for path, sha256 in self.contents().items() if path not in bad}
 
     def sizes(self) -> dict[str, tuple[int, int]]:
         """Return (width, height) of every known photo, by path."""
