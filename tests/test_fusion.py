@@ -34,7 +34,9 @@ def scores(verified, before):
     """Return the scores of three annotations of three individuals."""
     verified, before = np.array(verified, float), np.array(before, float)
     chance = float(np.median(before[before > 0])) if before.any() else 0.0
-    return Scores(verified, before, before > 1, verified > 0, verified, before, verified > 0, (), (), chance)
+    return Scores(
+        verified, before, before > 1, verified > 0, verified, before, verified > 0, (), (), chance, verified < 0
+    )
 
 
 def test_one_extractor_is_not_changed():

@@ -194,11 +194,13 @@ class Subject:
 
     box: x, y, width, height (photo px), inside the photo; the whole photo if the animal has no box.
     weights: (N,) float32, 0 to 1, confidence that each feature lies on the animal; None if all features have weight 1.
+    place: location and station of the photo; None if not known. An empty text is any location or station.
     """
 
     features: Features
     box: BBox
     weights: np.ndarray | None = None
+    place: tuple[str, str] | None = None
 
     def __post_init__(self) -> None:
         if self.weights is not None and self.weights.shape != (len(self.features),):
@@ -209,7 +211,8 @@ class Subject:
 
     def take(self, rows: np.ndarray) -> Subject:
         """Return the subject with only the features at `rows` (indices or a boolean mask), in that order."""
-        return Subject(self.features.take(rows), self.box, None if self.weights is None else self.weights[rows])
+        weights = None if self.weights is None else self.weights[rows]
+        return Subject(self.features.take(rows), self.box, weights, self.place)
 
 
 @dataclass(frozen=True)

@@ -36,12 +36,13 @@ class Seen:
 
     evidence: the source of the foreground: `mask`, `box`, the evidence of the map (such as `burst and classifier`),
     `centre` (no source, so the centre of the photo counts most), or `given` (everything counts).
-    map: the foreground map of the photo, or None.
+    map: the foreground map of the photo, or None. place: its location and station, as in `Subject`.
     """
 
     photo: AskedPhoto
     evidence: str
     map: ForegroundMap | None
+    place: tuple[str, str] | None = None
 
     def subject(self, features: Features) -> Subject:
         """Return the photo with the features of one extractor and their foreground weights.
@@ -54,7 +55,7 @@ class Seen:
         if self.map is not None or self.evidence not in (*OUTLINED, "given"):
             boxed = bbox is not None or self.photo.mask is not None
             weights = foreground_weights(features.keypoints, size, self.map, boxed=boxed)
-        return Subject(features, bbox or (0, 0, *size), weights)
+        return Subject(features, bbox or (0, 0, *size), weights, self.place)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +85,7 @@ def tell_foreground(session: Session, question: Question, resolved: Resolved, al
     """
     photos = resolved.photos
     if session.method.matcher.foreground == "given":
-        seen = [Seen(a, outline_of(a) or "given", None) for a in photos]
+        seen = [Seen(a, outline_of(a) or "given", None, _place(session, question, a)) for a in photos]
         return _foreground(seen, ())
     station: list[Preview] | None = None
     seen = []
@@ -100,7 +101,7 @@ def tell_foreground(session: Session, question: Question, resolved: Resolved, al
         found = map_beside(found, masked=a.mask is not None)
         if a.features is None:
             a = _with_features(session, a, found)
-        seen.append(Seen(a, evidence_of(outline_of(a), found), found))
+        seen.append(Seen(a, evidence_of(outline_of(a), found), found, _place(session, question, a)))
     notes = (*_query_notes(seen), *session.gallery.evidence_notes(np.flatnonzero(allowed.entries)))
     return _foreground(seen, notes)
 
@@ -131,6 +132,17 @@ def _with_features(session: Session, photo: AskedPhoto, found: ForegroundMap | N
     pixels = photo.image if photo.image is not None else read_photo(Path(photo.path))
     box_by = found.evidence if box is not None and found is not None else ""
     return replace(photo, bbox=box, box_by=box_by, features=extract(session, pixels, box, None))
+
+
+def _place(session: Session, question: Question, photo: AskedPhoto) -> tuple[str, str] | None:
+    """Return the location and the station of a query photo; None if the station is not known.
+
+    The question's station counts first, then that of a row on record.
+    """
+    if question.station is not None:
+        return (question.locations[0] if len(question.locations) == 1 else "", question.station)
+    rows = [a for a in session.data.annotations if a.encounter in photo.encounters and a.station]
+    return (rows[0].location, rows[0].station) if rows else None
 
 
 def outline_of(photo: AskedPhoto | Annotation) -> str:

@@ -65,4 +65,10 @@ def match(session: Session, body_part: str, allowed: Allowed, foreground: Foregr
             "limits how many are checked"
         )
         notes.append(Note("not-checked", text, {"count": unchecked, "setting": setting}))
+    if scenery := int(together.scenery.sum()):
+        text = (
+            f"{counted(scenery, 'annotation')} refused: the spots that agree lie at the same place in both "
+            "frames, so they are scenery of the station"
+        )
+        notes.append(Note("scenery-refused", text, {"count": scenery}))
     return Matched(together, witnesses, tuple(notes))

@@ -46,6 +46,7 @@ def fuse(parts: Sequence[Scores]) -> Scores:
         (),
         (),
         parts[0].chance,
+        either("scenery"),
     )
 
 

@@ -95,7 +95,20 @@ class Gallery:
         """Return annotation number `entry` with its features. With a mask, all features have weight 1, bars apart."""
         features = self.reader.read(self.keys[entry])
         weights = self._weights(entry, features.keypoints) if self._weighed[entry] else None
-        return Subject(features, self._boxes[entry], weights)
+        a = self.annotations[entry]
+        return Subject(features, self._boxes[entry], weights, (a.location, a.station))
+
+    def may_be_place(self, entry: int, place: tuple[str, str] | None) -> bool:
+        """Return whether annotation number `entry` may be from a place: (location, station), or None if not known.
+
+        An annotation without a station is of no place, because it need not be from a fixed camera.
+        """
+        a = self.annotations[entry]
+        if not a.station:
+            return False
+        return place is None or (
+            place[1] in ("", a.station) and ("" in (place[0], a.location) or place[0] == a.location)
+        )
 
     def map_of(self, entry: int) -> ForegroundMap | None:
         """Return the foreground map of annotation number `entry`; None if it has none.
@@ -155,6 +168,10 @@ class Gallery:
     def _counts(self) -> np.ndarray:
         place = {key: i for i, key in enumerate(self.reader.keys)}
         return np.array([self.reader.counts[place[key]] for key in self.keys], np.int64)
+
+    def size_of(self, entry: int) -> tuple[int, int]:
+        """Return (width, height) of the photo of annotation number `entry`."""
+        return self._sizes[entry]
 
     def feature_count(self, entry: int) -> int:
         """Return the number of features of annotation number `entry`."""

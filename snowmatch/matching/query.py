@@ -8,10 +8,11 @@ import numpy as np
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.plugins import GalleryMatcher, Matcher, PairMatcher, make_plugin
-from snowmatch.core.types import Features, Matches, Subject, same_part
+from snowmatch.core.types import Matches, Subject, same_part
 from snowmatch.matching.gallery import Gallery
 from snowmatch.matching.geometry.check import inliers
 from snowmatch.matching.geometry.frames import Geometry, points_of
+from snowmatch.matching.geometry.still import is_scenery, still_spots
 from snowmatch.matching.scores import (
     Scores,
     above_chance,
@@ -166,7 +167,12 @@ def score_matches(
     checked = np.argsort(-pre_scores, kind="stable")[: geometry.shortlist if second is None else second.candidates]
     checked = np.sort(checked[pre_scores[checked] > 0])
     found = pre_matches if second is None else [match_pairs(s, gallery, checked, second, memory) for s in subjects]
-    matches = tuple(_verify(s.features, m, gallery, checked, geometry) for s, m in zip(subjects, found, strict=True))
+    verified = [_verify(s, m, gallery, checked, geometry) for s, m in zip(subjects, found, strict=True)]
+    matches = tuple(m for m, _ in verified)
+    scenery = np.isin(np.arange(a), [entry for _, still in verified for entry in still])
+    if scenery.any():  # such matches are no evidence before the check either
+        pre_matches = tuple(m.take(~scenery[m.annotation]) for m in pre_matches)
+        pre_scores = np.where(scenery, 0.0, pre_scores)
     scores = np.sum([annotation_scores(m, a) for m in matches], axis=0)
     by_chance = [chance_score(annotation_scores(m.take(np.isin(m.annotation, checked)), a)) for m in found]
     by_individual = together(
@@ -186,18 +192,26 @@ def score_matches(
         matches,
         tuple(pre_matches),
         chance_score(np.sum([annotation_scores(m.take(np.isin(m.annotation, checked)), a) for m in found], axis=0)),
+        scenery,
     )
 
 
-def _verify(query: Features, matches: Matches, gallery: Gallery, checked: np.ndarray, geometry: Geometry) -> Matches:
-    """Return the matches with the annotations `checked` that agree on one position of the animal."""
+def _verify(
+    subject: Subject, matches: Matches, gallery: Gallery, checked: np.ndarray, geometry: Geometry
+) -> tuple[Matches, list[int]]:
+    """Return the matches with the annotations `checked` that agree on one position of the animal.
+
+    The numbers of those annotations are returned too whose matches are scenery: they lie still in the frames of one
+    camera. None of their matches is returned.
+    """
+    query = subject.features
     starts = np.searchsorted(matches.annotation, checked, side="left")
     stops = np.searchsorted(matches.annotation, checked, side="right")
     enough = stops - starts >= geometry.minimum
     checked, starts, stops = checked[enough], starts[enough], stops[enough]
     keep = np.zeros(len(matches), bool)
     if not len(checked):
-        return matches.take(keep)
+        return matches.take(keep), []
     keys = [gallery.keys[i] for i in checked]
     lengths = stops - starts
     ends = np.cumsum(lengths)
@@ -213,8 +227,24 @@ def _verify(query: Features, matches: Matches, gallery: Gallery, checked: np.nda
     rows0 = matches.keypoint0[rows]
     side0 = points_of(query.keypoints[rows0], shapes[rows0] if shapes is not None else None, query.oris[rows0])
     side1 = points_of(of_gallery("keypoints"), of_gallery("shapes") if shapes is not None else None, of_gallery("oris"))
+    scales1 = of_gallery("scales")
+    scenery = []
     for entry, start, end, length in zip(checked, starts, ends, lengths, strict=True):
         part = slice(end - length, end)
         diagonal = float(gallery.diagonals[entry])
-        keep[start : start + length] = inliers(side0.take(part), side1.take(part), diagonal, geometry)
-    return matches.take(keep)
+        agree = inliers(side0.take(part), side1.take(part), diagonal, geometry)
+        if agree.any() and gallery.may_be_place(entry, subject.place):
+            on = np.flatnonzero(agree)
+            still = still_spots(
+                side0.points[part][on],
+                side1.points[part][on],
+                query.scales[rows0[part]][on],
+                scales1[part][on],
+                query.image_size,
+                gallery.size_of(entry),
+            )
+            if is_scenery(still):
+                scenery.append(int(entry))
+                continue
+        keep[start : start + length] = agree
+    return matches.take(keep), scenery

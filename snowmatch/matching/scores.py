@@ -112,6 +112,7 @@ class Scores:
     matches: the verified matches of each query photo. pre_matches: all its matches. Both are empty if several
     extractors were fused.
     chance: the score that a candidate gets by accident from the matches that were checked; 0 if no candidate has one.
+    scenery: (A,) whether the annotation was refused because its matches lie still in the frames of one camera.
     """
 
     scores: np.ndarray
@@ -124,6 +125,7 @@ class Scores:
     matches: tuple[Matches, ...]
     pre_matches: tuple[Matches, ...]
     chance: float
+    scenery: np.ndarray
 
     @cached_property
     def ranking(self) -> np.ndarray:
