@@ -167,7 +167,8 @@ def score_matches(
     checked = np.argsort(-pre_scores, kind="stable")[: geometry.shortlist if second is None else second.candidates]
     checked = np.sort(checked[pre_scores[checked] > 0])
     found = pre_matches if second is None else [match_pairs(s, gallery, checked, second, memory) for s in subjects]
-    verified = [_verify(s, m, gallery, checked, geometry) for s, m in zip(subjects, found, strict=True)]
+    refuse = matcher.foreground == "auto"
+    verified = [_verify(s, m, gallery, checked, geometry, refuse) for s, m in zip(subjects, found, strict=True)]
     matches = tuple(m for m, _ in verified)
     scenery = np.isin(np.arange(a), [entry for _, still in verified for entry in still])
     if scenery.any():  # such matches are no evidence before the check either
@@ -197,12 +198,12 @@ def score_matches(
 
 
 def _verify(
-    subject: Subject, matches: Matches, gallery: Gallery, checked: np.ndarray, geometry: Geometry
+    subject: Subject, matches: Matches, gallery: Gallery, checked: np.ndarray, geometry: Geometry, refuse: bool
 ) -> tuple[Matches, list[int]]:
     """Return the matches with the annotations `checked` that agree on one position of the animal.
 
-    The numbers of those annotations are returned too whose matches are scenery: they lie still in the frames of one
-    camera. None of their matches is returned.
+    If `refuse`, the numbers of those annotations are returned too whose matches are scenery: they lie still in the
+    frames of one camera. None of their matches is returned.
     """
     query = subject.features
     starts = np.searchsorted(matches.annotation, checked, side="left")
@@ -233,7 +234,7 @@ def _verify(
         part = slice(end - length, end)
         diagonal = float(gallery.diagonals[entry])
         agree = inliers(side0.take(part), side1.take(part), diagonal, geometry)
-        if agree.any() and gallery.may_be_place(entry, subject.place):
+        if refuse and agree.any() and gallery.may_be_place(entry, subject.place):
             on = np.flatnonzero(agree)
             still = still_spots(
                 side0.points[part][on],
