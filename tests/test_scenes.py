@@ -28,7 +28,7 @@ from snowmatch.screening import mapping, scenes
 from snowmatch.screening.foreground import ForegroundMap
 from snowmatch.screening.maps import load_maps, maps_path, save_maps
 from snowmatch.screening.scenery import PREVIEW, make_preview
-from snowmatch.screening.scenes import CELL, MOST, Companions, companions, look, make_map
+from snowmatch.screening.scenes import CELL, MOST, Companions, Finders, companions, look, make_map
 
 NOON = datetime(2024, 5, 1, 12)
 WALK = ((50, 60), (120, 90), (185, 60))  # where the animal is in a burst of new photos
@@ -190,14 +190,14 @@ def test_missing_or_damaged_photos_are_ignored(tmp_path):
     files = [grey_file(tmp_path / f"{n}.png", take(rocks(0), where)) for n, where in enumerate(PLACES)]
     (tmp_path / "bad.png").write_bytes(b"no photo")
     away = (("bad.png", "x1"), ("gone.png", "x2"))
-    complete, whole = look(tmp_path, Companions(files[0], tuple(files[1:]), ()), None)
+    complete, whole, _ = look(tmp_path, Companions(files[0], tuple(files[1:]), ()), Finders())
     assert complete
     assert whole.evidence == "burst"
-    complete, some = look(tmp_path, Companions(files[0], (away[0], *files[1:], away[1]), away), None)
+    complete, some, _ = look(tmp_path, Companions(files[0], (away[0], *files[1:], away[1]), away), Finders())
     assert not complete
     assert (some.values == whole.values).all()
-    assert look(tmp_path, Companions(files[0], away, away), None) == (False, None)
-    assert look(tmp_path, Companions(away[0], tuple(files), ()), None) == (False, None)
+    assert look(tmp_path, Companions(files[0], away, away), Finders())[:2] == (False, None)
+    assert look(tmp_path, Companions(away[0], tuple(files), ()), Finders())[:2] == (False, None)
 
 
 def some_maps(seed=0, count=7):

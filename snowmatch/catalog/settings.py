@@ -27,6 +27,7 @@ class SettingsOptions(TypedDict, total=False):
     longest_encounter: float
     bursts: bool
     classifier: str
+    segmenter: str
     boxes: bool
 
 
@@ -42,6 +43,7 @@ class CatalogSettings:
     bursts: whether photos without a time that follow each other in a folder and look alike are one encounter.
     classifier: the network that tells where the animal is in a photo: `auto` (the default one if its weights are on
     this computer), `none`, or a name.
+    segmenter: the network that draws the outline of the animal in photos that stand alone: `none`, or a name.
     boxes: whether an animal without a box or mask gets the box that snowmatch finds.
     """
 
@@ -50,6 +52,7 @@ class CatalogSettings:
     longest_encounter: float = 24.0
     bursts: bool = True
     classifier: str = "auto"
+    segmenter: str = "none"
     boxes: bool = True
 
     def __post_init__(self) -> None:
@@ -63,8 +66,9 @@ class CatalogSettings:
         for name in ("bursts", "boxes"):
             if not isinstance(getattr(self, name), bool):
                 raise SnowmatchError(f"{name} is {getattr(self, name)!r}, expected true or false")
-        if not isinstance(self.classifier, str) or not self.classifier:
-            raise SnowmatchError(f"classifier is {self.classifier!r}, expected auto, none or the name of a classifier")
+        for name in ("classifier", "segmenter"):
+            if not isinstance(value := getattr(self, name), str) or not value:
+                raise SnowmatchError(f"{name} is {value!r}, expected none or the name of a {name}")
 
     def options(self) -> SettingsOptions:
         """Return all settings, as options for reading a catalog."""
@@ -74,6 +78,7 @@ class CatalogSettings:
             longest_encounter=self.longest_encounter,
             bursts=self.bursts,
             classifier=self.classifier,
+            segmenter=self.segmenter,
             boxes=self.boxes,
         )
 

@@ -25,7 +25,7 @@ from snowmatch.features.extractors import batch_of
 from snowmatch.features.reader import list_features
 from snowmatch.features.run import IndexRun, PhotoToDo
 from snowmatch.features.writer import FeatureWriter
-from snowmatch.screening.classifiers import AUTO, choose_classifier
+from snowmatch.screening.finders import AUTO, choose_finders
 from snowmatch.screening.mapping import update_maps
 
 CHECK_BYTES = 1 << 30  # of stored features that each run checks; those checked longest ago come first
@@ -113,7 +113,7 @@ def index_catalog(
     if processes < 1:
         raise ValueError(f"workers is {workers}, expected at least 1")
     described = settings(extractor)
-    classifier = choose_classifier(data.settings.classifier)
+    finders = choose_finders(data.settings.classifier, data.settings.segmenter)
     folder = Path(os.path.abspath(data.folder))
     with FeatureWriter(features_path(folder), described, wait=wait) as writer:
         keep_settings(folder, data.settings)
@@ -126,7 +126,7 @@ def index_catalog(
             if again:
                 data = load_again(data, run.records)  # the photos' times make encounters
                 _read_photos(run, run.added(data.annotations), processes, extractor, reading)
-            found = update_maps(folder, data.annotations, run.readable(), run.sizes(), processes, mapping, classifier)
+            found = update_maps(folder, data.annotations, run.readable(), run.sizes(), processes, mapping, finders)
             if again:
                 data = load_again(data, run.records)  # the maps make boxes
             photos = run.photos_to_do(data.annotations)
@@ -148,7 +148,7 @@ def index_catalog(
     failed = tuple(sorted(run.records.failures.items()))
     seconds = time.monotonic() - started
     notes = (*_notes(records.unsound, damaged, writer.damaged_files, replaced), *others)
-    if classifier is None and data.settings.classifier == AUTO and (bare := _without_outline(data)):
+    if finders.classifier is None and data.settings.classifier == AUTO and (bare := _without_outline(data)):
         notes = (*notes, _no_classifier(folder, bare))
     return IndexReport(data, run.new, run.reused, failed, run.features, seconds, removed, freed, found, notes)
 

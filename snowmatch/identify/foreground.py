@@ -22,9 +22,18 @@ from snowmatch.screening.foreground import (
     foreground_weights,
     map_beside,
 )
-from snowmatch.screening.locate import find_box
+from snowmatch.screening.locate import find_boxes
 from snowmatch.screening.scenery import Preview
-from snowmatch.screening.scenes import LEAST, MOST, animal_map, make_map, read_preview, station_photos
+from snowmatch.screening.scenes import (
+    LEAST,
+    MOST,
+    animal_map,
+    make_map,
+    outline_map,
+    read_preview,
+    shows_burst,
+    station_photos,
+)
 
 OUTLINED = ("mask", "box")  # the animal has an outline that a person drew
 CENTRE = "keypoints near the centre of the photo count most; give a box, or for a crop let everything count"
@@ -97,7 +106,7 @@ def tell_foreground(session: Session, question: Question, resolved: Resolved, al
             if station is None:
                 station = _station_previews(session, question, allowed)
             others = [b.preview for b in photos if not np.array_equal(b.preview.grey, a.preview.grey)]  # not itself
-            found = make_map(a.preview, others[:MOST], station, _animal(session, a))
+            found = make_map(a.preview, others[:MOST], station, *_networks(session, a, others[:MOST]))
         found = map_beside(found, masked=a.mask is not None)
         if a.features is None:
             a = _with_features(session, a, found)
@@ -117,18 +126,24 @@ def _foreground(photos: Sequence[Seen], notes: Sequence[Note]) -> Foreground:
     return Foreground(voting or bare, bare if voting else (), (*told, *notes))
 
 
-def _animal(session: Session, photo: AskedPhoto) -> np.ndarray | None:
-    """Return where the classifier sees the animal in a photo, (h, w) float32; None without a classifier."""
-    if session.classifier is None:
-        return None
-    pixels = photo.image if photo.image is not None else read_small(Path(photo.path), LEAST)
-    return animal_map(session.classifier.classify(pixels))
+def _networks(
+    session: Session, photo: AskedPhoto, burst: Sequence[Preview]
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Return where the classifier, and the segmenter, see the animal in a photo: (h, w) float32, or None."""
+    finders, animal, outline = session.finders, None, None
+    given, path = photo.image, Path(photo.path)
+    if finders.classifier is not None:
+        animal = animal_map(finders.classifier.classify(read_small(path, LEAST) if given is None else given))
+    if finders.segmenter is not None and not shows_burst(photo.preview, burst):
+        outline = outline_map(finders.segmenter, read_photo(path) if given is None else given)
+    return animal, outline
 
 
 def _with_features(session: Session, photo: AskedPhoto, found: ForegroundMap | None) -> AskedPhoto:
     """Return a photo with the box of the animal in its map, if it shows one, and with the features inside the box."""
     values = found.values.astype(np.float32) / 255 if found is not None and found.evidence else None
-    box = None if values is None else find_box(values, photo.image_size)
+    boxes = () if values is None else find_boxes(values, photo.image_size)
+    box = boxes[0] if boxes else None
     pixels = photo.image if photo.image is not None else read_photo(Path(photo.path))
     box_by = found.evidence if box is not None and found is not None else ""
     return replace(photo, bbox=box, box_by=box_by, features=extract(session, pixels, box, None))

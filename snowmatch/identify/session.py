@@ -19,7 +19,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import file_sha256
 from snowmatch.core.home import features_path, indexes_path
 from snowmatch.core.notes import Note
-from snowmatch.core.plugins import Classifier, Extractor, make_plugin, settings, settings_key
+from snowmatch.core.plugins import Extractor, make_plugin, settings, settings_key
 from snowmatch.core.text import counted
 from snowmatch.core.types import Annotation
 from snowmatch.core.version import __version__
@@ -27,8 +27,9 @@ from snowmatch.features.reader import FeatureReader, list_features, open_feature
 from snowmatch.identify.method import DEFAULT_MATCHER, Method, as_method, settings_text
 from snowmatch.matching.gallery import Gallery, make_gallery
 from snowmatch.matching.geometry.frames import Geometry
-from snowmatch.screening.classifiers import choose_classifier
+from snowmatch.screening.finders import choose_finders
 from snowmatch.screening.maps import load_maps, maps_stamp
+from snowmatch.screening.scenes import Finders
 
 # A note suggests a new calibration if the catalog has this many times the encounters of its calibration
 GROWN = 1.5
@@ -61,9 +62,9 @@ class Session:
         return self.galleries[0]
 
     @cached_property
-    def classifier(self) -> Classifier | None:
-        """The classifier that finds the animal in photos that are not on record; None without one."""
-        return choose_classifier(self.data.settings.classifier)
+    def finders(self) -> Finders:
+        """The networks that find the animal in photos that are not on record."""
+        return choose_finders(self.data.settings.classifier, self.data.settings.segmenter)
 
     @property
     def finds_boxes(self) -> bool:

@@ -16,12 +16,13 @@ SPREAD = (0.15, 0.12)
 # Keypoints with a lower weight are not compared: each costs a search and adds almost nothing to a score.
 LEAST = 0.05
 
-ALONE = ("burst", "classifier")  # sources that need no centre weights
+ALONE = ("burst", "classifier", "segmenter")  # sources that need no centre weights
 
 WORDS = {
     "burst": "something moved between the frames of the burst",
     "station": "other photos of the station show something else",
     "classifier": "the classifier sees a cat",
+    "segmenter": "the segmenter sees an animal",
 }
 FOREGROUNDS = ("auto", "given")
 

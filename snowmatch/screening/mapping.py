@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from snowmatch.catalog.found import BY_MAPS, Found, load_found, save_found
+from snowmatch.catalog.screened import load_classes, save_classes
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.executor import in_order, open_pool
-from snowmatch.core.plugins import Classifier, settings, settings_key
 from snowmatch.core.types import Annotation
 from snowmatch.screening.foreground import ForegroundMap
-from snowmatch.screening.locate import find_box
+from snowmatch.screening.locate import find_boxes
 from snowmatch.screening.maps import NO_MAPS, MapEntry, load_maps, save_maps
-from snowmatch.screening.scenes import Companions, companions, look
+from snowmatch.screening.scenes import Companions, Finders, Looked, companions, look
 
+NO_FINDERS = Finders()
+MOST_ANIMALS = 4  # in one photo
 FEW_MAPS = 64  # up to this number, this process is as fast as worker processes, which have to start first
 SAVE_SECONDS = 30.0  # interval between two saves: the work that is lost at most if the run is killed
 
@@ -29,9 +31,9 @@ class Look:
 
     seen: Companions
 
-    def run(self, folder: Path, classifier: Classifier | None) -> tuple[bool, ForegroundMap | None]:
+    def run(self, folder: Path, finders: Finders) -> Looked:
         """Compute the map. folder: the catalog's folder."""
-        return look(folder, self.seen, classifier)
+        return look(folder, self.seen, finders)
 
     @property
     def path(self) -> str:
@@ -46,64 +48,77 @@ def update_maps(
     sizes: Mapping[str, tuple[int, int]],
     processes: int,
     progress: Callable[[int, int], None] | None = None,
-    classifier: Classifier | None = None,
+    finders: Finders = NO_FINDERS,
+    *,
+    all_classes: bool = False,
 ) -> int:
     """Compute the foreground maps of all photos that are new or changed, or whose companions have changed.
 
-    The boxes of the animals in the maps are stored too. contents: the sha256 of every readable photo, by path. sizes:
-    (width, height) of the photos, by path. processes: number of worker processes. progress: a function that is called
-    with (maps done, maps in total). classifier: None to use only other photos of the place. Maps of photos that are no
-    longer in the catalog are removed. Returns the number of computed maps.
+    The boxes of the animals in the maps, and the probabilities of species, are stored too. contents: the sha256 of
+    every readable photo, by path. sizes: (width, height) of the photos, by path. processes: number of worker processes.
+    progress: a function that is called with (maps done, maps in total). all_classes: the classifier also looks at
+    photos whose animals have masks. Maps of photos that are no longer in the catalog are removed. Returns the number of
+    computed maps.
     """
-    described = classifier_mark(classifier)
     try:
         stored = load_maps(folder).entries()
     except SnowmatchError:  # the file is damaged: all maps are computed again
         stored = NO_MAPS.entries()
+    classes = load_classes(folder, finders.mark) if finders.classifier is not None else {}
     current: dict[str, MapEntry] = {}
     to_do: dict[str, Companions] = {}
     every: dict[str, str] = {}  # the path of one photo with each content
     for seen in companions(list(annotations), contents):
-        photo = seen.photo[1][:16]
-        if photo in current or photo in to_do:
+        if all_classes:
+            seen = replace(seen, classified=True)
+        sha256, photo = seen.photo[1], seen.photo[1][:16]
+        if sha256 in every:
             continue  # a photo with the same content is already in the list
-        every[seen.photo[1]] = seen.photo[0]
-        if photo in stored and stored[photo][0] == seen.mark(described):
+        every[sha256] = seen.photo[0]
+        told = finders.classifier is None or not seen.classified or sha256 in classes
+        if photo in stored and stored[photo][0] == seen.mark(finders.mark) and told:
             current[photo] = stored[photo]
         else:
             to_do[photo] = seen
+    new: dict[str, dict[str, float]] = {}
+
+    def save(maps: Mapping[str, MapEntry]) -> None:
+        save_maps(folder, maps)
+        save_classes(folder, finders.mark, new)
+        new.clear()
+
     if to_do or len(current) != len(stored):
         saved = time.monotonic()
         try:
-            with open_pool(processes if len(to_do) > FEW_MAPS else 1, (folder, classifier)) as pool:
-                for done, (photo, found) in enumerate(in_order(pool, to_do, lambda photo: Look(to_do[photo])), start=1):
-                    complete, values = found
+            with open_pool(processes if len(to_do) > FEW_MAPS else 1, (folder, finders)) as pool:
+                for done, (photo, looked) in enumerate(
+                    in_order(pool, to_do, lambda photo: Look(to_do[photo])), start=1
+                ):
                     # If a photo could not be read, the empty mark makes the next run compute this map again
-                    current[photo] = (to_do[photo].mark(described) if complete else "", values)
+                    mark = to_do[photo].mark(finders.mark) if looked.complete else ""
+                    current[photo] = (mark, looked.found)
+                    if looked.classes is not None:
+                        new[to_do[photo].photo[1]] = looked.classes
                     if progress is not None:
                         progress(done, len(to_do))
                     if time.monotonic() - saved > SAVE_SECONDS:
-                        save_maps(folder, stored | current)
+                        save(stored | current)
                         saved = time.monotonic()
         except BaseException:
-            save_maps(folder, stored | current)
+            save(stored | current)
             raise
-        save_maps(folder, current)
+        save(current)
     boxes = load_found(folder, BY_MAPS)
-    new = {sha256: path for sha256, path in every.items() if sha256[:16] in to_do or sha256 not in boxes}
-    found_boxes = {sha256: _boxes(current[sha256[:16]][1], sizes.get(path)) for sha256, path in new.items()}
-    save_found(folder, BY_MAPS, {sha256: boxes.get(sha256, ()) for sha256 in every} | found_boxes)
+    unboxed = {sha256: path for sha256, path in every.items() if sha256[:16] in to_do or sha256 not in boxes}
+    found = {sha256: _boxes(current[sha256[:16]][1], sizes.get(path)) for sha256, path in unboxed.items()}
+    save_found(folder, BY_MAPS, {sha256: boxes.get(sha256, ()) for sha256 in every} | found)
     return len(to_do)
 
 
-def classifier_mark(classifier: Classifier | None) -> str:
-    """Return a text that changes if the classifier or its settings change; "" without a classifier."""
-    return "" if classifier is None else settings_key(settings(classifier))
-
-
 def _boxes(found: ForegroundMap | None, size: tuple[int, int] | None) -> tuple[Found, ...]:
-    """Return the box of the animal in a map, as the only animal; () without a map of the animal."""
+    """Return the boxes of the animals in a map: several only if a segmenter saw them; () without such a map."""
     if found is None or size is None or not found.evidence:
         return ()
-    box = find_box(found.values.astype(np.float32) / 255, size)
-    return () if box is None else (Found(box, found.evidence),)
+    most = MOST_ANIMALS if "segmenter" in found.evidence else 1
+    boxes = find_boxes(found.values.astype(np.float32) / 255, size, most)
+    return tuple(Found(box, found.evidence) for box in boxes)

@@ -15,27 +15,31 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.plugins import Classifier
+from snowmatch.core.plugins import Classifier, Segmenter, settings, settings_key
 from snowmatch.core.types import Annotation, Classes
-from snowmatch.photos.pixels import read_grey, read_small
+from snowmatch.photos.pixels import read_grey, read_photo, read_small
 from snowmatch.screening.bars import info_bars
 from snowmatch.screening.classifiers._groups import CATS, NOTHING, log_sum
 from snowmatch.screening.foreground import ForegroundMap
+from snowmatch.screening.outlines import animals_of
 from snowmatch.screening.scenery import PREVIEW, Preview, foreground_map, make_preview
 
 REVISION = 4  # of the method; maps of another revision are computed again
+FINE_CELL = 2  # the same for the map of a segmenter, which sees the outline
 MOST = 8  # companions of each kind: a burst of ten has nine, and each takes 2 ms (other numbers were not tried)
 CELL = 4  # side of a cell of the map (px of the preview): about the size of the window of the correlation
-SOURCES = ("burst", "station", "classifier")  # bits of the stored evidence, in this order
+SOURCES = ("burst", "station", "classifier", "segmenter")  # bits of the stored evidence, in this order
 SMOOTHING = 1.0  # cells, standard deviation; it separates animal and scenery better than no smoothing (AUROC .92, .89)
-MIDDLE = (
-    1.0  # where the animal map has the value 0.5: on snow leopards 77 % of the animal and 13 % of the rest lie above
-)
+MIDDLE = -1.0  # the animal map is 0.5 here: on snow leopards 77 % of the animal and 9 % of the scenery lie above
+# The probability of a cat from which the map of cats is used. 94 % of the snow leopards have it, and 0.3 % of the nyala,
+# of which the network knows heads and legs but not the coat: a map of these would leave out what tells them apart
+CAT = 0.15
 LEAST = 672  # px of the copy that the classifier sees, at least
 KEPT_PREVIEWS = 64  # per process, 0.7 MB each: enough, because photos of one station are processed together
 
@@ -45,17 +49,19 @@ class Companions:
     """One photo and its companions, the photos that may show the same place. Each photo is (path, sha256).
 
     masked: True if every annotation of the photo has a mask; the map then only leaves out bars with text.
+    classified: whether a classifier looks at the photo.
     """
 
     photo: tuple[str, str]
     burst: tuple[tuple[str, str], ...]
     station: tuple[tuple[str, str], ...]
     masked: bool = False
+    classified: bool = True
 
-    def mark(self, classifier: str) -> str:
-        """Return 32 hex digits that change if the content of any of the photos, or the classifier, changes."""
+    def mark(self, finders: str) -> str:
+        """Return 32 hex digits that change if the content of any of the photos, or a network, changes."""
         contents = [REVISION, self.photo[1], [sha for _, sha in self.burst], [sha for _, sha in self.station]]
-        return hashlib.sha256(json.dumps([contents, "" if self.masked else classifier]).encode()).hexdigest()[:32]
+        return hashlib.sha256(json.dumps([contents, "" if self.masked else finders]).encode()).hexdigest()[:32]
 
 
 def companions(annotations: Sequence[Annotation], contents: Mapping[str, str]) -> list[Companions]:
@@ -79,7 +85,7 @@ def companions(annotations: Sequence[Annotation], contents: Mapping[str, str]) -
     for a in readable:
         own = contents[a.path]
         if a.path not in made and a.path not in bare:
-            made[a.path] = Companions((a.path, own), (), (), True)
+            made[a.path] = Companions((a.path, own), (), (), True, False)
         elif a.path not in made:
             burst = bursts[a.encounter].after(own)
             station = sites[a.location, a.station].after(own, without=a.encounter) if a.station else ()
@@ -123,21 +129,28 @@ def station_photos(photos: Iterable[tuple[Annotation, str]]) -> tuple[tuple[str,
 
 
 def make_map(
-    preview: Preview, burst: Iterable[Preview], station: Iterable[Preview], animal: np.ndarray | None = None
+    preview: Preview,
+    burst: Iterable[Preview],
+    station: Iterable[Preview],
+    animal: np.ndarray | None = None,
+    outline: np.ndarray | None = None,
 ) -> ForegroundMap | None:
     """Return the foreground map of a photo; None if nothing tells where the animal is.
 
-    burst, station: see `foreground_map`. animal: (h, w) float32, 0 to 1, the map of a classifier over the whole photo.
-    A cell is animal if the other photos and the classifier agree. Bars with text are scenery.
+    burst, station: see `foreground_map`. animal, outline: (h, w) float32, 0 to 1, the map of a classifier, and that of
+    a segmenter, over the whole photo. A cell is animal if all of them agree. Bars with text are scenery.
     """
     values, evidence = foreground_map(preview, list(burst), list(station))
-    size = tuple(max(1, side // CELL) for side in preview.grey.shape[::-1])
+    cell = CELL if outline is None else FINE_CELL
+    size = tuple(max(1, side // cell) for side in preview.grey.shape[::-1])
     cells = None if values is None else cv2.resize(values, size, interpolation=cv2.INTER_AREA)
-    if animal is not None:
-        seen = cv2.resize(animal, size, interpolation=cv2.INTER_LINEAR)
-        cells = seen if cells is None else cells * seen
-        evidence = f"{evidence} and classifier" if evidence else "classifier"
-    bars = [-(-height // CELL) for height in info_bars(preview.grey)]
+    for name, other in (("classifier", animal), ("segmenter", outline)):
+        if other is not None:
+            smaller = other.shape[1] > size[0]
+            seen = cv2.resize(other, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
+            cells = seen if cells is None else cells * seen
+            evidence = f"{evidence} and {name}" if evidence else name
+    bars = [-(-height // cell) for height in info_bars(preview.grey)]
     if cells is None:
         if not any(bars):
             return None
@@ -159,30 +172,73 @@ def read_preview(path: Path, content: str) -> Preview | None:
         return None
 
 
-def look(folder: Path, seen: Companions, classifier: Classifier | None) -> tuple[bool, ForegroundMap | None]:
-    """Read a photo and its companions. Return whether all of them could be read, and the photo's map or None.
+@dataclass(frozen=True)
+class Finders:
+    """The networks that find the animal. classifier: for every photo. segmenter: for photos without a burst."""
 
-    folder: the catalog's folder. classifier: None to use only the companions.
-    """
+    classifier: Classifier | None = None
+    segmenter: Segmenter | None = None
+
+    @property
+    def mark(self) -> str:
+        """A text that changes if a network or its settings change."""
+        named = (self.classifier, self.segmenter)
+        return " ".join("-" if plugin is None else settings_key(settings(plugin)) for plugin in named)
+
+
+class Looked(NamedTuple):
+    """What a look at a photo gave: whether all photos could be read, the map, and the probabilities of species."""
+
+    complete: bool
+    found: ForegroundMap | None
+    classes: dict[str, float] | None
+
+
+def look(folder: Path, seen: Companions, finders: Finders) -> Looked:
+    """Read a photo and its companions, and look for the animal. folder: the catalog's folder."""
     preview, *others = (read_preview(folder / path, sha) for path, sha in (seen.photo, *seen.burst, *seen.station))
     if preview is None:
-        return False, None
-    burst, station = others[: len(seen.burst)], others[len(seen.burst) :]
+        return Looked(False, None, None)
     complete = all(other is not None for other in others)
-    animal = None
-    if classifier is not None and not seen.masked:
-        try:
-            animal = animal_map(classifier.classify(read_small(folder / seen.photo[0], LEAST)))
-        except (SnowmatchError, OSError, MemoryError, cv2.error):
-            complete = False
-    kept = [b for b in burst if b is not None], [s for s in station if s is not None]
-    return complete, make_map(preview, *kept, animal)
+    burst = [b for b in others[: len(seen.burst)] if b is not None]
+    station = [s for s in others[len(seen.burst) :] if s is not None]
+    classes, animal, outline = None, None, None
+    try:
+        if finders.classifier is not None and seen.classified:
+            told = finders.classifier.classify(read_small(folder / seen.photo[0], LEAST))
+            classes = {name: round(float(p), 6) for name, p in zip(told.names, told.probabilities, strict=True)}
+            animal = None if seen.masked else animal_map(told)
+        if finders.segmenter is not None and not seen.masked and not shows_burst(preview, burst):
+            outline = outline_map(finders.segmenter, read_photo(folder / seen.photo[0]))
+    except (SnowmatchError, OSError, MemoryError, cv2.error):
+        complete = False
+    return Looked(complete, make_map(preview, burst, station, animal, outline), classes)
+
+
+def shows_burst(preview: Preview, burst: Sequence[Preview]) -> bool:
+    """Return whether the frames of a burst tell where the animal is."""
+    return foreground_map(preview, burst, [])[0] is not None
+
+
+def outline_map(segmenter: Segmenter, photo: np.ndarray) -> np.ndarray | None:
+    """Return where a segmenter sees animals in a photo (H, W, 3), (h, w) float32, 0 to 1; None if it sees none.
+
+    The longest side of the result is at most PREVIEW px.
+    """
+    confidence = segmenter.segment(photo, None)
+    animals = animals_of(confidence) if confidence is not None else ()
+    if not animals or confidence is None:
+        return None
+    shown = np.any([animal.mask for animal in animals], axis=0)
+    factor = min(1.0, PREVIEW / max(photo.shape[:2]))
+    size = (max(1, round(photo.shape[1] * factor)), max(1, round(photo.shape[0] * factor)))
+    return cv2.resize(np.where(shown, confidence, np.float32(0)), size, interpolation=cv2.INTER_AREA)
 
 
 def animal_map(classes: Classes) -> np.ndarray | None:
     """Return where a classifier sees a cat, (h, w) float32, 0 to 1; None if it sees no cat in the photo.
 
-    The value of a cell is a logistic function of the score of all cats against `nothing`, averaged over the neighbouring
+    The value of a cell is a logistic function of the score of all cats against `nothing`, averaged over neighbouring
     cells. Only cats are used, because their coats are what the network knows them by.
     """
     cats = [n for n, name in enumerate(classes.names) if name in CATS]

@@ -1,0 +1,67 @@
+"""What the screening told about photos: the probabilities of species, and whether a photo is kept.
+
+The catalog's database stores it by the photo's content.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from snowmatch.catalog.database import DamagedError, reading, sound, with_sum, writing
+
+KEPT = "kept"  # the answer for photos that may show the animal; any other answer says what they show
+
+
+def load_classes(folder: Path, mark: str | None = None) -> dict[str, dict[str, float]]:
+    """Return the probabilities of species in each photo of the catalog in `folder`, by the photo's sha256.
+
+    mark: of the networks; results of others are skipped. None: of any. A damaged entry is skipped: the next index run
+    makes it again. Nothing stored gives an empty dictionary.
+    """
+    found: dict[str, dict[str, float]] = {}
+    try:
+        with reading(folder) as database:
+            if database is None:
+                return {}
+            for row in database.execute("SELECT sha256, mark, classes, sum FROM screened"):
+                if sound(row) and mark in (None, row[1]):
+                    found[row[0]] = {str(name): float(p) for name, p in json.loads(row[2]).items()}
+    except (DamagedError, TypeError, ValueError, AttributeError):
+        return {}
+    return found
+
+
+def save_classes(folder: Path, mark: str, classes: Mapping[str, Mapping[str, float]]) -> None:
+    """Store the probabilities of species, by the photo's sha256. Raises SnowmatchError if they cannot be written."""
+    if not classes:
+        return
+    rows = [(sha256, mark, json.dumps(dict(named))) for sha256, named in sorted(classes.items())]
+    with writing(folder) as database:
+        database.executemany("INSERT OR REPLACE INTO screened VALUES (?, ?, ?, ?)", map(with_sum, rows))
+
+
+def load_screened(folder: Path) -> dict[str, str]:
+    """Return the answer of the screening for each photo, by the photo's sha256: KEPT, or what the photo shows.
+
+    Without a screening, the result is empty.
+    """
+    found: dict[str, str] = {}
+    try:
+        with reading(folder) as database:
+            if database is None:
+                return {}
+            for row in database.execute("SELECT sha256, answer, sum FROM screening"):
+                if sound(row):
+                    found[str(row[0])] = str(row[1])
+    except DamagedError:
+        return {}
+    return found
+
+
+def save_screened(folder: Path, answers: Mapping[str, str]) -> None:
+    """Replace the answers of the screening. Raises SnowmatchError if they cannot be written."""
+    with writing(folder) as database:
+        database.execute("DELETE FROM screening")
+        database.executemany("INSERT INTO screening VALUES (?, ?, ?)", map(with_sum, sorted(answers.items())))

@@ -1,0 +1,44 @@
+"""The choice of the networks that find the animal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.plugins import make_plugin
+from snowmatch.screening.scenes import Finders
+
+DEFAULT_CLASSIFIER = "efficientnet_lite0"
+AUTO, NONE = "auto", "none"  # the default classifier if its weights are on this computer; no network
+
+
+def choose_finders(classifier: str, segmenter: str = NONE) -> Finders:
+    """Return the networks called by these names.
+
+    AUTO is the default classifier, or none if its weights are not on this computer. Raises SnowmatchError if another
+    name is unknown, if its weights are missing, or if the segmenter needs boxes.
+    """
+    return Finders(_classifier(classifier), None if segmenter == NONE else _segmenter(segmenter))
+
+
+def _classifier(name: str) -> Any:
+    if name == NONE:
+        return None
+    made = make_plugin("classifiers", DEFAULT_CLASSIFIER if name == AUTO else name)
+    try:
+        made.check()
+    except SnowmatchError:
+        if name == AUTO:
+            return None
+        raise
+    return made
+
+
+def _segmenter(name: str) -> Any:
+    made = make_plugin("segmenters", name)
+    if made.BOXED:
+        raise SnowmatchError(
+            f"the segmenter {name!r} needs a box of the animal, expected one that does not, such as isnet"
+        )
+    made.check()
+    return made
