@@ -30,7 +30,13 @@ FLOW = [
 ]
 # The packages that the command line may import: they have the answers, not the computations
 FOR_CLI = {"core", "api", "review", "survey", "interchange", "views", "demo", "cli"}
-PLUGINS = ("features/extractors", "matching/matchers")
+PLUGINS = (
+    "features/extractors",
+    "matching/matchers",
+    "screening/detectors",
+    "screening/segmenters",
+    "screening/classifiers",
+)
 # Plugins with NEEDS, and the file they share: they import torch and other packages inside functions
 NETWORKS = {
     "_network.py",

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Detection
-from snowmatch.screening.results import Found, PhotoResult, Results, Species, detections_of, for_photos, read_results
+from snowmatch.screening.results import (
+    ObjectResult,
+    PhotoResult,
+    Results,
+    Species,
+    detections_of,
+    for_photos,
+    read_results,
+)
 
 MEGADETECTOR = {
     "info": {
@@ -136,7 +144,7 @@ def image(**values):
 
 
 def photo(name, *boxes, size=None):
-    return PhotoResult(name, tuple(Found(box, "animal", 0.5) for box in boxes), image_size=size)
+    return PhotoResult(name, tuple(ObjectResult(box, "animal", 0.5) for box in boxes), image_size=size)
 
 
 def results(*names):
@@ -154,7 +162,7 @@ def test_megadetector_is_read(tmp_path):
     assert found.photos["cam1/IMG_0001.JPG"] == PhotoResult(
         "cam1/IMG_0001.JPG",
         (
-            Found(
+            ObjectResult(
                 (0.0, 0.25, 0.1, 0.5),
                 "animal",
                 0.926,
@@ -163,7 +171,7 @@ def test_megadetector_is_read(tmp_path):
                     Species("fox", 0.07),
                 ),
             ),
-            Found((0.5, 0.5, 0.25, 0.1), "vehicle", 0.5),
+            ObjectResult((0.5, 0.5, 0.25, 0.1), "vehicle", 0.5),
         ),
         image_size=(2000, 1000),
     )
@@ -241,8 +249,8 @@ def test_speciesnet_4_is_read(tmp_path):
     assert (found.program, found.version, found.detector) == ("SpeciesNet", "4", "SpeciesNet 4.0.1a")
     first = found.photos["C:/survey/cam1/IMG_0001.JPG"]
     assert first.detections == (
-        Found((0.0, 0.25, 0.1, 0.5), "animal", 0.9),
-        Found((0.5, 0.5, 0.25, 0.1), "person", 0.3),
+        ObjectResult((0.0, 0.25, 0.1, 0.5), "animal", 0.9),
+        ObjectResult((0.5, 0.5, 0.25, 0.1), "person", 0.3),
     )
     assert first.species == (Species("felidae", 0.81, FELID),)
     assert found.photos["C:/survey/cam1/empty.jpg"] == PhotoResult("C:/survey/cam1/empty.jpg")
@@ -261,14 +269,14 @@ def test_speciesnet_5_is_read(tmp_path):
     (only,) = found.photos.values()
     assert only.species == (Species("snow leopard", 0.4, LEOPARD),)
     assert only.detections == (
-        Found((0.0, 0.25, 0.1, 0.5), "animal", 0.9, (Species("snow leopard", 0.77, LEOPARD),)),
-        Found(
+        ObjectResult((0.0, 0.25, 0.1, 0.5), "animal", 0.9, (Species("snow leopard", 0.77, LEOPARD),)),
+        ObjectResult(
             (0.2, 0.2, 0.1, 0.1),
             "animal",
             0.5,
             (Species("snow leopard", 0.6, LEOPARD), Species("felidae", 0.3, FELID)),
         ),
-        Found((0.5, 0.5, 0.25, 0.1), "vehicle", 0.05),
+        ObjectResult((0.5, 0.5, 0.25, 0.1), "vehicle", 0.05),
     )
     assert not found.notes
 

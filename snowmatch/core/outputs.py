@@ -80,6 +80,21 @@ def make_output_folder(folder: Path) -> None:
         raise unwritable(folder, error) from error
 
 
+def csv_path(out: Path) -> Path:
+    """Return the path of OUT.csv, the table for people. OUT may end with .csv or .jsonl."""
+    return _beside(out, ".csv")
+
+
+def jsonl_path(out: Path) -> Path:
+    """Return the path of OUT.jsonl, the table for programs."""
+    return _beside(out, ".jsonl")
+
+
+def _beside(out: Path, ending: str) -> Path:
+    name = out.name.removesuffix(".csv").removesuffix(".jsonl")
+    return out.with_name((name or out.name) + ending)
+
+
 def _is_catalog(folder: Path) -> bool:
     return (folder / HOME).is_dir() or (folder / CSV_NAME).is_file()
 

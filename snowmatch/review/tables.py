@@ -11,27 +11,12 @@ from pathlib import Path
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import CSV_NAME
-from snowmatch.core.outputs import check_file
+from snowmatch.core.outputs import check_file, csv_path, jsonl_path
 from snowmatch.core.plain import plain
 from snowmatch.core.text import plain_cell
 from snowmatch.review.rows import COLUMNS, Row, row_from_json
 
 SCHEMA = "snowmatch.batch/2"
-
-
-def csv_path(out: Path) -> Path:
-    """Return the path of OUT.csv. OUT may end with .csv or .jsonl."""
-    return _beside(out, ".csv")
-
-
-def jsonl_path(out: Path) -> Path:
-    """Return the path of OUT.jsonl."""
-    return _beside(out, ".jsonl")
-
-
-def _beside(out: Path, ending: str) -> Path:
-    name = out.name.removesuffix(".csv").removesuffix(".jsonl")
-    return out.with_name((name or out.name) + ending)
 
 
 def check_out(out: Path, catalog: Path, *, force: bool) -> None:

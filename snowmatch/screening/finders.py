@@ -6,9 +6,10 @@ from typing import Any
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.plugins import make_plugin
+from snowmatch.models.cache import weights_are_here
 from snowmatch.screening.scenes import Finders
 
-DEFAULT_CLASSIFIER = "efficientnet_lite0"
+DEFAULT_CLASSIFIER, DEFAULT_WEIGHTS = "efficientnet_lite0", "efficientnet-lite0"
 AUTO, NONE = "auto", "none"  # the default classifier if its weights are on this computer; no network
 
 
@@ -22,15 +23,10 @@ def choose_finders(classifier: str, segmenter: str = NONE) -> Finders:
 
 
 def _classifier(name: str) -> Any:
-    if name == NONE:
+    if name == NONE or (name == AUTO and not weights_are_here(DEFAULT_WEIGHTS)):
         return None
     made = make_plugin("classifiers", DEFAULT_CLASSIFIER if name == AUTO else name)
-    try:
-        made.check()
-    except SnowmatchError:
-        if name == AUTO:
-            return None
-        raise
+    made.check()
     return made
 
 

@@ -27,7 +27,7 @@ class Species:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ObjectResult:
     """One object that a program finds in a photo.
 
     box: as shares of the photo; it may reach a little beyond. label: `animal`, `person`, `vehicle`, or what the file
@@ -50,7 +50,7 @@ class PhotoResult:
     """
 
     file: str
-    detections: tuple[Found, ...] = ()
+    detections: tuple[ObjectResult, ...] = ()
     failure: str = ""
     image_size: tuple[int, int] | None = None
     species: tuple[Species, ...] = ()
@@ -145,7 +145,7 @@ def table_of(value: object, what: str) -> dict[str, object]:
     return value or {}
 
 
-def by_confidence(found: Iterable[Found]) -> tuple[Found, ...]:
+def by_confidence(found: Iterable[ObjectResult]) -> tuple[ObjectResult, ...]:
     """Return objects by descending confidence; equal ones by box, then by label."""
     return tuple(sorted(found, key=lambda f: (-f.confidence, f.box, f.label)))
 

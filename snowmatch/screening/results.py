@@ -13,11 +13,11 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted, same_name, some
 from snowmatch.core.types import Detection
-from snowmatch.screening.result_parts import BadValueError, Found, PhotoResult, Results, Species
+from snowmatch.screening.result_parts import BadValueError, ObjectResult, PhotoResult, Results, Species
 from snowmatch.screening.results_megadetector import is_megadetector, read_megadetector
 from snowmatch.screening.results_speciesnet import is_speciesnet, read_speciesnet
 
-__all__ = ["Found", "Paired", "PhotoResult", "Results", "Species", "detections_of", "for_photos", "read_results"]
+__all__ = ["ObjectResult", "Paired", "PhotoResult", "Results", "Species", "detections_of", "for_photos", "read_results"]
 SAME_SHAPE = 0.02  # two sizes are of one shape if width / height differs by less: copies are scaled to whole pixels
 BEYOND = 0.01  # a box that reaches further beyond the photo is noted, as a share of the photo
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from snowmatch.core.notes import Note
 from snowmatch.screening.result_parts import (
     BadValueError,
-    Found,
+    ObjectResult,
     PhotoResult,
     Species,
     Tally,
@@ -99,7 +99,7 @@ def _photo(
         if category not in names:
             tally.add("unknown-categories", file)
             continue
-        found.append(Found(box, names[category], confidence, _species(file, one, species, taxa, tally)))
+        found.append(ObjectResult(box, names[category], confidence, _species(file, one, species, taxa, tally)))
     return PhotoResult(file, by_confidence(found), image_size=size)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from snowmatch.core.notes import Note
 from snowmatch.screening.result_parts import (
     BadValueError,
-    Found,
+    ObjectResult,
     PhotoResult,
     Species,
     Tally,
@@ -82,9 +82,9 @@ def _photo(file: str, entry: Mapping[str, object], tally: Tally) -> PhotoResult:
         if category == WHOLE:
             species = species or named
         elif isinstance(label, str) and label.strip():
-            found.append(Found(box, label_of(label), confidence, named))
+            found.append(ObjectResult(box, label_of(label), confidence, named))
         elif category in LABELS:
-            found.append(Found(box, LABELS[category], confidence, named))
+            found.append(ObjectResult(box, LABELS[category], confidence, named))
         else:
             tally.add("unknown-categories", file)
     return PhotoResult(file, by_confidence(found), species=species)

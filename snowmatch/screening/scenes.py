@@ -37,8 +37,8 @@ CELL = 4  # side of a cell of the map (px of the preview): about the size of the
 SOURCES = ("burst", "station", "classifier", "segmenter")  # bits of the stored evidence, in this order
 SMOOTHING = 1.0  # cells, standard deviation; it separates animal and scenery better than no smoothing (AUROC .92, .89)
 MIDDLE = -1.0  # the animal map is 0.5 here: on snow leopards 77 % of the animal and 9 % of the scenery lie above
-# The probability of a cat from which the map of cats is used. 94 % of the snow leopards have it, and 0.3 % of the nyala,
-# of which the network knows heads and legs but not the coat: a map of these would leave out what tells them apart
+# The probability of a cat from which the map of cats is used. 94 % of the snow leopards have it, and 0.3 % of the
+# nyala. Of the nyala the network knows heads and legs but not the coat: a map would leave out what tells them apart
 CAT = 0.15
 LEAST = 672  # px of the copy that the classifier sees, at least
 KEPT_PREVIEWS = 64  # per process, 0.7 MB each: enough, because photos of one station are processed together
@@ -244,7 +244,16 @@ def animal_map(classes: Classes) -> np.ndarray | None:
     cats = [n for n, name in enumerate(classes.names) if name in CATS]
     if NOTHING not in classes.names or not cats or classes.probabilities[cats].sum() < CAT:
         return None
-    odds = log_sum(classes.activations[cats]) - classes.activations[classes.names.index(NOTHING)]
+    return _map_of(classes, cats)
+
+
+def species_map(classes: Classes, species: str) -> np.ndarray:
+    """Return where a classifier sees a species, (h, w) float32, 0 to 1. Raises ValueError if it does not know it."""
+    return _map_of(classes, [classes.names.index(species)])
+
+
+def _map_of(classes: Classes, members: list[int]) -> np.ndarray:
+    odds = log_sum(classes.activations[members]) - classes.activations[classes.names.index(NOTHING)]
     smooth = cv2.GaussianBlur(odds.astype(np.float32), (0, 0), SMOOTHING)
     values: np.ndarray = 1 / (1 + np.exp(MIDDLE - smooth))
     return values

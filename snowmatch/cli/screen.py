@@ -1,0 +1,100 @@
+"""The command `snowmatch screen`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from snowmatch.cli.shared import PATH, Bar, force_option, print_text, say_failed, say_notes, setting_option
+
+
+@click.command()
+@click.argument("catalog", type=PATH)
+@click.option("--species", metavar="NAME", help="The species to keep.  [default: snow leopard]")
+@click.option(
+    "--keep",
+    type=float,
+    default=0.99,
+    show_default=True,
+    help="Share of the passages of the species that must be kept.",
+)
+@click.option("--threshold", type=float, metavar="P", help="Keep passages with this score or more, instead of --keep.")
+@click.option("--classifier", metavar="NAME", help="Network that tells the species; none for no network.")
+@click.option("--segmenter", metavar="NAME", help="Network that draws the outline of animals, such as isnet.")
+@click.option("--detector", metavar="NAME", help="Network that draws boxes; `snowmatch plugins` lists all.")
+@setting_option
+@click.option("--results", type=PATH, metavar="FILE", help="Results of MegaDetector or SpeciesNet (JSON).")
+@click.option("--out", type=PATH, metavar="FILE", help="Write the table here (CSV).  [default: no table]")
+@click.option("--explain", type=PATH, metavar="DIR", help="Write a picture for each passage: why it was kept or left.")
+@click.option("--workers", type=click.IntRange(min=1), help="Number of processes.  [default: all cores]")
+@force_option
+def screen(
+    catalog: Path,
+    species: str | None,
+    keep: float,
+    threshold: float | None,
+    classifier: str | None,
+    segmenter: str | None,
+    detector: str | None,
+    options: dict[str, str],
+    results: Path | None,
+    out: Path | None,
+    explain: Path | None,
+    workers: int | None,
+    force: bool,
+) -> None:
+    """Tell which photos of CATALOG may show the animal, and where it is.
+
+    Photos of one passage are judged together. The answer is `kept`, `nothing`, another species, or `person`. Nothing is
+    deleted or moved; `snowmatch batch` leaves out what is not kept. The next index run uses the boxes that are found.
+    If the run was stopped, the same command continues it.
+
+    -o KEY=VALUE changes a setting of the detector.
+
+    \b
+    Example:
+      snowmatch screen catalog/ --out screening.csv --explain why/
+      snowmatch screen catalog/ --results megadetector.json
+    """
+    if detector is not None and results is not None:
+        raise click.UsageError("expected --detector or --results, not both")
+    if options and detector is None:
+        raise click.UsageError("-o changes a setting of the detector: name it with --detector")
+    from snowmatch.api import open_catalog
+    from snowmatch.review.screen import screen_catalog
+    from snowmatch.views.screening import check_table, draw_screening, write_table
+
+    settings: dict[str, Any] = {"classifier": classifier, "segmenter": segmenter}
+    data = open_catalog(catalog, **{name: value for name, value in settings.items() if value is not None}).data
+    if out is not None:
+        check_table(out, catalog, force=force)
+    try:
+        with Bar("reading", "photo") as files, Bar("looking", "photo") as looks, Bar("detecting", "photo") as found:
+            result = screen_catalog(
+                data,
+                **({} if species is None else {"species": species}),
+                keep=keep,
+                threshold=threshold,
+                detector=detector,
+                options=options,
+                results=results,
+                workers=workers,
+                reading=files.update,
+                looking=looks.update,
+                detecting=found.update,
+            )
+    except KeyboardInterrupt:
+        raise click.ClickException("stopped; finished work is stored, and the same command continues") from None
+    if out is not None:
+        write_table(result.photos, out)
+    if explain is not None:
+        drawn = draw_screening(result.photos, data, explain, force=force)
+        print_text(f"{len(drawn)} pictures in {explain}", err=True)
+    print_text(result.summary())
+    say_notes(result.notes)
+    say_failed(result.failed)
+    if result.failed:
+        sys.exit(1)

