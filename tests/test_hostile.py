@@ -29,7 +29,7 @@ from snowmatch.confidence.levels import Levels
 from snowmatch.confidence.model import Model
 from snowmatch.core.arrays import load_arrays, save_arrays
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.home import calibration_path, home_of, maps_path
+from snowmatch.core.home import calibration_path, features_path, home_of, maps_path
 from snowmatch.core.plugins import parse_setting
 from snowmatch.features import tasks
 from snowmatch.photos.facts import PhotoFacts
@@ -226,15 +226,18 @@ def test_no_folder_of_a_catalog_is_a_link(own_survey, tmp_path):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_catalog_that_is_renamed_during_a_run_does_not_return_as_a_ghost(own_survey, workers):
+@pytest.mark.parametrize("phase", ["reading", "progress"])
+def test_a_catalog_that_is_renamed_during_a_run_does_not_return_as_a_ghost(own_survey, phase, workers):
     catalog, moved = own_survey / "catalog", own_survey / "moved"
+    if phase == "progress":  # the features are made again, while every photo is known
+        shutil.rmtree(features_path(catalog))
 
     def rename(done, total):
         if catalog.exists() and done:
             catalog.rename(moved)
 
     with pytest.raises(SnowmatchError, match=r"was renamed|does not exist any more") as caught:
-        snowmatch.open_catalog(catalog).index(workers=workers, progress=rename)
+        snowmatch.open_catalog(catalog).index(workers=workers, **{phase: rename})
     assert "\n" not in str(caught.value)
     assert not catalog.exists()
     assert snowmatch.open_catalog(moved).index().failed == ()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from snowmatch.catalog.database import DamagedError, reading, sound, with_sum, writing
@@ -42,26 +43,43 @@ def save_classes(folder: Path, mark: str, classes: Mapping[str, Mapping[str, flo
         database.executemany("INSERT OR REPLACE INTO screened VALUES (?, ?, ?, ?)", map(with_sum, rows))
 
 
-def load_screened(folder: Path) -> dict[str, str]:
-    """Return the answer of the screening for each photo, by the photo's sha256: KEPT, or what the photo shows.
+@dataclass(frozen=True)
+class Screened:
+    """The answers of the last screening of a catalog.
 
-    Without a screening, the result is empty.
+    answers: for each photo, by its sha256: KEPT, or what the photo shows. species, threshold: the species that was
+    asked for, and the lowest score of a passage that is kept.
     """
-    found: dict[str, str] = {}
+
+    answers: Mapping[str, str]
+    species: str
+    threshold: float
+
+
+def load_screened(folder: Path) -> Screened | None:
+    """Return the answers of the last screening of the catalog in `folder`; None without a screening."""
+    answers: dict[str, str] = {}
+    rule: tuple[str, float] | None = None
     try:
         with reading(folder) as database:
             if database is None:
-                return {}
+                return None
             for row in database.execute("SELECT sha256, answer, sum FROM screening"):
-                if sound(row):
-                    found[str(row[0])] = str(row[1])
-    except DamagedError:
-        return {}
-    return found
+                if not sound(row):
+                    continue
+                if row[0]:
+                    answers[str(row[0])] = str(row[1])
+                else:
+                    species, threshold = json.loads(row[1])
+                    rule = str(species), float(threshold)
+    except (DamagedError, TypeError, ValueError):
+        return None
+    return None if rule is None else Screened(answers, *rule)
 
 
-def save_screened(folder: Path, answers: Mapping[str, str]) -> None:
+def save_screened(folder: Path, screened: Screened) -> None:
     """Replace the answers of the screening. Raises SnowmatchError if they cannot be written."""
+    rows = [("", json.dumps([screened.species, screened.threshold])), *sorted(screened.answers.items())]
     with writing(folder) as database:
         database.execute("DELETE FROM screening")
-        database.executemany("INSERT INTO screening VALUES (?, ?, ?)", map(with_sum, sorted(answers.items())))
+        database.executemany("INSERT INTO screening VALUES (?, ?, ?)", map(with_sum, rows))

@@ -122,6 +122,7 @@ def index_catalog(
         run = IndexRun(folder, writer, records, progress)
         try:
             run.read(data.annotations, processes, reading)
+            run.check_folder()
             if again:
                 data = load_again(data, run.records)  # the photos' times make encounters
                 run.read(data.annotations, processes, None)  # rows that were added while the run read the others
@@ -134,6 +135,7 @@ def index_catalog(
                     for photo in some:
                         run.settle(photo, {task.key: result[task.key] for task in photo.tasks})
             run.commit()
+            run.check_folder()
             removed, freed = run.prune(data.annotations) if prune else (0, 0)
             writer.compact()
         except (KeyboardInterrupt, WorkerDiedError):

@@ -106,7 +106,7 @@ class IndexRun:
         reasons = [why for why in reasons if why]
         self.records.failures.pop(photo.path, None)
         if reasons:
-            self._check_folder()
+            self.check_folder()
             self.records.failures[photo.path] = "; ".join(dict.fromkeys(reasons))
         self._done += len(photo.plan)
         if self.writer.due:
@@ -163,7 +163,7 @@ class IndexRun:
         self.records.masks = {p: f for p, f in self.records.masks.items() if p in masks}
         return len(gone), before - self.writer.disk_bytes()
 
-    def _check_folder(self) -> None:
+    def check_folder(self) -> None:
         """Raise SnowmatchError if the catalog's folder was renamed or removed during the run."""
         try:
             status = os.stat(self.folder)

@@ -14,6 +14,7 @@ from typing import Any, Unpack
 
 from snowmatch.api import Catalog
 from snowmatch.catalog.load import check_body_part, check_locations
+from snowmatch.catalog.screened import load_screened
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import replace_file
 from snowmatch.core.notes import Note
@@ -29,7 +30,8 @@ from snowmatch.identify.session import Session
 from snowmatch.matching.gallery import Animal, tell_animals
 from snowmatch.review.groups import BatchPhoto, Group, photo_groups, unidentified_groups
 from snowmatch.review.kept import Record, group_keys, keep, read_kept, state_of
-from snowmatch.review.rows import Batch, PartAnswer, join, part_answer, settle
+from snowmatch.review.left_out import kept_first, screening_answer
+from snowmatch.review.rows import Batch, PartAnswer, join, left_out_record, part_answer, settle
 from snowmatch.review.tables import check_out, rows_to_csv, rows_to_jsonl
 
 KEEP_SECONDS = 2.0  # how much work a killed run may lose
@@ -75,8 +77,13 @@ def run_batch(
             groups = unidentified_groups(session, body_part)
         else:
             groups = photo_groups(session, photos, body_part, notes)
-        keys = group_keys(session, groups, body_part, locations)
-        records = _answers(session, groups, keys, locations, again, notes, progress)
+        screened = load_screened(session.folder)
+        groups, left_out = kept_first(groups, [screening_answer(session, group, screened) for group in groups])
+        asked = groups[: left_out.count("")]
+        keys = group_keys(session, asked, body_part, locations)
+        records = _answers(session, asked, keys, locations, again, notes, progress)
+        for group, answer in zip(groups[len(asked) :], left_out[len(asked) :], strict=True):
+            records.append(plain({**left_out_record(session, group, answer), "notes": None, "state": ""}))
         batch = settle(groups, records, (*session.notes, *notes))
     if out is not None:
         text = rows_to_csv(batch.rows)

@@ -13,13 +13,18 @@ from snowmatch.confidence.levels import LEVEL_NAMES, MARKS
 from snowmatch.core.notes import Note, unique
 from snowmatch.core.plain import six_digits
 from snowmatch.core.text import counted, percent
-from snowmatch.core.types import Annotation
+from snowmatch.core.types import BODY_PARTS, Annotation
 from snowmatch.identify.answer import Answer, Candidate
 from snowmatch.identify.session import Session
 from snowmatch.matching.gallery import Animal
 from snowmatch.review.groups import Group
+from snowmatch.review.left_out import OTHER_SPECIES, decision_of
+from snowmatch.screening.classifiers._groups import NOTHING
+from snowmatch.screening.passages import PERSON
 
 UNCERTAIN = LEVEL_NAMES[-1]
+NOT_COMPARABLE = "not comparable"
+LEFT_OUT = (NOTHING, OTHER_SPECIES, PERSON)  # decisions of the screening
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,8 @@ class Row:
 
     location, station, camera, date, time: of its first photo, as far as they are known.
     annotations: the identifiers of its photos that are in the catalog.
-    decision: `individual`, `new`, `unidentified`, or "" for no decision.
+    decision: `individual`, `new` or `unidentified`; `not comparable` if nothing can be compared; `nothing`, `other
+    species` or `person` if the screening says so; "" for no decision.
     individual: the name of the individual. same_as: the encounter of the unidentified animal.
     probability, level: of the decision. The level is `uncertain` if a reason contradicts the decision.
     """
@@ -104,13 +110,14 @@ class PartAnswer:
 
         An individual outranks new, because a flank that the catalog lacks also gives new.
         """
-        kind = 0 if not self.decision else 2 if self.who is not None else 1
+        kind = 0 if self.decision in ("", NOT_COMPARABLE) else 2 if self.who is not None else 1
         return kind, float(self.spots) if self.probability is None else self.probability
 
 
 def format_summary(batch: Batch) -> str:
     """Return one line with the number of animals and encounters, and the number of decisions of each level."""
-    levels = Counter(row.level for row in batch.rows)
+    levels = Counter(row.level for row in batch.rows if row.decision not in LEFT_OUT)
+    others = Counter(row.decision for row in batch.rows if row.decision in LEFT_OUT)
     shares = [f"{MARKS[name]} {name} {levels[name]}" for name in LEVEL_NAMES if levels[name]]
     shares += [f"without a probability {levels[None]}"] if levels[None] else []
     count = len({row.encounter for row in batch.rows})
@@ -118,6 +125,7 @@ def format_summary(batch: Batch) -> str:
     return (
         f"{counted(len(batch.rows), 'animal')} in {counted(count, 'encounter')}: {', '.join(shares) or 'no queries'}"
         + (f"; {new} new" if new else "")
+        + "".join(f"; {name} {count}" for name, count in sorted(others.items()))
         + (f"; {counted(len(batch.failed), 'photo')} failed" if batch.failed else "")
     )
 
@@ -125,7 +133,8 @@ def format_summary(batch: Batch) -> str:
 def part_answer(part: str, answer: Answer, animals: Mapping[int, Animal]) -> PartAnswer:
     """Return the short form of an answer. Without a probability, the best candidate by score is the runner-up."""
     accepted = [c for c in answer.candidates if c.accepted]
-    chosen, decision = answer.decided, answer.decision
+    bare = not answer.compared or (bool(answer.photos) and not any(photo.features for photo in answer.photos))
+    chosen, decision = (None, None) if bare else (answer.decided, answer.decision)
     runner = answer.runner_up if decision is not None else accepted[0] if accepted else None
     best = chosen or (runner if runner is not None and runner.accepted else accepted[0] if accepted else None)
     reasons = []
@@ -146,7 +155,7 @@ def part_answer(part: str, answer: Answer, animals: Mapping[int, Animal]) -> Par
     return PartAnswer(
         part,
         animals[chosen.best.row] if chosen is not None else None,
-        "" if decision is None else "new" if chosen is None else _kind(chosen),
+        NOT_COMPARABLE if bare else "" if decision is None else "new" if chosen is None else _kind(chosen),
         (chosen.individual or "") if chosen is not None else "",
         chosen.best.encounter if chosen is not None and chosen.individual is None else "",
         six_digits(decision.probability if decision is not None else None),
@@ -222,6 +231,30 @@ def join(
         tuple(reasons),
     )
     return row, best.who if best is not None else None
+
+
+def left_out_record(session: Session, group: Group, answer: str) -> dict[str, Any]:
+    """Return the record of an animal that is not asked. answer: of the screening, see `left_out.screening_answer`."""
+    decision = decision_of(answer)
+    reason = f"the screening sees {answer}" if decision == answer else f"the screening sees another species: {answer}"
+    row = Row(
+        group.encounter,
+        group.animal,
+        *_place_and_time(group),
+        tuple(shot.name for shot in group.photos),
+        _identifiers(session, group),
+        tuple(sorted({shot.body_part for shot in group.photos}, key=BODY_PARTS.index)),
+        decision,
+        individual="",
+        same_as="",
+        probability=None,
+        level=None,
+        runner_up="",
+        runner_up_probability=None,
+        new_probability=None,
+        reasons=(reason,),
+    )
+    return {"row": asdict(row), "who": None, "failed": []}
 
 
 def _place_and_time(group: Group) -> tuple[str, str, str, str, str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from snowmatch.catalog.found import BY_SCREENING, Found, load_found, save_found
 from snowmatch.catalog.load import CatalogData, load_again
 from snowmatch.catalog.records import copy_of, load_records, save_records
-from snowmatch.catalog.screened import KEPT, load_classes, save_screened
+from snowmatch.catalog.screened import KEPT, Screened, load_classes, save_screened
 from snowmatch.catalog.settings import keep_settings
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.executor import cores, in_order, open_pool
@@ -185,7 +185,8 @@ def screen_catalog(
     if classes and species not in (names := sorted({name for each in classes.values() for name in each} - {NOTHING})):
         raise SnowmatchError(f"the classifier does not know {species!r}; {choices(species, names)}")
     screening = _answers(data, contents, classes, detections, species, keep, threshold)
-    save_screened(folder, {contents[p.path]: p.answer for p in screening.photos if p.path in contents})
+    told = {contents[photo.path]: photo.answer for photo in screening.photos if photo.path in contents}
+    save_screened(folder, Screened(told, species, screening.threshold.value))
     notes += screening.notes
     return Screening(screening.photos, screening.threshold, tuple(sorted(failed.items())), tuple(notes))
 

@@ -1,0 +1,64 @@
+"""The animals of a batch that are not asked, because the screening says that their photos show no such animal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from snowmatch.catalog.screened import KEPT, Screened
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.types import Annotation
+from snowmatch.identify.session import Session
+from snowmatch.photos.pixels import read_small
+from snowmatch.review.groups import Group
+from snowmatch.screening.classifiers._groups import NOTHING
+from snowmatch.screening.passages import PERSON, UNKNOWN, answer_of
+from snowmatch.screening.scenes import LEAST
+
+OTHER_SPECIES = "other species"
+
+
+def screening_answer(session: Session, group: Group, screened: Screened | None) -> str:
+    """Return what the screening says of an animal's photos: NOTHING, a species, PERSON, or "" if it has to be asked.
+
+    screened: the last screening of the catalog; None without one: everything is asked. The photos are judged together:
+    one photo that is kept is enough. Photos that the screening has not seen are given to the classifier; without one,
+    they have to be asked.
+    """
+    if screened is None:
+        return ""
+    told = [screened.answers.get(photo.content, "") for photo in group.photos]
+    if not all(told):
+        told = _answers_of_new(session, group, screened)
+    if not told or any(answer in (KEPT, UNKNOWN, "") for answer in told):
+        return ""
+    counts = Counter(told)
+    return max(sorted(counts), key=counts.__getitem__)
+
+
+def decision_of(answer: str) -> str:
+    """Return the decision of a row of the table for an answer of the screening."""
+    return answer if answer in (NOTHING, PERSON) else OTHER_SPECIES
+
+
+def _answers_of_new(session: Session, group: Group, screened: Screened) -> list[str]:
+    """Return the answer for the photos of a group that is not in the catalog, as one; none without a classifier."""
+    classifier = session.finders.classifier
+    if classifier is None:
+        return []
+    seen: list[dict[str, float]] = []
+    for photo in group.photos:
+        path = session.folder / photo.photo.path if isinstance(photo.photo, Annotation) else Path(photo.photo)
+        try:
+            told = classifier.classify(read_small(path, LEAST))
+        except SnowmatchError:  # the query says what is wrong with the photo
+            return []
+        seen.append({name: float(p) for name, p in zip(told.names, told.probabilities, strict=True)})
+    return [answer_of(seen, screened.species, screened.threshold)[0]]
+
+
+def kept_first(groups: Sequence[Group], answers: Sequence[str]) -> tuple[list[Group], list[str]]:
+    """Return the groups and their answers: first those that have to be asked. The order within each part stays."""
+    order = sorted(range(len(groups)), key=lambda n: bool(answers[n]))
+    return [groups[n] for n in order], [answers[n] for n in order]
