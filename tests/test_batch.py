@@ -139,7 +139,7 @@ class Said:
             excluded_encounters=(),
             catalog_path=str(catalog.folder),
             annotations=9,
-            compared=9 if found else 0,
+            compared=9 if found or decision is not None else 0,
             individuals=3,
             extractor={},
             matcher={},

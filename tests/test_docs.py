@@ -101,6 +101,11 @@ def scene(survey, tmp_path, monkeypatch):
     (tmp_path / "cards").mkdir()
     for photos in list(encounters.values())[:2]:
         shutil.copy(photos[0], tmp_path / "cards")
+    rows = read_rows(tmp_path / "catalog" / "catalog.csv")
+    found = [{"category": "1", "conf": 0.9, "bbox": [0.2, 0.2, 0.5, 0.5]}]
+    images = [{"file": path, "detections": found} for path in sorted({row["path"] for row in rows})]
+    about = {"info": {"format_version": "1.6"}, "detection_categories": {"1": "animal"}, "images": images}
+    (tmp_path / "detections.json").write_text(json.dumps(about))
     enough(monkeypatch)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SNOWMATCH_WEIGHTS", "")

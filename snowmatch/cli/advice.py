@@ -107,6 +107,7 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "output-exists": lambda data: "--force",
     "unclear-dates": lambda data: "snowmatch index CATALOG --dates dmy, or mdy",
     # notes
+    "no-classifier": lambda data: "snowmatch weights download efficientnet-lite0",
     "missing-annotations": _index,
     "stale-annotations": _index,
     "copied-annotations": _index,
