@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> None:
         table, cases = engine_cases(catalog, dataset.name, method, given.protocol, given.work)
         judged = judge(table, cases, load_shipped(**settings_of(method, given.work)))
         keep(given, method, judged | {"seconds": {"total": round(time.perf_counter() - start, 1)}}, dataset, catalog)
-    outlined = np.array([a.bbox is not None or bool(a.mask) for a in catalog.data.annotations], bool)
+    outlined = np.array([a.own_box is not None or bool(a.mask) for a in catalog.data.annotations], bool)
     for text in given.table:
         label, _, path = text.partition("=")
         table = load_table(Path(path))

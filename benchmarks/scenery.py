@@ -1,0 +1,144 @@
+"""Ask a catalog about scenery: photos without an animal, boxes on bare rock, and cats before the rocks of other cats.
+
+No answer may name an individual at a level above `uncertain`, except the right one for a pasted cat. The photos are made
+from the dataset's own: the animal is painted out with the mask, or cut out and pasted into an emptied photo of another
+station. Each photo is asked with its station, and all encounters of that station may answer: their rocks are on record.
+
+Example: python benchmarks/scenery.py --data ../shared/data --work W
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from datasets import described, prepare
+from measure import RESULTS, circumstances, command_line
+from store import put_run
+
+from snowmatch.api import open_catalog
+from snowmatch.core.types import Annotation, BBox
+from snowmatch.photos.pixels import read_mask, read_photo
+
+SOURCE = "{data}/snow_leopard,name=snow_leopard-scenery"
+GROW = 15  # px, added around a mask before the animal is painted out: rough masks leave a rim
+KINDS = ("empty frame", "box on rock", "pasted cat")
+
+
+class Case(NamedTuple):
+    """One question. right: the individual that may be named; "" for none."""
+
+    kind: str
+    photo: np.ndarray
+    box: BBox | None
+    station: str
+    right: str
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Read the command line, ask all cases and keep the results."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the real photos")
+    parser.add_argument("--work", type=Path, required=True, help="folder for the catalog")
+    parser.add_argument("--each", type=int, default=170, help="number of cases of each kind")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--classifier", default="auto", help="of the catalog: auto, none or a name")
+    parser.add_argument("--out", type=Path, default=RESULTS / "scenery.json", help="file of results")
+    given = parser.parse_args(arguments)
+    dataset = prepare(SOURCE.format(data=given.data), given.work)
+    catalog = open_catalog(dataset.folder, classifier=given.classifier)
+    catalog.index()
+    catalog.calibrate()
+    session = catalog.session()
+    start = time.perf_counter()
+    levels: dict[str, Counter[str]] = {kind: Counter() for kind in KINDS}
+    wrong: dict[str, list[str]] = {kind: [] for kind in KINDS}
+    for case in cases(dataset.folder, catalog.data.annotations, given.each, given.seed):
+        answer = catalog.query(case.photo, session=session, station=case.station, bbox=case.box)
+        decision = answer.decision
+        name = decision.individual if decision is not None and not decision.new else None
+        level = decision.level if decision is not None and name is not None else "none"
+        kind = "right" if name is not None and name == case.right else "named" if name is not None else "not named"
+        levels[case.kind][f"{kind} {level}" if name is not None else kind] += 1
+        if name is not None and name != case.right and level != "uncertain":
+            wrong[case.kind].append(f"{name} {level} at {case.station}")
+    row: dict[str, Any] = {
+        "run": f"scenery classifier={given.classifier}",
+        "dataset": described(dataset, catalog.data.annotations),
+        "cases": {kind: dict(sorted(counts.items())) for kind, counts in levels.items()},
+        "wrong_above_uncertain": {kind: len(texts) for kind, texts in wrong.items()},
+        "seconds": {"total": round(time.perf_counter() - start, 1)},
+        **circumstances(command_line()),
+    }
+    put_run(given.out, row)
+    for kind in KINDS:
+        print(f"{kind}: {dict(levels[kind])}; wrong above uncertain: {len(wrong[kind])} {wrong[kind][:8]}", flush=True)
+
+
+def cases(folder: Path, annotations: tuple[Annotation, ...], each: int, seed: int) -> Iterator[Case]:
+    """Yield the cases of each kind. The same seed gives the same cases."""
+    rng = np.random.default_rng(seed)
+    masked = [a for a in annotations if a.mask and a.individual is not None and not a.found]
+    for n in rng.permutation(len(masked))[:each]:
+        a = masked[n]
+        photo, mask = _read(folder, a)
+        yield Case(KINDS[0], _emptied(photo, mask), None, a.station, "")
+    boxed = [a for a in masked if a.own_box is not None]
+    for n in rng.integers(0, len(masked), each):
+        a, like = masked[n], boxed[int(rng.integers(len(boxed)))]
+        photo, mask = _read(folder, a)
+        box = _on_rock(mask, like.own_box or (0, 0, 1, 1), rng)
+        if box is not None:
+            yield Case(KINDS[1], photo, box, a.station, "")
+    for n in rng.integers(0, len(masked), each):
+        scene = masked[n]
+        others = [a for a in boxed if a.individual != scene.individual and a.station != scene.station]
+        cat = others[int(rng.integers(len(others)))]
+        photo, box = _pasted(folder, scene, cat)
+        yield Case(KINDS[2], photo, box, scene.station, cat.individual or "")
+
+
+def _read(folder: Path, a: Annotation) -> tuple[np.ndarray, np.ndarray]:
+    photo = read_photo(folder / a.path)
+    return photo, read_mask(folder / a.mask, (photo.shape[1], photo.shape[0]))
+
+
+def _emptied(photo: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Return the photo with its animal painted out."""
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * GROW + 1, 2 * GROW + 1))
+    grown = cv2.dilate(mask.astype(np.uint8), disc)
+    return cv2.inpaint(photo, grown, 5, cv2.INPAINT_TELEA)
+
+
+def _on_rock(mask: np.ndarray, like: BBox, rng: np.random.Generator) -> BBox | None:
+    """Return a box of the size of `like` that has nothing of the animal; None if there is no room for one."""
+    height, width = mask.shape
+    w, h = min(like[2], width // 2), min(like[3], height // 2)
+    for _ in range(50):
+        x, y = int(rng.integers(0, width - w)), int(rng.integers(0, height - h))
+        if not mask[y : y + h, x : x + w].any():
+            return x, y, w, h
+    return None
+
+
+def _pasted(folder: Path, scene: Annotation, cat: Annotation) -> tuple[np.ndarray, BBox]:
+    """Return an emptied photo of `scene` with the animal of `cat` at the same place of the frame, and its box."""
+    photo, mask = _read(folder, scene)
+    empty = _emptied(photo, mask)
+    other, outline = _read(folder, cat)
+    size = (empty.shape[1], empty.shape[0])
+    scale = np.array(size) / (other.shape[1], other.shape[0])
+    other, shape = cv2.resize(other, size), cv2.resize(outline.astype(np.uint8), size) > 0
+    empty[shape] = other[shape]
+    x, y, w, h = cat.own_box or (0, 0, 1, 1)
+    return empty, (int(x * scale[0]), int(y * scale[1]), max(1, int(w * scale[0])), max(1, int(h * scale[1])))
+
+
+if __name__ == "__main__":
+    main()
