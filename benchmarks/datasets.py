@@ -132,7 +132,7 @@ def rows_of(source: Path) -> list[dict[str, str]]:
             "camera": a.camera,
             "timestamp": a.timestamp.isoformat() if a.timestamp else "",
             "encounter": a.encounter,
-            "bbox": ",".join(map(str, a.bbox)) if a.bbox else "",
+            "bbox": ",".join(map(str, a.own_box)) if a.own_box else "",
             "mask": a.mask,
             "split": a.split,
         }

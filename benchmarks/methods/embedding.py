@@ -94,11 +94,11 @@ def choose(held: Embeddings, wanted: list[Annotation], sharing: Counter[str], so
     for annotation in wanted:
         name = annotation.path
         rows = exact.get(name) or ending.get(name, [])
-        if held.bboxes is not None and annotation.bbox is not None:
+        if held.bboxes is not None and annotation.own_box is not None:
             count = len(rows)
-            rows = [row for row in rows if np.abs(held.bboxes[row] - annotation.bbox).max() < 0.5]
+            rows = [row for row in rows if np.abs(held.bboxes[row] - annotation.own_box).max() < 0.5]
             if count and not rows:
-                name += f" (box {','.join(map(str, annotation.bbox))})"
+                name += f" (box {','.join(map(str, annotation.own_box))})"
         elif sharing[annotation.path] > 1:
             raise SnowmatchError(
                 f"{source}: {annotation.path} shows {sharing[annotation.path]} annotations of the catalog, expected "

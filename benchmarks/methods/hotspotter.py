@@ -132,7 +132,7 @@ def make_job(given: Given, settings: dict[str, Any], databases: list[Database], 
     for row in rows:
         annotation = trial.annotations[row]
         path = given.folder.joinpath(*annotation.path.split("/")).resolve()
-        annotations.append({"path": str(path), "bbox": annotation.bbox, "individual": individual.get(row)})
+        annotations.append({"path": str(path), "bbox": annotation.own_box, "individual": individual.get(row)})
     config: dict[str, Any] = {"fg_on": False, "featweight_enabled": False, "flann_cores": given.threads}
     if settings["every_annotation"]:
         config |= {"nNameShortlistSVER": EVERY, "nAnnotPerNameSVER": EVERY}

@@ -138,7 +138,7 @@ def _allowed_pairs(given: Given) -> Iterator[tuple[int, int]]:
 
 def _ordered(annotations: tuple[Annotation, ...], a: int, b: int) -> tuple[int, int]:
     """Return the pair in the order of matching: by path and box, so that the catalog's order has no effect."""
-    first, second = (annotations[a].path, annotations[a].bbox or ()), (annotations[b].path, annotations[b].bbox or ())
+    first, second = (annotations[a].path, annotations[a].own_box or ()), (annotations[b].path, annotations[b].own_box or ())
     return (a, b) if first <= second else (b, a)
 
 
@@ -149,7 +149,7 @@ def _pattern(folder: Path, annotation: Annotation, settings: dict[str, Any]) -> 
     if settings["masks"] and annotation.mask:
         mask = read_mask(folder / annotation.mask, (photo.shape[1], photo.shape[0]))
     try:
-        chip = make_chip(photo, annotation.bbox, mask, settings["chip_size"], "grey")
+        chip = make_chip(photo, annotation.own_box, mask, settings["chip_size"], "grey")
     except SnowmatchError as error:
         raise SnowmatchError(f"{annotation.path}: {error}") from error
     height, width = chip.pixels.shape
