@@ -2,7 +2,8 @@
 
 No answer may name an individual at a level above `uncertain`, except the right one for a pasted cat. The photos are
 made from the dataset's own: the animal is painted out with the mask, or cut out and pasted into an emptied photo of
-another station. Each photo is asked with its station, and all encounters of that station may answer: their rocks are on record.
+another station. Each photo is asked with its station. All encounters of that station may answer: their rocks are on
+record.
 
 Example: python benchmarks/scenery.py --data ../shared/data --work W
 """

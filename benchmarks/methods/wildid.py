@@ -138,7 +138,7 @@ def _allowed_pairs(given: Given) -> Iterator[tuple[int, int]]:
 
 def _ordered(annotations: tuple[Annotation, ...], a: int, b: int) -> tuple[int, int]:
     """Return the pair in the order of matching: by path and box, so that the catalog's order has no effect."""
-    first, second = (annotations[a].path, annotations[a].own_box or ()), (annotations[b].path, annotations[b].own_box or ())
+    first, second = ((annotations[n].path, annotations[n].own_box or ()) for n in (a, b))
     return (a, b) if first <= second else (b, a)
 
 
