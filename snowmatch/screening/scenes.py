@@ -190,5 +190,5 @@ def animal_map(classes: Classes) -> np.ndarray:
     nothing = classes.activations[classes.names.index(NOTHING)]
     odds = log_sum(classes.activations[species]) - nothing
     smooth = cv2.GaussianBlur(odds.astype(np.float32), (0, 0), SMOOTHING)
-    values: np.ndarray = 1 / (1 + np.exp(MIDDLE - smooth))
+    values: np.ndarray = 1 / (1 + np.exp(np.minimum(MIDDLE - smooth, 80)))  # beyond it the exponential overflows
     return values
