@@ -326,6 +326,15 @@ def test_the_photo_is_padded_with_grey_and_half_cells_count(size, cells):
     assert all(0 <= side - inner < STRIDE for side, inner in zip(image.shape[2:], (height, width), strict=True))
 
 
+@pytest.mark.parametrize(("size", "cells"), [((224, 72), (2, 7)), ((79, 224), (7, 2)), ((80, 224), (7, 3))])
+def test_cells_of_grey_padding_are_left_out(made, made_file, size, cells):
+    found = made.classify(scene(*size))
+    _, logits = run(made_file, _prepared(scene(*size), 224)[0])
+    assert found.activations.shape == (len(GROUPS), *cells)
+    kept = logits[list(GROUPS[NOTHING]), : cells[0], : cells[1]]
+    assert np.exp(found.activations[-1]) == pytest.approx(np.exp(kept).sum(axis=0), rel=1e-4)
+
+
 def test_the_network_sees_channels_in_the_order_of_the_photo():
     photo = np.zeros((224, 224, 3), np.uint8)
     photo[..., 0], photo[..., 2] = 255, 127
