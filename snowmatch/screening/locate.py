@@ -17,8 +17,10 @@ def find_box(values: np.ndarray, image_size: tuple[int, int]) -> BBox | None:
     """Return the box of the animal in a photo of `image_size` (width, height); None if the map shows no animal.
 
     values: (h, w) float32, the foreground map of the whole photo, 0 to 1. The box encloses the connected area with the
-    largest sum of values.
+    largest sum of values. A map without cells shows no animal.
     """
+    if not values.size:
+        return None
     height, width = (FINER * side for side in values.shape)
     fine = cv2.resize(values, (width, height), interpolation=cv2.INTER_LINEAR)
     on = (fine >= ANIMAL).astype(np.uint8)
