@@ -101,7 +101,7 @@ def test_a_gradient_is_no_bar():
 
 def test_a_sky_that_grows_lighter_is_no_bar_even_with_a_straight_end():
     photo = scenery()
-    photo[:15] = np.linspace(0, 30, 15)[:, None]
+    photo[:15] = np.linspace(0, 9, 15)[:, None]
     assert info_bars(photo) == (0, 0)
     photo[:15] = 15
     assert info_bars(photo) == (15, 0)
