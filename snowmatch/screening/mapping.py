@@ -72,6 +72,17 @@ def update_maps(
             current[photo] = stored[photo]
         else:
             to_do[photo] = seen
+
+    def save_boxes() -> None:
+        """Save the boxes in the new maps, before the maps: a run that is killed in between makes both again."""
+        before = load_found(folder, BY_MAPS)
+        boxes = {sha256: before[sha256] for sha256 in every if sha256 in before}
+        for sha256, path in every.items():
+            photo = sha256[:16]
+            if photo in current and (photo in to_do or sha256 not in before):
+                boxes[sha256] = _boxes(current[photo][1], sizes.get(path))
+        save_found(folder, BY_MAPS, boxes)
+
     if to_do or len(current) != len(stored):
         saved = time.monotonic()
         try:
@@ -83,16 +94,17 @@ def update_maps(
                     if progress is not None:
                         progress(done, len(to_do))
                     if time.monotonic() - saved > SAVE_SECONDS:
+                        save_boxes()
                         save_maps(folder, stored | current)
                         saved = time.monotonic()
         except BaseException:
+            save_boxes()
             save_maps(folder, stored | current)
             raise
+        save_boxes()
         save_maps(folder, current)
-    boxes = load_found(folder, BY_MAPS)
-    new = {sha256: path for sha256, path in every.items() if sha256[:16] in to_do or sha256 not in boxes}
-    found_boxes = {sha256: _boxes(current[sha256[:16]][1], sizes.get(path)) for sha256, path in new.items()}
-    save_found(folder, BY_MAPS, {sha256: boxes.get(sha256, ()) for sha256 in every} | found_boxes)
+    else:
+        save_boxes()
     return len(to_do)
 
 
