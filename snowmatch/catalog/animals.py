@@ -53,7 +53,7 @@ def _follow(rows: Iterable[Fields]) -> None:
     animals = 0
     before: list[Fields] = []
     for path in order:
-        here = sorted(photos[path], key=lambda fields: (fields["bbox"] or (), fields["mask"]))
+        here = sorted(photos[path], key=lambda fields: (fields.get("bbox") or (), fields.get("mask", "")))
         continued = _pairs(before, here)
         for n, fields in enumerate(here):
             if n in continued:
@@ -67,7 +67,7 @@ def _pairs(before: Sequence[Fields], here: Sequence[Fields]) -> dict[int, Fields
     """Return, for positions in `here`, the row of the frame before that certainly shows the same animal."""
     if not before or not _follows(before[0].get("timestamp"), here[0].get("timestamp")):
         return {}
-    shares = [[overlap(old["bbox"], new["bbox"]) for old in before] for new in here]
+    shares = [[overlap(old.get("bbox"), new.get("bbox")) for old in before] for new in here]
     found = {}
     for n, row in enumerate(shares):
         best = max(range(len(row)), key=row.__getitem__)

@@ -73,7 +73,7 @@ def save_found(folder: Path, origin: str, found: Mapping[str, Sequence[Found]]) 
     for sha256 in changed:
         for number, one in enumerate(found.get(sha256, ())):
             box = ",".join(map(str, one.bbox))
-            rows.append((sha256, origin, number, box, one.box_by, one.label, one.confidence))
+            rows.append((sha256, origin, number, box, one.box_by, one.label, float(one.confidence)))
         if sha256 in found and not found[sha256]:
             rows.append((sha256, origin, 0, "", "", "", 0.0))
     with writing(folder) as database:

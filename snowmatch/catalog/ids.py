@@ -127,9 +127,8 @@ def _assign_similar(
             photos[place][0].append(a)
     left = []
     for rows, olds in photos.values():
-        alone = len(rows) == len(olds) == 1  # then a box may have been added to the only animal, or removed
         pairs = [
-            (1.0 if alone and None in (a.own_box, old.bbox) else overlap(a.own_box, old.bbox), -n, -m)
+            (1.0 if _boxed_or_bare(a, old, rows, olds) else overlap(a.own_box, old.bbox), -n, -m)
             for n, a in enumerate(rows)
             for m, old in enumerate(olds)
         ]
@@ -140,6 +139,16 @@ def _assign_similar(
                 gone.add(-m)
         left += [old for m, old in enumerate(olds) if m not in gone]
     return left
+
+
+def _boxed_or_bare(a: Annotation, old: KeptId, rows: Sequence[Annotation], olds: Sequence[KeptId]) -> bool:
+    """Return whether a photo's only row in the catalog got a box, or lost it. rows, olds: all of the photo.
+
+    Further animals in the photo do not count. So the row keeps its identifier if a person draws its box.
+    """
+    if a.found or None not in (a.own_box, old.bbox) or sum(not row.found for row in rows) > 1:
+        return False
+    return len(olds) == 1 or (old.bbox is None and sum(each.bbox is None for each in olds) == 1)
 
 
 def load_ids(folder: Path, paths: Iterable[str] | None = None) -> list[KeptId]:

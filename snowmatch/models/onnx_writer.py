@@ -57,10 +57,9 @@ def _node(node: Node) -> bytes:
 
 
 def _tensor(name: str, values: np.ndarray) -> bytes:
-    kind, plain = (7, "<i8") if values.dtype == np.int64 else (1, "<f4")
     sides = b"".join(_number(1, side) for side in values.shape)
-    content = np.ascontiguousarray(values).astype(plain, copy=False).tobytes()
-    return sides + _number(2, kind) + _bytes(8, name.encode()) + _bytes(9, content)
+    content = np.asarray(values, "<f4").tobytes()
+    return sides + _number(2, FLOAT) + _bytes(8, name.encode()) + _bytes(9, content)
 
 
 def _value(name: str, sides: Sequence[int | str]) -> bytes:

@@ -43,11 +43,17 @@ def _tensors(content: bytes) -> dict[str, np.ndarray]:
     _Reader(file, {}).load()  # the byte order and the sizes of types: always the same in files for download
     storages: dict[str, np.ndarray] = {}
     tensors = _Reader(file, storages).load()
-    for key in _Reader(file, {}).load():
+    if not all(isinstance(name, str) and isinstance(values, np.ndarray) for name, values in tensors.items()):
+        raise ValueError("there is more than named tensors")
+    keys = _Reader(file, {}).load()
+    if sorted(keys) != sorted(storages):
+        raise ValueError("the storages differ from those of the tensors")
+    for key in keys:
         count = int.from_bytes(file.read(8), "little")
-        if count != len(storages[key]):
+        numbers = file.read(storages[key].nbytes)
+        if count != len(storages[key]) or len(numbers) != storages[key].nbytes:
             raise ValueError("a length differs")
-        storages[key][:] = np.frombuffer(file.read(storages[key].nbytes), storages[key].dtype)
+        storages[key][:] = np.frombuffer(numbers, storages[key].dtype)
     return dict(tensors)
 
 
@@ -75,7 +81,9 @@ class _Reader(pickle.Unpickler):
 def _view(storage: np.ndarray, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: Any) -> np.ndarray:
     """Return the tensor as a view of its storage, with torch's strides (in numbers)."""
     last = offset + sum((side - 1) * stride for side, stride in zip(shape, strides, strict=True))
-    if not 0 <= last < len(storage) or min((0, *strides)) < 0 or min((1, *shape)) < 1:
+    if storage.base is not None or storage.ndim != 1:
+        raise ValueError("a tensor is a view of a view")  # its memory may be shorter than its length
+    if not 0 <= offset <= last < len(storage) or min((0, *strides)) < 0 or min((1, *shape)) < 1:
         raise ValueError("a tensor extends beyond its storage")
     steps = [stride * storage.itemsize for stride in strides]
     return np.lib.stride_tricks.as_strided(storage[offset:], shape, steps, writeable=False)

@@ -26,7 +26,7 @@ def info_bars(grey: np.ndarray) -> tuple[int, int]:
 
 def _bar(rows: np.ndarray) -> int:
     most = int(TALLEST * len(rows))
-    if most < 1 or len(rows) <= most + 2:
+    if most < 1:
         return 0
     colours = np.median(rows[: most + 2], axis=1)
     background = float(np.median(rows[0]))

@@ -19,8 +19,10 @@ def find_boxes(values: np.ndarray, image_size: tuple[int, int], most: int = 1) -
 
     values: (h, w) float32, the foreground map of the whole photo, 0 to 1. A box encloses a connected area; the area
     with the largest sum of values comes first. most: number of boxes; a further area counts if its sum is at least
-    SECOND of the largest.
+    SECOND of the largest. A map without cells shows no animal.
     """
+    if not values.size:
+        return ()
     height, width = (FINER * side for side in values.shape)
     fine = cv2.resize(values, (width, height), interpolation=cv2.INTER_LINEAR)
     on = (fine >= ANIMAL).astype(np.uint8)

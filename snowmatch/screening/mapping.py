@@ -81,37 +81,44 @@ def update_maps(
         else:
             to_do[photo] = seen
     new: dict[str, dict[str, float]] = {}
+    boxes = {sha256: animals for sha256, animals in load_found(folder, BY_MAPS).items() if sha256 in every}
+    for sha256, path in every.items():
+        if sha256 not in boxes and sha256[:16] in current:
+            boxes[sha256] = _boxes(current[sha256[:16]][1], sizes.get(path))
 
-    def save(maps: Mapping[str, MapEntry]) -> None:
-        save_maps(folder, maps)
+    def save_beside() -> None:
+        """Save species and boxes, before the maps: a run that is killed in between makes all of them again."""
         save_classes(folder, finders.mark, new)
         new.clear()
+        save_found(folder, BY_MAPS, boxes)
 
     if to_do or len(current) != len(stored):
         saved = time.monotonic()
         try:
             with open_pool(processes if len(to_do) > FEW_MAPS else 1, (folder, finders)) as pool:
-                for done, (photo, looked) in enumerate(
-                    in_order(pool, to_do, lambda photo: Look(to_do[photo])), start=1
-                ):
+                looks = in_order(pool, to_do, lambda photo: Look(to_do[photo]))
+                for done, (photo, looked) in enumerate(looks, start=1):
                     # If a photo could not be read, the empty mark makes the next run compute this map again
                     mark = to_do[photo].mark(finders.mark) if looked.complete else ""
                     current[photo] = (mark, looked.found)
+                    content, path = to_do[photo].photo[1], to_do[photo].photo[0]
+                    boxes[content] = _boxes(looked.found, sizes.get(path))
                     if looked.classes is not None:
-                        new[to_do[photo].photo[1]] = looked.classes
+                        new[content] = looked.classes
                     if progress is not None:
                         progress(done, len(to_do))
                     if time.monotonic() - saved > SAVE_SECONDS:
-                        save(stored | current)
+                        save_beside()
+                        save_maps(folder, stored | current)
                         saved = time.monotonic()
         except BaseException:
-            save(stored | current)
+            save_beside()
+            save_maps(folder, stored | current)
             raise
-        save(current)
-    boxes = load_found(folder, BY_MAPS)
-    unboxed = {sha256: path for sha256, path in every.items() if sha256[:16] in to_do or sha256 not in boxes}
-    found = {sha256: _boxes(current[sha256[:16]][1], sizes.get(path)) for sha256, path in unboxed.items()}
-    save_found(folder, BY_MAPS, {sha256: boxes.get(sha256, ()) for sha256 in every} | found)
+        save_beside()
+        save_maps(folder, current)
+    else:
+        save_beside()
     return len(to_do)
 
 

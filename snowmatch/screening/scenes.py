@@ -255,5 +255,5 @@ def species_map(classes: Classes, species: str) -> np.ndarray:
 def _map_of(classes: Classes, members: list[int]) -> np.ndarray:
     odds = log_sum(classes.activations[members]) - classes.activations[classes.names.index(NOTHING)]
     smooth = cv2.GaussianBlur(odds.astype(np.float32), (0, 0), SMOOTHING)
-    values: np.ndarray = 1 / (1 + np.exp(MIDDLE - smooth))
+    values: np.ndarray = 1 / (1 + np.exp(np.minimum(MIDDLE - smooth, 80)))  # beyond it the exponential overflows
     return values

