@@ -257,7 +257,9 @@ def _answers(
         named = any(a.individual is not None for each in rows.values() for a in each)
         if named and (photos := seen_in(list(rows))):
             known.append(passage_score(photos, species))
-    limit = Threshold(given, keep, len(known), False) if given is not None else choose_threshold(known, keep)
+    limit = choose_threshold(known, keep)
+    if given is not None:
+        limit = Threshold(given, keep, len(known), sum(score < given for score in known), False)
     found: dict[str, ScreenedPhoto] = {}
     stored = load_found(data.folder)
     for rows in passages.values():
@@ -321,7 +323,10 @@ def _notes(limit: Threshold, given: float | None, found: Mapping[str, ScreenedPh
         notes.append(Note("screening-threshold", text, {"threshold": limit.value}))
     elif given is None:
         needed = round(1 / (1 - limit.keep)) - 1
-        text = f"{least}; that {told} are kept cannot be promised with {known}: it needs {needed}"
+        text = (
+            f"{least}; that {told} are kept cannot be promised with {known} (it needs {needed}): {limit.below} of them "
+            "have a lower score"
+        )
         notes.append(Note("screening-threshold", text, {"threshold": limit.value, "needed": needed}))
     if people := sorted(path for path, photo in found.items() if photo.answer == PERSON):
         text = f"{counted(len(people), 'photo')} of passages with a person: keep them private ({some(people)})"

@@ -23,12 +23,13 @@ class Threshold:
     """The lowest score of a passage that is kept.
 
     value: 0 to 1. keep: the share of passages of the species that is kept, as was asked for. known: number of passages
-    with named animals that it was computed from. promised: whether they are enough to promise this share.
+    with named animals. below: how many of them have a lower score. promised: whether they are enough to promise `keep`.
     """
 
     value: float
     keep: float
     known: int
+    below: int
     promised: bool
 
 
@@ -41,17 +42,16 @@ def choose_threshold(scores: Sequence[float], keep: float) -> Threshold:
     """Return the threshold that keeps at least the share `keep` of all passages of the species.
 
     scores: of passages with named animals; they stand for all passages of the species. With n of them, at most the
-    share n / (n + 1) can be promised; with too few, the threshold is the lowest score or DEFAULT, whichever is lower.
-    No scores give DEFAULT. Raises ValueError if `keep` is not between 0 and 1.
+    share n / (n + 1) can be promised; with too few, the threshold is DEFAULT. Raises ValueError if `keep` is not
+    between 0 and 1.
 
     Source: split conformal prediction, Vovk et al., "Algorithmic learning in a random world", 2005.
     """
     if not 0 < keep < 1:
         raise ValueError(f"keep is {keep}, expected a share between 0 and 1")
     lost = int((len(scores) + 1) * (1 - keep) + 1e-9)  # so many of the known passages may lie below
-    if lost >= 1:
-        return Threshold(sorted(scores)[lost - 1], keep, len(scores), True)
-    return Threshold(min([DEFAULT, *scores]), keep, len(scores), False)
+    value = sorted(scores)[lost - 1] if lost >= 1 else DEFAULT
+    return Threshold(value, keep, len(scores), sum(score < value for score in scores), lost >= 1)
 
 
 def answer_of(photos: Sequence[Mapping[str, float]], species: str, threshold: float) -> tuple[str, float]:
