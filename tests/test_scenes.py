@@ -504,6 +504,7 @@ def test_a_stopped_run_keeps_its_maps_and_the_next_run_continues(data):
 
 def test_maps_are_saved_during_a_long_run(data, monkeypatch):
     monkeypatch.setattr(mapping, "SAVE_SECONDS", -1.0)
+    monkeypatch.setattr(mapping, "SAVE_SHARE", 1e9)
     on_disk = []
     index_catalog(data, Fake(), 1, mapping=lambda done, total: on_disk.append(len(load_maps(data.folder).place)))
     assert on_disk == list(range(12))

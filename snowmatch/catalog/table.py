@@ -21,7 +21,7 @@ from snowmatch.core.types import BODY_PARTS
 
 # Rows of one photo have the same values here: it was taken at one place and one time, and is on one side of a split.
 PHOTO_COLUMNS = ("location", "station", "camera", "timestamp", "encounter", "split")
-COLUMNS = ("path", "individual", "body_part", "bbox", "mask", *PHOTO_COLUMNS, "annotation")
+COLUMNS = ("path", "individual", "body_part", "bbox", "mask", *PHOTO_COLUMNS, "annotation", "species")
 UNIDENTIFIED = "_unidentified"
 Fields = dict[str, Any]  # the values of one row; see `read_table`
 
@@ -88,7 +88,7 @@ def _columns(path: Path, sheet: Sheet, notes: list[Note]) -> list[str]:
 def _row_fields(cells: dict[str, str], line: int, problems: Problems, counts: Counter[str]) -> Fields:
     fields: Fields = {
         c: same_name(cells[c].strip())
-        for c in ("location", "station", "camera", "encounter", "annotation")
+        for c in ("location", "station", "camera", "encounter", "annotation", "species")
         if cells.get(c)
     }
     individual = same_name(cells.get("individual", "").strip())

@@ -29,6 +29,12 @@ from snowmatch.cli.shared import PATH, Bar, force_option, print_text, say_failed
 @click.option("--results", type=PATH, metavar="FILE", help="Results of MegaDetector or SpeciesNet (JSON).")
 @click.option("--out", type=PATH, metavar="FILE", help="Write the table here (CSV).  [default: no table]")
 @click.option("--explain", type=PATH, metavar="DIR", help="Write a picture for each passage: why it was kept or left.")
+@click.option(
+    "--learn",
+    type=PATH,
+    metavar="FILE.npz",
+    help="Teach a classifier from the column species of CATALOG, and write it. Use it as --classifier FILE.npz.",
+)
 @click.option("--workers", type=click.IntRange(min=1), help="Number of processes.  [default: all cores]")
 @force_option
 def screen(
@@ -43,6 +49,7 @@ def screen(
     results: Path | None,
     out: Path | None,
     explain: Path | None,
+    learn: Path | None,
     workers: int | None,
     force: bool,
 ) -> None:
@@ -58,6 +65,7 @@ def screen(
     Example:
       snowmatch screen catalog/ --out screening.csv --explain why/
       snowmatch screen catalog/ --results megadetector.json
+      snowmatch screen catalog/ --learn ours.npz
     """
     if detector is not None and results is not None:
         raise click.UsageError("expected --detector or --results, not both")
@@ -67,6 +75,14 @@ def screen(
     from snowmatch.review.screen import screen_catalog
     from snowmatch.views.screening import check_table, draw_screening, write_table
 
+    if learn is not None:
+        from snowmatch.review.teach import teach
+
+        with Bar("learning", "photo") as bar:
+            taught = teach(open_catalog(catalog).data, learn, workers, bar.update, force=force)
+        print_text(taught.summary())
+        say_failed(taught.failed)
+        sys.exit(1 if taught.failed else 0)
     settings: dict[str, Any] = {"classifier": classifier, "segmenter": segmenter}
     data = open_catalog(catalog, **{name: value for name, value in settings.items() if value is not None}).data
     if out is not None:

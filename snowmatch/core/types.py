@@ -43,6 +43,7 @@ class Annotation:
     annotation: str = ""
     animal: int = 0
     passage: str = ""
+    species: str = ""
     box_by: str = ""
     found: bool = False
 

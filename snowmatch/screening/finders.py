@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.plugins import make_plugin
-from snowmatch.models.cache import weights_are_here
+from snowmatch.models.cache import weights_are_here, weights_sum
 from snowmatch.screening.scenes import Finders
 
 DEFAULT_CLASSIFIER, DEFAULT_WEIGHTS = "efficientnet_lite0", "efficientnet-lite0"
+HEAD = ".npz"  # the ending of a classifier that a user taught
 AUTO, NONE = "auto", "none"  # the default classifier if its weights are on this computer; no network
 
 
@@ -25,7 +28,13 @@ def choose_finders(classifier: str, segmenter: str = NONE) -> Finders:
 def _classifier(name: str) -> Any:
     if name == NONE or (name == AUTO and not weights_are_here(DEFAULT_WEIGHTS)):
         return None
-    made = make_plugin("classifiers", DEFAULT_CLASSIFIER if name == AUTO else name)
+    if name.endswith(HEAD):
+        path = os.path.abspath(name)
+        if not os.path.isfile(path):
+            raise SnowmatchError(f"{name} does not exist, expected a classifier that was taught, or another name")
+        made = make_plugin("classifiers", "learned", {"file": path, "content": weights_sum(Path(path))})
+    else:
+        made = make_plugin("classifiers", DEFAULT_CLASSIFIER if name == AUTO else name)
     made.check()
     return made
 

@@ -22,7 +22,8 @@ from snowmatch.screening.scenes import Companions, Finders, Looked, companions, 
 NO_FINDERS = Finders()
 MOST_ANIMALS = 4  # in one photo
 FEW_MAPS = 64  # up to this number, this process is as fast as worker processes, which have to start first
-SAVE_SECONDS = 30.0  # interval between two saves: the work that is lost at most if the run is killed
+SAVE_SECONDS = 30.0  # interval between two saves, at least: the work that is lost at most if the run is killed
+SAVE_SHARE = 0.05  # of the time is used for saves, at most: the file of many photos takes long to write
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def update_maps(
         save_found(folder, BY_MAPS, boxes)
 
     if to_do or len(current) != len(stored):
-        saved = time.monotonic()
+        due = time.monotonic() + SAVE_SECONDS
         try:
             with open_pool(processes if len(to_do) > FEW_MAPS else 1, (folder, finders)) as pool:
                 looks = in_order(pool, to_do, lambda photo: Look(to_do[photo]))
@@ -107,10 +108,11 @@ def update_maps(
                         new[content] = looked.classes
                     if progress is not None:
                         progress(done, len(to_do))
-                    if time.monotonic() - saved > SAVE_SECONDS:
+                    if (started := time.monotonic()) > due:
                         save_beside()
                         save_maps(folder, stored | current)
-                        saved = time.monotonic()
+                        ended = time.monotonic()
+                        due = ended + max(SAVE_SECONDS, (ended - started) / SAVE_SHARE)
         except BaseException:
             save_beside()
             save_maps(folder, stored | current)

@@ -84,13 +84,9 @@ class EfficientnetLite0:
         lowest one. So the probabilities need not add up to 1. The activations are the logarithms of the summed scores
         of each group. The features are those of the tile that is least likely nothing.
         """
-        path = find_weights("efficientnet-lite0")
-        image, (rows, columns) = _prepared(photo, self.size)
-        features, logits = _run(path, weights_sum(path), image)
-        features, logits = features[:, :rows, :columns], logits[:, :rows, :columns]
+        features, logits = see(photo, self.size)
         groups = [list(group) for group in GROUPS.values()]
-        tile = (min(TILE, rows), min(TILE, columns))
-        means = _tile_means(logits, tile)  # (C, rows, columns): the last layer is linear, so its mean is that of a tile
+        means, tile = tile_means(logits)  # (C, rows, columns): the last layer is linear, so its mean is that of a tile
         total = log_sum(means)
         shares = np.stack([np.exp(log_sum(means[group]) - total) for group in groups])
         nothing = shares[-1]
@@ -102,6 +98,17 @@ class EfficientnetLite0:
             np.stack([log_sum(logits[group]) for group in groups]).astype(np.float32),
             region.mean(axis=(1, 2)).astype(np.float32),
         )
+
+
+def see(photo: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the features (1280, h, w) and the logits (1000, h, w) of the cells on a photo (H, W, 3) uint8 RGB.
+
+    size: the longest side of the photo that the network sees (px). Raises SnowmatchError if the weights are missing.
+    """
+    path = find_weights("efficientnet-lite0")
+    image, (rows, columns) = _prepared(photo, size)
+    features, logits = _run(path, weights_sum(path), image)
+    return features[:, :rows, :columns], logits[:, :rows, :columns]
 
 
 def _prepared(photo: np.ndarray, size: int) -> tuple[np.ndarray, tuple[int, int]]:
@@ -119,14 +126,17 @@ def _prepared(photo: np.ndarray, size: int) -> tuple[np.ndarray, tuple[int, int]
     return np.ascontiguousarray(((image - 127) / 128).transpose(2, 0, 1)[None]), shape
 
 
-def _tile_means(values: np.ndarray, tile: tuple[int, int]) -> np.ndarray:
-    """Return the means over all tiles of `tile` (rows, columns) cells: (C, H - rows + 1, W - columns + 1)."""
+def tile_means(values: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
+    """Return the means of cells (C, h, w) over all tiles, and the (rows, columns) of a tile.
+
+    The means are (C, h - rows + 1, w - columns + 1). A tile has TILE x TILE cells, or fewer where the photo has fewer.
+    """
     sums = np.pad(values.astype(np.float64), ((0, 0), (1, 0), (1, 0))).cumsum(axis=1).cumsum(axis=2)
-    rows, columns = tile
+    rows, columns = min(TILE, values.shape[1]), min(TILE, values.shape[2])
     inside = (
         sums[:, rows:, columns:] - sums[:, :-rows, columns:] - sums[:, rows:, :-columns] + sums[:, :-rows, :-columns]
     )
-    return inside / (rows * columns)
+    return inside / (rows * columns), (rows, columns)
 
 
 def _run(path: Path, content: str, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,103 @@
+"""The teaching of a classifier: from the catalog's column `species` to a file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from snowmatch.catalog.load import CatalogData
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.executor import cores, in_order, open_pool
+from snowmatch.core.outputs import check_file
+from snowmatch.core.plugins import Classifier, make_plugin
+from snowmatch.features.tasks import Failure
+from snowmatch.photos.pixels import read_small
+from snowmatch.screening.finders import DEFAULT_CLASSIFIER, HEAD
+from snowmatch.screening.head import held_out_share, is_head, learn_head, save_head
+from snowmatch.screening.scenes import LEAST
+
+
+@dataclass(frozen=True)
+class Taught:
+    """The result. species: photos of each species. right: share of photos that are told right by a model learned from
+    other stations; NaN if there are too few. failed: the path and the reason of each photo that failed.
+    """
+
+    species: tuple[tuple[str, int], ...]
+    right: float
+    failed: tuple[tuple[str, str], ...]
+
+    def summary(self) -> str:
+        """Return the result as one line of text."""
+        told = ", ".join(f"{name} {count}" for name, count in self.species)
+        share = "not known: too few stations" if np.isnan(self.right) else f"{100 * self.right:.0f} %"
+        return f"learned from {told} photos; told right at stations that were not learned from: {share}"
+
+
+@dataclass(frozen=True)
+class Describe:
+    """The task to compute the features of one photo. The result is (F,) float32, or the reason of a failure."""
+
+    photo: str
+
+    def run(self, folder: Path, classifier: Classifier) -> np.ndarray | Failure:
+        """Compute the features. folder: the catalog's folder."""
+        try:
+            return classifier.classify(read_small(folder / self.photo, LEAST)).features
+        except SnowmatchError as error:
+            return str(error)
+
+    @property
+    def path(self) -> str:
+        """The path of the photo."""
+        return self.photo
+
+
+def teach(
+    data: CatalogData,
+    out: Path,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    force: bool = False,
+) -> Taught:
+    """Learn the species of the catalog's column `species`, and write the classifier to `out`.
+
+    A photo of several species is skipped. progress: a function that is called with (done, total) photos. force: a file
+    that snowmatch did not write is replaced too. Raises SnowmatchError if there are too few labelled photos, or if the
+    file may not be written.
+    """
+    if out.suffix != HEAD:
+        raise SnowmatchError(
+            f"{out} does not end with {HEAD}, as a classifier does: choose another name", "choose-output"
+        )
+    check_file(out, data.folder, is_head, force=force)
+    named: dict[str, set[str]] = {}
+    place: dict[str, str] = {}
+    for a in data.annotations:
+        if a.species:
+            named.setdefault(a.path, set()).add(a.species)
+            place[a.path] = f"{a.location}/{a.station}" if a.station else a.encounter
+    photos = sorted(path for path, species in named.items() if len(species) == 1)
+    classifier = make_plugin("classifiers", DEFAULT_CLASSIFIER)
+    classifier.check()
+    found: dict[str, np.ndarray] = {}
+    failed: dict[str, str] = {}
+    with open_pool(min(cores() if workers is None else workers, len(photos)), (data.folder, classifier)) as pool:
+        for done, (photo, result) in enumerate(in_order(pool, photos, Describe), start=1):
+            if isinstance(result, Failure):
+                failed[photo] = result
+            else:
+                found[photo] = result
+            if progress is not None:
+                progress(done, len(photos))
+    labels = [next(iter(named[photo])) for photo in found]
+    features = np.array(list(found.values()), np.float64).reshape(len(found), -1)
+    head = learn_head(features, labels)
+    save_head(out, head)
+    right = held_out_share(features, labels, [place[photo] for photo in found])
+    return Taught(tuple(sorted(Counter(labels).items())), right, tuple(sorted(failed.items())))

@@ -1,0 +1,79 @@
+"""A classifier for species of one's own: a logistic model on the features of EfficientNet-Lite0.
+
+`snowmatch screen CATALOG --learn FILE` makes the file from the catalog's column `species`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.types import Classes
+from snowmatch.models.cache import weights_sum
+from snowmatch.screening.classifiers._groups import NOTHING, log_sum
+from snowmatch.screening.classifiers.efficientnet_lite0 import EfficientnetLite0, see, tile_means
+from snowmatch.screening.head import Head, load_head
+
+
+@dataclass(frozen=True)
+class Learned:
+    """Species that a user taught; it needs the weights of efficientnet_lite0.
+
+    file: the model that `snowmatch screen --learn` wrote. content: the sha256 of the file; "" for any. size: as for
+    efficientnet_lite0.
+    """
+
+    REVISION: ClassVar[int] = 1
+
+    file: str = ""
+    content: str = ""
+    size: int = 672
+
+    def __post_init__(self) -> None:
+        EfficientnetLite0(self.size)
+
+    def check(self) -> None:
+        """Raise SnowmatchError if the file is missing or wrong, or if the weights of the network are missing."""
+        self._head()
+        EfficientnetLite0(self.size).check()
+
+    def classify(self, photo: np.ndarray) -> Classes:
+        """Return the species in a photo (H, W, 3) uint8 RGB. Probabilities and maps are as for efficientnet_lite0."""
+        head = self._head()
+        features, _ = see(photo, self.size)
+        scores = head.scores(features)
+        means, _ = tile_means(scores)
+        shares = np.exp(means - log_sum(means))
+        return Classes(
+            head.names,
+            np.append(shares[:-1].max(axis=(1, 2)), shares[-1].min()).astype(np.float32),
+            scores.astype(np.float32),
+            features.mean(axis=(1, 2)).astype(np.float32),
+        )
+
+    def _head(self) -> Head:
+        if not self.file:
+            raise SnowmatchError("the classifier learned needs a file: teach it with the catalog's column species")
+        try:
+            content = weights_sum(Path(self.file))
+        except OSError as error:
+            raise SnowmatchError(f"{self.file} cannot be read: {error.strerror or error}") from error
+        if self.content not in ("", content):
+            raise SnowmatchError(f"{self.file} has changed since it was chosen: choose it again as the classifier")
+        head = _loaded(Path(self.file), content)
+        if head.names[-1] != NOTHING:
+            raise SnowmatchError(f"{self.file} has no class {NOTHING!r}: teach it again with such photos")
+        return head
+
+
+@lru_cache(maxsize=2)
+def _loaded(path: Path, content: str) -> Head:
+    return load_head(path)
+
+
+PLUGIN = Learned
