@@ -32,7 +32,7 @@ from snowmatch.screening.classifiers.efficientnet_lite0 import (
     _network,
     _prepared,
     _run,
-    _tile_means,
+    tile_means,
 )
 from snowmatch.screening.finders import AUTO, NONE, choose_finders
 from snowmatch.screening.scenes import CAT, MIDDLE, Finders, animal_map, species_map
@@ -85,7 +85,7 @@ def run(path, image):
 
 
 def test_all_classifiers_are_known():
-    assert plugin_names("classifiers") == ["efficientnet_lite0"]
+    assert plugin_names("classifiers") == ["efficientnet_lite0", "learned"]
     assert make_plugin("classifiers", finders.DEFAULT_CLASSIFIER) == EfficientnetLite0()
 
 
@@ -279,11 +279,12 @@ def test_log_sum_adds_scores_without_overflow():
     assert log_sum(scores[:1]) == pytest.approx(scores[0])
 
 
-@pytest.mark.parametrize("tile", [(1, 1), (2, 3), (4, 6)])
-def test_the_means_of_tiles(tile):
-    values = np.random.default_rng(0).normal(0, 9, (3, 4, 6)).astype(np.float32)
-    found = _tile_means(values, tile)
-    assert found.shape == (3, 5 - tile[0], 7 - tile[1])
+@pytest.mark.parametrize("shape", [(4, 6), (7, 7), (9, 12), (1, 8)])
+def test_the_means_of_tiles(shape):
+    values = np.random.default_rng(0).normal(0, 9, (3, *shape)).astype(np.float32)
+    found, tile = tile_means(values)
+    assert tile == (min(TILE, shape[0]), min(TILE, shape[1]))
+    assert found.shape == (3, shape[0] - tile[0] + 1, shape[1] - tile[1] + 1)
     for row in range(found.shape[1]):
         for column in range(found.shape[2]):
             part = values[:, row : row + tile[0], column : column + tile[1]]

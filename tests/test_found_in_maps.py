@@ -11,6 +11,7 @@ from snowmatch.core.types import Annotation
 from snowmatch.screening import mapping
 from snowmatch.screening.foreground import ForegroundMap
 from snowmatch.screening.maps import load_maps
+from snowmatch.screening.scenes import Finders, Looked
 
 SIZE = (600, 400)
 CONTENTS = {f"{n}.jpg": f"{n:02}" * 32 for n in range(6)}
@@ -39,16 +40,17 @@ def looked(monkeypatch):
     """Make the map of a photo depend on the classifier's number only, and return the paths that were looked at."""
     paths = []
 
-    def look(folder, seen, classifier):
+    def look(folder, seen, finders):
         paths.append(seen.photo[0])
-        return True, map_of(classifier.number) if classifier.number else None
+        number = finders.classifier.number
+        return Looked(True, map_of(number) if number else None, {"nothing": 0.5})
 
     monkeypatch.setattr(mapping, "look", look)
     return paths
 
 
 def update(folder, number, photos=PHOTOS, contents=CONTENTS, sizes=SIZES, progress=None):
-    return mapping.update_maps(folder, photos, contents, sizes, 1, progress, Version(number))
+    return mapping.update_maps(folder, photos, contents, sizes, 1, progress, Finders(Version(number)))
 
 
 def expected(number, contents=CONTENTS):
@@ -89,7 +91,7 @@ def test_photos_that_left_the_catalog_have_no_boxes(tmp_path):
 def test_a_map_without_an_animal_or_a_photo_of_unknown_size_has_no_box(tmp_path, monkeypatch):
     update(tmp_path, 12, sizes={path: size for path, size in SIZES.items() if path != "3.jpg"})
     assert load_found(tmp_path) == expected(12) | {CONTENTS["3.jpg"]: ()}
-    monkeypatch.setattr(mapping, "look", lambda *_: (True, map_of(12, "")))  # the map only leaves out bars
+    monkeypatch.setattr(mapping, "look", lambda *_: Looked(True, map_of(12, ""), None))  # the map only leaves out bars
     update(tmp_path, 13)
     assert load_found(tmp_path) == dict.fromkeys(CONTENTS.values(), ())
 
@@ -119,6 +121,7 @@ def test_after_a_stopped_run_no_box_is_that_of_an_older_map(tmp_path, looked, mo
             raise KeyboardInterrupt
 
     monkeypatch.setattr(mapping, "SAVE_SECONDS", -1.0)  # everything is saved after every photo
+    monkeypatch.setattr(mapping, "SAVE_SHARE", 1e9)
     with pytest.raises(KeyboardInterrupt):
         update(tmp_path, 20, progress=stop)
     monkeypatch.setattr(mapping, "save_found", save_found_before)

@@ -14,6 +14,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import open_regular, replace_file, unreadable
 from snowmatch.core.home import settings_path
 from snowmatch.core.notes import Note
+from snowmatch.core.plugins import plugin_names
 from snowmatch.core.text import choices
 
 MOST_BYTES = 100_000  # bytes: a larger file is not one of snowmatch
@@ -66,9 +67,11 @@ class CatalogSettings:
         for name in ("bursts", "boxes"):
             if not isinstance(getattr(self, name), bool):
                 raise SnowmatchError(f"{name} is {getattr(self, name)!r}, expected true or false")
-        for name in ("classifier", "segmenter"):
-            if not isinstance(value := getattr(self, name), str) or not value:
-                raise SnowmatchError(f"{name} is {value!r}, expected none or the name of a {name}")
+        for name, others in (("classifier", ["auto", "none"]), ("segmenter", ["none"])):
+            value, known = getattr(self, name), [*others, *plugin_names(f"{name}s")]
+            taught = name == "classifier" and isinstance(value, str) and value.endswith(".npz")
+            if value not in known and not taught:
+                raise SnowmatchError(f"no {name} called {value!r}; {choices(str(value), known)}")
 
     def options(self) -> SettingsOptions:
         """Return all settings, as options for reading a catalog."""
