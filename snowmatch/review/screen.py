@@ -20,7 +20,7 @@ from snowmatch.core.text import choices, counted, some
 from snowmatch.core.types import Annotation, Detection
 from snowmatch.features.hashing import hash_photos
 from snowmatch.features.tasks import Failure
-from snowmatch.photos.pixels import read_photo
+from snowmatch.photos.pixels import read_photo, read_small
 from snowmatch.screening.classifiers._groups import NOTHING
 from snowmatch.screening.finders import choose_finders
 from snowmatch.screening.mapping import update_maps
@@ -35,6 +35,7 @@ from snowmatch.screening.passages import (
     passage_score,
 )
 from snowmatch.screening.results import detections_of, for_photos, read_results
+from snowmatch.screening.scenes import LEAST
 
 NO_ANIMAL = ("person", "vehicle")  # labels of detections that are not animals
 Progress = Callable[[int, int], None]
@@ -182,6 +183,8 @@ def screen_catalog(
         detections = {}
     data = load_again(data, records)
     classes = load_classes(folder, finders.mark) if finders.classifier is not None else {}
+    if finders.classifier is not None:
+        failed |= _unreadable(folder, [path for path, sha256 in contents.items() if sha256 not in classes])
     if classes and species not in (names := sorted({name for each in classes.values() for name in each} - {NOTHING})):
         raise SnowmatchError(f"the classifier does not know {species!r}; {choices(species, names)}")
     screening = _answers(data, contents, classes, detections, species, keep, threshold)
@@ -189,6 +192,17 @@ def screen_catalog(
     save_screened(folder, Screened(told, species, screening.threshold.value))
     notes += screening.notes
     return Screening(screening.photos, screening.threshold, tuple(sorted(failed.items())), tuple(notes))
+
+
+def _unreadable(folder: Path, photos: Sequence[str]) -> dict[str, str]:
+    """Return why photos cannot be read, by path; without those that can be read."""
+    found = {}
+    for photo in photos:
+        try:
+            read_small(folder / photo, LEAST)
+        except SnowmatchError as error:
+            found[photo] = str(error).removeprefix(f"{folder / photo}: ").removeprefix(f"{folder / photo} ")
+    return found
 
 
 def _read_detections(

@@ -1,0 +1,183 @@
+"""Screening: which photos may show the animal, by passage, and what batch makes of it."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from fake_classifier import Colours
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+import snowmatch
+from snowmatch.catalog.screened import load_screened
+from snowmatch.cli import main
+from snowmatch.screening import finders
+from snowmatch.screening.passages import DEFAULT, answer_of, choose_threshold
+
+COLOURS = {"leopard": (230, 20, 20), "faint": (40, 20, 20), "ibex": (20, 20, 230), "empty": (120, 120, 120)}
+ROWS = [
+    ("a1.jpg", "leopard", "S1", "E1", ""),
+    ("a2.jpg", "empty", "S1", "E1", ""),
+    ("b1.jpg", "empty", "S2", "E2", ""),
+    ("b2.jpg", "empty", "S2", "E2", ""),
+    ("c1.jpg", "ibex", "S2", "E3", ""),
+    ("d1.jpg", "faint", "S3", "E4", "aika"),
+]
+
+
+@pytest.fixture
+def catalog(tmp_path, monkeypatch):
+    """Return the folder of a catalog of drawn photos; the classifier is that of the tests."""
+    monkeypatch.setattr(finders, "_classifier", lambda name: None if name == "none" else Colours())
+    folder = tmp_path / "catalog"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for name, colour, *_ in ROWS:
+        noise = rng.integers(-9, 10, (60, 80, 3))
+        Image.fromarray((np.array(COLOURS[colour]) + noise).clip(0, 255).astype(np.uint8)).save(folder / name)
+    with open(folder / "catalog.csv", "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", "station", "encounter", "individual"])
+        writer.writerows([name, station, encounter, who] for name, _, station, encounter, who in ROWS)
+    return folder
+
+
+def run(*words):
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+def table(path):
+    with open(path, newline="") as file:
+        return {row["path"]: row for row in csv.DictReader(file)}
+
+
+def test_a_passage_is_judged_as_one_and_nothing_is_written_into_the_catalog(catalog, tmp_path):
+    before = sorted(path.name for path in catalog.iterdir())
+    result = run("screen", catalog, "--out", tmp_path / "out", "--explain", tmp_path / "why", "--workers", 1)
+    assert result.exit_code == 0, result.output
+    rows = table(tmp_path / "out.csv")
+    answers = {path: row["answer"] for path, row in rows.items()}
+    assert answers == {
+        "a1.jpg": "kept",
+        "a2.jpg": "kept",
+        "b1.jpg": "nothing",
+        "b2.jpg": "nothing",
+        "c1.jpg": "other mammal",
+        "d1.jpg": "kept",
+    }
+    assert "3 photos (50 %) left out" in result.output
+    assert "cannot be promised with 1 passage" in result.output
+    assert sorted(path.name for path in (tmp_path / "why").iterdir()) == [
+        "kept-0001.jpg",
+        "kept-0004.jpg",
+        "nothing-0002.jpg",
+        "other-mammal-0003.jpg",
+    ]
+    assert sorted(path.name for path in catalog.iterdir() if path.name != ".snowmatch") == before
+    assert len(load_screened(catalog).answers) == len(ROWS)
+
+
+def test_a_second_run_looks_at_nothing_and_gives_the_same(catalog, tmp_path, monkeypatch):
+    run("screen", catalog, "--out", tmp_path / "out", "--workers", 1)
+    first = (tmp_path / "out.csv").read_bytes()
+    monkeypatch.setattr(Colours, "classify", lambda self, photo: pytest.fail("a photo was looked at"))
+    assert run("screen", catalog, "--out", tmp_path / "out", "--workers", 1).exit_code == 0
+    assert (tmp_path / "out.csv").read_bytes() == first
+
+
+def test_an_edited_table_is_kept_without_force(catalog, tmp_path):
+    run("screen", catalog, "--out", tmp_path / "out", "--workers", 1)
+    edited = (tmp_path / "out.csv").read_text() + "mine\n"
+    (tmp_path / "out.csv").write_text(edited)
+    refused = run("screen", catalog, "--out", tmp_path / "out", "--workers", 1)
+    assert refused.exit_code == 1
+    assert "somebody has edited it" in refused.output
+    assert (tmp_path / "out.csv").read_text() == edited
+    assert run("screen", catalog, "--out", tmp_path / "out", "--workers", 1, "--force").exit_code == 0
+
+
+def test_results_of_another_program_give_boxes_and_persons(catalog, tmp_path):
+    box = {"category": "1", "conf": 0.9, "bbox": [0.25, 0.25, 0.5, 0.5]}
+    person = {"category": "2", "conf": 0.8, "bbox": [0.1, 0.1, 0.2, 0.5]}
+    images = [{"file": name, "detections": []} for name, *_ in ROWS]
+    images[0]["detections"], images[4]["detections"] = [box], [person]
+    about = {"info": {"format_version": "1.6"}, "detection_categories": {"1": "animal", "2": "person"}}
+    (tmp_path / "md.json").write_text(json.dumps({**about, "images": images}))
+    result = run(
+        "screen", catalog, "--classifier", "none", "--results", tmp_path / "md.json", "--out", tmp_path / "out"
+    )
+    assert result.exit_code == 0, result.output
+    rows = table(tmp_path / "out.csv")
+    assert [rows[name]["answer"] for name, *_ in ROWS] == ["kept", "kept", "nothing", "nothing", "person", "nothing"]
+    assert rows["a1.jpg"]["boxes"] == "20,15,40,30"
+    assert "keep them private" in result.output
+    found = {a.path: (a.bbox, a.box_by, a.own_box) for a in snowmatch.open_catalog(catalog).data.annotations}
+    assert found["a1.jpg"] == ((20, 15, 40, 30), "results", None)
+    (tmp_path / "half.json").write_text((tmp_path / "md.json").read_text()[:200])
+    for name in ("half.json", "missing.json"):
+        bad = run("screen", catalog, "--results", tmp_path / name)
+        assert bad.exit_code == 1
+        assert len(bad.output.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--species", "snow leopart"], "does not know 'snow leopart'"),
+        (["--keep", "1.5"], "the share to keep is 1.5"),
+        (["--threshold", "2"], "the threshold is 2.0"),
+        (["--classifier", "none"], "nothing can tell what the photos show"),
+        (["--segmenter", "isnett"], "no segmenter called 'isnett'"),
+        (["--detector", "nobody"], "no detector called 'nobody'"),
+    ],
+)
+def test_a_wrong_value_is_one_line(catalog, words, told):
+    result = run("screen", catalog, *words, "--workers", 1)
+    assert result.exit_code == 1
+    assert told in result.output
+    assert len(result.output.strip().splitlines()) == 1
+
+
+def test_a_broken_photo_is_listed(catalog):
+    (catalog / "b1.jpg").write_bytes(b"no photo")
+    (catalog / "c1.jpg").unlink()
+    result = run("screen", catalog, "--workers", 1)
+    assert result.exit_code == 1
+    assert "failed: b1.jpg" in result.output
+    assert "failed: c1.jpg" in result.output
+
+
+def test_batch_asks_only_what_is_kept(catalog, tmp_path):
+    run("screen", catalog, "--workers", 1)
+    assert run("index", catalog, "--workers", 1).exit_code == 0
+    result = run("batch", catalog, "--unidentified", "--out", tmp_path / "answers")
+    assert result.exit_code == 0, result.output
+    with open(tmp_path / "answers.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["encounter"] for row in rows] == ["E1", "E2", "E3"]
+    assert [row["decision"] for row in rows[1:]] == ["nothing", "other species"]
+    assert "other mammal" in rows[2]["reasons"]
+    assert rows[0]["decision"] not in ("nothing", "other species", "person")
+    assert "nothing 1; other species 1" in result.output
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=300), st.sampled_from([0.5, 0.8, 0.9, 0.99]))
+def test_the_threshold_keeps_the_promised_share(scores, keep):
+    found = choose_threshold(scores, keep)
+    assert found.promised == (len(scores) >= round(1 / (1 - keep)) - 1)
+    assert found.below == sum(score < found.value for score in scores)
+    if found.promised:  # with one more passage, as likely at any rank as the others
+        assert found.below <= (1 - keep) * (len(scores) + 1) + 1e-6
+    else:
+        assert found.value == DEFAULT
+
+
+def test_the_answer_of_a_passage():
+    leopard, ibex, empty = ({"snow leopard": 0.9}, {"other mammal": 0.8}, {"nothing": 0.7})
+    assert answer_of([empty, leopard], "snow leopard", 0.5) == ("kept", 0.9)
+    assert answer_of([empty, ibex], "snow leopard", 0.5) == ("other mammal", 0.8)
+    assert answer_of([empty], "snow leopard", 0.5) == ("nothing", 0.7)
+    assert answer_of([], "snow leopard", 0.5) == ("unknown", 0.0)
