@@ -3,21 +3,18 @@
 import csv
 import json
 
-import numpy as np
+import fake_classifier
 import pytest
 from click.testing import CliRunner
-from fake_classifier import Colours
+from fake_classifier import Colours, make_catalog
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 
 import snowmatch
 from snowmatch.catalog.screened import load_screened
 from snowmatch.cli import main
-from snowmatch.screening import finders
 from snowmatch.screening.passages import DEFAULT, answer_of, choose_threshold
 
-COLOURS = {"leopard": (230, 20, 20), "faint": (40, 20, 20), "ibex": (20, 20, 230), "empty": (120, 120, 120)}
 ROWS = [
     ("a1.jpg", "leopard", "S1", "E1", ""),
     ("a2.jpg", "empty", "S1", "E1", ""),
@@ -31,18 +28,8 @@ ROWS = [
 @pytest.fixture
 def catalog(tmp_path, monkeypatch):
     """Return the folder of a catalog of drawn photos; the classifier is that of the tests."""
-    monkeypatch.setattr(finders, "_classifier", lambda name: None if name == "none" else Colours())
-    folder = tmp_path / "catalog"
-    folder.mkdir()
-    rng = np.random.default_rng(0)
-    for name, colour, *_ in ROWS:
-        noise = rng.integers(-9, 10, (60, 80, 3))
-        Image.fromarray((np.array(COLOURS[colour]) + noise).clip(0, 255).astype(np.uint8)).save(folder / name)
-    with open(folder / "catalog.csv", "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["path", "station", "encounter", "individual"])
-        writer.writerows([name, station, encounter, who] for name, _, station, encounter, who in ROWS)
-    return folder
+    fake_classifier.use(monkeypatch)
+    return make_catalog(tmp_path / "catalog", ROWS)
 
 
 def run(*words):
