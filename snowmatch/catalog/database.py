@@ -32,6 +32,7 @@ SCHEMA = (
     "CREATE INDEX annotations_by_path ON annotations (path)",
     "CREATE TABLE answers (key TEXT NOT NULL PRIMARY KEY, answer TEXT, sum INTEGER) WITHOUT ROWID",
     "CREATE TABLE screened (sha256 TEXT NOT NULL PRIMARY KEY, mark TEXT, classes TEXT, sum INTEGER) WITHOUT ROWID",
+    "CREATE TABLE detected (sha256 TEXT NOT NULL PRIMARY KEY, mark TEXT, detections TEXT, sum INTEGER) WITHOUT ROWID",
     "CREATE TABLE screening (sha256 TEXT NOT NULL PRIMARY KEY, answer TEXT, sum INTEGER) WITHOUT ROWID",
     "CREATE TABLE found (sha256 TEXT NOT NULL, origin TEXT NOT NULL, number INTEGER NOT NULL, bbox TEXT, box_by TEXT, "
     "label TEXT, confidence REAL, sum INTEGER, PRIMARY KEY (sha256, origin, number)) WITHOUT ROWID",

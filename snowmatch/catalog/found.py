@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from snowmatch.catalog.database import DamagedError, reading, sound, with_sum, writing
+from snowmatch.core.notes import Note
+from snowmatch.core.text import counted
 from snowmatch.core.types import BBox
 
 BY_MAPS, BY_SCREENING = "map", "screening"  # what found an animal: the foreground map, or the command `screen`
@@ -29,35 +31,56 @@ class Found:
     confidence: float = 1.0
 
 
-def load_found(folder: Path, origin: str | None = None) -> dict[str, tuple[Found, ...]]:
+def load_found(
+    folder: Path, origin: str | None = None, notes: list[Note] | None = None
+) -> dict[str, tuple[Found, ...]]:
     """Return the found animals of each photo of the catalog in `folder`, by the photo's sha256. The best comes first.
 
     A photo without an animal has (). origin: BY_MAPS or BY_SCREENING; None for both, where a photo with results of the
-    screening has only these. An empty dictionary if nothing is stored. A damaged entry is skipped: the next index run
-    makes it again.
+    screening has only these. An empty dictionary if nothing is stored. Of a photo with a damaged entry nothing is used:
+    the next index run makes it again, or the next screening. notes: a remark on damaged entries is added to it.
     """
-    found: dict[str, dict[str, list[Found]]] = {}
-    try:
-        with reading(folder) as database:
-            if database is None:
-                return {}
-            columns = "SELECT sha256, origin, number, bbox, box_by, label, confidence, sum FROM found"
-            for row in database.execute(f"{columns} ORDER BY sha256, origin, number"):
-                if not sound(row):
-                    continue
-                sha256, by, _, box, box_by, label, confidence, _ = row
-                animals = found.setdefault(sha256, {}).setdefault(by, [])
-                if box:
-                    x, y, width, height = (int(n) for n in box.split(","))
-                    animals.append(Found((x, y, width, height), box_by, label, confidence))
-    except (DamagedError, TypeError, ValueError):
-        return {}
+    found, damaged = _stored(folder)
+    if damaged and notes is not None:
+        text = (
+            f"{counted(damaged, 'entry', 'entries')} of found animals damaged: they are not used; index again, and if "
+            "a detector or another program gave the boxes, screen again before"
+        )
+        notes.append(Note("found-damaged", text, {"catalog": str(folder), "count": damaged}))
     chosen = {}
     for sha256, each in found.items():
         by = origin or (BY_SCREENING if BY_SCREENING in each else BY_MAPS)
         if by in each:
-            chosen[sha256] = tuple(each[by])
+            chosen[sha256] = each[by]
     return chosen
+
+
+def _stored(folder: Path) -> tuple[dict[str, dict[str, tuple[Found, ...]]], int]:
+    """Return the undamaged animals of each photo by origin, and the number of damaged entries."""
+    found: dict[str, dict[str, list[Found]]] = {}
+    damaged = 0
+    incomplete: set[tuple[str, str]] = set()
+    try:
+        with reading(folder) as database:
+            if database is None:
+                return {}, 0
+            columns = "SELECT sha256, origin, number, bbox, box_by, label, confidence, sum FROM found"
+            for row in database.execute(f"{columns} ORDER BY sha256, origin, number"):
+                sha256, by, number, box, box_by, label, confidence, _ = row
+                animals = found.setdefault(sha256, {}).setdefault(by, [])
+                if not sound(row) or number != len(animals):
+                    damaged += not sound(row)
+                    incomplete.add((sha256, by))
+                elif box:
+                    x, y, width, height = (int(n) for n in box.split(","))
+                    animals.append(Found((x, y, width, height), box_by, label, confidence))
+    except (DamagedError, TypeError, ValueError):
+        return {}, 1
+    whole = {
+        sha256: {by: tuple(animals) for by, animals in each.items() if (sha256, by) not in incomplete}
+        for sha256, each in found.items()
+    }
+    return whole, damaged
 
 
 def save_found(folder: Path, origin: str, found: Mapping[str, Sequence[Found]]) -> None:
@@ -65,9 +88,10 @@ def save_found(folder: Path, origin: str, found: Mapping[str, Sequence[Found]]) 
 
     found: the animals of each photo, by the photo's sha256; () for a photo without an animal.
     """
-    before = load_found(folder, origin)
-    changed = sorted(sha for sha in {*found, *before} if found.get(sha) != before.get(sha))
-    if not changed:
+    stored, damaged = _stored(folder)
+    before = {sha256: each[origin] for sha256, each in stored.items() if origin in each}
+    changed = sorted(found if damaged else (sha for sha in {*found, *before} if found.get(sha) != before.get(sha)))
+    if not changed and not damaged:
         return
     rows = []
     for sha256 in changed:
@@ -77,6 +101,9 @@ def save_found(folder: Path, origin: str, found: Mapping[str, Sequence[Found]]) 
         if sha256 in found and not found[sha256]:
             rows.append((sha256, origin, 0, "", "", "", 0.0))
     with writing(folder) as database:
+        if damaged:  # also entries whose origin is damaged
+            other = BY_SCREENING if origin == BY_MAPS else BY_MAPS
+            database.execute("DELETE FROM found WHERE origin != ?", (other,))
         pairs = [(sha256, origin) for sha256 in changed]
         database.executemany("DELETE FROM found WHERE sha256 = ? AND origin = ?", pairs)
         database.executemany("INSERT INTO found VALUES (?, ?, ?, ?, ?, ?, ?, ?)", map(with_sum, rows))

@@ -1,4 +1,4 @@
-"""What the screening told about photos: the probabilities of species, and whether a photo is kept.
+"""What the screening told about photos: the probabilities of species, detections, and whether a photo is kept.
 
 The catalog's database stores it by the photo's content.
 """
@@ -6,11 +6,14 @@ The catalog's database stores it by the photo's content.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from snowmatch.catalog.database import DamagedError, reading, sound, with_sum, writing
+from snowmatch.core.notes import Note
+from snowmatch.core.text import counted
+from snowmatch.core.types import Detection
 
 KEPT = "kept"  # the answer for photos that may show the animal; any other answer says what they show
 
@@ -43,6 +46,38 @@ def save_classes(folder: Path, mark: str, classes: Mapping[str, Mapping[str, flo
         database.executemany("INSERT OR REPLACE INTO screened VALUES (?, ?, ?, ?)", map(with_sum, rows))
 
 
+def load_detections(folder: Path, mark: str) -> dict[str, tuple[Detection, ...]]:
+    """Return what a detector saw in each photo of the catalog in `folder`, by the photo's sha256.
+
+    mark: of the detector; detections of others are skipped. A damaged entry is skipped: the next screening makes it
+    again. Nothing stored gives an empty dictionary.
+    """
+    found: dict[str, tuple[Detection, ...]] = {}
+    try:
+        with reading(folder) as database:
+            if database is None:
+                return {}
+            for row in database.execute("SELECT sha256, mark, detections, sum FROM detected WHERE mark = ?", (mark,)):
+                if sound(row):
+                    seen = [((x, y, w, h), label, p) for (x, y, w, h), label, p in json.loads(row[2])]
+                    found[row[0]] = tuple(Detection(*each) for each in seen)
+    except (DamagedError, TypeError, ValueError):
+        return {}
+    return found
+
+
+def save_detections(folder: Path, mark: str, detections: Mapping[str, Sequence[Detection]]) -> None:
+    """Store what a detector saw, by the photo's sha256. Raises SnowmatchError if it cannot be written."""
+    if not detections:
+        return
+    rows = [
+        (sha256, mark, json.dumps([[list(map(int, d.bbox)), d.label, float(d.confidence)] for d in seen]))
+        for sha256, seen in sorted(detections.items())
+    ]
+    with writing(folder) as database:
+        database.executemany("INSERT OR REPLACE INTO detected VALUES (?, ?, ?, ?)", map(with_sum, rows))
+
+
 @dataclass(frozen=True)
 class Screened:
     """The answers of the last screening of a catalog.
@@ -56,9 +91,14 @@ class Screened:
     threshold: float
 
 
-def load_screened(folder: Path) -> Screened | None:
-    """Return the answers of the last screening of the catalog in `folder`; None without a screening."""
+def load_screened(folder: Path, notes: list[Note] | None = None) -> Screened | None:
+    """Return the answers of the last screening of the catalog in `folder`; None without a screening.
+
+    Damaged answers are left out. If the threshold is damaged, none of the answers is used. notes: a remark on damage is
+    added to it.
+    """
     answers: dict[str, str] = {}
+    damaged = 0
     rule: tuple[str, float] | None = None
     try:
         with reading(folder) as database:
@@ -66,14 +106,19 @@ def load_screened(folder: Path) -> Screened | None:
                 return None
             for row in database.execute("SELECT sha256, answer, sum FROM screening"):
                 if not sound(row):
-                    continue
-                if row[0]:
+                    damaged += 1
+                elif row[0]:
                     answers[str(row[0])] = str(row[1])
                 else:
                     species, threshold = json.loads(row[1])
                     rule = str(species), float(threshold)
     except (DamagedError, TypeError, ValueError):
-        return None
+        damaged, rule = damaged + 1, None
+    if damaged and notes is not None:
+        what = counted(damaged, "entry", "entries")
+        used = "the screening is not used" if rule is None else "they are not used"
+        text = f"{what} of the screening damaged, so {used}: screen again, which makes them again"
+        notes.append(Note("screening-damaged", text, {"catalog": str(folder), "count": damaged}))
     return None if rule is None else Screened(answers, *rule)
 
 

@@ -113,6 +113,8 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "copied-annotations": _index,
     "features-of-others-damaged": _index,
     "failed-annotations": lambda data: f"snowmatch show {_catalog(data)}",
+    "found-damaged": _index,
+    "screening-damaged": lambda data: f"snowmatch screen {_catalog(data)}",
     "maps-missing": lambda data: "snowmatch index CATALOG",
     "calibration-refused": _calibrate,
     "calibration-outgrown": _calibrate,

@@ -72,6 +72,7 @@ def screen(
     if options and detector is None:
         raise click.UsageError("-o changes a setting of the detector: name it with --detector")
     from snowmatch.api import open_catalog
+    from snowmatch.core.outputs import check_folder
     from snowmatch.review.screen import screen_catalog
     from snowmatch.views.screening import check_table, draw_screening, write_table
 
@@ -87,6 +88,8 @@ def screen(
     data = open_catalog(catalog, **{name: value for name, value in settings.items() if value is not None}).data
     if out is not None:
         check_table(out, catalog, force=force)
+    if explain is not None:
+        check_folder(explain, catalog)
     try:
         with Bar("reading", "photo") as files, Bar("looking", "photo") as looks, Bar("detecting", "photo") as found:
             result = screen_catalog(

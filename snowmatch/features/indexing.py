@@ -193,7 +193,8 @@ def _notes(entries: int, annotations: int, files: int, replaced: bool) -> tuple[
     """Return notes on what was damaged: the database or entries of it, features of annotations, files of features."""
     notes = []
     if replaced:
-        notes.append(Note("database-mended", "the database of photos was damaged and was made again"))
+        text = "the database of photos was damaged and was made again: if the catalog was screened, screen it again"
+        notes.append(Note("database-mended", text))
     if entries:
         text = f"{counted(entries, 'entry', 'entries')} of the database of photos were damaged and made again"
         notes.append(Note("database-mended", text, {"count": entries}))

@@ -13,14 +13,14 @@ from snowmatch.catalog.records import copy_of, load_records, save_records
 from snowmatch.catalog.screened import KEPT, Screened, load_classes, save_screened
 from snowmatch.catalog.settings import keep_settings
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.executor import cores, in_order, open_pool
+from snowmatch.core.executor import cores
 from snowmatch.core.notes import Note
 from snowmatch.core.plugins import Detector, make_plugin
 from snowmatch.core.text import choices, counted, some
 from snowmatch.core.types import Annotation, Detection
 from snowmatch.features.hashing import hash_photos
-from snowmatch.features.tasks import Failure
-from snowmatch.photos.pixels import read_photo, read_small
+from snowmatch.photos.pixels import read_small
+from snowmatch.review.detections import NO_ANIMAL, animals_in, read_detections, reason_of, run_detector
 from snowmatch.screening.classifiers._groups import NOTHING
 from snowmatch.screening.finders import choose_finders
 from snowmatch.screening.mapping import update_maps
@@ -33,11 +33,10 @@ from snowmatch.screening.passages import (
     answer_of,
     choose_threshold,
     passage_score,
+    passages_needed,
 )
-from snowmatch.screening.results import detections_of, for_photos, read_results
 from snowmatch.screening.scenes import LEAST
 
-NO_ANIMAL = ("person", "vehicle")  # labels of detections that are not animals
 Progress = Callable[[int, int], None]
 
 
@@ -92,25 +91,6 @@ class Screening:
         return f"{counted(len(passages), 'passage')}: {', '.join(told)}; {counted(left, 'photo')}{share} left out"
 
 
-@dataclass(frozen=True)
-class Detect:
-    """The task to run a detector on one photo. The result is its detections, or the reason of a failure."""
-
-    photo: str
-
-    def run(self, folder: Path, detector: Detector) -> tuple[Detection, ...] | Failure:
-        """Run the detector. folder: the catalog's folder."""
-        try:
-            return detector.detect(read_photo(folder / self.photo))
-        except SnowmatchError as error:
-            return str(error)
-
-    @property
-    def path(self) -> str:
-        """The path of the photo."""
-        return self.photo
-
-
 def screen_catalog(
     data: CatalogData,
     *,
@@ -157,34 +137,36 @@ def screen_catalog(
     processes = cores() if workers is None else workers
     records = load_records(folder)
     before = copy_of(records)
-    unreadable = hash_photos(
-        folder, records, data.annotations, processes, reading, lambda: save_records(folder, records, before)
-    )
-    save_records(folder, records, before)
+    try:
+        unreadable = hash_photos(
+            folder, records, data.annotations, processes, reading, lambda: save_records(folder, records, before)
+        )
+    finally:
+        save_records(folder, records, before)
     data = load_again(data, records)  # the photos' times make passages
-    contents = {path: known.sha256 for path, known in records.photos.items() if path not in unreadable}
+    photos = sorted({a.path for a in data.annotations})
+    readable = {path: records.photos[path] for path in photos if path in records.photos and path not in unreadable}
+    contents = {path: known.sha256 for path, known in readable.items()}
     sizes = {
         path: known.facts.image_size
-        for path, known in records.photos.items()
+        for path, known in readable.items()
         if known.facts is not None and known.facts.image_size is not None
     }
     update_maps(folder, data.annotations, contents, sizes, processes, looking, finders, all_classes=True)
     notes: list[Note] = []
     failed = dict(unreadable)
-    if detector is not None or results is not None:
-        detections = (
-            _read_detections(results, sorted(sizes), sizes, notes)
-            if results is not None
-            else _run_detector(folder, eyes, sorted(sizes), processes, detecting, failed)
-        )
+    detections: dict[str, tuple[Detection, ...]] = {}
+    if results is not None:
+        detections = read_detections(results, photos, sizes, notes)
+    elif eyes is not None:
+        detections = run_detector(folder, eyes, {path: contents[path] for path in sizes}, processes, detecting, failed)
+    if results is not None or eyes is not None:
         by = "results" if results is not None else "detector"
-        save_found(folder, BY_SCREENING, {contents[p]: _animals(d, by) for p, d in detections.items() if p in contents})
-    else:
-        detections = {}
+        save_found(folder, BY_SCREENING, {contents[path]: animals_in(d, by) for path, d in detections.items()})
     data = load_again(data, records)
     classes = load_classes(folder, finders.mark) if finders.classifier is not None else {}
-    if finders.classifier is not None:
-        failed |= _unreadable(folder, [path for path, sha256 in contents.items() if sha256 not in classes])
+    seen = {p for p, sha256 in contents.items() if sha256 in classes} if finders.classifier is not None else sizes
+    failed |= _unreadable(folder, [path for path in contents if path not in seen])
     if classes and species not in (names := sorted({name for each in classes.values() for name in each} - {NOTHING})):
         raise SnowmatchError(f"the classifier does not know {species!r}; {choices(species, names)}")
     screening = _answers(data, contents, classes, detections, species, keep, threshold)
@@ -201,52 +183,8 @@ def _unreadable(folder: Path, photos: Sequence[str]) -> dict[str, str]:
         try:
             read_small(folder / photo, LEAST)
         except SnowmatchError as error:
-            found[photo] = str(error).removeprefix(f"{folder / photo}: ").removeprefix(f"{folder / photo} ")
+            found[photo] = reason_of(error, folder / photo)
     return found
-
-
-def _read_detections(
-    path: Path, photos: Sequence[str], sizes: Mapping[str, tuple[int, int]], notes: list[Note]
-) -> dict[str, tuple[Detection, ...]]:
-    """Return the detections in a file of results, by the photo's path. Remarks are added to `notes`."""
-    results = read_results(path)
-    paired = for_photos(results, photos)
-    notes += [*results.notes, *paired.notes]
-    found = {}
-    for photo, result in paired.photos.items():
-        if result.failure:
-            notes.append(Note("result-failed", f"{photo}: {results.program} found nothing out ({result.failure})"))
-            continue
-        found[photo], told = detections_of(result, sizes[photo])
-        notes += told
-    return found
-
-
-def _run_detector(
-    folder: Path,
-    detector: Detector | None,
-    photos: Sequence[str],
-    processes: int,
-    told: Progress | None,
-    failed: dict[str, str],
-) -> dict[str, tuple[Detection, ...]]:
-    """Return the detections of each photo. Photos that fail are added to `failed`."""
-    found: dict[str, tuple[Detection, ...]] = {}
-    with open_pool(min(processes, len(photos)), (folder, detector)) as pool:
-        for done, (photo, result) in enumerate(in_order(pool, photos, Detect), start=1):
-            if isinstance(result, Failure):
-                failed[photo] = result
-            else:
-                found[photo] = result
-            if told is not None:
-                told(done, len(photos))
-    return found
-
-
-def _animals(detections: Sequence[Detection], by: str) -> tuple[Found, ...]:
-    """Return the animals among the detections of a photo, the surest first."""
-    shown = [d for d in detections if d.label not in NO_ANIMAL and d.confidence >= SHOWS]
-    return tuple(Found(d.bbox, by, d.label, round(d.confidence, 6)) for d in shown)
 
 
 def _answers(
@@ -285,7 +223,8 @@ def _answers(
         if answer in (UNKNOWN, NOTHING) and animals:  # the detector saw an animal that the classifier did not name
             answer, probability = KEPT, max(animals)
         elif answer == UNKNOWN and any(path in detections for path in paths):
-            answer, probability = NOTHING, 1 - max((d.confidence for d in of_photos), default=0.0)
+            weak = [d.confidence for d in of_photos if d.label not in NO_ANIMAL]
+            answer, probability = NOTHING, 1 - max(weak, default=0.0)
         if people and answer != KEPT:
             answer, probability = PERSON, max(d.confidence for d in of_photos if d.label == "person")
         for path, each in rows.items():
@@ -336,7 +275,7 @@ def _notes(limit: Threshold, given: float | None, found: Mapping[str, ScreenedPh
         text = f"{least}: {told} have it, as far as {known} tell"
         notes.append(Note("screening-threshold", text, {"threshold": limit.value}))
     elif given is None:
-        needed = round(1 / (1 - limit.keep)) - 1
+        needed = passages_needed(limit.keep)
         text = (
             f"{least}; that {told} are kept cannot be promised with {known} (it needs {needed}): {limit.below} of them "
             "have a lower score"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ DEFAULT = 0.01
 OTHER = 0.5  # the probability from which a passage shows another species
 PERSON, UNKNOWN = "person", "unknown"  # a person is in the photo; no network has seen the photo
 SHOWS = 0.2  # the confidence from which a detection counts
+ROUNDING = 1e-9  # 1 - 0.9 is a little less than 0.1
 
 
 @dataclass(frozen=True)
@@ -49,9 +51,14 @@ def choose_threshold(scores: Sequence[float], keep: float) -> Threshold:
     """
     if not 0 < keep < 1:
         raise ValueError(f"keep is {keep}, expected a share between 0 and 1")
-    lost = int((len(scores) + 1) * (1 - keep) + 1e-9)  # so many of the known passages may lie below
+    lost = min(int((len(scores) + 1) * (1 - keep) + ROUNDING), len(scores))  # so many of the known ones may lie below
     value = sorted(scores)[lost - 1] if lost >= 1 else DEFAULT
     return Threshold(value, keep, len(scores), sum(score < value for score in scores), lost >= 1)
+
+
+def passages_needed(keep: float) -> int:
+    """Return the number of passages with named animals from which the share `keep` can be promised. keep: 0 to 1."""
+    return max(1, math.ceil((1 - ROUNDING) / (1 - keep)) - 1)
 
 
 def answer_of(photos: Sequence[Mapping[str, float]], species: str, threshold: float) -> tuple[str, float]:

@@ -1,0 +1,111 @@
+"""The objects in the photos of a screening: by a detector that runs on every photo, or in a file of results."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from snowmatch.catalog.found import Found
+from snowmatch.catalog.screened import load_detections, save_detections
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.executor import in_order, open_pool
+from snowmatch.core.notes import Note
+from snowmatch.core.plugins import Detector, settings, settings_key
+from snowmatch.core.types import Detection
+from snowmatch.features.tasks import Failure
+from snowmatch.photos.pixels import read_photo
+from snowmatch.screening.passages import SHOWS
+from snowmatch.screening.results import detections_of, for_photos, read_results
+
+NO_ANIMAL = ("person", "vehicle")  # labels of detections that are not animals
+SAVE_SECONDS = 30.0  # between two saves: the work that is lost at most if the run is killed
+
+
+@dataclass(frozen=True)
+class Detect:
+    """The task to run a detector on one photo. The result is its detections, or the reason of a failure."""
+
+    photo: str
+
+    def run(self, folder: Path, detector: Detector) -> tuple[Detection, ...] | Failure:
+        """Run the detector. folder: the catalog's folder."""
+        try:
+            return detector.detect(read_photo(folder / self.photo))
+        except SnowmatchError as error:
+            return reason_of(error, folder / self.photo)
+
+    @property
+    def path(self) -> str:
+        """The path of the photo."""
+        return self.photo
+
+
+def reason_of(error: SnowmatchError, path: Path) -> str:
+    """Return the text of an error about a file, without the path in front."""
+    return str(error).removeprefix(f"{path}: ").removeprefix(f"{path} ")
+
+
+def read_detections(
+    path: Path, photos: Sequence[str], sizes: Mapping[str, tuple[int, int]], notes: list[Note]
+) -> dict[str, tuple[Detection, ...]]:
+    """Return the detections in a file of results, by the photo's path. Remarks are added to `notes`.
+
+    photos: of the catalog. sizes: (width, height) of those that can be read; the others have no detections. Raises
+    SnowmatchError if the file cannot be read, or is about other photos.
+    """
+    results = read_results(path)
+    paired = for_photos(results, photos)
+    notes += [*results.notes, *paired.notes]
+    found = {}
+    for photo, result in paired.photos.items():
+        if result.failure:
+            notes.append(Note("result-failed", f"{photo}: {results.program} found nothing out ({result.failure})"))
+        elif photo in sizes:
+            found[photo], told = detections_of(result, sizes[photo])
+            notes += told
+    return found
+
+
+def run_detector(
+    folder: Path,
+    detector: Detector,
+    photos: Mapping[str, str],
+    processes: int,
+    told: Callable[[int, int], None] | None,
+    failed: dict[str, str],
+) -> dict[str, tuple[Detection, ...]]:
+    """Return the detections of each photo, by path. Photos that fail are added to `failed`.
+
+    photos: the sha256 of each photo, by path. The detections are stored, also those of a stopped run, and photos whose
+    detections are stored are not looked at again. told: called with (done, total) of the others.
+    """
+    mark = settings_key(settings(detector))
+    stored = load_detections(folder, mark)
+    found = {photo: stored[sha256] for photo, sha256 in photos.items() if sha256 in stored}
+    left = [photo for photo in photos if photo not in found]
+    new: dict[str, tuple[Detection, ...]] = {}
+    saved = time.monotonic()
+    try:
+        with open_pool(min(processes, len(left)), (folder, detector)) as pool:
+            for done, (photo, result) in enumerate(in_order(pool, left, Detect), start=1):
+                if isinstance(result, Failure):
+                    failed[photo] = result
+                else:
+                    found[photo] = new[photos[photo]] = result
+                if told is not None:
+                    told(done, len(left))
+                if time.monotonic() - saved > SAVE_SECONDS:
+                    save_detections(folder, mark, new)
+                    new.clear()
+                    saved = time.monotonic()
+    finally:
+        save_detections(folder, mark, new)
+    return found
+
+
+def animals_in(detections: Sequence[Detection], by: str) -> tuple[Found, ...]:
+    """Return the animals among the detections of a photo, the surest first. by: what found them."""
+    shown = [d for d in detections if d.label not in NO_ANIMAL and d.confidence >= SHOWS]
+    return tuple(Found(d.bbox, by, d.label, round(d.confidence, 6)) for d in shown)
