@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -16,6 +17,8 @@ from snowmatch.screening import finders
 NAMES = ("snow leopard", "other cat", "other mammal", "other animal", "nothing")
 COLOURS = {"leopard": (230, 20, 20), "faint": (40, 20, 20), "ibex": (20, 20, 230), "empty": (120, 120, 120)}
 SIZE = (80, 60)  # width, height (px) of a drawn photo
+ABOUT = {"info": {"format_version": "1.6", "detector": "v5"}, "detection_categories": {"1": "animal", "2": "person"}}
+BOX = [0.25, 0.25, 0.5, 0.5]  # of SIZE: 20,15,40,30
 
 
 @dataclass(frozen=True)
@@ -66,3 +69,19 @@ def make_catalog(folder, rows):
         draw(folder / name, what, seed)
     write_rows(folder, [(name, *rest) for name, _, *rest in rows])
     return folder
+
+
+def read_table(path):
+    """Return the rows of a table of the screening, by the photo's path."""
+    with open(path, newline="", encoding="utf-8") as file:
+        return {row["path"]: row for row in csv.DictReader(file)}
+
+
+def results(path, detections, **changes):
+    """Write results of MegaDetector. detections: (category, confidence, box) by file."""
+    images = [
+        {"file": file, "detections": [{"category": c, "conf": conf, "bbox": box} for c, conf, box in found]}
+        for file, found in detections.items()
+    ]
+    path.write_text(json.dumps({**ABOUT, **changes, "images": images}))
+    return path

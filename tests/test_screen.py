@@ -6,7 +6,7 @@ import json
 import fake_classifier
 import pytest
 from click.testing import CliRunner
-from fake_classifier import Colours, make_catalog
+from fake_classifier import Colours, make_catalog, read_table
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,16 +36,11 @@ def run(*words):
     return CliRunner().invoke(main, [str(word) for word in words])
 
 
-def table(path):
-    with open(path, newline="") as file:
-        return {row["path"]: row for row in csv.DictReader(file)}
-
-
 def test_a_passage_is_judged_as_one_and_nothing_is_written_into_the_catalog(catalog, tmp_path):
     before = sorted(path.name for path in catalog.iterdir())
     result = run("screen", catalog, "--out", tmp_path / "out", "--explain", tmp_path / "why", "--workers", 1)
     assert result.exit_code == 0, result.output
-    rows = table(tmp_path / "out.csv")
+    rows = read_table(tmp_path / "out.csv")
     answers = {path: row["answer"] for path, row in rows.items()}
     assert answers == {
         "a1.jpg": "kept",
@@ -97,7 +92,7 @@ def test_results_of_another_program_give_boxes_and_persons(catalog, tmp_path):
         "screen", catalog, "--classifier", "none", "--results", tmp_path / "md.json", "--out", tmp_path / "out"
     )
     assert result.exit_code == 0, result.output
-    rows = table(tmp_path / "out.csv")
+    rows = read_table(tmp_path / "out.csv")
     assert [rows[name]["answer"] for name, *_ in ROWS] == ["kept", "kept", "nothing", "nothing", "person", "nothing"]
     assert rows["a1.jpg"]["boxes"] == "20,15,40,30"
     assert "keep them private" in result.output

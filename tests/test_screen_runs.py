@@ -1,37 +1,26 @@
-"""Runs of the screening: stopped, repeated, in several processes; photos that fail; results of other programs."""
+"""Runs of the screening: stopped, repeated, in several processes; photos that fail; tables and pictures."""
 
-import csv
-import dataclasses
 import json
 import sqlite3
-import sys
 from contextlib import closing
-from dataclasses import dataclass
-from importlib.metadata import EntryPoint
-from types import ModuleType
-from typing import ClassVar
 
 import fake_classifier
+import fake_detector
 import pytest
 from click.testing import CliRunner
-from fake_classifier import SIZE, Colours, make_catalog, write_rows
-from fake_extractor import Fake
+from fake_classifier import BOX, Colours, make_catalog, read_table, results, write_rows
+from fake_extractor import age
 
 import snowmatch
 from snowmatch.catalog.screened import load_screened
 from snowmatch.cli import main
-from snowmatch.core import plugins
 from snowmatch.core.home import HOME, database_path
-from snowmatch.core.types import Detection
-from snowmatch.features.indexing import index_catalog
 from snowmatch.review import screen
 from snowmatch.review.screen import screen_catalog
 from snowmatch.screening import mapping
 
 KINDS = ("leopard", "empty", "ibex", "faint")
 ROWS = [(f"p{n:02}.jpg", KINDS[n // 2 % 4], f"S{n // 4}", f"E{n // 2:02}", "") for n in range(16)]
-ABOUT = {"info": {"format_version": "1.6", "detector": "v5"}, "detection_categories": {"1": "animal", "2": "person"}}
-BOX = [0.25, 0.25, 0.5, 0.5]  # of SIZE: 20,15,40,30
 
 
 @pytest.fixture
@@ -44,30 +33,11 @@ def run(*words):
     return CliRunner().invoke(main, ["screen", *map(str, words), "--workers", "1"])
 
 
-def table(path):
-    with open(path, newline="", encoding="utf-8") as file:
-        return {row["path"]: row for row in csv.DictReader(file)}
-
-
 def stored(folder):
     """Return the rows of the tables of the database that a screening fills."""
     with closing(sqlite3.connect(database_path(folder))) as database:
         names = ("found", "screened", "screening", "detected")
         return [database.execute(f"SELECT * FROM {name} ORDER BY 1, 2, 3").fetchall() for name in names]
-
-
-def results(path, detections, **changes):
-    """Write results of MegaDetector. detections: (category, confidence, box) by file."""
-    images = [
-        {"file": file, "detections": [{"category": c, "conf": conf, "bbox": box} for c, conf, box in found]}
-        for file, found in detections.items()
-    ]
-    path.write_text(json.dumps({**ABOUT, **changes, "images": images}))
-    return path
-
-
-def answers(result):
-    return {photo.path: photo.answer for photo in result.photos}
 
 
 # --- stopped, repeated, several processes -----------------------------------------------------------------------------
@@ -113,7 +83,7 @@ def test_a_run_that_was_stopped_while_it_read_keeps_what_it_read(catalog, monkey
 
 def test_nothing_is_read_again_and_nothing_is_written_again(catalog, monkeypatch):
     for path in catalog.glob("*.jpg"):
-        fake_classifier.age(path)
+        age(path)
     run(catalog)
     before = stored(catalog)
     monkeypatch.setattr(screen, "read_small", lambda *_: pytest.fail("a photo was read"))
@@ -137,7 +107,7 @@ def test_one_process_and_two_give_the_same_bytes(catalog, tmp_path, monkeypatch)
 
 
 def test_each_bar_reaches_its_end(catalog, monkeypatch):
-    eyes(monkeypatch)
+    fake_detector.use(monkeypatch)
     calls = {"reading": [], "looking": [], "detecting": []}
     told = {name: lambda *now, name=name: calls[name].append(now) for name in calls}
     screen_catalog(snowmatch.open_catalog(catalog).data, detector="eyes", workers=1, **told)
@@ -160,7 +130,7 @@ def test_broken_and_missing_photos_are_listed(catalog, tmp_path, words):
         assert result.exit_code == 1
         failed = [line for line in result.output.splitlines() if line.startswith("failed: ")]
         assert [line.split()[1].rstrip(":") for line in failed] == ["p04.jpg", "p05.jpg", "p06.jpg"], result.output
-        assert table(tmp_path / "out.csv")["p04.jpg"]["answer"] == "unknown"
+        assert read_table(tmp_path / "out.csv")["p04.jpg"]["answer"] == "unknown"
 
 
 def test_a_photo_that_vanishes_during_the_run_is_listed(catalog):
@@ -177,7 +147,7 @@ def test_a_photo_that_left_the_catalog_is_no_failure_and_is_not_looked_at(catalo
     write_rows(catalog, [(name, *rest) for name, _, *rest in ROWS[:14]])  # p14.jpg is still in the folder
     found = run(catalog)
     assert found.exit_code == 0, found.output
-    asked = eyes(monkeypatch)
+    asked = fake_detector.use(monkeypatch)
     found = run(catalog, "--detector", "eyes")
     assert found.exit_code == 0, found.output
     assert len(asked) == 14
@@ -189,149 +159,8 @@ def test_a_catalog_of_one_photo(tmp_path, monkeypatch):
     folder = make_catalog(tmp_path / "one", [("a.jpg", "empty", "", "", "")])
     result = run(folder, "--out", tmp_path / "out", "--explain", tmp_path / "why")
     assert result.exit_code == 0, result.output
-    assert table(tmp_path / "out.csv")["a.jpg"]["answer"] == "nothing"
+    assert read_table(tmp_path / "out.csv")["a.jpg"]["answer"] == "nothing"
     assert "1 passage: nothing 1; 1 photo (100 %) left out" in result.output
-
-
-# --- detections -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Eyes:
-    """A detector that sees an animal in every photo, and a person if `people`."""
-
-    REVISION: ClassVar[int] = 1
-    NAMED: ClassVar[tuple[str, ...]] = ("animal", "person")
-
-    people: bool = False
-
-    def check(self):
-        pass
-
-    def detect(self, photo):
-        animal, person = Detection((20, 15, 40, 30), "animal", 0.7), Detection((1, 1, 9, 9), "person", 0.3)
-        return (animal, person) if self.people else (animal,)
-
-
-def eyes(monkeypatch, stop=None):
-    """Make the detector `eyes` available, and return a list that gets an entry for every photo that it sees."""
-    asked, detect = [], Eyes.detect
-
-    def counting(self, photo):
-        if len(asked) == stop:
-            raise KeyboardInterrupt
-        asked.append(photo.shape)
-        return detect(self, photo)
-
-    patched = dataclasses.make_dataclass("Patched", [], bases=(Eyes,), frozen=True)
-    patched.detect = counting
-    module = ModuleType("elsewhere_eyes")
-    module.PLUGIN = patched
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    point = EntryPoint("eyes", module.__name__, plugins.KINDS["detectors"][1])
-    monkeypatch.setattr(plugins, "_foreign", lambda asked: {"eyes": point} if asked == "detectors" else {})
-    return asked
-
-
-def test_a_detector_keeps_what_the_classifier_does_not_name(catalog, monkeypatch):
-    eyes(monkeypatch)
-    result = screen_catalog(snowmatch.open_catalog(catalog).data, detector="eyes", workers=1)
-    found = answers(result)
-    assert {found[name] for name, what, *_ in ROWS if what == "empty"} == {"kept"}
-    assert {found[name] for name, what, *_ in ROWS if what == "ibex"} == {"other mammal"}
-    assert {photo.boxes for photo in result.photos} == {("20,15,40,30",)}
-
-
-@pytest.mark.parametrize(("label", "answer"), [("person", "person"), ("vehicle", "nothing"), ("animal", "kept")])
-def test_what_a_detection_makes_of_a_passage(catalog, tmp_path, label, answer):
-    about = {"detection_categories": {"1": label}}
-    file = results(tmp_path / "md.json", {name: [] for name, *_ in ROWS} | {"p02.jpg": [("1", 0.9, BOX)]}, **about)
-    result = run(catalog, "--classifier", "none", "--results", file, "--out", tmp_path / "out")
-    assert result.exit_code == 0, result.output
-    rows = table(tmp_path / "out.csv")
-    assert {name: row["answer"] for name, row in rows.items() if row["answer"] != "nothing"} == (
-        {"p02.jpg": answer, "p03.jpg": answer} if answer != "nothing" else {}
-    )
-    assert rows["p02.jpg"]["probability"] == ("1.0" if answer == "nothing" else "0.9")
-    assert rows["p02.jpg"]["boxes"] == ("20,15,40,30" if label == "animal" else "")
-
-
-def test_a_weak_detection_is_neither_an_animal_nor_a_person(catalog, tmp_path):
-    weak = {name: [("1", 0.15, BOX), ("2", 0.19, BOX)] for name, *_ in ROWS}
-    result = run(
-        catalog, "--classifier", "none", "--results", results(tmp_path / "md.json", weak), "--out", tmp_path / "o"
-    )
-    assert result.exit_code == 0
-    assert {row["answer"] for row in table(tmp_path / "o.csv").values()} == {"nothing"}
-    assert {row["probability"] for row in table(tmp_path / "o.csv").values()} == {"0.85"}
-
-
-def test_the_next_index_uses_the_boxes_but_a_persons_box_stays(catalog, tmp_path):
-    write_rows(catalog, [("p00.jpg", "1,2,30,40"), ("p01.jpg", "")], ("path", "bbox"))
-    file = results(tmp_path / "md.json", {name: [("1", 0.9, BOX)] for name in ("p00.jpg", "p01.jpg")})
-    assert run(catalog, "--results", file, "--out", tmp_path / "out").exit_code == 0
-    rows = table(tmp_path / "out.csv")
-    assert [(row["boxes"], row["found_by"]) for row in rows.values()] == [("1,2,30,40", ""), ("20,15,40,30", "results")]
-    data = snowmatch.open_catalog(catalog).data
-    report = index_catalog(data, Fake(), 1, again=True)
-    assert not report.failed
-    assert [(a.bbox, a.own_box, a.box_by) for a in report.catalog.annotations] == [
-        ((1, 2, 30, 40), (1, 2, 30, 40), ""),
-        ((20, 15, 40, 30), None, "results"),
-    ]
-    with closing(sqlite3.connect(database_path(catalog))) as database:
-        assert database.execute("SELECT count(*) FROM annotations").fetchone() == (2,)
-
-
-def test_a_stopped_detector_continues(catalog, monkeypatch):
-    asked = eyes(monkeypatch, stop=6)
-    assert run(catalog, "--detector", "eyes", "-o", "people=true").exit_code == 1
-    assert len(asked) == 6
-    asked = eyes(monkeypatch)
-    data = snowmatch.open_catalog(catalog).data
-    result = screen_catalog(data, detector="eyes", options={"people": "true"}, workers=1)
-    assert len(asked) == len(ROWS) - 6
-    assert {photo.boxes for photo in result.photos} == {("20,15,40,30",)}
-    assert answers(screen_catalog(data, detector="eyes", options={"people": "true"}, workers=1)) == answers(result)
-    assert len(asked) == len(ROWS) - 6
-    screen_catalog(data, detector="eyes", workers=1)  # other settings
-    assert len(asked) == 2 * len(ROWS) - 6
-
-
-@pytest.mark.parametrize(
-    ("change", "told"),
-    [
-        ({"info": {"format_version": "9.0"}}, "a later format"),
-        ({"info": {"format_version": "0.1"}}, "an earlier format"),
-        ({"detection_categories": []}, "detection_categories"),
-    ],
-)
-def test_results_of_another_format_are_one_line(catalog, tmp_path, change, told):
-    bad = run(catalog, "--results", results(tmp_path / "md.json", {"p00.jpg": []}, **change))
-    assert bad.exit_code == 1
-    assert told in bad.output
-    assert len(bad.output.strip().splitlines()) == 1
-
-
-def test_results_of_other_photos_are_one_line_and_of_some_photos_a_note(catalog, tmp_path):
-    bad = run(catalog, "--results", results(tmp_path / "md.json", {"elsewhere/x.jpg": []}))
-    assert bad.exit_code == 1
-    assert bad.output.strip().splitlines() == [bad.output.strip()]
-    assert "none of the 1 photo in the results is in the catalog" in bad.output
-    some = run(catalog, "--results", results(tmp_path / "md.json", {"x.jpg": [], "p00.jpg": []}))
-    assert some.exit_code == 0
-    assert "15 photos of the catalog without a result" in some.output
-    assert "1 photo of the results not in the catalog" in some.output
-
-
-def test_results_for_a_photo_of_another_size_are_left_out(catalog, tmp_path):
-    file = results(tmp_path / "md.json", {"p00.jpg": [("1", 0.9, BOX)], "p01.jpg": []})
-    content = json.loads(file.read_text())
-    content["images"][0] |= {"width": SIZE[1], "height": SIZE[0]}
-    file.write_text(json.dumps(content))
-    result = run(catalog, "--classifier", "none", "--results", file, "--out", tmp_path / "out")
-    assert "the program saw it turned" in result.output
-    assert table(tmp_path / "out.csv")["p00.jpg"]["boxes"] == ""
 
 
 # --- tables and pictures ----------------------------------------------------------------------------------------------
@@ -366,9 +195,9 @@ def test_the_table_has_no_formula_and_its_name_may_have_either_ending(tmp_path, 
 
 def test_another_answer_replaces_a_table_that_nobody_edited(catalog, tmp_path):
     run(catalog, "--out", tmp_path / "out")
-    assert table(tmp_path / "out.csv")["p06.jpg"]["answer"] == "kept"
+    assert read_table(tmp_path / "out.csv")["p06.jpg"]["answer"] == "kept"
     assert run(catalog, "--out", tmp_path / "out", "--threshold", "0.5").exit_code == 0
-    assert table(tmp_path / "out.csv")["p06.jpg"]["answer"] == "nothing"
+    assert read_table(tmp_path / "out.csv")["p06.jpg"]["answer"] == "nothing"
     (tmp_path / "mine.csv").write_text("mine\n")
     assert run(catalog, "--out", tmp_path / "mine").exit_code == 1
     assert (tmp_path / "mine.csv").read_text() == "mine\n"
@@ -397,5 +226,5 @@ def test_the_threshold_is_that_of_the_named_passages_or_the_given_one(tmp_path, 
     assert "cannot be promised with 9 passages of named animals (it needs 33)" in short.output
     given = run(folder, "--threshold", "0.5", "--out", tmp_path / "out")
     assert "promised" not in given.output
-    assert table(tmp_path / "out.csv")["x.jpg"]["answer"] == "nothing"
+    assert read_table(tmp_path / "out.csv")["x.jpg"]["answer"] == "nothing"
     assert load_screened(folder).threshold == 0.5

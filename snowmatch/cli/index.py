@@ -68,6 +68,7 @@ def index(
       snowmatch index catalog/ --workers 4
     """
     from snowmatch.api import open_catalog
+    from snowmatch.core.notes import unique
 
     opened = open_catalog(catalog, **{name: value for name, value in settings.items() if value is not None})
     try:
@@ -85,7 +86,7 @@ def index(
     except KeyboardInterrupt:
         raise click.ClickException("stopped; the finished photos are stored, and the same command continues") from None
     print_text(report.summary())
-    say_notes((*report.notes, *opened.notes()))
+    say_notes(unique((*report.notes, *opened.notes())))
     say_failed(report.failed)
     if report.failed:
         sys.exit(1)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from snowmatch.catalog.database import mend
+from snowmatch.catalog.found import load_found
 from snowmatch.catalog.ids import give_ids, load_ids, save_ids
 from snowmatch.catalog.load import CatalogData, load_again
 from snowmatch.catalog.records import load_records
@@ -126,6 +127,8 @@ def index_catalog(
             if again:
                 data = load_again(data, run.records)  # the photos' times make encounters
                 run.read(data.annotations, processes, None)  # rows that were added while the run read the others
+            lost: list[Note] = []
+            load_found(folder, notes=lost)  # those of maps are made again now
             found = update_maps(folder, data.annotations, run.readable(), run.sizes(), processes, mapping, finders)
             if again:
                 data = load_again(data, run.records)  # the maps make boxes
@@ -148,7 +151,7 @@ def index_catalog(
     others = _check_others(folder, described, wait) if verify else ()
     failed = tuple(sorted(run.records.failures.items()))
     seconds = time.monotonic() - started
-    notes = (*_notes(records.unsound, damaged, writer.damaged_files, replaced), *others)
+    notes = (*_notes(records.unsound, damaged, writer.damaged_files, replaced), *lost, *others)
     if finders.classifier is None and data.settings.classifier == AUTO and (bare := _without_outline(data)):
         notes = (*notes, _no_classifier(folder, bare))
     return IndexReport(data, run.new, run.reused, failed, run.features, seconds, removed, freed, found, notes)

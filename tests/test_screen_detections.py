@@ -1,0 +1,136 @@
+"""Screening with a detector, or with results of other programs: answers, boxes, files that do not fit."""
+
+import json
+import sqlite3
+from contextlib import closing
+
+import fake_classifier
+import fake_detector
+import pytest
+from click.testing import CliRunner
+from fake_classifier import BOX, SIZE, make_catalog, read_table, results, write_rows
+from fake_extractor import Fake
+
+import snowmatch
+from snowmatch.cli import main
+from snowmatch.core.home import database_path
+from snowmatch.features.indexing import index_catalog
+from snowmatch.review.screen import screen_catalog
+
+KINDS = ("leopard", "empty", "ibex", "faint")
+ROWS = [(f"p{n:02}.jpg", KINDS[n // 2 % 4], f"S{n // 4}", f"E{n // 2:02}", "") for n in range(16)]
+
+
+@pytest.fixture
+def catalog(tmp_path, monkeypatch):
+    fake_classifier.use(monkeypatch)
+    return make_catalog(tmp_path / "catalog", ROWS)
+
+
+def run(*words):
+    return CliRunner().invoke(main, ["screen", *map(str, words), "--workers", "1"])
+
+
+def answers(result):
+    return {photo.path: photo.answer for photo in result.photos}
+
+
+def test_a_detector_keeps_what_the_classifier_does_not_name(catalog, monkeypatch):
+    fake_detector.use(monkeypatch)
+    result = screen_catalog(snowmatch.open_catalog(catalog).data, detector="eyes", workers=1)
+    found = answers(result)
+    assert {found[name] for name, what, *_ in ROWS if what == "empty"} == {"kept"}
+    assert {found[name] for name, what, *_ in ROWS if what == "ibex"} == {"other mammal"}
+    assert {photo.boxes for photo in result.photos} == {("20,15,40,30",)}
+
+
+@pytest.mark.parametrize(("label", "answer"), [("person", "person"), ("vehicle", "nothing"), ("animal", "kept")])
+def test_what_a_detection_makes_of_a_passage(catalog, tmp_path, label, answer):
+    about = {"detection_categories": {"1": label}}
+    file = results(tmp_path / "md.json", {name: [] for name, *_ in ROWS} | {"p02.jpg": [("1", 0.9, BOX)]}, **about)
+    result = run(catalog, "--classifier", "none", "--results", file, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    rows = read_table(tmp_path / "out.csv")
+    assert {name: row["answer"] for name, row in rows.items() if row["answer"] != "nothing"} == (
+        {"p02.jpg": answer, "p03.jpg": answer} if answer != "nothing" else {}
+    )
+    assert rows["p02.jpg"]["probability"] == ("1.0" if answer == "nothing" else "0.9")
+    assert rows["p02.jpg"]["boxes"] == ("20,15,40,30" if label == "animal" else "")
+
+
+def test_a_weak_detection_is_neither_an_animal_nor_a_person(catalog, tmp_path):
+    weak = {name: [("1", 0.15, BOX), ("2", 0.19, BOX)] for name, *_ in ROWS}
+    result = run(
+        catalog, "--classifier", "none", "--results", results(tmp_path / "md.json", weak), "--out", tmp_path / "o"
+    )
+    assert result.exit_code == 0
+    assert {row["answer"] for row in read_table(tmp_path / "o.csv").values()} == {"nothing"}
+    assert {row["probability"] for row in read_table(tmp_path / "o.csv").values()} == {"0.85"}
+
+
+def test_the_next_index_uses_the_boxes_but_a_persons_box_stays(catalog, tmp_path):
+    write_rows(catalog, [("p00.jpg", "1,2,30,40"), ("p01.jpg", "")], ("path", "bbox"))
+    file = results(tmp_path / "md.json", {name: [("1", 0.9, BOX)] for name in ("p00.jpg", "p01.jpg")})
+    assert run(catalog, "--results", file, "--out", tmp_path / "out").exit_code == 0
+    rows = read_table(tmp_path / "out.csv")
+    assert [(row["boxes"], row["found_by"]) for row in rows.values()] == [("1,2,30,40", ""), ("20,15,40,30", "results")]
+    data = snowmatch.open_catalog(catalog).data
+    report = index_catalog(data, Fake(), 1, again=True)
+    assert not report.failed
+    assert [(a.bbox, a.own_box, a.box_by) for a in report.catalog.annotations] == [
+        ((1, 2, 30, 40), (1, 2, 30, 40), ""),
+        ((20, 15, 40, 30), None, "results"),
+    ]
+    with closing(sqlite3.connect(database_path(catalog))) as database:
+        assert database.execute("SELECT count(*) FROM annotations").fetchone() == (2,)
+
+
+def test_a_stopped_detector_continues(catalog, monkeypatch):
+    asked = fake_detector.use(monkeypatch, stop=6)
+    assert run(catalog, "--detector", "eyes", "-o", "people=true").exit_code == 1
+    assert len(asked) == 6
+    asked = fake_detector.use(monkeypatch)
+    data = snowmatch.open_catalog(catalog).data
+    result = screen_catalog(data, detector="eyes", options={"people": "true"}, workers=1)
+    assert len(asked) == len(ROWS) - 6
+    assert {photo.boxes for photo in result.photos} == {("20,15,40,30",)}
+    assert answers(screen_catalog(data, detector="eyes", options={"people": "true"}, workers=1)) == answers(result)
+    assert len(asked) == len(ROWS) - 6
+    screen_catalog(data, detector="eyes", workers=1)  # other settings
+    assert len(asked) == 2 * len(ROWS) - 6
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"info": {"format_version": "9.0"}}, "a later format"),
+        ({"info": {"format_version": "0.1"}}, "an earlier format"),
+        ({"detection_categories": []}, "detection_categories"),
+    ],
+)
+def test_results_of_another_format_are_one_line(catalog, tmp_path, change, told):
+    bad = run(catalog, "--results", results(tmp_path / "md.json", {"p00.jpg": []}, **change))
+    assert bad.exit_code == 1
+    assert told in bad.output
+    assert len(bad.output.strip().splitlines()) == 1
+
+
+def test_results_of_other_photos_are_one_line_and_of_some_photos_a_note(catalog, tmp_path):
+    bad = run(catalog, "--results", results(tmp_path / "md.json", {"elsewhere/x.jpg": []}))
+    assert bad.exit_code == 1
+    assert bad.output.strip().splitlines() == [bad.output.strip()]
+    assert "none of the 1 photo in the results is in the catalog" in bad.output
+    some = run(catalog, "--results", results(tmp_path / "md.json", {"x.jpg": [], "p00.jpg": []}))
+    assert some.exit_code == 0
+    assert "15 photos of the catalog without a result" in some.output
+    assert "1 photo of the results not in the catalog" in some.output
+
+
+def test_results_for_a_photo_of_another_size_are_left_out(catalog, tmp_path):
+    file = results(tmp_path / "md.json", {"p00.jpg": [("1", 0.9, BOX)], "p01.jpg": []})
+    content = json.loads(file.read_text())
+    content["images"][0] |= {"width": SIZE[1], "height": SIZE[0]}
+    file.write_text(json.dumps(content))
+    result = run(catalog, "--classifier", "none", "--results", file, "--out", tmp_path / "out")
+    assert "the program saw it turned" in result.output
+    assert read_table(tmp_path / "out.csv")["p00.jpg"]["boxes"] == ""
