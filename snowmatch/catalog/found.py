@@ -43,8 +43,8 @@ def load_found(
     found, damaged = _stored(folder)
     if damaged and notes is not None:
         text = (
-            f"{counted(damaged, 'entry', 'entries')} of found animals damaged and not used: an index run makes those of "
-            "maps again; if a detector or another program gave the boxes, screen again"
+            f"{counted(damaged, 'entry', 'entries')} of found animals damaged and not used: an index run makes those "
+            "of maps again; if a detector or another program gave the boxes, screen again"
         )
         notes.append(Note("found-damaged", text, {"catalog": str(folder), "count": damaged}))
     chosen = {}
