@@ -172,7 +172,7 @@ def test_the_name_of_a_species_never_leads_out_of_the_folder_of_pictures(catalog
     assert result.exit_code == 0, result.output
     made = [path.name for path in (tmp_path / "out").rglob("*.jpg")]
     assert sorted(made) == ["Ibex_-a_b-0003.jpg", "kept-0001.jpg", "kept-0004.jpg", "nothing-0002.jpg"]
-    assert table(tmp_path / "table.csv")["c1.jpg"]["answer"] == names[2]
+    assert read_table(tmp_path / "table.csv")["c1.jpg"]["answer"] == names[2]
 
 
 @pytest.mark.parametrize("option", ["--species", "--threshold", "--classifier", "--detector", "--results", "--out"])
