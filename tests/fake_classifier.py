@@ -71,10 +71,10 @@ def make_catalog(folder, rows):
     return folder
 
 
-def read_table(path):
-    """Return the rows of a table of the screening, by the photo's path."""
+def read_table(path, column="path"):
+    """Return the rows of a table by one of its columns."""
     with open(path, newline="", encoding="utf-8") as file:
-        return {row["path"]: row for row in csv.DictReader(file)}
+        return {row[column]: row for row in csv.DictReader(file)}
 
 
 def results(path, detections, **changes):

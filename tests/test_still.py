@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from snowmatch.matching.geometry.still import ALIKE, MOVED, PLACE, is_scenery, still_spots
 
@@ -62,3 +64,26 @@ def test_spots_of_another_size_are_others():
 def test_half_of_the_spots_are_not_enough():
     assert not is_scenery(np.array([True, False]))
     assert is_scenery(np.array([True, True, False]))
+
+
+@given(st.integers(0, 10**6), st.integers(1, 60), st.floats(0.2, 5))
+def test_order_sides_and_scale_of_the_frames_change_nothing(seed, count, factor):
+    rng = np.random.default_rng(seed)
+    points, scales = spots(count, seed)
+    moved = points + rng.normal(0, PLACE * DIAGONAL, points.shape)
+    grown = scales * rng.uniform(0.8, 1.25, count)
+    found = still(points, moved, scales, grown)
+    order = rng.permutation(count)
+    assert (still(points[order], moved[order], scales[order], grown[order]) == found[order]).all()
+    assert (still(moved, points, grown, scales) == found).all()
+    size = tuple(side * factor for side in SIZE)
+    assert (still(points, moved * factor, scales, grown * factor, size1=size) == found).all()
+
+
+@given(st.integers(0, 10**6), st.floats(0.07, 0.5), st.floats(0, 2 * np.pi), st.floats(0.5, 2))
+def test_an_animal_elsewhere_is_never_scenery(seed, far, direction, grown):
+    rng = np.random.default_rng(seed)
+    animal, scales = rng.uniform(-60, 60, (30, 2)), rng.uniform(5, 30, 30)
+    place = np.array(SIZE) / 2
+    elsewhere = place + far * DIAGONAL * np.array([np.cos(direction), np.sin(direction)])
+    assert not is_scenery(still(place + animal, elsewhere + grown * animal, scales, grown * scales))
