@@ -132,6 +132,7 @@ def index_catalog(
             found = update_maps(folder, data.annotations, run.readable(), run.sizes(), processes, mapping, finders)
             if again:
                 data = load_again(data, run.records)  # the maps make boxes
+                run.read(data.annotations, processes, None)  # rows that were added while the maps were made
             photos = run.photos_to_do(data.annotations)
             with open_pool(min(processes, len(photos)), (folder, extractor)) as pool:
                 for some, result in in_order(pool, _in_batches(run.planned(photos), batch), run.extract):
