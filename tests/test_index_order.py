@@ -63,7 +63,8 @@ def test_a_row_that_is_added_meanwhile_is_indexed(catalog, when):
     assert (report.done, report.reused, report.failed) == (7, 0, ())
     assert len(load_ids(catalog)) == 7
     again = index(catalog)
-    assert (again.done, again.reused) == (0, 7)
+    assert (again.done, again.reused) == ((0, 7) if when == "reading" else (1, 6))  # the map that it gets now has a box
+    assert index(catalog).done == 0
 
 
 def test_a_row_that_is_removed_meanwhile_is_not_indexed(catalog):

@@ -4,6 +4,7 @@ import csv
 import json
 
 import fake_classifier
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from fake_classifier import Colours, make_catalog, read_table
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 import snowmatch
 from snowmatch.catalog.screened import load_screened
 from snowmatch.cli import main
-from snowmatch.screening.passages import DEFAULT, answer_of, choose_threshold
+from snowmatch.screening.passages import DEFAULT, answer_of, choose_threshold, passages_needed
 
 ROWS = [
     ("a1.jpg", "leopard", "S1", "E1", ""),
@@ -163,6 +164,31 @@ def test_the_answer_of_a_passage():
     assert answer_of([empty, ibex], "snow leopard", 0.5) == ("other mammal", 0.8)
     assert answer_of([empty], "snow leopard", 0.5) == ("nothing", 0.7)
     assert answer_of([], "snow leopard", 0.5) == ("unknown", 0.0)
+    assert answer_of([leopard], "snow leopard", 0.9) == ("kept", 0.9)  # the threshold itself is enough
+
+
+@given(st.floats(0.001, 0.999))
+def test_so_many_passages_are_needed_for_a_promise_and_no_fewer(keep):
+    needed = passages_needed(keep)
+    assert choose_threshold([0.5] * needed, keep).promised
+    assert needed == 1 or not choose_threshold([0.5] * (needed - 1), keep).promised
+
+
+@pytest.mark.parametrize("keep", [1e-12, 1 - 1e-12])
+@pytest.mark.parametrize("count", [0, 1, 5])
+def test_the_smallest_and_largest_shares_cause_no_error(keep, count):
+    assert choose_threshold([0.5] * count, keep).promised == (count > 0 and keep < 0.5)
+
+
+@pytest.mark.parametrize("keep", [0.5, 0.8, 0.9])
+def test_the_promise_holds_for_new_passages_of_the_same_kind(keep):
+    """Of n + 1 exchangeable passages, each is the new one as often as any other."""
+    rng = np.random.default_rng(0)
+    for count in (passages_needed(keep), 30, 77):
+        scores = rng.random(count + 1).round(2).tolist()  # with ties
+        rest = (scores[:n] + scores[n + 1 :] for n in range(count + 1))
+        kept = [score >= choose_threshold(other, keep).value for score, other in zip(scores, rest, strict=True)]
+        assert np.mean(kept) >= keep - 1e-9
 
 
 def test_the_name_of_a_species_never_leads_out_of_the_folder_of_pictures(catalog, tmp_path, monkeypatch):
