@@ -8,8 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from snowmatch.catalog.database import DamagedError, reading, sound, with_sum, writing
+from snowmatch.core.notes import Note
+from snowmatch.core.text import counted
 from snowmatch.core.types import BBox
 
 BY_MAPS, BY_SCREENING = "map", "screening"  # what found an animal: the foreground map, or the command `screen`
@@ -29,45 +32,67 @@ class Found:
     confidence: float = 1.0
 
 
-def load_found(folder: Path, origin: str | None = None) -> dict[str, tuple[Found, ...]]:
+def load_found(
+    folder: Path, origin: str | None = None, notes: list[Note] | None = None
+) -> dict[str, tuple[Found, ...]]:
     """Return the found animals of each photo of the catalog in `folder`, by the photo's sha256. The best comes first.
 
     A photo without an animal has (). origin: BY_MAPS or BY_SCREENING; None for both, where a photo with results of the
-    screening has only these. An empty dictionary if nothing is stored. A damaged entry is skipped: the next index run
-    makes it again.
+    screening has only these. An empty dictionary if nothing is stored. A photo with a damaged entry is skipped: without
+    its first animal, the second one would take its place. A note on damage is added to `notes`. The next index run
+    makes the boxes of the maps again.
     """
-    found: dict[str, dict[str, list[Found]]] = {}
     try:
-        with reading(folder) as database:
-            if database is None:
-                return {}
-            columns = "SELECT sha256, origin, number, bbox, box_by, label, confidence, sum FROM found"
-            for row in database.execute(f"{columns} ORDER BY sha256, origin, number"):
-                if not sound(row):
-                    continue
-                sha256, by, _, box, box_by, label, confidence, _ = row
-                animals = found.setdefault(sha256, {}).setdefault(by, [])
-                if box:
-                    x, y, width, height = (int(n) for n in box.split(","))
-                    animals.append(Found((x, y, width, height), box_by, label, confidence))
-    except (DamagedError, TypeError, ValueError):
+        rows = _rows(folder)
+    except DamagedError:
+        _note(notes, "the database of photos is damaged, so the boxes that were found are not used: index again")
         return {}
+    good = [row[:-1] for row in rows if sound(row)]
+    if len(good) < len(rows):
+        count = counted(len(rows) - len(good), "entry", "entries")
+        why = "index again, and screen again if the boxes come from a screening"
+        _note(notes, f"{count} of found boxes in the database of photos were damaged and skipped: {why}")
+    lost = {(row[0], row[1]) for row in rows if not sound(row)}
+    found: dict[str, dict[str, list[Found]]] = {}
+    for sha256, by, number, box, box_by, label, confidence in good:
+        animals = found.setdefault(sha256, {}).setdefault(by, [])
+        if box:
+            if number != len(animals):  # the entry of a better animal is damaged
+                lost.add((sha256, by))
+            x, y, width, height = (int(n) for n in box.split(","))
+            animals.append(Found((x, y, width, height), box_by, label, confidence))
     chosen = {}
     for sha256, each in found.items():
-        by = origin or (BY_SCREENING if BY_SCREENING in each else BY_MAPS)
-        if by in each:
+        by = origin or (BY_SCREENING if BY_SCREENING in each or (sha256, BY_SCREENING) in lost else BY_MAPS)
+        if by in each and (sha256, by) not in lost:
             chosen[sha256] = tuple(each[by])
     return chosen
+
+
+def _rows(folder: Path) -> list[tuple[Any, ...]]:
+    """Return all stored rows, also damaged ones. Raises DamagedError if the database is damaged."""
+    with reading(folder) as database:
+        if database is None:
+            return []
+        columns = "SELECT sha256, origin, number, bbox, box_by, label, confidence, sum FROM found"
+        return database.execute(f"{columns} ORDER BY sha256, origin, number").fetchall()
+
+
+def _note(notes: list[Note] | None, text: str) -> None:
+    if notes is not None:
+        notes.append(Note("found-damaged", text))
 
 
 def save_found(folder: Path, origin: str, found: Mapping[str, Sequence[Found]]) -> None:
     """Replace all stored animals of one origin. Raises SnowmatchError if the database cannot be written.
 
-    found: the animals of each photo, by the photo's sha256; () for a photo without an animal.
+    found: the animals of each photo, by the photo's sha256; () for a photo without an animal. Damaged entries are
+    deleted, except those of the other origin.
     """
     before = load_found(folder, origin)
     changed = sorted(sha for sha in {*found, *before} if found.get(sha) != before.get(sha))
-    if not changed:
+    damaged = _damaged(folder, origin)
+    if not changed and not damaged:
         return
     rows = []
     for sha256 in changed:
@@ -78,5 +103,15 @@ def save_found(folder: Path, origin: str, found: Mapping[str, Sequence[Found]]) 
             rows.append((sha256, origin, 0, "", "", "", 0.0))
     with writing(folder) as database:
         pairs = [(sha256, origin) for sha256 in changed]
+        database.executemany("DELETE FROM found WHERE sha256 = ? AND origin = ? AND number = ?", damaged)
         database.executemany("DELETE FROM found WHERE sha256 = ? AND origin = ?", pairs)
         database.executemany("INSERT INTO found VALUES (?, ?, ?, ?, ?, ?, ?, ?)", map(with_sum, rows))
+
+
+def _damaged(folder: Path, origin: str) -> list[tuple[Any, ...]]:
+    """Return the keys of damaged rows, except those of the other origin; none if the whole database is damaged."""
+    other = BY_SCREENING if origin == BY_MAPS else BY_MAPS
+    try:
+        return [row[:3] for row in _rows(folder) if not sound(row) and row[1] != other]
+    except DamagedError:
+        return []

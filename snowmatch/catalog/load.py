@@ -77,7 +77,7 @@ def load_catalog(folder: Path, records: Records | None = None, settings: Setting
     _fill_times(rows, known, notes)
     _name_encounters(rows, known, how, notes)
     if how.boxes:
-        _place_found(rows, load_found(folder), photos, notes)
+        _place_found(rows, load_found(folder, notes=notes), photos, notes)
     likenesses = {path: facts.likeness for path, facts in known.read.items() if facts.likeness}
     notes += mark_passages(rows, {path: taken.sha256 for path, taken in photos.items()}, likenesses)
     notes += number_animals(rows)

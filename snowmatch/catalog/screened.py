@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from snowmatch.catalog.database import DamagedError, reading, sound, with_sum, writing
+from snowmatch.core.notes import Note
+from snowmatch.core.text import counted
 
 KEPT = "kept"  # the answer for photos that may show the animal; any other answer says what they show
 
@@ -56,25 +58,40 @@ class Screened:
     threshold: float
 
 
-def load_screened(folder: Path) -> Screened | None:
-    """Return the answers of the last screening of the catalog in `folder`; None without a screening."""
+def load_screened(folder: Path, notes: list[Note] | None = None) -> Screened | None:
+    """Return the answers of the last screening of the catalog in `folder`; None without a screening.
+
+    Damaged answers are skipped. A note on damage is added to `notes`.
+    """
     answers: dict[str, str] = {}
     rule: tuple[str, float] | None = None
+    damaged = 0
     try:
         with reading(folder) as database:
             if database is None:
                 return None
             for row in database.execute("SELECT sha256, answer, sum FROM screening"):
                 if not sound(row):
-                    continue
-                if row[0]:
+                    damaged += 1
+                elif row[0]:
                     answers[str(row[0])] = str(row[1])
                 else:
                     species, threshold = json.loads(row[1])
                     rule = str(species), float(threshold)
-    except (DamagedError, TypeError, ValueError):
+    except DamagedError:
+        _note(notes, "the database of photos is damaged, so no screening is used: index again, and screen again")
         return None
+    if damaged:
+        count = counted(damaged, "answer")
+        _note(
+            notes, f"{count} of the last screening were damaged and skipped, so more photos may be asked: screen again"
+        )
     return None if rule is None else Screened(answers, *rule)
+
+
+def _note(notes: list[Note] | None, text: str) -> None:
+    if notes is not None:
+        notes.append(Note("screening-damaged", text))
 
 
 def save_screened(folder: Path, screened: Screened) -> None:

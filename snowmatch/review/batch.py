@@ -77,7 +77,7 @@ def run_batch(
             groups = unidentified_groups(session, body_part)
         else:
             groups = photo_groups(session, photos, body_part, notes)
-        screened = load_screened(session.folder)
+        screened = load_screened(session.folder, notes)
         groups, left_out = kept_first(groups, [screening_answer(session, group, screened) for group in groups])
         asked = groups[: left_out.count("")]
         keys = group_keys(session, asked, body_part, locations)

@@ -13,6 +13,7 @@ from snowmatch.catalog.found import BY_MAPS, Found, load_found, save_found
 from snowmatch.catalog.screened import load_classes, save_classes
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.executor import in_order, open_pool
+from snowmatch.core.notes import Note
 from snowmatch.core.types import Annotation
 from snowmatch.screening.foreground import ForegroundMap
 from snowmatch.screening.locate import find_boxes
@@ -82,7 +83,10 @@ def update_maps(
         else:
             to_do[photo] = seen
     new: dict[str, dict[str, float]] = {}
-    boxes = {sha256: animals for sha256, animals in load_found(folder, BY_MAPS).items() if sha256 in every}
+    damage: list[Note] = []
+    boxes = {sha256: animals for sha256, animals in load_found(folder, BY_MAPS, damage).items() if sha256 in every}
+    if damage:
+        boxes.clear()  # an entry with a damaged key may be missing from a photo that has other entries
     for sha256, path in every.items():
         if sha256 not in boxes and sha256[:16] in current:
             boxes[sha256] = _boxes(current[sha256[:16]][1], sizes.get(path))
