@@ -17,7 +17,7 @@ from snowmatch.core.plugins import Classifier, make_plugin
 from snowmatch.features.tasks import Failure
 from snowmatch.photos.pixels import read_small
 from snowmatch.screening.finders import DEFAULT_CLASSIFIER, HEAD
-from snowmatch.screening.head import held_out_share, is_head, learn_head, save_head
+from snowmatch.screening.head import held_out_share, is_head, known_species, learn_head, save_head
 from snowmatch.screening.scenes import LEAST
 
 
@@ -83,6 +83,7 @@ def teach(
             named.setdefault(a.path, set()).add(a.species)
             place[a.path] = f"{a.location}/{a.station}" if a.station else a.encounter
     photos = sorted(path for path, species in named.items() if len(species) == 1)
+    known_species([next(iter(named[photo])) for photo in photos])  # too few labels are told before the photos are read
     classifier = make_plugin("classifiers", DEFAULT_CLASSIFIER)
     classifier.check()
     found: dict[str, np.ndarray] = {}
@@ -96,7 +97,8 @@ def teach(
             if progress is not None:
                 progress(done, len(photos))
     labels = [next(iter(named[photo])) for photo in found]
-    features = np.array(list(found.values()), np.float64).reshape(len(found), -1)
+    known_species(labels)  # photos that failed do not count
+    features = np.array(list(found.values()), np.float64)
     head = learn_head(features, labels)
     save_head(out, head)
     right = held_out_share(features, labels, [place[photo] for photo in found])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,22 @@ class Head:
         return found + self.bias.reshape(-1, *[1] * (features.ndim - 1))
 
 
+def known_species(labels: Sequence[str]) -> tuple[str, ...]:
+    """Return the species of labelled photos, sorted; `nothing` is the last.
+
+    Raises SnowmatchError if there are fewer than two species, none is `nothing`, or one has fewer than FEWEST photos.
+    """
+    counts = Counter(labels)
+    names = (*sorted(set(labels) - {NOTHING}), NOTHING)
+    if len(names) < 2 or min(counts[name] for name in names) < FEWEST:
+        told = ", ".join(f"{name} ({counts[name]})" for name in names)
+        raise SnowmatchError(
+            f"the photos show {told}; expected {NOTHING!r} and at least one species, each on {FEWEST} photos or more: "
+            "fill in the column species"
+        )
+    return names
+
+
 def learn_head(features: np.ndarray, labels: Sequence[str]) -> Head:
     """Return the model of features (N, F) and the species of each photo.
 
@@ -40,14 +57,7 @@ def learn_head(features: np.ndarray, labels: Sequence[str]) -> Head:
 
     Source: multinomial logistic regression; accelerated gradient descent, Nesterov 1983.
     """
-    names = (*sorted(set(labels) - {NOTHING}), NOTHING)
-    counts = {name: labels.count(name) if isinstance(labels, list) else list(labels).count(name) for name in names}
-    if len(names) < 2 or min(counts.values()) < FEWEST:
-        told = ", ".join(f"{name} ({count})" for name, count in counts.items())
-        raise SnowmatchError(
-            f"the photos show {told}; expected {NOTHING!r} and at least one species, each on {FEWEST} photos or more: "
-            "fill in the column species"
-        )
+    names = known_species(labels)
     middle, spread = features.mean(axis=0), features.std(axis=0) + 1e-6
     x = (features - middle) / spread
     y = np.array([[label == name for name in names] for label in labels], np.float64)
@@ -109,7 +119,8 @@ def load_head(path: Path) -> Head:
     """Return the model in a file. Raises SnowmatchError if the file is damaged or is not such a model."""
     arrays = load_arrays(path, ("names", "weights", "bias"), "classifier", "teach it again")
     names, weights, bias = arrays["names"], arrays["weights"], arrays["bias"]
-    sound = names.ndim == 1 and names.dtype.kind == "U" and weights.shape[:1] == bias.shape == names.shape
+    numbers = weights.dtype.kind == bias.dtype.kind == "f"
+    sound = names.ndim == 1 and names.dtype.kind == "U" and weights.shape[:1] == bias.shape == names.shape and numbers
     if not (sound and len(names) > 1 and weights.ndim == 2 and np.isfinite(weights).all() and np.isfinite(bias).all()):
         raise SnowmatchError(f"{path} is not a classifier that snowmatch wrote: teach it again")
     return Head(tuple(names.tolist()), weights, bias)

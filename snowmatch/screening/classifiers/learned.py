@@ -15,6 +15,7 @@ import numpy as np
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Classes
 from snowmatch.models.cache import weights_sum
+from snowmatch.screening.classifiers._efficientnet import FEATURES
 from snowmatch.screening.classifiers._groups import NOTHING, log_sum
 from snowmatch.screening.classifiers.efficientnet_lite0 import EfficientnetLite0, see, tile_means
 from snowmatch.screening.head import Head, load_head
@@ -68,6 +69,10 @@ class Learned:
         head = _loaded(Path(self.file), content)
         if head.names[-1] != NOTHING:
             raise SnowmatchError(f"{self.file} has no class {NOTHING!r}: teach it again with such photos")
+        if head.weights.shape[1] != FEATURES:
+            raise SnowmatchError(
+                f"{self.file} is for {head.weights.shape[1]} features, expected {FEATURES}: teach it again"
+            )
         return head
 
 
