@@ -24,12 +24,12 @@ def screening_answer(session: Session, group: Group, screened: Screened | None) 
 
     screened: the last screening of the catalog; None without one: everything is asked. The photos are judged together:
     one photo that is kept is enough. Photos that the screening has not seen are given to the classifier; without one,
-    they have to be asked.
+    or with one that does not know the species, they have to be asked.
     """
     if screened is None:
         return ""
     told = [screened.answers.get(photo.content, "") for photo in group.photos]
-    if not all(told):
+    if KEPT not in told and not all(told):
         told = _answers_of_new(session, group, screened)
     if not told or any(answer in (KEPT, UNKNOWN, "") for answer in told):
         return ""
@@ -53,6 +53,8 @@ def _answers_of_new(session: Session, group: Group, screened: Screened) -> list[
         try:
             told = classifier.classify(read_small(path, LEAST))
         except SnowmatchError:  # the query says what is wrong with the photo
+            return []
+        if screened.species not in told.names:  # the screening was made with another classifier
             return []
         seen.append({name: float(p) for name, p in zip(told.names, told.probabilities, strict=True)})
     return [answer_of(seen, screened.species, screened.threshold)[0]]

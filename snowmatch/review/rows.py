@@ -67,7 +67,7 @@ COLUMNS = tuple(f.name for f in fields(Row))
 class Batch:
     """The result of a batch.
 
-    rows: sorted by encounter and animal.
+    rows: sorted by encounter and animal; those that the screening leaves out come last.
     failed: the path and the reason of each photo that failed.
     notes: the notes that hold for all answers.
     """
