@@ -1,6 +1,7 @@
 """What batch makes of a screening: animals that are not asked come last, with what their photos show."""
 
 import csv
+import hashlib
 import json
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
@@ -275,3 +276,17 @@ def test_if_nothing_is_kept_nobody_is_asked(catalog, tmp_path, monkeypatch):
     assert result.exit_code == 0, result.output
     assert "no queries" in result.output
     assert len((tmp_path / "answers.jsonl").read_text().splitlines()) == 5
+
+
+def test_a_photo_whose_copy_is_in_another_passage_is_kept_if_one_of_them_is(catalog, tmp_path):
+    content = (catalog / "c2.png").read_bytes()
+    for name in ("b1.png", "d1.png"):
+        (catalog / f"copy-{name}").write_bytes(content)
+    with open(catalog / "catalog.csv", "a", newline="") as file:
+        csv.writer(file).writerows([("copy-b1.png", "E2", "E2", ""), ("copy-d1.png", "E4", "E4", "")])
+    assert run("screen", catalog, "--workers", 1, "--out", tmp_path / "table").exit_code == 0
+    told = load_screened(catalog).answers
+    assert told[hashlib.sha256(content).hexdigest()] == KEPT
+    with open(tmp_path / "table.csv", newline="") as file:
+        answers = {row["path"]: row["answer"] for row in csv.DictReader(file)}
+    assert (answers["c2.png"], answers["copy-b1.png"], answers["copy-d1.png"]) == (KEPT, "other mammal", NOTHING)

@@ -181,3 +181,31 @@ def test_the_answer_of_a_passage():
     assert answer_of([empty, ibex], "snow leopard", 0.5) == ("other mammal", 0.8)
     assert answer_of([empty], "snow leopard", 0.5) == ("nothing", 0.7)
     assert answer_of([], "snow leopard", 0.5) == ("unknown", 0.0)
+
+
+def test_the_name_of_a_species_never_leads_out_of_the_folder_of_pictures(catalog, tmp_path, monkeypatch):
+    names = ["snow leopard", "other cat", "Ibex: a/../../b", "other animal", "nothing"]
+    monkeypatch.setattr(fake_classifier, "NAMES", tuple(names))
+    result = run("screen", catalog, "--explain", tmp_path / "out" / "why", "--out", tmp_path / "table", "--workers", 1)
+    assert result.exit_code == 0, result.output
+    made = [path.name for path in (tmp_path / "out").rglob("*.jpg")]
+    assert sorted(made) == ["Ibex_-a_b-0003.jpg", "kept-0001.jpg", "kept-0004.jpg", "nothing-0002.jpg"]
+    assert table(tmp_path / "table.csv")["c1.jpg"]["answer"] == names[2]
+
+
+@pytest.mark.parametrize("option", ["--species", "--threshold", "--classifier", "--detector", "--results", "--out"])
+def test_an_option_that_teaching_does_not_use_is_refused(catalog, tmp_path, option):
+    result = run("screen", catalog, "--learn", tmp_path / "ours.npz", option, "1")
+    assert result.exit_code == 2
+    assert "--learn only teaches" in result.output
+    assert not (tmp_path / "ours.npz").exists()
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=60), st.sampled_from([0.5, 0.8, 0.9]))
+def test_the_share_that_is_kept_of_passages_that_were_not_seen(scores, keep):
+    """Each passage in turn is the one that was not seen: with enough others, the share `keep` of them is kept."""
+    others = [scores[:n] + scores[n + 1 :] for n in range(len(scores))]
+    limits = [choose_threshold(each, keep) for each in others]
+    if limits[0].promised:
+        kept = sum(score >= limit.value for score, limit in zip(scores, limits, strict=True))
+        assert kept >= keep * len(scores) - 1e-6

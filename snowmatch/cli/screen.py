@@ -71,6 +71,11 @@ def screen(
         raise click.UsageError("expected --detector or --results, not both")
     if options and detector is None:
         raise click.UsageError("-o changes a setting of the detector: name it with --detector")
+    unused = (species, threshold, classifier, segmenter, detector, results, out, explain)
+    if learn is not None and any(value is not None for value in unused):
+        raise click.UsageError(
+            "--learn only teaches: run screen again with --classifier FILE.npz and the other options"
+        )
     from snowmatch.api import open_catalog
     from snowmatch.review.screen import screen_catalog
     from snowmatch.views.screening import check_table, draw_screening, write_table

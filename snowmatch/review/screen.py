@@ -188,7 +188,10 @@ def screen_catalog(
     if classes and species not in (names := sorted({name for each in classes.values() for name in each} - {NOTHING})):
         raise SnowmatchError(f"the classifier does not know {species!r}; {choices(species, names)}")
     screening = _answers(data, contents, classes, detections, species, keep, threshold)
-    told = {contents[photo.path]: photo.answer for photo in screening.photos if photo.path in contents}
+    told: dict[str, str] = {}
+    for photo in screening.photos:
+        if photo.path in contents and told.get(contents[photo.path]) != KEPT:  # copies may be in several passages
+            told[contents[photo.path]] = photo.answer
     save_screened(folder, Screened(told, species, screening.threshold.value))
     notes += screening.notes
     return Screening(screening.photos, screening.threshold, tuple(sorted(failed.items())), tuple(notes))

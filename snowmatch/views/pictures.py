@@ -72,7 +72,7 @@ def draw_answer(answer: Answer, folder: Path, catalog_folder: Path, top: int, *,
         except SnowmatchError as error:
             failures.append(f"candidate {candidate.rank}: {error}")
             continue
-        name = f"{stem}-{candidate.rank:02d}-{_file_part(individual_name(candidate)) or 'unnamed'}"
+        name = f"{stem}-{candidate.rank:02d}-{file_part(individual_name(candidate)) or 'unnamed'}"
         for kind, picture in draw_pair(candidate, *sides, strongest, answer.bounds).items():
             path = folder / f"{name}-{kind}.jpg"
             make_output_folder(folder)
@@ -396,10 +396,10 @@ def _stem(answer: Answer) -> str:
     for photo in answer.photos:
         content = file_sha256(Path(photo.path)) if photo.image is None else photo.image.tobytes()
         digest.update(repr((content, photo.bbox)).encode())
-    name = _file_part(Path(answer.photos[0].path).stem if answer.photos else "") or "query"
+    name = file_part(Path(answer.photos[0].path).stem if answer.photos else "") or "query"
     return f"{name}-{digest.hexdigest()[:8]}"
 
 
-def _file_part(text: str) -> str:
+def file_part(text: str) -> str:
     """Return `text` as a part of a file name that all systems accept: letters, digits, `-` and `_`, at most 60."""
     return re.sub(r"[^A-Za-z0-9_-]+", "_", transliterated(text))[:60].strip("_")

@@ -27,7 +27,7 @@ from snowmatch.screening.finders import choose_finders
 from snowmatch.screening.passages import PERSON
 from snowmatch.screening.scenes import species_map
 from snowmatch.views.lettering import write_text
-from snowmatch.views.pictures import TEXT, write_picture
+from snowmatch.views.pictures import TEXT, file_part, write_picture
 
 SCHEMA = "snowmatch.screen/1"
 WIDTH, HEAD = 640, 64  # px of each of the two halves of a picture, and of the text above them
@@ -105,7 +105,7 @@ def draw_screening(
     make_output_folder(folder)
     paths = []
     for number, photo in enumerate(best.values(), start=1):
-        path = folder / f"{photo.answer.replace(' ', '-')}-{number:04}.jpg"
+        path = folder / f"{file_part(photo.answer.replace(' ', '-'))}-{number:04}.jpg"
         check_file(path, data.folder, has_mark, force=force)
         paths.append(write_picture(_picture(photo, read_photo(data.folder / photo.path), classifier), path))
     return paths
