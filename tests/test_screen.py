@@ -3,6 +3,7 @@
 import csv
 import json
 
+import fake_classifier
 import numpy as np
 import pytest
 from click.testing import CliRunner
