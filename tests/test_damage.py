@@ -9,12 +9,18 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from conftest import enough, read_rows
+from fake_classifier import Colours
+from PIL import Image
 
 import snowmatch
+from snowmatch.catalog.database import reading, writing
+from snowmatch.catalog.found import BY_MAPS, BY_SCREENING, Found, load_found, save_found
+from snowmatch.catalog.records import load_records
 from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import home_of
 from snowmatch.review.batch import run_batch
+from snowmatch.screening import finders
 
 # For every file in `.snowmatch`: the command that makes it again if it is damaged; "" if nothing is lost without it.
 # A new kind of file must be added here: then all tests of this page run over it.
@@ -150,3 +156,121 @@ def test_one_command_mends_each_file(whole, tmp_path, kind, monkeypatch):
         else:
             shutil.rmtree(catalog)
             shutil.copytree(original, catalog)
+
+
+# ---------------------------------------------------------------------------------- what the screening and maps store
+
+# Colours of the classifier of the tests: red is the species, blue another mammal, grey nothing
+PASSAGES = {"a.png": (230, 20, 20), "b.png": (20, 20, 230), "c.png": (120, 120, 120), "d.png": (225, 30, 20)}
+# Another value for every column. A changed sha256 is the worst case: the entry does not look like one of the photo.
+CHANGES = {
+    "found": {
+        "sha256": "'ff' || substr(sha256, 3)",
+        "origin": "'x'",
+        "number": "number + 7",
+        "bbox": "'1,2,30,40'",
+        "box_by": "'person'",
+        "label": "'ibex'",
+        "confidence": "0.123",
+        "sum": "sum + 1",
+    },
+    "screening": {"sha256": "'ff' || sha256", "answer": "'other mammal'", "sum": "NULL"},
+    "screened": {
+        "sha256": "'ff' || substr(sha256, 3)",
+        "mark": "'x'",
+        "classes": """'{"snow leopard": 0.0, "nothing": 1.0}'""",
+        "sum": "sum + 1",
+    },
+}
+
+
+@pytest.fixture
+def screened(tmp_path, monkeypatch):
+    """Return a catalog with a screening, and two animals in one photo; none has a box in the table."""
+    monkeypatch.setattr(finders, "_classifier", lambda name: None if name == "none" else Colours())
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "screened"
+    folder.mkdir()
+    for name, colour in PASSAGES.items():
+        Image.fromarray((np.array(colour) + rng.integers(-9, 10, (60, 80, 3))).clip(0, 255).astype(np.uint8)).save(
+            folder / name
+        )
+    (folder / "catalog.csv").write_text(
+        "path,individual,encounter,station\na.png,,E1,S1\nb.png,,E2,S1\nc.png,,E3,S2\nd.png,Aika,E4,S2\n"
+    )
+    catalog = snowmatch.open_catalog(folder, boxes=False)
+    catalog.index("sift", workers=1)  # features of the whole photos stay stored: a lost box needs no new ones
+    assert CliRunner().invoke(main, ["screen", str(folder), "--out", str(tmp_path / "out")]).exit_code == 0
+    contents = {path: known.sha256 for path, known in load_records(folder).photos.items()}
+    two = (Found((2, 3, 30, 30), "detector", confidence=0.9), Found((40, 5, 30, 50), "detector", confidence=0.5))
+    save_found(folder, BY_SCREENING, {contents["d.png"]: two, contents["a.png"]: ()})
+    snowmatch.open_catalog(folder, boxes=True).index("sift", workers=1)
+    return folder
+
+
+def _told(folder):
+    """Return what users see: the boxes, the rows of a batch; and the codes of all notes."""
+    opened = snowmatch.open_catalog(folder)
+    boxes = [(a.path, a.individual, a.bbox, a.box_by, a.found) for a in opened.data.annotations]
+    batch = run_batch(opened, extractor="sift", again=True)
+    rows = [(row.photos, row.decision) for row in batch.rows]
+    codes = {note.code for note in (*opened.data.notes, *batch.notes)}
+    return (boxes, rows), codes
+
+
+def _entries(folder, table):
+    with reading(folder) as database:
+        return database.execute(f"SELECT * FROM {table}").fetchall()
+
+
+def _spoil(folder, table, column, entry):
+    """Change one column of one entry, without its checksum."""
+    keys = ("sha256", "origin", "number") if table == "found" else ("sha256",)
+    where = " AND ".join(f"{key} = ?" for key in keys)
+    with writing(folder) as database:
+        statement = f"UPDATE {table} SET {column} = {CHANGES[table][column]} WHERE {where}"
+        database.execute(statement, entry[: len(keys)])
+
+
+def test_every_column_of_the_tables_of_the_screening_has_its_damage(screened):
+    for table, changes in CHANGES.items():
+        with reading(screened) as database:
+            columns = [name for _, name, *_ in database.execute(f"PRAGMA table_info({table})")]
+        assert columns == list(changes)
+        assert _entries(screened, table)
+
+
+def test_damaged_entries_of_the_screening_never_give_another_answer_in_silence(screened, tmp_path):
+    expected, before = _told(screened)
+    assert [box for *_, box, _, _ in expected[0]].count((40, 5, 30, 50)) == 1
+    assert {decision for _, decision in expected[1]} >= {"nothing", "other species"}
+    n = 0
+    for table, changes in CHANGES.items():
+        for entry in _entries(screened, table):
+            for column in changes:
+                copy = shutil.copytree(screened, tmp_path / f"copy{n}")
+                n += 1
+                _spoil(copy, table, column, entry)
+                found, codes = _told(copy)
+                assert found == expected or codes - before, (table, column, entry)
+                names = {(who, box) for _, who, box, _, _ in found[0] if who}
+                assert names <= {("Aika", (2, 3, 30, 30)), ("Aika", None)}, (table, column, entry)
+                shutil.rmtree(copy)
+
+
+@pytest.mark.parametrize("column", CHANGES["found"])
+def test_the_next_index_run_makes_damaged_boxes_of_maps_again(screened, column, monkeypatch):
+    """Also the last animal of a photo, whose entry no longer looks like one of that photo."""
+    contents = {path: known.sha256 for path, known in load_records(screened).photos.items()}
+    save_found(screened, BY_SCREENING, {})
+    animals = tuple(Found((n, 3, 20, 30), "segmenter") for n in (1, 30, 55))
+    monkeypatch.setattr("snowmatch.screening.mapping._boxes", lambda found, size: animals)
+    save_found(screened, BY_MAPS, dict.fromkeys(contents.values(), animals))
+    for number in range(3):
+        _spoil(screened, "found", column, (contents["d.png"], BY_MAPS, number))
+        assert load_found(screened, BY_MAPS) != dict.fromkeys(contents.values(), animals)
+        assert "found-damaged" in {note.code for note in snowmatch.open_catalog(screened).data.notes}
+        report = snowmatch.open_catalog(screened).index("sift", workers=1)
+        assert report.mapped == 0
+        assert load_found(screened, BY_MAPS)[contents["d.png"]] == animals
+        assert "found-damaged" not in {note.code for note in report.catalog.notes}

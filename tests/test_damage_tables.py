@@ -13,13 +13,10 @@ from fake_classifier import BOX, make_catalog, results
 
 import snowmatch
 from snowmatch.catalog.database import SCHEMA
-from snowmatch.catalog.found import BY_MAPS, BY_SCREENING, Found, load_found, save_found
+from snowmatch.catalog.found import BY_SCREENING, Found, load_found, save_found
 from snowmatch.cli import main
 from snowmatch.core.home import database_path
-from snowmatch.core.types import Annotation
 from snowmatch.review.batch import run_batch
-from snowmatch.screening import mapping
-from snowmatch.screening.scenes import Looked
 
 ROWS = [
     ("a.jpg", "leopard", "S1", "E1", "aika"),
@@ -177,18 +174,3 @@ def test_of_two_animals_one_alone_is_never_the_answer(tmp_path, column, number):
     save_found(tmp_path, BY_SCREENING, found)
     assert load_found(tmp_path, notes=told) == found
     assert len(told) == 1
-
-
-@pytest.mark.parametrize("column", TABLES["found"])
-def test_the_boxes_of_maps_are_made_again(tmp_path, monkeypatch, column):
-    monkeypatch.setattr(mapping, "look", lambda *_: Looked(True, None, None))
-    monkeypatch.setattr(mapping, "_boxes", lambda *_: ANIMALS)
-    contents = {"a.jpg": "aa" * 32, "b.jpg": "bb" * 32}
-    photos = [Annotation(n, path, encounter=path) for n, path in enumerate(contents)]
-    for number in range(4):
-        mapping.update_maps(tmp_path, photos, contents, {}, 1)
-        damage(tmp_path, "found", column, number)
-        mapping.update_maps(tmp_path, photos, contents, {}, 1)
-        told = []
-        assert load_found(tmp_path, BY_MAPS, told) == dict.fromkeys(contents.values(), ANIMALS)
-        assert told == []

@@ -9,8 +9,7 @@ import snowmatch
 from snowmatch.catalog.ids import load_ids
 from snowmatch.features import hashing
 from snowmatch.features.indexing import index_catalog
-from snowmatch.screening import finders, mapping
-from snowmatch.screening.maps import load_maps
+from snowmatch.screening import mapping
 
 ROWS = [(f"{n}.jpg", "leopard" if n % 2 else "empty", "S1", f"E{n // 2}", "") for n in range(6)]
 
@@ -67,36 +66,10 @@ def test_a_row_that_is_added_meanwhile_is_indexed(catalog, when):
     assert index(catalog).done == 0
 
 
-def test_a_row_that_is_removed_meanwhile_is_not_indexed(catalog):
-    def remove(done, total):
-        if done == 3:
-            write_rows(catalog, [(name, *rest) for name, _, *rest in ROWS[:4]])
-
-    report = index(catalog, reading=remove)
-    assert (report.done, len(report.catalog.annotations)) == (4, 4)
-    assert len(load_maps(catalog).place) == 4
-
-
 def test_a_photo_that_vanishes_while_it_is_looked_at_is_listed(catalog):
     report = index(catalog, mapping=lambda *now: (catalog / "4.jpg").unlink(missing_ok=True))
     assert [path for path, _ in report.failed] == ["4.jpg"]
     assert report.done == 5
-
-
-def test_one_note_says_that_the_classifier_was_not_used(catalog, monkeypatch):
-    assert [note.code for note in index(catalog).notes] == []
-    monkeypatch.undo()
-    monkeypatch.setattr(finders, "weights_are_here", lambda name: False)
-    rows = [(name, *rest, "") for name, _, *rest in ROWS[:4]]
-    rows += [("4.jpg", "S1", "E2", "", "1,2,30,30"), ("5.jpg", "S1", "E2", "", "1,2,30,30")]
-    write_rows(catalog, rows, ("path", "station", "encounter", "individual", "bbox"))
-    (note,) = [note for note in index(catalog).notes if note.code == "no-classifier"]
-    assert note.text.startswith("4 annotations without a box or mask")
-    data = snowmatch.open_catalog(catalog, classifier="none").data
-    assert [note.code for note in index_catalog(data, Fake(), 1, again=True).notes] == []
-    write_rows(catalog, rows[4:], ("path", "station", "encounter", "individual", "bbox"))
-    data = snowmatch.open_catalog(catalog, classifier="auto").data
-    assert [note.code for note in index_catalog(data, Fake(), 1, again=True).notes] == []
 
 
 # --- hashing ----------------------------------------------------------------------------------------------------------
@@ -106,18 +79,6 @@ def hash_all(folder, records=None, processes=1, told=None, save=lambda: None):
     records = hashing.Records() if records is None else records
     data = snowmatch.open_catalog(folder).data
     return hashing.hash_photos(folder, records, data.annotations, processes, told, save), records
-
-
-def test_one_process_and_two_hash_the_same(catalog, monkeypatch):
-    (catalog / "2.jpg").unlink()
-    one = hash_all(catalog)
-    monkeypatch.setattr(hashing, "FEW_PHOTOS", 1)
-    two = hash_all(catalog, processes=2)
-    assert one[0] == two[0]
-    assert list(one[0]) == ["2.jpg"]
-    assert {path: known.sha256 for path, known in one[1].photos.items()} == {
-        path: known.sha256 for path, known in two[1].photos.items()
-    }
 
 
 def test_photos_on_record_are_not_read_and_new_content_is_no_failure_any_more(catalog):

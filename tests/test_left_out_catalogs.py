@@ -1,7 +1,6 @@
 """A batch after a screening: what shows no such animal is not asked."""
 
 import shutil
-from types import SimpleNamespace
 
 import fake_classifier
 import pytest
@@ -10,9 +9,8 @@ from fake_classifier import BOX, draw, make_catalog, read_table, results
 from PIL import Image
 
 import snowmatch
-from snowmatch.catalog.screened import Screened, load_screened, save_screened
 from snowmatch.cli import main
-from snowmatch.review import batch, left_out
+from snowmatch.review import batch
 from snowmatch.review.batch import run_batch
 from snowmatch.review.rows import format_summary
 
@@ -69,13 +67,6 @@ def decisions(found):
     return {row.encounter: row.decision for row in found.rows}
 
 
-def test_without_a_screening_everything_is_asked(catalog, asked):
-    found = run_batch(snowmatch.open_catalog(catalog))
-    assert [row.encounter for row in found.rows] == ["E1", "E2", "E3", "E4", "E5"]
-    assert len(asked) == 5
-    assert not set(decisions(found).values()) & set(QUIET.values())
-
-
 def test_what_is_left_out_is_not_asked_and_comes_last(catalog, asked, tmp_path):
     screen(catalog, tmp_path)
     calls = []
@@ -118,35 +109,6 @@ def test_the_second_batch_keeps_its_answers_and_gives_the_same_rows(catalog, ask
     assert read_table(tmp_path / "out.csv", "encounter")["E4"]["decision"] == "person"
 
 
-def test_another_screening_changes_who_is_asked(catalog, asked, tmp_path):
-    screen(catalog, tmp_path)
-    run_batch(snowmatch.open_catalog(catalog))
-    asked.clear()
-    save_screened(catalog, Screened({}, "snow leopard", 0.01))
-    assert run_batch(snowmatch.open_catalog(catalog)).rows[0].encounter in ("E2", "E5")
-    assert asked == []  # E1, E3 and E4 are classified now, E2 and E5 were answered before
-    stored = load_screened(catalog)
-    save_screened(catalog, Screened(stored.answers, "other mammal", 0.5))
-    told = decisions(run_batch(snowmatch.open_catalog(catalog), again=True))
-    assert asked == [["e3a.jpg"]]
-    assert told["E5"] == "other species"
-
-
-@pytest.mark.parametrize("kinds", [("empty",), ("empty", "leopard"), ("ibex", "empty"), ("leopard",)], ids=repr)
-def test_photos_outside_the_catalog_are_classified_together(catalog, asked, tmp_path, kinds):
-    screen(catalog, tmp_path)
-    for n, what in enumerate(kinds):
-        draw(tmp_path / "card" / f"{n}.jpg", what, 100 + n)
-    (row,) = run_batch(snowmatch.open_catalog(catalog), [tmp_path / "card"], body_part="head").rows[:1]
-    expected = {("empty",): "nothing", ("ibex", "empty"): "other species"}.get(kinds)
-    if expected is None:
-        assert asked
-        assert row.decision not in QUIET.values()
-    else:
-        assert not asked
-        assert (row.decision, row.body_parts, row.annotations) == (expected, ("head",), ())
-
-
 def test_without_a_classifier_new_photos_are_asked(catalog, asked, tmp_path, monkeypatch):
     screen(catalog, tmp_path)
     monkeypatch.setattr(fake_classifier.finders, "_classifier", lambda name: None)
@@ -154,14 +116,6 @@ def test_without_a_classifier_new_photos_are_asked(catalog, asked, tmp_path, mon
     (row,) = run_batch(snowmatch.open_catalog(catalog), [tmp_path / "new.jpg"]).rows
     assert len(asked) == 1
     assert row.decision != "nothing"
-
-
-def test_a_new_photo_that_cannot_be_read_is_listed(catalog, tmp_path):
-    screen(catalog, tmp_path)
-    (tmp_path / "new.jpg").write_bytes(b"no photo")
-    found = run_batch(snowmatch.open_catalog(catalog), [tmp_path / "new.jpg"])
-    assert [row.decision for row in found.rows] == [""]
-    assert len(found.failed) == 1
 
 
 def test_a_new_photo_of_a_known_passage_can_bring_it_back(catalog, tmp_path):
@@ -183,28 +137,3 @@ def test_an_empty_gallery_and_a_photo_without_features_are_not_comparable(catalo
     (row,) = run_batch(snowmatch.open_catalog(lone)).rows
     assert row.decision == "not comparable"
     assert "nothing to compare: the gallery is empty" in row.reasons
-
-
-@pytest.mark.parametrize(
-    ("answers", "expected"),
-    [
-        (("nothing", "nothing"), "nothing"),
-        (("nothing", "kept"), ""),
-        (("nothing", "unknown"), ""),
-        (("person", "nothing", "person"), "person"),
-        (("other mammal",), "other mammal"),
-    ],
-)
-def test_the_answer_of_a_group_is_that_of_its_photos(answers, expected):
-    photos = [SimpleNamespace(content=str(n)) for n in range(len(answers))]
-    screened = Screened({str(n): answer for n, answer in enumerate(answers)}, "snow leopard", 0.01)
-    group = SimpleNamespace(photos=photos)
-    assert left_out.screening_answer(None, group, screened) == expected
-    assert left_out.screening_answer(None, group, None) == ""
-
-
-def test_the_order_within_each_part_stays():
-    assert left_out.kept_first("abcde", ["", "nothing", "", "person", ""]) == (
-        list("acebd"),
-        ["", "", "", "nothing", "person"],
-    )

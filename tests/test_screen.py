@@ -4,7 +4,6 @@ import csv
 import json
 
 import fake_classifier
-import numpy as np
 import pytest
 from click.testing import CliRunner
 from fake_classifier import Colours, make_catalog, read_table
@@ -178,17 +177,6 @@ def test_so_many_passages_are_needed_for_a_promise_and_no_fewer(keep):
 @pytest.mark.parametrize("count", [0, 1, 5])
 def test_the_smallest_and_largest_shares_cause_no_error(keep, count):
     assert choose_threshold([0.5] * count, keep).promised == (count > 0 and keep < 0.5)
-
-
-@pytest.mark.parametrize("keep", [0.5, 0.8, 0.9])
-def test_the_promise_holds_for_new_passages_of_the_same_kind(keep):
-    """Of n + 1 exchangeable passages, each is the new one as often as any other."""
-    rng = np.random.default_rng(0)
-    for count in (passages_needed(keep), 30, 77):
-        scores = rng.random(count + 1).round(2).tolist()  # with ties
-        rest = (scores[:n] + scores[n + 1 :] for n in range(count + 1))
-        kept = [score >= choose_threshold(other, keep).value for score, other in zip(scores, rest, strict=True)]
-        assert np.mean(kept) >= keep - 1e-9
 
 
 def test_the_name_of_a_species_never_leads_out_of_the_folder_of_pictures(catalog, tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from snowmatch.catalog.database import DamagedError, reading, sound, with_sum, writing
 from snowmatch.core.notes import Note
@@ -37,60 +38,60 @@ def load_found(
     """Return the found animals of each photo of the catalog in `folder`, by the photo's sha256. The best comes first.
 
     A photo without an animal has (). origin: BY_MAPS or BY_SCREENING; None for both, where a photo with results of the
-    screening has only these. An empty dictionary if nothing is stored. Of a photo with a damaged entry nothing is used:
-    the next index run makes it again, or the next screening. notes: a remark on damaged entries is added to it.
+    screening has only these. An empty dictionary if nothing is stored. A photo with a damaged entry is skipped: without
+    its first animal, the second one would take its place. A note on damage is added to `notes`. The next index run
+    makes the boxes of the maps again.
     """
-    found, damaged = _stored(folder)
-    if damaged and notes is not None:
-        text = (
-            f"{counted(damaged, 'entry', 'entries')} of found animals damaged and not used: an index run makes those "
-            "of maps again; if a detector or another program gave the boxes, screen again"
-        )
-        notes.append(Note("found-damaged", text, {"catalog": str(folder), "count": damaged}))
+    try:
+        rows = _rows(folder)
+    except DamagedError:
+        _note(notes, "the database of photos is damaged, so the boxes that were found are not used: index again")
+        return {}
+    good = [row[:-1] for row in rows if sound(row)]
+    if len(good) < len(rows):
+        count = counted(len(rows) - len(good), "entry", "entries")
+        why = "index again, and screen again if the boxes come from a screening"
+        _note(notes, f"{count} of found boxes in the database of photos were damaged and skipped: {why}")
+    lost = {(row[0], row[1]) for row in rows if not sound(row)}
+    found: dict[str, dict[str, list[Found]]] = {}
+    for sha256, by, number, box, box_by, label, confidence in good:
+        animals = found.setdefault(sha256, {}).setdefault(by, [])
+        if box:
+            if number != len(animals):  # the entry of a better animal is damaged
+                lost.add((sha256, by))
+            x, y, width, height = (int(n) for n in box.split(","))
+            animals.append(Found((x, y, width, height), box_by, label, confidence))
     chosen = {}
     for sha256, each in found.items():
-        by = origin or (BY_SCREENING if BY_SCREENING in each else BY_MAPS)
-        if by in each:
-            chosen[sha256] = each[by]
+        by = origin or (BY_SCREENING if BY_SCREENING in each or (sha256, BY_SCREENING) in lost else BY_MAPS)
+        if by in each and (sha256, by) not in lost:
+            chosen[sha256] = tuple(each[by])
     return chosen
 
 
-def _stored(folder: Path) -> tuple[dict[str, dict[str, tuple[Found, ...]]], int]:
-    """Return the undamaged animals of each photo by origin, and the number of damaged entries."""
-    found: dict[str, dict[str, list[Found]]] = {}
-    damaged = 0
-    incomplete: set[tuple[str, str]] = set()
-    try:
-        with reading(folder) as database:
-            if database is None:
-                return {}, 0
-            columns = "SELECT sha256, origin, number, bbox, box_by, label, confidence, sum FROM found"
-            for row in database.execute(f"{columns} ORDER BY sha256, origin, number"):
-                sha256, by, number, box, box_by, label, confidence, _ = row
-                animals = found.setdefault(sha256, {}).setdefault(by, [])
-                if not sound(row) or number != len(animals):
-                    damaged += not sound(row)
-                    incomplete.add((sha256, by))
-                elif box:
-                    x, y, width, height = (int(n) for n in box.split(","))
-                    animals.append(Found((x, y, width, height), box_by, label, confidence))
-    except (DamagedError, TypeError, ValueError):
-        return {}, 1
-    whole = {
-        sha256: {by: tuple(animals) for by, animals in each.items() if (sha256, by) not in incomplete}
-        for sha256, each in found.items()
-    }
-    return whole, damaged
+def _rows(folder: Path) -> list[tuple[Any, ...]]:
+    """Return all stored rows, also damaged ones. Raises DamagedError if the database is damaged."""
+    with reading(folder) as database:
+        if database is None:
+            return []
+        columns = "SELECT sha256, origin, number, bbox, box_by, label, confidence, sum FROM found"
+        return database.execute(f"{columns} ORDER BY sha256, origin, number").fetchall()
+
+
+def _note(notes: list[Note] | None, text: str) -> None:
+    if notes is not None:
+        notes.append(Note("found-damaged", text))
 
 
 def save_found(folder: Path, origin: str, found: Mapping[str, Sequence[Found]]) -> None:
     """Replace all stored animals of one origin. Raises SnowmatchError if the database cannot be written.
 
-    found: the animals of each photo, by the photo's sha256; () for a photo without an animal.
+    found: the animals of each photo, by the photo's sha256; () for a photo without an animal. Damaged entries are
+    deleted, except those of the other origin.
     """
-    stored, damaged = _stored(folder)
-    before = {sha256: each[origin] for sha256, each in stored.items() if origin in each}
-    changed = sorted(found if damaged else (sha for sha in {*found, *before} if found.get(sha) != before.get(sha)))
+    before = load_found(folder, origin)
+    changed = sorted(sha for sha in {*found, *before} if found.get(sha) != before.get(sha))
+    damaged = _damaged(folder, origin)
     if not changed and not damaged:
         return
     rows = []
@@ -101,9 +102,16 @@ def save_found(folder: Path, origin: str, found: Mapping[str, Sequence[Found]]) 
         if sha256 in found and not found[sha256]:
             rows.append((sha256, origin, 0, "", "", "", 0.0))
     with writing(folder) as database:
-        if damaged:  # also entries whose origin is damaged
-            other = BY_SCREENING if origin == BY_MAPS else BY_MAPS
-            database.execute("DELETE FROM found WHERE origin != ?", (other,))
         pairs = [(sha256, origin) for sha256 in changed]
+        database.executemany("DELETE FROM found WHERE sha256 = ? AND origin = ? AND number = ?", damaged)
         database.executemany("DELETE FROM found WHERE sha256 = ? AND origin = ?", pairs)
         database.executemany("INSERT INTO found VALUES (?, ?, ?, ?, ?, ?, ?, ?)", map(with_sum, rows))
+
+
+def _damaged(folder: Path, origin: str) -> list[tuple[Any, ...]]:
+    """Return the keys of damaged rows, except those of the other origin; none if the whole database is damaged."""
+    other = BY_SCREENING if origin == BY_MAPS else BY_MAPS
+    try:
+        return [row[:3] for row in _rows(folder) if not sound(row) and row[1] != other]
+    except DamagedError:
+        return []

@@ -94,12 +94,11 @@ class Screened:
 def load_screened(folder: Path, notes: list[Note] | None = None) -> Screened | None:
     """Return the answers of the last screening of the catalog in `folder`; None without a screening.
 
-    Damaged answers are left out. If the threshold is damaged, none of the answers is used. notes: a remark on damage is
-    added to it.
+    Damaged answers are skipped. A note on damage is added to `notes`.
     """
     answers: dict[str, str] = {}
-    damaged = 0
     rule: tuple[str, float] | None = None
+    damaged = 0
     try:
         with reading(folder) as database:
             if database is None:
@@ -112,14 +111,20 @@ def load_screened(folder: Path, notes: list[Note] | None = None) -> Screened | N
                 else:
                     species, threshold = json.loads(row[1])
                     rule = str(species), float(threshold)
-    except (DamagedError, TypeError, ValueError):
-        damaged, rule = damaged + 1, None
-    if damaged and notes is not None:
-        what = counted(damaged, "entry", "entries")
-        used = "the screening is not used" if rule is None else "they are not used"
-        text = f"{what} of the screening damaged, so {used}: screen again, which makes them again"
-        notes.append(Note("screening-damaged", text, {"catalog": str(folder), "count": damaged}))
+    except DamagedError:
+        _note(notes, "the database of photos is damaged, so no screening is used: index again, and screen again")
+        return None
+    if damaged:
+        count = counted(damaged, "answer")
+        _note(
+            notes, f"{count} of the last screening were damaged and skipped, so more photos may be asked: screen again"
+        )
     return None if rule is None else Screened(answers, *rule)
+
+
+def _note(notes: list[Note] | None, text: str) -> None:
+    if notes is not None:
+        notes.append(Note("screening-damaged", text))
 
 
 def save_screened(folder: Path, screened: Screened) -> None:

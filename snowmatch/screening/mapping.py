@@ -83,10 +83,10 @@ def update_maps(
         else:
             to_do[photo] = seen
     new: dict[str, dict[str, float]] = {}
-    damaged: list[Note] = []
-    kept = load_found(folder, BY_MAPS, damaged)
-    # If an entry is damaged, all boxes are made again: it may be the entry of any photo
-    boxes = {} if damaged else {sha256: animals for sha256, animals in kept.items() if sha256 in every}
+    damage: list[Note] = []
+    boxes = {sha256: animals for sha256, animals in load_found(folder, BY_MAPS, damage).items() if sha256 in every}
+    if damage:
+        boxes.clear()  # an entry with a damaged key may be missing from a photo that has other entries
     for sha256, path in every.items():
         if sha256 not in boxes and sha256[:16] in current:
             boxes[sha256] = _boxes(current[sha256[:16]][1], sizes.get(path))
