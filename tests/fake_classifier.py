@@ -18,6 +18,9 @@ NAMES = ("snow leopard", "other cat", "other mammal", "other animal", "nothing")
 COLOURS = {"leopard": (230, 20, 20), "faint": (40, 20, 20), "ibex": (20, 20, 230), "empty": (120, 120, 120)}
 SIZE = (80, 60)  # width, height (px) of a drawn photo
 ABOUT = {"info": {"format_version": "1.6", "detector": "v5"}, "detection_categories": {"1": "animal", "2": "person"}}
+KINDS = ("leopard", "empty", "ibex", "faint")
+# The rows of a catalog: path, what the photo shows, station, encounter, individual; two photos of each passage
+PASSAGES = [(f"p{n:02}.jpg", KINDS[n // 2 % 4], f"S{n // 4}", f"E{n // 2:02}", "") for n in range(16)]
 BOX = [0.25, 0.25, 0.5, 0.5]  # of SIZE: 20,15,40,30
 
 

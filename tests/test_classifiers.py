@@ -22,7 +22,6 @@ from snowmatch.models.torch_file import read_torch
 from snowmatch.screening import finders
 from snowmatch.screening.classifiers import efficientnet_lite0
 from snowmatch.screening.classifiers._efficientnet import CLASSES, FEATURES, STRIDE, efficientnet_onnx
-from snowmatch.screening.classifiers._groups import CATS, NOTHING, log_sum
 from snowmatch.screening.classifiers.efficientnet_lite0 import (
     FILE,
     GROUPS,
@@ -36,6 +35,7 @@ from snowmatch.screening.classifiers.efficientnet_lite0 import (
 )
 from snowmatch.screening.finders import AUTO, NONE, choose_finders
 from snowmatch.screening.scenes import CAT, MIDDLE, Finders, animal_map, species_map
+from snowmatch.screening.species import CATS, NOTHING, log_sum
 from snowmatch.testing import CLASSIFIER_CHECKS
 from snowmatch.testing.detectors import scene
 

@@ -18,7 +18,6 @@ from snowmatch.review import teach as teaching
 from snowmatch.screening import head as heads
 from snowmatch.screening.classifiers import efficientnet_lite0
 from snowmatch.screening.classifiers._efficientnet import FEATURES
-from snowmatch.screening.classifiers._groups import NOTHING
 from snowmatch.screening.classifiers.learned import Learned
 from snowmatch.screening.head import (
     FEWEST,
@@ -30,6 +29,7 @@ from snowmatch.screening.head import (
     load_head,
     save_head,
 )
+from snowmatch.screening.species import NOTHING
 
 # The model
 

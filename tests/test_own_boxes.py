@@ -197,7 +197,6 @@ def test_three_frames_show_where_the_animal_is_in_each(own, coats, tmp_path):
     assert answer.candidates[0].individual == "cat1"
 
 
-@pytest.mark.xfail(strict=True, reason="two frames differ at both places of the animal, and the larger area is taken")
 def test_a_box_in_one_of_two_frames_does_not_miss_the_animal(own, new_burst):
     answer = snowmatch.open_catalog(own).query(new_burst)
     for photo, where in zip(answer.photos, NEW, strict=True):

@@ -12,13 +12,15 @@ from fake_classifier import BOX, SIZE, make_catalog, read_table, results, write_
 from fake_extractor import Fake
 
 import snowmatch
+from snowmatch.catalog.screened import load_screened
 from snowmatch.cli import main
 from snowmatch.core.home import database_path
 from snowmatch.features.indexing import index_catalog
+from snowmatch.photos.pixels import read_photo
 from snowmatch.review.screen import screen_catalog
+from snowmatch.views import screening
 
-KINDS = ("leopard", "empty", "ibex", "faint")
-ROWS = [(f"p{n:02}.jpg", KINDS[n // 2 % 4], f"S{n // 4}", f"E{n // 2:02}", "") for n in range(16)]
+ROWS = fake_classifier.PASSAGES
 
 
 @pytest.fixture
@@ -134,3 +136,48 @@ def test_results_for_a_photo_of_another_size_are_left_out(catalog, tmp_path):
     result = run(catalog, "--classifier", "none", "--results", file, "--out", tmp_path / "out")
     assert "the program saw it turned" in result.output
     assert read_table(tmp_path / "out.csv")["p00.jpg"]["boxes"] == ""
+
+
+def test_a_later_screening_remembers_the_persons(catalog, tmp_path):
+    file = results(tmp_path / "md.json", {name: [] for name, *_ in ROWS} | {"p02.jpg": [("2", 0.9, BOX)]})
+    assert run(catalog, "--results", file, "--out", tmp_path / "out").exit_code == 0
+    first = read_table(tmp_path / "out.csv")
+    again = run(catalog, "--out", tmp_path / "again", "--explain", tmp_path / "why")
+    assert again.exit_code == 0, again.output
+    assert "detections of an earlier screening are used for 16 photos" in again.output
+    assert read_table(tmp_path / "again.csv") == first
+    assert first["p02.jpg"]["persons"] == "1"
+    assert not list((tmp_path / "why").glob("person*"))
+
+
+def test_a_photo_of_a_person_in_a_kept_passage_is_not_drawn(catalog, tmp_path):
+    file = results(tmp_path / "md.json", {name: [] for name, *_ in ROWS} | {"p00.jpg": [("2", 0.9, BOX)]})
+    result = run(catalog, "--results", file, "--out", tmp_path / "out", "--explain", tmp_path / "why")
+    assert result.exit_code == 0, result.output
+    rows = read_table(tmp_path / "out.csv")
+    assert rows["p00.jpg"]["answer"] == rows["p01.jpg"]["answer"] == "kept"
+    assert "keep them private (p00.jpg)" in result.output
+    assert len(list((tmp_path / "why").glob("kept-*.jpg"))) > 0
+    drawn = draw_of(tmp_path, catalog)
+    assert "p00.jpg" not in drawn
+
+
+def draw_of(tmp_path, catalog):
+    """Return the photos that the pictures show."""
+    shown = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(screening, "read_photo", lambda path: shown.append(path.name) or read_photo(path))
+        data = snowmatch.open_catalog(catalog).data
+        screening.draw_screening(screen_catalog(data, workers=1).photos, data, tmp_path / "again")
+    return shown
+
+
+def test_prune_forgets_photos_that_left(catalog):
+    assert run(catalog).exit_code == 0
+    before = set(load_screened(catalog).answers)
+    table = (catalog / "catalog.csv").read_text().splitlines(keepends=True)
+    (catalog / "catalog.csv").write_text("".join(table[:-2]))
+    assert CliRunner().invoke(main, ["index", str(catalog), "--workers", "1"]).exit_code == 0
+    assert set(load_screened(catalog).answers) == before
+    assert CliRunner().invoke(main, ["index", str(catalog), "--workers", "1", "--prune"]).exit_code == 0
+    assert len(load_screened(catalog).answers) == len(before) - 2

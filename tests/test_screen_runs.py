@@ -19,8 +19,7 @@ from snowmatch.review import screen
 from snowmatch.review.screen import screen_catalog
 from snowmatch.screening import mapping
 
-KINDS = ("leopard", "empty", "ibex", "faint")
-ROWS = [(f"p{n:02}.jpg", KINDS[n // 2 % 4], f"S{n // 4}", f"E{n // 2:02}", "") for n in range(16)]
+ROWS = fake_classifier.PASSAGES
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ The catalog's database stores it by the photo's content.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,19 +46,19 @@ def save_classes(folder: Path, mark: str, classes: Mapping[str, Mapping[str, flo
         database.executemany("INSERT OR REPLACE INTO screened VALUES (?, ?, ?, ?)", map(with_sum, rows))
 
 
-def load_detections(folder: Path, mark: str) -> dict[str, tuple[Detection, ...]]:
+def load_detections(folder: Path, mark: str | None = None) -> dict[str, tuple[Detection, ...]]:
     """Return what a detector saw in each photo of the catalog in `folder`, by the photo's sha256.
 
-    mark: of the detector; detections of others are skipped. A damaged entry is skipped: the next screening makes it
-    again. Nothing stored gives an empty dictionary.
+    mark: of the detector; detections of others are skipped. None: of any. A damaged entry is skipped: the next
+    screening makes it again. Nothing stored gives an empty dictionary.
     """
     found: dict[str, tuple[Detection, ...]] = {}
     try:
         with reading(folder) as database:
             if database is None:
                 return {}
-            for row in database.execute("SELECT sha256, mark, detections, sum FROM detected WHERE mark = ?", (mark,)):
-                if sound(row):
+            for row in database.execute("SELECT sha256, mark, detections, sum FROM detected"):
+                if sound(row) and mark in (None, row[1]):
                     seen = [((x, y, w, h), label, p) for (x, y, w, h), label, p in json.loads(row[2])]
                     found[row[0]] = tuple(Detection(*each) for each in seen)
     except (DamagedError, TypeError, ValueError):
@@ -133,3 +133,12 @@ def save_screened(folder: Path, screened: Screened) -> None:
     with writing(folder) as database:
         database.execute("DELETE FROM screening")
         database.executemany("INSERT INTO screening VALUES (?, ?, ?)", map(with_sum, rows))
+
+
+def forget_screened(folder: Path, contents: Collection[str]) -> None:
+    """Delete what is stored about photos that are not in `contents` (sha256). The species and threshold stay."""
+    with writing(folder) as database:
+        for table in ("screened", "detected", "screening", "found"):
+            stored = {sha256 for (sha256,) in database.execute(f"SELECT sha256 FROM {table}")}
+            gone = sorted(stored - set(contents) - {""})
+            database.executemany(f"DELETE FROM {table} WHERE sha256 = ?", [(sha256,) for sha256 in gone])

@@ -11,6 +11,7 @@ from typing import Any
 
 from snowmatch.catalog.database import forget_answers
 from snowmatch.catalog.records import Records, copy_of, save_records
+from snowmatch.catalog.screened import forget_screened
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Annotation
 from snowmatch.features.hashing import hash_photos
@@ -161,6 +162,7 @@ class IndexRun:
         photos, masks = {a.path for a in annotations}, {a.mask for a in annotations}
         self.records.photos = {p: f for p, f in self.records.photos.items() if p in photos}
         self.records.masks = {p: f for p, f in self.records.masks.items() if p in masks}
+        forget_screened(self.folder, set(self.contents().values()))
         return len(gone), before - self.writer.disk_bytes()
 
     def check_folder(self) -> None:

@@ -22,7 +22,7 @@ from snowmatch.screening.foreground import (
     foreground_weights,
     map_beside,
 )
-from snowmatch.screening.locate import find_boxes
+from snowmatch.screening.locate import boxes_of
 from snowmatch.screening.scenery import Preview
 from snowmatch.screening.scenes import (
     LEAST,
@@ -111,8 +111,23 @@ def tell_foreground(session: Session, question: Question, resolved: Resolved, al
         if a.features is None:
             a = _with_features(session, a, found)
         seen.append(Seen(a, evidence_of(outline_of(a), found), found, _place(session, question, a)))
-    notes = (*_query_notes(seen), *session.gallery.evidence_notes(np.flatnonzero(allowed.entries)))
+    notes = (
+        *_query_notes(seen),
+        *_missing_classifier(session),
+        *session.gallery.evidence_notes(np.flatnonzero(allowed.entries)),
+    )
     return _foreground(seen, notes)
+
+
+def _missing_classifier(session: Session) -> list[Note]:
+    """Return a note if the maps of the catalog were made with a classifier that is not on this computer."""
+    if session.finders.classifier is not None or not session.gallery.seen_by_classifier:
+        return []
+    text = (
+        "the catalog was indexed with a classifier whose weights are not on this computer: in photos outside the "
+        "catalog, the animal is found less well"
+    )
+    return [Note("no-classifier", text, {"catalog": str(session.folder)})]
 
 
 def _foreground(photos: Sequence[Seen], notes: Sequence[Note]) -> Foreground:
@@ -141,9 +156,7 @@ def _networks(
 
 def _with_features(session: Session, photo: AskedPhoto, found: ForegroundMap | None) -> AskedPhoto:
     """Return a photo with the box of the animal in its map, if it shows one, and with the features inside the box."""
-    values = found.values.astype(np.float32) / 255 if found is not None and found.evidence else None
-    boxes = () if values is None else find_boxes(values, photo.image_size)
-    box = boxes[0] if boxes else None
+    box = next(iter(boxes_of(found, photo.image_size)), None)
     pixels = photo.image if photo.image is not None else read_photo(Path(photo.path))
     box_by = found.evidence if box is not None and found is not None else ""
     return replace(photo, bbox=box, box_by=box_by, features=extract(session, pixels, box, None))

@@ -142,6 +142,11 @@ class Gallery:
         """(A,) text, the source of the foreground of each annotation."""
         return np.array([self.evidence(entry) for entry in range(len(self.annotations))], str)
 
+    @cached_property
+    def seen_by_classifier(self) -> bool:
+        """Whether a classifier helped to make one of the maps."""
+        return any("classifier" in evidence for evidence in np.unique(self._evidence))
+
     def match_weights(self, matches: Matches) -> np.ndarray:
         """Return the confidence (M,) float32 that the gallery's side of `matches` lies on the animal."""
         weights = np.ones(len(matches), np.float32)

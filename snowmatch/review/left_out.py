@@ -12,9 +12,9 @@ from snowmatch.core.types import Annotation
 from snowmatch.identify.session import Session
 from snowmatch.photos.pixels import read_small
 from snowmatch.review.groups import Group
-from snowmatch.screening.classifiers._groups import NOTHING
 from snowmatch.screening.passages import PERSON, UNKNOWN, answer_of
 from snowmatch.screening.scenes import LEAST
+from snowmatch.screening.species import NOTHING
 
 OTHER_SPECIES = "other species"
 
@@ -33,6 +33,8 @@ def screening_answer(session: Session, group: Group, screened: Screened | None) 
         told = _answers_of_new(session, group, screened)
     if not told or any(answer in (KEPT, UNKNOWN, "") for answer in told):
         return ""
+    if PERSON in told:  # such photos are private, whatever else the others show
+        return PERSON
     counts = Counter(told)
     return max(sorted(counts), key=counts.__getitem__)
 

@@ -19,8 +19,8 @@ from snowmatch.identify.session import Session
 from snowmatch.matching.gallery import Animal
 from snowmatch.review.groups import Group
 from snowmatch.review.left_out import OTHER_SPECIES, decision_of
-from snowmatch.screening.classifiers._groups import NOTHING
 from snowmatch.screening.passages import PERSON
+from snowmatch.screening.species import NOTHING
 
 UNCERTAIN = LEVEL_NAMES[-1]
 NOT_COMPARABLE = "not comparable"

@@ -10,7 +10,7 @@ from pathlib import Path
 from snowmatch.catalog.found import BY_SCREENING, Found, load_found, save_found
 from snowmatch.catalog.load import CatalogData, load_again
 from snowmatch.catalog.records import copy_of, load_records, save_records
-from snowmatch.catalog.screened import KEPT, Screened, load_classes, save_screened
+from snowmatch.catalog.screened import KEPT, Screened, load_classes, load_detections, save_detections, save_screened
 from snowmatch.catalog.settings import keep_settings
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.executor import cores
@@ -21,7 +21,6 @@ from snowmatch.core.types import Annotation, Detection
 from snowmatch.features.hashing import hash_photos
 from snowmatch.photos.pixels import read_small
 from snowmatch.review.detections import NO_ANIMAL, animals_in, read_detections, reason_of, run_detector
-from snowmatch.screening.classifiers._groups import NOTHING
 from snowmatch.screening.finders import choose_finders
 from snowmatch.screening.mapping import update_maps
 from snowmatch.screening.passages import (
@@ -36,7 +35,9 @@ from snowmatch.screening.passages import (
     passages_needed,
 )
 from snowmatch.screening.scenes import LEAST
+from snowmatch.screening.species import NOTHING
 
+RESULTS = "results"  # the mark of stored detections that a file of results gave
 Progress = Callable[[int, int], None]
 
 
@@ -47,7 +48,7 @@ class ScreenedPhoto:
     answer: of its passage: `kept`, `nothing`, the name of another species, `person`, or `unknown` if no network has
     seen it. probability: of that, in the passage. species: the species that is asked for. score: the probability of
     that species in this photo; None if no classifier has seen it. boxes: of the animals, each "x,y,width,height" (px).
-    found_by: what found them; "" if a person drew them.
+    found_by: what found them; "" if a person drew them. persons: number of persons that a detector saw in this photo.
     """
 
     path: str
@@ -63,6 +64,7 @@ class ScreenedPhoto:
     score: float | None
     boxes: tuple[str, ...]
     found_by: str
+    persons: int
 
 
 COLUMNS = tuple(f.name for f in fields(ScreenedPhoto))
@@ -158,14 +160,22 @@ def screen_catalog(
     detections: dict[str, tuple[Detection, ...]] = {}
     if results is not None:
         detections = read_detections(results, photos, sizes, notes)
+        save_detections(folder, RESULTS, {contents[path]: seen for path, seen in detections.items()})
     elif eyes is not None:
         detections = run_detector(folder, eyes, {path: contents[path] for path in sizes}, processes, detecting, failed)
     if results is not None or eyes is not None:
         by = "results" if results is not None else "detector"
         save_found(folder, BY_SCREENING, {contents[path]: animals_in(d, by) for path, d in detections.items()})
+    elif stored := load_detections(folder):
+        detections = {path: stored[sha256] for path, sha256 in contents.items() if sha256 in stored}
+        text = f"detections of an earlier screening are used for {counted(len(detections), 'photo')}"
+        notes.append(Note("earlier-detections", text, {"count": len(detections)}))
     data = load_again(data, records)
     classes = load_classes(folder, finders.mark) if finders.classifier is not None else {}
     seen = {p for p, sha256 in contents.items() if sha256 in classes} if finders.classifier is not None else sizes
+    if finders.classifier is None:
+        text = f"no classifier tells the species, so passages of any animal are kept, not only of the {species}"
+        notes.append(Note("species-not-told", text, {"species": species}))
     failed |= _unreadable(folder, [path for path in contents if path not in seen])
     if classes and species not in (names := sorted({name for each in classes.values() for name in each} - {NOTHING})):
         raise SnowmatchError(f"the classifier does not know {species!r}; {choices(species, names)}")
@@ -209,7 +219,7 @@ def _answers(
 
     known = []
     for rows in passages.values():
-        named = any(a.individual is not None for each in rows.values() for a in each)
+        named = any(a.individual is not None and a.species in ("", species) for each in rows.values() for a in each)
         if named and (photos := seen_in(list(rows))):
             known.append(passage_score(photos, species))
     limit = choose_threshold(known, keep)
@@ -221,7 +231,7 @@ def _answers(
         paths = list(rows)
         answer, probability = answer_of(seen_in(paths), species, limit.value)
         of_photos = [d for path in paths for d in detections.get(path, ())]
-        people = any(d.label == "person" and d.confidence >= SHOWS for d in of_photos)
+        people = any(d.label == PERSON and d.confidence >= SHOWS for d in of_photos)
         animals = [d.confidence for d in of_photos if d.label not in NO_ANIMAL and d.confidence >= SHOWS]
         if answer in (UNKNOWN, NOTHING) and animals:  # the detector saw an animal that the classifier did not name
             answer, probability = KEPT, max(animals)
@@ -229,11 +239,12 @@ def _answers(
             weak = [d.confidence for d in of_photos if d.label not in NO_ANIMAL]
             answer, probability = NOTHING, 1 - max(weak, default=0.0)
         if people and answer != KEPT:
-            answer, probability = PERSON, max(d.confidence for d in of_photos if d.label == "person")
+            answer, probability = PERSON, max(d.confidence for d in of_photos if d.label == PERSON)
         for path, each in rows.items():
             content = contents.get(path, "")
             told = classes.get(content, {}).get(species)
-            found[path] = _row(each, answer, probability, species, told, stored.get(content, ()))
+            persons = sum(d.label == PERSON and d.confidence >= SHOWS for d in detections.get(path, ()))
+            found[path] = _row(each, answer, probability, species, told, stored.get(content, ()), persons)
     order = dict.fromkeys(a.path for a in data.annotations)
     return Screening(tuple(found[path] for path in order), limit, (), tuple(_notes(limit, given, found)))
 
@@ -245,6 +256,7 @@ def _row(
     species: str,
     score: float | None,
     animals: Sequence[Found],
+    persons: int,
 ) -> ScreenedPhoto:
     """Return the result for one photo. rows: its annotations. animals: found in it, the surest first."""
     first = rows[0]
@@ -265,6 +277,7 @@ def _row(
         None if score is None else round(score, 4),
         tuple(",".join(map(str, box)) for box in boxes if box is not None),
         "" if own or not animals else animals[0].box_by,
+        persons,
     )
 
 
@@ -284,8 +297,10 @@ def _notes(limit: Threshold, given: float | None, found: Mapping[str, ScreenedPh
             "have a lower score"
         )
         notes.append(Note("screening-threshold", text, {"threshold": limit.value, "needed": needed}))
-    if people := sorted(path for path, photo in found.items() if photo.answer == PERSON):
-        text = f"{counted(len(people), 'photo')} of passages with a person: keep them private ({some(people)})"
+    if people := sorted(path for path, photo in found.items() if photo.answer == PERSON or photo.persons):
+        text = (
+            f"{counted(len(people), 'photo')} with a person, or of such a passage: keep them private ({some(people)})"
+        )
         notes.append(Note("photos-of-persons", text, {"photos": people}))
     if unknown := sorted(path for path, photo in found.items() if photo.answer == UNKNOWN):
         text = f"{counted(len(unknown), 'photo')} that no network has seen: {some(unknown)}"

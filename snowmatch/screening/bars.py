@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+# Chosen on drawn photos. On the shared photos, a bar is found in 210 of 233 leopards (all have one) and in 2 of 476
+# nyala (none has one)
 TALLEST = 0.12  # of the photo's height
 LIKE = 10  # grey levels: pixels this close to the colour of the bar belong to its background
 PLAIN = 0.5  # share of the pixels of each row that are background; the rest is text

@@ -29,11 +29,11 @@ FOREGROUNDS = ("auto", "given")
 
 @dataclass(frozen=True)
 class ForegroundMap:
-    """A map of the animal in one photo, computed from other photos of the same place or by a classifier.
+    """A map of the animal in one photo, computed from other photos of the same place or by networks.
 
     values: (h, w) uint8 over the whole photo; 0 is scenery, 255 is animal.
-    evidence: what the map was computed from: `burst`, `station`, `classifier`, or several of them, such as "burst and
-    classifier"; "" if the map only leaves out bars with text.
+    evidence: what the map was computed from: `burst`, `station`, `classifier`, `segmenter`, or several of them, such as
+    "burst and classifier"; "" if the map only leaves out bars with text.
     """
 
     values: np.ndarray
@@ -56,7 +56,7 @@ def foreground_weights(
     map is still used, because a box contains rocks too.
 
     The weight is the value of the map at the keypoint. It is multiplied by the centre weight unless the map uses a
-    burst or a classifier: photos of the station from other days show the scenery in another light, so such a map is
+    burst or a network: photos of the station from other days show the scenery in another light, so such a map is
     less reliable. Without a map the weight is the centre weight, or 1 if `boxed`.
     """
     if found is None:
@@ -85,8 +85,8 @@ def centre_weights(keypoints: np.ndarray, image_size: tuple[int, int]) -> np.nda
 def foreground_picture(image_size: tuple[int, int], found: ForegroundMap | None, *, boxed: bool = False) -> np.ndarray:
     """Return the foreground weights over a whole photo of `image_size` (width, height): (h, w) float32.
 
-    The longest side of the result is 160 px. This is enough for a picture, because the maps have at most 60 cells on
-    their longest side.
+    The longest side of the result is 160 px. This is enough for a picture, because the maps have at most 120 cells
+    on their longest side.
     """
     factor = 160 / max(image_size)
     width, height = (max(1, round(side * factor)) for side in image_size)

@@ -11,7 +11,7 @@ import numpy as np
 
 from snowmatch.core.arrays import load_arrays, save_arrays
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.screening.classifiers._groups import NOTHING, log_sum
+from snowmatch.screening.species import NOTHING, log_sum
 
 STRENGTH = 1e-2  # of the penalty on large weights, for features with deviation 1 (chosen, not measured)
 STEPS = 300  # of the descent; more change no probability by 0.01 on the drawn examples of the tests

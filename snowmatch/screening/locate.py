@@ -6,12 +6,36 @@ import cv2
 import numpy as np
 
 from snowmatch.core.types import BBox
+from snowmatch.screening.foreground import ForegroundMap
 
+# All chosen, not measured
 ANIMAL = 0.5  # a cell with at least this value is animal
 MARGIN = 0.1  # of the box's width and height, added on each side: the cells are coarse
 SMALLEST = 0.002  # share of the photo; a smaller spot is not an animal
 SECOND = 0.25  # of the sum of the largest area: a smaller one is not a further animal
+MOST = 4  # areas in one photo
 FINER = 4  # the map is enlarged by this factor, so that the box is not limited to whole cells
+
+
+def boxes_of(found: ForegroundMap | None, image_size: tuple[int, int] | None) -> tuple[BBox, ...]:
+    """Return the boxes of the animals in a foreground map; () without a map of the animal, or if the size is not known.
+
+    A segmenter tells several animals apart. A classifier shows one. Other photos alone may show one animal at several
+    places: in two frames of a burst, each map has both places, and one box goes round both.
+    """
+    if found is None or image_size is None or not found.evidence:
+        return ()
+    values = found.values.astype(np.float32) / 255
+    if "segmenter" in found.evidence:
+        return find_boxes(values, image_size, MOST)
+    if "classifier" in found.evidence:
+        return find_boxes(values, image_size)
+    several = find_boxes(values, image_size, MOST)
+    if not several:
+        return ()
+    left, top = min(x for x, _, _, _ in several), min(y for _, y, _, _ in several)
+    right, bottom = max(x + w for x, _, w, _ in several), max(y + h for _, y, _, h in several)
+    return ((left, top, right - left, bottom - top),)
 
 
 def find_boxes(values: np.ndarray, image_size: tuple[int, int], most: int = 1) -> tuple[BBox, ...]:

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from snowmatch.catalog.found import BY_MAPS, Found, load_found, save_found
 from snowmatch.catalog.screened import load_classes, save_classes
 from snowmatch.core.errors import SnowmatchError
@@ -16,12 +14,11 @@ from snowmatch.core.executor import in_order, open_pool
 from snowmatch.core.notes import Note
 from snowmatch.core.types import Annotation
 from snowmatch.screening.foreground import ForegroundMap
-from snowmatch.screening.locate import find_boxes
+from snowmatch.screening.locate import boxes_of
 from snowmatch.screening.maps import NO_MAPS, MapEntry, load_maps, save_maps
 from snowmatch.screening.scenes import Companions, Finders, Looked, companions, look
 
 NO_FINDERS = Finders()
-MOST_ANIMALS = 4  # in one photo
 FEW_MAPS = 64  # up to this number, this process is as fast as worker processes, which have to start first
 SAVE_SECONDS = 30.0  # interval between two saves, at least: the work that is lost at most if the run is killed
 SAVE_SHARE = 0.05  # of the time is used for saves, at most: the file of many photos takes long to write
@@ -129,9 +126,5 @@ def update_maps(
 
 
 def _boxes(found: ForegroundMap | None, size: tuple[int, int] | None) -> tuple[Found, ...]:
-    """Return the boxes of the animals in a map: several only if a segmenter saw them; () without such a map."""
-    if found is None or size is None or not found.evidence:
-        return ()
-    most = MOST_ANIMALS if "segmenter" in found.evidence else 1
-    boxes = find_boxes(found.values.astype(np.float32) / 255, size, most)
-    return tuple(Found(box, found.evidence) for box in boxes)
+    """Return the animals in a map, with their boxes."""
+    return tuple(Found(box, found.evidence) for box in boxes_of(found, size)) if found is not None else ()

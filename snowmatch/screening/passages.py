@@ -8,15 +8,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from snowmatch.catalog.screened import KEPT
-from snowmatch.screening.classifiers._groups import NOTHING
+from snowmatch.screening.species import NOTHING
 
 SPECIES = "snow leopard"
 # The lowest score of a passage that is kept, if the catalog has too few named animals. All 39 passages of snow leopards
 # that were looked at have more (0.013 and above)
 DEFAULT = 0.01
-OTHER = 0.5  # the probability from which a passage shows another species
+# The probability from which a passage shows another species: 10 of 50 emptied photos have it, and most nyala (chosen)
+OTHER = 0.5
 PERSON, UNKNOWN = "person", "unknown"  # a person is in the photo; no network has seen the photo
-SHOWS = 0.2  # the confidence from which a detection counts
+SHOWS = 0.2  # the confidence from which a detection counts, as the authors of MegaDetector advise
 ROUNDING = 1e-9  # 1 - 0.9 is a little less than 0.1
 
 

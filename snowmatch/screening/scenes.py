@@ -1,7 +1,7 @@
 """The foreground maps of a catalog: the choice of a photo's companions, and the computation of its map.
 
 The companions of a photo are frames of the same encounter and photos of the same station. A map depends on the content
-of the photo and of its companions, and on the classifier. It is computed again if one of these changes. Maps do not
+of the photo and of its companions, and on the networks. It is computed again if one of these changes. Maps do not
 depend on the names of individuals.
 """
 
@@ -25,15 +25,15 @@ from snowmatch.core.plugins import Classifier, Segmenter, settings, settings_key
 from snowmatch.core.types import Annotation, Classes
 from snowmatch.photos.pixels import read_grey, read_photo, read_small
 from snowmatch.screening.bars import info_bars
-from snowmatch.screening.classifiers._groups import CATS, NOTHING, log_sum
 from snowmatch.screening.foreground import ForegroundMap
 from snowmatch.screening.outlines import animals_of
 from snowmatch.screening.scenery import PREVIEW, Preview, foreground_map, make_preview
+from snowmatch.screening.species import CATS, NOTHING, log_sum
 
-REVISION = 4  # of the method; maps of another revision are computed again
-FINE_CELL = 2  # the same for the map of a segmenter, which sees the outline
+REVISION = 5  # of the method; maps of another revision are computed again
 MOST = 8  # companions of each kind: a burst of ten has nine, and each takes 2 ms (other numbers were not tried)
 CELL = 4  # side of a cell of the map (px of the preview): about the size of the window of the correlation
+FINE_CELL = 2  # the same for the map of a segmenter, which sees the outline
 SOURCES = ("burst", "station", "classifier", "segmenter")  # bits of the stored evidence, in this order
 SMOOTHING = 1.0  # cells, standard deviation; it separates animal and scenery better than no smoothing (AUROC .92, .89)
 MIDDLE = -1.0  # the animal map is 0.5 here: on snow leopards 77 % of the animal and 9 % of the scenery lie above

@@ -8,7 +8,7 @@ import numpy as np
 
 from snowmatch.core.plugins import Classifier
 from snowmatch.core.types import Classes
-from snowmatch.screening.classifiers._groups import NOTHING
+from snowmatch.screening.species import NOTHING
 from snowmatch.testing.detectors import scene
 from snowmatch.testing.plugins import all_after, is_complete, settings_are_frozen_fields
 

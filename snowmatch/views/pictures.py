@@ -42,7 +42,6 @@ RIM = (20, 20, 20)
 LEVELS = {"excellent": (66, 135, 245), "good": (60, 190, 90), "fair": (240, 200, 40), "uncertain": (230, 70, 60)}
 
 
-# Texts for photos without box and mask: how the animal was found
 def draw_answer(answer: Answer, folder: Path, catalog_folder: Path, top: int, *, force: bool = False) -> list[Path]:
     """Write the pictures of the first `top` candidates into `folder` and return their paths.
 
@@ -350,7 +349,8 @@ def _query_side(answer: Answer, number: int) -> Side:
     evidence = _evidence(asked.evidence)
     weights = None
     if evidence or asked.foreground is not None:
-        weights = foreground_picture(asked.image_size, asked.foreground, boxed=box is not None)
+        outlined = box is not None or asked.mask is not None
+        weights = foreground_picture(asked.image_size, asked.foreground, boxed=outlined)
     first = "   ".join(filter(None, ("QUERY", answer.body_part, evidence)))
     return Side(photo, box, asked.mask, (first, *lines, printable(Path(asked.path).name)), weights)
 
@@ -374,7 +374,8 @@ def _gallery_side(candidate: Candidate, catalog_folder: Path) -> Side:
     mask = read_mask(catalog_folder / best.mask, size) if best.mask else None
     weights = None
     if _evidence(candidate.evidence) or candidate.foreground is not None:
-        weights = foreground_picture(size, candidate.foreground, boxed=best.bbox is not None)
+        outlined = best.bbox is not None or mask is not None
+        weights = foreground_picture(size, candidate.foreground, boxed=outlined)
     return Side(photo, clip_bbox(best.bbox, size) if best.bbox else None, mask, caption, weights)
 
 

@@ -88,15 +88,16 @@ def draw_screening(
     """Write one picture for each passage into `folder`, and return their paths.
 
     A picture shows the photo of the passage with the highest score, and beside it where the classifier sees the
-    species. The names of the files begin with the answer. Passages with a person are left out. data: the catalog, whose
-    settings name the classifier; without one, nothing is drawn. force: files that snowmatch did not write are replaced
-    too. Raises SnowmatchError if the folder cannot be written.
+    species. The names of the files begin with the answer. Photos of persons are left out. A picture of the same passage
+    with another answer, from an earlier run, is replaced. data: the catalog, whose settings name the classifier;
+    without one, nothing is drawn. force: files that snowmatch did not write are replaced too. Raises SnowmatchError if
+    the folder cannot be written.
     """
     check_folder(folder, data.folder)
     classifier = choose_finders(data.settings.classifier).classifier
     best: dict[str, ScreenedPhoto] = {}
     for photo in photos:
-        if photo.score is not None and photo.answer != PERSON:
+        if photo.score is not None and photo.answer != PERSON and not photo.persons:
             held = best.get(photo.encounter)
             if held is None or photo.score > (held.score or 0.0):
                 best[photo.encounter] = photo
@@ -107,6 +108,9 @@ def draw_screening(
     for number, photo in enumerate(best.values(), start=1):
         path = folder / f"{file_part(photo.answer.replace(' ', '-'))}-{number:04}.jpg"
         check_file(path, data.folder, has_mark, force=force)
+        for old in folder.glob(f"*-{number:04}.jpg"):
+            if old != path and has_mark(old):
+                old.unlink()
         paths.append(write_picture(_picture(photo, read_photo(data.folder / photo.path), classifier), path))
     return paths
 

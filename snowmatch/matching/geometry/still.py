@@ -10,9 +10,7 @@ import numpy as np
 # Shares of the photo's diagonal (chosen on the shared leopards, whose cameras were moved by up to 0.04 between visits)
 PLACE = 0.01  # the frames of a camera that was not moved differ by less
 MOVED = 0.06  # a camera that was moved a little; all spots then move alike
-ALIKE = (
-    0.0025  # so much alike: 4 px of 1600. Animals seen again there differed by 0.0035 and more, rocks by up to 0.0016
-)
+ALIKE = 0.0025  # so much alike: 4 px of 1600. Rocks differed by up to 0.0016, animals by 0.0035 and more
 SIZE = 1.15  # largest factor between the diameters of a still spot
 SHARE = 0.5  # of the agreeing matches: with more still spots, the two photos agree on scenery
 

