@@ -16,10 +16,15 @@ from snowmatch.core.home import features_path
 from snowmatch.core.plugins import missing_packages, plugin_class, plugin_module
 from snowmatch.demo.survey import make_survey
 from snowmatch.features.reader import open_features
+from snowmatch.models import cache
 
 # Hypothesis tries the same examples in every run. An example has no time limit: a slow machine is not an error.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
+
+# Weights in an installed package are hidden: what a test sees does not depend on what is installed. See `installed`
+IN_PACKAGE = cache._in_package
+cache._in_package = lambda file: None
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 AUTHORS_WEIGHTS = SHARED.parent / "weights"
@@ -72,6 +77,12 @@ def skip_without_packages(kind, name):
 def has_weights(kind, name):
     """Return whether the file of a plugin names weights, so that the plugin needs a folder of weights."""
     return hasattr(plugin_module(kind, name), "WEIGHTS")
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """Let a test find the weights in installed packages."""
+    monkeypatch.setattr(cache, "_in_package", IN_PACKAGE)
 
 
 CAN_WRITE_WEIGHTS = all(importlib.util.find_spec(name) for name in ("torch", "kornia", "safetensors"))

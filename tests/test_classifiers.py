@@ -61,7 +61,7 @@ def made(made_file, monkeypatch):
 
 
 @pytest.fixture
-def weights():
+def weights(installed):
     """Return the file of the authors' weights. Skip the test without it."""
     try:
         return find_weights("efficientnet-lite0")
@@ -505,7 +505,7 @@ def cache(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def package(tmp_path, monkeypatch, cache):
+def package(tmp_path, monkeypatch, cache, installed):
     """Return the file of weights in a package, which fails if it is imported."""
     sha256 = hashlib.sha256(CONTENT).hexdigest()
     file = WeightsFile("net.pth", len(CONTENT), sha256, package="package_of_weights/models/inside.pth")
@@ -552,7 +552,7 @@ def test_a_package_without_the_file_and_no_package_are_weights_that_are_missing(
         find_weights("net")
 
 
-@pytest.mark.usefixtures("cache")
+@pytest.mark.usefixtures("cache", "installed")
 def test_the_package_of_the_default_classifier_is_searched(tmp_path, monkeypatch):
     folder = tmp_path / "site" / PACKAGE
     (folder / "models").mkdir(parents=True)

@@ -240,6 +240,7 @@ def test_every_column_of_the_tables_of_the_screening_has_its_damage(screened):
         assert _entries(screened, table)
 
 
+@pytest.mark.slow
 def test_damaged_entries_of_the_screening_never_give_another_answer_in_silence(screened, tmp_path):
     expected, before = _told(screened)
     assert [box for *_, box, _, _ in expected[0]].count((40, 5, 30, 50)) == 1

@@ -127,6 +127,7 @@ def test_the_named_commands_mend_a_damaged_value(whole, catalog, tmp_path, table
         assert answers(catalog) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", TABLES)
 def test_an_index_run_tells_what_it_cannot_make_again(catalog, table):
     before = answers(catalog)[0]

@@ -243,6 +243,7 @@ class TestPage:
         assert "a&quot;&lt;script&gt;&amp;\\u202e.jpg" in text
         assert "A &amp; C" in text
 
+    @pytest.mark.slow
     def test_fused_extractors_are_explained_together(self, own_survey, tmp_path):
         catalog = snowmatch.open_catalog(own_survey / "catalog")
         catalog.index("sift")

@@ -95,6 +95,7 @@ def test_the_order_of_extractors_changes_only_the_scale(both):
     assert ratio == pytest.approx([ratio[0]] * len(ratio), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_an_evaluation_fuses_several_extractors(both):
     table = both.evaluate(extractor=BOTH).table
     alone = [both.evaluate(extractor=name).table for name in BOTH]

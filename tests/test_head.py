@@ -307,6 +307,7 @@ def run(*words):
     return CliRunner().invoke(main, [str(word) for word in words])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("drawn_network")
 def test_a_catalog_teaches_a_classifier_that_screens_it(tmp_path):
     rows = [*lesson(8, stations=4), ("new.png", "stripes", "S0", "")]

@@ -111,6 +111,7 @@ def test_a_damaged_calibration_is_put_aside_when_a_new_one_is_stored(tmp_path):
 # --- sizes ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_small_file_of_maps_cannot_ask_for_much_memory(tmp_path):
     arrays = {
         "photos": np.array(["0" * 16], "U16"), "marks": np.array([""], "U32"), "evidence": np.ones(1, np.uint8),
@@ -184,6 +185,7 @@ def test_a_setting_is_finite_and_fits_in_32_bits(text, default):
 # --- links ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_no_link_in_a_catalog_leads_to_a_file_of_the_user(own_survey, tmp_path):
     """Every file that snowmatch keeps is a link to a file of the user, in a catalog from somebody else."""
     catalog = own_survey / "catalog"
@@ -267,6 +269,7 @@ def test_a_copied_catalog_answers_by_content(own_survey, tmp_path):
     assert "copied-annotations" not in [note.code for note in snowmatch.open_catalog(copy).notes()]
 
 
+@pytest.mark.slow
 def test_verify_also_checks_the_features_of_other_extractors(own_survey):
     catalog = own_survey / "catalog"
     opened = snowmatch.open_catalog(catalog)
@@ -288,6 +291,7 @@ def test_verify_also_checks_the_features_of_other_extractors(own_survey):
 # --- pipes and devices in place of files ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 def test_a_pipe_or_a_device_in_place_of_a_kept_file_never_hangs(own_survey):
     catalog = own_survey / "catalog"

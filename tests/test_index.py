@@ -259,6 +259,7 @@ def test_a_block_has_fewer_rows_of_larger_descriptors():
 
 
 @pytest.mark.parametrize("entries", [2, 60])
+@pytest.mark.slow
 def test_every_changed_byte_of_an_index_is_found(tmp_path, entries):
     queries = gallery(entries)[0][:5]
     allowed = np.ones(entries, bool)

@@ -138,6 +138,7 @@ def test_a_box_of_a_person_wins_and_others_stay(copy):
     assert {a.path: a.bbox for a in others} == {path: box for path, box in before.items() if path != rows[1][0]}
 
 
+@pytest.mark.slow
 def test_without_boxes_the_whole_photo_counts_and_with_them_again_nothing_is_extracted_twice(copy):
     state = boxes(copy)
     result = CliRunner().invoke(main, ["index", str(copy), "--no-boxes", "--workers", "1"])

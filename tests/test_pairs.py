@@ -143,6 +143,7 @@ def test_scores_come_from_the_pairs_matches_and_not_from_the_votes(gallery_of):
     assert len(scores.pre_matches[0]) != len(pairs)  # the matches of LNBNN, which made the shortlist
 
 
+@pytest.mark.slow
 def test_an_evaluation_matches_no_pair_twice(survey, monkeypatch):
     seen = []
     one_pair = Mutual._pair

@@ -646,8 +646,7 @@ def run(*arguments):
 
 
 @pytest.mark.usefixtures("no_network")
-def test_list_and_where_print_states_and_folders(cache, given, monkeypatch):
-    monkeypatch.setattr("snowmatch.models.cache._in_package", lambda file: None)  # it may be installed here
+def test_list_and_where_print_states_and_folders(cache, given):
     result = run("list")
     assert result.exit_code == 0
     for e in registry.registry():
