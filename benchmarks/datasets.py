@@ -5,9 +5,11 @@ A dataset is written SOURCE or SOURCE,key=value,...  SOURCE is a catalog folder,
 
 Keys for photos:
 boxed=yes                     keep only annotations with a box
+named=boxed                   take the names away from annotations without a box: their photos stay, nobody asks them
 masks=no, boxes=no, flanks=no leave out masks, boxes or flanks (every body part is then `unknown`)
 boxes=mask                    use the box around the largest connected piece of the mask
 box=X/Y/W/H                   use the same box in every photo, as shares of the photo's width and height
+bars=wrong                    burn a bar with text into each photo. The text of a test photo is that of another animal
 parts=left_flank+right_flank  keep only these body parts
 every=N                       keep each N-th individual, in order of names
 from=K                        start with the K-th individual; 0 is the first (every=2 and every=2,from=1 share nobody)
@@ -54,6 +56,8 @@ COLUMNS = (
 )
 PHOTO_KEYS = {
     "boxed": "no",
+    "named": "all",
+    "bars": "no",
     "masks": "yes",
     "boxes": "yes",
     "flanks": "yes",
@@ -63,6 +67,7 @@ PHOTO_KEYS = {
     "from": "0",
     "first": "0",
 }
+BARRED, BAR_HEIGHT = "barred", 0.06  # folder of photos with a bar; share of the photo's height
 SYNTHETIC_KEYS = {"individuals": "12", "encounters": "3", "stations": "4", "seed": "0"}
 SIDES = {"left": "left_flank", "right": "right_flank", "head": "head", "face": "head", "tail": "tail"}
 UNNAMED = ("", "unknown", "nan")  # how wildlife-datasets writes an unknown identity
@@ -101,7 +106,10 @@ def prepare(text: str, work: Path) -> Dataset:
         _make_synthetic(folder, {key: int(value) for key, value in keys.items()})
         return Dataset(name, folder / "catalog")
     rows = rows_of(path)
-    _write(folder, path.parent if path.suffix == ".csv" else path, _chosen(rows, keys, path))
+    own, chosen = path.parent if path.suffix == ".csv" else path, _chosen(rows, keys, path)
+    _write(folder, own, chosen)
+    if keys["bars"] != "no":
+        _write(folder, own, _barred(folder, chosen))
     return Dataset(name, folder)
 
 
@@ -189,6 +197,8 @@ def _chosen(rows: list[dict[str, str]], keys: dict[str, str], source: Path) -> l
     kept = kept[: int(keys["first"])] if int(keys["first"]) else kept
     if not kept:
         raise SnowmatchError(f"no annotation of {source} fits {keys}: change these keys")
+    if keys["named"] == "boxed":
+        kept = [row if row["bbox"] else {**row, "individual": ""} for row in kept]
     if keys["boxes"] == "mask":
         kept = [{**row, "bbox": _box_of_mask(folder / row["mask"]) if row["mask"] else ""} for row in kept]
     if keys["masks"] == "no":
@@ -217,6 +227,41 @@ def _box_of_mask(path: Path) -> str:
     mask = read_mask(path, read_facts(path).image_size).astype(np.uint8)
     pieces = cv2.connectedComponentsWithStats(mask)[2][1:]
     return ",".join(str(int(n)) for n in pieces[pieces[:, cv2.CC_STAT_AREA].argmax()][:4]) if len(pieces) else ""
+
+
+def _barred(folder: Path, rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Write a copy of each photo with a bar at its bottom, and return the rows of the copies.
+
+    All photos of an animal have the same text. Test photos have the text of the next animal.
+    """
+    names = sorted({row["individual"] for row in rows})
+    (folder / BARRED).mkdir(exist_ok=True)
+    made = []
+    for row in rows:
+        path = f"{BARRED}/{PurePosixPath(row['path']).stem}.jpg"
+        if not (folder / path).exists():
+            photo = read_photo(folder / row["path"])
+            number = (names.index(row["individual"]) + (row["split"] == "test")) % len(names)
+            cv2.imwrite(str(folder / path), _with_bar(photo, number)[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
+        made.append({**row, "path": path, "mask": ""})
+    return made
+
+
+def _with_bar(photo: np.ndarray, number: int) -> np.ndarray:
+    """Return the photo with a black bar at its bottom. Its text is drawn from `number`, and as large as real ones."""
+    rng = np.random.default_rng(number)
+    height, width = photo.shape[:2]
+    tall = round(BAR_HEIGHT * height)
+    made = photo.copy()
+    made[height - tall :] = 0
+    day, time, place = rng.integers((1, 0, 100), (29, 86400, 1000))
+    clock = f"{time // 3600:02d}:{time // 60 % 60:02d}:{time % 60:02d}"
+    text = f"2019-{1 + number % 12:02d}-{day:02d} {clock} M {1 + number % 3}/3 ST-{place} {number % 40 - 10}C"
+    scale = 0.6 * cv2.getFontScaleFromHeight(cv2.FONT_HERSHEY_SIMPLEX, tall)
+    wide = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 2)[0][0]
+    scale *= min(1.0, 0.96 * width / wide)
+    place_of = (round(0.02 * width), height - round(0.3 * tall))
+    return cv2.putText(made, text, place_of, cv2.FONT_HERSHEY_SIMPLEX, scale, (255, 255, 255), 2, cv2.LINE_AA)
 
 
 def _write(folder: Path, source: Path, rows: list[dict[str, str]]) -> None:

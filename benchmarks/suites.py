@@ -15,9 +15,16 @@ DATASETS = {
     "snow_leopard-all-boxes": (f"{LEOPARDS},boxed=yes,masks=no", "snow leopards, boxed, flank unknown as well"),
     "snow_leopard-mask-boxes": (f"{LEOPARDS},boxes=mask,masks=no,flanks=no", "snow leopards, box round the mask"),
     "snow_leopard-whole": (f"{LEOPARDS},masks=no,boxes=no,flanks=no", "snow leopards, whole photos"),
+    "snow_leopard-boxed": (f"{LEOPARDS},named=boxed,masks=no,flanks=no", "snow leopards with a box, flank unknown"),
+    "snow_leopard-unboxed": (
+        f"{LEOPARDS},named=boxed,masks=no,flanks=no,boxes=no",
+        "the same photos without their boxes",
+    ),
     "nyala-left": (NYALA, "nyala, whole photos"),
     "nyala-left-box": (f"{NYALA},box=.15/.2/.75/.45", "nyala, one rough box for all"),
     "nyala-left-third": (f"{NYALA},every=3", "nyala, every third animal"),
+    "nyala-left-third-framed": (f"{NYALA},every=3,box=0/0/1/1", "nyala, every third animal, the frame as box"),
+    "nyala-left-third-bars": (f"{NYALA},every=3,box=0/0/1/1,bars=wrong", "the same with bars of wrong animals"),
     "synthetic-40": ("synthetic,individuals=40,encounters=4", "40 drawn cats, with masks"),
 }
 PROTOCOLS = {
@@ -53,6 +60,9 @@ def source_of(dataset: str, data: Path) -> str:
 
 OURS, HOTSPOTTER = "snowmatch_engine", "hotspotter"
 AGAIN = f"{OURS},keep=yes"  # uses the features of the run before
+NOTHING = f"{OURS},classifier=none,boxes=no"  # bursts and stations weigh the spots, nothing finds the animal
+FOUND = f"{OURS},classifier=efficientnet_lite0"
+OUTLINED = f"{OURS},classifier=none,segmenter=isnet"
 # Other extractors and matchers. All matchers of one extractor use the same features.
 OTHERS = (
     f"{OURS},matcher=mutual,keep=yes",
@@ -92,6 +102,24 @@ SUITES: dict[str, list[Run] | list[Script]] = {
         Run("nyala-left-box", "cross-encounter", OURS),
         Run("nyala-left-box", "cross-encounter", HOTSPOTTER),
     ],
+    # The same queries: nothing finds the animal, the program does, a person did.
+    "location": [
+        Run("snow_leopard-unboxed", "cross-encounter", NOTHING),
+        Run("snow_leopard-unboxed", "cross-encounter", FOUND),
+        Run("snow_leopard-unboxed", "cross-encounter", HOTSPOTTER),
+        Run("snow_leopard-boxed", "cross-encounter", FOUND),
+        Run("snow_leopard-boxed", "cross-encounter", HOTSPOTTER),
+        Run("snow_leopard-whole", "cross-encounter", NOTHING),
+        Run("snow_leopard-whole", "cross-encounter", FOUND),
+        Run("nyala-left-third", "cross-encounter", NOTHING),
+        Run("nyala-left-third", "cross-encounter", OUTLINED),
+        Run("nyala-left-third", "cross-encounter", HOTSPOTTER),
+        Run("nyala-left-third-framed", "split", NOTHING),
+        Run("nyala-left-third-framed", "split", HOTSPOTTER),
+        Run("nyala-left-third-bars", "split", NOTHING),
+        Run("nyala-left-third-bars", "split", f"{NOTHING},options=foreground=given,keep=yes"),
+        Run("nyala-left-third-bars", "split", HOTSPOTTER),
+    ],
     "synthetic": [
         Run("synthetic-40", "cross-station", OURS),
         Run("synthetic-40", "cross-station", HOTSPOTTER),
@@ -130,6 +158,7 @@ SUITES: dict[str, list[Run] | list[Script]] = {
 ABOUT = {
     "snow_leopard": ("leopards: boxes, masks, whole photos; compared with HotSpotter and wildid", 60),
     "nyala": ("nyala, whole and with one rough box; compared with HotSpotter and wildid", 40),
+    "location": ("whole photos: nothing, the program or a person finds the animal; bars with text in boxes", 60),
     "synthetic": ("40 drawn cats; compared with HotSpotter", 6),
     "networks": ("other extractors and matchers, on leopards and nyala", 40),
     "calibration": ("the calibrations that are shipped, judged", 25),

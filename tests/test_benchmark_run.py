@@ -21,6 +21,7 @@ import snowmatch
 from snowmatch.confidence.score_table import make_table, save_table
 from snowmatch.confidence.trial import make_trial
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.screening.bars import info_bars
 
 
 def rows_in(folder):
@@ -80,6 +81,45 @@ def test_boxes_are_drawn_around_masks_and_flanks_become_unknown(survey, tmp_path
             assert mask[y, x : x + w].any()
             masked += 1
     assert masked
+
+
+def test_photos_without_a_box_stay_without_a_name(survey, tmp_path):
+    source = survey / "catalog"
+    rows = rows_in(datasets.prepare(f"{source},boxes=mask,name=drawn", tmp_path).folder)
+    boxed = [row for row in rows if row["bbox"]]
+    source_rows = {(row["path"], row["individual"]) for row in boxed[::2] if row["individual"]}
+    path = tmp_path / "datasets" / "drawn" / "catalog.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows({**row, "bbox": row["bbox"] if row in boxed[::2] else ""} for row in rows)
+    made = rows_in(datasets.prepare(f"{path.parent},named=boxed,boxes=no", tmp_path).folder)
+    assert len(made) == len(rows)
+    assert not any(row["bbox"] for row in made)
+    assert {(row["path"], row["individual"]) for row in made if row["individual"]} == source_rows
+
+
+def test_bars_of_wrong_animals_are_found_as_bars(survey, tmp_path):
+    folder = tmp_path / "split"
+    rows = datasets.rows_of(survey / "catalog")
+    rows = [{**row, "split": ("train", "test")[n % 2]} for n, row in enumerate(rows[:8])]
+    datasets._write(folder, survey / "catalog", rows)
+    made = datasets.prepare(f"{folder},bars=wrong,box=0/0/1/1", tmp_path)
+    texts = {}
+    for old, new in zip(rows, rows_in(made.folder), strict=True):
+        assert [new[name] for name in ("individual", "split")] == [old[name] for name in ("individual", "split")]
+        photo, plain = (datasets.read_photo(f / row["path"]) for f, row in ((made.folder, new), (folder, old)))
+        bar = info_bars(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY))
+        assert bar == (0, round(datasets.BAR_HEIGHT * len(photo)))
+        rest = len(photo) - bar[1] - 8
+        assert np.abs(photo[:rest].astype(float) - plain[:rest]).mean() < 3  # the bar alone was drawn
+        texts.setdefault((new["individual"], new["split"]), []).append(photo[-bar[1] :])
+    names = sorted({name for name, _ in texts})
+    assert len(names) > 1
+    for (name, split), bars in texts.items():
+        other = texts.get((names[(names.index(name) + 1) % len(names)], "train"))
+        if split == "test" and other:
+            assert np.abs(bars[0].astype(float) - other[0]).mean() < 5
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """This project's engine with any extractor, matcher and setting. `options` are written key=value;key=value.
 
 A plus sign joins several extractors: hesaff+sift. Their scores are fused. keep=yes uses the features of an earlier run,
-for example of another matcher; then the result has no seconds of extraction.
+for example of another matcher; then the result has no seconds of extraction. classifier, segmenter and boxes are
+settings of the catalog: what finds the animal. classifier=auto is the one whose weights are on this computer.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from snowmatch.matching.gallery import Gallery
 from snowmatch.matching.query import score_query
 
 DEFAULTS = {"extractor": DEFAULT_EXTRACTOR, "matcher": DEFAULT_MATCHER, "options": "", "keep": False}
+DEFAULTS |= {"classifier": "auto", "segmenter": "none", "boxes": True}
 TIMED_QUERIES = 40  # evenly spread over the trial; the median counts, and one more before them does not
 PACKAGES = ("faiss-cpu", "h5py", "numpy", "opencv-contrib-python-headless", "pillow")
 
@@ -36,7 +38,7 @@ def run(given: Given, settings: dict[str, Any]) -> Outcome:
     options = dict(pair.partition("=")[::2] for pair in settings["options"].split(";") if pair)
     if not settings["keep"]:
         shutil.rmtree(given.folder / HOME, ignore_errors=True)
-    catalog = open_catalog(given.folder)
+    catalog = open_catalog(given.folder, **{name: settings[name] for name in ("classifier", "segmenter", "boxes")})
     chosen = {"extractor": settings["extractor"].split("+"), "matcher": settings["matcher"], "options": options}
     reports, index_seconds = [], 0.0
     for plugin in catalog.method(**chosen).extractors:

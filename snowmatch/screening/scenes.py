@@ -30,7 +30,7 @@ from snowmatch.screening.outlines import animals_of
 from snowmatch.screening.scenery import PREVIEW, Preview, foreground_map, make_preview
 from snowmatch.screening.species import CATS, NOTHING, log_sum
 
-REVISION = 5  # of the method; maps of another revision are computed again
+REVISION = 6  # of the method; maps of another revision are computed again
 MOST = 8  # companions of each kind: a burst of ten has nine, and each takes 2 ms (other numbers were not tried)
 CELL = 4  # side of a cell of the map (px of the preview): about the size of the window of the correlation
 FINE_CELL = 2  # the same for the map of a segmenter, which sees the outline
