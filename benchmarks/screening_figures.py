@@ -25,9 +25,9 @@ POINTS = 60  # of a curve in the picture
 class Case:
     """A photo or a passage, and what the classifier saw in it.
 
-    kind: what it shows: LEOPARD, NYALA or PAINTED. name: of the photo or the passage. cluster: cases that are alike have
-    the same one: the passage of leopards and of what was painted out, the individual of nyala. photos: the probability
-    of each species in each photo of it.
+    kind: what it shows: LEOPARD, NYALA or PAINTED. name: of the photo or the passage. cluster: cases that are alike
+    have the same one: the passage of leopards and of what was painted out, the individual of nyala. photos: the
+    probability of each species in each photo of it.
     """
 
     kind: str
