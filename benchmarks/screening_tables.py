@@ -14,8 +14,8 @@ MEANS = (
     "How `snowmatch screen` tells photos with a snow leopard from photos without. Nyala: another mammal, photographed "
     "by hand. Painted out: the photos of the leopards with the animal painted out by its rough mask, which can leave a "
     "tail or a shadow. Real empty frames were not to be had. The lowest score that is kept without a promise, 0.01, "
-    "was chosen on the same leopards, so recall at this score is no forecast. In brackets: the 95 % interval (bootstrap "
-    "over passages; over individuals for nyala). Where no case is wrong, it has no width."
+    "was chosen on the same leopards, so recall at this score is no forecast. In brackets: the 95 % interval "
+    "(bootstrap over passages; over individuals for nyala). Where no case is wrong, it has no width."
 )
 SEPARATION_MEANS = (
     "Precision, F1, AP (average precision) and the calibration error depend on how many photos of each kind there are; "
@@ -40,8 +40,8 @@ def screening_parts(runs: Sequence[Result]) -> list[str]:
     parts = [MEANS]
     for run in runs:
         parts += [
-            f"Classifier {plain(run['run'])}: {run['seconds']['classify']:.3f} s of processor time a photo. Lowest score "
-            f"that is kept: {run['threshold']:g}; lowest score of a passage of leopards: {run['lowest_passage']:.3f}.",
+            f"Classifier {plain(run['run'])}: {run['seconds']['classify']:.3f} s a photo (processor time). Lowest "
+            f"score that is kept: {run['threshold']:g}; lowest of a passage of leopards: {run['lowest_passage']:.3f}.",
             confusion_table(run),
             SEPARATION_MEANS,
             separation_table(run),

@@ -13,14 +13,21 @@ import pytest
 import screening
 import screening_figures as figures
 import screening_tables
+import tables
 from fake_classifier import COLOURS, SIZE, draw, write_rows
 from hypothesis import given
 from hypothesis import strategies as st
 from screening_figures import LEOPARD, NYALA, PAINTED, Case
-from store import read_runs
+from store import put_run, read_runs
 
 from snowmatch.confidence.metrics import interval
 from snowmatch.screening.passages import DEFAULT, SPECIES
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Draw few samples for intervals."""
+    monkeypatch.setattr(figures, "interval", partial(interval, replicates=100))
 
 
 def case(kind, score, encounter="E1", station="S1", *, nothing=None, mammal=0.0, light="colour", cluster=None):
@@ -200,7 +207,6 @@ def data(tmp_path, monkeypatch):
 
 
 def test_a_run_on_drawn_photos_keeps_its_results(data, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(figures, "interval", partial(interval, replicates=20))
     monkeypatch.setattr(screening, "nearly_equal_pairs", lambda likenesses: [(0, 3)])  # drawn noise is all alike
     words = ["--data", str(data), "--work", str(tmp_path / "work"), "--out", str(tmp_path / "screening.json")]
     threads = cv2.getNumThreads()
@@ -229,6 +235,23 @@ def test_a_run_on_drawn_photos_keeps_its_results(data, tmp_path, monkeypatch, ca
     text = "\n\n".join(screening_tables.screening_parts([run]))
     assert "| snow leopard, by photo | 8 | 8 | 0 | 0 | 0 | 0 |" in text
     assert "| painted out, by passage | 4 | 0 | 0 | 0 | 0 | 4 |" in text
+    check_pages(tmp_path, run)
+
+
+def check_pages(folder, run):
+    """Put the run among results of a folder, and check that the page shows its table and picture."""
+    pytest.importorskip("matplotlib")
+    import plots
+
+    results = folder / "benchmarks" / "results"
+    put_run(results / "screening.json", run | {"commit": "abc1234"})
+    plots.main([str(results)])
+    picture = folder / "docs" / "images" / "results-screening.png"
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    tables.main([str(results)])
+    page = (folder / "docs" / "results.md").read_text(encoding="utf-8")
+    assert "\n## Screening\n" in page
+    assert "](images/results-screening.png)\n" in page
 
 
 def test_tables_show_values_with_their_intervals_and_a_dash_for_unknown_ones():
