@@ -130,7 +130,7 @@ def screening_figure(run: Result) -> Figure:
     alarms.set_ylabel("recall (left), precision (right)")
     found.set(xlim=(0, 1), xlabel="recall")
     for axis in (alarms.xaxis, alarms.yaxis, found.xaxis, found.yaxis):
-        axis.set_major_formatter(PercentFormatter(1, symbol=" %", decimals=None))
+        axis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
     figure.legend(loc="outside lower center", ncols=len(run["curves"]), handlelength=3)
     return figure
 

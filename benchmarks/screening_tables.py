@@ -12,10 +12,11 @@ from store import Result
 ANSWERS = ("kept", "other cat", "other mammal", "other animal", "nothing")
 MEANS = (
     "How `snowmatch screen` tells photos with a snow leopard from photos without. Nyala: another mammal, photographed "
-    "by hand. Painted out: the photos of the leopards with the animal painted out by its rough mask, which can leave a "
-    "tail or a shadow. Real empty frames were not to be had. The lowest score that is kept without a promise, 0.01, "
-    "was chosen on the same leopards, so recall at this score is no forecast. In brackets: the 95 % interval "
-    "(bootstrap over passages; over individuals for nyala). Where no case is wrong, it has no width."
+    "by hand. Painted out: the photos of the leopards with the animal painted out by its mask. The masks are rough: "
+    "most of the painted photos that are kept still show a part of the leopard, so figures against them are too low. "
+    "Real empty frames were not to be had. The lowest score that is kept without a promise, 0.01, was chosen on the "
+    "same leopards, so recall at this score is no forecast. In brackets: the 95 % interval (bootstrap over passages; "
+    "over individuals for nyala). Where no case is wrong, it has no width."
 )
 SEPARATION_MEANS = (
     "Precision, F1, AP (average precision) and the calibration error depend on how many photos of each kind there are; "

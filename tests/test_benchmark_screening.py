@@ -157,7 +157,7 @@ def test_curves_end_with_everything_kept():
     found = figures.curves(cases)[NYALA]
     assert len(found) <= figures.POINTS
     assert found[-1] == [1, 1, pytest.approx(200 / 350, abs=1e-4)]
-    assert found[0][1:] == [0, 1]  # the highest score is a leopard's
+    assert found[0] == [1 / 200, 0, 1]  # the highest score is a leopard's, and is kept
     assert all(a[0] <= b[0] and a[1] <= b[1] for a, b in itertools.pairwise(found))
 
 
