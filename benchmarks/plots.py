@@ -1,4 +1,4 @@
-"""Draw the two pictures of docs/results.md from the result files: CMC curves, and time against gallery size.
+"""Draw the pictures of docs/results.md from the result files: CMC curves, screening, and time against gallery size.
 
 Needs matplotlib: pip install 'snowmatch[bench]'
 
@@ -35,6 +35,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DPI = 90
 TINTS = 128  # colours in the palette: enough for smooth edges of a dozen colours
 PANELS = 4  # panels in a row
+FEWEST = 0.001  # the lowest share on the logarithmic axis; lower ones are drawn there
 STYLE = {
     "font.size": 9,
     "axes.titlesize": 9,
@@ -115,6 +116,25 @@ def scaling_figure(scaling: Result) -> Figure | None:
     return figure
 
 
+def screening_figure(run: Result) -> Figure:
+    """Draw recall against false alarms (a logarithmic axis), and precision against recall; a line a kind of photos."""
+    looks = styles(run["curves"])
+    figure = Figure(figsize=(8, 3.4), layout="constrained")
+    alarms, found = figure.subplots(1, 2, sharey=True)
+    for name, points in run["curves"].items():
+        right, false, precise = zip(*points, strict=True)
+        look = {"markersize": 3, "clip_on": False, "zorder": 3, **looks[name]}
+        alarms.plot([max(share, FEWEST) for share in false], right, label=f"against {name}", **look)
+        found.plot(right, precise, **look)
+    alarms.set(xscale="log", xlim=(FEWEST, 1), ylim=(0, 1), xlabel="photos without a leopard that are kept")
+    alarms.set_ylabel("recall (left), precision (right)")
+    found.set(xlim=(0, 1), xlabel="recall")
+    for axis in (alarms.xaxis, alarms.yaxis, found.xaxis, found.yaxis):
+        axis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
+    figure.legend(loc="outside lower center", ncols=len(run["curves"]), handlelength=3)
+    return figure
+
+
 def short_number(value: float, _: Any = None) -> str:
     return f"{value:,.0f}" if value >= 1 else f"{value:g}"
 
@@ -123,8 +143,13 @@ def draw(folder: Path) -> list[Path]:
     """Draw a picture of all results in the folder, in the project's docs/images. Return the paths written."""
     compared = [run for suite in COMPARED for run in read_runs(folder / f"{suite}.json")]
     scaling = find_run(folder / "speed.json", "scaling")
+    screened = read_runs(folder / "screening.json")
     with matplotlib.style.context(["default", STYLE]):  # not the user's own style: the same bytes for everyone
-        figures = {"cmc": cmc_figure(trials(compared)), "scaling": scaling_figure(scaling) if scaling else None}
+        figures = {
+            "cmc": cmc_figure(trials(compared)),
+            "screening": screening_figure(screened[0]) if screened else None,
+            "scaling": scaling_figure(scaling) if scaling else None,
+        }
         written = []
         for name, figure in figures.items():
             if figure is not None:

@@ -21,14 +21,13 @@ import cv2
 import numpy as np
 from datasets import described, prepare
 from measure import RESULTS, circumstances, command_line
+from painting import paint_out, read_masked
 from store import put_run
 
 from snowmatch.api import open_catalog
 from snowmatch.core.types import Annotation, BBox
-from snowmatch.photos.pixels import read_mask, read_photo
 
 SOURCE = "{data}/snow_leopard,name=snow_leopard-scenery"
-GROW = 15  # px, added around a mask before the animal is painted out: rough masks leave a rim
 KINDS = ("empty frame", "box on rock", "pasted cat")
 
 
@@ -88,12 +87,12 @@ def cases(folder: Path, annotations: tuple[Annotation, ...], each: int, seed: in
     masked = [a for a in annotations if a.mask and a.individual is not None and not a.found]
     for n in rng.permutation(len(masked))[:each]:
         a = masked[n]
-        photo, mask = _read(folder, a)
-        yield Case(KINDS[0], _emptied(photo, mask), None, a.station, "")
+        photo, mask = read_masked(folder, a)
+        yield Case(KINDS[0], paint_out(photo, mask), None, a.station, "")
     boxed = [a for a in masked if a.own_box is not None]
     for n in rng.integers(0, len(masked), each):
         a, like = masked[n], boxed[int(rng.integers(len(boxed)))]
-        photo, mask = _read(folder, a)
+        photo, mask = read_masked(folder, a)
         box = _on_rock(mask, like.own_box or (0, 0, 1, 1), rng)
         if box is not None:
             yield Case(KINDS[1], photo, box, a.station, "")
@@ -103,18 +102,6 @@ def cases(folder: Path, annotations: tuple[Annotation, ...], each: int, seed: in
         cat = others[int(rng.integers(len(others)))]
         photo, box = _pasted(folder, scene, cat)
         yield Case(KINDS[2], photo, box, scene.station, cat.individual or "")
-
-
-def _read(folder: Path, a: Annotation) -> tuple[np.ndarray, np.ndarray]:
-    photo = read_photo(folder / a.path)
-    return photo, read_mask(folder / a.mask, (photo.shape[1], photo.shape[0]))
-
-
-def _emptied(photo: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Return the photo with its animal painted out."""
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * GROW + 1, 2 * GROW + 1))
-    grown = cv2.dilate(mask.astype(np.uint8), disc)
-    return cv2.inpaint(photo, grown, 5, cv2.INPAINT_TELEA)
 
 
 def _on_rock(mask: np.ndarray, like: BBox, rng: np.random.Generator) -> BBox | None:
@@ -130,9 +117,9 @@ def _on_rock(mask: np.ndarray, like: BBox, rng: np.random.Generator) -> BBox | N
 
 def _pasted(folder: Path, scene: Annotation, cat: Annotation) -> tuple[np.ndarray, BBox]:
     """Return an emptied photo of `scene` with the animal of `cat` at the same place of the frame, and its box."""
-    photo, mask = _read(folder, scene)
-    empty = _emptied(photo, mask)
-    other, outline = _read(folder, cat)
+    photo, mask = read_masked(folder, scene)
+    empty = paint_out(photo, mask)
+    other, outline = read_masked(folder, cat)
     size = (empty.shape[1], empty.shape[0])
     scale = np.array(size) / (other.shape[1], other.shape[0])
     other, shape = cv2.resize(other, size), cv2.resize(outline.astype(np.uint8), size) > 0

@@ -28,6 +28,7 @@ from method_tables import (
     short_table,
     trials,
 )
+from screening_tables import screening_parts
 from store import Result, read_runs
 from study_tables import (
     CALIBRATION_MEANS,
@@ -104,6 +105,10 @@ def page(held: dict[str, list[Result]], root: Path) -> str:
         if held[suite]:
             check_one_engine(held[suite], title)
             parts += [f"## {title}", means, show(held[suite])]
+    if held["screening"]:
+        check_one_engine(held["screening"], "Screening")
+        parts += ["## Screening", *screening_parts(held["screening"])]
+        parts += picture("screening", "Recall against false alarms, and precision against recall", root)
     parts += speed_parts(held["speed"], root)
     return "\n\n".join([*parts, "## How these were made", sources(held)]) + "\n"
 
