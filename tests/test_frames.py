@@ -58,6 +58,7 @@ def film(av, tmp_path):
             stream.width, stream.height = size
             stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
             stream.bit_rate = 4_000_000
+            video.start_encoding()
             for n in range(int(seconds * rate)):
                 pixels = np.full((size[1], size[0], 3), 40 + round(8 * n / rate), np.uint8)
                 pixels[: size[1] // 2, : size[0] // 2] = 250, 0, 0
@@ -347,8 +348,9 @@ def test_of_half_a_video_the_readable_frames_are_kept_and_a_line_says_so(film, t
 def test_a_damaged_piece_costs_only_its_own_frames(film, tmp_path):
     path = film("cards/VID.avi", 3)
     content = bytearray(path.read_bytes())
-    at = content.index(b"00dc", len(content) // 2) + 8  # the beginning of a picture in the middle
-    content[at : at + 40] = bytes(40)
+    at = content.index(b"00dc", len(content) // 2) + 8  # a picture in the middle
+    length = struct.unpack("<I", content[at - 4 : at])[0]
+    content[at : at + length] = bytes(length)
     path.write_bytes(content)
     result = run(tmp_path / "cards", tmp_path / "out")
     assert "failed: VID.avi: is damaged, 1 piece cannot be decoded" in result.stderr
