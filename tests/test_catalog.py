@@ -315,9 +315,10 @@ def test_notes_count_the_files_that_are_left_out(tmp_path):
     data = load_catalog(tmp_path)
     assert [a.path for a in data.annotations] == ["Aika/head/1.jpg"]
     assert data.notes[0].text.startswith("2 files or folders whose names begin with a dot")
-    assert data.notes[1].text.startswith("3 files that are not photos")
-    assert {"1 .avi", "1 .txt", "1 without extension"} <= set(data.notes[1].text.split(": ")[1].split(", "))
-    assert len(data.notes) == 2
+    assert (data.notes[1].code, data.notes[1].text) == ("videos-skipped", "1 video was skipped: 1 .avi")
+    assert data.notes[2].text.startswith("2 files that are not photos")
+    assert {"1 .txt", "1 without extension"} <= set(data.notes[2].text.split(": ")[1].split(", "))
+    assert len(data.notes) == 3
 
 
 @pytest.mark.parametrize("name", ["1.jpg", "x/y/naryn/Aika/head/1.jpg", "x/y/naryn/Aika/1.jpg"])

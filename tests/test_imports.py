@@ -54,11 +54,12 @@ ONLY_IN = {
     "kornia": {"features/extractors/", "matching/matchers/"},
     "safetensors": {"models/torch_io.py"},
     "onnxruntime": {"models/onnx.py"},
+    "av": {"photos/videos.py"},
     "platformdirs": {"models/cache.py"},
     "urllib": {"models/download.py"},  # the only file that uses the internet
 }
 # Files that may import inside functions, so that a package loads only if it is used
-LATE_IN = {"api.py", "__init__.py", "sheet.py", "onnx.py", *NETWORKS}
+LATE_IN = {"api.py", "__init__.py", "sheet.py", "onnx.py", "videos.py", *NETWORKS}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -1,4 +1,4 @@
-"""Catalogs in nested folders, and the search for photos in a folder and its subfolders.
+"""Catalogs in nested folders, and the search for photos and videos in a folder and its subfolders.
 
 The nested form is <location>/<station>/<individual>/<body_part>/<photo>. Without the folder of the station, or of both
 places, the photos have none. Without the folder of the body part, it is unknown. Files and folders that begin with a
@@ -22,7 +22,7 @@ from snowmatch.core.home import CSV_NAME, HOME
 from snowmatch.core.notes import Note
 from snowmatch.core.text import choices, counted, did_you_mean, same_name, some
 from snowmatch.core.types import BODY_PARTS
-from snowmatch.photos.formats import EXTENSIONS
+from snowmatch.photos.formats import EXTENSIONS, VIDEO_EXTENSIONS
 
 LAYOUTS = "[<location>/[<station>/]]<individual>/[<body_part>/]<photo>"
 _SYSTEM_FILES = re.compile(r"\.DS_Store|\._.*|thumbs\.db|desktop\.ini", re.IGNORECASE)  # left by macOS and Windows
@@ -120,7 +120,7 @@ def _is_text(parts: tuple[str, ...]) -> bool:
     return True
 
 
-# --- photos in folders ------------------------------------------------------------------------------------------------
+# --- files in folders ------------------------------------------------------------------------------------------------
 
 
 def find_photos(folder: Path, expected: str, notes: list[Note]) -> list[tuple[str, ...]]:
@@ -129,18 +129,31 @@ def find_photos(folder: Path, expected: str, notes: list[Note]) -> list[tuple[st
     Raises SnowmatchError if a folder cannot be read or contains no photo. expected: what should be there, for the error
     message.
     """
+    return _find(folder, EXTENSIONS, "photos", expected, notes)
+
+
+def find_videos(folder: Path, notes: list[Note]) -> list[tuple[str, ...]]:
+    """Return every video in `folder` and its subfolders, as `find_photos` does for photos."""
+    return _find(folder, VIDEO_EXTENSIONS, "videos", f"files with {', '.join(sorted(VIDEO_EXTENSIONS))}", notes)
+
+
+def _find(
+    folder: Path, extensions: frozenset[str], word: str, expected: str, notes: list[Note]
+) -> list[tuple[str, ...]]:
     counts: Counter[str] = Counter()
-    others: Counter[str] = Counter()  # number of files that are not photos, by extension
-    photos = []
+    others: Counter[str] = Counter()  # number of other files, by extension
+    found = []
     for parts in _files(folder, counts):
         extension = os.path.splitext(parts[-1])[1].lower()
-        if extension in EXTENSIONS:
-            photos.append(parts)
+        if extension in extensions:
+            found.append(parts)
         else:
             others[extension or "without extension"] += 1
-    if not photos:
-        held = f" (only {some([f'{n} {ext}' for ext, n in others.most_common()])})" if others else ""
-        raise SnowmatchError(f"{folder} contains no photos{held}; expected {expected}")
+    videos = Counter({ext: n for ext, n in others.items() if ext in VIDEO_EXTENSIONS})
+    if not found:
+        held = f" (only {_by_extension(others)})" if others else ""
+        code = "only-videos" if videos else ""
+        raise SnowmatchError(f"{folder} contains no {word}{held}; expected {expected}", code, folder=str(folder))
     if counts["hidden"]:
         text = f"{counts['hidden']} files or folders whose names begin with a dot were skipped"
         notes.append(Note("hidden-files", text, {"count": counts["hidden"]}))
@@ -150,11 +163,18 @@ def find_photos(folder: Path, expected: str, notes: list[Note]) -> list[tuple[st
     if counts["special"]:
         text = f"{counts['special']} pipes, devices or sockets were skipped"
         notes.append(Note("special-files", text, {"count": counts["special"]}))
+    if videos:
+        text = f"{counted(videos.total(), 'video was', 'videos were')} skipped: {_by_extension(videos)}"
+        notes.append(Note("videos-skipped", text, {"folder": str(folder), **videos}))
+    others -= videos
     if others:
-        listed = some([f"{n} {ext}" for ext, n in others.most_common()])
-        text = f"{sum(others.values())} files that are not photos were skipped: {listed}"
+        text = f"{others.total()} files that are not {word} were skipped: {_by_extension(others)}"
         notes.append(Note("other-files", text, dict(others)))
-    return photos
+    return found
+
+
+def _by_extension(counts: Counter[str]) -> str:
+    return some([f"{n} {ext}" for ext, n in counts.most_common()])
 
 
 def _files(folder: Path, counts: Counter[str]) -> Iterator[tuple[str, ...]]:

@@ -77,6 +77,10 @@ def _options(changed: Data) -> str:
     return "".join(f" -o {key}={shlex.quote(str(value))}" for key, value in changed.items())
 
 
+def _frames(data: Data) -> str:
+    return f"snowmatch frames {shlex.quote(str(data.get('folder', 'FOLDER')))} OUT"
+
+
 def _download(data: Data) -> str:
     if data.get("downloadable"):
         return f"snowmatch weights download {data['name']}"
@@ -106,7 +110,10 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "choose-output": lambda data: "--out NAME",
     "output-exists": lambda data: "--force",
     "unclear-dates": lambda data: "snowmatch index CATALOG --dates dmy, or mdy",
+    "only-videos": _frames,
     # notes
+    "videos-skipped": _frames,
+    "frames-without-time": lambda data: "--file-times",
     "no-classifier": lambda data: "snowmatch weights download efficientnet-lite0",
     "missing-annotations": _index,
     "stale-annotations": _index,

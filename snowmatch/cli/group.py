@@ -16,6 +16,7 @@ from snowmatch.core.version import __version__
 
 # The module of each command; only the module of the command in use is imported
 COMMANDS = {
+    "frames": "frames",
     "screen": "screen",
     "index": "index",
     "query": "query",

@@ -35,6 +35,8 @@ FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP") + (("HEIF",) if register_heif_o
 EXTENSIONS = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".webp", ".bmp", ".heic", ".heif", ".hif"}
 )
+# Extensions of files that are treated as videos, in upper or lower case
+VIDEO_EXTENSIONS = frozenset({".mp4", ".avi", ".mov", ".mkv", ".m4v", ".mpg", ".mpeg", ".wmv", ".3gp"})
 # The exceptions that Pillow and pillow-heif raise for damaged files and damaged EXIF. MemoryError is not one of them.
 DAMAGE = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.error, zlib.error)
 MOST_PAGES = 20  # number of pages of a TIFF that are searched for the largest
@@ -132,6 +134,8 @@ def _what_is_wrong(path: Path, error: Exception) -> str:
         return "is empty (0 bytes): copy it again from the camera's card"
     if _HEIC.match(head) and register_heif_opener is None:
         return "is a HEIC photo, which needs one more package: pip install pillow-heif"
+    if isinstance(error, UnidentifiedImageError) and path.suffix.lower() in VIDEO_EXTENSIONS:
+        return "is a video, expected a photo: take its frames first, or remove it"
     if isinstance(error, UnidentifiedImageError):
         return f"is not a readable photo, expected one of {', '.join(FORMATS)}: convert it, or remove it"
     reason = " ".join(str(error).split())
