@@ -181,7 +181,7 @@ def _opened(path: Path, *, write: bool) -> Iterator[sqlite3.Connection]:
         connection.execute("PRAGMA secure_delete = ON")  # overwrite deleted rows: pruned data must leave the disk
         connection.execute(f"PRAGMA query_only = {'OFF' if write else 'ON'}")
         yield connection
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the second: a message that quotes a damaged layout
         if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF in DAMAGE:
             raise DamagedError(str(error)) from error
         raise _system(path, error, write) from error

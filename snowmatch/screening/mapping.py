@@ -65,7 +65,8 @@ def update_maps(
     """
     stored = load_marks(folder)
     if notes is not None and (count := sum(mark is None for mark in stored.values())):
-        text = f"{counted(count, 'foreground map')} in the database of photos were damaged and made again"
+        were = "was" if count == 1 else "were"
+        text = f"{counted(count, 'foreground map')} in the database of photos {were} damaged and made again"
         notes.append(Note("maps-mended", text, {"count": count}))
     classes = load_classes(folder, finders.mark) if finders.classifier is not None else {}
     current: set[str] = set()  # keys of the stored maps that are still right
