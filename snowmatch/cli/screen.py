@@ -82,16 +82,13 @@ def screen(
         )
     from snowmatch.api import open_catalog
     from snowmatch.core.outputs import check_folder
-    from snowmatch.core.text import counted
     from snowmatch.review.screen import screen_catalog
     from snowmatch.views.screening import check_table, draw_screening, write_table
 
     if forget_results:
-        from snowmatch.catalog.screened import forget_detections
+        from snowmatch.review.detections import forget_results as forget
 
-        count = forget_detections(open_catalog(catalog).folder)
-        told = ": index again, and screen again" if count else ""
-        print_text(f"the stored detections of {counted(count, 'photo')} were removed{told}")
+        print_text(forget(open_catalog(catalog).folder))
         return
     if learn is not None:
         from snowmatch.review.teach import teach
