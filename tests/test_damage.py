@@ -27,7 +27,6 @@ from snowmatch.screening import finders
 FILES = {
     r"catalog\.sqlite": "index",
     r"settings\.json": "",
-    r"foreground\.npz": "index",
     r"calibration\.json": "calibrate",
     r"calibration\.png": "",
     r"calibration\.lock|writer\.lock|writer\.json|large-photo\.lock": "",

@@ -10,7 +10,7 @@ from snowmatch.catalog.found import BY_MAPS, BY_SCREENING, Found, load_found, sa
 from snowmatch.core.types import Annotation
 from snowmatch.screening import mapping
 from snowmatch.screening.foreground import ForegroundMap
-from snowmatch.screening.maps import load_maps
+from snowmatch.screening.maps import load_maps, load_marks
 from snowmatch.screening.scenes import Finders, Looked
 
 SIZE = (600, 400)
@@ -127,7 +127,7 @@ def test_after_a_stopped_run_no_box_is_that_of_an_older_map(tmp_path, looked, mo
     monkeypatch.setattr(mapping, "save_found", save_found_before)
     monkeypatch.setattr(mapping, "save_maps", save_maps_before)
     found = load_found(tmp_path)
-    for sha, (mark, values) in load_maps(tmp_path).entries().items():
+    for sha, (mark, values) in load_maps(tmp_path, load_marks(tmp_path)).items():
         assert mark
         if values.values.sum() == map_of(20).values.sum():  # a new map has its new box at once
             assert [found[full] for full in found if full.startswith(sha)] == [expected(20)[sha[:2] * 32]]

@@ -8,6 +8,7 @@ import re
 import shutil
 import struct
 import zipfile
+import zlib
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -17,6 +18,7 @@ import pytest
 from PIL import Image
 
 import snowmatch
+from snowmatch.catalog.database import with_sum, writing
 from snowmatch.catalog.records import Fingerprint
 from snowmatch.confidence.file import (
     CalibrationFile,
@@ -27,14 +29,15 @@ from snowmatch.confidence.file import (
 )
 from snowmatch.confidence.levels import Levels
 from snowmatch.confidence.model import Model
-from snowmatch.core.arrays import load_arrays, save_arrays
+from snowmatch.core.arrays import load_arrays
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.home import calibration_path, features_path, home_of, maps_path
+from snowmatch.core.home import calibration_path, features_path, home_of
 from snowmatch.core.plugins import parse_setting
 from snowmatch.features import tasks
 from snowmatch.photos.facts import PhotoFacts
 from snowmatch.photos.pixels import read_photo
-from snowmatch.screening.maps import load_maps
+from snowmatch.screening.foreground import ForegroundMap
+from snowmatch.screening.maps import load_maps, save_maps
 
 MODEL = Model((1.0,), 2.0, (1.5, 1.5), 2.0, 0.0, 1000.0, 6.0)
 
@@ -111,17 +114,12 @@ def test_a_damaged_calibration_is_put_aside_when_a_new_one_is_stored(tmp_path):
 # --- sizes ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
-def test_a_small_file_of_maps_cannot_ask_for_much_memory(tmp_path):
-    arrays = {
-        "photos": np.array(["0" * 16], "U16"), "marks": np.array([""], "U32"), "evidence": np.ones(1, np.uint8),
-        "shapes": np.array([[30_000, 30_000]], np.int32), "values": np.zeros(900_000_000, np.uint8),
-    }  # fmt: skip
-    save_arrays(maps_path(tmp_path), arrays)
-    assert maps_path(tmp_path).stat().st_size < 1_000_000
-    del arrays
-    with pytest.raises(SnowmatchError, match="is damaged or is not a valid foreground map file"):
-        load_maps(tmp_path)
+def test_an_entry_of_maps_cannot_ask_for_much_memory(tmp_path):
+    save_maps(tmp_path, {"0" * 16: ("mark", ForegroundMap(np.zeros((3, 3), np.uint8), "burst"))})
+    listed = ("0" * 16, "mark", "burst", 300_000, 300_000, zlib.crc32(bytes(9)))
+    with writing(tmp_path) as database:
+        database.execute("UPDATE maps SET height = ?, width = ?, sum = ?", (*listed[3:5], with_sum(listed)[-1]))
+    assert load_maps(tmp_path, ["0" * 16]) == {"0" * 16: None}
 
 
 def test_an_array_that_declares_more_than_its_file_holds_is_refused(tmp_path):
@@ -299,7 +297,6 @@ def test_a_pipe_or_a_device_in_place_of_a_kept_file_never_hangs(own_survey):
     snowmatch.open_catalog(catalog).index()
     snowmatch.open_catalog(catalog, encounter_gap=50).index()
     save_calibrations(catalog, CalibrationFile(methods=(stored("hesaff"),)))
-    save_arrays(maps_path(catalog), {"x": np.zeros(3)})
     for path in sorted(p for p in catalog.rglob("*") if p.is_file() and p.suffix not in (".jpg", ".png")):
         if path.suffix == ".lock":
             continue  # only opened for writing

@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import io
 import random
 import shutil
 from collections import Counter
@@ -13,22 +12,25 @@ import numpy as np
 import pytest
 from fake_extractor import Fake, age
 from PIL import Image
+from test_maps import CHANGES, lose, rows_of, spoil, stored
 from test_scenery import PLACES, animal_area, rocks, take
 
 import snowmatch
+from snowmatch.catalog.found import BY_MAPS, load_found, save_found
 from snowmatch.catalog.load import CatalogData
 from snowmatch.core import executor
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import file_sha256
+from snowmatch.core.home import old_maps_path
 from snowmatch.core.types import Annotation
 from snowmatch.demo.coats import grow_coat
 from snowmatch.features.indexing import index_catalog
 from snowmatch.photos.pixels import read_grey, read_photo
 from snowmatch.screening import mapping, scenes
-from snowmatch.screening.foreground import ForegroundMap
-from snowmatch.screening.maps import load_maps, maps_path, save_maps
+from snowmatch.screening.maps import load_marks
 from snowmatch.screening.scenery import PREVIEW, make_preview
 from snowmatch.screening.scenes import CELL, MOST, Companions, Finders, companions, look, make_map
+from snowmatch.screening.stored import open_maps
 
 NOON = datetime(2024, 5, 1, 12)
 WALK = ((50, 60), (120, 90), (185, 60))  # where the animal is in a burst of new photos
@@ -200,115 +202,6 @@ def test_missing_or_damaged_photos_are_ignored(tmp_path):
     assert look(tmp_path, Companions(away[0], tuple(files), ()), Finders())[:2] == (False, None)
 
 
-def some_maps(seed=0, count=7):
-    rng = np.random.default_rng(seed)
-    entries = {}
-    for n in range(count):
-        values = rng.integers(0, 256, rng.integers(1, 9, 2), dtype=np.uint8)
-        found = (
-            ForegroundMap(values, ("", "burst", "station", "burst and station and classifier")[n % 4])
-            if n % 5
-            else None
-        )
-        entries[f"{rng.integers(2**62):016x}"] = (f"{n:032x}", found)
-    return entries
-
-
-def plain(entries):
-    return {
-        photo: (mark, None if m is None else (m.evidence, m.values.shape, m.values.tobytes()))
-        for photo, (mark, m) in entries.items()
-    }
-
-
-@pytest.mark.parametrize("count", [0, 1, 2, 30])
-def test_saved_maps_are_loaded(tmp_path, count):
-    assert load_maps(tmp_path).entries() == {}
-    maps = some_maps(count, count)
-    save_maps(tmp_path, maps)
-    assert plain(load_maps(tmp_path).entries()) == plain(maps)
-
-
-def test_the_same_maps_are_the_same_bytes_in_any_order(tmp_path):
-    maps = some_maps(count=20)
-    save_maps(tmp_path, maps)
-    first = maps_path(tmp_path).read_bytes()
-    entries = list(maps.items())
-    random.Random(1).shuffle(entries)
-    save_maps(tmp_path, dict(entries))
-    assert maps_path(tmp_path).read_bytes() == first
-
-
-def test_a_map_is_found_by_its_photos_content(tmp_path):
-    sha = "0123456789abcdef" + "0" * 48
-    found = ForegroundMap(np.ones((2, 2), np.uint8), "burst")
-    save_maps(tmp_path, {sha[:16]: ("mark", found), "f" * 16: ("mark", None)})
-    maps = load_maps(tmp_path)
-    for name in (sha, f"{sha[:16]}-box-mask"):
-        assert (maps.of_content(name).values == found.values).all()
-        assert maps.of_content(name).evidence == "burst"
-    assert maps.of_content("f" * 64) is maps.of_content("a" * 64) is maps.of_content("") is None
-
-
-def npz(**arrays):
-    file = io.BytesIO()
-    np.savez(file, **arrays)
-    return file.getvalue()
-
-
-def held(maps, folder, **changes):
-    save_maps(folder, maps)
-    with np.load(maps_path(folder)) as arrays:
-        return {**arrays, **changes}
-
-
-def refused(folder):
-    with pytest.raises(
-        SnowmatchError, match=r"foreground\.npz is damaged.*index again, which makes it again"
-    ) as caught:
-        load_maps(folder)
-    assert "\n" not in str(caught.value)
-    return True
-
-
-def test_a_damaged_file_is_an_error_of_one_line_with_advice(tmp_path):
-    arrays = held(some_maps(), tmp_path)
-    good = maps_path(tmp_path).read_bytes()
-    array = io.BytesIO()
-    np.save(array, np.zeros(3))
-    wrong = [b"", b"x", b"no maps at all\n" * 20, npz(a=np.zeros(3)), array.getvalue(), good + good[:50]]
-    wrong += [good[:n] for n in range(0, len(good), 97)]
-    changes = [
-        {"shapes": arrays["shapes"] + 1},
-        {"shapes": arrays["shapes"][:-1]},
-        {"shapes": arrays["shapes"].ravel()},
-        {"values": arrays["values"][:-1]},
-        {"values": arrays["values"].astype(np.float32)},
-        {"evidence": np.full_like(arrays["evidence"], 9)},
-        {"photos": arrays["photos"][:-1]},
-        {"marks": np.array([{}] * len(arrays["marks"]), object)},
-    ]
-    wrong += [npz(**{**arrays, **change}) for change in changes]
-    for n, data in enumerate(wrong):
-        maps_path(tmp_path).write_bytes(data)
-        if data[: len(good)] != good:
-            assert refused(tmp_path), n
-
-
-def test_with_any_wrong_byte_in_the_file_maps_are_right_or_refused(tmp_path):
-    maps = some_maps()
-    save_maps(tmp_path, maps)
-    good = maps_path(tmp_path).read_bytes()
-    for place in range(0, len(good), 5):
-        maps_path(tmp_path).write_bytes(good[:place] + bytes([good[place] ^ 0xFF]) + good[place + 1 :])
-        try:
-            found = load_maps(tmp_path)
-        except SnowmatchError as error:
-            assert "index again" in str(error)  # noqa: PT017, one of two possible outcomes
-        else:
-            assert plain(found.entries()) == plain(maps)
-
-
 # ------------------------------------------------------------------------------------------------------ index runs
 
 
@@ -351,10 +244,10 @@ def with_mask(data, annotation):
 
 def maps_of(data):
     """Return the entries of the maps on disk, by path."""
-    entries = load_maps(data.folder).entries()
+    entries = stored(data.folder)
     paths = {file_sha256(data.folder / a.path)[:16]: a.path for a in data.annotations}
     assert set(entries) <= set(paths)
-    return {paths[photo]: entry for photo, entry in plain(entries).items()}
+    return {paths[photo]: entry for photo, entry in entries.items()}
 
 
 def test_an_index_run_makes_a_map_for_every_animal(data):
@@ -363,8 +256,8 @@ def test_an_index_run_makes_a_map_for_every_animal(data):
     assert report.mapped == len(data.annotations) == 12
     assert calls == [(n, 12) for n in range(1, 13)]
     assert "12 photos compared with others of their place" in report.summary()
-    maps = load_maps(data.folder)
-    assert len(maps.place) == 12
+    maps = open_maps(data.folder)
+    assert len(maps.photos) == 12
     for a in data.annotations:
         found = maps.of_content(file_sha256(data.folder / a.path))
         assert found.evidence == "burst and station"
@@ -376,17 +269,16 @@ def test_an_index_run_makes_a_map_for_every_animal(data):
         assert (found.values > 127).mean() < 0.07
 
 
-def test_a_second_run_reads_nothing_and_does_not_write_the_file(data, monkeypatch):
+def test_a_second_run_reads_no_photo_and_writes_no_map(data, monkeypatch):
     index_catalog(data, Fake(), 1)
-    path = maps_path(data.folder)
-    before = path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_ino
+    before = rows_of(data.folder)
     monkeypatch.setattr(scenes, "read_grey", lambda path, least: pytest.fail(f"{path} was read"))
     scenes.read_preview.cache_clear()
     report = index_catalog(data, Fake(), 1, mapping=lambda *now: pytest.fail("a photo was looked at"))
     assert report.mapped == 0
     assert "compared with" not in report.summary()
     assert index_catalog(data, Fake(seed=1), 1).mapped == 0  # other features, the same photos
-    assert (path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_ino) == before
+    assert rows_of(data.folder) == before
 
 
 def test_photos_with_masks_are_only_searched_for_bars(data):
@@ -450,7 +342,7 @@ def test_photos_that_leave_the_catalog_lose_their_map_and_a_mask_replaces_it(dat
     assert index_catalog(fewer, Fake(), 1).mapped == 6
 
 
-def test_one_and_two_processes_make_the_same_bytes(data, monkeypatch):
+def test_one_and_two_processes_make_the_same_maps(data, monkeypatch):
     pools = []
 
     class Counting(executor.Pool):
@@ -459,26 +351,26 @@ def test_one_and_two_processes_make_the_same_bytes(data, monkeypatch):
             super().__init__(workers, *args)
 
     index_catalog(data, Fake(), 1)
-    here = maps_path(data.folder).read_bytes()
+    here = stored(data.folder)
     monkeypatch.setattr(executor, "Pool", Counting)
-    maps_path(data.folder).unlink()
+    lose(data.folder)
     assert index_catalog(data, Fake(), 2).mapped == 12
     assert pools == []  # to make few maps is faster than to start a process
     monkeypatch.setattr(mapping, "FEW_MAPS", 3)
-    maps_path(data.folder).unlink()
+    lose(data.folder)
     assert index_catalog(data, Fake(), 2).mapped == 12
     assert pools == [2]
-    assert maps_path(data.folder).read_bytes() == here
+    assert stored(data.folder) == here
 
 
 def test_the_order_of_the_rows_changes_no_map(data):
     index_catalog(data, Fake(), 1)
-    first = maps_path(data.folder).read_bytes()
-    maps_path(data.folder).unlink()
+    first = stored(data.folder)
+    lose(data.folder)
     scenes.read_preview.cache_clear()
     turned = with_rows(data, data.annotations[::-1])
     assert index_catalog(turned, Fake(), 1).mapped == 12
-    assert maps_path(data.folder).read_bytes() == first
+    assert stored(data.folder) == first
 
 
 def test_a_stopped_run_keeps_its_maps_and_the_next_run_continues(data):
@@ -494,19 +386,19 @@ def test_a_stopped_run_keeps_its_maps_and_the_next_run_continues(data):
     report = index_catalog(data, Fake(), 1, mapping=lambda *now: calls.append(now))
     assert (report.done, report.reused, report.mapped) == (12, 0, 7)  # the boxes come before the features
     assert calls[-1] == (7, 7)
-    stopped = maps_path(data.folder).read_bytes()
+    stopped = stored(data.folder)
     assert maps_of(data).items() >= kept.items()
-    maps_path(data.folder).unlink()
+    lose(data.folder)
     scenes.read_preview.cache_clear()
     index_catalog(data, Fake(), 1)
-    assert maps_path(data.folder).read_bytes() == stopped
+    assert stored(data.folder) == stopped
 
 
 def test_maps_are_saved_during_a_long_run(data, monkeypatch):
     monkeypatch.setattr(mapping, "SAVE_SECONDS", -1.0)
     monkeypatch.setattr(mapping, "SAVE_SHARE", 1e9)
     on_disk = []
-    index_catalog(data, Fake(), 1, mapping=lambda done, total: on_disk.append(len(load_maps(data.folder).place)))
+    index_catalog(data, Fake(), 1, mapping=lambda done, total: on_disk.append(len(load_marks(data.folder))))
     assert on_disk == list(range(12))
 
 
@@ -544,10 +436,10 @@ def test_maps_of_the_same_photo_in_two_passages_are_not_made_again_and_again(dat
     copy = Annotation(0, "photos/copy.png", station="S1", encounter="s1e0", location="naryn")
     data = with_rows(data, [*data.annotations, copy])
     index_catalog(data, Fake(), 1)
-    before = maps_path(data.folder).read_bytes()
+    before = stored(data.folder)
     for _ in range(2):
         assert index_catalog(data, Fake(), 1).mapped == 0
-        assert maps_path(data.folder).read_bytes() == before
+        assert stored(data.folder) == before
 
 
 @pytest.mark.parametrize("size", [(3000, 5), (1, 1), (4, 900)])
@@ -561,13 +453,41 @@ def test_photos_of_unusual_shapes_do_not_stop_a_run(tmp_path, size):
     assert (report.done, report.mapped, report.failed) == (3, 3, ())
 
 
-def test_damaged_maps_are_made_again_without_new_features(data):
+@pytest.mark.parametrize("column", CHANGES)
+def test_a_damaged_map_is_made_again_alone_and_without_new_features(data, column):
     index_catalog(data, Fake(), 1)
-    sound = maps_path(data.folder).read_bytes()
-    maps_path(data.folder).write_bytes(sound[:-30])
+    sound = stored(data.folder)
+    spoil(data.folder, column, sorted(sound)[5])
     report = index_catalog(data, Fake(), 1)
-    assert (report.done, report.reused, report.mapped) == (0, 12, 12)
-    assert maps_path(data.folder).read_bytes() == sound
+    assert (report.done, report.reused, report.mapped) == (0, 12, 1)
+    (note,) = [note for note in report.notes if note.code == "maps-mended"]
+    assert note.text == "1 foreground map in the database of photos was damaged and made again"
+    assert stored(data.folder) == sound
+    assert len(rows_of(data.folder)) == 12
+    again = index_catalog(data, Fake(), 1)
+    assert again.mapped == 0
+    assert not [note for note in again.notes if note.code == "maps-mended"]
+
+
+def test_the_file_of_maps_of_older_versions_is_not_read_and_goes(data):
+    index_catalog(data, Fake(), 1)
+    before = stored(data.folder)
+    old_maps_path(data.folder).write_bytes(b"of an older version")
+    assert index_catalog(data, Fake(), 1).mapped == 0
+    assert not old_maps_path(data.folder).exists()
+    old_maps_path(data.folder).mkdir()
+    assert index_catalog(data, Fake(), 1).mapped == 0
+    assert stored(data.folder) == before
+
+
+def test_lost_boxes_of_many_maps_are_made_again_in_parts(data, monkeypatch):
+    monkeypatch.setattr(mapping, "AT_ONCE", 5)
+    index_catalog(data, Fake(), 1)
+    before = load_found(data.folder, BY_MAPS)
+    assert sum(map(len, before.values())) >= 6
+    save_found(data.folder, BY_MAPS, {})
+    assert index_catalog(data, Fake(), 1).mapped == 0
+    assert load_found(data.folder, BY_MAPS) == before
 
 
 def test_a_map_is_made_again_if_a_companion_could_not_be_read(data, monkeypatch):
@@ -578,7 +498,7 @@ def test_a_map_is_made_again_if_a_companion_could_not_be_read(data, monkeypatch)
     report = index_catalog(data, Fake(), 1)
     assert 0 < report.mapped <= 12
     fresh = maps_of(data)
-    maps_path(data.folder).unlink()
+    lose(data.folder)
     index_catalog(data, Fake(), 1)
     assert maps_of(data) == fresh
     assert index_catalog(data, Fake(), 1).mapped == 0
@@ -746,7 +666,7 @@ def test_with_foreground_given_everything_counts(catalog, new_burst):
 
 def test_a_photo_on_record_uses_its_stored_map(catalog, station_survey, monkeypatch, tmp_path):
     path = station_survey / "a2s1n0.png"
-    kept = load_maps(station_survey).of_content(file_sha256(path))
+    kept = open_maps(station_survey).of_content(file_sha256(path))
     assert kept.evidence == "burst and station"
     monkeypatch.setattr("snowmatch.identify.foreground.read_preview", lambda *_: pytest.fail("a map was made"))
     copy = tmp_path / "copy.png"
@@ -773,7 +693,7 @@ def test_the_answer_names_the_evidence_of_photos_on_record(catalog, new_burst, s
     answer = catalog.query(new_burst)
     allowed = ANIMALS * STATIONS * SHOTS
     assert said(answer, f"sources of the foreground in the catalog: burst and station ({allowed})") == 1
-    maps = load_maps(station_survey)
+    maps = open_maps(station_survey)
     for candidate in answer.candidates:
         kept = maps.of_content(file_sha256(station_survey / candidate.best.path))
         assert candidate.evidence == kept.evidence
@@ -880,7 +800,7 @@ def test_with_maps_the_same_animal_is_still_recognised_at_another_station(evalua
 
 def test_evaluation_uses_the_stored_maps(catalog, station_survey, tmp_path, evaluated):
     bare = shutil.copytree(station_survey, tmp_path / "bare")
-    maps_path(bare).unlink()
+    lose(bare)
     centre = pairs(snowmatch.open_catalog(bare, boxes=False).evaluate().table)
     assert np.median(evaluated["auto"][2]) > np.median(centre[2])
     counted = Counter(np.sign(evaluated["auto"][0] - centre[0]).astype(int).tolist())

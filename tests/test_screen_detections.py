@@ -12,7 +12,8 @@ from fake_classifier import BOX, SIZE, make_catalog, read_table, results, write_
 from fake_extractor import Fake
 
 import snowmatch
-from snowmatch.catalog.screened import load_screened
+from snowmatch.catalog.found import BY_MAPS, BY_SCREENING, load_found
+from snowmatch.catalog.screened import load_detections, load_screened
 from snowmatch.cli import main
 from snowmatch.core.home import database_path
 from snowmatch.features.indexing import index_catalog
@@ -181,3 +182,31 @@ def test_prune_forgets_photos_that_left(catalog):
     assert set(load_screened(catalog).answers) == before
     assert CliRunner().invoke(main, ["index", str(catalog), "--workers", "1", "--prune"]).exit_code == 0
     assert len(load_screened(catalog).answers) == len(before) - 2
+
+
+@pytest.mark.parametrize("by", ["results", "detector"])
+def test_detections_are_forgotten_and_the_next_index_finds_its_own_boxes(catalog, tmp_path, monkeypatch, by):
+    assert not index_catalog(snowmatch.open_catalog(catalog).data, Fake(), 1, again=True).failed
+    before = {a.path: (a.bbox, a.box_by) for a in snowmatch.open_catalog(catalog).data.annotations}
+    maps = load_found(catalog, BY_MAPS)
+    fake_detector.use(monkeypatch)
+    file = results(tmp_path / "md.json", {name: [("1", 0.9, BOX)] for name, *_ in ROWS})
+    words = ("--results", file) if by == "results" else ("--detector", "eyes")
+    assert run(catalog, *words).exit_code == 0
+    assert {a.box_by for a in snowmatch.open_catalog(catalog).data.annotations} == {by}
+    told = CliRunner().invoke(main, ["screen", str(catalog), "--forget-results"])
+    assert told.exit_code == 0, told.output
+    assert f"the stored detections of {len(ROWS)} photos were removed" in told.output
+    assert load_detections(catalog) == load_found(catalog, BY_SCREENING) == {}
+    assert load_found(catalog, BY_MAPS) == maps
+    report = index_catalog(snowmatch.open_catalog(catalog).data, Fake(), 1, again=True)
+    assert {a.path: (a.bbox, a.box_by) for a in report.catalog.annotations} == before
+    again = CliRunner().invoke(main, ["screen", str(catalog), "--forget-results"])
+    assert "of 0 photos were removed" in again.output
+
+
+@pytest.mark.parametrize("option", ["--species", "--threshold", "--detector", "--results", "--learn", "--out"])
+def test_forgetting_results_does_nothing_else(catalog, option):
+    result = run(catalog, "--forget-results", option, "1")
+    assert result.exit_code == 2
+    assert "--forget-results only removes detections" in result.output

@@ -18,8 +18,13 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import make_folder, unreadable, unwritable
 from snowmatch.core.home import database_path
 
-VERSION = 2
+VERSION = 3
 WAIT = 30.0  # seconds that a process waits for the transaction of another process, which takes less than 1 s
+MAPS = (
+    "CREATE TABLE maps (photo TEXT NOT NULL PRIMARY KEY, mark TEXT, evidence TEXT, height INTEGER, width INTEGER, "
+    "cells_sum INTEGER, sum INTEGER, cells BLOB)",
+    "CREATE INDEX maps_listed ON maps (photo, mark, evidence, height, width, cells_sum, sum)",
+)
 SCHEMA = (
     "CREATE TABLE files (path TEXT NOT NULL, kind TEXT NOT NULL, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, "
     "checked_ns INTEGER, sha256 TEXT, width INTEGER, height INTEGER, taken TEXT, time_tag TEXT, serial TEXT, "
@@ -36,7 +41,9 @@ SCHEMA = (
     "CREATE TABLE screening (sha256 TEXT NOT NULL PRIMARY KEY, answer TEXT, sum INTEGER) WITHOUT ROWID",
     "CREATE TABLE found (sha256 TEXT NOT NULL, origin TEXT NOT NULL, number INTEGER NOT NULL, bbox TEXT, box_by TEXT, "
     "label TEXT, confidence REAL, sum INTEGER, PRIMARY KEY (sha256, origin, number)) WITHOUT ROWID",
+    *MAPS,
 )
+LAYOUTS = (set(SCHEMA), set(SCHEMA) - set(MAPS))  # the second is that of version 2; a writer adds the missing table
 # The SQLite error codes that mean a damaged file. All other codes mean a problem of the system.
 DAMAGE = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_MISMATCH)
 
@@ -89,8 +96,8 @@ def writing(folder: Path) -> Iterator[sqlite3.Connection]:
             left.unlink(missing_ok=True)
     with _opened(path, write=True) as connection:
         connection.execute("BEGIN IMMEDIATE")
-        if not _layout(connection):
-            for statement in SCHEMA:
+        if missing := [statement for statement in SCHEMA if statement not in _layout(connection)]:
+            for statement in missing:
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {VERSION}")
             connection.executemany("INSERT OR IGNORE INTO annotations VALUES (?, ?, ?, ?, ?, ?)", identifiers)
@@ -174,7 +181,7 @@ def _opened(path: Path, *, write: bool) -> Iterator[sqlite3.Connection]:
         connection.execute("PRAGMA secure_delete = ON")  # overwrite deleted rows: pruned data must leave the disk
         connection.execute(f"PRAGMA query_only = {'OFF' if write else 'ON'}")
         yield connection
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the second: a message that quotes a damaged layout
         if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF in DAMAGE:
             raise DamagedError(str(error)) from error
         raise _system(path, error, write) from error
@@ -195,7 +202,7 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
         raise SnowmatchError(
             f"{path} has format {version}, but this snowmatch reads formats up to {VERSION}: install a newer snowmatch"
         )
-    if (layout := _layout(connection)) and layout != set(SCHEMA):
+    if (layout := _layout(connection)) and layout not in LAYOUTS:
         raise DamagedError("it has another layout")
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from snowmatch.catalog.database import DamagedError, reading, sound, with_sum, writing
+from snowmatch.catalog.found import BY_SCREENING
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted
 from snowmatch.core.types import Detection
@@ -76,6 +77,17 @@ def save_detections(folder: Path, mark: str, detections: Mapping[str, Sequence[D
     ]
     with writing(folder) as database:
         database.executemany("INSERT OR REPLACE INTO detected VALUES (?, ?, ?, ?)", map(with_sum, rows))
+
+
+def forget_detections(folder: Path) -> int:
+    """Delete all stored detections, and the boxes that came from them.
+
+    Returns the number of photos that had detections. Raises SnowmatchError if the database cannot be written.
+    """
+    with writing(folder) as database:
+        count = database.execute("DELETE FROM detected").rowcount
+        database.execute("DELETE FROM found WHERE origin = ?", (BY_SCREENING,))
+    return count
 
 
 @dataclass(frozen=True)

@@ -122,6 +122,7 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "failed-annotations": lambda data: f"snowmatch show {_catalog(data)}",
     "found-damaged": _index,
     "screening-damaged": lambda data: f"snowmatch screen {_catalog(data)}",
+    "maps-damaged": _index,
     "maps-missing": lambda data: "snowmatch index CATALOG",
     "calibration-refused": _calibrate,
     "calibration-outgrown": _calibrate,

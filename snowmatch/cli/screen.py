@@ -27,6 +27,7 @@ from snowmatch.cli.shared import PATH, Bar, force_option, print_text, say_failed
 @click.option("--detector", metavar="NAME", help="Network that draws boxes; `snowmatch plugins` lists all.")
 @setting_option
 @click.option("--results", type=PATH, metavar="FILE", help="Results of MegaDetector or SpeciesNet (JSON).")
+@click.option("--forget-results", is_flag=True, help="Remove the stored detections and their boxes, and do no more.")
 @click.option("--out", type=PATH, metavar="FILE", help="Write the table here (CSV).  [default: no table]")
 @click.option("--explain", type=PATH, metavar="DIR", help="Write a picture for each passage: why it was kept or left.")
 @click.option(
@@ -47,6 +48,7 @@ def screen(
     detector: str | None,
     options: dict[str, str],
     results: Path | None,
+    forget_results: bool,
     out: Path | None,
     explain: Path | None,
     learn: Path | None,
@@ -72,6 +74,8 @@ def screen(
     if options and detector is None:
         raise click.UsageError("-o changes a setting of the detector: name it with --detector")
     unused = (species, threshold, classifier, segmenter, detector, results, out, explain)
+    if forget_results and any(value is not None for value in (*unused, learn)):
+        raise click.UsageError("--forget-results only removes detections: run screen again with the other options")
     if learn is not None and any(value is not None for value in unused):
         raise click.UsageError(
             "--learn only teaches: run screen again with --classifier FILE.npz and the other options"
@@ -81,6 +85,11 @@ def screen(
     from snowmatch.review.screen import screen_catalog
     from snowmatch.views.screening import check_table, draw_screening, write_table
 
+    if forget_results:
+        from snowmatch.review.detections import forget_results as forget
+
+        print_text(forget(open_catalog(catalog).folder))
+        return
     if learn is not None:
         from snowmatch.review.teach import teach
 

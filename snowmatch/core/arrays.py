@@ -18,45 +18,41 @@ from snowmatch.core.files import read_file, replace_file, unreadable
 LARGEST = 8 << 30  # bytes of one array in a compressed file: a small file must not fill the memory
 
 
-def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], *, packed: bool = True) -> None:
+def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write `arrays` to the file `path` in one step: a reader sees the old file or the new file, never a part.
 
-    packed: True compresses the file; False writes faster. Raises SnowmatchError if the file cannot be written.
+    Raises SnowmatchError if the file cannot be written.
     """
-    kind = zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED
 
     def write(file: BinaryIO) -> None:
-        with zipfile.ZipFile(file, "w", kind) as archive:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, array in arrays.items():
                 content = io.BytesIO()
                 np.lib.format.write_array(content, array, allow_pickle=False)
                 # numpy.savez writes the current time into every entry, so its bytes change from run to run
                 entry = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
-                entry.compress_type = kind
+                entry.compress_type = zipfile.ZIP_DEFLATED
                 archive.writestr(entry, content.getvalue())
 
     replace_file(path, write)
 
 
-def _check_size(archive: np.lib.npyio.NpzFile, name: str, most: int) -> None:
-    """Raise ValueError if an array needs more memory than `most` bytes, or more than the archive has for it."""
+def _check_size(archive: np.lib.npyio.NpzFile, name: str) -> None:
+    """Raise ValueError if an array needs more memory than LARGEST, or more than the archive has for it."""
     assert archive.zip is not None
     info = archive.zip.getinfo(f"{name}.npy")
     with archive.zip.open(info) as file:
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, _, dtype = read(file)
-    if math.prod(shape) * dtype.itemsize > min(info.file_size, most):
+    if math.prod(shape) * dtype.itemsize > min(info.file_size, LARGEST):
         raise ValueError(f"{name} has another size than the file says")
 
 
-def load_arrays(
-    path: Path, names: Sequence[str], what: str, advice: str, *, packed: bool = True
-) -> dict[str, np.ndarray]:
+def load_arrays(path: Path, names: Sequence[str], what: str, advice: str) -> dict[str, np.ndarray]:
     """Return the arrays `names` of the npz file `path`.
 
-    what: the kind of file, for the error message. advice: what the user has to do, for the error message. packed: as in
-    `save_arrays`; a file that must not be compressed cannot need more memory than its size.
+    what: the kind of file, for the error message. advice: what the user has to do, for the error message.
     Raises FileNotFoundError or NotADirectoryError if the file does not exist, and SnowmatchError if the file cannot
     be read, is damaged or lacks one of the arrays.
     """
@@ -69,7 +65,7 @@ def load_arrays(
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             for name in names:
-                _check_size(archive, name, len(content) if not packed else LARGEST)
+                _check_size(archive, name)
             return {name: archive[name] for name in names}
     except (KeyError, ValueError, TypeError, RuntimeError, OSError, zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise SnowmatchError(f"{path} is damaged or is not a valid {what} file: {advice}") from error

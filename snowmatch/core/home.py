@@ -15,7 +15,7 @@ def home_of(folder: Path) -> Path:
 
 
 def database_path(folder: Path) -> Path:
-    """Return the path of the database (SQLite): contents, sizes, times, failures and identifiers of photos and rows."""
+    """Return the path of the database (SQLite): all that is known of photos and rows."""
     return home_of(folder) / "catalog.sqlite"
 
 
@@ -29,8 +29,8 @@ def indexes_path(folder: Path) -> Path:
     return home_of(folder) / "index"
 
 
-def maps_path(folder: Path) -> Path:
-    """Return the path of the file of foreground maps (npz)."""
+def old_maps_path(folder: Path) -> Path:
+    """Return the path of the file of foreground maps of older versions. It is not read; an index run deletes it."""
     return home_of(folder) / "foreground.npz"
 
 

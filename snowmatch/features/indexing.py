@@ -129,7 +129,9 @@ def index_catalog(
                 run.read(data.annotations, processes, None)  # rows that were added while the run read the others
             lost: list[Note] = []
             load_found(folder, notes=lost)  # those of maps are made again now
-            found = update_maps(folder, data.annotations, run.readable(), run.sizes(), processes, mapping, finders)
+            found = update_maps(
+                folder, data.annotations, run.readable(), run.sizes(), processes, mapping, finders, notes=lost
+            )
             if again:
                 data = load_again(data, run.records)  # the maps make boxes
                 run.read(data.annotations, processes, None)  # rows that were added while the maps were made

@@ -112,7 +112,7 @@ def calibrate(
         groups,
         calibrations.levels,
         quality,
-        (*evidence_notes(data), *sample_notes(trial), *state_notes(folder, states)),
+        (*evidence_notes(data), *sample_notes(trial), *state_notes(folder, states), *galleries[0].maps.notes()),
     )
 
 

@@ -85,6 +85,7 @@ def evaluate(
     quality = measure_quality(together, cross_validate(cases, groups, shipped, together), levels)
     if method.matcher.foreground == "auto":
         notes += galleries[0].evidence_notes(np.arange(len(everything)))
+        notes += galleries[0].maps.notes()
     if unnamed := sum(a.individual is None for a in data.annotations):
         text = f"{counted(unnamed, 'unidentified annotation')} skipped, because the right answer is not known"
         notes.append(Note("unidentified-left-out", text, {"count": unnamed}))

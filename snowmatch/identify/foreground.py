@@ -110,7 +110,8 @@ def tell_foreground(session: Session, question: Question, resolved: Resolved, al
         found = map_beside(found, masked=a.mask is not None)
         if a.features is None:
             a = _with_features(session, a, found)
-        seen.append(Seen(a, evidence_of(outline_of(a), found), found, _place(session, question, a)))
+        evidence = evidence_of(outline_of(a), found.evidence if found is not None else None)
+        seen.append(Seen(a, evidence, found, _place(session, question, a)))
     notes = (
         *_query_notes(seen),
         *_missing_classifier(session),

@@ -28,8 +28,9 @@ from snowmatch.identify.method import DEFAULT_MATCHER, Method, as_method, settin
 from snowmatch.matching.gallery import Gallery, make_gallery
 from snowmatch.matching.geometry.frames import Geometry
 from snowmatch.screening.finders import choose_finders
-from snowmatch.screening.maps import load_maps, maps_stamp
+from snowmatch.screening.maps import maps_stamp
 from snowmatch.screening.scenes import Finders
+from snowmatch.screening.stored import StoredMaps, open_maps
 
 # A note suggests a new calibration if the catalog has this many times the encounters of its calibration
 GROWN = 1.5
@@ -113,6 +114,7 @@ class Galleries:
     """A cache of the galleries of one catalog. A gallery is used again as long as its data have not changed."""
 
     _cached: dict[str, tuple[Any, Gallery]] = field(default_factory=dict)
+    _maps: dict[Any, StoredMaps] = field(default_factory=dict)  # by their stamp: those of all galleries
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def get(
@@ -128,12 +130,15 @@ class Galleries:
         name = f"{reader.described['name']}-{key}" + ("-part" if part else "")
         keys = tuple(state.key for state in states)
         with self._lock:
-            now = keys, maps_stamp(data.folder)
+            stamp = maps_stamp(data.folder)
+            now = keys, stamp
             entry = self._cached.get(name)
             if entry is None or entry[0] != now:
                 index_folder = indexes_path(data.folder) / name
-                maps = load_maps(data.folder)
-                entry = now, make_gallery(data.annotations, keys, reader, index_folder, key, maps)
+                if stamp not in self._maps:
+                    self._maps.clear()
+                    self._maps[stamp] = open_maps(data.folder)
+                entry = now, make_gallery(data.annotations, keys, reader, index_folder, key, self._maps[stamp])
                 self._cached[name] = entry
             return entry[1]
 
@@ -141,6 +146,7 @@ class Galleries:
         """Remove all galleries from the cache."""
         with self._lock:
             self._cached.clear()
+            self._maps.clear()
 
 
 def open_session(data: CatalogData, method: Method, cache: Galleries) -> Session:

@@ -18,7 +18,7 @@ from snowmatch.features.reader import FeatureReader
 from snowmatch.matching.search.blocks import Block, LazyIndex, block_rows, cut_blocks, fingerprint, open_index
 from snowmatch.photos.chips import clip_bbox
 from snowmatch.screening.foreground import ForegroundMap, evidence_of, foreground_weights, map_beside
-from snowmatch.screening.maps import NO_MAPS, SceneMaps
+from snowmatch.screening.stored import StoredMaps
 
 
 class Animal(NamedTuple):
@@ -44,7 +44,7 @@ class Gallery:
     reader: FeatureReader
     index_folder: Path
     extractor_key: str
-    maps: SceneMaps = field(default=NO_MAPS, repr=False, compare=False)
+    maps: StoredMaps = field(default_factory=StoredMaps, repr=False, compare=False)
     _blocks: dict[tuple[str, str], tuple[Block, ...]] = field(default_factory=dict, repr=False, compare=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
@@ -80,21 +80,30 @@ class Gallery:
         return np.array([a.own_box is not None or bool(a.mask) for a in self.annotations], bool)
 
     @cached_property
+    def _map_evidence(self) -> list[str | None]:
+        """The evidence of the map that each annotation uses; None for an annotation that uses none."""
+        pairs = zip(self.annotations, self.maps.evidence(self.keys), strict=True)
+        return [None if a.mask and evidence else evidence for a, evidence in pairs]
+
+    @cached_property
     def _weighed(self) -> np.ndarray:
         """(A,) bool, whether features of an annotation have weights below 1: it has a map, or neither box nor mask."""
-        bare = (not a.mask and a.bbox is None for a in self.annotations)
-        return np.array([alone or self.map_of(entry) is not None for entry, alone in enumerate(bare)], bool)
+        pairs = zip(self.annotations, self._map_evidence, strict=True)
+        return np.array([evidence is not None or (not a.mask and a.bbox is None) for a, evidence in pairs], bool)
 
-    def _weights(self, entry: int, keypoints: np.ndarray) -> np.ndarray:
-        """Return the confidence (N,) that the keypoints (N, 2) of annotation number `entry` lie on the animal."""
+    def _weights(self, entry: int, keypoints: np.ndarray, found: ForegroundMap | None) -> np.ndarray:
+        """Return the confidence (N,) that the keypoints (N, 2) of annotation number `entry` lie on the animal.
+
+        found: its foreground map.
+        """
         a = self.annotations[entry]
         boxed = a.bbox is not None or bool(a.mask)
-        return foreground_weights(keypoints, self._sizes[entry], self.map_of(entry), boxed=boxed)
+        return foreground_weights(keypoints, self._sizes[entry], found, boxed=boxed)
 
     def subject(self, entry: int) -> Subject:
         """Return annotation number `entry` with its features. With a mask, all features have weight 1, bars apart."""
         features = self.reader.read(self.keys[entry])
-        weights = self._weights(entry, features.keypoints) if self._weighed[entry] else None
+        weights = self._weights(entry, features.keypoints, self.map_of(entry)) if self._weighed[entry] else None
         a = self.annotations[entry]
         return Subject(features, self._boxes[entry], weights, (a.location, a.station))
 
@@ -115,12 +124,17 @@ class Gallery:
 
         With a mask, only a map that leaves out bars with text is used.
         """
-        return map_beside(self.maps.of_content(self.keys[entry]), masked=bool(self.annotations[entry].mask))
+        return self._maps_of([entry])[0]
+
+    def _maps_of(self, entries: Sequence[int]) -> list[ForegroundMap | None]:
+        maps = self.maps.of_contents([self.keys[entry] for entry in entries])
+        masked = (bool(self.annotations[entry].mask) for entry in entries)
+        return [map_beside(found, masked=mask) for found, mask in zip(maps, masked, strict=True)]
 
     def evidence(self, entry: int) -> str:
         """Return the source of the foreground of annotation number `entry`, such as "box" or "burst and station"."""
         a = self.annotations[entry]
-        return evidence_of("mask" if a.mask else "box" if a.own_box is not None else "", self.map_of(entry))
+        return evidence_of("mask" if a.mask else "box" if a.own_box is not None else "", self._map_evidence[entry])
 
     def evidence_notes(self, entries: np.ndarray) -> list[Note]:
         """Return notes on the sources of the foreground in these annotations; none if all have boxes or masks."""
@@ -130,8 +144,8 @@ class Gallery:
         told = ", ".join(f"{name} ({count})" for name, count in zip(names, counts, strict=True))
         about = {str(name): int(count) for name, count in zip(names, counts, strict=True)}
         notes = [Note("catalog-foreground", f"sources of the foreground in the catalog: {told}", about)]
-        lone = (e for e in entries if not self._outlined[e])
-        if missing := sum(self.keys[e][:16] not in self.maps.place for e in lone):
+        lone = [self.keys[e] for e in entries if not self._outlined[e]]
+        if missing := int((~self.maps.listed(lone)).sum()):
             what = counted(missing, "photo")
             text = f"{what} of the catalog not yet compared with other photos of the station: index again"
             notes.append(Note("maps-missing", text, {"count": missing}))
@@ -155,11 +169,12 @@ class Gallery:
             entries = matches.annotation[lone]
             starts = np.flatnonzero(np.diff(entries, prepend=-1))  # matches are sorted by annotation
             columns = self.reader.column("keypoints", [self.keys[i] for i in entries[starts]])
+            maps = self._maps_of(entries[starts].tolist())
             runs = np.split(matches.keypoint1[lone], starts[1:])
             weights[lone] = np.concatenate(
                 [
-                    self._weights(entry, column[run])
-                    for entry, column, run in zip(entries[starts], columns, runs, strict=True)
+                    self._weights(entry, column[run], found)
+                    for entry, column, run, found in zip(entries[starts], columns, runs, maps, strict=True)
                 ]
             )
         return weights
@@ -235,7 +250,7 @@ def make_gallery(
     reader: FeatureReader,
     index_folder: Path,
     extractor_key: str,
-    maps: SceneMaps = NO_MAPS,
+    maps: StoredMaps | None = None,
 ) -> Gallery:
     """Return the gallery of the annotations whose features `reader` contains. keys: the key of each annotation, or
     None.
@@ -243,4 +258,11 @@ def make_gallery(
     held = set(reader.keys)
     known = [(a, k) for a, k in zip(annotations, keys, strict=True) if k is not None and k in held]
     known.sort(key=lambda pair: (BODY_PARTS.index(pair[0].body_part), pair[1], pair[0].path, pair[0].row))
-    return Gallery(tuple(a for a, _ in known), tuple(k for _, k in known), reader, index_folder, extractor_key, maps)
+    return Gallery(
+        tuple(a for a, _ in known),
+        tuple(k for _, k in known),
+        reader,
+        index_folder,
+        extractor_key,
+        maps or StoredMaps(),
+    )

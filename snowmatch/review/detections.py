@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from snowmatch.catalog.found import Found
-from snowmatch.catalog.screened import load_detections, save_detections
+from snowmatch.catalog.screened import forget_detections, load_detections, save_detections
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.executor import in_order, open_pool
 from snowmatch.core.notes import Note
 from snowmatch.core.plugins import Detector, settings, settings_key
+from snowmatch.core.text import counted
 from snowmatch.core.types import Detection
 from snowmatch.features.tasks import Failure
 from snowmatch.photos.pixels import read_photo
@@ -109,3 +110,13 @@ def animals_in(detections: Sequence[Detection], by: str) -> tuple[Found, ...]:
     """Return the animals among the detections of a photo, the surest first. by: what found them."""
     shown = [d for d in detections if d.label not in NO_ANIMAL and d.confidence >= SHOWS]
     return tuple(Found(d.bbox, by, d.label, round(d.confidence, 6)) for d in shown)
+
+
+def forget_results(folder: Path) -> str:
+    """Remove all stored detections of the catalog in `folder`, and their boxes. Return what was done, as one line.
+
+    Raises SnowmatchError if the database cannot be written.
+    """
+    count = forget_detections(folder)
+    told = ": index again, and screen again" if count else ""
+    return f"the stored detections of {counted(count, 'photo')} were removed{told}"

@@ -154,8 +154,8 @@ def screen_catalog(
         for path, known in readable.items()
         if known.facts is not None and known.facts.image_size is not None
     }
-    update_maps(folder, data.annotations, contents, sizes, processes, looking, finders, all_classes=True)
     notes: list[Note] = []
+    update_maps(folder, data.annotations, contents, sizes, processes, looking, finders, all_classes=True, notes=notes)
     failed = dict(unreadable)
     detections: dict[str, tuple[Detection, ...]] = {}
     if results is not None:

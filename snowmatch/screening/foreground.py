@@ -95,9 +95,12 @@ def foreground_picture(image_size: tuple[int, int], found: ForegroundMap | None,
     return foreground_weights(places, (width, height), found, boxed=boxed).reshape(height, width)
 
 
-def evidence_of(outlined: str, found: ForegroundMap | None) -> str:
-    """Return the source of the foreground: `outlined` (`mask`, `box` or ""), or else the map's evidence or `centre`."""
-    return outlined or (found.evidence if found is not None else "") or "centre"
+def evidence_of(outlined: str, mapped: str | None) -> str:
+    """Return the source of the foreground: `outlined` (`mask`, `box` or ""), or else `mapped`, or else `centre`.
+
+    mapped: the evidence of the map; None without a map.
+    """
+    return outlined or mapped or "centre"
 
 
 def map_beside(found: ForegroundMap | None, *, masked: bool) -> ForegroundMap | None:

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from snowmatch.catalog.found import BY_MAPS, Found, load_found, save_found
 from snowmatch.catalog.screened import load_classes, save_classes
-from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.executor import in_order, open_pool
+from snowmatch.core.home import old_maps_path
 from snowmatch.core.notes import Note
+from snowmatch.core.text import counted
 from snowmatch.core.types import Annotation
 from snowmatch.screening.foreground import ForegroundMap
 from snowmatch.screening.locate import boxes_of
-from snowmatch.screening.maps import NO_MAPS, MapEntry, load_maps, save_maps
+from snowmatch.screening.maps import KEY, MapEntry, forget_maps, load_maps, load_marks, save_maps
 from snowmatch.screening.scenes import Companions, Finders, Looked, companions, look
 
 NO_FINDERS = Finders()
 FEW_MAPS = 64  # up to this number, this process is as fast as worker processes, which have to start first
 SAVE_SECONDS = 30.0  # interval between two saves, at least: the work that is lost at most if the run is killed
-SAVE_SHARE = 0.05  # of the time is used for saves, at most: the file of many photos takes long to write
+SAVE_SHARE = 0.05  # of the time is used for saves, at most: the boxes of many photos take long to compare
+AT_ONCE = 1000  # stored maps that are in memory at once
 
 
 @dataclass(frozen=True)
@@ -50,79 +53,93 @@ def update_maps(
     finders: Finders = NO_FINDERS,
     *,
     all_classes: bool = False,
+    notes: list[Note] | None = None,
 ) -> int:
     """Compute the foreground maps of all photos that are new or changed, or whose companions have changed.
 
     The boxes of the animals in the maps, and the probabilities of species, are stored too. contents: the sha256 of
     every readable photo, by path. sizes: (width, height) of the photos, by path. processes: number of worker processes.
     progress: a function that is called with (maps done, maps in total). all_classes: the classifier also looks at
-    photos whose animals have masks. Maps of photos that are no longer in the catalog are removed. Returns the number of
-    computed maps.
+    photos whose animals have masks. A note on damaged maps, which are computed again, is added to `notes`. Maps of
+    photos that are no longer in the catalog are removed. Returns the number of computed maps.
     """
-    try:
-        stored = load_maps(folder).entries()
-    except SnowmatchError:  # the file is damaged: all maps are computed again
-        stored = NO_MAPS.entries()
+    stored = load_marks(folder)
+    if notes is not None and (count := sum(mark is None for mark in stored.values())):
+        were = "was" if count == 1 else "were"
+        text = f"{counted(count, 'foreground map')} in the database of photos {were} damaged and made again"
+        notes.append(Note("maps-mended", text, {"count": count}))
     classes = load_classes(folder, finders.mark) if finders.classifier is not None else {}
-    current: dict[str, MapEntry] = {}
+    current: set[str] = set()  # keys of the stored maps that are still right
     to_do: dict[str, Companions] = {}
     every: dict[str, str] = {}  # the path of one photo with each content
     for seen in companions(list(annotations), contents):
         if all_classes:
             seen = replace(seen, classified=True)
-        sha256, photo = seen.photo[1], seen.photo[1][:16]
+        sha256, photo = seen.photo[1], seen.photo[1][:KEY]
         if sha256 in every:
             continue  # a photo with the same content is already in the list
         every[sha256] = seen.photo[0]
         told = finders.classifier is None or not seen.classified or sha256 in classes
-        if photo in stored and stored[photo][0] == seen.mark(finders.mark) and told:
-            current[photo] = stored[photo]
+        if stored.get(photo) == seen.mark(finders.mark) and told:
+            current.add(photo)
         else:
             to_do[photo] = seen
+    gone = stored.keys() - current - to_do.keys()
+    del stored
     new: dict[str, dict[str, float]] = {}
     damage: list[Note] = []
     boxes = {sha256: animals for sha256, animals in load_found(folder, BY_MAPS, damage).items() if sha256 in every}
     if damage:
         boxes.clear()  # an entry with a damaged key may be missing from a photo that has other entries
-    for sha256, path in every.items():
-        if sha256 not in boxes and sha256[:16] in current:
-            boxes[sha256] = _boxes(current[sha256[:16]][1], sizes.get(path))
+    lost = [sha256 for sha256 in every if sha256 not in boxes and sha256[:KEY] in current]
+    boxes |= _boxes_again(folder, lost, {sha256: sizes.get(every[sha256]) for sha256 in lost})
+    made: dict[str, MapEntry] = {}
 
-    def save_beside() -> None:
-        """Save species and boxes, before the maps: a run that is killed in between makes all of them again."""
+    def save() -> None:
+        """Save species and boxes before the maps: a run that is killed in between makes all of them again."""
         save_classes(folder, finders.mark, new)
         new.clear()
         save_found(folder, BY_MAPS, boxes)
+        save_maps(folder, made)
+        made.clear()
 
-    if to_do or len(current) != len(stored):
-        due = time.monotonic() + SAVE_SECONDS
-        try:
-            with open_pool(processes if len(to_do) > FEW_MAPS else 1, (folder, finders)) as pool:
-                looks = in_order(pool, to_do, lambda photo: Look(to_do[photo]))
-                for done, (photo, looked) in enumerate(looks, start=1):
-                    # If a photo could not be read, the empty mark makes the next run compute this map again
-                    mark = to_do[photo].mark(finders.mark) if looked.complete else ""
-                    current[photo] = (mark, looked.found)
-                    content, path = to_do[photo].photo[1], to_do[photo].photo[0]
-                    boxes[content] = _boxes(looked.found, sizes.get(path))
-                    if looked.classes is not None:
-                        new[content] = looked.classes
-                    if progress is not None:
-                        progress(done, len(to_do))
-                    if (started := time.monotonic()) > due:
-                        save_beside()
-                        save_maps(folder, stored | current)
-                        ended = time.monotonic()
-                        due = ended + max(SAVE_SECONDS, (ended - started) / SAVE_SHARE)
-        except BaseException:
-            save_beside()
-            save_maps(folder, stored | current)
-            raise
-        save_beside()
-        save_maps(folder, current)
-    else:
-        save_beside()
+    due = time.monotonic() + SAVE_SECONDS
+    try:
+        with open_pool(processes if len(to_do) > FEW_MAPS else 1, (folder, finders)) as pool:
+            looks = in_order(pool, to_do, lambda photo: Look(to_do[photo]))
+            for done, (photo, looked) in enumerate(looks, start=1):
+                # If a photo could not be read, the empty mark makes the next run compute this map again
+                made[photo] = (to_do[photo].mark(finders.mark) if looked.complete else "", looked.found)
+                content, path = to_do[photo].photo[1], to_do[photo].photo[0]
+                boxes[content] = _boxes(looked.found, sizes.get(path))
+                if looked.classes is not None:
+                    new[content] = looked.classes
+                if progress is not None:
+                    progress(done, len(to_do))
+                if (started := time.monotonic()) > due:
+                    save()
+                    ended = time.monotonic()
+                    due = ended + max(SAVE_SECONDS, (ended - started) / SAVE_SHARE)
+    finally:
+        save()
+    forget_maps(folder, gone)
+    with suppress(OSError):
+        old_maps_path(folder).unlink()
     return len(to_do)
+
+
+def _boxes_again(
+    folder: Path, lost: Sequence[str], sizes: Mapping[str, tuple[int, int] | None]
+) -> dict[str, tuple[Found, ...]]:
+    """Return the animals in the stored maps of photos, by sha256. lost: their sha256. sizes: (width, height)."""
+    boxes = {}
+    for start in range(0, len(lost), AT_ONCE):
+        some = lost[start : start + AT_ONCE]
+        entries = load_maps(folder, [sha256[:KEY] for sha256 in some])
+        for sha256 in some:
+            if (entry := entries.get(sha256[:KEY])) is not None:
+                boxes[sha256] = _boxes(entry[1], sizes[sha256])
+    return boxes
 
 
 def _boxes(found: ForegroundMap | None, size: tuple[int, int] | None) -> tuple[Found, ...]:

@@ -1,115 +1,125 @@
-"""The file that stores the foreground maps of a catalog."""
+"""The stored foreground maps of a catalog: one entry of the catalog's database for each photo content.
+
+An entry is found by the first 16 hex digits of the photo's sha256. It is read alone: the other maps stay on disk.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import zlib
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from snowmatch.core.arrays import load_arrays, save_arrays
-from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.home import maps_path
+from snowmatch.catalog.database import DamagedError, reading, sound, with_sum, writing
 from snowmatch.screening.foreground import ForegroundMap
 from snowmatch.screening.scenes import SOURCES
 
-
-@dataclass(frozen=True)
-class SceneMaps:
-    """The stored foreground maps of P photos.
-
-    place: number of each photo, by the first 16 hex digits of its sha256.
-    marks: P marks, see `scenes.Companions.mark`.
-    evidence: (P,) uint8, one bit for each of SOURCES. shapes: (P, 2), height and width of each map; 0 without a map.
-    starts: (P,), position of each map in `values`.
-    values: (V,) uint8, all maps one after the other.
-    """
-
-    place: dict[str, int]
-    marks: tuple[str, ...]
-    evidence: np.ndarray
-    shapes: np.ndarray
-    starts: np.ndarray
-    values: np.ndarray
-
-    def of_content(self, sha256: str) -> ForegroundMap | None:
-        """Return the map of a photo, or None if it has no map.
-
-        sha256: of the photo's content, or its first 16 digits. A key of features begins with these 16 digits too.
-        """
-        i = self.place.get(sha256[:16], -1)
-        if i < 0 or not self.shapes[i].all():
-            return None
-        height, width = self.shapes[i]
-        values = self.values[self.starts[i] : self.starts[i] + height * width].reshape(height, width)
-        return ForegroundMap(values, _evidence(self.evidence[i]))
-
-    def entries(self) -> dict[str, MapEntry]:
-        """Return the mark and the map of every photo."""
-        return {photo: (self.marks[i], self.of_content(photo)) for photo, i in self.place.items()}
-
-
 MapEntry = tuple[str, ForegroundMap | None]  # the mark of a photo and its companions, and the map
-NO_MAPS = SceneMaps({}, (), *(np.zeros(shape, np.int64) for shape in (0, (0, 2), 0, 0)))
+KEY = 16  # first hex digits of the sha256 of a photo: the key of its map
+# Without the cells, which make up nearly all of an entry. An index holds these columns once more, so that a list of
+# all entries does not read the cells.
+_LISTED = "photo, mark, evidence, height, width, cells_sum, sum"
+_EVIDENCES = {
+    " and ".join(source for n, source in enumerate(SOURCES) if bits >> n & 1) for bits in range(1 << len(SOURCES))
+}
+
+
+def load_marks(folder: Path) -> dict[str, str | None]:
+    """Return the mark of every stored map of the catalog in `folder`, by key; None for a damaged entry.
+
+    All maps are checked, one after the other. Nothing stored, or a damaged database, gives an empty dictionary.
+    """
+    marks: dict[str, str | None] = {}
+    try:
+        with reading(folder) as database:
+            if database is not None:
+                for *listed, cells in database.execute(f"SELECT {_LISTED}, cells FROM maps"):
+                    marks[listed[0]] = listed[1] if _entry(listed, cells) is not None else None
+    except DamagedError:
+        return {}
+    return marks
+
+
+def list_maps(folder: Path) -> Iterator[tuple[str, str | None] | None]:
+    """Yield the key of every stored map and its evidence; the evidence is None for a photo without a map.
+
+    A damaged entry gives None. The cells are neither read nor checked. Raises DamagedError if the database is damaged.
+    """
+    with reading(folder) as database:
+        if database is not None:
+            for row in database.execute(f"SELECT {_LISTED} FROM maps INDEXED BY maps_listed"):
+                yield (row[0], row[2] if row[3] else None) if _is_listed(row) else None
+
+
+def load_maps(folder: Path, photos: Collection[str]) -> dict[str, MapEntry | None]:
+    """Return the stored entries of the catalog in `folder` with these keys, by key; None for a damaged entry.
+
+    Keys that are not stored are skipped. If the database is damaged, the entries that were not read count as damaged.
+    """
+    found: dict[str, MapEntry | None] = {}
+    try:
+        with reading(folder) as database:
+            if database is None:
+                return {}
+            for photo in photos:
+                for *listed, cells in database.execute(f"SELECT {_LISTED}, cells FROM maps WHERE photo = ?", (photo,)):
+                    found[photo] = _entry(listed, cells)
+    except DamagedError:
+        return dict.fromkeys(photos) | found
+    return found
 
 
 def maps_stamp(folder: Path) -> tuple[int, int] | None:
-    """Return a value that changes when the maps of the catalog in `folder` are written again; None without maps."""
+    """Return a value that changes when a stored map changes; None without maps or if the database is damaged."""
     try:
-        status = maps_path(folder).stat()
-    except OSError:
+        with reading(folder) as database:
+            if database is None:
+                return None
+            statement = "SELECT COUNT(*), SUM(sum & 4294967295) FROM maps INDEXED BY maps_listed"
+            count, total = database.execute(statement).fetchone()
+            return int(count), int(total or 0)
+    except DamagedError:
         return None
-    return status.st_mtime_ns, status.st_size
-
-
-def load_maps(folder: Path) -> SceneMaps:
-    """Return the maps of the catalog in `folder`; `NO_MAPS` if it has none. Raises SnowmatchError if damaged."""
-    path = maps_path(folder)
-    advice = "index again, which makes it again"
-    try:
-        arrays = load_arrays(
-            path, ("photos", "marks", "evidence", "shapes", "values"), "foreground map", advice, packed=False
-        )
-    except (FileNotFoundError, NotADirectoryError):
-        return NO_MAPS
-    photos, shapes, evidence = arrays["photos"], arrays["shapes"], arrays["evidence"]
-    sizes = shapes.prod(axis=-1, dtype=np.int64)
-    values = arrays["values"]
-    sound = len(photos) == len(arrays["marks"]) == len(evidence) == len(shapes) and shapes.shape == (len(photos), 2)
-    if not (sound and (shapes >= 0).all() and sizes.sum() == len(values) and values.dtype == np.uint8):
-        raise SnowmatchError(f"{path} is damaged: {advice}")
-    if (evidence >= 1 << len(SOURCES)).any() or (sizes[evidence > 0] == 0).any():
-        raise SnowmatchError(f"{path} is damaged: {advice}")
-    place = {photo: i for i, photo in enumerate(photos.tolist())}
-    return SceneMaps(place, tuple(arrays["marks"].tolist()), evidence, shapes, np.cumsum(sizes) - sizes, values)
 
 
 def save_maps(folder: Path, entries: Mapping[str, MapEntry]) -> None:
-    """Write the maps of the catalog in `folder`, in place of the old maps.
+    """Store entries, by key, each in place of an older entry with this key. Other entries stay.
 
-    Raises SnowmatchError if the file cannot be written.
+    Raises SnowmatchError if they cannot be written.
     """
-    photos = sorted(entries)
-    found = [entries[photo][1] for photo in photos]
-    none = np.zeros((0, 0), np.uint8)
-    values = [m.values if m is not None else none for m in found]
-    arrays = {
-        "photos": np.array(photos, "U16"),
-        "marks": np.array([entries[photo][0] for photo in photos], "U32"),
-        "evidence": np.array([_bits(m.evidence) if m is not None else 0 for m in found], np.uint8),
-        "shapes": np.array([v.shape for v in values], np.int32).reshape(-1, 2),
-        "values": np.concatenate([np.zeros(0, np.uint8), *(v.ravel() for v in values)]),
-    }
-    save_arrays(maps_path(folder), arrays, packed=False)
+    if not entries:
+        return
+    rows = []
+    for photo, (mark, found) in sorted(entries.items()):
+        height, width = found.values.shape if found is not None else (0, 0)
+        cells = found.values.tobytes() if found is not None else b""
+        evidence = found.evidence if found is not None else ""
+        rows.append((*with_sum((photo, mark, evidence, height, width, zlib.crc32(cells))), cells))
+    with writing(folder) as database:
+        database.executemany(f"INSERT OR REPLACE INTO maps ({_LISTED}, cells) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
 
-def _bits(evidence: str) -> int:
-    """Return the sources in a text such as "burst and classifier" as bits."""
-    named = evidence.split(" and ")
-    return sum(1 << n for n, source in enumerate(SOURCES) if source in named)
+def forget_maps(folder: Path, photos: Collection[str]) -> None:
+    """Delete the entries with these keys. Raises SnowmatchError if the database cannot be written."""
+    if photos:
+        with writing(folder) as database:
+            database.executemany("DELETE FROM maps WHERE photo = ?", [(photo,) for photo in photos])
 
 
-def _evidence(bits: int) -> str:
-    """Return the text of `_bits`."""
-    return " and ".join(source for n, source in enumerate(SOURCES) if bits >> n & 1)
+def _is_listed(listed: Any) -> bool:
+    """Return whether the columns of an entry without its cells are undamaged."""
+    return sound(listed) and listed[2] in _EVIDENCES
+
+
+def _entry(listed: list[Any], cells: Any) -> MapEntry | None:
+    """Return an entry from its columns; None if it is damaged."""
+    _, mark, evidence, height, width, cells_sum, _ = listed
+    if not _is_listed(listed) or not isinstance(cells, bytes):
+        return None
+    if len(cells) != height * width or zlib.crc32(cells) != cells_sum:
+        return None
+    if not cells:
+        return mark, None
+    return mark, ForegroundMap(np.frombuffer(cells, np.uint8).reshape(height, width), evidence)
