@@ -18,7 +18,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import make_folder, unreadable, unwritable
 from snowmatch.core.home import database_path
 
-VERSION = 2
+VERSION = 3
 WAIT = 30.0  # seconds that a process waits for the transaction of another process, which takes less than 1 s
 SCHEMA = (
     "CREATE TABLE files (path TEXT NOT NULL, kind TEXT NOT NULL, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, "
@@ -33,6 +33,7 @@ SCHEMA = (
     "CREATE TABLE answers (key TEXT NOT NULL PRIMARY KEY, answer TEXT, sum INTEGER) WITHOUT ROWID",
     "CREATE TABLE screened (sha256 TEXT NOT NULL PRIMARY KEY, mark TEXT, classes TEXT, sum INTEGER) WITHOUT ROWID",
     "CREATE TABLE detected (sha256 TEXT NOT NULL PRIMARY KEY, mark TEXT, detections TEXT, sum INTEGER) WITHOUT ROWID",
+    "CREATE TABLE flanks (sha256 TEXT NOT NULL PRIMARY KEY, mark TEXT, left REAL, sum INTEGER) WITHOUT ROWID",
     "CREATE TABLE screening (sha256 TEXT NOT NULL PRIMARY KEY, answer TEXT, sum INTEGER) WITHOUT ROWID",
     "CREATE TABLE found (sha256 TEXT NOT NULL, origin TEXT NOT NULL, number INTEGER NOT NULL, bbox TEXT, box_by TEXT, "
     "label TEXT, confidence REAL, sum INTEGER, PRIMARY KEY (sha256, origin, number)) WITHOUT ROWID",
