@@ -39,7 +39,7 @@ def lopsided(crop, size):
 @pytest.fixture
 def network(monkeypatch):
     monkeypatch.setattr(flank, "see", brightness)
-    monkeypatch.setattr(flank, "shipped_weights", lambda: np.array([-8.0, 0.0]))  # the dark side is the head
+    monkeypatch.setattr(flank, "shipped_weights", lambda: np.array([-60.0, 0.0]))  # the dark side is the head
     monkeypatch.setattr(screen, "weights_are_here", lambda name: True)
     fake_classifier.use(monkeypatch)
 
@@ -103,7 +103,7 @@ def test_a_mirrored_photo_with_a_mirrored_box_gives_one_minus_the_probability(bo
     x, y, width, height = box
     mirrored = np.ascontiguousarray(photo[:, ::-1])
     there, back = Flanks().left(photo, box), Flanks().left(mirrored, (100 - x - width, y, width, height))
-    assert there + back == pytest.approx(1, abs=1e-3)  # a resized photo is not mirrored to the last bit
+    assert there + back == pytest.approx(1, abs=0.01)  # a resized photo is not mirrored to the last bit
     assert abs(there - 0.5) > 0.01
 
 
@@ -169,7 +169,9 @@ def test_a_mirrored_catalog_has_the_other_flanks(catalog, tmp_path):
     other = {"left_flank": "right_flank", "right_flank": "left_flank"}
     for path, row in before.items():
         assert after[path]["flank"] == other.get(row["flank"], row["flank"])
-        assert after[path]["flank_probability"][:4] == row["flank_probability"][:4]
+        if row["flank"]:
+            told = float(after[path]["flank_probability"])
+            assert told == pytest.approx(float(row["flank_probability"]), abs=0.01)
 
 
 def test_the_catalogs_body_part_stays(catalog, tmp_path):
