@@ -35,7 +35,7 @@ def run(*words):
 def stored(folder):
     """Return the rows of the tables of the database that a screening fills."""
     with closing(sqlite3.connect(database_path(folder))) as database:
-        names = ("found", "screened", "screening", "detected")
+        names = ("found", "screened", "screening", "detected", "flanks")
         return [database.execute(f"SELECT * FROM {name} ORDER BY 1, 2, 3").fetchall() for name in names]
 
 
@@ -187,8 +187,8 @@ def test_the_table_has_no_formula_and_its_name_may_have_either_ending(tmp_path, 
     assert "\n=" not in (tmp_path / "out.csv").read_text()
     lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [(line["path"], line["schema"]) for line in lines] == [
-        ("=1+1.jpg", "snowmatch.screen/1"),
-        ("ok.jpg", "snowmatch.screen/1"),
+        ("=1+1.jpg", "snowmatch.screen/2"),
+        ("ok.jpg", "snowmatch.screen/2"),
     ]
 
 

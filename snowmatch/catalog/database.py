@@ -25,6 +25,7 @@ MAPS = (
     "cells_sum INTEGER, sum INTEGER, cells BLOB)",
     "CREATE INDEX maps_listed ON maps (photo, mark, evidence, height, width, cells_sum, sum)",
 )
+FLANKS = "CREATE TABLE flanks (sha256 TEXT NOT NULL PRIMARY KEY, mark TEXT, left REAL, sum INTEGER) WITHOUT ROWID"
 SCHEMA = (
     "CREATE TABLE files (path TEXT NOT NULL, kind TEXT NOT NULL, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, "
     "checked_ns INTEGER, sha256 TEXT, width INTEGER, height INTEGER, taken TEXT, time_tag TEXT, serial TEXT, "
@@ -42,8 +43,10 @@ SCHEMA = (
     "CREATE TABLE found (sha256 TEXT NOT NULL, origin TEXT NOT NULL, number INTEGER NOT NULL, bbox TEXT, box_by TEXT, "
     "label TEXT, confidence REAL, sum INTEGER, PRIMARY KEY (sha256, origin, number)) WITHOUT ROWID",
     *MAPS,
+    FLANKS,
 )
-LAYOUTS = (set(SCHEMA), set(SCHEMA) - set(MAPS))  # the second is that of version 2; a writer adds the missing table
+# The second is the layout of version 2; a writer adds the missing tables
+LAYOUTS = (set(SCHEMA), set(SCHEMA) - {*MAPS, FLANKS})
 # The SQLite error codes that mean a damaged file. All other codes mean a problem of the system.
 DAMAGE = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_MISMATCH)
 

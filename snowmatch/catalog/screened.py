@@ -1,4 +1,4 @@
-"""What the screening told about photos: the probabilities of species, detections, and whether a photo is kept.
+"""What the screening told about photos: the probabilities of species, detections, flanks, and whether a photo is kept.
 
 The catalog's database stores it by the photo's content.
 """
@@ -90,6 +90,31 @@ def forget_detections(folder: Path) -> int:
     return count
 
 
+def load_flanks(folder: Path) -> dict[str, tuple[str, float]]:
+    """Return a mark and the probability of the left flank, for each photo of the catalog in `folder`, by its sha256.
+
+    The mark says what told the probability, and in which box. A damaged entry is skipped: the next screening makes it
+    again. Nothing stored gives an empty dictionary.
+    """
+    try:
+        with reading(folder) as database:
+            if database is None:
+                return {}
+            rows = database.execute("SELECT sha256, mark, left, sum FROM flanks").fetchall()
+    except DamagedError:
+        return {}
+    return {row[0]: (row[1], row[2]) for row in rows if sound(row)}
+
+
+def save_flanks(folder: Path, flanks: Mapping[str, tuple[str, float]]) -> None:
+    """Store marks and probabilities of the left flank, by the photo's sha256. Raises SnowmatchError if it cannot."""
+    if not flanks:
+        return
+    rows = [(sha256, mark, float(left)) for sha256, (mark, left) in sorted(flanks.items())]
+    with writing(folder) as database:
+        database.executemany("INSERT OR REPLACE INTO flanks VALUES (?, ?, ?, ?)", map(with_sum, rows))
+
+
 @dataclass(frozen=True)
 class Screened:
     """The answers of the last screening of a catalog.
@@ -150,7 +175,7 @@ def save_screened(folder: Path, screened: Screened) -> None:
 def forget_screened(folder: Path, contents: Collection[str]) -> None:
     """Delete what is stored about photos that are not in `contents` (sha256). The species and threshold stay."""
     with writing(folder) as database:
-        for table in ("screened", "detected", "screening", "found"):
+        for table in ("screened", "detected", "flanks", "screening", "found"):
             stored = {sha256 for (sha256,) in database.execute(f"SELECT sha256 FROM {table}")}
             gone = sorted(stored - set(contents) - {""})
             database.executemany(f"DELETE FROM {table} WHERE sha256 = ?", [(sha256,) for sha256 in gone])

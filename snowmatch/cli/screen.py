@@ -105,7 +105,12 @@ def screen(
     if explain is not None:
         check_folder(explain, catalog)
     try:
-        with Bar("reading", "photo") as files, Bar("looking", "photo") as looks, Bar("detecting", "photo") as found:
+        with (
+            Bar("reading", "photo") as files,
+            Bar("looking", "photo") as looks,
+            Bar("detecting", "photo") as found,
+            Bar("flanks", "photo") as flanks,
+        ):
             result = screen_catalog(
                 data,
                 **({} if species is None else {"species": species}),
@@ -118,6 +123,7 @@ def screen(
                 reading=files.update,
                 looking=looks.update,
                 detecting=found.update,
+                flanking=flanks.update,
             )
     except KeyboardInterrupt:
         raise click.ClickException("stopped; finished work is stored, and the same command continues") from None

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
 from pathlib import Path
 
 from snowmatch.catalog.found import BY_SCREENING, Found, load_found, save_found
@@ -19,9 +18,12 @@ from snowmatch.core.plugins import Detector, make_plugin
 from snowmatch.core.text import choices, counted, some
 from snowmatch.core.types import Annotation, Detection
 from snowmatch.features.hashing import hash_photos
+from snowmatch.models.cache import weights_are_here
 from snowmatch.photos.pixels import read_small
 from snowmatch.review.detections import NO_ANIMAL, animals_in, read_detections, reason_of, run_detector
-from snowmatch.screening.finders import choose_finders
+from snowmatch.review.flanks import boxes_to_tell, tell_flanks, with_flanks
+from snowmatch.review.screened_photos import ScreenedPhoto, Screening
+from snowmatch.screening.finders import DEFAULT_WEIGHTS, choose_finders
 from snowmatch.screening.mapping import update_maps
 from snowmatch.screening.passages import (
     PERSON,
@@ -41,58 +43,6 @@ RESULTS = "results"  # the mark of stored detections that a file of results gave
 Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True)
-class ScreenedPhoto:
-    """The result for one photo. The fields are the columns of the table.
-
-    answer: of its passage: `kept`, `nothing`, the name of another species, `person`, or `unknown` if no network has
-    seen it. probability: of that, in the passage. species: the species that is asked for. score: the probability of
-    that species in this photo; None if no classifier has seen it. boxes: of the animals, each "x,y,width,height" (px).
-    found_by: what found them; "" if a person drew them. persons: number of persons that a detector saw in this photo.
-    """
-
-    path: str
-    encounter: str
-    location: str
-    station: str
-    camera: str
-    date: str
-    time: str
-    answer: str
-    probability: float
-    species: str
-    score: float | None
-    boxes: tuple[str, ...]
-    found_by: str
-    persons: int
-
-
-COLUMNS = tuple(f.name for f in fields(ScreenedPhoto))
-
-
-@dataclass(frozen=True)
-class Screening:
-    """The result of a screening.
-
-    photos: in the order of the catalog. threshold: of the passages that are kept. failed: the path and the reason of
-    each photo that failed.
-    """
-
-    photos: tuple[ScreenedPhoto, ...]
-    threshold: Threshold
-    failed: tuple[tuple[str, str], ...]
-    notes: tuple[Note, ...]
-
-    def summary(self) -> str:
-        """Return the result as one line of text: passages by answer, and the photos that nobody needs to look at."""
-        passages = {photo.encounter: photo.answer for photo in self.photos}
-        counts = Counter(passages.values())
-        told = [f"{name} {count}" for name, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))]
-        left = sum(photo.answer != KEPT for photo in self.photos)
-        share = f" ({100 * left / len(self.photos):.0f} %)" if self.photos else ""
-        return f"{counted(len(passages), 'passage')}: {', '.join(told)}; {counted(left, 'photo')}{share} left out"
-
-
 def screen_catalog(
     data: CatalogData,
     *,
@@ -106,15 +56,16 @@ def screen_catalog(
     reading: Progress | None = None,
     looking: Progress | None = None,
     detecting: Progress | None = None,
+    flanking: Progress | None = None,
 ) -> Screening:
     """Tell which photos may show the species, and where the animal is, and store the result for index and batch.
 
     The networks are those of the catalog's settings. keep: the share of passages of the species that must be kept; the
     threshold follows from it. threshold: the lowest score of a passage that is kept, instead. detector: the name of a
     plugin that runs on every photo, with its `options`. results: a file of results of another program. The boxes of
-    either are stored. reading, looking, detecting: functions that are called with (done, total) photos. Nothing is
-    deleted or moved. Finished work of a stopped run is kept. Raises SnowmatchError if neither a classifier nor
-    detections tell anything, or if a value is wrong.
+    either are stored. reading, looking, detecting, flanking: functions that are called with (done, total) photos.
+    Nothing is deleted or moved. Finished work of a stopped run is kept. Raises SnowmatchError if neither a classifier
+    nor detections tell anything, or if a value is wrong.
     """
     if threshold is not None and not 0 <= threshold <= 1:
         raise SnowmatchError(f"the threshold is {threshold}, expected a probability from 0 to 1")
@@ -186,7 +137,11 @@ def screen_catalog(
             told[contents[photo.path]] = photo.answer
     save_screened(folder, Screened(told, species, screening.threshold.value))
     notes += screening.notes
-    return Screening(screening.photos, screening.threshold, tuple(sorted(failed.items())), tuple(notes))
+    answered = screening.photos
+    if finders.classifier is not None and weights_are_here(DEFAULT_WEIGHTS):
+        boxes = boxes_to_tell(data.annotations, answered, sizes)
+        answered = with_flanks(answered, tell_flanks(folder, boxes, contents, processes, flanking, failed))
+    return Screening(answered, screening.threshold, tuple(sorted(failed.items())), tuple(notes))
 
 
 def _unreadable(folder: Path, photos: Sequence[str]) -> dict[str, str]:

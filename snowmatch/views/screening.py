@@ -22,14 +22,14 @@ from snowmatch.core.plain import plain
 from snowmatch.core.plugins import Classifier
 from snowmatch.core.text import percent, plain_cell, printable
 from snowmatch.photos.pixels import read_photo
-from snowmatch.review.screen import COLUMNS, ScreenedPhoto
+from snowmatch.review.screened_photos import COLUMNS, ScreenedPhoto
 from snowmatch.screening.finders import choose_finders
 from snowmatch.screening.passages import PERSON
 from snowmatch.screening.scenes import species_map
 from snowmatch.views.lettering import write_text
 from snowmatch.views.pictures import TEXT, file_part, write_picture
 
-SCHEMA = "snowmatch.screen/1"
+SCHEMA = "snowmatch.screen/2"
 WIDTH, HEAD = 640, 64  # px of each of the two halves of a picture, and of the text above them
 
 
@@ -56,7 +56,7 @@ def check_table(out: Path, catalog: Path, *, force: bool = False) -> None:
 
 
 def write_table(photos: Sequence[ScreenedPhoto], out: Path) -> None:
-    """Write OUT.csv for people and OUT.jsonl for programs, with the schema "snowmatch.screen/1"."""
+    """Write OUT.csv for people and OUT.jsonl for programs, with the schema "snowmatch.screen/2"."""
     lines = [{"schema": SCHEMA, **plain(asdict(photo))} for photo in photos]
     text = "".join(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines)
     replace_file(jsonl_path(out), lambda file: file.write(text.encode()))
