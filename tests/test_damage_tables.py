@@ -102,7 +102,7 @@ def damage(catalog, table, column, number):
 
 def test_every_table_of_the_screening_is_here_and_full(whole):
     made = {statement.split()[2] for statement in SCHEMA if statement.startswith("CREATE TABLE")}
-    assert made == {"files", "failures", "annotations", "answers", *TABLES}
+    assert made == {"files", "failures", "annotations", "answers", "flanks", *TABLES}  # flanks: see test_flank.py
     for table in TABLES:
         assert len(rows_of(whole[0], table)) >= len(ROWS), table
     told = {row.encounter: row.decision for row in whole[2][0][1]}

@@ -211,6 +211,7 @@ def test_a_database_of_version_2_is_read_and_gets_the_maps(tmp_path):
     save_detections(tmp_path, "mark", {"ab" * 32: ()})
     with writing(tmp_path) as database:
         database.execute("DROP TABLE maps")
+        database.execute("DROP TABLE flanks")
         database.execute("PRAGMA user_version = 2")
     assert load_detections(tmp_path) == {"ab" * 32: ()}
     assert load_marks(tmp_path) == {}
