@@ -186,7 +186,7 @@ def engine_stages(folder: Path, extractor: str) -> dict[str, float]:
         open_to = np.array([other.encounter != a.encounter for other in gallery.annotations])
         part = a.body_part
         found = timed("search", lambda q=asked, o=open_to, b=part: match_photos(q, gallery, o, b, matcher))
-        scores = timed("verify", lambda q=asked, f=found: score_matches(q, f, gallery, matcher, geometry))
+        scores = timed("verify", lambda q=asked, f=found, o=open_to: score_matches(q, f, gallery, o, matcher, geometry))
         timed("score", lambda s=scores: individual_scores(s.matches[0], individuals, count))
         timed("query", lambda q=asked, o=open_to, b=part: score_query(q, gallery, o, b, matcher, geometry))
         answer = catalog.query(folder / a.path, body_part=a.body_part, bbox=a.bbox, extractor=extractor)

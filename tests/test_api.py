@@ -90,8 +90,7 @@ def test_all_evidence_shows_the_body_part_of_the_query(catalog, survey, known):
         assert {c.best.body_part for c in answer.candidates} <= {encounter[0]["body_part"], "unknown"}
 
 
-@pytest.mark.parametrize("rule", [{}, {"normalizer": "name", "normalizers": "4"}], ids=["last", "name"])
-def test_scoring_never_sees_the_label_of_the_query(survey, rule):
+def test_scoring_never_sees_the_label_of_the_query(survey):
     """A photo on record gets the same answer whatever name its own row has, and also without a name."""
     catalog = snowmatch.open_catalog(survey / "catalog")
     named = [a for a in catalog.data.annotations if a.individual is not None]
@@ -103,7 +102,7 @@ def test_scoring_never_sees_the_label_of_the_query(survey, rule):
                 replace(a, individual=label) if a.encounter == own.encounter else a for a in catalog.data.annotations
             )
             asked = Catalog(replace(catalog.data, annotations=renamed))
-            answers.append(asked.query(catalog.folder / own.path, top=50, options=rule).candidates)
+            answers.append(asked.query(catalog.folder / own.path, top=50).candidates)
         for answer in answers[1:]:
             assert [(c.individual, c.score, c.inliers) for c in answer] == [
                 (c.individual, c.score, c.inliers) for c in answers[0]

@@ -50,8 +50,8 @@ def extracting(change, cls=Sift, **members):
 def matching(change):
     """Return an LNBNN whose matches are changed by `change`."""
 
-    def match(self, query, blocks, allowed, individuals):
-        return change(Lnbnn.match(self, query, blocks, allowed, individuals))
+    def match(self, query, blocks, allowed, individuals, rivals):
+        return change(Lnbnn.match(self, query, blocks, allowed, individuals, rivals))
 
     return changed(Lnbnn, match=match)
 
@@ -349,7 +349,7 @@ def test_a_plugin_that_lacks_members_gets_the_same_text_from_every_check():
         ),
         (MATCHER_CHECKS, bare({"backend"}, Lnbnn), "Bare lacks the setting backend"),
     ):
-        assert len(checks) > 7
+        assert len(checks) > 6
         for check in checks.values():
             with pytest.raises(AssertionError) as caught:
                 check(plugin)
@@ -383,13 +383,8 @@ def last(numbers, value):
     return numbers
 
 
-def ignores_allowed(self, query, blocks, allowed, individuals):
-    return Lnbnn.match(self, query, blocks, np.ones_like(allowed), individuals)
-
-
-def depends_on_other_keypoints(self, query, blocks, allowed, individuals):
-    found = Lnbnn.match(self, query, blocks, allowed, individuals)
-    return replace(found, weights=(found.weights * len(query)).astype(np.float32))
+def ignores_allowed(self, query, blocks, allowed, individuals, rivals):
+    return Lnbnn.match(self, query, blocks, np.ones_like(allowed), individuals, rivals)
 
 
 def one_sure_match(allowed):
@@ -456,7 +451,7 @@ class Shrinking:
         (
             "matcher_is_complete",
             changed(Lnbnn, match=lambda self, query, blocks: None),
-            "Made.match has (query, blocks), expected (query, blocks, allowed, individuals)",
+            "Made.match has (query, blocks), expected (query, blocks, allowed, individuals, rivals)",
         ),
         ("matcher_is_complete", changed(Mutual, check=lambda self: ""), "Made.check has (), expected (extractor)"),
         ("settings_are_frozen_fields", changed(Lnbnn, REVISION=0), "REVISION is 0, expected 1 or more"),
@@ -580,7 +575,7 @@ class Shrinking:
         ),
         (
             "hardly_any_keypoints_never_fail",
-            changed(Lnbnn, match=lambda self, q, b, allowed, i: one_sure_match(allowed)),
+            changed(Lnbnn, match=lambda self, q, b, allowed, i, r: one_sure_match(allowed)),
             "keypoint0 has the number 0, which does not exist",
         ),
         (
@@ -601,12 +596,7 @@ class Shrinking:
         (
             "forbidden_entries_get_no_match",
             changed(Lnbnn, match=ignores_allowed),
-            "with entries [1, 2], which are not allowed",
-        ),
-        (
-            "keypoints_vote_alone",
-            changed(Lnbnn, match=depends_on_other_keypoints),
-            "a keypoint has other matches if it is alone",
+            "with entries [2], which are not allowed",
         ),
         ("same_question_same_answer", matching(Wandering()), "the second query gives other matches"),
         ("same_question_same_answer", matching(Shrinking()), "the second query gives other weights"),

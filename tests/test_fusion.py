@@ -35,7 +35,19 @@ def scores(verified, before):
     verified, before = np.array(verified, float), np.array(before, float)
     chance = float(np.median(before[before > 0])) if before.any() else 0.0
     return Scores(
-        verified, before, before > 1, verified > 0, verified, before, verified > 0, (), (), chance, verified < 0
+        verified,
+        before,
+        before > 1,
+        verified > 0,
+        verified,
+        before,
+        verified > 0,
+        (),
+        (),
+        chance,
+        verified < 0,
+        np.arange(3),
+        np.zeros(3),
     )
 
 

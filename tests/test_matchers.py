@@ -7,9 +7,11 @@ from conftest import has_weights, skip_without_packages, the_pair
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.plugins import Pair, make_plugin, plugin_names
 from snowmatch.core.types import Subject
-from snowmatch.matching.matchers.lnbnn import Lnbnn, votes
+from snowmatch.matching.matchers.lnbnn import DIMENSION, PRIOR, Lnbnn, nearest_rivals, votes
 from snowmatch.matching.matchers.mutual import Mutual
-from snowmatch.matching.search.blocks import Neighbors
+from snowmatch.matching.scores import keypoint_votes
+from snowmatch.matching.search.blocks import Block, LazyIndex, Neighbors
+from snowmatch.matching.search.inverted_file import build_faiss
 from snowmatch.testing import MATCHER_CHECKS
 from snowmatch.testing.matchers import gallery_features, small_gallery
 
@@ -24,40 +26,126 @@ def as_dict(matches):
     return {(int(q), int(a), int(k)): round(float(w), 4) for q, a, k, w in rows}
 
 
+def share_factor(nearest, keypoints, animals):
+    """The correction of the distance of an accidental match, computed by hand."""
+    share = (nearest + PRIOR) / (keypoints + PRIOR * (animals + 1))
+    return ((1 - share) / share) ** (1 / DIMENSION)
+
+
+def voted(found, individuals, rivals=None, animals=None):
+    individuals = np.array(individuals)
+    rivals = np.ones(len(individuals), bool) if rivals is None else np.array(rivals)
+    animals = len(np.unique(individuals)) if animals is None else animals
+    return votes(found, individuals, nearest_rivals(found, individuals, rivals), animals)
+
+
 def test_votes_by_hand():
-    # k = 2, one normaliser at 0.5: the first keypoint votes 0.4 for entry 3 and 0.2 for entry 1
-    matches = votes(neighbors([[0.1, 0.3, 0.5], [0.2, 0.2, 0.2]], [[3, 1, 2], [0, 1, 2]]), 2)
-    assert as_dict(matches) == {(0, 3, 30): 0.4, (0, 1, 10): 0.2}  # equal distances are no evidence
-    assert list(matches.annotation) == [1, 3]  # sorted by annotation
+    # Two keypoints, three animals. The nearest neighbour of each is of another animal, so two shares are equal.
+    found = neighbors([[0.1, 0.3, 0.5], [0.2, 0.2, 0.2]], [[1, 0, 2], [0, 1, 2]])
+    one, none = share_factor(1, 2, 3), share_factor(0, 2, 3)
+    expected = {
+        (0, 1, 10): 0.3 * one - 0.1,  # its rival is entry 0
+        (0, 0, 0): 0.1 * one - 0.3,  # its rival is entry 1, which is nearer
+        (0, 2, 20): 0.1 * none - 0.5,
+        (1, 0, 0): 0.2 * one - 0.2,
+        (1, 1, 10): 0.2 * one - 0.2,
+        (1, 2, 20): 0.2 * none - 0.2,
+    }
+    matches = voted(found, [0, 1, 2])
+    assert as_dict(matches) == {key: round(worth, 4) for key, worth in expected.items() if worth > 0}
+    assert len(matches)
+    assert (np.diff(matches.annotation) >= 0).all()
 
 
-def test_normalizer_name_skips_matched_individuals():
-    found = neighbors([[0.1, 0.2, 0.3, 0.4, 0.6]], [[0, 1, 2, 3, 4]])
-    individuals = np.array([7, 7, 7, 8, 9])  # the first three are one animal
-    assert as_dict(votes(found, 2)) == {(0, 0, 0): 0.5, (0, 1, 10): 0.4}  # last: 0.6
-    assert as_dict(votes(found, 2, individuals)) == {(0, 0, 0): 0.3, (0, 1, 10): 0.2}  # first other animal: 0.4
+def test_photos_of_one_animal_are_no_rivals_of_each_other():
+    found = neighbors([[0.1, 0.2, 0.3, 0.4, 0.6]] * 3, [[0, 1, 2, 3, 4]] * 3)
+    matches = voted(found, [7, 7, 7, 8, 9])  # the first three are one animal
+    factor = share_factor(3, 3, 3)
+    for entry, distance in ((0, 0.1), (1, 0.2), (2, 0.3)):
+        assert as_dict(matches)[0, entry, entry * 10] == pytest.approx(0.4 * factor - distance, abs=1e-4)
 
 
-def test_normalizer_name_uses_the_last_neighbour_if_all_are_one_individual():
-    found = neighbors([[0.1, 0.2, 0.5]], [[0, 1, 2]])
-    assert as_dict(votes(found, 2, np.array([7, 7, 7]))) == {(0, 0, 0): 0.4, (0, 1, 10): 0.3}
+def test_an_entry_that_may_be_the_same_animal_is_no_rival():
+    found = neighbors([[0.1, 0.2, 0.4]], [[0, 1, 2]])
+    alone = as_dict(voted(found, [7, 8, 9]))
+    apart = as_dict(voted(found, [7, 8, 9], [True, False, True]))
+    assert apart[0, 0, 0] > alone[0, 0, 0]
+    assert apart[0, 0, 0] == pytest.approx(0.4 * share_factor(1, 1, 3) - 0.1, abs=1e-4)
 
 
-def test_short_lists_use_their_last_neighbour():
+def test_without_rivals_the_usual_last_neighbour_counts():
+    found = neighbors([[0.1, 0.2, 0.5], [0.3, 0.4, 0.5], [0.1, 0.1, 0.1]], [[0, 1, 2]] * 3)
+    matches = voted(found, [7, 7, 7])
+    assert {key[0] for key in as_dict(matches)} == {0, 1, 2}  # also the keypoint with three equal neighbours
+
+
+def test_a_short_list_is_enough():
     found = neighbors([[0.1, 0.4, np.inf], [0.1, np.inf, np.inf], [np.inf] * 3], [[0, 1, -1], [0, -1, -1], [-1] * 3])
-    assert as_dict(votes(found, 2)) == {(0, 0, 0): 0.3}
+    matches = voted(found, [3, 4])
+    assert {0, 1} == set(matches.keypoint0)
+    assert np.isfinite(matches.weights).all()
 
 
 def test_without_neighbours_there_are_no_votes():
-    assert len(votes(neighbors(np.zeros((0, 5)), np.zeros((0, 5), int)), 4)) == 0
+    assert len(voted(neighbors(np.zeros((0, 5)), np.zeros((0, 5), int)), [0])) == 0
+    assert len(voted(neighbors([[np.inf] * 2] * 3, [[-1] * 2] * 3), [0])) == 0
 
 
-@pytest.mark.parametrize(
-    "bad", [{"k": 0}, {"normalizers": 0}, {"normalizer": "best"}, {"normalizer": "name"}, {"backend": "annoy"}], ids=str
-)
+@pytest.mark.parametrize("bad", [{"k": 1}, {"backend": "annoy"}, {"foreground": "no"}], ids=str)
 def test_settings_out_of_range_are_refused(bad):
-    with pytest.raises(ValueError, match=r"expected|set normalizers"):
+    with pytest.raises(ValueError, match="expected"):
         Lnbnn(**bad)
+
+
+def block_of(photos):
+    """Return one search block of photos' descriptors."""
+    index = LazyIndex("made up", lambda: (build_faiss(list(photos)), "read"))
+    return Block(np.arange(len(photos)), np.cumsum([0] + [len(d) for d in photos]), index)
+
+
+def individual_votes(query, photos, individuals):
+    """Return the votes for each individual, one a keypoint, before any geometric check."""
+    individuals = np.array(individuals)
+    allowed = np.ones(len(photos), bool)
+    found = Lnbnn().match(gallery_features(query), [block_of(photos)], allowed, individuals, allowed)
+    return keypoint_votes(found, individuals, individuals.max() + 1)
+
+
+def noisy(rng, rows, sigma):
+    return np.clip(rows + rng.normal(0, sigma, rows.shape), 0, 255).astype(np.uint8)
+
+
+def drawn_animals(seed, animals=6, spots=60):
+    """Return the descriptors of one photo of each animal, and those of a new photo of animal 0."""
+    rng = np.random.default_rng(seed)
+    photos = [rng.integers(0, 90, (spots, 128)).astype(np.uint8) for _ in range(animals)]
+    seen = np.concatenate([noisy(rng, photos[0][: spots // 3], 14), rng.integers(0, 90, (spots, 128)).astype(np.uint8)])
+    return rng, photos, seen
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("sigma", [0, 2, 8], ids=["copies", "noisy copies", "frames"])
+def test_more_photos_of_the_right_animal_never_silence_it(seed, sigma):
+    rng, photos, query = drawn_animals(seed)
+    names = list(range(len(photos)))
+    before = individual_votes(query, photos, names)
+    assert before.argmax() == 0
+    for more in (1, 4, 12, 40):
+        copies = [noisy(rng, photos[0], sigma) for _ in range(more)]
+        after = individual_votes(query, photos + copies, names + [0] * more)
+        assert after.argmax() == 0
+        assert after[0] > 0.7 * before[0]
+        assert after[0] / np.delete(after, 0).max() > 0.7 * before[0] / np.delete(before, 0).max()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_wrong_animal_does_not_win_by_its_number_of_photos(seed):
+    rng, photos, query = drawn_animals(seed)
+    names = list(range(len(photos)))
+    for more in (5, 20, 60):
+        others = [rng.integers(0, 90, (60, 128)).astype(np.uint8) for _ in range(more)]
+        after = individual_votes(query, photos + others, names + [1] * more)
+        assert after.argmax() == 0
 
 
 @pytest.fixture(params=plugin_names("matchers"))
@@ -132,8 +220,8 @@ def test_checks_notice_matchers_that_do_not_conform():
                 yield Pair(pair.number, pair.keypoint0[::-1], pair.keypoint1[::-1], pair.weights[::-1])
 
     class Eager(Lnbnn):
-        def match(self, query, blocks, allowed, individuals):
-            return super().match(query, blocks, np.ones_like(allowed), individuals)
+        def match(self, query, blocks, allowed, individuals, rivals):
+            return super().match(query, blocks, np.ones_like(allowed), individuals, rivals)
 
     for broken, check in (
         (Forgets(), "a_photo_matches_itself"),

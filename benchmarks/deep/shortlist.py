@@ -237,6 +237,7 @@ def thinned(table: ScoreTable, queries: int) -> ScoreTable:
         left_out_scores=left_out,
         group_scores=alone,
         group_left_out_scores=left_out,
+        prior=table.prior[table.groups][chosen],
     )
 
 

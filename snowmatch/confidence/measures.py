@@ -71,8 +71,8 @@ def measure(table: ScoreTable) -> Measured:
     false alarms; for "new", the same queries are asked without their individual in the gallery.
     """
     figures: dict[str, Figure] = {}
-    photo = _View.of(table, table.queries, table.individual_scores, table.left_out_scores)
-    encounter = _View.of(table, table.group_queries, table.group_scores, table.group_left_out_scores)
+    photo = _View.of(table, table.queries, table.individual_scores, table.left_out_scores, table.prior[table.groups])
+    encounter = _View.of(table, table.group_queries, table.group_scores, table.group_left_out_scores, table.prior)
     right = table.individual[table.queries][:, None] == table.individual[table.gallery]
     annotation_rank = ranks(table.scores, right)
     for name, rank, view in (
@@ -116,10 +116,10 @@ class _View:
     clusters: np.ndarray  # (N,) number of the individual x encounter
 
     @staticmethod
-    def of(table: ScoreTable, rows: np.ndarray, scores: np.ndarray, left_out: np.ndarray) -> _View:
+    def of(table: ScoreTable, rows: np.ndarray, scores: np.ndarray, left_out: np.ndarray, prior: np.ndarray) -> _View:
         own = table.individual[rows][:, None] == table.individual_names
         return _View(
-            ranks(scores, own),
+            ranks(scores + prior, own),
             _highest(scores),
             _highest(left_out),
             _numbered(table.individual[rows], table.body_part[rows]),

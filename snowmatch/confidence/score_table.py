@@ -24,6 +24,8 @@ class ScoreTable:
     scores: (Q, G), of annotations. individual_scores: (Q, I), of individuals.
     left_out_scores: (Q, I), of individuals without the query's own individual in the gallery (NaN for that one).
     group_scores: (E, I) and group_left_out_scores: (E, I), the same if all photos of a group are asked together.
+    prior: (E, I), what is added to the scores of individuals to rank them (those of a group and of each of its photos):
+    how often they were met. 0 for methods without such a preference.
 
     Scores are float32; higher is better. NaN: the trial does not allow it (an individual: none of its annotations). 0:
     no vote. -inf: query or gallery annotation has no features.
@@ -43,6 +45,7 @@ class ScoreTable:
     left_out_scores: np.ndarray
     group_scores: np.ndarray
     group_left_out_scores: np.ndarray
+    prior: np.ndarray
 
     def __post_init__(self) -> None:
         q, g, i = len(self.queries), len(self.gallery), len(self.individual_names)
@@ -53,11 +56,17 @@ class ScoreTable:
             "left_out_scores": (q, i),
             "group_scores": (e, i),
             "group_left_out_scores": (e, i),
+            "prior": (e, i),
             "groups": (q,),
         }
         for name, shape in shapes.items():
             if getattr(self, name).shape != shape:
                 raise ValueError(f"{name} is {getattr(self, name).shape}, expected {shape}")
+
+    @property
+    def individual_ranking(self) -> np.ndarray:
+        """(Q, I), the number to rank individuals by for each single photo."""
+        return self.individual_scores + self.prior[self.groups]
 
     @property
     def group_queries(self) -> np.ndarray:
@@ -72,6 +81,7 @@ def make_table(
     left_out_scores: np.ndarray | None = None,
     group_scores: np.ndarray | None = None,
     group_left_out_scores: np.ndarray | None = None,
+    prior: np.ndarray | None = None,
 ) -> ScoreTable:
     """Return the table of `trial` from `scores` (Q, G). Scores that the trial does not allow become NaN.
 
@@ -110,6 +120,7 @@ def make_table(
         left_out_scores=left_out_scores,
         group_scores=_masked(group_scores, present[first]),
         group_left_out_scores=_masked(group_left_out_scores, (present & ~own)[first]),
+        prior=np.zeros((len(first), len(names)), np.float32) if prior is None else prior.astype(np.float32),
     )
 
 

@@ -48,6 +48,7 @@ def score_trial(
     scores = np.full((q, g), -np.inf, np.float32)
     individual, left_out = np.full((q, i), -np.inf), np.full((q, i), -np.inf)
     together, together_left_out = np.full((e, i), -np.inf), np.full((e, i), -np.inf)
+    priors = np.zeros((e, i))
 
     def ask(asked: list[Asked], open_to: np.ndarray) -> tuple[list[Scores], Scores]:
         """Return the scores of each photo of a group alone, and of all together."""
@@ -58,15 +59,18 @@ def score_trial(
         for each, (subjects, part, memory) in zip(galleries, asked, strict=True):
             matches = match_photos(subjects, each, allowed, part, matcher, memory)
             for scores_of, subject, match in zip(apart, subjects, matches, strict=True):
-                scores_of.append(score_matches([subject], [match], each, matcher, geometry, memory))
+                scores_of.append(score_matches([subject], [match], each, allowed, matcher, geometry, memory))
             several = len(subjects) > 1
-            joint.append(score_matches(subjects, matches, each, matcher, geometry, memory) if several else apart[0][-1])
+            if several:
+                joint.append(score_matches(subjects, matches, each, allowed, matcher, geometry, memory))
+            else:
+                joint.append(apart[0][-1])
         return [fuse(scores_of) for scores_of in apart], fuse(joint)
 
     def by_individual(answer: Scores, open_to: np.ndarray) -> np.ndarray:
         """Return the scores (I,); -inf for an individual without any annotation with features."""
         featured = np.bincount(names[open_to & ~bare], minlength=i) > 0
-        return np.where(featured, answer.individual_ranking[columns], -np.inf)
+        return np.where(featured, answer.evidence[columns], -np.inf)
 
     done = 0
     for group in range(e):
@@ -91,7 +95,9 @@ def score_trial(
                 if not leave_out:
                     scores[m] = np.where(bare, -np.inf, answer.ranking[entries])
             joint[group] = by_individual(all_of_them, answering)
+            if not leave_out:
+                priors[group] = all_of_them.prior[columns]
         done += len(members)
         if progress is not None:
             progress(done, q)
-    return make_table(trial, scores, individual, left_out, together, together_left_out)
+    return make_table(trial, scores, individual, left_out, together, together_left_out, priors)

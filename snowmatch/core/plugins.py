@@ -95,8 +95,9 @@ class GalleryMatcher(Plugin, Protocol):
     `match` returns weighted matches with the gallery entries where `allowed` (A,) is True, sorted by `annotation`, then
     by `keypoint0`; the weights are float32 and above 0. It finds neighbours with
     `snowmatch.matching.search.blocks.search(blocks, query.descriptors, allowed, k)`: blocks have no other access to
-    descriptors. `individuals` (A,) is the number of each entry's individual. No keypoints, or no allowed entries, give
-    no matches. The same input gives the same bytes.
+    descriptors. `individuals` (A,) is the number of each entry's individual. `rivals` (A,) is whether an entry surely
+    shows another animal than the entries of other numbers: only such a distance is that of an accidental match. No
+    keypoints, or no allowed entries, give no matches. The same input gives the same bytes.
     """
 
     PAIRWISE: Literal[False]
@@ -110,7 +111,12 @@ class GalleryMatcher(Plugin, Protocol):
         """The search index that the matcher uses: `faiss` or `flann`."""
 
     def match(
-        self, query: Features, blocks: Sequence[Any], allowed: np.ndarray, individuals: np.ndarray
+        self,
+        query: Features,
+        blocks: Sequence[Any],
+        allowed: np.ndarray,
+        individuals: np.ndarray,
+        rivals: np.ndarray,
     ) -> Matches: ...
 
 

@@ -69,7 +69,7 @@ def judge_scores(
     compared = np.isin(np.arange(len(named)), numbers[allowed])
     met = {(n, gallery.annotations[e].passage) for e, n in enumerate(numbers) if allowed[e] and named[n]}
     encounters = np.bincount(np.array([n for n, _ in met], np.int64), minlength=len(named))
-    asked = np.where(compared, scores.individual_ranking, np.nan)
+    asked = np.where(compared, scores.evidence, np.nan)
     return probabilities(models, asked, named, features, expected_new(encounters))
 
 

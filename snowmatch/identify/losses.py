@@ -39,7 +39,7 @@ class Lost:
     """A query whose first individual is wrong, found in the score table.
 
     query: its position in `table.queries`.
-    wrong: column of the best wrong individual in `table.individual_scores`. right: column of the right individual.
+    wrong: column of the best wrong individual in `table.individual_ranking`. right: column of the right individual.
     rank: rank of the right individual; 1 is the first.
     gap: score of the wrong individual minus score of the right individual; infinite if the query or the right animal
     has no features.
@@ -87,11 +87,11 @@ def find_lost(table: ScoreTable) -> tuple[Lost, ...]:
     A query is also lost if a wrong individual has the same score as the right individual.
     """
     own = table.individual[table.queries][:, None] == table.individual_names
-    rank = ranks(table.individual_scores, own)
+    rank = ranks(table.individual_ranking, own)
     found = []
     for n in np.flatnonzero(rank > 1):
-        scores = np.where(np.isnan(table.individual_scores[n]), -np.inf, table.individual_scores[n])
-        compared = ~np.isnan(table.individual_scores[n])
+        scores = np.where(np.isnan(table.individual_ranking[n]), -np.inf, table.individual_ranking[n])
+        compared = ~np.isnan(table.individual_ranking[n])
         others = np.flatnonzero(compared & ~own[n])
         wrong, right = int(others[np.argmax(scores[others])]), int(np.flatnonzero(own[n])[0])
         gap = float(scores[wrong]) - float(scores[right]) if np.isfinite(scores[right]) else float("inf")
@@ -207,8 +207,8 @@ def fewest_features(failure: Failure, counts: Mapping[int, int]) -> int:
 def usual_in(table: ScoreTable, counts: Mapping[int, int]) -> Usual:
     """Return the typical values of a catalog. counts: as `feature_counts` returns them."""
     own = table.individual[table.queries][:, None] == table.individual_names
-    won = ranks(table.individual_scores, own) == 1
-    scores = table.individual_scores[won][own[won]]
+    won = ranks(table.individual_ranking, own) == 1
+    scores = table.individual_ranking[won][own[won]]
     scores = scores[np.isfinite(scores)]
     features = float(np.median(list(counts.values()))) if counts else 0.0
     return Usual(features, float(np.median(scores)) if len(scores) else float("nan"))

@@ -47,6 +47,8 @@ def fuse(parts: Sequence[Scores]) -> Scores:
         (),
         parts[0].chance,
         either("scenery"),
+        parts[0].individuals,
+        parts[0].prior,
     )
 
 

@@ -64,6 +64,47 @@ class Gallery:
         number = {animal: i for i, animal in enumerate(self.individuals)}
         return np.array([number[a] for a in self._animals], np.int64)
 
+    def sightings(self, allowed: np.ndarray) -> np.ndarray:
+        """Return (I,) int64, the number of encounters of each animal among the annotations `allowed` (A,)."""
+        pairs = np.unique(self.individual_numbers[allowed] * len(self.annotations) + self._passages[allowed])
+        return np.bincount(pairs // max(len(self.annotations), 1), minlength=len(self.individuals))
+
+    @cached_property
+    def _passages(self) -> np.ndarray:
+        """(A,) int64, a number for the passage of each annotation, below A."""
+        return np.unique([a.passage for a in self.annotations], return_inverse=True)[1].reshape(-1)
+
+    @cached_property
+    def kin(self) -> np.ndarray:
+        """(A,) int64, the number of each annotation's animal; an unidentified one has the number of the individual that
+        passed with it, if there is exactly one.
+
+        Copies of a photo are one passage, also if one of them has a name and the other has none.
+        """
+        numbers = self.individual_numbers
+        named: dict[str, set[int]] = {}
+        for a, number in zip(self.annotations, numbers.tolist(), strict=True):
+            if a.individual is not None:
+                named.setdefault(a.passage, set()).add(number)
+        only = {passage: found.copy().pop() for passage, found in named.items() if len(found) == 1}
+        pairs = zip(self.annotations, numbers.tolist(), strict=True)
+        return np.array([n if a.individual is not None else only.get(a.passage, n) for a, n in pairs], np.int64)
+
+    def rivals(self, place: tuple[str, str] | None) -> np.ndarray:
+        """Return (A,) bool: whether an annotation surely shows another animal than other annotations of the gallery do.
+
+        An unidentified animal at the place of the query, (location, station) or None if not known, may be any of them.
+        """
+        rivals = np.ones(len(self.annotations), bool)
+        if place is not None:
+            rivals[[n for n in self._unnamed if self.may_be_place(n, place)]] = False
+        return rivals
+
+    @cached_property
+    def _unnamed(self) -> list[int]:
+        """The numbers of the annotations without an individual."""
+        return [n for n, a in enumerate(self.annotations) if a.individual is None]
+
     @cached_property
     def diagonals(self) -> np.ndarray:
         """(A,) float64, the diagonal of each annotation's clipped box, or of its whole photo (px)."""

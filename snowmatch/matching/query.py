@@ -19,6 +19,7 @@ from snowmatch.matching.scores import (
     annotation_scores,
     chance_score,
     individual_scores,
+    prior,
     together,
     unverified_scores,
 )
@@ -39,7 +40,7 @@ def score_query(
     allowed: (A,) bool. The photos vote together. A query without features, or without allowed annotations, gives zeros.
     """
     pre_matches = match_photos(subjects, gallery, allowed, body_part, matcher)
-    return score_matches(subjects, pre_matches, gallery, matcher, geometry)
+    return score_matches(subjects, pre_matches, gallery, allowed, matcher, geometry)
 
 
 def voter(matcher: Matcher) -> GalleryMatcher | None:
@@ -84,7 +85,7 @@ def match_photos(
         weights = _weights(subject, votes)
         on = np.flatnonzero(weights)
         asked = subject.features if len(on) == len(subject) else subject.features.take(on)
-        m = votes.match(asked, blocks, allowed, gallery.individual_numbers)
+        m = votes.match(asked, blocks, allowed, gallery.kin, gallery.rivals(subject.place))
         worth = m.weights
         if votes.foreground == "auto":
             worth = worth * np.sqrt(weights[on[m.keypoint0]] * gallery.match_weights(m))
@@ -151,14 +152,15 @@ def score_matches(
     subjects: Sequence[Subject],
     pre_matches: Sequence[Matches],
     gallery: Gallery,
+    allowed: np.ndarray,
     matcher: Matcher,
     geometry: Geometry,
     memory: Memory | None = None,
 ) -> Scores:
     """Check the geometry of the matches of each query photo, and return the scores of all photos together.
 
-    pre_matches: one Matches for each query photo. A pair matcher replaces the matches that selected its candidates by
-    its own.
+    pre_matches: one Matches for each query photo. allowed: (A,) bool, the annotations that may answer. A pair matcher
+    replaces the matches that selected its candidates by its own.
     """
     a, i = len(gallery.annotations), len(gallery.individuals)
     numbers = gallery.individual_numbers
@@ -194,6 +196,8 @@ def score_matches(
         tuple(pre_matches),
         chance_score(np.sum([annotation_scores(m.take(np.isin(m.annotation, checked)), a) for m in found], axis=0)),
         scenery,
+        numbers,
+        prior(gallery.sightings(allowed)),
     )
 
 

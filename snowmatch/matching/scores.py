@@ -17,6 +17,9 @@ VERIFIED = 1e-6  # a ranking score above this was accepted by the geometric chec
 # (docs/benchmarks-history.md): with all, the cat with the most photos wins too often; 1 is better on boxed leopards
 # and worse on the other sets.
 BEST = 3
+# An individual met in e times as many encounters (e = 2.7) is preferred by this score. Accidental scores are about
+# exponential with a mean of 0.1 to 0.25, the natural size; smaller is fairer to rare animals. See benchmarks-history.
+PRIOR = 0.05
 
 
 def annotation_scores(matches: Matches, annotations: int) -> np.ndarray:
@@ -43,6 +46,15 @@ def above_chance(scores: np.ndarray, chance: float) -> np.ndarray:
     39 individuals, docs/benchmarks-history.md), so that scores of different queries and galleries can be compared.
     """
     return scores / np.sqrt(chance) if chance else scores
+
+
+def prior(sightings: np.ndarray) -> np.ndarray:
+    """Return the scores (I,) that individuals have before any evidence, from their numbers of encounters (I,).
+
+    An animal that was met often is more likely to be met again: this decides where there is no other evidence. One
+    encounter, or none, gives 0.
+    """
+    return PRIOR * np.log(np.maximum(sightings, 1))
 
 
 def unverified_scores(matches: Matches, individuals: np.ndarray, count: int) -> np.ndarray:
@@ -113,6 +125,8 @@ class Scores:
     extractors were fused.
     chance: the score that a candidate gets by accident from the matches that were checked; 0 if no candidate has one.
     scenery: (A,) whether the annotation was refused because its matches lie still in the frames of one camera.
+    individuals: (A,) the number of each annotation's individual. prior: (I,) the score of each individual before any
+    evidence.
     """
 
     scores: np.ndarray
@@ -126,16 +140,24 @@ class Scores:
     pre_matches: tuple[Matches, ...]
     chance: float
     scenery: np.ndarray
+    individuals: np.ndarray
+    prior: np.ndarray
 
     @cached_property
     def ranking(self) -> np.ndarray:
-        """(A,) one number each to sort by; rejected annotations are below accepted ones."""
-        return ranking(self.scores, self.pre_scores, self.accepted)
+        """(A,) one number each to sort by, with the prior of the individual; 0: no vote."""
+        own = ranking(self.scores, self.pre_scores, self.accepted)
+        return np.where(own > 0, own + self.prior[self.individuals] * np.sqrt(self.chance or 1.0), 0.0)
+
+    @cached_property
+    def evidence(self) -> np.ndarray:
+        """(I,) one number each, the evidence for an individual; rejected ones are below accepted ones, 0: no vote."""
+        return ranking(self.individual_scores, self.individual_pre_scores, self.individual_accepted)
 
     @cached_property
     def individual_ranking(self) -> np.ndarray:
-        """(I,) the same for individuals."""
-        return ranking(self.individual_scores, self.individual_pre_scores, self.individual_accepted)
+        """(I,) one number each to sort by: the evidence and the prior."""
+        return self.evidence + self.prior
 
 
 def chance_score(scores: np.ndarray) -> float:

@@ -15,7 +15,7 @@ AnyPlugin = TypeVar("AnyPlugin", bound=Plugin)
 METHODS: dict[str, dict[str, tuple[str, ...]]] = {
     "extractors": {"extract": ("chip",), "extract_many": ("chips",), "check": ()},
     "matchers": {
-        "match": ("query", "blocks", "allowed", "individuals"),
+        "match": ("query", "blocks", "allowed", "individuals", "rivals"),
         "pairs": ("one", "others", "extractor"),
         "check": ("extractor",),
     },

@@ -186,7 +186,7 @@ def page(
     name: the catalog's name. lost: all wrong answers. drawn: the file names of the pictures.
     """
     own = table.individual[table.queries][:, None] == table.individual_names
-    answerable = np.flatnonzero(~np.isnan(ranks(table.individual_scores, own)))
+    answerable = np.flatnonzero(~np.isnan(ranks(table.individual_ranking, own)))
     asked = Counter(_animal(trial.annotations[table.queries[n]]) for n in answerable)
     wrong = Counter(_animal(trial.annotations[table.queries[each.query]]) for each in lost)
     title = f"Wrong answers: {name}, {trial.protocol}"

@@ -12,83 +12,127 @@ from snowmatch.core.types import Features, Matches
 from snowmatch.matching.search.blocks import BACKENDS, Block, Neighbors, search
 from snowmatch.screening.foreground import FOREGROUNDS
 
-NORMALIZERS = ("last", "name")
+# A descriptor's neighbours lie as in a space of about 25 dimensions: 22 to 28 on leopards and nyala (Levina & Bickel,
+# NIPS 2004). So a ball with twice as many accidental neighbours is larger by the factor 2 ** (1 / 25).
+DIMENSION = 25.0
+# Keypoints that each individual gets in addition to its own, when its share of the accidental neighbours is estimated
+PRIOR = 10.0
 
 
 @dataclass(frozen=True)
 class Lnbnn:
-    """Comparison with a whole gallery at once, as in HotSpotter.
+    """Comparison with a whole gallery at once, as in HotSpotter, but fair to animals with few photos.
 
-    k: number of neighbours that vote (HotSpotter 4).
-    normalizers: number of further neighbours, one of which gives the distance of an accidental match (HotSpotter 1).
-    normalizer: `last` uses the last of them; `name` uses the first whose individual has no vote.
+    k: number of neighbours that may vote.
     backend: `faiss` (inverted file) or `flann` (kd-forest, as in HotSpotter).
     foreground: the foreground of photos with neither box nor mask. `auto`: what other photos of the place do not show,
     or else the centre of the photo. `given`: everything (for crops).
     """
 
-    REVISION: ClassVar[int] = 2
+    REVISION: ClassVar[int] = 3
     PAIRWISE: ClassVar[Literal[False]] = False
 
-    k: int = 4
-    normalizers: int = 1
-    normalizer: str = "last"
+    k: int = 8
     backend: str = "faiss"
     foreground: str = "auto"
 
     def __post_init__(self) -> None:
-        if self.k < 1 or self.normalizers < 1:
-            raise ValueError(f"k is {self.k} and normalizers {self.normalizers}, expected at least 1 each")
-        if self.normalizer not in NORMALIZERS:
-            raise ValueError(f"normalizer is {self.normalizer!r}, expected one of {', '.join(NORMALIZERS)}")
-        if self.normalizer == "name" and self.normalizers < 2:
-            raise ValueError("normalizer 'name' chooses among several: set normalizers to 2 or more")
+        if self.k < 2:
+            raise ValueError(f"k is {self.k}, expected at least 2")
         if self.backend not in BACKENDS:
             raise ValueError(f"backend is {self.backend!r}, expected one of {', '.join(BACKENDS)}")
         if self.foreground not in FOREGROUNDS:
             raise ValueError(f"foreground is {self.foreground!r}, expected one of {', '.join(FOREGROUNDS)}")
 
-    def match(self, query: Features, blocks: Sequence[Block], allowed: np.ndarray, individuals: np.ndarray) -> Matches:
+    def match(
+        self,
+        query: Features,
+        blocks: Sequence[Block],
+        allowed: np.ndarray,
+        individuals: np.ndarray,
+        rivals: np.ndarray,
+    ) -> Matches:
         """Return the votes of one query photo for the allowed entries.
 
-        allowed: (A,) bool. individuals: (A,) numbers. No keypoints, or no allowed entries, give no matches.
+        allowed: (A,) bool. individuals: (A,) numbers. rivals: (A,) bool, entries whose distance may be that of an
+        accidental match. No keypoints, or no allowed entries, give no matches.
         """
-        neighbors = search(blocks, query.descriptors, allowed, self.k + self.normalizers)
-        return votes(neighbors, self.k, individuals if self.normalizer == "name" else None)
+        neighbors = search(blocks, query.descriptors, allowed, self.k)
+        first, second, name = nearest_rivals(neighbors, individuals, rivals)
+        # Where all neighbours are of one individual, the nearest one of another is looked for
+        for alone in np.unique(name[np.isinf(second)]):
+            rows = np.flatnonzero(np.isinf(second) & (name == alone))
+            found = search(blocks, query.descriptors[rows], allowed & rivals & (individuals != alone), 1)
+            second[rows] = found.distances[:, 0]
+        present = np.unique(individuals[allowed])
+        return votes(neighbors, individuals, (first, second, name), len(present))
 
 
-def votes(neighbors: Neighbors, k: int, individuals: np.ndarray | None = None) -> Matches:
-    """Return weighted votes from each query keypoint's neighbours. The weight is the normaliser's distance minus the
-    match's.
+def nearest_rivals(
+    neighbors: Neighbors, individuals: np.ndarray, rivals: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the distance (N,) of each keypoint's nearest rival, the distance (N,) of its nearest rival of another
+    individual, and the individual (N,) of the first.
 
-    The first k neighbours vote. The normaliser is one of the others: the last one, or with `individuals` (A,) (the
-    number of each entry's individual) the first whose individual is not among the k (the last one if there is none). So
-    a spot that many animals have gets a low weight. A weight of 0 is no vote. With fewer neighbours than requested, the
-    last one is the normaliser; a single neighbour gives no vote.
+    individuals, rivals: (A,), see `Lnbnn.match`. Where a rival is missing among the neighbours, its distance is inf and
+    its individual -1.
+    """
+    n, count = neighbors.distances.shape
+    first, second = np.full(n, np.inf, np.float32), np.full(n, np.inf, np.float32)
+    name = np.full(n, -1, np.int64)
+    for column in range(count):  # nearest first
+        entry = neighbors.entries[:, column]
+        counts = (entry >= 0) & rivals[np.maximum(entry, 0)]
+        animal = individuals[np.maximum(entry, 0)]
+        distance = neighbors.distances[:, column]
+        other = counts & (name >= 0) & (animal != name) & np.isinf(second)
+        second[other] = distance[other]
+        new = counts & (name < 0)
+        first[new], name[new] = distance[new], animal[new]
+    return first, second, name
 
-    Source: McCann & Lowe, CVPR 2012; Crall et al., WACV 2013 (HotSpotter).
+
+def votes(
+    neighbors: Neighbors,
+    individuals: np.ndarray,
+    nearest: tuple[np.ndarray, np.ndarray, np.ndarray],
+    animals: int,
+) -> Matches:
+    """Return weighted votes from each query keypoint's neighbours: the distance of an accidental match minus their own.
+
+    individuals: (A,) numbers. nearest: the result of `nearest_rivals`. animals: the number of individuals that may
+    answer. The distance of an accidental match is that of the nearest rival of another individual. It is corrected for
+    the share of all accidental neighbours that the individual has: the best of fifty photos is nearer than the best of
+    one. Most keypoints of a query have no true match, so the share is estimated from all of them, without counting
+    photos. A weight of 0 is no vote. Without any rival, the median distance of the last neighbours is used.
+
+    Source: McCann & Lowe, CVPR 2012; Crall et al., WACV 2013 (HotSpotter). The correction is our own: for points of a
+    space with D dimensions, the expected number within the distance r grows as r ** D.
     """
     distances, entries = neighbors.distances, neighbors.entries
-    n, count = distances.shape
+    first, second, name = nearest
     exists = entries >= 0
-    last = exists.sum(axis=1) - 1  # (n,) column of the farthest existing neighbour
-    column = np.broadcast_to(np.arange(count), (n, count))
-    normalizer = last
-    if individuals is not None and n:
-        names = np.where(exists, individuals[np.maximum(entries, 0)], -1)
-        # (n, normalizers, k) -> (n, normalizers): a normaliser of the same individual would not be independent
-        known = (names[:, k:, None] == names[:, None, :k]).any(axis=2)
-        usable = exists[:, k:] & ~known
-        normalizer = np.where(usable.any(axis=1), k + usable.argmax(axis=1), last)
-    chance = distances[np.arange(n), np.maximum(normalizer, 0)]
-    with np.errstate(invalid="ignore"):  # inf - inf if a keypoint has no neighbour; masked below
-        weights = chance[:, None] - distances
-    voting = exists & (column < k) & (column < normalizer[:, None]) & (weights > 0)
-    keypoint0, place = np.nonzero(voting)
+    animal = individuals[np.maximum(entries, 0)]
+    usual = _usual(distances, exists)
+    first, second = (np.where(np.isinf(each), usual, each) for each in (first, second))
+    accidental = np.where(animal == name[:, None], second[:, None], first[:, None])
+    nearest_animals = animal[exists[:, 0], 0] if animal.shape[1] else np.zeros(0, np.int64)
+    counts = np.bincount(nearest_animals, minlength=int(individuals.max(initial=-1)) + 1) + PRIOR
+    share = counts / (len(nearest_animals) + PRIOR * (animals + 1))  # one more animal, so that no share is 1
+    factor = ((1 - share) / share) ** (1 / DIMENSION)
+    weights = (accidental * factor[animal] - distances).astype(np.float32)
+    keypoint0, place = np.nonzero(exists & (weights > 0))
     matches = Matches(
         keypoint0, entries[keypoint0, place], neighbors.keypoints[keypoint0, place], weights[keypoint0, place]
     )
     return matches.take(np.lexsort((matches.keypoint1, matches.keypoint0, matches.annotation)))
+
+
+def _usual(distances: np.ndarray, exists: np.ndarray) -> float:
+    """Return the median distance of the last neighbour of each keypoint; 0 without neighbours."""
+    last = exists.sum(axis=1) - 1
+    rows = np.flatnonzero(last >= 0)
+    return float(np.median(distances[rows, last[rows]])) if len(rows) else 0.0
 
 
 PLUGIN = Lnbnn
