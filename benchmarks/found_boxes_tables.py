@@ -26,8 +26,8 @@ def found_boxes_parts(runs: Sequence[Result]) -> list[str]:
     for run in runs:
         rough = with_bounds(run["groups"][0]["rough_median"], decimal)
         parts += [
-            f"{plain(run['run'])}: {run['seconds']['look']:.3f} s a photo (processor time). Boxes of a person and boxes "
-            f"round the mask have an overlap of {rough} with each other.",
+            f"{plain(run['run'])}: {run['seconds']['look']:.3f} s a photo (processor time). Overlap of a person's box "
+            f"with that round the mask: {rough}.",
             found_boxes_table(run),
         ]
     return parts
