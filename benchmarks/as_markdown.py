@@ -88,9 +88,11 @@ def in_brackets(figure: dict[str, Any], show: Callable[..., str]) -> str:
 
 
 def with_bounds(figure: Sequence[float | None] | None, show: Callable[..., str]) -> str:
-    """Return a figure [value, low, high] with its 95 % interval in brackets; a dash if its value is not known."""
+    """Return a figure [value, low, high] with its 95 % interval in brackets, if it is known; a dash without a value."""
     if figure is None or figure[0] is None:
         return NOTHING
+    if figure[1] is None:
+        return show(figure[0])
     value, low, high = (shown(each, show) for each in figure)
     return f"{value} ({low.removesuffix(' %')}–{high.removesuffix(' %')})"
 

@@ -270,7 +270,8 @@ def check_page(folder, runs):
 def test_tables_show_values_with_their_intervals_and_a_dash_for_unknown_ones():
     group = {"by": "burst", "group": "3 or more", "photos": 9, "encounters": 2, "person_boxes": 0}
     group |= {name: [0.5, 0.25, 0.75] for name in figures.FIGURES} | dict.fromkeys(("person_median", "person_half"))
+    group["missed"] = [0, None, None]
     assert found_boxes_tables.found_boxes_table({"groups": [group]}).splitlines()[2] == (
         "| burst of 3 or more | 9 | 2 | 50 % (25–75) | 0 | – | – | 0.50 (0.25–0.75) | 50 % (25–75) | 50 % (25–75) "
-        "| 50 % (25–75) | 0.50 (0.25–0.75) |"
+        "| 0 % | 0.50 (0.25–0.75) |"
     )
