@@ -87,6 +87,16 @@ def in_brackets(figure: dict[str, Any], show: Callable[..., str]) -> str:
     return f"{show(figure['value'])} [{show(figure['low'])}, {show(figure['high'])}]"
 
 
+def with_bounds(figure: Sequence[float | None] | None, show: Callable[..., str]) -> str:
+    """Return a figure [value, low, high] with its 95 % interval in brackets, if it is known; a dash without a value."""
+    if figure is None or figure[0] is None:
+        return NOTHING
+    if figure[1] is None:
+        return show(figure[0])
+    value, low, high = (shown(each, show) for each in figure)
+    return f"{value} ({low.removesuffix(' %')}–{high.removesuffix(' %')})"
+
+
 def between_markers(text: str, name: str, new: str, path: Path) -> str:
     """Return the text with `new` between the markers `name`. Without markers the text is unchanged.
 

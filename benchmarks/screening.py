@@ -25,6 +25,7 @@ from typing import Any
 import cv2
 import numpy as np
 from datasets import described, prepare
+from light import light_of
 from measure import RESULTS, circumstances, command_line, engine_commit, run_command
 from painting import GROW, paint_out, read_masked
 from screening_figures import (
@@ -52,7 +53,6 @@ from snowmatch.screening.passages import SPECIES, answer_of, choose_threshold
 from snowmatch.screening.scenes import LEAST
 
 LEOPARDS, ANTELOPES = "{data}/snow_leopard,name=snow_leopard-screening", "{data}/nyala,name=nyala-screening"
-GREY = 5.0  # grey levels between the channels, on average: 0.3 in the infrared photos of the set, 15 in the others
 
 
 @dataclass(frozen=True)
@@ -178,12 +178,6 @@ def kept(
     unfinished.write_text(json.dumps(held, allow_nan=False), encoding="utf-8")
     unfinished.replace(path)
     return cases, seconds
-
-
-def light_of(photo: np.ndarray) -> str:
-    """Return "infrared" for a grey photo (H, W, 3) uint8, "colour" for any other."""
-    spread = photo.max(axis=2).astype(int) - photo.min(axis=2)
-    return "infrared" if spread.mean() < GREY else "colour"
 
 
 def write_answers(path: Path, cases: Sequence[Case], threshold: float) -> None:

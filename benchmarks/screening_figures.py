@@ -80,11 +80,11 @@ def separation(cases: Sequence[Case], threshold: float) -> dict[str, dict[str, A
         right = np.array([case.kind == LEOPARD for case in of], bool)
         let_in = np.array([case.answer(threshold) == KEPT for case in of], bool)
         clusters = np.array([case.cluster for case in of], dtype=str)
-        found[name] = {key: _bounded(statistic, clusters, score, right, let_in) for key, statistic in FIGURES.items()}
+        found[name] = {key: bounded(statistic, clusters, score, right, let_in) for key, statistic in FIGURES.items()}
     return found
 
 
-def _bounded(statistic: Callable[..., float], clusters: np.ndarray, *columns: np.ndarray) -> list[float | None] | None:
+def bounded(statistic: Callable[..., float], clusters: np.ndarray, *columns: np.ndarray) -> list[float | None] | None:
     """Return [value, low, high] of statistic(*columns) with four decimals; None if the value is not defined."""
     value = statistic(*columns)
     if rounded(value) is None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from as_markdown import NOTHING, decimal, percent, plain, shown, table
+from as_markdown import decimal, percent, plain, table, with_bounds
 from screening_figures import AGAINST, NYALA, PAINTED
 from store import Result
 
@@ -73,10 +72,10 @@ def separation_table(run: Result) -> str:
             rows.append(
                 [
                     f"{name}, by {unit}",
-                    *(_figure(found[key], percent) for key in ("precision", "recall", "f1", "spared")),
-                    *(_figure(found[key], _three) for key in ("auroc", "average_precision")),
-                    _figure(found["clean_recall"], percent),
-                    _figure(found["calibration_error"], decimal),
+                    *(with_bounds(found[key], percent) for key in ("precision", "recall", "f1", "spared")),
+                    *(with_bounds(found[key], _three) for key in ("auroc", "average_precision")),
+                    with_bounds(found["clean_recall"], percent),
+                    with_bounds(found["calibration_error"], decimal),
                 ]
             )
     headings = ("precision", "recall", "F1", "spared", "AUROC", "AP", "clean recall", "calibration error")
@@ -92,10 +91,10 @@ def light_table(run: Result) -> str:
                 light,
                 str(found["photos"]),
                 str(found["passages"]),
-                _figure(found["recall"], percent),
-                _figure(found[PAINTED]["spared"], percent),
-                _figure(found[NYALA]["auroc"], _three),
-                _figure(found[PAINTED]["auroc"], _three),
+                with_bounds(found["recall"], percent),
+                with_bounds(found[PAINTED]["spared"], percent),
+                with_bounds(found[NYALA]["auroc"], _three),
+                with_bounds(found[PAINTED]["auroc"], _three),
             ]
         )
     headings = ("photos", "passages", "recall", "painted out spared", "AUROC, nyala", "AUROC, painted out")
@@ -112,22 +111,14 @@ def station_table(run: Result) -> str:
                 f"{100 * found['keep']:g} %",
                 f"{found['promised']} of {found['stations']}",
                 f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}",
-                f"{_figure(found['kept'], percent)} of {found['passages']}",
+                f"{with_bounds(found['kept'], percent)} of {found['passages']}",
                 f"{found['whole']} of {found['stations']}",
-                _figure(found["spared"], percent),
-                _figure(found["nyala"], percent),
+                with_bounds(found["spared"], percent),
+                with_bounds(found["nyala"], percent),
             ]
         )
     headings = ("promised", "threshold", "kept", "stations without a loss", "painted out spared", "nyala spared")
     return table(("to be kept", *headings), rows)
-
-
-def _figure(figure: list[Any] | None, show: Callable[..., str]) -> str:
-    """Return [value, low, high] as text."""
-    if figure is None or figure[0] is None:
-        return NOTHING
-    value, low, high = (shown(each, show) for each in figure)
-    return f"{value} ({low.removesuffix(' %')}–{high.removesuffix(' %')})"
 
 
 def _three(value: float) -> str:

@@ -149,6 +149,7 @@ SUITES: dict[str, list[Run] | list[Script]] = {
         Script(("population.py", "--seeds", "5", "--evidence", "box"), ("box",)),
     ],
     "screening": [Script(("screening.py", *PHOTOS), ("efficientnet_lite0",))],
+    "found_boxes": [Script(("found_boxes.py", *PHOTOS), ("classifier=none", "classifier=efficientnet_lite0"))],
     "speed": [
         Script(("speed.py", "waiting"), ("waiting",)),
         Script(("speed.py", "stages", *PHOTOS), ("stages hesaff", "stages sift", "stages hotspotter")),
@@ -166,6 +167,7 @@ ABOUT = {
     "levels": ("how often answers of each level are right", 5),
     "population": ("from identities to abundance", 13),
     "screening": ("which photos show a snow leopard, beside nyala and leopards painted out", 5),
+    "found_boxes": ("the boxes and maps that snowmatch finds, beside boxes of a person and masks", 5),
     "speed": ("help, indexing, queries, stages, size of the gallery", 25),
 }
 # A small drawn survey shows that everything works. Its results are not kept with the others.

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from as_markdown import between_markers, code, plain, table, write
+from found_boxes_tables import found_boxes_parts
 from measure import RESULTS
 from method_tables import (
     ACCURACY_MEANS,
@@ -109,6 +110,9 @@ def page(held: dict[str, list[Result]], root: Path) -> str:
         check_one_engine(held["screening"], "Screening")
         parts += ["## Screening", *screening_parts(held["screening"])]
         parts += picture("screening", "Recall against false alarms, and precision against recall", root)
+    if held["found_boxes"]:
+        check_one_engine(held["found_boxes"], "The animal found by itself")
+        parts += ["## The animal found by itself", *found_boxes_parts(held["found_boxes"])]
     parts += speed_parts(held["speed"], root)
     return "\n\n".join([*parts, "## How these were made", sources(held)]) + "\n"
 

@@ -17,6 +17,7 @@ import tables
 from fake_classifier import COLOURS, SIZE, draw, write_rows
 from hypothesis import given
 from hypothesis import strategies as st
+from light import light_of
 from screening_figures import LEOPARD, NYALA, PAINTED, Case
 from store import put_run, read_runs
 
@@ -179,9 +180,9 @@ def test_the_animal_is_painted_out_and_the_rest_stays():
 def test_a_grey_photo_is_infrared():
     noise = np.random.default_rng(0).integers(0, 256, (40, 60, 1), dtype=np.uint8)
     grey = np.repeat(noise, 3, axis=2)
-    assert screening.light_of(grey) == "infrared"
+    assert light_of(grey) == "infrared"
     tinted = grey.astype(int) + np.array([20, 0, -20])
-    assert screening.light_of(tinted.clip(0, 255).astype(np.uint8)) == "colour"
+    assert light_of(tinted.clip(0, 255).astype(np.uint8)) == "colour"
 
 
 @pytest.fixture
