@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 # Chosen on drawn photos, and on previews of nyala with drawn bars (found in 159 of 165). On previews of every third
-# shared photo, a lower bar is found in 138 of 155 leopards (those looked at of the others have none), an upper one in 91
-# (of about 118), and none in 318 nyala (none has one)
+# shared photo, a lower bar is found in 138 of 155 leopards (those looked at of the others have none), an upper one in
+# 91 (of about 118), and none in 318 nyala (none has one)
 TALLEST = 0.12  # of the photo's height
 LIKE = 10  # grey levels: pixels this close to the colour of the bar belong to its background
 PLAIN = 0.5  # share of the bar's pixels that are background; the rest is text
