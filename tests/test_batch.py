@@ -129,9 +129,9 @@ class Said:
             decided = max(candidates, key=lambda c: c.probability)
             others.remove(decided)
             encounter = "" if decided.individual is not None else decided.best.encounter
-            decision = Decision(decided.individual, False, best, Levels().of(best), encounter)
+            decision = Decision(decided.individual, False, best, Levels().of(best), best, encounter)
         else:
-            decision = Decision(None, True, new, Levels().of(new))
+            decision = Decision(None, True, new, Levels().of(new), new)
         return Answer(
             photos=tuple(shown),
             body_part=part,

@@ -1,6 +1,7 @@
 """Probabilities from scores: their sum, the expected share of new animals, levels, and the choice of a model."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,18 +19,27 @@ from snowmatch.confidence.model import (
     model_to_json,
     probabilities,
     richness,
+    says_nothing,
 )
 from snowmatch.core.errors import SnowmatchError
 
 PLAIN = Model(
-    knots=(0.0,), accepted=1.0, slopes=(2.0, 3.0), new=5.0, features=0.0, usual_features=1000.0, individuals=10.0
+    knots=(0.0,),
+    accepted=1.0,
+    slopes=(2.0, 3.0),
+    new=5.0,
+    features=0.0,
+    usual_features=1000.0,
+    individuals=10.0,
+    sightings=0.0,
 )
 
 
-def ask(scores, *, models=(PLAIN,), named=None, features=1000.0, new_share=0.5):
+def ask(scores, *, models=(PLAIN,), named=None, features=1000.0, new_share=0.5, encounters=None):
     scores = np.array(scores, float)
     named = np.ones(len(scores), bool) if named is None else np.array(named)
-    return probabilities(models, scores, named, features, new_share)
+    encounters = None if encounters is None else np.array(encounters)
+    return probabilities(models, scores, named, features, new_share, encounters)
 
 
 # -------------------------------------------------------------------------------------------------------------- levels
@@ -54,13 +64,45 @@ def test_invalid_limits_of_levels_are_refused(bands):
 
 def test_the_probabilities_of_two_candidates_are_as_computed_by_hand():
     """The first candidate scores e: 1 for verified, 2 x 1.5 below the knot, 3 x 1 above it. The second has no vote."""
-    found = ask([math.e, 0.0], models=(PLAIN,))
-    first, new = math.exp(1 + 2 * 1.5 + 3 * 1), math.exp(5)
-    assert found.individuals == pytest.approx([first / (first + 1 + new), 1 / (first + 1 + new)])
-    rare = new * 2 / 10  # two candidates, but the model learned from ten
-    assert found.new == pytest.approx(rare / (first + 1 + rare))
+    found = ask([math.e, 0.0], new_share=0.2)
+    first, against = math.exp(1 + 2 * 1.5 + 3 * 1), math.exp(5) / 10  # the model learned from ten individuals
+    weights = np.array([0.4 * first, 0.4, 0.2 * against])
+    assert [*found.individuals, found.new] == pytest.approx(weights / weights.sum())
+    assert found.expected_new == 0.2
+    frequent = math.exp(5)  # careful: as frequent as in learning, and as among ten candidates
+    assert found.careful == pytest.approx([first / (first + 1 + frequent), 1 / (first + 1 + frequent)])
+    rare = frequent * 2 / 10 * 0.25
+    assert found.careful_new == pytest.approx(rare / (first + 1 + rare))
     assert found.decision() == 0
-    assert found.best == found.individuals[0]
+    assert found.of(0) == (found.individuals[0], found.careful[0])
+    assert found.of(-1) == (found.new, found.careful_new)
+
+
+def test_an_animal_that_was_met_often_is_expected_again():
+    model = replace(PLAIN, sightings=1.0)
+    found = ask([0.3, 0.3], models=(model,), encounters=[9, 1])
+    assert found.individuals[0] == pytest.approx(9 * found.individuals[1])
+    assert ask([0.3, 0.3], encounters=[9, 1]).individuals == pytest.approx([found.individuals.sum() / 2] * 2)
+
+
+@pytest.mark.parametrize("new_share", [0.05, 0.5, 0.9])
+def test_where_nothing_speaks_the_answer_is_what_was_expected(new_share):
+    """A photo with three features and no match: the probabilities are those before looking, and nothing is sure."""
+    found = ask([0.0, 0.0, 0.0, 1e-9], features=3.0, new_share=new_share)
+    assert found.new == pytest.approx(new_share)
+    assert found.individuals == pytest.approx([(1 - new_share) / 4] * 4)
+    assert says_nothing(np.array([0.0, 1e-9]), 3)
+    assert not says_nothing(np.array([0.0, 0.2]), 3)
+    assert not says_nothing(np.array([0.0]), 1000)
+
+
+def test_the_catalogs_own_numbers_decide_only_if_animals_were_met_again():
+    assert expected_new(np.ones(16, int)) == pytest.approx(0.2)  # one photo of each animal: a list, not a survey
+    assert expected_new(np.zeros(0, int)) == pytest.approx(0.2)
+    shares = [expected_new(np.concatenate([np.ones(20, int), np.full(again, 2)])) for again in (0, 5, 20, 60)]
+    assert shares[0] == pytest.approx(0.2)
+    assert min(shares[1:3]) > 0.2  # animals are met again, and many were met once
+    assert expected_new(np.full(20, 9)) == 0.1  # hardly any animal was met once
 
 
 def test_evidence_is_piecewise_linear_and_flat_at_both_ends():
@@ -80,21 +122,24 @@ models = st.builds(
     features=st.floats(0, 3),
     usual_features=st.floats(1, 5000),
     individuals=st.floats(1, 500),
+    sightings=st.floats(0, 1),
 )
 a_score = st.one_of(st.just(0.0), st.just(float("nan")), st.just(float("-inf")), st.floats(1e-12, 1e3))
 queries = st.lists(st.tuples(a_score, st.booleans()), min_size=1, max_size=12)
 
 
 @given(st.lists(models, min_size=1, max_size=3), queries, st.floats(0, 5000), st.floats(0.1, 0.9))
-def test_probabilities_are_not_negative_and_sum_to_at_most_1(several, query, features, new_share):
+def test_probabilities_add_up_to_1_and_careful_ones_are_never_higher(several, query, features, new_share):
     scores = np.array([score for score, _ in query])
     found = ask(scores, models=several, named=[n for _, n in query], features=features, new_share=new_share)
     assert (np.isnan(found.individuals) == np.isnan(scores)).all()
     each = found.individuals[~np.isnan(scores)]
     assert (each >= 0).all()
     assert found.new >= 0
-    assert each.sum() + found.new <= 1 + 1e-9
-    assert 0 <= found.best <= 1
+    assert each.sum() + found.new == pytest.approx(1)
+    assert (found.careful[~np.isnan(scores)] <= each + 1e-12).all()
+    assert 0 <= found.careful_new <= found.new + 1e-12
+    assert found.of(found.decision())[0] <= 1
 
 
 @given(models, st.lists(st.floats(1e-3, 1e3), min_size=2, max_size=8), st.floats(1, 100))
@@ -109,11 +154,11 @@ def test_a_higher_score_never_lowers_the_probability(model, scores, factor):
 def test_probability_falls_as_the_gallery_grows_at_equal_score(model, scores, strangers):
     few = ask(scores, models=(model,))
     many = ask([*scores, *[0.0] * strangers], models=(model,))
-    assert many.individuals[0] <= few.individuals[0] + 1e-12
+    assert many.careful[0] <= few.careful[0] + 1e-12
 
 
 def test_a_score_means_less_in_a_gallery_of_hundreds_than_of_ten():
-    among = [ask([3.0, *[0.3] * (n - 1)]).individuals[0] for n in (1, 10, 30, 100, 300)]
+    among = [ask([3.0, *[0.3] * (n - 1)]).careful[0] for n in (1, 10, 30, 100, 300)]
     assert among == sorted(among, reverse=True)
     assert among[1] > 0.8 > among[2] > 2 * among[4]
 
@@ -122,29 +167,29 @@ def test_a_filter_that_leaves_one_candidate_does_not_make_a_wrong_one_probable()
     """A wrong candidate alone gains the probability of the other nine, but none of the probability of a new animal."""
     among_ten = ask([2.0, *[0.3] * 9])
     alone = ask([2.0])
-    assert among_ten.individuals[0] < 0.75
-    assert alone.individuals[0] < 0.75
+    assert among_ten.careful[0] < 0.75
+    assert alone.careful[0] < 0.75
     weight = math.exp(1 + 3 + 3 * math.log(2))
-    assert alone.individuals[0] == pytest.approx(weight / (weight + math.exp(5)))
+    assert alone.careful[0] == pytest.approx(weight / (weight + math.exp(5)))
 
 
 def test_a_filter_that_leaves_few_candidates_does_not_make_new_more_probable():
-    assert ask([0.0]).new == pytest.approx(ask([0.0] * 10).new)
-    assert ask([0.5]).new < ask([0.5, *[0.0] * 9]).new
+    assert ask([0.0]).careful_new == pytest.approx(ask([0.0] * 10).careful_new)
+    assert ask([0.5]).careful_new < ask([0.5, *[0.0] * 9]).careful_new
 
 
 def test_new_is_less_probable_if_few_new_animals_are_expected():
     often, rarely = ask([0.3] * 10, new_share=0.5), ask([0.3] * 10, new_share=0.1)
     assert rarely.new < often.new
-    assert (rarely.individuals == often.individuals).all()  # the individuals do not gain: the sum is below 1
-    assert rarely.individuals.sum() + rarely.new < 1
+    assert (rarely.individuals > often.individuals).all()
+    assert (rarely.careful == often.careful).all()  # a careful value does not gain
     mostly = ask([0.3] * 10, new_share=0.9)
     assert mostly.new > often.new
     assert (mostly.individuals < often.individuals).all()
 
 
 def test_more_features_than_usual_make_new_more_probable_and_an_unknown_number_changes_nothing():
-    model = Model((0.0,), 1.0, (2.0, 3.0), 5.0, 1.0, 1000.0, 10.0)
+    model = Model((0.0,), 1.0, (2.0, 3.0), 5.0, 1.0, 1000.0, 10.0, 0.0)
     poor, usual, rich = (ask([0.3] * 10, models=(model,), features=f).new for f in (100, 1000, 5000))
     assert poor < usual < rich
     assert ask([0.3] * 10, models=(model,), features=0).new == usual
@@ -155,34 +200,34 @@ def test_unidentified_encounters_do_not_lower_the_probability_of_named_individua
     """The animal of an unidentified encounter may be the named individual: the two do not exclude each other."""
     alone = ask([3.0, 0.0])
     beside = ask([3.0, 0.0, 3.0], named=[True, True, False])
-    assert beside.individuals[:2] == pytest.approx(alone.individuals)
-    assert beside.individuals[2] < beside.individuals[0]
+    assert beside.careful[:2] == pytest.approx(alone.careful)
+    assert beside.careful[2] < beside.careful[0]
     crowded = ask([3.0, 0.0, *[0.3] * 400], named=[True, True, *[False] * 400])  # many more than the model learned from
-    assert crowded.individuals[:2] == pytest.approx(alone.individuals)
-    assert crowded.new <= alone.new + 1e-12
-    assert ask([0.0, 9.0], named=[True, False]).new < ask([0.0, 0.0], named=[True, False]).new
+    assert crowded.careful[:2] == pytest.approx(alone.careful)
+    assert crowded.careful_new <= alone.careful_new + 1e-12
+    assert ask([0.0, 9.0], named=[True, False]).careful_new < ask([0.0, 0.0], named=[True, False]).careful_new
 
 
-def test_of_several_models_the_lowest_probability_is_used():
-    timid = Model((0.0,), 0.0, (0.5, 0.5), 6.0, 0.0, 1000.0, 10.0)
+def test_of_several_models_the_mean_is_told_and_the_lowest_is_careful():
+    timid = Model((0.0,), 0.0, (0.5, 0.5), 6.0, 0.0, 1000.0, 10.0, 0.0)
     separate = [ask([4.0, 0.2], models=(m,)) for m in (PLAIN, timid)]
     both = ask([4.0, 0.2], models=(PLAIN, timid))
-    assert both.individuals == pytest.approx(np.minimum(separate[0].individuals, separate[1].individuals))
-    assert both.new == min(a.new for a in separate)
+    assert both.careful == pytest.approx(np.minimum(separate[0].careful, separate[1].careful))
+    assert both.careful_new == pytest.approx(min(a.careful_new for a in separate))
+    assert both.individuals == pytest.approx((separate[0].individuals + separate[1].individuals) / 2)
+    assert both.new == pytest.approx((separate[0].new + separate[1].new) / 2)
 
 
 def test_a_query_without_comparisons_gets_no_decision():
     found = ask([np.nan, np.nan])
     assert np.isnan(found.individuals).all()
-    assert (found.decision(), found.new) == (-1, 0.0)
+    assert (found.decision(), found.new, found.careful_new) == (-1, 1.0, 0.0)
 
 
 def test_the_expected_share_of_new_animals_is_as_computed_by_hand():
-    assert expected_new(np.array([1, 1, 3, 5])) == pytest.approx(3 / 12)
-    assert expected_new(np.array([9, 9, 0])) == 0.1  # the minimum
-    assert expected_new(np.array([1, 1, 1])) == pytest.approx(4 / 5)
-    assert expected_new(np.ones(50, int)) == 0.9  # the maximum
-    assert expected_new(np.zeros(3, int)) == expected_new(np.zeros(0, int)) == 0.5
+    assert expected_new(np.array([1, 1, 3, 5])) == pytest.approx((6 * 3 / 12 + 10 * 0.2) / 16)
+    assert expected_new(np.full(90, 9)) == 0.1  # the minimum
+    assert expected_new(np.array([1, 1, 1])) == pytest.approx(0.2)
 
 
 # ------------------------------------------------------------------------------------------------- models and groups

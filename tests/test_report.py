@@ -110,7 +110,7 @@ def test_text_has_the_query_the_gallery_and_the_candidates():
             candidate(3, "Барс", score=5.5, accepted=False, inliers=0),
             notes=(Note("stale-annotations", "2 photos are stale"),),
             new_probability=0.02,
-            decision=Decision("aika", False, 0.97, "good"),
+            decision=Decision("aika", False, 0.97, "good", 0.96),
         )
     )
     assert text == (
@@ -194,7 +194,7 @@ def test_json_has_the_documented_keys_in_order():
             candidate(level="good", probability=0.9712345678, best=known),
             candidate(2, None, best=unknown, score=3.0, inliers=0, accepted=False),
             new_probability=0.02,
-            decision=Decision("aika", False, 0.971234567, "good"),
+            decision=Decision("aika", False, 0.971234567, "good", 0.961234567),
             calibration={"source": "shipped"},
             notes=(Note("code", "a", {"data": 1}),),
         )
@@ -600,9 +600,9 @@ def test_the_same_map_gives_the_same_picture(folders, tmp_path):
 
 def test_a_picture_shows_that_the_answer_is_a_new_individual():
     photos = (grey_query(), grey_query())
-    told = {"decision": Decision(None, True, 0.81, "fair"), "new_probability": 0.81}
+    told = {"decision": Decision(None, True, 0.81, "fair", 0.78), "new_probability": 0.81, "expected_new": 0.2}
     new = drawing._query_side(answer(candidate(), photos=photos, **told), 1).caption
-    known = Decision("aika", False, 0.9, "fair")
+    known = Decision("aika", False, 0.9, "fair", 0.8)
     known = drawing._query_side(answer(candidate(), photos=photos, decision=known), 1).caption
     assert new[1] == "photo 2 of 2   answer: fair, a new individual 81 %"
     assert known[1] == "photo 2 of 2"

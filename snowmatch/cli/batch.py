@@ -15,6 +15,7 @@ from snowmatch.cli.shared import (
     force_option,
     matcher_option,
     method_of,
+    new_option,
     print_text,
     say_failed,
     say_notes,
@@ -34,6 +35,7 @@ from snowmatch.cli.shared import (
 @click.option(
     "--location", "locations", multiple=True, metavar="NAME", help="Compare only with this location; may be repeated."
 )
+@new_option
 @extractor_option
 @matcher_option
 @fast_option
@@ -53,6 +55,7 @@ def batch(
     unidentified: bool,
     bodypart: str | None,
     locations: tuple[str, ...],
+    new: float | None,
     extractors: tuple[str, ...] | None,
     matcher: str,
     fast: bool,
@@ -98,6 +101,7 @@ def batch(
                 None if unidentified else photos,
                 body_part=bodypart,
                 locations=locations,
+                new=new,
                 out=out,
                 bom=bom,
                 again=again,

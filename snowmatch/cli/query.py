@@ -15,6 +15,7 @@ from snowmatch.cli.shared import (
     json_option,
     matcher_option,
     method_of,
+    new_option,
     print_json,
     print_text,
     say,
@@ -104,6 +105,7 @@ def _timestamp(ctx: click.Context, parameter: click.Parameter, value: str | None
     metavar="ID",
     help="Do not compare with this encounter; may be repeated.",
 )
+@new_option
 @click.option("--top", default=5, show_default=True, type=click.IntRange(min=1), help="Number of candidates.")
 @json_option
 @click.option("--draw", type=PATH, metavar="DIR", help="Write pictures of the matched spots of every candidate to DIR.")
@@ -122,6 +124,7 @@ def query(
     fast: bool,
     options: dict[str, str],
     excluded: tuple[str, ...],
+    new: float | None,
     top: int,
     as_json: bool,
     draw: Path | None,
@@ -160,6 +163,7 @@ def query(
         bbox=boxes,
         mask=list(masks) or None,
         exclude_encounters=excluded,
+        new=new,
         top=top,
         **method_of(extractors, matcher, options, fast),
     )

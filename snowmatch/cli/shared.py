@@ -60,6 +60,12 @@ matcher_option = click.option(
 fast_option = click.option(
     "--fast", is_flag=True, help="Allow the matcher lightglue to stop early. The answers may differ a little."
 )
+new_option = click.option(
+    "--new",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    metavar="P",
+    help="Probability, before looking, that the animal is not on record, such as 0.2.  [default: from the catalog]",
+)
 setting_option = click.option(
     "-o",
     "options",

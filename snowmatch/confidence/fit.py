@@ -49,10 +49,10 @@ def fit(cases: Sequence[Case], shipped: Sequence[Case] = ()) -> Model:
     of_one = known / max(len({case.individual for case in cases}), 1)
     weight_of_new = sum(case.weight for case in new)
     everything += [(_hopeless(case, n), of_one * case.weight / weight_of_new) for n, case in enumerate(new)]
-    accepted, slopes, constant, features = _maximise(everything, knots, usual)
+    accepted, slopes, constant, features, sightings = _maximise(everything, knots, usual)
     asked = cases or shipped
     crowd = float(np.average([len(case.scores) for case in asked], weights=[case.weight for case in asked]))
-    return Model(knots, accepted, slopes, constant, features, usual, max(crowd, 1.0))
+    return Model(knots, accepted, slopes, constant, features, usual, max(crowd, 1.0), sightings)
 
 
 def _hopeless(case: Case, number: int) -> Case:
@@ -64,27 +64,32 @@ def _hopeless(case: Case, number: int) -> Case:
 
 def _maximise(
     weighted: Sequence[tuple[Case, float]], knots: tuple[float, ...], usual: float
-) -> tuple[float, tuple[float, ...], float, float]:
-    """Return (accepted, slopes, new, features) of the most likely model. slopes and features are not negative."""
+) -> tuple[float, tuple[float, ...], float, float, float]:
+    """Return (accepted, slopes, new, features, sightings) of the most likely model.
+
+    slopes, features and sightings are not negative. An individual's prior is relative to the mean of its case, so that
+    it does not shift between known and new animals.
+    """
     cases = [case for case, _ in weighted]
     weights = np.array([weight for _, weight in weighted])
     lengths = np.array([len(case.scores) + 1 for case in cases])  # the last entry of each case: a new animal
     starts = np.cumsum(lengths) - lengths
     pieces = len(knots) + 2
-    rows = np.zeros((lengths.sum(), pieces + 2))
+    rows = np.zeros((lengths.sum(), pieces + 3))
     last = starts + lengths - 1
     others = np.ones(len(rows), bool)
     others[last] = False
     rows[others, :pieces] = evidence(np.concatenate([case.scores for case in cases]), knots)
+    rows[others, pieces + 2] = np.concatenate([_met(case.encounters) for case in cases])
     rows[last, pieces] = 1
     rows[last, pieces + 1] = richness(np.array([case.features for case in cases]), usual)
     right = np.array(
         [start + case.right if case.right >= 0 else end for case, start, end in zip(cases, starts, last, strict=True)]
     )
     of_case = np.repeat(np.arange(len(cases)), lengths)
-    steps = np.zeros((pieces - 2, pieces + 2))
+    steps = np.zeros((pieces - 2, pieces + 3))
     steps[:, 1:pieces] = np.eye(pieces - 2, pieces - 1) - np.eye(pieces - 2, pieces - 1, 1)
-    penalty = RIDGE * np.diag([1.0] * pieces + [FREE, 1.0]) + SMOOTH * steps.T @ steps
+    penalty = RIDGE * np.diag([1.0] * pieces + [FREE, 1.0, 1.0]) + SMOOTH * steps.T @ steps
 
     def loss(weights_of: np.ndarray) -> tuple[float, np.ndarray]:
         speaks = rows @ weights_of
@@ -96,6 +101,13 @@ def _maximise(
         slope = weights @ rows[right] - share @ rows
         return 0.5 * weights_of @ penalty @ weights_of - likelihood, penalty @ weights_of - slope
 
-    bounds = [(None, None)] + [(0, None)] * (pieces - 1) + [(None, None), (0, None)]
-    found = minimize(loss, np.zeros(pieces + 2), jac=True, method="L-BFGS-B", bounds=bounds).x
-    return float(found[0]), tuple(map(float, found[1:pieces])), float(found[pieces]), float(found[pieces + 1])
+    bounds = [(None, None)] + [(0, None)] * (pieces - 1) + [(None, None), (0, None), (0, 1)]
+    found = minimize(loss, np.zeros(pieces + 3), jac=True, method="L-BFGS-B", bounds=bounds).x
+    constant, features, sightings = map(float, found[pieces:])
+    return float(found[0]), tuple(map(float, found[1:pieces])), constant, features, sightings
+
+
+def _met(encounters: np.ndarray) -> np.ndarray:
+    """Return the logarithm of the numbers of encounters (I,), less that of their mean; 0 where it is not known (0)."""
+    met = np.maximum(encounters, 1)
+    return np.log(met) - np.log(met.mean())

@@ -17,7 +17,6 @@ from snowmatch.confidence.model import (
     LEARNED_NEW,
     Model,
     Probabilities,
-    expected_new,
     probabilities,
 )
 from snowmatch.confidence.shipped import Shipped
@@ -86,9 +85,12 @@ def tell_apart(shipped: Mapping[str, tuple[Model, ...]], case: Case) -> tuple[Mo
 
 
 def ask(models: Sequence[Model], case: Case) -> Probabilities:
-    """Return the probabilities of one case. All its individuals have names."""
+    """Return the probabilities of one case. All its individuals have names.
+
+    Each encounter is asked with its animal on record and without it, so half of the animals are new.
+    """
     named = np.ones(len(case.scores), bool)
-    return probabilities(models, case.scores, named, case.features, expected_new(case.encounters))
+    return probabilities(models, case.scores, named, case.features, LEARNED_NEW, case.encounters)
 
 
 def _prior(shipped: Shipped | None, group: str) -> tuple[Case, ...]:
@@ -137,7 +139,8 @@ def _as_learned(model: Model, case: Case) -> Probabilities:
     models can be compared.
     """
     model = replace(model, individuals=float(len(case.scores)))
-    return probabilities((model,), case.scores, np.ones(len(case.scores), bool), case.features, LEARNED_NEW)
+    named = np.ones(len(case.scores), bool)
+    return probabilities((model,), case.scores, named, case.features, LEARNED_NEW, case.encounters)
 
 
 def _gains(cases: Sequence[Case], found: Sequence[Probabilities], before: Sequence[Probabilities]) -> bool:

@@ -22,6 +22,10 @@ FEATURES_RANGE = 3.0  # natural logarithm: fewer than a twentieth of the usual f
 # Lowest expected share of new animals, and of known ones: there are births and immigrants every year, and one catalog
 # has too few encounters to show a smaller share.
 RAREST = 0.1
+USUAL_NEW = 0.2  # the expected share of new animals if the catalog tells nothing about it
+USUAL_WEIGHT = 10.0  # encounters of animals met again that count as much as USUAL_NEW
+# With fewer features a photo shows no coat: nothing on it can speak for a new animal
+FEWEST = 30
 # Share of new animals in learning: each encounter is asked once with its animal in the gallery and once without.
 LEARNED_NEW = 0.5
 
@@ -35,9 +39,9 @@ class Model:
 
     An individual that passed the geometric check has the log-odds `accepted` plus a piecewise linear function of the
     logarithm of its score. knots: (K,) where the slope changes. slopes: (K + 1,) of the pieces, from BELOW under the
-    first knot to ABOVE over the last one. An individual without a vote has log-odds 0. A new individual has `new`, plus
-    `features` for each factor e by which the query has more features than `usual_features`. individuals: the number of
-    individuals that were compared.
+    first knot to ABOVE over the last one. An individual without a vote has log-odds 0. An individual that was met in e
+    times as many encounters gains `sightings`. A new individual has `new`, plus `features` for each factor e by which
+    the query has more features than `usual_features`. individuals: the number of individuals that were compared.
     """
 
     knots: tuple[float, ...]
@@ -47,6 +51,7 @@ class Model:
     features: float
     usual_features: float
     individuals: float
+    sightings: float
 
     def __post_init__(self) -> None:
         if len(self.slopes) != len(self.knots) + 1 or any(slope < 0 for slope in self.slopes):
@@ -59,6 +64,7 @@ class Model:
             self.features,
             self.usual_features,
             self.individuals,
+            self.sightings,
         )
         if not all(math.isfinite(number) and abs(number) < LARGEST for number in numbers):
             raise ValueError(f"a model with the values {numbers}, expected finite numbers below {LARGEST:g}")
@@ -70,8 +76,8 @@ class Model:
 class Calibration:
     """The meaning of the scores of one method: models by group of queries, and the levels.
 
-    groups: the models of each group. If a group has several models, the one with the lowest probability counts; see
-    `group_names`.
+    groups: the models of each group, see `group_names`. If a group has several models, a probability is their mean, and
+    its careful value is the lowest.
     source: `catalog` (learned from its own encounters) or `shipped` (comes with snowmatch). shipped: the groups with
     shipped models.
     """
@@ -100,12 +106,17 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Probabilities:
-    """The probabilities of one query: of individuals (I,), NaN if not compared, and of a `new` one. Their sum is at
-    most 1.
+    """The probabilities of one query: of individuals (I,), NaN if not compared, and of a `new` one. They add up to 1.
+
+    careful, careful_new: the same, but as low as the uncertainty of the models and of the share of new animals can make
+    each of them; the levels come from these. expected_new: the probability of a new one before any evidence.
     """
 
     individuals: np.ndarray
     new: float
+    careful: np.ndarray
+    careful_new: float
+    expected_new: float
 
     def decision(self, ranking: np.ndarray | None = None) -> int:
         """Return the index of the most likely individual; -1 for a new one. In a tie, the individual counts.
@@ -118,11 +129,11 @@ class Probabilities:
         best = int(likeliest[0 if ranking is None else ranking[likeliest].argmax()])
         return best if self.individuals[best] >= self.new else -1
 
-    @property
-    def best(self) -> float:
-        """The probability of the decision."""
-        decision = self.decision()
-        return self.new if decision < 0 else float(self.individuals[decision])
+    def of(self, decision: int) -> tuple[float, float]:
+        """Return the probability of a decision, and its careful value. decision: an individual, or -1 for a new one."""
+        if decision < 0:
+            return self.new, self.careful_new
+        return float(self.individuals[decision]), float(self.careful[decision])
 
 
 def group_names(outlined: bool, body_part: str) -> tuple[str, ...]:
@@ -162,40 +173,86 @@ def expected_new(encounters: np.ndarray) -> float:
     """Return the probability that the next passage is of a new animal, from the number of encounters of each known one
     (I,).
 
-    It is the share of encounters with an animal that was met once, between RAREST and 1 - RAREST. Without known
-    animals: 0.5.
+    It is the share of encounters with an animal that was met once, between RAREST and 1 - RAREST. This says something
+    only if animals were met again: a catalog with one photo of each animal is a list, not a survey. So the share is
+    mixed with USUAL_NEW, by the number of encounters with an animal that was met before.
 
     Source: Good 1953, Biometrika 40 (Good-Turing), with one case of either kind added.
     """
     encounters = encounters[encounters > 0]
+    again = float(np.sum(encounters - 1))
     share = (np.sum(encounters == 1) + 1) / (np.sum(encounters) + 2)
-    return float(np.clip(share, RAREST, 1 - RAREST))
+    mixed = (again * share + USUAL_WEIGHT * USUAL_NEW) / (again + USUAL_WEIGHT)
+    return float(np.clip(mixed, RAREST, 1 - RAREST))
 
 
 def probabilities(
-    models: Sequence[Model], scores: np.ndarray, named: np.ndarray, features: float, new_share: float
+    models: Sequence[Model],
+    scores: np.ndarray,
+    named: np.ndarray,
+    features: float,
+    new_share: float,
+    encounters: np.ndarray | None = None,
 ) -> Probabilities:
-    """Return the probabilities from the scores (I,) of one query: the lowest that a model gives.
+    """Return the probabilities from the evidence scores (I,) of one query.
 
     scores: NaN for an individual that is not compared. named: (I,) bool, False for animals of unidentified encounters;
-    they and "new" share what the named ones leave. features: of the query, per photo. new_share: see `expected_new`.
+    they and "new" share what the named ones leave. features: of the query, per photo. new_share: the probability of a
+    new animal before any evidence, above 0 and below 1; see `expected_new`. encounters: (I,) the number of encounters
+    of each individual (not given: one each).
 
-    The frequency of new animals is not known, so each probability uses the less favourable value. For an individual,
-    new animals are as frequent as in learning or as `new_share`, whichever is more, and a short list of candidates does
-    not make them rarer: a filter that leaves two cats makes neither of them more likely. For "new", they are as rare as
-    `new_share`, whatever the number of candidates.
+    The probabilities are the mean of the models' posterior. If nothing speaks, they are what was expected before. The
+    careful value of an individual assumes the least favourable model, that new animals are as frequent as in learning
+    or as `new_share`, whichever is more, and that a short list of candidates does not make them rarer. That of "new"
+    assumes that they are as rare as `new_share`, whatever the number of candidates.
 
-    Source: conditional logit with an outside option, McFadden 1974; bounds over a set of priors, Berger 1990 (robust
-    Bayes).
+    Source: conditional logit with an outside option, McFadden 1974; Bayes' rule; bounds over a set of priors, Berger
+    1990 (robust Bayes).
     """
     compared = ~np.isnan(scores)
-    found = [_of_model(model, scores[compared], named[compared], features, new_share) for model in models]
-    individuals = np.full(len(scores), np.nan)
-    individuals[compared] = np.min([p for p, _ in found], axis=0)
-    return Probabilities(individuals, float(min(new for _, new in found)))
+    met = np.ones(len(scores)) if encounters is None else np.maximum(encounters, 1)
+    given = scores[compared], named[compared], features, new_share
+    posteriors = [_posterior(model, *given, met[compared]) for model in models]
+    bounds = [_bounds(model, *given) for model in models]
+    individuals, careful = np.full(len(scores), np.nan), np.full(len(scores), np.nan)
+    individuals[compared] = np.mean([p for p, _ in posteriors], axis=0)
+    careful[compared] = np.minimum(np.min([p for p, _ in bounds], axis=0), individuals[compared])
+    new = float(np.mean([p for _, p in posteriors]))
+    kinds = [kind for kind in (named[compared], ~named[compared]) if kind.any()]
+    return Probabilities(individuals, new, careful, min(new, *(p for _, p in bounds)), new_share ** len(kinds))
 
 
-def _of_model(
+def says_nothing(scores: np.ndarray, features: float) -> bool:
+    """Return whether a query says nothing about its animal: no score is verified, and it has few features or none."""
+    return bool(features < FEWEST and not (np.nan_to_num(scores) > VERIFIED).any())
+
+
+def _posterior(
+    model: Model, scores: np.ndarray, named: np.ndarray, features: float, new_share: float, met: np.ndarray
+) -> tuple[np.ndarray, float]:
+    """Return the probabilities of the individuals and of a new one. The unidentified ones share with "new" what the
+    named ones leave: the animal of an unidentified encounter may be a named one.
+    """
+    if says_nothing(scores, features):
+        speaks, against = np.ones(len(scores)), 1.0
+    else:
+        speaks = np.exp(evidence(scores, model.knots) @ np.array([model.accepted, *model.slopes]))
+        # in learning, each of `individuals` had the prior (1 - LEARNED_NEW) / individuals
+        against = np.exp(model.new + model.features * float(richness(features, model.usual_features)))
+        against *= (1 - LEARNED_NEW) / LEARNED_NEW / model.individuals
+    p, left = np.zeros(len(scores)), 1.0
+    for members in (named, ~named):
+        if not members.any():
+            continue
+        prior = met[members] ** model.sightings
+        weights = (1 - new_share) * prior / prior.sum() * speaks[members]
+        new = new_share * against
+        p[members] = left * weights / (weights.sum() + new)
+        left *= new / (weights.sum() + new)
+    return p, float(left)
+
+
+def _bounds(
     model: Model, scores: np.ndarray, named: np.ndarray, features: float, new_share: float
 ) -> tuple[np.ndarray, float]:
     speaks = np.exp(evidence(scores, model.knots) @ np.array([model.accepted, *model.slopes]))

@@ -65,10 +65,11 @@ def measure_quality(cases: Sequence[Case], found: Sequence[Probabilities | None]
     Pearson 1934.
     """
     told = [(case, p) for case, p in zip(cases, found, strict=True) if p is not None]
-    stated = np.array([p.best for _, p in told])
-    right = np.array([p.decision() == case.right for case, p in told], bool)
-    new = np.array([p.decision() < 0 for _, p in told], bool)
-    names = np.array([levels.of(p) for p in stated])
+    decided = np.array([p.decision() for _, p in told], np.int64)
+    stated, careful = np.array([p.of(d) for (_, p), d in zip(told, decided, strict=True)]).reshape(-1, 2).T
+    right = decided == np.array([case.right for case, _ in told], np.int64)
+    new = decided < 0
+    names = np.array([levels.of(p) for p in careful])
     of_level = []
     for level in LEVEL_NAMES:
         of = names == level if len(told) else np.zeros(0, bool)

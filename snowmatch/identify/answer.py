@@ -55,8 +55,8 @@ class Candidate:
     keypoints0, keypoints1: (M, 2) positions of the M matched keypoints in the query photo and in the photo of `best`
     (px, x then y). scales0, scales1: (M,) their diameters (px). weights: (M,) the votes of the matches.
     evidence, foreground: of the photo of `best`, as in QueryPhoto.
-    probability: 0 to 1, that the query shows this animal. level: the level of this probability. Both are None if there
-    are no probabilities.
+    probability: 0 to 1, that the query shows this animal. level: of the careful value of this probability, see
+    Decision. Both are None if there are no probabilities.
     """
 
     rank: int
@@ -84,7 +84,8 @@ class Decision:
 
     individual: the animal's name; None for a new animal and for an unidentified animal on record.
     new: True for a new animal.
-    probability: 0 to 1, that the decision is right. level: the level of this probability.
+    probability: 0 to 1, that the decision is right. careful: the same, as low as the uncertainty of the calibration and
+    of the share of new animals can make it. level: the level of `careful`.
     encounter: the encounter of an unidentified animal on record; "" for a named or a new animal.
     """
 
@@ -92,6 +93,7 @@ class Decision:
     new: bool
     probability: float
     level: str
+    careful: float
     encounter: str = ""
 
     @property
@@ -113,8 +115,8 @@ class Answer:
     candidates: the best candidates, in the order of their ranks.
     notes: remarks on the answer, such as what was not compared.
     calibration: as `confidence.model.Calibration.described` returns it; None without a calibration.
-    new_probability: 0 to 1, that the animal is not on record. decision: the most probable result. Both are None if
-    there are no probabilities.
+    new_probability: 0 to 1, that the animal is not on record. expected_new: the same before any evidence. decision: the
+    most probable result. All three are None if there are no probabilities.
     decided: the candidate that the decision names; None for a new animal. It may be missing from `candidates`, because
     candidates are ranked by score and not by probability.
     runner_up: the most probable candidate apart from `decided`.
@@ -134,6 +136,7 @@ class Answer:
     notes: tuple[Note, ...]
     calibration: dict[str, Any] | None = None
     new_probability: float | None = None
+    expected_new: float | None = None
     decision: Decision | None = None
     decided: Candidate | None = None
     runner_up: Candidate | None = None

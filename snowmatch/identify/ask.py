@@ -25,7 +25,7 @@ def ask(session: Session, question: Question) -> Answer:
     allowed = allow(session, question, resolved)
     foreground = tell_foreground(session, question, resolved, allowed)
     matched = match(session, resolved.body_part, allowed, foreground)
-    judged = judge(session, resolved, allowed, foreground, matched)
+    judged = judge(session, question, resolved, allowed, foreground, matched)
     return _answer(session, question, resolved, allowed, foreground, matched, judged)
 
 
@@ -69,6 +69,7 @@ def _answer(
         notes=unique(notes),
         calibration=session.calibration.described() if session.calibration is not None else None,
         new_probability=judged.probabilities.new if judged.probabilities is not None else None,
+        expected_new=judged.probabilities.expected_new if judged.probabilities is not None else None,
         decision=_decision(session, judged, decided),
         decided=by_number.get(decided),
         runner_up=by_number.get(runner_up),
@@ -109,6 +110,6 @@ def _decision(session: Session, judged: Judged, number: int | None) -> Decision 
     if found is None or levels is None:
         return None
     if number is None:
-        return Decision(None, True, found.new, levels.of(found.new))
-    animal, probability = session.gallery.individuals[number], float(found.individuals[number])
-    return Decision(animal.individual, False, probability, levels.of(probability), animal.encounter)
+        return Decision(None, True, found.new, levels.of(found.careful_new), found.careful_new)
+    animal, (probability, careful) = session.gallery.individuals[number], found.of(number)
+    return Decision(animal.individual, False, probability, levels.of(careful), careful, animal.encounter)

@@ -44,8 +44,11 @@ def find_candidates(
         found = [replace(c, evidence=outline_of(c.best) or "given", foreground=None) for c in found]
     if judged.probabilities is None or judged.levels is None:
         return tuple(found)
-    likely = [float(judged.probabilities.individuals[i]) for i in ranked]
-    return tuple(replace(c, probability=p, level=judged.levels.of(p)) for c, p in zip(found, likely, strict=True))
+    likely = [judged.probabilities.of(i) for i in ranked]
+    return tuple(
+        replace(c, probability=p, level=judged.levels.of(careful))
+        for c, (p, careful) in zip(found, likely, strict=True)
+    )
 
 
 def _candidate(rank: int, number: int, own: np.ndarray, matched: Matched) -> Candidate:

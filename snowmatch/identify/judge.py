@@ -8,12 +8,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from snowmatch.confidence.levels import Levels
-from snowmatch.confidence.model import ENOUGH_PAIRS, Calibration, Model, Probabilities, expected_new, probabilities
+from snowmatch.confidence.model import (
+    ENOUGH_PAIRS,
+    Calibration,
+    Model,
+    Probabilities,
+    expected_new,
+    probabilities,
+    says_nothing,
+)
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted
 from snowmatch.identify.allow import Allowed
 from snowmatch.identify.foreground import OUTLINED, Foreground
 from snowmatch.identify.match import Matched
+from snowmatch.identify.question import Question
 from snowmatch.identify.resolve import Resolved
 from snowmatch.identify.session import Session
 from snowmatch.matching.gallery import Gallery
@@ -33,7 +42,14 @@ class Judged:
     notes: tuple[Note, ...]
 
 
-def judge(session: Session, resolved: Resolved, allowed: Allowed, foreground: Foreground, matched: Matched) -> Judged:
+def judge(
+    session: Session,
+    question: Question,
+    resolved: Resolved,
+    allowed: Allowed,
+    foreground: Foreground,
+    matched: Matched,
+) -> Judged:
     """Return the probabilities of the compared individuals and of a new animal.
 
     The models are those of the most special calibrated group that the query belongs to, as `Calibration.group` chooses
@@ -52,17 +68,29 @@ def judge(session: Session, resolved: Resolved, allowed: Allowed, foreground: Fo
         notes.append(_shipped_note(session, calibration, group))
     models = calibration.groups.get(group, ()) if group is not None else ()
     rich = float(np.mean([len(s.photo.features[0]) for s in foreground.voting if s.photo.features]))
-    found = judge_scores(matched.scores, session.gallery, allowed.entries, models, rich) if models else None
+    scores, gallery = matched.scores, session.gallery
+    found = judge_scores(scores, gallery, allowed.entries, models, rich, question.new) if models else None
+    if found is not None and says_nothing(scores.evidence, rich):
+        text = (
+            f"nothing to go by: {rich:.0f} features and no verified match; the probabilities are those before looking"
+        )
+        notes.append(Note("nothing-to-go-by", text, {"features": round(rich)}))
     return Judged(found, calibration.levels, tuple(notes))
 
 
 def judge_scores(
-    scores: Scores, gallery: Gallery, allowed: np.ndarray, models: Sequence[Model], features: float
+    scores: Scores,
+    gallery: Gallery,
+    allowed: np.ndarray,
+    models: Sequence[Model],
+    features: float,
+    new: float | None = None,
 ) -> Probabilities:
     """Return the probabilities of the individuals (I,) of the gallery and of a new animal.
 
     allowed: (A,) bool, the annotations that may answer; an individual without one gets NaN.
-    models: at least one. features: mean number of features per query photo.
+    models: at least one. features: mean number of features per query photo. new: the probability of a new animal
+    before any evidence; None for what the encounters on record suggest.
     """
     numbers = gallery.individual_numbers
     named = np.array([animal.individual is not None for animal in gallery.individuals], bool)
@@ -70,7 +98,8 @@ def judge_scores(
     met = {(n, gallery.annotations[e].passage) for e, n in enumerate(numbers) if allowed[e] and named[n]}
     encounters = np.bincount(np.array([n for n, _ in met], np.int64), minlength=len(named))
     asked = np.where(compared, scores.evidence, np.nan)
-    return probabilities(models, asked, named, features, expected_new(encounters))
+    share = expected_new(encounters) if new is None else new
+    return probabilities(models, asked, named, features, share, encounters)
 
 
 # Kinds of queries, as calibrations name them, in words

@@ -29,6 +29,7 @@ class QuestionOptions(TypedDict, total=False):
     bbox: Sequence[Any] | np.ndarray | None
     mask: Mask | Sequence[Mask]
     exclude_encounters: str | Sequence[str]
+    new: float | None
     top: int
 
 
@@ -40,7 +41,8 @@ class Question:
     it has a row. masks: one for each photo, a file or (H, W) array; None to use the mask of the row.
     body_part: None to use the body part of the rows. locations: the locations that may answer; empty for all.
     station, timestamp: where and when the query photos were taken; None if not known.
-    exclude_encounters: names of encounters that may not answer. top: number of candidates in the answer, 1 or more.
+    exclude_encounters: names of encounters that may not answer. new: the probability, before any evidence, that the
+    animal is not on record; None for what the catalog suggests. top: number of candidates in the answer, 1 or more.
     """
 
     photos: tuple[Photo, ...]
@@ -51,6 +53,7 @@ class Question:
     station: str | None
     timestamp: datetime | None
     exclude_encounters: tuple[str, ...]
+    new: float | None
     top: int
 
 
@@ -64,6 +67,7 @@ def make_question(
     bbox: Sequence[Any] | np.ndarray | None = None,
     mask: Mask | Sequence[Mask] = None,
     exclude_encounters: str | Sequence[str] = (),
+    new: float | None = None,
     top: int = 5,
 ) -> Question:
     """Return the question. Its values are checked here or when the question is answered.
@@ -71,7 +75,7 @@ def make_question(
     photos: one photo or several photos of one animal in one encounter; files, (H, W, 3) uint8 RGB arrays, or
     annotations of the catalog. bbox, mask: one for one photo, or one for each photo; None for none.
     Raises SnowmatchError if there is no photo, if the number of boxes or masks differs from the number of photos, or if
-    a box or `top` is not valid.
+    a box, `new` or `top` is not valid.
     """
     given = (photos,) if isinstance(photos, str | Path | np.ndarray | Annotation) else tuple(photos)
     if not given:
@@ -80,6 +84,8 @@ def make_question(
     masks = list(mask) if isinstance(mask, list | tuple) else [mask]
     if top < 1:
         raise SnowmatchError(f"top is {top}, expected at least 1")
+    if new is not None and not 0 < new < 1:
+        raise SnowmatchError(f"new is {new}, expected a probability above 0 and below 1, such as 0.2")
     if timestamp is not None and timestamp.tzinfo is not None:
         raise SnowmatchError(f"timestamp is {timestamp}, expected the time of the camera's clock, without a time zone")
     body_part = check_body_part(body_part) if body_part is not None else None
@@ -92,6 +98,7 @@ def make_question(
         station,
         timestamp,
         (exclude_encounters,) if isinstance(exclude_encounters, str) else tuple(exclude_encounters),
+        new,
         top,
     )
 

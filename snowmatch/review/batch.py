@@ -43,6 +43,7 @@ def run_batch(
     *,
     body_part: str | None = None,
     locations: str | Sequence[str] = (),
+    new: float | None = None,
     out: Path | None = None,
     bom: bool = False,
     force: bool = False,
@@ -52,10 +53,10 @@ def run_batch(
 ) -> Batch:
     """Ask about photos and folders of photos, or (None) all unidentified annotations, and return the rows.
 
-    body_part: what the photos show whose part is not on record. out: the files OUT.csv and OUT.jsonl are written; bom:
-    OUT.csv begins with a byte order mark, which Excel needs; force: OUT.csv is replaced even if somebody edited it.
-    again: answers that the catalog keeps from earlier runs are not used. progress is called with (done, total) animals.
-    All else is as in `Catalog.query`.
+    body_part: what the photos show whose part is not on record. new: as in `make_question`. out: the files OUT.csv and
+    OUT.jsonl are written; bom: OUT.csv begins with a byte order mark, which Excel needs; force: OUT.csv is replaced
+    even if somebody edited it. again: answers that the catalog keeps from earlier runs are not used. progress is called
+    with (done, total) animals. All else is as in `Catalog.query`.
 
     The own encounter of a photo is never compared. A photo that cannot be read is in the reasons of its row and in
     `failed`. No unidentified annotation gives no rows. Raises SnowmatchError for problems that the user can fix.
@@ -80,8 +81,8 @@ def run_batch(
         screened = load_screened(session.folder, notes)
         groups, left_out = kept_first(groups, [screening_answer(session, group, screened) for group in groups])
         asked = groups[: left_out.count("")]
-        keys = group_keys(session, asked, body_part, locations)
-        records = _answers(session, asked, keys, locations, again, notes, progress)
+        keys = group_keys(session, asked, body_part, locations, new)
+        records = _answers(session, asked, keys, locations, new, again, notes, progress)
         for group, answer in zip(groups[len(asked) :], left_out[len(asked) :], strict=True):
             records.append(plain({**left_out_record(session, group, answer), "notes": None, "state": ""}))
         notes += session.gallery.maps.notes()
@@ -98,6 +99,7 @@ def _answers(
     groups: Sequence[Group],
     keys: Sequence[str],
     locations: tuple[str, ...],
+    new: float | None,
     again: bool,
     notes: list[Note],
     progress: Callable[[int, int], None] | None,
@@ -118,7 +120,7 @@ def _answers(
             if key in kept:
                 records.append(kept[key])
                 continue
-            record = plain({**_ask_group(session, group, locations, animals), "state": state})
+            record = plain({**_ask_group(session, group, locations, new, animals), "state": state})
             records.append(record)
             if not record["failed"]:  # a photo that cannot be read now may be readable later
                 waiting[key] = record
@@ -158,7 +160,7 @@ def _notes_on_kept(session: Session, kept: Sequence[Record], total: int, state: 
 
 
 def _ask_group(
-    session: Session, group: Group, locations: tuple[str, ...], animals: Mapping[int, Animal]
+    session: Session, group: Group, locations: tuple[str, ...], new: float | None, animals: Mapping[int, Animal]
 ) -> dict[str, Any]:
     """Return the record of one animal's answer: its row, whom it names, failed photos, and common notes of its queries.
 
@@ -178,7 +180,7 @@ def _ask_group(
             photos = [photo.photo for photo in some]
             return ask(
                 session,
-                make_question(photos, body_part=part, locations=locations, exclude_encounters=group.excluded),
+                make_question(photos, body_part=part, locations=locations, exclude_encounters=group.excluded, new=new),
             )
 
         answer = _ask_readable(ask_photos, parts[part], session.folder, failed, bare)

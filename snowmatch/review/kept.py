@@ -24,7 +24,11 @@ Record = dict[str, Any]
 
 
 def group_keys(
-    session: Session, groups: Sequence[Group], body_part: str | None, locations: Sequence[str]
+    session: Session,
+    groups: Sequence[Group],
+    body_part: str | None,
+    locations: Sequence[str],
+    new: float | None,
 ) -> tuple[str, ...]:
     """Return a key for each group: 64 hex digits that change with everything that its answer depends on.
 
@@ -35,7 +39,7 @@ def group_keys(
     pairs = zip(session.data.annotations, session.states, strict=True)
     named = [(*_labels(a), state.key) for a, state in pairs if a.individual is not None]
     used = (FORMAT, __version__, session.method.extractor, session.method.matching, session.calibration, named)
-    common = _digest((used, body_part, sorted(locations)))
+    common = _digest((used, body_part, sorted(locations), new))
     return tuple(_digest((common, _asked(session, group))) for group in groups)
 
 

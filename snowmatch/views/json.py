@@ -43,7 +43,10 @@ def answer_to_json(answer: Answer) -> dict[str, Any]:
                 "snowmatch": __version__,
             },
             "candidates": [_candidate(c) for c in answer.candidates],
-            "new_individual": {"probability": six_digits(answer.new_probability)},
+            "new_individual": {
+                "probability": six_digits(answer.new_probability),
+                "expected": six_digits(answer.expected_new),
+            },
             "decision": _decision(answer.decision),
             "level": answer.level,
             "notes": notes_to_json(answer.notes),
@@ -64,6 +67,7 @@ def _decision(decision: Decision | None) -> dict[str, Any] | None:
         "new": decision.new,
         "encounter": decision.encounter or None,
         "probability": six_digits(decision.probability),
+        "careful": six_digits(decision.careful),
         "level": decision.level,
     }
 

@@ -58,7 +58,7 @@ def _row(candidate: Candidate, bounds: Sequence[float]) -> tuple[str, ...]:
         individual_name(candidate),
         score if candidate.accepted else f"({score})",
         str(candidate.inliers) if candidate.accepted else why_rejected(candidate),
-        " ".join(filter(None, (_level(candidate.level), percent(candidate.probability, bounds)))),
+        " ".join(filter(None, (_level(candidate.level), percent(candidate.probability)))),
         printable(best.path),
         printable(best.encounter) or "-",
         printable(best.station) or "-",
@@ -70,13 +70,17 @@ def _level(level: str | None) -> str:
 
 
 def format_decision(answer: Answer) -> str:
-    """Return the decision with its level and the probability of a new individual; "" without a calibration."""
+    """Return the decision with its level, and the probability of a new individual with what was expected before.
+
+    "" without a calibration.
+    """
     decision = answer.decision
     if decision is None:
         return ""
-    new = f"a new individual {percent(answer.new_probability, answer.bounds)}"
-    known = "" if decision.new else f"{printable(decision.name)} {percent(decision.probability, answer.bounds)}, "
-    return f"{_level(decision.level)}: {known}{new}"
+    least = f" (at least {percent(decision.careful, answer.bounds)})"
+    new = f"a new individual {percent(answer.new_probability)}{least if decision.new else ''}"
+    known = "" if decision.new else f"{printable(decision.name)} {percent(decision.probability)}{least}, "
+    return f"{_level(decision.level)}: {known}{new}; expected before looking: new {percent(answer.expected_new)}"
 
 
 def why_rejected(candidate: Candidate) -> str:
