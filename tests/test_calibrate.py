@@ -235,9 +235,9 @@ def test_a_query_is_judged_like_the_cases_of_calibration(survey):
     cases = make_cases(table, **facts_of(catalog.data.annotations, gallery))
     seen = []
 
-    def spy(models, scores, named, features, new_share):
-        seen.append((models, scores, features, new_share))
-        return probabilities(models, scores, named, features, new_share)
+    def spy(models, scores, named, features, new_share, encounters):
+        seen.append((models, scores, features, new_share, encounters))
+        return probabilities(models, scores, named, features, new_share, encounters)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("snowmatch.identify.judge.probabilities", spy)
@@ -247,11 +247,12 @@ def test_a_query_is_judged_like_the_cases_of_calibration(survey):
                 a for a in rows if (a.encounter, a.individual, a.body_part) == (case.encounter, case.individual, part)
             ]
             catalog.query([catalog.folder / a.path for a in shown], body_part=part)
-            models, scores, features, new_share = seen.pop()
+            models, scores, features, new_share, encounters = seen.pop()
             assert models == catalog.session().calibration.groups[case.group.split()[0]]
             assert scores[~np.isnan(scores)] == pytest.approx(case.scores, rel=1e-5)
             assert features == case.features
             assert new_share == expected_new(case.encounters)
+            assert encounters[~np.isnan(scores)].tolist() == case.encounters.tolist()
 
 
 def test_an_empty_gallery_gives_no_decision(calibrated):

@@ -230,20 +230,22 @@ def test_queries_without_a_model_use_the_shipped_model_if_there_is_one():
 
 
 def stated(individuals, new):
-    return Probabilities(np.array(individuals, float), new)
+    """Return probabilities whose careful values are lower by 0.01."""
+    found = np.array(individuals, float)
+    return Probabilities(found, new, found - 0.01, new - 0.01, 0.5)
 
 
 def test_the_quality_of_four_answers_is_as_computed_by_hand():
     cases = [case([1, 1], 0), case([1, 1], 1), case([1, 1], -1), case([1, 1], 0)]
-    found = [stated([0.99, 0], 0.01), stated([0.96, 0.04], 0), stated([0.1, 0.1], 0.8), stated([0.3, 0.2], 0.4)]
+    found = [stated([0.995, 0], 0.005), stated([0.96, 0.04], 0), stated([0.1, 0.1], 0.8), stated([0.3, 0.2], 0.4)]
     quality = measure_quality(cases, found, Levels())
     assert [(c.level, c.answers, c.wrong, c.new, c.new_wrong) for c in quality.levels] == [
-        ("excellent", 1, 0, 0, 0), ("good", 1, 1, 0, 0), ("fair", 1, 0, 1, 0), ("uncertain", 1, 1, 1, 1),
+        ("excellent", 0, 0, 0, 0), ("good", 2, 1, 0, 0), ("fair", 1, 0, 1, 0), ("uncertain", 1, 1, 1, 1),
     ]  # fmt: skip
-    assert quality.brier == pytest.approx((0.01**2 + 0.96**2 + 0.2**2 + 0.4**2) / 4)
-    assert quality.log_loss == pytest.approx(-(math.log(0.99) + math.log(0.04) + math.log(0.8) + math.log(0.6)) / 4)
-    # bins: 0.99 and 0.96 (one of two right), 0.8 (right), 0.4 (wrong)
-    assert quality.calibration_error == pytest.approx((2 * abs(0.975 - 0.5) + 0.2 + 0.4) / 4)
+    assert quality.brier == pytest.approx((0.005**2 + 0.96**2 + 0.2**2 + 0.4**2) / 4)
+    assert quality.log_loss == pytest.approx(-(math.log(0.995) + math.log(0.04) + math.log(0.8) + math.log(0.6)) / 4)
+    # bins: 0.995 and 0.96 (one of two right), 0.8 (right), 0.4 (wrong)
+    assert quality.calibration_error == pytest.approx((2 * abs(0.9775 - 0.5) + 0.2 + 0.4) / 4)
 
 
 @pytest.mark.parametrize(

@@ -167,7 +167,7 @@ def evaluated(survey):
 def test_the_engine_finds_the_synthetic_animals(evaluated):
     figures = evaluated.measured.figures
     assert figures["annotation_top1"].value >= 0.7
-    assert figures["encounter_top1"].value >= 0.8
+    assert figures["encounter_top1"].value >= 0.7
     assert figures["individual_auroc"].value > 0.5
     assert any("unidentified" in note.text for note in evaluated.notes)
 

@@ -106,8 +106,9 @@ def test_a_single_match_is_never_verified(gallery_of):
 
 def test_only_the_shortlist_is_matched_and_the_others_keep_their_order_below(gallery_of):
     query = spots(200, 0)
-    shared = [120, 60, 90, 0, 30]
-    gallery = gallery_of([seen_again(query, np.arange(n), 0.4, seed) for seed, n in enumerate(shared, start=3)])
+    shared = [60, 30, 45, 0, 15]
+    parts = np.split(np.arange(200), np.cumsum(shared))  # each spot is on one animal
+    gallery = gallery_of([seen_again(query, rows, 0.4, seed) for seed, rows in enumerate(parts[:5], start=3)])
     allowed = np.ones(5, bool)
     plain = score_query([asked(query)], gallery, allowed, "unknown", Lnbnn(), Geometry())
     scores = score_query([asked(query)], gallery, allowed, "unknown", Mutual(candidates=2), Geometry())

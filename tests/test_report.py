@@ -110,6 +110,7 @@ def test_text_has_the_query_the_gallery_and_the_candidates():
             candidate(3, "Барс", score=5.5, accepted=False, inliers=0),
             notes=(Note("stale-annotations", "2 photos are stale"),),
             new_probability=0.02,
+            expected_new=0.2,
             decision=Decision("aika", False, 0.97, "good", 0.96),
         )
     )
@@ -123,7 +124,7 @@ def test_text_has_the_query_the_gallery_and_the_candidates():
         "   2  unidentified (E7)    3.00                       8                photos/b.jpg    E7         -\n"
         "   3  Барс               (5.50)  no consistent geometry                photos/one.jpg  E1         S1\n"
         "\n"
-        "Answer: 🟢 good: aika 97 %, a new individual 2 %"
+        "Answer: 🟢 good: aika 97 % (at least 96 %), a new individual 2 % (before looking: 20 %)"
     )
 
 
@@ -194,6 +195,7 @@ def test_json_has_the_documented_keys_in_order():
             candidate(level="good", probability=0.9712345678, best=known),
             candidate(2, None, best=unknown, score=3.0, inliers=0, accepted=False),
             new_probability=0.02,
+            expected_new=0.2,
             decision=Decision("aika", False, 0.971234567, "good", 0.961234567),
             calibration={"source": "shipped"},
             notes=(Note("code", "a", {"data": 1}),),
@@ -225,6 +227,7 @@ def test_json_has_the_documented_keys_in_order():
                     "probability": 0.971235,
                     "level": "good",
                     "inliers": 1,
+                    "covered": None,
                     "best": {
                         "annotation": "a1",
                         "path": "photos/one.jpg",
@@ -242,6 +245,7 @@ def test_json_has_the_documented_keys_in_order():
                     "probability": None,
                     "level": None,
                     "inliers": 0,
+                    "covered": None,
                     "best": {
                         "annotation": None,
                         "path": "photos/b.jpg",
@@ -253,12 +257,13 @@ def test_json_has_the_documented_keys_in_order():
                     },
                 },
             ],
-            "new_individual": {"probability": 0.02},
+            "new_individual": {"probability": 0.02, "expected": 0.2},
             "decision": {
                 "individual": "aika",
                 "new": False,
                 "encounter": None,
                 "probability": 0.971235,
+                "careful": 0.961235,
                 "level": "good",
             },
             "level": "good",

@@ -55,6 +55,8 @@ class Candidate:
     keypoints0, keypoints1: (M, 2) positions of the M matched keypoints in the query photo and in the photo of `best`
     (px, x then y). scales0, scales1: (M,) their diameters (px). weights: (M,) the votes of the matches.
     evidence, foreground: of the photo of `best`, as in QueryPhoto.
+    covered: 0 to 1, the share of what both photos show of the animal that the verified matches cover, see
+    `covered_share`; None if it cannot be told.
     probability: 0 to 1, that the query shows this animal. level: of the careful value of this probability, see
     Decision. Both are None if there are no probabilities.
     """
@@ -74,6 +76,7 @@ class Candidate:
     weights: np.ndarray
     evidence: str = ""
     foreground: ForegroundMap | None = None
+    covered: float | None = None
     probability: float | None = None
     level: str | None = None
 

@@ -14,6 +14,7 @@ from snowmatch.identify.foreground import outline_of
 from snowmatch.identify.judge import Judged
 from snowmatch.identify.match import Matched, Witness
 from snowmatch.identify.session import Session
+from snowmatch.matching.geometry.covered import covered_share
 from snowmatch.matching.scores import Scores
 
 
@@ -83,6 +84,9 @@ def _candidate(rank: int, number: int, own: np.ndarray, matched: Matched) -> Can
         weights,
         evidence=gallery.evidence(entry),
         foreground=gallery.map_of(entry),
+        covered=covered_share(keypoints0, keypoints1, witnesses[0].subjects[photo].box, gallery.box_of(entry))
+        if accepted
+        else None,
     )
 
 

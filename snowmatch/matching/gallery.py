@@ -230,6 +230,10 @@ class Gallery:
         place = {key: i for i, key in enumerate(self.reader.keys)}
         return np.array([self.reader.counts[place[key]] for key in self.keys], np.int64)
 
+    def box_of(self, entry: int) -> BBox:
+        """Return the clipped box of annotation number `entry`; the whole photo if it has none."""
+        return self._boxes[entry]
+
     def size_of(self, entry: int) -> tuple[int, int]:
         """Return (width, height) of the photo of annotation number `entry`."""
         return self._sizes[entry]

@@ -81,6 +81,7 @@ def _candidate(candidate: Candidate) -> dict[str, Any]:
         "probability": six_digits(candidate.probability),
         "level": candidate.level,
         "inliers": candidate.inliers,
+        "covered": six_digits(candidate.covered),
         "best": {
             "annotation": best.annotation or None,
             "path": best.path,

@@ -30,6 +30,8 @@ def format_answer(answer: Answer) -> str:
         lines.append("Nothing to compare: no annotation of the catalog passes the filters.")
     if answer.decision is not None:
         lines += ["", f"Answer: {format_decision(answer)}"]
+        if answer.decided is not None:
+            lines.append(f"        {format_evidence(answer.decided)}")
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -77,10 +79,22 @@ def format_decision(answer: Answer) -> str:
     decision = answer.decision
     if decision is None:
         return ""
-    least = f" (at least {percent(decision.careful, answer.bounds)})"
-    new = f"a new individual {percent(answer.new_probability)}{least if decision.new else ''}"
-    known = "" if decision.new else f"{printable(decision.name)} {percent(decision.probability)}{least}, "
-    return f"{_level(decision.level)}: {known}{new}; expected before looking: new {percent(answer.expected_new)}"
+    least, before = f"at least {percent(decision.careful, answer.bounds)}", percent(answer.expected_new)
+    if decision.new:
+        new, known = f"{percent(answer.new_probability)} ({least}; before looking: {before})", ""
+    else:
+        new = f"{percent(answer.new_probability)} (before looking: {before})"
+        known = f"{printable(decision.name)} {percent(decision.probability)} ({least}), "
+    return f"{_level(decision.level)}: {known}a new individual {new}"
+
+
+def format_evidence(candidate: Candidate) -> str:
+    """Return what speaks for a candidate in words, such as "31 spots agree, on 60 % of what both photos show"."""
+    if not candidate.accepted:
+        return f"no verified match: {why_rejected(candidate)}"
+    where = "" if candidate.covered is None else f", on {100 * candidate.covered:.0f} % of what both photos show"
+    agree = "agrees" if candidate.inliers == 1 else "agree"
+    return f"{counted(candidate.inliers, 'spot')} {agree}{where}"
 
 
 def why_rejected(candidate: Candidate) -> str:
