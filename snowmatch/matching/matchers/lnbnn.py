@@ -17,6 +17,7 @@ from snowmatch.screening.foreground import FOREGROUNDS
 DIMENSION = 25.0
 # Keypoints that each individual gets in addition to its own, when its share of the accidental neighbours is estimated
 PRIOR = 10.0
+DEEPER = 4  # times as many neighbours are looked at where all are of one individual
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,12 @@ class Lnbnn:
         """
         neighbors = search(blocks, query.descriptors, allowed, self.k)
         first, second, name = nearest_rivals(neighbors, individuals, rivals)
-        # Where all neighbours are of one individual, the nearest one of another is looked for
+        # Where all neighbours are of one individual, the nearest one of another is looked for: first among more
+        # neighbours, at once for all, then without that individual
+        rows = np.flatnonzero(np.isinf(second))
+        if len(rows):
+            more = search(blocks, query.descriptors[rows], allowed & rivals, DEEPER * self.k)
+            first[rows], second[rows], name[rows] = nearest_rivals(more, individuals, rivals)
         for alone in np.unique(name[np.isinf(second)]):
             rows = np.flatnonzero(np.isinf(second) & (name == alone))
             found = search(blocks, query.descriptors[rows], allowed & rivals & (individuals != alone), 1)
