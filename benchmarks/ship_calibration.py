@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +31,8 @@ from snowmatch.confidence.cases import Case
 from snowmatch.confidence.fit import fit
 from snowmatch.confidence.learn import ask, choose_groups, cross_validate
 from snowmatch.confidence.levels import Levels
-from snowmatch.confidence.model import BOXED, Model, Probabilities
-from snowmatch.confidence.quality import measure_quality
+from snowmatch.confidence.model import BOXED, Model
+from snowmatch.confidence.quality import Quality, measure_quality
 from snowmatch.confidence.shipped import SHIPPED, Shipped, shipped_to_json
 
 # Sources for each kind of query. There are few leopards, so their model claims little. This caution is intended.
@@ -72,8 +71,8 @@ def main(arguments: list[str] | None = None) -> None:
 def shipped_of(method: str, work: Path, data: Path | None) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return one method's entry of the shipped file, and how well its models hold on each set.
 
-    Each set has the levels of three judges: all shipped models, the models of the `others` (null if there are none),
-    and a calibration from the set's other individuals.
+    Each set has the levels and the calibration error of three judges: all shipped models, the models of the `others`
+    (null if there are none), and a calibration from the set's other individuals.
     """
     models: dict[str, dict[str, Model]] = {}
     cases: dict[str, dict[str, tuple[Case, ...]]] = {}
@@ -97,10 +96,15 @@ def shipped_of(method: str, work: Path, data: Path | None) -> tuple[dict[str, An
             encounters = [case for case in asked if case.together]
             others = [model for source, model in models[kind].items() if source != name]
             calibrated = cross_validate(asked, choose_groups(asked, prior), prior, encounters)
+            told = {
+                "shipped": [ask(tuple(models[kind].values()), case) for case in encounters],
+                "others": [ask(others, case) for case in encounters] if others else None,
+                "calibrated": calibrated,
+            }
+            judged = {judge: found and measure_quality(encounters, found, Levels()) for judge, found in told.items()}
             quality[f"{name} ({kind})"] = {
-                "shipped": _judged(encounters, [ask(tuple(models[kind].values()), case) for case in encounters]),
-                "others": _judged(encounters, [ask(others, case) for case in encounters]) if others else None,
-                "calibrated": _judged(encounters, calibrated),
+                **{judge: each and _counts(each) for judge, each in judged.items()},
+                "error": {judge: each and round(each.calibration_error, 3) for judge, each in judged.items()},
             }
     described = settings_of(method, work)
     number = sum(c.together and c.right < 0 for of in cases.values() for each in of.values() for c in each)
@@ -112,9 +116,9 @@ def _real_ones(cases: dict[str, tuple[Case, ...]]) -> dict[str, tuple[Case, ...]
     return {name: of for name, of in cases.items() if name != "synthetic"}
 
 
-def _judged(cases: Sequence[Case], found: Sequence[Probabilities | None]) -> list[list[Any]]:
+def _counts(quality: Quality) -> list[list[Any]]:
     """Return [level, answers, wrong] of each level."""
-    return [[count.level, count.answers, count.wrong] for count in measure_quality(cases, found, Levels()).levels]
+    return [[count.level, count.answers, count.wrong] for count in quality.levels]
 
 
 def _real(name: str, data: Path, method: str, work: Path) -> tuple[Case, ...]:

@@ -14,8 +14,10 @@ LEVELS_MEAN = (
 )
 CALIBRATION_MEANS = (
     "How the calibrations that come with the package judge encounters: the number of excellent, good, fair and "
-    "uncertain answers, with the number of wrong ones in brackets. Others: only the models of the other sets judge. "
-    "Calibrated: a calibration from the set's other individuals judges."
+    "uncertain answers, with the number of wrong ones in brackets. Error: the mean difference between the stated "
+    "probability and the share of right answers. Half of the queries are of new animals, and the models know it. "
+    "Others: only the models of the other sets judge. Calibrated: a calibration from the set's other individuals "
+    "judges."
 )
 POPULATION_MEANS = (
     "Drawn surveys: 16 cats; 8 of them pass on each of 5 occasions. snowmatch fills an empty catalog with the animals "
@@ -66,13 +68,17 @@ def calibration_table(runs: Sequence[Result]) -> str:
     rows = []
     for run in runs:
         for name, judged in run["judged"].items():
-            cells = [_counts(judged[judge]) for judge in ("shipped", "others", "calibrated")]
+            judges, error = ("shipped", "others", "calibrated"), judged.get("error", {})
+            cells = [_counts(judged[judge], error.get(judge)) for judge in judges]
             rows.append([plain(run["run"]), plain(name), *cells])
     return table(("method", "set", "shipped", "others", "calibrated"), rows, left=5)
 
 
-def _counts(levels: list[list[object]] | None) -> str:
-    return NOTHING if levels is None else ", ".join(f"{answers} ({wrong})" for _, answers, wrong in levels)
+def _counts(levels: list[list[object]] | None, error: float | None) -> str:
+    if levels is None:
+        return NOTHING
+    counts = ", ".join(f"{answers} ({wrong})" for _, answers, wrong in levels)
+    return counts if error is None else f"{counts}; error {error:.2f}"
 
 
 def population_table(runs: Sequence[Result]) -> str:

@@ -74,7 +74,8 @@ def test_the_example_of_the_readme_runs(own_survey, monkeypatch):
     assert len(answer.candidates) == min(5, answer.individuals)
     for c in answer.candidates:
         assert 0 <= c.probability <= 1
-        assert c.level == Levels().of(c.probability)
+        assert 0 <= c.careful <= c.probability
+        assert c.level == Levels().of(c.careful)
         assert c.individual is None or isinstance(c.individual, str)
 
 

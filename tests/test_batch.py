@@ -42,7 +42,7 @@ from snowmatch.review.tables import rows_to_csv, rows_to_jsonl
 
 NONE = np.zeros(0)
 NOON = datetime(2023, 5, 1, 12)
-MODEL = Model((1.0,), 2.0, (1.5, 1.5), 2.0, 0.0, 1000.0, 6.0)
+MODEL = Model((1.0,), 2.0, (1.5, 1.5), 2.0, 0.0, 1000.0, 6.0, 0.0)
 
 
 def run(*arguments):
@@ -422,7 +422,7 @@ def test_unidentified_animals_of_a_catalog(calibrated, tmp_path):
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", rows[0]["date"])
     assert re.fullmatch(r"\d\d:\d\d:\d\d", rows[0]["time"])
     assert all(rows[0][name] for name in ("location", "station"))
-    assert float(rows[0]["probability"]) > 0.75
+    assert float(rows[0]["probability"]) > 0.7
     assert "matched spots with images/" in rows[0]["reasons"]
     told = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [tuple(each) for each in told] == [("schema", *COLUMNS)] * len(rows)

@@ -83,10 +83,11 @@ def test_queries_use_the_calibration_and_name_its_source(calibrated):
         "levels": {"excellent": 0.99, "good": 0.95, "fair": 0.75},
     }
     named = [c for c in answer.candidates if c.individual is not None]
-    assert sum(c.probability for c in named) + answer.new_probability <= 1
+    assert sum(c.probability for c in answer.candidates) + answer.new_probability == pytest.approx(1)
     assert [c.probability for c in named] == sorted((c.probability for c in named), reverse=True)
     best = max([answer.new_probability, *(c.probability for c in answer.candidates)])
-    assert answer.level == Levels().of(best)
+    assert answer.decision.probability == best >= answer.decision.careful
+    assert answer.level == Levels().of(answer.decision.careful)
     assert answer.decision.new == (best == answer.new_probability)
     assert not any("calibrated" in note.text for note in answer.notes)
 

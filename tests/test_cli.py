@@ -56,12 +56,12 @@ def test_the_json_of_a_query_has_the_documented_keys(survey):
     assert answer["schema"] == "snowmatch.query/1"
     assert len(answer["candidates"]) == 3
     assert list(answer["candidates"][0]) == [
-        "rank", "individual", "score", "probability", "level", "inliers", "best",
+        "rank", "individual", "score", "probability", "careful", "level", "inliers", "covered", "best",
     ]  # fmt: skip
-    assert 0 <= answer["new_individual"]["probability"] <= 1
-    assert sum(c["probability"] for c in answer["candidates"]) + answer["new_individual"]["probability"] <= 1
+    assert 0 <= answer["new_individual"]["probability"] < 1 + 1e-5
+    assert sum(c["probability"] for c in answer["candidates"]) + answer["new_individual"]["probability"] < 1 + 1e-5
     decision = answer["decision"]
-    assert list(decision) == ["individual", "new", "encounter", "probability", "level"]
+    assert list(decision) == ["individual", "new", "encounter", "probability", "careful", "level"]
     assert decision["new"] == (decision["individual"] is None and decision["encounter"] is None)
     assert decision["level"] == answer["level"]
     assert [list(note) for note in answer["notes"]] == [["code", "text"]] * len(answer["notes"])

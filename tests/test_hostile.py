@@ -39,7 +39,7 @@ from snowmatch.photos.pixels import read_photo
 from snowmatch.screening.foreground import ForegroundMap
 from snowmatch.screening.maps import load_maps, save_maps
 
-MODEL = Model((1.0,), 2.0, (1.5, 1.5), 2.0, 0.0, 1000.0, 6.0)
+MODEL = Model((1.0,), 2.0, (1.5, 1.5), 2.0, 0.0, 1000.0, 6.0, 0.0)
 
 
 def stored(name, encounters=9):

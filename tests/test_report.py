@@ -192,7 +192,7 @@ def test_json_has_the_documented_keys_in_order():
     )
     result = answer_to_json(
         answer(
-            candidate(level="good", probability=0.9712345678, best=known),
+            candidate(level="good", probability=0.9712345678, careful=0.96, best=known),
             candidate(2, None, best=unknown, score=3.0, inliers=0, accepted=False),
             new_probability=0.02,
             expected_new=0.2,
@@ -225,6 +225,7 @@ def test_json_has_the_documented_keys_in_order():
                     "individual": "aika",
                     "score": 12.3457,
                     "probability": 0.971235,
+                    "careful": 0.96,
                     "level": "good",
                     "inliers": 1,
                     "covered": None,
@@ -243,6 +244,7 @@ def test_json_has_the_documented_keys_in_order():
                     "individual": None,
                     "score": 3.0,
                     "probability": None,
+                    "careful": None,
                     "level": None,
                     "inliers": 0,
                     "covered": None,

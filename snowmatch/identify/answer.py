@@ -57,8 +57,8 @@ class Candidate:
     evidence, foreground: of the photo of `best`, as in QueryPhoto.
     covered: 0 to 1, the share of what both photos show of the animal that the verified matches cover, see
     `covered_share`; None if it cannot be told.
-    probability: 0 to 1, that the query shows this animal. level: of the careful value of this probability, see
-    Decision. Both are None if there are no probabilities.
+    probability: 0 to 1, that the query shows this animal. careful: its careful value, see Decision. level: the level of
+    `careful`. All three are None if there are no probabilities.
     """
 
     rank: int
@@ -78,6 +78,7 @@ class Candidate:
     foreground: ForegroundMap | None = None
     covered: float | None = None
     probability: float | None = None
+    careful: float | None = None
     level: str | None = None
 
 

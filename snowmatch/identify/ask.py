@@ -47,7 +47,7 @@ def _answer(
     by_number = dict(zip([*shown, *extra], found, strict=True))
     found = found[: len(shown)]
     notes = [*resolved.notes, *allowed.notes, *session.notes, *foreground.notes, *judged.notes, *matched.notes]
-    notes += session.gallery.maps.notes()
+    notes += session.map_notes()
     if not all(c.accepted for c in found):
         text = (
             "candidates with 0 inliers have the score before the geometric check, which cannot be compared with the "

@@ -47,7 +47,7 @@ def find_candidates(
         return tuple(found)
     likely = [judged.probabilities.of(i) for i in ranked]
     return tuple(
-        replace(c, probability=p, level=judged.levels.of(careful))
+        replace(c, probability=p, careful=careful, level=judged.levels.of(careful))
         for c, (p, careful) in zip(found, likely, strict=True)
     )
 

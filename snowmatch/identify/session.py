@@ -62,6 +62,10 @@ class Session:
         """The gallery of the first extractor."""
         return self.galleries[0]
 
+    def map_notes(self) -> list[Note]:
+        """Return notes on foreground maps that were read and found damaged."""
+        return [note for gallery in self.galleries[:1] for note in gallery.maps.notes()]
+
     @cached_property
     def finders(self) -> Finders:
         """The networks that find the animal in photos that are not on record."""

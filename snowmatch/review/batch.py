@@ -85,7 +85,7 @@ def run_batch(
         records = _answers(session, asked, keys, locations, new, again, notes, progress)
         for group, answer in zip(groups[len(asked) :], left_out[len(asked) :], strict=True):
             records.append(plain({**left_out_record(session, group, answer), "notes": None, "state": ""}))
-        notes += session.gallery.maps.notes()
+        notes += session.map_notes()
         batch = settle(groups, records, (*session.notes, *notes))
     if out is not None:
         text = rows_to_csv(batch.rows)

@@ -79,6 +79,7 @@ def _candidate(candidate: Candidate) -> dict[str, Any]:
         "individual": candidate.individual,
         "score": six_digits(candidate.score),
         "probability": six_digits(candidate.probability),
+        "careful": six_digits(candidate.careful),
         "level": candidate.level,
         "inliers": candidate.inliers,
         "covered": six_digits(candidate.covered),
