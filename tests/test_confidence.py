@@ -88,8 +88,10 @@ def test_an_animal_that_was_met_often_is_expected_again():
 @pytest.mark.parametrize("new_share", [0.05, 0.5, 0.9])
 def test_where_nothing_speaks_the_answer_is_what_was_expected(new_share):
     """A photo with three features and no match: the probabilities are those before looking, and nothing is sure."""
-    found = ask([0.0, 0.0, 0.0, 1e-9], features=3.0, new_share=new_share)
-    assert found.new == pytest.approx(new_share)
+    mixed = ask([0.0, 0.0, 0.0, 1e-9], named=[True, True, False, True], features=3.0, new_share=new_share)
+    assert [mixed.new, mixed.expected_new] == pytest.approx([new_share / 2] * 2)  # the other half: the unidentified animal
+    found = ask([0.0, 0.0, 0.0, 1e-9], named=[False] * 4, features=3.0, new_share=new_share)
+    assert found.expected_new == new_share
     assert found.individuals == pytest.approx([(1 - new_share) / 4] * 4)
     assert says_nothing(np.array([0.0, 1e-9]), 3)
     assert not says_nothing(np.array([0.0, 0.2]), 3)

@@ -218,8 +218,8 @@ def probabilities(
     individuals[compared] = np.mean([p for p, _ in posteriors], axis=0)
     careful[compared] = np.minimum(np.min([p for p, _ in bounds], axis=0), individuals[compared])
     new = float(np.mean([p for _, p in posteriors]))
-    kinds = [kind for kind in (named[compared], ~named[compared]) if kind.any()]
-    return Probabilities(individuals, new, careful, min(new, *(p for _, p in bounds)), new_share ** len(kinds))
+    expected = _shares(named[compared], new_share)[-1]
+    return Probabilities(individuals, new, careful, min(new, *(p for _, p in bounds)), expected)
 
 
 def says_nothing(scores: np.ndarray, features: float) -> bool:
@@ -240,16 +240,26 @@ def _posterior(
         # in learning, each of `individuals` had the prior (1 - LEARNED_NEW) / individuals
         against = np.exp(model.new + model.features * float(richness(features, model.usual_features)))
         against *= (1 - LEARNED_NEW) / LEARNED_NEW / model.individuals
-    p, left = np.zeros(len(scores)), 1.0
-    for members in (named, ~named):
+    p, left, rest = np.zeros(len(scores)), 1.0, 1.0  # rest: what was expected of everything that is not named
+    for members, expected in zip((named, ~named), _shares(named, new_share), strict=False):
         if not members.any():
             continue
         prior = met[members] ** model.sightings
-        weights = (1 - new_share) * prior / prior.sum() * speaks[members]
-        new = new_share * against
-        p[members] = left * weights / (weights.sum() + new)
-        left *= new / (weights.sum() + new)
+        weights = expected * prior / prior.sum() * speaks[members]
+        rest -= expected
+        p[members] = left * weights / (weights.sum() + rest * against)
+        left *= rest * against / (weights.sum() + rest * against)
     return p, float(left)
+
+
+def _shares(named: np.ndarray, new_share: float) -> tuple[float, float, float]:
+    """Return the probabilities, before looking, of the named individuals, of the unidentified ones, and of a new one.
+
+    What is not named may be an unidentified animal on record as well as a new one.
+    """
+    if not named.any():
+        return 0.0, 1 - new_share if len(named) else 0.0, new_share if len(named) else 1.0
+    return (1 - new_share, 0.0, new_share) if named.all() else (1 - new_share, new_share / 2, new_share / 2)
 
 
 def _bounds(

@@ -120,7 +120,7 @@ def _shipped_note(session: Session, calibration: Calibration, group: str) -> Not
     """Return the note that the probabilities come from the calibration that comes with snowmatch."""
     pairs = session.encounter_pairs
     own = [kind_in_words(name) for name in sorted(calibration.groups) if name not in calibration.shipped]
-    learned = "the probabilities were learned from other photos and are too low rather than too high"
+    learned = "the probabilities were learned from other photos"
     if own:
         text = f"this catalog is calibrated for {'; '.join(own)}, but not for {kind_in_words(group)}: {learned}"
     else:
