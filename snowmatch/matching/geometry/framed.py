@@ -126,9 +126,9 @@ def agree_with_homography(
     and points "down" in the keypoint.
     """
     arm0, arm1 = _arms(side0.frames), _arms(side1.frames)
-    moved = _project(homography, side0.points)
-    moved_arm = _project(homography, side0.points + arm0) - moved
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):  # points at infinity fail every test
+        moved = _project(homography, side0.points)
+        moved_arm = _project(homography, side0.points + arm0) - moved
         agree = ((moved - side1.points) ** 2).sum(axis=1) < geometry.position * diagonal * diagonal
         ratio = np.abs(np.log((moved_arm**2).sum(axis=1) / (arm1**2).sum(axis=1)))
         agree &= ratio < np.log(geometry.area)
