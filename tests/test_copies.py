@@ -1,0 +1,102 @@
+"""More photos of one animal on record, up to copies of one photo, neither silence it nor let a wrong animal win."""
+
+import csv
+
+import cv2
+import numpy as np
+import pytest
+
+import snowmatch
+from snowmatch.demo.survey import make_survey
+from snowmatch.photos.pixels import read_photo
+
+COLUMNS = ("path", "individual", "body_part", "station", "timestamp", "encounter", "mask")
+ANIMALS = 5
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """Return a survey, the row of one left flank on record for each animal, and a later left flank of each."""
+    folder = tmp_path_factory.mktemp("drawn") / "survey"
+    passages = [(animal, "left") for _ in range(2) for animal in range(ANIMALS)]
+    make_survey(folder, individuals=ANIMALS, stations=4, passages=passages, photos=(1, 1), seed=5, size=(640, 430))
+    with (folder / "catalog.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    names = sorted({row["individual"] for row in rows})
+    found = [[row for row in rows if row["individual"] == name] for name in names]
+    return folder, {name: of[0] for name, of in zip(names, found, strict=True)}, dict(zip(names, found, strict=True))
+
+
+def catalog_of(folder, survey, rows):
+    """Write a catalog with these (row, pixels or None for the file, name of its encounter), index and return it."""
+    folder.mkdir()
+    lines = []
+    for number, (row, pixels, encounter) in enumerate(rows):
+        photo = read_photo(survey / row["path"]) if pixels is None else pixels
+        cv2.imwrite(str(folder / f"{number}.jpg"), photo[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
+        mask = cv2.imread(str(survey / row["mask"]), cv2.IMREAD_GRAYSCALE)
+        cv2.imwrite(str(folder / f"{number}-mask.png"), mask)
+        when = f"2023-01-{1 + number % 28:02d}T{number // 28:02d}:00:00"
+        lines.append(
+            (f"{number}.jpg", row["individual"], "left_flank", f"S{number}", when, encounter, f"{number}-mask.png")
+        )
+    with (folder / "catalog.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([COLUMNS, *lines])
+    catalog = snowmatch.open_catalog(folder)
+    catalog.index(workers=1)
+    return catalog
+
+
+def asked(catalog, survey, row):
+    """Return the answer to a photo with its mask."""
+    return catalog.query(survey / row["path"], body_part="left_flank", mask=survey / row["mask"], top=ANIMALS)
+
+
+def score_of(answer, name):
+    return next(c for c in answer.candidates if c.individual == name)
+
+
+@pytest.mark.parametrize("kind", ["copies", "noisy copies"])
+def test_copies_of_the_right_photo_never_lower_its_rank(drawn, tmp_path, kind):
+    survey, first, every = drawn
+    name = min(first)
+    rng = np.random.default_rng(0)
+    photo = read_photo(survey / first[name]["path"])
+    base = [(row, None, f"e-{who}") for who, row in first.items()]
+    copies = []
+    for number in range(10):
+        noise = 0 if kind == "copies" else rng.normal(0, 6, photo.shape)
+        made = np.clip(photo + noise, 0, 255).astype(np.uint8)
+        copies.append((first[name], made, f"copy{number}"))
+    alone = asked(catalog_of(tmp_path / "alone", survey, base), survey, every[name][1])
+    beside = asked(catalog_of(tmp_path / "beside", survey, base + copies), survey, every[name][1])
+    assert alone.candidates[0].individual == beside.candidates[0].individual == name
+    before, after = score_of(alone, name), score_of(beside, name)
+    assert after.inliers > 20  # of one photo: the copies share the votes
+    assert after.score > 0.8 * before.score
+    assert not beside.decision.new
+
+
+def test_a_wrong_animal_with_many_photos_does_not_win(drawn, tmp_path):
+    """The right animal has one photo, a wrong one has one and its own photo at many sizes, at other stations."""
+    survey, first, every = drawn
+    name, wrong = sorted(first)[:2]
+    base = [(row, None, f"e-{who}") for who, row in first.items()]
+    more = []
+    for number in range(20):
+        photo = read_photo(survey / every[wrong][number % 2]["path"])
+        light = np.clip(photo * (0.6 + 0.04 * number), 0, 255).astype(np.uint8)
+        more.append((every[wrong][number % 2], light, f"more{number}"))
+    answer = asked(catalog_of(tmp_path / "many", survey, base + more), survey, every[name][1])
+    assert answer.candidates[0].individual == name
+    assert answer.decision.individual == name
+
+
+def test_with_one_photo_of_each_animal_a_known_one_is_not_called_new(drawn, tmp_path):
+    """The catalog is a list and says nothing about how many animals are new: the evidence decides."""
+    survey, first, every = drawn
+    catalog = catalog_of(tmp_path / "list", survey, [(row, None, f"e-{who}") for who, row in first.items()])
+    for name in sorted(first):
+        answer = asked(catalog, survey, every[name][1])
+        assert answer.expected_new == pytest.approx(0.2)
+        assert not answer.decision.new or answer.decision.level == "uncertain"
