@@ -528,7 +528,8 @@ def test_texts_and_numbers_in_the_files():
         "individual",
         'Åsa "b", c',
         "",
-        0.5,
+        0.8,
+        0.76,
         "fair",
         "",
         None,
@@ -537,7 +538,8 @@ def test_texts_and_numbers_in_the_files():
     )
     text = rows_to_csv([row])
     assert text.splitlines()[1] == (
-        'e\\u202e1,1,\'=2+3,\'@x,\'-,,,a.jpg; Снежок.jpg,a1; a2,head,individual,"Åsa ""b"", c",,0.5,fair,,,1e-05,x\\ny'
+        'e\\u202e1,1,\'=2+3,\'@x,\'-,,,a.jpg; Снежок.jpg,a1; a2,head,individual,"Åsa ""b"", c",,0.8,0.76,fair,,,1e-05,'
+        "x\\ny"
     )
     (line,) = rows_to_jsonl([row]).splitlines()
     assert json.loads(line)["individual"] == 'Åsa "b", c'

@@ -226,6 +226,15 @@ def test_queries_without_a_model_use_the_shipped_model_if_there_is_one():
     assert math.isnan(quality.brier)
 
 
+def test_a_model_learns_that_animals_met_often_are_met_again():
+    """Scores say nothing, but the right animal is always the one that was met nine times."""
+    known = [replace(case([1.0, 1.0], n % 2), encounters=np.array([9, 1] if n % 2 == 0 else [1, 9])) for n in range(40)]
+    new = [replace(case([0.0, 0.0], -1), encounters=np.array([9, 1])) for _ in range(40)]
+    assert fit([*known, *new]).sightings > 0.3
+    even = [replace(one, encounters=np.array([4, 4])) for one in (*known, *new)]
+    assert fit(even).sightings == pytest.approx(0, abs=1e-6)
+
+
 # ------------------------------------------------------------------------------------------------------------- figures
 
 
@@ -299,12 +308,13 @@ def test_a_catalog_keeps_one_calibration_of_each_method_and_its_levels(tmp_path)
     assert calibration_path(tmp_path).read_bytes() == content
 
 
-DAMAGED = '{"schema": "snowmatch.calibration/2", "methods": [], "levels": {"excellent": 0.1, "good": 0.5, "fair": 0.4}}'
+DAMAGED = '{"schema": "snowmatch.calibration/3", "methods": [], "levels": {"excellent": 0.1, "good": 0.5, "fair": 0.4}}'
 
 
-def test_a_file_of_another_version_is_not_used_and_raises_no_error(tmp_path):
+@pytest.mark.parametrize("version", [2, 9])
+def test_a_file_of_another_version_is_not_used_and_raises_no_error(tmp_path, version):
     calibration_path(tmp_path).parent.mkdir()
-    calibration_path(tmp_path).write_text('{"schema": "snowmatch.calibration/9"}')
+    calibration_path(tmp_path).write_text(f'{{"schema": "snowmatch.calibration/{version}"}}')
     stored = load_calibrations(tmp_path)
     assert stored.methods == ()
     assert choose(stored, {"name": "nobody's"}, MATCHER, "0.1.0")[1].startswith("it was made with another version")

@@ -88,14 +88,21 @@ def test_an_animal_that_was_met_often_is_expected_again():
 @pytest.mark.parametrize("new_share", [0.05, 0.5, 0.9])
 def test_where_nothing_speaks_the_answer_is_what_was_expected(new_share):
     """A photo with three features and no match: the probabilities are those before looking, and nothing is sure."""
-    mixed = ask([0.0, 0.0, 0.0, 1e-9], named=[True, True, False, True], features=3.0, new_share=new_share)
-    assert [mixed.new, mixed.expected_new] == pytest.approx([new_share / 2] * 2)  # the other half: the unidentified animal
-    found = ask([0.0, 0.0, 0.0, 1e-9], named=[False] * 4, features=3.0, new_share=new_share)
-    assert found.expected_new == new_share
+    for named in ([True] * 4, [False] * 4, [True, True, False, True]):
+        found = ask([0.0, 0.0, 0.0, 1e-9], named=named, features=3.0, new_share=new_share)
+        assert [found.new, found.expected_new] == pytest.approx([new_share] * 2)
     assert found.individuals == pytest.approx([(1 - new_share) / 4] * 4)
     assert says_nothing(np.array([0.0, 1e-9]), 3)
     assert not says_nothing(np.array([0.0, 0.2]), 3)
     assert not says_nothing(np.array([0.0]), 1000)
+    assert not says_nothing(np.array([0.0]), 0)  # not known
+
+
+def test_an_unidentified_animal_wins_where_its_evidence_is_far_stronger():
+    assert ask([1.0, 0.2, 20.0], named=[True, True, False], new_share=0.1).decision() == 2
+    equal = ask([20.0, 0.2, 20.0], named=[True, True, False], new_share=0.1)
+    assert equal.decision() == 0
+    assert equal.individuals[0] > 0.9  # it may well be the named one
 
 
 def test_the_catalogs_own_numbers_decide_only_if_animals_were_met_again():

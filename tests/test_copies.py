@@ -1,12 +1,16 @@
 """More photos of one animal on record, up to copies of one photo, neither silence it nor let a wrong animal win."""
 
 import csv
+import json
 
 import cv2
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import snowmatch
+from snowmatch.cli import main
+from snowmatch.core.errors import SnowmatchError
 from snowmatch.demo.survey import make_survey
 from snowmatch.photos.pixels import read_photo
 
@@ -96,7 +100,40 @@ def test_with_one_photo_of_each_animal_a_known_one_is_not_called_new(drawn, tmp_
     """The catalog is a list and says nothing about how many animals are new: the evidence decides."""
     survey, first, every = drawn
     catalog = catalog_of(tmp_path / "list", survey, [(row, None, f"e-{who}") for who, row in first.items()])
+    called_new = []
     for name in sorted(first):
         answer = asked(catalog, survey, every[name][1])
         assert answer.expected_new == pytest.approx(0.2)
-        assert not answer.decision.new or answer.decision.level == "uncertain"
+        assert answer.candidates[0].individual == name
+        assert 0 < answer.candidates[0].covered <= 1
+        called_new += [answer.decision.level] if answer.decision.new else []
+    assert called_new in ([], ["uncertain"])
+
+
+def test_the_share_of_new_animals_can_be_set(drawn, tmp_path):
+    survey, first, every = drawn
+    catalog = catalog_of(tmp_path / "list", survey, [(row, None, f"e-{who}") for who, row in first.items()])
+    row = every[min(first)][1]
+    photo, mask = survey / row["path"], survey / row["mask"]
+    told = [catalog.query(photo, body_part="left_flank", mask=mask, new=new) for new in (0.01, 0.2, 0.9)]
+    assert [answer.expected_new for answer in told] == [0.01, 0.2, 0.9]
+    chances = [answer.new_probability for answer in told]
+    assert chances == sorted(chances)
+    assert chances[0] < chances[2]
+    for bad in (0, 1, 1.5):
+        with pytest.raises(SnowmatchError, match="above 0 and below 1"):
+            catalog.query(photo, new=bad)
+    result = CliRunner().invoke(main, ["query", str(photo), "--catalog", str(catalog.folder), "--new", "0.3", "--json"])
+    assert json.loads(result.stdout)["new_individual"]["expected"] == 0.3
+
+
+def test_a_photo_that_says_nothing_gets_what_was_expected_and_a_note(drawn, tmp_path):
+    survey, first, _ = drawn
+    catalog = catalog_of(tmp_path / "list", survey, [(row, None, f"e-{who}") for who, row in first.items()])
+    photo = np.full((430, 640, 3), 90, np.uint8)
+    cv2.circle(photo, (300, 200), 9, (250, 250, 250), -1)
+    answer = catalog.query(photo, body_part="left_flank", bbox=(100, 50, 400, 300), new=0.4)
+    assert 0 < answer.photos[0].features < 30
+    assert "nothing-to-go-by" in [note.code for note in answer.notes]
+    assert answer.new_probability == pytest.approx(0.4)
+    assert answer.decision.level == "uncertain"

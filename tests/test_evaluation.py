@@ -19,6 +19,7 @@ from snowmatch.confidence.scoring import score_trial
 from snowmatch.confidence.trial import make_trial
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Annotation
+from snowmatch.matching.scores import prior
 from snowmatch.matching.search import inverted_file
 from snowmatch.views.evaluation import format_evaluation
 from snowmatch.views.text import MARKS
@@ -144,7 +145,7 @@ def test_a_table_is_saved_with_the_same_bytes_twice_and_read_back(tmp_path):
     save_table(tmp_path / "b.npz", table)
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
     with np.load(tmp_path / "a.npz", allow_pickle=False) as stored:
-        assert stored["scores"].dtype == np.float32
+        assert (stored["scores"].dtype, stored["individual_scores"].dtype) == (np.float64, np.float32)
         assert set(stored) >= {"paths", "individual", "body_part", "encounter", "station", "queries", "gallery"}
         assert set(stored) >= {"scores", "individual_names", "individual_scores"}
     again = load_table(tmp_path / "a.npz")
@@ -170,6 +171,21 @@ def test_the_engine_finds_the_synthetic_animals(evaluated):
     assert figures["encounter_top1"].value >= 0.7
     assert figures["individual_auroc"].value > 0.5
     assert any("unidentified" in note.text for note in evaluated.notes)
+
+
+def test_the_ranking_prefers_animals_that_were_met_often_as_a_query_does(evaluated, survey):
+    table = evaluated.table
+    trial = make_trial(snowmatch.open_catalog(survey / "catalog").data.annotations, "cross-encounter")
+    numbers = trial.individual_numbers
+    for group in range(len(table.prior)):
+        query = int(np.flatnonzero(table.groups == group)[0])
+        met = [
+            len({trial.annotations[row].passage for row in trial.gallery[trial.allowed[query] & (numbers == i)]})
+            for i in range(len(table.individual_names))
+        ]
+        assert table.prior[group] == pytest.approx(prior(np.array(met)), abs=1e-6)
+    assert table.prior.max() > 0
+    assert table.individual_ranking.dtype == np.float64
 
 
 def test_scores_follow_the_rules_of_the_table(evaluated, survey):

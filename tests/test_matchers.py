@@ -10,7 +10,7 @@ from snowmatch.core.types import Subject
 from snowmatch.matching.matchers.lnbnn import DIMENSION, PRIOR, Lnbnn, nearest_rivals, votes
 from snowmatch.matching.matchers.mutual import Mutual
 from snowmatch.matching.scores import keypoint_votes
-from snowmatch.matching.search.blocks import Block, LazyIndex, Neighbors
+from snowmatch.matching.search.blocks import Block, LazyIndex, Neighbors, search
 from snowmatch.matching.search.inverted_file import build_faiss
 from snowmatch.testing import MATCHER_CHECKS
 from snowmatch.testing.matchers import gallery_features, small_gallery
@@ -73,10 +73,13 @@ def test_an_entry_that_may_be_the_same_animal_is_no_rival():
     assert apart[0, 0, 0] == pytest.approx(0.4 * share_factor(1, 1, 3) - 0.1, abs=1e-4)
 
 
-def test_without_rivals_the_usual_last_neighbour_counts():
-    found = neighbors([[0.1, 0.2, 0.5], [0.3, 0.4, 0.5], [0.1, 0.1, 0.1]], [[0, 1, 2]] * 3)
+def test_without_rivals_the_usual_nearest_neighbour_counts():
+    found = neighbors([[0.1, 0.2, 0.5], [0.3, 0.4, 0.5], [0.4, 0.5, 0.6]], [[0, 1, 2]] * 3)
     matches = voted(found, [7, 7, 7])
-    assert {key[0] for key in as_dict(matches)} == {0, 1, 2}  # also the keypoint with three equal neighbours
+    usual = 0.3 * share_factor(3, 3, 1)
+    assert as_dict(matches)[0, 0, 0] == pytest.approx(usual - 0.1, abs=1e-4)
+    assert as_dict(matches)[0, 1, 10] == pytest.approx(usual - 0.2, abs=1e-4)
+    assert not any(key[0] == 2 for key in as_dict(matches))
 
 
 def test_a_short_list_is_enough():
@@ -136,6 +139,27 @@ def test_more_photos_of_the_right_animal_never_silence_it(seed, sigma):
         assert after.argmax() == 0
         assert after[0] > 0.7 * before[0]
         assert after[0] / np.delete(after, 0).max() > 0.7 * before[0] / np.delete(before, 0).max()
+
+
+def test_a_rival_is_found_behind_any_number_of_photos():
+    """The nearest spot of another animal is looked for behind more photos than any search for neighbours returns."""
+    rng, photos, query = drawn_animals(1, animals=2)
+    several = [photos[0], *(noisy(rng, photos[0], 1) for _ in range(60)), photos[1]]
+    individuals = np.array([0] * 61 + [1])
+    allowed = np.ones(62, bool)
+    matcher = Lnbnn()
+    found = matcher.match(gallery_features(query), [block_of(several)], allowed, individuals, allowed)
+    apart = search([block_of([photos[1]])], query, np.ones(1, bool), 1).distances[:, 0]
+    own = search([block_of(several[:61])], query, np.ones(61, bool), 1)
+    best = {}
+    for keypoint, weight in zip(found.keypoint0, found.weights, strict=True):
+        best[keypoint] = max(best.get(keypoint, 0), weight)
+    nearest = np.minimum(own.distances[:, 0], apart)
+    counts = np.bincount((apart < own.distances[:, 0]).astype(int), minlength=2)
+    for keypoint in range(20):  # the spots of animal 0
+        assert nearest[keypoint] == own.distances[keypoint, 0]
+        expected = apart[keypoint] * share_factor(counts[0], len(query), 2) - own.distances[keypoint, 0]
+        assert best[keypoint] == pytest.approx(expected, rel=0.03)  # the search is approximate
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -42,7 +42,7 @@ def test_a_copy_without_a_name_is_no_rival_of_the_named_photo(gallery):
 def test_an_unidentified_animal_at_the_place_of_the_query_is_no_rival(gallery):
     assert np.flatnonzero(~gallery.rivals(("naryn", "S1"))).tolist() == [4]
     assert np.flatnonzero(~gallery.rivals(("naryn", "S2"))).tolist() == [6]
-    assert np.flatnonzero(~gallery.rivals(("naryn", ""))).tolist() == [4, 5, 6]  # the station is not known
+    assert gallery.rivals(("naryn", "")).all()  # the station is not known
     assert gallery.rivals(("osh", "S1")).all()
     assert gallery.rivals(None).all()
 

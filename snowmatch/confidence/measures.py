@@ -119,7 +119,7 @@ class _View:
     def of(table: ScoreTable, rows: np.ndarray, scores: np.ndarray, left_out: np.ndarray, prior: np.ndarray) -> _View:
         own = table.individual[rows][:, None] == table.individual_names
         return _View(
-            ranks(scores + prior, own),
+            ranks(scores.astype(np.float64) + prior, own),
             _highest(scores),
             _highest(left_out),
             _numbered(table.individual[rows], table.body_part[rows]),

@@ -218,21 +218,27 @@ def probabilities(
     individuals[compared] = np.mean([p for p, _ in posteriors], axis=0)
     careful[compared] = np.minimum(np.min([p for p, _ in bounds], axis=0), individuals[compared])
     new = float(np.mean([p for _, p in posteriors]))
-    expected = _shares(named[compared], new_share)[-1]
-    return Probabilities(individuals, new, careful, min(new, *(p for _, p in bounds)), expected)
+    return Probabilities(individuals, new, careful, min(new, *(p for _, p in bounds)), new_share)
 
 
 def says_nothing(scores: np.ndarray, features: float) -> bool:
-    """Return whether a query says nothing about its animal: no score is verified, and it has few features or none."""
-    return bool(features < FEWEST and not (np.nan_to_num(scores) > VERIFIED).any())
+    """Return whether a query says nothing about its animal: no score is verified, and it has few features.
+
+    features: 0 if the number is not known.
+    """
+    return bool(0 < features < FEWEST and not (np.nan_to_num(scores) > VERIFIED).any())
 
 
 def _posterior(
     model: Model, scores: np.ndarray, named: np.ndarray, features: float, new_share: float, met: np.ndarray
 ) -> tuple[np.ndarray, float]:
-    """Return the probabilities of the individuals and of a new one. The unidentified ones share with "new" what the
-    named ones leave: the animal of an unidentified encounter may be a named one.
+    """Return the probabilities of the individuals and of a new one.
+
+    The animal of an unidentified encounter may be a named one. So it speaks against the named ones only as far as its
+    evidence is stronger than that of the best of them.
     """
+    if not len(scores):
+        return np.zeros(0), 1.0
     if says_nothing(scores, features):
         speaks, against = np.ones(len(scores)), 1.0
     else:
@@ -240,26 +246,28 @@ def _posterior(
         # in learning, each of `individuals` had the prior (1 - LEARNED_NEW) / individuals
         against = np.exp(model.new + model.features * float(richness(features, model.usual_features)))
         against *= (1 - LEARNED_NEW) / LEARNED_NEW / model.individuals
-    p, left, rest = np.zeros(len(scores)), 1.0, 1.0  # rest: what was expected of everything that is not named
-    for members, expected in zip((named, ~named), _shares(named, new_share), strict=False):
-        if not members.any():
-            continue
-        prior = met[members] ** model.sightings
-        weights = expected * prior / prior.sum() * speaks[members]
-        rest -= expected
-        p[members] = left * weights / (weights.sum() + rest * against)
-        left *= rest * against / (weights.sum() + rest * against)
-    return p, float(left)
+    prior = (1 - new_share) * _expected(named, met, model.sightings)
+    weights, new = prior * speaks, new_share * against
+    strongest = speaks[named].max(initial=1.0)
+    rest = prior[~named] * (np.minimum(speaks[~named], 1.0) + np.maximum(speaks[~named] - strongest, 0.0))
+    total = weights[named].sum() + rest.sum() + new
+    left, others = (rest.sum() + new) / total, weights[~named].sum() + new
+    p = np.zeros(len(scores))
+    p[named], p[~named] = weights[named] / total, left * weights[~named] / others
+    return p, float(left * new / others)
 
 
-def _shares(named: np.ndarray, new_share: float) -> tuple[float, float, float]:
-    """Return the probabilities, before looking, of the named individuals, of the unidentified ones, and of a new one.
+def _expected(named: np.ndarray, met: np.ndarray, power: float) -> np.ndarray:
+    """Return the probabilities (I,) of the individuals on record before looking; their sum is 1.
 
-    What is not named may be an unidentified animal on record as well as a new one.
+    They grow with the number of encounters. All unidentified animals together get at most one half: they may be the
+    named ones.
     """
-    if not named.any():
-        return 0.0, 1 - new_share if len(named) else 0.0, new_share if len(named) else 1.0
-    return (1 - new_share, 0.0, new_share) if named.all() else (1 - new_share, new_share / 2, new_share / 2)
+    prior = met**power
+    prior = prior / prior.sum()
+    if named.any() and not named.all() and (unnamed := prior[~named].sum()) > 0.5:
+        prior = prior * np.where(named, 0.5 / (1 - unnamed), 0.5 / unnamed)
+    return prior
 
 
 def _bounds(

@@ -27,8 +27,8 @@ class ScoreTable:
     prior: (E, I), what is added to the scores of individuals to rank them (those of a group and of each of its photos):
     how often they were met. 0 for methods without such a preference.
 
-    Scores are float32; higher is better. NaN: the trial does not allow it (an individual: none of its annotations). 0:
-    no vote. -inf: query or gallery annotation has no features.
+    Scores are float32, those of annotations float64; higher is better. NaN: the trial does not allow it (an individual:
+    none of its annotations). 0: no vote. -inf: query or gallery annotation has no features.
     """
 
     paths: np.ndarray
@@ -66,7 +66,7 @@ class ScoreTable:
     @property
     def individual_ranking(self) -> np.ndarray:
         """(Q, I), the number to rank individuals by for each single photo."""
-        return self.individual_scores + self.prior[self.groups]
+        return self.individual_scores.astype(np.float64) + self.prior[self.groups]
 
     @property
     def group_queries(self) -> np.ndarray:
@@ -96,7 +96,7 @@ def make_table(
         for name in ("individual", "body_part", "encounter", "station")
     }
     own = text["individual"][trial.queries][:, None] == np.array(names)  # (Q, I)
-    scores = _masked(scores, trial.allowed)
+    scores = _masked(scores, trial.allowed, np.float64)  # votes before the check differ by less than float32 can tell
     if individual_scores is None:
         individual_scores = np.stack(
             [np.fmax.reduce(scores[:, numbers == i], axis=1) for i in range(len(names))], axis=1
@@ -124,12 +124,12 @@ def make_table(
     )
 
 
-def _masked(scores: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+def _masked(scores: np.ndarray, allowed: np.ndarray, dtype: type[np.floating] = np.float32) -> np.ndarray:
     if scores.shape != allowed.shape:
         raise ValueError(f"scores are {scores.shape}, expected {allowed.shape}")
     if np.isnan(scores[allowed]).any():
         raise ValueError("a score that the trial allows is NaN: give 0 for no vote, -inf where a side has no features")
-    return np.where(allowed, scores, np.nan).astype(np.float32)
+    return np.where(allowed, scores, np.nan).astype(dtype)
 
 
 def _sums(scores: np.ndarray, groups: np.ndarray) -> np.ndarray:

@@ -45,7 +45,7 @@ def score_trial(
     columns = np.array([numbers.get(name, -1) for name in trial.individual_names], np.int64)  # (I,)
     own, names = trial.own(), trial.individual_numbers
     q, g, i, e = len(trial.queries), len(trial.gallery), len(trial.individual_names), int(trial.groups.max()) + 1
-    scores = np.full((q, g), -np.inf, np.float32)
+    scores = np.full((q, g), -np.inf)
     individual, left_out = np.full((q, i), -np.inf), np.full((q, i), -np.inf)
     together, together_left_out = np.full((e, i), -np.inf), np.full((e, i), -np.inf)
     priors = np.zeros((e, i))

@@ -48,7 +48,7 @@ class Candidate:
     score: the evidence of the matches, 0 or more. Scores can be compared within one answer only.
     inliers: number of matches of the best pair of photos that passed the geometric check; 0 if not `accepted`.
     accepted: True if an annotation of the candidate passed the geometric check. If False, `score` is the score before
-    the check, the matches are not verified, and the candidate ranks below all accepted candidates.
+    the check, and the matches are not verified.
     checked: True if the geometric check was computed for at least one annotation of the candidate.
     best: the candidate's annotation with the highest score. best_query: number of the query photo, from 0, with the
     highest score against `best`.

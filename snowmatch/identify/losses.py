@@ -208,7 +208,7 @@ def usual_in(table: ScoreTable, counts: Mapping[int, int]) -> Usual:
     """Return the typical values of a catalog. counts: as `feature_counts` returns them."""
     own = table.individual[table.queries][:, None] == table.individual_names
     won = ranks(table.individual_ranking, own) == 1
-    scores = table.individual_ranking[won][own[won]]
+    scores = table.individual_scores[won][own[won]]
     scores = scores[np.isfinite(scores)]
     features = float(np.median(list(counts.values()))) if counts else 0.0
     return Usual(features, float(np.median(scores)) if len(scores) else float("nan"))

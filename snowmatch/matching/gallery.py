@@ -93,10 +93,11 @@ class Gallery:
     def rivals(self, place: tuple[str, str] | None) -> np.ndarray:
         """Return (A,) bool: whether an annotation surely shows another animal than other annotations of the gallery do.
 
-        An unidentified animal at the place of the query, (location, station) or None if not known, may be any of them.
+        An unidentified animal at the place of the query, (location, station), may be any of them. If the station is not
+        known (None or ""), all count as other animals.
         """
         rivals = np.ones(len(self.annotations), bool)
-        if place is not None:
+        if place is not None and place[1]:
             rivals[[n for n in self._unnamed if self.may_be_place(n, place)]] = False
         return rivals
 

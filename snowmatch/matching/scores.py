@@ -9,8 +9,9 @@ import numpy as np
 
 from snowmatch.core.types import Matches
 
-# Factor for the scores of rejected annotations: they rank below all accepted ones, in their order before the geometric
-# check. Pre-scores stay below some thousands, and an accepted annotation has five votes of at least 5e-8.
+# Factor for the scores of rejected annotations: without the prior, they rank below all accepted ones, in their order
+# before the geometric check. Pre-scores stay below some thousands, and an accepted annotation has five votes of at
+# least 5e-8.
 REJECTED = 1e-10
 VERIFIED = 1e-6  # a ranking score above this was accepted by the geometric check
 # Number of annotations of one individual in its score, as in HotSpotter. 1, 2, 3, 5 and all were measured
@@ -51,8 +52,8 @@ def above_chance(scores: np.ndarray, chance: float) -> np.ndarray:
 def prior(sightings: np.ndarray) -> np.ndarray:
     """Return the scores (I,) that individuals have before any evidence, from their numbers of encounters (I,).
 
-    An animal that was met often is more likely to be met again: this decides where there is no other evidence. One
-    encounter, or none, gives 0.
+    An animal that was met often is more likely to be met again: this decides where there is no other evidence, or
+    little. One encounter, or none, gives 0.
     """
     return PRIOR * np.log(np.maximum(sightings, 1))
 

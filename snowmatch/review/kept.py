@@ -18,7 +18,7 @@ from snowmatch.core.version import __version__
 from snowmatch.identify.session import Session
 from snowmatch.review.groups import Group
 
-FORMAT = 1  # increased if the records change: older ones are then not read
+FORMAT = 2  # increased if the records change: older ones are then not read
 AT_ONCE = 500  # keys in one SQL statement
 Record = dict[str, Any]
 

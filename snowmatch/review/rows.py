@@ -53,6 +53,7 @@ class Row:
     individual: str
     same_as: str
     probability: float | None
+    careful: float | None
     level: str | None
     runner_up: str
     runner_up_probability: float | None
@@ -92,6 +93,7 @@ class PartAnswer:
     individual: str
     same_as: str
     probability: float | None
+    careful: float | None
     level: str | None
     runner_up: str
     runner_up_probability: float | None
@@ -111,7 +113,7 @@ class PartAnswer:
         An individual outranks new, because a flank that the catalog lacks also gives new.
         """
         kind = 0 if self.decision in ("", NOT_COMPARABLE) else 2 if self.who is not None else 1
-        return kind, float(self.spots) if self.probability is None else self.probability
+        return kind, float(self.spots) if self.careful is None else self.careful
 
 
 def format_summary(batch: Batch) -> str:
@@ -159,6 +161,7 @@ def part_answer(part: str, answer: Answer, animals: Mapping[int, Animal]) -> Par
         (chosen.individual or "") if chosen is not None else "",
         chosen.best.encounter if chosen is not None and chosen.individual is None else "",
         six_digits(decision.probability if decision is not None else None),
+        six_digits(decision.careful if decision is not None else None),
         decision.level if decision is not None else None,
         _name(runner) if runner is not None else "",
         six_digits(runner.probability if runner is not None else None),
@@ -224,6 +227,7 @@ def join(
         best.individual if best is not None else "",
         best.same_as if best is not None else "",
         best.probability if best is not None else None,
+        best.careful if best is not None else None,
         level,
         best.runner_up if best is not None else "",
         best.runner_up_probability if best is not None else None,
@@ -248,6 +252,7 @@ def left_out_record(session: Session, group: Group, answer: str) -> dict[str, An
         individual="",
         same_as="",
         probability=None,
+        careful=None,
         level=None,
         runner_up="",
         runner_up_probability=None,
@@ -282,11 +287,11 @@ def _named(said: PartAnswer | None) -> TypeGuard[PartAnswer]:
 def settle(groups: Sequence[Group], records: Sequence[Mapping[str, Any]], notes: tuple[Note, ...]) -> Batch:
     """Return the batch of all records.
 
-    If two animals of one photo got the same decision, the level of the less probable one becomes `uncertain`.
+    If two animals of one photo got the same decision, the level of the less sure one becomes `uncertain`.
     """
     rows = [row_from_json(record["row"]) for record in records]
     together: dict[tuple[str, tuple[Any, ...]], list[int]] = defaultdict(list)
-    for n in sorted(range(len(rows)), key=lambda n: (-(rows[n].probability or 0.0), n)):
+    for n in sorted(range(len(rows)), key=lambda n: (-(rows[n].careful or 0.0), n)):
         if (who := records[n]["who"]) is None:
             continue
         surer = together[rows[n].encounter, tuple(who)]

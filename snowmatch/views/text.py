@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from snowmatch.confidence.levels import MARKS
 from snowmatch.core.text import aligned, counted, listed, percent, printable
 from snowmatch.core.types import Annotation
@@ -21,7 +19,7 @@ def format_answer(answer: Answer) -> str:
     if answer.candidates:
         lines += aligned(
             ("rank", "individual", "score", "inliers", "level", "best photo", "encounter", "station"),
-            [_row(c, answer.bounds) for c in answer.candidates],
+            [_row(c) for c in answer.candidates],
             right=("rank", "score", "inliers"),
         )
     elif answer.compared:
@@ -52,7 +50,7 @@ def _asked(answer: Answer) -> list[str]:
     ]
 
 
-def _row(candidate: Candidate, bounds: Sequence[float]) -> tuple[str, ...]:
+def _row(candidate: Candidate) -> tuple[str, ...]:
     score = f"{candidate.score:.2f}"
     best = candidate.best
     return (

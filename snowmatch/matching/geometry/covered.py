@@ -27,7 +27,8 @@ def covered_share(points0: np.ndarray, points1: np.ndarray, box0: BBox, box1: BB
     affine, _, rank, _ = np.linalg.lstsq(ones, points1.astype(np.float64), rcond=None)
     if rank < 3:
         return None
-    corners = np.column_stack([_corners(box0) - middle, np.ones(4)]) @ affine
+    # rounded, because OpenCV mistakes edges that nearly coincide
+    corners = (np.column_stack([_corners(box0) - middle, np.ones(4)]) @ affine).round(2)
     area, common = cv2.intersectConvexConvex(
         cv2.convexHull(corners.astype(np.float32)), _corners(box1).astype(np.float32)
     )

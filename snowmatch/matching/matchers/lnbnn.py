@@ -59,6 +59,8 @@ class Lnbnn:
         accidental match. No keypoints, or no allowed entries, give no matches.
         """
         neighbors = search(blocks, query.descriptors, allowed, self.k)
+        if not allowed.any():
+            return votes(neighbors, np.zeros(1, np.int64), nearest_rivals(neighbors, np.zeros(1), np.zeros(1, bool)), 0)
         first, second, name = nearest_rivals(neighbors, individuals, rivals)
         # Where all neighbours are of one individual, the nearest one of another is looked for: first among more
         # neighbours, at once for all, then without that individual
@@ -110,7 +112,8 @@ def votes(
     answer. The distance of an accidental match is that of the nearest rival of another individual. It is corrected for
     the share of all accidental neighbours that the individual has: the best of fifty photos is nearer than the best of
     one. Most keypoints of a query have no true match, so the share is estimated from all of them, without counting
-    photos. A weight of 0 is no vote. Without any rival, the median distance of the last neighbours is used.
+    photos. A weight of 0 is no vote. Without any rival, the median distance of the nearest neighbours is used: most of
+    them are accidental.
 
     Source: McCann & Lowe, CVPR 2012; Crall et al., WACV 2013 (HotSpotter). The correction is our own: for points of a
     space with D dimensions, the expected number within the distance r grows as r ** D.
@@ -135,10 +138,8 @@ def votes(
 
 
 def _usual(distances: np.ndarray, exists: np.ndarray) -> float:
-    """Return the median distance of the last neighbour of each keypoint; 0 without neighbours."""
-    last = exists.sum(axis=1) - 1
-    rows = np.flatnonzero(last >= 0)
-    return float(np.median(distances[rows, last[rows]])) if len(rows) else 0.0
+    """Return the median distance of the nearest neighbour of each keypoint; 0 without neighbours."""
+    return float(np.median(distances[exists[:, 0], 0])) if exists.any() else 0.0
 
 
 PLUGIN = Lnbnn
