@@ -20,6 +20,7 @@ from measure import RESULTS
 from method_tables import (
     ACCURACY_MEANS,
     COST_MEANS,
+    LOCATION_MEANS,
     accuracy_table,
     check_one_engine,
     cost_table,
@@ -91,6 +92,12 @@ def page(held: dict[str, list[Result]], root: Path) -> str:
         for trial in trials(compared):
             parts += [f"### {plain(trial.dataset)}, {plain(trial.protocol)}", questions(trial.results[0])]
             parts += [accuracy_table(trial.results), cost_table(trial.results)]
+    if held["location"]:
+        check_one_engine(held["location"], "Where the animal is")
+        parts += ["## Where the animal is", LOCATION_MEANS]
+        for trial in trials(held["location"]):
+            parts += [f"### {plain(trial.dataset)}, {plain(trial.protocol)}", questions(trial.results[0])]
+            parts.append(accuracy_table(trial.results))
     if held["networks"]:
         asked = {(run["dataset"]["name"], run["protocol"]) for run in held["networks"]}
         engines = [run for run in compared if run["method"] == "snowmatch_engine"]

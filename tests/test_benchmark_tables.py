@@ -94,15 +94,16 @@ def test_a_row_made_with_uncommitted_changes_is_refused():
         method_tables.check_one_engine([result("snowmatch", 0.8) | {"commit": "abc1234+"}], "Table")
 
 
-@pytest.mark.parametrize("suite", ["snow_leopard", "networks", "levels", "speed"])
+@pytest.mark.parametrize("suite", ["snow_leopard", "location", "networks", "levels", "speed"])
 def test_no_page_is_written_if_a_row_has_another_engine(folder, suite):
     rows = {
         "snow_leopard": result("wildid", 0.2),
+        "location": result("snowmatch classifier=none", 0.5, classifier="none"),
         "networks": result("snowmatch extractor=sift", 0.5, extractor="sift"),
         "levels": {"run": "a", **MADE},
         "speed": {"run": "waiting", **MADE},
     }
-    if suite in ("levels", "speed"):
+    if suite in ("location", "levels", "speed"):
         store.put_run(folder / f"{suite}.json", {"run": "b", **MADE})
     store.put_run(folder / f"{suite}.json", rows[suite] | {"commit": "0ld5678"})
     with pytest.raises(SystemExit, match="would mix engines"):
@@ -268,19 +269,22 @@ def speed_runs():
 
 def test_the_page_has_every_table_and_the_source_of_the_figures(folder):
     store.put_run(folder / "networks.json", result("snowmatch extractor=xfeat", 0.7, extractor="xfeat"))
+    store.put_run(folder / "location.json", result("snowmatch classifier=none", 0.6, classifier="none"))
     noted = result("wildid", 0.2) | {"notes": ["2 photos | were empty"]}
     store.put_run(folder / "snow_leopard.json", noted)
     for run in speed_runs():
         store.put_run(folder / "speed.json", run)
     tables.main([str(folder)])
     text = (folder.parents[1] / "docs" / "results.md").read_text(encoding="utf-8")
-    for heading in ("Where HotSpotter is ahead", "Identification", "Other extractors and matchers", "Speed"):
+    headings = ("Where HotSpotter is ahead", "Identification", "Where the animal is", "Other extractors and matchers")
+    for heading in (*headings, "Speed"):
         assert f"\n## {heading}\n" in text
     assert "\n### leopard, cross-encounter\n" in text
     assert (
         "131 photos of 9 individuals in 40 encounters; 131 queries, 96 with a right answer; 30 encounters asked."
         in text
     )
+    assert "| snowmatch classifier=none | 60 %" in text.split("## Where the animal is")[1]
     # the default method is shown for comparison
     assert "| snowmatch | **80 %** / **80 %** | " in text.split("## Other extractors")[1]
     assert "| read | 0.02 | 0.03 |\n| verify | 0.1 | – |" in text
