@@ -25,9 +25,9 @@ ACCURACY_MEANS = (
 )
 LOCATION_MEANS = (
     "The same photos, if nothing finds the animal (classifier=none boxes=no; bursts and stations still weigh the "
-    "spots), if snowmatch finds it, and with the boxes of persons. Unboxed and boxed are the same queries. In the photos with "
-    "bars, each photo has a line of text inside its box, and the text of a query is that of a wrong animal; framed are "
-    "the same photos without it. With foreground=given, the bar counts as everything else."
+    "spots), if snowmatch finds it, and with the boxes of persons. Unboxed and boxed: the same queries. In the photos "
+    "with bars, each one has a line of text inside its box, and the text of a query is that of a wrong animal; framed "
+    "are the same photos without it. With foreground=given, the bar counts as everything else."
 )
 COST_MEANS = (
     "Wall-clock seconds on one core: extraction of one photo, the whole index, one query. Query ÷ HotSpotter: query "

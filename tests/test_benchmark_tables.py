@@ -98,7 +98,7 @@ def test_a_row_made_with_uncommitted_changes_is_refused():
 def test_no_page_is_written_if_a_row_has_another_engine(folder, suite):
     rows = {
         "snow_leopard": result("wildid", 0.2),
-        "location": result("snowmatch classifier=none", 0.5, classifier="none"),
+        "location": result("snowmatch classifier=none", 0.5),
         "networks": result("snowmatch extractor=sift", 0.5, extractor="sift"),
         "levels": {"run": "a", **MADE},
         "speed": {"run": "waiting", **MADE},
@@ -269,7 +269,7 @@ def speed_runs():
 
 def test_the_page_has_every_table_and_the_source_of_the_figures(folder):
     store.put_run(folder / "networks.json", result("snowmatch extractor=xfeat", 0.7, extractor="xfeat"))
-    store.put_run(folder / "location.json", result("snowmatch classifier=none", 0.6, classifier="none"))
+    store.put_run(folder / "location.json", result("snowmatch classifier=none", 0.6))
     noted = result("wildid", 0.2) | {"notes": ["2 photos | were empty"]}
     store.put_run(folder / "snow_leopard.json", noted)
     for run in speed_runs():
