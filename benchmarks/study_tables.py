@@ -25,6 +25,11 @@ POPULATION_MEANS = (
     "another animal's name. Bias: against the estimate from the true names. Held: how many 95 % intervals contain the "
     "true number, 16."
 )
+SCENERY_MEANS = (
+    "Leopards with masks, calibrated; each question with its station, whose rocks are on record. Empty frame: the cat "
+    "is painted out by its rough mask; what is left of it may be named (right). Box on rock: a box beside the animal. "
+    "Pasted cat: a cat before the rocks of another one. Wrong: another name above `uncertain`."
+)
 WAITING = (
     ("snowmatch --help", "help"),
     ("index a photo, one worker", "index_one_worker"),
@@ -95,6 +100,15 @@ def population_table(runs: Sequence[Result]) -> str:
         rows.append([plain(run["run"]), str(summary["seeds"]), *shares, *estimates])
     named = ("splitting", "lumping", "named by a person")
     return table(("photos with", "surveys", *named, "bias of M0", "held", "of Chao", "held"), rows)
+
+
+def scenery_table(run: Result) -> str:
+    """Return, for each kind of question, the answers by level and the wrong ones."""
+    rows = [
+        [kind, str(sum(counts.values())), plain(", ".join(f"{what} {n}" for what, n in counts.items())), str(wrong)]
+        for (kind, counts), wrong in zip(run["cases"].items(), run["wrong_above_uncertain"].values(), strict=True)
+    ]
+    return table(("asked", "questions", "answers", "wrong above uncertain"), rows)
 
 
 def waiting_table(run: Result) -> str:

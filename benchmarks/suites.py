@@ -129,6 +129,12 @@ SUITES: dict[str, list[Run] | list[Script]] = {
         Run("nyala-left-third", "cross-encounter", OURS),
         *(Run("nyala-left-third", "cross-encounter", method) for method in OTHERS),
     ],
+    "scenery": [
+        Script(
+            ("scenery.py", "--classifier", "efficientnet_lite0", *PHOTOS),
+            ("scenery classifier=efficientnet_lite0",),
+        )
+    ],
     "calibration": [Script(("ship_calibration.py", *METHODS, *PHOTOS), CALIBRATED)],
     "levels": [
         Script(
@@ -163,6 +169,7 @@ ABOUT = {
     "location": ("whole photos: nothing, the program or a person finds the animal; bars with text in boxes", 60),
     "synthetic": ("40 drawn cats; compared with HotSpotter", 6),
     "networks": ("other extractors and matchers, on leopards and nyala", 40),
+    "scenery": ("photos without an animal, boxes on rock, cats before the rocks of others", 10),
     "calibration": ("the calibrations that are shipped, judged", 25),
     "levels": ("how often answers of each level are right", 5),
     "population": ("from identities to abundance", 13),

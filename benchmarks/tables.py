@@ -36,10 +36,12 @@ from study_tables import (
     CALIBRATION_MEANS,
     LEVELS_MEAN,
     POPULATION_MEANS,
+    SCENERY_MEANS,
     calibration_table,
     levels_table,
     population_table,
     scaling_table,
+    scenery_table,
     stages_table,
     waiting_table,
 )
@@ -105,6 +107,8 @@ def page(held: dict[str, list[Result]], root: Path) -> str:
         runs = [*also, *held["networks"]]
         check_one_engine(runs, "Other extractors and matchers")
         parts += ["## Other extractors and matchers", "Photo / individual right.", methods_table(runs)]
+    if held["scenery"]:
+        parts += ["## Scenery", SCENERY_MEANS, *map(scenery_table, held["scenery"])]
     for suite, title, means, show in (
         ("levels", "What the levels are worth", LEVELS_MEAN, levels_table),
         ("calibration", "Shipped calibrations", CALIBRATION_MEANS, calibration_table),
