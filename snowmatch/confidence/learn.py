@@ -17,6 +17,7 @@ from snowmatch.confidence.model import (
     LEARNED_NEW,
     Model,
     Probabilities,
+    expected_new,
     probabilities,
 )
 from snowmatch.confidence.shipped import Shipped
@@ -49,8 +50,20 @@ def choose_groups(cases: Sequence[Case], shipped: Shipped | None = None) -> tupl
 
 
 def learn(cases: Sequence[Case], groups: Iterable[str], shipped: Shipped | None = None) -> dict[str, tuple[Model, ...]]:
-    """Return a model for each of `groups`, from its own cases and the shipped ones."""
-    return {name: (fit(members_of(cases, name), _prior(shipped, name)),) for name in groups}
+    """Return the models of each of `groups`, from its own cases and the shipped ones.
+
+    The first is learned from all cases, the others each without a fifth of the individuals: how far they differ tells
+    how uncertain the calibration is.
+
+    Source: delete-a-group jackknife, Efron & Tibshirani 1993, chapter 11.
+    """
+    learned = {}
+    for name in groups:
+        members, prior = members_of(cases, name), _prior(shipped, name)
+        place = _folds(members)
+        parts = [[case for case in members if place[case.individual] != fold] for fold in sorted(set(place.values()))]
+        learned[name] = (fit(members, prior), *(fit(part, prior) for part in parts if part and _has_new(part, prior)))
+    return learned
 
 
 def cross_validate(
@@ -87,10 +100,16 @@ def tell_apart(shipped: Mapping[str, tuple[Model, ...]], case: Case) -> tuple[Mo
 def ask(models: Sequence[Model], case: Case) -> Probabilities:
     """Return the probabilities of one case. All its individuals have names.
 
-    Each encounter is asked with its animal on record and without it, so half of the animals are new.
+    Each encounter is asked with its animal on record and without it, so half of the animals are new. The careful values
+    do not rely on that: they are those of a query of this catalog, if these are lower.
     """
     named = np.ones(len(case.scores), bool)
-    return probabilities(models, case.scores, named, case.features, LEARNED_NEW, case.encounters)
+    found, query = (
+        probabilities(models, case.scores, named, case.features, share, case.encounters)
+        for share in (LEARNED_NEW, expected_new(case.encounters))
+    )
+    careful = np.minimum(found.careful, query.careful)
+    return replace(found, careful=careful, careful_new=min(found.careful_new, query.careful_new))
 
 
 def _prior(shipped: Shipped | None, group: str) -> tuple[Case, ...]:
