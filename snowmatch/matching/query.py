@@ -197,7 +197,8 @@ def score_matches(
         chance_score(np.sum([annotation_scores(m.take(np.isin(m.annotation, checked)), a) for m in found], axis=0)),
         scenery,
         numbers,
-        prior(gallery.sightings(allowed)),
+        # its size was measured for votes: the scores of pairs have another scale
+        np.zeros(i) if matcher.PAIRWISE else prior(gallery.sightings(allowed)),
     )
 
 
