@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import datasets
 import figures
+import halves
 import measure
 import numpy as np
 import pytest
@@ -377,3 +378,19 @@ def test_the_list_shows_the_duration_of_each_suite(tmp_path, capsys):
     assert "; 2 runs, 2 minutes\n    synthetic-40 cross-station snowmatch_engine\n" in output
     assert "; 3 runs, about 25 minutes\n    speed.py waiting\n" in output
     assert set(suites.ABOUT) == set(suites.SUITES)
+
+
+def test_half_of_each_animals_encounters_are_on_record_for_all_queries(survey):
+    trial = make_trial(snowmatch.open_catalog(survey / "catalog").data.annotations, "cross-encounter")
+    half = halves.halved(trial, 1)
+    asked, record = ({halves._passage(half.annotations[row]) for row in rows} for rows in (half.queries, half.gallery))
+    assert asked
+    assert not asked & record
+    animals = {animal[:2] for animal in asked | record}
+    assert animals == {animal[:2] for animal in record}  # at least one encounter of each
+    for animal in animals:
+        on, off = (sum(passage[:2] == animal for passage in group) for group in (record, asked))
+        assert on == max(1, (on + off) // 2)
+    assert half.allowed.shape == (len(half.queries), len(half.gallery))
+    assert sorted(set(half.groups.tolist())) == list(range(half.groups.max() + 1))
+    assert (halves.halved(trial, 1).gallery == half.gallery).all()

@@ -14,7 +14,7 @@ from snowmatch.core.home import database_path
 from snowmatch.screening import stored as stored_maps
 from snowmatch.screening.foreground import ForegroundMap
 from snowmatch.screening.maps import forget_maps, load_maps, load_marks, maps_stamp, save_maps
-from snowmatch.screening.stored import open_maps
+from snowmatch.screening.stored_maps import open_maps
 
 
 def some_maps(seed=0, count=7):

@@ -7,7 +7,7 @@ from conftest import has_weights, skip_without_packages, the_pair
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.plugins import Pair, make_plugin, plugin_names
 from snowmatch.core.types import Subject
-from snowmatch.matching.matchers.lnbnn import DIMENSION, PRIOR, Lnbnn, nearest_rivals, votes
+from snowmatch.matching.matchers.lnbnn import DIMENSION, PSEUDOCOUNT, Lnbnn, nearest_rivals, votes
 from snowmatch.matching.matchers.mutual import Mutual
 from snowmatch.matching.scores import keypoint_votes
 from snowmatch.matching.search.blocks import Block, LazyIndex, Neighbors, search
@@ -28,7 +28,7 @@ def as_dict(matches):
 
 def share_factor(nearest, keypoints, animals):
     """The correction of the distance of an accidental match, computed by hand."""
-    share = (nearest + PRIOR) / (keypoints + PRIOR * (animals + 1))
+    share = (nearest + PSEUDOCOUNT) / (keypoints + PSEUDOCOUNT * (animals + 1))
     return ((1 - share) / share) ** (1 / DIMENSION)
 
 

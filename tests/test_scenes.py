@@ -30,7 +30,7 @@ from snowmatch.screening import mapping, scenes
 from snowmatch.screening.maps import load_marks
 from snowmatch.screening.scenery import PREVIEW, make_preview
 from snowmatch.screening.scenes import CELL, MOST, Companions, Finders, companions, look, make_map
-from snowmatch.screening.stored import open_maps
+from snowmatch.screening.stored_maps import open_maps
 
 NOON = datetime(2024, 5, 1, 12)
 WALK = ((50, 60), (120, 90), (185, 60))  # where the animal is in a burst of new photos

@@ -242,3 +242,6 @@ class Matches:
     def take(self, rows: np.ndarray) -> Matches:
         """Return the matches at `rows` (indices or a boolean mask), in that order."""
         return Matches(self.keypoint0[rows], self.annotation[rows], self.keypoint1[rows], self.weights[rows])
+
+
+NO_MATCHES = Matches(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32))

@@ -30,7 +30,7 @@ from snowmatch.matching.geometry.frames import Geometry
 from snowmatch.screening.finders import choose_finders
 from snowmatch.screening.maps import maps_stamp
 from snowmatch.screening.scenes import Finders
-from snowmatch.screening.stored import StoredMaps, open_maps
+from snowmatch.screening.stored_maps import StoredMaps, open_maps
 
 # A note suggests a new calibration if the catalog has this many times the encounters of its calibration
 GROWN = 1.5

@@ -18,7 +18,7 @@ from snowmatch.features.reader import FeatureReader
 from snowmatch.matching.search.blocks import Block, LazyIndex, block_rows, cut_blocks, fingerprint, open_index
 from snowmatch.photos.chips import clip_bbox
 from snowmatch.screening.foreground import ForegroundMap, evidence_of, foreground_weights, map_beside
-from snowmatch.screening.stored import StoredMaps
+from snowmatch.screening.stored_maps import StoredMaps
 
 
 class Animal(NamedTuple):

@@ -8,7 +8,7 @@ import numpy as np
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.plugins import GalleryMatcher, Matcher, PairMatcher, make_plugin
-from snowmatch.core.types import Matches, Subject, same_part
+from snowmatch.core.types import NO_MATCHES, Matches, Subject, same_part
 from snowmatch.matching.gallery import Gallery
 from snowmatch.matching.geometry.check import inliers
 from snowmatch.matching.geometry.frames import Geometry, points_of
@@ -126,8 +126,7 @@ def match_pairs(
         raise ValueError(f"the matcher returned no pair for {len(left)} of {len(missing)} photos")
     found = [memory[subject, entry] for entry in entries.tolist()]
     if not found:
-        none = np.zeros(0, np.int64)
-        return Matches(none, none, none, np.zeros(0, np.float32))
+        return NO_MATCHES
     keypoint0, keypoint1, worth = (np.concatenate(column) for column in zip(*found, strict=True))
     return Matches(keypoint0, np.repeat(entries, [len(f[0]) for f in found]), keypoint1, worth)
 

@@ -297,7 +297,8 @@ def _draw_head(picture: Image.Image, candidate: Candidate, bounds: Sequence[floa
     else:
         right = write_text(draw, (right, 10), why_rejected(candidate), 32, WARNING, anchor="right")
     if candidate.level is not None:
-        level = printable(candidate.level) + f" {percent(candidate.probability, bounds)}".rstrip()
+        least = "" if candidate.careful is None else f" (≥ {percent(candidate.careful, bounds)})"
+        level = printable(candidate.level) + f" {percent(candidate.probability)}{least}".rstrip()
         right = write_text(draw, (right - 32, 10), level, 32, TEXT, anchor="right")
         draw.ellipse((right - 34, 18, right - 10, 42), fill=LEVELS.get(candidate.level, FAINT))
         right -= 34
@@ -342,7 +343,7 @@ def _query_side(answer: Answer, number: int) -> Side:
     # The title shows the candidate's own level. If the decision is "new", the picture must show that too.
     likely = ""
     if answer.decision is not None and answer.decision.new:
-        likely = f"answer: {answer.decision.level}, a new individual {percent(answer.new_probability, answer.bounds)}"
+        likely = f"answer: {answer.decision.level}, a new individual {percent(answer.new_probability)}"
     line = "   ".join(filter(None, (which, likely)))
     lines = [line] if line else []
     box = clip_bbox(asked.bbox, photo.shape[1::-1]) if asked.bbox else None
