@@ -11,7 +11,7 @@ import pytest
 from snowmatch.catalog.database import VERSION, mend, reading, writing
 from snowmatch.catalog.screened import load_detections, save_detections
 from snowmatch.core.home import database_path
-from snowmatch.screening import stored as stored_maps
+from snowmatch.screening import stored_maps
 from snowmatch.screening.foreground import ForegroundMap
 from snowmatch.screening.maps import forget_maps, load_maps, load_marks, maps_stamp, save_maps
 from snowmatch.screening.stored_maps import open_maps
