@@ -574,6 +574,7 @@ def kill_runs(tmp_path, kills, photos, seconds):
     return stored_counts
 
 
+@pytest.mark.slow
 def test_a_killed_run_loses_no_finished_photo(tmp_path):
     assert len(kill_runs(tmp_path, 4, 16, 0.03)) == 4
 
