@@ -1,0 +1,117 @@
+"""One decision: what an observer, or the machine, answered about two sightings or did to a name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
+from typing import Any
+
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.text import choices
+
+ROLES = ("observer", "adjudicator", "machine", "import")
+MODES = ("open", "blind", "training")
+KINDS = ("pair", "name", "rename", "merge", "split", "quality", "species", "sex", "note", "undo")
+SAME, DIFFERENT, CANNOT_TELL = "same", "different", "cannot_tell"
+ANSWERS = (SAME, DIFFERENT, CANNOT_TELL)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One row of the file of decisions. An empty text means "not given".
+
+    id: a UUID of version 7; the order of the identifiers is the order of the decisions.
+    opened_at, decided_at: when the question was shown and when it was answered, UTC, ISO 8601 with milliseconds.
+    kind, side_a, side_b (identifiers of annotations), answer:
+      pair     two sightings; the answer is one of ANSWERS
+      name     side_a gets the name `answer`; an empty answer takes its name away
+      rename   the individual that has the name side_b[0] has the name `answer` from now on
+      merge    the individuals of side_a and side_b are one; the answer is its name ("" if both have none)
+      split    side_a is one animal with the name `answer` ("": none), and side_b is another
+      quality, species, sex, note   the answer is the value for the annotations of side_a
+      undo     the answer is the id of the decision that is taken back
+    certainty: 1 (guessed) to 4 (certain); None if not asked.
+    marks: pairs of points that agree, each (x0, y0, x1, y1) in pixels of the first photo of either side.
+    shown: what the observer saw, such as {"probability": 0.9, "rank": 1, "lines": false, "reason": "..."}.
+    program: the version of snowmatch.
+    """
+
+    id: str
+    decided_at: str
+    observer: str
+    kind: str
+    side_a: tuple[str, ...] = ()
+    side_b: tuple[str, ...] = ()
+    answer: str = ""
+    role: str = "observer"
+    mode: str = "open"
+    opened_at: str = ""
+    certainty: int | None = None
+    marks: tuple[tuple[float, float, float, float], ...] = ()
+    tags: tuple[str, ...] = ()
+    note: str = ""
+    shown: Mapping[str, Any] = field(default_factory=dict)
+    program: str = ""
+
+    def __post_init__(self) -> None:
+        for name, value, known in (("role", self.role, ROLES), ("mode", self.mode, MODES), ("kind", self.kind, KINDS)):
+            if value not in known:
+                raise SnowmatchError(f"{value!r} is not a {name} of a decision; {choices(value, known)}")
+        if self.kind == "pair" and self.answer not in ANSWERS:
+            raise SnowmatchError(
+                f"{self.answer!r} is not an answer about two sightings; {choices(self.answer, ANSWERS)}"
+            )
+        if self.certainty is not None and self.certainty not in (1, 2, 3, 4):
+            raise SnowmatchError(f"certainty {self.certainty!r}, expected 1 (guessed) to 4 (certain)")
+        if not self.observer.strip():
+            raise SnowmatchError("no observer: expected the name of the person who decides")
+        missing = {"pair": not (self.side_a and self.side_b), "merge": not (self.side_a and self.side_b)}
+        missing |= {"name": not self.side_a, "split": not (self.side_a and self.side_b), "undo": not self.answer}
+        missing |= {"rename": not (self.side_b and self.answer)}
+        if missing.get(self.kind):
+            raise SnowmatchError(
+                f"a decision of the kind {self.kind} without {'an answer' if self.kind == 'undo' else 'its sides'}"
+            )
+
+
+def to_json(decision: Decision) -> dict[str, Any]:
+    """Return a decision as plain values, in the order of its fields."""
+    values = asdict(decision)
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()} | {
+        "marks": [list(mark) for mark in decision.marks],
+        "shown": dict(decision.shown),
+    }
+
+
+def from_json(values: Mapping[str, Any]) -> Decision:
+    """Return the decision that `to_json` described. Raises SnowmatchError for anything else."""
+    known = {f.name for f in fields(Decision)}
+    if unknown := sorted(set(values) - known):
+        raise SnowmatchError(f"unknown values of a decision: {', '.join(unknown)}; expected {', '.join(sorted(known))}")
+    try:
+        given = dict(values)
+        for name in ("side_a", "side_b", "tags"):
+            given[name] = _texts(given.get(name, ()))
+        given["marks"] = tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in given.get("marks", ()))
+        return Decision(**given)
+    except (TypeError, ValueError) as error:
+        raise SnowmatchError(f"a decision with a value of the wrong type: {error}") from error
+
+
+def canonical(decision: Decision) -> str:
+    """Return the text of a decision that its hash is computed from: the same for equal decisions on every machine."""
+    return json.dumps(to_json(decision), ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def timestamp(moment: datetime | None = None) -> str:
+    """Return a moment (default: now) as decisions store it, such as 2026-05-04T09:03:12.345Z."""
+    moment = datetime.now(UTC) if moment is None else moment.astimezone(UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _texts(values: Sequence[Any]) -> tuple[str, ...]:
+    if isinstance(values, str) or not all(isinstance(v, str) for v in values):
+        raise TypeError(f"expected a list of texts, got {values!r}")
+    return tuple(values)
