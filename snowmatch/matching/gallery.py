@@ -35,8 +35,9 @@ class Animal(NamedTuple):
 class Gallery:
     """All annotations of a catalog that have features. Their order depends only on their content.
 
-    annotations: A annotations. keys: (A,) the keys of their features in `reader`. A gallery does not change, and
-    several threads may search it at the same time.
+    annotations: A annotations. keys: (A,) the keys of their features in `reader`. supposed: (A,) a number for the
+    animal that each annotation is supposed to show; annotations with one number are no rivals of each other. None:
+    their names tell. A gallery does not change, and several threads may search it at the same time.
     """
 
     annotations: tuple[Annotation, ...]
@@ -45,6 +46,7 @@ class Gallery:
     index_folder: Path
     extractor_key: str
     maps: StoredMaps = field(default_factory=StoredMaps, repr=False, compare=False)
+    supposed: np.ndarray | None = field(default=None, repr=False, compare=False)
     _blocks: dict[tuple[str, str], tuple[Block, ...]] = field(default_factory=dict, repr=False, compare=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
@@ -81,6 +83,8 @@ class Gallery:
 
         Copies of a photo are one passage, also if one of them has a name and the other has none.
         """
+        if self.supposed is not None:
+            return self.supposed
         numbers = self.individual_numbers
         named: dict[str, set[int]] = {}
         for a, number in zip(self.annotations, numbers.tolist(), strict=True):
@@ -97,7 +101,7 @@ class Gallery:
         known (None or ""), all count as other animals.
         """
         rivals = np.ones(len(self.annotations), bool)
-        if place is not None and place[1]:
+        if place is not None and place[1] and self.supposed is None:
             rivals[[n for n in self._unnamed if self.may_be_place(n, place)]] = False
         return rivals
 

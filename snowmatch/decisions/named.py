@@ -1,0 +1,48 @@
+"""A catalog with the names that persons gave by decisions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+from snowmatch.catalog.ids import with_ids
+from snowmatch.catalog.load import CatalogData
+from snowmatch.core.notes import Note
+from snowmatch.core.text import counted, some
+from snowmatch.core.types import Annotation
+from snowmatch.decisions.file import decisions_path, read_decisions
+from snowmatch.decisions.who import Who, who_is_who, with_names
+
+
+def with_decisions(data: CatalogData, path: Path | None = None) -> CatalogData:
+    """Return the catalog with the names by all decisions, and notes on what they change.
+
+    path: the file of decisions (default: that of the catalog). Without decisions the catalog stays as it is.
+    """
+    rows = read_decisions(path or decisions_path(data.folder)).rows
+    if not rows:
+        return data
+    identified = with_ids(data.folder, data.annotations, data.annotations)
+    who = who_is_who(identified, rows)
+    named = with_names(identified, who)
+    named = tuple(replace(a, annotation=old.annotation) for a, old in zip(named, data.annotations, strict=True))
+    return replace(data, annotations=named, notes=(*data.notes, *_notes(data.annotations, named, who)))
+
+
+def _notes(before: tuple[Annotation, ...], after: tuple[Annotation, ...], who: Who) -> list[Note]:
+    notes = []
+    changed = sum(a.individual != b.individual for a, b in zip(before, after, strict=True))
+    if changed:
+        text = f"decisions name {counted(changed, 'annotation')} otherwise than the table"
+        notes.append(Note("named-by-decisions", text, {"count": changed}))
+    if quarrels := [each.handle for each in who.individuals if each.quarrels]:
+        count = counted(len(quarrels), "individual")
+        text = f"{count} with decisions that contradict each other: {some(sorted(quarrels))}"
+        notes.append(Note("decisions-quarrel", text, {"individuals": sorted(quarrels)}))
+    if who.idle:
+        reasons = Counter(reason for _, reason in who.idle)
+        told = "; ".join(f"{reason} ({count})" for reason, count in sorted(reasons.items()))
+        text = f"{counted(len(who.idle), 'decision')} without effect: {told}"
+        notes.append(Note("decisions-idle", text, {"count": len(who.idle)}))
+    return notes

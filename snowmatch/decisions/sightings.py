@@ -1,0 +1,123 @@
+"""Sightings: what one encounter shows of one animal. They are the nodes of the identity graph."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from snowmatch.core.types import Annotation
+from snowmatch.decisions.row import DIFFERENT, SAME, Decision
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """One animal in one encounter: all its annotations there, both flanks.
+
+    key: the smallest identifier of its annotations. rows: their numbers in the catalog, ascending. named: the
+    individual in the catalog's table, or None. location, station, time (ISO 8601, of its first photo): "" if not known.
+    """
+
+    key: str
+    encounter: str
+    passage: str
+    rows: tuple[int, ...]
+    annotations: tuple[str, ...]
+    body_parts: tuple[str, ...]
+    named: str | None
+    location: str
+    station: str
+    time: str
+
+    @property
+    def comparable(self) -> frozenset[str]:
+        """The body parts that another sighting must show to be compared; `unknown` is comparable with all."""
+        return frozenset(self.body_parts)
+
+
+def comparable(one: Sighting, other: Sighting) -> bool:
+    """Return whether two sightings show something of the animal that can be compared. Left never matches right."""
+    a, b = one.comparable, other.comparable
+    return "unknown" in a or "unknown" in b or not a.isdisjoint(b)
+
+
+def make_sightings(annotations: Sequence[Annotation], decisions: Iterable[Decision]) -> tuple[Sighting, ...]:
+    """Return the sightings of all annotations that have an identifier, sorted by their first rows.
+
+    decisions: those in effect, in their order. If one says that two sides of a sighting are different animals, the
+    second side becomes a sighting of its own. Nothing on record gives an empty tuple.
+    """
+    groups: dict[tuple[str, str | None, int], list[int]] = defaultdict(list)
+    for a in annotations:
+        if a.annotation:
+            groups[a.encounter, a.individual, 0 if a.individual is not None else a.animal].append(a.row)
+    place = {a.annotation: key for key, rows in groups.items() for a in (annotations[row] for row in rows)}
+    inner: dict[tuple[str, str | None, int], dict[frozenset[frozenset[str]], Decision]] = defaultdict(dict)
+    for decision in decisions:
+        if decision.kind != "pair" or decision.mode == "training" or decision.answer not in (SAME, DIFFERENT):
+            continue
+        one, other = place.get(decision.side_a[0]), place.get(decision.side_b[0])
+        if one is not None and other is not None and one != other:
+            continue  # the usual case: two sightings
+        sides = [{place[name] for name in side if name in place} for side in (decision.side_a, decision.side_b)]
+        if len(sides[0]) == 1 and sides[0] == sides[1]:
+            asked = frozenset((frozenset(decision.side_a), frozenset(decision.side_b)))
+            inner[next(iter(sides[0]))][asked] = decision  # the last answer counts
+    found = []
+    for key, rows in groups.items():
+        for part in _parts([(annotations[row].annotation, row) for row in rows], inner.get(key, {}).values()):
+            found.append(_sighting([annotations[row] for row in part]))
+    return tuple(sorted(found, key=lambda sighting: sighting.rows))
+
+
+def _parts(members: Sequence[tuple[str, int]], decisions: Iterable[Decision]) -> list[list[int]]:
+    """Return the rows of a sighting in one part, or in several if decisions say that they show different animals."""
+    part = dict.fromkeys((name for name, _ in members), 0)
+    count = 1
+    for decision in sorted(decisions, key=lambda d: d.id):
+        one, other = ([name for name in side if name in part] for side in (decision.side_a, decision.side_b))
+        if decision.answer == DIFFERENT and {part[name] for name in one} & {part[name] for name in other}:
+            leaving = [name for name in other if name not in set(one)]
+            part.update(dict.fromkeys(leaving, count))
+            count += bool(leaving)
+    rows: dict[int, list[int]] = defaultdict(list)
+    for name, row in members:
+        rows[part[name]].append(row)
+    return list(rows.values())
+
+
+def _sighting(photos: Sequence[Annotation]) -> Sighting:
+    first = min(photos, key=lambda a: (a.timestamp is None, a.timestamp.isoformat() if a.timestamp else "", a.row))
+    return Sighting(
+        min(a.annotation for a in photos),
+        first.encounter,
+        first.passage,
+        tuple(sorted(a.row for a in photos)),
+        tuple(a.annotation for a in sorted(photos, key=lambda a: a.row)),
+        tuple(sorted({a.body_part for a in photos})),
+        first.individual,
+        next((a.location for a in photos if a.location), ""),
+        next((a.station for a in photos if a.station), ""),
+        first.timestamp.isoformat() if first.timestamp else "",
+    )
+
+
+def find_sighting(place: Mapping[str, int], annotations: Sequence[str]) -> int | None:
+    """Return the number of the sighting that has most of these annotations (of equal ones the first); None if none has.
+
+    place: the number of the sighting of each annotation.
+    """
+    if len(annotations) == 1:
+        return place.get(annotations[0])
+    counts = Counter(place[name] for name in annotations if name in place)
+    return min(counts, key=lambda number: (-counts[number], number)) if counts else None
+
+
+def in_one_photo(annotations: Sequence[Annotation], sightings: Sequence[Sighting]) -> frozenset[tuple[int, int]]:
+    """Return the pairs of sightings that are boxed in one photo: they are different animals."""
+    photos: dict[str, set[int]] = defaultdict(set)
+    for number, sighting in enumerate(sightings):
+        for row in sighting.rows:
+            photos[annotations[row].path].add(number)
+    return frozenset(pair for numbers in photos.values() for pair in combinations(sorted(numbers), 2))

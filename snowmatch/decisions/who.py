@@ -1,0 +1,314 @@
+"""Who is who: individuals as connected components of sightings, computed from the catalog's names and the decisions.
+
+Names of the catalog's table count as the first decisions, by its importer. All rows are read in the order of their
+identifiers. So the state depends only on the rows, not on the order in which files were merged.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from snowmatch.core.types import Annotation
+from snowmatch.core.unions import Unions
+from snowmatch.decisions.effect import in_effect
+from snowmatch.decisions.row import CANNOT_TELL, DIFFERENT, SAME, Decision
+from snowmatch.decisions.sightings import Sighting, find_sighting, in_one_photo, make_sightings
+
+DISPUTED = "disputed"  # observers disagree about a pair, and no adjudicator has decided
+Pair = tuple[int, int]  # numbers of two sightings, the smaller one first
+
+
+@dataclass(frozen=True)
+class PairState:
+    """What was answered about two sightings: the last answer of each observer, and what counts.
+
+    answer: `same`, `different`, `cannot_tell` or DISPUTED.
+    """
+
+    answers: tuple[Decision, ...]
+    answer: str
+
+
+@dataclass(frozen=True)
+class Individual:
+    """A connected component of sightings.
+
+    name: what it is called; None if nobody named it. names: all names in it, more than one if they were joined without
+    a merge. sightings: their numbers, ascending. handle: a text that stands for it; the name if it has one. quarrels:
+    the pairs of its sightings that must be different.
+    """
+
+    handle: str
+    name: str | None
+    names: tuple[str, ...]
+    sightings: tuple[int, ...]
+    quarrels: tuple[Pair, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Who:
+    """Who is who in a catalog at one moment.
+
+    number_of: for each annotation's identifier, the number of its sighting. of: (S,) the number of each sighting's
+    individual. pairs: the pairs that were answered. links: pairs that are joined by a merge or by a split's sides.
+    parted: pairs that a split parts. one_photo: pairs boxed in one photo. idle: decisions without effect, each with the
+    reason.
+    """
+
+    sightings: tuple[Sighting, ...]
+    number_of: Mapping[str, int]
+    of: tuple[int, ...]
+    individuals: tuple[Individual, ...]
+    pairs: Mapping[Pair, PairState]
+    links: frozenset[Pair]
+    parted: frozenset[Pair]
+    one_photo: frozenset[Pair]
+    idle: tuple[tuple[Decision, str], ...]
+
+    def named(self, name: str) -> Individual | None:
+        """Return the individual with this name or handle; None if there is none."""
+        return self._by_name.get(name)
+
+    @cached_property
+    def _by_name(self) -> dict[str, Individual]:
+        return {each.handle: each for each in self.individuals}
+
+    def sighting(self, name: str) -> int | None:
+        """Return the number of the sighting with this key, annotation or encounter; None if it is not exactly one."""
+        if name in self.number_of:
+            return self.number_of[name]
+        found = [n for n, sighting in enumerate(self.sightings) if sighting.encounter == name]
+        return found[0] if len(found) == 1 else None
+
+
+def who_is_who(annotations: Sequence[Annotation], rows: Sequence[Decision]) -> Who:
+    """Return who is who by the names of the catalog's `annotations` (with identifiers) and the decisions `rows`."""
+    decisions = in_effect(rows)
+    sightings = make_sightings(annotations, decisions)
+    number_of = {name: n for n, sighting in enumerate(sightings) for name in sighting.annotations}
+    state = _Replay(sightings, number_of)
+    for decision in decisions:
+        state.take(decision)
+    one_photo = in_one_photo(annotations, sightings)
+    pairs = {pair: _settled(list(answers.values())) for pair, answers in sorted(state.answers.items())}
+    return _joined(sightings, number_of, pairs, state, one_photo)
+
+
+class _Replay:
+    """The names and links of sightings after the decisions that were taken so far."""
+
+    def __init__(self, sightings: Sequence[Sighting], number_of: Mapping[str, int]) -> None:
+        self.number_of = number_of
+        # A name is a key with a label; renaming changes the label
+        self.name_of: list[str | None] = [sighting.named for sighting in sightings]
+        self.label = {name: name for name in self.name_of if name is not None}
+        self.key_of = dict(self.label)  # the inverse
+        self.preferred: dict[str, int] = {}  # the key of a name: the later it was chosen, the higher
+        self.answers: dict[Pair, dict[str, Decision]] = defaultdict(dict)
+        self.links: dict[Pair, str] = {}
+        self.parted: dict[Pair, str] = {}
+        self.idle: list[tuple[Decision, str]] = []
+
+    def take(self, decision: Decision) -> None:
+        if decision.kind == "pair":
+            self._pair(decision)
+            return
+        sides = [
+            sorted({self.number_of[name] for name in side if name in self.number_of})
+            for side in (decision.side_a, decision.side_b)
+        ]
+        if decision.kind == "rename":
+            self._rename(decision)
+        elif decision.kind in ("name", "merge", "split") and not sides[0]:
+            self.idle.append((decision, "its photos are not in the catalog"))
+        elif decision.kind == "name":
+            key = self._key(decision.answer)
+            for number in sides[0]:
+                self.name_of[number] = key
+        elif decision.kind == "merge":
+            self._merge(decision)
+        elif decision.kind == "split":
+            self._split(decision, *sides)
+
+    def _pair(self, decision: Decision) -> None:
+        if decision.mode == "training":
+            return
+        a, b = find_sighting(self.number_of, decision.side_a), find_sighting(self.number_of, decision.side_b)
+        if a is None or b is None:
+            self.idle.append((decision, "its photos are not in the catalog"))
+        elif a != b:  # the two sides of one sighting: `make_sightings` has used the answer
+            self.answers[(a, b) if a < b else (b, a)][decision.observer] = decision
+
+    def _key(self, name: str) -> str | None:
+        """Return the key of a name; a name that is new gets one. An empty name has none."""
+        if not name:
+            return None
+        key = self.key_of.get(name)
+        if key is None:
+            key = name
+            while key in self.label:  # the name of another individual that was renamed
+                key += "'"
+            self._label(key, name)
+        return key
+
+    def _label(self, key: str, name: str) -> None:
+        self.key_of.pop(self.label.get(key, ""), None)
+        self.label[key], self.key_of[name] = name, key
+
+    def _rename(self, decision: Decision) -> None:
+        old, new = decision.side_b[0], decision.answer
+        key = self.key_of.get(old)
+        if key is None:
+            self.idle.append((decision, f"nobody has the name {old!r}"))
+        elif new != old and new in self.key_of:
+            self.idle.append((decision, f"the name {new!r} existed already: merge, or choose another name"))
+        else:
+            self._label(key, new)
+
+    def _merge(self, decision: Decision) -> None:
+        a, b = (find_sighting(self.number_of, side) for side in (decision.side_a, decision.side_b))
+        if a is None or b is None:
+            self.idle.append((decision, "its photos are not in the catalog"))
+            return
+        if a != b:
+            self.links[min(a, b), max(a, b)] = decision.id
+        if not decision.answer:
+            return
+        known = decision.answer in self.key_of
+        carrier = next((self.name_of[n] for n in (a, b) if self.name_of[n] is not None), None)
+        if not known and carrier is not None:
+            self._label(carrier, decision.answer)
+            key: str | None = carrier
+        else:
+            key = self._key(decision.answer)
+            if carrier is None:
+                self.name_of[a] = key
+        if key is not None:
+            self.preferred[key] = len(self.preferred) + 1
+
+    def _split(self, decision: Decision, chosen: Sequence[int], rest: Sequence[int]) -> None:
+        rest = [number for number in rest if number not in set(chosen)]
+        both = (set(chosen), set(rest))
+        for pair in [p for p in self.answers if _crosses(p, *both)]:
+            kept = {who: d for who, d in self.answers[pair].items() if d.answer != SAME}
+            if kept:
+                self.answers[pair] = kept
+            else:
+                del self.answers[pair]
+        for pair in [p for p in self.links if _crosses(p, *both)]:
+            del self.links[pair]
+        key = self._key(decision.answer)
+        for number in chosen:
+            self.name_of[number] = key
+        for side in (chosen, rest):
+            self.links.update({(side[0], other): decision.id for other in side[1:]})
+        if chosen and rest:
+            self.parted[min(chosen[0], rest[0]), max(chosen[0], rest[0])] = decision.id
+
+
+def _crosses(pair: Pair, one: set[int], other: set[int]) -> bool:
+    return (pair[0] in one and pair[1] in other) or (pair[0] in other and pair[1] in one)
+
+
+def _settled(answers: Sequence[Decision]) -> PairState:
+    """Return what counts of the last answers of all observers about a pair.
+
+    An adjudicator outranks the others, persons outrank the machine, and of equals who say `same` and `different` none
+    counts: the pair is DISPUTED.
+    """
+    if len(answers) == 1:
+        return PairState(tuple(answers), answers[0].answer)
+    for roles in (("adjudicator",), ("observer", "import"), ("machine",)):
+        asked = [d for d in answers if d.role in roles]
+        said = {d.answer for d in asked} - {CANNOT_TELL}
+        if roles == ("adjudicator",) and asked:
+            last = max(asked, key=lambda d: d.id)
+            return PairState(tuple(answers), last.answer)
+        if said:
+            return PairState(tuple(answers), said.pop() if len(said) == 1 else DISPUTED)
+    return PairState(tuple(answers), CANNOT_TELL)
+
+
+def _joined(
+    sightings: tuple[Sighting, ...],
+    number_of: Mapping[str, int],
+    pairs: Mapping[Pair, PairState],
+    state: _Replay,
+    one_photo: frozenset[Pair],
+) -> Who:
+    joined = Unions(len(sightings))
+    by_name: dict[str, list[int]] = defaultdict(list)
+    for number, key in enumerate(state.name_of):
+        if key is not None:
+            by_name[key].append(number)
+    for members in by_name.values():
+        joined.join_all(members)
+    for a, b in state.links:
+        joined.join(a, b)
+    apart = set(one_photo) | set(state.parted)
+    for (a, b), pair in pairs.items():
+        if pair.answer in (SAME, DISPUTED):
+            joined.join(a, b)
+        if pair.answer in (DIFFERENT, DISPUTED):
+            apart.add((a, b))
+    of = tuple(joined.group_of(n) for n in range(len(sightings)))
+    quarrels: dict[int, list[Pair]] = defaultdict(list)
+    for a, b in sorted(apart):
+        if of[a] == of[b]:
+            quarrels[of[a]].append((a, b))
+    groups: dict[int, list[int]] = defaultdict(list)
+    for number, first in enumerate(of):
+        groups[first].append(number)
+    individuals = tuple(
+        _individual(members, sightings, state, tuple(quarrels.get(first, ()))) for first, members in groups.items()
+    )
+    place = {first: n for n, first in enumerate(groups)}
+    numbers = tuple(place[first] for first in of)
+    links, parted = frozenset(state.links), frozenset(state.parted)
+    return Who(sightings, number_of, numbers, individuals, pairs, links, parted, one_photo, tuple(state.idle))
+
+
+def _individual(
+    members: Sequence[int], sightings: Sequence[Sighting], state: _Replay, quarrels: tuple[Pair, ...]
+) -> Individual:
+    counts = Counter(key for n in members if (key := state.name_of[n]) is not None)
+    keys = sorted(counts, key=lambda key: (-state.preferred.get(key, 0), -counts[key], state.label[key]))
+    names = tuple(state.label[key] for key in keys)
+    handle = names[0] if names else handle_of(sightings[n].key for n in members)
+    return Individual(handle, names[0] if names else None, names, tuple(members), quarrels)
+
+
+def handle_of(keys: Iterable[str]) -> str:
+    """Return the text that stands for an individual without a name, from the keys of its sightings."""
+    return f"unnamed {min(keys)}"
+
+
+def with_names(annotations: Sequence[Annotation], who: Who) -> tuple[Annotation, ...]:
+    """Return the annotations with the names by all decisions.
+
+    An individual without a name that has several sightings gets its handle as a name, so that its photos vote together.
+    A single sighting without a name stays unidentified.
+    """
+    free: dict[str, int] = defaultdict(int)
+    for a in annotations:
+        free[a.encounter] = max(free[a.encounter], a.animal + 1)
+    result = list(annotations)
+    seen: set[tuple[str, int]] = set()
+    for number, sighting in enumerate(who.sightings):
+        individual = who.individuals[who.of[number]]
+        name = individual.handle if individual.name is not None or len(individual.sightings) > 1 else None
+        rows = [annotations[row] for row in sighting.rows]
+        animal = 0
+        if name is None:  # one number for each unidentified animal of an encounter
+            animal = rows[0].animal if rows[0].individual is None else free[sighting.encounter]
+            if (sighting.encounter, animal) in seen:
+                animal = free[sighting.encounter]
+            free[sighting.encounter] = max(free[sighting.encounter], animal + 1)
+            seen.add((sighting.encounter, animal))
+        for a in rows:
+            if (a.individual, a.animal) != (name, animal):
+                result[a.row] = replace(a, individual=name, animal=animal)
+    return tuple(result)

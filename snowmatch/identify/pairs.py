@@ -1,0 +1,138 @@
+"""How strongly photos speak for two sightings being of one animal, whatever names they have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from snowmatch.confidence.model import Model, evidence, richness
+from snowmatch.core.types import BODY_PARTS, same_part
+from snowmatch.identify.foreground import OUTLINED
+from snowmatch.identify.session import Session
+from snowmatch.matching.gallery import Gallery
+from snowmatch.matching.query import score_query, voter
+from snowmatch.matching.scores import VERIFIED
+
+
+@dataclass(frozen=True)
+class PairEvidence:
+    """What the photos of one sighting say about another one.
+
+    asked, other: numbers of the sightings. odds: natural logarithm of how much more likely the scores are if both show
+    one animal. careful: the same by the least favourable model. spots: number of verified matches of the best two
+    photos; rows: the rows of these photos.
+    """
+
+    asked: int
+    other: int
+    odds: float
+    careful: float
+    spots: int
+    rows: tuple[int, int]
+
+
+def compare_sightings(
+    session: Session,
+    sightings: Sequence[Sequence[int]],
+    asked: Sequence[int],
+    supposed: Sequence[int] | None = None,
+    top: int = 20,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[PairEvidence]:
+    """Return, for each sighting of `asked`, its evidence for up to `top` other sightings, the strongest first.
+
+    sightings: the rows of the catalog in each. supposed: a number for the animal that each sighting is supposed to
+    show: sightings of one animal do not silence each other's votes. None: each shows another animal. Sightings of one
+    passage are not compared, nor are body parts that differ. A sighting without features, or without any verified
+    match, has no evidence. Several extractors: the first is used.
+    """
+    gallery = _by_sighting(session.gallery, sightings, supposed)
+    matcher, geometry = session.method.matcher, session.method.geometry
+    votes = voter(matcher)
+    entry_of = {a.row: n for n, a in enumerate(gallery.annotations)}
+    number_of = np.array([int(a.individual or -1) for a in gallery.annotations], np.int64)
+    passages = np.array([a.passage for a in gallery.annotations], str)
+    parts = np.array([a.body_part for a in gallery.annotations], str)
+    if votes is not None:
+        for part in BODY_PARTS:
+            gallery.prepare(votes.backend, part, np.ones(len(gallery.annotations), bool))
+    found: list[PairEvidence] = []
+    for done, number in enumerate(asked):
+        if progress is not None:
+            progress(done, len(asked))
+        entries = [entry_of[row] for row in sightings[number] if row in entry_of]
+        odds: dict[int, np.ndarray] = {}
+        best: dict[int, tuple[int, int, int]] = {}
+        for part in sorted({str(parts[e]) for e in entries}, key=BODY_PARTS.index):
+            own = [e for e in entries if parts[e] == part and gallery.feature_count(e)]
+            open_to = np.array([same_part(part, p) for p in parts], bool)
+            open_to &= (passages != passages[own[0]]) & (number_of >= 0) if own else False
+            if not own or not open_to.any():
+                continue
+            subjects = [gallery.subject(e) for e in own]
+            scores = score_query(subjects, gallery, open_to, part, matcher, geometry)
+            models = _models(session, own, part, gallery)
+            rich = float(np.mean([len(s) for s in subjects]))
+            log = _log_odds(models, scores.evidence, rich)
+            for n in np.flatnonzero(scores.evidence > VERIFIED).tolist():
+                other = int(gallery.individuals[n].individual or -1)
+                odds[other] = odds.get(other, np.zeros(2)) + log[:, n]
+                mine = np.flatnonzero((gallery.individual_numbers == n) & open_to)
+                entry = int(mine[np.argmax(scores.ranking[mine])])
+                spots = [int((m.annotation == entry).sum()) for m in scores.matches]
+                photo = int(np.argmax(spots))
+                if spots[photo] > best.get(other, (0, 0, 0))[0]:
+                    best[other] = (
+                        spots[photo],
+                        gallery.annotations[own[photo]].row,
+                        gallery.annotations[entry].row,
+                    )
+        strongest = sorted(odds, key=lambda other: (-float(odds[other][0]), other))[:top]
+        for other in strongest:
+            spots, mine, theirs = best.get(other, (0, 0, 0))
+            mean, careful = (float(value) for value in odds[other])
+            found.append(PairEvidence(number, other, mean, careful, spots, (mine, theirs)))
+    if progress is not None:
+        progress(len(asked), len(asked))
+    return found
+
+
+def _by_sighting(gallery: Gallery, sightings: Sequence[Sequence[int]], supposed: Sequence[int] | None) -> Gallery:
+    """Return the gallery with the number of its sighting as the name of each annotation."""
+    number: Mapping[int, int] = {row: n for n, rows in enumerate(sightings) for row in rows}
+    annotations = tuple(
+        replace(a, individual=f"{number[a.row]:09d}" if a.row in number else None) for a in gallery.annotations
+    )
+    animals = range(len(sightings)) if supposed is None else supposed
+    kin = np.array([animals[number[a.row]] if a.row in number else -1 for a in annotations], np.int64)
+    lone = kin < 0
+    kin[lone] = kin.max(initial=0) + 1 + np.arange(lone.sum())
+    return replace(gallery, annotations=annotations, supposed=kin)
+
+
+def _models(session: Session, own: Sequence[int], part: str, gallery: Gallery) -> Sequence[Model]:
+    calibration = session.calibration
+    if calibration is None:
+        return ()
+    outlined, masked = (all(gallery.evidence(e) in kinds for e in own) for kinds in (OUTLINED, ("mask",)))
+    group = calibration.group(outlined, masked, part)
+    return calibration.groups.get(group, ()) if group is not None else ()
+
+
+def _log_odds(models: Sequence[Model], scores: np.ndarray, features: float) -> np.ndarray:
+    """Return (2, I) the natural logarithm of the likelihood ratio of each score, one animal or two: mean and lowest of
+    the models.
+
+    A score that is not verified has 0.
+    """
+    each = [np.zeros(len(scores))]
+    if models:
+        each = []
+    for model in models:
+        speaks = evidence(scores, model.knots) @ np.array([model.accepted, *model.slopes])
+        against = model.new + model.features * float(richness(features, model.usual_features))
+        each.append(speaks - np.logaddexp(0.0, against - np.log(model.individuals)) + np.log(2.0))
+    both = np.stack([np.mean(each, axis=0), np.min(each, axis=0)])
+    return np.where(scores > VERIFIED, both, 0.0)

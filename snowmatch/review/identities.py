@@ -1,0 +1,311 @@
+"""The identities of a catalog: who is who, and the changes that a person can make, each with a preview."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from snowmatch.api import Catalog
+from snowmatch.catalog.ids import with_ids
+from snowmatch.catalog.load import CatalogData, load_catalog
+from snowmatch.catalog.records import load_records
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.text import choices, counted, did_you_mean
+from snowmatch.core.types import Annotation
+from snowmatch.core.version import __version__
+from snowmatch.decisions.file import append, decisions_path, read_decisions
+from snowmatch.decisions.row import Decision, timestamp
+from snowmatch.decisions.who import Individual, Who, who_is_who, with_names
+
+DRAFT = "~draft"  # the id of a decision that is not stored; it comes after all others
+
+
+@dataclass(frozen=True, eq=False)
+class Identities:
+    """The sightings and individuals of a catalog, with all decisions so far.
+
+    data: the catalog as its table has it, with the identifiers of annotations. path: the file of decisions. rows: its
+    decisions, in order.
+    """
+
+    data: CatalogData
+    path: Path
+    rows: tuple[Decision, ...]
+    who: Who
+
+    @property
+    def annotations(self) -> tuple[Annotation, ...]:
+        """The annotations with the names of the catalog's table, in its order."""
+        return self.data.annotations
+
+    @cached_property
+    def named(self) -> tuple[Annotation, ...]:
+        """The annotations with the names by all decisions."""
+        return with_names(self.data.annotations, self.who)
+
+    @cached_property
+    def sightings_of_photo(self) -> Mapping[str, tuple[int, ...]]:
+        """The numbers of the sightings in each photo, by its path in the catalog."""
+        found: dict[str, list[int]] = defaultdict(list)
+        for number, sighting in enumerate(self.who.sightings):
+            for row in sighting.rows:
+                found[self.data.annotations[row].path].append(number)
+        return {path: tuple(dict.fromkeys(numbers)) for path, numbers in found.items()}
+
+
+def open_identities(folder: str | Path | Catalog, decisions: Path | None = None) -> Identities:
+    """Return the identities of the catalog in `folder`. decisions: the file of decisions (default: the catalog's own).
+
+    Raises SnowmatchError if there is no catalog, or if the file of decisions is damaged.
+    """
+    folder = folder.folder if isinstance(folder, Catalog) else Path(folder)
+    data = load_catalog(folder, load_records(folder))
+    data = replace(data, annotations=with_ids(folder, data.annotations, data.annotations))
+    path = decisions or decisions_path(folder)
+    rows = tuple(read_decisions(path).rows)
+    return Identities(data, path, rows, who_is_who(data.annotations, rows))
+
+
+def refreshed(identities: Identities) -> Identities:
+    """Return the identities with the decisions that others have stored since; the same value if there are none."""
+    rows = tuple(read_decisions(identities.path).rows)
+    if rows == identities.rows:
+        return identities
+    return replace(identities, rows=rows, who=who_is_who(identities.annotations, rows))
+
+
+def decide(identities: Identities, drafts: Sequence[Decision]) -> tuple[Identities, tuple[Decision, ...]]:
+    """Store decisions, and return the new identities and the stored rows. No drafts change nothing.
+
+    Raises SnowmatchError if the file cannot be written.
+    """
+    if not drafts:
+        return identities, ()
+    stored = append(identities.path, drafts)
+    return refreshed(identities), tuple(stored)
+
+
+def draft(kind: str, observer: str, answer: str = "", **values: Any) -> Decision:
+    """Return a decision of this moment that is not stored yet. values: other fields of Decision."""
+    return Decision(DRAFT, timestamp(), observer, kind, answer=answer, program=__version__, **values)
+
+
+# --- what a person names ---------------------------------------------------------------------------------------------
+
+
+def find_individual(identities: Identities, name: str) -> Individual:
+    """Return the individual with a name or handle. Raises SnowmatchError with the nearest names if there is none."""
+    found = identities.who.named(name)
+    if found is not None:
+        return found
+    known = [each.handle for each in identities.who.individuals if each.name is not None or len(each.sightings) > 1]
+    raise SnowmatchError(f"no individual {name!r} in {identities.data.folder}; {choices(name, sorted(known))}")
+
+
+def find_sighting_named(identities: Identities, name: str) -> int:
+    """Return the number of the sighting that `name` means: an annotation, a photo's path, or an encounter.
+
+    Raises SnowmatchError if there is none, or if the photo or encounter shows several animals.
+    """
+    who = identities.who
+    if name in who.number_of:
+        return who.number_of[name]
+    found = list(identities.sightings_of_photo.get(name, ()))
+    found = found or [n for n, sighting in enumerate(who.sightings) if sighting.encounter == name]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        keys = ", ".join(who.sightings[n].key for n in found)
+        raise SnowmatchError(f"{name} shows {counted(len(found), 'animal')}; name one of the annotations {keys}")
+    known = sorted({sighting.encounter for sighting in who.sightings})
+    if not known:
+        raise SnowmatchError(
+            f"{identities.data.folder} has no indexed photos, so no decision can be kept: index it first",
+            "not-indexed",
+            catalog=str(identities.data.folder),
+        )
+    raise SnowmatchError(
+        f"{name!r} is no annotation, photo or encounter of {identities.data.folder}{did_you_mean(name, known)}; "
+        "expected an encounter, the path of a photo in the catalog, or the identifier of an annotation"
+    )
+
+
+def sides_of(identities: Identities, sightings: Iterable[int]) -> tuple[str, ...]:
+    """Return the identifiers of the annotations of some sightings, in the catalog's order."""
+    who = identities.who
+    rows = sorted(row for number in sightings for row in who.sightings[number].rows)
+    return tuple(identities.annotations[row].annotation for row in rows)
+
+
+# --- changes ---------------------------------------------------------------------------------------------------------
+
+
+def answer_pair(identities: Identities, a: int, b: int, answer: str, observer: str, **values: Any) -> Decision:
+    """Return the draft of an answer about two sightings. values: other fields of Decision, such as `certainty`."""
+    sides = (sides_of(identities, [a]), sides_of(identities, [b]))
+    return draft("pair", observer, answer, side_a=sides[0], side_b=sides[1], **values)
+
+
+def name_sightings(identities: Identities, sightings: Sequence[int], name: str, observer: str) -> Decision:
+    """Return the draft that gives sightings a name: a new one, or that of an individual; "" takes their names away."""
+    return draft("name", observer, _checked(name) if name else "", side_a=sides_of(identities, sightings))
+
+
+def rename(identities: Identities, old: str, new: str, observer: str) -> Decision:
+    """Return the draft that renames an individual. An individual without a name gets one.
+
+    Raises SnowmatchError if another individual has the name.
+    """
+    individual = find_individual(identities, old)
+    new = _checked(new)
+    if (other := identities.who.named(new)) is not None and other is not individual:
+        raise SnowmatchError(
+            f"{new!r} is another individual with {counted(len(other.sightings), 'sighting')}: merge "
+            f"{old!r} with it, or choose another name",
+            "merge-instead",
+            names=[old, new],
+        )
+    side = sides_of(identities, individual.sightings)
+    if individual.name is None:
+        return draft("name", observer, new, side_a=side)
+    return draft("rename", observer, new, side_a=side, side_b=(individual.name,))
+
+
+def merge(identities: Identities, names: Sequence[str], observer: str, into: str = "") -> tuple[Decision, ...]:
+    """Return the drafts that make several individuals one. into: its name (default: that of the first with a name).
+
+    Raises SnowmatchError if there are fewer than two, or if `into` is the name of yet another individual.
+    """
+    found = list(dict.fromkeys(find_individual(identities, name) for name in names))
+    if len(found) < 2:
+        raise SnowmatchError(f"{', '.join(names) or 'nothing'} is one individual, expected two or more to merge")
+    into = _checked(into) if into else next((each.name for each in found if each.name is not None), "")
+    other = identities.who.named(into) if into else None
+    if other is not None and other not in found:
+        raise SnowmatchError(f"{into!r} is another individual: name it among those to merge, or choose another name")
+    first, *rest = found
+    one = sides_of(identities, first.sightings)
+    return tuple(
+        draft("merge", observer, into, side_a=one, side_b=sides_of(identities, each.sightings)) for each in rest
+    )
+
+
+def split(identities: Identities, name: str, chosen: Sequence[int], observer: str, new: str = "") -> Decision:
+    """Return the draft that takes sightings out of an individual. new: the name of what they become, or "" for none.
+
+    Raises SnowmatchError if they are not some of its sightings, or if the name exists.
+    """
+    individual = find_individual(identities, name)
+    if foreign := [n for n in chosen if n not in individual.sightings]:
+        keys = ", ".join(identities.who.sightings[n].encounter for n in foreign)
+        raise SnowmatchError(f"{keys} is not of {name!r}: choose some of its sightings")
+    rest = [n for n in individual.sightings if n not in set(chosen)]
+    if not chosen or not rest:
+        raise SnowmatchError(
+            f"{counted(len(chosen), 'sighting')} of {len(individual.sightings)} chosen: a split needs "
+            "one or more of them, and leaves one or more"
+        )
+    if new and identities.who.named(new) is not None:
+        raise SnowmatchError(f"{new!r} is an individual already: choose another name, or give the sightings its name")
+    return draft(
+        "split",
+        observer,
+        _checked(new) if new else "",
+        side_a=sides_of(identities, chosen),
+        side_b=sides_of(identities, rest),
+    )
+
+
+def undo(identities: Identities, ids: Sequence[str], observer: str) -> tuple[Decision, ...]:
+    """Return the drafts that take decisions back. A decision's id may be shortened to its last characters.
+
+    Raises SnowmatchError if there is no such decision, or if several end so.
+    """
+    drafts = []
+    for name in ids:
+        found = [row for row in identities.rows if row.id == name] or [
+            row for row in identities.rows if len(name) >= 4 and row.id.endswith(name)
+        ]
+        if len(found) != 1:
+            what = f"{counted(len(found), 'decision')} end" if found else "no decision ends"
+            raise SnowmatchError(f"{what} with {name!r}: see `log` for the identifiers, and give the whole one")
+        drafts.append(draft("undo", observer, found[0].id, side_a=found[0].side_a, side_b=found[0].side_b))
+    return tuple(drafts)
+
+
+def last_of(identities: Identities, observer: str) -> tuple[str, ...]:
+    """Return the ids of the observer's last decisions in effect that were stored together; () if there are none.
+
+    An undo is not one of them: undoing twice takes two decisions back.
+    """
+    undone = {row.answer for row in identities.rows if row.kind == "undo"}
+    own = [r for r in identities.rows if r.observer == observer and r.kind != "undo" and r.id not in undone]
+    if not own:
+        return ()
+    last = own[-1]
+    same = (
+        [r for r in own if (r.decided_at, r.kind) == (last.decided_at, last.kind)] if last.kind == "merge" else [last]
+    )
+    return tuple(r.id for r in same)
+
+
+def _checked(name: str) -> str:
+    name = " ".join(name.split())
+    if not name or name.startswith("unnamed "):
+        raise SnowmatchError(
+            f"{name!r} is not a name for an individual; expected a text that does not begin with 'unnamed '"
+        )
+    return name
+
+
+# --- previews --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Change:
+    """What decisions would change.
+
+    sightings: number of sightings that get another name. captures: of these, with a station and a time. individuals:
+    their number before and after. names: for each pair of names (before, after; "" for none), how many sightings.
+    quarrels: new pairs of sightings in one individual that must be different.
+    """
+
+    sightings: int
+    captures: int
+    individuals: tuple[int, int]
+    names: tuple[tuple[str, str, int], ...]
+    quarrels: tuple[tuple[int, int], ...]
+
+
+def preview(identities: Identities, drafts: Sequence[Decision]) -> Change:
+    """Return what these decisions would change. Nothing is stored."""
+    numbered = [replace(each, id=f"{DRAFT}{n:06d}") for n, each in enumerate(drafts)]
+    after = who_is_who(identities.annotations, (*identities.rows, *numbered))
+    before = identities.who
+    moved: dict[tuple[str, str], int] = defaultdict(int)
+    captures = 0
+    for number, sighting in enumerate(after.sightings):
+        old = before.individuals[before.of[before.number_of[sighting.key]]]
+        new = after.individuals[after.of[number]]
+        names = tuple(each.handle if each.name or len(each.sightings) > 1 else "" for each in (old, new))
+        if names[0] != names[1]:
+            moved[names[0], names[1]] += 1
+            captures += bool(sighting.station and sighting.time)
+    known = {pair for each in before.individuals for pair in _keys(before, each)}
+    fresh = [
+        p
+        for each in after.individuals
+        for p, k in zip(each.quarrels, _keys(after, each), strict=True)
+        if k not in known
+    ]
+    counts = len(before.individuals), len(after.individuals)
+    told = tuple((*names, count) for names, count in sorted(moved.items()))
+    return Change(sum(moved.values()), captures, counts, told, tuple(fresh))
+
+
+def _keys(who: Who, individual: Individual) -> list[tuple[str, str]]:
+    return [(who.sightings[a].key, who.sightings[b].key) for a, b in individual.quarrels]

@@ -1,0 +1,190 @@
+"""How likely two sightings show one animal: the evidence of all sightings, which the catalog keeps."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import numpy as np
+
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.decisions.sightings import Sighting, comparable
+from snowmatch.identify.pairs import compare_sightings
+from snowmatch.identify.session import Session
+from snowmatch.review.kept import Record, keep, read_kept
+
+FORMAT = 2  # increased if the records change: older ones are then not read
+TOP = 20  # other sightings whose evidence is kept for each; chosen: an animal is rarely met more often in one survey
+AT_ONCE = 50  # sightings asked between two savings
+UNLISTED = -2.0  # evidence of a pair that is not among the TOP of either, or has no verified match
+MOST = 6.0  # the surest evidence of photos: odds of 400 to 1. Only persons can be surer
+ROUNDS = 50  # of the estimate of how many pairs show one animal
+
+
+@dataclass(frozen=True)
+class Likely:
+    """A pair of sightings and the evidence of their photos.
+
+    one, other: numbers of the sightings, the smaller one first. odds: natural logarithm of the likelihood ratio, of
+    both directions together. probability: that both show one animal, for a pair of sightings chosen at random.
+    careful: the same by the least favourable models. spots: verified matches of the best two photos; photos: the
+    identifiers of these annotations, of `one` and of `other`.
+    """
+
+    one: int
+    other: int
+    odds: float
+    probability: float
+    careful: float
+    spots: int
+    photos: tuple[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """The evidence about all pairs of sightings that photos say something about.
+
+    pairs: by (one, other). expected: the share of all comparable pairs that show one animal. unlisted: the logarithm of
+    the odds of a comparable pair that is not in `pairs`. asked: number of sightings that were asked in this run.
+    """
+
+    pairs: Mapping[tuple[int, int], Likely]
+    expected: float
+    unlisted: float
+    asked: int
+
+    def best(self, number: int, count: int) -> list[Likely]:
+        """Return the `count` most likely pairs of a sighting, best first."""
+        own = [pair for key, pair in self.pairs.items() if number in key]
+        return sorted(own, key=lambda pair: (-pair.odds, pair.one, pair.other))[:count]
+
+
+def gather_evidence(
+    session: Session,
+    sightings: Sequence[Sighting],
+    *,
+    again: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evidence:
+    """Ask about every sighting, and return the evidence. Answers of earlier runs that the catalog keeps are used.
+
+    A sighting is asked again only if its photos, their boxes or masks, the method or the calibration have changed. A
+    new sighting is compared with all others. again: ask about all. progress: called with (done, total) sightings. A
+    catalog that cannot be written is used without keeping anything. No sightings give no pairs.
+    """
+    keys = _keys(session, sightings)
+    kept = {} if again else read_kept(session.folder, keys)
+    missing = [n for n, key in enumerate(keys) if key not in kept]
+    generation = 1 + max((record["generation"] for record in kept.values()), default=0)
+    for start in range(0, len(missing), AT_ONCE):
+        some = missing[start : start + AT_ONCE]
+        records = _ask(session, sightings, some, keys, generation, start, len(missing), progress)
+        kept |= records
+        with suppress(SnowmatchError):  # a catalog on a medium that cannot be written: the next run asks again
+            keep(session.folder, records)
+    if progress is not None and missing:
+        progress(len(missing), len(missing))
+    return _gathered([kept[key] for key in keys], sightings, len(missing))
+
+
+def _ask(
+    session: Session,
+    sightings: Sequence[Sighting],
+    some: Sequence[int],
+    keys: Sequence[str],
+    generation: int,
+    before: int,
+    total: int,
+    progress: Callable[[int, int], None] | None,
+) -> dict[str, Record]:
+    """Return the records of some sightings, by key."""
+    names = {row: name for s in sightings for row, name in zip(sorted(s.rows), s.annotations, strict=True)}
+    told = None if progress is None else (lambda done, _: progress(before + done, total))
+    found: dict[int, list[list[object]]] = {n: [] for n in some}
+    for e in compare_sightings(session, [s.rows for s in sightings], some, top=TOP, progress=told):
+        own, other = (names[row] for row in e.rows)
+        found[e.asked].append([own, other, round(e.odds, 4), round(e.careful, 4), e.spots])
+    return {keys[n]: {"generation": generation, "evidence": found[n]} for n in some}
+
+
+def _keys(session: Session, sightings: Sequence[Sighting]) -> list[str]:
+    """Return a key for each sighting: 64 hex digits that change with all that its evidence depends on, names apart."""
+    common = repr((FORMAT, session.method.extractor, session.method.matching, session.calibration))
+    states = session.states
+    return [
+        hashlib.sha256(
+            repr(
+                (common, [(states[row].key, a) for row, a in zip(s.rows, s.annotations, strict=True)], s.body_parts)
+            ).encode("utf-8", "backslashreplace")
+        ).hexdigest()
+        for s in sightings
+    ]
+
+
+def _gathered(records: Sequence[Record], sightings: Sequence[Sighting], asked: int) -> Evidence:
+    number_of = {name: n for n, s in enumerate(sightings) for name in s.annotations}
+    odds: dict[tuple[int, int], dict[int, tuple[float, float]]] = {}
+    best: dict[tuple[int, int], tuple[int, tuple[str, str]]] = {}
+    for n, record in enumerate(records):
+        for own, other, value, careful, spots in record["evidence"]:
+            m = number_of.get(other)
+            if m is None or m == n or sightings[m].passage == sightings[n].passage:
+                continue
+            pair = (n, m) if n < m else (m, n)
+            odds.setdefault(pair, {})[n] = float(value), float(careful)
+            photos = (own, other) if n < m else (other, own)
+            if spots > best.get(pair, (-1, photos))[0]:
+                best[pair] = spots, photos
+    together: dict[tuple[int, int], tuple[float, float]] = {}
+    for (n, m), said in odds.items():
+        # A sighting that was asked before the other one was on record could not name it
+        could = [k for k, late in ((n, m), (m, n)) if records[k]["generation"] >= records[late]["generation"]]
+        values = [said.get(k, (UNLISTED / 2, UNLISTED / 2)) for k in could or said]
+        mean, careful = (sum(each) * 2 / len(values) for each in zip(*values, strict=True))
+        together[n, m] = mean, min(mean, careful)
+    total = _comparable_pairs(sightings)
+    expected = expected_share(np.array([mean for mean, _ in together.values()]), total)
+    prior = float(np.log(expected / (1 - expected)))
+    pairs = {
+        pair: Likely(*pair, mean, _probability(mean + prior), _probability(careful + prior), *best[pair])
+        for pair, (mean, careful) in sorted(together.items())
+    }
+    return Evidence(pairs, expected, float(np.clip(UNLISTED + prior, -MOST, MOST)), asked)
+
+
+def _probability(log_odds: float) -> float:
+    return float(1 / (1 + np.exp(-np.clip(log_odds, -MOST, MOST))))
+
+
+def _comparable_pairs(sightings: Sequence[Sighting]) -> int:
+    """Return the number of pairs of sightings that show comparable parts."""
+    kinds: dict[tuple[str, ...], int] = {}
+    example: dict[tuple[str, ...], Sighting] = {}
+    for sighting in sightings:
+        kinds[sighting.body_parts] = kinds.get(sighting.body_parts, 0) + 1
+        example[sighting.body_parts] = sighting
+    names = sorted(kinds)
+    total = 0
+    for n, one in enumerate(names):
+        if comparable(example[one], example[one]):
+            total += kinds[one] * (kinds[one] - 1) // 2
+        total += sum(kinds[one] * kinds[other] for other in names[n + 1 :] if comparable(example[one], example[other]))
+    return total
+
+
+def expected_share(odds: np.ndarray, total: int) -> float:
+    """Return the share of `total` pairs that show one animal, from the log likelihood ratios (E,) of those listed.
+
+    All other pairs have the evidence UNLISTED. Fewer than one pair is never expected. Source: expectation maximisation
+    for the proportion of a mixture, Saerens et al. 2002 (Neural Computation 14).
+    """
+    total = max(total, len(odds), 2)
+    ratios, rest = np.exp(np.clip(odds, -30, 30)), np.exp(UNLISTED)
+    share = min(0.5, max(len(odds) / 4, 1.0) / total)
+    for _ in range(ROUNDS):
+        listed = share * ratios / (1 - share + share * ratios)
+        left = share * rest / (1 - share + share * rest)
+        share = float(np.clip((listed.sum() + (total - len(odds)) * left) / total, 1 / total, 0.5))
+    return share
