@@ -16,6 +16,7 @@ from snowmatch.catalog.times import read_times
 from snowmatch.confidence.score_table import is_table, save_table
 from snowmatch.core.notes import Note
 from snowmatch.core.plugins import make_plugin
+from snowmatch.decisions.named import with_decisions
 from snowmatch.features.extractors import check_extractor
 from snowmatch.features.indexing import IndexOptions, IndexReport, index_catalog
 from snowmatch.identify.answer import Answer
@@ -47,9 +48,13 @@ __all__ += ["CellError", "read_box", "read_times"]
 Progress = Callable[[int, int], None]
 
 
-def open_catalog(folder: str | Path, **settings: Unpack[SettingsOptions]) -> Catalog:
-    """Return the catalog in `folder`. `settings` (see CatalogSettings) replace the stored ones; `index` stores them."""
-    return Catalog(load_catalog(Path(folder), load_records(Path(folder)), settings))
+def open_catalog(folder: str | Path, decisions: Path | None = None, **settings: Unpack[SettingsOptions]) -> Catalog:
+    """Return the catalog in `folder`, with the names by persons' decisions (default: its own file of decisions).
+
+    `settings` (see CatalogSettings) replace the stored ones; `index` stores them.
+    """
+    data = load_catalog(Path(folder), load_records(Path(folder)), settings)
+    return Catalog(with_decisions(data, decisions), decisions)
 
 
 @dataclass(eq=False)
@@ -61,6 +66,7 @@ class Catalog:
     """
 
     data: CatalogData
+    decisions: Path | None = None
     _galleries: Galleries = field(default_factory=Galleries, repr=False)
 
     @property
@@ -81,7 +87,7 @@ class Catalog:
         plugin = make_plugin("extractors", extractor or DEFAULT_EXTRACTOR, options)
         check_extractor(plugin)  # before the run: not a failure of each photo
         report = index_catalog(self.data, plugin, again=True, **run)
-        self.data = report.catalog
+        self.data = with_decisions(report.catalog, self.decisions)
         self._galleries.clear()
         if report.done or report.reused:
             mended = build_index(self.data, plugin, self._galleries)

@@ -15,7 +15,7 @@ from snowmatch.core.types import Annotation
 from snowmatch.demo.survey import make_survey
 from snowmatch.identify.answer import Candidate
 from snowmatch.matching.gallery import Gallery
-from snowmatch.views.pictures import BACKGROUND
+from snowmatch.views.side_by_side import BACKGROUND
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("kornia")

@@ -17,7 +17,8 @@ from snowmatch.core.types import Annotation
 from snowmatch.identify.answer import Answer, Candidate, Decision, QueryPhoto
 from snowmatch.screening.foreground import ForegroundMap
 from snowmatch.views import lettering
-from snowmatch.views import pictures as drawing
+from snowmatch.views import pictures
+from snowmatch.views import side_by_side as drawing
 from snowmatch.views.json import answer_to_json
 from snowmatch.views.pictures import draw_answer
 from snowmatch.views.text import format_answer, place_texts
@@ -608,10 +609,10 @@ def test_the_same_map_gives_the_same_picture(folders, tmp_path):
 def test_a_picture_shows_that_the_answer_is_a_new_individual():
     photos = (grey_query(), grey_query())
     told = {"decision": Decision(None, True, 0.81, "fair", 0.78), "new_probability": 0.81, "expected_new": 0.2}
-    new = drawing._query_side(answer(candidate(), photos=photos, **told), 1).caption
+    new = pictures._query_side(answer(candidate(), photos=photos, **told), 1).caption
     known = Decision("aika", False, 0.9, "fair", 0.8)
-    known = drawing._query_side(answer(candidate(), photos=photos, decision=known), 1).caption
+    known = pictures._query_side(answer(candidate(), photos=photos, decision=known), 1).caption
     assert new[1] == "photo 2 of 2   answer: fair, a new individual 81 %"
     assert known[1] == "photo 2 of 2"
-    alone = drawing._query_side(answer(candidate(), photo=grey_query(), **told), 0).caption
+    alone = pictures._query_side(answer(candidate(), photo=grey_query(), **told), 0).caption
     assert alone[1] == "answer: fair, a new individual 81 %"

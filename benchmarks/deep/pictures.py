@@ -18,7 +18,8 @@ from snowmatch.core.text import printable
 from snowmatch.core.types import Annotation
 from snowmatch.views.failures import head, side_of
 from snowmatch.views.lettering import write_text
-from snowmatch.views.pictures import BACKGROUND, FAINT, GAP, TEXT, WARNING, draw_pair
+from snowmatch.views.pictures import draw_pair
+from snowmatch.views.side_by_side import BACKGROUND, FAINT, GAP, TEXT, WARNING
 
 TALLEST = 520  # px, greatest height of a photo in the upper row, so that a picture fits one or two screens
 STRIP, CAPTION = 92, 40  # px, heights above the photos: headline with legend, and a title for each photo

@@ -111,6 +111,8 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "output-exists": lambda data: "--force",
     "unclear-dates": lambda data: "snowmatch index CATALOG --dates dmy, or mdy",
     "only-videos": _frames,
+    "choose-observer": lambda data: "--observer NAME",
+    "merge-instead": lambda data: f"merge {' '.join(shlex.quote(str(n)) for n in data['names'])}",
     # notes
     "videos-skipped": _frames,
     "frames-without-time": lambda data: "--file-times",
@@ -130,5 +132,7 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "not-checked": lambda data: f"-o {data['setting']}=N",
     "animal-by-centre": lambda data: "--bbox X,Y,W,H; -o foreground=given",
     "answers-kept": lambda data: "--again" if data.get("older") else "",
+    "decisions-quarrel": lambda data: "snowmatch identities CATALOG check",
+    "decisions-idle": lambda data: "snowmatch identities CATALOG check",
     "photo-not-looked-up": lambda data: "--exclude-encounter ID",
 }

@@ -21,6 +21,7 @@ COMMANDS = {
     "index": "index",
     "query": "query",
     "batch": "batch",
+    "identities": "identities",
     "evaluate": "evaluate",
     "calibrate": "calibrate",
     "show": "show",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from snowmatch.decisions.row import Decision
+from snowmatch.decisions.row import REPEAT, Decision
 
 
 def in_effect(rows: Sequence[Decision]) -> list[Decision]:
@@ -35,3 +35,8 @@ def in_effect(rows: Sequence[Decision]) -> list[Decision]:
         return known[name]
 
     return [row for row in rows if row.kind != "undo" and holds(row.id)]
+
+
+def counts(decision: Decision) -> bool:
+    """Return whether an answer says who is who: answers in training, and repetitions, only measure the observer."""
+    return decision.mode != "training" and REPEAT not in decision.tags

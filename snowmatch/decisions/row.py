@@ -16,6 +16,9 @@ MODES = ("open", "blind", "training")
 KINDS = ("pair", "name", "rename", "merge", "split", "quality", "species", "sex", "note", "undo")
 SAME, DIFFERENT, CANNOT_TELL = "same", "different", "cannot_tell"
 ANSWERS = (SAME, DIFFERENT, CANNOT_TELL)
+# Tags: a question that was asked before, to measure the observer; a decision of the machine that a person checks, and
+# that person's answer
+REPEAT, SAMPLE = "repeat", "sample"
 
 
 @dataclass(frozen=True)

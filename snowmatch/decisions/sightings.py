@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from snowmatch.core.types import Annotation
+from snowmatch.decisions.effect import counts
 from snowmatch.decisions.row import DIFFERENT, SAME, Decision
 
 
@@ -55,7 +56,7 @@ def make_sightings(annotations: Sequence[Annotation], decisions: Iterable[Decisi
     place = {a.annotation: key for key, rows in groups.items() for a in (annotations[row] for row in rows)}
     inner: dict[tuple[str, str | None, int], dict[frozenset[frozenset[str]], Decision]] = defaultdict(dict)
     for decision in decisions:
-        if decision.kind != "pair" or decision.mode == "training" or decision.answer not in (SAME, DIFFERENT):
+        if decision.kind != "pair" or not counts(decision) or decision.answer not in (SAME, DIFFERENT):
             continue
         one, other = place.get(decision.side_a[0]), place.get(decision.side_b[0])
         if one is not None and other is not None and one != other:

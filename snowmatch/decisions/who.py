@@ -13,7 +13,7 @@ from functools import cached_property
 
 from snowmatch.core.types import Annotation
 from snowmatch.core.unions import Unions
-from snowmatch.decisions.effect import in_effect
+from snowmatch.decisions.effect import counts, in_effect
 from snowmatch.decisions.row import CANNOT_TELL, DIFFERENT, SAME, Decision
 from snowmatch.decisions.sightings import Sighting, find_sighting, in_one_photo, make_sightings
 
@@ -53,7 +53,8 @@ class Who:
     """Who is who in a catalog at one moment.
 
     number_of: for each annotation's identifier, the number of its sighting. of: (S,) the number of each sighting's
-    individual. pairs: the pairs that were answered. links: pairs that are joined by a merge or by a split's sides.
+    individual. names: (S,) what stands for the name that each sighting was given itself, or None: equal texts are equal
+    names. pairs: the pairs that were answered. links: pairs that are joined by a merge or by a split's sides.
     parted: pairs that a split parts. one_photo: pairs boxed in one photo. idle: decisions without effect, each with the
     reason.
     """
@@ -61,6 +62,7 @@ class Who:
     sightings: tuple[Sighting, ...]
     number_of: Mapping[str, int]
     of: tuple[int, ...]
+    names: tuple[str | None, ...]
     individuals: tuple[Individual, ...]
     pairs: Mapping[Pair, PairState]
     links: frozenset[Pair]
@@ -134,7 +136,7 @@ class _Replay:
             self._split(decision, *sides)
 
     def _pair(self, decision: Decision) -> None:
-        if decision.mode == "training":
+        if not counts(decision):
             return
         a, b = find_sighting(self.number_of, decision.side_a), find_sighting(self.number_of, decision.side_b)
         if a is None or b is None:
@@ -268,7 +270,8 @@ def _joined(
     place = {first: n for n, first in enumerate(groups)}
     numbers = tuple(place[first] for first in of)
     links, parted = frozenset(state.links), frozenset(state.parted)
-    return Who(sightings, number_of, numbers, individuals, pairs, links, parted, one_photo, tuple(state.idle))
+    names = tuple(state.name_of)
+    return Who(sightings, number_of, numbers, names, individuals, pairs, links, parted, one_photo, tuple(state.idle))
 
 
 def _individual(

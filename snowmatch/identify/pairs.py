@@ -91,9 +91,9 @@ def compare_sightings(
                     )
         strongest = sorted(odds, key=lambda other: (-float(odds[other][0]), other))[:top]
         for other in strongest:
-            spots, mine, theirs = best.get(other, (0, 0, 0))
+            count, own_row, other_row = best.get(other, (0, 0, 0))
             mean, careful = (float(value) for value in odds[other])
-            found.append(PairEvidence(number, other, mean, careful, spots, (mine, theirs)))
+            found.append(PairEvidence(number, other, mean, careful, count, (own_row, other_row)))
     if progress is not None:
         progress(len(asked), len(asked))
     return found

@@ -17,25 +17,32 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import choices, counted, did_you_mean
 from snowmatch.core.types import Annotation
 from snowmatch.core.version import __version__
-from snowmatch.decisions.file import append, decisions_path, read_decisions
-from snowmatch.decisions.row import Decision, timestamp
+from snowmatch.decisions.file import Appended, Decisions, append, decisions_path, read_decisions, read_since
+from snowmatch.decisions.merge import Exported, Merged, export_lines, import_lines, merge_file
+from snowmatch.decisions.row import Decision
+from snowmatch.decisions.row import timestamp as timestamp
 from snowmatch.decisions.who import Individual, Who, who_is_who, with_names
 
-DRAFT = "~draft"  # the id of a decision that is not stored; it comes after all others
+LATER = "~"  # the ids of decisions that are only tried begin so, and come after all others
 
 
 @dataclass(frozen=True, eq=False)
 class Identities:
     """The sightings and individuals of a catalog, with all decisions so far.
 
-    data: the catalog as its table has it, with the identifiers of annotations. path: the file of decisions. rows: its
-    decisions, in order.
+    data: the catalog as its table has it, with the identifiers of annotations. path: the file of decisions. stored: its
+    content.
     """
 
     data: CatalogData
     path: Path
-    rows: tuple[Decision, ...]
+    stored: Decisions
     who: Who
+
+    @property
+    def rows(self) -> tuple[Decision, ...]:
+        """All decisions, in their order."""
+        return self.stored.rows
 
     @property
     def annotations(self) -> tuple[Annotation, ...]:
@@ -66,32 +73,50 @@ def open_identities(folder: str | Path | Catalog, decisions: Path | None = None)
     data = load_catalog(folder, load_records(folder))
     data = replace(data, annotations=with_ids(folder, data.annotations, data.annotations))
     path = decisions or decisions_path(folder)
-    rows = tuple(read_decisions(path).rows)
-    return Identities(data, path, rows, who_is_who(data.annotations, rows))
+    stored = read_decisions(path)
+    return Identities(data, path, stored, who_is_who(data.annotations, stored.rows))
 
 
 def refreshed(identities: Identities) -> Identities:
     """Return the identities with the decisions that others have stored since; the same value if there are none."""
-    rows = tuple(read_decisions(identities.path).rows)
-    if rows == identities.rows:
+    stored, new = read_since(identities.path, identities.stored)
+    if not new:
         return identities
-    return replace(identities, rows=rows, who=who_is_who(identities.annotations, rows))
+    return replace(identities, stored=stored, who=who_is_who(identities.annotations, stored.rows))
 
 
-def decide(identities: Identities, drafts: Sequence[Decision]) -> tuple[Identities, tuple[Decision, ...]]:
-    """Store decisions, and return the new identities and the stored rows. No drafts change nothing.
+def decide(identities: Identities, drafts: Sequence[Decision]) -> tuple[Identities, Appended]:
+    """Store decisions, and return the new identities and what was stored. No drafts change nothing.
 
     Raises SnowmatchError if the file cannot be written.
     """
-    if not drafts:
-        return identities, ()
-    stored = append(identities.path, drafts)
-    return refreshed(identities), tuple(stored)
+    appended = append(identities.path, drafts)
+    return refreshed(identities), appended
 
 
 def draft(kind: str, observer: str, answer: str = "", **values: Any) -> Decision:
     """Return a decision of this moment that is not stored yet. values: other fields of Decision."""
-    return Decision(DRAFT, timestamp(), observer, kind, answer=answer, program=__version__, **values)
+    return Decision("", timestamp(), observer, kind, answer=answer, program=__version__, **values)
+
+
+def merge_other(identities: Identities, other: Path) -> tuple[Identities, Merged]:
+    """Add the decisions of another file, such as that of a second computer. Raises SnowmatchError as `merge_file`."""
+    merged = merge_file(identities.path, other)
+    return refreshed(identities), merged
+
+
+def export_file(folder: Path, decisions: Path | None, out: Path) -> Exported:
+    """Write all decisions of a catalog as JSON lines, also those that are readable of a damaged file.
+
+    Raises SnowmatchError as `export_lines`.
+    """
+    return export_lines(decisions or decisions_path(folder), out)
+
+
+def import_decisions(identities: Identities, source: Path) -> tuple[Identities, Merged]:
+    """Add decisions from JSON lines. Raises SnowmatchError as `import_lines`."""
+    merged = import_lines(identities.path, source)
+    return refreshed(identities), merged
 
 
 # --- what a person names ---------------------------------------------------------------------------------------------
@@ -148,6 +173,18 @@ def answer_pair(identities: Identities, a: int, b: int, answer: str, observer: s
     """Return the draft of an answer about two sightings. values: other fields of Decision, such as `certainty`."""
     sides = (sides_of(identities, [a]), sides_of(identities, [b]))
     return draft("pair", observer, answer, side_a=sides[0], side_b=sides[1], **values)
+
+
+def find_sides(identities: Identities, one: str, other: str, answer: str, observer: str, **values: Any) -> Decision:
+    """Return the draft of an answer about two photos or annotations of one sighting.
+
+    Raises SnowmatchError if both are the same photo, or if one is the whole sighting.
+    """
+    photos = {a.path: a.annotation for a in identities.annotations}
+    sides = [photos.get(name, name) for name in (one, other)]
+    if sides[0] == sides[1] or any(name not in identities.who.number_of for name in sides):
+        raise SnowmatchError(f"{one} and {other} are one sighting; to divide it, name two of its photos or annotations")
+    return draft("pair", observer, answer, side_a=(sides[0],), side_b=(sides[1],), **values)
 
 
 def name_sightings(identities: Identities, sightings: Sequence[int], name: str, observer: str) -> Decision:
@@ -283,7 +320,7 @@ class Change:
 
 def preview(identities: Identities, drafts: Sequence[Decision]) -> Change:
     """Return what these decisions would change. Nothing is stored."""
-    numbered = [replace(each, id=f"{DRAFT}{n:06d}") for n, each in enumerate(drafts)]
+    numbered = [replace(each, id=f"{LATER}{n:06d}") for n, each in enumerate(drafts)]
     after = who_is_who(identities.annotations, (*identities.rows, *numbered))
     before = identities.who
     moved: dict[tuple[str, str], int] = defaultdict(int)

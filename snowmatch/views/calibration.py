@@ -17,7 +17,7 @@ from snowmatch.core.text import aligned, counted, printable
 from snowmatch.core.version import __version__
 from snowmatch.identify.calibrate import Calibrated
 from snowmatch.views.json import notes_to_json
-from snowmatch.views.pictures import BACKGROUND, FAINT, LEVELS, TEXT
+from snowmatch.views.side_by_side import BACKGROUND, FAINT, LEVELS, TEXT
 
 EDGE, SIDE = 70, 480  # px: the margin and the side of the diagram's square
 

@@ -41,7 +41,8 @@ from snowmatch.identify.losses import (
 from snowmatch.identify.session import Session
 from snowmatch.photos.chips import clip_bbox
 from snowmatch.photos.pixels import read_mask, read_photo
-from snowmatch.views.pictures import Side, draw_pair, write_picture
+from snowmatch.views.pictures import draw_pair
+from snowmatch.views.side_by_side import Side, write_picture
 from snowmatch.views.text import place_texts
 
 WIDEST = 1400  # px, largest side of a picture

@@ -27,7 +27,7 @@ from snowmatch.screening.finders import choose_finders
 from snowmatch.screening.passages import PERSON
 from snowmatch.screening.scenes import species_map
 from snowmatch.views.lettering import write_text
-from snowmatch.views.pictures import TEXT, file_part, write_picture
+from snowmatch.views.side_by_side import TEXT, file_part, write_picture
 
 SCHEMA = "snowmatch.screen/2"
 WIDTH, HEAD = 640, 64  # px of each of the two halves of a picture, and of the text above them

@@ -1,0 +1,231 @@
+"""The commands of `snowmatch identities` that ask: questions for an observer, and decisions of the machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from snowmatch.cli.identities import Place, dry_option, identities
+from snowmatch.cli.shared import PATH, Bar, extractor_option, method_of, print_text, say, say_notes, setting_option
+
+if TYPE_CHECKING:
+    from snowmatch.api import Session
+    from snowmatch.review.identities import Identities
+    from snowmatch.review.likely import Evidence
+    from snowmatch.review.queue import Queue
+
+ANSWERS = {"s": "same", "d": "different", "c": "cannot_tell"}
+KEYS = "s same, d different, c cannot tell (with 1-4: your certainty, such as s4), k skip, u undo, q quit"
+
+again_option = click.option("--again", is_flag=True, help="Compare all sightings again, not only new ones.")
+
+
+def _evidence(
+    place: Place, who: Identities, extractors: Sequence[str] | None, options: dict[str, str], again: bool
+) -> tuple[Session, Evidence]:
+    """Return the session of the catalog, and the evidence of all its sightings."""
+    from snowmatch.api import open_catalog
+    from snowmatch.review.likely import gather_evidence
+
+    method = method_of(tuple(extractors) if extractors else None, "lnbnn", options, False)
+    session = open_catalog(place.catalog, decisions=place.decisions).session(**method)
+    say_notes(session.notes)
+    with Bar("comparing", "sighting") as bar:
+        return session, gather_evidence(session, who.who.sightings, again=again, progress=bar.update)
+
+
+@identities.command()
+@click.option("--number", type=click.IntRange(1), help="Stop after so many answers.")
+@click.option(
+    "--draw",
+    type=PATH,
+    metavar="FOLDER",
+    help="Write the picture of each question to FOLDER/question.jpg, and with lines to FOLDER/question-lines.jpg.",
+)
+@click.option(
+    "--mode",
+    type=click.Choice(["open", "blind", "adjudicate"]),
+    default="open",
+    show_default=True,
+    help="blind: pairs that others have answered, without what they or the photos said. adjudicate: disagreements.",
+)
+@click.option(
+    "--repeats",
+    type=click.FloatRange(0, 1),
+    default=0.03,
+    show_default=True,
+    help="Share of hidden repetitions, which measure how often you contradict yourself.",
+)
+@extractor_option
+@setting_option
+@again_option
+@click.pass_obj
+def ask(
+    place: Place,
+    number: int | None,
+    draw: Path | None,
+    mode: str,
+    repeats: float,
+    extractors: Sequence[str] | None,
+    options: dict[str, str],
+    again: bool,
+) -> None:
+    """Ask which sightings are one animal, the most important question first.
+
+    \b
+    Example:
+      snowmatch identities catalog/ --observer Anna ask --draw questions/
+    """
+    from snowmatch.review.observers import accuracy_of
+    from snowmatch.review.queue import Queue
+
+    observer, who = place.observer(), place.open()
+    session, evidence = _evidence(place, who, extractors, options, again)
+    levels = session.calibration.levels if session.calibration is not None else None
+    queue = Queue(who, evidence, observer, levels, lambda name: accuracy_of(who.rows, name), mode, repeats)
+    say(KEYS)
+    answered = _ask_all(queue, session, number, draw)
+    left = queue.left()
+    print_text(
+        f"{answered} answered; about {left} more to ask" if left else f"{answered} answered; nothing left to ask"
+    )
+
+
+def _ask_all(queue: Queue, session: Session, number: int | None, draw: Path | None) -> int:
+    """Ask until nothing is left, the person quits, or `number` answers are given. Returns the number of answers."""
+    from snowmatch.review.identities import decide, last_of, timestamp, undo
+    from snowmatch.review.queue import answer_item
+    from snowmatch.review.turns import skip, take
+    from snowmatch.views.identities import format_item
+
+    folder, hidden, answered = queue.identities.data.folder, queue.mode == "blind", 0
+    while number is None or answered < number:
+        items = queue.next()
+        if not items:
+            break
+        (item,) = items
+        keys = queue.keys_of(item)
+        if not take(folder, queue.observer, keys):
+            continue
+        print_text(format_item(queue.identities, item, hidden=hidden))
+        if draw is not None:
+            _draw(session, queue, item, draw)
+        opened = timestamp()
+        said = click.prompt("one animal?", prompt_suffix=" ", show_default=False, default="k").strip().lower()
+        if said == "q":
+            break
+        if said == "k":
+            skip(folder, queue.observer, keys)
+            if keys in queue.skipped_now:  # only skipped questions are left
+                break
+            queue.skipped_now.add(keys)
+            continue
+        if said == "u":
+            ids = last_of(queue.identities, queue.observer)
+            after, _ = decide(queue.identities, undo(queue.identities, ids, queue.observer))
+            queue.start_again(after)
+            say("taken back" if ids else "nothing to take back")
+            continue
+        answer, certainty = ANSWERS.get(said[:1]), said[1:]
+        if answer is None or certainty not in ("", "1", "2", "3", "4"):
+            say(KEYS)
+            continue
+        draft = answer_item(queue, item, answer, opened, int(certainty) if certainty else None, hidden=hidden)
+        after, appended = decide(queue.identities, [draft])
+        queue.take(after, item, appended.rows[0])
+        answered += 1
+    return answered
+
+
+def _draw(session: Session, queue: Queue, item: object, folder: Path) -> None:
+    from snowmatch.views.pairs import write_question
+
+    for path in write_question(session, queue.identities, item, folder):
+        say(f"picture: {path}")
+
+
+@identities.command()
+@click.option(
+    "--from",
+    "lowest",
+    default="excellent",
+    show_default=True,
+    metavar="LEVEL",
+    help="Lowest level of a pair that the machine decides: excellent, good or fair.",
+)
+@click.option(
+    "--sample",
+    default="5%",
+    show_default=True,
+    metavar="SHARE",
+    help="Share of these decisions that persons check in `ask`, as if they were open.",
+)
+@click.option("--undo", "take_back", is_flag=True, help="Take back all decisions of the machine.")
+@extractor_option
+@setting_option
+@again_option
+@dry_option
+@click.pass_obj
+def auto(
+    place: Place,
+    lowest: str,
+    sample: str,
+    take_back: bool,
+    extractors: Sequence[str] | None,
+    options: dict[str, str],
+    again: bool,
+    dry_run: bool,
+) -> None:
+    """Let the machine join pairs of sightings of a level or better, as decisions that can be taken back.
+
+    \b
+    Example:
+      snowmatch identities catalog/ auto --from excellent --sample 5%
+      snowmatch identities catalog/ auto --undo
+    """
+    from snowmatch.cli.identities import store
+    from snowmatch.review.auto import Policy, auto_drafts, machine_rows, read_share
+    from snowmatch.review.identities import undo
+
+    policy = Policy(lowest, read_share(sample))
+    who = place.open()
+    if take_back:
+        drafts = undo(who, machine_rows(who.rows), place.observer())
+    else:
+        session, evidence = _evidence(place, who, extractors, options, again)
+        if session.calibration is None:
+            raise click.ClickException("nothing is calibrated for this method, so no pair has a level")
+        drafts = auto_drafts(who, evidence, session.calibration.levels, policy)
+    if not drafts:
+        print_text(
+            "the machine has no decisions to take back" if take_back else f"no pair to join is {lowest} or better"
+        )
+        return
+    store(place, who, drafts, dry_run)
+
+
+@identities.command()
+@click.option("--draws", type=click.IntRange(20), default=400, show_default=True, help="Groupings that are drawn.")
+@click.option("--seed", default=0, show_default=True, help="The same seed gives the same numbers.")
+@extractor_option
+@setting_option
+@again_option
+@click.pass_obj
+def count(
+    place: Place, draws: int, seed: int, extractors: Sequence[str] | None, options: dict[str, str], again: bool
+) -> None:
+    """Say how many individuals there are, how sure that is, and how many comparisons would still change it.
+
+    A left flank and a right flank that nothing joins are two. Locations and flanks are counted apart as well.
+    """
+    from snowmatch.review.counting import count_individuals
+    from snowmatch.review.observers import accuracy_of
+    from snowmatch.views.counting import format_counts
+
+    who = place.open()
+    _, evidence = _evidence(place, who, extractors, options, again)
+    found = count_individuals(who, evidence, lambda name: accuracy_of(who.rows, name), draws=draws, seed=seed)
+    print_text(format_counts(found))

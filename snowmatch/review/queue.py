@@ -1,0 +1,319 @@
+"""What to ask an observer next, and why."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from snowmatch.confidence.levels import Levels
+from snowmatch.core.text import percent
+from snowmatch.decisions.row import CANNOT_TELL, DIFFERENT, REPEAT, SAME, SAMPLE, Decision
+from snowmatch.decisions.sightings import Sighting, comparable
+from snowmatch.decisions.who import DISPUTED
+from snowmatch.review.graph import SURE, Known, sighting_pair, weights_of
+from snowmatch.review.identities import Identities, draft, sides_of
+from snowmatch.review.likely import Evidence
+from snowmatch.review.questions import Questions
+from snowmatch.review.turns import held_by_others, skipped_by
+
+REPEATS = 0.03  # share of the questions that repeat an earlier one of the same observer
+REPEAT_AFTER = 20  # questions between a question and its repetition, at least
+CONFIRM = 0.5  # pairs from this probability are asked until somebody has said that they are one animal
+MARGIN = 2 * SURE  # a clustering is settled if two answers of persons could not change it
+AHEAD = 20  # questions that are looked at together
+
+
+@dataclass(frozen=True)
+class Item:
+    """One question: do the sightings a and b show one animal?
+
+    why: `contradiction`, `decides`, `confirm`, `check` (a sample of the machine's decisions), `repeat`, `second` (an
+    independent second answer) or `disagreement` (for an adjudicator). reason: the same in words. probability: that both
+    show one animal, and its level; None if the photos say nothing. spots: matched spots of the best two photos. photos:
+    these annotations' identifiers, of a and of b; the first ones of the sightings if there are no spots.
+    """
+
+    a: int
+    b: int
+    why: str
+    reason: str
+    probability: float | None
+    level: str | None
+    spots: int
+    photos: tuple[str, str]
+
+
+@dataclass
+class Queue:
+    """The questions for one observer, kept up to date with the observer's answers.
+
+    mode: `open`; `blind`: the pairs that others have answered, without what they said; `adjudicate`: pairs about which
+    observers disagree. accuracy: of an observer by name. repeats: share of hidden repetitions. skipped_now: the pairs
+    that were skipped since the queue was made.
+    """
+
+    identities: Identities
+    evidence: Evidence
+    observer: str
+    levels: Levels | None = None
+    accuracy: Callable[[str], float] = lambda _: 0.97
+    mode: str = "open"
+    repeats: float = REPEATS
+    skipped_now: set[tuple[str, str]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._start()
+
+    def start_again(self, identities: Identities) -> None:
+        """Compute the queue afresh, after decisions of others, or after an undo."""
+        self.identities = identities
+        self._start()
+
+    def keys_of(self, item: Item) -> tuple[str, str]:
+        """Return the keys of the two sightings of a question, sorted."""
+        return sighting_pair(self.identities.who.sightings, item.a, item.b)
+
+    def _start(self) -> None:
+        who = self.identities.who
+        self.known = Known(who)
+        self._own: dict[tuple[int, int], Decision] = {}
+        for pair, state in who.pairs.items():
+            for said in state.answers:
+                if said.observer == self.observer:
+                    self._own[pair] = said
+        asked = [pair for pair, said in self._own.items() if not self._reopened(pair, said)]
+        self._closed = set(asked)
+        self._order = [pair for pair, said in sorted(self._own.items(), key=lambda each: each[1].id) if said.tags == ()]
+        self._repeated = {
+            tuple(sorted(numbers))
+            for row in self.identities.rows
+            if row.observer == self.observer and REPEAT in row.tags
+            for numbers in [[who.number_of.get(side[0], -1) for side in (row.side_a, row.side_b)]]
+        }
+        weights = weights_of(who, self.evidence, self.accuracy)
+        self._questions = Questions(weights, margin=MARGIN, asked=asked) if self.mode == "open" else None
+        self._confirm = sorted(
+            (pair for pair, likely in self.evidence.pairs.items() if likely.probability >= CONFIRM),
+            key=lambda pair: (-self.evidence.pairs[pair].odds, pair),
+        )
+
+    def _reopened(self, pair: tuple[int, int], said: Decision) -> bool:
+        """Return whether a pair that could not be told apart has a photo that was not there then."""
+        if said.answer != CANNOT_TELL:
+            return False
+        seen = set(said.side_a) | set(said.side_b)
+        return any(name not in seen for n in pair for name in self.identities.who.sightings[n].annotations)
+
+    # --- the next question -------------------------------------------------------------------------------------------
+
+    def next(self, count: int = 1) -> list[Item]:
+        """Return up to `count` questions, the most important first. An empty list: nothing is left to ask."""
+        folder, sightings = self.identities.data.folder, self.identities.who.sightings
+        held = held_by_others(folder, self.observer)
+        late = set(skipped_by(folder, self.observer))
+        found: list[Item] = []
+        last: list[Item] = []
+        for item in self._items():
+            keys = sighting_pair(sightings, item.a, item.b)
+            if keys in held or any((item.a, item.b) == (each.a, each.b) for each in found + last):
+                continue
+            (last if keys in late else found).append(item)
+            if len(found) >= count:
+                break
+        return (found + last)[:count]
+
+    def _items(self) -> Iterator[Item]:
+        if self.mode == "open":
+            yield from self._repeats()
+            yield from self._contradictions()
+            yield from self._samples()
+            yield from self._deciding()
+            yield from self._confirming()
+        elif self.mode == "blind":
+            yield from self._second_answers()
+        else:
+            yield from self._disagreements()
+
+    def _askable(self, a: int, b: int) -> bool:
+        """Return whether the observer may be asked about a pair: it is comparable, new, and follows from nothing."""
+        who, pair = self.identities.who, (min(a, b), max(a, b))
+        return (
+            pair not in self._closed
+            and comparable(who.sightings[a], who.sightings[b])
+            and not self.known.same(a, b)
+            and not self.known.different(a, b)
+        )
+
+    def _contradictions(self) -> Iterator[Item]:
+        """Yield pairs that can settle a contradiction: across its two sides, the most telling first."""
+        who = self.identities.who
+        for individual in who.individuals:
+            for a, b in individual.quarrels:
+                members = set(individual.sightings)
+                near = [p for p in self.evidence.pairs if p[0] in members and p[1] in members and p not in self._closed]
+                near = [p for p in near if p not in who.pairs and (a in p or b in p)]
+                text = (
+                    f"answers about {individual.handle} contradict each other: somebody said that "
+                    f"{who.sightings[a].encounter} and {who.sightings[b].encounter} are different animals"
+                )
+                for pair in sorted(near, key=lambda p: (-abs(self.evidence.pairs[p].odds), p))[:3]:
+                    yield self._item(*pair, "contradiction", text)
+                if (a, b) not in self._closed and comparable(who.sightings[a], who.sightings[b]):
+                    yield self._item(a, b, "contradiction", text)
+
+    def _samples(self) -> Iterator[Item]:
+        """Yield the machine's decisions that a person checks, as if they were open."""
+        for pair, state in self.identities.who.pairs.items():
+            by_machine = [said for said in state.answers if said.role == "machine" and SAMPLE in said.tags]
+            if by_machine and pair not in self._closed and len(state.answers) == len(by_machine):
+                yield self._item(*pair, "check", self._joins(*pair))
+
+    def _deciding(self) -> Iterator[Item]:
+        """Yield the pairs that decide between the best grouping of all sightings and its best alternatives."""
+        if self._questions is None:
+            return
+        asked = self._questions.ask(AHEAD, closed=lambda i, j: not self._askable(i, j))
+        for question in asked:
+            if self._askable(question.i, question.j):
+                yield self._item(question.i, question.j, "decides", self._joins(question.i, question.j))
+
+    def _confirming(self) -> Iterator[Item]:
+        """Yield pairs that photos say are one animal, and that nobody has joined yet."""
+        for pair in self._confirm:
+            if self._askable(*pair):
+                text = "the photos say one animal, and nobody has said so yet: " + self._joins(*pair)
+                yield self._item(*pair, "confirm", text)
+
+    def _repeats(self) -> Iterator[Item]:
+        """Yield an earlier question again, now and then: it looks like a new one."""
+        asked = len(self._order)
+        if not self.repeats or asked <= REPEAT_AFTER or not _chosen(self.observer, asked, self.repeats):
+            return
+        earlier = [p for p in self._order[: asked - REPEAT_AFTER] if p not in self._repeated]
+        earlier = [p for p in earlier if self._own[p].answer in (SAME, DIFFERENT)]
+        if earlier:
+            pair = earlier[_number(f"{self.observer} {asked}") % len(earlier)]
+            yield self._item(*pair, REPEAT, self._joins(*pair))
+
+    def _second_answers(self) -> Iterator[Item]:
+        """Yield the pairs that others have answered openly, in their order, for an independent second answer."""
+        who = self.identities.who
+        waiting = []
+        for pair, state in who.pairs.items():
+            others = [d for d in state.answers if d.role != "machine" and d.observer != self.observer]
+            if others and pair not in self._own:
+                waiting.append((min(d.id for d in others), pair))
+        for _, pair in sorted(waiting):
+            yield self._item(*pair, "second", "a second, independent answer")
+
+    def _disagreements(self) -> Iterator[Item]:
+        """Yield the pairs about which observers disagree, for an adjudicator."""
+        for pair, state in self.identities.who.pairs.items():
+            said = {d.answer for d in state.answers if d.role != "machine"}
+            settled = any(d.role == "adjudicator" for d in state.answers)
+            if len(said) > 1 and not settled and (state.answer == DISPUTED or CANNOT_TELL in said):
+                told = ", ".join(f"{d.observer}: {d.answer.replace('_', ' ')}" for d in state.answers)
+                yield self._item(*pair, "disagreement", told)
+
+    def _joins(self, a: int, b: int) -> str:
+        who = self.identities.who
+        one, other = (who.individuals[who.of[n]] for n in (a, b))
+        sizes = [
+            f"{each.name or who.sightings[n].encounter} ({len(each.sightings)})" for each, n in ((one, a), (other, b))
+        ]
+        likely = self.evidence.pairs.get((min(a, b), max(a, b)))
+        told = f"one animal at {percent(likely.probability)}" if likely is not None else "no photo says anything"
+        return f"{told}; `same` joins {sizes[0]} and {sizes[1]}"
+
+    def _item(self, a: int, b: int, why: str, reason: str) -> Item:
+        sightings = self.identities.who.sightings
+        likely = self.evidence.pairs.get((min(a, b), max(a, b)))
+        if likely is None:
+            photos = (sightings[a].annotations[0], sightings[b].annotations[0])
+            return Item(a, b, why, reason, None, None, 0, photos)
+        photos = likely.photos if a < b else (likely.photos[1], likely.photos[0])
+        level = self.levels.of(likely.careful) if self.levels is not None else None
+        return Item(a, b, why, reason, likely.probability, level, likely.spots, photos)
+
+    # --- answers -----------------------------------------------------------------------------------------------------
+
+    def take(self, identities: Identities, item: Item, decision: Decision) -> None:
+        """Bring the queue up to date with an answer of its observer. identities: with the answer."""
+        pair = (min(item.a, item.b), max(item.a, item.b))
+        simple = self.mode == "open" and len(identities.who.sightings) == len(self.identities.who.sightings)
+        self.identities = identities
+        if item.why == REPEAT:
+            self._repeated.add(pair)
+            self._order.append(pair)
+            return
+        if not simple or self._questions is None or item.why == "contradiction":
+            self._start()
+            return
+        self._own[pair] = decision
+        self._closed.add(pair)
+        self._order.append(pair)
+        weight = {SAME: 1.0, DIFFERENT: -1.0}.get(decision.answer, 0.0) * SURE
+        self._questions.answer(*pair, weight)
+        if decision.answer == SAME:
+            self.known.join(*pair)
+        elif decision.answer == DIFFERENT:
+            self.known.part(*pair)
+
+    def left(self) -> int:
+        """Return about how many questions are left for this observer, without skipped ones and repetitions."""
+        if self.mode != "open":
+            return sum(1 for _ in self._items())
+        joins = Known(self.identities.who)
+        count = 0
+        for pair in self._confirm:
+            if pair not in self._closed and not joins.same(*pair) and not joins.different(*pair):
+                count += 1
+                joins.join(*pair)
+        return count + (self._questions.open() if self._questions is not None else 0)
+
+
+def answer_item(
+    queue: Queue, item: Item, answer: str, opened_at: str, certainty: int | None = None, *, hidden: bool, **values: Any
+) -> Decision:
+    """Return the draft of an answer. hidden: the observer saw neither probability nor reason. values: as in Decision."""
+    sides = answered_sides(queue.identities, item)
+    role = "adjudicator" if queue.mode == "adjudicate" else "observer"
+    mode = "blind" if queue.mode == "blind" else "open"
+    shown = shown_of(item, hidden=hidden)
+    given = {"opened_at": opened_at, "certainty": certainty, "role": role, "mode": mode, "shown": shown, **values}
+    return draft("pair", queue.observer, answer, side_a=sides[0], side_b=sides[1], tags=tags_of(item), **given)
+
+
+def tags_of(item: Item) -> tuple[str, ...]:
+    """Return the tags of the decision that answers a question."""
+    return {REPEAT: (REPEAT,), "check": (SAMPLE,)}.get(item.why, ())
+
+
+def shown_of(item: Item, *, hidden: bool) -> Mapping[str, object]:
+    """Return what an observer saw with a question. hidden: neither probability nor reason was shown."""
+    said: dict[str, object] = {"why": item.why, "level": item.level, "spots": item.spots, "hidden": hidden}
+    if item.probability is not None:
+        said["probability"] = round(item.probability, 6)
+    return said
+
+
+def answered_sides(identities: Identities, item: Item) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the identifiers of all annotations of both sightings."""
+    return sides_of(identities, [item.a]), sides_of(identities, [item.b])
+
+
+def _chosen(observer: str, number: int, share: float) -> bool:
+    return _number(f"{observer} repeats {number}") % 10_000 < share * 10_000
+
+
+def _number(text: str) -> int:
+    return int(hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:8], 16)
+
+
+def sighting_words(sighting: Sighting) -> str:
+    """Return where and when a sighting was, such as "naryn st07, 2023-08-28 23:58"."""
+    where = " ".join(part for part in (sighting.location, sighting.station) if part)
+    when = sighting.time.replace("T", " ")[:16]
+    return ", ".join(part for part in (where, when) if part) or sighting.encounter

@@ -1,0 +1,101 @@
+"""The picture of a question: two sightings side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from snowmatch.core.outputs import check_file, check_folder, has_mark, make_output_folder
+from snowmatch.core.text import printable
+from snowmatch.core.types import Annotation
+from snowmatch.identify.session import Session
+from snowmatch.identify.spots import AgreeingSpots, spots_between
+from snowmatch.photos.chips import clip_bbox
+from snowmatch.photos.pixels import read_mask, read_photo
+from snowmatch.review.identities import Identities
+from snowmatch.review.queue import Item
+from snowmatch.views.lettering import write_text
+from snowmatch.views.side_by_side import (
+    BACKGROUND,
+    CAPTION,
+    GAP,
+    HEAD,
+    NARROWEST,
+    TEXT,
+    Side,
+    Spots,
+    cuts_of,
+    draw_caption,
+    draw_matches,
+    draw_outline,
+    write_picture,
+)
+from snowmatch.views.text import place_texts
+
+NO_SPOTS = AgreeingSpots(np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0), np.zeros(0), np.zeros(0))
+
+
+def draw_question(
+    folder: Path, photos: Sequence[Annotation], title: str, spots: AgreeingSpots | None = None
+) -> Image.Image:
+    """Return the picture of two photos of the catalog in `folder`.
+
+    spots: lines join them; None: neither lines nor outlines, as observers see a question. Raises SnowmatchError if a
+    photo cannot be read.
+    """
+    sides = [_side(folder, a) for a in photos]
+    shown = NO_SPOTS if spots is None else spots
+    views = cuts_of((sides[0], sides[1]), (shown.keypoints0, shown.keypoints1))
+    widths = [max(view.size[0], NARROWEST) for view in views]
+    top, height = HEAD + CAPTION, max(view.size[1] for view in views)
+    canvas = np.full((top + height, sum(widths) + GAP, 3), BACKGROUND, np.uint8)
+    lefts = (0, widths[0] + GAP)
+    for n, (side, view) in enumerate(zip(sides, views, strict=True)):
+        w, h = view.size
+        views[n] = view = view.at(lefts[n] + (widths[n] - w) // 2, top + (height - h) // 2)
+        x, y = view.corner
+        canvas[y : y + h, x : x + w] = view.pixels(side.photo)
+        if spots is not None:
+            draw_outline(canvas, side, view)
+    if spots is not None:
+        found = Spots(spots.keypoints0, spots.keypoints1, spots.scales0, spots.scales1, spots.weights)
+        draw_matches(canvas, found, views, float(spots.weights.max(initial=0.0)))
+    picture = Image.fromarray(canvas)
+    write_text(ImageDraw.Draw(picture), (16, 10), printable(title), 32, TEXT, room=picture.width - 32)
+    for side, view, left, width in zip(sides, views, lefts, widths, strict=True):
+        draw_caption(picture, side, view, left, width)
+    return picture
+
+
+def write_question(session: Session, identities: Identities, item: Item, folder: Path) -> list[Path]:
+    """Write the pictures of a question into `folder`, without and with lines, and return their paths.
+
+    Earlier pictures of questions are replaced. Raises SnowmatchError if a photo cannot be read or a file not written.
+    """
+    check_folder(folder, identities.data.folder)
+    by_name = {a.annotation: a for a in identities.annotations}
+    photos = [by_name[name] for name in item.photos]
+    spots = spots_between(session, photos[0].row, photos[1].row)
+    make_output_folder(folder)
+    drawn = []
+    for name, lines in (("question", None), ("question-lines", spots)):
+        path = folder / f"{name}.jpg"
+        check_file(path, identities.data.folder, has_mark, force=False)
+        drawn.append(write_picture(draw_question(identities.data.folder, photos, "One animal?", lines), path))
+    return drawn
+
+
+def _side(folder: Path, a: Annotation) -> Side:
+    photo = read_photo(folder / a.path)
+    size = photo.shape[1::-1]
+    when = f"{a.timestamp:%Y-%m-%d %H:%M}" if a.timestamp is not None else ""
+    caption = (
+        printable(a.body_part.replace("_", " ")),
+        printable("   ".join(filter(None, (*place_texts(a), when)))),
+        printable(a.path),
+    )
+    mask = read_mask(folder / a.mask, size) if a.mask else None
+    return Side(photo, clip_bbox(a.bbox, size) if a.bbox else None, mask, caption)
