@@ -103,7 +103,7 @@ def replace_file(path: Path, write: Callable[[BinaryIO], Any]) -> None:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise unwritable(path.parent, error) from error
 
@@ -134,7 +134,7 @@ def _rename(temporary: Path, path: Path) -> None:
     os.replace(temporary, path)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     if sys.platform == "win32":  # Windows cannot open folders, and its file system keeps a journal of names
         return
     handle = os.open(folder, os.O_RDONLY)

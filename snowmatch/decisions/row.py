@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
+from math import isfinite
 from typing import Any
 
 from snowmatch.core.errors import SnowmatchError
@@ -55,7 +56,7 @@ class Decision:
     marks: tuple[tuple[float, float, float, float], ...] = ()
     tags: tuple[str, ...] = ()
     note: str = ""
-    shown: Mapping[str, Any] = field(default_factory=dict)
+    shown: Mapping[str, Any] = field(default_factory=dict, hash=False)
     program: str = ""
 
     def __post_init__(self) -> None:
@@ -81,31 +82,47 @@ class Decision:
 
 def to_json(decision: Decision) -> dict[str, Any]:
     """Return a decision as plain values, in the order of its fields."""
-    values = asdict(decision)
+    values = {name: getattr(decision, name) for name in FIELDS}
     return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()} | {
-        "marks": [list(mark) for mark in decision.marks],
+        "marks": [[float(x) + 0.0 for x in mark] for mark in decision.marks],  # 1 is 1.0, and -0.0 is 0.0
         "shown": dict(decision.shown),
     }
 
 
 def from_json(values: Mapping[str, Any]) -> Decision:
     """Return the decision that `to_json` described. Raises SnowmatchError for anything else."""
-    known = {f.name for f in fields(Decision)}
-    if unknown := sorted(set(values) - known):
-        raise SnowmatchError(f"unknown values of a decision: {', '.join(unknown)}; expected {', '.join(sorted(known))}")
+    if not isinstance(values, Mapping):
+        raise SnowmatchError(f"{values!r} is not a decision: expected an object with {', '.join(FIELDS)}")
+    if unknown := sorted(set(values) - set(FIELDS)):
+        raise SnowmatchError(f"unknown values of a decision: {', '.join(unknown)}; expected {', '.join(FIELDS)}")
     try:
         given = dict(values)
+        for name in given.keys() - _NOT_TEXT:
+            if not isinstance(given[name], str):
+                raise TypeError(f"{name} is {given[name]!r}, expected a text")
         for name in ("side_a", "side_b", "tags"):
             given[name] = _texts(given.get(name, ()))
-        given["marks"] = tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in given.get("marks", ()))
+        given["marks"] = tuple(_mark(mark) for mark in given.get("marks", ()))
+        if isinstance(given.get("certainty"), bool | float):
+            raise TypeError(f"certainty is {given['certainty']!r}, expected a whole number")
+        if not isinstance(given.get("shown", {}), Mapping):
+            raise TypeError(f"shown is {given['shown']!r}, expected an object")
         return Decision(**given)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise SnowmatchError(f"a decision with a value of the wrong type: {error}") from error
 
 
 def canonical(decision: Decision) -> str:
-    """Return the text of a decision that its hash is computed from: the same for equal decisions on every machine."""
-    return json.dumps(to_json(decision), ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    """Return a decision as one line of JSON: the same text for equal decisions on every machine.
+
+    Raises ValueError or TypeError if it has a value that JSON has not.
+    """
+    return plain_json(to_json(decision))
+
+
+def plain_json(values: Any) -> str:
+    """Return values as JSON without blanks, with sorted keys. Raises as `canonical` does."""
+    return json.dumps(values, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def timestamp(moment: datetime | None = None) -> str:
@@ -118,3 +135,18 @@ def _texts(values: Sequence[Any]) -> tuple[str, ...]:
     if isinstance(values, str) or not all(isinstance(v, str) for v in values):
         raise TypeError(f"expected a list of texts, got {values!r}")
     return tuple(values)
+
+
+def _mark(values: Sequence[Any]) -> tuple[float, float, float, float]:
+    a, b, c, d = (float(v) + 0.0 for v in values)
+    if (
+        isinstance(values, str)
+        or any(isinstance(v, str | bool) for v in values)
+        or not all(map(isfinite, (a, b, c, d)))
+    ):
+        raise TypeError(f"the mark is {values!r}, expected four numbers")
+    return a, b, c, d
+
+
+FIELDS = tuple(f.name for f in fields(Decision))
+_NOT_TEXT = {"side_a", "side_b", "tags", "marks", "certainty", "shown"}

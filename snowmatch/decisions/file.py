@@ -1,0 +1,175 @@
+"""The file of decisions, `decisions.sqlite` in the catalog's folder: what nobody can make again.
+
+Rows are only added. Everything that is known about who is who is computed from them. The order of decisions is the
+order of their ids.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import pairwise
+from operator import attrgetter
+from pathlib import Path
+
+from snowmatch.core.notes import Note
+from snowmatch.core.text import counted
+from snowmatch.core.version import __version__
+from snowmatch.decisions.chain import SELECTED, BrokenError, Row, check_chain, hash_of, read_chain, to_cells
+from snowmatch.decisions.opening import damaged, is_there, reading, writing
+from snowmatch.decisions.row import Decision, timestamp
+from snowmatch.decisions.schema import COLUMNS
+from snowmatch.decisions.uuid7 import id_time, next_id
+
+NAME = "decisions.sqlite"
+# Clocks of two computers differ a little, and a decision may wait for another one. More than this is told (seconds).
+TOLERANCE = 60
+_INSERT = f"INSERT INTO decisions VALUES ({', '.join('?' * (len(COLUMNS) + 3))})"
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """All decisions of a file.
+
+    rows: in the order of their ids. head: the hash of the row that was added last; "" without rows.
+    """
+
+    rows: tuple[Decision, ...] = ()
+    head: str = ""
+    notes: tuple[Note, ...] = ()
+
+
+@dataclass(frozen=True)
+class Appended:
+    """Decisions as they were stored, in the order in which they were given, and what is to be said about it."""
+
+    rows: tuple[Decision, ...]
+    notes: tuple[Note, ...] = ()
+
+
+def decisions_path(folder: Path) -> Path:
+    """Return the path of the file of decisions of the catalog in `folder`. It is not in `.snowmatch`."""
+    return Path(folder) / NAME
+
+
+def read_decisions(path: Path) -> Decisions:
+    """Read all decisions of a file and check the chain of hashes. A missing file gives no decisions.
+
+    Nothing is written. Raises SnowmatchError if the file is foreign, damaged, of a newer version, or cannot be read.
+    """
+    return read_since(path, Decisions())[0]
+
+
+def read_since(path: Path, known: Decisions) -> tuple[Decisions, tuple[Decision, ...]]:
+    """Read the rows that were added since `known` was read. Returns all decisions, and the added ones.
+
+    The added decisions are in the order in which they were added, which after a merge is not the order of their ids. If
+    there are none, the first value is `known` itself. Raises as `read_decisions` does, and if the file no longer has
+    the rows that are known.
+    """
+    count = len(known.rows)
+    if not is_there(path):
+        if count:
+            raise damaged(path, f"it was removed, and {counted(count, 'decision')} with it")
+        return known, ()
+    with reading(path) as connection:
+        # The number of rows is read first: another process may add rows between the two queries
+        (stored,) = connection.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence").fetchone()
+        rows = _rows(connection, count - 1)
+        if count:  # the last row that is known must still be there
+            last = next(rows, None)
+            if last is None or last[0] != count or last[-1] != known.head:
+                raise BrokenError("another file has its place, or rows that were there are missing")
+        found, head = read_chain(rows, count, known.head)
+    try:
+        if (missing := stored - count - len(found)) > 0:
+            raise BrokenError(f"the last {counted(missing, 'decision')} are missing")
+        if not found:
+            return known, ()
+        together = sorted((*known.rows, *found), key=attrgetter("id"))
+        if len({decision.id for decision in together}) < len(together):
+            raise BrokenError("two decisions have the same id")
+    except BrokenError as error:
+        raise damaged(path, str(error)) from error
+    return Decisions(tuple(together), head, order_notes(together)), tuple(found)
+
+
+def append(path: Path, decisions: Sequence[Decision]) -> Appended:
+    """Store new decisions, all or none. When the function returns, they are on the disk. No decisions do nothing.
+
+    decisions: with the id "", because the file gives the ids; an empty `decided_at` is the time of storing, an empty
+    `program` the version of snowmatch. A missing file is made. Several processes may do this at once: each waits up to
+    30 s for the others. Raises SnowmatchError if the file cannot be written, is foreign, damaged or newer, or if a
+    decision has a value that cannot be stored.
+    """
+    if given := [decision.id for decision in decisions if decision.id]:
+        raise ValueError(f"the file gives the ids of decisions, but one has the id {given[0]!r}")
+    if not decisions:
+        return Appended(())
+    with writing(path) as connection:
+        (last,) = connection.execute("SELECT coalesce(max(id), '') FROM decisions").fetchone()
+        now = time.time_ns() // 10**6
+        notes = _clock_notes(last, now)
+        moment = timestamp()
+        stored = []
+        for decision in decisions:
+            last = next_id(last, now)
+            given_time, program = decision.decided_at or moment, decision.program or __version__
+            stored.append(replace(decision, id=last, decided_at=given_time, program=program))
+        add_rows(connection, stored)
+    return Appended(tuple(stored), notes)
+
+
+def add_rows(connection: sqlite3.Connection, decisions: Sequence[Decision]) -> None:
+    """Add decisions with ids at the end of the chain, in a transaction of `writing`.
+
+    Raises BrokenError if the end of the chain is not as it was written.
+    """
+    (number, seen) = connection.execute(
+        "SELECT (SELECT coalesce(max(number), 0) FROM decisions), (SELECT coalesce(max(seq), 0) FROM sqlite_sequence)"
+    ).fetchone()
+    if number != seen:
+        raise BrokenError("its last decisions are missing")
+    end = list(_rows(connection, max(number - 2, 0)))
+    before = end[0][-2] if end else ""
+    head = check_chain(end, number - len(end), before)
+    rows = []
+    for decision in decisions:
+        cells = to_cells(decision)
+        number += 1
+        previous, head = head, hash_of(head, cells)
+        rows.append((number, *cells, previous, head))
+    connection.executemany(_INSERT, rows)
+
+
+def order_notes(rows: Sequence[Decision]) -> tuple[Note, ...]:
+    """Return a note if times of decisions run backwards in the order of the ids. rows: in the order of their ids.
+
+    Imported decisions may have any time.
+    """
+    times = [decision.decided_at for decision in rows if decision.role != "import"]
+    back = [(before, after) for before, after in pairwise(times) if after < before]
+    limit = timedelta(seconds=TOLERANCE)
+    count = sum(datetime.fromisoformat(before) - datetime.fromisoformat(after) > limit for before, after in back)
+    if not count:
+        return ()
+    text = f"{counted(count, 'decision')} before the time of the decision before: a clock ran backwards; they count in "
+    return (Note("decisions-clock", f"{text}the order in which they were stored", {"count": count}),)
+
+
+def _clock_notes(last: str, now: int) -> tuple[Note, ...]:
+    if not last or (late := (id_time(last) - now) / 1000) <= TOLERANCE:
+        return ()
+    text = (
+        f"the clock of this computer is {timedelta(seconds=round(late))} behind the last decision: set it; the order "
+        "of decisions is kept, because their ids continue from the last one"
+    )
+    return (Note("decisions-clock", text, {"seconds": late}),)
+
+
+def _rows(connection: sqlite3.Connection, after: int) -> Iterator[Row]:
+    query = f"SELECT {SELECTED} FROM decisions WHERE number > ? ORDER BY number"
+    return connection.execute(query, (after,))
