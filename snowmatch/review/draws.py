@@ -1,0 +1,200 @@
+"""Draws of who is who: clusterings, each as often as the weights make it probable.
+
+For independent pairs with log odds w, ln P(clustering) is the sum of w over the pairs inside its clusters, plus a constant:
+each pair contributes p if it is together and 1 - p if it is apart, and ln p - ln(1 - p) = w. (That is half the score in
+which pairs apart are subtracted.) The pairs are not independent: photos of one sighting are good or bad for all its pairs.
+So the machine's weights are divided by a temperature first (`tempered`), which is fitted on drawn surveys.
+
+Source: block Gibbs sampling, Liu, Wong and Kong, Biometrika 1994; the blocks are the steps of the greedy clustering.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from snowmatch.review.clusterings import cluster
+from snowmatch.review.evidence import BOTH, FORBIDDEN, Graph, Weights, graph_of
+
+RARELY = 5  # blocks that moved in no chain while these warmed up are tried in every fifth sweep
+CAP = 7  # a larger cluster without any listed pair is as unlikely as one of this size, for the sum of all of them
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Nodes that move as one. outside: their neighbours, with the excess weights `pull`. sides: as of _Sampler."""
+
+    nodes: np.ndarray
+    outside: np.ndarray
+    pull: np.ndarray
+    sides: tuple[int, int, int, int]
+
+
+def draw(
+    weights: Weights, *, draws: int = 400, chains: int = 40, warm: int = 40, thin: int = 4, seed: int = 0
+) -> np.ndarray:
+    """Return `draws` clusterings, (draws, n) int32: the label of each sighting is the smallest sighting of its cluster.
+
+    All chains start from the greedy clustering of the weights. Each drops `warm` sweeps, then gives the state of every
+    `thin`-th. Sightings that are surely together or apart stay so in every draw. Sightings of which some show only the
+    left side and the others only the right side are never one cluster. No sightings give (draws, 0). The same input
+    gives the same bytes.
+    """
+    graph = graph_of(weights)
+    nodes = len(graph.members)
+    if not nodes:
+        return np.zeros((draws, 0), np.int32)
+    chains = min(chains, draws)
+    start, steps = cluster(graph)
+    views = np.full(weights.n, BOTH) if weights.views is None else np.asarray(weights.views)
+    sampler = _Sampler(graph, start, chains, np.random.default_rng(seed), lopsided=bool((views != BOTH).any()))
+    blocks = _blocks(graph, steps)
+    kept = []
+    moved = np.zeros(len(blocks), np.int64)
+    for sweep in range(1, warm + thin * -(-draws // chains) + 1):
+        for k in sampler.random.permutation(len(blocks)):
+            if sweep <= warm:
+                moved[k] += sampler.move(blocks[k])
+            elif moved[k] or (sweep + k) % RARELY == 0:
+                sampler.move(blocks[k])
+        if sweep > warm and (sweep - warm) % thin == 0:
+            kept.append(sampler.label.copy())
+    labels = np.concatenate(kept)[:draws][:, graph.node]
+    return _canonical(labels)
+
+
+def _canonical(labels: np.ndarray) -> np.ndarray:
+    count = labels.shape[1]
+    first = np.full((len(labels), count), count, np.int32)
+    rows = np.arange(len(labels))
+    for k in range(count - 1, -1, -1):
+        first[rows, labels[:, k]] = k
+    return first[rows[:, None], labels]
+
+
+def _blocks(graph: Graph, steps: list[tuple[int, int]]) -> list[_Block]:
+    """Return each node, and each set of nodes that a step of the greedy clustering made."""
+    inside: dict[int, list[int]] = {k: [k] for k in range(len(graph.members))}
+    sets = list(inside.values())
+    for one, two in steps:
+        inside[one] = sorted(inside[one] + inside[two])
+        sets.append(inside[one])
+    blocks = []
+    for nodes in sets:
+        held = set(nodes)
+        pull: dict[int, float] = {}
+        for node in nodes:
+            for other, w in graph.near[node].items():
+                if other not in held:
+                    pull[other] = pull.get(other, 0.0) + w
+        outside = sorted(pull)
+        values = np.array([pull[k] for k in outside], np.float64)
+        size, left, right = graph.count(nodes)
+        links = sum(s - a - b + bool(a and b) for s, a, b in (graph.sides[k] for k in nodes))
+        blocks.append(_Block(np.array(nodes), np.array(outside, np.int64), values, (size, left, right, links)))
+    return blocks
+
+
+class _Sampler:
+    """The state of all chains: label and, for each label, how many sightings it has: all, left alone, right alone,
+    and those that join the sides."""
+
+    def __init__(
+        self, graph: Graph, start: np.ndarray, chains: int, random: np.random.Generator, *, lopsided: bool
+    ) -> None:
+        count = len(start)
+        self.absent, self.random, self.lopsided = graph.absent, random, lopsided
+        self.rows = np.arange(chains)
+        self.label = np.repeat(start[None], chains, 0)
+        links = graph.size - graph.left - graph.right + ((graph.left > 0) & (graph.right > 0))
+        sides = np.stack([np.bincount(start, s, count) for s in (graph.size, graph.left, graph.right, links)])
+        self.sides = np.repeat(sides[:, None].astype(np.int64), chains, 1)
+        self._pull = np.zeros((chains, count))
+        self._mark = np.full((chains, count), -1)
+        bins = np.arange(CAP + 1)
+        all_, left, right = (g.ravel() for g in np.meshgrid(bins, bins, bins, indexing="ij"))
+        self._grid = np.stack([all_, left, right])
+        if not lopsided:
+            self._grid = np.stack([bins, 0 * bins, 0 * bins])
+        self._histogram = np.zeros((chains, self._grid.shape[1]))
+        for chain in self.rows:
+            filled = self.sides[0, chain] > 0
+            np.add.at(self._histogram[chain], self._bin(self.sides[:3, chain, filled]), 1)
+
+    def _bin(self, sides: np.ndarray) -> np.ndarray:
+        size, left, right = np.minimum(sides[:3], CAP)
+        return np.asarray((size * (CAP + 1) + left) * (CAP + 1) + right if self.lopsided else size)
+
+    def _absent(self, block: _Block, sides: np.ndarray) -> np.ndarray:
+        """Return the weight of joining clusters of some sides by pairs that are not listed; -inf if none can be."""
+        compared = block.sides[0] * sides[0] - block.sides[1] * sides[2] - block.sides[2] * sides[1]
+        return np.where(compared > 0, self.absent * compared, -np.inf)
+
+    def _count(self, chains: np.ndarray, labels: np.ndarray, block: _Block, sign: int) -> None:
+        before = self.sides[:, chains, labels]
+        after = before + sign * np.array(block.sides)[:, None]
+        for held, change in ((before, -1), (after, 1)):
+            some = held[0] > 0
+            self._histogram[chains[some], self._bin(held[:, some])] += change
+        self.sides[:, chains, labels] = after
+
+    def move(self, block: _Block) -> int:
+        """Give the block a new cluster in each chain where it is all in one, by the probability of each choice.
+
+        Return in how many chains it moved to another cluster.
+        """
+        label = self.label[:, block.nodes]
+        chains = np.flatnonzero((label == label[:, :1]).all(1))
+        own = label[chains, 0]
+        if self.lopsided:
+            rest = self.sides[:, chains, own] - np.array(block.sides)[:, None]
+            stays = (rest[1] > 0) & (rest[2] > 0) & (rest[3] == 0)
+            chains, own = chains[~stays], own[~stays]  # what it left behind would have nothing to be compared by
+        if not len(chains):
+            return 0
+        self._count(chains, own, block, -1)
+        column = chains[:, None]
+        near = np.concatenate([own[:, None], self.label[column, block.outside]], axis=1)
+        pulls = np.broadcast_to(np.concatenate([[0.0], block.pull]), near.shape)
+        np.add.at(self._pull, (column, near), pulls)
+        order = np.arange(near.shape[1])
+        self._mark[column, near] = order  # one of equal labels stays marked
+        sides = self.sides[:, column, near]
+        value = self._pull[column, near] + self._absent(block, sides)
+        listed = self._mark[column, near] == order
+        filled = sides[0] > 0
+        value = np.where(listed & filled, value, -np.inf)
+        value[value < FORBIDDEN / 2] = -np.inf
+        elsewhere = self._elsewhere(block, chains, sides, listed & filled)
+        choices = np.concatenate([value, np.zeros((len(chains), 1)), elsewhere[:, None]], axis=1)
+        chosen = (choices + self.random.gumbel(size=choices.shape)).argmax(1)
+        last = near.shape[1]
+        to = near[np.arange(len(chains)), np.minimum(chosen, last - 1)]
+        alone = chosen == last
+        to[alone] = block.nodes[0]
+        taken = self.sides[0, chains, to] > 0
+        for at in np.flatnonzero(alone & taken):  # that label is in use by others
+            to[at] = np.flatnonzero(self.sides[0, chains[at]] == 0)[0]
+        for at in np.flatnonzero(chosen == last + 1):
+            to[at] = self._far(block, chains[at], near[at])
+        self._pull[column, near] = 0.0
+        self.label[column, block.nodes] = to[:, None]
+        self._count(chains, to, block, 1)
+        return int((chosen > 0).sum())
+
+    def _elsewhere(self, block: _Block, chains: np.ndarray, sides: np.ndarray, near: np.ndarray) -> np.ndarray:
+        """Return the log of the summed weights of all clusters without a listed pair to the block."""
+        if self.absent == 0:
+            return np.full(len(chains), -np.inf)  # nothing speaks for them
+        table = np.exp(self._absent(block, self._grid))
+        total = self._histogram[chains] @ table - (table[self._bin(sides)] * near).sum(1)
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.log(np.where(total > 1e-12, total, 0)))
+
+    def _far(self, block: _Block, chain: int, near: np.ndarray) -> int:
+        sides = self.sides[:, chain]
+        value = self._absent(block, np.minimum(sides, CAP))
+        value[sides[0] == 0] = -np.inf
+        value[near[sides[0, near] > 0]] = -np.inf
+        return int((value + self.random.gumbel(size=len(value))).argmax())

@@ -1,0 +1,309 @@
+"""Which pair of sightings to ask about next: the one that decides between the clustering and its best alternative."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from snowmatch.review.clusterings import TINY, Alternative, best_alternative, cluster
+from snowmatch.review.evidence import BOTH, FORBIDDEN, Weights, graph_of
+
+Key = tuple[int, ...]  # the labels of the one or two clusters that an alternative is about
+
+
+@dataclass(frozen=True)
+class Question:
+    """A pair to be asked about, i < j.
+
+    gain: what the alternative scores more than the present clustering (below 0: less). merges: the alternative has the
+    pair together; otherwise it has it apart. alternative: its sets of sightings. asked: how often the pair was asked
+    before; above 0 the question is a double check.
+    """
+
+    i: int
+    j: int
+    gain: float
+    merges: bool
+    alternative: tuple[tuple[int, ...], ...]
+    asked: int
+
+
+class Questions:
+    """The clustering of some sightings, kept up to date with every answer, and the questions that are open.
+
+    margin: a cluster is settled when its best alternative scores at least this much less. The log odds of an observer's
+    accuracy mean: settled when one more answer could not change it. most: how often a pair may be asked.
+    asked: pairs that were asked before (i < j), each as often as it was asked, `cannot_tell` included. labels: the
+    clustering to start with, (n,) int; default: the greedy clustering.
+    Raises ValueError if `labels` separates sightings that are surely together.
+    """
+
+    def __init__(
+        self,
+        weights: Weights,
+        *,
+        margin: float,
+        most: int = 1,
+        asked: Iterable[tuple[int, int]] = (),
+        labels: np.ndarray | None = None,
+    ) -> None:
+        self.margin, self.most = margin, most
+        self._graph = graph_of(weights)
+        self._views = np.full(weights.n, BOTH) if weights.views is None else np.asarray(weights.views)
+        self._machine = {
+            pair: w
+            for *pair_, w in zip(weights.i.tolist(), weights.j.tolist(), weights.machine.tolist(), strict=True)
+            if (pair := (pair_[0], pair_[1]))
+        }
+        self._listed = set(self._machine)
+        self._asked = Counter(asked)
+        start = cluster(self._graph)[0] if labels is None else self._labels_of_nodes(labels)
+        self._label = start.tolist()
+        nodes: dict[int, list[int]] = {}
+        for node, label in enumerate(self._label):
+            nodes.setdefault(label, []).append(node)
+        self._clusters = {label: tuple(held) for label, held in nodes.items()}
+        self._sides = {label: self._graph.count(held) for label, held in nodes.items()}
+        self._between: dict[int, dict[int, float]] = {label: {} for label in self._clusters}
+        self._best: dict[Key, Alternative] = {}
+        self._spent: set[Key] = set()
+        self._heap: list[tuple[float, Key]] = []
+        for label in self._clusters:
+            self._between[label] = self._sums(label)
+        self._renew(self._clusters)
+        self._settle()
+
+    @property
+    def labels(self) -> np.ndarray:
+        """The present clustering, (n,) int: the smallest sighting of each cluster."""
+        first = {label: min(self._graph.members[k][0] for k in nodes) for label, nodes in self._clusters.items()}
+        return np.array([first[self._label[k]] for k in self._graph.node.tolist()], np.int64)
+
+    def alternatives(self) -> list[tuple[float, tuple[tuple[int, ...], ...]]]:
+        """Return the gain and the sets of sightings of every alternative that is kept, best first."""
+        kept = sorted((-best.gain, self._sightings(best.parts)) for best in self._best.values())
+        return [(-loss, parts) for loss, parts in kept]
+
+    def answer(self, i: int, j: int, weight: float) -> None:
+        """Take an answer: `weight` is added to the pair's weight (0: cannot tell), and the pair counts as asked."""
+        pair = (min(i, j), max(i, j))
+        self._asked[pair] += 1
+        self.change(i, j, weight)
+
+    def change(self, i: int, j: int, weight: float, *, asked: int = 0) -> None:
+        """Add `weight` to a pair's weight, such as an answer that is undone; `asked` is added to how often it was asked.
+
+        Raises ValueError for a pair that cannot be compared.
+        """
+        pair = (min(i, j), max(i, j))
+        if i == j or not self._comparable(i, j):
+            raise ValueError(f"sightings {i} and {j} cannot be compared")
+        self._asked[pair] += asked
+        a, b = (int(self._graph.node[k]) for k in pair)
+        one, two = self._label[a], self._label[b]
+        for key in [(one,), (two,), tuple(sorted((one, two)))]:
+            if key in self._spent:  # it may have a question again
+                self._spent.discard(key)
+                self._push(key)
+        if a == b or (b in self._graph.near[a] and self._graph.near[a][b] <= FORBIDDEN / 2):
+            return
+        new = pair not in self._listed
+        self._listed.add(pair)
+        extra = weight - (self._graph.absent if new else 0.0)
+        self._graph.near[a][b] = self._graph.near[b][a] = self._graph.near[a].get(b, 0.0) + extra
+        if one == two:
+            self._renew([one], pairs=False)
+            self._renew_pairs([one])
+        else:
+            # Sums are taken again, not added to, so that the order of answers does not change a bit of them
+            self._between[one] = self._sums(one)
+            self._between[two] = self._sums(two)
+            for at in (one, two):
+                for other, held in self._between[at].items():
+                    self._between[other][at] = held
+            self._renew_pair(one, two)
+        self._settle()
+
+    def ask(self, count: int = 1, closed: Callable[[int, int], bool] | None = None) -> list[Question]:
+        """Return up to `count` questions, the most open first, each about another alternative. None: all is settled.
+
+        closed(i, j): pairs that may not be asked now, such as those that another observer has on the screen.
+        """
+        found: list[Question] = []
+        back = []
+        while self._heap and len(found) < count:
+            entry = heapq.heappop(self._heap)
+            if not self._valid(entry) or entry[1] in self._spent or entry in back[-1:]:
+                continue
+            if -entry[0] <= -self.margin:
+                heapq.heappush(self._heap, entry)
+                break
+            best = self._best[entry[1]]
+            question = self._question(best, None)
+            if question is None:
+                self._spent.add(entry[1])
+                continue
+            back.append(entry)
+            if closed is not None:
+                question = self._question(best, closed)
+            if question is not None and all((question.i, question.j) != (q.i, q.j) for q in found):
+                found.append(question)
+        for entry in back:
+            heapq.heappush(self._heap, entry)
+        return found
+
+    def open(self) -> int:
+        """Return how many alternatives are not settled and can still be asked about."""
+        return sum(best.gain > -self.margin and key not in self._spent for key, best in self._best.items())
+
+    # Clusters and their alternatives
+
+    def _labels_of_nodes(self, labels: np.ndarray) -> np.ndarray:
+        start = np.zeros(len(self._graph.members), np.int64)
+        first: dict[int, int] = {}
+        for node, members in enumerate(self._graph.members):
+            if len({int(labels[k]) for k in members}) > 1:
+                raise ValueError(f"labels separate the sightings {members}, which are surely together")
+            start[node] = first.setdefault(int(labels[members[0]]), node)
+        return start
+
+    def _sums(self, label: int) -> dict[int, float]:
+        held: dict[int, float] = {}
+        for node in self._clusters[label]:
+            for other, w in self._graph.near[node].items():
+                to = self._label[other]
+                if to != label:
+                    held[to] = held.get(to, 0.0) + w
+        return held
+
+    def _weight(self, one: int, two: int) -> float:
+        graph = self._graph
+        one, two = min(one, two), max(one, two)
+        compared = graph.compared(self._sides[one], self._sides[two])
+        return self._between[one].get(two, 0.0) + graph.absent * compared
+
+    def _attract(self, one: int, two: int) -> bool:
+        """Return whether a pair between two clusters is likelier the same: only then can parts of them change sides."""
+        if len(self._clusters[one]) > len(self._clusters[two]):
+            one, two = two, one
+        label, near, least = self._label, self._graph.near, TINY - self._graph.absent
+        return any(w > least and label[other] == two for node in self._clusters[one] for other, w in near[node].items())
+
+    def _set(self, key: Key, best: Alternative | None) -> None:
+        if best is None or best.gain < FORBIDDEN / 2:
+            self._best.pop(key, None)
+            self._spent.discard(key)
+        elif self._best.get(key) != best:
+            self._best[key] = best
+            self._spent.discard(key)
+            self._push(key)
+
+    def _push(self, key: Key) -> None:
+        if key in self._best:
+            heapq.heappush(self._heap, (-self._best[key].gain, key))
+
+    def _valid(self, entry: tuple[float, Key]) -> bool:
+        return entry[1] in self._best and self._best[entry[1]].gain == -entry[0]
+
+    def _renew(self, labels: Iterable[int], *, pairs: bool = True) -> None:
+        labels = list(labels)
+        for label in labels:
+            self._set((label,), best_alternative(self._graph, [self._clusters[label]]))
+        if pairs:
+            renewed = set(labels)
+            for label in labels:
+                for other in self._between[label]:
+                    if other > label or other not in renewed:
+                        self._renew_pair(label, other)
+
+    def _renew_pairs(self, labels: Iterable[int]) -> None:
+        for label in labels:
+            for other in self._between[label]:
+                if self._attract(label, other):
+                    self._renew_pair(label, other)
+
+    def _renew_pair(self, one: int, two: int) -> None:
+        one, two = min(one, two), max(one, two)
+        if two not in self._between[one]:
+            self._set((one, two), None)
+            return
+        first, second = self._clusters[one], self._clusters[two]
+        if len(first) + len(second) > 2 and self._attract(one, two):
+            self._set((one, two), best_alternative(self._graph, [first, second]))
+        else:
+            self._set((one, two), Alternative(self._weight(one, two), (tuple(sorted(first + second)),)))
+
+    def _settle(self) -> None:
+        """Apply the best alternative as long as it scores more than the present clustering."""
+        while self._heap:
+            entry = self._heap[0]
+            if not self._valid(entry):
+                heapq.heappop(self._heap)
+            elif -entry[0] > TINY:
+                self._apply(entry[1], self._best[entry[1]].parts)
+            else:
+                break
+
+    def _apply(self, key: Key, parts: tuple[tuple[int, ...], ...]) -> None:
+        for label in key:
+            for other in self._between[label]:
+                self._set((min(label, other), max(label, other)), None)
+                self._between[other].pop(label, None)
+            self._set((label,), None)
+            del self._clusters[label], self._between[label], self._sides[label]
+        for part in parts:
+            self._clusters[part[0]] = part
+            self._sides[part[0]] = self._graph.count(part)
+            for node in part:
+                self._label[node] = part[0]
+        made = [part[0] for part in parts]
+        for label in made:
+            self._between[label] = self._sums(label)
+        for label in made:
+            for other in self._between[label]:
+                self._between[other][label] = self._between[label][other]
+        self._renew(made)
+
+    # Questions
+
+    def _sightings(self, parts: Iterable[Iterable[int]]) -> tuple[tuple[int, ...], ...]:
+        return tuple(tuple(sorted(s for k in part for s in self._graph.members[k])) for part in parts)
+
+    def _comparable(self, i: int, j: int) -> bool:
+        return bool(self._views[i] & self._views[j])
+
+    def _disputed(self, best: Alternative) -> Iterator[tuple[int, int, bool]]:
+        """Yield the pairs of nodes that the alternative has otherwise than the clustering, and whether together."""
+        pieces = [
+            [(self._label[node], at, node) for node in part] for at, part in enumerate(best.parts)
+        ]
+        flat = [piece for part in pieces for piece in part]
+        for x in range(len(flat)):
+            for y in range(x):
+                one, two = flat[y], flat[x]
+                if (one[0] == two[0]) != (one[1] == two[1]):
+                    yield one[2], two[2], one[1] == two[1]
+
+    def _question(self, best: Alternative, closed: Callable[[int, int], bool] | None) -> Question | None:
+        """Return the pair to ask: the least asked; of these the one that the machine finds likeliest the same."""
+        chosen: tuple[int, float, int, int] | None = None
+        merges = False
+        for a, b, joins in self._disputed(best):
+            if self._graph.near[a].get(b, 0.0) <= FORBIDDEN / 2:
+                continue
+            for x, y in product(self._graph.members[a], self._graph.members[b]):
+                i, j = min(x, y), max(x, y)
+                times = self._asked[(i, j)] if (i, j) in self._asked else 0
+                rank = (times, -self._machine.get((i, j), self._graph.absent - 1), i, j)
+                if times < self.most and (chosen is None or rank < chosen) and self._comparable(i, j):
+                    if closed is None or not closed(i, j):
+                        chosen, merges = rank, joins
+        if chosen is None:
+            return None
+        times, _, i, j = chosen
+        return Question(i, j, best.gain, merges, self._sightings(best.parts), times)
