@@ -12,6 +12,7 @@ Example: python benchmarks/identity_pairs.py nyala-left-third --data ../shared/d
 from __future__ import annotations
 
 import argparse
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,8 @@ from suites import source_of
 
 from snowmatch.api import open_catalog
 from snowmatch.catalog.ids import with_ids
-from snowmatch.decisions.sightings import Sighting, make_sightings
+from snowmatch.core.unions import Unions
+from snowmatch.decisions.sightings import Sighting, comparable, make_sightings
 from snowmatch.review.likely import Evidence, gather_evidence
 
 VIEWS = {"left_flank": 1, "right_flank": 2}
@@ -49,8 +51,13 @@ def main(arguments: list[str] | None = None) -> None:
 def arrays_of(sightings: list[Sighting], evidence: Evidence) -> dict[str, np.ndarray]:
     """Return the arrays of the file."""
     views = np.array([view_of(sighting) for sighting in sightings], np.int64)
-    names = [(sighting.named, view) for sighting, view in zip(sightings, views.tolist(), strict=True)]
-    number = {name: n for n, name in enumerate(sorted(set(names), key=str))}
+    truth = Unions(len(sightings))
+    by_name: dict[str | None, list[int]] = defaultdict(list)
+    for n, sighting in enumerate(sightings):
+        for other in by_name[sighting.named]:
+            if comparable(sightings[other], sighting):
+                truth.join(other, n)
+        by_name[sighting.named].append(n)
     passages = {name: n for n, name in enumerate(sorted({s.passage for s in sightings}))}
     pairs = list(evidence.pairs.values())
     ranked = np.full((len(sightings), 5), -1, np.int64)
@@ -58,7 +65,7 @@ def arrays_of(sightings: list[Sighting], evidence: Evidence) -> dict[str, np.nda
         best = [pair.other if pair.one == n else pair.one for pair in evidence.best(n, 5)]
         ranked[n, : len(best)] = best
     return {
-        "truth": np.array([number[name] for name in names], np.int64),
+        "truth": np.array([truth.group_of(n) for n in range(len(sightings))], np.int64),
         "i": np.array([pair.one for pair in pairs], np.int64),
         "j": np.array([pair.other for pair in pairs], np.int64),
         "odds": np.array([pair.odds for pair in pairs], np.float64),

@@ -13,8 +13,8 @@ from drawn_pairs import Case
 from snowmatch.core.unions import Unions
 from snowmatch.review.draws import draw
 from snowmatch.review.evidence import Weights, log_odds
-from snowmatch.review.questions import Questions
 from snowmatch.review.quarrels import Answer, find_quarrels
+from snowmatch.review.questions import Questions
 
 SAME, DIFFERENT, UNKNOWN = 1, -1, 0
 Ask = Callable[[int, int], int]

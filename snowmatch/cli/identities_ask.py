@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from snowmatch.cli.identities import Place, dry_option, identities
+from snowmatch.cli.identities_group import Place, dry_option, identities, placed, store
 from snowmatch.cli.shared import PATH, Bar, extractor_option, method_of, print_text, say, say_notes, setting_option
 
 if TYPE_CHECKING:
     from snowmatch.api import Session
     from snowmatch.review.identities import Identities
     from snowmatch.review.likely import Evidence
-    from snowmatch.review.queue import Queue
+    from snowmatch.review.queue import Item, Queue
 
 ANSWERS = {"s": "same", "d": "different", "c": "cannot_tell"}
 KEYS = "s same, d different, c cannot tell (with 1-4: your certainty, such as s4), k skip, u undo, q quit"
@@ -62,7 +62,7 @@ def _evidence(
 @extractor_option
 @setting_option
 @again_option
-@click.pass_obj
+@placed
 def ask(
     place: Place,
     number: int | None,
@@ -77,7 +77,7 @@ def ask(
 
     \b
     Example:
-      snowmatch identities catalog/ --observer Anna ask --draw questions/
+      snowmatch identities catalog/ ask --observer Anna --draw questions/
     """
     from snowmatch.review.observers import accuracy_of
     from snowmatch.review.queue import Queue
@@ -140,7 +140,7 @@ def _ask_all(queue: Queue, session: Session, number: int | None, draw: Path | No
     return answered
 
 
-def _draw(session: Session, queue: Queue, item: object, folder: Path) -> None:
+def _draw(session: Session, queue: Queue, item: Item, folder: Path) -> None:
     from snowmatch.views.pairs import write_question
 
     for path in write_question(session, queue.identities, item, folder):
@@ -168,7 +168,7 @@ def _draw(session: Session, queue: Queue, item: object, folder: Path) -> None:
 @setting_option
 @again_option
 @dry_option
-@click.pass_obj
+@placed
 def auto(
     place: Place,
     lowest: str,
@@ -186,7 +186,6 @@ def auto(
       snowmatch identities catalog/ auto --from excellent --sample 5%
       snowmatch identities catalog/ auto --undo
     """
-    from snowmatch.cli.identities import store
     from snowmatch.review.auto import Policy, auto_drafts, machine_rows, read_share
     from snowmatch.review.identities import undo
 
@@ -213,7 +212,7 @@ def auto(
 @extractor_option
 @setting_option
 @again_option
-@click.pass_obj
+@placed
 def count(
     place: Place, draws: int, seed: int, extractors: Sequence[str] | None, options: dict[str, str], again: bool
 ) -> None:
@@ -227,5 +226,5 @@ def count(
 
     who = place.open()
     _, evidence = _evidence(place, who, extractors, options, again)
-    found = count_individuals(who, evidence, lambda name: accuracy_of(who.rows, name), draws=draws, seed=seed)
+    found = count_individuals(who.who, evidence, lambda name: accuracy_of(who.rows, name), draws=draws, seed=seed)
     print_text(format_counts(found))

@@ -11,7 +11,11 @@ import numpy as np
 from snowmatch.core.unions import Unions
 
 FORBIDDEN = -1e7  # the weight of a pair that is surely different; no sum of other weights comes near it
-LEFT, RIGHT, BOTH = 1, 2, 3  # what a sighting shows; one that shows LEFT alone is never compared with one of RIGHT alone
+LEFT, RIGHT, BOTH = (
+    1,
+    2,
+    3,
+)  # what a sighting shows; one that shows LEFT alone is never compared with one of RIGHT alone
 
 
 def log_odds(probability: np.ndarray | float, most: float) -> np.ndarray:
@@ -59,7 +63,9 @@ class Weights:
         if self.views is not None and (len(self.views) != self.n or not np.isin(self.views, (1, 2, 3)).all()):
             raise ValueError(f"views: expected {self.n} values of 1, 2 and 3")
         if self.views is not None and ((self.views[self.i] & self.views[self.j]) == 0).any():
-            raise ValueError("a pair is listed that cannot be compared: one side shows the left alone, the other the right")
+            raise ValueError(
+                "a pair is listed that cannot be compared: one side shows the left alone, the other the right"
+            )
 
 
 def tempered(weights: Weights, temperature: float) -> Weights:

@@ -18,7 +18,7 @@ from snowmatch.review.likely import Evidence
 ACCURACY = 0.97  # of an observer who was not measured: trained observers get one event in eight wrong, pairs fewer
 CERTAIN = {None: 1.0, 1: 0.25, 2: 0.5, 3: 1.0, 4: 1.0}  # how much an answer of each certainty counts; chosen
 SURE = math.log(ACCURACY / (1 - ACCURACY))  # photos never weigh more than an answer of a person
-VIEWS = {("left_flank",): LEFT, ("right_flank",): RIGHT}
+VIEWS: dict[tuple[str, ...], int] = {("left_flank",): LEFT, ("right_flank",): RIGHT}
 
 
 def weights_of(who: Who, evidence: Evidence, accuracy: Callable[[str], float]) -> Weights:

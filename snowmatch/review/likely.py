@@ -20,6 +20,7 @@ TOP = 20  # other sightings whose evidence is kept for each; chosen: an animal i
 AT_ONCE = 50  # sightings asked between two savings
 UNLISTED = -2.0  # evidence of a pair that is not among the TOP of either, or has no verified match
 MOST = 6.0  # the surest evidence of photos: odds of 400 to 1. Only persons can be surer
+OTHERS = 1.0  # other sightings of one animal that a survey has on average, at least: else nobody would compare; chosen
 ROUNDS = 50  # of the estimate of how many pairs show one animal
 
 
@@ -146,6 +147,7 @@ def _gathered(records: Sequence[Record], sightings: Sequence[Sighting], asked: i
         together[n, m] = mean, min(mean, careful)
     total = _comparable_pairs(sightings)
     expected = expected_share(np.array([mean for mean, _ in together.values()]), total)
+    expected = max(expected, min(OTHERS / max(len(sightings), 2), 0.5))
     prior = float(np.log(expected / (1 - expected)))
     pairs = {
         pair: Likely(*pair, mean, _probability(mean + prior), _probability(careful + prior), *best[pair])

@@ -279,9 +279,7 @@ class Questions:
 
     def _disputed(self, best: Alternative) -> Iterator[tuple[int, int, bool]]:
         """Yield the pairs of nodes that the alternative has otherwise than the clustering, and whether together."""
-        pieces = [
-            [(self._label[node], at, node) for node in part] for at, part in enumerate(best.parts)
-        ]
+        pieces = [[(self._label[node], at, node) for node in part] for at, part in enumerate(best.parts)]
         flat = [piece for part in pieces for piece in part]
         for x in range(len(flat)):
             for y in range(x):

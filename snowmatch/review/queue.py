@@ -277,7 +277,7 @@ class Queue:
 def answer_item(
     queue: Queue, item: Item, answer: str, opened_at: str, certainty: int | None = None, *, hidden: bool, **values: Any
 ) -> Decision:
-    """Return the draft of an answer. hidden: the observer saw neither probability nor reason. values: as in Decision."""
+    """Return the draft of an answer. hidden: the observer saw neither probability nor reason. values: of Decision."""
     sides = answered_sides(queue.identities, item)
     role = "adjudicator" if queue.mode == "adjudicate" else "observer"
     mode = "blind" if queue.mode == "blind" else "open"

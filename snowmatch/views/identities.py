@@ -119,10 +119,10 @@ def format_change(change: Change) -> str:
         lines.append(f"{told}: {counted(count, 'sighting')}")
     if len(change.names) > 20:
         lines.append(f"... and {len(change.names) - 20} more")
-    before, after = change.individuals
+    fewer, more = change.individuals
     lines.append(
         f"{counted(change.sightings, 'sighting')} get another name, {counted(change.captures, 'capture')} of them; "
-        f"{before} -> {counted(after, 'identity', 'identities')}"
+        f"{fewer} -> {counted(more, 'identity', 'identities')}"
     )
     if change.quarrels:
         lines.append(f"{counted(len(change.quarrels), 'new contradiction')}: `check` shows them")

@@ -1,0 +1,99 @@
+"""The group `snowmatch identities`, and what all its commands need: the catalog, the decisions and the observer."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from snowmatch.cli.shared import PATH, print_text, say, say_notes
+
+if TYPE_CHECKING:
+    from snowmatch.review.identities import Identities
+
+
+@dataclass(frozen=True)
+class Place:
+    """The catalog, the file of decisions and the observer of a command."""
+
+    catalog: Path
+    decisions: Path | None
+    given: str | None
+
+    def open(self) -> Identities:
+        """Return the identities of the catalog."""
+        from snowmatch.review.identities import open_identities
+
+        return open_identities(self.catalog, self.decisions)
+
+    def observer(self) -> str:
+        """Return the name of the person who decides."""
+        from snowmatch.review.observer_name import observer_name
+
+        return observer_name(self.catalog, self.given)
+
+
+dry_option = click.option("--dry-run", is_flag=True, help="Show what would change, and store nothing.")
+
+
+def placed(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options --decisions and --observer to a command, and give it a `Place` first."""
+
+    @click.option(
+        "--decisions",
+        type=PATH,
+        metavar="FILE",
+        help="File of decisions, for a folder that cannot be written.  [default: CATALOG/decisions.sqlite]",
+    )
+    @click.option("--observer", metavar="NAME", help="Who decides. It is remembered for your account on this computer.")
+    @click.pass_obj
+    @functools.wraps(command)
+    def with_place(catalog: Path, *, decisions: Path | None, observer: str | None, **values: Any) -> None:
+        command(Place(catalog, decisions, observer), **values)
+
+    return with_place
+
+
+class InOrder(click.Group):
+    """A group that lists its commands in the order of their use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands in the order in which they were added."""
+        return list(self.commands)
+
+
+@click.group(cls=InOrder)
+@click.argument("catalog", type=PATH)
+@click.pass_context
+def identities(ctx: click.Context, catalog: Path) -> None:
+    """Say who is who in CATALOG: answer questions, name, merge, split, take back.
+
+    Every decision is a row of CATALOG/decisions.sqlite. Nothing is ever changed or deleted there: undo adds a row. The
+    names are used by all other commands at once. A sighting is named by its encounter, by the path of one of its
+    photos, or by the identifier of an annotation.
+
+    \b
+    Example:
+      snowmatch identities catalog/ ask --observer Anna
+      snowmatch identities catalog/ name Aika e0012 e0031
+      snowmatch identities catalog/ list
+    """
+    ctx.obj = catalog
+
+
+def store(place: Place, who: Identities, drafts: Sequence[Any], dry_run: bool) -> None:
+    """Show what decisions change, and store them."""
+    from snowmatch.review.identities import decide, preview
+    from snowmatch.views.identities import format_change
+
+    print_text(format_change(preview(who, drafts)))
+    if dry_run:
+        say("nothing was stored (--dry-run)")
+        return
+    _, appended = decide(who, drafts)
+    say_notes(appended.notes)
+    say("stored; take it back with: undo " + " ".join(row.id[-8:] for row in appended.rows))
