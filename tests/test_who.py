@@ -1,0 +1,222 @@
+"""Who is who: components by names and decisions, splits, merges, undo, quarrels, and the names that follow."""
+
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from snowmatch.core.types import Annotation
+from snowmatch.decisions.effect import in_effect
+from snowmatch.decisions.row import CANNOT_TELL, DIFFERENT, REPEAT, SAME, Decision
+from snowmatch.decisions.who import DISPUTED, who_is_who, with_names
+
+
+def photo(row, encounter, individual=None, **values):
+    values.setdefault("path", f"{row}.jpg")
+    values.setdefault("body_part", "left_flank")
+    return Annotation(row, individual=individual, encounter=encounter, annotation=f"a{row:02d}", **values)
+
+
+def rows_of(*made):
+    return [replace(each, id=f"{n:04d}") for n, each in enumerate(made)]
+
+
+def pair(a, b, answer=SAME, observer="Anna", **values):
+    one, other = ((side,) if isinstance(side, str) else tuple(side) for side in (a, b))
+    return Decision("", "2026-01-01T00:00:00.000Z", observer, "pair", one, other, answer, **values)
+
+
+def act(kind, a=(), b=(), answer="", observer="Anna"):
+    return Decision("", "2026-01-01T00:00:00.000Z", observer, kind, tuple(a), tuple(b), answer)
+
+
+def groups(who):
+    """Return the individuals as sets of annotations."""
+    return {
+        frozenset(name for n in each.sightings for name in who.sightings[n].annotations) for each in who.individuals
+    }
+
+
+def of(who, annotation):
+    return who.individuals[who.of[who.number_of[annotation]]]
+
+
+FOUR = [photo(n, f"e{n}") for n in range(4)]
+
+
+def test_a_sighting_is_one_animal_of_one_encounter():
+    photos = [photo(0, "e0"), photo(1, "e0"), photo(2, "e0", "Aika"), photo(3, "e1")]
+    assert groups(who_is_who(photos, [])) == {frozenset({"a00", "a01"}), frozenset({"a02"}), frozenset({"a03"})}
+
+
+def test_names_of_the_table_join_sightings():
+    photos = [photo(0, "e0", "Aika"), photo(1, "e1", "Aika"), photo(2, "e2", "Bars")]
+    who = who_is_who(photos, [])
+    assert [each.name for each in who.individuals] == ["Aika", "Bars"]
+    assert of(who, "a00") is of(who, "a01")
+
+
+def test_same_joins_and_different_inside_is_a_contradiction():
+    rows = rows_of(
+        pair("a00", "a01"), pair("a01", "a02"), pair("a00", "a02", DIFFERENT), pair("a02", "a03", CANNOT_TELL)
+    )
+    who = who_is_who(FOUR, rows)
+    assert groups(who) == {frozenset({"a00", "a01", "a02"}), frozenset({"a03"})}
+    assert of(who, "a00").quarrels == ((0, 2),)  # it stays usable, and is marked
+
+
+def test_an_undo_and_the_undo_of_an_undo():
+    rows = rows_of(pair("a00", "a01"), act("undo", answer="0000"), act("undo", answer="0001"))
+    assert len(groups(who_is_who(FOUR, rows[:1]))) == 3
+    assert len(groups(who_is_who(FOUR, rows[:2]))) == 4
+    assert len(groups(who_is_who(FOUR, rows))) == 3
+    assert [row.id for row in in_effect(rows)] == ["0000"]
+
+
+def test_undos_of_each_other_do_not_hang():
+    rows = [replace(act("undo", answer="0001"), id="0000"), replace(act("undo", answer="0000"), id="0001")]
+    assert in_effect(rows) == []
+
+
+def test_the_last_answer_of_an_observer_counts():
+    rows = rows_of(pair("a00", "a01"), pair("a00", "a01", DIFFERENT))
+    assert len(groups(who_is_who(FOUR, rows))) == 4
+
+
+@pytest.mark.parametrize("adjudicated", [SAME, DIFFERENT])
+def test_observers_who_disagree_need_an_adjudicator(adjudicated):
+    rows = [pair("a00", "a01"), pair("a01", "a00", DIFFERENT, "Boris")]
+    who = who_is_who(FOUR, rows_of(*rows))
+    assert who.pairs[0, 1].answer == DISPUTED
+    assert of(who, "a00").quarrels == ((0, 1),)
+    settled = who_is_who(FOUR, rows_of(*rows, pair("a00", "a01", adjudicated, "Clara", role="adjudicator")))
+    assert settled.pairs[0, 1].answer == adjudicated
+    assert (of(settled, "a00") is of(settled, "a01")) == (adjudicated == SAME)
+    assert not of(settled, "a00").quarrels
+
+
+def test_a_person_outranks_the_machine():
+    rows = rows_of(pair("a00", "a01", observer="machine", role="machine"), pair("a00", "a01", DIFFERENT))
+    assert who_is_who(FOUR, rows).pairs[0, 1].answer == DIFFERENT
+
+
+def test_training_and_repetitions_change_nothing():
+    rows = rows_of(pair("a00", "a01", mode="training"), pair("a02", "a03", tags=(REPEAT,)))
+    assert len(groups(who_is_who(FOUR, rows))) == 4
+
+
+def test_two_animals_in_one_photo_are_different():
+    photos = [photo(0, "e0", path="p.jpg", animal=0), photo(1, "e0", path="p.jpg", animal=1), photo(2, "e1")]
+    who = who_is_who(photos, rows_of(pair("a00", "a02"), pair("a01", "a02")))
+    assert who.individuals[0].quarrels == ((0, 1),)
+
+
+def test_different_inside_a_sighting_divides_it():
+    photos = [photo(0, "e0"), photo(1, "e0"), photo(2, "e0")]
+    rows = rows_of(pair("a00", "a02", DIFFERENT))
+    who = who_is_who(photos, rows)
+    assert groups(who) == {frozenset({"a00", "a01"}), frozenset({"a02"})}
+    named = with_names(photos, who)
+    assert named[0].animal == named[1].animal != named[2].animal  # they no longer vote together
+    assert len(groups(who_is_who(photos, [*rows, replace(act("undo", answer="0000"), id="0001")]))) == 1
+
+
+def test_name_rename_and_taking_a_name_away():
+    rows = rows_of(act("name", ["a00", "a01"], answer="Aika"), act("rename", ["a00"], ["Aika"], "Umut"))
+    who = who_is_who(FOUR, rows)
+    assert of(who, "a00").name == of(who, "a01").name == "Umut"
+    again = who_is_who(FOUR, [*rows, replace(act("name", ["a01"]), id="0002")])
+    assert of(again, "a01").name is None
+
+
+def test_a_name_that_exists_is_not_taken_by_renaming():
+    photos = [photo(0, "e0", "Aika"), photo(1, "e1", "Bars")]
+    who = who_is_who(photos, rows_of(act("rename", ["a00"], ["Aika"], "Bars")))
+    assert [each.name for each in who.individuals] == ["Aika", "Bars"]
+    assert "existed already" in who.idle[0][1]
+
+
+def test_merge_gives_one_name():
+    photos = [photo(0, "e0", "Aika"), photo(1, "e1", "Bars"), photo(2, "e2", "Bars")]
+    who = who_is_who(photos, rows_of(act("merge", ["a00"], ["a01", "a02"], "Aika")))
+    assert [each.name for each in who.individuals] == ["Aika"]
+    assert {a.individual for a in with_names(photos, who)} == {"Aika"}
+    third = who_is_who(photos, rows_of(act("merge", ["a00"], ["a01", "a02"], "Umut")))
+    assert [each.name for each in third.individuals] == ["Umut"]
+
+
+def test_split_withdraws_what_joined_the_sides():
+    rows = rows_of(
+        pair("a00", "a01"),
+        pair("a01", "a02"),
+        act("name", ["a00"], answer="Aika"),
+        act("split", ["a02", "a03"], ["a00", "a01"], "Bars"),
+    )
+    who = who_is_who(FOUR, rows)
+    assert groups(who) == {frozenset({"a00", "a01"}), frozenset({"a02", "a03"})}
+    assert {each.name for each in who.individuals} == {"Aika", "Bars"}
+    assert not any(each.quarrels for each in who.individuals)
+    later = who_is_who(FOUR, [*rows, replace(pair("a01", "a02"), id="0009")])
+    assert of(later, "a01").quarrels  # somebody joins again what the split parted
+
+
+def test_decisions_about_photos_that_left_wait_for_them():
+    rows = rows_of(pair("a00", "a09"))
+    assert who_is_who(FOUR, rows).idle[0][1] == "its photos are not in the catalog"
+    back = [*FOUR, replace(photo(4, "e9"), annotation="a09")]
+    assert of(who_is_who(back, rows), "a00") is of(who_is_who(back, rows), "a09")
+
+
+def test_joined_sightings_without_a_name_vote_together():
+    named = with_names(FOUR, who_is_who(FOUR, rows_of(pair("a00", "a01"))))
+    assert named[0].individual == named[1].individual == "unnamed a00"
+    assert named[2].individual is None
+
+
+def test_the_first_photo_tells_the_time():
+    photos = [photo(0, "e0", timestamp=datetime(2020, 1, 2)), photo(1, "e0", timestamp=datetime(2020, 1, 1))]
+    assert who_is_who(photos, []).sightings[0].time == "2020-01-01T00:00:00"
+
+
+NAMES = st.sampled_from(["Aika", "Bars", "Umut", ""])
+SIDE = st.lists(st.sampled_from([f"a{n:02d}" for n in range(8)]), min_size=1, max_size=3, unique=True)
+ANY = st.one_of(
+    st.builds(pair, SIDE, SIDE, st.sampled_from([SAME, DIFFERENT, CANNOT_TELL]), st.sampled_from(["Anna", "Boris"])),
+    st.builds(act, st.just("name"), SIDE, st.just(()), NAMES),
+    st.builds(act, st.just("merge"), SIDE, SIDE, NAMES),
+    st.builds(act, st.just("split"), SIDE, SIDE, NAMES),
+    st.builds(act, st.just("rename"), SIDE, st.sampled_from([("Aika",), ("Bars",)]), st.just("Umut")),
+    st.builds(lambda n: act("undo", answer=f"{n:04d}"), st.integers(0, 12)),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(ANY, max_size=14))
+def test_the_state_is_whole_after_any_decisions(made):
+    photos = [photo(n, f"e{n // 2}", ["Aika", None, None][n % 3]) for n in range(8)]
+    who = who_is_who(photos, rows_of(*made))
+    assert sorted(name for s in who.sightings for name in s.annotations) == [a.annotation for a in photos]
+    assert sorted(n for each in who.individuals for n in each.sightings) == list(range(len(who.sightings)))
+    assert len({each.handle for each in who.individuals}) == len(who.individuals)  # two never share a name
+    for (a, b), state in who.pairs.items():
+        assert state.answer != SAME or who.of[a] == who.of[b]
+    named = with_names(photos, who)
+    for a in named:
+        for b in named:
+            same = who.of[who.number_of[a.annotation]] == who.of[who.number_of[b.annotation]]
+            if a.individual is not None or b.individual is not None:
+                assert (a.individual == b.individual) == same
+            elif a.encounter == b.encounter:
+                assert (a.animal == b.animal) == same
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(ANY, max_size=10), st.integers(0, 9))
+def test_taking_back_the_last_decision_restores_the_state(made, at):
+    photos = [photo(n, f"e{n}") for n in range(8)]
+    rows = rows_of(*(each for each in made if each.kind != "undo"))
+    for n, row in enumerate(rows):
+        undone = [*rows[: n + 1], replace(act("undo", answer=row.id), id=f"{n:04d}u")]
+        assert groups(who_is_who(photos, undone)) == groups(who_is_who(photos, rows[:n]))
