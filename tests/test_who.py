@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snowmatch.core.types import Annotation
+from snowmatch.decisions.advance import advanced
 from snowmatch.decisions.effect import in_effect
 from snowmatch.decisions.row import CANNOT_TELL, DIFFERENT, REPEAT, SAME, Decision
 from snowmatch.decisions.who import DISPUTED, who_is_who, with_names
@@ -166,7 +167,7 @@ def test_decisions_about_photos_that_left_wait_for_them():
     rows = rows_of(pair("a00", "a09"))
     assert who_is_who(FOUR, rows).idle[0][1] == "its photos are not in the catalog"
     back = [*FOUR, replace(photo(4, "e9"), annotation="a09")]
-    assert of(who_is_who(back, rows), "a00") is of(who_is_who(back, rows), "a09")
+    assert of(who_is_who(back, rows), "a00") == of(who_is_who(back, rows), "a09")
 
 
 def test_joined_sightings_without_a_name_vote_together():
@@ -220,3 +221,22 @@ def test_taking_back_the_last_decision_restores_the_state(made, at):
     for n, row in enumerate(rows):
         undone = [*rows[: n + 1], replace(act("undo", answer=row.id), id=f"{n:04d}u")]
         assert groups(who_is_who(photos, undone)) == groups(who_is_who(photos, rows[:n]))
+
+
+def same_state(one, other):
+    return all(
+        getattr(one, name) == getattr(other, name)
+        for name in ("sightings", "of", "individuals", "links", "parted", "one_photo", "idle")
+    ) and list(one.pairs.items()) == list(other.pairs.items())
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(ANY, max_size=14), st.integers(1, 3))
+def test_step_by_step_is_the_same_as_all_at_once(made, step):
+    photos = [photo(n, f"e{n // 2}", ["Aika", None, None][n % 3]) for n in range(8)]
+    rows = rows_of(*made)
+    who = who_is_who(photos, [])
+    for start in range(0, len(rows), step):
+        new = rows[start : start + step]
+        who = advanced(who, photos, rows[: start + len(new)], new)
+        assert same_state(who, who_is_who(photos, rows[: start + len(new)]))

@@ -54,15 +54,18 @@ class Who:
 
     number_of: for each annotation's identifier, the number of its sighting. of: (S,) the number of each sighting's
     individual. names: (S,) what stands for the name that each sighting was given itself, or None: equal texts are equal
-    names. pairs: the pairs that were answered. links: pairs that are joined by a merge or by a split's sides.
-    parted: pairs that a split parts. one_photo: pairs boxed in one photo. idle: decisions without effect, each with the
-    reason.
+    names. labels: the name for each of these texts. preferred: of these texts, the later it was chosen for a merged
+    individual, the higher. pairs: the pairs that were answered, in the order of their first answers. links: pairs that
+    are joined by a merge or by a split's sides. parted: pairs that a split parts. one_photo: pairs boxed in one photo.
+    idle: decisions without effect, each with the reason.
     """
 
     sightings: tuple[Sighting, ...]
     number_of: Mapping[str, int]
     of: tuple[int, ...]
     names: tuple[str | None, ...]
+    labels: Mapping[str, str]
+    preferred: Mapping[str, int]
     individuals: tuple[Individual, ...]
     pairs: Mapping[Pair, PairState]
     links: frozenset[Pair]
@@ -95,7 +98,7 @@ def who_is_who(annotations: Sequence[Annotation], rows: Sequence[Decision]) -> W
     for decision in decisions:
         state.take(decision)
     one_photo = in_one_photo(annotations, sightings)
-    pairs = {pair: _settled(list(answers.values())) for pair, answers in sorted(state.answers.items())}
+    pairs = {pair: settled(list(answers.values())) for pair, answers in state.answers.items()}
     return _joined(sightings, number_of, pairs, state, one_photo)
 
 
@@ -215,7 +218,7 @@ def _crosses(pair: Pair, one: set[int], other: set[int]) -> bool:
     return (pair[0] in one and pair[1] in other) or (pair[0] in other and pair[1] in one)
 
 
-def _settled(answers: Sequence[Decision]) -> PairState:
+def settled(answers: Sequence[Decision]) -> PairState:
     """Return what counts of the last answers of all observers about a pair.
 
     An adjudicator outranks the others, persons outrank the machine, and of equals who say `same` and `different` none
@@ -265,23 +268,33 @@ def _joined(
     for number, first in enumerate(of):
         groups[first].append(number)
     individuals = tuple(
-        _individual(members, sightings, state, tuple(quarrels.get(first, ()))) for first, members in groups.items()
+        make_individual(members, sightings, state.name_of, state.label, state.preferred, quarrels.get(first, ()))
+        for first, members in groups.items()
     )
     place = {first: n for n, first in enumerate(groups)}
     numbers = tuple(place[first] for first in of)
     links, parted = frozenset(state.links), frozenset(state.parted)
     names = tuple(state.name_of)
-    return Who(sightings, number_of, numbers, names, individuals, pairs, links, parted, one_photo, tuple(state.idle))
+    shown = state.label, state.preferred
+    return Who(
+        sightings, number_of, numbers, names, *shown, individuals, pairs, links, parted, one_photo, tuple(state.idle)
+    )
 
 
-def _individual(
-    members: Sequence[int], sightings: Sequence[Sighting], state: _Replay, quarrels: tuple[Pair, ...]
+def make_individual(
+    members: Sequence[int],
+    sightings: Sequence[Sighting],
+    name_of: Sequence[str | None],
+    labels: Mapping[str, str],
+    preferred: Mapping[str, int],
+    quarrels: Sequence[Pair],
 ) -> Individual:
-    counts = Counter(key for n in members if (key := state.name_of[n]) is not None)
-    keys = sorted(counts, key=lambda key: (-state.preferred.get(key, 0), -counts[key], state.label[key]))
-    names = tuple(state.label[key] for key in keys)
+    """Return the individual of these sightings. Its name is the one that was chosen last, or else the most frequent."""
+    counts = Counter(key for n in members if (key := name_of[n]) is not None)
+    keys = sorted(counts, key=lambda key: (-preferred.get(key, 0), -counts[key], labels[key]))
+    names = tuple(labels[key] for key in keys)
     handle = names[0] if names else handle_of(sightings[n].key for n in members)
-    return Individual(handle, names[0] if names else None, names, tuple(members), quarrels)
+    return Individual(handle, names[0] if names else None, names, tuple(members), tuple(quarrels))
 
 
 def handle_of(keys: Iterable[str]) -> str:

@@ -17,6 +17,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import choices, counted, did_you_mean
 from snowmatch.core.types import Annotation
 from snowmatch.core.version import __version__
+from snowmatch.decisions.advance import advanced
 from snowmatch.decisions.file import Appended, Decisions, append, decisions_path, read_decisions, read_since
 from snowmatch.decisions.merge import Exported, Merged, export_lines, import_lines, merge_file
 from snowmatch.decisions.row import Decision
@@ -82,7 +83,8 @@ def refreshed(identities: Identities) -> Identities:
     stored, new = read_since(identities.path, identities.stored)
     if not new:
         return identities
-    return replace(identities, stored=stored, who=who_is_who(identities.annotations, stored.rows))
+    who = advanced(identities.who, identities.annotations, stored.rows, new)
+    return replace(identities, stored=stored, who=who)
 
 
 def decide(identities: Identities, drafts: Sequence[Decision]) -> tuple[Identities, Appended]:

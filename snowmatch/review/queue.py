@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from snowmatch.confidence.levels import Levels
-from snowmatch.core.text import percent
+from snowmatch.core.text import counted
 from snowmatch.decisions.row import CANNOT_TELL, DIFFERENT, REPEAT, SAME, SAMPLE, Decision
 from snowmatch.decisions.sightings import Sighting, comparable
 from snowmatch.decisions.who import DISPUTED
@@ -183,7 +183,7 @@ class Queue:
         """Yield pairs that photos say are one animal, and that nobody has joined yet."""
         for pair in self._confirm:
             if self._askable(*pair):
-                text = "the photos say one animal, and nobody has said so yet: " + self._joins(*pair)
+                text = "the photos say one animal, and nobody has said so yet; " + self._joins(*pair)
                 yield self._item(*pair, "confirm", text)
 
     def _repeats(self) -> Iterator[Item]:
@@ -220,12 +220,11 @@ class Queue:
     def _joins(self, a: int, b: int) -> str:
         who = self.identities.who
         one, other = (who.individuals[who.of[n]] for n in (a, b))
-        sizes = [
-            f"{each.name or who.sightings[n].encounter} ({len(each.sightings)})" for each, n in ((one, a), (other, b))
-        ]
-        likely = self.evidence.pairs.get((min(a, b), max(a, b)))
-        told = f"one animal at {percent(likely.probability)}" if likely is not None else "no photo says anything"
-        return f"{told}; `same` joins {sizes[0]} and {sizes[1]}"
+        sizes = []
+        for each, n in ((one, a), (other, b)):
+            photos = counted(len(each.sightings), "sighting")
+            sizes.append(f"{each.name or who.sightings[n].encounter} ({photos})")
+        return f"`same` joins {sizes[0]} and {sizes[1]}"
 
     def _item(self, a: int, b: int, why: str, reason: str) -> Item:
         sightings = self.identities.who.sightings

@@ -1,0 +1,76 @@
+"""Who is who after some more decisions, without reading all earlier ones again where that is not needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from snowmatch.core.types import Annotation
+from snowmatch.decisions.effect import counts
+from snowmatch.decisions.row import DIFFERENT, SAME, Decision
+from snowmatch.decisions.sightings import find_sighting
+from snowmatch.decisions.who import DISPUTED, Pair, PairState, Who, make_individual, settled, who_is_who
+
+JOINING, PARTING = (SAME, DISPUTED), (DIFFERENT, DISPUTED)
+
+
+def advanced(who: Who, annotations: Sequence[Annotation], rows: Sequence[Decision], new: Sequence[Decision]) -> Who:
+    """Return who is who by the decisions `rows`, from the state `who` before the last of them, `new`.
+
+    The result equals `who_is_who(annotations, rows)`. It is fast if the new decisions are answers about two sightings
+    that take nothing back; all else is computed afresh.
+    """
+    fresh = {row.id for row in new}
+    if list(rows[len(rows) - len(new) :]) != list(new) or any(r.kind == "undo" and r.answer in fresh for r in rows):
+        return who_is_who(annotations, rows)  # a merged file has rows in between, or took a new row back before
+    for decision in new:
+        after = _with_answer(who, decision)
+        if after is None:
+            return who_is_who(annotations, rows)
+        who = after
+    return who
+
+
+def _with_answer(who: Who, decision: Decision) -> Who | None:
+    """Return the state with one more answer; None if it must be computed afresh."""
+    if decision.kind in ("quality", "species", "sex", "note") or (decision.kind == "pair" and not counts(decision)):
+        return who
+    if decision.kind != "pair":
+        return None
+    a, b = find_sighting(who.number_of, decision.side_a), find_sighting(who.number_of, decision.side_b)
+    if a is None or b is None or a == b:
+        return None
+    pair = (a, b) if a < b else (b, a)
+    before = who.pairs.get(pair)
+    earlier = before.answers if before is not None else ()
+    said = {each.observer: each for each in earlier} | {decision.observer: decision}
+    state = settled(list(said.values()))
+    pairs = {**who.pairs, pair: state}
+    if before is not None and (
+        (before.answer in JOINING and state.answer not in JOINING)
+        or (before.answer in PARTING and state.answer not in PARTING)
+    ):
+        return None
+    if state.answer in JOINING and who.of[a] != who.of[b]:
+        return _joined(who, pair, pairs)
+    if state.answer in PARTING and who.of[a] == who.of[b]:
+        number = who.of[a]
+        quarrels = sorted({*who.individuals[number].quarrels, pair})
+        individuals = list(who.individuals)
+        individuals[number] = replace(individuals[number], quarrels=tuple(quarrels))
+        return replace(who, pairs=pairs, individuals=tuple(individuals))
+    return replace(who, pairs=pairs)
+
+
+def _joined(who: Who, pair: Pair, pairs: dict[Pair, PairState]) -> Who:
+    kept, gone = sorted(who.of[n] for n in pair)
+    members = sorted((*who.individuals[kept].sightings, *who.individuals[gone].sightings))
+    inside = set(members)
+    apart = {p for p, s in pairs.items() if s.answer in PARTING and p[0] in inside and p[1] in inside}
+    apart |= {p for p in (*who.one_photo, *who.parted) if p[0] in inside and p[1] in inside}
+    one = make_individual(members, who.sightings, who.names, who.labels, who.preferred, sorted(apart))
+    individuals = list(who.individuals)
+    individuals[kept] = one
+    del individuals[gone]
+    of = tuple(kept if n == gone else n - 1 if n > gone else n for n in who.of)
+    return replace(who, of=of, individuals=tuple(individuals), pairs=pairs)
