@@ -1,0 +1,237 @@
+"""Identities: previews, names, files; the command line; names that the other commands use at once."""
+
+import csv
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from snowmatch.api import open_catalog
+from snowmatch.cli import main
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.review.identities import (
+    answer_pair,
+    decide,
+    find_individual,
+    find_sighting_named,
+    last_of,
+    merge,
+    merge_other,
+    name_sightings,
+    open_identities,
+    preview,
+    rename,
+    split,
+    undo,
+)
+from snowmatch.review.likely import gather_evidence
+from snowmatch.review.observer_name import observer_name
+from snowmatch.review.queue import Queue, answer_item
+
+
+def blank(folder):
+    """Take all names out of a catalog's table, and return the true name of each encounter."""
+    table = folder / "catalog.csv"
+    with table.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    truth = {row["encounter"]: row["individual"] for row in rows}
+    with table.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows({**row, "individual": ""} for row in rows)
+    return truth
+
+
+@pytest.fixture
+def catalog(own_survey):
+    folder = own_survey / "catalog"
+    blank(folder)
+    return folder
+
+
+def run(folder, *words, code=0, **values):
+    result = CliRunner().invoke(main, ["identities", str(folder), *words], **values)
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def names_of(folder):
+    return {a.encounter: a.individual for a in open_catalog(folder).data.annotations}
+
+
+def encounters(folder):
+    return sorted({a.encounter for a in open_catalog(folder).data.annotations})
+
+
+def test_a_name_is_used_at_once_and_taken_back(catalog):
+    one, other, *_ = encounters(catalog)
+    run(catalog, "name", "Aika", one, other, "--observer", "Anna")
+    assert names_of(catalog)[one] == names_of(catalog)[other] == "Aika"
+    assert "Aika" in run(catalog, "list")
+    shown = CliRunner().invoke(main, ["show", str(catalog)]).output
+    assert "Aika" in shown
+    run(catalog, "undo")  # the observer's name is remembered
+    assert set(names_of(catalog).values()) == {None}
+
+
+def test_the_table_is_never_changed(catalog):
+    before = (catalog / "catalog.csv").read_bytes()
+    one, other, *_ = encounters(catalog)
+    run(catalog, "decide", one, other, "same", "--observer", "Anna")
+    run(catalog, "rename", open_identities(catalog).who.individuals[0].handle, "Bars")
+    assert (catalog / "catalog.csv").read_bytes() == before
+
+
+def test_a_dry_run_stores_nothing(catalog):
+    one, other, *_ = encounters(catalog)
+    told = run(catalog, "name", "Aika", one, other, "--observer", "Anna", "--dry-run")
+    assert "2 sightings get another name" in told
+    assert not (catalog / "decisions.sqlite").exists()
+
+
+def test_previews_tell_what_happens(catalog):
+    who = open_identities(catalog)
+    drafts = [name_sightings(who, [0, 1], "Aika", "Anna")]
+    change = preview(who, drafts)
+    after, _ = decide(who, drafts)
+    assert (change.sightings, change.individuals) == (2, (len(who.who.individuals), len(after.who.individuals)))
+    assert preview(after, undo(after, last_of(after, "Anna"), "Anna")).names == (("Aika", "", 2),)
+
+
+def test_a_preview_tells_new_contradictions(catalog):
+    who = open_identities(catalog)
+    who, _ = decide(who, [answer_pair(who, 0, 1, "different", "Anna")])
+    change = preview(who, [name_sightings(who, [0, 1], "Aika", "Anna")])
+    assert change.quarrels == ((0, 1),)
+
+
+def test_merge_and_split_any_number(catalog):
+    who = open_identities(catalog)
+    who, _ = decide(who, [name_sightings(who, [n], f"Cat{n}", "Anna") for n in range(4)])
+    who, _ = decide(who, merge(who, ["Cat0", "Cat1", "Cat2", "Cat3"], "Anna", "Umut"))
+    assert find_individual(who, "Umut").sightings == (0, 1, 2, 3)
+    who, _ = decide(who, [split(who, "Umut", [1, 3], "Anna", "Bars")])
+    assert find_individual(who, "Umut").sightings == (0, 2)
+    assert find_individual(who, "Bars").sightings == (1, 3)
+
+
+def test_undo_of_a_merge_takes_all_its_rows_back(catalog):
+    who = open_identities(catalog)
+    who, _ = decide(who, [name_sightings(who, [n], f"Cat{n}", "Anna") for n in range(3)])
+    who, _ = decide(who, merge(who, ["Cat0", "Cat1", "Cat2"], "Anna"))
+    who, _ = decide(who, undo(who, last_of(who, "Anna"), "Anna"))
+    assert [find_individual(who, f"Cat{n}").sightings for n in range(3)] == [(0,), (1,), (2,)]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda who: find_individual(who, "Aik"), "did you mean 'Aika'"),
+        (lambda who: find_sighting_named(who, "e9999"), "no annotation, photo or encounter"),
+        (lambda who: rename(who, "Aika", "Bars", "Anna"), "merge"),
+        (lambda who: rename(who, "Aika", "  ", "Anna"), "not a name"),
+        (lambda who: merge(who, ["Aika"], "Anna"), "two or more"),
+        (lambda who: split(who, "Aika", [1], "Anna"), "not of 'Aika'"),
+        (lambda who: split(who, "Aika", [0], "Anna"), "leaves one or more"),
+        (lambda who: undo(who, ["nothing"], "Anna"), "no decision ends"),
+    ],
+)
+def test_bad_input_is_one_line(catalog, change, told):
+    who = open_identities(catalog)
+    who, _ = decide(who, [name_sightings(who, [0], "Aika", "Anna"), name_sightings(who, [1], "Bars", "Anna")])
+    with pytest.raises(SnowmatchError, match=told) as error:
+        change(who)
+    assert "\n" not in str(error.value)
+
+
+def test_an_observer_is_needed_once(catalog):
+    one, other, *_ = encounters(catalog)
+    assert "--observer NAME" in run(catalog, "decide", one, other, "same", code=1)
+    run(catalog, "decide", one, other, "same", "--observer", "Anna")
+    assert observer_name(catalog) == "Anna"
+    with pytest.raises(SnowmatchError, match="the program's own"):
+        observer_name(catalog, "Machine")
+
+
+def test_two_files_merge(catalog, tmp_path):
+    other_file = tmp_path / "laptop.sqlite"
+    here, there = open_identities(catalog), open_identities(catalog, other_file)
+    here, _ = decide(here, [name_sightings(here, [0], "Aika", "Anna")])
+    decide(there, [name_sightings(there, [1], "Bars", "Boris")])
+    here, merged = merge_other(here, other_file)
+    assert len(merged.added) == 1
+    assert {each.name for each in here.who.individuals} >= {"Aika", "Bars"}
+
+
+def test_a_read_only_folder_is_told_where_to_write(catalog, tmp_path):
+    one, other, *_ = encounters(catalog)
+    there = tmp_path / "elsewhere.sqlite"
+    run(catalog, "decide", one, other, "same", "--observer", "Anna", "--decisions", str(there))
+    assert not (catalog / "decisions.sqlite").exists()
+    assert "Anna" in run(catalog, "log", "--decisions", str(there))
+
+
+def test_lists_as_json(catalog):
+    one, other, *_ = encounters(catalog)
+    run(catalog, "decide", one, other, "same", "--observer", "Anna", "--certainty", "3")
+    found = json.loads(run(catalog, "list", "--json"))
+    assert found["schema"] == "snowmatch.identities/1"
+    assert max(len(each["sightings"]) for each in found["individuals"]) == 2
+    (row,) = json.loads(run(catalog, "log", "--json"))["decisions"]
+    assert (row["answer"], row["certainty"], row["in_effect"]) == ("same", 3, True)
+
+
+def test_photos_of_one_sighting_can_be_parted(catalog):
+    who = open_identities(catalog)
+    several = next(s for s in who.who.sightings if len(s.rows) > 1)
+    photos = [who.annotations[row].path for row in several.rows]
+    run(catalog, "decide", photos[0], photos[1], "different", "--observer", "Anna")
+    assert len(open_identities(catalog).who.sightings) == len(who.who.sightings) + 1
+
+
+def test_hostile_names_change_no_terminal(catalog):
+    one, *_ = encounters(catalog)
+    run(catalog, "name", "\x1b[31mred", one, "--observer", "Anna")
+    assert "\x1b" not in run(catalog, "list") + run(catalog, "log") + run(catalog, "show", one)
+
+
+def asked(queue):
+    return [(item.a, item.b) for item in queue.next(1)]
+
+
+def test_from_nothing_to_individuals(catalog):
+    """A perfect observer answers until nothing is left; the individuals are then the true ones, flank by flank."""
+    truth = true_names(catalog)
+    who = open_identities(catalog)
+    session = open_catalog(catalog).session()
+    evidence = gather_evidence(session, who.who.sightings)
+    assert gather_evidence(session, who.who.sightings).asked == 0  # kept
+    queue = Queue(who, evidence, "Anna", repeats=0)
+    seen = set()
+    while items := queue.next():
+        (item,) = items
+        pair = frozenset((item.a, item.b))
+        assert pair not in seen  # never a pair twice
+        seen.add(pair)
+        sightings = queue.identities.who.sightings
+        parts = [set(sightings[n].body_parts) for n in (item.a, item.b)]
+        assert parts[0] & parts[1]  # never across flanks
+        same = truth[sightings[item.a].encounter] == truth[sightings[item.b].encounter]
+        draft = answer_item(queue, item, "same" if same else "different", "", 4, hidden=False)
+        after, appended = decide(queue.identities, [draft])
+        queue.take(after, item, appended.rows[0])
+    found = queue.identities.who
+    for individual in found.individuals:
+        names = {truth[found.sightings[n].encounter] for n in individual.sightings}
+        assert len(names) == 1
+        assert not individual.quarrels
+    fresh = open_identities(catalog).who
+    assert [each.sightings for each in fresh.individuals] == [each.sightings for each in found.individuals]
+    sightings = len(found.sightings)
+    assert len(seen) < sightings * 3
+
+
+def true_names(folder):
+    """Return the true name of each encounter of the drawn survey, which `blank` has taken away."""
+    with (folder.parent / "truth.json").open(encoding="utf-8") as file:
+        return json.load(file)
