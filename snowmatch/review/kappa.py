@@ -71,7 +71,8 @@ def tables_of(patterns: Mapping[tuple[tuple[int, int, int], ...], int], size: in
     """Return the (P, K, K) tables of the patterns of `pooled_interval`. P is 1 or more, also without cases."""
     names = sorted(patterns)
     counts = np.array([patterns[name] for name in names], int)
-    return (counts @ _effects(names, size)).reshape(-1, size, size)
+    tables: np.ndarray = (counts @ _effects(names, size)).reshape(-1, size, size)
+    return tables
 
 
 def _effects(names: Sequence[tuple[tuple[int, int, int], ...]], size: int) -> np.ndarray:
