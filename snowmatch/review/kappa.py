@@ -82,4 +82,4 @@ def _effects(names: Sequence[tuple[tuple[int, int, int], ...]], size: int) -> np
     for row, name in enumerate(names):
         for number, a, b in name:
             effect[row, number, a, b] += 1
-    return effect.reshape(len(names), -1)
+    return effect.reshape(len(names), several * size * size)

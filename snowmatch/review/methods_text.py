@@ -10,6 +10,7 @@ from snowmatch.core.text import counted, printable
 from snowmatch.core.version import __version__
 from snowmatch.decisions.effect import in_effect
 from snowmatch.decisions.row import ANSWERS, CANNOT_TELL, Decision
+from snowmatch.decisions.sightings import comparable
 from snowmatch.decisions.who import DISPUTED, Who
 from snowmatch.review.machine import MachineError, machine_error
 from snowmatch.review.observers import Agreed, Agreement, agreement
@@ -70,9 +71,9 @@ def methods_paragraph(
         *_material(who, photos),
         told.excluded,
         told.encounters,
-        "A left flank was never compared with a right flank.",
+        _across(who),
         told.criteria,
-        *_observers(answers, effective, who, found),
+        *_observers(answers, effective),
         told.experience,
         *_second(found),
         *_themselves(found),
@@ -105,7 +106,8 @@ def _software(rows: Sequence[Decision], date: str) -> list[str]:
     versions = sorted({row.program for row in rows if row.program} - {__version__})
     earlier = f"; some decisions were made with version {_listed(versions)}" if versions else ""
     moments = [row.decided_at[:10] for row in rows if row.decided_at]
-    period = f" Decisions were made from {min(moments)} to {max(moments)}." if moments else ""
+    first, last = (min(moments), max(moments)) if moments else ("", "")
+    period = f" Decisions were made {f'on {first}' if first == last else f'from {first} to {last}'}." if moments else ""
     return [f"Individuals were identified with snowmatch {__version__}{earlier} (state of {date}).{period}"]
 
 
@@ -122,26 +124,34 @@ def _material(who: Who, photos: int | None) -> list[str]:
     )
     if single:
         text += (
-            f" ({len(single - asked)} of them were compared with no other; {len(single & doubtful)} could not be told "
-            "apart from another one, or the observers disagreed)"
+            f" (no answer compares {len(single - asked)} of them with another; {len(single & doubtful)} could not be told "
+            "apart from another one, or observers disagreed)"
         )
     names = f"The names of {counted(given, 'sighting')} came with the catalog." if given else ""
     return [text + ".", names]
 
 
-def _observers(answers: Sequence[Decision], effective: Sequence[Decision], who: Who, found: Agreement) -> list[str]:
+def _across(who: Who) -> str:
+    crossing = sum(not comparable(who.sightings[a], who.sightings[b]) for a, b in who.pairs)
+    if not crossing:
+        return "No answer compares a left flank with a right flank."
+    return f"{counted(crossing, 'answered pair')} show no body part in common, such as a left and a right flank."
+
+
+def _observers(answers: Sequence[Decision], effective: Sequence[Decision]) -> list[str]:
     persons = [row for row in answers if row.role == "observer"]
     judges = [row for row in answers if row.role == "adjudicator"]
     imported = [row for row in answers if row.role == "import"]
+    sentences = []
     if not (persons or judges):
-        sentences = ["No decision of a person about two sightings is recorded."]
-    else:
-        names = {row.observer for row in persons}
-        sentences = [f"{_word(len(names), 'observer')} gave {counted(len(persons), 'answer')}{_answers(persons)}."]
-        marked = sum(len(row.marks) >= FEATURES for row in persons)
+        sentences.append("No decision of a person about two sightings is recorded.")
+    if persons:
+        observers = len({row.observer for row in persons})
+        sentences.append(f"{_word(observers, 'observer')} gave {counted(len(persons), 'answer')}{_answers(persons)}.")
+        marked = sum(len(row.marks) >= FEATURES and row.answer != CANNOT_TELL for row in persons)
         decided = sum(row.answer != CANNOT_TELL for row in persons)
         sentences.append(
-            f"{FEATURES} or more agreeing marks on the coat were recorded for {marked} of the {decided} answers same or "
+            f"{FEATURES} or more agreeing marks on the coat are recorded for {marked} of the {decided} answers same or "
             "different."
         )
     if judges:
@@ -178,7 +188,7 @@ def _second(found: Agreement) -> list[str]:
         opposite = sum(each.opposite for each in found.disagreements)
         solved = len(found.disagreements) - found.waiting
         sentences.append(
-            f"Observers disagreed about {counted(len(found.disagreements), 'pair')} ({opposite} times same against "
+            f"Observers disagreed about {counted(len(found.disagreements), 'pair')} ({opposite} of them same against "
             f"different); an adjudicator decided {solved} of them, and {found.waiting} are open."
         )
     return sentences
@@ -200,8 +210,8 @@ def _themselves(found: Agreement) -> list[str]:
     opposite = make_share(sum(each.reversed.count for each in found.repeats), asked)
     changed = sum(each.changed.count for each in found.repeats)
     return [
-        f"Of questions that were repeated without telling, observers gave the opposite answer in {_share(opposite)}, and "
-        f"another answer (with cannot tell) in {changed}."
+        f"Of questions that were repeated without telling, observers gave the opposite answer in {_share(opposite)}, "
+        f"and another answer (with cannot tell) in {changed}."
     ]
 
 
@@ -211,9 +221,9 @@ def _known_animals(trained: Sequence[Trained]) -> list[str]:
     split, lumped = _together(each.split for each in trained), _together(each.lumped for each in trained)
     unable = _together(each.cannot_tell for each in trained)
     return [
-        f"{_word(len(trained), 'observer')} answered {counted(unable.of, 'pair')} of known animals with the probability "
-        f"hidden: {_share(split)} of one animal were called different, and {_share(lumped)} of two animals were called "
-        f"the same; {_share(unable)} could not be told."
+        f"{_word(len(trained), 'observer')} answered {counted(unable.of, 'pair')} of known animals with the "
+        f"probability hidden: {_share(split)} of one animal were called different, and {_share(lumped)} of two animals "
+        f"were called the same; {_share(unable)} could not be told."
     ]
 
 
@@ -224,14 +234,15 @@ def _by_machine(machine: MachineError, policy: str) -> list[str]:
     if not machine.sample:
         return [*sentences, "No sample of them was drawn, so that their error is unknown."]
     open_ones = machine.waiting + machine.disputed
-    sentences.append(
-        f"Persons checked a random sample of {machine.sample} of them"
-        f"{f' ({open_ones} are open)' if open_ones else ''}: wrong were {_share(machine.wrong)} ({machine.lumped.count} "
-        f"of {machine.lumped.of} same, {machine.split.count} of {machine.split.of} different), and persons could not "
-        f"tell in {machine.cannot_tell}."
-        if machine.checked
-        else f"A random sample of {machine.sample} of them waits for persons: their error is unknown."
-    )
+    if machine.checked:
+        left = f" ({open_ones} are open)" if open_ones else ""
+        sentences.append(
+            f"Persons checked a random sample of {machine.sample} of them{left}: wrong were {_share(machine.wrong)}, "
+            f"that is {machine.lumped.count} of {machine.lumped.of} same and {machine.split.count} of {machine.split.of} "
+            f"different; persons could not tell in {machine.cannot_tell}."
+        )
+    else:
+        sentences.append(f"A random sample of {machine.sample} of them waits for persons: their error is unknown.")
     if machine.taken_back:
         sentences.append(f"{_were(machine.taken_back, 'drawn decision')} taken back, which this error does not count.")
     return sentences
@@ -262,7 +273,9 @@ def _individuals(who: Who) -> list[str]:
         f"the left flank only, {parts['right']} with the right flank only"
     )
     text += f", {parts['neither']} with neither or with an unknown flank" if parts["neither"] else ""
-    one_sided = " An animal whose flanks were never joined is two of them." if parts["left"] and parts["right"] else ""
+    one_sided = (
+        " An animal whose two flanks were never joined counts as two." if parts["left"] and parts["right"] else ""
+    )
     return [f"{text}.{one_sided}"]
 
 

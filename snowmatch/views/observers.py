@@ -47,8 +47,8 @@ def format_agreement(agreement: Agreement, who: Who, machine: MachineError | Non
             lines += ["", *aligned((title, *NUMBERS), rows, right=("pairs",))]
         lines += [
             "",
-            "Independent: the later observer did not see the earlier answer. Kappa: agreement beyond chance, 1 is perfect.",
-            "Brackets contain 95 % intervals. A dash: not defined.",
+            "Independent: the later observer did not see the earlier answer. Kappa: agreement beyond chance, at most 1; a",
+            "dash: not defined. Brackets contain 95 % intervals.",
             "",
             *_disagreements(agreement, who),
         ]
@@ -61,8 +61,12 @@ def format_agreement(agreement: Agreement, who: Who, machine: MachineError | Non
         ]
         lines += ["", "Hidden repetitions of an observer's own questions:", *aligned(head, table, right=head[3:])]
     if agreement.times:
-        head = ("observer", "decisions", "median", "quartiles", "over 30 min", "without time")
-        lines += ["", "Seconds for one decision:", *aligned(head, [_time(t) for t in agreement.times], right=head[1:])]
+        columns = ("observer", "decisions", "median", "quartiles", "over 30 min", "without time")
+        lines += [
+            "",
+            "Seconds for one decision:",
+            *aligned(columns, [_time(t) for t in agreement.times], right=columns[1:]),
+        ]
     if machine is not None and machine.decisions:
         lines += ["", *_machine(machine)]
     return "\n".join(line.rstrip() for line in lines)
@@ -120,9 +124,9 @@ def _time(times: Times) -> tuple[str, ...]:
 
 def _machine(machine: MachineError) -> list[str]:
     lines = [
-        f"The machine decided about {counted(machine.decisions, 'pair')}; {machine.sample} are a sample that persons check: "
-        f"{machine.checked} checked, {machine.waiting} waiting, {machine.disputed} disputed, {machine.cannot_tell} "
-        "cannot tell"
+        f"The machine decided about {counted(machine.decisions, 'pair')}; {machine.sample} are a sample that persons "
+        f"check: {machine.checked} checked, {machine.waiting} waiting, {machine.disputed} disputed, "
+        f"{machine.cannot_tell} cannot tell"
     ]
     if machine.gone or machine.taken_back:
         lines.append(f"({machine.gone} of photos that have gone, {machine.taken_back} taken back: not counted)")
@@ -161,8 +165,8 @@ def format_training(trained: Sequence[Trained], accuracy: Mapping[str, float]) -
     lines += ["", *aligned(("observer", "certainty", "wrong"), levels)]
     lines += [
         "",
-        "Brackets contain 95 % intervals. Weight: how often the observer's answers are taken to be right, from training and",
-        "from pairs that several observers answered independently; nobody's is taken from few answers alone.",
+        "Brackets contain 95 % intervals. Weight: how often the observer's answers are taken to be right, from",
+        "training and from pairs that several observers answered independently; few answers change it little.",
     ]
     return "\n".join(line.rstrip() for line in lines)
 
