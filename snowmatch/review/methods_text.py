@@ -124,8 +124,8 @@ def _material(who: Who, photos: int | None) -> list[str]:
     )
     if single:
         text += (
-            f" (no answer compares {len(single - asked)} of them with another; {len(single & doubtful)} could not be told "
-            "apart from another one, or observers disagreed)"
+            f" (no answer compares {len(single - asked)} of them with another; {len(single & doubtful)} could not be "
+            "told apart from another one, or observers disagreed)"
         )
     names = f"The names of {counted(given, 'sighting')} came with the catalog." if given else ""
     return [text + ".", names]
@@ -238,8 +238,8 @@ def _by_machine(machine: MachineError, policy: str) -> list[str]:
         left = f" ({open_ones} are open)" if open_ones else ""
         sentences.append(
             f"Persons checked a random sample of {machine.sample} of them{left}: wrong were {_share(machine.wrong)}, "
-            f"that is {machine.lumped.count} of {machine.lumped.of} same and {machine.split.count} of {machine.split.of} "
-            f"different; persons could not tell in {machine.cannot_tell}."
+            f"that is {machine.lumped.count} of {machine.lumped.of} same and {machine.split.count} of "
+            f"{machine.split.of} different; persons could not tell in {machine.cannot_tell}."
         )
     else:
         sentences.append(f"A random sample of {machine.sample} of them waits for persons: their error is unknown.")

@@ -138,8 +138,11 @@ def agreement(rows: Sequence[Decision], who: Who) -> Agreement:
     either sighting. The certainty is the lower one of both. No answers give zeros, and None for kappa.
     """
     effective = in_effect(rows)
-    place = by_sighting(who)
-    readings = {key: reading for key, reading in read_pairs(effective, place).items() if reading.answers}
+    find = by_sighting(who)
+    places = {row.id: find(row) for row in effective if row.kind == "pair"}
+    readings = {
+        key: reading for key, reading in read_pairs(effective, lambda row: places[row.id]).items() if reading.answers
+    }
     compared = [_Compared(key, *two) for key, reading in readings.items() for two in reading.comparisons()]
     quality = _quality(effective)
     answers = [row for row in effective if is_reading(row)]
@@ -154,9 +157,9 @@ def agreement(rows: Sequence[Decision], who: Who) -> Agreement:
         _grouped(compared, lambda each: (_pair_quality(who, quality, each.key),)),
         _grouped(compared, lambda each: (_certainty(each),)),
         _disagreements(readings, who),
-        _repeats(answers, [place(row) for row in answers]),
+        _repeats(answers, [places[row.id] for row in answers]),
         _times(answers),
-        sum(place(row) is None for row in answers),
+        sum(places[row.id] is None for row in answers),
     )
 
 

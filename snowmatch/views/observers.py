@@ -47,8 +47,8 @@ def format_agreement(agreement: Agreement, who: Who, machine: MachineError | Non
             lines += ["", *aligned((title, *NUMBERS), rows, right=("pairs",))]
         lines += [
             "",
-            "Independent: the later observer did not see the earlier answer. Kappa: agreement beyond chance, at most 1; a",
-            "dash: not defined. Brackets contain 95 % intervals.",
+            "Independent: the later observer did not see the earlier answer. Kappa: agreement beyond chance, 1 at most",
+            "A dash: not defined. Brackets contain 95 % intervals.",
             "",
             *_disagreements(agreement, who),
         ]
