@@ -354,6 +354,14 @@ def test_answered_pairs_do_not_come_back_and_few_pairs_stay_balanced():
         training_pairs(who.sightings, names, {}, 40, 0, "ann", answered)
 
 
+def test_sightings_of_one_passage_are_never_a_pair():
+    who, names = survey(individuals=2, encounters=3, passages={n: f"p{n // 2}" for n in range(6)})
+    pairs = training_pairs(who.sightings, names, likely(_0_1=9.0), 12, 0)
+    different = {(each.one, each.other) for each in pairs if each.truth == DIFFERENT}
+    assert different == {(0, 3), (0, 5), (1, 2), (1, 4), (2, 5), (3, 4)}
+    assert len(pairs) == 12
+
+
 def test_training_needs_two_known_animals():
     who, names = survey(individuals=1, encounters=3)
     with pytest.raises(SnowmatchError, match="two animals"):
