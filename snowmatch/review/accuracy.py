@@ -1,0 +1,89 @@
+"""How often an observer is right: the weight of an observer's answers."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+from snowmatch.decisions.effect import in_effect
+from snowmatch.decisions.row import ANSWERS, CANNOT_TELL, Decision
+from snowmatch.review.readings import by_annotation, decided, independent, read_pairs
+
+ACCURACY = 0.97  # of an observer who was never measured; chosen between the experts and the novices of Bohnett 2023
+PSEUDO = 20.0  # answers that this is worth: after 20 measured answers they count as much as it does; chosen
+LOWEST, HIGHEST = 0.6, 0.995  # of a weight: nobody's answers count nothing, and nobody's count for certain; chosen
+TRUTH = "truth "  # begins the tag of a training decision that tells what is right
+
+
+def truth_tag(truth: str) -> str:
+    """Return the tag of a training decision that tells what is right: "truth same" or "truth different"."""
+    if truth not in ANSWERS or truth == CANNOT_TELL:
+        raise ValueError(f"truth is {truth!r}, expected same or different")
+    return TRUTH + truth
+
+
+def truth_of(row: Decision) -> str:
+    """Return what is right in a decision of the training mode, by its tag; "" if it has none."""
+    tags = {tag.removeprefix(TRUTH) for tag in row.tags if tag.startswith(TRUTH)} - {CANNOT_TELL}
+    return next((truth for truth in ANSWERS if truth in tags), "")
+
+
+def training_answers(rows: Sequence[Decision]) -> list[Decision]:
+    """Return each observer's first answer to each pair of known animals: a later one may be remembered.
+
+    rows: the decisions in effect. Rows without the tag of the truth are left out.
+    """
+    first: dict[tuple[str, tuple[str, str]], Decision] = {}
+    for row in rows:
+        if row.kind == "pair" and row.mode == "training" and truth_of(row):
+            first.setdefault((row.observer, by_annotation(row)), row)
+    return list(first.values())
+
+
+def accuracies(rows: Sequence[Decision]) -> dict[str, float]:
+    """Return the accuracy of every observer who was measured: the share of right ones among same and different.
+
+    It is (PSEUDO * ACCURACY + right) / (PSEUDO + measured), within LOWEST and HIGHEST. Measured are the answers in
+    training, and those to pairs that two observers answered independently: an adjudicator tells who is right; until
+    then two who agree are right, and two who disagree are half right each. Pairs that agree have to count, since
+    an adjudicator sees no others: disagreements alone would make everybody look bad. Pairs answered openly by both do
+    not count: the second observer saw the first answer. rows: all decisions, in the order of their identifiers.
+
+    Source: the mean of a beta distribution, as in Gelman et al. 2013, Bayesian Data Analysis, section 2.4.
+    """
+    effective = in_effect(rows)
+    right: dict[str, float] = defaultdict(float)
+    measured: dict[str, int] = defaultdict(int)
+    tested = ((row.observer, float(row.answer == truth_of(row))) for row in training_answers(effective) if decided(row))
+    for source in (tested, _compared(effective)):
+        for observer, share in source:
+            right[observer] += share
+            measured[observer] += 1
+    return {
+        name: min(max((PSEUDO * ACCURACY + right[name]) / (PSEUDO + measured[name]), LOWEST), HIGHEST)
+        for name in sorted(measured)
+    }
+
+
+def accuracy_of(rows: Sequence[Decision], observer: str) -> float:
+    """Return the accuracy of one observer, 0.6 to 0.995; ACCURACY if it was never measured. See `accuracies`."""
+    return accuracies(rows).get(observer, ACCURACY)
+
+
+def _compared(rows: Sequence[Decision]) -> Iterator[tuple[str, float]]:
+    """Yield how right an observer was about each pair with independent answers, 0 to 1."""
+    for reading in read_pairs(rows, by_annotation).values():
+        scores: dict[str, list[float]] = defaultdict(list)
+        truth = reading.adjudicated
+        if truth is not None and truth.answer == CANNOT_TELL:
+            continue
+        for one, other in reading.comparisons():
+            if not independent(one, other) or not (decided(one) and decided(other)):
+                continue
+            for row in (one, other):
+                if truth is not None:
+                    scores[row.observer].append(float(row.answer == truth.answer))
+                else:
+                    scores[row.observer].append(1.0 if one.answer == other.answer else 0.5)
+        for observer, values in scores.items():
+            yield observer, sum(values) / len(values)

@@ -1,0 +1,93 @@
+"""How often the machine's decisions are wrong, from a random sample that persons check."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from snowmatch.decisions.effect import in_effect
+from snowmatch.decisions.row import CANNOT_TELL, DIFFERENT, SAME, Decision
+from snowmatch.decisions.who import DISPUTED, Who
+from snowmatch.review.readings import REPEAT, SAMPLE, Key, by_sighting
+from snowmatch.review.shares import Share, make_share
+
+WAITING = "waiting"  # no person has answered yet
+
+
+@dataclass(frozen=True)
+class MachineError:
+    """The machine's decisions about pairs, and what persons said about a sample of them.
+
+    decisions: in effect. sample: those of them that were drawn to be checked. wrong: of those that persons have
+    answered with same or different; lumped: of those where the machine said same; split: where it said different.
+    cannot_tell: persons could not tell. disputed: persons disagree. waiting: not answered yet. gone: photos not in the
+    catalog, or decided again. taken_back: drawn decisions that are no longer in effect, and do not count.
+    """
+
+    decisions: int
+    sample: int
+    wrong: Share
+    lumped: Share
+    split: Share
+    cannot_tell: int
+    disputed: int
+    waiting: int
+    gone: int
+    taken_back: int
+
+    @property
+    def checked(self) -> int:
+        """The number of drawn decisions that persons have answered with same or different."""
+        return self.wrong.of
+
+
+def machine_error(rows: Sequence[Decision], who: Who) -> MachineError:
+    """Return how often the machine was wrong, in the decisions with the tag "sample" that persons have checked.
+
+    An adjudicator outranks observers. A person's answer counts if it is later than the machine's; hidden repetitions
+    and training do not count. rows: all decisions, in the order of their identifiers. No decisions of the machine give
+    zeros.
+    """
+    place = by_sighting(who)
+    pairs = [row for row in in_effect(rows) if row.kind == "pair" and row.mode != "training"]
+    machine = [row for row in pairs if row.role == "machine" and row.answer != CANNOT_TELL]
+    sample = [row for row in machine if SAMPLE in row.tags]
+    drawn = {key: row for row in sample if (key := place(row)) is not None}  # of two for one pair, the last
+    persons: dict[Key, dict[tuple[str, str], Decision]] = {key: {} for key in drawn}
+    for row in pairs:
+        if row.role in ("observer", "adjudicator") and REPEAT not in row.tags:
+            key = place(row)
+            if key is not None and key in drawn and row.id > drawn[key].id:
+                persons[key][row.role, row.observer] = row
+    said = {key: _settled(list(persons[key].values())) for key in drawn}
+    checked = [(drawn[key].answer, answer) for key, answer in said.items() if answer in (SAME, DIFFERENT)]
+    left = Counter(said.values())
+    ever = sum(r.kind == "pair" and r.role == "machine" and SAMPLE in r.tags and r.answer != CANNOT_TELL for r in rows)
+    return MachineError(
+        decisions=len(machine),
+        sample=len(sample),
+        wrong=_wrong(checked),
+        lumped=_wrong([each for each in checked if each[0] == SAME]),
+        split=_wrong([each for each in checked if each[0] == DIFFERENT]),
+        cannot_tell=left[CANNOT_TELL],
+        disputed=left[DISPUTED],
+        waiting=left[WAITING],
+        gone=len(sample) - len(drawn),
+        taken_back=ever - len(sample),
+    )
+
+
+def _wrong(checked: Sequence[tuple[str, str]]) -> Share:
+    return make_share(sum(machine != person for machine, person in checked), len(checked))
+
+
+def _settled(answers: Sequence[Decision]) -> str:
+    """Return what persons said in the end: an answer, DISPUTED, or WAITING without answers."""
+    judges = [row for row in answers if row.role == "adjudicator"]
+    if judges:
+        return max(judges, key=lambda row: row.id).answer
+    said = {row.answer for row in answers} - {CANNOT_TELL}
+    if len(said) > 1:
+        return DISPUTED
+    return said.pop() if said else CANNOT_TELL if answers else WAITING

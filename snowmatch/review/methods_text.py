@@ -1,0 +1,329 @@
+"""The methods paragraph: how individuals were identified, with the figures that reviewers ask for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from snowmatch.core.text import counted, printable
+from snowmatch.core.version import __version__
+from snowmatch.decisions.effect import in_effect
+from snowmatch.decisions.row import ANSWERS, CANNOT_TELL, Decision
+from snowmatch.decisions.sightings import comparable
+from snowmatch.decisions.who import DISPUTED, Who
+from snowmatch.review.machine import MachineError, machine_error
+from snowmatch.review.observers import Agreed, Agreement, agreement
+from snowmatch.review.readings import REPEAT
+from snowmatch.review.shares import Share, make_share
+from snowmatch.review.training import Trained, training_results
+
+FEATURES = 3  # agreeing marks that surveys ask for, as in Sharma et al., Bio-protocol 9638760
+
+
+@dataclass(frozen=True)
+class Told:
+    """What only the authors know, each one or more whole sentences; "" if it is not known.
+
+    encounters: how encounters were told apart. criteria: when two sightings were called one animal. experience: of the
+    observers. excluded: animals that were left out, such as cubs. unclassified: what was done with sightings of no
+    individual. policy: which decisions were left to the machine.
+    """
+
+    encounters: str = ""
+    criteria: str = ""
+    experience: str = ""
+    excluded: str = ""
+    unclassified: str = ""
+    policy: str = ""
+
+
+UNTOLD = {
+    "encounters": "how encounters were told apart",
+    "criteria": "the criteria for one and for two animals",
+    "experience": "the experience of the observers",
+    "excluded": "which animals (such as cubs) were left out",
+    "unclassified": "what was done with the sightings that no individual was found for",
+    "policy": "which decisions were left to the machine",
+}
+
+
+def methods_paragraph(
+    rows: Sequence[Decision], who: Who, *, date: str, photos: int | None = None, told: Told | None = None
+) -> str:
+    """Return one paragraph for the methods section of a paper, without a line break.
+
+    rows: all decisions, in the order of their identifiers. date: of the text, such as "2026-05-04". photos: number of
+    photos in the catalog; None if it is not known. What is not known is said to be unknown.
+
+    Source: the fields follow Choo et al. 2020, Global Ecology and Conservation e01294.
+    """
+    told = told or Told()
+    effective = in_effect(rows)
+    answers = [row for row in effective if row.kind == "pair" and row.mode != "training" and REPEAT not in row.tags]
+    found, machine = agreement(rows, who), machine_error(rows, who)
+    policy = " ".join(dict.fromkeys(_sentence(r.note) for r in answers if r.role == "machine" and r.note.strip()))
+    told = Told(
+        told.encounters, told.criteria, told.experience, told.excluded, told.unclassified, told.policy or policy
+    )
+    sentences = [
+        *_software(rows, date),
+        *_material(who, photos),
+        told.excluded,
+        told.encounters,
+        _across(who),
+        told.criteria,
+        *_observers(answers, effective),
+        told.experience,
+        *_second(found),
+        *_themselves(found),
+        *_known_animals(training_results(rows)),
+        *_by_machine(machine, told.policy),
+        *_left(who),
+        *_individuals(who),
+        told.unclassified,
+    ]
+    if unknown := [text for name, text in UNTOLD.items() if not getattr(told, name) and _matters(name, who, machine)]:
+        sentences.append(f"Not recorded: {'; '.join(unknown)}.")
+    return " ".join(_sentence(text) for text in sentences if text.strip())
+
+
+def _matters(name: str, who: Who, machine: MachineError) -> bool:
+    if name == "policy":
+        return machine.decisions > 0
+    return name != "unclassified" or len(_single(who)) > 0
+
+
+def _sentence(text: str) -> str:
+    text = printable(" ".join(text.split()))
+    return text if not text or text[-1] in ".!?" else f"{text}."
+
+
+# --- the parts -------------------------------------------------------------------------------------------------------
+
+
+def _software(rows: Sequence[Decision], date: str) -> list[str]:
+    versions = sorted({row.program for row in rows if row.program} - {__version__})
+    earlier = f"; some decisions were made with version {_listed(versions)}" if versions else ""
+    moments = [row.decided_at[:10] for row in rows if row.decided_at]
+    first, last = (min(moments), max(moments)) if moments else ("", "")
+    period = f" Decisions were made {f'on {first}' if first == last else f'from {first} to {last}'}." if moments else ""
+    return [f"Individuals were identified with snowmatch {__version__}{earlier} (state of {date}).{period}"]
+
+
+def _material(who: Who, photos: int | None) -> list[str]:
+    sightings, single = len(who.sightings), _single(who)
+    annotations = sum(len(s.annotations) for s in who.sightings)
+    given = sum(s.named is not None for s in who.sightings)
+    asked = {number for pair, state in who.pairs.items() if state.answers for number in pair}
+    doubtful = {n for pair, state in who.pairs.items() if state.answer in (CANNOT_TELL, DISPUTED) for n in pair}
+    text = (
+        f"The catalog had {_number(photos, 'photo')} with {counted(annotations, 'annotated animal')}, which formed "
+        f"{counted(sightings, 'sighting')} (one animal in one encounter). Of these, {sightings - len(single)} were "
+        f"assigned to individuals, and {len(single)} were joined with no other and have no name"
+    )
+    if single:
+        text += (
+            f" (no answer compares {len(single - asked)} of them with another; {len(single & doubtful)} could not be "
+            "told apart from another one, or observers disagreed)"
+        )
+    names = f"The names of {counted(given, 'sighting')} came with the catalog." if given else ""
+    return [text + ".", names]
+
+
+def _across(who: Who) -> str:
+    crossing = sum(not comparable(who.sightings[a], who.sightings[b]) for a, b in who.pairs)
+    if not crossing:
+        return "No answer compares a left flank with a right flank."
+    return f"{counted(crossing, 'answered pair')} show no body part in common, such as a left and a right flank."
+
+
+def _observers(answers: Sequence[Decision], effective: Sequence[Decision]) -> list[str]:
+    persons = [row for row in answers if row.role == "observer"]
+    judges = [row for row in answers if row.role == "adjudicator"]
+    imported = [row for row in answers if row.role == "import"]
+    sentences = []
+    if not (persons or judges):
+        sentences.append("No decision of a person about two sightings is recorded.")
+    if persons:
+        observers = len({row.observer for row in persons})
+        sentences.append(f"{_word(observers, 'observer')} gave {counted(len(persons), 'answer')}{_answers(persons)}.")
+        marked = sum(len(row.marks) >= FEATURES and row.answer != CANNOT_TELL for row in persons)
+        decided = sum(row.answer != CANNOT_TELL for row in persons)
+        sentences.append(
+            f"{FEATURES} or more agreeing marks on the coat are recorded for {marked} of the {decided} answers same or "
+            "different."
+        )
+    if judges:
+        count = len({row.observer for row in judges})
+        sentences.append(f"{_word(count, 'adjudicator')} gave {counted(len(judges), 'answer')}{_answers(judges)}.")
+    if imported:
+        sentences.append(f"{counted(len(imported), 'answer')} came from other programs{_answers(imported)}.")
+    done = Counter(row.kind for row in effective if row.role != "machine")
+    words = {"name": "naming", "rename": "renaming", "merge": "merge", "split": "split"}
+    if changes := [counted(done[kind], word) for kind, word in words.items() if done[kind]]:
+        sentences.append(f"Persons also made {_listed(changes)}.")
+    return sentences
+
+
+def _second(found: Agreement) -> list[str]:
+    if not found.overall.pairs:
+        return ["No pair was answered by a second observer, so that agreement is unknown."]
+    alone = found.independent
+    sentences = []
+    if alone.pairs:
+        sentences.append(
+            f"{_were(alone.pairs, 'pair')} answered by two or more observers independently: the later one saw "
+            f"neither the earlier answer nor names nor probabilities. They agreed in {_share(alone.agreed)}; "
+            f"{_kappa(alone)}."
+        )
+    else:
+        sentences.append("No pair was answered by two observers independently.")
+    if found.overall.agreed.of > alone.agreed.of:
+        sentences.append(
+            f"Among all {counted(found.overall.pairs, 'pair')} with two or more observers, including those where the "
+            f"earlier answer could be seen, they agreed in {_share(found.overall.agreed)}; {_kappa(found.overall)}."
+        )
+    if found.disagreements:
+        opposite = sum(each.opposite for each in found.disagreements)
+        solved = len(found.disagreements) - found.waiting
+        sentences.append(
+            f"Observers disagreed about {counted(len(found.disagreements), 'pair')} ({opposite} of them same against "
+            f"different); an adjudicator decided {solved} of them, and {found.waiting} are open."
+        )
+    return sentences
+
+
+def _kappa(agreed: Agreed) -> str:
+    if agreed.kappa is None:
+        return "Cohen's kappa is not defined"
+    between = (
+        "" if agreed.interval is None else f" (95 % interval {agreed.interval[0]:.2f} to {agreed.interval[1]:.2f})"
+    )
+    return f"Cohen's kappa was {agreed.kappa:.2f}{between}"
+
+
+def _themselves(found: Agreement) -> list[str]:
+    asked = sum(each.changed.of for each in found.repeats)
+    if not asked:
+        return ["How often observers contradict themselves was not measured."]
+    opposite = make_share(sum(each.reversed.count for each in found.repeats), asked)
+    changed = sum(each.changed.count for each in found.repeats)
+    return [
+        f"Of questions that were repeated without telling, observers gave the opposite answer in {_share(opposite)}, "
+        f"and another answer (with cannot tell) in {changed}."
+    ]
+
+
+def _known_animals(trained: Sequence[Trained]) -> list[str]:
+    if not trained:
+        return ["The observers' error was not measured with known animals."]
+    split, lumped = _together(each.split for each in trained), _together(each.lumped for each in trained)
+    unable = _together(each.cannot_tell for each in trained)
+    return [
+        f"{_word(len(trained), 'observer')} answered {counted(unable.of, 'pair')} of known animals with the "
+        f"probability hidden: {_share(split)} of one animal were called different, and {_share(lumped)} of two animals "
+        f"were called the same; {_share(unable)} could not be told."
+    ]
+
+
+def _by_machine(machine: MachineError, policy: str) -> list[str]:
+    if not machine.decisions:
+        return ["No decision was made by the program."]
+    sentences = [f"The program made {counted(machine.decisions, 'decision')} about two sightings.", policy]
+    if not machine.sample:
+        return [*sentences, "No sample of them was drawn, so that their error is unknown."]
+    open_ones = machine.waiting + machine.disputed
+    if machine.checked:
+        left = f" ({open_ones} are open)" if open_ones else ""
+        sentences.append(
+            f"Persons checked a random sample of {machine.sample} of them{left}: wrong were {_share(machine.wrong)}, "
+            f"that is {machine.lumped.count} of {machine.lumped.of} same and {machine.split.count} of "
+            f"{machine.split.of} different; persons could not tell in {machine.cannot_tell}."
+        )
+    else:
+        sentences.append(f"A random sample of {machine.sample} of them waits for persons: their error is unknown.")
+    if machine.taken_back:
+        sentences.append(f"{_were(machine.taken_back, 'drawn decision')} taken back, which this error does not count.")
+    return sentences
+
+
+def _left(who: Who) -> list[str]:
+    quarrels = sum(len(each.quarrels) for each in who.individuals)
+    disputed = sum(state.answer == DISPUTED for state in who.pairs.values())
+    if not quarrels and not disputed:
+        return ["No contradiction between decisions is left."]
+    several = sum(bool(each.quarrels) for each in who.individuals)
+    return [
+        f"The decisions still contradict each other {counted(quarrels, 'time')}, in {counted(several, 'individual')}; "
+        f"about {counted(disputed, 'pair')} observers disagree, and no adjudicator has decided."
+    ]
+
+
+def _individuals(who: Who) -> list[str]:
+    parts: Counter[str] = Counter()
+    for each in who.individuals:
+        if not _counts(who, each.sightings, each.name):
+            continue
+        seen = {part for n in each.sightings for part in who.sightings[n].body_parts}
+        left, right = "left_flank" in seen, "right_flank" in seen
+        parts["both" if left and right else "left" if left else "right" if right else "neither"] += 1
+    text = (
+        f"{_were(sum(parts.values()), 'individual')} found: {parts['both']} with both flanks, {parts['left']} with "
+        f"the left flank only, {parts['right']} with the right flank only"
+    )
+    text += f", {parts['neither']} with neither or with an unknown flank" if parts["neither"] else ""
+    one_sided = (
+        " An animal whose two flanks were never joined counts as two." if parts["left"] and parts["right"] else ""
+    )
+    return [f"{text}.{one_sided}"]
+
+
+# --- words -----------------------------------------------------------------------------------------------------------
+
+
+def _counts(who: Who, sightings: Sequence[int], name: str | None) -> bool:
+    """Return whether sightings are an individual that was found: it has a name, or several sightings."""
+    return name is not None or len(sightings) > 1
+
+
+def _single(who: Who) -> set[int]:
+    """Return the sightings of no individual: joined with no other, and without a name."""
+    return {n for each in who.individuals if not _counts(who, each.sightings, each.name) for n in each.sightings}
+
+
+def _answers(rows: Sequence[Decision]) -> str:
+    said = Counter(row.answer for row in rows)
+    return f" ({', '.join(f'{said[each]} {each}'.replace('_', ' ') for each in ANSWERS)})"
+
+
+def _share(share: Share) -> str:
+    """Return a share such as "3 of 40 (7.5 %, 95 % interval 1.6 to 20.4 %)"."""
+    if share.value is None:
+        return "0 of 0 (unknown)"
+    low, high = 100 * share.low, 100 * share.high
+    return f"{share.count} of {share.of} ({100 * share.value:.1f} %, 95 % interval {low:.1f} to {high:.1f} %)"
+
+
+def _together(shares: Iterable[Share]) -> Share:
+    several = list(shares)
+    return make_share(sum(each.count for each in several), sum(each.of for each in several))
+
+
+def _number(number: int | None, word: str) -> str:
+    return f"an unknown number of {word}s" if number is None else counted(number, word)
+
+
+def _were(number: int, word: str) -> str:
+    return f"{counted(number, word)} {'was' if number == 1 else 'were'}"
+
+
+def _word(number: int, word: str) -> str:
+    """Return a number and its noun for the beginning of a sentence: "Two observers"."""
+    words = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten")
+    text = counted(number, word)
+    return f"{words[number]} {text.partition(' ')[2]}" if number < len(words) else text
+
+
+def _listed(texts: Sequence[str]) -> str:
+    return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}"
