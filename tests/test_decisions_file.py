@@ -590,6 +590,17 @@ def test_a_file_that_another_program_gave_a_log_is_used_and_is_one_file_again(fi
     assert [p.name for p in filled.parent.iterdir()] == [filled.name]
 
 
+def test_a_journal_of_a_file_that_was_removed_never_gets_into_a_new_one(filled):
+    journal = filled.with_name(filled.name + "-journal")
+    journal.write_bytes(b"x")
+    filled.unlink()
+    for use in (read_decisions, lambda p: append(p, [pair()])):
+        with pytest.raises(SnowmatchError, match="which belongs to it, does: put the file back"):
+            use(filled)
+    journal.unlink()
+    append(filled, [pair()])
+
+
 @pytest.mark.skipif(os.name == "nt", reason="rights of POSIX")
 def test_a_new_file_has_the_rights_of_other_new_files(path):
     before = os.umask(0o002)
@@ -784,7 +795,8 @@ def test_killed_writers_lose_no_acknowledged_decision(path, writers, kills):
     rng, acknowledged, journals, counts = random.Random(writers), [], 0, []
     for n in range(kills):
         if n % 10 == 9:
-            path.unlink()  # the file is made again, and killed while it is made
+            path.unlink()  # the next writers are killed while they make it
+            path.with_name(path.name + "-journal").unlink(missing_ok=True)
             acknowledged.clear()
         counts.append(kill_writers(path, writers, rng, acknowledged))
         journals += path.with_name(path.name + "-journal").exists()
