@@ -22,7 +22,7 @@ from snowmatch.decisions.chain import SELECTED, BrokenError, Row, check_chain, h
 from snowmatch.decisions.opening import damaged, is_there, reading, writing
 from snowmatch.decisions.row import Decision, timestamp
 from snowmatch.decisions.schema import COLUMNS
-from snowmatch.decisions.uuid7 import id_time, next_id
+from snowmatch.decisions.uuid7 import id_time, is_id, next_id
 
 NAME = "decisions.sqlite"
 # Clocks of two computers differ a little, and a decision may wait for another one. More than this is told (seconds).
@@ -110,7 +110,7 @@ def append(path: Path, decisions: Sequence[Decision]) -> Appended:
     if not decisions:
         return Appended(())
     with writing(path) as connection:
-        (last,) = connection.execute("SELECT coalesce(max(id), '') FROM decisions").fetchone()
+        last = _end(connection)[2]
         now = time.time_ns() // 10**6
         notes = _clock_notes(last, now)
         moment = timestamp()
@@ -128,14 +128,7 @@ def add_rows(connection: sqlite3.Connection, decisions: Sequence[Decision]) -> N
 
     Raises BrokenError if the end of the chain is not as it was written.
     """
-    (number, seen) = connection.execute(
-        "SELECT (SELECT coalesce(max(number), 0) FROM decisions), (SELECT coalesce(max(seq), 0) FROM sqlite_sequence)"
-    ).fetchone()
-    if number != seen:
-        raise BrokenError("its last decisions are missing")
-    end = list(_rows(connection, max(number - 2, 0)))
-    before = end[0][-2] if end else ""
-    head = check_chain(end, number - len(end), before)
+    number, head, _ = _end(connection)
     rows = []
     for decision in decisions:
         cells = to_cells(decision)
@@ -143,6 +136,24 @@ def add_rows(connection: sqlite3.Connection, decisions: Sequence[Decision]) -> N
         previous, head = head, hash_of(head, cells)
         rows.append((number, *cells, previous, head))
     connection.executemany(_INSERT, rows)
+
+
+def _end(connection: sqlite3.Connection) -> tuple[int, str, str]:
+    """Return the number and the hash of the last row, and the greatest id; 0, "" and "" without rows.
+
+    Only the last rows are checked: whoever reads the decisions checks all. Raises BrokenError if they are not whole.
+    """
+    number, last, stored = connection.execute(
+        "SELECT coalesce(max(number), 0), coalesce(max(id), ''), (SELECT coalesce(max(seq), 0) FROM sqlite_sequence) "
+        "FROM decisions"
+    ).fetchone()
+    if number != stored:
+        raise BrokenError("its last decisions are missing")
+    rows = list(_rows(connection, max(number - 2, 0)))
+    head = check_chain(rows, number - len(rows), rows[0][-2] if rows else "")
+    if rows and not is_id(last):
+        raise BrokenError(f"a decision has the id {last!r}")
+    return number, head, max([last, *(row[1] for row in rows)])
 
 
 def order_notes(rows: Sequence[Decision]) -> tuple[Note, ...]:

@@ -44,6 +44,11 @@ def is_there(path: Path) -> bool:
                 f"{path.parent} is not a folder, so it has no file of decisions: make the folder first, or give "
                 "another file"
             ) from None
+        if (left := _left(path)) and not os.path.lexists(path):  # SQLite would take it for one of a new file
+            raise SnowmatchError(
+                f"{path} does not exist, but {left[0]}, which belongs to it, does: put the file back, or move "
+                f"{left[0]} away too"
+            ) from None
         return False
     except OSError as error:
         raise SnowmatchError(f"{path} cannot be read: {error.strerror or error}") from error
