@@ -32,12 +32,12 @@ class Evidence:
     Source: pseudo-likelihood, Besag, 1975 (The Statistician 24:179-195).
     """
 
-    listed: float = 3.5
-    above: float = 0.9
-    below: float = 0.7
-    absent: float = -0.12
-    alone: float = 2.3
-    most: float = 3.5
+    listed: float = 1.88
+    above: float = 1.0
+    below: float = 0.24
+    absent: float = -0.33
+    alone: float = 2.7
+    most: float = 4.5
 
     def weigh(self, probability: np.ndarray) -> np.ndarray:
         """Return the weights of listed pairs with these probabilities, of the same shape."""
