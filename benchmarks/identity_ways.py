@@ -5,16 +5,16 @@ from __future__ import annotations
 import heapq
 from collections import Counter, defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from drawn_pairs import Case
 
 from snowmatch.core.unions import Unions
 from snowmatch.review.draws import draw
-from snowmatch.review.evidence import Weights, log_odds
-from snowmatch.review.quarrels import Answer, find_quarrels
+from snowmatch.review.evidence import Evidence, Weights, log_odds
 from snowmatch.review.questions import Questions
+from snowmatch.review.quarrels import Answer, find_quarrels
 
 SAME, DIFFERENT, UNKNOWN = 1, -1, 0
 Ask = Callable[[int, int], int]
@@ -39,11 +39,9 @@ class Observer:
 
 @dataclass(frozen=True)
 class Settings:
-    """How the questions weigh evidence. most: largest weight of a probability. human: the weight of an answer, at most."""
+    """How the questions weigh evidence. human: the weight of an answer, at most. margin: times that weight."""
 
-    most: float = 3.5
-    temperature: float = 1.5
-    absent: float = -3.0
+    evidence: Evidence = field(default_factory=Evidence)
     human: float = 4.0
     margin: float = 0.95
     repeats: int = 2
@@ -59,12 +57,11 @@ def weights_of(case: Case, settings: Settings, human: dict[tuple[int, int], floa
     p = dict(zip(zip(case.i.tolist(), case.j.tolist(), strict=True), case.p.tolist(), strict=True))
     pairs = sorted({*p, *human})
     i, j = np.array(pairs, np.int64).reshape(-1, 2).T
-    machine = np.array(
-        [float(log_odds(p[k], settings.most)) / settings.temperature if k in p else settings.absent for k in pairs]
-    )
-    return Weights(
-        len(case.truth), i, j, machine, np.array([human.get(k, 0.0) for k in pairs]), absent=settings.absent
-    )
+    evidence = settings.evidence
+    listed = evidence.weigh(np.array([p.get(k, 0.5) for k in pairs]))
+    machine = np.where([k in p for k in pairs], listed, evidence.absent)
+    answers = np.array([human.get(k, 0.0) for k in pairs])
+    return Weights(len(case.truth), i, j, machine, answers, absent=evidence.absent, alone=evidence.alone)
 
 
 @dataclass(frozen=True)

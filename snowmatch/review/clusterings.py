@@ -1,6 +1,6 @@
 """Correlation clustering: individuals are the sets that agree best with the weights of pairs, and their alternatives.
 
-The score of a clustering is the sum of the weights of all pairs inside its clusters. (With the pairs between clusters
+The score of a clustering is the sum of the weights of all pairs inside its clusters, and `alone` for each cluster. (With the pairs between clusters
 subtracted, as it is often written, all scores double and lose a constant.) A local alternative is another clustering of
 one or two clusters.
 
@@ -33,7 +33,7 @@ class Alternative:
 def cluster(graph: Graph) -> tuple[np.ndarray, list[tuple[int, int]]]:
     """Return the greedy clustering of a whole graph, and its steps.
 
-    The two clusters with the largest weight between them become one, as long as that weight is positive. The labels,
+    The two clusters with the largest weight between them become one, as long as that weight is above `alone`. The labels,
     (nodes,) int, are the smallest node of each cluster. The steps are pairs of labels; the smaller one stays.
     """
     near = [dict(row) for row in graph.near]
@@ -44,7 +44,8 @@ def cluster(graph: Graph) -> tuple[np.ndarray, list[tuple[int, int]]]:
     def weight(a: int, b: int) -> float:
         return near[a][b] + graph.absent * graph.compared(sides[a], sides[b])
 
-    heap = [(-w, a, b) for a, row in enumerate(near) for b in row if a < b and (w := weight(a, b)) > TINY]
+    least = graph.alone + TINY
+    heap = [(-w, a, b) for a, row in enumerate(near) for b in row if a < b and (w := weight(a, b)) > least]
     heapq.heapify(heap)
     steps = []
     while heap:
@@ -60,7 +61,7 @@ def cluster(graph: Graph) -> tuple[np.ndarray, list[tuple[int, int]]]:
             del near[c][b]
         near[b] = {}
         for c in near[a]:
-            if (w := weight(a, c)) > TINY:
+            if (w := weight(a, c)) > least:
                 heapq.heappush(heap, (-w, min(a, c), max(a, c)))
     for k in range(len(above)):  # ascending, so what is above is already right
         above[k] = above[above[k]]
@@ -90,7 +91,7 @@ def matrix(graph: Graph, nodes: Sequence[int]) -> np.ndarray:
     return held
 
 
-def greedy(weights: np.ndarray, least: int = 1) -> np.ndarray:
+def greedy(weights: np.ndarray, alone: float = 0.0, least: int = 1) -> np.ndarray:
     """Return the greedy clustering of (K, K) weights as labels (K,) int, with `least` clusters or more.
 
     Afterwards single nodes change to the cluster that raises the score most, until none does.
@@ -102,7 +103,7 @@ def greedy(weights: np.ndarray, least: int = 1) -> np.ndarray:
     left = count
     while left > least:
         a, b = sorted(divmod(int(held.argmax()), count))
-        if not held[a, b] > TINY:
+        if not held[a, b] > alone + TINY:
             break
         held[a] += held[b]
         held[:, a] = held[a]
@@ -110,21 +111,23 @@ def greedy(weights: np.ndarray, least: int = 1) -> np.ndarray:
         held[a, a] = -np.inf
         label[label == b] = a
         left -= 1
-    return _improve(weights, label, least)
+    return _improve(weights, label, alone, least)
 
 
-def _improve(weights: np.ndarray, label: np.ndarray, least: int) -> np.ndarray:
+def _improve(weights: np.ndarray, label: np.ndarray, alone: float, least: int) -> np.ndarray:
     count = len(label)
     inside = np.zeros((count, count))
     inside[np.arange(count), label] = 1.0
     for _ in range(4 * count):
         pull = weights @ inside  # the weight of each node to each cluster
-        own = pull[np.arange(count), label]
-        pull[:, inside.sum(0) == 0] = 0.0  # an empty cluster
+        size = inside.sum(0)
+        own = np.where(size[label] == 1, alone, pull[np.arange(count), label])
+        pull[:, size == 0] = alone
         change = pull - own[:, None]
         change[np.arange(count), label] = -np.inf
-        if (inside.sum(0) > 0).sum() <= least:
-            change[inside.sum(0)[label] == 1] = -np.inf
+        change[np.ix_(size[label] == 1, size == 0)] = -np.inf  # the same clustering
+        if (size > 0).sum() <= least:
+            change[size[label] == 1] = -np.inf
         node, to = divmod(int(change.argmax()), count)
         if not change[node, to] > TINY:
             break
@@ -134,9 +137,9 @@ def _improve(weights: np.ndarray, label: np.ndarray, least: int) -> np.ndarray:
     return label
 
 
-def score(weights: np.ndarray, label: np.ndarray) -> float:
-    """Return the sum of the weights of all pairs inside the clusters."""
-    return float(weights[label[:, None] == label].sum() / 2)
+def score(weights: np.ndarray, label: np.ndarray, alone: float = 0.0) -> float:
+    """Return the score of a clustering, (K,) labels, of K nodes."""
+    return float(weights[label[:, None] == label].sum() / 2) + alone * len(np.unique(label))
 
 
 def best_alternative(graph: Graph, clusters: Sequence[Sequence[int]]) -> Alternative | None:
@@ -150,14 +153,14 @@ def best_alternative(graph: Graph, clusters: Sequence[Sequence[int]]) -> Alterna
         return None
     weights = matrix(graph, nodes)
     now = np.repeat(np.arange(len(clusters)), [len(part) for part in clusters])
-    tried = list(_other(weights, now, len(clusters)))
-    base = score(weights, now)
+    tried = _other(weights, now, graph.alone)
+    base = score(weights, now, graph.alone)
     same = now[:, None] == now
     best: tuple[float, np.ndarray] | None = None
     for label in tried:
         if ((label[:, None] == label) == same).all():
             continue
-        gain = score(weights, label) - base
+        gain = score(weights, label, graph.alone) - base
         if best is None or gain > best[0] + TINY:
             best = gain, label
     if best is None:
@@ -167,22 +170,22 @@ def best_alternative(graph: Graph, clusters: Sequence[Sequence[int]]) -> Alterna
     return Alternative(best[0], tuple(parts))
 
 
-def _other(weights: np.ndarray, now: np.ndarray, clusters: int) -> list[np.ndarray]:
+def _other(weights: np.ndarray, now: np.ndarray, alone: float) -> list[np.ndarray]:
     count = len(now)
-    if clusters == 1:
+    if now[-1] == 0:
         lone = now.copy()
         lone[int(weights.sum(0).argmin())] = 1
         tried = [lone]
         if count > 2:
-            tried.append(greedy(weights, 2))
+            tried.append(greedy(weights, alone, 2))
             i, j = np.nonzero(np.triu(weights, 1) < -TINY)
             order = np.argsort(weights[i, j], kind="stable")[:FORCED]
             for a, b in zip(i[order].tolist(), j[order].tolist(), strict=True):
                 forced = weights.copy()
                 forced[a, b] = forced[b, a] = FORBIDDEN
-                tried.append(greedy(forced, 2))
+                tried.append(greedy(forced, alone, 2))
         return tried
-    tried = [np.zeros(count, int), greedy(weights)]
+    tried = [np.zeros(count, int), greedy(weights, alone)]
     side = now[:, None] == now
     change = (weights * ~side).sum(1) - (weights * side).sum(1)
     for k in (0, 1):

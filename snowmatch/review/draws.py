@@ -1,9 +1,10 @@
 """Draws of who is who: clusterings, each as often as the weights make it probable.
 
-For independent pairs with log odds w, ln P(clustering) is the sum of w over the pairs inside its clusters, plus a constant:
-each pair contributes p if it is together and 1 - p if it is apart, and ln p - ln(1 - p) = w. (That is half the score in
-which pairs apart are subtracted.) The pairs are not independent: photos of one sighting are good or bad for all its pairs.
-So the machine's weights are divided by a temperature first (`tempered`), which is fitted on drawn surveys.
+ln P(clustering) is its score, plus a constant: the sum of the weights of the pairs inside clusters, and `alone` for each
+cluster. For independent pairs with log odds w this is exact, as each pair contributes p if it is together and 1 - p if it
+is apart, and ln p - ln(1 - p) = w. (It is half the score in which pairs apart are subtracted.) Pairs are not independent:
+a poor photo of one sighting makes all its pairs improbable at once. So the log odds of single pairs must not be added up as
+they are; the weights have to be those that give each sighting the right probabilities (`Evidence`).
 
 Source: block Gibbs sampling, Liu, Wong and Kong, Biometrika 1994; the blocks are the steps of the greedy clustering.
 """
@@ -18,7 +19,7 @@ from snowmatch.review.clusterings import cluster
 from snowmatch.review.evidence import BOTH, FORBIDDEN, Graph, Weights, graph_of
 
 RARELY = 5  # blocks that moved in no chain while these warmed up are tried in every fifth sweep
-CAP = 7  # a larger cluster without any listed pair is as unlikely as one of this size, for the sum of all of them
+CAP, CAP_OF_SIDES = 400, 12  # sightings of a cluster beyond these do not count, where no pair with it is listed
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,8 @@ class _Sampler:
         self, graph: Graph, start: np.ndarray, chains: int, random: np.random.Generator, *, lopsided: bool
     ) -> None:
         count = len(start)
-        self.absent, self.random, self.lopsided = graph.absent, random, lopsided
+        self.absent, self.alone, self.random, self.lopsided = graph.absent, graph.alone, random, lopsided
+        self._cap = CAP_OF_SIDES if lopsided else min(CAP, int(graph.size.sum()))
         self.rows = np.arange(chains)
         self.label = np.repeat(start[None], chains, 0)
         links = graph.size - graph.left - graph.right + ((graph.left > 0) & (graph.right > 0))
@@ -112,10 +114,10 @@ class _Sampler:
         self.sides = np.repeat(sides[:, None].astype(np.int64), chains, 1)
         self._pull = np.zeros((chains, count))
         self._mark = np.full((chains, count), -1)
-        bins = np.arange(CAP + 1)
-        all_, left, right = (g.ravel() for g in np.meshgrid(bins, bins, bins, indexing="ij"))
-        self._grid = np.stack([all_, left, right])
-        if not lopsided:
+        bins = np.arange(self._cap + 1)
+        if lopsided:
+            self._grid = np.stack([g.ravel() for g in np.meshgrid(bins, bins, bins, indexing="ij")])
+        else:
             self._grid = np.stack([bins, 0 * bins, 0 * bins])
         self._histogram = np.zeros((chains, self._grid.shape[1]))
         for chain in self.rows:
@@ -123,8 +125,8 @@ class _Sampler:
             np.add.at(self._histogram[chain], self._bin(self.sides[:3, chain, filled]), 1)
 
     def _bin(self, sides: np.ndarray) -> np.ndarray:
-        size, left, right = np.minimum(sides[:3], CAP)
-        return np.asarray((size * (CAP + 1) + left) * (CAP + 1) + right if self.lopsided else size)
+        size, left, right = np.minimum(sides[:3], self._cap)
+        return np.asarray((size * (self._cap + 1) + left) * (self._cap + 1) + right if self.lopsided else size)
 
     def _absent(self, block: _Block, sides: np.ndarray) -> np.ndarray:
         """Return the weight of joining clusters of some sides by pairs that are not listed; -inf if none can be."""
@@ -167,7 +169,7 @@ class _Sampler:
         value = np.where(listed & filled, value, -np.inf)
         value[value < FORBIDDEN / 2] = -np.inf
         elsewhere = self._elsewhere(block, chains, sides, listed & filled)
-        choices = np.concatenate([value, np.zeros((len(chains), 1)), elsewhere[:, None]], axis=1)
+        choices = np.concatenate([value, np.full((len(chains), 1), self.alone), elsewhere[:, None]], axis=1)
         chosen = (choices + self.random.gumbel(size=choices.shape)).argmax(1)
         last = near.shape[1]
         to = near[np.arange(len(chains)), np.minimum(chosen, last - 1)]
@@ -185,8 +187,6 @@ class _Sampler:
 
     def _elsewhere(self, block: _Block, chains: np.ndarray, sides: np.ndarray, near: np.ndarray) -> np.ndarray:
         """Return the log of the summed weights of all clusters without a listed pair to the block."""
-        if self.absent == 0:
-            return np.full(len(chains), -np.inf)  # nothing speaks for them
         table = np.exp(self._absent(block, self._grid))
         total = self._histogram[chains] @ table - (table[self._bin(sides)] * near).sum(1)
         with np.errstate(divide="ignore"):
@@ -194,7 +194,7 @@ class _Sampler:
 
     def _far(self, block: _Block, chain: int, near: np.ndarray) -> int:
         sides = self.sides[:, chain]
-        value = self._absent(block, np.minimum(sides, CAP))
+        value = self._absent(block, np.minimum(sides, self._cap))
         value[sides[0] == 0] = -np.inf
         value[near[sides[0, near] > 0]] = -np.inf
         return int((value + self.random.gumbel(size=len(value))).argmax())

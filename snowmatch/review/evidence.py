@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -26,12 +26,37 @@ def log_odds(probability: np.ndarray | float, most: float) -> np.ndarray:
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """How the probability of a listed pair becomes a weight, and what the other pairs weigh.
+
+    A probability above one half weighs listed + above * its log odds, else listed + below * its log odds; the log odds are
+    not counted beyond -most and most. To be listed is evidence, since a pair is listed only if it is among the best. The
+    defaults were fitted on drawn surveys, so that each sighting has the right probabilities when all others are known
+    (maximum pseudo-likelihood): benchmarks/fit_evidence.py.
+    Source: pseudo-likelihood, Besag, 1975 (The Statistician 24:179-195).
+    """
+
+    listed: float = 1.88
+    above: float = 1.0
+    below: float = 0.24
+    absent: float = -0.33
+    alone: float = 2.7
+    most: float = 4.5
+
+    def weigh(self, probability: np.ndarray) -> np.ndarray:
+        """Return the weights of listed pairs with these probabilities, of the same shape."""
+        odds = log_odds(probability, self.most)
+        return np.asarray(self.listed + np.where(odds > 0, self.above, self.below) * odds, np.float64)
+
+
+@dataclass(frozen=True)
 class Weights:
     """The evidence about the sightings 0 to n - 1. Pairs that are not listed have the weight `absent`.
 
     i, j: (E,) int, i < j, each pair once. machine: (E,) float, the log odds of the pair's calibrated probability.
     human: (E,) float, the sum over the answers to a pair: the log odds of the observer's accuracy, positive for `same`,
-    negative for `different`; 0 without answers. absent: zero or less.
+    negative for `different`; 0 without answers. absent: zero or less. alone: what each individual adds to the score of
+    a clustering, zero or more; so joining two clusters has to be worth more than this.
     together, apart: pairs that are surely one individual, and surely two.
     views: (n,) int, LEFT, RIGHT or BOTH; None: all sightings can be compared. Pairs that cannot be compared are never
     asked and have no weight. What joins the two sides of an individual is a sighting of both, or a pair of `together`.
@@ -44,6 +69,7 @@ class Weights:
     machine: np.ndarray
     human: np.ndarray
     absent: float = 0.0
+    alone: float = 0.0
     together: tuple[tuple[int, int], ...] = ()
     apart: tuple[tuple[int, int], ...] = ()
     views: np.ndarray | None = None
@@ -56,8 +82,8 @@ class Weights:
             raise ValueError(f"expected 0 <= i < j < {self.n} for every pair")
         if len(np.unique(self.i.astype(np.int64) * self.n + self.j)) < len(self.i):
             raise ValueError("a pair is listed twice")
-        if not (np.isfinite(self.machine).all() and np.isfinite(self.human).all() and -1e3 <= self.absent <= 0):
-            raise ValueError("expected finite weights, and -1000 <= absent <= 0")
+        if not (np.isfinite(self.machine).all() and np.isfinite(self.human).all() and -1e3 <= self.absent <= 0 <= self.alone <= 1e3):
+            raise ValueError("expected finite weights, -1000 <= absent <= 0 and 0 <= alone <= 1000")
         if any(not 0 <= k < self.n for pair in (*self.together, *self.apart) for k in pair):
             raise ValueError(f"expected sightings from 0 to {self.n - 1}")
         if self.views is not None and (len(self.views) != self.n or not np.isin(self.views, (1, 2, 3)).all()):
@@ -66,11 +92,6 @@ class Weights:
             raise ValueError(
                 "a pair is listed that cannot be compared: one side shows the left alone, the other the right"
             )
-
-
-def tempered(weights: Weights, temperature: float) -> Weights:
-    """Return the weights with the machine's part divided by `temperature`: weights above 1 trust the machine less."""
-    return replace(weights, machine=weights.machine / temperature, absent=weights.absent / temperature)
 
 
 @dataclass
@@ -83,6 +104,7 @@ class Graph:
     """
 
     absent: float
+    alone: float
     node: np.ndarray
     members: list[list[int]]
     near: list[dict[int, float]]
@@ -127,4 +149,4 @@ def graph_of(weights: Weights) -> Graph:
     sides = np.stack([np.ones(weights.n, np.int64), views == LEFT, views == RIGHT]).astype(np.int64)
     size, left, right = (np.bincount(node, side, len(members)).astype(np.int64) for side in sides)
     triples = list(zip(size.tolist(), left.tolist(), right.tolist(), strict=True))
-    return Graph(weights.absent, node, members, near, size, left, right, triples)
+    return Graph(weights.absent, weights.alone, node, members, near, size, left, right, triples)

@@ -117,8 +117,7 @@ class Questions:
         extra = weight - (self._graph.absent if new else 0.0)
         self._graph.near[a][b] = self._graph.near[b][a] = self._graph.near[a].get(b, 0.0) + extra
         if one == two:
-            self._renew([one], pairs=False)
-            self._renew_pairs([one])
+            self._renew([one])
         else:
             # Sums are taken again, not added to, so that the order of answers does not change a bit of them
             self._between[one] = self._sums(one)
@@ -187,12 +186,13 @@ class Questions:
         compared = graph.compared(self._sides[one], self._sides[two])
         return self._between[one].get(two, 0.0) + graph.absent * compared
 
-    def _attract(self, one: int, two: int) -> bool:
-        """Return whether a pair between two clusters is likelier the same: only then can parts of them change sides."""
-        if len(self._clusters[one]) > len(self._clusters[two]):
-            one, two = two, one
-        label, near, least = self._label, self._graph.near, TINY - self._graph.absent
-        return any(w > least and label[other] == two for node in self._clusters[one] for other, w in near[node].items())
+    def _mixes(self, one: int, two: int) -> bool:
+        """Return whether a part of one cluster could go to the other without losing more than the margin.
+
+        What it loses where it leaves is at least what the best split of that cluster loses.
+        """
+        cuts = [self._graph.alone - self._best[key,].gain for key in (one, two) if (key,) in self._best]
+        return bool(cuts) and self._between[one].get(two, 0.0) - min(cuts) > -self.margin
 
     def _set(self, key: Key, best: Alternative | None) -> None:
         if best is None or best.gain < FORBIDDEN / 2:
@@ -210,21 +210,13 @@ class Questions:
     def _valid(self, entry: tuple[float, Key]) -> bool:
         return entry[1] in self._best and self._best[entry[1]].gain == -entry[0]
 
-    def _renew(self, labels: Iterable[int], *, pairs: bool = True) -> None:
-        labels = list(labels)
+    def _renew(self, labels: Iterable[int]) -> None:
+        labels = dict.fromkeys(labels)
         for label in labels:
             self._set((label,), best_alternative(self._graph, [self._clusters[label]]))
-        if pairs:
-            renewed = set(labels)
-            for label in labels:
-                for other in self._between[label]:
-                    if other > label or other not in renewed:
-                        self._renew_pair(label, other)
-
-    def _renew_pairs(self, labels: Iterable[int]) -> None:
         for label in labels:
             for other in self._between[label]:
-                if self._attract(label, other):
+                if other > label or other not in labels:
                     self._renew_pair(label, other)
 
     def _renew_pair(self, one: int, two: int) -> None:
@@ -233,10 +225,10 @@ class Questions:
             self._set((one, two), None)
             return
         first, second = self._clusters[one], self._clusters[two]
-        if len(first) + len(second) > 2 and self._attract(one, two):
+        if self._mixes(one, two):
             self._set((one, two), best_alternative(self._graph, [first, second]))
         else:
-            self._set((one, two), Alternative(self._weight(one, two), (tuple(sorted(first + second)),)))
+            self._set((one, two), Alternative(self._weight(one, two) - self._graph.alone, (tuple(sorted(first + second)),)))
 
     def _settle(self) -> None:
         """Apply the best alternative as long as it scores more than the present clustering."""

@@ -1,0 +1,106 @@
+"""Fit the weights of pairs so that sightings, and sets of sightings, get the right probabilities when all others are known.
+
+For each individual of the surveys, subsets of its sightings are taken off: single ones, halves, all. Each subset may belong
+to any individual, or be one of its own. The settings of `Evidence` are those that make the truth likeliest.
+
+    python benchmarks/fit_evidence.py                 # on drawn surveys with 1 to many encounters of each animal
+    python benchmarks/fit_evidence.py CASE.npz ...    # on surveys with known names
+
+Source: composite likelihood of blocks, after the pseudo-likelihood of Besag, 1975 (The Statistician 24:179-195).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+from drawn_pairs import Case, draw_case, read_case, varied
+from scipy.optimize import minimize
+
+from snowmatch.review.evidence import Evidence, log_odds
+
+SURVEYS = 6
+
+
+def features(case: Case, most: float, seed: int) -> list[tuple[np.ndarray, int]]:
+    """Return, for each subset, the features of each choice (K + 1, 5) and the number of the right one.
+
+    A choice is an individual; the last is one of its own. Features: listed pairs, their positive and their negative log
+    odds, other pairs, and 1 for one of its own.
+    """
+    random = np.random.default_rng(seed)
+    n = len(case.truth)
+    individuals = case.truth.max() + 1
+    odds = log_odds(case.p, most)
+    each = np.zeros((n, individuals, 3))
+    value = np.stack([np.ones(len(odds)), np.maximum(odds, 0), np.minimum(odds, 0)], 1)
+    np.add.at(each, (case.i, case.truth[case.j]), value)
+    np.add.at(each, (case.j, case.truth[case.i]), value)
+    size = np.bincount(case.truth, minlength=individuals)
+    blocks = []
+    for individual in range(individuals):
+        members = np.flatnonzero(case.truth == individual)
+        subsets = [members[k : k + 1] for k in range(len(members))]
+        if len(members) > 1:
+            subsets.append(members)
+        if len(members) > 2:
+            subsets.append(random.permutation(members)[: len(members) // 2])
+        for subset in subsets:
+            held = each[subset].sum(0)
+            inside = np.isin(case.i, subset) & np.isin(case.j, subset)
+            held[individual] -= 2 * value[inside].sum(0)
+            others = size.copy()
+            others[individual] -= len(subset)
+            found = np.zeros((individuals + 1, 5))
+            found[:-1, :3] = held
+            found[:-1, 3] = len(subset) * others - held[:, 0]
+            found[-1, 4] = 1
+            alone = others[individual] == 0
+            keep = np.append(others > 0, True)
+            right = keep.sum() - 1 if alone else int(keep[:individual].sum())
+            blocks.append((found[keep], right))
+    return blocks
+
+
+def fit(cases: Sequence[Case], most: float) -> tuple[Evidence, float]:
+    """Return the settings that make the truth of the cases likeliest, and the mean log loss of a subset."""
+    blocks = [block for seed, case in enumerate(cases) for block in features(case, most, seed)]
+    table = np.concatenate([found for found, _ in blocks])
+    starts = np.cumsum([0, *(len(found) for found, _ in blocks)])
+    right = starts[:-1] + np.array([k for _, k in blocks])
+    group = np.repeat(np.arange(len(blocks)), np.diff(starts))
+
+    def loss(settings: np.ndarray) -> tuple[float, np.ndarray]:
+        score = table @ settings
+        top = np.maximum.reduceat(score, starts[:-1])
+        weight = np.exp(score - top[group])
+        total = np.add.reduceat(weight, starts[:-1])
+        share = weight / total[group]
+        slope = share @ table - table[right].sum(0)
+        return float((np.log(total) + top).sum() - score[right].sum()), slope
+
+    bounds = [(None, None), (0, None), (0, None), (None, 0), (0, None)]
+    found = minimize(loss, np.array([0, 1, 1, -1, 1.0]), jac=True, method="L-BFGS-B", bounds=bounds)
+    listed, above, below, absent, alone = (round(float(v), 3) for v in found.x)
+    return Evidence(listed, above, below, absent, alone, most), float(found.fun) / len(blocks)
+
+
+def main() -> None:
+    """Fit and print as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cases", nargs="*", type=Path)
+    given = parser.parse_args()
+    cases = [read_case(path) for path in given.cases] or [
+        draw_case(1000 + seed, varied(1000 + seed)) for seed in range(SURVEYS)
+    ]
+    for most in (2.5, 3.5, 4.5):
+        evidence, loss = fit(cases, most)
+        print(json.dumps(asdict(replace(evidence)) | {"loss": round(loss, 4)}))
+
+
+if __name__ == "__main__":
+    main()
