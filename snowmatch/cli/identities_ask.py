@@ -79,13 +79,14 @@ def ask(
     Example:
       snowmatch identities catalog/ ask --observer Anna --draw questions/
     """
-    from snowmatch.review.observers import accuracy_of
+    from snowmatch.review.accuracy import ACCURACY, accuracies
     from snowmatch.review.queue import Queue
 
     observer, who = place.observer(), place.open()
     session, evidence = _evidence(place, who, extractors, options, again)
     levels = session.calibration.levels if session.calibration is not None else None
-    queue = Queue(who, evidence, observer, levels, lambda name: accuracy_of(who.rows, name), mode, repeats)
+    measured = accuracies(who.rows)
+    queue = Queue(who, evidence, observer, levels, lambda name: measured.get(name, ACCURACY), mode, repeats)
     say(KEYS)
     answered = _ask_all(queue, session, number, draw)
     left = queue.left()
@@ -220,11 +221,14 @@ def count(
 
     A left flank and a right flank that nothing joins are two. Locations and flanks are counted apart as well.
     """
+    from snowmatch.review.accuracy import ACCURACY, accuracies
     from snowmatch.review.counting import count_individuals
-    from snowmatch.review.observers import accuracy_of
     from snowmatch.views.counting import format_counts
 
     who = place.open()
     _, evidence = _evidence(place, who, extractors, options, again)
-    found = count_individuals(who.who, evidence, lambda name: accuracy_of(who.rows, name), draws=draws, seed=seed)
+    measured = accuracies(who.rows)
+    found = count_individuals(
+        who.who, evidence, lambda name: measured.get(name, ACCURACY), draws=draws, seed=seed
+    )
     print_text(format_counts(found))

@@ -12,10 +12,10 @@ from snowmatch.core.unions import Unions
 from snowmatch.decisions.row import DIFFERENT, SAME
 from snowmatch.decisions.sightings import Sighting, comparable
 from snowmatch.decisions.who import Who
+from snowmatch.review.accuracy import ACCURACY
 from snowmatch.review.evidence import BOTH, LEFT, RIGHT, Weights
 from snowmatch.review.likely import Evidence
 
-ACCURACY = 0.97  # of an observer who was not measured: trained observers get one event in eight wrong, pairs fewer
 CERTAIN = {None: 1.0, 1: 0.25, 2: 0.5, 3: 1.0, 4: 1.0}  # how much an answer of each certainty counts; chosen
 SURE = math.log(ACCURACY / (1 - ACCURACY))  # photos never weigh more than an answer of a person
 VIEWS: dict[tuple[str, ...], int] = {("left_flank",): LEFT, ("right_flank",): RIGHT}

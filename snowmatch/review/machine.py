@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from snowmatch.decisions.effect import in_effect
-from snowmatch.decisions.row import CANNOT_TELL, DIFFERENT, SAME, Decision
+from snowmatch.decisions.row import CANNOT_TELL, DIFFERENT, REPEAT, SAME, SAMPLE, Decision
 from snowmatch.decisions.who import DISPUTED, Who
-from snowmatch.review.readings import REPEAT, SAMPLE, Key, by_sighting
+from snowmatch.review.readings import Key, by_sighting
 from snowmatch.review.shares import Share, make_share
 
 WAITING = "waiting"  # no person has answered yet

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from snowmatch.core.text import counted, printable
 from snowmatch.core.version import __version__
 from snowmatch.decisions.effect import in_effect
-from snowmatch.decisions.row import ANSWERS, CANNOT_TELL, Decision
+from snowmatch.decisions.row import ANSWERS, CANNOT_TELL, REPEAT, Decision
 from snowmatch.decisions.sightings import comparable
 from snowmatch.decisions.who import DISPUTED, Who
 from snowmatch.review.machine import MachineError, machine_error
 from snowmatch.review.observers import Agreed, Agreement, agreement
-from snowmatch.review.readings import REPEAT
 from snowmatch.review.shares import Share, make_share
 from snowmatch.review.training import Trained, training_results
 

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 import numpy as np
 
 from snowmatch.decisions.effect import in_effect
-from snowmatch.decisions.row import ANSWERS, DIFFERENT, SAME, Decision
+from snowmatch.decisions.row import ANSWERS, DIFFERENT, REPEAT, SAME, Decision
 from snowmatch.decisions.who import Who
 from snowmatch.review.kappa import pooled_interval, pooled_kappa, tables_of
-from snowmatch.review.readings import REPEAT, Key, Reading, by_sighting, independent, is_reading, read_pairs
+from snowmatch.review.readings import Key, Reading, by_sighting, independent, is_reading, read_pairs
 from snowmatch.review.shares import Share, make_share
 
 LONGEST = 30 * 60.0  # seconds: whoever took longer was away; chosen

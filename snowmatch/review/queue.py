@@ -12,6 +12,7 @@ from snowmatch.core.text import counted
 from snowmatch.decisions.row import CANNOT_TELL, DIFFERENT, REPEAT, SAME, SAMPLE, Decision
 from snowmatch.decisions.sightings import Sighting, comparable
 from snowmatch.decisions.who import DISPUTED
+from snowmatch.review.accuracy import ACCURACY
 from snowmatch.review.graph import SURE, Known, sighting_pair, weights_of
 from snowmatch.review.identities import Identities, draft, sides_of
 from snowmatch.review.likely import Evidence
@@ -58,7 +59,7 @@ class Queue:
     evidence: Evidence
     observer: str
     levels: Levels | None = None
-    accuracy: Callable[[str], float] = lambda _: 0.97
+    accuracy: Callable[[str], float] = lambda _: ACCURACY
     mode: str = "open"
     repeats: float = REPEATS
     skipped_now: set[tuple[str, str]] = field(default_factory=set)

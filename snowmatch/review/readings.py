@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
-from snowmatch.decisions.row import CANNOT_TELL, Decision
+from snowmatch.decisions.row import CANNOT_TELL, REPEAT, Decision
 from snowmatch.decisions.sightings import find_sighting
 from snowmatch.decisions.who import Who
 
-REPEAT, SAMPLE = "repeat", "sample"  # tags: a hidden repetition; a decision of the machine that persons check
 Key = tuple[str, str]  # a pair of sightings: an identifier of an annotation of either, in order
 Place = Callable[[Decision], Key | None]
 
