@@ -45,7 +45,7 @@ def blank(folder):
 @pytest.fixture
 def catalog(own_survey):
     folder = own_survey / "catalog"
-    blank(folder)
+    (own_survey / "truth.json").write_text(json.dumps(blank(folder)), encoding="utf-8")
     return folder
 
 

@@ -23,7 +23,7 @@ KEYS = "s same, d different, c cannot tell (with 1-4: your certainty, such as s4
 again_option = click.option("--again", is_flag=True, help="Compare all sightings again, not only new ones.")
 
 
-def _evidence(
+def gathered(
     place: Place, who: Identities, extractors: Sequence[str] | None, options: dict[str, str], again: bool
 ) -> tuple[Session, Evidence]:
     """Return the session of the catalog, and the evidence of all its sightings."""
@@ -83,7 +83,7 @@ def ask(
     from snowmatch.review.queue import Queue
 
     observer, who = place.observer(), place.open()
-    session, evidence = _evidence(place, who, extractors, options, again)
+    session, evidence = gathered(place, who, extractors, options, again)
     levels = session.calibration.levels if session.calibration is not None else None
     measured = accuracies(who.rows)
     queue = Queue(who, evidence, observer, levels, lambda name: measured.get(name, ACCURACY), mode, repeats)
@@ -142,9 +142,11 @@ def _ask_all(queue: Queue, session: Session, number: int | None, draw: Path | No
 
 
 def _draw(session: Session, queue: Queue, item: Item, folder: Path) -> None:
-    from snowmatch.views.pairs import write_question
+    from snowmatch.views.pairs import write_pair
 
-    for path in write_question(session, queue.identities, item, folder):
+    likely = queue.evidence.pairs.get((min(item.a, item.b), max(item.a, item.b)))
+    lines = queue.mode == "open"
+    for path in write_pair(session, queue.identities, item.a, item.b, likely, folder, lines=lines):
         say(f"picture: {path}")
 
 
@@ -195,7 +197,7 @@ def auto(
     if take_back:
         drafts = undo(who, machine_rows(who.rows), place.observer())
     else:
-        session, evidence = _evidence(place, who, extractors, options, again)
+        session, evidence = gathered(place, who, extractors, options, again)
         if session.calibration is None:
             raise click.ClickException("nothing is calibrated for this method, so no pair has a level")
         drafts = auto_drafts(who, evidence, session.calibration.levels, policy)
@@ -226,9 +228,7 @@ def count(
     from snowmatch.views.counting import format_counts
 
     who = place.open()
-    _, evidence = _evidence(place, who, extractors, options, again)
+    _, evidence = gathered(place, who, extractors, options, again)
     measured = accuracies(who.rows)
-    found = count_individuals(
-        who.who, evidence, lambda name: measured.get(name, ACCURACY), draws=draws, seed=seed
-    )
+    found = count_individuals(who.who, evidence, lambda name: measured.get(name, ACCURACY), draws=draws, seed=seed)
     print_text(format_counts(found))

@@ -68,6 +68,7 @@ def auto_drafts(identities: Identities, evidence: Evidence, levels: Levels, poli
                 role="machine",
                 side_a=sides_of(identities, [a]),
                 side_b=sides_of(identities, [b]),
+                note=f"Pairs of the level {policy.lowest}" + ("" if policy.lowest == "excellent" else " or better"),
                 tags=(SAMPLE,) if _sampled(identities, a, b, policy.sample) else (),
                 shown=shown,
             )

@@ -163,18 +163,24 @@ def log_to_json(rows: Sequence[Decision]) -> dict[str, Any]:
 
 def format_item(identities: Identities, item: Item, *, hidden: bool) -> str:
     """Return a question in words. hidden: without probability, level, names and reason."""
-    who = identities.who
-    lines = []
-    for n in (item.a, item.b):
-        s = who.sightings[n]
-        parts = " and ".join(part.replace("_", " ") for part in s.body_parts)
-        name = "" if hidden else f"   [{who.individuals[who.of[n]].handle}]" if _known(who, n) else ""
-        lines.append(f"  {printable(sighting_words(s))}   {parts}, {counted(len(s.rows), 'photo')}{printable(name)}")
+    lines = [format_pair(identities, item.a, item.b, hidden=hidden)]
     if not hidden:
         mark = f"{MARKS[item.level]} " if item.level else ""
         likely = f"{mark}one animal at {percent(item.probability)}" if item.probability is not None else ""
         spots = counted(item.spots, "matched spot") if item.spots else ""
         lines.append("  " + "; ".join(filter(None, (likely, spots, f"asked because: {printable(item.reason)}"))))
+    return "\n".join(lines)
+
+
+def format_pair(identities: Identities, a: int, b: int, *, hidden: bool) -> str:
+    """Return two sightings in words, one a line: where, when, what they show. hidden: without their names."""
+    who = identities.who
+    lines = []
+    for n in (a, b):
+        s = who.sightings[n]
+        parts = " and ".join(part.replace("_", " ") for part in s.body_parts)
+        name = "" if hidden else f"   [{who.individuals[who.of[n]].handle}]" if _known(who, n) else ""
+        lines.append(f"  {printable(sighting_words(s))}   {parts}, {counted(len(s.rows), 'photo')}{printable(name)}")
     return "\n".join(lines)
 
 

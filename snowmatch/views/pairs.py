@@ -16,7 +16,7 @@ from snowmatch.identify.spots import AgreeingSpots, spots_between
 from snowmatch.photos.chips import clip_bbox
 from snowmatch.photos.pixels import read_mask, read_photo
 from snowmatch.review.identities import Identities
-from snowmatch.review.queue import Item
+from snowmatch.review.likely import Likely
 from snowmatch.views.lettering import write_text
 from snowmatch.views.side_by_side import (
     BACKGROUND,
@@ -70,21 +70,30 @@ def draw_question(
     return picture
 
 
-def write_question(session: Session, identities: Identities, item: Item, folder: Path) -> list[Path]:
-    """Write the pictures of a question into `folder`, without and with lines, and return their paths.
+def write_pair(
+    session: Session, identities: Identities, a: int, b: int, likely: Likely | None, folder: Path, *, lines: bool
+) -> list[Path]:
+    """Write the picture of two sightings into `folder`, question.jpg, and with lines question-lines.jpg.
 
+    likely: the evidence, which names the photos that agree best; None: the first photo of either sighting is drawn.
     Earlier pictures of questions are replaced. Raises SnowmatchError if a photo cannot be read or a file not written.
     """
     check_folder(folder, identities.data.folder)
-    by_name = {a.annotation: a for a in identities.annotations}
-    photos = [by_name[name] for name in item.photos]
-    spots = spots_between(session, photos[0].row, photos[1].row)
+    by_name = {x.annotation: x for x in identities.annotations}
+    sightings = identities.who.sightings
+    names = (sightings[a].annotations[0], sightings[b].annotations[0])
+    if likely is not None:
+        names = likely.photos if likely.one == a else (likely.photos[1], likely.photos[0])
+    photos = [by_name[name] for name in names]
+    kinds: list[tuple[str, AgreeingSpots | None]] = [("question", None)]
+    if lines:
+        kinds.append(("question-lines", spots_between(session, photos[0].row, photos[1].row)))
     make_output_folder(folder)
     drawn = []
-    for name, lines in (("question", None), ("question-lines", spots)):
+    for name, spots in kinds:
         path = folder / f"{name}.jpg"
         check_file(path, identities.data.folder, has_mark, force=False)
-        drawn.append(write_picture(draw_question(identities.data.folder, photos, "One animal?", lines), path))
+        drawn.append(write_picture(draw_question(identities.data.folder, photos, "One animal?", spots), path))
     return drawn
 
 

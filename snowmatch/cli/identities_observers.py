@@ -1,0 +1,126 @@
+"""The commands of `snowmatch identities` about observers: training, agreement, and the paragraph for a paper."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from snowmatch.cli.identities_ask import again_option, gathered
+from snowmatch.cli.identities_group import Place, identities, placed
+from snowmatch.cli.shared import PATH, extractor_option, json_option, print_json, print_text, say, setting_option
+
+ANSWERS = {"s": "same", "d": "different", "c": "cannot_tell"}
+
+
+@identities.command()
+@click.option("--number", type=click.IntRange(2), default=40, show_default=True, help="Pairs to ask.")
+@click.option("--seed", default=0, show_default=True, help="The same seed asks the same pairs.")
+@click.option("--draw", type=PATH, metavar="FOLDER", help="Write the picture of each pair to FOLDER/question.jpg.")
+@extractor_option
+@setting_option
+@again_option
+@placed
+def train(
+    place: Place,
+    number: int,
+    seed: int,
+    draw: Path | None,
+    extractors: Sequence[str] | None,
+    options: dict[str, str],
+    again: bool,
+) -> None:
+    """Measure an observer with pairs of known animals: how often one animal is split, and two are lumped.
+
+    The answers change no identity. What they measure becomes the weight of the observer's answers.
+
+    \b
+    Example:
+      snowmatch identities catalog/ train --observer Anna --number 40 --draw questions/
+    """
+    from snowmatch.review.accuracy import accuracies, truth_tag
+    from snowmatch.review.identities import answer_pair, decide, timestamp
+    from snowmatch.review.training import answered_pairs, training_pairs, training_results, trusted_names
+    from snowmatch.views.identities import format_pair
+    from snowmatch.views.observers import format_training
+    from snowmatch.views.pairs import write_pair
+
+    observer, who = place.observer(), place.open()
+    session, evidence = gathered(place, who, extractors, options, again)
+    known = answered_pairs(who.rows, who.who, observer)
+    pairs = training_pairs(
+        who.who.sightings, trusted_names(who.who), evidence.pairs, number, seed, observer, answered=known
+    )
+    if len(pairs) < number:
+        say(f"only {len(pairs)} pairs are left to train with")
+    say("s same, d different, c cannot tell (with 1-4: your certainty, such as s4), q quit")
+    for n, pair in enumerate(pairs, start=1):
+        print_text(f"{n} of {len(pairs)}\n{format_pair(who, pair.one, pair.other, hidden=True)}")
+        if draw is not None:
+            likely = evidence.pairs.get((min(pair.one, pair.other), max(pair.one, pair.other)))
+            write_pair(session, who, pair.one, pair.other, likely, draw, lines=False)
+        opened = timestamp()
+        said = ""
+        while said[:1] not in (*ANSWERS, "q") or said[1:] not in ("", "1", "2", "3", "4"):
+            said = click.prompt("one animal?", prompt_suffix=" ", show_default=False).strip().lower()
+        if said == "q":
+            break
+        draft = answer_pair(
+            who,
+            pair.one,
+            pair.other,
+            ANSWERS[said[:1]],
+            observer,
+            mode="training",
+            opened_at=opened,
+            certainty=int(said[1:]) if said[1:] else None,
+            tags=(truth_tag(pair.truth),),
+            shown={"hidden": True},
+        )
+        who, _ = decide(who, [draft])
+    print_text(format_training(training_results(who.rows), accuracies(who.rows)))
+
+
+@identities.command()
+@json_option
+@placed
+def agreement(place: Place, as_json: bool) -> None:
+    """Compare the observers: agreement, Cohen's kappa, disagreements, repetitions, time, errors in training."""
+    from snowmatch.review.accuracy import accuracies
+    from snowmatch.review.machine import machine_error
+    from snowmatch.review.observers import agreement
+    from snowmatch.review.training import training_results
+    from snowmatch.views.observers import agreement_to_json, format_agreement, format_training
+
+    who = place.open()
+    found, machine = agreement(who.rows, who.who), machine_error(who.rows, who.who)
+    trained, accuracy = training_results(who.rows), accuracies(who.rows)
+    if as_json:
+        folder = str(place.catalog)
+        print_json(
+            agreement_to_json(found, who.who, catalog=folder, trained=trained, accuracy=accuracy, machine=machine)
+        )
+        return
+    print_text(format_agreement(found, who.who, machine))
+    if trained:
+        print_text("\n" + format_training(trained, accuracy))
+
+
+@identities.command()
+@click.option("--criteria", default="", help="A sentence on when two sightings were one animal.")
+@click.option("--experience", default="", help="A sentence on the observers.")
+@click.option("--encounters", default="", help="A sentence on how encounters were told apart.")
+@click.option("--excluded", default="", help="A sentence on animals that were left out, such as cubs.")
+@click.option("--unclassified", default="", help="A sentence on what was done with sightings without an individual.")
+@placed
+def methods(place: Place, criteria: str, experience: str, encounters: str, excluded: str, unclassified: str) -> None:
+    """Print a paragraph for the methods section of a paper, with all figures that reviewers ask for."""
+    from snowmatch.review.methods_text import Told, methods_paragraph
+
+    who = place.open()
+    told = Told(encounters, criteria, experience, excluded, unclassified)
+    photos = len({a.path for a in who.annotations})
+    date = f"{datetime.now(UTC):%Y-%m-%d}"
+    print_text(methods_paragraph(who.rows, who.who, date=date, photos=photos, told=told))
