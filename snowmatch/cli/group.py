@@ -23,6 +23,8 @@ COMMANDS = {
     "batch": "batch",
     "evaluate": "evaluate",
     "calibrate": "calibrate",
+    "survey": "survey",
+    "export": "export",
     "show": "show",
     "plugins": "show",
     "weights": "weights",
