@@ -109,6 +109,7 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "add-weights": lambda data: "snowmatch weights add FILE",
     "choose-output": lambda data: "--out NAME",
     "output-exists": lambda data: "--force",
+    "ask-coordinates": lambda data: "--coordinates exact, or rounded:KM",
     "unclear-dates": lambda data: "snowmatch index CATALOG --dates dmy, or mdy",
     "only-videos": _frames,
     # notes

@@ -14,8 +14,8 @@ Other distributions add plugins by entry points. `KINDS` names the groups. The n
 plugin. The entry point refers to the module, not to the class. snowmatch loads such a plugin when it is first named. If
 two plugins have one name, the plugin that comes with snowmatch is used.
 
-`Extractor`, `GalleryMatcher`, `PairMatcher`, `Detector`, `Segmenter`, `Classifier` and `Exporter` describe what a plugin
-must have. `plugin_class` refuses a class that lacks a required member.
+`Extractor`, `GalleryMatcher`, `PairMatcher`, `Detector`, `Segmenter`, `Classifier` and `Exporter` describe what a
+plugin must have. `plugin_class` refuses a class that lacks a required member.
 """
 
 from __future__ import annotations
@@ -225,7 +225,8 @@ class Exporter(Plugin, Protocol):
     def files(self, given: Any) -> Mapping[str, bytes]: ...
 
 
-SCREENERS: dict[str, type] = {"detectors": Detector, "segmenters": Segmenter, "classifiers": Classifier, "exporters": Exporter}
+SCREENERS: dict[str, type] = {"detectors": Detector, "segmenters": Segmenter, "classifiers": Classifier}
+SCREENERS["exporters"] = Exporter
 
 
 def plugin_names(kind: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import numpy as np
 
@@ -57,4 +58,4 @@ def span_of_photos(times: Sequence[datetime]) -> Span | None:
 def quiet_times(times: Sequence[datetime]) -> list[Span]:
     """Return the times between two photos that follow each other with QUIET or more between them."""
     ordered = sorted(times)
-    return [Span(a, b) for a, b in zip(ordered, ordered[1:], strict=False) if b - a >= QUIET]
+    return [Span(a, b) for a, b in pairwise(ordered) if b - a >= QUIET]

@@ -58,7 +58,7 @@ def check_output(folder: Path, catalog: Path, names: Sequence[str], *, force: bo
     foreign = [n for n in foreign if n not in ours or file_sha256(folder / n) != ours[n]]
     if foreign and not force:
         raise SnowmatchError(
-            f"{folder} has {some(foreign)}, which snowmatch did not write or somebody has edited: choose another folder",
+            f"{folder} has {some(foreign)}, which snowmatch did not write or somebody edited: choose another folder",
             "output-exists",
         )
 

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 
 from snowmatch.survey.captures import Capture
 
@@ -30,7 +31,7 @@ def movements(captures: Iterable[Capture], positions: Mapping[str, tuple[float, 
     """Return the steps of all animals, by session, individual and time. positions: (m), by station."""
     found = []
     for (session, individual), own in sorted(_by_animal(captures).items()):
-        for a, b in zip(own, own[1:], strict=False):
+        for a, b in pairwise(own):
             if a.place != b.place:
                 metres = _distance(a.place, b.place, positions)
                 found.append(Movement(session, individual, a.place, a.end, b.place, b.start, metres))

@@ -17,7 +17,7 @@ Point = tuple[float, float, int]  # x (east or longitude), y (north or latitude)
 def to_metres(points: Sequence[Point]) -> tuple[list[tuple[float, float]], int]:
     """Return the positions (m) in one projected system, and its EPSG code. No points give ([], 0).
 
-    The system is the most frequent projected one of the points. If all are in degrees, it is the UTM zone of their mean.
+    The system is the most frequent projected one of the points; if all are in degrees, the UTM zone of their mean.
     Points that are already in it are not changed. Raises SnowmatchError if pyproj is needed and missing, if a code is
     unknown, or if a system is not in metres.
     """

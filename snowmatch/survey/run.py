@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import TypedDict, Unpack
 
@@ -80,8 +81,8 @@ class LeftOut:
 class Survey:
     """The captures of a catalog and the effort for them.
 
-    J places (in the order of their labels), D days and K occasions of a session. effort: by the session's name, (J, D)
-    camera-days. captures: of the chosen flanks; all_captures: before that choice. unidentified: by session, (J, K)
+    J places (in the order of their labels), D days and K occasions of a session. spans: by label, when each camera worked, and its
+    session ("": any). effort: by the session's name, (J, D) camera-days. captures: of the chosen flanks; all_captures: before that choice. unidentified: by session, (J, K)
     number of unidentified sightings. crs: EPSG code of the positions, 0 without positions. settings: for a manifest.
     """
 
@@ -89,6 +90,7 @@ class Survey:
     sessions: tuple[Session, ...]
     places: tuple[Place, ...]
     crs: int
+    spans: Mapping[str, Sequence[tuple[Span, str]]]
     effort: Mapping[str, np.ndarray]
     captures: tuple[Capture, ...]
     all_captures: tuple[Capture, ...]
@@ -161,6 +163,7 @@ def make_survey(data: CatalogData, **options: Unpack[SurveyOptions]) -> Survey:
         sessions=sessions,
         places=places,
         crs=crs,
+        spans=spans,
         effort=effort,
         captures=tuple(chosen),
         all_captures=tuple(captures),
@@ -267,9 +270,7 @@ def _sessions(
         if len({name for name, _ in given}) < len(given):
             raise SnowmatchError("two sessions have the same name: give each its own, such as a=2023-05-01..2023-08-31")
         sessions = [make_session(name, span, length, start_hour) for name, span in given]
-        for a, b in zip(
-            sorted(sessions, key=lambda s: s.first), sorted(sessions, key=lambda s: s.first)[1:], strict=False
-        ):
+        for a, b in pairwise(sorted(sessions, key=lambda s: s.first)):
             if b.first < a.span.end:
                 raise SnowmatchError(f"the sessions {a.name} and {b.name} overlap: give each its own days")
         # sessions that are asked for replace those of the table
@@ -338,13 +339,14 @@ def _captures(sightings: Sequence[Sighting], finder: _Finder, apart: timedelta) 
     for group in independent(usable, apart):
         found = finder.find(group[0])
         first = group[0]
-        assert not isinstance(found, str) and first.individual is not None and first.start is not None
+        assert not isinstance(found, str)
+        assert first.start is not None
         captures.append(
             Capture(
                 session=found[0],
                 occasion=found[1] + 1,
                 place=finder.places[found[2]].label,
-                individual=first.individual,
+                individual=first.individual or "",
                 start=first.start,
                 end=max(s.end for s in group if s.end is not None),
                 cameras=tuple(sorted({c for s in group for c in s.cameras})),

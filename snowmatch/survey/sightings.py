@@ -138,9 +138,7 @@ def read_traits(folder: Path, annotations: Sequence[Annotation]) -> dict[str, di
         if not any(cells) or cells in done or head.index("path") >= len(cells):
             continue
         done.add(cells)
-        path = "/".join(
-            p for p in cells[head.index("path")].strip().replace("\\", "/").split("/") if p not in ("", ".")
-        )
+        path = _path(cells[head.index("path")])
         if not rows.get(path):
             continue
         row = rows[path].pop(0)
@@ -150,3 +148,7 @@ def read_traits(folder: Path, annotations: Sequence[Annotation]) -> dict[str, di
             if value not in _UNKNOWN:
                 found[name][row] = value
     return found
+
+
+def _path(text: str) -> str:
+    return "/".join(part for part in text.strip().replace("\\", "/").split("/") if part not in ("", "."))

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 from snowmatch.catalog.problems import Problems
@@ -126,8 +127,8 @@ def _columns(path: Path, sheet: Sheet) -> tuple[list[str], list[str]]:
             )
     if "station" not in names:
         raise SnowmatchError(
-            f"{path} line {sheet.head_line}: no column 'station' in {', '.join(sheet.head) or 'an empty file'}; expected "
-            f"some of {', '.join(COLUMNS)}{did_you_mean('station', names)}"
+            f"{path} line {sheet.head_line}: no column 'station' in {', '.join(sheet.head) or 'an empty file'}; "
+            f"expected some of {', '.join(COLUMNS)}{did_you_mean('station', names)}"
         )
     if names.count("problem_from") != names.count("problem_to"):
         raise SnowmatchError(
@@ -172,9 +173,7 @@ def _spans(
             continue
         if start is None or end is None:
             missing = column if start is None else end_column
-            problems.add(
-                line, missing, f"no value, but {text or cells[k + 1][2]!r} beside it; expected both or neither"
-            )
+            problems.add(line, missing, f"no value beside {text or cells[k + 1][2]!r}; expected both or neither")
         elif start >= end:
             problems.add(line, end_column, f"{cells[k + 1][2]!r} is before {text!r}; {EXPECTED} after it")
         elif column == "from":
@@ -246,9 +245,7 @@ def _position(across: str, up: str, crs: int, line: int, problems: Problems) -> 
         elif x == y == 0:
             problems.add(line, "x", "0, 0 lies in the Atlantic; expected the position, or empty cells")
     elif abs(x) <= 180 and abs(y) <= 90 and len(str(crs)) >= 4:
-        problems.add(
-            line, "crs", f"{across}, {up} look like degrees, not metres of EPSG:{crs}; expected 4326 or metres"
-        )
+        problems.add(line, "crs", f"{across}, {up} look like degrees, not EPSG:{crs}; expected 4326 or metres")
     return x, y
 
 
@@ -295,7 +292,7 @@ def _check_overlaps(found: Sequence[Deployment], lines: Sequence[int], problems:
         timed = sorted(
             ((w.start, w.end, n) for n in numbers if (w := found[n].working) is not None), key=lambda t: t[:2]
         )
-        for (_, end, a), (start, _, b) in zip(timed, timed[1:], strict=False):
+        for (_, end, a), (start, _, b) in pairwise(timed):
             if start < end:
                 text = (
                     f"{found[b].station!r} worked at the same time in line {lines[a]}; expected other dates, or the "

@@ -17,27 +17,11 @@ from snowmatch.survey.stations import DAY
 from snowmatch.survey.summaries import ASSUMES, accumulation, estimates, frequencies, individuals
 
 Table = tuple[Sequence[str], list[Sequence[object]]]
-CAPTURES = [
-    "session",
-    "event_id",
-    "start",
-    "end",
-    "occasion",
-    "station",
-    "location",
-    "camera",
-    "individual_id",
-    "flank",
-    "both_simultaneous",
-    "sex",
-    "age_class",
-    "n_frames",
-    "probability",
-    "decided_by",
-    "n_observers",
-    "decision_status",
-    "quality",
-]
+CAPTURES = (
+    *("session", "event_id", "start", "end", "occasion", "station", "location", "camera", "individual_id", "flank"),
+    *("both_simultaneous", "sex", "age_class", "n_frames", "probability", "decided_by", "n_observers"),
+    *("decision_status", "quality"),
+)
 
 
 def survey_tables(survey: Survey, coordinates: Coordinates | None) -> dict[str, Table]:
