@@ -17,7 +17,7 @@ from snowmatch.survey.summaries import accumulation
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.hashsalt": "snowmatch",  # the same figure is the same bytes
     "svg.fonttype": "path",
     "font.family": "DejaVu Sans",
@@ -69,14 +69,17 @@ def _plans(survey: Survey, coordinates: Coordinates | None) -> list[tuple[str, A
 
 def _timeline(axes: Axes, survey: Survey) -> None:
     """Draw a row for each individual: a line from its first capture to its last, a dot for each capture."""
+    from matplotlib.dates import date2num
+
     names = sorted({c.individual for c in survey.captures}, reverse=True)
     for n, name in enumerate(names):
         times = [c.start for c in survey.captures if c.individual == name]
-        axes.plot([min(times), max(times)], [n, n], color=GREY, linewidth=1.5, zorder=1)
-        axes.scatter(times, [n] * len(times), s=18, color=BLUE, zorder=2)
+        axes.plot([date2num(min(times)), date2num(max(times))], [n, n], color=GREY, linewidth=1.5, zorder=1)
+        axes.scatter([date2num(t) for t in times], [n] * len(times), s=18, color=BLUE, zorder=2)
     axes.set_yticks(range(len(names)), [printable(name) for name in names])
     for s in survey.sessions:
-        axes.axvspan(s.first, s.span.end, color=GREY, alpha=0.15, linewidth=0)  # type: ignore[arg-type] # dates
+        axes.axvspan(date2num(s.first), date2num(s.span.end), color=GREY, alpha=0.15, linewidth=0)
+    axes.xaxis_date()
     axes.set_title("Captures of each individual")
     axes.tick_params(axis="x", rotation=30)
 

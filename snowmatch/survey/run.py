@@ -81,9 +81,10 @@ class LeftOut:
 class Survey:
     """The captures of a catalog and the effort for them.
 
-    J places (in the order of their labels), D days and K occasions of a session. spans: by label, when each camera worked, and its
-    session ("": any). effort: by the session's name, (J, D) camera-days. captures: of the chosen flanks; all_captures: before that choice. unidentified: by session, (J, K)
-    number of unidentified sightings. crs: EPSG code of the positions, 0 without positions. settings: for a manifest.
+    J places (in the order of their labels), D days and K occasions of a session. spans: by label, when each camera
+    worked, and its session ("": any). effort: by the session's name, (J, D) camera-days. captures: of the chosen
+    flanks; all_captures: before that choice. unidentified: by session, (J, K) number of unidentified sightings. crs:
+    EPSG code of the positions, 0 without positions. settings: for a manifest.
     """
 
     data: CatalogData

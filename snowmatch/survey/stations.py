@@ -144,9 +144,9 @@ def _spans(
     """Return the working period and the problem periods of each row: all times of the table have one order."""
     cells: list[tuple[int, str, str]] = []
     for n, (_, values) in enumerate(rows):
-        for start, end in zip(("from", "problem_from"), ("to", "problem_to"), strict=True):
-            for a, b in zip(values.get(start, [""]), values.get(end, [""]), strict=True):
-                cells += [(n, start, a), (n, end, b)]
+        for first, last in zip(("from", "problem_from"), ("to", "problem_to"), strict=True):
+            for a, b in zip(values.get(first, [""]), values.get(last, [""]), strict=True):
+                cells += [(n, first, a), (n, last, b)]
     times, mixed = read_times([text for *_, text in cells], dates)
     moments, zones = to_one_zone(times)
     if zones:

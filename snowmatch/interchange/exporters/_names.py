@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from snowmatch.core.text import transliterated
 from snowmatch.survey.captures import Capture
@@ -45,7 +45,9 @@ def numbers(names: Iterable[str]) -> dict[str, int]:
 
 def mapping_csv(**names: Mapping[str, object]) -> bytes:
     """Return a table of what stands for which name of the catalog. names: by what they are, such as individual."""
-    rows = [(what, written, name) for what, mapping in names.items() for name, written in mapping.items()]
+    rows: list[Sequence[object]] = [
+        (what, written, name) for what, mapping in names.items() for name, written in mapping.items()
+    ]
     return to_csv((("what", "written_as", "name_in_catalog"), rows))
 
 

@@ -15,8 +15,10 @@ from snowmatch.survey.run import Place
 from snowmatch.survey.stations import Span
 from snowmatch.survey.tables import Table, to_csv
 
-RECORDS = ("Station", "Species", "Individual", "DateTimeOriginal", "Date", "Time", "delta.time.secs", "delta.time.mins")
-RECORDS += ("delta.time.hours", "delta.time.days", "Directory", "FileName", "Camera", "Sex", "Flank", "session")
+RECORDS = (
+    *("Station", "Species", "Individual", "DateTimeOriginal", "Date", "Time", "delta.time.secs", "delta.time.mins"),
+    *("delta.time.hours", "delta.time.days", "Directory", "FileName", "Camera", "Sex", "Flank", "session"),
+)
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ def _working(given: Export, place: Place) -> Iterable[tuple[str, list[Span]]]:
     for d in place.deployments:
         by_camera[d.camera] += working_time(d)
     if place.from_photos:
-        by_camera = {"": [span for span, _ in given.survey.spans[place.label]]}  # type: ignore[assignment]
+        by_camera = {"": [span for span, _ in given.survey.spans[place.label]]}
     for camera, spans in sorted(by_camera.items()):
         if spans:
             yield camera, sorted(spans, key=lambda s: s.start)

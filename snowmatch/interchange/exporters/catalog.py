@@ -12,8 +12,10 @@ from snowmatch.core.types import Annotation
 from snowmatch.interchange.exporting import Export
 from snowmatch.survey.sightings import read_traits
 
-COLUMNS = ("path", "individual", "body_part", "location", "station", "camera", "timestamp", "encounter", "bbox")
-COLUMNS += ("mask", "split", "annotation", "species")
+COLUMNS = (
+    *("path", "individual", "body_part", "location", "station", "camera", "timestamp", "encounter", "bbox"),
+    *("mask", "split", "annotation", "species"),
+)
 
 
 @dataclass(frozen=True)
