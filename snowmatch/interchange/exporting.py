@@ -58,7 +58,7 @@ def export_survey(
     All are written, or none: the manifest comes last. Raises SnowmatchError if the format is unknown or needs what the
     survey lacks, and if `out` has files that snowmatch did not write.
     """
-    exporter = make_plugin("exporters", name, options)
+    exporter = make_plugin("exporters", name.replace("-", "_"), options)  # camtrap-dp is camtrap_dp.py
     if exporter.COORDINATES == "needed" and coordinates is None:
         raise SnowmatchError(
             f"{name} cannot do without the positions of the stations, which are not written unless asked for",

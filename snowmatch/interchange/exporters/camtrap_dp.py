@@ -93,7 +93,7 @@ class CamtrapDp:
         data = given.survey.data
         event = event_id(c)
         own = [data.annotations[row] for row in c.rows]
-        common = {
+        common: dict[str, Any] = {
             "deploymentID": deployment,
             "eventID": event,
             "observationType": "animal",
@@ -121,8 +121,8 @@ class CamtrapDp:
             }
             box: dict[str, Any] = {}
             facts = data.facts.get(a.path)
-            if a.bbox is not None and facts is not None and facts.size is not None:
-                box = _box(a.bbox, facts.size)
+            if a.bbox is not None and facts is not None and facts.image_size is not None:
+                box = _box(a.bbox, facts.image_size)
             tags = f"bodyPart:{a.body_part}"
             found.append(
                 {
