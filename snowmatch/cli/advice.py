@@ -110,6 +110,7 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "choose-output": lambda data: "--out NAME",
     "output-exists": lambda data: "--force",
     "ask-coordinates": lambda data: "--coordinates exact, or rounded:KM",
+    "ask-scores": lambda data: "snowmatch evaluate CATALOG --save scores.npz; -o scores=scores.npz",
     "ask-timezone": lambda data: "-o timezone=+06:00",
     "unclear-dates": lambda data: "snowmatch index CATALOG --dates dmy, or mdy",
     "only-videos": _frames,

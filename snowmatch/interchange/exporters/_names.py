@@ -51,6 +51,11 @@ def mapping_csv(**names: Mapping[str, object]) -> bytes:
     return to_csv((("what", "written_as", "name_in_catalog"), rows))
 
 
+def plain_csv(head: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    """Return a table of safe names and numbers, without quotes; a negative number stays a number."""
+    return "".join(",".join(map(str, row)) + "\n" for row in (head, *rows)).encode("ascii")
+
+
 def sexes(captures: Iterable[Capture], unknown: str) -> dict[str, str]:
     """Return the sex of each individual as F or M, `unknown` for the others; {} if no sex is known."""
     found = {c.individual: SEX.get(c.sex, unknown) for c in captures}

@@ -6,9 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from snowmatch.interchange.exporters._names import mapping_csv, number_text, numbers, safe_names, session_names, sexes
+from snowmatch.interchange.exporters._names import (
+    mapping_csv,
+    number_text,
+    numbers,
+    plain_csv,
+    safe_names,
+    session_names,
+    sexes,
+)
 from snowmatch.interchange.exporting import Export
-from snowmatch.survey.tables import to_csv
 
 
 @dataclass(frozen=True)
@@ -30,7 +37,7 @@ class Oscr:
             (sessions[c.session], animals[c.individual], c.occasion, traps[c.place], sex.get(c.individual, "U"))
             for c in seen.values()
         )
-        files = {"edf.csv": to_csv((("session", "ID", "occasion", "trap", "sex"), list(cells)))}
+        files = {"edf.csv": plain_csv(("session", "ID", "occasion", "trap", "sex"), cells)}
         by_name = {s.name: s for s in survey.sessions}
         occasions, counts = [], []
         for name, n in sessions.items():
@@ -40,17 +47,12 @@ class Oscr:
                 x, y = given.positions[place.label]
                 rows.append((traps[place.label], number_text(x), number_text(y), *(int(v > 0) for v in effort[j]), "/"))
             head = ("Trap_ID", "X", "Y", *(str(k + 1) for k in range(by_name[name].occasions)), "sep")
-            files[f"tdf-{n}.csv"] = _csv(head, rows)
+            files[f"tdf-{n}.csv"] = plain_csv(head, rows)
             occasions.append(str(by_name[name].occasions))
             counts.append(str(len(detectors)))
         files["names.csv"] = mapping_csv(session=sessions, individual=animals, station=traps)
         files["read.R"] = _script(len(sessions), occasions, counts, bool(sex))
         return files
-
-
-def _csv(head: tuple[str, ...], rows: list[tuple[object, ...]]) -> bytes:
-    """Return a table of names and numbers; a negative number stays a number."""
-    return "".join(",".join(map(str, row)) + "\n" for row in (head, *rows)).encode("ascii")
 
 
 def _script(sessions: int, occasions: list[str], counts: list[str], sex: bool) -> bytes:
