@@ -246,6 +246,15 @@ def test_flanks(tmp_path, flanks, names):
     assert choose_flanks(survey.captures, flanks) == list(survey.captures)  # chosen again, nothing changes
 
 
+def test_an_animal_with_equally_many_captures_of_both_sides_counts_by_its_left_side(tmp_path):
+    rows = [("aika", f"{side}_flank", "S1", f"2023-05-{day}T10:00:00", side, "") for side, day in SIDES]
+    survey = survey_of(write_catalog(tmp_path / "c", rows), flanks="hybrid")
+    assert [c.flank for c in survey.captures] == ["L"]
+
+
+SIDES = (("right", "02"), ("left", "12"))
+
+
 def test_an_unknown_choice_of_flanks_is_an_error(tmp_path):
     with pytest.raises(SnowmatchError, match="did you mean 'left'"):
         survey_of(write_catalog(tmp_path / "c"), flanks="lef")

@@ -1,4 +1,4 @@
-"""Output folders of surveys and exports: written completely or not at all, with a manifest of what made them."""
+"""Output folders of surveys and exports, with a manifest of what made the files, which is written last."""
 
 from __future__ import annotations
 
