@@ -55,8 +55,8 @@ def export_survey(
 ) -> list[str]:
     """Write the files of the format `name` into the folder `out`, and return their names.
 
-    All are made before the first is written, and the manifest is written last. Raises SnowmatchError if the format is unknown or needs what the
-    survey lacks, and if `out` has files that snowmatch did not write.
+    All are made before the first is written, and the manifest is written last. Raises SnowmatchError if the format is
+    unknown or needs what the survey lacks, and if `out` has files that snowmatch did not write.
     """
     exporter = make_plugin("exporters", name.replace("-", "_"), options)  # camtrap-dp is camtrap_dp.py
     if exporter.COORDINATES == "needed" and coordinates is None:
