@@ -24,6 +24,7 @@ FLOW = [
     "api",
     "review",
     "survey",
+    "interchange",
     "views",
     "demo",
     "cli",
@@ -37,6 +38,7 @@ PLUGINS = (
     "screening/detectors",
     "screening/segmenters",
     "screening/classifiers",
+    "interchange/exporters",
 )
 # Plugins with NEEDS, and the file they share: they import torch and other packages inside functions
 NETWORKS = {
@@ -56,11 +58,14 @@ ONLY_IN = {
     "safetensors": {"models/torch_io.py"},
     "onnxruntime": {"models/onnx.py"},
     "av": {"photos/videos.py"},
+    "matplotlib": {"survey/figures.py"},
+    "pyproj": {"survey/projection.py"},
+    "xlsxwriter": {"interchange/exporters/xlsx.py"},
     "platformdirs": {"models/cache.py"},
     "urllib": {"models/download.py"},  # the only file that uses the internet
 }
 # Files that may import inside functions, so that a package loads only if it is used
-LATE_IN = {"api.py", "__init__.py", "sheet.py", "onnx.py", "videos.py", *NETWORKS}
+LATE_IN = {"api.py", "__init__.py", "sheet.py", "onnx.py", "videos.py", "figures.py", "projection.py", *NETWORKS}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

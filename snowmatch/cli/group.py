@@ -24,6 +24,8 @@ COMMANDS = {
     "identities": "identities",
     "evaluate": "evaluate",
     "calibrate": "calibrate",
+    "survey": "survey",
+    "export": "export",
     "show": "show",
     "plugins": "show",
     "weights": "weights",

@@ -1,4 +1,4 @@
-"""Plugins: extractors, matchers, detectors, segmenters and classifiers. One file is one plugin.
+"""Plugins: extractors, matchers, detectors, segmenters, classifiers and exporters. One file is one plugin.
 
 The name of the file is the name of the plugin. `PLUGIN` in the file is the plugin's class.
 
@@ -14,8 +14,8 @@ Other distributions add plugins by entry points. `KINDS` names the groups. The n
 plugin. The entry point refers to the module, not to the class. snowmatch loads such a plugin when it is first named. If
 two plugins have one name, the plugin that comes with snowmatch is used.
 
-`Extractor`, `GalleryMatcher`, `PairMatcher`, `Detector`, `Segmenter` and `Classifier` describe what a plugin must have.
-`plugin_class` refuses a class that lacks a required member.
+`Extractor`, `GalleryMatcher`, `PairMatcher`, `Detector`, `Segmenter`, `Classifier` and `Exporter` describe what a
+plugin must have. `plugin_class` refuses a class that lacks a required member.
 """
 
 from __future__ import annotations
@@ -48,10 +48,11 @@ KINDS = {
     "detectors": ("snowmatch.screening.detectors", "snowmatch.detectors"),
     "segmenters": ("snowmatch.screening.segmenters", "snowmatch.segmenters"),
     "classifiers": ("snowmatch.screening.classifiers", "snowmatch.classifiers"),
+    "exporters": ("snowmatch.interchange.exporters", "snowmatch.exporters"),
 }
 LARGEST = 2**31 - 1  # largest whole number of a setting: libraries take 32 bits
 # For each package that plugins need: the extra that installs it
-EXTRA = {"torch": "deep", "kornia": "deep", "safetensors": "deep", "onnxruntime": "screen"}
+EXTRA = {"torch": "deep", "kornia": "deep", "safetensors": "deep", "onnxruntime": "screen", "xlsxwriter": "survey"}
 
 
 class Plugin(Protocol):
@@ -211,7 +212,21 @@ class Classifier(Plugin, Protocol):
     def classify(self, photo: np.ndarray) -> Classes: ...
 
 
+class Exporter(Plugin, Protocol):
+    """A plugin that writes the captures of a survey for another program.
+
+    `files` receives a `snowmatch.interchange.exporting.Export` and returns the files by name; it writes nothing. The
+    same export gives the same bytes. It raises SnowmatchError if the survey lacks what the format needs. `COORDINATES`:
+    "needed" if the format cannot do without the positions of the stations, else "optional" or "never".
+    """
+
+    COORDINATES: ClassVar[str]
+
+    def files(self, given: Any) -> Mapping[str, bytes]: ...
+
+
 SCREENERS: dict[str, type] = {"detectors": Detector, "segmenters": Segmenter, "classifiers": Classifier}
+SCREENERS["exporters"] = Exporter
 
 
 def plugin_names(kind: str) -> list[str]:

@@ -1,0 +1,68 @@
+"""Names that every program can read, and the tables that lead back to the names of the catalog."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from snowmatch.core.text import transliterated
+from snowmatch.survey.captures import Capture
+from snowmatch.survey.run import Survey
+from snowmatch.survey.tables import to_csv
+
+SEX = {"female": "F", "male": "M"}
+
+
+def safe_names(names: Iterable[str], most: int = 17) -> dict[str, str]:
+    """Return a name of letters, digits, "." and "-" for each name, at most `most` long, all different."""
+    found: dict[str, str] = {}
+    used: set[str] = set()
+    for name in sorted(set(names)):
+        plain = re.sub(r"[^A-Za-z0-9.-]+", ".", transliterated(name)).strip(".-")[:most] or "x"
+        safe, n = plain, 2
+        while safe.lower() in used or safe == "NONE":
+            ending = f".{n}"
+            safe, n = plain[: most - len(ending)] + ending, n + 1
+        used.add(safe.lower())
+        found[name] = safe
+    return found
+
+
+def session_names(survey: Survey) -> dict[str, str]:
+    """Return a name for each session whose order is the same in every program: numbers, or s01., s02., ... in front."""
+    names = [s.name for s in survey.sessions]
+    if len(names) == 1:
+        return safe_names(names)
+    if all(re.fullmatch(r"[1-9]\d{0,8}", name) for name in names):
+        return {name: name for name in sorted(names, key=int)}
+    return {name: f"s{n + 1:02}.{safe}"[:17] for n, (name, safe) in enumerate(safe_names(names, 13).items())}
+
+
+def numbers(names: Iterable[str]) -> dict[str, int]:
+    """Return a number from 1 for each different name, in the order of the names."""
+    return {name: n + 1 for n, name in enumerate(sorted(set(names)))}
+
+
+def mapping_csv(**names: Mapping[str, object]) -> bytes:
+    """Return a table of what stands for which name of the catalog. names: by what they are, such as individual."""
+    rows: list[Sequence[object]] = [
+        (what, written, name) for what, mapping in names.items() for name, written in mapping.items()
+    ]
+    return to_csv((("what", "written_as", "name_in_catalog"), rows))
+
+
+def plain_csv(head: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    """Return a table of safe names and numbers, without quotes; a negative number stays a number."""
+    return "".join(",".join(map(str, row)) + "\n" for row in (head, *rows)).encode("ascii")
+
+
+def sexes(captures: Iterable[Capture], unknown: str) -> dict[str, str]:
+    """Return the sex of each individual as F or M, `unknown` for the others; {} if no sex is known."""
+    found = {c.individual: SEX.get(c.sex, unknown) for c in captures}
+    return found if set(found.values()) - {unknown} else {}
+
+
+def number_text(value: float) -> str:
+    """Return a number without needless digits and never with an exponent."""
+    text = f"{value:.4f}".rstrip("0").rstrip(".")
+    return "0" if text in ("", "-0") else text

@@ -1,0 +1,288 @@
+"""Camtrap DP 1.0.2: deployments, media and observations with individuals. Source: the profile and table schemas."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import mimetypes
+import re
+import uuid
+import zoneinfo
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone, tzinfo
+from typing import Any, ClassVar
+
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.text import some
+from snowmatch.core.version import __version__
+from snowmatch.interchange.exporting import Export
+from snowmatch.survey.captures import Capture
+from snowmatch.survey.run import Place
+from snowmatch.survey.tables import event_id
+
+BASE = "https://raw.githubusercontent.com/tdwg/camtrap-dp/1.0.2"
+DEPLOYMENTS = (
+    *("deploymentID", "locationID", "locationName", "latitude", "longitude", "coordinateUncertainty"),
+    *("deploymentStart", "deploymentEnd", "setupBy", "cameraID", "cameraModel", "cameraDelay", "cameraHeight"),
+    *("cameraDepth", "cameraTilt", "cameraHeading", "detectionDistance", "timestampIssues", "baitUse", "featureType"),
+    *("habitat", "deploymentGroups", "deploymentTags", "deploymentComments"),
+)
+MEDIA = (
+    *("mediaID", "deploymentID", "captureMethod", "timestamp", "filePath", "filePublic", "fileName", "fileMediatype"),
+    *("exifData", "favorite", "mediaComments"),
+)
+OBSERVATIONS = (
+    *("observationID", "deploymentID", "mediaID", "eventID", "eventStart", "eventEnd", "observationLevel"),
+    *("observationType", "cameraSetupType", "scientificName", "count", "lifeStage", "sex", "behavior", "individualID"),
+    *("individualPositionRadius", "individualPositionAngle", "individualSpeed", "bboxX", "bboxY", "bboxWidth"),
+    *("bboxHeight", "classificationMethod", "classifiedBy", "classificationTimestamp", "classificationProbability"),
+    *("observationTags", "observationComments"),
+)
+STAGES = ("adult", "subadult", "juvenile")
+GPS_ERROR = 30  # m: how far a position of a hand-held receiver may be from the true one
+
+
+@dataclass(frozen=True)
+class CamtrapDp:
+    """A Camera Trap Data Package.
+
+    timezone: of the cameras' clocks, such as +06:00 or Asia/Bishkek; it has to be given. title: of the package.
+    contributor: who made it. species: the scientific name where the catalog has none. design: samplingDesign.
+    """
+
+    REVISION: ClassVar[int] = 1
+    COORDINATES: ClassVar[str] = "needed"
+
+    timezone: str = ""
+    title: str = "Camera-trap survey"
+    contributor: str = "unknown"
+    species: str = "Panthera uncia"
+    design: str = "targeted"
+
+    def files(self, given: Export) -> Mapping[str, bytes]:
+        """Return datapackage.json and the three tables: the captures, their photos, and the stations with effort.
+
+        Raises SnowmatchError without a time zone: the format has no times without one.
+        """
+        zone = _zone(self.timezone)
+        survey = given.survey
+        degrees = given.degrees
+        deployments = _deployments(given, zone, degrees)
+        where = {row["deploymentID"]: row for row in deployments}
+        media: dict[str, dict[str, Any]] = {}
+        observations: list[dict[str, Any]] = []
+        for c in survey.captures:
+            deployment = _deployment_of(c, survey.places, where)
+            observations += self._observations(given, c, deployment, zone, media)
+        spatial = _extent([(r["longitude"], r["latitude"]) for r in deployments])
+        package = self._package(given, deployments, observations, spatial)
+        return {
+            "datapackage.json": (json.dumps(package, indent=2, ensure_ascii=False) + "\n").encode(),
+            "deployments.csv": _table(DEPLOYMENTS, deployments),
+            "media.csv": _table(MEDIA, media.values()),
+            "observations.csv": _table(OBSERVATIONS, observations),
+        }
+
+    def _observations(
+        self, given: Export, c: Capture, deployment: str, zone: tzinfo, media: dict[str, dict[str, Any]]
+    ) -> list[dict[str, Any]]:
+        """Return an observation for the event and one for each photo, and add the photos to `media`."""
+        data = given.survey.data
+        event = event_id(c)
+        own = [data.annotations[row] for row in c.rows]
+        common: dict[str, Any] = {
+            "deploymentID": deployment,
+            "eventID": event,
+            "observationType": "animal",
+            "scientificName": next((a.species for a in own if a.species), self.species),
+            "count": 1,
+            "lifeStage": c.age_class if c.age_class in STAGES else "",
+            "sex": c.sex,
+            "individualID": c.individual,
+        }
+        times = {"eventStart": _time(c.start, zone), "eventEnd": _time(c.end, zone)}
+        found = [{**common, **times, "observationID": _key("event", event), "observationLevel": "event"}]
+        for a in own:
+            if a.timestamp is None:  # the event has its times from the other photos
+                continue
+            key, taken = _key("media", a.path), _time(a.timestamp, zone)
+            media[key] = {
+                "mediaID": key,
+                "deploymentID": deployment,
+                "captureMethod": "activityDetection",
+                "timestamp": taken,
+                "filePath": a.path,
+                "filePublic": "false",
+                "fileName": a.path.rpartition("/")[2],
+                "fileMediatype": mimetypes.guess_type(a.path)[0] or "image/jpeg",
+            }
+            box: dict[str, Any] = {}
+            facts = data.facts.get(a.path)
+            if a.bbox is not None and facts is not None and facts.image_size is not None:
+                box = _box(a.bbox, facts.image_size)
+            tags = f"bodyPart:{a.body_part}"
+            found.append(
+                {
+                    **common,
+                    **box,
+                    "observationID": _key("photo", f"{a.path} {a.row}"),
+                    "mediaID": key,
+                    "eventStart": taken,
+                    "eventEnd": taken,
+                    "observationLevel": "media",
+                    "observationTags": tags,
+                }
+            )
+        return found
+
+    def _package(
+        self,
+        given: Export,
+        deployments: Sequence[Mapping[str, Any]],
+        observations: Sequence[Mapping[str, Any]],
+        spatial: dict[str, Any],
+    ) -> dict[str, Any]:
+        survey = given.survey
+        tables = ("deployments", "media", "observations")
+        resources: list[dict[str, Any]] = [
+            {
+                "name": name,
+                "path": f"{name}.csv",
+                "profile": "tabular-data-resource",
+                "format": "csv",
+                "mediatype": "text/csv",
+                "encoding": "utf-8",
+                "schema": f"{BASE}/{name}-table-schema.json",
+            }
+            for name in tables
+        ]
+        names = sorted({c.individual for c in survey.captures})
+        species = sorted({o["scientificName"] for o in observations}) or [self.species]
+        last = max(str(d["deploymentEnd"]) for d in deployments)
+        content = json.dumps([deployments, observations], sort_keys=True)
+        return {
+            "resources": [
+                *resources,
+                {"name": "individuals", "data": [{"id": name, "individualName": name} for name in names]},
+            ],
+            "profile": f"{BASE}/camtrap-dp-profile.json",
+            "name": re.sub(r"[^a-z0-9._-]+", "-", self.title.lower()).strip("-") or "survey",
+            "id": str(uuid.uuid5(uuid.NAMESPACE_URL, content)),
+            "created": last,  # the end of the survey, so that the same survey is the same bytes
+            "title": self.title,
+            "contributors": [{"title": self.contributor, "role": "contact"}],
+            "project": {
+                "title": self.title,
+                "samplingDesign": self.design,
+                "captureMethod": ["activityDetection"],
+                "individualAnimals": True,
+                "observationLevel": ["media", "event"],
+            },
+            "sources": [{"title": "snowmatch", "version": __version__}],
+            "spatial": spatial,
+            "temporal": {
+                "start": min(str(d["deploymentStart"]) for d in deployments)[:10],
+                "end": last[:10],
+            },
+            "taxonomic": [{"scientificName": name} for name in species],
+        }
+
+
+def _zone(text: str) -> tzinfo:
+    match = re.fullmatch(r"([+-])(\d\d):?(\d\d)", text.strip())
+    if match and int(match[2]) < 15 and int(match[3]) < 60:
+        shift = timedelta(hours=int(match[2]), minutes=int(match[3]))
+        return timezone(-shift if match[1] == "-" else shift)
+    try:
+        if text.strip():
+            return zoneinfo.ZoneInfo(text.strip())
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        pass
+    raise SnowmatchError(
+        f"the time zone of the cameras is {text!r}, expected one such as +06:00 or Asia/Bishkek", "ask-timezone"
+    )
+
+
+def _time(moment: datetime, zone: tzinfo) -> str:
+    return moment.replace(tzinfo=zone).isoformat(timespec="seconds")
+
+
+def _key(kind: str, text: str) -> str:
+    """Return an identifier of 16 hex digits that the same thing has in every export."""
+    return hashlib.sha256(f"{kind} {text}".encode()).hexdigest()[:16]
+
+
+def _deployments(given: Export, zone: tzinfo, degrees: Mapping[str, tuple[float, float]]) -> list[dict[str, Any]]:
+    """Return a deployment for each period of each camera, in the order of station and time."""
+    survey, coordinates = given.survey, given.coordinates
+    found = []
+    without = [p.label for p in survey.places if survey.spans[p.label] and p.label not in degrees]
+    if without:
+        raise SnowmatchError(f"no position of {some(without)}: fill in x and y in stations.csv")
+    radius = round(max((coordinates.uncertainty if coordinates else 0) + GPS_ERROR, 1))
+    for p in survey.places:
+        periods = [(d.working, d.camera, d.session) for d in p.deployments if d.working is not None]
+        periods = periods or [(span, "", session) for span, session in survey.spans[p.label]]
+        for n, (span, camera, session) in enumerate(sorted(periods, key=lambda t: (t[0].start, t[1]))):
+            problems = [q for d in p.deployments if d.working == span and d.camera == camera for q in d.problems]
+            found.append(
+                {
+                    "deploymentID": f"{p.label}-{n + 1}",
+                    "locationID": p.label,
+                    "locationName": p.location or p.label,
+                    "latitude": degrees[p.label][1],
+                    "longitude": degrees[p.label][0],
+                    "coordinateUncertainty": radius,
+                    "deploymentStart": _time(span.start, zone),
+                    "deploymentEnd": _time(span.end, zone),
+                    "cameraID": camera,
+                    "deploymentGroups": f"session:{session}" if session else "",
+                    "deploymentTags": " | ".join(f"notWorking:{q.start}/{q.end}" for q in problems),
+                }
+            )
+    return found
+
+
+def _deployment_of(c: Capture, places: Iterable[Place], known: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the deployment of a capture: of its camera and time if there is one, else the station's nearest."""
+    own = [row for row in known.values() if row["locationID"] == c.place]
+
+    def rank(row: Mapping[str, Any]) -> tuple[bool, bool, float]:
+        start, end = (datetime.fromisoformat(row[k]).replace(tzinfo=None) for k in ("deploymentStart", "deploymentEnd"))
+        away = max((start - c.start).total_seconds(), (c.start - end).total_seconds(), 0.0)
+        return away > 0, row["cameraID"] not in ("", *c.cameras), away
+
+    return str(min(own, key=rank)["deploymentID"])
+
+
+def _box(bbox: tuple[int, int, int, int], size: tuple[int, int]) -> dict[str, float]:
+    """Return a box as shares of the photo, inside it."""
+    (x, y, w, h), (width, height) = bbox, size
+    left, top = min(max(x / width, 0), 1), min(max(y / height, 0), 1)
+    right, bottom = min((x + w) / width, 1), min((y + h) / height, 1)
+    if right <= left or bottom <= top:
+        return {}
+    shares = (left, top, right - left, bottom - top)
+    return dict(zip(("bboxX", "bboxY", "bboxWidth", "bboxHeight"), (round(v, 6) for v in shares), strict=True))
+
+
+def _extent(points: Sequence[tuple[float, float]]) -> dict[str, Any]:
+    """Return the rectangle around all positions as GeoJSON."""
+    west, east = min(p[0] for p in points), max(p[0] for p in points)
+    south, north = min(p[1] for p in points), max(p[1] for p in points)
+    ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
+    return {"type": "Polygon", "coordinates": [ring]}
+
+
+def _table(head: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, head, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+PLUGIN = CamtrapDp

@@ -1,0 +1,49 @@
+"""catalog: a catalog.csv with the names that the animals have now."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from snowmatch.core.types import Annotation
+from snowmatch.interchange.exporting import Export
+from snowmatch.survey.sightings import read_traits
+
+COLUMNS = (
+    *("path", "individual", "body_part", "location", "station", "camera", "timestamp", "encounter", "bbox"),
+    *("mask", "split", "annotation", "species"),
+)
+
+
+@dataclass(frozen=True)
+class CatalogTable:
+    """A catalog.csv with the present names. Put it in place of the old one; the paths are those of the old one."""
+
+    REVISION: ClassVar[int] = 1
+    COORDINATES: ClassVar[str] = "never"
+
+    def files(self, given: Export) -> Mapping[str, bytes]:
+        """Return catalog.csv, with `sex` and `age_class` where the catalog has them."""
+        data = given.survey.data
+        traits = read_traits(data.folder, data.annotations)
+        further = [name for name, values in traits.items() if values]
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow([*COLUMNS, *further])
+        for a in data.annotations:
+            writer.writerow([*_cells(a), *(traits[name].get(a.row, "") for name in further)])
+        return {"catalog.csv": text.getvalue().encode()}
+
+
+def _cells(a: Annotation) -> list[str]:
+    """Return the values of an annotation as the loader of catalogs reads them: texts stay as they are."""
+    box = "" if a.own_box is None else ",".join(map(str, a.own_box))
+    time = "" if a.timestamp is None else a.timestamp.isoformat()
+    place = (a.location, a.station, a.camera, time, a.encounter)
+    return [a.path, a.individual or "", a.body_part, *place, box, a.mask, a.split, a.annotation, a.species]
+
+
+PLUGIN = CatalogTable

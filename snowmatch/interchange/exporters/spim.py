@@ -1,0 +1,73 @@
+"""2-flank SPIM: the arrays y.B.obs, y.L.obs and y.R.obs as lists of captures. Source: benaug/2-flank-SPIM."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.interchange.exporters._names import mapping_csv, number_text, plain_csv
+from snowmatch.interchange.exporting import Export
+
+
+@dataclass(frozen=True)
+class Spim:
+    """Arrays for the 2-flank spatial partial identity model; animals whose sides are linked come first.
+
+    Captures that show no side are left out. One session only: choose it with --session.
+    """
+
+    REVISION: ClassVar[int] = 1
+    COORDINATES: ClassVar[str] = "needed"
+
+    def files(self, given: Export) -> Mapping[str, bytes]:
+        """Return captures.csv (array, i, j, k), X.csv, K2D.csv (0, 1, 2 cameras), names.csv and read.R."""
+        survey = given.survey
+        if len(survey.sessions) != 1:
+            raise SnowmatchError("the 2-flank model has one session: choose one with --session NAME=FROM..TO")
+        (s,) = survey.sessions
+        own = [c for c in survey.captures if c.flank]
+        sides = {n: {c.flank for c in own if c.individual == n} for n in sorted({c.individual for c in own})}
+        linked = [n for n, flanks in sides.items() if "B" in flanks or {"L", "R"} <= flanks]
+        rank = {}
+        for side in "LR":
+            alone = [n for n, flanks in sides.items() if n not in linked and side in flanks]
+            rank[side] = {n: i + 1 for i, n in enumerate([*linked, *alone])}
+        rank["B"] = {n: i + 1 for i, n in enumerate(linked)}
+        detectors, effort = given.detectors(s.name), survey.occasion_effort(s)
+        number = {p.label: j + 1 for j, (_, p) in enumerate(detectors)}
+        cells = sorted({(c.flank, rank[c.flank][c.individual], number[c.place], c.occasion) for c in own})
+        cameras = [[min(round(v / s.length + 0.499), 2) if v > 0 else 0 for v in effort[j]] for j, _ in detectors]
+        positions = [tuple(map(number_text, given.positions[p.label])) for _, p in detectors]
+        script = _script(len(linked), len(rank["L"]), len(rank["R"]), len(detectors), s.occasions)
+        individuals = {f"{side}{i}": n for side, names in rank.items() for n, i in names.items()}
+        written = {f"{n} ({key[0]})": key[1:] for key, n in individuals.items()}
+        return {
+            "captures.csv": plain_csv(("array", "i", "j", "k"), cells),
+            "X.csv": plain_csv(("x", "y"), positions),
+            "K2D.csv": plain_csv(tuple(f"occ{k + 1}" for k in range(s.occasions)), cameras),
+            "names.csv": mapping_csv(individual=written, station=number),
+            "read.R": script,
+        }
+
+
+def _script(fixed: int, left: int, right: int, stations: int, occasions: int) -> bytes:
+    return f"""# Makes the arrays of the 2-flank model. Run it in this folder
+captures <- read.csv("captures.csv")
+fill <- function(array, n) {{
+  y <- array(0, dim = c(n, {stations}, {occasions}))
+  own <- captures[captures$array == array, ]
+  y[cbind(own$i, own$j, own$k)] <- 1
+  y
+}}
+n.fixed <- {fixed}
+y.B.obs <- fill("B", {fixed})
+y.L.obs <- fill("L", {left})
+y.R.obs <- fill("R", {right})
+X <- as.matrix(read.csv("X.csv"))
+K2D <- as.matrix(read.csv("K2D.csv"))
+""".encode()
+
+
+PLUGIN = Spim

@@ -1,0 +1,92 @@
+"""Wildbook: the sheet of its bulk import, one row an encounter. Source: WildMeOrg/wildbook-docs, bulk import."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.text import some
+from snowmatch.interchange.exporting import Export
+from snowmatch.survey.tables import event_id, to_csv
+
+BATCH = 200  # rows of one import that Wildbook recommends
+
+
+@dataclass(frozen=True)
+class Wildbook:
+    """Sheets for the bulk import of a Wildbook, at most 200 rows each.
+
+    location: the locationID of that Wildbook; it has to exist there; empty: the catalog's location. submitter: the
+    user's name there, in its exact spelling. species: genus and epithet.
+    """
+
+    REVISION: ClassVar[int] = 1
+    COORDINATES: ClassVar[str] = "optional"
+
+    location: str = ""
+    submitter: str = ""
+    species: str = "Panthera uncia"
+
+    def files(self, given: Export) -> Mapping[str, bytes]:
+        """Return wildbook-1.csv and so on. Raises SnowmatchError if photos have names that Wildbook does not take."""
+        survey = given.survey
+        names = {c: [path.rpartition("/")[2] for path in c.photos] for c in survey.captures}
+        often = Counter(re.sub(r"\W", "", n.lower()) for own in names.values() for n in set(own))
+        bad = sorted({n for own in names.values() for n in own if not re.fullmatch(r"[A-Za-z0-9. ]+", n)})
+        twice = sorted({n for own in names.values() for n in own if often[re.sub(r"\W", "", n.lower())] > 1})
+        rename = {path: self._asset(path) for c in survey.captures for path in c.photos} if bad or twice else {}
+        if len(set(rename.values())) < len(rename):
+            raise SnowmatchError(f"photos with nearly the same path: {some(sorted(rename))}: rename them")
+        genus, _, epithet = self.species.partition(" ")
+        degrees, places = given.degrees, {p.label: p for p in survey.places}
+        most = max((len(own) for own in names.values()), default=0)
+        rows: list[dict[str, object]] = []
+        for c in survey.captures:
+            row: dict[str, object] = {
+                "Encounter.genus": genus,
+                "Encounter.specificEpithet": epithet,
+                "Encounter.year": c.start.year,
+                "Encounter.month": c.start.month,
+                "Encounter.day": c.start.day,
+                "Encounter.hour": c.start.hour,
+                "Encounter.minutes": c.start.minute,
+                "Encounter.locationID": self.location or places[c.place].location or c.place,
+                "Encounter.verbatimLocality": c.place,
+                "MarkedIndividual.individualID": c.individual,
+                "Encounter.sightingID": re.sub(r"[^a-z0-9_-]+", "-", event_id(c).lower()).strip("-"),
+                "Encounter.otherCatalogNumbers": event_id(c),
+                "Encounter.state": "unapproved",
+                "Encounter.sex": c.sex,
+                "Encounter.lifeStage": c.age_class,
+                "Encounter.submitterID": self.submitter,
+            }
+            if c.place in degrees:
+                row |= {"Encounter.decimalLatitude": degrees[c.place][1]}
+                row |= {"Encounter.decimalLongitude": degrees[c.place][0]}
+            for n in range(most):
+                path = c.photos[n] if n < len(c.photos) else ""
+                row[f"Encounter.mediaAsset{n}"] = rename.get(path, path.rpartition("/")[2])
+            rows.append(row)
+        head = [
+            h
+            for h in dict.fromkeys(key for row in rows for key in row)
+            if any(row.get(h) not in (None, "") for row in rows)
+        ]
+        files = {
+            f"wildbook-{n // BATCH + 1}.csv": to_csv((head, [[r.get(h) for h in head] for r in rows[n : n + BATCH]]))
+            for n in range(0, len(rows), BATCH)
+        }
+        if rename:  # the photos have to be uploaded under these names
+            files["photos.csv"] = to_csv((("path", "upload_as"), [(a, b) for a, b in sorted(rename.items())]))
+        return files
+
+    def _asset(self, path: str) -> str:
+        """Return a name of letters, digits, full stops and blanks that differs from those of other folders."""
+        return re.sub(r"[^A-Za-z0-9.]+", " ", path).strip()
+
+
+PLUGIN = Wildbook

@@ -1,0 +1,47 @@
+"""xlsx: the tables of the survey as one workbook, a sheet each. The only file that uses xlsxwriter."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
+
+from snowmatch.interchange.exporting import Export
+from snowmatch.survey.tables import cell_text, survey_tables
+
+
+@dataclass(frozen=True)
+class Xlsx:
+    """The tables of `snowmatch survey` as one Excel workbook."""
+
+    REVISION: ClassVar[int] = 1
+    COORDINATES: ClassVar[str] = "optional"
+    NEEDS: ClassVar[tuple[str, ...]] = ("xlsxwriter",)
+
+    def files(self, given: Export) -> Mapping[str, bytes]:
+        """Return survey.xlsx. Texts are written as texts, never as formulas or links."""
+        import xlsxwriter
+
+        content = io.BytesIO()
+        plain = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
+        with xlsxwriter.Workbook(content, plain) as book:
+            book.set_properties({"created": datetime(2000, 1, 1)})  # the same survey is the same bytes
+            bold = book.add_format({"bold": True})
+            for name, (head, rows) in survey_tables(given.survey, given.coordinates).items():
+                sheet = book.add_worksheet(name.removesuffix(".csv"))
+                sheet.freeze_panes(1, 0)
+                for column, heading in enumerate(head):
+                    sheet.write_string(0, column, heading, bold)
+                for number, row in enumerate(rows, start=1):
+                    for column, value in enumerate(row):
+                        text = cell_text(value)
+                        if isinstance(value, int | float) and not isinstance(value, bool) and text not in ("", "inf"):
+                            sheet.write_number(number, column, value)
+                        elif text:
+                            sheet.write_string(number, column, value if isinstance(value, str) else text)
+        return {"survey.xlsx": content.getvalue()}
+
+
+PLUGIN = Xlsx

@@ -1,0 +1,72 @@
+"""An export: the captures of a survey as files of another program, with a manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.plugins import make_plugin, settings
+from snowmatch.core.text import some
+from snowmatch.survey.coordinates import Coordinates, shown_degrees, shown_positions
+from snowmatch.survey.folder import check_output, survey_manifest, write_output
+from snowmatch.survey.run import Place, Survey
+
+
+@dataclass(frozen=True, eq=False)
+class Export:
+    """What an exporter receives: the survey, and which coordinates may leave the catalog (None: none)."""
+
+    survey: Survey
+    coordinates: Coordinates | None
+
+    @property
+    def positions(self) -> dict[str, tuple[float, float]]:
+        """The positions (m) of the stations that may be written, by label."""
+        return shown_positions(self.survey, self.coordinates)
+
+    @property
+    def degrees(self) -> dict[str, tuple[float, float]]:
+        """The same as longitude and latitude (WGS 84)."""
+        return shown_degrees(self.survey, self.coordinates)
+
+    def detectors(self, session: str) -> list[tuple[int, Place]]:
+        """Return number and place of each station with effort in a session. Raises SnowmatchError if one of them has no
+        position: without it, the area of the survey would be wrong.
+        """
+        effort = self.survey.effort[session]
+        found = [(n, p) for n, p in enumerate(self.survey.places) if effort[n].sum() > 0]
+        if without := [p.label for _, p in found if p.x is None]:
+            raise SnowmatchError(
+                f"no position of {some(without)}: fill in x and y in stations.csv, or leave the station out"
+            )
+        return found
+
+
+def export_survey(
+    survey: Survey,
+    name: str,
+    out: Path,
+    *,
+    options: Mapping[str, str] | None = None,
+    coordinates: Coordinates | None = None,
+    force: bool = False,
+) -> list[str]:
+    """Write the files of the format `name` into the folder `out`, and return their names.
+
+    All are made before the first is written, and the manifest is written last. Raises SnowmatchError if the format is
+    unknown or needs what the survey lacks, and if `out` has files that snowmatch did not write.
+    """
+    exporter = make_plugin("exporters", name.replace("-", "_"), options)  # camtrap-dp is camtrap_dp.py
+    if exporter.COORDINATES == "needed" and coordinates is None:
+        raise SnowmatchError(
+            f"{name} cannot do without the positions of the stations, which are not written unless asked for",
+            "ask-coordinates",
+        )
+    files = dict(exporter.files(Export(survey, coordinates)))
+    check_output(out, survey.data.folder, list(files), force=force)
+    more = {"command": "export", "format": settings(exporter)}
+    used = coordinates if exporter.COORDINATES != "never" else None
+    write_output(out, survey.data.folder, files, survey_manifest(survey, used, more), force=force)
+    return list(files)

@@ -1,0 +1,127 @@
+"""Captures: identified sightings at stations on occasions, and which of them a choice of flanks uses."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from snowmatch.survey.sightings import Sighting
+
+FLANKS = ("both", "left", "right", "hybrid")
+MEANING = {
+    "both": "every identified sighting; animals known from one side only may be counted twice, once a side",
+    "left": "sightings of the left side only: each animal once; those seen from the right only are left out",
+    "right": "sightings of the right side only: each animal once; those seen from the left only are left out",
+    "hybrid": "each animal by the side with more captures; animals known from different sides only may be the same",
+}
+
+
+@dataclass(frozen=True)
+class Capture:
+    """One independent sighting of an individual at a station on an occasion; several of one occasion are counts.
+
+    session: its name. occasion: from 1. place: the label of the station. start, end: of its photos. flank: `L`, `R`,
+    `B` or "". frames: number of photos. rows: the catalog's annotations.
+    """
+
+    session: str
+    occasion: int
+    place: str
+    individual: str
+    start: datetime
+    end: datetime
+    cameras: tuple[str, ...]
+    flank: str
+    simultaneous: bool
+    sex: str
+    age_class: str
+    encounters: tuple[str, ...]
+    photos: tuple[str, ...]
+    rows: tuple[int, ...]
+
+    @property
+    def cell(self) -> tuple[str, int, str, str]:
+        """Session, occasion, station and individual: one capture at most if captures are not counted."""
+        return self.session, self.occasion, self.place, self.individual
+
+
+@dataclass(frozen=True)
+class FlankChoice:
+    """What a choice of flanks leaves: individuals, captures (one a station and occasion), and recaptures."""
+
+    flanks: str
+    individuals: int
+    captures: int
+    recaptures: int
+
+
+def choose_flanks(captures: Sequence[Capture], flanks: str) -> list[Capture]:
+    """Return the captures that a choice of flanks (one of FLANKS) uses, in their order."""
+    if flanks == "both":
+        return list(captures)
+    sides = {"left": "L", "right": "R"}
+    if flanks in sides:
+        return [c for c in captures if c.flank in (sides[flanks], "B")]
+    cells: dict[str, dict[str, set]] = defaultdict(lambda: {"L": set(), "R": set()})
+    for c in captures:
+        for side in "LR":
+            if c.flank in (side, "B"):
+                cells[c.individual][side].add(c.cell)
+    better = {name: max("LR", key=lambda side: (len(seen[side]), side == "L")) for name, seen in cells.items()}
+    return [c for c in captures if c.individual in better and c.flank in (better[c.individual], "B")]
+
+
+def flank_choices(captures: Sequence[Capture]) -> tuple[FlankChoice, ...]:
+    """Return what each choice of flanks leaves."""
+    made = []
+    for flanks in FLANKS:
+        cells = {c.cell for c in choose_flanks(captures, flanks)}
+        individuals = len({cell[3] for cell in cells})
+        made.append(FlankChoice(flanks, individuals, len(cells), len(cells) - individuals))
+    return tuple(made)
+
+
+def independent(sightings: Sequence[Sighting], apart: timedelta) -> list[tuple[Sighting, ...]]:
+    """Return the sightings in groups that count as one: of one animal at one station, less than `apart` from the last.
+
+    The sightings have times and are in their order. apart 0: each sighting is a group.
+    """
+    groups: list[list[Sighting]] = []
+    last: dict[tuple[str, str, str], int] = {}
+    for s in sightings:
+        if s.start is None or s.end is None:
+            raise ValueError(f"the sighting of {s.individual} in {s.encounter} has no time")
+        key = (s.location, s.station or "/".join(s.cameras), s.individual or "")
+        n = last.get(key)
+        if n is not None and apart and s.start - max(e.end for e in groups[n] if e.end is not None) < apart:
+            groups[n].append(s)
+        else:
+            last[key] = len(groups)
+            groups.append([s])
+    return [tuple(group) for group in groups]
+
+
+def group_flank(group: Iterable[Sighting]) -> str:
+    """Return the flanks that several sightings of one animal show: `L`, `R`, `B` or ""."""
+    flanks = {s.flank for s in group} - {""}
+    return "B" if "B" in flanks or len(flanks) > 1 else next(iter(flanks), "")
+
+
+def history(captures: Iterable[Capture], session: str, occasions: int) -> tuple[list[str], np.ndarray]:
+    """Return the captured individuals of a session, sorted, and (I, K) bool: True where one was captured anywhere."""
+    own = [c for c in captures if c.session == session]
+    names = sorted({c.individual for c in own})
+    number = {name: n for n, name in enumerate(names)}
+    table = np.zeros((len(names), occasions), bool)
+    for c in own:
+        table[number[c.individual], c.occasion - 1] = True
+    return names, table
+
+
+def spatial_counts(captures: Iterable[Capture]) -> Counter[tuple[str, int, str, str]]:
+    """Return the number of captures of each (session, occasion, station, individual)."""
+    return Counter(c.cell for c in captures)

@@ -1,0 +1,61 @@
+"""Which coordinates leave a catalog: none unless asked for, exact or rounded."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.survey.projection import to_degrees
+from snowmatch.survey.run import Survey
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """How exact positions are: they are multiples of `step` metres; 0: exact."""
+
+    step: float = 0.0
+
+    @property
+    def text(self) -> str:
+        """The option that asks for these coordinates."""
+        return f"rounded:{self.step / 1000:g}" if self.step else "exact"
+
+    @property
+    def uncertainty(self) -> float:
+        """Half the diagonal of a cell (m): how far a position can be from the true one."""
+        return self.step / math.sqrt(2)
+
+
+def read_coordinates(text: str) -> Coordinates | None:
+    """Return the coordinates of `exact` or `rounded:KM`; None for "". Raises SnowmatchError for any other text."""
+    if not text:
+        return None
+    if text == "exact":
+        return Coordinates()
+    word, _, number = text.partition(":")
+    try:
+        kilometres = float(number)
+    except ValueError:
+        kilometres = math.nan
+    if word != "rounded" or not 0 < kilometres <= 1000:
+        raise SnowmatchError(f"coordinates {text!r}, expected exact or rounded:KM, such as rounded:5")
+    return Coordinates(kilometres * 1000)
+
+
+def shown_positions(survey: Survey, coordinates: Coordinates | None) -> dict[str, tuple[float, float]]:
+    """Return the positions (m) of stations that may leave the catalog, by label; none if none were asked for."""
+    if coordinates is None:
+        return {}
+    step = coordinates.step
+    exact = survey.positions.items()
+    if not step:
+        return {label: (round(x, 2), round(y, 2)) for label, (x, y) in exact}
+    return {label: (round(x / step) * step, round(y / step) * step) for label, (x, y) in exact}
+
+
+def shown_degrees(survey: Survey, coordinates: Coordinates | None) -> dict[str, tuple[float, float]]:
+    """Return the same positions as longitude and latitude (WGS 84)."""
+    positions = shown_positions(survey, coordinates)
+    points = to_degrees([(x, y, survey.crs) for x, y in positions.values()])
+    return {label: (round(lon, 6), round(lat, 6)) for label, (lon, lat) in zip(positions, points, strict=True)}

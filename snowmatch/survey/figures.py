@@ -1,0 +1,142 @@
+"""Figures of a survey as PNG and SVG: map, timeline, accumulation, effort. The only file that uses matplotlib."""
+
+from __future__ import annotations
+
+import io
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.text import printable
+from snowmatch.survey.coordinates import Coordinates, shown_positions
+from snowmatch.survey.movements import movements
+from snowmatch.survey.run import Survey
+from snowmatch.survey.stations import DAY
+from snowmatch.survey.summaries import accumulation
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+STYLE: dict[Any, Any] = {
+    "svg.hashsalt": "snowmatch",  # the same figure is the same bytes
+    "svg.fonttype": "path",
+    "font.family": "DejaVu Sans",
+    "text.parse_math": False,  # a $ in a name is a $
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+BLUE, ORANGE, GREY = "#2b6ca3", "#d1722c", "#b8bcc0"
+
+
+def survey_figures(survey: Survey, coordinates: Coordinates | None) -> dict[str, bytes]:
+    """Return the figures by the name of their file. The map exists only if coordinates were asked for.
+
+    Raises SnowmatchError if matplotlib is missing.
+    """
+    try:
+        import matplotlib
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise SnowmatchError(
+            "no figures: they need one more package: pip install 'snowmatch[survey]'", "no-matplotlib"
+        ) from error
+    drawn: dict[str, bytes] = {}
+    with matplotlib.rc_context({**matplotlib.rcParamsDefault, **STYLE, "backend": "agg"}):
+        for name, draw, height in _plans(survey, coordinates):
+            figure = Figure(figsize=(8, height), layout="constrained")
+            FigureCanvasAgg(figure)
+            draw(figure.add_subplot())
+            for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": "snowmatch"})):
+                file = io.BytesIO()
+                figure.savefig(file, format=kind, dpi=120, metadata=metadata)
+                drawn[f"{name}.{kind}"] = file.getvalue()
+    return drawn
+
+
+def _plans(survey: Survey, coordinates: Coordinates | None) -> list[tuple[str, Any, float]]:
+    animals, places = {c.individual for c in survey.captures}, len(survey.places) * len(survey.sessions)
+    plans: list[tuple[str, Any, float]] = [
+        ("timeline", lambda axes: _timeline(axes, survey), min(2 + 0.22 * len(animals), 30)),
+        ("accumulation", lambda axes: _accumulation(axes, survey), 4.5),
+        ("effort", lambda axes: _effort(axes, survey), min(2 + 0.22 * places, 30)),
+    ]
+    if positions := shown_positions(survey, coordinates):
+        plans.append(("map", lambda axes: _map(axes, survey, positions), 7))
+    return plans
+
+
+def _timeline(axes: Axes, survey: Survey) -> None:
+    """Draw a row for each individual: a line from its first capture to its last, a dot for each capture."""
+    from matplotlib.dates import date2num
+
+    names = sorted({c.individual for c in survey.captures}, reverse=True)
+    for n, name in enumerate(names):
+        times = [c.start for c in survey.captures if c.individual == name]
+        axes.plot([date2num(min(times)), date2num(max(times))], [n, n], color=GREY, linewidth=1.5, zorder=1)
+        axes.scatter([date2num(t) for t in times], [n] * len(times), s=18, color=BLUE, zorder=2)
+    axes.set_yticks(range(len(names)), [printable(name) for name in names])
+    for s in survey.sessions:
+        axes.axvspan(date2num(s.first), date2num(s.span.end), color=GREY, alpha=0.15, linewidth=0)
+    axes.xaxis_date()
+    axes.set_title("Captures of each individual")
+    axes.tick_params(axis="x", rotation=30)
+
+
+def _accumulation(axes: Axes, survey: Survey) -> None:
+    for s in survey.sessions:
+        points = accumulation(survey.captures, s)
+        axes.step([p[0] for p in points], [p[2] for p in points], where="mid", label=printable(f"session {s.name}"))
+    axes.set_xlabel("occasion")
+    axes.set_ylabel("different individuals so far")
+    axes.set_ylim(bottom=0)
+    if len(survey.sessions) > 1:
+        axes.legend(frameon=False)
+    axes.set_title("Accumulation of individuals")
+
+
+def _effort(axes: Axes, survey: Survey) -> None:
+    """Draw a row for each station: a bar where a camera worked, a dot for each capture."""
+    from matplotlib.dates import date2num
+
+    rows = [(s, n) for s in survey.sessions for n in range(len(survey.places))][::-1]
+    labels = []
+    for y, (s, n) in enumerate(rows):
+        effort, place = survey.effort[s.name][n], survey.places[n]
+        for value in sorted(set(effort[effort > 0].tolist())):
+            bars = [(date2num(s.day(d).start), 1.0) for d in range(s.days) if effort[d] == value]
+            axes.broken_barh(bars, (y - 0.35, 0.7), facecolors=BLUE, alpha=min(0.25 + 0.3 * value, 0.9), linewidth=0)
+        times = [c.start for c in survey.captures if (c.session, c.place) == (s.name, place.label)]
+        axes.scatter([date2num(t) for t in times], [y] * len(times), s=14, color=ORANGE, zorder=2)
+        labels.append(printable(place.label if len(survey.sessions) == 1 else f"{place.label}, {s.name}"))
+    axes.set_yticks(range(len(rows)), labels)
+    axes.xaxis_date()
+    axes.set_xlim(
+        date2num(min(s.first for s in survey.sessions) - DAY), date2num(max(s.span.end for s in survey.sessions) + DAY)
+    )
+    axes.tick_params(axis="x", rotation=30)
+    axes.set_title("Working cameras (bars) and captures (dots)")
+
+
+def _map(axes: Axes, survey: Survey, positions: dict[str, tuple[float, float]]) -> None:
+    """Draw the stations, larger with more captures, and lines between recaptures. There is no base map."""
+    captures: dict[str, int] = defaultdict(int)
+    for c in {c.cell: c for c in survey.captures}.values():
+        captures[c.place] += 1
+    lines: dict[tuple[str, str], int] = defaultdict(int)
+    for m in movements(survey.captures, positions):
+        lines[min(m.origin, m.target), max(m.origin, m.target)] += 1
+    for (a, b), n in sorted(lines.items()):
+        if a in positions and b in positions:
+            (x0, y0), (x1, y1) = positions[a], positions[b]
+            axes.plot([x0 / 1000, x1 / 1000], [y0 / 1000, y1 / 1000], color=ORANGE, linewidth=0.8 + 0.4 * n, alpha=0.6)
+    for label, (x, y) in positions.items():
+        n = captures[label]
+        axes.scatter([x / 1000], [y / 1000], s=25 + 18 * n, color=BLUE if n else GREY, zorder=2, edgecolors="white")
+        axes.annotate(printable(label), (x / 1000, y / 1000), xytext=(4, 4), textcoords="offset points", fontsize=7)
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.ticklabel_format(useOffset=False, style="plain")
+    axes.set_xlabel(f"east (km), EPSG:{survey.crs}")
+    axes.set_ylabel("north (km)")
+    axes.set_title("Stations, captures (size) and movements between stations (lines)")

@@ -1,0 +1,93 @@
+"""Output folders of surveys and exports, with a manifest of what made the files, which is written last."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.files import file_sha256, replace_file
+from snowmatch.core.outputs import check_folder, check_outside
+from snowmatch.core.plain import plain
+from snowmatch.core.text import some
+from snowmatch.core.version import __version__
+from snowmatch.survey.coordinates import Coordinates
+from snowmatch.survey.run import Survey
+
+MANIFEST = "manifest.json"
+SCHEMA = "snowmatch.files/1"
+DECISIONS = "decisions.sqlite"
+
+
+def survey_manifest(survey: Survey, coordinates: Coordinates | None, more: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what made some files: version, settings, the hash of the decisions, what was left out and why."""
+    decisions = survey.data.folder / DECISIONS
+    return {
+        "schema": SCHEMA,
+        "snowmatch": __version__,
+        **more,
+        "catalog": survey.data.folder.resolve().name,
+        "decisions_sha256": file_sha256(decisions) if decisions.is_file() else None,
+        "settings": dict(survey.settings),
+        "coordinates": "none" if coordinates is None else coordinates.text,
+        "captures": len({c.cell for c in survey.captures}),
+        "individuals": len({c.individual for c in survey.captures}),
+        "flanks_left_out": len(survey.all_captures) - len(survey.captures),
+        "left_out": [
+            {"individual": e.individual, "encounter": e.encounter, "station": e.station, "reason": e.reason}
+            for e in survey.left_out
+        ],
+        "notes": [note.text for note in survey.notes],
+    }
+
+
+def check_output(folder: Path, catalog: Path, names: Sequence[str], *, force: bool) -> None:
+    """Raise SnowmatchError unless files with these names may be written in `folder`.
+
+    Files that a manifest there names, unchanged since, may be replaced. force: all may, but nothing in a catalog.
+    """
+    ours = _own_files(folder)
+    if ours:  # an exported catalog.csv makes no catalog of the folder
+        check_outside(folder.resolve().parent, catalog)
+    else:
+        check_folder(folder, catalog)
+    foreign = [n for n in (*names, MANIFEST) if (folder / n).exists() and not (n == MANIFEST and ours)]
+    foreign = [n for n in foreign if n not in ours or file_sha256(folder / n) != ours[n]]
+    if foreign and not force:
+        raise SnowmatchError(
+            f"{folder} has {some(foreign)}, which snowmatch did not write or somebody edited: choose another folder",
+            "output-exists",
+        )
+
+
+def write_output(
+    folder: Path, catalog: Path, files: Mapping[str, bytes], manifest: Mapping[str, Any], *, force: bool
+) -> None:
+    """Write files and their manifest into a folder, which is made. Unchanged files of an earlier run are removed.
+
+    The manifest is written last. Raises as `check_output` does.
+    """
+    check_output(folder, catalog, list(files), force=force)
+    before = _own_files(folder)
+    sums = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(files.items())}
+    for name, content in files.items():
+        replace_file(folder / name, lambda file, content=content: file.write(content))  # type: ignore[misc]
+    for name in before.keys() - files.keys():
+        if (folder / name).is_file() and file_sha256(folder / name) == before[name]:
+            (folder / name).unlink()
+    text = json.dumps(plain({**manifest, "files": sums}), indent=2, ensure_ascii=False) + "\n"
+    replace_file(folder / MANIFEST, lambda file: file.write(text.encode()))
+
+
+def _own_files(folder: Path) -> dict[str, str]:
+    """Return name and sha256 of the files that the manifest in `folder` names; {} without a manifest of ours."""
+    try:
+        values = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        if values["schema"] != SCHEMA:
+            return {}
+        return {n: s for n, s in values["files"].items() if isinstance(s, str) and n == Path(n).name}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}

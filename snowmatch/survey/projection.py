@@ -1,0 +1,74 @@
+"""Positions in metres and in degrees: the only file that uses pyproj."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from snowmatch.core.errors import SnowmatchError
+
+WGS84 = 4326
+# EPSG codes of longitude and latitude: WGS 84, ETRS89, NAD83, CGCS2000, Pulkovo 1942, GDA94, WGS 72
+DEGREES = (WGS84, 4258, 4269, 4490, 4284, 4283, 4322)
+Point = tuple[float, float, int]  # x (east or longitude), y (north or latitude), EPSG code
+
+
+def to_metres(points: Sequence[Point]) -> tuple[list[tuple[float, float]], int]:
+    """Return the positions (m) in one projected system, and its EPSG code. No points give ([], 0).
+
+    The system is the most frequent projected one of the points; if all are in degrees, the UTM zone of their mean.
+    Points that are already in it are not changed. Raises SnowmatchError if pyproj is needed and missing, if a code is
+    unknown, or if a system is not in metres.
+    """
+    if not points:
+        return [], 0
+    projected = Counter(crs for _, _, crs in points if crs not in DEGREES)
+    target = max(sorted(projected), key=lambda crs: projected[crs]) if projected else _utm_zone(points)
+    moved = [(x, y) if crs == target else _moved(x, y, crs, target) for x, y, crs in points]
+    return moved, target
+
+
+def to_degrees(points: Sequence[Point]) -> list[tuple[float, float]]:
+    """Return the positions as longitude and latitude (WGS 84). Raises as `to_metres` does."""
+    return [(x, y) if crs == WGS84 else _moved(x, y, crs, WGS84) for x, y, crs in points]
+
+
+def _utm_zone(points: Sequence[Point]) -> int:
+    """Return the EPSG code of the UTM zone (WGS 84) of the mean position."""
+    degrees = to_degrees(points)
+    longitude = sum(p[0] for p in degrees) / len(degrees)
+    latitude = sum(p[1] for p in degrees) / len(degrees)
+    zone = int((longitude + 180) // 6) % 60 + 1
+    return (32600 if latitude >= 0 else 32700) + zone
+
+
+_MADE: dict[tuple[int, int], Any] = {}
+
+
+def _moved(x: float, y: float, crs: int, target: int) -> tuple[float, float]:
+    if (crs, target) not in _MADE:
+        _MADE[crs, target] = _transformer(crs, target)
+    east, north = _MADE[crs, target].transform(x, y)
+    if not (abs(east) < 1e9 and abs(north) < 1e9):
+        raise SnowmatchError(f"the position {x:g}, {y:g} is outside the system EPSG:{target}: check x, y and crs")
+    return float(east), float(north)
+
+
+def _transformer(crs: int, target: int) -> Any:
+    try:
+        import pyproj
+    except ImportError as error:
+        raise SnowmatchError(
+            f"positions in EPSG:{crs} have to be converted to EPSG:{target}, which needs one more package: pip install "
+            "'snowmatch[survey]', or give x, y in metres (UTM) in stations.csv",
+            "no-pyproj",
+        ) from error
+    try:
+        for code in (crs, target):
+            axis = pyproj.CRS.from_epsg(code).axis_info
+            if code not in DEGREES and any(a.unit_name not in ("metre", "meter") for a in axis[:2]):
+                raise SnowmatchError(f"EPSG:{code} is not in metres: give x, y in UTM, or in degrees with crs 4326")
+        return pyproj.Transformer.from_crs(crs, target, always_xy=True)
+    except pyproj.exceptions.CRSError as error:
+        raise SnowmatchError(f"EPSG:{crs} to EPSG:{target} is not possible ({error}): check the column crs") from error

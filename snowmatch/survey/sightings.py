@@ -1,0 +1,154 @@
+"""Sightings of a catalog: one animal in one encounter, with its flanks, its time and what is known of the animal."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from snowmatch.catalog.sheet import read_sheet
+from snowmatch.core.home import CSV_NAME, EXCEL_NAME
+from snowmatch.core.notes import Note
+from snowmatch.core.text import some
+from snowmatch.core.types import Annotation
+
+TOGETHER = timedelta(seconds=10)  # photos of both sides this close show one animal at one moment
+TRAITS = {"sex": ("sex", "gender"), "age_class": ("age_class", "age class", "age", "lifestage", "life_stage")}
+_SEX = {"f": "female", "female": "female", "m": "male", "male": "male"}
+_UNKNOWN = {"", "u", "unk", "unknown", "na", "n/a", "?", "nan", "none"}
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """One animal in one encounter. An empty text means "not known".
+
+    individual: None for an unidentified animal. start, end: of its photos; None without times. flank: `L`, `R`, `B`
+    (both sides) or "". simultaneous: both sides within TOGETHER or in one photo. rows: numbers of its annotations.
+    """
+
+    encounter: str
+    individual: str | None
+    animal: int
+    location: str
+    station: str
+    cameras: tuple[str, ...]
+    start: datetime | None
+    end: datetime | None
+    flank: str
+    simultaneous: bool
+    rows: tuple[int, ...]
+    photos: tuple[str, ...]
+    species: str = ""
+    sex: str = ""
+    age_class: str = ""
+
+    def shows(self, side: str) -> bool:
+        """Return whether the sighting shows this side, `L` or `R`."""
+        return self.flank in (side, "B")
+
+
+def make_sightings(
+    annotations: Iterable[Annotation], traits: Mapping[str, Mapping[int, str]], notes: list[Note]
+) -> list[Sighting]:
+    """Return the sightings, in the order of time, then of name. No annotations give none.
+
+    traits: for `sex` and `age_class`, the value of each annotation that has one, by row. An animal has one sex: a
+    contradiction makes it unknown, with a note.
+    """
+    groups: dict[tuple[str, str, int], list[Annotation]] = defaultdict(list)
+    for a in annotations:
+        named = a.individual is not None
+        groups[a.encounter, a.individual or "", 0 if named else a.animal + 1].append(a)
+    found = [_sighting(members, traits) for members in groups.values()]
+    sexes = _one_sex(found, notes)
+    found = [s if s.individual is None else replace(s, sex=sexes.get(s.individual, "")) for s in found]
+    return sorted(
+        found, key=lambda s: (s.start or datetime.max, s.location, s.station, s.encounter, s.individual or "", s.animal)
+    )
+
+
+def _sighting(members: Sequence[Annotation], traits: Mapping[str, Mapping[int, str]]) -> Sighting:
+    first = members[0]
+    times = [a.timestamp for a in members if a.timestamp is not None]
+    left = [a for a in members if a.body_part == "left_flank"]
+    right = [a for a in members if a.body_part == "right_flank"]
+    return Sighting(
+        encounter=first.encounter,
+        individual=first.individual,
+        animal=first.animal,
+        location=first.location,
+        station=next((a.station for a in members if a.station), ""),
+        cameras=tuple(sorted({a.camera for a in members if a.camera})),
+        start=min(times, default=None),
+        end=max(times, default=None),
+        flank="B" if left and right else "L" if left else "R" if right else "",
+        simultaneous=any(_together(a, b) for a in left for b in right),
+        rows=tuple(a.row for a in members),
+        photos=tuple(sorted({a.path for a in members})),
+        species=next((a.species for a in members if a.species), ""),
+        **{name: _single(values[a.row] for a in members if a.row in values) for name, values in traits.items()},
+    )
+
+
+def _together(a: Annotation, b: Annotation) -> bool:
+    if a.path == b.path:
+        return True
+    return a.timestamp is not None and b.timestamp is not None and abs(a.timestamp - b.timestamp) <= TOGETHER
+
+
+def _single(values: Iterable[str]) -> str:
+    different = sorted(set(values))
+    return different[0] if len(different) == 1 else ""
+
+
+def _one_sex(sightings: Iterable[Sighting], notes: list[Note]) -> dict[str, str]:
+    """Return the sex of each individual whose photos agree."""
+    told: dict[str, set[str]] = defaultdict(set)
+    for s in sightings:
+        if s.individual is not None and s.sex:
+            told[s.individual].add(s.sex)
+    if unclear := sorted(name for name, sexes in told.items() if len(sexes) > 1):
+        text = f"the catalog has both sexes for {some(unclear)}: their sex counts as unknown"
+        notes.append(Note("sexes-contradict", text, {"individuals": unclear}))
+    return {name: next(iter(sexes)) for name, sexes in told.items() if len(sexes) == 1}
+
+
+def read_traits(folder: Path, annotations: Sequence[Annotation]) -> dict[str, dict[int, str]]:
+    """Return `sex` and `age_class` of annotations, by row, from further columns of the catalog's table.
+
+    A catalog without a table, or without these columns, gives empty values. Rows of a photo are matched in their order.
+    """
+    found: dict[str, dict[int, str]] = {name: {} for name in TRAITS}
+    table = next((folder / name for name in (CSV_NAME, EXCEL_NAME) if (folder / name).exists()), None)
+    if table is None:
+        return found
+    sheet = read_sheet(table, ("path", "individual", "body_part"), [])
+    head = [heading.strip().lower() for heading in sheet.head]
+    columns = {name: next((head.index(w) for w in words if w in head), None) for name, words in TRAITS.items()}
+    if "path" not in head or not any(column is not None for column in columns.values()):
+        return found
+    rows: dict[str, list[int]] = defaultdict(list)
+    for a in annotations:
+        if not a.found:
+            rows[a.path].append(a.row)
+    done: set[tuple[str, ...]] = set()
+    for _, cells in sheet.rows:
+        if not any(cells) or cells in done or head.index("path") >= len(cells):
+            continue
+        done.add(cells)
+        path = _path(cells[head.index("path")])
+        if not rows.get(path):
+            continue
+        row = rows[path].pop(0)
+        for name, column in columns.items():
+            value = cells[column].strip().lower() if column is not None and column < len(cells) else ""
+            value = _SEX.get(value, "") if name == "sex" else value
+            if value not in _UNKNOWN:
+                found[name][row] = value
+    return found
+
+
+def _path(text: str) -> str:
+    return "/".join(part for part in text.strip().replace("\\", "/").split("/") if part not in ("", "."))

@@ -1,0 +1,304 @@
+"""The stations of a survey, from `stations.csv`: where the cameras stood and when they worked.
+
+A row is one camera at one station for one period. A station with two cameras, or with several periods, has several
+rows. Headings are accepted in the spellings of camtrapR, Camtrap DP and secr. All problems are in one list.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+from snowmatch.catalog.problems import Problems
+from snowmatch.catalog.sheet import Sheet, read_sheet
+from snowmatch.catalog.times import EXPECTED, ReadTime, read_times, to_one_zone
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.notes import Note
+from snowmatch.core.text import counted, did_you_mean, same_name, some
+from snowmatch.survey.projection import DEGREES, WGS84
+
+COLUMNS = ("station", "location", "camera", "session", "x", "y", "crs", "from", "to", "problem_from", "problem_to")
+DAY = timedelta(days=1)
+SPELLINGS = {
+    "station": "site trap trap_id detector station_id site_id station_name placename location_name locationname",
+    "location": "area region study_area",
+    "camera": "camera_id cameraid cam",
+    "session": "season survey",
+    "x": "longitude lon long lng decimal_longitude easting utm_x utm_e x_coord coord_x utmx",
+    "y": "latitude lat decimal_latitude northing utm_y utm_n y_coord coord_y utmy",
+    "crs": "epsg srid projection",
+    "from": "start start_date setup setup_date deployment_start deploymentstart date_from set_up",
+    "to": "end end_date retrieval retrieval_date deployment_end deploymentend date_to",
+}
+_ALIAS = {word: name for name, words in SPELLINGS.items() for word in (name, *words.split())}
+_PROBLEM = re.compile(r"problem_?(\d*)_?(from|to|start|end)_?(\d*)")
+_DMS = re.compile(r"""(-?\d+)\s*[°d:\s]\s*(\d+)\s*['′m:\s]\s*(\d+(?:[.,]\d+)?)?\s*["″s]?\s*([NSEWnsew]?)""")
+# EPSG codes of web maps: their distances are too long by 1 / cos(latitude)
+STRETCHED = (3857, 900913, 3395, 3785)
+
+
+@dataclass(frozen=True)
+class Span:
+    """A time from `start` to `end`; the end does not belong to it."""
+
+    start: datetime
+    end: datetime
+
+    def __contains__(self, moment: datetime) -> bool:
+        return self.start <= moment < self.end
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One row of stations.csv. An empty text, and None, mean "not given".
+
+    x, y: in the system with the EPSG code `crs`: metres, or degrees (x is the longitude). working: from the set-up to
+    the end. problems: when the camera did not work in between. traits: the values of further columns.
+    """
+
+    station: str
+    location: str = ""
+    camera: str = ""
+    session: str = ""
+    x: float | None = None
+    y: float | None = None
+    crs: int = WGS84
+    working: Span | None = None
+    problems: tuple[Span, ...] = ()
+    traits: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_stations(path: Path, notes: list[Note], dates: str = "") -> tuple[Deployment, ...]:
+    """Return the rows of a table of stations (csv or xlsx), in its order, and add notes.
+
+    A date without a time of day is a whole day, also in `to`. Positions are decimal numbers or degrees, minutes and
+    seconds. dates: `dmy` or `mdy`, the order of day and month if the dates do not show it. Raises SnowmatchError with
+    all problems.
+    """
+    sheet = read_sheet(path, [*_ALIAS, *COLUMNS], notes)
+    columns, further = _columns(path, sheet)
+    problems = Problems(path)
+    rows: list[tuple[int, dict[str, list[str]]]] = []
+    for line, cells in sheet.rows:
+        if not any(cell.strip() for cell in cells):
+            continue
+        values: dict[str, list[str]] = defaultdict(list)
+        for name, cell in zip(columns, [*cells, *[""] * len(columns)], strict=False):
+            values[name].append(cell.strip())
+        rows.append((line, values))
+    if not rows:
+        raise SnowmatchError(f"{path} has no rows below its header, expected one row per station and period")
+    spans = _spans(rows, dates, problems, notes)
+    found = [
+        _deployment(values, line, working, gaps, further, problems)
+        for (line, values), (working, gaps) in zip(rows, spans, strict=True)
+    ]
+    lines = [line for line, _ in rows]
+    _check_same_place(found, lines, problems, notes)
+    _check_overlaps(found, lines, problems)
+    problems.check()
+    if without := sorted({d.station for d in found if d.x is None}):
+        text = f"{counted(len(without), 'station')} of {path.name} without a position: {some(without)}"
+        notes.append(Note("stations-without-position", text, {"stations": without}))
+    return tuple(found)
+
+
+def _columns(path: Path, sheet: Sheet) -> tuple[list[str], list[str]]:
+    """Return the names of the columns in their normal form, and the names of those that are no columns of ours."""
+    names = []
+    for heading in sheet.head:
+        plain = "_".join(re.split(r"[\s.\-_]+", heading.strip().lower())).strip("_")
+        if match := _PROBLEM.fullmatch(plain):
+            end = {"start": "from", "end": "to"}.get(match[2], match[2])
+            names.append(f"problem_{end}")
+        else:
+            names.append(_ALIAS.get(plain, heading.strip()))
+    for name in ("station", "location", "camera", "session", "x", "y", "crs", "from", "to"):
+        if names.count(name) > 1:
+            which = [h for h, n in zip(sheet.head, names, strict=True) if n == name]
+            raise SnowmatchError(
+                f"{path} line {sheet.head_line}: the columns {', '.join(which)} all mean {name!r}: keep one of them"
+            )
+    if "station" not in names:
+        raise SnowmatchError(
+            f"{path} line {sheet.head_line}: no column 'station' in {', '.join(sheet.head) or 'an empty file'}; "
+            f"expected some of {', '.join(COLUMNS)}{did_you_mean('station', names)}"
+        )
+    if names.count("problem_from") != names.count("problem_to"):
+        raise SnowmatchError(
+            f"{path} line {sheet.head_line}: {names.count('problem_from')} columns problem_from, but "
+            f"{names.count('problem_to')} columns problem_to; expected pairs"
+        )
+    return names, sorted({name for name in names if name and name not in COLUMNS})
+
+
+def _spans(
+    rows: Sequence[tuple[int, Mapping[str, list[str]]]], dates: str, problems: Problems, notes: list[Note]
+) -> list[tuple[Span | None, tuple[Span, ...]]]:
+    """Return the working period and the problem periods of each row: all times of the table have one order."""
+    cells: list[tuple[int, str, str]] = []
+    for n, (_, values) in enumerate(rows):
+        for first, last in zip(("from", "problem_from"), ("to", "problem_to"), strict=True):
+            for a, b in zip(values.get(first, [""]), values.get(last, [""]), strict=True):
+                cells += [(n, first, a), (n, last, b)]
+    times, mixed = read_times([text for *_, text in cells], dates)
+    moments, zones = to_one_zone(times)
+    if zones:
+        text = "time zones in the table of stations: the local time of the cameras is used"
+        notes.append(Note("station-zones", text))
+    if mixed:
+        problems.unclear_dates = True
+        problems.add(rows[0][0], "from", "some dates begin with the day, others with the month; expected one order")
+    periods: list[list[Span]] = [[] for _ in rows]
+    whole: list[Span | None] = [None for _ in rows]
+    for k in range(0, len(cells), 2):
+        n, column, text = cells[k]
+        line, end_column = rows[n][0], cells[k + 1][1]
+        bad = False
+        for (_, name, cell), time in zip(cells[k : k + 2], times[k : k + 2], strict=True):
+            if time.problem:
+                problems.cell(line, name, cell, time.problem)
+            elif time.unclear and not mixed:
+                problems.unclear_dates = True
+                problems.add(line, name, f"{cell!r} may begin with the day or with the month: say which")
+            bad |= bool(time.problem)
+        start, end = moments[k], _end(moments[k + 1], times[k + 1])
+        if bad or (start is None and end is None):
+            continue
+        if start is None or end is None:
+            missing = column if start is None else end_column
+            problems.add(line, missing, f"no value beside {text or cells[k + 1][2]!r}; expected both or neither")
+        elif start >= end:
+            problems.add(line, end_column, f"{cells[k + 1][2]!r} is before {text!r}; {EXPECTED} after it")
+        elif column == "from":
+            whole[n] = Span(start, end)
+        else:
+            periods[n].append(Span(start, end))
+    return [(w, tuple(sorted(p, key=lambda s: s.start))) for w, p in zip(whole, periods, strict=True)]
+
+
+def _end(moment: datetime | None, time: ReadTime) -> datetime | None:
+    """Return the end of a period: a date without a time of day belongs to it."""
+    return None if moment is None else moment + DAY if time.dated else moment
+
+
+def _deployment(
+    values: Mapping[str, list[str]],
+    line: int,
+    working: Span | None,
+    gaps: tuple[Span, ...],
+    further: Sequence[str],
+    problems: Problems,
+) -> Deployment:
+    def cell(name: str) -> str:
+        return same_name(values.get(name, [""])[0])
+
+    if not cell("station"):
+        problems.cell(line, "station", "", "expected the name of the station")
+    crs = _crs(cell("crs"), line, problems)
+    x, y = _position(cell("x"), cell("y"), crs, line, problems)
+    if gaps and working is not None:
+        for gap in gaps:
+            if gap.end <= working.start or gap.start >= working.end:
+                problems.add(line, "problem_from", f"the problem from {gap.start} is not between from and to")
+    traits = {name: cell(name) for name in further}
+    return Deployment(
+        cell("station"), cell("location"), cell("camera"), cell("session"), x, y, crs, working, gaps, traits
+    )
+
+
+def _crs(text: str, line: int, problems: Problems) -> int:
+    plain = text.lower().replace("epsg", "").strip(": ")
+    if plain in ("", "wgs84", "wgs 84", "latlon", "lat/lon", "degrees"):
+        return WGS84
+    if not plain.isdigit() or not 1000 <= int(plain) <= 999999:
+        problems.cell(line, "crs", text, "expected an EPSG code such as 32643 (UTM zone 43 north), or an empty cell")
+        return WGS84
+    if int(plain) in STRETCHED:
+        problems.cell(line, "crs", text, "distances in a web map are too long; expected UTM, or degrees (4326)")
+    return int(plain)
+
+
+def _position(across: str, up: str, crs: int, line: int, problems: Problems) -> tuple[float | None, float | None]:
+    """Return x and y; None, None where both are empty or one is not allowed."""
+    if not across and not up:
+        return None, None
+    numbers = []
+    for column, text in (("x", across), ("y", up)):
+        number = _number(text)
+        if number is None:
+            problems.cell(line, column, text, "expected a number such as 76.25 (degrees) or 436500 (metres)")
+            return None, None
+        numbers.append(number)
+    x, y = numbers
+    if crs in DEGREES:
+        if abs(x) <= 90 < abs(y) <= 180:
+            problems.add(line, "y", f"{up!r} is no latitude (-90 to 90): x is the longitude, y the latitude")
+        elif abs(x) > 180 or abs(y) > 90:
+            problems.add(line, "crs", f"{across}, {up} are not degrees; expected their EPSG code, such as 32643")
+        elif x == y == 0:
+            problems.add(line, "x", "0, 0 lies in the Atlantic; expected the position, or empty cells")
+    elif abs(x) <= 180 and abs(y) <= 90 and len(str(crs)) >= 4:
+        problems.add(line, "crs", f"{across}, {up} look like degrees, not EPSG:{crs}; expected 4326 or metres")
+    return x, y
+
+
+def _number(text: str) -> float | None:
+    """Return a decimal number, or degrees, minutes and seconds as degrees; None for any other text."""
+    try:
+        number = float(text.replace(",", ".") if text.count(",") == 1 and "." not in text else text)
+        return number if math.isfinite(number) else None
+    except ValueError:
+        pass
+    match = _DMS.fullmatch(text.strip())
+    if match is None or int(match[2]) >= 60:
+        return None
+    degrees = abs(int(match[1])) + int(match[2]) / 60 + float((match[3] or "0").replace(",", ".")) / 3600
+    return -degrees if match[1].startswith("-") or match[4].upper() in ("S", "W") else degrees
+
+
+def _check_same_place(found: Sequence[Deployment], lines: Sequence[int], problems: Problems, notes: list[Note]) -> None:
+    """Add a problem if two rows of one station have different positions, and a note if two stations have the same."""
+    pairs: dict[str, None] = {}
+    first: dict[tuple[str, str], int] = {}
+    taken: dict[tuple[float, float, int], int] = {}
+    for n, d in enumerate(found):
+        if d.x is None or d.y is None:
+            continue
+        before = found[first.setdefault((d.location, d.station), n)]
+        if (before.x, before.y, before.crs) != (d.x, d.y, d.crs):
+            where = lines[first[d.location, d.station]]
+            text = f"{d.station!r} has another position in line {where}; expected one position, or another name"
+            problems.add(lines[n], "x", text)
+        other = found[taken.setdefault((d.x, d.y, d.crs), n)]
+        if (other.location, other.station) != (d.location, d.station):
+            pairs[f"{other.station} and {d.station}"] = None
+    if pairs:
+        notes.append(Note("stations-same-position", f"stations with the same position: {some(list(pairs))}"))
+
+
+def _check_overlaps(found: Sequence[Deployment], lines: Sequence[int], problems: Problems) -> None:
+    """Add a problem if one camera of a station has two periods at the same time."""
+    groups: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+    for n, d in enumerate(found):
+        groups[d.location, d.station, d.camera].append(n)
+    for numbers in groups.values():
+        timed = sorted(
+            ((w.start, w.end, n) for n in numbers if (w := found[n].working) is not None), key=lambda t: t[:2]
+        )
+        for (_, end, a), (start, _, b) in pairwise(timed):
+            if start < end:
+                text = (
+                    f"{found[b].station!r} worked at the same time in line {lines[a]}; expected other dates, or the "
+                    "column camera if it has two cameras"
+                )
+                problems.add(lines[b], "from", text)
+        if len(numbers) > len(timed) and len(numbers) > 1:
+            text = f"{found[numbers[1]].station!r} appears twice; expected from and to in each of its rows"
+            problems.add(lines[numbers[1]], "station", text)

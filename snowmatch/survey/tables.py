@@ -1,0 +1,198 @@
+"""The tables of a survey as rows of text. Nothing in them tells a position unless coordinates are given."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from datetime import datetime
+
+from snowmatch.core.text import plain_cell
+from snowmatch.survey.captures import Capture
+from snowmatch.survey.coordinates import Coordinates, shown_positions
+from snowmatch.survey.movements import largest_moves, movements, spatial_recaptures
+from snowmatch.survey.run import Survey
+from snowmatch.survey.stations import DAY
+from snowmatch.survey.summaries import ASSUMES, accumulation, estimates, frequencies, individuals
+
+Table = tuple[Sequence[str], list[Sequence[object]]]
+CAPTURES = (
+    *("session", "event_id", "start", "end", "occasion", "station", "location", "camera", "individual_id", "flank"),
+    *("both_simultaneous", "sex", "age_class", "n_frames", "probability", "decided_by", "n_observers"),
+    *("decision_status", "quality"),
+)
+
+
+def survey_tables(survey: Survey, coordinates: Coordinates | None) -> dict[str, Table]:
+    """Return the tables of a survey, each with its head and its rows, by the name of its file."""
+    return {
+        "captures.csv": captures_table(survey),
+        "effort.csv": _effort(survey),
+        "effort-occasions.csv": effort_matrix(survey),
+        "stations.csv": _stations(survey, coordinates),
+        "sessions.csv": _sessions(survey),
+        "individuals.csv": _individuals(survey),
+        "unidentified.csv": _unidentified(survey),
+        "frequencies.csv": _frequencies(survey),
+        "accumulation.csv": _accumulation(survey),
+        "movements.csv": _movements(survey),
+        "spatial-recaptures.csv": _spatial(survey),
+        "estimates.csv": _estimates(survey),
+        "flanks.csv": (
+            ("flanks", "individuals", "captures", "recaptures"),
+            [(c.flanks, c.individuals, c.captures, c.recaptures) for c in survey.choices],
+        ),
+        "left-out.csv": (
+            ("individual_id", "encounter", "station", "start", "reason"),
+            [(e.individual, e.encounter, e.station, e.start, e.reason) for e in survey.left_out],
+        ),
+    }
+
+
+def to_csv(table: Table) -> bytes:
+    """Return a table as csv. Texts are printable, and no cell is a formula."""
+    head, rows = table
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows([cell_text(value) for value in row] for row in rows)
+    return text.getvalue().encode()
+
+
+def cell_text(value: object) -> str:
+    """Return a value as the text of a cell: times as ISO 8601, numbers without needless digits, None as ""."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="seconds")
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.10g}"
+    return plain_cell(str(value)) if isinstance(value, str) else str(value)
+
+
+def event_id(capture: Capture) -> str:
+    """Return the identifier of a capture: that of its first encounter and its individual."""
+    return f"{capture.encounters[0]}#{capture.individual}"
+
+
+def captures_table(survey: Survey) -> Table:
+    """Return the captures, one row each. What is not known of an identification is an empty cell."""
+    locations = {p.label: p.location for p in survey.places}
+    rows: list[Sequence[object]] = []
+    for c in survey.captures:
+        place = (c.occasion, c.place, locations[c.place], " ".join(c.cameras))
+        animal = (c.individual, c.flank or "other", c.simultaneous, c.sex, c.age_class, len(c.photos))
+        rows.append((c.session, event_id(c), c.start, c.end, *place, *animal, None, None, None, None, None))
+    return CAPTURES, rows
+
+
+def effort_matrix(survey: Survey) -> Table:
+    """Return the camera-days of each station and occasion; sessions with fewer occasions have empty last cells."""
+    most = max(s.occasions for s in survey.sessions)
+    rows: list[Sequence[object]] = []
+    for s in survey.sessions:
+        for place, values in zip(survey.places, survey.occasion_effort(s), strict=True):
+            cells = [float(v) for v in values]
+            rows.append((s.name, place.label, *cells, *[None] * (most - len(cells))))
+    return ("session", "station", *(str(k + 1) for k in range(most))), rows
+
+
+def _effort(survey: Survey) -> Table:
+    rows: list[Sequence[object]] = [
+        (s.name, place.label, d // s.length + 1, (s.first + d * DAY).isoformat(timespec="minutes"), float(value))
+        for s in survey.sessions
+        for place, values in zip(survey.places, survey.effort[s.name], strict=True)
+        for d, value in enumerate(values)
+    ]
+    return ("session", "station", "occasion", "day_start", "camera_days"), rows
+
+
+def _stations(survey: Survey, coordinates: Coordinates | None) -> Table:
+    positions = shown_positions(survey, coordinates)
+    traits = sorted({name for p in survey.places for name in p.traits}) if coordinates else []
+    head = ["station", "location", *(["x", "y", "crs"] if coordinates else []), "camera_days", "captures", *traits]
+    rows: list[Sequence[object]] = []
+    for n, p in enumerate(survey.places):
+        where = (*positions[p.label], survey.crs) if p.label in positions else (None, None, None)
+        effort = float(sum(survey.effort[s.name][n].sum() for s in survey.sessions))
+        captures = len({c.cell for c in survey.captures if c.place == p.label})
+        rows.append(
+            (p.label, p.location, *(where if coordinates else ()), effort, captures, *(p.traits.get(t) for t in traits))
+        )
+    return head, rows
+
+
+def _sessions(survey: Survey) -> Table:
+    rows: list[Sequence[object]] = [
+        (s.name, s.first, s.span.end, s.days, s.length, s.occasions) for s in survey.sessions
+    ]
+    return ("session", "start", "end", "days", "days_per_occasion", "occasions"), rows
+
+
+def _individuals(survey: Survey) -> Table:
+    head = ("individual_id", "sex", "age_class", "first_seen", "last_seen", "captures", "sightings", "occasions")
+    rows: list[Sequence[object]] = [
+        (
+            *(i.name, i.sex, i.age_class, i.first, i.last, i.captures, i.sightings, i.occasions),
+            *(len(i.stations), "; ".join(i.stations), "; ".join(i.sessions), i.flanks or "other"),
+        )
+        for i in individuals(survey.captures)
+    ]
+    return (*head, "n_stations", "stations", "sessions", "flanks"), rows
+
+
+def _unidentified(survey: Survey) -> Table:
+    rows: list[Sequence[object]] = []
+    for s in survey.sessions:
+        effort = survey.occasion_effort(s)
+        for j, place in enumerate(survey.places):
+            counts = survey.unidentified[s.name][j]
+            rows += [(s.name, place.label, k + 1, int(counts[k])) for k in range(s.occasions) if effort[j, k] > 0]
+    return ("session", "station", "occasion", "sightings"), rows
+
+
+def _frequencies(survey: Survey) -> Table:
+    rows: list[Sequence[object]] = [
+        (s.name, times, n) for s in survey.sessions for times, n in frequencies(survey.captures, s).items()
+    ]
+    return ("session", "occasions_captured", "individuals"), rows
+
+
+def _accumulation(survey: Survey) -> Table:
+    rows: list[Sequence[object]] = [
+        (s.name, k, now, so_far) for s in survey.sessions for k, now, so_far in accumulation(survey.captures, s)
+    ]
+    return ("session", "occasion", "individuals", "individuals_so_far"), rows
+
+
+def _movements(survey: Survey) -> Table:
+    rows: list[Sequence[object]] = [
+        (m.session, m.individual, m.origin, m.left, m.target, m.arrived, _km(m.distance))
+        for m in movements(survey.captures, survey.positions)
+    ]
+    return ("session", "individual_id", "from_station", "left", "to_station", "arrived", "km"), rows
+
+
+def _spatial(survey: Survey) -> Table:
+    moves = largest_moves(survey.captures, survey.positions)
+    rows: list[Sequence[object]] = [
+        (session, name, further, _km(moves.get((session, name))))
+        for (session, name), further in spatial_recaptures(survey.captures).items()
+    ]
+    return ("session", "individual_id", "spatial_recaptures", "largest_distance_km"), rows
+
+
+def _km(metres: float | None) -> float | None:
+    return None if metres is None else round(metres / 1000, 2)
+
+
+def _estimates(survey: Survey) -> Table:
+    rows: list[Sequence[object]] = [
+        (s.name, model, e.seen, *(float(f"{v:.5g}") for v in (e.value, e.low, e.high)), ASSUMES[model])
+        for s in survey.sessions
+        for model, e in estimates(survey.captures, s).items()
+    ]
+    return ("session", "model", "seen", "estimate", "low", "high", "assumes"), rows

@@ -1,0 +1,529 @@
+"""Exporters: each format is read again by the rules of the program that reads it, and tells the same captures."""
+
+import csv
+import io
+import json
+import re
+import zipfile
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from conftest import SHARED, read_rows
+from drawn_table import ROWS, STATIONS, write_catalog
+from python_calamine import CalamineWorkbook
+
+import snowmatch
+from snowmatch.cli import main
+from snowmatch.confidence.score_table import ScoreTable, save_table
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.plugins import make_plugin, plugin_class, plugin_names
+from snowmatch.interchange.exporting import export_survey
+from snowmatch.survey.captures import history
+from snowmatch.survey.coordinates import Coordinates
+from snowmatch.survey.run import make_survey
+
+OPTIONS = {"camtrap_dp": {"timezone": "+06:00"}}
+FORMATS = [name for name in plugin_names("exporters") if name != "scr_pairwise"]  # that one needs scores
+EXACT = Coordinates()
+
+
+def export(tmp_path, name, rows=ROWS, stations=STATIONS, coordinates=EXACT, options=None, **counting):
+    """Export a drawn survey; return the folder of its files and the survey."""
+    folder = write_catalog(tmp_path / "catalog", rows, stations)
+    survey = make_survey(snowmatch.open_catalog(folder).data, **counting)
+    options = {**OPTIONS.get(name, {}), **(options or {})}
+    export_survey(survey, name, tmp_path / "out", options=options, coordinates=coordinates)
+    return tmp_path / "out", survey
+
+
+# --- all formats ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_an_export_is_the_same_bytes_again_and_has_a_manifest(tmp_path, name):
+    out, survey = export(tmp_path, name)
+    first = {p.name: p.read_bytes() for p in out.iterdir()}
+    export(tmp_path, name)
+    assert {p.name: p.read_bytes() for p in out.iterdir()} == first
+    manifest = json.loads(first["manifest.json"])
+    assert manifest["format"]["name"] == name
+    assert manifest["captures"] == len({c.cell for c in survey.captures})
+    assert set(manifest["files"]) == set(first) - {"manifest.json"}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_no_format_tells_a_position_unless_asked(tmp_path, name):
+    if plugin_class("exporters", name).COORDINATES == "needed":
+        with pytest.raises(SnowmatchError, match="not written unless asked for") as error:
+            export(tmp_path, name, coordinates=None)
+        assert error.value.code == "ask-coordinates"
+        assert not (tmp_path / "out").exists()
+        return
+    out, survey = export(tmp_path, name, coordinates=None)
+    content = b"".join(_plain_bytes(p) for p in sorted(out.iterdir()))
+    for x, y in survey.positions.values():
+        for secret in (f"{x:.0f}", f"{y:.0f}", "76.1", "41.5"):
+            assert secret.encode() not in content
+
+
+def _plain_bytes(path):
+    if path.suffix != ".xlsx":
+        return path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        return b"".join(archive.read(n) for n in archive.namelist() if "theme" not in n and "styles" not in n)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_survey_without_captures_is_written_or_refused_in_one_line(tmp_path, name):
+    rows = [("", *row) for _, *row in ROWS]
+    if name in ("secr", "mark", "capture", "rmark"):
+        with pytest.raises(SnowmatchError, match="name individuals first"):
+            export(tmp_path, name, rows)
+        assert not (tmp_path / "out").exists()
+    else:
+        out, _ = export(tmp_path, name, rows)
+        assert (out / "manifest.json").exists()
+
+
+def test_the_command_names_what_is_missing(tmp_path):
+    folder = write_catalog(tmp_path / "c")
+    result = CliRunner().invoke(main, ["export", str(folder), str(tmp_path / "out"), "--format", "secr"])
+    assert result.exit_code == 1
+    assert "--coordinates exact" in result.output
+    words = ["export", str(folder), str(tmp_path / "out"), "--format", "camtrap-dp", "--coordinates", "exact"]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 1
+    assert "-o timezone=+06:00" in result.output
+    assert CliRunner().invoke(main, [*words, "-o", "timezone=Asia/Bishkek"]).exit_code == 0
+    result = CliRunner().invoke(main, ["export", str(folder), str(tmp_path / "x"), "--format", "sec"])
+    assert "did you mean 'secr'" in result.output
+
+
+def test_a_station_without_a_position_is_an_error(tmp_path):
+    stations = STATIONS.replace("76.15,41.45", ",")
+    with pytest.raises(SnowmatchError, match="no position of S3"):
+        export(tmp_path, "secr", stations=stations)
+
+
+def test_files_of_somebody_else_are_not_replaced(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "captures.inp").write_text("mine")
+    with pytest.raises(SnowmatchError, match=r"captures.inp, which snowmatch did not write"):
+        export(tmp_path, "mark")
+    assert (tmp_path / "out" / "captures.inp").read_text() == "mine"
+
+
+# --- secr -------------------------------------------------------------------------------------------------------------
+
+
+def read_secr(captures, traps):
+    """Read captures and traps as read.capthist does (fmt = trapID); raise AssertionError where it or verify would stop.
+
+    Returns the capture rows (session, id, occasion, detector, covariates), and for each session the traps: name to x,
+    y and usage.
+    """
+    found = []
+    for line in _lines(captures):
+        session, animal, occasion, detector, *covariates = line.split()
+        assert int(occasion) != 0
+        assert not {"'", '"'} & set(line)
+        found.append((session, animal, int(occasion), detector, covariates))
+    sessions = list(dict.fromkeys(row[0] for row in found))
+    ordered = sorted(sessions, key=int) if all(s.isdigit() for s in sessions) else sorted(sessions)
+    assert len(traps) in (1, len(sessions))
+    tables = {}
+    for session, text in zip(ordered, traps * (len(ordered) if len(traps) == 1 else 1), strict=True):
+        table = {}
+        for line in _lines(text):
+            before = line.partition("/")[0].split()
+            name, x, y = before[:3]
+            assert name not in table
+            table[name] = (float(x), float(y), [float(v) for v in before[3:]])
+        assert len({len(usage) for *_, usage in table.values()}) == 1
+        tables[session] = table
+    for session, animal, occasion, detector, _ in found:
+        usage = tables[session][detector][2]
+        if animal != "NONE" and usage:
+            assert usage[occasion - 1] > 0, "a detection at a detector that was not used"
+    return found, tables
+
+
+def _lines(text):
+    return [line for raw in text.splitlines() if (line := raw.partition("#")[0].strip())]
+
+
+@pytest.mark.real
+def test_the_reader_of_this_test_reads_the_samples_of_secr():
+    folder = SHARED / "formats" / "secr"
+    if not folder.exists():
+        pytest.skip("no samples of secr beside the project")
+    captures, tables = read_secr((folder / "stoatcapt.txt").read_text(), [(folder / "stoattrap.txt").read_text()])
+    assert len(captures) == 30
+    assert len({row[1] for row in captures}) == 20
+    assert [len(table) for table in tables.values()] == [94]
+
+
+@pytest.mark.real
+def test_equal_data_give_the_lines_of_the_sample_of_secr(tmp_path):
+    folder = SHARED / "formats" / "secr"
+    if not folder.exists():
+        pytest.skip("no samples of secr beside the project")
+    captures, tables = read_secr((folder / "stoatcapt.txt").read_text(), [(folder / "stoattrap.txt").read_text()])
+    (traps,) = tables.values()
+    shift = 4_000_000  # positions near 0 could be degrees
+    lines = [f"{n},{x + shift},{y + shift},2193,2001-12-15,2001-12-21" for n, (x, y, _) in traps.items()]
+    rows = [
+        (animal, "left_flank", trap, f"2001-12-{14 + k}T05:{n % 60:02}:00", f"e{n}", "")
+        for n, (_, animal, k, trap, _) in enumerate(captures)
+    ]
+    table = "\n".join(["station,x,y,crs,from,to", *lines])
+    folder_of, _ = export(
+        tmp_path, "secr", rows, table, occasion="1d", sessions=["MatakitakiStoats=2001-12-15..2001-12-21"]
+    )
+    ours, (our_traps,) = _secr_of(folder_of)
+    assert {row[:4] for row in ours} == {row[:4] for row in captures}
+    theirs = {" ".join(line.split()) for line in _lines((folder / "stoatcapt.txt").read_text())}
+    assert set(_lines((folder_of / "captures.txt").read_text())) == theirs
+    assert {n: (x - shift, y - shift) for n, (x, y, _) in our_traps.items()} == {
+        n: (x, y) for n, (x, y, _) in traps.items()
+    }
+
+
+def _secr_of(out):
+    names = re.findall(r'"(traps[^"]*)"', (out / "fit.R").read_text())
+    captures, tables = read_secr((out / "captures.txt").read_text(), [(out / n).read_text() for n in names])
+    return captures, list(tables.values())
+
+
+def test_secr_tells_captures_usage_and_covariates(tmp_path):
+    out, survey = export(tmp_path, "secr")
+    captures, (traps,) = _secr_of(out)
+    assert [row[1:] for row in captures] == [
+        ("aika", 1, "S1", ["F"]),
+        ("bars", 1, "S1", ["M"]),
+        ("aika", 2, "S2", ["F"]),
+        ("bars", 4, "S3", ["M"]),
+        ("cholpon", 5, "S2", ["NA"]),
+        ("bars", 6, "S3", ["M"]),
+    ]
+    assert [usage for *_, usage in traps.values()] == survey.occasion_effort(survey.sessions[0]).tolist()
+    assert "/ ridge" in (out / "traps.txt").read_text()
+    script = (out / "fit.R").read_text()
+    assert "noccasions = c(6)" in script
+    assert 'trapcovnames = c("habitat")' in script
+
+
+def test_secr_counts_repeat_rows(tmp_path):
+    out, survey = export(tmp_path, "secr", options={"detector": "count"})
+    captures, _ = _secr_of(out)
+    assert len(captures) == len(survey.captures) == 7
+    with pytest.raises(SnowmatchError, match="expected one of proximity, count"):
+        export(tmp_path, "secr", options={"detector": "multi"})
+
+
+def test_secr_sessions_keep_their_order_and_empty_ones_stay(tmp_path):
+    sessions = ["b=2023-05-01..2023-05-10", "a=2023-05-16..2023-05-25", "C=2023-05-26..2023-05-27"]
+    out, _survey = export(tmp_path, "secr", sessions=sessions)
+    captures, tables = _secr_of(out)
+    assert captures[0][0] == "s01.C"
+    assert ("s01.C", "NONE", 1) in [row[:3] for row in captures]
+    assert len(tables) == 3
+    assert "noccasions = c(1, 2, 2)" in (out / "fit.R").read_text()
+    assert {"01", "1"} & {row["written_as"] for row in read_rows(out / "names.csv")} == set()
+
+
+def test_names_that_secr_cannot_read_are_replaced_and_told(tmp_path):
+    new = {"aika": "Айка #1 'x'", "bars": "NONE", "cholpon": "Айка №1 'x'"}
+    rows = [(new.get(name, name), part, st.replace("S1", "S 1"), *rest) for name, part, st, *rest in ROWS]
+    out, _ = export(tmp_path, "secr", rows, STATIONS.replace("S1,", "S 1,"))
+    captures, _ = _secr_of(out)
+    assert len({row[1] for row in captures}) == 3
+    assert "NONE" not in {row[1] for row in captures}
+    back = {row["written_as"]: row["name_in_catalog"] for row in read_rows(out / "names.csv")}
+    assert {back[row[1]] for row in captures} == set(new.values())
+
+
+# --- oSCR, SPACECAP, camtrapR -----------------------------------------------------------------------------------------
+
+
+def test_oscr_has_one_sex_an_animal_and_all_traps(tmp_path):
+    out, _survey = export(tmp_path, "oscr")
+    edf = read_rows(out / "edf.csv")
+    assert len(edf) == 6
+    sexes = {}
+    for row in edf:
+        sexes.setdefault(row["ID"], set()).add(row["sex"])
+    assert sexes == {"1": {"F"}, "2": {"M"}, "3": {"U"}}
+    tdf = read_rows(out / "tdf-1.csv")
+    assert {row["trap"] for row in edf} <= {row["Trap_ID"] for row in tdf}
+    assert [row["3"] for row in tdf] == ["1", "0", "1"]
+    assert {row["sep"] for row in tdf} == {"/"}
+    assert list(tdf[0]) == ["Trap_ID", "X", "Y", "1", "2", "3", "4", "5", "6", "sep"]
+    assert "K = c(6), ntraps = c(3)" in (out / "read.R").read_text()
+    for row in edf:
+        assert next(t for t in tdf if t["Trap_ID"] == row["trap"])[row["occasion"]] == "1"
+
+
+def test_spacecap_has_numbers_only_and_points_around_the_stations(tmp_path):
+    out, survey = export(tmp_path, "spacecap", options={"buffer": "3000"})
+    captures, traps = read_rows(out / "captures.csv"), read_rows(out / "traps.csv")
+    assert len(captures) == 6
+    assert {row["LOC_ID"] for row in captures} <= {row["LOC_ID"] for row in traps}
+    assert all(value.isdigit() for row in captures for value in row.values())
+    points = read_rows(out / "statespace.csv")
+    positions = np.array(list(survey.positions.values()))
+    for row in points:
+        away = np.hypot(*(positions - [float(row["X_COORD"]), float(row["Y_COORD"])]).T)
+        assert away.min() <= 3000.01
+    with pytest.raises(SnowmatchError, match="use a larger spacing"):
+        export(tmp_path, "spacecap", options={"spacing": "10"})
+
+
+def test_camtrapr_tells_records_and_when_cameras_did_not_work(tmp_path):
+    out, survey = export(tmp_path, "camtrapr")
+    records, cameras = read_rows(out / "records.csv"), read_rows(out / "cameras.csv")
+    assert len(records) == len(survey.captures)
+    again = [r for r in records if (r["Individual"], r["Station"]) == ("aika", "S2")]
+    assert [r["delta.time.hours"] for r in again] == ["0", "6"]
+    assert {r["DateTimeOriginal"] for r in records} >= {"2023-05-02 10:00:00"}
+    assert cameras[1]["Problem1_from"] == "2023-05-11 00:00:00"
+    assert cameras[1]["Problem1_to"] == "2023-05-16 00:00:00"
+    assert cameras[2]["Setup_date"] == "2023-05-01 12:00:00"
+    assert float(cameras[0]["utm_x"]) == pytest.approx(survey.positions["S1"][0], abs=0.01)
+
+
+# --- histories --------------------------------------------------------------------------------------------------------
+
+
+def test_mark_capture_and_rmark_have_the_same_histories(tmp_path):
+    out, survey = export(tmp_path, "mark")
+    names, table = history(survey.captures, "1", 6)
+    expected = {n: "".join(str(int(v)) for v in row) for n, row in zip(names, table, strict=True)}
+    lines = (out / "captures.inp").read_text().splitlines()
+    assert lines[0] == "/* groups: F M U */"
+    found = dict(re.fullmatch(r"/\* (\S+) \*/ ([01]+) [01] [01] [01];", line).groups() for line in lines[1:])
+    assert found == expected
+    (tmp_path / "b").mkdir()
+    export(tmp_path / "b", "capture")
+    text = (tmp_path / "b" / "out" / "capture.txt").read_text()
+    assert "format='(a7,6f1.0)'" in text
+    assert [line[7:] for line in text.splitlines() if line[:7].strip() in names] == list(expected.values())
+    (tmp_path / "c").mkdir()
+    export(tmp_path / "c", "rmark")
+    rows = read_rows(tmp_path / "c" / "out" / "captures.csv")
+    assert {row["id"]: row["ch"] for row in rows} == expected
+
+
+def test_multimark_tells_the_side_of_each_capture(tmp_path):
+    out, _ = export(tmp_path, "multimark")
+    rows = {row.pop("id"): list(row.values()) for row in read_rows(out / "encounters.csv")}
+    assert rows == {
+        "aika": ["4", "1", "0", "0", "0", "0"],
+        "bars": ["2", "0", "0", "1", "0", "2"],
+        "cholpon": ["0", "0", "0", "0", "1", "0"],
+    }
+    assert {r["id"]: r["known"] for r in read_rows(out / "known.csv")} == {"aika": "1", "bars": "1", "cholpon": "0"}
+    spatial = read_rows(out / "encounters-by-trap.csv")
+    assert len(spatial[0]) == 1 + 3 * 6
+    assert spatial[1]["trap3_occ6"] == "2"
+
+
+def test_spim_numbers_linked_animals_first_and_alike(tmp_path):
+    rows = [*ROWS, ("dastan", "right_flank", "S1", "2023-05-25T05:00:00", "e9", "")]
+    out, _ = export(tmp_path, "spim", rows)
+    cells = [tuple(row.values()) for row in read_rows(out / "captures.csv")]
+    assert cells == [
+        ("B", "1", "1", "1"),  # aika, both sides
+        ("L", "1", "2", "2"),
+        ("L", "2", "3", "4"),  # bars
+        ("L", "3", "2", "5"),  # cholpon, left only
+        ("R", "2", "1", "1"),
+        ("R", "2", "3", "6"),
+        ("R", "3", "1", "5"),  # dastan, right only: another animal than cholpon for the model
+    ]
+    assert "n.fixed <- 2" in (out / "read.R").read_text()
+    assert [list(row.values()) for row in read_rows(out / "K2D.csv")][1] == ["1", "1", "0", "1", "1", "1"]
+
+
+def test_the_scores_of_pairs_are_those_of_the_best_photos(tmp_path):
+    folder = write_catalog(tmp_path / "catalog")
+    data = snowmatch.open_catalog(folder).data
+    named = np.array([a.row for a in data.annotations if a.individual is not None])
+    n, texts = len(named), {f: np.array([str(getattr(a, f) or "") for a in data.annotations]) for f in TEXTS}
+    scores = np.arange(n * n, dtype=np.float64).reshape(n, n)
+    zero = np.zeros((n, 3), np.float32)
+    parts = {"individual_scores": zero, "left_out_scores": zero, "group_scores": zero, "group_left_out_scores": zero}
+    table = ScoreTable(
+        paths=np.array([a.path for a in data.annotations]),
+        **texts,
+        queries=named,
+        gallery=named,
+        groups=np.arange(n),
+        scores=scores,
+        individual_names=np.array(["aika", "bars", "cholpon"]),
+        prior=zero,
+        **parts,
+    )
+    save_table(tmp_path / "scores.npz", table)
+    out, survey = export(tmp_path, "scr_pairwise", options={"scores": str(tmp_path / "scores.npz")})
+    pairs = {(row["i"], row["j"]): float(row["score"]) for row in read_rows(out / "scores.csv")}
+    samples = len(survey.captures)
+    assert len(pairs) == samples * (samples - 1) / 2
+    rows = [c.rows for c in survey.captures]
+    best = max(max(scores[p, q], scores[q, p]) for p in rows[0] for q in rows[1])
+    assert pairs["1", "2"] == best
+    with pytest.raises(SnowmatchError, match="no scores of pairs"):
+        export(tmp_path, "scr_pairwise")
+    with pytest.raises(SnowmatchError, match="not of this catalog"):
+        export(tmp_path, "scr_pairwise", ROWS[1:], options={"scores": str(tmp_path / "scores.npz")})
+
+
+TEXTS = ("individual", "body_part", "encounter", "station")
+
+
+# --- tables -----------------------------------------------------------------------------------------------------------
+
+
+def test_an_exported_catalog_is_the_same_catalog(tmp_path):
+    rows = [*ROWS, ('a, "b"', "head", "S1", "2023-05-25T05:00:00", "=e9", "m")]
+    out, survey = export(tmp_path, "catalog", rows)
+    again = snowmatch.open_catalog(out).data
+    assert again.annotations == survey.data.annotations
+    assert make_survey(again, stations=tmp_path / "catalog" / "stations.csv").captures == survey.captures
+
+
+def test_a_workbook_has_a_sheet_for_each_table(tmp_path):
+    out, survey = export(tmp_path, "xlsx")
+    with CalamineWorkbook.from_path(out / "survey.xlsx") as book:
+        assert {"captures", "effort", "individuals"} <= set(book.sheet_names)
+        head, *rows = book.get_sheet_by_name("captures").to_python()
+    assert len(rows) == len(survey.captures)
+    assert rows[0][head.index("individual_id")] == "aika"
+
+
+def test_timelapse_and_wildlife_insights_have_a_row_a_photo(tmp_path):
+    out, _ = export(tmp_path, "timelapse", [(*row,) for row in ROWS])
+    rows = read_rows(out / "timelapse.csv")
+    assert len(rows) == len(ROWS)
+    assert rows[0] == {
+        "RelativePath": "",
+        "File": "p0.jpg",
+        "DateTime": "2023-05-02 10:00:00",
+        "Individual": "aika",
+        "BodyPart": "left_flank",
+    }
+    (tmp_path / "b").mkdir()
+    out, _ = export(tmp_path / "b", "wildlife_insights")
+    assert len(read_rows(out / "images.csv")) == 8
+    deployments = read_rows(out / "deployments.csv")
+    assert float(deployments[0]["longitude"]) == pytest.approx(76.1, abs=1e-6)
+
+
+def test_wildbook_has_a_row_an_encounter_with_unapproved_names(tmp_path):
+    out, survey = export(tmp_path, "wildbook")
+    rows = read_rows(out / "wildbook-1.csv")
+    assert len(rows) == len(survey.captures)
+    assert {row["Encounter.state"] for row in rows} == {"unapproved"}
+    assert (rows[0]["Encounter.mediaAsset0"], rows[0]["Encounter.mediaAsset1"]) == ("p0.jpg", "p1.jpg")
+    assert all(0 <= int(row["Encounter.minutes"]) <= 59 for row in rows)
+    assert all(re.fullmatch(r"[a-z0-9_-]+", row["Encounter.sightingID"]) for row in rows)
+    assert not any(all(not row[column] for row in rows) for column in rows[0])
+
+
+# --- Camtrap DP -------------------------------------------------------------------------------------------------------
+
+
+def package(tmp_path, **given):
+    out, survey = export(tmp_path, "camtrap_dp", **given)
+    return json.loads((out / "datapackage.json").read_text()), out, survey
+
+
+def test_camtrap_dp_keys_lead_to_rows_and_events_do_not_overlap(tmp_path):
+    about, out, survey = package(tmp_path)
+    deployments, media, observations = (read_rows(out / f"{n}.csv") for n in ("deployments", "media", "observations"))
+    known = {row["deploymentID"] for row in deployments}
+    photos = {row["mediaID"] for row in media}
+    assert {row["deploymentID"] for row in (*media, *observations)} <= known
+    assert {row["mediaID"] for row in observations} - {""} <= photos
+    events = [row for row in observations if row["observationLevel"] == "event"]
+    assert len(events) == len(survey.captures)
+    assert {row["individualID"] for row in events} == {"aika", "bars", "cholpon"}
+    assert events[0]["eventStart"] == "2023-05-02T10:00:00+06:00"
+    assert {row["filePublic"] for row in media} == {"false"}
+    assert about["project"]["individualAnimals"] is True
+
+
+def test_rounded_positions_say_how_uncertain_they_are(tmp_path):
+    _, out, _ = package(tmp_path, coordinates=Coordinates(5000.0))
+    (row, *_) = read_rows(out / "deployments.csv")
+    assert int(row["coordinateUncertainty"]) == 3566  # half the diagonal of 5 km, and 30 m of the receiver
+
+
+@pytest.mark.real
+def test_camtrap_dp_holds_to_the_official_schemas(tmp_path):
+    schemas = SHARED / "formats" / "camtrap-dp"
+    if not schemas.exists():
+        pytest.skip("no schemas of Camtrap DP beside the project")
+    about, out, _ = package(tmp_path)
+    profile = json.loads((schemas / "camtrap-dp-profile.json").read_text())
+    required = {name for part in profile.get("allOf", [profile]) for name in part.get("required", [])}
+    assert required <= set(about)
+    for name in ("deployments", "media", "observations"):
+        schema = json.loads((schemas / f"{name}-table-schema.json").read_text())
+        assert check_table(schema, (out / f"{name}.csv").read_bytes()) == []
+        example = (schemas / "example" / f"{name}.csv").read_bytes()
+        assert check_table(schema, example) == []  # the check knows what is right
+        assert check_table(schema, example.replace(b"T0", b" 0", 1))
+
+
+def check_table(schema, content):
+    """Return what is wrong with a table by its schema: heads, types and constraints."""
+    assert not content.startswith(b"\xef\xbb\xbf")
+    rows = list(csv.DictReader(io.StringIO(content.decode("utf-8"))))
+    names = [field["name"] for field in schema["fields"]]
+    wrong = [] if rows and list(rows[0]) == names else ["head"]
+    for field in schema["fields"]:
+        limits = field.get("constraints", {})
+        values = [row.get(field["name"], "") for row in rows]
+        given = [v for v in values if v not in ("", "NA", "NaN", "nan")]
+        if limits.get("required") and len(given) < len(values):
+            wrong.append(f"{field['name']} is required")
+        if limits.get("unique") and len(set(given)) < len(given):
+            wrong.append(f"{field['name']} is not unique")
+        for value in given:
+            if problem := _problem(field, limits, value):
+                wrong.append(f"{field['name']} {value!r}: {problem}")
+    return wrong
+
+
+PATTERNS = {
+    "datetime": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:?\d\d)",
+    "integer": r"-?\d+",
+    "number": r"-?\d+(\.\d+)?([eE]-?\d+)?",
+    "boolean": "true|false",
+}
+
+
+def _problem(field, limits, value):
+    if field["type"] in PATTERNS and not re.fullmatch(PATTERNS[field["type"]], value):
+        return f"no {field['type']}"
+    if "enum" in limits and value not in limits["enum"]:
+        return "not in the list"
+    if "pattern" in limits and not re.search(limits["pattern"], value):
+        return "pattern"
+    if "minimum" in limits and float(value) < float(limits["minimum"]):
+        return "too small"
+    if "maximum" in limits and float(value) > float(limits["maximum"]):
+        return "too large"
+    return ""
+
+
+# --- plugins ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", plugin_names("exporters"))
+def test_an_exporter_is_a_plugin(name):
+    exporter = make_plugin("exporters", name)
+    assert exporter.COORDINATES in ("needed", "optional", "never")
+    assert (type(exporter).__doc__ or "").strip()

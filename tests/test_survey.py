@@ -1,0 +1,412 @@
+"""A survey: stations, effort, occasions, captures, flanks, movements, tables and the command."""
+
+import json
+import math
+import socket
+from datetime import datetime
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from conftest import read_rows, texts
+from drawn_table import ROWS, STATIONS, write_catalog
+
+import snowmatch
+from snowmatch.cli import main
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.survey import projection
+from snowmatch.survey.abundance import m0
+from snowmatch.survey.captures import choose_flanks, history
+from snowmatch.survey.coordinates import read_coordinates, shown_degrees, shown_positions
+from snowmatch.survey.effort import day_effort
+from snowmatch.survey.figures import survey_figures
+from snowmatch.survey.movements import largest_moves, mmdm, movements, spatial_recaptures
+from snowmatch.survey.occasions import make_session, read_length, read_session
+from snowmatch.survey.run import make_survey
+from snowmatch.survey.stations import Span, read_stations
+from snowmatch.survey.summaries import accumulation, estimates, frequencies, individuals
+from snowmatch.survey.tables import survey_tables, to_csv
+
+
+def survey_of(folder, **options):
+    return make_survey(snowmatch.open_catalog(folder).data, **options)
+
+
+def stations_of(tmp_path, text, **options):
+    (tmp_path / "s.csv").write_text(text, encoding="utf-8")
+    notes = []
+    return read_stations(tmp_path / "s.csv", notes, **options), notes
+
+
+def at(day, hour=0):
+    return datetime(2023, 5, day, hour)
+
+
+# --- stations ---------------------------------------------------------------------------------------------------------
+
+
+def test_headings_of_other_programs_and_whole_days(tmp_path):
+    (first, second, third), notes = stations_of(tmp_path, STATIONS)
+    assert (first.station, first.location, first.x, first.y, first.crs) == ("S1", "naryn", 76.1, 41.5, 4326)
+    assert first.working == Span(at(1), at(31))  # the last day belongs to it
+    assert second.problems == (Span(at(11), at(16)),)
+    assert third.working.start == at(1, 12)
+    assert first.traits == {"habitat": "ridge"}
+    assert not notes
+
+
+def test_semicolons_decimal_commas_degrees_minutes_and_repeated_problem_columns(tmp_path):
+    text = (
+        "station;x;y;from;to;problem_from;problem_to;problem_from;problem_to\n"
+        "A;76,5;41,25;01.05.2023;30.05.2023;03.05.2023;04.05.2023;10.05.2023 12:00;11.05.2023 12:00\n"
+        "B;76°30'00\"E;41°15'36\"N;01.05.2023;30.05.2023;;;;\n"
+    )
+    (a, b), _ = stations_of(tmp_path, text)
+    assert (a.x, a.y) == (76.5, 41.25)
+    assert a.problems == (Span(at(3), at(5)), Span(at(10, 12), at(11, 12)))
+    assert b.x == 76.5
+    assert b.y == pytest.approx(41.26)
+
+
+def test_all_problems_are_in_one_list(tmp_path):
+    text = (
+        "station,camera,x,y,crs,from,to,problem_from,problem_to\n"
+        "A,,436500,4600000,,2023-05-01,2023-05-30,,\n"  # metres without a code
+        "B,,76,41,32643,2023-05-01,2023-05-30,,\n"  # degrees with the code of metres
+        "C,,41,176,,2023-05-01,2023-05-30,,\n"  # swapped
+        "D,,76,41,abc,2023-05-30,2023-05-01,,\n"  # end before start, and no code
+        "E,,76.1,41,,2023-05-01,,,\n"  # no end
+        "F,,76.2,41,,2023-05-01,2023-05-30,2023-06-01,2023-06-02\n"  # problem outside
+        "G,,76.3,41,,2023-05-01,2023-05-30,,\n"
+        "G,,76.4,41,,2023-05-20,2023-06-30,,\n"  # moved, and the periods overlap
+        ",,76.5,41,3857,2023-05-01,soon,,\n"
+    )
+    with pytest.raises(SnowmatchError) as error:
+        stations_of(tmp_path, text)
+    lines = {(p["line"], p["column"]) for p in error.value.data["problems"]}
+    expected = {(2, "crs"), (3, "crs"), (4, "y"), (5, "crs"), (5, "to"), (6, "to"), (7, "problem_from"), (9, "x")}
+    assert lines == expected | {(9, "from"), (10, "station"), (10, "crs"), (10, "to")}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("x,y\n1,2\n", "no column 'station'"),
+        ("station\n", "no rows"),
+        ("station,site\na,b\n", "all mean 'station'"),
+        ("station,problem_from\na,\n", "expected pairs"),
+        ("station,from,to\na,3/4/2023,5/4/2023\n", "may begin with the day or with the month"),
+    ],
+)
+def test_a_table_that_cannot_be_read_says_why(tmp_path, text, told):
+    with pytest.raises(SnowmatchError, match=told):
+        stations_of(tmp_path, text)
+
+
+def test_two_cameras_of_a_station_may_work_at_the_same_time(tmp_path):
+    text = "station,camera,from,to\nA,left,2023-05-01,2023-05-10\nA,right,2023-05-01,2023-05-10\n"
+    folder = write_catalog(tmp_path / "c", [("aika", "left_flank", "A", "2023-05-02T10:00:00", "e1", "")], text)
+    survey = survey_of(folder)
+    assert survey.effort["1"].tolist() == [[2.0] * 10]
+
+
+# --- sessions, occasions, effort --------------------------------------------------------------------------------------
+
+
+def test_effort_is_the_share_of_each_day():
+    session = make_session("1", Span(at(1, 12), at(4)), 2, 0)
+    assert (session.first, session.days, session.occasions) == (at(1), 3, 2)
+    assert day_effort([Span(at(1, 12), at(3, 6))], session).tolist() == [0.5, 1, 0.25]
+    assert day_effort([], session).tolist() == [0, 0, 0]
+    assert day_effort([Span(datetime(2020, 1, 1), datetime(2030, 1, 1))], session).sum() == 3
+
+
+def test_a_day_can_begin_at_noon():
+    session = make_session("1", Span(at(1), at(3)), 1, 12)
+    assert session.first == datetime(2023, 4, 30, 12)
+    assert session.days == 3
+    assert session.occasion(at(1, 11)) == 0
+    assert session.occasion(at(1, 12)) == 1
+    assert session.occasion(at(3, 12)) is None
+    assert session.occasion(datetime(2023, 4, 30, 11)) is None
+
+
+def test_texts_of_occasions_and_sessions():
+    assert [read_length(t) for t in ("5d", "5", "2w", "1 day")] == [5, 5, 14, 1]
+    assert read_session("a=2023-05-01..2023-05-31") == ("a", Span(at(1), datetime(2023, 6, 1)))
+    for bad in ("", "0d", "5h", "1000d"):
+        with pytest.raises(SnowmatchError, match="expected one such as 5d"):
+            read_length(bad)
+    for bad in ("a=2023-05-01", "a=..", "=2023-05-01..2023-05-02", "a=2023-05-09..2023-05-01"):
+        with pytest.raises(SnowmatchError, match="is not clear"):
+            read_session(bad)
+
+
+def test_effort_of_a_survey(tmp_path):
+    survey = survey_of(write_catalog(tmp_path / "c"))
+    (session,) = survey.sessions
+    assert (session.first, session.days, session.occasions) == (at(1), 30, 6)
+    assert survey.occasion_effort(session).tolist() == [
+        [5, 5, 5, 5, 5, 5],
+        [5, 5, 0, 5, 5, 5],
+        [4.5, 5, 5, 5, 5, 5],
+    ]
+
+
+def test_without_a_table_the_effort_is_that_of_the_photos_and_gaps_are_told(tmp_path):
+    folder = write_catalog(tmp_path / "c", [*ROWS, ("aika", "left_flank", "S1", "2023-06-20T10:00:00", "e9", "")], None)
+    survey = survey_of(folder)
+    assert survey.effort["1"][0].sum() == 50  # S1: 2 May to 20 June
+    assert "S1 is that of its photos, 2023-05-02 to 2023-06-20, 1 gap of up to 48 days" in texts(survey.notes)
+
+
+# --- captures ---------------------------------------------------------------------------------------------------------
+
+
+def test_captures_are_sightings_at_stations_on_occasions(tmp_path):
+    survey = survey_of(write_catalog(tmp_path / "c"))
+    found = [(c.individual, c.place, c.occasion, c.flank, c.simultaneous, len(c.photos)) for c in survey.captures]
+    assert found == [
+        ("aika", "S1", 1, "B", True, 2),
+        ("bars", "S1", 1, "R", False, 1),
+        ("aika", "S2", 2, "L", False, 1),
+        ("aika", "S2", 2, "L", False, 1),
+        ("bars", "S3", 4, "L", False, 1),
+        ("cholpon", "S2", 5, "L", False, 1),
+        ("bars", "S3", 6, "R", False, 1),
+    ]
+    assert {c.individual: c.sex for c in survey.captures} == {"aika": "female", "bars": "male", "cholpon": ""}
+    assert survey.unidentified["1"].sum() == 1
+    assert survey.unidentified["1"][1, 4] == 1  # S2, fifth occasion
+    assert not survey.left_out
+
+
+def test_sightings_near_in_time_can_be_one_capture(tmp_path):
+    folder = write_catalog(tmp_path / "c")
+    assert len(survey_of(folder, independence=359).captures) == 7
+    merged = survey_of(folder, independence=361).captures
+    assert len(merged) == 6
+    assert [c.encounters for c in merged if c.place == "S2" and c.individual == "aika"] == [("e2", "e3")]
+
+
+def test_what_is_no_capture_is_listed_with_the_reason(tmp_path):
+    more = [
+        ("dastan", "left_flank", "S9", "2023-05-02T10:00:00", "x1", ""),  # not in the table
+        ("dastan", "left_flank", "S2", "2023-05-12T10:00:00", "x2", ""),  # the camera did not work
+        ("dastan", "left_flank", "S2", "2023-07-12T10:00:00", "x3", ""),  # after the survey
+        ("dastan", "left_flank", "S2", "", "x4", ""),  # no time
+    ]
+    survey = survey_of(write_catalog(tmp_path / "c", [*ROWS, *more]))
+    assert {e.encounter: e.reason for e in survey.left_out} == {
+        "x1": "station S9 is not in the table of stations",
+        "x2": "no camera of S2 worked on that occasion",
+        "x3": "outside all sessions",
+        "x4": "no time",
+    }
+    assert len(survey.captures) == 7
+    assert "x3" in texts(survey.notes)
+
+
+def test_a_catalog_without_times_is_an_error(tmp_path):
+    folder = write_catalog(tmp_path / "c", [("aika", "left_flank", "S1", "", "e1", "")], None)
+    with pytest.raises(SnowmatchError, match="fill in the columns timestamp and station"):
+        survey_of(folder)
+
+
+def test_sessions_come_from_the_table_or_from_the_option(tmp_path):
+    table = "station,session,from,to\nS1,spring,2023-05-01,2023-05-10\nS1,summer,2023-05-16,2023-05-25\n"
+    rows = [("aika", "left_flank", "S1", f"2023-05-{d}T10:00:00", f"e{d}", "") for d in ("02", "12", "17")]
+    folder = write_catalog(tmp_path / "c", rows, table)
+    survey = survey_of(folder)
+    assert [(s.name, s.days) for s in survey.sessions] == [("spring", 10), ("summer", 10)]
+    assert [(c.session, c.occasion) for c in survey.captures] == [("spring", 1), ("summer", 1)]
+    assert [e.encounter for e in survey.left_out] == ["e12"]
+    own = survey_of(folder, sessions=["a=2023-05-01..2023-05-03"])
+    assert [(c.session, c.individual) for c in own.captures] == [("a", "aika")]
+    with pytest.raises(SnowmatchError, match="overlap"):
+        survey_of(folder, sessions=["a=2023-05-01..2023-05-03", "b=2023-05-03..2023-05-04"])
+
+
+@pytest.mark.parametrize(
+    ("flanks", "names"),
+    [
+        ("both", ["aika", "bars", "aika", "aika", "bars", "cholpon", "bars"]),
+        ("left", ["aika", "aika", "aika", "bars", "cholpon"]),
+        ("right", ["aika", "bars", "bars"]),
+        ("hybrid", ["aika", "bars", "aika", "aika", "cholpon", "bars"]),  # bars by its right side
+    ],
+)
+def test_flanks(tmp_path, flanks, names):
+    survey = survey_of(write_catalog(tmp_path / "c"), flanks=flanks)
+    assert [c.individual for c in survey.captures] == names
+    (told,) = [c for c in survey.choices if c.flanks == flanks]
+    cells = {c.cell for c in survey.captures}
+    assert (told.individuals, told.captures) == (len(set(names)), len(cells))
+    assert told.recaptures == told.captures - told.individuals
+    assert choose_flanks(survey.captures, flanks) == list(survey.captures)  # chosen again, nothing changes
+
+
+def test_an_animal_with_equally_many_captures_of_both_sides_counts_by_its_left_side(tmp_path):
+    rows = [("aika", f"{side}_flank", "S1", f"2023-05-{day}T10:00:00", side, "") for side, day in SIDES]
+    survey = survey_of(write_catalog(tmp_path / "c", rows), flanks="hybrid")
+    assert [c.flank for c in survey.captures] == ["L"]
+
+
+SIDES = (("right", "02"), ("left", "12"))
+
+
+def test_an_unknown_choice_of_flanks_is_an_error(tmp_path):
+    with pytest.raises(SnowmatchError, match="did you mean 'left'"):
+        survey_of(write_catalog(tmp_path / "c"), flanks="lef")
+
+
+# --- summaries and movements ------------------------------------------------------------------------------------------
+
+
+def test_summaries_agree_with_the_history(tmp_path):
+    survey = survey_of(write_catalog(tmp_path / "c"))
+    (session,) = survey.sessions
+    names, table = history(survey.captures, "1", 6)
+    assert names == ["aika", "bars", "cholpon"]
+    assert table.astype(int).tolist() == [[1, 1, 0, 0, 0, 0], [1, 0, 0, 1, 0, 1], [0, 0, 0, 0, 1, 0]]
+    assert frequencies(survey.captures, session) == {1: 1, 2: 1, 3: 1}
+    assert [n for *_, n in accumulation(survey.captures, session)] == [2, 2, 2, 2, 3, 3]
+    assert estimates(survey.captures, session)["m0"] == m0(table)
+    assert {i.name: (i.captures, i.sightings, i.flanks) for i in individuals(survey.captures)} == {
+        "aika": (2, 3, "B"),
+        "bars": (3, 3, "LR"),
+        "cholpon": (1, 1, "L"),
+    }
+
+
+def test_movements_are_distances_on_the_ground(tmp_path):
+    survey = survey_of(write_catalog(tmp_path / "c"))
+    steps = movements(survey.captures, survey.positions)
+    assert [(m.individual, m.origin, m.target) for m in steps] == [("aika", "S1", "S2"), ("bars", "S1", "S3")]
+    # 0.1 degrees of longitude at 41.51 N, and 0.02 of latitude, on a sphere of 6371 km
+    expected = math.hypot(0.1 * math.cos(math.radians(41.51)), 0.02) * math.pi / 180 * 6371e3
+    assert steps[0].distance == pytest.approx(expected, rel=0.005)
+    moves = largest_moves(survey.captures, survey.positions)
+    assert set(moves) == {("1", "aika"), ("1", "bars")}  # cholpon was captured once
+    assert mmdm(survey.captures, survey.positions, "1") == pytest.approx(np.mean(list(moves.values())))
+    assert mmdm([], {}, "1") is None
+    assert spatial_recaptures(survey.captures) == {("1", "aika"): 1, ("1", "bars"): 1, ("1", "cholpon"): 0}
+
+
+def test_positions_in_two_systems_agree(tmp_path):
+    degrees = survey_of(write_catalog(tmp_path / "c"))
+    assert degrees.crs == 32643
+    metres = "\n".join(
+        ["station,x,y,crs,from,to"]
+        + [f"{p},{x},{y},32643,2023-05-01,2023-05-30" for p, (x, y) in degrees.positions.items() if p != "S3"]
+        + ["S3,76.15,41.45,4326,2023-05-01,2023-05-30"]
+    )
+    both = survey_of(write_catalog(tmp_path / "d", stations=metres))
+    assert both.crs == 32643
+    for label, position in both.positions.items():
+        assert position == pytest.approx(degrees.positions[label], abs=1e-3)
+
+
+def test_without_pyproj_the_rest_of_the_survey_stands(tmp_path, monkeypatch):
+    monkeypatch.setattr(projection, "_MADE", {})
+    monkeypatch.setitem(__import__("sys").modules, "pyproj", None)
+    survey = survey_of(write_catalog(tmp_path / "c"))
+    assert not survey.positions
+    assert len(survey.captures) == 7
+    assert "pip install 'snowmatch[survey]'" in texts(survey.notes)
+
+
+def test_coordinates_are_given_only_as_asked(tmp_path):
+    survey = survey_of(write_catalog(tmp_path / "c"))
+    assert shown_positions(survey, None) == {}
+    rounded = read_coordinates("rounded:5")
+    assert all(x % 5000 == 0 and y % 5000 == 0 for x, y in shown_positions(survey, rounded).values())
+    for label, position in shown_positions(survey, rounded).items():
+        assert math.dist(position, survey.positions[label]) <= rounded.uncertainty
+    assert shown_degrees(survey, read_coordinates("exact"))["S1"] == pytest.approx((76.1, 41.5), abs=1e-6)
+    for bad in ("yes", "rounded", "rounded:0", "rounded:x"):
+        with pytest.raises(SnowmatchError, match="expected exact or rounded:KM"):
+            read_coordinates(bad)
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+def run(*words):
+    return CliRunner().invoke(main, ["survey", *map(str, words)])
+
+
+def test_the_command_prints_and_writes_the_same_files_again(tmp_path):
+    folder, out = write_catalog(tmp_path / "c"), tmp_path / "out"
+    result = run(folder, "--out", out)
+    assert result.exit_code == 0, result.output
+    for told in ("3 individuals, 6 captures", "hybrid", "assumes a closed population", "mean maximum distance moved"):
+        assert told in result.output
+    first = {p.name: p.read_bytes() for p in out.iterdir()}
+    assert {"captures.csv", "effort.png", "timeline.svg", "manifest.json"} <= set(first)
+    assert "map.png" not in first
+    assert run(folder, "--out", out).exit_code == 0
+    assert {p.name: p.read_bytes() for p in out.iterdir()} == first
+    manifest = json.loads(first["manifest.json"])
+    assert manifest["settings"]["occasion"] == "5d"
+    assert set(manifest["files"]) == set(first) - {"manifest.json"}
+
+
+def test_no_file_tells_a_position_unless_asked(tmp_path):
+    folder = write_catalog(tmp_path / "c")
+    survey = survey_of(folder)
+    secrets = [f"{v:.0f}" for xy in survey.positions.values() for v in xy] + ["76.1", "41.5", "ridge"]
+    assert run(folder, "--out", tmp_path / "out", "--no-figures").exit_code == 0
+    content = "".join(p.read_text() for p in (tmp_path / "out").iterdir())
+    assert not [s for s in secrets if s in content]
+    assert run(folder, "--out", tmp_path / "all", "--coordinates", "exact").exit_code == 0
+    assert (tmp_path / "all" / "map.svg").exists()
+    rows = read_rows(tmp_path / "all" / "stations.csv")
+    assert float(rows[0]["x"]) == pytest.approx(survey.positions["S1"][0], abs=0.01)
+
+
+def test_an_edited_file_is_not_replaced(tmp_path):
+    folder, out = write_catalog(tmp_path / "c"), tmp_path / "out"
+    assert run(folder, "--out", out, "--no-figures").exit_code == 0
+    (out / "captures.csv").write_text("mine")
+    result = run(folder, "--out", out, "--no-figures")
+    assert result.exit_code == 1
+    assert "captures.csv" in result.output
+    assert (out / "captures.csv").read_text() == "mine"
+    assert run(folder, "--out", out, "--no-figures", "--force").exit_code == 0
+    assert run(folder, "--out", folder / "x").exit_code == 1
+    assert run(folder, "--out", folder).exit_code == 1
+
+
+def test_without_matplotlib_the_tables_are_written_with_one_line(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
+    result = run(write_catalog(tmp_path / "c"), "--out", tmp_path / "out")
+    assert result.exit_code == 0
+    assert "pip install 'snowmatch[survey]'" in result.output
+    assert not list((tmp_path / "out").glob("*.png"))
+
+
+def test_figures_need_no_internet_and_take_any_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(socket, "socket", None)
+    rows = [(n or None, *row) for n, *row in ROWS]
+    rows = [("$x_1^$ Айка" if name == "aika" else name or "", *row) for name, *row in rows]
+    survey = survey_of(write_catalog(tmp_path / "c", rows))
+    drawn = survey_figures(survey, read_coordinates("exact"))
+    assert {n for n in drawn if n.endswith(".png")} == {"map.png", "timeline.png", "accumulation.png", "effort.png"}
+    assert drawn == survey_figures(survey, read_coordinates("exact"))
+
+
+def test_a_catalog_without_individuals_has_an_empty_survey(tmp_path):
+    rows = [("", *row) for _, *row in ROWS]
+    folder = write_catalog(tmp_path / "c", rows)
+    result = run(folder, "--out", tmp_path / "out", "--coordinates", "rounded:1")
+    assert result.exit_code == 0, result.output
+    assert "no animal was captured" in result.output
+    assert read_rows(tmp_path / "out" / "captures.csv") == []
+
+
+def test_no_cell_is_a_formula(tmp_path):
+    rows = [("=SUM(A1)" if name == "aika" else name, *row) for name, *row in ROWS]
+    survey = survey_of(write_catalog(tmp_path / "c", rows))
+    for name, table in survey_tables(survey, None).items():
+        assert b",=" not in to_csv(table), name
