@@ -23,6 +23,7 @@ FLOW = [
     "api",
     "review",
     "survey",
+    "interchange",
     "views",
     "demo",
     "cli",
@@ -36,6 +37,7 @@ PLUGINS = (
     "screening/detectors",
     "screening/segmenters",
     "screening/classifiers",
+    "interchange/importers",
 )
 # Plugins with NEEDS, and the file they share: they import torch and other packages inside functions
 NETWORKS = {
@@ -47,7 +49,7 @@ ONLY_IN = {
     "faiss": {"matching/search/"},
     "h5py": {"features/"},
     "scipy": {"confidence/"},
-    "sqlite3": {"catalog/"},
+    "sqlite3": {"catalog/", "interchange/importers/"},
     "python_calamine": {"catalog/sheet.py"},
     "click": {"cli/"},
     "torch": {"features/extractors/", "matching/matchers/", "models/torch_io.py"},

@@ -110,6 +110,11 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "choose-output": lambda data: "--out NAME",
     "output-exists": lambda data: "--force",
     "unclear-dates": lambda data: "snowmatch index CATALOG --dates dmy, or mdy",
+    "unclear-import-dates": lambda data: "--dates dmy, or mdy",
+    "choose-photos": lambda data: "--photos DIR",
+    "choose-format": lambda data: "--format NAME",
+    "choose-folders": lambda data: "-o folders=station, or -o folders=individual",
+    "copy-photos": lambda data: "--copy",
     "only-videos": _frames,
     # notes
     "videos-skipped": _frames,
