@@ -135,5 +135,6 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "not-checked": lambda data: f"-o {data['setting']}=N",
     "animal-by-centre": lambda data: "--bbox X,Y,W,H; -o foreground=given",
     "answers-kept": lambda data: "--again" if data.get("older") else "",
+    "folders-read": lambda data: "-o folders=LEVELS says otherwise",
     "photo-not-looked-up": lambda data: "--exclude-encounter ID",
 }

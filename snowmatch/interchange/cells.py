@@ -17,7 +17,7 @@ from snowmatch.core.text import counted, same_name, some
 from snowmatch.interchange.boxes import Placed, box_in_photo
 from snowmatch.interchange.importers._values import plain_time
 from snowmatch.interchange.merging import Cells
-from snowmatch.interchange.photo_files import FoundPhotos
+from snowmatch.interchange.photo_files import FoundPhotos, Named
 
 PERIODS = ("from", "to")
 # Columns that may hold a position: a catalog holds none, stations.csv does
@@ -87,7 +87,7 @@ def read_all_times(
 
 
 def checked_rows(
-    rows: Sequence[ImportedRow], format: str, times: Mapping[str, str], found: FoundPhotos, paths: Mapping[str, str]
+    rows: Sequence[ImportedRow], format: str, times: Mapping[str, str], found: FoundPhotos, paths: Mapping[Named, str]
 ) -> Checked:
     """Return the rows of a source as cells of the catalog's table, sorted by path.
 
@@ -107,19 +107,20 @@ def checked_rows(
                 f"{row.where}: the identifier {row.source_id!r} is already that of {seen.get(row.source_id)}"
             )
             continue
-        if row.photo not in paths:
+        named = row.photo, row.hints
+        if named not in paths:
             several = "several files have this name, or several rows this file: give the photos' paths"
             failed.append(
-                (row.photo, several if row.photo in unclear else "no such photo in the folders that were searched")
+                (row.photo, several if named in unclear else "no such photo in the folders that were searched")
             )
             continue
         cells = _cells(row, times, read, counts)
         if mask := cells.get("mask"):
-            cells["mask"] = paths.get(mask, "")
+            cells["mask"] = paths.get((mask, ()), "")
             if not cells["mask"]:
                 failed.append((mask, "no such mask in the folders that were searched"))
         if row.box is not None:
-            root, below = found.files[row.photo]
+            root, below = found.files[named]
             try:
                 placed = box_in_photo(row, root / below)
             except SnowmatchError as error:
@@ -127,7 +128,7 @@ def checked_rows(
                 continue
             cells["bbox"] = ",".join(map(str, placed.bbox))
             _count(row, placed, counts)
-        path = paths[row.photo]
+        path = paths[named]
         if not _is_text(path):
             failed.append((ascii(path), "its name is not valid text: rename the file"))
             continue

@@ -141,15 +141,14 @@ def import_source(
     if not read.rows:
         left = ", ".join(f"{n} {what}" for what, n in sorted(read.left_out.items()))
         raise SnowmatchError(f"{source} has no rows with an animal" + (f" (left out: {left})" if left else ""))
-    names = {row.photo: row.hints for row in read.rows} | {
-        row.cells["mask"]: () for row in read.rows if row.cells.get("mask")
-    }
-    roots = [*([photos] if photos is not None else []), *read.roots]
-    found = find_files(names, roots, home)
+    names = [(row.photo, row.hints) for row in read.rows]
+    masks = [(row.cells["mask"], ()) for row in read.rows if row.cells.get("mask")]
+    roots = read.roots if photos is None else (photos,)
+    found = find_files([*names, *masks], roots, home)
     if not found.files:
         raise SnowmatchError(
-            f"none of the {counted(len(names), 'photo')} of {source} is in {', '.join(map(str, roots))}, such as "
-            f"{min(names)!r}: say in which folder they are",
+            f"none of the {counted(len(set(names)), 'photo')} of {source} is in {', '.join(map(str, roots))}, such as "
+            f"{min(names)[0]!r}: say in which folder they are",
             "choose-photos",
         )
     placement = place_photos(found, home, copy=copy)

@@ -19,62 +19,62 @@ from snowmatch.core.text import same_name
 LINKS = "photos"  # the folder of a catalog that holds links to photos elsewhere, and copies of them
 
 
+# A photo's name in a source, and names of folders that it probably lies in
+Named = tuple[str, tuple[str, ...]]
+
+
 @dataclass
 class FoundPhotos:
-    """Where the photos of a source are: (root, path below it) by the name in the source. missing, unclear: names."""
+    """Where the photos of a source are: (root, path below it). missing, unclear: names without a file, or with several."""
 
-    files: dict[str, tuple[Path, str]] = field(default_factory=dict)
-    missing: list[str] = field(default_factory=list)
-    unclear: list[str] = field(default_factory=list)
+    files: dict[Named, tuple[Path, str]] = field(default_factory=dict)
+    missing: list[Named] = field(default_factory=list)
+    unclear: list[Named] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Placement:
-    """The paths of photos inside a catalog, by the name in the source, and what has to be made for them.
+    """The paths of photos inside a catalog, and what has to be made for them.
 
     links: path in the catalog -> folder that it leads to. copies: path in the catalog -> file.
     """
 
-    paths: Mapping[str, str]
+    paths: Mapping[Named, str]
     links: Mapping[str, Path]
     copies: Mapping[str, Path]
 
 
-def find_files(names: Mapping[str, Sequence[str]], roots: Sequence[Path], catalog: Path) -> FoundPhotos:
+def find_files(names: Iterable[Named], roots: Sequence[Path], catalog: Path) -> FoundPhotos:
     """Return where the photos are.
 
-    names: the photos' names in the source, and names of folders that they probably lie in. A photo is the file with its
-    whole path below one of the `roots`. Otherwise it is the only file below them with which it shares the end of its
-    path: one of the two is the end of the other. catalog: a folder below a root that is not searched.
+    A photo is the file with its whole path below one of the `roots`. Otherwise it is the only file below them with which
+    it shares the end of its path: one of the two is the end of the other. Of several, it is the only one in a folder that
+    is named with it. Two names never get one file. catalog: a folder below a root that is not searched.
     """
     found = FoundPhotos()
     folders = [root for root in dict.fromkeys(Path(os.path.abspath(root)) for root in roots) if root.is_dir()]
+    claims: dict[tuple[Path, str], list[Named]] = defaultdict(list)
     rest = []
-    for name in names:
-        if (place := _exactly(name, folders)) is not None:
-            found.files[name] = place
+    for named in dict.fromkeys(names):
+        if (place := _exactly(named[0], folders)) is not None:
+            claims[place].append(named)
         else:
-            rest.append(name)
-    if not rest:
-        return found
-    index = _index(folders, catalog)
-    taken: dict[tuple[Path, str], list[str]] = defaultdict(list)
-    for name in rest:
+            rest.append(named)
+    index = _index(folders, catalog) if rest else {}
+    for name, hints in rest:
         parts = _parts(name)
         fitting = [place for place in index.get(parts[-1], ()) if _one_ends_other(parts, _parts(place[1]))]
-        hinted = [p for p in fitting if {same_name(h).casefold() for h in names[name] if h} & set(_parts(p[1])[:-1])]
+        hinted = [p for p in fitting if {same_name(h).casefold() for h in hints if h} & set(_parts(p[1])[:-1])]
         fitting = hinted or fitting
         if len(fitting) == 1:
-            taken[fitting[0]].append(name)
+            claims[fitting[0]].append((name, hints))
         else:
-            (found.unclear if fitting else found.missing).append(name)
-    for place, claimed in taken.items():
+            (found.unclear if fitting else found.missing).append((name, hints))
+    for place, claimed in claims.items():
         if len(claimed) == 1:
             found.files[claimed[0]] = place
         else:
             found.unclear += claimed
-    found.unclear.sort()
-    found.missing.sort()
     return found
 
 
@@ -85,7 +85,7 @@ def place_photos(found: FoundPhotos, catalog: Path, *, copy: bool) -> Placement:
     """
     home = Path(os.path.realpath(catalog))
     inside: dict[Path, str | None] = {}
-    paths: dict[str, str] = {}
+    paths: dict[Named, str] = {}
     links: dict[str, Path] = {}
     copies: dict[str, Path] = {}
     for name, (root, path) in found.files.items():

@@ -49,7 +49,10 @@ def rows_of_results(source: Path, program: str, threshold: float, species: str, 
         animals = [one for one in photo.detections if one.label.lower() == "animal"]
         sure = [one for one in animals if one.confidence >= threshold]
         kept = [one for one in sure if not species or _named(one, photo).lower() == species.strip().lower()]
-        rows += [_row(file, one, photo, place) for one in kept]
+        made = {row.source_id: row for one in reversed(kept) for row in [_row(file, one, photo, place)]}
+        if twice := len(kept) - len(made):
+            left_out["boxes that are in one photo twice"] += twice  # the surest of them stays
+        rows += reversed(made.values())
         if not kept:
             others = {one.label for one in photo.detections if one.confidence >= threshold} - {"animal"}
             what = "photos of other species" if sure else f"photos of a {min(others)}" if others else "empty photos"

@@ -78,7 +78,7 @@ class Folders:
             meanings["/".join(used[: len(folders)])] += 1
             rows.append(ImportedRow(name, name, cells, where=name))
         read = [f"{what or 'no folder'} ({counted(n, 'photo')})" for what, n in sorted(meanings.items())]
-        notes.append(Note("folders-read", f"folders were read as {some(read)}; -o folders=LEVELS tells otherwise"))
+        notes.append(Note("folders-read", f"folders were read as {some(read)}"))
         return Imported(tuple(rows), (source,), notes=tuple(notes), problems=tuple(problems))
 
 
