@@ -18,6 +18,7 @@ from snowmatch.interchange.boxes import Placed, box_in_photo
 from snowmatch.interchange.importers._values import plain_time
 from snowmatch.interchange.merging import Cells
 from snowmatch.interchange.photo_files import FoundPhotos, Named
+from snowmatch.interchange.stations import identifier
 
 PERIODS = ("from", "to")
 # Columns that may hold a position: a catalog holds none, stations.csv does
@@ -143,6 +144,7 @@ def checked_stations(stations: Sequence[Mapping[str, str]], times: Mapping[str, 
     made: dict[str, Cells] = {}
     for cells in stations:
         one = {c: times.get(text, text) if _is_period(c) else text for c, text in cells.items() if text}
+        one["deployment"] = one.get("deployment") or identifier(one)
         made.setdefault(one["deployment"], one)
     return list(made.values())
 

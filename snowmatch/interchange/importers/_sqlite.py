@@ -6,7 +6,6 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from urllib.parse import quote
 
 from snowmatch.core.errors import SnowmatchError
 
@@ -29,11 +28,13 @@ def open_sqlite(path: Path) -> Iterator[sqlite3.Connection]:
         raise SnowmatchError(f"{path} is no SQLite database, or damaged: copy it again")
     if path.with_name(path.name + "-wal").exists() or path.with_name(path.name + "-journal").exists():
         raise SnowmatchError(f"{path} is in use by another program: close it there first")
+    address = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
     try:
-        with closing(sqlite3.connect(f"file:{quote(str(path.resolve()))}?mode=ro&immutable=1", uri=True)) as database:
+        with closing(sqlite3.connect(address, uri=True)) as database:
             database.row_factory = sqlite3.Row
+            database.text_factory = lambda content: content.decode("utf-8", "replace")
             yield database
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError, OverflowError) as error:
         raise SnowmatchError(f"{path} cannot be read ({error}): it may be half a file; copy it again") from error
 
 

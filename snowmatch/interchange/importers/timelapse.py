@@ -66,14 +66,16 @@ class Timelapse:
             need(table, REQUIRED, "Timelapse")
             headings, lines = table.headings, [(f"{source.name} line {line}", cells) for line, cells in table]
         else:
-            headings, lines, boxes = self._database(path)
+            headings, lines, boxes = self._database(path, problems)
         rows, left_out, several = _rows(headings, lines, boxes, notes, problems)
         if several:
             text = f"{counted(len(several), 'photo')} with several animals: none of the boxes is taken: {some(several)}"
             notes.append(Note("several-boxes", text, {"count": len(several)}))
         return Imported(tuple(rows), (path.parent,), (), tuple(notes), tuple(problems), dict(left_out))
 
-    def _database(self, path: Path) -> tuple[tuple[str, ...], list[tuple[str, dict[str, str]]], dict[str, list[Box]]]:
+    def _database(
+        self, path: Path, problems: list[str]
+    ) -> tuple[tuple[str, ...], list[tuple[str, dict[str, str]]], dict[str, list[Box]]]:
         """Return the headings, the rows and the animals' boxes (by Id) of a .ddb."""
         with open_sqlite(path) as database:
             tables = table_names(database)
@@ -82,12 +84,12 @@ class Timelapse:
             found = database.execute("SELECT * FROM DataTable ORDER BY RelativePath, File").fetchall()
             if missing := {"File", "RelativePath"} - column_names(database, "DataTable"):
                 raise SnowmatchError(f"{path} has no column {min(missing)}, expected a data file of Timelapse 2")
-            boxes = self._boxes(database) if "Detections" in tables else {}
+            boxes = self._boxes(database, problems) if "Detections" in tables else {}
         lines = [(f"{path.name} Id {row['Id']}", {plain(k): as_text(row[k]) for k in row.keys()}) for row in found]  # noqa: SIM118
         headings = tuple(lines[0][1]) if lines else ()
         return headings, lines, boxes
 
-    def _boxes(self, database: sqlite3.Connection) -> dict[str, list[Box]]:
+    def _boxes(self, database: sqlite3.Connection, problems: list[str]) -> dict[str, list[Box]]:
         names = {}
         if "DetectionCategories" in table_names(database):
             names = {
@@ -99,8 +101,15 @@ class Timelapse:
             category = as_text(row["category"])
             if names.get(category, ANIMAL if category == "1" else "").lower() != ANIMAL:
                 continue
-            box = four_numbers(as_text(row["bbox"]))
-            if box is not None and float(row["conf"] or 0) >= self.threshold:
+            try:
+                box, confidence = four_numbers(as_text(row["bbox"])), float(row["conf"] or 0)
+            except (TypeError, ValueError):
+                problems.append(
+                    f"detection of Id {as_text(row['Id'])}: the box {as_text(row['bbox'])!r} or its confidence "
+                    "is not allowed; expected x, y, width, height as shares of the photo"
+                )
+                continue
+            if box is not None and confidence >= self.threshold and box[2] > 0 and box[3] > 0:
                 found[as_text(row["Id"])].append(box)
         return found
 

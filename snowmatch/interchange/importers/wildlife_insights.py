@@ -109,7 +109,9 @@ def _deployments(folder: Path, notes: list[Note], problems: list[str]) -> dict[s
         table = read_rows(path, notes, problems)
         need(table, ("deployment_id",), "Wildlife Insights' deployments")
         for line, cells in table:
-            if found.setdefault(cells["deployment_id"], cells) is not cells:
+            if not cells["deployment_id"]:
+                problems.append(f"{path.name} line {line}: no deployment_id; expected the deployment's identifier")
+            elif found.setdefault(cells["deployment_id"], cells) is not cells:
                 problems.append(f"{path.name} line {line}: the deployment {cells['deployment_id']!r} occurs twice")
     return found
 
