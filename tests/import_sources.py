@@ -101,7 +101,8 @@ def camtrap_dp(folder, version="1.0.2"):
              "individualID": "Aika", "bboxX": "0.1", "bboxY": "0.2", "bboxWidth": "0.5", "bboxHeight": "0.5",
              "observationTags": "bodyPart:left_flank | confidence:Excellent", **common},
             {"observationID": "o2", "deploymentID": "d2", "observationLevel": "event", "eventID": "e1",
-             "eventStart": "2024-05-06T05:00:00Z", "eventEnd": "2024-05-06T05:01:00Z", "individualID": "Berk", **common},
+             "eventStart": "2024-05-06T05:00:00Z", "eventEnd": "2024-05-06T05:01:00Z", "individualID": "Berk",
+             **common},
             {"observationID": "o3", "deploymentID": "d1", "mediaID": "m1", "observationLevel": "media",
              "observationType": "human"},
         ],
@@ -138,14 +139,16 @@ def coco(folder):
 
 def wildlife_insights(folder):
     photos(folder, "d1/a.jpg", "d2/a.jpg")
-    common = {"project_id": "p", "genus": "Panthera", "species": "uncia", "common_name": "Snow Leopard", "is_blank": "0",
+    common = {"project_id": "p", "genus": "Panthera", "species": "uncia", "common_name": "Snow Leopard",
+              "is_blank": "0",
               "identified_by": "Ann"}  # fmt: skip
     write_csv(
         folder / "images_p.csv",
         [
             {**common, "deployment_id": "d1", "image_id": "i1", "filename": "a.jpg", "timestamp": "2024-05-04 10:00:00",
              "individual_id": "Aika", "sex": "Female"},
-            {**common, "deployment_id": "d2", "image_id": "i2", "filename": "a.jpg", "timestamp": "2024-05-06 11:00:00"},
+            {**common, "deployment_id": "d2", "image_id": "i2", "filename": "a.jpg",
+             "timestamp": "2024-05-06 11:00:00"},
             {**common, "deployment_id": "d2", "image_id": "i3", "filename": "x.jpg", "timestamp": "2024-05-06 12:00:00",
              "is_blank": "1"},
         ],
@@ -179,7 +182,8 @@ def timelapse_ddb(folder):
     photos(folder, "S01/a.jpg", "S02/a.jpg")
     with sqlite3.connect(folder / "TimelapseData.ddb") as database:
         database.executescript(
-            "CREATE TABLE DataTable (Id INTEGER PRIMARY KEY, File TEXT, RelativePath TEXT, DateTime DATETIME, DeleteFlag "
+            "CREATE TABLE DataTable (Id INTEGER PRIMARY KEY, File TEXT, RelativePath TEXT, DateTime DATETIME, "
+            "DeleteFlag "
             "TEXT, Individual TEXT);"
             "INSERT INTO DataTable VALUES (1, 'a.jpg', 'S01', '2024-05-04 10:00:00', 'false', 'Aika'),"
             "(2, 'a.jpg', 'S02', '2024-05-06 11:00:00', 'false', '');"
@@ -228,7 +232,8 @@ def ibeis(folder):
     path = folder / "_ibsdb" / "_ibeis_database.sqlite3"
     with sqlite3.connect(path) as database:
         database.executescript(
-            "CREATE TABLE images (image_rowid INTEGER, image_uuid TEXT, image_uri TEXT, image_width INTEGER, image_height "
+            "CREATE TABLE images (image_rowid INTEGER, image_uuid TEXT, image_uri TEXT, image_width INTEGER, "
+            "image_height "
             "INTEGER, image_time_posix INTEGER);"
             "INSERT INTO images VALUES (1, 'u1', 'a.jpg', 200, 100, 1714816800), (2, 'u2', 'b.jpg', 200, 100, -1);"
             "CREATE TABLE names (name_rowid INTEGER, name_text TEXT, name_sex INTEGER);"
@@ -274,7 +279,8 @@ def traptagger(folder):
              "image_labels": "[Snow leopard]", "image_individuals": "[Aika;Berk]"},
             {"image": "S02/b.jpg", "trapgroup": "S02", "capture": "2", "timestamp": "2024-05-06 11:00:00", **common,
              "image_labels": "[Snow leopard]", "image_individuals": "[None]"},
-            {"image": "S02/c.jpg", "trapgroup": "S02", "image_labels": "[None]", "image_individuals": "[None]", **common},
+            {"image": "S02/c.jpg", "trapgroup": "S02", "image_labels": "[None]", "image_individuals": "[None]",
+             **common},
         ],
     )  # fmt: skip
 
@@ -290,7 +296,8 @@ def table(folder):
         [
             {"File Name": "pics\\a.jpg", "Cat ID": "Aika", "Side": "left flank", "Date": "17.05.2024", "Time": "10:00",
              "Site": "S01", "Lat": "41,5", "Lon": "76,25", "Scar?": "yes"},
-            {"File Name": "pics\\b.jpg", "Cat ID": "?", "Side": "R", "Date": "18.05.2024", "Time": "11:00", "Site": "S02",
+            {"File Name": "pics\\b.jpg", "Cat ID": "?", "Side": "R", "Date": "18.05.2024", "Time": "11:00",
+             "Site": "S02",
              "Lat": "41,6", "Lon": "76,35"},
         ],
         ";",

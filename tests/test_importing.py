@@ -125,7 +125,7 @@ def test_a_path_out_of_the_folder_is_no_photo(tmp_path):
 
 
 def test_any_damage_gives_one_clear_error_and_no_half_catalog(tmp_path):
-    chance = random.Random(5)
+    chance, said = random.Random(5), []
     for number, (_, make) in enumerate(EACH):
         folder = tmp_path / str(number)
         source = make(folder)
@@ -138,12 +138,14 @@ def test_any_damage_gives_one_clear_error_and_no_half_catalog(tmp_path):
             try:
                 import_source(source, catalog)
             except SnowmatchError as error:
-                assert str(error)
+                said.append(str(error))
                 assert not catalog.exists(), "an import that failed has written something"
             else:
                 loaded = load_catalog(catalog)
                 assert all(".." not in each.path for each in loaded.annotations)
             path.write_bytes(good)
+    assert len(said) > 50
+    assert all(said)
 
 
 def damaged(content, chance):

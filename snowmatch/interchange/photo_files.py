@@ -25,7 +25,9 @@ Named = tuple[str, tuple[str, ...]]
 
 @dataclass
 class FoundPhotos:
-    """Where the photos of a source are: (root, path below it). missing, unclear: names without a file, or with several."""
+    """Where the photos of a source are: (root, path below it). missing, unclear: names without a file, or with
+    several.
+    """
 
     files: dict[Named, tuple[Path, str]] = field(default_factory=dict)
     missing: list[Named] = field(default_factory=list)
@@ -47,9 +49,9 @@ class Placement:
 def find_files(names: Iterable[Named], roots: Sequence[Path], catalog: Path) -> FoundPhotos:
     """Return where the photos are.
 
-    A photo is the file with its whole path below one of the `roots`. Otherwise it is the only file below them with which
-    it shares the end of its path: one of the two is the end of the other. Of several, it is the only one in a folder that
-    is named with it. Two names never get one file. catalog: a folder below a root that is not searched.
+    A photo is the file with its whole path below one of the `roots`. Otherwise it is the only file below them with
+    which it shares the end of its path: one of the two is the end of the other. Of several, it is the only one in a
+    folder that is named with it. Two names never get one file. catalog: a folder below a root that is not searched.
     """
     found = FoundPhotos()
     folders = [root for root in dict.fromkeys(Path(os.path.abspath(root)) for root in roots) if root.is_dir()]

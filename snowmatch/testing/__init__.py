@@ -1,6 +1,7 @@
 """Conformance checks for plugins of snowmatch and of other distributions.
 
-The plugins are extractors, matchers, detectors, segmenters, classifiers and importers. Each kind has its table of checks:
+The plugins are extractors, matchers, detectors, segmenters, classifiers and importers. Each kind has its table of
+checks:
 
     from snowmatch.testing import EXTRACTOR_CHECKS
 

@@ -18,7 +18,7 @@ ODD: dict[str, bytes] = {
     "empty.json": b"",
     "half.json": b'{"images": [{"file": "a.jpg", "detections": [',
     "list.json": b"[1, 2]",
-    "other.json": b'{"images": 3, "annotations": {}, "categories": null, "predictions": [], "detection_categories": []}',
+    "other.json": b'{"images": 3, "annotations": {}, "categories": null, "predictions": []}',
     "blank.csv": b"\n\n\n",
     "quotes.csv": b'path,individual\n"a.jpg,aika\n',
     "other.csv": b"colour,weight\nred,3\n",

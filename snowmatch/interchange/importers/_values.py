@@ -28,7 +28,7 @@ MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", 
 _MONTH = re.compile(r"(\d{1,2})[-/. ]([A-Za-z]{3})[a-z]*[-/., ]+(\d{4})(.*)", re.DOTALL)
 _MONTH_FIRST = re.compile(r"([A-Za-z]{3})[a-z]*[-/. ](\d{1,2})[-/., ]+(\d{4})(.*)", re.DOTALL)
 # Folders that cameras make on a card (Source: CIPA DCF 2.0, 100RECNX and the like), and folders of whole cards
-_CARD = re.compile(r"DCIM|[1-9]\d\d[A-Z0-9_]{5}|(memory|sd)?[ _-]?card[ _-]?\d*", re.IGNORECASE)
+_CARD = re.compile(r"DCIM|[1-9]\d\d(?=[\d_]*[A-Z])[A-Z0-9_]{5}|(memory|sd)?[ _-]?card[ _-]?\d*", re.IGNORECASE)
 
 
 def name_or_none(text: str) -> str:
