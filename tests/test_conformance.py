@@ -7,14 +7,17 @@ import numpy as np
 import pytest
 from fake_extractor import Fake
 
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.imported import Imported, ImportedRow
 from snowmatch.core.plugins import Pair
 from snowmatch.core.types import Matches
 from snowmatch.features.extractors._descriptors import circles
 from snowmatch.features.extractors.hesaff import Hesaff
 from snowmatch.features.extractors.sift import Sift
+from snowmatch.interchange.importers.folders import Folders
 from snowmatch.matching.matchers.lnbnn import Lnbnn
 from snowmatch.matching.matchers.mutual import Mutual
-from snowmatch.testing import EXTRACTOR_CHECKS, MATCHER_CHECKS
+from snowmatch.testing import EXTRACTOR_CHECKS, IMPORTER_CHECKS, MATCHER_CHECKS
 
 
 def changed(cls, **members):
@@ -606,3 +609,39 @@ def test_a_mistake_of_a_matcher_is_named(check, plugin, text):
     with pytest.raises(AssertionError) as caught:
         MATCHER_CHECKS[check](plugin)
     assert text in str(caught.value)
+
+
+def _raising(error):
+    def fails(self, source):
+        raise error
+
+    return fails
+
+
+def _touching(self, source):
+    if source.is_dir():
+        (source / "left.txt").touch()
+    raise SnowmatchError("no")
+
+
+IMPORTERS = [
+    ("importer_is_complete", changed(Folders, FORMAT=" "), "FORMAT is empty"),
+    ("importer_is_complete", changed(Folders, read=3), "expected a method"),
+    ("looking_never_fails", changed(Folders, looks_like=_raising(OSError("no"))), "looks_like raises OSError"),
+    ("looking_never_fails", changed(Folders, looks_like=lambda self, source: 2), "expected 0 to 1"),
+    ("looking_never_fails", changed(Folders, looks_like=lambda self, source: 1), "a file that does not exist"),
+    ("odd_sources_are_refused_in_words", changed(Folders, read=_raising(KeyError("x"))), "read raises KeyError"),
+    ("odd_sources_are_refused_in_words", changed(Folders, read=lambda self, source: []), "expected Imported"),
+    (
+        "odd_sources_are_refused_in_words",
+        changed(Folders, read=lambda self, source: Imported((ImportedRow("a", "1"), ImportedRow("b", "1")), ())),
+        "one identifier",
+    ),
+    ("reading_changes_nothing", changed(Folders, read=_touching), "files were changed"),
+]
+
+
+@pytest.mark.parametrize(("check", "importer", "found"), IMPORTERS, ids=[found for *_, found in IMPORTERS])
+def test_a_mistake_of_an_importer_is_found(check, importer, found):
+    with pytest.raises(AssertionError, match=found):
+        IMPORTER_CHECKS[check](importer)

@@ -38,6 +38,7 @@ PLUGINS = (
     "screening/detectors",
     "screening/segmenters",
     "screening/classifiers",
+    "interchange/importers",
     "interchange/exporters",
 )
 # Plugins with NEEDS, and the file they share: they import torch and other packages inside functions
@@ -50,7 +51,7 @@ ONLY_IN = {
     "faiss": {"matching/search/"},
     "h5py": {"features/"},
     "scipy": {"confidence/"},
-    "sqlite3": {"catalog/", "decisions/"},
+    "sqlite3": {"catalog/", "decisions/", "interchange/importers/"},
     "python_calamine": {"catalog/sheet.py"},
     "click": {"cli/"},
     "torch": {"features/extractors/", "matching/matchers/", "models/torch_io.py"},

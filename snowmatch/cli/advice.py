@@ -113,6 +113,11 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "ask-scores": lambda data: "snowmatch evaluate CATALOG --save scores.npz; -o scores=scores.npz",
     "ask-timezone": lambda data: "-o timezone=+06:00",
     "unclear-dates": lambda data: "snowmatch index CATALOG --dates dmy, or mdy",
+    "unclear-import-dates": lambda data: "--dates dmy, or mdy",
+    "choose-photos": lambda data: "--photos DIR",
+    "choose-format": lambda data: "--format NAME",
+    "choose-folders": lambda data: "-o folders=station, or -o folders=individual",
+    "copy-photos": lambda data: "--copy",
     "only-videos": _frames,
     "choose-observer": lambda data: "--observer NAME",
     "merge-instead": lambda data: f"merge {' '.join(shlex.quote(str(n)) for n in data['names'])}",
@@ -137,5 +142,6 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "answers-kept": lambda data: "--again" if data.get("older") else "",
     "decisions-quarrel": lambda data: "snowmatch identities CATALOG check",
     "decisions-idle": lambda data: "snowmatch identities CATALOG check",
+    "folders-read": lambda data: "-o folders=LEVELS says otherwise",
     "photo-not-looked-up": lambda data: "--exclude-encounter ID",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import keyword
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from snowmatch.core.version import __version__
 
 # The module of each command; only the module of the command in use is imported
 COMMANDS = {
+    "import": "import_",
     "frames": "frames",
     "screen": "screen",
     "index": "index",
@@ -56,7 +58,8 @@ class Commands(click.Group):
         """Return the command with that name, imported from its module; None if there is no such command."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(importlib.import_module(f"snowmatch.cli.{COMMANDS[cmd_name]}"), cmd_name)
+        name = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
+        command: click.Command = getattr(importlib.import_module(f"snowmatch.cli.{COMMANDS[cmd_name]}"), name)
         return command
 
     def resolve_command(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 HOME = ".snowmatch"  # the name of the folder, inside the catalog's folder, that holds all written files
 CSV_NAME = "catalog.csv"  # the table of a catalog
+STATIONS_NAME = "stations.csv"  # the table of its stations
 EXCEL_NAME = "catalog.xlsx"  # the same as a spreadsheet
 
 
@@ -42,3 +43,8 @@ def calibration_path(folder: Path) -> Path:
 def settings_path(folder: Path) -> Path:
     """Return the path of the file with the settings of how the catalog is read (JSON)."""
     return home_of(folder) / "settings.json"
+
+
+def imported_path(folder: Path) -> Path:
+    """Return the path of the table of what was imported last (CSV): it tells corrections from changes of the source."""
+    return home_of(folder) / "imported.csv"

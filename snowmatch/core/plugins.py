@@ -1,4 +1,4 @@
-"""Plugins: extractors, matchers, detectors, segmenters, classifiers and exporters. One file is one plugin.
+"""Plugins: extractors, matchers, detectors, segmenters, classifiers, importers and exporters. One file is one plugin.
 
 The name of the file is the name of the plugin. `PLUGIN` in the file is the plugin's class.
 
@@ -14,8 +14,8 @@ Other distributions add plugins by entry points. `KINDS` names the groups. The n
 plugin. The entry point refers to the module, not to the class. snowmatch loads such a plugin when it is first named. If
 two plugins have one name, the plugin that comes with snowmatch is used.
 
-`Extractor`, `GalleryMatcher`, `PairMatcher`, `Detector`, `Segmenter`, `Classifier` and `Exporter` describe what a
-plugin must have. `plugin_class` refuses a class that lacks a required member.
+`Extractor`, `GalleryMatcher`, `PairMatcher`, `Detector`, `Segmenter`, `Classifier`, `Importer` and `Exporter` describe
+what a plugin must have. `plugin_class` refuses a class that lacks a required member.
 """
 
 from __future__ import annotations
@@ -32,12 +32,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.imported import Imported
 from snowmatch.core.text import did_you_mean
 from snowmatch.core.types import BBox, Chip, Classes, Detection, Features, Matches, Subject
 
@@ -48,6 +50,7 @@ KINDS = {
     "detectors": ("snowmatch.screening.detectors", "snowmatch.detectors"),
     "segmenters": ("snowmatch.screening.segmenters", "snowmatch.segmenters"),
     "classifiers": ("snowmatch.screening.classifiers", "snowmatch.classifiers"),
+    "importers": ("snowmatch.interchange.importers", "snowmatch.importers"),
     "exporters": ("snowmatch.interchange.exporters", "snowmatch.exporters"),
 }
 LARGEST = 2**31 - 1  # largest whole number of a setting: libraries take 32 bits
@@ -225,8 +228,29 @@ class Exporter(Plugin, Protocol):
     def files(self, given: Any) -> Mapping[str, bytes]: ...
 
 
-SCREENERS: dict[str, type] = {"detectors": Detector, "segmenters": Segmenter, "classifiers": Classifier}
-SCREENERS["exporters"] = Exporter
+class Importer(Plugin, Protocol):
+    """A plugin that reads what another program wrote.
+
+    `looks_like` returns how surely a file or folder is of this format, 0 to 1; it never raises, and reads little.
+    `read` returns the rows. It raises SnowmatchError if the source is of another format or version, or damaged; single
+    values that are wrong are in `problems`. It changes no file. The same source gives the same rows.
+    """
+
+    FORMAT: ClassVar[str]  # what people call the format, such as "Camtrap DP"
+
+    def looks_like(self, source: Path) -> float: ...
+
+    def read(self, source: Path) -> Imported: ...
+
+
+# The kinds of plugins that have one protocol each
+SINGLE: dict[str, type] = {
+    "detectors": Detector,
+    "segmenters": Segmenter,
+    "classifiers": Classifier,
+    "importers": Importer,
+    "exporters": Exporter,
+}
 
 
 def plugin_names(kind: str) -> list[str]:
@@ -290,7 +314,7 @@ def missing_members(kind: str, cls: type[Plugin]) -> list[str]:
         in_pairs = getattr(cls, "PAIRWISE", hasattr(cls, "pairs"))
         needed = _members(PairMatcher if in_pairs else GalleryMatcher)
     else:
-        needed = _members(SCREENERS[kind])
+        needed = _members(SINGLE[kind])
     return [f"the {what} {name}" for name, what in needed.items() if name not in settings_of and not hasattr(cls, name)]
 
 

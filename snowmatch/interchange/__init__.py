@@ -1,1 +1,1 @@
-"""Files of other programs."""
+"""Import from and export to other programs. One format is one file."""

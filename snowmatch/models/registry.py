@@ -59,7 +59,7 @@ def registry() -> tuple[Weights, ...]:
 @cache
 def _collected() -> tuple[Weights, ...]:
     found: list[Weights] = []
-    for kind in (kind for kind in KINDS if kind != "exporters"):  # files of other programs need no weights
+    for kind in (kind for kind in KINDS if kind not in ("importers", "exporters")):  # other programs' files need none
         for name in plugin_names(kind):
             try:
                 found += getattr(plugin_module(kind, name), "WEIGHTS", ())

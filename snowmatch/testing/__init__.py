@@ -1,6 +1,7 @@
 """Conformance checks for plugins of snowmatch and of other distributions.
 
-The plugins are extractors, matchers, detectors, segmenters and classifiers. Each kind has its table of checks:
+The plugins are extractors, matchers, detectors, segmenters, classifiers and importers. Each kind has its table of
+checks:
 
     from snowmatch.testing import EXTRACTOR_CHECKS
 
@@ -17,7 +18,15 @@ same text until the plugin is complete.
 from snowmatch.testing.classifiers import CLASSIFIER_CHECKS
 from snowmatch.testing.detectors import DETECTOR_CHECKS
 from snowmatch.testing.extractors import EXTRACTOR_CHECKS
+from snowmatch.testing.importers import IMPORTER_CHECKS
 from snowmatch.testing.matchers import MATCHER_CHECKS
 from snowmatch.testing.segmenters import SEGMENTER_CHECKS
 
-__all__ = ["CLASSIFIER_CHECKS", "DETECTOR_CHECKS", "EXTRACTOR_CHECKS", "MATCHER_CHECKS", "SEGMENTER_CHECKS"]
+__all__ = [
+    "CLASSIFIER_CHECKS",
+    "DETECTOR_CHECKS",
+    "EXTRACTOR_CHECKS",
+    "IMPORTER_CHECKS",
+    "MATCHER_CHECKS",
+    "SEGMENTER_CHECKS",
+]

@@ -1,0 +1,210 @@
+"""The cells of imported rows in the form of a catalog: times, body parts, boxes and names are checked."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from snowmatch.catalog.cells import CellError, read_body_part
+from snowmatch.catalog.times import EXPECTED, read_times, to_one_zone
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.imported import ImportedRow
+from snowmatch.core.notes import Note
+from snowmatch.core.text import counted, same_name, some
+from snowmatch.interchange.boxes import Placed, box_in_photo
+from snowmatch.interchange.importers._values import plain_time
+from snowmatch.interchange.merging import Cells
+from snowmatch.interchange.photo_files import FoundPhotos, Named
+from snowmatch.interchange.stations import identifier
+
+PERIODS = ("from", "to")
+# Columns that may hold a position: a catalog holds none, stations.csv does
+_POSITION = re.compile(
+    r"(.*_)?(lat|latitude|lon|long|longitude|lng|utm\w*|easting|northing|gps\w*|coord\w*|geom\w*)(_.*)?"
+)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The rows of a source as cells of a catalog's table. failed: (photo, reason) of rows that were left out."""
+
+    rows: tuple[Cells, ...]
+    failed: tuple[tuple[str, str], ...]
+    problems: tuple[str, ...]
+    notes: tuple[Note, ...]
+
+
+def read_all_times(
+    rows: Sequence[ImportedRow], stations: Sequence[Mapping[str, str]], dates: str, problems: list[str]
+) -> tuple[dict[str, str], list[Note], bool]:
+    """Return the times of a source as ISO 8601 by their texts, notes, and whether the order of day and month is
+    unclear.
+
+    All times of a source have one order and one clock. dates: `dmy` or `mdy`. What is no time is added to problems.
+    """
+    where: dict[str, str] = {}
+    for row in rows:
+        if text := row.cells.get("timestamp", ""):
+            where.setdefault(text, row.where)
+    for cells in stations:
+        for column, text in cells.items():
+            if text and _is_period(column):
+                where.setdefault(text, f"station {cells.get('station', '')}, {column}")
+    texts = list(where)
+    times, mixed = read_times([plain_time(text) for text in texts], dates)
+    moments, zones = to_one_zone(times)
+    problems += [
+        f"{where[text]}: {text!r} is no time; {time.problem}"
+        for text, time in zip(texts, times, strict=True)
+        if time.problem
+    ]
+    unclear = [text for text, time in zip(texts, times, strict=True) if time.unclear]
+    if mixed:
+        problems.append(
+            "some dates begin with the day, others with the month, such as 13/4/2021 and 4/13/2021; expected one "
+            "order, or "
+            f"{EXPECTED.removeprefix('expected ')}"
+        )
+    elif unclear:
+        more = f", and {len(unclear) - 1} more" if len(unclear) > 1 else ""
+        problems.append(
+            f"{where[unclear[0]]}: {unclear[0]!r}{more} may begin with the day or with the month: say which"
+        )
+    notes = []
+    if zones:
+        done = {"dropped": "was left out: snowmatch uses the local time of the camera",
+                "converted": "differs, so all were converted to the one that most of them have"}[zones]  # fmt: skip
+        notes.append(
+            Note(f"zones-{zones}", f"the time zone of {counted(sum(t.zone is not None for t in times), 'time')} {done}")
+        )
+    told = {}
+    for text, time, moment in zip(texts, times, moments, strict=True):
+        if moment is not None:
+            told[text] = moment.date().isoformat() if time.dated else moment.isoformat()
+    return told, notes, mixed or bool(unclear)
+
+
+def checked_rows(
+    rows: Sequence[ImportedRow], format: str, times: Mapping[str, str], found: FoundPhotos, paths: Mapping[Named, str]
+) -> Checked:
+    """Return the rows of a source as cells of the catalog's table, sorted by path.
+
+    format: the name of the importer, for the column of identifiers. times: as `read_all_times` returns them. paths: the
+    photos' paths in the catalog. Rows without a photo that can be used are in `failed`.
+    """
+    failed: list[tuple[str, str]] = []
+    problems: list[str] = []
+    read: Counter[str] = Counter()
+    counts: dict[str, list[str]] = defaultdict(list)
+    seen: dict[str, str] = {}
+    made: list[Cells] = []
+    unclear = set(found.unclear)
+    for row in rows:
+        if not row.source_id or seen.setdefault(row.source_id, row.where) is not row.where:
+            problems.append(
+                f"{row.where}: the identifier {row.source_id!r} is already that of {seen.get(row.source_id)}"
+            )
+            continue
+        named = row.photo, row.hints
+        if named not in paths:
+            several = "several files have this name, or several rows this file: give the photos' paths"
+            failed.append(
+                (row.photo, several if named in unclear else "no such photo in the folders that were searched")
+            )
+            continue
+        cells = _cells(row, times, read, counts)
+        if mask := cells.get("mask"):
+            cells["mask"] = paths.get((mask, ()), "")
+            if not cells["mask"]:
+                failed.append((mask, "no such mask in the folders that were searched"))
+        if row.box is not None:
+            root, below = found.files[named]
+            try:
+                placed = box_in_photo(row, root / below)
+            except SnowmatchError as error:
+                failed.append((row.photo, str(error)))
+                continue
+            cells["bbox"] = ",".join(map(str, placed.bbox))
+            _count(row, placed, counts)
+        path = paths[named]
+        if not _is_text(path):
+            failed.append((ascii(path), "its name is not valid text: rename the file"))
+            continue
+        kept = {column: text for column, text in cells.items() if text}
+        made.append({"path": path, **kept, f"{format}_id": row.source_id})
+    made.sort(key=lambda cells: cells["path"])
+    return Checked(tuple(made), tuple(failed), tuple(problems), tuple(_notes(read, counts)))
+
+
+def checked_stations(stations: Sequence[Mapping[str, str]], times: Mapping[str, str]) -> list[Cells]:
+    """Return rows of stations.csv with times as ISO 8601. Rows that repeat an earlier one are left out."""
+    made: dict[str, Cells] = {}
+    for cells in stations:
+        one = {c: times.get(text, text) if _is_period(c) else text for c, text in cells.items() if text}
+        one["deployment"] = one.get("deployment") or identifier(one)
+        made.setdefault(one["deployment"], one)
+    return list(made.values())
+
+
+def _cells(row: ImportedRow, times: Mapping[str, str], read: Counter[str], counts: dict[str, list[str]]) -> Cells:
+    cells = {}
+    for column, text in row.cells.items():
+        if column in ("path", "bbox") or not text.strip():
+            continue
+        if _POSITION.fullmatch(column):
+            counts["positions"].append(column)
+        else:
+            cells[column] = same_name(text.strip())
+    if part := cells.get("body_part"):
+        try:
+            cells["body_part"] = read_body_part(part)
+            if cells["body_part"] != part:
+                read[f"{part} as {cells['body_part']}"] += 1
+        except CellError:
+            cells["body_part"], cells["body_part_there"] = "unknown", part
+            read[f"{part} as unknown"] += 1
+    if taken := row.cells.get("timestamp"):
+        cells["timestamp"] = times.get(taken, "")
+    return cells
+
+
+def _count(row: ImportedRow, placed: Placed, counts: dict[str, list[str]]) -> None:
+    if placed.clipped:
+        counts["clipped"].append(row.photo)
+    if placed.turned:
+        counts["turned"].append(row.photo)
+
+
+def _notes(read: Counter[str], counts: Mapping[str, list[str]]) -> list[Note]:
+    notes = []
+    if read:
+        told = ", ".join(f"{text} ({n})" for text, n in sorted(read.items()))
+        notes.append(Note("body-parts-read", f"body parts were read so: {told}", dict(read)))
+    if clipped := counts.get("clipped"):
+        text = f"{counted(len(clipped), 'box', 'boxes')} reached beyond the photo and were cut off: {some(clipped)}"
+        notes.append(Note("boxes-beyond-photo", text, {"count": len(clipped)}))
+    if turned := counts.get("turned"):
+        text = (
+            f"{counted(len(turned), 'box', 'boxes')} were of photos before EXIF turns them, and were turned: "
+            f"{some(turned)}"
+        )
+        notes.append(Note("boxes-turned", text, {"count": len(turned)}))
+    if positions := sorted(set(counts.get("positions", ()))):
+        text = f"columns with positions left out of the catalog: {some(positions)}"
+        notes.append(Note("positions-left-out", text, {"columns": positions}))
+    return notes
+
+
+def _is_period(column: str) -> bool:
+    return column in PERIODS or re.fullmatch(r"problem\d*_(from|to)", column) is not None
+
+
+def _is_text(path: str) -> bool:
+    try:
+        Path(path).as_posix().encode()
+    except UnicodeEncodeError:
+        return False
+    return True

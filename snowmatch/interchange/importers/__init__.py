@@ -1,0 +1,1 @@
+"""Importers: what other programs wrote, as rows of a catalog. One file is one format."""

@@ -1,0 +1,143 @@
+"""Photo tables with any headings: which column means what, and the row of a photo from its cells."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from snowmatch.core.imported import ImportedRow, Unit
+from snowmatch.interchange.importers._values import Box, four_numbers, joined_time, name_or_none, plain_time, side
+
+# The usual headings of each column, the surest first
+SPELLINGS = {
+    "path": "path file_path filepath image_path photo_path source_file file filename file_name image_name photo_name "
+    "image_file photo image picture img",
+    "folder": "relative_path directory folder dir",
+    "individual": "individual individual_id individual_name identity animal_id animal_name cat_id cat_name cat "
+    "leopard_id leopard_name leopard snow_leopard snow_leopard_id sl_id animal name",
+    "body_part": "body_part bodypart flank side viewpoint view orientation position",
+    "location": "location area study_area region valley reserve park",
+    "station": "station station_id station_name site site_id site_name trap trap_id trap_station camera_station "
+    "placename trapgroup location_id location_name",
+    "camera": "camera camera_id camera_name cam cam_id",
+    "timestamp": "timestamp date_time datetime date_time_original datetimeoriginal date_taken time_taken taken "
+    "capture_time",
+    "date": "date day photo_date capture_date",
+    "time": "time time_of_day clock",
+    "encounter": "encounter",
+    "bbox": "bbox box bounding_box roi",
+    "bbox_x": "bbox_x box_x x_min xmin",
+    "bbox_y": "bbox_y box_y y_min ymin",
+    "bbox_width": "bbox_width bbox_w box_width box_w",
+    "bbox_height": "bbox_height bbox_h box_height box_h",
+    "mask": "mask",
+    "split": "split",
+    "annotation": "annotation",
+    "sex": "sex gender",
+    "species": "species common_name scientific_name species_name",
+    "quality": "quality",
+    "source_id": "image_id photo_id record_id uuid id",
+    "x": "longitude lon long lng decimal_longitude easting utm_x utm_e utmx x_coord coord_x",
+    "y": "latitude lat decimal_latitude northing utm_y utm_n utmy y_coord coord_y",
+    "crs": "crs epsg srid",
+}
+COPIED = ("location", "station", "camera", "encounter", "mask", "split", "annotation", "sex", "species", "quality")
+COORDINATES = ("x", "y", "crs")
+
+
+@dataclass
+class PhotoTable:
+    """How the columns of one table are read, and what was met in them.
+
+    meaning: heading -> column of the catalog. nameless: texts that were read as "no name". repeated: how often a photo
+    occurred. positions: by location and station.
+    """
+
+    meaning: Mapping[str, str]
+    headings: Sequence[str]
+    nameless: Counter[str] = field(default_factory=Counter)
+    repeated: Counter[str] = field(default_factory=Counter)
+    positions: dict[tuple[str, str], Counter[tuple[str, ...]]] = field(default_factory=lambda: defaultdict(Counter))
+
+    def photo(self, cells: Mapping[str, str]) -> str:
+        """Return the name of the photo: the folder and the file, joined."""
+        folder, file = self.cell(cells, "folder"), self.cell(cells, "path")
+        return f"{folder.rstrip('/').rstrip(chr(92))}/{file}" if folder and file else file
+
+    def cell(self, cells: Mapping[str, str], column: str) -> str:
+        """Return the text in the column with this meaning; "" if there is none."""
+        return next((cells[heading] for heading, name in self.meaning.items() if name == column), "")
+
+    def row(
+        self, cells: Mapping[str, str], where: str, unit: Unit, problems: list[str], photo: str = ""
+    ) -> ImportedRow:
+        """Return the row of a photo. A box that is none is a problem.
+
+        photo: its name, if it is not in the columns path and folder.
+        """
+        photo = photo or self.photo(cells)
+        kept = {name: value for name in COPIED if (value := self.cell(cells, name))}
+        told = self.cell(cells, "individual")
+        kept["individual"] = name_or_none(told)
+        if told and not kept["individual"]:
+            self.nameless[told] += 1
+        if part := self.cell(cells, "body_part"):
+            kept["body_part"] = side(part)
+        time = plain_time(self.cell(cells, "timestamp"))
+        kept["timestamp"] = time or joined_time(self.cell(cells, "date"), self.cell(cells, "time"))
+        kept.update({h: cells[h] for h in self.headings if h and h not in self.meaning and cells[h]})
+        box, unit = self._box(cells, where, unit, problems)
+        if position := tuple(self.cell(cells, name) for name in COORDINATES) if self.cell(cells, "x") else ():
+            self.positions[kept.get("location", ""), kept.get("station", "")][position] += 1
+        self.repeated[photo] += 1
+        number = self.repeated[photo]
+        identifier = self.cell(cells, "source_id") or (photo if number == 1 else f"{photo}#{number}")
+        return ImportedRow(photo, identifier, kept, box, unit, None, where)
+
+    def _box(self, cells: Mapping[str, str], where: str, unit: Unit, problems: list[str]) -> tuple[Box | None, Unit]:
+        parts = [self.cell(cells, f"bbox_{name}") for name in ("x", "y", "width", "height")]
+        text = self.cell(cells, "bbox") or (" ".join(p.replace(",", ".") for p in parts) if all(parts) else "")
+        try:
+            box = four_numbers(text)
+        except ValueError:
+            box = (0.0, 0.0, 0.0, 0.0)
+        if box is not None and not (box[2] > 0 and box[3] > 0):
+            problems.append(f"{where}: {text!r} is no box; expected x,y,width,height, or an empty cell")
+            return None, unit
+        shares = box is not None and max(box) <= 1 and min(box) >= 0
+        return box, "share" if shares else unit
+
+    def stations(self) -> tuple[list[dict[str, str]], list[str]]:
+        """Return the stations with a position, and the names of those with several."""
+        found, several = [], []
+        for (location, station), seen in sorted(self.positions.items()):
+            if not station:
+                continue
+            if len(seen) > 1:
+                several.append(station)
+                continue
+            x, y, crs = next(iter(seen))
+            cells = {"station": station, "location": location, "x": x, "y": y, "crs": crs}
+            found.append({**cells, "deployment": f"{location}/{station}" if location else station})
+        return found, several
+
+
+def meanings(headings: Sequence[str], own: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the meaning of each heading that is understood: heading -> column.
+
+    own: headings that the user told the meaning of. A column has one heading: the one that stands first in SPELLINGS.
+    """
+    found = dict(own or {})
+    for column, words in SPELLINGS.items():
+        if column in found.values():
+            continue
+        heading = next((word for word in words.split() if word in headings and word not in found), None)
+        if heading is not None:
+            found[heading] = column
+    return found
+
+
+def has_photos(headings: Collection[str]) -> bool:
+    """Return whether a table has a column of photos."""
+    return any(word in headings for word in SPELLINGS["path"].split())

@@ -1,0 +1,122 @@
+"""Values as other programs write them: missing names, sides, dates, lists, boxes, and folders of cards."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from math import cos, radians, sin
+from pathlib import PurePosixPath
+
+Box = tuple[float, float, float, float]  # x, y, width, height
+# Texts that mean "nobody knows which animal this is", in lower case. NA is what R writes for a missing value.
+NAMELESS = {
+    "", "?", "-", "--", "na", "n/a", "nan", "none", "null", "unknown", "unidentified", "unid", "un-id", "not "
+    "identified",
+    "unidentifiable", "_unidentified", "____", "unnamed",
+}  # fmt: skip
+# Viewpoints that show mainly one side of the animal. Source: the viewpoints of wbia (VIEW) and Wildbook
+SIDES = {
+    **{f"{more}left": "left_flank" for more in ("front", "back", "up", "upfront", "upback", "downleft")},
+    **{f"{more}right": "right_flank" for more in ("front", "back", "up", "upfront", "upback", "downright")},
+    "front": "other",
+    "back": "other",
+    "up": "other",
+    "down": "other",
+}
+MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
+_MONTH = re.compile(r"(\d{1,2})[-/. ]([A-Za-z]{3})[a-z]*[-/., ]+(\d{4})(.*)", re.DOTALL)
+_MONTH_FIRST = re.compile(r"([A-Za-z]{3})[a-z]*[-/. ](\d{1,2})[-/., ]+(\d{4})(.*)", re.DOTALL)
+# Folders that cameras make on a card (Source: CIPA DCF 2.0, 100RECNX and the like), and folders of whole cards
+_CARD = re.compile(r"DCIM|[1-9]\d\d(?=[\d_]*[A-Z])[A-Z0-9_]{5}|(memory|sd)?[ _-]?card[ _-]?\d*", re.IGNORECASE)
+
+
+def name_or_none(text: str) -> str:
+    """Return the name of an individual; "" for a text that means that nobody knows."""
+    return "" if text.strip().lower() in NAMELESS else text.strip()
+
+
+def side(text: str) -> str:
+    """Return a viewpoint in words that a catalog understands; other texts do not change."""
+    return SIDES.get(re.sub(r"[\s_-]+", "", text.strip().lower()), text.strip())
+
+
+def plain_time(text: str) -> str:
+    """Return a date with the name of its month, such as 05-Jun-2015 12:00, as 2015-06-05 12:00; others as they are."""
+    for pattern, (day, month) in ((_MONTH, (1, 2)), (_MONTH_FIRST, (2, 1))):
+        match = pattern.fullmatch(text.strip())
+        if match is not None and match[month].lower() in MONTHS:
+            return f"{match[3]}-{MONTHS.index(match[month].lower()) + 1:02}-{int(match[day]):02}{match[4]}"
+    return text.strip()
+
+
+def joined_time(date: str, time: str) -> str:
+    """Return one text of a date and a time of day, without what a spreadsheet adds to each."""
+    day = re.sub(r"[T ]00:00(:00)?$", "", date.strip())
+    clock = re.sub(r"^\d{4}-\d\d-\d\d[T ]", "", time.strip())
+    return plain_time(f"{day} {clock}".strip())
+
+
+def listed_names(text: str) -> list[str]:
+    """Return the parts of a list such as `[a;b]`, `a|b` or `a, b`; one part for a text without a separator."""
+    inner = text.strip().strip("[]")
+    mark = next((mark for mark in (";", "|", ",") if mark in inner), None)
+    return [part.strip().strip("'\"") for part in (inner.split(mark) if mark else [inner]) if part.strip()]
+
+
+def four_numbers(text: str) -> Box | None:
+    """Return the box in a text such as `[10, 20, 300, 200]` or `0.1 0.2 0.3 0.4`; None for an empty text.
+
+    Raises ValueError for anything else.
+    """
+    if not text.strip().strip("[](){}").strip():
+        return None
+    numbers = [float(part) for part in re.split(r"[\s,;]+", text.strip().strip("[](){}").strip())]
+    if len(numbers) != 4:
+        raise ValueError(f"{len(numbers)} numbers")
+    return numbers[0], numbers[1], numbers[2], numbers[3]
+
+
+def around(box: Box, degrees: float = 0.0, *, theta: float = 0.0) -> Box:
+    """Return the upright box around a box that is turned about its centre by `degrees`, or `theta` radians."""
+    turn = radians(degrees) + theta
+    x, y, width, height = box
+    across = abs(width * cos(turn)) + abs(height * sin(turn))
+    down = abs(width * sin(turn)) + abs(height * cos(turn))
+    return x + (width - across) / 2, y + (height - down) / 2, across, down
+
+
+def place_folders(photo: str) -> list[str]:
+    """Return the folders of a photo's path, without those that cameras and card readers make."""
+    parts = PurePosixPath(photo.replace("\\", "/")).parts[:-1]
+    return [part for part in parts if part not in ("/", ".") and part[1:2] != ":" and not _CARD.fullmatch(part)]
+
+
+def has_card_folder(photo: str) -> bool:
+    """Return whether a path has a folder that a camera makes, such as 100RECNX."""
+    return len(place_folders(photo)) < len(PurePosixPath(photo.replace("\\", "/")).parts) - 1
+
+
+def by_levels(folders: Sequence[str], levels: Sequence[str]) -> dict[str, str]:
+    """Return the folders as cells of the columns `levels`, from the top. `-` skips a level; what is missing is
+    empty.
+    """
+    return {level: folder for level, folder in zip(levels, folders, strict=False) if level not in ("-", "")}
+
+
+def station_levels(folders: Sequence[str]) -> tuple[str, ...]:
+    """Return the usual meaning of the folders above photos of cards: the station, with its location above it."""
+    return (("station",), ("location", "station"))[len(folders) > 1] + ("camera",) * (len(folders) > 2)
+
+
+def as_text(value: object) -> str:
+    """Return a value of JSON or of a database as the text of a cell: None is empty."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    return (
+        value.strip() if isinstance(value, str) else json.dumps(value) if isinstance(value, list | dict) else str(value)
+    )

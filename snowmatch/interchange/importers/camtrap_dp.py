@@ -1,0 +1,277 @@
+"""Camtrap DP 1.0: a folder with datapackage.json, deployments, media and observations.
+
+Source: https://camtrap-dp.tdwg.org, version 1.0.2.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+from typing import ClassVar
+
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.imported import Imported, ImportedRow
+from snowmatch.core.notes import Note
+from snowmatch.core.text import counted
+from snowmatch.interchange.importers._json import json_object, read_json
+from snowmatch.interchange.importers._tables import Table, need, read_rows
+from snowmatch.interchange.importers._values import Box, name_or_none, side
+
+TABLES = ("deployments", "media", "observations")
+MISSING = ("", "NA", "NaN", "nan")  # how the format writes a missing value
+KEPT = ("life_stage", "behavior", "count", "classification_method", "classified_by", "classification_probability",
+        "observation_tags", "observation_comments")  # fmt: skip
+_VERSION = re.compile(r"/(\d+)\.(\d+)[^/]*/")
+
+
+@dataclass(frozen=True)
+class CamtrapDP:
+    """A Camtrap DP package: its folder, or its datapackage.json. An observation of an event holds for its photos."""
+
+    REVISION: ClassVar[int] = 1
+    FORMAT: ClassVar[str] = "Camtrap DP 1.0"
+
+    def looks_like(self, source: Path) -> float:
+        """Return 1 for a package, 0.8 for a folder with the three tables alone."""
+        folder, about = _package(source)
+        if about and {name for name, _ in _resources(about)} >= set(TABLES):
+            return 1.0
+        return 0.8 * all((folder / f"{name}.csv").is_file() for name in TABLES)
+
+    def read(self, source: Path) -> Imported:
+        """Return one row for each animal in a photo. Raises SnowmatchError before version 1.0, or if a table is
+        missing.
+        """
+        folder, about = _package(source)
+        descriptor = folder / "datapackage.json"
+        if not about and descriptor.is_file():
+            read_json(descriptor)  # says what is wrong with it
+        _check_version(descriptor, about)
+        paths = {name: folder / path for name, path in _resources(about)}
+        notes: list[Note] = []
+        problems: list[str] = []
+        tables = {}
+        for name, required in zip(
+            TABLES,
+            (
+                ("deployment_id", "latitude", "longitude", "deployment_start", "deployment_end"),
+                ("media_id", "deployment_id", "timestamp", "file_path"),
+                ("observation_id", "deployment_id", "observation_level", "observation_type"),
+            ),
+            strict=True,
+        ):
+            path = paths.get(name, folder / f"{name}.csv")
+            if not path.is_file():
+                raise SnowmatchError(f"{path} does not exist, expected the table {name} of Camtrap DP: copy it there")
+            tables[name] = read_rows(path, notes, problems)
+            need(tables[name], required, "Camtrap DP 1.0")
+        return _Package(tables, problems, notes).imported(folder)
+
+
+class _Package:
+    """The three tables, joined."""
+
+    def __init__(self, tables: Mapping[str, Table], problems: list[str], notes: list[Note]) -> None:
+        self.problems, self.notes = problems, notes
+        self.deployments = self._by_id(tables["deployments"], "deployment_id")
+        self.media = self._by_id(tables["media"], "media_id")
+        self.observations = self._by_id(tables["observations"], "observation_id")
+        self.left_out: Counter[str] = Counter()
+
+    def _by_id(self, table: Table, key: str) -> dict[str, dict[str, str]]:
+        found: dict[str, dict[str, str]] = {}
+        for line, cells in table:
+            where = f"{table.path.name} line {line}"
+            cells = {name: "" if value in MISSING else value for name, value in cells.items()} | {"where": where}
+            if not cells[key]:
+                self.problems.append(f"{where}: no {key}; expected the row's identifier")
+            elif cells[key] in found:
+                self.problems.append(
+                    f"{where}: {cells[key]!r} is already the identifier of {found[cells[key]]['where']}"
+                )
+            else:
+                found[cells[key]] = cells
+        return found
+
+    def imported(self, folder: Path) -> Imported:
+        names = self._event_names()
+        rows: list[ImportedRow] = []
+        shown: set[str] = set()  # media with an observation of their own
+        shown_events: set[tuple[str, str | None]] = set()
+        events = []
+        for cells in self.observations.values():
+            if cells["observation_level"] == "media":
+                shown.add(cells.get("media_id", ""))
+                shown_events.add((cells["deployment_id"], cells.get("event_id")))
+            if cells["observation_type"] != "animal":
+                if cells["observation_level"] == "media":
+                    self.left_out[f"observations of type {cells['observation_type'] or 'unknown'}"] += 1
+                continue
+            if cells["observation_level"] == "event":
+                events.append(cells)
+                continue
+            media = self.media.get(cells.get("media_id", ""))
+            if media is None:
+                self.problems.append(f"{cells['where']}: no media {cells.get('media_id')!r} in the table media")
+                continue
+            name = cells.get("individual_id") or names.get((cells["deployment_id"], cells.get("event_id", "")), "")
+            rows += self._row(cells, media, name, cells["observation_id"])
+        without = 0
+        by_deployment = defaultdict(list)
+        for media in self.media.values():
+            by_deployment[media["deployment_id"]].append(media)
+        for cells in events:
+            start, end = _moment(cells.get("event_start", "")), _moment(cells.get("event_end", ""))
+            found = [
+                media
+                for media in by_deployment[cells["deployment_id"]]
+                if media["media_id"] not in shown
+                and start is not None
+                and end is not None
+                and (taken := _moment(media["timestamp"])) is not None
+                and (taken.tzinfo is None) == (start.tzinfo is None) == (end.tzinfo is None)
+                and start <= taken <= end
+            ]
+            known = found or (cells["deployment_id"], cells.get("event_id")) in shown_events
+            without += not known
+            for media in found:
+                name = cells.get("individual_id", "")
+                rows += self._row(cells, media, name, f"{cells['observation_id']}/{media['media_id']}")
+        if without:
+            self.notes.append(
+                Note("events-without-photos", f"{counted(without, 'event')} with an animal but without photos")
+            )
+        return Imported(
+            tuple(rows),
+            (folder,),
+            tuple(self._station(cells) for cells in self.deployments.values()),
+            tuple(self.notes),
+            tuple(self.problems),
+            dict(self.left_out),
+        )
+
+    def _event_names(self) -> dict[tuple[str, str], str]:
+        """Return the name of each event that has exactly one named animal at all."""
+        names: dict[tuple[str, str], set[str]] = defaultdict(set)
+        for cells in self.observations.values():
+            if (
+                cells["observation_level"] == "event"
+                and cells["observation_type"] == "animal"
+                and cells.get("event_id")
+            ):
+                names[cells["deployment_id"], cells["event_id"]].add(cells.get("individual_id", ""))
+        return {event: min(found) for event, found in names.items() if len(found) == 1}
+
+    def _row(self, cells: Mapping[str, str], media: Mapping[str, str], name: str, key: str) -> list[ImportedRow]:
+        if not media.get("file_mediatype", "image/").startswith("image/"):
+            self.left_out["videos and sounds"] += 1
+            return []
+        deployment = self.deployments.get(media["deployment_id"])
+        if deployment is None:
+            self.problems.append(f"{media['where']}: no deployment {media['deployment_id']!r} in the table deployments")
+            return []
+        photo = media["file_path"]
+        if re.match(r"[a-z]+://", photo):
+            photo = media.get("file_name") or PurePosixPath(photo.split("?")[0]).name
+        if not photo:
+            self.problems.append(f"{media['where']}: no photo; expected its path in filePath")
+            return []
+        tags = dict(part.strip().split(":", 1) for part in cells.get("observation_tags", "").split("|") if ":" in part)
+        scientific = cells.get("scientific_name", "")
+        out = {
+            "individual": name_or_none(name),
+            "station": _station_name(deployment),
+            "camera": deployment.get("camera_id", ""),
+            "timestamp": media["timestamp"],
+            "sex": cells.get("sex", ""),
+            "species": "snow leopard" if scientific in ("Panthera uncia", "Uncia uncia") else scientific,
+            "body_part": side(tags.get("bodyPart", "")),
+            "deployment": media["deployment_id"],
+            "media": media["media_id"],
+            "event": cells.get("event_id", ""),
+            "scientific_name": scientific,
+            **{column: cells.get(column, "") for column in KEPT},
+        }
+        box = self._box(cells)
+        where = str(cells["where"])
+        kept = {column: value for column, value in out.items() if value}
+        return [ImportedRow(photo, key, kept, box, "share", None, where, (media["deployment_id"], out["station"]))]
+
+    def _box(self, cells: Mapping[str, str]) -> Box | None:
+        parts = [cells.get(f"bbox_{name}", "") for name in ("x", "y", "width", "height")]
+        if not any(parts):
+            return None
+        try:
+            x, y, width, height = map(float, parts)
+        except ValueError:
+            x = y = width = height = -1.0
+        if not (0 <= x <= 1 and 0 <= y <= 1 and 0 < width <= 1 and 0 < height <= 1):
+            self.problems.append(
+                f"{cells['where']}: the box {', '.join(parts)} is not allowed; expected shares of the photo, 0 to 1"
+            )
+            return None
+        return x, y, width, height
+
+    def _station(self, cells: Mapping[str, str]) -> dict[str, str]:
+        groups = dict(p.strip().split(":", 1) for p in cells.get("deployment_groups", "").split("|") if ":" in p)
+        return {
+            "station": _station_name(cells),
+            "camera": cells.get("camera_id", ""),
+            "session": groups.get("session", groups.get("season", "")),
+            "x": cells["longitude"],
+            "y": cells["latitude"],
+            "crs": "4326",
+            "from": cells["deployment_start"],
+            "to": cells["deployment_end"],
+            "deployment": cells["deployment_id"],
+            "location_id": cells.get("location_id", ""),
+            "coordinate_uncertainty": cells.get("coordinate_uncertainty", ""),
+        }
+
+
+def _station_name(deployment: Mapping[str, str]) -> str:
+    return deployment.get("location_name") or deployment.get("location_id") or deployment["deployment_id"]
+
+
+def _package(source: Path) -> tuple[Path, dict[str, object]]:
+    """Return the folder of a package and what its descriptor says; {} without one."""
+    folder = source.parent if source.name == "datapackage.json" else source
+    return folder, json_object(folder / "datapackage.json") if folder.is_dir() else {}
+
+
+def _resources(about: Mapping[str, object]) -> list[tuple[str, str]]:
+    """Return the names and paths of a package's tables; a path that leads out of the package is none."""
+    listed = about.get("resources")
+    found = []
+    for each in listed if isinstance(listed, list) else []:
+        name, path = (each.get("name"), each.get("path")) if isinstance(each, dict) else (None, None)
+        if isinstance(name, str) and isinstance(path, str) and ".." not in path and not path.startswith(("/", "~")):
+            found.append((name, path))
+    return found
+
+
+def _check_version(path: Path, about: Mapping[str, object]) -> None:
+    """Raise SnowmatchError unless the profile is that of a version that is read."""
+    profile = about.get("profile")
+    if not about or not isinstance(profile, str) or (match := _VERSION.search(profile)) is None:
+        return  # the tables' columns decide
+    version = int(match[1]), int(match[2])
+    if version == (1, 0):
+        return
+    mend = "get a newer snowmatch" if version > (1, 0) else "convert it first, for example with camtraptor or camtrapdp"
+    kind = "a later" if version > (1, 0) else "an earlier"
+    raise SnowmatchError(f"{path} is Camtrap DP {match[1]}.{match[2]}, {kind} version; supported is 1.0: {mend}")
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+PLUGIN = CamtrapDP

@@ -1,0 +1,99 @@
+"""Tables of photos from spreadsheets and scripts: CSV or Excel, with any usual headings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.imported import Imported
+from snowmatch.core.notes import Note
+from snowmatch.core.text import choices, counted, some
+from snowmatch.interchange.importers._columns import SPELLINGS, PhotoTable, has_photos, meanings
+from snowmatch.interchange.importers._tables import headings_of, plain, read_rows
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of photos with usual headings, such as File, Cat ID, Side, Date, Time, Station.
+
+    columns: what other headings mean, such as individual=Cat number,station=Place (the headings without commas).
+    """
+
+    REVISION: ClassVar[int] = 1
+    FORMAT: ClassVar[str] = "a table of photos (CSV or Excel)"
+
+    columns: str = ""
+
+    def __post_init__(self) -> None:
+        for pair in filter(None, self.columns.split(",")):
+            column, equals, heading = pair.partition("=")
+            if not equals or not heading.strip() or column.strip() not in SPELLINGS:
+                raise ValueError(f"columns has {pair!r}; {choices(column.strip(), list(SPELLINGS))}, then =HEADING")
+
+    def looks_like(self, source: Path) -> float:
+        """Return 0.3 for a table with a column of photos, or any table if the settings name its columns."""
+        headings = headings_of(source)
+        return 0.3 if has_photos(headings) or (self.columns and len(headings) > 1) else 0.0
+
+    def read(self, source: Path) -> Imported:
+        """Return one row for each line. Raises SnowmatchError if there is no column of photos."""
+        notes: list[Note] = []
+        problems: list[str] = []
+        table = read_rows(source, notes, problems)
+        own = {}
+        for pair in filter(None, self.columns.split(",")):
+            column, _, heading = pair.partition("=")
+            if plain(heading) not in table.headings:
+                known = ", ".join(filter(None, table.headings))
+                raise SnowmatchError(f"{source} has no column {heading.strip()!r}; it has: {known}")
+            own[plain(heading)] = column.strip()
+        meaning = meanings(table.headings, own)
+        if "path" not in meaning.values():
+            raise SnowmatchError(
+                f"{source} has no column of photos in {', '.join(filter(None, table.headings)) or 'an empty file'}; "
+                "expected one called File, Filename or Path"
+            )
+        reader = PhotoTable(meaning, table.headings)
+        rows = []
+        for line, cells in table:
+            where = f"{source.name} line {line}"
+            if not reader.photo(cells):
+                problems.append(f"{where}: no photo; expected its path in the column {_heading(meaning, 'path')}")
+                continue
+            rows.append(reader.row(cells, where, "px", problems))
+        if not rows and not problems:
+            raise SnowmatchError(f"{source} has no rows below its header, expected one row per animal in a photo")
+        notes += [Note("columns-read", _told(meaning))] + reader_notes(reader)
+        stations, several = reader.stations()
+        if several:
+            text = (
+                f"{counted(len(several), 'station')} with several positions left out of the stations: {some(several)}"
+            )
+            notes.append(Note("stations-with-positions", text))
+        return Imported(tuple(rows), (source.parent,), tuple(stations), tuple(notes), tuple(problems))
+
+
+def reader_notes(reader: PhotoTable) -> list[Note]:
+    """Return notes on the texts that were read as "no name", and on positions without a station."""
+    notes = []
+    if reader.nameless:
+        words = ", ".join(f"{text} ({n})" for text, n in sorted(reader.nameless.items()))
+        notes.append(Note("names-left-empty", f"read as an animal that nobody has named: {words}"))
+    if any(not station for _, station in reader.positions):
+        text = "positions of photos without a station left out: a table of stations holds positions"
+        notes.append(Note("positions-left-out", text))
+    return notes
+
+
+def _heading(meaning: dict[str, str], column: str) -> str:
+    return next(heading for heading, name in meaning.items() if name == column)
+
+
+def _told(meaning: dict[str, str]) -> str:
+    read = [f"{heading} as {column}" for heading, column in meaning.items() if heading != column]
+    return f"columns were read so: {', '.join(read) or 'by their names'}"
+
+
+PLUGIN = Table

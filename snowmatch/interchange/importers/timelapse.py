@@ -1,0 +1,167 @@
+"""Timelapse: its CSV export, and its data file (.ddb). Source: saulgreenberg/Timelapse on GitHub."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.imported import Imported, ImportedRow
+from snowmatch.core.notes import Note
+from snowmatch.core.text import counted, some
+from snowmatch.interchange.importers._columns import PhotoTable, meanings
+from snowmatch.interchange.importers._sqlite import column_names, is_sqlite, open_sqlite, table_names
+from snowmatch.interchange.importers._tables import headings_of, need, plain, read_rows
+from snowmatch.interchange.importers._values import (
+    Box,
+    as_text,
+    by_levels,
+    four_numbers,
+    place_folders,
+    station_levels,
+)
+from snowmatch.interchange.importers.table import reader_notes
+from snowmatch.photos.formats import VIDEO_EXTENSIONS
+
+REQUIRED = ("file", "relative_path")
+ANIMAL = "animal"
+
+
+@dataclass(frozen=True)
+class Timelapse:
+    """Timelapse's CSV or .ddb. A box of its recognitions is taken if the photo has one animal.
+
+    threshold: lowest confidence of an animal in the recognitions of a .ddb.
+    """
+
+    REVISION: ClassVar[int] = 1
+    FORMAT: ClassVar[str] = "Timelapse (CSV or .ddb)"
+
+    threshold: float = 0.2
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.threshold <= 1:
+            raise ValueError(f"threshold is {self.threshold}, expected 0 to 1")
+
+    def looks_like(self, source: Path) -> float:
+        """Return 0.9 for a .ddb, 0.7 for a table with File, RelativePath and DeleteFlag."""
+        path = _data_file(source)
+        if path is not None:
+            return 0.9 * is_sqlite(path)
+        return 0.7 if {*REQUIRED, "delete_flag"} <= set(headings_of(source)) else 0.0
+
+    def read(self, source: Path) -> Imported:
+        """Return one row for each file that is not marked for deletion. Raises SnowmatchError for other files."""
+        notes: list[Note] = []
+        problems: list[str] = []
+        path = _data_file(source)
+        boxes: dict[str, list[Box]] = {}
+        if path is None:
+            path = source
+            table = read_rows(source, notes, problems)
+            need(table, REQUIRED, "Timelapse")
+            headings, lines = table.headings, [(f"{source.name} line {line}", cells) for line, cells in table]
+        else:
+            headings, lines, boxes = self._database(path, problems)
+        rows, left_out, several = _rows(headings, lines, boxes, notes, problems)
+        if several:
+            text = f"{counted(len(several), 'photo')} with several animals: none of the boxes is taken: {some(several)}"
+            notes.append(Note("several-boxes", text, {"count": len(several)}))
+        return Imported(tuple(rows), (path.parent,), (), tuple(notes), tuple(problems), dict(left_out))
+
+    def _database(
+        self, path: Path, problems: list[str]
+    ) -> tuple[tuple[str, ...], list[tuple[str, dict[str, str]]], dict[str, list[Box]]]:
+        """Return the headings, the rows and the animals' boxes (by Id) of a .ddb."""
+        with open_sqlite(path) as database:
+            tables = table_names(database)
+            if "DataTable" not in tables:
+                raise SnowmatchError(f"{path} has no DataTable, expected a data file of Timelapse (.ddb)")
+            found = database.execute("SELECT * FROM DataTable ORDER BY RelativePath, File").fetchall()
+            if missing := {"File", "RelativePath"} - column_names(database, "DataTable"):
+                raise SnowmatchError(f"{path} has no column {min(missing)}, expected a data file of Timelapse 2")
+            boxes = self._boxes(database, problems) if "Detections" in tables else {}
+        lines = [(f"{path.name} Id {row['Id']}", {plain(k): as_text(row[k]) for k in row.keys()}) for row in found]  # noqa: SIM118
+        headings = tuple(lines[0][1]) if lines else ()
+        return headings, lines, boxes
+
+    def _boxes(self, database: sqlite3.Connection, problems: list[str]) -> dict[str, list[Box]]:
+        names = {}
+        if "DetectionCategories" in table_names(database):
+            names = {
+                as_text(row["category"]): as_text(row["label"])
+                for row in database.execute("SELECT * FROM DetectionCategories")
+            }
+        found: dict[str, list[Box]] = defaultdict(list)
+        for row in database.execute("SELECT * FROM Detections"):
+            category = as_text(row["category"])
+            if names.get(category, ANIMAL if category == "1" else "").lower() != ANIMAL:
+                continue
+            try:
+                box, confidence = four_numbers(as_text(row["bbox"])), float(row["conf"] or 0)
+            except (TypeError, ValueError):
+                problems.append(
+                    f"detection of Id {as_text(row['Id'])}: the box {as_text(row['bbox'])!r} or its confidence "
+                    "is not allowed; expected x, y, width, height as shares of the photo"
+                )
+                continue
+            if box is not None and confidence >= self.threshold and box[2] > 0 and box[3] > 0:
+                found[as_text(row["Id"])].append(box)
+        return found
+
+
+def _rows(
+    headings: tuple[str, ...],
+    lines: Iterable[tuple[str, dict[str, str]]],
+    boxes: dict[str, list[Box]],
+    notes: list[Note],
+    problems: list[str],
+) -> tuple[list[ImportedRow], Counter[str], list[str]]:
+    own = {"file": "path", "relative_path": "folder"}
+    if "root_folder" in headings:
+        own["root_folder"] = "-"
+    reader = PhotoTable(meanings([h for h in headings if h != "id"], own), [h for h in headings if h != "id"])
+    rows: list[ImportedRow] = []
+    left_out: Counter[str] = Counter()
+    several = []
+    for where, cells in lines:
+        if not cells["file"]:
+            problems.append(f"{where}: no photo; expected its name in the column File")
+            continue
+        if cells.get("delete_flag", "").lower() in ("true", "1"):
+            left_out["photos marked for deletion"] += 1
+            continue
+        if Path(cells["file"]).suffix.lower() in VIDEO_EXTENSIONS:
+            left_out["videos"] += 1
+            continue
+        row = reader.row({**cells, "delete_flag": ""}, where, "share", problems)
+        above = place_folders(row.photo)
+        places = {} if row.cells.get("station") else by_levels(above, station_levels(above))
+        animals = boxes.get(cells.get("id", ""), [])
+        if len(animals) > 1:
+            several.append(row.photo)
+        rows.append(
+            replace(row, cells={**places, **row.cells}, box=animals[0] if len(animals) == 1 else row.box, unit="share")
+        )
+    notes += reader_notes(reader)
+    return rows, left_out, several
+
+
+def _data_file(source: Path) -> Path | None:
+    """Return the .ddb that is meant: the file itself, or the only one in a folder."""
+    if source.suffix.lower() == ".ddb":
+        return source
+    if source.is_dir():
+        try:
+            found = sorted(source.glob("*.ddb"))
+        except OSError:
+            return None
+        return found[0] if len(found) == 1 else None
+    return None
+
+
+PLUGIN = Timelapse

@@ -1,0 +1,78 @@
+"""TrapTagger's CSV. Source: WildEyeConservation/TrapTagger on GitHub, the columns of its CSV export."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.imported import Imported, ImportedRow
+from snowmatch.core.notes import Note
+from snowmatch.core.text import counted
+from snowmatch.interchange.importers._columns import PhotoTable, meanings
+from snowmatch.interchange.importers._tables import headings_of, read_rows
+from snowmatch.interchange.importers._values import listed_names, name_or_none
+from snowmatch.interchange.importers.table import reader_notes
+
+# Columns that name animals: of one photo first, since a whole cluster may hold several animals
+INDIVIDUALS = ("image_individuals", "image_individuals_1", "individual")
+KNOWN = ("trapgroup", "survey", "cluster", "capture", "image_individuals", "image_labels", "unique_capture")
+
+
+@dataclass(frozen=True)
+class TrapTagger:
+    """TrapTagger's CSV with a row for each image; image_individuals gives one row for each animal."""
+
+    REVISION: ClassVar[int] = 1
+    FORMAT: ClassVar[str] = "TrapTagger's CSV"
+
+    def looks_like(self, source: Path) -> float:
+        """Return 0.8 for a table with an image, a trapgroup and another column that TrapTagger alone has."""
+        headings = set(headings_of(source))
+        return 0.8 if {"image", "trapgroup"} <= headings and len(headings & set(KNOWN)) > 1 else 0.0
+
+    def read(self, source: Path) -> Imported:
+        """Return the rows. Raises SnowmatchError if the rows are not of images."""
+        notes: list[Note] = []
+        problems: list[str] = []
+        table = read_rows(source, notes, problems)
+        if "image" not in table.headings:
+            raise SnowmatchError(f"{source} has no column image; expected TrapTagger's CSV on the level of images")
+        named = next((h for h in INDIVIDUALS if h in table.headings), "")
+        own = {"image": "path", "trapgroup": "station", "survey": "location", "image_labels": "species"}
+        used = {h: c for h, c in own.items() if h in table.headings} | ({named: "individual"} if named else {})
+        reader = PhotoTable(meanings(table.headings, used), table.headings)
+        rows: list[ImportedRow] = []
+        empty = 0
+        for line, cells in table:
+            where = f"{source.name} line {line}"
+            if not cells["image"]:
+                problems.append(f"{where}: no photo; expected its path in the column image")
+                continue
+            names = [name for part in listed_names(cells.get(named, "")) if (name := name_or_none(part))]
+            seen = [label for part in listed_names(cells.get("image_labels", "x")) if (label := name_or_none(part))]
+            if not names and not seen:
+                empty += 1
+                continue
+            one = {**cells, named: ""} if named else cells
+            row = reader.row(one, where, "share", problems)
+            cleaned = {key: value for key, value in row.cells.items() if name_or_none(value)}
+            cleaned["species"] = ", ".join(seen) if "image_labels" in cells else cleaned.get("species", "")
+            base = cells["image"] if reader.repeated[cells["image"]] == 1 else row.source_id
+            rows += [
+                replace(row, source_id=f"{base}@{name}" if name else base, cells={**cleaned, "individual": name})
+                for name in names or [""]
+            ]
+        stations, _ = reader.stations()
+        left = {"photos without a label": empty} if empty else {}
+        if not named:
+            text = f"no column image_individuals: {counted(len(rows), 'photo')} without a name"
+            notes.append(Note("no-individuals", text))
+        rows = list({row.source_id: row for row in rows}.values())  # a photo has a row for each of its labels
+        return Imported(
+            tuple(rows), (source.parent,), tuple(stations), (*notes, *reader_notes(reader)), tuple(problems), left
+        )
+
+
+PLUGIN = TrapTagger

@@ -1,0 +1,254 @@
+"""An import: the format is found by looking, the photos are found, and the catalog's tables are completed.
+
+Everything is read and checked first. Only then is anything written, so that an import happens as a whole or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from snowmatch.catalog.problems import SHOWN
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.home import CSV_NAME, STATIONS_NAME, imported_path
+from snowmatch.core.imported import Imported
+from snowmatch.core.notes import Note, unique
+from snowmatch.core.plain import plain
+from snowmatch.core.plugins import Importer, make_plugin, plugin_name, plugin_names
+from snowmatch.core.text import counted, some
+from snowmatch.interchange.cells import Checked, checked_rows, checked_stations, read_all_times
+from snowmatch.interchange.importers._json import read_json
+from snowmatch.interchange.merging import Merged, merge
+from snowmatch.interchange.photo_files import find_files, make_links_and_copies, place_photos
+from snowmatch.interchange.stations import read_station_table
+from snowmatch.interchange.table_files import (
+    check_catalog,
+    read_memory,
+    read_text_table,
+    replace_table,
+    table_bytes,
+    write_memory,
+)
+
+FIRST = ("path", "individual", "body_part", "location", "station", "camera", "timestamp", "encounter", "bbox", "mask",
+         "split", "annotation", "sex", "species", "quality")  # fmt: skip
+FIRST_OF_STATIONS = ("station", "location", "x", "y", "crs", "from", "to", "camera", "session", "problem_from",
+                     "problem_to", "deployment")  # fmt: skip
+SURE = 0.05  # formats that look nearly equally likely are asked about
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an import did.
+
+    rows: of the source that have a photo. failed: (photo, reason) that were left out. kept: cells that differ from the
+    source and stay. written: files that were written, and the files that keep the old ones.
+    """
+
+    source: Path
+    format: str
+    catalog: Path
+    rows: int
+    added: int
+    changed: int
+    same: int
+    stations: int
+    stations_changed: int
+    left_out: Mapping[str, int]
+    failed: tuple[tuple[str, str], ...]
+    kept: tuple[tuple[str, str, str, str], ...]
+    links: Mapping[str, str]
+    copies: int
+    written: tuple[str, ...]
+    notes: tuple[Note, ...] = field(default=())
+
+    def summary(self) -> str:
+        """Return what was done, as text for people."""
+        lines = [f"{self.source}: {self.format}"]
+        lines.append(
+            f"{self.catalog / CSV_NAME}: {counted(self.added, 'row')} added, {self.changed} changed, {self.same} "
+            "as before"
+        )
+        if self.stations:
+            lines.append(
+                f"{self.catalog / STATIONS_NAME}: {counted(self.stations, 'row')}, {self.stations_changed} new or "
+                "changed"
+            )
+        lines += [f"{self.catalog / at} is a link to {to}" for at, to in self.links.items()]
+        if self.copies:
+            lines.append(f"{counted(self.copies, 'photo')} copied")
+        if self.left_out:
+            lines.append("left out: " + ", ".join(f"{n} {what}" for what, n in sorted(self.left_out.items())))
+        if self.kept:
+            told = [f"{column} of {key} is {here!r}, in the source {there!r}" for key, column, here, there in self.kept]
+            lines.append(f"{counted(len(self.kept), 'cell')} corrected here stay: {some(told[:3])}")
+        lines += [f"the old file is kept as {name}" for name in self.written if ".before-import-" in name]
+        return "\n".join(lines if self.written else [*lines, "nothing to write"])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as one JSON object, with the schema "snowmatch.import/1"."""
+        values = {key: value for key, value in vars(self).items() if key not in ("notes", "failed", "kept")}
+        return {
+            "schema": "snowmatch.import/1",
+            **{key: str(v) if isinstance(v, Path) else plain(v) for key, v in values.items()},
+            "failed": [{"photo": name, "reason": reason} for name, reason in self.failed],
+            "kept": [dict(zip(("row", "column", "here", "source"), each, strict=True)) for each in self.kept],
+            "notes": [{"code": note.code, "text": note.text} for note in self.notes],
+        }
+
+
+def import_source(
+    source: Path,
+    catalog: Path | None = None,
+    format: str | None = None,
+    *,
+    options: Mapping[str, str] | None = None,
+    stations: Path | None = None,
+    photos: Path | None = None,
+    dates: str = "",
+    copy: bool = False,
+) -> Report:
+    """Import a file or folder of another program into a catalog, and return what was done.
+
+    catalog: the folder; without it, that of the photos. format: name of an importer; without it, the source is looked
+    at. stations: a further table of stations. photos: the folder that the photos' names begin in, if it is not the
+    source's. dates: `dmy` or `mdy`, the order of day and month if the dates do not show it. copy: photos outside the
+    catalog are copied; otherwise a link leads to them. Raises SnowmatchError, with all problems, and then has written
+    nothing.
+    """
+    source = Path(source)
+    if not source.exists():
+        raise SnowmatchError(f"{source} does not exist, expected a file or folder of another program")
+    if photos is not None and not photos.is_dir():
+        raise SnowmatchError(f"{photos} is not a folder, expected the folder with the photos")
+    plugin = choose_importer(source, format, options or {})
+    name = plugin_name(plugin)
+    home = catalog or photos or (source if source.is_dir() else source.parent)
+    if home.exists() and not home.is_dir():
+        raise SnowmatchError(f"{home} is a file, expected the folder of a catalog")
+    if source.name == CSV_NAME and _same(source.parent, home):
+        raise SnowmatchError(f"{source} is the catalog's own table: choose another source, or another catalog")
+    read: Imported = plugin.read(source)
+    notes, problems = list(read.notes), list(read.problems)
+    deployments = [dict(cells) for cells in read.stations]
+    if stations is not None:
+        deployments += read_station_table(stations, notes, problems)
+    times, zone_notes, unclear = read_all_times(read.rows, deployments, dates, problems)
+    _raise(source, problems, unclear)
+    if not read.rows:
+        left = ", ".join(f"{n} {what}" for what, n in sorted(read.left_out.items()))
+        raise SnowmatchError(f"{source} has no rows with an animal" + (f" (left out: {left})" if left else ""))
+    names = [(row.photo, row.hints) for row in read.rows]
+    masks = [(row.cells["mask"], ()) for row in read.rows if row.cells.get("mask")]
+    roots = read.roots if photos is None else (photos,)
+    found = find_files([*names, *masks], roots, home)
+    if not found.files:
+        raise SnowmatchError(
+            f"none of the {counted(len(set(names)), 'photo')} of {source} is in {', '.join(map(str, roots))}, such as "
+            f"{min(names)[0]!r}: say in which folder they are",
+            "choose-photos",
+        )
+    placement = place_photos(found, home, copy=copy)
+    checked = checked_rows(read.rows, name, times, found, placement.paths)
+    deployments = checked_stations(deployments, times)
+    _raise(source, checked.problems, False)
+    return _write(source, name, home, read, checked, deployments, placement, (*notes, *zone_notes, *checked.notes))
+
+
+def choose_importer(source: Path, format: str | None, options: Mapping[str, str]) -> Importer:
+    """Return the importer for a source. format: its name; None looks at the source.
+
+    Raises SnowmatchError if no format fits, or several do.
+    """
+    if format is not None:
+        named: Importer = make_plugin("importers", format, options)
+        return named
+    scores = []
+    for name in plugin_names("importers"):
+        plugin: Importer = make_plugin("importers", name)
+        if score := float(plugin.looks_like(source)):
+            scores.append((score, name, plugin))
+    scores.sort(key=lambda each: (-each[0], each[1]))
+    if not scores:
+        if source.suffix.lower() == ".json":
+            read_json(source)  # says what is wrong with half a file
+        known = ", ".join(plugin_names("importers"))
+        raise SnowmatchError(f"{source} is of no known format; the formats are: {known}", "choose-format")
+    if len(scores) > 1 and scores[0][0] - scores[1][0] < SURE:
+        fitting = ", ".join(name for score, name, _ in scores if scores[0][0] - score < SURE)
+        raise SnowmatchError(f"{source} may be of several formats: {fitting}; say which", "choose-format")
+    chosen: Importer = make_plugin("importers", scores[0][1], options)
+    return chosen
+
+
+def _write(
+    source: Path, name: str, home: Path, read: Imported, checked: Checked, deployments: Sequence[dict[str, str]],
+    placement: Any, notes: Sequence[Note],
+) -> Report:  # fmt: skip
+    key = f"{name}_id"
+    table, posts = read_text_table(home / CSV_NAME), read_text_table(home / STATIONS_NAME)
+    memory = read_memory(imported_path(home))
+    rows = merge(table.rows, memory.get((name, CSV_NAME), {}) if table.rows else {}, checked.rows, key)
+    sites = merge(
+        posts.rows, memory.get((name, STATIONS_NAME), {}) if posts.rows else {}, deployments, "deployment", ""
+    )
+    content = table_bytes(table, rows.rows, (*FIRST, key))
+    check_catalog(content, home / CSV_NAME)
+    written: list[str] = []
+    make_links_and_copies(placement, home)
+    for merged, path, data in (
+        (rows, home / CSV_NAME, content),
+        (sites, home / STATIONS_NAME, table_bytes(posts, sites.rows, FIRST_OF_STATIONS)),
+    ):
+        if merged.added or merged.changed:
+            kept = replace_table(path, data)
+            written += [path.name, *([kept.name] if kept else [])]
+    before = {what: dict(cells) for what, cells in memory.items()}
+    memory.setdefault((name, CSV_NAME), {}).update({cells[key]: cells for cells in checked.rows})
+    if deployments:
+        memory.setdefault((name, STATIONS_NAME), {}).update({cells["deployment"]: cells for cells in deployments})
+    if memory != before:
+        write_memory(imported_path(home), memory)
+    return Report(
+        source, name, home, len(checked.rows), rows.added, rows.changed, rows.same, len(deployments),
+        sites.added + sites.changed, read.left_out, checked.failed, (*rows.kept, *sites.kept),
+        {at: str(to) for at, to in placement.links.items()}, len(placement.copies), tuple(written),
+        unique([*notes, *_merge_notes(rows, table.rows and checked.failed)]),
+    )  # fmt: skip
+
+
+def _merge_notes(rows: Merged, failed: Any) -> list[Note]:
+    notes = []
+    if rows.removed:
+        text = f"{counted(len(rows.removed), 'row')} that somebody has deleted here left out: {some(rows.removed)}"
+        notes.append(Note("rows-deleted-here", text, {"count": len(rows.removed)}))
+    if rows.gone:
+        text = (
+            f"{counted(len(rows.gone), 'row')} of an earlier import not in the source any more; they stay: "
+            f"{some(rows.gone)}"
+        )
+        notes.append(Note("rows-gone", text, {"count": len(rows.gone)}))
+    return notes
+
+
+def _raise(source: Path, problems: Sequence[str], unclear: bool) -> None:
+    """Raise SnowmatchError with all problems; none, nothing happens."""
+    if not problems:
+        return
+    code = "unclear-import-dates" if unclear else "bad-import"
+    data = {"file": str(source), "problems": list(problems)}
+    if len(problems) == 1:
+        raise SnowmatchError(f"{source}: {problems[0]}", code, **data)
+    more = f"\n  and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
+    listed = "".join(f"\n  {problem}" for problem in problems[:SHOWN])
+    raise SnowmatchError(f"{source} has {len(problems)} problems:{listed}{more}", code, **data)
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except OSError:
+        return False

@@ -1,0 +1,146 @@
+"""A table and what a source says now: new rows are added, and what a person corrected stays.
+
+Three tables decide about a cell: the table as it is, what the last import wrote, and what the source says now. A cell
+that is as it was imported takes the source's new text. A cell that somebody changed stays.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from snowmatch.catalog.cells import CellError, RelativeBox, read_box, read_path
+from snowmatch.core.boxes import overlap
+from snowmatch.core.types import BBox
+
+SAME_ANIMAL = 0.5  # two boxes of a photo are one animal if they overlap by more: a detector was run again
+Cells = dict[str, str]
+
+
+@dataclass
+class Merged:
+    """The rows of a table after an import, and what happened.
+
+    kept: cells that differ from the source and stay, (row's identifier, column, here, in the source). removed: rows of
+    the source that somebody has deleted here. gone: rows here that the source does not have any more.
+    """
+
+    rows: list[Cells]
+    added: int = 0
+    changed: int = 0
+    same: int = 0
+    kept: list[tuple[str, str, str, str]] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+
+
+def merge(
+    here: Sequence[Cells], last: Mapping[str, Cells], source: Sequence[Cells], key: str, place: str = "path"
+) -> Merged:
+    """Return the rows of a table after an import. The order of the rows stays; new rows come last.
+
+    here: the table as it is. last: what the last import of this format wrote, by identifier. source: what the source
+    says now. key: the column with the source's identifier. place: the column by which rows without one are recognised.
+    No source rows leave the table as it is.
+    """
+    rows = [dict(cells) for cells in here]
+    partners = _partners(rows, source, key, place)
+    merged = Merged(rows)
+    for number, cells in enumerate(source):
+        at = partners.get(number)
+        if at is None:
+            if here and cells[key] in last:
+                merged.removed.append(cells[key])
+            else:
+                rows.append(dict(cells))
+                merged.added += 1
+            continue
+        known = last.get(rows[at].get(key) or cells[key])
+        changed = False
+        for column in {**cells, **(known or {})}:
+            changed |= _merge_cell(rows[at], column, cells, known, key, merged)
+        merged.changed += changed
+        merged.same += not changed
+    now = {cells[key] for cells in source} | {rows[at].get(key, "") for at in partners.values()}
+    merged.gone = [row[key] for row in rows if row.get(key) and row[key] in last and row[key] not in now]
+    return merged
+
+
+def _merge_cell(
+    row: Cells, column: str, cells: Mapping[str, str], known: Mapping[str, str] | None, key: str, merged: Merged
+) -> bool:
+    """Write one cell, and return whether it changed."""
+    here, now = row.get(column, ""), cells.get(column, "")
+    if here == now:
+        return False
+    if column == key:  # a detector that was run again has other identifiers
+        row[column] = now
+        return True
+    before = known.get(column, "") if known is not None else ""  # without a memory, an empty cell is filled
+    if here == before:
+        row[column] = now
+        return True
+    if now:
+        merged.kept.append((cells[key], column, here, now))
+    return False
+
+
+def _partners(rows: Sequence[Cells], source: Sequence[Cells], key: str, place: str) -> dict[int, int]:
+    """Return for each row of the source the row of the table that is the same: by identifier, then by photo and box."""
+    by_key = {row[key]: n for n, row in enumerate(rows) if row.get(key)}
+    found = {n: by_key[cells[key]] for n, cells in enumerate(source) if cells[key] in by_key}
+    free: dict[str, list[int]] = defaultdict(list)
+    taken = set(found.values())
+    for n, row in enumerate(rows):
+        if n not in taken:
+            free[_place(row, place)].append(n)
+    waiting: dict[str, list[int]] = defaultdict(list)
+    for n, cells in enumerate(source):
+        if n not in found and free.get(name := _place(cells, place)):
+            waiting[name].append(n)
+    for name, numbers in waiting.items():
+        found.update(_paired(rows, source, free[name], numbers))
+    return found
+
+
+def _paired(
+    rows: Sequence[Cells], source: Sequence[Cells], here: Sequence[int], there: Sequence[int]
+) -> dict[int, int]:
+    """Return the pairs of rows of one photo that show the same animal."""
+    boxes = {n: _box(rows[n]) for n in here}
+    theirs = {n: _box(source[n]) for n in there}
+    found: dict[int, int] = {}
+    fits = []
+    for n in there:
+        for at in here:
+            named_alike = rows[at].get("individual", "") == source[n].get("individual", "")
+            if boxes[at] is None and theirs[n] is None:  # whole photos: several of them are told apart by their names
+                score = 1.0 if named_alike or len(here) == len(there) == 1 else 0.0
+            else:
+                score = overlap(boxes[at], theirs[n])
+            if score > SAME_ANIMAL:
+                fits.append((-score, not named_alike, n, at))
+    for _, _, n, at in sorted(fits):
+        if n not in found and at not in found.values():
+            found[n] = at
+    left = [n for n in there if n not in found]
+    open_here = [at for at in here if at not in found.values()]
+    if len(left) == len(open_here) == 1 and (boxes[open_here[0]] is None) != (theirs[left[0]] is None):
+        found[left[0]] = open_here[0]
+    return found
+
+
+def _place(cells: Mapping[str, str], column: str) -> str:
+    try:
+        return read_path(cells.get(column, "")) if column == "path" else cells.get(column, "")
+    except CellError:
+        return ""
+
+
+def _box(cells: Mapping[str, str]) -> BBox | None:
+    try:
+        box = read_box(cells.get("bbox", ""))
+    except CellError:
+        return None
+    return None if isinstance(box, RelativeBox) else box

@@ -1,0 +1,212 @@
+"""The files of the photos that a source names, and their paths inside a catalog: by a link, or by copies."""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import shutil
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from snowmatch.catalog.folders import find_photos
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.files import replace_file, unwritable
+from snowmatch.core.text import same_name
+
+LINKS = "photos"  # the folder of a catalog that holds links to photos elsewhere, and copies of them
+
+
+# A photo's name in a source, and names of folders that it probably lies in
+Named = tuple[str, tuple[str, ...]]
+
+
+@dataclass
+class FoundPhotos:
+    """Where the photos of a source are: (root, path below it). missing, unclear: names without a file, or with
+    several.
+    """
+
+    files: dict[Named, tuple[Path, str]] = field(default_factory=dict)
+    missing: list[Named] = field(default_factory=list)
+    unclear: list[Named] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The paths of photos inside a catalog, and what has to be made for them.
+
+    links: path in the catalog -> folder that it leads to. copies: path in the catalog -> file.
+    """
+
+    paths: Mapping[Named, str]
+    links: Mapping[str, Path]
+    copies: Mapping[str, Path]
+
+
+def find_files(names: Iterable[Named], roots: Sequence[Path], catalog: Path) -> FoundPhotos:
+    """Return where the photos are.
+
+    A photo is the file with its whole path below one of the `roots`. Otherwise it is the only file below them with
+    which it shares the end of its path: one of the two is the end of the other. Of several, it is the only one in a
+    folder that is named with it. Two names never get one file. catalog: a folder below a root that is not searched.
+    """
+    found = FoundPhotos()
+    folders = [root for root in dict.fromkeys(Path(os.path.abspath(root)) for root in roots) if root.is_dir()]
+    claims: dict[tuple[Path, str], list[Named]] = defaultdict(list)
+    rest = []
+    for named in dict.fromkeys(names):
+        if (place := _exactly(named[0], folders)) is not None:
+            claims[place].append(named)
+        else:
+            rest.append(named)
+    index = _index(folders, catalog) if rest else {}
+    for name, hints in rest:
+        parts = _parts(name)
+        fitting = [place for place in index.get(parts[-1], ()) if _one_ends_other(parts, _parts(place[1]))]
+        hinted = [p for p in fitting if {same_name(h).casefold() for h in hints if h} & set(_parts(p[1])[:-1])]
+        fitting = hinted or fitting
+        if len(fitting) == 1:
+            claims[fitting[0]].append((name, hints))
+        else:
+            (found.unclear if fitting else found.missing).append((name, hints))
+    for place, claimed in claims.items():
+        if len(claimed) == 1:
+            found.files[claimed[0]] = place
+        else:
+            found.unclear += claimed
+    return found
+
+
+def place_photos(found: FoundPhotos, catalog: Path, *, copy: bool) -> Placement:
+    """Return the paths of found photos inside a catalog: their own, or below `photos/` in it. Nothing is made yet.
+
+    Raises SnowmatchError if copies would replace other files.
+    """
+    home = Path(os.path.realpath(catalog))
+    inside: dict[Path, str | None] = {}
+    paths: dict[Named, str] = {}
+    links: dict[str, Path] = {}
+    copies: dict[str, Path] = {}
+    for name, (root, path) in found.files.items():
+        if root not in inside:
+            inside[root] = _below(Path(os.path.realpath(root)), home)
+        prefix = inside[root]
+        if prefix is not None:
+            paths[name] = "/".join(filter(None, (prefix, path)))
+            continue
+        own = _below(Path(os.path.realpath(root)) / path, home)
+        if own is not None:
+            paths[name] = own
+        elif copy:
+            target = f"{LINKS}/{_label(root)}/{path}"
+            copies[target] = root / path
+            paths[name] = target
+        else:
+            link = next((at for at, to in links.items() if to == root), "") or _free_link(root, catalog, links)
+            links[link] = root
+            paths[name] = f"{link}/{path}"
+    blocked = [
+        at for at, file in copies.items()
+        if os.path.lexists(catalog / at) and not ((catalog / at).is_file() and filecmp.cmp(catalog / at, file,
+        shallow=False)) ]  # fmt: skip
+    if blocked:
+        raise SnowmatchError(
+            f"{catalog / min(blocked)} is already another file, and so are {len(blocked) - 1} more: rename the "
+            "folder of "
+            "the photos, or leave out the copying"
+        )
+    return Placement(paths, {a: t for a, t in links.items() if not os.path.lexists(catalog / a)},
+                     {a: f for a, f in copies.items() if not os.path.lexists(catalog / a)})  # fmt: skip
+
+
+def make_links_and_copies(placement: Placement, catalog: Path) -> None:
+    """Make the links and copies of a placement. Raises SnowmatchError if the system refuses."""
+    for at, root in placement.links.items():
+        path = catalog / at
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.symlink_to(os.path.realpath(root), target_is_directory=True)
+        except OSError as error:
+            raise SnowmatchError(
+                f"{path} cannot be made as a link to {root} ({error.strerror or error}): copy the photos instead",
+                "copy-photos",
+            ) from error
+    for at, file in placement.copies.items():
+        try:
+            with file.open("rb") as source:
+                replace_file(catalog / at, partial(shutil.copyfileobj, source))
+            shutil.copystat(file, catalog / at)
+        except OSError as error:
+            raise unwritable((catalog / at).parent, error) from error
+
+
+def _exactly(name: str, folders: Sequence[Path]) -> tuple[Path, str] | None:
+    """Return the file with this path below a folder, or with this absolute path; None if there is none."""
+    path = name.replace("\\", "/")
+    while path.startswith("./"):
+        path = path[2:]
+    if not path or "\0" in path or ".." in path.split("/"):
+        return None
+    if path[0] == "/" or path[1:2] == ":":
+        return next(
+            ((root, below) for root in folders if (below := _below(Path(path), root)) and os.path.isfile(path)), None
+        )
+    clean = "/".join(part for part in path.split("/") if part not in ("", "."))
+    return next(((root, clean) for root in folders if os.path.isfile(root / clean)), None)
+
+
+def _index(folders: Sequence[Path], catalog: Path) -> dict[str, list[tuple[Path, str]]]:
+    """Return all photos below folders by file name, each once."""
+    index: dict[str, list[tuple[Path, str]]] = defaultdict(list)
+    home = os.path.realpath(catalog)
+    tops = [folder for folder in folders if not any(folder != other and other in folder.parents for other in folders)]
+    for root in tops:
+        try:
+            photos = find_photos(root, "photos", [])
+        except SnowmatchError:  # no photos: those that are looked for are missing
+            continue
+        own = _below(Path(home), Path(os.path.realpath(root)))
+        for parts in photos:
+            path = "/".join(parts)
+            if own and path.startswith(f"{own}/"):
+                continue
+            index[_parts(path)[-1]].append((root, path))
+    return index
+
+
+def _parts(name: str) -> list[str]:
+    parts = [part for part in same_name(name).replace("\\", "/").casefold().split("/") if part not in ("", ".")]
+    return parts[1:] if len(parts) > 1 and parts[0].endswith(":") else parts or [""]
+
+
+def _one_ends_other(one: Sequence[str], other: Sequence[str]) -> bool:
+    least = min(len(one), len(other))
+    return list(one[-least:]) == list(other[-least:])
+
+
+def _below(path: Path, folder: Path) -> str | None:
+    """Return the path below a folder, "" for the folder itself; None if it is not below it."""
+    try:
+        below = path.relative_to(folder).as_posix()
+    except ValueError:
+        return None
+    return "" if below == "." else below
+
+
+def _label(root: Path) -> str:
+    return Path(os.path.realpath(root)).name.lstrip(".") or "card"
+
+
+def _free_link(root: Path, catalog: Path, links: Iterable[str]) -> str:
+    """Return the link below `photos/` that leads to a folder already, or the first name that is free."""
+    number = 1
+    while True:
+        at = f"{LINKS}/{_label(root)}" + (f"-{number}" if number > 1 else "")
+        path = catalog / at
+        taken = at in links or os.path.lexists(path)
+        if not taken or (path.is_symlink() and os.path.realpath(path) == os.path.realpath(root)):
+            return at
+        number += 1

@@ -1,0 +1,127 @@
+"""The files catalog.csv and stations.csv: read as texts, and replaced with the old file kept beside."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from snowmatch.catalog.sheet import read_sheet
+from snowmatch.catalog.table import COLUMNS, read_table
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.files import read_file, replace_file
+from snowmatch.core.home import CSV_NAME, EXCEL_NAME
+from snowmatch.interchange.merging import Cells
+
+FORMAT_COLUMN, TABLE_COLUMN = "format", "table"  # the columns of the memory that say what a row is of
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """A table as texts. columns: in one form, unique. headings: as they are written in the file."""
+
+    columns: tuple[str, ...]
+    headings: tuple[str, ...]
+    rows: tuple[Cells, ...]
+
+
+def read_text_table(path: Path) -> TextTable:
+    """Read a table that may not exist: then it has no columns and no rows. Raises SnowmatchError if it is damaged."""
+    if not path.exists():
+        if path.name == CSV_NAME and path.with_name(EXCEL_NAME).exists():
+            raise SnowmatchError(f"{path.with_name(EXCEL_NAME)} is the catalog's table: save it as {CSV_NAME} first")
+        return TextTable((), (), ())
+    sheet = read_sheet(path, COLUMNS, [])
+    columns: list[str] = []
+    for number, heading in enumerate(sheet.head):
+        name = "_".join(heading.strip().lower().replace("-", " ").split())
+        name = "body_part" if name == "bodypart" else name
+        columns.append(name if name and name not in columns else f"\0{number}")
+    rows = []
+    for line, cells in sheet.rows:
+        if any(cells[len(columns) :]):
+            raise SnowmatchError(
+                f"{path} line {line}: {len(cells)} values for {len(columns)} columns; expected quotes around a "
+                "value that "
+                "contains the separator"
+            )
+        if any(cell.strip() for cell in cells):
+            rows.append(dict(zip(columns, cells, strict=False)))
+    return TextTable(tuple(columns), sheet.head, tuple(rows))
+
+
+def table_bytes(old: TextTable, rows: Iterable[Cells], first: Sequence[str]) -> bytes:
+    """Return a table as csv bytes: the columns it had, then those of `first` that are used, then further ones."""
+    rows = list(rows)
+    used = dict.fromkeys(column for row in rows for column, text in row.items() if text)
+    added = [column for column in first if column in used or (not old.columns and column in first[:9])]
+    added += [column for column in used if column not in added]
+    columns = [*old.columns, *(column for column in added if column not in old.columns)]
+    heading = dict(zip(old.columns, old.headings, strict=True))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([heading.get(column, column) for column in columns])
+    writer.writerows([row.get(column, "") for column in columns] for row in rows)
+    return text.getvalue().encode()
+
+
+def check_catalog(content: bytes, path: Path) -> None:
+    """Raise SnowmatchError if a catalog's table with this content could not be read. path: where it would be."""
+    with tempfile.TemporaryDirectory() as folder:
+        trial = Path(folder) / CSV_NAME
+        trial.write_bytes(content)
+        try:
+            read_table(trial, [])
+        except SnowmatchError as error:
+            if error.code == "unclear-dates":  # of older rows: the catalog's settings say how they are read
+                return
+            text = str(error).replace(str(trial), str(path))
+            raise SnowmatchError(f"with these rows, {text}", error.code, **error.data) from error
+
+
+def replace_table(path: Path, content: bytes) -> Path | None:
+    """Replace a table, and return the file that keeps the old one; None if there was none."""
+    kept = None
+    if path.exists():
+        old = read_file(path)
+        names = (path.with_name(f"{path.name}.before-import-{number}") for number in count(1))
+        kept = next(name for name in names if not os.path.lexists(name))
+        replace_file(kept, lambda file: file.write(old))
+    replace_file(path, lambda file: file.write(content))
+    return kept
+
+
+def read_memory(path: Path) -> dict[tuple[str, str], dict[str, Cells]]:
+    """Return what imports wrote: rows by identifier, by format and table. A missing or damaged memory is empty.
+
+    Without it, every cell that differs from the source counts as corrected.
+    """
+    found: dict[tuple[str, str], dict[str, Cells]] = {}
+    try:
+        text = read_file(path).decode("utf-8")
+        for row in csv.DictReader(io.StringIO(text, newline="")):
+            if None in row or None in row.values():
+                return {}
+            what, key = (row.pop(FORMAT_COLUMN), row.pop(TABLE_COLUMN)), row.pop("key")
+            found.setdefault(what, {})[key] = {column: cell for column, cell in row.items() if cell}
+    except (OSError, ValueError, KeyError, csv.Error, SnowmatchError):
+        return {}
+    return found
+
+
+def write_memory(path: Path, memory: Mapping[tuple[str, str], Mapping[str, Cells]]) -> None:
+    """Write what imports wrote."""
+    columns = dict.fromkeys(
+        c for rows in memory.values() for cells in rows.values() for c, text in cells.items() if text
+    )
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([FORMAT_COLUMN, TABLE_COLUMN, "key", *columns])
+    for what, rows in sorted(memory.items()):
+        writer.writerows([*what, key, *(cells.get(column, "") for column in columns)] for key, cells in rows.items())
+    replace_file(path, lambda file: file.write(text.getvalue().encode()))

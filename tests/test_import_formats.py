@@ -1,0 +1,306 @@
+"""Every format is recognised by looking, and its names, sides, places, times, boxes and identifiers arrive."""
+
+import shutil
+
+import pytest
+from conftest import read_rows
+from import_sources import EACH, IDS, REAL, SOURCES, photo, photos, write_csv, write_json
+from import_sources import camtrap_dp as make_camtrap_dp
+from import_sources import megadetector as make_megadetector
+
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.plugins import make_plugin, plugin_names
+from snowmatch.interchange.importing import choose_importer, import_source
+from snowmatch.testing import IMPORTER_CHECKS
+
+
+def test_every_importer_has_a_source():
+    assert plugin_names("importers") == sorted(SOURCES)
+
+
+@pytest.mark.parametrize("name", plugin_names("importers"))
+@pytest.mark.parametrize("check", IMPORTER_CHECKS.values(), ids=list(IMPORTER_CHECKS))
+def test_an_importer_passes_every_conformance_check(name, check):
+    check(make_plugin("importers", name))
+
+
+@pytest.mark.parametrize(("name", "make"), EACH, ids=IDS)
+def test_the_format_is_found_by_looking_and_is_the_only_one(tmp_path, name, make):
+    source = make(tmp_path)
+    assert choose_importer(source, None, {}).__class__.__module__.endswith(name)
+
+
+EXPECTED = {
+    "megadetector": [
+        ("naryn/S01/100RECNX/a.jpg", "", "", "S01", "", "20,20,100,50"),
+        ("naryn/S02/100RECNX/a.jpg", "", "", "S02", "", "20,20,100,50"),
+    ],
+    "speciesnet": [("S01/a.jpg", "", "", "S01", "", "20,20,100,50"), ("S02/b.jpg", "", "", "S02", "", "20,20,100,50")],
+    "camtrap_dp": [
+        ("media/a.jpg", "Aika", "left_flank", "S01", "2024-05-04T10:00:00", "20,20,100,50"),
+        ("media/b.jpg", "Berk", "", "S02", "2024-05-06T11:00:00", ""),
+        ("media/c.jpg", "Berk", "", "S02", "2024-05-06T11:01:00", ""),
+    ],
+    "coco": [
+        ("images/a.jpg", "Aika", "left_flank", "S01", "2024-05-04T10:00:00", "20,20,100,50"),
+        ("images/b.jpg", "", "", "S02", "", "20,20,100,50"),
+    ],
+    "wildlife_insights": [
+        ("d1/a.jpg", "Aika", "", "S01", "2024-05-04T10:00:00", ""),
+        ("d2/a.jpg", "", "", "S02", "2024-05-06T11:00:00", ""),
+    ],
+    "timelapse_csv": [
+        ("S01/a.jpg", "Aika", "left_flank", "S01", "2024-05-04T10:00:00", ""),
+        ("S02/a.jpg", "", "right_flank", "S02", "2024-05-06T11:00:00", ""),
+    ],
+    "timelapse_ddb": [
+        ("S01/a.jpg", "Aika", "", "S01", "2024-05-04T10:00:00", "20,20,100,50"),
+        ("S02/a.jpg", "", "", "S02", "2024-05-06T11:00:00", ""),
+    ],
+    "wildbook": [
+        ("a.jpg", "Aika", "left_flank", "S01", "2024-05-04T10:00:00", "20,20,100,50"),
+        ("b.jpg", "Aika", "", "S01", "2024-05-04T10:00:00", ""),
+        ("c.jpg", "", "", "S02", "", ""),
+    ],
+    "hotspotter": [
+        ("images/a.jpg", "Aika", "", "", "", "20,20,100,50"),
+        ("images/b.jpg", "", "", "", "", "75,0,50,100"),
+    ],
+    "ibeis": [
+        ("_ibsdb/images/a.jpg", "Aika", "left_flank", "", "2024-05-04T10:00:00", "20,20,100,50"),
+        ("_ibsdb/images/b.jpg", "", "right_flank", "", "", "20,20,100,50"),
+    ],
+    "earthtoolsmaker": [
+        ("database/naryn/Aika/images/head/x 1.jpg", "Aika", "head", "", "", ""),
+        ("database/naryn/Aika/images/left_flank/x 1.jpg", "Aika", "left_flank", "", "", ""),
+        ("database/sarychat/Berk/images/misc/y.jpg", "Berk", "other", "", "", ""),
+    ],
+    "wildlife_datasets": [
+        ("images/a.jpg", "Aika", "left_flank", "", "2024-05-04T10:00:00", "20,20,100,50"),
+        ("images/b.jpg", "", "", "", "", ""),
+    ],
+    "traptagger": [
+        ("S01/a.jpg", "Aika", "", "S01", "2024-05-04T10:00:00", ""),
+        ("S01/a.jpg", "Berk", "", "S01", "2024-05-04T10:00:00", ""),
+        ("S02/b.jpg", "", "", "S02", "2024-05-06T11:00:00", ""),
+    ],
+    "folders": [
+        ("Aika/left/a.jpg", "Aika", "left_flank", "", "", ""),
+        ("Aika/right flank/a.jpg", "Aika", "right_flank", "", "", ""),
+        ("Berk/LF/b.jpg", "Berk", "left_flank", "", "", ""),
+        ("_unidentified/left/c.jpg", "", "left_flank", "", "", ""),
+    ],
+    "table": [
+        ("pics/a.jpg", "Aika", "left_flank", "S01", "2024-05-17T10:00:00", ""),
+        ("pics/b.jpg", "", "right_flank", "S02", "2024-05-18T11:00:00", ""),
+    ],
+}
+
+
+@pytest.mark.parametrize(("name", "make"), EACH, ids=IDS)
+def test_names_sides_places_times_and_boxes_arrive(tmp_path, name, make):
+    source = make(tmp_path)
+    report = import_source(source, tmp_path)
+    assert (report.format, report.failed) == (name, ())
+    rows = read_rows(tmp_path / "catalog.csv")
+    columns = ("path", "individual", "body_part", "station", "timestamp", "bbox")
+    assert sorted(tuple(row[c] for c in columns) for row in rows) == sorted(EXPECTED[make.__name__])
+    identifiers = [row[f"{name}_id"] for row in rows]
+    assert len(set(identifiers)) == len(rows)
+    assert all(identifiers)
+
+
+@pytest.mark.parametrize(("name", "make"), EACH, ids=IDS)
+def test_a_source_imported_again_changes_no_byte(tmp_path, name, make):
+    source = make(tmp_path)
+    import_source(source, tmp_path)
+    files = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert import_source(source, tmp_path).written == ()
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == files
+
+
+@pytest.mark.parametrize(("name", "make"), EACH, ids=IDS)
+def test_the_catalog_loads_and_holds_no_position(tmp_path, name, make):
+    from snowmatch.catalog.load import load_catalog
+
+    source = make(tmp_path / "there")
+    import_source(source, tmp_path / "catalog")
+    catalog = load_catalog(tmp_path / "catalog")
+    assert len(catalog.annotations) == len(EXPECTED[make.__name__])
+    assert all((catalog.folder / each.path).is_file() for each in catalog.annotations)
+    text = (tmp_path / "catalog" / "catalog.csv").read_text()
+    assert not any(number in text for number in ("76.2", "41.5", "76,2", "41,5"))
+
+
+STATIONS = {
+    "camtrap_dp": [("S01", "76.25", "41.5", "2024-05-01T00:00:00"), ("S02", "76.35", "41.6", "2024-05-01T00:00:00")],
+    "wildlife_insights": [
+        ("S01", "76.2", "41.5", "2024-05-01T00:00:00"),
+        ("S02", "76.2", "41.6", "2024-05-01T00:00:00"),
+    ],
+    "wildbook": [("S01", "76.25", "41.5", ""), ("S02", "76.3", "41.6", "")],
+    "table": [("S01", "76,25", "41,5", ""), ("S02", "76,35", "41,6", "")],
+    "traptagger": [("S01", "76.25", "41.5", ""), ("S02", "76.25", "41.5", "")],
+}
+
+
+@pytest.mark.parametrize("name", STATIONS)
+def test_positions_and_periods_go_into_the_table_of_stations(tmp_path, name):
+    import_source(SOURCES[name][0](tmp_path), tmp_path)
+    rows = read_rows(tmp_path / "stations.csv")
+    assert [(row["station"], row["x"], row["y"], row.get("from", "")) for row in rows] == STATIONS[name]
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.2", "1.4", 1.5])
+def test_older_versions_of_megadetector_are_read(tmp_path, version):
+    assert import_source(make_megadetector(tmp_path, version), tmp_path).rows == 2
+
+
+def test_a_later_version_is_refused(tmp_path):
+    with pytest.raises(SnowmatchError, match="later format"):
+        import_source(make_megadetector(tmp_path, "2.0"), tmp_path)
+    with pytest.raises(SnowmatchError, match=r"Camtrap DP 1\.1, a later version"):
+        import_source(make_camtrap_dp(tmp_path / "dp", "1.1"), tmp_path)
+    with pytest.raises(SnowmatchError, match=r"Camtrap DP 0\.1, an earlier version"):
+        import_source(make_camtrap_dp(tmp_path / "dp0", "0.1.7"), tmp_path)
+    assert not (tmp_path / "catalog.csv").exists()
+
+
+def test_settings_of_detectors_choose_animals(tmp_path):
+    source = make_megadetector(tmp_path)
+    assert import_source(source, tmp_path, options={"threshold": "0.01"}).rows == 3
+    species = SOURCES["speciesnet"][0](tmp_path / "sn")
+    report = import_source(species, tmp_path / "sn", options={"species": "Snow leopard"})
+    assert (report.rows, dict(report.left_out)) == (1, {"photos of other species": 1})
+
+
+def test_empty_photos_get_a_row_if_asked_for(tmp_path):
+    import_source(make_megadetector(tmp_path), tmp_path, options={"empty": "true"})
+    assert [row["species"] for row in read_rows(tmp_path / "catalog.csv")] == [
+        "snow leopard",
+        "snow leopard",
+        "nothing",
+    ]
+
+
+def test_cards_are_folders_of_stations(tmp_path):
+    photos(tmp_path, "naryn/hill/DCIM/100RECNX/a.jpg", "naryn/pass/DCIM/101RECNX/b.jpg")
+    import_source(tmp_path, tmp_path)
+    rows = read_rows(tmp_path / "catalog.csv")
+    assert [(row["location"], row["station"], row["individual"]) for row in rows] == [
+        ("naryn", "hill", ""),
+        ("naryn", "pass", ""),
+    ]
+
+
+def test_names_of_stations_are_no_animals(tmp_path):
+    photos(tmp_path / "a", "S01/a.jpg", "S02/b.jpg")
+    import_source(tmp_path / "a")
+    assert {row["station"] for row in read_rows(tmp_path / "a" / "catalog.csv")} == {"S01", "S02"}
+    photos(tmp_path / "b", "Aika/a.jpg", "Berk/b.jpg")
+    import_source(tmp_path / "b")
+    assert {row["individual"] for row in read_rows(tmp_path / "b" / "catalog.csv")} == {"Aika", "Berk"}
+
+
+def test_folders_that_may_be_both_are_asked_about(tmp_path):
+    photos(tmp_path, "S01/a.jpg", "Aika/b.jpg")
+    with pytest.raises(SnowmatchError, match="look like stations") as error:
+        import_source(tmp_path)
+    assert error.value.code == "choose-folders"
+    import_source(tmp_path, options={"folders": "individual"})
+    assert {row["individual"] for row in read_rows(tmp_path / "catalog.csv")} == {"S01", "Aika"}
+
+
+def test_excel_is_read_as_a_table(tmp_path):
+    from datetime import date, time
+
+    import openpyxl
+
+    photos(tmp_path, "a.jpg")
+    book = openpyxl.Workbook()
+    book.active.append(["Photo", "Leopard", "Flank", "Date", "Time", "Station"])
+    book.active.append(["a.jpg", 7, "Left", date(2024, 3, 4), time(10, 30), "S01"])
+    book.save(tmp_path / "cats.xlsx")
+    import_source(tmp_path / "cats.xlsx", tmp_path)
+    (row,) = read_rows(tmp_path / "catalog.csv")
+    assert (row["individual"], row["body_part"], row["timestamp"]) == ("7", "left_flank", "2024-03-04T10:30:00")
+
+
+def test_other_headings_are_named_by_a_setting(tmp_path):
+    photos(tmp_path, "a.jpg")
+    source = write_csv(tmp_path / "t.csv", [{"Bild": "a.jpg", "Tier Nr": "Aika"}])
+    with pytest.raises(SnowmatchError, match="no known format"):
+        import_source(source, tmp_path)
+    import_source(source, tmp_path, "table", options={"columns": "path=Bild,individual=Tier Nr"})
+    assert read_rows(tmp_path / "catalog.csv")[0]["individual"] == "Aika"
+    with pytest.raises(SnowmatchError, match="columns has 'animal=Bild'"):
+        import_source(source, tmp_path, "table", options={"columns": "animal=Bild"})
+
+
+def test_further_columns_stay(tmp_path):
+    import_source(SOURCES["table"][0](tmp_path), tmp_path)
+    assert [row["scar"] for row in read_rows(tmp_path / "catalog.csv")] == ["yes", ""]
+
+
+def test_hotspotters_boxes_are_of_the_stored_pixels(tmp_path):
+    source = SOURCES["hotspotter"][0](tmp_path)
+    photo(tmp_path / "images" / "a.jpg", (200, 100), orientation=6)  # upright it is 100 x 200
+    import_source(source, tmp_path)
+    # Turned to the right, the box 20,20,100,50 of 200 x 100 lies 100 - 70 = 30 px from the left, 20 px from the top
+    assert read_rows(tmp_path / "catalog.csv")[0]["bbox"] == "30,20,50,100"
+
+
+def test_half_a_table_of_hotspotter_is_noticed(tmp_path):
+    source = SOURCES["hotspotter"][0](tmp_path)
+    chips = tmp_path / "_hsdb" / "chip_table.csv"
+    chips.write_text(chips.read_text().rsplit("\n", 2)[0] + "\n")
+    with pytest.raises(SnowmatchError, match="1 rows, but it says 2"):
+        import_source(source, tmp_path)
+
+
+def test_a_database_in_use_is_not_read(tmp_path):
+    source = SOURCES["timelapse"][1](tmp_path)
+    (tmp_path / "TimelapseData.ddb-journal").touch()
+    with pytest.raises(SnowmatchError, match="in use by another program"):
+        import_source(source, tmp_path)
+
+
+def test_an_event_with_one_name_names_its_photos(tmp_path):
+    folder = make_camtrap_dp(tmp_path)
+    rows = read_rows(folder / "observations.csv")
+    photo_of_event = dict(rows[1], observationID="o4", observationLevel="media", mediaID="m3", individualID="")
+    write_csv(folder / "observations.csv", [*rows, photo_of_event])
+    import_source(folder)
+    named = {row["path"]: row["individual"] for row in read_rows(folder / "catalog.csv")}
+    assert named == {"media/a.jpg": "Aika", "media/b.jpg": "Berk", "media/c.jpg": "Berk"}
+
+
+def test_a_package_cannot_name_files_outside_it(tmp_path):
+    folder = make_camtrap_dp(tmp_path / "dp")
+    write_json(
+        folder / "datapackage.json",
+        {"resources": [{"name": n, "path": f"../{n}.csv"} for n in ("deployments", "media", "observations")]},
+    )
+    for name in ("deployments", "media", "observations"):
+        shutil.move(folder / f"{name}.csv", tmp_path / f"{name}.csv")
+    with pytest.raises(SnowmatchError, match="does not exist"):
+        import_source(folder, format="camtrap_dp")
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not (REAL / "camtrap-dp").is_dir(), reason="no sample files")
+def test_the_published_example_of_camtrap_dp_is_imported(tmp_path):
+    folder = tmp_path / "example"
+    shutil.copytree(REAL / "camtrap-dp" / "example", folder)
+    for row in read_rows(folder / "media.csv"):
+        path = row["filePath"] if "://" not in row["filePath"] else f"media/{row['deploymentID']}/{row['fileName']}"
+        photo(folder / path)
+    report = import_source(folder)
+    animals = [
+        row
+        for row in read_rows(folder / "observations.csv")
+        if row["observationLevel"] == "media" and row["observationType"] == "animal"
+    ]
+    assert report.failed == ()
+    assert report.rows >= len(animals) > 100
+    assert len(read_rows(folder / "stations.csv")) == len(read_rows(folder / "deployments.csv"))

@@ -1,0 +1,502 @@
+"""An import as a whole: bad input is refused at once and whole, photos are found, corrections stay, nothing doubles."""
+
+import csv
+import json
+import random
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from conftest import read_rows, texts
+from import_sources import EACH, IDS, megadetector, photo, photos, table, wildlife_datasets, write_csv, write_json
+from PIL import Image, ImageOps
+
+from snowmatch.catalog.load import load_catalog
+from snowmatch.cli import main
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.imported import ImportedRow
+from snowmatch.interchange.boxes import box_in_photo
+from snowmatch.interchange.importing import import_source
+from snowmatch.interchange.merging import merge
+from snowmatch.photos.turned import upright_edges
+
+
+def files_of(folder):
+    return {p.relative_to(folder): p.read_bytes() for p in Path(folder).rglob("*") if p.is_file()}
+
+
+def change(path, line, **cells):
+    """Correct cells of a row of a table, as a person does."""
+    rows = read_rows(path)
+    rows[line].update(cells)
+    return write_csv(path, rows)
+
+
+def simple(folder, rows, **settings):
+    """Write a table of photos, and the photos."""
+    for row in rows:
+        photo(folder / row["File"])
+    return write_csv(folder / "cats.csv", rows, **settings)
+
+
+# --- bad input --------------------------------------------------------------------------------------------------------
+
+
+def refused(source, catalog, match, **settings):
+    before = files_of(catalog) if catalog.exists() else None
+    with pytest.raises(SnowmatchError, match=match) as error:
+        import_source(source, catalog, **settings)
+    assert (files_of(catalog) if catalog.exists() else None) == before
+    return error.value
+
+
+def test_all_problems_are_in_one_list(tmp_path):
+    rows = [
+        {"File": "a.jpg", "bbox": "1,2,3", "Date": "2024-05-04"},
+        {"File": "b.jpg", "bbox": "1,2,0,4", "Date": "4th of May"},
+        {"File": "", "bbox": "", "Date": "2024-13-04"},
+    ]
+    photos(tmp_path, "a.jpg", "b.jpg")
+    error = refused(write_csv(tmp_path / "cats.csv", rows), tmp_path / "catalog", "has 4 problems")
+    for part in ("line 2: '1,2,3' is no box", "line 3: '1,2,0,4'", "line 4: no photo", "'4th of May' is no time"):
+        assert part in str(error)
+    assert len(error.data["problems"]) == 4
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_half_a_file_is_refused(tmp_path, share):
+    source = megadetector(tmp_path)
+    text = source.read_text()
+    source.write_text(text[: int(len(text) * share)])
+    refused(source, tmp_path / "catalog", "not complete JSON")
+
+
+def test_an_empty_file_and_a_folder_without_photos_are_refused(tmp_path):
+    (tmp_path / "empty.csv").touch()
+    (tmp_path / "nothing").mkdir()
+    refused(tmp_path / "empty.csv", tmp_path / "catalog", "no known format")
+    refused(tmp_path / "nothing", tmp_path / "catalog", "no known format")
+    refused(tmp_path / "nothing", tmp_path / "catalog", "no photos", format="folders")
+    refused(tmp_path / "missing", tmp_path / "catalog", "does not exist")
+    refused(write_csv(tmp_path / "head.csv", [{"File": ""}]), tmp_path / "catalog", "no rows")
+
+
+def test_text_that_is_not_utf_8_is_refused_with_its_line(tmp_path):
+    source = simple(tmp_path, [{"File": "a.jpg", "Name": "Zoë"}], encoding="latin-1")
+    refused(source, tmp_path / "catalog", "line 2 is not UTF-8")
+
+
+@pytest.mark.parametrize("separator", [";", "\t", ","])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_separators_and_marks_of_excel_are_read(tmp_path, separator, encoding):
+    source = simple(tmp_path, [{"File": "a.jpg", "Name": "Zoë"}], separator=separator, encoding=encoding)
+    import_source(source, tmp_path)
+    assert read_rows(tmp_path / "catalog.csv")[0]["individual"] == "Zoë"
+
+
+def test_an_unclear_order_of_day_and_month_is_asked_about(tmp_path):
+    source = simple(tmp_path, [{"File": "a.jpg", "Date": "3/4/2021"}, {"File": "b.jpg", "Date": "5/6/2021"}])
+    error = refused(source, tmp_path, "'3/4/2021', and 1 more may begin with the day or with the month")
+    assert error.code == "unclear-import-dates"
+    result = CliRunner().invoke(main, ["import", str(source), str(tmp_path)])
+    assert "--dates dmy" in result.output
+    import_source(source, tmp_path, dates="mdy")
+    assert [row["timestamp"] for row in read_rows(tmp_path / "catalog.csv")] == ["2021-03-04", "2021-05-06"]
+
+
+def test_one_date_that_is_clear_tells_the_order(tmp_path):
+    source = simple(tmp_path, [{"File": "a.jpg", "Date": "3/4/2021"}, {"File": "b.jpg", "Date": "25/6/2021"}])
+    import_source(source, tmp_path)
+    assert [row["timestamp"] for row in read_rows(tmp_path / "catalog.csv")] == ["2021-04-03", "2021-06-25"]
+
+
+def test_a_table_that_the_catalog_could_not_read_is_not_written(tmp_path):
+    rows = [{"File": "a.jpg", "Name": "Aika", "Station": "S01"}, {"File": "a.jpg", "Name": "Berk", "Station": "S02"}]
+    refused(simple(tmp_path, rows), tmp_path / "catalog", "'S02' contradicts line 2 of the same photo")
+
+
+def test_a_path_out_of_the_folder_is_no_photo(tmp_path):
+    photos(tmp_path, "secret.jpg", "in/a.jpg")
+    source = write_csv(tmp_path / "in" / "cats.csv", [{"File": "../secret.jpg"}, {"File": "a.jpg"}])
+    report = import_source(source, tmp_path / "in")
+    assert [name for name, _ in report.failed] == ["../secret.jpg"]
+
+
+def test_any_damage_gives_one_clear_error_and_no_half_catalog(tmp_path):
+    chance, said = random.Random(5), []
+    for number, (_, make) in enumerate(EACH):
+        folder = tmp_path / str(number)
+        source = make(folder)
+        parts = [p for p in folder.rglob("*") if p.is_file() and p.suffix not in (".jpg", ".xlsx")]
+        for trial in range(12 if parts else 0):
+            path = chance.choice(parts)
+            good = path.read_bytes()
+            path.write_bytes(damaged(good, chance))
+            catalog = tmp_path / f"{number}-{trial}"
+            try:
+                import_source(source, catalog)
+            except SnowmatchError as error:
+                said.append(str(error))
+                assert not catalog.exists(), "an import that failed has written something"
+            else:
+                loaded = load_catalog(catalog)
+                assert all(".." not in each.path for each in loaded.annotations)
+            path.write_bytes(good)
+    assert len(said) > 50
+    assert all(said)
+
+
+def damaged(content, chance):
+    """Return content with bytes changed, cut off, taken out or repeated."""
+    at, to = sorted(chance.randrange(len(content) + 1) for _ in range(2))
+    kind = chance.randrange(5)
+    if kind == 0:
+        return content[:at]
+    if kind == 1:
+        return content[:at] + content[to:]
+    if kind == 2:
+        return content[:to] + content[at:]
+    if kind == 3:
+        return content[:at] + bytes(chance.randrange(256) for _ in range(4)) + content[at + 4 :]
+    return content.replace(
+        *chance.choice([(b"1", b"-1e400"), (b'"', b""), (b",", b";"), (b"jpg", b"../x"), (b"0", b"\0")])
+    )
+
+
+# --- photos -----------------------------------------------------------------------------------------------------------
+
+
+def test_missing_photos_are_listed_and_the_rest_is_imported(tmp_path):
+    source = megadetector(tmp_path)
+    (tmp_path / "naryn/S02/100RECNX/a.jpg").unlink()
+    result = CliRunner().invoke(main, ["import", str(source), str(tmp_path)])
+    assert result.exit_code == 1
+    assert "failed: naryn/S02/100RECNX/a.jpg: no such photo" in result.output
+    assert len(read_rows(tmp_path / "catalog.csv")) == 1
+    photo(tmp_path / "naryn/S02/100RECNX/a.jpg")  # somebody has found it
+    assert import_source(source, tmp_path).added == 1
+
+
+def test_without_any_photo_the_error_says_what_to_do(tmp_path):
+    source = megadetector(tmp_path / "there")
+    shutil.move(source, tmp_path / "here.json")
+    refused(
+        tmp_path / "here.json",
+        tmp_path / "catalog",
+        "none of the 2 photos",
+        photos=tmp_path / "there" / "naryn" / "S01",
+    )
+    (tmp_path / "empty").mkdir()
+    result = CliRunner().invoke(
+        main, ["import", str(tmp_path / "here.json"), str(tmp_path / "c"), "--photos", str(tmp_path / "empty")]
+    )
+    assert result.exit_code == 1
+    assert "--photos DIR" in result.output
+
+
+def test_windows_paths_and_longer_paths_find_their_photos(tmp_path):
+    photos(tmp_path, "naryn/S01/a.jpg", "naryn/S02/a.jpg")
+    rows = [{"File": "D:\\cards\\naryn\\S01\\a.jpg"}, {"File": "S02/A.JPG"}]
+    import_source(write_csv(tmp_path / "cats.csv", rows), tmp_path)
+    assert [row["path"] for row in read_rows(tmp_path / "catalog.csv")] == ["naryn/S01/a.jpg", "naryn/S02/a.jpg"]
+
+
+def test_a_name_that_fits_two_photos_is_not_guessed(tmp_path):
+    photos(tmp_path, "S01/a.jpg", "S02/a.jpg", "S02/b.jpg")
+    rows = [{"File": "a.jpg"}, {"File": "b.jpg"}]
+    report = import_source(write_csv(tmp_path / "cats.csv", rows), tmp_path)
+    assert [name for name, _ in report.failed] == ["a.jpg"]
+    assert "several files" in report.failed[0][1]
+
+
+def test_photos_elsewhere_are_linked_once_and_never_copied(tmp_path):
+    source = megadetector(tmp_path / "cards")
+    for _ in range(2):
+        report = import_source(source, tmp_path / "catalog")
+    assert report.links == {}  # the second time it is there
+    assert sorted((tmp_path / "catalog" / "photos").iterdir()) == [tmp_path / "catalog" / "photos" / "cards"]
+    assert (tmp_path / "catalog" / "photos" / "cards").resolve() == (tmp_path / "cards").resolve()
+    assert not any(p.suffix == ".jpg" and not p.is_symlink() for p in (tmp_path / "catalog").iterdir())
+    other = megadetector(tmp_path / "more" / "cards")  # another folder of the same name
+    import_source(other, tmp_path / "catalog")
+    assert (tmp_path / "catalog" / "photos" / "cards-2").resolve() == (tmp_path / "more" / "cards").resolve()
+    loaded = load_catalog(tmp_path / "catalog")
+    assert all((loaded.folder / each.path).is_file() for each in loaded.annotations)
+
+
+def test_copies_are_made_only_when_asked_for(tmp_path):
+    source = megadetector(tmp_path / "cards")
+    report = import_source(source, tmp_path / "catalog", copy=True)
+    paths = [tmp_path / "catalog" / row["path"] for row in read_rows(tmp_path / "catalog" / "catalog.csv")]
+    assert report.copies == len(paths) == 2
+    assert all(path.is_file() and not path.resolve().is_relative_to(tmp_path / "cards") for path in paths)
+    assert import_source(source, tmp_path / "catalog", copy=True).copies == 0
+    paths[0].write_bytes(b"another file")
+    with pytest.raises(SnowmatchError, match="already another file"):
+        import_source(source, tmp_path / "catalog", copy=True)
+
+
+def test_a_catalog_below_or_above_the_photos_needs_no_link(tmp_path):
+    source = megadetector(tmp_path / "cards")
+    import_source(source, tmp_path)
+    assert not (tmp_path / "photos").exists()
+    assert read_rows(tmp_path / "catalog.csv")[0]["path"].startswith("cards/naryn/S01")
+
+
+def test_a_catalog_inside_the_photos_is_not_found_again_as_photos(tmp_path):
+    cards = tmp_path / "cards"
+    source = megadetector(cards)
+    shutil.move(source, cards / "x.json")
+    data = json.loads((cards / "x.json").read_text())
+    for image in data["images"]:
+        image["file"] = "E:/" + image["file"].replace("\\", "/")
+    write_json(cards / "x.json", data)
+    for _ in range(2):
+        report = import_source(cards / "x.json", cards / "catalog")
+        assert report.failed == ()
+        assert len(read_rows(cards / "catalog" / "catalog.csv")) == 2
+
+
+# --- boxes ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_boxes_of_stored_pixels_are_turned_as_the_photo_is(tmp_path, orientation):
+    pixels = np.zeros((60, 100, 3), np.uint8)
+    pixels[10:30, 20:70] = 255
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(pixels).save(tmp_path / "a.png", exif=exif)
+    with Image.open(tmp_path / "a.png") as image:
+        upright = np.asarray(ImageOps.exif_transpose(image))[:, :, 0] > 127
+    down, across = np.nonzero(upright)
+    left, top = int(across.min()), int(down.min())
+    expected = (left, top, int(across.max()) + 1 - left, int(down.max()) + 1 - top)
+    row = ImportedRow("a.png", "1", box=(20, 10, 50, 20), unit="stored px")
+    assert box_in_photo(row, tmp_path / "a.png").bbox == expected
+    if orientation >= 5:  # the size that the source gives tells it too
+        row = ImportedRow("a.png", "1", box=(20, 10, 50, 20), unit="px", image_size=(100, 60))
+        assert box_in_photo(row, tmp_path / "a.png").bbox == expected
+        row = ImportedRow("a.png", "1", box=(0.2, 10 / 60, 0.5, 20 / 60), unit="share", image_size=(100, 60))
+        assert box_in_photo(row, tmp_path / "a.png").bbox == expected
+
+
+def test_an_upright_photo_turns_no_box():
+    assert upright_edges((1, 2, 3, 4), 1, (10, 20)) == (1, 2, 3, 4)
+
+
+def test_boxes_are_scaled_and_clipped(tmp_path):
+    path = photo(tmp_path / "a.jpg", (200, 100))
+    scaled = ImportedRow("a.jpg", "1", box=(40, 40, 200, 100), unit="px", image_size=(400, 200))
+    assert box_in_photo(scaled, path).bbox == (20, 20, 100, 50)
+    beyond = box_in_photo(ImportedRow("a.jpg", "1", box=(0.9, 0.5, 0.4, 0.9), unit="share"), path)
+    assert (beyond.bbox, beyond.clipped) == ((180, 50, 20, 50), True)
+
+
+@pytest.mark.parametrize(
+    ("box", "size", "match"),
+    [((300, 10, 20, 20), None, "no part of the box"), ((1, 1, 20, 20), (300, 300), "300 x 300 px in the source"),
+     ((1, 1, 20, 20), (100, 200), "no EXIF says")],
+)  # fmt: skip
+def test_a_box_of_another_photo_is_refused(tmp_path, box, size, match):
+    path = photo(tmp_path / "a.jpg", (200, 100))
+    with pytest.raises(SnowmatchError, match=match):
+        box_in_photo(ImportedRow("a.jpg", "1", box=box, unit="px", image_size=size), path)
+
+
+def test_a_photo_of_another_size_is_listed_with_the_reason(tmp_path):
+    source = wildlife_datasets(tmp_path)
+    photo(tmp_path / "images/a.jpg", (15, 15))
+    result = CliRunner().invoke(main, ["import", str(source), str(tmp_path)])
+    assert result.exit_code == 1
+    assert "no part of the box 20,20,100,50 lies in the photo of 15 x 15 px" in result.output
+    assert [row["path"] for row in read_rows(tmp_path / "catalog.csv")] == ["images/b.jpg"]
+
+
+# --- again ------------------------------------------------------------------------------------------------------------
+
+
+def test_corrections_stay_and_changes_of_the_source_arrive(tmp_path):
+    rows = [{"File": f"{n}.jpg", "Name": "Aika", "Site": "S01", "Sex": ""} for n in "abc"]
+    source = simple(tmp_path, rows)
+    import_source(source, tmp_path)
+    change(tmp_path / "catalog.csv", 0, individual="Berk", station="")
+    write_csv(source, [{**rows[0], "Name": "Cira", "Sex": "female"}, {**rows[1], "Name": "Dana"}, rows[2]])
+    report = import_source(source, tmp_path)
+    found = [(r["individual"], r["station"], r["sex"]) for r in read_rows(tmp_path / "catalog.csv")]
+    assert found == [("Berk", "", "female"), ("Dana", "S01", ""), ("Aika", "S01", "")]
+    assert {(column, here, there) for _, column, here, there in report.kept} == {
+        ("individual", "Berk", "Cira"),
+        ("station", "", "S01"),
+    }
+    assert "2 cells corrected here stay" in report.summary()
+
+
+def test_corrections_stay_without_the_memory_of_the_last_import(tmp_path):
+    source = table(tmp_path)
+    import_source(source, tmp_path)
+    change(tmp_path / "catalog.csv", 0, individual="Berk")
+    shutil.rmtree(tmp_path / ".snowmatch")
+    import_source(source, tmp_path)
+    assert [row["individual"] for row in read_rows(tmp_path / "catalog.csv")] == ["Berk", ""]
+
+
+def test_a_row_that_was_deleted_stays_deleted_and_a_row_that_is_gone_stays(tmp_path):
+    rows = [{"File": f"{n}.jpg", "Name": n} for n in "abc"]
+    source = simple(tmp_path, rows)
+    import_source(source, tmp_path)
+    write_csv(tmp_path / "catalog.csv", read_rows(tmp_path / "catalog.csv")[1:])
+    write_csv(source, rows[:2])
+    report = import_source(source, tmp_path)
+    assert [row["path"] for row in read_rows(tmp_path / "catalog.csv")] == ["b.jpg", "c.jpg"]
+    assert {note.code for note in report.notes} >= {"rows-deleted-here", "rows-gone"}
+
+
+def test_rows_of_a_person_keep_their_order_columns_and_headings(tmp_path):
+    source = table(tmp_path)
+    write_csv(
+        tmp_path / "catalog.csv",
+        [{"Path": "pics/b.jpg", "Individual": "Berk", "My notes": "cub"}, {"Path": "z.jpg", "Individual": "Aika"}],
+    )
+    photo(tmp_path / "z.jpg")
+    import_source(source, tmp_path)
+    rows = read_rows(tmp_path / "catalog.csv")
+    assert list(rows[0])[:3] == ["Path", "Individual", "My notes"]
+    assert [(r["Path"], r["Individual"], r["My notes"]) for r in rows] == [
+        ("pics/b.jpg", "Berk", "cub"),
+        ("z.jpg", "Aika", ""),
+        ("pics/a.jpg", "Aika", ""),
+    ]
+
+
+def test_the_old_tables_are_kept_and_never_replaced(tmp_path):
+    rows = [{"File": "a.jpg", "Name": "Aika"}]
+    source = simple(tmp_path, rows)
+    kept = []
+    for number in range(3):
+        old = (tmp_path / "catalog.csv").read_bytes() if (tmp_path / "catalog.csv").exists() else None
+        write_csv(source, [{"File": "a.jpg", "Name": f"cat {number}"}])
+        import_source(source, tmp_path)
+        kept += [old] if old else []
+    assert [(tmp_path / f"catalog.csv.before-import-{n}").read_bytes() for n in (1, 2)] == kept
+
+
+def test_a_detector_that_was_run_again_doubles_no_animal(tmp_path):
+    source = megadetector(tmp_path)
+    import_source(source, tmp_path)
+    change(tmp_path / "catalog.csv", 0, individual="Aika")
+    megadetector(tmp_path, box=(0.11, 0.21, 0.5, 0.5))
+    import_source(source, tmp_path)
+    rows = read_rows(tmp_path / "catalog.csv")
+    assert [(row["individual"], row["bbox"]) for row in rows] == [("Aika", "22,21,100,50"), ("", "22,21,100,50")]
+
+
+def test_names_of_a_second_program_join_the_boxes_of_the_first(tmp_path):
+    import_source(megadetector(tmp_path), tmp_path)
+    names = [{"File": "naryn/S01/100RECNX/a.jpg", "Name": "Aika"}, {"File": "naryn/S02/100RECNX/a.jpg", "Name": "Berk"}]
+    for _ in range(2):
+        import_source(write_csv(tmp_path / "cats.csv", names), tmp_path)
+        rows = read_rows(tmp_path / "catalog.csv")
+        assert [(r["individual"], r["bbox"]) for r in rows] == [("Aika", "20,20,100,50"), ("Berk", "20,20,100,50")]
+    assert import_source(tmp_path / "detections.json", tmp_path).written == ()
+
+
+def test_corrections_in_the_table_of_stations_stay(tmp_path):
+    source = table(tmp_path)
+    import_source(source, tmp_path)
+    change(tmp_path / "stations.csv", 0, x="76.9", crs="4326")
+    import_source(source, tmp_path)
+    assert [(row["station"], row["x"]) for row in read_rows(tmp_path / "stations.csv")] == [
+        ("S01", "76.9"),
+        ("S02", "76,35"),
+    ]
+
+
+def test_a_table_of_stations_is_read_with_any_headings(tmp_path):
+    source = megadetector(tmp_path)
+    posts = write_csv(
+        tmp_path / "posts.csv",
+        [{"Site": "S01", "utm_x": "436500", "utm_y": "4600000", "EPSG": "32643", "Setup_date": "4.5.2024",
+          "Retrieval_date": "30.9.2024", "Problem1_from": "1.6.2024", "Problem1_to": "8.6.2024", "Ridge": "yes"}],
+    )  # fmt: skip
+    import_source(source, tmp_path, stations=posts)
+    (row,) = read_rows(tmp_path / "stations.csv")
+    assert row == {
+        "station": "S01", "location": "", "x": "436500", "y": "4600000", "crs": "32643", "from": "2024-05-04",
+        "to": "2024-09-30", "camera": "", "session": "", "problem_from": "2024-06-01", "problem_to": "2024-06-08",
+        "deployment": "S01/4.5.2024", "ridge": "yes",
+    }  # fmt: skip
+
+
+def test_no_rows_leave_a_table_as_it_is():
+    here = [{"path": "a.jpg", "individual": "Aika"}]
+    merged = merge(here, {}, [], "table_id")
+    assert (merged.rows, merged.added, merged.changed) == (here, 0, 0)
+
+
+def test_two_animals_in_one_photo_are_told_apart_by_name(tmp_path):
+    here = [{"path": "a.jpg", "individual": "Berk"}, {"path": "a.jpg", "individual": "Aika"}]
+    source = [{"path": "a.jpg", "individual": n, "sex": s, "k": n} for n, s in (("Aika", "female"), ("Berk", "male"))]
+    merged = merge(here, {}, source, "k")
+    assert [(r["individual"], r["sex"]) for r in merged.rows] == [("Berk", "male"), ("Aika", "female")]
+
+
+# --- the command ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "make"), EACH, ids=IDS)
+def test_the_command_imports_and_says_what_it_did(tmp_path, name, make):
+    source = make(tmp_path / "there")
+    result = CliRunner().invoke(main, ["import", str(source), str(tmp_path / "catalog"), "--json"])
+    assert result.exit_code == 0, result.output
+    said = json.loads(result.stdout)
+    assert (said["schema"], said["format"]) == ("snowmatch.import/1", name)
+    assert said["added"] == len(read_rows(tmp_path / "catalog" / "catalog.csv"))
+
+
+def test_the_sides_and_columns_that_were_read_are_told(tmp_path):
+    report = import_source(table(tmp_path), tmp_path)
+    assert "cat_id as individual" in texts(report.notes)
+    assert "R as right_flank (1)" in texts(report.notes)
+    assert "? (1)" in texts(report.notes)
+
+
+def test_a_source_is_never_the_catalogs_own_table(tmp_path):
+    import_source(table(tmp_path), tmp_path)
+    with pytest.raises(SnowmatchError, match="own table"):
+        import_source(tmp_path / "catalog.csv")
+
+
+def test_many_photos_are_imported_in_one_pass(tmp_path):
+    """20,000 photos, of which one in fifty has an animal: only those are opened."""
+    (tmp_path / "S01").mkdir()
+    photo(tmp_path / "one.jpg")
+    images = []
+    for number in range(20_000):
+        name = f"S01/{number:06}.jpg"
+        found = [{"category": "1", "conf": 0.9, "bbox": [0.1, 0.1, 0.5, 0.5]}] if number % 50 == 0 else []
+        if found:
+            shutil.copy(tmp_path / "one.jpg", tmp_path / name)
+        images.append({"file": name, "detections": found})
+    about = {"info": {"format_version": "1.5", "detector": "x"}, "detection_categories": {"1": "animal"}}
+    report = import_source(write_json(tmp_path / "md.json", {**about, "images": images}), tmp_path)
+    assert (report.added, report.failed, dict(report.left_out)) == (400, (), {"empty photos": 19_600})
+
+
+def test_the_csv_is_plain(tmp_path):
+    import_source(table(tmp_path), tmp_path)
+    with (tmp_path / "catalog.csv").open(newline="", encoding="utf-8") as file:
+        head = next(csv.reader(file))
+    assert head[:9] == [
+        "path",
+        "individual",
+        "body_part",
+        "location",
+        "station",
+        "camera",
+        "timestamp",
+        "encounter",
+        "bbox",
+    ]
