@@ -24,6 +24,7 @@ COMMANDS = {
     "evaluate": "evaluate",
     "calibrate": "calibrate",
     "show": "show",
+    "doctor": "doctor",
     "plugins": "show",
     "weights": "weights",
     "demo": "demo",
