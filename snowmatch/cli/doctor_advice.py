@@ -39,6 +39,14 @@ def _table(data: Data) -> str:
     return "catalog.csv (catalog.xlsx, or the folder names)"
 
 
+def _regroup(data: Data) -> str:
+    return f"snowmatch index {_catalog(data)} --encounter-gap 30, or fill in the column encounter"
+
+
+def _move(data: Data) -> str:
+    return f"compare the photos, and correct individual, station or timestamp in {_table(data)}"
+
+
 def _times(data: Data) -> str:
     return f"correct the column timestamp of {_table(data)}"
 
@@ -60,8 +68,8 @@ WHAT_TO_DO: dict[str, Callable[[Data], str]] = {
     "failed": lambda data: f"replace the files, then: {_index(data)}",
     "records-damaged": _index,
     "photos-unseen": _index,
-    "two-places": lambda data: f"compare the photos, and correct individual, station or timestamp in {_table(data)}",
-    "too-fast": lambda data: f"compare the photos, and correct individual, station or timestamp in {_table(data)}",
+    "two-places": _move,
+    "too-fast": _move,
     "no-places": lambda data: "add stations.csv with the columns station, location, x, y, crs",
     "stations-unread": lambda data: "correct stations.csv",
     "stations-without-place": lambda data: "add these stations to stations.csv",
@@ -86,11 +94,9 @@ WHAT_TO_DO: dict[str, Callable[[Data], str]] = {
     "times-backwards": _times,
     "clock-reset": _times,
     "clock-set-back": _times,
-    "encounters-long": lambda data: (
-        f"snowmatch index {_catalog(data)} --encounter-gap 30, or fill in the column encounter"
-    ),
+    "encounters-long": _regroup,
     "encounters-of-cameras": lambda data: "if the clocks differ, correct the column timestamp",
     "wrong-name": _compare,
-    "one-animal": lambda data: "compare their photos; if they are one animal, write one name in all rows",
+    "look-like-one": lambda data: "compare their photos; if they are one animal, write one name in all rows",
     "names-unseen": lambda data: f"snowmatch doctor {_catalog(data)} --deep",
 }

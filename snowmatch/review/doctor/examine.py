@@ -96,9 +96,8 @@ def examine(
             unseen += notes
         except SnowmatchError as error:
             deep = False
-            unseen.append(
-                Note(error.code or "names-unseen", f"names were not compared with the coats: {error}", error.data)
-            )
+            text = f"whether the coats agree with the names: {error}"
+            unseen.append(Note(error.code or "names-not-asked", text, error.data))
     elif named := sum(a.individual is not None for a in data.annotations):
         text = f"whether the coats agree with the names of {counted(named, 'annotation')}: that takes some time"
         unseen.append(Note("names-unseen", text, {"catalog": str(data.folder)}))

@@ -65,7 +65,7 @@ def judge_names(
     judged = []
     for group in range(len(table.group_queries)):
         members = np.flatnonzero(table.groups == group)
-        usable = [q for q in members if np.isfinite(table.scores[q]).any()]
+        usable = [int(q) for q in members if np.isfinite(table.scores[q]).any()]
         if usable:
             one = _judge(table, group, usable, annotations, calibration, facts)
             judged += [one] if one is not None else []

@@ -15,6 +15,8 @@ from snowmatch.review.doctor.finding import CHECK, HINT, SERIOUS, Finding, Patie
 FLANKS = ("left_flank", "right_flank")
 ONE_ANIMAL = 0.2  # overlap of two boxes of one body part from which they may show one animal
 
+Pair = tuple[Annotation, Annotation]
+
 
 def findings_of_labels(patient: Patient) -> Iterator[Finding]:
     """Yield the findings about names that mean the same, photos with one animal twice, encounters that are named in
@@ -57,7 +59,8 @@ def _usual(name: str) -> str:
 
 def _twice(patient: Patient) -> Iterator[Finding]:
     """Yield the findings on photos with two annotations of one individual."""
-    apart, together = [], []
+    apart: list[tuple[str, Pair]] = []
+    together: list[tuple[str, Pair]] = []
     for path, photo in patient.photos.items():
         for one, other in combinations(photo, 2):
             if one.individual is None or one.individual != other.individual:

@@ -42,7 +42,7 @@ def findings_of_matches(patient: Patient, judged: Sequence[Judged], levels: Leve
         about = [a for one in judged for a in one.photos if any(one.individual in pair for pair in pairs)]
         text = f"{count_of(pairs, 'pair')} of individuals that look like one animal"
         named = [{"individuals": list(pair), "probability": pairs[pair]} for pair in ranked]
-        findings.append(patient.finding("one-animal", CHECK, text, cases, about, pairs=named))
+        findings.append(patient.finding("look-like-one", CHECK, text, cases, about, pairs=named))
     return findings
 
 
@@ -61,11 +61,12 @@ def _words(one: Judged, levels: Levels) -> str:
     decision = one.found.decision()
     probability, careful = one.found.of(decision)
     bounds = (levels.excellent, levels.good, levels.fair)
+    first = one.photos[0]
     return (
-        f"{printable(one.photos[0].encounter)}, {one.photos[0].body_part} ({counted(len(one.photos), 'photo')}), is named "
+        f"{printable(first.encounter)}, {first.body_part} ({counted(len(one.photos), 'photo')}), is named "
         f"{printable(one.individual)} ({percent(one.found.of(one.own)[0])}), looks like "
         f"{printable(one.names[decision])} ({percent(probability, bounds)}, at least {percent(careful, bounds)}): "
-        f"{one.photos[0].path}"
+        f"{first.path}"
     )
 
 

@@ -35,8 +35,13 @@ def findings_of_photos(patient: Patient) -> Iterator[Finding]:
 def _copies(patient: Patient) -> Iterator[Finding]:
     """Yield the findings on photos that are the same picture. Frames of one burst that look alike are no fault."""
     equal = set(_equal_files(patient))
-    alike = {tuple(pair) for note in patient.notes("copies", "copies-with-two-names") for pair in note.data["pairs"]}
-    two_names, frames, across, inside = [], [], [], []
+    alike = {
+        (pair[0], pair[1]) for note in patient.notes("copies", "copies-with-two-names") for pair in note.data["pairs"]
+    }
+    two_names: list[Pair] = []
+    frames: list[Pair] = []
+    across: list[Pair] = []
+    inside: list[Pair] = []
     for one, other in sorted(equal | alike):
         names = [names_of(patient.photos[path]) for path in (one, other)]
         same_encounter = patient.photos[one][0].encounter == patient.photos[other][0].encounter

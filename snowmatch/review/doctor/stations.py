@@ -36,7 +36,10 @@ class Position:
 
 @dataclass(frozen=True)
 class Stations:
-    """The places of stations, by location and station, and the problems of the file. exists: whether there is a file."""
+    """The places of stations, by location and station, and the problems of the file.
+
+    exists: whether the catalog has such a file.
+    """
 
     positions: Mapping[tuple[str, str], Position] = field(default_factory=dict)
     problems: tuple[str, ...] = ()

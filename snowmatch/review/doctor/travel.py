@@ -72,7 +72,8 @@ def _elsewhere(one: Place, other: Place) -> bool:
 
 
 def _between(step: Step) -> timedelta:
-    assert step[0].timestamp is not None and step[1].timestamp is not None
+    assert step[0].timestamp is not None
+    assert step[1].timestamp is not None
     return step[1].timestamp - step[0].timestamp
 
 
