@@ -81,6 +81,7 @@ WHAT_TO_DO: dict[str, Callable[[Data], str]] = {
     "stations-alike": _rename,
     "two-names": lambda data: f"give each animal its own box in {_table(data)}",
     "one-animal-twice": lambda data: f"correct the column individual of {_table(data)}",
+    "same-animal-rows": lambda data: f"if one row is a mistake, remove it from {_table(data)}",
     "doubtful-names": lambda data: "leave the column individual empty, or use the folder _unidentified",
     "camera-folders": lambda data: "put the photos into a folder with the animal's name, or into _unidentified",
     "half-named": lambda data: f"snowmatch batch {_catalog(data)} --unidentified --out answers",

@@ -34,9 +34,14 @@ def findings_of_photos(patient: Patient) -> Iterator[Finding]:
 
 def _copies(patient: Patient) -> Iterator[Finding]:
     """Yield the findings on photos that are the same picture. Frames of one burst that look alike are no fault."""
-    equal = set(_equal_files(patient))
+    groups = list(_equal_files(patient))
+    content = {path: n for n, group in enumerate(groups) for path in group}
+    equal = {_pair(group[0], other) for group in groups for other in group[1:]}
     alike = {
-        (pair[0], pair[1]) for note in patient.notes("copies", "copies-with-two-names") for pair in note.data["pairs"]
+        _pair(one, other)
+        for note in patient.notes("copies", "copies-with-two-names")
+        for one, other in note.data["pairs"]
+        if one not in content or content[one] != content.get(other)
     }
     two_names: list[Pair] = []
     frames: list[Pair] = []
@@ -76,8 +81,12 @@ def _words(patient: Patient, pair: Pair, equal: bool) -> str:
     return f"{said[0]} and {said[1]}: {'the same file' if equal else 'nearly the same picture'}"
 
 
-def _equal_files(patient: Patient) -> Iterator[Pair]:
-    """Yield the pairs of photos with the same content, each with the first one.
+def _pair(one: str, other: str) -> Pair:
+    return (one, other) if one < other else (other, one)
+
+
+def _equal_files(patient: Patient) -> Iterator[list[str]]:
+    """Yield the groups of photos with the same content, those with a named animal first.
 
     Recorded photos are known by their content. Of the others, only files of equal size and equal end are read.
     """
@@ -97,8 +106,9 @@ def _equal_files(patient: Patient) -> Iterator[Pair]:
         rest = [path for path in paths if path not in known]
         for path, content in (*known.items(), *_contents(folder, rest, bool(known))):
             contents[content].append(path)
-        for first, *others in (sorted(group) for group in contents.values()):
-            yield from ((first, other) for other in others)
+        for group in contents.values():
+            if len(group) > 1:
+                yield sorted(group, key=lambda path: (not names_of(patient.photos[path]), path))
 
 
 def _contents(folder: Path, paths: Iterable[str], compared: bool) -> Iterator[tuple[str, str]]:
