@@ -11,7 +11,7 @@ import numpy as np
 from snowmatch.confidence.levels import Levels
 from snowmatch.core.plain import six_digits
 from snowmatch.core.text import counted, percent, printable
-from snowmatch.review.doctor.finding import CHECK, SERIOUS, Finding, Patient, count_of
+from snowmatch.review.doctor.finding import CHECK, Finding, Patient, count_of
 from snowmatch.review.doctor.judged import Judged
 
 # Two individuals look like one if the mean probability of the other one, over their encounters, is this high, in both
@@ -22,20 +22,24 @@ Pair = tuple[str, str]
 
 
 def findings_of_matches(patient: Patient, judged: Sequence[Judged], levels: Levels) -> list[Finding]:
-    """Return the findings on names that the coats contradict; [] if they agree."""
+    """Return the findings on names that the coats contradict; [] if they agree.
+
+    They are never serious: a person gave the name, and a score can be wrong too.
+    """
     pairs = _one_animal(judged)
     wrong = [one for one in judged if _is_wrong(one, levels, pairs)]
     wrong.sort(key=lambda one: -one.found.of(one.found.decision())[0])
     findings = []
-    for severity in (SERIOUS, CHECK):
-        some = [one for one in wrong if _severity(one, levels) == severity]
-        if some:
-            text = f"{count_of(some, 'encounter')} with photos that likely carry the wrong name"
-            about = [a for one in some for a in one.photos]
-            data = {"encounters": [_data(one) for one in some]}
-            findings.append(
-                patient.finding("wrong-name", severity, text, [_words(one, levels) for one in some], about, **data)
-            )
+    if wrong:
+        text = (
+            f"{count_of(wrong, 'encounter')} with photos that likely carry the wrong name (glints in the eyes, and "
+            "rocks that two photos share, can mislead)"
+        )
+        about = [a for one in wrong for a in one.photos]
+        data = {"encounters": [_data(one) for one in wrong]}
+        findings.append(
+            patient.finding("wrong-name", CHECK, text, [_words(one, levels) for one in wrong], about, **data)
+        )
     if pairs:
         ranked = sorted(pairs, key=lambda pair: (-pairs[pair], pair))
         cases = [f"{printable(a)} and {printable(b)}: {percent(pairs[a, b])} on average" for a, b in ranked]
@@ -51,10 +55,6 @@ def _is_wrong(one: Judged, levels: Levels, pairs: dict[Pair, float]) -> bool:
     if one.own < 0 or decision < 0 or decision == one.own or one.found.of(decision)[1] < levels.fair:
         return False
     return _pair(one.individual, one.names[decision]) not in pairs
-
-
-def _severity(one: Judged, levels: Levels) -> str:
-    return SERIOUS if one.found.of(one.found.decision())[1] >= levels.excellent else CHECK
 
 
 def _words(one: Judged, levels: Levels) -> str:
