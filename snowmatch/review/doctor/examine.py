@@ -12,6 +12,7 @@ from snowmatch.catalog.records import load_records
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted
+from snowmatch.identify.catalog_notes import catalog_notes
 from snowmatch.review.doctor.finding import CHECK, HINT, SEVERITIES, Finding, Patient, Source
 from snowmatch.review.doctor.judged import judge_names
 from snowmatch.review.doctor.labels import findings_of_labels
@@ -101,7 +102,7 @@ def examine(
     elif named := sum(a.individual is not None for a in data.annotations):
         text = f"whether the coats agree with the names of {counted(named, 'annotation')}: that takes some time"
         unseen.append(Note("names-unseen", text, {"catalog": str(data.folder)}))
-    findings += _other_notes(catalog)
+    findings += _other_notes(patient)
     return Examination(
         data.folder,
         tuple(sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))),
@@ -114,12 +115,12 @@ def examine(
     )
 
 
-def _other_notes(catalog: Catalog) -> Iterator[Finding]:
+def _other_notes(patient: Patient) -> Iterator[Finding]:
     """Yield the notes that the loading of the catalog made about anything else."""
     try:
-        notes = catalog.notes()
+        notes = catalog_notes(patient.data, patient.records)
     except SnowmatchError:  # damaged features: a finding of their own
-        notes = catalog.data.notes
+        notes = patient.data.notes
     for note in notes:
         if note.code not in CLOSER:
             yield Finding(note.code, CHECK if note.code in TO_CHECK else HINT, note.text, data=note.data)

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from snowmatch.catalog.ids import with_ids
+from snowmatch.catalog.ids import all_ids
 from snowmatch.catalog.load import CatalogData
 from snowmatch.catalog.records import Records
 from snowmatch.core.notes import Note
@@ -58,8 +58,7 @@ class Patient:
     @cached_property
     def identifiers(self) -> tuple[str, ...]:
         """The identifier of each annotation, in the catalog's order; "" if it was never indexed."""
-        annotations = self.data.annotations
-        return tuple(a.annotation for a in with_ids(self.data.folder, annotations, annotations))
+        return all_ids(self.data.folder, self.data.annotations)
 
     @cached_property
     def photos(self) -> Mapping[str, tuple[Annotation, ...]]:

@@ -95,7 +95,7 @@ def _equal_files(patient: Patient) -> Iterator[list[str]]:
     for path in patient.photos:
         taken = patient.records.photos.get(path)
         try:
-            sizes[taken.size if taken else os.stat(folder / path).st_size].append(path)
+            sizes[taken.size if taken else os.stat(os.path.join(folder, path)).st_size].append(path)
         except OSError:
             continue  # a missing photo is a finding of its own
     for size, paths in sizes.items():
@@ -138,7 +138,7 @@ def _files(patient: Patient) -> Iterator[Finding]:
     problems: dict[str, str] = {}
     for path in dict.fromkeys([*patient.photos, *(a.mask for a in annotations if a.mask)]):
         try:
-            if not os.stat(folder / path).st_size:
+            if not os.stat(os.path.join(folder, path)).st_size:
                 problems[path] = "the file is empty"
         except FileNotFoundError:
             link = os.path.islink(folder / path)
