@@ -50,7 +50,7 @@ RANK = {name: i for i, name in enumerate(FLOW)}
 ONLY_IN = {
     "faiss": {"matching/search/"},
     "h5py": {"features/"},
-    "scipy": {"confidence/"},
+    "scipy": {"confidence/", "review/quarrels.py"},  # the second: minimum cuts
     "sqlite3": {"catalog/", "decisions/", "interchange/importers/"},
     "python_calamine": {"catalog/sheet.py"},
     "click": {"cli/"},

@@ -203,14 +203,26 @@ def with_ids(
     """
     annotations = tuple(annotations)
     bare = {a.path for a in annotations if not a.annotation}
+    names = _stored_names(load_ids(folder, sorted(bare)) if bare else (), everything)
+    return tuple(replace(a, annotation=names[a.row]) if a.row in names else a for a in annotations)
+
+
+def all_ids(folder: Path, everything: Sequence[Annotation]) -> tuple[str, ...]:
+    """Return the identifiers of all annotations of a catalog, in its order; "" for a photo that was never indexed."""
+    names = _stored_names(load_ids(folder), everything)
+    return tuple(a.annotation or names.get(a.row, "") for a in everything)
+
+
+def _stored_names(stored: Iterable[KeptId], everything: Iterable[Annotation]) -> dict[int, str]:
+    """Return the stored identifiers of the annotations that have none in the catalog, by row."""
     kept: dict[tuple[str, BBox | None, str], list[str]] = defaultdict(list)
-    for k in sorted(load_ids(folder, sorted(bare)), key=_name) if bare else ():
+    for k in sorted(stored, key=_name):
         kept[k.path, k.bbox, k.mask].append(k.annotation)
     names: dict[int, str] = {}
-    for a in everything:
-        if a.path in bare and not a.annotation and (waiting := kept.get((a.path, a.own_box, a.mask))):
+    for a in everything if kept else ():
+        if not a.annotation and (waiting := kept.get((a.path, a.own_box, a.mask))):
             names[a.row] = waiting.pop(0)
-    return tuple(replace(a, annotation=names[a.row]) if a.row in names else a for a in annotations)
+    return names
 
 
 def _name(kept: KeptId) -> str:

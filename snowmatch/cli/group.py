@@ -29,6 +29,7 @@ COMMANDS = {
     "survey": "survey",
     "export": "export",
     "show": "show",
+    "doctor": "doctor",
     "plugins": "show",
     "weights": "weights",
     "demo": "demo",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from snowmatch.catalog.load import CatalogData
-from snowmatch.catalog.records import load_records
+from snowmatch.catalog.records import Records, load_records
 from snowmatch.catalog.states import annotation_states
 from snowmatch.core.home import features_path
 from snowmatch.core.notes import Note
@@ -11,12 +11,12 @@ from snowmatch.core.text import counted, some
 from snowmatch.features.reader import list_features, open_features
 
 
-def catalog_notes(data: CatalogData) -> tuple[Note, ...]:
-    """Return the notes about the catalog.
+def catalog_notes(data: CatalogData, records: Records | None = None) -> tuple[Note, ...]:
+    """Return the notes about the catalog. records: those of its files, if they were read before.
 
     They list what was skipped or changed when the catalog was read, photos without features, and clipped boxes.
     """
-    records = load_records(data.folder)
+    records = load_records(data.folder) if records is None else records
     notes = list(data.notes)
     stored = list_features(features_path(data.folder))
     if not stored:

@@ -1,0 +1,45 @@
+"""The command `snowmatch doctor`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from snowmatch.cli.shared import PATH, Bar, json_option, print_json, print_text
+
+
+@click.command()
+@click.argument("catalog", type=PATH)
+@click.option(
+    "--deep",
+    is_flag=True,
+    help="Also compare every name with the coats of all other encounters. That takes as long as `snowmatch evaluate`.",
+)
+@click.option("--all", "every", is_flag=True, help="List every case, not only the first five of each kind.")
+@json_option
+def doctor(catalog: Path, deep: bool, every: bool, as_json: bool) -> None:
+    """List what is wrong with CATALOG, or likely wrong, the worst first.
+
+    Each finding says what to do. Nothing is changed. The list also says what could not be looked at, for example
+    because the catalog is not indexed. The exit status is 1 if something is serious.
+
+    \b
+    Example:
+      snowmatch doctor catalog/
+      snowmatch doctor catalog/ --deep --all
+    """
+    from snowmatch.api import open_catalog
+    from snowmatch.cli.doctor_advice import finding_advice
+    from snowmatch.review.doctor.examine import examine
+    from snowmatch.views.doctor import examination_to_json, format_examination
+
+    with Bar("matching", "query") as bar:
+        found = examine(open_catalog(catalog), deep=deep, progress=bar.update)
+    if as_json:
+        print_json(examination_to_json(found, finding_advice))
+    else:
+        print_text(format_examination(found, finding_advice, every=every))
+    if found.count("serious"):
+        sys.exit(1)

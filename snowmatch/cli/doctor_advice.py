@@ -1,0 +1,103 @@
+"""What to do about a finding of the doctor: a command, or what to correct in the catalog."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+from snowmatch.cli.advice import Data, advice
+
+
+def finding_advice(code: str, data: Data) -> str:
+    """Return what to do about a finding, such as "snowmatch index catalog/"; "" if there is nothing.
+
+    data: of the finding, with the path of the `catalog`.
+    """
+    what = WHAT_TO_DO.get(code)
+    return what(data) if what is not None else advice(code, data)
+
+
+def _index(data: Data) -> str:
+    return advice("not-indexed", {"catalog": data["catalog"]})
+
+
+def _catalog(data: Data) -> str:
+    return shlex.quote(str(data["catalog"]))
+
+
+def _rename(data: Data) -> str:
+    return "write one of the names in all rows or folders"
+
+
+def _name(data: Data) -> str:
+    return f"compare the photos, and correct the column individual of {_table(data)}"
+
+
+def _table(data: Data) -> str:
+    """Return where a person corrects the rows of the catalog."""
+    return "catalog.csv (catalog.xlsx, or the folder names)"
+
+
+def _regroup(data: Data) -> str:
+    return f"snowmatch index {_catalog(data)} --encounter-gap 30, or fill in the column encounter"
+
+
+def _move(data: Data) -> str:
+    return f"compare the photos, and correct individual, station or timestamp in {_table(data)}"
+
+
+def _times(data: Data) -> str:
+    return f"correct the column timestamp of {_table(data)}"
+
+
+def _compare(data: Data) -> str:
+    """Return the query that shows the coats of the first encounter of a finding."""
+    first = data["encounters"][0]
+    photos = " ".join(shlex.quote(str(Path(data["catalog"]) / path)) for path in first["photos"][:3])
+    part = f" --bodypart {first['body_part']}" if first["body_part"] != "unknown" else ""
+    return f"look at the matched spots: snowmatch query {photos} --catalog {_catalog(data)}{part} --draw answer"
+
+
+WHAT_TO_DO: dict[str, Callable[[Data], str]] = {
+    "copies-with-two-names": _name,
+    "frames-with-two-names": _name,
+    "copies": lambda data: f"remove one of each pair from {_table(data)}, or give both the same encounter",
+    "copies-in-encounter": lambda data: f"remove one of each pair from {_table(data)}",
+    "files-missing": lambda data: f"put the files back, or remove their rows from {_table(data)}",
+    "failed": lambda data: f"replace the files, then: {_index(data)}",
+    "records-damaged": _index,
+    "photos-unseen": _index,
+    "two-places": _move,
+    "too-fast": _move,
+    "no-places": lambda data: "add stations.csv with the columns station, location, x, y, crs",
+    "stations-unread": lambda data: "correct stations.csv",
+    "stations-without-place": lambda data: "add these stations to stations.csv",
+    "individuals-same-name": _rename,
+    "individuals-alike": _rename,
+    "locations-same-name": _rename,
+    "locations-alike": _rename,
+    "stations-same-name": _rename,
+    "stations-alike": _rename,
+    "two-names": lambda data: f"give each animal its own box in {_table(data)}",
+    "one-animal-twice": lambda data: f"correct the column individual of {_table(data)}",
+    "same-animal-rows": lambda data: f"if one row is a mistake, remove it from {_table(data)}",
+    "doubtful-names": lambda data: "leave the column individual empty, or use the folder _unidentified",
+    "camera-folders": lambda data: "put the photos into a folder with the animal's name, or into _unidentified",
+    "half-named": lambda data: f"snowmatch batch {_catalog(data)} --unidentified --out answers",
+    "one-flank": lambda data: "add photos of the other flank, or fill in the column body_part",
+    "body-part-unknown": lambda data: "fill in the column body_part",
+    "no-box": lambda data: f"snowmatch screen {_catalog(data)}, or fill in the column bbox or mask",
+    "no-times": _times,
+    "future-times": _times,
+    "early-times": _times,
+    "other-times": _times,
+    "times-backwards": _times,
+    "clock-reset": _times,
+    "clock-set-back": _times,
+    "encounters-long": _regroup,
+    "encounters-of-cameras": lambda data: "if the clocks differ, correct the column timestamp",
+    "wrong-name": _compare,
+    "look-like-one": lambda data: "compare their photos; if they are one animal, write one name in all rows",
+    "names-unseen": lambda data: f"snowmatch doctor {_catalog(data)} --deep",
+}

@@ -1,0 +1,1 @@
+"""What is wrong with a catalog, or likely wrong: one list, the worst first."""

@@ -1,0 +1,112 @@
+"""Every named encounter asked twice: with the other encounters of its own individual, and without them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from snowmatch.confidence.levels import Levels
+from snowmatch.confidence.model import Calibration, Probabilities, expected_new, probabilities
+from snowmatch.confidence.score_table import ScoreTable
+from snowmatch.confidence.scoring import score_trial
+from snowmatch.confidence.trial import make_trial, sample_notes
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.notes import Note
+from snowmatch.core.text import counted
+from snowmatch.core.types import BODY_PARTS, Annotation
+from snowmatch.identify.calibrate import facts_of
+from snowmatch.identify.session import Session
+from snowmatch.matching.query import voter
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """The photos of one encounter, individual and body part, asked together.
+
+    own: the index of the individual in `names`; -1 if no other encounter of it could answer. met: (I,) the number of
+    encounters of each individual that could. found: the probabilities. without: the same without the own individual.
+    """
+
+    photos: tuple[Annotation, ...]
+    names: tuple[str, ...]
+    own: int
+    met: np.ndarray
+    found: Probabilities
+    without: Probabilities | None
+
+    @property
+    def individual(self) -> str:
+        """The name that the photos carry."""
+        return self.photos[0].individual or ""
+
+
+def judge_names(
+    session: Session, progress: Callable[[int, int], None] | None = None
+) -> tuple[list[Judged], Levels, list[Note]]:
+    """Ask about all named encounters of a catalog; only other encounters may answer.
+
+    progress: called with (done, total) queries. Returns also the levels of the catalog, and notes on what was not
+    asked. Raises SnowmatchError if there is no calibration or if no animal has a name.
+    """
+    calibration = session.calibration
+    if calibration is None:
+        raise SnowmatchError("there is no calibration for this method, so a score has no probability", "not-calibrated")
+    annotations, gallery, matcher = session.data.annotations, session.gallery, session.method.matcher
+    trial = make_trial(annotations, "cross-encounter")
+    if (votes := voter(matcher)) is not None:
+        everything = np.ones(len(gallery.annotations), bool)
+        for each in session.galleries:
+            for part in BODY_PARTS:
+                each.prepare(votes.backend, part, everything)
+    table = score_trial(trial, session.galleries, matcher, session.method.geometry, progress)
+    facts = facts_of(annotations, gallery)
+    judged = []
+    for group in range(len(table.group_queries)):
+        members = np.flatnonzero(table.groups == group)
+        usable = [int(q) for q in members if np.isfinite(table.scores[q]).any()]
+        if usable:
+            one = _judge(table, group, usable, annotations, calibration, facts)
+            judged += [one] if one is not None else []
+    notes = sample_notes(trial)
+    if bare := len(table.group_queries) - len(judged):
+        text = f"{counted(bare, 'named encounter')} without features, or with nothing to compare, could not be asked"
+        notes.append(Note("encounters-not-asked", text, {"count": bare}))
+    return judged, calibration.levels, notes
+
+
+def _judge(
+    table: ScoreTable,
+    group: int,
+    usable: Sequence[int],
+    annotations: Sequence[Annotation],
+    calibration: Calibration,
+    facts: Mapping[str, np.ndarray],
+) -> Judged | None:
+    """Return the probabilities of one group of queries; None without a model for such photos."""
+    rows = table.queries[usable]
+    outlined, masked = bool(facts["outlined"][rows].all()), bool(facts["masked"][rows].all())
+    kind = calibration.group(outlined, masked, str(table.body_part[rows[0]]))
+    if kind is None:
+        return None
+    names = table.individual_names
+    columns = np.searchsorted(names, table.individual[table.gallery])
+    open_to = ~np.isnan(table.scores[usable[0]])
+    pairs = {(int(i), table.encounter[row]) for i, row in zip(columns[open_to], table.gallery[open_to], strict=True)}
+    met = np.bincount([i for i, _ in pairs], minlength=len(names))
+    own = int(np.searchsorted(names, table.individual[rows[0]]))
+    rich, models, named = float(facts["features"][rows].mean()), calibration.groups[kind], np.ones(len(names), bool)
+
+    def ask(scores: np.ndarray, encounters: np.ndarray) -> Probabilities:
+        return probabilities(models, scores.astype(np.float64), named, rich, expected_new(encounters), encounters)
+
+    others = np.where(np.arange(len(names)) == own, 0, met)
+    return Judged(
+        tuple(annotations[row] for row in rows),
+        tuple(names.tolist()),
+        own if met[own] else -1,
+        met,
+        ask(table.group_scores[group], met),
+        ask(table.group_left_out_scores[group], others) if others.any() else None,
+    )

@@ -1,0 +1,149 @@
+"""Times that are missing or cannot be right, and encounters that are too long."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from snowmatch.catalog.clocks import FEW_STEPS, MOST_STEPS
+from snowmatch.catalog.shots import file_number, file_order
+from snowmatch.core.text import counted, printable
+from snowmatch.core.types import Annotation
+from snowmatch.photos.facts import NO_FACTS
+from snowmatch.review.doctor.finding import CHECK, HINT, Finding, Patient, count_of, verb
+
+FIRST_YEAR = 2005  # digital camera traps were rare before: an earlier time is that of a clock that was never set
+AHEAD = timedelta(days=1)  # a clock may be in another time zone
+LONG = timedelta(hours=4)  # chosen: an animal rarely stays so long before one station
+
+
+def findings_of_times(patient: Patient) -> Iterator[Finding]:
+    """Yield the findings about times: missing, impossible, set back; and about long encounters."""
+    yield from _impossible(patient)
+    yield from _backwards(patient)
+    yield from _reset(patient)
+    yield from _long(patient)
+    yield from _cameras(patient)
+    timeless = [photo for photo in patient.photos.values() if photo[0].timestamp is None]
+    if timeless:
+        text = (
+            f"{counted(len(timeless), 'photo')} of {len(patient.photos)} {verb(len(timeless), 'has', 'have')} no time: "
+            "photos of one passage may count as evidence for each other"
+        )
+        yield patient.finding("no-times", CHECK, text, [p[0].path for p in timeless], [a for p in timeless for a in p])
+
+
+def _impossible(patient: Patient) -> Iterator[Finding]:
+    early, late = [], []
+    for photo in patient.photos.values():
+        taken = photo[0].timestamp
+        if taken is not None and taken.year < FIRST_YEAR:
+            early.append(photo)
+        elif taken is not None and taken > patient.now + AHEAD:
+            late.append(photo)
+    for code, found, when in (
+        ("future-times", late, "in the future"),
+        ("early-times", early, f"before {FIRST_YEAR}, so the camera's clock was not set"),
+    ):
+        if found:
+            cases = [f"{photo[0].path} ({photo[0].timestamp})" for photo in found]
+            text = f"{count_of(found, 'photo')} with a time {when}"
+            yield patient.finding(code, CHECK, text, cases, [a for photo in found for a in photo])
+
+
+def _backwards(patient: Patient) -> Iterator[Finding]:
+    """Yield a finding on times that decrease in a folder while the file numbers increase.
+
+    Folders whose file names are not in the order of time are left alone, and so is a file counter that started again.
+    Otherwise the resets count that grouping into encounters found.
+    """
+    folders: dict[tuple[str, str, str, str], list[Annotation]] = defaultdict(list)
+    for path, photo in patient.photos.items():
+        first = photo[0]
+        if patient.taken(first) is not None:
+            folders[first.location, first.station, first.camera, path.rpartition("/")[0]].append(first)
+    steps = []
+    for photos in folders.values():
+        if any(file_number(a.path) is None for a in photos):
+            continue
+        photos.sort(key=lambda a: file_order(a.path))
+        back = [(a, b) for a, b in pairwise(photos) if _taken(a) - _taken(b) > patient.data.settings.gap]
+        if len(back) <= max(FEW_STEPS, MOST_STEPS * len(photos)) and 2 * len(back) < len(photos):
+            steps += [(a, b) for a, b in back if not _counter_restarts(a, b)]
+    if steps:
+        cases = [f"{b.path} ({b.timestamp}) follows {a.path} ({a.timestamp})" for a, b in steps]
+        text = f"{count_of(steps, 'time')} a camera's clock runs backwards against the file names"
+        yield patient.finding("times-backwards", CHECK, text, cases, [a for step in steps for a in step])
+    else:
+        for note in patient.notes("clock-set-back"):
+            yield Finding(note.code, CHECK, note.text, data=note.data, photos=tuple(note.data["photos"]))
+
+
+def _counter_restarts(one: Annotation, other: Annotation) -> bool:
+    """Return whether the file names jump so far that the counter went over its end (IMG_9999, IMG_0001) between."""
+    numbers = file_number(one.path), file_number(other.path)
+    name = other.path.rsplit("/", 1)[-1].rsplit(".", 1)[0]
+    digits = len(name) - len(name.rstrip("0123456789"))
+    return None not in numbers and numbers[1] - numbers[0] > 10**digits / 2  # type: ignore[operator]
+
+
+def _reset(patient: Patient) -> Iterator[Finding]:
+    """Yield a finding on encounters that begin at the same first minute of a year: a clock starts there without
+    battery.
+    """
+    years: dict[int, list[Annotation]] = defaultdict(list)
+    for photos in patient.encounters.values():
+        timed = [a for a in photos if patient.taken(a) is not None]
+        first = min(timed, key=_taken, default=None)
+        if first is not None and _taken(first) - datetime(_taken(first).year, 1, 1) < timedelta(minutes=1):
+            years[_taken(first).year].append(first)
+    several = {year: found for year, found in sorted(years.items()) if len(found) > 1}
+    if several:
+        cases = [f"{year}-01-01 00:00: {a.encounter} ({a.path})" for year, found in several.items() for a in found]
+        text = f"{count_of(cases, 'encounter')} at the first minute of a year: the clock was reset"
+        yield patient.finding("clock-reset", CHECK, text, cases, [a for found in several.values() for a in found])
+
+
+def _long(patient: Patient) -> Iterator[Finding]:
+    long = []
+    for name, photos in patient.encounters.items():
+        times = [a.timestamp for a in photos if a.timestamp is not None]
+        if times and max(times) - min(times) > LONG:
+            long.append((max(times) - min(times), name, photos))
+    long.sort(key=lambda each: (-each[0], each[1]))
+    if long:
+        cases = [
+            f"{printable(name)} ({span.total_seconds() / 3600:.1f} h, {count_of({a.path for a in photos}, 'photo')})"
+            for span, name, photos in long
+        ]
+        text = (
+            f"{count_of(long, 'encounter')} longer than {LONG.total_seconds() / 3600:g} h: several passages may be "
+            "chained into one"
+        )
+        yield patient.finding("encounters-long", CHECK, text, cases, [a for _, _, photos in long for a in photos])
+    else:
+        for note in patient.notes("long-encounters"):
+            yield Finding(note.code, HINT, note.text, encounters=tuple(note.data["encounters"]), data=note.data)
+
+
+def _cameras(patient: Patient) -> Iterator[Finding]:
+    """Yield a finding on encounters with photos of several cameras. Two that face each other are usual."""
+    found = []
+    for name, photos in patient.encounters.items():
+        cameras = {a.camera or patient.data.facts.get(a.path, NO_FACTS).serial for a in photos} - {""}
+        if len(cameras) > 1:
+            found.append((name, sorted(cameras), photos))
+    if found:
+        cases = [f"{printable(name)} (cameras {', '.join(cameras)})" for name, cameras, _ in found]
+        text = (
+            f"{count_of(found, 'encounter')} with photos of several cameras: right if the cameras face each other and "
+            "their clocks agree"
+        )
+        yield patient.finding("encounters-of-cameras", HINT, text, cases, [a for _, _, p in found for a in p])
+
+
+def _taken(a: Annotation) -> datetime:
+    assert a.timestamp is not None
+    return a.timestamp

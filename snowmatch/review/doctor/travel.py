@@ -1,0 +1,113 @@
+"""One animal in two places: at one time, or sooner than a cat can walk there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import pairwise
+
+from snowmatch.core.text import printable
+from snowmatch.core.types import Annotation
+from snowmatch.review.doctor.finding import CHECK, HINT, SERIOUS, Finding, Patient, count_of, grouped, verb
+from snowmatch.review.doctor.stations import distance_km
+
+# Chosen, not measured. Cats walk 3 to 5 km/h for hours; they run for some hundred metres only
+FASTEST = 15.0  # km/h
+RUN = 0.5  # km: nearer stations can be passed at a run, or their clocks differ by some minutes
+SAME_TIME = timedelta(minutes=1)
+
+Place = tuple[str, str]
+Step = tuple[Annotation, Annotation, float | None]  # before, after, km
+
+
+def findings_of_travel(patient: Patient) -> Iterator[Finding]:
+    """Yield the findings about named animals that are in two places too soon, and about the table of stations.
+
+    With places, the distance decides; without, two stations within a minute. Times that are dates alone are not used.
+    """
+    together: list[Step] = []
+    fast: list[Step] = []
+    for _, photos in grouped(patient.data.annotations, lambda a: a.individual or "").items():
+        if photos[0].individual is None:
+            continue
+        for step in _steps(patient, photos):
+            _, _, km = step
+            (together if _between(step) <= SAME_TIME else fast).append((*step[:2], km))
+    if together:
+        known = any(km is not None for _, _, km in together)
+        cases = [_words(step) for step in together]
+        text = f"{count_of(cases, 'time')} one animal is in two places at one time: a name or a clock is wrong"
+        yield patient.finding("two-places", SERIOUS if known else CHECK, text, cases, _photos(together))
+    if fast:
+        fast.sort(key=lambda step: -_speed(step))
+        cases = [_words(step) for step in fast]
+        text = (
+            f"{count_of(cases, 'time')} one animal moves faster than a cat can travel ({FASTEST:g} km/h): a name, a "
+            "clock or a place is wrong"
+        )
+        yield patient.finding("too-fast", SERIOUS, text, cases, _photos(fast), fastest=_speed(fast[0]))
+    yield from _table(patient)
+
+
+def _steps(patient: Patient, photos: tuple[Annotation, ...]) -> Iterator[Step]:
+    """Yield the impossible steps of one animal, each pair of encounters once."""
+    timed = [(moment, a.row, a) for a in photos if (moment := patient.taken(a)) is not None]
+    seen = set()
+    for (_, _, one), (_, _, other) in pairwise(sorted(timed)):
+        if not _elsewhere((one.location, one.station), (other.location, other.station)):
+            continue
+        places = [patient.stations.position(a.location, a.station) for a in (one, other) if a.station]
+        km = distance_km(places[0], places[1]) if len(places) == 2 and places[0] and places[1] else None
+        step = one, other, km
+        wrong = _between(step) <= SAME_TIME if km is None else km > RUN and _speed(step) > FASTEST
+        pair = frozenset((one.encounter, other.encounter))
+        if wrong and pair not in seen:
+            seen.add(pair)
+            yield step
+
+
+def _elsewhere(one: Place, other: Place) -> bool:
+    """Return whether two places surely differ. An empty name may be any place."""
+    return any(a and b and a != b for a, b in zip(one, other, strict=True))
+
+
+def _between(step: Step) -> timedelta:
+    assert step[0].timestamp is not None
+    assert step[1].timestamp is not None
+    return step[1].timestamp - step[0].timestamp
+
+
+def _speed(step: Step) -> float:
+    """Return the speed of a step (km/h), from the distance beyond a run; 0 if the distance is not known."""
+    km = step[2]
+    return max(km - RUN, 0.0) / max(_between(step).total_seconds() / 3600, 1 / 3600) if km is not None else 0.0
+
+
+def _words(step: Step) -> str:
+    one, other, km = step
+    where = [printable("/".join(filter(None, (a.location, a.station)))) for a in (one, other)]
+    far = f", {km:.1f} km apart" if km is not None else ""
+    minutes = _between(step).total_seconds() / 60
+    return (
+        f"{one.individual}: {where[0]} at {one.timestamp} and {where[1]} {minutes:.0f} min later{far} "
+        f"({one.path} and {other.path})"
+    )
+
+
+def _photos(steps: list[Step]) -> list[Annotation]:
+    return [a for step in steps for a in step[:2]]
+
+
+def _table(patient: Patient) -> Iterator[Finding]:
+    """Yield the findings about stations.csv itself."""
+    stations = patient.stations
+    if stations.problems:
+        text = f"{count_of(stations.problems, 'problem')} of stations.csv: these places were not used"
+        yield Finding("stations-unread", CHECK, text, stations.problems)
+    used = sorted({(a.location, a.station) for a in patient.data.annotations if a.station})
+    bare = [place for place in used if stations.position(*place) is None]
+    if stations.exists and bare:
+        names = [printable("/".join(filter(None, place))) for place in bare]
+        about = [a for a in patient.data.annotations if (a.location, a.station) in set(bare)]
+        text = f"{count_of(bare, 'station')} of the catalog {verb(len(bare), 'has', 'have')} no place in stations.csv"
+        yield patient.finding("stations-without-place", HINT, text, names, about)

@@ -1,0 +1,506 @@
+"""The doctor: each planted fault is found, a clean catalog has none, and the list says what was not looked at."""
+
+import csv
+import json
+import shutil
+from datetime import datetime, timedelta
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from conftest import read_rows
+
+from snowmatch.api import open_catalog
+from snowmatch.cli import main
+from snowmatch.cli.doctor_advice import WHAT_TO_DO, finding_advice
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.home import database_path
+from snowmatch.demo.survey import make_survey
+from snowmatch.review.doctor.examine import examine
+from snowmatch.review.doctor.finding import SEVERITIES, Finding
+from snowmatch.review.doctor.stations import Position, distance_km, read_stations
+from snowmatch.views.doctor import examination_to_json, format_examination
+
+COLUMNS = ("path", "individual", "body_part", "location", "station", "camera", "timestamp", "encounter", "bbox", "mask")
+NOW = datetime(2025, 6, 1)
+BOX = "4,4,60,40"
+
+
+def draw(path, seed, quality=95, size=(96, 64)):
+    """Write a photo of blurred noise."""
+    noise = np.random.default_rng(seed).integers(0, 256, (size[1], size[0]), np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    blurred = cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 3), None, 0, 255, cv2.NORM_MINMAX)
+    cv2.imwrite(str(path), blurred, [cv2.IMWRITE_JPEG_QUALITY, quality])
+
+
+def rows_of(folder):
+    """Write the photos of a catalog without a fault, and return its rows: two cats, both flanks, far apart in time."""
+    rows = []
+    for n in range(8):
+        path = f"S{n % 2}/IMG_{n + 1:04d}.JPG"
+        draw(folder / path, n)
+        rows.append(
+            {
+                "path": path,
+                "individual": ("aika", "bars")[n // 2 % 2],
+                "body_part": ("left_flank", "right_flank")[n // 4],
+                "location": "naryn",
+                "station": f"S{n % 2}",
+                "camera": "1",
+                "timestamp": (datetime(2023, 3, 1) + timedelta(days=n, hours=3)).isoformat(),
+                "bbox": BOX,
+            }
+        )
+    return rows
+
+
+def write(folder, rows, stations=""):
+    """Write the table of a catalog, and its stations.csv if it has one."""
+    with (folder / "catalog.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+    if stations:
+        (folder / "stations.csv").write_text(stations, encoding="utf-8")
+
+
+def found_in(folder, **options):
+    return examine(open_catalog(folder), now=NOW, **options)
+
+
+def by_code(examination):
+    return {finding.code: finding for finding in examination.findings}
+
+
+def seen(folder, *, index=False):
+    """Return the findings of a catalog by code."""
+    if index:
+        open_catalog(folder).index(workers=1)
+    return by_code(found_in(folder))
+
+
+STATIONS = "station,location,x,y,crs\nS0,naryn,76.0,42.0,4326\nS1,naryn,76.5,42.0,4326\n"  # 41 km apart
+
+
+# --- a clean catalog --------------------------------------------------------------------------------------------------
+
+
+def test_a_clean_catalog_has_no_finding(tmp_path):
+    write(tmp_path, rows_of(tmp_path), STATIONS)
+    assert set(seen(tmp_path)) == {"not-indexed"}
+    open_catalog(tmp_path).index(workers=1)
+    found = found_in(tmp_path)
+    assert not {finding.code for finding in found.findings} - {"photos-without-features"}
+    assert [note.code for note in found.unseen] == ["names-unseen"]
+
+
+def test_without_an_index_and_stations_the_list_says_what_was_not_seen(tmp_path):
+    write(tmp_path, rows_of(tmp_path))
+    assert [note.code for note in found_in(tmp_path).unseen] == ["photos-unseen", "no-places", "names-unseen"]
+
+
+# --- planted faults that need no index --------------------------------------------------------------------------------
+
+
+def same_name(rows):
+    rows[0]["individual"], rows[1]["individual"] = "Aika", "aika "
+    rows[4]["individual"] = "bars 07"
+    rows[6]["individual"] = "bars7"
+
+
+def marks(rows):
+    rows[0]["individual"] = "ai-ka"
+
+
+def station_names(rows):
+    for row in rows[:4:2]:
+        row["station"] = "s0"
+
+
+def no_name(rows):
+    rows[0]["individual"] = "unknown"
+
+
+def two_boxes(rows):
+    rows.append({**rows[0], "bbox": "70,4,20,40"})
+
+
+def two_parts(rows):
+    rows.append({**rows[0], "body_part": "head", "bbox": "4,4,20,40"})
+
+
+def two_names(rows):
+    rows.append({**rows[0], "individual": "bars"})
+
+
+def two_at_once(rows):
+    rows[1]["individual"], rows[1]["timestamp"] = "aika", rows[0]["timestamp"]
+
+
+def too_fast(rows):
+    rows[1]["timestamp"] = (datetime.fromisoformat(rows[0]["timestamp"]) + timedelta(minutes=30)).isoformat()
+
+
+def no_time(rows):
+    rows[3]["timestamp"] = ""
+
+
+def early(rows):
+    rows[0]["timestamp"] = "2004-12-31T23:59:59"
+
+
+def future(rows):
+    rows[7]["timestamp"] = "2025-06-02T00:00:01"
+
+
+def backwards(rows):
+    rows[4]["timestamp"] = "2016-01-01T03:17:00"  # IMG_0005 of S0, between 2023-03-03 and 2023-03-07
+
+
+def reset(rows):
+    for n in (0, 3):
+        rows[n]["timestamp"] = f"2015-01-01T00:00:{n:02d}"
+
+
+def long(rows):
+    for n in range(4):
+        start = datetime(2023, 3, 1, 3)
+        rows[2 * n]["timestamp"] = (start + timedelta(minutes=55 * 2 * n)).isoformat()
+        rows[2 * n]["encounter"] = "E1"
+
+
+def cameras(rows):
+    rows[2]["timestamp"], rows[2]["camera"] = rows[0]["timestamp"], "2"
+
+
+def half_named(rows):
+    rows[2].update(timestamp=rows[0]["timestamp"], individual="")
+
+
+def one_flank(rows):
+    rows[4]["body_part"] = rows[5]["body_part"] = "left_flank"
+
+
+def no_part(rows):
+    rows[0]["body_part"] = ""
+
+
+def no_box(rows):
+    rows[6]["bbox"] = ""
+
+
+FAULTS = [
+    (same_name, "individuals-same-name", "serious", "'Aika' and 'aika'"),
+    (marks, "individuals-alike", "check", "'ai-ka' and 'aika'"),
+    (station_names, "stations-same-name", "check", "'S0' and 's0'"),
+    (no_name, "doubtful-names", "check", "unknown"),
+    (two_boxes, "one-animal-twice", "serious", "S0/IMG_0001.JPG (aika)"),
+    (two_parts, "same-animal-rows", "hint", "S0/IMG_0001.JPG (aika)"),
+    (two_names, "two-names", "serious", ""),
+    (two_at_once, "two-places", "serious", "IMG_0001.JPG and S1/IMG_0002.JPG"),
+    (too_fast, "too-fast", "serious", "aika: naryn/S0 at 2023-03-01 03:00:00 and naryn/S1 30 min later, 41.3 km apart"),
+    (no_time, "no-times", "check", "IMG_0004.JPG"),
+    (early, "early-times", "check", "IMG_0001.JPG (2004-12-31 23:59:59)"),
+    (future, "future-times", "check", "IMG_0008.JPG"),
+    (backwards, "times-backwards", "check", "IMG_0005.JPG (2016-01-01 03:17:00) follows S0/IMG_0003.JPG"),
+    (reset, "clock-reset", "check", "2015-01-01 00:00"),
+    (long, "encounters-long", "check", "E1 (5.5 h, 4 photos)"),
+    (cameras, "encounters-of-cameras", "hint", "(cameras 1, 2)"),
+    (half_named, "half-named", "check", "1 row of 2 without a name"),
+    (one_flank, "one-flank", "hint", "aika: no right flank"),
+    (no_part, "body-part-unknown", "hint", "IMG_0001.JPG"),
+    (no_box, "no-box", "hint", "IMG_0007.JPG"),
+]
+
+
+@pytest.mark.parametrize(("plant", "code", "severity", "words"), FAULTS, ids=[code for _, code, *_ in FAULTS])
+def test_a_planted_fault_is_found(tmp_path, plant, code, severity, words):
+    rows = rows_of(tmp_path)
+    plant(rows)
+    write(tmp_path, rows, STATIONS)
+    finding = seen(tmp_path)[code]
+    assert finding.severity == severity
+    assert not words or any(words in case for case in finding.cases), finding.cases
+    assert words == "" or finding.photos or code == "doubtful-names"
+    assert finding_advice(code, {"catalog": str(tmp_path), **finding.data})
+
+
+def test_times_that_are_dates_alone_are_neither_reset_nor_two_places(tmp_path):
+    rows = rows_of(tmp_path)
+    for row in rows:
+        row["timestamp"] = "2015-01-01"
+    write(tmp_path, rows, STATIONS)
+    assert not {"clock-reset", "two-places", "too-fast", "times-backwards"} & set(seen(tmp_path))
+
+
+def test_a_file_counter_that_starts_again_is_no_clock_running_backwards(tmp_path):
+    rows = rows_of(tmp_path)
+    for number, day, row in zip((9998, 9999, 1, 2), range(4), rows[::2], strict=True):
+        row["path"] = f"S0/IMG_{number:04d}.JPG"
+        row["timestamp"] = datetime(2023, 3, 1 + day, 3).isoformat()
+        draw(tmp_path / row["path"], 100 + number)
+    write(tmp_path, rows, STATIONS)
+    assert "times-backwards" not in seen(tmp_path)
+
+
+def test_without_places_only_one_minute_decides_and_a_person_has_to_check(tmp_path):
+    rows = rows_of(tmp_path)
+    too_fast(rows)
+    write(tmp_path, rows)
+    assert not {"too-fast", "two-places"} & set(seen(tmp_path))
+    two_at_once(rows)
+    write(tmp_path, rows)
+    assert seen(tmp_path)["two-places"].severity == "check"
+
+
+def test_two_stations_side_by_side_are_one_walk(tmp_path):
+    rows = rows_of(tmp_path)
+    two_at_once(rows)
+    near = "station,x,y,crs\nS0,500000,4600000,EPSG:32643\nS1,500300,4600000,EPSG:32643\n"
+    write(tmp_path, rows, near)
+    assert not {"too-fast", "two-places", "stations-unread"} & set(seen(tmp_path))
+
+
+# --- stations.csv -----------------------------------------------------------------------------------------------------
+
+
+def test_distances_on_the_earth_and_on_a_map():
+    assert distance_km(Position(0, 0, 4326), Position(1, 0, 4326)) == pytest.approx(111.195, abs=0.01)
+    assert distance_km(Position(179.5, 0, 4326), Position(-179.5, 0, 4326)) == pytest.approx(111.195, abs=0.01)
+    assert distance_km(Position(10, 60, 4326), Position(11, 60, 4326)) == pytest.approx(55.6, abs=0.1)
+    assert distance_km(Position(0, 0, 32643), Position(3000, 4000, 32643)) == 5
+    assert distance_km(Position(0, 0, 32643), Position(0, 0, 4326)) is None
+
+
+def test_rows_of_stations_that_cannot_be_used_are_listed(tmp_path):
+    text = (
+        "Station;X;Y;CRS\nA;76,1;42;\nB;76.1;42;here\nC;500000;42;\n;1;1;\nD;76.1;42.1;\nD;76.2;42.1;\nE;75;41;4326\n"
+    )
+    (tmp_path / "stations.csv").write_text(text, encoding="utf-8")
+    stations = read_stations(tmp_path)
+    assert set(stations.positions) == {("", "D"), ("", "E")}
+    assert [problem.split(":")[0] for problem in stations.problems] == [f"line {n}" for n in (2, 3, 4, 5, 7)]
+    (tmp_path / "stations.csv").write_text("name\nA\n", encoding="utf-8")
+    assert "no column station, x, y" in read_stations(tmp_path).problems[0]
+    assert read_stations(tmp_path / "elsewhere").problems == ()
+
+
+def test_problems_of_stations_are_findings_and_no_place_is_printed(tmp_path):
+    rows = rows_of(tmp_path)
+    too_fast(rows)
+    write(tmp_path, rows, STATIONS + "S9,naryn,76.123456,,4326\n")
+    found = found_in(tmp_path)
+    assert {"stations-unread", "too-fast"} <= set(by_code(found))
+    write(tmp_path, rows, "station,x,y\nS1,76.123456,42.654321\n")
+    found = found_in(tmp_path)
+    assert by_code(found)["stations-without-place"].cases == ("naryn/S0",)
+    text = format_examination(found, finding_advice) + json.dumps(examination_to_json(found, finding_advice))
+    assert "76.12" not in text
+    assert "42.65" not in text
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("index", [False, True])
+def test_equal_files_are_found_with_and_without_an_index(tmp_path, index):
+    rows = rows_of(tmp_path)
+    for name, row in (("copy.JPG", {"individual": "bars"}), ("again.JPG", {}), ("beside.JPG", {})):
+        shutil.copy(tmp_path / rows[0]["path"], tmp_path / name)
+        rows.append({**rows[0], "path": name, **row})
+    rows[-2]["timestamp"] = "2023-05-01T00:01:00"
+    shutil.copy(tmp_path / rows[0]["path"], tmp_path / "0-nobody.JPG")
+    rows.append({**rows[0], "path": "0-nobody.JPG", "individual": ""})
+    write(tmp_path, rows, STATIONS)
+    found = seen(tmp_path, index=index)
+    assert found["copies-with-two-names"].severity == "serious"
+    assert all("the same file" in case for case in found["copies-with-two-names"].cases)
+    assert {"copy.JPG", "S0/IMG_0001.JPG"} <= set(found["copies-with-two-names"].photos)
+    assert {"copies", "copies-in-encounter"} <= set(found)
+    assert bool(found["copies"].annotations) == index
+
+
+def test_nearly_equal_pictures_are_found_once_they_are_indexed(tmp_path):
+    rows = rows_of(tmp_path)
+    draw(tmp_path / "saved.JPG", 0, quality=60)
+    rows.append({**rows[2], "path": "saved.JPG", "timestamp": "2023-05-01T00:01:00"})
+    write(tmp_path, rows, STATIONS)
+    assert "copies-with-two-names" not in seen(tmp_path)
+    (case,) = seen(tmp_path, index=True)["copies-with-two-names"].cases
+    assert case == "S0/IMG_0001.JPG (aika) and saved.JPG (bars): nearly the same picture"
+
+
+def test_missing_empty_damaged_stale_and_new_photos_are_told_apart(tmp_path):
+    rows = rows_of(tmp_path)
+    (tmp_path / rows[4]["path"]).write_bytes((tmp_path / rows[4]["path"]).read_bytes()[:300])
+    write(tmp_path, rows, STATIONS)
+    open_catalog(tmp_path).index(workers=1)
+    (tmp_path / rows[0]["path"]).unlink()
+    (tmp_path / rows[1]["path"]).write_bytes(b"")
+    draw(tmp_path / rows[2]["path"], 77, size=(110, 70))
+    draw(tmp_path / "new.JPG", 78)
+    rows.append({**rows[3], "path": "new.JPG", "timestamp": "2023-06-01T00:00:00"})
+    rows[3]["mask"] = "mask.png"
+    write(tmp_path, rows, STATIONS)
+    found = seen(tmp_path)
+    assert found["files-missing"].cases == (
+        "S0/IMG_0001.JPG: the file does not exist",
+        "S1/IMG_0002.JPG: the file is empty",
+        "mask.png: the file does not exist",
+    )
+    assert found["failed"].photos == (rows[4]["path"],)
+    assert rows[2]["path"] in found["stale-annotations"].photos
+    assert found["missing-annotations"].photos == ("new.JPG",)
+
+
+def test_what_snowmatch_stored_and_is_damaged_is_a_finding_and_not_an_error(tmp_path):
+    write(tmp_path, rows_of(tmp_path), STATIONS)
+    open_catalog(tmp_path).index(workers=1)
+    (settings,) = (tmp_path / ".snowmatch" / "features").glob("*/settings.json")
+    settings.write_text("{")
+    found = found_in(tmp_path, deep=True)
+    assert "damaged-settings" in by_code(found)
+    assert not found.deep
+    database_path(tmp_path).write_bytes(b"no database at all" * 100)
+    assert "records-damaged" in seen(tmp_path)
+
+
+# --- the coats --------------------------------------------------------------------------------------------------------
+
+ANIMALS = 5
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """Return an indexed survey with three left flanks of each of five cats."""
+    folder = tmp_path_factory.mktemp("drawn") / "survey"
+    passages = [(animal, "left") for _ in range(3) for animal in range(ANIMALS)]
+    make_survey(folder, individuals=ANIMALS, stations=4, passages=passages, photos=(1, 1), seed=5, size=(640, 430))
+    open_catalog(folder).index(workers=1)
+    return folder
+
+
+def renamed(drawn, folder, change):
+    """Copy the survey and give rows other names. Nothing is indexed again."""
+    shutil.copytree(drawn, folder)
+    rows = read_rows(folder / "catalog.csv")
+    change(rows)
+    write(folder, rows)
+    return rows
+
+
+def test_a_survey_with_right_names_agrees_with_its_coats(drawn):
+    counts = []
+    found = found_in(drawn, deep=True, progress=lambda done, total: counts.append((done, total)))
+    assert found.deep
+    assert counts[-1] == (3 * ANIMALS, 3 * ANIMALS)
+    assert [finding.code for finding in found.findings if finding.severity != "hint"] == []
+    assert "names-unseen" not in [note.code for note in found.unseen]
+
+
+def test_an_encounter_with_the_name_of_another_animal_is_found(drawn, tmp_path):
+    names = sorted({row["individual"] for row in read_rows(drawn / "catalog.csv")})
+    at = next(n for n, row in enumerate(read_rows(drawn / "catalog.csv")) if row["individual"] == names[0])
+    rows = renamed(drawn, tmp_path / "survey", lambda rows: rows[at].update(individual=names[1]))
+    found = by_code(found_in(tmp_path / "survey", deep=True))
+    wrong = found["wrong-name"]
+    assert wrong.photos == (rows[at]["path"],)
+    (told,) = wrong.data["encounters"]
+    assert (told["named"], told["looks_like"]) == (names[1], names[0])
+    assert told["probability"] > 0.9 > 0.1 > told["named_probability"]
+    assert "look-like-one" not in found
+    typed = finding_advice("wrong-name", {"catalog": str(tmp_path / "survey"), **wrong.data})
+    assert rows[at]["path"] in typed
+    assert "--bodypart left_flank" in typed
+
+
+def test_an_animal_with_two_names_looks_like_one(drawn, tmp_path):
+    names = sorted({row["individual"] for row in read_rows(drawn / "catalog.csv")})
+    at = next(n for n, row in enumerate(read_rows(drawn / "catalog.csv")) if row["individual"] == names[2])
+    renamed(drawn, tmp_path / "survey", lambda rows: rows[at].update(individual="stranger"))
+    found = by_code(found_in(tmp_path / "survey", deep=True))
+    assert found["look-like-one"].data["pairs"][0]["individuals"] == [names[2], "stranger"]
+    assert len(found["look-like-one"].cases) == 1
+    assert "wrong-name" not in found
+
+
+def test_the_coats_cannot_be_seen_without_an_index_or_names(tmp_path):
+    write(tmp_path, rows_of(tmp_path), STATIONS)
+    found = found_in(tmp_path, deep=True)
+    assert not found.deep
+    assert found.unseen[-1].code == "not-indexed"
+    assert finding_advice("not-indexed", found.unseen[-1].data) == f"snowmatch index {tmp_path}"
+
+
+# --- the command ------------------------------------------------------------------------------------------------------
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, ["doctor", *map(str, arguments)])
+
+
+def test_the_command_lists_the_worst_first_and_exits_with_1(tmp_path):
+    rows = rows_of(tmp_path)
+    for plant in (early, two_boxes, no_box):
+        plant(rows)
+    write(tmp_path, rows, STATIONS)
+    done = run(tmp_path)
+    assert done.exit_code == 1
+    heads = [line for line in done.output.splitlines() if line in ("Serious:", "To check:", "Hints:", "Not looked at:")]
+    assert heads == ["Serious:", "To check:", "Hints:", "Not looked at:"]
+    assert f"  > snowmatch index {tmp_path}" in done.output
+    assert not (tmp_path / ".snowmatch").exists()
+    write(tmp_path, rows_of(tmp_path), STATIONS)
+    assert run(tmp_path).exit_code == 0
+
+
+def test_a_long_list_is_cut_but_for_all_and_json(tmp_path):
+    rows = rows_of(tmp_path)
+    for row in rows:
+        row["bbox"] = ""
+    write(tmp_path, rows, STATIONS)
+    cut, whole = run(tmp_path), run(tmp_path, "--all")
+    assert "and 3 more (--all)" in cut.output
+    assert "IMG_0008.JPG" not in cut.output
+    assert "IMG_0008.JPG" in whole.output
+    values = json.loads(run(tmp_path, "--json").stdout)
+    assert values["schema"] == "snowmatch.doctor/1"
+    (finding,) = [finding for finding in values["findings"] if finding["code"] == "no-box"]
+    assert len(finding["cases"]) == len(finding["photos"]) == 8
+    assert finding["advice"].startswith("snowmatch screen")
+    assert values["counts"] == {"serious": 0, "check": 0, "hint": 2}
+
+
+def test_no_name_alters_the_terminal(tmp_path):
+    rows = rows_of(tmp_path)
+    rows[0]["individual"], rows[1]["individual"] = "\x1b[31mred", "\x1b[31mRED"
+    write(tmp_path, rows, STATIONS)
+    assert "\x1b" not in run(tmp_path).output + run(tmp_path, "--json").output
+
+
+@pytest.mark.parametrize("text", ["", "name\nx\n", "path,bbox\na.jpg,here\n"])
+def test_a_damaged_or_unknown_catalog_is_one_clear_line(tmp_path, text):
+    (tmp_path / "catalog.csv").write_text(text, encoding="utf-8")
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        done = run(folder)
+        assert done.exit_code == 1
+        assert done.output.startswith("Error: ")
+        assert len(done.output.splitlines()) == 1
+        with pytest.raises(SnowmatchError):
+            open_catalog(folder)
+
+
+def test_advice_names_existing_commands():
+    for code, what in WHAT_TO_DO.items():
+        about = {"catalog": "c", "encounters": [{"photos": ["a b.jpg"], "body_part": "left_flank"}]}
+        text = what(about)
+        command = text.split("snowmatch ")[1].split()[0] if "snowmatch " in text else "doctor"
+        assert main.get_command(None, command) is not None, code
+
+
+def test_a_finding_has_a_known_severity():
+    with pytest.raises(ValueError, match="severity"):
+        Finding("x", "grave", "text")
+    assert [Finding("x", severity, "text").severity for severity in SEVERITIES] == list(SEVERITIES)
