@@ -45,18 +45,17 @@ def check_chain(rows: Iterable[Row], number: int, head: str) -> str:
     rows: in the order of their numbers. number 0 and head "" stand for the beginning. No rows give `head`. Raises
     BrokenError at the first row that is changed, missing or too many.
     """
-    join, marks = _MARK.join, len(COLUMNS)
+    join = _MARK.join
     for row in rows:
         number += 1
         if row[0] != number:
             raise BrokenError(f"decision {number} is missing")
+        if row[-2] != head:
+            raise BrokenError(f"decision {number} is changed, or the one before it")
         try:
-            text = join((head, *row[1:-2]))
-            content = text.encode()
+            content = join((head, *row[1:-2])).encode()
         except (TypeError, UnicodeEncodeError):
             raise BrokenError(f"decision {number} is changed") from None
-        if row[-2] != head or text.count(_MARK) != marks:
-            raise BrokenError(f"decision {number} is changed, or the one before it")
         head = sha256(content).hexdigest()
         if row[-1] != head:
             raise BrokenError(f"decision {number} is changed")
