@@ -81,6 +81,10 @@ def _frames(data: Data) -> str:
     return f"snowmatch frames {shlex.quote(str(data.get('folder', 'FOLDER')))} OUT"
 
 
+def _merge(data: Data) -> str:
+    return f"snowmatch identities CATALOG merge {' '.join(shlex.quote(str(name)) for name in data['names'])}"
+
+
 def _download(data: Data) -> str:
     if data.get("downloadable"):
         return f"snowmatch weights download {data['name']}"
@@ -120,7 +124,9 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "copy-photos": lambda data: "--copy",
     "only-videos": _frames,
     "choose-observer": lambda data: "--observer NAME",
-    "merge-instead": lambda data: f"merge {' '.join(shlex.quote(str(n)) for n in data['names'])}",
+    "merge-instead": _merge,
+    "decisions-read-only": lambda data: "--decisions FILE",
+    "decisions-damaged": lambda data: f"snowmatch identities {_catalog(data)} export-decisions FILE",
     # notes
     "videos-skipped": _frames,
     "frames-without-time": lambda data: "--file-times",

@@ -222,6 +222,10 @@ def count(
     """Say how many individuals there are, how sure that is, and how many comparisons would still change it.
 
     A left flank and a right flank that nothing joins are two. Locations and flanks are counted apart as well.
+
+    \b
+    Example:
+      snowmatch identities catalog/ count
     """
     from snowmatch.review.accuracy import ACCURACY, accuracies
     from snowmatch.review.counting import count_individuals

@@ -15,7 +15,12 @@ from snowmatch.cli.shared import PATH, json_option, print_json, print_text, say_
 @json_option
 @placed
 def list_command(place: Place, as_json: bool) -> None:
-    """List the individuals with their sightings, flanks, stations and dates."""
+    """List the individuals with their sightings, flanks, stations and dates.
+
+    \b
+    Example:
+      snowmatch identities catalog/ list
+    """
     from snowmatch.views.identities import format_individuals, individuals_to_json
 
     who = place.open()
@@ -29,6 +34,10 @@ def show(place: Place, name: str) -> None:
     """Show the sightings of individual NAME by date, and what contradicts it.
 
     NAME may also be a sighting: then its individual is shown.
+
+    \b
+    Example:
+      snowmatch identities catalog/ show Aika
     """
     from snowmatch.review.identities import find_individual, find_sighting_named
     from snowmatch.views.identities import format_individual
@@ -47,7 +56,12 @@ def show(place: Place, name: str) -> None:
 @dry_option
 @placed
 def name(place: Place, name: str, sightings: Sequence[str], dry_run: bool) -> None:
-    """Give SIGHTINGS the NAME of an individual, or a new name. An empty NAME ("") takes their names away."""
+    """Give SIGHTINGS the NAME of an individual, or a new name. An empty NAME ("") takes their names away.
+
+    \b
+    Example:
+      snowmatch identities catalog/ name Aika e0012 e0031
+    """
     from snowmatch.review.identities import find_sighting_named, name_sightings
 
     who = place.open()
@@ -61,7 +75,12 @@ def name(place: Place, name: str, sightings: Sequence[str], dry_run: bool) -> No
 @dry_option
 @placed
 def rename(place: Place, old: str, new: str, dry_run: bool) -> None:
-    """Give the individual OLD the name NEW. OLD may be the text that stands for an individual without a name."""
+    """Give the individual OLD the name NEW. OLD may be the text that stands for an individual without a name.
+
+    \b
+    Example:
+      snowmatch identities catalog/ rename Aika Umut
+    """
     from snowmatch.review.identities import rename
 
     who = place.open()
@@ -74,7 +93,12 @@ def rename(place: Place, old: str, new: str, dry_run: bool) -> None:
 @dry_option
 @placed
 def merge(place: Place, names: Sequence[str], into: str, dry_run: bool) -> None:
-    """Make the individuals NAMES one: two or more."""
+    """Make the individuals NAMES one: two or more.
+
+    \b
+    Example:
+      snowmatch identities catalog/ merge Aika Bars Cat7 --into Aika
+    """
     from snowmatch.review.identities import merge
 
     who = place.open()
@@ -88,7 +112,12 @@ def merge(place: Place, names: Sequence[str], into: str, dry_run: bool) -> None:
 @dry_option
 @placed
 def split(place: Place, name: str, sightings: Sequence[str], into: str, dry_run: bool) -> None:
-    """Take SIGHTINGS out of the individual NAME: they are another animal."""
+    """Take SIGHTINGS out of the individual NAME: they are another animal.
+
+    \b
+    Example:
+      snowmatch identities catalog/ split Aika e0031 --into Bars
+    """
     from snowmatch.review.identities import find_sighting_named, split
 
     who = place.open()
@@ -108,7 +137,12 @@ def split(place: Place, name: str, sightings: Sequence[str], into: str, dry_run:
 def decide(
     place: Place, one: str, other: str, answer: str, certainty: int | None, note: str, adjudicator: bool, dry_run: bool
 ) -> None:
-    """Say whether the sightings ONE and OTHER show one animal."""
+    """Say whether the sightings ONE and OTHER show one animal.
+
+    \b
+    Example:
+      snowmatch identities catalog/ decide e0012 e0031 same --certainty 4
+    """
     from snowmatch.review.identities import answer_pair, find_sides, find_sighting_named
 
     who = place.open()
@@ -127,7 +161,12 @@ def decide(
 @dry_option
 @placed
 def undo(place: Place, ids: Sequence[str], dry_run: bool) -> None:
-    """Take back the decisions IDS (as `log` shows them), or your last one. An undo can be taken back too."""
+    """Take back the decisions IDS (as `log` shows them), or your last one. An undo can be taken back too.
+
+    \b
+    Example:
+      snowmatch identities catalog/ undo
+    """
     from snowmatch.review.identities import last_of, undo
 
     who, observer = place.open(), place.observer()
@@ -142,7 +181,12 @@ def undo(place: Place, ids: Sequence[str], dry_run: bool) -> None:
 @json_option
 @placed
 def log(place: Place, last: int | None, as_json: bool) -> None:
-    """List all decisions, the last one last."""
+    """List all decisions, the last one last.
+
+    \b
+    Example:
+      snowmatch identities catalog/ log --last 20
+    """
     from snowmatch.views.identities import format_log, log_to_json
 
     who = place.open()
@@ -152,7 +196,12 @@ def log(place: Place, last: int | None, as_json: bool) -> None:
 @identities.command()
 @placed
 def check(place: Place) -> None:
-    """List what does not fit together: contradictions, disagreements, individuals with two names."""
+    """List what does not fit together: contradictions, disagreements, individuals with two names.
+
+    \b
+    Example:
+      snowmatch identities catalog/ check
+    """
     from snowmatch.views.identities import format_check
 
     print_text(format_check(place.open()))
@@ -162,7 +211,12 @@ def check(place: Place) -> None:
 @click.argument("other", type=PATH)
 @placed
 def merge_files(place: Place, other: Path) -> None:
-    """Add the decisions of the file OTHER, such as that of a second computer."""
+    """Add the decisions of the file OTHER, such as that of a second computer.
+
+    \b
+    Example:
+      snowmatch identities catalog/ merge-files laptop/decisions.sqlite
+    """
     from snowmatch.review.identities import merge_other
 
     _, merged = merge_other(place.open(), other)
@@ -173,7 +227,12 @@ def merge_files(place: Place, other: Path) -> None:
 @click.argument("out", type=PATH)
 @placed
 def export_command(place: Place, out: Path) -> None:
-    """Write all decisions to OUT, one JSON object a line. What is readable of a damaged file is written too."""
+    """Write all decisions to OUT, one JSON object a line. What is readable of a damaged file is written too.
+
+    \b
+    Example:
+      snowmatch identities catalog/ export-decisions decisions.jsonl
+    """
     from snowmatch.review.identities import export_file
 
     exported = export_file(place.catalog, place.decisions, out)
@@ -185,7 +244,12 @@ def export_command(place: Place, out: Path) -> None:
 @click.argument("source", type=PATH)
 @placed
 def import_command(place: Place, source: Path) -> None:
-    """Add the decisions of a file that `export-decisions` wrote."""
+    """Add the decisions of a file that `export-decisions` wrote.
+
+    \b
+    Example:
+      snowmatch identities catalog/ import-decisions decisions.jsonl
+    """
     from snowmatch.review.identities import import_decisions
 
     _, merged = import_decisions(place.open(), source)

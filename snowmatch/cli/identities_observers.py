@@ -87,7 +87,12 @@ def train(
 @json_option
 @placed
 def agreement(place: Place, as_json: bool) -> None:
-    """Compare the observers: agreement, Cohen's kappa, disagreements, repetitions, time, errors in training."""
+    """Compare the observers: agreement, Cohen's kappa, disagreements, repetitions, time, errors in training.
+
+    \b
+    Example:
+      snowmatch identities catalog/ agreement
+    """
     from snowmatch.review.accuracy import accuracies
     from snowmatch.review.machine import machine_error
     from snowmatch.review.observers import agreement
@@ -116,7 +121,12 @@ def agreement(place: Place, as_json: bool) -> None:
 @click.option("--unclassified", default="", help="A sentence on what was done with sightings without an individual.")
 @placed
 def methods(place: Place, criteria: str, experience: str, encounters: str, excluded: str, unclassified: str) -> None:
-    """Print a paragraph for the methods section of a paper, with all figures that reviewers ask for."""
+    """Print a paragraph for the methods section of a paper, with all figures that reviewers ask for.
+
+    \b
+    Example:
+      snowmatch identities catalog/ methods --criteria "Three spots agree, and none contradicts."
+    """
     from snowmatch.review.methods_text import Told, methods_paragraph
 
     who = place.open()
