@@ -20,6 +20,7 @@ from snowmatch.demo.survey import make_survey
 from snowmatch.review.doctor.examine import examine
 from snowmatch.review.doctor.finding import SEVERITIES, Finding
 from snowmatch.review.doctor.stations import Position, distance_km, read_stations
+from snowmatch.review.identities import answer_pair, decide, open_identities
 from snowmatch.views.doctor import examination_to_json, format_examination
 
 COLUMNS = ("path", "individual", "body_part", "location", "station", "camera", "timestamp", "encounter", "bbox", "mask")
@@ -504,3 +505,14 @@ def test_a_finding_has_a_known_severity():
     with pytest.raises(ValueError, match="severity"):
         Finding("x", "grave", "text")
     assert [Finding("x", severity, "text").severity for severity in SEVERITIES] == list(SEVERITIES)
+
+
+def test_decisions_that_contradict_are_serious(own_survey):
+    folder = own_survey / "catalog"
+    who = open_identities(folder)
+    a, b = next(each.sightings[:2] for each in who.who.individuals if len(each.sightings) > 1)
+    decide(who, [answer_pair(who, a, b, "different", "Anna")])
+    result = CliRunner().invoke(main, ["doctor", str(folder), "--json"])
+    assert result.exit_code == 1
+    found = {each["code"]: each for each in json.loads(result.output)["findings"]}
+    assert found["contradictions"]["severity"] == "serious"

@@ -51,6 +51,10 @@ def _times(data: Data) -> str:
     return f"correct the column timestamp of {_table(data)}"
 
 
+def _check(data: Data) -> str:
+    return f"snowmatch identities {_catalog(data)} check"
+
+
 def _compare(data: Data) -> str:
     """Return the query that shows the coats of the first encounter of a finding."""
     first = data["encounters"][0]
@@ -98,6 +102,10 @@ WHAT_TO_DO: dict[str, Callable[[Data], str]] = {
     "encounters-long": _regroup,
     "encounters-of-cameras": lambda data: "if the clocks differ, correct the column timestamp",
     "wrong-name": _compare,
-    "look-like-one": lambda data: "compare their photos; if they are one animal, write one name in all rows",
+    "look-like-one": lambda data: f"if they are one animal: snowmatch identities {_catalog(data)} merge NAME NAME",
+    "contradictions": _check,
+    "disagreements": lambda data: f"snowmatch identities {_catalog(data)} ask --mode adjudicate",
+    "several-names": lambda data: f"snowmatch identities {_catalog(data)} merge NAME NAME",
+    "idle-decisions": _check,
     "names-unseen": lambda data: f"snowmatch doctor {_catalog(data)} --deep",
 }

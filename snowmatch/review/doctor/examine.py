@@ -13,6 +13,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted
 from snowmatch.identify.catalog_notes import catalog_notes
+from snowmatch.review.doctor.decided import findings_of_decisions
 from snowmatch.review.doctor.finding import CHECK, HINT, SEVERITIES, Finding, Patient, Source
 from snowmatch.review.doctor.judged import judge_names
 from snowmatch.review.doctor.labels import findings_of_labels
@@ -23,7 +24,13 @@ from snowmatch.review.doctor.times import findings_of_times
 from snowmatch.review.doctor.travel import findings_of_travel
 
 # Findings of one severity are in the order of their sources
-SOURCES: tuple[Source, ...] = (findings_of_photos, findings_of_travel, findings_of_labels, findings_of_times)
+SOURCES: tuple[Source, ...] = (
+    findings_of_decisions,
+    findings_of_photos,
+    findings_of_travel,
+    findings_of_labels,
+    findings_of_times,
+)
 
 # The codes of those notes of the loading that the sources look at more closely
 CLOSER = {

@@ -1,0 +1,48 @@
+"""Findings about decisions: what contradicts, what observers disagree about, what has no effect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from snowmatch.core.text import counted
+from snowmatch.decisions.file import decisions_path
+from snowmatch.decisions.who import DISPUTED, Who
+from snowmatch.review.doctor.finding import CHECK, HINT, SERIOUS, Finding, Patient
+from snowmatch.review.identities import open_identities
+
+
+def findings_of_decisions(patient: Patient) -> Iterator[Finding]:
+    """Yield findings about the catalog's decisions; none without decisions."""
+    if not decisions_path(patient.data.folder).exists():
+        return
+    who = open_identities(patient.data.folder).who
+    quarrels = [
+        f"{each.handle}: {_encounter(who, a)} and {_encounter(who, b)}"
+        + (" are in one photo" if (a, b) in who.one_photo else " are different, somebody said")
+        for each in who.individuals
+        for a, b in each.quarrels
+    ]
+    if quarrels:
+        text = f"{counted(len(quarrels), 'contradiction')} between decisions, inside individuals"
+        yield Finding("contradictions", SERIOUS, text, tuple(quarrels))
+    disputed = [
+        f"{_encounter(who, a)} and {_encounter(who, b)}: "
+        + ", ".join(f"{d.observer} {d.answer}" for d in state.answers)
+        for (a, b), state in who.pairs.items()
+        if state.answer == DISPUTED
+    ]
+    if disputed:
+        text = f"{counted(len(disputed), 'pair')} about which observers disagree, and no adjudicator has decided"
+        yield Finding("disagreements", CHECK, text, tuple(disputed))
+    several = [f"{', '.join(each.names)}" for each in who.individuals if len(each.names) > 1]
+    if several:
+        text = f"{counted(len(several), 'individual')} with several names: decisions joined them without a merge"
+        yield Finding("several-names", CHECK, text, tuple(several))
+    if who.idle:
+        cases = tuple(f"{row.id[-8:]} of {row.observer}: {reason}" for row, reason in who.idle)
+        text = f"{counted(len(who.idle), 'decision')} without effect"
+        yield Finding("idle-decisions", HINT, text, cases)
+
+
+def _encounter(who: Who, number: int) -> str:
+    return who.sightings[number].encounter
