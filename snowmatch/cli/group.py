@@ -22,6 +22,7 @@ COMMANDS = {
     "query": "query",
     "batch": "batch",
     "identities": "identities",
+    "serve": "serve",
     "evaluate": "evaluate",
     "calibrate": "calibrate",
     "show": "show",
