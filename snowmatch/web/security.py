@@ -12,9 +12,8 @@ import secrets
 from collections.abc import Callable
 from html import escape
 from http.cookies import CookieError, SimpleCookie
-from urllib.parse import parse_qsl, urlencode
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -73,7 +72,7 @@ class Guard:
             return PlainTextResponse("This server answers only under the address that it printed.\n", 421)
         if scope["method"] not in METHODS:
             return PlainTextResponse("Method not allowed.\n", 405, {"allow": ", ".join(METHODS)})
-        query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        query = QueryParams(scope["query_string"]).multi_items()
         given = [value for name, value in query if name == "token"]
         if given and scope["method"] == "GET" and _equal(given[-1], self.token):
             return self._enter(scope["path"], [(n, v) for n, v in query if n != "token"])
@@ -102,7 +101,7 @@ class Guard:
         until a page of our own leads on.
         """
         path = "/" + path.lstrip("/\\")  # `//name` would be another computer
-        target = escape(path + ("?" + urlencode(query) if query else ""))
+        target = escape(path + ("?" + str(QueryParams(query)) if query else ""))
         page = f'<!doctype html><meta http-equiv="refresh" content="0; url={target}"><title>snowmatch</title>'
         response = HTMLResponse(page + f'<a href="{target}">snowmatch</a>')
         response.set_cookie(self.cookie, self.secret, httponly=True, samesite="strict", path="/")

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from snowmatch.api import Catalog, Session, open_catalog
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.home import CSV_NAME, EXCEL_NAME, database_path, settings_path
+from snowmatch.core.home import CSV_NAME, EXCEL_NAME, calibration_path, database_path, features_path, settings_path
 from snowmatch.core.types import Annotation
 from snowmatch.review.identities import Decision, Identities, append, decisions_path, open_identities, refreshed
+from snowmatch.review.likely import Evidence, gather_evidence
 from snowmatch.views.previews import key_of
 
 Stamp = tuple[tuple[int, int] | None, ...]
@@ -37,7 +38,11 @@ class State:
         self._keys_of: object = None
         self._catalog: Catalog | None = None
         self._catalog_stamp: Stamp = ()
-        self._session: Session | None = None
+        self._sessions: dict[str | None, Session] = {}
+        self._gathering = threading.Lock()  # of the evidence
+        self._evidence: Evidence | None = None
+        self._evidence_key: object = None
+        self.comparing: tuple[int, int] | None = None  # sightings compared so far, and all; None if none is
 
     @property
     def decisions_file(self) -> Path:
@@ -104,19 +109,43 @@ class State:
                 opened = open_catalog(self.folder, self.decisions)
                 if self._catalog is not None:  # galleries are made once: they are used again as long as they fit
                     opened = replace(opened, _galleries=self._catalog._galleries)
-                self._catalog, self._catalog_stamp, self._session = opened, stamp, None
+                self._catalog, self._catalog_stamp, self._sessions = opened, stamp, {}
             return self._catalog
 
-    def session(self) -> Session:
-        """Return the session of the catalog with its default method, ready for queries.
+    def session(self, extractor: str | None = None, *, names: bool = True) -> Session:
+        """Return the session of an extractor (None: the catalog's own), ready for queries.
 
-        Raises SnowmatchError if nothing is indexed.
+        names: with the names by all decisions; without, a session of before the last decisions will do, which is at
+        hand at once. Raises SnowmatchError if nothing is indexed.
         """
         with self._lock:
+            found = self._sessions.get(extractor)
+            if found is not None and not names and self._catalog_stamp[:-1] == self._catalog_files():
+                return found
             catalog = self.catalog()
-            if self._session is None:
-                self._session = catalog.session()
-            return self._session
+            if extractor not in self._sessions:
+                self._sessions[extractor] = catalog.session(extractor=extractor)
+            return self._sessions[extractor]
+
+    def evidence(self) -> Evidence:
+        """Return the evidence about all pairs of sightings. What is missing is compared first, which may take minutes.
+
+        `comparing` tells how far that is. Raises SnowmatchError if nothing is indexed.
+        """
+        identities, session = self.identities(), self.session(names=False)
+        sightings = identities.who.sightings
+        with self._gathering:
+            key = (session, sightings)
+            if self._evidence is None or self._evidence_key != key:
+                try:
+                    self._evidence = gather_evidence(session, sightings, progress=self._tell_comparing)
+                    self._evidence_key = key
+                finally:
+                    self.comparing = None
+            return self._evidence
+
+    def _tell_comparing(self, done: int, total: int) -> None:
+        self.comparing = done, total
 
     def _catalog_files(self) -> Stamp:
         files = (
