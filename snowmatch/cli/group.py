@@ -24,6 +24,7 @@ COMMANDS = {
     "query": "query",
     "batch": "batch",
     "identities": "identities",
+    "serve": "serve",
     "evaluate": "evaluate",
     "calibrate": "calibrate",
     "survey": "survey",

@@ -18,9 +18,11 @@ from snowmatch.core.text import choices, counted, did_you_mean
 from snowmatch.core.types import Annotation
 from snowmatch.core.version import __version__
 from snowmatch.decisions.advance import advanced
-from snowmatch.decisions.file import Appended, Decisions, append, decisions_path, read_decisions, read_since
+from snowmatch.decisions.file import Appended, Decisions, read_decisions, read_since
+from snowmatch.decisions.file import append as append
+from snowmatch.decisions.file import decisions_path as decisions_path
 from snowmatch.decisions.merge import Exported, Merged, export_lines, import_lines, merge_file
-from snowmatch.decisions.row import Decision
+from snowmatch.decisions.row import Decision as Decision
 from snowmatch.decisions.row import timestamp as timestamp
 from snowmatch.decisions.who import Individual, Who, who_is_who, with_names
 

@@ -1,0 +1,78 @@
+"""Small pictures of photos and of the animals in them, kept under `.snowmatch/previews`. They hold no EXIF."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from PIL import Image
+
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.files import read_file, replace_file, unreadable
+from snowmatch.core.home import home_of
+from snowmatch.core.types import Annotation, BBox
+from snowmatch.photos.chips import clip_bbox
+from snowmatch.photos.pixels import read_photo, read_small
+
+SIZES = (160, 320, 640, 1280, 2560)  # longest sides (px) of previews
+KINDS = ("photo", "animal")
+MARGIN = 0.08  # of the animal's box, around it
+QUALITY = 85
+
+
+def key_of(annotation: Annotation) -> str:
+    """Return what stands for an annotation in addresses: its identifier, or a digest if it was never indexed."""
+    if annotation.annotation:
+        return annotation.annotation
+    text = repr((annotation.path, annotation.bbox, annotation.row))
+    return "p" + hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def preview(folder: Path, annotation: Annotation, kind: str, size: int) -> bytes:
+    """Return a JPEG of an annotation's photo: the whole `photo`, or the `animal` in its box with a margin.
+
+    size: longest side (px), one of SIZES; a smaller photo keeps its size. An annotation without a box shows the photo.
+    The picture is made once and kept. Raises SnowmatchError if the photo cannot be read.
+    """
+    if kind not in KINDS or size not in SIZES:
+        raise ValueError(f"kind {kind!r} and size {size}, expected of {KINDS} and {SIZES}")
+    photo = folder / annotation.path
+    box = annotation.bbox if kind == "animal" else None
+    try:
+        status = os.stat(photo)
+    except OSError as error:
+        raise unreadable(photo, error) from error
+    stamp = repr((annotation.path, status.st_size, status.st_mtime_ns, box, size, QUALITY))
+    name = hashlib.sha256(stamp.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    kept = home_of(folder) / "previews" / name[:2] / f"{name}.jpg"
+    if not kept.is_symlink():
+        with suppress(OSError, SnowmatchError):
+            return read_file(kept)
+    content = make_preview_of(photo, box, size)
+    with suppress(SnowmatchError):  # a catalog that cannot be written shows its pictures all the same
+        replace_file(kept, lambda file: file.write(content))
+    return content
+
+
+def make_preview_of(photo: Path, box: BBox | None, size: int) -> bytes:
+    """Return a JPEG of a photo, or of a box in it. Raises SnowmatchError if the photo cannot be read."""
+    pixels = read_small(photo, size) if box is None else read_photo(photo)
+    picture = Image.fromarray(pixels)
+    if box is not None:
+        picture = picture.crop(with_margin(box, picture.size))
+    picture.thumbnail((size, size), Image.Resampling.LANCZOS, reducing_gap=3)
+    out = io.BytesIO()
+    picture.save(out, "JPEG", quality=QUALITY)
+    return out.getvalue()
+
+
+def with_margin(box: Sequence[int], image_size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Return left, top, right, bottom (px) of a box with a margin, inside the photo."""
+    x, y, w, h = clip_bbox(tuple(box), image_size)  # type: ignore[arg-type] # four numbers
+    margin = round(MARGIN * max(w, h))
+    right, bottom = min(x + w + margin, image_size[0]), min(y + h + margin, image_size[1])
+    return max(x - margin, 0), max(y - margin, 0), right, bottom

@@ -1,0 +1,41 @@
+"""The app as one ASGI application: routes, files of the package, and the guard before all of them."""
+
+from __future__ import annotations
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
+
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.web.page import problem, snowmatch_error
+from snowmatch.web.routes import LIMITS, ROUTES
+from snowmatch.web.security import LARGEST_BODY, Guard
+from snowmatch.web.state import State
+from snowmatch.web.texts import translator
+
+
+def make_app(state: State, port: int, token: str) -> Starlette:
+    """Return the application of one server. port: of its address. token: the secret of this start."""
+    app = Starlette(
+        routes=[*ROUTES, Mount("/static", StaticFiles(packages=[("snowmatch.web", "static")]), name="static")],
+        middleware=[Middleware(Guard, port=port, token=token, body_limit=body_limit)],
+        exception_handlers={SnowmatchError: snowmatch_error, 404: _missing, 405: _missing, 400: _bad},
+    )
+    app.state.snowmatch = state
+    return app
+
+
+def body_limit(path: str) -> int:
+    """Return the largest body (bytes) that a path accepts."""
+    return LIMITS.get(path, LARGEST_BODY)
+
+
+async def _missing(request: Request, error: Exception) -> Response:
+    return problem(request, translator("en")("problem.missing"), 404)
+
+
+async def _bad(request: Request, error: Exception) -> Response:
+    return problem(request, str(getattr(error, "detail", error)), 400)

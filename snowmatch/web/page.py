@@ -1,0 +1,130 @@
+"""What every page is made with: templates, the language, the person's name, errors as pages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from html import escape
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.text import percent
+from snowmatch.core.version import __version__
+from snowmatch.views.text import MARKS
+from snowmatch.web.state import State
+from snowmatch.web.texts import LANGUAGES, choose_language, translator
+
+# The pages in the navigation: the address, the key of its word, the second key after "g"
+NAV = (
+    ("/", "nav.home", "h"),
+    ("/identify", "nav.identify", "i"),
+    ("/photos", "nav.photos", "p"),
+    ("/jobs", "nav.jobs", "j"),
+)
+LANGUAGE_COOKIE = "snowmatch-language"
+
+
+@cache
+def environment() -> Environment:
+    """Return the environment of all templates. Every value is escaped."""
+    found = Environment(
+        loader=PackageLoader("snowmatch.web", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters["percent"] = percent
+    found.globals.update(NAV=NAV, LANGUAGES=LANGUAGES, MARKS=MARKS, version=__version__, data=_data)
+    return found
+
+
+def state_of(request: Request) -> State:
+    """Return the state of the server."""
+    state: State = request.app.state.snowmatch
+    return state
+
+
+def language_of(request: Request) -> str:
+    """Return the language of the page: `?lang`, the remembered one, or the browser's wish."""
+    return choose_language(
+        request.query_params.get("lang"),
+        request.cookies.get(LANGUAGE_COOKIE),
+        request.headers.get("accept-language", ""),
+    )
+
+
+def render(request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
+    """Return a page. The template gets `t` (the words), `state`, `path` and `values`."""
+    language = language_of(request)
+    t, state = translator(language), state_of(request)
+    text = (
+        environment()
+        .get_template(template)
+        .render(t=t, language=language, state=state, path=request.url.path, **values)
+    )
+    response = HTMLResponse(text, status)
+    if request.query_params.get("lang") in LANGUAGES:
+        response.set_cookie(LANGUAGE_COOKIE, language, max_age=10**8, httponly=True, samesite="strict")
+    return response
+
+
+def wants_json(request: Request) -> bool:
+    """Return whether a script asked, so that an error is an object and not a page."""
+    return "application/json" in request.headers.get("accept", "")
+
+
+def problem(request: Request, text: str, status: int = 400, code: str = "") -> Response:
+    """Return an error that the person can mend, as a page or as JSON, with the page that helps."""
+    link = HELPS.get(code, "")
+    if wants_json(request):
+        return JSONResponse({"error": text, "code": code, "link": link}, status)
+    return render(request, "problem.html", status=status, text=text, link=link)
+
+
+# The page that solves a problem, by its code
+HELPS = {
+    "not-indexed": "/jobs",
+    "damaged-features": "/jobs",
+    "damaged-settings": "/jobs",
+    "damaged-maps": "/jobs",
+    "damaged-calibration": "/jobs",
+    "choose-observer": "/#observer",
+}
+
+
+def snowmatch_error(request: Request, error: Exception) -> Response:
+    """Return the answer to a SnowmatchError that no page expected."""
+    assert isinstance(error, SnowmatchError)
+    return problem(request, " ".join(str(error).splitlines()), 400, error.code)
+
+
+async def read_json(request: Request) -> Mapping[str, Any]:
+    """Return the object in the body. Raises SnowmatchError for anything else."""
+    body = await request.body()
+    try:
+        values = await run_in_threadpool(json.loads, body)
+    except (ValueError, RecursionError):
+        raise SnowmatchError("the request is not valid JSON: load the page again") from None
+    if not isinstance(values, dict):
+        raise SnowmatchError("the request is not a JSON object: load the page again")
+    return values
+
+
+def whole_number(text: str | None, default: int, least: int, most: int) -> int:
+    """Return a whole number of an address between `least` and `most`; the default if it is none."""
+    if text is None or not text.isascii() or not text.isdigit() or len(text) > 12:
+        return default
+    return min(max(int(text), least), most)
+
+
+def _data(values: Any) -> Markup:
+    """Return values as JSON for an attribute of a page."""
+    return Markup(escape(json.dumps(values, ensure_ascii=False), quote=True))

@@ -1,0 +1,171 @@
+"""What a request must show before any page sees it. The app is for the person at this computer, and for nobody else.
+
+A web site that the person visits can send requests to this computer too, also under a name of its own that leads here
+(rebinding), and it can show pictures from here. So every request, pictures included, needs the exact name and port of
+the server and a cookie that only the printed address gives; what changes something must come from our own pages.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Callable
+from html import escape
+from http.cookies import CookieError, SimpleCookie
+
+from starlette.datastructures import Headers, MutableHeaders, QueryParams
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MEGABYTE = 1 << 20
+LARGEST_BODY = MEGABYTE  # of a form or a JSON value
+METHODS = ("GET", "HEAD", "POST")
+CSP = (
+    "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'"
+)
+HEADERS = {
+    "content-security-policy": CSP,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "x-frame-options": "DENY",
+    "cross-origin-resource-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+}
+OWN = ("same-origin", "none")  # none: typed, or opened by a program
+
+
+class Guard:
+    """Middleware that refuses every request that is not from the person at this computer.
+
+    port: of the server. token: the secret in the printed address; a fresh one for each start. body_limit: returns the
+    largest body (bytes) that a path accepts.
+    """
+
+    def __init__(
+        self, app: ASGIApp, port: int, token: str, body_limit: Callable[[str], int] = lambda path: LARGEST_BODY
+    ) -> None:
+        self.app, self.token, self.body_limit = app, token, body_limit
+        names = ("127.0.0.1", "localhost", "[::1]")
+        self.hosts = {f"{name}:{port}" for name in names} | (set(names) if port == 80 else set())
+        self.cookie = f"snowmatch-{port}"  # of this server alone: cookies are shared by all ports of a name
+        self.secret = secrets.token_urlsafe(32)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        if scope["type"] != "http":  # no web sockets
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        headers = Headers(scope=scope)
+        refused = self._refusal(scope, headers)
+        if refused is not None:
+            await _hardened(refused)(scope, receive, send)
+            return
+        await self._answer(scope, receive, send, self.body_limit(scope["path"]))
+
+    def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
+        host = headers.get("host", "")
+        if host not in self.hosts or len(headers.getlist("host")) != 1:
+            return PlainTextResponse("This server answers only under the address that it printed.\n", 421)
+        if scope["method"] not in METHODS:
+            return PlainTextResponse("Method not allowed.\n", 405, {"allow": ", ".join(METHODS)})
+        query = QueryParams(scope["query_string"]).multi_items()
+        given = [value for name, value in query if name == "token"]
+        if given and scope["method"] == "GET" and _equal(given[-1], self.token):
+            return self._enter(scope["path"], [(n, v) for n, v in query if n != "token"])
+        if not _equal(self._cookie_of(headers), self.secret):
+            return PlainTextResponse(
+                "This page belongs to the person who started snowmatch: open the address that it printed in the "
+                "terminal, with its token.\n",
+                403,
+            )
+        site = headers.get("sec-fetch-site")
+        if site is not None and site not in OWN:
+            return PlainTextResponse("Refused: the request came from another web site.\n", 403)
+        if scope["method"] == "POST":
+            origin = headers.get("origin")
+            if origin != f"http://{host}" if origin is not None else site != "same-origin":
+                return PlainTextResponse("Refused: the request did not come from a page of this server.\n", 403)
+        length = headers.get("content-length", "0")
+        if not (length.isascii() and length.isdigit()) or int(length) > self.body_limit(scope["path"]):
+            return too_large(self.body_limit(scope["path"]))
+        return None
+
+    def _enter(self, path: str, query: list[tuple[str, str]]) -> Response:
+        """Return a page that leads to the same page without the token, and the cookie.
+
+        A redirect would not do: where a link in another program's page was followed, browsers send no strict cookie
+        until a page of our own leads on.
+        """
+        path = "/" + path.lstrip("/\\")  # `//name` would be another computer
+        target = escape(path + ("?" + str(QueryParams(query)) if query else ""))
+        page = f'<!doctype html><meta http-equiv="refresh" content="0; url={target}"><title>snowmatch</title>'
+        response = HTMLResponse(page + f'<a href="{target}">snowmatch</a>')
+        response.set_cookie(self.cookie, self.secret, httponly=True, samesite="strict", path="/")
+        return response
+
+    def _cookie_of(self, headers: Headers) -> str:
+        cookies: SimpleCookie = SimpleCookie()
+        try:
+            cookies.load(headers.get("cookie", ""))
+        except CookieError:
+            return ""
+        return cookies[self.cookie].value if self.cookie in cookies else ""
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
+        read, started = 0, False
+
+        async def counted() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > limit:
+                raise TooLargeError
+            return message
+
+        async def hardened(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                _harden(MutableHeaders(scope=message))
+            await send(message)
+
+        try:
+            await self.app(scope, counted, hardened)
+        except TooLargeError:
+            if started:
+                raise
+            await _hardened(too_large(limit))(scope, receive, send)
+
+
+class TooLargeError(Exception):
+    """The body of a request is larger than its path accepts."""
+
+
+def too_large(limit: int) -> Response:
+    """Return the answer to a body that is too large."""
+    text = f"Too large: this accepts at most {limit // MEGABYTE} MB at a time. Send photos one by one, as JPEG.\n"
+    return PlainTextResponse(text, 413, {"connection": "close"})
+
+
+def new_token() -> str:
+    """Return a fresh secret for the address of one start."""
+    return secrets.token_urlsafe(24)
+
+
+def _harden(headers: MutableHeaders) -> None:
+    for name, value in HEADERS.items():
+        headers.setdefault(name, value)
+    headers.setdefault("cache-control", "no-store")
+
+
+def _hardened(response: Response) -> Response:
+    _harden(response.headers)
+    return response
+
+
+def _equal(one: str, other: str) -> bool:
+    return hmac.compare_digest(one.encode("utf-8", "surrogateescape"), other.encode())

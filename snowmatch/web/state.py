@@ -1,0 +1,165 @@
+"""What the server holds: the catalog, who is who, and a session, loaded when needed and renewed when files change."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from snowmatch.api import Catalog, Session, open_catalog
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.home import CSV_NAME, EXCEL_NAME, calibration_path, database_path, features_path, settings_path
+from snowmatch.core.types import Annotation
+from snowmatch.review.identities import Decision, Identities, append, decisions_path, open_identities, refreshed
+from snowmatch.review.likely import Evidence, gather_evidence
+from snowmatch.views.previews import key_of
+
+Stamp = tuple[tuple[int, int] | None, ...]
+PATIENCE = 4.0  # a catalog that took t seconds to load is not loaded again for PATIENCE * t: an index run writes often
+
+
+class State:
+    """The catalog of one server. Its methods may be called from several threads.
+
+    folder: of the catalog. decisions: the file of decisions (None: the catalog's own). observer: who decides; "" until
+    the person said it.
+    """
+
+    def __init__(self, folder: Path, decisions: Path | None = None, observer: str = "") -> None:
+        self.folder, self.decisions, self.observer = folder, decisions, observer
+        self._lock = threading.RLock()  # of what was loaded
+        self._writing = threading.Lock()  # one append at a time
+        self._identities: Identities | None = None
+        self._stamp: Stamp = ()
+        self._loaded, self._took = 0.0, 0.0
+        self._keys: dict[str, int] = {}  # the row of each annotation, by what stands for it in addresses
+        self._keys_of: object = None
+        self._catalog: Catalog | None = None
+        self._catalog_stamp: Stamp = ()
+        self._sessions: dict[str | None, Session] = {}
+        self._gathering = threading.Lock()  # of the evidence
+        self._evidence: Evidence | None = None
+        self._evidence_key: object = None
+        self.comparing: tuple[int, int] | None = None  # sightings compared so far, and all; None if none is
+
+    @property
+    def decisions_file(self) -> Path:
+        """The file of decisions."""
+        return self.decisions or decisions_path(self.folder)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the identities are loaded, so that a page need not wait for them."""
+        return self._identities is not None
+
+    def warm_up(self) -> None:
+        """Load the identities in the background. An error shows again on the page that needs them."""
+
+        def load() -> None:
+            try:
+                self.identities()
+            except SnowmatchError:
+                return
+
+        threading.Thread(target=load, daemon=True, name="snowmatch-load").start()
+
+    def identities(self) -> Identities:
+        """Return who is who now: with the decisions of others, and with the catalog as it is.
+
+        Raises SnowmatchError if the catalog or the file of decisions cannot be read.
+        """
+        with self._lock:
+            now = time.monotonic()
+            if self._identities is None or now - self._loaded > PATIENCE * self._took:
+                stamp = self._catalog_files()
+                if self._identities is None or stamp != self._stamp:
+                    self._identities = open_identities(self.folder, self.decisions)
+                    self._stamp, self._loaded = stamp, time.monotonic()
+                    self._took = self._loaded - now
+                    return self._identities
+            self._identities = refreshed(self._identities)
+            return self._identities
+
+    def annotation(self, key: str) -> Annotation | None:
+        """Return the annotation that an address means (see `key_of`), with its name now; None if there is none."""
+        identities = self.identities()
+        with self._lock:
+            if self._keys_of is not identities.data:
+                self._keys = {key_of(a): a.row for a in identities.annotations}
+                self._keys_of = identities.data
+            row = self._keys.get(key)
+        return None if row is None else identities.named[row]
+
+    def append(self, make: Callable[[Identities], Sequence[Decision]]) -> tuple[Decision, ...]:
+        """Store the decisions that `make` returns for who is who now, and return them as stored.
+
+        One caller at a time, so that nobody decides on a state that has just changed. What follows from them is
+        computed when the next page asks. Raises SnowmatchError as `make` does, or if the file cannot be written.
+        """
+        with self._writing:
+            return append(self.decisions_file, make(self.identities())).rows
+
+    def catalog(self) -> Catalog:
+        """Return the catalog with the names by all decisions."""
+        with self._lock:
+            stamp = (*self._catalog_files(), _stamp(self.decisions_file))
+            if self._catalog is None or stamp != self._catalog_stamp:
+                opened = open_catalog(self.folder, self.decisions)
+                if self._catalog is not None:  # galleries are made once: they are used again as long as they fit
+                    opened = replace(opened, _galleries=self._catalog._galleries)
+                self._catalog, self._catalog_stamp, self._sessions = opened, stamp, {}
+            return self._catalog
+
+    def session(self, extractor: str | None = None, *, names: bool = True) -> Session:
+        """Return the session of an extractor (None: the catalog's own), ready for queries.
+
+        names: with the names by all decisions; without, a session of before the last decisions will do, which is at
+        hand at once. Raises SnowmatchError if nothing is indexed.
+        """
+        with self._lock:
+            found = self._sessions.get(extractor)
+            if found is not None and not names and self._catalog_stamp[:-1] == self._catalog_files():
+                return found
+            catalog = self.catalog()
+            if extractor not in self._sessions:
+                self._sessions[extractor] = catalog.session(extractor=extractor)
+            return self._sessions[extractor]
+
+    def evidence(self) -> Evidence:
+        """Return the evidence about all pairs of sightings. What is missing is compared first, which may take minutes.
+
+        `comparing` tells how far that is. Raises SnowmatchError if nothing is indexed.
+        """
+        identities, session = self.identities(), self.session(names=False)
+        sightings = identities.who.sightings
+        with self._gathering:
+            key = (session, sightings)
+            if self._evidence is None or self._evidence_key != key:
+                try:
+                    self._evidence = gather_evidence(session, sightings, progress=self._tell_comparing)
+                    self._evidence_key = key
+                finally:
+                    self.comparing = None
+            return self._evidence
+
+    def _tell_comparing(self, done: int, total: int) -> None:
+        self.comparing = done, total
+
+    def _catalog_files(self) -> Stamp:
+        files = (
+            self.folder / CSV_NAME,
+            self.folder / EXCEL_NAME,
+            database_path(self.folder),
+            settings_path(self.folder),
+        )
+        return tuple(_stamp(path) for path in files)
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
