@@ -11,15 +11,16 @@ Source: block Gibbs sampling, Liu, Wong and Kong, Biometrika 1994; the blocks ar
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from snowmatch.review.clusterings import cluster
-from snowmatch.review.evidence import BOTH, FORBIDDEN, Graph, Weights, graph_of
+from snowmatch.review.clusterings import best_alternative, cluster
+from snowmatch.review.evidence import BOTH, FORBIDDEN, LEFT, RIGHT, Graph, Weights, graph_of
 
+SURE = 9.0  # in natural logarithms: 1 in 8000
 RARELY = 5  # blocks that moved in no chain while these warmed up are tried in every fifth sweep
-CAP, CAP_OF_SIDES = 400, 12  # sightings of a cluster beyond these do not count, where no pair with it is listed
+CAP = 400  # sightings of a cluster beyond these do not count, where no pair with it is listed
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class _Block:
     nodes: np.ndarray
     outside: np.ndarray
     pull: np.ndarray
-    sides: tuple[int, int, int, int]
+    sides: tuple[int, ...]
 
 
 def draw(
@@ -42,15 +43,16 @@ def draw(
     left side and the others only the right side are never one cluster. No sightings give (draws, 0). The same input
     gives the same bytes.
     """
-    graph = graph_of(weights)
-    nodes = len(graph.members)
-    if not nodes:
+    if not weights.n:
         return np.zeros((draws, 0), np.int32)
     chains = min(chains, draws)
+    graph = graph_of(weights)
+    graph = graph_of(replace(weights, together=(*weights.together, *_sure(graph))))
     start, steps = cluster(graph)
     views = np.full(weights.n, BOTH) if weights.views is None else np.asarray(weights.views)
-    sampler = _Sampler(graph, start, chains, np.random.default_rng(seed), lopsided=bool((views != BOTH).any()))
-    blocks = _blocks(graph, steps)
+    blocks = _blocks(graph, steps, views)
+    random = np.random.default_rng(seed)
+    sampler = _Sampler(graph, blocks[: len(start)], start, chains, random, lopsided=bool((views != BOTH).any()))
     kept = []
     moved = np.zeros(len(blocks), np.int64)
     for sweep in range(1, warm + thin * -(-draws // chains) + 1):
@@ -65,6 +67,34 @@ def draw(
     return _canonical(labels)
 
 
+def _sure(graph: Graph) -> list[tuple[int, int]]:
+    """Return pairs of sightings that hold together: the largest sets of the greedy clustering that no split improves.
+
+    Their best split is less probable than they are by a factor of exp(SURE) at least.
+    """
+    made: dict[int, _Tree] = {k: _Tree((k,), ()) for k in range(len(graph.members))}
+    for one, two in cluster(graph)[1]:
+        parts = made[one], made.pop(two)
+        made[one] = _Tree(tuple(sorted(parts[0].nodes + parts[1].nodes)), parts)
+    found = []
+    trees = list(made.values())
+    while trees:
+        tree = trees.pop()
+        best = best_alternative(graph, [tree.nodes])
+        if best is None or best.gain > -SURE:
+            trees.extend(tree.parts)
+        else:
+            first = graph.members[tree.nodes[0]][0]
+            found.extend((first, graph.members[k][0]) for k in tree.nodes[1:])
+    return found
+
+
+@dataclass(frozen=True)
+class _Tree:
+    nodes: tuple[int, ...]
+    parts: tuple[_Tree, ...]
+
+
 def _canonical(labels: np.ndarray) -> np.ndarray:
     count = labels.shape[1]
     first = np.full((len(labels), count), count, np.int32)
@@ -74,7 +104,7 @@ def _canonical(labels: np.ndarray) -> np.ndarray:
     return first[rows[:, None], labels]
 
 
-def _blocks(graph: Graph, steps: list[tuple[int, int]]) -> list[_Block]:
+def _blocks(graph: Graph, steps: list[tuple[int, int]], views: np.ndarray) -> list[_Block]:
     """Return each node, and each set of nodes that a step of the greedy clustering made."""
     inside: dict[int, list[int]] = {k: [k] for k in range(len(graph.members))}
     sets = list(inside.values())
@@ -91,54 +121,55 @@ def _blocks(graph: Graph, steps: list[tuple[int, int]]) -> list[_Block]:
                     pull[other] = pull.get(other, 0.0) + w
         outside = sorted(pull)
         values = np.array([pull[k] for k in outside], np.float64)
-        size, left, right = graph.count(nodes)
-        links = sum(s - a - b + bool(a and b) for s, a, b in (graph.sides[k] for k in nodes))
-        blocks.append(_Block(np.array(nodes), np.array(outside, np.int64), values, (size, left, right, links)))
+        shown = [sum({int(views[s]) for s in graph.members[k]}) for k in nodes]  # 3 or more: it joins the sides
+        extent = len(shown), shown.count(LEFT), shown.count(RIGHT), sum(v >= BOTH for v in shown)
+        blocks.append(_Block(np.array(nodes), np.array(outside, np.int64), values, (*graph.count(nodes), *extent)))
     return blocks
 
 
 class _Sampler:
-    """The state of all chains: label and, for each label, how many sightings it has: all, left alone, right alone,
-    and those that join the sides."""
+    """The state of all chains: label and, for each label, how many sightings and nodes it has.
+
+    The seven rows of `sides` are sightings that are not weak (all, left alone, right alone), and nodes (all, left alone,
+    right alone, those that join both sides).
+    """
 
     def __init__(
-        self, graph: Graph, start: np.ndarray, chains: int, random: np.random.Generator, *, lopsided: bool
+        self, graph: Graph, single: list[_Block], start: np.ndarray, chains: int, random: np.random.Generator, *, lopsided: bool
     ) -> None:
         count = len(start)
         self.absent, self.alone, self.random, self.lopsided = graph.absent, graph.alone, random, lopsided
-        self._cap = CAP_OF_SIDES if lopsided else min(CAP, int(graph.size.sum()))
+        self._cap = min(CAP, int(graph.size.sum()))
         self.rows = np.arange(chains)
         self.label = np.repeat(start[None], chains, 0)
-        links = graph.size - graph.left - graph.right + ((graph.left > 0) & (graph.right > 0))
-        sides = np.stack([np.bincount(start, s, count) for s in (graph.size, graph.left, graph.right, links)])
+        sides = np.stack([np.bincount(start, s, count) for s in zip(*(b.sides for b in single), strict=True)])
         self.sides = np.repeat(sides[:, None].astype(np.int64), chains, 1)
         self._pull = np.zeros((chains, count))
         self._mark = np.full((chains, count), -1)
-        bins = np.arange(self._cap + 1)
-        if lopsided:
-            self._grid = np.stack([g.ravel() for g in np.meshgrid(bins, bins, bins, indexing="ij")])
-        else:
-            self._grid = np.stack([bins, 0 * bins, 0 * bins])
-        self._histogram = np.zeros((chains, self._grid.shape[1]))
+        self._histogram = np.zeros((chains, self._cap + 1))
         for chain in self.rows:
-            filled = self.sides[0, chain] > 0
-            np.add.at(self._histogram[chain], self._bin(self.sides[:3, chain, filled]), 1)
-
-    def _bin(self, sides: np.ndarray) -> np.ndarray:
-        size, left, right = np.minimum(sides[:3], self._cap)
-        return np.asarray((size * (self._cap + 1) + left) * (self._cap + 1) + right if self.lopsided else size)
+            filled = self.sides[3, chain] > 0
+            np.add.at(self._histogram[chain], np.minimum(self.sides[0, chain, filled], self._cap), 1)
 
     def _absent(self, block: _Block, sides: np.ndarray) -> np.ndarray:
-        """Return the weight of joining clusters of some sides by pairs that are not listed; -inf if none can be."""
+        """Return the weight of joining clusters of some sides by pairs that are not listed.
+
+        It is -inf for a block of left sides alone and a cluster of right sides alone, and the reverse.
+        """
         compared = block.sides[0] * sides[0] - block.sides[1] * sides[2] - block.sides[2] * sides[1]
-        return np.where(compared > 0, self.absent * compared, -np.inf)
+        value = self.absent * compared
+        if self.lopsided and len(sides) > 3:
+            nodes, left, right = block.sides[3:6]
+            value = np.where((left == nodes) & (sides[5] == sides[3]) & (sides[3] > 0), -np.inf, value)
+            value = np.where((right == nodes) & (sides[4] == sides[3]) & (sides[3] > 0), -np.inf, value)
+        return np.asarray(value)
 
     def _count(self, chains: np.ndarray, labels: np.ndarray, block: _Block, sign: int) -> None:
         before = self.sides[:, chains, labels]
         after = before + sign * np.array(block.sides)[:, None]
         for held, change in ((before, -1), (after, 1)):
-            some = held[0] > 0
-            self._histogram[chains[some], self._bin(held[:, some])] += change
+            some = held[3] > 0
+            self._histogram[chains[some], np.minimum(held[0, some], self._cap)] += change
         self.sides[:, chains, labels] = after
 
     def move(self, block: _Block) -> int:
@@ -151,7 +182,7 @@ class _Sampler:
         own = label[chains, 0]
         if self.lopsided:
             rest = self.sides[:, chains, own] - np.array(block.sides)[:, None]
-            stays = (rest[1] > 0) & (rest[2] > 0) & (rest[3] == 0)
+            stays = (rest[4] > 0) & (rest[5] > 0) & (rest[6] == 0)
             chains, own = chains[~stays], own[~stays]  # what it left behind would have nothing to be compared by
         if not len(chains):
             return 0
@@ -165,19 +196,19 @@ class _Sampler:
         sides = self.sides[:, column, near]
         value = self._pull[column, near] + self._absent(block, sides)
         listed = self._mark[column, near] == order
-        filled = sides[0] > 0
+        filled = sides[3] > 0
         value = np.where(listed & filled, value, -np.inf)
         value[value < FORBIDDEN / 2] = -np.inf
-        elsewhere = self._elsewhere(block, chains, sides, listed & filled)
+        elsewhere = self._elsewhere(block, chains, near, listed & filled)
         choices = np.concatenate([value, np.full((len(chains), 1), self.alone), elsewhere[:, None]], axis=1)
         chosen = (choices + self.random.gumbel(size=choices.shape)).argmax(1)
         last = near.shape[1]
         to = near[np.arange(len(chains)), np.minimum(chosen, last - 1)]
         alone = chosen == last
         to[alone] = block.nodes[0]
-        taken = self.sides[0, chains, to] > 0
+        taken = self.sides[3, chains, to] > 0
         for at in np.flatnonzero(alone & taken):  # that label is in use by others
-            to[at] = np.flatnonzero(self.sides[0, chains[at]] == 0)[0]
+            to[at] = np.flatnonzero(self.sides[3, chains[at]] == 0)[0]
         for at in np.flatnonzero(chosen == last + 1):
             to[at] = self._far(block, chains[at], near[at])
         self._pull[column, near] = 0.0
@@ -185,16 +216,23 @@ class _Sampler:
         self._count(chains, to, block, 1)
         return int((chosen > 0).sum())
 
-    def _elsewhere(self, block: _Block, chains: np.ndarray, sides: np.ndarray, near: np.ndarray) -> np.ndarray:
+    def _elsewhere(self, block: _Block, chains: np.ndarray, near: np.ndarray, known: np.ndarray) -> np.ndarray:
         """Return the log of the summed weights of all clusters without a listed pair to the block."""
-        table = np.exp(self._absent(block, self._grid))
-        total = self._histogram[chains] @ table - (table[self._bin(sides)] * near).sum(1)
+        if self.lopsided:
+            value = self._absent(block, self.sides[:, chains])
+            weight = np.where(self.sides[3, chains] > 0, np.exp(value), 0.0)
+            np.put_along_axis(weight, near, 0.0, axis=1)
+            total = weight.sum(1)
+        else:
+            table = np.exp(self.absent * block.sides[0] * np.arange(self._cap + 1))
+            sizes = np.minimum(self.sides[0, chains[:, None], near], self._cap)
+            total = self._histogram[chains] @ table - (table[sizes] * known).sum(1)
         with np.errstate(divide="ignore"):
             return np.asarray(np.log(np.where(total > 1e-12, total, 0)))
 
     def _far(self, block: _Block, chain: int, near: np.ndarray) -> int:
         sides = self.sides[:, chain]
-        value = self._absent(block, np.minimum(sides, self._cap))
-        value[sides[0] == 0] = -np.inf
-        value[near[sides[0, near] > 0]] = -np.inf
+        value = self._absent(block, sides)
+        value[sides[3] == 0] = -np.inf
+        value[near] = -np.inf
         return int((value + self.random.gumbel(size=len(value))).argmax())
