@@ -35,16 +35,16 @@ class Evidence:
     Source: pseudo-likelihood, Besag, 1975 (The Statistician 24:179-195).
     """
 
-    listed: float = 0.85
-    above: float = 1.45
-    below: float = 0.32
-    weak_listed: float = 3.44
-    weak_above: float = 0.92
-    weak_below: float = 0.63
-    absent: float = -0.27
-    alone: float = 3.13
+    listed: float = 2.52
+    above: float = 1.25
+    below: float = 0.52
+    weak_listed: float = 3.23
+    weak_above: float = 1.0
+    weak_below: float = 0.73
+    absent: float = -0.24
+    alone: float = 3.1
     most: float = 4.5
-    strong: float = 0.8
+    strong: float = 0.5
 
     def weigh(
         self, n: int, i: np.ndarray, j: np.ndarray, probability: np.ndarray
