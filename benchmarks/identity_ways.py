@@ -54,14 +54,14 @@ def human_weight(accuracy: float, settings: Settings) -> float:
 def weights_of(case: Case, settings: Settings, human: dict[tuple[int, int], float] | None = None) -> Weights:
     """Return the weights of a case and the answers so far."""
     human = human or {}
-    p = dict(zip(zip(case.i.tolist(), case.j.tolist(), strict=True), case.p.tolist(), strict=True))
-    pairs = sorted({*p, *human})
-    i, j = np.array(pairs, np.int64).reshape(-1, 2).T
     evidence = settings.evidence
-    listed = evidence.weigh(np.array([p.get(k, 0.5) for k in pairs]))
-    machine = np.where([k in p for k in pairs], listed, evidence.absent)
+    listed, weak = evidence.weigh(len(case.truth), case.i, case.j, case.p)
+    weight = dict(zip(zip(case.i.tolist(), case.j.tolist(), strict=True), listed.tolist(), strict=True))
+    pairs = sorted({*weight, *human})
+    i, j = np.array(pairs, np.int64).reshape(-1, 2).T
+    machine = np.array([weight.get(k, 0.0 if weak[list(k)].any() else evidence.absent) for k in pairs])
     answers = np.array([human.get(k, 0.0) for k in pairs])
-    return Weights(len(case.truth), i, j, machine, answers, absent=evidence.absent, alone=evidence.alone)
+    return Weights(len(case.truth), i, j, machine, answers, absent=evidence.absent, alone=evidence.alone, weak=weak)
 
 
 @dataclass(frozen=True)

@@ -1,25 +1,28 @@
 """Draws of who is who: clusterings, each as often as the weights make it probable.
 
-ln P(clustering) is its score, plus a constant: the sum of the weights of the pairs inside clusters, and `alone` for each
-cluster. For independent pairs with log odds w this is exact, as each pair contributes p if it is together and 1 - p if it
-is apart, and ln p - ln(1 - p) = w. (It is half the score in which pairs apart are subtracted.) Pairs are not independent:
-a poor photo of one sighting makes all its pairs improbable at once. So the log odds of single pairs must not be added up as
-they are; the weights have to be those that give each sighting the right probabilities (`Evidence`).
+ln P(clustering) is the sum of the weights of the pairs inside its clusters, plus what the sizes of its clusters add
+(`sizes`), plus a constant. For independent pairs with log odds w this is exact, as each pair contributes p if it is together
+and 1 - p if it is apart, and ln p - ln(1 - p) = w. (It is half the score in which pairs apart are subtracted.) Pairs are
+not independent: a poor photo of one sighting makes all its pairs improbable at once. So the log odds of single pairs must
+not be added up as they are; the weights have to be those that give each sighting the right probabilities (`Evidence`).
+`alone` is not used here: the sizes say the same, and are learned from the survey itself.
 
 Source: block Gibbs sampling, Liu, Wong and Kong, Biometrika 1994; the blocks are the steps of the greedy clustering.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from snowmatch.review.clusterings import cluster
-from snowmatch.review.evidence import BOTH, FORBIDDEN, Graph, Weights, graph_of
+from snowmatch.review.clusterings import best_alternative, cluster
+from snowmatch.review.evidence import BOTH, FORBIDDEN, LEFT, RIGHT, Graph, Weights, graph_of
+from snowmatch.review.sizes import Sizes
 
+SURE = 9.0  # in natural logarithms: 1 in 8000
 RARELY = 5  # blocks that moved in no chain while these warmed up are tried in every fifth sweep
-CAP, CAP_OF_SIDES = 400, 12  # sightings of a cluster beyond these do not count, where no pair with it is listed
+LEFTS, RIGHTS, LINKS, NODES, SIGHTINGS = 4, 5, 6, 3, 7  # rows of `sides`
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class _Block:
     nodes: np.ndarray
     outside: np.ndarray
     pull: np.ndarray
-    sides: tuple[int, int, int, int]
+    sides: tuple[int, ...]
 
 
 def draw(
@@ -42,15 +45,15 @@ def draw(
     left side and the others only the right side are never one cluster. No sightings give (draws, 0). The same input
     gives the same bytes.
     """
-    graph = graph_of(weights)
-    nodes = len(graph.members)
-    if not nodes:
+    if not weights.n:
         return np.zeros((draws, 0), np.int32)
     chains = min(chains, draws)
+    graph = graph_of(weights)
+    graph = graph_of(replace(weights, together=(*weights.together, *_sure(graph))))
     start, steps = cluster(graph)
     views = np.full(weights.n, BOTH) if weights.views is None else np.asarray(weights.views)
-    sampler = _Sampler(graph, start, chains, np.random.default_rng(seed), lopsided=bool((views != BOTH).any()))
-    blocks = _blocks(graph, steps)
+    blocks = _blocks(graph, steps, views)
+    sampler = _Sampler(blocks[: len(start)], start, chains, graph.absent, seed)
     kept = []
     moved = np.zeros(len(blocks), np.int64)
     for sweep in range(1, warm + thin * -(-draws // chains) + 1):
@@ -59,10 +62,39 @@ def draw(
                 moved[k] += sampler.move(blocks[k])
             elif moved[k] or (sweep + k) % RARELY == 0:
                 sampler.move(blocks[k])
+        sampler.learn()
         if sweep > warm and (sweep - warm) % thin == 0:
             kept.append(sampler.label.copy())
     labels = np.concatenate(kept)[:draws][:, graph.node]
     return _canonical(labels)
+
+
+def _sure(graph: Graph) -> list[tuple[int, int]]:
+    """Return pairs of sightings that hold together: the largest sets of the greedy clustering that no split improves.
+
+    Their best split is less probable than they are by a factor of exp(SURE) at least.
+    """
+    made: dict[int, _Tree] = {k: _Tree((k,), ()) for k in range(len(graph.members))}
+    for one, two in cluster(graph)[1]:
+        parts = made[one], made.pop(two)
+        made[one] = _Tree(tuple(sorted(parts[0].nodes + parts[1].nodes)), parts)
+    found = []
+    trees = list(made.values())
+    while trees:
+        tree = trees.pop()
+        best = best_alternative(graph, [tree.nodes])
+        if best is None or best.gain > -SURE:
+            trees.extend(tree.parts)
+        else:
+            first = graph.members[tree.nodes[0]][0]
+            found.extend((first, graph.members[k][0]) for k in tree.nodes[1:])
+    return found
+
+
+@dataclass(frozen=True)
+class _Tree:
+    nodes: tuple[int, ...]
+    parts: tuple[_Tree, ...]
 
 
 def _canonical(labels: np.ndarray) -> np.ndarray:
@@ -74,7 +106,7 @@ def _canonical(labels: np.ndarray) -> np.ndarray:
     return first[rows[:, None], labels]
 
 
-def _blocks(graph: Graph, steps: list[tuple[int, int]]) -> list[_Block]:
+def _blocks(graph: Graph, steps: list[tuple[int, int]], views: np.ndarray) -> list[_Block]:
     """Return each node, and each set of nodes that a step of the greedy clustering made."""
     inside: dict[int, list[int]] = {k: [k] for k in range(len(graph.members))}
     sets = list(inside.values())
@@ -91,55 +123,38 @@ def _blocks(graph: Graph, steps: list[tuple[int, int]]) -> list[_Block]:
                     pull[other] = pull.get(other, 0.0) + w
         outside = sorted(pull)
         values = np.array([pull[k] for k in outside], np.float64)
-        size, left, right = graph.count(nodes)
-        links = sum(s - a - b + bool(a and b) for s, a, b in (graph.sides[k] for k in nodes))
-        blocks.append(_Block(np.array(nodes), np.array(outside, np.int64), values, (size, left, right, links)))
+        shown = [sum({int(views[s]) for s in graph.members[k]}) for k in nodes]  # 3 or more: it joins the sides
+        sightings = sum(len(graph.members[k]) for k in nodes)
+        extent = len(shown), shown.count(LEFT), shown.count(RIGHT), sum(v >= BOTH for v in shown)
+        blocks.append(_Block(np.array(nodes), np.array(outside, np.int64), values, (*graph.count(nodes), *extent, sightings)))
     return blocks
 
 
 class _Sampler:
-    """The state of all chains: label and, for each label, how many sightings it has: all, left alone, right alone,
-    and those that join the sides."""
+    """The state of all chains: the label of each node, what each label holds, and what its size is worth.
 
-    def __init__(
-        self, graph: Graph, start: np.ndarray, chains: int, random: np.random.Generator, *, lopsided: bool
-    ) -> None:
+    The rows of `sides` are sightings that are not weak (all, left alone, right alone), nodes (all, left alone, right
+    alone, those that join both sides), and sightings.
+    """
+
+    def __init__(self, single: list[_Block], start: np.ndarray, chains: int, absent: float, seed: int) -> None:
         count = len(start)
-        self.absent, self.alone, self.random, self.lopsided = graph.absent, graph.alone, random, lopsided
-        self._cap = CAP_OF_SIDES if lopsided else min(CAP, int(graph.size.sum()))
-        self.rows = np.arange(chains)
+        self.absent, self.random = absent, np.random.default_rng(seed)
         self.label = np.repeat(start[None], chains, 0)
-        links = graph.size - graph.left - graph.right + ((graph.left > 0) & (graph.right > 0))
-        sides = np.stack([np.bincount(start, s, count) for s in (graph.size, graph.left, graph.right, links)])
+        sides = np.stack([np.bincount(start, s, count) for s in zip(*(b.sides for b in single), strict=True)])
         self.sides = np.repeat(sides[:, None].astype(np.int64), chains, 1)
+        self.lopsided = bool(sides[LEFTS].any() or sides[RIGHTS].any())
+        self._most = int(sides[SIGHTINGS].sum())
+        self._sizes = Sizes(self._most)
+        self._worth = np.zeros((chains, self._most + 1))
         self._pull = np.zeros((chains, count))
-        self._mark = np.full((chains, count), -1)
-        bins = np.arange(self._cap + 1)
-        if lopsided:
-            self._grid = np.stack([g.ravel() for g in np.meshgrid(bins, bins, bins, indexing="ij")])
-        else:
-            self._grid = np.stack([bins, 0 * bins, 0 * bins])
-        self._histogram = np.zeros((chains, self._grid.shape[1]))
-        for chain in self.rows:
-            filled = self.sides[0, chain] > 0
-            np.add.at(self._histogram[chain], self._bin(self.sides[:3, chain, filled]), 1)
+        self.learn()
 
-    def _bin(self, sides: np.ndarray) -> np.ndarray:
-        size, left, right = np.minimum(sides[:3], self._cap)
-        return np.asarray((size * (self._cap + 1) + left) * (self._cap + 1) + right if self.lopsided else size)
-
-    def _absent(self, block: _Block, sides: np.ndarray) -> np.ndarray:
-        """Return the weight of joining clusters of some sides by pairs that are not listed; -inf if none can be."""
-        compared = block.sides[0] * sides[0] - block.sides[1] * sides[2] - block.sides[2] * sides[1]
-        return np.where(compared > 0, self.absent * compared, -np.inf)
-
-    def _count(self, chains: np.ndarray, labels: np.ndarray, block: _Block, sign: int) -> None:
-        before = self.sides[:, chains, labels]
-        after = before + sign * np.array(block.sides)[:, None]
-        for held, change in ((before, -1), (after, 1)):
-            some = held[0] > 0
-            self._histogram[chains[some], self._bin(held[:, some])] += change
-        self.sides[:, chains, labels] = after
+    def learn(self) -> None:
+        """Draw for each chain how often individuals are met, given its clustering."""
+        for chain, held in enumerate(self.sides[SIGHTINGS]):
+            counts = np.bincount(held[self.sides[NODES, chain] > 0], minlength=self._most + 1)
+            self._worth[chain] = self._sizes.draw(counts, self.random)
 
     def move(self, block: _Block) -> int:
         """Give the block a new cluster in each chain where it is all in one, by the probability of each choice.
@@ -149,52 +164,33 @@ class _Sampler:
         label = self.label[:, block.nodes]
         chains = np.flatnonzero((label == label[:, :1]).all(1))
         own = label[chains, 0]
+        sides = np.array(block.sides)[:, None]
         if self.lopsided:
-            rest = self.sides[:, chains, own] - np.array(block.sides)[:, None]
-            stays = (rest[1] > 0) & (rest[2] > 0) & (rest[3] == 0)
+            rest = self.sides[:, chains, own] - sides
+            stays = (rest[LEFTS] > 0) & (rest[RIGHTS] > 0) & (rest[LINKS] == 0)
             chains, own = chains[~stays], own[~stays]  # what it left behind would have nothing to be compared by
         if not len(chains):
             return 0
-        self._count(chains, own, block, -1)
+        self.sides[:, chains, own] -= sides
+        held = self.sides[:, chains]
         column = chains[:, None]
-        near = np.concatenate([own[:, None], self.label[column, block.outside]], axis=1)
-        pulls = np.broadcast_to(np.concatenate([[0.0], block.pull]), near.shape)
-        np.add.at(self._pull, (column, near), pulls)
-        order = np.arange(near.shape[1])
-        self._mark[column, near] = order  # one of equal labels stays marked
-        sides = self.sides[:, column, near]
-        value = self._pull[column, near] + self._absent(block, sides)
-        listed = self._mark[column, near] == order
-        filled = sides[0] > 0
-        value = np.where(listed & filled, value, -np.inf)
-        value[value < FORBIDDEN / 2] = -np.inf
-        elsewhere = self._elsewhere(block, chains, sides, listed & filled)
-        choices = np.concatenate([value, np.full((len(chains), 1), self.alone), elsewhere[:, None]], axis=1)
-        chosen = (choices + self.random.gumbel(size=choices.shape)).argmax(1)
-        last = near.shape[1]
-        to = near[np.arange(len(chains)), np.minimum(chosen, last - 1)]
-        alone = chosen == last
-        to[alone] = block.nodes[0]
-        taken = self.sides[0, chains, to] > 0
-        for at in np.flatnonzero(alone & taken):  # that label is in use by others
-            to[at] = np.flatnonzero(self.sides[0, chains[at]] == 0)[0]
-        for at in np.flatnonzero(chosen == last + 1):
-            to[at] = self._far(block, chains[at], near[at])
+        near = self.label[column, block.outside]
+        np.add.at(self._pull, (column, near), np.broadcast_to(block.pull, near.shape))
+        compared = block.sides[0] * held[0] - block.sides[1] * held[2] - block.sides[2] * held[1]
+        rows = np.arange(len(chains))[:, None]
+        worth = self._worth[chains]
+        size = held[SIGHTINGS]
+        value = self._pull[chains] + self.absent * compared + worth[rows, size + block.sides[SIGHTINGS]]
+        value -= worth[rows, size]
+        value[(held[NODES] == 0) | (value < FORBIDDEN / 2)] = -np.inf
+        if self.lopsided:
+            for this, other in ((LEFTS, RIGHTS), (RIGHTS, LEFTS)):
+                if block.sides[this] == block.sides[NODES]:
+                    value[held[other] == held[NODES]] = -np.inf
+        free = np.where(held[NODES, rows[:, 0], own] == 0, own, (held[NODES] == 0).argmax(1))
+        value[rows[:, 0], free] = worth[:, block.sides[SIGHTINGS]]
+        to = (value + self.random.gumbel(size=value.shape)).argmax(1)
         self._pull[column, near] = 0.0
         self.label[column, block.nodes] = to[:, None]
-        self._count(chains, to, block, 1)
-        return int((chosen > 0).sum())
-
-    def _elsewhere(self, block: _Block, chains: np.ndarray, sides: np.ndarray, near: np.ndarray) -> np.ndarray:
-        """Return the log of the summed weights of all clusters without a listed pair to the block."""
-        table = np.exp(self._absent(block, self._grid))
-        total = self._histogram[chains] @ table - (table[self._bin(sides)] * near).sum(1)
-        with np.errstate(divide="ignore"):
-            return np.asarray(np.log(np.where(total > 1e-12, total, 0)))
-
-    def _far(self, block: _Block, chain: int, near: np.ndarray) -> int:
-        sides = self.sides[:, chain]
-        value = self._absent(block, np.minimum(sides, self._cap))
-        value[sides[0] == 0] = -np.inf
-        value[near[sides[0, near] > 0]] = -np.inf
-        return int((value + self.random.gumbel(size=len(value))).argmax())
+        self.sides[:, chains, to] += sides
+        return int((to != own).sum())

@@ -27,26 +27,41 @@ def log_odds(probability: np.ndarray | float, most: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Evidence:
-    """How the probability of a listed pair becomes a weight, and what the other pairs weigh.
+    """How the probabilities of listed pairs become weights, and what all other pairs weigh.
 
-    A probability above one half weighs listed + above * its log odds, else listed + below * its log odds; the log odds are
-    not counted beyond -most and most. To be listed is evidence, since a pair is listed only if it is among the best. The
-    defaults were fitted on drawn surveys, so that each sighting has the right probabilities when all others are known
-    (maximum pseudo-likelihood): benchmarks/fit_evidence.py.
+    A sighting is weak if none of its listed pairs has the probability `strong` or more. A pair of two sightings that are
+    not weak weighs listed + above * its log odds, or listed + below * its log odds if they are negative. A pair with a weak
+    sighting has settings of its own, since a poor photo makes all true pairs improbable at once. To be listed is
+    evidence: only the best pairs are. That a pair is not listed weighs `absent`, or nothing if a sighting of it is weak.
+    Log odds beyond -most and most do not count. absent, alone: as of Weights.
+    The defaults were fitted on drawn surveys, so that each sighting, and each set of sightings, has the right
+    probabilities when all others are known: benchmarks/fit_evidence.py.
     Source: pseudo-likelihood, Besag, 1975 (The Statistician 24:179-195).
     """
 
-    listed: float = 1.88
-    above: float = 1.0
-    below: float = 0.24
-    absent: float = -0.33
-    alone: float = 2.7
+    listed: float = 2.52
+    above: float = 1.25
+    below: float = 0.52
+    weak_listed: float = 3.23
+    weak_above: float = 1.0
+    weak_below: float = 0.73
+    absent: float = -0.24
+    alone: float = 3.1
     most: float = 4.5
+    strong: float = 0.5
 
-    def weigh(self, probability: np.ndarray) -> np.ndarray:
-        """Return the weights of listed pairs with these probabilities, of the same shape."""
+    def weigh(
+        self, n: int, i: np.ndarray, j: np.ndarray, probability: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the weights (E,) of the pairs i, j of the sightings 0 to n - 1, and which sightings are weak, (n,) bool."""
+        best = np.zeros(n)
+        np.maximum.at(best, i, probability)
+        np.maximum.at(best, j, probability)
+        weak = best < self.strong
         odds = log_odds(probability, self.most)
-        return np.asarray(self.listed + np.where(odds > 0, self.above, self.below) * odds, np.float64)
+        plain = self.listed + np.where(odds > 0, self.above, self.below) * odds
+        poor = self.weak_listed + np.where(odds > 0, self.weak_above, self.weak_below) * odds
+        return np.where(weak[i] | weak[j], poor, plain), weak
 
 
 @dataclass(frozen=True)
@@ -60,6 +75,7 @@ class Weights:
     together, apart: pairs that are surely one individual, and surely two.
     views: (n,) int, LEFT, RIGHT or BOTH; None: all sightings can be compared. Pairs that cannot be compared are never
     asked and have no weight. What joins the two sides of an individual is a sighting of both, or a pair of `together`.
+    weak: (n,) bool, sightings whose pairs weigh nothing if they are not listed; None: there are none.
     Raises ValueError for numbers out of range, and for a pair that is listed twice or cannot be compared.
     """
 
@@ -73,6 +89,7 @@ class Weights:
     together: tuple[tuple[int, int], ...] = ()
     apart: tuple[tuple[int, int], ...] = ()
     views: np.ndarray | None = None
+    weak: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         sizes = {len(self.i), len(self.j), len(self.machine), len(self.human)}
@@ -100,7 +117,8 @@ class Graph:
 
     node: (n,) int, the node of each sighting. members: the sightings of each node, ascending.
     near: for each node its neighbours, with the sum of (weight - absent) over the listed pairs between them.
-    size, left, right: (nodes,) int, sightings of each node: all, those of LEFT alone, those of RIGHT alone.
+    size, left, right: (nodes,) int, sightings of each node that are not weak: all, those of LEFT alone, those of
+    RIGHT alone.
     """
 
     absent: float
@@ -137,7 +155,8 @@ def graph_of(weights: Weights) -> Graph:
         node[group] = number
     near: list[dict[int, float]] = [{} for _ in members]
     views = np.full(weights.n, BOTH) if weights.views is None else np.asarray(weights.views)
-    excess = weights.machine + weights.human - weights.absent
+    plain = np.ones(weights.n, bool) if weights.weak is None else ~np.asarray(weights.weak, bool)
+    excess = weights.machine + weights.human - weights.absent * (plain[weights.i] & plain[weights.j])
     for a, b, w in zip(node[weights.i].tolist(), node[weights.j].tolist(), excess.tolist(), strict=True):
         if a != b:
             near[a][b] = near[b][a] = near[a].get(b, 0.0) + w
@@ -146,7 +165,7 @@ def graph_of(weights: Weights) -> Graph:
         if a == b:
             raise ValueError(f"sightings {x} and {y} are surely together and surely apart")
         near[a][b] = near[b][a] = FORBIDDEN
-    sides = np.stack([np.ones(weights.n, np.int64), views == LEFT, views == RIGHT]).astype(np.int64)
+    sides = np.stack([plain, plain & (views == LEFT), plain & (views == RIGHT)]).astype(np.int64)
     size, left, right = (np.bincount(node, side, len(members)).astype(np.int64) for side in sides)
     triples = list(zip(size.tolist(), left.tolist(), right.tolist(), strict=True))
     return Graph(weights.absent, weights.alone, node, members, near, size, left, right, triples)
