@@ -175,7 +175,7 @@ def engine_stages(folder: Path, extractor: str) -> dict[str, float]:
         took[stage].append(time.perf_counter() - start)
         return result
 
-    timed("index", lambda: gallery.build_indexes(matcher.backend))
+    timed("index", gallery.build_indexes)
     individuals, count = gallery.individual_numbers, len(gallery.individuals)
     for entry in np.linspace(0, len(gallery.annotations) - 1, ASKED + 1).astype(int).tolist():
         a = gallery.annotations[entry]
@@ -254,7 +254,7 @@ def among_distractors(work: Path, pool: Path, size: int) -> dict[str, Any]:
     reader = open_features(home / "features", described)
     gallery = make_gallery(annotations, keys, reader, home / "index", settings_key(described))
     start = time.perf_counter()
-    gallery.build_indexes(matcher.backend)
+    gallery.build_indexes()
     built, seconds = time.perf_counter() - start, []
     for entry in range(min(ASKED, len(real.annotations) - 1) + 1):  # the first is not counted
         asked, open_to = real.subject(entry), np.ones(size, bool)

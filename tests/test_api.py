@@ -19,7 +19,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.plugins import make_plugin, plugin_names
 from snowmatch.features.extractors import check_extractor
 from snowmatch.features.segments import COLUMNS
-from snowmatch.matching.search import blocks as searching
+from snowmatch.matching.search import shelf
 from snowmatch.views.json import answer_to_json
 from snowmatch.views.text import format_answer
 
@@ -151,7 +151,7 @@ def test_one_worker_and_two_workers_store_the_same_bytes(own_survey, extractor, 
 
 
 def test_a_query_of_an_indexed_catalog_builds_no_search_index(survey, known, monkeypatch):
-    monkeypatch.setattr(searching, "build_faiss", lambda rows: pytest.fail("built an index at query time"))
+    monkeypatch.setattr(shelf, "encode", lambda *_: pytest.fail("built an index at query time"))
     ask(snowmatch.open_catalog(survey / "catalog"), survey, known[0])
 
 

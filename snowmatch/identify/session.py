@@ -27,6 +27,8 @@ from snowmatch.features.reader import FeatureReader, list_features, open_feature
 from snowmatch.identify.method import DEFAULT_MATCHER, Method, as_method, settings_text
 from snowmatch.matching.gallery import Gallery, make_gallery
 from snowmatch.matching.geometry.frames import Geometry
+from snowmatch.matching.search.loaded import Loaded
+from snowmatch.matching.search.shelf import NotKeptError
 from snowmatch.screening.finders import choose_finders
 from snowmatch.screening.maps import maps_stamp
 from snowmatch.screening.scenes import Finders
@@ -119,6 +121,7 @@ class Galleries:
 
     _cached: dict[str, tuple[Any, Gallery]] = field(default_factory=dict)
     _maps: dict[Any, StoredMaps] = field(default_factory=dict)  # by their stamp: those of all galleries
+    loaded: Loaded = field(default_factory=Loaded)  # the search indexes of all galleries
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def get(
@@ -128,21 +131,22 @@ class Galleries:
 
         reader: the features of one extractor. states: the current states of all annotations of the catalog.
         part: True if some annotations with features are skipped, because another extractor has no features of them.
-        Such a gallery has a search index of its own.
         """
         key = settings_key(reader.described)
-        name = f"{reader.described['name']}-{key}" + ("-part" if part else "")
+        folder = f"{reader.described['name']}-{key}"
+        name = folder + ("-part" if part else "")
         keys = tuple(state.key for state in states)
         with self._lock:
             stamp = maps_stamp(data.folder)
             now = keys, stamp
             entry = self._cached.get(name)
             if entry is None or entry[0] != now:
-                index_folder = indexes_path(data.folder) / name
+                index_folder = indexes_path(data.folder) / folder
                 if stamp not in self._maps:
                     self._maps.clear()
                     self._maps[stamp] = open_maps(data.folder)
-                entry = now, make_gallery(data.annotations, keys, reader, index_folder, key, self._maps[stamp])
+                made = make_gallery(data.annotations, keys, reader, index_folder, key, self._maps[stamp], self.loaded)
+                entry = now, made
                 self._cached[name] = entry
             return entry[1]
 
@@ -201,13 +205,18 @@ def indexed(
 
 
 def build_index(data: CatalogData, extractor: Extractor, cache: Galleries) -> tuple[Note, ...]:
-    """Build the search index of the default matcher, so that the first query does not wait for it.
+    """Bring the search index of the default matcher up to date, so that the first query does not wait for it.
 
-    An existing index is checked. Returns notes on those that were damaged and were built again.
+    A part of the existing index is checked. Returns notes on blocks that were damaged and were built again, or on an
+    index that could not be stored: it then stays as it was.
     """
     votes = make_plugin("matchers", DEFAULT_MATCHER)
     _, (gallery,) = indexed(data, as_method([extractor], votes, Geometry()), cache)
-    damaged = sum(bool(note.data.get("damaged")) for note in gallery.build_indexes(votes.backend))
+    try:
+        damaged = gallery.build_indexes()
+    except NotKeptError as error:
+        text = f"the search index could not be stored, so the first query builds what is missing ({error})"
+        return (Note("indexes-not-kept", text, {"catalog": str(data.folder)}),)
     if not damaged:
         return ()
     text = f"{counted(damaged, 'search index', 'search indexes')} had damaged files and were built again"

@@ -15,7 +15,18 @@ from snowmatch.core.notes import Note
 from snowmatch.core.text import counted
 from snowmatch.core.types import BODY_PARTS, Annotation, BBox, Matches, Subject, same_part
 from snowmatch.features.reader import FeatureReader
-from snowmatch.matching.search.blocks import Block, LazyIndex, block_rows, cut_blocks, fingerprint, open_index
+from snowmatch.matching.search.blocks import Block, LazyIndex
+from snowmatch.matching.search.forest import FlannIndex
+from snowmatch.matching.search.loaded import Loaded
+from snowmatch.matching.search.shelf import (
+    Content,
+    Planned,
+    Shelf,
+    arrange_blocks,
+    block_rows,
+    cut_blocks,
+    plan_blocks,
+)
 from snowmatch.photos.chips import clip_bbox
 from snowmatch.screening.foreground import ForegroundMap, evidence_of, foreground_weights, map_beside
 from snowmatch.screening.stored_maps import StoredMaps
@@ -37,7 +48,8 @@ class Gallery:
 
     annotations: A annotations. keys: (A,) the keys of their features in `reader`. supposed: (A,) a number for the
     animal that each annotation is supposed to show; annotations with one number are no rivals of each other. None:
-    their names tell. A gallery does not change, and several threads may search it at the same time.
+    their names tell. loaded: the search indexes in memory. A gallery does not change, and several threads may search it
+    at the same time.
     """
 
     annotations: tuple[Annotation, ...]
@@ -47,6 +59,7 @@ class Gallery:
     extractor_key: str
     maps: StoredMaps = field(default_factory=StoredMaps, repr=False, compare=False)
     supposed: np.ndarray | None = field(default=None, repr=False, compare=False)
+    loaded: Loaded = field(default_factory=Loaded, repr=False, compare=False)
     _blocks: dict[tuple[str, str], tuple[Block, ...]] = field(default_factory=dict, repr=False, compare=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
@@ -258,32 +271,70 @@ class Gallery:
 
         allowed: (A,) bool, whether an annotation may answer.
         """
-        needed = [block for block in self.blocks(backend, part) if allowed[block.entries].any()]
+        needed = [block for block in self.blocks(backend, part) if block.allows(allowed).any()]
         return [note for block in needed if (note := block.prepare()) is not None]
 
-    def build_indexes(self, backend: str) -> list[Note]:
-        """Load or build the index of every block, and return notes on those that were built."""
-        blocks = [block for part in BODY_PARTS for block in self._blocks_of(backend, part)]
-        return [note for block in blocks if (note := block.prepare()) is not None]
+    def build_indexes(self) -> int:
+        """Bring the search blocks on disk up to date, and return the number of damaged ones that were built again."""
+        limit = block_rows(self.reader.dimension, self.reader.dtype)
+        damaged = 0
+        for part in BODY_PARTS:
+            content, _ = self._content(part)
+            damaged += arrange_blocks(Shelf(self.index_folder, part, self.extractor_key, limit), content)
+        with self._lock:
+            self._blocks.clear()
+        return damaged
+
+    def _content(self, part: str) -> tuple[Content, list[np.ndarray]]:
+        """Return what a body part holds, and the entries of each key: (U,) the first of each, the second or -1, ..."""
+        entries = np.array([i for i, a in enumerate(self.annotations) if a.body_part == part], np.int64)
+        entries = entries[self._counts[entries] > 0]
+        keys = np.array([self.keys[i] for i in entries], "S32")
+        order = np.argsort(keys, kind="stable")
+        unique, first, copies = np.unique(keys[order], return_index=True, return_counts=True)
+        entries = entries[order]
+        owners = [
+            np.where(copies > n, entries[np.minimum(first + n, len(entries) - 1)], -1)
+            for n in range(int(copies.max(initial=0)))
+        ]
+        return Content(unique, self._counts[entries[first]], partial(self.reader.column, "descriptors")), owners
 
     def _blocks_of(self, backend: str, part: str) -> tuple[Block, ...]:
         with self._lock:
             if (backend, part) not in self._blocks:
-                entries = np.array([i for i, a in enumerate(self.annotations) if a.body_part == part], np.int64)
-                entries = entries[self._counts[entries] > 0]
                 limit = block_rows(self.reader.dimension, self.reader.dtype)
-                self._blocks[backend, part] = tuple(
-                    self._block(backend, f"{part}-{number}", entries[run])
-                    for number, run in enumerate(cut_blocks(self._counts[entries], limit))
-                )
+                content, owners = self._content(part)
+                if backend == "flann":
+                    made = [
+                        b for run in cut_blocks(content.counts, limit) for b in self._forest(part, content, run, owners)
+                    ]
+                else:
+                    shelf = Shelf(self.index_folder, part, self.extractor_key, limit)
+                    made = [block for one in plan_blocks(shelf, content) for block in self._views(one, owners)]
+                self._blocks[backend, part] = tuple(made)
             return self._blocks[backend, part]
 
-    def _block(self, backend: str, name: str, entries: np.ndarray) -> Block:
-        keys = [self.keys[i] for i in entries]
-        mark = fingerprint(keys, self.extractor_key, backend)
-        rows = partial(self.reader.column, "descriptors", keys)
-        index = LazyIndex(name, partial(open_index, self.index_folder, name, mark, backend, rows))
-        return Block(entries, np.concatenate([[0], np.cumsum(self._counts[entries])]), index)
+    def _views(self, planned: Planned, owners: Sequence[np.ndarray]) -> list[Block]:
+        """Return a search block, once for each copy of its annotations: rows with the same content share their rows."""
+        name = planned.path.name
+        index = LazyIndex(name, planned.open_it, self.loaded, str(planned.path))
+        return self._blocks_by_copy(planned.places, planned.counts, index, name.rpartition("-")[0], owners)
+
+    def _forest(self, part: str, content: Content, run: slice, owners: Sequence[np.ndarray]) -> list[Block]:
+        """Return the block of a FLANN forest. OpenCV loads a forest only with all its descriptors, so a stored one
+        would save little time.
+        """
+        keys = content.keys[run]
+        index = LazyIndex(f"{part}-{run.start}", lambda: (FlannIndex(content.rows_of(keys)), "could not be kept"))
+        places = np.arange(run.start, run.stop)
+        return self._blocks_by_copy(places, content.counts[run], index, "", owners)
+
+    def _blocks_by_copy(
+        self, places: np.ndarray, counts: np.ndarray, index: LazyIndex, group: str, owners: Sequence[np.ndarray]
+    ) -> list[Block]:
+        offsets = np.concatenate([[0], np.cumsum(counts)])
+        views = (np.where(places >= 0, owner[np.maximum(places, 0)], -1) for owner in owners)
+        return [Block(entries, offsets, index, group) for entries in views if (entries >= 0).any()]
 
 
 def tell_animals(annotations: Sequence[Annotation]) -> list[Animal]:
@@ -301,6 +352,7 @@ def make_gallery(
     index_folder: Path,
     extractor_key: str,
     maps: StoredMaps | None = None,
+    loaded: Loaded | None = None,
 ) -> Gallery:
     """Return the gallery of the annotations whose features `reader` contains. keys: the key of each annotation, or
     None.
@@ -315,4 +367,5 @@ def make_gallery(
         index_folder,
         extractor_key,
         maps or StoredMaps(),
+        loaded=Loaded() if loaded is None else loaded,
     )

@@ -23,6 +23,11 @@ class FlannIndex:
         kd_tree = {"algorithm": 1, "trees": TREES}  # 1 is FLANN_INDEX_KDTREE
         self.index = cv2.flann_Index(self.rows, kd_tree)  # type: ignore[attr-defined] # the stub leaves it out
 
+    @property
+    def memory(self) -> int:
+        """Bytes that it needs in memory: its rows, and as much again for its trees."""
+        return 2 * int(self.rows.nbytes)
+
     def search(self, queries: np.ndarray, wanted: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         squared = np.full((len(queries), k), np.inf, np.float32)
         rows = np.full((len(queries), k), -1, np.int64)

@@ -1,21 +1,20 @@
-"""An inverted file of product-quantised rows (faiss). The best rows are then compared exactly.
+"""Inverted files of product-quantised rows (faiss), with a codebook that the blocks of a body part share.
+
+A codebook tells in which list a row lies, and how it is encoded. It is trained once on a sample. So a row has the same
+approximate distance in any block, and which rows are compared exactly does not depend on how rows were divided.
 
 Only this file imports faiss.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import faiss
 import numpy as np
-
-from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.files import unreadable
-from snowmatch.core.sums import is_unchanged, read_sums, write_sums, write_with_sums
 
 # The inverted file finds the best rows by approximate distances. Few long lists suit the fast scan.
 # Measured: docs/benchmarks-history.md, "Which search".
@@ -28,104 +27,188 @@ FAST_SCAN = 13  # the code path of faiss is fixed: the same result for any numbe
 TRAIN_ROWS_PER_LIST = 40  # faiss needs at least 39 training rows for each centroid
 TRAIN_ROUNDS = 3  # k-means rounds: between two and six the recall differs by 0.2 %
 EXHAUSTIVE_ROWS = 1_000  # up to this number, comparing all rows is faster, and a quantiser could not learn
-# The files of an index: its rows, the inverted file of many rows, and the checksums of both
-ENDINGS = (".npy", ".faiss", ".sums")
-REFINED_AT_ONCE = 64  # descriptors whose candidates are compared at a time: 1 MB of float32 fits into the cache
+ADDED_AT_ONCE = 1 << 16  # rows that are encoded at a time
+PAIRS_AT_ONCE = 2048  # rows that are compared exactly at a time: 1 MB of float32 fits into the cache
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Codebook:
+    """Centres (L, D) of the L lists, and a trained index without rows.
+
+    trained: number of rows of the body part when it was trained.
+    """
+
+    name: str
+    trained: int
+    empty: faiss.IndexIVFPQFastScan
+
+    @property
+    def lists(self) -> int:
+        """The number of lists."""
+        return int(self.empty.nlist)
+
+    def nearest_lists(self, queries: np.ndarray, count: int) -> np.ndarray:
+        """Return the `count` nearest lists (N, count) of the queries (N, D) float32, nearest first."""
+        numbers: np.ndarray = faiss.downcast_index(self.empty.quantizer).search(queries, count)[1]
+        return numbers
+
+    def fits(self, rows: int, growth: int) -> bool:
+        """Return whether its number of lists suits `rows` rows: at most `growth` times more or fewer than before."""
+        return self.trained <= rows * growth and rows <= self.trained * growth
+
+
+@dataclass(frozen=True, eq=False)
 class FaissIndex:
-    """Rows (R, D), uint8 or float32. Many rows also have an inverted file, which finds the few rows to compare."""
+    """Rows (R, D), uint8 or float32, with an inverted file by a codebook. Few rows have neither.
+
+    The inverted file does not hold the centres of its lists: they are the codebook's.
+    """
 
     rows: np.ndarray
     lists: faiss.IndexIVFPQFastScan | None
+    codebook: Codebook | None = None
 
-    def search(
-        self, queries: np.ndarray, wanted: np.ndarray, k: int, probes: int = PROBES
+    @property
+    def memory(self) -> int:
+        """Bytes that it needs in memory. Rows that are mapped from a file do not count."""
+        if self.lists is None:
+            return int(self.rows.nbytes)
+        return int(self.lists.ntotal * (self.lists.code_size + 8) + self.lists.nlist * 64)
+
+    def look(
+        self, queries: np.ndarray, probed: np.ndarray, wanted: np.ndarray, count: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return squared distances and row numbers (N, k) of the nearest wanted rows. k is at most the number of
-        wanted rows.
+        """Return approximate distances and row numbers (N, count) of the best rows in some lists.
+
+        queries: (N, D) float32. probed: (N, P), the lists of each query. wanted: (R,) bool, whether a row may answer.
+        Missing rows are inf and -1. All rows nearer than the farthest one are returned. Which of the equally far ones
+        are returned is not defined.
         """
-        lists = self.lists
-        if lists is None:
-            return _nearest(self.rows, queries, np.flatnonzero(wanted), k)
+        if self.lists is None:
+            raise ValueError("an index of few rows has no lists")
         bits = np.packbits(wanted, bitorder="little")
-        selector = None if wanted.all() else faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits))
-        # A filter that keeps one row in five also thins every list: five times as many lists cost the same
-        probed = min(lists.nlist, int(np.ceil(probes / wanted.mean())))
-        candidates = max(CANDIDATES, 2 * k)
-
-        def look(some: np.ndarray, probed: int) -> tuple[np.ndarray, np.ndarray]:
-            parameters = faiss.SearchParametersIVF()
-            parameters.sel, parameters.nprobe = selector, probed
-            return _refine(self.rows, some, lists.search(some, candidates, params=parameters)[1], k)
-
-        squared, found = look(queries, probed)
-        short = np.flatnonzero(found[:, -1] < 0)
-        if len(short):
-            squared[short], found[short] = look(queries[short], lists.nlist)
-        return squared, found
+        parameters = faiss.SearchParametersIVF()
+        parameters.sel = None if wanted.all() else faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits))
+        parameters.nprobe = probed.shape[1]
+        probed = np.ascontiguousarray(probed, np.int64)
+        away = np.zeros(probed.shape, np.float32)  # not used: the codes are not relative to the centres
+        distances, rows = np.empty((len(queries), count), np.float32), np.empty((len(queries), count), np.int64)
+        arrays = [faiss.swig_ptr(a) for a in (queries, probed, away, distances, rows)]
+        self.lists.search_preassigned_c(  # type: ignore[attr-defined] # faiss's wrapper of it takes no filter
+            len(queries), arrays[0], count, *arrays[1:], False, parameters, None
+        )
+        distances[rows < 0] = np.inf
+        return distances, rows
 
 
-def build_faiss(descriptors: list[np.ndarray]) -> FaissIndex:
-    """Return an index of the rows of all entries. The same rows give the same index with any number of threads.
+def train_codebook(name: str, descriptors: Sequence[np.ndarray]) -> Codebook | None:
+    """Return a codebook for the rows of all entries; None if they are so few that all are compared.
+
+    The same rows give the same codebook with any number of threads.
 
     Source: Sivic & Zisserman 2003 (inverted file); Jegou et al., PAMI 2011 (product quantisation); Andre et al., PAMI
     2019 (4-bit codes scanned in registers), as in Douze et al. 2024, "The Faiss library".
     """
-    rows = np.concatenate(descriptors)
-    if len(rows) <= EXHAUSTIVE_ROWS:
-        return FaissIndex(rows, None)
-    dimension = rows.shape[1]
-    count = int(LISTS_PER_SQRT * np.sqrt(len(rows)))
-    sample = _sample(rows, count * TRAIN_ROWS_PER_LIST)
+    total = sum(len(rows) for rows in descriptors)
+    if total <= EXHAUSTIVE_ROWS:
+        return None
+    dimension = descriptors[0].shape[1]
+    count = int(LISTS_PER_SQRT * np.sqrt(total))
+    sample = _sample(descriptors, total, count * TRAIN_ROWS_PER_LIST)
     centres = faiss.IndexFlatL2(dimension)
     centres.add(_train(sample, count))
-    # one 4-bit code for two dimensions each
-    lists = faiss.IndexIVFPQFastScan(centres, dimension, count, dimension // 2 if dimension % 2 == 0 else dimension, 4)
+    lists = _lists(centres, count)
     lists.own_fields = True
     centres.this.disown()  # type: ignore[attr-defined] # every class of SWIG's has it
-    lists.by_residual = False  # it finds as many neighbours in two thirds of the time
-    lists.implem = FAST_SCAN
     with _one_thread():
         lists.train(sample)
-    for start in range(0, len(rows), 1 << 16):
-        lists.add(rows[start : start + (1 << 16)].astype(np.float32))
-    return FaissIndex(rows, lists)
+    return Codebook(name, total, lists)
 
 
-def _nearest(rows: np.ndarray, queries: np.ndarray, among: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return squared distances and numbers (N, k) of the nearest of the rows `among`. All of them are compared."""
+def _lists(centres: faiss.Index, count: int) -> faiss.IndexIVFPQFastScan:
+    """Return an inverted file without rows: one 4-bit code for two dimensions each."""
+    dimension = centres.d
+    lists = faiss.IndexIVFPQFastScan(centres, dimension, count, dimension // 2 if dimension % 2 == 0 else dimension, 4)
+    lists.by_residual = False  # it finds as many neighbours in two thirds of the time
+    lists.implem = FAST_SCAN
+    return lists
+
+
+def encode(codebook: Codebook, descriptors: Sequence[np.ndarray]) -> faiss.IndexIVFPQFastScan:
+    """Return an inverted file of the rows of all entries. The same rows give the same bytes."""
+    lists = _lists(faiss.downcast_index(codebook.empty.quantizer), codebook.lists)
+    lists.pq = codebook.empty.pq
+    lists.is_trained = True
+    for rows in _pieces(descriptors):
+        lists.add(rows.astype(np.float32))
+    return without_centres(lists)
+
+
+def without_centres(lists: faiss.IndexIVFPQFastScan) -> faiss.IndexIVFPQFastScan:
+    """Return the inverted file with an empty quantiser in place of the codebook's."""
+    nothing = faiss.IndexFlatL2(lists.d)
+    lists.own_fields = False
+    lists.quantizer = nothing
+    lists.referenced_objects = [nothing]  # type: ignore[attr-defined] # it lives as long
+    return lists
+
+
+def _pieces(descriptors: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+    """Yield the rows of all entries, ADDED_AT_ONCE at a time."""
+    waiting: list[np.ndarray] = []
+    count = 0
+    for rows in descriptors:
+        start = 0
+        while start < len(rows):
+            piece = rows[start : start + ADDED_AT_ONCE - count]
+            waiting.append(piece)
+            count += len(piece)
+            start += len(piece)
+            if count == ADDED_AT_ONCE:
+                yield np.concatenate(waiting)
+                waiting, count = [], 0
+    if waiting:
+        yield np.concatenate(waiting)
+
+
+def build_faiss(descriptors: Sequence[np.ndarray]) -> FaissIndex:
+    """Return an index of the rows of all entries, with a codebook of its own."""
+    codebook = train_codebook("", descriptors)
+    rows = np.concatenate(descriptors)
+    return FaissIndex(rows, None if codebook is None else encode(codebook, descriptors), codebook)
+
+
+def distances_of(rows: np.ndarray, chosen: np.ndarray, queries: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    """Return the squared distances (P,) float32 of P pairs: row number `chosen` and query number `asked`."""
+    squared = np.empty(len(chosen), np.float32)
+    for start in range(0, len(chosen), PAIRS_AT_ONCE):
+        part = slice(start, start + PAIRS_AT_ONCE)
+        difference = rows[chosen[part]].astype(np.float32)
+        difference -= queries[asked[part]]
+        squared[part] = np.einsum("pd,pd->p", difference, difference)
+    return squared
+
+
+def nearest_of(rows: np.ndarray, queries: np.ndarray, among: np.ndarray, k: int) -> np.ndarray:
+    """Return the numbers (N, k) of the nearest of the rows `among`. All of them are compared."""
     some = rows[among].astype(np.float64)
     wide = queries.astype(np.float64)
     squared = (wide**2).sum(axis=1)[:, None] + (some**2).sum(axis=1) - 2 * (wide @ some.T)
-    order = np.argsort(squared, axis=1, kind="stable")[:, :k]
-    return np.maximum(np.take_along_axis(squared, order, axis=1), 0), among[order]
+    found: np.ndarray = among[np.argsort(squared, axis=1, kind="stable")[:, :k]]
+    return found
 
 
-def _refine(rows: np.ndarray, queries: np.ndarray, found: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the k nearest (N, k) of the candidates `found` (N, C) by exact distance; missing candidates are -1 and
-    inf.
-    """
-    squared = np.empty((len(found), k), np.float32)
-    nearest = np.empty((len(found), k), np.int64)
-    for start in range(0, len(found), REFINED_AT_ONCE):
-        part = slice(start, start + REFINED_AT_ONCE)
-        candidates = np.sort(found[part], axis=1)  # by row number, so that equal distances are too
-        difference = rows[np.maximum(candidates, 0)].astype(np.float32)  # (n, C, D)
-        difference -= queries[part, None, :]
-        away = np.einsum("ncd,ncd->nc", difference, difference)
-        away[candidates < 0] = np.inf
-        order = np.argsort(away, axis=1, kind="stable")[:, :k]
-        squared[part] = np.take_along_axis(away, order, axis=1)
-        nearest[part] = np.take_along_axis(candidates, order, axis=1)
-    return squared, nearest
-
-
-def _sample(rows: np.ndarray, wanted: int) -> np.ndarray:
-    """Return about `wanted` of the rows, evenly spread, as float32."""
-    chosen = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), wanted)).astype(np.int64))
-    return rows[chosen].astype(np.float32)
+def _sample(descriptors: Sequence[np.ndarray], total: int, wanted: int) -> np.ndarray:
+    """Return about `wanted` of all rows, evenly spread, as float32."""
+    chosen = np.unique(np.linspace(0, total - 1, min(total, wanted)).astype(np.int64))
+    offsets = np.cumsum([0] + [len(rows) for rows in descriptors])
+    borders = np.searchsorted(chosen, offsets)
+    parts = [
+        rows[chosen[start:stop] - offset]
+        for rows, offset, start, stop in zip(descriptors, offsets, borders, borders[1:], strict=False)
+        if stop > start
+    ]
+    return np.concatenate(parts).astype(np.float32)
 
 
 def _train(sample: np.ndarray, lists: int) -> np.ndarray:
@@ -151,68 +234,15 @@ def _one_thread() -> Iterator[None]:
         faiss.omp_set_num_threads(threads)
 
 
-def write_faiss(path: Path, index: FaissIndex) -> None:
-    """Write an index: its rows, its lists, and last the checksums of both. Without checksums it is no index.
-
-    Raises SnowmatchError if it cannot be written.
-    """
-    rows_path, lists_path, sums_path = paths_of(path)
-    lists = index.lists
-    sums = {
-        rows_path.name: write_with_sums(
-            rows_path, lambda file: np.lib.format.write_array(file, np.ascontiguousarray(index.rows), (1, 0))
-        )
-    }
-    if lists is not None:
-        writer = faiss.PyCallbackIOWriter  # type: ignore[attr-defined] # missing in the stub
-        sums[lists_path.name] = write_with_sums(
-            lists_path, lambda file: faiss.write_index(lists, writer(file.write, 1 << 20))
-        )
-    write_sums(sums_path, sums)
+def write_lists(lists: faiss.IndexIVFPQFastScan, file: Any) -> None:
+    """Write an inverted file, or the empty one of a codebook, to an open file."""
+    faiss.write_index(lists, faiss.PyCallbackIOWriter(file.write, 1 << 20))  # type: ignore[attr-defined]
 
 
-def read_faiss(path: Path) -> tuple[FaissIndex | None, bool]:
-    """Return the index that `write_faiss` wrote, with its rows memory-mapped, and whether a damaged one was found.
-
-    The index is None if it does not exist or is damaged. A damaged index is deleted. Raises SnowmatchError if the
-    system cannot read it.
-    """
-    rows_path, lists_path, sums_path = paths_of(path)
-    try:
-        known = read_sums(sums_path)
-        expected = [file for file in (rows_path, lists_path) if known and file.name in known]
-        if known and rows_path in expected and all(is_unchanged(file, known[file.name]) for file in expected):
-            rows = np.load(rows_path, mmap_mode="r", allow_pickle=False)
-            if len(expected) == 1 or len(rows) <= EXHAUSTIVE_ROWS:
-                return FaissIndex(np.array(rows), None), False
-            with open(lists_path, "rb") as file:  # on Windows, faiss cannot open every path
-                # missing in the stub
-                reader = faiss.PyCallbackIOReader(file.read, 1 << 20)  # type: ignore[attr-defined]
-                lists = faiss.read_index(reader)
-            if isinstance(lists, faiss.IndexIVFPQFastScan) and lists.ntotal == len(rows):
-                lists.implem = FAST_SCAN  # not stored in the file
-                return FaissIndex(rows, lists), False
-    except (FileNotFoundError, NotADirectoryError):
-        if not sums_path.exists():  # never complete, or removed
-            return None, False
-    except OSError as error:
-        raise unreadable(sums_path, error) from error
-    except (KeyError, TypeError, ValueError, EOFError, RuntimeError, SnowmatchError):  # RuntimeError: of faiss
-        pass
-    for left in (sums_path, rows_path, lists_path):
-        remove_if_unused(left)
-    return None, True
-
-
-def paths_of(path: Path) -> tuple[Path, Path, Path]:
-    """Return the paths of an index's rows, lists and checksums."""
-    rows, lists, sums = (path.with_name(path.name + ending) for ending in ENDINGS)
-    return rows, lists, sums
-
-
-def remove_if_unused(path: Path) -> None:
-    """Delete a file. If the system does not allow it, it stays until the next time."""
-    try:
-        path.unlink()
-    except OSError:  # already deleted, or on Windows mapped by another process
-        return
+def read_lists(file: Any) -> faiss.IndexIVFPQFastScan:
+    """Return what `write_lists` wrote. Raises RuntimeError or ValueError if it is something else."""
+    lists = faiss.read_index(faiss.PyCallbackIOReader(file.read, 1 << 20))  # type: ignore[attr-defined]
+    if not isinstance(lists, faiss.IndexIVFPQFastScan):
+        raise ValueError(f"expected an inverted file, found {type(lists).__name__}")
+    lists.implem = FAST_SCAN  # not stored in the file
+    return lists

@@ -1,0 +1,201 @@
+"""The files of search blocks and of their codebooks. They are written once and never changed.
+
+A block `<part>-<codebook>-<mark>` has four files: `.keys` (its annotations and the number of rows of each), `.npy` (the
+rows), `.faiss` (the inverted file, unless its rows are few) and, written last, `.sums` (the checksums of the others).
+Without checksums it is no block. A codebook `<part>-<codebook>` has `.codebook` and `.sums`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.files import unreadable
+from snowmatch.core.sums import is_unchanged, read_sums, write_sums, write_with_sums
+from snowmatch.matching.search.inverted_file import Codebook, FaissIndex, read_lists, without_centres, write_lists
+
+INDEX_FORMAT = 4  # increased if the way of building changes: files with another number are not used
+KEYS, ROWS, LISTS, CODES, SUMS = ".keys", ".npy", ".faiss", ".codebook", ".sums"
+ENDINGS = (SUMS, KEYS, ROWS, LISTS, CODES)  # the checksums go first when files are deleted
+FEW = "few"  # in the place of the codebook's name, for blocks of few rows
+KEY_ROWS = np.dtype([("key", "S32"), ("rows", "<i8")])
+DAMAGE = (KeyError, TypeError, ValueError, EOFError, RuntimeError, SnowmatchError)  # RuntimeError: of faiss
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """A block on disk. keys: (E,) S32, ascending. counts: (E,) int64, the number of rows of each."""
+
+    path: Path
+    codebook: str
+    keys: np.ndarray
+    counts: np.ndarray
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return int(self.counts.sum())
+
+
+def fingerprint(keys: Iterable[bytes], *others: str) -> str:
+    """Return 16 hex digits that change if the annotations, or the way of indexing them, change."""
+    digest = hashlib.sha256(" ".join((str(INDEX_FORMAT), *others)).encode() + b"\n")
+    digest.update(b"\n".join(keys))
+    return digest.hexdigest()[:16]
+
+
+def with_ending(path: Path, ending: str) -> Path:
+    """Return the path of one of the files of a block or codebook."""
+    return path.with_name(path.name + ending)
+
+
+def write_block(path: Path, keys: np.ndarray, descriptors: Sequence[np.ndarray], lists: Any) -> None:
+    """Write a block. descriptors: the rows of each key. lists: its inverted file, or None.
+
+    Raises SnowmatchError if it cannot be written.
+    """
+    table = np.empty(len(keys), KEY_ROWS)
+    table["key"], table["rows"] = keys, [len(rows) for rows in descriptors]
+    header = {
+        "descr": np.lib.format.dtype_to_descr(descriptors[0].dtype),
+        "fortran_order": False,
+        "shape": (int(table["rows"].sum()), descriptors[0].shape[1]),
+    }
+
+    def write_rows(file: Any) -> None:
+        np.lib.format.write_array_header_1_0(file, header)
+        for rows in descriptors:
+            file.write(np.ascontiguousarray(rows).data)
+
+    def write_keys(file: Any) -> None:
+        np.lib.format.write_array(file, table, (1, 0))
+
+    writers = {KEYS: write_keys, ROWS: write_rows}
+    if lists is not None:
+        writers[LISTS] = lambda file: write_lists(lists, file)
+    write_sums(
+        with_ending(path, SUMS),
+        {path.name + ending: write_with_sums(with_ending(path, ending), write) for ending, write in writers.items()},
+    )
+
+
+def list_blocks(folder: Path, part: str) -> tuple[list[Stored], list[Path]]:
+    """Return the complete blocks of a body part, by name, and the paths of those whose lists of keys are damaged."""
+    found, damaged = [], []
+    for sums in sorted(folder.glob(f"{part}-*-*{SUMS}")):
+        path = sums.with_suffix("")
+        try:
+            known = _sums(path)
+            if path.name + KEYS not in known:  # of an older format
+                continue
+            file = with_ending(path, KEYS)
+            if not is_unchanged(file, known[file.name]):
+                raise ValueError("the list of keys has changed")
+            table = np.load(file, allow_pickle=False)
+            found.append(Stored(path, path.name.split("-")[1], table["key"], table["rows"].astype(np.int64)))
+        except FileNotFoundError:  # merged meanwhile, or not complete
+            if sums.exists():
+                damaged.append(path)
+        except OSError as error:
+            raise unreadable(sums, error) from error
+        except DAMAGE:
+            damaged.append(path)
+    return found, damaged
+
+
+def _sums(path: Path) -> dict[str, dict[str, Any]]:
+    """Return the checksums of a block or codebook. Raises ValueError if they are damaged."""
+    known = read_sums(with_ending(path, SUMS))
+    if known is None:
+        raise ValueError("the checksums are damaged")
+    return known
+
+
+def read_block(stored: Path, codebook: Codebook | None) -> FaissIndex | None:
+    """Return a block, with its rows memory-mapped; None if it does not exist or is damaged.
+
+    Raises SnowmatchError if the system cannot read it.
+    """
+    try:
+        known = _sums(stored)
+        if not is_sound(stored):
+            return None
+        rows = np.load(with_ending(stored, ROWS), mmap_mode="r", allow_pickle=False)
+        if codebook is None or stored.name + LISTS not in known:
+            return FaissIndex(np.array(rows), None) if codebook is None else None
+        with open(with_ending(stored, LISTS), "rb") as file:  # on Windows, faiss cannot open every path
+            lists = without_centres(read_lists(file))
+        if lists.ntotal != len(rows) or lists.nlist != codebook.lists:
+            return None
+        return FaissIndex(rows, lists, codebook)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise unreadable(with_ending(stored, SUMS), error) from error
+    except DAMAGE:
+        return None
+
+
+def is_sound(path: Path) -> bool:
+    """Return whether all files of a block or codebook are there and have their checksums.
+
+    Raises SnowmatchError if the system cannot read one.
+    """
+    try:
+        return all(is_unchanged(path.with_name(name), sums) for name, sums in _sums(path).items())
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise unreadable(with_ending(path, SUMS), error) from error
+    except DAMAGE:
+        return False
+
+
+def write_codebook(path: Path, codebook: Codebook) -> None:
+    """Write a codebook. Raises SnowmatchError if it cannot be written."""
+    file = with_ending(path, CODES)
+    sums = write_with_sums(file, lambda opened: write_lists(codebook.empty, opened))
+    write_sums(with_ending(path, SUMS), {file.name: {**sums, "trained": codebook.trained}})
+
+
+def read_codebook(path: Path) -> Codebook | None:
+    """Return a codebook; None if it does not exist or is damaged.
+
+    Raises SnowmatchError if the system cannot read it.
+    """
+    try:
+        known, file = _sums(path), with_ending(path, CODES)
+        if not is_unchanged(file, known[file.name]):
+            return None
+        with open(file, "rb") as opened:
+            return Codebook(path.name, int(known[file.name]["trained"]), read_lists(opened))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise unreadable(with_ending(path, SUMS), error) from error
+    except DAMAGE:
+        return None
+
+
+def remove(path: Path) -> None:
+    """Delete the files of a block or codebook. If the system does not allow it, they stay until the next time."""
+    for ending in ENDINGS:
+        try:
+            with_ending(path, ending).unlink()
+        except OSError:  # already deleted, or on Windows mapped by another process
+            continue
+
+
+def touch(path: Path) -> None:
+    """Record, in the time of its file, that a block was checked now."""
+    try:
+        os.utime(with_ending(path, SUMS))
+    except OSError:  # a read-only disk: it is checked again next time
+        return

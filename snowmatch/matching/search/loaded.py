@@ -1,0 +1,52 @@
+"""What is loaded of the search indexes, with a bound for its memory: the least recently used goes first."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from typing import Any
+
+SHARE = 0.5  # of the machine's memory
+UNKNOWN = 4 << 30  # bytes, where the system does not tell its memory
+
+
+def default_memory() -> int:
+    """Return the bytes that loaded search indexes may take: half of the machine's memory."""
+    try:
+        return int(SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, OSError, ValueError):  # Windows
+        return UNKNOWN
+
+
+class Loaded:
+    """Search indexes by name, at most `most` bytes together, or the one that was loaded last.
+
+    An index that is in use elsewhere stays in memory until its use ends.
+    """
+
+    def __init__(self, most: int | None = None) -> None:
+        self.most = default_memory() if most is None else most
+        self._held: OrderedDict[str, tuple[Any, int]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, name: str) -> Any:
+        """Return an index, or None. It counts as used."""
+        with self._lock:
+            if name not in self._held:
+                return None
+            self._held.move_to_end(name)
+            return self._held[name][0]
+
+    def put(self, name: str, index: Any, size: int) -> None:
+        """Keep an index of `size` bytes, and drop those that were not used for longest."""
+        with self._lock:
+            self._held[name] = (index, size)
+            self._held.move_to_end(name)
+            while len(self._held) > 1 and self.bytes > self.most:
+                self._held.popitem(last=False)
+
+    @property
+    def bytes(self) -> int:
+        """The memory of all indexes that are held."""
+        return sum(size for _, size in self._held.values())

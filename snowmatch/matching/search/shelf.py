@@ -1,0 +1,374 @@
+"""The search blocks of one body part of one extractor: which are used, what is missing, which are merged.
+
+Annotations that are new in an index run make a new block. A block never changes: annotations that are gone are masked.
+As in a log-structured merge tree, FANOUT blocks of one size class become one block of the next class, so an annotation
+is written only a few times. A merged block is written before its parts are deleted; until then an annotation is in two
+blocks, and the larger one counts. So a run that is killed leaves a valid set at every moment.
+
+Source: O'Neil et al. 1996, "The log-structured merge-tree".
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.matching.search import inverted_file
+from snowmatch.matching.search.files import (
+    ENDINGS,
+    FEW,
+    SUMS,
+    Stored,
+    fingerprint,
+    is_sound,
+    list_blocks,
+    read_block,
+    read_codebook,
+    remove,
+    touch,
+    with_ending,
+    write_block,
+    write_codebook,
+)
+from snowmatch.matching.search.inverted_file import Codebook, FaissIndex, encode, train_codebook
+
+BLOCK_BYTES = 1 << 30  # of descriptors per block
+FANOUT_BITS = 2  # 2 ** 2 blocks of one size class are merged; the next class holds four times as many rows
+GROWTH = 4  # a codebook is trained anew if a body part has so many times more or fewer rows than it was trained for
+LEAST_LIVE = 0.5  # a block is written again without what is gone if this share of its rows or less is left
+CHECK_BYTES = 1 << 30  # of blocks that each index run checks; those checked longest ago come first
+LEFT_OVER_SECONDS = 3600.0  # files of no block are deleted when they are older: another process may be writing them
+
+
+class NotKeptError(SnowmatchError):
+    """The error for a search index that could not be written: the disk is full or read-only."""
+
+
+@dataclass(frozen=True, eq=False)
+class Content:
+    """What a body part of a gallery holds. keys: (U,) S32, ascending, each once. counts: (U,) int64, rows of each.
+
+    descriptors: returns the rows of some keys, as one array each.
+    """
+
+    keys: np.ndarray
+    counts: np.ndarray
+    descriptors: Callable[[Sequence[str]], list[np.ndarray]]
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return int(self.counts.sum())
+
+    def rows_of(self, keys: np.ndarray) -> list[np.ndarray]:
+        """Return the rows of some keys."""
+        return self.descriptors([key.decode() for key in keys.tolist()])
+
+
+@dataclass(frozen=True, eq=False)
+class Shelf:
+    """The place of the blocks of one body part: a folder, the part, the key of the extractor's settings, and the
+    largest number of rows of a block.
+    """
+
+    folder: Path
+    part: str
+    extractor_key: str
+    limit: int
+
+    def codebook_path(self, name: str) -> Path:
+        """Return the path of a codebook, without its ending."""
+        return self.folder / f"{self.part}-{name}"
+
+    def block_path(self, codebook: str, keys: np.ndarray) -> Path:
+        """Return the path of the block of these annotations, without its ending."""
+        mark = fingerprint(keys.tolist(), self.extractor_key, codebook)
+        return self.folder / f"{self.part}-{codebook}-{mark}"
+
+
+@dataclass(frozen=True, eq=False)
+class Planned:
+    """A block to be searched. places: (E,) int64, the number of each annotation in the content, or -1 if it is gone.
+
+    counts: (E,) rows of each. open_it: reads or builds it, and tells how.
+    """
+
+    path: Path
+    places: np.ndarray
+    counts: np.ndarray
+    open_it: Callable[[], tuple[FaissIndex, str]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Chosen:
+    """Blocks of one codebook with the places of their annotations, and the annotations (U,) that none of them holds."""
+
+    name: str
+    codebook: Codebook | None
+    blocks: list[tuple[Stored, np.ndarray]]
+    missing: np.ndarray
+
+
+def block_rows(dimension: int, dtype: np.dtype) -> int:
+    """Return the largest number of descriptors in a block, for descriptors of this length and type."""
+    return max(1, BLOCK_BYTES // max(1, dimension * dtype.itemsize))
+
+
+def cut_blocks(counts: np.ndarray, limit: int) -> list[slice]:
+    """Return consecutive runs of entries with at most `limit` rows. An entry with more rows is a run of its own."""
+    runs, start, rows = [], 0, 0
+    for i, count in enumerate(counts):
+        if i > start and rows + count > limit:
+            runs.append(slice(start, i))
+            start, rows = i, 0
+        rows += int(count)
+    if len(counts) > start:
+        runs.append(slice(start, len(counts)))
+    return runs
+
+
+def plan_blocks(shelf: Shelf, content: Content) -> list[Planned]:
+    """Return the blocks that hold the content: those on disk, and blocks of what is missing, built when needed."""
+    if not len(content.keys):
+        return []
+    stored, damaged = list_blocks(shelf.folder, shelf.part)
+    chosen = _choose(shelf, stored, content)
+    mended = bool(damaged)
+    if chosen is None or (not _fits(chosen, content) and chosen.missing.sum() * 2 > len(content.keys)):
+        mended = mended or (chosen is None and bool(stored))
+        chosen = _Chosen(_codebook_name(shelf, content), None, [], np.ones(len(content.keys), bool))
+    book = _Book(shelf, content, chosen, kept=False)
+    planned = [
+        Planned(block.path, places, block.counts, partial(_open, shelf, content, block, places, book))
+        for block, places in chosen.blocks
+    ]
+    for keys in _cut(content, chosen.missing, shelf.limit):
+        name = FEW if book.few else chosen.name
+        places = np.searchsorted(content.keys, keys)
+        block = Stored(shelf.block_path(name, keys), name, keys, content.counts[places])
+        build = partial(_build, content, block, places, book, mended)
+        planned.append(Planned(block.path, places, block.counts, build))
+    return planned
+
+
+def arrange_blocks(shelf: Shelf, content: Content) -> int:
+    """Bring the blocks on disk up to date, and return the number of blocks and codebooks that were damaged.
+
+    New annotations make new blocks, small blocks are merged, and blocks that are not needed any more are deleted. Some
+    blocks are checked. Raises NotKeptError if the disk is full or not writable; what was there stays valid.
+    """
+    damaged = _check(shelf)
+    stored, unread = list_blocks(shelf.folder, shelf.part)
+    damaged += len(unread)
+    for path in unread:
+        remove(path)
+    if len(content.keys):
+        chosen = _choose(shelf, stored, content)
+        if chosen is None:
+            damaged += bool([block for block in stored if block.codebook != FEW])
+        if chosen is None or not _fits(chosen, content):
+            chosen = _renew(shelf, stored, content)
+        book = _Book(shelf, content, chosen, kept=True)
+        for keys in _cut(content, chosen.missing, shelf.limit):
+            _write(shelf, content, keys, book)
+        while (group := _to_merge(shelf, content, book.name)) is not None:
+            keys, parts = group
+            _write(shelf, content, keys, book)
+            for path in parts:  # the new block is complete
+                remove(path)
+        keep = {block.path for block, _ in _used(shelf, content, book.name).blocks}
+        keep |= {shelf.codebook_path(book.name)}
+    else:
+        keep = set()
+    _clear(shelf, keep)
+    return damaged
+
+
+class _Book:
+    """The codebook of some blocks. It is trained and written when it is first needed, unless it is known.
+
+    kept: whether it must be written.
+    """
+
+    def __init__(self, shelf: Shelf, content: Content, chosen: _Chosen, *, kept: bool) -> None:
+        self._shelf, self._content, self._known, self._kept = shelf, content, chosen.codebook, kept
+        self.few = content.rows <= inverted_file.EXHAUSTIVE_ROWS if not chosen.blocks else chosen.name == FEW
+        self.name = FEW if self.few else chosen.name
+
+    def get(self) -> Codebook | None:
+        """Return the codebook; None for blocks of few rows. Several threads may train it: the result is the same.
+
+        Raises NotKeptError if it must be written and cannot be.
+        """
+        if self.few or self._known is not None:
+            return self._known
+        path = self._shelf.codebook_path(self.name)
+        found = read_codebook(path)
+        if found is None:
+            found = train_codebook(path.name, self._content.rows_of(self._content.keys))
+            if found is not None:
+                try:
+                    write_codebook(path, found)
+                except SnowmatchError as error:
+                    if self._kept:
+                        raise NotKeptError(str(error)) from error
+        self._known = found
+        return found
+
+
+def _codebook_name(shelf: Shelf, content: Content) -> str:
+    return fingerprint(content.keys.tolist(), shelf.extractor_key, "codebook")
+
+
+def _fits(chosen: _Chosen, content: Content) -> bool:
+    """Return whether the codebook suits the size of the content."""
+    if chosen.codebook is None:
+        return content.rows <= inverted_file.EXHAUSTIVE_ROWS
+    return content.rows > inverted_file.EXHAUSTIVE_ROWS and chosen.codebook.fits(content.rows, GROWTH)
+
+
+def _choose(shelf: Shelf, stored: Sequence[Stored], content: Content) -> _Chosen | None:
+    """Return the blocks of the codebook that hold most of the content; None if no blocks can be used."""
+    best: tuple[int, str] | None = None
+    found: _Chosen | None = None
+    for name in sorted({block.codebook for block in stored}):
+        codebook = None if name == FEW else read_codebook(shelf.codebook_path(name))
+        if name != FEW and codebook is None:
+            continue
+        each = _held(name, codebook, stored, content)
+        rank = int(content.counts[~each.missing].sum()), name
+        if best is None or rank > best:
+            best, found = rank, each
+    return found
+
+
+def _held(name: str, codebook: Codebook | None, stored: Sequence[Stored], content: Content) -> _Chosen:
+    """Return the blocks of one codebook that hold something. An annotation in two blocks counts in the larger one."""
+    blocks, missing = [], np.ones(len(content.keys), bool)
+    for block in sorted((b for b in stored if b.codebook == name), key=lambda b: (-b.rows, b.path.name)):
+        place = np.minimum(np.searchsorted(content.keys, block.keys), max(len(content.keys) - 1, 0))
+        same = (content.keys[place] == block.keys) & (content.counts[place] == block.counts)
+        places = np.where(same & missing[place], place, -1)
+        missing[places[places >= 0]] = False
+        if (places >= 0).any():
+            blocks.append((block, places))
+    return _Chosen(name, codebook, blocks, missing)
+
+
+def _used(shelf: Shelf, content: Content, name: str) -> _Chosen:
+    return _held(name, None, list_blocks(shelf.folder, shelf.part)[0], content)
+
+
+def _renew(shelf: Shelf, stored: Sequence[Stored], content: Content) -> _Chosen:
+    """Return the blocks of a codebook that is trained for the content now, if a killed run has left some."""
+    few = content.rows <= inverted_file.EXHAUSTIVE_ROWS
+    return _held(FEW if few else _codebook_name(shelf, content), None, stored, content)
+
+
+def _cut(content: Content, chosen: np.ndarray, limit: int) -> list[np.ndarray]:
+    """Return the keys of new blocks for some annotations."""
+    keys, counts = content.keys[chosen], content.counts[chosen]
+    return [keys[run] for run in cut_blocks(counts, limit)]
+
+
+def _to_merge(shelf: Shelf, content: Content, name: str) -> tuple[np.ndarray, list[Path]] | None:
+    """Return the keys and the paths of the blocks to merge next, or of a block to write again; None if none is to do.
+    """
+    used = _used(shelf, content, name).blocks
+    classes: dict[int, list[tuple[int, Path, np.ndarray]]] = {}
+    for block, places in used:
+        live = places[places >= 0]
+        rows = int(content.counts[live].sum())
+        if rows <= LEAST_LIVE * block.rows:
+            return content.keys[np.sort(live)], [block.path]
+        classes.setdefault((rows.bit_length() - 1) // FANOUT_BITS, []).append((rows, block.path, live))
+    for _, members in sorted(classes.items()):
+        if len(members) < 1 << FANOUT_BITS:
+            continue
+        total, group = 0, []
+        for rows, path, live in sorted(members, key=lambda member: member[:2]):
+            if total + rows > shelf.limit:
+                break
+            total += rows
+            group.append((path, live))
+        if len(group) > 1:
+            live = np.sort(np.concatenate([live for _, live in group]))
+            return content.keys[live], [path for path, _ in group]
+    return None
+
+
+def _write(shelf: Shelf, content: Content, keys: np.ndarray, book: _Book) -> None:
+    """Build a block and write it."""
+    codebook, rows = book.get(), content.rows_of(keys)
+    lists = None if codebook is None else encode(codebook, rows)
+    try:
+        write_block(shelf.block_path(book.name, keys), keys, rows, lists)
+    except SnowmatchError as error:
+        raise NotKeptError(str(error)) from error
+
+
+def _open(shelf: Shelf, content: Content, block: Stored, places: np.ndarray, book: _Book) -> tuple[FaissIndex, str]:
+    """Read a block. If it is damaged, or was merged by another process, it is built again."""
+    found = read_block(block.path, book.get())
+    if found is not None:
+        return found, "read"
+    return _build(content, block, places, book, with_ending(block.path, SUMS).exists())
+
+
+def _build(content: Content, block: Stored, places: np.ndarray, book: _Book, damaged: bool) -> tuple[FaissIndex, str]:
+    """Build a block, and write it unless some of its annotations are gone. Their rows are then zeros."""
+    codebook = book.get()
+    known = content.rows_of(content.keys[places[places >= 0]])
+    missing = len(known) < len(places)
+    if missing:
+        waiting = iter(known)
+        dimension, dtype = known[0].shape[1], known[0].dtype
+        known = [
+            next(waiting) if place >= 0 else np.zeros((count, dimension), dtype)
+            for place, count in zip(places.tolist(), block.counts.tolist(), strict=True)
+        ]
+    lists = None if codebook is None else encode(codebook, known)
+    index = FaissIndex(np.concatenate(known), lists, codebook)
+    try:
+        if missing:
+            return index, "could not be kept"
+        write_block(block.path, block.keys, known, lists)
+    except SnowmatchError:
+        return index, "could not be kept"
+    return index, "kept, because the one on disk was damaged" if damaged else "kept"
+
+
+def _check(shelf: Shelf) -> int:
+    """Check some blocks, delete the damaged ones, and return their number."""
+    size = damaged = 0
+    sums = list(shelf.folder.glob(f"{shelf.part}-*{SUMS}"))
+    for file in sorted(sums, key=lambda file: (file.stat().st_mtime_ns, file.name)):
+        if size >= CHECK_BYTES:
+            break
+        path = file.with_suffix("")
+        size += sum(each.stat().st_size for each in (with_ending(path, e) for e in ENDINGS) if each.exists())
+        if is_sound(path):
+            touch(path)
+        else:
+            remove(path)
+            damaged += 1
+    return damaged
+
+
+def _clear(shelf: Shelf, keep: set[Path]) -> None:
+    """Delete the blocks and codebooks of this body part that are not in `keep`, and what killed runs have left."""
+    complete = {file.with_suffix("") for file in shelf.folder.glob(f"{shelf.part}-*{SUMS}")}
+    for path in complete - keep:
+        remove(path)
+    for file in [*shelf.folder.glob(f"{shelf.part}-*"), *shelf.folder.glob(".snowmatch-*")]:
+        try:
+            if file.with_suffix("") not in keep and time.time() - file.stat().st_mtime > LEFT_OVER_SECONDS:
+                file.unlink()
+        except OSError:  # another process deletes it too, or uses it
+            continue

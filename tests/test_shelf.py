@@ -1,0 +1,502 @@
+"""The search blocks of a body part on disk: they never change, whatever is added or removed, and are always complete."""
+
+import errno
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.matching.search import blocks as searching
+from snowmatch.matching.search import files, inverted_file, loaded, shelf
+
+DIMENSION = 32
+CENTRES = np.random.default_rng(0).uniform(0, 200, (40, DIMENSION))
+
+
+def key(n):
+    return f"{n:032x}"
+
+
+def rows_of(name, count=50, dtype=np.uint8):
+    """Return the descriptors of the annotation with this key: clustered, like real ones."""
+    rng = np.random.default_rng(int(name, 16))
+    values = CENTRES[rng.integers(0, 40, count)] + rng.normal(0, 12, (count, DIMENSION))
+    values = np.clip(np.round(values), 0, 255)
+    return values.astype(np.uint8) if dtype == np.uint8 else (values / 800).astype(np.float32)
+
+
+def content(numbers, count=50, dtype=np.uint8):
+    names = sorted(key(n) for n in numbers)
+    return shelf.Content(
+        np.array(names, "S32"),
+        np.full(len(names), count, np.int64),
+        lambda asked: [rows_of(name, count, dtype) for name in asked],
+    )
+
+
+def shelf_in(folder, limit=1 << 20):
+    return shelf.Shelf(folder, "left_flank", "x", limit)
+
+
+def blocks_of(place, held, memory=None):
+    """Return the blocks that a query would search. Entry n is the n-th key of the content."""
+    found = []
+    for one in shelf.plan_blocks(place, held):
+        name = one.path.name
+        offsets = np.concatenate([[0], np.cumsum(one.counts)])
+        index = searching.LazyIndex(name, one.open_it, memory, str(one.path))
+        found.append(searching.Block(one.places, offsets, index, name.rpartition("-")[0]))
+    return found
+
+
+def answer(place, held, queries, allowed, k=5, **more):
+    found = searching.search(blocks_of(place, held), queries, allowed, k, **more)
+    return found.distances, found.entries, found.keypoints
+
+
+def brute_force(held, queries, allowed, k):
+    norm = 512.0 if queries.dtype == np.uint8 else 1.0
+    rows = held.rows_of(held.keys)
+    entry = np.repeat(np.arange(len(rows)), held.counts)
+    keep = np.flatnonzero(allowed[entry])
+    every = np.concatenate(rows).astype(np.float32)[keep]
+    squared = ((queries[:, None].astype(np.float32) - every) ** 2).sum(axis=2)
+    away = np.sqrt(squared / (2 * norm * norm), dtype=np.float32)
+    order = np.argsort(away, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(away, order, axis=1), entry[keep][order]
+
+
+def files_in(folder):
+    return {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}
+
+
+def same(one, other):
+    assert all(a.tobytes() == b.tobytes() for a, b in zip(one, other, strict=True))
+
+
+def queries_like(held, every=7, dtype=np.uint8):
+    rng = np.random.default_rng(5)
+    seen = np.concatenate(held.rows_of(held.keys))[:: every * 50 // 7][:60]
+    moved = seen + rng.normal(0, 4, seen.shape) / (1 if dtype == np.uint8 else 800)
+    return np.clip(np.round(moved), 0, 255).astype(dtype) if dtype == np.uint8 else moved.astype(dtype)
+
+
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["add", "add", "add", "remove"]), st.integers(1, 12)), min_size=1, max_size=9
+)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@given(steps=STEPS, seed=st.integers(0, 999))
+@settings(max_examples=25)
+def test_blocks_of_any_history_answer_as_one_block_does(tmp_path_factory, dtype, steps, seed):
+    """With a codebook that does not change, the division into blocks, masks and merges does not change a byte."""
+    place = shelf_in(tmp_path_factory.mktemp("index"), limit=3000)
+    alive = list(range(30))
+    new = itertools.count(30)
+    shelf.arrange_blocks(place, content(alive, dtype=dtype))
+    rng = np.random.default_rng(seed)
+    for what, count in steps:
+        if what == "add":
+            alive += [next(new) for _ in range(count)]
+        else:
+            alive = [alive[i] for i in sorted(rng.permutation(len(alive))[count:])] if count < len(alive) else alive
+        if len(alive) * 4 < 30:
+            break
+        shelf.arrange_blocks(place, content(alive, dtype=dtype))
+    held = content(alive, dtype=dtype)
+    queries = queries_like(held, dtype=dtype)
+    allowed = rng.random(len(alive)) < rng.choice([0.3, 0.8, 1.0])
+    allowed[0] = True
+    several = answer(place, held, queries, allowed)
+    for every in (2, 1 << 20):  # all lists: nothing is left out by the coarse step
+        distances, _, _ = answer(place, held, queries, allowed, probes=every)
+        exact, _ = brute_force(held, queries, allowed, 5)
+        assert (distances >= exact).all()
+        if every > 2:
+            assert (distances[:, 0] == exact[:, 0]).mean() > 0.9
+    books = [file for file in place.folder.glob("*.codebook")]
+    if len(books) == 1 and held.rows > inverted_file.EXHAUSTIVE_ROWS:  # one block by the same codebook
+        book = files.read_codebook(books[0].with_suffix(""))
+        rows = held.rows_of(held.keys)
+        whole = inverted_file.FaissIndex(np.concatenate(rows), inverted_file.encode(book, rows), book)
+        offsets = np.concatenate([[0], np.cumsum(held.counts)])
+        one = searching.Block(np.arange(len(alive)), offsets, searching.LazyIndex("x", lambda: (whole, "read")))
+        found = searching.search([one], queries, allowed, 5)
+        same(several, (found.distances, found.entries, found.keypoints))
+
+
+@given(sizes=st.lists(st.integers(1, 15), min_size=1, max_size=6), seed=st.integers(0, 99), k=st.integers(1, 8))
+@settings(max_examples=30)
+def test_the_merged_lists_of_exact_blocks_are_the_gallerys_neighbours(sizes, seed, k):
+    rng = np.random.default_rng(seed)
+    total = sum(sizes)
+    held = content(range(total), count=9)
+    owner = rng.permutation(total)
+    blocks, start = [], 0
+    for size in sizes:
+        entries = np.sort(owner[start : start + size])
+        start += size
+        gone = rng.random(size) < 0.2
+        rows = np.concatenate(held.rows_of(held.keys[entries]))
+        index = searching.LazyIndex("x", lambda rows=rows: (inverted_file.FaissIndex(rows, None), "read"))
+        blocks.append(searching.Block(np.where(gone, -1, entries), np.arange(size + 1) * 9, index, "same"))
+    present = np.isin(np.arange(total), np.concatenate([b.entries for b in blocks]))
+    allowed = present & (rng.random(total) < 0.7)
+    queries = queries_like(held)
+    found = searching.search(blocks, queries, allowed, k)
+    exact, entries = brute_force(held, queries, allowed, k)
+    there = exact.shape[1]
+    assert found.distances[:, :there].tobytes() == exact.tobytes()
+    assert (found.entries[:, :there] == entries).all()
+    assert (found.entries[:, there:] == -1).all()
+    assert np.isinf(found.distances[:, there:]).all()
+
+
+def test_many_equal_rows_are_found_whatever_the_blocks(tmp_path):
+    """A logo in each photo gives more equal rows than candidates: the first by entry and keypoint are the answer."""
+    logo = rows_of(key(9999), 1)
+    answers = []
+    for limit in (1 << 20, 900):
+        held = content(range(100))
+        held = replace(held, descriptors=lambda asked: [np.concatenate([logo, rows_of(n, 49)]) for n in asked])
+        place = shelf_in(tmp_path / str(limit))
+        shelf.arrange_blocks(place, held)
+        answers.append(answer(shelf_in(place.folder), held, logo, np.ones(100, bool)))
+    same(*answers)
+    assert answers[0][1].tolist() == [[0, 1, 2, 3, 4]]
+    assert not answers[0][0].any()
+
+
+def test_one_new_annotation_makes_one_new_block_and_changes_no_other(tmp_path):
+    place = shelf_in(tmp_path)
+    shelf.arrange_blocks(place, content(range(60)))
+    before = files_in(tmp_path)
+    shelf.arrange_blocks(place, content(range(61)))
+    after = files_in(tmp_path)
+    assert before.items() <= after.items()
+    assert len(after) == len(before) + 4
+    (new,) = [block for block in files.list_blocks(tmp_path, "left_flank")[0] if block.rows == 50]
+    assert new.keys.tolist() == [key(60).encode()]
+
+
+def test_blocks_are_merged_rarely_and_each_row_is_written_few_times(tmp_path, monkeypatch):
+    place = shelf_in(tmp_path, limit=40 * 50)
+    shelf.arrange_blocks(place, content(range(40)))
+    written = []
+    write = shelf.write_block
+    monkeypatch.setattr(shelf, "write_block", lambda path, keys, *rest: (written.append(len(keys)), write(path, keys, *rest)))
+    most = 0
+    for n in range(41, 100):
+        shelf.arrange_blocks(place, content(range(n)))
+        most = max(most, len(files.list_blocks(tmp_path, "left_flank")[0]))
+    assert sum(written) <= 59 * 4
+    assert most <= 1 + 3 * 3
+    stored, _ = files.list_blocks(tmp_path, "left_flank")
+    assert sorted(k for block in stored for k in block.keys.tolist()) == [key(n).encode() for n in range(99)]
+
+
+def test_what_is_gone_is_masked_then_left_out_when_half_is_gone(tmp_path):
+    place = shelf_in(tmp_path)
+    shelf.arrange_blocks(place, content(range(60)))
+    before = files_in(tmp_path)
+    held = content(range(20, 60))
+    shelf.arrange_blocks(place, held)
+    assert files_in(tmp_path) == before
+    gone = rows_of(key(3))[:5]
+    found = answer(place, held, gone, np.ones(40, bool))
+    assert (found[0][:, 0] > 0).all()
+    shelf.arrange_blocks(place, content(range(31, 60)))
+    (block,) = files.list_blocks(tmp_path, "left_flank")[0]
+    assert block.keys.tolist() == [key(n).encode() for n in range(31, 60)]
+    assert not files_in(tmp_path).keys() & {name for name in before if "few" not in name and name.count("-") == 2}
+
+
+def test_the_same_history_gives_the_same_files(tmp_path):
+    for name in ("one", "two"):
+        for n in (30, 31, 40, 41, 42, 43, 44, 90):
+            shelf.arrange_blocks(shelf_in(tmp_path / name), content(range(n)))
+    assert files_in(tmp_path / "one") == files_in(tmp_path / "two")
+
+
+def test_a_codebook_is_trained_anew_when_the_part_has_grown(tmp_path):
+    place = shelf_in(tmp_path)
+    books = []
+    for n in (10, 30, 100, 130):
+        shelf.arrange_blocks(place, content(range(n)))
+        books.append([path.name for path in tmp_path.glob("*.codebook")])
+    assert books[0] == []  # few rows: all are compared
+    assert len(books[1]) == 1
+    assert books[2] == books[1]
+    assert books[3] != books[1]
+    fresh = shelf_in(tmp_path / "fresh")
+    shelf.arrange_blocks(fresh, content(range(130)))
+    assert files_in(fresh.folder) == {n: d for n, d in files_in_flat(tmp_path).items()}
+
+
+def files_in_flat(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
+
+
+def test_a_part_without_annotations_has_no_blocks(tmp_path):
+    place = shelf_in(tmp_path / "none")
+    nothing = content([])
+    assert shelf.arrange_blocks(place, nothing) == 0
+    assert shelf.plan_blocks(place, nothing) == []
+    shelf.arrange_blocks(place, content(range(3)))
+    shelf.arrange_blocks(place, nothing)
+    assert files_in(place.folder) == {}
+
+
+def origins(place, held):
+    return [one.open_it()[1] for one in shelf.plan_blocks(place, held)]
+
+
+def test_a_query_builds_what_is_missing_and_keeps_it(tmp_path):
+    place = shelf_in(tmp_path)
+    assert origins(place, content(range(60))) == ["kept"]
+    before = files_in(tmp_path)
+    assert origins(place, content(range(60))) == ["read"]
+    assert origins(place, content(range(61))) == ["read", "kept"]
+    assert before.items() <= files_in(tmp_path).items()
+    shelf.arrange_blocks(place, content(range(60)))
+    assert files_in(tmp_path) == before
+
+
+def test_a_stored_block_is_memory_mapped(tmp_path):
+    place, held = shelf_in(tmp_path), content(range(60))
+    shelf.arrange_blocks(place, held)
+    (one,) = shelf.plan_blocks(place, held)
+    index, origin = one.open_it()
+    assert origin == "read"
+    assert isinstance(index.rows, np.memmap)
+
+
+def test_an_index_that_cannot_be_stored_is_built_in_memory(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    place, held = shelf_in(tmp_path / "file" / "index"), content(range(60))
+    assert origins(place, held) == ["could not be kept"]
+    with pytest.raises(shelf.NotKeptError):
+        shelf.arrange_blocks(place, held)
+
+
+def test_a_full_disk_leaves_the_old_blocks(tmp_path, monkeypatch):
+    place = shelf_in(tmp_path)
+    shelf.arrange_blocks(place, content(range(60)))
+    before = files_in(tmp_path)
+
+    def full(*_):
+        raise SnowmatchError("disk full")
+
+    monkeypatch.setattr(shelf, "write_block", full)
+    with pytest.raises(shelf.NotKeptError, match="disk full"):
+        shelf.arrange_blocks(place, content(range(70)))
+    monkeypatch.setattr(shelf, "write_codebook", full)
+    with pytest.raises(shelf.NotKeptError, match="disk full"):
+        shelf.arrange_blocks(place, content(range(300)))
+    assert files_in(tmp_path) == before
+
+
+@pytest.mark.parametrize("ending", files.ENDINGS)
+@pytest.mark.parametrize("cut", [0, 7, 100, None])
+@pytest.mark.parametrize("by", ["query", "run"])
+def test_a_damaged_or_missing_file_is_made_again(tmp_path, ending, cut, by):
+    place, held = shelf_in(tmp_path), content(range(60))
+    shelf.arrange_blocks(place, held)
+    before = files_in(tmp_path)
+    queries, allowed = rows_of(key(3))[:5], np.ones(60, bool)
+    expected = answer(place, held, queries, allowed)
+    paths = [path for path in tmp_path.iterdir() if path.suffix == ending]
+    assert paths
+    for path in paths:
+        if cut is None:
+            path.unlink()
+        else:
+            path.write_bytes(path.read_bytes()[:cut])
+    if by == "query":
+        told = origins(place, held)
+        assert len(told) == 1
+        assert told[0].startswith("kept")
+        if cut is not None or ending in (files.ROWS, files.LISTS):
+            assert told[0] == "kept, because the one on disk was damaged"
+    elif cut is not None:
+        assert shelf.arrange_blocks(place, held) > 0
+    else:
+        shelf.arrange_blocks(place, held)
+    same(answer(place, held, queries, allowed), expected)
+    assert files_in(tmp_path) == before  # the same rows give the same files
+
+
+@pytest.mark.parametrize("entries", [2, 60])
+@pytest.mark.slow
+def test_every_changed_byte_of_an_index_is_found(tmp_path, entries):
+    place, held = shelf_in(tmp_path), content(range(entries))
+    shelf.arrange_blocks(place, held)
+    whole = files_in(tmp_path)
+    rng = np.random.default_rng(0)
+    for name, data in whole.items():
+        for where in (0, 1, len(data) // 2, len(data) - 1, *rng.integers(0, len(data), 30)):
+            changed = bytearray(data)
+            changed[where] ^= 1 << int(rng.integers(8))
+            (tmp_path / name).write_bytes(changed)
+            told = origins(place, held)
+            assert any("damaged" in each for each in told), (name, where)
+            shelf.arrange_blocks(place, held)
+            assert files_in(tmp_path) == whole
+
+
+def test_an_index_that_the_system_cannot_read_is_not_damaged(tmp_path, monkeypatch):
+    place, held = shelf_in(tmp_path), content(range(60))
+    shelf.arrange_blocks(place, held)
+    before = files_in(tmp_path)
+
+    def no_handles(*_):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("snowmatch.core.sums.open_regular", no_handles)
+    with pytest.raises(SnowmatchError, match="cannot be read: Too many open files"):
+        shelf.plan_blocks(place, held)
+    with pytest.raises(SnowmatchError, match="cannot be read: Too many open files"):
+        shelf.arrange_blocks(place, held)
+    assert files_in(tmp_path) == before
+
+
+def test_a_block_that_another_process_merged_is_built_from_the_features(tmp_path):
+    place, held = shelf_in(tmp_path), content(range(60))
+    shelf.arrange_blocks(place, held)
+    planned = shelf.plan_blocks(place, content(range(5, 60)))
+    for path in list(tmp_path.iterdir()):
+        path.unlink()
+    (one,) = planned
+    index, origin = one.open_it()
+    assert origin == "could not be kept"  # annotations that are gone have no features any more
+    np.testing.assert_array_equal(index.rows[5 * 50 :], np.concatenate(held.rows_of(held.keys[5:])))
+
+
+def test_files_of_an_older_format_are_deleted(tmp_path):
+    old = [tmp_path / f"left_flank-0-0123456789abcdef{ending}" for ending in (".npy", ".faiss", ".sums")]
+    for path in old:
+        path.write_bytes(b'{"files": "{}", "sum": 2745614147}')
+    other = tmp_path / "right_flank-0-0123456789abcdef.sums"
+    other.write_bytes(b"")
+    shelf.arrange_blocks(shelf_in(tmp_path), content(range(60)))
+    assert not any(path.exists() for path in old)
+    assert other.exists()
+
+
+def test_left_over_files_are_deleted_when_they_are_old(tmp_path):
+    place = shelf_in(tmp_path)
+    shelf.arrange_blocks(place, content(range(60)))
+    before = files_in(tmp_path)
+    left = [tmp_path / "left_flank-few-00.npy", tmp_path / ".snowmatch-00.tmp"]
+    for path in left:
+        path.write_bytes(b"x")
+    shelf.arrange_blocks(place, content(range(60)))
+    assert all(path.exists() for path in left)  # another process may be writing them
+    for path in left:
+        os.utime(path, (1, 1))
+    shelf.arrange_blocks(place, content(range(60)))
+    assert files_in(tmp_path) == before
+
+
+def test_the_memory_of_loaded_blocks_is_bounded(tmp_path):
+    place, held = shelf_in(tmp_path, limit=1000), content(range(100))
+    shelf.arrange_blocks(place, held)
+    queries, allowed = rows_of(key(3))[:5], np.ones(100, bool)
+    plenty, little = loaded.Loaded(1 << 30), loaded.Loaded(30_000)
+    answers = []
+    for memory in (plenty, little):
+        blocks = blocks_of(place, held, memory)
+        assert len(blocks) == 5
+        found = searching.search(blocks, queries, allowed, 5)
+        again = searching.search(blocks, queries, allowed, 5)
+        same((found.distances, found.entries), (again.distances, again.entries))
+        answers.append((found.distances, found.entries, found.keypoints))
+    same(*answers)
+    assert plenty.bytes > 30_000 >= little.bytes > 0
+
+
+def test_the_least_recently_used_index_goes_first():
+    memory = loaded.Loaded(100)
+    for name in "abc":
+        memory.put(name, name.upper(), 40)
+    assert [memory.get(name) for name in "abc"] == [None, "B", "C"]
+    memory.get("b")
+    memory.put("d", "D", 40)
+    assert [memory.get(name) for name in "bcd"] == ["B", None, "D"]
+    memory.put("large", "L", 1000)
+    assert [memory.get(name) for name in ("b", "d", "large")] == [None, None, "L"]
+
+
+def test_blocks_are_cut_at_the_limit_and_contain_every_entry():
+    counts = np.array([5, 5, 5, 20, 1, 1])
+    runs = shelf.cut_blocks(counts, 10)
+    assert [list(range(6))[r] for r in runs] == [[0, 1], [2], [3], [4, 5]]
+    assert shelf.cut_blocks(np.array([], int), 10) == []
+
+
+def test_a_block_has_fewer_rows_of_larger_descriptors():
+    assert shelf.block_rows(128, np.dtype(np.uint8)) == 1 << 23
+    assert shelf.block_rows(256, np.dtype(np.float32)) == 1 << 20
+
+
+KILLED = """
+import sys
+sys.path[:0] = sys.argv[1:3]
+import test_shelf as t
+from snowmatch.matching.search import shelf
+place = t.shelf_in(t.Path(sys.argv[3]), limit=60 * 50)
+print("ready", flush=True)
+for n in map(int, sys.argv[4].split(",")):
+    shelf.arrange_blocks(place, t.content(range(n)))
+"""
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_leaves_a_valid_set_and_the_next_one_ends_equal(tmp_path):
+    """kill -9 at many moments of building, merging and retraining."""
+    root = Path(__file__).parents[1]
+    steps = "60,61,62,63,64,80,100,101,102,103,104,300,301"
+    plain = tmp_path / "plain"
+    command = [sys.executable, "-c", KILLED, str(root), str(root / "tests")]
+    subprocess.run([*command, str(plain), steps], check=True, capture_output=True)
+    expected = files_in(plain)
+    held, queries, allowed = content(range(301)), rows_of(key(3))[:20], np.ones(301, bool)
+    rng = np.random.default_rng(0)
+    kills = 0
+    for trial in range(12):
+        folder = tmp_path / str(trial)
+        done = 0
+        for n, step in enumerate(steps.split(",")):
+            # each step is killed at a random moment, then run to its end
+            process = subprocess.Popen([*command, str(folder), step], stdout=subprocess.PIPE)
+            if (n + trial) % 4 == 0:
+                process.stdout.readline()
+                time.sleep(float(rng.uniform(0, 0.25)))
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+                kills += process.returncode == -signal.SIGKILL
+                if folder.exists() and done:
+                    stored, damaged = files.list_blocks(folder, "left_flank")
+                    assert not damaged
+                    kept = {name for block in stored for name in block.keys.tolist()}
+                    assert kept >= {key(i).encode() for i in range(done)}
+                process.stdout.close()
+                process = subprocess.Popen([*command, str(folder), step], stdout=subprocess.PIPE)
+            process.communicate()
+            assert process.returncode == 0
+            done = int(step)
+        left = {name: data for name, data in files_in(folder).items() if not name.startswith(".snowmatch-")}
+        assert {name: data for name, data in left.items() if name in expected} == expected
+        same(answer(shelf_in(folder), held, queries, allowed), answer(shelf_in(plain), held, queries, allowed))
+    assert kills > 12
