@@ -2,8 +2,8 @@
 
 The catalogs are drawn: each annotation has features of a real photo. The elements of the descriptors are in another
 order for each individual, half of the features are the individual's with noise, the other half are of no other photo.
-They are written by the project's own writer, with a photo of a few pixels for each annotation. Only the pixels and their
-extraction are left out. One run for each size is kept in results/scaling.json. CPU seconds, on one core.
+They are written by the project's own writer, with a photo of a few pixels for each annotation. Only the pixels and
+their extraction are left out. One run for each size is kept in results/scaling.json. CPU seconds, on one core.
 
 Example: python benchmarks/scaling.py --dataset catalog/,parts=left_flank --sizes 1000,10000 --work /tmp/bench
 """
@@ -86,11 +86,14 @@ def row_of(n: int, size: tuple[int, int]) -> dict[str, str]:
     """Return the row of annotation number `n`. Every second individual shows the left flank."""
     animal = n // PHOTOS
     part = ("left_flank", "right_flank")[animal % 2]
-    box = f"0,0,{size[0]},{size[1]}"
-    station = f"S{n % 50}"
-    return dict(
-        path=f"photos/{n}.png", individual=f"a{animal}", body_part=part, station=station, encounter=f"e{n}", bbox=box
-    )
+    return {
+        "path": f"photos/{n}.png",
+        "individual": f"a{animal}",
+        "body_part": part,
+        "station": f"S{n % 50}",
+        "encounter": f"e{n}",
+        "bbox": f"0,0,{size[0]},{size[1]}",
+    }
 
 
 def write_table(folder: Path, rows: list[dict[str, str]]) -> None:
@@ -186,20 +189,36 @@ def ask(folder: Path) -> dict[str, Any]:
     annotations = catalog.data.annotations
     asked = [annotations[i * len(annotations) // (ASKED + 1)] for i in range(ASKED + 1)]
     answers, seconds = zip(*(cpu(lambda a=a: catalog.query(a, session=session)) for a in asked), strict=True)
-    right = [bool(x.candidates) and x.candidates[0].individual == a.individual for x, a in zip(answers, asked, strict=True)]
+    right = [
+        bool(x.candidates) and x.candidates[0].individual == a.individual for x, a in zip(answers, asked, strict=True)
+    ]
     memory = peak_memory()
+    matched = [cpu(lambda a=a: match(session, a))[1] for a in asked]
     return {
         "open": opened,
         "session": prepared,
         "opened_memory": start,
         "first": seconds[0],
         "next": round(statistics.median(seconds[1:]), 4),
+        "match": round(statistics.median(matched), 4),
         "memory": memory,
         "right": sum(right),
         "asked": len(asked),
         "blocks": len(session.gallery.blocks("faiss", "left_flank")),
         **recall(session.gallery),
     }
+
+
+def match(session: Any, annotation: Any) -> None:
+    """Compare one annotation with all others, and check the geometry: what of a query depends on the catalog's size."""
+    from snowmatch.matching.query import score_query
+
+    gallery, method = session.gallery, session.method
+    entry = gallery.annotations.index(annotation)
+    open_to = gallery.individual_numbers >= 0
+    open_to[entry] = False
+    subject = gallery.subject(entry)
+    score_query([subject], gallery, open_to, annotation.body_part, method.matcher, method.geometry)
 
 
 def recall(gallery: Any) -> dict[str, float]:

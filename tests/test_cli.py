@@ -14,6 +14,7 @@ from conftest import enough, read_rows
 from PIL import Image
 
 from snowmatch.cli import main
+from snowmatch.matching.search import loaded
 
 
 def run(*arguments, cwd=None, env=None):
@@ -375,3 +376,20 @@ def test_options_take_the_spellings_of_the_table(survey, options):
 def test_an_unclear_time_is_a_usage_error(survey, value):
     photo, _ = a_query(survey)
     assert run("query", photo, "--catalog", survey / "catalog", "--timestamp", value).exit_code == 2
+
+
+@pytest.mark.parametrize("size", ["8", "0GB", "8 TB", "-1GB", "1.5GB", "much"])
+def test_a_memory_that_is_no_size_is_a_usage_error(survey, size):
+    result = run("query", "x.jpg", "--catalog", survey / "catalog", "--memory", size)
+    assert result.exit_code == 2
+    assert "such as 8GB" in result.stderr
+
+
+def test_the_memory_of_search_indexes_can_be_limited(survey, monkeypatch):
+    monkeypatch.setattr(loaded, "_limit", [])
+    photo, row = a_query(survey)
+    asked = ("query", photo, "--catalog", survey / "catalog", "--bbox", row["bbox"], "--json")
+    plenty, little = run(*asked), run(*asked, "--memory", "1MB")
+    assert loaded.default_memory() == 1_000_000
+    assert plenty.exit_code == 0
+    assert little.stdout == plenty.stdout

@@ -14,6 +14,7 @@ from snowmatch.cli.shared import (
     fast_option,
     force_option,
     matcher_option,
+    memory_option,
     method_of,
     new_option,
     print_text,
@@ -40,6 +41,7 @@ from snowmatch.cli.shared import (
 @matcher_option
 @fast_option
 @setting_option
+@memory_option
 @click.option(
     "--out",
     type=PATH,

@@ -13,6 +13,7 @@ from snowmatch.cli.shared import (
     fast_option,
     json_option,
     matcher_option,
+    memory_option,
     method_of,
     print_json,
     print_text,
@@ -40,6 +41,7 @@ def _levels(ctx: click.Context, parameter: click.Parameter, value: str | None) -
 @matcher_option
 @fast_option
 @setting_option
+@memory_option
 @click.option(
     "--levels",
     callback=_levels,

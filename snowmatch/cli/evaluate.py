@@ -14,6 +14,7 @@ from snowmatch.cli.shared import (
     force_option,
     json_option,
     matcher_option,
+    memory_option,
     method_of,
     print_json,
     print_text,
@@ -37,6 +38,7 @@ from snowmatch.cli.shared import (
 @matcher_option
 @fast_option
 @setting_option
+@memory_option
 @click.option("--save", type=PATH, metavar="FILE", help="Write all scores to FILE (npz) for your own analysis.")
 @click.option("--failures", type=PATH, metavar="DIR", help="Write a page with pictures of the wrong answers to DIR.")
 @force_option

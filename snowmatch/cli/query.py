@@ -14,6 +14,7 @@ from snowmatch.cli.shared import (
     force_option,
     json_option,
     matcher_option,
+    memory_option,
     method_of,
     new_option,
     print_json,
@@ -98,6 +99,7 @@ def _timestamp(ctx: click.Context, parameter: click.Parameter, value: str | None
 @matcher_option
 @fast_option
 @setting_option
+@memory_option
 @click.option(
     "--exclude-encounter",
     "excluded",

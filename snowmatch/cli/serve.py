@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from snowmatch.cli.shared import PATH, print_text
+from snowmatch.cli.shared import PATH, memory_option, print_text
 
 
 @click.command()
@@ -15,6 +15,7 @@ from snowmatch.cli.shared import PATH, print_text
 @click.option("--no-browser", is_flag=True, help="Only print the address; do not open the browser.")
 @click.option("--observer", metavar="NAME", help="Who decides.  [default: the name that was given last]")
 @click.option("--decisions", type=PATH, metavar="FILE", help="File of decisions.  [default: CATALOG/decisions.sqlite]")
+@memory_option
 def serve(catalog: Path, port: int, no_browser: bool, observer: str | None, decisions: Path | None) -> None:
     """Open the app of CATALOG in the browser: identify photos, review pairs, look at individuals.
 

@@ -60,6 +60,29 @@ matcher_option = click.option(
 fast_option = click.option(
     "--fast", is_flag=True, help="Allow the matcher lightglue to stop early. The answers may differ a little."
 )
+UNITS = {"GB": 10**9, "MB": 10**6}
+
+
+def _limit_memory(ctx: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    if value is None:
+        return
+    text = value.strip().upper()
+    number, unit = text[:-2].strip(), UNITS.get(text[-2:])
+    if unit is None or not number.isascii() or not number.isdigit() or not int(number):
+        raise click.BadParameter(f"{value!r}: expected a whole number with MB or GB, such as 8GB")
+    from snowmatch.api import limit_memory
+
+    limit_memory(int(number) * unit)
+
+
+memory_option = click.option(
+    "--memory",
+    callback=_limit_memory,
+    expose_value=False,
+    metavar="SIZE",
+    help="Memory for loaded search indexes, such as 8GB. A large catalog is slower with less.  "
+    "[default: half of this computer's]",
+)
 new_option = click.option(
     "--new",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),

@@ -28,6 +28,7 @@ BACKENDS = ("faiss", "flann")
 UINT8_NORM = 512.0  # approximate norm of uint8 descriptors (Lowe 2004 section 6.1; hesaff, pyhesaff alike)
 DEEPER = 4  # times as many candidates are looked at where too few are nearer than equally near ones
 DEEPEST = 4  # number of times
+TIED = 4  # candidates in addition, since those that are equally far as the last are left out
 SPARE = 8  # neighbours by a fast formula that are compared again, so that rounding leaves none out
 
 
@@ -143,7 +144,10 @@ def _nothing(n: int, k: int) -> Neighbors:
 
 
 def _merge(a: Neighbors, b: Neighbors, k: int) -> Neighbors:
-    return _best(*(np.concatenate(pair, axis=1) for pair in zip(_columns(a), _columns(b), strict=True)), k)
+    distances, entries, keypoints = (
+        np.concatenate(pair, axis=1) for pair in zip(_columns(a), _columns(b), strict=True)
+    )
+    return _best(distances, entries, keypoints, k)
 
 
 def _columns(found: Neighbors) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -207,7 +211,7 @@ def _look(views: Sequence[_View], codebook: Any, queries: np.ndarray, norm: floa
     is not defined. Where fewer than k are left, all lists are looked at, then more candidates.
     """
     best = _nothing(len(queries), k)
-    count = max(CANDIDATES, 2 * k) + 1
+    count = max(CANDIDATES, 2 * k) + TIED
     tries = [(min(probed, codebook.lists), count)]
     tries += [(codebook.lists, count * DEEPER**more) for more in range(DEEPEST)]
     left = np.arange(len(queries))

@@ -10,9 +10,23 @@ from typing import Any
 SHARE = 0.5  # of the machine's memory
 UNKNOWN = 4 << 30  # bytes, where the system does not tell its memory
 
+_limit: list[int] = []  # what `limit_memory` was told last
+
+
+def limit_memory(most: int) -> None:
+    """Set the bytes that the loaded search indexes of each catalog that is opened from now on may take together.
+
+    Raises ValueError below 1.
+    """
+    if most < 1:
+        raise ValueError(f"most is {most}, expected at least 1 byte")
+    _limit[:] = [most]
+
 
 def default_memory() -> int:
-    """Return the bytes that loaded search indexes may take: half of the machine's memory."""
+    """Return the bytes that loaded search indexes may take: as limited, or else half of the machine's memory."""
+    if _limit:
+        return _limit[-1]
     try:
         return int(SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     except (AttributeError, OSError, ValueError):  # Windows

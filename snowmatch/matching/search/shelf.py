@@ -278,8 +278,7 @@ def _cut(content: Content, chosen: np.ndarray, limit: int) -> list[np.ndarray]:
 
 
 def _to_merge(shelf: Shelf, content: Content, name: str) -> tuple[np.ndarray, list[Path]] | None:
-    """Return the keys and the paths of the blocks to merge next, or of a block to write again; None if none is to do.
-    """
+    """Return the keys and the paths of the blocks to merge next, or of one to write again; None if nothing is to do."""
     used = _used(shelf, content, name).blocks
     classes: dict[int, list[tuple[int, Path, np.ndarray]]] = {}
     for block, places in used:
