@@ -203,3 +203,22 @@ def test_a_file_is_replaced_completely_or_not_at_all(tmp_path):
         replace_file(path, fail)
     assert path.read_bytes() == b"old"
     assert os.listdir(path.parent) == ["file"]
+
+
+def test_records_are_read_again_only_if_the_database_has_changed(tmp_path, monkeypatch):
+    known = Fingerprint(1, 2, 3, 4, "a" * 64)
+    save_records(tmp_path, Records({"a.jpg": known}, {}, {}))
+    first = load_records(tmp_path)
+    first.photos.clear()  # what a caller does with them is its own affair
+    with monkeypatch.context() as patch:
+        patch.setattr(records, "_load_records", lambda folder: pytest.fail("read again"))
+        assert load_records(tmp_path).photos == {"a.jpg": known}
+    save_records(tmp_path, Records({"b.jpg": known}, {}, {}))
+    assert load_records(tmp_path).photos == {"b.jpg": known}
+    status = database_path(tmp_path).stat()
+    for count in range(3):  # equal size and time: the counter in the file tells
+        save_records(tmp_path, Records({f"{count}.jpg": known}, {}, {}))
+        os.utime(database_path(tmp_path), ns=(status.st_atime_ns, status.st_mtime_ns))
+        assert load_records(tmp_path).photos == {f"{count}.jpg": known}
+    database_path(tmp_path).unlink()
+    assert load_records(tmp_path) == Records({}, {}, {})

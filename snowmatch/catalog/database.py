@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.files import make_folder, unreadable, unwritable
+from snowmatch.core.files import make_folder, open_regular, unreadable, unwritable
 from snowmatch.core.home import database_path
 
 VERSION = 3
@@ -131,6 +131,23 @@ def mend(folder: Path) -> bool:
     with writing(folder) as connection:
         connection.executemany("INSERT OR IGNORE INTO annotations VALUES (?, ?, ?, ?, ?, ?)", identifiers)
     return True
+
+
+def database_stamp(folder: Path) -> tuple[int, ...] | None:
+    """Return a value that changes with every transaction; None without a database, or if one is not complete.
+
+    It holds the identity, size and time of the file, and the counter of changes at byte 24 of SQLite's header.
+    """
+    path = database_path(folder)
+    try:
+        if path.is_symlink() or os.path.lexists(path.with_name(path.name + "-journal")):
+            return None
+        with open_regular(path) as file:
+            status = os.fstat(file.fileno())
+            counter = int.from_bytes(file.read(28)[24:], "big")
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, counter
 
 
 def forget_answers(folder: Path) -> None:

@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from snowmatch.catalog.database import DamagedError, reading, sound, with_sum, writing
+from snowmatch.catalog.database import DamagedError, database_stamp, reading, sound, with_sum, writing
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import file_sha256, unreadable
 from snowmatch.core.types import Annotation, BBox
@@ -121,8 +121,24 @@ def take_fingerprint(path: Path, *, photo: bool) -> Fingerprint:
 def load_records(folder: Path) -> Records:
     """Return all records of the catalog in `folder`; empty records if the database is missing or damaged.
 
-    Raises SnowmatchError if a newer version wrote the database or the system cannot read it.
+    The records that were read last are kept: if the database has not changed since, they are not read again. Raises
+    SnowmatchError if a newer version wrote the database or the system cannot read it.
     """
+    stamp = database_stamp(folder)
+    kept = _kept.get(folder)
+    if stamp is not None and kept is not None and kept[0] == stamp:
+        return copy_of(kept[1])
+    records = _load_records(folder)
+    if stamp is not None and stamp == database_stamp(folder) and not records.unsound:
+        _kept.clear()
+        _kept[folder] = stamp, copy_of(records)
+    return records
+
+
+_kept: dict[Path, tuple[tuple[int, ...], Records]] = {}  # of one folder
+
+
+def _load_records(folder: Path) -> Records:
     records = Records()
     try:
         with reading(folder) as database:
