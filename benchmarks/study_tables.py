@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from as_markdown import NOTHING, number, plain, quantity, shown, table
+from as_markdown import NOTHING, number, percent, plain, quantity, shown, table
 from store import Result
 
 LEVELS_MEAN = (
@@ -122,6 +122,39 @@ def stages_table(runs: Sequence[Result]) -> str:
     names = list(dict.fromkeys(name for run in runs for name in run["seconds"] if name != "total"))
     rows = [[name, *(shown(number(run, "seconds", name), quantity) for run in runs)] for name in names]
     return table(("stage", *(plain(run["run"].removeprefix("stages ")) for run in runs)), rows)
+
+
+def size_table(runs: Sequence[Result]) -> str:
+    """Return what catalogs of different sizes cost: the runs of scaling.json, by size."""
+    rows = []
+    for run in sorted(runs, key=lambda run: (run["annotations"], run["descriptors"])):
+        disk = sum(run["disk"].values())
+        rows.append(
+            [
+                f"{run['annotations']:,}",
+                quantity(run["descriptors"] / 1e6),
+                *(quantity(run[name]) for name in ("open", "session", "first", "next")),
+                *(NOTHING if name not in run else quantity(run[name]) for name in ("match",)),
+                quantity(run["memory"] / 1e9),
+                quantity(run["build"]),
+                quantity(run["add"]),
+                quantity(run["add_bytes"] / 1e6),
+                quantity(disk / run["annotations"] / 1e3),
+                percent(run["nearest_found"]),
+                percent(run["five_found"]),
+            ]
+        )
+    heads = (
+        "annotations",
+        "million descriptors",
+        "open s",
+        "session s",
+        "first query s",
+        "next s",
+        "of it comparing s",
+    )
+    heads += ("memory GB", "build s", "add s", "add MB", "disk kB an annotation", "nearest found", "five found")
+    return table(heads, rows)
 
 
 def scaling_table(run: Result) -> str:
