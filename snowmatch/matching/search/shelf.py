@@ -82,9 +82,10 @@ class Shelf:
     extractor_key: str
     limit: int
 
-    def codebook_path(self, name: str) -> Path:
-        """Return the path of a codebook, without its ending."""
-        return self.folder / f"{self.part}-{name}"
+    def codebook_paths(self, name: str) -> tuple[Path, Path]:
+        """Return the paths of a codebook and of its copy, without their endings."""
+        path = self.folder / f"{self.part}-{name}"
+        return path, path.with_name(f"{path.name}_2")
 
     def block_path(self, codebook: str, keys: np.ndarray) -> Path:
         """Return the path of the block of these annotations, without its ending."""
@@ -183,7 +184,7 @@ def arrange_blocks(shelf: Shelf, content: Content) -> int:
             for path in parts:  # the new block is complete
                 remove(path)
         keep = {block.path for block, _ in _used(shelf, content, book.name).blocks}
-        keep |= {shelf.codebook_path(book.name)}
+        keep |= set(shelf.codebook_paths(book.name))
     else:
         keep = set()
     _clear(shelf, keep)
@@ -208,18 +209,35 @@ class _Book:
         """
         if self.few or self._known is not None:
             return self._known
-        path = self._shelf.codebook_path(self.name)
-        found = read_codebook(path)
+        found = _read_codebook(self._shelf, self.name)
         if found is None:
-            found = train_codebook(path.name, self._content.rows_of(self._content.keys))
+            found = train_codebook(self.name, self._content.rows_of(self._content.keys))
             if found is not None:
                 try:
-                    write_codebook(path, found)
+                    for path in self._shelf.codebook_paths(self.name):
+                        write_codebook(path, found)
                 except SnowmatchError as error:
                     if self._kept:
                         raise NotKeptError(str(error)) from error
         self._known = found
         return found
+
+
+def _read_codebook(shelf: Shelf, name: str) -> Codebook | None:
+    """Return a codebook. If it, or its copy, is damaged or missing, that one is written again from the other.
+
+    A codebook that is lost can be trained anew, but not as it was: its answers would differ a little.
+    """
+    paths = shelf.codebook_paths(name)
+    found = [read_codebook(path) for path in paths]
+    sound = next((each for each in found if each is not None), None)
+    for path, each in zip(paths, found, strict=True):
+        if sound is not None and each is None:
+            try:
+                write_codebook(path, sound)
+            except SnowmatchError:  # the disk is full or read-only: the other one does
+                continue
+    return sound
 
 
 def _codebook_name(shelf: Shelf, content: Content) -> str:
@@ -238,7 +256,7 @@ def _choose(shelf: Shelf, stored: Sequence[Stored], content: Content) -> _Chosen
     best: tuple[int, str] | None = None
     found: _Chosen | None = None
     for name in sorted({block.codebook for block in stored}):
-        codebook = None if name == FEW else read_codebook(shelf.codebook_path(name))
+        codebook = None if name == FEW else _read_codebook(shelf, name)
         if name != FEW and codebook is None:
             continue
         each = _held(name, codebook, stored, content)
