@@ -39,6 +39,7 @@ def main(arguments: list[str] | None = None) -> None:
     pool = prepare(f"{source_of(given.dataset, given.data)},name=scaling-pool", given.work).folder
     for size in numbers(given.sizes):
         folder = given.work / f"scaling-{size}"
+        start = time.perf_counter()
         row = {"annotations": size, "features": given.features}
         if not (folder / "made").exists():
             in_process(make_catalog, folder, pool, size, given.features)
@@ -47,7 +48,8 @@ def main(arguments: list[str] | None = None) -> None:
             row |= measured
             print(size, step.__name__, measured, file=sys.stderr, flush=True)
         name = f"annotations={size},features={given.features or 'all'}"
-        put_run(given.out, {"run": name, **row, "seconds": {}, **circumstances(command_line(arguments))})
+        total = {"total": round(time.perf_counter() - start, 1)}
+        put_run(given.out, {"run": name, **row, "seconds": total, **circumstances(command_line(arguments))})
         if not given.keep:
             shutil.rmtree(folder)
 

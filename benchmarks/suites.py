@@ -161,6 +161,12 @@ SUITES: dict[str, list[Run] | list[Script]] = {
         Script(("speed.py", "stages", *PHOTOS), ("stages hesaff", "stages sift", "stages hotspotter")),
         Script(("speed.py", "scaling", *PHOTOS), ("scaling",)),
     ],
+    "scaling": [
+        Script(
+            ("scaling.py", "--dataset", "snow_leopard-boxes", "--features", "1000", *PHOTOS),
+            tuple(f"annotations={size},features=1000" for size in (1000, 10_000, 30_000)),
+        )
+    ],
 }
 # What each suite measures, and the estimated minutes (used until there are results).
 ABOUT = {
@@ -176,6 +182,7 @@ ABOUT = {
     "screening": ("which photos show a snow leopard, beside nyala and leopards painted out", 5),
     "found_boxes": ("the boxes and maps that snowmatch finds, beside boxes of a person and masks", 5),
     "speed": ("help, indexing, queries, stages, size of the gallery", 25),
+    "scaling": ("time, memory and disk of large drawn catalogs, and the neighbours found", 30),
 }
 # A small drawn survey shows that everything works. Its results are not kept with the others.
 SMOKE = [Run("synthetic,individuals=8,encounters=3", "cross-encounter", method) for method in (OURS, "wildid")]

@@ -67,8 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         check_one_engine(compared, "The README's table")
         fill(root / "README.md", "results", short_table(compared))
     fill(folder.parent / "README.md", "suites", suites_table(held))
-    if sizes := read_runs(folder / "scaling.json"):
-        fill(root / "docs" / "scale.md", "sizes", size_table(sizes))
+    if held["scaling"]:
+        fill(root / "docs" / "scale.md", "sizes", size_table(held["scaling"]))
 
 
 def fill(path: Path, name: str, text: str) -> None:

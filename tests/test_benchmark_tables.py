@@ -389,3 +389,14 @@ def test_the_results_of_the_project_are_compact_and_of_known_suites():
         runs = store.read_runs(path)
         assert len(path.read_text(encoding="utf-8").splitlines()) == len(runs) + 2
         assert all(len(json.dumps(run)) < 20_000 for run in runs)
+
+
+def test_the_table_of_large_catalogs_has_a_row_for_each_size():
+    import study_tables
+
+    run = {"descriptors": 2_000_000, "disk": {"index": 10**9}, "nearest_found": 0.7, "five_found": 0.5}
+    run |= dict.fromkeys(("open", "session", "first", "next", "memory", "build", "add", "add_bytes"), 2)
+    table = study_tables.size_table([{**run, "annotations": 10_000, "match": 0.5}, {**run, "annotations": 1000}])
+    lines = table.splitlines()
+    assert [line.split("|")[1].strip() for line in lines[2:]] == ["1,000", "10,000"]
+    assert len({line.count("|") for line in lines}) == 1
