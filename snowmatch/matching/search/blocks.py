@@ -28,7 +28,7 @@ BACKENDS = ("faiss", "flann")
 UINT8_NORM = 512.0  # approximate norm of uint8 descriptors (Lowe 2004 section 6.1; hesaff, pyhesaff alike)
 DEEPER = 4  # times as many candidates are looked at where too few are nearer than equally near ones
 DEEPEST = 4  # number of times
-TIED = 4  # candidates in addition, since those that are equally far as the last are left out
+TIED = 1  # candidates in addition, since those that are equally far as the last are left out
 SPARE = 8  # neighbours by a fast formula that are compared again, so that rounding leaves none out
 
 
