@@ -18,13 +18,18 @@ from snowmatch.review.likely import Evidence
 
 CERTAIN = {None: 1.0, 1: 0.25, 2: 0.5, 3: 1.0, 4: 1.0}  # how much an answer of each certainty counts; chosen
 SURE = math.log(ACCURACY / (1 - ACCURACY))  # photos never weigh more than an answer of a person
+# The weight of a pair that no photo speaks for. It is small, because many true pairs are such: photos of different
+# light or angle. With -1 instead of -0.3, drawn surveys need a third of the questions, and the numbers of individuals
+# of nyala and leopards are overestimated (docs/benchmarks-history.md).
+ABSENT = -0.3
 VIEWS: dict[tuple[str, ...], int] = {("left_flank",): LEFT, ("right_flank",): RIGHT}
 
 
 def weights_of(who: Who, evidence: Evidence, accuracy: Callable[[str], float]) -> Weights:
     """Return the weights of all pairs of sightings with evidence or answers.
 
-    accuracy: of an observer, by name, from 0.5 to below 1. Answers of the machine have no weight of their own: they are
+    A pair weighs what its photos say, not what is expected before: how rarely two sightings show one animal is told once
+    for each individual (`alone`), not once for each pair. accuracy: of an observer, by name, from 0.5 to below 1. Answers of the machine have no weight of their own: they are
     what the photos say. Names, merges and splits are facts, and so are two animals in one photo.
     """
     human: dict[tuple[int, int], float] = {}
@@ -35,10 +40,10 @@ def weights_of(who: Who, evidence: Evidence, accuracy: Callable[[str], float]) -
                 weight = math.log(accuracy(said.observer) / (1 - accuracy(said.observer))) * CERTAIN[said.certainty]
                 total += weight if said.answer == SAME else -weight
         human[pair] = total
-    machine = {pair: clipped(likely.probability) for pair, likely in evidence.pairs.items()}
-    absent = max(evidence.unlisted, -SURE)
+    alone = -math.log(evidence.expected / (1 - evidence.expected)) if evidence.pairs else 0.0
+    machine = {pair: min(max(likely.odds, -SURE), SURE + alone) for pair, likely in evidence.pairs.items()}
+    pairs = [p for p in sorted({*machine, *human}) if comparable(who.sightings[p[0]], who.sightings[p[1]])]
     views = np.array([VIEWS.get(sighting.body_parts, BOTH) for sighting in who.sightings], np.int64)
-    listed = [p for p in sorted(set(human) | set(machine)) if comparable(who.sightings[p[0]], who.sightings[p[1]])]
     together = tuple(facts_together(who))
     joined = Unions(len(who.sightings))
     for a, b in together:
@@ -47,21 +52,16 @@ def weights_of(who: Who, evidence: Evidence, accuracy: Callable[[str], float]) -
     apart = [(a, b) for a, b in sorted(who.one_photo | who.parted) if joined.group_of(a) != joined.group_of(b)]
     return Weights(
         len(who.sightings),
-        np.array([i for i, _ in listed], np.int64),
-        np.array([j for _, j in listed], np.int64),
-        np.array([machine.get(pair, absent) for pair in listed], np.float64),
-        np.array([human.get(pair, 0.0) for pair in listed], np.float64),
-        absent,
-        together,
-        tuple(apart),
-        views,
+        np.array([i for i, _ in pairs], np.int64),
+        np.array([j for _, j in pairs], np.int64),
+        np.array([machine.get(pair, ABSENT) for pair in pairs], np.float64),
+        np.array([human.get(pair, 0.0) for pair in pairs], np.float64),
+        absent=ABSENT,
+        alone=max(alone, 0.0),
+        together=together,
+        apart=tuple(apart),
+        views=views,
     )
-
-
-def clipped(probability: float) -> float:
-    """Return the log odds of a probability, not beyond those of an answer of a person."""
-    p = min(max(probability, 1e-9), 1 - 1e-9)
-    return min(max(math.log(p / (1 - p)), -SURE), SURE)
 
 
 def facts_together(who: Who) -> Iterable[tuple[int, int]]:
