@@ -43,7 +43,7 @@ class Settings:
 
     absent: float = -0.3
     human: float = 4.0
-    margin: float = 0.95
+    margin: float = 1.5
     repeats: int = 2
 
 
@@ -85,10 +85,9 @@ def by_questions(case: Case, observer: Observer, settings: Settings, most: int |
     return Found(questions.labels, observer.decisions, dict(human))
 
 
-def count_draws(case: Case, found: Found, settings: Settings, seed: int) -> np.ndarray:
-    """Return the drawn numbers of individuals, (D,) int."""
-    drawn = draw(weights_of(case, settings, found.human), draws=200, chains=40, warm=30, thin=3, seed=seed)
-    return np.array([len(np.unique(row)) for row in drawn])
+def draws_of(case: Case, found: Found, settings: Settings, seed: int) -> np.ndarray:
+    """Return draws of who is who, (200, n), with the answers that were found."""
+    return draw(weights_of(case, settings, found.human), draws=200, chains=40, warm=30, thin=3, seed=seed)
 
 
 def joined(n: int, same: list[tuple[int, int]]) -> np.ndarray:

@@ -25,7 +25,7 @@ from snowmatch.review.sizes import Sizes
 SURE = 12.0  # in natural logarithms: sets whose best split is less probable than this are never split
 FAINT = 1.5  # the most that a pair with a poor sighting weighs
 RARELY = 5  # blocks that moved in no chain while these warmed up are tried in every fifth sweep
-NODES, LEFTS, RIGHTS, LINKS, SIGHTINGS = 0, 1, 2, 3, 4  # rows of `sides`; then (5 to 7) what is not poor
+NODES, LEFTS, RIGHTS, LINKS, SIGHTINGS = 0, 1, 2, 3, 4  # rows of `sides`, see _Sampler
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,13 @@ def draw(
     seed: int = 0,
     missed: float = 0.15,
     poor: float = 0.1,
+    poor_missed: float = 0.9,
 ) -> np.ndarray:
     """Return `draws` clusterings, (draws, n) int32: the label of each sighting is the smallest sighting of its cluster.
 
     All chains start from the greedy clustering of the weights. Each drops `warm` sweeps, then gives the state of every
-    `thin`-th. missed: the share of true pairs of good sightings that are not listed. poor: the share of poor sightings.
+    `thin`-th. missed: the share of true pairs of good sightings that are not listed. poor: the share of poor sightings;
+    poor_missed: of their true pairs, the share that is not listed.
     Sightings that are surely together or apart stay so in every draw. Sightings of which some show only the left side and
     the others only the right side are never one cluster. No sightings give (draws, 0). The same input gives the same
     bytes.
@@ -68,7 +70,8 @@ def draw(
     whole = replace(whole, together=(*weights.together, *_sure(graph_of(whole))))
     little = np.clip(weights.machine, 0, FAINT)
     soft = replace(whole, machine=weights.machine - little, human=weights.human * 0, apart=())
-    hard = replace(whole, machine=little, absent=0.0)
+    hard = replace(whole, machine=little, absent=math.log(poor_missed))
+    soft = replace(soft, absent=absent - hard.absent)
     graph = graph_of(whole)
     start, steps = cluster(graph)
     sampler = _Sampler(graph, graph_of(hard), graph_of(soft), start, chains, whole.views, poor, seed)
@@ -122,7 +125,11 @@ def _canonical(labels: np.ndarray) -> np.ndarray:
 
 
 class _Sampler:
-    """The state of all chains: the label of each node, which are poor, what each label holds, what its size is worth."""
+    """The state of all chains: the label of each node, which are poor, what each label holds, what its size is worth.
+
+    The rows of `sides`: nodes (all, left alone, right alone, those that join both sides), sightings (all, left alone,
+    right alone), and the same of sightings that are not poor.
+    """
 
     def __init__(
         self,
@@ -144,13 +151,13 @@ class _Sampler:
         seen = np.full(len(graph.node), BOTH) if views is None else np.asarray(views)
         joined = np.zeros(count, np.int64)
         np.bitwise_or.at(joined, graph.node, seen)
-        held = np.array([len(m) for m in graph.members])
-        sides = [np.ones(count, np.int64), joined == LEFT, joined == RIGHT, joined == BOTH, held]
-        self._shown = np.stack([*sides, graph.size, graph.left, graph.right]).astype(np.int64)
+        sides = [np.ones(count, np.int64), joined == LEFT, joined == RIGHT, joined == BOTH]
+        counts = [graph.size, graph.left, graph.right]
+        self._shown = np.stack([*sides, *counts, *counts]).astype(np.int64)
         self.lopsided = bool((seen != BOTH).any())
         summed = np.stack([np.bincount(start, side, count) for side in self._shown]).astype(np.int64)
         self.sides = np.repeat(summed[:, None], chains, 1)
-        self._most = int(held.sum())
+        self._most = len(graph.node)
         self._sizes = Sizes(self._most)
         self._worth = np.zeros((chains, self._most + 1))
         self._pull = np.zeros((2, chains, count))
@@ -198,18 +205,19 @@ class _Sampler:
             return 0
         single = len(block.nodes) == 1 and shown[SIGHTINGS] == 1
         good = self.good[np.ix_(chains, block.nodes)]
-        self.sides[:5, chains, own] -= shown[:5, None]
-        self.sides[5:, chains, own] -= block.shown[5:] @ good.T
+        self.sides[:7, chains, own] -= shown[:7, None]
+        self.sides[7:, chains, own] -= block.shown[7:] @ good.T
         held = self.sides[:, chains]
         column, rows = chains[:, None], np.arange(len(chains))
         near = self.label[column, block.outside]
         strength = np.ones_like(good) if single else good
         np.add.at(self._pull[0], (column, near), np.broadcast_to(block.pull, near.shape))
         np.add.at(self._pull[1], (column, near), (strength @ block.push) * self.good[column, block.outside])
-        sure = strength @ block.shown[5:].T
-        compared = sure[:, 0, None] * held[5] - sure[:, 1, None] * held[7] - sure[:, 2, None] * held[6]
+        sure = strength @ block.shown[7:].T
+        compared = sure[:, 0, None] * held[7] - sure[:, 1, None] * held[9] - sure[:, 2, None] * held[8]
+        every = shown[4] * held[4] - shown[5] * held[6] - shown[6] * held[5]
         size, worth = held[SIGHTINGS], self._worth[chains]
-        value = self._pull[0, chains] + worth[rows[:, None], size + shown[SIGHTINGS]] - worth[rows[:, None], size]
+        value = self._pull[0, chains] + self._hard.absent * every + worth[rows[:, None], size + shown[SIGHTINGS]] - worth[rows[:, None], size]
         value[(held[NODES] == 0) | (value < FORBIDDEN / 2)] = -np.inf
         if self.lopsided:
             for this, other in ((LEFTS, RIGHTS), (RIGHTS, LEFTS)):
@@ -228,6 +236,6 @@ class _Sampler:
             self.good[chains, block.nodes[0]] = good[:, 0]
         self._pull[:, column, near] = 0.0
         self.label[column, block.nodes] = to[:, None]
-        self.sides[:5, chains, to] += shown[:5, None]
-        self.sides[5:, chains, to] += block.shown[5:] @ good.T
+        self.sides[:7, chains, to] += shown[:7, None]
+        self.sides[7:, chains, to] += block.shown[7:] @ good.T
         return int((to != own).sum())
