@@ -55,7 +55,6 @@ class Questions:
         self.margin, self.most = margin, most
         self._graph = graph_of(weights)
         self._views = np.full(weights.n, BOTH) if weights.views is None else np.asarray(weights.views)
-        self._weak = np.zeros(weights.n, bool) if weights.weak is None else np.asarray(weights.weak, bool)
         self._machine = {
             pair: w
             for *pair_, w in zip(weights.i.tolist(), weights.j.tolist(), weights.machine.tolist(), strict=True)
@@ -115,7 +114,7 @@ class Questions:
             return
         new = pair not in self._listed
         self._listed.add(pair)
-        extra = weight - (self._graph.absent if new and not (self._weak[i] or self._weak[j]) else 0.0)
+        extra = weight - (self._graph.absent if new else 0.0)
         self._graph.near[a][b] = self._graph.near[b][a] = self._graph.near[a].get(b, 0.0) + extra
         if one == two:
             self._renew([one])

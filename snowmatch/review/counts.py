@@ -1,0 +1,87 @@
+"""How many individuals there are, by the draws of who is who, and how many comparisons are left until that is settled."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Count:
+    """A number of individuals: its mean over the draws, the ends of its 95 % interval, and its standard deviation."""
+
+    mean: float
+    low: int
+    high: int
+    deviation: float
+
+
+@dataclass(frozen=True)
+class Left:
+    """What is left to compare. questions: about how many comparisons until the number of individuals is known to less
+    than `within`; None if no number of comparisons of these pairs reaches that. pairs: the first of them, best first.
+    after: half of the 95 % interval that remains after them.
+    """
+
+    questions: int | None
+    pairs: tuple[tuple[int, int], ...]
+    after: float
+
+
+def individuals(draws: np.ndarray, chosen: np.ndarray | None = None) -> np.ndarray:
+    """Return the number of individuals in each draw, (D,) int, among the sightings of the mask `chosen` (default: all).
+
+    draws: (D, n) labels. No sightings give 0.
+    """
+    labels = np.sort(draws if chosen is None else draws[:, np.asarray(chosen, bool)], axis=1)
+    if not labels.shape[1]:
+        return np.zeros(len(labels), np.int64)
+    return 1 + (labels[:, 1:] != labels[:, :-1]).sum(1)
+
+
+def count(numbers: np.ndarray) -> Count:
+    """Return the summary of drawn numbers, (D,) with D of 1 or more. The interval ends at whole numbers."""
+    low, high = np.quantile(numbers, [0.025, 0.975])
+    return Count(float(numbers.mean()), math.floor(low), math.ceil(high), float(numbers.std()))
+
+
+def pair_probability(draws: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+    """Return the probability of each pair being one individual, (E,) float: its share of the draws."""
+    return np.asarray((draws[:, i] == draws[:, j]).mean(0), np.float64)
+
+
+def left(
+    draws: np.ndarray, i: np.ndarray, j: np.ndarray, chosen: np.ndarray | None = None, within: float = 1.0
+) -> Left:
+    """Return how many of the pairs i, j, (E,) int, still have to be compared.
+
+    One after the other, the pair is taken whose answer explains most of the spread of the number of individuals, in a
+    linear regression over the draws; each pair costs a degree of freedom. Draws that are few, about as many as the
+    questions, make the number too large.
+    Source: orthogonal matching pursuit, Pati, Rezaiifar and Krishnaprasad, 1993 (Asilomar Conference 27:40-44).
+    """
+    numbers = individuals(draws, chosen).astype(np.float64)
+    total = len(numbers)
+    rest = numbers - numbers.mean()
+    answers = (draws[:, i] == draws[:, j]).astype(np.float64)
+    answers -= answers.mean(0)
+    start = (answers**2).sum(0)
+    taken: list[tuple[int, int]] = []
+    while True:
+        half = 1.96 * math.sqrt(float(rest @ rest) / max(total - 1 - len(taken), 1))
+        if half < within:
+            return Left(len(taken), tuple(taken), half)
+        power = (answers**2).sum(0)
+        usable = power > 1e-6 * np.maximum(start, 1)
+        if not usable.any() or len(taken) >= total // 2:
+            return Left(None, tuple(taken), half)
+        explained = np.where(usable, (rest @ answers) ** 2 / np.where(usable, power, 1), 0)
+        best = int(explained.argmax())
+        if explained[best] <= float(rest @ rest) / max(total - 1 - len(taken), 1):
+            return Left(None, tuple(taken), half)  # no pair explains more than chance would
+        taken.append((int(i[best]), int(j[best])))
+        unit = answers[:, best] / math.sqrt(power[best])
+        rest = rest - (rest @ unit) * unit
+        answers = answers - np.outer(unit, unit @ answers)
