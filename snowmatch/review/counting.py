@@ -1,23 +1,27 @@
-"""How many individuals there are: groupings of the sightings, drawn from what photos and observers say."""
+"""How many individuals a catalog has: groupings of its sightings, drawn from what photos and observers say."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from snowmatch.decisions.sightings import comparable
 from snowmatch.decisions.who import Who
+from snowmatch.review.counts import count, individuals, left
 from snowmatch.review.draws import draw
-from snowmatch.review.graph import SURE, weights_of
+from snowmatch.review.evidence import Weights
+from snowmatch.review.graph import Known, weights_of
 from snowmatch.review.likely import Evidence
-from snowmatch.review.questions import Questions
 
 ENOUGH = 1.0  # individuals: comparisons stop to matter if the number would change by less
+Pair = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Count:
+class Part:
     """The number of individuals of some sightings.
 
     what: such as "all", "location naryn" or "left flank". sightings: their number. decided: individuals by the
@@ -28,22 +32,41 @@ class Count:
     sightings: int
     decided: int
     mean: float
-    low: float
-    high: float
+    low: int
+    high: int
 
 
 @dataclass(frozen=True, eq=False)
 class Counts:
     """The numbers of individuals, and the groupings that they come from.
 
-    draws: (D, S) int, a number for the individual of each sighting. questions: about how many comparisons are left;
-    would_change: by how many individuals they could change the number (the half width of the interval).
+    draws: (D, S) int, a number for the individual of each sighting. questions: about how many comparisons are left
+    until the number is known to less than one; None if comparisons of the listed pairs cannot reach that. after: half
+    of the interval that then remains.
     """
 
-    counts: tuple[Count, ...]
+    parts: tuple[Part, ...]
     draws: np.ndarray
-    questions: int
-    would_change: float
+    questions: int | None
+    after: float
+
+
+def draw_groupings(weights: Weights, draws: int, seed: int = 0) -> np.ndarray:
+    """Return drawn groupings, (draws, S) int. How often a true pair has no evidence is what `absent` says."""
+    return draw(weights, draws=draws, chains=min(40, draws), seed=seed, missed=min(math.exp(weights.absent), 0.9))
+
+
+def open_pairs(who: Who, evidence: Evidence) -> list[Pair]:
+    """Return the pairs with evidence that nobody has answered, that are comparable, and that follow from nothing."""
+    known = Known(who)
+    return [
+        (a, b)
+        for a, b in evidence.pairs
+        if (a, b) not in who.pairs
+        and comparable(who.sightings[a], who.sightings[b])
+        and not known.same(a, b)
+        and not known.different(a, b)
+    ]
 
 
 def count_individuals(
@@ -53,26 +76,22 @@ def count_individuals(
 
     The same decisions, evidence and seed give the same numbers. No sightings give zeros.
     """
-    weights = weights_of(who, evidence, accuracy)
-    labels = draw(weights, draws=draws, seed=seed)
-    found = [_count("all", np.ones(len(who.sightings), bool), who, labels)]
+    labels = draw_groupings(weights_of(who, evidence, accuracy), draws, seed)
+    found = [_part("all", np.ones(len(who.sightings), bool), who, labels)]
     places = np.array([s.location for s in who.sightings], str)
     named = sorted({place for place in places.tolist() if place})
     if len(named) > 1 or (named and (places == "").any()):
-        found += [_count(f"location {place}", places == place, who, labels) for place in named]
+        found += [_part(f"location {place}", places == place, who, labels) for place in named]
     for part, what in (("left_flank", "left flank"), ("right_flank", "right flank")):
         shows = np.array([part in s.body_parts for s in who.sightings], bool)
         if shows.any() and not shows.all():
-            found.append(_count(what, shows, who, labels))
-    open_questions = Questions(weights, margin=2 * SURE).open()
-    spread = (found[0].high - found[0].low) / 2
-    return Counts(tuple(found), labels, open_questions, spread)
+            found.append(_part(what, shows, who, labels))
+    pairs = np.array(open_pairs(who, evidence), np.int64).reshape(-1, 2)
+    more = left(labels, pairs[:, 0], pairs[:, 1], within=ENOUGH)
+    return Counts(tuple(found), labels, more.questions, more.after)
 
 
-def _count(what: str, members: np.ndarray, who: Who, labels: np.ndarray) -> Count:
-    numbers = np.array([len(np.unique(row[members])) for row in labels], np.float64)
+def _part(what: str, members: np.ndarray, who: Who, labels: np.ndarray) -> Part:
     decided = len({who.of[n] for n in np.flatnonzero(members).tolist()})
-    if not len(numbers):
-        return Count(what, 0, 0, 0.0, 0.0, 0.0)
-    low, high = np.quantile(numbers, (0.025, 0.975), method="closest_observation")
-    return Count(what, int(members.sum()), decided, float(numbers.mean()), float(low), float(high))
+    drawn = count(individuals(labels, members))
+    return Part(what, int(members.sum()), decided, drawn.mean, drawn.low, drawn.high)

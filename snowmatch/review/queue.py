@@ -7,13 +7,17 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from snowmatch.confidence.levels import Levels
 from snowmatch.core.text import counted
 from snowmatch.decisions.row import CANNOT_TELL, DIFFERENT, REPEAT, SAME, SAMPLE, Decision
 from snowmatch.decisions.sightings import Sighting, comparable
 from snowmatch.decisions.who import DISPUTED
 from snowmatch.review.accuracy import ACCURACY
-from snowmatch.review.graph import SURE, Known, sighting_pair, weights_of
+from snowmatch.review.counting import draw_groupings, open_pairs
+from snowmatch.review.counts import left
+from snowmatch.review.graph import SURE, Known, answer_weight, rarity, sighting_pair, weights_of
 from snowmatch.review.identities import Identities, draft, sides_of
 from snowmatch.review.likely import Evidence
 from snowmatch.review.questions import Questions
@@ -23,6 +27,7 @@ REPEATS = 0.03  # share of the questions that repeat an earlier one of the same 
 REPEAT_AFTER = 20  # questions between a question and its repetition, at least
 CONFIRM = 0.5  # pairs from this probability are asked until somebody has said that they are one animal
 MARGIN = 2 * SURE  # a clustering is settled if two answers of persons could not change it
+DRAWS, COUNT_AGAIN = 200, 20  # groupings that are drawn, and answers until they are drawn again
 AHEAD = 20  # questions that are looked at together
 
 
@@ -30,10 +35,11 @@ AHEAD = 20  # questions that are looked at together
 class Item:
     """One question: do the sightings a and b show one animal?
 
-    why: `contradiction`, `decides`, `confirm`, `check` (a sample of the machine's decisions), `repeat`, `second` (an
-    independent second answer) or `disagreement` (for an adjudicator). reason: the same in words. probability: that both
-    show one animal, and its level; None if the photos say nothing. spots: matched spots of the best two photos. photos:
-    these annotations' identifiers, of a and of b; the first ones of the sightings if there are no spots.
+    why: `contradiction`, `decides`, `confirm`, `counts`, `check` (a sample of the machine's decisions), `repeat`,
+    `second` (an independent second answer) or `disagreement` (for an adjudicator). reason: the same in words.
+    probability: that both show one animal, and its level; None if the photos say nothing. spots: matched spots of the
+    best two photos. photos: these annotations' identifiers, of a and of b; the first ones of the sightings if there are
+    no spots.
     """
 
     a: int
@@ -95,6 +101,8 @@ class Queue:
         }
         weights = weights_of(who, self.evidence, self.accuracy)
         self._questions = Questions(weights, margin=MARGIN, asked=asked) if self.mode == "open" else None
+        self._counted_until = 0
+        self._telling: tuple[tuple[int, int], ...] = ()
         self._confirm = sorted(
             (pair for pair, likely in self.evidence.pairs.items() if likely.probability >= CONFIRM),
             key=lambda pair: (-self.evidence.pairs[pair].odds, pair),
@@ -132,6 +140,7 @@ class Queue:
             yield from self._samples()
             yield from self._deciding()
             yield from self._confirming()
+            yield from self._counting()
         elif self.mode == "blind":
             yield from self._second_answers()
         else:
@@ -186,6 +195,18 @@ class Queue:
             if self._askable(*pair):
                 text = "the photos say one animal, and nobody has said so yet; " + self._joins(*pair)
                 yield self._item(*pair, "confirm", text)
+
+    def _counting(self) -> Iterator[Item]:
+        """Yield the pairs whose answers tell most about how many individuals there are, when all else is asked."""
+        if len(self._order) >= self._counted_until:
+            self._counted_until = len(self._order) + COUNT_AGAIN
+            weights = weights_of(self.identities.who, self.evidence, self.accuracy)
+            pairs = [p for p in open_pairs(self.identities.who, self.evidence) if self._askable(*p)]
+            ends = np.array(pairs, np.int64).reshape(-1, 2)
+            self._telling = left(draw_groupings(weights, DRAWS), ends[:, 0], ends[:, 1]).pairs if pairs else ()
+        for pair in self._telling:
+            if self._askable(*pair):
+                yield self._item(*pair, "counts", "decides how many individuals there are; " + self._joins(*pair))
 
     def _repeats(self) -> Iterator[Item]:
         """Yield an earlier question again, now and then: it looks like a new one."""
@@ -254,7 +275,7 @@ class Queue:
         self._own[pair] = decision
         self._closed.add(pair)
         self._order.append(pair)
-        weight = {SAME: 1.0, DIFFERENT: -1.0}.get(decision.answer, 0.0) * SURE
+        weight = answer_weight(decision, self.accuracy(self.observer), rarity(self.evidence))
         self._questions.answer(*pair, weight)
         if decision.answer == SAME:
             self.known.join(*pair)
