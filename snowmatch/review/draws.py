@@ -217,7 +217,12 @@ class _Sampler:
         compared = sure[:, 0, None] * held[7] - sure[:, 1, None] * held[9] - sure[:, 2, None] * held[8]
         every = shown[4] * held[4] - shown[5] * held[6] - shown[6] * held[5]
         size, worth = held[SIGHTINGS], self._worth[chains]
-        value = self._pull[0, chains] + self._hard.absent * every + worth[rows[:, None], size + shown[SIGHTINGS]] - worth[rows[:, None], size]
+        value = (
+            self._pull[0, chains]
+            + self._hard.absent * every
+            + worth[rows[:, None], size + shown[SIGHTINGS]]
+            - worth[rows[:, None], size]
+        )
         value[(held[NODES] == 0) | (value < FORBIDDEN / 2)] = -np.inf
         if self.lopsided:
             for this, other in ((LEFTS, RIGHTS), (RIGHTS, LEFTS)):

@@ -25,7 +25,9 @@ def log_odds(probability: np.ndarray | float, most: float) -> np.ndarray:
     return np.asarray(np.log(p / (1 - p)), np.float64)
 
 
-def pair_weights(n: int, probability: np.ndarray, *, missed: float = 0.15, most: float = 4.5) -> tuple[np.ndarray, float]:
+def pair_weights(
+    n: int, probability: np.ndarray, *, missed: float = 0.15, most: float = 4.5
+) -> tuple[np.ndarray, float]:
     """Return what the probabilities of the listed pairs say, (E,) float, and what each individual adds (`alone`).
 
     A calibrated probability holds what the comparison says and how common true pairs are. The latter is taken out of each
@@ -71,7 +73,11 @@ class Weights:
             raise ValueError(f"expected 0 <= i < j < {self.n} for every pair")
         if len(np.unique(self.i.astype(np.int64) * self.n + self.j)) < len(self.i):
             raise ValueError("a pair is listed twice")
-        if not (np.isfinite(self.machine).all() and np.isfinite(self.human).all() and -1e3 <= self.absent <= 0 <= self.alone <= 1e3):
+        if not (
+            np.isfinite(self.machine).all()
+            and np.isfinite(self.human).all()
+            and -1e3 <= self.absent <= 0 <= self.alone <= 1e3
+        ):
             raise ValueError("expected finite weights, -1000 <= absent <= 0 and 0 <= alone <= 1000")
         if any(not 0 <= k < self.n for pair in (*self.together, *self.apart) for k in pair):
             raise ValueError(f"expected sightings from 0 to {self.n - 1}")

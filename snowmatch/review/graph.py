@@ -36,7 +36,7 @@ def weights_of(who: Who, evidence: Evidence, accuracy: Callable[[str], float]) -
     """
     alone, absent = rarity(evidence), silence(who, evidence)
     human = {
-        pair: sum(answer_weight(said, accuracy(said.observer), alone) for said in state.answers)
+        pair: sum(answer_weight(said, accuracy(said.observer)) for said in state.answers)
         for pair, state in who.pairs.items()
     }
     machine = {pair: min(max(likely.odds, -SURE), SURE + alone) for pair, likely in evidence.pairs.items()}
@@ -86,16 +86,12 @@ def silence(who: Who, evidence: Evidence) -> float:
     return max(math.log(1 - share), LOWEST)
 
 
-def answer_weight(said: Decision, accuracy: float, alone: float) -> float:
-    """Return the weight of an answer: positive for `same`, 0 if it says nothing, or if the machine gave it.
-
-    An observer of this accuracy who says `same` is right with this probability, however rare such pairs are: persons
-    say `same` of two animals much more rarely than they overlook that two sightings are one.
-    """
+def answer_weight(said: Decision, accuracy: float) -> float:
+    """Return the weight of an answer: positive for `same`, 0 if it says nothing, or if the machine gave it."""
     if said.role == "machine" or said.answer not in (SAME, DIFFERENT):
         return 0.0
     weight = math.log(accuracy / (1 - accuracy)) * CERTAIN[said.certainty]
-    return weight + alone if said.answer == SAME else -weight
+    return weight if said.answer == SAME else -weight
 
 
 def facts_together(who: Who) -> Iterable[tuple[int, int]]:

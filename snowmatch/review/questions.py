@@ -228,7 +228,9 @@ class Questions:
         if self._mixes(one, two):
             self._set((one, two), best_alternative(self._graph, [first, second]))
         else:
-            self._set((one, two), Alternative(self._weight(one, two) - self._graph.alone, (tuple(sorted(first + second)),)))
+            self._set(
+                (one, two), Alternative(self._weight(one, two) - self._graph.alone, (tuple(sorted(first + second)),))
+            )
 
     def _settle(self) -> None:
         """Apply the best alternative as long as it scores more than the present clustering."""

@@ -17,7 +17,7 @@ from snowmatch.decisions.who import DISPUTED
 from snowmatch.review.accuracy import ACCURACY
 from snowmatch.review.counting import draw_groupings, open_pairs
 from snowmatch.review.counts import left
-from snowmatch.review.graph import SURE, Known, answer_weight, rarity, sighting_pair, weights_of
+from snowmatch.review.graph import SURE, Known, answer_weight, sighting_pair, weights_of
 from snowmatch.review.identities import Identities, draft, sides_of
 from snowmatch.review.likely import Evidence
 from snowmatch.review.questions import Questions
@@ -275,7 +275,7 @@ class Queue:
         self._own[pair] = decision
         self._closed.add(pair)
         self._order.append(pair)
-        weight = answer_weight(decision, self.accuracy(self.observer), rarity(self.evidence))
+        weight = answer_weight(decision, self.accuracy(self.observer))
         self._questions.answer(*pair, weight)
         if decision.answer == SAME:
             self.known.join(*pair)
