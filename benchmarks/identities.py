@@ -62,13 +62,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--surveys", type=int, default=20, help="drawn surveys; default: %(default)s")
     parser.add_argument("--sizes", choices=("equal", "varied"), default="equal", help="encounters of each individual")
-    parser.add_argument("--case", type=Path, help="an npz file instead of drawn surveys; observers have --surveys seeds")
+    parser.add_argument(
+        "--case", type=Path, help="an npz file instead of drawn surveys; observers have --surveys seeds"
+    )
     parser.add_argument("--name", default="", help="of the run; default: the sizes, or the file's name")
     parser.add_argument("--accuracy", type=float, action="append", help="of an observer; default: 1, 0.97 and 0.9")
     parser.add_argument("--cannot-tell", type=float, default=0.0, help="share of undecided answers; default: 0")
     parser.add_argument("--way", choices=tuple(WAYS), action="append", help="default: all")
     parser.add_argument("--out", type=Path, default=RESULTS / "identities.json")
-    parser.add_argument("--table", action="store_true", help="print the table of the results on file, and measure nothing")
+    parser.add_argument(
+        "--table", action="store_true", help="print the table of the results on file, and measure nothing"
+    )
     given = parser.parse_args(arguments)
     if given.table:
         print(as_table(read_runs(given.out)))
@@ -142,7 +146,9 @@ def as_table(runs: Sequence[dict[str, Any]]) -> str:
         total = run["summary"]
         drawn = total.get("after")
         told = [signed(drawn["bias"]), f"{drawn['holds']} of {total['surveys']}"] if drawn else ["–", "–"]
-        observer = f"{100 * run['accuracy']:g} %" + (f", {100 * run['cannot_tell']:g} % undecided" * bool(run["cannot_tell"]))
+        observer = f"{100 * run['accuracy']:g} %" + (
+            f", {100 * run['cannot_tell']:g} % undecided" * bool(run["cannot_tell"])
+        )
         figures = [f"{total[key]:g}" for key in ("decisions", "split", "lumped")]
         rows.append([run["data"], run["way"], observer, *figures, signed(total["bias"]), *told])
     headings = ["surveys", "way", "observer", "decisions", "split", "lumped", "names", "drawn", "intervals hold"]

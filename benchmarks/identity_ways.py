@@ -13,8 +13,8 @@ from drawn_pairs import Case
 from snowmatch.core.unions import Unions
 from snowmatch.review.draws import draw
 from snowmatch.review.evidence import Weights, log_odds, pair_weights
-from snowmatch.review.questions import Questions
 from snowmatch.review.quarrels import Answer, find_quarrels
+from snowmatch.review.questions import Questions
 
 SAME, DIFFERENT, UNKNOWN = 1, -1, 0
 Ask = Callable[[int, int], int]
@@ -144,9 +144,7 @@ class _GraphIdentification:
         self.labels = np.arange(self.n)
 
     def run(self, patience: int, chance: float, span: int) -> Found:
-        candidates = {
-            (min(x, y), max(x, y)) for x in range(self.n) for y in self.case.rank_list[x].tolist() if y >= 0
-        }
+        candidates = {(min(x, y), max(x, y)) for x in range(self.n) for y in self.case.rank_list[x].tolist() if y >= 0}
         for _ in range(10):
             changes = self._turn(candidates, patience, chance, span)
             changes += self._redundancy()

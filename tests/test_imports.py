@@ -46,7 +46,7 @@ RANK = {name: i for i, name in enumerate(FLOW)}
 ONLY_IN = {
     "faiss": {"matching/search/"},
     "h5py": {"features/"},
-    "scipy": {"confidence/"},
+    "scipy": {"confidence/", "review/quarrels.py"},
     "sqlite3": {"catalog/"},
     "python_calamine": {"catalog/sheet.py"},
     "click": {"cli/"},

@@ -66,12 +66,14 @@ def draw(
         return np.zeros((draws, 0), np.int32)
     chains = min(chains, draws)
     absent = math.log(missed)
-    whole = replace(weights, absent=absent)
+    unlisted = weights.machine == weights.absent
+    machine = np.where(unlisted, absent, weights.machine)
+    whole = replace(weights, machine=machine, absent=absent)
     whole = replace(whole, together=(*weights.together, *_sure(graph_of(whole))))
-    little = np.clip(weights.machine, 0, FAINT)
-    soft = replace(whole, machine=weights.machine - little, human=weights.human * 0, apart=())
-    hard = replace(whole, machine=little, absent=math.log(poor_missed))
-    soft = replace(soft, absent=absent - hard.absent)
+    always = math.log(poor_missed)
+    little = np.where(unlisted, always, np.clip(machine, 0, FAINT))
+    hard = replace(whole, machine=little, absent=always)
+    soft = replace(whole, machine=machine - little, human=weights.human * 0, apart=(), absent=absent - always)
     graph = graph_of(whole)
     start, steps = cluster(graph)
     sampler = _Sampler(graph, graph_of(hard), graph_of(soft), start, chains, whole.views, poor, seed)
@@ -96,7 +98,7 @@ def _sure(graph: Graph) -> list[tuple[int, int]]:
     for one, two in cluster(graph)[1]:
         parts = made[one], made.pop(two)
         made[one] = _Tree(tuple(sorted(parts[0].nodes + parts[1].nodes)), parts)
-    found = []
+    found: list[tuple[int, int]] = []
     trees = list(made.values())
     while trees:
         tree = trees.pop()
@@ -121,7 +123,7 @@ def _canonical(labels: np.ndarray) -> np.ndarray:
     rows = np.arange(len(labels))
     for k in range(count - 1, -1, -1):
         first[rows, labels[:, k]] = k
-    return first[rows[:, None], labels]
+    return np.asarray(first[rows[:, None], labels], np.int32)
 
 
 class _Sampler:
@@ -217,7 +219,12 @@ class _Sampler:
         compared = sure[:, 0, None] * held[7] - sure[:, 1, None] * held[9] - sure[:, 2, None] * held[8]
         every = shown[4] * held[4] - shown[5] * held[6] - shown[6] * held[5]
         size, worth = held[SIGHTINGS], self._worth[chains]
-        value = self._pull[0, chains] + self._hard.absent * every + worth[rows[:, None], size + shown[SIGHTINGS]] - worth[rows[:, None], size]
+        value = (
+            self._pull[0, chains]
+            + self._hard.absent * every
+            + worth[rows[:, None], size + shown[SIGHTINGS]]
+            - worth[rows[:, None], size]
+        )
         value[(held[NODES] == 0) | (value < FORBIDDEN / 2)] = -np.inf
         if self.lopsided:
             for this, other in ((LEFTS, RIGHTS), (RIGHTS, LEFTS)):

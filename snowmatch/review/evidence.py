@@ -11,7 +11,11 @@ import numpy as np
 from snowmatch.core.unions import Unions
 
 FORBIDDEN = -1e7  # the weight of a pair that is surely different; no sum of other weights comes near it
-LEFT, RIGHT, BOTH = 1, 2, 3  # what a sighting shows; one that shows LEFT alone is never compared with one of RIGHT alone
+LEFT, RIGHT, BOTH = (
+    1,
+    2,
+    3,
+)  # what a sighting shows; one that shows LEFT alone is never compared with one of RIGHT alone
 
 
 def log_odds(probability: np.ndarray | float, most: float) -> np.ndarray:
@@ -21,7 +25,9 @@ def log_odds(probability: np.ndarray | float, most: float) -> np.ndarray:
     return np.asarray(np.log(p / (1 - p)), np.float64)
 
 
-def pair_weights(n: int, probability: np.ndarray, *, missed: float = 0.15, most: float = 4.5) -> tuple[np.ndarray, float]:
+def pair_weights(
+    n: int, probability: np.ndarray, *, missed: float = 0.15, most: float = 4.5
+) -> tuple[np.ndarray, float]:
     """Return what the probabilities of the listed pairs say, (E,) float, and what each individual adds (`alone`).
 
     A calibrated probability holds what the comparison says and how common true pairs are. The latter is taken out of each
@@ -38,7 +44,8 @@ def pair_weights(n: int, probability: np.ndarray, *, missed: float = 0.15, most:
 class Weights:
     """The evidence about the sightings 0 to n - 1. Pairs that are not listed have the weight `absent`.
 
-    i, j: (E,) int, i < j, each pair once. machine: (E,) float, what the pair's comparison says, of `pair_weights`.
+    i, j: (E,) int, i < j, each pair once. machine: (E,) float, what the pair's comparison says, of `pair_weights`;
+    `absent` for a pair that is listed only because persons answered it.
     human: (E,) float, the sum over the answers to a pair: the log odds of the observer's accuracy, positive for `same`,
     negative for `different`; 0 without answers. absent: zero or less. alone: what each individual adds to the score of
     a clustering, zero or more; so joining two clusters has to be worth more than this.
@@ -67,14 +74,20 @@ class Weights:
             raise ValueError(f"expected 0 <= i < j < {self.n} for every pair")
         if len(np.unique(self.i.astype(np.int64) * self.n + self.j)) < len(self.i):
             raise ValueError("a pair is listed twice")
-        if not (np.isfinite(self.machine).all() and np.isfinite(self.human).all() and -1e3 <= self.absent <= 0 <= self.alone <= 1e3):
+        if not (
+            np.isfinite(self.machine).all()
+            and np.isfinite(self.human).all()
+            and -1e3 <= self.absent <= 0 <= self.alone <= 1e3
+        ):
             raise ValueError("expected finite weights, -1000 <= absent <= 0 and 0 <= alone <= 1000")
         if any(not 0 <= k < self.n for pair in (*self.together, *self.apart) for k in pair):
             raise ValueError(f"expected sightings from 0 to {self.n - 1}")
         if self.views is not None and (len(self.views) != self.n or not np.isin(self.views, (1, 2, 3)).all()):
             raise ValueError(f"views: expected {self.n} values of 1, 2 and 3")
         if self.views is not None and ((self.views[self.i] & self.views[self.j]) == 0).any():
-            raise ValueError("a pair is listed that cannot be compared: one side shows the left alone, the other the right")
+            raise ValueError(
+                "a pair is listed that cannot be compared: one side shows the left alone, the other the right"
+            )
 
 
 @dataclass

@@ -60,7 +60,6 @@ class Questions:
             for *pair_, w in zip(weights.i.tolist(), weights.j.tolist(), weights.machine.tolist(), strict=True)
             if (pair := (pair_[0], pair_[1]))
         }
-        self._listed = set(self._machine)
         self._asked = Counter(asked)
         start = cluster(self._graph)[0] if labels is None else self._labels_of_nodes(labels)
         self._label = start.tolist()
@@ -112,10 +111,7 @@ class Questions:
                 self._push(key)
         if a == b or (b in self._graph.near[a] and self._graph.near[a][b] <= FORBIDDEN / 2):
             return
-        new = pair not in self._listed
-        self._listed.add(pair)
-        extra = weight - (self._graph.absent if new else 0.0)
-        self._graph.near[a][b] = self._graph.near[b][a] = self._graph.near[a].get(b, 0.0) + extra
+        self._graph.near[a][b] = self._graph.near[b][a] = self._graph.near[a].get(b, 0.0) + weight
         if one == two:
             self._renew([one])
         else:
@@ -134,7 +130,7 @@ class Questions:
         closed(i, j): pairs that may not be asked now, such as those that another observer has on the screen.
         """
         found: list[Question] = []
-        back = []
+        back: list[tuple[float, Key]] = []
         while self._heap and len(found) < count:
             entry = heapq.heappop(self._heap)
             if not self._valid(entry) or entry[1] in self._spent or entry in back[-1:]:
@@ -228,7 +224,9 @@ class Questions:
         if self._mixes(one, two):
             self._set((one, two), best_alternative(self._graph, [first, second]))
         else:
-            self._set((one, two), Alternative(self._weight(one, two) - self._graph.alone, (tuple(sorted(first + second)),)))
+            self._set(
+                (one, two), Alternative(self._weight(one, two) - self._graph.alone, (tuple(sorted(first + second)),))
+            )
 
     def _settle(self) -> None:
         """Apply the best alternative as long as it scores more than the present clustering."""
@@ -271,9 +269,7 @@ class Questions:
 
     def _disputed(self, best: Alternative) -> Iterator[tuple[int, int, bool]]:
         """Yield the pairs of nodes that the alternative has otherwise than the clustering, and whether together."""
-        pieces = [
-            [(self._label[node], at, node) for node in part] for at, part in enumerate(best.parts)
-        ]
+        pieces = [[(self._label[node], at, node) for node in part] for at, part in enumerate(best.parts)]
         flat = [piece for part in pieces for piece in part]
         for x in range(len(flat)):
             for y in range(x):
