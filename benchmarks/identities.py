@@ -7,13 +7,13 @@ ranked        each sighting in order, compared with its best five; no pair twice
 ranked_names  the same, but the observer stops at the first that is the same, and is not shown pairs with one name
 graph         graph identification with twofold redundancy (Crall, 2017); the machine answers pairs of 97 % or more
 
-Surveys are drawn (60 individuals with 6 encounters each, or 40 to 80 that were met once to often), or read from npz files
-with the arrays truth (n,), i, j, p (E,) and rank_list (n, 5). split: individuals with more than one name; lumped: names of
-more than one individual. For `questions`, individuals are drawn as well: their mean number, and whether the 95 % interval
-holds the truth, before any question and at the end.
+Surveys are drawn (60 individuals with 6 encounters each, or 40 to 80 that were met once to often), or read from npz
+files with the arrays truth (n,), i, j, p (E,) and rank_list (n, 5). split: individuals with more than one name; lumped:
+names of more than one individual. For `questions`, individuals are drawn as well: their mean number, and whether the 95
+% interval holds the truth, before any question and at the end.
 
-Goals: half of the decisions of `ranked` with fewer errors, for observers who are 97 % right; a mean number of individuals
-within 3 % of the truth; intervals that hold it in 18 of 20 surveys.
+Goals: half of the decisions of `ranked` with fewer errors, for observers who are 97 % right; a mean number of
+individuals within 3 % of the truth; intervals that hold it in 18 of 20 surveys.
 
 Example: python benchmarks/identities.py --surveys 20 --accuracy 0.97
          python benchmarks/identities.py --case leopards.npz --name leopards

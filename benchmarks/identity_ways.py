@@ -1,4 +1,4 @@
-"""Ways to find out who is who from pairs and an observer: the questions of snowmatch, ranked lists, graph identification."""
+"""Ways to find out who is who from pairs and an observer: snowmatch's questions, ranked lists, graph identification."""
 
 from __future__ import annotations
 
@@ -128,8 +128,8 @@ def by_graph_identification(
     """Graph identification with twofold redundancy: candidates by probability, repair by minimum cuts, until turns of
     questions change nothing any more.
 
-    auto: pairs at least this probable (or improbable) are answered by the machine. patience, chance, span: the stop rule.
-    Source: Crall, 2017 (thesis, chapter 5); ibeis.
+    auto: pairs at least this probable (or improbable) are answered by the machine. patience, chance, span: the stop
+    rule. Source: Crall, 2017 (thesis, chapter 5); ibeis.
     """
     return _GraphIdentification(case, observer, auto).run(patience, chance, span)
 

@@ -77,7 +77,7 @@ class TestWeights:
         ],
     )
     def test_wrong_values_are_refused(self, pairs, more):
-        with pytest.raises(ValueError, match="pair|expected"):
+        with pytest.raises(ValueError, match=r"pair|expected"):
             weights(3, pairs, **more)
 
     def test_facts_that_contradict_each_other_are_refused(self):
@@ -324,7 +324,7 @@ class TestCounts:
 
     @given(st.integers(0, 12))
     def test_each_open_pair_needs_one_comparison(self, open_pairs):
-        """Pairs that are open independently of each other, with even odds, each need a comparison until 4 * 0.25 * q < 1."""
+        """Pairs that are open with even odds, independently of each other: each needs a comparison, up to the last."""
         random = np.random.default_rng(open_pairs)
         same = random.random((2000, open_pairs)) < 0.5
         drawn = np.tile(np.arange(2 * open_pairs), (2000, 1))

@@ -1,4 +1,4 @@
-"""How many individuals there are, by the draws of who is who, and how many comparisons are left until that is settled."""
+"""How many individuals there are, by draws of who is who, and how many comparisons are left until that is settled."""
 
 from __future__ import annotations
 

@@ -30,9 +30,10 @@ def pair_weights(
 ) -> tuple[np.ndarray, float]:
     """Return what the probabilities of the listed pairs say, (E,) float, and what each individual adds (`alone`).
 
-    A calibrated probability holds what the comparison says and how common true pairs are. The latter is taken out of each
-    pair, as a pair of sightings is together or apart with all their other pairs: it is counted once for each individual.
-    n: sightings. missed: the share of true pairs that are not listed. most: log odds beyond -most and most do not count.
+    A calibrated probability holds what the comparison says and how common true pairs are. The latter is taken out of
+    each pair, as a pair of sightings is together or apart with all their other pairs: it is counted once for each
+    individual. n: sightings. missed: the share of true pairs that are not listed. most: log odds beyond -most and most
+    do not count.
     """
     pairs = n * (n - 1) / 2
     true = max(float(np.sum(probability)), 1.0) / (1 - missed)

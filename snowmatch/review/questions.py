@@ -95,7 +95,7 @@ class Questions:
         self.change(i, j, weight)
 
     def change(self, i: int, j: int, weight: float, *, asked: int = 0) -> None:
-        """Add `weight` to a pair's weight, such as an answer that is undone; `asked` is added to how often it was asked.
+        """Add to a pair's weight, such as for an answer that is undone, and `asked` to how often it was asked.
 
         Raises ValueError for a pair that cannot be compared.
         """
@@ -286,11 +286,12 @@ class Questions:
                 continue
             for x, y in product(self._graph.members[a], self._graph.members[b]):
                 i, j = min(x, y), max(x, y)
-                times = self._asked[(i, j)] if (i, j) in self._asked else 0
+                times = self._asked[i, j]
                 rank = (times, -self._machine.get((i, j), self._graph.absent - 1), i, j)
-                if times < self.most and (chosen is None or rank < chosen) and self._comparable(i, j):
-                    if closed is None or not closed(i, j):
-                        chosen, merges = rank, joins
+                if times >= self.most or not self._comparable(i, j) or (closed is not None and closed(i, j)):
+                    continue
+                if chosen is None or rank < chosen:
+                    chosen, merges = rank, joins
         if chosen is None:
             return None
         times, _, i, j = chosen
