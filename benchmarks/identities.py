@@ -7,13 +7,13 @@ ranked        each sighting in order, compared with its best five; no pair twice
 ranked_names  the same, but the observer stops at the first that is the same, and is not shown pairs with one name
 graph         graph identification with twofold redundancy (Crall, 2017); the machine answers pairs of 97 % or more
 
-Surveys are drawn (60 individuals with 6 encounters each, or 40 to 80 that were met once to often), or read from npz files
-with the arrays truth (n,), i, j, p (E,) and rank_list (n, 5). split: individuals with more than one name; lumped: names of
-more than one individual. For `questions`, individuals are drawn as well: their mean number, and whether the 95 % interval
-holds the truth, before any question and at the end.
+Surveys are drawn (60 individuals with 6 encounters each, or 40 to 80 that were met once to often), or read from npz
+files with the arrays truth (n,), i, j, p (E,) and rank_list (n, 5). split: individuals with more than one name; lumped:
+names of more than one individual. For `questions`, individuals are drawn as well: their mean number, and whether the 95
+% interval holds the truth, before any question and at the end.
 
-Goals: half of the decisions of `ranked` with fewer errors, for observers who are 97 % right; a mean number of individuals
-within 3 % of the truth; intervals that hold it in 18 of 20 surveys.
+Goals: half of the decisions of `ranked` with fewer errors, for observers who are 97 % right; a mean number of
+individuals within 3 % of the truth; intervals that hold it in 18 of 20 surveys.
 
 Example: python benchmarks/identities.py --surveys 20 --accuracy 0.97
          python benchmarks/identities.py --case leopards.npz --name leopards
@@ -62,13 +62,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--surveys", type=int, default=20, help="drawn surveys; default: %(default)s")
     parser.add_argument("--sizes", choices=("equal", "varied"), default="equal", help="encounters of each individual")
-    parser.add_argument("--case", type=Path, help="an npz file instead of drawn surveys; observers have --surveys seeds")
+    parser.add_argument(
+        "--case", type=Path, help="an npz file instead of drawn surveys; observers have --surveys seeds"
+    )
     parser.add_argument("--name", default="", help="of the run; default: the sizes, or the file's name")
     parser.add_argument("--accuracy", type=float, action="append", help="of an observer; default: 1, 0.97 and 0.9")
     parser.add_argument("--cannot-tell", type=float, default=0.0, help="share of undecided answers; default: 0")
     parser.add_argument("--way", choices=tuple(WAYS), action="append", help="default: all")
     parser.add_argument("--out", type=Path, default=RESULTS / "identities.json")
-    parser.add_argument("--table", action="store_true", help="print the table of the results on file, and measure nothing")
+    parser.add_argument(
+        "--table", action="store_true", help="print the table of the results on file, and measure nothing"
+    )
     given = parser.parse_args(arguments)
     if given.table:
         print(as_table(read_runs(given.out)))
@@ -142,7 +146,9 @@ def as_table(runs: Sequence[dict[str, Any]]) -> str:
         total = run["summary"]
         drawn = total.get("after")
         told = [signed(drawn["bias"]), f"{drawn['holds']} of {total['surveys']}"] if drawn else ["–", "–"]
-        observer = f"{100 * run['accuracy']:g} %" + (f", {100 * run['cannot_tell']:g} % undecided" * bool(run["cannot_tell"]))
+        observer = f"{100 * run['accuracy']:g} %" + (
+            f", {100 * run['cannot_tell']:g} % undecided" * bool(run["cannot_tell"])
+        )
         figures = [f"{total[key]:g}" for key in ("decisions", "split", "lumped")]
         rows.append([run["data"], run["way"], observer, *figures, signed(total["bias"]), *told])
     headings = ["surveys", "way", "observer", "decisions", "split", "lumped", "names", "drawn", "intervals hold"]

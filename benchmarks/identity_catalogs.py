@@ -1,4 +1,4 @@
-"""Find out who is who in real catalogs without names: simulated observers at the program's own queue, beside other ways.
+"""Find out who is who in catalogs without names: simulated observers at the program's own queue, beside other ways.
 
 All names are taken out of a copy of the catalog. Then an observer who is right with the probability --accuracy answers
 
@@ -89,7 +89,10 @@ def main(arguments: list[str] | None = None) -> None:
                 rows.append({"seed": seed, "true": len(np.unique(truth[known])), **row})
             run = {
                 "run": f"{dataset.name}, {way}, {100 * accuracy:g} %",
-                **{"data": dataset.name, "way": way, "accuracy": accuracy, "cannot_tell": 0.0},
+                "data": dataset.name,
+                "way": way,
+                "accuracy": accuracy,
+                "cannot_tell": 0.0,
                 "summary": summary(rows),
                 "sightings": int(known.sum()),
                 "surveys": rows,

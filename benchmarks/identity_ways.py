@@ -1,4 +1,4 @@
-"""Ways to find out who is who from pairs and an observer: the questions of snowmatch, ranked lists, graph identification."""
+"""Ways to find out who is who from pairs and an observer: snowmatch's questions, ranked lists, graph identification."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from drawn_pairs import Case
 from snowmatch.core.unions import Unions
 from snowmatch.review.draws import draw
 from snowmatch.review.evidence import Weights, log_odds, pair_weights
-from snowmatch.review.questions import Questions
 from snowmatch.review.quarrels import Answer, find_quarrels
+from snowmatch.review.questions import Questions
 
 SAME, DIFFERENT, UNKNOWN = 1, -1, 0
 Ask = Callable[[int, int], int]
@@ -128,8 +128,8 @@ def by_graph_identification(
     """Graph identification with twofold redundancy: candidates by probability, repair by minimum cuts, until turns of
     questions change nothing any more.
 
-    auto: pairs at least this probable (or improbable) are answered by the machine. patience, chance, span: the stop rule.
-    Source: Crall, 2017 (thesis, chapter 5); ibeis.
+    auto: pairs at least this probable (or improbable) are answered by the machine. patience, chance, span: the stop
+    rule. Source: Crall, 2017 (thesis, chapter 5); ibeis.
     """
     return _GraphIdentification(case, observer, auto).run(patience, chance, span)
 
@@ -144,9 +144,7 @@ class _GraphIdentification:
         self.labels = np.arange(self.n)
 
     def run(self, patience: int, chance: float, span: int) -> Found:
-        candidates = {
-            (min(x, y), max(x, y)) for x in range(self.n) for y in self.case.rank_list[x].tolist() if y >= 0
-        }
+        candidates = {(min(x, y), max(x, y)) for x in range(self.n) for y in self.case.rank_list[x].tolist() if y >= 0}
         for _ in range(10):
             changes = self._turn(candidates, patience, chance, span)
             changes += self._redundancy()

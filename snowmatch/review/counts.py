@@ -1,4 +1,4 @@
-"""How many individuals there are, by the draws of who is who, and how many comparisons are left until that is settled."""
+"""How many individuals there are, by draws of who is who, and how many comparisons are left until that is settled."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def individuals(draws: np.ndarray, chosen: np.ndarray | None = None) -> np.ndarr
     labels = np.sort(draws if chosen is None else draws[:, np.asarray(chosen, bool)], axis=1)
     if not labels.shape[1]:
         return np.zeros(len(labels), np.int64)
-    return 1 + (labels[:, 1:] != labels[:, :-1]).sum(1)
+    return np.asarray(1 + (labels[:, 1:] != labels[:, :-1]).sum(1), np.int64)
 
 
 def count(numbers: np.ndarray) -> Count:

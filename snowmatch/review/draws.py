@@ -1,14 +1,16 @@
 """Draws of who is who: clusterings, each as often as it is probable.
 
-ln P(clustering) is the sum of what the pairs inside its clusters say, plus what the sizes of its clusters add (`sizes`), plus
-a constant. For independent pairs with log odds w it is the sum of w alone: each pair contributes p if it is together and
-1 - p if it is apart, and ln p - ln(1 - p) = w. (It is half the score in which pairs apart are subtracted.)
+ln P(clustering) is the sum of what the pairs inside its clusters say, plus what the sizes of its clusters add
+(`sizes`), plus a constant. For independent pairs with log odds w it is the sum of w alone: each pair contributes p if
+it is together and 1 - p if it is apart, and ln p - ln(1 - p) = w. (It is half the score in which pairs apart are
+subtracted.)
 
-Pairs are not independent: a poor photo makes all pairs of its sighting improbable at once. So each sighting is poor or not,
-which is drawn as well. Only if neither sighting is poor, the full weight of a pair counts, and that a pair is not listed
-counts against it. Answers of persons always count.
+Pairs are not independent: a poor photo makes all pairs of its sighting improbable at once. So each sighting is poor or
+not, which is drawn as well. Only if neither sighting is poor, the full weight of a pair counts, and that a pair is not
+listed counts against it. Answers of persons always count.
 
-Source: block Gibbs sampling, Liu, Wong and Kong, 1994 (Biometrika 81:27-40). The blocks are steps of the greedy clustering.
+Source: block Gibbs sampling, Liu, Wong and Kong, 1994 (Biometrika 81:27-40). The blocks are steps of the greedy
+clustering.
 """
 
 from __future__ import annotations
@@ -58,20 +60,22 @@ def draw(
     All chains start from the greedy clustering of the weights. Each drops `warm` sweeps, then gives the state of every
     `thin`-th. missed: the share of true pairs of good sightings that are not listed. poor: the share of poor sightings;
     poor_missed: of their true pairs, the share that is not listed.
-    Sightings that are surely together or apart stay so in every draw. Sightings of which some show only the left side and
-    the others only the right side are never one cluster. No sightings give (draws, 0). The same input gives the same
-    bytes.
+    Sightings that are surely together or apart stay so in every draw. Sightings of which some show only the left side
+    and the others only the right side are never one cluster. No sightings give (draws, 0). The same input gives the
+    same bytes.
     """
     if not weights.n:
         return np.zeros((draws, 0), np.int32)
     chains = min(chains, draws)
     absent = math.log(missed)
-    whole = replace(weights, absent=absent)
+    unlisted = weights.machine == weights.absent
+    machine = np.where(unlisted, absent, weights.machine)
+    whole = replace(weights, machine=machine, absent=absent)
     whole = replace(whole, together=(*weights.together, *_sure(graph_of(whole))))
-    little = np.clip(weights.machine, 0, FAINT)
-    soft = replace(whole, machine=weights.machine - little, human=weights.human * 0, apart=())
-    hard = replace(whole, machine=little, absent=math.log(poor_missed))
-    soft = replace(soft, absent=absent - hard.absent)
+    always = math.log(poor_missed)
+    little = np.where(unlisted, always, np.clip(machine, 0, FAINT))
+    hard = replace(whole, machine=little, absent=always)
+    soft = replace(whole, machine=machine - little, human=weights.human * 0, apart=(), absent=absent - always)
     graph = graph_of(whole)
     start, steps = cluster(graph)
     sampler = _Sampler(graph, graph_of(hard), graph_of(soft), start, chains, whole.views, poor, seed)
@@ -91,12 +95,12 @@ def draw(
 
 
 def _sure(graph: Graph) -> list[tuple[int, int]]:
-    """Return pairs of sightings that hold together: the largest sets of the greedy clustering that no split improves."""
+    """Return pairs of sightings that hold together: the largest steps of the greedy clustering that are SURE."""
     made: dict[int, _Tree] = {k: _Tree((k,), ()) for k in range(len(graph.members))}
     for one, two in cluster(graph)[1]:
         parts = made[one], made.pop(two)
         made[one] = _Tree(tuple(sorted(parts[0].nodes + parts[1].nodes)), parts)
-    found = []
+    found: list[tuple[int, int]] = []
     trees = list(made.values())
     while trees:
         tree = trees.pop()
@@ -121,7 +125,7 @@ def _canonical(labels: np.ndarray) -> np.ndarray:
     rows = np.arange(len(labels))
     for k in range(count - 1, -1, -1):
         first[rows, labels[:, k]] = k
-    return first[rows[:, None], labels]
+    return np.asarray(first[rows[:, None], labels], np.int32)
 
 
 class _Sampler:

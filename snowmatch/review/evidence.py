@@ -30,9 +30,10 @@ def pair_weights(
 ) -> tuple[np.ndarray, float]:
     """Return what the probabilities of the listed pairs say, (E,) float, and what each individual adds (`alone`).
 
-    A calibrated probability holds what the comparison says and how common true pairs are. The latter is taken out of each
-    pair, as a pair of sightings is together or apart with all their other pairs: it is counted once for each individual.
-    n: sightings. missed: the share of true pairs that are not listed. most: log odds beyond -most and most do not count.
+    A calibrated probability holds what the comparison says and how common true pairs are. The latter is taken out of
+    each pair, as a pair of sightings is together or apart with all their other pairs: it is counted once for each
+    individual. n: sightings. missed: the share of true pairs that are not listed. most: log odds beyond -most and most
+    do not count.
     """
     pairs = n * (n - 1) / 2
     true = max(float(np.sum(probability)), 1.0) / (1 - missed)
@@ -44,7 +45,8 @@ def pair_weights(
 class Weights:
     """The evidence about the sightings 0 to n - 1. Pairs that are not listed have the weight `absent`.
 
-    i, j: (E,) int, i < j, each pair once. machine: (E,) float, what the pair's comparison says, of `pair_weights`.
+    i, j: (E,) int, i < j, each pair once. machine: (E,) float, what the pair's comparison says, of `pair_weights`;
+    `absent` for a pair that is listed only because persons answered it.
     human: (E,) float, the sum over the answers to a pair: the log odds of the observer's accuracy, positive for `same`,
     negative for `different`; 0 without answers. absent: zero or less. alone: what each individual adds to the score of
     a clustering, zero or more; so joining two clusters has to be worth more than this.
