@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from snowmatch.api import open_catalog
 from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.review.contradictions import contradictions_of
 from snowmatch.review.identities import (
     answer_pair,
     decide,
@@ -235,3 +236,24 @@ def true_names(folder):
     """Return the true name of each encounter of the drawn survey, which `blank` has taken away."""
     with (folder.parent / "truth.json").open(encoding="utf-8") as file:
         return json.load(file)
+
+
+def test_a_contradiction_is_explained(catalog):
+    who = open_identities(catalog)
+    drafts = [answer_pair(who, *pair, "same", "Anna") for pair in ((0, 1), (1, 2), (0, 3), (3, 2))]
+    who, _ = decide(who, [*drafts, answer_pair(who, 0, 2, "different", "Boris", certainty=4)])
+    (found,) = contradictions_of(who.who, lambda _: 0.97)
+    assert (found.a, found.b) == (0, 2)
+    assert [voice.decision.observer for voice in found.different] == ["Boris"]
+    assert len(found.same) == 2  # one of each way round
+    assert found.suspects == "different"
+    told = run(catalog, "check")
+    assert all(voice.decision.id[-8:] in told for voice in (*found.different, *found.same))
+
+
+def test_names_that_quarrel_with_an_answer(catalog):
+    who = open_identities(catalog)
+    who, _ = decide(who, [name_sightings(who, [0, 1], "Aika", "Anna"), answer_pair(who, 0, 1, "different", "Boris")])
+    (found,) = contradictions_of(who.who, lambda _: 0.97)
+    assert found.same == ()
+    assert "names or merges join them" in run(catalog, "check")

@@ -202,9 +202,14 @@ def check(place: Place) -> None:
     Example:
       snowmatch identities catalog/ check
     """
+    from snowmatch.review.accuracy import ACCURACY, accuracies
+    from snowmatch.review.contradictions import contradictions_of
     from snowmatch.views.identities import format_check
 
-    print_text(format_check(place.open()))
+    who = place.open()
+    measured = accuracies(who.rows)
+    found = contradictions_of(who.who, lambda name: measured.get(name, ACCURACY))
+    print_text(format_check(who, found))
 
 
 @identities.command("merge-files")

@@ -101,6 +101,13 @@ class Queue:
         }
         weights = weights_of(who, self.evidence, self.accuracy)
         self._questions = Questions(weights, margin=MARGIN, asked=asked) if self.mode == "open" else None
+        self._sampled = [
+            pair
+            for pair, state in who.pairs.items()
+            if all(said.role == "machine" for said in state.answers)
+            and any(SAMPLE in said.tags for said in state.answers)
+        ]
+        self._quarrels = [each for each in who.individuals if each.quarrels]
         self._counted_until = 0
         self._telling: tuple[tuple[int, int], ...] = ()
         self._confirm = sorted(
@@ -159,7 +166,7 @@ class Queue:
     def _contradictions(self) -> Iterator[Item]:
         """Yield pairs that can settle a contradiction: across its two sides, the most telling first."""
         who = self.identities.who
-        for individual in who.individuals:
+        for individual in self._quarrels:
             for a, b in individual.quarrels:
                 members = set(individual.sightings)
                 near = [p for p in self.evidence.pairs if p[0] in members and p[1] in members and p not in self._closed]
@@ -175,9 +182,8 @@ class Queue:
 
     def _samples(self) -> Iterator[Item]:
         """Yield the machine's decisions that a person checks, as if they were open."""
-        for pair, state in self.identities.who.pairs.items():
-            by_machine = [said for said in state.answers if said.role == "machine" and SAMPLE in said.tags]
-            if by_machine and pair not in self._closed and len(state.answers) == len(by_machine):
+        for pair in self._sampled:
+            if pair not in self._closed:
                 yield self._item(*pair, "check", self._joins(*pair))
 
     def _deciding(self) -> Iterator[Item]:
@@ -275,6 +281,7 @@ class Queue:
         self._own[pair] = decision
         self._closed.add(pair)
         self._order.append(pair)
+        self._quarrels = [each for each in identities.who.individuals if each.quarrels]
         weight = answer_weight(decision, self.accuracy(self.observer))
         self._questions.answer(*pair, weight)
         if decision.answer == SAME:
