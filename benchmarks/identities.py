@@ -10,7 +10,7 @@ graph         graph identification with twofold redundancy (Crall, 2017); the ma
 Surveys are drawn (60 individuals with 6 encounters each, or 40 to 80 that were met once to often), or read from npz
 files with the arrays truth (n,), i, j, p (E,) and rank_list (n, 5). split: individuals with more than one name; lumped:
 names of more than one individual. For `questions`, individuals are drawn as well: their mean number, and whether the
-95 % interval holds the truth, before any question and at the end; foretold: questions, as `ahead` tells before the first.
+95 % interval holds the truth, before any question and at the end; foretold: questions, told before the first.
 
 Goals: half of the decisions of `ranked` with fewer errors, for observers who are 97 % right; a mean number of
 individuals within 3 % of the truth; intervals that hold it in 18 of 20 surveys.
