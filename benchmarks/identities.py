@@ -9,8 +9,8 @@ graph         graph identification with twofold redundancy (Crall, 2017); the ma
 
 Surveys are drawn (60 individuals with 6 encounters each, or 40 to 80 that were met once to often), or read from npz
 files with the arrays truth (n,), i, j, p (E,) and rank_list (n, 5). split: individuals with more than one name; lumped:
-names of more than one individual. For `questions`, individuals are drawn as well: their mean number, and whether the 95
-% interval holds the truth, before any question and at the end.
+names of more than one individual. For `questions`, individuals are drawn as well: their mean number, and whether the
+95 % interval holds the truth, before any question and at the end; foretold: questions, told before the first.
 
 Goals: half of the decisions of `ranked` with fewer errors, for observers who are 97 % right; a mean number of
 individuals within 3 % of the truth; intervals that hold it in 18 of 20 surveys.
@@ -42,11 +42,13 @@ from identity_ways import (
     by_questions,
     by_ranked_list,
     draws_of,
+    human_weight,
+    weights_of,
 )
 from measure import RESULTS, circumstances, command_line, run_command
 from store import put_run, read_runs
 
-from snowmatch.review.counts import count, individuals, left
+from snowmatch.review.counts import ahead, count, individuals, left
 
 SETTINGS = Settings()
 WAYS: dict[str, Callable[[Case, Observer], Found]] = {
@@ -100,12 +102,15 @@ def measured(case: Case, way: str, observer: Observer, seed: int) -> dict[str, A
     row: dict[str, Any] = {"seed": seed, "true": len(np.unique(case.truth)), "decisions": found.decisions}
     row |= errors(case.truth, found.labels)
     if way == "questions":
-        for when, held in (("before", Found(found.labels, 0, {})), ("after", found)):
-            drawn = draws_of(case, held, SETTINGS, seed)
+        beginning = draws_of(case, Found(found.labels, 0, {}), SETTINGS, seed)
+        for when, drawn in (("before", beginning), ("after", draws_of(case, found, SETTINGS, seed))):
             told = count(individuals(drawn))
             row[when] = {k: round(v, 2) for k, v in asdict(told).items()}
             row[when]["holds"] = told.low <= row["true"] <= told.high
             row[when]["left"] = left(drawn, case.i, case.j).questions
+        weight = human_weight(observer.accuracy, SETTINGS)
+        rules = {"margin": SETTINGS.margin * weight, "answer": weight, "most": SETTINGS.repeats}
+        row["foretold"] = ahead(weights_of(case, SETTINGS), beginning, **rules)
     return row
 
 
@@ -132,6 +137,8 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
                 "width": round(statistics.mean(row[when]["high"] - row[when]["low"] for row in rows), 1),
                 "holds": sum(row[when]["holds"] for row in rows),
             }
+    if "foretold" in rows[0]:
+        total["foretold"] = round(statistics.mean(row["foretold"] for row in rows), 1)
     return total | {"surveys": len(rows)}
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
+
+from snowmatch.review.evidence import Weights
+from snowmatch.review.questions import Questions
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,8 @@ def left(
     """Return how many of the pairs i, j, (E,) int, still have to be compared.
 
     One after the other, the pair is taken whose answer explains most of the spread of the number of individuals, in a
-    linear regression over the draws; each pair costs a degree of freedom. Draws that are few, about as many as the
-    questions, make the number too large.
+    linear regression over the draws, as long as that is more than the best of so many pairs explains by chance. So few
+    draws find few pairs: D has to be some hundreds.
     Source: orthogonal matching pursuit, Pati, Rezaiifar and Krishnaprasad, 1993 (Asilomar Conference 27:40-44).
     """
     numbers = individuals(draws, chosen).astype(np.float64)
@@ -68,9 +72,11 @@ def left(
     answers = (draws[:, i] == draws[:, j]).astype(np.float64)
     answers -= answers.mean(0)
     start = (answers**2).sum(0)
+    chance = 2 * math.log(max(len(i), 2))  # the largest of so many squares of standard normal numbers, about
     taken: list[tuple[int, int]] = []
     while True:
-        half = 1.96 * math.sqrt(float(rest @ rest) / max(total - 1 - len(taken), 1))
+        spread = float(rest @ rest) / max(total - 1 - len(taken), 1)
+        half = 1.96 * math.sqrt(spread)
         if half < within:
             return Left(len(taken), tuple(taken), half)
         power = (answers**2).sum(0)
@@ -79,9 +85,36 @@ def left(
             return Left(None, tuple(taken), half)
         explained = np.where(usable, (rest @ answers) ** 2 / np.where(usable, power, 1), 0)
         best = int(explained.argmax())
-        if explained[best] <= float(rest @ rest) / max(total - 1 - len(taken), 1):
-            return Left(None, tuple(taken), half)  # no pair explains more than chance would
+        if explained[best] <= chance * spread:
+            return Left(None, tuple(taken), half)
         taken.append((int(i[best]), int(j[best])))
         unit = answers[:, best] / math.sqrt(power[best])
         rest = rest - (rest @ unit) * unit
         answers = answers - np.outer(unit, unit @ answers)
+
+
+def ahead(
+    weights: Weights,
+    draws: np.ndarray,
+    *,
+    margin: float,
+    answer: float,
+    most: int = 1,
+    asked: Collection[tuple[int, int]] = (),
+    times: int = 3,
+) -> int:
+    """Return about how many questions `Questions` will still ask: the mean over some draws, each taken as the truth.
+
+    margin, most, asked: of Questions. answer: the weight of an answer. times: draws that are tried, evenly spread; it
+    takes as long as the questions to all of them.
+    """
+    numbers = []
+    for row in draws[:: max(len(draws) // times, 1)][:times]:
+        questions = Questions(weights, margin=margin, most=most, asked=asked)
+        number = 0
+        while found := questions.ask():
+            i, j = found[0].i, found[0].j
+            questions.answer(i, j, answer if row[i] == row[j] else -answer)
+            number += 1
+        numbers.append(number)
+    return round(sum(numbers) / max(len(numbers), 1))
