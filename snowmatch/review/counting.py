@@ -10,10 +10,10 @@ import numpy as np
 
 from snowmatch.decisions.sightings import comparable
 from snowmatch.decisions.who import Who
-from snowmatch.review.counts import count, individuals, left
+from snowmatch.review.counts import ahead, count, individuals
 from snowmatch.review.draws import draw
 from snowmatch.review.evidence import Weights
-from snowmatch.review.graph import Known, weights_of
+from snowmatch.review.graph import SURE, Known, weights_of
 from snowmatch.review.likely import Evidence
 
 ENOUGH = 1.0  # individuals: comparisons stop to matter if the number would change by less
@@ -40,15 +40,14 @@ class Part:
 class Counts:
     """The numbers of individuals, and the groupings that they come from.
 
-    draws: (D, S) int, a number for the individual of each sighting. questions: about how many comparisons are left
-    until the number is known to less than one; None if comparisons of the listed pairs cannot reach that. after: half
-    of the interval that then remains.
+    draws: (D, S) int, a number for the individual of each sighting. questions: about how many comparisons `ask` would
+    still ask. would_change: half of the 95 % interval, by which the number of individuals may still change.
     """
 
     parts: tuple[Part, ...]
     draws: np.ndarray
-    questions: int | None
-    after: float
+    questions: int
+    would_change: float
 
 
 def draw_groupings(weights: Weights, draws: int, seed: int = 0) -> np.ndarray:
@@ -76,7 +75,8 @@ def count_individuals(
 
     The same decisions, evidence and seed give the same numbers. No sightings give zeros.
     """
-    labels = draw_groupings(weights_of(who, evidence, accuracy), draws, seed)
+    weights = weights_of(who, evidence, accuracy)
+    labels = draw_groupings(weights, draws, seed)
     found = [_part("all", np.ones(len(who.sightings), bool), who, labels)]
     places = np.array([s.location for s in who.sightings], str)
     named = sorted({place for place in places.tolist() if place})
@@ -86,9 +86,8 @@ def count_individuals(
         shows = np.array([part in s.body_parts for s in who.sightings], bool)
         if shows.any() and not shows.all():
             found.append(_part(what, shows, who, labels))
-    pairs = np.array(open_pairs(who, evidence), np.int64).reshape(-1, 2)
-    more = left(labels, pairs[:, 0], pairs[:, 1], within=ENOUGH)
-    return Counts(tuple(found), labels, more.questions, more.after)
+    more = ahead(weights, labels, margin=2 * SURE, answer=SURE, asked=who.pairs.keys())
+    return Counts(tuple(found), labels, more, (found[0].high - found[0].low) / 2)
 
 
 def _part(what: str, members: np.ndarray, who: Who, labels: np.ndarray) -> Part:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from snowmatch.core.text import aligned, counted, printable
-from snowmatch.review.counting import Counts
+from snowmatch.review.counting import ENOUGH, Counts
 
 
 def format_counts(counts: Counts) -> str:
@@ -14,14 +14,14 @@ def format_counts(counts: Counts) -> str:
     ]
     head = ("", "sightings", "by decisions", "likely", "95 % interval")
     lines = [line.rstrip() for line in aligned(head, rows, right=("sightings", "by decisions", "likely"))]
-    if counts.questions == 0:
+    more = counted(counts.questions, "more comparison")
+    if counts.would_change < ENOUGH:
         told = "More comparisons would change the number of individuals by less than one."
-    elif counts.questions is not None:
-        more = counted(counts.questions, "more comparison")
-        told = f"About {more}; after them the number of individuals would change by less than one."
+    elif counts.questions:
+        told = f"About {more} to ask; the number of individuals may still change by {counts.would_change:.0f}."
     else:
         told = (
-            "No number of comparisons of these photos settles the number of individuals: it would stay uncertain by "
-            f"about {counts.after:.0f}."
+            "Nothing that matters is left to ask: what these photos show leaves the number of individuals uncertain by "
+            f"{counts.would_change:.0f}."
         )
     return "\n".join([*lines, "", told])
