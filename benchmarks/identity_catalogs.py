@@ -165,7 +165,7 @@ def by_queue(
         after, stored = decide(queue.identities, [answer_item(queue, item, answer, "", hidden=False)])
         queue.take(after, item, stored.rows[0])
     found = queue.identities.who
-    told = count_individuals(found, evidence, lambda _: ACCURACY, draws=200).parts[0]
+    told = count_individuals(found, evidence, lambda _: ACCURACY, draws=200).counts[0]
     true = len(np.unique(observer.truth))
     labels, truth = np.array(found.of, np.int64), observer.truth
     file.unlink(missing_ok=True)

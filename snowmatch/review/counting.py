@@ -44,7 +44,7 @@ class Counts:
     still ask. would_change: half of the 95 % interval, by which the number of individuals may still change.
     """
 
-    parts: tuple[Part, ...]
+    counts: tuple[Part, ...]
     draws: np.ndarray
     questions: int
     would_change: float

@@ -10,7 +10,7 @@ def format_counts(counts: Counts) -> str:
     """Return the numbers of individuals as a table, and a sentence about what more comparisons would change."""
     rows = [
         (printable(p.what), str(p.sightings), str(p.decided), f"{p.mean:.1f}", f"{p.low} to {p.high}")
-        for p in counts.parts
+        for p in counts.counts
     ]
     head = ("", "sightings", "by decisions", "likely", "95 % interval")
     lines = [line.rstrip() for line in aligned(head, rows, right=("sightings", "by decisions", "likely"))]
