@@ -19,7 +19,7 @@ from snowmatch.core.text import percent
 from snowmatch.core.version import __version__
 from snowmatch.views.text import MARKS
 from snowmatch.web.state import State
-from snowmatch.web.texts import LANGUAGES, choose_language, translator
+from snowmatch.web.texts import LANGUAGES, Translate, choose_language, translator
 
 # The pages in the navigation: the address, the key of its word, the second key after "g"
 NAV = (
@@ -61,10 +61,15 @@ def language_of(request: Request) -> str:
     )
 
 
+def translator_of(request: Request) -> Translate:
+    """Return the words of the page's language."""
+    return translator(language_of(request))
+
+
 def render(request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
     """Return a page. The template gets `t` (the words), `state`, `path` and `values`."""
     language = language_of(request)
-    t, state = translator(language), state_of(request)
+    t, state = translator_of(request), state_of(request)
     text = (
         environment()
         .get_template(template)
