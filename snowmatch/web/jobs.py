@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,13 +99,14 @@ def start_job(folder: Path, kind: str, decisions: Path | None = None, extractor:
             "started": started,
         }
         replace_file(jobs / name / "job.json", lambda file: file.write(json.dumps(values).encode()))
-        subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "snowmatch.web.job", str(jobs / name)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C for the server is not for the work
         )
+        threading.Thread(target=process.wait, daemon=True).start()  # the system keeps ended children until then
     return read_job(folder, name)
 
 

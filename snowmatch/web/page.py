@@ -17,7 +17,6 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import percent
 from snowmatch.core.version import __version__
-from snowmatch.views.text import MARKS
 from snowmatch.web.state import State
 from snowmatch.web.texts import LANGUAGES, Translate, choose_language, translator
 
@@ -42,7 +41,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     found.filters["percent"] = percent
-    found.globals.update(NAV=NAV, LANGUAGES=LANGUAGES, MARKS=MARKS, version=__version__, data=_data)
+    found.globals.update(NAV=NAV, LANGUAGES=LANGUAGES, version=__version__, data=_data)
     return found
 
 

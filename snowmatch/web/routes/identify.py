@@ -19,10 +19,11 @@ from snowmatch.review.uploads import find_upload, guess_body_part, keep_upload, 
 from snowmatch.views.pictures import draw_candidate
 from snowmatch.views.plugins import indexed_extractors
 from snowmatch.views.previews import SIZES, make_preview_of
-from snowmatch.views.text import Answer, Candidate, individual_name
+from snowmatch.views.text import Answer, Candidate
 from snowmatch.web.adding import add_answer
 from snowmatch.web.asked import Answers, Asked, find_question, keep_question, read_question
 from snowmatch.web.page import problem, read_json, render, state_of, translator_of, whole_number
+from snowmatch.web.texts import Translate
 
 ANSWERS = "snowmatch_answers"  # the name under which the server keeps its answers
 PICTURES = 40  # drawn pictures that are remembered
@@ -130,7 +131,7 @@ def answer(request: Request) -> Response:
         "answer.html",
         asked=asked,
         answer=found,
-        candidates=[(n, c, individual_name(c), evidence_words(t, c)) for n, c in enumerate(shown)],
+        candidates=[(n, c, name_words(t, c), evidence_words(t, c)) for n, c in enumerate(shown)],
         decided=next((n for n, c in enumerate(shown) if c is found.decided), None),
         uploads=uploads,
         known=known,
@@ -144,12 +145,19 @@ def candidates_of(found: Answer) -> tuple[Candidate, ...]:
     return (*extra, *(c for c in found.candidates if c is not found.decided))
 
 
-def evidence_words(t: Any, candidate: Candidate) -> str:
+def name_words(t: Translate, candidate: Candidate) -> str:
+    """Return what a candidate is called, in words of the page's language."""
+    if candidate.individual is not None:
+        return candidate.individual
+    return t("answer.unidentified", encounter=candidate.best.encounter or candidate.best.path)
+
+
+def evidence_words(t: Translate, candidate: Candidate) -> str:
     """Return what speaks for a candidate, in words of the page's language."""
     if not candidate.accepted:
         why = "none" if not candidate.score else "geometry" if candidate.checked else "unchecked"
-        return str(t(f"answer.no.{why}"))
-    words = str(t("answer.spots", n=candidate.inliers))
+        return t(f"answer.no.{why}")
+    words = t("answer.spots", n=candidate.inliers)
     if candidate.covered is not None:
         words += ", " + t("answer.covered", share=f"{100 * candidate.covered:.0f}")
     return words
