@@ -293,8 +293,8 @@ def test_nobody_adds_without_a_name_of_the_observer(folder):
 
 def test_an_answer_has_an_address_that_outlives_the_server(folder):
     first = client_of(folder)
-    address = asked(first, sent(first, jpeg(2, shift=9)), boxes=[[20, 20, 280, 200]])
-    assert re.search(r"1\.\s+bars", first.get(address).text)
+    address = asked(first, sent(first, jpeg(1, shift=12)), boxes=[[25, 15, 280, 210]], station="st9")
+    assert re.search(r"1\.\s+aika", first.get(address).text)
     assert client_of(folder).get(address).text == first.get(address).text
 
 

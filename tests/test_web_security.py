@@ -158,7 +158,7 @@ def test_every_answer_has_the_headers(client, stranger):
         assert "unsafe" not in answer.headers["content-security-policy"]
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["cache-control"] == "no-store"
-        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["referrer-policy"] == "same-origin"
     picture = client.get(f"/picture/photo/160/{key_of_first(client)}")
     assert picture.headers["cache-control"].startswith("private")
     assert picture.headers["cross-origin-resource-policy"] == "same-origin"
