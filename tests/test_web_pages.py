@@ -3,8 +3,14 @@
 import csv
 import io
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +22,7 @@ from snowmatch.api import open_catalog
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.review.adding import NewPhoto, add_photos, with_rows
 from snowmatch.review.identities import name_sightings, open_identities
+from snowmatch.review.uploads import forget_old_uploads
 from snowmatch.web import texts
 from snowmatch.web.app import make_app
 from snowmatch.web.jobs import list_jobs, read_job
@@ -406,3 +413,36 @@ def test_decisions_of_others_are_seen(folder):
     one.append(lambda now: [name_sightings(now, [4], "umai", "a")])
     assert len(other.identities().rows) == before + 1
     assert other.identities().named[4].individual == "umai"
+
+
+def test_the_command_serves_and_stops_cleanly(folder):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "snowmatch.cli", "serve", str(folder), "--no-browser"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    address = process.stdout.readline().split()[-1]
+    entered = urllib.request.urlopen(address)
+    cookie = entered.headers["set-cookie"].split(";")[0]
+    place = address.partition("?")[0]
+    page = urllib.request.urlopen(urllib.request.Request(place, headers={"cookie": cookie}))
+    assert b"snowmatch" in page.read()
+    with pytest.raises(urllib.error.HTTPError, match="403") as refused:
+        urllib.request.urlopen(place)
+    refused.value.close()
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert not said
+
+
+def test_old_uploads_are_forgotten(tmp_path):
+    place = tmp_path / ".snowmatch" / "uploads" / "questions"
+    place.mkdir(parents=True)
+    for name, days in (("old.json", 31), ("new.json", 29)):
+        (place / name).write_text("{}")
+        os.utime(place / name, (time.time() - days * 86400,) * 2)
+    assert forget_old_uploads(tmp_path) == 1
+    assert [path.name for path in place.iterdir()] == ["new.json"]

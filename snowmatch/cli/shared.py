@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from snowmatch.cli.advice import with_advice
+from snowmatch.core.home import PROGRESS_FILE
 
 if TYPE_CHECKING:
     from snowmatch.core.notes import Note
-
-PROGRESS_FILE = "SNOWMATCH_PROGRESS"  # the variable of the environment that names a file for the progress
 
 
 class Place(click.Path):

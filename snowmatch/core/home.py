@@ -7,6 +7,7 @@ from pathlib import Path
 HOME = ".snowmatch"  # the name of the folder, inside the catalog's folder, that holds all written files
 CSV_NAME = "catalog.csv"  # the table of a catalog
 EXCEL_NAME = "catalog.xlsx"  # the same as a spreadsheet
+PROGRESS_FILE = "SNOWMATCH_PROGRESS"  # the variable of the environment that names the file of a command's progress
 
 
 def home_of(folder: Path) -> Path:

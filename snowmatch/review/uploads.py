@@ -116,7 +116,7 @@ def forget_old_uploads(folder: Path) -> int:
     count, oldest = 0, time.time() - KEPT_DAYS * 86400
     place = uploads_path(folder)
     with suppress(OSError):
-        for path in sorted(place.iterdir()) if not place.is_symlink() else ():
+        for path in sorted(place.rglob("*")) if not place.is_symlink() else ():
             if path.is_file() and path.stat().st_mtime < oldest:
                 path.unlink()
                 count += 1

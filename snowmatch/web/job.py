@@ -17,9 +17,9 @@ from pathlib import Path
 from filelock import Timeout
 
 from snowmatch.core.files import replace_file
+from snowmatch.core.home import PROGRESS_FILE
 from snowmatch.core.locks import file_lock
 
-PROGRESS_FILE = "SNOWMATCH_PROGRESS"  # as in cli/shared.py
 PATIENCE = 15.0  # seconds for the work to keep what is finished, before it is ended
 
 

@@ -186,6 +186,6 @@ def _tail(path: Path) -> str:
     try:
         with open(path, "rb") as file:
             file.seek(max(path.stat().st_size - TAIL, 0))
-            return file.read().decode("utf-8", "replace").strip()
+            return file.read().decode("utf-8", "replace").strip("\n")
     except OSError:
         return ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from html import escape
 from typing import Any
@@ -40,7 +40,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters["percent"] = percent
+    found.filters["percent"] = _percent
     found.globals.update(NAV=NAV, LANGUAGES=LANGUAGES, version=__version__, data=_data)
     return found
 
@@ -127,6 +127,11 @@ def whole_number(text: str | None, default: int, least: int, most: int) -> int:
     if text is None or not text.isascii() or not text.isdigit() or len(text) > 12:
         return default
     return min(max(int(text), least), most)
+
+
+def _percent(probability: float | None, bounds: Sequence[float] = ()) -> str:
+    """Return a probability as `percent` does, with signs instead of words."""
+    return percent(probability, bounds).replace("below ", "< ").replace("above ", "> ")
 
 
 def _data(values: Any) -> Markup:

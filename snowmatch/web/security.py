@@ -102,8 +102,8 @@ class Guard:
         """
         path = "/" + path.lstrip("/\\")  # `//name` would be another computer
         target = escape(path + ("?" + str(QueryParams(query)) if query else ""))
-        head = f'<meta http-equiv="refresh" content="0; url={target}"><title>snowmatch</title><link rel="icon" href="data:,">'
-        response = HTMLResponse(f'<!doctype html>{head}<a href="{target}">snowmatch</a>')
+        meta = f'<meta http-equiv="refresh" content="0; url={target}"><link rel="icon" href="data:,">'
+        response = HTMLResponse(f'<!doctype html>{meta}<title>snowmatch</title><a href="{target}">snowmatch</a>')
         response.set_cookie(self.cookie, self.secret, httponly=True, samesite="strict", path="/")
         return response
 

@@ -15,7 +15,7 @@ from snowmatch.core.home import CSV_NAME, EXCEL_NAME, calibration_path, database
 from snowmatch.core.types import Annotation
 from snowmatch.review.identities import Decision, Identities, append, decisions_path, open_identities, refreshed
 from snowmatch.review.likely import Evidence, gather_evidence
-from snowmatch.review.uploads import paths_with
+from snowmatch.review.uploads import forget_old_uploads, paths_with
 from snowmatch.views.explorer import states_of
 from snowmatch.views.previews import key_of
 
@@ -63,6 +63,7 @@ class State:
         """Load the identities in the background. An error shows again on the page that needs them."""
 
         def load() -> None:
+            forget_old_uploads(self.folder)
             try:
                 self.identities()
             except SnowmatchError:

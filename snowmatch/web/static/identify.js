@@ -41,7 +41,7 @@
         photos.push(photo);
         fill(photo);
         show(current < 0 ? 0 : current);
-      } catch (error) { problem(`${file.name}: ${error.message}`); }
+      } catch (error) { problem(error.message.startsWith(file.name) ? error.message : `${file.name}: ${error.message}`); }
     }
     bar.hidden = true;
   }
