@@ -424,11 +424,11 @@ def test_the_command_serves_and_stops_cleanly(folder):
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
     address = process.stdout.readline().split()[-1]
-    entered = urllib.request.urlopen(address)
-    cookie = entered.headers["set-cookie"].split(";")[0]
+    with urllib.request.urlopen(address) as entered:
+        cookie = entered.headers["set-cookie"].split(";")[0]
     place = address.partition("?")[0]
-    page = urllib.request.urlopen(urllib.request.Request(place, headers={"cookie": cookie}))
-    assert b"snowmatch" in page.read()
+    with urllib.request.urlopen(urllib.request.Request(place, headers={"cookie": cookie})) as page:
+        assert b"snowmatch" in page.read()
     with pytest.raises(urllib.error.HTTPError, match="403") as refused:
         urllib.request.urlopen(place)
     refused.value.close()
