@@ -4,6 +4,7 @@ import io
 import itertools
 import json
 import random
+import shutil
 import zipfile
 import zlib
 
@@ -13,9 +14,12 @@ from PIL import Image
 from starlette.testclient import TestClient
 from test_web_pages import PORT, TOKEN, client_of, jpeg, make_catalog
 
-from snowmatch.review.uploads import LARGEST
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.review.uploads import LARGEST, find_upload
 from snowmatch.web import app as app_module
 from snowmatch.web.app import make_app
+from snowmatch.web.asked import find_question
+from snowmatch.web.jobs import read_job
 from snowmatch.web.routes import ROUTES
 from snowmatch.web.security import LARGEST_BODY
 from snowmatch.web.state import State
@@ -363,3 +367,18 @@ def test_a_question_is_plain_json(client):
     kept = client.post("/identify/photo", params={"name": "a.jpg"}, content=jpeg()).json()
     body = json.dumps({"photos": [kept["id"]], "boxes": [[0, 0, 10, 10]], "extractor": "../x"})
     assert client.post("/identify/ask", content=body).status_code == 400
+
+
+def test_identifiers_never_leave_their_folder(client, folder):
+    """The functions behind the routes, without the routes: files of the right kind lie just outside."""
+    uploads, home = folder / ".snowmatch" / "uploads", folder / ".snowmatch"
+    kept = client.post("/identify/photo", params={"name": "a.jpg"}, content=jpeg()).json()
+    address = client.post("/identify/ask", json={"photos": [kept["id"]], "boxes": [None]}).json()["address"]
+    name = address.rpartition("/")[2]
+    shutil.copy(uploads / "questions" / f"{name}.json", uploads / "planted.json")
+    (home / "job.json").write_text(json.dumps({"kind": "index", "arguments": [], "started": 0}))
+    (home / "jobs").mkdir(exist_ok=True)
+    assert find_question(folder, name)
+    for find, outside in ((find_question, "../planted"), (find_upload, f"questions/../{kept['id']}"), (read_job, "..")):
+        with pytest.raises(SnowmatchError):
+            find(folder, outside)
