@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from PIL import Image, ImageDraw
 
 from snowmatch.core.files import replace_file
 from snowmatch.core.outputs import MARK
-from snowmatch.core.text import transliterated
 from snowmatch.core.types import BBox
 from snowmatch.photos.chips import clip_bbox
 from snowmatch.views.lettering import write_text
@@ -239,8 +237,3 @@ def write_picture(picture: Image.Image, path: Path, quality: int = 90) -> Path:
     picture.save(held, "JPEG", quality=quality, subsampling=0, comment=MARK)
     replace_file(path, lambda file: file.write(held.getvalue()))
     return path
-
-
-def file_part(text: str) -> str:
-    """Return `text` as a part of a file name that all systems accept: letters, digits, `-` and `_`, at most 60."""
-    return re.sub(r"[^A-Za-z0-9_-]+", "_", transliterated(text))[:60].strip("_")

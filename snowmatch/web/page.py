@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from html import escape
 from typing import Any
@@ -17,9 +17,8 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import percent
 from snowmatch.core.version import __version__
-from snowmatch.views.text import MARKS
 from snowmatch.web.state import State
-from snowmatch.web.texts import LANGUAGES, choose_language, translator
+from snowmatch.web.texts import LANGUAGES, Translate, choose_language, translator
 
 # The pages in the navigation: the address, the key of its word, the second key after "g"
 NAV = (
@@ -41,8 +40,8 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters["percent"] = percent
-    found.globals.update(NAV=NAV, LANGUAGES=LANGUAGES, MARKS=MARKS, version=__version__, data=_data)
+    found.filters["percent"] = _percent
+    found.globals.update(NAV=NAV, LANGUAGES=LANGUAGES, version=__version__, data=_data)
     return found
 
 
@@ -61,10 +60,15 @@ def language_of(request: Request) -> str:
     )
 
 
+def translator_of(request: Request) -> Translate:
+    """Return the words of the page's language."""
+    return translator(language_of(request))
+
+
 def render(request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
     """Return a page. The template gets `t` (the words), `state`, `path` and `values`."""
     language = language_of(request)
-    t, state = translator(language), state_of(request)
+    t, state = translator_of(request), state_of(request)
     text = (
         environment()
         .get_template(template)
@@ -123,6 +127,11 @@ def whole_number(text: str | None, default: int, least: int, most: int) -> int:
     if text is None or not text.isascii() or not text.isdigit() or len(text) > 12:
         return default
     return min(max(int(text), least), most)
+
+
+def _percent(probability: float | None, bounds: Sequence[float] = ()) -> str:
+    """Return a probability as `percent` does, with signs instead of words."""
+    return percent(probability, bounds).replace("below ", "< ").replace("above ", "> ")
 
 
 def _data(values: Any) -> Markup:
