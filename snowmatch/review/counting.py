@@ -9,13 +9,11 @@ import numpy as np
 
 from snowmatch.decisions.who import Who
 from snowmatch.review.draws import draw
-from snowmatch.review.evidence import tempered
 from snowmatch.review.graph import SURE, weights_of
 from snowmatch.review.likely import Evidence
 from snowmatch.review.questions import Questions
 
 ENOUGH = 1.0  # individuals: comparisons stop to matter if the number would change by less
-TEMPERATURE = 1.0  # how much less the photos are trusted in the draws; measured with benchmarks/identities.py
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ def count_individuals(
     The same decisions, evidence and seed give the same numbers. No sightings give zeros.
     """
     weights = weights_of(who, evidence, accuracy)
-    labels = draw(tempered(weights, TEMPERATURE), draws=draws, seed=seed)
+    labels = draw(weights, draws=draws, seed=seed)
     found = [_count("all", np.ones(len(who.sightings), bool), who, labels)]
     places = np.array([s.location for s in who.sightings], str)
     named = sorted({place for place in places.tolist() if place})

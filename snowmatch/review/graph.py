@@ -52,9 +52,9 @@ def weights_of(who: Who, evidence: Evidence, accuracy: Callable[[str], float]) -
         np.array([machine.get(pair, absent) for pair in listed], np.float64),
         np.array([human.get(pair, 0.0) for pair in listed], np.float64),
         absent,
-        together,
-        tuple(apart),
-        views,
+        together=together,
+        apart=tuple(apart),
+        views=views,
     )
 
 
