@@ -31,9 +31,10 @@ class Item:
     """One question: do the sightings a and b show one animal?
 
     why: `contradiction`, `decides`, `confirm`, `check` (a sample of the machine's decisions), `repeat`, `second` (an
-    independent second answer) or `disagreement` (for an adjudicator). reason: the same in words. probability: that both
-    show one animal, and its level; None if the photos say nothing. spots: matched spots of the best two photos. photos:
-    these annotations' identifiers, of a and of b; the first ones of the sightings if there are no spots.
+    independent second answer), `disagreement` (for an adjudicator) or `chosen` (by a person). reason: the same in
+    words. probability: that both show one animal, and its level; None if the photos say nothing. spots: matched spots
+    of the best two photos. photos: these annotations' identifiers, of a and of b; the first ones of the sightings if
+    there are no spots.
     """
 
     a: int
@@ -93,8 +94,10 @@ class Queue:
             if row.observer == self.observer and REPEAT in row.tags
             for numbers in [[who.number_of.get(side[0], -1) for side in (row.side_a, row.side_b)]]
         }
-        weights = weights_of(who, self.evidence, self.accuracy)
-        self._questions = Questions(weights, margin=MARGIN, asked=asked) if self.mode == "open" else None
+        self._questions: Questions | None = None
+        if self.mode == "open":
+            weights = weights_of(who, self.evidence, self.accuracy)
+            self._questions = Questions(weights, margin=MARGIN, asked=asked)
         self._confirm = sorted(
             (pair for pair, likely in self.evidence.pairs.items() if likely.probability >= CONFIRM),
             key=lambda pair: (-self.evidence.pairs[pair].odds, pair),
@@ -124,6 +127,12 @@ class Queue:
             if len(found) >= count:
                 break
         return (found + last)[:count]
+
+    def about(self, a: int, b: int) -> Item:
+        """Return the question about two sightings that a person chose. Raises ValueError if they are one sighting."""
+        if a == b:
+            raise ValueError(f"{a} and {b} are one sighting")
+        return self._item(a, b, "chosen", "a person chose this pair")
 
     def _items(self) -> Iterator[Item]:
         if self.mode == "open":
