@@ -21,7 +21,7 @@ def pair_of(identities: Identities, evidence: Evidence | None, a: int, b: int) -
         "photos": photos,
         "labels": [label_of(identities, n) for n in (a, b)],
         "addresses": [address_of_sighting(identities, n) for n in (a, b)],
-        "keys": (sightings[a].key, sightings[b].key),
+        "pair": (sightings[a].key, sightings[b].key),
     }
 
 

@@ -14,11 +14,10 @@ from snowmatch.core.text import printable
 from snowmatch.review.history import history_of
 from snowmatch.review.identities import Identities
 from snowmatch.review.links import links_of
-from snowmatch.review.traits import LONGEST, PORTRAIT, QUALITIES, SEXES, best_photo
+from snowmatch.review.traits import LONGEST, PORTRAIT, QUALITIES, SEXES
 from snowmatch.views.previews import key_of
 from snowmatch.views.timeline import SHAPES, flanks_of, make_timeline
 from snowmatch.web.animals import (
-    FLANKS,
     Known,
     card_of,
     filtered,
@@ -125,14 +124,11 @@ def _values(identities: Identities, known: Known, number: int, weak: set[int]) -
     order = sorted(found.sightings, key=lambda n: (who.sightings[n].time or "9", n))
     stations = sorted({(s.location, s.station) for s in (who.sightings[n] for n in order) if s.station})
     remarks = [p.decision for p in history_of(identities, [a.annotation for a in photos]) if p.valid]
-    best = [best_photo(known.traits, photos, part) for part in FLANKS]
-    shown = [a for a in best if a is not None] or [a for a in (best_photo(known.traits, photos),) if a is not None]
     return {
         "card": card_of(identities, known, number),
         "handle": found.handle,
         "sightings": [_sighting(identities, known, n, n in weak) for n in order],
         "stations": [" ".join(filter(None, map(printable, place))) for place in stations],
-        "portraits": [(key_of(a), a.body_part) for a in shown],
         "timeline": make_timeline(who.sightings, order, weak),
         "keys": {n: who.sightings[n].key for n in order},
         "labels": {n: label_of(identities, n) for n in order},
