@@ -1,15 +1,18 @@
 """The review page: what it stores, what it hides, and that odd requests are answered, never failed."""
 
+import io
 import json
 import re
 import shutil
 import time
 
 import pytest
+from PIL import Image
 from starlette.testclient import TestClient
+from web_large import large_state
 
-from snowmatch.review.identities import answer_pair, rename
-from snowmatch.review.likely import Evidence, Likely
+from snowmatch.review.identities import answer_pair, rename, undo
+from snowmatch.views.question import question_to_json
 from snowmatch.web.app import make_app
 from snowmatch.web.desk import desk_of
 from snowmatch.web.state import State
@@ -186,8 +189,6 @@ def test_a_hidden_repetition_or_sample_looks_like_any_other_question(state, page
     questions(page)
     item = desk.questions(1)[1][0]
     for why in ("repeat", "check"):
-        from snowmatch.views.question import question_to_json
-
         told = question_to_json(state.identities(), type(item)(**{**item.__dict__, "why": why}), hidden=False)
         usual = question_to_json(state.identities(), type(item)(**{**item.__dict__, "why": "decides"}), hidden=False)
         assert told == usual
@@ -199,7 +200,10 @@ def test_an_adjudicator_sees_the_answers_and_settles_the_pair(state, page):
     state.append(lambda i: [answer_pair(i, a, b, "different", "Boris", mode="blind")])
     judge = client(State(state.folder, None, "Clara"))
     (found,) = questions(judge, "adjudicate")
-    assert {(each["observer"], each["answer"]) for each in found["answers"]} == {("Anna", "same"), ("Boris", "different")}
+    assert {(each["observer"], each["answer"]) for each in found["answers"]} == {
+        ("Anna", "same"),
+        ("Boris", "different"),
+    }
     assert said(judge, found, "same", "adjudicate").status_code == 200
     assert state.identities().rows[-1].role == "adjudicator"
     assert questions(judge, "adjudicate") == []
@@ -244,10 +248,6 @@ def test_the_scenery_is_dark_and_the_animal_is_not(state, page):
     frame = question["sides"][0]["frames"][0]
     answer = page.get(f"/scenery/640/{frame['key']}")
     assert answer.headers["content-type"] == "image/png"
-    import io
-
-    from PIL import Image
-
     alpha = Image.open(io.BytesIO(answer.content)).getchannel("A")
     assert alpha.getextrema() == (0, 205)
     left, top, right, bottom = frame["part_shown"]
@@ -280,9 +280,11 @@ def test_odd_requests_are_answered_with_what_is_wrong(state, page):
         {**good, "marks": [[1, 2, 3]], "frames": ["a", "b"]},
         {**good, "marks": [[1, 2, 3, 1e99]], "frames": [s["frames"][0]["key"] for s in question["sides"]]},
         {**good, "marks": "abcd", "frames": question["pair"]},
+        {**good, "note": "\ud800"},
+        {**good, "pair": ["\ud800", "\udfff"]},
     ]
     for values in wrong:
-        answer = page.post("/review/answer", json=values, headers={"accept": "application/json"})
+        answer = page.post("/review/answer", content=json.dumps(values), headers={"accept": "application/json"})
         assert answer.status_code == 400, values
         assert answer.json()["error"], values
     assert state.identities().rows == ()
@@ -308,20 +310,45 @@ def test_without_a_name_nothing_is_asked_or_stored(state):
     assert page.get("/review").status_code == 200
 
 
-@pytest.mark.slow
-def test_an_answer_among_twenty_thousand_sightings_takes_less_than_50_ms(tmp_path, monkeypatch):
-    """Measure the whole request with a large simulated catalog: 20,000 sightings, 5,000 decisions, 100,000 pairs."""
-    from web_large import large_state
-
-    state = large_state(tmp_path, 20_000, 5_000)
-    page = client(state)
+def test_a_queue_that_takes_an_answer_back_asks_as_before(state, page):
     questions(page)
+    queue = desk_of(state, "Anna", "open")._queue
+    before = [(item.a, item.b) for item in queue.next(20)]
+    item = queue.next()[0]
+    for answer in ("same", "different", "cannot_tell"):
+        (row,) = state.append(lambda i, answer=answer: [answer_pair(i, item.a, item.b, answer, "Anna")])
+        queue.take(state.identities(), item, row)
+        assert [(each.a, each.b) for each in queue.next(20)] != before
+        state.append(lambda i, row=row: undo(i, [row.id], "Anna"))
+        assert queue.take_back(state.identities(), row)
+        assert [(each.a, each.b) for each in queue.next(20)] == before
+    assert not queue.take_back(state.identities(), row)  # it was taken back already
+
+
+def test_decisions_of_others_reach_the_queue(state, page):
+    question = questions(page)[0]
+    a, b = (state.identities().who.number_of[key] for key in question["pair"])
+    state.append(lambda i: [answer_pair(i, a, b, "different", "Boris")])
+    for _ in range(200):
+        if question["pair"] not in [each["pair"] for each in questions(page, count=20)]:
+            return
+        time.sleep(0.05)
+    raise AssertionError("the pair that Boris answered is still asked")
+
+
+@pytest.mark.slow
+def test_an_answer_among_twenty_thousand_sightings_is_stored_within_50_ms(tmp_path):
+    state = large_state(tmp_path, 20_000, 5_000)
+    desk = desk_of(state, "Anna", "open")
+    while (found := desk.questions(20)) is None:
+        time.sleep(0.05)
+    identities, items, _, _ = found
     took = []
-    for _ in range(10):
-        question = questions(page)[0]
+    for item in items:
+        pair = [identities.who.sightings[n].key for n in (item.a, item.b)]
         start = time.perf_counter()
-        assert said(page, question).status_code == 200
+        desk.answer({"pair": pair, "answer": "different"})
         took.append(time.perf_counter() - start)
-    assert sorted(took)[5] < 0.25, took  # the client waits for what follows the answer as well; see benchmarks
-    assert isinstance(state.evidence(), Evidence)
-    assert Likely is not None
+    assert len(took) == 20
+    assert sorted(took)[5] < 0.05, took  # the quicker half: other programs use the machine as well
+    assert desk.undo() is not None

@@ -65,7 +65,7 @@ def _of_one(
 ) -> list[Contradiction]:
     place = {number: n for n, number in enumerate(individual.sightings)}
     voices = _voices(who, place, accuracy, evidence)
-    answers = [Answer(*sorted((place[v.a], place[v.b])), v.same, v.weight) for v in voices]
+    answers = [Answer(place[v.a], place[v.b], v.same, v.weight) for v in voices]
     facts = [(place[a], place[b]) for a, b in together if a in place and b in place]
     found = []
     for quarrel in find_quarrels(len(place), answers, facts):

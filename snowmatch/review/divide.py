@@ -27,7 +27,7 @@ def split_photos(
     rest = [each for each in all_of if each not in set(chosen)]
     if not chosen or not rest:
         raise SnowmatchError(
-            f"{len(chosen)} of {counted(len(all_of), 'photo')} chosen: a split takes one or more, and leaves one or more"
+            f"{len(chosen)} of {counted(len(all_of), 'photo')} chosen: a split takes some and leaves some"
         )
     parts = []
     for number in individual.sightings:

@@ -20,9 +20,9 @@ class Link:
     """What joins two sightings of one individual.
 
     how: of `answer`, `merge` and `name`. answers: number of observers, the machine included, who said `same`.
-    probability: by the photos; None if they cannot be compared, or if nothing was compared. weak: `unlikely` (the photos
-    speak against it), `single` (one answer alone holds the two parts of the individual together, and the photos are not
-    sure), or "".
+    probability: by the photos; None if they cannot be compared, or if nothing was compared. weak: `unlikely` (the
+    photos speak against it), `single` (one answer alone holds the two parts of the individual together, and the photos
+    are not sure), or "".
     """
 
     a: int

@@ -81,6 +81,7 @@ class Queue:
         who = self.identities.who
         self.known = Known(who)
         self._own: dict[tuple[int, int], Decision] = {}
+        self._taken: dict[tuple[int, int], float] = {}  # the weights of first answers that were taken since the start
         for pair, state in who.pairs.items():
             for said in state.answers:
                 if said.observer == self.observer:
@@ -260,15 +261,38 @@ class Queue:
         if not simple or self._questions is None or item.why == "contradiction":
             self._start()
             return
+        weight = {SAME: 1.0, DIFFERENT: -1.0}.get(decision.answer, 0.0) * SURE
+        if pair not in self._own:
+            self._taken[pair] = weight
+        else:  # an earlier answer counts again if this one is taken back
+            self._taken.pop(pair, None)
         self._own[pair] = decision
         self._closed.add(pair)
         self._order.append(pair)
-        weight = {SAME: 1.0, DIFFERENT: -1.0}.get(decision.answer, 0.0) * SURE
         self._questions.answer(*pair, weight)
         if decision.answer == SAME:
             self.known.join(*pair)
         elif decision.answer == DIFFERENT:
             self.known.part(*pair)
+
+    def take_back(self, identities: Identities, decision: Decision) -> bool:
+        """Bring the queue up to date after an answer that it took was taken back, and return whether it could.
+
+        identities: without the answer. False: the queue has to be started again.
+        """
+        pair = next((pair for pair, said in self._own.items() if said.id == decision.id), None)
+        who = identities.who
+        if pair is None or pair not in self._taken or self._questions is None:
+            return False
+        if len(who.sightings) != len(self.identities.who.sightings):
+            return False
+        self.identities = identities
+        self._questions.change(*pair, -self._taken.pop(pair), asked=-1)
+        del self._own[pair]
+        self._closed.discard(pair)
+        self._order.remove(pair)
+        self.known = Known(who)
+        return True
 
     def left(self) -> int:
         """Return about how many questions are left for this observer, without skipped ones and repetitions."""

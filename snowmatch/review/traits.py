@@ -1,4 +1,4 @@
-"""What persons said about photos and animals beside who they are: quality, sex, remarks, the picture that represents."""
+"""What persons said about photos and animals beside who they are: quality, sex, remarks, the best picture."""
 
 from __future__ import annotations
 
@@ -52,7 +52,9 @@ def sex_of(traits: Traits, annotations: Sequence[Annotation], known: Mapping[int
 
     known: of the catalog's table, by row. A table that has both sexes says nothing.
     """
-    said = [(traits.sex_order[a.annotation], traits.sex[a.annotation]) for a in annotations if a.annotation in traits.sex]
+    said = [
+        (traits.sex_order[a.annotation], traits.sex[a.annotation]) for a in annotations if a.annotation in traits.sex
+    ]
     if said:
         last = max(said)[1]
         return last if last != "unknown" else ""

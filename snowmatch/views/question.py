@@ -34,7 +34,8 @@ def question_to_json(identities: Identities, item: Item, *, hidden: bool) -> dic
         "hidden": hidden,
     }
     if hidden:
-        return plain(found)  # type: ignore[no-any-return] # a dictionary stays one
+        hidden_values: dict[str, Any] = plain(found)
+        return hidden_values
     why = "decides" if item.why in SECRET else item.why
     found |= {"why": why, "probability": six_digits(item.probability), "level": item.level, "spots": item.spots}
     if who.of[item.a] != who.of[item.b]:
@@ -49,7 +50,8 @@ def question_to_json(identities: Identities, item: Item, *, hidden: bool) -> dic
             {"observer": printable(d.observer), "answer": d.answer, "certainty": d.certainty, "note": printable(d.note)}
             for d in said
         ]
-    return plain(found)  # type: ignore[no-any-return] # a dictionary stays one
+    values: dict[str, Any] = plain(found)
+    return values
 
 
 def _side(identities: Identities, number: int, best: str, hidden: bool) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the pages need of a photo beside its preview: its size, the part that previews of the animal show, the scenery."""
+"""What the pages need of a photo beside its preview: its size, the part that previews show, the scenery."""
 
 from __future__ import annotations
 

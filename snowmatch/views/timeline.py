@@ -40,9 +40,7 @@ class Timeline:
     dots: tuple[Dot, ...]
 
 
-def make_timeline(
-    sightings: Sequence[Sighting], numbers: Sequence[int], weak: Collection[int] = ()
-) -> Timeline | None:
+def make_timeline(sightings: Sequence[Sighting], numbers: Sequence[int], weak: Collection[int] = ()) -> Timeline | None:
     """Return the drawing of the sightings with these numbers. Without any time: None. weak: numbers to be marked."""
     timed = [(n, datetime.fromisoformat(sightings[n].time).replace(tzinfo=None)) for n in numbers if sightings[n].time]
     if not timed:
@@ -59,7 +57,9 @@ def make_timeline(
         return round(LEFT + 10 + room * (moment - first).total_seconds() / span, 1)
 
     dots = tuple(
-        Dot(n, x_of(m), height_of[_place(sightings[n])], shows := flanks_of(sightings[n]), SHAPES[shows], n in set(weak))
+        Dot(
+            n, x_of(m), height_of[_place(sightings[n])], shows := flanks_of(sightings[n]), SHAPES[shows], n in set(weak)
+        )
         for n, m in timed
     )
     ticks = tuple((x_of(m), f"{m:%Y-%m-%d}") for m in _dates(first, first + timedelta(seconds=span)))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
 from snowmatch.core.text import printable
 from snowmatch.core.types import Annotation
@@ -25,8 +24,14 @@ def address_of(identities: Identities, number: int) -> str:
     handle = individual.handle
     plain = len(handle) <= LONGEST and printable(handle) == handle and handle.strip() == handle
     if plain and not handle.startswith("~") and not set(handle) & set("/\\") and handle.strip("."):
-        return "/individuals/" + quote(handle, safe="")
-    return "/individuals/~" + quote(identities.who.sightings[individual.sightings[0]].key, safe="")
+        return "/individuals/" + quoted(handle)
+    return "/individuals/~" + quoted(identities.who.sightings[individual.sightings[0]].key)
+
+
+def quoted(text: str) -> str:
+    """Return a text as a part of the path of an address. Source: RFC 3986, section 2."""
+    plain = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~"
+    return "".join(chr(byte) if byte in plain else f"%{byte:02X}" for byte in text.encode())
 
 
 def address_of_sighting(identities: Identities, sighting: int) -> str:
@@ -54,14 +59,14 @@ class Known:
 
 def known_of(state: State, identities: Identities) -> Known:
     """Return what is known of photos and animals, kept until it changes."""
-    kept = state.kept.get("traits")
-    key = (id(identities.data), identities.stored.head)
-    if kept is None or kept[0] != key:
-        same = kept is not None and kept[0][0] == key[0]
-        table = kept[1].table if same else read_traits(identities.data.folder, identities.annotations)["sex"]
-        kept = (key, Known(traits_of(identities.rows), table))
-        state.kept["traits"] = kept
-    known: Known = kept[1]
+    kept: tuple[int, str, Known] | None = state.kept.get("traits")
+    data, head = id(identities.data), identities.stored.head
+    if kept is not None and kept[:2] == (data, head):
+        return kept[2]
+    same_table = kept is not None and kept[0] == data
+    table = kept[2].table if kept and same_table else read_traits(identities.data.folder, identities.annotations)["sex"]
+    known = Known(traits_of(identities.rows), table)
+    state.kept["traits"] = (data, head, known)
     return known
 
 

@@ -5,12 +5,12 @@ An answer is acknowledged when it is on the disk. The queue takes it afterwards,
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from snowmatch.core.errors import SnowmatchError
@@ -22,15 +22,14 @@ from snowmatch.review.queue import Item, Queue, answered_sides, shown_of, tags_o
 from snowmatch.review.training import TrainingPair, answered_pairs, training_pairs, trusted_names
 from snowmatch.review.turns import skip, take
 from snowmatch.web.background import accuracy_in, evidence_now
+from snowmatch.web.said import Keys, read_answer, read_marks, read_moment, read_pair
 from snowmatch.web.state import State
 
 HIDDEN = ("blind", "training")  # ways in which an observer sees neither names nor probabilities
-PATIENCE = 4.0  # a queue that took t seconds to make is made again for others' decisions after PATIENCE * t at the earliest
+PATIENCE = (
+    4.0  # a queue that took t seconds to make is made again for others' decisions after PATIENCE * t at the earliest
+)
 TRAINING = 40  # pairs of one training
-MARKS = 50  # pairs of points of one answer, at most
-LONGEST = 2000  # characters of a note
-ANSWERS = ("same", "different", "cannot_tell")
-Keys = tuple[str, str]  # of the left and the right sighting
 
 
 @dataclass(frozen=True)
@@ -42,6 +41,15 @@ class Asked:
     tags: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Event:
+    """A decision of this desk that the queue does not know yet: an answer to `item`, or what took `undone` back."""
+
+    row: Decision
+    item: Item | None = None
+    undone: Decision | None = None
+
+
 class Desk:
     """The questions of one observer in one way: `open`, `blind`, `adjudicate` or `training`. Threads may share it."""
 
@@ -49,13 +57,16 @@ class Desk:
         self.state, self.observer, self.way = state, observer, way
         self._lock = threading.RLock()  # of the queue
         self._queue: Queue | None = None
-        self._upto, self._rows = "", 0  # the last decision that the queue knows, and how many
+        self._known: set[str] = set()  # ids of the decisions that the queue knows
         self._built, self._took = 0.0, 0.0
-        self._stale = False
+        self._making = False  # a new queue is being made, while the old one still answers
+        self._recent: list[Event] = []  # what the old one took meanwhile
         self._skipped: set[Keys] = set()
-        self._pending: deque[tuple[Keys, Item, Decision]] = deque()
+        self._pending: deque[Event] = deque()
         self._asked: dict[Keys, Asked] = {}
-        self._stored: dict[tuple[Keys, str], str] = {}  # answers by pair and moment of opening: a request may come twice
+        self._stored: dict[
+            tuple[Keys, str], str
+        ] = {}  # answers by pair and moment of opening: a request may come twice
         self._training: tuple[TrainingPair, ...] | None = None
         self._trained: set[Keys] = set()
 
@@ -86,55 +97,86 @@ class Desk:
     def _ready(self) -> Queue | None:
         """Return the queue with all decisions so far; None while the evidence is gathered."""
         evidence = evidence_now(self.state)
-        identities = self.state.identities()
         if evidence is None:
             return None
         queue = self._queue
-        if queue is None or self._stale or queue.evidence is not evidence:
+        identities = self.state.identities()
+        if queue is None or queue.evidence is not evidence:
             return self._make(evidence)
-        if queue.identities.who.sightings != identities.who.sightings:
+        if queue.identities.who.sightings != identities.who.sightings or not self._take_pending(queue):
             return self._make(evidence)
-        self._take_pending(queue)
-        others = len(self.state.identities().rows) != self._rows
-        if others and time.monotonic() - self._built > PATIENCE * self._took:
-            return self._make(evidence)
+        if len(self.state.identities().rows) != len(self._known):  # decisions of others, or made on other pages
+            self._make_later(evidence)
         return queue
 
     def _make(self, evidence: Evidence) -> Queue:
+        """Make the queue afresh, while everybody waits."""
+        if self._queue is not None and self._queue.identities.who.sightings != self.state.identities().who.sightings:
+            self._asked.clear()
+            self._training = None
         start = time.monotonic()
-        self._stale = False
         self._pending.clear()  # what was stored before is in the identities
-        identities = self.state.identities()
+        return self._put(self._fresh(self.state.identities(), evidence), time.monotonic() - start)
+
+    def _fresh(self, identities: Identities, evidence: Evidence) -> Queue:
         calibration = self.state.session(names=False).calibration
         levels = calibration.levels if calibration is not None else None
         mode = "open" if self.way == "training" else self.way
-        if self._queue is not None and self._queue.identities.who.sightings != identities.who.sightings:
-            self._asked.clear()
-            self._training = None
-        self._queue = Queue(identities, evidence, self.observer, levels, accuracy_in(identities), mode)
-        self._rows = len(identities.rows)
-        self._upto = max((row.id for row in identities.rows), default="")
-        self._built = time.monotonic()
-        self._took = self._built - start
-        return self._queue
+        return Queue(identities, evidence, self.observer, levels, accuracy_in(identities), mode)
 
-    def _take_pending(self, queue: Queue) -> None:
+    def _put(self, queue: Queue, took: float) -> Queue:
+        self._queue, self._built, self._took = queue, time.monotonic(), took
+        self._known = {row.id for row in queue.identities.rows}
+        return queue
+
+    def _make_later(self, evidence: Evidence) -> None:
+        """Make a queue that knows the decisions of others, in a thread; not again and again."""
+        if self._making or time.monotonic() - self._built < PATIENCE * self._took:
+            return
+        self._making = True
+
+        def make() -> None:
+            try:
+                start = time.monotonic()
+                queue = self._fresh(self.state.identities(), evidence)
+                with self._lock:
+                    self._put(queue, time.monotonic() - start)
+                    if not self._catch_up(queue):
+                        self._built = -math.inf
+            finally:
+                self._making = False
+
+        threading.Thread(target=make, daemon=True, name="snowmatch-queue").start()
+
+    def _catch_up(self, queue: Queue) -> bool:
+        """Give a queue the answers of this observer that came while it was made."""
+        self._pending.extendleft(reversed(self._recent))
+        self._recent = []
+        return self._take_pending(queue)
+
+    def _take_pending(self, queue: Queue) -> bool:
+        """Bring the queue up to date with this observer's answers; False if it has to be made afresh."""
         while self._pending:
-            _, item, decision = self._pending.popleft()
-            if decision.id <= self._upto:
+            event = self._pending.popleft()
+            if event.row.id in self._known:
                 continue
+            self._known.add(event.row.id)
+            if self._making:
+                self._recent.append(event)
             identities = self.state.identities()
             if self.way == "training":
                 queue.identities = identities
-            else:
-                queue.take(identities, item, decision)
-            self._rows += 1
+            elif event.item is not None:
+                queue.take(identities, event.item, event.row)
+            elif event.undone is not None and not queue.take_back(identities, event.undone):
+                return False
+        return True
 
     def take_answers(self) -> None:
         """Bring the queue up to date with the answers that were stored, so that the next question waits for nothing."""
         with self._lock:
-            if self._queue is not None and not self._stale:
-                self._take_pending(self._queue)
+            if self._queue is not None:
+                self._ready()
 
     def _lessons(self, queue: Queue) -> tuple[list[Item], int]:
         identities = queue.identities
@@ -178,7 +220,7 @@ class Desk:
         self._asked[keys] = Asked(item, answered_sides(queue.identities, item), tags)
 
     def groups(self, item: Item) -> list[int]:
-        """Return what tells which prefetched questions an answer may make superfluous; [] where it would tell too much."""
+        """Return what tells which prefetched questions an answer may settle; [] where it would tell too much."""
         if self.way != "open" or self._queue is None:
             return []
         return [self._queue.known.individual(n) for n in (item.a, item.b)]
@@ -191,22 +233,17 @@ class Desk:
         Raises SnowmatchError if the question was not handed out, or if a value is wrong.
         """
         keys = read_pair(values.get("pair"))
-        asked, said = self._asked.get(keys), values.get("answer")
+        asked = self._asked.get(keys)
         if asked is None:
             raise SnowmatchError("this pair is no longer a question here: load the page again")
-        if said not in ANSWERS:
-            raise SnowmatchError(f"{said!r} is not an answer: expected one of {', '.join(ANSWERS)}")
-        opened = _moment(values.get("opened_at"))
-        certainty = values.get("certainty")
-        if certainty is not None and (isinstance(certainty, bool) or certainty not in (1, 2, 3, 4)):
-            raise SnowmatchError(f"the certainty is {certainty!r}, expected 1 (guessed) to 4 (certain)")
-        note = values.get("note") or ""
-        if not isinstance(note, str) or len(note) > LONGEST:
-            raise SnowmatchError(f"the note is not a text of at most {LONGEST} characters: shorten it")
-        sides, marks = _marked(asked.sides, values.get("frames"), values.get("marks"))
+        said, certainty, note = read_answer(values)
+        opened = read_moment(values.get("opened_at"))
+        sides, marks = read_marks(asked.sides, values.get("frames"), values.get("marks"))
         mode, role = WAYS[self.way]
         hidden = self.way in HIDDEN
-        shown: dict[str, object] = {"hidden": True} if self.way == "training" else dict(shown_of(asked.item, hidden=hidden))
+        shown: dict[str, object] = (
+            {"hidden": True} if self.way == "training" else dict(shown_of(asked.item, hidden=hidden))
+        )
         shown["lines"] = not hidden and values.get("lines") is True
 
         def make(identities: Identities) -> Sequence[Decision]:
@@ -225,7 +262,7 @@ class Desk:
                     certainty=certainty,
                     marks=marks,
                     tags=asked.tags,
-                    note=note.strip(),
+                    note=note,
                     shown=shown,
                 ),
             )
@@ -236,7 +273,7 @@ class Desk:
         self._stored[keys, opened] = rows[0].id
         self._trained.add((min(keys), max(keys)))
         self._skipped.discard((min(keys), max(keys)))
-        self._pending.append((keys, asked.item, rows[0]))
+        self._pending.append(Event(rows[0], item=asked.item))
         return rows[0].id
 
     def undo(self) -> Decision | None:
@@ -248,10 +285,10 @@ class Desk:
             found[:] = [row for row in identities.rows if row.id in ids]
             return undo(identities, ids, self.observer)
 
-        self.state.append(make)
-        if not found:
+        rows = self.state.append(make)
+        if not found or not rows:
             return None
-        self._stale = True
+        self._pending.append(Event(rows[0], undone=found[0]))
         keys = [min(side) for side in (found[0].side_a, found[0].side_b)]
         self._trained.discard((min(keys), max(keys)))
         return found[0]
@@ -284,47 +321,6 @@ def desk_of(state: State, observer: str, way: str) -> Desk:
     return found
 
 
-def read_pair(value: object) -> Keys:
-    """Return the keys of a pair of sightings. Raises SnowmatchError if it is none."""
-    if not isinstance(value, list) or len(value) != 2 or not all(isinstance(v, str) and v for v in value):
-        raise SnowmatchError("the request names no pair of sightings: load the page again")
-    return value[0], value[1]
-
-
 def _first(identities: Identities, pair: TrainingPair) -> tuple[str, str]:
     sightings = identities.who.sightings
     return sightings[pair.one].annotations[0], sightings[pair.other].annotations[0]
-
-
-def _moment(value: object) -> str:
-    """Return the moment in which a question was shown; "" if it is none, or not of the last day."""
-    try:
-        moment = datetime.fromisoformat(str(value))
-        if not timedelta(days=-1) < moment - datetime.now(UTC) < timedelta(minutes=1):
-            return ""
-    except (ValueError, TypeError, OverflowError):
-        return ""
-    return str(value)
-
-
-def _marked(
-    sides: tuple[tuple[str, ...], tuple[str, ...]], frames: object, marks: object
-) -> tuple[tuple[tuple[str, ...], tuple[str, ...]], tuple[tuple[float, float, float, float], ...]]:
-    """Return both sides, the marked photos first, and the marks."""
-    if not marks:
-        return sides, ()
-    wrong = SnowmatchError(f"the marks are wrong: expected at most {MARKS} pairs of points on a photo of either side")
-    if not isinstance(marks, list) or len(marks) > MARKS or not isinstance(frames, list) or len(frames) != 2:
-        raise wrong
-    if any(frame not in side for frame, side in zip(frames, sides, strict=True)):
-        raise wrong
-    found = []
-    for mark in marks:
-        if not isinstance(mark, list) or len(mark) != 4:
-            raise wrong
-        if any(isinstance(x, bool) or not isinstance(x, int | float) or not -1e5 < x < 1e5 for x in mark):
-            raise wrong
-        a, b, c, d = (round(float(x), 1) for x in mark)
-        found.append((a, b, c, d))
-    one, other = ((frame, *(x for x in side if x != frame)) for frame, side in zip(frames, sides, strict=True))
-    return (one, other), tuple(found)

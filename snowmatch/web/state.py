@@ -11,7 +11,7 @@ from typing import Any
 
 from snowmatch.api import Catalog, Session, open_catalog
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.home import CSV_NAME, EXCEL_NAME, calibration_path, database_path, features_path, settings_path
+from snowmatch.core.home import CSV_NAME, EXCEL_NAME, database_path, settings_path
 from snowmatch.core.types import Annotation
 from snowmatch.review.identities import Decision, Identities, append, decisions_path, open_identities, refreshed
 from snowmatch.review.likely import Evidence, gather_evidence

@@ -51,7 +51,9 @@ def contradictions(request: Request) -> Response:
         several=[
             (address_of(identities, n), [printable(name) for name in who.individuals[n].names]) for n in several[:SHOWN]
         ],
-        idle=[(printable(row.observer), row.kind, row.decided_at[:10], printable(why)) for row, why in who.idle[:SHOWN]],
+        idle=[
+            (printable(row.observer), row.kind, row.decided_at[:10], printable(why)) for row, why in who.idle[:SHOWN]
+        ],
         idle_total=len(who.idle),
     )
 

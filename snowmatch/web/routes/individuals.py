@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from typing import Any
-from urllib.parse import urlencode
 
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -56,7 +56,7 @@ def individuals(request: Request) -> Response:
         number=number,
         pages=pages,
         wishes=wishes,
-        query=urlencode({k: v for k, v in wishes.items() if v}, errors="replace"),
+        query=str(QueryParams({k: v for k, v in wishes.items() if v})),
         locations=sorted({s.location for s in sightings if s.location}),
         stations=sorted({s.station for s in sightings if s.station}),
         parts=sorted({part for s in sightings for part in s.body_parts}),
@@ -133,9 +133,7 @@ def _values(identities: Identities, known: Known, number: int, weak: set[int]) -
         "keys": {n: who.sightings[n].key for n in order},
         "labels": {n: label_of(identities, n) for n in order},
         "shapes": SHAPES,
-        "remarks": [
-            (row, printable(row.answer)) for row in remarks if row.kind == "note" and PORTRAIT not in row.tags
-        ],
+        "remarks": [(row, printable(row.answer)) for row in remarks if row.kind == "note" and PORTRAIT not in row.tags],
         "sex": sex_of_individual(identities, known, number),
     }
 

@@ -21,16 +21,46 @@ from snowmatch.views.question import question_to_json
 from snowmatch.views.shade import scenery_shade
 from snowmatch.views.spots import spots_to_json
 from snowmatch.web.background import counts_now
-from snowmatch.web.desk import HIDDEN, Desk, desk_of, read_pair
+from snowmatch.web.desk import HIDDEN, Desk, desk_of
 from snowmatch.web.page import language_of, problem, read_json, render, state_of, whole_number
+from snowmatch.web.said import read_pair
 from snowmatch.web.texts import translator, words_of
 
 AHEAD = 4  # questions that a page may have ahead
 # The words that the script shows
-WORDS = ("left", "right", "photo_of", "missing", "nothing_left", "only_skipped", "ask_skipped", "comparing", "loading")
-WORDS += ("why_hidden", "chance", "no_chance", "spots_none", "spots_n", "spot_of", "undone")
-WORDS += ("nothing_undone", "mark_left", "mark_right", "mark_frames", "marks_n", "left_n", "outlook", "enough")
-WORDS += ("held", "same_station", "apart", "not_stored", "sightings_n", "lines_hidden", "results")
+WORDS = [
+    "left",
+    "right",
+    "photo_of",
+    "missing",
+    "nothing_left",
+    "only_skipped",
+    "ask_skipped",
+    "comparing",
+    "loading",
+    "why_hidden",
+    "chance",
+    "no_chance",
+    "spots_none",
+    "spots_n",
+    "spot_of",
+    "undone",
+    "nothing_undone",
+    "mark_left",
+    "mark_right",
+    "mark_frames",
+    "marks_n",
+    "left_n",
+    "outlook",
+    "enough",
+    "held",
+    "same_station",
+    "apart",
+    "not_stored",
+    "sightings_n",
+    "lines_hidden",
+    "results",
+]
 
 
 def review(request: Request) -> Response:
@@ -111,7 +141,7 @@ def _undo(desk: Desk, values: Mapping[str, Any]) -> tuple[dict[str, Any], Callab
     if row is None:
         return {"undone": None}, None
     pair = [min(row.side_a), min(row.side_b)]
-    return {"undone": {"id": row.id, "pair": pair}}, lambda: desk.questions(1)
+    return {"undone": {"id": row.id, "pair": pair}}, desk.take_answers
 
 
 def _open(desk: Desk, values: Mapping[str, Any]) -> tuple[dict[str, Any], Callable[[], Any] | None]:
