@@ -36,10 +36,10 @@ class Item:
     """One question: do the sightings a and b show one animal?
 
     why: `contradiction`, `decides`, `confirm`, `counts`, `check` (a sample of the machine's decisions), `repeat`,
-    `second` (an independent second answer) or `disagreement` (for an adjudicator). reason: the same in words.
-    probability: that both show one animal, and its level; None if the photos say nothing. spots: matched spots of the
-    best two photos. photos: these annotations' identifiers, of a and of b; the first ones of the sightings if there are
-    no spots.
+    `second` (an independent second answer), `disagreement` (for an adjudicator) or `chosen` (by a person). reason: the
+    same in words. probability: that both show one animal, and its level; None if the photos say nothing. spots: matched
+    spots of the best two photos. photos: these annotations' identifiers, of a and of b; the first ones of the sightings
+    if there are no spots.
     """
 
     a: int
@@ -86,6 +86,7 @@ class Queue:
         who = self.identities.who
         self.known = Known(who)
         self._own: dict[tuple[int, int], Decision] = {}
+        self._taken: dict[tuple[int, int], float] = {}  # the weights of first answers that were taken since the start
         for pair, state in who.pairs.items():
             for said in state.answers:
                 if said.observer == self.observer:
@@ -99,8 +100,10 @@ class Queue:
             if row.observer == self.observer and REPEAT in row.tags
             for numbers in [[who.number_of.get(side[0], -1) for side in (row.side_a, row.side_b)]]
         }
-        weights = weights_of(who, self.evidence, self.accuracy)
-        self._questions = Questions(weights, margin=MARGIN, asked=asked) if self.mode == "open" else None
+        self._questions: Questions | None = None
+        if self.mode == "open":
+            weights = weights_of(who, self.evidence, self.accuracy)
+            self._questions = Questions(weights, margin=MARGIN, asked=asked)
         self._sampled = [
             pair
             for pair, state in who.pairs.items()
@@ -139,6 +142,12 @@ class Queue:
             if len(found) >= count:
                 break
         return (found + last)[:count]
+
+    def about(self, a: int, b: int) -> Item:
+        """Return the question about two sightings that a person chose. Raises ValueError if they are one sighting."""
+        if a == b:
+            raise ValueError(f"{a} and {b} are one sighting")
+        return self._item(a, b, "chosen", "a person chose this pair")
 
     def _items(self) -> Iterator[Item]:
         if self.mode == "open":
@@ -278,16 +287,39 @@ class Queue:
         if not simple or self._questions is None or item.why == "contradiction":
             self._start()
             return
+        weight = answer_weight(decision, self.accuracy(self.observer))
+        if pair not in self._own:
+            self._taken[pair] = weight
+        else:  # an earlier answer counts again if this one is taken back
+            self._taken.pop(pair, None)
         self._own[pair] = decision
         self._closed.add(pair)
         self._order.append(pair)
         self._quarrels = [each for each in identities.who.individuals if each.quarrels]
-        weight = answer_weight(decision, self.accuracy(self.observer))
         self._questions.answer(*pair, weight)
         if decision.answer == SAME:
             self.known.join(*pair)
         elif decision.answer == DIFFERENT:
             self.known.part(*pair)
+
+    def take_back(self, identities: Identities, decision: Decision) -> bool:
+        """Bring the queue up to date after an answer that it took was taken back, and return whether it could.
+
+        identities: without the answer. False: the queue has to be started again.
+        """
+        pair = next((pair for pair, said in self._own.items() if said.id == decision.id), None)
+        who = identities.who
+        if pair is None or pair not in self._taken or self._questions is None:
+            return False
+        if len(who.sightings) != len(self.identities.who.sightings):
+            return False
+        self.identities = identities
+        self._questions.change(*pair, -self._taken.pop(pair), asked=-1)
+        del self._own[pair]
+        self._closed.discard(pair)
+        self._order.remove(pair)
+        self.known = Known(who)
+        return True
 
     def left(self) -> int:
         """Return about how many questions are left for this observer, without skipped ones and repetitions."""

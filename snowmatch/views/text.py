@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from snowmatch.confidence.levels import MARKS
+from snowmatch.confidence.levels import MARKS as MARKS
 from snowmatch.core.text import aligned, counted, listed, percent, printable
 from snowmatch.core.types import Annotation
 from snowmatch.identify.answer import Answer as Answer

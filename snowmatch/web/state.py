@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from snowmatch.api import Catalog, Session, open_catalog
 from snowmatch.core.errors import SnowmatchError
@@ -48,6 +49,7 @@ class State:
         self._evidence: Evidence | None = None
         self._evidence_key: object = None
         self.comparing: tuple[int, int] | None = None  # sightings compared so far, and all; None if none is
+        self.kept: dict[str, Any] = {}  # what pages keep from one request to the next
 
     @property
     def decisions_file(self) -> Path:
