@@ -71,8 +71,8 @@ def review(request: Request) -> Response:
     t = translator(language_of(request))
     language = words_of(language_of(request))
     words: dict[str, Any] = {key: language[f"review.{key}"] for key in WORDS}
-    words |= {f"why.{why}": t(f"review.why.{why}") for why in ("contradiction", "decides", "confirm", "second")}
-    words |= {f"why.{why}": t(f"review.why.{why}") for why in ("disagreement", "chosen")}
+    words |= {f"why.{why}": t(f"review.why.{why}") for why in ("contradiction", "decides", "confirm", "counts")}
+    words |= {f"why.{why}": t(f"review.why.{why}") for why in ("second", "disagreement", "chosen")}
     words |= {f"part.{part}": t(f"part.{part}") for part in PARTS}
     words |= {f"level.{level}": t(f"level.{level}") for level in ("excellent", "good", "fair", "uncertain")}
     words |= {f"answer.{answer}": t(f"answer.{answer}") for answer in ("same", "different", "cannot_tell")}
