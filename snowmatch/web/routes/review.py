@@ -42,7 +42,6 @@ WORDS = [
     "chance",
     "no_chance",
     "spots_none",
-    "spots_n",
     "spot_of",
     "undone",
     "nothing_undone",
@@ -59,7 +58,6 @@ WORDS = [
     "not_stored",
     "sightings_n",
     "lines_hidden",
-    "results",
 ]
 
 

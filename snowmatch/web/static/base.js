@@ -64,6 +64,10 @@
     }
   }, true);
 
+  // The page's own place in the navigation is in sight, also on a phone
+  const here = document.querySelector(".top nav [aria-current]");
+  if (here) here.parentElement.scrollLeft = here.offsetLeft - (here.parentElement.clientWidth - here.clientWidth) / 2;
+
   // Parts that need the catalog come after the page
   for (const part of document.querySelectorAll("[data-load]")) {
     fetch(part.dataset.load)
