@@ -2,7 +2,8 @@
 
 All names are taken out of a copy of the catalog. Then an observer who is right with the probability --accuracy answers
 
-queue         what `snowmatch identities ask` asks, until it stops
+queue         what `snowmatch identities ask` asks, until it stops; then an adjudicator, who is as often right, decides
+              the answers that the photos contradict (`ask --mode adjudicate`)
 auto+queue    the same after `snowmatch identities auto --from excellent`
 ranked        each sighting in order, compared with its best five; no pair twice
 ranked_names  the same, but the observer stops at the first that is the same, and is not shown pairs with one name
@@ -164,7 +165,14 @@ def by_queue(
         answer = "same" if observer(item.a, item.b) == SAME else "different"
         after, stored = decide(queue.identities, [answer_item(queue, item, answer, "", hidden=False)])
         queue.take(after, item, stored.rows[0])
-    found = queue.identities.who
+    judge = Queue(queue.identities, evidence, "adjudicator", levels, mode="adjudicate")
+    while items := judge.next():  # answers that the photos contradict, decided by another person
+        (item,) = items
+        asked[item.why] += 1
+        answer = "same" if observer(item.a, item.b) == SAME else "different"
+        after, stored = decide(judge.identities, [answer_item(judge, item, answer, "", hidden=False)])
+        judge.take(after, item, stored.rows[0])
+    found = judge.identities.who
     told = count_individuals(found, evidence, lambda _: ACCURACY, draws=200).counts[0]
     true = len(np.unique(observer.truth))
     labels, truth = np.array(found.of, np.int64), observer.truth

@@ -11,6 +11,7 @@ from snowmatch.decisions.row import DIFFERENT, SAME, Decision
 from snowmatch.decisions.sightings import find_sighting
 from snowmatch.decisions.who import DISPUTED, Pair, PairState, Who, make_individual, settled, who_is_who
 
+MANY = 30  # new decisions from which all are read again
 JOINING, PARTING = (SAME, DISPUTED), (DIFFERENT, DISPUTED)
 
 
@@ -21,6 +22,8 @@ def advanced(who: Who, annotations: Sequence[Annotation], rows: Sequence[Decisio
     that take nothing back; all else is computed afresh.
     """
     fresh = {row.id for row in new}
+    if len(new) > MANY:
+        return who_is_who(annotations, rows)
     if list(rows[len(rows) - len(new) :]) != list(new) or any(r.kind == "undo" and r.answer in fresh for r in rows):
         return who_is_who(annotations, rows)  # a merged file has rows in between, or took a new row back before
     for decision in new:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from snowmatch.confidence.levels import Levels
-from snowmatch.core.text import counted
+from snowmatch.core.text import counted, percent
 from snowmatch.decisions.row import CANNOT_TELL, DIFFERENT, REPEAT, SAME, SAMPLE, Decision
 from snowmatch.decisions.sightings import Sighting, comparable
 from snowmatch.decisions.who import DISPUTED
@@ -26,6 +26,7 @@ from snowmatch.review.turns import held_by_others, skipped_by
 REPEATS = 0.03  # share of the questions that repeat an earlier one of the same observer
 REPEAT_AFTER = 20  # questions between a question and its repetition, at least
 CONFIRM = 0.5  # pairs from this probability are asked until somebody has said that they are one animal
+DOUBT = 0.98  # answers that the photos contradict with this probability go to an adjudicator
 MARGIN = 2 * SURE  # a clustering is settled if two answers of persons could not change it
 DRAWS, COUNT_AGAIN = 200, 20  # groupings that are drawn, and answers until they are drawn again
 AHEAD = 20  # questions that are looked at together
@@ -253,6 +254,11 @@ class Queue:
             if len(said) > 1 and not settled and (state.answer == DISPUTED or CANNOT_TELL in said):
                 told = ", ".join(f"{d.observer}: {d.answer.replace('_', ' ')}" for d in state.answers)
                 yield self._item(*pair, "disagreement", told)
+        for pair in doubtful_answers(self.identities, self.evidence):
+            first = self.identities.who.pairs[pair].answers[0]
+            share = percent(self.evidence.pairs[pair].probability)
+            told = f"{first.observer}: {first.answer}; the photos say one animal at {share}"
+            yield self._item(*pair, "disagreement", told)
 
     def _joins(self, a: int, b: int) -> str:
         who = self.identities.who
@@ -332,6 +338,24 @@ class Queue:
                 count += 1
                 joins.join(*pair)
         return count + (self._questions.open() if self._questions is not None else 0)
+
+
+def doubtful_answers(identities: Identities, evidence: Evidence) -> list[tuple[int, int]]:
+    """Return the pairs whose answers by persons the photos contradict strongly, and no adjudicator has decided.
+
+    The most doubtful first. None give an empty list.
+    """
+    found = []
+    for pair, state in identities.who.pairs.items():
+        likely = evidence.pairs.get(pair)
+        if likely is None or state.answer not in (SAME, DIFFERENT):
+            continue
+        if any(said.role in ("adjudicator", "machine") for said in state.answers):
+            continue
+        wrong = likely.probability if state.answer == DIFFERENT else 1 - likely.probability
+        if wrong >= DOUBT:
+            found.append((-wrong, pair))
+    return [pair for _, pair in sorted(found)]
 
 
 def answer_item(
