@@ -13,6 +13,7 @@ from snowmatch.review.contradictions import contradictions_of
 from snowmatch.review.identities import (
     answer_pair,
     decide,
+    draft,
     find_individual,
     find_sighting_named,
     last_of,
@@ -257,3 +258,13 @@ def test_names_that_quarrel_with_an_answer(catalog):
     (found,) = contradictions_of(who.who, lambda _: 0.97)
     assert found.same == ()
     assert "names or merges join them" in run(catalog, "check")
+
+
+def test_a_corrected_body_part_counts_at_once(catalog):
+    who = open_identities(catalog)
+    named = who.annotations[0].annotation
+    decide(who, [draft("body_part", "Anna", "head", side_a=(named,))])
+    opened = open_catalog(catalog)
+    assert opened.data.annotations[0].body_part == "head"
+    gallery = opened.session().gallery  # without indexing again
+    assert any(a.path == opened.data.annotations[0].path and a.body_part == "head" for a in gallery.annotations)

@@ -176,6 +176,15 @@ def test_joined_sightings_without_a_name_vote_together():
     assert named[2].individual is None
 
 
+def test_a_body_part_is_corrected():
+    rows = rows_of(act("body_part", ["a00"], answer="right_flank"), act("body_part", ["a01"], answer="nonsense"))
+    who = who_is_who(FOUR, rows)
+    assert who.sightings[0].body_parts == ("right_flank",)
+    assert who.sightings[1].body_parts == ("left_flank",)
+    again = who_is_who(FOUR, [*rows, replace(act("undo", answer="0000"), id="0002")])
+    assert again.sightings[0].body_parts == ("left_flank",)
+
+
 def test_the_first_photo_tells_the_time():
     photos = [photo(0, "e0", timestamp=datetime(2020, 1, 2)), photo(1, "e0", timestamp=datetime(2020, 1, 1))]
     assert who_is_who(photos, []).sightings[0].time == "2020-01-01T00:00:00"

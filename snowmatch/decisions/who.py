@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from snowmatch.core.types import Annotation
+from snowmatch.core.types import BODY_PARTS, Annotation
 from snowmatch.core.unions import Unions
 from snowmatch.decisions.effect import counts, in_effect
 from snowmatch.decisions.row import CANNOT_TELL, DIFFERENT, SAME, Decision
@@ -89,9 +89,23 @@ class Who:
         return found[0] if len(found) == 1 else None
 
 
+def with_parts(annotations: Sequence[Annotation], decisions: Iterable[Decision]) -> Sequence[Annotation]:
+    """Return the annotations with the body parts that decisions in effect gave them; unknown parts are ignored."""
+    parts: dict[str, str] = {}
+    for decision in decisions:
+        if decision.kind == "body_part" and decision.answer in ("", *BODY_PARTS):
+            parts.update(dict.fromkeys(decision.side_a, decision.answer))
+    if not any(parts.values()):
+        return annotations
+    return tuple(
+        replace(a, body_part=part) if a.annotation and (part := parts.get(a.annotation)) else a for a in annotations
+    )
+
+
 def who_is_who(annotations: Sequence[Annotation], rows: Sequence[Decision]) -> Who:
     """Return who is who by the names of the catalog's `annotations` (with identifiers) and the decisions `rows`."""
     decisions = in_effect(rows)
+    annotations = with_parts(annotations, decisions)
     sightings = make_sightings(annotations, decisions)
     number_of = {name: n for n, sighting in enumerate(sightings) for name in sighting.annotations}
     state = _Replay(sightings, number_of)
