@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from snowmatch.core.collection import without_collection
 from snowmatch.core.types import BODY_PARTS, Annotation
 from snowmatch.core.unions import Unions
 from snowmatch.decisions.effect import counts, in_effect
@@ -104,7 +105,11 @@ def with_parts(annotations: Sequence[Annotation], decisions: Iterable[Decision])
 
 def who_is_who(annotations: Sequence[Annotation], rows: Sequence[Decision]) -> Who:
     """Return who is who by the names of the catalog's `annotations` (with identifiers) and the decisions `rows`."""
-    decisions = in_effect(rows)
+    with without_collection():
+        return _who(annotations, in_effect(rows))
+
+
+def _who(annotations: Sequence[Annotation], decisions: Sequence[Decision]) -> Who:
     annotations = with_parts(annotations, decisions)
     sightings = make_sightings(annotations, decisions)
     number_of = {name: n for n, sighting in enumerate(sightings) for name in sighting.annotations}
@@ -112,7 +117,10 @@ def who_is_who(annotations: Sequence[Annotation], rows: Sequence[Decision]) -> W
     for decision in decisions:
         state.take(decision)
     one_photo = in_one_photo(annotations, sightings)
-    pairs = {pair: settled(list(answers.values())) for pair, answers in state.answers.items()}
+    pairs = {
+        pair: settled(list(said.values())) if isinstance(said, dict) else PairState((said,), said.answer)
+        for pair, said in state.answers.items()
+    }
     return _joined(sightings, number_of, pairs, state, one_photo)
 
 
@@ -126,7 +134,7 @@ class _Replay:
         self.label = {name: name for name in self.name_of if name is not None}
         self.key_of = dict(self.label)  # the inverse
         self.preferred: dict[str, int] = {}  # the key of a name: the later it was chosen, the higher
-        self.answers: dict[Pair, dict[str, Decision]] = defaultdict(dict)
+        self.answers: dict[Pair, Decision | dict[str, Decision]] = {}  # one answer, or the last of each observer
         self.links: dict[Pair, str] = {}
         self.parted: dict[Pair, str] = {}
         self.idle: list[tuple[Decision, str]] = []
@@ -159,7 +167,12 @@ class _Replay:
         if a is None or b is None:
             self.idle.append((decision, "its photos are not in the catalog"))
         elif a != b:  # the two sides of one sighting: `make_sightings` has used the answer
-            self.answers[(a, b) if a < b else (b, a)][decision.observer] = decision
+            pair = (a, b) if a < b else (b, a)
+            known = self.answers.setdefault(pair, decision)
+            if isinstance(known, dict):
+                known[decision.observer] = decision
+            elif known is not decision:
+                self.answers[pair] = {known.observer: known} | {decision.observer: decision}
 
     def _key(self, name: str) -> str | None:
         """Return the key of a name; a name that is new gets one. An empty name has none."""
@@ -212,7 +225,8 @@ class _Replay:
         rest = [number for number in rest if number not in set(chosen)]
         both = (set(chosen), set(rest))
         for pair in [p for p in self.answers if _crosses(p, *both)]:
-            kept = {who: d for who, d in self.answers[pair].items() if d.answer != SAME}
+            held = self.answers[pair]
+            kept = {d.observer: d for d in (held.values() if isinstance(held, dict) else [held]) if d.answer != SAME}
             if kept:
                 self.answers[pair] = kept
             else:
