@@ -12,6 +12,7 @@ from conftest import read_rows, texts
 from drawn_table import ROWS, STATIONS, write_catalog
 
 import snowmatch
+from snowmatch.catalog.stations import Span, read_stations
 from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.survey import projection
@@ -23,7 +24,6 @@ from snowmatch.survey.figures import survey_figures
 from snowmatch.survey.movements import largest_moves, mmdm, movements, spatial_recaptures
 from snowmatch.survey.occasions import make_session, read_length, read_session
 from snowmatch.survey.run import make_survey
-from snowmatch.survey.stations import Span, read_stations
 from snowmatch.survey.summaries import accumulation, estimates, frequencies, individuals
 from snowmatch.survey.tables import survey_tables, to_csv
 
@@ -93,7 +93,9 @@ def test_all_problems_are_in_one_list(tmp_path):
     [
         ("x,y\n1,2\n", "no column 'station'"),
         ("station\n", "no rows"),
-        ("station,site\na,b\n", "all mean 'station'"),
+        ("site,trap\na,b\n", "all mean 'station'"),
+        ("station,x,easting\na,1,2\n", "all mean 'x'"),
+        ("station,habitat,habitat\na,b,c\n", "'habitat' occurs twice"),
         ("station,problem_from\na,\n", "expected pairs"),
         ("station,from,to\na,3/4/2023,5/4/2023\n", "may begin with the day or with the month"),
     ],

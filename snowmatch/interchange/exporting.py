@@ -11,7 +11,8 @@ from snowmatch.core.plugins import make_plugin, settings
 from snowmatch.core.text import some
 from snowmatch.survey.coordinates import Coordinates, shown_degrees, shown_positions
 from snowmatch.survey.folder import check_output, survey_manifest, write_output
-from snowmatch.survey.run import Place, Survey
+from snowmatch.survey.places import Place
+from snowmatch.survey.run import Survey
 
 
 @dataclass(frozen=True, eq=False)

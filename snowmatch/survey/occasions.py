@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 
+from snowmatch.catalog.stations import DAY, Span
 from snowmatch.catalog.times import read_times
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.survey.stations import DAY, Span
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ import math
 from collections.abc import Sequence
 from datetime import datetime
 
+from snowmatch.catalog.stations import DAY
 from snowmatch.core.text import plain_cell
 from snowmatch.survey.captures import Capture
 from snowmatch.survey.coordinates import Coordinates, shown_positions
 from snowmatch.survey.movements import largest_moves, movements, spatial_recaptures
 from snowmatch.survey.run import Survey
-from snowmatch.survey.stations import DAY
 from snowmatch.survey.summaries import ASSUMES, accumulation, estimates, frequencies, individuals
 
 Table = tuple[Sequence[str], list[Sequence[object]]]

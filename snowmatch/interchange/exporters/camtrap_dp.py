@@ -20,7 +20,7 @@ from snowmatch.core.text import some
 from snowmatch.core.version import __version__
 from snowmatch.interchange.exporting import Export
 from snowmatch.survey.captures import Capture
-from snowmatch.survey.run import Place
+from snowmatch.survey.places import Place
 from snowmatch.survey.tables import event_id
 
 BASE = "https://raw.githubusercontent.com/tdwg/camtrap-dp/1.0.2"
