@@ -6,6 +6,7 @@ import math
 import re
 
 from snowmatch.catalog.problems import Problems
+from snowmatch.catalog.sheet import plain_heading
 
 WGS84 = 4326
 # EPSG codes of longitude and latitude: WGS 84, ETRS89, NAD83, CGCS2000, Pulkovo 1942, GDA94, WGS 72
@@ -13,6 +14,17 @@ DEGREES = (WGS84, 4258, 4269, 4490, 4284, 4283, 4322)
 # EPSG codes of web maps: their distances are too long by 1 / cos(latitude)
 STRETCHED = (3857, 900913, 3395, 3785)
 _DMS = re.compile(r"""(-?\d+)\s*[°d:\s]\s*(\d+)\s*['′m:\s]\s*(\d+(?:[.,]\d+)?)?\s*["″s]?\s*([NSEWnsew]?)""")
+
+
+# Headings of columns that may hold a position
+_HEADING = re.compile(
+    r"(.*_)?(lat|latitude|lon|long|longitude|lng|utm\w*|easting|northing|gps\w*|coord\w*|geom\w*)(_.*)?"
+)
+
+
+def holds_position(heading: str) -> bool:
+    """Return whether a column with this heading may hold a position, such as `gps_lat` or `Decimal longitude`."""
+    return _HEADING.fullmatch(plain_heading(heading)) is not None
 
 
 def read_crs(text: str, line: int, problems: Problems) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypedDict, Unpack
@@ -17,14 +17,17 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import STATIONS_NAME
 from snowmatch.core.notes import Note
 from snowmatch.core.text import choices, counted, some
+from snowmatch.review.identities import Identities
 from snowmatch.survey.captures import (
     FLANKS,
+    SIDES,
     Capture,
     FlankChoice,
     choose_flanks,
     flank_choices,
     group_flank,
     independent,
+    side_session,
 )
 from snowmatch.survey.effort import day_effort, occasion_effort
 from snowmatch.survey.occasions import Session, read_length
@@ -68,7 +71,7 @@ class Survey:
     J places (in the order of their labels), D days and K occasions of a session. spans: by label, when each camera
     worked, and its session ("": any). effort: by the session's name, (J, D) camera-days. captures: of the chosen
     flanks; all_captures: before that choice. unidentified: by session, (J, K) number of unidentified sightings. crs:
-    EPSG code of the positions, 0 without positions. settings: for a manifest.
+    EPSG code of the positions, 0 without positions. settings: for a manifest. identities: who is who, if it is known.
     """
 
     data: CatalogData
@@ -84,6 +87,7 @@ class Survey:
     left_out: tuple[LeftOut, ...]
     notes: tuple[Note, ...]
     settings: Mapping[str, object]
+    identities: Identities | None = None
 
     def occasion_effort(self, session: Session) -> np.ndarray:
         """Return the camera-days of each station and occasion, (J, K)."""
@@ -95,8 +99,8 @@ class Survey:
         return {p.label: (p.x, p.y) for p in self.places if p.x is not None and p.y is not None}
 
 
-def make_survey(data: CatalogData, **options: Unpack[SurveyOptions]) -> Survey:
-    """Return the survey of a catalog.
+def make_survey(data: CatalogData, identities: Identities | None = None, **options: Unpack[SurveyOptions]) -> Survey:
+    """Return the survey of a catalog. identities: who is who in it, for what is told about the identifications.
 
     Raises SnowmatchError if the table of stations or an option has problems, and if no sighting has a time: then there
     are no occasions. Sightings that cannot be captures are listed in `left_out`.
@@ -121,31 +125,42 @@ def make_survey(data: CatalogData, **options: Unpack[SurveyOptions]) -> Survey:
     }
     finder = Finder(places, sessions, {s.name: occasion_effort(effort[s.name], s) for s in sessions})
     captures, left_out = _captures(sightings, finder, timedelta(minutes=apart))
-    chosen = choose_flanks(captures, flanks)
+    chosen, named = choose_flanks(captures, flanks), tuple(sessions)
     notes += short_occasions(sessions)
-    unidentified = {s.name: np.zeros((len(places), s.occasions), int) for s in sessions}
+    split = flanks == "sessions"
+    unidentified = {
+        name: np.zeros((len(places), s.occasions), int)
+        for s in sessions
+        for name in ([side_session(s.name, side) for side in SIDES] if split else [s.name])
+    }
     outside = 0
     for s in (s for s in sightings if s.individual is None):
         found = finder.find(s)
         if isinstance(found, str):
             outside += 1
-        else:
-            unidentified[found[0]][found[2], found[1]] += 1
+            continue
+        session, occasion, number = found
+        shown = [side_session(session, side) for side, letter in SIDES.items() if s.shows(letter)]
+        for name in shown if split else [session]:
+            unidentified[name][number, occasion] += 1
     if outside:
         text = f"{counted(outside, 'unidentified sighting')} without a station, a time or effort: not counted"
         notes.append(Note("unidentified-left-out", text, {"count": outside}))
+    if split:
+        named = tuple(replace(s, name=side_session(s.name, side)) for side in SIDES for s in sessions)
+        effort = {side_session(name, side): table for side in SIDES for name, table in effort.items()}
     notes += _left_out_notes(left_out)
     settings = {
         "occasion": f"{length}d",
         "start_hour": start_hour,
-        "sessions": [described(s) for s in sessions],
+        "sessions": [described(s) for s in named],
         "flanks": flanks,
         "independence_minutes": apart,
         "stations": "" if table is None else table.name,
     }
     return Survey(
         data=data,
-        sessions=sessions,
+        sessions=named,
         places=places,
         crs=crs,
         spans=spans,
@@ -157,6 +172,7 @@ def make_survey(data: CatalogData, **options: Unpack[SurveyOptions]) -> Survey:
         left_out=tuple(left_out),
         notes=tuple(notes),
         settings=settings,
+        identities=identities,
     )
 
 

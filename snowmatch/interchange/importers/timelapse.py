@@ -87,7 +87,8 @@ class Timelapse:
                 raise SnowmatchError(f"{path} has no column {min(missing)}, expected a data file of Timelapse 2")
             boxes = self._boxes(database, problems) if "Detections" in tables else {}
         lines = [
-            (f"{path.name} Id {row['Id']}", {plain_heading(k): as_text(row[k]) for k in row.keys()}) for row in found
+            (f"{path.name} Id {row['Id']}", {plain_heading(k): as_text(row[k]) for k in row.keys()})  # noqa: SIM118
+            for row in found
         ]
         headings = tuple(lines[0][1]) if lines else ()
         return headings, lines, boxes
