@@ -48,8 +48,9 @@ def identify_captures(
     """Return how each capture was identified, in the order of `captures`.
 
     draws: (D, S) the individual of each sighting in drawn groupings. With them, the probability is the share of draws
-    in which the sighting is with most other sightings of its individual. Without them it is that of its surest pair,
-    by the measured accuracy of those who answered, and by what the machine was shown.
+    in which the sighting is with most other sightings of its individual; one that is alone in its individual: in
+    which it is with no other. Without them it is that of its surest pair, by the measured accuracy of those who
+    answered, and by what the machine was shown. Of a name that came with the catalog it is not known.
     """
     who, measured = identities.who, accuracies(identities.rows)
     said = _said(identities.rows, who)
@@ -112,6 +113,8 @@ def _identified(
     else:
         status = "machine" if "machine" in roles else "unidentified"
     names = tuple(sorted(set(by))) or (("catalog",) if in_table else ())
+    if status in ("import", "unidentified"):
+        probability = None
     return Identified(probability, names, observers, status, quality)
 
 
@@ -127,11 +130,11 @@ def _probability(said: Sequence[Decision], measured: Mapping[str, float]) -> flo
 
 
 def _share(number: int, who: Who, draws: np.ndarray) -> float:
-    """Return the share of draws in which a sighting is with most other sightings of its individual; 1 if it is alone
-    in its individual.
+    """Return the share of draws in which a sighting is with most other sightings of its individual. Without others: in
+    which it is with no sighting.
     """
     others = [n for n in who.individuals[who.of[number]].sightings if n != number]
     if not others:
-        return 1.0
+        return float(((draws == draws[:, [number]]).sum(axis=1) == 1).mean())
     together = draws[:, others] == draws[:, [number]]
     return float((2 * together.sum(axis=1) >= len(others)).mean())

@@ -16,7 +16,8 @@ def session_histories(
 ) -> Iterator[tuple[str, Session, list[tuple[str, str, str, str]]]]:
     """Yield, for each session, its ending of file names, itself, and (name, safe name, sex, history) of each animal.
 
-    captures: those of a draw; without them, those of the survey. The ending is "" if there is one session. The sex is F, M or U. Raises SnowmatchError without captures.
+    captures: those of a draw; without them, those of the survey. The ending is "" if there is one session. The sex is
+    F, M or U. Raises SnowmatchError without captures.
     """
     survey = given.survey
     if not survey.captures:

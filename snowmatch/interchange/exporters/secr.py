@@ -112,7 +112,7 @@ class _Captures:
                 if c.session == name
             )
             lines += [
-                f"{session} {i} {k} {j} {' '.join(more)}".rstrip()
+                f"{session} {i} {k} {j} {' '.join(map(str, more))}".rstrip()
                 for k, i, j, *more in (own if self.counted else sorted(set(own)))
             ]
             if not own:
