@@ -10,6 +10,7 @@ from typing import Any
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.plugins import make_plugin, plugin_class, plugin_names, settings
 from snowmatch.core.text import some
+from snowmatch.photos.facts import read_facts
 from snowmatch.survey.coordinates import Coordinates, shown_degrees, shown_positions
 from snowmatch.survey.draws import Drawn
 from snowmatch.survey.folder import check_output, survey_manifest, write_output
@@ -36,6 +37,15 @@ class Export:
     def degrees(self) -> dict[str, tuple[float, float]]:
         """The same as longitude and latitude (WGS 84)."""
         return shown_degrees(self.survey, self.coordinates)
+
+    def photo_size(self, path: str) -> tuple[int, int] | None:
+        """Return (width, height) of an upright photo, from the index or from its header; None if it cannot be read."""
+        facts = self.survey.data.facts.get(path)
+        try:
+            found = facts or read_facts(self.survey.data.folder / path)
+        except SnowmatchError:
+            return None
+        return found.image_size
 
     def detectors(self, session: str) -> list[tuple[int, Place]]:
         """Return number and place of each station with effort in a session. Raises SnowmatchError if one of them has no

@@ -125,9 +125,8 @@ class CamtrapDp:
                 "fileMediatype": mimetypes.guess_type(a.path)[0] or "image/jpeg",
             }
             box: dict[str, Any] = {}
-            facts = data.facts.get(a.path)
-            if a.bbox is not None and facts is not None and facts.image_size is not None:
-                box = _box(a.bbox, facts.image_size)
+            if a.bbox is not None and (size := given.photo_size(a.path)) is not None:
+                box = _box(a.bbox, size)
             tags = f"bodyPart:{a.body_part}"
             found.append(
                 {

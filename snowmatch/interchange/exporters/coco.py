@@ -39,11 +39,10 @@ class Coco:
         frames = _frames(photos)
         images, annotations = [], []
         for path, own in sorted(photos.items()):
-            facts = data.facts.get(path)
             first = own[0]
             image: dict[str, Any] = {"id": path, "file_name": path, "location": first.station}
-            if facts is not None and facts.image_size is not None:
-                image |= dict(zip(("width", "height"), facts.image_size, strict=True))
+            if (size := given.photo_size(path)) is not None:
+                image |= {"width": size[0], "height": size[1]}
             if time := next((a.timestamp for a in own if a.timestamp is not None), None):
                 image["datetime"] = time.isoformat(" ")
             place, many = frames[path]
