@@ -13,6 +13,7 @@ WGS84 = 4326
 DEGREES = (WGS84, 4258, 4269, 4490, 4284, 4283, 4322)
 # EPSG codes of web maps: their distances are too long by 1 / cos(latitude)
 STRETCHED = (3857, 900913, 3395, 3785)
+FARTHEST = 1e8  # m: beyond every projected system
 _DMS = re.compile(r"""(-?\d+)\s*[°d:\s]\s*(\d+)\s*['′m:\s]\s*(\d+(?:[.,]\d+)?)?\s*["″s]?\s*([NSEWnsew]?)""")
 
 
@@ -53,6 +54,9 @@ def read_position(
             what = "no number" if text else "empty"
             problems.add(line, column, f"{what}; expected a number such as 76.25 (degrees) or 436500 (metres)")
     if x is None or y is None or crs is None:
+        return None, None
+    if max(abs(x), abs(y)) > FARTHEST:
+        problems.add(line, "x", "no position on the earth; expected metres, or degrees")
         return None, None
     if crs in DEGREES:
         if abs(x) <= 90 < abs(y) <= 180:

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
-from snowmatch.catalog.positions import WGS84, read_crs, read_position
+from snowmatch.catalog.positions import WGS84, holds_position, read_crs, read_position
 from snowmatch.catalog.problems import Problems
 from snowmatch.catalog.sheet import Sheet, plain_heading, read_sheet
 from snowmatch.catalog.times import EXPECTED, ReadTime, read_times, to_one_zone
@@ -25,6 +25,7 @@ from snowmatch.core.text import counted, did_you_mean, same_name, some
 
 COLUMNS = ("station", "location", "camera", "session", "x", "y", "crs", "from", "to", "problem_from", "problem_to")
 DAY = timedelta(days=1)
+FIRST_YEAR, LAST_YEAR = 1970, 2100  # other years are a clock that was reset, or a mistake
 # The usual headings of each column, the surest first
 SPELLINGS = {
     "station": "station station_id station_name site site_id site_name trap trap_id detector placename location_name "
@@ -163,7 +164,7 @@ def _columns(path: Path, sheet: Sheet) -> tuple[list[str], list[str]]:
     further = [name for name in names if name and name not in (*COLUMNS, "deployment")]  # that is an import's
     if twice := sorted({name for name in further if further.count(name) > 1}):
         raise SnowmatchError(f"{where}: the column {twice[0]!r} occurs twice: keep one of them")
-    return names, sorted(further)
+    return names, sorted(name for name in further if not holds_position(name))  # traits leave a catalog, positions not
 
 
 def _spans(
@@ -196,8 +197,14 @@ def _spans(
                 problems.unclear_dates = True
                 problems.add(line, name, f"{cell!r} may begin with the day or with the month: say which")
             bad |= bool(time.problem)
+        for (_, name, cell), moment in zip(cells[k : k + 2], moments[k : k + 2], strict=True):
+            if moment is not None and not FIRST_YEAR <= moment.year <= LAST_YEAR:
+                problems.add(line, name, f"{cell!r} is no time of a survey; expected {FIRST_YEAR} to {LAST_YEAR}")
+                bad = True
+        if bad:
+            continue
         start, end = moments[k], _end(moments[k + 1], times[k + 1])
-        if bad or (start is None and end is None):
+        if start is None and end is None:
             continue
         if start is None or end is None:
             missing = column if start is None else end_column

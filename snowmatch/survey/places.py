@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from snowmatch.catalog.load import CatalogData
-from snowmatch.catalog.stations import Deployment, Span
+from snowmatch.catalog.stations import FIRST_YEAR, LAST_YEAR, Deployment, Span
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted
@@ -82,6 +82,7 @@ def working_periods(place: Place, data: CatalogData, notes: list[Note]) -> list[
         a.timestamp
         for a in data.annotations
         if a.timestamp is not None
+        and FIRST_YEAR <= a.timestamp.year <= LAST_YEAR
         and (a.station or a.camera or a.location) == place.station
         and place.location in ("", a.location)
     ]
