@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
@@ -39,6 +40,12 @@ def read_sheet(path: Path, columns: Collection[str], notes: list[Note]) -> Sheet
     rows = _excel_rows(path, notes) if path.suffix.lower() == ".xlsx" else _csv_rows(path, columns)
     head_line, head = next(rows, (1, ()))
     return Sheet(tuple(head), head_line, tuple((line, tuple(cells)) for line, cells in rows))
+
+
+def plain_heading(heading: str) -> str:
+    """Return a heading in one form: `RelativePath`, `Relative path` and `relative-path` are all `relative_path`."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", heading.strip().strip("\ufeff"))
+    return re.sub(r"[\W_]+", "_", words.lower()).strip("_")
 
 
 def _csv_rows(path: Path, columns: Collection[str]) -> Iterator[tuple[int, Sequence[str]]]:

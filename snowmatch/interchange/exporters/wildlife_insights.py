@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from snowmatch.interchange.exporting import Export
-from snowmatch.survey.run import Place
+from snowmatch.survey.places import Place
 from snowmatch.survey.tables import to_csv
 
 IMAGES = (
