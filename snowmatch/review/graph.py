@@ -39,6 +39,9 @@ def weights_of(who: Who, evidence: Evidence, accuracy: Callable[[str], float]) -
         pair: sum(answer_weight(said, accuracy(said.observer)) for said in state.answers)
         for pair, state in who.pairs.items()
     }
+    for pair in evidence.pairs:  # two names are an answer of whoever gave them
+        if pair not in human and differently_named(who, *pair):
+            human[pair] = -SURE
     machine = {pair: min(max(likely.odds, -SURE), SURE + alone) for pair, likely in evidence.pairs.items()}
     pairs = [p for p in sorted({*machine, *human}) if comparable(who.sightings[p[0]], who.sightings[p[1]])]
     views = np.array([VIEWS.get(sighting.body_parts, BOTH) for sighting in who.sightings], np.int64)
@@ -60,6 +63,12 @@ def weights_of(who: Who, evidence: Evidence, accuracy: Callable[[str], float]) -
         apart=tuple(apart),
         views=views,
     )
+
+
+def differently_named(who: Who, a: int, b: int) -> bool:
+    """Return whether two sightings are of individuals that have different names."""
+    one, other = (who.individuals[who.of[n]].name for n in (a, b))
+    return one is not None and other is not None and one != other
 
 
 def rarity(evidence: Evidence) -> float:
