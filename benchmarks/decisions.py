@@ -67,7 +67,11 @@ def main(arguments: list[str] | None = None) -> None:
     seconds |= {"answer_median": statistics.median(answered), "answer_most": max(answered)}
     file.unlink()  # the answers of this run are in it
     told: dict[str, Any] = {k: round(v, 3) for k, v in seconds.items()}
-    run = {"run": f"{given.sightings} sightings, {given.decisions} decisions", "seconds": told}
+    told["total"] = round(sum(seconds.values()), 1)
+    run = {
+        "run": f"{given.sightings} sightings, {given.decisions} decisions",
+        "seconds": told | {"total": round(sum(told.values()), 1)},
+    }
     put_run(given.out, run | circumstances(command_line(arguments)))
     print(json.dumps(told))
 

@@ -42,6 +42,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Read the command line, draw every survey and keep the summary."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=RESULTS / "draws.json", help="default: %(default)s")
+    parser.add_argument("--work", type=Path, help="accepted as other programs do; nothing is kept there")
     parser.add_argument("--seeds", type=int, default=60, help="surveys to draw; default: %(default)s")
     parser.add_argument("--animals", type=int, default=25, help="default: %(default)s")
     parser.add_argument("--occasions", type=int, default=8, help="default: %(default)s")

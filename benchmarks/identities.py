@@ -32,8 +32,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from as_markdown import table
 from drawn_pairs import Case, draw_case, equal, read_case, varied
+from identity_tables import identities_table
 from identity_ways import (
     Found,
     Observer,
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     given = parser.parse_args(arguments)
     if given.table:
-        print(as_table(read_runs(given.out)))
+        print(identities_table(read_runs(given.out)))
         return
     name = given.name or (given.case.stem if given.case else given.sizes)
     for accuracy in given.accuracy or (1.0, 0.97, 0.9):
@@ -91,9 +91,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             undecided = f", {100 * given.cannot_tell:g} % undecided" if given.cannot_tell else ""
             key = {"data": name, "way": way, "accuracy": accuracy, "cannot_tell": given.cannot_tell}
             run = {"run": f"{name}, {way}, {100 * accuracy:g} %{undecided}", **key, "summary": summary(rows)}
-            run |= {"settings": asdict(SETTINGS), "surveys": rows, "seconds": round(time.perf_counter() - start, 1)}
+            run |= {
+                "settings": asdict(SETTINGS),
+                "surveys": rows,
+                "seconds": {"total": round(time.perf_counter() - start, 1)},
+            }
             put_run(given.out, run | circumstances(command_line(arguments)))
-            print(run["run"], json.dumps(run["summary"]), f"{run['seconds']} s", file=sys.stderr, flush=True)
+            took = run["seconds"]["total"]
+            print(run["run"], json.dumps(run["summary"]), f"{took} s", file=sys.stderr, flush=True)
 
 
 def measured(case: Case, way: str, observer: Observer, seed: int) -> dict[str, Any]:
@@ -140,26 +145,6 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     if "foretold" in rows[0]:
         total["foretold"] = round(statistics.mean(row["foretold"] for row in rows), 1)
     return total | {"surveys": len(rows)}
-
-
-def as_table(runs: Sequence[dict[str, Any]]) -> str:
-    """Return the runs as a Markdown table."""
-
-    def signed(value: float) -> str:
-        return f"{100 * value:+.1f} %"
-
-    rows = []
-    for run in runs:
-        total = run["summary"]
-        drawn = total.get("after")
-        told = [signed(drawn["bias"]), f"{drawn['holds']} of {total['surveys']}"] if drawn else ["–", "–"]
-        observer = f"{100 * run['accuracy']:g} %" + (
-            f", {100 * run['cannot_tell']:g} % undecided" * bool(run["cannot_tell"])
-        )
-        figures = [f"{total[key]:g}" for key in ("decisions", "split", "lumped")]
-        rows.append([run["data"], run["way"], observer, *figures, signed(total["bias"]), *told])
-    headings = ["surveys", "way", "observer", "decisions", "split", "lumped", "names", "drawn", "intervals hold"]
-    return table(headings, rows, left=3)
 
 
 if __name__ == "__main__":

@@ -97,10 +97,11 @@ def main(arguments: list[str] | None = None) -> None:
                 "summary": summary(rows),
                 "sightings": int(known.sum()),
                 "surveys": rows,
-                "seconds": round(time.perf_counter() - start, 1),
+                "seconds": {"total": round(time.perf_counter() - start, 1)},
             }
             put_run(given.out, run | circumstances(command_line(arguments)))
-            print(run["run"], json.dumps(run["summary"]), f"{run['seconds']} s", file=sys.stderr, flush=True)
+            took = run["seconds"]["total"]
+            print(run["run"], json.dumps(run["summary"]), f"{took} s", file=sys.stderr, flush=True)
 
 
 def without_names(folder: Path, target: Path) -> tuple[Path, dict[str, str]]:

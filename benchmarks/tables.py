@@ -16,6 +16,7 @@ from pathlib import Path
 
 from as_markdown import between_markers, code, plain, table, write
 from found_boxes_tables import found_boxes_parts
+from identity_tables import DECISIONS_MEAN, IDENTITY_MEANS, decisions_table, identities_table
 from measure import RESULTS
 from method_tables import (
     ACCURACY_MEANS,
@@ -117,6 +118,11 @@ def page(held: dict[str, list[Result]], root: Path) -> str:
         if held[suite]:
             check_one_engine(held[suite], title)
             parts += [f"## {title}", means, show(held[suite])]
+    if held["identities"]:
+        check_one_engine(held["identities"], "Who is who")
+        parts += ["## Who is who", IDENTITY_MEANS, identities_table(held["identities"])]
+    if held["decisions"]:
+        parts += ["## Decisions", DECISIONS_MEAN, decisions_table(held["decisions"][0])]
     if held["screening"]:
         check_one_engine(held["screening"], "Screening")
         parts += ["## Screening", *screening_parts(held["screening"])]
