@@ -86,9 +86,9 @@ class Watch:
                 waiting += 1
         if not ready:
             return Arrival(waiting=waiting)
-        stamp = _stamp_of(self.catalog)
-        if self._opened is None or stamp != self._stamp:  # indexed again, or somebody decided
-            self._opened, self._stamp = open_catalog(self.catalog), stamp
+        state = _stamp_of(self.catalog)
+        if self._opened is None or state != self._stamp:  # indexed again, or somebody decided
+            self._opened, self._stamp = open_catalog(self.catalog), state
         photos = [path for path, _ in ready]
         batch = run_batch(
             self._opened, photos, body_part=self.body_part, locations=self.locations, again=False, **self.method
