@@ -90,15 +90,20 @@ class Who:
 
 
 def with_parts(annotations: Sequence[Annotation], decisions: Iterable[Decision]) -> Sequence[Annotation]:
-    """Return the annotations with the body parts that decisions in effect gave them; unknown parts are ignored."""
-    parts: dict[str, str] = {}
+    """Return the annotations with the body parts and species that decisions in effect gave them.
+
+    Unknown parts are ignored. An empty answer: the table's value counts again.
+    """
+    given: dict[str, dict[str, str]] = defaultdict(dict)
     for decision in decisions:
-        if decision.kind == "body_part" and decision.answer in ("", *BODY_PARTS):
-            parts.update(dict.fromkeys(decision.side_a, decision.answer))
-    if not any(parts.values()):
+        if decision.kind == "species" or (decision.kind == "body_part" and decision.answer in ("", *BODY_PARTS)):
+            for name in decision.side_a:
+                given[name][decision.kind] = decision.answer
+    values = {name: {k: v for k, v in found.items() if v} for name, found in given.items()}
+    if not any(values.values()):
         return annotations
     return tuple(
-        replace(a, body_part=part) if a.annotation and (part := parts.get(a.annotation)) else a for a in annotations
+        replace(a, **found) if a.annotation and (found := values.get(a.annotation)) else a for a in annotations
     )
 
 
