@@ -18,7 +18,7 @@ from snowmatch.review.identities import Identities, draft
 QUALITIES = ("good", "fair", "poor")
 SEXES = ("female", "male", "unknown")
 VALUES = {"quality": QUALITIES, "sex": SEXES, "body_part": ("", *BODY_PARTS)}  # "": what the table says
-KINDS = (*VALUES, "species", "note")
+KINDS = ("body_part", "species", "quality", "sex", "note")
 LONGEST = 2000  # characters of a remark
 PORTRAIT = "portrait"  # tag of a `note`: this photo represents the individual
 

@@ -37,14 +37,15 @@ def facts(request: Request) -> Response:
         unnamed=sum(a.individual is None for a in identities.named),
         sightings=len(identities.who.sightings),
         decisions=len(identities.rows),
-        notes=identities.data.notes,
     )
 
 
 def waits(request: Request) -> Response:
     """What waits for the person, as a part of the first page; with status 202 until all of it is known."""
-    found, known = waiting_now(state_of(request))
-    return render(request, "home_waits.html", status=200 if known else 202, found=found)
+    state = state_of(request)
+    found, known = waiting_now(state)
+    notes = state.identities().data.notes
+    return render(request, "home_waits.html", status=200 if known else 202, found=found, notes=notes)
 
 
 def names(request: Request) -> Response:
@@ -61,6 +62,11 @@ def names(request: Request) -> Response:
     return Response(content, media_type="text/csv; charset=utf-8", headers=head)
 
 
+def icon(request: Request) -> Response:
+    """The icon, where browsers look for it beside pictures and tables, which cannot name one."""
+    return RedirectResponse("/static/icon.svg", 301)
+
+
 async def set_observer(request: Request) -> Response:
     """Remember who decides."""
     form = await request.form(max_files=0, max_fields=5)
@@ -71,6 +77,7 @@ async def set_observer(request: Request) -> Response:
 
 ROUTES = [
     Route("/", home),
+    Route("/favicon.ico", icon),
     Route("/home/facts", facts),
     Route("/home/waits", waits),
     Route("/home/names.csv", names),

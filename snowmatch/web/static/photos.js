@@ -37,7 +37,7 @@
   function chooseHere() {
     const tile = document.activeElement.closest(".tile");
     const box = tile && tile.querySelector("[data-photo]");
-    if (box) choose([box], !box.checked);
+    if (box) { choose([box], !box.checked); last = boxes.indexOf(box); }
   }
 
   document.addEventListener("keydown", (event) => {
