@@ -46,7 +46,15 @@ class Waiting:
     @property
     def nothing(self) -> bool:
         """Whether nothing waits, as far as is known."""
-        open_now = (self.unindexed, self.joins, self.questions, self.quarrels, self.disputed, self.doubtful, self.groups)
+        open_now = (
+            self.unindexed,
+            self.joins,
+            self.questions,
+            self.quarrels,
+            self.disputed,
+            self.doubtful,
+            self.groups,
+        )
         return not any(open_now)
 
 

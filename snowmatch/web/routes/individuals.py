@@ -86,7 +86,10 @@ def individual(request: Request) -> Response:
     past = history_of(identities, [a.annotation for a in photos])
     values = _values(identities, known, number, weak)
     values |= {"links": [_link(identities, link) for link in links], "compared": evidence is not None}
-    values |= {"past": [past_of(each, translator(language_of(request))) for each in past[:HISTORY]], "more_past": max(len(past) - HISTORY, 0)}
+    values |= {
+        "past": [past_of(each, translator(language_of(request))) for each in past[:HISTORY]],
+        "more_past": max(len(past) - HISTORY, 0),
+    }
     values |= {"qualities": QUALITIES, "sexes": SEXES, "longest": LONGEST}
     values |= {"others": sorted(printable(each.name) for each in identities.who.individuals if each.name)}
     return render(request, "individual.html", **values)
