@@ -6,7 +6,7 @@ first_page the first page, until a browser has it and its files; 100,000 annotat
 upload     a photo until its answer is there, beside the command line, which starts a program for it
 
 The server runs in this process, the requests go through the network of this computer. Limits: a pair 0.3 s, a decision
-0.05 s, the first page 1 s, an upload as long as the command line. Keeps one run in results/app.json; takes some minutes.
+0.05 s, the first page 1 s, an upload as long as the command line. Keeps one run in results/app.json. Takes minutes.
 
 Example: python benchmarks/app.py
 """
@@ -189,7 +189,7 @@ def uploads(catalog: Path, queries: Sequence[Path], times: int) -> tuple[list[fl
 
 
 def timed(work: Callable[[int], None], times: int, pause: float = 0) -> list[float]:
-    """Return the seconds that each run of some work took. pause: seconds between runs, as between a person's answers."""
+    """Return the seconds that each run of some work took. pause: seconds between runs, as between answers."""
     seconds = []
     for number in range(times):
         start = time.perf_counter()

@@ -146,7 +146,7 @@ def test_quality_sex_remark_and_the_picture_that_represents(state, page):
 def test_several_photos_are_corrected_at_once_with_what_was_said_before(state, page):
     photos = [a for a in state.identities().named if a.annotation and a.body_part == "left_flank"][:3]
     keys = [a.annotation for a in photos]
-    before, stored = change(page, kind="body_part", photos=keys[:2], value="right_flank", stay=True)
+    before, _ = change(page, kind="body_part", photos=keys[:2], value="right_flank", stay=True)
     assert "2 photos" in before["lines"][-2]
     assert before["lines"][-1] == "So far, 2 photos: left flank (the table)"
     named = {a.annotation: a for a in state.identities().named}
@@ -161,7 +161,7 @@ def test_several_photos_are_corrected_at_once_with_what_was_said_before(state, p
     change(page, kind="species", photos=keys, value=" Panthera  uncia <b>", stay=True)
     for key in keys:
         assert "Panthera uncia &lt;b&gt;" in page.get(f"/photos/{key}").text
-    undone, _ = change(page, kind="undo", ids=[state.identities().rows[1].id], stay=True)
+    change(page, kind="undo", ids=[state.identities().rows[1].id], stay=True)
     named = {a.annotation: a for a in state.identities().named}
     assert [named[key].body_part for key in keys] == ["right_flank", "right_flank", "left_flank"]
     change(page, kind="body_part", photos=keys, value="", stay=True)

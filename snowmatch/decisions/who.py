@@ -99,12 +99,14 @@ def with_parts(annotations: Sequence[Annotation], decisions: Iterable[Decision])
         if decision.kind == "species" or (decision.kind == "body_part" and decision.answer in ("", *BODY_PARTS)):
             for name in decision.side_a:
                 given[name][decision.kind] = decision.answer
-    values = {name: {k: v for k, v in found.items() if v} for name, found in given.items()}
-    if not any(values.values()):
+    if not any(value for values in given.values() for value in values.values()):
         return annotations
-    return tuple(
-        replace(a, **found) if a.annotation and (found := values.get(a.annotation)) else a for a in annotations
-    )
+    return tuple(_corrected(a, given[a.annotation]) if a.annotation in given else a for a in annotations)
+
+
+def _corrected(a: Annotation, given: Mapping[str, str]) -> Annotation:
+    part, species = given.get("body_part") or a.body_part, given.get("species") or a.species
+    return a if (part, species) == (a.body_part, a.species) else replace(a, body_part=part, species=species)
 
 
 def who_is_who(annotations: Sequence[Annotation], rows: Sequence[Decision]) -> Who:

@@ -86,7 +86,8 @@ def trait_drafts(
 ) -> tuple[Decision, ...]:
     """Return the draft that gives annotations a value of KINDS, or makes one the `portrait`.
 
-    An empty body part or species: what the table says counts again. Raises SnowmatchError if there is no such annotation or value.
+    An empty body part or species: what the table says counts again. Raises SnowmatchError if there is no such
+    annotation or value.
     """
     if not annotations or any(name not in identities.who.number_of for name in annotations):
         unknown = [name for name in annotations if name not in identities.who.number_of]
@@ -104,7 +105,7 @@ def trait_drafts(
 
 @dataclass(frozen=True)
 class Said:
-    """A value that some annotations have so far. decision: that gave it; None if the table did, or nobody. count: of them."""
+    """A value that `count` annotations have so far. decision: that gave it; None if the table did, or nobody."""
 
     value: str
     decision: Decision | None
@@ -126,9 +127,9 @@ def said_before(identities: Identities, kind: str, annotations: Sequence[str]) -
         table = {a.annotation: getattr(a, kind) for a in identities.annotations if a.annotation in chosen}
     found: Counter[tuple[str, str]] = Counter()
     for name in chosen:
-        row = given.get(name)
-        told = row is not None and (row.answer or kind not in ("body_part", "species"))
-        found[(row.answer, row.id) if row is not None and told else (table.get(name, ""), "")] += 1
+        said = given.get(name)
+        told = said is not None and (said.answer or kind not in ("body_part", "species"))
+        found[(said.answer, said.id) if said is not None and told else (table.get(name, ""), "")] += 1
     rows = {row.id: row for row in given.values()}
     return tuple(Said(value, rows.get(name), count) for (value, name), count in found.most_common())
 

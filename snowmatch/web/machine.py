@@ -19,7 +19,5 @@ def machine_drafts(state: State, identities: Identities) -> tuple[Decision, ...]
         raise SnowmatchError("the photos are still being compared: try again in a moment")
     calibration = state.session(names=False).calibration
     if calibration is None:
-        raise SnowmatchError(
-            "nothing is calibrated for this method, so no pair has a level: calibrate", "not-calibrated"
-        )
+        raise SnowmatchError("nothing is calibrated for this method, so no pair has a level: calibrate first")
     return auto_drafts(identities, evidence, calibration.levels, Policy())

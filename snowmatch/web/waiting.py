@@ -46,20 +46,15 @@ class Waiting:
     @property
     def nothing(self) -> bool:
         """Whether nothing waits, as far as is known."""
-        open_now = (
-            self.unindexed,
-            self.joins,
-            self.questions,
-            self.quarrels,
-            self.disputed,
-            self.doubtful,
-            self.groups,
-        )
-        return not any(open_now)
+        waits = (self.unindexed, self.joins, self.questions, self.quarrels)
+        return not any((*waits, self.disputed, self.doubtful, self.groups))
 
 
 def waiting_now(state: State) -> tuple[Waiting, bool]:
-    """Return what waits, and whether that is all known; if not, it is being computed. Raises SnowmatchError as pages do."""
+    """Return what waits, and whether all of it is known; if not, it is being computed.
+
+    Raises SnowmatchError if the catalog or its decisions cannot be read.
+    """
     identities = state.identities()
     who = identities.who
     unindexed = sum(not a.annotation for a in identities.annotations)

@@ -84,10 +84,10 @@ def individual(request: Request) -> Response:
     weak = {n for link in links if link.weak for n in (link.a, link.b)}
     photos = photos_of(identities, number)
     past = history_of(identities, [a.annotation for a in photos])
-    values = _values(identities, known, number, weak)
+    values, t = _values(identities, known, number, weak), translator(language_of(request))
     values |= {"links": [_link(identities, link) for link in links], "compared": evidence is not None}
     values |= {
-        "past": [past_of(each, translator(language_of(request))) for each in past[:HISTORY]],
+        "past": [past_of(each, t) for each in past[:HISTORY]],
         "more_past": max(len(past) - HISTORY, 0),
     }
     values |= {"qualities": QUALITIES, "sexes": SEXES, "longest": LONGEST}
