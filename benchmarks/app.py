@@ -30,9 +30,9 @@ from typing import Any
 
 import httpx2
 import uvicorn
-from as_markdown import table
 from measure import HERE, RESULTS, circumstances, command_line, run_command
 from store import put_run, read_runs
+from study_tables import app_table
 
 from snowmatch.api import open_catalog
 from snowmatch.core.home import home_of
@@ -55,15 +55,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Read the command line and measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=RESULTS / "app.json")
+    parser.add_argument("--work", type=Path, help="for temporary files; default: the system's folder for them")
     parser.add_argument("--times", type=int, default=TIMES, help="requests of each kind; default: %(default)s")
     parser.add_argument("--table", action="store_true", help="print the table of the result on file, measure nothing")
     given = parser.parse_args(arguments)
     if given.table:
-        print(app_table(read_runs(given.out)[0]))
+        print(app_table(read_runs(given.out)))
         return
+    if given.work is not None:
+        given.work.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
     found: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory(dir=given.work) as name:
         work = Path(name)
         catalog, queries = drawn(work)
         found["pair"] = pairs(catalog, given.times)
@@ -73,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     waits = {name: summary(seconds) for name, seconds in found.items()}
     run = {"run": "app", "waits": waits, "limits": LIMITS, "seconds": {"total": round(time.perf_counter() - start, 1)}}
     put_run(given.out, run | circumstances(command_line(arguments)))
-    print(app_table(run))
+    print(app_table([run]))
 
 
 @contextmanager
@@ -204,25 +207,6 @@ def summary(seconds: Sequence[float]) -> dict[str, float]:
     ordered = sorted(seconds)
     values = {"median": statistics.median(ordered), "p90": ordered[int(0.9 * (len(ordered) - 1))], "most": ordered[-1]}
     return {name: round(value, 4) for name, value in values.items()} | {"times": len(ordered)}
-
-
-WORDS = {
-    "pair": "two photos of a pair, for the first time",
-    "decision": f"an answer is acknowledged; {SIGHTINGS:,} sightings",
-    "first page": f"the first page; {ANNOTATIONS:,} annotations",
-    "upload": "from a photo to its answer",
-    "command line": "the same on the command line",
-}
-
-
-def app_table(run: dict[str, Any]) -> str:
-    """Return the run as a Markdown table."""
-    rows = []
-    for name, words in WORDS.items():
-        waits, limit = run["waits"][name], run["limits"].get(name)
-        times = [f"{waits[each]:.3f}" for each in ("median", "p90", "most")]
-        rows.append([words, *times, f"{limit:g}" if limit else "–"])
-    return table(("what a person waits for (s)", "median", "nine of ten", "longest", "limit"), rows)
 
 
 if __name__ == "__main__":

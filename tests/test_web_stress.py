@@ -141,6 +141,21 @@ class Server:
         self.page.close()
 
 
+@pytest.fixture
+def serve(folder):
+    """Return a function that starts a server; at the end none is left."""
+    servers = []
+
+    def start():
+        servers.append(Server(folder))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        if server.process.poll() is None:
+            server.kill()
+
+
 def keep_deciding(page, stored):
     """Answer and change until the server is gone. Only what it acknowledged counts."""
     try:
@@ -169,12 +184,12 @@ def keep_sending(page, photos, sent):
         return
 
 
-def test_a_server_killed_during_decisions_and_uploads_keeps_what_it_acknowledged(folder, survey):
+def test_a_server_killed_during_decisions_and_uploads_keeps_what_it_acknowledged(folder, survey, serve):
     photos = [path.read_bytes() for path in sorted((survey / "queries").glob("**/*.jpg"))[:3]]
     assert photos
     stored, sent = [], []
     for number in range(ROUNDS):
-        server = Server(folder)
+        server = serve()
         threads = [
             threading.Thread(target=keep_deciding, args=(server.page, stored), daemon=True),
             threading.Thread(target=keep_sending, args=(server.page, photos, sent), daemon=True),
@@ -198,7 +213,6 @@ def test_a_server_killed_during_decisions_and_uploads_keeps_what_it_acknowledged
         assert len(ids) <= len(stored) + number + 1
         for name in sent:
             assert upload_file(folder, find_upload(folder, name)).stat().st_size > 0
-    server = Server(folder)
+    server = serve()
     assert server.page.get("/individuals").status_code == 200
     assert server.page.get(f"/identify/photo/320/{sent[-1]}").status_code == 200
-    server.kill()

@@ -12,8 +12,7 @@ from starlette.routing import Route
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import printable
-from snowmatch.decisions.row import SAMPLE
-from snowmatch.review.auto import machine_rows
+from snowmatch.review.auto import SAMPLE, machine_rows
 from snowmatch.review.divide import split_photos
 from snowmatch.review.identities import Change, Decision, Identities, merge, preview, rename, undo
 from snowmatch.review.traits import KINDS as TRAITS
