@@ -167,6 +167,7 @@ SUITES: dict[str, list[Run] | list[Script]] = {
     "decisions": [Script(("decisions.py",), ("20000 sightings, 200000 decisions",))],
     "screening": [Script(("screening.py", *PHOTOS), ("efficientnet_lite0",))],
     "found_boxes": [Script(("found_boxes.py", *PHOTOS), ("classifier=none", "classifier=efficientnet_lite0"))],
+    "app": [Script(("app.py",), ("app",))],
     "speed": [
         Script(("speed.py", "waiting"), ("waiting",)),
         Script(("speed.py", "stages", *PHOTOS), ("stages hesaff", "stages sift", "stages hotspotter")),
@@ -189,6 +190,7 @@ ABOUT = {
     "decisions": ("200,000 decisions about 20,000 sightings: reading, who is who, the next question", 2),
     "screening": ("which photos show a snow leopard, beside nyala and leopards painted out", 5),
     "found_boxes": ("the boxes and maps that snowmatch finds, beside boxes of a person and masks", 5),
+    "app": ("how long a person waits in the app", 10),
     "speed": ("help, indexing, queries, stages, size of the gallery", 25),
 }
 # A small drawn survey shows that everything works. Its results are not kept with the others.

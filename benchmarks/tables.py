@@ -38,6 +38,7 @@ from study_tables import (
     LEVELS_MEAN,
     POPULATION_MEANS,
     SCENERY_MEANS,
+    app_table,
     calibration_table,
     levels_table,
     population_table,
@@ -130,6 +131,8 @@ def page(held: dict[str, list[Result]], root: Path) -> str:
     if held["found_boxes"]:
         check_one_engine(held["found_boxes"], "The animal found by itself")
         parts += ["## The animal found by itself", *found_boxes_parts(held["found_boxes"])]
+    if held["app"]:
+        parts += ["## The app", app_table(held["app"])]
     parts += speed_parts(held["speed"], root)
     return "\n\n".join([*parts, "## How these were made", sources(held)]) + "\n"
 

@@ -143,6 +143,41 @@ def test_quality_sex_remark_and_the_picture_that_represents(state, page):
         assert page.post("/changes", json={"kind": kind, "photos": photos, "value": value}).status_code == 400
 
 
+def test_several_photos_are_corrected_at_once_with_what_was_said_before(state, page):
+    photos = [a for a in state.identities().named if a.annotation and a.body_part == "left_flank"][:3]
+    keys = [a.annotation for a in photos]
+    before, _ = change(page, kind="body_part", photos=keys[:2], value="right_flank", stay=True)
+    assert "2 photos" in before["lines"][-2]
+    assert before["lines"][-1] == "So far, 2 photos: left flank (the table)"
+    named = {a.annotation: a for a in state.identities().named}
+    assert [named[key].body_part for key in keys] == ["right_flank", "right_flank", "left_flank"]
+    assert page.get("/photos?body_part=right_flank").text.count(f'data-photo="{keys[0]}"') == 1
+    state.observer = "Boris"
+    before, _ = change(page, kind="body_part", photos=keys, value="head", stay=True)
+    assert [line.split("(")[-1].rstrip(")") for line in before["lines"][-2:]] == [
+        "Anna, " + state.identities().rows[0].decided_at[:10],
+        "the table",
+    ]
+    change(page, kind="species", photos=keys, value=" Panthera  uncia <b>", stay=True)
+    for key in keys:
+        assert "Panthera uncia &lt;b&gt;" in page.get(f"/photos/{key}").text
+    change(page, kind="undo", ids=[state.identities().rows[1].id], stay=True)
+    named = {a.annotation: a for a in state.identities().named}
+    assert [named[key].body_part for key in keys] == ["right_flank", "right_flank", "left_flank"]
+    change(page, kind="body_part", photos=keys, value="", stay=True)
+    change(page, kind="species", photos=keys, value="", stay=True)
+    named = {a.annotation: a for a in state.identities().named}
+    assert [(named[key].body_part, named[key].species) for key in keys] == [(a.body_part, a.species) for a in photos]
+    change(page, kind="note", photos=keys[:1], value="collar", stay=True)
+    change(page, kind="sex", photos=keys[:2], value="male", stay=True)
+    text = page.get(f"/photos/{keys[0]}").text
+    assert "collar" in text
+    assert text.count("Boris") == 8  # in the history, and as the observer of the page
+    assert "taken back" in text
+    for kind, value in (("body_part", "wing"), ("note", ""), ("species", "x" * 5001)):
+        assert page.post("/changes", json={"kind": kind, "photos": keys, "value": value}).status_code == 400
+
+
 def test_names_from_people_are_text_on_every_page(state, page):
     who = state.identities().who
     for n, name in enumerate(HOSTILE):

@@ -91,16 +91,23 @@ class Who:
 
 
 def with_parts(annotations: Sequence[Annotation], decisions: Iterable[Decision]) -> Sequence[Annotation]:
-    """Return the annotations with the body parts that decisions in effect gave them; unknown parts are ignored."""
-    parts: dict[str, str] = {}
+    """Return the annotations with the body parts and species that decisions in effect gave them.
+
+    Unknown parts are ignored. An empty answer: the table's value counts again.
+    """
+    given: dict[str, dict[str, str]] = defaultdict(dict)
     for decision in decisions:
-        if decision.kind == "body_part" and decision.answer in ("", *BODY_PARTS):
-            parts.update(dict.fromkeys(decision.side_a, decision.answer))
-    if not any(parts.values()):
+        if decision.kind == "species" or (decision.kind == "body_part" and decision.answer in ("", *BODY_PARTS)):
+            for name in decision.side_a:
+                given[name][decision.kind] = decision.answer
+    if not any(value for values in given.values() for value in values.values()):
         return annotations
-    return tuple(
-        replace(a, body_part=part) if a.annotation and (part := parts.get(a.annotation)) else a for a in annotations
-    )
+    return tuple(_corrected(a, given[a.annotation]) if a.annotation in given else a for a in annotations)
+
+
+def _corrected(a: Annotation, given: Mapping[str, str]) -> Annotation:
+    part, species = given.get("body_part") or a.body_part, given.get("species") or a.species
+    return a if (part, species) == (a.body_part, a.species) else replace(a, body_part=part, species=species)
 
 
 def who_is_who(annotations: Sequence[Annotation], rows: Sequence[Decision]) -> Who:

@@ -1,20 +1,24 @@
-"""What persons said about photos and animals beside who they are: quality, sex, remarks, the best picture."""
+"""What persons said about photos and animals beside who they are: part, quality, sex, remarks, the best picture."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import choices
-from snowmatch.core.types import Annotation
+from snowmatch.core.types import BODY_PARTS, Annotation
 from snowmatch.decisions.effect import in_effect
 from snowmatch.decisions.row import Decision
+from snowmatch.review.history import Past
 from snowmatch.review.identities import Identities, draft
 
 QUALITIES = ("good", "fair", "poor")
 SEXES = ("female", "male", "unknown")
-VALUES = {"quality": QUALITIES, "sex": SEXES}
+VALUES = {"quality": QUALITIES, "sex": SEXES, "body_part": ("", *BODY_PARTS)}  # "": what the table says
+KINDS = ("body_part", "species", "quality", "sex", "note")
 LONGEST = 2000  # characters of a remark
 PORTRAIT = "portrait"  # tag of a `note`: this photo represents the individual
 
@@ -80,9 +84,10 @@ def best_photo(traits: Traits, annotations: Iterable[Annotation], part: str = ""
 def trait_drafts(
     identities: Identities, kind: str, annotations: Sequence[str], value: str, observer: str
 ) -> tuple[Decision, ...]:
-    """Return the draft that gives annotations a quality, a sex or a note, or makes one the `portrait`.
+    """Return the draft that gives annotations a value of KINDS, or makes one the `portrait`.
 
-    Raises SnowmatchError if there is no such annotation or value.
+    An empty body part or species: what the table says counts again. Raises SnowmatchError if there is no such
+    annotation or value.
     """
     if not annotations or any(name not in identities.who.number_of for name in annotations):
         unknown = [name for name in annotations if name not in identities.who.number_of]
@@ -93,6 +98,44 @@ def trait_drafts(
     if kind in VALUES and value not in VALUES[kind]:
         raise SnowmatchError(f"{value!r} is not a {kind}; {choices(value, VALUES[kind])}")
     text = " ".join(value.split())
-    if not text or len(text) > LONGEST:
-        raise SnowmatchError(f"the remark has {len(text)} characters, expected 1 to {LONGEST}")
+    if (not text and kind == "note") or len(text) > LONGEST:
+        raise SnowmatchError(f"the {kind} has {len(text)} characters, expected 1 to {LONGEST}")
     return (draft(kind, observer, text, side_a=side),)
+
+
+@dataclass(frozen=True)
+class Said:
+    """A value that `count` annotations have so far. decision: that gave it; None if the table did, or nobody."""
+
+    value: str
+    decision: Decision | None
+    count: int
+
+
+def said_before(identities: Identities, kind: str, annotations: Sequence[str]) -> tuple[Said, ...]:
+    """Return the values of a kind that annotations have so far, and who gave them, the most frequent first.
+
+    kind: of VALUES, or `species`. No annotations give ().
+    """
+    chosen = dict.fromkeys(annotations)
+    given: dict[str, Decision] = {}
+    for row in in_effect(identities.rows):
+        if row.kind == kind:
+            given.update({name: row for name in row.side_a if name in chosen})
+    table: dict[str, str] = {}
+    if kind in ("body_part", "species"):
+        table = {a.annotation: getattr(a, kind) for a in identities.annotations if a.annotation in chosen}
+    found: Counter[tuple[str, str]] = Counter()
+    for name in chosen:
+        said = given.get(name)
+        told = said is not None and (said.answer or kind not in ("body_part", "species"))
+        found[(said.answer, said.id) if said is not None and told else (table.get(name, ""), "")] += 1
+    rows = {row.id: row for row in given.values()}
+    return tuple(Said(value, rows.get(name), count) for (value, name), count in found.most_common())
+
+
+def last_changes(identities: Identities, most: int) -> tuple[Past, ...]:
+    """Return the last decisions of KINDS about photos, newest first, those that were taken back included."""
+    valid = {row.id for row in in_effect(identities.rows)}
+    found = (row for row in reversed(identities.rows) if row.kind in KINDS and PORTRAIT not in row.tags)
+    return tuple(Past(row, row.id in valid) for row in islice(found, most))

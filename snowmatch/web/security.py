@@ -102,7 +102,7 @@ class Guard:
         """
         path = "/" + path.lstrip("/\\")  # `//name` would be another computer
         target = escape(path + ("?" + str(QueryParams(query)) if query else ""))
-        meta = f'<meta http-equiv="refresh" content="0; url={target}"><link rel="icon" href="data:,">'
+        meta = f'<meta http-equiv="refresh" content="0; url={target}"><link rel="icon" href="/static/icon.svg">'
         response = HTMLResponse(f'<!doctype html>{meta}<title>snowmatch</title><a href="{target}">snowmatch</a>')
         response.set_cookie(self.cookie, self.secret, httponly=True, samesite="strict", path="/")
         return response

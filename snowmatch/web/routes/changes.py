@@ -12,16 +12,21 @@ from starlette.routing import Route
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import printable
+from snowmatch.review.auto import SAMPLE, machine_rows
 from snowmatch.review.divide import split_photos
 from snowmatch.review.identities import Change, Decision, Identities, merge, preview, rename, undo
-from snowmatch.review.traits import PORTRAIT, VALUES, trait_drafts
+from snowmatch.review.traits import KINDS as TRAITS
+from snowmatch.review.traits import PORTRAIT, Said, said_before, trait_drafts
 from snowmatch.web.animals import address_of, find_number
+from snowmatch.web.machine import machine_drafts
 from snowmatch.web.page import language_of, read_json, state_of
+from snowmatch.web.past import answer_word
+from snowmatch.web.state import State
 from snowmatch.web.texts import Translate, translator
 
 SHOWN = 12  # names in a preview
 LONGEST = 200  # characters of a name
-KINDS = ("rename", "merge", "split", "undo", "note", PORTRAIT, *VALUES)
+KINDS = ("rename", "merge", "split", "undo", "auto", "auto-undo", PORTRAIT, *TRAITS)
 
 
 async def change(request: Request) -> Response:
@@ -35,15 +40,16 @@ def _change(request: Request, values: Mapping[str, Any]) -> Response:
     if not state.observer:
         raise SnowmatchError("nobody's name is known here: say once who decides", "choose-observer")
     identities = state.identities()
-    drafts = _drafts(identities, values, state.observer)
+    drafts = _drafts(state, identities, values)
     head = identities.stored.head
-    lines = [*_lines(preview(identities, drafts), t, values), *_traits(values, t)]
+    told = [*_machine(drafts, t, values), *_lines(preview(identities, drafts), t, values)]
+    lines = [*told, *_traits(identities, values, t)]
     if values.get("store") is not True or values.get("head") != head:
         changed = values.get("store") is True
         return JSONResponse({"lines": lines, "head": head, "stored": [], "changed": changed})
 
     def make(now: Identities) -> Sequence[Decision]:
-        return _drafts(now, values, state.observer) if now.stored.head == head else ()
+        return _drafts(state, now, values) if now.stored.head == head else ()
 
     rows = state.append(make)
     if not rows:
@@ -52,8 +58,8 @@ def _change(request: Request, values: Mapping[str, Any]) -> Response:
     return JSONResponse({"stored": [row.id for row in rows], "goto": _goto(after, values, drafts)})
 
 
-def _drafts(identities: Identities, values: Mapping[str, Any], observer: str) -> tuple[Decision, ...]:
-    kind = values.get("kind")
+def _drafts(state: State, identities: Identities, values: Mapping[str, Any]) -> tuple[Decision, ...]:
+    kind, observer = values.get("kind"), state.observer
     name = _text(values, "name", LONGEST)
     if kind == "rename":
         return (rename(identities, _handle(identities, values.get("key")), name, observer),)
@@ -64,9 +70,13 @@ def _drafts(identities: Identities, values: Mapping[str, Any], observer: str) ->
         return merge(identities, handles, observer, name)
     if kind == "split":
         return split_photos(identities, _handle(identities, values.get("key")), _keys(values, "photos"), observer, name)
+    if kind == "auto":
+        return machine_drafts(state, identities)
+    if kind == "auto-undo":
+        return undo(identities, machine_rows(identities.rows), observer)
     if kind == "undo":
         return undo(identities, _keys(values, "ids"), observer)
-    if kind in ("note", PORTRAIT, *VALUES):
+    if kind in (PORTRAIT, *TRAITS):
         photos = _keys(values, "photos")
         if not photos and kind in ("note", "sex"):  # of the whole animal
             number = identities.who.number_of.get(str(values.get("key")))
@@ -117,22 +127,40 @@ def _lines(change: Change, t: Translate, values: Mapping[str, Any]) -> list[str]
         lines.append(t("change.total", n=change.sightings, captures=change.captures, before=fewer, after=more))
     if change.quarrels:
         lines.append(t("change.quarrels", n=len(change.quarrels)))
-    if not lines and values.get("kind") not in ("note", PORTRAIT, *VALUES):
+    if not lines and values.get("kind") not in (PORTRAIT, *TRAITS):
         lines.append(t("change.nothing"))
     return lines
 
 
-def _traits(values: Mapping[str, Any], t: Translate) -> list[str]:
-    kind, count = values.get("kind"), len(_keys(values, "photos"))
+def _machine(drafts: Sequence[Decision], t: Translate, values: Mapping[str, Any]) -> list[str]:
+    if values.get("kind") == "auto":
+        return [t("change.auto", n=len(drafts), sample=sum(SAMPLE in row.tags for row in drafts))]
+    return [t("change.auto_undo", n=len(drafts))] if values.get("kind") == "auto-undo" else []
+
+
+def _traits(identities: Identities, values: Mapping[str, Any], t: Translate) -> list[str]:
+    """Return in words what photos are said to show, and what was said before."""
+    kind, photos = values.get("kind"), _keys(values, "photos")
     if kind == PORTRAIT:
         return [t("change.portrait")]
     if kind == "note":
         return [t("change.note", text=printable(str(values.get("value"))))]
-    if kind == "sex":
-        return [t("change.sex", value=t(f"sex.{values['value']}"))]
-    if kind == "quality":
-        return [t("change.quality", n=count, value=t(f"quality.{values['value']}"))]
-    return []
+    if kind not in TRAITS:
+        return []
+    value = answer_word(t, str(kind), " ".join(str(values.get("value") or "").split()))
+    if not photos:
+        return [t("change.animal", kind=t(f"kind.{kind}"), value=value)]
+    lines = [t("change.trait", kind=t(f"kind.{kind}"), value=value, n=len(set(photos)))]
+    return lines + [_before(said, str(kind), t) for said in said_before(identities, str(kind), photos)[:SHOWN]]
+
+
+def _before(said: Said, kind: str, t: Translate) -> str:
+    value = answer_word(t, kind, said.value) if said.value else ""
+    row = said.decision
+    if row is None:
+        return t("change.before_table" if said.value else "change.before_nobody", value=value, n=said.count)
+    who = {"observer": printable(row.observer), "date": row.decided_at[:10]}
+    return t("change.before", value=value, n=said.count, **who)
 
 
 def _goto(after: Identities, values: Mapping[str, Any], drafts: Sequence[Decision]) -> str:

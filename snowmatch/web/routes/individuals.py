@@ -29,6 +29,7 @@ from snowmatch.web.animals import (
 from snowmatch.web.background import evidence_at_hand
 from snowmatch.web.page import language_of, problem, render, state_of, whole_number
 from snowmatch.web.pairs import label_of
+from snowmatch.web.past import past_of
 from snowmatch.web.texts import translator
 
 PAGE = 48
@@ -83,9 +84,12 @@ def individual(request: Request) -> Response:
     weak = {n for link in links if link.weak for n in (link.a, link.b)}
     photos = photos_of(identities, number)
     past = history_of(identities, [a.annotation for a in photos])
-    values = _values(identities, known, number, weak)
+    values, t = _values(identities, known, number, weak), translator(language_of(request))
     values |= {"links": [_link(identities, link) for link in links], "compared": evidence is not None}
-    values |= {"past": [_past(each) for each in past[:HISTORY]], "more_past": max(len(past) - HISTORY, 0)}
+    values |= {
+        "past": [past_of(each, t) for each in past[:HISTORY]],
+        "more_past": max(len(past) - HISTORY, 0),
+    }
     values |= {"qualities": QUALITIES, "sexes": SEXES, "longest": LONGEST}
     values |= {"others": sorted(printable(each.name) for each in identities.who.individuals if each.name)}
     return render(request, "individual.html", **values)
@@ -171,22 +175,6 @@ def _link(identities: Identities, link: Any) -> dict[str, Any]:
         "answers": link.answers,
         "probability": link.probability,
         "weak": link.weak,
-    }
-
-
-def _past(past: Any) -> dict[str, Any]:
-    row = past.decision
-    return {
-        "id": row.id,
-        "when": row.decided_at[:16].replace("T", " "),
-        "observer": printable(row.observer),
-        "kind": PORTRAIT if PORTRAIT in row.tags else row.kind,
-        "answer": "" if row.kind == "undo" else printable(row.answer),
-        "note": printable(row.note),
-        "mode": row.mode,
-        "certainty": row.certainty,
-        "photos": (len(row.side_a), len(row.side_b)),
-        "valid": past.valid,
     }
 
 

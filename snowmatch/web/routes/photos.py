@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -10,11 +10,16 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from snowmatch.core.types import BODY_PARTS, Annotation
+from snowmatch.review.history import history_of
+from snowmatch.review.traits import KINDS, LONGEST, VALUES, last_changes
 from snowmatch.views.explorer import STATES
 from snowmatch.views.previews import key_of
+from snowmatch.web.animals import known_of
 from snowmatch.web.page import problem, render, state_of, translator_of, whole_number
+from snowmatch.web.past import past_of
 
 PAGE = 60
+LAST = 8  # changes of photos that the page lists
 FILTERS = ("q", "individual", "location", "station", "body_part", "state")
 NOBODY = "-"  # of the filter `individual`: no name
 
@@ -22,7 +27,8 @@ NOBODY = "-"  # of the filter `individual`: no name
 def photos(request: Request) -> Response:
     """The annotations of the catalog that pass the filters, a page of them."""
     state = state_of(request)
-    named, states = state.identities().named, state.states()
+    identities, states = state.identities(), state.states()
+    named = identities.named
     asked = {name: request.query_params.get(name, "")[:200] for name in FILTERS}
     passes = matcher(asked)
     found = [a for a in named if passes(a, states[a.row][0])]
@@ -34,6 +40,12 @@ def photos(request: Request) -> Response:
         request,
         "photos.html",
         shown=shown,
+        quality=known_of(state, identities).traits.quality,
+        last=[past_of(each, translator_of(request)) for each in last_changes(identities, LAST)],
+        kinds=KINDS,
+        values=VALUES,
+        longest=LONGEST,
+        species=species_in(named),
         total=len(found),
         all=len(named),
         number=number,
@@ -68,13 +80,20 @@ def matcher(asked: Mapping[str, str]) -> Callable[[Annotation, str], bool]:
     return passes
 
 
+def species_in(annotations: Iterable[Annotation]) -> list[str]:
+    """Return the species that the catalog names, for a list to choose from."""
+    return sorted({a.species for a in annotations if a.species})
+
+
 def photo(request: Request) -> Response:
     """One annotation: its photo with box and mask, and all that the catalog says of it."""
     state = state_of(request)
     annotation = state.annotation(request.path_params["key"])
     if annotation is None:
         return problem(request, translator_of(request)("problem.missing"), 404)
-    named = state.identities().named
+    identities = state.identities()
+    named, traits = identities.named, known_of(state, identities).traits
+    past = history_of(identities, [annotation.annotation]) if annotation.annotation else ()
     beside = [a for a in named if a.encounter == annotation.encounter and a.row != annotation.row]
     other = [a for a in beside if a.path == annotation.path]
     return render(
@@ -85,6 +104,13 @@ def photo(request: Request) -> Response:
         indexed=state.states()[annotation.row],
         encounter=[(key_of(a), a) for a in beside],
         several=len(other),
+        quality=traits.quality.get(annotation.annotation, ""),
+        sex=traits.sex.get(annotation.annotation, ""),
+        past=[past_of(each, translator_of(request)) for each in past],
+        kinds=KINDS,
+        values=VALUES,
+        longest=LONGEST,
+        species=species_in(named),
         before=key_of(named[annotation.row - 1]) if annotation.row else "",
         after=key_of(named[annotation.row + 1]) if annotation.row + 1 < len(named) else "",
     )

@@ -34,7 +34,7 @@
     if (!form) return;
     event.preventDefault();
     const values = { kind: form.dataset.change };
-    for (const field of form.elements) if (field.name) values[field.name] = field.value;
+    for (const field of form.elements) if (field.name && !field.disabled) values[field.name] = field.value;
     if (form.dataset.keyOf) values.key = form.dataset.keyOf;
     if (form.dataset.keys) values.keys = JSON.parse(form.dataset.keys);
     if (form.dataset.ids) values.ids = JSON.parse(form.dataset.ids);
@@ -55,11 +55,15 @@
   });
 
   // Parts that take long: the server answers 202 until they are there
-  async function poll(part) {
+  async function poll(part, before = "") {
     try {
       const answer = await fetch(part.dataset.poll);
       const text = await answer.text();
-      if (answer.status === 202) { part.innerHTML = text; setTimeout(() => poll(part), 2000); return; }
+      if (answer.status === 202) {
+        if (text !== before) part.innerHTML = text; // what is the same keeps the focus
+        setTimeout(() => poll(part, text), 2000);
+        return;
+      }
       if (answer.ok) part.innerHTML = text;
       else part.replaceChildren(...new DOMParser().parseFromString(text, "text/html").querySelectorAll("main > p"));
     } catch (error) { part.textContent = String(error); }
