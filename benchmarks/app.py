@@ -66,17 +66,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
         given.work.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
     found: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory(dir=given.work) as name:
-        work = Path(name)
+    with tempfile.TemporaryDirectory(dir=given.work) as folder:
+        work = Path(folder)
         catalog, queries = drawn(work)
-        found["pair"] = pairs(catalog, given.times)
-        found["upload"], found["command line"] = uploads(catalog, queries, given.times)
-        found["decision"] = decisions(work / "large", given.times)
-        found["first page"] = first_pages(work / "table", given.times)
+        print("drawn", file=sys.stderr, flush=True)
+        for name, seconds in measured(work, catalog, queries, given.times):
+            found[name] = seconds
+            print(name, summary(seconds), file=sys.stderr, flush=True)
     waits = {name: summary(seconds) for name, seconds in found.items()}
     run = {"run": "app", "waits": waits, "limits": LIMITS, "seconds": {"total": round(time.perf_counter() - start, 1)}}
     put_run(given.out, run | circumstances(command_line(arguments)))
     print(app_table([run]))
+
+
+def measured(work: Path, catalog: Path, queries: Sequence[Path], times: int) -> Iterator[tuple[str, list[float]]]:
+    """Yield the seconds of each kind of wait, one kind after the other."""
+    yield "pair", pairs(catalog, times)
+    in_app, alone = uploads(catalog, queries, times)
+    yield "upload", in_app
+    yield "command line", alone
+    yield "decision", decisions(work / "large", times)
+    yield "first page", first_pages(work / "table", times)
 
 
 @contextmanager
@@ -101,7 +111,7 @@ def served(state: State) -> Iterator[httpx2.Client]:
 def drawn(work: Path) -> tuple[Path, list[Path]]:
     """Return an indexed catalog of drawn photos as large as those of cameras, and photos to ask about."""
     catalog, queries = work / "catalog", work / "queries"
-    make_survey(catalog, individuals=10, size=(2400, 1600), queries=queries)
+    make_survey(catalog, individuals=6, encounters=3, size=(2400, 1600), queries=queries, query_encounters=1)
     open_catalog(catalog).index()
     return catalog, sorted(queries.glob("**/*.jpg"))
 

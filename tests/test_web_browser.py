@@ -125,3 +125,48 @@ def test_rename_with_its_preview(state, page):
     page.keyboard.press("Enter")
     page.wait_for_url("**/individuals/Aika")
     assert state.identities().who.named("Aika") is not None
+
+
+def test_photos_are_corrected_and_taken_back_by_keys_alone(state, page):
+    page.goto(page.url + "photos?lang=en")
+    boxes = page.locator(".pick [data-photo]")
+    key = boxes.nth(0).get_attribute("data-photo")
+    before = next(a.body_part for a in state.identities().named if a.annotation == key)
+    page.locator(".tile a").nth(0).focus()
+    page.keyboard.press("x")
+    assert boxes.nth(0).is_checked()
+    page.keyboard.press("c")
+    for press in ("Tab", "ArrowDown"):  # to the value, and another one
+        page.keyboard.press(press)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#preview[open]")
+    assert "the table" in page.inner_text("#preview")
+    page.keyboard.press("Enter")
+    until(lambda: len(state.identities().rows) == 1)
+    (row,) = state.identities().rows
+    assert (row.kind, row.side_a, row.observer) == ("body_part", (key,), "Anna")
+    assert row.answer != before or row.answer == "right_flank"
+    page.wait_for_selector("[data-ids]")
+    page.wait_for_load_state()  # the scripts run, too
+    page.keyboard.press("u")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#preview[open]")
+    page.keyboard.press("Enter")
+    until(lambda: len(state.identities().rows) == 2)
+    assert next(a.body_part for a in state.identities().named if a.annotation == key) == before
+
+
+def test_the_pages_fold_on_a_phone_and_nothing_is_wider_than_it(page):
+    start = page.url
+    page.set_viewport_size({"width": 360, "height": 740})
+    for language in ("en", "ru"):
+        for path in ("", "photos", "individuals", "identify", "jobs", "count", "survey", "agreement", "contradictions"):
+            page.goto(f"{start}{path}?lang={language}")
+            assert page.evaluate("document.documentElement.scrollWidth") <= 360, (language, path)
+            assert page.evaluate("document.querySelector('.top').offsetHeight") < 60, (language, path)
+    assert not page.is_visible("#pages")
+    page.click(".fold")
+    assert page.is_visible("#pages a[href='/doctor']")
+    page.keyboard.press("Escape")
+    assert not page.is_visible("#pages")

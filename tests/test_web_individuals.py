@@ -159,6 +159,8 @@ def test_several_photos_are_corrected_at_once_with_what_was_said_before(state, p
         "the table",
     ]
     change(page, kind="species", photos=keys, value=" Panthera  uncia <b>", stay=True)
+    named = {a.annotation: a for a in state.identities().named}
+    assert {named[key].species for key in keys} == {"Panthera uncia <b>"}
     for key in keys:
         assert "Panthera uncia &lt;b&gt;" in page.get(f"/photos/{key}").text
     change(page, kind="undo", ids=[state.identities().rows[1].id], stay=True)
