@@ -165,7 +165,7 @@ def test_split_withdraws_what_joined_the_sides():
 
 def test_decisions_about_photos_that_left_wait_for_them():
     rows = rows_of(pair("a00", "a09"))
-    assert who_is_who(FOUR, rows).idle[0][1] == "its photos are not in the catalog"
+    assert who_is_who(FOUR, rows).idle[0][1] == "its photos are not in the catalog, or not indexed"
     back = [*FOUR, replace(photo(4, "e9"), annotation="a09")]
     assert of(who_is_who(back, rows), "a00") == of(who_is_who(back, rows), "a09")
 
@@ -249,3 +249,13 @@ def test_step_by_step_is_the_same_as_all_at_once(made, step):
         new = rows[start : start + step]
         who = advanced(who, photos, rows[: start + len(new)], new)
         assert same_state(who, who_is_who(photos, rows[: start + len(new)]))
+
+
+def test_an_undo_that_came_long_before_its_decision_counts():
+    """Two files were merged: the undo has the smaller identifier, and more than a thousand rows lie between."""
+    undo = replace(act("undo", answer="9999"), id="0000")
+    between = [replace(act("note", ["a03"], answer="x"), id=f"{n:04d}") for n in range(1, 1500)]
+    rows = [undo, *between, replace(pair("a00", "a01"), id="9999")]
+    who = advanced(who_is_who(FOUR, rows[:-1]), FOUR, rows, rows[-1:])
+    assert groups(who) == groups(who_is_who(FOUR, rows))
+    assert len(groups(who)) == 4

@@ -11,7 +11,6 @@ from snowmatch.decisions.row import DIFFERENT, SAME, Decision
 from snowmatch.decisions.sightings import find_sighting
 from snowmatch.decisions.who import DISPUTED, Pair, PairState, Who, make_individual, settled, who_is_who
 
-RECENT = 1000  # rows among which an undo of a row that is not there yet may be, after a merge of two files
 MANY = 30  # new decisions from which all are read again
 JOINING, PARTING = (SAME, DISPUTED), (DIFFERENT, DISPUTED)
 
@@ -25,9 +24,7 @@ def advanced(who: Who, annotations: Sequence[Annotation], rows: Sequence[Decisio
     fresh = {row.id for row in new}
     if len(new) > MANY:
         return who_is_who(annotations, rows)
-    if list(rows[len(rows) - len(new) :]) != list(new) or any(
-        r.kind == "undo" and r.answer in fresh for r in rows[-RECENT:]
-    ):
+    if list(rows[len(rows) - len(new) :]) != list(new) or fresh & who.undone:
         return who_is_who(annotations, rows)  # a merged file has rows in between, or took a new row back before
     for decision in new:
         after = _with_answer(who, decision)

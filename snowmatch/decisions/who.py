@@ -19,6 +19,7 @@ from snowmatch.decisions.row import CANNOT_TELL, DIFFERENT, SAME, Decision
 from snowmatch.decisions.sightings import Sighting, find_sighting, in_one_photo, make_sightings
 
 DISPUTED = "disputed"  # observers disagree about a pair, and no adjudicator has decided
+GONE = "its photos are not in the catalog, or not indexed"
 Pair = tuple[int, int]  # numbers of two sightings, the smaller one first
 
 
@@ -58,7 +59,8 @@ class Who:
     names. labels: the name for each of these texts. preferred: of these texts, the later it was chosen for a merged
     individual, the higher. pairs: the pairs that were answered, in the order of their first answers. links: pairs that
     are joined by a merge or by a split's sides. parted: pairs that a split parts. one_photo: pairs boxed in one photo.
-    idle: decisions without effect, each with the reason.
+    idle: decisions without effect, each with the reason. undone: the ids that rows of the kind undo name; after a merge
+    of two files, the decision itself may come later.
     """
 
     sightings: tuple[Sighting, ...]
@@ -73,6 +75,7 @@ class Who:
     parted: frozenset[Pair]
     one_photo: frozenset[Pair]
     idle: tuple[tuple[Decision, str], ...]
+    undone: frozenset[str] = frozenset()
 
     def named(self, name: str) -> Individual | None:
         """Return the individual with this name or handle; None if there is none."""
@@ -113,7 +116,8 @@ def _corrected(a: Annotation, given: Mapping[str, str]) -> Annotation:
 def who_is_who(annotations: Sequence[Annotation], rows: Sequence[Decision]) -> Who:
     """Return who is who by the names of the catalog's `annotations` (with identifiers) and the decisions `rows`."""
     with without_collection():
-        return _who(annotations, in_effect(rows))
+        who = _who(annotations, in_effect(rows))
+        return replace(who, undone=frozenset(row.answer for row in rows if row.kind == "undo"))
 
 
 def _who(annotations: Sequence[Annotation], decisions: Sequence[Decision]) -> Who:
@@ -157,7 +161,7 @@ class _Replay:
         if decision.kind == "rename":
             self._rename(decision)
         elif decision.kind in ("name", "merge", "split") and not sides[0]:
-            self.idle.append((decision, "its photos are not in the catalog"))
+            self.idle.append((decision, GONE))
         elif decision.kind == "name":
             key = self._key(decision.answer)
             for number in sides[0]:
@@ -172,7 +176,7 @@ class _Replay:
             return
         a, b = find_sighting(self.number_of, decision.side_a), find_sighting(self.number_of, decision.side_b)
         if a is None or b is None:
-            self.idle.append((decision, "its photos are not in the catalog"))
+            self.idle.append((decision, GONE))
         elif a != b:  # the two sides of one sighting: `make_sightings` has used the answer
             pair = (a, b) if a < b else (b, a)
             known = self.answers.setdefault(pair, decision)
@@ -210,7 +214,7 @@ class _Replay:
     def _merge(self, decision: Decision) -> None:
         a, b = (find_sighting(self.number_of, side) for side in (decision.side_a, decision.side_b))
         if a is None or b is None:
-            self.idle.append((decision, "its photos are not in the catalog"))
+            self.idle.append((decision, GONE))
             return
         if a != b:
             self.links[min(a, b), max(a, b)] = decision.id
