@@ -268,3 +268,14 @@ def test_a_corrected_body_part_counts_at_once(catalog):
     assert opened.data.annotations[0].body_part == "head"
     gallery = opened.session().gallery  # without indexing again
     assert any(a.path == opened.data.annotations[0].path and a.body_part == "head" for a in gallery.annotations)
+
+
+def test_evidence_that_cannot_be_kept_is_told(catalog, monkeypatch):
+    def full(folder, records):
+        raise SnowmatchError("the disk is full")
+
+    monkeypatch.setattr("snowmatch.review.likely.keep", full)
+    session = open_catalog(catalog).session()
+    evidence = gather_evidence(session, open_identities(catalog).who.sightings)
+    assert evidence.pairs
+    assert [note.code for note in evidence.notes] == ["evidence-not-kept"]

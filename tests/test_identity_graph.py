@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snowmatch.review.clusterings import best_alternative, cluster, greedy, score
-from snowmatch.review.counts import ahead, count, individuals, left, pair_probability
+from snowmatch.review.counts import ahead, count, individuals, left
 from snowmatch.review.draws import FAINT, draw
 from snowmatch.review.evidence import BOTH, LEFT, RIGHT, Weights, graph_of, log_odds, pair_weights
 from snowmatch.review.quarrels import Answer, answer_weight, find_quarrels, minimum_cut
@@ -320,7 +320,6 @@ class TestCounts:
         assert individuals(drawn).tolist() == [2, 3]
         assert individuals(drawn, np.array([True, True, False, False])).tolist() == [1, 1]
         assert individuals(drawn, np.zeros(4, bool)).tolist() == [0, 0]
-        assert pair_probability(drawn, np.array([0, 2]), np.array([1, 3])).tolist() == [1.0, 0.5]
         told = count(individuals(drawn))
         assert (told.mean, told.low, told.high) == (2.5, 2, 3)
 

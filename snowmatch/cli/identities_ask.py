@@ -34,7 +34,9 @@ def gathered(
     session = open_catalog(place.catalog, decisions=place.decisions).session(**method)
     say_notes(session.notes)
     with Bar("comparing", "sighting") as bar:
-        return session, gather_evidence(session, who.who.sightings, again=again, progress=bar.update)
+        evidence = gather_evidence(session, who.who.sightings, again=again, progress=bar.update)
+    say_notes(evidence.notes)
+    return session, evidence
 
 
 @identities.command()

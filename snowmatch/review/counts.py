@@ -51,11 +51,6 @@ def count(numbers: np.ndarray) -> Count:
     return Count(float(numbers.mean()), math.floor(low), math.ceil(high), float(numbers.std()))
 
 
-def pair_probability(draws: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
-    """Return the probability of each pair being one individual, (E,) float: its share of the draws."""
-    return np.asarray((draws[:, i] == draws[:, j]).mean(0), np.float64)
-
-
 def left(
     draws: np.ndarray, i: np.ndarray, j: np.ndarray, chosen: np.ndarray | None = None, within: float = 1.0
 ) -> Left:

@@ -11,11 +11,8 @@ import numpy as np
 from snowmatch.core.unions import Unions
 
 FORBIDDEN = -1e7  # the weight of a pair that is surely different; no sum of other weights comes near it
-LEFT, RIGHT, BOTH = (
-    1,
-    2,
-    3,
-)  # what a sighting shows; one that shows LEFT alone is never compared with one of RIGHT alone
+# What a sighting shows. One that shows LEFT alone is never compared with one of RIGHT alone
+LEFT, RIGHT, BOTH = 1, 2, 3
 
 
 def log_odds(probability: np.ndarray | float, most: float) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -135,8 +135,3 @@ def history(captures: Iterable[Capture], session: str, occasions: int) -> tuple[
     for c in own:
         table[number[c.individual], c.occasion - 1] = True
     return names, table
-
-
-def spatial_counts(captures: Iterable[Capture]) -> Counter[tuple[str, int, str, str]]:
-    """Return the number of captures of each (session, occasion, station, individual)."""
-    return Counter(c.cell for c in captures)

@@ -19,6 +19,7 @@ from snowmatch.core.files import file_sha256
 from snowmatch.core.outputs import check_file, check_folder, has_mark, make_output_folder
 from snowmatch.core.text import counted, file_part, percent, printable
 from snowmatch.identify.answer import Answer, Candidate
+from snowmatch.identify.spots import Spots
 from snowmatch.photos.chips import clip_bbox
 from snowmatch.photos.pixels import read_mask, read_photo
 from snowmatch.screening.foreground import evidence_in_words, foreground_picture
@@ -34,7 +35,6 @@ from snowmatch.views.side_by_side import (
     TEXT,
     WARNING,
     Side,
-    Spots,
     colours_of,
     cuts_of,
     darken,

@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw
 from snowmatch.core.files import replace_file
 from snowmatch.core.outputs import MARK
 from snowmatch.core.types import BBox
+from snowmatch.identify.spots import Spots
 from snowmatch.photos.chips import clip_bbox
 from snowmatch.views.lettering import write_text
 
@@ -45,20 +46,6 @@ class Side:
     mask: np.ndarray | None
     caption: tuple[str, ...]
     weights: np.ndarray | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Spots:
-    """M matched spots of two photos.
-
-    keypoints0, keypoints1: (M, 2) px, x then y. scales0, scales1: (M,) diameters (px). weights: (M,) their votes.
-    """
-
-    keypoints0: np.ndarray
-    keypoints1: np.ndarray
-    scales0: np.ndarray
-    scales1: np.ndarray
-    weights: np.ndarray
 
 
 @dataclass(frozen=True)
