@@ -95,3 +95,4 @@ def test_the_command_writes_events(place, tmp_path):
     assert event["schema"] == "snowmatch.sighting/1"
     assert event["photos"] == [str(folder / "a.jpg")]
     assert "a.jpg" in result.output
+    assert "note: not calibrated on this catalog" in result.output  # what an answer's probabilities rest on is told

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from snowmatch.cli.shared import PATH, extractor_option, method_of, print_text, say, say_failed, setting_option
+from snowmatch.cli.shared import (
+    PATH,
+    extractor_option,
+    method_of,
+    print_text,
+    say,
+    say_failed,
+    say_notes,
+    setting_option,
+)
 
 if TYPE_CHECKING:
     from snowmatch.review.watch import Arrival
@@ -64,7 +73,11 @@ def watch(
     from snowmatch.review.watch import event_of, watch
     from snowmatch.views.watch import format_sighting
 
+    told: set[str] = set()
+
     def show(arrival: Arrival) -> None:
+        say_notes(note for note in arrival.notes if note.text not in told)
+        told.update(note.text for note in arrival.notes)
         if not arrival.here:
             say(f"{folder} cannot be read: waiting until it returns")
         for row in arrival.rows:

@@ -19,6 +19,7 @@ from snowmatch.api import Catalog, open_catalog
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import make_folder, unwritable
 from snowmatch.core.home import CSV_NAME, EXCEL_NAME, features_path, home_of
+from snowmatch.core.notes import Note
 from snowmatch.core.plain import plain
 from snowmatch.decisions.file import decisions_path
 from snowmatch.identify.method import MethodOptions
@@ -34,13 +35,15 @@ Stamp = tuple[int, int]  # size and time of a file
 class Arrival:
     """What one look at the folder gave: the sightings of the photos that were ready, and photos that failed.
 
-    waiting: number of photos that were still changing. here: whether the folder could be read.
+    waiting: number of photos that were still changing. here: whether the folder could be read. notes: those of the
+    answers.
     """
 
     rows: tuple[Row, ...] = ()
     failed: tuple[tuple[str, str], ...] = ()
     waiting: int = 0
     here: bool = True
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass
@@ -97,7 +100,7 @@ class Watch:
         self._asked.update(ready)
         for path, _ in ready:
             self._seen.pop(path, None)
-        return Arrival(batch.rows, batch.failed, waiting)
+        return Arrival(batch.rows, batch.failed, waiting, notes=batch.notes)
 
 
 def watch(
