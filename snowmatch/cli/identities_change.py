@@ -202,13 +202,12 @@ def check(place: Place) -> None:
     Example:
       snowmatch identities catalog/ check
     """
-    from snowmatch.review.accuracy import ACCURACY, accuracies
+    from snowmatch.review.accuracy import accuracy_by_name
     from snowmatch.review.contradictions import contradictions_of
     from snowmatch.views.identities import format_check
 
     who = place.open()
-    measured = accuracies(who.rows)
-    found = contradictions_of(who.who, lambda name: measured.get(name, ACCURACY))
+    found = contradictions_of(who.who, accuracy_by_name(who.rows))
     print_text(format_check(who, found))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from snowmatch.core.types import Annotation
 from snowmatch.decisions.who import Who
-from snowmatch.review.accuracy import ACCURACY, accuracies
+from snowmatch.review.accuracy import accuracy_by_name
 from snowmatch.review.counting import draw_groupings
 from snowmatch.review.graph import weights_of
 from snowmatch.review.identities import Identities
@@ -34,8 +34,7 @@ def draw_identities(identities: Identities, evidence: Evidence, draws: int, seed
 
     The same decisions, evidence and seed give the same groupings. No sightings give (draws, 0).
     """
-    measured = accuracies(identities.rows)
-    weights = weights_of(identities.who, evidence, lambda name: measured.get(name, ACCURACY))
+    weights = weights_of(identities.who, evidence, accuracy_by_name(identities.rows))
     return draw_groupings(weights, draws, seed)
 
 

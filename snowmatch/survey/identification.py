@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from snowmatch.decisions.effect import counts, in_effect
 from snowmatch.decisions.row import DIFFERENT, SAME, Decision
 from snowmatch.decisions.sightings import find_sighting
 from snowmatch.decisions.who import DISPUTED, Who
-from snowmatch.review.accuracy import ACCURACY, accuracies
+from snowmatch.review.accuracy import accuracy_by_name
 from snowmatch.review.identities import Identities
 from snowmatch.survey.captures import Capture
 
@@ -52,7 +52,7 @@ def identify_captures(
     which it is with no other. Without them it is that of its surest pair, by the measured accuracy of those who
     answered, and by what the machine was shown. Of a name that came with the catalog it is not known.
     """
-    who, measured = identities.who, accuracies(identities.rows)
+    who, measured = identities.who, accuracy_by_name(identities.rows)
     said = _said(identities.rows, who)
     links: dict[int, list[Link]] = defaultdict(list)
     for link in said:
@@ -118,11 +118,11 @@ def _identified(
     return Identified(probability, names, observers, status, quality)
 
 
-def _probability(said: Sequence[Decision], measured: Mapping[str, float]) -> float | None:
+def _probability(said: Sequence[Decision], measured: Callable[[str], float]) -> float | None:
     """Return how probable it is that a pair is one animal, by the answers to it; None if they do not say."""
     persons = [row for row in said if row.kind == "pair" and row.role in PERSONS and row.answer in (SAME, DIFFERENT)]
     if persons:
-        accuracy = [measured.get(row.observer, ACCURACY) for row in persons]
+        accuracy = [measured(row.observer) for row in persons]
         odds = [np.log(a / (1 - a)) * (1 if r.answer == SAME else -1) for a, r in zip(accuracy, persons, strict=True)]
         return float(1 / (1 + np.exp(-sum(odds))))
     shown = [row.shown.get("probability") for row in said if row.role == "machine" and row.answer == SAME]

@@ -7,9 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.review.accuracy import ACCURACY, accuracies
+from snowmatch.review.accuracy import accuracy_by_name
 from snowmatch.review.counting import Counts, count_individuals
-from snowmatch.review.identities import Identities
 from snowmatch.review.likely import Evidence
 from snowmatch.web.state import State
 
@@ -86,12 +85,6 @@ def evidence_at_hand(state: State) -> Evidence | None:
         return None
 
 
-def accuracy_in(identities: Identities) -> Callable[[str], float]:
-    """Return how often an observer is right, by name."""
-    measured = accuracies(identities.rows)
-    return lambda name: measured.get(name, ACCURACY)
-
-
 def counts_now(state: State) -> tuple[Counts | None, bool]:
     """Return the numbers of individuals, and whether they are of all decisions; None while the first are computed.
 
@@ -102,7 +95,7 @@ def counts_now(state: State) -> tuple[Counts | None, bool]:
         return None, False
 
     def compute() -> Counts:
-        return count_individuals(identities.who, evidence, accuracy_in(identities), draws=DRAWS)
+        return count_individuals(identities.who, evidence, accuracy_by_name(identities.rows), draws=DRAWS)
 
     key = (identities.stored.head, id(evidence))
     value, fresh = background(state, "counts").get(key, compute)

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.review.accuracy import truth_tag
+from snowmatch.review.accuracy import accuracy_by_name, truth_tag
 from snowmatch.review.history import WAYS, last_answer
 from snowmatch.review.identities import Decision, Identities, draft, undo
 from snowmatch.review.likely import Evidence
 from snowmatch.review.queue import Item, Queue, answered_sides, shown_of, tags_of
 from snowmatch.review.training import TrainingPair, answered_pairs, training_pairs, trusted_names
 from snowmatch.review.turns import skip, take
-from snowmatch.web.background import accuracy_in, evidence_now
+from snowmatch.web.background import evidence_now
 from snowmatch.web.said import Keys, read_answer, read_marks, read_moment, read_pair
 from snowmatch.web.state import State
 
@@ -122,7 +122,7 @@ class Desk:
         calibration = self.state.session(names=False).calibration
         levels = calibration.levels if calibration is not None else None
         mode = "open" if self.way == "training" else self.way
-        return Queue(identities, evidence, self.observer, levels, accuracy_in(identities), mode)
+        return Queue(identities, evidence, self.observer, levels, accuracy_by_name(identities.rows), mode)
 
     def _put(self, queue: Queue, took: float) -> Queue:
         self._queue, self._built, self._took = queue, time.monotonic(), took

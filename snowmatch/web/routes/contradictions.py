@@ -9,12 +9,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from snowmatch.core.text import printable
+from snowmatch.review.accuracy import accuracy_by_name
 from snowmatch.review.contradictions import Voice, contradictions_of
 from snowmatch.review.identities import Identities
 from snowmatch.review.likely import Evidence
 from snowmatch.review.observers import agreement
 from snowmatch.web.animals import address_of
-from snowmatch.web.background import accuracy_in, evidence_at_hand
+from snowmatch.web.background import evidence_at_hand
 from snowmatch.web.page import render, state_of
 from snowmatch.web.pairs import pair_of
 
@@ -27,7 +28,7 @@ def contradictions(request: Request) -> Response:
     state = state_of(request)
     identities, evidence = state.identities(), evidence_at_hand(state)
     who = identities.who
-    found = contradictions_of(who, accuracy_in(identities), evidence)
+    found = contradictions_of(who, accuracy_by_name(identities.rows), evidence)
     several = [n for n, each in enumerate(who.individuals) if len(each.names) > 1]
     disputed = agreement(identities.rows, who).disagreements
     waiting = [each for each in disputed if each.adjudicated is None]
