@@ -1,20 +1,20 @@
-"""Ways to find out who is who from pairs and an observer: the questions of snowmatch, ranked lists, graph identification."""
+"""Ways to find out who is who from pairs and an observer: snowmatch's questions, ranked lists, graph identification."""
 
 from __future__ import annotations
 
 import heapq
 from collections import Counter, defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from drawn_pairs import Case
 
 from snowmatch.core.unions import Unions
 from snowmatch.review.draws import draw
-from snowmatch.review.evidence import Evidence, Weights, log_odds
-from snowmatch.review.questions import Questions
+from snowmatch.review.evidence import Weights, log_odds, pair_weights
 from snowmatch.review.quarrels import Answer, find_quarrels
+from snowmatch.review.questions import Questions
 
 SAME, DIFFERENT, UNKNOWN = 1, -1, 0
 Ask = Callable[[int, int], int]
@@ -41,9 +41,9 @@ class Observer:
 class Settings:
     """How the questions weigh evidence. human: the weight of an answer, at most. margin: times that weight."""
 
-    evidence: Evidence = field(default_factory=Evidence)
+    absent: float = -0.3
     human: float = 4.0
-    margin: float = 0.95
+    margin: float = 1.5
     repeats: int = 2
 
 
@@ -54,14 +54,13 @@ def human_weight(accuracy: float, settings: Settings) -> float:
 def weights_of(case: Case, settings: Settings, human: dict[tuple[int, int], float] | None = None) -> Weights:
     """Return the weights of a case and the answers so far."""
     human = human or {}
-    evidence = settings.evidence
-    listed, weak = evidence.weigh(len(case.truth), case.i, case.j, case.p)
+    listed, alone = pair_weights(len(case.truth), case.p)
     weight = dict(zip(zip(case.i.tolist(), case.j.tolist(), strict=True), listed.tolist(), strict=True))
     pairs = sorted({*weight, *human})
     i, j = np.array(pairs, np.int64).reshape(-1, 2).T
-    machine = np.array([weight.get(k, 0.0 if weak[list(k)].any() else evidence.absent) for k in pairs])
+    machine = np.array([weight.get(k, settings.absent) for k in pairs])
     answers = np.array([human.get(k, 0.0) for k in pairs])
-    return Weights(len(case.truth), i, j, machine, answers, absent=evidence.absent, alone=evidence.alone, weak=weak)
+    return Weights(len(case.truth), i, j, machine, answers, absent=settings.absent, alone=alone)
 
 
 @dataclass(frozen=True)
@@ -86,10 +85,9 @@ def by_questions(case: Case, observer: Observer, settings: Settings, most: int |
     return Found(questions.labels, observer.decisions, dict(human))
 
 
-def count_draws(case: Case, found: Found, settings: Settings, seed: int) -> np.ndarray:
-    """Return the drawn numbers of individuals, (D,) int."""
-    drawn = draw(weights_of(case, settings, found.human), draws=200, chains=40, warm=30, thin=3, seed=seed)
-    return np.array([len(np.unique(row)) for row in drawn])
+def draws_of(case: Case, found: Found, settings: Settings, seed: int) -> np.ndarray:
+    """Return draws of who is who, (200, n), with the answers that were found."""
+    return draw(weights_of(case, settings, found.human), draws=200, chains=40, warm=30, thin=3, seed=seed)
 
 
 def joined(n: int, same: list[tuple[int, int]]) -> np.ndarray:
@@ -130,8 +128,8 @@ def by_graph_identification(
     """Graph identification with twofold redundancy: candidates by probability, repair by minimum cuts, until turns of
     questions change nothing any more.
 
-    auto: pairs at least this probable (or improbable) are answered by the machine. patience, chance, span: the stop rule.
-    Source: Crall, 2017 (thesis, chapter 5); ibeis.
+    auto: pairs at least this probable (or improbable) are answered by the machine. patience, chance, span: the stop
+    rule. Source: Crall, 2017 (thesis, chapter 5); ibeis.
     """
     return _GraphIdentification(case, observer, auto).run(patience, chance, span)
 
@@ -146,9 +144,7 @@ class _GraphIdentification:
         self.labels = np.arange(self.n)
 
     def run(self, patience: int, chance: float, span: int) -> Found:
-        candidates = {
-            (min(x, y), max(x, y)) for x in range(self.n) for y in self.case.rank_list[x].tolist() if y >= 0
-        }
+        candidates = {(min(x, y), max(x, y)) for x in range(self.n) for y in self.case.rank_list[x].tolist() if y >= 0}
         for _ in range(10):
             changes = self._turn(candidates, patience, chance, span)
             changes += self._redundancy()

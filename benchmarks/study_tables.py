@@ -172,3 +172,22 @@ def scaling_table(run: Result) -> str:
             ]
         )
     return table(("method", "photos", "descriptors", "query s", "index s", "memory MB", "disk MB"), rows)
+
+
+APP_WORDS = {
+    "pair": "two photos of a pair, for the first time",
+    "decision": "an answer is acknowledged, 20,000 sightings",
+    "first page": "the first page, 100,000 annotations",
+    "upload": "from a photo to its answer",
+    "command line": "the same on the command line",
+}
+
+
+def app_table(runs: Sequence[Result]) -> str:
+    """Return how long a person waits in the app, in seconds, beside the limits."""
+    rows = []
+    for run in runs:
+        for name, waits in run["waits"].items():
+            times = [f"{waits[each]:.3f}" for each in ("median", "p90", "most")]
+            rows.append([APP_WORDS[name], *times, f"{run['limits'][name]:g}" if name in run["limits"] else NOTHING])
+    return table(("what a person waits for (s)", "median", "nine of ten", "longest", "limit"), rows)

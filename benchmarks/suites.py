@@ -25,6 +25,7 @@ DATASETS = {
     "nyala-left-third": (f"{NYALA},every=3", "nyala, every third animal"),
     "nyala-left-third-framed": (f"{NYALA},every=3,box=0/0/1/1", "nyala, every third animal, the frame as box"),
     "nyala-left-third-bars": (f"{NYALA},every=3,box=0/0/1/1,bars=wrong", "the same with bars of wrong animals"),
+    "synthetic-60": ("synthetic,individuals=60,encounters=6,stations=12,seed=7", "60 drawn cats, with masks"),
     "synthetic-40": ("synthetic,individuals=40,encounters=4", "40 drawn cats, with masks"),
 }
 PROTOCOLS = {
@@ -72,6 +73,7 @@ OTHERS = (
     f"{OURS},extractor=aliked,options=model=n16",
     f"{OURS},extractor=aliked,options=model=n16,matcher=mutual,keep=yes",
 )
+IDENTITY_WAYS = ("queue", "auto+queue", "ranked", "ranked_names", "graph")
 CALIBRATED = ("hesaff:lnbnn", "sift:lnbnn")
 PHOTOS = ("--data", "{data}")
 HOTSPOTTERS_SCORES = "{work}/scores/snow_leopard-boxes/cross-encounter/hotspotter/0.npz"
@@ -154,8 +156,18 @@ SUITES: dict[str, list[Run] | list[Script]] = {
         Script(("population.py", "--seeds", "20", "--evidence", "mask"), ("mask",)),
         Script(("population.py", "--seeds", "5", "--evidence", "box"), ("box",)),
     ],
+    "identities": [
+        Script(
+            ("identity_catalogs.py", name, *PHOTOS, "--accuracy", "1", "--accuracy", "0.97", "--seeds", "2"),
+            tuple(f"{name}, {way}, {observer} %" for observer in ("100", "97") for way in IDENTITY_WAYS),
+        )
+        for name in ("snow_leopard-all-boxes", "nyala-left-third", "synthetic-60")
+    ],
+    "draws": [Script(("draws.py",), ("0.5 answers a sighting, accuracy 0.97",))],
+    "decisions": [Script(("decisions.py",), ("20000 sightings, 200000 decisions",))],
     "screening": [Script(("screening.py", *PHOTOS), ("efficientnet_lite0",))],
     "found_boxes": [Script(("found_boxes.py", *PHOTOS), ("classifier=none", "classifier=efficientnet_lite0"))],
+    "app": [Script(("app.py",), ("app",))],
     "speed": [
         Script(("speed.py", "waiting"), ("waiting",)),
         Script(("speed.py", "stages", *PHOTOS), ("stages hesaff", "stages sift", "stages hotspotter")),
@@ -179,8 +191,12 @@ ABOUT = {
     "calibration": ("the calibrations that are shipped, judged", 25),
     "levels": ("how often answers of each level are right", 5),
     "population": ("from identities to abundance", 13),
+    "identities": ("decisions until it is known who is who, beside ranked lists and graph identification", 15),
+    "draws": ("intervals of the number of animals, with and without draws of identities", 3),
+    "decisions": ("200,000 decisions about 20,000 sightings: reading, who is who, the next question", 2),
     "screening": ("which photos show a snow leopard, beside nyala and leopards painted out", 5),
     "found_boxes": ("the boxes and maps that snowmatch finds, beside boxes of a person and masks", 5),
+    "app": ("how long a person waits in the app", 10),
     "speed": ("help, indexing, queries, stages, size of the gallery", 25),
     "scaling": ("time, memory and disk of large drawn catalogs, and the neighbours found", 30),
 }

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from as_markdown import between_markers, code, plain, table, write
 from found_boxes_tables import found_boxes_parts
+from identity_tables import DECISIONS_MEAN, IDENTITY_MEANS, decisions_table, identities_table
 from measure import RESULTS
 from method_tables import (
     ACCURACY_MEANS,
@@ -37,6 +38,7 @@ from study_tables import (
     LEVELS_MEAN,
     POPULATION_MEANS,
     SCENERY_MEANS,
+    app_table,
     calibration_table,
     levels_table,
     population_table,
@@ -120,6 +122,11 @@ def page(held: dict[str, list[Result]], root: Path) -> str:
         if held[suite]:
             check_one_engine(held[suite], title)
             parts += [f"## {title}", means, show(held[suite])]
+    if held["identities"]:
+        check_one_engine(held["identities"], "Who is who")
+        parts += ["## Who is who", IDENTITY_MEANS, identities_table(held["identities"])]
+    if held["decisions"]:
+        parts += ["## Decisions", DECISIONS_MEAN, decisions_table(held["decisions"][0])]
     if held["screening"]:
         check_one_engine(held["screening"], "Screening")
         parts += ["## Screening", *screening_parts(held["screening"])]
@@ -127,6 +134,8 @@ def page(held: dict[str, list[Result]], root: Path) -> str:
     if held["found_boxes"]:
         check_one_engine(held["found_boxes"], "The animal found by itself")
         parts += ["## The animal found by itself", *found_boxes_parts(held["found_boxes"])]
+    if held["app"]:
+        parts += ["## The app", app_table(held["app"])]
     parts += speed_parts(held["speed"], root)
     return "\n\n".join([*parts, "## How these were made", sources(held)]) + "\n"
 

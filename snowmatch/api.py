@@ -50,20 +50,16 @@ Progress = Callable[[int, int], None]
 
 
 def open_catalog(folder: str | Path, decisions: Path | None = None, **settings: Unpack[SettingsOptions]) -> Catalog:
-    """Return the catalog in `folder`, with the names by persons' decisions (default: its own file of decisions).
-
-    `settings` (see CatalogSettings) replace the stored ones; `index` stores them.
-    """
+    """Return the catalog in `folder`, named by its `decisions`. `settings`: CatalogSettings in place of stored ones."""
     data = load_catalog(Path(folder), load_records(Path(folder)), settings)
     return Catalog(with_decisions(data, decisions), decisions)
 
 
 @dataclass(eq=False)
 class Catalog:
-    """The catalog of one folder as it was when it was opened or indexed. Several threads may query it at the same time.
+    """The catalog of one folder when it was opened or indexed. Several threads may query it at the same time.
 
-    `method` means extractor, matcher and options, as on the command line. By default the extractors are those that the
-    catalog is indexed with. `progress` is called with (done, total). SnowmatchError is a problem that the user can fix.
+    `method`: extractor (default: those of the index), matcher and options. `progress`: called with (done, total).
     """
 
     data: CatalogData
@@ -76,10 +72,7 @@ class Catalog:
         return self.data.folder
 
     def index(
-        self,
-        extractor: str | None = None,
-        options: Mapping[str, str] | None = None,
-        **run: Unpack[IndexOptions],
+        self, extractor: str | None = None, options: Mapping[str, str] | None = None, **run: Unpack[IndexOptions]
     ) -> IndexReport:
         """Extract missing and stale features and build the search index. If the run stops, finished work is kept.
 

@@ -3,28 +3,35 @@
 import csv
 import io
 import json
+import pathlib
 import re
 import zipfile
+from xml.etree import ElementTree
 
+import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from conftest import SHARED, read_rows
-from drawn_table import ROWS, STATIONS, write_catalog
+from drawn_table import HEAD, ROWS, STATIONS, write_catalog
+from PIL import Image
 from python_calamine import CalamineWorkbook
 
 import snowmatch
 from snowmatch.cli import main
 from snowmatch.confidence.score_table import ScoreTable, save_table
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.home import features_path
 from snowmatch.core.plugins import make_plugin, plugin_class, plugin_names
+from snowmatch.features.reader import list_features, open_features
 from snowmatch.interchange.exporting import export_survey
+from snowmatch.interchange.importing import import_source
 from snowmatch.survey.captures import history
 from snowmatch.survey.coordinates import Coordinates
 from snowmatch.survey.run import make_survey
 
-OPTIONS = {"camtrap_dp": {"timezone": "+06:00"}}
-FORMATS = [name for name in plugin_names("exporters") if name != "scr_pairwise"]  # that one needs scores
+OPTIONS = {name: {"timezone": "+06:00"} for name in ("camtrap_dp", "darwin_core")}
+FORMATS = [name for name in plugin_names("exporters") if name not in ("scr_pairwise", "hloc")]  # scores, an index
 EXACT = Coordinates()
 
 
@@ -517,6 +524,199 @@ def _problem(field, limits, value):
     if "maximum" in limits and float(value) > float(limits["maximum"]):
         return "too large"
     return ""
+
+
+# --- round trips ------------------------------------------------------------------------------------------------------
+
+KEPT = ("individual", "body_part", "location", "station", "camera", "timestamp", "encounter", "bbox")
+COMES_BACK = {
+    "catalog": ("catalog.csv", "table", KEPT),
+    "coco": ("coco.json", "coco", KEPT),
+    "wildlife_datasets": ("metadata.csv", "wildlife_datasets", KEPT),
+    "camtrap_dp": ("datapackage.json", "camtrap_dp", ("individual", "body_part", "timestamp", "bbox")),
+    "wildbook": ("wildbook-1.csv", "wildbook", ("individual", "station")),
+}
+
+
+def photo_catalog(tmp_path):
+    """Write a catalog with photos, boxes, and two animals in one photo."""
+    folder = write_catalog(tmp_path / "catalog")
+    rows = read_rows(folder / "catalog.csv")
+    for n, row in enumerate(rows):
+        row["bbox"] = f"{n + 1},2,{60 + n},40"
+        row["timestamp"] = row["timestamp"] or "2023-05-25T05:00:00"
+    rows.append({**rows[2], "individual": "dastan", "body_part": "right_flank", "bbox": "70,10,20,30"})
+    with (folder / "catalog.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+    for row in rows:
+        Image.new("RGB", (100, 60)).save(folder / row["path"])
+    return folder
+
+
+@pytest.mark.parametrize("name", COMES_BACK)
+def test_what_goes_out_comes_back(tmp_path, name):
+    folder = photo_catalog(tmp_path)
+    data = snowmatch.open_catalog(folder).data
+    survey = make_survey(data)
+    export_survey(survey, name, tmp_path / "out", options=OPTIONS.get(name), coordinates=EXACT)
+    file, importer, columns = COMES_BACK[name]
+    again = tmp_path / "again"
+    (tmp_path / "out" / "manifest.json").unlink()
+    source = tmp_path / "out" / file
+    import_source(source, again, importer, photos=folder)
+    back = snowmatch.open_catalog(again).data
+    captured = {row for c in survey.captures for row in c.rows}
+    sent = [a for a in data.annotations if name not in ("camtrap_dp", "wildbook") or a.row in captured]
+
+    def told(annotations):
+        return sorted(
+            (pathlib.PurePosixPath(a.path).name, *(str(getattr(a, column)) for column in columns)) for a in annotations
+        )
+
+    assert told(back.annotations) == told(sent)
+
+
+# --- photos and features ----------------------------------------------------------------------------------------------
+
+
+def test_coco_has_no_position_and_numbers_frames(tmp_path):
+    out, survey = export(tmp_path, "coco")
+    about = json.loads((out / "coco.json").read_text())
+    assert len(about["annotations"]) == len(survey.data.annotations)
+    assert [(i["seq_id"], i["frame_num"], i["seq_num_frames"]) for i in about["images"][:3]] == [
+        ("e1", 0, 2),
+        ("e1", 1, 2),
+        ("e2", 0, 1),
+    ]
+    assert sum("individual_id" not in a for a in about["annotations"]) == 1
+
+
+def test_hloc_has_the_stored_features_in_its_layout(own_survey, tmp_path):
+    folder = own_survey / "catalog"
+    survey = make_survey(snowmatch.open_catalog(folder).data)
+    export_survey(survey, "hloc", tmp_path / "out")
+    first = (tmp_path / "out" / "features.h5").read_bytes()
+    session = snowmatch.open_catalog(folder).session()
+    rows = read_rows(tmp_path / "out" / "images.csv")
+    assert len(rows) == sum(state.key is not None for state in session.states)
+    (described,) = list_features(features_path(folder))
+    reader = open_features(features_path(folder), described)
+    state = next(s for s in session.states if s.key is not None)
+    features = reader.read(state.key)
+    path = next(a.path for a, s in zip(session.data.annotations, session.states, strict=True) if s is state)
+    with h5py.File(tmp_path / "out" / "features.h5") as store:
+        group = store[path]
+        assert set(group) == {"keypoints", "descriptors", "scores", "image_size"}
+        np.testing.assert_array_equal(group["keypoints"], features.keypoints)
+        assert group["descriptors"].shape == features.descriptors.T.shape
+        norms = np.linalg.norm(group["descriptors"][:].astype(np.float32), axis=0)
+        np.testing.assert_allclose(norms, 1, atol=0.02)
+        assert tuple(group["image_size"]) == features.image_size
+        found = []
+        store.visititems(lambda name, each: found.append(name) if isinstance(each, h5py.Dataset) else None)
+        assert {name.rpartition("/")[0] for name in found} == {row["image"] for row in rows}
+    export_survey(survey, "hloc", tmp_path / "out")
+    assert (tmp_path / "out" / "features.h5").read_bytes() == first
+    with pytest.raises(SnowmatchError, match="extractor 'orb'"):
+        export_survey(survey, "hloc", tmp_path / "out", options={"extractor": "orb"})
+
+
+def test_hloc_of_a_catalog_without_an_index_says_so(tmp_path):
+    with pytest.raises(SnowmatchError, match="index it first") as error:
+        export(tmp_path, "hloc")
+    assert error.value.code == "not-indexed"
+
+
+# --- maps and GBIF ----------------------------------------------------------------------------------------------------
+
+
+def test_geojson_and_kml_have_stations_and_movements(tmp_path):
+    out, survey = export(tmp_path, "geojson")
+    stations = json.loads((out / "stations.geojson").read_text())["features"]
+    assert [f["properties"]["label"] for f in stations] == ["S1", "S2", "S3"]
+    assert stations[0]["geometry"]["coordinates"] == [76.1, 41.5]
+    moves = json.loads((out / "movements.geojson").read_text())["features"]
+    assert [f["properties"]["individual"] for f in moves] == ["aika", "bars"]
+    assert "ends" not in moves[0]["properties"]
+    (tmp_path / "b").mkdir()
+    rows = [(f"<{name}> & \x07" if name else "", *more) for name, *more in ROWS]
+    out, survey = export(tmp_path / "b", "kml", rows)
+    root = ElementTree.fromstring((out / "survey.kml").read_text(encoding="utf-8"))
+    space = "{http://www.opengis.net/kml/2.2}"
+    assert len(root.findall(f".//{space}Placemark")) == len(survey.places) + 2
+    assert root.find(f".//{space}Point/{space}coordinates").text == "76.1,41.5,0"
+
+
+def test_darwin_core_hides_individuals_unless_asked(tmp_path):
+    rows = [(name, part, st, time, enc, sex) for name, part, st, time, enc, sex in ROWS]
+    out, survey = export(tmp_path, "darwin_core", rows, coordinates=Coordinates(5000.0))
+    occurrences, media = read_rows(out / "occurrence.csv"), read_rows(out / "multimedia.csv")
+    assert len(occurrences) == len(survey.captures)
+    assert {row["occurrenceID"] for row in media} == {row["occurrenceID"] for row in occurrences}
+    assert occurrences[0]["dataGeneralizations"] == "coordinates rounded to 0.04492 degree"
+    assert {row["coordinateUncertaintyInMeters"] for row in occurrences} == {"3566"}
+    for name in ("occurrence.csv", "multimedia.csv"):
+        assert not any(secret in (out / name).read_text() for secret in ("aika", "bars", "cholpon", "p0.jpg"))
+    (tmp_path / "b").mkdir()
+    out, _ = export(tmp_path / "b", "darwin_core", options={"individuals": "true"})
+    assert {row["organismID"] for row in read_rows(out / "occurrence.csv")} == {"aika", "bars", "cholpon"}
+    meta = ElementTree.fromstring((out / "meta.xml").read_text())
+    space = "{http://rs.tdwg.org/dwc/text/}"
+    for table, file in (("core", "occurrence.csv"), ("extension", "multimedia.csv")):
+        terms = [field.get("term").rpartition("/")[2] for field in meta.findall(f"{space}{table}/{space}field")]
+        head = [name.rpartition(":")[2] for name in read_rows(out / file)[0]]
+        assert terms == head
+
+
+# --- further columns, ages, flanks as sessions ------------------------------------------------------------------------
+
+
+def test_an_exported_catalog_keeps_further_columns_but_no_position(tmp_path):
+    folder = write_catalog(tmp_path / "catalog")
+    rows = read_rows(folder / "catalog.csv")
+    with (folder / "catalog.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [*HEAD, "Collar", "GPS lat"])
+        writer.writeheader()
+        writer.writerows({**row, "Collar": f"c{n}", "GPS lat": "41.5"} for n, row in enumerate(rows))
+    survey = make_survey(snowmatch.open_catalog(folder).data)
+    export_survey(survey, "catalog", tmp_path / "out")
+    assert [row["Collar"] for row in read_rows(tmp_path / "out" / "catalog.csv")] == [f"c{n}" for n in range(len(rows))]
+    assert "41.5" not in (tmp_path / "out" / "catalog.csv").read_text()
+    export_survey(survey, "catalog", tmp_path / "with", coordinates=EXACT)
+    assert {row["GPS lat"] for row in read_rows(tmp_path / "with" / "catalog.csv")} == {"41.5"}
+
+
+def test_secr_has_the_age_of_each_animal(tmp_path):
+    folder = write_catalog(tmp_path / "catalog")
+    rows = read_rows(folder / "catalog.csv")
+    with (folder / "catalog.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [*HEAD, "age"])
+        writer.writeheader()
+        writer.writerows(
+            {**row, "age": {"aika": "Adult", "bars": "sub adult"}.get(row["individual"], "")} for row in rows
+        )
+    survey = make_survey(snowmatch.open_catalog(folder).data)
+    export_survey(survey, "secr", tmp_path / "out", coordinates=EXACT)
+    captures, _ = _secr_of(tmp_path / "out")
+    assert {row[1]: row[4] for row in captures} == {
+        "aika": ["F", "adult"],
+        "bars": ["M", "sub.adult"],
+        "cholpon": ["NA", "NA"],
+    }
+    assert 'covnames = c("sex", "age")' in (tmp_path / "out" / "fit.R").read_text()
+
+
+def test_flanks_as_sessions_count_each_animal_once_a_side(tmp_path):
+    out, survey = export(tmp_path, "secr", flanks="sessions")
+    captures, tables = _secr_of(out)
+    assert len(tables) == 2
+    sides = {(row[0].split(".")[-1], row[1]) for row in captures}
+    assert sides == {("left", "aika"), ("right", "aika"), ("left", "bars"), ("right", "bars"), ("left", "cholpon")}
+    choice = next(c for c in survey.choices if c.flanks == "sessions")
+    assert (choice.individuals, choice.captures, choice.recaptures) == (3, 7, 2)
+    assert {name: int(table.sum()) for name, table in survey.unidentified.items()} == {"1 left": 1, "1 right": 0}
 
 
 # --- plugins ----------------------------------------------------------------------------------------------------------

@@ -9,9 +9,11 @@ from click.testing import CliRunner
 from snowmatch.api import open_catalog
 from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.review.contradictions import contradictions_of
 from snowmatch.review.identities import (
     answer_pair,
     decide,
+    draft,
     find_individual,
     find_sighting_named,
     last_of,
@@ -235,3 +237,45 @@ def true_names(folder):
     """Return the true name of each encounter of the drawn survey, which `blank` has taken away."""
     with (folder.parent / "truth.json").open(encoding="utf-8") as file:
         return json.load(file)
+
+
+def test_a_contradiction_is_explained(catalog):
+    who = open_identities(catalog)
+    drafts = [answer_pair(who, *pair, "same", "Anna") for pair in ((0, 1), (1, 2), (0, 3), (3, 2))]
+    who, _ = decide(who, [*drafts, answer_pair(who, 0, 2, "different", "Boris", certainty=4)])
+    (found,) = contradictions_of(who.who, lambda _: 0.97)
+    assert (found.a, found.b) == (0, 2)
+    assert [voice.decision.observer for voice in found.different] == ["Boris"]
+    assert len(found.same) == 2  # one of each way round
+    assert found.suspects == "different"
+    told = run(catalog, "check")
+    assert all(voice.decision.id[-8:] in told for voice in (*found.different, *found.same))
+
+
+def test_names_that_quarrel_with_an_answer(catalog):
+    who = open_identities(catalog)
+    who, _ = decide(who, [name_sightings(who, [0, 1], "Aika", "Anna"), answer_pair(who, 0, 1, "different", "Boris")])
+    (found,) = contradictions_of(who.who, lambda _: 0.97)
+    assert found.same == ()
+    assert "names or merges join them" in run(catalog, "check")
+
+
+def test_a_corrected_body_part_counts_at_once(catalog):
+    who = open_identities(catalog)
+    named = who.annotations[0].annotation
+    decide(who, [draft("body_part", "Anna", "head", side_a=(named,))])
+    opened = open_catalog(catalog)
+    assert opened.data.annotations[0].body_part == "head"
+    gallery = opened.session().gallery  # without indexing again
+    assert any(a.path == opened.data.annotations[0].path and a.body_part == "head" for a in gallery.annotations)
+
+
+def test_evidence_that_cannot_be_kept_is_told(catalog, monkeypatch):
+    def full(folder, records):
+        raise SnowmatchError("the disk is full")
+
+    monkeypatch.setattr("snowmatch.review.likely.keep", full)
+    session = open_catalog(catalog).session()
+    evidence = gather_evidence(session, open_identities(catalog).who.sightings)
+    assert evidence.pairs
+    assert [note.code for note in evidence.notes] == ["evidence-not-kept"]

@@ -19,7 +19,7 @@ from snowmatch.core.version import __version__
 from snowmatch.decisions.row import ANSWERS, CANNOT_TELL, DIFFERENT, SAME, Decision
 from snowmatch.decisions.sightings import comparable
 from snowmatch.decisions.who import who_is_who
-from snowmatch.review.accuracy import ACCURACY, HIGHEST, LOWEST, accuracies, accuracy_of, truth_of, truth_tag
+from snowmatch.review.accuracy import ACCURACY, HIGHEST, LOWEST, accuracies, accuracy_by_name, truth_of, truth_tag
 from snowmatch.review.kappa import cohens_kappa, pooled_interval, pooled_kappa, tables_of
 from snowmatch.review.machine import machine_error
 from snowmatch.review.methods_text import Told, methods_paragraph
@@ -423,14 +423,14 @@ def trained(book, right, wrong, observer="ann"):
 
 
 def test_accuracy_starts_at_the_prior_and_goes_to_what_was_measured():
-    assert accuracy_of([], "ann") == ACCURACY
+    assert accuracy_by_name([])("ann") == ACCURACY
     book = Book()
     trained(book, 15, 5)
-    assert accuracy_of(book.rows, "ann") == pytest.approx((20 * 0.97 + 15) / 40)
-    assert accuracy_of(book.rows, "bo") == ACCURACY
+    assert accuracy_by_name(book.rows)("ann") == pytest.approx((20 * 0.97 + 15) / 40)
+    assert accuracy_by_name(book.rows)("bo") == ACCURACY
     long = Book()
     trained(long, 1600, 400)
-    assert accuracy_of(long.rows, "ann") == pytest.approx(0.8, abs=0.005)
+    assert accuracy_by_name(long.rows)("ann") == pytest.approx(0.8, abs=0.005)
 
 
 @given(st.integers(0, 300), st.integers(0, 300))
@@ -438,7 +438,7 @@ def test_accuracy_has_bounds_and_grows_with_right_answers(right, wrong):
     book, more = Book(), Book()
     trained(book, right, wrong)
     trained(more, right + 1, wrong)
-    assert LOWEST <= accuracy_of(book.rows, "ann") <= accuracy_of(more.rows, "ann") <= HIGHEST
+    assert LOWEST <= accuracy_by_name(book.rows)("ann") <= accuracy_by_name(more.rows)("ann") <= HIGHEST
 
 
 def simulated(errors, pairs=2000, mode="blind", judged=1.0, seed=2):
@@ -472,9 +472,9 @@ def test_no_hidden_answer_is_measured_twice_and_undone_ones_never():
     book = Book()
     trained(book, 10, 0)
     row = book.pair(50, 51, DIFFERENT, mode="training", tags=(truth_tag(SAME),))
-    before = accuracy_of(book.rows, "ann")
+    before = accuracy_by_name(book.rows)("ann")
     book.undo(row)
-    assert accuracy_of(book.rows, "ann") > before
+    assert accuracy_by_name(book.rows)("ann") > before
 
 
 # --- the machine -----------------------------------------------------------------------------------------------------

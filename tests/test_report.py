@@ -16,8 +16,7 @@ from snowmatch.core.text import aligned, printable, transliterated
 from snowmatch.core.types import Annotation
 from snowmatch.identify.answer import Answer, Candidate, Decision, QueryPhoto
 from snowmatch.screening.foreground import ForegroundMap
-from snowmatch.views import lettering
-from snowmatch.views import pictures
+from snowmatch.views import lettering, pictures
 from snowmatch.views import side_by_side as drawing
 from snowmatch.views.json import answer_to_json
 from snowmatch.views.pictures import draw_answer

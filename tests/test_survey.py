@@ -12,6 +12,7 @@ from conftest import read_rows, texts
 from drawn_table import ROWS, STATIONS, write_catalog
 
 import snowmatch
+from snowmatch.catalog.stations import Span, read_stations
 from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.survey import projection
@@ -23,7 +24,6 @@ from snowmatch.survey.figures import survey_figures
 from snowmatch.survey.movements import largest_moves, mmdm, movements, spatial_recaptures
 from snowmatch.survey.occasions import make_session, read_length, read_session
 from snowmatch.survey.run import make_survey
-from snowmatch.survey.stations import Span, read_stations
 from snowmatch.survey.summaries import accumulation, estimates, frequencies, individuals
 from snowmatch.survey.tables import survey_tables, to_csv
 
@@ -89,11 +89,42 @@ def test_all_problems_are_in_one_list(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ("A,76,41,,2023-01-01,9999-12-31", "no time of a survey"),
+        ("A,76,41,,0001-01-01,2023-01-01", "no time of a survey"),
+        ("A,1e300,1e300,32643,,", "no position on the earth"),
+        ("A,inf,41,,,", "no number"),
+        ("A,76,41,,2023-01-01,2023-01-02,x", "more cells than headings"),
+    ],
+)
+def test_impossible_times_and_positions_are_problems(tmp_path, row, told):
+    with pytest.raises(SnowmatchError, match=told) as error:
+        stations_of(tmp_path, f"station,x,y,crs,from,to\n{row}\n")
+    assert "1e300" not in str(error.value)
+
+
+def test_a_column_with_positions_is_no_trait(tmp_path):
+    (row,), _ = stations_of(tmp_path, "station,gps_point,habitat\nA,41.5 N,ridge\n")
+    assert row.traits == {"habitat": "ridge"}
+
+
+def test_a_clock_that_was_reset_makes_no_survey_of_fifty_years(tmp_path):
+    rows = [*ROWS, ("aika", "left_flank", "S1", "1970-01-01T00:00:00", "x1", "")]
+    with pytest.raises(SnowmatchError, match="correct the clock"):
+        survey_of(write_catalog(tmp_path / "c", rows, None))
+    folder = write_catalog(tmp_path / "d", [*ROWS, ("aika", "left_flank", "S1", "9999-12-31T23:59:59", "x1", "")])
+    assert [e.reason for e in survey_of(folder).left_out] == ["outside all sessions"]
+
+
+@pytest.mark.parametrize(
     ("text", "told"),
     [
         ("x,y\n1,2\n", "no column 'station'"),
         ("station\n", "no rows"),
-        ("station,site\na,b\n", "all mean 'station'"),
+        ("site,trap\na,b\n", "all mean 'station'"),
+        ("station,x,easting\na,1,2\n", "all mean 'x'"),
+        ("station,habitat,habitat\na,b,c\n", "'habitat' occurs twice"),
         ("station,problem_from\na,\n", "expected pairs"),
         ("station,from,to\na,3/4/2023,5/4/2023\n", "may begin with the day or with the month"),
     ],

@@ -165,7 +165,7 @@ def test_split_withdraws_what_joined_the_sides():
 
 def test_decisions_about_photos_that_left_wait_for_them():
     rows = rows_of(pair("a00", "a09"))
-    assert who_is_who(FOUR, rows).idle[0][1] == "its photos are not in the catalog"
+    assert who_is_who(FOUR, rows).idle[0][1] == "its photos are not in the catalog, or not indexed"
     back = [*FOUR, replace(photo(4, "e9"), annotation="a09")]
     assert of(who_is_who(back, rows), "a00") == of(who_is_who(back, rows), "a09")
 
@@ -174,6 +174,15 @@ def test_joined_sightings_without_a_name_vote_together():
     named = with_names(FOUR, who_is_who(FOUR, rows_of(pair("a00", "a01"))))
     assert named[0].individual == named[1].individual == "unnamed a00"
     assert named[2].individual is None
+
+
+def test_a_body_part_is_corrected():
+    rows = rows_of(act("body_part", ["a00"], answer="right_flank"), act("body_part", ["a01"], answer="nonsense"))
+    who = who_is_who(FOUR, rows)
+    assert who.sightings[0].body_parts == ("right_flank",)
+    assert who.sightings[1].body_parts == ("left_flank",)
+    again = who_is_who(FOUR, [*rows, replace(act("undo", answer="0000"), id="0002")])
+    assert again.sightings[0].body_parts == ("left_flank",)
 
 
 def test_the_first_photo_tells_the_time():
@@ -240,3 +249,13 @@ def test_step_by_step_is_the_same_as_all_at_once(made, step):
         new = rows[start : start + step]
         who = advanced(who, photos, rows[: start + len(new)], new)
         assert same_state(who, who_is_who(photos, rows[: start + len(new)]))
+
+
+def test_an_undo_that_came_long_before_its_decision_counts():
+    """Two files were merged: the undo has the smaller identifier, and more than a thousand rows lie between."""
+    undo = replace(act("undo", answer="9999"), id="0000")
+    between = [replace(act("note", ["a03"], answer="x"), id=f"{n:04d}") for n in range(1, 1500)]
+    rows = [undo, *between, replace(pair("a00", "a01"), id="9999")]
+    who = advanced(who_is_who(FOUR, rows[:-1]), FOUR, rows, rows[-1:])
+    assert groups(who) == groups(who_is_who(FOUR, rows))
+    assert len(groups(who)) == 4

@@ -31,7 +31,7 @@ class Problems:
         """Raise SnowmatchError with all problems; nothing found, nothing happens."""
         if not self.found:
             return
-        lines = list(self._lines())
+        lines = list(self.lines())
         data = {
             "file": str(self.path),
             "problems": [{"line": line, "column": column, "text": text} for line, column, text in sorted(self.found)],
@@ -43,6 +43,7 @@ class Problems:
         listed = "".join(f"\n  {line}" for line in lines[:SHOWN])
         raise SnowmatchError(f"{self.path} has {len(lines)} problems:{listed}{more}", code, **data)
 
-    def _lines(self) -> Iterator[str]:
+    def lines(self) -> Iterator[str]:
+        """Yield each problem as a text that begins with its line, in the order of the lines."""
         for line, column, text in sorted(self.found):
             yield f"line {line}, column {column}: {text}" if column else f"line {line}: {text}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
@@ -41,16 +42,14 @@ def read_sheet(path: Path, columns: Collection[str], notes: list[Note]) -> Sheet
     return Sheet(tuple(head), head_line, tuple((line, tuple(cells)) for line, cells in rows))
 
 
+def plain_heading(heading: str) -> str:
+    """Return a heading in one form: `RelativePath`, `Relative path` and `relative-path` are all `relative_path`."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", heading.strip().strip("\ufeff"))
+    return re.sub(r"[\W_]+", "_", words.lower()).strip("_")
+
+
 def _csv_rows(path: Path, columns: Collection[str]) -> Iterator[tuple[int, Sequence[str]]]:
-    text = _text(path)
-    first_line, _, rest = text.partition("\n")
-    line = 1
-    mark = first_line.strip(' "\r\n')
-    if mark.lower().startswith("sep=") and len(mark) == 5:  # Excel writes the separator so
-        separator, text, line = mark[4], rest, 2
-    else:
-        names = {mark: {cell.strip(' "\r').lower() for cell in first_line.split(mark)} for mark in SEPARATORS}
-        separator = max(names, key=lambda mark: len(names[mark] & set(columns)))
+    separator, text, line = separator_of(_text(path), columns)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     before = line - 1
     first = line
@@ -63,6 +62,16 @@ def _csv_rows(path: Path, columns: Collection[str]) -> Iterator[tuple[int, Seque
             f"{path} line {first} cannot be split into columns ({error}); expected a closing quote for each opening "
             "quote, and two quotes for a quote inside a value"
         ) from error
+
+
+def separator_of(text: str, columns: Collection[str]) -> tuple[str, str, int]:
+    """Return the separator of a csv text, the text from its head on, and the number of the head's line."""
+    first_line, _, rest = text.partition("\n")
+    mark = first_line.strip(' "\r\n')
+    if mark.lower().startswith("sep=") and len(mark) == 5:  # Excel writes the separator so
+        return mark[4], rest, 2
+    names = {mark: {cell.strip(' "\r').lower() for cell in first_line.split(mark)} for mark in SEPARATORS}
+    return max(names, key=lambda mark: len(names[mark] & set(columns))), text, 1
 
 
 def _text(path: Path) -> str:

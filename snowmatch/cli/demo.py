@@ -6,12 +6,15 @@ from pathlib import Path
 
 import click
 
+from snowmatch.cli.serve import start
 from snowmatch.cli.shared import PATH, Bar, print_text
 
 
 @click.command()
 @click.argument("folder", type=PATH, default=Path("snowmatch-demo"), metavar="[DIR]")
-def demo(folder: Path) -> None:
+@click.option("--serve", "serving", is_flag=True, help="Then open the app of the demo's catalog in the browser.")
+@click.option("--no-browser", is_flag=True, help="With --serve: only print the address.")
+def demo(folder: Path, serving: bool, no_browser: bool) -> None:
     """Make a small synthetic survey and answer its queries.
 
     The survey is written to the folder DIR; the default is snowmatch-demo. The cats are drawn by the computer; no
@@ -20,10 +23,12 @@ def demo(folder: Path) -> None:
 
     \b
     Example:
-      snowmatch demo my-demo
+      snowmatch demo my-demo --serve
     """
     from snowmatch.demo.run import run_demo
 
     with Bar("survey", "photo") as drawn, Bar("indexing", "annotation") as indexed:
         text = run_demo(folder, drawn=drawn.update, indexed=indexed.update)
     print_text(text)
+    if serving:
+        start(folder / "catalog", port=0, browser=not no_browser, observer=None, decisions=None)

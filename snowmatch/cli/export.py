@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from snowmatch.cli.shared import PATH, force_option, print_text, say_notes, setting_option
-from snowmatch.cli.survey import survey_options
+from snowmatch.cli.survey import drawn_survey, draws_option, seed_option, survey_options
 
 
 @click.command()
@@ -18,10 +18,20 @@ from snowmatch.cli.survey import survey_options
     "--format", "name", required=True, metavar="NAME", help="Format, such as secr; `snowmatch plugins` lists all."
 )
 @survey_options
+@draws_option
+@seed_option
 @setting_option
 @force_option
 def export(
-    catalog: Path, out: Path, name: str, coordinates: str, options: dict[str, str], force: bool, **counting: Any
+    catalog: Path,
+    out: Path,
+    name: str,
+    coordinates: str,
+    options: dict[str, str],
+    force: bool,
+    draws: int | None,
+    seed: int,
+    **counting: Any,
 ) -> None:
     """Write the captures of CATALOG into the folder OUT, as files of another program.
 
@@ -32,13 +42,17 @@ def export(
     Example:
       snowmatch export catalog/ secr/ --format secr --coordinates exact
       snowmatch export catalog/ tables/ --format csv
+      snowmatch export catalog/ secr/ --format secr --coordinates exact --draws 100
     """
-    from snowmatch.api import open_catalog
-    from snowmatch.interchange.exporting import export_survey
+    from snowmatch.interchange.exporting import check_draws, export_survey
     from snowmatch.survey.coordinates import read_coordinates
-    from snowmatch.survey.run import make_survey
+    from snowmatch.survey.opening import open_survey
 
-    made = make_survey(open_catalog(catalog).data, **counting)
-    files = export_survey(made, name, out, options=options, coordinates=read_coordinates(coordinates), force=force)
+    how = read_coordinates(coordinates)
+    if draws is not None:
+        check_draws(name)
+    made = open_survey(catalog, **counting)
+    drawn = drawn_survey(made, draws, seed, counting)
+    files = export_survey(made, name, out, options=options, coordinates=how, force=force, drawn=drawn)
     say_notes(made.notes)
     print_text("\n".join(str(out / file) for file in files))

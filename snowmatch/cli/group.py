@@ -23,6 +23,7 @@ COMMANDS = {
     "index": "index",
     "query": "query",
     "batch": "batch",
+    "watch": "watch",
     "identities": "identities",
     "serve": "serve",
     "evaluate": "evaluate",

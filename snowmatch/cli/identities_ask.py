@@ -34,7 +34,9 @@ def gathered(
     session = open_catalog(place.catalog, decisions=place.decisions).session(**method)
     say_notes(session.notes)
     with Bar("comparing", "sighting") as bar:
-        return session, gather_evidence(session, who.who.sightings, again=again, progress=bar.update)
+        evidence = gather_evidence(session, who.who.sightings, again=again, progress=bar.update)
+    say_notes(evidence.notes)
+    return session, evidence
 
 
 @identities.command()
@@ -79,14 +81,13 @@ def ask(
     Example:
       snowmatch identities catalog/ ask --observer Anna --draw questions/
     """
-    from snowmatch.review.accuracy import ACCURACY, accuracies
+    from snowmatch.review.accuracy import accuracy_by_name
     from snowmatch.review.queue import Queue
 
     observer, who = place.observer(), place.open()
     session, evidence = gathered(place, who, extractors, options, again)
     levels = session.calibration.levels if session.calibration is not None else None
-    measured = accuracies(who.rows)
-    queue = Queue(who, evidence, observer, levels, lambda name: measured.get(name, ACCURACY), mode, repeats)
+    queue = Queue(who, evidence, observer, levels, accuracy_by_name(who.rows), mode, repeats)
     say(KEYS)
     answered = _ask_all(queue, session, number, draw)
     left = queue.left()
@@ -227,12 +228,11 @@ def count(
     Example:
       snowmatch identities catalog/ count
     """
-    from snowmatch.review.accuracy import ACCURACY, accuracies
+    from snowmatch.review.accuracy import accuracy_by_name
     from snowmatch.review.counting import count_individuals
     from snowmatch.views.counting import format_counts
 
     who = place.open()
     _, evidence = gathered(place, who, extractors, options, again)
-    measured = accuracies(who.rows)
-    found = count_individuals(who.who, evidence, lambda name: measured.get(name, ACCURACY), draws=draws, seed=seed)
+    found = count_individuals(who.who, evidence, accuracy_by_name(who.rows), draws=draws, seed=seed)
     print_text(format_counts(found))

@@ -202,9 +202,13 @@ def check(place: Place) -> None:
     Example:
       snowmatch identities catalog/ check
     """
+    from snowmatch.review.accuracy import accuracy_by_name
+    from snowmatch.review.contradictions import contradictions_of
     from snowmatch.views.identities import format_check
 
-    print_text(format_check(place.open()))
+    who = place.open()
+    found = contradictions_of(who.who, accuracy_by_name(who.rows))
+    print_text(format_check(who, found))
 
 
 @identities.command("merge-files")

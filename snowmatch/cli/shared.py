@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from snowmatch.cli.advice import with_advice
+from snowmatch.core.home import PROGRESS_FILE
 
 if TYPE_CHECKING:
     from snowmatch.core.notes import Note
@@ -146,11 +148,16 @@ def print_json(value: Any) -> None:
 
 
 class Bar:
-    """A progress bar on stderr with rate and remaining time. It is shown only if stderr is a terminal."""
+    """A progress bar on stderr with rate and remaining time. It is shown only if stderr is a terminal.
+
+    If the environment names a file in PROGRESS_FILE, as the app does for the work that it starts, the progress is
+    written there too, twice a second at most.
+    """
 
     def __init__(self, title: str, unit: str) -> None:
         self.title, self.unit = title, unit
         self.bar: Any = None
+        self.file, self.written, self.began = os.environ.get(PROGRESS_FILE, ""), 0.0, time.monotonic()
 
     def __enter__(self) -> Bar:
         return self
@@ -163,6 +170,21 @@ class Bar:
             scale = self.unit == "B"  # bytes are shown as 2.7M, photos as 2700
             self.bar = tqdm(total=total, desc=self.title, unit=f" {self.unit}", unit_scale=scale, disable=None)
         self.bar.update(done - self.bar.n)
+        if self.file and (done >= total or time.monotonic() - self.written > 0.5):
+            self._write(done, total)
+
+    def _write(self, done: int, total: int) -> None:
+        import json
+        from contextlib import suppress
+
+        from snowmatch.core.errors import SnowmatchError
+        from snowmatch.core.files import replace_file
+
+        self.written = time.monotonic()
+        values = {"title": self.title, "unit": self.unit, "done": done, "total": total}
+        text = json.dumps({**values, "seconds": round(self.written - self.began, 1)})
+        with suppress(SnowmatchError):  # the work itself goes on
+            replace_file(Path(self.file), lambda file: file.write(text.encode()))
 
     def __exit__(self, *_: object) -> None:
         if self.bar is not None:

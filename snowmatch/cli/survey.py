@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from snowmatch.cli.shared import PATH, force_option, print_text, say, say_notes
+from snowmatch.cli.shared import PATH, Bar, force_option, print_text, say, say_notes
+
+if TYPE_CHECKING:
+    from snowmatch.survey.draws import Drawn
+    from snowmatch.survey.run import Survey
 
 _OPTIONS = (
     click.option(
@@ -27,7 +31,7 @@ _OPTIONS = (
     ),
     click.option(
         "--flanks",
-        type=click.Choice(["both", "left", "right", "hybrid"]),
+        type=click.Choice(["both", "left", "right", "hybrid", "sessions"]),
         default="both",
         show_default=True,
         help="Sightings that count; the answer compares the choices.",
@@ -55,13 +59,43 @@ def survey_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+draws_option = click.option(
+    "--draws",
+    type=click.IntRange(2, 10_000),
+    metavar="NUMBER",
+    help="Also draw who is who so often, from the photos and the answers; the catalog has to be indexed.",
+)
+seed_option = click.option("--seed", default=0, show_default=True, help="Of the draws: the same seed, the same draws.")
+
+
+def drawn_survey(made: Survey, draws: int | None, seed: int, options: dict[str, Any]) -> Drawn | None:
+    """Return drawn identities of a survey, with a progress bar; None if none were asked for."""
+    from snowmatch.survey.opening import draw_survey
+
+    if draws is None:
+        return None
+    with Bar("comparing", "sighting") as bar:
+        return draw_survey(made, draws, seed=seed, progress=bar.update, **options)
+
+
 @click.command()
 @click.argument("catalog", type=PATH)
 @survey_options
+@draws_option
+@seed_option
 @click.option("--out", type=PATH, metavar="DIR", help="Write tables, figures and a manifest into this folder.")
 @click.option("--no-figures", is_flag=True, help="Write no figures; they need snowmatch[survey].")
 @force_option
-def survey(catalog: Path, out: Path | None, no_figures: bool, force: bool, coordinates: str, **options: Any) -> None:
+def survey(
+    catalog: Path,
+    out: Path | None,
+    no_figures: bool,
+    force: bool,
+    coordinates: str,
+    draws: int | None,
+    seed: int,
+    **options: Any,
+) -> None:
     """Count the captures of the individuals of CATALOG and the effort of its cameras.
 
     A capture is an identified animal at a station on an occasion. The estimates assume a closed population. Nothing
@@ -71,22 +105,24 @@ def survey(catalog: Path, out: Path | None, no_figures: bool, force: bool, coord
     Example:
       snowmatch survey catalog/
       snowmatch survey catalog/ --occasion 10d --flanks left --out survey/
+      snowmatch survey catalog/ --draws 100 --out survey/
     """
-    from snowmatch.api import open_catalog
     from snowmatch.core.errors import SnowmatchError
     from snowmatch.survey.coordinates import read_coordinates
     from snowmatch.survey.figures import survey_figures
     from snowmatch.survey.folder import check_output, survey_manifest, write_output
-    from snowmatch.survey.run import make_survey
-    from snowmatch.survey.tables import survey_tables, to_csv
-    from snowmatch.views.survey import format_survey
+    from snowmatch.survey.opening import open_survey
+    from snowmatch.survey.output import survey_files
+    from snowmatch.views.survey import format_draws, format_survey
 
     how = read_coordinates(coordinates)
-    opened = open_catalog(catalog)
-    made = make_survey(opened.data, **options)
+    made = open_survey(catalog, **options)
+    if out is not None:
+        check_output(out, catalog, list(survey_files(made, how, None)), force=force)
+    drawn = drawn_survey(made, draws, seed, options)
     files: dict[str, bytes] = {}
     if out is not None:
-        files = {name: to_csv(table) for name, table in survey_tables(made, how).items()}
+        files = survey_files(made, how, drawn)
         check_output(out, catalog, list(files), force=force)
         try:
             files |= {} if no_figures else survey_figures(made, how)
@@ -95,9 +131,14 @@ def survey(catalog: Path, out: Path | None, no_figures: bool, force: bool, coord
                 raise
             say(str(error))
     print_text(format_survey(made))
+    if drawn is not None:
+        print_text(format_draws(made, drawn))
     say_notes(made.notes)
     if out is not None:
-        write_output(out, catalog, files, survey_manifest(made, how, {"command": "survey"}), force=force)
+        more: dict[str, Any] = {"command": "survey"}
+        if drawn is not None:
+            more["draws"] = {"number": len(drawn.captures), "seed": drawn.seed}
+        write_output(out, catalog, files, survey_manifest(made, how, more), force=force)
         if how is None:
             say("no positions were written, and no map (--coordinates exact|rounded:KM)")
         print_text(f"{len(files)} files in {out}", err=True)

@@ -8,6 +8,7 @@ HOME = ".snowmatch"  # the name of the folder, inside the catalog's folder, that
 CSV_NAME = "catalog.csv"  # the table of a catalog
 STATIONS_NAME = "stations.csv"  # the table of its stations
 EXCEL_NAME = "catalog.xlsx"  # the same as a spreadsheet
+PROGRESS_FILE = "SNOWMATCH_PROGRESS"  # the variable of the environment that names the file of a command's progress
 
 
 def home_of(folder: Path) -> Path:

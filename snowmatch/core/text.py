@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import re
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
@@ -133,3 +134,8 @@ def transliterated(text: str) -> str:
     """Return `text` in ASCII: Cyrillic letters by sound, other letters without accents, "?" for other characters."""
     letters = unicodedata.normalize("NFKD", unicodedata.normalize("NFC", text).translate(_CYRILLIC))
     return "".join(c if c.isascii() else "?" for c in letters if not unicodedata.combining(c))
+
+
+def file_part(text: str) -> str:
+    """Return `text` as a part of a file name that all systems accept: letters, digits, `-` and `_`, at most 60."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", transliterated(text))[:60].strip("_")

@@ -11,6 +11,7 @@ from snowmatch.decisions.row import DIFFERENT, SAME, Decision
 from snowmatch.decisions.sightings import find_sighting
 from snowmatch.decisions.who import DISPUTED, Pair, PairState, Who, make_individual, settled, who_is_who
 
+MANY = 30  # new decisions from which all are read again
 JOINING, PARTING = (SAME, DISPUTED), (DIFFERENT, DISPUTED)
 
 
@@ -21,7 +22,9 @@ def advanced(who: Who, annotations: Sequence[Annotation], rows: Sequence[Decisio
     that take nothing back; all else is computed afresh.
     """
     fresh = {row.id for row in new}
-    if list(rows[len(rows) - len(new) :]) != list(new) or any(r.kind == "undo" and r.answer in fresh for r in rows):
+    if len(new) > MANY:
+        return who_is_who(annotations, rows)
+    if list(rows[len(rows) - len(new) :]) != list(new) or fresh & who.undone:
         return who_is_who(annotations, rows)  # a merged file has rows in between, or took a new row back before
     for decision in new:
         after = _with_answer(who, decision)
@@ -64,10 +67,15 @@ def _with_answer(who: Who, decision: Decision) -> Who | None:
 
 def _joined(who: Who, pair: Pair, pairs: dict[Pair, PairState]) -> Who:
     kept, gone = sorted(who.of[n] for n in pair)
-    members = sorted((*who.individuals[kept].sightings, *who.individuals[gone].sightings))
-    inside = set(members)
-    apart = {p for p, s in pairs.items() if s.answer in PARTING and p[0] in inside and p[1] in inside}
-    apart |= {p for p in (*who.one_photo, *who.parted) if p[0] in inside and p[1] in inside}
+    first, second = who.individuals[kept], who.individuals[gone]
+    members = sorted((*first.sightings, *second.sightings))
+    across = ((min(a, b), max(a, b)) for a in first.sightings for b in second.sightings)
+    apart = {*first.quarrels, *second.quarrels}
+    apart |= {
+        p
+        for p in across
+        if p in who.one_photo or p in who.parted or ((state := pairs.get(p)) is not None and state.answer in PARTING)
+    }
     one = make_individual(members, who.sightings, who.names, who.labels, who.preferred, sorted(apart))
     individuals = list(who.individuals)
     individuals[kept] = one

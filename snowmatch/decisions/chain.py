@@ -7,16 +7,15 @@ the same text. All cells are texts; lists and what was shown are JSON.
 
 from __future__ import annotations
 
-import gc
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from datetime import datetime
 from hashlib import sha256
 from itertools import islice
 from typing import Any
 
+from snowmatch.core.collection import without_collection
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.decisions.row import Decision, canonical, from_json, plain_json
 from snowmatch.decisions.schema import COLUMNS
@@ -103,7 +102,7 @@ def read_chain(rows: Iterator[Row], number: int, head: str) -> tuple[list[Decisi
     """
     decisions: list[Decision] = []
     parse = _Parser()
-    with _without_collection():
+    with without_collection():
         while block := list(islice(rows, _BLOCK)):
             head = check_chain(block, number, head)
             number += len(block)
@@ -205,19 +204,6 @@ def _read(text: str) -> list[Any]:
     if not isinstance(values, list):
         raise BrokenError(f"it has the list {text[:40]!r}, which is not JSON")
     return values
-
-
-@contextmanager
-def _without_collection() -> Iterator[None]:
-    """Stop the search for unused cycles while many values are made that have none: it takes most of the time."""
-    if not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def _is_time(text: str) -> bool:

@@ -89,12 +89,21 @@ def read_since(path: Path, known: Decisions) -> tuple[Decisions, tuple[Decision,
             raise BrokenError(f"the last {counted(missing, 'decision')} are missing")
         if not found:
             return known, ()
-        together = sorted((*known.rows, *found), key=attrgetter("id"))
-        if len({decision.id for decision in together}) < len(together):
+        ids = [decision.id for decision in found]
+        if ids == sorted(ids) and (not count or known.rows[-1].id < ids[0]):  # the usual case: all are later
+            together = (*known.rows, *found)
+            distinct = all(one < other for one, other in pairwise(ids))
+            notes = order_notes((*known.rows[-1:], *found)) if count else order_notes(together)
+            notes = notes or known.notes
+        else:
+            together = tuple(sorted((*known.rows, *found), key=attrgetter("id")))
+            distinct = len({decision.id for decision in together}) == len(together)
+            notes = order_notes(together)
+        if not distinct:
             raise BrokenError("two decisions have the same id")
     except BrokenError as error:
         raise damaged(path, str(error)) from error
-    return Decisions(tuple(together), head, order_notes(together)), tuple(found)
+    return Decisions(together, head, notes), tuple(found)
 
 
 def append(path: Path, decisions: Sequence[Decision]) -> Appended:

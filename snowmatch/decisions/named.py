@@ -11,8 +11,9 @@ from snowmatch.catalog.load import CatalogData
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted, some
 from snowmatch.core.types import Annotation
+from snowmatch.decisions.effect import in_effect
 from snowmatch.decisions.file import decisions_path, read_decisions
-from snowmatch.decisions.who import Who, who_is_who, with_names
+from snowmatch.decisions.who import Who, who_is_who, with_names, with_parts
 
 
 def with_decisions(data: CatalogData, path: Path | None = None) -> CatalogData:
@@ -25,7 +26,7 @@ def with_decisions(data: CatalogData, path: Path | None = None) -> CatalogData:
         return data
     identified = with_ids(data.folder, data.annotations, data.annotations)
     who = who_is_who(identified, rows)
-    named = with_names(identified, who)
+    named = with_names(with_parts(identified, in_effect(rows)), who)
     named = tuple(replace(a, annotation=old.annotation) for a, old in zip(named, data.annotations, strict=True))
     return replace(data, annotations=named, notes=(*data.notes, *_notes(data.annotations, named, who)))
 

@@ -53,18 +53,21 @@ def make_sightings(annotations: Sequence[Annotation], decisions: Iterable[Decisi
     for a in annotations:
         if a.annotation:
             groups[a.encounter, a.individual, 0 if a.individual is not None else a.animal].append(a.row)
-    place = {a.annotation: key for key, rows in groups.items() for a in (annotations[row] for row in rows)}
+    place = {annotations[row].annotation: n for n, rows in enumerate(groups.values()) for row in rows}
+    keys = list(groups)
     inner: dict[tuple[str, str | None, int], dict[frozenset[frozenset[str]], Decision]] = defaultdict(dict)
     for decision in decisions:
-        if decision.kind != "pair" or not counts(decision) or decision.answer not in (SAME, DIFFERENT):
+        if decision.kind != "pair":
             continue
         one, other = place.get(decision.side_a[0]), place.get(decision.side_b[0])
         if one is not None and other is not None and one != other:
             continue  # the usual case: two sightings
+        if not counts(decision) or decision.answer not in (SAME, DIFFERENT):
+            continue
         sides = [{place[name] for name in side if name in place} for side in (decision.side_a, decision.side_b)]
         if len(sides[0]) == 1 and sides[0] == sides[1]:
             asked = frozenset((frozenset(decision.side_a), frozenset(decision.side_b)))
-            inner[next(iter(sides[0]))][asked] = decision  # the last answer counts
+            inner[keys[next(iter(sides[0]))]][asked] = decision  # the last answer counts
     found = []
     for key, rows in groups.items():
         for part in _parts([(annotations[row].annotation, row) for row in rows], inner.get(key, {}).values()):

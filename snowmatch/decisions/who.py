@@ -11,13 +11,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from snowmatch.core.types import Annotation
+from snowmatch.core.collection import without_collection
+from snowmatch.core.types import BODY_PARTS, Annotation
 from snowmatch.core.unions import Unions
 from snowmatch.decisions.effect import counts, in_effect
 from snowmatch.decisions.row import CANNOT_TELL, DIFFERENT, SAME, Decision
 from snowmatch.decisions.sightings import Sighting, find_sighting, in_one_photo, make_sightings
 
 DISPUTED = "disputed"  # observers disagree about a pair, and no adjudicator has decided
+GONE = "its photos are not in the catalog, or not indexed"
 Pair = tuple[int, int]  # numbers of two sightings, the smaller one first
 
 
@@ -57,7 +59,8 @@ class Who:
     names. labels: the name for each of these texts. preferred: of these texts, the later it was chosen for a merged
     individual, the higher. pairs: the pairs that were answered, in the order of their first answers. links: pairs that
     are joined by a merge or by a split's sides. parted: pairs that a split parts. one_photo: pairs boxed in one photo.
-    idle: decisions without effect, each with the reason.
+    idle: decisions without effect, each with the reason. undone: the ids that rows of the kind undo name; after a merge
+    of two files, the decision itself may come later.
     """
 
     sightings: tuple[Sighting, ...]
@@ -72,6 +75,7 @@ class Who:
     parted: frozenset[Pair]
     one_photo: frozenset[Pair]
     idle: tuple[tuple[Decision, str], ...]
+    undone: frozenset[str] = frozenset()
 
     def named(self, name: str) -> Individual | None:
         """Return the individual with this name or handle; None if there is none."""
@@ -89,16 +93,45 @@ class Who:
         return found[0] if len(found) == 1 else None
 
 
+def with_parts(annotations: Sequence[Annotation], decisions: Iterable[Decision]) -> Sequence[Annotation]:
+    """Return the annotations with the body parts and species that decisions in effect gave them.
+
+    Unknown parts are ignored. An empty answer: the table's value counts again.
+    """
+    given: dict[str, dict[str, str]] = defaultdict(dict)
+    for decision in decisions:
+        if decision.kind == "species" or (decision.kind == "body_part" and decision.answer in ("", *BODY_PARTS)):
+            for name in decision.side_a:
+                given[name][decision.kind] = decision.answer
+    if not any(value for values in given.values() for value in values.values()):
+        return annotations
+    return tuple(_corrected(a, given[a.annotation]) if a.annotation in given else a for a in annotations)
+
+
+def _corrected(a: Annotation, given: Mapping[str, str]) -> Annotation:
+    part, species = given.get("body_part") or a.body_part, given.get("species") or a.species
+    return a if (part, species) == (a.body_part, a.species) else replace(a, body_part=part, species=species)
+
+
 def who_is_who(annotations: Sequence[Annotation], rows: Sequence[Decision]) -> Who:
     """Return who is who by the names of the catalog's `annotations` (with identifiers) and the decisions `rows`."""
-    decisions = in_effect(rows)
+    with without_collection():
+        who = _who(annotations, in_effect(rows))
+        return replace(who, undone=frozenset(row.answer for row in rows if row.kind == "undo"))
+
+
+def _who(annotations: Sequence[Annotation], decisions: Sequence[Decision]) -> Who:
+    annotations = with_parts(annotations, decisions)
     sightings = make_sightings(annotations, decisions)
     number_of = {name: n for n, sighting in enumerate(sightings) for name in sighting.annotations}
     state = _Replay(sightings, number_of)
     for decision in decisions:
         state.take(decision)
     one_photo = in_one_photo(annotations, sightings)
-    pairs = {pair: settled(list(answers.values())) for pair, answers in state.answers.items()}
+    pairs = {
+        pair: settled(list(said.values())) if isinstance(said, dict) else PairState((said,), said.answer)
+        for pair, said in state.answers.items()
+    }
     return _joined(sightings, number_of, pairs, state, one_photo)
 
 
@@ -112,7 +145,7 @@ class _Replay:
         self.label = {name: name for name in self.name_of if name is not None}
         self.key_of = dict(self.label)  # the inverse
         self.preferred: dict[str, int] = {}  # the key of a name: the later it was chosen, the higher
-        self.answers: dict[Pair, dict[str, Decision]] = defaultdict(dict)
+        self.answers: dict[Pair, Decision | dict[str, Decision]] = {}  # one answer, or the last of each observer
         self.links: dict[Pair, str] = {}
         self.parted: dict[Pair, str] = {}
         self.idle: list[tuple[Decision, str]] = []
@@ -128,7 +161,7 @@ class _Replay:
         if decision.kind == "rename":
             self._rename(decision)
         elif decision.kind in ("name", "merge", "split") and not sides[0]:
-            self.idle.append((decision, "its photos are not in the catalog"))
+            self.idle.append((decision, GONE))
         elif decision.kind == "name":
             key = self._key(decision.answer)
             for number in sides[0]:
@@ -143,9 +176,14 @@ class _Replay:
             return
         a, b = find_sighting(self.number_of, decision.side_a), find_sighting(self.number_of, decision.side_b)
         if a is None or b is None:
-            self.idle.append((decision, "its photos are not in the catalog"))
+            self.idle.append((decision, GONE))
         elif a != b:  # the two sides of one sighting: `make_sightings` has used the answer
-            self.answers[(a, b) if a < b else (b, a)][decision.observer] = decision
+            pair = (a, b) if a < b else (b, a)
+            known = self.answers.setdefault(pair, decision)
+            if isinstance(known, dict):
+                known[decision.observer] = decision
+            elif known is not decision:
+                self.answers[pair] = {known.observer: known} | {decision.observer: decision}
 
     def _key(self, name: str) -> str | None:
         """Return the key of a name; a name that is new gets one. An empty name has none."""
@@ -176,7 +214,7 @@ class _Replay:
     def _merge(self, decision: Decision) -> None:
         a, b = (find_sighting(self.number_of, side) for side in (decision.side_a, decision.side_b))
         if a is None or b is None:
-            self.idle.append((decision, "its photos are not in the catalog"))
+            self.idle.append((decision, GONE))
             return
         if a != b:
             self.links[min(a, b), max(a, b)] = decision.id
@@ -198,7 +236,8 @@ class _Replay:
         rest = [number for number in rest if number not in set(chosen)]
         both = (set(chosen), set(rest))
         for pair in [p for p in self.answers if _crosses(p, *both)]:
-            kept = {who: d for who, d in self.answers[pair].items() if d.answer != SAME}
+            held = self.answers[pair]
+            kept = {d.observer: d for d in (held.values() if isinstance(held, dict) else [held]) if d.answer != SAME}
             if kept:
                 self.answers[pair] = kept
             else:

@@ -12,8 +12,8 @@ from snowmatch.matching.query import score_query, voter
 
 
 @dataclass(frozen=True, eq=False)
-class AgreeingSpots:
-    """M verified matches of two annotations, the strongest last.
+class Spots:
+    """M matched spots of two photos.
 
     keypoints0, keypoints1: (M, 2) px, x then y. scales0, scales1: (M,) diameters (px). weights: (M,) their votes.
     """
@@ -25,8 +25,9 @@ class AgreeingSpots:
     weights: np.ndarray
 
 
-def spots_between(session: Session, row0: int, row1: int) -> AgreeingSpots:
+def spots_between(session: Session, row0: int, row1: int) -> Spots:
     """Return the matched spots of the annotations in two rows of the catalog, checked for one position of the animal.
+    The strongest is the last.
 
     The first extractor of the session is used. No spot agrees: M = 0. Raises SnowmatchError if a row is not indexed.
     """
@@ -46,7 +47,7 @@ def spots_between(session: Session, row0: int, row1: int) -> AgreeingSpots:
         gallery.prepare(votes.backend, part, allowed)
     (matches,) = score_query([subject], gallery, allowed, part, matcher, session.method.geometry).matches
     matches = matches.take(np.argsort(matches.weights, kind="stable"))
-    return AgreeingSpots(
+    return Spots(
         subject.features.keypoints[matches.keypoint0],
         features.keypoints[matches.keypoint1],
         subject.features.scales[matches.keypoint0],

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from snowmatch.catalog.cells import CellError, read_body_part
+from snowmatch.catalog.positions import holds_position
 from snowmatch.catalog.times import EXPECTED, read_times, to_one_zone
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.imported import ImportedRow
@@ -21,10 +22,6 @@ from snowmatch.interchange.photo_files import FoundPhotos, Named
 from snowmatch.interchange.stations import identifier
 
 PERIODS = ("from", "to")
-# Columns that may hold a position: a catalog holds none, stations.csv does
-_POSITION = re.compile(
-    r"(.*_)?(lat|latitude|lon|long|longitude|lng|utm\w*|easting|northing|gps\w*|coord\w*|geom\w*)(_.*)?"
-)
 
 
 @dataclass(frozen=True)
@@ -154,7 +151,7 @@ def _cells(row: ImportedRow, times: Mapping[str, str], read: Counter[str], count
     for column, text in row.cells.items():
         if column in ("path", "bbox") or not text.strip():
             continue
-        if _POSITION.fullmatch(column):
+        if holds_position(column):
             counts["positions"].append(column)
         else:
             cells[column] = same_name(text.strip())

@@ -5,21 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.plugins import make_plugin, settings
+from snowmatch.core.plugins import make_plugin, plugin_class, plugin_names, settings
 from snowmatch.core.text import some
+from snowmatch.photos.facts import read_facts
 from snowmatch.survey.coordinates import Coordinates, shown_degrees, shown_positions
+from snowmatch.survey.draws import Drawn
 from snowmatch.survey.folder import check_output, survey_manifest, write_output
-from snowmatch.survey.run import Place, Survey
+from snowmatch.survey.places import Place
+from snowmatch.survey.run import Survey
 
 
 @dataclass(frozen=True, eq=False)
 class Export:
-    """What an exporter receives: the survey, and which coordinates may leave the catalog (None: none)."""
+    """What an exporter receives: the survey, which coordinates may leave the catalog (None: none), and drawn identities
+    (only formats with DRAWS).
+    """
 
     survey: Survey
     coordinates: Coordinates | None
+    drawn: Drawn | None = None
 
     @property
     def positions(self) -> dict[str, tuple[float, float]]:
@@ -30,6 +37,15 @@ class Export:
     def degrees(self) -> dict[str, tuple[float, float]]:
         """The same as longitude and latitude (WGS 84)."""
         return shown_degrees(self.survey, self.coordinates)
+
+    def photo_size(self, path: str) -> tuple[int, int] | None:
+        """Return (width, height) of an upright photo, from the index or from its header; None if it cannot be read."""
+        facts = self.survey.data.facts.get(path)
+        try:
+            found = facts or read_facts(self.survey.data.folder / path)
+        except SnowmatchError:
+            return None
+        return found.image_size
 
     def detectors(self, session: str) -> list[tuple[int, Place]]:
         """Return number and place of each station with effort in a session. Raises SnowmatchError if one of them has no
@@ -44,6 +60,18 @@ class Export:
         return found
 
 
+def check_draws(name: str) -> None:
+    """Raise SnowmatchError unless the format `name` can hold drawn identities."""
+    if not takes_draws(name):
+        able = [each for each in plugin_names("exporters") if takes_draws(each)]
+        raise SnowmatchError(f"{name} has no draws of identities: expected one of {', '.join(able)}")
+
+
+def takes_draws(name: str) -> bool:
+    """Return whether a format can hold drawn identities. Raises SnowmatchError if there is no such format."""
+    return bool(getattr(plugin_class("exporters", name.replace("-", "_")), "DRAWS", False))
+
+
 def export_survey(
     survey: Survey,
     name: str,
@@ -52,6 +80,7 @@ def export_survey(
     options: Mapping[str, str] | None = None,
     coordinates: Coordinates | None = None,
     force: bool = False,
+    drawn: Drawn | None = None,
 ) -> list[str]:
     """Write the files of the format `name` into the folder `out`, and return their names.
 
@@ -64,9 +93,13 @@ def export_survey(
             f"{name} cannot do without the positions of the stations, which are not written unless asked for",
             "ask-coordinates",
         )
-    files = dict(exporter.files(Export(survey, coordinates)))
+    if drawn is not None:
+        check_draws(name)
+    files = dict(exporter.files(Export(survey, coordinates, drawn)))
     check_output(out, survey.data.folder, list(files), force=force)
-    more = {"command": "export", "format": settings(exporter)}
+    more: dict[str, Any] = {"command": "export", "format": settings(exporter)}
+    if drawn is not None:
+        more["draws"] = {"number": len(drawn.captures), "seed": drawn.seed}
     used = coordinates if exporter.COORDINATES != "never" else None
     write_output(out, survey.data.folder, files, survey_manifest(survey, used, more), force=force)
     return list(files)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from snowmatch.decisions.effect import in_effect
 from snowmatch.decisions.row import ANSWERS, CANNOT_TELL, Decision
@@ -65,9 +65,10 @@ def accuracies(rows: Sequence[Decision]) -> dict[str, float]:
     }
 
 
-def accuracy_of(rows: Sequence[Decision], observer: str) -> float:
-    """Return the accuracy of one observer, 0.6 to 0.995; ACCURACY if it was never measured. See `accuracies`."""
-    return accuracies(rows).get(observer, ACCURACY)
+def accuracy_by_name(rows: Sequence[Decision]) -> Callable[[str], float]:
+    """Return the function that tells an observer's accuracy, 0.6 to 0.995; ACCURACY if it was never measured."""
+    measured = accuracies(rows)
+    return lambda name: measured.get(name, ACCURACY)
 
 
 def _compared(rows: Sequence[Decision]) -> Iterator[tuple[str, float]]:

@@ -10,7 +10,8 @@ from snowmatch.confidence.levels import LEVEL_NAMES, Levels
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import choices
 from snowmatch.decisions.effect import in_effect
-from snowmatch.decisions.row import SAME, SAMPLE, Decision
+from snowmatch.decisions.row import SAME, Decision
+from snowmatch.decisions.row import SAMPLE as SAMPLE
 from snowmatch.decisions.sightings import comparable
 from snowmatch.review.graph import Known
 from snowmatch.review.identities import Identities, draft, sides_of

@@ -1,8 +1,8 @@
 """Correlation clustering: individuals are the sets that agree best with the weights of pairs, and their alternatives.
 
-The score of a clustering is the sum of the weights of all pairs inside its clusters, and `alone` for each cluster. (With the pairs between clusters
-subtracted, as it is often written, all scores double and lose a constant.) A local alternative is another clustering of
-one or two clusters.
+The score of a clustering is the sum of the weights of all pairs inside its clusters, and `alone` for each cluster.
+(With the pairs between clusters subtracted, as it is often written, all scores double and lose a constant.) A local
+alternative is another clustering of one or two clusters.
 
 Source: local clusterings and their alternatives, WildMeOrg/wbia-plugin-lca; greedy additive edge contraction, Keuper et
 al., ICCV 2015 (arXiv:1505.06973).
@@ -33,8 +33,8 @@ class Alternative:
 def cluster(graph: Graph) -> tuple[np.ndarray, list[tuple[int, int]]]:
     """Return the greedy clustering of a whole graph, and its steps.
 
-    The two clusters with the largest weight between them become one, as long as that weight is above `alone`. The labels,
-    (nodes,) int, are the smallest node of each cluster. The steps are pairs of labels; the smaller one stays.
+    The two clusters with the largest weight between them become one, as long as that weight is above `alone`. The
+    labels, (nodes,) int, are the smallest node of each cluster. The steps are pairs of labels; the smaller one stays.
     """
     near = [dict(row) for row in graph.near]
     sides = list(graph.sides)

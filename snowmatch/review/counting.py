@@ -1,25 +1,27 @@
-"""How many individuals there are: groupings of the sightings, drawn from what photos and observers say."""
+"""How many individuals a catalog has: groupings of its sightings, drawn from what photos and observers say."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from snowmatch.decisions.sightings import comparable
 from snowmatch.decisions.who import Who
+from snowmatch.review.counts import ahead, count, individuals
 from snowmatch.review.draws import draw
-from snowmatch.review.evidence import tempered
-from snowmatch.review.graph import SURE, weights_of
+from snowmatch.review.evidence import Weights
+from snowmatch.review.graph import SURE, Known, weights_of
 from snowmatch.review.likely import Evidence
-from snowmatch.review.questions import Questions
 
 ENOUGH = 1.0  # individuals: comparisons stop to matter if the number would change by less
-TEMPERATURE = 1.0  # how much less the photos are trusted in the draws; measured with benchmarks/identities.py
+Pair = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Count:
+class Part:
     """The number of individuals of some sightings.
 
     what: such as "all", "location naryn" or "left flank". sightings: their number. decided: individuals by the
@@ -30,22 +32,40 @@ class Count:
     sightings: int
     decided: int
     mean: float
-    low: float
-    high: float
+    low: int
+    high: int
 
 
 @dataclass(frozen=True, eq=False)
 class Counts:
     """The numbers of individuals, and the groupings that they come from.
 
-    draws: (D, S) int, a number for the individual of each sighting. questions: about how many comparisons are left;
-    would_change: by how many individuals they could change the number (the half width of the interval).
+    draws: (D, S) int, a number for the individual of each sighting. questions: about how many comparisons `ask` would
+    still ask. would_change: half of the 95 % interval, by which the number of individuals may still change.
     """
 
-    counts: tuple[Count, ...]
+    counts: tuple[Part, ...]
     draws: np.ndarray
     questions: int
     would_change: float
+
+
+def draw_groupings(weights: Weights, draws: int, seed: int = 0) -> np.ndarray:
+    """Return drawn groupings, (draws, S) int. How often a true pair has no evidence is what `absent` says."""
+    return draw(weights, draws=draws, chains=min(40, draws), seed=seed, missed=min(math.exp(weights.absent), 0.9))
+
+
+def open_pairs(who: Who, evidence: Evidence) -> list[Pair]:
+    """Return the pairs with evidence that nobody has answered, that are comparable, and that follow from nothing."""
+    known = Known(who)
+    return [
+        (a, b)
+        for a, b in evidence.pairs
+        if (a, b) not in who.pairs
+        and comparable(who.sightings[a], who.sightings[b])
+        and not known.same(a, b)
+        and not known.different(a, b)
+    ]
 
 
 def count_individuals(
@@ -56,25 +76,21 @@ def count_individuals(
     The same decisions, evidence and seed give the same numbers. No sightings give zeros.
     """
     weights = weights_of(who, evidence, accuracy)
-    labels = draw(tempered(weights, TEMPERATURE), draws=draws, seed=seed)
-    found = [_count("all", np.ones(len(who.sightings), bool), who, labels)]
+    labels = draw_groupings(weights, draws, seed)
+    found = [_part("all", np.ones(len(who.sightings), bool), who, labels)]
     places = np.array([s.location for s in who.sightings], str)
     named = sorted({place for place in places.tolist() if place})
     if len(named) > 1 or (named and (places == "").any()):
-        found += [_count(f"location {place}", places == place, who, labels) for place in named]
+        found += [_part(f"location {place}", places == place, who, labels) for place in named]
     for part, what in (("left_flank", "left flank"), ("right_flank", "right flank")):
         shows = np.array([part in s.body_parts for s in who.sightings], bool)
         if shows.any() and not shows.all():
-            found.append(_count(what, shows, who, labels))
-    open_questions = Questions(weights, margin=2 * SURE).open()
-    spread = (found[0].high - found[0].low) / 2
-    return Counts(tuple(found), labels, open_questions, spread)
+            found.append(_part(what, shows, who, labels))
+    more = ahead(weights, labels, margin=2 * SURE, answer=SURE, asked=who.pairs.keys())
+    return Counts(tuple(found), labels, more, (found[0].high - found[0].low) / 2)
 
 
-def _count(what: str, members: np.ndarray, who: Who, labels: np.ndarray) -> Count:
-    numbers = np.array([len(np.unique(row[members])) for row in labels], np.float64)
+def _part(what: str, members: np.ndarray, who: Who, labels: np.ndarray) -> Part:
     decided = len({who.of[n] for n in np.flatnonzero(members).tolist()})
-    if not len(numbers):
-        return Count(what, 0, 0, 0.0, 0.0, 0.0)
-    low, high = np.quantile(numbers, (0.025, 0.975), method="closest_observation")
-    return Count(what, int(members.sum()), decided, float(numbers.mean()), float(low), float(high))
+    drawn = count(individuals(labels, members))
+    return Part(what, int(members.sum()), decided, drawn.mean, drawn.low, drawn.high)

@@ -11,11 +11,8 @@ import numpy as np
 from snowmatch.core.unions import Unions
 
 FORBIDDEN = -1e7  # the weight of a pair that is surely different; no sum of other weights comes near it
-LEFT, RIGHT, BOTH = (
-    1,
-    2,
-    3,
-)  # what a sighting shows; one that shows LEFT alone is never compared with one of RIGHT alone
+# What a sighting shows. One that shows LEFT alone is never compared with one of RIGHT alone
+LEFT, RIGHT, BOTH = 1, 2, 3
 
 
 def log_odds(probability: np.ndarray | float, most: float) -> np.ndarray:
@@ -25,57 +22,34 @@ def log_odds(probability: np.ndarray | float, most: float) -> np.ndarray:
     return np.asarray(np.log(p / (1 - p)), np.float64)
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """How the probabilities of listed pairs become weights, and what all other pairs weigh.
+def pair_weights(
+    n: int, probability: np.ndarray, *, missed: float = 0.15, most: float = 4.5
+) -> tuple[np.ndarray, float]:
+    """Return what the probabilities of the listed pairs say, (E,) float, and what each individual adds (`alone`).
 
-    A sighting is weak if none of its listed pairs has the probability `strong` or more. A pair of two sightings that are
-    not weak weighs listed + above * its log odds, or listed + below * its log odds if they are negative. A pair with a weak
-    sighting has settings of its own, since a poor photo makes all true pairs improbable at once. To be listed is
-    evidence: only the best pairs are. That a pair is not listed weighs `absent`, or nothing if a sighting of it is weak.
-    Log odds beyond -most and most do not count. absent, alone: as of Weights.
-    The defaults were fitted on drawn surveys, so that each sighting, and each set of sightings, has the right
-    probabilities when all others are known: benchmarks/fit_evidence.py.
-    Source: pseudo-likelihood, Besag, 1975 (The Statistician 24:179-195).
+    A calibrated probability holds what the comparison says and how common true pairs are. The latter is taken out of
+    each pair, as a pair of sightings is together or apart with all their other pairs: it is counted once for each
+    individual. n: sightings. missed: the share of true pairs that are not listed. most: log odds beyond -most and most
+    do not count.
     """
-
-    listed: float = 2.52
-    above: float = 1.25
-    below: float = 0.52
-    weak_listed: float = 3.23
-    weak_above: float = 1.0
-    weak_below: float = 0.73
-    absent: float = -0.24
-    alone: float = 3.1
-    most: float = 4.5
-    strong: float = 0.5
-
-    def weigh(
-        self, n: int, i: np.ndarray, j: np.ndarray, probability: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the weights (E,) of the pairs i, j of the sightings 0 to n - 1, and which sightings are weak, (n,) bool."""
-        best = np.zeros(n)
-        np.maximum.at(best, i, probability)
-        np.maximum.at(best, j, probability)
-        weak = best < self.strong
-        odds = log_odds(probability, self.most)
-        plain = self.listed + np.where(odds > 0, self.above, self.below) * odds
-        poor = self.weak_listed + np.where(odds > 0, self.weak_above, self.weak_below) * odds
-        return np.where(weak[i] | weak[j], poor, plain), weak
+    pairs = n * (n - 1) / 2
+    true = max(float(np.sum(probability)), 1.0) / (1 - missed)
+    alone = math.log(max(pairs / true - 1, 1.0))
+    return log_odds(probability, most) + alone, alone
 
 
 @dataclass(frozen=True)
 class Weights:
     """The evidence about the sightings 0 to n - 1. Pairs that are not listed have the weight `absent`.
 
-    i, j: (E,) int, i < j, each pair once. machine: (E,) float, the log odds of the pair's calibrated probability.
+    i, j: (E,) int, i < j, each pair once. machine: (E,) float, what the pair's comparison says, of `pair_weights`;
+    `absent` for a pair that is listed only because persons answered it.
     human: (E,) float, the sum over the answers to a pair: the log odds of the observer's accuracy, positive for `same`,
     negative for `different`; 0 without answers. absent: zero or less. alone: what each individual adds to the score of
     a clustering, zero or more; so joining two clusters has to be worth more than this.
     together, apart: pairs that are surely one individual, and surely two.
     views: (n,) int, LEFT, RIGHT or BOTH; None: all sightings can be compared. Pairs that cannot be compared are never
     asked and have no weight. What joins the two sides of an individual is a sighting of both, or a pair of `together`.
-    weak: (n,) bool, sightings whose pairs weigh nothing if they are not listed; None: there are none.
     Raises ValueError for numbers out of range, and for a pair that is listed twice or cannot be compared.
     """
 
@@ -89,7 +63,6 @@ class Weights:
     together: tuple[tuple[int, int], ...] = ()
     apart: tuple[tuple[int, int], ...] = ()
     views: np.ndarray | None = None
-    weak: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         sizes = {len(self.i), len(self.j), len(self.machine), len(self.human)}
@@ -99,7 +72,11 @@ class Weights:
             raise ValueError(f"expected 0 <= i < j < {self.n} for every pair")
         if len(np.unique(self.i.astype(np.int64) * self.n + self.j)) < len(self.i):
             raise ValueError("a pair is listed twice")
-        if not (np.isfinite(self.machine).all() and np.isfinite(self.human).all() and -1e3 <= self.absent <= 0 <= self.alone <= 1e3):
+        if not (
+            np.isfinite(self.machine).all()
+            and np.isfinite(self.human).all()
+            and -1e3 <= self.absent <= 0 <= self.alone <= 1e3
+        ):
             raise ValueError("expected finite weights, -1000 <= absent <= 0 and 0 <= alone <= 1000")
         if any(not 0 <= k < self.n for pair in (*self.together, *self.apart) for k in pair):
             raise ValueError(f"expected sightings from 0 to {self.n - 1}")
@@ -117,8 +94,7 @@ class Graph:
 
     node: (n,) int, the node of each sighting. members: the sightings of each node, ascending.
     near: for each node its neighbours, with the sum of (weight - absent) over the listed pairs between them.
-    size, left, right: (nodes,) int, sightings of each node that are not weak: all, those of LEFT alone, those of
-    RIGHT alone.
+    size, left, right: (nodes,) int, sightings of each node: all, those of LEFT alone, those of RIGHT alone.
     """
 
     absent: float
@@ -155,8 +131,7 @@ def graph_of(weights: Weights) -> Graph:
         node[group] = number
     near: list[dict[int, float]] = [{} for _ in members]
     views = np.full(weights.n, BOTH) if weights.views is None else np.asarray(weights.views)
-    plain = np.ones(weights.n, bool) if weights.weak is None else ~np.asarray(weights.weak, bool)
-    excess = weights.machine + weights.human - weights.absent * (plain[weights.i] & plain[weights.j])
+    excess = weights.machine + weights.human - weights.absent
     for a, b, w in zip(node[weights.i].tolist(), node[weights.j].tolist(), excess.tolist(), strict=True):
         if a != b:
             near[a][b] = near[b][a] = near[a].get(b, 0.0) + w
@@ -165,7 +140,7 @@ def graph_of(weights: Weights) -> Graph:
         if a == b:
             raise ValueError(f"sightings {x} and {y} are surely together and surely apart")
         near[a][b] = near[b][a] = FORBIDDEN
-    sides = np.stack([plain, plain & (views == LEFT), plain & (views == RIGHT)]).astype(np.int64)
+    sides = np.stack([np.ones(weights.n, np.int64), views == LEFT, views == RIGHT]).astype(np.int64)
     size, left, right = (np.bincount(node, side, len(members)).astype(np.int64) for side in sides)
     triples = list(zip(size.tolist(), left.tolist(), right.tolist(), strict=True))
     return Graph(weights.absent, weights.alone, node, members, near, size, left, right, triples)

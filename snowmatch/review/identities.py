@@ -18,13 +18,14 @@ from snowmatch.core.text import choices, counted, did_you_mean
 from snowmatch.core.types import Annotation
 from snowmatch.core.version import __version__
 from snowmatch.decisions.advance import advanced
+from snowmatch.decisions.effect import in_effect
 from snowmatch.decisions.file import Appended, Decisions, read_decisions, read_since
 from snowmatch.decisions.file import append as append
 from snowmatch.decisions.file import decisions_path as decisions_path
 from snowmatch.decisions.merge import Exported, Merged, export_lines, import_lines, merge_file
 from snowmatch.decisions.row import Decision as Decision
 from snowmatch.decisions.row import timestamp as timestamp
-from snowmatch.decisions.who import Individual, Who, who_is_who, with_names
+from snowmatch.decisions.who import Individual, Who, who_is_who, with_names, with_parts
 
 LATER = "~"  # the ids of decisions that are only tried begin so, and come after all others
 
@@ -55,7 +56,7 @@ class Identities:
     @cached_property
     def named(self) -> tuple[Annotation, ...]:
         """The annotations with the names by all decisions."""
-        return with_names(self.data.annotations, self.who)
+        return with_names(with_parts(self.data.annotations, in_effect(self.rows)), self.who)
 
     @cached_property
     def sightings_of_photo(self) -> Mapping[str, tuple[int, ...]]:
@@ -230,9 +231,8 @@ def merge(identities: Identities, names: Sequence[str], observer: str, into: str
         raise SnowmatchError(f"{into!r} is another individual: name it among those to merge, or choose another name")
     first, *rest = found
     one = sides_of(identities, first.sightings)
-    return tuple(
-        draft("merge", observer, into, side_a=one, side_b=sides_of(identities, each.sightings)) for each in rest
-    )
+    drafts = [draft("merge", observer, into, side_a=one, side_b=sides_of(identities, each.sightings)) for each in rest]
+    return tuple(replace(each, decided_at=drafts[0].decided_at) for each in drafts)  # one act, taken back as one
 
 
 def split(identities: Identities, name: str, chosen: Sequence[int], observer: str, new: str = "") -> Decision:
@@ -283,8 +283,7 @@ def last_of(identities: Identities, observer: str) -> tuple[str, ...]:
 
     An undo is not one of them: undoing twice takes two decisions back.
     """
-    undone = {row.answer for row in identities.rows if row.kind == "undo"}
-    own = [r for r in identities.rows if r.observer == observer and r.kind != "undo" and r.id not in undone]
+    own = [row for row in in_effect(identities.rows) if row.observer == observer]
     if not own:
         return ()
     last = own[-1]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.notes import Note
 from snowmatch.decisions.sightings import Sighting, comparable
 from snowmatch.identify.pairs import compare_sightings
 from snowmatch.identify.session import Session
@@ -48,13 +48,15 @@ class Evidence:
     """The evidence about all pairs of sightings that photos say something about.
 
     pairs: by (one, other). expected: the share of all comparable pairs that show one animal. unlisted: the logarithm of
-    the odds of a comparable pair that is not in `pairs`. asked: number of sightings that were asked in this run.
+    the odds of a comparable pair that is not in `pairs`. asked: number of sightings that were asked in this run. notes:
+    whether the answers could be kept.
     """
 
     pairs: Mapping[tuple[int, int], Likely]
     expected: float
     unlisted: float
     asked: int
+    notes: tuple[Note, ...] = ()
 
     def best(self, number: int, count: int) -> list[Likely]:
         """Return the `count` most likely pairs of a sighting, best first."""
@@ -73,21 +75,26 @@ def gather_evidence(
 
     A sighting is asked again only if its photos, their boxes or masks, the method or the calibration have changed. A
     new sighting is compared with all others. again: ask about all. progress: called with (done, total) sightings. A
-    catalog that cannot be written is used without keeping anything. No sightings give no pairs.
+    catalog that cannot be written keeps nothing, and a note says so. No sightings give no pairs.
     """
     keys = _keys(session, sightings)
     kept = {} if again else read_kept(session.folder, keys)
     missing = [n for n, key in enumerate(keys) if key not in kept]
+    notes: tuple[Note, ...] = ()
     generation = 1 + max((record["generation"] for record in kept.values()), default=0)
     for start in range(0, len(missing), AT_ONCE):
         some = missing[start : start + AT_ONCE]
         records = _ask(session, sightings, some, keys, generation, start, len(missing), progress)
         kept |= records
-        with suppress(SnowmatchError):  # a catalog on a medium that cannot be written: the next run asks again
+        try:
             keep(session.folder, records)
+        except SnowmatchError as error:
+            notes = (
+                Note("evidence-not-kept", f"the comparisons are not kept, so the next run compares again: {error}"),
+            )
     if progress is not None and missing:
         progress(len(missing), len(missing))
-    return _gathered([kept[key] for key in keys], sightings, len(missing))
+    return _gathered([kept[key] for key in keys], sightings, len(missing), notes)
 
 
 def _ask(
@@ -124,7 +131,9 @@ def _keys(session: Session, sightings: Sequence[Sighting]) -> list[str]:
     ]
 
 
-def _gathered(records: Sequence[Record], sightings: Sequence[Sighting], asked: int) -> Evidence:
+def _gathered(
+    records: Sequence[Record], sightings: Sequence[Sighting], asked: int, notes: tuple[Note, ...]
+) -> Evidence:
     number_of = {name: n for n, s in enumerate(sightings) for name in s.annotations}
     odds: dict[tuple[int, int], dict[int, tuple[float, float]]] = {}
     best: dict[tuple[int, int], tuple[int, tuple[str, str]]] = {}
@@ -153,7 +162,7 @@ def _gathered(records: Sequence[Record], sightings: Sequence[Sighting], asked: i
         pair: Likely(*pair, mean, _probability(mean + prior), _probability(careful + prior), *best[pair])
         for pair, (mean, careful) in sorted(together.items())
     }
-    return Evidence(pairs, expected, float(np.clip(UNLISTED + prior, -MOST, MOST)), asked)
+    return Evidence(pairs, expected, float(np.clip(UNLISTED + prior, -MOST, MOST)), asked, notes)
 
 
 def _probability(log_odds: float) -> float:

@@ -1,7 +1,7 @@
 """Answers that contradict each other, explained: which answers say `same`, which say `different`, and which are weaker.
 
-Source: minimum cuts between the ends of a `different`, as graph identification repairs its mistakes, Crall, 2017 (thesis,
-chapter 5) and ibeis.
+Source: minimum cuts between the ends of a `different`, as graph identification repairs its mistakes, Crall, 2017
+(thesis, chapter 5) and ibeis.
 """
 
 from __future__ import annotations

@@ -55,13 +55,11 @@ class Questions:
         self.margin, self.most = margin, most
         self._graph = graph_of(weights)
         self._views = np.full(weights.n, BOTH) if weights.views is None else np.asarray(weights.views)
-        self._weak = np.zeros(weights.n, bool) if weights.weak is None else np.asarray(weights.weak, bool)
         self._machine = {
             pair: w
             for *pair_, w in zip(weights.i.tolist(), weights.j.tolist(), weights.machine.tolist(), strict=True)
             if (pair := (pair_[0], pair_[1]))
         }
-        self._listed = set(self._machine)
         self._asked = Counter(asked)
         start = cluster(self._graph)[0] if labels is None else self._labels_of_nodes(labels)
         self._label = start.tolist()
@@ -97,7 +95,7 @@ class Questions:
         self.change(i, j, weight)
 
     def change(self, i: int, j: int, weight: float, *, asked: int = 0) -> None:
-        """Add `weight` to a pair's weight, such as an answer that is undone; `asked` is added to how often it was asked.
+        """Add to a pair's weight, such as for an answer that is undone, and `asked` to how often it was asked.
 
         Raises ValueError for a pair that cannot be compared.
         """
@@ -113,10 +111,7 @@ class Questions:
                 self._push(key)
         if a == b or (b in self._graph.near[a] and self._graph.near[a][b] <= FORBIDDEN / 2):
             return
-        new = pair not in self._listed
-        self._listed.add(pair)
-        extra = weight - (self._graph.absent if new and not (self._weak[i] or self._weak[j]) else 0.0)
-        self._graph.near[a][b] = self._graph.near[b][a] = self._graph.near[a].get(b, 0.0) + extra
+        self._graph.near[a][b] = self._graph.near[b][a] = self._graph.near[a].get(b, 0.0) + weight
         if one == two:
             self._renew([one])
         else:
@@ -135,7 +130,7 @@ class Questions:
         closed(i, j): pairs that may not be asked now, such as those that another observer has on the screen.
         """
         found: list[Question] = []
-        back = []
+        back: list[tuple[float, Key]] = []
         while self._heap and len(found) < count:
             entry = heapq.heappop(self._heap)
             if not self._valid(entry) or entry[1] in self._spent or entry in back[-1:]:
@@ -229,7 +224,9 @@ class Questions:
         if self._mixes(one, two):
             self._set((one, two), best_alternative(self._graph, [first, second]))
         else:
-            self._set((one, two), Alternative(self._weight(one, two) - self._graph.alone, (tuple(sorted(first + second)),)))
+            self._set(
+                (one, two), Alternative(self._weight(one, two) - self._graph.alone, (tuple(sorted(first + second)),))
+            )
 
     def _settle(self) -> None:
         """Apply the best alternative as long as it scores more than the present clustering."""
@@ -289,11 +286,12 @@ class Questions:
                 continue
             for x, y in product(self._graph.members[a], self._graph.members[b]):
                 i, j = min(x, y), max(x, y)
-                times = self._asked[(i, j)] if (i, j) in self._asked else 0
+                times = self._asked[i, j]
                 rank = (times, -self._machine.get((i, j), self._graph.absent - 1), i, j)
-                if times < self.most and (chosen is None or rank < chosen) and self._comparable(i, j):
-                    if closed is None or not closed(i, j):
-                        chosen, merges = rank, joins
+                if times >= self.most or not self._comparable(i, j) or (closed is not None and closed(i, j)):
+                    continue
+                if chosen is None or rank < chosen:
+                    chosen, merges = rank, joins
         if chosen is None:
             return None
         times, _, i, j = chosen

@@ -7,13 +7,17 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from snowmatch.confidence.levels import Levels
-from snowmatch.core.text import counted
+from snowmatch.core.text import counted, percent
 from snowmatch.decisions.row import CANNOT_TELL, DIFFERENT, REPEAT, SAME, SAMPLE, Decision
 from snowmatch.decisions.sightings import Sighting, comparable
 from snowmatch.decisions.who import DISPUTED
 from snowmatch.review.accuracy import ACCURACY
-from snowmatch.review.graph import SURE, Known, sighting_pair, weights_of
+from snowmatch.review.counting import draw_groupings, open_pairs
+from snowmatch.review.counts import left
+from snowmatch.review.graph import SURE, Known, answer_weight, sighting_pair, weights_of
 from snowmatch.review.identities import Identities, draft, sides_of
 from snowmatch.review.likely import Evidence
 from snowmatch.review.questions import Questions
@@ -22,7 +26,9 @@ from snowmatch.review.turns import held_by_others, skipped_by
 REPEATS = 0.03  # share of the questions that repeat an earlier one of the same observer
 REPEAT_AFTER = 20  # questions between a question and its repetition, at least
 CONFIRM = 0.5  # pairs from this probability are asked until somebody has said that they are one animal
+DOUBT = 0.98  # answers that the photos contradict with this probability go to an adjudicator
 MARGIN = 2 * SURE  # a clustering is settled if two answers of persons could not change it
+DRAWS, COUNT_AGAIN = 200, 20  # groupings that are drawn, and answers until they are drawn again
 AHEAD = 20  # questions that are looked at together
 
 
@@ -30,10 +36,11 @@ AHEAD = 20  # questions that are looked at together
 class Item:
     """One question: do the sightings a and b show one animal?
 
-    why: `contradiction`, `decides`, `confirm`, `check` (a sample of the machine's decisions), `repeat`, `second` (an
-    independent second answer) or `disagreement` (for an adjudicator). reason: the same in words. probability: that both
-    show one animal, and its level; None if the photos say nothing. spots: matched spots of the best two photos. photos:
-    these annotations' identifiers, of a and of b; the first ones of the sightings if there are no spots.
+    why: `contradiction`, `decides`, `confirm`, `counts`, `check` (a sample of the machine's decisions), `repeat`,
+    `second` (an independent second answer), `disagreement` (for an adjudicator) or `chosen` (by a person). reason: the
+    same in words. probability: that both show one animal, and its level; None if the photos say nothing. spots: matched
+    spots of the best two photos. photos: these annotations' identifiers, of a and of b; the first ones of the sightings
+    if there are no spots.
     """
 
     a: int
@@ -80,6 +87,7 @@ class Queue:
         who = self.identities.who
         self.known = Known(who)
         self._own: dict[tuple[int, int], Decision] = {}
+        self._taken: dict[tuple[int, int], float] = {}  # the weights of first answers that were taken since the start
         for pair, state in who.pairs.items():
             for said in state.answers:
                 if said.observer == self.observer:
@@ -93,8 +101,19 @@ class Queue:
             if row.observer == self.observer and REPEAT in row.tags
             for numbers in [[who.number_of.get(side[0], -1) for side in (row.side_a, row.side_b)]]
         }
-        weights = weights_of(who, self.evidence, self.accuracy)
-        self._questions = Questions(weights, margin=MARGIN, asked=asked) if self.mode == "open" else None
+        self._questions: Questions | None = None
+        if self.mode == "open":
+            weights = weights_of(who, self.evidence, self.accuracy)
+            self._questions = Questions(weights, margin=MARGIN, asked=asked)
+        self._sampled = [
+            pair
+            for pair, state in who.pairs.items()
+            if all(said.role == "machine" for said in state.answers)
+            and any(SAMPLE in said.tags for said in state.answers)
+        ]
+        self._quarrels = [each for each in who.individuals if each.quarrels]
+        self._counted_until = 0
+        self._telling: tuple[tuple[int, int], ...] = ()
         self._confirm = sorted(
             (pair for pair, likely in self.evidence.pairs.items() if likely.probability >= CONFIRM),
             key=lambda pair: (-self.evidence.pairs[pair].odds, pair),
@@ -125,6 +144,12 @@ class Queue:
                 break
         return (found + last)[:count]
 
+    def about(self, a: int, b: int) -> Item:
+        """Return the question about two sightings that a person chose. Raises ValueError if they are one sighting."""
+        if a == b:
+            raise ValueError(f"{a} and {b} are one sighting")
+        return self._item(a, b, "chosen", "a person chose this pair")
+
     def _items(self) -> Iterator[Item]:
         if self.mode == "open":
             yield from self._repeats()
@@ -132,6 +157,7 @@ class Queue:
             yield from self._samples()
             yield from self._deciding()
             yield from self._confirming()
+            yield from self._counting()
         elif self.mode == "blind":
             yield from self._second_answers()
         else:
@@ -150,7 +176,7 @@ class Queue:
     def _contradictions(self) -> Iterator[Item]:
         """Yield pairs that can settle a contradiction: across its two sides, the most telling first."""
         who = self.identities.who
-        for individual in who.individuals:
+        for individual in self._quarrels:
             for a, b in individual.quarrels:
                 members = set(individual.sightings)
                 near = [p for p in self.evidence.pairs if p[0] in members and p[1] in members and p not in self._closed]
@@ -166,9 +192,8 @@ class Queue:
 
     def _samples(self) -> Iterator[Item]:
         """Yield the machine's decisions that a person checks, as if they were open."""
-        for pair, state in self.identities.who.pairs.items():
-            by_machine = [said for said in state.answers if said.role == "machine" and SAMPLE in said.tags]
-            if by_machine and pair not in self._closed and len(state.answers) == len(by_machine):
+        for pair in self._sampled:
+            if pair not in self._closed:
                 yield self._item(*pair, "check", self._joins(*pair))
 
     def _deciding(self) -> Iterator[Item]:
@@ -186,6 +211,18 @@ class Queue:
             if self._askable(*pair):
                 text = "the photos say one animal, and nobody has said so yet; " + self._joins(*pair)
                 yield self._item(*pair, "confirm", text)
+
+    def _counting(self) -> Iterator[Item]:
+        """Yield the pairs whose answers tell most about how many individuals there are, when all else is asked."""
+        if len(self._order) >= self._counted_until:
+            self._counted_until = len(self._order) + COUNT_AGAIN
+            weights = weights_of(self.identities.who, self.evidence, self.accuracy)
+            pairs = [p for p in open_pairs(self.identities.who, self.evidence) if self._askable(*p)]
+            ends = np.array(pairs, np.int64).reshape(-1, 2)
+            self._telling = left(draw_groupings(weights, DRAWS), ends[:, 0], ends[:, 1]).pairs if pairs else ()
+        for pair in self._telling:
+            if self._askable(*pair):
+                yield self._item(*pair, "counts", "decides how many individuals there are; " + self._joins(*pair))
 
     def _repeats(self) -> Iterator[Item]:
         """Yield an earlier question again, now and then: it looks like a new one."""
@@ -217,6 +254,11 @@ class Queue:
             if len(said) > 1 and not settled and (state.answer == DISPUTED or CANNOT_TELL in said):
                 told = ", ".join(f"{d.observer}: {d.answer.replace('_', ' ')}" for d in state.answers)
                 yield self._item(*pair, "disagreement", told)
+        for pair in doubtful_answers(self.identities, self.evidence):
+            first = self.identities.who.pairs[pair].answers[0]
+            share = percent(self.evidence.pairs[pair].probability)
+            told = f"{first.observer}: {first.answer}; the photos say one animal at {share}"
+            yield self._item(*pair, "disagreement", told)
 
     def _joins(self, a: int, b: int) -> str:
         who = self.identities.who
@@ -251,15 +293,39 @@ class Queue:
         if not simple or self._questions is None or item.why == "contradiction":
             self._start()
             return
+        weight = answer_weight(decision, self.accuracy(self.observer))
+        if pair not in self._own:
+            self._taken[pair] = weight
+        else:  # an earlier answer counts again if this one is taken back
+            self._taken.pop(pair, None)
         self._own[pair] = decision
         self._closed.add(pair)
         self._order.append(pair)
-        weight = {SAME: 1.0, DIFFERENT: -1.0}.get(decision.answer, 0.0) * SURE
+        self._quarrels = [each for each in identities.who.individuals if each.quarrels]
         self._questions.answer(*pair, weight)
         if decision.answer == SAME:
             self.known.join(*pair)
         elif decision.answer == DIFFERENT:
             self.known.part(*pair)
+
+    def take_back(self, identities: Identities, decision: Decision) -> bool:
+        """Bring the queue up to date after an answer that it took was taken back, and return whether it could.
+
+        identities: without the answer. False: the queue has to be started again.
+        """
+        pair = next((pair for pair, said in self._own.items() if said.id == decision.id), None)
+        who = identities.who
+        if pair is None or pair not in self._taken or self._questions is None:
+            return False
+        if len(who.sightings) != len(self.identities.who.sightings):
+            return False
+        self.identities = identities
+        self._questions.change(*pair, -self._taken.pop(pair), asked=-1)
+        del self._own[pair]
+        self._closed.discard(pair)
+        self._order.remove(pair)
+        self.known = Known(who)
+        return True
 
     def left(self) -> int:
         """Return about how many questions are left for this observer, without skipped ones and repetitions."""
@@ -272,6 +338,24 @@ class Queue:
                 count += 1
                 joins.join(*pair)
         return count + (self._questions.open() if self._questions is not None else 0)
+
+
+def doubtful_answers(identities: Identities, evidence: Evidence) -> list[tuple[int, int]]:
+    """Return the pairs whose answers by persons the photos contradict strongly, and no adjudicator has decided.
+
+    The most doubtful first. None give an empty list.
+    """
+    found = []
+    for pair, state in identities.who.pairs.items():
+        likely = evidence.pairs.get(pair)
+        if likely is None or state.answer not in (SAME, DIFFERENT):
+            continue
+        if any(said.role in ("adjudicator", "machine") for said in state.answers):
+            continue
+        wrong = likely.probability if state.answer == DIFFERENT else 1 - likely.probability
+        if wrong >= DOUBT:
+            found.append((-wrong, pair))
+    return [pair for _, pair in sorted(found)]
 
 
 def answer_item(

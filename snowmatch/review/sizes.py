@@ -1,9 +1,10 @@
 """How often individuals are met: the distribution of the number of sightings, and what it says about a clustering.
 
-If the number of individuals is Poisson with the mean N, and each has s sightings with the probability f(s), the probability
-of a clustering is the product of N f(s) s! over its clusters, times a constant. So a single sighting is an individual of its
-own, rather than one more of those known, with the odds f(1) : sum of s f(s). f is a negative binomial distribution without
-0. It is fitted to individuals with two sightings or more: single sightings are often pieces of others.
+If the number of individuals is Poisson with the mean N, and each has s sightings with the probability f(s), the
+probability of a clustering is the product of N f(s) s! over its clusters, times a constant. So a single sighting is an
+individual of its own, rather than one more of those known, with the odds f(1) : sum of s f(s). f is a negative binomial
+distribution without 0. It is fitted to individuals with two sightings or more: single sightings are often pieces of
+others.
 
 Source: exchangeable partitions, Pitman, 2006 (Combinatorial stochastic processes, chapter 1).
 """

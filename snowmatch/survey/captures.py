@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
 
 from snowmatch.survey.sightings import Sighting
 
-FLANKS = ("both", "left", "right", "hybrid")
+FLANKS = ("both", "left", "right", "hybrid", "sessions")
+SIDES = {"left": "L", "right": "R"}
 MEANING = {
     "both": "every identified sighting; animals known from one side only may be counted twice, once a side",
     "left": "sightings of the left side only: each animal once; those seen from the right only are left out",
     "right": "sightings of the right side only: each animal once; those seen from the left only are left out",
     "hybrid": "each animal by the side with more captures; animals known from different sides only may be the same",
+    "sessions": "left and right as two sessions: each animal once a session; models that take both for independent are "
+    "too sure",
 }
 
 
@@ -63,9 +66,15 @@ def choose_flanks(captures: Sequence[Capture], flanks: str) -> list[Capture]:
     """Return the captures that a choice of flanks (one of FLANKS) uses, in their order."""
     if flanks == "both":
         return list(captures)
-    sides = {"left": "L", "right": "R"}
-    if flanks in sides:
-        return [c for c in captures if c.flank in (sides[flanks], "B")]
+    if flanks == "sessions":
+        return [
+            replace(c, session=side_session(c.session, side))
+            for side in SIDES
+            for c in captures
+            if c.flank in (SIDES[side], "B")
+        ]
+    if flanks in SIDES:
+        return [c for c in captures if c.flank in (SIDES[flanks], "B")]
     cells: dict[str, dict[str, set]] = defaultdict(lambda: {"L": set(), "R": set()})
     for c in captures:
         for side in "LR":
@@ -75,13 +84,19 @@ def choose_flanks(captures: Sequence[Capture], flanks: str) -> list[Capture]:
     return [c for c in captures if c.individual in better and c.flank in (better[c.individual], "B")]
 
 
+def side_session(session: str, side: str) -> str:
+    """Return the name of the session of one side, `left` or `right`."""
+    return f"{session} {side}"
+
+
 def flank_choices(captures: Sequence[Capture]) -> tuple[FlankChoice, ...]:
     """Return what each choice of flanks leaves."""
     made = []
     for flanks in FLANKS:
         cells = {c.cell for c in choose_flanks(captures, flanks)}
         individuals = len({cell[3] for cell in cells})
-        made.append(FlankChoice(flanks, individuals, len(cells), len(cells) - individuals))
+        once = len({(cell[0].rpartition(" ")[2] if flanks == "sessions" else "", cell[3]) for cell in cells})
+        made.append(FlankChoice(flanks, individuals, len(cells), len(cells) - once))
     return tuple(made)
 
 
@@ -120,8 +135,3 @@ def history(captures: Iterable[Capture], session: str, occasions: int) -> tuple[
     for c in own:
         table[number[c.individual], c.occasion - 1] = True
     return names, table
-
-
-def spatial_counts(captures: Iterable[Capture]) -> Counter[tuple[str, int, str, str]]:
-    """Return the number of captures of each (session, occasion, station, individual)."""
-    return Counter(c.cell for c in captures)

@@ -8,8 +8,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from snowmatch.catalog.stations import DAY, Deployment, Span
 from snowmatch.survey.occasions import Session
-from snowmatch.survey.stations import DAY, Deployment, Span
 
 QUIET = timedelta(days=21)  # a longer time without any photo makes a camera's work doubtful
 

@@ -6,12 +6,12 @@ import io
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
+from snowmatch.catalog.stations import DAY
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import printable
 from snowmatch.survey.coordinates import Coordinates, shown_positions
 from snowmatch.survey.movements import movements
 from snowmatch.survey.run import Survey
-from snowmatch.survey.stations import DAY
 from snowmatch.survey.summaries import accumulation
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from mmap import mmap
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def check_output(folder: Path, catalog: Path, names: Sequence[str], *, force: bo
 
 
 def write_output(
-    folder: Path, catalog: Path, files: Mapping[str, bytes], manifest: Mapping[str, Any], *, force: bool
+    folder: Path, catalog: Path, files: Mapping[str, bytes | mmap], manifest: Mapping[str, Any], *, force: bool
 ) -> None:
     """Write files and their manifest into a folder, which is made. Unchanged files of an earlier run are removed.
 

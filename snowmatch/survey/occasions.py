@@ -6,9 +6,11 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 
+from snowmatch.catalog.stations import DAY, FIRST_YEAR, LAST_YEAR, Span
 from snowmatch.catalog.times import read_times
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.survey.stations import DAY, Span
+
+LONGEST = 7306  # days of a session: 20 years
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,15 @@ class Session:
 
 
 def make_session(name: str, span: Span, length: int, start_hour: int) -> Session:
-    """Return the session of whole days that contains `span`. length: days of an occasion. start_hour: 0 to 23."""
+    """Return the session of whole days that contains `span`. length: days of an occasion. start_hour: 0 to 23.
+
+    Raises SnowmatchError for a session of more than LONGEST days.
+    """
+    if span.end - span.start > LONGEST * DAY:
+        raise SnowmatchError(
+            f"the session {name} lasts from {span.start.date()} to {span.end.date()}, expected {LONGEST} days at most: "
+            "correct the clock of that camera, or choose a session such as 2023=2023-05-01..2023-08-31"
+        )
     first = datetime.combine(span.start.date(), time(start_hour))
     if first > span.start:
         first -= DAY
@@ -70,6 +80,8 @@ def read_session(text: str) -> tuple[str, Span]:
         name, dates = "1", text
     first, dots, last = dates.partition("..")
     (start, end), _ = read_times([first.strip(), last.strip()])
+    if any(t.moment is not None and not FIRST_YEAR <= t.moment.year <= LAST_YEAR for t in (start, end)):
+        raise SnowmatchError(f"the session {text!r} is not from {FIRST_YEAR} to {LAST_YEAR}, expected other years")
     if not dots or not name.strip() or start.moment is None or end.moment is None or end.moment < start.moment:
         raise SnowmatchError(f"the session {text!r} is not clear, expected one such as 2023=2023-05-01..2023-08-31")
     return name.strip(), Span(start.moment, end.moment + (DAY if end.dated else timedelta(0)))

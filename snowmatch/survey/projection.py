@@ -6,11 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from snowmatch.catalog.positions import DEGREES, WGS84
 from snowmatch.core.errors import SnowmatchError
 
-WGS84 = 4326
-# EPSG codes of longitude and latitude: WGS 84, ETRS89, NAD83, CGCS2000, Pulkovo 1942, GDA94, WGS 72
-DEGREES = (WGS84, 4258, 4269, 4490, 4284, 4283, 4322)
 Point = tuple[float, float, int]  # x (east or longitude), y (north or latitude), EPSG code
 
 

@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from itertools import pairwise
 from pathlib import Path
 from typing import TypedDict, Unpack
 
 import numpy as np
 
 from snowmatch.catalog.load import CatalogData
+from snowmatch.catalog.stations import Span, read_stations
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.home import STATIONS_NAME
 from snowmatch.core.notes import Note
 from snowmatch.core.text import choices, counted, some
+from snowmatch.review.identities import Identities
 from snowmatch.survey.captures import (
     FLANKS,
+    SIDES,
     Capture,
     FlankChoice,
     choose_flanks,
     flank_choices,
     group_flank,
     independent,
+    side_session,
 )
-from snowmatch.survey.effort import day_effort, occasion_effort, quiet_times, span_of_photos, working_time
-from snowmatch.survey.occasions import Session, make_session, read_length, read_session
-from snowmatch.survey.projection import to_metres
+from snowmatch.survey.effort import day_effort, occasion_effort
+from snowmatch.survey.occasions import Session, read_length
+from snowmatch.survey.places import Finder, Place, find_places, site_of, working_periods
+from snowmatch.survey.sessions import described, find_sessions, short_occasions
 from snowmatch.survey.sightings import Sighting, make_sightings, read_traits
-from snowmatch.survey.stations import Deployment, Span, read_stations
-
-STATIONS_CSV = "stations.csv"
-NO_PERIOD = "the working period of the station is not known"
 
 
 class SurveyOptions(TypedDict, total=False):
@@ -53,20 +54,6 @@ class SurveyOptions(TypedDict, total=False):
 
 
 @dataclass(frozen=True)
-class Place:
-    """One station: its label (unique in the survey), and its position (m) if it is known."""
-
-    label: str
-    location: str
-    station: str
-    x: float | None
-    y: float | None
-    traits: Mapping[str, str] = field(default_factory=dict)
-    deployments: tuple[Deployment, ...] = ()
-    from_photos: bool = False  # its working period is that of its photos
-
-
-@dataclass(frozen=True)
 class LeftOut:
     """An identified sighting that is no capture, with the reason."""
 
@@ -84,7 +71,7 @@ class Survey:
     J places (in the order of their labels), D days and K occasions of a session. spans: by label, when each camera
     worked, and its session ("": any). effort: by the session's name, (J, D) camera-days. captures: of the chosen
     flanks; all_captures: before that choice. unidentified: by session, (J, K) number of unidentified sightings. crs:
-    EPSG code of the positions, 0 without positions. settings: for a manifest.
+    EPSG code of the positions, 0 without positions. settings: for a manifest. identities: who is who, if it is known.
     """
 
     data: CatalogData
@@ -100,6 +87,7 @@ class Survey:
     left_out: tuple[LeftOut, ...]
     notes: tuple[Note, ...]
     settings: Mapping[str, object]
+    identities: Identities | None = None
 
     def occasion_effort(self, session: Session) -> np.ndarray:
         """Return the camera-days of each station and occasion, (J, K)."""
@@ -111,8 +99,8 @@ class Survey:
         return {p.label: (p.x, p.y) for p in self.places if p.x is not None and p.y is not None}
 
 
-def make_survey(data: CatalogData, **options: Unpack[SurveyOptions]) -> Survey:
-    """Return the survey of a catalog.
+def make_survey(data: CatalogData, identities: Identities | None = None, **options: Unpack[SurveyOptions]) -> Survey:
+    """Return the survey of a catalog. identities: who is who in it, for what is told about the identifications.
 
     Raises SnowmatchError if the table of stations or an option has problems, and if no sighting has a time: then there
     are no occasions. Sightings that cannot be captures are listed in `left_out`.
@@ -123,45 +111,56 @@ def make_survey(data: CatalogData, **options: Unpack[SurveyOptions]) -> Survey:
         raise SnowmatchError(f"flanks {flanks!r}; {choices(str(flanks), FLANKS)}")
     notes: list[Note] = []
     table = options.get("stations")
-    if table is None and (data.folder / STATIONS_CSV).exists():
-        table = data.folder / STATIONS_CSV
+    if table is None and (data.folder / STATIONS_NAME).exists():
+        table = data.folder / STATIONS_NAME
     deployments = () if table is None else read_stations(table, notes, data.settings.dates)
     sightings = make_sightings(data.annotations, read_traits(data.folder, data.annotations), notes)
     sightings = _of_species(sightings, notes)
-    places, crs = _places(sightings, deployments, table is not None, notes)
-    spans = {p.label: _periods(p, data, notes) for p in places}
-    sessions = _sessions(places, spans, options.get("sessions", ()), length, start_hour)
+    places, crs = find_places(sightings, deployments, table is not None, notes)
+    spans = {p.label: working_periods(p, data, notes) for p in places}
+    sessions = find_sessions(places, spans, options.get("sessions", ()), length, start_hour)
     effort = {
         s.name: np.array([day_effort([span for span, own in spans[p.label] if own in ("", s.name)], s) for p in places])
         for s in sessions
     }
-    finder = _Finder(places, sessions, {s.name: occasion_effort(effort[s.name], s) for s in sessions})
+    finder = Finder(places, sessions, {s.name: occasion_effort(effort[s.name], s) for s in sessions})
     captures, left_out = _captures(sightings, finder, timedelta(minutes=apart))
-    chosen = choose_flanks(captures, flanks)
-    notes += _short_occasions(sessions)
-    unidentified = {s.name: np.zeros((len(places), s.occasions), int) for s in sessions}
+    chosen, named = choose_flanks(captures, flanks), tuple(sessions)
+    notes += short_occasions(sessions)
+    split = flanks == "sessions"
+    unidentified = {
+        name: np.zeros((len(places), s.occasions), int)
+        for s in sessions
+        for name in ([side_session(s.name, side) for side in SIDES] if split else [s.name])
+    }
     outside = 0
     for s in (s for s in sightings if s.individual is None):
         found = finder.find(s)
         if isinstance(found, str):
             outside += 1
-        else:
-            unidentified[found[0]][found[2], found[1]] += 1
+            continue
+        session, occasion, number = found
+        shown = [side_session(session, side) for side, letter in SIDES.items() if s.shows(letter)]
+        for name in shown if split else [session]:
+            unidentified[name][number, occasion] += 1
     if outside:
         text = f"{counted(outside, 'unidentified sighting')} without a station, a time or effort: not counted"
         notes.append(Note("unidentified-left-out", text, {"count": outside}))
+    if split:
+        named = tuple(replace(s, name=side_session(s.name, side)) for side in SIDES for s in sessions)
+        effort = {side_session(name, side): table for side in SIDES for name, table in effort.items()}
     notes += _left_out_notes(left_out)
     settings = {
         "occasion": f"{length}d",
         "start_hour": start_hour,
-        "sessions": [_described(s) for s in sessions],
+        "sessions": [described(s) for s in named],
         "flanks": flanks,
         "independence_minutes": apart,
         "stations": "" if table is None else table.name,
     }
     return Survey(
         data=data,
-        sessions=sessions,
+        sessions=named,
         places=places,
         crs=crs,
         spans=spans,
@@ -173,11 +172,8 @@ def make_survey(data: CatalogData, **options: Unpack[SurveyOptions]) -> Survey:
         left_out=tuple(left_out),
         notes=tuple(notes),
         settings=settings,
+        identities=identities,
     )
-
-
-def _described(session: Session) -> dict[str, object]:
-    return {"name": session.name, "first": session.first.isoformat(), "days": session.days}
 
 
 def _of_species(sightings: list[Sighting], notes: list[Note]) -> list[Sighting]:
@@ -193,148 +189,14 @@ def _of_species(sightings: list[Sighting], notes: list[Note]) -> list[Sighting]:
     return kept
 
 
-def _site(s: Sighting) -> str:
-    """Return the name of the place of a sighting: its station, else its camera, else its location."""
-    return s.station or "/".join(s.cameras) or s.location
-
-
-def _places(
-    sightings: Iterable[Sighting], deployments: Sequence[Deployment], listed: bool, notes: list[Note]
-) -> tuple[tuple[Place, ...], int]:
-    """Return the places by label, and the EPSG code of their positions."""
-    groups: dict[tuple[str, str], list[Deployment]] = defaultdict(list)
-    for d in deployments:
-        groups[d.location, d.station].append(d)
-    replaced = 0
-    if not listed:
-        for s in sightings:
-            if s.start is not None and (site := _site(s)):
-                groups[s.location if site != s.location else "", site] = []
-                replaced += not s.station
-    if replaced:
-        text = f"{counted(replaced, 'sighting')} without a station: the camera or the location stands for it"
-        notes.append(Note("no-stations", text, {"count": replaced}))
-    often = Counter(station for _, station in groups)
-    points = {key: (d.x, d.y, d.crs) for key, own in groups.items() for d in own[::-1] if d.x is not None}
-    try:
-        moved, crs = to_metres([(float(x or 0), float(y or 0), code) for x, y, code in points.values()])
-    except SnowmatchError as error:
-        if error.code != "no-pyproj":
-            raise
-        notes.append(Note(error.code, f"no distances and no map: {error}"))
-        points, moved, crs = {}, [], 0
-    where = dict(zip(points, moved, strict=True))
-    places = []
-    for (location, station), own in groups.items():
-        x, y = where.get((location, station), (None, None))
-        traits = {name: value for d in own[::-1] for name, value in d.traits.items() if value}
-        label = station if often[station] == 1 else f"{location}/{station}"
-        untimed = not any(d.working for d in own)
-        places.append(Place(label, location, station, x, y, traits, tuple(own), untimed))
-    return tuple(sorted(places, key=lambda p: p.label)), crs
-
-
-def _periods(place: Place, data: CatalogData, notes: list[Note]) -> list[tuple[Span, str]]:
-    """Return when the cameras of a place worked, with the session of each period ("": any)."""
-    if not place.from_photos:
-        return [(span, d.session) for d in place.deployments for span in working_time(d)]
-    times = [
-        a.timestamp
-        for a in data.annotations
-        if a.timestamp is not None
-        and (a.station or a.camera or a.location) == place.station
-        and place.location in ("", a.location)
-    ]
-    span = span_of_photos(times)
-    if span is None:
-        return []
-    quiet = quiet_times(times)
-    longest = max(((q.end - q.start).days for q in quiet), default=0)
-    text = f"the effort of {place.label} is that of its photos, {span.start.date()} to {max(times).date()}"
-    if quiet:
-        text += f", {counted(len(quiet), 'gap')} of up to {longest} days without a photo included"
-    notes.append(Note("effort-from-photos", text, {"station": place.label, "longest": longest}))
-    return [(span, next((d.session for d in place.deployments), ""))]
-
-
-def _sessions(
-    places: Sequence[Place],
-    spans: Mapping[str, list[tuple[Span, str]]],
-    asked: Sequence[str],
-    length: int,
-    start_hour: int,
-) -> tuple[Session, ...]:
-    if not 0 <= start_hour <= 23:
-        raise SnowmatchError(f"start hour {start_hour}, expected 0 to 23")
-    if asked:
-        given = [read_session(text) for text in asked]
-        if len({name for name, _ in given}) < len(given):
-            raise SnowmatchError("two sessions have the same name: give each its own, such as a=2023-05-01..2023-08-31")
-        sessions = [make_session(name, span, length, start_hour) for name, span in given]
-        for a, b in pairwise(sorted(sessions, key=lambda s: s.first)):
-            if b.first < a.span.end:
-                raise SnowmatchError(f"the sessions {a.name} and {b.name} overlap: give each its own days")
-        # sessions that are asked for replace those of the table
-        for each in spans.values():
-            each[:] = [(span, "") for span, _ in each]
-        return tuple(sorted(sessions, key=lambda s: s.name))
-    groups: dict[str, list[Span]] = defaultdict(list)
-    for place in places:
-        for span, name in spans[place.label]:
-            groups[name].append(span)
-    if not groups:
-        raise SnowmatchError(
-            "no sighting has both a time and a station, so there are no occasions: fill in the columns timestamp and "
-            "station of catalog.csv, or from and to of stations.csv"
-        )
-    if "" in groups and len(groups) > 1:
-        raise SnowmatchError("some rows of the table of stations have a session and others none: fill in all of them")
-    whole = {name: Span(min(s.start for s in own), max(s.end for s in own)) for name, own in groups.items()}
-    return tuple(make_session(name or "1", span, length, start_hour) for name, span in sorted(whole.items()))
-
-
-class _Finder:
-    """Finds session, occasion and place of sightings."""
-
-    def __init__(self, places: Sequence[Place], sessions: Sequence[Session], effort: Mapping[str, np.ndarray]) -> None:
-        self.sessions, self.effort = sessions, effort
-        self.exact = {(p.location, p.station): n for n, p in enumerate(places)}
-        self.by_station: dict[str, list[int]] = defaultdict(list)
-        for n, p in enumerate(places):
-            self.by_station[p.station].append(n)
-        self.places = places
-
-    def find(self, s: Sighting) -> tuple[str, int, int] | str:
-        """Return session, occasion (from 0) and number of the place; a text with the reason if there is none."""
-        if s.start is None:
-            return "no time"
-        site = _site(s)
-        if not site:
-            return "no station"
-        number = self.exact.get((s.location, site))
-        if number is None:
-            alike = [n for n in self.by_station.get(site, []) if not self.places[n].location or not s.location]
-            if len(alike) != 1:
-                return f"station {site} is not in the table of stations"
-            number = alike[0]
-        inside = False
-        for session in self.sessions:
-            occasion = session.occasion(s.start)
-            if occasion is not None:
-                inside = True
-                if self.effort[session.name][number, occasion] > 0:
-                    return session.name, occasion, number
-        return f"no camera of {site} worked on that occasion" if inside else "outside all sessions"
-
-
-def _captures(sightings: Sequence[Sighting], finder: _Finder, apart: timedelta) -> tuple[list[Capture], list[LeftOut]]:
+def _captures(sightings: Sequence[Sighting], finder: Finder, apart: timedelta) -> tuple[list[Capture], list[LeftOut]]:
     captures, left_out, usable = [], [], []
     for s in sightings:
         if s.individual is None:
             continue
         found = finder.find(s)
         if isinstance(found, str):
-            left_out.append(LeftOut(s.individual, s.encounter, _site(s), s.start, found))
+            left_out.append(LeftOut(s.individual, s.encounter, site_of(s), s.start, found))
         else:
             usable.append(s)
     for group in independent(usable, apart):
@@ -361,15 +223,6 @@ def _captures(sightings: Sequence[Sighting], finder: _Finder, apart: timedelta) 
             )
         )
     return sorted(captures, key=lambda c: (c.session, c.start, c.place, c.individual)), left_out
-
-
-def _short_occasions(sessions: Iterable[Session]) -> list[Note]:
-    notes = []
-    for s in sessions:
-        if rest := s.days % s.length:
-            text = f"the last occasion of session {s.name} has {counted(rest, 'day')}, the others {s.length}"
-            notes.append(Note("short-occasion", text, {"session": s.name, "days": rest}))
-    return notes
 
 
 def _left_out_notes(left_out: Sequence[LeftOut]) -> list[Note]:

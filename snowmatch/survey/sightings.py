@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from snowmatch.catalog.sheet import read_sheet
-from snowmatch.core.home import CSV_NAME, EXCEL_NAME
+from snowmatch.catalog.further import read_further
 from snowmatch.core.notes import Note
 from snowmatch.core.text import some
 from snowmatch.core.types import Annotation
@@ -118,37 +117,13 @@ def _one_sex(sightings: Iterable[Sighting], notes: list[Note]) -> dict[str, str]
 def read_traits(folder: Path, annotations: Sequence[Annotation]) -> dict[str, dict[int, str]]:
     """Return `sex` and `age_class` of annotations, by row, from further columns of the catalog's table.
 
-    A catalog without a table, or without these columns, gives empty values. Rows of a photo are matched in their order.
+    A catalog without a table, or without these columns, gives empty values.
     """
-    found: dict[str, dict[int, str]] = {name: {} for name in TRAITS}
-    table = next((folder / name for name in (CSV_NAME, EXCEL_NAME) if (folder / name).exists()), None)
-    if table is None:
-        return found
-    sheet = read_sheet(table, ("path", "individual", "body_part"), [])
-    head = [heading.strip().lower() for heading in sheet.head]
-    columns = {name: next((head.index(w) for w in words if w in head), None) for name, words in TRAITS.items()}
-    if "path" not in head or not any(column is not None for column in columns.values()):
-        return found
-    rows: dict[str, list[int]] = defaultdict(list)
-    for a in annotations:
-        if not a.found:
-            rows[a.path].append(a.row)
-    done: set[tuple[str, ...]] = set()
-    for _, cells in sheet.rows:
-        if not any(cells) or cells in done or head.index("path") >= len(cells):
-            continue
-        done.add(cells)
-        path = _path(cells[head.index("path")])
-        if not rows.get(path):
-            continue
-        row = rows[path].pop(0)
-        for name, column in columns.items():
-            value = cells[column].strip().lower() if column is not None and column < len(cells) else ""
-            value = _SEX.get(value, "") if name == "sex" else value
-            if value not in _UNKNOWN:
-                found[name][row] = value
+    further = {heading.lower(): values for heading, values in read_further(folder, annotations).items()}
+    found: dict[str, dict[int, str]] = {}
+    for name, words in TRAITS.items():
+        told = next((further[word] for word in words if word in further), {})
+        values = {row: text.lower() for row, text in told.items()}
+        values = {row: _SEX.get(v, "") if name == "sex" else v for row, v in values.items()}
+        found[name] = {row: v for row, v in values.items() if v not in _UNKNOWN}
     return found
-
-
-def _path(text: str) -> str:
-    return "/".join(part for part in text.strip().replace("\\", "/").split("/") if part not in ("", "."))

@@ -8,12 +8,15 @@ import math
 from collections.abc import Sequence
 from datetime import datetime
 
+import numpy as np
+
+from snowmatch.catalog.stations import DAY
 from snowmatch.core.text import plain_cell
 from snowmatch.survey.captures import Capture
 from snowmatch.survey.coordinates import Coordinates, shown_positions
+from snowmatch.survey.identification import identify_captures
 from snowmatch.survey.movements import largest_moves, movements, spatial_recaptures
 from snowmatch.survey.run import Survey
-from snowmatch.survey.stations import DAY
 from snowmatch.survey.summaries import ASSUMES, accumulation, estimates, frequencies, individuals
 
 Table = tuple[Sequence[str], list[Sequence[object]]]
@@ -78,14 +81,20 @@ def event_id(capture: Capture) -> str:
     return f"{capture.encounters[0]}#{capture.individual}"
 
 
-def captures_table(survey: Survey) -> Table:
-    """Return the captures, one row each. What is not known of an identification is an empty cell."""
+def captures_table(survey: Survey, draws: np.ndarray | None = None) -> Table:
+    """Return the captures, one row each. What is not known of an identification is an empty cell.
+
+    draws: (D, S) drawn groupings, for the probability of each identification.
+    """
     locations = {p.label: p.location for p in survey.places}
+    known = survey.identities
+    told = [None] * len(survey.captures) if known is None else identify_captures(survey.captures, known, draws)
     rows: list[Sequence[object]] = []
-    for c in survey.captures:
+    for c, by in zip(survey.captures, told, strict=True):
         place = (c.occasion, c.place, locations[c.place], " ".join(c.cameras))
         animal = (c.individual, c.flank or "other", c.simultaneous, c.sex, c.age_class, len(c.photos))
-        rows.append((c.session, event_id(c), c.start, c.end, *place, *animal, None, None, None, None, None))
+        how = (by.probability, "; ".join(by.decided_by), by.observers, by.status, by.quality) if by else [None] * 5
+        rows.append((c.session, event_id(c), c.start, c.end, *place, *animal, *how))
     return CAPTURES, rows
 
 

@@ -9,14 +9,19 @@ from snowmatch.review.counting import ENOUGH, Counts
 def format_counts(counts: Counts) -> str:
     """Return the numbers of individuals as a table, and a sentence about what more comparisons would change."""
     rows = [
-        (printable(c.what), str(c.sightings), str(c.decided), f"{c.mean:.1f}", f"{c.low:.0f} to {c.high:.0f}")
-        for c in counts.counts
+        (printable(p.what), str(p.sightings), str(p.decided), f"{p.mean:.1f}", f"{p.low} to {p.high}")
+        for p in counts.counts
     ]
     head = ("", "sightings", "by decisions", "likely", "95 % interval")
     lines = [line.rstrip() for line in aligned(head, rows, right=("sightings", "by decisions", "likely"))]
+    more = counted(counts.questions, "more comparison")
     if counts.would_change < ENOUGH:
-        lines += ["", "More comparisons would change the number of individuals by less than one."]
+        told = "More comparisons would change the number of individuals by less than one."
+    elif counts.questions:
+        told = f"About {more} to ask; the number of individuals may still change by {counts.would_change:.0f}."
     else:
-        more = counted(counts.questions, "more comparison")
-        lines += ["", f"About {more} would narrow this: the number may still change by {counts.would_change:.0f}."]
-    return "\n".join(lines)
+        told = (
+            "Nothing that matters is left to ask: what these photos show leaves the number of individuals uncertain by "
+            f"{counts.would_change:.0f}."
+        )
+    return "\n".join([*lines, "", told])

@@ -12,6 +12,7 @@ from snowmatch.core.text import aligned, counted, percent, printable
 from snowmatch.decisions.effect import in_effect
 from snowmatch.decisions.row import Decision, to_json
 from snowmatch.decisions.who import DISPUTED, Individual, Who
+from snowmatch.review.contradictions import Contradiction, Voice
 from snowmatch.review.identities import Change, Identities
 from snowmatch.review.queue import Item, sighting_words
 
@@ -189,15 +190,29 @@ def _known(who: Who, sighting: int) -> bool:
     return individual.name is not None or len(individual.sightings) > 1
 
 
-def format_check(identities: Identities) -> str:
+def format_contradiction(who: Who, found: Contradiction) -> str:
+    """Return one contradiction in words: which answers quarrel with which, and which side is weaker."""
+    one, other = (printable(who.sightings[n].encounter) for n in (found.a, found.b))
+    against = ", ".join(_said(voice) for voice in found.different)
+    joined = ", ".join(_said(voice) for voice in found.same) if found.same else "names or merges join them"
+    weaker = {"same": "; the answers that join are weaker", "different": "; the answer that parts is weaker"}
+    told = (
+        f"{printable(found.individual.handle)}: {one} and {other} are different ({against}), but one animal ({joined})"
+    )
+    return told + (weaker[found.suspects] if found.same else "")
+
+
+def _said(voice: Voice) -> str:
+    if voice.decision is None:
+        return "one photo shows both" if voice.fact == "one_photo" else "a split parts them"
+    return f"{printable(voice.decision.observer)} {voice.decision.id[-8:]}"
+
+
+def format_check(identities: Identities, contradictions: Sequence[Contradiction]) -> str:
     """Return what does not fit together: contradictions, disputed pairs, individuals with two names, idle decisions."""
     who = identities.who
-    lines = []
+    lines = [f"contradiction in {format_contradiction(who, each)}" for each in contradictions]
     for each in _sorted(who):
-        for a, b in each.quarrels:
-            one, other = who.sightings[a].encounter, who.sightings[b].encounter
-            why = "one photo shows both" if (a, b) in who.one_photo else "somebody said: different animals"
-            lines.append(f"contradiction in {printable(each.handle)}: {printable(one)} and {printable(other)}: {why}")
         if len(each.names) > 1:
             lines.append(f"one individual with {len(each.names)} names: {printable(', '.join(each.names))}")
     for pair, state in who.pairs.items():

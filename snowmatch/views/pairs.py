@@ -12,7 +12,7 @@ from snowmatch.core.outputs import check_file, check_folder, has_mark, make_outp
 from snowmatch.core.text import printable
 from snowmatch.core.types import Annotation
 from snowmatch.identify.session import Session
-from snowmatch.identify.spots import AgreeingSpots, spots_between
+from snowmatch.identify.spots import Spots, spots_between
 from snowmatch.photos.chips import clip_bbox
 from snowmatch.photos.pixels import read_mask, read_photo
 from snowmatch.review.identities import Identities
@@ -26,7 +26,6 @@ from snowmatch.views.side_by_side import (
     NARROWEST,
     TEXT,
     Side,
-    Spots,
     cuts_of,
     draw_caption,
     draw_matches,
@@ -35,12 +34,10 @@ from snowmatch.views.side_by_side import (
 )
 from snowmatch.views.text import place_texts
 
-NO_SPOTS = AgreeingSpots(np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0), np.zeros(0), np.zeros(0))
+NO_SPOTS = Spots(np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0), np.zeros(0), np.zeros(0))
 
 
-def draw_question(
-    folder: Path, photos: Sequence[Annotation], title: str, spots: AgreeingSpots | None = None
-) -> Image.Image:
+def draw_question(folder: Path, photos: Sequence[Annotation], title: str, spots: Spots | None = None) -> Image.Image:
     """Return the picture of two photos of the catalog in `folder`.
 
     spots: lines join them; None: neither lines nor outlines, as observers see a question. Raises SnowmatchError if a
@@ -61,8 +58,7 @@ def draw_question(
         if spots is not None:
             draw_outline(canvas, side, view)
     if spots is not None:
-        found = Spots(spots.keypoints0, spots.keypoints1, spots.scales0, spots.scales1, spots.weights)
-        draw_matches(canvas, found, views, float(spots.weights.max(initial=0.0)))
+        draw_matches(canvas, spots, views, float(spots.weights.max(initial=0.0)))
     picture = Image.fromarray(canvas)
     write_text(ImageDraw.Draw(picture), (16, 10), printable(title), 32, TEXT, room=picture.width - 32)
     for side, view, left, width in zip(sides, views, lefts, widths, strict=True):
@@ -85,7 +81,7 @@ def write_pair(
     if likely is not None:
         names = likely.photos if likely.one == a else (likely.photos[1], likely.photos[0])
     photos = [by_name[name] for name in names]
-    kinds: list[tuple[str, AgreeingSpots | None]] = [("question", None)]
+    kinds: list[tuple[str, Spots | None]] = [("question", None)]
     if lines:
         kinds.append(("question-lines", spots_between(session, photos[0].row, photos[1].row)))
     make_output_folder(folder)

@@ -17,8 +17,9 @@ from PIL import Image, ImageDraw
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import file_sha256
 from snowmatch.core.outputs import check_file, check_folder, has_mark, make_output_folder
-from snowmatch.core.text import counted, percent, printable
+from snowmatch.core.text import counted, file_part, percent, printable
 from snowmatch.identify.answer import Answer, Candidate
+from snowmatch.identify.spots import Spots
 from snowmatch.photos.chips import clip_bbox
 from snowmatch.photos.pixels import read_mask, read_photo
 from snowmatch.screening.foreground import evidence_in_words, foreground_picture
@@ -34,14 +35,12 @@ from snowmatch.views.side_by_side import (
     TEXT,
     WARNING,
     Side,
-    Spots,
     colours_of,
     cuts_of,
     darken,
     draw_caption,
     draw_matches,
     draw_outline,
-    file_part,
     write_picture,
 )
 from snowmatch.views.text import individual_name, place_texts, why_rejected
@@ -87,6 +86,17 @@ def draw_answer(answer: Answer, folder: Path, catalog_folder: Path, top: int, *,
             f"pictures of {len(failures)} of {counted(len(shown), 'candidate')} not written: {'; '.join(failures)}"
         )
     return drawn
+
+
+def draw_candidate(answer: Answer, candidate: Candidate, catalog_folder: Path) -> dict[str, Image.Image]:
+    """Return the pictures of one candidate as `draw_pair` does, without titles and captions: a page has them beside.
+
+    Raises SnowmatchError if a photo or mask cannot be read.
+    """
+    sides = _query_side(answer, candidate.best_query), _gallery_side(candidate, catalog_folder)
+    strongest = max((float(c.weights.max()) for c in (*answer.candidates, candidate) if len(c.weights)), default=0.0)
+    drawn = draw_pair(candidate, *sides, strongest, answer.bounds)
+    return {kind: each.crop((0, HEAD + CAPTION, each.width, each.height)) for kind, each in drawn.items()}
 
 
 def draw_pair(

@@ -16,10 +16,11 @@ from snowmatch.core.files import read_file, replace_file, unreadable
 from snowmatch.core.home import home_of
 from snowmatch.core.types import Annotation, BBox
 from snowmatch.photos.chips import clip_bbox
-from snowmatch.photos.pixels import read_photo, read_small
+from snowmatch.photos.pixels import read_mask, read_photo, read_small
+from snowmatch.views.side_by_side import Cut, Side, draw_outline
 
 SIZES = (160, 320, 640, 1280, 2560)  # longest sides (px) of previews
-KINDS = ("photo", "animal")
+KINDS = ("photo", "animal", "outline")
 MARGIN = 0.08  # of the animal's box, around it
 QUALITY = 85
 
@@ -33,7 +34,8 @@ def key_of(annotation: Annotation) -> str:
 
 
 def preview(folder: Path, annotation: Annotation, kind: str, size: int) -> bytes:
-    """Return a JPEG of an annotation's photo: the whole `photo`, or the `animal` in its box with a margin.
+    """Return a JPEG of an annotation's photo: the whole `photo`, the `animal` in its box with a margin, or the
+    photo with the `outline` of its box and mask.
 
     size: longest side (px), one of SIZES; a smaller photo keeps its size. An annotation without a box shows the photo.
     The picture is made once and kept. Raises SnowmatchError if the photo cannot be read.
@@ -46,13 +48,14 @@ def preview(folder: Path, annotation: Annotation, kind: str, size: int) -> bytes
         status = os.stat(photo)
     except OSError as error:
         raise unreadable(photo, error) from error
-    stamp = repr((annotation.path, status.st_size, status.st_mtime_ns, box, size, QUALITY))
+    lines = (annotation.bbox, annotation.mask) if kind == "outline" else ()
+    stamp = repr((annotation.path, status.st_size, status.st_mtime_ns, box, lines, size, QUALITY))
     name = hashlib.sha256(stamp.encode("utf-8", "surrogateescape")).hexdigest()[:32]
     kept = home_of(folder) / "previews" / name[:2] / f"{name}.jpg"
     if not kept.is_symlink():
         with suppress(OSError, SnowmatchError):
             return read_file(kept)
-    content = make_preview_of(photo, box, size)
+    content = _outlined(folder, annotation, size) if lines else make_preview_of(photo, box, size)
     with suppress(SnowmatchError):  # a catalog that cannot be written shows its pictures all the same
         replace_file(kept, lambda file: file.write(content))
     return content
@@ -64,6 +67,23 @@ def make_preview_of(photo: Path, box: BBox | None, size: int) -> bytes:
     picture = Image.fromarray(pixels)
     if box is not None:
         picture = picture.crop(with_margin(box, picture.size))
+    return _jpeg(picture, size)
+
+
+def _outlined(folder: Path, annotation: Annotation, size: int) -> bytes:
+    photo = read_photo(folder / annotation.path)
+    across, down = photo.shape[1], photo.shape[0]
+    mask = read_mask(folder / annotation.mask, (across, down)) if annotation.mask else None
+    box = clip_bbox(annotation.bbox, (across, down)) if annotation.bbox is not None else None
+    view = Cut((0, 0, across, down), min(size / max(across, down), 1.0))
+    canvas = view.pixels(photo)
+    if mask is not None:
+        draw_outline(canvas, Side(photo, None, mask, ()), view)
+    draw_outline(canvas, Side(photo, box, None, ()), view)
+    return _jpeg(Image.fromarray(canvas), size)
+
+
+def _jpeg(picture: Image.Image, size: int) -> bytes:
     picture.thumbnail((size, size), Image.Resampling.LANCZOS, reducing_gap=3)
     out = io.BytesIO()
     picture.save(out, "JPEG", quality=QUALITY)

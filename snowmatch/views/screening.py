@@ -20,14 +20,14 @@ from snowmatch.core.home import CSV_NAME
 from snowmatch.core.outputs import check_file, check_folder, csv_path, has_mark, jsonl_path, make_output_folder
 from snowmatch.core.plain import plain
 from snowmatch.core.plugins import Classifier
-from snowmatch.core.text import percent, plain_cell, printable
+from snowmatch.core.text import file_part, percent, plain_cell, printable
 from snowmatch.photos.pixels import read_photo
 from snowmatch.review.screened_photos import COLUMNS, ScreenedPhoto
 from snowmatch.screening.finders import choose_finders
 from snowmatch.screening.passages import PERSON
 from snowmatch.screening.scenes import species_map
 from snowmatch.views.lettering import write_text
-from snowmatch.views.side_by_side import TEXT, file_part, write_picture
+from snowmatch.views.side_by_side import TEXT, write_picture
 
 SCHEMA = "snowmatch.screen/2"
 WIDTH, HEAD = 640, 64  # px of each of the two halves of a picture, and of the text above them

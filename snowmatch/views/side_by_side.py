@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +12,8 @@ from PIL import Image, ImageDraw
 
 from snowmatch.core.files import replace_file
 from snowmatch.core.outputs import MARK
-from snowmatch.core.text import transliterated
 from snowmatch.core.types import BBox
+from snowmatch.identify.spots import Spots
 from snowmatch.photos.chips import clip_bbox
 from snowmatch.views.lettering import write_text
 
@@ -47,20 +46,6 @@ class Side:
     mask: np.ndarray | None
     caption: tuple[str, ...]
     weights: np.ndarray | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Spots:
-    """M matched spots of two photos.
-
-    keypoints0, keypoints1: (M, 2) px, x then y. scales0, scales1: (M,) diameters (px). weights: (M,) their votes.
-    """
-
-    keypoints0: np.ndarray
-    keypoints1: np.ndarray
-    scales0: np.ndarray
-    scales1: np.ndarray
-    weights: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -239,8 +224,3 @@ def write_picture(picture: Image.Image, path: Path, quality: int = 90) -> Path:
     picture.save(held, "JPEG", quality=quality, subsampling=0, comment=MARK)
     replace_file(path, lambda file: file.write(held.getvalue()))
     return path
-
-
-def file_part(text: str) -> str:
-    """Return `text` as a part of a file name that all systems accept: letters, digits, `-` and `_`, at most 60."""
-    return re.sub(r"[^A-Za-z0-9_-]+", "_", transliterated(text))[:60].strip("_")

@@ -7,11 +7,14 @@ import math
 from snowmatch.core.text import aligned, counted, printable
 from snowmatch.survey.abundance import Estimate
 from snowmatch.survey.captures import MEANING
+from snowmatch.survey.draw_tables import pooled_estimates
+from snowmatch.survey.draws import Drawn
 from snowmatch.survey.movements import mmdm, movements, spatial_recaptures
 from snowmatch.survey.occasions import Session
 from snowmatch.survey.run import Survey
 from snowmatch.survey.summaries import ASSUMES, estimates, frequencies, individuals
 
+MODELS = {"m0": "M0", "chao": "Mh (Chao)"}
 MOST = 40  # rows of a table; the files have all
 
 
@@ -36,6 +39,16 @@ def format_survey(survey: Survey) -> str:
     used = ", ".join(f"{ASSUMES[model]}" for model in ("m0",)) + ". " + ASSUMES["chao"] + "."
     lines += [used, "Neither tells a density: that needs the positions of the stations (secr)."]
     return "\n".join(line.rstrip() for line in lines)
+
+
+def format_draws(survey: Survey, drawn: Drawn) -> str:
+    """Return the pooled estimates of drawn identities as text."""
+    lines = [f"With {counted(len(drawn.captures), 'draw')} of who is who (what photos and answers leave open):"]
+    for name, models in pooled_estimates(survey, drawn).items():
+        for model, p in models.items():
+            e = Estimate(p.value, p.low, p.high, p.draws)
+            lines.append(f"  session {printable(name)}, {MODELS[model]}: {_estimate(e)}")
+    return "\n".join([*lines, "Names of the table, merges and splits are facts in all draws."])
 
 
 def _sessions(survey: Survey) -> list[str]:
@@ -102,8 +115,7 @@ def _session(survey: Survey, s: Session) -> list[str]:
     text = f"  movements between stations: {len(moved)}; spatial recaptures: {further}"
     lines.append(text + ("" if mean is None else f"; mean maximum distance moved: {mean / 1000:.2f} km"))
     for model, e in estimates(survey.captures, s).items():
-        name = {"m0": "M0", "chao": "Mh (Chao)"}[model]
-        lines.append(f"  {name}: {_estimate(e)}")
+        lines.append(f"  {MODELS[model]}: {_estimate(e)}")
     return [*lines, ""]
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from snowmatch.confidence.levels import MARKS as MARKS
 from snowmatch.core.text import aligned, counted, listed, percent, printable
 from snowmatch.core.types import Annotation
-from snowmatch.identify.answer import Answer, Candidate
+from snowmatch.identify.answer import Answer as Answer
+from snowmatch.identify.answer import Candidate as Candidate
 
 
 def format_answer(answer: Answer) -> str:

@@ -10,11 +10,10 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.web.page import problem, snowmatch_error
+from snowmatch.web.page import problem, snowmatch_error, translator_of
 from snowmatch.web.routes import LIMITS, ROUTES
 from snowmatch.web.security import LARGEST_BODY, Guard
 from snowmatch.web.state import State
-from snowmatch.web.texts import translator
 
 
 def make_app(state: State, port: int, token: str) -> Starlette:
@@ -34,7 +33,7 @@ def body_limit(path: str) -> int:
 
 
 async def _missing(request: Request, error: Exception) -> Response:
-    return problem(request, translator("en")("problem.missing"), 404)
+    return problem(request, translator_of(request)("problem.missing"), 404)
 
 
 async def _bad(request: Request, error: Exception) -> Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from html import escape
 from typing import Any
@@ -15,11 +15,12 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.text import percent
+from snowmatch.core.text import percent, printable
 from snowmatch.core.version import __version__
+from snowmatch.review.shares import Share
 from snowmatch.views.text import MARKS
 from snowmatch.web.state import State
-from snowmatch.web.texts import LANGUAGES, choose_language, translator
+from snowmatch.web.texts import LANGUAGES, Translate, choose_language, translator
 
 # The pages in the navigation: the address, the key of its word, the second key after "g"
 NAV = (
@@ -27,6 +28,13 @@ NAV = (
     ("/identify", "nav.identify", "i"),
     ("/photos", "nav.photos", "p"),
     ("/jobs", "nav.jobs", "j"),
+    ("/review", "nav.review", "r"),
+    ("/individuals", "nav.individuals", "n"),
+    ("/contradictions", "nav.contradictions", "c"),
+    ("/agreement", "nav.agreement", "a"),
+    ("/count", "nav.count", "m"),
+    ("/survey", "nav.survey", "s"),
+    ("/doctor", "nav.doctor", "d"),
 )
 LANGUAGE_COOKIE = "snowmatch-language"
 
@@ -41,8 +49,8 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters["percent"] = percent
-    found.globals.update(NAV=NAV, LANGUAGES=LANGUAGES, MARKS=MARKS, version=__version__, data=_data)
+    found.filters.update(percent=_percent, shown=printable)
+    found.globals.update(NAV=NAV, LANGUAGES=LANGUAGES, MARKS=MARKS, version=__version__, data=_data, share=_share)
     return found
 
 
@@ -61,16 +69,21 @@ def language_of(request: Request) -> str:
     )
 
 
+def translator_of(request: Request) -> Translate:
+    """Return the words of the page's language."""
+    return translator(language_of(request))
+
+
 def render(request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
     """Return a page. The template gets `t` (the words), `state`, `path` and `values`."""
     language = language_of(request)
-    t, state = translator(language), state_of(request)
+    t, state = translator_of(request), state_of(request)
     text = (
         environment()
         .get_template(template)
         .render(t=t, language=language, state=state, path=request.url.path, **values)
     )
-    response = HTMLResponse(text, status)
+    response = HTMLResponse(text.encode("utf-8", "backslashreplace"), status)  # a path may hold undecodable bytes
     if request.query_params.get("lang") in LANGUAGES:
         response.set_cookie(LANGUAGE_COOKIE, language, max_age=10**8, httponly=True, samesite="strict")
     return response
@@ -125,6 +138,19 @@ def whole_number(text: str | None, default: int, least: int, most: int) -> int:
     return min(max(int(text), least), most)
 
 
+def _percent(probability: float | None, bounds: Sequence[float] = ()) -> str:
+    """Return a probability as `percent` does, with signs instead of words."""
+    return percent(probability, bounds).replace("below ", "< ").replace("above ", "> ")
+
+
 def _data(values: Any) -> Markup:
     """Return values as JSON for an attribute of a page."""
     return Markup(escape(json.dumps(values, ensure_ascii=False), quote=True))
+
+
+def _share(share: Share) -> str:
+    """Return a share in figures, such as "3 / 40 · 7.5 % (1.6–20.4 %)"."""
+    if share.value is None:
+        return "0 / 0"
+    low, high = 100 * share.low, 100 * share.high
+    return f"{share.count} / {share.of} · {100 * share.value:.1f} % ({low:.1f}–{high:.1f} %)"

@@ -27,7 +27,7 @@ CSP = (
 HEADERS = {
     "content-security-policy": CSP,
     "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
+    "referrer-policy": "same-origin",  # with no-referrer, browsers send the origin null with our own forms
     "x-frame-options": "DENY",
     "cross-origin-resource-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
@@ -102,8 +102,8 @@ class Guard:
         """
         path = "/" + path.lstrip("/\\")  # `//name` would be another computer
         target = escape(path + ("?" + str(QueryParams(query)) if query else ""))
-        page = f'<!doctype html><meta http-equiv="refresh" content="0; url={target}"><title>snowmatch</title>'
-        response = HTMLResponse(page + f'<a href="{target}">snowmatch</a>')
+        meta = f'<meta http-equiv="refresh" content="0; url={target}"><link rel="icon" href="/static/icon.svg">'
+        response = HTMLResponse(f'<!doctype html>{meta}<title>snowmatch</title><a href="{target}">snowmatch</a>')
         response.set_cookie(self.cookie, self.secret, httponly=True, samesite="strict", path="/")
         return response
 

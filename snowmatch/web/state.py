@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from snowmatch.api import Catalog, Session, open_catalog
 from snowmatch.core.errors import SnowmatchError
@@ -14,6 +16,8 @@ from snowmatch.core.home import CSV_NAME, EXCEL_NAME, calibration_path, database
 from snowmatch.core.types import Annotation
 from snowmatch.review.identities import Decision, Identities, append, decisions_path, open_identities, refreshed
 from snowmatch.review.likely import Evidence, gather_evidence
+from snowmatch.review.uploads import forget_old_uploads, paths_with
+from snowmatch.views.explorer import states_of
 from snowmatch.views.previews import key_of
 
 Stamp = tuple[tuple[int, int] | None, ...]
@@ -36,6 +40,8 @@ class State:
         self._loaded, self._took = 0.0, 0.0
         self._keys: dict[str, int] = {}  # the row of each annotation, by what stands for it in addresses
         self._keys_of: object = None
+        self._states: tuple[tuple[str, str], ...] = ()
+        self._states_of: object = None
         self._catalog: Catalog | None = None
         self._catalog_stamp: Stamp = ()
         self._sessions: dict[str | None, Session] = {}
@@ -43,6 +49,7 @@ class State:
         self._evidence: Evidence | None = None
         self._evidence_key: object = None
         self.comparing: tuple[int, int] | None = None  # sightings compared so far, and all; None if none is
+        self.kept: dict[str, Any] = {}  # what pages keep from one request to the next
 
     @property
     def decisions_file(self) -> Path:
@@ -58,6 +65,7 @@ class State:
         """Load the identities in the background. An error shows again on the page that needs them."""
 
         def load() -> None:
+            forget_old_uploads(self.folder)
             try:
                 self.identities()
             except SnowmatchError:
@@ -91,6 +99,25 @@ class State:
                 self._keys_of = identities.data
             row = self._keys.get(key)
         return None if row is None else identities.named[row]
+
+    def states(self) -> tuple[tuple[str, str], ...]:
+        """Return the state of each annotation by its row, and why it failed, as of when the catalog was read."""
+        identities = self.identities()
+        with self._lock:
+            key = (identities.data, _stamp(features_path(self.folder)))
+            if self._states_of != key:
+                self._states, self._states_of = states_of(self.folder, identities.annotations), key
+            return self._states
+
+    def on_record(self, sha256: str) -> list[Annotation]:
+        """Return the annotations of photos with this content, with their names now; [] if there are none."""
+        paths = paths_with(self.folder, sha256)
+        return [a for a in self.identities().named if a.path in paths] if paths else []
+
+    def renew(self) -> None:
+        """Look at the catalog's files again at once, after a change of our own."""
+        with self._lock:
+            self._loaded = -math.inf
 
     def append(self, make: Callable[[Identities], Sequence[Decision]]) -> tuple[Decision, ...]:
         """Store the decisions that `make` returns for who is who now, and return them as stored.
@@ -148,13 +175,9 @@ class State:
         self.comparing = done, total
 
     def _catalog_files(self) -> Stamp:
-        files = (
-            self.folder / CSV_NAME,
-            self.folder / EXCEL_NAME,
-            database_path(self.folder),
-            settings_path(self.folder),
-        )
-        return tuple(_stamp(path) for path in files)
+        folder = self.folder
+        files = (folder / CSV_NAME, folder / EXCEL_NAME, database_path(folder), settings_path(folder))
+        return tuple(_stamp(path) for path in (*files, features_path(folder), calibration_path(folder)))
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.interchange.exporters._names import safe_names, sexes
 from snowmatch.interchange.exporting import Export
-from snowmatch.survey.captures import history
+from snowmatch.survey.captures import Capture, history
 from snowmatch.survey.occasions import Session
 
 
-def session_histories(given: Export) -> Iterator[tuple[str, Session, list[tuple[str, str, str, str]]]]:
+def session_histories(
+    given: Export, captures: Sequence[Capture] | None = None
+) -> Iterator[tuple[str, Session, list[tuple[str, str, str, str]]]]:
     """Yield, for each session, its ending of file names, itself, and (name, safe name, sex, history) of each animal.
 
-    The ending is "" if there is one session. The sex is F, M or U. Raises SnowmatchError without captures.
+    captures: those of a draw; without them, those of the survey. The ending is "" if there is one session. The sex is
+    F, M or U. Raises SnowmatchError without captures.
     """
     survey = given.survey
     if not survey.captures:
         raise SnowmatchError("no captures to export: name individuals first, or choose other flanks or sessions")
-    animals = safe_names(c.individual for c in survey.captures)
-    sex = sexes(survey.captures, "U")
+    captures = survey.captures if captures is None else captures
+    drawn = given.drawn.captures if given.drawn is not None else ()
+    animals = safe_names(c.individual for each in (survey.captures, *drawn) for c in each)
+    sex = sexes(captures, "U")
     endings = safe_names(s.name for s in survey.sessions)
     for s in survey.sessions:
-        names, table = history(survey.captures, s.name, s.occasions)
+        names, table = history(captures, s.name, s.occasions)
         rows = [
             (name, animals[name], sex.get(name, "U"), "".join("01"[int(v)] for v in row))
             for name, row in zip(names, table, strict=True)

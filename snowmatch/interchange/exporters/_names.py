@@ -62,6 +62,15 @@ def sexes(captures: Iterable[Capture], unknown: str) -> dict[str, str]:
     return found if set(found.values()) - {unknown} else {}
 
 
+def ages(captures: Iterable[Capture]) -> dict[str, str]:
+    """Return the age class of each individual that has one only; {} if no age is known."""
+    told: dict[str, set[str]] = {}
+    for c in captures:
+        if c.age_class:
+            told.setdefault(c.individual, set()).add(c.age_class)
+    return {name: next(iter(ages)) for name, ages in told.items() if len(ages) == 1}
+
+
 def number_text(value: float) -> str:
     """Return a number without needless digits and never with an exponent."""
     text = f"{value:.4f}".rstrip("0").rstrip(".")

@@ -20,7 +20,7 @@ from snowmatch.core.text import some
 from snowmatch.core.version import __version__
 from snowmatch.interchange.exporting import Export
 from snowmatch.survey.captures import Capture
-from snowmatch.survey.run import Place
+from snowmatch.survey.places import Place
 from snowmatch.survey.tables import event_id
 
 BASE = "https://raw.githubusercontent.com/tdwg/camtrap-dp/1.0.2"
@@ -67,6 +67,18 @@ class CamtrapDp:
 
         Raises SnowmatchError without a time zone: the format has no times without one.
         """
+        deployments, media, observations = self.tables(given)
+        spatial = _extent([(r["longitude"], r["latitude"]) for r in deployments])
+        package = self._package(given, deployments, observations, spatial)
+        return {
+            "datapackage.json": (json.dumps(package, indent=2, ensure_ascii=False) + "\n").encode(),
+            "deployments.csv": _table(DEPLOYMENTS, deployments),
+            "media.csv": _table(MEDIA, media.values()),
+            "observations.csv": _table(OBSERVATIONS, observations),
+        }
+
+    def tables(self, given: Export) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]], list[dict[str, Any]]]:
+        """Return the rows of deployments, of media (by mediaID) and of observations. Raises as `files` does."""
         zone = _zone(self.timezone)
         survey = given.survey
         degrees = given.degrees
@@ -77,14 +89,7 @@ class CamtrapDp:
         for c in survey.captures:
             deployment = _deployment_of(c, survey.places, where)
             observations += self._observations(given, c, deployment, zone, media)
-        spatial = _extent([(r["longitude"], r["latitude"]) for r in deployments])
-        package = self._package(given, deployments, observations, spatial)
-        return {
-            "datapackage.json": (json.dumps(package, indent=2, ensure_ascii=False) + "\n").encode(),
-            "deployments.csv": _table(DEPLOYMENTS, deployments),
-            "media.csv": _table(MEDIA, media.values()),
-            "observations.csv": _table(OBSERVATIONS, observations),
-        }
+        return deployments, media, observations
 
     def _observations(
         self, given: Export, c: Capture, deployment: str, zone: tzinfo, media: dict[str, dict[str, Any]]
@@ -104,11 +109,11 @@ class CamtrapDp:
             "individualID": c.individual,
         }
         times = {"eventStart": _time(c.start, zone), "eventEnd": _time(c.end, zone)}
-        found = [{**common, **times, "observationID": _key("event", event), "observationLevel": "event"}]
+        found = [{**common, **times, "observationID": key_of("event", event), "observationLevel": "event"}]
         for a in own:
             if a.timestamp is None:  # the event has its times from the other photos
                 continue
-            key, taken = _key("media", a.path), _time(a.timestamp, zone)
+            key, taken = key_of("media", a.path), _time(a.timestamp, zone)
             media[key] = {
                 "mediaID": key,
                 "deploymentID": deployment,
@@ -120,15 +125,14 @@ class CamtrapDp:
                 "fileMediatype": mimetypes.guess_type(a.path)[0] or "image/jpeg",
             }
             box: dict[str, Any] = {}
-            facts = data.facts.get(a.path)
-            if a.bbox is not None and facts is not None and facts.image_size is not None:
-                box = _box(a.bbox, facts.image_size)
+            if a.bbox is not None and (size := given.photo_size(a.path)) is not None:
+                box = _box(a.bbox, size)
             tags = f"bodyPart:{a.body_part}"
             found.append(
                 {
                     **common,
                     **box,
-                    "observationID": _key("photo", f"{a.path} {a.row}"),
+                    "observationID": key_of("photo", f"{a.path} {a.row}"),
                     "mediaID": key,
                     "eventStart": taken,
                     "eventEnd": taken,
@@ -210,7 +214,7 @@ def _time(moment: datetime, zone: tzinfo) -> str:
     return moment.replace(tzinfo=zone).isoformat(timespec="seconds")
 
 
-def _key(kind: str, text: str) -> str:
+def key_of(kind: str, text: str) -> str:
     """Return an identifier of 16 hex digits that the same thing has in every export."""
     return hashlib.sha256(f"{kind} {text}".encode()).hexdigest()[:16]
 

@@ -9,10 +9,10 @@ from datetime import datetime
 from itertools import pairwise
 from typing import ClassVar
 
+from snowmatch.catalog.stations import Span
 from snowmatch.interchange.exporting import Export
 from snowmatch.survey.effort import working_time
-from snowmatch.survey.run import Place
-from snowmatch.survey.stations import Span
+from snowmatch.survey.places import Place
 from snowmatch.survey.tables import Table, to_csv
 
 RECORDS = (

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from snowmatch.catalog.further import read_further
+from snowmatch.catalog.positions import holds_position
 from snowmatch.core.types import Annotation
 from snowmatch.interchange.exporting import Export
-from snowmatch.survey.sightings import read_traits
 
 COLUMNS = (
     *("path", "individual", "body_part", "location", "station", "camera", "timestamp", "encounter", "bbox"),
@@ -23,18 +24,18 @@ class CatalogTable:
     """A catalog.csv with the present names. Put it in place of the old one; the paths are those of the old one."""
 
     REVISION: ClassVar[int] = 1
-    COORDINATES: ClassVar[str] = "never"
+    COORDINATES: ClassVar[str] = "optional"
 
     def files(self, given: Export) -> Mapping[str, bytes]:
-        """Return catalog.csv, with `sex` and `age_class` where the catalog has them."""
+        """Return catalog.csv with all further columns of the catalog's table; those with positions only if asked."""
         data = given.survey.data
-        traits = read_traits(data.folder, data.annotations)
-        further = [name for name, values in traits.items() if values]
+        further = read_further(data.folder, data.annotations)
+        kept = [name for name in further if given.coordinates is not None or not holds_position(name)]
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow([*COLUMNS, *further])
+        writer.writerow([*COLUMNS, *kept])
         for a in data.annotations:
-            writer.writerow([*_cells(a), *(traits[name].get(a.row, "") for name in further)])
+            writer.writerow([*_cells(a), *(further[name].get(a.row, "") for name in kept)])
         return {"catalog.csv": text.getvalue().encode()}
 
 

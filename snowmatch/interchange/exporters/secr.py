@@ -1,20 +1,24 @@
 """secr: captures and traps as text, with usage and covariates, and an R script that reads them and fits a null model.
 
+Drawn identities are further files of captures, with a script that pools their fits.
 Source: secr, vignette secr-datainput; R/DENSITY.R, R/read.traps.R.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import choices
-from snowmatch.interchange.exporters._names import mapping_csv, number_text, safe_names, session_names, sexes
+from snowmatch.interchange.exporters._names import ages, mapping_csv, number_text, safe_names, session_names, sexes
 from snowmatch.interchange.exporting import Export
+from snowmatch.survey.captures import Capture
+from snowmatch.survey.run import Survey
 
 DETECTORS = ("proximity", "count")
+TRAITS = {"sex": lambda captures: sexes(captures, "NA"), "age": ages}  # covariates of individuals
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,7 @@ class Secr:
 
     REVISION: ClassVar[int] = 1
     COORDINATES: ClassVar[str] = "needed"
+    DRAWS: ClassVar[bool] = True
 
     detector: str = "proximity"
 
@@ -34,47 +39,86 @@ class Secr:
             raise ValueError(f"detector {self.detector!r}; {choices(self.detector, DETECTORS)}")
 
     def files(self, given: Export) -> Mapping[str, bytes]:
-        """Return captures.txt, a file of traps for each session, names.csv and fit.R."""
+        """Return captures.txt, a file of traps for each session, names.csv and fit.R.
+
+        Drawn identities are in captures-001.txt and so on, and pool.R fits and pools them.
+        """
         survey = given.survey
         if not survey.captures:
             raise SnowmatchError("no captures to export: name individuals first, or choose other flanks or sessions")
         sessions = session_names(survey)
-        animals = safe_names(c.individual for c in survey.captures)
+        drawn = given.drawn.captures if given.drawn is not None else ()
+        animals = safe_names(c.individual for captures in (survey.captures, *drawn) for c in captures)
         traps = safe_names(p.label for p in survey.places)
-        sex = sexes(survey.captures, "NA")
-        by_name = {s.name: s for s in survey.sessions}
+        traits = [name for name, of in TRAITS.items() if any(of(captures) for captures in (survey.captures, *drawn))]
         covariates = sorted(
             {name for p in survey.places for name in p.traits if all(q.traits.get(name) for q in survey.places)}
         )
-        lines = ["# Session ID Occasion Detector" + (" sex" if sex else "")]
+        first = {name: traps[given.detectors(name)[0][1].label] for name in sessions}
+        write = _Captures(survey, sessions, animals, traps, first, traits, self.detector == "count")
         files: dict[str, bytes] = {}
-        trap_files = []
         for name, session in sessions.items():
-            s, effort = by_name[name], survey.occasion_effort(by_name[name])
-            detectors = given.detectors(name)
+            file = "traps.txt" if len(sessions) == 1 else f"traps-{session}.txt"
+            files[file] = _text(self._traps(given, name, traps, covariates))
+        occasions = [next(s.occasions for s in survey.sessions if s.name == name) for name in sessions]
+        reading = _reading(self.detector, list(files), occasions, traits, [_word(c) for c in covariates])
+        numbered = {f"captures-{n + 1:03}.txt": write.text(captures) for n, captures in enumerate(drawn)}
+        names = mapping_csv(session=sessions, individual=animals, station=traps)
+        return {
+            "captures.txt": write.text(survey.captures),
+            **files,
+            **numbered,
+            "names.csv": names,
+            "fit.R": _script(reading),
+            **({"pool.R": _pooling(reading, len(drawn))} if drawn else {}),
+        }
+
+    def _traps(self, given: Export, session: str, traps: Mapping[str, str], covariates: Sequence[str]) -> list[str]:
+        survey = given.survey
+        effort = survey.occasion_effort(next(s for s in survey.sessions if s.name == session))
+        table = ["# Detector x y usage" + "".join(f" {c}" for c in [*(["/"] if covariates else []), *covariates])]
+        for n, place in given.detectors(session):
+            x, y = given.positions[place.label]
+            usage = " ".join(number_text(v) for v in effort[n])
+            values = [_word(place.traits[c]) for c in covariates]
+            more = f" / {' '.join(values)}" if values else ""
+            table.append(f"{traps[place.label]} {number_text(x)} {number_text(y)} {usage}{more}")
+        return table
+
+
+@dataclass(frozen=True)
+class _Captures:
+    """Writes captures as text. first: a trap of each session, for the line of a session without captures."""
+
+    survey: Survey
+    sessions: Mapping[str, str]
+    animals: Mapping[str, str]
+    traps: Mapping[str, str]
+    first: Mapping[str, str]
+    traits: Sequence[str]
+    counted: bool
+
+    def text(self, captures: Sequence[Capture]) -> bytes:
+        """Return a line for each capture; of one station and occasion once, unless they are counted."""
+        lines = [" ".join(["# Session ID Occasion Detector", *self.traits])]
+        known = [TRAITS[name](captures) for name in self.traits]
+        for name, session in self.sessions.items():
             own = sorted(
-                (c.occasion, animals[c.individual], traps[c.place], sex.get(c.individual, ""))
-                for c in survey.captures
+                (
+                    *(c.occasion, self.animals[c.individual], self.traps[c.place]),
+                    *(_word(values.get(c.individual, "NA")) for values in known),
+                )
+                for c in captures
                 if c.session == name
             )
-            kept = own if self.detector == "count" else sorted(set(own))
-            lines += [f"{session} {i} {k} {j} {x}".rstrip() for k, i, j, x in kept]
+            lines += [
+                f"{session} {i} {k} {j} {' '.join(map(str, more))}".rstrip()
+                for k, i, j, *more in (own if self.counted else sorted(set(own)))
+            ]
             if not own:
-                filler = " NA" if sex else ""
-                lines.append(f"{session} NONE {s.occasions} {traps[detectors[0][1].label]}{filler}")
-            table = ["# Detector x y usage" + "".join(f" {c}" for c in [*(["/"] if covariates else []), *covariates])]
-            for n, place in detectors:
-                x, y = given.positions[place.label]
-                usage = " ".join(number_text(v) for v in effort[n])
-                values = [_word(place.traits[c]) for c in covariates]
-                more = f" / {' '.join(values)}" if values else ""
-                table.append(f"{traps[place.label]} {number_text(x)} {number_text(y)} {usage}{more}")
-            trap_files.append("traps.txt" if len(sessions) == 1 else f"traps-{session}.txt")
-            files[trap_files[-1]] = _text(table)
-        occasions = [by_name[name].occasions for name in sessions]
-        script = _script(self.detector, trap_files, occasions, bool(sex), [_word(c) for c in covariates])
-        names = mapping_csv(session=sessions, individual=animals, station=traps)
-        return {"captures.txt": _text(lines), **files, "names.csv": names, "fit.R": script}
+                last = next(s.occasions for s in self.survey.sessions if s.name == name)
+                lines.append(f"{session} NONE {last} {self.first[name]}" + " NA" * len(known))
+        return _text(lines)
 
 
 def _word(text: str) -> str:
@@ -85,21 +129,52 @@ def _text(lines: list[str]) -> bytes:
     return ("\n".join(lines) + "\n").encode("ascii")
 
 
-def _script(detector: str, traps: list[str], occasions: list[int], sex: bool, covariates: list[str]) -> bytes:
-    def vector(values: list[str]) -> str:
-        return f"c({', '.join(values)})" if values else "NULL"
+def _reading(
+    detector: str, traps: list[str], occasions: list[int], traits: Sequence[str], covariates: Sequence[str]
+) -> str:
+    """Return an R function that reads a file of captures."""
 
-    return f"""# Reads the captures, checks them and fits a null model. Run it in this folder: Rscript fit.R
-library(secr)
-ch <- read.capthist("captures.txt", {vector([f'"{t}"' for t in traps])},
-  detector = "{detector}", fmt = "trapID", noccasions = {vector([str(k) for k in occasions])},
-  covnames = {'"sex"' if sex else "NULL"}, trapcovnames = {vector([f'"{c}"' for c in covariates])},
+    def vector(values: Sequence[object]) -> str:
+        return f"c({', '.join(map(str, values))})" if values else "NULL"
+
+    return f"""library(secr)
+read <- function(file) read.capthist(file, {vector([f'"{t}"' for t in traps])},
+  detector = "{detector}", fmt = "trapID", noccasions = {vector(occasions)},
+  covnames = {vector([f'"{t}"' for t in traits])}, trapcovnames = {vector([f'"{c}"' for c in covariates])},
   binary.usage = FALSE)
-print(summary(ch))
-verify(ch)
+ch <- read("captures.txt")
 buffer <- if (ms(ch)) max(sapply(ch, suggest.buffer)) else suggest.buffer(ch)
-fit <- secr.fit(ch, model = list(D ~ 1, g0 ~ 1, sigma ~ 1), buffer = buffer, trace = FALSE)
-print(predict(fit))  # D is in animals per hectare: times 10000 is animals per 100 square kilometres
+fit <- function(ch) secr.fit(ch, model = list(D ~ 1, g0 ~ 1, sigma ~ 1), buffer = buffer, trace = FALSE)
+"""
+
+
+def _script(reading: str) -> bytes:
+    return f"""# Reads the captures, checks them and fits a null model. Run it in this folder: Rscript fit.R
+{reading}print(summary(ch))
+verify(ch)
+print(predict(fit(ch)))  # D is in animals per hectare: times 10000 is animals per 100 square kilometres
+""".encode()
+
+
+def _pooling(reading: str, draws: int) -> bytes:
+    return f"""# Fits a null model to each draw of identities, and pools the fits. Run it in this folder: Rscript pool.R
+{reading}files <- sprintf("captures-%03d.txt", 1:{draws})
+density <- function(file) coef(fit(read(file)))["D", c("beta", "SE.beta")]
+fits <- lapply(files, function(file) tryCatch(density(file), error = function(e) NULL))
+used <- do.call(rbind, fits)
+used <- used[is.finite(used$beta) & is.finite(used$SE.beta), ]
+m <- nrow(used)
+cat("fits:", m, "of", length(files), "\\n")
+# Rubin's rules on the logarithm of the density
+total <- mean(used$SE.beta^2) + (1 + 1 / m) * var(used$beta)
+centre <- mean(used$beta)
+# The quantiles of the mixture of all fits
+set.seed(1)
+mixture <- rnorm(m * 2000, used$beta, used$SE.beta)
+per100 <- 10000  # from animals per hectare to animals per 100 square kilometres
+print(per100 * exp(c(estimate = centre, low = centre - 1.96 * sqrt(total), high = centre + 1.96 * sqrt(total))))
+print(per100 * exp(quantile(mixture, c(0.5, 0.025, 0.975))))
+cat("share of the variance that is due to identification:", (1 + 1 / m) * var(used$beta) / total, "\\n")
 """.encode()
 
 

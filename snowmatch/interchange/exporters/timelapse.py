@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from snowmatch.interchange.exporting import Export
 from snowmatch.survey.tables import to_csv
@@ -22,10 +22,10 @@ class Timelapse:
 
     def files(self, given: Export) -> Mapping[str, bytes]:
         """Return timelapse.csv, with a row for each photo that has an annotation."""
-        photos: dict[str, list] = {}
+        photos: dict[str, list[Any]] = {}
         for a in given.survey.data.annotations:
             photos.setdefault(a.path, []).append(a)
-        rows: list = []
+        rows: list[Any] = []
         for path, own in sorted(photos.items()):
             folder, _, file = path.rpartition("/")
             time = next((a.timestamp for a in own if a.timestamp), None)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from snowmatch.interchange.exporting import Export
-from snowmatch.survey.run import Place
+from snowmatch.survey.places import Place
 from snowmatch.survey.tables import to_csv
 
 IMAGES = (
@@ -44,7 +44,7 @@ class WildlifeInsights:
         """Return images.csv (the photos of the captures) and deployments.csv (a row for each station)."""
         survey, degrees = given.survey, given.degrees
         genus, _, epithet = self.species.partition(" ")
-        images: list = []
+        images: list[Any] = []
         for c in survey.captures:
             for row in c.rows:
                 a = survey.data.annotations[row]
@@ -53,7 +53,7 @@ class WildlifeInsights:
                 time = _time(a.timestamp or c.start)
                 told = (c.age_class, c.sex, c.individual, a.body_part, 1)
                 images.append((self.project, c.place, key, name, a.path, 0, genus, epithet, time, *told))
-        deployments: list = []
+        deployments: list[Any] = []
         for p in survey.places:
             spans = [span for span, _ in survey.spans[p.label]]
             if not spans:

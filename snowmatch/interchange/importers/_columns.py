@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from snowmatch.catalog import stations
 from snowmatch.core.imported import ImportedRow, Unit
 from snowmatch.interchange.importers._values import Box, four_numbers, joined_time, name_or_none, plain_time, side
 
@@ -38,9 +39,9 @@ SPELLINGS = {
     "species": "species common_name scientific_name species_name",
     "quality": "quality",
     "source_id": "image_id photo_id record_id uuid id",
-    "x": "longitude lon long lng decimal_longitude easting utm_x utm_e utmx x_coord coord_x",
-    "y": "latitude lat decimal_latitude northing utm_y utm_n utmy y_coord coord_y",
-    "crs": "crs epsg srid",
+    # A column called x or y may be that of a box
+    **{name: stations.SPELLINGS[name].removeprefix(f"{name} ") for name in ("x", "y")},
+    "crs": stations.SPELLINGS["crs"],
 }
 COPIED = ("location", "station", "camera", "encounter", "mask", "split", "annotation", "sex", "species", "quality")
 COORDINATES = ("x", "y", "crs")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from snowmatch.catalog.sheet import SEPARATORS, Sheet, read_sheet
+from snowmatch.catalog.sheet import SEPARATORS, Sheet, plain_heading, read_sheet
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note
 from snowmatch.core.text import same_name
@@ -35,23 +35,17 @@ class Table:
             yield line, dict(zip(self.headings, cells, strict=True))
 
 
-def plain(heading: str) -> str:
-    """Return a heading in one form: `RelativePath`, `Relative path` and `relative-path` are all `relative_path`."""
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", heading.strip().strip("\ufeff"))
-    return re.sub(r"[\W_]+", "_", words.lower()).strip("_")
-
-
 def headings_of(path: Path) -> tuple[str, ...]:
     """Return the headings of a table in one form, from its beginning; () if it is no table. Never raises."""
     if path.suffix.lower() not in ENDINGS or not path.is_file():
         return ()
     if path.suffix.lower() == ".xlsx":
         try:
-            return tuple(plain(cell) for cell in _sheet(path, *_stamp(path))[0].head)
+            return tuple(plain_heading(cell) for cell in _sheet(path, *_stamp(path))[0].head)
         except (SnowmatchError, OSError):
             return ()
     first, separator = _first_line(path)
-    return tuple(plain(cell.strip(' "')) for cell in first.split(separator))
+    return tuple(plain_heading(cell.strip(' "')) for cell in first.split(separator))
 
 
 def read_rows(path: Path, notes: list[Note], problems: list[str]) -> Table:
@@ -67,7 +61,7 @@ def read_rows(path: Path, notes: list[Note], problems: list[str]) -> Table:
     seen: Counter[str] = Counter()
     headings = []
     for cell in sheet.head:
-        name = plain(cell)
+        name = plain_heading(cell)
         seen[name] += 1
         headings.append(f"{name}_{seen[name]}" if name and seen[name] > 1 else name)
     while headings and not headings[-1]:

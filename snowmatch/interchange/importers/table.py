@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from snowmatch.catalog.sheet import plain_heading
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.imported import Imported
 from snowmatch.core.notes import Note
 from snowmatch.core.text import choices, counted, some
 from snowmatch.interchange.importers._columns import SPELLINGS, PhotoTable, has_photos, meanings
-from snowmatch.interchange.importers._tables import headings_of, plain, read_rows
+from snowmatch.interchange.importers._tables import headings_of, read_rows
 
 
 @dataclass(frozen=True)
@@ -45,10 +46,10 @@ class Table:
         own = {}
         for pair in filter(None, self.columns.split(",")):
             column, _, heading = pair.partition("=")
-            if plain(heading) not in table.headings:
+            if plain_heading(heading) not in table.headings:
                 known = ", ".join(filter(None, table.headings))
                 raise SnowmatchError(f"{source} has no column {heading.strip()!r}; it has: {known}")
-            own[plain(heading)] = column.strip()
+            own[plain_heading(heading)] = column.strip()
         meaning = meanings(table.headings, own)
         if "path" not in meaning.values():
             raise SnowmatchError(

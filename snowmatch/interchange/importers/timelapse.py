@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
+from snowmatch.catalog.sheet import plain_heading
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.imported import Imported, ImportedRow
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted, some
 from snowmatch.interchange.importers._columns import PhotoTable, meanings
 from snowmatch.interchange.importers._sqlite import column_names, is_sqlite, open_sqlite, table_names
-from snowmatch.interchange.importers._tables import headings_of, need, plain, read_rows
+from snowmatch.interchange.importers._tables import headings_of, need, read_rows
 from snowmatch.interchange.importers._values import (
     Box,
     as_text,
@@ -85,7 +86,10 @@ class Timelapse:
             if missing := {"File", "RelativePath"} - column_names(database, "DataTable"):
                 raise SnowmatchError(f"{path} has no column {min(missing)}, expected a data file of Timelapse 2")
             boxes = self._boxes(database, problems) if "Detections" in tables else {}
-        lines = [(f"{path.name} Id {row['Id']}", {plain(k): as_text(row[k]) for k in row.keys()}) for row in found]  # noqa: SIM118
+        lines = [
+            (f"{path.name} Id {row['Id']}", {plain_heading(k): as_text(row[k]) for k in row.keys()})  # noqa: SIM118
+            for row in found
+        ]
         headings = tuple(lines[0][1]) if lines else ()
         return headings, lines, boxes
 

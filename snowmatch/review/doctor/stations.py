@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from snowmatch.catalog.sheet import read_sheet
+from snowmatch.catalog.stations import examine_stations
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.home import STATIONS_NAME
 
-STATIONS_NAME = "stations.csv"
 EARTH = 6371.0088  # km, mean radius. Source: IUGG
-WGS84 = 4326
-_CRS = re.compile(r"\s*(?:EPSG\s*:)?\s*(\d{4,6})?\s*", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -50,37 +47,23 @@ class Stations:
         return self.positions.get((location, station)) or self.positions.get(("", station))
 
 
-def read_stations(folder: Path) -> Stations:
+def read_stations(folder: Path, dates: str = "") -> Stations:
     """Return the places in the `stations.csv` of a catalog; none without such a file.
 
-    A row may repeat a station, for example with other days of effort. Rows without a usable place, and a file that is
-    no table, are in `problems`.
+    What a survey would refuse is in `problems`. dates: `dmy` or `mdy`, the order of day and month in the table.
     """
     path = folder / STATIONS_NAME
     if not os.path.exists(path):
         return Stations()
     try:
-        sheet = read_sheet(path, ("station", "location", "x", "y", "crs"), [])
+        rows, problems = examine_stations(path, [], dates)
     except SnowmatchError as error:
         return Stations(problems=(str(error),), exists=True)
-    head = [name.strip().lower() for name in sheet.head]
-    if missing := [name for name in ("station", "x", "y") if name not in head]:
-        return Stations(problems=(f"{STATIONS_NAME} has no column {', '.join(missing)}",), exists=True)
     positions: dict[tuple[str, str], Position] = {}
-    problems = []
-    for line, values in sheet.rows:
-        cells = {name: value.strip() for name, value in zip(head, values, strict=False)}
-        if not any(cells.values()):
-            continue
-        key = cells.get("location", ""), cells.get("station", "")
-        try:
-            position = _position(cells)
-        except ValueError as error:
-            problems.append(f"line {line}: {error}")
-            continue
-        if positions.setdefault(key, position) != position:
-            problems.append(f"line {line}: station {key[1]!r} has another place in an earlier line")
-    return Stations(positions, tuple(problems), exists=True)
+    for row in rows:
+        if row.station and row.x is not None and row.y is not None:
+            positions.setdefault((row.location, row.station), Position(row.x, row.y, row.crs))
+    return Stations(positions, tuple(problems.lines()), exists=True)
 
 
 def distance_km(one: Position, other: Position) -> float | None:
@@ -95,22 +78,3 @@ def distance_km(one: Position, other: Position) -> float | None:
     west, south, east, north = map(math.radians, (one.x, one.y, other.x, other.y))
     half = math.sin((north - south) / 2) ** 2 + math.cos(south) * math.cos(north) * math.sin((east - west) / 2) ** 2
     return 2 * EARTH * math.asin(min(1.0, math.sqrt(half)))
-
-
-def _position(cells: Mapping[str, str]) -> Position:
-    """Return the place of one row. Raises ValueError with what is wrong."""
-    if not cells.get("station"):
-        raise ValueError("no station")
-    crs = _CRS.fullmatch(cells.get("crs", ""))
-    if crs is None:
-        raise ValueError(f"crs is {cells['crs']!r}, expected an EPSG number such as 4326 or 32643")
-    try:
-        x, y = float(cells.get("x", "")), float(cells.get("y", ""))
-    except ValueError:
-        raise ValueError(f"x, y are {cells.get('x', '')!r}, {cells.get('y', '')!r}, expected two numbers") from None
-    found = Position(x, y, int(crs[1] or WGS84))
-    if not (math.isfinite(x) and math.isfinite(y)):
-        raise ValueError(f"x, y are {x}, {y}, expected two numbers")
-    if found.in_degrees and not (abs(x) <= 180 and abs(y) <= 90):
-        raise ValueError(f"x, y are no degrees, but crs is {found.crs}: expected a longitude and a latitude")
-    return found

@@ -102,7 +102,10 @@ def _table(patient: Patient) -> Iterator[Finding]:
     """Yield the findings about stations.csv itself."""
     stations = patient.stations
     if stations.problems:
-        text = f"{count_of(stations.problems, 'problem')} of stations.csv: these places were not used"
+        text = (
+            f"{count_of(stations.problems, 'problem')} of stations.csv: a survey refuses it, and rows without a usable "
+            "place were not used"
+        )
         yield Finding("stations-unread", CHECK, text, stations.problems)
     used = sorted({(a.location, a.station) for a in patient.data.annotations if a.station})
     bare = [place for place in used if stations.position(*place) is None]

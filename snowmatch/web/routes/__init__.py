@@ -1,7 +1,24 @@
 """All routes of the app, a file for each page."""
 
-from snowmatch.web.routes import home, photos, pictures
+from snowmatch.review.uploads import LARGEST
+from snowmatch.web.routes import (
+    agreement,
+    changes,
+    contradictions,
+    count,
+    doctor,
+    home,
+    identify,
+    individuals,
+    jobs,
+    photos,
+    pictures,
+    review,
+    survey,
+)
 
-ROUTES = [*home.ROUTES, *photos.ROUTES, *pictures.ROUTES]
+ROUTES = [*home.ROUTES, *identify.ROUTES, *photos.ROUTES, *jobs.ROUTES, *pictures.ROUTES]
+ROUTES += [*review.ROUTES, *individuals.ROUTES, *changes.ROUTES, *contradictions.ROUTES, *agreement.ROUTES]
+ROUTES += [*doctor.ROUTES, *count.ROUTES, *survey.ROUTES]
 # The largest body (bytes) of paths that accept more than a form
-LIMITS: dict[str, int] = {}
+LIMITS: dict[str, int] = {"/identify/photo": LARGEST}

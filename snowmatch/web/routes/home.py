@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import csv
+import io
+
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from snowmatch.core.text import plain_cell
 from snowmatch.review.observer_name import observer_name
 from snowmatch.web.page import render, state_of
+from snowmatch.web.waiting import waiting_now
+
+COLUMNS = (
+    *("path", "annotation", "individual", "body_part", "species", "location", "station", "timestamp", "encounter"),
+)
 
 
 def home(request: Request) -> Response:
@@ -26,12 +35,36 @@ def facts(request: Request) -> Response:
         annotations=len(identities.annotations),
         individuals=len(named),
         unnamed=sum(a.individual is None for a in identities.named),
-        unindexed=sum(not a.annotation for a in identities.annotations),
         sightings=len(identities.who.sightings),
-        quarrels=sum(bool(each.quarrels) for each in identities.who.individuals),
         decisions=len(identities.rows),
-        notes=identities.data.notes,
     )
+
+
+def waits(request: Request) -> Response:
+    """What waits for the person, as a part of the first page; with status 202 until all of it is known."""
+    state = state_of(request)
+    found, known = waiting_now(state)
+    notes = state.identities().data.notes
+    return render(request, "home_waits.html", status=200 if known else 202, found=found, notes=notes)
+
+
+def names(request: Request) -> Response:
+    """A table of all annotations with their individuals by all decisions. It has no coordinates."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for a in state_of(request).identities().named:
+        when = a.timestamp.isoformat() if a.timestamp else ""
+        values = [a.path, a.annotation, a.individual or "", a.body_part, a.species, a.location, a.station, when]
+        writer.writerow([plain_cell(value) for value in (*values, a.encounter)])
+    content = text.getvalue().encode("utf-8-sig", "backslashreplace")
+    head = {"content-disposition": 'attachment; filename="individuals.csv"'}
+    return Response(content, media_type="text/csv; charset=utf-8", headers=head)
+
+
+def icon(request: Request) -> Response:
+    """The icon, where browsers look for it beside pictures and tables, which cannot name one."""
+    return RedirectResponse("/static/icon.svg", 301)
 
 
 async def set_observer(request: Request) -> Response:
@@ -44,6 +77,9 @@ async def set_observer(request: Request) -> Response:
 
 ROUTES = [
     Route("/", home),
+    Route("/favicon.ico", icon),
     Route("/home/facts", facts),
+    Route("/home/waits", waits),
+    Route("/home/names.csv", names),
     Route("/observer", set_observer, methods=["POST"]),
 ]

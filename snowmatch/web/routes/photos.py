@@ -2,23 +2,118 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
+from urllib.parse import urlencode
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from snowmatch.core.types import BODY_PARTS, Annotation
+from snowmatch.review.history import history_of
+from snowmatch.review.traits import KINDS, LONGEST, VALUES, last_changes
+from snowmatch.views.explorer import STATES
 from snowmatch.views.previews import key_of
-from snowmatch.web.page import render, state_of, whole_number
+from snowmatch.web.animals import known_of
+from snowmatch.web.page import problem, render, state_of, translator_of, whole_number
+from snowmatch.web.past import past_of
 
 PAGE = 60
+LAST = 8  # changes of photos that the page lists
+FILTERS = ("q", "individual", "location", "station", "body_part", "state")
+NOBODY = "-"  # of the filter `individual`: no name
 
 
 def photos(request: Request) -> Response:
-    """The annotations of the catalog, a page of them."""
-    found = state_of(request).identities().named
+    """The annotations of the catalog that pass the filters, a page of them."""
+    state = state_of(request)
+    identities, states = state.identities(), state.states()
+    named = identities.named
+    asked = {name: request.query_params.get(name, "")[:200] for name in FILTERS}
+    passes = matcher(asked)
+    found = [a for a in named if passes(a, states[a.row][0])]
     pages = max(1, -(-len(found) // PAGE))
     number = whole_number(request.query_params.get("page"), 1, 1, pages)
-    shown = [(key_of(a), a) for a in found[(number - 1) * PAGE : number * PAGE]]
-    return render(request, "photos.html", shown=shown, total=len(found), number=number, pages=pages)
+    shown = [(key_of(a), a, states[a.row]) for a in found[(number - 1) * PAGE : number * PAGE]]
+    given = {name: value for name, value in asked.items() if value}
+    return render(
+        request,
+        "photos.html",
+        shown=shown,
+        quality=known_of(state, identities).traits.quality,
+        last=[past_of(each, translator_of(request)) for each in last_changes(identities, LAST)],
+        kinds=KINDS,
+        values=VALUES,
+        longest=LONGEST,
+        species=species_in(named),
+        total=len(found),
+        all=len(named),
+        number=number,
+        pages=pages,
+        asked=asked,
+        address=lambda page: "/photos?" + urlencode({**given, "page": page}),
+        choices={
+            "individual": [NOBODY, *sorted({a.individual for a in named if a.individual is not None})],
+            "location": sorted({a.location for a in named if a.location}),
+            "station": sorted({a.station for a in named if a.station}),
+            "body_part": [part for part in BODY_PARTS if any(a.body_part == part for a in named)],
+            "state": [each for each in STATES if any(one == each for one, _ in states)],
+        },
+    )
 
 
-ROUTES = [Route("/photos", photos)]
+def matcher(asked: Mapping[str, str]) -> Callable[[Annotation, str], bool]:
+    """Return the test whether an annotation passes the filters."""
+    text = asked["q"].casefold()
+    person = asked["individual"]
+
+    def passes(a: Annotation, state: str) -> bool:
+        return (
+            (not person or (a.individual is None if person == NOBODY else a.individual == person))
+            and (not asked["location"] or a.location == asked["location"])
+            and (not asked["station"] or a.station == asked["station"])
+            and (not asked["body_part"] or a.body_part == asked["body_part"])
+            and (not asked["state"] or state == asked["state"])
+            and (not text or any(text in each.casefold() for each in (a.path, a.encounter, a.annotation, a.species)))
+        )
+
+    return passes
+
+
+def species_in(annotations: Iterable[Annotation]) -> list[str]:
+    """Return the species that the catalog names, for a list to choose from."""
+    return sorted({a.species for a in annotations if a.species})
+
+
+def photo(request: Request) -> Response:
+    """One annotation: its photo with box and mask, and all that the catalog says of it."""
+    state = state_of(request)
+    annotation = state.annotation(request.path_params["key"])
+    if annotation is None:
+        return problem(request, translator_of(request)("problem.missing"), 404)
+    identities = state.identities()
+    named, traits = identities.named, known_of(state, identities).traits
+    past = history_of(identities, [annotation.annotation]) if annotation.annotation else ()
+    beside = [a for a in named if a.encounter == annotation.encounter and a.row != annotation.row]
+    other = [a for a in beside if a.path == annotation.path]
+    return render(
+        request,
+        "photo.html",
+        key=key_of(annotation),
+        a=annotation,
+        indexed=state.states()[annotation.row],
+        encounter=[(key_of(a), a) for a in beside],
+        several=len(other),
+        quality=traits.quality.get(annotation.annotation, ""),
+        sex=traits.sex.get(annotation.annotation, ""),
+        past=[past_of(each, translator_of(request)) for each in past],
+        kinds=KINDS,
+        values=VALUES,
+        longest=LONGEST,
+        species=species_in(named),
+        before=key_of(named[annotation.row - 1]) if annotation.row else "",
+        after=key_of(named[annotation.row + 1]) if annotation.row + 1 < len(named) else "",
+    )
+
+
+ROUTES = [Route("/photos", photos), Route("/photos/{key}", photo)]

@@ -45,6 +45,10 @@
 
   for (const button of document.querySelectorAll("[data-help]")) button.addEventListener("click", toggleHelp);
 
+  // On a phone the pages are folded into one button
+  const fold = document.querySelector(".fold");
+  fold.addEventListener("click", () => fold.setAttribute("aria-expanded", String(fold.getAttribute("aria-expanded") !== "true")));
+
   // Another language of the same page, filters included
   for (const link of document.querySelectorAll("a[hreflang]")) {
     const address = new URL(location.href);
@@ -56,6 +60,7 @@
     if (snowmatch.typing(event)) return;
     if (event.key === "?") { toggleHelp(); event.preventDefault(); return; }
     if (help.open) return;
+    if (event.key === "Escape" && fold.getAttribute("aria-expanded") === "true") { fold.click(); fold.focus(); return; }
     if (event.key === "g") { went = Date.now(); return; }
     if (Date.now() - went < 1500) {
       went = 0;

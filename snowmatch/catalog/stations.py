@@ -1,12 +1,12 @@
-"""The stations of a survey, from `stations.csv`: where the cameras stood and when they worked.
+"""The stations of a catalog, from `stations.csv`: where the cameras stood and when they worked.
 
 A row is one camera at one station for one period. A station with two cameras, or with several periods, has several
-rows. Headings are accepted in the spellings of camtrapR, Camtrap DP and secr. All problems are in one list.
+rows. Headings are accepted in the spellings of camtrapR, Camtrap DP and secr. All problems are in one list. No problem
+tells a position, because people send such lists around.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -15,32 +15,32 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
+from snowmatch.catalog.positions import WGS84, holds_position, read_crs, read_position
 from snowmatch.catalog.problems import Problems
-from snowmatch.catalog.sheet import Sheet, read_sheet
+from snowmatch.catalog.sheet import Sheet, plain_heading, read_sheet
 from snowmatch.catalog.times import EXPECTED, ReadTime, read_times, to_one_zone
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted, did_you_mean, same_name, some
-from snowmatch.survey.projection import DEGREES, WGS84
 
 COLUMNS = ("station", "location", "camera", "session", "x", "y", "crs", "from", "to", "problem_from", "problem_to")
 DAY = timedelta(days=1)
+FIRST_YEAR, LAST_YEAR = 1970, 2100  # other years are a clock that was reset, or a mistake
+# The usual headings of each column, the surest first
 SPELLINGS = {
-    "station": "site trap trap_id detector station_id site_id station_name placename location_name locationname",
-    "location": "area region study_area",
-    "camera": "camera_id cameraid cam",
-    "session": "season survey",
-    "x": "longitude lon long lng decimal_longitude easting utm_x utm_e x_coord coord_x utmx",
-    "y": "latitude lat decimal_latitude northing utm_y utm_n y_coord coord_y utmy",
-    "crs": "epsg srid projection",
-    "from": "start start_date setup setup_date deployment_start deploymentstart date_from set_up",
-    "to": "end end_date retrieval retrieval_date deployment_end deploymentend date_to",
+    "station": "station station_id station_name site site_id site_name trap trap_id detector placename location_name "
+    "trap_station camera_station",
+    "location": "location area region study_area",
+    "camera": "camera camera_id cam cam_id cameraid",
+    "session": "session season survey",
+    "x": "x longitude lon long lng decimal_longitude easting utm_x utm_e utmx x_coord coord_x",
+    "y": "y latitude lat decimal_latitude northing utm_y utm_n utmy y_coord coord_y",
+    "crs": "crs epsg srid projection",
+    "from": "from start start_date setup setup_date deployment_start date_from set_up",
+    "to": "to end end_date retrieval retrieval_date deployment_end date_to",
 }
-_ALIAS = {word: name for name, words in SPELLINGS.items() for word in (name, *words.split())}
+ONE_OF = ("x", "y", "crs", "from", "to")  # of these columns, no second heading may be a trait of the station
 _PROBLEM = re.compile(r"problem_?(\d*)_?(from|to|start|end)_?(\d*)")
-_DMS = re.compile(r"""(-?\d+)\s*[°d:\s]\s*(\d+)\s*['′m:\s]\s*(\d+(?:[.,]\d+)?)?\s*["″s]?\s*([NSEWnsew]?)""")
-# EPSG codes of web maps: their distances are too long by 1 / cos(latitude)
-STRETCHED = (3857, 900913, 3395, 3785)
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,21 @@ def read_stations(path: Path, notes: list[Note], dates: str = "") -> tuple[Deplo
     seconds. dates: `dmy` or `mdy`, the order of day and month if the dates do not show it. Raises SnowmatchError with
     all problems.
     """
-    sheet = read_sheet(path, [*_ALIAS, *COLUMNS], notes)
+    found, problems = examine_stations(path, notes, dates)
+    problems.check()
+    if without := sorted({d.station for d in found if d.x is None}):
+        text = f"{counted(len(without), 'station')} of {path.name} without a position: {some(without)}"
+        notes.append(Note("stations-without-position", text, {"stations": without}))
+    return found
+
+
+def examine_stations(path: Path, notes: list[Note], dates: str = "") -> tuple[tuple[Deployment, ...], Problems]:
+    """Return the rows of a table of stations as `read_stations` does, and its problems.
+
+    What is wrong in a row is not in its Deployment. Raises SnowmatchError if the file is no table of stations.
+    """
+    words = {word for each in SPELLINGS.values() for word in each.split()}
+    sheet = read_sheet(path, [*words, *COLUMNS], notes)
     columns, further = _columns(path, sheet)
     problems = Problems(path)
     rows: list[tuple[int, dict[str, list[str]]]] = []
@@ -91,6 +105,8 @@ def read_stations(path: Path, notes: list[Note], dates: str = "") -> tuple[Deplo
         values: dict[str, list[str]] = defaultdict(list)
         for name, cell in zip(columns, [*cells, *[""] * len(columns)], strict=False):
             values[name].append(cell.strip())
+        if any(cell.strip() for cell in cells[len(columns) :]):
+            problems.add(line, "", f"more cells than headings; expected {len(columns)}")
         rows.append((line, values))
     if not rows:
         raise SnowmatchError(f"{path} has no rows below its header, expected one row per station and period")
@@ -102,40 +118,53 @@ def read_stations(path: Path, notes: list[Note], dates: str = "") -> tuple[Deplo
     lines = [line for line, _ in rows]
     _check_same_place(found, lines, problems, notes)
     _check_overlaps(found, lines, problems)
-    problems.check()
-    if without := sorted({d.station for d in found if d.x is None}):
-        text = f"{counted(len(without), 'station')} of {path.name} without a position: {some(without)}"
-        notes.append(Note("stations-without-position", text, {"stations": without}))
-    return tuple(found)
+    return tuple(found), problems
+
+
+def meanings(headings: Sequence[str]) -> dict[str, str]:
+    """Return the column that each understood heading means: heading -> column. headings: in one form.
+
+    A column has one heading: the one that stands first in SPELLINGS. Problem periods are numbered pairs: problem_from,
+    problem_to, problem2_from, and so on.
+    """
+    found: dict[str, str] = {}
+    for column, words in SPELLINGS.items():
+        heading = next((word for word in words.split() if word in headings and word not in found), None)
+        if heading is not None:
+            found[heading] = column
+    pairs: dict[str, int] = {}
+    for heading in headings:
+        if match := _PROBLEM.fullmatch(heading):
+            end = {"start": "from", "end": "to"}.get(match[2], match[2])
+            number = pairs.setdefault(match[1] or match[3], len(pairs) + 1)
+            found[heading] = f"problem_{end}" if number == 1 else f"problem{number}_{end}"
+    return found
 
 
 def _columns(path: Path, sheet: Sheet) -> tuple[list[str], list[str]]:
     """Return the names of the columns in their normal form, and the names of those that are no columns of ours."""
-    names = []
-    for heading in sheet.head:
-        plain = "_".join(re.split(r"[\s.\-_]+", heading.strip().lower())).strip("_")
-        if match := _PROBLEM.fullmatch(plain):
-            end = {"start": "from", "end": "to"}.get(match[2], match[2])
-            names.append(f"problem_{end}")
-        else:
-            names.append(_ALIAS.get(plain, heading.strip()))
-    for name in ("station", "location", "camera", "session", "x", "y", "crs", "from", "to"):
-        if names.count(name) > 1:
-            which = [h for h, n in zip(sheet.head, names, strict=True) if n == name]
-            raise SnowmatchError(
-                f"{path} line {sheet.head_line}: the columns {', '.join(which)} all mean {name!r}: keep one of them"
-            )
+    plain = [plain_heading(heading) for heading in sheet.head]
+    meaning = {heading: re.sub(r"^problem\d+_", "problem_", name) for heading, name in meanings(plain).items()}
+    names = [meaning.get(p, heading.strip()) for p, heading in zip(plain, sheet.head, strict=True)]
+    where = f"{path} line {sheet.head_line}"
+    for name, words in SPELLINGS.items():
+        same = [h for h, p in zip(sheet.head, plain, strict=True) if p in words.split()]
+        if len(same) > 1 and (name in ONE_OF or names.count(name) > 1 or name not in plain):
+            raise SnowmatchError(f"{where}: the columns {', '.join(same)} all mean {name!r}: keep one of them")
     if "station" not in names:
         raise SnowmatchError(
-            f"{path} line {sheet.head_line}: no column 'station' in {', '.join(sheet.head) or 'an empty file'}; "
+            f"{where}: no column 'station' in {', '.join(sheet.head) or 'an empty file'}; "
             f"expected some of {', '.join(COLUMNS)}{did_you_mean('station', names)}"
         )
     if names.count("problem_from") != names.count("problem_to"):
         raise SnowmatchError(
-            f"{path} line {sheet.head_line}: {names.count('problem_from')} columns problem_from, but "
+            f"{where}: {names.count('problem_from')} columns problem_from, but "
             f"{names.count('problem_to')} columns problem_to; expected pairs"
         )
-    return names, sorted({name for name in names if name and name not in COLUMNS})
+    further = [name for name in names if name and name not in (*COLUMNS, "deployment")]  # that is an import's
+    if twice := sorted({name for name in further if further.count(name) > 1}):
+        raise SnowmatchError(f"{where}: the column {twice[0]!r} occurs twice: keep one of them")
+    return names, sorted(name for name in further if not holds_position(name))  # traits leave a catalog, positions not
 
 
 def _spans(
@@ -168,8 +197,14 @@ def _spans(
                 problems.unclear_dates = True
                 problems.add(line, name, f"{cell!r} may begin with the day or with the month: say which")
             bad |= bool(time.problem)
+        for (_, name, cell), moment in zip(cells[k : k + 2], moments[k : k + 2], strict=True):
+            if moment is not None and not FIRST_YEAR <= moment.year <= LAST_YEAR:
+                problems.add(line, name, f"{cell!r} is no time of a survey; expected {FIRST_YEAR} to {LAST_YEAR}")
+                bad = True
+        if bad:
+            continue
         start, end = moments[k], _end(moments[k + 1], times[k + 1])
-        if bad or (start is None and end is None):
+        if start is None and end is None:
             continue
         if start is None or end is None:
             missing = column if start is None else end_column
@@ -201,66 +236,16 @@ def _deployment(
 
     if not cell("station"):
         problems.cell(line, "station", "", "expected the name of the station")
-    crs = _crs(cell("crs"), line, problems)
-    x, y = _position(cell("x"), cell("y"), crs, line, problems)
+    crs = read_crs(cell("crs"), line, problems)
+    x, y = read_position(cell("x"), cell("y"), crs, line, problems)
     if gaps and working is not None:
         for gap in gaps:
             if gap.end <= working.start or gap.start >= working.end:
                 problems.add(line, "problem_from", f"the problem from {gap.start} is not between from and to")
     traits = {name: cell(name) for name in further}
     return Deployment(
-        cell("station"), cell("location"), cell("camera"), cell("session"), x, y, crs, working, gaps, traits
+        cell("station"), cell("location"), cell("camera"), cell("session"), x, y, crs or WGS84, working, gaps, traits
     )
-
-
-def _crs(text: str, line: int, problems: Problems) -> int:
-    plain = text.lower().replace("epsg", "").strip(": ")
-    if plain in ("", "wgs84", "wgs 84", "latlon", "lat/lon", "degrees"):
-        return WGS84
-    if not plain.isdigit() or not 1000 <= int(plain) <= 999999:
-        problems.cell(line, "crs", text, "expected an EPSG code such as 32643 (UTM zone 43 north), or an empty cell")
-        return WGS84
-    if int(plain) in STRETCHED:
-        problems.cell(line, "crs", text, "distances in a web map are too long; expected UTM, or degrees (4326)")
-    return int(plain)
-
-
-def _position(across: str, up: str, crs: int, line: int, problems: Problems) -> tuple[float | None, float | None]:
-    """Return x and y; None, None where both are empty or one is not allowed."""
-    if not across and not up:
-        return None, None
-    numbers = []
-    for column, text in (("x", across), ("y", up)):
-        number = _number(text)
-        if number is None:
-            problems.cell(line, column, text, "expected a number such as 76.25 (degrees) or 436500 (metres)")
-            return None, None
-        numbers.append(number)
-    x, y = numbers
-    if crs in DEGREES:
-        if abs(x) <= 90 < abs(y) <= 180:
-            problems.add(line, "y", f"{up!r} is no latitude (-90 to 90): x is the longitude, y the latitude")
-        elif abs(x) > 180 or abs(y) > 90:
-            problems.add(line, "crs", f"{across}, {up} are not degrees; expected their EPSG code, such as 32643")
-        elif x == y == 0:
-            problems.add(line, "x", "0, 0 lies in the Atlantic; expected the position, or empty cells")
-    elif abs(x) <= 180 and abs(y) <= 90 and len(str(crs)) >= 4:
-        problems.add(line, "crs", f"{across}, {up} look like degrees, not EPSG:{crs}; expected 4326 or metres")
-    return x, y
-
-
-def _number(text: str) -> float | None:
-    """Return a decimal number, or degrees, minutes and seconds as degrees; None for any other text."""
-    try:
-        number = float(text.replace(",", ".") if text.count(",") == 1 and "." not in text else text)
-        return number if math.isfinite(number) else None
-    except ValueError:
-        pass
-    match = _DMS.fullmatch(text.strip())
-    if match is None or int(match[2]) >= 60:
-        return None
-    degrees = abs(int(match[1])) + int(match[2]) / 60 + float((match[3] or "0").replace(",", ".")) / 3600
-    return -degrees if match[1].startswith("-") or match[4].upper() in ("S", "W") else degrees
 
 
 def _check_same_place(found: Sequence[Deployment], lines: Sequence[int], problems: Problems, notes: list[Note]) -> None:

@@ -1,0 +1,51 @@
+"""The tables of who is who: decisions, mistakes, and the number of individuals; and how fast decisions are read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from as_markdown import table
+
+IDENTITY_MEANS = (
+    "All names are taken out of a catalog. Simulated observers, who are right with the given probability, answer until "
+    "nothing is left to ask. `queue`: what `snowmatch identities ask` asks, then an adjudicator for the answers that "
+    "the photos contradict. `auto+queue`: after `auto --from excellent`. `ranked`: each sighting is compared with its "
+    "best five. `ranked_names`: the same, until the first that is the same. `graph`: graph identification (k = 2). "
+    "split: animals with more than one identity; lumped: identities of more than one animal; identities: error of "
+    "their number; likely: error of the number that `count` tells, and how many of its intervals hold the truth."
+)
+DECISIONS_MEAN = "Seconds of the processor, on one core. next, answer: median, and the most of 20."
+
+
+def identities_table(runs: Sequence[dict[str, Any]]) -> str:
+    """Return the runs as a Markdown table."""
+
+    def signed(value: float) -> str:
+        return f"{100 * value:+.1f} %"
+
+    rows = []
+    for run in runs:
+        total = run["summary"]
+        drawn = total.get("after")
+        told = [signed(drawn["bias"]), f"{drawn['holds']} of {total['surveys']}"] if drawn else ["–", "–"]
+        observer = f"{100 * run['accuracy']:g} %" + (
+            f", {100 * run['cannot_tell']:g} % undecided" * bool(run["cannot_tell"])
+        )
+        figures = [f"{total[key]:g}" for key in ("decisions", "split", "lumped")]
+        rows.append([run["data"], run["way"], observer, *figures, signed(total["bias"]), *told])
+    headings = ["catalog", "way", "observer", "decisions", "split", "lumped", "identities", "likely", "intervals hold"]
+    return table(headings, rows, left=3)
+
+
+def decisions_table(run: dict[str, Any]) -> str:
+    """Return the seconds of the benchmark of decisions."""
+    s = run["seconds"]
+    rows = [
+        ["read the file, with its chain of hashes", f"{s['read']:.2f}"],
+        ["who is who", f"{s['who']:.2f}"],
+        ["make the queue", f"{s['queue']:.1f}"],
+        ["next question", f"{s['next_median']:.3f}, {s['next_most']:.3f}"],
+        ["store an answer, with who is who and the queue", f"{s['answer_median']:.3f}, {s['answer_most']:.3f}"],
+    ]
+    return table([run["run"], "s"], rows)

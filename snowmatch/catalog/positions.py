@@ -1,0 +1,88 @@
+"""Positions in the cells of a table: coordinates and EPSG codes. No problem tells a position."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from snowmatch.catalog.problems import Problems
+from snowmatch.catalog.sheet import plain_heading
+
+WGS84 = 4326
+# EPSG codes of longitude and latitude: WGS 84, ETRS89, NAD83, CGCS2000, Pulkovo 1942, GDA94, WGS 72
+DEGREES = (WGS84, 4258, 4269, 4490, 4284, 4283, 4322)
+# EPSG codes of web maps: their distances are too long by 1 / cos(latitude)
+STRETCHED = (3857, 900913, 3395, 3785)
+FARTHEST = 1e8  # m: beyond every projected system
+_DMS = re.compile(r"""(-?\d+)\s*[°d:\s]\s*(\d+)\s*['′m:\s]\s*(\d+(?:[.,]\d+)?)?\s*["″s]?\s*([NSEWnsew]?)""")
+
+
+# Headings of columns that may hold a position
+_HEADING = re.compile(
+    r"(.*_)?(lat|latitude|lon|long|longitude|lng|utm\w*|easting|northing|gps\w*|coord\w*|geom\w*)(_.*)?"
+)
+
+
+def holds_position(heading: str) -> bool:
+    """Return whether a column with this heading may hold a position, such as `gps_lat` or `Decimal longitude`."""
+    return _HEADING.fullmatch(plain_heading(heading)) is not None
+
+
+def read_crs(text: str, line: int, problems: Problems) -> int | None:
+    """Return the EPSG code of a cell; None where it is not allowed."""
+    plain = text.lower().replace("epsg", "").strip(": ")
+    if plain in ("", "wgs84", "wgs 84", "latlon", "lat/lon", "degrees"):
+        return WGS84
+    if not (plain.isascii() and plain.isdigit()) or not 1000 <= int(plain) <= 999999:
+        problems.cell(line, "crs", text, "expected an EPSG code such as 32643 (UTM zone 43 north), or an empty cell")
+        return None
+    if int(plain) in STRETCHED:
+        problems.cell(line, "crs", text, "distances in a web map are too long; expected UTM, or degrees (4326)")
+        return None
+    return int(plain)
+
+
+def read_position(
+    across: str, up: str, crs: int | None, line: int, problems: Problems
+) -> tuple[float | None, float | None]:
+    """Return x and y; None, None where both are empty or one is not allowed."""
+    if not across and not up:
+        return None, None
+    x, y = _number(across), _number(up)
+    for column, text, number in (("x", across, x), ("y", up, y)):
+        if number is None:
+            what = "no number" if text else "empty"
+            problems.add(line, column, f"{what}; expected a number such as 76.25 (degrees) or 436500 (metres)")
+    if x is None or y is None or crs is None:
+        return None, None
+    if max(abs(x), abs(y)) > FARTHEST:
+        problems.add(line, "x", "no position on the earth; expected metres, or degrees")
+        return None, None
+    if crs in DEGREES:
+        if abs(x) <= 90 < abs(y) <= 180:
+            problems.add(line, "y", "no latitude (-90 to 90): x is the longitude, y the latitude")
+        elif abs(x) > 180 or abs(y) > 90:
+            problems.add(line, "crs", "x, y are not degrees; expected their EPSG code, such as 32643")
+        elif x == y == 0:
+            problems.add(line, "x", "0, 0 lies in the Atlantic; expected the position, or empty cells")
+        else:
+            return x, y
+        return None, None
+    if abs(x) <= 180 and abs(y) <= 90:
+        problems.add(line, "crs", f"x, y look like degrees, not EPSG:{crs}; expected 4326 or metres")
+        return None, None
+    return x, y
+
+
+def _number(text: str) -> float | None:
+    """Return a decimal number, or degrees, minutes and seconds as degrees; None for any other text."""
+    try:
+        number = float(text.replace(",", ".") if text.count(",") == 1 and "." not in text else text)
+        return number if math.isfinite(number) else None
+    except ValueError:
+        pass
+    match = _DMS.fullmatch(text.strip())
+    if match is None or int(match[2]) >= 60:
+        return None
+    degrees = abs(int(match[1])) + int(match[2]) / 60 + float((match[3] or "0").replace(",", ".")) / 3600
+    return -degrees if match[1].startswith("-") or match[4].upper() in ("S", "W") else degrees

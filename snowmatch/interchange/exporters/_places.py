@@ -1,0 +1,56 @@
+"""Stations and movements of a survey as points and lines in degrees, for maps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from snowmatch.interchange.exporting import Export
+from snowmatch.survey.movements import movements
+
+Point = tuple[float, float]  # longitude, latitude
+
+
+@dataclass(frozen=True)
+class StationPoint:
+    """A station with its camera-days, its captures (one an animal and occasion), and the animals captured there."""
+
+    label: str
+    where: Point
+    camera_days: float
+    captures: int
+    individuals: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class MovementLine:
+    """A step of an animal between two stations. left, arrived: ISO 8601."""
+
+    individual: str
+    session: str
+    origin: str
+    target: str
+    left: str
+    arrived: str
+    ends: tuple[Point, Point]
+
+
+def station_points(given: Export) -> Iterator[StationPoint]:
+    """Yield the stations whose positions may be written, by label."""
+    survey, degrees = given.survey, given.degrees
+    for n, place in enumerate(survey.places):
+        if place.label in degrees:
+            own = [c for c in survey.captures if c.place == place.label]
+            days = round(float(sum(survey.effort[s.name][n].sum() for s in survey.sessions)), 2)
+            names = tuple(sorted({c.individual for c in own}))
+            yield StationPoint(place.label, degrees[place.label], days, len({c.cell for c in own}), names)
+
+
+def movement_lines(given: Export) -> Iterator[MovementLine]:
+    """Yield the movements between stations whose positions may be written, by session, animal and time."""
+    degrees = given.degrees
+    for m in movements(given.survey.captures, given.survey.positions):
+        if m.origin in degrees and m.target in degrees:
+            ends = (degrees[m.origin], degrees[m.target])
+            left, arrived = m.left.isoformat(timespec="seconds"), m.arrived.isoformat(timespec="seconds")
+            yield MovementLine(m.individual, m.session, m.origin, m.target, left, arrived, ends)

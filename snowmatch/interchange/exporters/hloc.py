@@ -1,0 +1,68 @@
+"""hloc: keypoints and descriptors of the catalog's index as HDF5, for hloc, LightGlue and glue-factory."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from mmap import mmap
+from typing import ClassVar
+
+from snowmatch.catalog.records import load_records
+from snowmatch.catalog.states import annotation_states
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.home import features_path
+from snowmatch.core.text import choices
+from snowmatch.features.hloc import hloc_file
+from snowmatch.features.reader import list_features, open_features
+from snowmatch.interchange.exporting import Export
+from snowmatch.survey.tables import to_csv
+
+
+@dataclass(frozen=True)
+class Hloc:
+    """Stored features of all photos that are indexed.
+
+    extractor: name of one that the catalog is indexed with; "" if there is one only.
+    """
+
+    REVISION: ClassVar[int] = 1
+    COORDINATES: ClassVar[str] = "never"
+
+    extractor: str = ""
+
+    def files(self, given: Export) -> Mapping[str, bytes | mmap]:
+        """Return features.h5, with a group for each photo, and images.csv, which says what each group shows.
+
+        hloc splits lists of pairs at blanks, so names of groups have "_" instead. Raises SnowmatchError if the catalog
+        is not indexed.
+        """
+        data = given.survey.data
+        folder = features_path(data.folder)
+        known = {str(described["name"]): described for described in list_features(folder)}
+        if not known:
+            raise SnowmatchError(
+                f"{data.folder} has no features: index it first", "not-indexed", catalog=str(data.folder)
+            )
+        name = self.extractor or (next(iter(known)) if len(known) == 1 else "")
+        if name not in known:
+            raise SnowmatchError(f"extractor {name!r}; {choices(name, sorted(known))} (-o extractor=NAME)")
+        reader = open_features(folder, known[name])
+        states = annotation_states(data.folder, data.annotations, load_records(data.folder), reader.keys)
+        keys: dict[str, list[str]] = defaultdict(list)
+        rows: list[Sequence[object]] = []
+        groups: dict[str, str] = {}
+        for a, state in sorted(zip(data.annotations, states, strict=True), key=lambda pair: pair[0].path):
+            if state.key is None:
+                continue
+            group = re.sub(r"\s+", "_", a.path)
+            if groups.setdefault(group, a.path) != a.path:
+                raise SnowmatchError(f"{groups[group]} and {a.path} differ in blanks only: rename one of them")
+            keys[group].append(state.key)
+            rows.append((group, a.path, a.individual, a.body_part))
+        images = to_csv((("image", "path", "individual_id", "body_part"), rows))
+        return {"features.h5": hloc_file(reader, keys), "images.csv": images}
+
+
+PLUGIN = Hloc

@@ -1,0 +1,132 @@
+"""Adding photos to a catalog: each is copied into its folder `added/`, and gets a row in its catalog.csv."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from snowmatch.catalog.sheet import separator_of
+from snowmatch.catalog.table import COLUMNS
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.files import make_folder, read_file, replace_file, unwritable
+from snowmatch.core.home import CSV_NAME, EXCEL_NAME, home_of
+from snowmatch.core.locks import file_lock
+from snowmatch.core.text import file_part
+from snowmatch.core.types import BBox
+
+FOLDER = "added"  # of the photos, in the catalog's folder
+
+
+@dataclass(frozen=True)
+class NewPhoto:
+    """A photo to add. name: its path gets a part of it. sha256: of its content. Empty texts are not known."""
+
+    source: Path
+    name: str
+    sha256: str
+    bbox: BBox | None = None
+    body_part: str = ""
+    location: str = ""
+    station: str = ""
+    timestamp: str = ""
+    encounter: str = ""
+
+
+def add_photos(folder: Path, photos: Sequence[NewPhoto]) -> tuple[str, ...]:
+    """Add photos to the catalog in `folder`, and return their paths in it. Nobody is named: that is a decision.
+
+    The table keeps all its bytes; rows are added at its end, and columns only if it lacks them. The table as it was
+    before the first change of a day stays beside it. Raises SnowmatchError if the catalog has no catalog.csv or cannot
+    be written; then no row is added.
+    """
+    table = folder / CSV_NAME
+    if not table.is_file():
+        kind = "a spreadsheet" if (folder / EXCEL_NAME).exists() else "folders"
+        raise SnowmatchError(
+            f"{folder} is a catalog of {kind}, and photos are added only to a {CSV_NAME}: put them into the folders "
+            "yourself, or make such a table"
+            if kind == "folders"
+            else f"{folder / EXCEL_NAME} is {kind}, and photos are added only to a {CSV_NAME}: save it as such a table"
+        )
+    make_folder(home_of(folder))
+    with file_lock(home_of(folder) / "table.lock").acquire(timeout=30):
+        paths = [_copied(folder, photo) for photo in photos]
+        rows = [_row(photo, path) for photo, path in zip(photos, paths, strict=True)]
+        before = read_file(table)
+        kept = folder / f"catalog.before-{date.today():%Y-%m-%d}.csv"
+        if not kept.exists():
+            replace_file(kept, lambda file: file.write(before))
+        content = with_rows(before, rows)
+        replace_file(table, lambda file: file.write(content))
+    return tuple(paths)
+
+
+def _copied(folder: Path, photo: NewPhoto) -> str:
+    """Copy a photo into the catalog, and return its path there. The same photo is copied once."""
+    place = folder / FOLDER
+    if place.is_symlink():
+        raise SnowmatchError(f"{place} is a link; photos are added only to a real folder there: remove the link")
+    stem = file_part(Path(photo.name).stem) or "photo"
+    name = f"{stem}-{photo.sha256[:12]}{photo.source.suffix}"
+    try:
+        place.mkdir(exist_ok=True)
+        if not (place / name).exists():
+            with open(photo.source, "rb") as source:
+                replace_file(place / name, lambda file: shutil.copyfileobj(source, file))
+    except OSError as error:
+        raise unwritable(place, error) from error
+    return f"{FOLDER}/{name}"
+
+
+def _row(photo: NewPhoto, path: str) -> dict[str, str]:
+    values = {
+        "path": path,
+        "body_part": photo.body_part,
+        "location": photo.location,
+        "station": photo.station,
+        "timestamp": photo.timestamp,
+        "encounter": photo.encounter,
+        "bbox": ",".join(map(str, photo.bbox)) if photo.bbox is not None else "",
+    }
+    return {name: value for name, value in values.items() if value}
+
+
+def with_rows(content: bytes, rows: Sequence[Mapping[str, str]]) -> bytes:
+    """Return a table with rows at its end, in its own encoding, separator, line ends and order of columns.
+
+    Raises SnowmatchError if the table is no text.
+    """
+    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError:
+        raise SnowmatchError(f"{CSV_NAME} is not UTF-8 text: save it as UTF-8 first") from None
+    mark = "\ufeff" if text.startswith("\ufeff") else ""
+    text = text[len(mark) :]
+    separator, rest, _ = separator_of(text, COLUMNS)
+    first = text[: len(text) - len(rest)]  # a line `sep=;`
+    end = "\r\n" if "\r\n" in rest else "\n"
+    records = list(csv.reader(io.StringIO(rest, newline=""), delimiter=separator, strict=True))
+    head = records[0] if records else []
+    columns = ["_".join(name.strip().lower().replace("-", " ").split()) for name in head]
+    columns = ["body_part" if name == "bodypart" else name for name in columns]
+    wanted = [name for name in COLUMNS if any(name in row for row in rows)]
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, delimiter=separator, lineterminator=end)
+    if lacking := [name for name in wanted if name not in columns]:
+        columns += lacking
+        writer.writerow([*head, *lacking])
+        writer.writerows(
+            [*record, *[""] * (len(columns) - len(record))] if record else record for record in records[1:]
+        )
+    else:
+        out.write(rest)
+        if rest and not rest.endswith(("\n", "\r")):
+            out.write(end)
+    writer.writerows([row.get(name, "") for name in columns] for row in rows)
+    return (mark + first + out.getvalue()).encode(encoding)

@@ -1,0 +1,141 @@
+"""What persons said about photos and animals beside who they are: part, quality, sex, remarks, the best picture."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.text import choices
+from snowmatch.core.types import BODY_PARTS, Annotation
+from snowmatch.decisions.effect import in_effect
+from snowmatch.decisions.row import Decision
+from snowmatch.review.history import Past
+from snowmatch.review.identities import Identities, draft
+
+QUALITIES = ("good", "fair", "poor")
+SEXES = ("female", "male", "unknown")
+VALUES = {"quality": QUALITIES, "sex": SEXES, "body_part": ("", *BODY_PARTS)}  # "": what the table says
+KINDS = ("body_part", "species", "quality", "sex", "note")
+LONGEST = 2000  # characters of a remark
+PORTRAIT = "portrait"  # tag of a `note`: this photo represents the individual
+
+
+@dataclass(frozen=True)
+class Traits:
+    """The last value of each annotation, by its identifier.
+
+    portraits: annotations that represent their individual; the later chosen, the higher the number.
+    """
+
+    quality: Mapping[str, str]
+    sex: Mapping[str, str]
+    portraits: Mapping[str, int]
+    sex_order: Mapping[str, int]
+
+
+def traits_of(rows: Sequence[Decision]) -> Traits:
+    """Return what the decisions in effect among `rows` say about photos and animals."""
+    values: dict[str, dict[str, str]] = {"quality": {}, "sex": {}}
+    order: dict[str, int] = {}
+    portraits: dict[str, int] = {}
+    for number, row in enumerate(in_effect(rows), start=1):
+        if row.kind in values:
+            values[row.kind].update(dict.fromkeys(row.side_a, row.answer))
+            if row.kind == "sex":
+                order.update(dict.fromkeys(row.side_a, number))
+        elif row.kind == "note" and PORTRAIT in row.tags:
+            portraits.update(dict.fromkeys(row.side_a, number))
+    return Traits(values["quality"], values["sex"], portraits, order)
+
+
+def sex_of(traits: Traits, annotations: Sequence[Annotation], known: Mapping[int, str]) -> str:
+    """Return the sex of the animal in some annotations: as was said last, or as the table has it; "" if unknown.
+
+    known: of the catalog's table, by row. A table that has both sexes says nothing.
+    """
+    said = [
+        (traits.sex_order[a.annotation], traits.sex[a.annotation]) for a in annotations if a.annotation in traits.sex
+    ]
+    if said:
+        last = max(said)[1]
+        return last if last != "unknown" else ""
+    told = {known[a.row] for a in annotations if a.row in known}
+    return told.pop() if len(told) == 1 else ""
+
+
+def best_photo(traits: Traits, annotations: Iterable[Annotation], part: str = "") -> Annotation | None:
+    """Return the photo that shows an animal best; None if no photo shows the body part. part: "" for any.
+
+    The one that a person chose comes first, then those of better quality, then the largest box.
+    """
+    rank = {"good": 2, "fair": 1, "": 1, "poor": 0}
+
+    def worth(a: Annotation) -> tuple[int, int, int, int]:
+        area = a.bbox[2] * a.bbox[3] if a.bbox is not None else 0
+        quality = rank.get(traits.quality.get(a.annotation, ""), 1)
+        return traits.portraits.get(a.annotation, 0), quality, area, -a.row
+
+    return max((a for a in annotations if not part or a.body_part == part), key=worth, default=None)
+
+
+def trait_drafts(
+    identities: Identities, kind: str, annotations: Sequence[str], value: str, observer: str
+) -> tuple[Decision, ...]:
+    """Return the draft that gives annotations a value of KINDS, or makes one the `portrait`.
+
+    An empty body part or species: what the table says counts again. Raises SnowmatchError if there is no such
+    annotation or value.
+    """
+    if not annotations or any(name not in identities.who.number_of for name in annotations):
+        unknown = [name for name in annotations if name not in identities.who.number_of]
+        raise SnowmatchError(f"{unknown[0] if unknown else 'nothing'!r} is no indexed photo: choose one or more")
+    side = tuple(dict.fromkeys(annotations))
+    if kind == PORTRAIT:
+        return (draft("note", observer, "", side_a=side[:1], tags=(PORTRAIT,)),)
+    if kind in VALUES and value not in VALUES[kind]:
+        raise SnowmatchError(f"{value!r} is not a {kind}; {choices(value, VALUES[kind])}")
+    text = " ".join(value.split())
+    if (not text and kind == "note") or len(text) > LONGEST:
+        raise SnowmatchError(f"the {kind} has {len(text)} characters, expected 1 to {LONGEST}")
+    return (draft(kind, observer, text, side_a=side),)
+
+
+@dataclass(frozen=True)
+class Said:
+    """A value that `count` annotations have so far. decision: that gave it; None if the table did, or nobody."""
+
+    value: str
+    decision: Decision | None
+    count: int
+
+
+def said_before(identities: Identities, kind: str, annotations: Sequence[str]) -> tuple[Said, ...]:
+    """Return the values of a kind that annotations have so far, and who gave them, the most frequent first.
+
+    kind: of VALUES, or `species`. No annotations give ().
+    """
+    chosen = dict.fromkeys(annotations)
+    given: dict[str, Decision] = {}
+    for row in in_effect(identities.rows):
+        if row.kind == kind:
+            given.update({name: row for name in row.side_a if name in chosen})
+    table: dict[str, str] = {}
+    if kind in ("body_part", "species"):
+        table = {a.annotation: getattr(a, kind) for a in identities.annotations if a.annotation in chosen}
+    found: Counter[tuple[str, str]] = Counter()
+    for name in chosen:
+        said = given.get(name)
+        told = said is not None and (said.answer or kind not in ("body_part", "species"))
+        found[(said.answer, said.id) if said is not None and told else (table.get(name, ""), "")] += 1
+    rows = {row.id: row for row in given.values()}
+    return tuple(Said(value, rows.get(name), count) for (value, name), count in found.most_common())
+
+
+def last_changes(identities: Identities, most: int) -> tuple[Past, ...]:
+    """Return the last decisions of KINDS about photos, newest first, those that were taken back included."""
+    valid = {row.id for row in in_effect(identities.rows)}
+    found = (row for row in reversed(identities.rows) if row.kind in KINDS and PORTRAIT not in row.tags)
+    return tuple(Past(row, row.id in valid) for row in islice(found, most))

@@ -1,0 +1,38 @@
+"""A survey of the catalog in a folder, with who is who in it, and with draws of who is who."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Unpack
+
+from snowmatch.api import open_catalog
+from snowmatch.review.identities import open_identities
+from snowmatch.review.likely import gather_evidence
+from snowmatch.survey.draws import Drawn, draw_identities, drawn_captures
+from snowmatch.survey.run import Survey, SurveyOptions, make_survey
+
+
+def open_survey(folder: Path, **options: Unpack[SurveyOptions]) -> Survey:
+    """Return the survey of the catalog in `folder`, by all decisions of persons. Raises as `make_survey` does."""
+    return make_survey(open_catalog(folder).data, open_identities(folder), **options)
+
+
+def draw_survey(
+    survey: Survey,
+    draws: int,
+    *,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+    **options: Unpack[SurveyOptions],
+) -> Drawn:
+    """Return drawn identities of a survey and their captures. options: those of the survey.
+
+    The evidence of the photos is that of the catalog's index, and is kept there. progress: called with (done, total)
+    sightings that are compared. Raises SnowmatchError if the catalog is not indexed.
+    """
+    identities = survey.identities or open_identities(survey.data.folder)
+    session = open_catalog(survey.data.folder).session(extractor=None)
+    evidence = gather_evidence(session, identities.who.sightings, progress=progress)
+    labels = draw_identities(identities, evidence, draws, seed)
+    return Drawn(labels, tuple(drawn_captures(survey, identities, labels, **options)), seed)

@@ -1,0 +1,132 @@
+"""The places of a survey: its stations, when their cameras worked, and the place and occasion of a sighting."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from snowmatch.catalog.load import CatalogData
+from snowmatch.catalog.stations import FIRST_YEAR, LAST_YEAR, Deployment, Span
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.notes import Note
+from snowmatch.core.text import counted
+from snowmatch.survey.effort import quiet_times, span_of_photos, working_time
+from snowmatch.survey.occasions import Session
+from snowmatch.survey.projection import to_metres
+from snowmatch.survey.sightings import Sighting
+
+
+@dataclass(frozen=True)
+class Place:
+    """One station: its label (unique in the survey), and its position (m) if it is known."""
+
+    label: str
+    location: str
+    station: str
+    x: float | None
+    y: float | None
+    traits: Mapping[str, str] = field(default_factory=dict)
+    deployments: tuple[Deployment, ...] = ()
+    from_photos: bool = False  # its working period is that of its photos
+
+
+def site_of(s: Sighting) -> str:
+    """Return the name of the place of a sighting: its station, else its camera, else its location."""
+    return s.station or "/".join(s.cameras) or s.location
+
+
+def find_places(
+    sightings: Iterable[Sighting], deployments: Sequence[Deployment], listed: bool, notes: list[Note]
+) -> tuple[tuple[Place, ...], int]:
+    """Return the places by label, and the EPSG code of their positions."""
+    groups: dict[tuple[str, str], list[Deployment]] = defaultdict(list)
+    for d in deployments:
+        groups[d.location, d.station].append(d)
+    replaced = 0
+    if not listed:
+        for s in sightings:
+            if s.start is not None and (site := site_of(s)):
+                groups[s.location if site != s.location else "", site] = []
+                replaced += not s.station
+    if replaced:
+        text = f"{counted(replaced, 'sighting')} without a station: the camera or the location stands for it"
+        notes.append(Note("no-stations", text, {"count": replaced}))
+    often = Counter(station for _, station in groups)
+    points = {key: (d.x, d.y, d.crs) for key, own in groups.items() for d in own[::-1] if d.x is not None}
+    try:
+        moved, crs = to_metres([(float(x or 0), float(y or 0), code) for x, y, code in points.values()])
+    except SnowmatchError as error:
+        if error.code != "no-pyproj":
+            raise
+        notes.append(Note(error.code, f"no distances and no map: {error}"))
+        points, moved, crs = {}, [], 0
+    where = dict(zip(points, moved, strict=True))
+    places = []
+    for (location, station), own in groups.items():
+        x, y = where.get((location, station), (None, None))
+        traits = {name: value for d in own[::-1] for name, value in d.traits.items() if value}
+        label = station if often[station] == 1 else f"{location}/{station}"
+        untimed = not any(d.working for d in own)
+        places.append(Place(label, location, station, x, y, traits, tuple(own), untimed))
+    return tuple(sorted(places, key=lambda p: p.label)), crs
+
+
+def working_periods(place: Place, data: CatalogData, notes: list[Note]) -> list[tuple[Span, str]]:
+    """Return when the cameras of a place worked, with the session of each period ("": any)."""
+    if not place.from_photos:
+        return [(span, d.session) for d in place.deployments for span in working_time(d)]
+    times = [
+        a.timestamp
+        for a in data.annotations
+        if a.timestamp is not None
+        and FIRST_YEAR <= a.timestamp.year <= LAST_YEAR
+        and (a.station or a.camera or a.location) == place.station
+        and place.location in ("", a.location)
+    ]
+    span = span_of_photos(times)
+    if span is None:
+        return []
+    quiet = quiet_times(times)
+    longest = max(((q.end - q.start).days for q in quiet), default=0)
+    text = f"the effort of {place.label} is that of its photos, {span.start.date()} to {max(times).date()}"
+    if quiet:
+        text += f", {counted(len(quiet), 'gap')} of up to {longest} days without a photo included"
+    notes.append(Note("effort-from-photos", text, {"station": place.label, "longest": longest}))
+    return [(span, next((d.session for d in place.deployments), ""))]
+
+
+class Finder:
+    """Finds session, occasion and place of sightings."""
+
+    def __init__(self, places: Sequence[Place], sessions: Sequence[Session], effort: Mapping[str, np.ndarray]) -> None:
+        self.sessions, self.effort = sessions, effort
+        self.exact = {(p.location, p.station): n for n, p in enumerate(places)}
+        self.by_station: dict[str, list[int]] = defaultdict(list)
+        for n, p in enumerate(places):
+            self.by_station[p.station].append(n)
+        self.places = places
+
+    def find(self, s: Sighting) -> tuple[str, int, int] | str:
+        """Return session, occasion (from 0) and number of the place; a text with the reason if there is none."""
+        if s.start is None:
+            return "no time"
+        site = site_of(s)
+        if not site:
+            return "no station"
+        number = self.exact.get((s.location, site))
+        if number is None:
+            alike = [n for n in self.by_station.get(site, []) if not self.places[n].location or not s.location]
+            if len(alike) != 1:
+                return f"station {site} is not in the table of stations"
+            number = alike[0]
+        inside = False
+        for session in self.sessions:
+            occasion = session.occasion(s.start)
+            if occasion is not None:
+                inside = True
+                if self.effort[session.name][number, occasion] > 0:
+                    return session.name, occasion, number
+        return f"no camera of {site} worked on that occasion" if inside else "outside all sessions"

@@ -1,0 +1,69 @@
+"""The sessions of a survey: those that are asked for, those of the table of stations, or one for all."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+
+from snowmatch.catalog.stations import Span
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.notes import Note
+from snowmatch.core.text import counted
+from snowmatch.survey.occasions import Session, make_session, read_session
+from snowmatch.survey.places import Place
+
+
+def find_sessions(
+    places: Sequence[Place],
+    spans: Mapping[str, list[tuple[Span, str]]],
+    asked: Sequence[str],
+    length: int,
+    start_hour: int,
+) -> tuple[Session, ...]:
+    """Return the sessions by name. asked: such as `a=2023-05-01..2023-08-31`; they replace those of `spans`, by label.
+
+    length: days of an occasion. start_hour: 0 to 23. Raises SnowmatchError if sessions overlap, or if there are none.
+    """
+    if not 0 <= start_hour <= 23:
+        raise SnowmatchError(f"start hour {start_hour}, expected 0 to 23")
+    if asked:
+        given = [read_session(text) for text in asked]
+        if len({name for name, _ in given}) < len(given):
+            raise SnowmatchError("two sessions have the same name: give each its own, such as a=2023-05-01..2023-08-31")
+        sessions = [make_session(name, span, length, start_hour) for name, span in given]
+        for a, b in pairwise(sorted(sessions, key=lambda s: s.first)):
+            if b.first < a.span.end:
+                raise SnowmatchError(f"the sessions {a.name} and {b.name} overlap: give each its own days")
+        # sessions that are asked for replace those of the table
+        for each in spans.values():
+            each[:] = [(span, "") for span, _ in each]
+        return tuple(sorted(sessions, key=lambda s: s.name))
+    groups: dict[str, list[Span]] = defaultdict(list)
+    for place in places:
+        for span, name in spans[place.label]:
+            groups[name].append(span)
+    if not groups:
+        raise SnowmatchError(
+            "no sighting has both a time and a station, so there are no occasions: fill in the columns timestamp and "
+            "station of catalog.csv, or from and to of stations.csv"
+        )
+    if "" in groups and len(groups) > 1:
+        raise SnowmatchError("some rows of the table of stations have a session and others none: fill in all of them")
+    whole = {name: Span(min(s.start for s in own), max(s.end for s in own)) for name, own in groups.items()}
+    return tuple(make_session(name or "1", span, length, start_hour) for name, span in sorted(whole.items()))
+
+
+def short_occasions(sessions: Iterable[Session]) -> list[Note]:
+    """Return a note for each session whose last occasion is shorter than the others."""
+    notes = []
+    for s in sessions:
+        if rest := s.days % s.length:
+            text = f"the last occasion of session {s.name} has {counted(rest, 'day')}, the others {s.length}"
+            notes.append(Note("short-occasion", text, {"session": s.name, "days": rest}))
+    return notes
+
+
+def described(session: Session) -> dict[str, object]:
+    """Return a session as values of a manifest."""
+    return {"name": session.name, "first": session.first.isoformat(), "days": session.days}

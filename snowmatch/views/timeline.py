@@ -1,0 +1,91 @@
+"""When and where an animal was seen, as positions for a drawing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from snowmatch.core.text import printable
+from snowmatch.decisions.sightings import Sighting
+
+WIDTH, LEFT, RIGHT, ROW, TOP = 900, 130, 20, 26, 16  # px of the drawing
+TICKS = 6
+SHAPES = {"left": "M-7 0L6 -7V7Z", "right": "M7 0L-6 -7V7Z", "both": "M-7 0L0 -7L7 0L0 7Z", "other": "M-5 -5H5V5H-5Z"}
+STEPS = (1, 2, 3, 7, 14, 31, 61, 92, 183, 366, 731, 1827)  # days between two dates on the axis
+
+
+@dataclass(frozen=True)
+class Dot:
+    """One sighting in the drawing. number: of the sighting. shows: a key of SHAPES."""
+
+    number: int
+    x: float
+    y: float
+    shows: str
+    path: str
+    weak: bool
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """A drawing of sightings: time from left to right, a row for each station."""
+
+    width: int
+    height: int
+    left: int
+    bottom: int
+    rows: tuple[tuple[float, str], ...]
+    ticks: tuple[tuple[float, str], ...]
+    dots: tuple[Dot, ...]
+
+
+def make_timeline(sightings: Sequence[Sighting], numbers: Sequence[int], weak: Collection[int] = ()) -> Timeline | None:
+    """Return the drawing of the sightings with these numbers. Without any time: None. weak: numbers to be marked."""
+    timed = [(n, datetime.fromisoformat(sightings[n].time).replace(tzinfo=None)) for n in numbers if sightings[n].time]
+    if not timed:
+        return None
+    moments = [moment for _, moment in timed]
+    first, last = min(moments), max(moments)
+    span = max((last - first).total_seconds(), 86400.0)
+    places = sorted({_place(sightings[n]) for n, _ in timed})
+    height_of = {place: TOP + ROW * (k + 0.5) for k, place in enumerate(places)}
+    bottom = TOP + ROW * len(places)
+    room = WIDTH - LEFT - RIGHT - 20
+
+    def x_of(moment: datetime) -> float:
+        return round(LEFT + 10 + room * (moment - first).total_seconds() / span, 1)
+
+    dots = tuple(
+        Dot(
+            n, x_of(m), height_of[_place(sightings[n])], shows := flanks_of(sightings[n]), SHAPES[shows], n in set(weak)
+        )
+        for n, m in timed
+    )
+    ticks = tuple((x_of(m), f"{m:%Y-%m-%d}") for m in _dates(first, first + timedelta(seconds=span)))
+    rows = tuple((height_of[place], place if len(place) <= 18 else place[:17] + "…") for place in places)
+    return Timeline(WIDTH, bottom + 28, LEFT, bottom, rows, ticks, dots)
+
+
+def flanks_of(sighting: Sighting) -> str:
+    """Return `left`, `right`, `both` or `other`: which flanks a sighting shows."""
+    left, right = "left_flank" in sighting.body_parts, "right_flank" in sighting.body_parts
+    return "both" if left and right else "left" if left else "right" if right else "other"
+
+
+def _place(sighting: Sighting) -> str:
+    return printable(sighting.station or sighting.location or "–")
+
+
+def _dates(first: datetime, last: datetime) -> list[datetime]:
+    days = (last - first).days or 1
+    step = next((step for step in STEPS if days / step <= TICKS), days // TICKS + 1)
+    found, at = [], datetime(first.year, first.month, first.day)
+    while at <= last:
+        if at >= first:
+            found.append(at)
+        try:
+            at += timedelta(days=step)
+        except OverflowError:
+            break
+    return found or [first]

@@ -1,0 +1,105 @@
+"""Adding answered photos to the catalog: copied, indexed, and named by a decision of the person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.review.adding import NewPhoto, add_photos
+from snowmatch.review.identities import Decision, Identities, answer_pair, name_sightings
+from snowmatch.review.uploads import Upload, find_upload, upload_file
+from snowmatch.views.plugins import indexed_extractors
+from snowmatch.views.text import Answer, Candidate
+from snowmatch.web.asked import Asked
+from snowmatch.web.state import State
+
+
+def add_answer(state: State, asked: Asked, answer: Answer, candidates: Sequence[Candidate], who: str, name: str) -> str:
+    """Add the photos of a question to the catalog, and return the identifier of the first one's annotation.
+
+    who: the number of a candidate, `new` (with `name`), or `unknown`. Photos that the catalog has already are only
+    named. Raises SnowmatchError if the name is taken or missing, or if the catalog cannot be written or indexed.
+    """
+    candidate = _chosen(candidates, who)
+    name = " ".join(name.split())
+    if who == "new":
+        _check_new(state.identities(), name)
+    uploads = [find_upload(state.folder, each) for each in asked.photos]
+    paths = []
+    new: list[NewPhoto] = []
+    for upload, box in zip(uploads, asked.boxes, strict=True):
+        if rows := state.on_record(upload.sha256):
+            paths.append(rows[0].path)
+        else:
+            new.append(_new_photo(state, asked, answer, upload, box, len(uploads)))
+    if new:
+        paths += add_photos(state.folder, new)
+        index(state)
+    identities = state.identities()
+    rows_of = [a for a in identities.annotations if a.path in set(paths) and a.annotation]
+    if not rows_of:
+        raise SnowmatchError("the photos were added, but none of them could be indexed: see the page of the work")
+    if who != "unknown":
+        state.append(lambda now: _drafts(now, state.observer, [a.annotation for a in rows_of], candidate, name, answer))
+    return rows_of[0].annotation
+
+
+def index(state: State) -> None:
+    """Index what is new, with all extractors of the catalog. Raises SnowmatchError if another run is at work."""
+    for extractor, options in indexed_extractors(state.folder).items() or {"": {}}.items():
+        state.catalog().index(extractor or None, options, workers=1)
+    state.renew()
+
+
+def _chosen(candidates: Sequence[Candidate], who: str) -> Candidate | None:
+    if who in ("new", "unknown"):
+        return None
+    if not (who.isascii() and who.isdigit() and len(who) < 4 and int(who) < len(candidates)):
+        raise SnowmatchError("nobody was chosen: choose a candidate, a new animal, or no name yet")
+    return candidates[int(who)]
+
+
+def _check_new(identities: Identities, name: str) -> None:
+    if not name or name.startswith("unnamed ") or len(name) > 200:
+        raise SnowmatchError("a new animal needs a name: type one")
+    if identities.who.named(name) is not None:
+        raise SnowmatchError(f"{name!r} is an individual already: choose it, or another name")
+
+
+def _new_photo(state: State, asked: Asked, answer: Answer, upload: Upload, box: object, count: int) -> NewPhoto:
+    file = upload_file(state.folder, upload)
+    used = next((photo for photo in answer.photos if photo.path == str(file)), None)
+    drawn = used.bbox if used is not None and not used.box_by else None  # a found box is found again
+    return NewPhoto(
+        file,
+        upload.name,
+        upload.sha256,
+        drawn,
+        answer.body_part,
+        asked.location,
+        asked.station,
+        asked.timestamp,
+        # Several photos without a time are one encounter because the person said so
+        f"added {asked.id[:8]}" if count > 1 and not (asked.timestamp or upload.taken) else "",
+    )
+
+
+def _drafts(
+    identities: Identities, observer: str, names: Sequence[str], candidate: Candidate | None, name: str, answer: Answer
+) -> tuple[Decision, ...]:
+    sightings = list(dict.fromkeys(identities.who.number_of[each] for each in names))
+    shown = {}
+    if candidate is not None:
+        shown = {"probability": candidate.probability, "rank": candidate.rank, "lines": True, "reason": "identify"}
+    elif answer.new_probability is not None:
+        shown = {"probability": answer.new_probability, "lines": True, "reason": "identify"}
+    if candidate is not None and candidate.individual is None:
+        other = identities.who.number_of.get(candidate.best.annotation)
+        if other is None:
+            raise SnowmatchError("the chosen animal is not on record any more: ask again")
+        drafts = [answer_pair(identities, n, other, "same", observer) for n in sightings if n != other]
+    else:
+        called = candidate.individual if candidate is not None and candidate.individual is not None else name
+        drafts = [name_sightings(identities, sightings, called, observer)]
+    return tuple(replace(draft, shown=shown) for draft in drafts)

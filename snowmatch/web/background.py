@@ -1,0 +1,102 @@
+"""Values that take long: computed in a thread, and kept until what they depend on changes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.review.accuracy import accuracy_by_name
+from snowmatch.review.counting import Counts, count_individuals
+from snowmatch.review.likely import Evidence
+from snowmatch.web.state import State
+
+DRAWS = 200  # groupings for the page that counts; chosen: half of the command's, so that it takes half as long
+
+
+class Background:
+    """One value, computed in a thread. Several threads may ask for it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._key: object = None
+        self._value: Any = None
+        self._error: SnowmatchError | None = None
+        self._running = False
+
+    def get(self, key: object, compute: Callable[[], Any]) -> tuple[Any, bool]:
+        """Return the value, and whether it is that of `key`; if not, it is an older one or None, and a thread starts.
+
+        Raises SnowmatchError if the computation for this key did.
+        """
+        with self._lock:
+            if self._key == key and not self._running:
+                if self._error is not None:
+                    raise self._error
+                return self._value, True
+            if not self._running:
+                self._running = True
+                threading.Thread(target=self._run, args=(key, compute), daemon=True, name="snowmatch-compute").start()
+            return self._value, False
+
+    def _run(self, key: object, compute: Callable[[], Any]) -> None:
+        value, error = None, None
+        try:
+            value = compute()
+        except SnowmatchError as caught:
+            error = caught
+        finally:
+            with self._lock:
+                self._key, self._error, self._running = key, error, False
+                if error is None:
+                    self._value = value
+
+
+def background(state: State, name: str) -> Background:
+    """Return the value of this name that the server keeps."""
+    found: Background = state.kept.setdefault(name, Background())
+    return found
+
+
+def evidence_now(state: State) -> Evidence | None:
+    """Return the evidence about all pairs of sightings as they are now; None while it is gathered.
+
+    Raises SnowmatchError if nothing is indexed.
+    """
+    identities = state.identities()
+
+    def gather() -> tuple[object, Evidence]:
+        while True:
+            before = state.identities().who.sightings
+            found = state.evidence()
+            if state.identities().who.sightings == before:  # numbers of sightings mean the same as before
+                return before, found
+
+    value, _ = background(state, "evidence").get((id(identities.data), identities.who.sightings), gather)
+    return value[1] if value is not None and value[0] == identities.who.sightings else None
+
+
+def evidence_at_hand(state: State) -> Evidence | None:
+    """Return the evidence if it is there; None while it is gathered, and also if nothing is indexed."""
+    try:
+        return evidence_now(state)
+    except SnowmatchError:
+        return None
+
+
+def counts_now(state: State) -> tuple[Counts | None, bool]:
+    """Return the numbers of individuals, and whether they are of all decisions; None while the first are computed.
+
+    Raises SnowmatchError if nothing is indexed.
+    """
+    identities, evidence = state.identities(), evidence_now(state)
+    if evidence is None:
+        return None, False
+
+    def compute() -> Counts:
+        return count_individuals(identities.who, evidence, accuracy_by_name(identities.rows), draws=DRAWS)
+
+    key = (identities.stored.head, id(evidence))
+    value, fresh = background(state, "counts").get(key, compute)
+    return value, fresh

@@ -1,0 +1,326 @@
+"""The desk of a person who reviews: questions are handed out ahead, and answers are stored at once.
+
+An answer is acknowledged when it is on the disk. The queue takes it afterwards, before it hands out the next questions.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.review.accuracy import accuracy_by_name, truth_tag
+from snowmatch.review.history import WAYS, last_answer
+from snowmatch.review.identities import Decision, Identities, draft, undo
+from snowmatch.review.likely import Evidence
+from snowmatch.review.queue import Item, Queue, answered_sides, shown_of, tags_of
+from snowmatch.review.training import TrainingPair, answered_pairs, training_pairs, trusted_names
+from snowmatch.review.turns import skip, take
+from snowmatch.web.background import evidence_now
+from snowmatch.web.said import Keys, read_answer, read_marks, read_moment, read_pair
+from snowmatch.web.state import State
+
+HIDDEN = ("blind", "training")  # ways in which an observer sees neither names nor probabilities
+PATIENCE = (
+    4.0  # a queue that took t seconds to make is made again for others' decisions after PATIENCE * t at the earliest
+)
+TRAINING = 40  # pairs of one training
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question that was handed out, with the identifiers of the annotations of both sides."""
+
+    item: Item
+    sides: tuple[tuple[str, ...], tuple[str, ...]]
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Event:
+    """A decision of this desk that the queue does not know yet: an answer to `item`, or what took `undone` back."""
+
+    row: Decision
+    item: Item | None = None
+    undone: Decision | None = None
+
+
+class Desk:
+    """The questions of one observer in one way: `open`, `blind`, `adjudicate` or `training`. Threads may share it."""
+
+    def __init__(self, state: State, observer: str, way: str) -> None:
+        self.state, self.observer, self.way = state, observer, way
+        self._lock = threading.RLock()  # of the queue
+        self._queue: Queue | None = None
+        self._known: set[str] = set()  # ids of the decisions that the queue knows
+        self._built, self._took = 0.0, 0.0
+        self._making = False  # a new queue is being made, while the old one still answers
+        self._recent: list[Event] = []  # what the old one took meanwhile
+        self._skipped: set[Keys] = set()
+        self._pending: deque[Event] = deque()
+        self._asked: dict[Keys, Asked] = {}
+        self._stored: dict[
+            tuple[Keys, str], str
+        ] = {}  # answers by pair and moment of opening: a request may come twice
+        self._training: tuple[TrainingPair, ...] | None = None
+        self._trained: set[Keys] = set()
+
+    # --- questions ---------------------------------------------------------------------------------------------------
+
+    def questions(self, count: int, about: Keys | None = None) -> tuple[Identities, list[Item], int, int] | None:
+        """Return the identities, up to `count` questions, how many are left, and how many were skipped just now.
+
+        None while the evidence is gathered. about: a pair that a person chose; it comes first.
+        """
+        with self._lock:
+            queue = self._ready()
+            if queue is None:
+                return None
+            if self.way == "training":
+                items, left = self._lessons(queue)
+            else:
+                skipped = {tuple(sorted(keys)) for keys in self._skipped}
+                items = [i for i in queue.next(count + len(skipped)) if queue.keys_of(i) not in skipped]
+                left = max(queue.left() - len(skipped), len(items))
+            items = items[:count]
+            if about is not None and (chosen := self._chosen(queue, about)) is not None:
+                items = [chosen, *(i for i in items if {i.a, i.b} != {chosen.a, chosen.b})]
+            for item in items:
+                self._hand_out(queue, item)
+            return queue.identities, items, left, len(self._skipped)
+
+    def _ready(self) -> Queue | None:
+        """Return the queue with all decisions so far; None while the evidence is gathered."""
+        evidence = evidence_now(self.state)
+        if evidence is None:
+            return None
+        queue = self._queue
+        identities = self.state.identities()
+        if queue is None or queue.evidence is not evidence:
+            return self._make(evidence)
+        if queue.identities.who.sightings != identities.who.sightings or not self._take_pending(queue):
+            return self._make(evidence)
+        if len(self.state.identities().rows) != len(self._known):  # decisions of others, or made on other pages
+            self._make_later(evidence)
+        return queue
+
+    def _make(self, evidence: Evidence) -> Queue:
+        """Make the queue afresh, while everybody waits."""
+        if self._queue is not None and self._queue.identities.who.sightings != self.state.identities().who.sightings:
+            self._asked.clear()
+            self._training = None
+        start = time.monotonic()
+        self._pending.clear()  # what was stored before is in the identities
+        return self._put(self._fresh(self.state.identities(), evidence), time.monotonic() - start)
+
+    def _fresh(self, identities: Identities, evidence: Evidence) -> Queue:
+        calibration = self.state.session(names=False).calibration
+        levels = calibration.levels if calibration is not None else None
+        mode = "open" if self.way == "training" else self.way
+        return Queue(identities, evidence, self.observer, levels, accuracy_by_name(identities.rows), mode)
+
+    def _put(self, queue: Queue, took: float) -> Queue:
+        self._queue, self._built, self._took = queue, time.monotonic(), took
+        self._known = {row.id for row in queue.identities.rows}
+        return queue
+
+    def _make_later(self, evidence: Evidence) -> None:
+        """Make a queue that knows the decisions of others, in a thread; not again and again."""
+        if self._making or time.monotonic() - self._built < PATIENCE * self._took:
+            return
+        self._making = True
+
+        def make() -> None:
+            try:
+                start = time.monotonic()
+                queue = self._fresh(self.state.identities(), evidence)
+                with self._lock:
+                    self._put(queue, time.monotonic() - start)
+                    if not self._catch_up(queue):
+                        self._built = -math.inf
+            finally:
+                self._making = False
+
+        threading.Thread(target=make, daemon=True, name="snowmatch-queue").start()
+
+    def _catch_up(self, queue: Queue) -> bool:
+        """Give a queue the answers of this observer that came while it was made."""
+        self._pending.extendleft(reversed(self._recent))
+        self._recent = []
+        return self._take_pending(queue)
+
+    def _take_pending(self, queue: Queue) -> bool:
+        """Bring the queue up to date with this observer's answers; False if it has to be made afresh."""
+        while self._pending:
+            event = self._pending.popleft()
+            if event.row.id in self._known:
+                continue
+            self._known.add(event.row.id)
+            if self._making:
+                self._recent.append(event)
+            identities = self.state.identities()
+            if self.way == "training":
+                queue.identities = identities
+            elif event.item is not None:
+                queue.take(identities, event.item, event.row)
+            elif event.undone is not None and not queue.take_back(identities, event.undone):
+                return False
+        return True
+
+    def take_answers(self) -> None:
+        """Bring the queue up to date with the answers that were stored, so that the next question waits for nothing."""
+        with self._lock:
+            if self._queue is not None:
+                self._ready()
+
+    def _lessons(self, queue: Queue) -> tuple[list[Item], int]:
+        identities = queue.identities
+        if self._training is None:
+            answered = answered_pairs(identities.rows, identities.who, self.observer)
+            self._training = training_pairs(
+                identities.who.sightings,
+                trusted_names(identities.who),
+                queue.evidence.pairs,
+                TRAINING,
+                0,
+                self.observer,
+                answered=answered,
+            )
+        found = []
+        for pair in self._training:
+            item = Item(pair.one, pair.other, "training", "", None, None, 0, _first(identities, pair))
+            if queue.keys_of(item) not in self._trained:
+                found.append(item)
+        late = [i for i in found if queue.keys_of(i) in self._skipped]
+        return [i for i in found if i not in late] + late, len(found)
+
+    def _chosen(self, queue: Queue, about: Keys) -> Item | None:
+        who = queue.identities.who
+        a, b = (who.number_of.get(name) for name in about)
+        if a is None or b is None or a == b or self.way in HIDDEN:
+            return None
+        item = queue.about(a, b)
+        if self.way == "adjudicate":
+            return Item(item.a, item.b, "disagreement", "", item.probability, item.level, item.spots, item.photos)
+        return item
+
+    def _hand_out(self, queue: Queue, item: Item) -> None:
+        sightings = queue.identities.who.sightings
+        tags = tags_of(item)
+        if self.way == "training":
+            assert self._training is not None
+            pair = next(p for p in self._training if (p.one, p.other) == (item.a, item.b))
+            tags = (truth_tag(pair.truth),)
+        keys = sightings[item.a].key, sightings[item.b].key
+        self._asked[keys] = Asked(item, answered_sides(queue.identities, item), tags)
+
+    def groups(self, item: Item) -> list[int]:
+        """Return what tells which prefetched questions an answer may settle; [] where it would tell too much."""
+        if self.way != "open" or self._queue is None:
+            return []
+        return [self._queue.known.individual(n) for n in (item.a, item.b)]
+
+    # --- answers -----------------------------------------------------------------------------------------------------
+
+    def answer(self, values: Mapping[str, Any]) -> str:
+        """Store an answer, and return the id of its decision. The same answer sent twice is stored once.
+
+        Raises SnowmatchError if the question was not handed out, or if a value is wrong.
+        """
+        keys = read_pair(values.get("pair"))
+        asked = self._asked.get(keys)
+        if asked is None:
+            raise SnowmatchError("this pair is no longer a question here: load the page again")
+        said, certainty, note = read_answer(values)
+        opened = read_moment(values.get("opened_at"))
+        sides, marks = read_marks(asked.sides, values.get("frames"), values.get("marks"))
+        mode, role = WAYS[self.way]
+        hidden = self.way in HIDDEN
+        shown: dict[str, object] = (
+            {"hidden": True} if self.way == "training" else dict(shown_of(asked.item, hidden=hidden))
+        )
+        shown["lines"] = not hidden and values.get("lines") is True
+
+        def make(identities: Identities) -> Sequence[Decision]:
+            if opened and (keys, opened) in self._stored:
+                return ()
+            return (
+                draft(
+                    "pair",
+                    self.observer,
+                    said,
+                    side_a=sides[0],
+                    side_b=sides[1],
+                    role=role,
+                    mode=mode,
+                    opened_at=opened,
+                    certainty=certainty,
+                    marks=marks,
+                    tags=asked.tags,
+                    note=note,
+                    shown=shown,
+                ),
+            )
+
+        rows = self.state.append(make)
+        if not rows:
+            return self._stored[keys, opened]
+        self._stored[keys, opened] = rows[0].id
+        self._trained.add((min(keys), max(keys)))
+        self._skipped.discard((min(keys), max(keys)))
+        self._pending.append(Event(rows[0], item=asked.item))
+        return rows[0].id
+
+    def undo(self) -> Decision | None:
+        """Take back the observer's last answer of this way, and return it; None if there is none."""
+        found: list[Decision] = []
+
+        def make(identities: Identities) -> Sequence[Decision]:
+            ids = last_answer(identities, self.observer, self.way)
+            found[:] = [row for row in identities.rows if row.id in ids]
+            return undo(identities, ids, self.observer)
+
+        rows = self.state.append(make)
+        if not found or not rows:
+            return None
+        self._pending.append(Event(rows[0], undone=found[0]))
+        keys = [min(side) for side in (found[0].side_a, found[0].side_b)]
+        self._trained.discard((min(keys), max(keys)))
+        return found[0]
+
+    # --- turns -------------------------------------------------------------------------------------------------------
+
+    def open(self, keys: Keys) -> bool:
+        """Reserve a pair that is on the screen, and return whether it is free."""
+        return take(self.state.folder, self.observer, (min(keys), max(keys)))
+
+    def skip(self, keys: Keys) -> None:
+        """Put a pair last."""
+        if keys not in self._asked:
+            raise SnowmatchError("this pair is no longer a question here: load the page again")
+        skip(self.state.folder, self.observer, (min(keys), max(keys)))
+        self._skipped.add((min(keys), max(keys)))
+
+    def ask_skipped(self) -> None:
+        """Ask the skipped pairs again."""
+        self._skipped.clear()
+
+
+def desk_of(state: State, observer: str, way: str) -> Desk:
+    """Return the desk of an observer. Raises SnowmatchError for an unknown way, or if nobody's name is known."""
+    if way not in WAYS:
+        raise SnowmatchError(f"{way!r} is not a way to review: expected one of {', '.join(WAYS)}")
+    if not observer:
+        raise SnowmatchError("nobody's name is known here: say once who decides", "choose-observer")
+    found: Desk = state.kept.setdefault(f"desk {way} {observer}", Desk(state, observer, way))
+    return found
+
+
+def _first(identities: Identities, pair: TrainingPair) -> tuple[str, str]:
+    sightings = identities.who.sightings
+    return sightings[pair.one].annotations[0], sightings[pair.other].annotations[0]

@@ -1,0 +1,70 @@
+"""The process that runs one piece of long work: `python -m snowmatch.web.job FOLDER`.
+
+It holds a lock as long as it lives, so that everybody can see whether it does; it ends the work when a file `stop`
+appears, and writes down how the work ended. It needs no server: work goes on when the page and the server are closed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from filelock import Timeout
+
+from snowmatch.core.files import replace_file
+from snowmatch.core.home import PROGRESS_FILE
+from snowmatch.core.locks import file_lock
+
+PATIENCE = 15.0  # seconds for the work to keep what is finished, before it is ended
+
+
+def run_job(folder: Path) -> int:
+    """Run the work that `job.json` in `folder` describes, and return its exit status."""
+    lock = file_lock(folder / "alive.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return 2  # it runs already
+    with lock:
+        arguments = json.loads((folder / "job.json").read_text(encoding="utf-8"))["arguments"]
+        environment = {**os.environ, PROGRESS_FILE: str(folder / "progress.json"), "PYTHONIOENCODING": "utf-8"}
+        with open(folder / "stdout", "wb") as out, open(folder / "stderr", "wb") as err:
+            work = subprocess.Popen(
+                [sys.executable, "-m", "snowmatch.cli", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                env=environment,
+            )
+            stopped = _wait(work, folder / "stop")
+        ended = {"status": work.returncode, "stopped": stopped, "ended": time.time()}
+        replace_file(folder / "ended.json", lambda file: file.write(json.dumps(ended).encode()))
+        return work.returncode
+
+
+def _wait(work: subprocess.Popen[bytes], stop: Path) -> bool:
+    """Wait for the end of the work; return whether it was stopped."""
+    asked = 0.0
+    while True:
+        try:
+            work.wait(0.2)
+            return asked > 0
+        except subprocess.TimeoutExpired:
+            pass
+        if not asked and stop.exists():
+            asked = time.monotonic()
+            if sys.platform == "win32":
+                work.terminate()
+            else:
+                work.send_signal(signal.SIGINT)  # as Ctrl-C: finished photos are kept
+        elif asked and time.monotonic() - asked > PATIENCE:
+            work.kill()
+
+
+if __name__ == "__main__":
+    sys.exit(run_job(Path(sys.argv[1])))

@@ -1,0 +1,191 @@
+"""Long work (index, calibrate, batch, compare) in processes of their own; kept in `.snowmatch/jobs`, a folder each."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import Timeout
+
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.files import make_folder, replace_file
+from snowmatch.core.home import home_of
+from snowmatch.core.locks import file_lock
+
+KINDS = ("index", "calibrate", "batch", "compare")
+LISTED = 30  # the newest jobs that a page shows
+TAIL = 4000  # bytes of the last lines that a page shows
+STARTING = 20.0  # seconds within which the process of a job must be alive
+_ID = re.compile(r"\d{8}-\d{6}-[a-z]+(-\d+)?")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One piece of work.
+
+    state: `running`, `done`, `failed` (exit status above 0), `stopped` (by a person) or `lost` (its process died).
+    title, unit, done, total, seconds: of its progress; "" and 0 before there is any. started, ended: Unix time (s).
+    said, messages: the last lines of its output and of its messages.
+    """
+
+    id: str
+    kind: str
+    arguments: tuple[str, ...]
+    started: float
+    ended: float | None
+    state: str
+    title: str
+    unit: str
+    done: int
+    total: int
+    seconds: float
+    said: str
+    messages: str
+
+    @property
+    def left(self) -> float | None:
+        """Seconds until the present step is done at its present rate; None if that cannot be told."""
+        if self.state != "running" or not self.done or not self.total:
+            return None
+        return self.seconds * (self.total - self.done) / self.done
+
+    @property
+    def rate(self) -> float | None:
+        """Units a second of the present step; None before there are any."""
+        return self.done / self.seconds if self.done and self.seconds else None
+
+
+def jobs_path(folder: Path) -> Path:
+    """Return the folder of all jobs of the catalog in `folder`."""
+    return home_of(folder) / "jobs"
+
+
+def arguments_of(kind: str, folder: Path, decisions: Path | None, extractor: str) -> tuple[str, ...]:
+    """Return the arguments of the command line for a kind of work. extractor: "" for the catalog's own."""
+    catalog = str(folder)
+    chosen = ("--extractor", extractor) if extractor else ()
+    if kind == "batch":
+        return ("batch", *chosen, "--unidentified", "--", catalog)
+    if kind == "compare":
+        where = ("--decisions", str(decisions)) if decisions is not None else ()
+        return ("identities", catalog, "count", *where, *chosen)
+    return (kind, *chosen, "--", catalog)
+
+
+def start_job(folder: Path, kind: str, decisions: Path | None = None, extractor: str = "") -> Job:
+    """Start work in a process of its own. Raises SnowmatchError if the kind is unknown or other work runs."""
+    if kind not in KINDS:
+        raise SnowmatchError(f"{kind!r} is no work that the app can start; expected one of {', '.join(KINDS)}")
+    jobs = jobs_path(folder)
+    make_folder(jobs)
+    with file_lock(jobs / "start.lock").acquire(timeout=10):
+        if running := [job for job in list_jobs(folder) if job.state == "running"]:
+            raise SnowmatchError(f"other work ({running[0].kind}) runs: wait until it is done, or stop it")
+        started = time.time()
+        name = time.strftime("%Y%m%d-%H%M%S", time.localtime(started)) + f"-{kind}"
+        number = next(n for n in range(1, 1000) if not (jobs / (name if n == 1 else f"{name}-{n}")).exists())
+        name = name if number == 1 else f"{name}-{number}"
+        make_folder(jobs / name)
+        values = {
+            "kind": kind,
+            "arguments": arguments_of(kind, folder.resolve(), decisions, extractor),
+            "started": started,
+        }
+        replace_file(jobs / name / "job.json", lambda file: file.write(json.dumps(values).encode()))
+        process = subprocess.Popen(
+            [sys.executable, "-m", "snowmatch.web.job", str(jobs / name)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C for the server is not for the work
+        )
+        threading.Thread(target=process.wait, daemon=True).start()  # the system keeps ended children until then
+    return read_job(folder, name)
+
+
+def stop_job(folder: Path, name: str) -> None:
+    """Ask work to stop. What is finished is kept. Raises SnowmatchError if there is no such work."""
+    job = read_job(folder, name)
+    if job.state == "running":
+        replace_file(jobs_path(folder) / job.id / "stop", lambda file: file.write(b""))
+
+
+def list_jobs(folder: Path) -> list[Job]:
+    """Return the newest jobs, newest first."""
+    try:
+        names = sorted((p.name for p in jobs_path(folder).iterdir() if _ID.fullmatch(p.name)), reverse=True)
+    except OSError:
+        return []
+    found = []
+    for name in names[:LISTED]:
+        try:
+            found.append(read_job(folder, name))
+        except SnowmatchError:  # a folder that somebody has emptied
+            continue
+    return found
+
+
+def read_job(folder: Path, name: str) -> Job:
+    """Return one job. Raises SnowmatchError if there is none of this name."""
+    place = jobs_path(folder) / name
+    about = _read(place / "job.json") if _ID.fullmatch(name) else {}
+    try:
+        kind, arguments, started = str(about["kind"]), tuple(map(str, about["arguments"])), float(about["started"])
+    except (KeyError, TypeError, ValueError):
+        raise SnowmatchError(f"there is no work {name[:60]!r} in {folder}") from None
+    ended, progress = _read(place / "ended.json"), _read(place / "progress.json")
+    if ended:
+        state = "stopped" if ended.get("stopped") else "done" if ended.get("status") == 0 else "failed"
+    else:
+        state = "running" if _alive(place) or time.time() - started < STARTING else "lost"
+    return Job(
+        name,
+        kind,
+        arguments,
+        started,
+        float(ended["ended"]) if "ended" in ended else None,
+        state,
+        str(progress.get("title", "")),
+        str(progress.get("unit", "")),
+        int(progress.get("done", 0)),
+        int(progress.get("total", 0)),
+        float(progress.get("seconds", 0)),
+        _tail(place / "stdout"),
+        _tail(place / "stderr"),
+    )
+
+
+def _alive(place: Path) -> bool:
+    """Return whether the process of a job holds its lock."""
+    lock = file_lock(place / "alive.lock")
+    try:
+        with lock.acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:
+        return False
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def _tail(path: Path) -> str:
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(path.stat().st_size - TAIL, 0))
+            return file.read().decode("utf-8", "replace").strip("\n")
+    except OSError:
+        return ""

@@ -1,0 +1,75 @@
+"""What does not fit together: answers that quarrel, observers who disagree, individuals with several names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from snowmatch.core.text import printable
+from snowmatch.review.accuracy import accuracy_by_name
+from snowmatch.review.contradictions import Voice, contradictions_of
+from snowmatch.review.identities import Identities
+from snowmatch.review.likely import Evidence
+from snowmatch.review.observers import agreement
+from snowmatch.web.animals import address_of
+from snowmatch.web.background import evidence_at_hand
+from snowmatch.web.page import render, state_of
+from snowmatch.web.pairs import pair_of
+
+SHOWN = 40  # of each kind: a page with more helps nobody
+VOICES = 12
+
+
+def contradictions(request: Request) -> Response:
+    """The list of everything that does not fit together."""
+    state = state_of(request)
+    identities, evidence = state.identities(), evidence_at_hand(state)
+    who = identities.who
+    found = contradictions_of(who, accuracy_by_name(identities.rows), evidence)
+    several = [n for n, each in enumerate(who.individuals) if len(each.names) > 1]
+    disputed = agreement(identities.rows, who).disagreements
+    waiting = [each for each in disputed if each.adjudicated is None]
+    return render(
+        request,
+        "contradictions.html",
+        quarrels=[
+            {
+                "name": printable(each.individual.name or ""),
+                "address": address_of(identities, who.of[each.a]),
+                "different": [_voice(identities, evidence, v) for v in each.different[:VOICES]],
+                "same": [_voice(identities, evidence, v) for v in each.same[:VOICES]],
+                "counts": (len(each.different), len(each.same)),
+                "suspects": each.suspects,
+                "names": [printable(name) for name in each.individual.names],
+            }
+            for each in found[:SHOWN]
+        ],
+        total=len(found),
+        waiting=len(waiting),
+        several=[
+            (address_of(identities, n), [printable(name) for name in who.individuals[n].names]) for n in several[:SHOWN]
+        ],
+        idle=[
+            (printable(row.observer), row.kind, row.decided_at[:10], printable(why)) for row, why in who.idle[:SHOWN]
+        ],
+        idle_total=len(who.idle),
+    )
+
+
+def _voice(identities: Identities, evidence: Evidence | None, voice: Voice) -> dict[str, Any]:
+    row = voice.decision
+    return pair_of(identities, evidence, voice.a, voice.b) | {
+        "same": voice.same,
+        "fact": voice.fact,
+        "id": row.id if row is not None else "",
+        "observer": printable(row.observer) if row is not None else "",
+        "when": row.decided_at[:10] if row is not None else "",
+        "certainty": row.certainty if row is not None else None,
+        "note": printable(row.note) if row is not None else "",
+    }
+
+
+ROUTES = [Route("/contradictions", contradictions)]

@@ -1,0 +1,85 @@
+"""What is wrong with the catalog, or likely wrong, with the pictures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from snowmatch.core.text import printable
+from snowmatch.review.doctor.examine import Examination, examine
+from snowmatch.review.doctor.finding import SEVERITIES, Finding
+from snowmatch.views.previews import key_of
+from snowmatch.web.background import background
+from snowmatch.web.page import render, state_of
+from snowmatch.web.state import State
+
+CASES, PHOTOS = 20, 12  # of one finding
+# The page that helps with a finding, by its code
+PAGES = {
+    "contradictions": "/contradictions",
+    "disagreements": "/agreement",
+    "several-names": "/contradictions",
+    "idle-decisions": "/contradictions",
+    "half-named": "/review",
+    "look-like-one": "/review",
+    "wrong-name": "/individuals",
+    "one-flank": "/individuals?flanks=one",
+    "individuals-alike": "/individuals?show=named",
+    "individuals-same-name": "/individuals?show=named",
+    "not-indexed": "/jobs",
+    "photos-unseen": "/jobs",
+    "failed": "/jobs",
+    "records-damaged": "/jobs",
+    "names-unseen": "/jobs",
+    "no-box": "/photos",
+    "body-part-unknown": "/photos",
+}
+
+
+def doctor(request: Request) -> Response:
+    """The page. Its findings are fetched after it."""
+    return render(request, "doctor.html")
+
+
+def findings(request: Request) -> Response:
+    """The findings; with status 202 while the catalog is examined."""
+    state = state_of(request)
+    identities = state.identities()
+    key = (id(identities.data), identities.stored.head)
+    found, fresh = background(state, "doctor").get(key, lambda: examine(state.catalog()))
+    if found is None or not fresh:
+        return render(request, "wait.html", status=202, word="doctor.wait")
+    return render(
+        request,
+        "doctor_findings.html",
+        counts=[(severity, found.count(severity)) for severity in SEVERITIES],
+        groups=[(s, [_finding(state, f) for f in found.findings if f.severity == s]) for s in SEVERITIES],
+        unseen=[(printable(note.text), PAGES.get(note.code, "")) for note in found.unseen],
+        found=_size(found),
+    )
+
+
+def _size(found: Examination) -> dict[str, int]:
+    return {name: getattr(found, name) for name in ("photos", "annotations", "individuals", "encounters")}
+
+
+def _finding(state: State, finding: Finding) -> dict[str, Any]:
+    identities = state.identities()
+    keys = [name for name in finding.annotations if state.annotation(name) is not None]
+    if not keys and finding.photos:
+        paths = set(finding.photos[:PHOTOS])
+        keys = [key_of(a) for a in identities.annotations if a.path in paths]
+    numbers = identities.who.number_of
+    return {
+        "text": printable(finding.text),
+        "cases": [printable(case) for case in finding.cases[:CASES]],
+        "more": max(len(finding.cases) - CASES, 0),
+        "page": PAGES.get(finding.code, ""),
+        "photos": [(key, f"/individuals/~{key}#{key}" if key in numbers else "") for key in keys[:PHOTOS]],
+    }
+
+
+ROUTES = [Route("/doctor", doctor), Route("/doctor/findings", findings)]

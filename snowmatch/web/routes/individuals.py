@@ -1,0 +1,186 @@
+"""The gallery of individuals, one individual with all its sightings, and its passport."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from snowmatch.core.text import printable
+from snowmatch.review.history import history_of
+from snowmatch.review.identities import Identities
+from snowmatch.review.links import links_of
+from snowmatch.review.traits import LONGEST, PORTRAIT, QUALITIES, SEXES
+from snowmatch.views.previews import key_of
+from snowmatch.views.timeline import SHAPES, flanks_of, make_timeline
+from snowmatch.web.animals import (
+    Known,
+    card_of,
+    filtered,
+    find_number,
+    known_of,
+    photos_of,
+    sex_of_individual,
+)
+from snowmatch.web.background import evidence_at_hand
+from snowmatch.web.page import language_of, problem, render, state_of, whole_number
+from snowmatch.web.pairs import label_of
+from snowmatch.web.past import past_of
+from snowmatch.web.texts import translator
+
+PAGE = 48
+HISTORY = 100  # decisions that the page of an individual shows
+PASSPORT = 30  # sightings that fit on the page of a passport
+WISHES = ("show", "text", "location", "station", "part", "from", "to", "sex", "flanks")
+PATIENCE = 8.0  # seconds that a part of a page waits for the evidence
+
+
+def individuals(request: Request) -> Response:
+    """All individuals that fit the filters, a page of them."""
+    state = state_of(request)
+    identities = state.identities()
+    known = known_of(state, identities)
+    wishes = {name: request.query_params.get(name, "") for name in WISHES}
+    found = filtered(identities, known, wishes)
+    pages = max(1, -(-len(found) // PAGE))
+    number = whole_number(request.query_params.get("page"), 1, 1, pages)
+    sightings = identities.who.sightings
+    return render(
+        request,
+        "individuals.html",
+        cards=[card_of(identities, known, n) for n in found[(number - 1) * PAGE : number * PAGE]],
+        total=len(found),
+        number=number,
+        pages=pages,
+        wishes=wishes,
+        query=str(QueryParams({k: v for k, v in wishes.items() if v})),
+        locations=sorted({s.location for s in sightings if s.location}),
+        stations=sorted({s.station for s in sightings if s.station}),
+        parts=sorted({part for s in sightings for part in s.body_parts}),
+        sexes=SEXES,
+        known_sex=bool(known.table or known.traits.sex),
+    )
+
+
+def _missing(request: Request) -> Response:
+    return problem(request, translator(language_of(request))("ind.gone"), 404)
+
+
+def individual(request: Request) -> Response:
+    """One individual."""
+    state = state_of(request)
+    identities = state.identities()
+    number = find_number(identities, request.path_params["handle"])
+    if number is None:
+        return _missing(request)
+    known = known_of(state, identities)
+    evidence = evidence_at_hand(state)
+    found = identities.who.individuals[number]
+    links = links_of(identities.who, found, evidence)
+    weak = {n for link in links if link.weak for n in (link.a, link.b)}
+    photos = photos_of(identities, number)
+    past = history_of(identities, [a.annotation for a in photos])
+    values, t = _values(identities, known, number, weak), translator(language_of(request))
+    values |= {"links": [_link(identities, link) for link in links], "compared": evidence is not None}
+    values |= {
+        "past": [past_of(each, t) for each in past[:HISTORY]],
+        "more_past": max(len(past) - HISTORY, 0),
+    }
+    values |= {"qualities": QUALITIES, "sexes": SEXES, "longest": LONGEST}
+    values |= {"others": sorted(printable(each.name) for each in identities.who.individuals if each.name)}
+    return render(request, "individual.html", **values)
+
+
+def links(request: Request) -> Response:
+    """The weak links of an individual, once the photos are compared."""
+    state = state_of(request)
+    deadline = time.monotonic() + PATIENCE
+    while (evidence := evidence_at_hand(state)) is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    identities = state.identities()
+    number = find_number(identities, request.path_params["handle"])
+    if number is None:
+        return _missing(request)
+    found = links_of(identities.who, identities.who.individuals[number], evidence)
+    shown = [_link(identities, link) for link in found]
+    return render(request, "links.html", links=shown, compared=evidence is not None, card=None)
+
+
+def passport(request: Request) -> Response:
+    """One page about an individual, to be printed. It has no coordinates."""
+    state = state_of(request)
+    identities = state.identities()
+    number = find_number(identities, request.path_params["handle"])
+    if number is None:
+        return _missing(request)
+    values = _values(identities, known_of(state, identities), number, set())
+    return render(request, "passport.html", most=PASSPORT, today=time.strftime("%Y-%m-%d"), **values)
+
+
+def _values(identities: Identities, known: Known, number: int, weak: set[int]) -> dict[str, Any]:
+    who = identities.who
+    found = who.individuals[number]
+    photos = photos_of(identities, number)
+    order = sorted(found.sightings, key=lambda n: (who.sightings[n].time or "9", n))
+    stations = sorted({(s.location, s.station) for s in (who.sightings[n] for n in order) if s.station})
+    remarks = [p.decision for p in history_of(identities, [a.annotation for a in photos]) if p.valid]
+    return {
+        "card": card_of(identities, known, number),
+        "handle": found.handle,
+        "sightings": [_sighting(identities, known, n, n in weak) for n in order],
+        "stations": [" ".join(filter(None, map(printable, place))) for place in stations],
+        "timeline": make_timeline(who.sightings, order, weak),
+        "keys": {n: who.sightings[n].key for n in order},
+        "labels": {n: label_of(identities, n) for n in order},
+        "shapes": SHAPES,
+        "remarks": [(row, printable(row.answer)) for row in remarks if row.kind == "note" and PORTRAIT not in row.tags],
+        "sex": sex_of_individual(identities, known, number),
+    }
+
+
+def _sighting(identities: Identities, known: Known, number: int, weak: bool) -> dict[str, Any]:
+    s = identities.who.sightings[number]
+    photos = [identities.annotations[row] for row in s.rows]
+    traits = known.traits
+    return {
+        "key": s.key,
+        "label": label_of(identities, number),
+        "encounter": printable(s.encounter),
+        "flanks": flanks_of(s),
+        "weak": weak,
+        "photos": [
+            {
+                "key": key_of(a),
+                "part": a.body_part,
+                "quality": printable(traits.quality.get(a.annotation, "")),
+                "portrait": a.annotation in traits.portraits,
+                "path": printable(a.path),
+            }
+            for a in photos
+        ],
+    }
+
+
+def _link(identities: Identities, link: Any) -> dict[str, Any]:
+    who = identities.who
+    return {
+        "a": who.sightings[link.a].key,
+        "b": who.sightings[link.b].key,
+        "words": (label_of(identities, link.a), label_of(identities, link.b)),
+        "how": link.how,
+        "answers": link.answers,
+        "probability": link.probability,
+        "weak": link.weak,
+    }
+
+
+ROUTES = [
+    Route("/individuals", individuals),
+    Route("/individuals/{handle}", individual),
+    Route("/individuals/{handle}/links", links),
+    Route("/individuals/{handle}/passport", passport),
+]

@@ -1,0 +1,212 @@
+"""The page that reviews pairs of sightings, and what it asks for: questions ahead, answers, spots, the outlook."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from starlette.background import BackgroundTask
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.review.accuracy import accuracies
+from snowmatch.review.counting import ENOUGH
+from snowmatch.review.history import WAYS
+from snowmatch.review.training import training_results
+from snowmatch.views.previews import SIZES
+from snowmatch.views.question import question_to_json
+from snowmatch.views.shade import scenery_shade
+from snowmatch.views.spots import spots_to_json
+from snowmatch.web.background import counts_now
+from snowmatch.web.desk import HIDDEN, Desk, desk_of
+from snowmatch.web.page import language_of, problem, read_json, render, state_of, whole_number
+from snowmatch.web.said import read_pair
+from snowmatch.web.texts import translator, words_of
+
+AHEAD = 4  # questions that a page may have ahead
+# The words that the script shows
+WORDS = [
+    "left",
+    "right",
+    "photo_of",
+    "missing",
+    "nothing_left",
+    "only_skipped",
+    "ask_skipped",
+    "comparing",
+    "loading",
+    "why_hidden",
+    "chance",
+    "no_chance",
+    "spots_none",
+    "spot_of",
+    "undone",
+    "nothing_undone",
+    "mark_left",
+    "mark_right",
+    "mark_frames",
+    "marks_n",
+    "left_n",
+    "outlook",
+    "enough",
+    "held",
+    "same_station",
+    "apart",
+    "not_stored",
+    "sightings_n",
+    "lines_hidden",
+]
+
+
+def review(request: Request) -> Response:
+    """The page. The questions are fetched after it."""
+    way = request.query_params.get("mode", "open")
+    if way not in WAYS:
+        way = "open"
+    t = translator(language_of(request))
+    language = words_of(language_of(request))
+    words: dict[str, Any] = {key: language[f"review.{key}"] for key in WORDS}
+    words |= {f"why.{why}": t(f"review.why.{why}") for why in ("contradiction", "decides", "confirm", "counts")}
+    words |= {f"why.{why}": t(f"review.why.{why}") for why in ("second", "disagreement", "chosen")}
+    words |= {f"part.{part}": t(f"part.{part}") for part in PARTS}
+    words |= {f"level.{level}": t(f"level.{level}") for level in ("excellent", "good", "fair", "uncertain")}
+    words |= {f"answer.{answer}": t(f"answer.{answer}") for answer in ("same", "different", "cannot_tell")}
+    about = [request.query_params.get(name, "") for name in ("a", "b")]
+    return render(
+        request,
+        "review.html",
+        way=way,
+        ways=tuple(WAYS),
+        words=words,
+        about=about if all(about) else [],
+        hidden=way in HIDDEN,
+    )
+
+
+PARTS = ("left_flank", "right_flank", "head", "tail", "other", "unknown")
+
+
+def next_questions(request: Request) -> Response:
+    """The next questions of this observer, as JSON; or how far the comparison of the photos is."""
+    desk = _desk(request, request.query_params)
+    about = (request.query_params.get("a", ""), request.query_params.get("b", ""))
+    count = whole_number(request.query_params.get("count"), AHEAD, 1, 20)
+    found = desk.questions(count, about if all(about) else None)
+    if found is None:
+        return JSONResponse({"comparing": desk.state.comparing or [0, 0]})
+    identities, items, left, skipped = found
+    hidden = desk.way in HIDDEN
+    questions = [question_to_json(identities, i, hidden=hidden) | {"groups": desk.groups(i)} for i in items]
+    return JSONResponse({"questions": questions, "left": left, "skipped": skipped})
+
+
+def _desk(request: Request, values: Mapping[str, Any]) -> Desk:
+    state = state_of(request)
+    return desk_of(state, state.observer, str(values.get("mode", "open")))
+
+
+def _posted(act: Callable[[Desk, Mapping[str, Any]], tuple[dict[str, Any], Callable[[], Any] | None]]) -> Any:
+    """Return the route that does something with the object in a body. `act` returns the answer, and what follows it."""
+
+    async def route(request: Request) -> Response:
+        values = await read_json(request)
+
+        def work() -> Response:
+            answer, after = act(_desk(request, values), values)
+            return JSONResponse(answer, background=BackgroundTask(_calmly, after) if after is not None else None)
+
+        return await run_in_threadpool(work)
+
+    return route
+
+
+def _calmly(after: Callable[[], Any]) -> None:
+    try:
+        after()
+    except SnowmatchError:  # the next request for questions meets it again, and tells it
+        return
+
+
+def _answer(desk: Desk, values: Mapping[str, Any]) -> tuple[dict[str, Any], Callable[[], Any] | None]:
+    return {"id": desk.answer(values)}, desk.take_answers
+
+
+def _undo(desk: Desk, values: Mapping[str, Any]) -> tuple[dict[str, Any], Callable[[], Any] | None]:
+    row = desk.undo()
+    if row is None:
+        return {"undone": None}, None
+    pair = [min(row.side_a), min(row.side_b)]
+    return {"undone": {"id": row.id, "pair": pair}}, desk.take_answers
+
+
+def _open(desk: Desk, values: Mapping[str, Any]) -> tuple[dict[str, Any], Callable[[], Any] | None]:
+    return {"free": desk.open(read_pair(values.get("pair")))}, None
+
+
+def _skip(desk: Desk, values: Mapping[str, Any]) -> tuple[dict[str, Any], Callable[[], Any] | None]:
+    if values.get("again") is True:
+        desk.ask_skipped()
+    else:
+        desk.skip(read_pair(values.get("pair")))
+    return {}, None
+
+
+def spots(request: Request) -> Response:
+    """The spots that agree on two photos. Observers who answer independently do not see them."""
+    state = state_of(request)
+    if request.query_params.get("mode") in HIDDEN:
+        raise SnowmatchError("matched spots are hidden here: they would tell what the photos say")
+    found = [state.annotation(request.query_params.get(name, "")) for name in ("a", "b")]
+    one, other = found
+    if one is None or other is None:
+        return problem(request, "there is no such photo", 404)
+    return JSONResponse({"spots": spots_to_json(state.session(names=False), one.row, other.row)})
+
+
+def scenery(request: Request) -> Response:
+    """A picture that darkens the scenery of a photo."""
+    state, size = state_of(request), whole_number(request.path_params["size"], 0, 0, 10**6)
+    annotation = state.annotation(request.path_params["key"])
+    if annotation is None or size not in SIZES:
+        return problem(request, "there is no such picture", 404)
+    try:
+        content = scenery_shade(state.folder, annotation, size)
+    except SnowmatchError as error:
+        return problem(request, str(error), 404)
+    return Response(content, media_type="image/png", headers={"cache-control": "private, max-age=3600"})
+
+
+def outlook(request: Request) -> Response:
+    """About how much more comparisons can change the number of individuals."""
+    counts, fresh = counts_now(state_of(request))
+    if counts is None:
+        return JSONResponse({"fresh": False})
+    change = round(counts.would_change)
+    return JSONResponse(
+        {"fresh": fresh, "questions": counts.questions, "change": change, "enough": counts.would_change < ENOUGH}
+    )
+
+
+def results(request: Request) -> Response:
+    """How often this observer was wrong in training."""
+    state = state_of(request)
+    rows = state.identities().rows
+    own = [each for each in training_results(rows) if each.observer == state.observer]
+    return render(request, "training_results.html", trained=own, accuracy=accuracies(rows))
+
+
+ROUTES = [
+    Route("/review", review),
+    Route("/review/next", next_questions),
+    Route("/review/answer", _posted(_answer), methods=["POST"]),
+    Route("/review/undo", _posted(_undo), methods=["POST"]),
+    Route("/review/open", _posted(_open), methods=["POST"]),
+    Route("/review/skip", _posted(_skip), methods=["POST"]),
+    Route("/review/spots", spots),
+    Route("/review/outlook", outlook),
+    Route("/review/results", results),
+    Route("/scenery/{size}/{key}", scenery),
+]

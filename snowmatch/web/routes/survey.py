@@ -1,0 +1,66 @@
+"""Sightings and individuals by station and month. It has no coordinates, so there is no map."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from snowmatch.core.text import printable
+from snowmatch.web.page import render, state_of
+
+MONTHS = 36  # columns of the table, the last ones
+
+
+def survey(request: Request) -> Response:
+    """The page."""
+    who = state_of(request).identities().who
+    cells: dict[tuple[str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    animals: dict[tuple[str, str], set[int]] = defaultdict(set)
+    by_month: dict[str, set[int]] = defaultdict(set)
+    untimed = 0
+    for number, sighting in enumerate(who.sightings):
+        place, month = (sighting.location, sighting.station), sighting.time[:7]
+        animals[place].add(who.of[number])
+        if not month:
+            untimed += 1
+            continue
+        cells[place][month] += 1
+        by_month[month].add(who.of[number])
+    months = sorted(by_month)[-MONTHS:]
+    most = max((count for row in cells.values() for count in row.values()), default=1)
+    return render(
+        request,
+        "survey.html",
+        months=months,
+        earlier=max(len(by_month) - MONTHS, 0),
+        rows=[_row(place, cells[place], months, len(animals[place]), most) for place in sorted(animals)],
+        totals=[sum(row[month] for row in cells.values()) for month in months],
+        animals=[len(by_month[month]) for month in months],
+        untimed=untimed,
+        sightings=len(who.sightings),
+        individuals=len(who.individuals),
+        named=sum(each.name is not None for each in who.individuals),
+        stations=sum(bool(station) for _, station in animals),
+    )
+
+
+def _row(place: tuple[str, str], counts: dict[str, int], months: list[str], animals: int, most: int) -> dict[str, Any]:
+    shades = [(counts[m], "" if not counts[m] else _shade(counts[m] / most)) for m in months]
+    return {
+        "location": printable(place[0]),
+        "station": printable(place[1]),
+        "cells": shades,
+        "total": sum(counts.values()),
+        "animals": animals,
+    }
+
+
+def _shade(share: float) -> str:
+    return "many" if share > 2 / 3 else "some" if share > 1 / 3 else "few"
+
+
+ROUTES = [Route("/survey", survey)]

@@ -1,0 +1,199 @@
+// Identify: sends photos one by one, lets the person draw a box around the animal, and asks.
+"use strict";
+(function () {
+  const at = (id) => document.getElementById(id);
+  const words = at("identify").dataset;
+  const canvas = at("canvas"), pen = canvas.getContext("2d");
+  const fields = ["x", "y", "w", "h"].map((name) => at(`box-${name}`));
+  const form = at("question");
+  const photos = []; // {id, name, size, bbox, picture, ...}
+  let current = -1, from = null, filled = false, asking = false, queue = Promise.resolve();
+
+  // --- photos ---------------------------------------------------------------------------------------------------------
+
+  function problem(text) {
+    const line = document.createElement("li");
+    line.textContent = text;
+    at("problems").append(line);
+  }
+
+  function take(files) {
+    const list = [...files].filter((file) => file.size > 0 && !file.name.startsWith("."));
+    at("problems").replaceChildren();
+    queue = queue.then(() => send(list));
+  }
+
+  async function send(list) {
+    const bar = at("sent");
+    bar.hidden = false; bar.max = list.length;
+    for (const [n, file] of list.entries()) {
+      bar.value = n;
+      try {
+        const answer = await fetch(`/identify/photo?name=${encodeURIComponent(file.name)}`, {
+          method: "POST", body: file, headers: { Accept: "application/json", "Content-Type": "application/octet-stream" },
+        });
+        const photo = await snowmatch.read(answer);
+        if (photos.some((each) => each.id === photo.id)) continue;
+        photo.bbox = photo.bbox || null;
+        photo.picture = new Image();
+        photo.picture.src = `/identify/photo/1280/${photo.id}`;
+        photo.picture.onload = draw;
+        photos.push(photo);
+        fill(photo);
+        show(current < 0 ? 0 : current);
+      } catch (error) { problem(error.message.startsWith(file.name) ? error.message : `${file.name}: ${error.message}`); }
+    }
+    bar.hidden = true;
+  }
+
+  function fill(photo) { // what the first photo tells about all
+    if (filled) return;
+    filled = true;
+    for (const name of ["body_part", "location", "station"]) if (photo[name] && form.elements[name]) form.elements[name].value = photo[name];
+    if (photo.taken) form.elements.timestamp.value = photo.taken;
+  }
+
+  // --- the box --------------------------------------------------------------------------------------------------------
+
+  function show(number) {
+    at("work").hidden = !photos.length;
+    current = photos.length ? Math.min(Math.max(number, 0), photos.length - 1) : -1;
+    at("strip").replaceChildren(...photos.map((photo, n) => {
+      const item = document.createElement("li");
+      const button = document.createElement("button");
+      button.type = "button";
+      button.setAttribute("aria-pressed", String(n === current));
+      button.title = photo.name;
+      const picture = document.createElement("img");
+      picture.src = `/identify/photo/160/${photo.id}`;
+      picture.alt = `${words.photo} ${n + 1}: ${photo.name}`;
+      button.append(picture);
+      button.addEventListener("click", () => show(n));
+      const remove = document.createElement("button");
+      remove.type = "button"; remove.className = "plain"; remove.textContent = "×";
+      remove.setAttribute("aria-label", `${words.remove}: ${photo.name}`);
+      remove.addEventListener("click", () => { photos.splice(n, 1); show(Math.min(current, photos.length - 1)); });
+      item.append(button, remove);
+      return item;
+    }));
+    if (current < 0) { filled = false; return; }
+    const photo = photos[current];
+    const known = photo.known ? words.known.replace("{path}", photo.known.path) : "";
+    at("about").textContent = [photo.name, `${photo.size[0]} × ${photo.size[1]} px`, known].filter(Boolean).join(" · ");
+    fields.forEach((field, n) => { field.value = photo.bbox ? photo.bbox[n] : ""; });
+    draw();
+  }
+
+  function draw() {
+    if (current < 0) return;
+    const photo = photos[current];
+    const [width, height] = photo.size;
+    const scale = Math.min(1280 / Math.max(width, height), 1);
+    canvas.width = Math.round(width * scale); canvas.height = Math.round(height * scale);
+    if (photo.picture.complete && photo.picture.naturalWidth) pen.drawImage(photo.picture, 0, 0, canvas.width, canvas.height);
+    if (!photo.bbox) return;
+    const [x, y, w, h] = photo.bbox.map((v) => v * scale);
+    pen.fillStyle = "#0007";
+    pen.beginPath(); pen.rect(0, 0, canvas.width, canvas.height); pen.rect(x, y, w, h); pen.fill("evenodd");
+    pen.lineWidth = 3; pen.strokeStyle = "#000"; pen.strokeRect(x, y, w, h);
+    pen.lineWidth = 1.5; pen.strokeStyle = "#fff"; pen.strokeRect(x, y, w, h);
+  }
+
+  function place(event) { // px of the photo
+    const area = canvas.getBoundingClientRect(), [width, height] = photos[current].size;
+    const x = (event.clientX - area.left) / area.width * width, y = (event.clientY - area.top) / area.height * height;
+    return [Math.min(Math.max(Math.round(x), 0), width), Math.min(Math.max(Math.round(y), 0), height)];
+  }
+
+  function setBox(box, done) {
+    const photo = photos[current];
+    photo.bbox = box && box[2] > 0 && box[3] > 0 ? box : null;
+    fields.forEach((field, n) => { if (document.activeElement !== field) field.value = photo.bbox ? photo.bbox[n] : ""; });
+    draw();
+    if (done && photo.bbox) guess(photo);
+  }
+
+  canvas.addEventListener("pointerdown", (event) => { from = place(event); canvas.setPointerCapture(event.pointerId); event.preventDefault(); });
+  canvas.addEventListener("pointermove", (event) => { if (from) setBox(between(from, place(event)), false); });
+  canvas.addEventListener("pointerup", (event) => {
+    if (!from) return;
+    const box = between(from, place(event));
+    from = null;
+    if (box[2] > 8 && box[3] > 8) setBox(box, true); else show(current);
+  });
+  canvas.addEventListener("pointercancel", () => { from = null; });
+  const between = (a, b) => [Math.min(a[0], b[0]), Math.min(a[1], b[1]), Math.abs(a[0] - b[0]), Math.abs(a[1] - b[1])];
+  for (const field of fields) field.addEventListener("change", () => {
+    const box = fields.map((each) => Math.round(Number(each.value)));
+    setBox(fields.every((each) => each.value !== "") ? box : null, true);
+  });
+  at("nobox").addEventListener("click", () => setBox(null, false));
+
+  async function guess(photo) {
+    if (form.elements.body_part.value) return;
+    try {
+      const found = await snowmatch.post("/identify/guess", { photo: photo.id, bbox: photo.bbox });
+      if (!found.body_part || form.elements.body_part.value) return;
+      form.elements.body_part.value = found.body_part;
+      at("guess").textContent = words.guessed.replace("{percent}", String(Math.round(100 * found.probability)));
+    } catch { /* a guess is a convenience */ }
+  }
+
+  // --- the question ---------------------------------------------------------------------------------------------------
+
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    if (asking || !photos.length) return;
+    asking = true;
+    at("ask").disabled = true; at("busy").hidden = false;
+    const began = Date.now();
+    const clock = setInterval(() => { at("asking").textContent = `${words.comparing} ${Math.round((Date.now() - began) / 1000)} s`; }, 250);
+    const asked = { photos: photos.map((each) => each.id), boxes: photos.map((each) => each.bbox) };
+    for (const name of ["body_part", "location", "station", "timestamp", "extractor"]) asked[name] = form.elements[name] ? form.elements[name].value : "";
+    try {
+      const found = await snowmatch.post("/identify/ask", asked);
+      location.href = found.address;
+    } catch (error) {
+      at("asking").textContent = "";
+      at("problems").replaceChildren(); problem(error.message);
+    } finally { clearInterval(clock); asking = false; at("ask").disabled = false; at("busy").hidden = true; }
+  });
+
+  // --- choosing and dropping ------------------------------------------------------------------------------------------
+
+  at("choose").addEventListener("click", () => at("files").click());
+  at("choose-folder").addEventListener("click", () => at("folder").click());
+  for (const id of ["files", "folder"]) at(id).addEventListener("change", (event) => { take(event.target.files); });
+  for (const name of ["dragover", "dragenter"]) document.addEventListener(name, (event) => { event.preventDefault(); at("drop").classList.add("over"); });
+  document.addEventListener("dragleave", () => at("drop").classList.remove("over"));
+  document.addEventListener("drop", async (event) => {
+    event.preventDefault();
+    at("drop").classList.remove("over");
+    const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry && item.webkitGetAsEntry()).filter(Boolean);
+    const loose = [...event.dataTransfer.files];
+    take(entries.length ? (await Promise.all(entries.map(walk))).flat() : loose);
+  });
+
+  async function walk(entry) { // the files of a dropped folder, in their order
+    if (entry.isFile) return [await new Promise((done, failed) => entry.file(done, failed))];
+    const reader = entry.createReader(), found = [];
+    for (;;) {
+      const some = await new Promise((done, failed) => reader.readEntries(done, failed));
+      if (!some.length) break;
+      found.push(...some);
+    }
+    found.sort((a, b) => (a.name < b.name ? -1 : 1));
+    return (await Promise.all(found.map(walk))).flat();
+  }
+
+  document.addEventListener("keydown", (event) => {
+    if (snowmatch.typing(event) || document.querySelector("dialog[open]")) return;
+    if (event.key === "o") at("choose").click();
+    else if (event.key === "ArrowRight") show(current + 1);
+    else if (event.key === "ArrowLeft") show(current - 1);
+    else if (event.key === "x" && current >= 0) setBox(null, false);
+    else if (event.key === "Enter" && event.target === document.body && photos.length) form.requestSubmit();
+    else return;
+    event.preventDefault();
+  });
+})();

@@ -1,0 +1,22 @@
+// Shows how far running work is; loads the page again when it ends.
+"use strict";
+(function () {
+  const duration = (seconds) => {
+    const s = Math.round(seconds);
+    return s < 60 ? `${s} s` : s < 3600 ? `${Math.floor(s / 60)} min ${s % 60} s` : `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
+  };
+  for (const card of document.querySelectorAll("[data-job]")) {
+    const bar = card.querySelector("progress");
+    const words = card.querySelector("[data-progress]");
+    const timer = setInterval(async () => {
+      let job;
+      try { job = await snowmatch.get(`/jobs/${card.dataset.job}/progress`); } catch { return; }
+      if (job.state !== "running") { clearInterval(timer); location.reload(); return; }
+      if (job.total) { bar.max = job.total; bar.value = job.done; }
+      const parts = [job.title, job.total ? `${job.done} / ${job.total}` : ""];
+      if (job.rate) parts.push(card.dataset.rate.replace("{rate}", job.rate.toPrecision(3)));
+      if (job.left !== null) parts.push(card.dataset.left.replace("{left}", duration(job.left)));
+      words.textContent = parts.filter(Boolean).join(" · ");
+    }, 1000);
+  }
+})();

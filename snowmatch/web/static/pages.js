@@ -1,0 +1,83 @@
+// Changes with their preview, chosen photos and individuals, parts that are asked for until they are there, keys.
+"use strict";
+(function () {
+  const dialog = document.getElementById("preview");
+
+  // Shows what a change would do; resolves to whether the person agreed.
+  function agreed(found) {
+    dialog.querySelector("ul").replaceChildren(...found.lines.map((text) => {
+      const line = document.createElement("li");
+      line.textContent = text;
+      return line;
+    }));
+    dialog.querySelector(".problem").hidden = !found.changed;
+    dialog.returnValue = "";
+    dialog.showModal();
+    return new Promise((resolve) => dialog.addEventListener("close", () => resolve(dialog.returnValue === "store"), { once: true }));
+  }
+  async function change(values) {
+    try {
+      let found = await snowmatch.post("/changes", values);
+      while (!found.stored.length) {
+        if (!(await agreed(found))) return;
+        found = await snowmatch.post("/changes", { ...values, store: true, head: found.head });
+      }
+      if (found.goto && found.goto !== location.pathname) location.href = found.goto;
+      else location.reload();
+    } catch (error) { snowmatch.say(error.message); }
+  }
+
+  const chosen = () => [...document.querySelectorAll("[data-photo]:checked")].map((box) => box.dataset.photo);
+  const picked = () => [...document.querySelectorAll("[data-pick]:checked")].map((box) => box.dataset.pick);
+  document.addEventListener("submit", (event) => {
+    const form = event.target.closest("form[data-change]");
+    if (!form) return;
+    event.preventDefault();
+    const values = { kind: form.dataset.change };
+    for (const field of form.elements) if (field.name && !field.disabled) values[field.name] = field.value;
+    if (form.dataset.keyOf) values.key = form.dataset.keyOf;
+    if (form.dataset.keys) values.keys = JSON.parse(form.dataset.keys);
+    if (form.dataset.ids) values.ids = JSON.parse(form.dataset.ids);
+    if ("picks" in form.dataset) values.keys = picked();
+    if ("photos" in form.dataset) values.photos = chosen();
+    if ("stay" in form.dataset) values.stay = true;
+    change(values);
+  });
+  document.addEventListener("change", () => {
+    for (const [bar, count, least] of [["form[data-picks]", picked().length, 2], ["[data-photos-bar]", chosen().length, 1]]) {
+      const found = document.querySelector(bar);
+      if (!found) continue;
+      found.hidden = count < least;
+      const text = found.querySelector("[data-count]");
+      if (!text.dataset.word) text.dataset.word = text.textContent;
+      text.textContent = `${text.dataset.word} ${count}`;
+    }
+  });
+
+  // Parts that take long: the server answers 202 until they are there
+  async function poll(part, before = "") {
+    try {
+      const answer = await fetch(part.dataset.poll);
+      const text = await answer.text();
+      if (answer.status === 202) {
+        if (text !== before) part.innerHTML = text; // what is the same keeps the focus
+        setTimeout(() => poll(part, text), 2000);
+        return;
+      }
+      if (answer.ok) part.innerHTML = text;
+      else part.replaceChildren(...new DOMParser().parseFromString(text, "text/html").querySelectorAll("main > p"));
+    } catch (error) { part.textContent = String(error); }
+    part.removeAttribute("aria-busy");
+  }
+  for (const part of document.querySelectorAll("[data-poll]")) poll(part);
+
+  for (const button of document.querySelectorAll("[data-print]")) button.addEventListener("click", () => print());
+  document.addEventListener("keydown", (event) => {
+    if (snowmatch.typing(event) || document.querySelector("dialog[open]")) return;
+    if (event.key.toLowerCase() === "p" && document.querySelector("[data-print]")) { event.preventDefault(); print(); return; }
+    const target = document.querySelector(`[data-key="${CSS.escape(event.key.toLowerCase())}"]`);
+    if (!target) return;
+    event.preventDefault();
+    if (target.tagName === "A") target.click(); else { target.focus(); target.scrollIntoView({ block: "center" }); }
+  });
+})();

@@ -1,0 +1,55 @@
+// The catalog explorer: filters apply at once, photos are chosen and corrected, pages and photos by keys.
+"use strict";
+(function () {
+  const filters = document.querySelector("[data-filters]");
+  if (filters) for (const field of filters.querySelectorAll("select")) field.addEventListener("change", () => filters.requestSubmit());
+  if (filters) filters.addEventListener("submit", () => {
+    for (const field of filters.elements) if (field.name && !field.value) field.disabled = true; // a short address
+  });
+  const button = document.getElementById("outline"), photo = document.getElementById("photo");
+  function toggle() {
+    const on = button.getAttribute("aria-pressed") !== "true";
+    button.setAttribute("aria-pressed", String(on));
+    photo.src = on ? photo.dataset.outline : photo.dataset.plain;
+  }
+  if (button) button.addEventListener("click", toggle);
+  // The value that fits what is corrected
+  const kinds = document.querySelector("[data-kinds]");
+  function fit() {
+    for (const label of document.querySelectorAll("[data-of]")) {
+      label.hidden = label.dataset.of !== kinds.value;
+      label.querySelector("[name=value]").disabled = label.hidden;
+    }
+  }
+  if (kinds) { kinds.addEventListener("change", fit); fit(); }
+
+  // Photos are chosen one by one, in a row with Shift, or all
+  const boxes = [...document.querySelectorAll(".pick [data-photo]")];
+  let last = -1;
+  function choose(list, on) {
+    for (const box of list) box.checked = on;
+    if (list.length) list[0].dispatchEvent(new Event("change", { bubbles: true }));
+  }
+  boxes.forEach((box, number) => box.addEventListener("click", (event) => {
+    if (event.shiftKey && last >= 0) choose(boxes.slice(Math.min(last, number), Math.max(last, number) + 1), box.checked);
+    last = number;
+  }));
+  function chooseHere() {
+    const tile = document.activeElement.closest(".tile");
+    const box = tile && tile.querySelector("[data-photo]");
+    if (box) { choose([box], !box.checked); last = boxes.indexOf(box); }
+  }
+
+  document.addEventListener("keydown", (event) => {
+    if (snowmatch.typing(event) || document.querySelector("dialog[open]")) return;
+    const go = { n: "next", p: "prev" }[event.key];
+    const link = go && document.querySelector(`a[rel=${go}]`);
+    if (link) location.href = link.href;
+    else if (event.key === "/" && filters) filters.elements.q.focus();
+    else if (event.key === "b" && button) toggle();
+    else if (event.key === "x" && boxes.length) chooseHere();
+    else if (event.key === "a" && boxes.length) choose(boxes, !boxes.every((box) => box.checked));
+    else return;
+    event.preventDefault();
+  });
+})();

@@ -1,0 +1,397 @@
+// The review of pairs by keys. The next questions and their pictures are fetched ahead.
+"use strict";
+(function () {
+  const root = document.getElementById("review");
+  const block = root.querySelector(".question");
+  if (!block) return;
+  const words = JSON.parse(root.dataset.words), mode = root.dataset.mode, language = root.dataset.language;
+  let about = JSON.parse(root.dataset.about);
+  const hiddenMode = mode === "blind" || mode === "training";
+  const status = root.querySelector(".status"), done = root.querySelector(".done"), leftText = root.querySelector(".left");
+  const note = block.querySelector("[name=note]"), noteRow = block.querySelector(".note-row");
+  const ahead = [], answered = new Set(), past = [];
+  let now = null, frames = [0, 0], opened = "", certainty = null, sending = 0, answers = 0, outlook = "", left = null, waits = null;
+  const viewer = makeViewer(block, (what) => {
+    if (what === "missing") snowmatch.say(words.missing);
+    if (what === "mark-left") snowmatch.say(words.mark_left);
+    if (what === "mark-right") snowmatch.say(words.mark_right);
+    if (what === "marked") tellMarks();
+  });
+
+  // --- words --------------------------------------------------------------------------------------------------------
+  function plural(n) {
+    if (language !== "ru") return n === 1 ? "one" : "other";
+    if (n % 10 === 1 && n % 100 !== 11) return "one";
+    return [2, 3, 4].includes(n % 10) && ![12, 13, 14].includes(n % 100) ? "few" : "other";
+  }
+  function say(key, values = {}) {
+    let word = words[key];
+    if (typeof word !== "string") word = word[plural(values.n)];
+    return word.replace(/\{(\w+)\}/g, (all, name) => (name in values ? values[name] : all));
+  }
+  function apart(seconds) {
+    const units = [[86400, "day"], [3600, "hour"], [60, "minute"], [1, "second"]];
+    const [size, unit] = units.find(([size]) => seconds >= size) || units[3];
+    return new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay: "long" }).format(Math.round(seconds / size));
+  }
+  const keyOf = (question) => [...question.pair].sort().join(" ");
+
+  // --- questions ----------------------------------------------------------------------------------------------------
+  async function fetchAhead() {
+    const address = new URLSearchParams({ mode, count: 5 });
+    if (about.length) { address.set("a", about[0]); address.set("b", about[1]); }
+    const asked = answers;
+    let found;
+    try { found = await snowmatch.get(`/review/next?${address}`); } catch (error) { return problem(error); }
+    if (found.comparing) {
+      const [n, total] = found.comparing;
+      status.textContent = total ? say("comparing", { n, total }) : words.loading;
+      setTimeout(fetchAhead, 1000);
+      return;
+    }
+    if (asked !== answers && now) return; // an answer came meanwhile: the next fetch knows more
+    about = [];
+    left = found.left;
+    ahead.splice(0, ahead.length, ...found.questions.filter((q) => !answered.has(keyOf(q)) && !(now && keyOf(q) === keyOf(now))));
+    for (const question of ahead) warm(question);
+    if (!now) {
+      if (ahead.length) show(ahead.shift());
+      else finish(found.skipped);
+    }
+    tellLeft();
+  }
+  function warm(question) {
+    for (const side of question.sides) {
+      const key = side.frames[side.first].key;
+      for (const address of [`/picture/photo/640/${key}`, `/picture/animal/1280/${key}`]) new Image().src = address;
+    }
+    if (!hiddenMode && viewer.shown.lines) spotsOf(question, [question.sides[0].first, question.sides[1].first]);
+  }
+  function problem(error) {
+    status.hidden = false;
+    status.textContent = error.message;
+    status.classList.add("problem");
+  }
+  function finish(skipped) {
+    block.hidden = true;
+    status.hidden = true;
+    done.hidden = false;
+    done.replaceChildren();
+    const text = document.createElement("p");
+    text.textContent = skipped ? say("only_skipped", { n: skipped }) : words.nothing_left;
+    done.append(text);
+    if (skipped) {
+      const again = document.createElement("button");
+      again.textContent = words.ask_skipped;
+      again.className = "main";
+      again.addEventListener("click", async () => {
+        await snowmatch.post("/review/skip", { mode, again: true });
+        done.hidden = true;
+        fetchAhead();
+      });
+      done.append(again);
+      again.focus();
+    }
+    if (mode === "training") showResults();
+  }
+  async function showResults() {
+    const part = document.createElement("section");
+    part.className = "card";
+    part.innerHTML = await (await fetch("/review/results")).text();
+    done.append(part);
+  }
+
+  // --- the question on the screen -----------------------------------------------------------------------------------
+  function show(question, again = null) {
+    now = question;
+    done.hidden = true;
+    block.hidden = false;
+    status.hidden = true;
+    opened = new Date().toISOString();
+    const keep = viewer.shown.lines;
+    viewer.fresh();
+    viewer.shown.lines = keep;
+    frames = question.sides.map((side) => side.first);
+    certainty = null;
+    note.value = "";
+    noteRow.hidden = true;
+    if (again) {
+      certainty = again.certainty;
+      note.value = again.note;
+      noteRow.hidden = !again.note;
+    }
+    question.sides.forEach((side, number) => { strip(side, number); frame(number, frames[number]); });
+    tell();
+    press();
+    if (keep) lines();
+    snowmatch.post("/review/open", { mode, pair: question.pair }).then((answer) => {
+      if (!answer.free && now === question) { snowmatch.say(words.held); answered.add(keyOf(question)); next(); fetchAhead(); }
+    }).catch(problem);
+  }
+  function strip(side, number) {
+    const box = block.querySelector(`.side[data-side="${number}"] .strip`);
+    box.hidden = side.frames.length < 2;
+    box.replaceChildren(...side.frames.map((each, k) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      const image = new Image();
+      image.src = `/picture/animal/160/${each.key}`;
+      image.alt = say("photo_of", { n: k + 1, total: side.frames.length });
+      button.append(image);
+      button.addEventListener("click", () => turn(number, k));
+      return button;
+    }));
+  }
+  function turn(number, k) {
+    const side = now.sides[number];
+    if (side.frames.length < 2) return;
+    if (viewer.shown.marks.length || viewer.shown.half) return snowmatch.say(words.mark_frames);
+    frame(number, (k + side.frames.length) % side.frames.length);
+    Object.assign(viewer.shown, { spots: [], spot: -1 });
+    if (viewer.shown.lines) lines();
+  }
+  function frame(number, k) {
+    const side = now.sides[number], each = side.frames[k];
+    frames[number] = k;
+    const place = [side.location, side.station, each.camera].filter(Boolean).filter((x, n, all) => all.indexOf(x) === n).join(" ");
+    const alt = `${number ? words.right : words.left}: ${words["part." + each.part]}, ${place} ${side.time}`;
+    viewer.show(number, each, alt);
+    const figure = block.querySelector(`.side[data-side="${number}"]`);
+    const caption = figure.querySelector("figcaption");
+    caption.replaceChildren();
+    const add = (text, kind) => { if (text) { const part = document.createElement("span"); part.textContent = text; part.className = kind; caption.append(part); } };
+    add(words["part." + each.part], "part");
+    add(place, "place");
+    add(side.time, "time");
+    if (side.frames.length > 1) add(say("photo_of", { n: k + 1, total: side.frames.length }), "count");
+    if (side.name || side.sightings > 1) add(`${side.name || ""} ${side.sightings > 1 ? "(" + say("sightings_n", { n: side.sightings }) + ")" : ""}`.trim(), "name");
+    [...figure.querySelectorAll(".strip button")].forEach((button, n) => button.setAttribute("aria-pressed", String(n === k)));
+  }
+  function tell() {
+    const texts = [];
+    if (now.seconds !== null) texts.push(say("apart", { time: apart(now.seconds) }));
+    if (now.one_station) texts.push(words.same_station);
+    block.querySelector(".apart").textContent = texts.join(" · ");
+    const why = block.querySelector(".why"), chance = block.querySelector(".chance");
+    chance.replaceChildren();
+    if (now.hidden) { why.textContent = words.why_hidden; return; }
+    why.textContent = words["why." + now.why];
+    if (now.answers) why.textContent += " — " + now.answers.map((a) => `${a.observer}: ${words["answer." + a.answer]}${a.certainty ? " (" + a.certainty + ")" : ""}${a.note ? ", “" + a.note + "”" : ""}`).join("; ");
+    if (now.probability === null) { chance.textContent = words.no_chance; return; }
+    if (now.level) {
+      const level = document.createElement("span");
+      level.className = "level " + now.level;
+      level.textContent = words["level." + now.level];
+      chance.append(level, " ");
+    }
+    chance.append(say("chance", { percent: Math.round(now.probability * 1000) / 10 }));
+  }
+  function tellLeft() {
+    if (left === null) return;
+    const open = Math.max(left - (now && answered.has(keyOf(now)) ? 1 : 0), 0);
+    leftText.textContent = say("left_n", { n: open }) + (outlook ? " · " + outlook : "");
+  }
+  async function look() {
+    if (hiddenMode) return;
+    try {
+      const found = await snowmatch.get("/review/outlook");
+      if ("change" in found) outlook = found.enough ? words.enough : say("outlook", { n: found.change });
+      tellLeft();
+      if (!found.fresh) { clearTimeout(waits); waits = setTimeout(look, 15000); }
+    } catch { return; } // the questions tell what is wrong
+  }
+
+  // --- answers ------------------------------------------------------------------------------------------------------
+  function next() {
+    const before = new Set(now && now.groups ? now.groups : []);
+    now = null;
+    const free = ahead.findIndex((q) => !answered.has(keyOf(q)) && !q.groups.some((group) => before.has(group)));
+    if (free >= 0) show(ahead.splice(free, 1)[0]);
+    else { status.hidden = false; status.textContent = words.loading; block.hidden = true; }
+  }
+  async function answer(said) {
+    if (!now) return;
+    const question = now, mine = { certainty, note: note.value.trim() };
+    const values = {
+      mode, pair: question.pair, answer: said, opened_at: opened, certainty, note: mine.note,
+      marks: viewer.shown.marks, frames: question.sides.map((side, n) => side.frames[frames[n]].key),
+      lines: viewer.shown.lines || viewer.shown.spot >= 0,
+    };
+    answered.add(keyOf(question));
+    past.push({ question, ...mine });
+    answers += 1;
+    if (left !== null) left = Math.max(left - 1, 0);
+    next();
+    tellLeft();
+    sending += 1;
+    try {
+      await snowmatch.post("/review/answer", values);
+      fetchAhead();
+      if (answers % 10 === 0) look();
+    } catch (error) {
+      answered.delete(keyOf(question));
+      past.splice(past.findIndex((each) => each.question === question), 1);
+      show(question, mine);
+      snowmatch.say(`${words.not_stored} ${error.message}`);
+    } finally { sending -= 1; }
+  }
+  async function skip() {
+    if (!now) return;
+    const question = now;
+    answered.add(keyOf(question));
+    answers += 1;
+    next();
+    try { await snowmatch.post("/review/skip", { mode, pair: question.pair }); } catch (error) { snowmatch.say(error.message); }
+    answered.delete(keyOf(question)); // it may come again, last
+    answers += 1;
+    fetchAhead();
+  }
+  async function undo() {
+    if (sending) return setTimeout(undo, 50);
+    try {
+      const found = await snowmatch.post("/review/undo", { mode });
+      if (!found.undone) return snowmatch.say(words.nothing_undone);
+      const last = past.pop();
+      answers += 1;
+      if (last) {
+        answered.delete(keyOf(last.question));
+        if (now) ahead.unshift(now);
+        show(last.question, last);
+        if (left !== null) left += 1;
+        tellLeft();
+      } else { now = null; about = found.undone.pair; }
+      fetchAhead();
+      snowmatch.say(words.undone);
+    } catch (error) { snowmatch.say(error.message); }
+  }
+
+  // --- spots and marks ----------------------------------------------------------------------------------------------
+  const known = new Map();
+  function spotsOf(question, at) {
+    const [a, b] = question.sides.map((side, n) => side.frames[at[n]].key);
+    const key = `${a} ${b}`;
+    if (!known.has(key)) {
+      if (known.size > 200) known.clear();
+      known.set(key, snowmatch.get(`/review/spots?${new URLSearchParams({ mode, a, b })}`).then((found) => found.spots));
+      known.get(key).catch(() => known.delete(key));
+    }
+    return known.get(key);
+  }
+  async function lines() {
+    const question = now, at = frames.join();
+    try {
+      const found = await spotsOf(question, frames);
+      if (now !== question || frames.join() !== at) return;
+      viewer.shown.spots = found;
+      viewer.draw();
+      if (!found.length) snowmatch.say(words.spots_none);
+    } catch (error) { snowmatch.say(error.message); }
+  }
+  async function toggleLines() {
+    if (hiddenMode || !now) return hiddenMode && snowmatch.say(words.lines_hidden);
+    viewer.shown.lines = !viewer.shown.lines;
+    viewer.shown.spot = -1;
+    press();
+    if (viewer.shown.lines) await lines();
+    viewer.draw();
+  }
+  async function step(by) {
+    if (hiddenMode || !now) return hiddenMode && snowmatch.say(words.lines_hidden);
+    if (!viewer.shown.spots.length) await lines();
+    const count = viewer.shown.spots.length;
+    if (!count) return;
+    viewer.shown.spot = viewer.shown.spot < 0 ? (by > 0 ? 0 : count - 1) : (viewer.shown.spot + by + count) % count;
+    snowmatch.say(say("spot_of", { n: viewer.shown.spot + 1, total: count }));
+    viewer.draw();
+  }
+  function tellMarks() {
+    snowmatch.say(viewer.shown.half ? words.mark_right : say("marks_n", { n: viewer.shown.marks.length }));
+  }
+  function toggleMarks() {
+    if (!now) return;
+    viewer.shown.marking = !viewer.shown.marking;
+    viewer.shown.half = viewer.shown.cursor = null;
+    if (viewer.shown.marking) snowmatch.say(words.mark_left);
+    press();
+    viewer.draw();
+  }
+  function openNote() {
+    noteRow.hidden = !noteRow.hidden;
+    if (!noteRow.hidden) note.focus(); else note.blur();
+    press();
+  }
+  function sure(n) { certainty = certainty === n ? null : n; press(); }
+  function press() {
+    const on = { lines: viewer.shown.lines, scenery: viewer.look.scenery, equalise: viewer.look.equalise, marks: viewer.shown.marking, note: !noteRow.hidden };
+    for (const n of [1, 2, 3, 4]) on["sure" + n] = certainty === n;
+    for (const [name, value] of Object.entries(on)) {
+      const button = block.querySelector(`[data-do="${name}"]`);
+      if (button) button.setAttribute("aria-pressed", String(value));
+    }
+    block.classList.toggle("marking", viewer.shown.marking);
+  }
+
+  // --- keys ---------------------------------------------------------------------------------------------------------
+  const acts = {
+    same: () => answer("same"), different: () => answer("different"), cannot_tell: () => answer("cannot_tell"),
+    skip, undo, lines: toggleLines, "spot-next": () => step(1), "spot-back": () => step(-1),
+    scenery: () => { viewer.toggle("scenery"); press(); }, equalise: () => { viewer.toggle("equalise"); press(); },
+    darker: () => viewer.adjust("brightness", -0.15), brighter: () => viewer.adjust("brightness", 0.15),
+    softer: () => viewer.adjust("contrast", -0.15), harder: () => viewer.adjust("contrast", 0.15),
+    "zoom-in": () => viewer.zoom(1.3), "zoom-out": () => viewer.zoom(1 / 1.3), reset: () => { viewer.reset(); press(); },
+    marks: toggleMarks, note: openNote,
+    sure1: () => sure(1), sure2: () => sure(2), sure3: () => sure(3), sure4: () => sure(4),
+  };
+  const keys = {
+    s: "same", d: "different", c: "cannot_tell", k: "skip", u: "undo", l: "lines", ".": "spot-next", ",": "spot-back",
+    x: "scenery", e: "equalise", "[": "darker", "]": "brighter", "<": "softer", ">": "harder",
+    "+": "zoom-in", "=": "zoom-in", "-": "zoom-out", _: "zoom-out", 0: "reset", m: "marks", n: "note",
+    1: "sure1", 2: "sure2", 3: "sure3", 4: "sure4",
+  };
+  const codes = { Comma: ",", Period: ".", BracketLeft: "[", BracketRight: "]", Equal: "+", Minus: "-" };
+  // The Latin key in the place of another script's letter
+  function latin(event) {
+    if (event.key.length > 1 || /^[\x20-\x7e]$/.test(event.key)) return event.key.toLowerCase();
+    if (event.code.startsWith("Key")) return event.code.slice(3).toLowerCase();
+    const key = codes[event.code] || "";
+    return event.shiftKey ? { ",": "<", ".": ">" }[key] || key : key;
+  }
+  for (const button of root.querySelectorAll("[data-do]")) {
+    button.addEventListener("click", () => { acts[button.dataset.do](); if (!button.matches("[data-do=note]")) button.blur(); });
+  }
+  document.addEventListener("keydown", (event) => {
+    if (event.target === note) {
+      if (event.key === "Escape" || (event.key === "Enter" && !event.shiftKey)) { event.preventDefault(); note.blur(); }
+      return;
+    }
+    if (snowmatch.typing(event) || document.getElementById("help").open) return;
+    const key = latin(event);
+    if (key === "u" && !event.repeat) { event.preventDefault(); undo(); return; }
+    if (!now) return;
+    const arrow = { arrowleft: [-1, 0], arrowright: [1, 0], arrowup: [0, -1], arrowdown: [0, 1] }[key];
+    if (arrow) {
+      event.preventDefault();
+      if (viewer.shown.marking) viewer.cursor(arrow[0] * (event.shiftKey ? 2 : 12), arrow[1] * (event.shiftKey ? 2 : 12));
+      else if (event.shiftKey) viewer.pan(-arrow[0] * 0.1, -arrow[1] * 0.1);
+      else if (arrow[0]) turn(0, frames[0] + arrow[0]);
+      else turn(1, frames[1] + arrow[1]);
+      return;
+    }
+    if (viewer.shown.marking && (key === "enter" || key === "backspace" || key === "escape")) {
+      event.preventDefault();
+      if (key === "enter") viewer.markCursor();
+      else if (key === "escape") toggleMarks();
+      else if (viewer.shown.half) viewer.shown.half = null;
+      else viewer.shown.marks.pop();
+      viewer.draw();
+      return;
+    }
+    const act = keys[key];
+    if (!act || (event.repeat && ["same", "different", "cannot_tell", "skip"].includes(act))) return;
+    event.preventDefault();
+    acts[act]();
+  });
+
+  fetchAhead();
+  look();
+})();

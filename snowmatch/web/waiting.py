@@ -1,0 +1,97 @@
+"""What waits for a person, in the order that gets a survey done: index, join, review, settle, name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.review.auto import machine_rows
+from snowmatch.review.identities import Identities
+from snowmatch.review.likely import Evidence
+from snowmatch.review.observers import agreement
+from snowmatch.review.queue import doubtful_answers
+from snowmatch.web.background import evidence_now
+from snowmatch.web.desk import desk_of
+from snowmatch.web.jobs import list_jobs
+from snowmatch.web.machine import machine_drafts
+from snowmatch.web.state import State
+
+AT_ONCE = 3000  # sightings that are compared when the first page is opened; more are compared as work that was started
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Numbers of what waits. None: not known yet.
+
+    unindexed: annotations. working: kind of the work that runs, or "". compare: whether all sightings have to be
+    compared by work that a person starts. comparing: sightings compared so far, and all, or None. joins: pairs that the
+    machine would join. machine: its decisions in effect. questions: for this observer. quarrels: individuals with
+    contradictions. disputed: pairs about which observers disagree. doubtful: answers that the photos contradict.
+    groups: individuals of several sightings without a name.
+    """
+
+    unindexed: int
+    indexed: int
+    working: str
+    compare: bool
+    comparing: tuple[int, int] | None
+    joins: int | None
+    machine: int
+    questions: int | None
+    quarrels: int
+    disputed: int
+    doubtful: int
+    groups: int
+
+    @property
+    def nothing(self) -> bool:
+        """Whether nothing waits, as far as is known."""
+        waits = (self.unindexed, self.joins, self.questions, self.quarrels)
+        return not any((*waits, self.disputed, self.doubtful, self.groups))
+
+
+def waiting_now(state: State) -> tuple[Waiting, bool]:
+    """Return what waits, and whether all of it is known; if not, it is being computed.
+
+    Raises SnowmatchError if the catalog or its decisions cannot be read.
+    """
+    identities = state.identities()
+    who = identities.who
+    unindexed = sum(not a.annotation for a in identities.annotations)
+    jobs = list_jobs(state.folder)
+    working = next((job.kind for job in jobs if job.state == "running"), "")
+    evidence, compare = None, False
+    if who.sightings and not working:
+        large = len(who.sightings) > AT_ONCE and "evidence" not in state.kept
+        compare = large and not any(job.kind == "compare" and job.state == "done" for job in jobs)
+        evidence = None if compare else evidence_now(state)
+    joins, questions = _asked(state, identities, evidence)
+    disputed = sum(each.adjudicated is None for each in agreement(identities.rows, who).disagreements)
+    found = Waiting(
+        unindexed=unindexed,
+        indexed=len(identities.annotations) - unindexed,
+        working=working,
+        compare=compare,
+        comparing=state.comparing or (0, len(who.sightings)) if who.sightings and evidence is None else None,
+        joins=joins,
+        machine=len(machine_rows(identities.rows)),
+        questions=questions,
+        quarrels=sum(bool(each.quarrels) for each in who.individuals),
+        disputed=disputed,
+        doubtful=len(doubtful_answers(identities, evidence)) if evidence is not None else 0,
+        groups=sum(each.name is None and len(each.sightings) > 1 for each in who.individuals),
+    )
+    return found, bool(evidence is not None or compare or not who.sightings)
+
+
+def _asked(state: State, identities: Identities, evidence: Evidence | None) -> tuple[int | None, int | None]:
+    if evidence is None:
+        return None, None
+    try:
+        joins: int | None = len(machine_drafts(state, identities))
+    except SnowmatchError:  # without a calibration, no pair has a level
+        joins = None
+    if not state.observer:
+        return joins, None
+    found = desk_of(state, state.observer, "open").questions(1)
+    return joins, None if found is None else found[2]

@@ -1,0 +1,262 @@
+"""How captures were identified, draws of identities, pooled estimates, alpha, and the table for reviewers."""
+
+import csv
+import json
+import math
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from conftest import read_rows
+from drawn_table import HEAD, ROWS, STATIONS, write_catalog
+
+from snowmatch.cli import main
+from snowmatch.decisions.file import append, decisions_path
+from snowmatch.decisions.row import Decision
+from snowmatch.interchange.exporting import export_survey
+from snowmatch.review.alpha import identification_rate
+from snowmatch.review.identities import open_identities
+from snowmatch.survey.abundance import Estimate, m0
+from snowmatch.survey.captures import history
+from snowmatch.survey.coordinates import Coordinates
+from snowmatch.survey.draws import Drawn, drawn_captures
+from snowmatch.survey.identification import identify_captures
+from snowmatch.survey.opening import open_survey
+from snowmatch.survey.pooling import pool
+from snowmatch.survey.practice import practice_table, practice_text
+
+BLANK = [(name if name == "cholpon" else "", *row) for name, *row in ROWS]
+
+
+def catalog(tmp_path, rows=BLANK):
+    """Write a catalog whose annotations have identifiers: a0, a1, ... in the order of the rows."""
+    folder = write_catalog(tmp_path / "catalog", rows, STATIONS)
+    table = read_rows(folder / "catalog.csv")
+    with (folder / "catalog.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [*HEAD, "annotation"])
+        writer.writeheader()
+        writer.writerows({**row, "annotation": f"a{n}"} for n, row in enumerate(table))
+    return folder
+
+
+def decide(folder, *drafts):
+    append(decisions_path(folder), drafts)
+
+
+def pair(a, b, answer="same", observer="ann", **values):
+    return Decision("", "2026-05-04T09:00:00.000Z", observer, "pair", (f"a{a}",), (f"a{b}",), answer, **values)
+
+
+def told(folder, draws=None):
+    survey = open_survey(folder)
+    found = identify_captures(survey.captures, survey.identities, draws)
+    return {c.encounters[0]: each for c, each in zip(survey.captures, found, strict=True)}
+
+
+# --- how captures were identified ------------------------------------------------------------------------------------
+
+
+def test_who_identified_a_capture_and_whether_they_agree(tmp_path):
+    folder = catalog(tmp_path)
+    decide(
+        folder,
+        pair(0, 2),  # e1, e2: two observers
+        pair(0, 2, observer="ben", mode="blind"),
+        pair(4, 5),  # e4, e5: one
+        pair(2, 3, role="machine", observer="snowmatch", shown={"probability": 0.9}),
+        Decision("", "2026-05-04T09:00:00.000Z", "ann", "quality", ("a4",), answer="poor"),
+    )
+    found = told(folder)
+    assert {e: (f.status, f.observers, f.decided_by) for e, f in found.items()} == {
+        "e1": ("agreed", 2, ("ann", "ben")),
+        "e2": ("agreed", 2, ("ann", "ben")),
+        "e3": ("machine", 0, ("snowmatch",)),
+        "e4": ("single", 1, ("ann",)),
+        "e5": ("single", 1, ("ann",)),
+        "e7": ("import", 0, ("catalog",)),
+    }
+    assert found["e3"].probability == 0.9
+    assert found["e1"].probability == pytest.approx(0.999, abs=1e-3)  # 0.97 twice
+    assert found["e4"].probability == pytest.approx(0.97, abs=0.005)
+    assert found["e7"].probability is None
+    assert found["e4"].quality == "poor"
+
+
+def test_a_dispute_is_told_until_an_adjudicator_decides(tmp_path):
+    folder = catalog(tmp_path)
+    decide(folder, pair(4, 5), pair(4, 5, "different", "ben"))
+    assert told(folder)["e4"].status == "disputed"
+    decide(folder, pair(4, 5, observer="judge", role="adjudicator"))
+    assert told(folder)["e4"].status == "agreed"
+
+
+def test_names_merges_and_undone_answers(tmp_path):
+    folder = catalog(tmp_path)
+    decide(folder, Decision("", "", "ann", "name", ("a4",), answer="Bars"), pair(5, 6))
+    assert (told(folder)["e4"].status, told(folder)["e5"].decided_by) == ("single", ("ann",))
+    undone = open_identities(folder).rows[-1]
+    decide(folder, Decision("", "", "ann", "undo", answer=undone.id))
+    assert set(told(folder)) == {"e4", "e7"}
+
+
+def test_probabilities_come_from_draws(tmp_path):
+    folder = catalog(tmp_path)
+    decide(folder, pair(0, 2), pair(4, 5))
+    who = open_identities(folder).who
+    of = {s.encounter: n for n, s in enumerate(who.sightings)}
+    draws = np.tile(np.array(who.of), (4, 1))
+    draws[0, of["e5"]] = 99  # in one draw of four, e5 is another animal
+    found = told(folder, draws)
+    assert (found["e5"].probability, found["e1"].probability) == (0.75, 1.0)
+
+
+# --- draws -----------------------------------------------------------------------------------------------------------
+
+
+def drawn(folder, labels, **options):
+    survey = open_survey(folder, **options)
+    captures = tuple(drawn_captures(survey, survey.identities, labels, **options))
+    return survey, Drawn(labels, captures, 0)
+
+
+def test_a_draw_that_is_the_decisions_gives_the_captures_of_the_survey(tmp_path):
+    folder = catalog(tmp_path, ROWS)
+    decide(folder, pair(4, 8, "different"))
+    who = open_identities(folder).who
+    survey, found = drawn(folder, np.array([who.of, who.of]))
+    assert found.captures == (survey.captures, survey.captures)
+
+
+def test_draws_join_and_divide_animals_but_single_unidentified_ones_stay_so(tmp_path):
+    folder = catalog(tmp_path)
+    decide(folder, pair(0, 2), pair(4, 5))
+    who = open_identities(folder).who
+    of = {s.encounter: n for n, s in enumerate(who.sightings)}
+    divided, joined = np.array(who.of), np.array(who.of)
+    divided[of["e5"]] = 90
+    joined[of["e8"]] = joined[of["e7"]]
+    _, found = drawn(folder, np.stack([divided, joined]))
+    first, second = ({c.individual for c in captures} for captures in found.captures)
+    assert len(first) == 4  # cholpon, aika, and bars as two
+    assert {c.encounters[0] for c in found.captures[0]} == {"e1", "e2", "e4", "e5", "e7"}
+    assert len(second) == 3
+    assert {c.individual for c in found.captures[1] if c.encounters[0] in ("e7", "e8")} == {"cholpon"}
+
+
+@pytest.mark.parametrize(("name", "ending"), [("secr", "txt"), ("mark", "inp")])
+def test_each_draw_is_a_file_and_a_script_pools_them(tmp_path, name, ending):
+    folder = catalog(tmp_path, ROWS)
+    who = open_identities(folder).who
+    labels = np.array([who.of, who.of, who.of])
+    labels[1] = np.arange(len(who.sightings))
+    survey, found = drawn(folder, labels)
+    export_survey(survey, name, tmp_path / "out", coordinates=Coordinates(), drawn=found)
+    files = [(tmp_path / "out" / f"captures-{n:03}.{ending}").read_text() for n in (1, 2, 3)]
+    assert files[0] == files[2] != files[1]
+    if name == "secr":
+        assert files[0] == (tmp_path / "out" / "captures.txt").read_text()
+        assert len({line.split()[1] for line in files[1].splitlines()[1:]}) == 7
+    else:
+        lines = files[1].splitlines()[1:]
+        assert sorted(line.split("*/ ")[1][:6] for line in lines) == sorted(
+            "".join(str(int(v)) for v in row) for row in history(found.captures[1], "1", 6)[1]
+        )
+    assert "1:3" in (tmp_path / "out" / "pool.R").read_text()
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["draws"] == {"number": 3, "seed": 0}
+
+
+def test_the_commands_draw(own_survey, tmp_path):
+    folder, out = own_survey / "catalog", tmp_path / "out"
+    words = ["survey", str(folder), "--draws", "3", "--out", str(out), "--no-figures"]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 0, result.output
+    assert "With 3 draws of who is who" in result.output
+    assert {row["draw"] for row in read_rows(out / "histories.csv")} == {"1", "2", "3"}
+    assert len(read_rows(out / "estimates-draws.csv")) == 2
+    first = {p.name: p.read_bytes() for p in out.iterdir()}
+    assert CliRunner().invoke(main, words).exit_code == 0
+    assert {p.name: p.read_bytes() for p in out.iterdir()} == first
+    result = CliRunner().invoke(main, ["export", str(folder), str(tmp_path / "x"), "--format", "oscr", "--draws", "3"])
+    assert "expected one of mark, secr" in result.output
+    shutil.rmtree(folder / ".snowmatch")
+    result = CliRunner().invoke(main, ["survey", str(folder), "--draws", "3"])
+    assert result.exit_code == 1
+    assert "snowmatch index" in result.output
+
+
+# --- pooled estimates ------------------------------------------------------------------------------------------------
+
+
+def test_equal_draws_give_about_the_interval_of_one():
+    table = np.random.default_rng(0).random((20, 6)) < 0.3
+    e = m0(table)
+    p = pool([e] * 30)
+    assert p.value == e.value
+    assert (p.low, p.high) == (pytest.approx(e.low, rel=1e-3), pytest.approx(e.high, rel=1e-3))
+    assert p.rubin_low < e.value < p.rubin_high
+
+
+def test_draws_that_differ_give_a_wider_interval():
+    one = Estimate(20.0, 18.0, 26.0, 17)
+    other = Estimate(30.0, 27.0, 37.0, 26)
+    p = pool([one, other] * 10)
+    assert p.low < 19
+    assert p.high > 35
+    assert p.rubin_high - p.rubin_low > 20
+    assert pool([one, other] * 10).value == 25
+
+
+def test_draws_without_captures_or_without_a_limit():
+    assert math.isnan(pool([]).value)
+    assert pool([Estimate(math.nan, math.nan, math.nan, 0)]).draws == 0
+    endless = Estimate(math.inf, 4.0, math.inf, 4)
+    p = pool([endless] * 3 + [Estimate(5.0, 4.0, 9.0, 4)])
+    assert p.infinite == 3
+    assert math.isinf(p.high)
+    assert math.isinf(p.value)
+
+
+# --- alpha and the table for reviewers -------------------------------------------------------------------------------
+
+
+def test_alpha_is_of_audited_machine_decisions_and_of_second_readings(tmp_path):
+    folder = catalog(tmp_path)
+    decide(
+        folder,
+        pair(0, 2, role="machine", observer="m", tags=("sample",)),
+        pair(0, 2),
+        pair(2, 4, role="machine", observer="m", tags=("sample",)),
+        pair(2, 4, "different"),
+        pair(4, 5),
+        pair(4, 5, observer="ben", mode="blind"),
+        pair(5, 6),
+        pair(5, 6, "different", "ben", mode="blind"),
+        pair(3, 7, "different"),
+        pair(3, 7, "same", "ben", mode="blind"),
+        pair(3, 7, "different", "judge", role="adjudicator"),
+        pair(0, 8),
+        pair(0, 8, observer="ben"),  # not blind
+    )
+    identities = open_identities(folder)
+    alpha = identification_rate(identities.rows, identities.who)
+    assert (alpha.machine.count, alpha.machine.of) == (1, 2)
+    assert (alpha.persons.count, alpha.persons.of, alpha.waiting) == (2, 3, 1)
+    table = {row[0]: row[1:] for row in practice_table(open_survey(folder), identities)[1]}
+    assert table["alpha, machine"][0] == 0.5
+    assert table["alpha, persons"][3] == 3
+    assert table["photos"][0] == 9
+    assert table["observers"][0] == 3
+    assert "(state of 2026-05-04)" in practice_text(open_survey(folder), identities)
+
+
+def test_the_table_of_a_catalog_without_decisions(tmp_path):
+    survey = open_survey(catalog(tmp_path, ROWS))
+    table = {row[0]: row[1] for row in practice_table(survey, survey.identities)[1]}
+    assert table["captures by status import"] == len(survey.captures)
+    assert table["alpha, machine"] is None
+    assert table["usable sightings"] == 8
+    plain = replace(survey, identities=None)
+    assert plain.captures == survey.captures

@@ -1,0 +1,172 @@
+"""A person reviews by keys in a real browser. Skipped where no browser is."""
+
+import shutil
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import uvicorn
+
+from snowmatch.web.app import make_app
+from snowmatch.web.server import listen
+from snowmatch.web.state import State
+
+pytestmark = pytest.mark.browser
+CHROMIUM = next((path for path in ("/usr/bin/chromium", "/usr/bin/google-chrome") if Path(path).exists()), None)
+
+
+@pytest.fixture
+def state(survey, tmp_path):
+    return State(shutil.copytree(survey / "catalog", tmp_path / "catalog"), None, "Anna")
+
+
+@pytest.fixture
+def address(state):
+    """Return the address of a running server."""
+    listener = listen(0)
+    port = listener.getsockname()[1]
+    server = uvicorn.Server(uvicorn.Config(make_app(state, port, "token"), log_level="error", ws="none"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    yield f"http://127.0.0.1:{port}/?token=token"
+    server.should_exit = True
+    thread.join(10)
+    listener.close()
+
+
+@pytest.fixture
+def page(address):
+    playwright = pytest.importorskip("playwright.sync_api")
+    if CHROMIUM is None:
+        pytest.skip("no browser is installed")
+    with playwright.sync_playwright() as player:
+        browser = player.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1200, "height": 800})
+        problems = []
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on(
+            "console", lambda message: problems.append(message.text) if "Content Security" in message.text else None
+        )
+        page.goto(address)
+        page.wait_for_url(lambda url: "token" not in url)
+        yield page
+        browser.close()
+    assert not problems
+
+
+def until(condition):
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.05)
+
+
+def test_five_pairs_by_keys_and_two_taken_back(state, page):
+    page.goto(page.url + "review?lang=en")
+    page.wait_for_selector(".question:not([hidden])", timeout=30_000)
+    shown = []
+    for number, key in enumerate("sd4scd"):
+        if key == "4":
+            page.keyboard.press("4")
+            assert page.get_attribute('[data-do="sure4"]', "aria-pressed") == "true"
+            continue
+        page.wait_for_selector(".question:not([hidden])")
+        shown.append(page.get_attribute('.side[data-side="0"] .animal', "src"))
+        assert page.locator(".over circle").count() == 0  # lines are off until they are asked for
+        page.keyboard.press(key)
+        until(lambda: len(state.identities().rows) >= len(shown))
+        assert number < 6
+    rows = state.identities().rows
+    assert [row.answer for row in rows] == ["same", "different", "same", "cannot_tell", "different"]
+    assert [row.certainty for row in rows] == [None, None, 4, None, None]
+    assert all(row.opened_at and row.opened_at <= row.decided_at for row in rows)
+    for n in (1, 2):
+        page.keyboard.press("u")
+        until(lambda n=n: len(state.identities().rows) == 5 + n)
+    undone = [row.answer for row in state.identities().rows[-2:]]
+    assert undone == [rows[4].id, rows[3].id]
+    page.wait_for_selector(".question:not([hidden])")
+    until(lambda: page.get_attribute('.side[data-side="0"] .animal', "src") == shown[3])
+
+
+def test_lines_marks_and_note_by_keys(state, page):
+    page.goto(page.url + "review?lang=ru")
+    page.wait_for_selector(".question:not([hidden])", timeout=30_000)
+    page.keyboard.press("l")
+    page.wait_for_selector(".over circle", state="attached")
+    page.keyboard.press("l")
+    until(lambda: page.locator(".over circle").count() == 0)
+    page.keyboard.press("m")
+    for key in ("ArrowRight", "Enter", "ArrowDown", "Enter"):
+        page.keyboard.press(key)
+    assert page.locator(".over text").count() == 2
+    page.keyboard.press("Escape")
+    page.keyboard.press("n")
+    page.keyboard.type("small spot")
+    page.keyboard.press("Enter")
+    page.keyboard.press("d")
+    until(lambda: len(state.identities().rows) == 1)
+    (row,) = state.identities().rows
+    assert (row.answer, row.note, len(row.marks)) == ("different", "small spot", 1)
+
+
+def test_rename_with_its_preview(state, page):
+    old = next(each for each in state.identities().who.individuals if each.name)
+    page.goto(page.url + f"individuals/{old.name}?lang=en")
+    page.keyboard.press("r")
+    page.keyboard.type("Aika")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#preview[open]")
+    assert f"{old.name} → Aika" in page.inner_text("#preview")
+    assert state.identities().rows == ()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/individuals/Aika")
+    assert state.identities().who.named("Aika") is not None
+
+
+def test_photos_are_corrected_and_taken_back_by_keys_alone(state, page):
+    page.goto(page.url + "photos?lang=en")
+    boxes = page.locator(".pick [data-photo]")
+    key = boxes.nth(0).get_attribute("data-photo")
+    before = next(a.body_part for a in state.identities().named if a.annotation == key)
+    page.locator(".tile a").nth(0).focus()
+    page.keyboard.press("x")
+    assert boxes.nth(0).is_checked()
+    page.keyboard.press("c")
+    for press in ("Tab", "ArrowDown"):  # to the value, and another one
+        page.keyboard.press(press)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#preview[open]")
+    assert "the table" in page.inner_text("#preview")
+    page.keyboard.press("Enter")
+    until(lambda: len(state.identities().rows) == 1)
+    (row,) = state.identities().rows
+    assert (row.kind, row.side_a, row.observer) == ("body_part", (key,), "Anna")
+    assert row.answer != before or row.answer == "right_flank"
+    page.wait_for_selector("[data-ids]")
+    page.wait_for_load_state()  # the scripts run, too
+    page.keyboard.press("u")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#preview[open]")
+    page.keyboard.press("Enter")
+    until(lambda: len(state.identities().rows) == 2)
+    assert next(a.body_part for a in state.identities().named if a.annotation == key) == before
+
+
+def test_the_pages_fold_on_a_phone_and_nothing_is_wider_than_it(page):
+    start = page.url
+    page.set_viewport_size({"width": 360, "height": 740})
+    for language in ("en", "ru"):
+        for path in ("", "photos", "individuals", "identify", "jobs", "count", "survey", "agreement", "contradictions"):
+            page.goto(f"{start}{path}?lang={language}")
+            assert page.evaluate("document.documentElement.scrollWidth") <= 360, (language, path)
+            assert page.evaluate("document.querySelector('.top').offsetHeight") < 60, (language, path)
+    assert not page.is_visible("#pages")
+    page.click(".fold")
+    assert page.is_visible("#pages a[href='/doctor']")
+    page.keyboard.press("Escape")
+    assert not page.is_visible("#pages")

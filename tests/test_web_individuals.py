@@ -1,0 +1,349 @@
+"""The pages of individuals and lists: changes with a preview, filters, escaped names, no coordinates, no failure."""
+
+import json
+import re
+import shutil
+from urllib.parse import quote, unquote
+
+import pytest
+from starlette.testclient import TestClient
+
+from snowmatch.review.contradictions import contradictions_of
+from snowmatch.review.identities import answer_pair, name_sightings
+from snowmatch.review.links import links_of
+from snowmatch.web.animals import address_of, find_number
+from snowmatch.web.app import make_app
+from snowmatch.web.state import State
+
+HOSTILE = [
+    '<script>alert("1")</script>',
+    "a/b",
+    "..",
+    ".",
+    "~x",
+    "50%",
+    "né?#&",
+    "\u202edne",
+    "x" * 180,
+    "Снежок",
+    "a\\b",
+]
+
+
+@pytest.fixture
+def state(survey, tmp_path):
+    return State(shutil.copytree(survey / "catalog", tmp_path / "catalog"), None, "Anna")
+
+
+@pytest.fixture
+def page(state):
+    found = TestClient(make_app(state, 80, "token"), base_url="http://127.0.0.1")
+    found.headers["sec-fetch-site"] = "same-origin"
+    assert found.get("/?token=token").status_code == 200
+    return found
+
+
+def first_named(state):
+    return next(each for each in state.identities().who.individuals if each.name and len(each.sightings) > 1)
+
+
+def key_of(state, individual):
+    return state.identities().who.sightings[individual.sightings[0]].key
+
+
+def change(page, **values):
+    """Ask for the preview of a change, then store it. Returns both answers."""
+    preview = page.post("/changes", json=values)
+    assert preview.status_code == 200, preview.text
+    stored = page.post("/changes", json={**values, "store": True, "head": preview.json()["head"]})
+    return preview.json(), stored.json()
+
+
+def test_rename_shows_first_what_changes_and_stores_nothing_until_agreed(state, page):
+    old = first_named(state)
+    values = {"kind": "rename", "key": key_of(state, old), "name": "Aika"}
+    preview = page.post("/changes", json=values).json()
+    assert f"{old.name} → Aika" in preview["lines"][0]
+    assert state.identities().rows == ()
+    _, stored = change(page, **values)
+    assert len(stored["stored"]) == 1
+    assert stored["goto"] == "/individuals/Aika"
+    assert "Aika" in page.get(stored["goto"]).text
+    assert page.get("/individuals/" + quote(old.name, safe="")).status_code == 404
+
+
+def test_a_change_is_shown_again_if_somebody_decided_meanwhile(state, page):
+    values = {"kind": "rename", "key": key_of(state, first_named(state)), "name": "Aika"}
+    head = page.post("/changes", json=values).json()["head"]
+    state.append(lambda i: [name_sightings(i, [i.who.individuals[-1].sightings[0]], "Other", "Boris")])
+    answer = page.post("/changes", json={**values, "store": True, "head": head}).json()
+    assert answer["changed"]
+    assert answer["stored"] == []
+    assert len(state.identities().rows) == 1
+
+
+def test_merge_and_undo(state, page):
+    named = [each for each in state.identities().who.individuals if each.name][:3]
+    keys = [key_of(state, each) for each in named]
+    preview, stored = change(page, kind="merge", keys=keys, name="Umut")
+    assert any("Umut" in line for line in preview["lines"])
+    merged = state.identities().who.named("Umut")
+    assert len(merged.sightings) == sum(len(each.sightings) for each in named)
+    html = page.get("/individuals/Umut").text
+    assert stored["stored"][0] in html  # the history, with its undo
+    change(page, kind="undo", ids=stored["stored"])
+    assert {each.name for each in state.identities().who.individuals} >= {each.name for each in named}
+    with_name = page.post("/changes", json={"kind": "merge", "keys": [keys[0]], "other": "nobody"})
+    assert with_name.status_code == 400
+
+
+def test_split_of_whole_sightings_and_of_single_photos(state, page):
+    old = first_named(state)
+    who = state.identities().who
+    whole = who.sightings[old.sightings[-1]]
+    preview, _ = change(page, kind="split", key=key_of(state, old), photos=list(whole.annotations), name="Bars")
+    assert any("Bars" in line for line in preview["lines"])
+    assert {who.sightings[n].key for n in state.identities().who.named("Bars").sightings} == {whole.key}
+    two = next(s for s in state.identities().who.sightings if len(s.annotations) > 1)
+    change(page, kind="split", key=two.key, photos=[two.annotations[1]], name="Third")
+    found = state.identities().who
+    third = found.named("Third")
+    assert [found.sightings[n].annotations for n in third.sightings] == [(two.annotations[1],)]
+    assert not third.quarrels
+    assert found.of[found.number_of[two.annotations[0]]] != found.of[found.number_of[two.annotations[1]]]
+    everything = [name for n in found.named("Bars").sightings for name in found.sightings[n].annotations]
+    for photos in ([], everything, ["x"], [two.annotations[0]]):
+        assert page.post("/changes", json={"kind": "split", "key": whole.key, "photos": photos}).status_code == 400
+
+
+def test_quality_sex_remark_and_the_picture_that_represents(state, page):
+    old = first_named(state)
+    key = key_of(state, old)
+    address = address_of(state.identities(), state.identities().who.of[old.sightings[0]])
+    photos = [n for k in old.sightings for n in state.identities().who.sightings[k].annotations]
+    change(page, kind="quality", photos=photos[:2], value="poor", stay=True)
+    change(page, kind="sex", key=key, value="female")
+    change(page, kind="note", key=key, value="<b>ear</b> torn")
+    change(page, kind="portrait", key=key, photos=[photos[-1]])
+    rows = state.identities().rows
+    assert [(row.kind, row.answer) for row in rows] == [
+        ("quality", "poor"),
+        ("sex", "female"),
+        ("note", "<b>ear</b> torn"),
+        ("note", ""),
+    ]
+    assert len(rows[1].side_a) == len(photos)
+    html = page.get(address).text
+    assert "&lt;b&gt;ear&lt;/b&gt; torn" in html
+    assert "represents" in html
+    gallery = page.get("/individuals?sex=female").text
+    assert gallery.count('class="animal-card"') == 1
+    assert f"/picture/animal/320/{photos[-1]}" in gallery
+    for kind, value in (("quality", "great"), ("sex", "x"), ("note", "")):
+        assert page.post("/changes", json={"kind": kind, "photos": photos, "value": value}).status_code == 400
+
+
+def test_several_photos_are_corrected_at_once_with_what_was_said_before(state, page):
+    photos = [a for a in state.identities().named if a.annotation and a.body_part == "left_flank"][:3]
+    keys = [a.annotation for a in photos]
+    before, _ = change(page, kind="body_part", photos=keys[:2], value="right_flank", stay=True)
+    assert "2 photos" in before["lines"][-2]
+    assert before["lines"][-1] == "So far, 2 photos: left flank (the table)"
+    named = {a.annotation: a for a in state.identities().named}
+    assert [named[key].body_part for key in keys] == ["right_flank", "right_flank", "left_flank"]
+    assert page.get("/photos?body_part=right_flank").text.count(f'data-photo="{keys[0]}"') == 1
+    state.observer = "Boris"
+    before, _ = change(page, kind="body_part", photos=keys, value="head", stay=True)
+    assert [line.split("(")[-1].rstrip(")") for line in before["lines"][-2:]] == [
+        "Anna, " + state.identities().rows[0].decided_at[:10],
+        "the table",
+    ]
+    change(page, kind="species", photos=keys, value=" Panthera  uncia <b>", stay=True)
+    named = {a.annotation: a for a in state.identities().named}
+    assert {named[key].species for key in keys} == {"Panthera uncia <b>"}
+    for key in keys:
+        assert "Panthera uncia &lt;b&gt;" in page.get(f"/photos/{key}").text
+    change(page, kind="undo", ids=[state.identities().rows[1].id], stay=True)
+    named = {a.annotation: a for a in state.identities().named}
+    assert [named[key].body_part for key in keys] == ["right_flank", "right_flank", "left_flank"]
+    change(page, kind="body_part", photos=keys, value="", stay=True)
+    change(page, kind="species", photos=keys, value="", stay=True)
+    named = {a.annotation: a for a in state.identities().named}
+    assert [(named[key].body_part, named[key].species) for key in keys] == [(a.body_part, a.species) for a in photos]
+    change(page, kind="note", photos=keys[:1], value="collar", stay=True)
+    change(page, kind="sex", photos=keys[:2], value="male", stay=True)
+    text = page.get(f"/photos/{keys[0]}").text
+    assert "collar" in text
+    assert text.count("Boris") == 8  # in the history, and as the observer of the page
+    assert "taken back" in text
+    for kind, value in (("body_part", "wing"), ("note", ""), ("species", "x" * 5001)):
+        assert page.post("/changes", json={"kind": kind, "photos": keys, "value": value}).status_code == 400
+
+
+def test_names_from_people_are_text_on_every_page(state, page):
+    who = state.identities().who
+    for n, name in enumerate(HOSTILE):
+        state.append(lambda i, n=n, name=name: [name_sightings(i, [n], name, "<i>Anna</i>")])
+    identities = state.identities()
+    assert len(who.sightings) > len(HOSTILE)
+    for name in HOSTILE:
+        number = identities.who.of[identities.who.named(name).sightings[0]]
+        address = address_of(identities, number)
+        for part in ("", "/passport", "/links"):
+            answer = page.get(address + part)
+            assert answer.status_code == 200, (name, address + part)
+            assert "<script>alert" not in answer.text
+            assert "<i>Anna" not in answer.text
+            assert "\u202e" not in answer.text
+        assert find_number(identities, unquote(address.removeprefix("/individuals/"))) == number
+    for address in (
+        "/individuals",
+        "/contradictions",
+        "/agreement",
+        "/survey",
+        "/doctor",
+        "/doctor/findings",
+        "/count",
+    ):
+        text = page.get(address).text
+        assert "<script>alert" not in text
+        assert "\u202e" not in text
+
+
+def test_filters(state, page):
+    who = state.identities().who
+    total = page.get("/individuals").text.count('class="animal-card"')
+    assert total == len(who.individuals)
+    station = who.sightings[0].station
+    there = {who.of[n] for n, s in enumerate(who.sightings) if s.station == station}
+    assert page.get(f"/individuals?station={station}").text.count('class="animal-card"') == len(there)
+    named = [each for each in who.individuals if each.name]
+    assert page.get("/individuals?show=named").text.count('class="animal-card"') == len(named)
+    assert page.get("/individuals?from=2999-01-01").text.count('class="animal-card"') == 0
+    assert page.get(f"/individuals?text={named[0].name}").text.count('class="animal-card"') >= 1
+
+
+def test_a_contradiction_is_explained_with_the_answers_that_quarrel(state, page):
+    identities = state.identities()
+    numbers = [n for n, s in enumerate(identities.who.sightings) if s.named is None]
+    a, b = numbers[:2]
+    c = next(n for n, s in enumerate(identities.who.sightings) if n not in (a, b))
+    for one, other, answer, certainty in ((a, b, "same", 4), (b, c, "same", 1), (a, c, "different", 4)):
+        state.append(lambda i, o=one, t=other, s=answer, k=certainty: [answer_pair(i, o, t, s, "Anna", certainty=k)])
+    (found,) = contradictions_of(state.identities().who, lambda _: 0.97)
+    assert [{v.a, v.b} for v in found.different] == [{a, c}]
+    assert [{v.a, v.b} for v in found.same] == [{b, c}]  # the less certain one
+    assert found.suspects == "same"
+    html = page.get("/contradictions").text
+    assert html.count('<li class="voice') == 2
+    assert html.count('<li class="voice suspect"') == 1
+    assert "/review?a=" in html
+
+
+def test_a_link_is_weak_if_the_photos_speak_against_it_or_if_one_answer_alone_holds(state):
+    evidence = state.evidence()
+    pairs = sorted(evidence.pairs.values(), key=lambda pair: pair.probability)
+    who = state.identities().who
+    loose = [
+        p
+        for p in pairs
+        if all(
+            who.sightings[n].named is None or len(who.individuals[who.of[n]].sightings) == 1 for n in (p.one, p.other)
+        )
+    ]
+    low = (loose or pairs)[0]
+    assert low.probability < 0.5
+    state.append(lambda i: [answer_pair(i, low.one, low.other, "same", "Anna")])
+    who = state.identities().who
+    links = links_of(who, who.individuals[who.of[low.one]], evidence)
+    (link,) = [each for each in links if (each.a, each.b) == (low.one, low.other)]
+    assert (link.weak, link.answers, link.how) == ("unlikely", 1, ("answer",))
+    assert all(not each.weak for each in links_of(who, who.individuals[who.of[low.one]], None))
+
+
+def test_the_passport_has_no_coordinates(state, page):
+    (state.folder / "stations.csv").write_text("station,location,x,y\nst01,naryn,76.54321,41.98765\n", encoding="utf-8")
+    old = first_named(state)
+    address = address_of(state.identities(), state.identities().who.of[old.sightings[0]])
+    for part in ("", "/passport"):
+        text = page.get(address + part).text
+        assert "76.54" not in text
+        assert "41.98" not in text
+    assert "76.54" not in page.get("/survey").text
+
+
+ODD = ["x", "~", "~x", "%00", "%ff", "..%2f..", "a" * 3000, "%F0%9F%90%86", "unnamed%20x", "%3Cb%3E"]
+
+
+def test_odd_addresses_are_missing_pages_and_odd_changes_are_refused(state, page):
+    for odd in ODD:
+        for part in ("", "/passport", "/links"):
+            assert page.get(f"/individuals/{odd}{part}").status_code in (400, 404), odd
+        for name in ("show", "text", "location", "station", "part", "from", "to", "sex", "flanks", "page"):
+            assert page.get(f"/individuals?{name}={odd}").status_code == 200, (name, odd)
+    key = key_of(state, first_named(state))
+    for values in (
+        {},
+        {"kind": "rename"},
+        {"kind": ["rename"]},
+        {"kind": "rename", "key": 3, "name": "x"},
+        {"kind": "rename", "key": key, "name": ""},
+        {"kind": "rename", "key": key, "name": "unnamed x"},
+        {"kind": "rename", "key": key, "name": ["x"]},
+        {"kind": "rename", "key": key, "name": "x" * 300},
+        {"kind": "rename", "key": key, "name": "\ud800"},
+        {"kind": "merge", "keys": "abc"},
+        {"kind": "merge", "keys": [key]},
+        {"kind": "merge", "keys": [key, key]},
+        {"kind": "undo", "ids": ["x"]},
+        {"kind": "undo", "ids": [1]},
+        {"kind": "portrait", "photos": ["x"]},
+        {"kind": "delete", "key": key},
+    ):
+        answer = page.post("/changes", content=json.dumps(values), headers={"accept": "application/json"})
+        assert answer.status_code == 400, values
+        assert answer.json()["error"]
+    assert state.identities().rows == ()
+
+
+def test_every_page_is_in_both_languages_and_without_inline_code(state, page):
+    old = first_named(state)
+    address = address_of(state.identities(), state.identities().who.of[old.sightings[0]])
+    pages = ["/review", "/review?mode=blind", "/individuals", address, address + "/passport", "/contradictions"]
+    for where in [*pages, "/agreement", "/doctor", "/count", "/survey"]:
+        english, russian = (page.get(where, params={"lang": lang}).text for lang in ("en", "ru"))
+        assert '<html lang="ru">' in russian
+        assert re.search("[а-яё]{5}", russian)
+        for text in (english, russian):
+            assert not re.search(
+                r"<script>|<style|style=\"|\son\w+=\"|https?://", text.replace("http://www.w3.org", "")
+            )
+            assert not re.search(r"<img(?![^>]*\balt=)", text)
+            assert text.count("<h1") == 1
+
+
+def test_the_words_of_both_languages_are_the_same():
+    from snowmatch.web.texts import words_of
+
+    english, russian = words_of("en"), words_of("ru")
+    assert english.keys() == russian.keys()
+    for key, word in english.items():
+        other = russian[key]
+        assert isinstance(word, dict) == isinstance(other, dict), key
+        if isinstance(word, dict):
+            assert (set(word), set(other)) == ({"one", "other"}, {"one", "few", "other"}), key
+        fields = [
+            set(re.findall(r"\{\w+\}", text))
+            for text in (
+                word if isinstance(word, str) else word["other"],
+                other if isinstance(other, str) else other["other"],
+            )
+        ]
+        assert fields[0] == fields[1], key
+
+
+def test_survey_counts_every_sighting_with_a_time(state, page):
+    who = state.identities().who
+    text = page.get("/survey").text
+    totals = [int(number) for number in re.findall(r"<strong>(\d+)</strong>", text)]
+    assert totals[-1] == sum(bool(s.time) for s in who.sightings)

@@ -1,0 +1,452 @@
+"""The pages of the app: what they show, and what they write."""
+
+import csv
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+from snowmatch.api import open_catalog
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.review.adding import NewPhoto, add_photos, with_rows
+from snowmatch.review.identities import name_sightings, open_identities
+from snowmatch.review.uploads import forget_old_uploads
+from snowmatch.web import texts
+from snowmatch.web.app import make_app
+from snowmatch.web.jobs import list_jobs, read_job
+from snowmatch.web.security import Guard
+from snowmatch.web.server import listen
+from snowmatch.web.state import State
+
+PORT, TOKEN = 8123, "A-token-of-one-start"
+PACKAGE = Path(texts.__file__).parent
+SETTINGS = {"chip_size": "300"}
+
+
+def coat(seed, size=(240, 320), shift=0):
+    """A picture with blots of one animal: the same seed is the same animal, shifted."""
+    rng = np.random.default_rng(seed)
+    pixels = np.full((*size, 3), 150, np.uint8)
+    for x, y, r in zip(rng.integers(40, 280, 60), rng.integers(40, 200, 60), rng.integers(3, 9, 60), strict=True):
+        down, across = np.ogrid[: size[0], : size[1]]
+        pixels[(across - x - shift) ** 2 + ((down - y) * 1.3) ** 2 < r * r] = rng.integers(20, 90)
+    return pixels
+
+
+def jpeg(seed=0, shift=0):
+    held = io.BytesIO()
+    Image.fromarray(coat(seed, shift=shift)).save(held, "JPEG", quality=92)
+    return held.getvalue()
+
+
+def make_catalog(folder, name="aika"):
+    catalog = folder / "catalog"
+    (catalog / "images").mkdir(parents=True)
+    lines = [["path", "individual", "body_part", "location", "station", "timestamp", "encounter", "bbox"]]
+    for n, (seed, who) in enumerate([(1, name), (1, name), (2, "bars"), (2, "bars"), (3, "")]):
+        (catalog / "images" / f"{n}.jpg").write_bytes(jpeg(seed, shift=n))
+        place = ["naryn", f"st{n % 2}", f"2025-03-0{n + 1}T10:00:00", f"e{n}", "20,20,280,200"]
+        lines.append([f"images/{n}.jpg", who, "left_flank", *place])
+    with (catalog / "catalog.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(lines)
+    open_catalog(catalog, classifier="none", boxes=False).index("sift", SETTINGS, workers=1)
+    return catalog
+
+
+def client_of(folder, observer="asel", **state):
+    client = TestClient(
+        make_app(State(folder, observer=observer, **state), PORT, TOKEN), base_url=f"http://127.0.0.1:{PORT}"
+    )
+    client.get("/", params={"token": TOKEN})
+    client.headers.update({"sec-fetch-site": "same-origin"})
+    return client
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return make_catalog(tmp_path_factory.mktemp("pages"))
+
+
+@pytest.fixture
+def client(folder):
+    return client_of(folder)
+
+
+def sent(client, content, name="new.jpg"):
+    return client.post("/identify/photo", params={"name": name}, content=content).json()
+
+
+def asked(client, *photos, boxes=None, **values):
+    body = {"photos": [p["id"] for p in photos], "boxes": boxes or [None] * len(photos), **values}
+    return client.post("/identify/ask", json=body).json()["address"]
+
+
+# --- words -----------------------------------------------------------------------------------------------------------
+
+
+def test_all_languages_have_the_same_words():
+    english = texts.words_of("en")
+    for language in texts.LANGUAGES:
+        words = texts.words_of(language)
+        assert words.keys() == english.keys()
+        forms = {texts.plural_form(language, n) for n in range(200)}
+        for key, word in words.items():
+            assert isinstance(word, str) == isinstance(english[key], str), key
+            if not isinstance(word, str):
+                assert set(word) == forms, (language, key)
+            holes = [set(re.findall(r"{(\w+)}", str(each))) for each in (word, english[key])]
+            assert holes[0] == holes[1], (language, key)
+
+
+def test_every_word_that_pages_use_exists_and_none_is_spare():
+    sources = [p.read_text(encoding="utf-8") for p in (*PACKAGE.rglob("*.html"), *PACKAGE.rglob("*.py"))]
+    used = {
+        key for text in sources for key in re.findall(r"""\bt(?:ranslator_of\(request\))?\(f?['"]([\w.]+?)['"]""", text)
+    }
+    used |= {key for text in sources for key in re.findall(r'"(nav\.\w+)"', text)}
+    starts = {key for text in sources for key in re.findall(r"""\bt\('([\w.]+[._])' ~""", text)} | {"answer.no."}
+    known = set(texts.words_of("en"))
+    assert used - starts - {"answer.no."} <= known
+    spare = {key for key in known - used if not key.startswith(tuple(starts))}
+    scripts = [p.read_text(encoding="utf-8") for p in PACKAGE.rglob("*.js")]
+    # Scripts and routes name the words of a page by their last part, such as words.left or "left_flank"
+    named = {word for text in (*sources, *scripts) for word in re.findall(r"""["'.](\w+)\b""", text)}
+    spare = {key for key in spare if key.rpartition(".")[2] not in named}
+    assert not spare
+
+
+@pytest.mark.parametrize(
+    ("asked", "remembered", "accepted", "language"),
+    [
+        ("ru", "en", "en", "ru"),
+        (None, "ru", "en", "ru"),
+        (None, None, "ru-RU,ru;q=0.9,en;q=0.8", "ru"),
+        (None, None, "kk,en;q=0.5,ru;q=0.7", "ru"),
+        ("xx", "yy", "zz;q=x,,;q=", "en"),
+        (None, None, "", "en"),
+    ],
+)
+def test_the_language_is_chosen(asked, remembered, accepted, language):
+    assert texts.choose_language(asked, remembered, accepted) == language
+
+
+def test_the_language_is_remembered(client):
+    assert 'lang="ru"' in client.get("/?lang=ru").text
+    assert 'lang="ru"' in client.get("/photos").text
+
+
+def test_no_page_has_scripts_or_styles_of_its_own_or_from_elsewhere():
+    for path in PACKAGE.rglob("*.html"):
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"<script(?![^>]*\bsrc=\"/static/)", text), path
+        assert not re.search(r"<style|\sstyle=|\son\w+=|https?://", text), path
+    for path in (PACKAGE / "static").iterdir():
+        assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)|@import|eval\(", path.read_text(encoding="utf-8")), (
+            path
+        )
+
+
+# --- pages -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_first_page_needs_no_catalog(tmp_path):
+    state = State(tmp_path)
+    answer = client_of(tmp_path).get("/")
+    assert answer.status_code == 200
+    assert not state.ready
+
+
+def test_a_missing_catalog_is_told_on_the_page(tmp_path):
+    answer = client_of(tmp_path / "nowhere").get("/home/facts")
+    assert answer.status_code == 400
+    assert "does not exist" in answer.text
+
+
+def test_the_first_page_counts(client):
+    text = re.sub(r"\s+", " ", client.get("/home/facts").text)
+    assert "<b>5</b> photos" in text
+    assert "<b>2</b> individuals" in text
+    assert "<b>1</b> animal without a name" in text
+
+
+def test_the_observer_is_remembered(folder):
+    client = client_of(folder, observer="")
+    assert client.post("/observer", data={"observer": " Bolot  B. "}, follow_redirects=False).status_code == 303
+    assert "Bolot B." in client.get("/").text
+    assert client.post("/observer", data={"observer": "machine"}).status_code == 400
+
+
+def test_photos_are_listed_and_filtered(client):
+    keys = re.findall(r'href="/photos/(\w+)"', client.get("/photos").text)
+    assert len(keys) == 5
+    assert len(re.findall(r'href="/photos/(\w+)"', client.get("/photos?individual=aika").text)) == 2
+    assert len(re.findall(r'href="/photos/(\w+)"', client.get("/photos?individual=-").text)) == 1
+    assert len(re.findall(r'href="/photos/(\w+)"', client.get("/photos?station=st0&body_part=left_flank").text)) == 3
+    assert not re.findall(r'href="/photos/(\w+)"', client.get("/photos?state=failed").text)
+    page = client.get(f"/photos/{keys[0]}").text
+    assert "images/0.jpg" in page
+    assert "20, 20, 280, 200" in page
+
+
+def test_photos_that_were_never_indexed_are_shown_with_their_state(tmp_path):
+    catalog = make_catalog(tmp_path)
+    (catalog / "images" / "9.jpg").write_bytes(jpeg(9))
+    with (catalog / "catalog.csv").open("a", encoding="utf-8") as file:
+        file.write("images/9.jpg,,,,,,,\nimages/gone.jpg,,,,,,,\n")
+    client = client_of(catalog)
+    text = client.get("/photos?state=missing").text
+    keys = re.findall(r'href="/photos/(\w+)"', text)
+    assert len(keys) == 2
+    assert client.get(f"/picture/photo/160/{keys[0]}").status_code == 200
+    assert client.get(f"/picture/photo/160/{keys[1]}").status_code == 404
+
+
+def test_previews_are_small_upright_and_without_exif(tmp_path):
+    catalog = make_catalog(tmp_path)
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E] = 6, "secret place"
+    Image.fromarray(coat(1)).save(catalog / "images" / "0.jpg", exif=exif)
+    client = client_of(catalog)
+    key = re.findall(r'href="/photos/(\w+)"', client.get("/photos").text)[0]
+    answer = client.get(f"/picture/photo/160/{key}")
+    picture = Image.open(io.BytesIO(answer.content))
+    assert picture.size == (120, 160)
+    assert b"secret" not in answer.content
+    assert not picture.getexif()
+    kept = list((catalog / ".snowmatch" / "previews").rglob("*.jpg"))
+    assert [path.read_bytes() for path in kept] == [answer.content]
+    Image.fromarray(coat(2)).save(catalog / "images" / "0.jpg")  # another picture under the same name
+    assert client.get(f"/picture/photo/160/{key}").content != answer.content
+    for kind in ("animal", "outline"):
+        assert client.get(f"/picture/{kind}/320/{key}").status_code == 200
+
+
+# --- identify --------------------------------------------------------------------------------------------------------
+
+
+def test_a_photo_is_identified_and_added_under_a_name(tmp_path):
+    catalog = make_catalog(tmp_path)
+    before = (catalog / "catalog.csv").read_bytes()
+    client = client_of(catalog)
+    photo = sent(client, jpeg(1, shift=12), "IMG 7 <b>.JPG")
+    assert photo["size"] == [320, 240]
+    assert "known" not in photo
+    address = asked(
+        client, photo, boxes=[[25, 15, 280, 210]], body_part="left_flank", station="st9", timestamp="2025-04-01T10:00"
+    )
+    page = client.get(address)
+    assert page.status_code == 200
+    assert re.search(r"1\.\s+aika", page.text)
+    assert "<b>.JPG" not in page.text
+    for kind in ("matches", "plain"):
+        assert client.get(f"{address}/0/{kind}").headers["content-type"] == "image/jpeg"
+    number = re.search(r'value="(\d)" required[^>]*> <span>aika<', page.text)[1]
+    added = client.post(f"{address}/add", data={"who": number, "name": ""}, follow_redirects=False)
+    assert added.status_code == 303, added.text
+    after = (catalog / "catalog.csv").read_bytes()
+    assert after.startswith(before)
+    rows = list(csv.DictReader(io.StringIO(after.decode())))
+    assert rows[-1]["station"] == "st9"
+    assert rows[-1]["individual"] == ""  # the name is a decision
+    assert rows[-1]["bbox"] == "25,15,280,210"
+    assert (catalog / rows[-1]["path"]).read_bytes() == jpeg(1, shift=12)
+    (kept,) = catalog.glob("catalog.before-*.csv")
+    assert kept.read_bytes() == before
+    identities = open_identities(catalog)
+    assert identities.named[-1].individual == "aika"
+    (decision,) = identities.rows
+    assert (decision.kind, decision.answer, decision.observer) == ("name", "aika", "asel")
+    assert decision.shown["rank"] == 1
+    assert "aika" in client.get(added.headers["location"]).text
+    # the same photo again: known, and named without another row
+    photo = sent(client, jpeg(1, shift=12))
+    assert photo["known"]["individual"] == "aika"
+    address = asked(client, photo)
+    client.post(f"{address}/add", data={"who": "new", "name": "cholpon"})
+    assert (catalog / "catalog.csv").read_bytes() == after
+    assert open_identities(catalog).named[-1].individual == "cholpon"
+
+
+def test_a_burst_without_times_is_one_new_animal(tmp_path):
+    catalog = make_catalog(tmp_path)
+    client = client_of(catalog)
+    photos = [sent(client, jpeg(7, shift=n), f"{n}.jpg") for n in range(3)]
+    address = asked(client, *photos)
+    assert client.post(f"{address}/add", data={"who": "new", "name": "aika"}).status_code == 400  # the name is taken
+    assert client.post(f"{address}/add", data={"who": "new", "name": " "}).status_code == 400
+    assert client.post(f"{address}/add", data={"who": "77"}).status_code == 400
+    assert len(open_identities(catalog).annotations) == 5
+    client.post(f"{address}/add", data={"who": "new", "name": "Жылдыз"})
+    identities = open_identities(catalog)
+    assert [a.individual for a in identities.named[5:]] == ["Жылдыз"] * 3
+    assert len({a.encounter for a in identities.named[5:]}) == 1
+
+
+def test_nobody_adds_without_a_name_of_the_observer(folder):
+    client = client_of(folder, observer="")
+    address = asked(client, sent(client, jpeg(1, shift=20)))
+    answer = client.post(f"{address}/add", data={"who": "unknown"})
+    assert answer.status_code == 400
+    assert 'href="/#observer"' in answer.text
+
+
+def test_an_answer_has_an_address_that_outlives_the_server(folder):
+    first = client_of(folder)
+    address = asked(first, sent(first, jpeg(1, shift=12)), boxes=[[25, 15, 280, 210]], station="st9")
+    assert re.search(r"1\.\s+aika", first.get(address).text)
+    assert client_of(folder).get(address).text == first.get(address).text
+
+
+def test_a_catalog_that_is_not_indexed_leads_to_the_page_of_the_work(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(jpeg(1))
+    (tmp_path / "catalog.csv").write_text("path\na.jpg\n")
+    client = client_of(tmp_path)
+    photo = sent(client, jpeg(2))
+    answer = client.post(
+        "/identify/ask", json={"photos": [photo["id"]], "boxes": [None]}, headers={"accept": "application/json"}
+    )
+    assert answer.status_code == 400
+    assert answer.json()["link"] == "/jobs"
+
+
+# --- adding ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("path,bbox\na.jpg,\n", 'path,bbox\na.jpg,\nn.jpg,"1,2,3,4"\n'),
+        ("path,bbox\r\na.jpg,", 'path,bbox\r\na.jpg,\r\nn.jpg,"1,2,3,4"\r\n'),
+        ("sep=;\nBBOX;Path\n;a.jpg\n", "sep=;\nBBOX;Path\n;a.jpg\n1,2,3,4;n.jpg\n"),
+        ("path\n007.jpg\n\n", 'path,bbox\n007.jpg,\n\nn.jpg,"1,2,3,4"\n'),
+        ("\ufeffpath\tbbox\tmore\na\t\tx", "\ufeffpath\tbbox\tmore\na\t\tx\nn.jpg\t1,2,3,4\t\n"),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_rows_are_added_as_the_table_is_written(before, after, encoding):
+    if encoding == "utf-16":
+        before, after = before.lstrip("\ufeff"), after.lstrip("\ufeff")
+    added = with_rows(before.encode(encoding), [{"path": "n.jpg", "bbox": "1,2,3,4"}])
+    assert added == after.encode(encoding)
+
+
+def test_a_catalog_of_folders_is_not_added_to(tmp_path):
+    (tmp_path / "aika" / "left_flank").mkdir(parents=True)
+    (tmp_path / "aika" / "left_flank" / "a.jpg").write_bytes(jpeg())
+    with pytest.raises(SnowmatchError, match="catalog of folders"):
+        add_photos(tmp_path, [NewPhoto(tmp_path / "aika" / "left_flank" / "a.jpg", "a.jpg", "0" * 64)])
+    assert not (tmp_path / "added").exists()
+
+
+# --- work ------------------------------------------------------------------------------------------------------------
+
+
+def test_work_runs_in_its_own_process(tmp_path):
+    catalog = make_catalog(tmp_path)
+    client = client_of(catalog)
+    assert client.post("/jobs/start", data={"kind": "rm -rf"}).status_code == 400
+    assert client.post("/jobs/start", data={"kind": "index", "extractor": "--help"}).status_code == 400
+    assert client.post("/jobs/start", data={"kind": "batch"}, follow_redirects=False).status_code == 303
+    (job,) = list_jobs(catalog)
+    assert job.state == "running"
+    assert client.post("/jobs/start", data={"kind": "index"}).status_code == 400  # one at a time
+    until = time.monotonic() + 60
+    while (job := read_job(catalog, job.id)).state == "running" and time.monotonic() < until:
+        time.sleep(0.2)
+    assert job.state == "done", job.messages
+    assert (job.done, job.total, job.title) == (1, 1, "matching")
+    table = client.get(f"/jobs/{job.id}/table.csv")
+    assert table.headers["content-type"].startswith("text/csv")
+    assert "images/4.jpg" in table.text
+    assert "done" in client.get("/jobs").text
+    assert client.get(f"/jobs/{job.id}/progress").json()["state"] == "done"
+
+
+@pytest.mark.slow
+def test_work_is_stopped_and_keeps_what_is_done(tmp_path):
+    catalog = make_catalog(tmp_path)
+    for n in range(300):
+        (catalog / "images" / f"m{n}.jpg").write_bytes(jpeg(n))
+    with (catalog / "catalog.csv").open("a", encoding="utf-8") as file:
+        file.writelines(f"images/m{n}.jpg,,,,,,,\n" for n in range(300))
+    client = client_of(catalog)
+    client.post("/jobs/start", data={"kind": "index", "extractor": "sift"})
+    (job,) = list_jobs(catalog)
+    time.sleep(3)
+    client.post(f"/jobs/{job.id}/stop")
+    until = time.monotonic() + 60
+    while (job := read_job(catalog, job.id)).state == "running" and time.monotonic() < until:
+        time.sleep(0.2)
+    assert job.state in ("stopped", "done")
+
+
+def test_a_job_whose_process_died_is_lost(folder):
+    place = folder / ".snowmatch" / "jobs" / "20200101-000000-index"
+    place.mkdir(parents=True)
+    (place / "job.json").write_text(json.dumps({"kind": "index", "arguments": [], "started": 0}))
+    assert read_job(folder, place.name).state == "lost"
+
+
+# --- the server ------------------------------------------------------------------------------------------------------
+
+
+def test_the_server_listens_on_this_computer_alone():
+    with listen(0) as listener:
+        host, port = listener.getsockname()
+        assert host == "127.0.0.1"
+        with pytest.raises(SnowmatchError, match=f"port {port} cannot be used"):
+            listen(port)
+    assert f"127.0.0.1:{port}" in Guard(None, port, "x").hosts
+
+
+def test_decisions_of_others_are_seen(folder):
+    one, other = State(folder, observer="a"), State(folder, observer="b")
+    before = len(other.identities().rows)
+    one.append(lambda now: [name_sightings(now, [4], "umai", "a")])
+    assert len(other.identities().rows) == before + 1
+    assert other.identities().named[4].individual == "umai"
+
+
+def test_the_command_serves_and_stops_cleanly(folder):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "snowmatch.cli", "serve", str(folder), "--no-browser"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    address = process.stdout.readline().split()[-1]
+    with urllib.request.urlopen(address) as entered:
+        cookie = entered.headers["set-cookie"].split(";")[0]
+    place = address.partition("?")[0]
+    with urllib.request.urlopen(urllib.request.Request(place, headers={"cookie": cookie})) as page:
+        assert b"snowmatch" in page.read()
+    with pytest.raises(urllib.error.HTTPError, match="403") as refused:
+        urllib.request.urlopen(place)
+    refused.value.close()
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert not said
+
+
+def test_old_uploads_are_forgotten(tmp_path):
+    place = tmp_path / ".snowmatch" / "uploads" / "questions"
+    place.mkdir(parents=True)
+    for name, days in (("old.json", 31), ("new.json", 29)):
+        (place / name).write_text("{}")
+        os.utime(place / name, (time.time() - days * 86400,) * 2)
+    assert forget_old_uploads(tmp_path) == 1
+    assert [path.name for path in place.iterdir()] == ["new.json"]

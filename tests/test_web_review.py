@@ -1,0 +1,354 @@
+"""The review page: what it stores, what it hides, and that odd requests are answered, never failed."""
+
+import io
+import json
+import re
+import shutil
+import time
+
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+from web_large import large_state
+
+from snowmatch.review.identities import answer_pair, rename, undo
+from snowmatch.views.question import question_to_json
+from snowmatch.web.app import make_app
+from snowmatch.web.desk import desk_of
+from snowmatch.web.state import State
+
+NAME = '<b>Snow "Queen"</b>'
+OPENED = re.compile(r"^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
+
+
+@pytest.fixture(scope="module")
+def indexed(survey, tmp_path_factory):
+    """Return a catalog whose names are taken away, and whose pairs are compared. Do not change it."""
+    folder = shutil.copytree(survey / "catalog", tmp_path_factory.mktemp("blank") / "catalog")
+    table = folder / "catalog.csv"
+    head, *lines = table.read_text(encoding="utf-8").splitlines()
+    column = head.split(",").index("individual")
+    cells = [[*line.split(",")[:column], "", *line.split(",")[column + 1 :]] for line in lines]
+    table.write_text("\n".join([head, *(",".join(row) for row in cells)]) + "\n", encoding="utf-8")
+    State(folder, None, "Anna").evidence()
+    return folder
+
+
+@pytest.fixture
+def state(indexed, tmp_path):
+    return State(shutil.copytree(indexed, tmp_path / "catalog"), None, "Anna")
+
+
+@pytest.fixture
+def page(state):
+    return client(state)
+
+
+def client(state):
+    found = TestClient(make_app(state, 80, "token"), base_url="http://127.0.0.1")
+    found.headers["sec-fetch-site"] = "same-origin"
+    assert found.get("/?token=token").status_code == 200
+    return found
+
+
+def questions(page, mode="open", **more):
+    """Return the next questions. The evidence is gathered in the background, so ask until it is there."""
+    for _ in range(300):
+        answer = page.get("/review/next", params={"mode": mode, **more}, headers={"accept": "application/json"})
+        assert answer.status_code == 200, answer.text
+        if "questions" in answer.json():
+            return answer.json()["questions"]
+        time.sleep(0.05)
+    raise AssertionError("the evidence was not gathered")
+
+
+def said(page, question, answer="same", mode="open", **more):
+    values = {"mode": mode, "pair": question["pair"], "answer": answer, "opened_at": now(), **more}
+    return page.post("/review/answer", json=values)
+
+
+def now():
+    moment = time.time()
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment)) + f".{int(moment * 1000) % 1000:03d}Z"
+
+
+def test_an_answer_is_stored_with_its_sides_mode_certainty_marks_and_moment(state, page):
+    question = questions(page)[0]
+    sides = [[frame["key"] for frame in side["frames"]] for side in question["sides"]]
+    frames = [side[-1] for side in sides]
+    marks = [[10, 20.5, 30, 40]]
+    opened = now()
+    values = {"certainty": 3, "note": "ears", "marks": marks, "frames": frames, "lines": True}
+    answer = page.post(
+        "/review/answer",
+        json={"mode": "open", "pair": question["pair"], "answer": "different", "opened_at": opened, **values},
+    )
+    (row,) = state.identities().rows
+    assert answer.json() == {"id": row.id}
+    assert (row.kind, row.answer, row.mode, row.role, row.observer) == ("pair", "different", "open", "observer", "Anna")
+    assert [set(row.side_a), set(row.side_b)] == [set(side) for side in sides]
+    assert [row.side_a[0], row.side_b[0]] == frames  # the marks are on the first photos
+    assert row.marks == ((10.0, 20.5, 30.0, 40.0),)
+    assert (row.certainty, row.note, row.opened_at) == (3, "ears", opened)
+    assert OPENED.match(row.opened_at)
+    assert row.shown["lines"] is True
+    assert row.shown["hidden"] is False
+
+
+def test_an_answer_that_is_sent_twice_is_stored_once(state, page):
+    question, opened = questions(page)[0], now()
+    first, second = (said(page, question, opened_at=opened).json() for _ in range(2))
+    assert first == second
+    assert len(state.identities().rows) == 1
+
+
+def test_the_next_questions_know_the_answers_and_never_repeat_a_pair(page):
+    asked = set()
+    for _ in range(12):
+        found = questions(page)
+        if not found:
+            break
+        key = tuple(sorted(found[0]["pair"]))
+        assert key not in asked
+        asked.add(key)
+        assert said(page, found[0], "different").status_code == 200
+    assert len(asked) > 3
+
+
+def test_the_groups_tell_which_prefetched_question_an_answer_may_settle(page):
+    found = questions(page, count=20)
+    assert all(len(each["groups"]) == 2 and each["groups"][0] != each["groups"][1] for each in found)
+
+
+def test_undo_takes_the_last_answers_of_this_mode_back_one_by_one(state, page):
+    first = questions(page)[0]
+    said(page, first)
+    second = questions(page)[0]
+    said(page, second, "different")
+    state.append(lambda i: [rename(i, i.who.individuals[0].handle, "Aika", "Anna")])  # no answer: it stays
+    undone = [page.post("/review/undo", json={"mode": "open"}).json()["undone"] for _ in range(3)]
+    assert set(undone[0]["pair"]) == set(second["pair"])
+    assert set(undone[1]["pair"]) == set(first["pair"])
+    assert undone[2] is None
+    assert state.identities().who.named("Aika") is not None
+    assert sorted(first["pair"]) in [sorted(each["pair"]) for each in questions(page, count=20)]
+
+
+def test_a_skipped_pair_comes_again_only_when_asked_for(page):
+    first = questions(page)[0]
+    assert page.post("/review/skip", json={"mode": "open", "pair": first["pair"]}).status_code == 200
+    assert first["pair"] not in [each["pair"] for each in questions(page, count=20)]
+    page.post("/review/skip", json={"mode": "open", "again": True})
+    assert first["pair"] in [each["pair"] for each in questions(page, count=20)]
+
+
+def test_two_observers_do_not_have_the_same_pair_on_the_screen(state, page):
+    question = questions(page)[0]
+    assert page.post("/review/open", json={"mode": "open", "pair": question["pair"]}).json() == {"free": True}
+    other = client(State(state.folder, None, "Boris"))
+    assert other.post("/review/open", json={"mode": "open", "pair": question["pair"]}).json() == {"free": False}
+    assert question["pair"] not in [each["pair"] for each in questions(other)]
+
+
+def named_and_answered(state, page):
+    """Name the individual of an answered pair, and return the question."""
+    question = questions(page)[0]
+    said(page, question, "same", note="secret note", certainty=4)
+    pair = [state.identities().who.number_of[key] for key in question["pair"]]
+    state.append(lambda i: [rename(i, i.who.individuals[i.who.of[pair[0]]].handle, NAME, "Anna")])
+    return question
+
+
+def test_blind_mode_tells_neither_names_nor_probability_nor_answers(state, page):
+    asked = named_and_answered(state, page)
+    page.get("/review/spots", params={"mode": "open", "a": asked["sides"][0]["frames"][0]["key"], "b": "x"})
+    other = client(State(state.folder, None, "Boris"))
+    (question,) = questions(other, "blind")
+    assert sorted(question["pair"]) == sorted(asked["pair"])
+    html = other.get("/review?mode=blind").text
+    answer = other.get("/review/next?mode=blind").text
+    for secret in ("Queen", "secret note", "Anna", "probability", '"level"', '"why"', '"name"', "excellent 9"):
+        assert secret not in answer, secret
+    for secret in ("Queen", "secret note", "Anna"):
+        assert secret not in html, secret
+    assert question["groups"] == []
+    assert set(question) == {"pair", "sides", "seconds", "one_station", "hidden", "groups"}
+    assert {key for side in question["sides"] for key in side} == {"frames", "first", "location", "station", "time"}
+    assert 'data-do="lines"' not in html
+    frames = [side["frames"][0]["key"] for side in question["sides"]]
+    refused = other.get("/review/spots", params={"mode": "blind", "a": frames[0], "b": frames[1]})
+    assert refused.status_code == 400
+    assert said(other, question, "different", "blind", lines=True).status_code == 200
+    row = state.identities().rows[-1]
+    assert (row.observer, row.mode, row.shown["hidden"], row.shown["lines"]) == ("Boris", "blind", True, False)
+    assert questions(other, "blind") == []
+
+
+def test_a_hidden_repetition_or_sample_looks_like_any_other_question(state, page):
+    desk = desk_of(state, "Anna", "open")
+    questions(page)
+    item = desk.questions(1)[1][0]
+    for why in ("repeat", "check"):
+        told = question_to_json(state.identities(), type(item)(**{**item.__dict__, "why": why}), hidden=False)
+        usual = question_to_json(state.identities(), type(item)(**{**item.__dict__, "why": "decides"}), hidden=False)
+        assert told == usual
+
+
+def test_an_adjudicator_sees_the_answers_and_settles_the_pair(state, page):
+    question = named_and_answered(state, page)
+    a, b = (state.identities().who.number_of[key] for key in question["pair"])
+    state.append(lambda i: [answer_pair(i, a, b, "different", "Boris", mode="blind")])
+    judge = client(State(state.folder, None, "Clara"))
+    (found,) = questions(judge, "adjudicate")
+    assert {(each["observer"], each["answer"]) for each in found["answers"]} == {
+        ("Anna", "same"),
+        ("Boris", "different"),
+    }
+    assert said(judge, found, "same", "adjudicate").status_code == 200
+    assert state.identities().rows[-1].role == "adjudicator"
+    assert questions(judge, "adjudicate") == []
+    agreement = judge.get("/agreement").text
+    assert "Clara" in agreement
+    assert "/review?mode=adjudicate&amp;a=" in agreement
+
+
+def test_training_hides_the_truth_and_measures(survey, tmp_path):
+    state = State(shutil.copytree(survey / "catalog", tmp_path / "catalog"), None, "Anna")
+    page = client(state)
+    before = state.identities().who.individuals
+    found = questions(page, "training")
+    assert found
+    text = json.dumps(found)
+    names = {each.name for each in before if each.name}
+    assert names
+    assert not [secret for secret in (*names, "truth", "hard", "probability") if secret in text]
+    assert said(page, found[0], "same", "training", certainty=2).status_code == 200
+    row = state.identities().rows[-1]
+    assert row.mode == "training"
+    assert row.tags[0].startswith("truth ")
+    assert found[0]["pair"] not in [each["pair"] for each in questions(page, "training", count=20)]
+    assert state.identities().who.individuals == before
+    assert "1 pair" in page.get("/review/results").text
+    page.post("/review/undo", json={"mode": "training"})
+    assert found[0]["pair"] in [each["pair"] for each in questions(page, "training", count=20)]
+
+
+def test_spots_agree_on_the_photos_of_a_likely_pair(page):
+    question = max(questions(page, count=10), key=lambda each: each["spots"])
+    a, b = (side["frames"][side["first"]] for side in question["sides"])
+    found = page.get("/review/spots", params={"mode": "open", "a": a["key"], "b": b["key"]}).json()["spots"]
+    assert 0 < len(found) <= 60
+    for spot in found:
+        assert 0 <= spot[0] <= a["size"][0]
+        assert 0 <= spot[3] <= b["size"][0]
+
+
+def test_the_scenery_is_dark_and_the_animal_is_not(state, page):
+    question = questions(page)[0]
+    frame = question["sides"][0]["frames"][0]
+    answer = page.get(f"/scenery/640/{frame['key']}")
+    assert answer.headers["content-type"] == "image/png"
+    alpha = Image.open(io.BytesIO(answer.content)).getchannel("A")
+    assert alpha.getextrema() == (0, 205)
+    left, top, right, bottom = frame["part_shown"]
+    factor = alpha.width / frame["size"][0]
+    middle = alpha.getpixel((int((left + right) / 2 * factor), int((top + bottom) / 2 * factor)))
+    assert middle == 0
+
+
+BAD = ["", "x", "../../etc/passwd", "%2e%2e", "~", "a" * 3000, "\u202e", "<script>", "0", "'; --", "\x00"]
+
+
+def test_odd_requests_are_answered_with_what_is_wrong(state, page):
+    question = questions(page)[0]
+    good = {"mode": "open", "pair": question["pair"], "answer": "same", "opened_at": now()}
+    wrong = [
+        {**good, "mode": "?"},
+        {**good, "mode": None},
+        {**good, "pair": None},
+        {**good, "pair": ["a"]},
+        {**good, "pair": [1, 2]},
+        {**good, "pair": list(reversed(question["pair"]))},
+        {**good, "pair": ["x", "y"]},
+        {**good, "answer": "maybe"},
+        {**good, "answer": ["same"]},
+        {**good, "certainty": 5},
+        {**good, "certainty": True},
+        {**good, "certainty": "3"},
+        {**good, "note": "x" * 3000},
+        {**good, "note": {"a": 1}},
+        {**good, "marks": [[1, 2, 3]], "frames": ["a", "b"]},
+        {**good, "marks": [[1, 2, 3, 1e99]], "frames": [s["frames"][0]["key"] for s in question["sides"]]},
+        {**good, "marks": "abcd", "frames": question["pair"]},
+        {**good, "note": "\ud800"},
+        {**good, "pair": ["\ud800", "\udfff"]},
+    ]
+    for values in wrong:
+        answer = page.post("/review/answer", content=json.dumps(values), headers={"accept": "application/json"})
+        assert answer.status_code == 400, values
+        assert answer.json()["error"], values
+    assert state.identities().rows == ()
+    assert said(page, question, opened_at="yesterday").status_code == 200  # an odd moment is not kept
+    assert state.identities().rows[0].opened_at == ""
+    for bad in BAD:
+        for address in ("/review", "/review/next", "/review/spots"):
+            got = page.get(address, params={"mode": bad, "a": bad, "b": bad, "count": bad})
+            assert got.status_code < 500, (address, bad)
+        for address in (f"/scenery/640/{bad}", f"/scenery/{bad}/x"):
+            if bad and "\x00" not in bad:
+                assert page.get(address).status_code in (400, 404), address
+    for body in (b"", b"[]", b"[" * 10_000, b"{", b'{"mode": 1e999}', "\ud800".encode("utf-8", "surrogatepass")):
+        for address in ("/review/answer", "/review/undo", "/review/open", "/review/skip", "/changes"):
+            assert page.post(address, content=body).status_code == 400, (address, body)
+
+
+def test_without_a_name_nothing_is_asked_or_stored(state):
+    page = client(State(state.folder, None, ""))
+    answer = page.get("/review/next", headers={"accept": "application/json"})
+    assert answer.status_code == 400
+    assert answer.json()["link"] == "/#observer"
+    assert page.get("/review").status_code == 200
+
+
+def test_a_queue_that_takes_an_answer_back_asks_as_before(state, page):
+    questions(page)
+    queue = desk_of(state, "Anna", "open")._queue
+    before = [(item.a, item.b) for item in queue.next(20)]
+    item = queue.next()[0]
+    for answer in ("same", "different", "cannot_tell"):
+        (row,) = state.append(lambda i, answer=answer: [answer_pair(i, item.a, item.b, answer, "Anna")])
+        queue.take(state.identities(), item, row)
+        assert [(each.a, each.b) for each in queue.next(20)] != before
+        state.append(lambda i, row=row: undo(i, [row.id], "Anna"))
+        assert queue.take_back(state.identities(), row)
+        assert [(each.a, each.b) for each in queue.next(20)] == before
+    assert not queue.take_back(state.identities(), row)  # it was taken back already
+
+
+def test_decisions_of_others_reach_the_queue(state, page):
+    question = questions(page)[0]
+    a, b = (state.identities().who.number_of[key] for key in question["pair"])
+    state.append(lambda i: [answer_pair(i, a, b, "different", "Boris")])
+    for _ in range(200):
+        if question["pair"] not in [each["pair"] for each in questions(page, count=20)]:
+            return
+        time.sleep(0.05)
+    raise AssertionError("the pair that Boris answered is still asked")
+
+
+@pytest.mark.slow
+def test_an_answer_among_twenty_thousand_sightings_is_stored_within_50_ms(tmp_path):
+    state = large_state(tmp_path, 20_000, 5_000)
+    desk = desk_of(state, "Anna", "open")
+    while (found := desk.questions(20)) is None:
+        time.sleep(0.05)
+    identities, items, _, _ = found
+    took = []
+    for item in items:
+        pair = [identities.who.sightings[n].key for n in (item.a, item.b)]
+        start = time.perf_counter()
+        desk.answer({"pair": pair, "answer": "different"})
+        took.append(time.perf_counter() - start)
+    assert len(took) == 20
+    assert sorted(took)[5] < 0.05, took  # the quicker half: other programs use the machine as well
+    assert desk.undo() is not None

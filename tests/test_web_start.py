@@ -1,0 +1,93 @@
+"""The start page: it leads from photos to names, and the machine's part can be taken back."""
+
+import csv
+import io
+import shutil
+import time
+
+import pytest
+from starlette.testclient import TestClient
+
+from snowmatch.review.identities import answer_pair
+from snowmatch.web.app import make_app
+from snowmatch.web.state import State
+
+
+@pytest.fixture
+def state(survey, tmp_path):
+    return State(shutil.copytree(survey / "catalog", tmp_path / "catalog"), None, "Anna")
+
+
+def client(state):
+    found = TestClient(make_app(state, 80, "token"), base_url="http://127.0.0.1")
+    found.headers["sec-fetch-site"] = "same-origin"
+    assert found.get("/?token=token").status_code == 200
+    return found
+
+
+def waits(page):
+    """Return what waits, once all of it is known."""
+    for _ in range(600):
+        answer = page.get("/home/waits")
+        if answer.status_code == 200:
+            return answer.text
+        assert answer.status_code == 202, answer.text
+        time.sleep(0.1)
+    raise AssertionError("it is never known")
+
+
+def test_a_catalog_that_is_not_indexed_is_led_to_index(tmp_path):
+    (tmp_path / "catalog.csv").write_text("path\nphoto.jpg\n", encoding="utf-8")
+    text = client(State(tmp_path, None, "")).get("/home/waits").text
+    assert 'name="kind" value="index"' in text
+    assert 'href="#observer"' in text
+    assert "names.csv" not in text
+
+
+def test_what_waits_leads_to_the_machine_to_review_and_to_adjudication(state):
+    page = client(state)
+    text = waits(page)
+    assert 'data-change="auto"' in text
+    assert 'href="/review"' in text
+    assert "/contradictions" not in text
+    evidence = state.evidence()
+    surest = max(evidence.pairs.values(), key=lambda each: each.probability)
+    state.append(lambda i: [answer_pair(i, surest.one, surest.other, "different", "Boris")])
+    text = waits(page)
+    assert text.count("/review?mode=adjudicate") == 1  # the photos contradict Boris
+    state.append(lambda i: [answer_pair(i, surest.one, surest.other, "same", "Clara")])
+    assert "Observers disagree about 1 pair" in waits(page)
+
+
+def test_the_machine_joins_after_a_preview_and_one_click_takes_all_back(state):
+    page = client(state)
+    waits(page)
+    before = state.identities().who.of
+    found = page.post("/changes", json={"kind": "auto", "stay": True}).json()
+    assert "The machine joins" in found["lines"][0]
+    assert not state.identities().rows
+    stored = page.post("/changes", json={"kind": "auto", "stay": True, "store": True, "head": found["head"]}).json()
+    rows = state.identities().rows
+    assert [row.id for row in rows] == stored["stored"]
+    assert {(row.observer, row.role, row.answer) for row in rows} == {("machine", "machine", "same")}
+    text = waits(page)
+    assert 'data-change="auto"' not in text
+    assert 'data-change="auto-undo"' in text
+    found = page.post("/changes", json={"kind": "auto-undo", "stay": True}).json()
+    page.post("/changes", json={"kind": "auto-undo", "stay": True, "store": True, "head": found["head"]})
+    assert state.identities().who.of == before
+    assert 'data-change="auto-undo"' not in waits(page)
+
+
+def test_the_table_of_names_has_every_annotation_and_no_formula(state):
+    page = client(state)
+    key = state.identities().who.sightings[0].key
+    values = {"kind": "rename", "key": key, "name": "=1+1"}
+    head = page.post("/changes", json=values).json()["head"]
+    page.post("/changes", json={**values, "store": True, "head": head})
+    answer = page.get("/home/names.csv")
+    assert answer.headers["content-disposition"].startswith("attachment")
+    rows = list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"))))
+    assert len(rows) == len(state.identities().annotations)
+    assert not {row["individual"][:1] for row in rows} & set("=+-@")
+    assert not [name for name in rows[0] if "lat" in name or "lon" in name]
