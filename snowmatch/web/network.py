@@ -94,7 +94,7 @@ def listen(port: int, host: str = LOOPBACK) -> socket.socket:
 
 
 def shown_host(host: str, names: tuple[str, ...]) -> str:
-    """Return the name or address to print for a server: the first name that was given, or an address of this computer."""
+    """Return the name or address to print for a server: the first name given, or an address of this computer."""
     if names:
         return names[0]
     try:

@@ -78,14 +78,14 @@ def translator_of(request: Request) -> Translate:
 
 
 def render(request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
-    """Return a page. The template gets `t` (the words), `state`, `path`, `accounts` (whether people log in) and `values`."""
+    """Return a page.
+
+    The template gets `t` (the words), `state`, `path`, `accounts` (whether people log in) and `values`.
+    """
     language = language_of(request)
-    t, state = translator_of(request), state_of(request)
-    text = (
-        environment()
-        .get_template(template)
-        .render(t=t, language=language, state=state, path=request.url.path, accounts=asking.get() is not None, **values)
-    )
+    t, state, accounts = translator_of(request), state_of(request), asking.get() is not None
+    found = environment().get_template(template)
+    text = found.render(t=t, language=language, state=state, path=request.url.path, accounts=accounts, **values)
     response = HTMLResponse(text.encode("utf-8", "backslashreplace"), status)  # a path may hold undecodable bytes
     if request.query_params.get("lang") in LANGUAGES:
         response.set_cookie(LANGUAGE_COOKIE, language, max_age=10**8, httponly=True, samesite="strict")
