@@ -47,7 +47,7 @@ def test_work_is_listed_with_state_and_progress(folder):
     assert failed.startswith("20260101-000000-index  failed  took 30 s, failed: ")
     assert "\x1b" not in text
     found = json.loads(said(folder, "--json")[1])
-    assert [(job["id"], job["state"]) for job in found][0] == ("20260103-000000-index", "lost")
+    assert (found[0]["id"], found[0]["state"]) == ("20260103-000000-index", "lost")
 
 
 def test_running_work_is_seen_and_stopped(folder):

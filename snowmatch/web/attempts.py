@@ -8,6 +8,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from snowmatch.web.network import ip_of
+
 WINDOW = 15 * 60.0  # seconds after which an attempt is forgotten
 OF_ADDRESS, OF_NAME = 10, 30  # failed attempts in a window
 MOST = 10_000  # addresses and names that are remembered; beyond them, nobody new may try
@@ -62,12 +64,7 @@ class Attempts:
 
 def _network(address: str) -> str:
     """Return what stands for one computer: an IPv4 address, or the 64 bits of IPv6 that a computer may not choose."""
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            return str(parsed.ipv4_mapped)
-        return str(ipaddress.ip_network((parsed, 64), strict=False))
-    return str(parsed)
+    parsed = ip_of(address)
+    if parsed is None or parsed.version == 4:
+        return str(parsed or address)
+    return str(ipaddress.ip_network((parsed, 64), strict=False))

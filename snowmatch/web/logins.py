@@ -18,6 +18,7 @@ from starlette.types import Scope
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.review.accounts import Account, accounts_path, read_accounts
 from snowmatch.web.attempts import Attempts
+from snowmatch.web.network import ip_of
 from snowmatch.web.people import STRANGER, Person
 from snowmatch.web.rights import PUBLIC
 from snowmatch.web.security import OWN, cookie_of, onward
@@ -71,8 +72,8 @@ class LoginDoor:
         name, port = _split(host.lower(), USUAL[self.scheme])
         if port != self.port:
             return False
-        server = scope.get("server")
-        return name in self.names or bool(server and name == str(server[0]).partition("%")[0])
+        asked, server = ip_of(name), scope.get("server") or ("",)
+        return name in self.names or (asked is not None and asked == ip_of(str(server[0])))
 
     def admit(self, scope: Scope, headers: Headers) -> Response | Person:
         """Return who asks, or what leads to the login."""

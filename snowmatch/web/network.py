@@ -35,10 +35,17 @@ class Lan:
 
 def is_loopback(host: str) -> bool:
     """Return whether only this computer can reach a server that listens at a host."""
+    address = ip_of(host)
+    return host.lower() == "localhost" if address is None else address.is_loopback
+
+
+def ip_of(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return an address; None if the text is none. An address of IPv4 is the same in the form of IPv6."""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
-        return host.lower() == "localhost"
+        return None
+    return address if address.version == 4 else address.ipv4_mapped or address
 
 
 def check_certificate(certificate: Path, key: Path | None) -> None:
@@ -97,12 +104,11 @@ def shown_host(host: str, names: tuple[str, ...]) -> str:
     """Return the name or address to print for a server: the first name given, or an address of this computer."""
     if names:
         return names[0]
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
+    address = ip_of(host)
+    if address is None:
         return host
     if address.is_unspecified:
-        address = ipaddress.ip_address(_own_address())
+        return _own_address()
     return f"[{address}]" if address.version == 6 else str(address)
 
 

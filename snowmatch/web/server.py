@@ -12,7 +12,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.review.accounts import read_accounts
 from snowmatch.web.app import app_behind
 from snowmatch.web.logins import USUAL, LoginDoor
-from snowmatch.web.network import LOOPBACK, Lan, check_certificate, is_loopback, listen, shown_host
+from snowmatch.web.network import LOOPBACK, Lan, check_certificate, ip_of, is_loopback, listen, shown_host
 from snowmatch.web.security import Door, TokenDoor, new_token
 from snowmatch.web.state import State
 
@@ -83,7 +83,7 @@ def _private(port: int) -> tuple[Door, str, tuple[str, ...]]:
 
 
 def _shared(folder: Path, port: int, lan: Lan) -> tuple[Door, str, tuple[str, ...]]:
-    own = (lan.host, *lan.names)
+    own = lan.names if ip_of(lan.host) is not None else (lan.host, *lan.names)  # addresses are told by each connection
     shown = shown_host(lan.host, lan.names)
     address = f"{lan.scheme}://{shown}" + ("/" if port == USUAL[lan.scheme] else f":{port}/")
     notes = ["Observers log in there with name and password. Press Ctrl-C to stop."]
