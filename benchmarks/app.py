@@ -38,7 +38,7 @@ from snowmatch.api import open_catalog
 from snowmatch.core.home import home_of
 from snowmatch.demo.survey import make_survey
 from snowmatch.web.app import make_app
-from snowmatch.web.server import listen
+from snowmatch.web.network import listen
 from snowmatch.web.state import State
 
 sys.path.append(str(HERE.parent / "tests"))

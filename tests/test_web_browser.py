@@ -9,7 +9,7 @@ import pytest
 import uvicorn
 
 from snowmatch.web.app import make_app
-from snowmatch.web.server import listen
+from snowmatch.web.network import listen
 from snowmatch.web.state import State
 
 pytestmark = pytest.mark.browser

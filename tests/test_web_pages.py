@@ -26,8 +26,8 @@ from snowmatch.review.uploads import forget_old_uploads
 from snowmatch.web import texts
 from snowmatch.web.app import make_app
 from snowmatch.web.jobs import list_jobs, read_job
-from snowmatch.web.security import Guard
-from snowmatch.web.server import listen
+from snowmatch.web.network import listen
+from snowmatch.web.security import TokenDoor
 from snowmatch.web.state import State
 
 PORT, TOKEN = 8123, "A-token-of-one-start"
@@ -408,7 +408,7 @@ def test_the_server_listens_on_this_computer_alone():
         assert host == "127.0.0.1"
         with pytest.raises(SnowmatchError, match=f"port {port} cannot be used"):
             listen(port)
-    assert f"127.0.0.1:{port}" in Guard(None, port, "x").hosts
+    assert f"127.0.0.1:{port}" in TokenDoor(port, "x").hosts
 
 
 def test_decisions_of_others_are_seen(folder):

@@ -124,6 +124,7 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "copy-photos": lambda data: "--copy",
     "only-videos": _frames,
     "choose-observer": lambda data: "--observer NAME",
+    "add-observer": lambda data: f"snowmatch observers {_catalog(data)} add NAME",
     "merge-instead": _merge,
     "decisions-read-only": lambda data: "--decisions FILE",
     "decisions-damaged": lambda data: f"snowmatch identities {_catalog(data)} export-decisions FILE",

@@ -26,6 +26,8 @@ COMMANDS = {
     "watch": "watch",
     "identities": "identities",
     "serve": "serve",
+    "observers": "observers",
+    "jobs": "jobs",
     "evaluate": "evaluate",
     "calibrate": "calibrate",
     "survey": "survey",

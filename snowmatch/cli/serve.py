@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from snowmatch.cli.shared import PATH, memory_option, print_text
+
+if TYPE_CHECKING:
+    from snowmatch.web.network import Lan
 
 
 @click.command()
@@ -16,19 +20,76 @@ from snowmatch.cli.shared import PATH, memory_option, print_text
 @click.option("--observer", metavar="NAME", help="Who decides.  [default: the name that was given last]")
 @click.option("--decisions", type=PATH, metavar="FILE", help="File of decisions.  [default: CATALOG/decisions.sqlite]")
 @memory_option
-def serve(catalog: Path, port: int, no_browser: bool, observer: str | None, decisions: Path | None) -> None:
+@click.option(
+    "--host",
+    metavar="ADDRESS",
+    help="Address of this computer at which other computers open the app; 0.0.0.0 for all. Observers log in.",
+)
+@click.option("--certificate", type=PATH, metavar="FILE", help="Certificate of the address, a PEM file.")
+@click.option("--key", type=PATH, metavar="FILE", help="Key of the certificate, a PEM file.  [default: in the same]")
+@click.option("--insecure-lan", is_flag=True, help="Without a certificate: others in the network can read along.")
+@click.option(
+    "--name",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Name under which others open the app, such as camp.local. May be repeated.  [default: its addresses only]",
+)
+def serve(
+    catalog: Path,
+    port: int,
+    no_browser: bool,
+    observer: str | None,
+    decisions: Path | None,
+    host: str | None,
+    certificate: Path | None,
+    key: Path | None,
+    insecure_lan: bool,
+    names: tuple[str, ...],
+) -> None:
     """Open the app of CATALOG in the browser: identify photos, review pairs, look at individuals.
 
-    The app works without internet. Only this computer can open it, and only with the printed address.
+    The app works without internet. Only this computer can open it, and only with the printed address. With --host,
+    other computers can, too: then everybody logs in; see `snowmatch observers`.
 
     \b
     Example:
       snowmatch serve catalog/
+      snowmatch serve catalog/ --host 0.0.0.0 --port 8443 --certificate cert.pem --key key.pem
     """
-    start(catalog, port=port, browser=not no_browser, observer=observer, decisions=decisions)
+    lan = _lan(host, certificate, key, insecure_lan, names)
+    if lan is not None and observer is not None:
+        raise click.UsageError("--observer is of no use with --host: everybody decides under the name of the login")
+    start(catalog, port=port, browser=not no_browser, observer=observer, decisions=decisions, lan=lan)
 
 
-def start(catalog: Path, *, port: int, browser: bool, observer: str | None, decisions: Path | None) -> None:
+def _lan(
+    host: str | None, certificate: Path | None, key: Path | None, insecure: bool, names: tuple[str, ...]
+) -> Lan | None:
+    """Return how other computers reach the app; None if none does."""
+    if host is None:
+        if certificate is not None or key is not None or insecure or names:
+            raise click.UsageError("--certificate, --key, --insecure-lan and --name need --host")
+        return None
+    from snowmatch.web.network import Lan, is_loopback
+
+    if certificate is not None and insecure:
+        raise click.UsageError("--certificate and --insecure-lan exclude each other")
+    if key is not None and certificate is None:
+        raise click.UsageError("--key needs --certificate")
+    if certificate is None and not insecure:
+        if is_loopback(host) and not names:
+            return None
+        raise click.UsageError(
+            f"--host {host} opens the app to other computers: give --certificate FILE --key FILE, or --insecure-lan if "
+            "others in the network may read along"
+        )
+    return Lan(host, certificate, key, names)
+
+
+def start(
+    catalog: Path, *, port: int, browser: bool, observer: str | None, decisions: Path | None, lan: Lan | None = None
+) -> None:
     """Serve the app until Ctrl-C."""
     from contextlib import suppress
 
@@ -39,7 +100,7 @@ def start(catalog: Path, *, port: int, browser: bool, observer: str | None, deci
     name = ""
     if observer is not None:
         name = observer_name(catalog, observer)
-    else:
+    elif lan is None:
         with suppress(SnowmatchError):  # nobody's name is known yet: the first page asks for it
             name = observer_name(catalog)
-    run(catalog, port=port, browser=browser, observer=name, decisions=decisions, say=print_text)
+    run(catalog, port=port, browser=browser, observer=name, decisions=decisions, lan=lan, say=print_text)

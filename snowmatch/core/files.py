@@ -84,18 +84,19 @@ def _depth_below(folder: Path, name: str) -> int:
     return parts.index(name) + 1 if name in parts else 0
 
 
-def replace_file(path: Path, write: Callable[[BinaryIO], Any]) -> None:
+def replace_file(path: Path, write: Callable[[BinaryIO], Any], mode: int = 0o666) -> None:
     """Write a new file at `path`, atomically and durably: a reader sees the old file or the new file, never a part.
 
-    Missing parent folders are made. A link at `path` is replaced, not followed. Raises SnowmatchError if the disk is
-    full or the folder is not writable; the old file then stays unchanged.
+    Missing parent folders are made. A link at `path` is replaced, not followed. mode: who may read and write the new
+    file, less what the user's umask takes away. Raises SnowmatchError if the disk is full or the folder is not
+    writable; the old file then stays unchanged.
     """
     try:
         make_folder(path.parent)
         # A name that nobody can foresee, and never an existing file or link
         temporary = path.with_name(f".snowmatch-{secrets.token_hex(8)}{TEMPORARY}")
         try:
-            with _create(temporary) as file:
+            with _create(temporary, mode) as file:
                 write(file)
                 file.flush()
                 os.fsync(file.fileno())
@@ -108,9 +109,9 @@ def replace_file(path: Path, write: Callable[[BinaryIO], Any]) -> None:
         raise unwritable(path.parent, error) from error
 
 
-def _create(path: Path) -> BinaryIO:
+def _create(path: Path, mode: int) -> BinaryIO:
     """Open a file for writing that does not exist yet."""
-    return os.fdopen(os.open(path, _NEW, 0o666), "wb", buffering=CHUNK)
+    return os.fdopen(os.open(path, _NEW, mode), "wb", buffering=CHUNK)
 
 
 def unwritable(folder: Path, error: OSError) -> SnowmatchError:

@@ -11,19 +11,28 @@ from starlette.staticfiles import StaticFiles
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.web.page import problem, snowmatch_error, translator_of
+from snowmatch.web.rights import with_right
 from snowmatch.web.routes import LIMITS, ROUTES
-from snowmatch.web.security import LARGEST_BODY, Guard
+from snowmatch.web.security import LARGEST_BODY, Door, Guard, TokenDoor
 from snowmatch.web.state import State
 
 
 def make_app(state: State, port: int, token: str) -> Starlette:
-    """Return the application of one server. port: of its address. token: the secret of this start."""
+    """Return the application for the person at this computer. port: of its address. token: the secret of this start."""
+    return app_behind(TokenDoor(port, token), state)
+
+
+def app_behind(door: Door, state: State) -> Starlette:
+    """Return the application of one server, for those whom the door lets in."""
     app = Starlette(
-        routes=[*ROUTES, Mount("/static", StaticFiles(packages=[("snowmatch.web", "static")]), name="static")],
-        middleware=[Middleware(Guard, port=port, token=token, body_limit=body_limit)],
+        routes=[
+            *map(with_right, ROUTES),
+            Mount("/static", StaticFiles(packages=[("snowmatch.web", "static")]), name="static"),
+        ],
+        middleware=[Middleware(Guard, door=door, body_limit=body_limit)],
         exception_handlers={SnowmatchError: snowmatch_error, 404: _missing, 405: _missing, 400: _bad},
     )
-    app.state.snowmatch = state
+    app.state.snowmatch, app.state.door = state, door
     return app
 
 

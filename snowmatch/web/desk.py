@@ -22,6 +22,7 @@ from snowmatch.review.queue import Item, Queue, answered_sides, shown_of, tags_o
 from snowmatch.review.training import TrainingPair, answered_pairs, training_pairs, trusted_names
 from snowmatch.review.turns import skip, take
 from snowmatch.web.background import evidence_now
+from snowmatch.web.people import ADJUDICATOR, OBSERVER, need
 from snowmatch.web.said import Keys, read_answer, read_marks, read_moment, read_pair
 from snowmatch.web.state import State
 
@@ -317,6 +318,7 @@ def desk_of(state: State, observer: str, way: str) -> Desk:
         raise SnowmatchError(f"{way!r} is not a way to review: expected one of {', '.join(WAYS)}")
     if not observer:
         raise SnowmatchError("nobody's name is known here: say once who decides", "choose-observer")
+    need(ADJUDICATOR if way == "adjudicate" else OBSERVER)
     found: Desk = state.kept.setdefault(f"desk {way} {observer}", Desk(state, observer, way))
     return found
 

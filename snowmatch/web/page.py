@@ -19,6 +19,7 @@ from snowmatch.core.text import percent, printable
 from snowmatch.core.version import __version__
 from snowmatch.review.shares import Share
 from snowmatch.views.text import MARKS
+from snowmatch.web.people import asking, may
 from snowmatch.web.state import State
 from snowmatch.web.texts import LANGUAGES, Translate, choose_language, translator
 
@@ -50,7 +51,9 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     found.filters.update(percent=_percent, shown=printable)
-    found.globals.update(NAV=NAV, LANGUAGES=LANGUAGES, MARKS=MARKS, version=__version__, data=_data, share=_share)
+    found.globals.update(
+        NAV=NAV, may=may, LANGUAGES=LANGUAGES, MARKS=MARKS, version=__version__, data=_data, share=_share
+    )
     return found
 
 
@@ -75,14 +78,14 @@ def translator_of(request: Request) -> Translate:
 
 
 def render(request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
-    """Return a page. The template gets `t` (the words), `state`, `path` and `values`."""
+    """Return a page.
+
+    The template gets `t` (the words), `state`, `path`, `accounts` (whether people log in) and `values`.
+    """
     language = language_of(request)
-    t, state = translator_of(request), state_of(request)
-    text = (
-        environment()
-        .get_template(template)
-        .render(t=t, language=language, state=state, path=request.url.path, **values)
-    )
+    t, state, accounts = translator_of(request), state_of(request), asking.get() is not None
+    found = environment().get_template(template)
+    text = found.render(t=t, language=language, state=state, path=request.url.path, accounts=accounts, **values)
     response = HTMLResponse(text.encode("utf-8", "backslashreplace"), status)  # a path may hold undecodable bytes
     if request.query_params.get("lang") in LANGUAGES:
         response.set_cookie(LANGUAGE_COOKIE, language, max_age=10**8, httponly=True, samesite="strict")
@@ -113,10 +116,13 @@ HELPS = {
 }
 
 
+STATUS = {"not-allowed": 403}
+
+
 def snowmatch_error(request: Request, error: Exception) -> Response:
     """Return the answer to a SnowmatchError that no page expected."""
     assert isinstance(error, SnowmatchError)
-    return problem(request, " ".join(str(error).splitlines()), 400, error.code)
+    return problem(request, " ".join(str(error).splitlines()), STATUS.get(error.code, 400), error.code)
 
 
 async def read_json(request: Request) -> Mapping[str, Any]:

@@ -1,5 +1,7 @@
 """What a request must show before any page sees it. The app is for the person at this computer, and for nobody else.
 
+If that person wants it so, several people log in instead: `logins.py` has that door.
+
 A web site that the person visits can send requests to this computer too, also under a name of its own that leads here
 (rebinding), and it can show pictures from here. So every request, pictures included, needs the exact name and port of
 the server and a cookie that only the printed address gives; what changes something must come from our own pages.
@@ -12,10 +14,14 @@ import secrets
 from collections.abc import Callable
 from html import escape
 from http.cookies import CookieError, SimpleCookie
+from typing import Protocol
+from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from snowmatch.web.people import Person, asking
 
 MEGABYTE = 1 << 20
 LARGEST_BODY = MEGABYTE  # of a form or a JSON value
@@ -35,21 +41,62 @@ HEADERS = {
 OWN = ("same-origin", "none")  # none: typed, or opened by a program
 
 
-class Guard:
-    """Middleware that refuses every request that is not from the person at this computer.
+class Door(Protocol):
+    """Who is let in, and under which names of the server."""
 
-    port: of the server. token: the secret in the printed address; a fresh one for each start. body_limit: returns the
-    largest body (bytes) that a path accepts.
+    scheme: str
+
+    def knows(self, scope: Scope, host: str) -> bool:
+        """Return whether a request may name the server so."""
+
+    def admit(self, scope: Scope, headers: Headers) -> Response | Person | None:
+        """Return who asks (None: the person at this computer), or the answer to somebody who is not let in."""
+
+
+class TokenDoor:
+    """Lets in the browser that was given the printed address, and nobody else.
+
+    port: of the server. token: the secret in the printed address; a fresh one for each start.
     """
 
-    def __init__(
-        self, app: ASGIApp, port: int, token: str, body_limit: Callable[[str], int] = lambda path: LARGEST_BODY
-    ) -> None:
-        self.app, self.token, self.body_limit = app, token, body_limit
+    scheme = "http"
+
+    def __init__(self, port: int, token: str) -> None:
+        self.token = token
         names = ("127.0.0.1", "localhost", "[::1]")
         self.hosts = {f"{name}:{port}" for name in names} | (set(names) if port == 80 else set())
         self.cookie = f"snowmatch-{port}"  # of this server alone: cookies are shared by all ports of a name
         self.secret = secrets.token_urlsafe(32)
+
+    def knows(self, scope: Scope, host: str) -> bool:
+        """Return whether a request may name the server so."""
+        return host in self.hosts
+
+    def admit(self, scope: Scope, headers: Headers) -> Response | None:
+        """Return None for the person at this computer; the cookie for who has the token; a refusal for others."""
+        query = QueryParams(scope["query_string"]).multi_items()
+        given = [value for name, value in query if name == "token"]
+        if given and scope["method"] == "GET" and equal(given[-1], self.token):
+            response = onward(scope["path"], [(n, v) for n, v in query if n != "token"])
+            response.set_cookie(self.cookie, self.secret, httponly=True, samesite="strict", path="/")
+            return response
+        if not equal(cookie_of(headers, self.cookie), self.secret):
+            return PlainTextResponse(
+                "This page belongs to the person who started snowmatch: open the address that it printed in the "
+                "terminal, with its token.\n",
+                403,
+            )
+        return None
+
+
+class Guard:
+    """Middleware that refuses every request that its door does not let in, or that another web site has made.
+
+    body_limit: returns the largest body (bytes) that a path accepts.
+    """
+
+    def __init__(self, app: ASGIApp, door: Door, body_limit: Callable[[str], int] = lambda path: LARGEST_BODY) -> None:
+        self.app, self.door, self.body_limit = app, door, body_limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -59,61 +106,37 @@ class Guard:
         if scope["type"] != "http":  # no web sockets
             await send({"type": "websocket.close", "code": 1008})
             return
-        headers = Headers(scope=scope)
-        refused = self._refusal(scope, headers)
-        if refused is not None:
-            await _hardened(refused)(scope, receive, send)
+        entered = self._enter(scope, Headers(scope=scope))
+        if isinstance(entered, Response):
+            await _hardened(entered)(scope, receive, send)
             return
-        await self._answer(scope, receive, send, self.body_limit(scope["path"]))
+        before = asking.set(entered)
+        try:
+            await self._answer(scope, receive, send, self.body_limit(scope["path"]))
+        finally:
+            asking.reset(before)
 
-    def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
+    def _enter(self, scope: Scope, headers: Headers) -> Response | Person | None:
+        """Return who asks, as `Door.admit` does, or the refusal."""
         host = headers.get("host", "")
-        if host not in self.hosts or len(headers.getlist("host")) != 1:
+        if not self.door.knows(scope, host) or len(headers.getlist("host")) != 1:
             return PlainTextResponse("This server answers only under the address that it printed.\n", 421)
         if scope["method"] not in METHODS:
             return PlainTextResponse("Method not allowed.\n", 405, {"allow": ", ".join(METHODS)})
-        query = QueryParams(scope["query_string"]).multi_items()
-        given = [value for name, value in query if name == "token"]
-        if given and scope["method"] == "GET" and _equal(given[-1], self.token):
-            return self._enter(scope["path"], [(n, v) for n, v in query if n != "token"])
-        if not _equal(self._cookie_of(headers), self.secret):
-            return PlainTextResponse(
-                "This page belongs to the person who started snowmatch: open the address that it printed in the "
-                "terminal, with its token.\n",
-                403,
-            )
+        entered = self.door.admit(scope, headers)
+        if isinstance(entered, Response):
+            return entered
         site = headers.get("sec-fetch-site")
         if site is not None and site not in OWN:
             return PlainTextResponse("Refused: the request came from another web site.\n", 403)
         if scope["method"] == "POST":
             origin = headers.get("origin")
-            if origin != f"http://{host}" if origin is not None else site != "same-origin":
+            if origin != f"{self.door.scheme}://{host}" if origin is not None else site != "same-origin":
                 return PlainTextResponse("Refused: the request did not come from a page of this server.\n", 403)
         length = headers.get("content-length", "0")
         if not (length.isascii() and length.isdigit()) or int(length) > self.body_limit(scope["path"]):
             return too_large(self.body_limit(scope["path"]))
-        return None
-
-    def _enter(self, path: str, query: list[tuple[str, str]]) -> Response:
-        """Return a page that leads to the same page without the token, and the cookie.
-
-        A redirect would not do: where a link in another program's page was followed, browsers send no strict cookie
-        until a page of our own leads on.
-        """
-        path = "/" + path.lstrip("/\\")  # `//name` would be another computer
-        target = escape(path + ("?" + str(QueryParams(query)) if query else ""))
-        meta = f'<meta http-equiv="refresh" content="0; url={target}"><link rel="icon" href="/static/icon.svg">'
-        response = HTMLResponse(f'<!doctype html>{meta}<title>snowmatch</title><a href="{target}">snowmatch</a>')
-        response.set_cookie(self.cookie, self.secret, httponly=True, samesite="strict", path="/")
-        return response
-
-    def _cookie_of(self, headers: Headers) -> str:
-        cookies: SimpleCookie = SimpleCookie()
-        try:
-            cookies.load(headers.get("cookie", ""))
-        except CookieError:
-            return ""
-        return cookies[self.cookie].value if self.cookie in cookies else ""
+        return entered
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
         read, started = 0, False
@@ -139,6 +162,28 @@ class Guard:
             if started:
                 raise
             await _hardened(too_large(limit))(scope, receive, send)
+
+
+def onward(path: str, query: list[tuple[str, str]]) -> Response:
+    """Return a page that leads to an address of this server.
+
+    A redirect would not do: where a link in another program's page was followed, browsers send no strict cookie
+    until a page of our own leads on.
+    """
+    path = quote("/" + path.lstrip("/\\"))  # `//name` would be another computer; browsers drop tabs and line ends
+    target = escape(path + ("?" + str(QueryParams(query)) if query else ""))
+    meta = f'<meta http-equiv="refresh" content="0; url={target}"><link rel="icon" href="/static/icon.svg">'
+    return HTMLResponse(f'<!doctype html>{meta}<title>snowmatch</title><a href="{target}">snowmatch</a>')
+
+
+def cookie_of(headers: Headers, name: str) -> str:
+    """Return the value of a cookie; "" if there is none."""
+    cookies: SimpleCookie = SimpleCookie()
+    try:
+        cookies.load(headers.get("cookie", ""))
+    except CookieError:
+        return ""
+    return cookies[name].value if name in cookies else ""
 
 
 class TooLargeError(Exception):
@@ -167,5 +212,6 @@ def _hardened(response: Response) -> Response:
     return response
 
 
-def _equal(one: str, other: str) -> bool:
+def equal(one: str, other: str) -> bool:
+    """Return whether two texts are equal. The time tells nothing about them."""
     return hmac.compare_digest(one.encode("utf-8", "surrogateescape"), other.encode())

@@ -1,9 +1,7 @@
-"""The server: on this computer only, at a free port, with a fresh token for each start."""
+"""The server: on this computer only, with a fresh token for each start; or for a network, where everybody logs in."""
 
 from __future__ import annotations
 
-import socket
-import sys
 import webbrowser
 from collections.abc import Callable
 from pathlib import Path
@@ -11,11 +9,12 @@ from pathlib import Path
 import uvicorn
 
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.web.app import make_app
-from snowmatch.web.security import new_token
+from snowmatch.review.accounts import read_accounts
+from snowmatch.web.app import app_behind
+from snowmatch.web.logins import USUAL, LoginDoor
+from snowmatch.web.network import LOOPBACK, Lan, check_certificate, ip_of, is_loopback, listen, shown_host
+from snowmatch.web.security import Door, TokenDoor, new_token
 from snowmatch.web.state import State
-
-LOOPBACK = "127.0.0.1"
 
 
 def serve(
@@ -25,29 +24,39 @@ def serve(
     browser: bool = True,
     observer: str = "",
     decisions: Path | None = None,
+    lan: Lan | None = None,
     say: Callable[[str], None] = print,
 ) -> None:
-    """Serve the app of the catalog in `folder` until Ctrl-C. port: 0 for a free one. say: prints the address.
+    """Serve the app of the catalog in `folder` until Ctrl-C.
 
-    Raises SnowmatchError if the folder does not exist or the port is taken.
+    port: 0 for a free one. lan: lets observers with passwords log in, also from other computers; None: only who was
+    given the address. say: prints the address.
+
+    Raises SnowmatchError if the folder does not exist, the port is taken, the certificate cannot be used, or nobody
+    could log in.
     """
     if not folder.is_dir():
         raise SnowmatchError(f"{folder} does not exist, expected the catalog's folder")
-    listener = listen(port)
-    port, token = listener.getsockname()[1], new_token()
+    if lan is not None:
+        _check(folder, lan)
+    listener = listen(port, LOOPBACK if lan is None else lan.host)
+    port = listener.getsockname()[1]
     state = State(folder, decisions, observer)
+    door, address, notes = _private(port) if lan is None else _shared(folder, port, lan)
     config = uvicorn.Config(
-        make_app(state, port, token),
+        app_behind(door, state),
         log_level="warning",
         access_log=False,
         server_header=False,
         proxy_headers=False,  # nobody stands before this server, so nobody may say who asked
         timeout_graceful_shutdown=3,
         ws="none",
+        ssl_certfile=lan.certificate if lan is not None else None,
+        ssl_keyfile=lan.key if lan is not None else None,
     )
-    address = f"http://{LOOPBACK}:{port}/?token={token}"
     say(f"The app is at {address}")
-    say("Only this computer can open it, and only with this address. Press Ctrl-C to stop.")
+    for note in notes:
+        say(note)
     state.warm_up()
     server = uvicorn.Server(config)
     if browser:
@@ -60,23 +69,24 @@ def serve(
         listener.close()
 
 
-def listen(port: int) -> socket.socket:
-    """Return a socket that listens at a port of this computer; 0 is a free one.
+def _check(folder: Path, lan: Lan) -> None:
+    if lan.certificate is not None:
+        check_certificate(lan.certificate, lan.key)
+    if not read_accounts(folder):
+        raise SnowmatchError("nobody can log in: no observer has a password yet", "add-observer", catalog=folder)
 
-    Raises SnowmatchError if the port is taken or not allowed.
-    """
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    if sys.platform == "win32":  # there, reusing an address would let two servers share it
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-    else:  # a server that was stopped a moment ago still holds its port otherwise
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((LOOPBACK, port))
-        listener.listen(128)
-    except (OSError, OverflowError) as error:
-        listener.close()
-        raise SnowmatchError(
-            f"port {port} cannot be used: {getattr(error, 'strerror', None) or error}; choose another, or none for a "
-            "free one"
-        ) from error
-    return listener
+
+def _private(port: int) -> tuple[Door, str, tuple[str, ...]]:
+    token = new_token()
+    note = "Only this computer can open it, and only with this address. Press Ctrl-C to stop."
+    return TokenDoor(port, token), f"http://{LOOPBACK}:{port}/?token={token}", (note,)
+
+
+def _shared(folder: Path, port: int, lan: Lan) -> tuple[Door, str, tuple[str, ...]]:
+    own = lan.names if ip_of(lan.host) is not None else (lan.host, *lan.names)  # addresses are told by each connection
+    shown = shown_host(lan.host, lan.names)
+    address = f"{lan.scheme}://{shown}" + ("/" if port == USUAL[lan.scheme] else f":{port}/")
+    notes = ["Observers log in there with name and password. Press Ctrl-C to stop."]
+    if lan.scheme == "http" and not is_loopback(lan.host):
+        notes.append("Nothing is encrypted: others in this network can read along, passwords too.")
+    return LoginDoor(folder, port, lan.scheme, own), address, tuple(notes)

@@ -19,6 +19,7 @@ from snowmatch.review.likely import Evidence, gather_evidence
 from snowmatch.review.uploads import forget_old_uploads, paths_with
 from snowmatch.views.explorer import states_of
 from snowmatch.views.previews import key_of
+from snowmatch.web.people import asking
 
 Stamp = tuple[tuple[int, int] | None, ...]
 PATIENCE = 4.0  # a catalog that took t seconds to load is not loaded again for PATIENCE * t: an index run writes often
@@ -28,11 +29,11 @@ class State:
     """The catalog of one server. Its methods may be called from several threads.
 
     folder: of the catalog. decisions: the file of decisions (None: the catalog's own). observer: who decides; "" until
-    the person said it.
+    the person said it. Where several people log in, it is who asks.
     """
 
     def __init__(self, folder: Path, decisions: Path | None = None, observer: str = "") -> None:
-        self.folder, self.decisions, self.observer = folder, decisions, observer
+        self.folder, self.decisions, self._observer = folder, decisions, observer
         self._lock = threading.RLock()  # of what was loaded
         self._writing = threading.Lock()  # one append at a time
         self._identities: Identities | None = None
@@ -50,6 +51,16 @@ class State:
         self._evidence_key: object = None
         self.comparing: tuple[int, int] | None = None  # sightings compared so far, and all; None if none is
         self.kept: dict[str, Any] = {}  # what pages keep from one request to the next
+
+    @property
+    def observer(self) -> str:
+        """Who decides."""
+        person = asking.get()
+        return self._observer if person is None else person.name
+
+    @observer.setter
+    def observer(self, name: str) -> None:
+        self._observer = name
 
     @property
     def decisions_file(self) -> Path:

@@ -21,6 +21,8 @@ from snowmatch.web.animals import address_of, find_number
 from snowmatch.web.machine import machine_drafts
 from snowmatch.web.page import language_of, read_json, state_of
 from snowmatch.web.past import answer_word
+from snowmatch.web.people import ADJUDICATOR, OBSERVER, need
+from snowmatch.web.rights import CHANGES
 from snowmatch.web.state import State
 from snowmatch.web.texts import Translate, translator
 
@@ -60,6 +62,7 @@ def _change(request: Request, values: Mapping[str, Any]) -> Response:
 
 def _drafts(state: State, identities: Identities, values: Mapping[str, Any]) -> tuple[Decision, ...]:
     kind, observer = values.get("kind"), state.observer
+    need(CHANGES.get(str(kind), OBSERVER))
     name = _text(values, "name", LONGEST)
     if kind == "rename":
         return (rename(identities, _handle(identities, values.get("key")), name, observer),)
@@ -75,7 +78,10 @@ def _drafts(state: State, identities: Identities, values: Mapping[str, Any]) -> 
     if kind == "auto-undo":
         return undo(identities, machine_rows(identities.rows), observer)
     if kind == "undo":
-        return undo(identities, _keys(values, "ids"), observer)
+        ids = _keys(values, "ids")
+        if any(row.id in ids and row.observer != observer for row in identities.rows):
+            need(ADJUDICATOR)  # of the decisions of others
+        return undo(identities, ids, observer)
     if kind in (PORTRAIT, *TRAITS):
         photos = _keys(values, "photos")
         if not photos and kind in ("note", "sex"):  # of the whole animal
