@@ -56,7 +56,7 @@ def question_to_json(identities: Identities, item: Item, *, hidden: bool) -> dic
 
 def _side(identities: Identities, number: int, best: str, hidden: bool) -> dict[str, Any]:
     sighting = identities.who.sightings[number]
-    photos = [identities.annotations[row] for row in sighting.rows]
+    photos = [identities.boxed(row) for row in sighting.rows]
     photos.sort(key=lambda a: (a.timestamp is None, a.timestamp.isoformat() if a.timestamp else "", a.row))
     first = 0 if hidden else next((k for k, a in enumerate(photos) if a.annotation == best), 0)
     return {
