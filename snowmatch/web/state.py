@@ -188,7 +188,16 @@ class State:
     def _catalog_files(self) -> Stamp:
         folder = self.folder
         files = (folder / CSV_NAME, folder / EXCEL_NAME, database_path(folder), settings_path(folder))
-        return tuple(_stamp(path) for path in (*files, features_path(folder), calibration_path(folder)))
+        return (*(_stamp(path) for path in (*files, calibration_path(folder))), _features(folder))
+
+
+def _features(folder: Path) -> tuple[int, int] | None:
+    """Return what changes when features are added or removed: each extractor has a folder, and writes whole files."""
+    try:
+        stamps = [each.stat().st_mtime_ns for each in features_path(folder).iterdir()]
+    except OSError:
+        return None
+    return max(stamps, default=0), len(stamps)
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
