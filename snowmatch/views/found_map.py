@@ -11,7 +11,7 @@ from PIL import Image
 from snowmatch.core.files import file_sha256, unreadable
 from snowmatch.core.types import Annotation
 from snowmatch.screening.maps import KEY, load_maps
-from snowmatch.views.shade import photo_size
+from snowmatch.views.previews import photo_size
 
 TINT = (255, 140, 0)
 STRONGEST = 150  # of 255: opacity where the animal surely is

@@ -11,8 +11,8 @@ from snowmatch.core.types import Annotation
 from snowmatch.decisions.row import REPEAT
 from snowmatch.review.identities import Identities
 from snowmatch.review.queue import Item
-from snowmatch.views.previews import key_of
-from snowmatch.views.shade import photo_size, shown_part
+from snowmatch.views.previews import key_of, photo_size
+from snowmatch.views.shade import shown_part
 
 SECRET = (REPEAT, "check")  # why a question is asked that must look like any other one
 

@@ -13,8 +13,7 @@ from snowmatch.core.types import BODY_PARTS, Annotation
 from snowmatch.review.history import history_of
 from snowmatch.review.traits import KINDS, LONGEST, VALUES, last_changes
 from snowmatch.views.explorer import STATES
-from snowmatch.views.previews import key_of
-from snowmatch.views.shade import photo_size
+from snowmatch.views.previews import key_of, photo_size
 from snowmatch.web.animals import known_of
 from snowmatch.web.page import problem, render, state_of, translator_of, whole_number
 from snowmatch.web.past import past_of
