@@ -112,14 +112,17 @@ def _box_draft(identities: Identities, side: tuple[str, ...], value: str, observ
         raise SnowmatchError(f"a box for {len(side)} animals: choose one")
     box = read_answer_box(value)
     if value and box is None:
-        raise SnowmatchError(f"{value[:60]!r} is not a box; expected x,y,w,h in px of the photo, w and h above 0")
+        raise SnowmatchError(
+            f"{value[:60]!r} is not a box; expected x,y,w,h in px of the photo, w and h above 0", "no-box"
+        )
     if not value and side[0] not in identities.who.boxes:
-        raise SnowmatchError("nobody corrected the box of this animal: it is that of the table already")
+        raise SnowmatchError("nobody corrected the box of this animal: it is that of the table already", "box-of-table")
     rows = identities.who.sightings[identities.who.number_of[side[0]]].rows
     path = next(a.path for row in rows if (a := identities.annotations[row]).annotation == side[0])
     facts = identities.data.facts.get(path)
     if box is not None and facts is not None and (size := facts.image_size) is not None and not _meets(box, size):
-        raise SnowmatchError(f"the box {value} is outside of the photo of {size[0]} x {size[1]} px: draw it inside")
+        text = f"the box {value} is outside of the photo of {size[0]} x {size[1]} px: draw it inside"
+        raise SnowmatchError(text, "box-outside", width=size[0], height=size[1])
     return draft(BOX, observer, value, side_a=side)
 
 

@@ -248,7 +248,7 @@ class Desk:
         keys = read_pair(values.get("pair"))
         asked = self._asked.get(keys)
         if asked is None:
-            raise SnowmatchError("this pair is no longer a question here: load the page again")
+            raise SnowmatchError("this pair is no longer a question here: load the page again", "load-again")
         said, certainty, note = read_answer(values)
         opened = read_moment(values.get("opened_at"))
         sides, marks = read_marks(asked.sides, values.get("frames"), values.get("marks"))
@@ -315,7 +315,7 @@ class Desk:
     def skip(self, keys: Keys) -> None:
         """Put a pair last."""
         if keys not in self._asked:
-            raise SnowmatchError("this pair is no longer a question here: load the page again")
+            raise SnowmatchError("this pair is no longer a question here: load the page again", "load-again")
         skip(self.state.folder, self.observer, (min(keys), max(keys)))
         self._skipped.add((min(keys), max(keys)))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from html import escape
 from typing import Any
 
@@ -21,6 +21,7 @@ from snowmatch.review.shares import Share
 from snowmatch.views.text import MARKS
 from snowmatch.web.state import State
 from snowmatch.web.texts import LANGUAGES, Translate, choose_language, translator
+from snowmatch.web.told import told, told_note
 
 # The pages in the navigation: the address, the key of its word, the second key after "g"
 NAV = (
@@ -81,7 +82,7 @@ def render(request: Request, template: str, *, status: int = 200, **values: Any)
     text = (
         environment()
         .get_template(template)
-        .render(t=t, language=language, state=state, path=request.url.path, **values)
+        .render(t=t, told=partial(told_note, language), language=language, state=state, path=request.url.path, **values)
     )
     response = HTMLResponse(text.encode("utf-8", "backslashreplace"), status)  # a path may hold undecodable bytes
     if request.query_params.get("lang") in LANGUAGES:
@@ -116,7 +117,8 @@ HELPS = {
 def snowmatch_error(request: Request, error: Exception) -> Response:
     """Return the answer to a SnowmatchError that no page expected."""
     assert isinstance(error, SnowmatchError)
-    return problem(request, " ".join(str(error).splitlines()), 400, error.code)
+    text = " ".join(str(error).splitlines())
+    return problem(request, told(language_of(request), text, error.code, error.data), 400, error.code)
 
 
 async def read_json(request: Request) -> Mapping[str, Any]:
@@ -125,9 +127,9 @@ async def read_json(request: Request) -> Mapping[str, Any]:
     try:
         values = await run_in_threadpool(json.loads, body)
     except (ValueError, RecursionError):
-        raise SnowmatchError("the request is not valid JSON: load the page again") from None
+        raise SnowmatchError("the request is not valid JSON: load the page again", "load-again") from None
     if not isinstance(values, dict):
-        raise SnowmatchError("the request is not a JSON object: load the page again")
+        raise SnowmatchError("the request is not a JSON object: load the page again", "load-again")
     return values
 
 

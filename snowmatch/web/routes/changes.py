@@ -94,14 +94,14 @@ def _handle(identities: Identities, key: object) -> str:
     """Return the handle of the individual of a sighting."""
     number = find_number(identities, f"~{key}") if isinstance(key, str) else None
     if number is None:
-        raise SnowmatchError(f"{str(key)[:80]!r} is no sighting of this catalog: load the page again")
+        raise SnowmatchError(f"{str(key)[:80]!r} is no sighting of this catalog: load the page again", "load-again")
     return identities.who.individuals[number].handle
 
 
 def _keys(values: Mapping[str, Any], name: str) -> list[str]:
     found = values.get(name, [])
     if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
-        raise SnowmatchError(f"{name} is not a list of names: load the page again")
+        raise SnowmatchError(f"{name} is not a list of names: load the page again", "load-again")
     return found
 
 
