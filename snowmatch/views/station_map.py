@@ -75,7 +75,7 @@ def make_map(layout: Layout, counts: Mapping[Site, int], visits: Sequence[tuple[
     dots = tuple(
         Dot(*at[site], radius[site], site, _names(places)[site], counts.get(site, 0), *labels[site]) for site in order
     )
-    return StationMap(WIDTH, height, dots, _ways(at, visits), _bar(scale))
+    return StationMap(WIDTH, height, dots, _ways(at, radius, visits), _bar(scale))
 
 
 def _radius(count: int, most: int) -> float:
@@ -118,7 +118,9 @@ def _meet(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
-def _ways(at: Mapping[Site, tuple[int, int]], visits: Sequence[tuple[str, Site]]) -> tuple[Way, ...]:
+def _ways(
+    at: Mapping[Site, tuple[int, int]], radius: Mapping[Site, float], visits: Sequence[tuple[str, Site]]
+) -> tuple[Way, ...]:
     known = [(time, site) for time, site in sorted(visits) if time and site in at]
     steps = [(a, b) for a, b in pairwise(known) if a[1] != b[1] and at[a[1]] != at[b[1]]]
     found = []
@@ -126,7 +128,10 @@ def _ways(at: Mapping[Site, tuple[int, int]], visits: Sequence[tuple[str, Site]]
         (x0, y0), (x1, y1) = at[origin], at[target]
         bend_x, bend_y = (y1 - y0) * BEND, (x0 - x1) * BEND
         middle = (x0 + x1) / 2 + bend_x, (y0 + y1) / 2 + bend_y
-        path = f"M{x0} {y0}Q{middle[0]:.0f} {middle[1]:.0f} {x1} {y1}"
+        away = math.hypot(x1 - middle[0], y1 - middle[1])
+        short = max(1 - (radius[target] + 2) / away, 0)  # the arrow ends at the dot, not below it
+        end = middle[0] + (x1 - middle[0]) * short, middle[1] + (y1 - middle[1]) * short
+        path = f"M{x0} {y0}Q{middle[0]:.0f} {middle[1]:.0f} {end[0]:.0f} {end[1]:.0f}"
         mark = round((x0 + x1) / 2 + bend_x / 2), round((y0 + y1) / 2 + bend_y / 2)
         found.append(Way(number, path, mark, first[:10], then[:10]))
     return tuple(found[-WAYS:])
