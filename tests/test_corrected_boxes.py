@@ -168,6 +168,7 @@ def test_the_page_stores_a_box_and_reads_the_animal_again(catalog):
     picture = client.get(f"/picture/animal/320/{key}")
     same = client.get(f"/picture/animal/320/{key}", headers={"if-none-match": picture.headers["etag"]})
     assert (same.status_code, same.content) == (304, b"")
+    assert "max-age" in client.get(f"/picture/animal/320/{key}?box=20,20,280,200").headers["cache-control"]
     asked = {"kind": "box", "photos": [key], "value": TEXT, "stay": True}
     told = client.post("/changes", json=asked).json()
     assert "20,20,280,200" in " ".join(told["lines"])
@@ -179,6 +180,7 @@ def test_the_page_stores_a_box_and_reads_the_animal_again(catalog):
     assert states(catalog) == ["indexed"] * 5
     after = client.get(f"/picture/animal/320/{key}", headers={"if-none-match": picture.headers["etag"]})
     assert after.content not in (b"", picture.content)
+    assert "max-age" not in client.get(f"/picture/animal/320/{key}?box=20,20,280,200").headers["cache-control"]
     page = client.get(f"/photos/{key}?lang=en").text
     assert "60, 40, 200, 150 (corrected)" in page
     assert client.get(f"/found/320/{key}").status_code in (200, 404)

@@ -11,6 +11,7 @@ from snowmatch.core.types import Annotation
 from snowmatch.decisions.row import REPEAT
 from snowmatch.review.identities import Identities
 from snowmatch.review.queue import Item
+from snowmatch.review.traits import box_text
 from snowmatch.views.previews import key_of, photo_size
 from snowmatch.views.shade import shown_part
 
@@ -76,6 +77,7 @@ def _frame(identities: Identities, a: Annotation) -> dict[str, Any]:
         "time": a.timestamp.strftime("%H:%M:%S") if a.timestamp is not None else "",
         "camera": printable(a.camera),
         "size": size,
+        "box": box_text(a.bbox),
         "part_shown": None if size is None else shown_part(a, size),
     }
 

@@ -29,7 +29,8 @@ HIDDEN = ("blind", "training")  # ways in which an observer sees neither names n
 PATIENCE = (
     4.0  # a queue that took t seconds to make is made again for others' decisions after PATIENCE * t at the earliest
 )
-LEFT_PATIENCE = 50.0  # the number of questions left, which took t seconds to count, is counted again after so many t
+# The number of questions left, which took t seconds to count, is counted again after so many t, or so many seconds
+LEFT_PATIENCE, LEFT_LONGEST = 50.0, 10.0
 TRAINING = 40  # pairs of one training
 
 
@@ -87,8 +88,10 @@ class Desk:
                 items, left = self._lessons(queue)
             else:
                 skipped = {tuple(sorted(keys)) for keys in self._skipped}
-                items = [i for i in queue.next(count + len(skipped)) if queue.keys_of(i) not in skipped]
-                left = max(self._count_left(queue) - len(skipped), len(items))
+                found = queue.next(count + len(skipped))
+                items = [i for i in found if queue.keys_of(i) not in skipped]
+                more = len(found) == count + len(skipped)  # there may be more: else these are all
+                left = max(self._count_left(queue) - len(skipped), len(items)) if more else len(items)
             items = items[:count]
             if about is not None and (chosen := self._chosen(queue, about)) is not None:
                 items = [chosen, *(i for i in items if {i.a, i.b} != {chosen.a, chosen.b})]
@@ -102,7 +105,7 @@ class Desk:
         if start >= self._left_due:
             self._left = queue.left()
             end = time.monotonic()
-            self._left_due = end + LEFT_PATIENCE * (end - start)
+            self._left_due = end + min(LEFT_PATIENCE * (end - start), LEFT_LONGEST)
         return self._left
 
     def _ready(self) -> Queue | None:

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.review.traits import box_text
 from snowmatch.views.found_map import found_map
 from snowmatch.views.previews import KINDS, SIZES, preview
 from snowmatch.web.page import problem, state_of, translator_of, whole_number
@@ -27,7 +28,7 @@ def picture(request: Request) -> Response:
         content = preview(state.folder, annotation, kind, size)
     except SnowmatchError as error:
         return problem(request, str(error), 404)
-    if kind == "photo":
+    if kind == "photo" or request.query_params.get("box") == box_text(annotation.bbox):
         return Response(content, media_type="image/jpeg", headers={"cache-control": KEPT})
     tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'  # the box may change, and with it what the picture shows
     headers = {"cache-control": "private, no-cache", "etag": tag}
