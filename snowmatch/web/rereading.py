@@ -9,6 +9,9 @@ from snowmatch.web.adding import index
 from snowmatch.web.state import State
 
 
+MOST = 40  # animals that are read beside the pages; more are work that a person starts
+
+
 class Rereading:
     """The reading of one server: one run at a time, and another one if boxes were corrected meanwhile.
 
@@ -43,6 +46,9 @@ class Rereading:
                     return
                 self._wanted = False
             try:
+                waiting = sum(state != "indexed" for state, _ in self._state.states())
+                if waiting > MOST:
+                    raise SnowmatchError(f"{waiting} animals are not indexed: start this as work of its own")
                 index(self._state)
                 self.problem = ""
             except SnowmatchError as error:  # such as another index run, which may not know the last box
