@@ -8,7 +8,6 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.web.adding import index
 from snowmatch.web.state import State
 
-
 MOST = 40  # animals that are read beside the pages; more are work that a person starts
 
 
