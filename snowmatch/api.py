@@ -80,7 +80,7 @@ class Catalog:
         """
         plugin = make_plugin("extractors", extractor or DEFAULT_EXTRACTOR, options)
         check_extractor(plugin)  # before the run: not a failure of each photo
-        report = index_catalog(self.data, plugin, again=True, **run)
+        report = index_catalog(self.data, plugin, again=True, decisions=self.decisions, **run)
         self.data = with_decisions(report.catalog, self.decisions)
         self._galleries.clear()
         if report.done or report.reused:

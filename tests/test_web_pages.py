@@ -99,7 +99,7 @@ def asked(client, *photos, boxes=None, **values):
 def test_all_languages_have_the_same_words():
     english = texts.words_of("en")
     for language in texts.LANGUAGES:
-        words = texts.words_of(language)
+        words = {key: word for key, word in texts.words_of(language).items() if not key.startswith("told.")}
         assert words.keys() == english.keys()
         forms = {texts.plural_form(language, n) for n in range(200)}
         for key, word in words.items():

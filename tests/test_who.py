@@ -198,6 +198,7 @@ ANY = st.one_of(
     st.builds(act, st.just("merge"), SIDE, SIDE, NAMES),
     st.builds(act, st.just("split"), SIDE, SIDE, NAMES),
     st.builds(act, st.just("rename"), SIDE, st.sampled_from([("Aika",), ("Bars",)]), st.just("Umut")),
+    st.builds(act, st.just("box"), SIDE, st.just(()), st.sampled_from(["1,2,3,4", "5,6,7,8", "", "no box"])),
     st.builds(lambda n: act("undo", answer=f"{n:04d}"), st.integers(0, 12)),
 )
 
@@ -235,7 +236,7 @@ def test_taking_back_the_last_decision_restores_the_state(made, at):
 def same_state(one, other):
     return all(
         getattr(one, name) == getattr(other, name)
-        for name in ("sightings", "of", "individuals", "links", "parted", "one_photo", "idle")
+        for name in ("sightings", "of", "individuals", "links", "parted", "one_photo", "idle", "boxes")
     ) and list(one.pairs.items()) == list(other.pairs.items())
 
 

@@ -216,8 +216,11 @@ def all_ids(folder: Path, everything: Sequence[Annotation]) -> tuple[str, ...]:
 def _stored_names(stored: Iterable[KeptId], everything: Iterable[Annotation]) -> dict[int, str]:
     """Return the stored identifiers of the annotations that have none in the catalog, by row."""
     kept: dict[tuple[str, BBox | None, str], list[str]] = defaultdict(list)
+    everything = tuple(everything)
+    taken = {a.annotation for a in everything}
     for k in sorted(stored, key=_name):
-        kept[k.path, k.bbox, k.mask].append(k.annotation)
+        if k.annotation not in taken:
+            kept[k.path, k.bbox, k.mask].append(k.annotation)
     names: dict[int, str] = {}
     for a in everything if kept else ():
         if not a.annotation and (waiting := kept.get((a.path, a.own_box, a.mask))):

@@ -63,7 +63,9 @@ def load_catalog(folder: Path, records: Records | None = None, settings: Setting
         if os.path.isfile(folder):
             hint = f": use {folder.parent}" if folder.name in (CSV_NAME, EXCEL_NAME) else ""
             raise SnowmatchError(f"{folder} is a file, expected the catalog's folder{hint}")
-        raise SnowmatchError(f"{folder} does not exist, expected the catalog's folder")
+        raise SnowmatchError(
+            f"{folder} does not exist, expected the catalog's folder", "no-catalog", folder=str(folder)
+        )
     notes: list[Note] = []
     how = changed(load_settings(folder, notes), settings or {})
     table = next((path for name in (CSV_NAME, EXCEL_NAME) if os.path.exists(path := folder / name)), None)

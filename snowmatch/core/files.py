@@ -109,6 +109,25 @@ def replace_file(path: Path, write: Callable[[BinaryIO], Any], mode: int = 0o666
         raise unwritable(path.parent, error) from error
 
 
+def keep_file(path: Path, content: bytes) -> None:
+    """Write a file that can be made again at `path`, atomically, without waiting until it is on the disk.
+
+    After a power failure it may be damaged: who reads it has to notice that. Raises SnowmatchError as `replace_file`.
+    """
+    try:
+        make_folder(path.parent)
+        temporary = path.with_name(f".snowmatch-{secrets.token_hex(8)}{TEMPORARY}")
+        try:
+            with _create(temporary, 0o666) as file:
+                file.write(content)
+            _rename(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise unwritable(path.parent, error) from error
+
+
 def _create(path: Path, mode: int) -> BinaryIO:
     """Open a file for writing that does not exist yet."""
     return os.fdopen(os.open(path, _NEW, mode), "wb", buffering=CHUNK)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from snowmatch.core.types import Annotation
+from snowmatch.decisions.corrections import take_box
 from snowmatch.decisions.effect import counts
 from snowmatch.decisions.row import DIFFERENT, SAME, Decision
 from snowmatch.decisions.sightings import find_sighting
@@ -36,6 +37,10 @@ def advanced(who: Who, annotations: Sequence[Annotation], rows: Sequence[Decisio
 
 def _with_answer(who: Who, decision: Decision) -> Who | None:
     """Return the state with one more answer; None if it must be computed afresh."""
+    if decision.kind == "box":
+        boxes = dict(who.boxes)
+        take_box(boxes, decision)
+        return replace(who, boxes=boxes)
     if decision.kind in ("quality", "species", "sex", "note") or (decision.kind == "pair" and not counts(decision)):
         return who
     if decision.kind != "pair":

@@ -11,9 +11,10 @@ from snowmatch.catalog.load import CatalogData
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted, some
 from snowmatch.core.types import Annotation
+from snowmatch.decisions.corrections import with_corrections
 from snowmatch.decisions.effect import in_effect
 from snowmatch.decisions.file import decisions_path, read_decisions
-from snowmatch.decisions.who import Who, who_is_who, with_names, with_parts
+from snowmatch.decisions.who import Who, who_is_who, with_names
 
 
 def with_decisions(data: CatalogData, path: Path | None = None) -> CatalogData:
@@ -26,8 +27,12 @@ def with_decisions(data: CatalogData, path: Path | None = None) -> CatalogData:
         return data
     identified = with_ids(data.folder, data.annotations, data.annotations)
     who = who_is_who(identified, rows)
-    named = with_names(with_parts(identified, in_effect(rows)), who)
-    named = tuple(replace(a, annotation=old.annotation) for a, old in zip(named, data.annotations, strict=True))
+    named = with_names(with_corrections(identified, in_effect(rows)), who)
+    # A box leads to the stored identifier; one that was corrected no longer does
+    named = tuple(
+        a if a.annotation in who.boxes else replace(a, annotation=old.annotation)
+        for a, old in zip(named, data.annotations, strict=True)
+    )
     return replace(data, annotations=named, notes=(*data.notes, *_notes(data.annotations, named, who)))
 
 

@@ -14,7 +14,7 @@ from snowmatch.core.text import choices
 
 ROLES = ("observer", "adjudicator", "machine", "import")
 MODES = ("open", "blind", "training")
-KINDS = ("pair", "name", "rename", "merge", "split", "quality", "species", "sex", "body_part", "note", "undo")
+KINDS = ("pair", "name", "rename", "merge", "split", "quality", "species", "sex", "body_part", "box", "note", "undo")
 SAME, DIFFERENT, CANNOT_TELL = "same", "different", "cannot_tell"
 ANSWERS = (SAME, DIFFERENT, CANNOT_TELL)
 # Tags: a question that was asked before, to measure the observer; a decision of the machine that a person checks, and
@@ -36,6 +36,7 @@ class Decision:
       split    side_a is one animal with the name `answer` ("": none), and side_b is another
       quality, sex, note   the answer is the value for the annotations of side_a
       body_part, species   the annotations of side_a show this; an empty answer: what the table says
+      box      the box `x,y,w,h` of side_a (px of the upright photo); an empty answer: as in the table, or as found
       undo     the answer is the id of the decision that is taken back
     certainty: 1 (guessed) to 4 (certain); None if not asked.
     marks: pairs of points that agree, each (x0, y0, x1, y1) in pixels of the first photo of either side.

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from snowmatch.core.collection import without_collection
-from snowmatch.core.types import BODY_PARTS, Annotation
+from snowmatch.core.types import Annotation, BBox
 from snowmatch.core.unions import Unions
+from snowmatch.decisions.corrections import corrected_boxes, with_corrections
 from snowmatch.decisions.effect import counts, in_effect
 from snowmatch.decisions.row import CANNOT_TELL, DIFFERENT, SAME, Decision
 from snowmatch.decisions.sightings import Sighting, find_sighting, in_one_photo, make_sightings
@@ -60,7 +61,7 @@ class Who:
     individual, the higher. pairs: the pairs that were answered, in the order of their first answers. links: pairs that
     are joined by a merge or by a split's sides. parted: pairs that a split parts. one_photo: pairs boxed in one photo.
     idle: decisions without effect, each with the reason. undone: the ids that rows of the kind undo name; after a merge
-    of two files, the decision itself may come later.
+    of two files, the decision itself may come later. boxes: those that persons corrected, by annotation.
     """
 
     sightings: tuple[Sighting, ...]
@@ -76,6 +77,7 @@ class Who:
     one_photo: frozenset[Pair]
     idle: tuple[tuple[Decision, str], ...]
     undone: frozenset[str] = frozenset()
+    boxes: Mapping[str, BBox] = field(default_factory=dict)
 
     def named(self, name: str) -> Individual | None:
         """Return the individual with this name or handle; None if there is none."""
@@ -93,35 +95,16 @@ class Who:
         return found[0] if len(found) == 1 else None
 
 
-def with_parts(annotations: Sequence[Annotation], decisions: Iterable[Decision]) -> Sequence[Annotation]:
-    """Return the annotations with the body parts and species that decisions in effect gave them.
-
-    Unknown parts are ignored. An empty answer: the table's value counts again.
-    """
-    given: dict[str, dict[str, str]] = defaultdict(dict)
-    for decision in decisions:
-        if decision.kind == "species" or (decision.kind == "body_part" and decision.answer in ("", *BODY_PARTS)):
-            for name in decision.side_a:
-                given[name][decision.kind] = decision.answer
-    if not any(value for values in given.values() for value in values.values()):
-        return annotations
-    return tuple(_corrected(a, given[a.annotation]) if a.annotation in given else a for a in annotations)
-
-
-def _corrected(a: Annotation, given: Mapping[str, str]) -> Annotation:
-    part, species = given.get("body_part") or a.body_part, given.get("species") or a.species
-    return a if (part, species) == (a.body_part, a.species) else replace(a, body_part=part, species=species)
-
-
 def who_is_who(annotations: Sequence[Annotation], rows: Sequence[Decision]) -> Who:
     """Return who is who by the names of the catalog's `annotations` (with identifiers) and the decisions `rows`."""
     with without_collection():
-        who = _who(annotations, in_effect(rows))
-        return replace(who, undone=frozenset(row.answer for row in rows if row.kind == "undo"))
+        decisions = in_effect(rows)
+        undone = frozenset(row.answer for row in rows if row.kind == "undo")
+        return replace(_who(annotations, decisions), undone=undone, boxes=corrected_boxes(decisions))
 
 
 def _who(annotations: Sequence[Annotation], decisions: Sequence[Decision]) -> Who:
-    annotations = with_parts(annotations, decisions)
+    annotations = with_corrections(annotations, decisions)
     sightings = make_sightings(annotations, decisions)
     number_of = {name: n for n, sighting in enumerate(sightings) for name in sighting.annotations}
     state = _Replay(sightings, number_of)

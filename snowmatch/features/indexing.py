@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -22,6 +22,10 @@ from snowmatch.core.home import features_path
 from snowmatch.core.notes import Note
 from snowmatch.core.plugins import plain_settings, settings
 from snowmatch.core.text import counted
+from snowmatch.core.types import Annotation
+from snowmatch.decisions.corrections import corrected_boxes, with_box
+from snowmatch.decisions.effect import in_effect
+from snowmatch.decisions.file import decisions_path, read_decisions
 from snowmatch.features.extractors import batch_of
 from snowmatch.features.reader import list_features
 from snowmatch.features.run import IndexRun, PhotoToDo
@@ -99,11 +103,13 @@ def index_catalog(
     progress: Callable[[int, int], None] | None = None,
     again: bool = False,
     wait: float = 0.0,
+    decisions: Path | None = None,
 ) -> IndexReport:
     """Extract missing and stale features with `workers` processes, and store them every few seconds.
 
     Photos that failed before are tried again. again: read the catalog again when its photos are known, because photos
-    without a time are grouped by similarity. wait: seconds to wait for another index run in the same catalog. The other
+    without a time are grouped by similarity. wait: seconds to wait for another index run in the same catalog.
+    decisions: the file of decisions (default: that of the catalog), which may have corrected boxes. The other
     parameters are those of IndexOptions. Raises SnowmatchError if the catalog is locked or cannot be written, or if a
     worker process is killed; finished work is kept.
     """
@@ -135,34 +141,48 @@ def index_catalog(
             if again:
                 data = load_again(data, run.records)  # the maps make boxes
                 run.read(data.annotations, processes, None)  # rows that were added while the maps were made
-            photos = run.photos_to_do(data.annotations)
+            kept = load_ids(folder)
+            contents = run.contents()
+            identifiers = give_ids(data.annotations, contents, kept)
+            known = [a for a in data.annotations if a.path in contents]
+            names = {a.row: each.annotation for a, each in zip(known, identifiers, strict=True)}
+            boxed = _with_boxes(data.annotations, names, decisions or decisions_path(folder))
+            photos = run.photos_to_do(boxed)
             with open_pool(min(processes, len(photos)), (folder, extractor)) as pool:
                 for some, result in in_order(pool, _in_batches(run.planned(photos), batch), run.extract):
                     for photo in some:
                         run.settle(photo, {task.key: result[task.key] for task in photo.tasks})
             run.commit()
             run.check_folder()
-            removed, freed = run.prune(data.annotations) if prune else (0, 0)
+            removed, freed = run.prune(boxed) if prune else (0, 0)
             writer.compact()
         except (KeyboardInterrupt, WorkerDiedError):
             run.commit()
             raise
         finally:
             run.save_if_there()
-        kept = load_ids(folder)
-        save_ids(folder, give_ids(data.annotations, run.contents(), kept), kept, prune=prune)
+        save_ids(folder, identifiers, kept, prune=prune)
     others = _check_others(folder, described, wait) if verify else ()
     failed = tuple(sorted(run.records.failures.items()))
     seconds = time.monotonic() - started
     notes = (*_notes(records.unsound, damaged, writer.damaged_files, replaced), *lost, *others)
-    if finders.classifier is None and data.settings.classifier == AUTO and (bare := _without_outline(data)):
+    if finders.classifier is None and data.settings.classifier == AUTO and (bare := _without_outline(boxed)):
         notes = (*notes, _no_classifier(folder, bare))
     return IndexReport(data, run.new, run.reused, failed, run.features, seconds, removed, freed, found, notes)
 
 
-def _without_outline(data: CatalogData) -> int:
-    """Return the number of annotations that have neither a box nor a mask in the catalog."""
-    return sum(a.own_box is None and not a.mask for a in data.annotations)
+def _with_boxes(annotations: Sequence[Annotation], names: Mapping[int, str], decisions: Path) -> Sequence[Annotation]:
+    """Return the annotations of the table with the boxes that persons corrected.
+
+    names: their identifiers, by row. They belong to the boxes of the table, so that a correction leaves them.
+    """
+    boxes = corrected_boxes(in_effect(read_decisions(decisions).rows))
+    return [with_box(a, boxes.get(names.get(a.row, ""))) for a in annotations] if boxes else annotations
+
+
+def _without_outline(annotations: Iterable[Annotation]) -> int:
+    """Return the number of annotations that have neither a box nor a mask of a person."""
+    return sum(a.own_box is None and not a.mask for a in annotations)
 
 
 def _no_classifier(folder: Path, count: int) -> Note:

@@ -58,7 +58,7 @@ class FeatureWriter:
             make_folder(self.folder)
             self._lock.acquire(timeout=self._wait)
         except Timeout as error:
-            raise SnowmatchError(self._held()) from error
+            raise SnowmatchError(self._held(), "being-indexed") from error
         except OSError as error:
             raise unwritable(self._home, error) from error
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from mmap import mmap
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,24 @@ def export_survey(
     All are made before the first is written, and the manifest is written last. Raises SnowmatchError if the format is
     unknown or needs what the survey lacks, and if `out` has files that snowmatch did not write.
     """
+    files, manifest = export_files(survey, name, options=options, coordinates=coordinates, drawn=drawn)
+    check_output(out, survey.data.folder, list(files), force=force)
+    write_output(out, survey.data.folder, files, manifest, force=force)
+    return list(files)
+
+
+def export_files(
+    survey: Survey,
+    name: str,
+    *,
+    options: Mapping[str, str] | None = None,
+    coordinates: Coordinates | None = None,
+    drawn: Drawn | None = None,
+) -> tuple[dict[str, bytes | mmap], dict[str, Any]]:
+    """Return the files of the format `name` by their names, and the manifest of what made them.
+
+    Raises SnowmatchError if the format is unknown or needs what the survey lacks.
+    """
     exporter = make_plugin("exporters", name.replace("-", "_"), options)  # camtrap-dp is camtrap_dp.py
     if exporter.COORDINATES == "needed" and coordinates is None:
         raise SnowmatchError(
@@ -96,10 +115,8 @@ def export_survey(
     if drawn is not None:
         check_draws(name)
     files = dict(exporter.files(Export(survey, coordinates, drawn)))
-    check_output(out, survey.data.folder, list(files), force=force)
     more: dict[str, Any] = {"command": "export", "format": settings(exporter)}
     if drawn is not None:
         more["draws"] = {"number": len(drawn.captures), "seed": drawn.seed}
     used = coordinates if exporter.COORDINATES != "never" else None
-    write_output(out, survey.data.folder, files, survey_manifest(survey, used, more), force=force)
-    return list(files)
+    return files, survey_manifest(survey, used, more)

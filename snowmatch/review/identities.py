@@ -18,6 +18,7 @@ from snowmatch.core.text import choices, counted, did_you_mean
 from snowmatch.core.types import Annotation
 from snowmatch.core.version import __version__
 from snowmatch.decisions.advance import advanced
+from snowmatch.decisions.corrections import with_box, with_corrections
 from snowmatch.decisions.effect import in_effect
 from snowmatch.decisions.file import Appended, Decisions, read_decisions, read_since
 from snowmatch.decisions.file import append as append
@@ -25,7 +26,7 @@ from snowmatch.decisions.file import decisions_path as decisions_path
 from snowmatch.decisions.merge import Exported, Merged, export_lines, import_lines, merge_file
 from snowmatch.decisions.row import Decision as Decision
 from snowmatch.decisions.row import timestamp as timestamp
-from snowmatch.decisions.who import Individual, Who, who_is_who, with_names, with_parts
+from snowmatch.decisions.who import Individual, Who, who_is_who, with_names
 
 LATER = "~"  # the ids of decisions that are only tried begin so, and come after all others
 
@@ -56,7 +57,12 @@ class Identities:
     @cached_property
     def named(self) -> tuple[Annotation, ...]:
         """The annotations with the names by all decisions."""
-        return with_names(with_parts(self.data.annotations, in_effect(self.rows)), self.who)
+        return with_names(with_corrections(self.data.annotations, in_effect(self.rows)), self.who)
+
+    def boxed(self, row: int) -> Annotation:
+        """Return the annotation of a row of the table, with the box that a person corrected."""
+        a = self.data.annotations[row]
+        return with_box(a, self.who.boxes.get(a.annotation))
 
     @cached_property
     def sightings_of_photo(self) -> Mapping[str, tuple[int, ...]]:

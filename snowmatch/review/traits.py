@@ -9,7 +9,8 @@ from itertools import islice
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import choices
-from snowmatch.core.types import BODY_PARTS, Annotation
+from snowmatch.core.types import BODY_PARTS, Annotation, BBox
+from snowmatch.decisions.corrections import read_answer_box
 from snowmatch.decisions.effect import in_effect
 from snowmatch.decisions.row import Decision
 from snowmatch.review.history import Past
@@ -18,7 +19,8 @@ from snowmatch.review.identities import Identities, draft
 QUALITIES = ("good", "fair", "poor")
 SEXES = ("female", "male", "unknown")
 VALUES = {"quality": QUALITIES, "sex": SEXES, "body_part": ("", *BODY_PARTS)}  # "": what the table says
-KINDS = ("body_part", "species", "quality", "sex", "note")
+KINDS = ("body_part", "species", "quality", "sex", "note")  # of one photo or several
+BOX = "box"  # of one photo
 LONGEST = 2000  # characters of a remark
 PORTRAIT = "portrait"  # tag of a `note`: this photo represents the individual
 
@@ -84,9 +86,9 @@ def best_photo(traits: Traits, annotations: Iterable[Annotation], part: str = ""
 def trait_drafts(
     identities: Identities, kind: str, annotations: Sequence[str], value: str, observer: str
 ) -> tuple[Decision, ...]:
-    """Return the draft that gives annotations a value of KINDS, or makes one the `portrait`.
+    """Return the draft that gives annotations a value of KINDS, or one a BOX, or makes one the `portrait`.
 
-    An empty body part or species: what the table says counts again. Raises SnowmatchError if there is no such
+    An empty body part, species or box: what the table says counts again. Raises SnowmatchError if there is no such
     annotation or value.
     """
     if not annotations or any(name not in identities.who.number_of for name in annotations):
@@ -95,12 +97,38 @@ def trait_drafts(
     side = tuple(dict.fromkeys(annotations))
     if kind == PORTRAIT:
         return (draft("note", observer, "", side_a=side[:1], tags=(PORTRAIT,)),)
+    if kind == BOX:
+        return (_box_draft(identities, side, "".join(value.split()), observer),)
     if kind in VALUES and value not in VALUES[kind]:
         raise SnowmatchError(f"{value!r} is not a {kind}; {choices(value, VALUES[kind])}")
     text = " ".join(value.split())
     if (not text and kind == "note") or len(text) > LONGEST:
         raise SnowmatchError(f"the {kind} has {len(text)} characters, expected 1 to {LONGEST}")
     return (draft(kind, observer, text, side_a=side),)
+
+
+def _box_draft(identities: Identities, side: tuple[str, ...], value: str, observer: str) -> Decision:
+    if len(side) > 1:
+        raise SnowmatchError(f"a box for {len(side)} animals: choose one")
+    box = read_answer_box(value)
+    if value and box is None:
+        raise SnowmatchError(
+            f"{value[:60]!r} is not a box; expected x,y,w,h in px of the photo, w and h above 0", "no-box"
+        )
+    if not value and side[0] not in identities.who.boxes:
+        raise SnowmatchError("nobody corrected the box of this animal: it is that of the table already", "box-of-table")
+    rows = identities.who.sightings[identities.who.number_of[side[0]]].rows
+    path = next(a.path for row in rows if (a := identities.annotations[row]).annotation == side[0])
+    facts = identities.data.facts.get(path)
+    if box is not None and facts is not None and (size := facts.image_size) is not None and not _meets(box, size):
+        text = f"the box {value} is outside of the photo of {size[0]} x {size[1]} px: draw it inside"
+        raise SnowmatchError(text, "box-outside", width=size[0], height=size[1])
+    return draft(BOX, observer, value, side_a=side)
+
+
+def _meets(box: BBox, size: tuple[int, int]) -> bool:
+    x, y, w, h = box
+    return x < size[0] and y < size[1] and x + w > 0 and y + h > 0
 
 
 @dataclass(frozen=True)
@@ -115,7 +143,7 @@ class Said:
 def said_before(identities: Identities, kind: str, annotations: Sequence[str]) -> tuple[Said, ...]:
     """Return the values of a kind that annotations have so far, and who gave them, the most frequent first.
 
-    kind: of VALUES, or `species`. No annotations give ().
+    kind: of VALUES, `species` or BOX. No annotations give ().
     """
     chosen = dict.fromkeys(annotations)
     given: dict[str, Decision] = {}
@@ -125,17 +153,24 @@ def said_before(identities: Identities, kind: str, annotations: Sequence[str]) -
     table: dict[str, str] = {}
     if kind in ("body_part", "species"):
         table = {a.annotation: getattr(a, kind) for a in identities.annotations if a.annotation in chosen}
+    if kind == BOX:
+        table = {a.annotation: box_text(a.bbox) for a in identities.annotations if a.annotation in chosen}
     found: Counter[tuple[str, str]] = Counter()
     for name in chosen:
         said = given.get(name)
-        told = said is not None and (said.answer or kind not in ("body_part", "species"))
+        told = said is not None and (said.answer or kind not in ("body_part", "species", BOX))
         found[(said.answer, said.id) if said is not None and told else (table.get(name, ""), "")] += 1
     rows = {row.id: row for row in given.values()}
     return tuple(Said(value, rows.get(name), count) for (value, name), count in found.most_common())
 
 
+def box_text(box: BBox | None) -> str:
+    """Return a box as decisions have it, such as `20,20,280,200`; "" without a box."""
+    return "" if box is None else ",".join(map(str, box))
+
+
 def last_changes(identities: Identities, most: int) -> tuple[Past, ...]:
-    """Return the last decisions of KINDS about photos, newest first, those that were taken back included."""
+    """Return the last decisions of KINDS and boxes about photos, newest first, those that were taken back included."""
     valid = {row.id for row in in_effect(identities.rows)}
-    found = (row for row in reversed(identities.rows) if row.kind in KINDS and PORTRAIT not in row.tags)
+    found = (row for row in reversed(identities.rows) if row.kind in (*KINDS, BOX) and PORTRAIT not in row.tags)
     return tuple(Past(row, row.id in valid) for row in islice(found, most))

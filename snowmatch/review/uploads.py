@@ -67,7 +67,8 @@ def keep_upload(folder: Path, content: bytes, name: str) -> Upload:
     """
     called = _printable_name(name)
     if len(content) > LARGEST:
-        raise SnowmatchError(f"{called} has {len(content) >> 20} MB, expected at most {LARGEST >> 20}: save it as JPEG")
+        text = f"{called} has {len(content) >> 20} MB, expected at most {LARGEST >> 20}: save it as JPEG"
+        raise SnowmatchError(text, "upload-large", name=called, count=LARGEST >> 20)
     digest = sha256(content).hexdigest()
     place = uploads_path(folder)
     make_folder(place)
@@ -107,7 +108,7 @@ def find_upload(folder: Path, name: str) -> Upload:
         if upload.id != name or upload.ending not in ENDINGS.values() or not upload_file(folder, upload).is_file():
             raise ValueError(name)
     except (OSError, ValueError, TypeError, KeyError):
-        raise SnowmatchError("this photo is not here any more: choose it again") from None
+        raise SnowmatchError("this photo is not here any more: choose it again", "upload-gone") from None
     return upload
 
 

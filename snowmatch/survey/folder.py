@@ -73,14 +73,19 @@ def write_output(
     """
     check_output(folder, catalog, list(files), force=force)
     before = _own_files(folder)
-    sums = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(files.items())}
     for name, content in files.items():
         replace_file(folder / name, lambda file, content=content: file.write(content))  # type: ignore[misc]
     for name in before.keys() - files.keys():
         if (folder / name).is_file() and file_sha256(folder / name) == before[name]:
             (folder / name).unlink()
-    text = json.dumps(plain({**manifest, "files": sums}), indent=2, ensure_ascii=False) + "\n"
-    replace_file(folder / MANIFEST, lambda file: file.write(text.encode()))
+    text = manifest_text(manifest, files)
+    replace_file(folder / MANIFEST, lambda file: file.write(text))
+
+
+def manifest_text(manifest: Mapping[str, Any], files: Mapping[str, bytes | mmap]) -> bytes:
+    """Return the manifest of some files as JSON, with their sums."""
+    sums = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(files.items())}
+    return (json.dumps(plain({**manifest, "files": sums}), indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def _own_files(folder: Path) -> dict[str, str]:

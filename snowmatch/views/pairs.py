@@ -75,7 +75,7 @@ def write_pair(
     Earlier pictures of questions are replaced. Raises SnowmatchError if a photo cannot be read or a file not written.
     """
     check_folder(folder, identities.data.folder)
-    by_name = {x.annotation: x for x in identities.annotations}
+    by_name = {x.annotation: identities.boxed(x.row) for x in identities.annotations}
     sightings = identities.who.sightings
     names = (sightings[a].annotations[0], sightings[b].annotations[0])
     if likely is not None:

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import os
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
+import cv2
+import numpy as np
 from PIL import Image
 
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.files import read_file, replace_file, unreadable
+from snowmatch.core.files import keep_file, read_file, unreadable
 from snowmatch.core.home import home_of
 from snowmatch.core.types import Annotation, BBox
 from snowmatch.photos.chips import clip_bbox
+from snowmatch.photos.exif import orientation
+from snowmatch.photos.formats import largest_page, open_photo
 from snowmatch.photos.pixels import read_mask, read_photo, read_small
 from snowmatch.views.side_by_side import Cut, Side, draw_outline
 
@@ -23,6 +29,7 @@ SIZES = (160, 320, 640, 1280, 2560)  # longest sides (px) of previews
 KINDS = ("photo", "animal", "outline")
 MARGIN = 0.08  # of the animal's box, around it
 QUALITY = 85
+END = b"\xff\xd9"  # of a JPEG
 
 
 def key_of(annotation: Annotation) -> str:
@@ -54,20 +61,45 @@ def preview(folder: Path, annotation: Annotation, kind: str, size: int) -> bytes
     kept = home_of(folder) / "previews" / name[:2] / f"{name}.jpg"
     if not kept.is_symlink():
         with suppress(OSError, SnowmatchError):
-            return read_file(kept)
+            if (content := read_file(kept)).endswith(END):  # a power failure may have cut it off
+                return content
     content = _outlined(folder, annotation, size) if lines else make_preview_of(photo, box, size)
     with suppress(SnowmatchError):  # a catalog that cannot be written shows its pictures all the same
-        replace_file(kept, lambda file: file.write(content))
+        keep_file(kept, content)
     return content
 
 
 def make_preview_of(photo: Path, box: BBox | None, size: int) -> bytes:
     """Return a JPEG of a photo, or of a box in it. Raises SnowmatchError if the photo cannot be read."""
-    pixels = read_small(photo, size) if box is None else read_photo(photo)
-    picture = Image.fromarray(pixels)
-    if box is not None:
-        picture = picture.crop(with_margin(box, picture.size))
-    return _jpeg(picture, size)
+    if box is None:
+        return _jpeg(read_small(photo, size), size)
+    whole = photo_size(photo)
+    if whole is None:
+        read_photo(photo)  # says what is wrong with it
+        raise SnowmatchError(f"{photo} has no size that can be read: save it again")
+    left, top, right, bottom = with_margin(box, whole)
+    # A JPEG is decoded at a fraction of its size where that is enough
+    pixels = read_small(photo, math.ceil(size * max(whole) / max(right - left, bottom - top)))
+    across, down = pixels.shape[1] / whole[0], pixels.shape[0] / whole[1]
+    rows = slice(math.floor(top * down), max(math.ceil(bottom * down), math.floor(top * down) + 1))
+    columns = slice(math.floor(left * across), max(math.ceil(right * across), math.floor(left * across) + 1))
+    return _jpeg(pixels[rows, columns], size)
+
+
+def photo_size(path: Path) -> tuple[int, int] | None:
+    """Return (width, height) of an upright photo, from its header; None if it cannot be read."""
+    try:
+        return _size(str(path), path.stat().st_mtime_ns)
+    except (OSError, SnowmatchError):
+        return None
+
+
+@lru_cache(20_000)
+def _size(path: str, changed: int) -> tuple[int, int]:
+    with open_photo(Path(path)) as image:
+        largest_page(image, Path(path))
+        width, height = image.size
+        return (height, width) if orientation(image) >= 5 else (width, height)
 
 
 def _outlined(folder: Path, annotation: Annotation, size: int) -> bytes:
@@ -80,13 +112,17 @@ def _outlined(folder: Path, annotation: Annotation, size: int) -> bytes:
     if mask is not None:
         draw_outline(canvas, Side(photo, None, mask, ()), view)
     draw_outline(canvas, Side(photo, box, None, ()), view)
-    return _jpeg(Image.fromarray(canvas), size)
+    return _jpeg(canvas, size)
 
 
-def _jpeg(picture: Image.Image, size: int) -> bytes:
-    picture.thumbnail((size, size), Image.Resampling.LANCZOS, reducing_gap=3)
+def _jpeg(pixels: np.ndarray, size: int) -> bytes:
+    height, width = pixels.shape[:2]
+    factor = size / max(width, height)
+    if factor < 1:
+        small = max(round(width * factor), 1), max(round(height * factor), 1)
+        pixels = cv2.resize(pixels, small, interpolation=cv2.INTER_AREA)
     out = io.BytesIO()
-    picture.save(out, "JPEG", quality=QUALITY)
+    Image.fromarray(pixels).save(out, "JPEG", quality=QUALITY)
     return out.getvalue()
 
 

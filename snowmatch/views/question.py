@@ -11,8 +11,9 @@ from snowmatch.core.types import Annotation
 from snowmatch.decisions.row import REPEAT
 from snowmatch.review.identities import Identities
 from snowmatch.review.queue import Item
-from snowmatch.views.previews import key_of
-from snowmatch.views.shade import photo_size, shown_part
+from snowmatch.review.traits import box_text
+from snowmatch.views.previews import key_of, photo_size
+from snowmatch.views.shade import shown_part
 
 SECRET = (REPEAT, "check")  # why a question is asked that must look like any other one
 
@@ -56,7 +57,7 @@ def question_to_json(identities: Identities, item: Item, *, hidden: bool) -> dic
 
 def _side(identities: Identities, number: int, best: str, hidden: bool) -> dict[str, Any]:
     sighting = identities.who.sightings[number]
-    photos = [identities.annotations[row] for row in sighting.rows]
+    photos = [identities.boxed(row) for row in sighting.rows]
     photos.sort(key=lambda a: (a.timestamp is None, a.timestamp.isoformat() if a.timestamp else "", a.row))
     first = 0 if hidden else next((k for k, a in enumerate(photos) if a.annotation == best), 0)
     return {
@@ -76,6 +77,7 @@ def _frame(identities: Identities, a: Annotation) -> dict[str, Any]:
         "time": a.timestamp.strftime("%H:%M:%S") if a.timestamp is not None else "",
         "camera": printable(a.camera),
         "size": size,
+        "box": box_text(a.bbox),
         "part_shown": None if size is None else shown_part(a, size),
     }
 

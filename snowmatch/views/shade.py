@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import io
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Annotation
 from snowmatch.photos.chips import clip_bbox
 from snowmatch.photos.exif import orientation
@@ -18,21 +16,6 @@ from snowmatch.photos.pixels import read_mask
 from snowmatch.views.previews import with_margin
 
 DARK = 205  # of 255: how dark the scenery becomes
-
-
-def photo_size(path: Path) -> tuple[int, int] | None:
-    """Return (width, height) of an upright photo, from its header; None if it cannot be read."""
-    try:
-        return _size(str(path), path.stat().st_mtime_ns)
-    except (OSError, SnowmatchError):
-        return None
-
-
-@lru_cache(20_000)
-def _size(path: str, changed: int) -> tuple[int, int]:
-    with open_photo(Path(path)) as image:
-        width, height = image.size
-        return (height, width) if orientation(image) >= 5 else (width, height)
 
 
 def shown_part(annotation: Annotation, size: tuple[int, int]) -> tuple[int, int, int, int]:

@@ -56,15 +56,15 @@ def _chosen(candidates: Sequence[Candidate], who: str) -> Candidate | None:
     if who in ("new", "unknown"):
         return None
     if not (who.isascii() and who.isdigit() and len(who) < 4 and int(who) < len(candidates)):
-        raise SnowmatchError("nobody was chosen: choose a candidate, a new animal, or no name yet")
+        raise SnowmatchError("nobody was chosen: choose a candidate, a new animal, or no name yet", "choose-candidate")
     return candidates[int(who)]
 
 
 def _check_new(identities: Identities, name: str) -> None:
     if not name or name.startswith("unnamed ") or len(name) > 200:
-        raise SnowmatchError("a new animal needs a name: type one")
+        raise SnowmatchError("a new animal needs a name: type one", "name-missing")
     if identities.who.named(name) is not None:
-        raise SnowmatchError(f"{name!r} is an individual already: choose it, or another name")
+        raise SnowmatchError(f"{name!r} is an individual already: choose it, or another name", "name-taken", name=name)
 
 
 def _new_photo(state: State, asked: Asked, answer: Answer, upload: Upload, box: object, count: int) -> NewPhoto:
@@ -97,7 +97,7 @@ def _drafts(
     if candidate is not None and candidate.individual is None:
         other = identities.who.number_of.get(candidate.best.annotation)
         if other is None:
-            raise SnowmatchError("the chosen animal is not on record any more: ask again")
+            raise SnowmatchError("the chosen animal is not on record any more: ask again", "answer-gone")
         drafts = [answer_pair(identities, n, other, "same", observer) for n in sightings if n != other]
     else:
         called = candidate.individual if candidate is not None and candidate.individual is not None else name

@@ -53,7 +53,9 @@ def read_question(values: Mapping[str, Any]) -> Asked:
     """Return the question that a page sent. Raises SnowmatchError for anything that a page does not send."""
     photos, boxes = values.get("photos"), values.get("boxes")
     if not (isinstance(photos, list) and isinstance(boxes, list) and 0 < len(photos) == len(boxes) <= MOST_PHOTOS):
-        raise SnowmatchError(f"expected 1 to {MOST_PHOTOS} photos of one animal: choose some")
+        raise SnowmatchError(
+            f"expected 1 to {MOST_PHOTOS} photos of one animal: choose some", "photos-of-one-animal", count=MOST_PHOTOS
+        )
     if not all(isinstance(name, str) for name in photos):
         raise SnowmatchError("a photo is named by its identifier: choose it again")
     texts = {}
@@ -103,7 +105,7 @@ def find_question(folder: Path, name: str) -> Asked:
         values = json.loads((uploads_path(folder) / "questions" / f"{name}.json").read_text(encoding="utf-8"))
         return read_question(values)
     except (OSError, ValueError):
-        raise SnowmatchError("there is no such answer any more: ask again") from None
+        raise SnowmatchError("there is no such answer any more: ask again", "answer-gone") from None
 
 
 class Answers:

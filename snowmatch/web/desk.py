@@ -30,6 +30,8 @@ HIDDEN = ("blind", "training")  # ways in which an observer sees neither names n
 PATIENCE = (
     4.0  # a queue that took t seconds to make is made again for others' decisions after PATIENCE * t at the earliest
 )
+# The number of questions left, which took t seconds to count, is counted again after so many t, or so many seconds
+LEFT_PATIENCE, LEFT_LONGEST = 50.0, 10.0
 TRAINING = 40  # pairs of one training
 
 
@@ -68,6 +70,7 @@ class Desk:
         self._stored: dict[
             tuple[Keys, str], str
         ] = {}  # answers by pair and moment of opening: a request may come twice
+        self._left, self._left_due = 0, -math.inf  # the number of questions left; when to count again
         self._training: tuple[TrainingPair, ...] | None = None
         self._trained: set[Keys] = set()
 
@@ -86,14 +89,25 @@ class Desk:
                 items, left = self._lessons(queue)
             else:
                 skipped = {tuple(sorted(keys)) for keys in self._skipped}
-                items = [i for i in queue.next(count + len(skipped)) if queue.keys_of(i) not in skipped]
-                left = max(queue.left() - len(skipped), len(items))
+                found = queue.next(count + len(skipped))
+                items = [i for i in found if queue.keys_of(i) not in skipped]
+                more = len(found) == count + len(skipped)  # there may be more: else these are all
+                left = max(self._count_left(queue) - len(skipped), len(items)) if more else len(items)
             items = items[:count]
             if about is not None and (chosen := self._chosen(queue, about)) is not None:
                 items = [chosen, *(i for i in items if {i.a, i.b} != {chosen.a, chosen.b})]
             for item in items:
                 self._hand_out(queue, item)
             return queue.identities, items, left, len(self._skipped)
+
+    def _count_left(self, queue: Queue) -> int:
+        """Return about how many questions are left. Counting them in a large catalog would delay every answer."""
+        start = time.monotonic()
+        if start >= self._left_due:
+            self._left = queue.left()
+            end = time.monotonic()
+            self._left_due = end + min(LEFT_PATIENCE * (end - start), LEFT_LONGEST)
+        return self._left
 
     def _ready(self) -> Queue | None:
         """Return the queue with all decisions so far; None while the evidence is gathered."""
@@ -127,6 +141,7 @@ class Desk:
 
     def _put(self, queue: Queue, took: float) -> Queue:
         self._queue, self._built, self._took = queue, time.monotonic(), took
+        self._left_due = -math.inf
         self._known = {row.id for row in queue.identities.rows}
         return queue
 
@@ -164,6 +179,7 @@ class Desk:
             self._known.add(event.row.id)
             if self._making:
                 self._recent.append(event)
+            self._left = max(self._left - 1, 0) if event.undone is None else self._left + 1
             identities = self.state.identities()
             if self.way == "training":
                 queue.identities = identities
@@ -236,7 +252,7 @@ class Desk:
         keys = read_pair(values.get("pair"))
         asked = self._asked.get(keys)
         if asked is None:
-            raise SnowmatchError("this pair is no longer a question here: load the page again")
+            raise SnowmatchError("this pair is no longer a question here: load the page again", "load-again")
         said, certainty, note = read_answer(values)
         opened = read_moment(values.get("opened_at"))
         sides, marks = read_marks(asked.sides, values.get("frames"), values.get("marks"))
@@ -303,7 +319,7 @@ class Desk:
     def skip(self, keys: Keys) -> None:
         """Put a pair last."""
         if keys not in self._asked:
-            raise SnowmatchError("this pair is no longer a question here: load the page again")
+            raise SnowmatchError("this pair is no longer a question here: load the page again", "load-again")
         skip(self.state.folder, self.observer, (min(keys), max(keys)))
         self._skipped.add((min(keys), max(keys)))
 

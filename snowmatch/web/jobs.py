@@ -87,7 +87,7 @@ def start_job(folder: Path, kind: str, decisions: Path | None = None, extractor:
     make_folder(jobs)
     with file_lock(jobs / "start.lock").acquire(timeout=10):
         if running := [job for job in list_jobs(folder) if job.state == "running"]:
-            raise SnowmatchError(f"other work ({running[0].kind}) runs: wait until it is done, or stop it")
+            raise SnowmatchError(f"other work ({running[0].kind}) runs: wait until it is done, or stop it", "busy")
         started = time.time()
         name = time.strftime("%Y%m%d-%H%M%S", time.localtime(started)) + f"-{kind}"
         number = next(n for n in range(1, 1000) if not (jobs / (name if n == 1 else f"{name}-{n}")).exists())

@@ -16,8 +16,10 @@ def machine_drafts(state: State, identities: Identities) -> tuple[Decision, ...]
     """
     evidence = evidence_now(state)
     if evidence is None:
-        raise SnowmatchError("the photos are still being compared: try again in a moment")
+        raise SnowmatchError("the photos are still being compared: try again in a moment", "comparing")
     calibration = state.session(names=False).calibration
     if calibration is None:
-        raise SnowmatchError("nothing is calibrated for this method, so no pair has a level: calibrate first")
+        raise SnowmatchError(
+            "nothing is calibrated for this method, so no pair has a level: calibrate first", "no-levels"
+        )
     return auto_drafts(identities, evidence, calibration.levels, Policy())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from html import escape
 from typing import Any
 
@@ -22,6 +22,7 @@ from snowmatch.views.text import MARKS
 from snowmatch.web.people import asking, may
 from snowmatch.web.state import State
 from snowmatch.web.texts import LANGUAGES, Translate, choose_language, translator
+from snowmatch.web.told import told, told_note
 
 # The pages in the navigation: the address, the key of its word, the second key after "g"
 NAV = (
@@ -85,7 +86,8 @@ def render(request: Request, template: str, *, status: int = 200, **values: Any)
     language = language_of(request)
     t, state, accounts = translator_of(request), state_of(request), asking.get() is not None
     found = environment().get_template(template)
-    text = found.render(t=t, language=language, state=state, path=request.url.path, accounts=accounts, **values)
+    words = {"t": t, "told": partial(told_note, language), "language": language}
+    text = found.render(**words, state=state, path=request.url.path, accounts=accounts, **values)
     response = HTMLResponse(text.encode("utf-8", "backslashreplace"), status)  # a path may hold undecodable bytes
     if request.query_params.get("lang") in LANGUAGES:
         response.set_cookie(LANGUAGE_COOKIE, language, max_age=10**8, httponly=True, samesite="strict")
@@ -122,7 +124,10 @@ STATUS = {"not-allowed": 403}
 def snowmatch_error(request: Request, error: Exception) -> Response:
     """Return the answer to a SnowmatchError that no page expected."""
     assert isinstance(error, SnowmatchError)
-    return problem(request, " ".join(str(error).splitlines()), STATUS.get(error.code, 400), error.code)
+    text = " ".join(str(error).splitlines())
+    return problem(
+        request, told(language_of(request), text, error.code, error.data), STATUS.get(error.code, 400), error.code
+    )
 
 
 async def read_json(request: Request) -> Mapping[str, Any]:
@@ -131,9 +136,9 @@ async def read_json(request: Request) -> Mapping[str, Any]:
     try:
         values = await run_in_threadpool(json.loads, body)
     except (ValueError, RecursionError):
-        raise SnowmatchError("the request is not valid JSON: load the page again") from None
+        raise SnowmatchError("the request is not valid JSON: load the page again", "load-again") from None
     if not isinstance(values, dict):
-        raise SnowmatchError("the request is not a JSON object: load the page again")
+        raise SnowmatchError("the request is not a JSON object: load the page again", "load-again")
     return values
 
 

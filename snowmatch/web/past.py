@@ -33,7 +33,7 @@ def answer_word(t: Translate, kind: str, answer: str) -> str:
         return ""
     if kind == "pair":
         return t(f"answer.{answer}")
-    if not answer and kind in ("body_part", "species"):
+    if not answer and kind in ("body_part", "species", "box"):
         return t("change.as_table")
     if not answer or answer not in VALUES.get(kind, ()):
         return printable(answer)

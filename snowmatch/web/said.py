@@ -18,7 +18,7 @@ Sides = tuple[tuple[str, ...], tuple[str, ...]]  # identifiers of the annotation
 def read_pair(value: object) -> Keys:
     """Return the keys of a pair of sightings. Raises SnowmatchError if it is none."""
     if not isinstance(value, list) or len(value) != 2 or not all(isinstance(v, str) and v for v in value):
-        raise SnowmatchError("the request names no pair of sightings: load the page again")
+        raise SnowmatchError("the request names no pair of sightings: load the page again", "load-again")
     return value[0], value[1]
 
 

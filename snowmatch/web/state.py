@@ -103,21 +103,32 @@ class State:
 
     def annotation(self, key: str) -> Annotation | None:
         """Return the annotation that an address means (see `key_of`), with its name now; None if there is none."""
+        identities, row = self._row(key)
+        return None if row is None else identities.named[row]
+
+    def pictured(self, key: str) -> Annotation | None:
+        """Return the annotation that an address means, with its box now and the name of the table: a picture of it need
+        not wait for the names. None if there is none.
+        """
+        identities, row = self._row(key)
+        return None if row is None else identities.boxed(row)
+
+    def _row(self, key: str) -> tuple[Identities, int | None]:
         identities = self.identities()
         with self._lock:
             if self._keys_of is not identities.data:
                 self._keys = {key_of(a): a.row for a in identities.annotations}
                 self._keys_of = identities.data
-            row = self._keys.get(key)
-        return None if row is None else identities.named[row]
+            return identities, self._keys.get(key)
 
     def states(self) -> tuple[tuple[str, str], ...]:
         """Return the state of each annotation by its row, and why it failed, as of when the catalog was read."""
         identities = self.identities()
         with self._lock:
-            key = (identities.data, _stamp(features_path(self.folder)))
+            key = (identities.data, _features(self.folder), identities.who.boxes)
             if self._states_of != key:
-                self._states, self._states_of = states_of(self.folder, identities.annotations), key
+                boxed = [identities.boxed(a.row) for a in identities.annotations]
+                self._states, self._states_of = states_of(self.folder, boxed), key
             return self._states
 
     def on_record(self, sha256: str) -> list[Annotation]:
@@ -188,7 +199,16 @@ class State:
     def _catalog_files(self) -> Stamp:
         folder = self.folder
         files = (folder / CSV_NAME, folder / EXCEL_NAME, database_path(folder), settings_path(folder))
-        return tuple(_stamp(path) for path in (*files, features_path(folder), calibration_path(folder)))
+        return (*(_stamp(path) for path in (*files, calibration_path(folder))), _features(folder))
+
+
+def _features(folder: Path) -> tuple[int, int] | None:
+    """Return what changes when features are added or removed: each extractor has a folder, and writes whole files."""
+    try:
+        stamps = [each.stat().st_mtime_ns for each in features_path(folder).iterdir()]
+    except OSError:
+        return None
+    return max(stamps, default=0), len(stamps)
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

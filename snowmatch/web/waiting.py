@@ -14,6 +14,7 @@ from snowmatch.web.background import evidence_now
 from snowmatch.web.desk import desk_of
 from snowmatch.web.jobs import list_jobs
 from snowmatch.web.machine import machine_drafts
+from snowmatch.web.rereading import rereading_of
 from snowmatch.web.state import State
 
 AT_ONCE = 3000  # sightings that are compared when the first page is opened; more are compared as work that was started
@@ -58,6 +59,9 @@ def waiting_now(state: State) -> tuple[Waiting, bool]:
     identities = state.identities()
     who = identities.who
     unindexed = sum(not a.annotation for a in identities.annotations)
+    if who.boxes and not rereading_of(state).running:  # a box was corrected, and the animal was not read again
+        states = state.states()
+        unindexed += sum(a.annotation in who.boxes and states[a.row][0] == "stale" for a in identities.annotations)
     jobs = list_jobs(state.folder)
     working = next((job.kind for job in jobs if job.state == "running"), "")
     evidence, compare = None, False
@@ -69,7 +73,7 @@ def waiting_now(state: State) -> tuple[Waiting, bool]:
     disputed = sum(each.adjudicated is None for each in agreement(identities.rows, who).disagreements)
     found = Waiting(
         unindexed=unindexed,
-        indexed=len(identities.annotations) - unindexed,
+        indexed=sum(bool(a.annotation) for a in identities.annotations),
         working=working,
         compare=compare,
         comparing=state.comparing or (0, len(who.sightings)) if who.sightings and evidence is None else None,

@@ -7,6 +7,7 @@ from snowmatch.web.routes import (
     contradictions,
     count,
     doctor,
+    downloads,
     home,
     identify,
     individuals,
@@ -20,6 +21,6 @@ from snowmatch.web.routes import (
 
 ROUTES = [*home.ROUTES, *identify.ROUTES, *photos.ROUTES, *jobs.ROUTES, *pictures.ROUTES]
 ROUTES += [*review.ROUTES, *individuals.ROUTES, *changes.ROUTES, *contradictions.ROUTES, *agreement.ROUTES]
-ROUTES += [*doctor.ROUTES, *count.ROUTES, *survey.ROUTES, *login.ROUTES]
+ROUTES += [*doctor.ROUTES, *count.ROUTES, *survey.ROUTES, *downloads.ROUTES, *login.ROUTES]
 # The largest body (bytes) of paths that accept more than a form
 LIMITS: dict[str, int] = {"/identify/photo": LARGEST}

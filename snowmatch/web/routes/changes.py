@@ -15,20 +15,21 @@ from snowmatch.core.text import printable
 from snowmatch.review.auto import SAMPLE, machine_rows
 from snowmatch.review.divide import split_photos
 from snowmatch.review.identities import Change, Decision, Identities, merge, preview, rename, undo
+from snowmatch.review.traits import BOX, PORTRAIT, Said, said_before, trait_drafts
 from snowmatch.review.traits import KINDS as TRAITS
-from snowmatch.review.traits import PORTRAIT, Said, said_before, trait_drafts
 from snowmatch.web.animals import address_of, find_number
 from snowmatch.web.machine import machine_drafts
 from snowmatch.web.page import language_of, read_json, state_of
 from snowmatch.web.past import answer_word
 from snowmatch.web.people import ADJUDICATOR, OBSERVER, need
+from snowmatch.web.rereading import rereading_of
 from snowmatch.web.rights import CHANGES
 from snowmatch.web.state import State
 from snowmatch.web.texts import Translate, translator
 
 SHOWN = 12  # names in a preview
 LONGEST = 200  # characters of a name
-KINDS = ("rename", "merge", "split", "undo", "auto", "auto-undo", PORTRAIT, *TRAITS)
+KINDS = ("rename", "merge", "split", "undo", "auto", "auto-undo", PORTRAIT, BOX, *TRAITS)
 
 
 async def change(request: Request) -> Response:
@@ -57,6 +58,8 @@ def _change(request: Request, values: Mapping[str, Any]) -> Response:
     if not rows:
         return JSONResponse({"lines": lines, "head": "", "stored": [], "changed": True})
     after = state.identities()
+    if after.who.boxes != identities.who.boxes:
+        rereading_of(state).ask()
     return JSONResponse({"stored": [row.id for row in rows], "goto": _goto(after, values, drafts)})
 
 
@@ -82,7 +85,7 @@ def _drafts(state: State, identities: Identities, values: Mapping[str, Any]) -> 
         if any(row.id in ids and row.observer != observer for row in identities.rows):
             need(ADJUDICATOR)  # of the decisions of others
         return undo(identities, ids, observer)
-    if kind in (PORTRAIT, *TRAITS):
+    if kind in (PORTRAIT, BOX, *TRAITS):
         photos = _keys(values, "photos")
         if not photos and kind in ("note", "sex"):  # of the whole animal
             number = identities.who.number_of.get(str(values.get("key")))
@@ -97,14 +100,14 @@ def _handle(identities: Identities, key: object) -> str:
     """Return the handle of the individual of a sighting."""
     number = find_number(identities, f"~{key}") if isinstance(key, str) else None
     if number is None:
-        raise SnowmatchError(f"{str(key)[:80]!r} is no sighting of this catalog: load the page again")
+        raise SnowmatchError(f"{str(key)[:80]!r} is no sighting of this catalog: load the page again", "load-again")
     return identities.who.individuals[number].handle
 
 
 def _keys(values: Mapping[str, Any], name: str) -> list[str]:
     found = values.get(name, [])
     if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
-        raise SnowmatchError(f"{name} is not a list of names: load the page again")
+        raise SnowmatchError(f"{name} is not a list of names: load the page again", "load-again")
     return found
 
 
@@ -133,7 +136,7 @@ def _lines(change: Change, t: Translate, values: Mapping[str, Any]) -> list[str]
         lines.append(t("change.total", n=change.sightings, captures=change.captures, before=fewer, after=more))
     if change.quarrels:
         lines.append(t("change.quarrels", n=len(change.quarrels)))
-    if not lines and values.get("kind") not in (PORTRAIT, *TRAITS):
+    if not lines and values.get("kind") not in (PORTRAIT, BOX, *TRAITS):
         lines.append(t("change.nothing"))
     return lines
 
@@ -151,7 +154,7 @@ def _traits(identities: Identities, values: Mapping[str, Any], t: Translate) -> 
         return [t("change.portrait")]
     if kind == "note":
         return [t("change.note", text=printable(str(values.get("value"))))]
-    if kind not in TRAITS:
+    if kind not in (BOX, *TRAITS):
         return []
     value = answer_word(t, str(kind), " ".join(str(values.get("value") or "").split()))
     if not photos:

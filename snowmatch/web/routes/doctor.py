@@ -13,8 +13,9 @@ from snowmatch.review.doctor.examine import Examination, examine
 from snowmatch.review.doctor.finding import SEVERITIES, Finding
 from snowmatch.views.previews import key_of
 from snowmatch.web.background import background
-from snowmatch.web.page import render, state_of
+from snowmatch.web.page import language_of, render, state_of
 from snowmatch.web.state import State
+from snowmatch.web.told import told_note
 
 CASES, PHOTOS = 20, 12  # of one finding
 # The page that helps with a finding, by its code
@@ -57,7 +58,7 @@ def findings(request: Request) -> Response:
         "doctor_findings.html",
         counts=[(severity, found.count(severity)) for severity in SEVERITIES],
         groups=[(s, [_finding(state, f) for f in found.findings if f.severity == s]) for s in SEVERITIES],
-        unseen=[(printable(note.text), PAGES.get(note.code, "")) for note in found.unseen],
+        unseen=[(printable(told_note(language_of(request), note)), PAGES.get(note.code, "")) for note in found.unseen],
         found=_size(found),
     )
 

@@ -30,6 +30,7 @@ from snowmatch.web.background import evidence_at_hand
 from snowmatch.web.page import language_of, problem, render, state_of, whole_number
 from snowmatch.web.pairs import label_of
 from snowmatch.web.past import past_of
+from snowmatch.web.places import map_of, photos_at
 from snowmatch.web.texts import translator
 
 PAGE = 48
@@ -90,6 +91,7 @@ def individual(request: Request) -> Response:
         "past": [past_of(each, t) for each in past[:HISTORY]],
         "more_past": max(len(past) - HISTORY, 0),
     }
+    values |= {"map": map_of(state, identities, found.sightings), "photos_at": photos_at}
     values |= {"qualities": QUALITIES, "sexes": SEXES, "longest": LONGEST}
     values |= {"others": sorted(printable(each.name) for each in identities.who.individuals if each.name)}
     return render(request, "individual.html", **values)

@@ -13,10 +13,11 @@ from snowmatch.core.types import BODY_PARTS, Annotation
 from snowmatch.review.history import history_of
 from snowmatch.review.traits import KINDS, LONGEST, VALUES, last_changes
 from snowmatch.views.explorer import STATES
-from snowmatch.views.previews import key_of
+from snowmatch.views.previews import key_of, photo_size
 from snowmatch.web.animals import known_of
 from snowmatch.web.page import problem, render, state_of, translator_of, whole_number
 from snowmatch.web.past import past_of
+from snowmatch.web.rereading import rereading_of
 
 PAGE = 60
 LAST = 8  # changes of photos that the page lists
@@ -102,6 +103,9 @@ def photo(request: Request) -> Response:
         key=key_of(annotation),
         a=annotation,
         indexed=state.states()[annotation.row],
+        reading=rereading_of(state).running,
+        boxed=annotation.annotation in identities.who.boxes,
+        size=photo_size(state.folder / annotation.path),
         encounter=[(key_of(a), a) for a in beside],
         several=len(other),
         quality=traits.quality.get(annotation.annotation, ""),
@@ -116,4 +120,18 @@ def photo(request: Request) -> Response:
     )
 
 
-ROUTES = [Route("/photos", photos), Route("/photos/{key}", photo)]
+def photo_state(request: Request) -> Response:
+    """The state of one annotation; with status 202 while animals are read again."""
+    state = state_of(request)
+    annotation = state.annotation(request.path_params["key"])
+    if annotation is None:
+        return problem(request, translator_of(request)("problem.missing"), 404)
+    reading = rereading_of(state)
+    running = reading.running
+    why = "" if running else reading.problem
+    indexed = state.states()[annotation.row]
+    shown = (indexed[0], indexed[1] or (why if indexed[0] != "indexed" else ""))
+    return render(request, "photo_state.html", status=202 if running else 200, indexed=shown, reading=running)
+
+
+ROUTES = [Route("/photos", photos), Route("/photos/{key}", photo), Route("/photos/{key}/state", photo_state)]

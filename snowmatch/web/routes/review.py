@@ -159,7 +159,7 @@ def spots(request: Request) -> Response:
     state = state_of(request)
     if request.query_params.get("mode") in HIDDEN:
         raise SnowmatchError("matched spots are hidden here: they would tell what the photos say")
-    found = [state.annotation(request.query_params.get(name, "")) for name in ("a", "b")]
+    found = [state.pictured(request.query_params.get(name, "")) for name in ("a", "b")]
     one, other = found
     if one is None or other is None:
         return problem(request, "there is no such photo", 404)
@@ -169,7 +169,7 @@ def spots(request: Request) -> Response:
 def scenery(request: Request) -> Response:
     """A picture that darkens the scenery of a photo."""
     state, size = state_of(request), whole_number(request.path_params["size"], 0, 0, 10**6)
-    annotation = state.annotation(request.path_params["key"])
+    annotation = state.pictured(request.path_params["key"])
     if annotation is None or size not in SIZES:
         return problem(request, "there is no such picture", 404)
     try:

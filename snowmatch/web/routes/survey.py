@@ -1,4 +1,6 @@
-"""Sightings and individuals by station and month. It has no coordinates, so there is no map."""
+"""Sightings and individuals by station and month, the map of stations, and files to take along. No page tells
+coordinates.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +12,19 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from snowmatch.core.text import printable
+from snowmatch.survey.captures import FLANKS
 from snowmatch.web.page import render, state_of
+from snowmatch.web.places import map_of, photos_at
+from snowmatch.web.routes.downloads import FILES
 
 MONTHS = 36  # columns of the table, the last ones
 
 
 def survey(request: Request) -> Response:
     """The page."""
-    who = state_of(request).identities().who
+    state = state_of(request)
+    identities = state.identities()
+    who = identities.who
     cells: dict[tuple[str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
     animals: dict[tuple[str, str], set[int]] = defaultdict(set)
     by_month: dict[str, set[int]] = defaultdict(set)
@@ -36,6 +43,10 @@ def survey(request: Request) -> Response:
         request,
         "survey.html",
         months=months,
+        map=map_of(state, identities),
+        photos_at=photos_at,
+        flanks=FLANKS,
+        files=FILES,
         earlier=max(len(by_month) - MONTHS, 0),
         rows=[_row(place, cells[place], months, len(animals[place]), most) for place in sorted(animals)],
         totals=[sum(row[month] for row in cells.values()) for month in months],

@@ -3,11 +3,10 @@
 (function () {
   const at = (id) => document.getElementById(id);
   const words = at("identify").dataset;
-  const canvas = at("canvas"), pen = canvas.getContext("2d");
   const fields = ["x", "y", "w", "h"].map((name) => at(`box-${name}`));
   const form = at("question");
   const photos = []; // {id, name, size, bbox, picture, ...}
-  let current = -1, from = null, filled = false, asking = false, queue = Promise.resolve();
+  let current = -1, filled = false, asking = false, queue = Promise.resolve();
 
   // --- photos ---------------------------------------------------------------------------------------------------------
 
@@ -37,7 +36,6 @@
         photo.bbox = photo.bbox || null;
         photo.picture = new Image();
         photo.picture.src = `/identify/photo/1280/${photo.id}`;
-        photo.picture.onload = draw;
         photos.push(photo);
         fill(photo);
         show(current < 0 ? 0 : current);
@@ -81,53 +79,23 @@
     const known = photo.known ? words.known.replace("{path}", photo.known.path) : "";
     at("about").textContent = [photo.name, `${photo.size[0]} × ${photo.size[1]} px`, known].filter(Boolean).join(" · ");
     fields.forEach((field, n) => { field.value = photo.bbox ? photo.bbox[n] : ""; });
-    draw();
+    editor.show({ size: photo.size, picture: photo.picture, box: photo.bbox });
   }
 
-  function draw() {
+  // `done`: the person let go of it
+  const editor = makeBoxEditor(at("canvas"), (box, done) => {
     if (current < 0) return;
     const photo = photos[current];
-    const [width, height] = photo.size;
-    const scale = Math.min(1280 / Math.max(width, height), 1);
-    canvas.width = Math.round(width * scale); canvas.height = Math.round(height * scale);
-    if (photo.picture.complete && photo.picture.naturalWidth) pen.drawImage(photo.picture, 0, 0, canvas.width, canvas.height);
-    if (!photo.bbox) return;
-    const [x, y, w, h] = photo.bbox.map((v) => v * scale);
-    pen.fillStyle = "#0007";
-    pen.beginPath(); pen.rect(0, 0, canvas.width, canvas.height); pen.rect(x, y, w, h); pen.fill("evenodd");
-    pen.lineWidth = 3; pen.strokeStyle = "#000"; pen.strokeRect(x, y, w, h);
-    pen.lineWidth = 1.5; pen.strokeStyle = "#fff"; pen.strokeRect(x, y, w, h);
-  }
-
-  function place(event) { // px of the photo
-    const area = canvas.getBoundingClientRect(), [width, height] = photos[current].size;
-    const x = (event.clientX - area.left) / area.width * width, y = (event.clientY - area.top) / area.height * height;
-    return [Math.min(Math.max(Math.round(x), 0), width), Math.min(Math.max(Math.round(y), 0), height)];
-  }
-
-  function setBox(box, done) {
-    const photo = photos[current];
-    photo.bbox = box && box[2] > 0 && box[3] > 0 ? box : null;
-    fields.forEach((field, n) => { if (document.activeElement !== field) field.value = photo.bbox ? photo.bbox[n] : ""; });
-    draw();
-    if (done && photo.bbox) guess(photo);
-  }
-
-  canvas.addEventListener("pointerdown", (event) => { from = place(event); canvas.setPointerCapture(event.pointerId); event.preventDefault(); });
-  canvas.addEventListener("pointermove", (event) => { if (from) setBox(between(from, place(event)), false); });
-  canvas.addEventListener("pointerup", (event) => {
-    if (!from) return;
-    const box = between(from, place(event));
-    from = null;
-    if (box[2] > 8 && box[3] > 8) setBox(box, true); else show(current);
+    photo.bbox = box;
+    fields.forEach((field, n) => { if (document.activeElement !== field) field.value = box ? box[n] : ""; });
+    if (done && box) guess(photo);
   });
-  canvas.addEventListener("pointercancel", () => { from = null; });
-  const between = (a, b) => [Math.min(a[0], b[0]), Math.min(a[1], b[1]), Math.abs(a[0] - b[0]), Math.abs(a[1] - b[1])];
+
   for (const field of fields) field.addEventListener("change", () => {
     const box = fields.map((each) => Math.round(Number(each.value)));
-    setBox(fields.every((each) => each.value !== "") ? box : null, true);
+    if (current >= 0) editor.set(fields.every((each) => each.value !== "") ? box : null, true);
   });
-  at("nobox").addEventListener("click", () => setBox(null, false));
+  at("nobox").addEventListener("click", () => editor.set(null, false));
 
   async function guess(photo) {
     if (form.elements.body_part.value) return;
@@ -191,7 +159,7 @@
     if (event.key === "o") at("choose").click();
     else if (event.key === "ArrowRight") show(current + 1);
     else if (event.key === "ArrowLeft") show(current - 1);
-    else if (event.key === "x" && current >= 0) setBox(null, false);
+    else if (event.key === "x" && current >= 0) editor.set(null, false);
     else if (event.key === "Enter" && event.target === document.body && photos.length) form.requestSubmit();
     else return;
     event.preventDefault();

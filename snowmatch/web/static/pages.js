@@ -47,8 +47,9 @@
     for (const [bar, count, least] of [["form[data-picks]", picked().length, 2], ["[data-photos-bar]", chosen().length, 1]]) {
       const found = document.querySelector(bar);
       if (!found) continue;
-      found.hidden = count < least;
       const text = found.querySelector("[data-count]");
+      if (!text) continue; // a bar for one photo
+      found.hidden = count < least;
       if (!text.dataset.word) text.dataset.word = text.textContent;
       text.textContent = `${text.dataset.word} ${count}`;
     }

@@ -62,8 +62,8 @@
   }
   function warm(question) {
     for (const side of question.sides) {
-      const key = side.frames[side.first].key;
-      for (const address of [`/picture/photo/640/${key}`, `/picture/animal/1280/${key}`]) new Image().src = address;
+      const frame = side.frames[side.first];
+      for (const address of [`/picture/photo/640/${frame.key}`, viewer.animal(frame, 1280)]) new Image().src = address;
     }
     if (!hiddenMode && viewer.shown.lines) spotsOf(question, [question.sides[0].first, question.sides[1].first]);
   }

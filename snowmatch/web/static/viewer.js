@@ -40,7 +40,15 @@ window.makeViewer = function (root, changed) {
       width: (r - l) * at.scale + "px", height: (b - t) * at.scale + "px",
     });
   }
-  function source(image, address) { if (image.getAttribute("src") !== address) image.src = address; }
+  // With its box in the address, the browser may keep the picture
+  const animal = (frame, size) => `/picture/animal/${size}/${frame.key}?box=${frame.box}`;
+  function source(image, address) {
+    if (image.getAttribute("src") === address) return;
+    const before = image.getAttribute("src") || "";
+    // Another photo: what was there before must not be seen beside the new one
+    if (before.split(/[/?]/)[4] !== address.split(/[/?]/)[4]) image.style.visibility = "hidden";
+    image.src = address;
+  }
 
   function draw() {
     for (const side of sides) {
@@ -56,7 +64,7 @@ window.makeViewer = function (root, changed) {
       lay(side.shade, at, 0, 0, w, h);
       lay(side.animal, at, ...frame.part_shown);
       const wide = (frame.part_shown[2] - frame.part_shown[0]) * at.scale * (window.devicePixelRatio || 1);
-      source(side.animal, `/picture/animal/${wide > 1400 ? 2560 : 1280}/${frame.key}`);
+      source(side.animal, animal(frame, wide > 1400 ? 2560 : 1280));
       side.shade.hidden = !look.scenery;
       if (look.scenery) source(side.shade, `/scenery/640/${frame.key}`);
     }
@@ -173,6 +181,7 @@ window.makeViewer = function (root, changed) {
     side.pane.addEventListener("pointercancel", up);
     side.photo.draggable = side.animal.draggable = side.shade.draggable = false;
     side.animal.addEventListener("load", () => { if (look.equalise) equalise(); });
+    for (const image of [side.photo, side.animal]) image.addEventListener("load", () => { image.style.visibility = ""; });
     side.animal.addEventListener("error", () => changed("missing"));
     side.photo.addEventListener("load", () => { // a photo whose size the server could not tell
       if (side.frame && !side.frame.size && side.photo.naturalWidth) {
@@ -222,14 +231,14 @@ window.makeViewer = function (root, changed) {
 
   return {
     shown, look,
-    draw,
+    draw, animal,
     show(number, frame, alt) {
       const side = sides[number];
       side.frame = frame;
       side.animal.alt = alt;
       side.shade.removeAttribute("src");
       source(side.photo, `/picture/photo/640/${frame.key}`);
-      source(side.animal, `/picture/animal/1280/${frame.key}`);
+      source(side.animal, animal(frame, 1280));
       draw();
     },
     fresh() {

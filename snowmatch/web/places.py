@@ -1,0 +1,62 @@
+"""The map of stations, as pages draw it: positions to each other, without coordinates."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from urllib.parse import urlencode
+
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.home import STATIONS_NAME
+from snowmatch.review.identities import Identities
+from snowmatch.survey.layout import Layout, Site, station_layout
+from snowmatch.views.station_map import StationMap, make_map
+from snowmatch.web.state import State
+
+
+def layout_of(state: State, identities: Identities) -> tuple[Layout, str]:
+    """Return the layout of the catalog's stations, kept until their table changes, and what is wrong with the table."""
+    try:
+        status = (state.folder / STATIONS_NAME).stat()
+        stamp: object = (status.st_mtime_ns, status.st_size)
+    except OSError:
+        stamp = None
+    kept: tuple[object, Layout, str] | None = state.kept.get("layout")
+    if kept is None or kept[0] != stamp:
+        try:
+            kept = (stamp, station_layout(state.folder, identities.data.settings.dates), "")
+        except SnowmatchError as error:
+            kept = (stamp, Layout({}, ()), " ".join(str(error).splitlines()))
+        state.kept["layout"] = kept
+    return kept[1], kept[2]
+
+
+def map_of(
+    state: State, identities: Identities, numbers: Iterable[int] | None = None
+) -> tuple[StationMap | None, int, str]:
+    """Return the map of stations, the number of stations without a position, and a problem of their table.
+
+    numbers: of the sightings of one animal, whose way is drawn; None: all sightings of the catalog.
+    """
+    layout, problem = layout_of(state, identities)
+    sightings = identities.who.sightings
+    chosen = sightings if numbers is None else [sightings[n] for n in numbers]
+    sites = [_site(layout, s.location, s.station) for s in chosen]
+    visits = [] if numbers is None else [(s.time, site) for s, site in zip(chosen, sites, strict=True)]
+    made = make_map(layout, Counter(sites), visits)
+    lost = {site for site, s in zip(sites, chosen, strict=True) if s.station and site not in layout.places}
+    return made, len(lost), problem
+
+
+def _site(layout: Layout, location: str, station: str) -> Site:
+    """Return the station of the table that a sighting means: either may leave the location out."""
+    if (location, station) in layout.places:
+        return location, station
+    alike = [site for site in layout.places if site[1] == station and not (site[0] and location)]
+    return alike[0] if len(alike) == 1 else (location, station)
+
+
+def photos_at(site: Site) -> str:
+    """Return the address of the photos of a station."""
+    location, station = site
+    return "/photos?" + urlencode({"location": location, "station": station} if location else {"station": station})

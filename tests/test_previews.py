@@ -1,0 +1,72 @@
+"""Small pictures: what they show, that damaged ones are made again, and the map of what was found."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from snowmatch.core.files import file_sha256
+from snowmatch.core.types import Annotation
+from snowmatch.photos.pixels import read_photo
+from snowmatch.screening.foreground import ForegroundMap
+from snowmatch.screening.maps import KEY, save_maps
+from snowmatch.views.found_map import found_map
+from snowmatch.views.previews import photo_size, preview, with_margin
+
+
+@pytest.fixture(params=[1, 6], ids=["upright", "turned"])
+def photo(request, tmp_path):
+    """A large smooth photo; its EXIF may turn it."""
+    down, across = np.mgrid[:1200, :1800]
+    pixels = np.stack([across / 1800, down / 1200, (across + down) / 3000], -1)
+    exif = Image.Exif()
+    exif[0x0112] = request.param
+    Image.fromarray((255 * pixels).astype(np.uint8)).save(tmp_path / "a.jpg", quality=95, exif=exif)
+    return tmp_path / "a.jpg"
+
+
+def opened(content):
+    return np.asarray(Image.open(io.BytesIO(content)), np.float32)
+
+
+@pytest.mark.parametrize("size", [160, 640, 1280])
+def test_an_animal_is_shown_at_the_same_place_at_every_size(photo, size):
+    whole = read_photo(photo)
+    assert photo_size(photo) == whole.shape[1::-1]
+    box = (200, 300, 620, 410)
+    found = opened(preview(photo.parent, Annotation(0, "a.jpg", bbox=box), "animal", size))
+    left, top, right, bottom = with_margin(box, whole.shape[1::-1])
+    expected = whole[top:bottom, left:right]
+    assert max(found.shape) <= size
+    assert found.shape[1] / found.shape[0] == pytest.approx(expected.shape[1] / expected.shape[0], rel=0.03)
+    for row, column in ((0, 0), (0, -1), (-1, 0), (-1, -1)):
+        assert np.abs(found[row, column] - expected[row, column]).max() < 8
+
+
+def test_a_small_photo_is_not_enlarged(tmp_path):
+    Image.new("RGB", (90, 60), "red").save(tmp_path / "a.jpg")
+    assert opened(preview(tmp_path, Annotation(0, "a.jpg"), "photo", 320)).shape[:2] == (60, 90)
+    assert opened(preview(tmp_path, Annotation(0, "a.jpg", bbox=(88, 58, 1, 1)), "animal", 320)).shape[:2] == (1, 1)
+
+
+def test_a_kept_picture_that_was_cut_off_is_made_again(photo):
+    folder, annotation = photo.parent, Annotation(0, "a.jpg")
+    content = preview(folder, annotation, "photo", 320)
+    (kept,) = (folder / ".snowmatch" / "previews").glob("*/*.jpg")
+    kept.write_bytes(content[:500])
+    assert preview(folder, annotation, "photo", 320) == content
+    assert kept.read_bytes() == content
+    assert not list(kept.parent.glob(".*"))
+
+
+def test_the_map_tints_where_the_animal_was_found(photo):
+    folder, annotation = photo.parent, Annotation(0, "a.jpg")
+    assert found_map(folder, annotation, 320) is None
+    cells = np.zeros((6, 9), np.uint8)
+    cells[:, :4] = 255
+    save_maps(folder, {file_sha256(photo)[:KEY]: ("mark", ForegroundMap(cells, "burst"))})
+    tint = opened(found_map(folder, annotation, 320))
+    assert tint.shape[1::-1] == tuple(round(320 * side / max(photo_size(photo))) for side in photo_size(photo))
+    assert tint[:, 2, 3].min() > 100
+    assert tint[:, -3, 3].max() == 0

@@ -1,0 +1,67 @@
+"""Notes and errors in Russian: by their codes, and in English where a translation or a value is missing."""
+
+import re
+from pathlib import Path
+
+import pytest
+from test_web_pages import client_of, make_catalog
+
+import snowmatch
+from snowmatch.core.notes import Note
+from snowmatch.web.texts import plural_form, words_of
+from snowmatch.web.told import told, told_note
+
+PACKAGE = Path(snowmatch.__file__).parent
+JSON = {"accept": "application/json"}
+RUSSIAN = {key.removeprefix("told."): word for key, word in words_of("ru").items() if key.startswith("told.")}
+
+
+def test_every_translated_message_exists():
+    source = "\n".join(path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py"))
+    made = {f"{state}-annotations" for state in ("missing", "stale", "failed")}
+    assert not [code for code in RUSSIAN if code not in made and f'"{code}"' not in source]
+
+
+@pytest.mark.parametrize("code", sorted(RUSSIAN))
+def test_translations_are_russian_and_have_all_plurals(code):
+    word = RUSSIAN[code]
+    forms = [word] if isinstance(word, str) else list(word.values())
+    assert all(re.search("[а-яё]", form) for form in forms)
+    if not isinstance(word, str):
+        assert set(word) == {plural_form("ru", n) for n in range(200)}
+
+
+def test_a_note_with_a_count_has_its_plural():
+    text = [told_note("ru", Note("decisions-idle", "english", {"count": n})) for n in (1, 3, 5, 21)]
+    assert text == [
+        "1 решение без действия",
+        "3 решения без действия",
+        "5 решений без действия",
+        "21 решение без действия",
+    ]
+
+
+def test_a_list_counts_and_is_named():
+    note = Note("decisions-quarrel", "english", {"individuals": ["Aika", "Bars"]})
+    assert told_note("ru", note) == "2 особи с решениями, которые противоречат друг другу: Aika, Bars"
+
+
+def test_english_is_the_fallback():
+    assert told("ru", "english", "unknown-code", {}) == "english"
+    assert told("ru", "english", "", {}) == "english"
+    assert told("ru", "english", "no-features", {}) == "english"  # the photo is missing
+    assert told("ru", "english", "decisions-idle", {}) == "english"
+    assert told("en", "english", "busy", {}) == "english"
+
+
+def test_errors_are_in_the_language_of_the_page(tmp_path):
+    folder = make_catalog(tmp_path)
+    client = client_of(folder, observer="Anna")
+    asked = {"kind": "rename", "key": "nobody", "name": "x"}
+    english, russian = (
+        client.post(f"/changes?lang={language}", json=asked, headers=JSON).json() for language in ("en", "ru")
+    )
+    assert "load the page again" in english["error"]
+    assert russian["error"] == "Страница устарела: загрузите её снова."
+    page = client.get("/survey/file/secr.zip?lang=ru", headers={"accept": "text/html"}).text
+    assert "выберите округлённое или точное" in page
