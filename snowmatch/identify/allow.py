@@ -41,8 +41,8 @@ def allow(session: Session, question: Question, resolved: Resolved) -> Allowed:
     An annotation may answer if its body part is compatible with that of a query photo, if it is from one of the
     question's locations (no locations: from any), and if its encounter is not excluded. These encounters are excluded:
     those that the question names, those that contain a query photo or a copy of one, and those at the question's
-    station or of the photos' camera at the time of the query. Raises SnowmatchError if a location or an encounter is not
-    in the catalog.
+    station or of the photos' camera at the time of the query. Raises SnowmatchError if a location or an encounter is
+    not in the catalog.
     """
     check_locations(session.data, question.locations)
     _check_encounters(session, question.exclude_encounters)
