@@ -100,7 +100,6 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "damaged-calibration": _calibrate,
     "choose-extractor": lambda data: "--extractor NAME",
     "choose-box": lambda data: "--bbox X,Y,W,H",
-    "choose-body-part": lambda data: "--bodypart PART",
     "choose-catalog": lambda data: "--catalog DIR",
     "choose-device": lambda data: "-o device=cpu",
     "no-catalog": lambda data: "--catalog DIR; snowmatch index DIR",
