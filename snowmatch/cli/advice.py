@@ -122,6 +122,7 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "choose-format": lambda data: "--format NAME",
     "choose-folders": lambda data: "-o folders=station, or -o folders=individual",
     "copy-photos": lambda data: "--copy",
+    "allow-host": lambda data: f"--allow-host {shlex.quote(str(data['host']))}",
     "only-videos": _frames,
     "choose-observer": lambda data: "--observer NAME",
     "merge-instead": _merge,
@@ -130,6 +131,7 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     # notes
     "videos-skipped": _frames,
     "frames-without-time": lambda data: "--file-times",
+    "added-unscreened": lambda data: "snowmatch weights download efficientnet-lite0",
     "no-classifier": lambda data: "snowmatch weights download efficientnet-lite0",
     "missing-annotations": _index,
     "stale-annotations": _index,
