@@ -50,6 +50,7 @@ def serve(
     say("Only this computer can open it, and only with this address. Press Ctrl-C to stop.")
     state.warm_up()
     server = uvicorn.Server(config)
+    state.kept["stopping"] = lambda: server.should_exit  # streams of open pages end then
     if browser:
         webbrowser.open(address)  # the socket listens already: the browser waits until the server answers
     try:

@@ -7,6 +7,7 @@ from snowmatch.web.routes import (
     contradictions,
     count,
     doctor,
+    events,
     home,
     identify,
     individuals,
@@ -19,6 +20,6 @@ from snowmatch.web.routes import (
 
 ROUTES = [*home.ROUTES, *identify.ROUTES, *photos.ROUTES, *jobs.ROUTES, *pictures.ROUTES]
 ROUTES += [*review.ROUTES, *individuals.ROUTES, *changes.ROUTES, *contradictions.ROUTES, *agreement.ROUTES]
-ROUTES += [*doctor.ROUTES, *count.ROUTES, *survey.ROUTES]
+ROUTES += [*doctor.ROUTES, *count.ROUTES, *survey.ROUTES, *events.ROUTES]
 # The largest body (bytes) of paths that accept more than a form
 LIMITS: dict[str, int] = {"/identify/photo": LARGEST}
