@@ -122,7 +122,7 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "choose-format": lambda data: "--format NAME",
     "choose-folders": lambda data: "-o folders=station, or -o folders=individual",
     "copy-photos": lambda data: "--copy",
-    "allow-host": lambda data: f"--allow-host {shlex.quote(str(data['host']))}",
+    "allow-host": lambda data: f"--allow-host {shlex.quote(str(data.get('host', 'HOST')))}",
     "only-videos": _frames,
     "choose-observer": lambda data: "--observer NAME",
     "merge-instead": _merge,
