@@ -11,6 +11,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -97,8 +98,11 @@ class Watch:
         self._opened: Catalog | None = None
         self._stamp: tuple[int, ...] = ()
         self._places: Places | None = None
-        self._pending_since = self._asked_last = 0.0
-        self._try_again = 0.0
+        self._asked_last = self._added_first = 0.0
+        self._add_again = self._index_again = 0.0
+        self._added = 0  # photos in this run
+        self._beside = ThreadPoolExecutor(1, "snowmatch-index")
+        self._indexing: Future[tuple[int, tuple[tuple[str, str], ...], tuple[Note, ...]]] | None = None
 
     def look(self, now: float | None = None) -> Arrival:
         """Look at the folder once, ask about photos that are ready, and return what was found.
@@ -132,42 +136,55 @@ class Watch:
             self._seen.pop(path, None)
         return replace(arrival, waiting=waiting, left=len(ready) - len(some))
 
-    def settle(self, now: float | None = None, *, at_once: bool = False) -> Arrival:
+    def settle(self, now: float | None = None, *, at_once: bool = False, beside: bool = False) -> Arrival:
         """Add to the catalog what waits for it, index it when no more photos arrive, and return what was done.
 
-        at_once: index now. Raises SnowmatchError if the catalog cannot be written or indexed;
-        it is tried again.
+        at_once: index now. beside: index in a thread, so that photos that arrive are answered meanwhile; what that gave
+        is returned by a later call. Raises SnowmatchError if the catalog cannot be written or indexed; it is tried
+        again.
         """
         now = time.monotonic() if now is None else now
-        if not self.add or now < self._try_again:
+        if not self.add:
             return Arrival()
-        added: tuple[str, ...] = ()
-        failed: list[tuple[str, str]] = []
-        notes: tuple[Note, ...] = ()
-        if self.memory.to_add:
-            only = self.locations[0] if len(self.locations) == 1 else ""
-            photos = [replace(each, location=each.location or only) for each in self.memory.to_add.values()]
-            taken = take_in(self.catalog, photos)
-            if taken.added:
-                write_step(self.catalog, self.memory, added=dict(taken.added))
-            added = tuple(taken.added.values())
-            failed = sorted(set(taken.failed.values()) - self._told)
-            self._told.update(failed)
-            if taken.failed:  # of a card that was pulled out, say
-                self._try_again = now + AGAIN
-            if added and not self._pending_since:
-                self._pending_since = now
-        indexed = False
-        idle = now - self._asked_last >= IDLE
-        if self.memory.to_index and (at_once or idle or now - self._pending_since > INDEX_AFTER):
-            self._try_again = now + AGAIN  # unless this works
-            why, notes = index_added(self._catalog())
-            self._stamp = _stamp_of(self.catalog)
+        added, failed = self._add(now) if now >= self._add_again else ((), ())
+        arrival = Arrival(added=added, failed=failed)
+        due = at_once or now - self._asked_last >= IDLE or now - self._added_first > INDEX_AFTER
+        if due and self._indexing is None and self.memory.to_index and now >= self._index_again:
+            self._index_again = now + AGAIN  # unless this works
+            folder, count = self.catalog, self._added
+            self._indexing = self._beside.submit(lambda: (count, *index_added(open_catalog(folder))))
+        if self._indexing is None or (beside and not self._indexing.done()):
+            return arrival
+        done, self._indexing = self._indexing, None
+        count, why, notes = done.result()
+        self._opened = None
+        self._index_again = 0.0
+        if count == self._added:  # otherwise photos were added while it was indexed: they come next
             write_step(self.catalog, self.memory, indexed=True)
-            failed += why
-            self._try_again = now + AGAIN if self.memory.to_add else 0.0
-            self._pending_since, indexed = 0.0, True
-        return Arrival(added=added, failed=tuple(failed), indexed=indexed, notes=notes)
+        self._added_first = now
+        return replace(arrival, failed=(*arrival.failed, *why), indexed=True, notes=notes)
+
+    def _add(self, now: float) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
+        """Add what waits for the catalog. Return the paths there, and failures that were not told before."""
+        if not self.memory.to_add:
+            return (), ()
+        only = self.locations[0] if len(self.locations) == 1 else ""
+        photos = [replace(each, location=each.location or only) for each in self.memory.to_add.values()]
+        if not self.memory.to_index:
+            self._added_first = now
+        taken = take_in(self.catalog, photos)
+        if taken.added:
+            self._added += len(taken.added)
+            write_step(self.catalog, self.memory, added=dict(taken.added))
+        if taken.failed:  # of a card that was pulled out, say
+            self._add_again = now + AGAIN
+        failed = sorted(set(taken.failed.values()) - self._told)
+        self._told.update(failed)
+        return tuple(taken.added.values()), tuple(failed)
+
+    def close(self) -> None:
+        """Wait until an index run that is at work has ended. What it did is kept."""
+        self._beside.shutdown()
 
     def tell(self, events: Sequence[Event]) -> None:
         """Remember that events were told. Raises SnowmatchError if the catalog cannot be written."""

@@ -53,8 +53,11 @@ def watch(
         text = f"another program watches a folder for {catalog}: stop it, or watch a folder that holds both"
         raise SnowmatchError(text) from None
     with lock:
-        _run(Watch(folder, catalog, quiet, body_part, locations, dict(method), add, station), on_arrival, every, once,
-             changes or Changes(folder, every, polling=True))  # fmt: skip
+        watched = Watch(folder, catalog, quiet, body_part, locations, dict(method), add, station)
+        try:
+            _run(watched, on_arrival, every, once, changes or Changes(folder, every, polling=True))
+        finally:
+            watched.close()
 
 
 def _run(
@@ -73,10 +76,10 @@ def _run(
                 on_arrival(arrival, False)
                 watched.tell(arrival.events)
             was_here = arrival.here
-            settled = watched.settle(at_once=once and not arrival.left)
+            settled = watched.settle(at_once=once and not arrival.left, beside=not once)
             if settled.news:
                 on_arrival(settled, False)
-            problem = ""
+            problem = problem if watched.busy else ""
         except SnowmatchError as error:
             if first or once:
                 raise
