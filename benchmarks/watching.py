@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -68,6 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(name, waits[name], file=sys.stderr, flush=True)
     run = {"run": "watching", "photos": photos, "waits": waits, "limit": LIMIT}
     run["seconds"] = {"total": round(time.perf_counter() - start, 1)}
+    if (load := os.getloadavg()[2] if hasattr(os, "getloadavg") else 0.0) > 2 * (os.cpu_count() or 1):
+        run["notes"] = [f"other programs were at work: {load:.0f} wanted a core; alone, the times are shorter"]
     put_run(given.out, run | circumstances(command_line(arguments)))
     print(watching_table([run]))
 

@@ -95,6 +95,16 @@ def test_a_sighting_is_told_while_the_page_is_open(served):
     assert [each["id"] for each in recent] == ["4567", "0123", "before"]
 
 
+@pytest.mark.parametrize("number", ["-1", "x", "9" * 15, "9" * 40, "\u0662".encode()])
+def test_a_strange_number_of_the_last_event_is_that_of_a_new_page(served, number):
+    state, _, client = served
+    tell(state.folder)
+    with client.stream("GET", "/events", headers={"last-event-id": number}) as answer:
+        assert answer.status_code == 200
+        found = messages(answer)
+        assert next(found)[0] != "sighting"
+
+
 def test_work_is_told(served):
     state, _, client = served
     with client.stream("GET", "/events") as answer:
@@ -124,7 +134,7 @@ def test_there_are_not_too_many_streams_and_a_closed_one_counts_no_more(served, 
         open_now = messages(one), messages(two)  # held: an iterator that is gone closes its stream
         assert all(next(each) for each in open_now)
         refused = client.get("/events")
-        assert refused.status_code == 503
+        assert refused.status_code == 429
         assert refused.headers["retry-after"] == "60"
     until = time.monotonic() + 20
     while state.kept["streams"] and time.monotonic() < until:

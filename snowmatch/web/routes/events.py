@@ -47,7 +47,7 @@ def events(request: Request) -> Response:
     if request.method == "HEAD":
         return Response(media_type="text/event-stream")
     if len(state.kept.get("streams", ())) >= MOST or stopping(state):
-        return PlainTextResponse("Too many pages are open: close some.\n", 503, {"retry-after": "60"})
+        return PlainTextResponse("Too many pages are open: close some.\n", 429, {"retry-after": "60"})
     last = request.headers.get("last-event-id", "")
     return EventStream(state, int(last) if last.isascii() and last.isdigit() and len(last) < 16 else None)
 
