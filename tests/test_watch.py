@@ -233,3 +233,16 @@ def test_two_programs_do_not_watch_for_one_catalog(place):
         result = CliRunner().invoke(main, ["watch", str(folder), "--catalog", str(catalog), "--once"])
     assert result.exit_code == 1
     assert "another program watches" in result.output
+
+
+def test_a_file_of_events_that_cannot_be_written_holds_nothing_back_for_ever(place, tmp_path):
+    catalog, folder, photos = place
+    shutil.copy(photos[0], folder / "a.jpg")
+    words = ["watch", str(folder), "--catalog", str(catalog), "--once", "--quiet", "0", "--every", "0.1"]
+    result = CliRunner().invoke(main, [*words, "--events", str(tmp_path / "missing" / "events.jsonl")])
+    assert result.exit_code == 1
+    assert "cannot be written" in result.output
+    result = CliRunner().invoke(main, [*words, "--events", str(tmp_path / "events.jsonl")])
+    assert result.exit_code == 0, result.output
+    assert len((tmp_path / "events.jsonl").read_text(encoding="utf-8").splitlines()) == 1
+    assert "a.jpg" in result.output

@@ -134,18 +134,18 @@ def _show(
     from snowmatch.review.watched import append_events
     from snowmatch.views.watch import format_arrival, format_sighting
 
+    if events is not None and arrival.events:
+        append_events(events, arrival.events, again)  # first: if that fails, all of it is told later
     say_notes(note for note in arrival.notes if note.text not in told)
     told.update(note.text for note in arrival.notes)
     if not arrival.here:
         say(f"{folder} cannot be read: waiting until it returns")
     if again:
-        say("told again, because the last run was stopped before it was sure that this was told")
+        say("told again, because it is not sure that this was told before")
     for event in arrival.events:
         line = format_sighting(row_of(event))
         print_text(line)
         notices.tell(event, line)
-    if events is not None and arrival.events:
-        append_events(events, arrival.events, again)
     for text in format_arrival(arrival, add):
         say(text)
     say_failed(arrival.failed)

@@ -37,7 +37,7 @@ def watch(
     """Ask about photos in `folder` as they arrive, until the program is stopped.
 
     on_arrival: called after each look that found something, and when the folder disappears or returns; its second value
-    tells whether the events are of an earlier run, which may have told them already. every: seconds between two looks.
+    tells whether the events may have been told already: they are told again. every: seconds between two looks.
     once: stop when everything that is there was asked. changes: waits for changes; default: `every` seconds. All else
     is as in `Watch`. Raises SnowmatchError if another program watches for this catalog, or if the first look fails;
     later failures are in Arrival.problem, and it is tried again.
@@ -63,14 +63,13 @@ def watch(
 def _run(
     watched: Watch, on_arrival: Callable[[Arrival, bool], None], every: float, once: bool, changes: Changes
 ) -> None:
-    if watched.memory.untold:
-        events = tuple(watched.memory.untold.values())
-        on_arrival(Arrival(events), True)
-        watched.tell(events)
     was_here, problem, first = True, "", True
     while True:
         arrival = Arrival()
         try:
+            if untold := tuple(watched.memory.untold.values()):  # the last run was killed, or telling failed
+                on_arrival(Arrival(untold), True)
+                watched.tell(untold)
             arrival = watched.look()
             if arrival.news or arrival.here != was_here:
                 on_arrival(arrival, False)
