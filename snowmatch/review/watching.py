@@ -48,11 +48,11 @@ def watch(
     make_folder(home_of(catalog))
     lock = file_lock(home_of(catalog) / "watch.lock")
     try:
-        lock.acquire(timeout=0)
+        held = lock.acquire(timeout=0)
     except Timeout:
         text = f"another program watches a folder for {catalog}: stop it, or watch a folder that holds both"
         raise SnowmatchError(text) from None
-    with lock:
+    with held:
         watched = Watch(folder, catalog, quiet, body_part, locations, dict(method), add, station)
         try:
             _run(watched, on_arrival, every, once, changes or Changes(folder, every, polling=True))
