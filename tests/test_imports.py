@@ -69,7 +69,7 @@ ONLY_IN = {
     "xlsxwriter": {"interchange/exporters/xlsx.py"},
     "platformdirs": {"models/cache.py"},
     "urllib": {"models/download.py"},  # the only file that uses the internet
-    "http": {"review/hook.py", "web/"},  # sightings go to this computer, or to a host that the user names
+    "http": {"models/cache.py", "models/download.py", "review/hook.py", "web/"},  # the hook: hosts that the user names
     "watchfiles": {"review/folder_changes.py"},
 }
 # Files that may import inside functions, so that a package loads only if it is used
