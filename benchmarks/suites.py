@@ -168,6 +168,7 @@ SUITES: dict[str, list[Run] | list[Script]] = {
     "screening": [Script(("screening.py", *PHOTOS), ("efficientnet_lite0",))],
     "found_boxes": [Script(("found_boxes.py", *PHOTOS), ("classifier=none", "classifier=efficientnet_lite0"))],
     "app": [Script(("app.py",), ("app",))],
+    "watching": [Script(("watching.py",), ("watching",))],
     "speed": [
         Script(("speed.py", "waiting"), ("waiting",)),
         Script(("speed.py", "stages", *PHOTOS), ("stages hesaff", "stages sift", "stages hotspotter")),
@@ -197,6 +198,7 @@ ABOUT = {
     "screening": ("which photos show a snow leopard, beside nyala and leopards painted out", 5),
     "found_boxes": ("the boxes and maps that snowmatch finds, beside boxes of a person and masks", 5),
     "app": ("how long a person waits in the app", 10),
+    "watching": ("from a photo on the disk to its answer in a watched folder", 20),
     "speed": ("help, indexing, queries, stages, size of the gallery", 25),
     "scaling": ("time, memory and disk of large drawn catalogs, and the neighbours found", 30),
 }

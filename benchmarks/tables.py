@@ -38,6 +38,7 @@ from study_tables import (
     LEVELS_MEAN,
     POPULATION_MEANS,
     SCENERY_MEANS,
+    WATCHING_MEANS,
     app_table,
     calibration_table,
     levels_table,
@@ -47,6 +48,7 @@ from study_tables import (
     size_table,
     stages_table,
     waiting_table,
+    watching_table,
 )
 from suites import ABOUT, SUITES
 
@@ -136,6 +138,8 @@ def page(held: dict[str, list[Result]], root: Path) -> str:
         parts += ["## The animal found by itself", *found_boxes_parts(held["found_boxes"])]
     if held["app"]:
         parts += ["## The app", app_table(held["app"])]
+    if held["watching"]:
+        parts += ["## A watched folder", WATCHING_MEANS, watching_table(held["watching"])]
     parts += speed_parts(held["speed"], root)
     return "\n\n".join([*parts, "## How these were made", sources(held)]) + "\n"
 

@@ -121,6 +121,7 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "choose-format": lambda data: "--format NAME",
     "choose-folders": lambda data: "-o folders=station, or -o folders=individual",
     "copy-photos": lambda data: "--copy",
+    "allow-host": lambda data: f"--allow-host {shlex.quote(str(data.get('host', 'HOST')))}",
     "only-videos": _frames,
     "choose-observer": lambda data: "--observer NAME",
     "add-observer": lambda data: f"snowmatch observers {_catalog(data)} add NAME",
@@ -130,6 +131,7 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     # notes
     "videos-skipped": _frames,
     "frames-without-time": lambda data: "--file-times",
+    "added-unscreened": lambda data: "snowmatch weights download efficientnet-lite0",
     "no-classifier": lambda data: "snowmatch weights download efficientnet-lite0",
     "missing-annotations": _index,
     "stale-annotations": _index,
