@@ -59,6 +59,30 @@ def test_an_export_is_the_same_bytes_again_and_has_a_manifest(tmp_path, name):
     assert set(manifest["files"]) == set(first) - {"manifest.json"}
 
 
+# Formats that leave nothing of this survey out: all annotations, or all tables
+WHOLE = {"catalog", "coco", "csv", "geojson", "kml", "timelapse", "wildlife_datasets", "xlsx"}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_manifest_says_what_the_format_leaves_out_and_so_does_the_command(tmp_path, name):
+    rows = [*ROWS, ("aika", "head", "S1", "2023-05-25T10:00:00", "e9", "")]  # shows no side
+    folder = write_catalog(tmp_path / "catalog", rows, STATIONS.replace(",cliff", ","))
+    options = [part for key, value in OPTIONS.get(name, {}).items() for part in ("-o", f"{key}={value}")]
+    command = ["export", str(folder), str(tmp_path / "out"), "--format", name, *options]
+    if plugin_class("exporters", name).COORDINATES != "never":
+        command += ["--coordinates", "exact"]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 0, result.output
+    said = json.loads((tmp_path / "out" / "manifest.json").read_text())["format_notes"]
+    assert all(text in result.output for text in said)
+    told = "\n".join(said)
+    assert (name in WHOLE) is not ("1 unidentified sighting left out: the format has identified animals only" in told)
+    assert ("1 capture left out: it shows no side" in told) is (name in ("multimark", "spim"))
+    assert ("1 repeated capture left out" in told) is (name in ("secr", "oscr", "spacecap", "spim", "mark", "capture", "rmark"))
+    assert ("habitat" in told) is (name in ("secr", "oscr"))
+    assert ("names of animals left out" in told) is (name == "darwin_core")
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_no_format_tells_a_position_unless_asked(tmp_path, name):
     if plugin_class("exporters", name).COORDINATES == "needed":

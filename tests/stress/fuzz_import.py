@@ -15,6 +15,7 @@ A trial that found something is repeated by its number: --only 4711
 """
 
 import argparse
+import functools
 import json
 import os
 import random
@@ -32,6 +33,7 @@ from import_sources import EACH, IDS, photo  # noqa: E402
 from mutations import mutated, renamed  # noqa: E402
 
 from snowmatch.catalog.load import load_catalog  # noqa: E402
+from snowmatch.core import plugins  # noqa: E402
 from snowmatch.core.errors import SnowmatchError  # noqa: E402
 from snowmatch.interchange.importing import import_source  # noqa: E402
 
@@ -45,12 +47,15 @@ def main():
     parser.add_argument("--count", type=int, default=1000, help="trials; default: %(default)s")
     parser.add_argument("--first", type=int, default=0, help="number of the first trial; default: %(default)s")
     parser.add_argument("--seed", type=int, default=1, help="default: %(default)s")
+    parser.add_argument("--work", type=Path, help="folder to work in; one in memory is fast, such as /dev/shm")
     parser.add_argument("--only", type=int, help="repeat this trial alone, and show its error")
     given = parser.parse_args()
     warnings.simplefilter("error")
+    os.fsync = lambda handle: None  # no power is cut here
+    plugins._own_names = functools.cache(plugins._own_names)  # no plugin is added meanwhile
     numbers = range(given.first, given.first + given.count) if given.only is None else [given.only]
     start, told, found = time.perf_counter(), Counter(), []
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=given.work) as folder:
         sources = [Source(Path(folder) / f"s{n}", name, make) for n, (name, make) in enumerate(EACH)]
         for done, number in enumerate(numbers, start=1):
             chance = random.Random(f"{given.seed} {number}")

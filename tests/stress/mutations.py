@@ -129,7 +129,7 @@ def database(content, chance):
             memory.execute(f'INSERT INTO "{name}" SELECT * FROM "{name}"')
         memory.commit()
         return memory.serialize()
-    except (sqlite3.Error, IndexError):
+    except (sqlite3.Error, IndexError, MemoryError):  # MemoryError: an empty file
         return damaged(content, chance)
     finally:
         memory.close()

@@ -53,14 +53,17 @@ class Hloc:
         keys: dict[str, list[str]] = defaultdict(list)
         rows: list[Sequence[object]] = []
         groups: dict[str, str] = {}
+        unread = 0
         for a, state in sorted(zip(data.annotations, states, strict=True), key=lambda pair: pair[0].path):
             if state.key is None:
+                unread += 1
                 continue
             group = re.sub(r"\s+", "_", a.path)
             if groups.setdefault(group, a.path) != a.path:
                 raise SnowmatchError(f"{groups[group]} and {a.path} differ in blanks only: rename one of them")
             keys[group].append(state.key)
             rows.append((group, a.path, a.individual, a.body_part))
+        given.leave_out(unread, "annotation", f"it has no features of {name} that fit its photo")
         images = to_csv((("image", "path", "individual_id", "body_part"), rows))
         return {"features.h5": hloc_file(reader, keys), "images.csv": images}
 

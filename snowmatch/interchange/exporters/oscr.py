@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from snowmatch.core.text import some
 from snowmatch.interchange.exporters._names import (
     mapping_csv,
     number_text,
@@ -28,6 +29,9 @@ class Oscr:
     def files(self, given: Export) -> Mapping[str, bytes]:
         """Return edf.csv, tdf-1.csv and so on, names.csv and read.R."""
         survey = given.survey
+        given.only_captures(once=True)
+        traits = sorted({name for p in survey.places for name in p.traits})
+        given.leave_out(len(traits), "covariate", f"the tables of traps have none: {some(traits)}")
         sessions = {name: n + 1 for n, name in enumerate(session_names(survey))}
         animals = numbers(c.individual for c in survey.captures)
         traps = safe_names(p.label for p in survey.places)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.text import choices
+from snowmatch.core.text import choices, some
 from snowmatch.interchange.exporters._names import ages, mapping_csv, number_text, safe_names, session_names, sexes
 from snowmatch.interchange.exporting import Export
 from snowmatch.survey.captures import Capture
@@ -46,6 +46,7 @@ class Secr:
         survey = given.survey
         if not survey.captures:
             raise SnowmatchError("no captures to export: name individuals first, or choose other flanks or sessions")
+        given.only_captures(once=self.detector == "proximity")
         sessions = session_names(survey)
         drawn = given.drawn.captures if given.drawn is not None else ()
         animals = safe_names(c.individual for captures in (survey.captures, *drawn) for c in captures)
@@ -54,6 +55,8 @@ class Secr:
         covariates = sorted(
             {name for p in survey.places for name in p.traits if all(q.traits.get(name) for q in survey.places)}
         )
+        partly = sorted({name for p in survey.places for name, text in p.traits.items() if text} - set(covariates))
+        given.leave_out(len(partly), "covariate", f"some stations lack a value: {some(partly)}")
         first = {name: traps[given.detectors(name)[0][1].label] for name in sessions}
         write = _Captures(survey, sessions, animals, traps, first, traits, self.detector == "count")
         files: dict[str, bytes] = {}
