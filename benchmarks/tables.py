@@ -38,8 +38,10 @@ from study_tables import (
     LEVELS_MEAN,
     POPULATION_MEANS,
     SCENERY_MEANS,
+    IMPORTING_MEANS,
     app_table,
     calibration_table,
+    importing_table,
     levels_table,
     population_table,
     scaling_table,
@@ -122,6 +124,9 @@ def page(held: dict[str, list[Result]], root: Path) -> str:
     if held["identities"]:
         check_one_engine(held["identities"], "Who is who")
         parts += ["## Who is who", IDENTITY_MEANS, identities_table(held["identities"])]
+    if held["importing"]:
+        check_one_engine(held["importing"], "Imports")
+        parts += ["## Imports", IMPORTING_MEANS, importing_table(held["importing"])]
     if held["decisions"]:
         parts += ["## Decisions", DECISIONS_MEAN, decisions_table(held["decisions"][0])]
     if held["screening"]:

@@ -647,6 +647,68 @@ def test_hloc_has_the_stored_features_in_its_layout(own_survey, tmp_path):
         export_survey(survey, "hloc", tmp_path / "out", options={"extractor": "orb"})
 
 
+def test_features_and_matches_come_back_from_hloc(own_survey, tmp_path):
+    folder = own_survey / "catalog"
+    survey = make_survey(snowmatch.open_catalog(folder).data)
+    export_survey(survey, "hloc", tmp_path / "out")
+    session = snowmatch.open_catalog(folder).session()
+    (described,) = list_features(features_path(folder))
+    reader = open_features(features_path(folder), described)
+    stored = {
+        a.path: reader.read(s.key)
+        for a, s in zip(session.data.annotations, session.states, strict=True)
+        if s.key is not None
+    }
+    with h5py.File(tmp_path / "out" / "features.h5", libver="latest") as store:
+        names = hloc_names(store)
+        assert set(names) == set(stored)
+        back = {name: {key: value[()] for key, value in store[name].items()} for name in names}
+    for name, features in stored.items():
+        np.testing.assert_array_equal(back[name]["keypoints"], features.keypoints)
+        width, height = back[name]["image_size"]
+        assert (back[name]["keypoints"] < [width, height]).all()
+        assert all(value.size and value.dtype.kind in "fi" for value in back[name].values())  # hloc stacks all of them
+    one, other = names[:2]
+    ours = mutual(*(stored[n].descriptors.astype(np.float32) / 512 for n in (one, other)))
+    matches = mutual(*(back[n]["descriptors"].T.astype(np.float32) for n in (one, other)))
+    with h5py.File(tmp_path / "matches.h5", "w", libver="latest") as store:  # as hloc's match_features writes it
+        group = store.create_group(f"{one.replace('/', '-')}/{other.replace('/', '-')}")
+        group["matches0"] = matches.astype(np.int16)
+    with h5py.File(tmp_path / "matches.h5") as store:
+        found = store[f"{one.replace('/', '-')}/{other.replace('/', '-')}"]["matches0"][()]
+    assert len(found) == len(stored[one].keypoints)
+    assert (found == ours).mean() > 0.98  # descriptors are float16 there
+    assert (found >= 0).sum() > 10
+
+
+def hloc_names(store):
+    """Return the names of images as hloc lists them: the parents of all data."""
+    names = []
+    store.visititems(
+        lambda _, each: names.append(each.parent.name.strip("/")) if isinstance(each, h5py.Dataset) else None
+    )
+    return sorted(set(names))
+
+
+def mutual(one, other):
+    """Return for each descriptor of one photo its mutual nearest neighbour, or -1."""
+    likeness = one @ other.T
+    there, back = likeness.argmax(1), likeness.argmax(0)
+    return np.where(back[there] == np.arange(len(one)), there, -1)
+
+
+def test_names_that_hloc_takes_for_one_are_refused(own_survey, tmp_path):
+    folder = own_survey / "catalog"
+    table = (folder / "catalog.csv").read_text()
+    photo = read_rows(folder / "catalog.csv")[0]["path"]
+    twin = photo.replace("/", "-")
+    (folder / twin).write_bytes((folder / photo).read_bytes())
+    (folder / "catalog.csv").write_text(table + table.splitlines()[1].replace(photo, twin) + "\n")
+    snowmatch.open_catalog(folder).index()
+    with pytest.raises(SnowmatchError, match="are one name for hloc"):
+        export_survey(make_survey(snowmatch.open_catalog(folder).data), "hloc", tmp_path / "out")
+
+
 def test_hloc_of_a_catalog_without_an_index_says_so(tmp_path):
     with pytest.raises(SnowmatchError, match="index it first") as error:
         export(tmp_path, "hloc")
