@@ -35,10 +35,10 @@ from screening_tables import screening_parts
 from store import Result, read_runs
 from study_tables import (
     CALIBRATION_MEANS,
+    IMPORTING_MEANS,
     LEVELS_MEAN,
     POPULATION_MEANS,
     SCENERY_MEANS,
-    IMPORTING_MEANS,
     app_table,
     calibration_table,
     importing_table,

@@ -6,6 +6,7 @@ import json
 import pathlib
 import re
 import zipfile
+from datetime import datetime
 from xml.etree import ElementTree
 
 import h5py
@@ -78,7 +79,9 @@ def test_a_manifest_says_what_the_format_leaves_out_and_so_does_the_command(tmp_
     told = "\n".join(said)
     assert (name in WHOLE) is not ("1 unidentified sighting left out: the format has identified animals only" in told)
     assert ("1 capture left out: it shows no side" in told) is (name in ("multimark", "spim"))
-    assert ("1 repeated capture left out" in told) is (name in ("secr", "oscr", "spacecap", "spim", "mark", "capture", "rmark"))
+    assert ("1 repeated capture left out" in told) is (
+        name in ("secr", "oscr", "spacecap", "spim", "mark", "capture", "rmark")
+    )
     assert ("habitat" in told) is (name in ("secr", "oscr"))
     assert ("names of animals left out" in told) is (name == "darwin_core")
 
@@ -757,6 +760,60 @@ def test_darwin_core_hides_individuals_unless_asked(tmp_path):
 
 
 # --- further columns, ages, flanks as sessions ------------------------------------------------------------------------
+
+
+def read_archive(folder):
+    """Return the tables of a Darwin Core archive, read by its meta.xml alone: (row type, key, rows by term) of each.
+
+    Source: Darwin Core text guide, https://dwc.tdwg.org/text/.
+    """
+    space = "{http://rs.tdwg.org/dwc/text/}"
+    root = ElementTree.fromstring((folder / "meta.xml").read_text(encoding="utf-8"))
+    assert root.tag == f"{space}archive"
+    assert [child.tag.removeprefix(space) for child in root] == ["core", "extension"]
+    tables = []
+    for part in root:
+        about = part.attrib
+        (location,) = part.findall(f"{space}files/{space}location")
+        text = (folder / location.text).read_bytes().decode(about["encoding"])
+        ending = about["linesTerminatedBy"].encode().decode("unicode_escape")
+        assert text.endswith(ending)
+        assert "\r" not in text
+        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=about["fieldsTerminatedBy"],
+                                quotechar=about["fieldsEnclosedBy"], strict=True))  # fmt: skip
+        head, lines = lines[: int(about["ignoreHeaderLines"])], lines[int(about["ignoreHeaderLines"]) :]
+        fields = {int(f.attrib["index"]): f.attrib["term"] for f in part.findall(f"{space}field")}
+        assert len(set(fields.values())) == len(fields) == len(part.findall(f"{space}field"))
+        assert {len(line) for line in lines} <= {len(fields)}
+        assert set(fields) == set(range(len(fields)))
+        # The heading is for people; each column has to be the term that meta.xml says
+        assert [name.rpartition(":")[2] for name in head[0]] == [
+            fields[n].rpartition("/")[2] for n in range(len(fields))
+        ]
+        key = part.find(f"{space}{'id' if part.tag.endswith('core') else 'coreid'}")
+        at = int(key.attrib["index"])
+        rows = [{fields[n]: value for n, value in enumerate(line)} for line in lines]
+        tables.append((about["rowType"], [line[at] for line in lines], rows))
+    return tables
+
+
+def test_darwin_core_is_an_archive_by_its_own_description(tmp_path):
+    rows = [(name and f'"{name}", the cat', *more) for name, *more in ROWS]  # quotes and commas in names
+    out, survey = export(tmp_path, "darwin_core", rows, options={"individuals": "true", "license": "CC0-1.0"})
+    (core, keys, occurrences), (extension, links, media) = read_archive(out)
+    dwc, ac = "http://rs.tdwg.org/dwc/terms/", "http://rs.tdwg.org/ac/terms/"
+    assert (core, extension) == (f"{dwc}Occurrence", f"{ac}Multimedia")
+    assert len(set(keys)) == len(keys) == len(survey.captures)
+    assert set(links) <= set(keys)
+    assert {row[f"{dwc}organismID"] for row in occurrences} == {c.individual for c in survey.captures}
+    assert {row[f"{dwc}basisOfRecord"] for row in occurrences} == {"MachineObservation"}
+    for row in occurrences:  # what GBIF asks of every occurrence
+        assert row[f"{dwc}occurrenceID"]
+        assert row[f"{dwc}scientificName"]
+        assert -90 <= float(row[f"{dwc}decimalLatitude"]) <= 90
+        assert -180 <= float(row[f"{dwc}decimalLongitude"]) <= 180
+        assert all(datetime.fromisoformat(moment).tzinfo for moment in row[f"{dwc}eventDate"].split("/"))
+    assert {row[f"{ac}accessURI"] for row in media} == {p for c in survey.captures for p in c.photos}
 
 
 def test_an_exported_catalog_keeps_further_columns_but_no_position(tmp_path):

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SHARED
 from drawn_space import DENSITY, G0, SIGMA, drawn_survey
 from drawn_table import ROWS, STATIONS, write_catalog
 
@@ -105,3 +104,52 @@ def test_every_format_with_a_script_is_tried_here():
     folder = Path(exporters.__file__).parent
     found = {path.stem for path in folder.glob("*.py") if re.search(r'"[a-z]+\.R"', path.read_text(encoding="utf-8"))}
     assert found - {"mark"} == set(SCRIPTS)  # mark has one with draws only
+
+
+def estimates_of(printed):
+    """Return estimate, lower and upper limit of each parameter that secr's predict has printed last."""
+    pattern = r"^(D|g0|sigma) +\w+ +(\S+) +\S+ +(\S+) +(\S+)$"
+    return {name: tuple(map(float, limits)) for name, *limits in re.findall(pattern, printed, re.MULTILINE)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("options", "counting"),
+    [
+        ({}, {}),
+        ({"detector": "count"}, {}),
+        ({}, {"sessions": ["early=2024-05-01..2024-05-30", "late=2024-05-31..2024-06-29"]}),
+    ],
+    ids=["proximity", "count", "sessions"],
+)
+def test_secr_fits_the_density_that_was_drawn(tmp_path, options, counting):
+    need_packages("secr")
+    out, survey = exported(tmp_path, "secr", *drawn_survey(3), options=options, **counting)
+    printed = run_script(out, "fit.R")
+    assert "No errors found" in printed
+    for name, limits in estimates_of(printed).items():
+        truth = {"D": DENSITY / 10_000, "g0": G0, "sigma": SIGMA}[name]
+        assert limits[1] < truth < limits[2], name
+    assert len(estimates_of(printed)) == 3
+    assert len(survey.sessions) == 1 + bool(counting)
+
+
+@pytest.mark.slow
+def test_secr_pools_draws_of_identities(tmp_path):
+    need_packages("secr")
+    folder = write_catalog(tmp_path / "catalog", *drawn_survey(3))
+    survey, identities = open_survey(folder), open_identities(folder)
+    random = np.random.default_rng(0)
+    labels = np.array([identities.who.of] * 5)
+    for number, row in enumerate(labels):  # some sightings become animals of their own
+        alone = random.random(len(row)) < 0.02 * number
+        row[alone] = 10_000 + np.flatnonzero(alone)
+    drawn = Drawn(labels, tuple(drawn_captures(survey, identities, labels)), 0)
+    export_survey(survey, "secr", tmp_path / "out", coordinates=EXACT, drawn=drawn)
+    printed = run_script(tmp_path / "out", "pool.R")
+    assert "fits: 5 of 5" in printed
+    numbers = [float(n) for n in re.findall(r"\d+\.\d+(?:e-?\d+)?", printed)]
+    estimate, low, high = numbers[:3]
+    assert low < DENSITY < high
+    assert low < estimate < high
+    assert 0 < numbers[-1] < 1  # the share of the variance

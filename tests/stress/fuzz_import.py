@@ -1,7 +1,7 @@
 """Import damaged sources of every format, and look for tracebacks, half-written catalogs and paths that lead out.
 
-Each trial takes one source of tests/import_sources.py, damages one to three of its files or photos, and imports it: into
-a new catalog, or into one that has the good source already. It has found something if
+Each trial takes one source of tests/import_sources.py, damages one to three of its files or photos, and imports it:
+into a new catalog, or into one that has the good source already. It has found something if
 
 - anything but SnowmatchError is raised, or its text is empty,
 - an import that was refused has changed a file of the catalog, or made one,
@@ -29,13 +29,13 @@ from collections import Counter
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
-from import_sources import EACH, IDS, photo  # noqa: E402
-from mutations import mutated, renamed  # noqa: E402
+from import_sources import EACH, IDS, photo
+from mutations import mutated, renamed
 
-from snowmatch.catalog.load import load_catalog  # noqa: E402
-from snowmatch.core import plugins  # noqa: E402
-from snowmatch.core.errors import SnowmatchError  # noqa: E402
-from snowmatch.interchange.importing import import_source  # noqa: E402
+from snowmatch.catalog.load import load_catalog
+from snowmatch.core import plugins
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.interchange.importing import import_source
 
 SLOW = 20.0  # seconds that no import of a handful of photos may take
 PHOTOS = (".jpg", ".JPG")

@@ -25,7 +25,9 @@ def session_histories(
     if captures is None or captures is survey.captures:
         given.only_captures()
         cells = {(c.session, c.occasion, c.individual) for c in survey.captures}
-        given.leave_out(len(survey.captures) - len(cells), "repeated capture", "one counts for each animal and occasion")
+        given.leave_out(
+            len(survey.captures) - len(cells), "repeated capture", "one counts for each animal and occasion"
+        )
     captures = survey.captures if captures is None else captures
     drawn = given.drawn.captures if given.drawn is not None else ()
     animals = safe_names(c.individual for each in (survey.captures, *drawn) for c in each)
