@@ -82,7 +82,7 @@ def test_a_manifest_says_what_the_format_leaves_out_and_so_does_the_command(tmp_
     assert ("1 repeated capture left out" in told) is (
         name in ("secr", "oscr", "spacecap", "spim", "mark", "capture", "rmark")
     )
-    assert ("habitat" in told) is (name in ("secr", "oscr"))
+    assert ("1 covariate left out: some stations lack a value: habitat" in told) is (name in ("secr", "oscr"))
     assert ("names of animals left out" in told) is (name == "darwin_core")
 
 
@@ -111,7 +111,7 @@ def _plain_bytes(path):
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_survey_without_captures_is_written_or_refused_in_one_line(tmp_path, name):
     rows = [("", *row) for _, *row in ROWS]
-    if name in ("secr", "mark", "capture", "rmark"):
+    if name in ("secr", "oscr", "mark", "capture", "rmark"):
         with pytest.raises(SnowmatchError, match="name individuals first"):
             export(tmp_path, name, rows)
         assert not (tmp_path / "out").exists()
@@ -293,10 +293,21 @@ def test_oscr_has_one_sex_an_animal_and_all_traps(tmp_path):
     assert {row["trap"] for row in edf} <= {row["Trap_ID"] for row in tdf}
     assert [row["3"] for row in tdf] == ["1", "0", "1"]
     assert {row["sep"] for row in tdf} == {"/"}
-    assert list(tdf[0]) == ["Trap_ID", "X", "Y", "1", "2", "3", "4", "5", "6", "sep"]
+    assert list(tdf[0]) == ["Trap_ID", "X", "Y", "1", "2", "3", "4", "5", "6", "sep", "habitat", "camera_days"]
+    assert (tdf[0]["habitat"], tdf[1]["camera_days"]) == ("ridge", "25")
     assert "K = c(6), ntraps = c(3)" in (out / "read.R").read_text()
+    assert 'trapcov.names = c("habitat", "camera_days")' in (out / "read.R").read_text()
     for row in edf:
         assert next(t for t in tdf if t["Trap_ID"] == row["trap"])[row["occasion"]] == "1"
+
+
+def test_oscr_has_no_session_without_captures(tmp_path):
+    sessions = ["b=2023-05-01..2023-05-10", "a=2023-05-16..2023-05-25", "C=2023-05-26..2023-05-27"]
+    out, _survey = export(tmp_path, "oscr", sessions=sessions)
+    assert {row["session"] for row in read_rows(out / "edf.csv")} == {"1", "2"}
+    assert sorted(path.name for path in out.glob("tdf-*")) == ["tdf-1.csv", "tdf-2.csv"]
+    told = json.loads((out / "manifest.json").read_text())["format_notes"]
+    assert "1 session left out: oSCR reads no session without captures" in told
 
 
 def test_spacecap_has_numbers_only_and_points_around_the_stations(tmp_path):

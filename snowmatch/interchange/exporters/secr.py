@@ -11,8 +11,17 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.text import choices, some
-from snowmatch.interchange.exporters._names import ages, mapping_csv, number_text, safe_names, session_names, sexes
+from snowmatch.core.text import choices
+from snowmatch.interchange.exporters._names import (
+    ages,
+    mapping_csv,
+    number_text,
+    safe_names,
+    session_names,
+    sexes,
+    station_covariates,
+    word,
+)
 from snowmatch.interchange.exporting import Export
 from snowmatch.survey.captures import Capture
 from snowmatch.survey.run import Survey
@@ -52,11 +61,7 @@ class Secr:
         animals = safe_names(c.individual for captures in (survey.captures, *drawn) for c in captures)
         traps = safe_names(p.label for p in survey.places)
         traits = [name for name, of in TRAITS.items() if any(of(captures) for captures in (survey.captures, *drawn))]
-        covariates = sorted(
-            {name for p in survey.places for name in p.traits if all(q.traits.get(name) for q in survey.places)}
-        )
-        partly = sorted({name for p in survey.places for name, text in p.traits.items() if text} - set(covariates))
-        given.leave_out(len(partly), "covariate", f"some stations lack a value: {some(partly)}")
+        covariates = station_covariates(given)
         first = {name: traps[given.detectors(name)[0][1].label] for name in sessions}
         write = _Captures(survey, sessions, animals, traps, first, traits, self.detector == "count")
         files: dict[str, bytes] = {}
@@ -64,7 +69,7 @@ class Secr:
             file = "traps.txt" if len(sessions) == 1 else f"traps-{session}.txt"
             files[file] = _text(self._traps(given, name, traps, covariates))
         occasions = [next(s.occasions for s in survey.sessions if s.name == name) for name in sessions]
-        reading = _reading(self.detector, list(files), occasions, traits, [_word(c) for c in covariates])
+        reading = _reading(self.detector, list(files), occasions, traits, [word(c) for c in covariates])
         numbered = {f"captures-{n + 1:03}.txt": write.text(captures) for n, captures in enumerate(drawn)}
         names = mapping_csv(session=sessions, individual=animals, station=traps)
         return {
@@ -83,7 +88,7 @@ class Secr:
         for n, place in given.detectors(session):
             x, y = given.positions[place.label]
             usage = " ".join(number_text(v) for v in effort[n])
-            values = [_word(place.traits[c]) for c in covariates]
+            values = [word(place.traits[c]) for c in covariates]
             more = f" / {' '.join(values)}" if values else ""
             table.append(f"{traps[place.label]} {number_text(x)} {number_text(y)} {usage}{more}")
         return table
@@ -109,7 +114,7 @@ class _Captures:
             own = sorted(
                 (
                     *(c.occasion, self.animals[c.individual], self.traps[c.place]),
-                    *(_word(values.get(c.individual, "NA")) for values in known),
+                    *(word(values.get(c.individual, "NA")) for values in known),
                 )
                 for c in captures
                 if c.session == name
@@ -122,10 +127,6 @@ class _Captures:
                 last = next(s.occasions for s in self.survey.sessions if s.name == name)
                 lines.append(f"{session} NONE {last} {self.first[name]}" + " NA" * len(known))
         return _text(lines)
-
-
-def _word(text: str) -> str:
-    return next(iter(safe_names([text], 60).values()))
 
 
 def _text(lines: list[str]) -> bytes:
