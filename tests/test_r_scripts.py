@@ -106,6 +106,21 @@ def test_every_format_with_a_script_is_tried_here():
     assert found - {"mark"} == set(SCRIPTS)  # mark has one with draws only
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["oscr", "camtrapr", "multimark", "rmark"])
+@pytest.mark.parametrize("sessions", [(), ("early=2024-05-01..2024-05-30", "late=2024-05-31..2024-06-29")])
+def test_the_packages_read_what_is_written_for_them(tmp_path, name, sessions):
+    script, packages = SCRIPTS[name]
+    need_packages(*packages)
+    out, survey = exported(tmp_path, name, *drawn_survey(3), sessions=sessions)
+    text = (out / script).read_text()
+    (out / script).write_text(text.replace("mod.p = ~ 1)", "mod.p = ~ 1, iter = 600, burnin = 100, adapt = 100)"))
+    printed = run_script(out, script)
+    if name == "oscr":
+        animals = [str(len({c.individual for c in survey.captures if c.session == s.name})) for s in survey.sessions]
+        assert re.search(r"n individuals +" + " +".join(animals), printed)
+
+
 def estimates_of(printed):
     """Return estimate, lower and upper limit of each parameter that secr's predict has printed last."""
     pattern = r"^(D|g0|sigma) +\w+ +(\S+) +\S+ +(\S+) +(\S+)$"

@@ -154,7 +154,7 @@ def make_survey(data: CatalogData, identities: Identities | None = None, **optio
     if split:
         named = tuple(replace(s, name=side_session(s.name, side)) for side in SIDES for s in sessions)
         effort = {side_session(name, side): table for side in SIDES for name, table in effort.items()}
-    notes += _left_out_notes(left_out)
+    notes += [*_left_out_notes(left_out), *_sides_unknown(captures, data)]
     settings = {
         "occasion": f"{length}d",
         "start_hour": start_hour,
@@ -229,6 +229,18 @@ def _captures(sightings: Sequence[Sighting], finder: Finder, apart: timedelta) -
             )
         )
     return sorted(captures, key=lambda c: (c.session, c.start, c.place, c.individual)), left_out
+
+
+def _sides_unknown(captures: Sequence[Capture], data: CatalogData) -> list[Note]:
+    """Return a note if captures have photos of an unknown body part alone: their flanks may be two individuals."""
+    unknown = [c for c in captures if all(data.annotations[row].body_part == "unknown" for row in c.rows)]
+    if not unknown:
+        return []
+    text = (
+        f"{len(unknown)} of {counted(len(captures), 'capture')} without a body part: an animal that was seen from both "
+        "sides may count as two; say which side the photos show"
+    )
+    return [Note("sides-unknown", text, {"count": len(unknown)})]
 
 
 def _left_out_notes(left_out: Sequence[LeftOut]) -> list[Note]:
