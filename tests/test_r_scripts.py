@@ -112,7 +112,7 @@ def test_every_format_with_a_script_is_tried_here():
 def test_the_packages_read_what_is_written_for_them(tmp_path, name, sessions):
     script, packages = SCRIPTS[name]
     need_packages(*packages)
-    out, survey = exported(tmp_path, name, *drawn_survey(3), sessions=sessions)
+    out, survey = exported(tmp_path, name, *drawn_survey(5), sessions=sessions)
     text = (out / script).read_text()
     (out / script).write_text(text.replace("mod.p = ~ 1)", "mod.p = ~ 1, iter = 600, burnin = 100, adapt = 100)"))
     printed = run_script(out, script)
@@ -139,7 +139,7 @@ def estimates_of(printed):
 )
 def test_secr_fits_the_density_that_was_drawn(tmp_path, options, counting):
     need_packages("secr")
-    out, survey = exported(tmp_path, "secr", *drawn_survey(3), options=options, **counting)
+    out, survey = exported(tmp_path, "secr", *drawn_survey(5), options=options, **counting)
     printed = run_script(out, "fit.R")
     assert "No errors found" in printed
     for name, limits in estimates_of(printed).items():
@@ -152,7 +152,7 @@ def test_secr_fits_the_density_that_was_drawn(tmp_path, options, counting):
 @pytest.mark.slow
 def test_secr_pools_draws_of_identities(tmp_path):
     need_packages("secr")
-    folder = write_catalog(tmp_path / "catalog", *drawn_survey(3))
+    folder = write_catalog(tmp_path / "catalog", *drawn_survey(5))
     survey, identities = open_survey(folder), open_identities(folder)
     random = np.random.default_rng(0)
     labels = np.array([identities.who.of] * 5)

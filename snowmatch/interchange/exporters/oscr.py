@@ -20,7 +20,6 @@ from snowmatch.interchange.exporters._names import (
 )
 from snowmatch.interchange.exporting import Export
 
-
 EFFORT = "camera_days"  # a covariate that every trap has: oSCR cannot read a separator with nothing after it
 
 

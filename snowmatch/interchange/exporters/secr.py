@@ -147,8 +147,10 @@ read <- function(file) read.capthist(file, {vector([f'"{t}"' for t in traps])},
   covnames = {vector([f'"{t}"' for t in traits])}, trapcovnames = {vector([f'"{c}"' for c in covariates])},
   binary.usage = FALSE)
 ch <- read("captures.txt")
-buffer <- if (ms(ch)) max(sapply(ch, suggest.buffer)) else suggest.buffer(ch)
-fit <- function(ch) secr.fit(ch, model = list(D ~ 1, g0 ~ 1, sigma ~ 1), buffer = buffer, trace = FALSE)
+# The buffer comes from quick estimates of g0 and sigma; secr warns that it made them itself
+buffer <- suppressWarnings(if (ms(ch)) max(sapply(ch, suggest.buffer)) else suggest.buffer(ch))
+fit <- function(ch) secr.fit(ch, model = list(D ~ 1, g0 ~ 1, sigma ~ 1), buffer = buffer, trace = FALSE,
+  biasLimit = NA)  # secr's check of the buffer does not know effort that varies
 """
 
 
