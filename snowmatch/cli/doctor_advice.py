@@ -69,6 +69,8 @@ WHAT_TO_DO: dict[str, Callable[[Data], str]] = {
     "copies": lambda data: f"remove one of each pair from {_table(data)}, or give both the same encounter",
     "copies-in-encounter": lambda data: f"remove one of each pair from {_table(data)}",
     "files-missing": lambda data: f"put the files back, or remove their rows from {_table(data)}",
+    "paths-alike": lambda data: f"rename one of each pair, also in {_table(data)}",
+    "paths-not-for-windows": lambda data: f"before the catalog goes to Windows: rename them, also in {_table(data)}",
     "failed": lambda data: f"replace the files, then: {_index(data)}",
     "records-damaged": _index,
     "photos-unseen": _index,

@@ -121,7 +121,9 @@ def print_json(value: Any) -> None:
 
     from snowmatch.core.text import escaped_json
 
-    click.echo(escaped_json(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False)))
+    stream = click.get_text_stream("stdout")
+    unicode = (stream.encoding or "").lower().replace("-", "").startswith("utf")  # others lack letters: \\u0421 is JSON
+    click.echo(escaped_json(json.dumps(value, ensure_ascii=not unicode, indent=2, allow_nan=False)))
 
 
 class Bar:
