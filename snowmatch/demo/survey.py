@@ -366,9 +366,8 @@ def _expose(
     turn[:, 2] += rng.normal(0, 4, 2) - turn[:, :2] @ [MARGIN, MARGIN]
     ground = cv2.warpAffine(scene.pixels, turn, (w, h), borderMode=cv2.BORDER_REFLECT).astype(np.float32)
     front, sky = cv2.split(cv2.warpAffine(scene.layers, turn, (w, h)).astype(np.float32) / 255)
-    bright = opacity = np.zeros((h, w), np.float32)
-    if coat is not None:
-        bright, opacity = draw_animal(coat, pose, (w, h))
+    nothing: np.ndarray = np.zeros((h, w), np.float32)
+    bright, opacity = (nothing, nothing) if coat is None else draw_animal(coat, pose, (w, h))
     if (opacity * front).sum() > 0.5 * opacity.sum():  # the boulder hides too much: draw the animal in front of it
         front[:] = 0
     visible = opacity * (1 - front)
