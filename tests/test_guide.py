@@ -56,7 +56,7 @@ def test_the_tutorial_leads_from_cards_to_a_file_for_density(field, tmp_path, mo
     for block in (text for language, mark, text in BLOCK.findall(TUTORIAL) if language == "text"):
         for line in block.splitlines():  # what is printed, but for figures, which may differ elsewhere
             words = re.sub(r"\d[\d.,]*", "N", line).strip()
-            if words and "/home/" not in line and "Rscript" not in line and "..." not in line and "one animal" not in line:
+            if words and not any(part in line for part in ("/home/", "Rscript", "...", "one animal")):
                 assert any(words in re.sub(r"\d[\d.,]*", "N", text) for text in printed.values()), line
 
     truth = {row["path"]: row["individual"] for row in read_rows(field / "truth.csv")}
