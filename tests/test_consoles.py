@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from conftest import enough, read_rows
 from test_docs import COMMANDS
 
-from snowmatch.cli import main
+from snowmatch.cli import advice, main
 from snowmatch.interchange.importing import import_source
 from snowmatch.review.doctor.paths import not_for_windows
 
@@ -173,6 +173,20 @@ def test_a_long_path_is_read_and_told(survey, tmp_path):
 def test_names_that_windows_cannot_hold(path, why):
     assert why in not_for_windows(path)
     assert bool(why) == bool(not_for_windows(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "posix", "windows"),
+    [
+        ("catalog", "catalog", "catalog"),
+        ("C:\\my cats\\2023", "'C:\\my cats\\2023'", '"C:\\my cats\\2023"'),
+        ("Снежинка 2", "'Снежинка 2'", '"Снежинка 2"'),
+    ],
+)
+def test_commands_to_type_are_quoted_for_the_system(monkeypatch, text, posix, windows):
+    for is_windows, expected in ((False, posix), (True, windows)):
+        monkeypatch.setattr(advice, "WINDOWS", is_windows)
+        assert advice.advice("not-indexed", {"catalog": text}) == f"snowmatch index {expected}"
 
 
 def test_doctor_tells_paths_that_differ_only_in_case(survey, tmp_path):

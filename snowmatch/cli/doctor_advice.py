@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 
-from snowmatch.cli.advice import Data, advice
+from snowmatch.cli.advice import Data, advice, quoted
 
 
 def finding_advice(code: str, data: Data) -> str:
@@ -23,7 +22,7 @@ def _index(data: Data) -> str:
 
 
 def _catalog(data: Data) -> str:
-    return shlex.quote(str(data["catalog"]))
+    return quoted(str(data["catalog"]))
 
 
 def _rename(data: Data) -> str:
@@ -58,7 +57,7 @@ def _check(data: Data) -> str:
 def _compare(data: Data) -> str:
     """Return the query that shows the coats of the first encounter of a finding."""
     first = data["encounters"][0]
-    photos = " ".join(shlex.quote(str(Path(data["catalog"]) / path)) for path in first["photos"][:3])
+    photos = " ".join(quoted(str(Path(data["catalog"]) / path)) for path in first["photos"][:3])
     part = f" --bodypart {first['body_part']}" if first["body_part"] != "unknown" else ""
     return f"look at the matched spots: snowmatch query {photos} --catalog {_catalog(data)}{part} --draw answer"
 
