@@ -132,7 +132,9 @@ def test_the_site_loads_nothing_from_the_network_and_has_the_reference(tmp_path)
     assert len(pages) > 20
     for page in pages:
         parser = Outside()
-        parser.feed(page.read_text(encoding="utf-8"))
+        text = page.read_text(encoding="utf-8")
+        assert "```" not in text, f"{page.name} has a block that is not shown as one"
+        parser.feed(text)
         assert not parser.loaded, f"{page.name} loads {parser.loaded}"
     for sheet in tmp_path.rglob("*.css"):
         text = sheet.read_text(encoding="utf-8")
