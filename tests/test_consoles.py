@@ -118,6 +118,14 @@ def test_errors_and_output_of_a_real_process_on_a_windows_console(cyrillic, char
         assert "Traceback" not in text
 
 
+@pytest.mark.parametrize("charset", ["cp1252", "cp866", "utf-8"])
+def test_json_stays_json_on_every_console(charset):
+    code = f"from snowmatch.cli.shared import print_json; print_json({{'name': {CAT!r}}})"
+    environment = {**os.environ, "PYTHONIOENCODING": f"{charset}:backslashreplace", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment, check=True)
+    assert json.loads(done.stdout.decode(charset)) == {"name": CAT}
+
+
 @pytest.mark.parametrize(("ending", "mark"), [("\r\n", "\ufeff"), ("\r\n", ""), ("\r", ""), ("\n", "\ufeff")])
 def test_tables_of_windows_and_old_macs_are_read_alike(survey, tmp_path, ending, mark):
     text = (survey / "catalog" / "catalog.csv").read_text(encoding="utf-8")

@@ -144,6 +144,7 @@ def test_the_r_lines_of_the_cookbook_run(kitchen, tmp_path, monkeypatch, number)
     assert re.search(r"excellent|good|fair|uncertain", done.stdout), done.stdout
 
 
+@pytest.mark.slow
 def test_cards_are_the_same_each_time_and_refuse_a_full_folder(field, tmp_path):
     with pytest.raises(SnowmatchError, match="contains other files"):
         make_cards(field)
@@ -154,6 +155,7 @@ def test_cards_are_the_same_each_time_and_refuse_a_full_folder(field, tmp_path):
         assert (field / name).read_bytes() == (tmp_path / "again" / name).read_bytes(), name
 
 
+@pytest.mark.slow
 def test_cards_hold_what_their_tables_say(field):
     detections = json.loads((field / "detections.json").read_text(encoding="utf-8"))
     shown = {image["file"] for image in detections["images"] if image["detections"]}
