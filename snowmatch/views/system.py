@@ -31,7 +31,7 @@ def format_system(found: System) -> str:
     ]
     for extra in found.extras:
         words = ", ".join(f"{name} {version}" if version else f"{name} is missing" for name, version in extra.packages)
-        install = "" if extra.installed else f"  (pip install 'snowmatch[{extra.name}]')"
+        install = "" if extra.installed else f'  (pip install "snowmatch[{extra.name}]")'
         lines.append(f"  {extra.name}: {words}{install}")
     missing = counted(len(found.weights) - len(here), "network")
     lines.append(f"Weights:  {', '.join(map(printable, here)) or 'none'}; {missing} without (snowmatch weights list)")
