@@ -43,7 +43,7 @@ def main() -> None:
         run(programs / "snowmatch", "doctor", "--system", cwd=work)
         run(programs / "snowmatch", "completion", "bash", cwd=work)
         run(programs / "snowmatch", "demo", cwd=work)
-        assert list((work / "snowmatch-demo" / "answer").glob("*.jpg")), "the demo made no picture"
+        assert list((work / "snowmatch-demo" / "answer").rglob("*.jpg")), "the demo made no picture"
     print("the wheel installs without an index, and the demo runs")
 
 
