@@ -67,6 +67,7 @@ ONLY_IN = {
     "matplotlib": {"survey/figures.py"},
     "pyproj": {"survey/projection.py"},
     "xlsxwriter": {"interchange/exporters/xlsx.py"},
+    "psutil": {"review/doctor/system.py"},
     "platformdirs": {"models/cache.py"},
     "urllib": {"models/download.py"},  # the only file that uses the internet
     "http": {"models/cache.py", "models/download.py", "review/hook.py", "web/"},  # the hook: hosts that the user names

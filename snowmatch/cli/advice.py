@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
 
 Data = Mapping[str, Any]
+WINDOWS = os.name == "nt"
+
+
+def quoted(text: str) -> str:
+    """Return a text as one word of a command line: the Command Prompt of Windows knows double quotation marks only."""
+    if WINDOWS:
+        import subprocess
+
+        return subprocess.list2cmdline([text])
+    return shlex.quote(text)
 
 
 def advice(code: str, data: Data) -> str:
@@ -22,7 +33,7 @@ def with_advice(text: str, code: str, data: Data) -> str:
 
 
 def _catalog(data: Data) -> str:
-    return shlex.quote(str(data.get("catalog", "CATALOG")))
+    return quoted(str(data.get("catalog", "CATALOG")))
 
 
 def _index(data: Data) -> str:
@@ -74,15 +85,15 @@ def _geometry(described: Data) -> dict[str, Any]:
 
 
 def _options(changed: Data) -> str:
-    return "".join(f" -o {key}={shlex.quote(str(value))}" for key, value in changed.items())
+    return "".join(f" -o {key}={quoted(str(value))}" for key, value in changed.items())
 
 
 def _frames(data: Data) -> str:
-    return f"snowmatch frames {shlex.quote(str(data.get('folder', 'FOLDER')))} OUT"
+    return f"snowmatch frames {quoted(str(data.get('folder', 'FOLDER')))} OUT"
 
 
 def _merge(data: Data) -> str:
-    return f"snowmatch identities CATALOG merge {' '.join(shlex.quote(str(name)) for name in data['names'])}"
+    return f"snowmatch identities CATALOG merge {' '.join(quoted(str(name)) for name in data['names'])}"
 
 
 def _download(data: Data) -> str:
