@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from snowmatch.core.notes import Note
-from snowmatch.core.text import some
+from snowmatch.core.text import counted, some
 from snowmatch.core.types import Annotation
 
 TOGETHER = timedelta(seconds=10)  # photos of both sides this close show one animal at one moment
@@ -49,13 +49,21 @@ def make_sightings(
 ) -> list[Sighting]:
     """Return the sightings, in the order of time, then of name. No annotations give none.
 
+    What the screening left out is none, with a note.
     traits: for `sex` and `age_class`, the value of each annotation that has one, by row. An animal has one sex: a
     contradiction makes it unknown, with a note.
     """
     groups: dict[tuple[str, str, int], list[Annotation]] = defaultdict(list)
+    left_out = 0
     for a in annotations:
+        if a.left_out:
+            left_out += 1
+            continue
         named = a.individual is not None
         groups[a.encounter, a.individual or "", 0 if named else a.animal + 1].append(a)
+    if left_out:
+        text = f"{counted(left_out, 'annotation')} of which the screening kept no photo are no sightings"
+        notes.append(Note("screened-out", text, {"count": left_out}))
     found = [_sighting(members, traits) for members in groups.values()]
     sexes = _one_sex(found, notes)
     found = [s if s.individual is None else replace(s, sex=sexes.get(s.individual, "")) for s in found]
