@@ -371,7 +371,7 @@ class FullDisk:
     def __init__(self, room):
         self.room = room
 
-    def __call__(self, path):
+    def __call__(self, path, mode):
         return Limited(open(path, "xb", buffering=0), self)
 
 

@@ -322,26 +322,6 @@ def test_every_page_is_in_both_languages_and_without_inline_code(state, page):
             assert text.count("<h1") == 1
 
 
-def test_the_words_of_both_languages_are_the_same():
-    from snowmatch.web.texts import words_of
-
-    english, russian = words_of("en"), words_of("ru")
-    assert english.keys() == russian.keys()
-    for key, word in english.items():
-        other = russian[key]
-        assert isinstance(word, dict) == isinstance(other, dict), key
-        if isinstance(word, dict):
-            assert (set(word), set(other)) == ({"one", "other"}, {"one", "few", "other"}), key
-        fields = [
-            set(re.findall(r"\{\w+\}", text))
-            for text in (
-                word if isinstance(word, str) else word["other"],
-                other if isinstance(other, str) else other["other"],
-            )
-        ]
-        assert fields[0] == fields[1], key
-
-
 def test_survey_counts_every_sighting_with_a_time(state, page):
     who = state.identities().who
     text = page.get("/survey").text
