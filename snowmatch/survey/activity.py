@@ -91,7 +91,7 @@ class Month:
 
 
 def month_activity(survey: Survey) -> list[Month]:
-    """Return the sightings and the effort of each of the twelve months. A day counts for the month that it begins in."""
+    """Return the sightings and the effort of each of the twelve months. A day belongs to the month it begins in."""
     days, seen = np.zeros(13), np.zeros(13, int)
     for s in survey.sessions:
         months = [(s.first + d * DAY).month for d in range(s.days)]

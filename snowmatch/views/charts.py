@@ -106,7 +106,7 @@ def make_steps(series: Mapping[str, Sequence[int]]) -> Steps:
 
 @dataclass(frozen=True)
 class EffortRow:
-    """One station. spans: (x, width, many) of days in a row with effort; many: above one camera. dots: x of sightings."""
+    """One station. spans: (x, width, many) of days with effort; many: of above one camera. dots: x of sightings."""
 
     y: float
     name: str

@@ -48,7 +48,7 @@ class Way:
 
 @dataclass(frozen=True)
 class Hexagon:
-    """One hexagon in the drawing. points: of its outline. shade: 0 (no sightings) to SHADES. rate: what it stands for."""
+    """One hexagon in the drawing. points: of its outline. shade: 0 (no sightings) to SHADES. rate: its meaning."""
 
     points: str
     shade: int
@@ -77,6 +77,11 @@ class StationMap:
     bar: tuple[int, int]
     hexagons: tuple[Hexagon, ...] = ()
     links: tuple[Link, ...] = ()
+
+    @property
+    def highest(self) -> float:
+        """The highest rate of the hexagons; 0 without any."""
+        return max((cell.rate for cell in self.hexagons), default=0.0)
 
 
 def make_map(
