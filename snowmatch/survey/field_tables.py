@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from snowmatch.survey.activity import HOURS, hour_counts, hour_density, month_activity, times_of
-from snowmatch.survey.co_use import co_use
+from snowmatch.survey.co_use import CoUse, co_use
 from snowmatch.survey.gaps import effort_gaps
 from snowmatch.survey.rates import session_rates
 from snowmatch.survey.run import Survey
@@ -28,9 +28,13 @@ def rates_table(survey: Survey) -> Table:
 
 def co_use_table(survey: Survey, days: float) -> Table:
     """Return the pairs of animals that used one station within `days` of each other."""
+    return meetings_table(co_use(survey.captures, days))
+
+
+def meetings_table(met: Sequence[CoUse]) -> Table:
+    """Return pairs of animals at stations, one row each."""
     rows: list[Sequence[object]] = [
-        (m.session, m.place, m.first, m.second, m.meetings, m.hours, m.together, m.last)
-        for m in co_use(survey.captures, days)
+        (m.session, m.place, m.first, m.second, m.meetings, m.hours, m.together, m.last) for m in met
     ]
     head = ("session", "station", "individual_a", "individual_b", "meetings", "shortest_hours", "together", "last")
     return head, rows

@@ -106,12 +106,12 @@ def make_steps(series: Mapping[str, Sequence[int]]) -> Steps:
 
 @dataclass(frozen=True)
 class EffortRow:
-    """One station. spans: (x, width, many) of days with effort; many: of above one camera. dots: x of sightings."""
+    """One station. spans: (x, width, many) of days with effort; many: above one camera. dots: path of its sightings."""
 
     y: float
     name: str
     spans: tuple[tuple[float, float, bool], ...]
-    dots: tuple[float, ...]
+    dots: str
 
 
 @dataclass(frozen=True)
@@ -137,8 +137,8 @@ def make_effort(survey: Survey) -> EffortChart:
         return round(NAME + room * (moment - first).total_seconds() / 86400 / days, 1)
 
     seen: dict[str, set[float]] = {p.label: set() for p in survey.places}
-    for each in (*survey.captures, *survey.unnamed):
-        seen[each.place].add(x_of(each.start))
+    for place, moment in [(c.place, c.start) for c in survey.captures] + [(u.place, u.start) for u in survey.unnamed]:
+        seen[place].add(x_of(moment))
     rows = []
     for n, p in enumerate(survey.places[:ROWS]):
         spans = []
@@ -150,7 +150,8 @@ def make_effort(survey: Survey) -> EffortChart:
                     spans.append((x, round(max(x_of(s.day(end).start) - x, 0.5), 1), many))
         name = printable(p.label)
         name = name if len(name) <= 14 else name[:13] + "…"
-        rows.append(EffortRow(TOP + ROW * (n + 0.5), name, tuple(sorted(spans)), tuple(sorted(seen[p.label]))))
+        y = TOP + ROW * (n + 0.5)
+        rows.append(EffortRow(y, name, tuple(sorted(spans)), "".join(f"M{x:g} {y:g}h0" for x in sorted(seen[p.label]))))
     bottom = TOP + ROW * len(rows)
     marks = [first + (last - first) * k / (DATES - 1) for k in range(DATES - 1)] if days >= DATES else [first]
     ticks = tuple((x_of(day), f"{day:%Y-%m-%d}") for day in marks)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -108,15 +108,14 @@ def make_map(
     at = {site: (round(left + x * scale), round(low - y * scale)) for site, (x, y) in places.items()}
     most = max([counts.get(site, 0) for site in places] + [1])
     radius = {site: _radius(counts.get(site, 0), most) for site in places}
-    labels = _labels(at, radius, _names(places), height)
+    names = _names(places)
+    labels = _labels(at, radius, names, height)
     order = sorted(places, key=lambda site: -radius[site])  # small ones are drawn last, so that none is covered
-    dots = tuple(
-        Dot(*at[site], radius[site], site, _names(places)[site], counts.get(site, 0), *labels[site]) for site in order
-    )
+    dots = tuple(Dot(*at[site], radius[site], site, names[site], counts.get(site, 0), *labels[site]) for site in order)
     hexagons = (
         () if spots is None else _hexagons(spots, lambda x, y: (left + (x + pad) * scale, low - (y + pad) * scale))
     )
-    links = _links(at, steps or {}, _names(places))
+    links = _links(at, steps or {}, names)
     return StationMap(WIDTH, height, dots, _ways(at, radius, visits), _bar(scale), hexagons, links)
 
 
@@ -151,9 +150,9 @@ def _radius(count: int, most: int) -> float:
 
 
 def _names(places: Mapping[Site, object]) -> dict[Site, str]:
-    stations = [station for _, station in places]
+    stations = Counter(station for _, station in places)
     return {
-        (location, station): printable(station if stations.count(station) == 1 else f"{location}/{station}")
+        (location, station): printable(station if stations[station] == 1 else f"{location}/{station}")
         for location, station in places
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -15,8 +15,8 @@ from snowmatch.core.home import database_path
 from snowmatch.core.text import printable
 from snowmatch.review.screening_progress import ScreeningProgress, screening_progress
 from snowmatch.survey.activity import HOURS, hour_counts, hour_density, month_activity, times_of
-from snowmatch.survey.co_use import CO_USE_DAYS, co_use
-from snowmatch.survey.field_tables import Table
+from snowmatch.survey.co_use import CO_USE_DAYS, CoUse, co_use
+from snowmatch.survey.field_tables import Table, meetings_table
 from snowmatch.survey.gaps import BETWEEN, effort_gaps
 from snowmatch.survey.hot_spots import hot_spots
 from snowmatch.survey.layout import Layout, Site
@@ -35,7 +35,7 @@ from snowmatch.web.surveys import survey_of
 DAYS = 5  # of an occasion, as on the command line
 FLANKS = ("both", "left", "right", "hybrid")  # two sessions would count each camera twice
 CURVE = 97  # points of the density of hours
-ROWS = 50  # of a table on the page; the file has all
+ROWS, COLUMNS = 50, 40  # of a table on the page; the file has all
 SCREENING = "screening.csv"
 # The tables behind the figures, and which of their columns are words of ours
 TABLES = (
@@ -43,6 +43,8 @@ TABLES = (
     *("effort-occasions.csv", "accumulation.csv", "estimates.csv", "frequencies.csv", "flanks.csv", "individuals.csv"),
 )
 WORDS = {("gaps.csv", "kind"): "gap.", ("estimates.csv", "model"): "model.", ("flanks.csv", "flanks"): "take.flanks."}
+VIEWS = 8  # of wishes and language that are kept
+OF_ALL = ("accumulation.csv", "estimates.csv", "flanks.csv")  # also if one animal is chosen
 OMITTED = ("assumes",)  # on pages
 
 
@@ -119,6 +121,7 @@ def shown_table(table: Table, name: str, t: Callable[..., str], most: int = ROWS
     """Return a table as a page shows it: its first rows, with words of the page's language."""
     head, rows = table
     kept = [n for n, column in enumerate(head) if column not in OMITTED]
+    wider, kept = max(len(kept) - COLUMNS, 0), kept[:COLUMNS]
 
     def kind(n: int) -> str:
         values = [row[n] for row in rows if row[n] is not None]
@@ -141,25 +144,49 @@ def shown_table(table: Table, name: str, t: Callable[..., str], most: int = ROWS
         "kinds": [kind(n) for n in kept],
         "rows": [[cell(head[n], row[n]) for n in kept] for row in rows[:most]],
         "more": max(len(rows) - most, 0),
+        "wider": wider,
     }
 
 
-def figures_of(state: State, wishes: Wishes, t: Callable[..., str]) -> dict[str, Any]:
-    """Return the values of the figures' page. Raises SnowmatchError as the survey does."""
-    whole, own = chosen_survey(state, wishes)
+def figures_of(state: State, wishes: Wishes, t: Callable[..., str], language: str) -> dict[str, Any]:
+    """Return the values of the figures' page, kept until what they show changes. Raises SnowmatchError as the survey
+    does.
+    """
+    survey, (layout, wrong), screening = (
+        survey_of(state, DAYS, wishes.flanks),
+        layout_of(state, state.identities()),
+        screening_of(state),
+    )
+    kept: OrderedDict[tuple[Wishes, str], tuple[Any, dict[str, Any]]] = state.kept.setdefault("figures", OrderedDict())
+    mark = (id(survey), layout, wrong, screening)
+    found = kept.get((wishes, language))
+    if found is None or found[0] != mark or found[1]["survey"] is not survey:
+        values = _figures(survey, wishes, t) | {"survey": survey, "screening": screening}
+        drawn = map_of_rates(values["own"], layout, wishes)
+        values["map"] = (drawn, _without(values["own"], layout), wrong)
+        values["tables"][SCREENING] = shown_table(_screening_table(screening), SCREENING, t)
+        found = kept[wishes, language] = (mark, values)
+        while len(kept) > VIEWS:
+            kept.popitem(last=False)
+    return dict(found[1])
+
+
+def _figures(survey: Survey, wishes: Wishes, t: Callable[..., str]) -> dict[str, Any]:
+    whole = select(survey, _date(wishes.start), _date(wishes.end), wishes.location)
+    own = only(whole, wishes.individual)
     times = times_of(own)
-    met = [m for m in co_use(whole.captures, wishes.days) if wishes.individual in ("", m.first, m.second)]
-    at = [HOURS * k / (CURVE - 1) for k in range(CURVE)]
-    density = hour_density(times, at)
-    months = t("dash.month_names").split()
-    month_values = month_activity(own)
-    layout, wrong = layout_of(state, state.identities())
+    density = hour_density(times, [HOURS * k / (CURVE - 1) for k in range(CURVE)])
     gaps = [g for g in effort_gaps(own) if g.kind == BETWEEN]
+    met = _met(whole, wishes)
+    tables = {name: _table(whole, own, wishes, name) for name in TABLES if name != "co-use.csv"}
+    tables["co-use.csv"] = meetings_table(met)
+    names = {s.name: s.name if len(whole.sessions) > 1 else "" for s in whole.sessions}
     return {
         **numbers_of(whole, own),
+        "whole": whole,
+        "own": own,
         "wishes": wishes,
         "gap_days": sum(g.days for g in gaps),
-        "map": (map_of_rates(own, layout, wishes), _without(own, layout), wrong),
         "pairs": make_pairs(met),
         "hours": make_bars(
             [float(n) for n in hour_counts(times)],
@@ -167,26 +194,25 @@ def figures_of(state: State, wishes: Wishes, t: Callable[..., str]) -> dict[str,
             3,
             None if density is None else [float(d) * len(times) for d in density],
         ),
-        "months": make_bars([m.rate for m in month_values], months),
+        "months": make_bars([m.rate for m in month_activity(own)], t("dash.month_names").split()),
         "timed": len(times),
         "effort": make_effort(own),
         "steps": make_steps(
-            {
-                s.name if len(whole.sessions) > 1 else "": [n for _, _, n in accumulation(whole.captures, s)]
-                for s in whole.sessions
-            }
+            {names[s.name]: [n for _, _, n in accumulation(whole.captures, s)] for s in whole.sessions}
         ),
-        "screening": screening_of(state),
-        "tables": {name: shown_table(_table(whole, own, wishes, name), name, t) for name in TABLES}
-        | {SCREENING: shown_table(_screening_table(screening_of(state)), SCREENING, t)},
+        "tables": {name: shown_table(table, name, t) for name, table in tables.items()},
     }
 
 
 def _table(whole: Survey, own: Survey, wishes: Wishes, name: str) -> Table:
     if name == "co-use.csv":
-        head, rows = survey_table(whole, name, wishes.days)
-        return head, [row for row in rows if wishes.individual in ("", row[2], row[3])]
-    return survey_table(whole if name in ("accumulation.csv", "estimates.csv", "flanks.csv") else own, name)
+        return meetings_table(_met(whole, wishes))
+    return survey_table(whole if name in OF_ALL else own, name)
+
+
+def _met(whole: Survey, wishes: Wishes) -> list[CoUse]:
+    """Return the pairs of animals that met; of a chosen animal, those that it met."""
+    return [m for m in co_use(whole.captures, wishes.days) if wishes.individual in ("", m.first, m.second)]
 
 
 def numbers_of(whole: Survey, own: Survey) -> dict[str, Any]:
@@ -228,7 +254,7 @@ def map_of_rates(survey: Survey, layout: Layout, wishes: Wishes) -> StationMap |
 
 def _without(survey: Survey, layout: Layout) -> int:
     """Return the number of stations with sightings that have no position."""
-    seen = {each.place for each in (*survey.captures, *survey.unnamed)}
+    seen = {c.place for c in survey.captures} | {u.place for u in survey.unnamed}
     return sum(p.label in seen and (p.location, p.station) not in layout.places for p in survey.places)
 
 

@@ -11,7 +11,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import printable
 from snowmatch.survey.coordinates import Coordinates, read_coordinates, shown_positions
 from snowmatch.survey.layout import Layout
@@ -19,22 +18,18 @@ from snowmatch.survey.practice import practice_table, practice_text
 from snowmatch.survey.run import Survey
 from snowmatch.survey.tables import survey_tables, to_csv
 from snowmatch.web.dashboard import (
-    DAYS,
     FLANKS,
     SCREENING,
     TABLES,
-    Wishes,
-    chosen_survey,
     figures_of,
     map_of_rates,
     read_wishes,
     shown_table,
     table_of,
 )
-from snowmatch.web.page import problem, render, state_of, translator_of
+from snowmatch.web.page import language_of, problem, render, state_of, translator_of
 from snowmatch.web.people import ADMINISTRATOR, need
 from snowmatch.web.places import photos_at
-from snowmatch.web.surveys import survey_of
 
 PRINTED = 400  # rows of a table in the report
 
@@ -42,25 +37,22 @@ PRINTED = 400  # rows of a table in the report
 def dashboard(request: Request) -> Response:
     """The page with its filters. The figures are fetched after it."""
     wishes = read_wishes(request.query_params)
-    locations, names = _choices(request, wishes)
+    named = state_of(request).identities().named
     return render(
-        request, "dashboard.html", wishes=wishes, query=wishes.query, locations=locations, names=names, flanks=FLANKS
+        request,
+        "dashboard.html",
+        wishes=wishes,
+        query=wishes.query,
+        locations=sorted({a.location for a in named} - {""}),
+        names=sorted({a.individual for a in named if a.individual is not None}),
+        flanks=FLANKS,
     )
-
-
-def _choices(request: Request, wishes: Wishes) -> tuple[list[str], list[str]]:
-    """Return the locations and the animals that can be chosen; none if there is no survey: the figures say why."""
-    try:
-        survey = survey_of(state_of(request), DAYS, wishes.flanks)
-    except SnowmatchError:
-        return [], []
-    return sorted({p.location for p in survey.places} - {""}), sorted({c.individual for c in survey.captures})
 
 
 def figures(request: Request) -> Response:
     """The figures, as a part of the page that a script can fetch again."""
     wishes, t = read_wishes(request.query_params), translator_of(request)
-    values = figures_of(state_of(request), wishes, t)
+    values = figures_of(state_of(request), wishes, t, language_of(request))
     return render(request, "dashboard_figures.html", query=wishes.query, photos_at=photos_at, **values)
 
 
@@ -81,8 +73,8 @@ def report(request: Request) -> Response:
     how = read_coordinates(request.query_params.get("coordinates", ""))
     if how is not None:
         need(ADMINISTRATOR)
-    whole, own = chosen_survey(state, wishes)
-    values = figures_of(state, wishes, t)
+    values = figures_of(state, wishes, t, language_of(request))
+    whole, own = values["whole"], values["own"]
     identities = state.identities()
     tables: dict[str, Any] = {name: shown_table(table_of(state, wishes, name), name, t, PRINTED) for name in TABLES}
     tables["best-practice"] = shown_table(practice_table(own, identities), "best-practice", t)
