@@ -11,7 +11,7 @@ import numpy as np
 
 Key = TypeVar("Key")
 ACROSS = 14  # hexagons along the longer side, about
-REACH = 1.5  # bandwidths from the nearest station, up to which a hexagon is shown
+REACH = 1.0  # bandwidths from the nearest station, up to which a hexagon is shown
 LEAST_WIDTH = 500.0  # m
 
 

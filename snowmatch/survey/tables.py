@@ -39,9 +39,11 @@ def survey_tables(
     return {name: make() for name, make in _makers(survey, coordinates, co_use_days).items()}
 
 
-def survey_table(survey: Survey, name: str, co_use_days: float = CO_USE_DAYS) -> Table:
-    """Return one of these tables, without coordinates. Raises KeyError for another name."""
-    return _makers(survey, None, co_use_days)[name]()
+def survey_table(
+    survey: Survey, name: str, co_use_days: float = CO_USE_DAYS, coordinates: Coordinates | None = None
+) -> Table:
+    """Return one of these tables. Raises KeyError for another name."""
+    return _makers(survey, coordinates, co_use_days)[name]()
 
 
 def _makers(survey: Survey, coordinates: Coordinates | None, co_use_days: float) -> dict[str, Callable[[], Table]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -117,8 +117,13 @@ def table_of(state: State, wishes: Wishes, name: str) -> Table:
     return _table(*chosen_survey(state, wishes), wishes, name)
 
 
-def shown_table(table: Table, name: str, t: Callable[..., str], most: int = ROWS) -> dict[str, Any]:
-    """Return a table as a page shows it: its first rows, with words of the page's language."""
+def shown_table(
+    table: Table, name: str, t: Callable[..., str], most: int = ROWS, own: Collection[str] = ()
+) -> dict[str, Any]:
+    """Return a table as a page shows it: its first rows, with words of the page's language.
+
+    own: columns that a person named.
+    """
     head, rows = table
     kept = [n for n, column in enumerate(head) if column not in OMITTED]
     wider, kept = max(len(kept) - COLUMNS, 0), kept[:COLUMNS]
@@ -140,7 +145,7 @@ def shown_table(table: Table, name: str, t: Callable[..., str], most: int = ROWS
 
     return {
         "name": name,
-        "head": [head[n] for n in kept],
+        "head": [printable(head[n]) if head[n].isdigit() or head[n] in own else t(f"col.{head[n]}") for n in kept],
         "kinds": [kind(n) for n in kept],
         "rows": [[cell(head[n], row[n]) for n in kept] for row in rows[:most]],
         "more": max(len(rows) - most, 0),

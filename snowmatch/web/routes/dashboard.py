@@ -16,7 +16,7 @@ from snowmatch.survey.coordinates import Coordinates, read_coordinates, shown_po
 from snowmatch.survey.layout import Layout
 from snowmatch.survey.practice import practice_table, practice_text
 from snowmatch.survey.run import Survey
-from snowmatch.survey.tables import survey_tables, to_csv
+from snowmatch.survey.tables import survey_table, to_csv
 from snowmatch.web.dashboard import (
     FLANKS,
     SCREENING,
@@ -81,7 +81,10 @@ def report(request: Request) -> Response:
     values |= {"tables": tables, "map": None}
     if how is not None:
         values["map"] = (map_of_rates(own, _layout(own, how), wishes), 0, "")
-        tables["stations"] = shown_table(survey_tables(own, how)["stations.csv"], "stations", t, PRINTED)
+        traits = {name for p in own.places for name in p.traits}
+        tables["stations"] = shown_table(
+            survey_table(own, "stations.csv", coordinates=how), "stations", t, PRINTED, traits
+        )
     return render(
         request,
         "report.html",
