@@ -66,6 +66,8 @@ def test_pairs_at_a_station_within_days(survey):
     assert (met.first, met.second, met.place) == ("aika", "bars", "S1")
     assert (met.meetings, met.hours, met.together, met.last) == (1, 18, 0, at(3, 4))
     assert co_use(survey.captures, 0.5) == []
+    assert len(co_use(survey.captures, 18 / 24)) == 1  # just so far apart is near enough
+    assert co_use(survey.captures, (18 * 3600 - 2) / 86400) == []  # from start to start, not from the last photo
     later = {m.second: (m.meetings, m.hours) for m in co_use(survey.captures, 13)}
     assert later == {"bars": (1, 18), "cholpon": (1, 308)}  # of aika at S2, the 8th at 9:00; not the one at 3:00
     assert {m.second: m.meetings for m in co_use(survey.captures, 14)} == {"cholpon": 2, "bars": 1}

@@ -14,7 +14,6 @@ from snowmatch.catalog.records import Fingerprint, Records, save_records
 from snowmatch.catalog.screened import Screened, save_screened
 from snowmatch.review.accounts import add_account
 from snowmatch.review.identities import name_sightings
-from snowmatch.survey.layout import station_layout
 from snowmatch.web import surveys
 from snowmatch.web.dashboard import SCREENING, TABLES, Wishes, figures_of, read_wishes, table_of
 from snowmatch.web.state import State
@@ -176,7 +175,7 @@ def test_the_screening_is_counted(tmp_path):
 # --- the report -------------------------------------------------------------------------------------------------------
 
 
-def test_the_report_has_what_reviewers_ask_for_and_positions_only_if_asked(page, folder):
+def test_the_report_has_what_reviewers_ask_for_and_positions_only_if_asked(page):
     text = page.get("/report?lang=en").text
     for told in ("unidentified sightings", "Cohen&#39;s kappa", "alpha, machine", "Individuals were identified with"):
         assert told in text
@@ -187,9 +186,10 @@ def test_the_report_has_what_reviewers_ask_for_and_positions_only_if_asked(page,
     east = {name: float(x) for name, x in re.findall(r"<td>(S\d)</td><td>naryn</td><td[^>]*>(\d+)", rounded)}
     assert set(east) == {"S1", "S2", "S3"}
     assert all(x % 5000 == 0 for x in east.values())
-    where = station_layout(folder).places
     assert POSITIONS.search(exact)
-    assert len(where) == 3
+    dots = [re.findall(r'<circle class="seen" cx="(\d+)" cy="(\d+)"', each) for each in (exact, rounded)]
+    assert len(dots[0]) == len(dots[1]) == 3
+    assert dots[0] != dots[1]  # the map is as exact as the table
     assert page.get("/report?coordinates=near").status_code == 400
 
 
