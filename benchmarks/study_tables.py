@@ -183,6 +183,30 @@ APP_WORDS = {
 }
 
 
+WATCHING_MEANS = (
+    "Seconds from a photo on the disk to its answer in `snowmatch watch`. The catalog is a drawn survey. The program "
+    "is at work already, except for the last line, which has its start too."
+)
+WATCHING_WORDS = {
+    "told": "the system tells changes",
+    "polled": "the folder is looked at once a second",
+    "added": "with `--add`; earlier photos are in the catalog",
+    "first": "from the start of the program, a photo that is there",
+}
+
+
+def watching_table(runs: Sequence[Result]) -> str:
+    """Return how long a photo takes to its answer in a watched folder, in seconds, beside the limit."""
+    rows = []
+    for run in runs:
+        for name, waits in run["waits"].items():
+            times = [f"{waits[each]:.2f}" for each in ("median", "p90", "most")]
+            limit = f"{run['limit']:g}" if name != "first" else NOTHING
+            rows.append([WATCHING_WORDS[name], f"{run['photos']}", f"{waits['times']}", *times, limit])
+    heads = ("a photo arrives (s)", "photos on record", "asked", "median", "nine of ten", "longest", "limit")
+    return table(heads, rows)
+
+
 def app_table(runs: Sequence[Result]) -> str:
     """Return how long a person waits in the app, in seconds, beside the limits."""
     rows = []
@@ -191,3 +215,20 @@ def app_table(runs: Sequence[Result]) -> str:
             times = [f"{waits[each]:.3f}" for each in ("median", "p90", "most")]
             rows.append([APP_WORDS[name], *times, f"{run['limits'][name]:g}" if name in run["limits"] else NOTHING])
     return table(("what a person waits for (s)", "median", "nine of ten", "longest", "limit"), rows)
+
+
+IMPORTING_MEANS = (
+    "A season of drawn photos, a twentieth of them with an animal, and MegaDetector's file about them; on one core. "
+    "Imported again, nothing changes. In brackets: seconds that the core worked, which other programs do not lengthen."
+)
+
+
+def importing_table(runs: Sequence[Result]) -> str:
+    """Return seconds and memory of imports."""
+    rows = []
+    for run in runs:
+        s = run["seconds"]
+        times = [f"{s[name]:.1f} ({s[f'{name}_cpu']:.1f})" for name in ("import", "again")]
+        memory = NOTHING if run["memory_mb"] is None else f"{run['memory_mb']}"
+        rows.append([f"{run['photos']:,}", f"{run['rows']:,}", *times, memory])
+    return table(("photos", "rows", "import (s)", "again (s)", "memory (MB)"), rows)

@@ -164,10 +164,12 @@ SUITES: dict[str, list[Run] | list[Script]] = {
         for name in ("snow_leopard-all-boxes", "nyala-left-third", "synthetic-60")
     ],
     "draws": [Script(("draws.py",), ("0.5 answers a sighting, accuracy 0.97",))],
+    "importing": [Script(("importing.py",), ("megadetector, 10000 photos", "megadetector, 100000 photos"))],
     "decisions": [Script(("decisions.py",), ("20000 sightings, 200000 decisions",))],
     "screening": [Script(("screening.py", *PHOTOS), ("efficientnet_lite0",))],
     "found_boxes": [Script(("found_boxes.py", *PHOTOS), ("classifier=none", "classifier=efficientnet_lite0"))],
     "app": [Script(("app.py",), ("app",))],
+    "watching": [Script(("watching.py",), ("watching",))],
     "speed": [
         Script(("speed.py", "waiting"), ("waiting",)),
         Script(("speed.py", "stages", *PHOTOS), ("stages hesaff", "stages sift", "stages hotspotter")),
@@ -193,10 +195,12 @@ ABOUT = {
     "population": ("from identities to abundance", 13),
     "identities": ("decisions until it is known who is who, beside ranked lists and graph identification", 15),
     "draws": ("intervals of the number of animals, with and without draws of identities", 3),
+    "importing": ("a season of 100,000 photos, mostly empty: time and memory of an import", 2),
     "decisions": ("200,000 decisions about 20,000 sightings: reading, who is who, the next question", 2),
     "screening": ("which photos show a snow leopard, beside nyala and leopards painted out", 5),
     "found_boxes": ("the boxes and maps that snowmatch finds, beside boxes of a person and masks", 5),
     "app": ("how long a person waits in the app", 10),
+    "watching": ("from a photo on the disk to its answer in a watched folder", 20),
     "speed": ("help, indexing, queries, stages, size of the gallery", 25),
     "scaling": ("time, memory and disk of large drawn catalogs, and the neighbours found", 30),
 }

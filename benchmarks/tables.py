@@ -35,11 +35,14 @@ from screening_tables import screening_parts
 from store import Result, read_runs
 from study_tables import (
     CALIBRATION_MEANS,
+    IMPORTING_MEANS,
     LEVELS_MEAN,
     POPULATION_MEANS,
     SCENERY_MEANS,
+    WATCHING_MEANS,
     app_table,
     calibration_table,
+    importing_table,
     levels_table,
     population_table,
     scaling_table,
@@ -47,6 +50,7 @@ from study_tables import (
     size_table,
     stages_table,
     waiting_table,
+    watching_table,
 )
 from suites import ABOUT, SUITES
 
@@ -125,6 +129,9 @@ def page(held: dict[str, list[Result]], root: Path) -> str:
     if held["identities"]:
         check_one_engine(held["identities"], "Who is who")
         parts += ["## Who is who", IDENTITY_MEANS, identities_table(held["identities"])]
+    if held["importing"]:
+        check_one_engine(held["importing"], "Imports")
+        parts += ["## Imports", IMPORTING_MEANS, importing_table(held["importing"])]
     if held["decisions"]:
         parts += ["## Decisions", DECISIONS_MEAN, decisions_table(held["decisions"][0])]
     if held["screening"]:
@@ -136,6 +143,8 @@ def page(held: dict[str, list[Result]], root: Path) -> str:
         parts += ["## The animal found by itself", *found_boxes_parts(held["found_boxes"])]
     if held["app"]:
         parts += ["## The app", app_table(held["app"])]
+    if held["watching"]:
+        parts += ["## A watched folder", WATCHING_MEANS, watching_table(held["watching"])]
     parts += speed_parts(held["speed"], root)
     return "\n\n".join([*parts, "## How these were made", sources(held)]) + "\n"
 

@@ -67,11 +67,24 @@ ONLY_IN = {
     "matplotlib": {"survey/figures.py"},
     "pyproj": {"survey/projection.py"},
     "xlsxwriter": {"interchange/exporters/xlsx.py"},
+    "psutil": {"review/doctor/system.py"},
     "platformdirs": {"models/cache.py"},
     "urllib": {"models/download.py"},  # the only file that uses the internet
+    "http": {"models/cache.py", "models/download.py", "review/hook.py", "web/"},  # the hook: hosts that the user names
+    "watchfiles": {"review/folder_changes.py"},
 }
 # Files that may import inside functions, so that a package loads only if it is used
-LATE_IN = {"api.py", "__init__.py", "sheet.py", "onnx.py", "videos.py", "figures.py", "projection.py", *NETWORKS}
+LATE_IN = {
+    "api.py",
+    "__init__.py",
+    "sheet.py",
+    "onnx.py",
+    "videos.py",
+    "folder_changes.py",
+    "figures.py",
+    "projection.py",
+    *NETWORKS,
+}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import snowmatch
-from snowmatch.catalog.screened import KEPT, Screened, load_screened, save_screened
+from snowmatch.catalog.screened import KEPT, PERSON, UNKNOWN, Screened, load_screened, save_screened
 from snowmatch.cli import main
 from snowmatch.core.types import Classes
 from snowmatch.review import batch
@@ -24,7 +24,6 @@ from snowmatch.review.batch import run_batch
 from snowmatch.review.groups import BatchPhoto, Group
 from snowmatch.review.left_out import OTHER_SPECIES, decision_of, kept_first, screening_answer
 from snowmatch.screening import finders
-from snowmatch.screening.passages import PERSON, UNKNOWN
 from snowmatch.screening.scenes import Finders
 from snowmatch.screening.species import NOTHING
 

@@ -5,9 +5,15 @@ import shutil
 
 import pytest
 from click.testing import CliRunner
+from conftest import read_rows
 
 from snowmatch.cli import main
-from snowmatch.review.watch import Watch, list_photos, read_asked, watched_path
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.home import home_of
+from snowmatch.core.locks import file_lock
+from snowmatch.review.arriving import Places, is_whole, list_photos, place_of
+from snowmatch.review.watch import Watch
+from snowmatch.review.watched import append_events, events_since, read_memory, watched_path
 
 
 @pytest.fixture
@@ -22,7 +28,7 @@ def place(own_survey, tmp_path):
 def test_a_photo_is_asked_when_it_is_complete(place):
     catalog, folder, photos = place
     watch = Watch(folder, catalog, quiet=2)
-    assert watch.look(now=0).rows == ()
+    assert watch.look(now=0).events == ()
     whole = photos[0].read_bytes()
     copy = folder / "DCIM" / "IMG_0001.JPG"
     copy.parent.mkdir()
@@ -31,20 +37,20 @@ def test_a_photo_is_asked_when_it_is_complete(place):
     copy.write_bytes(whole)
     assert watch.look(now=13).waiting == 1  # it has changed
     arrival = watch.look(now=16)
-    assert len(arrival.rows) == 1
+    assert len(arrival.events) == 1
     assert arrival.failed == ()
-    assert watch.look(now=20).rows == ()
+    assert watch.look(now=20).events == ()
 
 
 def test_nothing_is_asked_twice_after_a_restart(place):
     catalog, folder, photos = place
     shutil.copy(photos[0], folder / "a.jpg")
     watch = Watch(folder, catalog, quiet=0)
-    assert len(watch.look(now=1).rows) == 1
+    assert len(watch.look(now=1).events) == 1
     again = Watch(folder, catalog, quiet=0)
-    assert again.look(now=2).rows == ()
+    assert again.look(now=2).events == ()
     shutil.copy(photos[-1], folder / "b.jpg")
-    assert len(again.look(now=3).rows) == 1
+    assert len(again.look(now=3).events) == 1
 
 
 def test_the_card_is_pulled_out_and_put_back(place):
@@ -57,7 +63,7 @@ def test_the_card_is_pulled_out_and_put_back(place):
     folder.with_name("gone").rename(folder)
     arrival = watch.look(now=3)
     assert arrival.here
-    assert arrival.rows == ()
+    assert arrival.events == ()
 
 
 def test_a_damaged_memory_asks_again(place):
@@ -65,8 +71,8 @@ def test_a_damaged_memory_asks_again(place):
     shutil.copy(photos[0], folder / "a.jpg")
     Watch(folder, catalog, quiet=0).look(now=1)
     watched_path(catalog).write_text("{not json\n[1]\n", encoding="utf-8")
-    assert read_asked(catalog) == {}
-    assert len(Watch(folder, catalog, quiet=0).look(now=2).rows) == 1
+    assert read_memory(catalog).asked == {}
+    assert len(Watch(folder, catalog, quiet=0).look(now=2).events) == 1
 
 
 def test_a_file_that_is_no_photo_is_told(place):
@@ -96,3 +102,147 @@ def test_the_command_writes_events(place, tmp_path):
     assert event["photos"] == [str(folder / "a.jpg")]
     assert "a.jpg" in result.output
     assert "note: not calibrated on this catalog" in result.output  # what an answer's probabilities rest on is told
+
+
+def test_a_whole_photo_waits_shorter_than_one_whose_end_is_missing(place):
+    catalog, folder, photos = place
+    watch = Watch(folder, catalog, quiet=60)
+    whole = photos[0].read_bytes()
+    (folder / "whole.jpg").write_bytes(whole)
+    (folder / "half.jpg").write_bytes(whole[:-2] + bytes(2))  # some programs make the file as long as it will be
+    watch.look(now=0)
+    arrival = watch.look(now=1)
+    assert [event["photos"] for event in arrival.events] == [[str(folder / "whole.jpg")]]
+    assert arrival.waiting == 1
+
+
+def test_the_end_of_a_file_tells_whether_it_is_whole(tmp_path):
+    for name, content, whole in (
+        ("a.jpg", b"\xff\xd8 and \xff\xd9", True),
+        ("b.jpg", b"\xff\xd8 and \xff\xd9\0", False),
+        ("c.png", b"\x89PNG IEND\xaeB`\x82", True),
+        ("d.png", b"\x89PNG", False),
+        ("e.jpg", b"", False),
+    ):
+        (tmp_path / name).write_bytes(content)
+        assert is_whole(str(tmp_path / name)) == whole, name
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("S01/DCIM/100MEDIA/IMG_1.JPG", ("S01", "naryn")),
+        ("S01/2024-05-01/IMG_1.JPG", ("S01", "naryn")),  # a known name counts more than a nearer one
+        ("S09/DCIM/100_BTCF/IMG_1.JPG", ("S09", "")),
+        ("sarychat/S03/IMG_1.JPG", ("S03", "sarychat")),
+        ("S03/IMG_1.JPG", ("S03", "")),  # in two locations
+        ("DCIM/100MEDIA/IMG_1.JPG", ("", "")),
+        ("IMG_1.JPG", ("", "")),
+    ],
+)
+def test_a_folder_names_the_station(tmp_path, path, expected):
+    places = Places({"S01": ["naryn"], "S03": ["naryn", "sarychat"]}, {"naryn", "sarychat"})
+    assert place_of(str(tmp_path / path), tmp_path, places) == expected
+    assert place_of(str(tmp_path / path), tmp_path, places, "S07")[0] == "S07"
+
+
+def test_the_same_content_and_what_is_on_record_are_told_and_not_asked(place):
+    catalog, folder, photos = place
+    row = next(row for row in read_rows(catalog / "catalog.csv") if row["individual"])
+    shutil.copy(photos[0], folder / "a.jpg")
+    shutil.copy(catalog / row["path"], folder / "known.jpg")
+    watch = Watch(folder, catalog, quiet=0)
+    events = {event["photos"][0]: event for event in watch.look(now=1).events}
+    known = events[str(folder / "known.jpg")]
+    assert (known["decision"], known["individual"]) == ("on record", row["individual"])
+    assert known["probability"] is None
+    (folder / "again").mkdir()
+    shutil.copy(photos[0], folder / "again" / "b.jpg")
+    arrival = watch.look(now=2)
+    assert arrival.events == ()
+    assert arrival.copies == 1
+
+
+def test_photos_that_go_away_while_they_are_read_are_asked_when_they_return(place, monkeypatch):
+    catalog, folder, photos = place
+    shutil.copy(photos[0], folder / "a.jpg")
+    watch = Watch(folder, catalog, quiet=0)
+
+    def pulled_out(path):
+        (folder / "a.jpg").rename(folder.parent / "away.jpg")
+        raise SnowmatchError("gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("snowmatch.review.watch.file_sha256", pulled_out)
+        arrival = watch.look(now=1)
+    assert arrival.events == arrival.failed == ()
+    (folder.parent / "away.jpg").rename(folder / "a.jpg")
+    assert len(watch.look(now=2).events) == 1
+
+
+def test_what_was_not_told_is_told_after_a_restart_and_once_in_the_file(place, tmp_path):
+    catalog, folder, photos = place
+    shutil.copy(photos[0], folder / "a.jpg")
+    events = tmp_path / "events.jsonl"
+    watch = Watch(folder, catalog, quiet=0)
+    arrival = watch.look(now=1)
+    append_events(events, arrival.events, again=False)  # and here the program is killed, before `tell`
+    words = ["watch", str(folder), "--catalog", str(catalog), "--once", "--quiet", "0", "--every", "0.1"]
+    result = CliRunner().invoke(main, [*words, "--events", str(events)])
+    assert result.exit_code == 0, result.output
+    assert "told again" in result.output
+    assert len(events.read_text(encoding="utf-8").splitlines()) == 1
+    again = CliRunner().invoke(main, [*words, "--events", str(events)])
+    assert "told again" not in again.output
+    assert "a.jpg" not in again.output
+
+
+def test_a_torn_line_of_the_journal_counts_for_nothing(place):
+    catalog, folder, photos = place
+    shutil.copy(photos[0], folder / "a.jpg")
+    first = Watch(folder, catalog, quiet=0).look(now=1)
+    path = watched_path(catalog)
+    path.write_bytes(path.read_bytes()[:-5])
+    again = Watch(folder, catalog, quiet=0).look(now=2)
+    assert [event["id"] for event in again.events] == [event["id"] for event in first.events]
+    assert len(read_memory(catalog).asked) == 1
+    events, end = events_since(catalog, None)
+    assert len(events) == 1
+    assert events_since(catalog, end) == ([], end)
+
+
+def test_the_second_part_of_a_passage_is_asked_with_the_first(place):
+    catalog, folder, photos = place
+    by_passage = {}
+    for row in read_rows(photos[0].parent.parent / "queries.csv"):
+        by_passage.setdefault(row["encounter"], []).append(photos[0].parent.parent / row["path"])
+    one, two = next(each for each in by_passage.values() if len(each) == 2)
+    shutil.copy(one, folder / "a.jpg")
+    watch = Watch(folder, catalog, quiet=0)
+    (first,) = watch.look(now=1).events
+    assert first["continues"] == []
+    shutil.copy(two, folder / "b.jpg")
+    (second,) = watch.look(now=2).events
+    assert second["continues"] == [first["id"]]
+    assert len(second["photos"]) == 2
+
+
+def test_two_programs_do_not_watch_for_one_catalog(place):
+    catalog, folder, _ = place
+    with file_lock(home_of(catalog) / "watch.lock"):
+        result = CliRunner().invoke(main, ["watch", str(folder), "--catalog", str(catalog), "--once"])
+    assert result.exit_code == 1
+    assert "another program watches" in result.output
+
+
+def test_a_file_of_events_that_cannot_be_written_holds_nothing_back_for_ever(place, tmp_path):
+    catalog, folder, photos = place
+    shutil.copy(photos[0], folder / "a.jpg")
+    words = ["watch", str(folder), "--catalog", str(catalog), "--once", "--quiet", "0", "--every", "0.1"]
+    result = CliRunner().invoke(main, [*words, "--events", str(tmp_path / "missing" / "events.jsonl")])
+    assert result.exit_code == 1
+    assert "cannot be written" in result.output
+    result = CliRunner().invoke(main, [*words, "--events", str(tmp_path / "events.jsonl")])
+    assert result.exit_code == 0, result.output
+    assert len((tmp_path / "events.jsonl").read_text(encoding="utf-8").splitlines()) == 1
+    assert "a.jpg" in result.output

@@ -529,6 +529,16 @@ def test_no_role_reaches_a_route_of_a_higher_one(server, name):
     assert not (server.folder / ".snowmatch" / "jobs").exists()
 
 
+def test_positions_of_stations_are_saved_by_administrators_only(server):
+    for name, role in PEOPLE.items():
+        account = next(a for a in read_accounts(server.folder) if a.name == name)
+        browser = server.browser()
+        browser.cookies.set(server.door.cookie, server.door.begin(account), domain=ADDRESS, path="/")
+        assert browser.get("/survey/file/captures.csv", headers=JSON).status_code != 403
+        answer = browser.get("/survey/file/captures.csv?coordinates=exact", headers=JSON)
+        assert (answer.status_code == 403) == (role != "administrator")
+
+
 def test_every_kind_of_change_has_its_role(server):
     anna, bek = server.person("anna"), server.person("bek")
     higher = {"rename", "merge", "split", "auto", "auto-undo"}

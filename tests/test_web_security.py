@@ -345,7 +345,7 @@ def test_no_route_answers_with_an_error_of_the_server(client):
         "text/plain",
     ]
     for path, _ in itertools.product(paths, range(12)):
-        if path == "/observer":  # it would give the observer another name
+        if path in ("/observer", "/events"):  # that gives the observer another name; this does not end
             continue
         asked = "/".join(rng.choice(strange) if part.startswith("{") else part for part in path.split("/"))
         for method in ("GET", "POST"):

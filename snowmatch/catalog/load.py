@@ -19,6 +19,7 @@ from snowmatch.catalog.folders import read_folders
 from snowmatch.catalog.found import Found, load_found
 from snowmatch.catalog.names import name_notes
 from snowmatch.catalog.records import Fingerprint, Records
+from snowmatch.catalog.screened import load_screened, seen_instead
 from snowmatch.catalog.settings import CatalogSettings, SettingsOptions, changed, load_settings
 from snowmatch.catalog.shots import Shot
 from snowmatch.catalog.table import Fields, read_table
@@ -83,6 +84,7 @@ def load_catalog(folder: Path, records: Records | None = None, settings: Setting
     likenesses = {path: facts.likeness for path, facts in known.read.items() if facts.likeness}
     notes += mark_passages(rows, {path: taken.sha256 for path, taken in photos.items()}, likenesses)
     notes += number_animals(rows)
+    _leave_out(rows, folder, photos, notes)
     for fields in rows:
         for working in ("dated", "_photo"):
             fields.pop(working, None)
@@ -152,6 +154,30 @@ def _fill_boxes(rows: Iterable[Fields], known: _Facts, notes: list[Note]) -> Non
     if lost:
         text = f"{counted(len(lost), 'box', 'boxes')} of photos that cannot be read were left out: {some(lost)}"
         notes.append(Note("boxes-without-photo", text, {"photos": lost}))
+
+
+def _leave_out(rows: Sequence[Fields], folder: Path, photos: Mapping[str, Fingerprint], notes: list[Note]) -> None:
+    """Write `left_out` into the rows of each animal without a name of which the last screening kept no photo."""
+    screened = load_screened(folder, notes) if photos else None
+    if screened is None:
+        return
+    animals: dict[tuple[str, int], list[Fields]] = defaultdict(list)
+    for fields in rows:
+        if fields.get("individual") is None:
+            animals[fields["encounter"], fields["animal"]].append(fields)
+    count = 0
+    for members in animals.values():
+        shas = [photos[m["path"]].sha256 if m["path"] in photos else "" for m in members]
+        if told := seen_instead([screened.answers.get(sha, "") for sha in shas]):
+            count += len(members)
+            for fields in members:
+                fields["left_out"] = told
+    if count:
+        text = (
+            f"{counted(count, 'annotation')} without a name, of which the last screening kept no photo, are no "
+            "sightings unless a person decides about them"
+        )
+        notes.append(Note("screened-out", text, {"count": count}))
 
 
 def _place_found(

@@ -6,6 +6,7 @@ The catalog's database stores it by the photo's content.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from snowmatch.core.text import counted
 from snowmatch.core.types import Detection
 
 KEPT = "kept"  # the answer for photos that may show the animal; any other answer says what they show
+PERSON, UNKNOWN = "person", "unknown"  # a person is in the photo; no network has seen the photo
 
 
 def load_classes(folder: Path, mark: str | None = None) -> dict[str, dict[str, float]]:
@@ -113,6 +115,19 @@ def save_flanks(folder: Path, flanks: Mapping[str, tuple[str, float]]) -> None:
     rows = [(sha256, mark, float(left)) for sha256, (mark, left) in sorted(flanks.items())]
     with writing(folder) as database:
         database.executemany("INSERT OR REPLACE INTO flanks VALUES (?, ?, ?, ?)", map(with_sum, rows))
+
+
+def seen_instead(answers: Sequence[str]) -> str:
+    """Return what an animal's photos show in place of the species, by their answers: a species, PERSON and so on.
+
+    The photos are judged together: "" if one of them is kept or was not screened, and without photos.
+    """
+    if not answers or any(answer in (KEPT, UNKNOWN, "") for answer in answers):
+        return ""
+    if PERSON in answers:  # such photos are private, whatever else the others show
+        return PERSON
+    counts = Counter(answers)
+    return max(sorted(counts), key=counts.__getitem__)
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ def _columns(path: Path, sheet: Sheet, notes: list[Note]) -> list[str]:
         raise SnowmatchError(f"{path} line {sheet.head_line}: column {twice[0]!r} appears twice, expected once")
     if unknown := [name for name in columns if name and name not in COLUMNS]:
         listed = ", ".join(name + did_you_mean(name, [c for c in COLUMNS if c not in columns]) for name in unknown)
-        text = f"unknown columns of {path.name} were ignored: {listed}"
+        text = f"columns of {path.name} that matching does not use: {listed}"
         notes.append(Note("columns-left-out", text, {"columns": unknown}))
     return columns
 

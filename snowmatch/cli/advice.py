@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
 
 Data = Mapping[str, Any]
+WINDOWS = os.name == "nt"
+
+
+def quoted(text: str) -> str:
+    """Return a text as one word of a command line: the Command Prompt of Windows knows double quotation marks only."""
+    if WINDOWS:
+        import subprocess
+
+        return subprocess.list2cmdline([text])
+    return shlex.quote(text)
 
 
 def advice(code: str, data: Data) -> str:
@@ -22,7 +33,7 @@ def with_advice(text: str, code: str, data: Data) -> str:
 
 
 def _catalog(data: Data) -> str:
-    return shlex.quote(str(data.get("catalog", "CATALOG")))
+    return quoted(str(data.get("catalog", "CATALOG")))
 
 
 def _index(data: Data) -> str:
@@ -74,15 +85,15 @@ def _geometry(described: Data) -> dict[str, Any]:
 
 
 def _options(changed: Data) -> str:
-    return "".join(f" -o {key}={shlex.quote(str(value))}" for key, value in changed.items())
+    return "".join(f" -o {key}={quoted(str(value))}" for key, value in changed.items())
 
 
 def _frames(data: Data) -> str:
-    return f"snowmatch frames {shlex.quote(str(data.get('folder', 'FOLDER')))} OUT"
+    return f"snowmatch frames {quoted(str(data.get('folder', 'FOLDER')))} OUT"
 
 
 def _merge(data: Data) -> str:
-    return f"snowmatch identities CATALOG merge {' '.join(shlex.quote(str(name)) for name in data['names'])}"
+    return f"snowmatch identities CATALOG merge {' '.join(quoted(str(name)) for name in data['names'])}"
 
 
 def _download(data: Data) -> str:
@@ -100,7 +111,6 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "damaged-calibration": _calibrate,
     "choose-extractor": lambda data: "--extractor NAME",
     "choose-box": lambda data: "--bbox X,Y,W,H",
-    "choose-body-part": lambda data: "--bodypart PART",
     "choose-catalog": lambda data: "--catalog DIR",
     "choose-device": lambda data: "-o device=cpu",
     "no-catalog": lambda data: "--catalog DIR; snowmatch index DIR",
@@ -122,6 +132,7 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "choose-format": lambda data: "--format NAME",
     "choose-folders": lambda data: "-o folders=station, or -o folders=individual",
     "copy-photos": lambda data: "--copy",
+    "allow-host": lambda data: f"--allow-host {shlex.quote(str(data.get('host', 'HOST')))}",
     "only-videos": _frames,
     "choose-observer": lambda data: "--observer NAME",
     "add-observer": lambda data: f"snowmatch observers {_catalog(data)} add NAME",
@@ -131,6 +142,7 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     # notes
     "videos-skipped": _frames,
     "frames-without-time": lambda data: "--file-times",
+    "added-unscreened": lambda data: "snowmatch weights download efficientnet-lite0",
     "no-classifier": lambda data: "snowmatch weights download efficientnet-lite0",
     "missing-annotations": _index,
     "stale-annotations": _index,

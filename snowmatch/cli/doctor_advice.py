@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 
-from snowmatch.cli.advice import Data, advice
+from snowmatch.cli.advice import Data, advice, quoted
 
 
 def finding_advice(code: str, data: Data) -> str:
@@ -23,7 +22,7 @@ def _index(data: Data) -> str:
 
 
 def _catalog(data: Data) -> str:
-    return shlex.quote(str(data["catalog"]))
+    return quoted(str(data["catalog"]))
 
 
 def _rename(data: Data) -> str:
@@ -58,7 +57,7 @@ def _check(data: Data) -> str:
 def _compare(data: Data) -> str:
     """Return the query that shows the coats of the first encounter of a finding."""
     first = data["encounters"][0]
-    photos = " ".join(shlex.quote(str(Path(data["catalog"]) / path)) for path in first["photos"][:3])
+    photos = " ".join(quoted(str(Path(data["catalog"]) / path)) for path in first["photos"][:3])
     part = f" --bodypart {first['body_part']}" if first["body_part"] != "unknown" else ""
     return f"look at the matched spots: snowmatch query {photos} --catalog {_catalog(data)}{part} --draw answer"
 
@@ -69,6 +68,8 @@ WHAT_TO_DO: dict[str, Callable[[Data], str]] = {
     "copies": lambda data: f"remove one of each pair from {_table(data)}, or give both the same encounter",
     "copies-in-encounter": lambda data: f"remove one of each pair from {_table(data)}",
     "files-missing": lambda data: f"put the files back, or remove their rows from {_table(data)}",
+    "paths-alike": lambda data: f"rename one of each pair, also in {_table(data)}",
+    "paths-not-for-windows": lambda data: f"before the catalog goes to Windows: rename them, also in {_table(data)}",
     "failed": lambda data: f"replace the files, then: {_index(data)}",
     "records-damaged": _index,
     "photos-unseen": _index,

@@ -37,6 +37,7 @@ COMMANDS = {
     "plugins": "show",
     "weights": "weights",
     "demo": "demo",
+    "completion": "completion",
 }
 
 
@@ -79,6 +80,9 @@ class Commands(click.Group):
 
     def make_context(self, *arguments: Any, **values: Any) -> click.Context:
         """Read the options before the command."""
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):  # a console without a letter shows \\u0421 instead of failing
+                stream.reconfigure(errors="backslashreplace")
         with _printable_errors():
             return super().make_context(*arguments, **values)
 
@@ -88,9 +92,6 @@ class Commands(click.Group):
             return self._invoke(ctx)
 
     def _invoke(self, ctx: click.Context) -> Any:
-        for stream in (sys.stdout, sys.stderr):
-            if hasattr(stream, "reconfigure"):  # a console without a letter shows \\u0421 instead of failing
-                stream.reconfigure(errors="backslashreplace")
         try:
             return super().invoke(ctx)
         except SnowmatchError as error:

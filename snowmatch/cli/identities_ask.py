@@ -90,7 +90,7 @@ def ask(
     queue = Queue(who, evidence, observer, levels, accuracy_by_name(who.rows), mode, repeats)
     say(KEYS)
     answered = _ask_all(queue, session, number, draw)
-    left = queue.left()
+    left = queue.left() if queue.next() else 0  # an alternative may be open that no question can settle
     print_text(
         f"{answered} answered; about {left} more to ask" if left else f"{answered} answered; nothing left to ask"
     )

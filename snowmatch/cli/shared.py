@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -144,7 +145,9 @@ def print_json(value: Any) -> None:
 
     from snowmatch.core.text import escaped_json
 
-    click.echo(escaped_json(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False)))
+    encoding = (getattr(sys.stdout, "encoding", None) or "").lower()
+    unicode = encoding.startswith("utf")  # others lack letters: \\u0421 is JSON too
+    click.echo(escaped_json(json.dumps(value, ensure_ascii=not unicode, indent=2, allow_nan=False)))
 
 
 class Bar:

@@ -25,7 +25,8 @@ class Annotation:
     catalog's order, from 0. `annotation` is the identifier that never changes. Annotations of one `passage` are never
     evidence for each other: it is the encounter, or of several encounters that share a picture the first one's name.
     `box_by` is empty if the box is that of the catalog; otherwise snowmatch found the box, and `box_by` says how.
-    `found` is True for a further animal in a photo that snowmatch found and that has no row in the catalog.
+    `found` is True for a further animal in a photo that snowmatch found and that has no row in the catalog. `left_out`
+    is what the last screening saw in all photos of an animal without a name, such as `nothing`; empty if it kept one.
     """
 
     row: int
@@ -46,6 +47,7 @@ class Annotation:
     species: str = ""
     box_by: str = ""
     found: bool = False
+    left_out: str = ""
 
     def __post_init__(self) -> None:
         if not self.passage:

@@ -37,6 +37,8 @@ def advanced(who: Who, annotations: Sequence[Annotation], rows: Sequence[Decisio
 
 def _with_answer(who: Who, decision: Decision) -> Who | None:
     """Return the state with one more answer; None if it must be computed afresh."""
+    if any(name not in who.number_of for side in (decision.side_a, decision.side_b) for name in side):
+        return None  # it may be of an animal that the screening left out
     if decision.kind == "box":
         boxes = dict(who.boxes)
         take_box(boxes, decision)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -47,12 +47,16 @@ def make_sightings(annotations: Sequence[Annotation], decisions: Iterable[Decisi
     """Return the sightings of all annotations that have an identifier, sorted by their first rows.
 
     decisions: those in effect, in their order. If one says that two sides of a sighting are different animals, the
-    second side becomes a sighting of its own. Nothing on record gives an empty tuple.
+    second side becomes a sighting of its own. An animal that the screening left out is none, unless a decision is
+    about it. Nothing on record gives an empty tuple.
     """
+    decisions = tuple(decisions)
+    asked_about = {name for decision in decisions for side in (decision.side_a, decision.side_b) for name in side}
     groups: dict[tuple[str, str | None, int], list[int]] = defaultdict(list)
     for a in annotations:
         if a.annotation:
             groups[a.encounter, a.individual, 0 if a.individual is not None else a.animal].append(a.row)
+    groups = {key: rows for key, rows in groups.items() if _counts(annotations, rows, asked_about)}
     place = {annotations[row].annotation: n for n, rows in enumerate(groups.values()) for row in rows}
     keys = list(groups)
     inner: dict[tuple[str, str | None, int], dict[frozenset[frozenset[str]], Decision]] = defaultdict(dict)
@@ -73,6 +77,10 @@ def make_sightings(annotations: Sequence[Annotation], decisions: Iterable[Decisi
         for part in _parts([(annotations[row].annotation, row) for row in rows], inner.get(key, {}).values()):
             found.append(_sighting([annotations[row] for row in part]))
     return tuple(sorted(found, key=lambda sighting: sighting.rows))
+
+
+def _counts(annotations: Sequence[Annotation], rows: Sequence[int], asked_about: Collection[str]) -> bool:
+    return any(not annotations[row].left_out or annotations[row].annotation in asked_about for row in rows)
 
 
 def _parts(members: Sequence[tuple[str, int]], decisions: Iterable[Decision]) -> list[list[int]]:

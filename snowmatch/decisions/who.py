@@ -347,6 +347,6 @@ def with_names(annotations: Sequence[Annotation], who: Who) -> tuple[Annotation,
             free[sighting.encounter] = max(free[sighting.encounter], animal + 1)
             seen.add((sighting.encounter, animal))
         for a in rows:
-            if (a.individual, a.animal) != (name, animal):
-                result[a.row] = replace(a, individual=name, animal=animal)
+            if (a.individual, a.animal, a.left_out) != (name, animal, ""):
+                result[a.row] = replace(a, individual=name, animal=animal, left_out="")
     return tuple(result)

@@ -44,11 +44,13 @@ class Survey:
     """The content of a survey: the rows of catalog.csv and of queries.csv, and the animal that each decoy imitates.
 
     A row maps each of COLUMNS to its text. Its key "animal" gives the true individual, even if `individual` is empty.
+    empty: rows of the photos without an animal, which are not in catalog.csv.
     """
 
     catalog: tuple[dict[str, str], ...]
     queries: tuple[dict[str, str], ...]
     decoys: dict[str, str]
+    empty: tuple[dict[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,9 @@ def make_survey(
     query_encounters: int = 2,
     new_individuals: int = 0,
     passages: Sequence[tuple[int, str]] | None = None,
+    places: Sequence[int] | None = None,
+    days: int = 300,
+    empty: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Survey:
     """Draw a survey: write a catalog of JPEG photos, PNG masks and catalog.csv into `folder`, and return its content.
@@ -94,6 +99,9 @@ def make_survey(
     new_individuals: number of animals that are only in `queries`.
     passages: (number of an individual, `left` or `right`) of each named passage, in order of time. They replace
     `encounters`. Unidentified passages and queries follow after them.
+    places: the number of the station of each passage of `passages`; None draws them.
+    days: how long the survey takes, at least; two passages are always more than one hour apart.
+    empty: photos without an animal at each station.
     progress: a function that is called with (photos written, photos in total).
 
     The same arguments give the same files. Raises ValueError if a size or number is too small, if there are too many
@@ -103,6 +111,8 @@ def make_survey(
         raise ValueError("expected one individual, station, encounter and photo or more, and photos of 240 px or more")
     if decoys * 2 > individuals:
         raise ValueError(f"{decoys} decoys among {individuals} individuals: expected at most half")
+    if places is not None and (passages is None or len(places) != len(passages)):
+        raise ValueError(f"{len(places)} places, expected one for each of `passages`")
     for individual, side in passages or ():
         if not (0 <= individual < individuals and side in SIDES):
             raise ValueError(f"passage {(individual, side)}: expected one of {individuals} individuals, left or right")
@@ -117,8 +127,9 @@ def make_survey(
     if queries is not None:
         wanted += [(i, SIDES[(i + e) % 2], queries, True) for i in range(strangers) for e in range(query_encounters)]
     order = np.arange(len(wanted)) if passages is not None else rng.permutation(len(wanted))
-    plan = _schedule(rng, wanted, order, stations, photos)
-    total, done = sum(p.photos for p in plan), 0
+    plan = _schedule(rng, wanted, order, stations, photos, days, places or ())
+    total, done = sum(p.photos for p in plan) + stations * empty, 0
+    nothing: list[dict[str, str]] = []
     rows: dict[int, list[dict[str, str]]] = {}
     coat = lru_cache(maxsize=64)(lambda individual, side: _coat(seed, individual, side, individuals, decoys))
     for target in {p.folder for p in plan}:
@@ -127,7 +138,7 @@ def make_survey(
         (target / "README.txt").write_text(README.format(seed=seed, decoys=decoys), encoding="utf-8")
     for number in range(stations):  # one station after the other, so that its scenery is drawn once
         at_station = [p for p in plan if p.station == number]
-        if not at_station:
+        if not at_station and not empty:
             continue
         scene = _Scene.draw(np.random.default_rng([seed, 2, number]), size)
         for passage in at_station:
@@ -135,12 +146,16 @@ def make_survey(
             done += passage.photos
             if progress:
                 progress(done, total)
+        nothing += _photograph_nothing(folder, number, empty, scene, seed, size, days)
+        done += empty
+    if progress and empty:
+        progress(done, total)
     catalog = tuple(row for p in plan if p.folder == folder for row in rows[p.number])
     asked = tuple(row for p in plan if p.folder != folder for row in rows[p.number])
     _write_csv(folder / "catalog.csv", catalog)
     if queries is not None:
         _write_csv(queries / "queries.csv", asked)
-    return Survey(catalog, asked, {_name(individuals - 1 - d): _name(d) for d in range(decoys)})
+    return Survey(catalog, asked, {_name(individuals - 1 - d): _name(d) for d in range(decoys)}, tuple(nothing))
 
 
 def make_demo(
@@ -198,17 +213,20 @@ def _schedule(
     order: np.ndarray,
     stations: int,
     photos: tuple[int, int],
+    days: int,
+    places: Sequence[int],
 ) -> list[_Passage]:
     """Return the passages, each with a station and a time. Two passages are more than one hour apart.
 
-    order: (N,), position in time of each of the N `wanted` passages.
+    order: (N,), position in time of each of the N `wanted` passages. places: stations of the first ones.
     """
-    step = max(150.0, 300 * 24 * 60 / len(wanted))  # minutes between passages; a survey takes 300 days or more
+    step = max(150.0, days * 24 * 60 / len(wanted))  # minutes between passages
     plan = []
     for number, what in enumerate(wanted):
         minutes = int(step * (order[number] + 0.5 * rng.random()))
         start = datetime(2023, 3, 1) + timedelta(minutes=minutes, seconds=int(rng.integers(60)))
         station, count = int(rng.integers(stations)), int(rng.integers(photos[0], photos[1] + 1))
+        station = places[number] if number < len(places) else station
         plan.append(_Passage(number, *what, station, start, count))
     return plan
 
@@ -243,6 +261,26 @@ def _photograph(
         rows.append(row)
         when += timedelta(seconds=int(rng.integers(1, 4)))
         pose = _next_pose(rng, pose, size)
+    return rows
+
+
+def _photograph_nothing(
+    folder: Path, number: int, count: int, scene: _Scene, seed: int, size: tuple[int, int], days: int
+) -> list[dict[str, str]]:
+    """Draw and write photos of a station without an animal, as moving grass makes them, and return their rows."""
+    rows = []
+    for shot in range(1, count + 1):
+        rng = np.random.default_rng([seed, 5, number, shot])
+        minutes = int(days * 24 * 60 * (shot - rng.random()) / count)
+        when = datetime(2023, 3, 1) + timedelta(minutes=minutes)
+        weather = _Weather.draw(rng, size, night=not 5 <= when.hour < 22)
+        photo, mask = _expose(rng, scene, None, _first_pose(rng, "left", size), weather)
+        station = f"st{number + 1:02d}"
+        name = f"{station}_{when:%Y%m%d_%H%M%S}_empty"
+        _info_bar(photo, f"{when:%Y-%m-%d %H:%M:%S}  M 1/1  {station.upper()}  SYNTHETIC")
+        _save(folder, name, photo, mask, when, quality=int(rng.integers(45, 90)))
+        place = {"location": LOCATIONS[number % 2], "station": station, "camera": f"{station}-a"}
+        rows.append({"path": f"images/{name}.jpg", **place, "timestamp": when.isoformat(), "animal": ""})
     return rows
 
 
@@ -319,16 +357,20 @@ class _Weather:
 
 
 def _expose(
-    rng: np.random.Generator, scene: _Scene, coat: np.ndarray, pose: Pose, weather: _Weather
+    rng: np.random.Generator, scene: _Scene, coat: np.ndarray | None, pose: Pose, weather: _Weather
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw one photo. Return it, (H, W, 3) uint8 RGB, and the animal's mask, (H, W) uint8, 0 or 255."""
+    """Draw one photo. Return it, (H, W, 3) uint8 RGB, and the animal's mask, (H, W) uint8, 0 or 255.
+
+    coat: None draws the scenery alone.
+    """
     h, w = weather.light.shape
     # The camera moves a little on its strap, so the scenery is never at exactly the same pixels.
     turn: np.ndarray = cv2.getRotationMatrix2D((w / 2, h / 2), rng.normal(0, 0.3), 1 + rng.normal(0, 0.004))
     turn[:, 2] += rng.normal(0, 4, 2) - turn[:, :2] @ [MARGIN, MARGIN]
     ground = cv2.warpAffine(scene.pixels, turn, (w, h), borderMode=cv2.BORDER_REFLECT).astype(np.float32)
     front, sky = cv2.split(cv2.warpAffine(scene.layers, turn, (w, h)).astype(np.float32) / 255)
-    bright, opacity = draw_animal(coat, pose, (w, h))
+    nothing: np.ndarray = np.zeros((h, w), np.float32)
+    bright, opacity = (nothing, nothing) if coat is None else draw_animal(coat, pose, (w, h))
     if (opacity * front).sum() > 0.5 * opacity.sum():  # the boulder hides too much: draw the animal in front of it
         front[:] = 0
     visible = opacity * (1 - front)

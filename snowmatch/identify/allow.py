@@ -38,10 +38,11 @@ class Allowed:
 def allow(session: Session, question: Question, resolved: Resolved) -> Allowed:
     """Return which annotations of the galleries may answer the question.
 
-    An annotation may answer if its body part is compatible with the query's, if it is from one of the question's
-    locations (no locations: from any), and if its encounter is not excluded. These encounters are excluded: those that
-    the question names, those that contain a query photo or a copy of one, and those at the question's station or of the
-    photos' camera at the time of the query. Raises SnowmatchError if a location or an encounter is not in the catalog.
+    An annotation may answer if its body part is compatible with that of a query photo, if it is from one of the
+    question's locations (no locations: from any), and if its encounter is not excluded. These encounters are excluded:
+    those that the question names, those that contain a query photo or a copy of one, and those at the question's
+    station or of the photos' camera at the time of the query. Raises SnowmatchError if a location or an encounter is
+    not in the catalog.
     """
     check_locations(session.data, question.locations)
     _check_encounters(session, question.exclude_encounters)
@@ -52,9 +53,10 @@ def allow(session: Session, question: Question, resolved: Resolved) -> Allowed:
     passages = {a.passage for a in session.data.annotations if a.encounter in recorded | passing | copies}
     excluded = frozenset(a.encounter for a in session.data.annotations if a.passage in passages)
     annotations = session.gallery.annotations
+    parts = {photo.body_part for photo in resolved.photos}
     entries = np.array(
         [
-            same_part(a.body_part, resolved.body_part)
+            any(same_part(a.body_part, part) for part in parts)
             and a.encounter not in excluded
             and (not question.locations or a.location in question.locations)
             for a in annotations

@@ -15,8 +15,9 @@ from snowmatch.identify.foreground import Foreground
 from snowmatch.identify.session import Session
 from snowmatch.matching.fusion import fuse, scales
 from snowmatch.matching.gallery import Gallery
-from snowmatch.matching.query import score_query, voter
+from snowmatch.matching.query import voter
 from snowmatch.matching.scores import Scores
+from snowmatch.matching.sides import score_sides
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,16 +46,17 @@ class Matched:
 def match(session: Session, body_part: str, allowed: Allowed, foreground: Foreground) -> Matched:
     """Return the scores of all annotations and individuals, for all query photos together.
 
-    Annotations that are not allowed to answer get the score 0.
+    Annotations that are not allowed to answer get the score 0. Each photo is compared with its own body part.
     """
     method, notes = session.method, list[Note]()
     scores, subjects = [], []
     votes = voter(method.matcher)
     for number, gallery in enumerate(session.galleries):
+        parts = [seen.photo.body_part for seen in foreground.seen if seen.photo.features]
         asked = tuple(seen.subject(seen.photo.features[number]) for seen in foreground.seen if seen.photo.features)
         if votes is not None:
             notes += gallery.prepare(votes.backend, body_part, allowed.entries)
-        scores.append(score_query(asked, gallery, allowed.entries, body_part, method.matcher, method.geometry))
+        scores.append(score_sides(asked, parts, gallery, allowed.entries, method.matcher, method.geometry))
         subjects.append(asked)
     together = fuse(scores)
     witnesses = tuple(Witness(*each) for each in zip(scores, subjects, session.galleries, scales(scores), strict=True))

@@ -34,8 +34,9 @@ class AskedPhoto:
     bbox: the animal's box, clipped to the photo; None without a box. box_by: what found it; "" if a person drew it.
     mask: (H, W) bool, True on the animal, or None. image_size: (width, height) of the upright photo (px).
     features: the features of each extractor, in pixels of the photo; None if the box has to be found first.
-    body_part: of its row in the catalog; `unknown` without a row. encounters: names of the encounters on record that
-    contain a photo with the same content, and the encounter of an annotation that the user chose.
+    body_part: what it is compared with: the question's, or that of its row; `unknown` if neither tells.
+    encounters: names of the encounters on record that contain a photo with the same content, and the encounter of an
+    annotation that the user chose.
     facts: the time, the camera and the likeness of the photo. preview: a small grey copy, to find the foreground.
     image: the photo if the user gave an array; None otherwise.
     """
@@ -66,7 +67,10 @@ class AskedPhoto:
 
 @dataclass(frozen=True, eq=False)
 class Resolved:
-    """The result of the first step: the query photos, and the body part that they show."""
+    """The result of the first step: the query photos, and the body part that they show; `unknown` if they show several.
+
+    The body part of each photo says with which annotations it is compared.
+    """
 
     photos: tuple[AskedPhoto, ...]
     body_part: str
@@ -76,15 +80,19 @@ class Resolved:
 def resolve(session: Session, question: Question) -> Resolved:
     """Return the query photos of the question, ready to be compared. A photo that is given twice is kept once.
 
-    Raises SnowmatchError if a file cannot be read, if a photo has several annotations and none was chosen, or if the
-    photos show several body parts.
+    Raises SnowmatchError if a file cannot be read, or if a photo has several annotations and none was chosen.
     """
     notes: list[Note] = []
     triples = zip(question.photos, question.boxes, question.masks, strict=True)
     asked = [_make_ready(session, photo, box, mask, question.body_part, notes) for photo, box, mask in triples]
     asked = _without_repeats(asked, notes)
-    part = question.body_part or _common_part([a.body_part for a in asked])
-    return Resolved(tuple(asked), part, tuple(notes))
+    shown = sorted({a.body_part for a in asked} - {"unknown"})
+    if question.body_part is None and len(shown) > 1:
+        text = f"the photos show {' and '.join(shown)}: each is compared with its own, and each body part votes once"
+        notes.append(Note("several-body-parts", text, {"body_parts": shown}))
+        return Resolved(tuple(asked), "unknown", tuple(notes))
+    part = question.body_part or (shown[0] if shown else "unknown")
+    return Resolved(tuple(replace(a, body_part=part) for a in asked), part, tuple(notes))
 
 
 def _make_ready(
@@ -238,17 +246,6 @@ def _without_repeats(asked: Sequence[AskedPhoto], notes: list[Note]) -> list[Ask
         seen.add(what)
         kept.append(a)
     return kept
-
-
-def _common_part(parts: Sequence[str]) -> str:
-    """Return the body part that all photos of a query show; `unknown` if the body part of no photo is known.
-
-    Raises SnowmatchError if the photos show several body parts.
-    """
-    known = sorted(set(parts) - {"unknown"})
-    if len(known) > 1:
-        raise SnowmatchError(f"the photos show {' and '.join(known)}: query one body part", "choose-body-part")
-    return known[0] if known else "unknown"
 
 
 def _check_file(path: Path, expected: str) -> None:

@@ -48,6 +48,13 @@ class Held:
     checked: bool = False
     problem: str = ""
 
+    @property
+    def state(self) -> str:
+        """One word: `missing`, `unusable`, `checked` (by its checksum) or `present`."""
+        if self.path is None:
+            return "missing"
+        return "unusable" if self.problem else "checked" if self.checked else "present"
+
 
 def weights_folder() -> Path:
     """Return the user's folder for weights. The folder may not exist yet."""

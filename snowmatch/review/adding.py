@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from hashlib import sha256
 from pathlib import Path
 
 from snowmatch.catalog.sheet import separator_of
 from snowmatch.catalog.table import COLUMNS
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.files import make_folder, read_file, replace_file, unwritable
+from snowmatch.core.files import make_folder, read_file, replace_file, unreadable, unwritable
 from snowmatch.core.home import CSV_NAME, EXCEL_NAME, home_of
 from snowmatch.core.locks import file_lock
 from snowmatch.core.text import file_part
@@ -24,7 +24,10 @@ FOLDER = "added"  # of the photos, in the catalog's folder
 
 @dataclass(frozen=True)
 class NewPhoto:
-    """A photo to add. name: its path gets a part of it. sha256: of its content. Empty texts are not known."""
+    """A photo to add. name: its path gets a part of it. sha256: of its content. Empty texts are not known.
+
+    inside: its path in the catalog, where it lies there already; "" copies it.
+    """
 
     source: Path
     name: str
@@ -35,13 +38,15 @@ class NewPhoto:
     station: str = ""
     timestamp: str = ""
     encounter: str = ""
+    inside: str = ""
 
 
 def add_photos(folder: Path, photos: Sequence[NewPhoto]) -> tuple[str, ...]:
     """Add photos to the catalog in `folder`, and return their paths in it. Nobody is named: that is a decision.
 
-    The table keeps all its bytes; rows are added at its end, and columns only if it lacks them. The table as it was
-    before the first change of a day stays beside it. Raises SnowmatchError if the catalog has no catalog.csv or cannot
+    A photo that has a row already gets no second one, so that a call that was killed can be made again. The table keeps
+    all its bytes; rows are added at its end, and columns only if it lacks them. The table as it was before the first
+    change of a day stays beside it. Raises SnowmatchError if the catalog has no catalog.csv or cannot
     be written; then no row is added.
     """
     table = folder / CSV_NAME
@@ -55,9 +60,13 @@ def add_photos(folder: Path, photos: Sequence[NewPhoto]) -> tuple[str, ...]:
         )
     make_folder(home_of(folder))
     with file_lock(home_of(folder) / "table.lock").acquire(timeout=30):
-        paths = [_copied(folder, photo) for photo in photos]
-        rows = [_row(photo, path) for photo, path in zip(photos, paths, strict=True)]
+        paths = [photo.inside or copied(folder, FOLDER, photo) for photo in photos]
         before = read_file(table)
+        there = paths_in(before)
+        new = {path: photo for photo, path in zip(photos, paths, strict=True) if path not in there}
+        if not new:
+            return tuple(paths)
+        rows = [_row(photo, path) for path, photo in new.items()]
         kept = folder / f"catalog.before-{date.today():%Y-%m-%d}.csv"
         if not kept.exists():
             replace_file(kept, lambda file: file.write(before))
@@ -66,21 +75,31 @@ def add_photos(folder: Path, photos: Sequence[NewPhoto]) -> tuple[str, ...]:
     return tuple(paths)
 
 
-def _copied(folder: Path, photo: NewPhoto) -> str:
-    """Copy a photo into the catalog, and return its path there. The same photo is copied once."""
-    place = folder / FOLDER
-    if place.is_symlink():
-        raise SnowmatchError(f"{place} is a link; photos are added only to a real folder there: remove the link")
+def copied(folder: Path, place: str, photo: NewPhoto) -> str:
+    """Copy a photo into a folder of the catalog, and return its path in the catalog. The same photo is copied once.
+
+    Raises SnowmatchError if the photo cannot be read or is not the one that was looked at, or if the folder cannot be
+    written.
+    """
+    into = folder / place
+    for each in (into, *into.parents[: len(Path(place).parts) - 1]):
+        if each.is_symlink():
+            raise SnowmatchError(f"{each} is a link; photos are added only to a real folder there: remove the link")
     stem = file_part(Path(photo.name).stem) or "photo"
     name = f"{stem}-{photo.sha256[:12]}{photo.source.suffix}"
-    try:
-        place.mkdir(exist_ok=True)
-        if not (place / name).exists():
-            with open(photo.source, "rb") as source:
-                replace_file(place / name, lambda file: shutil.copyfileobj(source, file))
-    except OSError as error:
-        raise unwritable(place, error) from error
-    return f"{FOLDER}/{name}"
+    if not (into / name).exists():
+        try:
+            content = read_file(photo.source)
+        except OSError as error:
+            raise unreadable(photo.source, error) from error
+        if sha256(content).hexdigest() != photo.sha256:
+            raise SnowmatchError(f"{photo.source} has changed since it was looked at: add it again")
+        try:
+            into.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise unwritable(into, error) from error
+        replace_file(into / name, lambda file: file.write(content))
+    return f"{place}/{name}"
 
 
 def _row(photo: NewPhoto, path: str) -> dict[str, str]:
@@ -101,20 +120,10 @@ def with_rows(content: bytes, rows: Sequence[Mapping[str, str]]) -> bytes:
 
     Raises SnowmatchError if the table is no text.
     """
-    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
-    try:
-        text = content.decode(encoding)
-    except UnicodeDecodeError:
-        raise SnowmatchError(f"{CSV_NAME} is not UTF-8 text: save it as UTF-8 first") from None
-    mark = "\ufeff" if text.startswith("\ufeff") else ""
-    text = text[len(mark) :]
-    separator, rest, _ = separator_of(text, COLUMNS)
-    first = text[: len(text) - len(rest)]  # a line `sep=;`
+    table = _parsed(content)
+    records, columns, rest, separator = table.records, list(table.columns), table.rest, table.separator
     end = "\r\n" if "\r\n" in rest else "\n"
-    records = list(csv.reader(io.StringIO(rest, newline=""), delimiter=separator, strict=True))
     head = records[0] if records else []
-    columns = ["_".join(name.strip().lower().replace("-", " ").split()) for name in head]
-    columns = ["body_part" if name == "bodypart" else name for name in columns]
     wanted = [name for name in COLUMNS if any(name in row for row in rows)]
     out = io.StringIO(newline="")
     writer = csv.writer(out, delimiter=separator, lineterminator=end)
@@ -129,4 +138,41 @@ def with_rows(content: bytes, rows: Sequence[Mapping[str, str]]) -> bytes:
         if rest and not rest.endswith(("\n", "\r")):
             out.write(end)
     writer.writerows([row.get(name, "") for name in columns] for row in rows)
-    return (mark + first + out.getvalue()).encode(encoding)
+    return (table.before + out.getvalue()).encode(table.encoding)
+
+
+def paths_in(content: bytes) -> set[str]:
+    """Return the paths of the rows of a table. Raises SnowmatchError if it is no text."""
+    table = _parsed(content)
+    if "path" not in table.columns:
+        return set()
+    at = table.columns.index("path")
+    return {record[at] for record in table.records[1:] if len(record) > at}
+
+
+@dataclass(frozen=True)
+class _Parsed:
+    """A table as it is written. before: its mark and a line `sep=;`. rest: the text from its head on."""
+
+    encoding: str
+    before: str
+    rest: str
+    separator: str
+    columns: tuple[str, ...]
+    records: list[list[str]]
+
+
+def _parsed(content: bytes) -> _Parsed:
+    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError:
+        raise SnowmatchError(f"{CSV_NAME} is not UTF-8 text: save it as UTF-8 first") from None
+    mark = "\ufeff" if text.startswith("\ufeff") else ""
+    text = text[len(mark) :]
+    separator, rest, _ = separator_of(text, COLUMNS)
+    first = text[: len(text) - len(rest)]  # a line `sep=;`
+    records = list(csv.reader(io.StringIO(rest, newline=""), delimiter=separator, strict=True))
+    columns = ["_".join(name.strip().lower().replace("-", " ").split()) for name in (records[0] if records else ())]
+    columns = ["body_part" if name == "bodypart" else name for name in columns]
+    return _Parsed(encoding, mark + first, rest, separator, tuple(columns), records)

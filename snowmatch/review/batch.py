@@ -14,7 +14,7 @@ from typing import Any, Unpack
 
 from snowmatch.api import Catalog
 from snowmatch.catalog.load import check_body_part, check_locations
-from snowmatch.catalog.screened import load_screened
+from snowmatch.catalog.screened import Screened, load_screened
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import replace_file
 from snowmatch.core.notes import Note
@@ -48,6 +48,7 @@ def run_batch(
     bom: bool = False,
     force: bool = False,
     again: bool = False,
+    screened: Screened | None = None,
     progress: Callable[[int, int], None] | None = None,
     **method: Unpack[MethodOptions],
 ) -> Batch:
@@ -78,7 +79,7 @@ def run_batch(
             groups = unidentified_groups(session, body_part)
         else:
             groups = photo_groups(session, photos, body_part, notes)
-        screened = load_screened(session.folder, notes)
+        screened = load_screened(session.folder, notes) or screened
         groups, left_out = kept_first(groups, [screening_answer(session, group, screened) for group in groups])
         asked = groups[: left_out.count("")]
         keys = group_keys(session, asked, body_part, locations, new)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from snowmatch.catalog.screened import KEPT, Screened
+from snowmatch.catalog.screened import KEPT, PERSON, Screened, seen_instead
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Annotation
 from snowmatch.identify.session import Session
 from snowmatch.photos.pixels import read_small
 from snowmatch.review.groups import Group
-from snowmatch.screening.passages import PERSON, UNKNOWN, answer_of
+from snowmatch.screening.passages import answer_of
 from snowmatch.screening.scenes import LEAST
 from snowmatch.screening.species import NOTHING
 
@@ -31,12 +30,7 @@ def screening_answer(session: Session, group: Group, screened: Screened | None) 
     told = [screened.answers.get(photo.content, "") for photo in group.photos]
     if KEPT not in told and not all(told):
         told = _answers_of_new(session, group, screened)
-    if not told or any(answer in (KEPT, UNKNOWN, "") for answer in told):
-        return ""
-    if PERSON in told:  # such photos are private, whatever else the others show
-        return PERSON
-    counts = Counter(told)
-    return max(sorted(counts), key=counts.__getitem__)
+    return seen_instead(told)
 
 
 def decision_of(answer: str) -> str:

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, TypeGuard
 
 from snowmatch.catalog.ids import with_ids
+from snowmatch.catalog.screened import PERSON
 from snowmatch.confidence.levels import LEVEL_NAMES, MARKS
 from snowmatch.core.notes import Note, unique
 from snowmatch.core.plain import six_digits
@@ -19,7 +20,6 @@ from snowmatch.identify.session import Session
 from snowmatch.matching.gallery import Animal
 from snowmatch.review.groups import Group
 from snowmatch.review.left_out import OTHER_SPECIES, decision_of
-from snowmatch.screening.passages import PERSON
 from snowmatch.screening.species import NOTHING
 
 UNCERTAIN = LEVEL_NAMES[-1]

@@ -9,7 +9,16 @@ from pathlib import Path
 from snowmatch.catalog.found import BY_SCREENING, Found, load_found, save_found
 from snowmatch.catalog.load import CatalogData, load_again
 from snowmatch.catalog.records import copy_of, load_records, save_records
-from snowmatch.catalog.screened import KEPT, Screened, load_classes, load_detections, save_detections, save_screened
+from snowmatch.catalog.screened import (
+    KEPT,
+    PERSON,
+    UNKNOWN,
+    Screened,
+    load_classes,
+    load_detections,
+    save_detections,
+    save_screened,
+)
 from snowmatch.catalog.settings import keep_settings
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.executor import cores
@@ -26,10 +35,8 @@ from snowmatch.review.screened_photos import ScreenedPhoto, Screening
 from snowmatch.screening.finders import DEFAULT_WEIGHTS, choose_finders
 from snowmatch.screening.mapping import update_maps
 from snowmatch.screening.passages import (
-    PERSON,
     SHOWS,
     SPECIES,
-    UNKNOWN,
     Threshold,
     answer_of,
     choose_threshold,

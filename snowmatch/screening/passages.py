@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from snowmatch.catalog.screened import KEPT
+from snowmatch.catalog.screened import KEPT, UNKNOWN
 from snowmatch.screening.species import NOTHING
 
 SPECIES = "snow leopard"
@@ -16,7 +16,6 @@ SPECIES = "snow leopard"
 DEFAULT = 0.01
 # The probability from which a passage shows another species: 10 of 50 emptied photos have it, and most nyala (chosen)
 OTHER = 0.5
-PERSON, UNKNOWN = "person", "unknown"  # a person is in the photo; no network has seen the photo
 SHOWS = 0.2  # the confidence from which a detection counts, as the authors of MegaDetector advise
 ROUNDING = 1e-9  # 1 - 0.9 is a little less than 0.1
 

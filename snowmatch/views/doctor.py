@@ -25,7 +25,7 @@ def format_examination(found: Examination, advice: Advice, *, every: bool = Fals
     lines = [
         f"{found.folder}: {counted(found.annotations, 'annotation')} of {counted(found.photos, 'photo')}, "
         f"{counted(found.individuals, 'individual')}, {counted(found.encounters, 'encounter')}",
-        ", ".join(f"{found.count(severity)} {HEADS[severity].lower()}" for severity in SEVERITIES),
+        ", ".join(_total(severity, found.count(severity)) for severity in SEVERITIES),
     ]
     for severity in SEVERITIES:
         findings = [finding for finding in found.findings if finding.severity == severity]
@@ -37,6 +37,10 @@ def format_examination(found: Examination, advice: Advice, *, every: bool = Fals
         for note in found.unseen:
             lines += [f"- {_one_line(note.text)}", *_what_to_do(advice(note.code, _data(found, note.data)))]
     return "\n".join(lines)
+
+
+def _total(severity: str, number: int) -> str:
+    return counted(number, "hint") if severity == "hint" else f"{number} {HEADS[severity].lower()}"
 
 
 def _finding(finding: Finding, advice: str, every: bool) -> list[str]:

@@ -57,7 +57,7 @@ def format_weights() -> str:
     rows = [
         (
             printable(entry.weights.name),
-            _state(entry),
+            entry.state,
             _where(entry),
             _megabytes(entry.size or entry.weights.files[0].size),
             f"{entry.weights.network}, {entry.weights.what}",
@@ -83,14 +83,6 @@ def format_folders() -> str:
             f"cache folder: {printable(str(weights_folder()))}",
         ]
     )
-
-
-def _state(held: Held) -> str:
-    if held.path is None:
-        return "missing"
-    if held.problem:
-        return "unusable"
-    return "checked" if held.checked else "present"
 
 
 def _where(held: Held) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from snowmatch.catalog.load import CatalogData
+from snowmatch.catalog.screened import PERSON
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import replace_file
 from snowmatch.core.home import CSV_NAME
@@ -24,7 +25,6 @@ from snowmatch.core.text import file_part, percent, plain_cell, printable
 from snowmatch.photos.pixels import read_photo
 from snowmatch.review.screened_photos import COLUMNS, ScreenedPhoto
 from snowmatch.screening.finders import choose_finders
-from snowmatch.screening.passages import PERSON
 from snowmatch.screening.scenes import species_map
 from snowmatch.views.lettering import write_text
 from snowmatch.views.side_by_side import TEXT, write_picture

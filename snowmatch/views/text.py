@@ -39,6 +39,9 @@ def _asked(answer: Answer) -> list[str]:
     if len(answer.photos) > 1:
         photos += f" ({len(answer.photos)} photos of one encounter)"
     part = "every body part" if answer.body_part == "unknown" else f"body part {answer.body_part} or unknown"
+    for note in answer.notes:
+        if note.code == "several-body-parts":
+            part = f"body parts {' and '.join(note.data['body_parts'])}, each with its own or unknown"
     where = f"location {listed(answer.locations, 5)}" if answer.locations else "every location"
     without = f"without encounter {listed(answer.excluded_encounters, 5)}" if answer.excluded_encounters else ""
     method = [str(settings.get("name", "?")) for settings in (answer.extractor, answer.matcher)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import Any
 
 from snowmatch.core.errors import SnowmatchError
@@ -37,7 +38,8 @@ class Background:
                 return self._value, True
             if not self._running:
                 self._running = True
-                threading.Thread(target=self._run, args=(key, compute), daemon=True, name="snowmatch-compute").start()
+                run, asked = copy_context().run, (self._run, key, compute)  # the thread knows who asks
+                threading.Thread(target=run, args=asked, daemon=True, name="snowmatch-compute").start()
             return self._value, False
 
     def _run(self, key: object, compute: Callable[[], Any]) -> None:

@@ -59,6 +59,7 @@ def serve(
         say(note)
     state.warm_up()
     server = uvicorn.Server(config)
+    state.kept["stopping"] = lambda: server.should_exit  # streams of open pages end then
     if browser:
         webbrowser.open(address)  # the socket listens already: the browser waits until the server answers
     try:

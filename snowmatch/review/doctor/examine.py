@@ -18,6 +18,7 @@ from snowmatch.review.doctor.finding import CHECK, HINT, SEVERITIES, Finding, Pa
 from snowmatch.review.doctor.judged import judge_names
 from snowmatch.review.doctor.labels import findings_of_labels
 from snowmatch.review.doctor.matches import findings_of_matches
+from snowmatch.review.doctor.paths import findings_of_paths
 from snowmatch.review.doctor.photos import findings_of_photos
 from snowmatch.review.doctor.stations import read_stations
 from snowmatch.review.doctor.times import findings_of_times
@@ -27,6 +28,7 @@ from snowmatch.review.doctor.travel import findings_of_travel
 SOURCES: tuple[Source, ...] = (
     findings_of_decisions,
     findings_of_photos,
+    findings_of_paths,
     findings_of_travel,
     findings_of_labels,
     findings_of_times,

@@ -67,6 +67,14 @@
     }
     if (!hiddenMode && viewer.shown.lines) spotsOf(question, [question.sides[0].first, question.sides[1].first]);
   }
+  // Others decide, and new photos come, while the page is open
+  document.addEventListener("live-waiting", (event) => {
+    const found = event.detail.questions;
+    if (mode !== "open" || found === null || sending || left === null) return;
+    left = found;
+    tellLeft();
+    if (found && !now && !done.hidden) { done.hidden = true; fetchAhead(); }
+  });
   function problem(error) {
     status.hidden = false;
     status.textContent = error.message;

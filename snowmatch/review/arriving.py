@@ -1,0 +1,123 @@
+"""Photos that arrive in a folder: which there are, whether they are whole, and the station that their folder names."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from snowmatch.catalog.load import CatalogData
+from snowmatch.catalog.stations import read_stations
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.home import STATIONS_NAME
+from snowmatch.core.text import same_name
+from snowmatch.photos.formats import EXTENSIONS
+from snowmatch.review.watched import Stamp
+
+# Folders that cameras make (DCF: DCIM/100ABCDE); they name no station
+CAMERA_FOLDERS = re.compile(r"dcim|misc|private|photos?|images?|\d{3}[a-z0-9_]{5}", re.IGNORECASE)
+JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
+PNG_END = b"IEND\xaeB`\x82"
+
+
+def list_photos(folder: Path) -> list[tuple[str, Stamp]] | None:
+    """Return the photos in a folder and its subfolders, by path, with size and time; None if it cannot be read.
+
+    Hidden files and folders, and links to folders, are left out.
+    """
+    if not folder.is_dir():
+        return None
+    return sorted(_photos(os.fspath(folder)))
+
+
+def _photos(folder: str) -> Iterator[tuple[str, Stamp]]:
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError:  # the card was pulled out
+        return
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        try:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _photos(entry.path)
+            elif os.path.splitext(entry.name)[1].lower() in EXTENSIONS:
+                status = entry.stat()
+                yield entry.path, (status.st_size, status.st_mtime_ns)
+        except OSError:
+            continue
+
+
+def stamp_of(path: str) -> Stamp | None:
+    """Return size and time of a file; None if it is gone."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
+def is_whole(path: str) -> bool:
+    """Return whether a file begins and ends as a JPEG or PNG file that is complete. False: that cannot be told.
+
+    A program that copies makes the file longer and longer, or as long as it will be and filled with zeros.
+    """
+    try:
+        with open(path, "rb") as file:
+            start = file.read(2)
+            file.seek(-len(PNG_END), os.SEEK_END)
+            end = file.read()
+    except OSError:
+        return False
+    return (start == JPEG_START and end.endswith(JPEG_END)) or end == PNG_END
+
+
+@dataclass(frozen=True)
+class Places:
+    """The stations and locations that a catalog knows. stations: the locations of each station, by its name."""
+
+    stations: Mapping[str, Collection[str]]
+    locations: Collection[str]
+
+
+def places_of(data: CatalogData) -> Places:
+    """Return the places that the photos and the table of stations of a catalog name.
+
+    A table of stations that has problems is not used: `snowmatch doctor` tells them.
+    """
+    stations: dict[str, set[str]] = defaultdict(set)
+    for a in data.annotations:
+        if a.station:
+            stations[a.station].add(a.location)
+    table = data.folder / STATIONS_NAME
+    if table.is_file():
+        try:
+            for deployment in read_stations(table, [], data.settings.dates):
+                stations[deployment.station].add(deployment.location)
+        except SnowmatchError:
+            pass
+    locations = {a.location for a in data.annotations} | {name for each in stations.values() for name in each}
+    return Places(stations, locations - {""})
+
+
+def place_of(path: str, folder: Path, places: Places, station: str = "", location: str = "") -> tuple[str, str]:
+    """Return the station and the location of a photo in a watched folder, "" if not known.
+
+    station, location: as the user says. Otherwise the station is the nearest folder above the photo that is called like
+    a station on record, else the nearest folder inside the watched one that no camera made. The location is a folder
+    that is called so, or that of the station if it has one only.
+    """
+    inside = [same_name(name) for name in reversed(Path(path).relative_to(folder).parts[:-1])]
+    above = [same_name(name) for name in reversed(Path(os.path.abspath(folder)).parts[1:])][:2]
+    if not station:
+        known = [name for name in (*inside, *above) if name in places.stations]
+        named = [name for name in inside if not CAMERA_FOLDERS.fullmatch(name) and name not in places.locations]
+        station = next(iter((*known, *named)), "")
+    if not location:
+        named = [name for name in (*inside, *above) if name in places.locations and name != station]
+        of_station = sorted({name for name in places.stations.get(station, ()) if name})
+        location = named[0] if named else of_station[0] if len(of_station) == 1 else ""
+    return station, location

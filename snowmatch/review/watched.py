@@ -1,0 +1,215 @@
+"""The journal of a watched folder: what was asked, told, added and indexed, a line of JSON a step.
+
+A step is one line, written at once and then on the disk. A killed program leaves at most a part of its last line, which
+counts for nothing: that step is done again. So nothing is lost, and nothing is written down twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.files import make_folder, unwritable
+from snowmatch.core.home import home_of
+
+Stamp = tuple[int, int]  # size (bytes) and time (ns) of a file
+Event = Mapping[str, Any]
+NEWEST = 1 << 18  # bytes at the end of the journal that hold its newest events
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A photo that was looked at. sha256: of its content. taken: ISO 8601, "" if not known. event: "" without one."""
+
+    path: str
+    size: int
+    time: int
+    sha256: str
+    taken: str = ""
+    event: str = ""
+
+    @property
+    def stamp(self) -> Stamp:
+        """Size and time of the file."""
+        return self.size, self.time
+
+
+@dataclass(frozen=True)
+class ToAdd:
+    """A photo that is to be in the catalog. Empty texts are not known."""
+
+    path: str
+    sha256: str
+    body_part: str = ""
+    location: str = ""
+    station: str = ""
+
+
+@dataclass
+class Memory:
+    """What the journal says.
+
+    asked: size and time of each photo that was asked about, by path. contents: the photo, by its content. by_folder:
+    the same photos, by their folder. to_add: photos that wait for the catalog, by content. to_index: whether photos
+    were added and not indexed since. untold: events that were written down and may not have been told.
+    """
+
+    asked: dict[str, Stamp] = field(default_factory=dict)
+    contents: dict[str, Watched] = field(default_factory=dict)
+    by_folder: dict[str, list[Watched]] = field(default_factory=dict)
+    to_add: dict[str, ToAdd] = field(default_factory=dict)
+    to_index: bool = False
+    untold: dict[str, Event] = field(default_factory=dict)
+
+    def take(self, step: Any) -> None:
+        """Take in one step. Raises KeyError, TypeError or ValueError if it is none."""
+        if isinstance(step, list):  # older versions wrote path, size and time
+            path, size, moment = step
+            self.asked[str(path)] = (int(size), int(moment))
+            return
+        photos = [Watched(*each) for each in step.get("photos", ())]
+        for photo in photos:
+            self.asked[photo.path] = photo.stamp
+            self.contents.setdefault(photo.sha256, photo)
+            self.by_folder.setdefault(os.path.dirname(photo.path), []).append(photo)
+        self.untold.update({str(event["id"]): event for event in step.get("events", ())})
+        for name in step.get("told", ()):
+            self.untold.pop(name, None)
+        self.to_add.update({each["sha256"]: ToAdd(**each) for each in step.get("to_add", ())})
+        for sha256 in step.get("added", ()):
+            self.to_add.pop(sha256, None)
+            self.to_index = True
+        for sha256 in step.get("not_added", ()):
+            self.to_add.pop(sha256, None)
+        if step.get("indexed"):
+            self.to_index = False
+
+    def near(self, folder: str, times: Sequence[datetime], gap_seconds: float) -> list[Watched]:
+        """Return the photos of a folder that were taken within a gap (s) of one of `times`, or of such photos."""
+        known = [(datetime.fromisoformat(p.taken), p) for p in self.by_folder.get(folder, ()) if p.taken]
+        found: list[Watched] = []
+        reached = list(times)
+        while True:
+            new = [(t, p) for t, p in known if any(abs((t - r).total_seconds()) <= gap_seconds for r in reached)]
+            if not new:
+                return list({photo.path: photo for photo in found}.values())
+            known = [each for each in known if each not in new]
+            reached = [t for t, _ in new]
+            found += [photo for _, photo in new]
+
+
+def watched_path(catalog: Path) -> Path:
+    """Return the file of the journal."""
+    return home_of(catalog) / "watched.jsonl"
+
+
+def read_memory(catalog: Path) -> Memory:
+    """Return what the journal says. A damaged line is skipped: its photos are asked again."""
+    memory = Memory()
+    for line in _lines(watched_path(catalog)):
+        try:
+            memory.take(json.loads(line))
+        except (ValueError, TypeError, KeyError, AttributeError):
+            continue
+    return memory
+
+
+def write_step(catalog: Path, memory: Memory, **step: Any) -> None:
+    """Write one step and take it in. Raises SnowmatchError if the catalog cannot be written; then nothing is taken in.
+
+    step: `photos` (Watched), `events`, `told`, `to_add` (ToAdd), `added`, `not_added`, `indexed`.
+    """
+    if "photos" in step:
+        step["photos"] = [list(asdict(photo).values()) for photo in step["photos"]]
+    if "to_add" in step:
+        step["to_add"] = [asdict(each) for each in step["to_add"]]
+    path = watched_path(catalog)
+    try:
+        make_folder(path.parent)
+        with open(path, "a+b") as file:
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                torn = file.read(1) != b"\n"  # the last program was killed while it wrote
+            else:
+                torn = False
+            file.write(b"\n" * torn + json.dumps(step, ensure_ascii=True, allow_nan=False).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise unwritable(path.parent, error) from error
+    memory.take(step)
+
+
+def event_id(contents: Iterable[str], animal: int) -> str:
+    """Return 16 hex digits that the same photos (sha256) and number of an animal always give."""
+    return hashlib.sha256(json.dumps([sorted(contents), animal]).encode()).hexdigest()[:16]
+
+
+def events_since(catalog: Path, offset: int | None, most: int = 50) -> tuple[list[Event], int]:
+    """Return the events written to the journal after an offset (bytes), at most the newest `most`, and the new offset.
+
+    offset: None for the newest events of all. A journal that was made anew is read from its start. No journal gives no
+    events and 0.
+    """
+    path = watched_path(catalog)
+    try:
+        size = path.stat().st_size
+        wanted = size - NEWEST if offset is None else offset
+        start = max(wanted, 0) if wanted <= size else 0
+        with open(path, "rb") as file:
+            file.seek(start)
+            content = file.read(size - start)
+    except OSError:
+        return [], 0
+    whole = content.rfind(b"\n") + 1
+    events: list[Event] = []
+    for line in content[:whole].splitlines():
+        try:
+            step = json.loads(line)
+            events += [e for e in step.get("events", ()) if isinstance(e, dict)] if isinstance(step, dict) else []
+        except ValueError:  # torn, or the middle of a line
+            continue
+    return events[-most:], start + whole
+
+
+def event_line(event: Event) -> str:
+    """Return an event as one line of JSON."""
+    return json.dumps(event, ensure_ascii=False, allow_nan=False)
+
+
+def append_events(path: Path, events: Sequence[Event], again: bool) -> None:
+    """Add events to a file of the user, one line each. again: some may be there already, and are not added twice.
+
+    Raises SnowmatchError if the file cannot be written.
+    """
+    there = set()
+    if again:
+        for line in _lines(path):
+            try:
+                there.add(json.loads(line)["id"])
+            except (ValueError, TypeError, KeyError):
+                continue
+    try:
+        with path.open("ab+") as file:
+            torn = False
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                torn = file.read(1) != b"\n"
+            lines = [event_line(event) + "\n" for event in events if event["id"] not in there]
+            file.write(b"\n" * torn + "".join(lines).encode())
+    except OSError as error:
+        raise SnowmatchError(f"{path} cannot be written ({error.strerror or error}): choose another file") from error
+
+
+def _lines(path: Path) -> list[bytes]:
+    try:
+        return path.read_bytes().splitlines()
+    except OSError:
+        return []

@@ -1,0 +1,104 @@
+"""What open pages are told while things happen: sightings of a watched folder, progress of work, what waits.
+
+One look serves all pages. It reads the end of the journal of `snowmatch watch`, and the files of jobs. What waits is
+computed in a thread, when something that it depends on has changed.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.review.watch_events import row_of
+from snowmatch.review.watched import Event, events_since
+from snowmatch.views.watch import format_sighting
+from snowmatch.web.background import background
+from snowmatch.web.jobs import list_jobs
+from snowmatch.web.state import State
+from snowmatch.web.waiting import Waiting, waiting_now
+
+LOOK = 1.0  # seconds between two looks
+SHOWN = 10  # sightings that a page shows
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one look gave. end: of the journal (bytes). jobs: by identifier. waiting: None while it is not known."""
+
+    end: int
+    events: tuple[tuple[int, Event], ...]
+    jobs: Mapping[str, Mapping[str, Any]]
+    waiting: Mapping[str, Any] | None
+
+
+class Live:
+    """What the server keeps for the open pages of one observer. Its methods may be called from several threads."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self._lock = threading.Lock()
+        self._last: Look | None = None
+        self._looked = 0.0
+
+    def look(self) -> Look:
+        """Return what is there now; what was found less than LOOK seconds ago is given again."""
+        with self._lock:
+            if self._last is None or time.monotonic() - self._looked >= LOOK:
+                self._last = self._now(self._last)
+                self._looked = time.monotonic()
+            return self._last
+
+    def _now(self, last: Look | None) -> Look:
+        state = self.state
+        found, end = events_since(state.folder, last.end if last is not None else None)
+        kept = last.events if last is not None and last.end <= end else ()
+        events = (*kept, *((end, event) for event in found))[-5 * SHOWN :]
+        jobs = {
+            job.id: {"state": job.state, "title": job.title, "done": job.done, "total": job.total}
+            for job in list_jobs(state.folder)[:SHOWN]
+        }
+        return Look(end, events, jobs, self._waiting(jobs))
+
+    def _waiting(self, jobs: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any] | None:
+        state = self.state
+        try:
+            identities = state.identities() if state.ready else None
+            if identities is None:
+                return None
+            key = (identities.stored.head, id(identities.data), state.observer, state.comparing is None,
+                   tuple((name, job["state"]) for name, job in jobs.items()))  # fmt: skip
+            name = f"waiting for {state.observer}"
+            found: Waiting | None = background(state, name).get(key, lambda: waiting_now(state)[0])[0]
+        except SnowmatchError:  # the pages say it
+            return None
+        if found is None:
+            return None
+        return {name: getattr(found, name) for name in ("questions", "joins", "unindexed", "quarrels", "working")}
+
+
+def live_of(state: State) -> Live:
+    """Return what the server keeps for the open pages of the observer who asks."""
+    found: Live = state.kept.setdefault(f"live for {state.observer}", Live(state))
+    return found
+
+
+def sighting_of(event: Event) -> dict[str, Any]:
+    """Return what a page is told of a sighting. It has no paths of this computer, and no coordinates."""
+    told = {name: event.get(name) for name in ("id", "decision", "individual", "probability", "level", "station")}
+    photos = [PurePath(str(name).replace("\\", "/")).name for name in event.get("photos", ())]
+    try:
+        line = format_sighting(row_of({**event, "photos": photos}))
+    except (KeyError, TypeError, IndexError):
+        line = str(event.get("individual") or event.get("decision") or "")
+    return {**told, "text": line, "photos": len(photos)}
+
+
+def stopping(state: State) -> bool:
+    """Return whether the server is about to stop, so that no page may hold it."""
+    asked = state.kept.get("stopping")
+    return bool(asked is not None and asked())

@@ -1,0 +1,81 @@
+"""What the screening left out is no sighting, until a person decides about it."""
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from snowmatch.api import open_catalog
+from snowmatch.catalog.records import load_records
+from snowmatch.catalog.screened import KEPT, PERSON, Screened, save_screened
+from snowmatch.cli import main
+from snowmatch.decisions.effect import in_effect
+from snowmatch.decisions.who import who_is_who, with_names
+from snowmatch.review.identities import decide, draft, open_identities
+from snowmatch.screening.species import NOTHING
+from snowmatch.survey.opening import open_survey
+
+# a photo, its individual, its encounter, what the screening says
+PHOTOS = (
+    ("cat.png", "", "E1", KEPT),
+    ("rocks.png", "", "E2", NOTHING),
+    ("sheep.png", "", "E3", "other mammal"),
+    ("frame1.png", "", "E4", NOTHING),  # one kept photo is enough for the passage
+    ("frame2.png", "", "E4", KEPT),
+    ("aika.png", "aika", "E5", NOTHING),  # a person has named it
+    ("herder.png", "", "E6", PERSON),
+)
+
+
+@pytest.fixture
+def catalog(tmp_path):
+    folder = tmp_path / "catalog"
+    folder.mkdir()
+    lines = ["path,individual,station,encounter,timestamp"]
+    for n, (name, individual, encounter, _) in enumerate(PHOTOS):
+        noise = np.random.default_rng(n).integers(0, 255, (60, 80, 3))
+        Image.fromarray(noise.astype(np.uint8)).save(folder / name)
+        lines.append(f"{name},{individual},S1,{encounter},2026-05-{n + 1:02}T10:00:00")
+    (folder / "catalog.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    open_catalog(folder).index("sift", workers=1)
+    shas = {path: taken.sha256 for path, taken in load_records(folder).photos.items()}
+    save_screened(folder, Screened({shas[name]: told for name, _, _, told in PHOTOS}, "snow leopard", 0.5))
+    return folder
+
+
+def encounters(identities):
+    return {sighting.encounter for sighting in identities.who.sightings}
+
+
+def test_an_animal_of_which_no_photo_is_kept_is_no_sighting(catalog):
+    identities = open_identities(catalog)
+    assert encounters(identities) == {"E1", "E4", "E5"}
+    assert len(identities.who.sightings) == 3
+    (note,) = [note for note in identities.data.notes if note.code == "screened-out"]
+    assert note.data["count"] == 3
+
+
+@pytest.mark.parametrize("kind", ["name", "pair", "species"])
+def test_a_decision_makes_it_one_and_its_undo_takes_that_back(catalog, kind):
+    identities = open_identities(catalog)
+    ids = {a.path: a.annotation for a in identities.annotations}
+    sides = {"side_a": (ids["rocks.png"],), "side_b": (ids["cat.png"],) if kind == "pair" else ()}
+    answer = {"name": "Bars", "pair": "different", "species": "Panthera uncia"}[kind]
+    decided, _ = decide(identities, [draft(kind, "Anna", answer, **sides)])
+    assert encounters(decided) == {"E1", "E2", "E4", "E5"}
+    afresh = who_is_who(decided.annotations, decided.rows)
+    assert (decided.who.sightings, decided.who.individuals) == (afresh.sightings, afresh.individuals)
+    named = {a.path: a.left_out for a in with_names(decided.annotations, decided.who)}
+    assert named["rocks.png"] == ""
+    assert named["sheep.png"] == "other mammal"
+    undone, _ = decide(decided, [draft("undo", "Anna", decided.rows[0].id)])
+    assert not in_effect(undone.rows)
+    assert encounters(undone) == {"E1", "E4", "E5"}
+
+
+def test_the_survey_and_the_command_line_say_what_is_left_out(catalog):
+    survey = open_survey(catalog)
+    assert sum(int(table.sum()) for table in survey.unidentified.values()) == 2  # E1 and E4
+    assert any(note.code == "screened-out" and note.data["count"] == 3 for note in survey.notes)
+    result = CliRunner().invoke(main, ["survey", str(catalog)])
+    assert "3 annotations of which the screening kept no photo are no sightings" in result.output + result.stderr

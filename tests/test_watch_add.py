@@ -1,0 +1,234 @@
+"""Photos that arrive become part of the catalog: screened, copied, given a row, indexed; once, also if it is killed."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import fake_classifier
+import pytest
+from click.testing import CliRunner
+from conftest import read_rows
+
+import snowmatch
+from snowmatch.cli import main
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.home import HOME, home_of
+from snowmatch.review.taking_in import path_inside
+from snowmatch.review.watch import Watch
+from snowmatch.review.watched import read_memory
+from snowmatch.views.explorer import states_of
+
+
+@pytest.fixture
+def place(own_survey, tmp_path):
+    """Return the catalog, an empty card of station S09 and some photos to put there."""
+    folder = tmp_path / "card"
+    (folder / "S09" / "DCIM" / "100MEDIA").mkdir(parents=True)
+    return own_survey / "catalog", folder, sorted((own_survey / "queries").rglob("*.jpg"))
+
+
+def put(folder, photo, name="a.jpg"):
+    return shutil.copy(photo, folder / "S09" / "DCIM" / "100MEDIA" / name)
+
+
+def test_a_photo_is_asked_then_added_then_indexed(place):
+    catalog, folder, photos = place
+    before = (catalog / "catalog.csv").read_bytes()
+    put(folder, photos[0])
+    watch = Watch(folder, catalog, quiet=0, body_part="left_flank", add=True)
+    (event,) = watch.look(now=1).events
+    assert event["station"] == "S09"
+    assert not any(key == "x" or "lat" in key or "lon" in key for key in event)
+    assert (catalog / "catalog.csv").read_bytes() == before  # the answer comes first
+    settled = watch.settle(now=10)
+    assert settled.indexed
+    (path,) = settled.added
+    row = next(row for row in read_rows(catalog / "catalog.csv") if row["path"] == path)
+    assert (row["station"], row["body_part"], row["individual"]) == ("S09", "left_flank", "")
+    assert (catalog / path).read_bytes() == photos[0].read_bytes()
+    (kept,) = catalog.glob("catalog.before-*.csv")
+    assert kept.read_bytes() == before
+    opened = snowmatch.open_catalog(catalog)
+    assert states_of(catalog, opened.data.annotations)[-1][0] == "indexed"
+    assert not watch.busy
+    put(folder, photos[0], "again.jpg")
+    assert watch.look(now=11).copies == 1
+    fresh = Watch(folder, catalog, quiet=0, add=True)
+    assert not fresh.look(now=12).news
+    assert not fresh.settle(now=30).news
+
+
+def test_photos_inside_the_catalog_are_named_where_they_lie(place):
+    catalog, _, photos = place
+    folder = catalog / "incoming"
+    (folder / "S01").mkdir(parents=True)
+    shutil.copy(photos[0], folder / "S01" / "a.jpg")
+    watch = Watch(folder, catalog, quiet=0, add=True)
+    watch.look(now=1)
+    assert watch.settle(now=1).added == ("incoming/S01/a.jpg",)
+    assert not (catalog / "added").exists()
+    assert read_rows(catalog / "catalog.csv")[-1]["path"] == "incoming/S01/a.jpg"
+
+
+def test_a_card_that_is_pulled_out_is_added_when_it_returns(place):
+    catalog, folder, photos = place
+    put(folder, photos[0])
+    watch = Watch(folder, catalog, quiet=0, add=True)
+    watch.look(now=1)
+    folder.rename(folder.with_name("gone"))
+    settled = watch.settle(now=2)
+    assert settled.added == ()
+    assert len(settled.failed) == 1
+    assert watch.settle(now=3).failed == ()  # told once
+    folder.with_name("gone").rename(folder)
+    assert len(Watch(folder, catalog, quiet=0, add=True).settle(now=4).added) == 1
+
+
+def test_blank_photos_are_counted_and_not_added(tmp_path, monkeypatch):
+    fake_classifier.use(monkeypatch)
+    rows = [(f"S1/{what}{n}.jpg", what, "S1", f"E{n}", "") for n, what in enumerate(("leopard", "empty"))]
+    catalog = fake_classifier.make_catalog(tmp_path / "catalog", rows)
+    snowmatch.open_catalog(catalog, segmenter="none").index(workers=1)
+    folder = tmp_path / "card"
+    for seed, what in enumerate(("leopard", "empty", "ibex")):
+        fake_classifier.draw(folder / what / "a.jpg", what, 100 + seed)
+    watch = Watch(folder, catalog, quiet=0, add=True)
+    arrival = watch.look(now=1)
+    assert dict(arrival.left_out) == {"nothing": 1, "other species": 1}
+    assert {event["decision"] for event in arrival.events} >= {"nothing", "other species"}
+    (path,) = watch.settle(now=1).added
+    assert (catalog / path).read_bytes() == (folder / "leopard" / "a.jpg").read_bytes()
+
+
+def test_a_catalog_of_folders_gets_the_photo_in_its_own_form(tmp_path, place):
+    survey, folder, photos = place
+    catalog = tmp_path / "folders"
+    for row in read_rows(survey / "catalog.csv")[:4]:
+        into = catalog / "naryn" / "S01" / (row["individual"] or "_unidentified") / "left_flank"
+        into.mkdir(parents=True, exist_ok=True)
+        shutil.copy(survey / row["path"], into)
+    snowmatch.open_catalog(catalog).index(workers=1)
+    put(folder, photos[0])
+    watch = Watch(folder, catalog, quiet=0, add=True, station="S01", body_part="left_flank")
+    watch.look(now=1)
+    (path,) = watch.settle(now=9).added
+    assert path.startswith("naryn/S01/_unidentified/left_flank/a-")
+    assert snowmatch.open_catalog(catalog).data.annotations
+    put(folder, photos[1], "b.jpg")
+    other = Watch(folder, catalog, quiet=0, add=True)  # S09 is of no known location
+    other.look(now=1)
+    ((_, reason),) = other.settle(now=2).failed
+    assert "no known location" in reason
+
+
+def test_a_spreadsheet_is_not_added_to(tmp_path):
+    (tmp_path / "catalog.xlsx").write_bytes(b"x")
+    with pytest.raises(SnowmatchError, match="spreadsheet"):
+        Watch(tmp_path, tmp_path, add=True)
+    with pytest.raises(SnowmatchError, match="station"):
+        Watch(tmp_path, tmp_path / "other", add=True, station="../S01")
+
+
+def test_paths_inside_a_catalog(tmp_path):
+    (tmp_path / "catalog" / "in").mkdir(parents=True)
+    assert path_inside(tmp_path / "catalog", str(tmp_path / "catalog" / "in" / "a.jpg")) == "in/a.jpg"
+    assert path_inside(tmp_path / "catalog", str(tmp_path / "a.jpg")) == ""
+    assert path_inside(tmp_path / "catalog", str(tmp_path / "catalog" / HOME / "a.jpg")) == ""
+
+
+def test_the_command_adds(place):
+    catalog, folder, photos = place
+    put(folder, photos[0])
+    words = ["watch", str(folder), "--catalog", str(catalog), "--add", "--once", "--quiet", "0", "--every", "0.1"]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 0, result.output
+    assert "1 photo in the catalog now" in result.output
+    assert "photos are not screened" in result.output  # never in silence
+    assert "the catalog is indexed" in result.output
+
+
+KILLED = """
+import json, os, shutil, signal, sys
+from pathlib import Path
+from snowmatch.models import cache
+from snowmatch.review.watched import append_events
+from snowmatch.review.watching import watch
+from snowmatch.review.folder_changes import Changes
+
+cache._in_package = lambda file: None  # no screening, as in the other tests
+source, work = Path(sys.argv[1]), Path(sys.argv[2])
+
+def run(catalog, folder, events, kill_at):
+    real, count = os.fsync, 0
+    def fsync(handle):
+        nonlocal count
+        count += 1
+        if count == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        real(handle)
+    os.fsync = fsync
+    def show(arrival, again):
+        append_events(events, arrival.events, again)
+    watch(folder, catalog, show, every=0.01, quiet=0, add=True, once=True)
+    os._exit(0)
+
+def forked(*args):
+    child = os.fork()  # before any thread is there
+    if child == 0:
+        run(*args)
+    return os.waitpid(child, 0)[1]
+
+point = int(sys.argv[3])
+while True:
+    here = work / str(point)
+    shutil.copytree(source, here)
+    args = here / "catalog", here / "card", here / "events.jsonl"
+    status = forked(*args, point)
+    print(json.dumps([point, status, forked(*args, 0)]), flush=True)
+    if status == 0:
+        break
+    point += int(sys.argv[4])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="no fork")
+def test_killed_at_every_write_nothing_is_lost_and_nothing_is_there_twice(place, tmp_path):
+    catalog, folder, photos = place
+    source, work = tmp_path / "source", tmp_path / "work"
+    source.mkdir()
+    work.mkdir()
+    for number, photo in enumerate(photos[:3]):
+        put(folder, photo, f"{number}.jpg")
+    shutil.move(catalog, source / "catalog")
+    shutil.move(folder, source / "card")
+    rows = len(read_rows(source / "catalog" / "catalog.csv"))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(source), str(work), "1", "1"],
+        capture_output=True, text=True, env=environment, check=True,
+    )  # fmt: skip
+    runs = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(runs) > 8, done.stderr  # so many points at which it was killed
+    for point, _, second in runs:
+        assert second == 0, (point, done.stderr)
+        here = work / str(point)
+        table = read_rows(here / "catalog" / "catalog.csv")
+        added = [row["path"] for row in table[rows:]]
+        assert len(added) == len(set(added)) == 3, point
+        contents = {(here / "catalog" / path).read_bytes() for path in added}
+        assert contents == {photo.read_bytes() for photo in photos[:3]}, point
+        memory = read_memory(here / "catalog")
+        assert not memory.to_add
+        assert not memory.to_index
+        assert not memory.untold
+        told = [json.loads(line) for line in (here / "events.jsonl").read_text(encoding="utf-8").splitlines()]
+        assert len({event["id"] for event in told}) == len(told)
+        names = [photo for event in told if not event["continues"] for photo in event["photos"]]
+        assert sorted(Path(name).name for name in names) == ["0.jpg", "1.jpg", "2.jpg"], point
+        opened = snowmatch.open_catalog(here / "catalog")
+        assert {state for state, _ in states_of(here / "catalog", opened.data.annotations)} == {"indexed"}, point
+        assert not list(home_of(here / "catalog").rglob("*.tmp.new"))

@@ -1,0 +1,228 @@
+"""Open pages are told what happens: by a stream that only the person may open, and that ends with the server."""
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import httpx2
+import pytest
+import uvicorn
+from starlette.testclient import TestClient
+
+from snowmatch.core.home import home_of
+from snowmatch.review.watched import read_memory, write_step
+from snowmatch.web.app import make_app
+from snowmatch.web.background import background
+from snowmatch.web.live import live_of, sighting_of
+from snowmatch.web.people import Person, asking
+from snowmatch.web.routes import events as route
+from snowmatch.web.server import listen
+from snowmatch.web.state import State
+
+EVENT = {
+    **dict.fromkeys(("encounter", "location", "camera", "date", "time", "same_as", "runner_up"), ""),
+    **dict.fromkeys(("careful", "runner_up_probability", "new_probability")),
+    "id": "0123", "animal": 1, "station": "S01", "photos": ["/home/me/card/S01/a.jpg"], "annotations": [],
+    "body_parts": ["left_flank"], "decision": "individual", "individual": "aika", "probability": 0.97,
+    "level": "good", "reasons": [],
+}  # fmt: skip
+
+
+@pytest.fixture
+def catalog(tmp_path):
+    (tmp_path / "catalog.csv").write_text("path\nphoto.jpg\n", encoding="utf-8")
+    return tmp_path
+
+
+@pytest.fixture
+def served(catalog):
+    """Return a state, its server and a client with the cookie."""
+    state, listener = State(catalog, None, "Anna"), listen(0)
+    port = listener.getsockname()[1]
+    server = uvicorn.Server(uvicorn.Config(make_app(state, port, "token"), log_level="error", ws="none"))
+    state.kept["stopping"] = lambda: server.should_exit
+    state.identities()
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    headers = {"sec-fetch-site": "same-origin"}
+    with httpx2.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30) as client:
+        client.get("/", params={"token": "token"})
+        yield state, server, client
+    server.should_exit = True
+    thread.join(20)
+    assert not thread.is_alive()
+    listener.close()
+
+
+def messages(answer):
+    """Yield (name, number, data) of a stream."""
+    found = {}
+    for line in answer.iter_lines():
+        name, _, value = line.partition(": ")
+        if line:
+            found[name] = value
+        elif "event" in found:
+            yield found["event"], found.get("id"), json.loads(found["data"])
+            found = {}
+
+
+def tell(catalog, event=EVENT):
+    write_step(catalog, read_memory(catalog), photos=[], events=[event])
+
+
+def test_a_sighting_is_told_while_the_page_is_open(served):
+    state, _, client = served
+    tell(state.folder, EVENT | {"id": "before"})
+    with client.stream("GET", "/events") as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        found = messages(answer)
+        seen = [next(found), next(found)]
+        assert {name for name, *_ in seen} == {"jobs", "waiting"}
+        assert next(data for name, _, data in seen if name == "waiting")["unindexed"] == 1
+        tell(state.folder)
+        name, number, data = next(found)
+        assert (name, data["id"], data["individual"]) == ("sighting", "0123", "aika")  # not the one of before
+        assert "a.jpg" in data["text"]
+        assert "/home/me" not in json.dumps(data)
+    tell(state.folder, EVENT | {"id": "4567"})
+    with client.stream("GET", "/events", headers={"last-event-id": number}) as answer:
+        (missed,) = [next(m for m in messages(answer) if m[0] == "sighting")]
+        assert missed[2]["id"] == "4567"
+    recent = client.get("/events/recent").json()["sightings"]
+    assert [each["id"] for each in recent] == ["4567", "0123", "before"]
+
+
+@pytest.mark.parametrize("number", ["-1", "x", "9" * 15, "9" * 40, "\u0662".encode()])
+def test_a_strange_number_of_the_last_event_is_that_of_a_new_page(served, number):
+    state, _, client = served
+    tell(state.folder)
+    with client.stream("GET", "/events", headers={"last-event-id": number}) as answer:
+        assert answer.status_code == 200
+        found = messages(answer)
+        assert next(found)[0] != "sighting"
+
+
+def test_work_is_told(served):
+    state, _, client = served
+    with client.stream("GET", "/events") as answer:
+        found = (m for m in messages(answer) if m[0] == "jobs")
+        assert next(found)[2] == {}
+        job = home_of(state.folder) / "jobs" / "20260101-000000-index"
+        job.mkdir(parents=True)
+        (job / "job.json").write_text(json.dumps({"kind": "index", "arguments": [], "started": 1.0}))
+        (job / "ended.json").write_text(json.dumps({"status": 0, "ended": 2.0}))
+        assert next(found)[2] == {job.name: {"state": "done", "title": "", "done": 0, "total": 0}}
+
+
+def test_the_stream_is_for_the_person_alone(catalog):
+    client = TestClient(make_app(State(catalog), 80, "token"), base_url="http://127.0.0.1")
+    assert client.get("/events").status_code == 403
+    assert client.get("/events/recent").status_code == 403
+    client.get("/?token=token")
+    assert client.get("/events", headers={"sec-fetch-site": "cross-site"}).status_code == 403
+    assert client.post("/events", headers={"sec-fetch-site": "same-origin"}).status_code in (404, 405)
+    assert client.head("/events", headers={"sec-fetch-site": "same-origin"}).status_code == 200
+
+
+def test_there_are_not_too_many_streams_and_a_closed_one_counts_no_more(served, monkeypatch):
+    state, _, client = served
+    monkeypatch.setattr(route, "MOST", 2)
+    with client.stream("GET", "/events") as one, client.stream("GET", "/events") as two:
+        open_now = messages(one), messages(two)  # held: an iterator that is gone closes its stream
+        assert all(next(each) for each in open_now)
+        refused = client.get("/events")
+        assert refused.status_code == 429
+        assert refused.headers["retry-after"] == "60"
+    until = time.monotonic() + 20
+    while state.kept["streams"] and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not state.kept["streams"]
+
+
+def test_a_quiet_stream_beats(served, monkeypatch):
+    _, _, client = served
+    monkeypatch.setattr(route, "BEAT", 0.5)
+    with client.stream("GET", "/events") as answer:
+        assert any(line.startswith(":") for line in answer.iter_lines())
+
+
+def test_a_stream_does_not_keep_the_server(served):
+    _, server, client = served
+    with client.stream("GET", "/events") as answer:
+        found = messages(answer)
+        next(found)
+        server.should_exit = True
+        started = time.monotonic()
+        assert list(found) is not None  # it ends
+        assert time.monotonic() - started < 10
+
+
+def test_ctrl_c_stops_the_app_while_a_page_is_open(catalog):
+    command = [sys.executable, "-m", "snowmatch.cli", "serve", str(catalog), "--no-browser"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            line = process.stdout.readline()
+            address, _, token = line.split()[-1].partition("?token=")
+            with httpx2.Client(base_url=address, headers={"sec-fetch-site": "same-origin"}, timeout=60) as client:
+                client.get("/", params={"token": token})
+                with client.stream("GET", "/events") as answer:
+                    found = messages(answer)
+                    next(found)
+                    process.send_signal(signal.SIGINT)
+                    assert list(found) is not None  # it ends
+            assert process.wait(30) == 0
+            assert process.stderr.read() == ""
+        finally:
+            process.kill()
+
+
+def test_what_a_page_is_told_has_no_paths():
+    for path in ("/home/me/S01/a.jpg", "C:\\cards\\S01\\a.jpg"):
+        told = json.dumps(sighting_of(EVENT | {"photos": [path]}))
+        assert "a.jpg" in told
+        assert "me" not in told.replace("name", "")
+        assert "cards" not in told
+    assert sighting_of({"id": "1", "decision": "new"})["text"] == "new"
+
+
+def test_a_journal_that_was_made_anew_is_read_from_its_start(catalog):
+    live = live_of(State(catalog))
+    tell(catalog)
+    end = live.look().end
+    assert end > 0
+    (home_of(catalog) / "watched.jsonl").unlink()
+    live._looked = 0
+    assert live.look().end == 0
+    tell(catalog, EVENT | {"id": "new"})
+    live._looked = 0
+    assert [event["id"] for _, event in live.look().events][-1] == "new"
+
+
+def test_the_pages_have_the_script(catalog):
+    client = TestClient(make_app(State(catalog, None, "Anna"), 80, "token"), base_url="http://127.0.0.1")
+    client.get("/?token=token")
+    for page in ("/", "/review", "/jobs"):
+        assert "/static/live.js" in client.get(page).text
+    assert 'data-live="sightings"' in client.get("/").text
+
+
+def test_each_observer_is_told_the_own_number(catalog):
+    """The computation knows who asks, and what one person waits for is not shown to another."""
+    state = State(catalog)
+    seen = []
+    for name in ("Anna", "Bek"):
+        before = asking.set(Person(name, "observer"))
+        try:
+            seen.append(live_of(state))
+            known = background(state, f"name of {name}")
+            while not (found := known.get("key", lambda: state.observer))[1]:
+                time.sleep(0.01)
+            assert found[0] == name
+        finally:
+            asking.reset(before)
+    assert seen[0] is not seen[1]
