@@ -3,7 +3,7 @@
 import csv
 from collections import Counter
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import combinations
 
 import cv2
@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from snowmatch.catalog.stations import read_stations
 from snowmatch.demo.coats import Pose, draw_animal, grow_coat
+from snowmatch.demo.stations import write_stations
 from snowmatch.demo.survey import COLUMNS, _coat, make_demo, make_survey
+from snowmatch.survey.effort import working_time
 
 SMALL = {"individuals": 4, "stations": 2, "encounters": 2, "photos": (1, 2), "size": (480, 320), "decoys": 1}
 STANDING = Pose("left", 420, 480, 300, 0, 0, 0, 0, 0, 0.5, 1, (0, -0.6, 0.8))
@@ -149,6 +152,27 @@ def test_the_demo_has_the_documented_size(tmp_path):
     known = {individual for individual, _ in counts}
     sides = Counter((r["individual"] in known, r["body_part"]) for r in survey.queries)
     assert len(sides) == 4  # known and new animals, with both flanks
+    everything = (tmp_path / "catalog" / "stations.csv").read_text()
+    write_stations(tmp_path, (*survey.catalog, *survey.queries), 1)
+    assert (tmp_path / "stations.csv").read_text() == everything
+
+
+def test_every_drawn_photo_is_in_a_period_of_its_station(tmp_path):
+    rng, rows = np.random.default_rng(3), []
+    for n in range(60):
+        when = datetime(2023, 3, 1) + timedelta(hours=int(rng.integers(24 * 300)))
+        place = {"station": f"st{n % 4 + 1:02d}", "location": ("naryn", "sarychat")[n % 2]}
+        rows.append({**place, "timestamp": when.isoformat()})
+    rows = [r for r in rows if r["station"] != "st01" or not "2023-05" < r["timestamp"] < "2023-09"]
+    write_stations(tmp_path, rows)
+    notes = []
+    found = {d.station: d for d in read_stations(tmp_path / "stations.csv", notes)}
+    assert notes == []
+    assert len({(d.x, d.y) for d in found.values()}) == 4
+    for row in rows:
+        spans = working_time(found[row["station"]])
+        assert any(datetime.fromisoformat(row["timestamp"]) in span for span in spans)
+    assert len(found["st01"].problems) == 1
 
 
 def test_rocks_are_the_same_for_every_animal_of_a_station(made):

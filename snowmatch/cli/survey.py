@@ -83,6 +83,14 @@ def drawn_survey(made: Survey, draws: int | None, seed: int, options: dict[str, 
 @survey_options
 @draws_option
 @seed_option
+@click.option(
+    "--co-use",
+    type=click.FloatRange(0, 366),
+    default=7,
+    show_default=True,
+    metavar="DAYS",
+    help="Two animals at one station within so many days are in co-use.csv.",
+)
 @click.option("--out", type=PATH, metavar="DIR", help="Write tables, figures and a manifest into this folder.")
 @click.option("--no-figures", is_flag=True, help="Write no figures; they need snowmatch[survey].")
 @force_option
@@ -94,6 +102,7 @@ def survey(
     coordinates: str,
     draws: int | None,
     seed: int,
+    co_use: float,
     **options: Any,
 ) -> None:
     """Count the captures of the individuals of CATALOG and the effort of its cameras.
@@ -118,11 +127,11 @@ def survey(
     how = read_coordinates(coordinates)
     made = open_survey(catalog, **options)
     if out is not None:
-        check_output(out, catalog, list(survey_files(made, how, None)), force=force)
+        check_output(out, catalog, list(survey_files(made, how, None, co_use)), force=force)
     drawn = drawn_survey(made, draws, seed, options)
     files: dict[str, bytes] = {}
     if out is not None:
-        files = survey_files(made, how, drawn)
+        files = survey_files(made, how, drawn, co_use)
         check_output(out, catalog, list(files), force=force)
         try:
             files |= {} if no_figures else survey_figures(made, how)
@@ -135,7 +144,7 @@ def survey(
         print_text(format_draws(made, drawn))
     say_notes(made.notes)
     if out is not None:
-        more: dict[str, Any] = {"command": "survey"}
+        more: dict[str, Any] = {"command": "survey", "co_use_days": co_use}
         if drawn is not None:
             more["draws"] = {"number": len(drawn.captures), "seed": drawn.seed}
         write_output(out, catalog, files, survey_manifest(made, how, more), force=force)

@@ -22,6 +22,7 @@ import numpy as np
 from PIL import Image
 
 from snowmatch.demo.coats import SOLES, Pose, draw_animal, grow_coat, smooth_noise
+from snowmatch.demo.stations import write_stations
 
 NAMES = "aika bars cholpon dastan elnura farida gulzat ilbirs jyldyz kanat lola meerim".split()  # noqa: SIM905
 SIDES = ("left", "right")
@@ -163,8 +164,8 @@ def make_demo(
     progress: Callable[[int, int], None] | None = None,
     size: tuple[int, int] = (960, 640),
 ) -> Survey:
-    """Draw the survey of `snowmatch demo` in folder/catalog (at most 120 photos) and folder/queries."""
-    return make_survey(
+    """Draw the survey of `snowmatch demo` in folder/catalog (at most 120 photos; stations.csv) and folder/queries."""
+    made = make_survey(
         folder / "catalog",
         individuals=11,
         stations=5,
@@ -179,6 +180,8 @@ def make_demo(
         new_individuals=2,
         progress=progress,
     )
+    write_stations(folder / "catalog", (*made.catalog, *made.queries), seed)
+    return made
 
 
 def _name(individual: int) -> str:

@@ -53,6 +53,15 @@ class Capture:
 
 
 @dataclass(frozen=True)
+class Unnamed:
+    """An unidentified sighting at a station while its cameras worked. session: its name. place: the station's label."""
+
+    session: str
+    place: str
+    start: datetime
+
+
+@dataclass(frozen=True)
 class FlankChoice:
     """What a choice of flanks leaves: individuals, captures (one a station and occasion), and recaptures."""
 

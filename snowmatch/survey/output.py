@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from snowmatch.survey.co_use import CO_USE_DAYS
 from snowmatch.survey.coordinates import Coordinates
 from snowmatch.survey.draw_tables import draw_tables
 from snowmatch.survey.draws import Drawn
@@ -10,12 +11,15 @@ from snowmatch.survey.run import Survey
 from snowmatch.survey.tables import captures_table, survey_tables, to_csv
 
 
-def survey_files(survey: Survey, coordinates: Coordinates | None, drawn: Drawn | None) -> dict[str, bytes]:
+def survey_files(
+    survey: Survey, coordinates: Coordinates | None, drawn: Drawn | None, co_use_days: float = CO_USE_DAYS
+) -> dict[str, bytes]:
     """Return the content of each file by its name: tables, and the paragraph for the methods section.
 
-    drawn: its tables are added, and the captures get the probabilities of its draws.
+    drawn: its tables are added, and the captures get the probabilities of its draws. co_use_days: as of
+    `survey_tables`.
     """
-    tables = survey_tables(survey, coordinates)
+    tables = survey_tables(survey, coordinates, co_use_days)
     text = ""
     if survey.identities is not None:
         tables["best-practice.csv"] = practice_table(survey, survey.identities)

@@ -23,6 +23,7 @@ from snowmatch.survey.captures import (
     SIDES,
     Capture,
     FlankChoice,
+    Unnamed,
     choose_flanks,
     flank_choices,
     group_flank,
@@ -71,9 +72,9 @@ class Survey:
 
     J places (in the order of their labels), D days and K occasions of a session. spans: by label, when each camera
     worked, and its session ("": any). effort: by the session's name, (J, D) camera-days. captures: of the chosen
-    flanks; all_captures: before that choice. unidentified: by session, (J, K) number of unidentified sightings. crs:
-    EPSG code of the positions, 0 without positions. settings: for a manifest. traits: sex, age class and quality of
-    annotations, by row. identities: who is who, if it is known.
+    flanks; all_captures: before that choice. unidentified: by session, (J, K) number of unidentified sightings.
+    unnamed: each of these. crs: EPSG code of the positions, 0 without positions. settings: for a manifest. traits: sex,
+    age class and quality of annotations, by row. identities: who is who, if it is known.
     """
 
     data: CatalogData
@@ -85,6 +86,7 @@ class Survey:
     captures: tuple[Capture, ...]
     all_captures: tuple[Capture, ...]
     unidentified: Mapping[str, np.ndarray]
+    unnamed: tuple[Unnamed, ...]
     choices: tuple[FlankChoice, ...]
     left_out: tuple[LeftOut, ...]
     notes: tuple[Note, ...]
@@ -138,16 +140,18 @@ def make_survey(data: CatalogData, identities: Identities | None = None, **optio
         for s in sessions
         for name in ([side_session(s.name, side) for side in SIDES] if split else [s.name])
     }
-    outside = 0
+    outside, unnamed = 0, []
     for s in (s for s in sightings if s.individual is None):
         found = finder.find(s)
         if isinstance(found, str):
             outside += 1
             continue
         session, occasion, number = found
+        assert s.start is not None
         shown = [side_session(session, side) for side, letter in SIDES.items() if s.shows(letter)]
         for name in shown if split else [session]:
             unidentified[name][number, occasion] += 1
+            unnamed.append(Unnamed(name, places[number].label, s.start))
     if outside:
         text = f"{counted(outside, 'unidentified sighting')} without a station, a time or effort: not counted"
         notes.append(Note("unidentified-left-out", text, {"count": outside}))
@@ -173,6 +177,7 @@ def make_survey(data: CatalogData, identities: Identities | None = None, **optio
         captures=tuple(chosen),
         all_captures=tuple(captures),
         unidentified=unidentified,
+        unnamed=tuple(unnamed),
         choices=flank_choices(captures),
         left_out=tuple(left_out),
         notes=tuple(notes),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -43,8 +43,10 @@ class Individual:
 def individuals(captures: Sequence[Capture]) -> list[Individual]:
     """Return the captured individuals by name. No captures give none."""
     found = []
-    for name in sorted({c.individual for c in captures}):
-        own = [c for c in captures if c.individual == name]
+    groups: dict[str, list[Capture]] = defaultdict(list)
+    for c in captures:
+        groups[c.individual].append(c)
+    for name, own in sorted(groups.items()):
         sides = {c.flank for c in own} - {""}
         found.append(
             Individual(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import numpy as np
@@ -13,14 +13,16 @@ import numpy as np
 from snowmatch.catalog.stations import DAY
 from snowmatch.core.text import plain_cell
 from snowmatch.survey.captures import Capture
+from snowmatch.survey.co_use import CO_USE_DAYS
 from snowmatch.survey.coordinates import Coordinates, shown_positions
+from snowmatch.survey.field_tables import Table as Table
+from snowmatch.survey.field_tables import co_use_table, gaps_table, hours_table, months_table, rates_table
 from snowmatch.survey.identification import identify_captures
 from snowmatch.survey.movements import largest_moves, movements, spatial_recaptures
 from snowmatch.survey.run import Survey
 from snowmatch.survey.summaries import ASSUMES, accumulation, estimates, frequencies, individuals
 from snowmatch.survey.traits import commonest
 
-Table = tuple[Sequence[str], list[Sequence[object]]]
 CAPTURES = (
     *("session", "event_id", "start", "end", "occasion", "station", "location", "camera", "individual_id", "flank"),
     *("both_simultaneous", "sex", "age_class", "n_frames", "probability", "decided_by", "n_observers"),
@@ -28,26 +30,47 @@ CAPTURES = (
 )
 
 
-def survey_tables(survey: Survey, coordinates: Coordinates | None) -> dict[str, Table]:
-    """Return the tables of a survey, each with its head and its rows, by the name of its file."""
+def survey_tables(
+    survey: Survey, coordinates: Coordinates | None, co_use_days: float = CO_USE_DAYS
+) -> dict[str, Table]:
+    """Return the tables of a survey, each with its head and its rows, by the name of its file.
+
+    co_use_days: how near in time two animals at one station count.
+    """
+    return {name: make() for name, make in _makers(survey, coordinates, co_use_days).items()}
+
+
+def survey_table(
+    survey: Survey, name: str, co_use_days: float = CO_USE_DAYS, coordinates: Coordinates | None = None
+) -> Table:
+    """Return one of these tables. Raises KeyError for another name."""
+    return _makers(survey, coordinates, co_use_days)[name]()
+
+
+def _makers(survey: Survey, coordinates: Coordinates | None, co_use_days: float) -> dict[str, Callable[[], Table]]:
     return {
-        "captures.csv": captures_table(survey),
-        "effort.csv": _effort(survey),
-        "effort-occasions.csv": effort_matrix(survey),
-        "stations.csv": _stations(survey, coordinates),
-        "sessions.csv": _sessions(survey),
-        "individuals.csv": _individuals(survey),
-        "unidentified.csv": _unidentified(survey),
-        "frequencies.csv": _frequencies(survey),
-        "accumulation.csv": _accumulation(survey),
-        "movements.csv": _movements(survey),
-        "spatial-recaptures.csv": _spatial(survey),
-        "estimates.csv": _estimates(survey),
-        "flanks.csv": (
+        "captures.csv": lambda: captures_table(survey),
+        "effort.csv": lambda: _effort(survey),
+        "effort-occasions.csv": lambda: effort_matrix(survey),
+        "gaps.csv": lambda: gaps_table(survey),
+        "stations.csv": lambda: _stations(survey, coordinates),
+        "rates.csv": lambda: rates_table(survey),
+        "sessions.csv": lambda: _sessions(survey),
+        "individuals.csv": lambda: _individuals(survey),
+        "unidentified.csv": lambda: _unidentified(survey),
+        "frequencies.csv": lambda: _frequencies(survey),
+        "accumulation.csv": lambda: _accumulation(survey),
+        "movements.csv": lambda: _movements(survey),
+        "spatial-recaptures.csv": lambda: _spatial(survey),
+        "co-use.csv": lambda: co_use_table(survey, co_use_days),
+        "activity-hours.csv": lambda: hours_table(survey),
+        "activity-months.csv": lambda: months_table(survey),
+        "estimates.csv": lambda: _estimates(survey),
+        "flanks.csv": lambda: (
             ("flanks", "individuals", "captures", "recaptures"),
             [(c.flanks, c.individuals, c.captures, c.recaptures) for c in survey.choices],
         ),
-        "left-out.csv": (
+        "left-out.csv": lambda: (
             ("individual_id", "encounter", "station", "start", "reason"),
             [(e.individual, e.encounter, e.station, e.start, e.reason) for e in survey.left_out],
         ),

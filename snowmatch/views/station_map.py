@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from snowmatch.core.text import printable
+from snowmatch.survey.hot_spots import REACH, HotSpots
 from snowmatch.survey.layout import Layout, Site
 
 WIDTH, LEAST, MOST, EDGE = 560, 200, 420, 46  # px of the drawing: width, height from to, empty edge
@@ -15,6 +17,7 @@ SMALLEST, LARGEST = 5.0, 15.0  # px, radius of a station
 LETTER, LINE = 8.6, 17  # px that a letter of a label takes, and a line of text
 NARROW = 1000.0  # m; a drawing shows at least that much
 WAYS = 60  # last steps of an animal that are drawn
+SHADES, LINKS = 5, 120  # of hot spots; lines between stations
 BEND = 0.16  # of a step's length: how far its curve bends, so that there and back are two curves
 
 
@@ -44,6 +47,26 @@ class Way:
 
 
 @dataclass(frozen=True)
+class Hexagon:
+    """One hexagon in the drawing. points: of its outline. shade: 0 (no sightings) to SHADES. rate: its meaning."""
+
+    points: str
+    shade: int
+    rate: float
+
+
+@dataclass(frozen=True)
+class Link:
+    """Steps between two stations, in either direction. width: px."""
+
+    path: str
+    width: float
+    first: str
+    second: str
+    count: int
+
+
+@dataclass(frozen=True)
 class StationMap:
     """A drawing of stations; north is up. bar: length (px) and length (m) of the scale bar."""
 
@@ -52,30 +75,74 @@ class StationMap:
     dots: tuple[Dot, ...]
     ways: tuple[Way, ...]
     bar: tuple[int, int]
+    hexagons: tuple[Hexagon, ...] = ()
+    links: tuple[Link, ...] = ()
+
+    @property
+    def highest(self) -> float:
+        """The highest rate of the hexagons; 0 without any."""
+        return max((cell.rate for cell in self.hexagons), default=0.0)
 
 
-def make_map(layout: Layout, counts: Mapping[Site, int], visits: Sequence[tuple[str, Site]] = ()) -> StationMap | None:
+def make_map(
+    layout: Layout,
+    counts: Mapping[Site, int],
+    visits: Sequence[tuple[str, Site]] = (),
+    spots: HotSpots | None = None,
+    steps: Mapping[tuple[Site, Site], int] | None = None,
+) -> StationMap | None:
     """Return the drawing of all stations with a position; None without any.
 
     counts: sightings at each station: they tell the size of its dot. visits: (time, station) of one animal, in any
-    order; steps between different stations are drawn in the order of time.
+    order; steps between different stations are drawn in the order of time. spots: hot spots, in the metres of the
+    layout. steps: how often animals went between two stations; the most frequent LINKS are drawn.
     """
-    places = layout.places
-    if not places:
+    if not layout.places:
         return None
-    across, up = (max(point[k] for point in places.values()) for k in (0, 1))
+    pad = REACH * spots.width if spots else 0.0
+    places = {site: (x + pad, y + pad) for site, (x, y) in layout.places.items()}
+    across, up = (max(point[k] for point in places.values()) + pad for k in (0, 1))
     scale = min((WIDTH - 2 * EDGE) / max(across, NARROW), (MOST - 2 * EDGE) / max(up, NARROW / 4))
     height = max(round(up * scale) + 2 * EDGE, LEAST)
     left, low = (WIDTH - across * scale) / 2, (height + up * scale) / 2
     at = {site: (round(left + x * scale), round(low - y * scale)) for site, (x, y) in places.items()}
     most = max([counts.get(site, 0) for site in places] + [1])
     radius = {site: _radius(counts.get(site, 0), most) for site in places}
-    labels = _labels(at, radius, _names(places), height)
+    names = _names(places)
+    labels = _labels(at, radius, names, height)
     order = sorted(places, key=lambda site: -radius[site])  # small ones are drawn last, so that none is covered
-    dots = tuple(
-        Dot(*at[site], radius[site], site, _names(places)[site], counts.get(site, 0), *labels[site]) for site in order
+    dots = tuple(Dot(*at[site], radius[site], site, names[site], counts.get(site, 0), *labels[site]) for site in order)
+    hexagons = (
+        () if spots is None else _hexagons(spots, lambda x, y: (left + (x + pad) * scale, low - (y + pad) * scale))
     )
-    return StationMap(WIDTH, height, dots, _ways(at, radius, visits), _bar(scale))
+    links = _links(at, steps or {}, names)
+    return StationMap(WIDTH, height, dots, _ways(at, radius, visits), _bar(scale), hexagons, links)
+
+
+def _hexagons(spots: HotSpots, place: Callable[[float, float], tuple[float, float]]) -> tuple[Hexagon, ...]:
+    most = max(rate for _, _, rate in spots.cells)
+    corners = [(spots.radius * math.sin(k * math.pi / 3), spots.radius * math.cos(k * math.pi / 3)) for k in range(6)]
+    found = []
+    for x, y, rate in spots.cells:
+        outline = [place(x + dx, y + dy) for dx, dy in corners]
+        shade = min(int(SHADES * rate / most) + 1, SHADES) if rate > 0 else 0
+        found.append(Hexagon(" ".join(f"{px:.1f},{py:.1f}" for px, py in outline), shade, rate))
+    return tuple(found)
+
+
+def _links(
+    at: Mapping[Site, tuple[int, int]], steps: Mapping[tuple[Site, Site], int], names: Mapping[Site, str]
+) -> tuple[Link, ...]:
+    total: dict[tuple[Site, Site], int] = defaultdict(int)
+    for (one, other), n in steps.items():
+        if one in at and other in at and at[one] != at[other]:
+            total[min(one, other), max(one, other)] += n
+    chosen = sorted(total.items(), key=lambda each: (-each[1], each[0]))[:LINKS]
+    most = max((n for _, n in chosen), default=1)
+    return tuple(
+        Link("M{} {}L{} {}".format(*at[a], *at[b]), round(1 + 5 * n / most, 1), names[a], names[b], n)
+        for (a, b), n in chosen
+    )
 
 
 def _radius(count: int, most: int) -> float:
@@ -83,9 +150,9 @@ def _radius(count: int, most: int) -> float:
 
 
 def _names(places: Mapping[Site, object]) -> dict[Site, str]:
-    stations = [station for _, station in places]
+    stations = Counter(station for _, station in places)
     return {
-        (location, station): printable(station if stations.count(station) == 1 else f"{location}/{station}")
+        (location, station): printable(station if stations[station] == 1 else f"{location}/{station}")
         for location, station in places
     }
 

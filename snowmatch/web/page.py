@@ -35,6 +35,7 @@ NAV = (
     ("/contradictions", "nav.contradictions", "c"),
     ("/agreement", "nav.agreement", "a"),
     ("/count", "nav.count", "m"),
+    ("/dashboard", "nav.dashboard", "o"),
     ("/survey", "nav.survey", "s"),
     ("/doctor", "nav.doctor", "d"),
 )

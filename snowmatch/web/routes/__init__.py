@@ -6,6 +6,7 @@ from snowmatch.web.routes import (
     changes,
     contradictions,
     count,
+    dashboard,
     doctor,
     downloads,
     events,
@@ -22,6 +23,7 @@ from snowmatch.web.routes import (
 
 ROUTES = [*home.ROUTES, *identify.ROUTES, *photos.ROUTES, *jobs.ROUTES, *pictures.ROUTES]
 ROUTES += [*review.ROUTES, *individuals.ROUTES, *changes.ROUTES, *contradictions.ROUTES, *agreement.ROUTES]
-ROUTES += [*doctor.ROUTES, *count.ROUTES, *survey.ROUTES, *downloads.ROUTES, *events.ROUTES, *login.ROUTES]
+ROUTES += [*doctor.ROUTES, *count.ROUTES, *dashboard.ROUTES, *survey.ROUTES, *downloads.ROUTES]
+ROUTES += [*events.ROUTES, *login.ROUTES]
 # The largest body (bytes) of paths that accept more than a form
 LIMITS: dict[str, int] = {"/identify/photo": LARGEST}

@@ -12,10 +12,10 @@ from snowmatch.interchange.zipped import zipped
 from snowmatch.survey.coordinates import Coordinates, read_coordinates
 from snowmatch.survey.folder import MANIFEST, manifest_text, survey_manifest
 from snowmatch.survey.output import survey_files
-from snowmatch.survey.run import Survey, make_survey
+from snowmatch.survey.run import Survey
 from snowmatch.web.page import problem, state_of, translator_of, whole_number
 from snowmatch.web.people import ADMINISTRATOR, need
-from snowmatch.web.state import State
+from snowmatch.web.surveys import survey_of
 
 TABLES = ("captures.csv", "effort.csv", "individuals.csv")
 FILES = (*TABLES, "tables.zip", "secr.zip")
@@ -41,18 +41,6 @@ def download(request: Request) -> Response:
     kind = "text/csv; charset=utf-8" if name in TABLES else "application/zip"
     head = {"content-disposition": f'attachment; filename="{name}"', "cache-control": "no-store"}
     return Response(content, media_type=kind, headers=head)
-
-
-def survey_of(state: State, days: int, flanks: str) -> Survey:
-    """Return the survey of the catalog by all decisions, kept until they change. Raises as `make_survey` does."""
-    identities = state.identities()
-    key = (identities.stored.head, days, flanks)
-    kept: tuple[object, object, Survey] | None = state.kept.get("survey")
-    data = state.catalog().data
-    if kept is None or kept[0] is not data or kept[1] != key:
-        kept = (data, key, make_survey(data, identities, occasion=f"{days}d", flanks=flanks))
-        state.kept["survey"] = kept
-    return kept[2]
 
 
 def _content(survey: Survey, name: str, how: Coordinates | None) -> bytes:

@@ -1,0 +1,238 @@
+"""The dashboard and the report: figures with their tables, filters, files, no coordinates; figures that are kept."""
+
+import csv
+import io
+import re
+import time
+
+import drawn_table
+import pytest
+import test_web_logins as logins
+from test_web_pages import client_of
+
+from snowmatch.catalog.records import Fingerprint, Records, save_records
+from snowmatch.catalog.screened import Screened, save_screened
+from snowmatch.review.accounts import add_account
+from snowmatch.review.identities import name_sightings
+from snowmatch.web import surveys
+from snowmatch.web.dashboard import SCREENING, TABLES, Wishes, figures_of, read_wishes, table_of
+from snowmatch.web.state import State
+from snowmatch.web.texts import translator
+
+STATIONS = drawn_table.STATIONS.replace("76.10,41.50", "76.10123,41.50321").replace("76.20,41.52", "76.20123,41.52321")
+POSITIONS = re.compile(r"76\.[12]0?123|41\.5[02]321|\b459\d{4}\b|\b460\d{4}\b|32643")
+
+
+def write_catalog(folder, rows=drawn_table.ROWS, stations=STATIONS):
+    return drawn_table.write_catalog(folder, rows, stations)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_catalog(tmp_path_factory.mktemp("dashboard") / "c")
+
+
+@pytest.fixture(scope="module")
+def page(folder):
+    return client_of(folder)
+
+
+def figures(folder, **wishes):
+    return figures_of(State(folder), read_wishes(wishes), translator("en"), "en")
+
+
+# --- the figures ------------------------------------------------------------------------------------------------------
+
+
+def test_the_page_asks_for_its_figures_with_the_same_filters(page):
+    text = page.get("/dashboard?lang=en&from=2023-05-05&individual=aika&location=naryn&flanks=left&within=3").text
+    query = "from=2023-05-05&amp;location=naryn&amp;individual=aika&amp;flanks=left&amp;within=3"
+    assert f'data-load="/dashboard/figures?{query}"' in text
+    assert f'href="/report?{query}"' in text
+    assert '<option value="naryn" selected>' in text
+    assert '<option value="bars">' in text
+
+
+def test_every_figure_has_a_title_a_description_and_its_table(page):
+    text = page.get("/dashboard/figures?lang=en").text
+    charts = re.findall(r'<svg class="chart[^>]*aria-labelledby="(\S+) (\S+)"', text)
+    assert len(charts) == 5
+    for name in (each for pair in charts for each in pair):
+        assert re.search(rf'<(title|desc) id="{name}">[^<]+<', text), name
+    for name in TABLES:
+        assert f'href="/dashboard/table/{name}"' in text, name
+    assert len(set(re.findall(r'data-keep="([^"]+)"', text))) == text.count("data-keep=")
+
+
+def test_the_figures_show_the_numbers_of_the_survey(folder):
+    values = figures(folder)
+    assert (values["camera_days"], values["sightings"], values["unidentified"]) == (84.5, 8, 1)
+    assert (values["individuals"], values["captures"], values["stations"]) == (3, 6, 3)
+    assert values["gap_days"] == 5
+    assert [(bar.what, bar.value) for bar in values["hours"].bars if bar.value] == [
+        *(("3", 1), ("4", 1), ("5", 4), ("9", 1), ("10", 1))
+    ]
+    assert values["hours"].curve == ""  # eight sightings
+    assert [bar.value for bar in values["months"].bars].count(None) == 11
+    assert [(p.first, p.second, p.count) for p in values["pairs"].pairs] == [("aika", "bars", 1), ("bars", "aika", 1)]
+    drawn = values["map"][0]
+    assert {dot.name: dot.count for dot in drawn.dots} == {"S1": 2, "S2": 4, "S3": 2}
+    assert {(link.first, link.second): link.count for link in drawn.links} == {("S1", "S2"): 1, ("S1", "S3"): 1}
+    assert drawn.hexagons
+    assert 2 / 0.3 <= drawn.highest <= 16
+    assert values["steps"].lines[0][2] == 3
+
+
+def test_filters_narrow_all_figures(folder):
+    values = figures(folder, **{"from": "2023-05-05", "to": "2023-05-25", "individual": "aika"})
+    assert (values["camera_days"], values["sightings"], values["individuals"]) == (58, 2, 1)
+    assert (values["first"], values["last"]) == ("2023-05-05", "2023-05-25")
+    assert values["steps"].lines[0][2] == 3  # of all animals, and the page says so
+    assert figures(folder, individual="aika")["map"][0].ways[0].number == 1
+    assert figures(folder, individual="nobody")["sightings"] == 0
+    assert figures(folder, within="0")["pairs"] is None
+    assert figures(folder, flanks="right")["sightings"] == 4  # aika once, bars twice, and the unidentified one
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+@pytest.mark.parametrize("query", ["", "?individual=aika", "?individual=nobody", "?from=2023-05-28&flanks=hybrid"])
+def test_pages_are_made_in_both_languages(page, language, query):
+    mark = "&" if query else "?"
+    for path in ("/dashboard/figures", "/report"):
+        answer = page.get(f"{path}{query}{mark}lang={language}")
+        assert answer.status_code == 200, answer.text
+        assert not POSITIONS.search(answer.text)
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("from=soon", "no date"),
+        ("from=2024-05-01", "no day of the survey"),
+        ("location=osh", "no station is in the location"),
+        ("within=-1", "no number of days"),
+        ("within=nan", "no number of days"),
+        ("within=many", "no number of days"),
+        ("to=" + "9" * 60, "no date"),
+    ],
+)
+def test_what_cannot_be_chosen_is_said(page, query, told):
+    for path in ("/dashboard/figures", "/dashboard/table/co-use.csv", "/report"):
+        answer = page.get(f"{path}?{query}&lang=en")
+        assert (answer.status_code, told in answer.text) == (400, True), answer.text
+
+
+def test_a_catalog_without_times_says_so_and_keeps_its_filters(tmp_path):
+    client = client_of(write_catalog(tmp_path / "c", [("aika", "left_flank", "S1", "", "e1", "")], None))
+    assert client.get("/dashboard").status_code == 200
+    answer = client.get("/dashboard/figures?lang=en")
+    assert (answer.status_code, "time" in answer.text) == (400, True)
+
+
+def test_names_are_text(tmp_path):
+    rows = [("<b>$\"'&", "left_flank", "S1", "2023-05-02T10:00:00", "e1", "")]
+    rows += [("=1+1", "left_flank", "S1", "2023-05-02T12:00:00", "e2", "")]
+    client = client_of(write_catalog(tmp_path / "c", rows))
+    for path in ("/dashboard", "/dashboard/figures", "/report"):
+        assert "<b>$" not in client.get(path).text
+    assert "'=1+1" in client.get("/dashboard/table/individuals.csv").text
+    answer = client.get("/dashboard/figures", params={"individual": "<b>$\"'&", "lang": "en"}).text
+    assert "<b>1</b> sighting<" in answer
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_files_have_all_rows_of_the_filters(page, folder):
+    for name in TABLES:
+        answer = page.get(f"/dashboard/table/{name}?from=2023-05-05&to=2023-05-25")
+        rows = list(csv.reader(io.StringIO(answer.text)))
+        head, expected = table_of(State(folder), Wishes(start="2023-05-05", end="2023-05-25"), name)
+        assert rows[0] == list(head)
+        assert len(rows) - 1 == len(expected)
+        assert not POSITIONS.search(answer.text)
+        assert answer.headers["content-disposition"] == f'attachment; filename="{name}"'
+    assert page.get("/dashboard/table/captures.csv").status_code == 404
+    met = page.get("/dashboard/table/co-use.csv?within=14&individual=bars").text
+    assert met.count("\n") == 2
+    assert "cholpon" not in met
+
+
+def test_the_screening_is_counted(tmp_path):
+    folder = write_catalog(tmp_path / "c")
+    client = client_of(folder)
+    assert "No screening yet" in client.get("/dashboard/figures?lang=en").text
+    photos = {f"p{n}.jpg": Fingerprint(1, 1, 1, 1, f"{n:064x}") for n in range(5)}
+    save_records(folder, Records(photos))
+    answers = {f"{n:064x}": "kept" if n < 3 else "ibex" for n in range(4)} | {"f" * 64: "kept"}  # one is gone
+    save_screened(folder, Screened(answers, "snow_leopard", 0.1))
+    text = client.get("/dashboard/figures?lang=en").text
+    assert '4 of 9 photos screened <progress max="9" value="4">' in text
+    assert "3 photos may show snow_leopard" in text
+    assert client.get(f"/dashboard/table/{SCREENING}").text == "answer,photos\nkept,3\nibex,1\nnot screened,5\n"
+
+
+# --- the report -------------------------------------------------------------------------------------------------------
+
+
+def test_the_report_has_what_reviewers_ask_for_and_positions_only_if_asked(page):
+    text = page.get("/report?lang=en").text
+    for told in ("unidentified sightings", "Cohen&#39;s kappa", "alpha, machine", "Individuals were identified with"):
+        assert told in text
+    assert 'class="map"' not in text
+    exact, rounded = (page.get(f"/report?lang=en&coordinates={how}").text for how in ("exact", "rounded:5"))
+    assert 'class="map"' in exact
+    assert 'class="map"' in rounded
+    east = {name: float(x) for name, x in re.findall(r"<td>(S\d)</td><td>naryn</td><td[^>]*>(\d+)", rounded)}
+    assert set(east) == {"S1", "S2", "S3"}
+    assert all(x % 5000 == 0 for x in east.values())
+    assert POSITIONS.search(exact)
+    dots = [re.findall(r'<circle class="seen" cx="(\d+)" cy="(\d+)"', each) for each in (exact, rounded)]
+    assert len(dots[0]) == len(dots[1]) == 3
+    assert dots[0] != dots[1]  # the map is as exact as the table
+    assert page.get("/report?coordinates=near").status_code == 400
+
+
+def test_positions_are_for_administrators(tmp_path, monkeypatch):
+    monkeypatch.setattr("snowmatch.review.accounts.COST", (16, 8, 1))
+    folder = write_catalog(tmp_path / "c")
+    for name, role in logins.PEOPLE.items():
+        add_account(folder, name, role, logins.PASSWORD + name)
+    server = logins.Lan(folder)
+    bek, chyngyz = server.person("bek"), server.person("chyngyz")
+    for path in ("/dashboard", "/dashboard/figures", "/report", "/dashboard/table/rates.csv"):
+        assert bek.get(path).status_code == 200
+    assert "coordinates" not in bek.get("/report").text
+    refused = bek.get("/report?coordinates=exact")
+    assert refused.status_code == 403
+    assert not POSITIONS.search(refused.text)
+    assert POSITIONS.search(chyngyz.get("/report?coordinates=exact").text)
+
+
+# --- live -------------------------------------------------------------------------------------------------------------
+
+
+def test_figures_are_kept_until_a_decision_or_the_stations_change(tmp_path, monkeypatch):
+    rows = "path,individual,body_part,location,station,timestamp,encounter,annotation\n"
+    rows += "a.jpg,aika,left_flank,naryn,S1,2023-05-02T10:00:00,e1,a1\n"
+    rows += "b.jpg,,left_flank,naryn,S2,2023-05-03T10:00:00,e2,a2\n"
+    folder = tmp_path
+    (folder / "catalog.csv").write_text(rows)
+    (folder / "stations.csv").write_text(STATIONS)
+    made, real = [], surveys.make_survey
+    monkeypatch.setattr(surveys, "make_survey", lambda *a, **k: made.append(1) or real(*a, **k))
+    client = client_of(folder)
+    first = client.get("/dashboard/figures?lang=en").text
+    assert "1 of them unidentified" in first
+    assert client.get("/dashboard/figures").text == first
+    assert "<b>1</b> sighting<" in client.get("/dashboard/figures?individual=aika").text
+    assert len(made) == 1
+    state = client.app.state.snowmatch
+    state.append(lambda who: [name_sightings(who, [who.who.number_of["a2"]], "bars", "asel")])
+    later = client.get("/dashboard/figures").text
+    assert "0 of them unidentified" in later
+    assert len(made) == 2
+    time.sleep(0.01)
+    (folder / "stations.csv").write_text(STATIONS.replace("2023-05-30,,", "2023-06-30,,"))
+    assert client.get("/dashboard/figures").text != later
+    assert len(made) == 3
