@@ -80,7 +80,9 @@ def separation(cases: Sequence[Case], threshold: float) -> dict[str, dict[str, A
         right = np.array([case.kind == LEOPARD for case in of], bool)
         let_in = np.array([case.answer(threshold) == KEPT for case in of], bool)
         clusters = np.array([case.cluster for case in of], dtype=str)
-        found[name] = {key: rounded_bounds(statistic, clusters, score, right, let_in) for key, statistic in FIGURES.items()}
+        found[name] = {
+            key: rounded_bounds(statistic, clusters, score, right, let_in) for key, statistic in FIGURES.items()
+        }
     return found
 
 

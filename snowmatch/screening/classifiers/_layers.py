@@ -23,7 +23,7 @@ class Layers:
         self.channels = {"image": 3}
         self._tensors, self._epsilon, self._symmetric = tensors, epsilon, symmetric
         self._nodes: list[Node] = []
-        self._weights = {"low": np.array(0, np.float32), "high": np.array(6, np.float32)}
+        self._weights: dict[str, np.ndarray] = {"low": np.array(0, np.float32), "high": np.array(6, np.float32)}
 
     def conv(
         self, x: str, name: str, norm: str, *, kernel: int = 1, stride: int = 1, groups: int = 1, relu: bool

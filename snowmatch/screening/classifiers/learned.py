@@ -13,6 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.text import choices
 from snowmatch.core.types import Classes
 from snowmatch.models.cache import weights_sum
 from snowmatch.screening.classifiers import efficientnet_lite0, mobilenet_v2
@@ -45,6 +46,11 @@ class Learned:
         """Raise SnowmatchError if the file is missing or wrong, or if the weights of the network are missing."""
         NETWORKS[self._head().network].PLUGIN(self.size).check()
 
+    @property
+    def network(self) -> str:
+        """The name of the network that the model was taught on. Raises SnowmatchError if the file is wrong."""
+        return self._head().network
+
     def classify(self, photo: np.ndarray) -> Classes:
         """Return the species in a photo (H, W, 3) uint8 RGB. Probabilities and maps are as for efficientnet_lite0."""
         return tell(self._head(), photo, self.size)
@@ -67,7 +73,7 @@ class Learned:
             )
         if head.network not in NETWORKS:
             raise SnowmatchError(
-                f"{self.file} is for the network {head.network!r}, expected one of {', '.join(NETWORKS)}: teach it again"
+                f"{self.file} is for the network {head.network!r}, {choices(head.network, list(NETWORKS))}: teach it again"
             )
         return head
 
