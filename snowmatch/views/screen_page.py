@@ -88,7 +88,8 @@ def write_page(
 
 def _chosen(trial: Trial) -> list[tuple[str, Case]]:
     """Return the photos to show with the names of their pictures: surest wrong ones, right ones of each kind."""
-    cases = [case for case in trial.cases if not PEOPLE & {case.shown.casefold(), case.told.casefold()}]
+    cases = [case for case in trial.cases if case.shown in case.scores]
+    cases = [case for case in cases if not PEOPLE & {case.shown.casefold(), case.told.casefold()}]
     sure = sorted(cases, key=lambda case: (-case.scores[case.told], case.path))
     wrong = [case for case in sure if case.told != case.shown][:WRONG]
     right = [case for case in sure if case.told == case.shown]
@@ -184,7 +185,7 @@ def _unit(name: str, told: Told) -> list[str]:
 
 
 def _pictures(trial: Trial, drawn: dict[tuple[str, str], Case]) -> list[str]:
-    wrong = sum(case.told != case.shown for case in trial.cases)
+    wrong = sum(case.told != case.shown for case in trial.cases if case.shown in case.scores)
     lines = [
         f"<h3>Pictures</h3><p>{counted(wrong, 'photo')} told wrong. Left: the photo. Then where the answer comes from "
         "and, if it is wrong, what speaks for the right one (yellow: much; dark: nothing).</p>"

@@ -72,9 +72,8 @@ class Learned:
                 f"{self.file} is for {head.weights.shape[1]} features, expected {FEATURES}: teach it again"
             )
         if head.network not in NETWORKS:
-            raise SnowmatchError(
-                f"{self.file} is for the network {head.network!r}, {choices(head.network, list(NETWORKS))}: teach it again"
-            )
+            known = choices(head.network, list(NETWORKS))
+            raise SnowmatchError(f"{self.file} is for the network {head.network!r}, {known}: teach it again")
         return head
 
 
