@@ -8,7 +8,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from screening_figures import bounded
+from screening_figures import rounded_bounds
 
 from snowmatch.confidence.metrics import auroc
 from snowmatch.core.boxes import overlap
@@ -150,7 +150,7 @@ def figures_of_cases(cases: Sequence[Case]) -> dict[str, Any]:
     for name, (value_of, statistic) in FIGURES.items():
         known = [(value, case.encounter) for case in cases if (value := value_of(case)) is not None]
         column = np.array([value for value, _ in known], float)
-        found[name] = bounded(statistic, np.array([encounter for _, encounter in known], dtype=str), column)
+        found[name] = rounded_bounds(statistic, np.array([encounter for _, encounter in known], dtype=str), column)
     return found
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from figures import rounded
 
 from snowmatch.catalog.screened import KEPT
-from snowmatch.confidence.metrics import auroc, average_precision, detection_rate, interval
-from snowmatch.confidence.quality import BINS, binomial_interval
+from snowmatch.confidence.kinds import FIGURES, bounded
+from snowmatch.confidence.quality import binomial_interval
 from snowmatch.screening.passages import SPECIES, answer_of, choose_threshold, passage_score
 
 LEOPARD, NYALA, PAINTED = "snow leopard", "nyala", "painted out"
@@ -80,77 +80,16 @@ def separation(cases: Sequence[Case], threshold: float) -> dict[str, dict[str, A
         right = np.array([case.kind == LEOPARD for case in of], bool)
         let_in = np.array([case.answer(threshold) == KEPT for case in of], bool)
         clusters = np.array([case.cluster for case in of], dtype=str)
-        found[name] = {key: bounded(statistic, clusters, score, right, let_in) for key, statistic in FIGURES.items()}
+        found[name] = {
+            key: rounded_bounds(statistic, clusters, score, right, let_in) for key, statistic in FIGURES.items()
+        }
     return found
 
 
-def bounded(statistic: Callable[..., float], clusters: np.ndarray, *columns: np.ndarray) -> list[float | None] | None:
+def rounded_bounds(statistic: Callable[..., float], clusters: np.ndarray, *columns: np.ndarray) -> Any:
     """Return [value, low, high] of statistic(*columns) with four decimals; None if the value is not defined."""
-    value = statistic(*columns)
-    if rounded(value) is None:
-        return None
-    low, high = interval(lambda drawn: statistic(*(column[drawn] for column in columns)), clusters)
-    return [rounded(each) for each in (value, low, high)]
-
-
-def precision(score: np.ndarray, right: np.ndarray, let_in: np.ndarray) -> float:
-    """Return the share of kept cases that are right; NaN if none is kept. All columns are (N,)."""
-    return _share(right[let_in])
-
-
-def recall(score: np.ndarray, right: np.ndarray, let_in: np.ndarray) -> float:
-    """Return the share of right cases that are kept; NaN without right ones."""
-    return _share(let_in[right])
-
-
-def f1(score: np.ndarray, right: np.ndarray, let_in: np.ndarray) -> float:
-    """Return the harmonic mean of precision and recall; NaN if nothing is right or kept."""
-    either = right.sum() + let_in.sum()
-    return float(2 * (right & let_in).sum() / either) if either else float("nan")
-
-
-def spared(score: np.ndarray, right: np.ndarray, let_in: np.ndarray) -> float:
-    """Return the share of wrong cases that are not kept: nobody has to look at them. NaN without wrong ones."""
-    return _share(~let_in[~right])
-
-
-def roc_area(score: np.ndarray, right: np.ndarray, let_in: np.ndarray) -> float:
-    """Return the probability that a right case has a higher score than a wrong one."""
-    return auroc(score[right], score[~right])
-
-
-def pr_area(score: np.ndarray, right: np.ndarray, let_in: np.ndarray) -> float:
-    """Return the average precision, which is the area under the steps of precision against recall."""
-    return float(average_precision(score[None], right[None])[0])
-
-
-def clean_recall(score: np.ndarray, right: np.ndarray, let_in: np.ndarray) -> float:
-    """Return the share of right cases with a score above that of every wrong case."""
-    hits = score[right]
-    return detection_rate(hits, np.ones(len(hits), bool), score[~right], false_alarms=0.0)
-
-
-def calibration_error(score: np.ndarray, right: np.ndarray, let_in: np.ndarray) -> float:
-    """Return the mean difference between score and share of right cases over BINS equal bins; NaN without cases.
-
-    Source: expected calibration error, Naeini et al., AAAI 2015.
-    """
-    if not len(score):
-        return float("nan")
-    place = np.minimum((score * BINS).astype(int), BINS - 1)
-    return float(np.abs(np.bincount(place, weights=score - right)).sum() / len(score))
-
-
-FIGURES: dict[str, Callable[..., float]] = {
-    "precision": precision,
-    "recall": recall,
-    "f1": f1,
-    "spared": spared,
-    "auroc": roc_area,
-    "average_precision": pr_area,
-    "clean_recall": clean_recall,
-    "calibration_error": calibration_error,
-}
+    value, low, high = bounded(statistic, clusters, *columns)
+    return None if rounded(value) is None else [rounded(each) for each in (value, low, high)]
 
 
 def by_light(cases: Sequence[Case], threshold: float) -> dict[str, dict[str, Any]]:

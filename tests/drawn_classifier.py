@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from snowmatch.screening.classifiers._efficientnet import CLASSES, FEATURES, STAGES, efficientnet_onnx
+from snowmatch.screening.classifiers._efficientnet import STAGES, efficientnet_onnx
+from snowmatch.screening.classifiers._layers import CLASSES, FEATURES
 
 STEM = 32
 WIDTHS = (16, 24, 40, 80, 112, 192, 320)  # channels after each stage

@@ -11,7 +11,6 @@ import found_boxes_figures as figures
 import found_boxes_tables
 import numpy as np
 import pytest
-import screening_figures
 import tables
 from fake_classifier import COLOURS, SIZE, write_rows
 from found_boxes_figures import Case
@@ -19,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from store import put_run, read_runs
 
+from snowmatch.confidence import kinds
 from snowmatch.confidence.metrics import interval
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.screening.foreground import ForegroundMap
@@ -27,7 +27,7 @@ from snowmatch.screening.foreground import ForegroundMap
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """Draw few samples for intervals."""
-    monkeypatch.setattr(screening_figures, "interval", partial(interval, replicates=50))
+    monkeypatch.setattr(kinds, "interval", partial(interval, replicates=50))
 
 
 def block(x, y, width, height, shape=(60, 80)):

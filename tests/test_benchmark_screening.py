@@ -21,6 +21,7 @@ from light import light_of
 from screening_figures import LEOPARD, NYALA, PAINTED, Case
 from store import put_run, read_runs
 
+from snowmatch.confidence import kinds
 from snowmatch.confidence.metrics import interval
 from snowmatch.screening.passages import DEFAULT, SPECIES
 
@@ -28,7 +29,7 @@ from snowmatch.screening.passages import DEFAULT, SPECIES
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """Draw few samples for intervals."""
-    monkeypatch.setattr(figures, "interval", partial(interval, replicates=100))
+    monkeypatch.setattr(kinds, "interval", partial(interval, replicates=100))
 
 
 def case(kind, score, encounter="E1", station="S1", *, nothing=None, mammal=0.0, light="colour", cluster=None):
@@ -46,28 +47,28 @@ def columns(scores, right, threshold=0.5):
 
 def test_figures_of_a_few_photos_are_those_computed_by_hand():
     of = columns([0.9, 0.8, 0.3, 0.6, 0.2, 0.1], [1, 1, 1, 0, 0, 0])
-    assert figures.precision(*of) == pytest.approx(2 / 3)
-    assert figures.recall(*of) == pytest.approx(2 / 3)
-    assert figures.f1(*of) == pytest.approx(2 / 3)
-    assert figures.spared(*of) == pytest.approx(2 / 3)
-    assert figures.roc_area(*of) == pytest.approx(8 / 9)
-    assert figures.pr_area(*of) == pytest.approx((1 + 1 + 3 / 4) / 3)
-    assert figures.clean_recall(*of) == pytest.approx(2 / 3)
+    assert kinds.precision(*of) == pytest.approx(2 / 3)
+    assert kinds.recall(*of) == pytest.approx(2 / 3)
+    assert kinds.f1(*of) == pytest.approx(2 / 3)
+    assert kinds.spared(*of) == pytest.approx(2 / 3)
+    assert kinds.roc_area(*of) == pytest.approx(8 / 9)
+    assert kinds.pr_area(*of) == pytest.approx((1 + 1 + 3 / 4) / 3)
+    assert kinds.clean_recall(*of) == pytest.approx(2 / 3)
     # bins: 0.9 and 0.8 alone, 0.6 alone, 0.3 alone, 0.2 alone, 0.1 alone
-    assert figures.calibration_error(*of) == pytest.approx((0.1 + 0.2 + 0.7 + 0.6 + 0.2 + 0.1) / 6)
+    assert kinds.calibration_error(*of) == pytest.approx((0.1 + 0.2 + 0.7 + 0.6 + 0.2 + 0.1) / 6)
 
 
 def test_the_calibration_error_compares_the_means_of_a_bin():
     sure = columns([0.75] * 4, [1, 1, 1, 0])
-    assert figures.calibration_error(*sure) == pytest.approx(0)
-    assert figures.calibration_error(*columns([1.0, 0.95], [1, 0])) == pytest.approx(0.475)  # 1 is in the last bin
-    assert np.isnan(figures.calibration_error(*columns([], [])))
+    assert kinds.calibration_error(*sure) == pytest.approx(0)
+    assert kinds.calibration_error(*columns([1.0, 0.95], [1, 0])) == pytest.approx(0.475)  # 1 is in the last bin
+    assert np.isnan(kinds.calibration_error(*columns([], [])))
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=30))
 def test_figures_are_shares_or_undefined(pairs):
     of = columns(*zip(*pairs, strict=True))
-    for name, statistic in figures.FIGURES.items():
+    for name, statistic in kinds.FIGURES.items():
         value = statistic(*of)
         assert np.isnan(value) or -1e-9 <= value <= 1 + 1e-9, name
 
@@ -258,7 +259,7 @@ def check_pages(folder, run):
 def test_tables_show_values_with_their_intervals_and_a_dash_for_unknown_ones():
     figure = [0.5, 0.25, 0.75]
     run = {
-        "separation": {"photo": {name: dict.fromkeys(figures.FIGURES, figure) for name in figures.AGAINST}},
+        "separation": {"photo": {name: dict.fromkeys(kinds.FIGURES, figure) for name in figures.AGAINST}},
         "stations": [
             {
                 "keep": 0.95,

@@ -21,17 +21,14 @@ from snowmatch.models.registry import Weights, WeightsFile, known_weights
 from snowmatch.models.torch_file import read_torch
 from snowmatch.screening import finders
 from snowmatch.screening.classifiers import efficientnet_lite0
-from snowmatch.screening.classifiers._efficientnet import CLASSES, FEATURES, STRIDE, efficientnet_onnx
+from snowmatch.screening.classifiers._efficientnet import efficientnet_onnx
+from snowmatch.screening.classifiers._imagenet import GROUPS, TILE, _opened, tile_means
+from snowmatch.screening.classifiers._layers import CLASSES, FEATURES, STRIDE
 from snowmatch.screening.classifiers.efficientnet_lite0 import (
     FILE,
-    GROUPS,
+    LITE0,
     PACKAGE,
-    TILE,
     EfficientnetLite0,
-    _network,
-    _prepared,
-    _run,
-    tile_means,
 )
 from snowmatch.screening.finders import AUTO, NONE, choose_finders
 from snowmatch.screening.scenes import CAT, MIDDLE, Finders, animal_map, species_map
@@ -78,14 +75,14 @@ def published(weights):
 
 
 def run(path, image):
-    return _run(path, hashlib.sha256(path.read_bytes()).hexdigest(), image)
+    return LITE0.run(path, hashlib.sha256(path.read_bytes()).hexdigest(), image)
 
 
 # Conformance
 
 
 def test_all_classifiers_are_known():
-    assert plugin_names("classifiers") == ["efficientnet_lite0", "learned"]
+    assert plugin_names("classifiers") == ["efficientnet_lite0", "learned", "mobilenet_v2"]
     assert make_plugin("classifiers", finders.DEFAULT_CLASSIFIER) == EfficientnetLite0()
 
 
@@ -300,7 +297,7 @@ def shares_of(logits):
 def test_in_one_tile_the_probabilities_are_those_of_the_mean_scores(made, made_file):
     photo = scene(224, 224)
     found = made.classify(photo)
-    features, logits = run(made_file, _prepared(photo, 224)[0])
+    features, logits = run(made_file, LITE0.prepared(photo, 224)[0])
     assert (features.shape, logits.shape) == ((FEATURES, TILE, TILE), (CLASSES, TILE, TILE))
     assert found.names == tuple(GROUPS)
     assert found.probabilities == pytest.approx(shares_of(logits.mean(axis=(1, 2)).astype(float)), abs=1e-6)
@@ -314,7 +311,7 @@ def test_in_a_large_photo_the_best_tile_of_each_group_counts(made_file, monkeypa
     monkeypatch.setattr(efficientnet_lite0, "find_weights", lambda name: made_file)
     photo = scene(288, 256)
     found = EfficientnetLite0(size=288).classify(photo)
-    features, logits = run(made_file, _prepared(photo, 288)[0])
+    features, logits = run(made_file, LITE0.prepared(photo, 288)[0])
     assert found.activations.shape == (len(GROUPS), 8, 9)
     tiles = {
         (row, column): shares_of(logits[:, row : row + 7, column : column + 7].mean(axis=(1, 2)).astype(float))
@@ -333,7 +330,7 @@ def test_in_a_large_photo_the_best_tile_of_each_group_counts(made_file, monkeypa
      ((300, 100), (7, 21)), ((2, 1), (11, 21)), ((1, 1), (21, 21)), ((6720, 10), (1, 21))],
 )  # fmt: skip
 def test_the_photo_is_padded_with_grey_and_half_cells_count(size, cells):
-    image, shape = _prepared(np.full((size[1], size[0], 3), 255, np.uint8), 672)
+    image, shape = LITE0.prepared(np.full((size[1], size[0], 3), 255, np.uint8), 672)
     assert shape == cells
     assert image.shape[2] % STRIDE == image.shape[3] % STRIDE == 0
     assert image.dtype == np.float32
@@ -348,7 +345,7 @@ def test_the_photo_is_padded_with_grey_and_half_cells_count(size, cells):
 @pytest.mark.parametrize(("size", "cells"), [((224, 72), (2, 7)), ((79, 224), (7, 2)), ((80, 224), (7, 3))])
 def test_cells_of_grey_padding_are_left_out(made, made_file, size, cells):
     found = made.classify(scene(*size))
-    _, logits = run(made_file, _prepared(scene(*size), 224)[0])
+    _, logits = run(made_file, LITE0.prepared(scene(*size), 224)[0])
     assert found.activations.shape == (len(GROUPS), *cells)
     kept = logits[list(GROUPS[NOTHING]), : cells[0], : cells[1]]
     assert np.exp(found.activations[-1]) == pytest.approx(np.exp(kept).sum(axis=0), rel=1e-4)
@@ -357,7 +354,7 @@ def test_cells_of_grey_padding_are_left_out(made, made_file, size, cells):
 def test_the_network_sees_channels_in_the_order_of_the_photo():
     photo = np.zeros((224, 224, 3), np.uint8)
     photo[..., 0], photo[..., 2] = 255, 127
-    image, _ = _prepared(photo, 224)
+    image, _ = LITE0.prepared(photo, 224)
     assert [float(channel.mean()) for channel in image[0]] == pytest.approx([1, -127 / 128, 0])
 
 
@@ -407,7 +404,7 @@ def test_the_network_is_that_of_the_authors(published):
     theirs.eval()
     noise = np.random.default_rng(0).integers(0, 256, (224, 224, 3), dtype=np.uint8)
     for photo in (scene(224, 224), noise, np.full((224, 224, 3), 255, np.uint8)):
-        image, _ = _prepared(photo, 224)
+        image, _ = LITE0.prepared(photo, 224)
         with torch.no_grad():
             expected = theirs(torch.from_numpy(image)).numpy()[0]
             maps = theirs.extract_features(torch.from_numpy(image)).numpy()[0]
@@ -446,7 +443,7 @@ WRONG = {
 def refused(path, content):
     path.write_bytes(content)
     with pytest.raises(SnowmatchError) as caught:
-        _network(path, hashlib.sha256(content).hexdigest())
+        _opened(LITE0, path, hashlib.sha256(content).hexdigest())
     text = str(caught.value)
     assert text.startswith(f"{path} is ")
     assert "\n" not in text

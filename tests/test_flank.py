@@ -18,7 +18,7 @@ from snowmatch.cli import main
 from snowmatch.core.home import database_path
 from snowmatch.review import screen
 from snowmatch.screening import flank
-from snowmatch.screening.classifiers._efficientnet import FEATURES
+from snowmatch.screening.classifiers._layers import FEATURES
 from snowmatch.screening.flank import LEFT, RIGHT, SHIPPED, SURE, UNKNOWN, Flanks, crop_of, features, flank_of
 
 COLUMNS = ("path", "station", "encounter", "individual", "bbox", "body_part")

@@ -17,7 +17,7 @@ from snowmatch.models.cache import weights_sum
 from snowmatch.review import teach as teaching
 from snowmatch.screening import head as heads
 from snowmatch.screening.classifiers import efficientnet_lite0
-from snowmatch.screening.classifiers._efficientnet import FEATURES
+from snowmatch.screening.classifiers._layers import FEATURES
 from snowmatch.screening.classifiers.learned import Learned
 from snowmatch.screening.head import (
     FEWEST,

@@ -126,7 +126,7 @@ def left_in(folder):
 def test_names_and_file_names_are_unique_and_safe():
     names = [e.name for e in registry.registry()]
     files = [n for e in registry.registry() for f in e.files for n in f.names]
-    assert len(set(names)) == len(names) == 20
+    assert len(set(names)) == len(names) == 21
     assert len(set(files)) == len(files)
     sums = [f.sha256 for e in registry.registry() for f in e.files if f.sha256]
     assert len(set(sums)) == len(sums)

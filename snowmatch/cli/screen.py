@@ -8,7 +8,17 @@ from typing import Any
 
 import click
 
-from snowmatch.cli.shared import PATH, Bar, force_option, print_text, say_failed, say_notes, setting_option
+from snowmatch.cli.shared import (
+    PATH,
+    Bar,
+    force_option,
+    json_option,
+    print_json,
+    print_text,
+    say_failed,
+    say_notes,
+    setting_option,
+)
 
 
 @click.command()
@@ -36,6 +46,15 @@ from snowmatch.cli.shared import PATH, Bar, force_option, print_text, say_failed
     metavar="FILE.npz",
     help="Teach a classifier from the column species of CATALOG, and write it. Use it as --classifier FILE.npz.",
 )
+@click.option("--evaluate", is_flag=True, help="Measure the classifier on labelled photos. --out: folder of a page.")
+@click.option(
+    "--labels",
+    metavar="NAME",
+    help="For --evaluate: species (the column of the catalog), folders (the first folder of each photo), or a table "
+    "with the columns path and species.  [default: species]",
+)
+@click.option("--groups", type=PATH, metavar="FILE", help="For --evaluate: a table with the columns species and group.")
+@json_option
 @click.option("--workers", type=click.IntRange(min=1), help="Number of processes.  [default: all cores]")
 @force_option
 def screen(
@@ -52,6 +71,10 @@ def screen(
     out: Path | None,
     explain: Path | None,
     learn: Path | None,
+    evaluate: bool,
+    labels: str | None,
+    groups: Path | None,
+    as_json: bool,
     workers: int | None,
     force: bool,
 ) -> None:
@@ -68,18 +91,28 @@ def screen(
       snowmatch screen catalog/ --out screening.csv --explain why/
       snowmatch screen catalog/ --results megadetector.json
       snowmatch screen catalog/ --learn ours.npz
+      snowmatch screen catalog/ --evaluate --labels species --groups endangered.csv --out proof/
     """
     if detector is not None and results is not None:
         raise click.UsageError("expected --detector or --results, not both")
     if options and detector is None:
         raise click.UsageError("-o changes a setting of the detector: name it with --detector")
-    unused = (species, threshold, classifier, segmenter, detector, results, out, explain)
-    if forget_results and any(value is not None for value in (*unused, learn)):
+    if (labels is not None or groups is not None or as_json) and not evaluate:
+        raise click.UsageError("--labels, --groups and --json belong to --evaluate")
+    unused = (species, threshold, segmenter, detector, results, out, explain)
+    if evaluate and (forget_results or any(v is not None for v in (segmenter, detector, results, explain, learn))):
+        raise click.UsageError("--evaluate only measures: run screen again with the other options")
+    if forget_results and any(value is not None for value in (*unused, classifier, learn)):
         raise click.UsageError("--forget-results only removes detections: run screen again with the other options")
     if learn is not None and any(value is not None for value in unused):
         raise click.UsageError(
             "--learn only teaches: run screen again with --classifier FILE.npz and the other options"
         )
+    if evaluate:
+        chosen = {"labels": labels, "groups": groups, "species": species, "threshold": threshold}
+        given = {name: value for name, value in chosen.items() if value is not None}
+        _evaluate(catalog, classifier, out, as_json, force, keep=keep, workers=workers, **given)
+        return
     from snowmatch.api import open_catalog
     from snowmatch.core.outputs import check_folder
     from snowmatch.review.screen import screen_catalog
@@ -94,7 +127,8 @@ def screen(
         from snowmatch.review.teach import teach
 
         with Bar("learning", "photo") as bar:
-            taught = teach(open_catalog(catalog).data, learn, workers, bar.update, force=force)
+            network = {} if classifier is None else {"network": classifier}
+            taught = teach(open_catalog(catalog).data, learn, workers, bar.update, **network, force=force)
         print_text(taught.summary())
         say_failed(taught.failed)
         sys.exit(1 if taught.failed else 0)
@@ -136,4 +170,33 @@ def screen(
     say_notes(result.notes)
     say_failed(result.failed)
     if result.failed:
+        sys.exit(1)
+
+
+def _evaluate(
+    catalog: Path, classifier: str | None, out: Path | None, as_json: bool, force: bool, **given: Any
+) -> None:
+    """Measure the classifier, print the result, and write the page into `out`. given: arguments of `prove`."""
+    from snowmatch.api import open_catalog
+    from snowmatch.review.screen_trial import prove
+    from snowmatch.views.screen_page import check_page, write_page
+    from snowmatch.views.screen_trial import format_proof, proof_to_json
+
+    chosen: dict[str, Any] = {} if classifier is None else {"classifier": classifier}
+    data = open_catalog(catalog, **chosen).data
+    if out is not None:
+        check_page(out, catalog, force=force)
+    with Bar("looking", "photo") as looks, Bar("held out", "photo") as tells:
+        proof = prove(data, looking=looks.update, telling=tells.update, **given)
+    if out is not None:
+        with Bar("pictures", "picture") as bar:
+            pictures = write_page(proof, data, out, bar.update, force=force)
+        print_text(f"{out / 'index.html'}: {pictures} pictures", err=True)
+    if as_json:
+        print_json(proof_to_json(proof))
+    else:
+        print_text(format_proof(proof))
+    say_notes(proof.notes)
+    say_failed(proof.failed)
+    if proof.failed:
         sys.exit(1)

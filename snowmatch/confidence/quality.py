@@ -79,12 +79,7 @@ def measure_quality(cases: Sequence[Case], found: Sequence[Probabilities | None]
                 level, n, wrong, *binomial_interval(wrong, n), int((of & new).sum()), int((of & new & ~right).sum())
             )
         )
-    place = np.minimum((stated * BINS).astype(int), BINS - 1)
-    bins = []
-    for number in np.unique(place):
-        of = place == number
-        n, hits = int(of.sum()), int(right[of].sum())
-        bins.append(Bin(n, float(stated[of].mean()), hits, *binomial_interval(hits, n)))
+    bins = reliability_bins(stated, right)
     if not told:
         return Quality(0, float("nan"), float("nan"), float("nan"), tuple(of_level), ())
     sure = np.clip(stated, 1e-12, 1 - 1e-12)
@@ -94,8 +89,22 @@ def measure_quality(cases: Sequence[Case], found: Sequence[Probabilities | None]
         float(-np.mean(np.where(right, np.log(sure), np.log(1 - sure)))),
         float(sum(b.answers * abs(b.stated - b.right / b.answers) for b in bins) / len(told)),
         tuple(of_level),
-        tuple(bins),
+        bins,
     )
+
+
+def reliability_bins(stated: np.ndarray, right: np.ndarray) -> tuple[Bin, ...]:
+    """Return the bins of the reliability diagram: BINS of equal width, without empty ones.
+
+    stated: (N,) probabilities, 0 to 1. right: (N,) bool. Source: Murphy & Winkler 1977, Applied Statistics 26.
+    """
+    place = np.minimum((stated * BINS).astype(int), BINS - 1)
+    bins = []
+    for number in np.unique(place):
+        of = place == number
+        n, hits = int(of.sum()), int(right[of].sum())
+        bins.append(Bin(n, float(stated[of].mean()), hits, *binomial_interval(hits, n)))
+    return tuple(bins)
 
 
 def binomial_interval(successes: int, trials: int) -> tuple[float, float]:

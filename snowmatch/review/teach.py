@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +14,12 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.executor import cores, in_order, open_pool
 from snowmatch.core.outputs import check_file
 from snowmatch.core.plugins import Classifier, make_plugin
+from snowmatch.core.text import choices
 from snowmatch.features.tasks import Failure
 from snowmatch.photos.pixels import read_small
+from snowmatch.review.labels import label_of
+from snowmatch.screening.augment import views_of
+from snowmatch.screening.classifiers.learned import NETWORKS
 from snowmatch.screening.finders import DEFAULT_CLASSIFIER, HEAD
 from snowmatch.screening.head import held_out_share, is_head, known_species, learn_head, save_head
 from snowmatch.screening.scenes import LEAST
@@ -40,14 +44,15 @@ class Taught:
 
 @dataclass(frozen=True)
 class Describe:
-    """The task to compute the features of one photo. The result is (F,) float32, or the reason of a failure."""
+    """The task to compute the features of one photo and its views. The result is (V, F), or the reason of a failure."""
 
     photo: str
 
     def run(self, folder: Path, classifier: Classifier) -> np.ndarray | Failure:
         """Compute the features. folder: the catalog's folder."""
         try:
-            return classifier.classify(read_small(folder / self.photo, LEAST)).features
+            views = views_of(read_small(folder / self.photo, LEAST))
+            return np.array([classifier.classify(view).features for view in views])
         except SnowmatchError as error:
             return str(error)
 
@@ -63,28 +68,31 @@ def teach(
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     *,
+    network: str = DEFAULT_CLASSIFIER,
     force: bool = False,
 ) -> Taught:
     """Learn the species of the catalog's column `species`, and write the classifier to `out`.
 
-    A photo of several species is skipped. progress: a function that is called with (done, total) photos. force: a file
-    that snowmatch did not write is replaced too. Raises SnowmatchError if there are too few labelled photos, or if the
-    file may not be written.
+    A photo of several species is skipped. network: the classifier whose features are used. progress: a function that
+    is called with (done, total) photos. force: a file that snowmatch did not write is replaced too. Raises
+    SnowmatchError if there are too few labelled photos, or if the file may not be written.
     """
     if out.suffix != HEAD:
         raise SnowmatchError(
             f"{out} does not end with {HEAD}, as a classifier does: choose another name", "choose-output"
         )
     check_file(out, data.folder, is_head, force=force)
+    if network not in NETWORKS:
+        raise SnowmatchError(f"no species can be learned on {network!r}, {choices(network, list(NETWORKS))}")
     named: dict[str, set[str]] = {}
     place: dict[str, str] = {}
     for a in data.annotations:
-        if a.species:
-            named.setdefault(a.path, set()).add(a.species)
+        if label := label_of(a.species):
+            named.setdefault(a.path, set()).add(label)
             place[a.path] = f"{a.location}/{a.station}" if a.station else a.encounter
     photos = sorted(path for path, species in named.items() if len(species) == 1)
     known_species([next(iter(named[photo])) for photo in photos])  # too few labels are told before the photos are read
-    classifier = make_plugin("classifiers", DEFAULT_CLASSIFIER)
+    classifier = make_plugin("classifiers", network)
     classifier.check()
     found: dict[str, np.ndarray] = {}
     failed: dict[str, str] = {}
@@ -99,7 +107,6 @@ def teach(
     labels = [next(iter(named[photo])) for photo in found]
     known_species(labels)  # photos that failed do not count
     features = np.array(list(found.values()), np.float64)
-    head = learn_head(features, labels)
-    save_head(out, head)
+    save_head(out, replace(learn_head(features, labels), network=network))
     right = held_out_share(features, labels, [place[photo] for photo in found])
     return Taught(tuple(sorted(Counter(labels).items())), right, tuple(sorted(failed.items())))

@@ -11,21 +11,27 @@ import numpy as np
 
 from snowmatch.core.arrays import load_arrays, save_arrays
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.screening.folds import folds_of
 from snowmatch.screening.species import NOTHING, log_sum
 
+NETWORK = "efficientnet_lite0"
 STRENGTH = 1e-2  # of the penalty on large weights, for features with deviation 1 (chosen, not measured)
 STEPS = 300  # of the descent; more change no probability by 0.01 on the drawn examples of the tests
-FOLDS = 5
+ARRAYS = ("names", "weights", "bias")  # in a file
 FEWEST = 5  # photos of each species
 
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """The model. names: C species, the last is `nothing`. weights: (C, F). bias: (C,). All float64."""
+    """The model. names: C species, the last is `nothing`. weights: (C, F). bias: (C,). All float64.
+
+    network: the classifier whose features it is for.
+    """
 
     names: tuple[str, ...]
     weights: np.ndarray
     bias: np.ndarray
+    network: str = NETWORK
 
     def scores(self, features: np.ndarray) -> np.ndarray:
         """Return the scores (C, ...) of features (F, ...)."""
@@ -49,15 +55,21 @@ def known_species(labels: Sequence[str]) -> tuple[str, ...]:
     return names
 
 
-def learn_head(features: np.ndarray, labels: Sequence[str]) -> Head:
-    """Return the model of features (N, F) and the species of each photo.
+def learn_head(features: np.ndarray, labels: Sequence[str], names: Sequence[str] | None = None) -> Head:
+    """Return the model of features (N, F), or (N, V, F) of V views of each photo, and the species of each photo.
 
-    Each species counts the same, however many photos it has. Raises SnowmatchError if there are fewer than two species,
-    none is `nothing`, or one has fewer than FEWEST photos.
+    Each species counts the same, however many photos it has. names: the species in the order of the model, without
+    which they are those of `known_species`. Raises SnowmatchError if there are fewer than two species, none is
+    `nothing`, or one has fewer than FEWEST photos; with names, ValueError if one of them has no photo.
 
     Source: multinomial logistic regression; accelerated gradient descent, Nesterov 1983.
     """
-    names = known_species(labels)
+    names = known_species(labels) if names is None else tuple(names)
+    if missing := set(names) - set(labels):
+        raise ValueError(f"no photo of {', '.join(sorted(missing))}")
+    if features.ndim == 3:
+        labels = [label for label in labels for _ in range(features.shape[1])]
+        features = features.reshape(len(labels), -1)
     middle, spread = features.mean(axis=0), features.std(axis=0) + 1e-6
     x = (features - middle) / spread
     y = np.array([[label == name for name in names] for label in labels], np.float64)
@@ -90,12 +102,11 @@ def _descend(x: np.ndarray, y: np.ndarray, worth: np.ndarray) -> tuple[np.ndarra
 def held_out_share(features: np.ndarray, labels: Sequence[str], groups: Sequence[str]) -> float:
     """Return the share of photos that are told right by a model that was learned from other groups.
 
-    groups: of each photo, such as its station: photos of one group are never evidence for each other. NaN if the other
-    groups have too few photos of a species.
+    features: as of `learn_head`; of several views, the first is the photo itself. groups: of each photo, such as its
+    station: photos of one group are never evidence for each other. NaN if the other groups have too few photos of a
+    species.
     """
-    kinds = sorted(set(groups))
-    fold = {group: n % FOLDS for n, group in enumerate(kinds)}
-    of_photo = np.array([fold[group] for group in groups])
+    of_photo = folds_of(groups, labels)
     right = 0
     for n in sorted(set(of_photo.tolist())):
         out = of_photo == n
@@ -103,7 +114,8 @@ def held_out_share(features: np.ndarray, labels: Sequence[str], groups: Sequence
             head = learn_head(features[~out], [label for label, held in zip(labels, out, strict=True) if not held])
         except SnowmatchError:  # the other groups have too few photos of a species
             return float("nan")
-        told = head.scores(features[out].T).argmax(axis=0)
+        own = features[out] if features.ndim == 2 else features[out, 0]
+        told = head.scores(own.T).argmax(axis=0)
         names = [label for label, held in zip(labels, out, strict=True) if held]
         right += sum(head.names[k] == name for k, name in zip(told.tolist(), names, strict=True))
     return right / len(labels)
@@ -112,18 +124,23 @@ def held_out_share(features: np.ndarray, labels: Sequence[str], groups: Sequence
 def save_head(path: Path, head: Head) -> None:
     """Write the model. Raises SnowmatchError if the file cannot be written."""
     arrays = {"names": np.array(head.names), "weights": head.weights, "bias": head.bias}
+    if head.network != NETWORK:
+        arrays["network"] = np.array(head.network)
     save_arrays(path, arrays)
 
 
 def load_head(path: Path) -> Head:
     """Return the model in a file. Raises SnowmatchError if the file is damaged or is not such a model."""
-    arrays = load_arrays(path, ("names", "weights", "bias"), "classifier", "teach it again")
+    try:
+        arrays = load_arrays(path, (*ARRAYS, "network"), "classifier", "teach it again")
+    except SnowmatchError:  # without a network, or damaged
+        arrays = load_arrays(path, ARRAYS, "classifier", "teach it again")
     names, weights, bias = arrays["names"], arrays["weights"], arrays["bias"]
     numbers = weights.dtype.kind == bias.dtype.kind == "f"
     sound = names.ndim == 1 and names.dtype.kind == "U" and weights.shape[:1] == bias.shape == names.shape and numbers
     if not (sound and len(names) > 1 and weights.ndim == 2 and np.isfinite(weights).all() and np.isfinite(bias).all()):
         raise SnowmatchError(f"{path} is not a classifier that snowmatch wrote: teach it again")
-    return Head(tuple(names.tolist()), weights, bias)
+    return Head(tuple(names.tolist()), weights, bias, str(arrays.get("network", NETWORK)))
 
 
 def is_head(path: Path) -> bool:

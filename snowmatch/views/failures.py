@@ -196,11 +196,15 @@ def page(
     return "\n".join(
         [
             *head(title),
-            f"<h1>{_text(title)}</h1>",
+            f"<h1>{html_text(title)}</h1>",
             f"<p>{counted(len(answerable), 'photo')} with a right answer in the catalog; for {len(lost)} of them the "
             f"first answer is a wrong animal.{fewer}</p>",
-            *(f"<p><b>{_text(hint)}</b> ({counts[hint]}): {_text(HINTS[hint])}.</p>" for hint in HINTS if counts[hint]),
-            _table(
+            *(
+                f"<p><b>{html_text(hint)}</b> ({counts[hint]}): {html_text(HINTS[hint])}.</p>"
+                for hint in HINTS
+                if counts[hint]
+            ),
+            table_html(
                 ("individual, body part", "queries", "wrong"),
                 ((" ".join(animal), asked[animal], wrong[animal]) for animal in sorted(wrong)),
             ),
@@ -218,13 +222,14 @@ def head(title: str) -> list[str]:
         '<html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f'<meta name="generator" content="{MARK}">',
-        f"<title>{_text(title)}</title><style>{STYLE}</style></head><body>",
+        f"<title>{html_text(title)}</title><style>{STYLE}</style></head><body>",
     ]
 
 
-def _table(headings: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
-    lines = ["<tr>" + "".join(f"<th>{_text(cell)}</th>" for cell in headings) + "</tr>"]
-    lines += ["<tr>" + "".join(f"<td>{_text(str(cell))}</td>" for cell in row) + "</tr>" for row in rows]
+def table_html(headings: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    """Return a table as HTML; "" without rows."""
+    lines = ["<tr>" + "".join(f"<th>{html_text(cell)}</th>" for cell in headings) + "</tr>"]
+    lines += ["<tr>" + "".join(f"<td>{html_text(str(cell))}</td>" for cell in row) + "</tr>" for row in rows]
     return "<table>" + "\n".join(lines) + "</table>" if len(lines) > 1 else ""
 
 
@@ -232,10 +237,10 @@ def _article(number: int, failure: Failure, drawn: set[str]) -> str:
     query = failure.query
     hints = f"; possible reasons: {', '.join(failure.hints)}" if failure.hints else ""
     lines = [
-        f'<article id="f{number}"><h3>{number}. {_text(failure.individuals[1])} {_text(query.body_part)}: '
-        f"taken for {_text(failure.individuals[0])}</h3>",
-        f'<p class="small">The right animal is at rank {failure.lost.rank}{_text(hints)}<br>'
-        f"query: {_text(_described(query))}</p>",
+        f'<article id="f{number}"><h3>{number}. {html_text(failure.individuals[1])} {html_text(query.body_part)}: '
+        f"taken for {html_text(failure.individuals[0])}</h3>",
+        f'<p class="small">The right animal is at rank {failure.lost.rank}{html_text(hints)}<br>'
+        f"query: {html_text(_described(query))}</p>",
     ]
     for name, title in (("wrong", "wrong answer"), ("right", "right animal")):
         candidate = getattr(failure, name)
@@ -245,7 +250,7 @@ def _article(number: int, failure: Failure, drawn: set[str]) -> str:
             link = f"pictures/{file}"
             lines.append(f'<a href="{link}"><img loading="lazy" src="{link}" alt="query and {title}"></a>')
         verdict = _verdict(candidate, file in drawn)
-        lines.append(f'<p class="small"><b class="{name}">{title}: {_text(individual)}</b>, {verdict}</p>')
+        lines.append(f'<p class="small"><b class="{name}">{title}: {html_text(individual)}</b>, {verdict}</p>')
     return "\n".join([*lines, "</article>"])
 
 
@@ -256,7 +261,7 @@ def _verdict(candidate: Candidate | None, drawn: bool) -> str:
     if not candidate.accepted:
         score = "no verified match; the picture shows unverified matches"
     missing = "" if drawn else "; a photo could not be read"
-    return f"{score}{missing}; {_text(_described(candidate.best))}"
+    return f"{score}{missing}; {html_text(_described(candidate.best))}"
 
 
 def _described(annotation: Annotation) -> str:
@@ -267,6 +272,6 @@ def _animal(annotation: Annotation) -> tuple[str, str]:
     return annotation.individual or "", annotation.body_part
 
 
-def _text(text: str) -> str:
+def html_text(text: str) -> str:
     """Return `text` as HTML: markup is escaped, and invisible characters are shown."""
     return html.escape(printable(text))

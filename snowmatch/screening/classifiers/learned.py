@@ -1,4 +1,4 @@
-"""A classifier for species of one's own: a logistic model on the features of EfficientNet-Lite0.
+"""A classifier for species of one's own: a logistic model on the features of a network.
 
 `snowmatch screen CATALOG --learn FILE` makes the file from the catalog's column `species`.
 """
@@ -13,17 +13,21 @@ from typing import ClassVar
 import numpy as np
 
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.text import choices
 from snowmatch.core.types import Classes
 from snowmatch.models.cache import weights_sum
-from snowmatch.screening.classifiers._efficientnet import FEATURES
-from snowmatch.screening.classifiers.efficientnet_lite0 import EfficientnetLite0, see, tile_means
+from snowmatch.screening.classifiers import efficientnet_lite0, mobilenet_v2
+from snowmatch.screening.classifiers._imagenet import check_size, tile_means
+from snowmatch.screening.classifiers._layers import FEATURES
 from snowmatch.screening.head import Head, load_head
 from snowmatch.screening.species import NOTHING, log_sum
+
+NETWORKS = {"efficientnet_lite0": efficientnet_lite0, "mobilenet_v2": mobilenet_v2}  # by the name in the file
 
 
 @dataclass(frozen=True)
 class Learned:
-    """Species that a user taught; it needs the weights of efficientnet_lite0.
+    """Species that a user taught; it needs the weights of the network that it was taught on.
 
     file: the model that `snowmatch screen --learn` wrote. content: the sha256 of the file; "" for any. size: as for
     efficientnet_lite0.
@@ -36,26 +40,20 @@ class Learned:
     size: int = 672
 
     def __post_init__(self) -> None:
-        EfficientnetLite0(self.size)
+        check_size(self.size)
 
     def check(self) -> None:
         """Raise SnowmatchError if the file is missing or wrong, or if the weights of the network are missing."""
-        self._head()
-        EfficientnetLite0(self.size).check()
+        NETWORKS[self._head().network].PLUGIN(self.size).check()
+
+    @property
+    def network(self) -> str:
+        """The name of the network that the model was taught on. Raises SnowmatchError if the file is wrong."""
+        return self._head().network
 
     def classify(self, photo: np.ndarray) -> Classes:
         """Return the species in a photo (H, W, 3) uint8 RGB. Probabilities and maps are as for efficientnet_lite0."""
-        head = self._head()
-        features, _ = see(photo, self.size)
-        scores = head.scores(features)
-        means, _ = tile_means(scores)
-        shares = np.exp(means - log_sum(means))
-        return Classes(
-            head.names,
-            np.append(shares[:-1].max(axis=(1, 2)), shares[-1].min()).astype(np.float32),
-            scores.astype(np.float32),
-            features.mean(axis=(1, 2)).astype(np.float32),
-        )
+        return tell(self._head(), photo, self.size)
 
     def _head(self) -> Head:
         if not self.file:
@@ -73,7 +71,27 @@ class Learned:
             raise SnowmatchError(
                 f"{self.file} is for {head.weights.shape[1]} features, expected {FEATURES}: teach it again"
             )
+        if head.network not in NETWORKS:
+            known = choices(head.network, list(NETWORKS))
+            raise SnowmatchError(f"{self.file} is for the network {head.network!r}, {known}: teach it again")
         return head
+
+
+def tell(head: Head, photo: np.ndarray, size: int = 672) -> Classes:
+    """Return the species in a photo (H, W, 3) uint8 RGB by a model. The activations are its scores of each cell.
+
+    size: as for efficientnet_lite0. Raises SnowmatchError if the weights of the model's network are missing.
+    """
+    features, _ = NETWORKS[head.network].see(photo, size)
+    scores = head.scores(features)
+    means, _ = tile_means(scores)
+    shares = np.exp(means - log_sum(means))
+    return Classes(
+        head.names,
+        np.append(shares[:-1].max(axis=(1, 2)), shares[-1].min()).astype(np.float32),
+        scores.astype(np.float32),
+        features.mean(axis=(1, 2)).astype(np.float32),
+    )
 
 
 @lru_cache(maxsize=2)

