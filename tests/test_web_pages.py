@@ -124,6 +124,11 @@ def test_every_word_that_pages_use_exists_and_none_is_spare():
     # Scripts and routes name the words of a page by their last part, such as words.left or "left_flank"
     named = {word for text in (*sources, *scripts) for word in re.findall(r"""["'.](\w+)\b""", text)}
     spare = {key for key in spare if key.rpartition(".")[2] not in named}
+    # The survey's tables name the words of their columns and kinds
+    tables = [p.read_text(encoding="utf-8") for p in (PACKAGE.parent / "survey").glob("*.py")]
+    columns = {word for text in tables for word in re.findall(r"""["'](\w+)["']""", text)}
+    begins = tuple(f"{kind}." for kind in ("col", "gap", "model"))
+    spare = {key for key in spare if not (key.startswith(begins) and key.partition(".")[2] in columns)}
     assert not spare
 
 
