@@ -191,3 +191,20 @@ def app_table(runs: Sequence[Result]) -> str:
             times = [f"{waits[each]:.3f}" for each in ("median", "p90", "most")]
             rows.append([APP_WORDS[name], *times, f"{run['limits'][name]:g}" if name in run["limits"] else NOTHING])
     return table(("what a person waits for (s)", "median", "nine of ten", "longest", "limit"), rows)
+
+
+IMPORTING_MEANS = (
+    "A season of drawn photos, a twentieth of them with an animal, and MegaDetector's file about them; on one core. "
+    "Imported again, nothing changes. In brackets: seconds that the core worked, which other programs do not lengthen."
+)
+
+
+def importing_table(runs: Sequence[Result]) -> str:
+    """Return seconds and memory of imports."""
+    rows = []
+    for run in runs:
+        s = run["seconds"]
+        times = [f"{s[name]:.1f} ({s[f'{name}_cpu']:.1f})" for name in ("import", "again")]
+        memory = NOTHING if run["memory_mb"] is None else f"{run['memory_mb']}"
+        rows.append([f"{run['photos']:,}", f"{run['rows']:,}", *times, memory])
+    return table(("photos", "rows", "import (s)", "again (s)", "memory (MB)"), rows)

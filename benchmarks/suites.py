@@ -164,6 +164,7 @@ SUITES: dict[str, list[Run] | list[Script]] = {
         for name in ("snow_leopard-all-boxes", "nyala-left-third", "synthetic-60")
     ],
     "draws": [Script(("draws.py",), ("0.5 answers a sighting, accuracy 0.97",))],
+    "importing": [Script(("importing.py",), ("megadetector, 10000 photos", "megadetector, 100000 photos"))],
     "decisions": [Script(("decisions.py",), ("20000 sightings, 200000 decisions",))],
     "screening": [Script(("screening.py", *PHOTOS), ("efficientnet_lite0",))],
     "found_boxes": [Script(("found_boxes.py", *PHOTOS), ("classifier=none", "classifier=efficientnet_lite0"))],
@@ -193,6 +194,7 @@ ABOUT = {
     "population": ("from identities to abundance", 13),
     "identities": ("decisions until it is known who is who, beside ranked lists and graph identification", 15),
     "draws": ("intervals of the number of animals, with and without draws of identities", 3),
+    "importing": ("a season of 100,000 photos, mostly empty: time and memory of an import", 2),
     "decisions": ("200,000 decisions about 20,000 sightings: reading, who is who, the next question", 2),
     "screening": ("which photos show a snow leopard, beside nyala and leopards painted out", 5),
     "found_boxes": ("the boxes and maps that snowmatch finds, beside boxes of a person and masks", 5),

@@ -35,11 +35,13 @@ from screening_tables import screening_parts
 from store import Result, read_runs
 from study_tables import (
     CALIBRATION_MEANS,
+    IMPORTING_MEANS,
     LEVELS_MEAN,
     POPULATION_MEANS,
     SCENERY_MEANS,
     app_table,
     calibration_table,
+    importing_table,
     levels_table,
     population_table,
     scaling_table,
@@ -125,6 +127,9 @@ def page(held: dict[str, list[Result]], root: Path) -> str:
     if held["identities"]:
         check_one_engine(held["identities"], "Who is who")
         parts += ["## Who is who", IDENTITY_MEANS, identities_table(held["identities"])]
+    if held["importing"]:
+        check_one_engine(held["importing"], "Imports")
+        parts += ["## Imports", IMPORTING_MEANS, importing_table(held["importing"])]
     if held["decisions"]:
         parts += ["## Decisions", DECISIONS_MEAN, decisions_table(held["decisions"][0])]
     if held["screening"]:

@@ -3,11 +3,13 @@
 import json
 import shutil
 
+import importing
 import levels
 import pytest
 import ship_calibration
 import speed
 from store import read_runs
+from study_tables import importing_table
 
 import snowmatch
 from snowmatch.confidence.score_table import save_table
@@ -81,3 +83,12 @@ def test_the_waiting_times_of_a_user_are_measured(tmp_path, monkeypatch):
     assert run["annotations"] > 8
     for name in ("help", "index_one_worker", "index_all_workers", "query_loaded", "query_one_flank", "query_command"):
         assert run[name] > 0
+
+
+def test_an_import_of_a_season_is_measured_and_tabled(tmp_path):
+    importing.main(["--photos", "1100", "--work", str(tmp_path), "--out", str(tmp_path / "importing.json")])
+    (run,) = read_runs(tmp_path / "importing.json")
+    assert 30 < run["rows"] < 90
+    assert run["seconds"]["import"] > 0
+    assert list(tmp_path.iterdir()) == [tmp_path / "importing.json"]  # the photos are gone
+    assert importing_table([run]).splitlines()[-1].startswith(f"| 1,100 | {run['rows']} | ")

@@ -6,6 +6,7 @@ import json
 import pathlib
 import re
 import zipfile
+from datetime import datetime
 from xml.etree import ElementTree
 
 import h5py
@@ -59,6 +60,32 @@ def test_an_export_is_the_same_bytes_again_and_has_a_manifest(tmp_path, name):
     assert set(manifest["files"]) == set(first) - {"manifest.json"}
 
 
+# Formats that leave nothing of this survey out: all annotations, or all tables
+WHOLE = {"catalog", "coco", "csv", "geojson", "kml", "timelapse", "wildlife_datasets", "xlsx"}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_manifest_says_what_the_format_leaves_out_and_so_does_the_command(tmp_path, name):
+    rows = [*ROWS, ("aika", "head", "S1", "2023-05-25T10:00:00", "e9", "")]  # shows no side
+    folder = write_catalog(tmp_path / "catalog", rows, STATIONS.replace(",cliff", ","))
+    options = [part for key, value in OPTIONS.get(name, {}).items() for part in ("-o", f"{key}={value}")]
+    command = ["export", str(folder), str(tmp_path / "out"), "--format", name, *options]
+    if plugin_class("exporters", name).COORDINATES != "never":
+        command += ["--coordinates", "exact"]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 0, result.output
+    said = json.loads((tmp_path / "out" / "manifest.json").read_text())["format_notes"]
+    assert all(text in result.output for text in said)
+    told = "\n".join(said)
+    assert (name in WHOLE) is not ("1 unidentified sighting left out: the format has identified animals only" in told)
+    assert ("1 capture left out: it shows no side" in told) is (name in ("multimark", "spim"))
+    assert ("1 repeated capture left out" in told) is (
+        name in ("secr", "oscr", "spacecap", "spim", "mark", "capture", "rmark")
+    )
+    assert ("1 covariate left out: some stations lack a value: habitat" in told) is (name in ("secr", "oscr"))
+    assert ("names of animals left out" in told) is (name == "darwin_core")
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_no_format_tells_a_position_unless_asked(tmp_path, name):
     if plugin_class("exporters", name).COORDINATES == "needed":
@@ -84,7 +111,7 @@ def _plain_bytes(path):
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_survey_without_captures_is_written_or_refused_in_one_line(tmp_path, name):
     rows = [("", *row) for _, *row in ROWS]
-    if name in ("secr", "mark", "capture", "rmark"):
+    if name in ("secr", "oscr", "mark", "capture", "rmark"):
         with pytest.raises(SnowmatchError, match="name individuals first"):
             export(tmp_path, name, rows)
         assert not (tmp_path / "out").exists()
@@ -266,10 +293,21 @@ def test_oscr_has_one_sex_an_animal_and_all_traps(tmp_path):
     assert {row["trap"] for row in edf} <= {row["Trap_ID"] for row in tdf}
     assert [row["3"] for row in tdf] == ["1", "0", "1"]
     assert {row["sep"] for row in tdf} == {"/"}
-    assert list(tdf[0]) == ["Trap_ID", "X", "Y", "1", "2", "3", "4", "5", "6", "sep"]
+    assert list(tdf[0]) == ["Trap_ID", "X", "Y", "1", "2", "3", "4", "5", "6", "sep", "habitat", "camera_days"]
+    assert (tdf[0]["habitat"], tdf[1]["camera_days"]) == ("ridge", "25")
     assert "K = c(6), ntraps = c(3)" in (out / "read.R").read_text()
+    assert 'trapcov.names = c("habitat", "camera_days")' in (out / "read.R").read_text()
     for row in edf:
         assert next(t for t in tdf if t["Trap_ID"] == row["trap"])[row["occasion"]] == "1"
+
+
+def test_oscr_has_no_session_without_captures(tmp_path):
+    sessions = ["b=2023-05-01..2023-05-10", "a=2023-05-16..2023-05-25", "C=2023-05-26..2023-05-27"]
+    out, _survey = export(tmp_path, "oscr", sessions=sessions)
+    assert {row["session"] for row in read_rows(out / "edf.csv")} == {"1", "2"}
+    assert sorted(path.name for path in out.glob("tdf-*")) == ["tdf-1.csv", "tdf-2.csv"]
+    told = json.loads((out / "manifest.json").read_text())["format_notes"]
+    assert "1 session left out: oSCR reads no session without captures" in told
 
 
 def test_spacecap_has_numbers_only_and_points_around_the_stations(tmp_path):
@@ -623,6 +661,68 @@ def test_hloc_has_the_stored_features_in_its_layout(own_survey, tmp_path):
         export_survey(survey, "hloc", tmp_path / "out", options={"extractor": "orb"})
 
 
+def test_features_and_matches_come_back_from_hloc(own_survey, tmp_path):
+    folder = own_survey / "catalog"
+    survey = make_survey(snowmatch.open_catalog(folder).data)
+    export_survey(survey, "hloc", tmp_path / "out")
+    session = snowmatch.open_catalog(folder).session()
+    (described,) = list_features(features_path(folder))
+    reader = open_features(features_path(folder), described)
+    stored = {
+        a.path: reader.read(s.key)
+        for a, s in zip(session.data.annotations, session.states, strict=True)
+        if s.key is not None
+    }
+    with h5py.File(tmp_path / "out" / "features.h5", libver="latest") as store:
+        names = hloc_names(store)
+        assert set(names) == set(stored)
+        back = {name: {key: value[()] for key, value in store[name].items()} for name in names}
+    for name, features in stored.items():
+        np.testing.assert_array_equal(back[name]["keypoints"], features.keypoints)
+        width, height = back[name]["image_size"]
+        assert (back[name]["keypoints"] < [width, height]).all()
+        assert all(value.size and value.dtype.kind in "fi" for value in back[name].values())  # hloc stacks all of them
+    one, other = names[:2]
+    ours = mutual(*(stored[n].descriptors.astype(np.float32) / 512 for n in (one, other)))
+    matches = mutual(*(back[n]["descriptors"].T.astype(np.float32) for n in (one, other)))
+    with h5py.File(tmp_path / "matches.h5", "w", libver="latest") as store:  # as hloc's match_features writes it
+        group = store.create_group(f"{one.replace('/', '-')}/{other.replace('/', '-')}")
+        group["matches0"] = matches.astype(np.int16)
+    with h5py.File(tmp_path / "matches.h5") as store:
+        found = store[f"{one.replace('/', '-')}/{other.replace('/', '-')}"]["matches0"][()]
+    assert len(found) == len(stored[one].keypoints)
+    assert (found == ours).mean() > 0.98  # descriptors are float16 there
+    assert (found >= 0).sum() > 10
+
+
+def hloc_names(store):
+    """Return the names of images as hloc lists them: the parents of all data."""
+    names = []
+    store.visititems(
+        lambda _, each: names.append(each.parent.name.strip("/")) if isinstance(each, h5py.Dataset) else None
+    )
+    return sorted(set(names))
+
+
+def mutual(one, other):
+    """Return for each descriptor of one photo its mutual nearest neighbour, or -1."""
+    likeness = one @ other.T
+    there, back = likeness.argmax(1), likeness.argmax(0)
+    return np.where(back[there] == np.arange(len(one)), there, -1)
+
+
+def test_names_that_hloc_takes_for_one_are_refused(own_survey, tmp_path):
+    folder = own_survey / "catalog"
+    table = (folder / "catalog.csv").read_text()
+    photo = read_rows(folder / "catalog.csv")[0]["path"]
+    twin = photo.replace("/", "-")
+    (folder / twin).write_bytes((folder / photo).read_bytes())
+    (folder / "catalog.csv").write_text(table + table.splitlines()[1].replace(photo, twin) + "\n")
+    snowmatch.open_catalog(folder).index()
+    with pytest.raises(SnowmatchError, match="are one name for hloc"):
+        export_survey(make_survey(snowmatch.open_catalog(folder).data), "hloc", tmp_path / "out")
+
+
 def test_hloc_of_a_catalog_without_an_index_says_so(tmp_path):
     with pytest.raises(SnowmatchError, match="index it first") as error:
         export(tmp_path, "hloc")
@@ -671,6 +771,60 @@ def test_darwin_core_hides_individuals_unless_asked(tmp_path):
 
 
 # --- further columns, ages, flanks as sessions ------------------------------------------------------------------------
+
+
+def read_archive(folder):
+    """Return the tables of a Darwin Core archive, read by its meta.xml alone: (row type, key, rows by term) of each.
+
+    Source: Darwin Core text guide, https://dwc.tdwg.org/text/.
+    """
+    space = "{http://rs.tdwg.org/dwc/text/}"
+    root = ElementTree.fromstring((folder / "meta.xml").read_text(encoding="utf-8"))
+    assert root.tag == f"{space}archive"
+    assert [child.tag.removeprefix(space) for child in root] == ["core", "extension"]
+    tables = []
+    for part in root:
+        about = part.attrib
+        (location,) = part.findall(f"{space}files/{space}location")
+        text = (folder / location.text).read_bytes().decode(about["encoding"])
+        ending = about["linesTerminatedBy"].encode().decode("unicode_escape")
+        assert text.endswith(ending)
+        assert "\r" not in text
+        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=about["fieldsTerminatedBy"],
+                                quotechar=about["fieldsEnclosedBy"], strict=True))  # fmt: skip
+        head, lines = lines[: int(about["ignoreHeaderLines"])], lines[int(about["ignoreHeaderLines"]) :]
+        fields = {int(f.attrib["index"]): f.attrib["term"] for f in part.findall(f"{space}field")}
+        assert len(set(fields.values())) == len(fields) == len(part.findall(f"{space}field"))
+        assert {len(line) for line in lines} <= {len(fields)}
+        assert set(fields) == set(range(len(fields)))
+        # The heading is for people; each column has to be the term that meta.xml says
+        assert [name.rpartition(":")[2] for name in head[0]] == [
+            fields[n].rpartition("/")[2] for n in range(len(fields))
+        ]
+        key = part.find(f"{space}{'id' if part.tag.endswith('core') else 'coreid'}")
+        at = int(key.attrib["index"])
+        rows = [{fields[n]: value for n, value in enumerate(line)} for line in lines]
+        tables.append((about["rowType"], [line[at] for line in lines], rows))
+    return tables
+
+
+def test_darwin_core_is_an_archive_by_its_own_description(tmp_path):
+    rows = [(name and f'"{name}", the cat', *more) for name, *more in ROWS]  # quotes and commas in names
+    out, survey = export(tmp_path, "darwin_core", rows, options={"individuals": "true", "license": "CC0-1.0"})
+    (core, keys, occurrences), (extension, links, media) = read_archive(out)
+    dwc, ac = "http://rs.tdwg.org/dwc/terms/", "http://rs.tdwg.org/ac/terms/"
+    assert (core, extension) == (f"{dwc}Occurrence", f"{ac}Multimedia")
+    assert len(set(keys)) == len(keys) == len(survey.captures)
+    assert set(links) <= set(keys)
+    assert {row[f"{dwc}organismID"] for row in occurrences} == {c.individual for c in survey.captures}
+    assert {row[f"{dwc}basisOfRecord"] for row in occurrences} == {"MachineObservation"}
+    for row in occurrences:  # what GBIF asks of every occurrence
+        assert row[f"{dwc}occurrenceID"]
+        assert row[f"{dwc}scientificName"]
+        assert -90 <= float(row[f"{dwc}decimalLatitude"]) <= 90
+        assert -180 <= float(row[f"{dwc}decimalLongitude"]) <= 180
+        assert all(datetime.fromisoformat(moment).tzinfo for moment in row[f"{dwc}eventDate"].split("/"))
+    assert {row[f"{ac}accessURI"] for row in media} == {p for c in survey.captures for p in c.photos}
 
 
 def test_an_exported_catalog_keeps_further_columns_but_no_position(tmp_path):

@@ -286,6 +286,13 @@ def test_an_animal_with_equally_many_captures_of_both_sides_counts_by_its_left_s
 SIDES = (("right", "02"), ("left", "12"))
 
 
+def test_captures_without_a_body_part_are_told(tmp_path):
+    rows = [(name, "unknown" if n in (2, 3, 4) else part, *more) for n, (name, part, *more) in enumerate(ROWS)]
+    notes = {note.code: note.text for note in survey_of(write_catalog(tmp_path / "a", rows)).notes}
+    assert notes["sides-unknown"].startswith("3 of 7 captures without a body part")
+    assert "sides-unknown" not in {note.code for note in survey_of(write_catalog(tmp_path / "b")).notes}
+
+
 def test_an_unknown_choice_of_flanks_is_an_error(tmp_path):
     with pytest.raises(SnowmatchError, match="did you mean 'left'"):
         survey_of(write_catalog(tmp_path / "c"), flanks="lef")

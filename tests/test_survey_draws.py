@@ -26,6 +26,7 @@ from snowmatch.survey.identification import identify_captures
 from snowmatch.survey.opening import open_survey
 from snowmatch.survey.pooling import pool
 from snowmatch.survey.practice import practice_table, practice_text
+from snowmatch.survey.tables import captures_table
 
 BLANK = [(name if name == "cholpon" else "", *row) for name, *row in ROWS]
 
@@ -81,7 +82,36 @@ def test_who_identified_a_capture_and_whether_they_agree(tmp_path):
     assert found["e1"].probability == pytest.approx(0.999, abs=1e-3)  # 0.97 twice
     assert found["e4"].probability == pytest.approx(0.97, abs=0.005)
     assert found["e7"].probability is None
-    assert found["e4"].quality == "poor"
+
+
+def test_sex_and_quality_are_those_that_persons_decided(tmp_path):
+    folder = catalog(tmp_path)  # the table says that a0 (e1) is a female, and a4 (e4) a male
+    said = "2026-05-04T09:00:00.000Z"
+    decide(
+        folder,
+        pair(0, 2),
+        pair(4, 5),
+        Decision("", said, "ann", "quality", ("a4",), answer="poor"),
+        Decision("", said, "ann", "sex", ("a2",), answer="male"),
+        Decision("", said, "ann", "sex", ("a7",), answer="female"),
+        Decision("", said, "ann", "sex", ("a4",), answer="unknown"),
+    )
+    survey = open_survey(folder)
+    head, rows = captures_table(survey)
+    found = {str(row[1]).partition("#")[0]: dict(zip(head, row, strict=True)) for row in rows}
+    assert {e: found[e]["sex"] for e in ("e1", "e2", "e4", "e5", "e7")} == {
+        "e1": "male", "e2": "male", "e4": "", "e5": "", "e7": "female",
+    }  # fmt: skip
+    assert (found["e4"]["quality"], found["e1"]["quality"]) == ("poor", "")
+    export_survey(survey, "catalog", tmp_path / "out")
+    table = {row["annotation"]: row for row in read_rows(tmp_path / "out" / "catalog.csv")}
+    assert [table[f"a{n}"]["sex"] for n in (0, 2, 4, 7)] == ["male", "male", "", "female"]
+    assert [table[f"a{n}"]["quality"] for n in (0, 4)] == ["", "poor"]
+    who = survey.identities.who
+    (drawn_once,) = drawn_captures(survey, survey.identities, np.array([who.of]))
+    assert [c.sex for c in drawn_once] == [c.sex for c in survey.captures]
+    export_survey(survey, "secr", tmp_path / "secr", coordinates=Coordinates())
+    assert " M\n" in (tmp_path / "secr" / "captures.txt").read_text()
 
 
 def test_a_dispute_is_told_until_an_adjudicator_decides(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,6 +60,8 @@ def box_in_photo(row: ImportedRow, photo: Path) -> Placed:
     x, y, width, height = row.box
     edges: Edges = (x * across, y * down, (x + width) * across, (y + height) * down)
     left, top, right, bottom = upright_edges(edges, turn, size)
+    if not all(map(math.isfinite, (left, top, right, bottom))):
+        raise SnowmatchError(f"the box {x:g},{y:g},{width:g},{height:g} has numbers without end: check the source")
     bbox = pixel_box(left, top, right, bottom, size)
     if bbox is None:
         raise SnowmatchError(

@@ -108,9 +108,9 @@ def checked_rows(
         named = row.photo, row.hints
         if named not in paths:
             several = "several files have this name, or several rows this file: give the photos' paths"
-            failed.append(
-                (row.photo, several if named in unclear else "no such photo in the folders that were searched")
-            )
+            missing = "no such photo in the folders that were searched"
+            reason = "it cannot be read" if named in found.files else several if named in unclear else missing
+            failed.append((row.photo, reason))
             continue
         cells = _cells(row, times, read, counts)
         if mask := cells.get("mask"):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from mmap import mmap
 from pathlib import Path
 from typing import Any
 
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.notes import Note, unique
 from snowmatch.core.plugins import make_plugin, plugin_class, plugin_names, settings
-from snowmatch.core.text import some
+from snowmatch.core.text import counted, some
 from snowmatch.photos.facts import read_facts
 from snowmatch.survey.coordinates import Coordinates, shown_degrees, shown_positions
 from snowmatch.survey.draws import Drawn
@@ -22,12 +23,30 @@ from snowmatch.survey.run import Survey
 @dataclass(frozen=True, eq=False)
 class Export:
     """What an exporter receives: the survey, which coordinates may leave the catalog (None: none), and drawn identities
-    (only formats with DRAWS).
+    (only formats with DRAWS). notes: what the exporter says, such as what it leaves out.
     """
 
     survey: Survey
     coordinates: Coordinates | None
     drawn: Drawn | None = None
+    notes: list[Note] = field(default_factory=list)
+
+    def leave_out(self, number: int, one: str, why: str, many: str = "") -> None:
+        """Note that the format leaves out a number of things, and why; 0 notes nothing. one: what they are, such as
+        `capture`.
+        """
+        if number:
+            text = f"{counted(number, one, many)} left out: {why}"
+            self.notes.append(Note("format-leaves-out", text, {"count": number, "what": one, "why": why}))
+
+    def only_captures(self, *, once: bool = False) -> None:
+        """Note what a format of captures leaves out. once: it has one capture of an animal a station and occasion."""
+        survey = self.survey
+        unidentified = sum(int(table.sum()) for table in survey.unidentified.values())
+        self.leave_out(unidentified, "unidentified sighting", "the format has identified animals only")
+        if once:
+            again = len(survey.captures) - len({c.cell for c in survey.captures})
+            self.leave_out(again, "repeated capture", "one counts for each animal, station and occasion")
 
     @property
     def positions(self) -> dict[str, tuple[float, float]]:
@@ -82,15 +101,20 @@ def export_survey(
     coordinates: Coordinates | None = None,
     force: bool = False,
     drawn: Drawn | None = None,
+    notes: list[Note] | None = None,
 ) -> list[str]:
     """Write the files of the format `name` into the folder `out`, and return their names.
 
-    All are made before the first is written, and the manifest is written last. Raises SnowmatchError if the format is
+    All are made before the first is written, and the manifest is written last. notes: gets what the format says, such
+    as what it leaves out; the manifest has it too. Raises SnowmatchError if the format is
     unknown or needs what the survey lacks, and if `out` has files that snowmatch did not write.
     """
-    files, manifest = export_files(survey, name, options=options, coordinates=coordinates, drawn=drawn)
+    said: list[Note] = []
+    files, manifest = export_files(survey, name, options=options, coordinates=coordinates, drawn=drawn, notes=said)
     check_output(out, survey.data.folder, list(files), force=force)
     write_output(out, survey.data.folder, files, manifest, force=force)
+    if notes is not None:
+        notes += said
     return list(files)
 
 
@@ -101,10 +125,11 @@ def export_files(
     options: Mapping[str, str] | None = None,
     coordinates: Coordinates | None = None,
     drawn: Drawn | None = None,
+    notes: list[Note] | None = None,
 ) -> tuple[dict[str, bytes | mmap], dict[str, Any]]:
     """Return the files of the format `name` by their names, and the manifest of what made them.
 
-    Raises SnowmatchError if the format is unknown or needs what the survey lacks.
+    notes: gets what the format says. Raises SnowmatchError if the format is unknown or needs what the survey lacks.
     """
     exporter = make_plugin("exporters", name.replace("-", "_"), options)  # camtrap-dp is camtrap_dp.py
     if exporter.COORDINATES == "needed" and coordinates is None:
@@ -114,9 +139,13 @@ def export_files(
         )
     if drawn is not None:
         check_draws(name)
-    files = dict(exporter.files(Export(survey, coordinates, drawn)))
-    more: dict[str, Any] = {"command": "export", "format": settings(exporter)}
+    given = Export(survey, coordinates, drawn)
+    files = dict(exporter.files(given))
+    said = unique(given.notes)
+    more: dict[str, Any] = {"command": "export", "format": settings(exporter), "format_notes": [n.text for n in said]}
     if drawn is not None:
         more["draws"] = {"number": len(drawn.captures), "seed": drawn.seed}
     used = coordinates if exporter.COORDINATES != "never" else None
+    if notes is not None:
+        notes += said
     return files, survey_manifest(survey, used, more)

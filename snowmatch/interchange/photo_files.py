@@ -13,7 +13,7 @@ from pathlib import Path
 
 from snowmatch.catalog.folders import find_photos
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.files import replace_file, unwritable
+from snowmatch.core.files import open_regular, replace_file, unwritable
 from snowmatch.core.text import same_name
 
 LINKS = "photos"  # the folder of a catalog that holds links to photos elsewhere, and copies of them
@@ -83,7 +83,7 @@ def find_files(names: Iterable[Named], roots: Sequence[Path], catalog: Path) -> 
 def place_photos(found: FoundPhotos, catalog: Path, *, copy: bool) -> Placement:
     """Return the paths of found photos inside a catalog: their own, or below `photos/` in it. Nothing is made yet.
 
-    Raises SnowmatchError if copies would replace other files.
+    Photos that would be copied and cannot be read have none. Raises SnowmatchError if copies would replace other files.
     """
     home = Path(os.path.realpath(catalog))
     inside: dict[Path, str | None] = {}
@@ -101,6 +101,8 @@ def place_photos(found: FoundPhotos, catalog: Path, *, copy: bool) -> Placement:
         if own is not None:
             paths[name] = own
         elif copy:
+            if not _readable(root / path):
+                continue
             target = f"{LINKS}/{_label(root)}/{path}"
             copies[target] = root / path
             paths[name] = target
@@ -123,24 +125,58 @@ def place_photos(found: FoundPhotos, catalog: Path, *, copy: bool) -> Placement:
 
 
 def make_links_and_copies(placement: Placement, catalog: Path) -> None:
-    """Make the links and copies of a placement. Raises SnowmatchError if the system refuses."""
-    for at, root in placement.links.items():
-        path = catalog / at
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.symlink_to(os.path.realpath(root), target_is_directory=True)
-        except OSError as error:
-            raise SnowmatchError(
-                f"{path} cannot be made as a link to {root} ({error.strerror or error}): copy the photos instead",
-                "copy-photos",
-            ) from error
-    for at, file in placement.copies.items():
-        try:
-            with file.open("rb") as source:
-                replace_file(catalog / at, partial(shutil.copyfileobj, source))
-            shutil.copystat(file, catalog / at)
-        except OSError as error:
-            raise unwritable((catalog / at).parent, error) from error
+    """Make the links and copies of a placement: all, or none. Raises SnowmatchError if the system refuses."""
+    made: list[Path] = []
+    try:
+        for at, root in placement.links.items():
+            _make_link(catalog / at, root)
+            made.append(catalog / at)
+        for at, file in placement.copies.items():
+            _make_copy(catalog / at, file)
+            made.append(catalog / at)
+    except SnowmatchError:
+        for path in reversed(made):
+            path.unlink(missing_ok=True)
+            _remove_empty(path.parent, catalog)
+        raise
+
+
+def _make_link(path: Path, root: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to(os.path.realpath(root), target_is_directory=True)
+    except OSError as error:
+        raise SnowmatchError(
+            f"{path} cannot be made as a link to {root} ({error.strerror or error}): copy the photos instead",
+            "copy-photos",
+        ) from error
+
+
+def _make_copy(path: Path, file: Path) -> None:
+    try:
+        with open_regular(file) as source:
+            replace_file(path, partial(shutil.copyfileobj, source))
+        shutil.copystat(file, path)
+    except OSError as error:
+        raise unwritable(path.parent, error) from error
+
+
+def _remove_empty(folder: Path, catalog: Path) -> None:
+    """Remove a folder of a catalog and those above it, as far as they are empty."""
+    try:
+        for each in (folder, *folder.parents):
+            if catalog in (each, *each.parents):
+                each.rmdir()
+    except OSError:  # not empty: it was there before
+        return
+
+
+def _readable(path: Path) -> bool:
+    try:
+        open_regular(path).close()
+    except (OSError, SnowmatchError):
+        return False
+    return True
 
 
 def _exactly(name: str, folders: Sequence[Path]) -> tuple[Path, str] | None:

@@ -47,7 +47,7 @@ def drawn_captures(
     """
     for row in labels:
         annotations = with_drawn_names(survey.data.annotations, identities.annotations, identities.who, row)
-        yield make_survey(replace(survey.data, annotations=annotations), **options).captures
+        yield make_survey(replace(survey.data, annotations=annotations), identities, **options).captures
 
 
 def with_drawn_names(

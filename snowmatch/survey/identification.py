@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -32,14 +32,12 @@ class Identified:
     machine    only the machine decided
     import     the name came with the catalog, or with an import
     unidentified   nothing tells who it is
-    quality: the commonest that persons gave to its photos, or "".
     """
 
     probability: float | None
     decided_by: tuple[str, ...]
     observers: int
     status: str
-    quality: str
 
 
 def identify_captures(
@@ -58,21 +56,18 @@ def identify_captures(
     for link in said:
         for number in set(link) - {-1}:
             links[number].append(link)
-    quality = {name: r.answer for r in in_effect(identities.rows) if r.kind == "quality" for name in r.side_a}
     found = []
     for c in captures:
         names = [identities.annotations[row].annotation for row in c.rows]
         numbers = sorted({who.number_of[name] for name in names if name in who.number_of})
         own = {link for n in numbers for link in links[n] if link[1] == -1 or who.of[link[0]] == who.of[link[1]]}
         rows = {link: said[link] for link in sorted(own)}
-        given = Counter(quality[name] for name in names if quality.get(name))
-        best = min(given, key=lambda value: (-given[value], value)) if given else ""
         if draws is not None and numbers:
             probability: float | None = min(_share(n, who, draws) for n in numbers)
         else:
             probability = max((p for r in rows.values() if (p := _probability(r, measured)) is not None), default=None)
         in_table = not numbers or any(who.sightings[n].named is not None for n in numbers)
-        found.append(_identified(rows, who, in_table, None if probability is None else round(probability, 4), best))
+        found.append(_identified(rows, who, in_table, None if probability is None else round(probability, 4)))
     return found
 
 
@@ -95,7 +90,7 @@ def _joins(row: Decision) -> bool:
 
 
 def _identified(
-    rows: Mapping[Link, Sequence[Decision]], who: Who, in_table: bool, probability: float | None, quality: str
+    rows: Mapping[Link, Sequence[Decision]], who: Who, in_table: bool, probability: float | None
 ) -> Identified:
     joining = {link: [row for row in said if _joins(row)] for link, said in rows.items()}
     every = [row for said in joining.values() for row in said]
@@ -115,7 +110,7 @@ def _identified(
     names = tuple(sorted(set(by))) or (("catalog",) if in_table else ())
     if status in ("import", "unidentified"):
         probability = None
-    return Identified(probability, names, observers, status, quality)
+    return Identified(probability, names, observers, status)
 
 
 def _probability(said: Sequence[Decision], measured: Callable[[str], float]) -> float | None:

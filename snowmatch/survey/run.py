@@ -33,7 +33,8 @@ from snowmatch.survey.effort import day_effort, occasion_effort
 from snowmatch.survey.occasions import Session, read_length
 from snowmatch.survey.places import Finder, Place, find_places, site_of, working_periods
 from snowmatch.survey.sessions import described, find_sessions, short_occasions
-from snowmatch.survey.sightings import Sighting, make_sightings, read_traits
+from snowmatch.survey.sightings import Sighting, make_sightings
+from snowmatch.survey.traits import SurveyTraits, survey_traits
 
 
 class SurveyOptions(TypedDict, total=False):
@@ -71,7 +72,8 @@ class Survey:
     J places (in the order of their labels), D days and K occasions of a session. spans: by label, when each camera
     worked, and its session ("": any). effort: by the session's name, (J, D) camera-days. captures: of the chosen
     flanks; all_captures: before that choice. unidentified: by session, (J, K) number of unidentified sightings. crs:
-    EPSG code of the positions, 0 without positions. settings: for a manifest. identities: who is who, if it is known.
+    EPSG code of the positions, 0 without positions. settings: for a manifest. traits: sex, age class and quality of
+    annotations, by row. identities: who is who, if it is known.
     """
 
     data: CatalogData
@@ -87,6 +89,7 @@ class Survey:
     left_out: tuple[LeftOut, ...]
     notes: tuple[Note, ...]
     settings: Mapping[str, object]
+    traits: SurveyTraits
     identities: Identities | None = None
 
     def occasion_effort(self, session: Session) -> np.ndarray:
@@ -100,7 +103,8 @@ class Survey:
 
 
 def make_survey(data: CatalogData, identities: Identities | None = None, **options: Unpack[SurveyOptions]) -> Survey:
-    """Return the survey of a catalog. identities: who is who in it, for what is told about the identifications.
+    """Return the survey of a catalog. identities: who is who in it, for what persons said about sex
+    and quality, and for what is told about the identifications.
 
     Raises SnowmatchError if the table of stations or an option has problems, and if no sighting has a time: then there
     are no occasions. Sightings that cannot be captures are listed in `left_out`.
@@ -114,7 +118,8 @@ def make_survey(data: CatalogData, identities: Identities | None = None, **optio
     if table is None and (data.folder / STATIONS_NAME).exists():
         table = data.folder / STATIONS_NAME
     deployments = () if table is None else read_stations(table, notes, data.settings.dates)
-    sightings = make_sightings(data.annotations, read_traits(data.folder, data.annotations), notes)
+    traits = survey_traits(data.folder, data.annotations, identities)
+    sightings = make_sightings(data.annotations, traits.known, notes)
     sightings = _of_species(sightings, notes)
     places, crs = find_places(sightings, deployments, table is not None, notes)
     spans = {p.label: working_periods(p, data, notes) for p in places}
@@ -149,7 +154,7 @@ def make_survey(data: CatalogData, identities: Identities | None = None, **optio
     if split:
         named = tuple(replace(s, name=side_session(s.name, side)) for side in SIDES for s in sessions)
         effort = {side_session(name, side): table for side in SIDES for name, table in effort.items()}
-    notes += _left_out_notes(left_out)
+    notes += [*_left_out_notes(left_out), *_sides_unknown(captures, data)]
     settings = {
         "occasion": f"{length}d",
         "start_hour": start_hour,
@@ -172,6 +177,7 @@ def make_survey(data: CatalogData, identities: Identities | None = None, **optio
         left_out=tuple(left_out),
         notes=tuple(notes),
         settings=settings,
+        traits=traits,
         identities=identities,
     )
 
@@ -223,6 +229,18 @@ def _captures(sightings: Sequence[Sighting], finder: Finder, apart: timedelta) -
             )
         )
     return sorted(captures, key=lambda c: (c.session, c.start, c.place, c.individual)), left_out
+
+
+def _sides_unknown(captures: Sequence[Capture], data: CatalogData) -> list[Note]:
+    """Return a note if captures have photos of an unknown body part alone: their flanks may be two individuals."""
+    unknown = [c for c in captures if all(data.annotations[row].body_part == "unknown" for row in c.rows)]
+    if not unknown:
+        return []
+    text = (
+        f"{len(unknown)} of {counted(len(captures), 'capture')} without a body part: an animal that was seen from both "
+        "sides may count as two; say which side the photos show"
+    )
+    return [Note("sides-unknown", text, {"count": len(unknown)})]
 
 
 def _left_out_notes(left_out: Sequence[LeftOut]) -> list[Note]:

@@ -6,17 +6,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from pathlib import Path
 
-from snowmatch.catalog.further import read_further
 from snowmatch.core.notes import Note
 from snowmatch.core.text import some
 from snowmatch.core.types import Annotation
 
 TOGETHER = timedelta(seconds=10)  # photos of both sides this close show one animal at one moment
-TRAITS = {"sex": ("sex", "gender"), "age_class": ("age_class", "age class", "age", "lifestage", "life_stage")}
-_SEX = {"f": "female", "female": "female", "m": "male", "male": "male"}
-_UNKNOWN = {"", "u", "unk", "unknown", "na", "n/a", "?", "nan", "none"}
+TRAITS = ("sex", "age_class")  # what a sighting tells of its animal
 
 
 @dataclass(frozen=True)
@@ -87,7 +83,7 @@ def _sighting(members: Sequence[Annotation], traits: Mapping[str, Mapping[int, s
         rows=tuple(a.row for a in members),
         photos=tuple(sorted({a.path for a in members})),
         species=next((a.species for a in members if a.species), ""),
-        **{name: _single(values[a.row] for a in members if a.row in values) for name, values in traits.items()},
+        **{name: _single(traits[name][a.row] for a in members if a.row in traits[name]) for name in TRAITS},
     )
 
 
@@ -112,18 +108,3 @@ def _one_sex(sightings: Iterable[Sighting], notes: list[Note]) -> dict[str, str]
         text = f"the catalog has both sexes for {some(unclear)}: their sex counts as unknown"
         notes.append(Note("sexes-contradict", text, {"individuals": unclear}))
     return {name: next(iter(sexes)) for name, sexes in told.items() if len(sexes) == 1}
-
-
-def read_traits(folder: Path, annotations: Sequence[Annotation]) -> dict[str, dict[int, str]]:
-    """Return `sex` and `age_class` of annotations, by row, from further columns of the catalog's table.
-
-    A catalog without a table, or without these columns, gives empty values.
-    """
-    further = {heading.lower(): values for heading, values in read_further(folder, annotations).items()}
-    found: dict[str, dict[int, str]] = {}
-    for name, words in TRAITS.items():
-        told = next((further[word] for word in words if word in further), {})
-        values = {row: text.lower() for row, text in told.items()}
-        values = {row: _SEX.get(v, "") if name == "sex" else v for row, v in values.items()}
-        found[name] = {row: v for row, v in values.items() if v not in _UNKNOWN}
-    return found

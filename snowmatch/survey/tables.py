@@ -18,6 +18,7 @@ from snowmatch.survey.identification import identify_captures
 from snowmatch.survey.movements import largest_moves, movements, spatial_recaptures
 from snowmatch.survey.run import Survey
 from snowmatch.survey.summaries import ASSUMES, accumulation, estimates, frequencies, individuals
+from snowmatch.survey.traits import commonest
 
 Table = tuple[Sequence[str], list[Sequence[object]]]
 CAPTURES = (
@@ -93,8 +94,9 @@ def captures_table(survey: Survey, draws: np.ndarray | None = None) -> Table:
     for c, by in zip(survey.captures, told, strict=True):
         place = (c.occasion, c.place, locations[c.place], " ".join(c.cameras))
         animal = (c.individual, c.flank or "other", c.simultaneous, c.sex, c.age_class, len(c.photos))
-        how = (by.probability, "; ".join(by.decided_by), by.observers, by.status, by.quality) if by else [None] * 5
-        rows.append((c.session, event_id(c), c.start, c.end, *place, *animal, *how))
+        how = (by.probability, "; ".join(by.decided_by), by.observers, by.status) if by else [None] * 4
+        quality = commonest(survey.traits.known["quality"], c.rows)
+        rows.append((c.session, event_id(c), c.start, c.end, *place, *animal, *how, quality))
     return CAPTURES, rows
 
 

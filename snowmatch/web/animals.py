@@ -10,7 +10,7 @@ from snowmatch.core.text import printable
 from snowmatch.core.types import Annotation
 from snowmatch.review.identities import Identities
 from snowmatch.review.traits import Traits, best_photo, sex_of, traits_of
-from snowmatch.survey.sightings import read_traits
+from snowmatch.survey.traits import read_traits
 from snowmatch.views.previews import key_of
 from snowmatch.web.state import State
 

@@ -22,6 +22,12 @@ def session_histories(
     survey = given.survey
     if not survey.captures:
         raise SnowmatchError("no captures to export: name individuals first, or choose other flanks or sessions")
+    if captures is None or captures is survey.captures:
+        given.only_captures()
+        cells = {(c.session, c.occasion, c.individual) for c in survey.captures}
+        given.leave_out(
+            len(survey.captures) - len(cells), "repeated capture", "one counts for each animal and occasion"
+        )
     captures = survey.captures if captures is None else captures
     drawn = given.drawn.captures if given.drawn is not None else ()
     animals = safe_names(c.individual for each in (survey.captures, *drawn) for c in each)

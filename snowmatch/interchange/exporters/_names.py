@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from snowmatch.core.text import transliterated
+from snowmatch.core.text import some, transliterated
+from snowmatch.interchange.exporting import Export
 from snowmatch.survey.captures import Capture
 from snowmatch.survey.run import Survey
 from snowmatch.survey.tables import to_csv
@@ -69,6 +70,20 @@ def ages(captures: Iterable[Capture]) -> dict[str, str]:
         if c.age_class:
             told.setdefault(c.individual, set()).add(c.age_class)
     return {name: next(iter(ages)) for name, ages in told.items() if len(ages) == 1}
+
+
+def station_covariates(given: Export) -> list[str]:
+    """Return the covariates that every station has a value of, sorted. The others are noted as left out."""
+    places = given.survey.places
+    whole = {name for p in places for name in p.traits if all(q.traits.get(name) for q in places)}
+    partly = sorted({name for p in places for name, text in p.traits.items() if text} - whole)
+    given.leave_out(len(partly), "covariate", f"some stations lack a value: {some(partly)}")
+    return sorted(whole)
+
+
+def word(text: str) -> str:
+    """Return a text as one word that every program reads."""
+    return next(iter(safe_names([text], 60).values()))
 
 
 def number_text(value: float) -> str:

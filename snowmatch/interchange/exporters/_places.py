@@ -38,6 +38,7 @@ class MovementLine:
 def station_points(given: Export) -> Iterator[StationPoint]:
     """Yield the stations whose positions may be written, by label."""
     survey, degrees = given.survey, given.degrees
+    given.leave_out(sum(p.label not in degrees for p in survey.places), "station", "it has no position")
     for n, place in enumerate(survey.places):
         if place.label in degrees:
             own = [c for c in survey.captures if c.place == place.label]

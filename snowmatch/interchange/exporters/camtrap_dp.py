@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import some
+from snowmatch.core.types import Annotation
 from snowmatch.core.version import __version__
 from snowmatch.interchange.exporting import Export
 from snowmatch.survey.captures import Capture
@@ -67,7 +68,10 @@ class CamtrapDp:
 
         Raises SnowmatchError without a time zone: the format has no times without one.
         """
+        given.only_captures()
         deployments, media, observations = self.tables(given)
+        untimed = sum(a.timestamp is None for a in _captured(given))
+        given.leave_out(untimed, "photo", "it has no time; the event has those of its other photos")
         spatial = _extent([(r["longitude"], r["latitude"]) for r in deployments])
         package = self._package(given, deployments, observations, spatial)
         return {
@@ -127,7 +131,8 @@ class CamtrapDp:
             box: dict[str, Any] = {}
             if a.bbox is not None and (size := given.photo_size(a.path)) is not None:
                 box = _box(a.bbox, size)
-            tags = f"bodyPart:{a.body_part}"
+            quality = given.survey.traits.known["quality"].get(a.row, "")
+            tags = f"bodyPart:{a.body_part}" + (f" | quality:{quality}" if quality else "")
             found.append(
                 {
                     **common,
@@ -193,6 +198,11 @@ class CamtrapDp:
             },
             "taxonomic": [{"scientificName": name} for name in species],
         }
+
+
+def _captured(given: Export) -> list[Annotation]:
+    """Return the annotations of all captures."""
+    return [given.survey.data.annotations[row] for c in given.survey.captures for row in c.rows]
 
 
 def _zone(text: str) -> tzinfo:

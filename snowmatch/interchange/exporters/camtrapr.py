@@ -35,6 +35,7 @@ class CamtrapR:
 
     def files(self, given: Export) -> Mapping[str, bytes]:
         """Return records.csv, cameras.csv and read.R. Without coordinates, cameras.csv has no utm_x and utm_y."""
+        given.only_captures()
         return {
             "records.csv": to_csv(self._records(given)),
             "cameras.csv": to_csv(_cameras(given)),

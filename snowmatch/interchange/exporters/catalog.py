@@ -10,8 +10,10 @@ from typing import ClassVar
 
 from snowmatch.catalog.further import read_further
 from snowmatch.catalog.positions import holds_position
+from snowmatch.core.text import some
 from snowmatch.core.types import Annotation
 from snowmatch.interchange.exporting import Export
+from snowmatch.survey.traits import HEADINGS
 
 COLUMNS = (
     *("path", "individual", "body_part", "location", "station", "camera", "timestamp", "encounter", "bbox"),
@@ -27,10 +29,20 @@ class CatalogTable:
     COORDINATES: ClassVar[str] = "optional"
 
     def files(self, given: Export) -> Mapping[str, bytes]:
-        """Return catalog.csv with all further columns of the catalog's table; those with positions only if asked."""
+        """Return catalog.csv with all further columns of the catalog's table; those with positions only if asked.
+
+        Sex and quality are those that persons decided, where they did.
+        """
         data = given.survey.data
-        further = read_further(data.folder, data.annotations)
+        further = {**read_further(data.folder, data.annotations)}
+        for name, values in given.survey.traits.said.items():
+            if values:
+                heading = next((h for h in further if h.lower() in HEADINGS[name]), name)
+                decided = {row: "" if value == "unknown" else value for row, value in values.items()}
+                further[heading] = {**further.get(heading, {}), **decided}
         kept = [name for name in further if given.coordinates is not None or not holds_position(name)]
+        gone = sorted(set(further) - set(kept))
+        given.leave_out(len(gone), "column", f"it may tell where stations are; ask with --coordinates: {some(gone)}")
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow([*COLUMNS, *kept])

@@ -64,6 +64,12 @@ class DarwinCore:
 
     def files(self, given: Export) -> Mapping[str, bytes]:
         """Return the two tables and meta.xml. Raises SnowmatchError without a time zone."""
+        given.only_captures()
+        if not self.individuals:
+            why = "others would read where a known animal was; -o individuals=true writes them"
+            given.leave_out(
+                len({c.individual for c in given.survey.captures}), "name of an animal", why, "names of animals"
+            )
         package = CamtrapDp(self.timezone, self.title, self.contributor or "unknown", self.species)
         deployments, media, observations = package.tables(given)
         where = {row["deploymentID"]: row for row in deployments}

@@ -35,7 +35,8 @@ class Hloc:
     def files(self, given: Export) -> Mapping[str, bytes | mmap]:
         """Return features.h5, with a group for each photo, and images.csv, which says what each group shows.
 
-        hloc splits lists of pairs at blanks, so names of groups have "_" instead. Raises SnowmatchError if the catalog
+        hloc splits lists of pairs at blanks, so names of groups have "_" instead, and it takes "/" and "-" for the same
+        in the names of pairs. Raises SnowmatchError if the catalog
         is not indexed.
         """
         data = given.survey.data
@@ -53,14 +54,18 @@ class Hloc:
         keys: dict[str, list[str]] = defaultdict(list)
         rows: list[Sequence[object]] = []
         groups: dict[str, str] = {}
+        unread = 0
         for a, state in sorted(zip(data.annotations, states, strict=True), key=lambda pair: pair[0].path):
             if state.key is None:
+                unread += 1
                 continue
             group = re.sub(r"\s+", "_", a.path)
-            if groups.setdefault(group, a.path) != a.path:
-                raise SnowmatchError(f"{groups[group]} and {a.path} differ in blanks only: rename one of them")
+            pair = group.replace("/", "-")
+            if groups.setdefault(pair, a.path) != a.path:
+                raise SnowmatchError(f"{groups[pair]} and {a.path} are one name for hloc: rename one of them")
             keys[group].append(state.key)
             rows.append((group, a.path, a.individual, a.body_part))
+        given.leave_out(unread, "annotation", f"it has no features of {name} that fit its photo")
         images = to_csv((("image", "path", "individual_id", "body_part"), rows))
         return {"features.h5": hloc_file(reader, keys), "images.csv": images}
 

@@ -29,6 +29,8 @@ class Multimark:
         with coordinates also encounters-by-trap.csv and traps.csv.
         """
         survey = given.survey
+        given.only_captures()
+        _without_side(given)
         animals = safe_names(c.individual for c in survey.captures)
         traps = safe_names(p.label for p in survey.places)
         endings = safe_names(s.name for s in survey.sessions)
@@ -63,6 +65,10 @@ class Multimark:
                 files[f"traps{ending}.csv"] = plain_csv(("trap", "x", "y", *(f"occ{k}" for k in occasions)), rows)
         names_file = {"names.csv": mapping_csv(individual=animals, station=traps)}
         return {**files, **names_file, "read.R": _script(sorted(files))}
+
+
+def _without_side(given: Export) -> None:
+    given.leave_out(sum(not c.flank for c in given.survey.captures), "capture", "it shows no side")
 
 
 def _code(captures: list[Capture]) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from snowmatch.core.errors import SnowmatchError
 from snowmatch.interchange.exporters._names import (
     mapping_csv,
     number_text,
@@ -14,13 +15,20 @@ from snowmatch.interchange.exporters._names import (
     safe_names,
     session_names,
     sexes,
+    station_covariates,
+    word,
 )
 from snowmatch.interchange.exporting import Export
+
+EFFORT = "camera_days"  # a covariate that every trap has: oSCR cannot read a separator with nothing after it
 
 
 @dataclass(frozen=True)
 class Oscr:
-    """Tables for the R package oSCR: sessions and individuals as numbers, one sex an individual (U: unknown)."""
+    """Tables for the R package oSCR: sessions and individuals as numbers, one sex an individual (U: unknown).
+
+    Covariates of traps are those that all stations have, and the camera-days of the session.
+    """
 
     REVISION: ClassVar[int] = 1
     COORDINATES: ClassVar[str] = "needed"
@@ -28,7 +36,13 @@ class Oscr:
     def files(self, given: Export) -> Mapping[str, bytes]:
         """Return edf.csv, tdf-1.csv and so on, names.csv and read.R."""
         survey = given.survey
-        sessions = {name: n + 1 for n, name in enumerate(session_names(survey))}
+        given.only_captures(once=True)
+        covariates = station_covariates(given)
+        held = {c.session for c in survey.captures}
+        if not held:
+            raise SnowmatchError("no captures to export: name individuals first, or choose other flanks or sessions")
+        given.leave_out(len(survey.sessions) - len(held), "session", "oSCR reads no session without captures")
+        sessions = {name: n + 1 for n, name in enumerate(n for n in session_names(survey) if n in held)}
         animals = numbers(c.individual for c in survey.captures)
         traps = safe_names(p.label for p in survey.places)
         sex = sexes(survey.captures, "U")
@@ -45,17 +59,21 @@ class Oscr:
             rows = []
             for j, place in detectors:
                 x, y = given.positions[place.label]
-                rows.append((traps[place.label], number_text(x), number_text(y), *(int(v > 0) for v in effort[j]), "/"))
-            head = ("Trap_ID", "X", "Y", *(str(k + 1) for k in range(by_name[name].occasions)), "sep")
+                worked = [int(v > 0) for v in effort[j]]
+                traits = [word(place.traits[c]) for c in covariates]
+                days = number_text(float(effort[j].sum()))
+                rows.append((traps[place.label], number_text(x), number_text(y), *worked, "/", *traits, days))
+            names = [*map(word, covariates), EFFORT]
+            head = ("Trap_ID", "X", "Y", *(str(k + 1) for k in range(by_name[name].occasions)), "sep", *names)
             files[f"tdf-{n}.csv"] = plain_csv(head, rows)
             occasions.append(str(by_name[name].occasions))
             counts.append(str(len(detectors)))
         files["names.csv"] = mapping_csv(session=sessions, individual=animals, station=traps)
-        files["read.R"] = _script(len(sessions), occasions, counts, bool(sex))
+        files["read.R"] = _script(len(sessions), occasions, counts, bool(sex), [*map(word, covariates), EFFORT])
         return files
 
 
-def _script(sessions: int, occasions: list[str], counts: list[str], sex: bool) -> bytes:
+def _script(sessions: int, occasions: list[str], counts: list[str], sex: bool, covariates: list[str]) -> bytes:
     tables = ", ".join(f'read.csv("tdf-{n + 1}.csv", check.names = FALSE)' for n in range(sessions))
     by_sex = ' sex.col = 5, sex.nacode = "U",' if sex else ""
     return f"""# Reads the tables. Run it in this folder
@@ -63,7 +81,8 @@ library(oSCR)
 edf <- read.csv("edf.csv")
 tdf <- list({tables})
 data <- data2oscr(edf, tdf, sess.col = 1, id.col = 2, occ.col = 3, trap.col = 4,{by_sex}
-  K = c({", ".join(occasions)}), ntraps = c({", ".join(counts)}), tdf.sep = "/")
+  K = c({", ".join(occasions)}), ntraps = c({", ".join(counts)}), tdf.sep = "/",
+  trapcov.names = c({", ".join(f'"{name}"' for name in covariates)}))
 print(data$scrFrame)
 """.encode()
 

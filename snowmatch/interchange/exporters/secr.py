@@ -12,7 +12,16 @@ from typing import ClassVar
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import choices
-from snowmatch.interchange.exporters._names import ages, mapping_csv, number_text, safe_names, session_names, sexes
+from snowmatch.interchange.exporters._names import (
+    ages,
+    mapping_csv,
+    number_text,
+    safe_names,
+    session_names,
+    sexes,
+    station_covariates,
+    word,
+)
 from snowmatch.interchange.exporting import Export
 from snowmatch.survey.captures import Capture
 from snowmatch.survey.run import Survey
@@ -46,14 +55,13 @@ class Secr:
         survey = given.survey
         if not survey.captures:
             raise SnowmatchError("no captures to export: name individuals first, or choose other flanks or sessions")
+        given.only_captures(once=self.detector == "proximity")
         sessions = session_names(survey)
         drawn = given.drawn.captures if given.drawn is not None else ()
         animals = safe_names(c.individual for captures in (survey.captures, *drawn) for c in captures)
         traps = safe_names(p.label for p in survey.places)
         traits = [name for name, of in TRAITS.items() if any(of(captures) for captures in (survey.captures, *drawn))]
-        covariates = sorted(
-            {name for p in survey.places for name in p.traits if all(q.traits.get(name) for q in survey.places)}
-        )
+        covariates = station_covariates(given)
         first = {name: traps[given.detectors(name)[0][1].label] for name in sessions}
         write = _Captures(survey, sessions, animals, traps, first, traits, self.detector == "count")
         files: dict[str, bytes] = {}
@@ -61,7 +69,7 @@ class Secr:
             file = "traps.txt" if len(sessions) == 1 else f"traps-{session}.txt"
             files[file] = _text(self._traps(given, name, traps, covariates))
         occasions = [next(s.occasions for s in survey.sessions if s.name == name) for name in sessions]
-        reading = _reading(self.detector, list(files), occasions, traits, [_word(c) for c in covariates])
+        reading = _reading(self.detector, list(files), occasions, traits, [word(c) for c in covariates])
         numbered = {f"captures-{n + 1:03}.txt": write.text(captures) for n, captures in enumerate(drawn)}
         names = mapping_csv(session=sessions, individual=animals, station=traps)
         return {
@@ -80,7 +88,7 @@ class Secr:
         for n, place in given.detectors(session):
             x, y = given.positions[place.label]
             usage = " ".join(number_text(v) for v in effort[n])
-            values = [_word(place.traits[c]) for c in covariates]
+            values = [word(place.traits[c]) for c in covariates]
             more = f" / {' '.join(values)}" if values else ""
             table.append(f"{traps[place.label]} {number_text(x)} {number_text(y)} {usage}{more}")
         return table
@@ -106,7 +114,7 @@ class _Captures:
             own = sorted(
                 (
                     *(c.occasion, self.animals[c.individual], self.traps[c.place]),
-                    *(_word(values.get(c.individual, "NA")) for values in known),
+                    *(word(values.get(c.individual, "NA")) for values in known),
                 )
                 for c in captures
                 if c.session == name
@@ -119,10 +127,6 @@ class _Captures:
                 last = next(s.occasions for s in self.survey.sessions if s.name == name)
                 lines.append(f"{session} NONE {last} {self.first[name]}" + " NA" * len(known))
         return _text(lines)
-
-
-def _word(text: str) -> str:
-    return next(iter(safe_names([text], 60).values()))
 
 
 def _text(lines: list[str]) -> bytes:
@@ -143,8 +147,10 @@ read <- function(file) read.capthist(file, {vector([f'"{t}"' for t in traps])},
   covnames = {vector([f'"{t}"' for t in traits])}, trapcovnames = {vector([f'"{c}"' for c in covariates])},
   binary.usage = FALSE)
 ch <- read("captures.txt")
-buffer <- if (ms(ch)) max(sapply(ch, suggest.buffer)) else suggest.buffer(ch)
-fit <- function(ch) secr.fit(ch, model = list(D ~ 1, g0 ~ 1, sigma ~ 1), buffer = buffer, trace = FALSE)
+# The buffer comes from quick estimates of g0 and sigma; secr warns that it made them itself
+buffer <- suppressWarnings(if (ms(ch)) max(sapply(ch, suggest.buffer)) else suggest.buffer(ch))
+fit <- function(ch) secr.fit(ch, model = list(D ~ 1, g0 ~ 1, sigma ~ 1), buffer = buffer, trace = FALSE,
+  biasLimit = NA)  # secr's check of the buffer does not know effort that varies
 """
 
 

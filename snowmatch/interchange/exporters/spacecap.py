@@ -34,6 +34,7 @@ class Spacecap:
     def files(self, given: Export) -> Mapping[str, bytes]:
         """Return captures.csv, traps.csv and statespace.csv, each with -SESSION for several sessions, and names.csv."""
         survey = given.survey
+        given.only_captures(once=True)
         animals = numbers(c.individual for c in survey.captures)
         traps = numbers(p.label for p in survey.places)
         endings = safe_names(s.name for s in survey.sessions)

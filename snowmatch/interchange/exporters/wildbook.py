@@ -34,6 +34,7 @@ class Wildbook:
     def files(self, given: Export) -> Mapping[str, bytes]:
         """Return wildbook-1.csv and so on. Raises SnowmatchError if photos have names that Wildbook does not take."""
         survey = given.survey
+        given.only_captures()
         names = {c: [path.rpartition("/")[2] for path in c.photos] for c in survey.captures}
         often = Counter(re.sub(r"\W", "", n.lower()) for own in names.values() for n in set(own))
         bad = sorted({n for own in names.values() for n in own if not re.fullmatch(r"[A-Za-z0-9. ]+", n)})

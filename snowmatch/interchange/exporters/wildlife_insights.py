@@ -43,6 +43,7 @@ class WildlifeInsights:
     def files(self, given: Export) -> Mapping[str, bytes]:
         """Return images.csv (the photos of the captures) and deployments.csv (a row for each station)."""
         survey, degrees = given.survey, given.degrees
+        given.only_captures()
         genus, _, epithet = self.species.partition(" ")
         images: list[Any] = []
         for c in survey.captures:
@@ -57,6 +58,7 @@ class WildlifeInsights:
         for p in survey.places:
             spans = [span for span, _ in survey.spans[p.label]]
             if not spans:
+                given.leave_out(1, "station", f"no camera worked at {p.label}")
                 continue
             where = degrees.get(p.label, (None, None))
             start, end = min(s.start for s in spans), max(s.end for s in spans)

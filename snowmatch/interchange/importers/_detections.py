@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from snowmatch.core.errors import SnowmatchError
@@ -41,14 +42,13 @@ def rows_of_results(source: Path, program: str, threshold: float, species: str, 
     unsure, failed = [], []
     levels = levels_of(folders)
     for file, photo in results.photos.items():
-        above = place_folders(file)
-        place = by_levels(above, levels or station_levels(above))
         if photo.failure:
             failed.append(file)
             continue
         animals = [one for one in photo.detections if one.label.lower() == "animal"]
         sure = [one for one in animals if one.confidence >= threshold]
         kept = [one for one in sure if not species or _named(one, photo).lower() == species.strip().lower()]
+        place = _place(file, levels) if kept or empty else {}
         made = {row.source_id: row for one in reversed(kept) for row in [_row(file, one, photo, place)]}
         if twice := len(kept) - len(made):
             left_out["boxes that are in one photo twice"] += twice  # the surest of them stays
@@ -71,6 +71,11 @@ def rows_of_results(source: Path, program: str, threshold: float, species: str, 
         text = f"{counted(len(failed), 'photo')} that {program} could not read left out: {some(failed)}"
         notes.append(Note("photos-failed-there", text, {"count": len(failed)}))
     return Imported(tuple(rows), (source.parent,), notes=tuple(notes), left_out=dict(left_out))
+
+
+def _place(file: str, levels: Sequence[str]) -> dict[str, str]:
+    above = place_folders(file)
+    return by_levels(above, levels or station_levels(above))
 
 
 def _row(file: str, one: ObjectResult, photo: PhotoResult, place: dict[str, str]) -> ImportedRow:

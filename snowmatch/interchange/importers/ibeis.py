@@ -5,6 +5,7 @@ Source: Erotemic/ibeis and WildMeOrg/wildbook-ia, their tables and the constants
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -57,7 +58,10 @@ class Ibeis:
                 if not one["image_uri"]:
                     problems.append(f"{where}: no image {one['image_rowid']} in the table images")
                     continue
-                theta = float(one["annot_theta"] or 0)
+                theta = _angle(one["annot_theta"])
+                if theta is None:
+                    problems.append(f"{where}: the angle {one['annot_theta']!r} is not allowed; expected radians")
+                    continue
                 turned += bool(theta)
                 rows.append(_row(one, around(box, theta=theta) if box and theta else box, source, where))
         if turned:
@@ -84,7 +88,7 @@ def _row(one: sqlite3.Row, box: Box | None, source: Path, where: str) -> Importe
         "species": as_text(one["species_text"]).replace("_", " "),
         "quality": QUALITIES.get(one["annot_quality"], ""),
         "note": as_text(one["annot_note"]),
-        "theta": f"{float(one['annot_theta']):.6g}" if one["annot_theta"] else "",
+        "theta": f"{_angle(one['annot_theta']):.6g}" if one["annot_theta"] else "",
         "original_name": as_text(one["image_original_name"]),
         "image": as_text(one["image_uuid"]),
     }
@@ -129,6 +133,13 @@ def _box(one: sqlite3.Row) -> Box | None:
         return None
     x, y, width, height = map(float, numbers)
     return x, y, width, height
+
+
+def _angle(value: object) -> float | None:
+    """Return an angle (radians), 0 for none; None for what is no number."""
+    if value is None:
+        return 0.0
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 def _time(seconds: object) -> str:

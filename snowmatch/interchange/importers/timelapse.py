@@ -82,10 +82,9 @@ class Timelapse:
             tables = table_names(database)
             if "DataTable" not in tables:
                 raise SnowmatchError(f"{path} has no DataTable, expected a data file of Timelapse (.ddb)")
+            _need_columns(database, path, "DataTable", {"Id", "File", "RelativePath"})
             found = database.execute("SELECT * FROM DataTable ORDER BY RelativePath, File").fetchall()
-            if missing := {"File", "RelativePath"} - column_names(database, "DataTable"):
-                raise SnowmatchError(f"{path} has no column {min(missing)}, expected a data file of Timelapse 2")
-            boxes = self._boxes(database, problems) if "Detections" in tables else {}
+            boxes = self._boxes(database, path, problems) if "Detections" in tables else {}
         lines = [
             (f"{path.name} Id {row['Id']}", {plain_heading(k): as_text(row[k]) for k in row.keys()})  # noqa: SIM118
             for row in found
@@ -93,9 +92,11 @@ class Timelapse:
         headings = tuple(lines[0][1]) if lines else ()
         return headings, lines, boxes
 
-    def _boxes(self, database: sqlite3.Connection, problems: list[str]) -> dict[str, list[Box]]:
+    def _boxes(self, database: sqlite3.Connection, path: Path, problems: list[str]) -> dict[str, list[Box]]:
         names = {}
+        _need_columns(database, path, "Detections", {"Id", "category", "conf", "bbox"})
         if "DetectionCategories" in table_names(database):
+            _need_columns(database, path, "DetectionCategories", {"category", "label"})
             names = {
                 as_text(row["category"]): as_text(row["label"])
                 for row in database.execute("SELECT * FROM DetectionCategories")
@@ -153,6 +154,12 @@ def _rows(
         )
     notes += reader_notes(reader)
     return rows, left_out, several
+
+
+def _need_columns(database: sqlite3.Connection, path: Path, table: str, needed: set[str]) -> None:
+    """Raise SnowmatchError if a table lacks a column."""
+    if missing := needed - column_names(database, table):
+        raise SnowmatchError(f"{path} has no column {min(missing)} in {table}, expected a data file of Timelapse 2")
 
 
 def _data_file(source: Path) -> Path | None:
