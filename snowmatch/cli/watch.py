@@ -70,7 +70,7 @@ def watch(
     Example:
       snowmatch watch cards/ --catalog catalog/ --bodypart left_flank --notify new --events sightings.jsonl
     """
-    from snowmatch.review.watch import event_of, watch
+    from snowmatch.review.watch import add_events, watch
     from snowmatch.views.watch import format_sighting
 
     told: set[str] = set()
@@ -87,8 +87,7 @@ def watch(
             if bell:
                 click.echo(bell, nl=False, err=True)
         if events is not None and arrival.rows:
-            with events.open("a", encoding="utf-8") as file:
-                file.writelines(event_of(row) + "\n" for row in arrival.rows)
+            add_events(events, arrival.rows)
         say_failed(arrival.failed)
 
     chosen = method_of(tuple(extractors) if extractors else None, "lnbnn", options, False)

@@ -1,7 +1,8 @@
-"""Conversion of values to the types that JSON has."""
+"""Conversion of values to the types that JSON has, and of JSON to values."""
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -33,3 +34,11 @@ def plain(value: Any) -> Any:
     if isinstance(value, (float, np.floating)):
         return float(value) if math.isfinite(value) else None
     return plain(str(value))
+
+
+def read_json(text: str | bytes) -> Any:
+    """Return the value of a JSON text. Raises ValueError for anything else, also where it is nested too deeply."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None

@@ -20,6 +20,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import make_folder, read_file, replace_file, unreadable
 from snowmatch.core.home import home_of
 from snowmatch.core.locks import file_lock
+from snowmatch.core.plain import read_json
 from snowmatch.review.observer_name import MACHINE
 
 NAME = "observers.json"
@@ -55,7 +56,7 @@ def read_accounts(folder: Path) -> tuple[Account, ...]:
     """
     path = accounts_path(folder)
     try:
-        values = json.loads(read_file(path))
+        values = read_json(read_file(path))
         found = tuple(_account(each) for each in values["observers"])
     except FileNotFoundError:
         return ()

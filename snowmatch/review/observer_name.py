@@ -12,6 +12,7 @@ from pathlib import Path
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import make_folder, replace_file
 from snowmatch.core.home import home_of
+from snowmatch.core.plain import read_json
 
 MACHINE = "machine"
 
@@ -25,7 +26,7 @@ def observer_name(folder: Path, given: str | None = None) -> str:
     path, account = home_of(folder) / "observers.json", _account()
     known: dict[str, str] = {}
     with suppress(OSError, ValueError, AttributeError):
-        known = {str(k): str(v) for k, v in json.loads(path.read_text(encoding="utf-8")).items()}
+        known = {str(k): str(v) for k, v in read_json(path.read_text(encoding="utf-8")).items()}
     name = " ".join((given or "").split())
     if not name:
         name = known.get(account, "")

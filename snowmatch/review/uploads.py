@@ -16,6 +16,7 @@ from snowmatch.catalog.records import paths_with as paths_with
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import make_folder, replace_file
 from snowmatch.core.home import home_of
+from snowmatch.core.plain import read_json
 from snowmatch.core.types import BBox
 from snowmatch.photos.facts import read_facts
 from snowmatch.photos.formats import open_photo
@@ -103,9 +104,13 @@ def find_upload(folder: Path, name: str) -> Upload:
     try:
         if not _ID.fullmatch(name):
             raise ValueError(name)
-        values = json.loads((uploads_path(folder) / f"{name}.json").read_text(encoding="utf-8"))
+        values = read_json((uploads_path(folder) / f"{name}.json").read_text(encoding="utf-8"))
         upload = Upload(**{**values, "size": tuple(values["size"])})
-        if upload.id != name or upload.ending not in ENDINGS.values() or not upload_file(folder, upload).is_file():
+        texts = all(isinstance(text, str) for text in (upload.name, upload.sha256, upload.taken))
+        sides = [n for n in upload.size if type(n) is int and n > 0]
+        if not texts or len(sides) != 2 or upload.id != name or upload.ending not in ENDINGS.values():
+            raise ValueError(name)
+        if not upload_file(folder, upload).is_file():
             raise ValueError(name)
     except (OSError, ValueError, TypeError, KeyError):
         raise SnowmatchError("this photo is not here any more: choose it again", "upload-gone") from None

@@ -20,7 +20,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import make_folder, unwritable
 from snowmatch.core.home import CSV_NAME, EXCEL_NAME, features_path, home_of
 from snowmatch.core.notes import Note
-from snowmatch.core.plain import plain
+from snowmatch.core.plain import plain, read_json
 from snowmatch.decisions.file import decisions_path
 from snowmatch.identify.method import MethodOptions
 from snowmatch.photos.formats import EXTENSIONS
@@ -63,10 +63,11 @@ class Watch:
         self._opened: Catalog | None = None
         self._stamp: tuple[int, ...] = ()
 
-    def look(self, now: float | None = None) -> Arrival:
+    def look(self, now: float | None = None, tell: Callable[[Arrival], None] | None = None) -> Arrival:
         """Look at the folder once, ask about the photos that are ready, and return what was found.
 
-        now: seconds (default: the clock). Raises SnowmatchError if the catalog cannot be asked, or nothing remembered.
+        now: seconds (default: the clock). tell: is called with what was found before that is remembered, so that what
+        was never told is asked again. Raises SnowmatchError if the catalog cannot be asked, or nothing remembered.
         """
         now = time.time() if now is None else now
         found = list_photos(self.folder)
@@ -96,11 +97,14 @@ class Watch:
         batch = run_batch(
             self._opened, photos, body_part=self.body_part, locations=self.locations, again=False, **self.method
         )
+        arrival = Arrival(batch.rows, batch.failed, waiting, notes=batch.notes)
+        if tell is not None and (arrival.rows or arrival.failed):
+            tell(arrival)
         remember(self.catalog, ready)
         self._asked.update(ready)
         for path, _ in ready:
             self._seen.pop(path, None)
-        return Arrival(batch.rows, batch.failed, waiting, notes=batch.notes)
+        return arrival
 
 
 def watch(
@@ -126,8 +130,8 @@ def watch(
     watched = Watch(folder, catalog, quiet, body_part, locations, dict(method))
     was_here = True
     while True:
-        arrival = watched.look()
-        if arrival.rows or arrival.failed or arrival.here != was_here:
+        arrival = watched.look(tell=on_rows)
+        if arrival.here != was_here and not (arrival.rows or arrival.failed):
             on_rows(arrival)
         was_here = arrival.here
         if once and arrival.here and not arrival.waiting and not arrival.rows:
@@ -189,9 +193,9 @@ def read_asked(catalog: Path) -> dict[str, Stamp]:
         return asked
     for line in lines:
         try:
-            path, size, moment = json.loads(line)
+            path, size, moment = read_json(line)
             asked[str(path)] = (int(size), int(moment))
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             continue
     return asked
 
@@ -212,3 +216,16 @@ def remember(catalog: Path, photos: Iterable[tuple[str, Stamp]]) -> None:
 def event_of(row: Row) -> str:
     """Return a sighting as one line of JSON, with the schema "snowmatch.sighting/1"."""
     return json.dumps({"schema": SCHEMA, **plain(asdict(row))}, ensure_ascii=False, allow_nan=False)
+
+
+def add_events(path: Path, rows: Iterable[Row]) -> None:
+    """Add sightings to a file of lines. A last line that is not whole, of a killed run, stays a line of its own.
+
+    Raises OSError if the file cannot be written.
+    """
+    text = "".join(event_of(row) + "\n" for row in rows)
+    with path.open("a+b") as file:
+        if file.seek(0, os.SEEK_END):
+            file.seek(-1, os.SEEK_END)
+            text = text if file.read(1) == b"\n" else "\n" + text
+        file.write(text.encode())
