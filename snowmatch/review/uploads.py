@@ -16,7 +16,7 @@ from snowmatch.catalog.records import paths_with as paths_with
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import make_folder, replace_file
 from snowmatch.core.home import home_of
-from snowmatch.core.plain import read_json
+from snowmatch.core.plain import read_summed_json, with_json_sum
 from snowmatch.core.types import BBox
 from snowmatch.photos.facts import read_facts
 from snowmatch.photos.formats import open_photo
@@ -95,7 +95,9 @@ def keep_upload(folder: Path, content: bytes, name: str) -> Upload:
     finally:
         with suppress(OSError):
             trial.unlink()
-    replace_file(place / f"{upload.id}.json", lambda file: file.write(json.dumps(asdict(upload)).encode()))
+    replace_file(
+        place / f"{upload.id}.json", lambda file: file.write(json.dumps(with_json_sum(asdict(upload))).encode())
+    )
     return upload
 
 
@@ -104,7 +106,7 @@ def find_upload(folder: Path, name: str) -> Upload:
     try:
         if not _ID.fullmatch(name):
             raise ValueError(name)
-        values = read_json((uploads_path(folder) / f"{name}.json").read_text(encoding="utf-8"))
+        values = read_summed_json((uploads_path(folder) / f"{name}.json").read_text(encoding="utf-8"))
         upload = Upload(**{**values, "size": tuple(values["size"])})
         texts = all(isinstance(text, str) for text in (upload.name, upload.sha256, upload.taken))
         sides = [n for n in upload.size if type(n) is int and n > 0]

@@ -51,7 +51,7 @@ class Kills:
         self.known = {}
 
     def _answer_most(self, folder):
-        """Make the tables of a batch and of a screening, and the files of an export, of all rows of a catalog but one."""
+        """Make the files of a batch, a screening and an export, of all rows of a catalog but one."""
         table, out = folder / "catalog" / "catalog.csv", folder / "out"
         whole = table.read_text("utf-8")
         rows = whole.splitlines(keepends=True)
