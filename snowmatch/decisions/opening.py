@@ -22,6 +22,7 @@ from pathlib import Path
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import TEMPORARY, sync_folder, unwritable
+from snowmatch.core.text import printable
 from snowmatch.decisions.chain import BrokenError
 from snowmatch.decisions.schema import APPLICATION, VERSION, differences, upgrade, version_of
 
@@ -167,7 +168,7 @@ def _problem(path: Path, code: int, error: Exception) -> SnowmatchError:
             "has it open, and try again"
         )
     if code in _DAMAGE:
-        return damaged(path, str(error))
+        return damaged(path, printable(str(error)))
     return SnowmatchError(f"{path} cannot be used: {error}; decisions that were kept stay: solve this, and try again")
 
 

@@ -62,7 +62,7 @@ def read_accounts(folder: Path) -> tuple[Account, ...]:
         return ()
     except OSError as error:
         raise unreadable(path, error) from error
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         raise SnowmatchError(
             f"{path} is damaged, expected the names and roles of observers: put back a copy, or delete it and add the "
             "observers again"

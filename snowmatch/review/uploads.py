@@ -9,12 +9,13 @@ import secrets
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
 from snowmatch.catalog.records import paths_with as paths_with
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.files import make_folder, replace_file
+from snowmatch.core.files import file_sha256, make_folder, replace_file
 from snowmatch.core.home import home_of
 from snowmatch.core.plain import read_summed_json, with_json_sum
 from snowmatch.core.types import BBox
@@ -112,11 +113,17 @@ def find_upload(folder: Path, name: str) -> Upload:
         sides = [n for n in upload.size if type(n) is int and n > 0]
         if not texts or len(sides) != 2 or upload.id != name or upload.ending not in ENDINGS.values():
             raise ValueError(name)
-        if not upload_file(folder, upload).is_file():
+        status = upload_file(folder, upload).stat()
+        if _content_of(upload_file(folder, upload), status.st_size, status.st_mtime_ns) != upload.sha256:
             raise ValueError(name)
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, SnowmatchError):
         raise SnowmatchError("this photo is not here any more: choose it again", "upload-gone") from None
     return upload
+
+
+@lru_cache(1000)
+def _content_of(path: Path, size: int, changed: int) -> str:
+    return file_sha256(path)
 
 
 def forget_old_uploads(folder: Path) -> int:

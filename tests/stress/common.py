@@ -7,6 +7,7 @@ import csv
 import hashlib
 import json
 import os
+import pickle
 import resource
 import shutil
 import signal
@@ -14,6 +15,7 @@ import sqlite3
 import sys
 import time
 import traceback
+import warnings
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,13 +135,13 @@ def die_at(number, folder):
     return lambda: (folder / "changes").write_text(str(count))
 
 
-def draw(folder):
+def draw(folder, encounters=2):
     """Draw a small survey: catalog/ with boxes for most photos, queries/, source/ (the results of a detector)."""
     make_survey(
         folder / "catalog",
         individuals=3,
         stations=2,
-        encounters=2,
+        encounters=encounters,
         photos=(1, 2),
         seed=3,
         size=(400, 267),
@@ -239,3 +241,19 @@ def limit_memory(more):
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     most = pages * resource.getpagesize() + more
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
+def run_value(work, function):
+    """Return what `function` returns, called in a child; an error text if the child fails or dies."""
+    out = work / "value.pickle"
+    out.unlink(missing_ok=True)
+
+    def write():
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            out.write_bytes(pickle.dumps(function()))
+
+    ended = child(work, write)
+    if ended.status == 0 and out.exists():
+        return pickle.loads(out.read_bytes())
+    return ended
