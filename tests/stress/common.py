@@ -5,7 +5,6 @@ A command runs in a forked child, so that it can be killed, starved of memory or
 
 import csv
 import hashlib
-import json
 import os
 import pickle
 import resource
@@ -200,15 +199,6 @@ def files_of(folder, without=()):
 def left_over(folder):
     """Return the names of temporary files below a folder."""
     return sorted(path.name for path in folder.rglob(f"*{TEMPORARY}"))
-
-
-def answer_of(folder, photo, work):
-    """Return the answer about a photo as JSON, asked in a child; a text if it failed."""
-    ended = child(work, command("query", photo, "--catalog", folder, "--bodypart", "left_flank", "--json"))
-    with suppress(ValueError):
-        start, stop = ended.text.index("{"), ended.text.rindex("}") + 1
-        return json.loads(ended.text[start:stop])
-    return ended.text
 
 
 def stored_features(catalog):

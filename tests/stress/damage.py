@@ -2,8 +2,8 @@
 
 Each trial changes one byte of one file of a catalog that has every kind of file, and looks at everything that users are
 told from these files: the answer to a query, the notes, boxes, what was asked, who decides, uploads, previews and what
-an import remembers. What is told must be the same, or an error of one line or a new note must say so. Then one index run
-and one calibration mend the catalog: then all is as it was, or was made anew.
+an import remembers. What is told must be the same, or an error of one line or a new note must say so. Then an index run
+and a calibration mend the catalog: then all is as it was, or was made anew.
 """
 
 import os

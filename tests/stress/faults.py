@@ -1,13 +1,14 @@
 """Commands on a computer that fails: a full disk, a read-only disk, no memory, a clock that jumps, a card pulled out.
 
 Each trial runs one command of kills.py under one fault, then the same command again without it. Under the fault, a
-command ends with status 0, or with an error and no traceback. Without it, the end is that of a run that nobody disturbs.
+command ends with status 0, or with an error and no traceback. Without it, the end is that of an undisturbed run.
 
 A full disk and a read-only disk need rights (root): a small file system in memory in a mount namespace of the child.
 Without them a limit of the size of files stands for the full disk, and rights of folders for the read-only one.
 """
 
 import ctypes
+import importlib
 import os
 import random
 import resource
@@ -22,6 +23,7 @@ from snowmatch.decisions.file import append, read_decisions
 from snowmatch.decisions.row import Decision
 
 NEW_MOUNTS, READ_ONLY, REMOUNT, BIND, PRIVATE, RECURSIVE = 0x20000, 1, 32, 4096, 1 << 18, 1 << 14
+LOADED = ("snowmatch.api", "snowmatch.review.screen", "snowmatch.review.watch", "snowmatch.interchange.exporting")
 NAMES = ("full disk", "read-only", "no memory", "clock", "pulled out")
 
 
@@ -117,9 +119,16 @@ class Faults:
         return child(self.work, bound if self.mounts else modes)
 
     def _starved(self, run, chance, _):
-        """Between 1 MB and 400 MB more than the program has at its start."""
+        """Between 1 MB and 400 MB more than the program has when its libraries are loaded."""
         more = int(10 ** chance.uniform(6, 8.6))
-        return child(self.work, lambda: (limit_memory(more), run())[1])
+
+        def starved():
+            for name in LOADED:  # a library that cannot be loaded is told by other words
+                importlib.import_module(name)
+            limit_memory(more)
+            run()
+
+        return child(self.work, starved)
 
     def _jumping(self, run, chance, _):
         """The clock jumps by seconds, hours and years, back and forth, and the times of files are of any year."""
@@ -132,9 +141,8 @@ class Faults:
     def _pulled(self, run, chance, seconds):
         """The folder of the photos is away from some moment on: the card was pulled out."""
         away, after = self.place.with_name("away"), chance.random() * seconds
-        folders = [
-            p for p in (self.place / "catalog" / "images", self.place / "in", self.place / "queries") if p.is_dir()
-        ]
+        places = (self.place / "catalog" / "images", self.place / "in", self.place / "queries")
+        folders = [path for path in places if path.is_dir()]
         folder = chance.choice(folders)
         shutil.rmtree(away, ignore_errors=True)
         pid = os.fork()

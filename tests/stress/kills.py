@@ -14,7 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-from common import INDEX, answer_of, child, command, die_at, draw, files_of, fresh, indexed, left_over, rows_of
+from common import (
+    INDEX,
+    child,
+    command,
+    die_at,
+    draw,
+    files_of,
+    fresh,
+    indexed,
+    left_over,
+    rows_of,
+    run_value,
+    stored_features,
+)
 from import_sources import EACH, IDS
 
 from snowmatch.core.home import home_of
@@ -83,15 +96,16 @@ class Kills:
 
     def _commands(self, drawn, known):
         catalog, out = self.place / "catalog", self.place / "out"
-        photo = next((self.place.parent / "drawn" / "queries").glob("images/*.jpg"))
-        asked = self.place / "queries" / photo.relative_to(self.place.parent / "drawn" / "queries")
         screened = (*("found", "screening", "screened"),)
-        # The answer to a query, and the boxes and identifiers in the database
+        # All features, and the boxes and identifiers in the database
         yield Scenario(
             "index",
             drawn,
             ("index", catalog, *INDEX),
-            lambda: (self._answer(catalog, asked), rows_of(catalog, ("annotations", "found"))),
+            lambda: (
+                run_value(self.work, lambda: stored_features(catalog)),
+                rows_of(catalog, ("annotations", "found")),
+            ),
         )
         # The table that was asked for, and the entries of the database
         yield Scenario(
@@ -117,9 +131,8 @@ class Kills:
             arguments = ("export", catalog, out, "--format", format, "--coordinates", "exact", *options)
             yield Scenario(f"export {format}", known, arguments, lambda: files_of(out))
 
-    def _answer(self, catalog, photo):
-        answer = answer_of(catalog, photo, self.work)
-        return answer.get("candidates", answer) if isinstance(answer, dict) else answer
+    def _features(self, catalog):
+        return run_value(self.work, lambda: stored_features(catalog))
 
     def _watched(self):
         lines = (self.place / "out" / "events.jsonl").read_text().splitlines()

@@ -1,7 +1,7 @@
 """Run all stress tests for some minutes, and write a table of counts.
 
-Each part gets a share of the time: fuzzed files, killed commands, damaged bytes, failing computers. Trials are numbered,
-and what trial a number means follows from the seed: the same work folder continues where the last run stopped, and adds
+Each part has a share of the time: fuzzed files, killed commands, damaged bytes, failing computers. Each trial has a
+number, and what it does follows from the seed: the same work folder continues where the last run stopped, and adds
 to its counts. Ends with status 1 if anything was found.
 
 Example: python tests/stress/run.py --minutes 60 --seed 1 --work /dev/shm/stress
