@@ -71,7 +71,10 @@ class Damage:
             few()
             opened = snowmatch.open_catalog(catalog, encounter_gap=50)
             opened.index("sift", workers=1)
-            opened.calibrate()
+
+        def calibrate():  # after all that changes answers: a calibration that is made again is then the same
+            few()
+            snowmatch.open_catalog(catalog).calibrate()
             command("batch", catalog, "--unidentified", "--out", self.place / "answers")()
 
         def fill():
@@ -90,6 +93,7 @@ class Damage:
             make,
             command("screen", catalog, "--workers", "1"),
             command("index", catalog, *INDEX),
+            calibrate,
             command(*watch),
             fill,
         )
