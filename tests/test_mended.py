@@ -312,3 +312,21 @@ def test_a_library_that_finds_no_memory_is_told_in_one_line(monkeypatch, tmp_pat
         1,
         "Error: not enough memory to load the program: close other programs",
     )
+
+
+def test_a_database_that_asks_for_too_much_memory_is_told_and_stays(tmp_path, monkeypatch):
+    from snowmatch.catalog import database
+    from snowmatch.decisions import opening
+
+    home_of(tmp_path).mkdir()
+    for module, path, use in (
+        (database, database.database_path(tmp_path), lambda: database.writing(tmp_path)),
+        (opening, tmp_path / "decisions.sqlite", lambda: opening.reading(tmp_path / "decisions.sqlite")),
+    ):
+        path.write_bytes(b"SQLite format 3")
+        connection = mock.Mock()
+        connection.execute.side_effect = MemoryError
+        monkeypatch.setattr(module.sqlite3, "connect", lambda *_, connection=connection, **__: connection)
+        with pytest.raises(SnowmatchError, match="not enough memory, or its beginning is damaged"), use():
+            pass
+        assert path.read_bytes() == b"SQLite format 3"

@@ -154,6 +154,9 @@ def _opened(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
         if code in _REFUSED:
             raise _RefusedError(str(error)) from error
         raise _problem(path, code, error) from error
+    except MemoryError as error:  # also for a damaged number in the file's head
+        why = "there is not enough memory, or its beginning is damaged"
+        raise SnowmatchError(f"{path} cannot be used: {why}; close other programs, or put back a copy") from error
     finally:
         if connection is not None:
             connection.close()
