@@ -56,7 +56,7 @@ def test_a_kept_picture_that_was_cut_off_is_made_again(photo):
     (kept,) = (folder / ".snowmatch" / "previews").glob("*/*.jpg")
     kept.write_bytes(content[:500])
     assert preview(folder, annotation, "photo", 320) == content
-    assert kept.read_bytes() == content
+    assert kept.read_bytes()[:-4] == content  # a checksum follows
     assert not list(kept.parent.glob(".*"))
 
 

@@ -231,7 +231,7 @@ def test_previews_are_small_upright_and_without_exif(tmp_path):
     assert b"secret" not in answer.content
     assert not picture.getexif()
     kept = list((catalog / ".snowmatch" / "previews").rglob("*.jpg"))
-    assert [path.read_bytes() for path in kept] == [answer.content]
+    assert [path.read_bytes()[:-4] for path in kept] == [answer.content]  # a checksum follows
     Image.fromarray(coat(2)).save(catalog / "images" / "0.jpg")  # another picture under the same name
     assert client.get(f"/picture/photo/160/{key}").content != answer.content
     for kind in ("animal", "outline"):

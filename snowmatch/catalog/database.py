@@ -205,6 +205,9 @@ def _opened(path: Path, *, write: bool) -> Iterator[sqlite3.Connection]:
         if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF in DAMAGE:
             raise DamagedError(str(error)) from error
         raise _system(path, error, write) from error
+    except MemoryError as error:  # also for a damaged number in the file's head; never a reason to replace the file
+        told = MemoryError("there is not enough memory, or its beginning is damaged, then move it away")
+        raise _system(path, told, write) from error
     finally:
         connection.close()
 

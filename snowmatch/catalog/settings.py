@@ -14,6 +14,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import open_regular, replace_file, unreadable
 from snowmatch.core.home import settings_path
 from snowmatch.core.notes import Note
+from snowmatch.core.plain import read_summed_json, with_json_sum
 from snowmatch.core.plugins import plugin_names
 from snowmatch.core.text import choices
 
@@ -109,11 +110,10 @@ def load_settings(folder: Path, notes: list[Note]) -> CatalogSettings:
     except OSError as error:
         raise unreadable(path, error) from error
     try:
-        values = json.loads(text) if len(text) <= MOST_BYTES else None
-        if not isinstance(values, dict):
-            raise ValueError("no settings")
-        return changed(CatalogSettings(), values)
-    except (ValueError, TypeError, RecursionError, SnowmatchError) as error:
+        if len(text) > MOST_BYTES:
+            raise ValueError(f"it has more than {MOST_BYTES} bytes")
+        return changed(CatalogSettings(), read_summed_json(text))
+    except (ValueError, TypeError, SnowmatchError) as error:
         why = f"{path} is damaged ({error}), so the default settings are used: set them again"
         notes.append(Note("settings-damaged", why, {"catalog": str(folder)}))
         return CatalogSettings()
@@ -137,5 +137,5 @@ def keep_settings(folder: Path, settings: CatalogSettings) -> None:
     """
     if load_settings(folder, []) == settings:
         return
-    text = json.dumps(asdict(settings), indent=2) + "\n"
+    text = json.dumps(with_json_sum(asdict(settings)), indent=2) + "\n"
     replace_file(settings_path(folder), lambda file: file.write(text.encode()))

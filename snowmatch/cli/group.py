@@ -105,6 +105,10 @@ class Commands(click.Group):
             raise click.ClickException(
                 f"{where}{error.strerror or error}: check the name and the permissions"
             ) from error
+        except ImportError as error:
+            if "map segment" not in str(error) and "allocate memory" not in str(error):  # of a library, by the system
+                raise
+            raise click.ClickException("not enough memory to load the program: close other programs") from error
         except MemoryError as error:
             raise click.ClickException(f"not enough memory ({error}): use fewer photos or smaller settings") from error
 

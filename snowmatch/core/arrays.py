@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,8 @@ import numpy as np
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import read_file, replace_file, unreadable
 
+# What numpy raises for a damaged header, which is a text in the syntax of Python
+_NO_HEADER = (tokenize.TokenError, SyntaxError, RecursionError, MemoryError)
 LARGEST = 8 << 30  # bytes of one array in a compressed file: a small file must not fill the memory
 
 
@@ -44,7 +47,10 @@ def _check_size(archive: np.lib.npyio.NpzFile, name: str) -> None:
     with archive.zip.open(info) as file:
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read(file)
+        try:
+            shape, _, dtype = read(file)
+        except _NO_HEADER:
+            raise ValueError(f"the header of {name} is damaged") from None
     if math.prod(shape) * dtype.itemsize > min(info.file_size, LARGEST):
         raise ValueError(f"{name} has another size than the file says")
 

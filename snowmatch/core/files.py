@@ -109,6 +109,37 @@ def replace_file(path: Path, write: Callable[[BinaryIO], Any], mode: int = 0o666
         raise unwritable(path.parent, error) from error
 
 
+def replace_together(first: tuple[Path, bytes], *others: tuple[Path, bytes]) -> None:
+    """Write files that belong together, in one folder.
+
+    If this is killed, the first is old or new, and each of the others fits it or is missing. The first one says whose
+    the others are: an old one beside a new first one would be taken for somebody else's.
+    Raises SnowmatchError as `replace_file` does; the old files then stay.
+    """
+    folder = first[0].parent
+    ready: list[tuple[Path, Path]] = []
+    try:
+        make_folder(folder)
+        try:
+            for path, content in (first, *others):
+                ready.append((path.with_name(f".snowmatch-{secrets.token_hex(8)}{TEMPORARY}"), path))
+                with _create(ready[-1][0], 0o666) as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+            for path, _ in others:
+                path.unlink(missing_ok=True)
+            for temporary, path in ready:
+                _rename(temporary, path)
+        except BaseException:
+            for temporary, _ in ready:
+                temporary.unlink(missing_ok=True)
+            raise
+        sync_folder(folder)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+
+
 def keep_file(path: Path, content: bytes) -> None:
     """Write a file that can be made again at `path`, atomically, without waiting until it is on the disk.
 

@@ -78,6 +78,8 @@ def read_since(path: Path, known: Decisions) -> tuple[Decisions, tuple[Decision,
     with reading(path) as connection:
         # The number of rows is read first: another process may add rows between the two queries
         (stored,) = connection.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence").fetchone()
+        if not isinstance(stored, int):
+            raise BrokenError(f"its number of decisions is {str(stored)[:40]!r}")
         rows = _rows(connection, count - 1)
         if count:  # the last row that is known must still be there
             last = next(rows, None)

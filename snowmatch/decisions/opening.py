@@ -22,6 +22,7 @@ from pathlib import Path
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import TEMPORARY, sync_folder, unwritable
+from snowmatch.core.text import printable
 from snowmatch.decisions.chain import BrokenError
 from snowmatch.decisions.schema import APPLICATION, VERSION, differences, upgrade, version_of
 
@@ -153,6 +154,9 @@ def _opened(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
         if code in _REFUSED:
             raise _RefusedError(str(error)) from error
         raise _problem(path, code, error) from error
+    except MemoryError as error:  # also for a damaged number in the file's head
+        why = "there is not enough memory, or its beginning is damaged"
+        raise SnowmatchError(f"{path} cannot be used: {why}; close other programs, or put back a copy") from error
     finally:
         if connection is not None:
             connection.close()
@@ -167,7 +171,7 @@ def _problem(path: Path, code: int, error: Exception) -> SnowmatchError:
             "has it open, and try again"
         )
     if code in _DAMAGE:
-        return damaged(path, str(error))
+        return damaged(path, printable(str(error)))
     return SnowmatchError(f"{path} cannot be used: {error}; decisions that were kept stay: solve this, and try again")
 
 

@@ -18,6 +18,7 @@ from filelock import Timeout
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import make_folder, read_file, replace_file, unwritable
 from snowmatch.core.locks import file_lock
+from snowmatch.core.plain import read_json
 from snowmatch.core.types import Features
 from snowmatch.features.segments import COLUMNS, Entry, features_folder, open_segment, open_segments, write_segment
 
@@ -129,7 +130,7 @@ class FeatureWriter:
     def _read_checked(self) -> dict[str, float]:
         """Return when each file was checked (seconds since 1970). A damaged list gives no times."""
         try:
-            held = json.loads(read_file(self.folder / CHECKED))
+            held = read_json(read_file(self.folder / CHECKED))
             return {name: float(at) for name, at in held.items()}
         except (OSError, ValueError, TypeError, AttributeError, RecursionError):
             return {}
@@ -210,7 +211,7 @@ class FeatureWriter:
 
     def _held(self) -> str:
         try:
-            values = json.loads(read_file(self._holder))
+            values = read_json(read_file(self._holder))
             who = f"process {values['pid']} on {values['host']}, since {values['since']}"
         except (OSError, ValueError, TypeError, KeyError):  # it has just started, or is about to end
             who = "another process"

@@ -109,9 +109,12 @@ def export_survey(
     as what it leaves out; the manifest has it too. Raises SnowmatchError if the format is
     unknown or needs what the survey lacks, and if `out` has files that snowmatch did not write.
     """
-    files, manifest = export_files(survey, name, options=options, coordinates=coordinates, drawn=drawn, notes=notes)
+    said: list[Note] = []
+    files, manifest = export_files(survey, name, options=options, coordinates=coordinates, drawn=drawn, notes=said)
     check_output(out, survey.data.folder, list(files), force=force)
     write_output(out, survey.data.folder, files, manifest, force=force)
+    if notes is not None:
+        notes += said
     return list(files)
 
 
@@ -126,7 +129,7 @@ def export_files(
 ) -> tuple[dict[str, bytes | mmap], dict[str, Any]]:
     """Return the files of the format `name` by their names, and the manifest of what made them.
 
-    notes: as for `export_survey`. Raises SnowmatchError if the format is unknown or needs what the survey lacks.
+    notes: gets what the format says. Raises SnowmatchError if the format is unknown or needs what the survey lacks.
     """
     exporter = make_plugin("exporters", name.replace("-", "_"), options)  # camtrap-dp is camtrap_dp.py
     if exporter.COORDINATES == "needed" and coordinates is None:

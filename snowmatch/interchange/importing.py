@@ -190,7 +190,8 @@ def _write(
 ) -> Report:  # fmt: skip
     key = f"{name}_id"
     table, posts = read_text_table(home / CSV_NAME), read_text_table(home / STATIONS_NAME)
-    memory = read_memory(imported_path(home))
+    remembered: list[Note] = []
+    memory = read_memory(imported_path(home), remembered)
     rows = merge(table.rows, memory.get((name, CSV_NAME), {}) if table.rows else {}, checked.rows, key)
     sites = merge(
         posts.rows, memory.get((name, STATIONS_NAME), {}) if posts.rows else {}, deployments, "deployment", ""
@@ -216,7 +217,7 @@ def _write(
         source, name, home, len(checked.rows), rows.added, rows.changed, rows.same, len(deployments),
         sites.added + sites.changed, read.left_out, checked.failed, (*rows.kept, *sites.kept),
         {at: str(to) for at, to in placement.links.items()}, len(placement.copies), tuple(written),
-        unique([*notes, *_merge_notes(rows, table.rows and checked.failed)]),
+        unique([*notes, *remembered, *_merge_notes(rows, table.rows and checked.failed)]),
     )  # fmt: skip
 
 

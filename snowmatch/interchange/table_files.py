@@ -6,6 +6,7 @@ import csv
 import io
 import os
 import tempfile
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -16,8 +17,10 @@ from snowmatch.catalog.table import COLUMNS, read_table
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import read_file, replace_file
 from snowmatch.core.home import CSV_NAME, EXCEL_NAME
+from snowmatch.core.notes import Note
 from snowmatch.interchange.merging import Cells
 
+SUM_ROW = "sum"  # in the column of formats: the last row of the memory, which has its checksum
 FORMAT_COLUMN, TABLE_COLUMN = "format", "table"  # the columns of the memory that say what a row is of
 
 
@@ -96,22 +99,37 @@ def replace_table(path: Path, content: bytes) -> Path | None:
     return kept
 
 
-def read_memory(path: Path) -> dict[tuple[str, str], dict[str, Cells]]:
+def read_memory(path: Path, notes: list[Note]) -> dict[tuple[str, str], dict[str, Cells]]:
     """Return what imports wrote: rows by identifier, by format and table. A missing or damaged memory is empty.
 
-    Without it, every cell that differs from the source counts as corrected.
+    Without it, every cell that differs from the source counts as corrected. A damaged one gets a note.
     """
     found: dict[tuple[str, str], dict[str, Cells]] = {}
     try:
-        text = read_file(path).decode("utf-8")
+        text = _without_sum(read_file(path)).decode("utf-8")
         for row in csv.DictReader(io.StringIO(text, newline="")):
             if None in row or None in row.values():
-                return {}
+                raise ValueError("a row has too many or too few values")
             what, key = (row.pop(FORMAT_COLUMN), row.pop(TABLE_COLUMN)), row.pop("key")
             found.setdefault(what, {})[key] = {column: cell for column, cell in row.items() if cell}
-    except (OSError, ValueError, KeyError, csv.Error, SnowmatchError):
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, csv.Error, SnowmatchError) as error:
+        text = f"{path} is damaged ({error}): every cell that differs from the source counts as corrected, and stays"
+        notes.append(Note("memory-damaged", text))
         return {}
     return found
+
+
+def _without_sum(content: bytes) -> bytes:
+    """Return the rows of a memory without the last one, its checksum; one of an older version has none."""
+    rows, _, last = content.rstrip(b"\n").rpartition(b"\n")
+    name, _, rest = last.partition(b",")
+    if name != SUM_ROW.encode():
+        return content
+    if rest.partition(b",")[0] != b"%d" % zlib.crc32(rows + b"\n"):
+        raise ValueError("a value has changed")
+    return rows + b"\n"
 
 
 def write_memory(path: Path, memory: Mapping[tuple[str, str], Mapping[str, Cells]]) -> None:
@@ -124,4 +142,6 @@ def write_memory(path: Path, memory: Mapping[tuple[str, str], Mapping[str, Cells
     writer.writerow([FORMAT_COLUMN, TABLE_COLUMN, "key", *columns])
     for what, rows in sorted(memory.items()):
         writer.writerows([*what, key, *(cells.get(column, "") for column in columns)] for key, cells in rows.items())
-    replace_file(path, lambda file: file.write(text.getvalue().encode()))
+    whole = text.getvalue().encode()
+    last = f"{SUM_ROW},{zlib.crc32(whole)}{',' * (1 + len(columns))}\n"
+    replace_file(path, lambda file: file.write(whole + last.encode()))

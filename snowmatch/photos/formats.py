@@ -38,7 +38,7 @@ EXTENSIONS = frozenset(
 # Extensions of files that are treated as videos, in upper or lower case
 VIDEO_EXTENSIONS = frozenset({".mp4", ".avi", ".mov", ".mkv", ".m4v", ".mpg", ".mpeg", ".wmv", ".3gp"})
 # The exceptions that Pillow and pillow-heif raise for damaged files and damaged EXIF. MemoryError is not one of them.
-DAMAGE = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.error, zlib.error)
+DAMAGE = (OSError, SyntaxError, ValueError, TypeError, EOFError, RuntimeError, struct.error, zlib.error)
 MOST_PAGES = 20  # number of pages of a TIFF that are searched for the largest
 _WIDTH, _HEIGHT, _SUB_IFDS, _BIG_TIFF = 256, 257, 330, 43  # TIFF's numbers. Source: TIFF 6.0; BigTIFF
 _HEIC = re.compile(rb"....ftyp(heic|heix|heim|heis|hevc|hevx|mif1|msf1)", re.DOTALL)
@@ -82,7 +82,7 @@ def largest_page(image: Image.Image, path: Path) -> None:
             sizes.append(image.width * image.height)
         except EOFError:
             break
-        except (SyntaxError, OSError):  # a picture that Pillow cannot read, such as that of a raw file
+        except (SyntaxError, OSError, TypeError):  # a picture that Pillow cannot read, such as that of a raw file
             sizes.append(0)
             hidden = max(hidden, _pixels(image.tag_v2))
         hidden = max(hidden, _hidden_pixels(image))

@@ -20,6 +20,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import make_folder, read_file, replace_file, unreadable
 from snowmatch.core.home import home_of
 from snowmatch.core.locks import file_lock
+from snowmatch.core.plain import read_json
 from snowmatch.review.observer_name import MACHINE
 
 NAME = "observers.json"
@@ -55,13 +56,13 @@ def read_accounts(folder: Path) -> tuple[Account, ...]:
     """
     path = accounts_path(folder)
     try:
-        values = json.loads(read_file(path))
+        values = read_json(read_file(path))
         found = tuple(_account(each) for each in values["observers"])
     except FileNotFoundError:
         return ()
     except OSError as error:
         raise unreadable(path, error) from error
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         raise SnowmatchError(
             f"{path} is damaged, expected the names and roles of observers: put back a copy, or delete it and add the "
             "observers again"

@@ -16,7 +16,7 @@ from snowmatch.api import Catalog
 from snowmatch.catalog.load import check_body_part, check_locations
 from snowmatch.catalog.screened import Screened, load_screened
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.files import replace_file
+from snowmatch.core.files import replace_together
 from snowmatch.core.notes import Note
 from snowmatch.core.outputs import csv_path, jsonl_path
 from snowmatch.core.plain import plain
@@ -90,8 +90,8 @@ def run_batch(
         batch = settle(groups, records, (*session.notes, *notes))
     if out is not None:
         text = rows_to_csv(batch.rows)
-        replace_file(jsonl_path(out), lambda file: file.write(rows_to_jsonl(batch.rows).encode()))
-        replace_file(csv_path(out), lambda file: file.write(text.encode("utf-8-sig" if bom else "utf-8")))
+        table = text.encode("utf-8-sig" if bom else "utf-8")
+        replace_together((jsonl_path(out), rows_to_jsonl(batch.rows).encode()), (csv_path(out), table))
     return batch
 
 

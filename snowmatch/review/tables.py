@@ -12,7 +12,7 @@ from pathlib import Path
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import CSV_NAME
 from snowmatch.core.outputs import check_file, csv_path, jsonl_path
-from snowmatch.core.plain import plain
+from snowmatch.core.plain import plain, read_json
 from snowmatch.core.text import plain_cell
 from snowmatch.review.rows import COLUMNS, Row, row_from_json
 
@@ -43,7 +43,7 @@ def _is_unedited(path: Path, jsonl: Path) -> bool:
 def _rows_in(path: Path) -> list[Row] | None:
     """Return the rows of a file that `rows_to_jsonl` wrote; None if it is any other file or does not exist."""
     try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [read_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
         if any(line["schema"] != SCHEMA for line in lines):
             return None
         return [row_from_json(line) for line in lines]

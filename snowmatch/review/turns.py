@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 
 from snowmatch.core.files import make_folder, replace_file
 from snowmatch.core.home import home_of
+from snowmatch.core.plain import read_json
 
 LASTS = 600.0  # seconds that a pair stays with an observer who does not answer; chosen
 WAIT = 5.0  # seconds to wait for another program
@@ -79,11 +80,11 @@ def _pair(text: str) -> Pair:
 def _read(folder: Path) -> dict[str, Any]:
     """Return the state. A missing or damaged file gives an empty one."""
     try:
-        state = json.loads(_path(folder).read_text(encoding="utf-8"))
+        state = read_json(_path(folder).read_text(encoding="utf-8"))
         held = {str(k): [str(v[0]), float(v[1])] for k, v in state["held"].items() if " " in k}
         skipped = {str(k): [str(p) for p in v if " " in p] for k, v in state["skipped"].items()}
         return {"held": held, "skipped": skipped}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError):
         return {"held": {}, "skipped": {}}
 
 

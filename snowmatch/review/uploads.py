@@ -9,13 +9,15 @@ import secrets
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
 from snowmatch.catalog.records import paths_with as paths_with
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.files import make_folder, replace_file
+from snowmatch.core.files import file_sha256, make_folder, replace_file
 from snowmatch.core.home import home_of
+from snowmatch.core.plain import read_summed_json, with_json_sum
 from snowmatch.core.types import BBox
 from snowmatch.photos.facts import read_facts
 from snowmatch.photos.formats import open_photo
@@ -94,7 +96,9 @@ def keep_upload(folder: Path, content: bytes, name: str) -> Upload:
     finally:
         with suppress(OSError):
             trial.unlink()
-    replace_file(place / f"{upload.id}.json", lambda file: file.write(json.dumps(asdict(upload)).encode()))
+    replace_file(
+        place / f"{upload.id}.json", lambda file: file.write(json.dumps(with_json_sum(asdict(upload))).encode())
+    )
     return upload
 
 
@@ -103,13 +107,23 @@ def find_upload(folder: Path, name: str) -> Upload:
     try:
         if not _ID.fullmatch(name):
             raise ValueError(name)
-        values = json.loads((uploads_path(folder) / f"{name}.json").read_text(encoding="utf-8"))
+        values = read_summed_json((uploads_path(folder) / f"{name}.json").read_text(encoding="utf-8"))
         upload = Upload(**{**values, "size": tuple(values["size"])})
-        if upload.id != name or upload.ending not in ENDINGS.values() or not upload_file(folder, upload).is_file():
+        texts = all(isinstance(text, str) for text in (upload.name, upload.sha256, upload.taken))
+        sides = [n for n in upload.size if type(n) is int and n > 0]
+        if not texts or len(sides) != 2 or upload.id != name or upload.ending not in ENDINGS.values():
             raise ValueError(name)
-    except (OSError, ValueError, TypeError, KeyError):
+        status = upload_file(folder, upload).stat()
+        if _content_of(upload_file(folder, upload), status.st_size, status.st_mtime_ns) != upload.sha256:
+            raise ValueError(name)
+    except (OSError, ValueError, TypeError, KeyError, SnowmatchError):
         raise SnowmatchError("this photo is not here any more: choose it again", "upload-gone") from None
     return upload
+
+
+@lru_cache(1000)
+def _content_of(path: Path, size: int, changed: int) -> str:
+    return file_sha256(path)
 
 
 def forget_old_uploads(folder: Path) -> int:

@@ -18,6 +18,7 @@ from typing import Any
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import make_folder, unwritable
 from snowmatch.core.home import home_of
+from snowmatch.core.plain import read_json
 
 Stamp = tuple[int, int]  # size (bytes) and time (ns) of a file
 Event = Mapping[str, Any]
@@ -74,7 +75,7 @@ class Memory:
             path, size, moment = step
             self.asked[str(path)] = (int(size), int(moment))
             return
-        photos = [Watched(*each) for each in step.get("photos", ())]
+        photos = [_read_photo(each) for each in step.get("photos", ())]
         for photo in photos:
             self.asked[photo.path] = photo.stamp
             self.contents.setdefault(photo.sha256, photo)
@@ -105,6 +106,13 @@ class Memory:
             found += [photo for _, photo in new]
 
 
+def _read_photo(values: Sequence[Any]) -> Watched:
+    path, size, moment, sha256, taken, event = values
+    if taken:
+        datetime.fromisoformat(taken)
+    return Watched(str(path), int(size), int(moment), str(sha256), str(taken), str(event))
+
+
 def watched_path(catalog: Path) -> Path:
     """Return the file of the journal."""
     return home_of(catalog) / "watched.jsonl"
@@ -115,8 +123,8 @@ def read_memory(catalog: Path) -> Memory:
     memory = Memory()
     for line in _lines(watched_path(catalog)):
         try:
-            memory.take(json.loads(line))
-        except (ValueError, TypeError, KeyError, AttributeError):
+            memory.take(read_json(line))
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
             continue
     return memory
 
@@ -172,7 +180,7 @@ def events_since(catalog: Path, offset: int | None, most: int = 50) -> tuple[lis
     events: list[Event] = []
     for line in content[:whole].splitlines():
         try:
-            step = json.loads(line)
+            step = read_json(line)
             events += [e for e in step.get("events", ()) if isinstance(e, dict)] if isinstance(step, dict) else []
         except ValueError:  # torn, or the middle of a line
             continue
@@ -193,7 +201,7 @@ def append_events(path: Path, events: Sequence[Event], again: bool) -> None:
     if again:
         for line in _lines(path):
             try:
-                there.add(json.loads(line)["id"])
+                there.add(read_json(line)["id"])
             except (ValueError, TypeError, KeyError):
                 continue
     try:

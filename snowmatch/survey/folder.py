@@ -19,6 +19,7 @@ from snowmatch.survey.coordinates import Coordinates
 from snowmatch.survey.run import Survey
 
 MANIFEST = "manifest.json"
+UNFINISHED = "replaced"  # in the manifest of a run that is at work, or was killed: the files before, with their sums
 SCHEMA = "snowmatch.files/1"
 DECISIONS = "decisions.sqlite"
 
@@ -56,7 +57,7 @@ def check_output(folder: Path, catalog: Path, names: Sequence[str], *, force: bo
     else:
         check_folder(folder, catalog)
     foreign = [n for n in (*names, MANIFEST) if (folder / n).exists() and not (n == MANIFEST and ours)]
-    foreign = [n for n in foreign if n not in ours or file_sha256(folder / n) != ours[n]]
+    foreign = [n for n in foreign if n not in ours or file_sha256(folder / n) not in ours[n]]
     if foreign and not force:
         raise SnowmatchError(
             f"{folder} has {some(foreign)}, which snowmatch did not write or somebody edited: choose another folder",
@@ -69,16 +70,19 @@ def write_output(
 ) -> None:
     """Write files and their manifest into a folder, which is made. Unchanged files of an earlier run are removed.
 
-    The manifest is written last. Raises as `check_output` does.
+    The manifest is written last. Before the first file, one is written that names the old and the new files: if this
+    run is killed, the next one knows whose they are. Raises as `check_output` does.
     """
     check_output(folder, catalog, list(files), force=force)
+    text = manifest_text(manifest, files)
     before = _own_files(folder)
+    unfinished = {**json.loads(text), UNFINISHED: {name: sorted(sums) for name, sums in before.items()}}
+    replace_file(folder / MANIFEST, lambda file: file.write(json.dumps(unfinished).encode()))
     for name, content in files.items():
         replace_file(folder / name, lambda file, content=content: file.write(content))  # type: ignore[misc]
     for name in before.keys() - files.keys():
-        if (folder / name).is_file() and file_sha256(folder / name) == before[name]:
+        if (folder / name).is_file() and file_sha256(folder / name) in before[name]:
             (folder / name).unlink()
-    text = manifest_text(manifest, files)
     replace_file(folder / MANIFEST, lambda file: file.write(text))
 
 
@@ -88,12 +92,19 @@ def manifest_text(manifest: Mapping[str, Any], files: Mapping[str, bytes | mmap]
     return (json.dumps(plain({**manifest, "files": sums}), indent=2, ensure_ascii=False) + "\n").encode()
 
 
-def _own_files(folder: Path) -> dict[str, str]:
-    """Return name and sha256 of the files that the manifest in `folder` names; {} without a manifest of ours."""
+def _own_files(folder: Path) -> dict[str, set[str]]:
+    """Return what the manifest in `folder` names: the files and what sha256 they may have; {} without one of ours.
+
+    A file has two of them if a run that replaced it was killed.
+    """
     try:
         values = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         if values["schema"] != SCHEMA:
             return {}
-        return {n: s for n, s in values["files"].items() if isinstance(s, str) and n == Path(n).name}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        found = {n: {s} for n, s in values["files"].items() if isinstance(s, str) and n == Path(n).name}
+        for name, sums in values.get(UNFINISHED, {}).items():
+            if name == Path(name).name:
+                found.setdefault(name, set()).update(s for s in sums if isinstance(s, str))
+        return found
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}

@@ -6,6 +6,7 @@ import hashlib
 import io
 import math
 import os
+import zlib
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
@@ -29,7 +30,7 @@ SIZES = (160, 320, 640, 1280, 2560)  # longest sides (px) of previews
 KINDS = ("photo", "animal", "outline")
 MARGIN = 0.08  # of the animal's box, around it
 QUALITY = 85
-END = b"\xff\xd9"  # of a JPEG
+SUM_BYTES = 4  # of the checksum at the end of a kept picture
 
 
 def key_of(annotation: Annotation) -> str:
@@ -61,11 +62,13 @@ def preview(folder: Path, annotation: Annotation, kind: str, size: int) -> bytes
     kept = home_of(folder) / "previews" / name[:2] / f"{name}.jpg"
     if not kept.is_symlink():
         with suppress(OSError, SnowmatchError):
-            if (content := read_file(kept)).endswith(END):  # a power failure may have cut it off
+            stored = read_file(kept)
+            content, known = stored[:-SUM_BYTES], stored[-SUM_BYTES:]
+            if _sum_of(content) == known:  # a power failure may have cut it off
                 return content
     content = _outlined(folder, annotation, size) if lines else make_preview_of(photo, box, size)
     with suppress(SnowmatchError):  # a catalog that cannot be written shows its pictures all the same
-        keep_file(kept, content)
+        keep_file(kept, content + _sum_of(content))
     return content
 
 
@@ -132,3 +135,7 @@ def with_margin(box: Sequence[int], image_size: tuple[int, int]) -> tuple[int, i
     margin = round(MARGIN * max(w, h))
     right, bottom = min(x + w + margin, image_size[0]), min(y + h + margin, image_size[1])
     return max(x - margin, 0), max(y - margin, 0), right, bottom
+
+
+def _sum_of(content: bytes) -> bytes:
+    return zlib.crc32(content).to_bytes(SUM_BYTES, "big")

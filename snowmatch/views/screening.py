@@ -16,10 +16,10 @@ from PIL import Image, ImageDraw
 from snowmatch.catalog.load import CatalogData
 from snowmatch.catalog.screened import PERSON
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.files import replace_file
+from snowmatch.core.files import replace_together
 from snowmatch.core.home import CSV_NAME
 from snowmatch.core.outputs import check_file, check_folder, csv_path, has_mark, jsonl_path, make_output_folder
-from snowmatch.core.plain import plain
+from snowmatch.core.plain import plain, read_json
 from snowmatch.core.plugins import Classifier
 from snowmatch.core.text import file_part, percent, plain_cell, printable
 from snowmatch.photos.pixels import read_photo
@@ -59,14 +59,13 @@ def write_table(photos: Sequence[ScreenedPhoto], out: Path) -> None:
     """Write OUT.csv for people and OUT.jsonl for programs, with the schema "snowmatch.screen/2"."""
     lines = [{"schema": SCHEMA, **plain(asdict(photo))} for photo in photos]
     text = "".join(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines)
-    replace_file(jsonl_path(out), lambda file: file.write(text.encode()))
-    replace_file(csv_path(out), lambda file: file.write(screening_to_csv(photos).encode()))
+    replace_together((jsonl_path(out), text.encode()), (csv_path(out), screening_to_csv(photos).encode()))
 
 
 def _photos_in(path: Path) -> list[ScreenedPhoto] | None:
     """Return the photos of a file that `write_table` wrote; None if it is any other file or does not exist."""
     try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [read_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
         if any(line.pop("schema") != SCHEMA for line in lines):
             return None
         return [ScreenedPhoto(**{**line, "boxes": tuple(line["boxes"])}) for line in lines]

@@ -16,6 +16,7 @@ from typing import Any
 from snowmatch.api import CellError, read_box
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import make_folder, replace_file
+from snowmatch.core.plain import read_summed_json, with_json_sum
 from snowmatch.core.types import BODY_PARTS, BBox
 from snowmatch.review.uploads import find_upload, upload_file, uploads_path
 from snowmatch.views.text import Answer
@@ -93,7 +94,7 @@ def keep_question(folder: Path, asked: Asked) -> str:
         find_upload(folder, name)
     place = uploads_path(folder) / "questions"
     make_folder(place)
-    replace_file(place / f"{asked.id}.json", lambda file: file.write(json.dumps(asdict(asked)).encode()))
+    replace_file(place / f"{asked.id}.json", lambda file: file.write(json.dumps(with_json_sum(asdict(asked))).encode()))
     return asked.id
 
 
@@ -102,9 +103,9 @@ def find_question(folder: Path, name: str) -> Asked:
     try:
         if not _ID.fullmatch(name):
             raise ValueError(name)
-        values = json.loads((uploads_path(folder) / "questions" / f"{name}.json").read_text(encoding="utf-8"))
+        values = read_summed_json((uploads_path(folder) / "questions" / f"{name}.json").read_text(encoding="utf-8"))
         return read_question(values)
-    except (OSError, ValueError):
+    except (OSError, ValueError, AttributeError):
         raise SnowmatchError("there is no such answer any more: ask again", "answer-gone") from None
 
 

@@ -19,6 +19,7 @@ from filelock import Timeout
 from snowmatch.core.files import replace_file
 from snowmatch.core.home import PROGRESS_FILE
 from snowmatch.core.locks import file_lock
+from snowmatch.core.plain import read_json
 
 PATIENCE = 15.0  # seconds for the work to keep what is finished, before it is ended
 
@@ -31,7 +32,7 @@ def run_job(folder: Path) -> int:
     except Timeout:
         return 2  # it runs already
     with lock:
-        arguments = json.loads((folder / "job.json").read_text(encoding="utf-8"))["arguments"]
+        arguments = read_json((folder / "job.json").read_text(encoding="utf-8"))["arguments"]
         environment = {**os.environ, PROGRESS_FILE: str(folder / "progress.json"), "PYTHONIOENCODING": "utf-8"}
         with open(folder / "stdout", "wb") as out, open(folder / "stderr", "wb") as err:
             work = subprocess.Popen(

@@ -18,6 +18,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import make_folder, replace_file
 from snowmatch.core.home import home_of
 from snowmatch.core.locks import file_lock
+from snowmatch.core.plain import read_json
 
 KINDS = ("index", "calibrate", "batch", "compare")
 LISTED = 30  # the newest jobs that a page shows
@@ -138,7 +139,7 @@ def read_job(folder: Path, name: str) -> Job:
     about = _read(place / "job.json") if _ID.fullmatch(name) else {}
     try:
         kind, arguments, started = str(about["kind"]), tuple(map(str, about["arguments"])), float(about["started"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise SnowmatchError(f"there is no work {name[:60]!r} in {folder}") from None
     ended, progress = _read(place / "ended.json"), _read(place / "progress.json")
     if ended:
@@ -150,13 +151,13 @@ def read_job(folder: Path, name: str) -> Job:
         kind,
         arguments,
         started,
-        float(ended["ended"]) if "ended" in ended else None,
+        _number(ended, "ended") if "ended" in ended else None,
         state,
         str(progress.get("title", "")),
         str(progress.get("unit", "")),
-        int(progress.get("done", 0)),
-        int(progress.get("total", 0)),
-        float(progress.get("seconds", 0)),
+        int(_number(progress, "done")),
+        int(_number(progress, "total")),
+        _number(progress, "seconds"),
         _tail(place / "stdout"),
         _tail(place / "stderr"),
     )
@@ -176,10 +177,16 @@ def _alive(place: Path) -> bool:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return values if isinstance(values, dict) else {}
+
+
+def _number(values: dict[str, Any], name: str) -> float:
+    """Return a number of a file; 0 if it is missing or damaged."""
+    found = values.get(name)
+    return float(found) if isinstance(found, int | float) and abs(found) < 1e15 else 0.0
 
 
 def _tail(path: Path) -> str:

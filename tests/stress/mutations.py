@@ -131,7 +131,7 @@ def database(content, chance):
             memory.execute(f'INSERT INTO "{name}" SELECT * FROM "{name}"')
         memory.commit()
         return memory.serialize()
-    except (sqlite3.Error, IndexError, MemoryError):  # MemoryError: an empty file
+    except (sqlite3.Error, IndexError, MemoryError, ValueError):  # MemoryError: an empty file; ValueError: no UTF-8
         return damaged(content, chance)
     finally:
         memory.close()

@@ -95,7 +95,7 @@ def read_toml(text: str, where: str) -> dict[str, Any]:
     """Return a TOML text as a table. where: the file, for the error. Raises SnowmatchError if it is not TOML."""
     try:
         return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: also a number of thousands of digits
         raise SnowmatchError(f"{where} is not a TOML file ({error}): correct it") from error
 
 

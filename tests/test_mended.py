@@ -1,0 +1,331 @@
+"""What the stress tests found: each fault that was mended, by itself."""
+
+import json
+import sqlite3
+import struct
+import zipfile
+from contextlib import closing
+from dataclasses import replace
+from unittest import mock
+
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from snowmatch.catalog.settings import CatalogSettings, keep_settings, load_settings
+from snowmatch.cli import main
+from snowmatch.confidence.score_table import is_table
+from snowmatch.core import files
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.files import replace_together
+from snowmatch.core.home import home_of, imported_path, settings_path
+from snowmatch.core.plain import read_json, read_summed_json, with_json_sum
+from snowmatch.core.types import Annotation
+from snowmatch.decisions.file import append, read_decisions
+from snowmatch.decisions.row import Decision
+from snowmatch.interchange.table_files import read_memory, write_memory
+from snowmatch.photos.pixels import read_photo
+from snowmatch.review import watched
+from snowmatch.review.accounts import accounts_path, add_account, read_accounts
+from snowmatch.review.observer_name import observer_name
+from snowmatch.review.turns import skip, skipped_by
+from snowmatch.review.uploads import find_upload, keep_upload, upload_file
+from snowmatch.review.watched import append_events, event_id, watched_path
+from snowmatch.screening.detectors._description import read_toml
+from snowmatch.screening.head import load_head
+from snowmatch.survey.folder import MANIFEST, check_output, write_output
+from snowmatch.views.previews import preview
+from snowmatch.web.asked import Asked, find_question, keep_question
+from snowmatch.web.jobs import jobs_path, list_jobs
+
+DEEP = "[" * 100_000
+
+
+class PowerCutError(BaseException):
+    """Stands for a kill: nothing catches it."""
+
+
+def killed_after(number, act):
+    """Run `act`, and let the so-manyth renaming of a temporary file be the last thing that it does."""
+    usual, done = files._rename, []
+
+    def rename(temporary, path):
+        if len(done) == number:
+            raise PowerCutError
+        done.append(path)
+        usual(temporary, path)
+
+    with mock.patch.object(files, "_rename", rename), pytest.raises(PowerCutError):
+        act()
+
+
+# --- files that belong together ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_an_export_that_was_killed_is_continued(tmp_path, number):
+    out, catalog = tmp_path / "out", tmp_path / "catalog"
+    catalog.mkdir()
+    manifest = {"schema": "snowmatch.files/1"}
+    old = {"a.csv": b"1", "b.csv": b"2", "gone.csv": b"3"}
+    new = {"a.csv": b"4", "b.csv": b"5", "new.csv": b"6"}
+    write_output(out, catalog, old, manifest, force=False)
+    killed_after(number, lambda: write_output(out, catalog, new, manifest, force=False))
+    write_output(out, catalog, new, manifest, force=False)
+    assert {path.name: path.read_bytes() for path in out.glob("*.csv")} == new
+    assert set(json.loads((out / MANIFEST).read_text())["files"]) == set(new)
+    assert "replaced" not in json.loads((out / MANIFEST).read_text())
+
+
+def test_a_file_that_somebody_edited_after_a_killed_export_stays(tmp_path):
+    out, catalog = tmp_path / "out", tmp_path / "catalog"
+    catalog.mkdir()
+    write_output(out, catalog, {"a.csv": b"1"}, {"schema": "snowmatch.files/1"}, force=False)
+    killed_after(1, lambda: write_output(out, catalog, {"a.csv": b"2"}, {"schema": "snowmatch.files/1"}, force=False))
+    (out / "a.csv").write_bytes(b"mine")
+    with pytest.raises(SnowmatchError, match=r"a\.csv, which snowmatch did not write"):
+        check_output(out, catalog, ["a.csv"], force=False)
+
+
+@pytest.mark.parametrize("number", range(2))
+def test_of_files_that_belong_together_none_is_old_beside_a_new_first_one(tmp_path, number):
+    first, other = tmp_path / "a.jsonl", tmp_path / "a.csv"
+    replace_together((first, b"old"), (other, b"old"))
+    killed_after(number, lambda: replace_together((first, b"new"), (other, b"new")))
+    assert (first.read_bytes(), other.exists()) == ((b"old", b"new")[number], False)
+    replace_together((first, b"new"), (other, b"new"))
+    assert (first.read_bytes(), other.read_bytes()) == (b"new", b"new")
+    assert sorted(tmp_path.iterdir()) == [other, first]
+
+
+def test_a_full_disk_leaves_both_old_files(tmp_path, monkeypatch):
+    first, other = tmp_path / "a.jsonl", tmp_path / "a.csv"
+    replace_together((first, b"old"), (other, b"old"))
+    monkeypatch.setattr(files.os, "fsync", mock.Mock(side_effect=[None, OSError(28, "No space left on device")]))
+    with pytest.raises(SnowmatchError, match="No space left"):
+        replace_together((first, b"new"), (other, b"new"))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a.jsonl": b"old", "a.csv": b"old"}
+
+
+# --- a watched folder -------------------------------------------------------------------------------------------------
+
+
+def test_what_was_not_told_is_told_by_the_next_run(own_survey, tmp_path):
+    from snowmatch.review.watch import Watch
+
+    folder = tmp_path / "card"
+    folder.mkdir()
+    photo = next((own_survey / "queries").rglob("*.jpg"))
+    (folder / "a.jpg").write_bytes(photo.read_bytes())
+    first = Watch(folder, own_survey / "catalog", quiet=0)
+    (event,) = first.look(now=1).events  # and then the power is cut
+    again = Watch(folder, own_survey / "catalog", quiet=0)
+    assert again.memory.untold == {event["id"]: event}
+    again.tell([event])
+    assert watched.read_memory(own_survey / "catalog").untold == {}
+
+
+def test_half_a_line_of_events_stays_a_line_of_its_own(tmp_path):
+    path = tmp_path / "events.jsonl"
+    path.write_text('{"photos": ["a')
+    events = [{"id": event_id([name], 1)} for name in "bcd"]
+    append_events(path, events[:2], again=False)
+    append_events(path, events[2:], again=False)
+    lines = path.read_text().splitlines()
+    assert lines[0] == '{"photos": ["a'
+    assert [read_json(line) for line in lines[1:]] == events
+
+
+# --- damaged JSON -----------------------------------------------------------------------------------------------------
+
+
+def test_json_that_is_nested_too_deeply_is_damaged():
+    with pytest.raises(ValueError, match="too deeply"):
+        read_json(DEEP)
+
+
+def test_every_changed_value_of_summed_json_is_noticed():
+    values = {"name": "Anna", "size": [20, 30], "taken": None}
+    text = json.dumps(with_json_sum(values))
+    assert read_summed_json(text) == values
+    assert read_summed_json(json.dumps(values)) == values  # of an older version
+    for n, letter in enumerate(text):
+        changed = text[:n] + ("1" if letter != "1" else "2") + text[n + 1 :]
+        try:
+            found = read_summed_json(changed)
+        except ValueError:
+            continue
+        assert {k: v for k, v in found.items() if k in values} == values  # a letter of the key "sum" itself
+
+
+def test_the_small_files_of_the_app_may_hold_anything(tmp_path):
+    Image.new("RGB", (40, 30), (90, 90, 90)).save(tmp_path / "a.jpg")
+    content = (tmp_path / "a.jpg").read_bytes()
+    upload = keep_upload(tmp_path, content, "a.jpg")
+    question = keep_question(tmp_path, Asked((upload.id,), (None,), "", "", "", "", ""))
+    observer_name(tmp_path, "Anna")
+    watched.write_step(tmp_path, watched.read_memory(tmp_path), photos=[watched.Watched("a.jpg", 1, 2, "ab")])
+    skip(tmp_path, "Anna", ("a", "b"))
+    home = home_of(tmp_path)
+    job = jobs_path(tmp_path) / "20240504-100000-index"
+    job.mkdir(parents=True)
+    good = '{"kind": "index", "arguments": [], "started": 1}'
+    (job / "job.json").write_text(good)
+    (job / "ended.json").write_text('{"ended": [], "status": 0}')
+    (job / "progress.json").write_text('{"done": 1e999, "total": "x", "seconds": null}')
+    (found,) = list_jobs(tmp_path)
+    assert (found.ended, found.done, found.total, found.seconds) == (0, 0, 0, 0)
+    for text in (DEEP, "[1]", '{"a": 1e999}', "null", '["a.jpg", 1e999, 1]'):
+        for path in (
+            job / "job.json",
+            home / "uploads" / f"{upload.id}.json",
+            home / "uploads" / "questions" / f"{question}.json",
+            home / "turns.json",
+            home / "observers.json",
+            watched_path(tmp_path),
+        ):
+            path.write_text(text)
+        assert list_jobs(tmp_path) == []
+        assert watched.read_memory(tmp_path).asked == {}
+        assert skipped_by(tmp_path, "Anna") == ()
+        for act in (
+            lambda: find_upload(tmp_path, upload.id),
+            lambda: find_question(tmp_path, question),
+            lambda: observer_name(tmp_path),
+        ):
+            with pytest.raises(SnowmatchError):
+                act()
+
+
+def test_a_changed_setting_or_name_is_not_used(tmp_path):
+    keep_settings(tmp_path, replace(CatalogSettings(), encounter_gap=50))
+    path = settings_path(tmp_path)
+    path.write_text(path.read_text().replace("50", "90"))
+    notes = []
+    assert load_settings(tmp_path, notes) == CatalogSettings()
+    assert [note.code for note in notes] == ["settings-damaged"]
+    observer_name(tmp_path, "Anna")
+    names = home_of(tmp_path) / "observers.json"
+    names.write_text(names.read_text().replace("Anna", "Anne"))
+    with pytest.raises(SnowmatchError, match="nobody's name is known"):
+        observer_name(tmp_path)
+
+
+def test_an_upload_whose_photo_was_damaged_is_gone(tmp_path):
+    Image.new("RGB", (40, 30), (90, 90, 90)).save(tmp_path / "a.jpg")
+    upload = keep_upload(tmp_path, (tmp_path / "a.jpg").read_bytes(), "a.jpg")
+    assert find_upload(tmp_path, upload.id) == upload
+    path = upload_file(tmp_path, upload)
+    path.write_bytes(path.read_bytes()[:-2] + b"xx")
+    with pytest.raises(SnowmatchError, match="choose it again"):
+        find_upload(tmp_path, upload.id)
+
+
+def test_every_damaged_byte_of_a_kept_picture_makes_it_again(tmp_path):
+    Image.new("RGB", (40, 30), (90, 90, 90)).save(tmp_path / "a.jpg")
+    content = preview(tmp_path, Annotation(0, "a.jpg"), "photo", 160)
+    (kept,) = (home_of(tmp_path) / "previews").rglob("*.jpg")
+    stored = kept.read_bytes()
+    for n in range(0, len(stored), 7):
+        kept.write_bytes(stored[:n] + bytes([stored[n] ^ 4]) + stored[n + 1 :])
+        assert preview(tmp_path, Annotation(0, "a.jpg"), "photo", 160) == content
+        assert kept.read_bytes() == stored
+
+
+def test_a_changed_memory_of_an_import_is_told(tmp_path):
+    path = imported_path(tmp_path)
+    memory = {("table", "catalog.csv"): {"a": {"path": "a.jpg", "station": "S1"}, "b": {"path": "b.jpg"}}}
+    write_memory(path, memory)
+    notes = []
+    assert (read_memory(path, notes), notes) == (memory, [])
+    text = path.read_text()
+    path.write_text("".join(text.splitlines(keepends=True)[:-1]))  # of an older version
+    assert (read_memory(path, notes), notes) == (memory, [])
+    path.write_text(text.replace("S1", "S2"))
+    assert read_memory(path, notes) == {}
+    assert [note.code for note in notes] == ["memory-damaged"]
+
+
+# --- readers ----------------------------------------------------------------------------------------------------------
+
+
+def test_accounts_with_impossible_numbers_are_damaged(tmp_path):
+    add_account(tmp_path, "Anna", "observer", "a long password")
+    path = accounts_path(tmp_path)
+    path.write_text(path.read_text().replace('"n": ', '"n": 1e999, "m": '))
+    with pytest.raises(SnowmatchError, match="is damaged"):
+        read_accounts(tmp_path)
+
+
+def test_an_array_whose_header_is_no_python_is_damaged(tmp_path):
+    path = tmp_path / "head.npz"
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (2, ".ljust(117) + b"\n"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("names", "weights", "bias"):
+            archive.writestr(f"{name}.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header)
+    with pytest.raises(SnowmatchError, match="is damaged"):
+        load_head(path)
+
+
+def test_an_archive_of_a_later_version_is_no_table(tmp_path):
+    path = tmp_path / "table.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.npy", b"")
+    content = bytearray(path.read_bytes())
+    at = content.index(b"PK\x01\x02")
+    content[at + 6] = 148  # the version that is needed to read it
+    path.write_bytes(bytes(content))
+    assert not is_table(path)
+
+
+def test_a_tiff_without_dimensions_is_no_photo(tmp_path):
+    path = tmp_path / "a.tif"
+    Image.new("RGB", (40, 30)).save(path)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(struct.pack("<HHI", 256, 4, 1), struct.pack("<HHI", 25, 4, 1)))
+    assert path.read_bytes() != content
+    with pytest.raises(SnowmatchError, match=r"is not a readable photo|is damaged|cannot be"):
+        read_photo(path)
+
+
+def test_a_number_of_decisions_that_is_a_text_is_damage(tmp_path):
+    path = tmp_path / "decisions.sqlite"
+    append(path, [Decision("", "", "Anna", "pair", ("a",), ("b",), "same")])
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("UPDATE sqlite_sequence SET seq = 'x'")
+        database.commit()
+    with pytest.raises(SnowmatchError, match="is damaged: its number of decisions is 'x'"):
+        read_decisions(path)
+
+
+def test_a_number_of_thousands_of_digits_is_no_setting():
+    with pytest.raises(SnowmatchError, match="is not a TOML file"):
+        read_toml(f"pad = {'9' * 5000}", "a.toml")
+
+
+def test_a_library_that_finds_no_memory_is_told_in_one_line(monkeypatch, tmp_path):
+    text = "libcrypto.so.3: failed to map segment from shared object"
+    monkeypatch.setattr("snowmatch.api.open_catalog", mock.Mock(side_effect=ImportError(text)))
+    said = CliRunner().invoke(main, ["index", str(tmp_path)])
+    assert (said.exit_code, said.output.strip()) == (
+        1,
+        "Error: not enough memory to load the program: close other programs",
+    )
+
+
+def test_a_database_that_asks_for_too_much_memory_is_told_and_stays(tmp_path, monkeypatch):
+    from snowmatch.catalog import database
+    from snowmatch.decisions import opening
+
+    home_of(tmp_path).mkdir()
+    for module, path, use in (
+        (database, database.database_path(tmp_path), lambda: database.writing(tmp_path)),
+        (opening, tmp_path / "decisions.sqlite", lambda: opening.reading(tmp_path / "decisions.sqlite")),
+    ):
+        path.write_bytes(b"SQLite format 3")
+        connection = mock.Mock()
+        connection.execute.side_effect = MemoryError
+        monkeypatch.setattr(module.sqlite3, "connect", lambda *_, connection=connection, **__: connection)
+        with pytest.raises(SnowmatchError, match="not enough memory, or its beginning is damaged"), use():
+            pass
+        assert path.read_bytes() == b"SQLite format 3"
