@@ -11,10 +11,11 @@ from typing import Any
 
 from snowmatch.catalog.evidence import count_encounter_pairs
 from snowmatch.catalog.load import CatalogData
-from snowmatch.catalog.records import is_current, load_records, paths_with
+from snowmatch.catalog.records import current_status, load_records, paths_with
 from snowmatch.catalog.states import AnnotationState, annotation_states, state_notes
 from snowmatch.confidence.file import choose, load_calibrations
 from snowmatch.confidence.model import Calibration
+from snowmatch.core.collection import without_collection
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import file_sha256
 from snowmatch.core.home import features_path, indexes_path
@@ -85,9 +86,8 @@ class Session:
         recorded sha256. Photos of the catalog without one are read if they have the same size as the query photo. No
         such annotation: returns an empty list.
         """
-        paths = {
-            path for path, known in paths_with(self.folder, content).items() if is_current(self.folder / path, known)
-        }
+        known = paths_with(self.folder, content)
+        paths = {path for path, taken in known.items() if current_status(f"{self.folder}/{path}", taken) is not None}
         size = photo.stat().st_size
         for path in self._unread:
             file = self.folder / path
@@ -181,6 +181,7 @@ def open_session(data: CatalogData, method: Method, cache: Galleries) -> Session
     return Session(data, method, states, galleries, calibration, tuple(notes))
 
 
+@without_collection()
 def indexed(
     data: CatalogData, method: Method, cache: Galleries
 ) -> tuple[tuple[AnnotationState, ...], tuple[Gallery, ...]]:

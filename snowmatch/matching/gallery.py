@@ -358,8 +358,9 @@ def make_gallery(
     None.
     """
     held = set(reader.keys)
+    place = {part: n for n, part in enumerate(BODY_PARTS)}
     known = [(a, k) for a, k in zip(annotations, keys, strict=True) if k is not None and k in held]
-    known.sort(key=lambda pair: (BODY_PARTS.index(pair[0].body_part), pair[1], pair[0].path, pair[0].row))
+    known.sort(key=lambda pair: (place[pair[0].body_part], pair[1], pair[0].path, pair[0].row))
     return Gallery(
         tuple(a for a, _ in known),
         tuple(k for _, k in known),
