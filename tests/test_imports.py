@@ -67,11 +67,22 @@ ONLY_IN = {
     "matplotlib": {"survey/figures.py"},
     "pyproj": {"survey/projection.py"},
     "xlsxwriter": {"interchange/exporters/xlsx.py"},
+    "distributed": {"core/executor.py"},
     "platformdirs": {"models/cache.py"},
     "urllib": {"models/download.py"},  # the only file that uses the internet
 }
 # Files that may import inside functions, so that a package loads only if it is used
-LATE_IN = {"api.py", "__init__.py", "sheet.py", "onnx.py", "videos.py", "figures.py", "projection.py", *NETWORKS}
+LATE_IN = {
+    "api.py",
+    "__init__.py",
+    "executor.py",
+    "sheet.py",
+    "onnx.py",
+    "videos.py",
+    "figures.py",
+    "projection.py",
+    *NETWORKS,
+}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

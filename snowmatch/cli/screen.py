@@ -8,7 +8,16 @@ from typing import Any
 
 import click
 
-from snowmatch.cli.shared import PATH, Bar, force_option, print_text, say_failed, say_notes, setting_option
+from snowmatch.cli.shared import (
+    PATH,
+    Bar,
+    cluster_option,
+    force_option,
+    print_text,
+    say_failed,
+    say_notes,
+    setting_option,
+)
 
 
 @click.command()
@@ -37,6 +46,7 @@ from snowmatch.cli.shared import PATH, Bar, force_option, print_text, say_failed
     help="Teach a classifier from the column species of CATALOG, and write it. Use it as --classifier FILE.npz.",
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Number of processes.  [default: all cores]")
+@cluster_option
 @force_option
 def screen(
     catalog: Path,

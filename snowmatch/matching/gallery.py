@@ -107,6 +107,27 @@ class Gallery:
         pairs = zip(self.annotations, numbers.tolist(), strict=True)
         return np.array([n if a.individual is not None else only.get(a.passage, n) for a, n in pairs], np.int64)
 
+    def of_part(self, part: str) -> np.ndarray:
+        """Return (A,) bool, whether an annotation may be compared with a body part."""
+        return np.isin(self._parts, [n for n, name in enumerate(BODY_PARTS) if same_part(name, part)])
+
+    def of_encounter(self, name: str) -> list[int]:
+        """Return the numbers of the annotations of one encounter; none for an unknown one."""
+        return self._encounters.get(name, [])
+
+    @cached_property
+    def _parts(self) -> np.ndarray:
+        """(A,) int8, the place of each annotation's body part in BODY_PARTS."""
+        place = {part: n for n, part in enumerate(BODY_PARTS)}
+        return np.array([place[a.body_part] for a in self.annotations], np.int8)
+
+    @cached_property
+    def _encounters(self) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = {}
+        for n, a in enumerate(self.annotations):
+            found.setdefault(a.encounter, []).append(n)
+        return found
+
     def rivals(self, place: tuple[str, str] | None) -> np.ndarray:
         """Return (A,) bool: whether an annotation surely shows another animal than other annotations of the gallery do.
 

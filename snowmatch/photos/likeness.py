@@ -48,14 +48,20 @@ def difference(one: bytes, other: bytes) -> int:
     return (int.from_bytes(one) ^ int.from_bytes(other)).bit_count()
 
 
-def nearly_equal(one: bytes, others: Sequence[bytes]) -> list[int]:
-    """Return the positions in `others` of the likenesses that differ from `one` in at most NEARLY_EQUAL bits."""
-    known = [i for i, other in enumerate(others) if len(other) == LENGTH]
-    if len(one) != LENGTH or not known:
-        return []
-    words = _words([others[i] for i in known])
-    bits = np.bitwise_count(words ^ _words([one])).sum(axis=1)
-    return [known[i] for i in np.flatnonzero(bits <= NEARLY_EQUAL)]
+class Likenesses:
+    """Many likenesses, ready to be compared with one."""
+
+    def __init__(self, likenesses: Sequence[bytes]) -> None:
+        known = [i for i, each in enumerate(likenesses) if len(each) == LENGTH]
+        self._known = np.array(known, np.int64)
+        self._words = _words([likenesses[i] for i in known])
+
+    def nearly_equal(self, one: bytes) -> list[int]:
+        """Return the positions of the likenesses that differ from `one` in at most NEARLY_EQUAL bits."""
+        if len(one) != LENGTH:
+            return []
+        bits = np.bitwise_count(self._words ^ _words([one])).sum(axis=1)
+        return self._known[bits <= NEARLY_EQUAL].tolist()
 
 
 def nearly_equal_pairs(likenesses: Sequence[bytes]) -> list[tuple[int, int]]:
