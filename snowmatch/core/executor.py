@@ -191,8 +191,10 @@ class OnCluster:
 
     def result(self) -> Any:
         """Wait for the result and return it."""
-        found = _on_cluster(self.future.result, self._task.path)
+        found, error = _on_cluster(self.future.result, self._task.path)
         self._waiting.discard(self)
+        if error is not None:
+            raise error
         return found
 
 
@@ -209,7 +211,7 @@ def _on_cluster(work: Callable[[], Any], path: str = "") -> Any:
         ) from error
     except ImportError as error:
         raise SnowmatchError(f"a worker of the cluster lacks a package ({error}): install snowmatch there") from error
-    except (CancelledError, OSError) as error:  # errors of the files themselves are results, so this is the network
+    except (CancelledError, OSError) as error:
         raise WorkerDiedError(
             f"the cluster cannot be reached any more ({error}); finished work is kept: run it again"
         ) from error
@@ -222,9 +224,13 @@ def _about(folders: Iterable[str], dask_worker: Any = None) -> tuple[dict[str, s
     return versions, threads, [folder for folder in folders if not os.path.exists(folder)]
 
 
-def _run(task: Any, context: tuple[Any, ...]) -> Any:
+def _run(task: Any, context: tuple[Any, ...]) -> tuple[Any, Exception | None]:
+    """Return the result of a task, or its exception: those of the cluster itself are raised."""
     cv2.setNumThreads(1)
-    return task.run(*context)
+    try:
+        return task.run(*context), None
+    except Exception as error:
+        return None, error
 
 
 _clusters: list[Any] = []  # the client of the cluster in use, if there is one
@@ -252,7 +258,7 @@ def use_cluster(where: str | None) -> Iterator[None]:
             address: Any = where
             if kind == "local":
                 address = opened.enter_context(
-                    LocalCluster(int(number), threads_per_worker=1, dashboard_address=None, memory_limit=0)
+                    LocalCluster(int(number), threads_per_worker=1, dashboard_address="127.0.0.1:0", memory_limit=0)
                 )
             client = opened.enter_context(Client(address, timeout=CLUSTER_SECONDS, set_as_default=False))
             client.wait_for_workers(1, timeout=CLUSTER_SECONDS)
@@ -276,6 +282,22 @@ def open_pool(processes: int, context: tuple[Any, ...]) -> Pool | Here | Cluster
     if _clusters:
         return Cluster(_clusters[-1], context)
     return Pool(processes, context) if processes > 1 else Here(context)
+
+
+def spread(
+    items: Iterable[Item], task_of: Callable[[Item], Any], context: tuple[Any, ...]
+) -> Iterator[tuple[Item, Any]]:
+    """Yield each item with the result of its task, in order: from the cluster in use, or one by one in this process.
+
+    Unlike `open_pool`, this is for tasks that use all cores themselves.
+    """
+    if not _clusters:
+        for item in items:
+            task = task_of(item)
+            yield item, task.run(*context) if task is not None else None
+        return
+    with Cluster(_clusters[-1], context) as pool:
+        yield from in_order(pool, items, task_of)
 
 
 def cores() -> int:
