@@ -118,30 +118,37 @@ class Catalog:
         self,
         *,
         levels: Sequence[float] | None = None,
+        sample: int | None = None,
         progress: Progress | None = None,
         **method: Unpack[MethodOptions],
     ) -> Calibrated:
         """Learn the meaning of scores from this catalog's named encounters, and store it for all later queries.
 
         levels: the lowest probabilities of excellent, good and fair in this catalog. They stay until you set others,
-        even if nothing can be learned. `progress` counts queries.
+        even if nothing can be learned. sample: most queries that are asked. `progress` counts queries.
         """
         from snowmatch.identify.calibrate import calibrate, set_levels  # loads scipy, which takes longer than a query
 
         if levels is not None:
             set_levels(self.folder, levels)
-        return calibrate(self.data, self.method(**method), self._galleries, progress)
+        return calibrate(self.data, self.method(**method), self._galleries, progress, sample)
 
     def evaluate(
-        self, protocol: str = "cross-encounter", *, progress: Progress | None = None, **method: Unpack[MethodOptions]
+        self,
+        protocol: str = "cross-encounter",
+        *,
+        sample: int | None = None,
+        progress: Progress | None = None,
+        **method: Unpack[MethodOptions],
     ) -> Evaluation:
         """Query every identified annotation and measure how often the rest of the catalog gives the right answer.
 
-        protocol: `cross-encounter`, `cross-station` or `split` (see `identify.evaluate`). `progress` counts queries.
+        protocol: `cross-encounter`, `cross-station` or `split` (see `identify.evaluate`). sample: most queries that are
+        asked. `progress` counts queries.
         """
         from snowmatch.identify.evaluate import evaluate
 
-        return evaluate(self.data, protocol, self.method(**method), self._galleries, progress)
+        return evaluate(self.data, protocol, self.method(**method), self._galleries, progress, sample)
 
     def notes(self) -> tuple[Note, ...]:
         """Return notes: what was skipped or changed in the catalog, clipped boxes, and photos without features."""

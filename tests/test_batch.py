@@ -32,6 +32,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import database_path
 from snowmatch.core.notes import Note
 from snowmatch.core.types import Annotation
+from snowmatch.features.reader import FeatureReader
 from snowmatch.identify.answer import Answer, Candidate, Decision, QueryPhoto
 from snowmatch.identify.session import Session
 from snowmatch.review import batch
@@ -760,6 +761,22 @@ def test_an_individual_called_new_is_not_a_new_one(says):
     said.answers = {("one.jpg", None): ({"new": 0.96}, 0.0)}
     rows = run_batch(said.catalog).rows
     assert [(r.decision, r.individual) for r in rows] == [("individual", "new"), ("new", "")]
+
+
+def test_the_features_of_candidates_are_not_read_whole(own_survey, monkeypatch):
+    catalog = snowmatch.open_catalog(own_survey / "catalog")
+    read, keys = FeatureReader.read, Counter()
+
+    def counting(reader, key):
+        keys[key] += 1
+        return read(reader, key)
+
+    monkeypatch.setattr(FeatureReader, "read", counting)
+    answered = run_batch(catalog)
+    monkeypatch.undo()
+    assert any(row.individual for row in answered.rows)
+    asked = [a for a in catalog.data.annotations if a.individual is None]
+    assert 0 < keys.total() <= len(asked)  # those of the photos that are asked, once
 
 
 def test_prune_deletes_the_kept_answers(own_survey, tmp_path):

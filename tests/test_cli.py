@@ -107,6 +107,9 @@ def test_show_lists_encounters_individuals_and_locations(survey):
         assert (row["individual"] or "(unidentified)") in result.stdout
         assert row["location"] in result.stdout
     assert "indexed" in result.stdout
+    home = survey / "catalog" / ".snowmatch"
+    size = sum(p.stat().st_size for p in (home / "features").rglob("*") if p.is_file())
+    assert f"On disk: features {size / 1e6:.1f} MB, search index " in result.stdout
 
 
 def test_show_lists_location_and_station_in_their_own_columns(tmp_path):

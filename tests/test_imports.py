@@ -68,6 +68,7 @@ ONLY_IN = {
     "pyproj": {"survey/projection.py"},
     "xlsxwriter": {"interchange/exporters/xlsx.py"},
     "psutil": {"review/doctor/system.py"},
+    "distributed": {"core/executor.py"},
     "platformdirs": {"models/cache.py"},
     "urllib": {"models/download.py"},  # the only file that uses the internet
     "http": {"models/cache.py", "models/download.py", "review/hook.py", "web/"},  # the hook: hosts that the user names
@@ -77,6 +78,7 @@ ONLY_IN = {
 LATE_IN = {
     "api.py",
     "__init__.py",
+    "executor.py",
     "sheet.py",
     "onnx.py",
     "videos.py",

@@ -20,7 +20,7 @@ from snowmatch.catalog.times import read_times
 from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.photos.facts import read_facts
-from snowmatch.photos.likeness import NEARLY_EQUAL, difference, likeness, nearly_equal, nearly_equal_pairs
+from snowmatch.photos.likeness import NEARLY_EQUAL, Likenesses, difference, likeness, nearly_equal_pairs
 from snowmatch.photos.pixels import read_photo
 
 START = datetime(2012, 9, 17, 8, 0)
@@ -372,10 +372,16 @@ def test_likenesses():
         changed[np.random.default_rng(flips).permutation(256)[:flips]] ^= 1
         other = np.packbits(changed).tobytes()
         assert difference(one, other) == flips
-        assert nearly_equal(one, [b"", other]) == ([1] if close else [])
+        assert Likenesses([b"", other]).nearly_equal(one) == ([1] if close else [])
         assert nearly_equal_pairs([b"", *many, other]) == ([(2, 61)] if close else [])
     assert difference(one, b"") == 256
-    assert nearly_equal(b"", many) == nearly_equal(one, []) == nearly_equal_pairs([]) == nearly_equal_pairs([one]) == []
+    assert (
+        Likenesses(many).nearly_equal(b"")
+        == Likenesses([]).nearly_equal(one)
+        == nearly_equal_pairs([])
+        == nearly_equal_pairs([one])
+        == []
+    )
 
 
 # --- 8: boxes ---------------------------------------------------------------------------------------------------------

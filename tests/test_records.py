@@ -2,6 +2,7 @@
 
 import os
 import time
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -19,6 +20,7 @@ from snowmatch.catalog.records import (
     save_records,
     take_fingerprint,
 )
+from snowmatch.catalog.states import annotation_states
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import file_sha256, replace_file
 from snowmatch.core.home import database_path
@@ -49,6 +51,20 @@ def remember(folder, path="photos/a.jpg"):
     known = Records({path: take_fingerprint(folder / path, photo=True)}, {}, {})
     save_records(folder, known)
     return known.photos[path]
+
+
+def test_the_states_of_photos_take_one_look_at_each_file(catalog, monkeypatch):
+    for n in range(5):
+        photo_with_exif(catalog / "photos" / f"{n}.jpg")
+    taken = {f"photos/{n}.jpg": take_fingerprint(catalog / "photos" / f"{n}.jpg", photo=True) for n in range(5)}
+    old = {path: replace(one, checked_ns=one.checked_ns + 10_000_000_000) for path, one in taken.items()}
+    rows = [Annotation(n, path) for n, path in enumerate([*old, *old])]
+    looked, stat = [], os.stat
+    monkeypatch.setattr(os, "stat", lambda path, **how: looked.append(str(path)) or stat(path, **how))
+    states = annotation_states(catalog, rows, Records(old), {annotation_key(k.sha256, None, "") for k in old.values()})
+    monkeypatch.undo()
+    assert {state.state for state in states} == {"indexed"}
+    assert sorted(looked) == [f"{catalog}/{path}" for path in sorted(old)]
 
 
 def test_the_key_depends_on_photo_box_and_mask_and_begins_with_the_photo():

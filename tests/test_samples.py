@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import snowmatch
+from snowmatch.cli import main
 from snowmatch.confidence.levels import Levels
-from snowmatch.confidence.trial import make_trial
+from snowmatch.confidence.score_table import load_table
+from snowmatch.confidence.trial import make_trial, sample_notes
 from snowmatch.core.text import percent
 from snowmatch.core.types import Annotation
 from snowmatch.identify.judge import kind_in_words
@@ -31,6 +34,38 @@ def test_a_large_trial_asks_whole_encounters_of_a_sample_and_the_gallery_stays_w
         assert set(own) <= set(small.queries.tolist())
     again = make_trial(ANNOTATIONS[::1], "cross-encounter", most=90 * 20)
     assert again.queries.tolist() == small.queries.tolist()
+
+
+def test_a_wished_sample_is_the_same_as_one_that_memory_forces_and_says_why():
+    forced = make_trial(ANNOTATIONS, "cross-encounter", most=90 * 20)
+    wished = make_trial(ANNOTATIONS, "cross-encounter", sample=20)
+    assert wished.queries.tolist() == forced.queries.tolist()
+    assert "memory" in sample_notes(forced)[0].text
+    assert "memory" not in sample_notes(wished)[0].text
+    assert make_trial(ANNOTATIONS, "cross-encounter", sample=90).left_out == 0
+    assert (
+        make_trial(ANNOTATIONS, "cross-encounter", most=90 * 20, sample=80).queries.tolist() == forced.queries.tolist()
+    )
+    # the sample that has the size of a sample is that sample: a page of wrong answers finds its queries so
+    assert (
+        make_trial(ANNOTATIONS, "cross-encounter", sample=len(wished.queries)).queries.tolist()
+        == wished.queries.tolist()
+    )
+
+
+def test_a_wished_sample_of_a_catalog_is_evaluated_calibrated_and_drawn(own_survey, tmp_path):
+    folder = own_survey / "catalog"
+    wrong, scores = tmp_path / "wrong", tmp_path / "scores.npz"
+    asked = ["evaluate", str(folder), "--sample", "6", "--json", "--save", str(scores), "--failures", str(wrong)]
+    told = CliRunner().invoke(main, asked)
+    assert told.exit_code == 0, told.output
+    assert "random sample" in told.stderr
+    assert len(load_table(scores).queries) <= 6
+    assert (wrong / "index.html").exists()
+    everything = snowmatch.open_catalog(folder).evaluate().table
+    part = load_table(scores)
+    rows = np.isin(everything.queries, part.queries)
+    np.testing.assert_array_equal(everything.scores[rows], part.scores)
 
 
 def _group(row):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from snowmatch.core.text import choices
 from snowmatch.core.types import BODY_PARTS, BBox
@@ -31,6 +32,8 @@ SPELLINGS = {
     "n/a": "unknown",
     "?": "unknown",
 }
+_PLAIN = re.compile(r"\w[\w-]*(/\w[\w-]*)*\.\w+", re.ASCII)  # a path that is in its normal form
+_WHOLE = re.compile(r"([0-9]{1,8}),([0-9]{1,8}),([2-9]|[1-9][0-9]{1,7}),([2-9]|[1-9][0-9]{1,7})", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?")
 
 
@@ -61,6 +64,8 @@ def read_path(text: str) -> str:
         return ""
     expected = "expected a path inside the catalog's folder, such as images/IMG_0042.JPG"
     path = text.replace("\\", "/")
+    if _PLAIN.fullmatch(path):
+        return path
     if path[0] == "/" or path[1:2] == ":" or "\0" in path:
         raise CellError(expected)
     parts = path.split("/")
@@ -69,6 +74,7 @@ def read_path(text: str) -> str:
     return "/".join(part for part in parts if part not in ("", "."))
 
 
+@lru_cache(maxsize=1000)
 def read_body_part(text: str) -> str:
     """Return the body part of a text in a usual spelling; `unknown` for an empty text. Raises CellError."""
     words = " ".join(re.split(r"[\s_.-]+", text.strip().lower())).strip()
@@ -95,6 +101,11 @@ def read_box(text: str) -> BBox | RelativeBox | None:
     Four numbers up to 1 are shares of the photo's width and height. Others are pixels; fractions are rounded outward,
     so that no part of the animal is cut off. Raises CellError.
     """
+    if not text:
+        return None
+    if match := _WHOLE.fullmatch(text):  # nearly all boxes: whole pixels, none of which can be a share
+        left, top, wide, high = map(int, match.groups())
+        return left, top, wide, high
     inner = text.strip().strip("[](){}").strip()
     if not inner:
         return None

@@ -23,6 +23,7 @@ from snowmatch.catalog.screened import load_screened, seen_instead
 from snowmatch.catalog.settings import CatalogSettings, SettingsOptions, changed, load_settings
 from snowmatch.catalog.shots import Shot
 from snowmatch.catalog.table import Fields, read_table
+from snowmatch.core.collection import without_collection
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import CSV_NAME, EXCEL_NAME
 from snowmatch.core.notes import Note
@@ -49,6 +50,7 @@ class CatalogData:
     facts: Mapping[str, PhotoFacts] = field(default_factory=dict, repr=False)
 
 
+@without_collection()
 def load_catalog(folder: Path, records: Records | None = None, settings: SettingsOptions | None = None) -> CatalogData:
     """Return the catalog in `folder`, from its catalog.csv or catalog.xlsx if it has one, otherwise from its nested
     folders.

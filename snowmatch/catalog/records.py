@@ -7,7 +7,6 @@ the hash leads to the features of its content.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import time
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from snowmatch.catalog.database import DamagedError, database_stamp, reading, sound, with_sum, writing
+from snowmatch.core.collection import without_collection
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import file_sha256, unreadable
 from snowmatch.core.types import Annotation, BBox
@@ -84,7 +84,8 @@ def annotation_key(photo_sha256: str, bbox: BBox | None, mask_sha256: str) -> st
 
     The first 16 digits depend only on the photo, so that a changed box or mask differs from a new photo.
     """
-    text = json.dumps([photo_sha256, list(bbox) if bbox else None, mask_sha256])
+    box = f"[{bbox[0]}, {bbox[1]}, {bbox[2]}, {bbox[3]}]" if bbox else "null"
+    text = f'["{photo_sha256}", {box}, "{mask_sha256}"]'  # JSON; it is written here since every photo needs it
     return photo_sha256[:16] + hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -141,12 +142,12 @@ _kept: dict[Path, tuple[tuple[int, ...], Records]] = {}  # of one folder
 def _load_records(folder: Path) -> Records:
     records = Records()
     try:
-        with reading(folder) as database:
+        with reading(folder) as database, without_collection():
             if database is None:
                 return records
-            for path, kind, *values in database.execute(f"SELECT path, kind, {_FILE_COLUMNS}, sum FROM files"):
-                if sound((path, kind, *values)) and (taken := _fingerprint(values[:-1])) is not None:
-                    (records.photos if kind == "photo" else records.masks)[path] = taken
+            for row in database.execute(f"SELECT path, kind, {_FILE_COLUMNS}, sum FROM files"):
+                if sound(row) and (taken := _fingerprint(row[2:-1])) is not None:
+                    (records.photos if row[1] == "photo" else records.masks)[row[0]] = taken
                 else:
                     records.unsound += 1
             for path, reason, total in database.execute("SELECT path, reason, sum FROM failures"):
@@ -203,21 +204,22 @@ def paths_with(folder: Path, sha256: str) -> dict[str, Fingerprint]:
     return found
 
 
-def is_current(path: Path, known: Fingerprint | None) -> bool:
-    """Return whether a file is unchanged since its record, by size and time.
+def current_status(path: str, known: Fingerprint | None) -> os.stat_result | None:
+    """Return the status of a file that is unchanged since its record, by size and time; None for any other file.
 
     If the time differs, as in a copied catalog, or if the file was written just before it was hashed (`racy`), the
     content decides: the file is read.
     """
     if known is None:
-        return False
+        return None
     try:
-        status = path.stat()
+        status = os.stat(path)
         if known.matches(status) and not known.racy:
-            return True
-        return known.size == status.st_size and _content(path, status) == known.sha256
+            return status
+        same = known.size == status.st_size and _content(Path(path), status) == known.sha256
+        return status if same else None
     except (OSError, SnowmatchError):  # missing or unreadable; the index run reports the reason
-        return False
+        return None
 
 
 def _content(path: Path, status: os.stat_result) -> str:
@@ -232,12 +234,14 @@ def _content_at(path: Path, *_: int) -> str:
     return file_sha256(path)
 
 
-_FILE_COLUMNS = "size, mtime_ns, ctime_ns, checked_ns, sha256, width, height, taken, time_tag, serial, likeness"
+_FACTS = ("width", "height", "taken", "time_tag", "serial", "likeness")
+_FILE_COLUMNS = f"size, mtime_ns, ctime_ns, checked_ns, sha256, {', '.join(_FACTS)}"
+_NO_FACTS = [None] * len(_FACTS)
 
 
 def _values(taken: Fingerprint) -> tuple[int | str | None, ...]:
     times = (taken.size, taken.mtime_ns, taken.ctime_ns, taken.checked_ns)
-    facts = (None,) * 6 if taken.facts is None else tuple(facts_to_json(taken.facts).values())
+    facts = tuple(_NO_FACTS) if taken.facts is None else tuple(facts_to_json(taken.facts).values())
     return (*times, taken.sha256, *facts)
 
 
@@ -247,10 +251,9 @@ def _fingerprint(values: Sequence[Any]) -> Fingerprint | None:
     if not all(isinstance(n, int) for n in (size, mtime_ns, ctime_ns, checked_ns)) or not isinstance(sha256, str):
         return None
     facts = None
-    if rest != [None] * 6:
+    if rest != _NO_FACTS:
         try:
-            names = ("width", "height", "taken", "time_tag", "serial", "likeness")
-            facts = facts_from_json(dict(zip(names, rest, strict=True)))
+            facts = facts_from_json(dict(zip(_FACTS, rest, strict=True)))
         except (TypeError, ValueError):
             return None
     return Fingerprint(size, mtime_ns, ctime_ns, checked_ns, sha256, facts)

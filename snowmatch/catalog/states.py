@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from snowmatch.catalog.records import Fingerprint, Records, annotation_key, is_current
+from snowmatch.catalog.records import Fingerprint, Records, annotation_key, current_status
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted
 from snowmatch.core.types import Annotation
@@ -43,7 +43,7 @@ def annotation_states(
     The function compares the sizes and times of the files. It reads only files whose time has changed, as in a copied
     catalog, and the few that were written just before they were hashed. It writes nothing.
     """
-    stored = frozenset(stored)
+    stored, home = frozenset(stored), os.fspath(folder)
     current: dict[tuple[str, bool], str | None] = {}
     other_times: set[str] = set()
 
@@ -51,8 +51,9 @@ def annotation_states(
         """Return the file's sha256; None if the file has no record or has changed since."""
         if (path, photo) not in current:
             taken = known.get(path)
-            current[path, photo] = taken.sha256 if taken and is_current(folder / path, taken) else None
-            if photo and taken is not None and current[path, photo] and not taken.matches(os.stat(folder / path)):
+            status = current_status(f"{home}/{path}", taken)
+            current[path, photo] = taken.sha256 if taken is not None and status is not None else None
+            if photo and taken is not None and status is not None and not taken.matches(status):
                 other_times.add(path)
         return current[path, photo]
 

@@ -7,6 +7,7 @@ share place and time, so that one of them may have the values for all.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,14 @@ from snowmatch.core.types import BODY_PARTS
 PHOTO_COLUMNS = ("location", "station", "camera", "timestamp", "encounter", "split")
 COLUMNS = ("path", "individual", "body_part", "bbox", "mask", *PHOTO_COLUMNS, "annotation", "species")
 UNIDENTIFIED = "_unidentified"
+_TEXTS = ("location", "station", "camera", "encounter", "annotation", "species")
+_READERS: tuple[tuple[str, Callable[[str], Any], str | None], ...] = (  # of other columns, and what an empty cell means
+    ("path", read_path, ""),
+    ("mask", read_path, ""),
+    ("body_part", read_body_part, "unknown"),
+    ("split", read_split, ""),
+    ("bbox", read_box, None),
+)
 Fields = dict[str, Any]  # the values of one row; see `read_table`
 
 
@@ -86,30 +95,24 @@ def _columns(path: Path, sheet: Sheet, notes: list[Note]) -> list[str]:
 
 
 def _row_fields(cells: dict[str, str], line: int, problems: Problems, counts: Counter[str]) -> Fields:
-    fields: Fields = {
-        c: same_name(cells[c].strip())
-        for c in ("location", "station", "camera", "encounter", "annotation", "species")
-        if cells.get(c)
-    }
+    fields: Fields = {c: same_name(cells[c].strip()) for c in _TEXTS if cells.get(c)}
     individual = same_name(cells.get("individual", "").strip())
     fields["individual"] = individual if individual not in ("", UNIDENTIFIED) else None
-    readers = (
-        ("path", read_path, ""),
-        ("mask", read_path, ""),
-        ("body_part", read_body_part, "unknown"),
-        ("split", read_split, ""),
-        ("bbox", read_box, None),
-    )
-    for column, read, default in readers:
+    for column, read, default in _READERS:
         text = cells.get(column, "")
+        if not text:
+            fields[column] = default
+            continue
         try:
             fields[column] = read(text)
         except CellError as expected:
             fields[column] = default
             problems.cell(line, column, text.strip(), str(expected))
             continue
-        counts["backslash"] += column == "path" and "\\" in text
-        counts[f"part {text.strip()}"] += column == "body_part" and text.strip() not in ("", *BODY_PARTS)
+        if column == "path" and "\\" in text:
+            counts["backslash"] += 1
+        elif column == "body_part" and (part := text.strip()) and part not in BODY_PARTS:
+            counts[f"part {part}"] += 1
     if not fields["path"] and not cells.get("path", "").strip():
         problems.cell(line, "path", cells.get("path", ""), "expected a photo's path")
     return fields

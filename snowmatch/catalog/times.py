@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -18,6 +19,7 @@ _YEAR_FIRST = re.compile(rf"(?P<year>\d{{4}})([-/.:])(?P<month>\d{{1,2}})\2(?P<d
 _YEAR_LAST = re.compile(
     rf"(?P<first>\d{{1,2}})(?P<mark>[-/.])(?P<second_>\d{{1,2}})(?P=mark)(?P<year>\d{{4}}){_CLOCK}{_ZONE}"
 )
+_MARKS = {("-", "-", mark, ":", ":") for mark in "T "}
 EXPECTED = "expected a local date and time such as 2012-09-17T19:42:18, or an empty cell"
 
 
@@ -36,17 +38,23 @@ class ReadTime:
     problem: str = ""
 
 
+_NO_TIME = ReadTime(None)
+
+
 def read_times(texts: Sequence[str], order: str = "") -> tuple[list[ReadTime], bool]:
     """Return the times of a column, and whether the column has both orders of day and month. Empty texts give no time.
 
     order: `dmy` or `mdy`, for dates such as 3/4/2021. Without it, a number above 12 in the column decides. 17.09.2021,
     with dots, always begins with the day.
     """
-    matches = [_YEAR_LAST.fullmatch(text.strip()) for text in texts]
+    plain = [_plain(text) for text in texts]
+    pairs = zip(texts, plain, strict=True)
+    matches = [None if known is not None else _YEAR_LAST.fullmatch(text.strip()) for text, known in pairs]
     told = {_order_of(match) for match in matches if match is not None} - {""}
     mixed = len(told) > 1 or bool(order and told - {order})
     usual = order or (told.pop() if len(told) == 1 else "")
-    return [_read(text.strip(), match, usual) for text, match in zip(texts, matches, strict=True)], mixed
+    found = zip(texts, plain, matches, strict=True)
+    return [known or _read(text.strip(), match, usual) for text, known, match in found], mixed
 
 
 def to_one_zone(times: Sequence[ReadTime]) -> tuple[list[datetime | None], str]:
@@ -64,6 +72,16 @@ def to_one_zone(times: Sequence[ReadTime]) -> tuple[list[datetime | None], str]:
         for time in times
     ]
     return moments, "converted"
+
+
+def _plain(text: str) -> ReadTime | None:
+    """Return the time of a text in the form of nearly all tables, 2012-09-17T19:42:18; None for any other text."""
+    if not text:
+        return _NO_TIME
+    if len(text) == 19 and (text[4], text[7], text[10], text[13], text[16]) in _MARKS:
+        with suppress(ValueError):
+            return ReadTime(datetime.fromisoformat(text))
+    return None
 
 
 def _order_of(match: re.Match[str]) -> str:

@@ -10,6 +10,7 @@ import click
 from snowmatch.cli.shared import (
     PATH,
     Bar,
+    cluster_option,
     extractor_option,
     fast_option,
     force_option,
@@ -42,6 +43,7 @@ from snowmatch.cli.shared import (
 @fast_option
 @setting_option
 @memory_option
+@cluster_option
 @click.option(
     "--out",
     type=PATH,

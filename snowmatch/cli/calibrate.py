@@ -17,6 +17,7 @@ from snowmatch.cli.shared import (
     method_of,
     print_json,
     print_text,
+    sample_option,
     say,
     say_notes,
     setting_option,
@@ -42,6 +43,7 @@ def _levels(ctx: click.Context, parameter: click.Parameter, value: str | None) -
 @fast_option
 @setting_option
 @memory_option
+@sample_option
 @click.option(
     "--levels",
     callback=_levels,
@@ -55,6 +57,7 @@ def calibrate(
     matcher: str,
     fast: bool,
     options: dict[str, str],
+    sample: int | None,
     levels: tuple[float, ...] | None,
     as_json: bool,
 ) -> None:
@@ -77,7 +80,7 @@ def calibrate(
 
     with Bar("matching", "query") as bar:
         learned = open_catalog(catalog).calibrate(
-            levels=levels, progress=bar.update, **method_of(extractors, matcher, options, fast)
+            levels=levels, sample=sample, progress=bar.update, **method_of(extractors, matcher, options, fast)
         )
     picture = calibration_path(catalog).with_suffix(".png")
     draw_reliability(learned.quality, picture)

@@ -18,6 +18,7 @@ from snowmatch.cli.shared import (
     method_of,
     print_json,
     print_text,
+    sample_option,
     say,
     say_notes,
     setting_option,
@@ -39,6 +40,7 @@ from snowmatch.cli.shared import (
 @fast_option
 @setting_option
 @memory_option
+@sample_option
 @click.option("--save", type=PATH, metavar="FILE", help="Write all scores to FILE (npz) for your own analysis.")
 @click.option("--failures", type=PATH, metavar="DIR", help="Write a page with pictures of the wrong answers to DIR.")
 @force_option
@@ -50,6 +52,7 @@ def evaluate(
     matcher: str,
     fast: bool,
     options: dict[str, str],
+    sample: int | None,
     save: Path | None,
     failures: Path | None,
     force: bool,
@@ -78,7 +81,7 @@ def evaluate(
     opened = open_catalog(catalog)
     method = method_of(extractors, matcher, options, fast)
     with Bar("matching", "query") as bar:
-        result = opened.evaluate(protocol, progress=bar.update, **method)
+        result = opened.evaluate(protocol, sample=sample, progress=bar.update, **method)
     if save is not None:
         save_table(save, result.table)
         say(f"scores written to {save}")

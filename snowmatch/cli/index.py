@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from snowmatch.cli.shared import PATH, Bar, print_text, say_failed, say_notes, setting_option
+from snowmatch.cli.shared import PATH, Bar, cluster_option, print_text, say_failed, say_notes, setting_option
 
 
 @click.command()
@@ -18,6 +18,7 @@ from snowmatch.cli.shared import PATH, Bar, print_text, say_failed, say_notes, s
 )
 @setting_option
 @click.option("--workers", type=click.IntRange(min=1), help="Number of processes.  [default: all cores]")
+@cluster_option
 @click.option(
     "--dates",
     type=click.Choice(("dmy", "mdy")),

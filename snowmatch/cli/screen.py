@@ -11,6 +11,7 @@ import click
 from snowmatch.cli.shared import (
     PATH,
     Bar,
+    cluster_option,
     force_option,
     json_option,
     print_json,
@@ -56,6 +57,7 @@ from snowmatch.cli.shared import (
 @click.option("--groups", type=PATH, metavar="FILE", help="For --evaluate: a table with the columns species and group.")
 @json_option
 @click.option("--workers", type=click.IntRange(min=1), help="Number of processes.  [default: all cores]")
+@cluster_option
 @force_option
 def screen(
     catalog: Path,

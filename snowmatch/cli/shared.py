@@ -86,6 +86,29 @@ memory_option = click.option(
     help="Memory for loaded search indexes, such as 8GB. A large catalog is slower with less.  "
     "[default: half of this computer's]",
 )
+
+
+def _use_cluster(ctx: click.Context, parameter: click.Parameter, where: str | None) -> None:
+    if where is not None:
+        from snowmatch.core.executor import use_cluster
+
+        ctx.with_resource(use_cluster(where))
+
+
+cluster_option = click.option(
+    "--cluster",
+    callback=_use_cluster,
+    expose_value=False,
+    metavar="ADDRESS",
+    help="Use the Dask cluster at this address, such as tcp://10.0.0.5:8786, or local:N for N processes. Its computers "
+    "need the catalog under the same path.",
+)
+sample_option = click.option(
+    "--sample",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Ask at most N photos, those of a random sample of encounters: always the same ones.  [default: all]",
+)
 new_option = click.option(
     "--new",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),

@@ -25,7 +25,8 @@ class Trial:
     allowed: (Q, G) bool, which gallery annotation may answer which query.
     groups: (Q,) int64, the number of the group that is asked together: the queries of one encounter, individual and
     body part, which therefore have the same row of `allowed`.
-    left_out: number of identified annotations that are not asked, because only a sample is asked.
+    left_out: number of identified annotations that are not asked, because only a sample is asked. wished: whether the
+    sample is as small as the user asked for; otherwise memory limits it.
     """
 
     protocol: str
@@ -35,6 +36,7 @@ class Trial:
     allowed: np.ndarray
     groups: np.ndarray
     left_out: int = 0
+    wished: bool = False
 
     @property
     def individual_names(self) -> tuple[str, ...]:
@@ -58,14 +60,15 @@ def sample_notes(trial: Trial) -> list[Note]:
     if not trial.left_out:
         return []
     asked, total = len(trial.queries), len(trial.queries) + trial.left_out
-    text = (
-        f"only {asked} of {counted(total, 'identified annotation')} are asked, in a random sample of encounters: the "
-        "scores of all would need too much memory"
-    )
+    text = f"only {asked} of {counted(total, 'identified annotation')} are asked, in a random sample of encounters"
+    text += "" if trial.wished else ": the scores of all would need too much memory"
+    text += "; the intervals of the figures count that in"
     return [Note("sampled", text, {"asked": asked, "total": total})]
 
 
-def make_trial(annotations: Sequence[Annotation], protocol: str, most: int = CELLS) -> Trial:
+def make_trial(
+    annotations: Sequence[Annotation], protocol: str, most: int = CELLS, *, sample: int | None = None
+) -> Trial:
     """Return the trial of `protocol` with all identified annotations.
 
     The protocol says which annotations may answer a query. All: those of a compatible body part and another passage.
@@ -73,7 +76,7 @@ def make_trial(annotations: Sequence[Annotation], protocol: str, most: int = CEL
     rows, and the `train` rows answer.
 
     most: largest number of scores. Of a larger catalog, only a sample of its encounters is asked; the gallery is never
-    sampled. Raises SnowmatchError if the trial cannot be made.
+    sampled. sample: largest number of queries; None for all. Raises SnowmatchError if the trial cannot be made.
     """
     if protocol not in PROTOCOLS:
         raise SnowmatchError(
@@ -93,7 +96,8 @@ def make_trial(annotations: Sequence[Annotation], protocol: str, most: int = CEL
         )
 
     everything = len(asked)
-    asked = _sample(asked, max(most // len(answering), 1))
+    room = max(most // len(answering), 1)
+    asked = _sample(asked, room if sample is None else min(room, sample))
 
     def columns(name: str) -> tuple[np.ndarray, np.ndarray]:
         """(Q, 1) of the queries and (G,) of the gallery, as text."""
@@ -123,6 +127,7 @@ def make_trial(annotations: Sequence[Annotation], protocol: str, most: int = CEL
         allowed,
         np.array(groups, np.int64),
         everything - len(asked),
+        sample is not None and sample <= room,
     )
 
 

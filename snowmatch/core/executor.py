@@ -1,4 +1,5 @@
-"""Executors: they run tasks in this process or in several worker processes. Results come in the order of the tasks.
+"""Executors: they run tasks in this process, in several worker processes or on a cluster. Results come in the order of
+the tasks, and are the same everywhere: a task is a value whose result depends on it and on the context only.
 
 Each worker process is a new Python interpreter. It receives tasks and sends results through pipes. This has three
 advantages:
@@ -17,14 +18,18 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 import cv2
+import numpy as np
 
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.version import __version__
 
+CLUSTER_SECONDS = 30.0  # how long a cluster may take to answer
 Item = TypeVar("Item")
 # A library may print text, and this text must not mix with the results. So stdout becomes stderr before any import.
 _BOOT = """
@@ -130,12 +135,169 @@ class Pool:
         return process
 
 
-def open_pool(processes: int, context: tuple[Any, ...]) -> Pool | Here:
-    """Return an executor that runs each task as `task.run(*context)`.
+class Cluster:
+    """An executor that runs tasks on the workers of a Dask cluster, which see the same folders under the same paths.
+
+    If a worker is lost, its tasks run again elsewhere. Results go to this process, which alone writes files.
+    """
+
+    def __init__(self, client: Any, context: tuple[Any, ...]) -> None:
+        self._client = client
+        # a worker may be started in another folder
+        self._context = tuple(Path(os.path.abspath(c)) if isinstance(c, Path) else c for c in context)
+        self._waiting: set[OnCluster] = set()
+
+    def __enter__(self) -> Cluster:
+        folders = [str(c) for c in self._context if isinstance(c, Path)]
+        own = _about(folders)
+        found = _on_cluster(lambda: self._client.run(_about, folders))
+        for worker, (versions, threads, missing) in sorted(found.items()):
+            if versions != own[0]:
+                theirs = ", ".join(f"{name} {version}" for name, version in versions.items())
+                ours = ", ".join(f"{name} {version}" for name, version in own[0].items())
+                raise SnowmatchError(
+                    f"the worker {worker} has {theirs}, expected {ours} as here: install the same there"
+                )
+            if threads != 1:
+                raise SnowmatchError(
+                    f"the worker {worker} has {threads} threads, expected 1: start it with --nthreads 1"
+                )
+            if missing:
+                raise SnowmatchError(
+                    f"the worker {worker} does not see {missing[0]}: put it into a folder that all computers of the "
+                    "cluster have under the same path"
+                )
+        self.window = 4 * len(found) + 4
+        # made by a task, so that it can be made again if its worker is lost
+        made = pickle.dumps(self._context, protocol=pickle.HIGHEST_PROTOCOL)
+        self._there = self._client.submit(pickle.loads, made, pure=False)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(OSError, RuntimeError):
+            self._client.cancel([each.future for each in self._waiting])
+
+    def submit(self, task: Any) -> OnCluster:
+        waiting = OnCluster(self._client.submit(_run, task, self._there, pure=False), task, self._waiting)
+        self._waiting.add(waiting)
+        return waiting
+
+
+class OnCluster:
+    """The result of one task on a cluster, when it is there."""
+
+    def __init__(self, future: Any, task: Any, waiting: set[OnCluster]) -> None:
+        self.future, self._task, self._waiting = future, task, waiting
+
+    def result(self) -> Any:
+        """Wait for the result and return it."""
+        found, error = _on_cluster(self.future.result, self._task.path)
+        self._waiting.discard(self)
+        if error is not None:
+            raise error
+        return found
+
+
+def _on_cluster(work: Callable[[], Any], path: str = "") -> Any:
+    """Return the result of some work on the cluster. Raises SnowmatchError for a problem of the cluster."""
+    from distributed import KilledWorker
+
+    try:
+        return work()
+    except KilledWorker as error:
+        raise WorkerDiedError(
+            f"several workers of the cluster were killed at {path}, probably because memory ran out; finished work is "
+            "kept: run it again with workers that have more memory"
+        ) from error
+    except ImportError as error:
+        raise SnowmatchError(f"a worker of the cluster lacks a package ({error}): install snowmatch there") from error
+    except (CancelledError, OSError) as error:
+        raise WorkerDiedError(
+            f"the cluster cannot be reached any more ({error}); finished work is kept: run it again"
+        ) from error
+
+
+def _about(folders: Iterable[str], dask_worker: Any = None) -> tuple[dict[str, str], int, list[str]]:
+    """Return the versions that results depend on, the number of threads of this worker, and the folders it lacks."""
+    versions = {"snowmatch": __version__, "opencv": cv2.__version__, "numpy": np.__version__}
+    threads = 1 if dask_worker is None else dask_worker.state.nthreads
+    return versions, threads, [folder for folder in folders if not os.path.exists(folder)]
+
+
+def _run(task: Any, context: tuple[Any, ...]) -> tuple[Any, Exception | None]:
+    """Return the result of a task, or its exception: those of the cluster itself are raised."""
+    cv2.setNumThreads(1)
+    try:
+        return task.run(*context), None
+    except Exception as error:
+        return None, error
+
+
+_clusters: list[Any] = []  # the client of the cluster in use, if there is one
+
+
+@contextmanager
+def use_cluster(where: str | None) -> Iterator[None]:
+    """Run all tasks on a Dask cluster, until the end of the `with` block. None changes nothing.
+
+    where: the address of its scheduler, such as tcp://10.0.0.5:8786, or local:N for N processes of this computer.
+    Raises SnowmatchError if it cannot be reached or has no workers.
+    """
+    if where is None:
+        yield
+        return
+    try:
+        from distributed import Client, LocalCluster
+    except ImportError as error:
+        raise SnowmatchError("a cluster needs one more package: pip install 'snowmatch[cluster]'") from error
+    kind, _, number = where.partition(":")
+    if kind == "local" and not (number.isdecimal() and int(number)):
+        raise SnowmatchError(f"cluster is {where!r}, expected local:N with a number of processes, such as local:2")
+    with ExitStack() as opened:
+        try:
+            address: Any = where
+            if kind == "local":
+                address = opened.enter_context(
+                    LocalCluster(int(number), threads_per_worker=1, dashboard_address="127.0.0.1:0", memory_limit=0)
+                )
+            client = opened.enter_context(Client(address, timeout=CLUSTER_SECONDS, set_as_default=False))
+            client.wait_for_workers(1, timeout=CLUSTER_SECONDS)
+        except (OSError, ValueError) as error:  # a timeout is an OSError
+            raise SnowmatchError(
+                f"no worker of the cluster {where} answers ({error}): start its scheduler and workers, and give the "
+                "scheduler's address, such as tcp://10.0.0.5:8786"
+            ) from error
+        _clusters.append(client)
+        try:
+            yield
+        finally:
+            _clusters.pop()
+
+
+def open_pool(processes: int, context: tuple[Any, ...]) -> Pool | Here | Cluster:
+    """Return an executor that runs each task as `task.run(*context)`: on the cluster in use, if there is one.
 
     processes: the number of worker processes; if it is 1 or less, the tasks run in this process.
     """
+    if _clusters:
+        return Cluster(_clusters[-1], context)
     return Pool(processes, context) if processes > 1 else Here(context)
+
+
+def spread(
+    items: Iterable[Item], task_of: Callable[[Item], Any], context: tuple[Any, ...]
+) -> Iterator[tuple[Item, Any]]:
+    """Yield each item with the result of its task, in order: from the cluster in use, or one by one in this process.
+
+    Unlike `open_pool`, this is for tasks that use all cores themselves.
+    """
+    if not _clusters:
+        for item in items:
+            task = task_of(item)
+            yield item, task.run(*context) if task is not None else None
+        return
+    with Cluster(_clusters[-1], context) as pool:
+        yield from in_order(pool, items, task_of)
 
 
 def cores() -> int:
@@ -174,13 +336,15 @@ def serve(handle: int) -> None:
             os._exit(0)  # the parent has ended; a normal exit would print an error when it closes the pipe
 
 
-def in_order(pool: Here | Pool, items: Iterable[Item], task_of: Callable[[Item], Any]) -> Iterator[tuple[Item, Any]]:
+def in_order(
+    pool: Here | Pool | Cluster, items: Iterable[Item], task_of: Callable[[Item], Any]
+) -> Iterator[tuple[Item, Any]]:
     """Yield each item with the result of its task, in the order of the items.
 
     An item without a task (`task_of` returns None) has the result None. Tasks of later items run ahead, at most
     `pool.window` at a time.
     """
-    waiting: deque[tuple[Item, Future[Any] | None]] = deque()
+    waiting: deque[tuple[Item, Future[Any] | OnCluster | None]] = deque()
     for item in items:
         task = task_of(item)
         waiting.append((item, pool.submit(task) if task is not None else None))
@@ -190,5 +354,5 @@ def in_order(pool: Here | Pool, items: Iterable[Item], task_of: Callable[[Item],
         yield _result(*waiting.popleft())
 
 
-def _result(item: Item, future: Future[Any] | None) -> tuple[Item, Any]:
+def _result(item: Item, future: Future[Any] | OnCluster | None) -> tuple[Item, Any]:
     return item, future.result() if future is not None else None

@@ -14,12 +14,10 @@ from snowmatch.catalog.load import check_locations
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted, did_you_mean, some
-from snowmatch.core.types import same_part
 from snowmatch.identify.question import Question
 from snowmatch.identify.resolve import AskedPhoto, Resolved
 from snowmatch.identify.session import Session
 from snowmatch.photos.facts import NO_FACTS
-from snowmatch.photos.likeness import nearly_equal
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,19 +48,14 @@ def allow(session: Session, question: Question, resolved: Resolved) -> Allowed:
     recorded = frozenset(question.exclude_encounters).union(*(a.encounters for a in resolved.photos))
     copies = _copies(session, resolved.photos, recorded | passing, notes)
     passing |= _same_camera(session, resolved.photos, recorded | passing | copies, notes)
-    passages = {a.passage for a in session.data.annotations if a.encounter in recorded | passing | copies}
-    excluded = frozenset(a.encounter for a in session.data.annotations if a.passage in passages)
+    passages = {a.passage for name in recorded | passing | copies for a in session.of_encounter(name)}
+    excluded = frozenset(name for passage in passages for name in session.encounters_of(passage))
     annotations = session.gallery.annotations
     parts = {photo.body_part for photo in resolved.photos}
-    entries = np.array(
-        [
-            any(same_part(a.body_part, part) for part in parts)
-            and a.encounter not in excluded
-            and (not question.locations or a.location in question.locations)
-            for a in annotations
-        ],
-        bool,
-    )
+    entries = np.logical_or.reduce([session.gallery.of_part(part) for part in sorted(parts)])
+    entries[[n for name in excluded for n in session.gallery.of_encounter(name)]] = False
+    if question.locations:
+        entries &= np.array([a.location in question.locations for a in annotations], bool)
     if question.locations and (nowhere := sum(not a.location for a in annotations)):
         text = f"{counted(nowhere, 'annotation')} without a location and therefore not compared"
         notes.append(Note("without-location", text, {"count": nowhere}))
@@ -73,11 +66,10 @@ def _copies(
     session: Session, photos: Sequence[AskedPhoto], known: AbstractSet[str], notes: list[Note]
 ) -> frozenset[str]:
     """Return the encounters on record with nearly the same picture as one of the photos, and add notes on new ones."""
-    paths = list(session.data.facts)
-    likenesses = [session.data.facts[path].likeness for path in paths]
+    paths, likenesses = session.likenesses
     encounters: set[str] = set()
     for photo in photos:
-        same = {paths[n] for n in nearly_equal(photo.facts.likeness, likenesses)}
+        same = {paths[n] for n in likenesses.nearly_equal(photo.facts.likeness)}
         found = {a.encounter for a in session.data.annotations if a.path in same} if same else set()
         if found - known:
             where = sorted({a.path for a in session.data.annotations if a.path in same and a.encounter not in known})

@@ -65,12 +65,17 @@ def set_levels(folder: Path, levels: Sequence[float]) -> None:
 
 
 def calibrate(
-    data: CatalogData, method: Method, cache: Galleries, progress: Callable[[int, int], None] | None = None
+    data: CatalogData,
+    method: Method,
+    cache: Galleries,
+    progress: Callable[[int, int], None] | None = None,
+    sample: int | None = None,
 ) -> Calibrated:
     """Learn a model that converts scores to probabilities from the named encounters, and store it in the catalog.
 
     All later queries with the same method use the stored model. cache: galleries that were made before. progress: a
-    function that is called with (done, total) queries. Raises SnowmatchError if nothing is indexed, if labels
+    function that is called with (done, total) queries. sample: the largest number of queries; those of a random sample
+    of encounters are asked. None: all. Raises SnowmatchError if nothing is indexed, if labels
     contradict each other, or if there are too few pairs of encounters of one animal.
     """
     folder = data.folder
@@ -82,7 +87,7 @@ def calibrate(
             f"{folder} has {counted(pairs, 'pair')} of encounters of one animal, calibration needs {ENOUGH_PAIRS}: "
             "name the animals of more encounters; until then, queries use the calibration that comes with snowmatch"
         )
-    trial = make_trial(data.annotations, "cross-encounter")
+    trial = make_trial(data.annotations, "cross-encounter", sample=sample)
     table = score_trial(trial, galleries, method.matcher, method.geometry, progress)
     cases = make_cases(table, **facts_of(data.annotations, galleries[0]))
     shipped = load_shipped(method.extractor, method.matching)

@@ -95,11 +95,11 @@ def _spots(matches: Matches, witness: Witness, photo: int, entry: int) -> tuple[
 
     photo: number of the query photo. entry: number of the annotation in the gallery.
     """
-    query, features = witness.subjects[photo].features, witness.gallery.reader.read(witness.gallery.keys[entry])
+    query, reader, keys = witness.subjects[photo].features, witness.gallery.reader, [witness.gallery.keys[entry]]
     return (
         query.keypoints[matches.keypoint0],
-        features.keypoints[matches.keypoint1],
+        reader.column("keypoints", keys)[0][matches.keypoint1],
         query.scales[matches.keypoint0],
-        features.scales[matches.keypoint1],
+        reader.column("scales", keys)[0][matches.keypoint1],
         (witness.factor * matches.weights).astype(np.float32),
     )

@@ -61,15 +61,17 @@ def evaluate(
     method: Method,
     cache: Galleries,
     progress: Callable[[int, int], None] | None = None,
+    sample: int | None = None,
 ) -> Evaluation:
     """Query every identified annotation and measure how often the rest of the catalog gives the right answer.
 
     protocol: `cross-encounter` (only other encounters may answer), `cross-station` (only other stations may answer) or
     `split` (rows marked `test` are queries, rows marked `train` may answer).
     cache: galleries that were made before. progress: a function that is called with (done, total) queries.
+    sample: the largest number of queries; those of a random sample of encounters are asked. None: all.
     Raises SnowmatchError if the catalog is not indexed or does not have the annotations that the protocol needs.
     """
-    trial = make_trial(data.annotations, protocol)
+    trial = make_trial(data.annotations, protocol, sample=sample)
     states, galleries = indexed(data, method, cache)
     notes = [*evidence_notes(data), *sample_notes(trial), *state_notes(data.folder, states)]
     everything = np.ones(len(galleries[0].annotations), bool)

@@ -170,8 +170,9 @@ def _place(session: Session, question: Question, photo: AskedPhoto) -> tuple[str
     """
     if question.station is not None:
         return (question.locations[0] if len(question.locations) == 1 else "", question.station)
-    rows = [a for a in session.data.annotations if a.encounter in photo.encounters and a.station]
-    return (rows[0].location, rows[0].station) if rows else None
+    rows = [a for name in photo.encounters for a in session.of_encounter(name) if a.station]
+    first = min(rows, key=lambda a: a.row, default=None)
+    return (first.location, first.station) if first is not None else None
 
 
 def outline_of(photo: AskedPhoto | Annotation) -> str:
@@ -185,10 +186,12 @@ def _station_previews(session: Session, question: Question, allowed: Allowed) ->
 
     Returns an empty list if the question has no station.
     """
+    if question.station is None:
+        return []
     at_station = [
         (a, state.photo_sha256)
         for a, state in zip(session.data.annotations, session.states, strict=True)
-        if question.station is not None and a.station == question.station and a.encounter not in allowed.excluded
+        if a.station == question.station and a.encounter not in allowed.excluded
         if not question.locations or a.location in question.locations
     ]
     read = (read_preview(session.folder / path, content) for path, content in station_photos(at_station))

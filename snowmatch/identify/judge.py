@@ -95,8 +95,7 @@ def judge_scores(
     numbers = gallery.individual_numbers
     named = np.array([animal.individual is not None for animal in gallery.individuals], bool)
     compared = np.isin(np.arange(len(named)), numbers[allowed])
-    met = {(n, gallery.annotations[e].passage) for e, n in enumerate(numbers) if allowed[e] and named[n]}
-    encounters = np.bincount(np.array([n for n, _ in met], np.int64), minlength=len(named))
+    encounters = np.where(named, gallery.sightings(allowed), 0)
     asked = np.where(compared, scores.evidence, np.nan)
     share = expected_new(encounters) if new is None else new
     return probabilities(models, asked, named, features, share, encounters)

@@ -11,10 +11,11 @@ from typing import Any
 
 from snowmatch.catalog.evidence import count_encounter_pairs
 from snowmatch.catalog.load import CatalogData
-from snowmatch.catalog.records import is_current, load_records, paths_with
+from snowmatch.catalog.records import current_status, load_records, paths_with
 from snowmatch.catalog.states import AnnotationState, annotation_states, state_notes
 from snowmatch.confidence.file import choose, load_calibrations
 from snowmatch.confidence.model import Calibration
+from snowmatch.core.collection import without_collection
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import file_sha256
 from snowmatch.core.home import features_path, indexes_path
@@ -29,6 +30,7 @@ from snowmatch.matching.gallery import Gallery, make_gallery
 from snowmatch.matching.geometry.frames import Geometry
 from snowmatch.matching.search.loaded import Loaded
 from snowmatch.matching.search.shelf import NotKeptError
+from snowmatch.photos.likeness import Likenesses
 from snowmatch.screening.finders import choose_finders
 from snowmatch.screening.maps import maps_stamp
 from snowmatch.screening.scenes import Finders
@@ -85,9 +87,8 @@ class Session:
         recorded sha256. Photos of the catalog without one are read if they have the same size as the query photo. No
         such annotation: returns an empty list.
         """
-        paths = {
-            path for path, known in paths_with(self.folder, content).items() if is_current(self.folder / path, known)
-        }
+        known = paths_with(self.folder, content)
+        paths = {path for path, taken in known.items() if current_status(f"{self.folder}/{path}", taken) is not None}
         size = photo.stat().st_size
         for path in self._unread:
             file = self.folder / path
@@ -105,6 +106,34 @@ class Session:
         """The paths of photos that have no current record."""
         pairs = zip(self.data.annotations, self.states, strict=True)
         return tuple(dict.fromkeys(a.path for a, state in pairs if not state.photo_sha256))
+
+    def of_encounter(self, name: str) -> list[Annotation]:
+        """Return the catalog's annotations of one encounter, in its order; none for an unknown one."""
+        return self._by_encounter.get(name, [])
+
+    def encounters_of(self, passage: str) -> set[str]:
+        """Return the names of the encounters that are one passage; none for an unknown one."""
+        return self._by_passage.get(passage, set())
+
+    @cached_property
+    def likenesses(self) -> tuple[list[str], Likenesses]:
+        """The paths of the photos whose facts are known, and their likenesses."""
+        facts = self.data.facts
+        return list(facts), Likenesses([known.likeness for known in facts.values()])
+
+    @cached_property
+    def _by_encounter(self) -> dict[str, list[Annotation]]:
+        found: dict[str, list[Annotation]] = {}
+        for a in self.data.annotations:
+            found.setdefault(a.encounter, []).append(a)
+        return found
+
+    @cached_property
+    def _by_passage(self) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for a in self.data.annotations:
+            found.setdefault(a.passage, set()).add(a.encounter)
+        return found
 
     @cached_property
     def _by_path(self) -> dict[str, list[Annotation]]:
@@ -181,6 +210,7 @@ def open_session(data: CatalogData, method: Method, cache: Galleries) -> Session
     return Session(data, method, states, galleries, calibration, tuple(notes))
 
 
+@without_collection()
 def indexed(
     data: CatalogData, method: Method, cache: Galleries
 ) -> tuple[tuple[AnnotationState, ...], tuple[Gallery, ...]]:

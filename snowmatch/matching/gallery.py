@@ -107,6 +107,27 @@ class Gallery:
         pairs = zip(self.annotations, numbers.tolist(), strict=True)
         return np.array([n if a.individual is not None else only.get(a.passage, n) for a, n in pairs], np.int64)
 
+    def of_part(self, part: str) -> np.ndarray:
+        """Return (A,) bool, whether an annotation may be compared with a body part."""
+        return np.isin(self._parts, [n for n, name in enumerate(BODY_PARTS) if same_part(name, part)])
+
+    def of_encounter(self, name: str) -> list[int]:
+        """Return the numbers of the annotations of one encounter; none for an unknown one."""
+        return self._encounters.get(name, [])
+
+    @cached_property
+    def _parts(self) -> np.ndarray:
+        """(A,) int8, the place of each annotation's body part in BODY_PARTS."""
+        place = {part: n for n, part in enumerate(BODY_PARTS)}
+        return np.array([place[a.body_part] for a in self.annotations], np.int8)
+
+    @cached_property
+    def _encounters(self) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = {}
+        for n, a in enumerate(self.annotations):
+            found.setdefault(a.encounter, []).append(n)
+        return found
+
     def rivals(self, place: tuple[str, str] | None) -> np.ndarray:
         """Return (A,) bool: whether an annotation surely shows another animal than other annotations of the gallery do.
 
@@ -358,8 +379,9 @@ def make_gallery(
     None.
     """
     held = set(reader.keys)
+    place = {part: n for n, part in enumerate(BODY_PARTS)}
     known = [(a, k) for a, k in zip(annotations, keys, strict=True) if k is not None and k in held]
-    known.sort(key=lambda pair: (BODY_PARTS.index(pair[0].body_part), pair[1], pair[0].path, pair[0].row))
+    known.sort(key=lambda pair: (place[pair[0].body_part], pair[1], pair[0].path, pair[0].row))
     return Gallery(
         tuple(a for a, _ in known),
         tuple(k for _, k in known),

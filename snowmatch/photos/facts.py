@@ -71,7 +71,7 @@ def facts_to_json(facts: PhotoFacts) -> dict[str, Any]:
 def facts_from_json(values: Mapping[str, Any]) -> PhotoFacts:
     """Return the facts that `facts_to_json` described. Raises ValueError, TypeError or KeyError for anything else."""
     width, height, taken = values["width"], values["height"], values["taken"]
-    if any(v is not None and (type(v) is not int or v < 1) for v in (width, height)):
+    if not (_is_length(width) and _is_length(height)):
         raise ValueError(f"size is {width!r} x {height!r}")
     likeness = bytes.fromhex(values["likeness"])
     if len(likeness) not in (0, LENGTH):
@@ -83,6 +83,10 @@ def facts_from_json(values: Mapping[str, Any]) -> PhotoFacts:
         str(values["serial"]),
         likeness,
     )
+
+
+def _is_length(value: Any) -> bool:
+    return value is None or (type(value) is int and value >= 1)
 
 
 def _taken(image: Image.Image) -> tuple[datetime | None, str]:

@@ -48,14 +48,20 @@ def difference(one: bytes, other: bytes) -> int:
     return (int.from_bytes(one) ^ int.from_bytes(other)).bit_count()
 
 
-def nearly_equal(one: bytes, others: Sequence[bytes]) -> list[int]:
-    """Return the positions in `others` of the likenesses that differ from `one` in at most NEARLY_EQUAL bits."""
-    known = [i for i, other in enumerate(others) if len(other) == LENGTH]
-    if len(one) != LENGTH or not known:
-        return []
-    words = _words([others[i] for i in known])
-    bits = np.bitwise_count(words ^ _words([one])).sum(axis=1)
-    return [known[i] for i in np.flatnonzero(bits <= NEARLY_EQUAL)]
+class Likenesses:
+    """Many likenesses, ready to be compared with one."""
+
+    def __init__(self, likenesses: Sequence[bytes]) -> None:
+        known = [i for i, each in enumerate(likenesses) if len(each) == LENGTH]
+        self._known = np.array(known, np.int64)
+        self._words = _words([likenesses[i] for i in known])
+
+    def nearly_equal(self, one: bytes) -> list[int]:
+        """Return the positions of the likenesses that differ from `one` in at most NEARLY_EQUAL bits."""
+        if len(one) != LENGTH:
+            return []
+        bits = np.bitwise_count(self._words ^ _words([one])).sum(axis=1)
+        return self._known[bits <= NEARLY_EQUAL].tolist()
 
 
 def nearly_equal_pairs(likenesses: Sequence[bytes]) -> list[tuple[int, int]]:
@@ -70,28 +76,24 @@ def nearly_equal_pairs(likenesses: Sequence[bytes]) -> list[tuple[int, int]]:
     words = _words([likenesses[i] for i in known])
     bits = np.unpackbits(words.view(np.uint8).reshape(len(known), -1), axis=1)
     # Bits of one region are equal in all photos of a station, so a part takes its bits from the whole picture
-    bits = bits[:, np.random.default_rng(0).permutation(BITS)]
+    places = np.random.default_rng(0).permutation(BITS)
     found: set[tuple[int, int]] = set()
-    for columns in np.array_split(np.arange(BITS), _PARTS):
+    for columns in np.array_split(places, _PARTS):
         packed = np.packbits(bits[:, columns], axis=1)
         padded = np.zeros((len(known), 4), np.uint8)
         padded[:, : packed.shape[1]] = packed
         part = padded.view(np.uint32).ravel()
         order = np.argsort(part, kind="stable")
-        starts = np.flatnonzero(np.diff(part[order], prepend=part[order][0] ^ 1))
-        for first, end in zip(starts, [*starts[1:], len(order)], strict=True):
-            if end - first > 1:
-                _compare(order[first:end], words, found)
-    numbers = ((int(known[i]), int(known[j])) for i, j in found)
-    return sorted({(min(i, j), max(i, j)) for i, j in numbers})
-
-
-def _compare(rows: np.ndarray, words: np.ndarray, found: set[tuple[int, int]]) -> None:
-    """Add the nearly equal pairs among `rows` to `found`."""
-    for place, row in enumerate(rows[:-1]):
-        rest = rows[place + 1 :]
-        close = rest[np.bitwise_count(words[rest] ^ words[row]).sum(axis=1) <= NEARLY_EQUAL]
-        found.update((int(row), int(other)) for other in close)
+        sorted_parts = part[order]
+        first, away = np.arange(len(order)), 1  # all pairs of neighbours, then of next but one neighbours, ...
+        while len(first := first[first + away < len(order)]):
+            first = first[sorted_parts[first] == sorted_parts[first + away]]
+            one, other = order[first], order[first + away]
+            close = np.bitwise_count(words[one] ^ words[other]).sum(axis=1) <= NEARLY_EQUAL
+            found.update(zip(one[close].tolist(), other[close].tolist(), strict=True))
+            away += 1
+    numbers = known.tolist()
+    return sorted({(min(i, j), max(i, j)) for i, j in ((numbers[i], numbers[j]) for i, j in found)})
 
 
 def _words(likenesses: Sequence[bytes]) -> np.ndarray:

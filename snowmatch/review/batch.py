@@ -8,14 +8,16 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Unpack
 
-from snowmatch.api import Catalog
+from snowmatch.api import Catalog, limit_memory, open_catalog
 from snowmatch.catalog.load import check_body_part, check_locations
 from snowmatch.catalog.screened import Screened, load_screened
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.executor import spread
 from snowmatch.core.files import replace_together
 from snowmatch.core.notes import Note
 from snowmatch.core.outputs import csv_path, jsonl_path
@@ -28,6 +30,7 @@ from snowmatch.identify.method import MethodOptions
 from snowmatch.identify.question import make_question
 from snowmatch.identify.session import Session
 from snowmatch.matching.gallery import Animal, tell_animals
+from snowmatch.matching.search.loaded import limited_memory
 from snowmatch.review.groups import BatchPhoto, Group, photo_groups, unidentified_groups
 from snowmatch.review.kept import Record, group_keys, keep, read_kept, state_of
 from snowmatch.review.left_out import kept_first, screening_answer
@@ -83,7 +86,8 @@ def run_batch(
         groups, left_out = kept_first(groups, [screening_answer(session, group, screened) for group in groups])
         asked = groups[: left_out.count("")]
         keys = group_keys(session, asked, body_part, locations, new)
-        records = _answers(session, asked, keys, locations, new, again, notes, progress)
+        asker = Asker(session, catalog.decisions, method, locations, new)
+        records = _answers(asker, asked, keys, again, notes, progress)
         for group, answer in zip(groups[len(asked) :], left_out[len(asked) :], strict=True):
             records.append(plain({**left_out_record(session, group, answer), "notes": None, "state": ""}))
         notes += session.map_notes()
@@ -95,48 +99,103 @@ def run_batch(
     return batch
 
 
+class Asker:
+    """What all queries of a batch have in common. On another computer it opens the same catalog there."""
+
+    def __init__(
+        self,
+        session: Session,
+        decisions: Path | None,
+        method: Mapping[str, Any],
+        locations: tuple[str, ...],
+        new: float | None,
+    ) -> None:
+        self.session, self.state = session, state_of(session)
+        self._folder = Path(session.folder).absolute()
+        self._decisions = None if decisions is None else decisions.absolute()
+        self._settings, self._method = session.data.settings.options(), dict(method)
+        self._locations, self._new = locations, new
+        self._memory = limited_memory()
+
+    def ask(self, group: Group) -> Record:
+        """Return the record of one animal's answer."""
+        answer = _ask_group(self.session, group, self._locations, self._new, self._animals)
+        record: Record = plain({**answer, "state": self.state})
+        return record
+
+    @cached_property
+    def _animals(self) -> dict[int, Animal]:
+        annotations = self.session.data.annotations
+        return {a.row: animal for a, animal in zip(annotations, tell_animals(annotations), strict=True)}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name not in ("session", "_animals")}
+
+    def __setstate__(self, held: dict[str, Any]) -> None:
+        self.__dict__.update(held)
+        if self._memory is not None:
+            limit_memory(self._memory)
+        catalog = open_catalog(self._folder, self._decisions, **self._settings)
+        self.session = catalog.session(**self._method)
+        if state_of(self.session) != self.state:
+            raise SnowmatchError(
+                f"{self._folder} has changed, or is another one on a computer of the cluster: ask again"
+            )
+
+
+@dataclass(frozen=True)
+class AskGroup:
+    """The task to ask about one animal."""
+
+    group: Group
+
+    def run(self, asker: Asker) -> Record:
+        return asker.ask(self.group)
+
+    @property
+    def path(self) -> str:
+        return self.group.photos[0].name
+
+
 def _answers(
-    session: Session,
+    asker: Asker,
     groups: Sequence[Group],
     keys: Sequence[str],
-    locations: tuple[str, ...],
-    new: float | None,
     again: bool,
     notes: list[Note],
     progress: Callable[[int, int], None] | None,
 ) -> list[Record]:
     """Return a record of each group's answer: the kept ones, and those that are asked now and kept."""
+    session = asker.session
     kept = {} if again else read_kept(session.folder, keys)
-    state = state_of(session)
-    notes += _notes_on_kept(session, [kept[key] for key in keys if key in kept], len(groups), state)
-    annotations = session.data.annotations
-    animals = {a.row: animal for a, animal in zip(annotations, tell_animals(annotations), strict=True)}
+    notes += _notes_on_kept(session, [kept[key] for key in keys if key in kept], len(groups), asker.state)
     records: list[Record] = []
     waiting: dict[str, Record] = {}
     saved = time.monotonic()
+    if progress:
+        progress(0, len(groups))
+    pairs = zip(keys, groups, strict=True)
+    found = spread(pairs, lambda pair: None if pair[0] in kept else AskGroup(pair[1]), (asker,))
     try:
-        for done, (key, group) in enumerate(zip(keys, groups, strict=True)):
+        for done, ((key, _), record) in enumerate(found, start=1):
             if progress:
                 progress(done, len(groups))
-            if key in kept:
+            if record is None:
                 records.append(kept[key])
                 continue
-            record = plain({**_ask_group(session, group, locations, new, animals), "state": state})
             records.append(record)
             if not record["failed"]:  # a photo that cannot be read now may be readable later
                 waiting[key] = record
             if time.monotonic() - saved > KEEP_SECONDS:
                 _keep(session.folder, waiting, notes)
                 saved = time.monotonic()
-        if progress:
-            progress(len(groups), len(groups))
     except KeyboardInterrupt:
         keep(session.folder, waiting)
         raise
     _keep(session.folder, waiting, notes)
     about = {"catalog": str(session.folder)}
-    found = [record["notes"] for record in records if record["notes"] is not None]
-    common = [{Note(code, text, about) for code, text in pairs} for pairs in found]
+    told = [record["notes"] for record in records if record["notes"] is not None]
+    common = [{Note(code, text, about) for code, text in each} for each in told]
     notes += sorted(set.intersection(*common) - set(session.notes) if common else (), key=lambda note: note.text)
     return records
 

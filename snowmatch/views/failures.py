@@ -70,7 +70,7 @@ def write_failures(
     progress: called with (done, total) queries.
     """
     check_failures(folder, session.folder, force=force)
-    trial = make_trial(session.data.annotations, protocol)
+    trial = make_trial(session.data.annotations, protocol, sample=len(table.queries))  # the same sample, or all
     check_table(table, trial)
     lost = find_lost(table)
     chosen = lost[: max(most, 0)]

@@ -23,6 +23,11 @@ def limit_memory(most: int) -> None:
     _limit[:] = [most]
 
 
+def limited_memory() -> int | None:
+    """Return what `limit_memory` was told last; None if it was not told anything."""
+    return _limit[-1] if _limit else None
+
+
 def default_memory() -> int:
     """Return the bytes that loaded search indexes may take: as limited, or else half of the machine's memory."""
     if _limit:

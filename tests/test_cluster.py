@@ -1,0 +1,135 @@
+"""A cluster gives the bytes of one process, also if a worker is killed; what is wrong with it is told in one line."""
+
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import fake_classifier
+import pytest
+from click.testing import CliRunner
+
+import snowmatch
+from snowmatch.cli import main
+from snowmatch.core import executor
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.executor import in_order, open_pool, use_cluster
+from snowmatch.core.home import features_path, indexes_path
+
+distributed = pytest.importorskip("distributed")
+
+
+def fresh(survey, folder):
+    """Return a copy of the survey's catalog that was never indexed. The times of its files are old and the same."""
+    shutil.copytree(survey / "catalog", folder, ignore=shutil.ignore_patterns(".snowmatch"))
+    return snowmatch.open_catalog(folder, classifier="none")
+
+
+def contents(folder):
+    paths = [p for top in (features_path(folder), indexes_path(folder)) for p in sorted(top.rglob("*")) if p.is_file()]
+    return {str(p.relative_to(folder)): p.read_bytes() for p in paths if p.suffix != ".lock"}
+
+
+@pytest.fixture(scope="module")
+def alone(survey, tmp_path_factory):
+    """The bytes that an index run in one process leaves."""
+    folder = tmp_path_factory.mktemp("alone") / "catalog"
+    report = fresh(survey, folder).index(workers=1)
+    assert report.done
+    assert not report.failed
+    return contents(folder)
+
+
+@pytest.mark.parametrize("kill", [False, True])
+def test_an_index_run_on_two_workers_gives_the_bytes_of_one_process(survey, alone, tmp_path, kill):
+    catalog = fresh(survey, tmp_path / "catalog")
+    killed = []
+
+    def progress(done, total):
+        if kill and not killed and 0 < done < total:
+            pids = executor._clusters[-1].run(os.getpid)
+            killed.append(sorted(pids.items())[0][1])
+            os.kill(killed[0], signal.SIGKILL)
+
+    with use_cluster("local:2"):
+        report = catalog.index(progress=progress)
+    assert bool(killed) == kill
+    assert not report.failed
+    assert contents(tmp_path / "catalog") == alone
+
+
+def test_a_batch_on_a_cluster_gives_the_same_tables(own_survey, tmp_path):
+    tables = []
+    for name, more in (("one", []), ("cluster", ["--cluster", "local:2"])):
+        out = tmp_path / name
+        asked = ["batch", str(own_survey / "catalog"), "--unidentified", "--again", "--out", str(out), *more]
+        told = CliRunner().invoke(main, asked)
+        assert told.exit_code == 0, told.output
+        tables.append([out.with_suffix(suffix).read_bytes() for suffix in (".csv", ".jsonl")])
+    assert tables[0] == tables[1]
+
+
+def test_a_screening_on_a_cluster_gives_the_same_table(tmp_path, monkeypatch):
+    fake_classifier.use(monkeypatch)
+    tables = []
+    for name, more in (("one", ["--workers", "1"]), ("cluster", ["--cluster", "local:2"])):
+        fake_classifier.make_catalog(tmp_path / name, fake_classifier.PASSAGES)
+        out = tmp_path / f"{name}.csv"
+        asked = ["screen", str(tmp_path / name), "--out", str(out), *more]
+        told = CliRunner().invoke(main, asked)
+        assert told.exit_code == 0, told.output
+        tables.append(out.read_bytes())
+    assert tables[0] == tables[1]
+    assert not executor._clusters
+
+
+class Wait:
+    """A task that gives its number, the later ones sooner."""
+
+    def __init__(self, number):
+        self.number, self.path = number, f"{number}.jpg"
+
+    def run(self, start):
+        time.sleep(0.02 * (5 - self.number % 5))
+        if start == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return start + self.number
+
+
+def test_results_come_in_order_and_tasks_run_ahead(monkeypatch):
+    with use_cluster("local:2"):
+        with open_pool(1, (100,)) as pool:
+            assert [found for _, found in in_order(pool, range(20), Wait)] == list(range(100, 120))
+        with (
+            pytest.raises(SnowmatchError, match=r"killed at 0\.jpg.*finished work is kept"),
+            open_pool(1, ("die",)) as pool,
+        ):
+            list(in_order(pool, range(1), Wait))
+        with open_pool(1, (7,)) as pool:  # the workers are there again
+            assert [found for _, found in in_order(pool, range(3), Wait)] == [7, 8, 9]
+        with pytest.raises(SnowmatchError, match="does not see /nowhere/catalog"):
+            open_pool(1, (Path("/nowhere/catalog"),)).__enter__()
+        monkeypatch.setattr(executor, "__version__", "9.9")
+        with pytest.raises(SnowmatchError, match=r"has snowmatch .*, expected snowmatch 9\.9"), open_pool(1, (1,)):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [("local:0", "expected local:N"), ("local:two", "expected local:N"), ("tcp://127.0.0.1:1", "no worker")],
+)
+def test_a_cluster_that_is_not_there_is_told(where, message, monkeypatch):
+    monkeypatch.setattr(executor, "CLUSTER_SECONDS", 1.0)
+    with pytest.raises(SnowmatchError, match=message), use_cluster(where):
+        pass
+
+
+def test_workers_with_several_threads_are_refused():
+    with (
+        distributed.LocalCluster(1, threads_per_worker=2, processes=False, dashboard_address="127.0.0.1:0") as cluster,
+        use_cluster(cluster.scheduler_address),
+        pytest.raises(SnowmatchError, match="has 2 threads, expected 1"),
+        open_pool(1, (1,)),
+    ):
+        pass
