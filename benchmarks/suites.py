@@ -7,6 +7,7 @@ from pathlib import Path
 
 LEOPARDS, NYALA = "{data}/snow_leopard", "{data}/nyala,parts=left_flank"
 FLANKS = f"{LEOPARDS},boxed=yes,parts=left_flank+right_flank"
+LEFT_OUT = f"{LEOPARDS},masks=no,flanks=no,boxes=found,every=2"
 
 # Name: its source and keys (see datasets.py; {data} is the folder of real photos), and a description.
 DATASETS = {
@@ -25,6 +26,10 @@ DATASETS = {
     "nyala-left-third": (f"{NYALA},every=3", "nyala, every third animal"),
     "nyala-left-third-framed": (f"{NYALA},every=3,box=0/0/1/1", "nyala, every third animal, the frame as box"),
     "nyala-left-third-bars": (f"{NYALA},every=3,box=0/0/1/1,bars=wrong", "the same with bars of wrong animals"),
+    "nyala-out": (f"{NYALA},boxes=found,every=2,from=1", "nyala, left flanks of half of the animals"),
+    "snow_leopard-out": (f"{LEFT_OUT},from=1", "snow leopards, half of the cats, found boxes, flank unknown"),
+    "nyala-in": (f"{NYALA},boxes=found,every=2", "nyala, left flanks of the other half"),
+    "snow_leopard-in": (LEFT_OUT, "snow leopards, the other half of the cats"),
     "synthetic-60": ("synthetic,individuals=60,encounters=6,stations=12,seed=7", "60 drawn cats, with masks"),
     "synthetic-40": ("synthetic,individuals=40,encounters=4", "40 drawn cats, with masks"),
 }
