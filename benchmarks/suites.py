@@ -136,6 +136,7 @@ SUITES: dict[str, list[Run] | list[Script]] = {
         Run("nyala-left-third", "cross-encounter", OURS),
         *(Run("nyala-left-third", "cross-encounter", method) for method in OTHERS),
     ],
+    "deep": [Script(("deep", "left_out", *PHOTOS), ("nyala-out", "snow_leopard-out"))],
     "scenery": [
         Script(
             ("scenery.py", "--classifier", "efficientnet_lite0", *PHOTOS),
@@ -186,6 +187,7 @@ ABOUT = {
     "location": ("whole photos: nothing, the program or a person finds the animal; bars with text in boxes", 60),
     "synthetic": ("40 drawn cats; compared with HotSpotter", 6),
     "networks": ("other extractors and matchers, on leopards and nyala", 40),
+    "deep": ("networks for whole photos from the weights of ImageNet, on animals left out; as a witness", 60),
     "scenery": ("photos without an animal, boxes on rock, cats before the rocks of others", 10),
     "calibration": ("the calibrations that are shipped, judged", 25),
     "levels": ("how often answers of each level are right", 5),

@@ -25,7 +25,7 @@ pytest.importorskip("timm")
 pytest.importorskip("kornia")
 
 import checkpoints
-from embedding import networks
+from embedding import feeding, networks
 from embedding import train as training_module
 from embedding.command import main
 from embedding.inputs import Shape, normalised
@@ -263,12 +263,12 @@ def test_single_photos_of_a_class_are_used_only_with_triplets(tmp_path, watched,
 def test_epochs_have_other_batches_and_other_augmentation(tmp_path, watched, monkeypatch):
     changed = []
 
-    class Watched(training_module.Augmentation):
+    class Watched(feeding.Augmentation):
         def __call__(self, values):
             changed.append(super().__call__(values))
             return changed[-1]
 
-    monkeypatch.setattr(training_module, "Augmentation", Watched)
+    monkeypatch.setattr(feeding, "Augmentation", Watched)
     reached = []
     network = start()
     network.backbone.register_forward_pre_hook(
@@ -515,7 +515,7 @@ def test_settings_out_of_range_are_refused(settings, message):
 
 def test_presets_are_settings():
     for preset in PRESETS.values():
-        assert Training(**preset).epochs >= 40
+        assert Training(**preset).epochs >= (12 if preset.get("frozen") else 40)
 
 
 @pytest.fixture(scope="module")
