@@ -28,8 +28,8 @@ DATASETS = {
     "nyala-left-third-bars": (f"{NYALA},every=3,box=0/0/1/1,bars=wrong", "the same with bars of wrong animals"),
     "nyala-out": (f"{NYALA},boxes=found,every=2,from=1", "nyala, left flanks of half of the animals"),
     "snow_leopard-out": (f"{LEFT_OUT},from=1", "snow leopards, half of the cats, found boxes, flank unknown"),
-    "nyala-in": (f"{NYALA},boxes=found,every=2", "nyala, left flanks of the other half"),
-    "snow_leopard-in": (LEFT_OUT, "snow leopards, the other half of the cats"),
+    "nyala-known": (f"{NYALA},every=8", "nyala, a part of the other half"),
+    "snow_leopard-known": (f"{LEFT_OUT},first=150", "snow leopards, photos of the other half"),
     "synthetic-60": ("synthetic,individuals=60,encounters=6,stations=12,seed=7", "60 drawn cats, with masks"),
     "synthetic-40": ("synthetic,individuals=40,encounters=4", "40 drawn cats, with masks"),
 }

@@ -43,13 +43,14 @@ LogOdds = Callable[[np.ndarray], np.ndarray]  # of scores (Q, G)
 PROTOCOL = "cross-encounter"
 # Training: both flanks of the nyala, in which no box is found, so the photos are whole
 LEARNED = "{data}/nyala,every=2,name=nyala-half;" + f"{LEFT_OUT},name=snow_leopard-half"
-OURS, HOTSPOTTER = "snowmatch_engine", "hotspotter"
-KNOWN_QUERIES = 80  # of each training half, evenly spread, from which snowmatch's log odds are learned
+OURS = "snowmatch_engine"
+COMPARED = (OURS, "hotspotter")
+KNOWN_QUERIES = 80  # at most, evenly spread, from which snowmatch's log odds are learned
 
 
 @dataclass(frozen=True)
 class Half:
-    """A set of left-out animals, the training half of the same species, and how many queries are asked (0: all)."""
+    """A set of left-out animals, a part of the training half, and how many queries are asked (0: all)."""
 
     known: str
     asked: str
@@ -57,7 +58,7 @@ class Half:
 
 
 # HotSpotter needs seconds for a query; so a part of the nyala is asked, evenly spread
-HALVES = (Half("nyala-in", "nyala-out", 120), Half("snow_leopard-in", "snow_leopard-out", 0))
+HALVES = (Half("nyala-known", "nyala-out", 120), Half("snow_leopard-known", "snow_leopard-out", 0))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -89,16 +90,13 @@ def odds_of(path: Path, source: str, work: Path) -> LogOdds:
 
 
 def measured(
-    half: Half,
-    networks: dict[str, Path],
-    odds: dict[str, Callable[[np.ndarray], np.ndarray]],
-    given: argparse.Namespace,
+    half: Half, networks: dict[str, Path], odds: dict[str, LogOdds], given: argparse.Namespace
 ) -> dict[str, Any]:
     """Return the row of one set: each method alone, and each network as a witness beside snowmatch."""
     known, asked = (source_of(name, given.data) for name in (half.known, half.asked))
     catalogs = {name: prepare(source, given.work) for name, source in (("training", known), ("test", asked))}
     animals = {name: open_catalog(one.folder).data.annotations for name, one in catalogs.items()}
-    methods = {OURS: OURS, HOTSPOTTER: HOTSPOTTER, **{loss: f"trained,file={p}" for loss, p in networks.items()}}
+    methods = {name: name for name in COMPARED} | {loss: f"trained,file={path}" for loss, path in networks.items()}
     rows, tables = [], {}
     for name, method in methods.items():
         told = network_of(method)
