@@ -9,12 +9,15 @@ from as_markdown import NOTHING, decimal, listed, percent, plain, quantity, show
 from method_tables import questions
 from store import Result
 
+from snowmatch.core.text import counted
+
 RANKED: dict[str, tuple[str, Callable[..., str]]] = {
     "dt5ap": ("DT5AP", decimal),
     "top5": ("top-5", percent),
     "top1": ("top-1", percent),
 }
 LOSSES = {
+    "imagenet": "network, nothing learned",
     "triplet": "network, triplets",
     "cosface": "network, CosFace",
     "adaptive": "network, CosFace with adaptive margin",
@@ -86,7 +89,7 @@ def networks(runs: Sequence[Result]) -> str:
                 f"- {LOSSES.get(held['label'], held['label'])}: {facts['backbone']} from {facts['weights']}, "
                 f"{facts['width']} × {facts['height']} px, {facts['photos']} photos of {facts['individuals']} animals, "
                 f"epoch {facts['epoch']} of {facts['epochs']}; {quantity(held['seconds']['training'])} s of training "
-                f"on {facts['device']}, {facts['threads']} threads."
+                f"on {facts['device']} ({counted(facts['threads'], 'thread')})."
             )
     return "\n".join(lines)
 

@@ -94,7 +94,7 @@ def test_found_boxes_are_those_that_an_index_run_finds(survey, tmp_path, monkeyp
     indexed = {a.path: a for a in snowmatch.open_catalog(bare.folder).data.annotations}
     assert any(row["bbox"] for row in made)
     for row in made:
-        box = indexed[row["path"]].bbox if indexed[row["path"]].found else None
+        box = indexed[row["path"]].bbox if indexed[row["path"]].box_by else None
         assert row["bbox"] == ("" if box is None else ",".join(map(str, box)))
     monkeypatch.setattr(own_boxes, "look", None)  # the boxes of the first time are kept
     assert rows_in(datasets.prepare(f"{source},boxes=found,masks=no,name=found", tmp_path).folder) == made

@@ -48,13 +48,13 @@ def test_the_gain_is_the_difference_for_the_same_queries():
 @pytest.fixture
 def small(survey, tmp_path, monkeypatch):
     """Put drawn animals, a tiny network and a quick method in the place of the real sets, and return a folder."""
-    source = survey / "catalog"
-    sets = {"known": f"{source},masks=no,every=2", "asked": f"{source},masks=no,every=2,from=1"}
+    third = f"{survey / 'catalog'},masks=no,every=3"
+    sets = {"known": third, "asked": f"{third},from=2"}
     for name, text in sets.items():
         monkeypatch.setitem(left_out.source_of.__globals__["DATASETS"], name, (text, "drawn"))
-    monkeypatch.setattr(left_out, "LEARNED", f"{source},masks=no,every=2,name=half")
+    monkeypatch.setattr(left_out, "LEARNED", f"{third},name=one;{third},from=1,name=two")
     monkeypatch.setattr(left_out, "HALVES", (left_out.Half("known", "asked", 6),))
-    monkeypatch.setattr(left_out, "COMPARED", (left_out.OURS, "wildid"))
+    monkeypatch.setattr(left_out, "COMPARED", {left_out.OURS: left_out.OURS, "other": "wildid"})
     settings = {"backbone": "test_resnet", "dimensions": 8, "width": 64, "height": 32, "epochs": 1, "batch": 8}
     monkeypatch.setitem(PRESETS, "imagenet", {**settings, "validation": 0.4})
     return tmp_path
@@ -66,7 +66,7 @@ def test_networks_are_trained_compared_and_measured_as_witnesses(small, capsys, 
     left_out.main(words)
     (row,) = store.read_runs(small / "deep.json")
     assert row["run"] == "asked"
-    assert [held["label"] for held in row["methods"]] == ["snowmatch", "wildid", "triplet", "cosface", "adaptive"]
+    assert [held["label"] for held in row["methods"]] == ["snowmatch", "other", "triplet", "cosface", "adaptive"]
     assert [held["label"] for held in row["witness"]] == ["triplet", "cosface", "adaptive"]
     assert row["queries"] == 6
     ours, *others = row["methods"]
@@ -78,10 +78,10 @@ def test_networks_are_trained_compared_and_measured_as_witnesses(small, capsys, 
             assert low <= gain <= high
     assert str(small) not in (small / "deep.json").read_text(encoding="utf-8")
     learned = load_network(small / "w" / "networks" / "adaptive-imagenet.safetensors")[1]
-    monkeypatch.setattr(left_out, "LEARNED", left_out.LEARNED.replace("every=2", "every=2,from=1"))
+    assert (learned["loss"], learned["data"]) == ("adaptive", "one+two")
+    monkeypatch.setattr(left_out, "LEARNED", left_out.LEARNED.replace("from=1", "from=2"))
     with pytest.raises(SnowmatchError, match="individuals of the test are in the training"):
         left_out.main(words)
-    assert learned["loss"] == "adaptive"
 
 
 def run_of(name, ours, network):
@@ -116,5 +116,5 @@ def test_the_tables_say_who_is_ahead_and_what_a_witness_gains():
     assert "- other: network, triplets, DT5AP 0.35 against 0.30" in text
     assert "- one: " not in text
     assert "0.58 (−0.015; −0.030 to +0.010) | 58 % (−1.5; −3.0 to +1.0)" in text
-    assert "9 photos of 3 animals, epoch 2 of 12; 61 s of training on cpu, 1 threads" in text
+    assert "9 photos of 3 animals, epoch 2 of 12; 61.4 s of training on cpu (1 thread)" in text
     assert "20 photos of 5 individuals in 18 encounters; 20 queries, 17 with a right answer" in text

@@ -27,7 +27,7 @@ from embedding.networks import embeddings, load_network
 from embedding.settings import LOSSES, PRESETS
 from embedding.vectors import pair_scores
 from measure import RESULTS, circumstances, command_line
-from scoring import Scored, scores_of, shown_label
+from scoring import Scored, scores_of
 from store import put_run
 from suites import LEFT_OUT, Run, source_of
 
@@ -44,7 +44,11 @@ PROTOCOL = "cross-encounter"
 # Training: both flanks of the nyala, in which no box is found, so the photos are whole
 LEARNED = "{data}/nyala,every=2,name=nyala-half;" + f"{LEFT_OUT},name=snow_leopard-half"
 OURS = "snowmatch_engine"
-COMPARED = (OURS, "hotspotter")
+COMPARED = {
+    OURS: OURS,
+    "hotspotter": "hotspotter",
+    "imagenet": "backbone,name=efficientnet_lite0,weights=imagenet,width=192,height=96",  # nothing learned here
+}
 KNOWN_QUERIES = 80  # at most, evenly spread, from which snowmatch's log odds are learned
 
 
@@ -96,7 +100,7 @@ def measured(
     known, asked = (source_of(name, given.data) for name in (half.known, half.asked))
     catalogs = {name: prepare(source, given.work) for name, source in (("training", known), ("test", asked))}
     animals = {name: open_catalog(one.folder).data.annotations for name, one in catalogs.items()}
-    methods = {name: name for name in COMPARED} | {loss: f"trained,file={path}" for loss, path in networks.items()}
+    methods = COMPARED | {loss: f"trained,file={path}" for loss, path in networks.items()}
     rows, tables = [], {}
     for name, method in methods.items():
         told = network_of(method)
@@ -126,7 +130,7 @@ def measured(
 
 def method_row(name: str, scored: Scored, table: ScoreTable, told: dict[str, Any]) -> dict[str, Any]:
     """Return the figures and costs of one method, and the facts of a network."""
-    label = name if told else shown_label(scored.shown_method).partition(" ")[0]
+    label = "snowmatch" if name == OURS else name
     facts = {key: told.get(key) for key in NETWORK_FACTS} if told else None
     costs = {key: scored.costs[key] for key in ("seconds", "notes")}
     trained = {"training": told["seconds"]} if told else {}
