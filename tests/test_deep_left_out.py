@@ -55,6 +55,9 @@ def small(survey, tmp_path, monkeypatch):
     monkeypatch.setattr(left_out, "LEARNED", f"{third},name=one;{third},from=1,name=two")
     monkeypatch.setattr(left_out, "HALVES", (left_out.Half("known", "asked", 6),))
     monkeypatch.setattr(left_out, "COMPARED", {left_out.OURS: left_out.OURS, "other": "wildid"})
+    monkeypatch.setattr(left_out, "NOTHING_LEARNED", "other")
+    monkeypatch.setattr(left_out, "IMAGENET", "random")
+    monkeypatch.setattr(left_out, "START", "test_resnet")
     settings = {"backbone": "test_resnet", "dimensions": 8, "width": 64, "height": 32, "epochs": 1, "batch": 8}
     monkeypatch.setitem(PRESETS, "imagenet", {**settings, "validation": 0.4})
     return tmp_path
@@ -67,7 +70,7 @@ def test_networks_are_trained_compared_and_measured_as_witnesses(small, capsys, 
     (row,) = store.read_runs(small / "deep.json")
     assert row["run"] == "asked"
     assert [held["label"] for held in row["methods"]] == ["snowmatch", "other", "triplet", "cosface", "adaptive"]
-    assert [held["label"] for held in row["witness"]] == ["triplet", "cosface", "adaptive"]
+    assert [held["label"] for held in row["witness"]] == ["other", "triplet", "cosface", "adaptive"]
     assert row["queries"] == 6
     ours, *others = row["methods"]
     assert ours["network"] is None

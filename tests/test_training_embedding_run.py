@@ -203,7 +203,7 @@ def test_training_makes_photos_of_a_flank_more_similar_than_others(tmp_path, los
     def apart(network):
         """Return how much more similar two photos of one flank are than two photos of different flanks."""
         with torch.inference_mode():
-            made = network.train()(training_module.as_tensor(PIXELS[0], TINY.shape))
+            made = network.train()(feeding.as_tensor(PIXELS[0], TINY.shape))
         unit = torch.nn.functional.normalize(made).numpy()
         alike = unit @ unit.T
         return alike[same & ~np.eye(len(same), dtype=bool)].mean() - alike[~same].mean()
@@ -215,7 +215,7 @@ def test_training_makes_photos_of_a_flank_more_similar_than_others(tmp_path, los
 def watched(monkeypatch):
     """Record each photo that a training shows, as (pixel, label). The first pixel identifies the photo."""
     seen = []
-    as_tensor, triplet_loss = training_module.as_tensor, training_module.triplet_loss
+    as_tensor, triplet_loss = feeding.as_tensor, training_module.triplet_loss
     shown = []
 
     def tensor(pixels, shape):
@@ -234,7 +234,7 @@ def watched(monkeypatch):
         return triplet_loss(embeddings, labels, margin)
 
     classes = []
-    monkeypatch.setattr(training_module, "as_tensor", tensor)
+    monkeypatch.setattr(feeding, "as_tensor", tensor)
     monkeypatch.setattr(training_module, "CosFace", Watched)
     monkeypatch.setattr(training_module, "triplet_loss", triplets)
     return seen, classes

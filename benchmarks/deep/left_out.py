@@ -22,8 +22,9 @@ import numpy as np
 import torch
 from datasets import described, prepare
 from embedding.command import main as train
-from embedding.inputs import read_inputs
-from embedding.networks import embeddings, load_network
+from embedding.inputs import Shape, read_inputs
+from embedding.lite0 import IMAGENET
+from embedding.networks import EmbeddingNetwork, build, embeddings, load_network
 from embedding.settings import LOSSES, PRESETS
 from embedding.vectors import pair_scores
 from measure import RESULTS, circumstances, command_line
@@ -44,10 +45,12 @@ PROTOCOL = "cross-encounter"
 # Training: both flanks of the nyala, in which no box is found, so the photos are whole
 LEARNED = "{data}/nyala,every=2,name=nyala-half;" + f"{LEFT_OUT},name=snow_leopard-half"
 OURS = "snowmatch_engine"
+START, NOTHING_LEARNED = "efficientnet_lite0", "imagenet"  # the networks' backbone; its label as it comes
+START_SHAPE = Shape(192, 96)
 COMPARED = {
     OURS: OURS,
     "hotspotter": "hotspotter",
-    "imagenet": "backbone,name=efficientnet_lite0,weights=imagenet,width=192,height=96",  # nothing learned here
+    NOTHING_LEARNED: f"backbone,name={START},weights={IMAGENET},width={START_SHAPE.width},height={START_SHAPE.height}",
 }
 KNOWN_QUERIES = 80  # at most, evenly spread, from which snowmatch's log odds are learned
 
@@ -73,7 +76,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for loss, path in networks.items():
         words = ["--preset", given.preset, "--loss", loss, "--threads", str(given.threads), "--work", str(given.work)]
         train([learned, *words, "--out", str(path)])
-    odds = {loss: odds_of(path, learned, given.work) for loss, path in networks.items()}
+    trained = {loss: load_network(path) for loss, path in networks.items()}
+    witnesses = {NOTHING_LEARNED: build(START, 0, START_SHAPE, IMAGENET, 0).eval()}
+    witnesses |= {loss: network for loss, (network, _) in trained.items()}
+    validation = {name for _, told in trained.values() for name in told["validation"]}
+    odds = {name: odds_of(network, validation, learned, given.work) for name, network in witnesses.items()}
     for half in HALVES:
         row = measured(half, networks, odds, given)
         put_run(given.out, row)
@@ -81,12 +88,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(half.asked, held["label"], {name: figure[0] for name, figure in held["figures"].items()}, flush=True)
 
 
-def odds_of(path: Path, source: str, work: Path) -> LogOdds:
-    """Return the function from a network's similarities to log odds, learned from its animals for validation."""
-    network, told = load_network(path)
+def odds_of(network: EmbeddingNetwork, validation: set[str], source: str, work: Path) -> LogOdds:
+    """Return the function from a network's similarities to log odds, learned from the animals for validation."""
     folder = prepare(source, work).folder
-    held = set(told["validation"])
-    validated = [a for a in open_catalog(folder).data.annotations if a.individual in held]
+    validated = [a for a in open_catalog(folder).data.annotations if a.individual in validation]
     vectors = embeddings(network, read_inputs(folder, validated, network.shape, work), torch.device("cpu"), shown=False)
     trial = make_trial([replace(a, row=i) for i, a in enumerate(validated)], PROTOCOL)
     similar = np.where(trial.allowed, pair_scores(trial, dict(enumerate(vectors)), "cosine"), np.nan)
@@ -112,7 +117,7 @@ def measured(
     ours = scores_of(Run(known, PROTOCOL, OURS), given.work, queries=KNOWN_QUERIES)
     local = calibrate(*pairs_of(first_table(ours)), votes=True)(pairs_of(tables[OURS])[0])
     witness = []
-    for name in networks:
+    for name in odds:
         fused = local + odds[name](pairs_of(tables[name])[0])
         figures = figures_of(tables[OURS], fused)
         gains = gains_of(tables[OURS], pairs_of(tables[OURS])[0], fused)
