@@ -34,7 +34,7 @@ from suites import LEFT_OUT, Run, source_of
 
 from deep.compare import NETWORK_FACTS, at_least, check_apart, first_table, network_of, ranking_of, rounded
 from deep.decision import animals_of, pairs_of
-from deep.shortlist import calibrate
+from deep.odds import calibrate
 from snowmatch.api import open_catalog
 from snowmatch.confidence.metrics import dynamic_top_k_precision, interval, ranks
 from snowmatch.confidence.score_table import ScoreTable
