@@ -1,13 +1,14 @@
 """Datasets for benchmarks. Each one becomes a catalog folder of its own.
 
 A dataset is written SOURCE or SOURCE,key=value,...  SOURCE is a catalog folder, a wildlife-datasets `metadata.csv`, or
-`synthetic` (a drawn survey). name=NAME gives the dataset a name.
+`synthetic` (a drawn survey). name=NAME gives the dataset a name. A;B joins datasets: no animal may be in both.
 
 Keys for photos:
 boxed=yes                     keep only annotations with a box
 named=boxed                   take the names away from annotations without a box: their photos stay, nobody asks them
 masks=no, boxes=no, flanks=no leave out masks, boxes or flanks (every body part is then `unknown`)
 boxes=mask                    use the box around the largest connected piece of the mask
+boxes=found                   use the box that snowmatch finds without boxes and masks; without one, the whole photo
 box=X/Y/W/H                   use the same box in every photo, as shares of the photo's width and height
 bars=wrong                    burn a bar with text into each photo. The text of a test photo is that of another animal
 parts=left_flank+right_flank  keep only these body parts
@@ -33,6 +34,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from own_boxes import found_boxes
 
 from snowmatch.api import open_catalog
 from snowmatch.core.errors import SnowmatchError
@@ -87,6 +89,8 @@ def prepare(text: str, work: Path) -> Dataset:
     The source is never changed. Its rows are copied. Photos and masks are links, or copies if the system allows no
     links. Raises SnowmatchError if the dataset cannot be made.
     """
+    if ";" in text:
+        return _joined(text, work)
     source, *pairs = text.split(",")
     given = dict(pair.partition("=")[::2] for pair in pairs)
     given.pop("name", None)
@@ -107,14 +111,34 @@ def prepare(text: str, work: Path) -> Dataset:
         return Dataset(name, folder / "catalog")
     rows = rows_of(path)
     own, chosen = path.parent if path.suffix == ".csv" else path, _chosen(rows, keys, path)
+    if keys["boxes"] == "found":
+        boxes = found_boxes(path, {row["path"] for row in chosen}, work)
+        chosen = [{**row, "bbox": ",".join(map(str, boxes[row["path"]] or ()))} for row in chosen]
     _write(folder, own, chosen)
     if keys["bars"] != "no":
         _write(folder, own, _barred(folder, chosen))
     return Dataset(name, folder)
 
 
+def _joined(text: str, work: Path) -> Dataset:
+    """Make the datasets of `text`, and one catalog of all their rows. Raises SnowmatchError if they share an animal."""
+    parts = [prepare(part, work) for part in text.split(";")]
+    name, rows, owner = name_of(text), [], {"": ""}
+    for part in parts:
+        for row in rows_of(part.folder):
+            if owner.setdefault(row["individual"], part.name if row["individual"] else "") not in ("", part.name):
+                shared = f"{row['individual']!r} is in {owner[row['individual']]} and in {part.name}"
+                raise SnowmatchError(f"{shared}, expected other animals in each: rename it, or leave one set out")
+            files = {key: f"{part.name}/{row[key]}" if row[key] else "" for key in ("path", "mask")}
+            rows.append({**row, **files, "encounter": f"{part.name} {row['encounter']}"})
+    _write(work / "datasets" / name, work / "datasets", rows)
+    return Dataset(name, work / "datasets" / name)
+
+
 def name_of(text: str) -> str:
     """Return a name for the dataset written as `text`: its source and keys. It is a valid folder name."""
+    if ";" in text:
+        return "+".join(map(name_of, text.split(";")))
     source, *pairs = text.split(",")
     named = [pair.removeprefix("name=") for pair in pairs if pair.startswith("name=")]
     if named:
@@ -205,7 +229,7 @@ def _chosen(rows: list[dict[str, str]], keys: dict[str, str], source: Path) -> l
         kept = [{**row, "mask": ""} for row in kept]
     if keys["flanks"] == "no":
         kept = [{**row, "body_part": "unknown"} for row in kept]
-    if keys["boxes"] == "no":
+    if keys["boxes"] in ("no", "found"):
         kept = [{**row, "bbox": ""} for row in kept]
     if keys["box"]:
         shares = [float(n) for n in keys["box"].split("/")]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 LEOPARDS, NYALA = "{data}/snow_leopard", "{data}/nyala,parts=left_flank"
 FLANKS = f"{LEOPARDS},boxed=yes,parts=left_flank+right_flank"
+LEFT_OUT = f"{LEOPARDS},masks=no,flanks=no,boxes=found,every=2"
 
 # Name: its source and keys (see datasets.py; {data} is the folder of real photos), and a description.
 DATASETS = {
@@ -25,6 +26,10 @@ DATASETS = {
     "nyala-left-third": (f"{NYALA},every=3", "nyala, every third animal"),
     "nyala-left-third-framed": (f"{NYALA},every=3,box=0/0/1/1", "nyala, every third animal, the frame as box"),
     "nyala-left-third-bars": (f"{NYALA},every=3,box=0/0/1/1,bars=wrong", "the same with bars of wrong animals"),
+    "nyala-out": (f"{NYALA},boxes=found,every=2,from=1", "nyala, left flanks of half of the animals"),
+    "snow_leopard-out": (f"{LEFT_OUT},from=1", "snow leopards, half of the cats, found boxes, flank unknown"),
+    "nyala-known": (f"{NYALA},every=8", "nyala, a part of the other half"),
+    "snow_leopard-known": (f"{LEFT_OUT},first=150", "snow leopards, photos of the other half"),
     "synthetic-60": ("synthetic,individuals=60,encounters=6,stations=12,seed=7", "60 drawn cats, with masks"),
     "synthetic-40": ("synthetic,individuals=40,encounters=4", "40 drawn cats, with masks"),
 }
@@ -131,6 +136,7 @@ SUITES: dict[str, list[Run] | list[Script]] = {
         Run("nyala-left-third", "cross-encounter", OURS),
         *(Run("nyala-left-third", "cross-encounter", method) for method in OTHERS),
     ],
+    "deep": [Script(("deep", "left_out", *PHOTOS), ("nyala-out", "snow_leopard-out"))],
     "scenery": [
         Script(
             ("scenery.py", "--classifier", "efficientnet_lite0", *PHOTOS),
@@ -189,6 +195,7 @@ ABOUT = {
     "location": ("whole photos: nothing, the program or a person finds the animal; bars with text in boxes", 60),
     "synthetic": ("40 drawn cats; compared with HotSpotter", 6),
     "networks": ("other extractors and matchers, on leopards and nyala", 40),
+    "deep": ("networks for whole photos from the weights of ImageNet, on animals left out; as a witness", 60),
     "scenery": ("photos without an animal, boxes on rock, cats before the rocks of others", 10),
     "calibration": ("the calibrations that are shipped, judged", 25),
     "levels": ("how often answers of each level are right", 5),

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from as_markdown import between_markers, code, plain, table, write
+from deep_tables import deep_parts
 from found_boxes_tables import found_boxes_parts
 from identity_tables import DECISIONS_MEAN, IDENTITY_MEANS, decisions_table, identities_table
 from measure import RESULTS
@@ -116,6 +117,9 @@ def page(held: dict[str, list[Result]], root: Path) -> str:
         runs = [*also, *held["networks"]]
         check_one_engine(runs, "Other extractors and matchers")
         parts += ["## Other extractors and matchers", "Photo / individual right.", methods_table(runs)]
+    if held["deep"]:
+        check_one_engine(held["deep"], "Networks for whole photos")
+        parts += ["## Networks for whole photos", *deep_parts(held["deep"])]
     if held["scenery"]:
         parts += ["## Scenery", SCENERY_MEANS, *map(scenery_table, held["scenery"])]
     for suite, title, means, show in (

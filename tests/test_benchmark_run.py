@@ -12,6 +12,7 @@ import figures
 import halves
 import measure
 import numpy as np
+import own_boxes
 import pytest
 import run
 import scoring
@@ -82,6 +83,37 @@ def test_boxes_are_drawn_around_masks_and_flanks_become_unknown(survey, tmp_path
             assert mask[y, x : x + w].any()
             masked += 1
     assert masked
+
+
+def test_found_boxes_are_those_that_an_index_run_finds(survey, tmp_path, monkeypatch):
+    source = survey / "catalog"
+    made = rows_in(datasets.prepare(f"{source},boxes=found,masks=no,name=found", tmp_path).folder)
+    bare = datasets.prepare(f"{source},boxes=no,masks=no,name=bare", tmp_path)
+    catalog = snowmatch.open_catalog(bare.folder)
+    catalog.index()
+    indexed = {a.path: a for a in snowmatch.open_catalog(bare.folder).data.annotations}
+    assert any(row["bbox"] for row in made)
+    for row in made:
+        box = indexed[row["path"]].bbox if indexed[row["path"]].box_by else None
+        assert row["bbox"] == ("" if box is None else ",".join(map(str, box)))
+    monkeypatch.setattr(own_boxes, "look", None)  # the boxes of the first time are kept
+    assert rows_in(datasets.prepare(f"{source},boxes=found,masks=no,name=found", tmp_path).folder) == made
+
+
+def test_joined_datasets_have_the_rows_of_both(survey, tmp_path):
+    source = survey / "catalog"
+    both = datasets.prepare(f"{source},every=2,name=even;{source},every=2,from=1,name=odd", tmp_path)
+    assert both.name == "even+odd"
+    parts = {name: rows_in(tmp_path / "datasets" / name) for name in ("even", "odd")}
+    joined = rows_in(both.folder)
+    assert [row["path"] for row in joined] == [f"{n}/{row['path']}" for n, rows in parts.items() for row in rows]
+    assert all((both.folder / row["path"]).is_file() for row in joined)
+    assert all(not row["mask"] or (both.folder / row["mask"]).is_file() for row in joined)
+    annotations = snowmatch.open_catalog(both.folder).data.annotations
+    alone = sum(len({row["encounter"] for row in rows}) for rows in parts.values())
+    assert len({a.encounter for a in annotations}) == alone
+    with pytest.raises(SnowmatchError, match=r"is in even and in all, expected other animals in each"):
+        datasets.prepare(f"{source},every=2,name=even;{source},name=all", tmp_path)
 
 
 def test_photos_without_a_box_stay_without_a_name(survey, tmp_path):
@@ -195,7 +227,7 @@ def test_every_run_of_a_suite_names_an_existing_method_dataset_and_protocol(suit
     made = []
     for one in suites.SUITES[suite]:
         if isinstance(one, suites.Script):
-            assert (Path(run.__file__).parent / one.arguments[0]).is_file()
+            assert (Path(run.__file__).parent / one.arguments[0]).exists()
             made += one.makes
             continue
         scoring.parse_method(one.method)

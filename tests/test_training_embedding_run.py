@@ -25,7 +25,7 @@ pytest.importorskip("timm")
 pytest.importorskip("kornia")
 
 import checkpoints
-from embedding import networks
+from embedding import feeding, networks
 from embedding import train as training_module
 from embedding.command import main
 from embedding.inputs import Shape, normalised
@@ -203,7 +203,7 @@ def test_training_makes_photos_of_a_flank_more_similar_than_others(tmp_path, los
     def apart(network):
         """Return how much more similar two photos of one flank are than two photos of different flanks."""
         with torch.inference_mode():
-            made = network.train()(training_module.as_tensor(PIXELS[0], TINY.shape))
+            made = network.train()(feeding.as_tensor(PIXELS[0], TINY.shape))
         unit = torch.nn.functional.normalize(made).numpy()
         alike = unit @ unit.T
         return alike[same & ~np.eye(len(same), dtype=bool)].mean() - alike[~same].mean()
@@ -215,7 +215,7 @@ def test_training_makes_photos_of_a_flank_more_similar_than_others(tmp_path, los
 def watched(monkeypatch):
     """Record each photo that a training shows, as (pixel, label). The first pixel identifies the photo."""
     seen = []
-    as_tensor, triplet_loss = training_module.as_tensor, training_module.triplet_loss
+    as_tensor, triplet_loss = feeding.as_tensor, training_module.triplet_loss
     shown = []
 
     def tensor(pixels, shape):
@@ -234,7 +234,7 @@ def watched(monkeypatch):
         return triplet_loss(embeddings, labels, margin)
 
     classes = []
-    monkeypatch.setattr(training_module, "as_tensor", tensor)
+    monkeypatch.setattr(feeding, "as_tensor", tensor)
     monkeypatch.setattr(training_module, "CosFace", Watched)
     monkeypatch.setattr(training_module, "triplet_loss", triplets)
     return seen, classes
@@ -263,12 +263,12 @@ def test_single_photos_of_a_class_are_used_only_with_triplets(tmp_path, watched,
 def test_epochs_have_other_batches_and_other_augmentation(tmp_path, watched, monkeypatch):
     changed = []
 
-    class Watched(training_module.Augmentation):
+    class Watched(feeding.Augmentation):
         def __call__(self, values):
             changed.append(super().__call__(values))
             return changed[-1]
 
-    monkeypatch.setattr(training_module, "Augmentation", Watched)
+    monkeypatch.setattr(feeding, "Augmentation", Watched)
     reached = []
     network = start()
     network.backbone.register_forward_pre_hook(
@@ -515,7 +515,7 @@ def test_settings_out_of_range_are_refused(settings, message):
 
 def test_presets_are_settings():
     for preset in PRESETS.values():
-        assert Training(**preset).epochs >= 40
+        assert Training(**preset).epochs >= (12 if preset.get("frozen") else 40)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Compare deep models with snowmatch. Commands: compare, explain, shortlist; each has its own --help.
+"""Compare deep models with snowmatch. Commands: compare, explain, left_out, shortlist; each has its own --help.
 
 python benchmarks/deep explain catalog/,every=2,from=1 --network net.safetensors --work w --out page
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 COMMANDS = {
     "compare": "one table of all methods, on animals that no method was trained with",
     "explain": "Grad-CAM and snowmatch's matched spots, for right and wrong pairs",
+    "left_out": "networks from the weights of ImageNet, trained and compared on half of the real animals",
     "shortlist": "embeddings choose the candidates for local features; both scores are fused",
 }
 

@@ -16,7 +16,7 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,58 +31,15 @@ from tqdm import tqdm
 
 from deep.compare import at_least, check_apart, first_table, network_of, plain, ranking_of
 from deep.decision import among, animals_of, pairs_of
+from deep.odds import calibrate
 from deep.page import shortlist_table
 from snowmatch.api import open_catalog
 from snowmatch.confidence.score_table import ScoreTable
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.plugins import settings as settings_of
 from snowmatch.matching.query import score_query
-from snowmatch.matching.scores import REJECTED, VERIFIED
 
 SCHEMA = "snowmatch.shortlist/1"
-
-
-def features_of(scores: np.ndarray, votes: bool) -> np.ndarray:
-    """Return (N, F) float64 features of scores (N,) for logistic regression: log odds are linear in them.
-
-    A similarity is its own feature. Votes have three features: whether the geometric check accepted; the logarithm of
-    an accepted score, otherwise 0; the logarithm of a rejected score, otherwise 0. Rejected scores are far below
-    accepted ones (snowmatch.matching.scores). No votes, or no keypoints, count as the lowest score.
-    """
-    if not votes:
-        return scores[:, None]
-    accepted = scores > VERIFIED
-    least = VERIFIED * REJECTED
-    logarithm = np.log(np.maximum(np.where(np.isfinite(scores), scores, 0), least))
-    return np.stack([accepted, np.where(accepted, logarithm, 0), np.where(accepted, 0, logarithm)], axis=1)
-
-
-def calibrate(scores: np.ndarray, same: np.ndarray, votes: bool) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a function from scores of any shape to log odds that two photos show one animal; NaN stays NaN.
-
-    It is a logistic regression of `same` (Q, G) bool on the scores (Q, G); NaN pairs are not compared. Raises
-    SnowmatchError if all pairs are the same animal, or none is. Source: Platt 1999, Probabilistic outputs for support
-    vector machines; each score separately, as in WildFusion (Cermak et al. 2024).
-    """
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    compared = ~np.isnan(scores)
-    truth = same[compared]
-    if truth.all() or not truth.any():
-        raise SnowmatchError("--training needs pairs of the same animal and pairs of different animals: add photos")
-    # a weak penalty in any unit of scores: without it the fit does not converge for separable scores
-    fitted = make_pipeline(StandardScaler(), LogisticRegression(C=1e3)).fit(features_of(scores[compared], votes), truth)
-
-    def log_odds(asked: np.ndarray) -> np.ndarray:
-        found = np.full(asked.shape, np.nan)
-        valid = ~np.isnan(asked)
-        if valid.any():
-            found[valid] = fitted.decision_function(features_of(asked[valid], votes))
-        return found
-
-    return log_odds
 
 
 def best_of(scores: np.ndarray, length: int) -> np.ndarray:

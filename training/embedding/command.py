@@ -5,6 +5,7 @@ A fifth of the individuals is held out for validation. Each epoch is judged on t
 --work: if training stops, the same command continues it.
 
 Examples:
+    python training embedding catalog/,every=2 --loss cosface --preset imagenet --work w --out net.safetensors
     python training embedding catalog/,every=2 --loss adaptive --preset small --work w --out net.safetensors
     python training embedding catalog/ --loss triplet --weights tf_efficientnetv2_b2.safetensors --work w --out t.safetensors
 """  # noqa: E501 (a command is one line)
@@ -22,7 +23,7 @@ from datasets import prepare
 from held_out import divide
 
 from embedding.inputs import BACKGROUNDS, CHANNELS, check_masks, read_inputs, state_of
-from embedding.networks import BACKBONES, RANDOM, build, save_network
+from embedding.networks import BACKBONES, RANDOM, build, save_network, start_file
 from embedding.settings import LOSSES, PRESETS, RATES, Training
 from embedding.train import describe, load_best, train
 from snowmatch.api import open_catalog
@@ -59,9 +60,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         + [a.mask, state_of(dataset.folder, a.mask)]
         for a in learned + validated
     ]
-    start = None if training.weights == RANDOM else state_of(Path(), str(Path(training.weights).expanduser()))
+    name = BACKBONES.get(training.backbone, training.backbone)
+    start = None if training.weights == RANDOM else state_of(Path(), str(start_file(training.weights, name)))
     key = settings_key({**asdict(training), "revision": 1, "data": rows, "start": start})
     folder = given.work / f"{training.loss}-{key}"
+    shared = {"shape": asdict(training.shape), "frozen": training.frozen, "seed": training.seed, "backbone": name}
+    maps = given.work / "maps" / settings_key({**shared, "data": rows, "start": start, "learned": len(learned)})
     size = sum(p.numel() for p in network.parameters()) / 1e6
     print(
         f"{training.loss}, {training.backbone} ({size:.1f} M weights, start: {Path(training.weights).name}) on "
@@ -69,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         f"{len(validated)} of {len({a.individual for a in validated})} for validation; log: {folder / 'log.csv'}"
     )
     pixels = tuple(read_inputs(dataset.folder, side, training.shape, given.work) for side in (learned, validated))
-    result = train(network, learned, validated, pixels, training, folder, device)
+    result = train(network, learned, validated, pixels, training, folder, device, maps)
     chosen = network if given.last else load_best(folder)[0]
     epoch = training.epochs if given.last else result.best
     described = {
@@ -102,11 +106,14 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--work", type=Path, required=True, help="folder for inputs, checkpoints and log.csv")
     parser.add_argument("--out", type=Path, required=True, help="file for the network, .safetensors")
     parser.add_argument("--last", action="store_true", help="write the last epoch, not the best")
-    parser.add_argument("--preset", choices=PRESETS, default="full", help="small: for two cores; default: %(default)s")
+    parser.add_argument(
+        "--preset", choices=PRESETS, default="full", help="small, imagenet: for two cores; default: %(default)s"
+    )
     choices = {"loss": tuple(LOSSES), "channels": tuple(CHANNELS), "background": BACKGROUNDS}
     helps = {
         "backbone": f"{', '.join(BACKBONES)}, or any name in timm",
-        "weights": "file with timm's pretrained weights of the backbone, or `random`",
+        "weights": "file with timm's pretrained weights of the backbone, `random`, or `imagenet` (efficientnet_lite0)",
+        "frozen": "stages of the backbone that stay as they started; 0: all layers learn",
         "margin": f"0: the default of the loss ({', '.join(f'{k} {v}' for k, v in LOSSES.items())})",
         "rate": f"of Adam; 0: the default of the loss ({', '.join(f'{k} {v}' for k, v in RATES.items())})",
     }

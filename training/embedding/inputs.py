@@ -133,11 +133,16 @@ def as_tensor(pixels: np.ndarray, shape: Shape) -> torch.Tensor:
     return values / 255
 
 
-def normalised(values: torch.Tensor, shape: Shape) -> torch.Tensor:
-    """Normalise (B, depth, height, width), 0 to 1: subtract the mean, divide by the deviation, per channel."""
-    mean = [*(MEAN if shape.channels != "edges" else ()), *((EDGE_MEAN,) if shape.channels != "rgb" else ())]
+def normalised(
+    values: torch.Tensor, shape: Shape, mean: Sequence[float] = MEAN, deviation: Sequence[float] = DEVIATION
+) -> torch.Tensor:
+    """Normalise (B, depth, height, width), 0 to 1: subtract the mean, divide by the deviation, per channel.
+
+    mean, deviation: of the three colours.
+    """
+    mean = [*(mean if shape.channels != "edges" else ()), *((EDGE_MEAN,) if shape.channels != "rgb" else ())]
     deviation = [
-        *(DEVIATION if shape.channels != "edges" else ()),
+        *(deviation if shape.channels != "edges" else ()),
         *((EDGE_DEVIATION,) if shape.channels != "rgb" else ()),
     ]
     return (values - values.new_tensor(mean)[:, None, None]) / values.new_tensor(deviation)[:, None, None]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from embedding.inputs import Shape
+from embedding.lite0 import IMAGENET
 from embedding.losses import ADAPTIVE_MARGIN, COSFACE_MARGIN, TRIPLET_MARGIN
 from embedding.networks import RANDOM
 from snowmatch.core.errors import SnowmatchError
@@ -17,6 +18,17 @@ PRESETS = {
     "full": {},
     # two cores train it on half of the nyala in well under 40 minutes
     "small": {"backbone": "resnet18", "width": 192, "height": 96, "epochs": 40},
+    # from the weights of ImageNet, and only the last stage learns: a few minutes on two cores
+    "imagenet": {
+        "backbone": "efficientnet_lite0",
+        "weights": IMAGENET,
+        "frozen": 6,
+        "rate": 3e-4,
+        "dimensions": 512,
+        "width": 192,
+        "height": 96,
+        "epochs": 12,
+    },
 }
 
 
@@ -25,12 +37,14 @@ class Training:
     """All settings that, with the photos, determine the weights.
 
     dimensions: of the embedding. margin, rate: 0 means the default of the loss. batch: photos, four of an individual.
-    validation: share of individuals held out. weights: the backbone's start, a file or `random`.
+    validation: share of individuals held out. weights: the backbone's start, a file, `random` or `imagenet`. frozen:
+    stages of the backbone that stay as they started (efficientnets only); 0: all layers learn.
     """
 
     loss: str = "adaptive"
     backbone: str = "efficientnetv2_b2"
     weights: str = RANDOM
+    frozen: int = 0
     dimensions: int = 1028  # Colomer Matachana 2024
     channels: str = "rgb"
     background: str = "kept"
@@ -55,6 +69,7 @@ class Training:
             ("margin", self.margin >= 0, "0 (the loss's own) or more"),
             ("rate", self.rate >= 0, "0 (the loss's own) or more"),
             ("validation", 0 < self.validation < 1, "between 0 and 1"),
+            ("frozen", self.frozen >= 0, "0 (all layers learn) or more"),
             ("seed", self.seed >= 0, "0 or more"),
         ):
             if not good:

@@ -16,7 +16,7 @@ from torch import nn
 from tqdm import tqdm
 
 from embedding.batches import batches, flank_classes, singletons
-from embedding.inputs import Augmentation, as_tensor
+from embedding.feeding import Maps, Photos
 from embedding.losses import CosFace, adaptive_margin, constant_margin, triplet_loss
 from embedding.networks import EmbeddingNetwork, embeddings, load_network, save_network
 from embedding.settings import LOSSES, RATES, Training
@@ -50,12 +50,14 @@ def train(
     training: Training,
     folder: Path,
     device: torch.device,
+    maps: Path | None = None,
 ) -> Learned:
     """Train `network` in place, and write its best epoch to `folder`. A checkpoint in `folder` is continued.
 
-    pixels: inputs of `learned` and of `validated`, (N, height, width, depth) uint8 each. The best epoch has the highest
-    DT5AP of `validated`, without photos of the own encounter. Raises SnowmatchError if there is too little to learn
-    from.
+    pixels: inputs of `learned` and of `validated`, (N, height, width, depth) uint8 each. maps: where maps of frozen
+    stages are kept, without a suffix; trainings of the same photos and stages may share them. The best epoch has the
+    highest DT5AP of `validated`, without photos of the own encounter. Raises SnowmatchError if there is too little to
+    learn from.
     """
     names = [a.individual for a in learned]
     classes = flank_classes(names, [a.body_part for a in learned])
@@ -68,6 +70,12 @@ def train(
             raise SnowmatchError(f"{training.loss} needs two flanks with two photos or more for training: add photos")
     numbers = np.unique(classes[rows], return_inverse=True)[1]
     network = network.to(device)
+    feed: Maps | Photos
+    if training.frozen:
+        network.freeze(training.frozen)
+        feed = Maps(network, pixels, training, device, maps or folder / "maps")
+    else:
+        feed = Photos(pixels, training, device)
     margin = training.margin or LOSSES[training.loss]
     criterion: nn.Module | None = None
     if training.loss != "triplet":
@@ -77,14 +85,13 @@ def train(
     weights = dict(network.named_parameters()) | dict(network.named_buffers())
     if criterion is not None:
         weights["classes"] = criterion.weight
-    trained = [tensor for tensor in weights.values() if isinstance(tensor, nn.Parameter)]
+    trained = [tensor for tensor in weights.values() if isinstance(tensor, nn.Parameter) and tensor.requires_grad]
     rate = training.rate or RATES[training.loss]
     optimizer = torch.optim.Adam(trained, lr=rate)
     checkpoint, best = folder / "checkpoint.safetensors", folder / "best.safetensors"
     done: dict[str, Any] = {"epoch": 0, "step": 0, "seconds": 0.0, "best": 0, "log": []}
     if checkpoint.exists():
         done = restore(checkpoint, weights, optimizer)
-    augment = Augmentation(training.shape)
     start = time.perf_counter() - done["seconds"]
     with tqdm(
         range(done["epoch"], training.epochs), initial=done["epoch"], total=training.epochs, desc="epochs"
@@ -98,10 +105,9 @@ def train(
             network.train()
             losses = []
             for batch in batches([names[row] for row in rows], classes[rows], training.batch, random):
-                values = augment(as_tensor(pixels[0][rows[batch]], training.shape).to(device))
                 labels = torch.from_numpy(numbers[batch]).to(device)
-                embeddings = network(values)
-                loss = triplet_loss(embeddings, labels, margin) if criterion is None else criterion(embeddings, labels)
+                made = feed.learned(network, rows[batch], epoch)
+                loss = triplet_loss(made, labels, margin) if criterion is None else criterion(made, labels)
                 if not torch.isfinite(loss):
                     raise SnowmatchError(f"the loss is {loss.item()} in epoch {epoch + 1}: try a lower --rate")
                 optimizer.zero_grad()
@@ -109,7 +115,7 @@ def train(
                 optimizer.step()
                 losses.append(loss.item())
                 done["step"] += 1
-            judged = judge(network, validated, pixels[1], device)
+            judged = judge(network, validated, feed.validated, device)
             row = {
                 "epoch": epoch + 1,
                 "loss": round(float(np.mean(losses)), 4),
@@ -136,7 +142,10 @@ def describe(training: Training) -> dict[str, Any]:
 def judge(
     network: EmbeddingNetwork, annotations: Sequence[Annotation], pixels: np.ndarray, device: torch.device
 ) -> dict[str, float]:
-    """Return top-1 and DT5AP of the annotations, without own encounters and other flanks; 0 if no query is left."""
+    """Return top-1 and DT5AP of the annotations, without own encounters and other flanks; 0 if no query is left.
+
+    pixels: as of `embeddings`.
+    """
     network.eval()
     trial = make_trial([replace(a, row=i) for i, a in enumerate(annotations)], "cross-encounter")
     vectors = dict(enumerate(embeddings(network, pixels, device, shown=False)))

@@ -1,0 +1,190 @@
+"""Train networks from the weights of ImageNet, and compare them on animals that were left out; then as a witness.
+
+Half of the nyala and half of the snow leopards are for training: three networks, one for each loss, learn from both.
+Then snowmatch, HotSpotter and the networks get the same queries of the other halves, with the boxes that snowmatch
+finds. At last the similarity of each network is one more witness beside snowmatch's score: both become log odds that
+two photos show one animal, and are added. The embedding's are learned from its animals for validation, snowmatch's from
+the set's training half. Figures go to --out, one row a set. All else stays in --work, so a stopped run goes on.
+
+Example:
+    python benchmarks/deep left_out --data ../shared/data --work w --out deep.json
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import described, prepare
+from embedding.command import main as train
+from embedding.inputs import Shape, read_inputs
+from embedding.lite0 import IMAGENET
+from embedding.networks import EmbeddingNetwork, build, embeddings, load_network
+from embedding.settings import LOSSES, PRESETS
+from embedding.vectors import pair_scores
+from measure import RESULTS, circumstances, command_line
+from scoring import Scored, scores_of
+from store import put_run
+from suites import LEFT_OUT, Run, source_of
+
+from deep.compare import NETWORK_FACTS, at_least, check_apart, first_table, network_of, ranking_of, rounded
+from deep.decision import animals_of, pairs_of
+from deep.odds import calibrate
+from snowmatch.api import open_catalog
+from snowmatch.confidence.metrics import dynamic_top_k_precision, interval, ranks
+from snowmatch.confidence.score_table import ScoreTable
+from snowmatch.confidence.trial import make_trial
+
+LogOdds = Callable[[np.ndarray], np.ndarray]  # of scores (Q, G)
+PROTOCOL = "cross-encounter"
+# Training: both flanks of the nyala, in which no box is found, so the photos are whole
+LEARNED = "{data}/nyala,every=2,name=nyala-half;" + f"{LEFT_OUT},name=snow_leopard-half"
+OURS = "snowmatch_engine"
+START, NOTHING_LEARNED = "efficientnet_lite0", "imagenet"  # the networks' backbone; its label as it comes
+START_SHAPE = Shape(192, 96)
+COMPARED = {
+    OURS: OURS,
+    "hotspotter": "hotspotter",
+    NOTHING_LEARNED: f"backbone,name={START},weights={IMAGENET},width={START_SHAPE.width},height={START_SHAPE.height}",
+}
+KNOWN_QUERIES = 80  # at most, evenly spread, from which snowmatch's log odds are learned
+
+
+@dataclass(frozen=True)
+class Half:
+    """A set of left-out animals, a part of the training half, and how many queries are asked (0: all)."""
+
+    known: str
+    asked: str
+    queries: int
+
+
+# HotSpotter needs seconds for a query; so a part of the nyala is asked, evenly spread
+HALVES = (Half("nyala-known", "nyala-out", 120), Half("snow_leopard-known", "snow_leopard-out", 0))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Read the command line, train what is missing, measure and write the results."""
+    given = parse(arguments)
+    learned = LEARNED.format(data=given.data)
+    networks = {loss: given.work / "networks" / f"{loss}-{given.preset}.safetensors" for loss in LOSSES}
+    for loss, path in networks.items():
+        words = ["--preset", given.preset, "--loss", loss, "--threads", str(given.threads), "--work", str(given.work)]
+        train([learned, *words, "--out", str(path)])
+    trained = {loss: load_network(path) for loss, path in networks.items()}
+    witnesses = {NOTHING_LEARNED: build(START, 0, START_SHAPE, IMAGENET, 0).eval()}
+    witnesses |= {loss: network for loss, (network, _) in trained.items()}
+    validation = {name for _, told in trained.values() for name in told["validation"]}
+    odds = {name: odds_of(network, validation, learned, given.work) for name, network in witnesses.items()}
+    for half in HALVES:
+        row = measured(half, networks, odds, given)
+        put_run(given.out, row)
+        for held in (*row["methods"], *row["witness"]):
+            print(half.asked, held["label"], {name: figure[0] for name, figure in held["figures"].items()}, flush=True)
+
+
+def odds_of(network: EmbeddingNetwork, validation: set[str], source: str, work: Path) -> LogOdds:
+    """Return the function from a network's similarities to log odds, learned from the animals for validation."""
+    folder = prepare(source, work).folder
+    validated = [a for a in open_catalog(folder).data.annotations if a.individual in validation]
+    vectors = embeddings(network, read_inputs(folder, validated, network.shape, work), torch.device("cpu"), shown=False)
+    trial = make_trial([replace(a, row=i) for i, a in enumerate(validated)], PROTOCOL)
+    similar = np.where(trial.allowed, pair_scores(trial, dict(enumerate(vectors)), "cosine"), np.nan)
+    return calibrate(similar, trial.own() & trial.allowed, votes=False)
+
+
+def measured(
+    half: Half, networks: dict[str, Path], odds: dict[str, LogOdds], given: argparse.Namespace
+) -> dict[str, Any]:
+    """Return the row of one set: each method alone, and each network as a witness beside snowmatch."""
+    known, asked = (source_of(name, given.data) for name in (half.known, half.asked))
+    catalogs = {name: prepare(source, given.work) for name, source in (("training", known), ("test", asked))}
+    animals = {name: open_catalog(one.folder).data.annotations for name, one in catalogs.items()}
+    methods = COMPARED | {loss: f"trained,file={path}" for loss, path in networks.items()}
+    rows, tables = [], {}
+    for name, method in methods.items():
+        told = network_of(method)
+        seen = [*told.get("learned", ()), *told.get("validation", ())]
+        check_apart(animals, {"learned": seen}, method)
+        scored = scores_of(Run(asked, PROTOCOL, method), given.work, queries=half.queries)
+        tables[name] = first_table(scored)
+        rows.append(method_row(name, scored, tables[name], told))
+    ours = scores_of(Run(known, PROTOCOL, OURS), given.work, queries=KNOWN_QUERIES)
+    local = calibrate(*pairs_of(first_table(ours)), votes=True)(pairs_of(tables[OURS])[0])
+    witness = []
+    for name in odds:
+        fused = local + odds[name](pairs_of(tables[name])[0])
+        figures = figures_of(tables[OURS], fused)
+        gains = gains_of(tables[OURS], pairs_of(tables[OURS])[0], fused)
+        witness.append({"label": name, "figures": figures, "gains": gains})
+    return {
+        "run": half.asked,
+        "dataset": described(catalogs["test"], animals["test"]),
+        "queries": len(tables[OURS].queries),
+        "answerable": int(pairs_of(tables[OURS])[1].any(axis=1).sum()),
+        "methods": rows,
+        "witness": witness,
+        **circumstances(command_line()),
+    }
+
+
+def method_row(name: str, scored: Scored, table: ScoreTable, told: dict[str, Any]) -> dict[str, Any]:
+    """Return the figures and costs of one method, and the facts of a network."""
+    label = "snowmatch" if name == OURS else name
+    facts = {key: told.get(key) for key in NETWORK_FACTS} if told else None
+    costs = {key: scored.costs[key] for key in ("seconds", "notes")}
+    trained = {"training": told["seconds"]} if told else {}
+    return {
+        "label": label,
+        "figures": figures_of(table, pairs_of(table)[0]),
+        "network": facts,
+        "seconds": {**costs["seconds"], **trained},
+        "notes": costs["notes"],
+    }
+
+
+def figures_of(table: ScoreTable, scores: np.ndarray) -> dict[str, list[float | None]]:
+    """Return DT5AP, top-5 and top-1 of a ranking by `scores` (Q, G): value and 95 % interval over animals."""
+    figures = ranking_of(scores, pairs_of(table)[1], animals_of(table))
+    return {name: [rounded(f.value), rounded(f.low), rounded(f.high)] for name, f in figures.items()}
+
+
+def gains_of(table: ScoreTable, before: np.ndarray, after: np.ndarray) -> dict[str, list[float | None]]:
+    """Return how much higher DT5AP, top-5 and top-1 are by `after` (Q, G) than by `before`, with intervals.
+
+    The 95 % intervals are a bootstrap over animals of the differences of the same queries.
+    """
+    right, animals = pairs_of(table)[1], animals_of(table)
+    values = []
+    for scores in (before, after):
+        rank = ranks(scores, right)
+        each = {"dt5ap": dynamic_top_k_precision(scores, right), "top5": rank <= 5.0, "top1": rank <= 1.0}
+        values.append({name: np.where(np.isnan(rank), np.nan, value) for name, value in each.items()})
+    gains = {}
+    for name in values[0]:
+        change = values[1][name] - values[0][name]
+
+        def mean(drawn: np.ndarray, change: np.ndarray = change) -> float:
+            held = change[drawn][~np.isnan(change[drawn])]
+            return float(held.mean()) if len(held) else float("nan")
+
+        gains[name] = [*map(rounded, (mean(np.arange(len(change))), *interval(mean, animals)))]
+    return gains
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="deep left_out", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the real photos")
+    parser.add_argument("--work", type=Path, required=True, help="networks, prepared data and score matrices")
+    parser.add_argument("--out", type=Path, default=RESULTS / "deep.json", help="file of results")
+    parser.add_argument("--preset", choices=PRESETS, default="imagenet", help="of the training; default: %(default)s")
+    parser.add_argument("--threads", type=at_least(1), default=1, help="cores for the training")
+    return parser.parse_args(arguments)
