@@ -21,7 +21,7 @@ from snowmatch.catalog.sheet import Sheet, plain_heading, read_sheet
 from snowmatch.catalog.times import EXPECTED, ReadTime, read_times, to_one_zone
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note
-from snowmatch.core.text import counted, did_you_mean, same_name, some
+from snowmatch.core.text import counted, did_you_mean, printable, same_name, some
 
 COLUMNS = ("station", "location", "camera", "session", "x", "y", "crs", "from", "to", "problem_from", "problem_to")
 DAY = timedelta(days=1)
@@ -153,7 +153,7 @@ def _columns(path: Path, sheet: Sheet) -> tuple[list[str], list[str]]:
             raise SnowmatchError(f"{where}: the columns {', '.join(same)} all mean {name!r}: keep one of them")
     if "station" not in names:
         raise SnowmatchError(
-            f"{where}: no column 'station' in {', '.join(sheet.head) or 'an empty file'}; "
+            f"{where}: no column 'station' in {printable(', '.join(sheet.head)) or 'an empty file'}; "
             f"expected some of {', '.join(COLUMNS)}{did_you_mean('station', names)}"
         )
     if names.count("problem_from") != names.count("problem_to"):

@@ -17,7 +17,7 @@ from snowmatch.catalog.sheet import Sheet, read_sheet
 from snowmatch.catalog.times import EXPECTED, ReadTime, read_times, to_one_zone
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note
-from snowmatch.core.text import counted, did_you_mean, same_name, some
+from snowmatch.core.text import counted, did_you_mean, printable, same_name, some
 from snowmatch.core.types import BODY_PARTS
 
 # Rows of one photo have the same values here: it was taken at one place and one time, and is on one side of a split.
@@ -80,8 +80,9 @@ def _columns(path: Path, sheet: Sheet, notes: list[Note]) -> list[str]:
     columns = ["_".join(name.strip().lower().replace("-", " ").split()) for name in sheet.head]
     columns = ["body_part" if name == "bodypart" else name for name in columns]
     if "path" not in columns:
+        has = printable(", ".join(sheet.head)) or "an empty file"
         raise SnowmatchError(
-            f"{path} line {sheet.head_line}: no column 'path' in {', '.join(sheet.head) or 'an empty file'}; "
+            f"{path} line {sheet.head_line}: no column 'path' in {has}; "
             f"expected some of {', '.join(COLUMNS)}{did_you_mean('path', columns)}"
         )
     twice = [name for name, count in Counter(columns).items() if count > 1 and name in COLUMNS]
