@@ -91,4 +91,4 @@ def _run(
         if problem:
             time.sleep(min(every, AGAIN))
         if not arrival.left:
-            changes.wait(settling=bool(arrival.waiting or watched.busy or not arrival.here or problem))
+            changes.wait(settling=bool(once or arrival.waiting or watched.busy or not arrival.here or problem))

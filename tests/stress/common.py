@@ -25,6 +25,7 @@ sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 
 import cv2
 import fake_classifier
+from threadpoolctl import threadpool_limits
 
 from snowmatch.cli import main
 from snowmatch.core.home import home_of
@@ -61,7 +62,8 @@ def child(work, function, after=None, patience=PATIENCE):
                 os.dup2(file.fileno(), 1)
                 os.dup2(file.fileno(), 2)
             sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
-            status = function() or 0
+            with threadpool_limits(limits=1):  # a forked process has none of the threads that its parent had
+                status = function() or 0
         except SystemExit as error:
             status = error.code if isinstance(error.code, int) else 1
         except BaseException:
