@@ -238,6 +238,7 @@ def test_weights_are_named_in_the_plugins_own_file(foreign, monkeypatch):
         "ISNet",
         "LightGlue",
         "MegaDetector 6",
+        "MobileNetV2",
         "SuperPoint",
         "U2Net",
         "XFeat",

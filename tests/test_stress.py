@@ -16,7 +16,7 @@ from damage import Damage
 from faults import NAMES, Faults
 from fuzz import FOUND, Fuzz
 from kills import Kills
-from run import State
+from stress import State
 
 pytestmark = pytest.mark.slow
 

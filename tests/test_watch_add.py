@@ -196,7 +196,7 @@ while True:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no fork")
-def test_killed_at_every_write_nothing_is_lost_and_nothing_is_there_twice(place, tmp_path):
+def test_killed_at_every_third_write_nothing_is_lost_and_nothing_is_there_twice(place, tmp_path):
     catalog, folder, photos = place
     source, work = tmp_path / "source", tmp_path / "work"
     source.mkdir()
@@ -208,7 +208,7 @@ def test_killed_at_every_write_nothing_is_lost_and_nothing_is_there_twice(place,
     rows = len(read_rows(source / "catalog" / "catalog.csv"))
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
     done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(source), str(work), "1", "1"],
+        [sys.executable, "-c", KILLED, str(source), str(work), "1", "3"],
         capture_output=True, text=True, env=environment, check=True,
     )  # fmt: skip
     runs = [json.loads(line) for line in done.stdout.splitlines()]

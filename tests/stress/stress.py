@@ -4,7 +4,7 @@ Each part has a share of the time: fuzzed files, killed commands, damaged bytes,
 number, and what it does follows from the seed: the same work folder continues where the last run stopped, and adds
 to its counts. Ends with status 1 if anything was found.
 
-Example: python tests/stress/run.py --minutes 60 --seed 1 --work /dev/shm/stress
+Example: python tests/stress/stress.py --minutes 60 --seed 1 --work /dev/shm/stress
 """
 
 import argparse
