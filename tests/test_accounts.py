@@ -165,7 +165,7 @@ def test_two_administrators_at_once_lose_no_name(folder):
     for thread in threads:
         thread.join()
     assert [a.name for a in read_accounts(folder)] == sorted(names)
-    assert [p.name for p in folder.iterdir() if p.name != ".snowmatch"] == ["observers.json"]
+    assert [p.name for p in folder.iterdir() if p.name != ".snowmatch"] == ["accounts.json"]
 
 
 def said(*arguments, given=""):

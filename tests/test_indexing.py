@@ -291,9 +291,13 @@ def test_bad_photos_are_listed_and_tried_again_and_do_not_stop_the_run(data, cou
     for row in (8, 9, 10):
         data = changed(data, row, bbox=None, mask="")
     assert "failed" not in [states(data)[i] for i in (1, 3)]
-    assert counts(index_catalog(data, Fake(), count)) == (len(reasons), PHOTOS - len(reasons), 0)
+    mended = index_catalog(data, Fake(), count)
+    assert counts(mended) == (len(reasons), PHOTOS - len(reasons), 0)
     assert load_records(data.folder).failures == {}
     assert states(data) == ["indexed"] * PHOTOS
+    (note,) = [note for note in mended.notes if note.code == "maps-later"]
+    assert note.data["photos"] == sorted(reasons)
+    assert "maps-later" not in {note.code for note in index_catalog(data, Fake(), count).notes}
 
 
 def test_a_bad_box_fails_only_its_annotation_and_not_the_photo(data):

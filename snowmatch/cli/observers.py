@@ -17,7 +17,7 @@ def observers(ctx: click.Context, catalog: Path) -> None:
     """Say who can log in to the app of CATALOG, and as what. `snowmatch serve --host` needs that.
 
     An `observer` identifies photos and reviews pairs. An `adjudicator` also settles disagreements, and renames, merges
-    and divides individuals. An `administrator` also starts work, such as indexing. CATALOG/observers.json has the
+    and divides individuals. An `administrator` also starts work, such as indexing. CATALOG/accounts.json has the
     names; it holds no password.
 
     \b

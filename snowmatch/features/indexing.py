@@ -21,7 +21,7 @@ from snowmatch.core.executor import WorkerDiedError, cores, in_order, open_pool
 from snowmatch.core.home import features_path
 from snowmatch.core.notes import Note
 from snowmatch.core.plugins import plain_settings, settings
-from snowmatch.core.text import counted
+from snowmatch.core.text import counted, some
 from snowmatch.core.types import Annotation
 from snowmatch.decisions.corrections import corrected_boxes, with_box
 from snowmatch.decisions.effect import in_effect
@@ -127,6 +127,7 @@ def index_catalog(
         damaged = writer.check(None if verify else CHECK_BYTES)
         records = load_records(folder)
         run = IndexRun(folder, writer, records, progress)
+        failed_before = records.failures.keys() & {a.path for a in data.annotations}
         try:
             run.read(data.annotations, processes, reading)
             run.check_folder()
@@ -149,8 +150,8 @@ def index_catalog(
             boxed = _with_boxes(data.annotations, names, decisions or decisions_path(folder))
             photos = run.photos_to_do(boxed)
             with open_pool(min(processes, len(photos)), (folder, extractor)) as pool:
-                for some, result in in_order(pool, _in_batches(run.planned(photos), batch), run.extract):
-                    for photo in some:
+                for group, result in in_order(pool, _in_batches(run.planned(photos), batch), run.extract):
+                    for photo in group:
                         run.settle(photo, {task.key: result[task.key] for task in photo.tasks})
             run.commit()
             run.check_folder()
@@ -164,8 +165,15 @@ def index_catalog(
         save_ids(folder, identifiers, kept, prune=prune)
     others = _check_others(folder, described, wait) if verify else ()
     failed = tuple(sorted(run.records.failures.items()))
+    back = sorted(failed_before - run.records.failures.keys())
     seconds = time.monotonic() - started
     notes = (*_notes(records.unsound, damaged, writer.damaged_files, replaced), *lost, *others)
+    if back:
+        text = (
+            f"{counted(len(back), 'photo')} that failed before could be read now, and were not yet compared with other "
+            f"photos of their place: {some(back)}"
+        )
+        notes = (*notes, Note("maps-later", text, {"catalog": str(folder), "photos": back}))
     if finders.classifier is None and data.settings.classifier == AUTO and (bare := _without_outline(boxed)):
         notes = (*notes, _no_classifier(folder, bare))
     return IndexReport(data, run.new, run.reused, failed, run.features, seconds, removed, freed, found, notes)

@@ -1,4 +1,4 @@
-"""Observers with passwords, for an app that several computers use: `observers.json` beside the decisions.
+"""Observers with passwords, for an app that several computers use: `accounts.json` beside the decisions.
 
 The file lies outside `.snowmatch/`, since nobody can make it again, and only its owner may read it. It holds no
 password: only what scrypt makes of it, with a salt of its own.
@@ -23,7 +23,7 @@ from snowmatch.core.locks import file_lock
 from snowmatch.core.plain import read_json
 from snowmatch.review.observer_name import MACHINE
 
-NAME = "observers.json"
+NAME = "accounts.json"
 ROLES = ("observer", "adjudicator", "administrator")  # each may do what those before it may
 SHORTEST, LONGEST = 8, 1000  # characters of a password
 LONGEST_NAME = 100
