@@ -64,7 +64,17 @@ def chosen_runs(given: argparse.Namespace) -> list[tuple[str, Run | Script]]:
         (name, run) for name in names for run in (SMOKE if name == "smoke" else SUITES[name])
     ]
     protocols = given.protocol or ["cross-encounter"]
-    return runs + [("own", Run(d, p, m)) for d in given.dataset for p in protocols for m in given.method]
+    own = [("own", Run(d, p, m)) for d in given.dataset for p in protocols for m in given.method]
+    if given.suite and given.method and not given.dataset:
+        runs = [(name, run) for name, run in runs if isinstance(run, Run) and method_of(run) in given.method]
+        if not runs:
+            raise SnowmatchError(f"suite {given.suite} has no run of {', '.join(given.method)}; --list shows its runs")
+    return runs + own
+
+
+def method_of(run: Run) -> str:
+    """Return the name of a run's method, without its settings."""
+    return run.method.partition(",")[0]
 
 
 def file_of(suite: str, given: argparse.Namespace) -> Path:
@@ -172,7 +182,12 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--list", action="store_true", help="show the suites, and stop")
     parser.add_argument("--dataset", action="append", default=[], help="SOURCE,key=value,... (see datasets.py)")
     parser.add_argument("--protocol", action="append", default=[], help="cross-encounter, cross-station or split")
-    parser.add_argument("--method", action="append", default=[], help="NAME,key=value,... (a file in methods/)")
+    parser.add_argument(
+        "--method",
+        action="append",
+        default=[],
+        help="NAME,key=value,... (a file in methods/); with --suite: only runs of NAME",
+    )
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="where suites find real photos")
     parser.add_argument("--work", type=Path, default=HERE / ".work", help="prepared data, environments, score matrices")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the suites' files")

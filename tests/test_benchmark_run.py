@@ -426,3 +426,12 @@ def test_half_of_each_animals_encounters_are_on_record_for_all_queries(survey):
     assert half.allowed.shape == (len(half.queries), len(half.gallery))
     assert sorted(set(half.groups.tolist())) == list(range(half.groups.max() + 1))
     assert (halves.halved(trial, 1).gallery == half.gallery).all()
+
+
+def test_a_suite_can_be_limited_to_one_method(tmp_path):
+    every = run.chosen_runs(run.parse(["--suite", "nyala", "--work", str(tmp_path)]))
+    ours = run.chosen_runs(run.parse(["--suite", "nyala", "--work", str(tmp_path), "--method", "snowmatch_engine"]))
+    assert ours == [(name, each) for name, each in every if each.method.startswith("snowmatch_engine")]
+    assert 0 < len(ours) < len(every)
+    with pytest.raises(SnowmatchError, match="suite nyala has no run of lens"):
+        run.chosen_runs(run.parse(["--suite", "nyala", "--method", "lens"]))
