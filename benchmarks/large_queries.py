@@ -68,8 +68,10 @@ def ask(given: argparse.Namespace, part: str, count: int) -> dict[str, Any]:
         "next_all": seconds[1:],
         "match": middle(matched),
         "compared": answers[0].compared,
-        "right": sum(bool(x.candidates) and x.candidates[0].individual == a.individual
-                     for x, a in zip(answers, asked, strict=True)),
+        "right": sum(
+            bool(x.candidates) and x.candidates[0].individual == a.individual
+            for x, a in zip(answers, asked, strict=True)
+        ),
         "asked": len(asked),
         "memory": memory(),
         "loaded_indexes": session.gallery.loaded.bytes,

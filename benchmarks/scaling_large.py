@@ -136,9 +136,7 @@ def step_seconds(rates: dict[str, float], size: int, to: int, features: int, bot
     return rates["draw"] * (to - size) + flanks * build_seconds(rates, to, features) + asking
 
 
-def next_size(
-    given: argparse.Namespace, size: int, rates: dict[str, float], left: Callable[[], float]
-) -> int | None:
+def next_size(given: argparse.Namespace, size: int, rates: dict[str, float], left: Callable[[], float]) -> int | None:
     """Return the next number of annotations; None if there is none or no time for it.
 
     A step in the middle is left out if it would take the time of the last one.
@@ -232,7 +230,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pool", type=Path, required=True, help="an npz file of real features")
     parser.add_argument("--work", type=Path, required=True, help="an empty folder for the catalog")
-    parser.add_argument("--features-at", type=Path, help="a folder of another disk for the features, which is mounted (needs root)")
+    parser.add_argument(
+        "--features-at", type=Path, help="a folder of another disk for the features, which is mounted (needs root)"
+    )
     parser.add_argument("--out", type=Path, required=True, help="the JSON file of the results")
     parser.add_argument("--sizes", default="10000,30000,100000", help="numbers of annotations")
     parser.add_argument("--both", type=int, default=0, help="up to this size the right flank is indexed, too")
