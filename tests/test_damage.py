@@ -33,7 +33,7 @@ FILES = {
     r"features/hesaff-[0-9a-f]+/features-[0-9a-f]+\.h5": "index",
     r"features/hesaff-[0-9a-f]+/settings\.json": "index",
     r"features/hesaff-[0-9a-f]+/checked\.json": "",
-    r"index/hesaff-[0-9a-f]+/[a-z_]+-([0-9a-f]+|few)-[0-9a-f]+\.(keys|npy|faiss|sums)": "",
+    r"index/hesaff-[0-9a-f]+/[a-z_]+-([0-9a-f]+|few)-[0-9a-f]+\.(keys|faiss|sums)": "",
     r"index/hesaff-[0-9a-f]+/[a-z_]+-[0-9a-f]+(_2)?\.(codebook|sums)": "",
 }
 

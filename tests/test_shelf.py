@@ -16,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.sums import read_sums, write_sums, write_with_sums
 from snowmatch.matching.search import blocks as searching
-from snowmatch.matching.search import files, inverted_file, loaded, shelf
+from snowmatch.matching.search import files, inverted_file, loaded, rows, shelf
 
 DIMENSION = 32
 CENTRES = np.random.default_rng(0).uniform(0, 200, (40, DIMENSION))
@@ -55,7 +56,7 @@ def blocks_of(place, held, memory=None):
         name = one.path.name
         offsets = np.concatenate([[0], np.cumsum(one.counts)])
         index = searching.LazyIndex(name, one.open_it, memory, str(one.path))
-        found.append(searching.Block(one.places, offsets, index, name.rpartition("-")[0]))
+        found.append(searching.Block(one.places, offsets, index, name.rpartition("-")[0], one.rows))
     return found
 
 
@@ -185,7 +186,7 @@ def test_one_new_annotation_makes_one_new_block_and_changes_no_other(tmp_path):
     shelf.arrange_blocks(place, content(range(61)))
     after = files_in(tmp_path)
     assert before.items() <= after.items()
-    assert len(after) == len(before) + 4
+    assert len(after) == len(before) + 3
     (new,) = [block for block in files.list_blocks(tmp_path, "left_flank")[0] if block.rows == 50]
     assert new.keys.tolist() == [key(60).encode()]
 
@@ -275,13 +276,88 @@ def test_a_query_builds_what_is_missing_and_keeps_it(tmp_path):
     assert files_in(tmp_path) == before
 
 
-def test_a_stored_block_is_memory_mapped(tmp_path):
+def test_a_stored_block_has_no_rows_of_its_own(tmp_path):
     place, held = shelf_in(tmp_path), content(range(60))
     shelf.arrange_blocks(place, held)
     (one,) = shelf.plan_blocks(place, held)
     index, origin = one.open_it()
     assert origin == "read"
-    assert isinstance(index.rows, np.memmap)
+    assert index.rows is None
+    assert not list(tmp_path.glob("*.npy"))
+
+
+def in_segments(held, cuts):
+    """Return the content, with its rows in a few large arrays as the features have them, and what was checked."""
+    every, looked = held.rows_of(held.keys), []
+    borders = [0, *cuts, len(every)]
+    parts = [np.concatenate(every[a:b]) for a, b in itertools.pairwise(borders) if b > a]
+    numbers = {key.decode(): n for n, key in enumerate(held.keys.tolist())}
+    starts = [a for a, b in itertools.pairwise(borders) if b > a]
+
+    def checked(names):
+        looked.extend(names)
+        return held.descriptors(names)
+
+    def places(names):
+        part = np.searchsorted(starts, [numbers[name] for name in names], side="right") - 1
+        first = [(numbers[name] - starts[p]) * int(held.counts[0]) for name, p in zip(names, part, strict=True)]
+        return parts, part, np.array(first, np.int64)
+
+    return replace(held, descriptors=checked, places=places), looked
+
+
+@given(
+    cuts=st.lists(st.integers(1, 59), unique=True, max_size=5).map(sorted),
+    gone=st.sets(st.integers(0, 59), max_size=25),
+    limit=st.sampled_from([700, 1500, 1 << 20]),
+)
+@settings(max_examples=15)
+def test_rows_are_read_from_the_features_wherever_they_lie(tmp_path_factory, cuts, gone, limit):
+    place = shelf_in(tmp_path_factory.mktemp("index"), limit)
+    shelf.arrange_blocks(place, content(range(60)))
+    held = content(sorted(set(range(60)) - gone))
+    queries, allowed = queries_like(held), np.ones(len(held.keys), bool)
+    laid, looked = in_segments(held, [c for c in cuts if c < len(held.keys)])
+    same(answer(place, laid, queries, allowed), answer(place, held, queries, allowed))
+    found = answer(place, laid, queries, allowed)[1]
+    assert {held.keys[n].decode() for n in np.unique(found[found >= 0])} <= set(looked)  # all that answers is checked
+
+
+def test_damaged_features_do_not_answer(tmp_path):
+    place = shelf_in(tmp_path)
+    shelf.arrange_blocks(place, content(range(60)))
+    held, _ = in_segments(content(range(60)), [20])
+
+    def damaged(names):
+        raise SnowmatchError(f"{len(names)} damaged")
+
+    with pytest.raises(SnowmatchError, match="damaged"):
+        answer(place, replace(held, descriptors=damaged), rows_of(key(3))[:5], np.ones(60, bool))
+
+
+def with_copies(folder, held):
+    """Give each block the copy of its rows that version 0.2 wrote."""
+    for sums in list(folder.glob("*-*-*.sums")):
+        path = sums.with_suffix("")
+        rows = np.concatenate(held.rows_of(np.load(files.with_ending(path, files.KEYS))["key"]))
+        file = files.with_ending(path, files.ROWS)
+        made = write_with_sums(file, lambda opened, rows=rows: np.lib.format.write_array(opened, rows, (1, 0)))
+        write_sums(sums, {**read_sums(sums), file.name: made})
+
+
+@pytest.mark.parametrize("entries", [2, 60])
+def test_an_index_run_drops_the_copies_of_an_older_version_and_answers_stay(tmp_path, entries):
+    place, held = shelf_in(tmp_path), content(range(entries))
+    shelf.arrange_blocks(place, held)
+    new, queries, allowed = files_in(tmp_path), rows_of(key(1))[:9], np.ones(entries, bool)
+    expected = answer(place, held, queries, allowed)
+    with_copies(tmp_path, held)
+    assert set(files_in(tmp_path)) > set(new)
+    assert origins(place, held) == ["read"]  # they are used as they are
+    same(answer(place, held, queries, allowed), expected)
+    assert shelf.arrange_blocks(place, held) == 0
+    assert files_in(tmp_path) == new
+    same(answer(place, held, queries, allowed), expected)
 
 
 def test_an_index_that_cannot_be_stored_is_built_in_memory(tmp_path):
@@ -309,7 +385,7 @@ def test_a_full_disk_leaves_the_old_blocks(tmp_path, monkeypatch):
     assert files_in(tmp_path) == before
 
 
-@pytest.mark.parametrize("ending", files.ENDINGS)
+@pytest.mark.parametrize("ending", [ending for ending in files.ENDINGS if ending != files.ROWS])
 @pytest.mark.parametrize("cut", [0, 7, 100, None])
 @pytest.mark.parametrize("by", ["query", "run"])
 def test_a_damaged_or_missing_file_is_made_again(tmp_path, ending, cut, by):
@@ -329,7 +405,7 @@ def test_a_damaged_or_missing_file_is_made_again(tmp_path, ending, cut, by):
         told = origins(place, held)
         assert len(told) == 1
         assert told[0].startswith("kept")
-        if cut is not None or ending in (files.ROWS, files.LISTS):
+        if cut is not None or ending == files.LISTS:
             assert told[0] == "kept, because the one on disk was damaged"
     elif cut is not None:
         assert shelf.arrange_blocks(place, held) > 0
@@ -400,7 +476,8 @@ def test_a_block_that_another_process_merged_is_built_from_the_features(tmp_path
     (one,) = planned
     index, origin = one.open_it()
     assert origin == "could not be kept"  # annotations that are gone have no features any more
-    np.testing.assert_array_equal(index.rows[5 * 50 :], np.concatenate(held.rows_of(held.keys[5:])))
+    found = rows.take(one.rows, np.arange(5 * 50, 60 * 50), DIMENSION)
+    np.testing.assert_array_equal(found, np.concatenate(held.rows_of(held.keys[5:])))
 
 
 def test_files_of_an_older_format_are_deleted(tmp_path):

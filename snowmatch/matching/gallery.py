@@ -18,6 +18,7 @@ from snowmatch.features.reader import FeatureReader
 from snowmatch.matching.search.blocks import Block, LazyIndex
 from snowmatch.matching.search.forest import FlannIndex
 from snowmatch.matching.search.loaded import Loaded
+from snowmatch.matching.search.rows import Rows
 from snowmatch.matching.search.shelf import (
     Content,
     Planned,
@@ -318,7 +319,10 @@ class Gallery:
             np.where(copies > n, entries[np.minimum(first + n, len(entries) - 1)], -1)
             for n in range(int(copies.max(initial=0)))
         ]
-        return Content(unique, self._counts[entries[first]], partial(self.reader.column, "descriptors")), owners
+        descriptors = partial(self.reader.column, "descriptors")
+        return Content(
+            unique, self._counts[entries[first]], descriptors, partial(self.reader.places, "descriptors")
+        ), owners
 
     def _blocks_of(self, backend: str, part: str) -> tuple[Block, ...]:
         with self._lock:
@@ -339,7 +343,9 @@ class Gallery:
         """Return a search block, once for each copy of its annotations: rows with the same content share their rows."""
         name = planned.path.name
         index = LazyIndex(name, planned.open_it, self.loaded, str(planned.path))
-        return self._blocks_by_copy(planned.places, planned.counts, index, name.rpartition("-")[0], owners)
+        return self._blocks_by_copy(
+            planned.places, planned.counts, index, name.rpartition("-")[0], owners, planned.rows
+        )
 
     def _forest(self, part: str, content: Content, run: slice, owners: Sequence[np.ndarray]) -> list[Block]:
         """Return the block of a FLANN forest. OpenCV loads a forest only with all its descriptors, so a stored one
@@ -351,11 +357,17 @@ class Gallery:
         return self._blocks_by_copy(places, content.counts[run], index, "", owners)
 
     def _blocks_by_copy(
-        self, places: np.ndarray, counts: np.ndarray, index: LazyIndex, group: str, owners: Sequence[np.ndarray]
+        self,
+        places: np.ndarray,
+        counts: np.ndarray,
+        index: LazyIndex,
+        group: str,
+        owners: Sequence[np.ndarray],
+        rows: Rows | None = None,
     ) -> list[Block]:
         offsets = np.concatenate([[0], np.cumsum(counts)])
         views = (np.where(places >= 0, owner[np.maximum(places, 0)], -1) for owner in owners)
-        return [Block(entries, offsets, index, group) for entries in views if (entries >= 0).any()]
+        return [Block(entries, offsets, index, group, rows) for entries in views if (entries >= 0).any()]
 
 
 def tell_animals(annotations: Sequence[Annotation]) -> list[Animal]:

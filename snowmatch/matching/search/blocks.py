@@ -23,6 +23,7 @@ from snowmatch.matching.search import inverted_file
 from snowmatch.matching.search.forest import FlannIndex
 from snowmatch.matching.search.inverted_file import CANDIDATES, PROBES, FaissIndex, distances_of, nearest_of
 from snowmatch.matching.search.loaded import Loaded
+from snowmatch.matching.search.rows import Rows
 
 BACKENDS = ("faiss", "flann")
 UINT8_NORM = 512.0  # approximate norm of uint8 descriptors (Lowe 2004 section 6.1; hesaff, pyhesaff alike)
@@ -86,13 +87,19 @@ class Block:
     """One part of a gallery that is searched separately.
 
     entries: (E,) int64, numbers of the gallery entries; -1 for those that are gone. offsets: (E + 1,) int64, where the
-    rows of each begin. group: blocks with the same name share a codebook; "" has one of its own.
+    rows of each begin. group: blocks with the same name share a codebook; "" has one of its own. rows: its rows; None if
+    its index has them.
     """
 
     entries: np.ndarray
     offsets: np.ndarray
     index: LazyIndex
     group: str = ""
+    rows: Rows | None = None
+
+    def rows_by(self, index: Any) -> Any:
+        """Return its rows. index: what was loaded."""
+        return index.rows if self.rows is None else self.rows
 
     def load(self) -> Any:
         """Return the search index."""
@@ -198,9 +205,10 @@ def _places(block: Block, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _compare_all(view: _View, index: FaissIndex, queries: np.ndarray, norm: float, k: int) -> Neighbors:
     """Return the nearest rows of a block. All rows that may answer are compared."""
-    found = nearest_of(index.rows, queries, np.flatnonzero(view.wanted), k + SPARE)
+    rows = view.block.rows_by(index)
+    found = nearest_of(rows, queries, np.flatnonzero(view.wanted), k + SPARE)
     asked = np.repeat(np.arange(len(queries)), found.shape[1])
-    squared = distances_of(index.rows, found.ravel(), queries, asked).reshape(found.shape)
+    squared = distances_of(rows, found.ravel(), queries, asked).reshape(found.shape)
     return _best(_scaled(squared, norm), *_places(view.block, found), k)
 
 
@@ -215,7 +223,7 @@ def _look(views: Sequence[_View], codebook: Any, queries: np.ndarray, norm: floa
     tries = [(min(probed, codebook.lists), count)]
     tries += [(codebook.lists, count * DEEPER**more) for more in range(DEEPEST)]
     left = np.arange(len(queries))
-    held: dict[int, np.ndarray] = {}  # the rows of each block: they stay mapped if the block itself is dropped
+    held: dict[int, Any] = {}  # the rows of each block: they stay if the block itself is dropped
     for number, (lists, candidates) in enumerate(tries):
         some = queries[left]
         near = codebook.nearest_lists(some, lists)
@@ -231,7 +239,7 @@ def _look(views: Sequence[_View], codebook: Any, queries: np.ndarray, norm: floa
 
 def _candidates(
     views: Sequence[_View],
-    held: dict[int, np.ndarray],
+    held: dict[int, Any],
     queries: np.ndarray,
     lists: np.ndarray,
     count: int,
@@ -244,7 +252,7 @@ def _candidates(
     found = []
     for number, view in enumerate(views):
         index = view.block.load()
-        held[number] = index.rows
+        held[number] = view.block.rows_by(index)
         away, rows = index.look(queries, lists, view.wanted, count)
         found.append((away, np.where(rows >= 0, rows + view.first, -1)))
     away, rows = (np.concatenate(column, axis=1) for column in zip(*found, strict=True))
@@ -258,7 +266,7 @@ def _candidates(
 
 def _compare(
     views: Sequence[_View],
-    held: dict[int, np.ndarray],
+    held: dict[int, Any],
     rows: np.ndarray,
     queries: np.ndarray,
     norm: float,

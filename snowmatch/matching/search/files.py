@@ -1,15 +1,16 @@
 """The files of search blocks and of their codebooks. They are written once and never changed.
 
-A block `<part>-<codebook>-<mark>` has four files: `.keys` (its annotations and the number of rows of each), `.npy` (the
-rows), `.faiss` (the inverted file, unless its rows are few) and, written last, `.sums` (the checksums of the others).
-Without checksums it is no block. A codebook `<part>-<codebook>` has `.codebook` and `.sums`.
+A block `<part>-<codebook>-<mark>` has three files: `.keys` (its annotations and the number of rows of each), `.faiss` (the
+inverted file, unless its rows are few) and, written last, `.sums` (the checksums of the others). Without checksums it
+is no block. Its rows are those of the features. Until version 0.2, a copy of them was in `.npy`. A codebook `<part>-<codebook>` has `.codebook` and `.sums`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,28 +57,18 @@ def with_ending(path: Path, ending: str) -> Path:
     return path.with_name(path.name + ending)
 
 
-def write_block(path: Path, keys: np.ndarray, descriptors: Sequence[np.ndarray], lists: Any) -> None:
-    """Write a block. descriptors: the rows of each key. lists: its inverted file, or None.
+def write_block(path: Path, keys: np.ndarray, counts: np.ndarray, lists: Any) -> None:
+    """Write a block. counts: the number of rows of each key. lists: its inverted file, or None.
 
     Raises SnowmatchError if it cannot be written.
     """
     table = np.empty(len(keys), KEY_ROWS)
-    table["key"], table["rows"] = keys, [len(rows) for rows in descriptors]
-    header = {
-        "descr": np.lib.format.dtype_to_descr(descriptors[0].dtype),
-        "fortran_order": False,
-        "shape": (int(table["rows"].sum()), descriptors[0].shape[1]),
-    }
-
-    def write_rows(file: Any) -> None:
-        np.lib.format.write_array_header_1_0(file, header)
-        for rows in descriptors:
-            file.write(np.ascontiguousarray(rows).data)
+    table["key"], table["rows"] = keys, counts
 
     def write_keys(file: Any) -> None:
         np.lib.format.write_array(file, table, (1, 0))
 
-    writers = {KEYS: write_keys, ROWS: write_rows}
+    writers = {KEYS: write_keys}
     if lists is not None:
         writers[LISTS] = lambda file: write_lists(lists, file)
     write_sums(
@@ -118,8 +109,8 @@ def _sums(path: Path) -> dict[str, dict[str, Any]]:
     return known
 
 
-def read_block(stored: Path, codebook: Codebook | None) -> FaissIndex | None:
-    """Return a block, with its rows memory-mapped; None if it does not exist or is damaged.
+def read_block(stored: Path, rows: int, codebook: Codebook | None) -> FaissIndex | None:
+    """Return the index of a block, without rows; None if it does not exist or is damaged.
 
     Raises SnowmatchError if the system cannot read it.
     """
@@ -127,14 +118,13 @@ def read_block(stored: Path, codebook: Codebook | None) -> FaissIndex | None:
         known = _sums(stored)
         if not is_sound(stored):
             return None
-        rows = np.load(with_ending(stored, ROWS), mmap_mode="r", allow_pickle=False)
         if codebook is None or stored.name + LISTS not in known:
-            return FaissIndex(np.array(rows), None) if codebook is None else None
+            return FaissIndex(None, None) if codebook is None else None
         with open(with_ending(stored, LISTS), "rb") as file:  # on Windows, faiss cannot open every path
             lists = without_centres(read_lists(file))
-        if lists.ntotal != len(rows) or lists.nlist != codebook.lists:
+        if lists.ntotal != rows or lists.nlist != codebook.lists:
             return None
-        return FaissIndex(rows, lists, codebook)
+        return FaissIndex(None, lists, codebook)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -144,12 +134,13 @@ def read_block(stored: Path, codebook: Codebook | None) -> FaissIndex | None:
 
 
 def is_sound(path: Path) -> bool:
-    """Return whether all files of a block or codebook are there and have their checksums.
+    """Return whether all files of a block or codebook that are used are there and have their checksums.
 
     Raises SnowmatchError if the system cannot read one.
     """
     try:
-        return all(is_unchanged(path.with_name(name), sums) for name, sums in _sums(path).items())
+        used = {name: sums for name, sums in _sums(path).items() if not name.endswith(ROWS)}
+        return all(is_unchanged(path.with_name(name), sums) for name, sums in used.items())
     except FileNotFoundError:
         return False
     except OSError as error:
@@ -191,6 +182,19 @@ def remove(path: Path) -> None:
             with_ending(path, ending).unlink()
         except OSError:  # already deleted, or on Windows mapped by another process
             continue
+
+
+def drop_rows(path: Path) -> None:
+    """Delete the copy of the rows that older versions kept in a block. Raises SnowmatchError if it cannot be written."""
+    try:
+        known = _sums(path)
+    except (OSError, ValueError):  # damaged or merged meanwhile: it is not used
+        return
+    name = path.name + ROWS
+    if name in known:
+        write_sums(with_ending(path, SUMS), {other: sums for other, sums in known.items() if other != name})
+    with suppress(OSError):  # on Windows mapped by another process: it stays until the next time
+        with_ending(path, ROWS).unlink()
 
 
 def touch(path: Path) -> None:

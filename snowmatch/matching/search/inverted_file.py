@@ -16,6 +16,8 @@ from typing import Any
 import faiss
 import numpy as np
 
+from snowmatch.matching.search.rows import Rows, pieces, take
+
 # The inverted file finds the best rows by approximate distances. Few long lists suit the fast scan.
 # Measured: docs/benchmarks-history.md, "Which search".
 LISTS_PER_SQRT = 0.5
@@ -59,20 +61,21 @@ class Codebook:
 
 @dataclass(frozen=True, eq=False)
 class FaissIndex:
-    """Rows (R, D), uint8 or float32, with an inverted file by a codebook. Few rows have neither.
+    """An inverted file by a codebook. Few rows have neither.
 
-    The inverted file does not hold the centres of its lists: they are the codebook's.
+    rows: (R, D), uint8 or float32; None for a block on disk, whose rows are read from the features. The inverted file
+    does not hold the centres of its lists: they are the codebook's.
     """
 
-    rows: np.ndarray
+    rows: np.ndarray | None
     lists: faiss.IndexIVFPQFastScan | None
     codebook: Codebook | None = None
 
     @property
     def memory(self) -> int:
-        """Bytes that it needs in memory. Rows that are mapped from a file do not count."""
+        """Bytes that it needs in memory."""
         if self.lists is None:
-            return int(self.rows.nbytes)
+            return 0 if self.rows is None else int(self.rows.nbytes)
         return int(self.lists.ntotal * (self.lists.code_size + 8) + self.lists.nlist * 64)
 
     def look(
@@ -178,20 +181,19 @@ def build_faiss(descriptors: Sequence[np.ndarray]) -> FaissIndex:
     return FaissIndex(rows, None if codebook is None else encode(codebook, descriptors), codebook)
 
 
-def distances_of(rows: np.ndarray, chosen: np.ndarray, queries: np.ndarray, asked: np.ndarray) -> np.ndarray:
+def distances_of(rows: Rows | np.ndarray, chosen: np.ndarray, queries: np.ndarray, asked: np.ndarray) -> np.ndarray:
     """Return the squared distances (P,) float32 of P pairs: row number `chosen` and query number `asked`."""
     squared = np.empty(len(chosen), np.float32)
-    for start in range(0, len(chosen), PAIRS_AT_ONCE):
-        part = slice(start, start + PAIRS_AT_ONCE)
-        difference = rows[chosen[part]].astype(np.float32)
-        difference -= queries[asked[part]]
-        squared[part] = np.einsum("pd,pd->p", difference, difference)
+    for array, read, places in pieces(rows, chosen, PAIRS_AT_ONCE):
+        difference = array[read].astype(np.float32)
+        difference -= queries[asked[places]]
+        squared[places] = np.einsum("pd,pd->p", difference, difference)
     return squared
 
 
-def nearest_of(rows: np.ndarray, queries: np.ndarray, among: np.ndarray, k: int) -> np.ndarray:
+def nearest_of(rows: Rows | np.ndarray, queries: np.ndarray, among: np.ndarray, k: int) -> np.ndarray:
     """Return the numbers (N, k) of the nearest of the rows `among`. All of them are compared."""
-    some = rows[among].astype(np.float64)
+    some = take(rows, among, queries.shape[1])
     wide = queries.astype(np.float64)
     squared = (wide**2).sum(axis=1)[:, None] + (some**2).sum(axis=1) - 2 * (wide @ some.T)
     found: np.ndarray = among[np.argsort(squared, axis=1, kind="stable")[:, :k]]

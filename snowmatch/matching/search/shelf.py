@@ -25,6 +25,7 @@ from snowmatch.matching.search.files import (
     FEW,
     SUMS,
     Stored,
+    drop_rows,
     fingerprint,
     is_sound,
     list_blocks,
@@ -37,6 +38,7 @@ from snowmatch.matching.search.files import (
     write_codebook,
 )
 from snowmatch.matching.search.inverted_file import Codebook, FaissIndex, encode, train_codebook
+from snowmatch.matching.search.rows import Found, Rows
 
 BLOCK_BYTES = 1 << 30  # of descriptors per block
 FANOUT_BITS = 2  # 2 ** 2 blocks of one size class are merged; the next class holds four times as many rows
@@ -54,12 +56,14 @@ class NotKeptError(SnowmatchError):
 class Content:
     """What a body part of a gallery holds. keys: (U,) S32, ascending, each once. counts: (U,) int64, rows of each.
 
-    descriptors: returns the rows of some keys, as one array each.
+    descriptors: returns the rows of some keys, as one array each, checked. places: returns all stored arrays of rows, and
+    the array and the first row there of each of some keys, unchecked; None if only `descriptors` tells them.
     """
 
     keys: np.ndarray
     counts: np.ndarray
     descriptors: Callable[[Sequence[str]], list[np.ndarray]]
+    places: Callable[[Sequence[str]], Found] | None = None
 
     @property
     def rows(self) -> int:
@@ -69,6 +73,28 @@ class Content:
     def rows_of(self, keys: np.ndarray) -> list[np.ndarray]:
         """Return the rows of some keys."""
         return self.descriptors([key.decode() for key in keys.tolist()])
+
+    def rows_at(self, places: np.ndarray, counts: np.ndarray) -> Rows:
+        """Return the rows of the annotations number `places` (E,), -1 for those that are gone.
+
+        counts: (E,) rows of each.
+        """
+        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+        def find() -> Found:
+            live = np.flatnonzero(places >= 0)
+            keys = self.keys[places[live]]
+            array, first = np.full(len(places), -1, np.int64), np.zeros(len(places), np.int64)
+            if self.places is None:
+                arrays, array[live] = self.rows_of(keys), np.arange(len(live))
+                return arrays, array, first
+            found, array[live], first[live] = self.places([key.decode() for key in keys.tolist()])
+            return found, array, first
+
+        def check(entries: np.ndarray) -> None:
+            self.rows_of(self.keys[places[entries]])
+
+        return Rows(offsets, find, None if self.places is None else check)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,12 +123,13 @@ class Shelf:
 class Planned:
     """A block to be searched. places: (E,) int64, the number of each annotation in the content, or -1 if it is gone.
 
-    counts: (E,) rows of each. open_it: reads or builds it, and tells how.
+    counts: (E,) rows of each. rows: where they are. open_it: reads or builds its index, and tells how.
     """
 
     path: Path
     places: np.ndarray
     counts: np.ndarray
+    rows: Rows
     open_it: Callable[[], tuple[FaissIndex, str]]
 
 
@@ -146,7 +173,13 @@ def plan_blocks(shelf: Shelf, content: Content) -> list[Planned]:
         chosen = _Chosen(_codebook_name(shelf, content), None, [], np.ones(len(content.keys), bool))
     book = _Book(shelf, content, chosen, kept=False)
     planned = [
-        Planned(block.path, places, block.counts, partial(_open, shelf, content, block, places, book))
+        Planned(
+            block.path,
+            places,
+            block.counts,
+            content.rows_at(places, block.counts),
+            partial(_open, shelf, content, block, places, book),
+        )
         for block, places in chosen.blocks
     ]
     for keys in _cut(content, chosen.missing, shelf.limit):
@@ -154,7 +187,7 @@ def plan_blocks(shelf: Shelf, content: Content) -> list[Planned]:
         places = np.searchsorted(content.keys, keys)
         block = Stored(shelf.block_path(name, keys), name, keys, content.counts[places])
         build = partial(_build, content, block, places, book, mended)
-        planned.append(Planned(block.path, places, block.counts, build))
+        planned.append(Planned(block.path, places, block.counts, content.rows_at(places, block.counts), build))
     return planned
 
 
@@ -184,6 +217,11 @@ def arrange_blocks(shelf: Shelf, content: Content) -> int:
             for path in parts:  # the new block is complete
                 remove(path)
         keep = {block.path for block, _ in _used(shelf, content, book.name).blocks}
+        try:
+            for path in keep:
+                drop_rows(path)
+        except SnowmatchError as error:
+            raise NotKeptError(str(error)) from error
         keep |= set(shelf.codebook_paths(book.name))
     else:
         keep = set()
@@ -325,14 +363,14 @@ def _write(shelf: Shelf, content: Content, keys: np.ndarray, book: _Book) -> Non
     codebook, rows = book.get(), content.rows_of(keys)
     lists = None if codebook is None else encode(codebook, rows)
     try:
-        write_block(shelf.block_path(book.name, keys), keys, rows, lists)
+        write_block(shelf.block_path(book.name, keys), keys, np.array([len(each) for each in rows]), lists)
     except SnowmatchError as error:
         raise NotKeptError(str(error)) from error
 
 
 def _open(shelf: Shelf, content: Content, block: Stored, places: np.ndarray, book: _Book) -> tuple[FaissIndex, str]:
     """Read a block. If it is damaged, or was merged by another process, it is built again."""
-    found = read_block(block.path, book.get())
+    found = read_block(block.path, block.rows, book.get())
     if found is not None:
         return found, "read"
     return _build(content, block, places, book, with_ending(block.path, SUMS).exists())
@@ -351,11 +389,11 @@ def _build(content: Content, block: Stored, places: np.ndarray, book: _Book, dam
             for place, count in zip(places.tolist(), block.counts.tolist(), strict=True)
         ]
     lists = None if codebook is None else encode(codebook, known)
-    index = FaissIndex(np.concatenate(known), lists, codebook)
+    index = FaissIndex(None, lists, codebook)
     try:
         if missing:
             return index, "could not be kept"
-        write_block(block.path, block.keys, known, lists)
+        write_block(block.path, block.keys, block.counts, lists)
     except SnowmatchError:
         return index, "could not be kept"
     return index, "kept, because the one on disk was damaged" if damaged else "kept"
