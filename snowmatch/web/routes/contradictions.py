@@ -18,6 +18,7 @@ from snowmatch.web.animals import address_of
 from snowmatch.web.background import evidence_at_hand
 from snowmatch.web.page import render, state_of
 from snowmatch.web.pairs import pair_of
+from snowmatch.web.people import may_take_back
 
 SHOWN = 40  # of each kind: a page with more helps nobody
 VOICES = 12
@@ -65,6 +66,7 @@ def _voice(identities: Identities, evidence: Evidence | None, voice: Voice) -> d
         "same": voice.same,
         "fact": voice.fact,
         "id": row.id if row is not None else "",
+        "undo": row is not None and may_take_back(row.observer),
         "observer": printable(row.observer) if row is not None else "",
         "when": row.decided_at[:10] if row is not None else "",
         "certainty": row.certainty if row is not None else None,
