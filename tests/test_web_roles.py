@@ -46,7 +46,9 @@ def pages_of(server, browser):  # noqa: F811
     """Return the text of every page, by its address."""
     photo = server.state.identities().annotations[0].annotation
     sent = browser.post("/identify/photo", params={"name": "new.jpg"}, content=jpeg(1)).json()
-    asked = browser.post("/identify/ask", json={"photos": [sent["id"]], "boxes": [None]}, headers=JSON).json()["address"]
+    asked = browser.post("/identify/ask", json={"photos": [sent["id"]], "boxes": [None]}, headers=JSON).json()[
+        "address"
+    ]
     modes = [f"/review?mode={mode}" for mode in ("open", "blind", "adjudicate", "training")]
     own = [f"/photos/{photo}", f"/individuals/~{photo}", f"/individuals/~{photo}/passport", asked]
     found = {}

@@ -55,7 +55,14 @@ def environment() -> Environment:
     )
     found.filters.update(percent=_percent, shown=printable)
     found.globals.update(
-        NAV=NAV, may=may, may_open=may_open, LANGUAGES=LANGUAGES, MARKS=MARKS, version=__version__, data=_data, share=_share
+        NAV=NAV,
+        may=may,
+        may_open=may_open,
+        LANGUAGES=LANGUAGES,
+        MARKS=MARKS,
+        version=__version__,
+        data=_data,
+        share=_share,
     )
     return found
 

@@ -37,7 +37,7 @@ CHANGES = dict.fromkeys(("rename", "merge", "split", "auto", "auto-undo"), ADJUD
 
 def may_open(address: str) -> bool:
     """Return whether who asks now may open the page at an address of the app, such as "/jobs"."""
-    return may(RIGHTS.get(address, OBSERVER))
+    return may(RIGHTS.get(address.partition("?")[0], OBSERVER))
 
 
 def role_of(route: Route) -> str:

@@ -35,8 +35,8 @@ PAGES = {
     "failed": "/jobs",
     "records-damaged": "/jobs",
     "names-unseen": "/jobs",
-    "no-box": "/photos",
-    "body-part-unknown": "/photos",
+    "no-box": "/photos?outline=neither&view=outline",
+    "body-part-unknown": "/photos?body_part=unknown",
 }
 
 
