@@ -1,12 +1,15 @@
 """Measure how long a person waits in the app.
 
 pair       two photos of a pair at 1280 px, that no browser and no folder of previews holds yet; of a drawn survey
+large pair the same with photos of 24 megapixels
 decision   an answer in review until it is acknowledged, among 20,000 simulated sightings
 first_page the first page, until a browser has it and its files; 100,000 annotations
 upload     a photo until its answer is there, beside the command line, which starts a program for it
 
 The server runs in this process, the requests go through the network of this computer. Limits: a pair 0.3 s, a decision
-0.05 s, the first page 1 s, an upload as long as the command line. Keeps one run in results/app.json. Takes minutes.
+0.05 s, the first page 1 s, an upload as long as the command line. The load of the computer, its programs that wait to
+run in the last minute, is kept beside the seconds: above 1, they are those of a busy computer. Keeps one run in
+results/app.json. Takes minutes.
 
 Example: python benchmarks/app.py
 """
@@ -15,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import os
 import re
 import shutil
 import statistics
@@ -29,8 +33,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import numpy as np
 import uvicorn
 from measure import HERE, RESULTS, circumstances, command_line, run_command
+from PIL import Image
 from store import put_run, read_runs
 from study_tables import app_table
 
@@ -46,7 +52,8 @@ from web_large import large_state
 
 SIGHTINGS, ANSWERS, ANNOTATIONS = 20_000, 5_000, 100_000
 TIMES = 20
-LIMITS = {"pair": 0.3, "decision": 0.05, "first page": 1.0}  # seconds
+LARGE, NOISE = (6000, 4000), 8  # width, height (px); grey levels
+LIMITS = {"pair": 0.3, "large pair": 0.3, "decision": 0.05, "first page": 1.0}  # seconds
 FILES = re.compile(r'(?:src|href)="(/static/[^"]+)"')
 JSON = {"accept": "application/json"}
 
@@ -71,17 +78,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         catalog, queries = drawn(work)
         print("drawn", file=sys.stderr, flush=True)
         for name, seconds in measured(work, catalog, queries, given.times):
-            found[name] = seconds
-            print(name, summary(seconds), file=sys.stderr, flush=True)
-    waits = {name: summary(seconds) for name, seconds in found.items()}
-    run = {"run": "app", "waits": waits, "limits": LIMITS, "seconds": {"total": round(time.perf_counter() - start, 1)}}
-    put_run(given.out, run | circumstances(command_line(arguments)))
+            found[name] = summary(seconds) | {"load": round(os.getloadavg()[0], 1)}
+            print(name, found[name], file=sys.stderr, flush=True)
+    run = {"run": "app", "waits": found, "limits": LIMITS, "seconds": {"total": round(time.perf_counter() - start, 1)}}
+    run |= circumstances(command_line(arguments))
+    put_run(given.out, run)
     print(app_table([run]))
 
 
 def measured(work: Path, catalog: Path, queries: Sequence[Path], times: int) -> Iterator[tuple[str, list[float]]]:
     """Yield the seconds of each kind of wait, one kind after the other."""
     yield "pair", pairs(catalog, times)
+    yield "large pair", pairs(enlarged(catalog, work / "enlarged"), times)
     in_app, alone = uploads(catalog, queries, times)
     yield "upload", in_app
     yield "command line", alone
@@ -114,6 +122,17 @@ def drawn(work: Path) -> tuple[Path, list[Path]]:
     make_survey(catalog, individuals=6, encounters=3, size=(2400, 1600), queries=queries, query_encounters=1)
     open_catalog(catalog).index()
     return catalog, sorted(queries.glob("**/*.jpg"))
+
+
+def enlarged(catalog: Path, folder: Path) -> Path:
+    """Return a copy of a catalog whose photos have LARGE px. It is not indexed again."""
+    shutil.copytree(catalog, folder)
+    for photo in sorted((folder / "images").glob("*.jpg")):
+        with Image.open(photo) as image:
+            pixels = np.asarray(image.convert("RGB").resize(LARGE), np.int16)
+        noise = np.random.default_rng(0).integers(-NOISE, NOISE + 1, pixels.shape[:2], np.int16)  # files of camera size
+        Image.fromarray((pixels + noise[..., None]).clip(0, 255).astype(np.uint8)).save(photo, quality=90)
+    return folder
 
 
 def pairs(catalog: Path, times: int) -> list[float]:

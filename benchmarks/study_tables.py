@@ -175,12 +175,19 @@ def scaling_table(run: Result) -> str:
 
 
 APP_WORDS = {
-    "pair": "two photos of a pair, for the first time",
+    "pair": "two photos of a pair, for the first time, 4 megapixels each",
+    "large pair": "the same, 24 megapixels each",
     "decision": "an answer is acknowledged, 20,000 sightings",
     "first page": "the first page, 100,000 annotations",
     "upload": "from a photo to its answer",
     "command line": "the same on the command line",
 }
+APP_MEANS = (
+    "Seconds, asked over the network of the same computer, which has {cores} cores. For the first time means that "
+    "neither a browser nor a folder of small pictures has them. The app has the catalog loaded, the command line "
+    "starts for each photo: an answer in the app takes {ratio} times as long. The load is how many programs of the "
+    "computer worked, on average: above {cores}, others waited with these."
+)
 
 
 WATCHING_MEANS = (
@@ -208,13 +215,17 @@ def watching_table(runs: Sequence[Result]) -> str:
 
 
 def app_table(runs: Sequence[Result]) -> str:
-    """Return how long a person waits in the app, in seconds, beside the limits."""
+    """Return how long a person waits in the app, in seconds, beside the limits, and what that means."""
     rows = []
     for run in runs:
         for name, waits in run["waits"].items():
             times = [f"{waits[each]:.3f}" for each in ("median", "p90", "most")]
-            rows.append([APP_WORDS[name], *times, f"{run['limits'][name]:g}" if name in run["limits"] else NOTHING])
-    return table(("what a person waits for (s)", "median", "nine of ten", "longest", "limit"), rows)
+            limit = f"{run['limits'][name]:g}" if name in run["limits"] else NOTHING
+            rows.append([APP_WORDS[name], *times, limit, f"{waits['load']:.1f}"])
+    ratio = runs[0]["waits"]["upload"]["median"] / runs[0]["waits"]["command line"]["median"]
+    means = APP_MEANS.format(cores=runs[0]["cores"], ratio=f"{ratio:.2f}")
+    heads = ("what a person waits for (s)", "median", "nine of ten", "longest", "limit", "load")
+    return f"{means}\n\n{table(heads, rows)}"
 
 
 IMPORTING_MEANS = (

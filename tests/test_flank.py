@@ -17,7 +17,8 @@ from snowmatch.catalog.screened import forget_screened, load_flanks
 from snowmatch.cli import main
 from snowmatch.core.home import database_path
 from snowmatch.review import screen
-from snowmatch.screening import flank
+from snowmatch.review.uploads import guess_body_part
+from snowmatch.screening import finders, flank
 from snowmatch.screening.classifiers._layers import FEATURES
 from snowmatch.screening.flank import LEFT, RIGHT, SHIPPED, SURE, UNKNOWN, Flanks, crop_of, features, flank_of
 
@@ -217,3 +218,30 @@ def test_without_a_classifier_no_flank_is_told(catalog, tmp_path):
     rows = table(catalog, tmp_path, "--classifier", "none", "--results", file)
     assert rows["left.png"]["answer"] == "kept"
     assert {row["flank"] for row in rows.values()} == {""}
+
+
+# --- a photo that was sent to the app ---------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("network")
+@pytest.mark.parametrize(("head", "flank"), [("left", "left_flank"), ("right", "right_flank"), ("", None)])
+def test_the_flank_is_guessed_in_a_box_or_where_the_classifier_sees_the_animal(tmp_path, head, flank):
+    sent = tmp_path / "sent.png"
+    draw(sent, "leopard")
+    pixels = np.array(Image.open(sent))
+    if head:
+        pixels[:, slice(0, 40) if head == "left" else slice(40, 80)] //= np.uint8([1, 10, 10])
+        pixels[:, slice(0, 40) if head == "left" else slice(40, 80), 0] = 190  # still an animal, and darker
+    Image.fromarray(pixels).save(sent)
+    for box in ((0, 0, 80, 60), None):
+        assert (guess_body_part(sent, box) or (None,))[0] == flank
+
+
+@pytest.mark.usefixtures("network")
+def test_nothing_is_guessed_where_no_animal_is_seen_or_nothing_looks(tmp_path, monkeypatch):
+    draw(tmp_path / "ibex.png", "ibex")
+    assert guess_body_part(tmp_path / "ibex.png", None) is None
+    animal(tmp_path / "sent.png", "left")
+    monkeypatch.setattr(finders, "_classifier", lambda name: None)
+    assert guess_body_part(tmp_path / "sent.png", None) is None
+    assert guess_body_part(tmp_path / "sent.png", (20, 15, 40, 30)) is not None

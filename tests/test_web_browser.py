@@ -170,3 +170,15 @@ def test_the_pages_fold_on_a_phone_and_nothing_is_wider_than_it(page):
     assert page.is_visible("#pages a[href='/doctor']")
     page.keyboard.press("Escape")
     assert not page.is_visible("#pages")
+
+
+def test_all_buttons_of_review_are_in_the_window(page):
+    page.goto(page.url + "review?lang=ru")
+    page.wait_for_selector(".question:not([hidden])", timeout=30_000)
+    for width, height in ((1024, 768), (1366, 768), (3840, 2160)):
+        page.set_viewport_size({"width": width, "height": height})
+        until(
+            lambda high=height: page.evaluate("document.querySelector('.tools').getBoundingClientRect().bottom") <= high
+        )
+        panes = page.evaluate("[...document.querySelectorAll('.pane')].map((pane) => pane.clientHeight)")
+        assert panes[0] == panes[1] > height / 4

@@ -240,6 +240,16 @@ def test_a_contradiction_is_explained_with_the_answers_that_quarrel(state, page)
     assert "/review?a=" in html
 
 
+def test_an_individual_with_two_names_is_listed_with_its_pictures(state, page):
+    who = state.identities().who
+    a, b = [each.sightings[0] for each in who.individuals if each.name][:2]
+    state.append(lambda i: [answer_pair(i, a, b, "same", "Anna")])
+    html = page.get("/contradictions").text
+    for n in who.individuals[who.of[a]].sightings[:3]:
+        assert f"/picture/animal/160/{who.sightings[n].annotations[0]}" in html
+    assert html.count('<div class="thumbs">') == 1
+
+
 def test_a_link_is_weak_if_the_photos_speak_against_it_or_if_one_answer_alone_holds(state):
     evidence = state.evidence()
     pairs = sorted(evidence.pairs.values(), key=lambda pair: pair.probability)

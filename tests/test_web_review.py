@@ -310,6 +310,19 @@ def test_without_a_name_nothing_is_asked_or_stored(state):
     assert page.get("/review").status_code == 200
 
 
+def test_a_pair_that_nobody_would_ask_about_is_answered_and_taken_back(state, page):
+    sightings = state.identities().who.sightings
+    flanks = ({"left_flank"}, {"right_flank"})
+    one, other = (next(s.key for s in sightings if set(s.body_parts) == flank) for flank in flanks)
+    found = questions(page, a=one, b=other)[0]
+    assert set(found["pair"]) == {one, other}
+    assert said(page, found, "different").status_code == 200
+    assert page.get("/review/next").status_code == 200
+    assert questions(page)
+    assert page.post("/review/undo", json={"mode": "open"}).json()["undone"]
+    assert questions(page)
+
+
 def test_a_queue_that_takes_an_answer_back_asks_as_before(state, page):
     questions(page)
     queue = desk_of(state, "Anna", "open")._queue

@@ -1,6 +1,7 @@
 """Notes and errors in Russian: by their codes, and in English where a translation or a value is missing."""
 
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,9 @@ RUSSIAN = {key.removeprefix("told."): word for key, word in words_of("ru").items
 def test_every_translated_message_exists():
     source = "\n".join(path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py"))
     made = {f"{state}-annotations" for state in ("missing", "stale", "failed")}
-    assert not [code for code in RUSSIAN if code not in made and f'"{code}"' not in source]
+    made |= {f"{column}s-same-name" for column in ("individual", "station", "location")}
+    codes = {code.removeprefix("doctor-") for code in RUSSIAN}  # of a finding: the code of its own, or of a note
+    assert not [code for code in codes if code not in made and f'"{code}"' not in source]
 
 
 @pytest.mark.parametrize("code", sorted(RUSSIAN))
@@ -44,6 +47,18 @@ def test_a_note_with_a_count_has_its_plural():
 def test_a_list_counts_and_is_named():
     note = Note("decisions-quarrel", "english", {"individuals": ["Aika", "Bars"]})
     assert told_note("ru", note) == "2 особи с решениями, которые противоречат друг другу: Aika, Bars"
+
+
+def test_findings_of_the_doctor_are_in_the_language_of_the_page(tmp_path):
+    client = client_of(make_catalog(tmp_path))
+    found = {}
+    for language in ("en", "ru"):
+        while (answer := client.get(f"/doctor/findings?lang={language}")).status_code == 202:
+            time.sleep(0.05)
+        found[language] = re.findall(r"<strong>(.*?)</strong>", answer.text)
+    assert len(found["en"]) == len(found["ru"]) > 0
+    assert any(text.startswith("2 individuals of 2 without both flanks") for text in found["en"])
+    assert "2 особи без обоих боков: снимки другого бока не определить" in found["ru"]
 
 
 def test_english_is_the_fallback():

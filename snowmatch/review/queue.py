@@ -290,7 +290,9 @@ class Queue:
             self._repeated.add(pair)
             self._order.append(pair)
             return
-        if not simple or self._questions is None or item.why == "contradiction":
+        one, other = (identities.who.sightings[n] for n in pair)
+        chosen = simple and not comparable(one, other)  # a person chose two sightings that are never asked about
+        if not simple or chosen or self._questions is None or item.why == "contradiction":
             self._start()
             return
         weight = answer_weight(decision, self.accuracy(self.observer))

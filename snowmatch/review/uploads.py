@@ -22,7 +22,10 @@ from snowmatch.core.types import BBox
 from snowmatch.photos.facts import read_facts
 from snowmatch.photos.formats import open_photo
 from snowmatch.photos.pixels import read_photo, read_small
+from snowmatch.screening.finders import AUTO, choose_finders
 from snowmatch.screening.flank import UNKNOWN, Flanks, flank_of
+from snowmatch.screening.locate import find_boxes
+from snowmatch.screening.scenes import LEAST, animal_map
 
 LARGEST = 64 << 20  # bytes of one photo
 MOST_PIXELS = 120_000_000  # of one photo: the largest sensors of cameras have 100 megapixels
@@ -138,13 +141,28 @@ def forget_old_uploads(folder: Path) -> int:
     return count
 
 
-def guess_body_part(path: Path, box: BBox) -> tuple[str, float] | None:
-    """Return the flank that the animal in a box shows, and how sure that is; None if nothing here can tell."""
+def guess_body_part(path: Path, box: BBox | None) -> tuple[str, float] | None:
+    """Return the flank that the animal in a box shows, and how sure that is; None if nothing here can tell.
+
+    box: None lets the classifier find the animal first.
+    """
     try:
-        name, probability = flank_of(Flanks().left(read_photo(path), box))
+        photo = read_photo(path)
+        box = box or _found_box(path, photo.shape[1::-1])
+        if box is None:
+            return None
+        name, probability = flank_of(Flanks().left(photo, box))
     except SnowmatchError:  # without the network's weights nobody guesses
         return None
     return (name, probability) if name != UNKNOWN else None
+
+
+def _found_box(path: Path, size: tuple[int, ...]) -> BBox | None:
+    classifier = choose_finders(AUTO).classifier
+    if classifier is None:
+        return None
+    seen = animal_map(classifier.classify(read_small(path, LEAST)))
+    return None if seen is None else next(iter(find_boxes(seen, (size[0], size[1]))), None)
 
 
 def _printable_name(name: str) -> str:

@@ -24,12 +24,14 @@ from snowmatch.photos.chips import clip_bbox
 from snowmatch.photos.exif import orientation
 from snowmatch.photos.formats import largest_page, open_photo
 from snowmatch.photos.pixels import read_mask, read_photo, read_small
-from snowmatch.views.side_by_side import Cut, Side, draw_outline
 
 SIZES = (160, 320, 640, 1280, 2560)  # longest sides (px) of previews
 KINDS = ("photo", "animal", "outline")
 MARGIN = 0.08  # of the animal's box, around it
 QUALITY = 85
+DRAWN = 2  # revision of the outlines: a picture of an older one is made again
+BOX, MASK, RIM = (255, 255, 255), (255, 200, 0), (0, 0, 0)  # colours of the outlines, and of the rim around them
+TINT = 0.15  # share of the colour of the mask within it
 SUM_BYTES = 4  # of the checksum at the end of a kept picture
 
 
@@ -56,7 +58,7 @@ def preview(folder: Path, annotation: Annotation, kind: str, size: int) -> bytes
         status = os.stat(photo)
     except OSError as error:
         raise unreadable(photo, error) from error
-    lines = (annotation.bbox, annotation.mask) if kind == "outline" else ()
+    lines = (annotation.bbox, *_mask_stamp(folder, annotation), DRAWN) if kind == "outline" else ()
     stamp = repr((annotation.path, status.st_size, status.st_mtime_ns, box, lines, size, QUALITY))
     name = hashlib.sha256(stamp.encode("utf-8", "surrogateescape")).hexdigest()[:32]
     kept = home_of(folder) / "previews" / name[:2] / f"{name}.jpg"
@@ -106,16 +108,41 @@ def _size(path: str, changed: int) -> tuple[int, int]:
 
 
 def _outlined(folder: Path, annotation: Annotation, size: int) -> bytes:
-    photo = read_photo(folder / annotation.path)
-    across, down = photo.shape[1], photo.shape[0]
+    path = folder / annotation.path
+    pixels, whole = read_small(path, size), photo_size(path)
+    across, down = whole if whole is not None else pixels.shape[1::-1]
     mask = read_mask(folder / annotation.mask, (across, down)) if annotation.mask else None
     box = clip_bbox(annotation.bbox, (across, down)) if annotation.bbox is not None else None
-    view = Cut((0, 0, across, down), min(size / max(across, down), 1.0))
-    canvas = view.pixels(photo)
+    factor = min(size / max(across, down), 1.0)
+    small = max(round(across * factor), 1), max(round(down * factor), 1)
+    canvas = np.ascontiguousarray(cv2.resize(pixels, small, interpolation=cv2.INTER_AREA))
     if mask is not None:
-        draw_outline(canvas, Side(photo, None, mask, ()), view)
-    draw_outline(canvas, Side(photo, box, None, ()), view)
+        on = cv2.resize(mask.astype(np.float32), small, interpolation=cv2.INTER_AREA) > 0.5
+        canvas[on] = np.round((1 - TINT) * canvas[on] + TINT * np.array(MASK)).astype(np.uint8)
+        _draw(canvas, cv2.findContours(on.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0], MASK)
+    if box is not None:
+        x, y, w, h = (round(value * factor) for value in box)
+        corners = [(x, y), (x + w - 1, y), (x + w - 1, y + h - 1), (x, y + h - 1)]
+        _draw(canvas, [np.array(corners, np.int32)[:, None]], BOX)
     return _jpeg(canvas, size)
+
+
+def _draw(canvas: np.ndarray, lines: Sequence[np.ndarray], colour: tuple[int, int, int]) -> None:
+    """Draw closed lines with a dark rim, so that they are seen on light and on dark ground."""
+    thick = max(round(max(canvas.shape) / 640), 1)
+    for width, each in ((thick + 2, RIM), (thick, colour)):
+        cv2.polylines(canvas, lines, True, each, width, cv2.LINE_AA)
+
+
+def _mask_stamp(folder: Path, annotation: Annotation) -> tuple[object, ...]:
+    """Return what changes when the mask is another one."""
+    if not annotation.mask:
+        return ("",)
+    try:
+        status = os.stat(folder / annotation.mask)
+    except OSError:
+        return (annotation.mask,)
+    return annotation.mask, status.st_size, status.st_mtime_ns
 
 
 def _jpeg(pixels: np.ndarray, size: int) -> bytes:

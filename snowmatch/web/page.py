@@ -20,6 +20,7 @@ from snowmatch.core.version import __version__
 from snowmatch.review.shares import Share
 from snowmatch.views.text import MARKS
 from snowmatch.web.people import asking, may
+from snowmatch.web.rights import may_open
 from snowmatch.web.state import State
 from snowmatch.web.texts import LANGUAGES, Translate, choose_language, translator
 from snowmatch.web.told import told, told_note
@@ -54,7 +55,14 @@ def environment() -> Environment:
     )
     found.filters.update(percent=_percent, shown=printable)
     found.globals.update(
-        NAV=NAV, may=may, LANGUAGES=LANGUAGES, MARKS=MARKS, version=__version__, data=_data, share=_share
+        NAV=NAV,
+        may=may,
+        may_open=may_open,
+        LANGUAGES=LANGUAGES,
+        MARKS=MARKS,
+        version=__version__,
+        data=_data,
+        share=_share,
     )
     return found
 
@@ -103,6 +111,8 @@ def wants_json(request: Request) -> bool:
 def problem(request: Request, text: str, status: int = 400, code: str = "") -> Response:
     """Return an error that the person can mend, as a page or as JSON, with the page that helps."""
     link = HELPS.get(code, "")
+    if not may_open(link):
+        link = ""
     if wants_json(request):
         return JSONResponse({"error": text, "code": code, "link": link}, status)
     return render(request, "problem.html", status=status, text=text, link=link)

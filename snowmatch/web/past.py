@@ -7,11 +7,12 @@ from typing import Any
 from snowmatch.core.text import printable
 from snowmatch.review.history import Past
 from snowmatch.review.traits import PORTRAIT, VALUES
+from snowmatch.web.people import may_take_back
 from snowmatch.web.texts import Translate
 
 
 def past_of(past: Past, t: Translate) -> dict[str, Any]:
-    """Return what a list shows of a decision; `said` is its answer in words."""
+    """Return what a list shows of a decision; `said` is its answer in words, `undo` whether who asks may undo it."""
     row = past.decision
     return {
         "id": row.id,
@@ -24,6 +25,7 @@ def past_of(past: Past, t: Translate) -> dict[str, Any]:
         "certainty": row.certainty,
         "photos": (len(row.side_a), len(row.side_b)),
         "valid": past.valid,
+        "undo": past.valid and may_take_back(row.observer),
     }
 
 

@@ -35,6 +35,12 @@ def may(role: str) -> bool:
     return person.role in ROLES and role in ROLES and ROLES.index(person.role) >= ROLES.index(role)
 
 
+def may_take_back(observer: str) -> bool:
+    """Return whether who asks now may take a decision of this observer back: an own one, or as an adjudicator any."""
+    person = asking.get()
+    return person is None or person.name == observer or may(ADJUDICATOR)
+
+
 def need(role: str) -> None:
     """Raise SnowmatchError, with the code `not-allowed`, if who asks now may not do what a role may."""
     person = asking.get()

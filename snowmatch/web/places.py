@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 from urllib.parse import urlencode
@@ -54,6 +55,15 @@ def _site(layout: Layout, location: str, station: str) -> Site:
         return location, station
     alike = [site for site in layout.places if site[1] == station and not (site[0] and location)]
     return alike[0] if len(alike) == 1 else (location, station)
+
+
+def metres_apart(state: State, identities: Identities, one: int, other: int) -> float | None:
+    """Return the distance of the stations of two sightings (m); None at one station, or if a position is not known."""
+    layout, _ = layout_of(state, identities)
+    sites = [_site(layout, s.location, s.station) for s in (identities.who.sightings[n] for n in (one, other))]
+    if sites[0] == sites[1] or not all(site in layout.places for site in sites):
+        return None
+    return math.dist(*(layout.places[site] for site in sites))
 
 
 def photos_at(site: Site) -> str:

@@ -6,7 +6,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from snowmatch.web.people import ADJUDICATOR, ADMINISTRATOR, NOBODY_MAY, OBSERVER, need
+from snowmatch.web.people import ADJUDICATOR, ADMINISTRATOR, NOBODY_MAY, OBSERVER, may, need
 
 PUBLIC = ("/login", "/favicon.ico")  # and the files of the package, which are no secret
 
@@ -33,6 +33,11 @@ RIGHTS = {
 }
 # The role of each kind of change; others, about quality, species and the like, are for all who have logged in
 CHANGES = dict.fromkeys(("rename", "merge", "split", "auto", "auto-undo"), ADJUDICATOR)
+
+
+def may_open(address: str) -> bool:
+    """Return whether who asks now may open the page at an address of the app, such as "/jobs"."""
+    return may(RIGHTS.get(address.partition("?")[0], OBSERVER))
 
 
 def role_of(route: Route) -> str:

@@ -21,7 +21,7 @@ from snowmatch.web.animals import address_of, find_number
 from snowmatch.web.machine import machine_drafts
 from snowmatch.web.page import language_of, read_json, state_of
 from snowmatch.web.past import answer_word
-from snowmatch.web.people import ADJUDICATOR, OBSERVER, need
+from snowmatch.web.people import ADJUDICATOR, OBSERVER, may_take_back, need
 from snowmatch.web.rereading import rereading_of
 from snowmatch.web.rights import CHANGES
 from snowmatch.web.state import State
@@ -82,7 +82,7 @@ def _drafts(state: State, identities: Identities, values: Mapping[str, Any]) -> 
         return undo(identities, machine_rows(identities.rows), observer)
     if kind == "undo":
         ids = _keys(values, "ids")
-        if any(row.id in ids and row.observer != observer for row in identities.rows):
+        if any(row.id in ids and not may_take_back(row.observer) for row in identities.rows):
             need(ADJUDICATOR)  # of the decisions of others
         return undo(identities, ids, observer)
     if kind in (PORTRAIT, BOX, *TRAITS):

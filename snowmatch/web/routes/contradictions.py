@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.requests import Request
@@ -11,16 +12,18 @@ from starlette.routing import Route
 from snowmatch.core.text import printable
 from snowmatch.review.accuracy import accuracy_by_name
 from snowmatch.review.contradictions import Voice, contradictions_of
-from snowmatch.review.identities import Identities
+from snowmatch.review.identities import Decision, Identities
 from snowmatch.review.likely import Evidence
 from snowmatch.review.observers import agreement
-from snowmatch.web.animals import address_of
+from snowmatch.web.animals import address_of, address_of_sighting
 from snowmatch.web.background import evidence_at_hand
 from snowmatch.web.page import render, state_of
-from snowmatch.web.pairs import pair_of
+from snowmatch.web.pairs import label_of, pair_of
+from snowmatch.web.people import may_take_back
 
 SHOWN = 40  # of each kind: a page with more helps nobody
 VOICES = 12
+FACES = 8  # sightings
 
 
 def contradictions(request: Request) -> Response:
@@ -50,11 +53,14 @@ def contradictions(request: Request) -> Response:
         total=len(found),
         waiting=len(waiting),
         several=[
-            (address_of(identities, n), [printable(name) for name in who.individuals[n].names]) for n in several[:SHOWN]
+            (
+                address_of(identities, n),
+                [printable(name) for name in who.individuals[n].names],
+                _faces(identities, who.individuals[n].sightings),
+            )
+            for n in several[:SHOWN]
         ],
-        idle=[
-            (printable(row.observer), row.kind, row.decided_at[:10], printable(why)) for row, why in who.idle[:SHOWN]
-        ],
+        idle=[_idle(identities, row, why) for row, why in who.idle[:SHOWN]],
         idle_total=len(who.idle),
     )
 
@@ -65,10 +71,31 @@ def _voice(identities: Identities, evidence: Evidence | None, voice: Voice) -> d
         "same": voice.same,
         "fact": voice.fact,
         "id": row.id if row is not None else "",
+        "undo": row is not None and may_take_back(row.observer),
         "observer": printable(row.observer) if row is not None else "",
         "when": row.decided_at[:10] if row is not None else "",
         "certainty": row.certainty if row is not None else None,
         "note": printable(row.note) if row is not None else "",
+    }
+
+
+def _faces(identities: Identities, sightings: Sequence[int]) -> list[tuple[str, str, str]]:
+    """Return a photo of each of the first sightings, what it shows in words, and its address."""
+    return [
+        (identities.who.sightings[n].annotations[0], label_of(identities, n), address_of_sighting(identities, n))
+        for n in sightings[:FACES]
+    ]
+
+
+def _idle(identities: Identities, row: Decision, why: str) -> dict[str, Any]:
+    numbers = identities.who.number_of
+    about = dict.fromkeys(numbers[name] for name in (*row.side_a, *row.side_b) if name in numbers)
+    return {
+        "observer": printable(row.observer),
+        "kind": row.kind,
+        "when": row.decided_at[:10],
+        "why": printable(why),
+        "faces": _faces(identities, list(about)),
     }
 
 

@@ -15,7 +15,7 @@ from snowmatch.views.previews import key_of
 from snowmatch.web.background import background
 from snowmatch.web.page import language_of, render, state_of
 from snowmatch.web.state import State
-from snowmatch.web.told import told_note
+from snowmatch.web.told import told, told_note
 
 CASES, PHOTOS = 20, 12  # of one finding
 # The page that helps with a finding, by its code
@@ -35,8 +35,8 @@ PAGES = {
     "failed": "/jobs",
     "records-damaged": "/jobs",
     "names-unseen": "/jobs",
-    "no-box": "/photos",
-    "body-part-unknown": "/photos",
+    "no-box": "/photos?outline=neither&view=outline",
+    "body-part-unknown": "/photos?body_part=unknown",
 }
 
 
@@ -53,12 +53,13 @@ def findings(request: Request) -> Response:
     found, fresh = background(state, "doctor").get(key, lambda: examine(state.catalog()))
     if found is None or not fresh:
         return render(request, "wait.html", status=202, word="doctor.wait")
+    language = language_of(request)
     return render(
         request,
         "doctor_findings.html",
         counts=[(severity, found.count(severity)) for severity in SEVERITIES],
-        groups=[(s, [_finding(state, f) for f in found.findings if f.severity == s]) for s in SEVERITIES],
-        unseen=[(printable(told_note(language_of(request), note)), PAGES.get(note.code, "")) for note in found.unseen],
+        groups=[(s, [_finding(state, f, language) for f in found.findings if f.severity == s]) for s in SEVERITIES],
+        unseen=[(printable(told_note(language, note)), PAGES.get(note.code, "")) for note in found.unseen],
         found=_size(found),
     )
 
@@ -67,7 +68,14 @@ def _size(found: Examination) -> dict[str, int]:
     return {name: getattr(found, name) for name in ("photos", "annotations", "individuals", "encounters")}
 
 
-def _finding(state: State, finding: Finding) -> dict[str, Any]:
+def _text(finding: Finding, language: str) -> str:
+    """Return the text of a finding in a language: its own words there, those of the note behind it, or English."""
+    values = ({"count": len(finding.cases)} if finding.cases else {}) | dict(finding.data)
+    text = told(language, finding.text, f"doctor-{finding.code}", values)
+    return text if text != finding.text else told(language, finding.text, finding.code, values)
+
+
+def _finding(state: State, finding: Finding, language: str) -> dict[str, Any]:
     identities = state.identities()
     keys = [name for name in finding.annotations if state.annotation(name) is not None]
     if not keys and finding.photos:
@@ -75,7 +83,7 @@ def _finding(state: State, finding: Finding) -> dict[str, Any]:
         keys = [key_of(a) for a in identities.annotations if a.path in paths]
     numbers = identities.who.number_of
     return {
-        "text": printable(finding.text),
+        "text": printable(_text(finding, language)),
         "cases": [printable(case) for case in finding.cases[:CASES]],
         "more": max(len(finding.cases) - CASES, 0),
         "page": PAGES.get(finding.code, ""),

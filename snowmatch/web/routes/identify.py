@@ -91,7 +91,7 @@ def _guessed(request: Request, values: Any) -> dict[str, Any]:
     file = upload_file(state.folder, find_upload(state.folder, asked.photos[0]))
     box = asked.boxes[0]
     with _decoding:
-        found = guess_body_part(file, box) if box is not None else None
+        found = guess_body_part(file, box)
     return {} if found is None else {"body_part": found[0], "probability": round(found[1], 3)}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -21,7 +22,8 @@ from snowmatch.web.rereading import rereading_of
 
 PAGE = 60
 LAST = 8  # changes of photos that the page lists
-FILTERS = ("q", "individual", "location", "station", "body_part", "state")
+FILTERS = ("q", "individual", "location", "station", "body_part", "state", "outline")
+OUTLINES = ("mask", "drawn", "found", "neither")  # what tells where the animal is
 NOBODY = "-"  # of the filter `individual`: no name
 
 
@@ -36,7 +38,9 @@ def photos(request: Request) -> Response:
     pages = max(1, -(-len(found) // PAGE))
     number = whole_number(request.query_params.get("page"), 1, 1, pages)
     shown = [(key_of(a), a, states[a.row]) for a in found[(number - 1) * PAGE : number * PAGE]]
+    view = "outline" if request.query_params.get("view") == "outline" else "animal"
     given = {name: value for name, value in asked.items() if value}
+    address = partial(_address, given)
     return render(
         request,
         "photos.html",
@@ -52,15 +56,31 @@ def photos(request: Request) -> Response:
         number=number,
         pages=pages,
         asked=asked,
-        address=lambda page: "/photos?" + urlencode({**given, "page": page}),
+        address=lambda page: address(view, page),
+        view=view,
+        other_view=address("animal" if view == "outline" else "outline", number),
+        outline_of=outline_of,
         choices={
             "individual": [NOBODY, *sorted({a.individual for a in named if a.individual is not None})],
             "location": sorted({a.location for a in named if a.location}),
             "station": sorted({a.station for a in named if a.station}),
             "body_part": [part for part in BODY_PARTS if any(a.body_part == part for a in named)],
             "state": [each for each in STATES if any(one == each for one, _ in states)],
+            "outline": [each for each in OUTLINES if any(outline_of(a) == each for a in named)],
         },
     )
+
+
+def _address(given: Mapping[str, str], view: str, page: int) -> str:
+    shown = {"view": view} if view == "outline" else {}
+    return "/photos?" + urlencode({**given, **shown, "page": page})
+
+
+def outline_of(a: Annotation) -> str:
+    """Return what tells where the animal is in its photo: one of OUTLINES."""
+    if a.mask:
+        return "mask"
+    return "neither" if a.bbox is None else "found" if a.box_by else "drawn"
 
 
 def matcher(asked: Mapping[str, str]) -> Callable[[Annotation, str], bool]:
@@ -75,6 +95,7 @@ def matcher(asked: Mapping[str, str]) -> Callable[[Annotation, str], bool]:
             and (not asked["station"] or a.station == asked["station"])
             and (not asked["body_part"] or a.body_part == asked["body_part"])
             and (not asked["state"] or state == asked["state"])
+            and (not asked["outline"] or outline_of(a) == asked["outline"])
             and (not text or any(text in each.casefold() for each in (a.path, a.encounter, a.annotation, a.species)))
         )
 

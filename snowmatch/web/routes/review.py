@@ -23,6 +23,7 @@ from snowmatch.views.spots import spots_to_json
 from snowmatch.web.background import counts_now
 from snowmatch.web.desk import HIDDEN, Desk, desk_of
 from snowmatch.web.page import language_of, problem, read_json, render, state_of, whole_number
+from snowmatch.web.places import metres_apart
 from snowmatch.web.said import read_pair
 from snowmatch.web.texts import translator, words_of
 
@@ -55,6 +56,7 @@ WORDS = [
     "held",
     "same_station",
     "apart",
+    "away",
     "not_stored",
     "sightings_n",
     "lines_hidden",
@@ -99,7 +101,11 @@ def next_questions(request: Request) -> Response:
         return JSONResponse({"comparing": desk.state.comparing or [0, 0]})
     identities, items, left, skipped = found
     hidden = desk.way in HIDDEN
-    questions = [question_to_json(identities, i, hidden=hidden) | {"groups": desk.groups(i)} for i in items]
+    questions = [
+        question_to_json(identities, i, hidden=hidden, metres=metres_apart(desk.state, identities, i.a, i.b))
+        | {"groups": desk.groups(i)}
+        for i in items
+    ]
     return JSONResponse({"questions": questions, "left": left, "skipped": skipped})
 
 

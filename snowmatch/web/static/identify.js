@@ -49,6 +49,7 @@
     filled = true;
     for (const name of ["body_part", "location", "station"]) if (photo[name] && form.elements[name]) form.elements[name].value = photo[name];
     if (photo.taken) form.elements.timestamp.value = photo.taken;
+    if (!photo.body_part) guess(photo);
   }
 
   // --- the box --------------------------------------------------------------------------------------------------------

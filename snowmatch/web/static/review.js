@@ -34,6 +34,10 @@
     const [size, unit] = units.find(([size]) => seconds >= size) || units[3];
     return new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay: "long" }).format(Math.round(seconds / size));
   }
+  function distance(metres) {
+    const [value, unit] = metres < 1000 ? [Math.round(metres / 50) * 50, "meter"] : [metres / 1000, "kilometer"];
+    return new Intl.NumberFormat(language, { style: "unit", unit, maximumFractionDigits: value < 10 ? 1 : 0 }).format(value);
+  }
   const keyOf = (question) => [...question.pair].sort().join(" ");
 
   // --- questions ----------------------------------------------------------------------------------------------------
@@ -63,9 +67,13 @@
   function warm(question) {
     for (const side of question.sides) {
       const frame = side.frames[side.first];
-      for (const address of [`/picture/photo/640/${frame.key}`, viewer.animal(frame, 1280)]) new Image().src = address;
+      for (const address of viewer.pictures(frame)) new Image().src = address;
+      for (const each of side.frames) if (side.frames.length > 1) new Image().src = `/picture/animal/160/${each.key}`;
     }
     if (!hiddenMode && viewer.shown.lines) spotsOf(question, [question.sides[0].first, question.sides[1].first]);
+  }
+  function warmFrames(question) {
+    for (const side of question.sides) for (const frame of side.frames) for (const address of viewer.pictures(frame)) new Image().src = address;
   }
   // Others decide, and new photos come, while the page is open
   document.addEventListener("live-waiting", (event) => {
@@ -132,6 +140,7 @@
     tell();
     press();
     if (keep) lines();
+    setTimeout(() => { if (now === question) warmFrames(question); }, 400); // arrows turn to the others
     snowmatch.post("/review/open", { mode, pair: question.pair }).then((answer) => {
       if (!answer.free && now === question) { snowmatch.say(words.held); answered.add(keyOf(question)); next(); fetchAhead(); }
     }).catch(problem);
@@ -179,6 +188,7 @@
     const texts = [];
     if (now.seconds !== null) texts.push(say("apart", { time: apart(now.seconds) }));
     if (now.one_station) texts.push(words.same_station);
+    if (now.metres !== null) texts.push(say("away", { distance: distance(now.metres) }));
     block.querySelector(".apart").textContent = texts.join(" · ");
     const why = block.querySelector(".why"), chance = block.querySelector(".chance");
     chance.replaceChildren();
@@ -189,7 +199,9 @@
     if (now.level) {
       const level = document.createElement("span");
       level.className = "level " + now.level;
-      level.textContent = words["level." + now.level];
+      const mark = document.createElement("span"); // the shape of the level, as on all pages
+      mark.className = "mark";
+      level.append(mark, words["level." + now.level]);
       chance.append(level, " ");
     }
     chance.append(say("chance", { percent: Math.round(now.probability * 1000) / 10 }));

@@ -13,11 +13,15 @@ window.makeViewer = function (root, changed) {
   const shown = { lines: false, spot: -1, spots: [], marks: [], half: null, marking: false, cursor: null };
 
   // --- where a photo's pixels are in its pane -----------------------------------------------------------------------
+  function fitting(side, frame) {
+    const [l, t, r, b] = frame.part_shown;
+    return Math.min(side.pane.clientWidth / (r - l), side.pane.clientHeight / (b - t));
+  }
   function place(side) {
     const w = side.pane.clientWidth, h = side.pane.clientHeight, frame = side.frame;
     if (!frame || !frame.size || !w) return null;
     const [l, t, r, b] = frame.part_shown;
-    const scale = Math.min(w / (r - l), h / (b - t)) * view.zoom;
+    const scale = fitting(side, frame) * view.zoom;
     return {
       scale,
       left: w / 2 + (view.x + side.dx) * w - ((l + r) / 2) * scale,
@@ -42,6 +46,19 @@ window.makeViewer = function (root, changed) {
   }
   // With its box in the address, the browser may keep the picture
   const animal = (frame, size) => `/picture/animal/${size}/${frame.key}?box=${frame.box}`;
+  // The size of the picture that the pane needs. scale: px of the screen of a px of the photo
+  function sizeOf(side, frame, scale) {
+    const wide = (frame.part_shown[2] - frame.part_shown[0]) * scale * (window.devicePixelRatio || 1);
+    return wide > 1400 ? 2560 : 1280;
+  }
+  // The addresses of what a photo needs when it is shown
+  function pictures(frame) {
+    const side = sides[0], found = [`/picture/photo/640/${frame.key}`];
+    const scale = frame.size ? fitting(side, frame) : 0;
+    found.push(animal(frame, sizeOf(side, { part_shown: frame.part_shown || [0, 0, 0, 0] }, scale)));
+    if (look.scenery) found.push(`/scenery/640/${frame.key}`);
+    return found;
+  }
   function source(image, address) {
     if (image.getAttribute("src") === address) return;
     const before = image.getAttribute("src") || "";
@@ -63,8 +80,7 @@ window.makeViewer = function (root, changed) {
       lay(side.photo, at, 0, 0, w, h);
       lay(side.shade, at, 0, 0, w, h);
       lay(side.animal, at, ...frame.part_shown);
-      const wide = (frame.part_shown[2] - frame.part_shown[0]) * at.scale * (window.devicePixelRatio || 1);
-      source(side.animal, animal(frame, wide > 1400 ? 2560 : 1280));
+      source(side.animal, animal(frame, sizeOf(side, frame, at.scale)));
       side.shade.hidden = !look.scenery;
       if (look.scenery) source(side.shade, `/scenery/640/${frame.key}`);
     }
@@ -231,14 +247,14 @@ window.makeViewer = function (root, changed) {
 
   return {
     shown, look,
-    draw, animal,
+    draw, pictures,
     show(number, frame, alt) {
       const side = sides[number];
       side.frame = frame;
       side.animal.alt = alt;
       side.shade.removeAttribute("src");
       source(side.photo, `/picture/photo/640/${frame.key}`);
-      source(side.animal, animal(frame, 1280));
+      if (!place(side)) source(side.animal, animal(frame, 1280)); // else draw chooses the size
       draw();
     },
     fresh() {

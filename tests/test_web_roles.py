@@ -1,0 +1,114 @@
+"""No page offers to a person what the role does not allow: every link, button and form on every page is tried."""
+
+import html
+import json
+import re
+
+import pytest
+from starlette.routing import Match
+from test_web_logins import ADDRESS, HTML, JSON, PEOPLE, cheap, folder, original, server  # noqa: F401
+from test_web_pages import jpeg
+
+from snowmatch.review.accounts import read_accounts
+from snowmatch.review.identities import answer_pair, name_sightings
+from snowmatch.review.traits import trait_drafts
+from snowmatch.web.page import NAV
+from snowmatch.web.rights import CHANGES, RIGHTS, may_open
+from snowmatch.web.routes import ROUTES
+
+PARTS = ("/home/facts", "/home/waits", "/doctor/findings", "/dashboard/figures", "/report", "/account")
+FORM = re.compile(r"<form\b([^>]*)>(.*?)</form>", re.DOTALL)
+ATTRIBUTE = re.compile(r'([\w-]+)="([^"]*)"')
+
+
+@pytest.fixture
+def people(server):  # noqa: F811
+    """A browser of each role, on a catalog with decisions, a contradiction and a disagreement of others."""
+    keep = server.state.append
+    a, b, c = 0, 1, 2  # sightings
+    for who, one, other, said in (("bek", a, b, "same"), ("anna", b, c, "same"), ("bek", a, c, "different")):
+        keep(lambda i, o=one, t=other, s=said, w=who: [answer_pair(i, o, t, s, w)])
+    keep(lambda i: [answer_pair(i, b, c, "different", "bek", mode="blind")])
+    keep(lambda i: [name_sightings(i, [len(i.who.sightings) - 1], "mara", "bek")])
+    photo = server.state.identities().annotations[0].annotation
+    for who in ("anna", "bek"):
+        keep(lambda i, w=who: trait_drafts(i, "quality", [photo], "good", w))
+    found = {}
+    for name, role in PEOPLE.items():
+        account = next(each for each in read_accounts(server.folder) if each.name == name)
+        browser = server.browser()
+        browser.cookies.set(server.door.cookie, server.door.begin(account), domain=ADDRESS, path="/")
+        found[role] = name, browser
+    return found
+
+
+def pages_of(server, browser):  # noqa: F811
+    """Return the text of every page, by its address."""
+    photo = server.state.identities().annotations[0].annotation
+    sent = browser.post("/identify/photo", params={"name": "new.jpg"}, content=jpeg(1)).json()
+    asked = browser.post("/identify/ask", json={"photos": [sent["id"]], "boxes": [None]}, headers=JSON).json()[
+        "address"
+    ]
+    modes = [f"/review?mode={mode}" for mode in ("open", "blind", "adjudicate", "training")]
+    own = [f"/photos/{photo}", f"/individuals/~{photo}", f"/individuals/~{photo}/passport", asked]
+    found = {}
+    for address in [*(address for address, _, _ in NAV), *PARTS, *modes, *own]:
+        answer = browser.get(address, headers=HTML)
+        while answer.status_code == 202:
+            answer = browser.get(address, headers=HTML)
+        found[address] = answer.text if answer.status_code == 200 else ""
+    return found
+
+
+def path_of(address):
+    """Return the path of the route at an address; None for files."""
+    scope = {"type": "http", "path": address.partition("?")[0].partition("#")[0], "method": "GET"}
+    for route in ROUTES:
+        if route.matches(scope)[0] is not Match.NONE:
+            return route.path
+    return None
+
+
+@pytest.mark.parametrize("role", PEOPLE.values())
+def test_every_link_and_button_is_allowed(server, people, role):  # noqa: F811
+    name, browser = people[role]
+    rows = {row.id: row for row in server.state.identities().rows}
+    seen, ranks = set(), list(PEOPLE.values())
+
+    def allowed(needed):
+        return needed in ranks and ranks.index(needed) <= ranks.index(role)
+
+    for page, text in pages_of(server, browser).items():
+        for address in set(re.findall(r'href="(/[^"]*)"', text)):
+            address = html.unescape(address)
+            if not address.startswith("/static/"):
+                assert browser.get(address, headers=HTML).status_code != 403, (page, address)
+                assert role != "observer" or "mode=adjudicate" not in address, page
+        for head, _ in FORM.findall(text):
+            values = {key: html.unescape(value) for key, value in ATTRIBUTE.findall(head)}
+            if kind := values.get("data-change"):
+                assert allowed(CHANGES.get(kind, "observer")), (page, kind)
+                seen.add(kind)
+                if kind == "undo" and role == "observer":
+                    assert {rows[each].observer for each in json.loads(values["data-ids"])} == {name}, page
+            if values.get("method") == "post":
+                assert allowed(RIGHTS.get(path_of(values["action"]), "observer")), (page, values["action"])
+        if role != "administrator":
+            assert 'name="coordinates"' not in text, page
+            assert 'action="/survey/file/secr' not in text, page
+            assert "data-pick" not in text or role == "adjudicator", page
+    assert {"undo", "quality"} <= seen
+    assert ("merge" in seen) == (role != "observer")
+
+
+def test_a_problem_leads_nowhere_that_is_closed(server, people):  # noqa: F811
+    (server.folder / ".snowmatch" / "features").rename(server.folder / ".snowmatch" / "elsewhere")
+    link = {}
+    for role, (_, browser) in people.items():
+        sent = browser.post("/identify/photo", params={"name": "new.jpg"}, content=jpeg(1)).json()
+        body = {"photos": [sent["id"]], "boxes": [None]}
+        answer = browser.post("/identify/ask", json=body, headers=JSON)
+        assert answer.status_code == 400
+        link[role] = answer.json()["link"]
+    assert link == {"observer": "", "adjudicator": "", "administrator": "/jobs"}
+    assert may_open("/jobs")  # without accounts, everything is open
