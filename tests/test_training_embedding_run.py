@@ -218,9 +218,9 @@ def watched(monkeypatch):
     as_tensor, triplet_loss = feeding.as_tensor, training_module.triplet_loss
     shown = []
 
-    def tensor(pixels, shape):
+    def tensor(pixels, shape, device):
         shown[:] = pixels[:, 0, 0, 0].tolist()
-        return as_tensor(pixels, shape)
+        return as_tensor(pixels, shape, device)
 
     class Watched(training_module.CosFace):
         def forward(self, embeddings, labels):
@@ -619,6 +619,25 @@ def test_the_best_epochs_network_is_written(catalog, tmp_path, monkeypatch, caps
     assert load_network(tmp_path / "net.safetensors")[1]["epoch"] == 2
 
 
+def test_a_training_ends_after_its_minutes_and_goes_on_later(catalog, tmp_path, capsys):
+    more = ["--backbone", "test_resnet", "--epochs", "3", "--loss", "cosface"]
+    main(command(catalog, tmp_path, *more, "--minutes", "1e-9"))
+    assert "stopped after epoch 1 (--minutes 1e-09): the same command continues it" in capsys.readouterr().out
+    described = load_network(tmp_path / "net.safetensors")[1]
+    assert (described["done"], described["epoch"], described["epochs"]) == (1, 1, 3)
+    main(command(catalog, tmp_path, *more, "--minutes", "10"))
+    assert "stopped" not in capsys.readouterr().out
+    (log,) = tmp_path.glob("cosface-*/log.csv")
+    rows = list(csv.DictReader(log.read_text(encoding="utf-8").splitlines()))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    described = load_network(tmp_path / "net.safetensors")[1]
+    assert described["done"] == 3
+    assert described["dt5ap"] == float(rows[described["epoch"] - 1]["dt5ap"]) == max(float(r["dt5ap"]) for r in rows)
+    other = tmp_path / "other"
+    main(command(catalog, other, *more))  # at once: the rates fall in the same way
+    assert same_bytes(held_by(tmp_path / "net.safetensors"), held_by(other / "net.safetensors"))
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
@@ -630,6 +649,7 @@ def test_the_best_epochs_network_is_written(catalog, tmp_path, monkeypatch, caps
         (["--device", "cuda:77"], "device is 'cuda:77'"),
         (["--device", "tpu"], "tpu"),
         (["--threads", "0"], "threads is 0, expected at least 1"),
+        (["--minutes", "0"], "minutes is 0, expected more than 0"),
     ],
 )
 def test_bad_settings_are_an_error_of_one_line(catalog, tmp_path, more, message):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -18,7 +19,7 @@ from tqdm import tqdm
 from embedding.batches import batches, flank_classes, singletons
 from embedding.feeding import Maps, Photos
 from embedding.losses import CosFace, adaptive_margin, constant_margin, triplet_loss
-from embedding.networks import EmbeddingNetwork, embeddings, load_network, save_network
+from embedding.networks import EmbeddingNetwork, embeddings, load_network, memory_format, save_network
 from embedding.settings import LOSSES, RATES, Training
 from embedding.vectors import pair_scores
 from snowmatch.confidence.metrics import dynamic_top_k_precision, ranks, top_k
@@ -51,11 +52,13 @@ def train(
     folder: Path,
     device: torch.device,
     maps: Path | None = None,
+    minutes: float = math.inf,
 ) -> Learned:
     """Train `network` in place, and write its best epoch to `folder`. A checkpoint in `folder` is continued.
 
     pixels: inputs of `learned` and of `validated`, (N, height, width, depth) uint8 each. maps: where maps of frozen
-    stages are kept, without a suffix; trainings of the same photos and stages may share them. The best epoch has the
+    stages are kept, without a suffix; trainings of the same photos and stages may share them. minutes: no epoch starts
+    after them, and the next call continues (the rate falls as if all epochs followed). The best epoch has the
     highest DT5AP of `validated`, without photos of the own encounter. Raises SnowmatchError if there is too little to
     learn from.
     """
@@ -69,7 +72,7 @@ def train(
         if len(set(classes[rows])) < 2:
             raise SnowmatchError(f"{training.loss} needs two flanks with two photos or more for training: add photos")
     numbers = np.unique(classes[rows], return_inverse=True)[1]
-    network = network.to(device)
+    network = network.to(device, memory_format=memory_format(device))
     feed: Maps | Photos
     if training.frozen:
         network.freeze(training.frozen)
@@ -92,7 +95,8 @@ def train(
     done: dict[str, Any] = {"epoch": 0, "step": 0, "seconds": 0.0, "best": 0, "log": []}
     if checkpoint.exists():
         done = restore(checkpoint, weights, optimizer)
-    start = time.perf_counter() - done["seconds"]
+    began = time.perf_counter()
+    start = began - done["seconds"]
     with tqdm(
         range(done["epoch"], training.epochs), initial=done["epoch"], total=training.epochs, desc="epochs"
     ) as bar:
@@ -131,6 +135,8 @@ def train(
             save_checkpoint(checkpoint, weights, optimizer, done)
             write_log(folder / "log.csv", done["log"])
             bar.set_postfix(loss=row["loss"], dt5ap=judged["dt5ap"], best=done["best"])
+            if time.perf_counter() - began > 60 * minutes:
+                break
     return Learned(round(done["seconds"], 1), done["best"], tuple(done["log"]), len(rows), len(set(numbers.tolist())))
 
 
