@@ -98,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def candidates(given: argparse.Namespace, learned: str) -> dict[str, list[Path]]:
-    """Train what is missing, and return the files of the networks by their loss: on a graphics card one of each rate."""
+    """Train what is missing, and return the files of each loss: on a graphics card, one network of each rate."""
     card = pick_device(given.device).type != "cpu"
     preset = given.preset or (ON_CARD if card else ON_PROCESSOR)
     rates = [["-" + format(rate, "g"), "--rate", str(rate)] for rate in RATES] if preset == ON_CARD else [[""]]
