@@ -10,6 +10,7 @@ from snowmatch.confidence.score_table import make_table
 from snowmatch.confidence.trial import make_trial
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Annotation
+from snowmatch.demo.survey import make_survey
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors.torch")
@@ -46,10 +47,18 @@ def test_the_gain_is_the_difference_for_the_same_queries():
     assert left_out.gains_of(table, better, scores)["top1"][0] == -0.5
 
 
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """Return a catalog of 12 drawn animals, three photos each."""
+    folder = tmp_path_factory.mktemp("drawn") / "catalog"
+    make_survey(folder, individuals=12, stations=3, encounters=3, photos=(1, 1), seed=3, size=(480, 320))
+    return folder
+
+
 @pytest.fixture
-def small(survey, tmp_path, monkeypatch):
+def small(drawn, tmp_path, monkeypatch):
     """Put drawn animals, a tiny network and a quick method in the place of the real sets, and return a folder."""
-    third = f"{survey / 'catalog'},masks=no,every=3"
+    third = f"{drawn},masks=no,every=3"
     sets = {"known": third, "asked": f"{third},from=2"}
     for name, text in sets.items():
         monkeypatch.setitem(left_out.source_of.__globals__["DATASETS"], name, (text, "drawn"))

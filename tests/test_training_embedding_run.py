@@ -4,7 +4,9 @@ import csv
 import importlib
 import json
 import os
+import re
 import runpy
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -32,7 +34,7 @@ from embedding.inputs import Shape, normalised
 from embedding.networks import RANDOM, build, load_network
 from embedding.settings import PRESETS, Training
 from embedding.train import describe, judge, train
-from held_out import divide
+from held_out import divide, of_each
 
 ROOT = Path(__file__).parents[1]
 TINY = Training(
@@ -113,6 +115,13 @@ def test_no_animal_is_on_both_sides_and_unnamed_animals_are_on_none():
 def test_the_share_counts_individuals_and_is_at_least_two():
     assert len(divide(coats("abcdefghij", photos=1), 0.4, 0)[1]) == 8  # 4 animals with 2 photos each
     assert len({a.individual for a in divide(coats("abcdefgh"), 0.01, 0)[1]}) == 2
+
+
+def test_joined_catalogs_are_told_apart_by_their_folders():
+    one, other = coats("abcd"), coats("efghij")
+    joined = [replace(a, path=f"one/{a.path}") for a in one] + [replace(a, path=f"one-b/{a.path}") for a in other]
+    assert of_each(joined, "data/one;data/two,name=one-b") == [joined[: len(one)], joined[len(one) :]]
+    assert of_each(joined, "data/one") == [joined]
 
 
 @pytest.mark.parametrize(("names", "share"), [("abc", 0.2), ("", 0.2), ("abcdefgh", 0.9)])
@@ -617,6 +626,20 @@ def test_the_best_epochs_network_is_written(catalog, tmp_path, monkeypatch, caps
     assert ": epoch 2 of 2, validation DT5AP 0.25, top-1 0.75; " in capsys.readouterr().out
     assert torch.equal(held_by(tmp_path / "net.safetensors")["head.weight"], last["weights.head.weight"])
     assert load_network(tmp_path / "net.safetensors")[1]["epoch"] == 2
+
+
+def test_animals_of_each_joined_catalog_are_held_out(catalog, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(catalog, other)
+    held = (other / "catalog.csv").read_text(encoding="utf-8").splitlines()
+    capital = [line if i == 0 else re.sub(r",([a-e]),", lambda m: m[0].upper(), line) for i, line in enumerate(held)]
+    (other / "catalog.csv").write_text("\n".join(capital), encoding="utf-8")
+    more = ["--backbone", "test_resnet", "--epochs", "1"]
+    main(command(f"{catalog},name=one;{other},name=two", tmp_path, *more))
+    described = load_network(tmp_path / "net.safetensors")[1]
+    assert (described["data"], described["photos"], described["individuals"]) == ("one+two", 24, 6)
+    assert sum(name.isupper() for name in described["validation"]) == 2
+    assert sum(name.islower() for name in described["validation"]) == 2
 
 
 def test_a_training_ends_after_its_minutes_and_goes_on_later(catalog, tmp_path, capsys):

@@ -31,6 +31,7 @@ from embedding.inputs import read_inputs
 from embedding.networks import EmbeddingNetwork, build, embeddings, load_network
 from embedding.settings import LOSSES, PRESETS
 from embedding.vectors import pair_scores
+from held_out import of_each
 from measure import RESULTS, circumstances, command_line
 from scoring import Scored, scores_of
 from store import put_run
@@ -127,14 +128,21 @@ def best_of(paths: Sequence[Path]) -> Path:
 
 
 def odds_of(network: EmbeddingNetwork, validation: set[str], source: str, given: argparse.Namespace) -> LogOdds:
-    """Return the function from a network's similarities to log odds, learned from the animals for validation."""
+    """Return the function from a network's similarities to log odds, learned from the animals for validation.
+
+    Only pairs of one set count: that a cat is no nyala tells nothing about two cats.
+    """
     folder, device = prepare(source, given.work).folder, pick_device(given.device)
-    validated = [a for a in open_catalog(folder).data.annotations if a.individual in validation]
-    pixels = read_inputs(folder, validated, network.shape, given.work)
-    vectors = embeddings(network.to(device), pixels, device, shown=False)
-    trial = make_trial([replace(a, row=i) for i, a in enumerate(validated)], PROTOCOL)
-    similar = np.where(trial.allowed, pair_scores(trial, dict(enumerate(vectors)), "cosine"), np.nan)
-    return calibrate(similar, trial.own() & trial.allowed, votes=False)
+    similar, same = [], []
+    for part in of_each(open_catalog(folder).data.annotations, source):
+        validated = [a for a in part if a.individual in validation]
+        pixels = read_inputs(folder, validated, network.shape, given.work)
+        vectors = embeddings(network.to(device), pixels, device, shown=False)
+        trial = make_trial([replace(a, row=i) for i, a in enumerate(validated)], PROTOCOL)
+        scores = pair_scores(trial, dict(enumerate(vectors)), "cosine")
+        similar.append(np.where(trial.allowed, scores, np.nan).ravel())
+        same.append((trial.own() & trial.allowed).ravel())
+    return calibrate(np.concatenate(similar), np.concatenate(same), votes=False)
 
 
 def measured(

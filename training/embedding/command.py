@@ -1,6 +1,6 @@
 """Train one network on a catalog with named animals. Every setting has a default; a preset changes several of them.
 
-A fifth of the individuals is held out for validation. Each epoch is judged on them, and the best epoch is written to
+A fifth of the individuals (of each catalog of A;B) is held out for validation. Each epoch is judged on them, and the best epoch is written to
 --out. `benchmarks/deep compare` chooses the threshold of "same animal" with them, too. Checkpoints and log.csv are in
 --work: if training stops, the same command continues it.
 
@@ -21,7 +21,7 @@ from pathlib import Path
 
 import torch
 from datasets import prepare
-from held_out import divide
+from held_out import divide, of_each
 
 from embedding.inputs import BACKGROUNDS, CHANNELS, check_masks, read_inputs, state_of
 from embedding.networks import BACKBONES, RANDOM, build, save_network, start_file
@@ -47,7 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False  # same weights again on a GPU
     device = pick_device(given.device)
     dataset = prepare(given.source, given.work)
-    learned, validated = divide(open_catalog(dataset.folder).data.annotations, training.validation, training.seed)
+    # a share of each catalog, so that animals are also judged beside others of their kind
+    sets = of_each(open_catalog(dataset.folder).data.annotations, given.source)
+    divided = [divide(each, training.validation, training.seed) for each in sets]
+    learned, validated = ([a for parts in divided for a in parts[side]] for side in (0, 1))
     trial = make_trial([replace(a, row=i) for i, a in enumerate(validated)], "cross-encounter")
     if not given.last and not (trial.own() & trial.allowed).any():
         raise SnowmatchError(
