@@ -6,7 +6,7 @@ finds. At last the similarity of each network is one more witness beside snowmat
 two photos show one animal, and are added. The embedding's are learned from its animals for validation, snowmatch's from
 the set's training half. Figures go to --out, one row a set. All else stays in --work, so a stopped run goes on.
 
-On a graphics card all layers learn, once with each of three rates; the network that ranks the animals for validation
+On a graphics card all layers learn, once with each of two rates; the network that ranks the animals for validation
 best takes part. On a processor only the last stage learns. --networks takes networks that were trained before, on
 another computer for example: files LOSS-NAME.safetensors of `training embedding`.
 
@@ -55,7 +55,7 @@ OURS = "snowmatch_engine"
 NOTHING_LEARNED = "imagenet"  # the label of the networks' start
 COMPARED = {OURS: OURS, "hotspotter": "hotspotter"}
 ON_CARD, ON_PROCESSOR = "imagenet-full", "imagenet"  # presets
-RATES = (1e-4, 3e-4, 1e-3)  # of Adam, on a graphics card; about the last one is published
+RATES = (3e-4, 1e-3)  # of Adam, on a graphics card; about the last one is published
 KNOWN_QUERIES = 80  # at most, evenly spread, from which snowmatch's log odds are learned
 
 

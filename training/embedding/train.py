@@ -19,7 +19,7 @@ from tqdm import tqdm
 from embedding.batches import batches, flank_classes, singletons
 from embedding.feeding import Maps, Photos
 from embedding.losses import CosFace, adaptive_margin, constant_margin, triplet_loss
-from embedding.networks import EmbeddingNetwork, embeddings, load_network, memory_format, save_network
+from embedding.networks import EmbeddingNetwork, embeddings, load_network, save_network
 from embedding.settings import LOSSES, RATES, Training
 from embedding.vectors import pair_scores
 from snowmatch.confidence.metrics import dynamic_top_k_precision, ranks, top_k
@@ -72,7 +72,7 @@ def train(
         if len(set(classes[rows])) < 2:
             raise SnowmatchError(f"{training.loss} needs two flanks with two photos or more for training: add photos")
     numbers = np.unique(classes[rows], return_inverse=True)[1]
-    network = network.to(device, memory_format=memory_format(device))
+    network = network.to(device)
     feed: Maps | Photos
     if training.frozen:
         network.freeze(training.frozen)
