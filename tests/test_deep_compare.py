@@ -226,6 +226,18 @@ def test_log_odds_keep_the_order_where_rejected_pairs_are_more_often_the_same_an
     assert (np.diff(odds)[np.diff(ordered) > 0] > 0).all()
 
 
+def test_high_scores_count_where_low_ones_say_nothing():
+    """So it is with leopards: without the score itself as a feature the log odds were flat."""
+    random = np.random.default_rng(3)
+    kind = random.choice(3, (40, 60), p=[0.05, 0.92, 0.03])  # rejected, accepted, accepted with a high score
+    same = random.random(kind.shape) < np.array([0.5, 0.25, 0.95])[kind]
+    low = np.exp(random.normal(-3.7, 0.5, kind.shape))
+    scores = np.choose(kind, [low * REJECTED, low, random.uniform(0.3, 0.6, kind.shape)])
+    odds = shortlist.calibrate(scores, same, votes=True)(np.array([0.03, 0.5]))
+    assert odds[0] == pytest.approx(np.log(0.25 / 0.75), abs=0.3)
+    assert odds[1] > 1.5
+
+
 def figures_of_the_engine(halves):
     return compared(halves, "--method", "snowmatch_engine")["methods"]["snowmatch"]["sets"]["test"]
 

@@ -10,6 +10,7 @@ from snowmatch.confidence.score_table import make_table
 from snowmatch.confidence.trial import make_trial
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Annotation
+from snowmatch.demo.survey import make_survey
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors.torch")
@@ -18,8 +19,9 @@ pytest.importorskip("timm")
 pytest.importorskip("kornia")
 
 from deep import left_out
-from embedding.networks import load_network
-from embedding.settings import PRESETS
+from embedding.command import main as train
+from embedding.networks import load_network, save_network
+from embedding.settings import LOSSES, PRESETS
 
 
 def table_of(scores):
@@ -45,32 +47,39 @@ def test_the_gain_is_the_difference_for_the_same_queries():
     assert left_out.gains_of(table, better, scores)["top1"][0] == -0.5
 
 
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """Return a catalog of 12 drawn animals, three photos each."""
+    folder = tmp_path_factory.mktemp("drawn") / "catalog"
+    make_survey(folder, individuals=12, stations=3, encounters=3, photos=(1, 1), seed=3, size=(480, 320))
+    return folder
+
+
 @pytest.fixture
-def small(survey, tmp_path, monkeypatch):
+def small(drawn, tmp_path, monkeypatch):
     """Put drawn animals, a tiny network and a quick method in the place of the real sets, and return a folder."""
-    third = f"{survey / 'catalog'},masks=no,every=3"
+    third = f"{drawn},masks=no,every=3"
     sets = {"known": third, "asked": f"{third},from=2"}
     for name, text in sets.items():
         monkeypatch.setitem(left_out.source_of.__globals__["DATASETS"], name, (text, "drawn"))
     monkeypatch.setattr(left_out, "LEARNED", f"{third},name=one;{third},from=1,name=two")
     monkeypatch.setattr(left_out, "HALVES", (left_out.Half("known", "asked", 6),))
     monkeypatch.setattr(left_out, "COMPARED", {left_out.OURS: left_out.OURS, "other": "wildid"})
-    monkeypatch.setattr(left_out, "NOTHING_LEARNED", "other")
-    monkeypatch.setattr(left_out, "IMAGENET", "random")
-    monkeypatch.setattr(left_out, "START", "test_resnet")
+    monkeypatch.setattr(left_out, "RATES", (1e-4, 1e-2))
     settings = {"backbone": "test_resnet", "dimensions": 8, "width": 64, "height": 32, "epochs": 1, "batch": 8}
-    monkeypatch.setitem(PRESETS, "imagenet", {**settings, "validation": 0.4})
+    for preset in (left_out.ON_PROCESSOR, left_out.ON_CARD):
+        monkeypatch.setitem(PRESETS, preset, {**settings, "validation": 0.4})
     return tmp_path
 
 
 @pytest.mark.slow
 def test_networks_are_trained_compared_and_measured_as_witnesses(small, capsys, monkeypatch):
-    words = ["--data", str(small), "--work", str(small / "w"), "--out", str(small / "deep.json")]
+    words = ["--data", str(small), "--work", str(small / "w"), "--out", str(small / "deep.json"), "--device", "cpu"]
     left_out.main(words)
     (row,) = store.read_runs(small / "deep.json")
     assert row["run"] == "asked"
-    assert [held["label"] for held in row["methods"]] == ["snowmatch", "other", "triplet", "cosface", "adaptive"]
-    assert [held["label"] for held in row["witness"]] == ["other", "triplet", "cosface", "adaptive"]
+    assert [held["label"] for held in row["methods"]] == ["snowmatch", "other", "imagenet", *LOSSES]
+    assert [held["label"] for held in row["witness"]] == ["imagenet", *LOSSES]
     assert row["queries"] == 6
     ours, *others = row["methods"]
     assert ours["network"] is None
@@ -82,9 +91,39 @@ def test_networks_are_trained_compared_and_measured_as_witnesses(small, capsys, 
     assert str(small) not in (small / "deep.json").read_text(encoding="utf-8")
     learned = load_network(small / "w" / "networks" / "adaptive-imagenet.safetensors")[1]
     assert (learned["loss"], learned["data"]) == ("adaptive", "one+two")
+    networks, out = small / "w" / "networks", small / "again.json"
+    assert {path.name for path in networks.iterdir()} == {f"{loss}-imagenet.safetensors" for loss in LOSSES}
+    monkeypatch.setattr(left_out, "train", None)  # networks of another computer are only read
+    left_out.main([*words[:4], "--out", str(out), "--device", "cpu", "--networks", str(networks)])
+    (again,) = store.read_runs(out)
+    assert [held["figures"] for held in again["methods"]] == [held["figures"] for held in row["methods"]]
+    assert again["witness"] == row["witness"]
+    monkeypatch.setattr(left_out, "train", train)
     monkeypatch.setattr(left_out, "LEARNED", left_out.LEARNED.replace("from=1", "from=2"))
     with pytest.raises(SnowmatchError, match="individuals of the test are in the training"):
         left_out.main(words)
+
+
+def test_on_a_graphics_card_each_rate_is_tried_and_validation_chooses(small):
+    words = ["--data", str(small), "--work", str(small / "w"), "--device", "cpu", "--preset", left_out.ON_CARD]
+    files = left_out.candidates(left_out.parse(words), left_out.LEARNED)
+    assert {loss: [path.name for path in paths] for loss, paths in files.items()} == {
+        loss: [f"{loss}-imagenet-full-{rate}.safetensors" for rate in ("0.0001", "0.01")] for loss in LOSSES
+    }
+    assert files == left_out.found(small / "w" / "networks")
+    for paths in files.values():
+        told = [load_network(path)[1] for path in paths]
+        assert [each["rate"] for each in told] == [1e-4, 1e-2]
+        best = max(each["dt5ap"] for each in told)
+        assert load_network(left_out.best_of(paths))[1]["dt5ap"] == best
+    first, second = files["cosface"]
+    network, told = load_network(second)
+    save_network(second, network, {**told, "dt5ap": load_network(first)[1]["dt5ap"] + 0.01})
+    assert left_out.best_of(files["cosface"]) == second
+    first.unlink()
+    second.unlink()
+    with pytest.raises(SnowmatchError, match=r"has no cosface-NAME\.safetensors: train it"):
+        left_out.found(small / "w" / "networks")
 
 
 def run_of(name, ours, network):

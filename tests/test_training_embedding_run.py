@@ -4,7 +4,9 @@ import csv
 import importlib
 import json
 import os
+import re
 import runpy
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -32,7 +34,7 @@ from embedding.inputs import Shape, normalised
 from embedding.networks import RANDOM, build, load_network
 from embedding.settings import PRESETS, Training
 from embedding.train import describe, judge, train
-from held_out import divide
+from held_out import divide, of_each
 
 ROOT = Path(__file__).parents[1]
 TINY = Training(
@@ -113,6 +115,13 @@ def test_no_animal_is_on_both_sides_and_unnamed_animals_are_on_none():
 def test_the_share_counts_individuals_and_is_at_least_two():
     assert len(divide(coats("abcdefghij", photos=1), 0.4, 0)[1]) == 8  # 4 animals with 2 photos each
     assert len({a.individual for a in divide(coats("abcdefgh"), 0.01, 0)[1]}) == 2
+
+
+def test_joined_catalogs_are_told_apart_by_their_folders():
+    one, other = coats("abcd"), coats("efghij")
+    joined = [replace(a, path=f"one/{a.path}") for a in one] + [replace(a, path=f"one-b/{a.path}") for a in other]
+    assert of_each(joined, "data/one;data/two,name=one-b") == [joined[: len(one)], joined[len(one) :]]
+    assert of_each(joined, "data/one") == [joined]
 
 
 @pytest.mark.parametrize(("names", "share"), [("abc", 0.2), ("", 0.2), ("abcdefgh", 0.9)])
@@ -218,9 +227,9 @@ def watched(monkeypatch):
     as_tensor, triplet_loss = feeding.as_tensor, training_module.triplet_loss
     shown = []
 
-    def tensor(pixels, shape):
+    def tensor(pixels, shape, device):
         shown[:] = pixels[:, 0, 0, 0].tolist()
-        return as_tensor(pixels, shape)
+        return as_tensor(pixels, shape, device)
 
     class Watched(training_module.CosFace):
         def forward(self, embeddings, labels):
@@ -619,6 +628,39 @@ def test_the_best_epochs_network_is_written(catalog, tmp_path, monkeypatch, caps
     assert load_network(tmp_path / "net.safetensors")[1]["epoch"] == 2
 
 
+def test_animals_of_each_joined_catalog_are_held_out(catalog, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(catalog, other)
+    held = (other / "catalog.csv").read_text(encoding="utf-8").splitlines()
+    capital = [line if i == 0 else re.sub(r",([a-e]),", lambda m: m[0].upper(), line) for i, line in enumerate(held)]
+    (other / "catalog.csv").write_text("\n".join(capital), encoding="utf-8")
+    more = ["--backbone", "test_resnet", "--epochs", "1"]
+    main(command(f"{catalog},name=one;{other},name=two", tmp_path, *more))
+    described = load_network(tmp_path / "net.safetensors")[1]
+    assert (described["data"], described["photos"], described["individuals"]) == ("one+two", 24, 6)
+    assert sum(name.isupper() for name in described["validation"]) == 2
+    assert sum(name.islower() for name in described["validation"]) == 2
+
+
+def test_a_training_ends_after_its_minutes_and_goes_on_later(catalog, tmp_path, capsys):
+    more = ["--backbone", "test_resnet", "--epochs", "3", "--loss", "cosface"]
+    main(command(catalog, tmp_path, *more, "--minutes", "1e-9"))
+    assert "stopped after epoch 1 (--minutes 1e-09): the same command continues it" in capsys.readouterr().out
+    described = load_network(tmp_path / "net.safetensors")[1]
+    assert (described["done"], described["epoch"], described["epochs"]) == (1, 1, 3)
+    main(command(catalog, tmp_path, *more, "--minutes", "10"))
+    assert "stopped" not in capsys.readouterr().out
+    (log,) = tmp_path.glob("cosface-*/log.csv")
+    rows = list(csv.DictReader(log.read_text(encoding="utf-8").splitlines()))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    described = load_network(tmp_path / "net.safetensors")[1]
+    assert described["done"] == 3
+    assert described["dt5ap"] == float(rows[described["epoch"] - 1]["dt5ap"]) == max(float(r["dt5ap"]) for r in rows)
+    other = tmp_path / "other"
+    main(command(catalog, other, *more))  # at once: the rates fall in the same way
+    assert same_bytes(held_by(tmp_path / "net.safetensors"), held_by(other / "net.safetensors"))
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
@@ -630,6 +672,7 @@ def test_the_best_epochs_network_is_written(catalog, tmp_path, monkeypatch, caps
         (["--device", "cuda:77"], "device is 'cuda:77'"),
         (["--device", "tpu"], "tpu"),
         (["--threads", "0"], "threads is 0, expected at least 1"),
+        (["--minutes", "0"], "minutes is 0, expected more than 0"),
     ],
 )
 def test_bad_settings_are_an_error_of_one_line(catalog, tmp_path, more, message):

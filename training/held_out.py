@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from datasets import name_of
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Annotation
@@ -23,3 +24,13 @@ def divide(annotations: Sequence[Annotation], share: float, seed: int) -> tuple[
     out = set(np.random.default_rng(seed).permutation(names)[:count].tolist())
     named = [a for a in annotations if a.individual is not None]
     return [a for a in named if a.individual not in out], [a for a in named if a.individual in out]
+
+
+def of_each(annotations: Sequence[Annotation], source: str) -> list[list[Annotation]]:
+    """Return the annotations of each of the joined catalogs `source` (A;B, see datasets.py); of one catalog, one list.
+
+    annotations: of the joined catalog, whose photos are in a folder for each.
+    """
+    if ";" not in source:
+        return [list(annotations)]
+    return [[a for a in annotations if a.path.startswith(f"{name_of(part)}/")] for part in source.split(";")]

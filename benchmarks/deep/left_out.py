@@ -6,8 +6,13 @@ finds. At last the similarity of each network is one more witness beside snowmat
 two photos show one animal, and are added. The embedding's are learned from its animals for validation, snowmatch's from
 the set's training half. Figures go to --out, one row a set. All else stays in --work, so a stopped run goes on.
 
-Example:
+On a graphics card all layers learn, once with each of two rates; the network that ranks the animals for validation
+best takes part. On a processor only the last stage learns. --networks takes networks that were trained before, on
+another computer for example: files LOSS-NAME.safetensors of `training embedding`.
+
+Examples:
     python benchmarks/deep left_out --data ../shared/data --work w --out deep.json
+    python benchmarks/deep left_out --data ../shared/data --work w --out deep.json --networks trained/
 """
 
 from __future__ import annotations
@@ -19,14 +24,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
+from checkpoints import read_tensors
 from datasets import described, prepare
 from embedding.command import main as train
-from embedding.inputs import Shape, read_inputs
-from embedding.lite0 import IMAGENET
+from embedding.inputs import read_inputs
 from embedding.networks import EmbeddingNetwork, build, embeddings, load_network
 from embedding.settings import LOSSES, PRESETS
 from embedding.vectors import pair_scores
+from held_out import of_each
 from measure import RESULTS, circumstances, command_line
 from scoring import Scored, scores_of
 from store import put_run
@@ -39,19 +44,18 @@ from snowmatch.api import open_catalog
 from snowmatch.confidence.metrics import dynamic_top_k_precision, interval, ranks
 from snowmatch.confidence.score_table import ScoreTable
 from snowmatch.confidence.trial import make_trial
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.models.torch_io import pick_device
 
 LogOdds = Callable[[np.ndarray], np.ndarray]  # of scores (Q, G)
 PROTOCOL = "cross-encounter"
 # Training: both flanks of the nyala, in which no box is found, so the photos are whole
 LEARNED = "{data}/nyala,every=2,name=nyala-half;" + f"{LEFT_OUT},name=snow_leopard-half"
 OURS = "snowmatch_engine"
-START, NOTHING_LEARNED = "efficientnet_lite0", "imagenet"  # the networks' backbone; its label as it comes
-START_SHAPE = Shape(192, 96)
-COMPARED = {
-    OURS: OURS,
-    "hotspotter": "hotspotter",
-    NOTHING_LEARNED: f"backbone,name={START},weights={IMAGENET},width={START_SHAPE.width},height={START_SHAPE.height}",
-}
+NOTHING_LEARNED = "imagenet"  # the label of the networks' start
+COMPARED = {OURS: OURS, "hotspotter": "hotspotter"}
+ON_CARD, ON_PROCESSOR = "imagenet-full", "imagenet"  # presets
+RATES = (3e-4, 1e-3)  # of Adam, on a graphics card; about the last one is published
 KNOWN_QUERIES = 80  # at most, evenly spread, from which snowmatch's log odds are learned
 
 
@@ -72,40 +76,82 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Read the command line, train what is missing, measure and write the results."""
     given = parse(arguments)
     learned = LEARNED.format(data=given.data)
-    networks = {loss: given.work / "networks" / f"{loss}-{given.preset}.safetensors" for loss in LOSSES}
-    for loss, path in networks.items():
-        words = ["--preset", given.preset, "--loss", loss, "--threads", str(given.threads), "--work", str(given.work)]
-        train([learned, *words, "--out", str(path)])
+    files = candidates(given, learned) if given.networks is None else found(given.networks)
+    networks = {loss: best_of(paths) for loss, paths in files.items()}
     trained = {loss: load_network(path) for loss, path in networks.items()}
-    witnesses = {NOTHING_LEARNED: build(START, 0, START_SHAPE, IMAGENET, 0).eval()}
-    witnesses |= {loss: network for loss, (network, _) in trained.items()}
-    validation = {name for _, told in trained.values() for name in told["validation"]}
-    odds = {name: odds_of(network, validation, learned, given.work) for name, network in witnesses.items()}
+    shape, told = trained[next(iter(LOSSES))][0].shape, trained[next(iter(LOSSES))][1]
+    start = build(told["backbone"], 0, shape, told["weights"], 0).eval()
+    settings = f"width={shape.width},height={shape.height}"
+    methods = COMPARED | {NOTHING_LEARNED: f"backbone,name={told['backbone']},weights={told['weights']},{settings}"}
+    methods |= {loss: f"trained,file={path}" for loss, path in networks.items()}
+    if given.device != "auto":
+        deep = {NOTHING_LEARNED, *networks}
+        methods = {name: f"{text},device={given.device}" if name in deep else text for name, text in methods.items()}
+    odds = {
+        name: odds_of(network, set(described["validation"]), learned, given)
+        for name, (network, described) in {NOTHING_LEARNED: (start, told), **trained}.items()
+    }
     for half in HALVES:
-        row = measured(half, networks, odds, given)
+        row = measured(half, methods, odds, given)
         put_run(given.out, row)
         for held in (*row["methods"], *row["witness"]):
             print(half.asked, held["label"], {name: figure[0] for name, figure in held["figures"].items()}, flush=True)
 
 
-def odds_of(network: EmbeddingNetwork, validation: set[str], source: str, work: Path) -> LogOdds:
-    """Return the function from a network's similarities to log odds, learned from the animals for validation."""
-    folder = prepare(source, work).folder
-    validated = [a for a in open_catalog(folder).data.annotations if a.individual in validation]
-    vectors = embeddings(network, read_inputs(folder, validated, network.shape, work), torch.device("cpu"), shown=False)
-    trial = make_trial([replace(a, row=i) for i, a in enumerate(validated)], PROTOCOL)
-    similar = np.where(trial.allowed, pair_scores(trial, dict(enumerate(vectors)), "cosine"), np.nan)
-    return calibrate(similar, trial.own() & trial.allowed, votes=False)
+def candidates(given: argparse.Namespace, learned: str) -> dict[str, list[Path]]:
+    """Train what is missing, and return the files of each loss: on a graphics card, one network of each rate."""
+    card = pick_device(given.device).type != "cpu"
+    preset = given.preset or (ON_CARD if card else ON_PROCESSOR)
+    rates = [["-" + format(rate, "g"), "--rate", str(rate)] for rate in RATES] if preset == ON_CARD else [[""]]
+    shared = ["--preset", preset, "--threads", str(given.threads), "--device", given.device, "--work", str(given.work)]
+    files: dict[str, list[Path]] = {}
+    for loss in LOSSES:
+        for ending, *words in rates:
+            path = given.work / "networks" / f"{loss}-{preset}{ending}.safetensors"
+            train([learned, "--loss", loss, *shared, *words, "--out", str(path)])
+            files.setdefault(loss, []).append(path)
+    return files
+
+
+def found(folder: Path) -> dict[str, list[Path]]:
+    """Return the files LOSS-NAME.safetensors of a folder by their loss. Raises SnowmatchError if a loss has none."""
+    files = {loss: sorted(folder.glob(f"{loss}-*.safetensors")) for loss in LOSSES}
+    missing = [f"{loss}-NAME.safetensors" for loss, paths in files.items() if not paths]
+    if missing:
+        raise SnowmatchError(f"--networks {folder} has no {missing[0]}: train it with `python training embedding`")
+    return files
+
+
+def best_of(paths: Sequence[Path]) -> Path:
+    """Return the network that ranked its animals for validation best, the first of equal ones."""
+    return max(paths, key=lambda path: read_tensors(path)[0].get("dt5ap", 0.0))
+
+
+def odds_of(network: EmbeddingNetwork, validation: set[str], source: str, given: argparse.Namespace) -> LogOdds:
+    """Return the function from a network's similarities to log odds, learned from the animals for validation.
+
+    Only pairs of one set count: that a cat is no nyala tells nothing about two cats.
+    """
+    folder, device = prepare(source, given.work).folder, pick_device(given.device)
+    similar, same = [], []
+    for part in of_each(open_catalog(folder).data.annotations, source):
+        validated = [a for a in part if a.individual in validation]
+        pixels = read_inputs(folder, validated, network.shape, given.work)
+        vectors = embeddings(network.to(device), pixels, device, shown=False)
+        trial = make_trial([replace(a, row=i) for i, a in enumerate(validated)], PROTOCOL)
+        scores = pair_scores(trial, dict(enumerate(vectors)), "cosine")
+        similar.append(np.where(trial.allowed, scores, np.nan).ravel())
+        same.append((trial.own() & trial.allowed).ravel())
+    return calibrate(np.concatenate(similar), np.concatenate(same), votes=False)
 
 
 def measured(
-    half: Half, networks: dict[str, Path], odds: dict[str, LogOdds], given: argparse.Namespace
+    half: Half, methods: dict[str, str], odds: dict[str, LogOdds], given: argparse.Namespace
 ) -> dict[str, Any]:
     """Return the row of one set: each method alone, and each network as a witness beside snowmatch."""
     known, asked = (source_of(name, given.data) for name in (half.known, half.asked))
     catalogs = {name: prepare(source, given.work) for name, source in (("training", known), ("test", asked))}
     animals = {name: open_catalog(one.folder).data.annotations for name, one in catalogs.items()}
-    methods = COMPARED | {loss: f"trained,file={path}" for loss, path in networks.items()}
     rows, tables = [], {}
     for name, method in methods.items():
         told = network_of(method)
@@ -185,6 +231,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the real photos")
     parser.add_argument("--work", type=Path, required=True, help="networks, prepared data and score matrices")
     parser.add_argument("--out", type=Path, default=RESULTS / "deep.json", help="file of results")
-    parser.add_argument("--preset", choices=PRESETS, default="imagenet", help="of the training; default: %(default)s")
+    parser.add_argument(
+        "--preset", choices=PRESETS, help=f"of the training; default: {ON_CARD} on a graphics card, else {ON_PROCESSOR}"
+    )
+    parser.add_argument("--device", default="auto", help="auto (a GPU if there is one), cpu, cuda, cuda:1, mps")
+    parser.add_argument("--networks", type=Path, help="folder of networks that were trained before: none is trained")
     parser.add_argument("--threads", type=at_least(1), default=1, help="cores for the training")
     return parser.parse_args(arguments)

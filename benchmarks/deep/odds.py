@@ -18,16 +18,17 @@ FLATTEST = 1e-6  # above 0, so that log odds keep the order of the scores
 def features_of(scores: np.ndarray, votes: bool) -> np.ndarray:
     """Return (N, F) float64 features of scores (N,). Each rises with the score, or stays the same.
 
-    A similarity is its own feature. Votes have three: whether the geometric check accepted; the logarithm of an
+    A similarity is its own feature. Votes have four: whether the geometric check accepted; the logarithm of an
     accepted score, and that of a rejected one, both against the border between them (snowmatch.matching.scores), 0 for
-    the other kind. No votes, or no keypoints, count as the lowest score.
+    the other kind; and the score itself, because with logarithms alone the log odds of cats were flat: few pairs have
+    a high score, and nearly all of these show one cat. No votes, or no keypoints, count as the lowest score.
     """
     if not votes:
         return scores[:, None]
     accepted = scores > VERIFIED
     held = np.maximum(np.where(np.isfinite(scores), scores, 0), VERIFIED * REJECTED)
     logarithm = np.log(held / VERIFIED)
-    return np.stack([accepted, np.where(accepted, logarithm, 0), np.where(accepted, 0, logarithm)], axis=1)
+    return np.stack([accepted, np.where(accepted, logarithm, 0), np.where(accepted, 0, logarithm), held], axis=1)
 
 
 def calibrate(scores: np.ndarray, same: np.ndarray, votes: bool) -> Callable[[np.ndarray], np.ndarray]:

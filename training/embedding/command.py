@@ -1,6 +1,6 @@
 """Train one network on a catalog with named animals. Every setting has a default; a preset changes several of them.
 
-A fifth of the individuals is held out for validation. Each epoch is judged on them, and the best epoch is written to
+A fifth of the individuals (of each catalog of A;B) is held out for validation. Each epoch is judged on them, and the best epoch is written to
 --out. `benchmarks/deep compare` chooses the threshold of "same animal" with them, too. Checkpoints and log.csv are in
 --work: if training stops, the same command continues it.
 
@@ -13,6 +13,7 @@ Examples:
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
@@ -20,7 +21,7 @@ from pathlib import Path
 
 import torch
 from datasets import prepare
-from held_out import divide
+from held_out import divide, of_each
 
 from embedding.inputs import BACKGROUNDS, CHANNELS, check_masks, read_inputs, state_of
 from embedding.networks import BACKBONES, RANDOM, build, save_network, start_file
@@ -38,13 +39,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parse(arguments)
     chosen = {f.name: getattr(given, f.name) for f in fields(Training) if getattr(given, f.name) is not None}
     training = Training(**{**PRESETS[given.preset], **chosen})
+    if not given.minutes > 0:
+        raise SnowmatchError(f"minutes is {given.minutes:g}, expected more than 0")
     if given.threads < 1:
         raise SnowmatchError(f"threads is {given.threads}, expected at least 1")
     torch.set_num_threads(given.threads)
     torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False  # same weights again on a GPU
     device = pick_device(given.device)
     dataset = prepare(given.source, given.work)
-    learned, validated = divide(open_catalog(dataset.folder).data.annotations, training.validation, training.seed)
+    # a share of each catalog, so that animals are also judged beside others of their kind
+    sets = of_each(open_catalog(dataset.folder).data.annotations, given.source)
+    divided = [divide(each, training.validation, training.seed) for each in sets]
+    learned, validated = ([a for parts in divided for a in parts[side]] for side in (0, 1))
     trial = make_trial([replace(a, row=i) for i, a in enumerate(validated)], "cross-encounter")
     if not given.last and not (trial.own() & trial.allowed).any():
         raise SnowmatchError(
@@ -73,9 +79,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         f"{len(validated)} of {len({a.individual for a in validated})} for validation; log: {folder / 'log.csv'}"
     )
     pixels = tuple(read_inputs(dataset.folder, side, training.shape, given.work) for side in (learned, validated))
-    result = train(network, learned, validated, pixels, training, folder, device, maps)
+    result = train(network, learned, validated, pixels, training, folder, device, maps, given.minutes)
     chosen = network if given.last else load_best(folder)[0]
-    epoch = training.epochs if given.last else result.best
+    epoch = len(result.log) if given.last else result.best
+    judged = result.log[epoch - 1]
     described = {
         **describe(training),
         "data": dataset.name,
@@ -85,12 +92,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "flanks": result.flanks,
         "individuals": len({a.individual for a in learned}),
         "epoch": epoch,
+        "done": len(result.log),
+        "dt5ap": judged["dt5ap"],
         "seconds": result.seconds,
         "device": device.type,
         "threads": given.threads,
     }
     save_network(given.out, chosen, described)
-    judged = result.log[epoch - 1]
+    if len(result.log) < training.epochs:
+        print(f"stopped after epoch {len(result.log)} (--minutes {given.minutes:g}): the same command continues it")
     print(
         f"{given.out}: epoch {epoch} of {training.epochs}, validation DT5AP {judged['dt5ap']}, "
         f"top-1 {judged['top1']}; {result.seconds} s"
@@ -107,7 +117,13 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="file for the network, .safetensors")
     parser.add_argument("--last", action="store_true", help="write the last epoch, not the best")
     parser.add_argument(
-        "--preset", choices=PRESETS, default="full", help="small, imagenet: for two cores; default: %(default)s"
+        "--minutes", type=float, default=math.inf, help="no epoch starts after them; the best so far is written"
+    )
+    parser.add_argument(
+        "--preset",
+        choices=PRESETS,
+        default="full",
+        help="small, imagenet: for two cores; others for a graphics card; default: %(default)s",
     )
     choices = {"loss": tuple(LOSSES), "channels": tuple(CHANNELS), "background": BACKGROUNDS}
     helps = {

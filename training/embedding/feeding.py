@@ -26,7 +26,7 @@ class Photos:
 
     def learned(self, network: EmbeddingNetwork, rows: np.ndarray, epoch: int) -> torch.Tensor:
         """Return the embeddings of changed photos. They have gradients."""
-        return network(self.augment(as_tensor(self.pixels[rows], self.shape).to(self.device)))
+        return network(self.augment(as_tensor(self.pixels[rows], self.shape, self.device)))
 
 
 class Maps:
@@ -80,7 +80,7 @@ def maps_of(
     parts = []
     with torch.inference_mode():
         for start in tqdm(range(0, len(pixels), EMBED_AT_ONCE), desc="maps of frozen stages", unit="batch"):
-            values = as_tensor(pixels[start : start + EMBED_AT_ONCE], network.shape).to(device)
+            values = as_tensor(pixels[start : start + EMBED_AT_ONCE], network.shape, device)
             values = values if augment is None else augment(values)
             parts.append(network.lower(values).half().cpu().numpy())
     return np.concatenate(parts)

@@ -125,9 +125,12 @@ def state_of(folder: Path, name: str) -> tuple[int, int] | tuple[()]:
     return found.st_size, found.st_mtime_ns
 
 
-def as_tensor(pixels: np.ndarray, shape: Shape) -> torch.Tensor:
-    """Convert (B, height, width, depth) uint8 to (B, depth, height, width) float32 from 0 to 1."""
-    values = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), dtype=np.float32))
+def as_tensor(pixels: np.ndarray, shape: Shape, device: torch.device | str = "cpu") -> torch.Tensor:
+    """Convert (B, height, width, depth) uint8 to (B, depth, height, width) float32 from 0 to 1, on `device`.
+
+    The bytes go to the device: a quarter of the values, and a graphics card converts them faster.
+    """
+    values = torch.from_numpy(np.array(pixels)).to(device).permute(0, 3, 1, 2).float().contiguous()
     if values.shape[1:] != (shape.depth, shape.height, shape.width):
         raise ValueError(f"pixels are {pixels.shape}, expected (B, {shape.height}, {shape.width}, {shape.depth})")
     return values / 255

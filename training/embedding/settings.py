@@ -29,6 +29,17 @@ PRESETS = {
         "height": 96,
         "epochs": 12,
     },
+    # the same start, and all layers learn: minutes on a graphics card. The median box of the animals that were learned
+    # from is 1.1 times as wide as high; twice as many pixels as ImageNet's photos
+    "imagenet-full": {
+        "backbone": "efficientnet_lite0",
+        "weights": IMAGENET,
+        "rate": 3e-4,
+        "dimensions": 512,
+        "width": 320,
+        "height": 288,
+        "epochs": 40,
+    },
 }
 
 

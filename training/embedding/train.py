@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -51,11 +52,13 @@ def train(
     folder: Path,
     device: torch.device,
     maps: Path | None = None,
+    minutes: float = math.inf,
 ) -> Learned:
     """Train `network` in place, and write its best epoch to `folder`. A checkpoint in `folder` is continued.
 
     pixels: inputs of `learned` and of `validated`, (N, height, width, depth) uint8 each. maps: where maps of frozen
-    stages are kept, without a suffix; trainings of the same photos and stages may share them. The best epoch has the
+    stages are kept, without a suffix; trainings of the same photos and stages may share them. minutes: no epoch starts
+    after them, and the next call continues (the rate falls as if all epochs followed). The best epoch has the
     highest DT5AP of `validated`, without photos of the own encounter. Raises SnowmatchError if there is too little to
     learn from.
     """
@@ -92,7 +95,8 @@ def train(
     done: dict[str, Any] = {"epoch": 0, "step": 0, "seconds": 0.0, "best": 0, "log": []}
     if checkpoint.exists():
         done = restore(checkpoint, weights, optimizer)
-    start = time.perf_counter() - done["seconds"]
+    began = time.perf_counter()
+    start = began - done["seconds"]
     with tqdm(
         range(done["epoch"], training.epochs), initial=done["epoch"], total=training.epochs, desc="epochs"
     ) as bar:
@@ -131,6 +135,8 @@ def train(
             save_checkpoint(checkpoint, weights, optimizer, done)
             write_log(folder / "log.csv", done["log"])
             bar.set_postfix(loss=row["loss"], dt5ap=judged["dt5ap"], best=done["best"])
+            if time.perf_counter() - began > 60 * minutes:
+                break
     return Learned(round(done["seconds"], 1), done["best"], tuple(done["log"]), len(rows), len(set(numbers.tolist())))
 
 
