@@ -87,8 +87,8 @@ class Block:
     """One part of a gallery that is searched separately.
 
     entries: (E,) int64, numbers of the gallery entries; -1 for those that are gone. offsets: (E + 1,) int64, where the
-    rows of each begin. group: blocks with the same name share a codebook; "" has one of its own. rows: its rows; None if
-    its index has them.
+    rows of each begin. group: blocks with the same name share a codebook; "" has one of its own. rows: its rows; None
+    if its index has them.
     """
 
     entries: np.ndarray
