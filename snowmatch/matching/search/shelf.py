@@ -313,7 +313,10 @@ def _choose(shelf: Shelf, stored: Sequence[Stored], content: Content) -> _Chosen
 
 def _lone_book(shelf: Shelf, content: Content) -> _Chosen | None:
     """Return the codebook that is there without blocks, if it suits the content: that of blocks that were dropped."""
-    names = {path.stem.removeprefix(f"{shelf.part}-").partition("_")[0] for path in shelf.folder.glob(f"{shelf.part}-*{CODES}")}
+    names = {
+        path.stem.removeprefix(f"{shelf.part}-").partition("_")[0]
+        for path in shelf.folder.glob(f"{shelf.part}-*{CODES}")
+    }
     for name in sorted(names):
         codebook = _read_codebook(shelf, name)
         chosen = _Chosen(name, codebook, [], np.ones(len(content.keys), bool))
