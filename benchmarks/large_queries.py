@@ -139,7 +139,7 @@ def exact(given: argparse.Namespace, part: str, count: int) -> dict[str, Any]:
 
     from snowmatch.api import open_catalog
     from snowmatch.matching.matchers import lnbnn
-    from snowmatch.matching.search.blocks import search
+    from snowmatch.matching.search.blocks import search, search_many
 
     faiss.omp_set_num_threads(given.workers)
     catalog = open_catalog(given.work / "catalog")
@@ -159,9 +159,10 @@ def exact(given: argparse.Namespace, part: str, count: int) -> dict[str, Any]:
         mine = slice(firsts[number], firsts[number + 1])
         table = {rows.tobytes(): i for i, rows in enumerate(columns[number])}
 
-        def exactly(
-            blocks: Any, descriptors: Any, allowed: Any, k: int, mine: slice = mine, table: dict[bytes, int] = table
-        ) -> Any:
+        def exactly(blocks: Any, sought: Any, k: int, mine: slice = mine, table: dict[bytes, int] = table) -> Any:
+            return [one(blocks, each.descriptors, each.allowed, k, mine, table) for each in sought]
+
+        def one(blocks: Any, descriptors: Any, allowed: Any, k: int, mine: slice, table: dict[bytes, int]) -> Any:
             places = np.array([table[row.tobytes()] for row in descriptors])
             chosen = nearest.take(places + mine.start, allowed, k)
             short = np.flatnonzero(chosen.entries[:, -1] < 0)
@@ -173,11 +174,11 @@ def exact(given: argparse.Namespace, part: str, count: int) -> dict[str, Any]:
             return chosen
 
         found["search"].append(catalog.query(annotation, session=session))
-        lnbnn.search = exactly
+        lnbnn.search_many = exactly
         try:
             found["exact"].append(catalog.query(annotation, session=session))
         finally:
-            lnbnn.search = search
+            lnbnn.search_many = search_many
         allowed = np.ones(len(gallery.annotations), bool)
         allowed[entries[number]] = False
         near = search(gallery.blocks("faiss", part), columns[number], allowed, 5)

@@ -125,9 +125,11 @@ def stages_table(runs: Sequence[Result]) -> str:
 
 
 def size_table(runs: Sequence[Result]) -> str:
-    """Return what catalogs of different sizes cost: the runs of scaling.json, by size."""
+    """Return what catalogs of different sizes cost: the runs of scaling.py, by size."""
     rows = []
-    for run in sorted(runs, key=lambda run: (run["annotations"], run["descriptors"])):
+    for run in sorted(
+        (run for run in runs if "build" in run), key=lambda run: (run["annotations"], run["descriptors"])
+    ):
         disk = sum(run["disk"].values())
         rows.append(
             [
@@ -155,6 +157,55 @@ def size_table(runs: Sequence[Result]) -> str:
     )
     heads += ("memory GB", "build s", "add s", "add MB", "disk kB an annotation", "nearest found", "five found")
     return table(heads, rows)
+
+
+def large_table(runs: Sequence[Result]) -> str:
+    """Return what the runs of scaling_large.py measured, by size: seconds of the clock, on two cores."""
+    rows = []
+    for run in sorted((run for run in runs if "build_flank" in run), key=lambda run: run["annotations"]):
+        cold, warm, exact = run["cold"], run["warm"], run["exact"]
+        rows.append(
+            [
+                f"{run['annotations']:,}",
+                quantity(run["rows"] / 1e6),
+                quantity(cold["open"]["clock"] + cold["session"]["clock"]),
+                quantity(cold["first"]["clock"]),
+                quantity(warm["first"]["clock"]),
+                quantity(warm["next"]["clock"]),
+                quantity(warm["next"]["cpu"]),
+                quantity(warm["memory"]["RssAnon"] / 1e9),
+                quantity(warm["memory"]["peak"] / 1e9),
+                quantity(run["added"]["open"]["clock"] + run["added"]["arrange"]["clock"]),
+                f"{exact['right']['search']} and {exact['right']['exact']} of {exact['asked']}",
+                f"{exact['nearest_own_found']} of {exact['nearest_is_own']}",
+            ]
+        )
+    heads = ("annotations", "million descriptors of a flank", "open and session", "first, cold", "first, warm", "next")
+    heads += (
+        "CPU of it",
+        "memory GB",
+        "with mapped files GB",
+        "add",
+        "animals found, and by exact search",
+        "own nearest found",
+    )
+    return table(heads, rows)
+
+
+def lists_table(runs: Sequence[Result]) -> str:
+    """Return what the runs of large_scan.py measured, by size."""
+    found = sorted((run for run in runs if "nearest_lists" in run), key=lambda run: run["rows"])
+    rows = [
+        [
+            f"{run['rows'] / 1e6:g}",
+            f"{run['lists']:,}",
+            quantity(run["next"]),
+            quantity(run["next_cpu"]),
+            quantity(run["memory"] / 1e9),
+        ]
+        for run in found
+    ]
+    return table(("million descriptors of a flank", "lists", "seconds", "CPU seconds", "memory GB"), rows)
 
 
 def scaling_table(run: Result) -> str:

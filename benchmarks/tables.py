@@ -44,7 +44,9 @@ from study_tables import (
     app_table,
     calibration_table,
     importing_table,
+    large_table,
     levels_table,
+    lists_table,
     population_table,
     scaling_table,
     scenery_table,
@@ -76,6 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     fill(folder.parent / "README.md", "suites", suites_table(held))
     if held["scaling"]:
         fill(root / "docs" / "scale.md", "sizes", size_table(held["scaling"]))
+        fill(root / "docs" / "scale.md", "large", large_table(held["scaling"]))
+        fill(root / "docs" / "scale.md", "lists", lists_table(held["scaling"]))
 
 
 def fill(path: Path, name: str, text: str) -> None:

@@ -22,6 +22,7 @@ from snowmatch.features.indexing import IndexOptions, IndexReport, index_catalog
 from snowmatch.identify.answer import Answer
 from snowmatch.identify.ask import ask
 from snowmatch.identify.catalog_notes import catalog_notes
+from snowmatch.identify.compact import compact_catalog
 from snowmatch.identify.method import (
     DEFAULT_EXTRACTOR,
     DEFAULT_MATCHER,
@@ -72,17 +73,25 @@ class Catalog:
         return self.data.folder
 
     def index(
-        self, extractor: str | None = None, options: Mapping[str, str] | None = None, **run: Unpack[IndexOptions]
+        self,
+        extractor: str | None = None,
+        options: Mapping[str, str] | None = None,
+        *,
+        compact: bool = False,
+        **run: Unpack[IndexOptions],
     ) -> IndexReport:
         """Extract missing and stale features and build the search index. If the run stops, finished work is kept.
 
         A photo that cannot be read does not stop the run: it is in the report's `failed`. `run`: see IndexOptions.
+        compact: drop what can be made again, the search index too; the report says how many bytes that frees.
         """
         plugin = make_plugin("extractors", extractor or DEFAULT_EXTRACTOR, options)
         check_extractor(plugin)  # before the run: not a failure of each photo
         report = index_catalog(self.data, plugin, again=True, decisions=self.decisions, **run)
         self.data = with_decisions(report.catalog, self.decisions)
         self._galleries.clear()
+        if compact:
+            return replace(report, compacted=compact_catalog(self.folder).summary(len(self.data.annotations)))
         if report.done or report.reused:
             mended = build_index(self.data, plugin, self._galleries)
             report = replace(report, notes=(*report.notes, *mended))

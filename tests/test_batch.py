@@ -161,6 +161,21 @@ class Said:
         )  # fmt: skip
 
 
+def one_by_one(ask):
+    """Return `ask_many` that asks with the function `ask`."""
+
+    def ask_many(session, questions):
+        found = []
+        for question in questions:
+            try:
+                found.append(ask(session, question))
+            except SnowmatchError as error:
+                found.append(error)
+        return found
+
+    return ask_many
+
+
 @pytest.fixture
 def says(tmp_path, monkeypatch):
     """Makes a catalog of these rows whose queries are answered from a table."""
@@ -168,7 +183,7 @@ def says(tmp_path, monkeypatch):
     def make(*rows):
         said = Said(tmp_path / "catalog", rows)
         monkeypatch.setattr(Catalog, "session", lambda self, **_: said.session(self))
-        monkeypatch.setattr(batch, "ask", said.ask)
+        monkeypatch.setattr(batch, "ask_many", one_by_one(said.ask))
         return said
 
     return make

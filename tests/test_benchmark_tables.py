@@ -391,6 +391,18 @@ def test_the_results_of_the_project_are_compact_and_of_known_suites():
         assert all(len(json.dumps(run)) < 20_000 for run in runs)
 
 
+def test_other_runs_of_large_catalogs_have_tables_of_their_own():
+    import study_tables
+
+    runs = store.read_runs(BENCHMARKS / "results" / "scaling.json")
+    tables = [make(runs) for make in (study_tables.size_table, study_tables.large_table, study_tables.lists_table)]
+    rows = [table.splitlines()[2:] for table in tables]
+    assert sum(map(len, rows)) == len(runs)
+    assert all(rows)
+    widths = [{line.count("|") for line in table.splitlines()} for table in tables]
+    assert all(len(width) == 1 for width in widths)
+
+
 def test_the_table_of_large_catalogs_has_a_row_for_each_size():
     import study_tables
 

@@ -204,13 +204,13 @@ def rows_of(folder, *photos):
 def test_what_the_screening_leaves_out_comes_last_and_is_not_asked(catalog, tmp_path, monkeypatch):
     screen(catalog, tmp_path)
     asked = []
-    before = batch.ask
+    before = batch.ask_many
 
-    def ask(session, question):
-        asked.append(sorted(photo.path for photo in question.photos))
-        return before(session, question)
+    def ask(session, questions):
+        asked.extend(sorted(photo.path for photo in question.photos) for question in questions)
+        return before(session, questions)
 
-    monkeypatch.setattr(batch, "ask", ask)
+    monkeypatch.setattr(batch, "ask_many", ask)
     rows = rows_of(catalog)
     assert asked == [["c1.png", "c2.png"], ["f1.png"]]
     assert [row.encounter for row in rows] == ["E3", "E6", "E1", "E2", "E4"]
@@ -273,7 +273,7 @@ def test_a_photo_that_cannot_be_read_fails_as_it_did(catalog, tmp_path):
 
 def test_if_nothing_is_kept_nobody_is_asked(catalog, tmp_path, monkeypatch):
     assert run("screen", catalog, "--threshold", 1, "--workers", 1).exit_code == 0
-    monkeypatch.setattr(batch, "ask", lambda *_: pytest.fail("a photo was asked about"))
+    monkeypatch.setattr(batch, "ask_many", lambda *_: pytest.fail("a photo was asked about"))
     result = run("batch", catalog, "--unidentified", "--out", tmp_path / "answers")
     assert result.exit_code == 0, result.output
     assert "no queries" in result.output

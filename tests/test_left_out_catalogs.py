@@ -46,13 +46,13 @@ def catalog(indexed, tmp_path, monkeypatch):
 @pytest.fixture
 def asked(monkeypatch):
     """Return a list that gets the names of the photos of every query."""
-    queries, ask = [], batch.ask
+    queries, ask = [], batch.ask_many
 
-    def counting(session, question):
-        queries.append([getattr(photo, "path", photo) for photo in question.photos])
-        return ask(session, question)
+    def counting(session, questions):
+        queries.extend([getattr(photo, "path", photo) for photo in question.photos] for question in questions)
+        return ask(session, questions)
 
-    monkeypatch.setattr(batch, "ask", counting)
+    monkeypatch.setattr(batch, "ask_many", counting)
     return queries
 
 

@@ -474,7 +474,7 @@ def test_a_block_that_another_process_merged_is_built_from_the_features(tmp_path
     for path in list(tmp_path.iterdir()):
         path.unlink()
     (one,) = planned
-    index, origin = one.open_it()
+    _, origin = one.open_it()
     assert origin == "could not be kept"  # annotations that are gone have no features any more
     found = rows.take(one.rows, np.arange(5 * 50, 60 * 50), DIMENSION)
     np.testing.assert_array_equal(found, np.concatenate(held.rows_of(held.keys[5:])))

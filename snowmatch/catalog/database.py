@@ -156,6 +156,16 @@ def forget_answers(folder: Path) -> None:
         connection.execute("DELETE FROM answers")
 
 
+def shrink(folder: Path) -> None:
+    """Give the free space in the database back to the disk. Raises SnowmatchError if it cannot be written."""
+    path = database_path(folder)
+    if not path.exists():
+        return
+    with writing(folder) as connection:
+        connection.commit()
+        connection.execute("VACUUM")
+
+
 def _identifiers(path: Path) -> list[tuple[Any, ...]]:
     """Return the readable and undamaged rows of the table of identifiers in a database that will be replaced."""
     found: list[tuple[Any, ...]] = []

@@ -50,6 +50,11 @@ from snowmatch.cli.shared import PATH, Bar, cluster_option, print_text, say_fail
     is_flag=True,
     help="Delete the features of photos that are no longer in the catalog, and the answers of earlier batches.",
 )
+@click.option(
+    "--compact",
+    is_flag=True,
+    help="Drop what can be made again: the search index, previews, free space. Answers stay the same.",
+)
 def index(
     catalog: Path,
     extractor: str | None,
@@ -57,6 +62,7 @@ def index(
     workers: int | None,
     verify: bool,
     prune: bool,
+    compact: bool,
     **settings: Any,
 ) -> None:
     """Find and store the features of all photos in CATALOG.
@@ -79,6 +85,7 @@ def index(
                 options,
                 workers=workers,
                 prune=prune,
+                compact=compact,
                 verify=verify,
                 reading=files.update,
                 mapping=maps.update,

@@ -9,20 +9,28 @@ import numpy as np
 
 from snowmatch.confidence.score_table import ScoreTable, make_table
 from snowmatch.confidence.trial import Trial
-from snowmatch.core.types import Subject
+from snowmatch.core.types import Matches, Subject
 from snowmatch.matching.fusion import fuse
 from snowmatch.matching.gallery import Gallery
 from snowmatch.matching.geometry.frames import Geometry
-from snowmatch.matching.query import Memory, match_photos, score_matches
+from snowmatch.matching.query import Memory, Photos, match_many, score_matches
 from snowmatch.matching.scores import Scores
+
+AT_ONCE = 16  # groups that are asked together: each search block is read once for all of them
 
 
 class Asked(NamedTuple):
-    """The photos of one encounter with the features of one extractor, their body part, and the pairs matched so far."""
+    """A group of queries: its number, its queries, those with features, the body part, and which gallery annotations
+    may answer (G,). subjects, memory: for each extractor, its photos and the pairs matched so far.
+    """
 
-    subjects: list[Subject]
+    group: int
+    members: np.ndarray
+    usable: np.ndarray
     part: str
-    memory: Memory
+    open_to: np.ndarray
+    subjects: list[list[Subject]]
+    memory: list[Memory]
 
 
 def score_trial(
@@ -50,54 +58,66 @@ def score_trial(
     together, together_left_out = np.full((e, i), -np.inf), np.full((e, i), -np.inf)
     priors = np.zeros((e, i))
 
-    def ask(asked: list[Asked], open_to: np.ndarray) -> tuple[list[Scores], Scores]:
-        """Return the scores of each photo of a group alone, and of all together."""
-        allowed = np.zeros(len(gallery.annotations), bool)
-        allowed[entries[open_to & ~bare]] = True
-        apart: list[list[Scores]] = [[] for _ in asked[0].subjects]
-        joint: list[Scores] = []
-        for each, (subjects, part, memory) in zip(galleries, asked, strict=True):
-            matches = match_photos(subjects, each, allowed, part, matcher, memory)
-            for scores_of, subject, match in zip(apart, subjects, matches, strict=True):
-                scores_of.append(score_matches([subject], [match], each, allowed, matcher, geometry, memory))
-            several = len(subjects) > 1
-            if several:
-                joint.append(score_matches(subjects, matches, each, allowed, matcher, geometry, memory))
-            else:
-                joint.append(apart[0][-1])
-        return [fuse(scores_of) for scores_of in apart], fuse(joint)
+    def ask(asking: list[tuple[Asked, np.ndarray]]) -> list[tuple[list[Scores], Scores]]:
+        """Return the scores of each photo of each group alone, and of all together. (G,) bool: what may answer."""
+        allowed = np.zeros((len(asking), len(gallery.annotations)), bool)
+        for row, (_, open_to) in zip(allowed, asking, strict=True):
+            row[entries[open_to & ~bare]] = True
+        apart: list[list[list[Scores]]] = [[[] for _ in asked.subjects[0]] for asked, _ in asking]
+        joint: list[list[Scores]] = [[] for _ in asking]
+        for number, each in enumerate(galleries):
+            for part in dict.fromkeys(asked.part for asked, _ in asking):
+                mine = [n for n, (asked, _) in enumerate(asking) if asked.part == part]
+                photos = [Photos(asking[n][0].subjects[number], allowed[n], asking[n][0].memory[number]) for n in mine]
+                for n, query, matches in zip(mine, photos, match_many(photos, each, part, matcher), strict=True):
+
+                    def scored(
+                        some: Sequence[Subject], found: Sequence[Matches], query: Photos = query, each: Gallery = each
+                    ) -> Scores:
+                        return score_matches(some, found, each, query.allowed, matcher, geometry, query.memory)
+
+                    for scores_of, subject, match in zip(apart[n], query.subjects, matches, strict=True):
+                        scores_of.append(scored([subject], [match]))
+                    joint[n].append(scored(query.subjects, matches) if len(query.subjects) > 1 else apart[n][0][-1])
+        return [
+            ([fuse(scores_of) for scores_of in alone], fuse(all_)) for alone, all_ in zip(apart, joint, strict=True)
+        ]
 
     def by_individual(answer: Scores, open_to: np.ndarray) -> np.ndarray:
         """Return the scores (I,); -inf for an individual without any annotation with features."""
         featured = np.bincount(names[open_to & ~bare], minlength=i) > 0
         return np.where(featured, answer.evidence[columns], -np.inf)
 
-    done = 0
-    for group in range(e):
+    def prepared(group: int) -> Asked:
         members = np.flatnonzero(trial.groups == group)
-        open_to = trial.allowed[members[0]]
-        part = trial.annotations[trial.queries[members[0]]].body_part
         found = [entry_of.get(trial.queries[m], -1) for m in members]
         usable = [n for n, entry in enumerate(found) if entry >= 0 and any(g.feature_count(entry) for g in galleries)]
-        members_asked = members[usable]
+        subjects = [[each.subject(found[n]) for n in usable] for each in galleries]
+        part = trial.annotations[trial.queries[members[0]]].body_part
         # pairs that were matched with the right animal in the gallery need not be matched again without it
-        asked = [Asked([each.subject(found[n]) for n in usable], part, {}) for each in galleries]
+        memory: list[Memory] = [{} for _ in galleries]
+        return Asked(group, members, members[usable], part, trial.allowed[members[0]], subjects, memory)
+
+    done = 0
+    for start in range(0, e, AT_ONCE):
+        some = [prepared(group) for group in range(start, min(start + AT_ONCE, e))]
         for leave_out, table, joint in ((False, individual, together), (True, left_out, together_left_out)):
-            answering = open_to & ~own[members[0]] if leave_out else open_to
-            if leave_out and not (open_to & own[members[0]]).any():  # the gallery does not have it: the same answer
-                table[members], joint[group] = individual[members], together[group]
-                continue
-            if not usable:
-                continue
-            alone, all_of_them = ask(asked, answering)
-            for m, answer in zip(members_asked, alone, strict=True):
-                table[m] = by_individual(answer, answering)
+            asking = []
+            for asked in some:
+                mine = own[asked.members[0]]
+                if leave_out and not (asked.open_to & mine).any():  # the gallery does not have it: the same answer
+                    table[asked.members], joint[asked.group] = individual[asked.members], together[asked.group]
+                elif len(asked.usable):
+                    asking.append((asked, asked.open_to & ~mine if leave_out else asked.open_to))
+            for (asked, answering), (alone, all_of_them) in zip(asking, ask(asking), strict=True):
+                for m, answer in zip(asked.usable, alone, strict=True):
+                    table[m] = by_individual(answer, answering)
+                    if not leave_out:
+                        scores[m] = np.where(bare, -np.inf, answer.ranking[entries])
+                joint[asked.group] = by_individual(all_of_them, answering)
                 if not leave_out:
-                    scores[m] = np.where(bare, -np.inf, answer.ranking[entries])
-            joint[group] = by_individual(all_of_them, answering)
-            if not leave_out:
-                priors[group] = all_of_them.prior[columns]
-        done += len(members)
+                    priors[asked.group] = all_of_them.prior[columns]
+        done += sum(len(asked.members) for asked in some)
         if progress is not None:
             progress(done, q)
     return make_table(trial, scores, individual, left_out, together, together_left_out, priors)

@@ -102,6 +102,9 @@ class GalleryMatcher(Plugin, Protocol):
     descriptors. `individuals` (A,) is the number of each entry's individual. `rivals` (A,) is whether an entry surely
     shows another animal than the entries of other numbers: only such a distance is that of an accidental match. No
     keypoints, or no allowed entries, give no matches. The same input gives the same bytes.
+
+    A matcher may also have `match_many(asked, blocks, individuals)`, which returns what `match` returns for each
+    (query, allowed, rivals) of `asked`. With `search_many` it reads each block once for many queries.
     """
 
     PAIRWISE: Literal[False]

@@ -65,7 +65,8 @@ class IndexReport:
     photos.
     features: number of keypoints found. seconds: duration of the run.
     removed: number of annotations whose features were deleted (`prune`). freed_bytes: freed space on disk.
-    mapped: number of photos whose foreground map was computed. notes: remarks on the run.
+    mapped: number of photos whose foreground map was computed. notes: remarks on the run. compacted: what was on disk
+    before the catalog was made as small as possible, and what is there now; empty if it was not.
     """
 
     catalog: CatalogData = field(repr=False)
@@ -78,9 +79,10 @@ class IndexReport:
     freed_bytes: int = 0
     mapped: int = 0
     notes: tuple[Note, ...] = ()
+    compacted: str = ""
 
     def summary(self) -> str:
-        """Return the result as one line of text."""
+        """Return the result as text: one line, or more if the catalog was compacted."""
         text = f"{self.done} annotations indexed, {self.reused} already there, {len(self.failed)} photos failed"
         if self.done:
             text += f": {self.features} features in {self.seconds:.1f} s, {self.done / self.seconds:.1f} annotations/s"
@@ -88,6 +90,8 @@ class IndexReport:
             text += f"; {self.mapped} photos compared with others of their place"
         if self.removed:
             text += f"; pruned {self.removed}, {self.freed_bytes / 1e6:.1f} MB freed"
+        if self.compacted:
+            text += "\n" + self.compacted
         return text
 
 

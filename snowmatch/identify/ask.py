@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note, unique
 from snowmatch.identify.allow import Allowed, allow
 from snowmatch.identify.answer import Answer, Decision, QueryPhoto
 from snowmatch.identify.candidates import find_candidates, rank_individuals
 from snowmatch.identify.foreground import Foreground, tell_foreground
 from snowmatch.identify.judge import Judged, judge
-from snowmatch.identify.match import Matched, match
+from snowmatch.identify.match import Matched, match_all
 from snowmatch.identify.question import Question
 from snowmatch.identify.resolve import Resolved, resolve
 from snowmatch.identify.session import Session
@@ -21,12 +24,31 @@ def ask(session: Session, question: Question) -> Answer:
 
     Raises SnowmatchError if a value of the question is wrong.
     """
-    resolved = resolve(session, question)
-    allowed = allow(session, question, resolved)
-    foreground = tell_foreground(session, question, resolved, allowed)
-    matched = match(session, resolved.body_part, allowed, foreground)
-    judged = judge(session, question, resolved, allowed, foreground, matched)
-    return _answer(session, question, resolved, allowed, foreground, matched, judged)
+    found = ask_many(session, [question])[0]
+    if isinstance(found, SnowmatchError):
+        raise found
+    return found
+
+
+def ask_many(session: Session, questions: Sequence[Question]) -> list[Answer | SnowmatchError]:
+    """Return the answer to each question, or the error that `ask` raises for it.
+
+    Each search block is read once for all of them, which counts where the index does not fit into memory.
+    """
+    found: dict[int, Answer | SnowmatchError] = {}
+    prepared: dict[int, tuple[Question, Resolved, Allowed, Foreground]] = {}
+    for n, question in enumerate(questions):
+        try:
+            resolved = resolve(session, question)
+            allowed = allow(session, question, resolved)
+            prepared[n] = question, resolved, allowed, tell_foreground(session, question, resolved, allowed)
+        except SnowmatchError as error:
+            found[n] = error
+    matched = match_all(session, [(r.body_part, allowed, seen) for _, r, allowed, seen in prepared.values()])
+    for (n, (question, resolved, allowed, seen)), matches in zip(prepared.items(), matched, strict=True):
+        judged = judge(session, question, resolved, allowed, seen, matches)
+        found[n] = _answer(session, question, resolved, allowed, seen, matches, judged)
+    return [found[n] for n in range(len(questions))]
 
 
 def _answer(

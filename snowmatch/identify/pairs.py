@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from snowmatch.confidence.model import Model, evidence, richness
-from snowmatch.core.types import BODY_PARTS, same_part
+from snowmatch.core.types import BODY_PARTS, Matches, same_part
 from snowmatch.identify.foreground import OUTLINED
 from snowmatch.identify.session import Session
 from snowmatch.matching.gallery import Gallery
-from snowmatch.matching.query import score_query, voter
+from snowmatch.matching.query import Photos, match_many, score_matches, voter
 from snowmatch.matching.scores import VERIFIED
+
+AT_ONCE = 16  # sightings that are asked together: each search block is read once for all of them
 
 
 @dataclass(frozen=True)
@@ -59,41 +61,47 @@ def compare_sightings(
         for part in BODY_PARTS:
             gallery.prepare(votes.backend, part, np.ones(len(gallery.annotations), bool))
     found: list[PairEvidence] = []
-    for done, number in enumerate(asked):
-        if progress is not None:
-            progress(done, len(asked))
-        entries = [entry_of[row] for row in sightings[number] if row in entry_of]
-        odds: dict[int, np.ndarray] = {}
-        best: dict[int, tuple[int, int, int]] = {}
-        for part in sorted({str(parts[e]) for e in entries}, key=BODY_PARTS.index):
-            own = [e for e in entries if parts[e] == part and gallery.feature_count(e)]
-            open_to = np.array([same_part(part, p) for p in parts], bool)
-            open_to &= (passages != passages[own[0]]) & (number_of >= 0) if own else False
-            if not own or not open_to.any():
-                continue
-            subjects = [gallery.subject(e) for e in own]
-            scores = score_query(subjects, gallery, open_to, part, matcher, geometry)
+    for start in range(0, len(asked), AT_ONCE):
+        some = asked[start : start + AT_ONCE]
+        waiting: list[tuple[int, str, list[int], Photos]] = []
+        for done, number in enumerate(some, start=start):
+            if progress is not None:
+                progress(done, len(asked))
+            entries = [entry_of[row] for row in sightings[number] if row in entry_of]
+            for part in sorted({str(parts[e]) for e in entries}, key=BODY_PARTS.index):
+                own = [e for e in entries if parts[e] == part and gallery.feature_count(e)]
+                open_to = np.array([same_part(part, p) for p in parts], bool)
+                open_to &= (passages != passages[own[0]]) & (number_of >= 0) if own else False
+                if own and open_to.any():
+                    waiting.append((number, part, own, Photos([gallery.subject(e) for e in own], open_to)))
+        matched: dict[int, tuple[Matches, ...]] = {}
+        for part in dict.fromkeys(part for _, part, _, _ in waiting):
+            mine = [n for n, each in enumerate(waiting) if each[1] == part]
+            matches = match_many([waiting[n][3] for n in mine], gallery, part, matcher)
+            matched |= dict(zip(mine, matches, strict=True))
+        odds: dict[int, dict[int, np.ndarray]] = {number: {} for number in some}
+        best: dict[int, dict[int, tuple[int, int, int]]] = {number: {} for number in some}
+        for place, (number, part, own, photos) in enumerate(waiting):
+            scores = score_matches(photos.subjects, matched[place], gallery, photos.allowed, matcher, geometry)
             models = _models(session, own, part, gallery)
-            rich = float(np.mean([len(s) for s in subjects]))
+            rich = float(np.mean([len(s) for s in photos.subjects]))
             log = _log_odds(models, scores.evidence, rich)
             for n in np.flatnonzero(scores.evidence > VERIFIED).tolist():
                 other = int(gallery.individuals[n].individual or -1)
-                odds[other] = odds.get(other, np.zeros(2)) + log[:, n]
-                mine = np.flatnonzero((gallery.individual_numbers == n) & open_to)
-                entry = int(mine[np.argmax(scores.ranking[mine])])
+                odds[number][other] = odds[number].get(other, np.zeros(2)) + log[:, n]
+                shown = np.flatnonzero((gallery.individual_numbers == n) & photos.allowed)
+                entry = int(shown[np.argmax(scores.ranking[shown])])
                 spots = [int((m.annotation == entry).sum()) for m in scores.matches]
                 photo = int(np.argmax(spots))
-                if spots[photo] > best.get(other, (0, 0, 0))[0]:
-                    best[other] = (
-                        spots[photo],
-                        gallery.annotations[own[photo]].row,
-                        gallery.annotations[entry].row,
-                    )
-        strongest = sorted(odds, key=lambda other: (-float(odds[other][0]), other))[:top]
-        for other in strongest:
-            count, own_row, other_row = best.get(other, (0, 0, 0))
-            mean, careful = (float(value) for value in odds[other])
-            found.append(PairEvidence(number, other, mean, careful, count, (own_row, other_row)))
+                if spots[photo] > best[number].get(other, (0, 0, 0))[0]:
+                    rows = gallery.annotations[own[photo]].row, gallery.annotations[entry].row
+                    best[number][other] = (spots[photo], *rows)
+        for number in some:
+            strongest = sorted(odds[number], key=lambda other: (-float(odds[number][other][0]), other))[:top]
+            for other in strongest:
+                count, own_row, other_row = best[number].get(other, (0, 0, 0))
+                mean, careful = (float(value) for value in odds[number][other])
+                found.append(PairEvidence(number, other, mean, careful, count, (own_row, other_row)))
     if progress is not None:
         progress(len(asked), len(asked))
     return found

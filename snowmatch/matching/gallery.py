@@ -17,6 +17,7 @@ from snowmatch.core.types import BODY_PARTS, Annotation, BBox, Matches, Subject,
 from snowmatch.features.reader import FeatureReader
 from snowmatch.matching.search.blocks import Block, LazyIndex
 from snowmatch.matching.search.forest import FlannIndex
+from snowmatch.matching.search.inverted_file import index_bytes
 from snowmatch.matching.search.loaded import Loaded
 from snowmatch.matching.search.rows import Rows
 from snowmatch.matching.search.shelf import (
@@ -281,6 +282,11 @@ class Gallery:
     def feature_count(self, entry: int) -> int:
         """Return the number of features of annotation number `entry`."""
         return int(self._counts[entry])
+
+    @property
+    def fits_memory(self) -> bool:
+        """Whether the search indexes of all annotations may be loaded together."""
+        return index_bytes(int(self._counts.sum()), self.reader.dimension) <= self.loaded.most
 
     def blocks(self, backend: str, part: str) -> tuple[Block, ...]:
         """Return the blocks that a query of body part `part` is compared with. Their indexes are loaded when they

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -59,6 +60,18 @@ def voter(matcher: Matcher) -> GalleryMatcher | None:
     return votes
 
 
+@dataclass(frozen=True, eq=False)
+class Photos:
+    """The photos of one query that vote together, and the annotations that may answer: allowed, (A,) bool.
+
+    memory: pairs that a pair matcher has matched before; new pairs are added to it.
+    """
+
+    subjects: Sequence[Subject]
+    allowed: np.ndarray
+    memory: Memory | None = None
+
+
 def match_photos(
     subjects: Sequence[Subject],
     gallery: Gallery,
@@ -75,23 +88,49 @@ def match_photos(
 
     Source: HotSpotter's foreground weight (ibeis, scoring.py).
     """
+    return match_many([Photos(subjects, allowed, memory)], gallery, body_part, matcher)[0]
+
+
+def match_many(
+    queries: Sequence[Photos], gallery: Gallery, body_part: str, matcher: Matcher
+) -> list[tuple[Matches, ...]]:
+    """Return what `match_photos` returns for each of several queries of one body part.
+
+    A matcher that has `match_many` reads each search block once for all of them.
+    """
     votes = voter(matcher) or matcher
     if votes.PAIRWISE:
-        entries = np.array([same_part(a.body_part, body_part) for a in gallery.annotations], bool) & allowed
-        return tuple(match_pairs(s, gallery, np.flatnonzero(entries), votes, memory) for s in subjects)
+        part = np.array([same_part(a.body_part, body_part) for a in gallery.annotations], bool)
+        return [
+            tuple(match_pairs(s, gallery, np.flatnonzero(part & q.allowed), votes, q.memory) for s in q.subjects)
+            for q in queries
+        ]
     blocks = gallery.blocks(votes.backend, body_part)
+    weights = [_weights(subject, votes) for q in queries for subject in q.subjects]
+    every = [(subject, q.allowed) for q in queries for subject in q.subjects]
+    on = [np.flatnonzero(each) for each in weights]
+    asked = [
+        (
+            subject.features if len(some) == len(subject) else subject.features.take(some),
+            allowed,
+            gallery.rivals(subject.place),
+        )
+        for (subject, allowed), some in zip(every, on, strict=True)
+    ]
+    together = getattr(votes, "match_many", None)
+    if together is None:
+        matches = [votes.match(query, blocks, allowed, gallery.kin, rivals) for query, allowed, rivals in asked]
+    else:
+        matches = together(asked, blocks, gallery.kin)
     found = []
-    for subject in subjects:
-        weights = _weights(subject, votes)
-        on = np.flatnonzero(weights)
-        asked = subject.features if len(on) == len(subject) else subject.features.take(on)
-        m = votes.match(asked, blocks, allowed, gallery.kin, gallery.rivals(subject.place))
+    for m, some, weight in zip(matches, on, weights, strict=True):
         worth = m.weights
         if votes.foreground == "auto":
-            worth = worth * np.sqrt(weights[on[m.keypoint0]] * gallery.match_weights(m))
+            worth = worth * np.sqrt(weight[some[m.keypoint0]] * gallery.match_weights(m))
         counting = np.flatnonzero(worth > 0)
-        found.append(Matches(on[m.keypoint0], m.annotation, m.keypoint1, worth).take(counting))
-    return tuple(found)
+        found.append(Matches(some[m.keypoint0], m.annotation, m.keypoint1, worth).take(counting))
+    waiting = iter(found)
+    return [tuple(next(waiting) for _ in q.subjects) for q in queries]
 
 
 def match_pairs(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,9 +25,9 @@ from snowmatch.core.plain import plain
 from snowmatch.core.text import counted
 from snowmatch.core.types import BODY_PARTS, Annotation
 from snowmatch.identify.answer import Answer
-from snowmatch.identify.ask import ask
+from snowmatch.identify.ask import ask_many
 from snowmatch.identify.method import MethodOptions
-from snowmatch.identify.question import make_question
+from snowmatch.identify.question import Question, make_question
 from snowmatch.identify.session import Session
 from snowmatch.matching.gallery import Animal, tell_animals
 from snowmatch.matching.search.loaded import limited_memory
@@ -37,6 +37,7 @@ from snowmatch.review.left_out import kept_first, screening_answer
 from snowmatch.review.rows import Batch, PartAnswer, join, left_out_record, part_answer, settle
 from snowmatch.review.tables import check_out, rows_to_csv, rows_to_jsonl
 
+AT_ONCE = 8  # animals that are asked together if the index does not fit into memory: it is read once for all of them
 KEEP_SECONDS = 2.0  # how much work a killed run may lose
 
 
@@ -117,19 +118,40 @@ class Asker:
         self._locations, self._new = locations, new
         self._memory = limited_memory()
 
-    def ask(self, group: Group) -> Record:
-        """Return the record of one animal's answer."""
-        answer = _ask_group(self.session, group, self._locations, self._new, self._animals)
-        record: Record = plain({**answer, "state": self.state})
-        return record
+    def ask(self, groups: Sequence[Group]) -> list[Record]:
+        """Return the record of each animal's answer."""
+        asked = [(n, part, photos) for n, group in enumerate(groups) for part, photos in _by_part(group).items()]
+        found: dict[tuple[int, str], Answer | SnowmatchError] = {}
+        questions: dict[tuple[int, str], Question] = {}
+        for n, part, photos in asked:
+            try:
+                questions[n, part] = self.question(groups[n], part, photos)
+            except SnowmatchError as error:
+                found[n, part] = error
+        found |= zip(questions, ask_many(self.session, list(questions.values())), strict=True)
+        records = []
+        for n, group in enumerate(groups):
+            first = {part: found[number, part] for number, part, _ in asked if number == n}
+            records.append(plain({**_ask_group(self, group, first), "state": self.state}))
+        return records
+
+    def question(self, group: Group, part: str, photos: Sequence[BatchPhoto]) -> Question:
+        """Return the question about some photos of a group. Raises SnowmatchError if a value is wrong."""
+        return make_question(
+            [photo.photo for photo in photos],
+            body_part=part,
+            locations=self._locations,
+            exclude_encounters=group.excluded,
+            new=self._new,
+        )
 
     @cached_property
-    def _animals(self) -> dict[int, Animal]:
+    def animals(self) -> dict[int, Animal]:
         annotations = self.session.data.annotations
         return {a.row: animal for a, animal in zip(annotations, tell_animals(annotations), strict=True)}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name not in ("session", "_animals")}
+        return {name: value for name, value in self.__dict__.items() if name not in ("session", "animals")}
 
     def __setstate__(self, held: dict[str, Any]) -> None:
         self.__dict__.update(held)
@@ -144,17 +166,17 @@ class Asker:
 
 
 @dataclass(frozen=True)
-class AskGroup:
-    """The task to ask about one animal."""
+class AskGroups:
+    """The task to ask about some animals."""
 
-    group: Group
+    groups: tuple[Group, ...]
 
-    def run(self, asker: Asker) -> Record:
-        return asker.ask(self.group)
+    def run(self, asker: Asker) -> list[Record]:
+        return asker.ask(self.groups)
 
     @property
     def path(self) -> str:
-        return self.group.photos[0].name
+        return self.groups[0].photos[0].name
 
 
 def _answers(
@@ -174,18 +196,17 @@ def _answers(
     saved = time.monotonic()
     if progress:
         progress(0, len(groups))
-    pairs = zip(keys, groups, strict=True)
-    found = spread(pairs, lambda pair: None if pair[0] in kept else AskGroup(pair[1]), (asker,))
+    together = 1 if all(gallery.fits_memory for gallery in session.galleries) else AT_ONCE
+    runs = _runs(list(zip(keys, groups, strict=True)), kept, together)
+    found = spread(runs, lambda run: None if run[0][0] in kept else AskGroups(tuple(g for _, g in run)), (asker,))
     try:
-        for done, ((key, _), record) in enumerate(found, start=1):
+        for run, asked in found:
+            for (key, _), record in zip(run, asked or [kept[key] for key, _ in run], strict=True):
+                records.append(record)
+                if asked and not record["failed"]:  # a photo that cannot be read now may be readable later
+                    waiting[key] = record
             if progress:
-                progress(done, len(groups))
-            if record is None:
-                records.append(kept[key])
-                continue
-            records.append(record)
-            if not record["failed"]:  # a photo that cannot be read now may be readable later
-                waiting[key] = record
+                progress(len(records), len(groups))
             if time.monotonic() - saved > KEEP_SECONDS:
                 _keep(session.folder, waiting, notes)
                 saved = time.monotonic()
@@ -198,6 +219,23 @@ def _answers(
     common = [{Note(code, text, about) for code, text in each} for each in told]
     notes += sorted(set.intersection(*common) - set(session.notes) if common else (), key=lambda note: note.text)
     return records
+
+
+def _runs(
+    pairs: Sequence[tuple[str, Group]], kept: Mapping[str, Record], most: int
+) -> Iterator[list[tuple[str, Group]]]:
+    """Yield the groups in their order, those together that are asked together. A kept answer is a run of its own."""
+    together: list[tuple[str, Group]] = []
+    for key, group in pairs:
+        if together and (key in kept or len(together) == most):
+            yield together
+            together = []
+        if key in kept:
+            yield [(key, group)]
+        else:
+            together.append((key, group))
+    if together:
+        yield together
 
 
 def _keep(folder: Path, waiting: dict[str, Record], notes: list[Note]) -> None:
@@ -219,35 +257,41 @@ def _notes_on_kept(session: Session, kept: Sequence[Record], total: int, state: 
     return [Note("answers-kept", text, {"kept": len(kept), "older": older, "catalog": str(session.folder)})]
 
 
-def _ask_group(
-    session: Session, group: Group, locations: tuple[str, ...], new: float | None, animals: Mapping[int, Animal]
-) -> dict[str, Any]:
-    """Return the record of one animal's answer: its row, whom it names, failed photos, and common notes of its queries.
-
-    One query is asked for each body part that the photos show. Without a query, `notes` is None.
-    """
+def _by_part(group: Group) -> dict[str, list[BatchPhoto]]:
+    """Return the photos of each body part that a group shows, in the order of the body parts."""
     parts: dict[str, list[BatchPhoto]] = defaultdict(list)
     known = {photo.body_part for photo in group.photos} - {"unknown"}
     for photo in group.photos:
         parts[next(iter(known)) if len(known) == 1 else photo.body_part].append(photo)
+    return {part: parts[part] for part in sorted(parts, key=BODY_PARTS.index)}
+
+
+def _ask_group(asker: Asker, group: Group, first: dict[str, Answer | SnowmatchError]) -> dict[str, Any]:
+    """Return the record of one animal's answer: its row, whom it names, failed photos, and common notes of its queries.
+
+    One query is asked for each body part that the photos show. first: the answer about all photos of each, or the error
+    instead. Without a query, `notes` is None.
+    """
+    session, parts = asker.session, _by_part(group)
     every: list[PartAnswer] = []
     failed: list[tuple[str, str]] = []
     bare: list[str] = []
     notes: list[set[Note]] = []
-    for part in sorted(parts, key=BODY_PARTS.index):
+    for part in parts:
 
         def ask_photos(some: Sequence[BatchPhoto], part: str = part) -> Answer:
-            photos = [photo.photo for photo in some]
-            return ask(
-                session,
-                make_question(photos, body_part=part, locations=locations, exclude_encounters=group.excluded, new=new),
-            )
+            known = first.pop(part, None)
+            if known is None:
+                known = ask_many(session, [asker.question(group, part, some)])[0]
+            if isinstance(known, SnowmatchError):
+                raise known
+            return known
 
         answer = _ask_readable(ask_photos, parts[part], session.folder, failed, bare)
         if answer is not None:
-            every.append(part_answer(part, answer, animals))
+            every.append(part_answer(part, answer, asker.animals))
             notes.append(set(answer.notes))
-    row, who = join(session, group, tuple(sorted(parts, key=BODY_PARTS.index)), every, failed, bare)
+    row, who = join(session, group, tuple(parts), every, failed, bare)
     common = sorted((note.code, note.text) for note in set.intersection(*notes)) if notes else None
     return {"row": asdict(row), "who": who, "failed": failed, "notes": common}
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from snowmatch.api import Catalog
+from snowmatch.catalog.disk import disk_sizes, told_sizes
 from snowmatch.catalog.records import Records, load_records
 from snowmatch.catalog.settings import CatalogSettings
 from snowmatch.catalog.states import STATES, annotation_states
-from snowmatch.core.home import database_path, features_path, indexes_path
+from snowmatch.core.home import features_path
 from snowmatch.core.text import aligned, counted, printable
 from snowmatch.core.types import BODY_PARTS, Annotation
 from snowmatch.features.reader import list_features, open_features
@@ -46,23 +46,11 @@ def format_overview(catalog: Catalog) -> str:
 
 def _disk(catalog: Catalog) -> list[str]:
     """Return a sentence with the bytes that snowmatch's files take; nothing if there are none."""
-    parts = {
-        "features": features_path(catalog.folder),
-        "search index": indexes_path(catalog.folder),
-        "database": database_path(catalog.folder),
-    }
-    sizes = {name: size for name, path in parts.items() if (size := _bytes_of(path))}
+    sizes = disk_sizes(catalog.folder)
     if not sizes:
         return []
-    told = ", ".join(f"{name} {size / 1e6:.1f} MB" for name, size in sizes.items())
-    each = sum(sizes.values()) / max(len(catalog.data.annotations), 1)
-    return ["", f"On disk: {told}; {each / 1e3:.0f} kB an annotation. The search index can be made again."]
-
-
-def _bytes_of(path: Path) -> int:
-    """Return the size of a file, or of all files in a folder; 0 if it does not exist."""
-    files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
-    return sum(file.stat().st_size for file in files)
+    told = told_sizes(sizes, len(catalog.data.annotations))
+    return ["", f"On disk: {told}. The search index and previews can be made again."]
 
 
 def _rule(settings: CatalogSettings) -> str:

@@ -325,23 +325,23 @@ def _search(folder, _):
     book, block = folder / "left_flank-book", folder / "left_flank-book-mark"
     blocks.write_codebook(book, codebook)
     keys = np.array([b"%032d" % n for n in range(len(rows))], "S32")
-    blocks.write_block(block, keys, rows, encode(codebook, rows))
+    blocks.write_block(block, keys, np.array([len(each) for each in rows]), encode(codebook, rows))
     queries = rng.random((4, 32), np.float32) * 255
 
     def ask():
         found = blocks.read_codebook(book)
         listed, _ = blocks.list_blocks(folder, "left_flank")
-        index = blocks.read_block(listed[0].path, found) if listed and found is not None else None
+        index = blocks.read_block(listed[0].path, listed[0].rows, found) if listed and found is not None else None
         if index is None:
             return ()
         probed = found.nearest_lists(queries, 8)
-        distances, places = index.look(queries, probed, np.ones(len(index.rows), bool), 10)
+        distances, places = index.look(queries, probed, np.ones(index.lists.ntotal, bool), 10)
         return distances.tobytes(), places.tobytes(), listed[0].keys.tobytes(), listed[0].counts.tobytes()
 
     good = ask()
     for ending in (".codebook", ".sums"):
         yield Reader("faiss", f"codebook{ending}", blocks.with_ending(book, ending), ask, strict(good))
-    for ending in (".keys", ".npy", ".faiss", ".sums"):
+    for ending in (".keys", ".faiss", ".sums"):
         yield Reader("faiss", f"block{ending}", blocks.with_ending(block, ending), ask, strict(good))
     yield Reader(
         "JSON",

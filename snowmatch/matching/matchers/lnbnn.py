@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from snowmatch.core.types import NO_MATCHES, Features, Matches
-from snowmatch.matching.search.blocks import BACKENDS, Block, Neighbors, search
+from snowmatch.matching.search.blocks import BACKENDS, Block, Neighbors, Sought, search_many
 from snowmatch.screening.foreground import FOREGROUNDS
 
 # A descriptor's neighbours lie as in a space of about 25 dimensions: 22 to 28 on leopards and nyala (Levina & Bickel,
@@ -59,22 +59,46 @@ class Lnbnn:
         allowed: (A,) bool. individuals: (A,) numbers. rivals: (A,) bool, entries whose distance may be that of an
         accidental match. No keypoints, or no allowed entries, give no matches.
         """
-        if not allowed.any():
-            return NO_MATCHES
-        neighbors = search(blocks, query.descriptors, allowed, self.k)
-        first, second, name = nearest_rivals(neighbors, individuals, rivals)
+        return self.match_many([(query, allowed, rivals)], blocks, individuals)[0]
+
+    def match_many(
+        self,
+        asked: Sequence[tuple[Features, np.ndarray, np.ndarray]],
+        blocks: Sequence[Block],
+        individuals: np.ndarray,
+    ) -> list[Matches]:
+        """Return what `match` returns for each (query, allowed, rivals). A block is read once for all of them."""
+        open_to = [number for number, (_, allowed, _) in enumerate(asked) if allowed.any()]
+        neighbors = search_many(blocks, [Sought(asked[n][0].descriptors, asked[n][1]) for n in open_to], self.k)
+        near = [nearest_rivals(found, individuals, asked[n][2]) for n, found in zip(open_to, neighbors, strict=True)]
         # Where all neighbours are of one individual, the nearest one of another is looked for: first among more
         # neighbours, at once for all, then without that individual
-        rows = np.flatnonzero(np.isinf(second))
-        if len(rows):
-            more = search(blocks, query.descriptors[rows], allowed & rivals, DEEPER * self.k)
-            first[rows], second[rows], name[rows] = nearest_rivals(more, individuals, rivals)
-        for alone in np.unique(name[np.isinf(second)]):
-            rows = np.flatnonzero(np.isinf(second) & (name == alone))
-            found = search(blocks, query.descriptors[rows], allowed & rivals & (individuals != alone), 1)
-            second[rows] = found.distances[:, 0]
-        present = np.unique(individuals[allowed])
-        return votes(neighbors, individuals, (first, second, name), len(present))
+        deeper = [(place, rows) for place, each in enumerate(near) if len(rows := np.flatnonzero(np.isinf(each[1])))]
+        sought = [self._rest(asked[open_to[place]], rows) for place, rows in deeper]
+        for (place, rows), more in zip(deeper, search_many(blocks, sought, DEEPER * self.k), strict=True):
+            found = nearest_rivals(more, individuals, asked[open_to[place]][2])
+            for whole, part in zip(near[place], found, strict=True):
+                whole[rows] = part
+        lone = [
+            (place, np.flatnonzero(np.isinf(second) & (name == alone)), alone)
+            for place, (_, second, name) in enumerate(near)
+            for alone in np.unique(name[np.isinf(second)])
+        ]
+        sought = [self._rest(asked[open_to[place]], rows, individuals != alone) for place, rows, alone in lone]
+        for (place, rows, _), others in zip(lone, search_many(blocks, sought, 1), strict=True):
+            near[place][1][rows] = others.distances[:, 0]
+        matches = [NO_MATCHES] * len(asked)
+        for n, nearest, each in zip(open_to, neighbors, near, strict=True):
+            matches[n] = votes(nearest, individuals, each, len(np.unique(individuals[asked[n][1]])))
+        return matches
+
+    @staticmethod
+    def _rest(
+        asked: tuple[Features, np.ndarray, np.ndarray], rows: np.ndarray, others: np.ndarray | bool = True
+    ) -> Sought:
+        """Return what is looked for again: the nearest rivals of some keypoints, among `others`."""
+        query, allowed, rivals = asked
+        return Sought(query.descriptors[rows], allowed & rivals & others)
 
 
 def nearest_rivals(

@@ -87,8 +87,8 @@ class Block:
     """One part of a gallery that is searched separately.
 
     entries: (E,) int64, numbers of the gallery entries; -1 for those that are gone. offsets: (E + 1,) int64, where the
-    rows of each begin. group: blocks with the same name share a codebook; "" has one of its own. rows: its rows; None if
-    its index has them.
+    rows of each begin. group: blocks with the same name share a codebook; "" has one of its own. rows: its rows; None
+    if its index has them.
     """
 
     entries: np.ndarray
@@ -123,6 +123,14 @@ class _View:
     first: int
 
 
+@dataclass(frozen=True, eq=False)
+class Sought:
+    """What is looked for: the nearest keypoints of descriptors (N, D) in the entries where `allowed` (A,) is True."""
+
+    descriptors: np.ndarray
+    allowed: np.ndarray
+
+
 def search(
     blocks: Sequence[Block], descriptors: np.ndarray, allowed: np.ndarray, k: int, *, probes: int = PROBES
 ) -> Neighbors:
@@ -131,19 +139,41 @@ def search(
     No descriptors give (0, k) arrays. With fewer than k allowed keypoints, the last places are inf and -1. Equal
     distances are sorted by entry, then by keypoint. probes: number of lists that are looked at.
     """
-    n = len(descriptors)
-    best = _nothing(n, k)
-    if n == 0:
-        return best
-    queries = np.ascontiguousarray(descriptors, np.float32)
-    norm = UINT8_NORM if descriptors.dtype == np.uint8 else 1.0
+    return search_many(blocks, [Sought(descriptors, allowed)], k, probes=probes)[0]
+
+
+def search_many(blocks: Sequence[Block], sought: Sequence[Sought], k: int, *, probes: int = PROBES) -> list[Neighbors]:
+    """Return what `search` returns for each of several queries. Each block is loaded once for all of them."""
+    best = [_nothing(len(each.descriptors), k) for each in sought]
+    wide = [np.ascontiguousarray(each.descriptors, np.float32) for each in sought]
+    norms = [UINT8_NORM if each.descriptors.dtype == np.uint8 else 1.0 for each in sought]
     groups: dict[str | int, list[Block]] = {}
     for number, block in enumerate(blocks):
         groups.setdefault(block.group or number, []).append(block)
     for group in groups.values():
-        for found in _search_group(group, queries, norm, allowed, k, probes):
-            best = _merge(best, found, k)
+        looks = []
+        for number, each in enumerate(sought):
+            if len(each.descriptors):
+                views, live, total = _views(group, each.allowed)
+                looks.append(_Look(number, views, live, total, wide[number], norms[number], k, probes))
+        for number, found in _search_group(group, looks):
+            best[number] = _merge(best[number], found, k)
     return best
+
+
+def _views(blocks: Sequence[Block], allowed: np.ndarray) -> tuple[dict[int, _View], int, int]:
+    """Return those blocks of a group, by number, with rows that may answer; the number of rows that are not gone, and
+    of those that may answer.
+    """
+    views, rows, live, total = dict[int, _View](), 0, 0, 0
+    for number, block in enumerate(blocks):
+        counts = np.diff(block.offsets)
+        keep = block.allows(allowed)
+        if keep.any() and (count := int(counts[keep].sum())):
+            views[number] = _View(block, np.repeat(keep, counts), rows)
+            rows, total = rows + int(block.offsets[-1]), total + count
+        live += int(counts[block.entries >= 0].sum())
+    return views, live, total
 
 
 def _nothing(n: int, k: int) -> Neighbors:
@@ -167,30 +197,32 @@ def _best(distances: np.ndarray, entries: np.ndarray, keypoints: np.ndarray, k: 
     return Neighbors(*(np.take_along_axis(x, order, axis=1) for x in (distances, entries, keypoints)))
 
 
-def _search_group(
-    blocks: Sequence[Block], queries: np.ndarray, norm: float, allowed: np.ndarray, k: int, probes: int
-) -> Iterable[Neighbors]:
-    """Yield neighbours in blocks with one codebook. All together hold the k nearest."""
-    views, rows, live, total = [], 0, 0, 0
-    for block in blocks:
-        counts = np.diff(block.offsets)
-        keep = block.allows(allowed)
-        if keep.any() and (count := int(counts[keep].sum())):
-            views.append(_View(block, np.repeat(keep, counts), rows))
-            rows, total = rows + int(block.offsets[-1]), total + count
-        live += int(counts[block.entries >= 0].sum())
-    for number, view in enumerate(views):
-        index = view.block.load()
-        if isinstance(index, FlannIndex):
-            squared, found = index.search(queries, view.wanted, min(k, int(view.wanted.sum())))
-            yield Neighbors(_scaled(squared, norm), *_places(view.block, found))
-        elif total <= inverted_file.EXHAUSTIVE_ROWS or index.codebook is None:
-            yield _compare_all(view, index, queries, norm, k)
-        elif number == 0:
-            # A filter that keeps one row in five also thins every list: five times as many lists cost the same
-            probed = int(np.ceil(probes * live / total))
-            yield _look(views, index.codebook, queries, norm, k, probed)
-            return
+def _search_group(blocks: Sequence[Block], looks: Sequence[_Look]) -> Iterable[tuple[int, Neighbors]]:
+    """Yield neighbours in blocks with one codebook, and the number of the query. All together hold the k nearest."""
+    waiting: dict[int, _Look] = {}
+    for place, block in enumerate(blocks):
+        asking = [look for look in looks if place in look.views]
+        index: Any = block.load() if asking else None
+        for look in asking:
+            view = look.views[place]
+            if isinstance(index, FlannIndex):
+                squared, found = index.search(look.queries, view.wanted, min(look.k, int(view.wanted.sum())))
+                yield look.number, Neighbors(_scaled(squared, look.norm), *_places(view.block, found))
+            elif look.total <= inverted_file.EXHAUSTIVE_ROWS or index.codebook is None:
+                yield look.number, _compare_all(view, index, look.queries, look.norm, look.k)
+            else:
+                if look.number not in waiting:
+                    look.start(index.codebook)
+                    waiting[look.number] = look
+                look.look(view, place, index)
+    while waiting:
+        for number in [number for number, look in waiting.items() if look.compare()]:
+            yield number, waiting.pop(number).best
+        for place, block in enumerate(blocks):
+            asking = [look for look in waiting.values() if place in look.views]
+            index = block.load() if asking else None
+            for look in asking:
+                look.look(look.views[place], place, index)
 
 
 def _scaled(squared: np.ndarray, norm: float) -> np.ndarray:
@@ -212,60 +244,85 @@ def _compare_all(view: _View, index: FaissIndex, queries: np.ndarray, norm: floa
     return _best(_scaled(squared, norm), *_places(view.block, found), k)
 
 
-def _look(views: Sequence[_View], codebook: Any, queries: np.ndarray, norm: float, k: int, probed: int) -> Neighbors:
-    """Return the nearest rows of blocks with one codebook: those with the best codes in the nearest lists.
+class _Look:
+    """The search of one query in the blocks with one codebook: those with the best codes in the nearest lists.
 
     The number of candidates is CANDIDATES, without those that are as far as the next one: which of them a block returns
-    is not defined. Where fewer than k are left, all lists are looked at, then more candidates.
+    is not defined. Where fewer than k are left, all lists are looked at, then more candidates. views: the blocks with
+    rows that may answer, by number. live, total: number of rows that are there, and that may answer.
     """
-    best = _nothing(len(queries), k)
-    count = max(CANDIDATES, 2 * k) + TIED
-    tries = [(min(probed, codebook.lists), count)]
-    tries += [(codebook.lists, count * DEEPER**more) for more in range(DEEPEST)]
-    left = np.arange(len(queries))
-    held: dict[int, Any] = {}  # the rows of each block: they stay if the block itself is dropped
-    for number, (lists, candidates) in enumerate(tries):
-        some = queries[left]
-        near = codebook.nearest_lists(some, lists)
-        rows = _candidates(views, held, some, near, candidates, ties=number == DEEPEST)
-        found = _compare(views, held, rows, some, norm, k)
-        for whole, part in zip(_columns(best), _columns(found), strict=True):
-            whole[left, : part.shape[1]] = part
-        left = left[(best.entries[left] < 0).any(axis=1)]
-        if not len(left):
-            break
-    return best
 
+    def __init__(
+        self,
+        number: int,
+        views: dict[int, _View],
+        live: int,
+        total: int,
+        queries: np.ndarray,
+        norm: float,
+        k: int,
+        probes: int,
+    ) -> None:
+        self.number, self.views, self.total = number, views, total
+        self.queries, self.norm, self.k = queries, norm, k
+        self.best = _nothing(len(queries), k)
+        # A filter that keeps one row in five also thins every list: five times as many lists cost the same
+        self._probed = int(np.ceil(probes * live / total)) if total else 0
 
-def _candidates(
-    views: Sequence[_View],
-    held: dict[int, Any],
-    queries: np.ndarray,
-    lists: np.ndarray,
-    count: int,
-    *,
-    ties: bool,
-) -> np.ndarray:
-    """Return the rows (N, C) of all blocks, by number in the group, that are nearer than the row number `count`; -1 for
-    none. ties: those that are as far, too. held: takes the rows of each block.
-    """
-    found = []
-    for number, view in enumerate(views):
-        index = view.block.load()
-        held[number] = view.block.rows_by(index)
-        away, rows = index.look(queries, lists, view.wanted, count)
-        found.append((away, np.where(rows >= 0, rows + view.first, -1)))
-    away, rows = (np.concatenate(column, axis=1) for column in zip(*found, strict=True))
-    if not ties:
-        limit = np.partition(away, count - 1, axis=1)[:, count - 1 : count]
-        rows[away >= limit] = -1
-    first = np.argsort(away, axis=1, kind="stable")[:, :count]
-    chosen: np.ndarray = np.take_along_axis(rows, first, axis=1)
-    return chosen
+    def start(self, codebook: Any) -> None:
+        """Begin with the first try. codebook: that of all blocks."""
+        self._codebook = codebook
+        count = max(CANDIDATES, 2 * self.k) + TIED
+        self._tries = [(min(self._probed, codebook.lists), count)]
+        self._tries += [(codebook.lists, count * DEEPER**more) for more in range(DEEPEST)]
+        self._left = np.arange(len(self.queries))
+        self._held: dict[int, Any] = {}  # the rows of each block: they stay if the block itself is dropped
+        self._try = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        lists, self._count = self._tries[self._try]
+        self._some = self.queries[self._left]
+        self._near = self._codebook.nearest_lists(self._some, lists)
+        self._away = np.zeros((len(self._some), 0), np.float32)
+        self._rows = np.zeros((len(self._some), 0), np.int64)
+
+    def look(self, view: _View, place: int, index: Any) -> None:
+        """Look at one block, and keep the best candidates of all blocks so far."""
+        self._held[place] = view.block.rows_by(index)
+        away, rows = index.look(self._some, self._near, view.wanted, self._count)
+        self._away = np.concatenate([self._away, away], axis=1)
+        self._rows = np.concatenate([self._rows, np.where(rows >= 0, rows + view.first, -1)], axis=1)
+        if self._away.shape[1] > self._count:
+            if (
+                self._try < DEEPEST
+            ):  # those that are as far as the farthest are left out: which of them stay is the same
+                first = np.argpartition(self._away, self._count - 1, axis=1)[:, : self._count]
+            else:
+                first = np.argsort(self._away, axis=1, kind="stable")[:, : self._count]
+            self._away = np.take_along_axis(self._away, first, axis=1)
+            self._rows = np.take_along_axis(self._rows, first, axis=1)
+
+    def compare(self) -> bool:
+        """Compare the candidates of all blocks exactly, and return whether that is enough. Otherwise the next try
+        begins.
+        """
+        if self._try < DEEPEST:  # at last, those that are equally far, too
+            limit = self._away.max(axis=1, keepdims=True)
+            self._rows[self._away >= limit] = -1
+        found = _compare(self.views, self._held, self._rows, self._some, self.norm, self.k)
+        for whole, part in zip(_columns(self.best), _columns(found), strict=True):
+            whole[self._left, : part.shape[1]] = part
+        self._left = self._left[(self.best.entries[self._left] < 0).any(axis=1)]
+        self._try += 1
+        if not len(self._left) or self._try == len(self._tries):
+            return True
+        self._begin()
+        return False
 
 
 def _compare(
-    views: Sequence[_View],
+    views: dict[int, _View],
     held: dict[int, Any],
     rows: np.ndarray,
     queries: np.ndarray,
@@ -274,13 +331,15 @@ def _compare(
 ) -> Neighbors:
     """Return the k nearest of the candidates `rows` (N, C) by exact distance."""
     distances, entries, keypoints = _columns(_nothing(*rows.shape))
-    firsts = np.array([view.first for view in views])
+    places = list(views)
+    firsts = np.array([views[place].first for place in places])
     owner = np.where(rows >= 0, np.searchsorted(firsts, rows, side="right") - 1, -1)
-    for number, view in enumerate(views):
-        asked, place = np.nonzero(owner == number)
+    for number, place in enumerate(places):
+        view = views[place]
+        asked, column = np.nonzero(owner == number)
         if len(asked):
-            chosen = rows[asked, place] - view.first
-            squared = distances_of(held[number], chosen, queries, asked)
-            distances[asked, place] = _scaled(squared, norm)
-            entries[asked, place], keypoints[asked, place] = _places(view.block, chosen)
+            chosen = rows[asked, column] - view.first
+            squared = distances_of(held[place], chosen, queries, asked)
+            distances[asked, column] = _scaled(squared, norm)
+            entries[asked, column], keypoints[asked, column] = _places(view.block, chosen)
     return _best(distances, entries, keypoints, k)

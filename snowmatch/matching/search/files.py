@@ -1,8 +1,9 @@
 """The files of search blocks and of their codebooks. They are written once and never changed.
 
-A block `<part>-<codebook>-<mark>` has three files: `.keys` (its annotations and the number of rows of each), `.faiss` (the
-inverted file, unless its rows are few) and, written last, `.sums` (the checksums of the others). Without checksums it
-is no block. Its rows are those of the features. Until version 0.2, a copy of them was in `.npy`. A codebook `<part>-<codebook>` has `.codebook` and `.sums`.
+A block `<part>-<codebook>-<mark>` has three files: `.keys` (its annotations and the number of rows of each), `.faiss`
+(the inverted file, unless its rows are few) and, written last, `.sums` (the checksums of the others). Without checksums
+it is no block. Its rows are those of the features; older versions kept a copy of them in `.npy`. A codebook
+`<part>-<codebook>` has `.codebook` and `.sums`.
 """
 
 from __future__ import annotations
@@ -185,7 +186,7 @@ def remove(path: Path) -> None:
 
 
 def drop_rows(path: Path) -> None:
-    """Delete the copy of the rows that older versions kept in a block. Raises SnowmatchError if it cannot be written."""
+    """Delete the copy of its rows that older versions kept in a block. Raises SnowmatchError if that fails."""
     try:
         known = _sums(path)
     except (OSError, ValueError):  # damaged or merged meanwhile: it is not used

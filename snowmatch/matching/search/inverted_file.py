@@ -129,9 +129,9 @@ def train_codebook(name: str, descriptors: Sequence[np.ndarray]) -> Codebook | N
 
 
 def _lists(centres: faiss.Index, count: int) -> faiss.IndexIVFPQFastScan:
-    """Return an inverted file without rows: one 4-bit code for two dimensions each."""
+    """Return an inverted file without rows."""
     dimension = centres.d
-    lists = faiss.IndexIVFPQFastScan(centres, dimension, count, dimension // 2 if dimension % 2 == 0 else dimension, 4)
+    lists = faiss.IndexIVFPQFastScan(centres, dimension, count, _subspaces(dimension), 4)
     lists.by_residual = False  # it finds as many neighbours in two thirds of the time
     lists.implem = FAST_SCAN
     return lists
@@ -223,6 +223,16 @@ def _train(sample: np.ndarray, lists: int) -> np.ndarray:
     with _one_thread():
         clusters.train(sample, centres)
     return faiss.vector_to_array(clusters.centroids).reshape(lists, -1)
+
+
+def index_bytes(rows: int, dimension: int) -> int:
+    """Return about how many bytes the inverted files of so many rows need in memory: their codes and numbers."""
+    return rows * (-(-_subspaces(dimension) // 2) + 8)
+
+
+def _subspaces(dimension: int) -> int:
+    """Return the number of 4-bit codes of a row: one for two dimensions each."""
+    return dimension // 2 if dimension % 2 == 0 else dimension
 
 
 @contextmanager

@@ -21,6 +21,7 @@ import numpy as np
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.matching.search import inverted_file
 from snowmatch.matching.search.files import (
+    CODES,
     ENDINGS,
     FEW,
     SUMS,
@@ -56,8 +57,8 @@ class NotKeptError(SnowmatchError):
 class Content:
     """What a body part of a gallery holds. keys: (U,) S32, ascending, each once. counts: (U,) int64, rows of each.
 
-    descriptors: returns the rows of some keys, as one array each, checked. places: returns all stored arrays of rows, and
-    the array and the first row there of each of some keys, unchecked; None if only `descriptors` tells them.
+    descriptors: returns the rows of some keys, as one array each, checked. places: returns all stored arrays of rows,
+    and the array and the first row there of each of some keys, unchecked; None if only `descriptors` tells them.
     """
 
     keys: np.ndarray
@@ -229,6 +230,12 @@ def arrange_blocks(shelf: Shelf, content: Content) -> int:
     return damaged
 
 
+def drop_blocks(folder: Path) -> None:
+    """Delete all search blocks of an extractor. Their codebooks stay: with them, equal blocks are made."""
+    for sums in sorted(folder.glob(f"*-*-*{SUMS}")):
+        remove(sums.with_suffix(""))
+
+
 class _Book:
     """The codebook of some blocks. It is trained and written when it is first needed, unless it is known.
 
@@ -301,7 +308,21 @@ def _choose(shelf: Shelf, stored: Sequence[Stored], content: Content) -> _Chosen
         rank = int(content.counts[~each.missing].sum()), name
         if best is None or rank > best:
             best, found = rank, each
-    return found
+    return found if stored else _lone_book(shelf, content)
+
+
+def _lone_book(shelf: Shelf, content: Content) -> _Chosen | None:
+    """Return the codebook that is there without blocks, if it suits the content: that of blocks that were dropped."""
+    names = {
+        path.stem.removeprefix(f"{shelf.part}-").partition("_")[0]
+        for path in shelf.folder.glob(f"{shelf.part}-*{CODES}")
+    }
+    for name in sorted(names):
+        codebook = _read_codebook(shelf, name)
+        chosen = _Chosen(name, codebook, [], np.ones(len(content.keys), bool))
+        if codebook is not None and _fits(chosen, content):
+            return chosen
+    return None
 
 
 def _held(name: str, codebook: Codebook | None, stored: Sequence[Stored], content: Content) -> _Chosen:

@@ -1,0 +1,30 @@
+"""What the files that snowmatch keeps about a catalog take on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from snowmatch.core.home import database_path, features_path, home_of, indexes_path
+
+
+def disk_sizes(folder: Path) -> dict[str, int]:
+    """Return the bytes of each kind of kept files, by its name; nothing for kinds that take none."""
+    parts = {
+        "features": features_path(folder),
+        "search index": indexes_path(folder),
+        "database": database_path(folder),
+        "previews": home_of(folder) / "previews",
+    }
+    return {name: size for name, path in parts.items() if (size := _bytes_of(path))}
+
+
+def told_sizes(sizes: dict[str, int], annotations: int) -> str:
+    """Return sizes as text, with the bytes an annotation."""
+    told = ", ".join(f"{name} {size / 1e6:.1f} MB" for name, size in sizes.items()) or "nothing"
+    return f"{told}; {sum(sizes.values()) / max(annotations, 1) / 1e3:.0f} kB an annotation"
+
+
+def _bytes_of(path: Path) -> int:
+    """Return the size of a file, or of all files in a folder; 0 if it does not exist."""
+    files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
+    return sum(file.stat().st_size for file in files)

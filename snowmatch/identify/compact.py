@@ -1,0 +1,48 @@
+"""A catalog in as few bytes as possible: what can be made again is dropped, and answers stay the same."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from snowmatch.catalog.database import shrink
+from snowmatch.catalog.disk import disk_sizes, told_sizes
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.home import features_path, home_of, indexes_path
+from snowmatch.features.reader import list_features
+from snowmatch.features.writer import FeatureWriter
+from snowmatch.matching.search.shelf import drop_blocks
+
+
+@dataclass(frozen=True)
+class Compacted:
+    """The bytes of each kind of kept files, by name, before and after."""
+
+    before: dict[str, int]
+    after: dict[str, int]
+
+    def summary(self, annotations: int) -> str:
+        """Return the result as text."""
+        before, after = (told_sizes(sizes, annotations) for sizes in (self.before, self.after))
+        text = f"on disk before: {before}\non disk now: {after}"
+        return text + "\nThe next query, or the next index run, makes the search index again, as it was."
+
+
+def compact_catalog(folder: Path) -> Compacted:
+    """Drop previews, search blocks and free space of the database, merge files of features, and return the sizes.
+
+    Features, codebooks, foreground maps and answers of earlier batches stay. Search blocks that are made again with
+    their codebook give the same answers. Raises SnowmatchError if the catalog is being indexed or cannot be written.
+    """
+    before = disk_sizes(folder)
+    for described in list_features(features_path(folder)):
+        with FeatureWriter(features_path(folder), described) as writer:
+            writer.compact()
+            drop_blocks(indexes_path(folder) / writer.folder.name)
+    shrink(folder)
+    previews = home_of(folder) / "previews"
+    if previews.is_symlink():
+        raise SnowmatchError(f"{previews} is a link; snowmatch deletes only in real folders there: remove the link")
+    shutil.rmtree(previews, ignore_errors=True)  # on Windows, what a browser reads at this moment stays
+    return Compacted(before, disk_sizes(folder))
