@@ -1,8 +1,9 @@
 """Measure how long a person waits in the app.
 
-pair       two photos of a pair at 1280 px, that no browser and no folder of previews holds yet; of a drawn survey
+pair       a question of review: both photos at 640 px, and both animals at 1280 px, that no browser and no folder of
+           previews holds yet; of a drawn survey
 large pair the same with photos of 24 megapixels
-decision   an answer in review until it is acknowledged, among 20,000 simulated sightings
+decision   an answer in review until it is acknowledged, among 20,000 simulated sightings; a second after the question
 first_page the first page, until a browser has it and its files; 100,000 annotations
 upload     a photo until its answer is there, beside the command line, which starts a program for it
 
@@ -136,7 +137,7 @@ def enlarged(catalog: Path, folder: Path) -> Path:
 
 
 def pairs(catalog: Path, times: int) -> list[float]:
-    """Return the seconds until both pictures of a pair are there, which nobody has asked for before."""
+    """Return the seconds until all pictures of a pair are there, which nobody has asked for before."""
     state = State(catalog, None, "Anna")
     names = [a.annotation for a in state.identities().annotations]
     shutil.rmtree(home_of(catalog) / "previews", ignore_errors=True)
@@ -145,15 +146,16 @@ def pairs(catalog: Path, times: int) -> list[float]:
         chosen = [names[(2 * number + side) % len(names)] for side in (0, 1)]
         got: list[int] = []
 
-        def one(name: str) -> None:  # a browser asks for both at once
-            got.append(client.get(f"/picture/photo/1280/{name}").raise_for_status().status_code)
+        def one(address: str) -> None:  # a browser asks for all at once
+            got.append(client.get(address).raise_for_status().status_code)
 
-        threads = [threading.Thread(target=one, args=(name,)) for name in chosen]
+        addresses = [f"/picture/{kind}/{name}" for name in chosen for kind in ("photo/640", "animal/1280")]
+        threads = [threading.Thread(target=one, args=(address,)) for address in addresses]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        if got != [200, 200]:
+        if got != [200] * 4:
             raise SystemExit("a picture of a pair did not come")
 
     with served(state) as client:
@@ -171,8 +173,8 @@ def decisions(folder: Path, times: int) -> list[float]:
         def answer(_: int) -> None:
             values = {"pair": next(asked)["pair"], "answer": "different"}
             client.post("/review/answer", json=values, headers=JSON).raise_for_status()
-            time.sleep(0)
 
+        time.sleep(1)
         return timed(answer, min(times, len(found["questions"])), pause=0.3)
 
 
