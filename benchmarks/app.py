@@ -1,8 +1,9 @@
 """Measure how long a person waits in the app.
 
-pair       two photos of a pair at 1280 px, that no browser and no folder of previews holds yet; of a drawn survey
+pair       a question of review: both photos at 640 px, and both animals at 1280 px, that no browser and no folder of
+           previews holds yet; of a drawn survey
 large pair the same with photos of 24 megapixels
-decision   an answer in review until it is acknowledged, among 20,000 simulated sightings
+decision   an answer in review until it is acknowledged, among 20,000 simulated sightings; a second after the question
 first_page the first page, until a browser has it and its files; 100,000 annotations
 upload     a photo until its answer is there, beside the command line, which starts a program for it
 
@@ -43,6 +44,7 @@ from study_tables import app_table
 from snowmatch.api import open_catalog
 from snowmatch.core.home import home_of
 from snowmatch.demo.survey import make_survey
+from snowmatch.views.previews import key_of
 from snowmatch.web.app import make_app
 from snowmatch.web.network import listen
 from snowmatch.web.state import State
@@ -52,7 +54,7 @@ from web_large import large_state
 
 SIGHTINGS, ANSWERS, ANNOTATIONS = 20_000, 5_000, 100_000
 TIMES = 20
-LARGE, NOISE = (6000, 4000), 8  # width, height (px); grey levels
+SIZE, LARGE, NOISE = (2400, 1600), (6000, 4000), 8  # width, height (px); grey levels
 LIMITS = {"pair": 0.3, "large pair": 0.3, "decision": 0.05, "first page": 1.0}  # seconds
 FILES = re.compile(r'(?:src|href)="(/static/[^"]+)"')
 JSON = {"accept": "application/json"}
@@ -119,14 +121,23 @@ def served(state: State) -> Iterator[httpx2.Client]:
 def drawn(work: Path) -> tuple[Path, list[Path]]:
     """Return an indexed catalog of drawn photos as large as those of cameras, and photos to ask about."""
     catalog, queries = work / "catalog", work / "queries"
-    make_survey(catalog, individuals=6, encounters=3, size=(2400, 1600), queries=queries, query_encounters=1)
+    make_survey(catalog, individuals=6, encounters=3, size=SIZE, queries=queries, query_encounters=1)
     open_catalog(catalog).index()
     return catalog, sorted(queries.glob("**/*.jpg"))
 
 
 def enlarged(catalog: Path, folder: Path) -> Path:
-    """Return a copy of a catalog whose photos have LARGE px. It is not indexed again."""
+    """Return a copy of a catalog whose photos have LARGE px, with their boxes. It is not indexed again."""
     shutil.copytree(catalog, folder)
+    table = folder / "catalog.csv"
+    with table.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    with table.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        for row in rows:
+            box = [str(int(value) * LARGE[0] // SIZE[0]) for value in row["bbox"].split(",") if value]
+            writer.writerow({**row, "bbox": ",".join(box)})
     for photo in sorted((folder / "images").glob("*.jpg")):
         with Image.open(photo) as image:
             pixels = np.asarray(image.convert("RGB").resize(LARGE), np.int16)
@@ -136,24 +147,25 @@ def enlarged(catalog: Path, folder: Path) -> Path:
 
 
 def pairs(catalog: Path, times: int) -> list[float]:
-    """Return the seconds until both pictures of a pair are there, which nobody has asked for before."""
+    """Return the seconds until all pictures of a pair are there, which nobody has asked for before."""
     state = State(catalog, None, "Anna")
-    names = [a.annotation for a in state.identities().annotations]
+    names = [key_of(a) for a in state.identities().annotations]
     shutil.rmtree(home_of(catalog) / "previews", ignore_errors=True)
 
     def ask(client: httpx2.Client, number: int) -> None:
         chosen = [names[(2 * number + side) % len(names)] for side in (0, 1)]
         got: list[int] = []
 
-        def one(name: str) -> None:  # a browser asks for both at once
-            got.append(client.get(f"/picture/photo/1280/{name}").raise_for_status().status_code)
+        def one(address: str) -> None:  # a browser asks for all at once
+            got.append(client.get(address).raise_for_status().status_code)
 
-        threads = [threading.Thread(target=one, args=(name,)) for name in chosen]
+        addresses = [f"/picture/{kind}/{name}" for name in chosen for kind in ("photo/640", "animal/1280")]
+        threads = [threading.Thread(target=one, args=(address,)) for address in addresses]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        if got != [200, 200]:
+        if got != [200] * 4:
             raise SystemExit("a picture of a pair did not come")
 
     with served(state) as client:
@@ -171,8 +183,8 @@ def decisions(folder: Path, times: int) -> list[float]:
         def answer(_: int) -> None:
             values = {"pair": next(asked)["pair"], "answer": "different"}
             client.post("/review/answer", json=values, headers=JSON).raise_for_status()
-            time.sleep(0)
 
+        time.sleep(1)
         return timed(answer, min(times, len(found["questions"])), pause=0.3)
 
 

@@ -226,8 +226,8 @@ def scaling_table(run: Result) -> str:
 
 
 APP_WORDS = {
-    "pair": "two photos of a pair, for the first time, 4 megapixels each",
-    "large pair": "the same, 24 megapixels each",
+    "pair": "the pictures of a question, for the first time, of photos of 4 megapixels",
+    "large pair": "the same, of photos of 24 megapixels",
     "decision": "an answer is acknowledged, 20,000 sightings",
     "first page": "the first page, 100,000 annotations",
     "upload": "from a photo to its answer",
