@@ -10,6 +10,8 @@ from pathlib import Path
 # Containers often forbid compiled modules. Each of many processes would compile the package again
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
     sys.dont_write_bytecode = False
+# The arrays of tests are small: other threads take longer to wake than to work. Tests of threads set their number
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 from filelock import FileLock
