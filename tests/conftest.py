@@ -2,10 +2,19 @@
 
 import csv
 import importlib.util
+import os
 import shutil
+import sys
 from pathlib import Path
 
+# Containers often forbid compiled modules. Each of many processes would compile the package again
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+    sys.dont_write_bytecode = False
+# The arrays of tests are small: other threads take longer to wake than to work. Tests of threads set their number
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 import snowmatch
@@ -28,6 +37,26 @@ cache._in_package = lambda file: None
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 AUTHORS_WEIGHTS = SHARED.parent / "weights"
+
+
+def pytest_xdist_auto_num_workers(config):
+    """Return how many processes run the tests: up to four for a folder, none beside this one for single files."""
+    asked = [config.invocation_params.dir / name.partition("::")[0] for name in config.args]
+    processes = min(os.cpu_count() or 1, 4)
+    return 0 if processes == 1 or all(path.is_file() for path in asked) else processes
+
+
+def once_a_run(tmp_path_factory, name, make):
+    """Return a folder that `make(folder)` filled once, though several processes run the tests."""
+    root = tmp_path_factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+    folder, made = root / name, root / f"{name}.made"
+    with FileLock(root / f"{name}.lock"):
+        if not made.exists():
+            folder.mkdir()
+            make(folder)
+            made.touch()
+    return folder
 
 
 def the_pair(matcher, one, other, extractor=None):
@@ -125,10 +154,7 @@ def plain_lightglue(tmp_path_factory):
     return random_weights.write_plain_lightglue(tmp_path_factory.mktemp("lightglue") / "plain.safetensors")
 
 
-@pytest.fixture(scope="session")
-def survey(tmp_path_factory):
-    """Return a folder with catalog/ (indexed) and queries/ (queries.csv has the true names). Do not change it."""
-    folder = tmp_path_factory.mktemp("survey")
+def _small_survey(folder):
     make_survey(
         folder / "catalog",
         individuals=6,
@@ -145,7 +171,12 @@ def survey(tmp_path_factory):
     )
     report = snowmatch.open_catalog(folder / "catalog").index()
     assert not report.failed
-    return folder
+
+
+@pytest.fixture(scope="session")
+def survey(tmp_path_factory):
+    """Return a folder with catalog/ (indexed) and queries/ (queries.csv has the true names). Do not change it."""
+    return once_a_run(tmp_path_factory, "survey", _small_survey)
 
 
 @pytest.fixture

@@ -131,4 +131,5 @@ if __name__ == "__main__":
     # Imported under its own name, so that the plugin is the same class here and in the tests
     import fake_extractor
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # the background jobs of a shell ignore it
     fake_extractor.run(Path(sys.argv[1]), int(sys.argv[2]))

@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from threadpoolctl import ThreadpoolController, threadpool_limits
 
+from snowmatch.confidence import fit as confidence_fit
 from snowmatch.confidence.cases import Case, check_labels, count_pairs, make_cases
 from snowmatch.confidence.file import (
     CalibrationFile,
@@ -116,6 +118,19 @@ def test_a_model_is_calibrated_on_cases_that_it_was_not_fitted_to():
     # the stated probability may be too low, but not too high
     assert all(b.right / b.answers > b.stated - 0.1 for b in quality.bins if b.answers > 20)
     assert fit(random_cases(seed=0)) == model
+
+
+def test_a_fit_works_on_one_thread(monkeypatch):
+    def watched(*args, **more):
+        seen.extend(each["num_threads"] for each in ThreadpoolController().select(user_api="blas").info())
+        return minimize(*args, **more)
+
+    seen = []
+    minimize = confidence_fit.minimize
+    monkeypatch.setattr(confidence_fit, "minimize", watched)
+    with threadpool_limits(2):
+        fit(random_cases(seed=0))
+    assert set(seen) <= {1}  # none where the system's own library is used, as on macOS
 
 
 def test_two_hundred_own_cases_outweigh_the_shipped_cases():

@@ -17,6 +17,7 @@ from snowmatch.models.cache import weights_sum
 from snowmatch.review import teach as teaching
 from snowmatch.screening import head as heads
 from snowmatch.screening.classifiers import efficientnet_lite0
+from snowmatch.screening.classifiers._imagenet import Backbone
 from snowmatch.screening.classifiers._layers import FEATURES
 from snowmatch.screening.classifiers.learned import Learned
 from snowmatch.screening.head import (
@@ -229,9 +230,18 @@ def network(tmp_path_factory):
 
 
 @pytest.fixture
-def drawn_network(network, monkeypatch):
-    """Put a network of random values in the place of the weights."""
+def drawn_network(network, monkeypatch, seen={}):  # noqa: B006, all tests share what was seen
+    """Put a network of random values in the place of the weights. It looks at equal photos once."""
     monkeypatch.setattr(efficientnet_lite0, "find_weights", lambda name: network)
+    look = Backbone.see
+
+    def once(self, path, photo, size):
+        key = photo.tobytes(), photo.shape, size
+        if key not in seen:
+            seen[key] = look(self, path, photo, size)
+        return seen[key]
+
+    monkeypatch.setattr(Backbone, "see", once)
 
 
 def saved(path, names=("fox", NOTHING), width=FEATURES):

@@ -4,7 +4,7 @@ import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import ThreadpoolController, threadpool_limits
 
 import snowmatch
 from snowmatch.core.threads import one_thread
@@ -36,6 +36,7 @@ def test_a_missing_index_is_made_once_and_noted_once(own_survey):
     assert not any(note.code == "index-made" for note in opened.query(photo, body_part=part, session=session).notes)
 
 
+@threadpool_limits.wrap(limits=2)
 def test_linear_algebra_stays_on_one_thread_until_the_last_query_is_done():
     def most():
         libraries = [each for each in ThreadpoolController().info() if "numpy" in each["filepath"]]

@@ -10,6 +10,7 @@ from scipy.optimize import minimize
 
 from snowmatch.confidence.cases import Case
 from snowmatch.confidence.model import Model, evidence, richness
+from snowmatch.core.threads import one_thread
 from snowmatch.matching.scores import VERIFIED
 
 # Weight (in encounters) of all shipped cases beside a catalog's own. On boxed leopards the log loss of the right
@@ -102,7 +103,8 @@ def _maximise(
         return 0.5 * weights_of @ penalty @ weights_of - likelihood, penalty @ weights_of - slope
 
     bounds = [(None, None)] + [(0, None)] * (pieces - 1) + [(None, None), (0, None), (0, 1)]
-    found = minimize(loss, np.zeros(pieces + 3), jac=True, method="L-BFGS-B", bounds=bounds).x
+    with one_thread():  # a dozen numbers: waking other threads took forty times as long as the work
+        found = minimize(loss, np.zeros(pieces + 3), jac=True, method="L-BFGS-B", bounds=bounds).x
     constant, features, sightings = map(float, found[pieces:])
     return float(found[0]), tuple(map(float, found[1:pieces])), constant, features, sightings
 
