@@ -36,11 +36,11 @@ SCRIPTS = {
 
 
 def run_r(folder, *arguments):
-    """Run Rscript in a folder; return what it printed. A warning of R is an error."""
+    """Run Rscript in a folder; return what it printed, messages last. A warning of R is an error."""
     command = [RSCRIPT, "--vanilla", "-e", "options(warn = 2)", *arguments]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    return done.stdout
+    return done.stdout + done.stderr  # secr tells what it checked as messages
 
 
 def run_script(folder, script, *packages):
