@@ -294,9 +294,7 @@ class _Look:
         self._away = np.concatenate([self._away, away], axis=1)
         self._rows = np.concatenate([self._rows, np.where(rows >= 0, rows + view.first, -1)], axis=1)
         if self._away.shape[1] > self._count:
-            if (
-                self._try < DEEPEST
-            ):  # those that are as far as the farthest are left out: which of them stay is the same
+            if self._try < DEEPEST:  # `compare` leaves out those as far as the farthest: which of them stay is the same
                 first = np.argpartition(self._away, self._count - 1, axis=1)[:, : self._count]
             else:
                 first = np.argsort(self._away, axis=1, kind="stable")[:, : self._count]
