@@ -102,7 +102,7 @@ class Report:
         start = time.perf_counter()
         try:
             found = work()
-        except Exception as error:  # the machine is lent: what else can be measured is measured
+        except Exception as error:  # what else can be measured is measured
             found = {"failed": f"{type(error).__name__}: {error}"}
             print(name, "failed:", error, file=sys.stderr, flush=True)
         step[name] = found | {"seconds": round(time.perf_counter() - start, 2)}
