@@ -1,5 +1,6 @@
 """The R scripts of the exporters: R parses each, and runs each whose package is installed. Without R, they skip."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -36,15 +37,16 @@ SCRIPTS = {
 
 
 def run_r(folder, *arguments):
-    """Run Rscript in a folder; return what it printed, messages last. A warning of R is an error."""
+    """Run Rscript in a folder; return what it printed, and its messages. A warning of R is an error."""
     command = [RSCRIPT, "--vanilla", "-e", "options(warn = 2)", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600)
+    zone = os.environ | {"TZ": "UTC"}  # without one, lubridate warns on computers without systemd
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=900, env=zone)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    return done.stdout + done.stderr  # secr tells what it checked as messages
+    return done.stdout, done.stderr
 
 
 def run_script(folder, script, *packages):
-    """Run a script of an export in its folder, and return what it printed. Skips without its packages."""
+    """Run a script of an export in its folder; return what it printed, and its messages. Skips without its packages."""
     need_packages(*packages)
     return run_r(folder, "-e", f'source("{script}", echo = FALSE)')
 
@@ -115,7 +117,7 @@ def test_the_packages_read_what_is_written_for_them(tmp_path, name, sessions):
     out, survey = exported(tmp_path, name, *drawn_survey(5), sessions=sessions)
     text = (out / script).read_text()
     (out / script).write_text(text.replace("mod.p = ~ 1)", "mod.p = ~ 1, iter = 600, burnin = 100, adapt = 100)"))
-    printed = run_script(out, script)
+    printed, _ = run_script(out, script)
     if name == "oscr":
         animals = [str(len({c.individual for c in survey.captures if c.session == s.name})) for s in survey.sessions]
         assert re.search(r"n individuals +" + " +".join(animals), printed)
@@ -140,8 +142,8 @@ def estimates_of(printed):
 def test_secr_fits_the_density_that_was_drawn(tmp_path, options, counting):
     need_packages("secr")
     out, survey = exported(tmp_path, "secr", *drawn_survey(5), options=options, **counting)
-    printed = run_script(out, "fit.R")
-    assert "No errors found" in printed
+    printed, messages = run_script(out, "fit.R")
+    assert "No errors found" in printed + messages
     for name, limits in estimates_of(printed).items():
         truth = {"D": DENSITY / 10_000, "g0": G0, "sigma": SIGMA}[name]
         assert limits[1] < truth < limits[2], name
@@ -161,7 +163,7 @@ def test_secr_pools_draws_of_identities(tmp_path):
         row[alone] = 10_000 + np.flatnonzero(alone)
     drawn = Drawn(labels, tuple(drawn_captures(survey, identities, labels)), 0)
     export_survey(survey, "secr", tmp_path / "out", coordinates=EXACT, drawn=drawn)
-    printed = run_script(tmp_path / "out", "pool.R")
+    printed, _ = run_script(tmp_path / "out", "pool.R")
     assert "fits: 5 of 5" in printed
     numbers = [float(n) for n in re.findall(r"\d+\.\d+(?:e-?\d+)?", printed)]
     estimate, low, high = numbers[:3]
