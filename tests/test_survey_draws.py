@@ -18,10 +18,11 @@ from snowmatch.decisions.row import Decision
 from snowmatch.interchange.exporting import export_survey
 from snowmatch.review.alpha import identification_rate
 from snowmatch.review.identities import open_identities
+from snowmatch.review.likely import Evidence, Likely
 from snowmatch.survey.abundance import Estimate, m0
 from snowmatch.survey.captures import history
 from snowmatch.survey.coordinates import Coordinates
-from snowmatch.survey.draws import Drawn, drawn_captures
+from snowmatch.survey.draws import Drawn, draw_identities, drawn_captures
 from snowmatch.survey.identification import identify_captures
 from snowmatch.survey.opening import open_survey
 from snowmatch.survey.pooling import pool
@@ -157,6 +158,20 @@ def test_a_draw_that_is_the_decisions_gives_the_captures_of_the_survey(tmp_path)
     who = open_identities(folder).who
     survey, found = drawn(folder, np.array([who.of, who.of]))
     assert found.captures == (survey.captures, survey.captures)
+
+
+def test_two_names_stay_two_animals_if_no_photo_speaks_for_a_pair(tmp_path):
+    rows = [(name, "left_flank", "S1", f"2023-05-{day:02}T10:00:00", f"e{day}", "") for day, name in
+            enumerate(["aika", "aika", "bars", "cholpon", ""], start=2)]  # fmt: skip
+    identities = open_identities(catalog(tmp_path, rows))
+    nothing_known = Evidence({(0, 1): Likely(0, 1, 2.0, 0.5, 0.4, 30, ("a0", "a1"))}, 0.2, -2.0, 0)
+    draws = draw_identities(identities, nothing_known, 400)
+    names = [identities.who.individuals[number].name for number in identities.who.of]
+    at = [names.index(name) for name in ("aika", "bars", "cholpon")]
+    joined = [len(set(row)) < len(at) for row in draws[:, at].tolist()]
+    assert np.mean(joined) < 0.1  # three pairs, each an answer of a person, which is right in 97 %
+    free = names.index(None)
+    assert any(row[free] in row[at] for row in draws)  # nobody has said that this one is another animal
 
 
 def test_draws_join_and_divide_animals_but_single_unidentified_ones_stay_so(tmp_path):

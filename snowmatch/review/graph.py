@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from itertools import combinations
+from collections.abc import Callable, Iterable, Iterator
+from itertools import combinations, product
 
 import numpy as np
 
@@ -42,6 +42,7 @@ def weights_of(who: Who, evidence: Evidence, accuracy: Callable[[str], float]) -
     for pair in evidence.pairs:  # two names are an answer of whoever gave them
         if pair not in human and differently_named(who, *pair):
             human[pair] = -SURE
+    human |= dict.fromkeys(_apart_by_name(who, human), -SURE)
     machine = {pair: min(max(likely.odds, -SURE), SURE + alone) for pair, likely in evidence.pairs.items()}
     pairs = [p for p in sorted({*machine, *human}) if comparable(who.sightings[p[0]], who.sightings[p[1]])]
     views = np.array([VIEWS.get(sighting.body_parts, BOTH) for sighting in who.sightings], np.int64)
@@ -69,6 +70,25 @@ def differently_named(who: Who, a: int, b: int) -> bool:
     """Return whether two sightings are of individuals that have different names."""
     one, other = (who.individuals[who.of[n]].name for n in (a, b))
     return one is not None and other is not None and one != other
+
+
+def _apart_by_name(who: Who, said: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Yield one pair of comparable sightings for any two names that no pair of `said` keeps apart.
+
+    Else nothing but the silence of the photos would keep two animals apart that somebody has named.
+    """
+    names: dict[str, dict[tuple[str, ...], int]] = {}
+    name_of = [who.individuals[number].name for number in who.of]
+    for number, sighting in enumerate(who.sightings):
+        if (name := name_of[number]) is not None:
+            names.setdefault(name, {}).setdefault(sighting.body_parts, number)
+    told = {frozenset((name_of[a], name_of[b])) for a, b in said if comparable(who.sightings[a], who.sightings[b])}
+    for one, other in combinations(names, 2):
+        if frozenset((one, other)) not in told:
+            pairs = product(names[one].values(), names[other].values())
+            found = next((p for p in pairs if comparable(who.sightings[p[0]], who.sightings[p[1]])), None)
+            if found is not None:
+                yield min(found), max(found)
 
 
 def rarity(evidence: Evidence) -> float:
