@@ -248,6 +248,15 @@ def test_spots_agree_on_the_photos_of_a_likely_pair(page):
         assert 0 <= spot[3] <= b["size"][0]
 
 
+def test_about_as_many_spots_are_drawn_as_the_page_says(page):
+    said, drawn = 0, 0
+    for question in questions(page, count=10):
+        a, b = (side["frames"][side["first"]]["key"] for side in question["sides"])
+        found = page.get("/review/spots", params={"mode": "open", "a": a, "b": b}).json()["spots"]
+        said, drawn = said + min(question["spots"], 60), drawn + len(found)
+    assert drawn == pytest.approx(said, rel=0.2)  # photos of a burst vote together there
+
+
 def test_the_scenery_is_dark_and_the_animal_is_not(state, page):
     question = questions(page)[0]
     frame = question["sides"][0]["frames"][0]

@@ -50,7 +50,7 @@ def compare_sightings(
     passage are not compared, nor are body parts that differ. A sighting without features, or without any verified
     match, has no evidence. Several extractors: the first is used.
     """
-    gallery = _by_sighting(session.gallery, sightings, supposed)
+    gallery = by_sighting(session.gallery, sightings, supposed)
     matcher, geometry = session.method.matcher, session.method.geometry
     votes = voter(matcher)
     entry_of = {a.row: n for n, a in enumerate(gallery.annotations)}
@@ -107,8 +107,11 @@ def compare_sightings(
     return found
 
 
-def _by_sighting(gallery: Gallery, sightings: Sequence[Sequence[int]], supposed: Sequence[int] | None) -> Gallery:
-    """Return the gallery with the number of its sighting as the name of each annotation."""
+def by_sighting(gallery: Gallery, sightings: Sequence[Sequence[int]], supposed: Sequence[int] | None = None) -> Gallery:
+    """Return the gallery with the number of its sighting as the name of each annotation.
+
+    sightings, supposed: as for `compare_sightings`.
+    """
     number: Mapping[int, int] = {row: n for n, rows in enumerate(sightings) for row in rows}
     annotations = tuple(
         replace(a, individual=f"{number[a.row]:09d}" if a.row in number else None) for a in gallery.annotations
