@@ -38,6 +38,7 @@ from snowmatch.photos.facts import PhotoFacts
 from snowmatch.photos.pixels import read_photo
 from snowmatch.screening.foreground import ForegroundMap
 from snowmatch.screening.maps import load_maps, save_maps
+from snowmatch.views.text import format_answer
 
 MODEL = Model((1.0,), 2.0, (1.5, 1.5), 2.0, 0.0, 1000.0, 6.0, 0.0)
 
@@ -324,3 +325,11 @@ def test_a_query_photo_that_is_no_file_says_so(own_survey, tmp_path):
     os.symlink("/dev/zero", tmp_path / "zero.jpg")
     with pytest.raises(SnowmatchError, match=r"zero\.jpg is not a file, expected a photo"):
         snowmatch.open_catalog(own_survey / "catalog").query(tmp_path / "zero.jpg")
+    with pytest.raises(SnowmatchError, match=r"is a folder, expected a photo: .*`snowmatch batch`"):
+        snowmatch.open_catalog(own_survey / "catalog").query(tmp_path)
+
+
+def test_a_wall_without_any_spot_has_the_answer_none(own_survey, tmp_path):
+    Image.new("RGB", (640, 480), (150, 150, 150)).save(tmp_path / "wall.jpg")
+    answer = snowmatch.open_catalog(own_survey / "catalog").query(tmp_path / "wall.jpg")
+    assert "Answer: none" in format_answer(answer)

@@ -72,7 +72,9 @@ def test_a_name_is_used_at_once_and_taken_back(catalog):
     assert "Aika" in run(catalog, "list")
     shown = CliRunner().invoke(main, ["show", str(catalog)]).output
     assert "Aika" in shown
-    run(catalog, "undo")  # the observer's name is remembered
+    told = run(catalog, "undo")  # the observer's name is remembered
+    assert "Anna" in told.splitlines()[1]  # which decision is taken back
+    assert "name" in told.splitlines()[1]
     assert set(names_of(catalog).values()) == {None}
 
 

@@ -195,6 +195,9 @@ def test_what_was_not_told_is_told_after_a_restart_and_once_in_the_file(place, t
     again = CliRunner().invoke(main, [*words, "--events", str(events)])
     assert "told again" not in again.output
     assert "a.jpg" not in again.output
+    assert "nothing new" in again.output
+    added = CliRunner().invoke(main, [*words, "--add"]).output
+    assert "asked without --add are not added later" in added
 
 
 def test_a_torn_line_of_the_journal_counts_for_nothing(place):

@@ -130,6 +130,7 @@ def _ask_all(queue: Queue, session: Session, number: int | None, draw: Path | No
             after, _ = decide(queue.identities, undo(queue.identities, ids, queue.observer))
             queue.start_again(after)
             say("taken back" if ids else "nothing to take back")
+            answered = max(answered - bool(ids), 0)
             continue
         answer, certainty = ANSWERS.get(said[:1]), said[1:]
         if answer is None or certainty not in ("", "1", "2", "3", "4"):
@@ -207,7 +208,7 @@ def auto(
             "the machine has no decisions to take back" if take_back else f"no pair to join is {lowest} or better"
         )
         return
-    store(place, who, drafts, dry_run)
+    store(place, who, drafts, dry_run, back="" if take_back else "auto --undo")
 
 
 @identities.command()

@@ -168,12 +168,16 @@ def undo(place: Place, ids: Sequence[str], dry_run: bool) -> None:
       snowmatch identities catalog/ undo
     """
     from snowmatch.review.identities import last_of, undo
+    from snowmatch.views.identities import format_log
 
     who, observer = place.open(), place.observer()
     chosen = ids or last_of(who, observer)
     if not chosen:
         raise click.ClickException(f"{observer} has no decision to take back: name one of `log`")
-    store(place, who, undo(who, chosen, observer), dry_run)
+    drafts = undo(who, chosen, observer)
+    back = {draft.answer for draft in drafts}
+    print_text(format_log([row for row in who.rows if row.id in back]))
+    store(place, who, drafts, dry_run)
 
 
 @identities.command()

@@ -85,8 +85,8 @@ def identities(ctx: click.Context, catalog: Path) -> None:
     ctx.obj = catalog
 
 
-def store(place: Place, who: Identities, drafts: Sequence[Any], dry_run: bool) -> None:
-    """Show what decisions change, and store them."""
+def store(place: Place, who: Identities, drafts: Sequence[Any], dry_run: bool, back: str = "") -> None:
+    """Show what decisions change, and store them. back: the command that takes them back, if one does."""
     from snowmatch.review.identities import decide, preview
     from snowmatch.views.identities import format_change
 
@@ -96,4 +96,4 @@ def store(place: Place, who: Identities, drafts: Sequence[Any], dry_run: bool) -
         return
     _, appended = decide(who, drafts)
     say_notes(appended.notes)
-    say("stored; take it back with: undo " + " ".join(row.id[-8:] for row in appended.rows))
+    say("stored; take it back with: " + (back or "undo " + " ".join(row.id[-8:] for row in appended.rows)))

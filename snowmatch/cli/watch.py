@@ -96,8 +96,10 @@ def watch(
     changes = Changes(folder, every)
     notices = Notices(notify, address)
     told: set[str] = set()
+    looks: list[Arrival] = []
 
     def show(arrival: Arrival, again: bool) -> None:
+        looks.append(arrival)
         _show(arrival, again, folder, add, events, notices, told)
 
     how = "the system tells changes" if changes.told else f"looked at every {every:g} s: {changes.why}"
@@ -120,6 +122,9 @@ def watch(
             changes=changes,
             **chosen,
         )
+        if once and not looks:
+            before = " Photos that were asked without --add are not added later" if add else ""
+            say(f"nothing new in {folder}: all photos there, if any, were asked before.{before}")
     except KeyboardInterrupt:
         say("stopped; what was asked is remembered")
     finally:

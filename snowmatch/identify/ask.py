@@ -72,8 +72,8 @@ def _answer(
     notes += session.map_notes()
     if not all(c.accepted for c in found):
         text = (
-            "candidates with 0 inliers have the score before the geometric check, which cannot be compared with the "
-            "other scores"
+            "scores in brackets are those before the geometric check (no consistent geometry): they cannot be compared "
+            "with the other scores"
         )
         notes.append(Note("unverified-candidates", text))
     return Answer(

@@ -254,7 +254,9 @@ def _check_file(path: Path, expected: str) -> None:
         problem = (
             "is a folder" if os.path.isdir(path) else "is not a file" if os.path.exists(path) else "does not exist"
         )
-        raise SnowmatchError(f"{path} {problem}, expected {expected}: check the path")
+        folder = expected == "a photo" and os.path.isdir(path)
+        do = "name its photos, or ask about all of them with `snowmatch batch`" if folder else "check the path"
+        raise SnowmatchError(f"{path} {problem}, expected {expected}: {do}")
 
 
 def _box_text(bbox: BBox | None) -> str:

@@ -121,8 +121,9 @@ def format_change(change: Change) -> str:
     if len(change.names) > 20:
         lines.append(f"... and {len(change.names) - 20} more")
     fewer, more = change.individuals
+    gets = "gets" if change.sightings == 1 else "get"
     lines.append(
-        f"{counted(change.sightings, 'sighting')} get another name, {counted(change.captures, 'capture')} of them; "
+        f"{counted(change.sightings, 'sighting')} {gets} another name, {counted(change.captures, 'capture')} of them; "
         f"{fewer} -> {counted(more, 'identity', 'identities')}"
     )
     if change.quarrels:

@@ -31,6 +31,8 @@ def format_answer(answer: Answer) -> str:
         lines += ["", f"Answer: {format_decision(answer)}"]
         if answer.decided is not None:
             lines.append(f"        {format_evidence(answer.decided)}")
+    elif not any(photo.features for photo in answer.photos):
+        lines += ["", "Answer: none, because nothing was found in the photo that could be compared"]
     return "\n".join(line.rstrip() for line in lines)
 
 
