@@ -339,6 +339,7 @@ class TestCounts:
     def test_what_is_ahead_is_what_is_asked(self, survey):
         truth, held = survey
         first = ahead(held, truth[None], margin=SURE, answer=SURE, times=1)
+        assert ahead(held, truth[None], margin=SURE, answer=SURE, times=1, closed=lambda i, j: True) == 0
         questions, number = Questions(held, margin=SURE), 0
         while found := questions.ask():
             questions.answer(found[0].i, found[0].j, SURE if truth[found[0].i] == truth[found[0].j] else -SURE)

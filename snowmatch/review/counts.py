@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,17 +97,18 @@ def ahead(
     most: int = 1,
     asked: Collection[tuple[int, int]] = (),
     times: int = 3,
+    closed: Callable[[int, int], bool] | None = None,
 ) -> int:
     """Return about how many questions `Questions` will still ask: the mean over some draws, each taken as the truth.
 
     margin, most, asked: of Questions. answer: the weight of an answer. times: draws that are tried, evenly spread; it
-    takes as long as the questions to all of them.
+    takes as long as the questions to all of them. closed: (i, j) of pairs that are never asked, as of `Questions.ask`.
     """
     numbers = []
     for row in draws[:: max(len(draws) // times, 1)][:times]:
         questions = Questions(weights, margin=margin, most=most, asked=asked)
         number = 0
-        while found := questions.ask():
+        while found := questions.ask(closed=closed):
             i, j = found[0].i, found[0].j
             questions.answer(i, j, answer if row[i] == row[j] else -answer)
             number += 1

@@ -48,7 +48,8 @@ def format_draws(survey: Survey, drawn: Drawn) -> str:
         for model, p in models.items():
             e = Estimate(p.value, p.low, p.high, p.draws)
             lines.append(f"  session {printable(name)}, {MODELS[model]}: {_estimate(e)}")
-    return "\n".join([*lines, "What names and merges join, and splits part, is a fact in all draws; two names count as an answer."])
+    facts = "What names and merges join, and splits part, is a fact in all draws; two names count as an answer."
+    return "\n".join([*lines, facts])
 
 
 def _sessions(survey: Survey) -> list[str]:
