@@ -61,7 +61,7 @@ def a_row(folder):
 def test_the_command_prints_the_pairs_the_levels_and_the_quality(calibrated):
     folder, result = calibrated
     pairs = count_encounter_pairs(snowmatch.open_catalog(folder / "catalog").data.annotations)
-    assert f"{pairs} pairs of encounters of one animal; models for: outlined" in result.stdout
+    assert f"{pairs} pairs of encounters of one animal; models for: photos with a box or a mask" in result.stdout
     assert not [line for line in result.stdout.splitlines() if line != line.rstrip()]
     for mark, level in zip("🔵🟢🟡🔴", ("excellent", "good", "fair", "uncertain"), strict=True):
         assert re.search(rf"{mark} {level} +\d+ %  (\d+ of \d+ answers? \(.* to .* %\)|no answers)", result.stdout)

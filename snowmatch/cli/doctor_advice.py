@@ -47,7 +47,7 @@ def _move(data: Data) -> str:
 
 
 def _times(data: Data) -> str:
-    return f"correct the column timestamp of {_table(data)}"
+    return "correct the column timestamp of catalog.csv (or catalog.xlsx; a catalog of folders has the times of its photos)"
 
 
 def _check(data: Data) -> str:

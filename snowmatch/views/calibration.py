@@ -16,6 +16,7 @@ from snowmatch.core.plain import plain
 from snowmatch.core.text import aligned, counted, printable
 from snowmatch.core.version import __version__
 from snowmatch.identify.calibrate import Calibrated
+from snowmatch.identify.judge import kind_in_words
 from snowmatch.views.json import notes_to_json
 from snowmatch.views.side_by_side import BACKGROUND, FAINT, LEVELS, TEXT
 
@@ -28,7 +29,7 @@ def format_calibrated(calibrated: Calibrated) -> str:
     lines = [
         f"Calibrated: {printable(calibrated.catalog_path)} ({method})",
         f"Learned from {counted(calibrated.encounters, 'encounter')} and {counted(calibrated.pairs, 'pair')} of "
-        f"encounters of one animal; models for: {', '.join(calibrated.groups)}",
+        f"encounters of one animal; models for: {', '.join(map(kind_in_words, calibrated.groups))}",
         "",
         *format_quality(calibrated.quality, calibrated.levels),
     ]
