@@ -53,6 +53,7 @@ def once_a_run(tmp_path_factory, name, make):
     folder, made = root / name, root / f"{name}.made"
     with FileLock(root / f"{name}.lock"):
         if not made.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # of a try that failed
             folder.mkdir()
             make(folder)
             made.touch()
