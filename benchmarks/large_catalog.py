@@ -16,7 +16,6 @@ from typing import Any
 from measure import THREAD_VARIABLES, peak_memory
 from scaling import NOISE, PHOTOS, row_of, write_table
 
-FEATURE_BYTES, BLOCK_ROW_BYTES = 164, 169  # on disk, of one feature and of one row of a search block
 SEGMENT = 540 << 20  # bytes of features that are written at once: then no segment is merged
 EXTRACTOR = "hesaff"
 

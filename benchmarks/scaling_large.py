@@ -26,7 +26,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from large_catalog import BLOCK_ROW_BYTES, FEATURE_BYTES, build, grow
+from large_catalog import build, grow
 from large_queries import add, ask, exact
 from measure import THREAD_VARIABLES
 
@@ -221,7 +221,6 @@ def machine(given: argparse.Namespace) -> dict[str, Any]:
         "disk_written_mb_s": written(given.work),
         "features_elsewhere": bool(given.features_at),
         "python": sys.version.split()[0],
-        "bytes_expected": {"feature": FEATURE_BYTES, "row": BLOCK_ROW_BYTES},
     }
 
 

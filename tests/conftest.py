@@ -43,7 +43,7 @@ def pytest_xdist_auto_num_workers(config):
     """Return how many processes run the tests: up to four for a folder, none beside this one for single files."""
     asked = [config.invocation_params.dir / name.partition("::")[0] for name in config.args]
     processes = min(os.cpu_count() or 1, 4)
-    return 0 if processes == 1 or all(path.is_file() for path in asked) else processes
+    return processes if processes > 1 and any(path.is_dir() for path in asked) else 0
 
 
 def once_a_run(tmp_path_factory, name, make):
@@ -53,6 +53,7 @@ def once_a_run(tmp_path_factory, name, make):
     folder, made = root / name, root / f"{name}.made"
     with FileLock(root / f"{name}.lock"):
         if not made.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # of a try that failed
             folder.mkdir()
             make(folder)
             made.touch()

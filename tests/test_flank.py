@@ -245,3 +245,11 @@ def test_nothing_is_guessed_where_no_animal_is_seen_or_nothing_looks(tmp_path, m
     monkeypatch.setattr(finders, "_classifier", lambda name: None)
     assert guess_body_part(tmp_path / "sent.png", None) is None
     assert guess_body_part(tmp_path / "sent.png", (20, 15, 40, 30)) is not None
+
+
+@pytest.mark.usefixtures("network")
+def test_a_box_that_is_far_larger_than_the_photo_or_outside_takes_no_memory_and_fails_nothing(tmp_path):
+    animal(tmp_path / "sent.png", "left")
+    whole = guess_body_part(tmp_path / "sent.png", (0, 0, 80, 60))
+    assert guess_body_part(tmp_path / "sent.png", (-400_000_000, -400_000_000, 900_000_000, 900_000_000)) == whole
+    assert guess_body_part(tmp_path / "sent.png", (500, 500, 10, 10)) is None

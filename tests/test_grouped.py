@@ -1,6 +1,7 @@
 """Many queries at once: each search block is loaded once for all of them, and the answers are those of single ones."""
 
 import shutil
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,7 @@ import snowmatch
 from snowmatch.confidence import scoring
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Features
-from snowmatch.identify import pairs
+from snowmatch.identify import match, pairs
 from snowmatch.identify.ask import ask, ask_many
 from snowmatch.identify.question import make_question
 from snowmatch.matching.matchers.lnbnn import Lnbnn
@@ -76,6 +77,23 @@ def test_each_block_is_loaded_once_for_all(places, monkeypatch):
     for each in sought:
         searching.search(found, each.descriptors, each.allowed, 5)
     assert len(opened) == 8 * len(found)
+
+
+def test_each_further_query_takes_less_memory_than_a_byte_for_each_row(places):
+    """So that many queries together fit into memory, too, on large catalogs."""
+    place, held = places["one"]
+    found = blocks_of(place, held)
+
+    def peak(count):
+        sought = [searching.Sought(rows_of(held.keys[0].decode())[:1], np.arange(90) != 1)] * count
+        tracemalloc.start()
+        searching.search_many(found, sought, 5)
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    peak(1)
+    assert (peak(250) - peak(50)) / 200 < held.rows + 1500  # of each query, this is what its descriptor needs
 
 
 def features_of(rows):
@@ -173,3 +191,24 @@ def test_a_batch_that_does_not_fit_into_memory_has_the_same_rows(survey, tmp_pat
     assert max(asked) > 1
     assert found.rows == expected.rows
     assert replace(found, notes=()) == replace(expected, notes=())
+
+
+@pytest.mark.parametrize("fits", [True, False])
+def test_a_photo_that_meets_damage_while_it_is_compared_does_not_stop_the_others(survey, tmp_path, monkeypatch, fits):
+    folder = shutil.copytree(survey / "catalog", tmp_path / "catalog")
+    photos = sorted((survey / "queries").rglob("*.jpg"))[:4]
+    catalog = snowmatch.open_catalog(folder)
+    expected = run_batch(catalog, photos, again=True)
+    original, first = match.score_matches, []
+
+    def damaged(subjects, *rest):
+        first.append(len(subjects[0]))
+        if len(subjects[0]) == first[0]:
+            raise SnowmatchError("the features are damaged")
+        return original(subjects, *rest)
+
+    monkeypatch.setattr(match, "score_matches", damaged)
+    monkeypatch.setattr(type(catalog.session().gallery), "fits_memory", fits)
+    found = run_batch(catalog, photos, again=True)
+    assert [why for _, why in found.failed] == ["the features are damaged"]
+    assert len(set(found.rows) & set(expected.rows)) == len(expected.rows) - 1 > 1

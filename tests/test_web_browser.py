@@ -3,6 +3,7 @@
 import shutil
 import threading
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import uvicorn
 
 from snowmatch.web.app import make_app
 from snowmatch.web.network import listen
+from snowmatch.web.routes import identify as routes
 from snowmatch.web.state import State
 
 pytestmark = pytest.mark.browser
@@ -182,3 +184,28 @@ def test_all_buttons_of_review_are_in_the_window(page):
         )
         panes = page.evaluate("[...document.querySelectorAll('.pane')].map((pane) => pane.clientHeight)")
         assert panes[0] == panes[1] > height / 4
+
+
+def test_the_guess_of_a_flank_follows_the_box_until_a_person_chooses(survey, page, monkeypatch):
+    told = {None: ("left_flank", 0.95), 20: ("right_flank", 0.93), 30: None}
+    monkeypatch.setattr(routes, "guess_body_part", lambda path, box: told[box and box[0]])
+    part = "document.querySelector('[name=body_part]').value"
+    page.goto(page.url + "identify?lang=en")
+    page.set_input_files("input[type=file]", next((survey / "queries").rglob("*.jpg")))
+    until(lambda: page.evaluate(part) == "left_flank")
+    assert "95 %" in page.text_content("#guess")
+
+    def draw(x):
+        with page.expect_response("**/identify/guess") if x < 50 else nullcontext():
+            for name, value in zip("xywh", (x, 10, 100, 80), strict=True):
+                page.fill(f"#box-{name}", str(value))
+            page.keyboard.press("Tab")
+
+    draw(20)
+    until(lambda: page.evaluate(part) == "right_flank")
+    draw(30)
+    until(lambda: page.evaluate(part) == "")
+    assert page.text_content("#guess") == ""
+    page.select_option("[name=body_part]", "tail")
+    draw(60)
+    assert page.evaluate(part) == "tail"

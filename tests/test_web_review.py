@@ -5,6 +5,8 @@ import json
 import re
 import shutil
 import time
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -12,7 +14,9 @@ from starlette.testclient import TestClient
 from web_large import large_state
 
 from snowmatch.review.identities import answer_pair, rename, undo
+from snowmatch.survey.layout import Layout
 from snowmatch.views.question import question_to_json
+from snowmatch.web import places
 from snowmatch.web.app import make_app
 from snowmatch.web.desk import desk_of
 from snowmatch.web.state import State
@@ -335,6 +339,31 @@ def test_a_pair_that_nobody_would_ask_about_is_answered_and_taken_back(state, pa
     assert questions(page)
     assert page.post("/review/undo", json={"mode": "open"}).json()["undone"]
     assert questions(page)
+
+
+def test_an_answer_after_sightings_became_fewer_starts_the_queue_again(state, page, monkeypatch):
+    questions(page)
+    queue = desk_of(state, "Anna", "open")._queue
+    who = state.identities().who
+    item = replace(queue.next()[0], a=len(who.sightings) - 2, b=len(who.sightings) - 1)
+    fewer = SimpleNamespace(who=SimpleNamespace(sightings=who.sightings[:-1]))
+    started = []
+    monkeypatch.setattr(type(queue), "_start", lambda self: started.append(self.identities))
+    queue.take(fewer, item, None)
+    assert started == [fewer]
+
+
+@pytest.mark.parametrize(
+    ("metres", "told"), [(3, 50), (310, 300), (980, 1000), (1234, 1200), (9960, 10_000), (12_345, 12_000)]
+)
+def test_the_distance_of_two_stations_is_rounded(state, monkeypatch, metres, told):
+    who = state.identities().who
+    sites = list(dict.fromkeys((s.location, s.station) for s in who.sightings))[:2]
+    numbers = [next(n for n, s in enumerate(who.sightings) if (s.location, s.station) == site) for site in sites]
+    layout = Layout({sites[0]: (0.0, 0.0), sites[1]: (0.0, float(metres))}, ())
+    monkeypatch.setattr(places, "layout_of", lambda state, identities: (layout, ""))
+    assert places.metres_apart(state, state.identities(), *numbers) == told
+    assert places.metres_apart(state, state.identities(), numbers[0], numbers[0]) is None
 
 
 def test_a_queue_that_takes_an_answer_back_asks_as_before(state, page):

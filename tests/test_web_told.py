@@ -1,5 +1,6 @@
 """Notes and errors in Russian: by their codes, and in English where a translation or a value is missing."""
 
+import csv
 import re
 import time
 from pathlib import Path
@@ -8,7 +9,10 @@ import pytest
 from test_web_pages import client_of, make_catalog
 
 import snowmatch
+from snowmatch.api import open_catalog
 from snowmatch.core.notes import Note
+from snowmatch.review.doctor.examine import examine
+from snowmatch.web.routes.doctor import _text
 from snowmatch.web.texts import plural_form, words_of
 from snowmatch.web.told import told, told_note
 
@@ -80,3 +84,18 @@ def test_errors_are_in_the_language_of_the_page(tmp_path):
     assert russian["error"] == "Страница устарела: загрузите её снова."
     page = client.get("/survey/file/secr.zip?lang=ru", headers={"accept": "text/html"}).text
     assert "выберите округлённое или точное" in page
+
+
+def test_findings_count_animals_where_a_photo_shows_two(tmp_path):
+    folder = make_catalog(tmp_path)
+    table = folder / "catalog.csv"
+    head, *lines = table.read_text(encoding="utf-8").splitlines()
+    names = head.split(",")
+    cells = dict(zip(names, next(csv.reader(lines[:1])), strict=True)) | {"bbox": "", "body_part": ""}
+    both = [",".join((cells | {"individual": name})[each] for each in names) for name in ("aika", "bars")]
+    table.write_text("\n".join([head, *both, *lines[2:]]) + "\n", encoding="utf-8")
+    found = {finding.code: finding for finding in examine(open_catalog(folder)).findings}
+    for code in ("no-box", "body-part-unknown", "stale-annotations"):
+        assert len(found[code].cases) == 1
+        told_in_russian = _text(found[code], "ru")
+        assert re.search(r"\b2\b", told_in_russian), told_in_russian

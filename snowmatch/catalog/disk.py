@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from pathlib import Path
 
 from snowmatch.core.home import database_path, features_path, home_of, indexes_path
@@ -26,5 +28,8 @@ def told_sizes(sizes: dict[str, int], annotations: int) -> str:
 
 def _bytes_of(path: Path) -> int:
     """Return the size of a file, or of all files in a folder; 0 if it does not exist."""
-    files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
-    return sum(file.stat().st_size for file in files)
+    size = 0
+    for file in [path] if path.is_file() else [Path(at, name) for at, _, names in os.walk(path) for name in names]:
+        with suppress(FileNotFoundError):  # the app, or another run, has deleted it meanwhile
+            size += file.stat().st_size
+    return size

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from snowmatch.identify.match import Matched, match_all
 from snowmatch.identify.question import Question
 from snowmatch.identify.resolve import Resolved, resolve
 from snowmatch.identify.session import Session
+
+Prepared = tuple[Question, Resolved, Allowed, Foreground]
 
 
 def ask(session: Session, question: Question) -> Answer:
@@ -36,7 +38,7 @@ def ask_many(session: Session, questions: Sequence[Question]) -> list[Answer | S
     Each search block is read once for all of them, which counts where the index does not fit into memory.
     """
     found: dict[int, Answer | SnowmatchError] = {}
-    prepared: dict[int, tuple[Question, Resolved, Allowed, Foreground]] = {}
+    prepared: dict[int, Prepared] = {}
     for n, question in enumerate(questions):
         try:
             resolved = resolve(session, question)
@@ -44,11 +46,22 @@ def ask_many(session: Session, questions: Sequence[Question]) -> list[Answer | S
             prepared[n] = question, resolved, allowed, tell_foreground(session, question, resolved, allowed)
         except SnowmatchError as error:
             found[n] = error
-    matched = match_all(session, [(r.body_part, allowed, seen) for _, r, allowed, seen in prepared.values()])
-    for (n, (question, resolved, allowed, seen)), matches in zip(prepared.items(), matched, strict=True):
-        judged = judge(session, question, resolved, allowed, seen, matches)
-        found[n] = _answer(session, question, resolved, allowed, seen, matches, judged)
+    found |= _answers(session, prepared)
     return [found[n] for n in range(len(questions))]
+
+
+def _answers(session: Session, prepared: Mapping[int, Prepared]) -> dict[int, Answer | SnowmatchError]:
+    """Return the answer to each question, or its error: if there is one, each question is asked alone."""
+    try:
+        matched = match_all(session, [(r.body_part, allowed, seen) for _, r, allowed, seen in prepared.values()])
+        return {
+            n: _answer(session, *given, matches, judge(session, *given, matches))
+            for (n, given), matches in zip(prepared.items(), matched, strict=True)
+        }
+    except SnowmatchError as error:
+        if len(prepared) == 1:
+            return dict.fromkeys(prepared, error)
+        return {n: _answers(session, {n: given})[n] for n, given in prepared.items()}
 
 
 def _answer(

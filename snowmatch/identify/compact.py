@@ -35,14 +35,14 @@ def compact_catalog(folder: Path) -> Compacted:
     Features, codebooks, foreground maps and answers of earlier batches stay. Search blocks that are made again with
     their codebook give the same answers. Raises SnowmatchError if the catalog is being indexed or cannot be written.
     """
+    previews = home_of(folder) / "previews"
+    if previews.is_symlink():
+        raise SnowmatchError(f"{previews} is a link; snowmatch deletes only in real folders there: remove the link")
     before = disk_sizes(folder)
     for described in list_features(features_path(folder)):
         with FeatureWriter(features_path(folder), described) as writer:
             writer.compact()
             drop_blocks(indexes_path(folder) / writer.folder.name)
     shrink(folder)
-    previews = home_of(folder) / "previews"
-    if previews.is_symlink():
-        raise SnowmatchError(f"{previews} is a link; snowmatch deletes only in real folders there: remove the link")
     shutil.rmtree(previews, ignore_errors=True)  # on Windows, what a browser reads at this moment stays
     return Compacted(before, disk_sizes(folder))

@@ -290,9 +290,9 @@ class Queue:
             self._repeated.add(pair)
             self._order.append(pair)
             return
-        one, other = (identities.who.sightings[n] for n in pair)
-        chosen = simple and not comparable(one, other)  # a person chose two sightings that are never asked about
-        if not simple or chosen or self._questions is None or item.why == "contradiction":
+        # A person may choose two sightings that are never asked about
+        usual = simple and comparable(*(identities.who.sightings[n] for n in pair))
+        if not usual or self._questions is None or item.why == "contradiction":
             self._start()
             return
         weight = answer_weight(decision, self.accuracy(self.observer))

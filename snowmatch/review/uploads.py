@@ -19,6 +19,7 @@ from snowmatch.core.files import file_sha256, make_folder, replace_file
 from snowmatch.core.home import home_of
 from snowmatch.core.plain import read_summed_json, with_json_sum
 from snowmatch.core.types import BBox
+from snowmatch.photos.chips import clip_bbox
 from snowmatch.photos.facts import read_facts
 from snowmatch.photos.formats import open_photo
 from snowmatch.photos.pixels import read_photo, read_small
@@ -144,25 +145,26 @@ def forget_old_uploads(folder: Path) -> int:
 def guess_body_part(path: Path, box: BBox | None) -> tuple[str, float] | None:
     """Return the flank that the animal in a box shows, and how sure that is; None if nothing here can tell.
 
-    box: None lets the classifier find the animal first.
+    box: None lets the classifier find the animal first. Only the part inside the photo counts.
     """
     try:
         photo = read_photo(path)
-        box = box or _found_box(path, photo.shape[1::-1])
+        size = photo.shape[1], photo.shape[0]
+        box = box or _found_box(path, size)
         if box is None:
             return None
-        name, probability = flank_of(Flanks().left(photo, box))
-    except SnowmatchError:  # without the network's weights nobody guesses
+        name, probability = flank_of(Flanks().left(photo, clip_bbox(box, size)))
+    except SnowmatchError:  # without the network's weights, or in a box outside the photo, nobody guesses
         return None
     return (name, probability) if name != UNKNOWN else None
 
 
-def _found_box(path: Path, size: tuple[int, ...]) -> BBox | None:
+def _found_box(path: Path, size: tuple[int, int]) -> BBox | None:
     classifier = choose_finders(AUTO).classifier
     if classifier is None:
         return None
     seen = animal_map(classifier.classify(read_small(path, LEAST)))
-    return None if seen is None else next(iter(find_boxes(seen, (size[0], size[1]))), None)
+    return None if seen is None else next(iter(find_boxes(seen, size)), None)
 
 
 def _printable_name(name: str) -> str:

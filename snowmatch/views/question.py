@@ -18,9 +18,7 @@ from snowmatch.views.shade import shown_part
 SECRET = (REPEAT, "check")  # why a question is asked that must look like any other one
 
 
-def question_to_json(
-    identities: Identities, item: Item, *, hidden: bool, metres: float | None = None
-) -> dict[str, Any]:
+def question_to_json(identities: Identities, item: Item, *, hidden: bool, metres: int | None = None) -> dict[str, Any]:
     """Return a question as plain values. hidden: without names, probability, level, spots, reason and others' answers.
     metres: between the stations; None if that is not known.
 
@@ -35,7 +33,7 @@ def question_to_json(
         "sides": sides,
         "seconds": _apart(one.time, other.time),
         "one_station": bool(one.station) and (one.location, one.station) == (other.location, other.station),
-        "metres": None if metres is None else round(metres),
+        "metres": metres,
         "hidden": hidden,
     }
     if hidden:

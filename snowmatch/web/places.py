@@ -57,13 +57,18 @@ def _site(layout: Layout, location: str, station: str) -> Site:
     return alike[0] if len(alike) == 1 else (location, station)
 
 
-def metres_apart(state: State, identities: Identities, one: int, other: int) -> float | None:
-    """Return the distance of the stations of two sightings (m); None at one station, or if a position is not known."""
+def metres_apart(state: State, identities: Identities, one: int, other: int) -> int | None:
+    """Return the distance of the stations of two sightings (m); None at one station, or if a position is not known.
+
+    It is rounded: distances to the metre would tell more of the positions than the map of stations does.
+    """
     layout, _ = layout_of(state, identities)
     sites = [_site(layout, s.location, s.station) for s in (identities.who.sightings[n] for n in (one, other))]
     if sites[0] == sites[1] or not all(site in layout.places for site in sites):
         return None
-    return math.dist(*(layout.places[site] for site in sites))
+    metres = math.dist(*(layout.places[site] for site in sites))
+    step = next(step for most, step in ((1_000, 50), (10_000, 100), (math.inf, 1_000)) if metres < most)
+    return max(round(metres / step), 1) * step
 
 
 def photos_at(site: Site) -> str:

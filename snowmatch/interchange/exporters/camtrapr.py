@@ -65,11 +65,11 @@ class CamtrapR:
         settings = given.survey.settings
         length = str(settings["occasion"]).removesuffix("d")
         spatial = f"""
-ch <- spatialDetectionHistory(recordTableIndividual = records, species = "{self.species}", camOp = operation,
-  CTtable = cameras, output = "binary", stationCol = "Station", speciesCol = "Species", Xcol = "utm_x",
-  Ycol = "utm_y", individualCol = "Individual", recordDateTimeCol = "DateTimeOriginal",
-  recordDateTimeFormat = "ymd HMS", occasionLength = {length}, occasionStartTime = {settings["start_hour"]},
-  day1 = "survey", includeEffort = TRUE, timeZone = "UTC")
+ch <- do.call(spatialDetectionHistory, c(list(recordTableIndividual = records, species = "{self.species}",
+  camOp = operation, CTtable = cameras, output = "binary", stationCol = "Station", speciesCol = "Species",
+  Xcol = "utm_x", Ycol = "utm_y", individualCol = "Individual", recordDateTimeCol = "DateTimeOriginal",
+  recordDateTimeFormat = "ymd HMS", occasionLength = {length}, day1 = "survey", includeEffort = TRUE,
+  timeZone = "UTC"), if (!early) begin))
 print(summary(ch))
 """
         several = len({row[0] for row in _cameras(given)[1]}) < len(_cameras(given)[1])
@@ -78,9 +78,11 @@ print(summary(ch))
 library(camtrapR)
 records <- read.csv("records.csv", stringsAsFactors = FALSE)
 cameras <- read.csv("cameras.csv", stringsAsFactors = FALSE)
-operation <- cameraOperation(cameras, stationCol = "Station", setupCol = "Setup_date",
+begin <- list(occasionStartTime = {settings["start_hour"]})
+early <- "occasionStartTime" %in% names(formals(cameraOperation))  # newer versions take it here
+operation <- do.call(cameraOperation, c(list(cameras, stationCol = "Station", setupCol = "Setup_date",
   retrievalCol = "Retrieval_date", hasProblems = any(grepl("^Problem", names(cameras))),
-  dateFormat = "ymd HMS"{cameras if several else ""})
+  dateFormat = "ymd HMS"{cameras if several else ""}), if (early) begin))
 {spatial if given.positions else "# spatialDetectionHistory needs positions: export with --coordinates exact"}
 """.encode()
 

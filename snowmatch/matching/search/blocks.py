@@ -116,11 +116,16 @@ class Block:
 
 @dataclass(frozen=True, eq=False)
 class _View:
-    """A block with the rows (R,) bool that may answer, and the number of its first row among those of its group."""
+    """A block with the entries (E,) bool that may answer, and the number of its first row among those of its group."""
 
     block: Block
-    wanted: np.ndarray
+    keep: np.ndarray
     first: int
+
+    @property
+    def wanted(self) -> np.ndarray:
+        """(R,) bool, the rows that may answer. Made anew each time: many queries together would not fit into memory."""
+        return np.repeat(self.keep, np.diff(self.block.offsets))
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,7 +175,7 @@ def _views(blocks: Sequence[Block], allowed: np.ndarray) -> tuple[dict[int, _Vie
         counts = np.diff(block.offsets)
         keep = block.allows(allowed)
         if keep.any() and (count := int(counts[keep].sum())):
-            views[number] = _View(block, np.repeat(keep, counts), rows)
+            views[number] = _View(block, keep, rows)
             rows, total = rows + int(block.offsets[-1]), total + count
         live += int(counts[block.entries >= 0].sum())
     return views, live, total
@@ -206,7 +211,8 @@ def _search_group(blocks: Sequence[Block], looks: Sequence[_Look]) -> Iterable[t
         for look in asking:
             view = look.views[place]
             if isinstance(index, FlannIndex):
-                squared, found = index.search(look.queries, view.wanted, min(look.k, int(view.wanted.sum())))
+                wanted = view.wanted
+                squared, found = index.search(look.queries, wanted, min(look.k, int(wanted.sum())))
                 yield look.number, Neighbors(_scaled(squared, look.norm), *_places(view.block, found))
             elif look.total <= inverted_file.EXHAUSTIVE_ROWS or index.codebook is None:
                 yield look.number, _compare_all(view, index, look.queries, look.norm, look.k)
@@ -276,7 +282,7 @@ class _Look:
         self._tries = [(min(self._probed, codebook.lists), count)]
         self._tries += [(codebook.lists, count * DEEPER**more) for more in range(DEEPEST)]
         self._left = np.arange(len(self.queries))
-        self._held: dict[int, Any] = {}  # the rows of each block: they stay if the block itself is dropped
+        self._held: dict[int, Any] = {}  # where the rows of each block are: they stay if the block itself is dropped
         self._try = 0
         self._begin()
 

@@ -128,7 +128,7 @@ def _one_flank(patient: Patient) -> Iterator[Finding]:
             f"{verb(len(unknown), 'has', 'have')} no body part: {verb(len(unknown), 'it is', 'they are')} compared "
             "with both flanks"
         )
-        yield patient.finding("body-part-unknown", HINT, text, _paths(unknown), unknown)
+        yield patient.finding("body-part-unknown", HINT, text, _paths(unknown), unknown, count=len(unknown))
 
 
 def _without_box(patient: Patient) -> Iterator[Finding]:
@@ -140,7 +140,7 @@ def _without_box(patient: Patient) -> Iterator[Finding]:
             f"{counted(len(bare), 'annotation')} of {len(patient.data.annotations)} {verb(len(bare), 'has', 'have')} "
             "no box or mask" + (f" ({found} of them a box that snowmatch found)" if found else "")
         )
-        yield patient.finding("no-box", HINT, text, _paths(bare), bare, found=found)
+        yield patient.finding("no-box", HINT, text, _paths(bare), bare, count=len(bare), found=found)
 
 
 def _paths(rows: Sequence[Annotation]) -> list[str]:

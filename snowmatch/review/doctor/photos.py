@@ -190,6 +190,7 @@ def _states(patient: Patient) -> Iterator[Finding]:
                         text,
                         list(dict.fromkeys(a.path for a in rows)),
                         rows,
+                        count=len(rows),
                         extractor=described["name"],
                         settings=described,
                     )

@@ -93,18 +93,21 @@
   });
 
   for (const field of fields) field.addEventListener("change", () => {
-    const box = fields.map((each) => Math.round(Number(each.value)));
-    if (current >= 0) editor.set(fields.every((each) => each.value !== "") ? box : null, true);
+    const told = fields.filter((each) => each.value !== "").map((each) => Math.round(Number(each.value)));
+    if (current < 0 || ![0, fields.length].includes(told.length)) return; // the others follow
+    editor.set(told.length ? told : null, true);
   });
   at("nobox").addEventListener("click", () => editor.set(null, false));
 
+  let guessed = "", guesses = 0; // what the last guess filled in; number of guesses
   async function guess(photo) {
-    if (form.elements.body_part.value) return;
+    const part = form.elements.body_part, held = part.value, number = ++guesses;
+    if (held !== guessed) return; // a person chose it
     try {
       const found = await snowmatch.post("/identify/guess", { photo: photo.id, bbox: photo.bbox });
-      if (!found.body_part || form.elements.body_part.value) return;
-      form.elements.body_part.value = found.body_part;
-      at("guess").textContent = words.guessed.replace("{percent}", String(Math.round(100 * found.probability)));
+      if (number !== guesses || part.value !== held) return;
+      part.value = guessed = found.body_part || ""; // a drawn box may show another animal than the photo as a whole
+      at("guess").textContent = guessed ? words.guessed.replace("{percent}", String(Math.round(100 * found.probability))) : "";
     } catch { /* a guess is a convenience */ }
   }
 

@@ -35,7 +35,7 @@
     return new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay: "long" }).format(Math.round(seconds / size));
   }
   function distance(metres) {
-    const [value, unit] = metres < 1000 ? [Math.round(metres / 50) * 50, "meter"] : [metres / 1000, "kilometer"];
+    const [value, unit] = metres < 1000 ? [metres, "meter"] : [metres / 1000, "kilometer"];
     return new Intl.NumberFormat(language, { style: "unit", unit, maximumFractionDigits: value < 10 ? 1 : 0 }).format(value);
   }
   const keyOf = (question) => [...question.pair].sort().join(" ");
