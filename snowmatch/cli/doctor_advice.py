@@ -47,7 +47,7 @@ def _move(data: Data) -> str:
 
 
 def _times(data: Data) -> str:
-    return "correct the column timestamp of catalog.csv (catalog.xlsx; in a catalog of folders, the times of the photos)"
+    return "correct the column timestamp of catalog.csv (catalog.xlsx; of folders, the times of the photos)"
 
 
 def _check(data: Data) -> str:
