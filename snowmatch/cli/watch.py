@@ -96,10 +96,11 @@ def watch(
     changes = Changes(folder, every)
     notices = Notices(notify, address)
     told: set[str] = set()
-    looks: list[Arrival] = []
+    something = False
 
     def show(arrival: Arrival, again: bool) -> None:
-        looks.append(arrival)
+        nonlocal something
+        something = True
         _show(arrival, again, folder, add, events, notices, told)
 
     how = "the system tells changes" if changes.told else f"looked at every {every:g} s: {changes.why}"
@@ -122,7 +123,7 @@ def watch(
             changes=changes,
             **chosen,
         )
-        if once and not looks:
+        if once and not something:
             before = " Photos that were asked without --add are not added later" if add else ""
             say(f"nothing new in {folder}: all photos there, if any, were asked before.{before}")
     except KeyboardInterrupt:
