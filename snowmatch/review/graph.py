@@ -23,6 +23,7 @@ SURE = math.log(ACCURACY / (1 - ACCURACY))  # photos never weigh more than an an
 # lowest weight of a pair that no photo speaks for. On drawn flanks the share is 0.98, on whole nyala 0.36.
 USUAL_SHARE, USUAL_PAIRS, LOWEST = 0.45, 10.0, -1.5
 MOST_OF_ONE = 40  # sightings of one individual that are looked at for this share
+MOST_NAMES = 200  # pairs of names grow as their square: with 300 names the draws took twice as long
 VIEWS: dict[tuple[str, ...], int] = {("left_flank",): LEFT, ("right_flank",): RIGHT}
 
 
@@ -75,13 +76,16 @@ def differently_named(who: Who, a: int, b: int) -> bool:
 def _apart_by_name(who: Who, said: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
     """Yield one pair of comparable sightings for any two names that no pair of `said` keeps apart.
 
-    Else nothing but the silence of the photos would keep two animals apart that somebody has named.
+    Else nothing but the silence of the photos would keep two animals apart that somebody has named. More than MOST_NAMES
+    names yield nothing: there are too many pairs, and silence says more where animals are many (see `rarity`).
     """
     names: dict[str, dict[tuple[str, ...], int]] = {}
     name_of = [who.individuals[number].name for number in who.of]
     for number, sighting in enumerate(who.sightings):
         if (name := name_of[number]) is not None:
             names.setdefault(name, {}).setdefault(sighting.body_parts, number)
+    if len(names) > MOST_NAMES:
+        return
     told = {frozenset((name_of[a], name_of[b])) for a, b in said if comparable(who.sightings[a], who.sightings[b])}
     for one, other in combinations(names, 2):
         if frozenset((one, other)) not in told:
