@@ -76,8 +76,8 @@ def differently_named(who: Who, a: int, b: int) -> bool:
 def _apart_by_name(who: Who, said: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
     """Yield one pair of comparable sightings for any two names that no pair of `said` keeps apart.
 
-    Else nothing but the silence of the photos would keep two animals apart that somebody has named. More than MOST_NAMES
-    names yield nothing: there are too many pairs, and silence says more where animals are many (see `rarity`).
+    Else only the silence of the photos would keep two animals apart that somebody has named. More than MOST_NAMES names
+    yield nothing: there are too many pairs, and silence says more where animals are many (see `rarity`).
     """
     names: dict[str, dict[tuple[str, ...], int]] = {}
     name_of = [who.individuals[number].name for number in who.of]
