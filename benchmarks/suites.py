@@ -188,10 +188,15 @@ SUITES: dict[str, list[Run] | list[Script]] = {
         )
     ],
 }
+COMPARED = ("snow_leopard", "nyala", "synthetic")  # suites with HotSpotter beside the engine
+# The engine's part of them is quick: it shows what a change of the engine does
+ALONE = [run for suite in COMPARED for run in SUITES[suite] if isinstance(run, Run) and run.method.startswith(OURS)]
+SUITES["engine"] = ALONE
 # What each suite measures, and the estimated minutes (used until there are results).
 ABOUT = {
     "snow_leopard": ("leopards: boxes, masks, whole photos; compared with HotSpotter and wildid", 60),
     "nyala": ("nyala, whole and with one rough box; compared with HotSpotter and wildid", 40),
+    "engine": ("the engine's part of these three suites, without the other methods", 45),
     "location": ("whole photos: nothing, the program or a person finds the animal; bars with text in boxes", 60),
     "synthetic": ("40 drawn cats; compared with HotSpotter", 6),
     "networks": ("other extractors and matchers, on leopards and nyala", 40),

@@ -55,9 +55,12 @@ from study_tables import (
     waiting_table,
     watching_table,
 )
-from suites import ABOUT, SUITES
+from suites import ABOUT, COMPARED, SUITES
 
-COMPARED = ("snow_leopard", "nyala", "synthetic")  # suites with HotSpotter beside the engine
+ENGINE_MEANS = (
+    "The same photos as in [Identification](#identification), answered by a later engine. The other methods were not "
+    "run again: their figures above are the ones to compare with, their times are not."
+)
 PICTURES = "docs/images/results-{}.png"  # in the project's folder
 
 
@@ -106,6 +109,12 @@ def page(held: dict[str, list[Result]], root: Path) -> str:
         parts += ["## Where HotSpotter is ahead", losses(compared), "## Identification", "\n".join(ACCURACY_MEANS)]
         parts += ["\n".join(COST_MEANS), *picture("cmc", "Right individual among the first answers", root)]
         for trial in trials(compared):
+            parts += [f"### {plain(trial.dataset)}, {plain(trial.protocol)}", questions(trial.results[0])]
+            parts += [accuracy_table(trial.results), cost_table(trial.results)]
+    if held["engine"]:
+        check_one_engine(held["engine"], "The engine alone")
+        parts += ["## The engine alone", ENGINE_MEANS]
+        for trial in trials(held["engine"]):
             parts += [f"### {plain(trial.dataset)}, {plain(trial.protocol)}", questions(trial.results[0])]
             parts += [accuracy_table(trial.results), cost_table(trial.results)]
     if held["location"]:
