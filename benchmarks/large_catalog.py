@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from measure import THREAD_VARIABLES, peak_memory
-from scaling import NOISE, PHOTOS, row_of, write_table
+from scaling import NOISE, PHOTOS, bytes_of, row_of, write_table
 
 SEGMENT = 540 << 20  # bytes of features that are written at once: then no segment is merged
 EXTRACTOR = "hesaff"
@@ -43,7 +43,7 @@ def grow(given: argparse.Namespace, size: int, to: int) -> dict[str, Any]:
     with multiprocessing.get_context("spawn").Pool(workers) as pool:
         taken = pool.starmap(_draw, [(given, rows[a:b], a, i) for i, (a, b) in enumerate(chunks)], chunksize=1)
     save_records(folder, _known(folder, Records({k: v for part in taken for k, v in part.items()}, {}, {})))
-    return {"features_bytes": _bytes_of(features)}
+    return {"features_bytes": bytes_of(features.resolve())}
 
 
 def _known(folder: Path, new: Any) -> Any:
@@ -53,10 +53,6 @@ def _known(folder: Path, new: Any) -> Any:
     records = load_records(folder)
     records.photos.update(new.photos)
     return records
-
-
-def _bytes_of(path: Path) -> int:
-    return sum(p.stat().st_size for p in path.resolve().rglob("*") if p.is_file())
 
 
 def _pool(path: Path) -> dict[str, Any]:
@@ -179,7 +175,7 @@ def build(given: argparse.Namespace, part: str) -> dict[str, Any]:
         "largest_memory_of_a_process": max(peaks, default=0),
         "memory": peak_memory(),
         "damaged": damaged,
-        "index_bytes": _bytes_of(indexes_path(folder)),
+        "index_bytes": bytes_of(indexes_path(folder)),
     }
 
 

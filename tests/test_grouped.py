@@ -185,12 +185,26 @@ def test_a_batch_that_does_not_fit_into_memory_has_the_same_rows(survey, tmp_pat
     expected = run_batch(catalog, rows, again=True)
     asked = []
     monkeypatch.setattr(batch, "ask_many", lambda session, some: (asked.append(len(some)), ask_many(session, some))[1])
-    monkeypatch.setattr(type(catalog.session().gallery), "fits_memory", False)
+    monkeypatch.setattr(type(catalog.session()), "fits_memory", False)
     monkeypatch.setattr(batch, "AT_ONCE", 3)
     found = run_batch(catalog, rows, again=True)
     assert max(asked) > 1
     assert found.rows == expected.rows
     assert replace(found, notes=()) == replace(expected, notes=())
+
+
+def test_indexes_fit_into_memory_only_if_those_of_all_extractors_do(survey):
+    session = snowmatch.open_catalog(survey / "catalog").session()
+    two = replace(session, galleries=session.galleries * 2)
+    gallery, most = session.gallery, session.gallery.loaded.most
+    try:
+        gallery.loaded.most = gallery.index_memory
+        assert session.fits_memory
+        assert not two.fits_memory
+        gallery.loaded.most = 2 * gallery.index_memory
+        assert two.fits_memory
+    finally:
+        gallery.loaded.most = most
 
 
 @pytest.mark.parametrize("fits", [True, False])
@@ -208,7 +222,7 @@ def test_a_photo_that_meets_damage_while_it_is_compared_does_not_stop_the_others
         return original(subjects, *rest)
 
     monkeypatch.setattr(match, "score_matches", damaged)
-    monkeypatch.setattr(type(catalog.session().gallery), "fits_memory", fits)
+    monkeypatch.setattr(type(catalog.session()), "fits_memory", fits)
     found = run_batch(catalog, photos, again=True)
     assert [why for _, why in found.failed] == ["the features are damaged"]
     assert len(set(found.rows) & set(expected.rows)) == len(expected.rows) - 1 > 1

@@ -85,8 +85,8 @@ def _answer(
     notes += session.map_notes()
     if not all(c.accepted for c in found):
         text = (
-            "scores in brackets are those before the geometric check (no consistent geometry): they cannot be compared "
-            "with the other scores"
+            "candidates without consistent geometry have the score before the geometric check, in brackets in a table: "
+            "it cannot be compared with the other scores"
         )
         notes.append(Note("unverified-candidates", text))
     return Answer(

@@ -66,6 +66,11 @@ class Session:
         """The gallery of the first extractor."""
         return self.galleries[0]
 
+    @property
+    def fits_memory(self) -> bool:
+        """Whether the search indexes of all extractors may be loaded together."""
+        return sum(gallery.index_memory for gallery in self.galleries) <= self.gallery.loaded.most
+
     def map_notes(self) -> list[Note]:
         """Return notes on foreground maps that were read and found damaged."""
         return [note for gallery in self.galleries[:1] for note in gallery.maps.notes()]

@@ -284,9 +284,9 @@ class Gallery:
         return int(self._counts[entry])
 
     @property
-    def fits_memory(self) -> bool:
-        """Whether the search indexes of all annotations may be loaded together."""
-        return index_bytes(int(self._counts.sum()), self.reader.dimension) <= self.loaded.most
+    def index_memory(self) -> int:
+        """About how many bytes the search indexes of all annotations need in memory."""
+        return index_bytes(int(self._counts.sum()), self.reader.dimension)
 
     def blocks(self, backend: str, part: str) -> tuple[Block, ...]:
         """Return the blocks that a query of body part `part` is compared with. Their indexes are loaded when they

@@ -196,7 +196,7 @@ def _answers(
     saved = time.monotonic()
     if progress:
         progress(0, len(groups))
-    together = 1 if all(gallery.fits_memory for gallery in session.galleries) else AT_ONCE
+    together = 1 if session.fits_memory else AT_ONCE
     runs = _runs(list(zip(keys, groups, strict=True)), kept, together)
     found = spread(runs, lambda run: None if run[0][0] in kept else AskGroups(tuple(g for _, g in run)), (asker,))
     try:
