@@ -69,7 +69,8 @@ class Session:
     @property
     def fits_memory(self) -> bool:
         """Whether the search indexes of all extractors may be loaded together."""
-        return sum(gallery.index_memory for gallery in self.galleries) <= self.gallery.loaded.most
+        needed = sum(gallery.index_memory for gallery in self.galleries)
+        return all(needed <= gallery.loaded.most for gallery in self.galleries)
 
     def map_notes(self) -> list[Note]:
         """Return notes on foreground maps that were read and found damaged."""
