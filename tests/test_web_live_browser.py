@@ -33,12 +33,33 @@ def test_the_start_page_shows_a_sighting_and_new_numbers(page, address, state): 
     assert errors == []
 
 
-def test_the_page_of_work_shows_work_that_others_start(page, address, state):  # noqa: F811
-    page.goto(address)
-    page.goto(address.split("/?")[0] + "/jobs")
-    page.wait_for_timeout(2500)
+def start_elsewhere(state):  # noqa: F811
     job = home_of(state.folder) / "jobs" / "20260101-000000-index"
     job.mkdir(parents=True)
     (job / "ended.json").write_text(json.dumps({"status": 0, "ended": 2.0}))
     (job / "job.json").write_text(json.dumps({"kind": "index", "arguments": [], "started": 1.0}))
+
+
+def test_the_page_of_work_shows_work_that_others_start(page, address, state):  # noqa: F811
+    with page.expect_response("**/events"):
+        page.goto(address.split("/?")[0] + "/jobs")
+    page.wait_for_timeout(2500)
+    start_elsewhere(state)
     page.wait_for_selector("article.job", timeout=30000)
+
+
+def test_the_page_of_work_shows_work_that_starts_before_the_stream_is_open(page, address, state):  # noqa: F811
+    held = []
+    page.route("**/events", lambda route: held.append(route))
+    page.goto(address.split("/?")[0] + "/jobs")
+    while not held:
+        page.wait_for_timeout(50)
+    start_elsewhere(state)
+    page.wait_for_timeout(1500)  # the first message of the stream already tells of it
+    held[0].continue_()
+    page.unroute("**/events")
+    page.wait_for_selector("article.job", timeout=30000)
+    loads = []
+    page.on("load", lambda _: loads.append(1))
+    page.wait_for_timeout(4000)
+    assert loads == []  # the page is loaded again once, not for ever

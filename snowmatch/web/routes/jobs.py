@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from snowmatch.views.plugins import extractor_names
 from snowmatch.web.jobs import KINDS, jobs_path, list_jobs, read_job, start_job, stop_job
+from snowmatch.web.live import SHOWN
 from snowmatch.web.page import problem, render, state_of
 
 
@@ -18,7 +19,8 @@ def jobs(request: Request) -> Response:
     """All work, the newest first."""
     found = list_jobs(state_of(request).folder)
     busy = any(job.state == "running" for job in found)
-    return render(request, "jobs.html", jobs=found, busy=busy, kinds=KINDS, extractors=extractor_names())
+    shown = ",".join(job.id + job.state for job in found[:SHOWN])  # as live.js writes what a stream tells
+    return render(request, "jobs.html", jobs=found, busy=busy, kinds=KINDS, extractors=extractor_names(), shown=shown)
 
 
 def progress(request: Request) -> Response:

@@ -3,7 +3,8 @@
 (function () {
   if (!window.EventSource) return;
   const list = document.querySelector("[data-live=sightings]");
-  let source = null, timer = 0, jobs = null, waiting = null;
+  const work = document.querySelector("[data-jobs]"); // on the page of work: the work that it shows
+  let source = null, timer = 0, jobs = null, waiting = null, check = 0;
 
   function show(sighting) {
     const rows = list.querySelector("ol");
@@ -31,11 +32,16 @@
   function onJobs(now) {
     const states = Object.entries(now).map(([id, job]) => id + job.state).join();
     const changed = jobs !== null && states !== jobs;
+    const first = jobs === null;
     jobs = states;
-    if (!changed) return;
+    clearTimeout(check);
+    // The first message may be up to a second older than the page: then the next one agrees with the page
+    if (work && states !== work.dataset.jobs) check = setTimeout(reload, first ? 1500 : 0);
+    else if (changed) renewAll();
+  }
+  function reload() {
     const field = document.activeElement;
-    if (location.pathname === "/jobs" && !(field && /^(INPUT|SELECT|TEXTAREA)$/.test(field.tagName))) location.reload();
-    else renewAll();
+    if (!(field && /^(INPUT|SELECT|TEXTAREA)$/.test(field.tagName))) location.reload();
   }
   function onWaiting(now) {
     const text = JSON.stringify(now), changed = waiting !== null && text !== waiting;
