@@ -16,6 +16,7 @@ from typing import Any
 from measure import THREAD_VARIABLES, peak_memory
 from scaling import NOISE, PHOTOS, bytes_of, row_of, write_table
 
+FEW = 20  # features of an annotation of a flank that is never indexed
 SEGMENT = 540 << 20  # bytes of features that are written at once: then no segment is merged
 EXTRACTOR = "hesaff"
 
@@ -63,7 +64,11 @@ def _pool(path: Path) -> dict[str, Any]:
 
 
 def drawn(pool: dict[str, Any], n: int, most: int, shared: tuple[float, float]) -> Any:
-    """Return the features of annotation number `n`: some of its individual's, the others of none."""
+    """Return the features of annotation number `n`: some of its individual's, the others of none.
+
+    A descriptor is the upper half of one real descriptor and the lower half of another one. So there are as many as
+    are asked for, and they lie about as even as real ones do.
+    """
     import numpy as np
 
     from snowmatch.core.types import Features
@@ -72,20 +77,27 @@ def drawn(pool: dict[str, Any], n: int, most: int, shared: tuple[float, float]) 
     number = (n // PHOTOS) % len(pool["sizes"])
     first, last = pool["offsets"][number], pool["offsets"][number + 1]
     chosen = first + np.sort(own.permutation(last - first)[:most])
-    source = pool["descriptors"][chosen]
-    count, dimension = source.shape
-    order = own.permutation(dimension)
+    rows = mixed(pool["descriptors"], chosen, own)
     share = float(np.exp(other.uniform(*np.log(shared))))
-    kept = np.sort(other.permutation(count)[: max(1, round(count * share))])
-    rows = source[:, other.permutation(dimension)]
-    rows[kept] = source[np.ix_(kept, order)]
-    noisy = other.standard_normal(rows.shape, np.float32)
-    noisy *= NOISE
-    noisy += rows
-    np.clip(np.rint(noisy, out=noisy), 0, 255, out=noisy)
+    new = np.sort(other.permutation(len(chosen))[max(1, round(len(chosen) * share)) :])
+    rows[new] = mixed(pool["descriptors"], other.integers(len(pool["descriptors"]), size=len(new)), other)
+    rows += other.standard_normal(rows.shape, np.float32) * NOISE
+    np.clip(np.rint(rows, out=rows), 0, 255, out=rows)
     others = {name: pool[name][chosen] for name in ("keypoints", "scores", "scales", "oris", "shapes")}
     size = tuple(int(side) for side in pool["sizes"][number])
-    return Features(descriptors=noisy.astype(np.uint8), image_size=size, **others)
+    return Features(descriptors=rows.astype(np.uint8), image_size=size, **others)
+
+
+def mixed(descriptors: Any, upper: Any, rng: Any) -> Any:
+    """Return descriptors (N, D) float32: the upper halves of some, the lower halves of random ones; length as before."""
+    import numpy as np
+
+    rows = descriptors[upper].astype(np.float32)
+    length = np.linalg.norm(rows, axis=1)
+    half = rows.shape[1] // 2
+    rows[:, half:] = descriptors[rng.integers(len(descriptors), size=len(rows)), half:]
+    rows *= (length / np.maximum(np.linalg.norm(rows, axis=1), 1.0))[:, None]
+    return rows
 
 
 def _draw(given: argparse.Namespace, rows: list[dict[str, str]], first: int, worker: int) -> dict[str, Any]:
@@ -105,7 +117,8 @@ def _draw(given: argparse.Namespace, rows: list[dict[str, str]], first: int, wor
             taken = write_photo(given.work / "catalog" / row["path"], n)
             records[row["path"]] = taken
             box = tuple(int(v) for v in row["bbox"].split(","))
-            writer.add(annotation_key(taken.sha256, box, ""), drawn(pool, n, given.features, given.shared))
+            most = FEW if given.left_only and row["body_part"] == "right_flank" else given.features
+            writer.add(annotation_key(taken.sha256, box, ""), drawn(pool, n, most, given.shared))
             if writer._bytes >= SEGMENT:
                 writer.commit()
         writer.commit()

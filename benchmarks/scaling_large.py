@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> None:
             "build": (step[f"build_{LEFT}"]["seconds"] - step[f"build_{LEFT}"]["train"])
             / (target * given.features / 2 * (LISTS_AT_NO_COST + lists_of(target, given.features))),
             "train": step[f"build_{LEFT}"]["train"] / lists_of(target, given.features) ** 2,
-            "ask": sum(step[name]["seconds"] for name in ("cold", "warm", "exact", "add")),
+            "ask": sum(step[name]["seconds"] for name in ("cold", "warm", "exact", "add") if name in step),
             "size": target,
         }
         size = target
@@ -81,8 +81,9 @@ def measure_queries(report: Report, step: dict[str, Any], given: argparse.Namesp
     dropped = drop_caches()
     report.part(step, "cold", lambda: {"dropped": dropped} | two_cores(given, ask, given, LEFT, 1))
     report.part(step, "warm", lambda: two_cores(given, ask, given, LEFT, given.asked))
-    count = given.sample if step["annotations"] == given.sizes[-1] else max(1, given.sample // 3)
-    report.part(step, "exact", lambda: spawned(exact, given, LEFT, count, cores=given.workers))
+    count = given.sample if step["annotations"] == given.sizes[-1] else min(given.sample, max(1, given.sample // 3))
+    if count:
+        report.part(step, "exact", lambda: spawned(exact, given, LEFT, count, cores=given.workers))
     report.part(step, "add", lambda: two_cores(given, add, given))
 
 
@@ -235,13 +236,15 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="the JSON file of the results")
     parser.add_argument("--sizes", default="10000,30000,100000", help="numbers of annotations")
     parser.add_argument("--both", type=int, default=0, help="up to this size the right flank is indexed, too")
-    parser.add_argument("--left-only", action="store_true", help="never index the right flank")
+    parser.add_argument(
+        "--left-only", action="store_true", help="never index the right flank, and draw only a few of its features"
+    )
     parser.add_argument("--features", type=int, default=2500, help="largest number of features of one annotation")
     parser.add_argument("--shared", default="0.004,0.1", help="least and largest share of an individual's features")
     parser.add_argument("--seconds", type=float, default=350.0, help="of the clock, for everything")
     parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 2) - 2), help="processes that write")
     parser.add_argument("--asked", type=int, default=8, help="queries on two cores")
-    parser.add_argument("--sample", type=int, default=24, help="queries that are searched exactly, too")
+    parser.add_argument("--sample", type=int, default=24, help="queries that are searched exactly, too; 0: none")
     parser.add_argument("--try-mb", type=int, default=512, help="megabytes that are written to try the disk")
     parser.add_argument("--keep", action="store_true", help="keep the drawn catalog")
     given = parser.parse_args(arguments)
