@@ -89,7 +89,7 @@ def drawn(pool: dict[str, Any], n: int, most: int, shared: tuple[float, float]) 
 
 
 def mixed(descriptors: Any, upper: Any, rng: Any) -> Any:
-    """Return descriptors (N, D) float32: the upper halves of some, the lower halves of random ones; length as before."""
+    """Return descriptors (N, D) float32: upper halves of some, lower halves of random ones, of the same length."""
     import numpy as np
 
     rows = descriptors[upper].astype(np.float32)
