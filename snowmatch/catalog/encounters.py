@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from itertools import pairwise
 
 from snowmatch.catalog.clocks import ClockReset, clock_runs
@@ -69,11 +70,11 @@ def group_shots(
         for a, b in pairwise(sorted(numbers, key=lambda n: file_order(shots[n].name))):
             if alike(shots[a], shots[b]):
                 joined.join(a, b)
-    groups = [
-        sorted(group, key=lambda n: (shots[n].taken or datetime.max, file_order(shots[n].name)))
-        for group in joined.groups()
-    ]
-    cut = [list(_cut(shots, group, settings.longest)) for group in groups]
+    groups = joined.groups()
+    for group in groups:
+        if len(group) > 1:
+            group.sort(key=lambda n: (shots[n].taken or datetime.max, file_order(shots[n].name)))
+    cut = [[group] if len(group) == 1 else list(_cut(shots, group, settings.longest)) for group in groups]
     notes = [*_station_notes(shots, loose, cut, settings), *_length_notes(shots, cut, settings)]
     notes += [*_time_notes(shots, groups, settings), *_clock_notes(resets)]
     names = set(used)
@@ -104,6 +105,7 @@ def unused(name: str, used: set[str]) -> str:
     return name
 
 
+@lru_cache(maxsize=1000)
 def place_name(location: str, station: str) -> str:
     """Return 'naryn/S01 ', 'naryn ', '/S01 ' or ''. A slash in a name becomes %2F, so that two places never look
     alike.
@@ -114,7 +116,8 @@ def place_name(location: str, station: str) -> str:
 
 def _join_passages(shots: Sequence[Shot], numbers: Iterable[int], gap: timedelta, joined: Unions) -> None:
     for passage in passages(numbers, lambda n: _taken(shots[n]), gap):
-        joined.join_all(passage)
+        if len(passage) > 1:
+            joined.join_all(passage)
 
 
 def _cut(shots: Sequence[Shot], group: Sequence[int], longest: timedelta) -> Iterator[list[int]]:

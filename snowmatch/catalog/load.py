@@ -245,9 +245,9 @@ def _name_encounters(rows: list[Fields], known: _Facts, settings: CatalogSetting
     timed = {_photo(fields): fields["path"] for fields in bare if fields["timestamp"]}
     groups: dict[str, list[Fields]] = defaultdict(list)
     for fields in bare:
-        photo = _photo(fields)
         # A crop without EXIF belongs to the photo from which it was cut
-        groups[fields["path"] if fields["timestamp"] else timed.get(photo, photo)].append(fields)
+        name = fields["path"] if fields["timestamp"] else timed.get(photo := _photo(fields), photo)
+        groups[name].append(fields)
     names = list(groups)
     shots = [_shot(name, groups[name], known) for name in names]
     used = {fields["encounter"] for fields in rows if fields.get("encounter")}
@@ -266,7 +266,7 @@ def _photo(fields: Fields) -> str:
 
 
 def _shot(name: str, rows: list[Fields], known: _Facts) -> Shot:
-    first = next((fields for fields in rows if fields["timestamp"]), rows[0])
+    first = rows[0] if len(rows) == 1 else next((fields for fields in rows if fields["timestamp"]), rows[0])
     where, camera = first.get("station", ""), first.get("camera", "")
     # The header of a photo that is not indexed is read only if it is needed
     facts = known.read.get(first["path"], NO_FACTS) if where or camera else known.of(first["path"])
@@ -278,7 +278,7 @@ def _shot(name: str, rows: list[Fields], known: _Facts) -> Shot:
         camera or facts.serial,
         first["timestamp"],
         first["dated"],
-        frozenset(fields["individual"] for fields in rows if fields.get("individual") is not None),
+        frozenset([fields["individual"] for fields in rows if fields.get("individual") is not None]),
         facts.likeness,
     )
 

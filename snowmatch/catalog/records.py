@@ -21,7 +21,7 @@ from snowmatch.core.collection import without_collection
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import file_sha256, unreadable
 from snowmatch.core.types import Annotation, BBox
-from snowmatch.photos.facts import PhotoFacts, facts_from_json, facts_to_json, read_facts
+from snowmatch.photos.facts import PhotoFacts, facts_from_row, facts_to_row, read_facts
 from snowmatch.photos.likeness import photo_likeness
 
 # If a file was written less than this time before it was hashed, it may have been written again with the same time
@@ -241,19 +241,21 @@ _NO_FACTS = [None] * len(_FACTS)
 
 def _values(taken: Fingerprint) -> tuple[int | str | None, ...]:
     times = (taken.size, taken.mtime_ns, taken.ctime_ns, taken.checked_ns)
-    facts = tuple(_NO_FACTS) if taken.facts is None else tuple(facts_to_json(taken.facts).values())
+    facts = tuple(_NO_FACTS) if taken.facts is None else facts_to_row(taken.facts)
     return (*times, taken.sha256, *facts)
 
 
 def _fingerprint(values: Sequence[Any]) -> Fingerprint | None:
     """Return the record of the values that `_values` returned; None for anything else."""
     size, mtime_ns, ctime_ns, checked_ns, sha256, *rest = values
-    if not all(isinstance(n, int) for n in (size, mtime_ns, ctime_ns, checked_ns)) or not isinstance(sha256, str):
+    if type(size) is not int or type(mtime_ns) is not int or type(ctime_ns) is not int or type(checked_ns) is not int:
+        return None
+    if not isinstance(sha256, str):
         return None
     facts = None
     if rest != _NO_FACTS:
         try:
-            facts = facts_from_json(dict(zip(_FACTS, rest, strict=True)))
+            facts = facts_from_row(*rest)
         except (TypeError, ValueError):
             return None
     return Fingerprint(size, mtime_ns, ctime_ns, checked_ns, sha256, facts)

@@ -7,7 +7,7 @@ share place and time, so that one of them may have the values for all.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,8 @@ PHOTO_COLUMNS = ("location", "station", "camera", "timestamp", "encounter", "spl
 COLUMNS = ("path", "individual", "body_part", "bbox", "mask", *PHOTO_COLUMNS, "annotation", "species")
 UNIDENTIFIED = "_unidentified"
 _TEXTS = ("location", "station", "camera", "encounter", "annotation", "species")
-_READERS: tuple[tuple[str, Callable[[str], Any], str | None], ...] = (  # of other columns, and what an empty cell means
+_Reader = tuple[str, Callable[[str], Any], str | None]
+_READERS: tuple[_Reader, ...] = (  # of other columns, and what an empty cell means
     ("path", read_path, ""),
     ("mask", read_path, ""),
     ("body_part", read_body_part, "unknown"),
@@ -63,7 +64,13 @@ def read_table(path: Path, notes: list[Note], dates: str = "") -> list[Fields]:
     if not cells and not problems.found:
         raise SnowmatchError(f"{path} has no rows below its header, expected one row per animal in a photo")
     counts: Counter[str] = Counter()
-    rows = [_row_fields(each, line, problems, counts) for each, line in zip(cells, lines, strict=True)]
+    texts = [column for column in _TEXTS if column in columns]
+    readers = [each for each in _READERS if each[0] in columns]
+    empty = {column: default for column, _, default in _READERS}
+    rows = [
+        _row_fields(each, line, problems, counts, texts, readers, empty)
+        for each, line in zip(cells, lines, strict=True)
+    ]
     _fill_times([each.get("timestamp", "") for each in cells], rows, lines, problems, dates, notes)
     _note_counts(path, counts, notes)
     _check_identifiers(rows, lines, problems)
@@ -95,19 +102,29 @@ def _columns(path: Path, sheet: Sheet, notes: list[Note]) -> list[str]:
     return columns
 
 
-def _row_fields(cells: dict[str, str], line: int, problems: Problems, counts: Counter[str]) -> Fields:
-    fields: Fields = {c: same_name(cells[c].strip()) for c in _TEXTS if cells.get(c)}
+def _row_fields(
+    cells: dict[str, str],
+    line: int,
+    problems: Problems,
+    counts: Counter[str],
+    texts: Sequence[str],
+    readers: Sequence[_Reader],
+    empty: Fields,
+) -> Fields:
+    """Return the fields of one row. texts, readers: of the columns that the table has. empty: what empty cells mean."""
+    fields: Fields = empty.copy()
+    for column in texts:
+        if text := cells.get(column, ""):
+            fields[column] = same_name(text.strip())
     individual = same_name(cells.get("individual", "").strip())
     fields["individual"] = individual if individual not in ("", UNIDENTIFIED) else None
-    for column, read, default in _READERS:
+    for column, read, _ in readers:
         text = cells.get(column, "")
         if not text:
-            fields[column] = default
             continue
         try:
             fields[column] = read(text)
         except CellError as expected:
-            fields[column] = default
             problems.cell(line, column, text.strip(), str(expected))
             continue
         if column == "path" and "\\" in text:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -56,32 +55,26 @@ def read_facts(path: Path) -> PhotoFacts:
     return PhotoFacts((width, height), taken, tag, serial)
 
 
-def facts_to_json(facts: PhotoFacts) -> dict[str, Any]:
-    """Return the facts that are stored, ready for JSON or a database."""
-    return {
-        "width": facts.image_size[0] if facts.image_size else None,
-        "height": facts.image_size[1] if facts.image_size else None,
-        "taken": facts.taken.isoformat() if facts.taken else None,
-        "time_tag": facts.time_tag,
-        "serial": facts.serial,
-        "likeness": facts.likeness.hex(),
-    }
+def facts_to_row(facts: PhotoFacts) -> tuple[int | str | None, ...]:
+    """Return the facts as values for a database: width, height, taken, time_tag, serial and likeness."""
+    width, height = facts.image_size or (None, None)
+    taken = facts.taken.isoformat() if facts.taken else None
+    return width, height, taken, facts.time_tag, facts.serial, facts.likeness.hex()
 
 
-def facts_from_json(values: Mapping[str, Any]) -> PhotoFacts:
-    """Return the facts that `facts_to_json` described. Raises ValueError, TypeError or KeyError for anything else."""
-    width, height, taken = values["width"], values["height"], values["taken"]
+def facts_from_row(width: Any, height: Any, taken: Any, time_tag: Any, serial: Any, likeness: Any) -> PhotoFacts:
+    """Return the facts of the values that `facts_to_row` returned. Raises ValueError or TypeError for anything else."""
     if not (_is_length(width) and _is_length(height)):
         raise ValueError(f"size is {width!r} x {height!r}")
-    likeness = bytes.fromhex(values["likeness"])
-    if len(likeness) not in (0, LENGTH):
-        raise ValueError(f"likeness has {len(likeness)} bytes")
+    known = bytes.fromhex(likeness)
+    if len(known) not in (0, LENGTH):
+        raise ValueError(f"likeness has {len(known)} bytes")
     return PhotoFacts(
         None if width is None or height is None else (width, height),
         datetime.fromisoformat(taken) if taken else None,
-        str(values["time_tag"]),
-        str(values["serial"]),
-        likeness,
+        str(time_tag),
+        str(serial),
+        known,
     )
 
 
