@@ -188,7 +188,10 @@ def _outlined(folder: Path, annotation: Annotation, size: int) -> bytes:
 
 
 def _draw(canvas: np.ndarray, lines: Sequence[np.ndarray], colour: tuple[int, int, int]) -> None:
-    """Draw closed lines with a dark rim, so that they are seen on light and on dark ground."""
+    """Draw closed lines with a dark rim, so that they are seen on light and on dark ground.
+
+    Pictures of pairs have one faint line in place of these (`side_by_side.draw_outline`): it must not hide spots.
+    """
     thick = max(round(max(canvas.shape) / 640), 1)
     for width, each in ((thick + 2, RIM), (thick, colour)):
         cv2.polylines(canvas, lines, True, each, width, cv2.LINE_AA)
