@@ -5,7 +5,7 @@ pair          a question of review: both photos at 640 px, and both animals at 1
 large pair    the same with photos of 24 megapixels
 kept pair     the pictures of the large pairs once more: the folder of previews holds them, a browser does not
 small animal  as large pair, with boxes a quarter as wide and high: such photos have to be decoded at full size
-decision      an answer in review until it is acknowledged, among 20,000 simulated sightings; a second after the question
+decision      an answer in review until it is acknowledged; 20,000 simulated sightings; a second after the question
 first page    the first page, until a browser has it and its files; 100,000 annotations
 upload        a photo until its answer is there, beside the command line, which starts a program for it
 
