@@ -56,7 +56,8 @@ def preview(folder: Path, annotation: Annotation, kind: str, size: int) -> bytes
     """Return a JPEG of an annotation's photo: the whole `photo`, the `animal` in its box with a margin, or the
     photo with the `outline` of its box and mask.
 
-    size: longest side (px), one of SIZES; a smaller photo keeps its size. An annotation without a box shows the photo.
+    size: longest side (px), one of SIZES; it may be shorter down to SHARP of that, and a smaller photo keeps its size.
+    An annotation without a box shows the photo.
     The picture is made once and kept. Raises SnowmatchError if the photo cannot be read.
     """
     if kind not in KINDS or size not in SIZES:
@@ -133,8 +134,8 @@ def _make(folder: Path, annotation: Annotation, kept: Mapping[Picture, Path]) ->
 def make_previews_of(photo: Path, shown: Sequence[tuple[BBox | None, int]]) -> list[bytes]:
     """Return JPEGs of a photo, or of boxes in it with a margin, of one decoding.
 
-    shown: of each picture, the box (None: the whole photo), and the longest side (px), which a smaller photo does not
-    reach. No pictures give an empty list. Raises SnowmatchError if the photo cannot be read.
+    shown: of each picture, the box (None: the whole photo), and the longest side (px), as in `preview`. No pictures
+    give an empty list. Raises SnowmatchError if the photo cannot be read.
     """
     whole = photo_size(photo)
     if whole is None:
