@@ -1,11 +1,13 @@
 """Measure how long a person waits in the app.
 
-pair       a question of review: both photos at 640 px, and both animals at 1280 px, that no browser and no folder of
-           previews holds yet; of a drawn survey
-large pair the same with photos of 24 megapixels
-decision   an answer in review until it is acknowledged, among 20,000 simulated sightings; a second after the question
-first_page the first page, until a browser has it and its files; 100,000 annotations
-upload     a photo until its answer is there, beside the command line, which starts a program for it
+pair          a question of review: both photos at 640 px, and both animals at 1280 px, that no browser and no folder of
+              previews holds yet; of a drawn survey
+large pair    the same with photos of 24 megapixels
+kept pair     the pictures of the large pairs once more: the folder of previews holds them, a browser does not
+small animal  as large pair, with boxes a quarter as wide and high: such photos have to be decoded at full size
+decision      an answer in review until it is acknowledged; 20,000 simulated sightings; a second after the question
+first page    the first page, until a browser has it and its files; 100,000 annotations
+upload        a photo until its answer is there, beside the command line, which starts a program for it
 
 The server runs in this process, the requests go through the network of this computer. Limits: a pair 0.3 s, a decision
 0.05 s, the first page 1 s, an upload as long as the command line. The load of the computer, its programs that wait to
@@ -55,7 +57,8 @@ from web_large import large_state
 SIGHTINGS, ANSWERS, ANNOTATIONS = 20_000, 5_000, 100_000
 TIMES = 20
 SIZE, LARGE, NOISE = (2400, 1600), (6000, 4000), 8  # width, height (px); grey levels
-LIMITS = {"pair": 0.3, "large pair": 0.3, "decision": 0.05, "first page": 1.0}  # seconds
+PAIRS = ("pair", "large pair", "small animal", "kept pair")
+LIMITS = dict.fromkeys(PAIRS, 0.3) | {"decision": 0.05, "first page": 1.0}  # seconds
 FILES = re.compile(r'(?:src|href)="(/static/[^"]+)"')
 JSON = {"accept": "application/json"}
 
@@ -91,7 +94,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def measured(work: Path, catalog: Path, queries: Sequence[Path], times: int) -> Iterator[tuple[str, list[float]]]:
     """Yield the seconds of each kind of wait, one kind after the other."""
     yield "pair", pairs(catalog, times)
-    yield "large pair", pairs(enlarged(catalog, work / "enlarged"), times)
+    large = enlarged(catalog, work / "enlarged")
+    yield "large pair", pairs(large, times)
+    yield "kept pair", pairs(large, times, kept=True)
+    yield "small animal", pairs(with_small_boxes(large), times)
     in_app, alone = uploads(catalog, queries, times)
     yield "upload", in_app
     yield "command line", alone
@@ -129,15 +135,7 @@ def drawn(work: Path) -> tuple[Path, list[Path]]:
 def enlarged(catalog: Path, folder: Path) -> Path:
     """Return a copy of a catalog whose photos have LARGE px, with their boxes. It is not indexed again."""
     shutil.copytree(catalog, folder)
-    table = folder / "catalog.csv"
-    with table.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    with table.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        for row in rows:
-            box = [str(int(value) * LARGE[0] // SIZE[0]) for value in row["bbox"].split(",") if value]
-            writer.writerow({**row, "bbox": ",".join(box)})
+    change_boxes(folder, lambda box: [value * LARGE[0] // SIZE[0] for value in box])
     for photo in sorted((folder / "images").glob("*.jpg")):
         with Image.open(photo) as image:
             pixels = np.asarray(image.convert("RGB").resize(LARGE), np.int16)
@@ -146,11 +144,38 @@ def enlarged(catalog: Path, folder: Path) -> Path:
     return folder
 
 
-def pairs(catalog: Path, times: int) -> list[float]:
-    """Return the seconds until all pictures of a pair are there, which nobody has asked for before."""
+def with_small_boxes(catalog: Path) -> Path:
+    """Return the catalog with boxes a quarter as wide and high, around the same centres."""
+
+    def shrink(box: Sequence[int]) -> Sequence[int]:
+        x, y, w, h = box
+        return x + w * 3 // 8, y + h * 3 // 8, w // 4, h // 4
+
+    change_boxes(catalog, shrink)
+    return catalog
+
+
+def change_boxes(catalog: Path, change: Callable[[Sequence[int]], Sequence[int]]) -> None:
+    """Change the boxes in the table of a catalog."""
+    table = catalog / "catalog.csv"
+    with table.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    with table.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        for row in rows:
+            box = change([int(value) for value in row["bbox"].split(",")]) if row["bbox"] else ()
+            writer.writerow({**row, "bbox": ",".join(map(str, box))})
+
+
+def pairs(catalog: Path, times: int, *, kept: bool = False) -> list[float]:
+    """Return the seconds until all pictures of a pair are there, which nobody has asked for before; or which are kept
+    since the last call for this catalog.
+    """
     state = State(catalog, None, "Anna")
     names = [key_of(a) for a in state.identities().annotations]
-    shutil.rmtree(home_of(catalog) / "previews", ignore_errors=True)
+    if not kept:
+        shutil.rmtree(home_of(catalog) / "previews", ignore_errors=True)
 
     def ask(client: httpx2.Client, number: int) -> None:
         chosen = [names[(2 * number + side) % len(names)] for side in (0, 1)]

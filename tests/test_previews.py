@@ -1,18 +1,22 @@
 """Small pictures: what they show, that damaged ones are made again, and the map of what was found."""
 
 import io
+import threading
+import time
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import file_sha256
 from snowmatch.core.types import Annotation
-from snowmatch.photos.pixels import read_photo
+from snowmatch.photos.pixels import Part, read_parts, read_photo
 from snowmatch.screening.foreground import ForegroundMap
 from snowmatch.screening.maps import KEY, save_maps
+from snowmatch.views import previews
 from snowmatch.views.found_map import found_map
-from snowmatch.views.previews import photo_size, preview, with_margin
+from snowmatch.views.previews import SHOWN, photo_size, preview, with_margin
 
 
 @pytest.fixture(params=[1, 6], ids=["upright", "turned"])
@@ -42,6 +46,64 @@ def test_an_animal_is_shown_at_the_same_place_at_every_size(photo, size):
     assert found.shape[1] / found.shape[0] == pytest.approx(expected.shape[1] / expected.shape[0], rel=0.03)
     for row, column in ((0, 0), (0, -1), (-1, 0), (-1, -1)):
         assert np.abs(found[row, column] - expected[row, column]).max() < 8
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+@pytest.mark.parametrize("name", ["a.jpg", "a.png"])
+def test_parts_of_a_turned_photo_are_those_of_the_upright_one(tmp_path, turn, name):
+    down, across = np.mgrid[:120, :180]
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    pixels = np.stack([across, down, (across + down) // 2], -1).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / name, quality=100, exif=exif)
+    whole = read_photo(tmp_path / name)
+    size = whole.shape[1], whole.shape[0]
+    edges = (11, 20, 80, 60)
+    cut, small = read_parts(tmp_path / name, [Part(edges, 69, 69), Part((0, 0, *size), 60, 60)], size)
+    assert np.array_equal(cut, whole[20:60, 11:80])
+    expected = whole.reshape(size[1] // 3, 3, size[0] // 3, 3, 3).mean((1, 3))
+    assert np.abs(small - expected).max() <= 1
+    assert read_parts(tmp_path / name, [], size) == []
+
+
+def test_what_a_question_shows_of_a_photo_is_of_one_decoding_in_any_order(photo, monkeypatch):
+    folder, annotation = photo.parent, Annotation(0, "a.jpg", bbox=(200, 300, 620, 410))
+    read = []
+    real = previews.read_parts
+
+    def slowly(*given):
+        read.append(given)
+        time.sleep(0.1)  # the other request comes meanwhile
+        return real(*given)
+
+    monkeypatch.setattr(previews, "read_parts", slowly)
+    found = {}
+
+    def ask(kind, size):
+        found[kind, size] = preview(folder, annotation, kind, size)
+
+    threads = [threading.Thread(target=ask, args=each) for each in SHOWN]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(read) == 1
+    for kept in (folder / ".snowmatch" / "previews").glob("*/*.jpg"):
+        kept.unlink()
+    for kind, size in reversed(SHOWN):
+        assert preview(folder, annotation, kind, size) == found[kind, size]
+    assert len(read) == 2
+
+
+def test_pictures_are_shown_where_nothing_can_be_kept(photo, monkeypatch):
+    folder, annotation = photo.parent, Annotation(0, "a.jpg", bbox=(200, 300, 620, 410))
+    (folder / ".snowmatch").write_text("a file has the place of the folder")
+    assert max(opened(preview(folder, annotation, "photo", 640)).shape) == 640
+    (folder / ".snowmatch").unlink()
+    (folder / "a.jpg").write_bytes(b"no photo")
+    for _ in range(2):  # an error is not remembered
+        with pytest.raises(SnowmatchError, match="not a readable photo"):
+            preview(folder, annotation, "photo", 640)
 
 
 def test_a_small_photo_is_not_enlarged(tmp_path):

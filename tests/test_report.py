@@ -533,6 +533,18 @@ def test_if_everything_counts_there_is_no_foreground_picture(folders, evidence):
     assert kinds(draw_answer(pair, pictures, catalog, 5)) == ["matches", "plain"]
 
 
+def test_a_map_that_darkens_nothing_inside_the_boxes_makes_no_picture(folders):
+    catalog, pictures = folders
+    values = np.full((30, 40), 255, np.uint8)
+    values[-2:] = 0  # a bar with text
+    bars = ForegroundMap(values, "")
+    boxed = {"bbox": (60, 60, 200, 120), "evidence": "box", "foreground": bars}
+    pair = answer(candidate(spots=[], evidence="given"), photo=grey_query(**boxed))
+    assert kinds(draw_answer(pair, pictures, catalog, 5)) == ["matches", "plain"]
+    whole = answer(candidate(spots=[], evidence="given"), photo=grey_query(**{**boxed, "bbox": None}))
+    assert kinds(draw_answer(whole, pictures, catalog, 5)) == ["matches", "plain", "foreground"]
+
+
 @pytest.mark.parametrize("second", [False, True])
 def test_the_side_with_a_map_has_dark_scenery_and_an_unchanged_animal(folders, second):
     catalog, pictures = folders

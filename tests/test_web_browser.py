@@ -115,6 +115,40 @@ def test_lines_marks_and_note_by_keys(state, page):
     assert (row.answer, row.note, len(row.marks)) == ("different", "small spot", 1)
 
 
+def test_of_a_long_encounter_only_the_next_photos_are_fetched(page):
+    asked = []
+
+    def lengthen(route):
+        answer = route.fetch()
+        values = answer.json()
+        for number, question in enumerate(values.get("questions", ())):
+            side = question["sides"][0]
+            side["frames"] = [{**side["frames"][0], "key": f"{number}-{n}"} for n in range(200)]
+            side["first"] = 100
+        route.fulfill(response=answer, json=values)
+
+    def picture(route):
+        asked.append(route.request.url)
+        body = '<svg xmlns="http://www.w3.org/2000/svg" width="3" height="2"/>'
+        route.fulfill(content_type="image/svg+xml", body=body)
+
+    def wanted():
+        return {int(url.rsplit("-", 1)[1]) for url in asked if "/photo/640/0-" in url}
+
+    page.route("**/review/next*", lengthen)
+    page.route("**/picture/**", picture)
+    page.goto(page.url + "review?lang=en")
+    until(lambda: page.wait_for_timeout(50) or wanted() == set(range(97, 104)))
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    until(lambda: page.wait_for_timeout(50) or 105 in wanted())
+    page.wait_for_timeout(600)
+    assert wanted() == set(range(97, 106))
+    until(lambda: page.wait_for_timeout(50) or any("/photo/640/1-100" in url for url in asked))  # of the next question
+    assert not any("/photo/640/1-101" in url for url in asked)
+    assert len({url for url in asked if "/animal/160/0-" in url}) < 100  # small ones, where they are in sight
+
+
 def test_rename_with_its_preview(state, page):
     old = next(each for each in state.identities().who.individuals if each.name)
     page.goto(page.url + f"individuals/{old.name}?lang=en")

@@ -3,6 +3,7 @@
 import csv
 import io
 import shutil
+import threading
 import time
 
 import pytest
@@ -91,3 +92,17 @@ def test_the_table_of_names_has_every_annotation_and_no_formula(state):
     assert len(rows) == len(state.identities().annotations)
     assert not {row["individual"][:1] for row in rows} & set("=+-@")
     assert not [name for name in rows[0] if "lat" in name or "lon" in name]
+
+
+def test_the_pictures_of_the_first_question_are_made_before_it_is_opened(state, monkeypatch):
+    page = client(state)
+    waits(page)
+    question = page.get("/review/next?count=1").json()["questions"][0]
+    for thread in threading.enumerate():
+        if thread.name == "snowmatch-ahead":
+            thread.join()
+    monkeypatch.setattr("snowmatch.views.previews.read_parts", lambda *_: pytest.fail("a photo was decoded"))
+    for side in question["sides"]:
+        frame = side["frames"][side["first"]]
+        for address in (f"photo/640/{frame['key']}", f"animal/1280/{frame['key']}?box={frame['box']}"):
+            assert page.get(f"/picture/{address}").status_code == 200

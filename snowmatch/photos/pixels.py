@@ -7,8 +7,11 @@ at whole numbers. Only Pillow decodes photos. OpenCV decodes a 12-megapixel JPEG
 
 from __future__ import annotations
 
+import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from PIL import Image, ImageFile
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.photos.exif import orientation
 from snowmatch.photos.formats import largest_page, open_photo
+from snowmatch.photos.turned import stored_edges
 
 # Number of rows that are converted at a time, so that memory never holds a photo of 100 megapixels twice.
 STRIP_ROWS = 256
@@ -61,6 +65,48 @@ def read_small(path: Path, least: int) -> np.ndarray:
     return _read(path, "RGB", TRANSPARENT, least)
 
 
+@dataclass(frozen=True)
+class Part:
+    """A part of an upright photo to read.
+
+    edges: left, top, right, bottom (px of the photo), inside the photo and not empty. least: length of its longest side
+    (px), at least; a photo with fewer pixels keeps its own. enough: a longer side may be averaged down to this (px).
+    """
+
+    edges: tuple[int, int, int, int]
+    least: float
+    enough: int
+
+
+def read_parts(path: Path, parts: Sequence[Part], image_size: tuple[int, int]) -> list[np.ndarray]:
+    """Return parts of the upright photo, each (H, W, 3) uint8 RGB, of one decoding.
+
+    image_size: (width, height) of the upright photo. A JPEG is decoded at the smallest scale that is large enough for
+    all parts, as in `read_grey`. No parts give an empty list. Raises SnowmatchError as `read_photo` does.
+    """
+    least = max((part.least * max(image_size) / _longest(part.edges) for part in parts), default=1)
+    with _decoded(path, math.ceil(least)) as (flat, turn):
+        return [_read_part(flat, turn, part, image_size) for part in parts]
+
+
+def _read_part(flat: Image.Image, turn: int, part: Part, image_size: tuple[int, int]) -> np.ndarray:
+    width, height = flat.size[::-1] if turn >= 5 else flat.size
+    across, down = width / image_size[0], height / image_size[1]
+    x, y = math.floor(part.edges[0] * across), math.floor(part.edges[1] * down)
+    edges = x, y, max(math.ceil(part.edges[2] * across), x + 1), max(math.ceil(part.edges[3] * down), y + 1)
+    left, top, right, bottom = (int(edge) for edge in stored_edges(edges, turn, flat.size))
+    times = _longest(edges) // part.enough
+    if times > 1 and flat.mode in ("L", "RGB"):  # before the pixels are copied and converted, which takes longer
+        cut = flat.reduce(times, (left, top, right, bottom))
+    else:
+        cut = flat.crop((left, top, right, bottom))
+    return _upright(_pixels(cut, "RGB", TRANSPARENT), turn)
+
+
+def _longest(edges: tuple[int, int, int, int]) -> int:
+    return max(edges[2] - edges[0], edges[3] - edges[1])
+
+
 def read_mask(path: Path, image_size: tuple[int, int]) -> np.ndarray:
     """Return a mask file as (H, W) bool: True where the value is above 127. An all-black mask gives all False.
 
@@ -89,6 +135,13 @@ def _read(path: Path, mode: str, background: int, least: int | None = None) -> n
     background: grey value (0 to 255) under transparent pixels.
     least: if given, the result may be a smaller copy of at least `least` px on its longest side.
     """
+    with _decoded(path, least) as (flat, turn):
+        return _upright(_pixels(flat, mode, background), turn)
+
+
+@contextmanager
+def _decoded(path: Path, least: int | None) -> Iterator[tuple[Image.Image, int]]:
+    """Yield the decoded photo, of at most 8 bits, as it is stored, and its EXIF orientation. least: as in `_read`."""
     with open_photo(path) as image:
         largest_page(image, path)
         _check_length(image, path)
@@ -98,14 +151,23 @@ def _read(path: Path, mode: str, background: int, least: int | None = None) -> n
             image.draft(None, (max(1, int(image.width * factor)), max(1, int(image.height * factor))))
         wide = _is_wide(image)
         image.load()
-        turn = _UPRIGHT.get(orientation(image))
-        flat = _narrowed(path, image) if wide else _grey_in_eight_bits(image)
-        width, height = flat.size
-        pixels = np.empty((height, width, 3) if mode == "RGB" else (height, width), np.uint8)
-        for top in range(0, height, STRIP_ROWS):
-            strip = flat.crop((0, top, width, min(top + STRIP_ROWS, height)))
-            pixels[top : top + STRIP_ROWS] = np.asarray(_opaque(strip, background).convert(mode))
-    return pixels if turn is None else np.ascontiguousarray(turn(pixels))
+        turn = orientation(image)
+        yield _narrowed(path, image) if wide else _grey_in_eight_bits(image), turn
+
+
+def _pixels(flat: Image.Image, mode: str, background: int) -> np.ndarray:
+    """Return the pixels of a decoded photo as they are stored, uint8. mode, background: as in `_read`."""
+    width, height = flat.size
+    pixels = np.empty((height, width, 3) if mode == "RGB" else (height, width), np.uint8)
+    for top in range(0, height, STRIP_ROWS):
+        strip = flat.crop((0, top, width, min(top + STRIP_ROWS, height)))
+        pixels[top : top + STRIP_ROWS] = np.asarray(_opaque(strip, background).convert(mode))
+    return pixels
+
+
+def _upright(pixels: np.ndarray, turn: int) -> np.ndarray:
+    turned = _UPRIGHT.get(turn)
+    return pixels if turned is None else np.ascontiguousarray(turned(pixels))
 
 
 def _check_length(image: Image.Image, path: Path) -> None:

@@ -35,3 +35,11 @@ def upright_edges(edges: Edges, turn: int, image_size: tuple[float, float]) -> E
     if turn in (7, 8):
         top, bottom = height - bottom, height - top
     return left, top, right, bottom
+
+
+def stored_edges(edges: Edges, turn: int, image_size: tuple[float, float]) -> Edges:
+    """Return the edges of a box in the stored pixels, from its edges in the upright photo.
+
+    turn: the EXIF orientation, 1 to 8. image_size: (width, height) of the stored pixels, in the unit of the edges.
+    """
+    return upright_edges(edges, {6: 8, 8: 6}.get(turn, turn), image_size)  # a quarter turn is taken back by the other

@@ -55,8 +55,8 @@ def draw_answer(answer: Answer, folder: Path, catalog_folder: Path, top: int, *,
     - `<query>-<digits>-<rank>-<individual>-matches.jpg`: lines join the matched spots; the colour shows the weight.
       The digits depend on the content of the query photos.
     - `...-plain.jpg`: the same two photos without lines.
-    - `...-foreground.jpg`: the same two photos with the scenery darkened. Only written if the scenery was estimated:
-      a photo has neither box nor mask, or other photos of the station show the scenery in its box.
+    - `...-foreground.jpg`: the same two photos with the scenery darkened. Only written if that darkens something of
+      what is shown: with a box or a mask, often all of it counts.
 
     Raises SnowmatchError if `folder` cannot be written, or, after all other pictures are written, if a photo or mask
     cannot be read.
@@ -102,7 +102,7 @@ def draw_candidate(answer: Answer, candidate: Candidate, catalog_folder: Path) -
 def draw_pair(
     candidate: Candidate, query: Side, gallery: Side, strongest: float, bounds: Sequence[float] = ()
 ) -> dict[str, Image.Image]:
-    """Return the pictures `matches` and `plain`, and `foreground` if a side has weights.
+    """Return the pictures `matches` and `plain`, and `foreground` if something that they show counts less.
 
     strongest: the weight at the top of the colour scale.
     """
@@ -123,7 +123,7 @@ def draw_pair(
         draw_outline(canvas, side, view)
     count = draw_matches(canvas, spots_of(candidate), views, strongest)
     pictures = {"matches": Image.fromarray(canvas), "plain": Image.fromarray(plain)}
-    if query.weights is not None or gallery.weights is not None:
+    if not np.array_equal(darkened, plain):  # a map may leave out only a bar with text, outside the box
         pictures["foreground"] = Image.fromarray(darkened)
     for picture in pictures.values():
         _draw_head(picture, candidate, bounds)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import io
-import math
 import os
+import threading
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -23,16 +24,24 @@ from snowmatch.core.types import Annotation, BBox
 from snowmatch.photos.chips import clip_bbox
 from snowmatch.photos.exif import orientation
 from snowmatch.photos.formats import largest_page, open_photo
-from snowmatch.photos.pixels import read_mask, read_photo, read_small
+from snowmatch.photos.pixels import Part, read_mask, read_parts, read_photo, read_small
 
 SIZES = (160, 320, 640, 1280, 2560)  # longest sides (px) of previews
 KINDS = ("photo", "animal", "outline")
+# What a question shows of each photo. The two are made of one decoding, which takes most of the time.
+SHOWN = (("photo", 640), ("animal", 1280))
+# A picture may be shorter than asked by this factor, so that a JPEG is more often decoded at a fraction of its size.
+# The largest size may not: it is what zooming shows.
+SHARP = 0.75
 MARGIN = 0.08  # of the animal's box, around it
 QUALITY = 85
-DRAWN = 2  # revision of the outlines: a picture of an older one is made again
+MADE = 3  # revision of the pictures: one of an older revision is made again
 BOX, MASK, RIM = (255, 255, 255), (255, 200, 0), (0, 0, 0)  # colours of the outlines, and of the rim around them
 TINT = 0.15  # share of the colour of the mask within it
 SUM_BYTES = 4  # of the checksum at the end of a kept picture
+
+Picture = tuple[str, int]  # kind and size
+Made = Mapping[Picture, bytes]
 
 
 def key_of(annotation: Annotation) -> str:
@@ -47,48 +56,100 @@ def preview(folder: Path, annotation: Annotation, kind: str, size: int) -> bytes
     """Return a JPEG of an annotation's photo: the whole `photo`, the `animal` in its box with a margin, or the
     photo with the `outline` of its box and mask.
 
-    size: longest side (px), one of SIZES; a smaller photo keeps its size. An annotation without a box shows the photo.
+    size: longest side (px), one of SIZES; it may be shorter down to SHARP of that, and a smaller photo keeps its size.
+    An annotation without a box shows the photo.
     The picture is made once and kept. Raises SnowmatchError if the photo cannot be read.
     """
     if kind not in KINDS or size not in SIZES:
         raise ValueError(f"kind {kind!r} and size {size}, expected of {KINDS} and {SIZES}")
-    photo = folder / annotation.path
-    box = annotation.bbox if kind == "animal" else None
     try:
-        status = os.stat(photo)
+        status = os.stat(folder / annotation.path)
     except OSError as error:
-        raise unreadable(photo, error) from error
-    lines = (annotation.bbox, *_mask_stamp(folder, annotation), DRAWN) if kind == "outline" else ()
-    stamp = repr((annotation.path, status.st_size, status.st_mtime_ns, box, lines, size, QUALITY))
+        raise unreadable(folder / annotation.path, error) from error
+    made = SHOWN if (kind, size) in SHOWN else ((kind, size),)
+    kept = {each: _kept(folder, annotation, status, *each) for each in made}
+    content = _stored(kept[kind, size])
+    return content if content is not None else _once(kept[made[0]], lambda: _make(folder, annotation, kept))[kind, size]
+
+
+def _kept(folder: Path, annotation: Annotation, status: os.stat_result, kind: str, size: int) -> Path:
+    """Return where a picture is kept. Its name changes with all that the picture shows."""
+    box = annotation.bbox if kind == "animal" or (kind, size) in SHOWN else None
+    lines = (annotation.bbox, *_mask_stamp(folder, annotation)) if kind == "outline" else ()
+    stamp = repr((MADE, annotation.path, status.st_size, status.st_mtime_ns, kind, box, lines, size, QUALITY))
     name = hashlib.sha256(stamp.encode("utf-8", "surrogateescape")).hexdigest()[:32]
-    kept = home_of(folder) / "previews" / name[:2] / f"{name}.jpg"
-    if not kept.is_symlink():
-        with suppress(OSError, SnowmatchError):
-            stored = read_file(kept)
-            content, known = stored[:-SUM_BYTES], stored[-SUM_BYTES:]
-            if _sum_of(content) == known:  # a power failure may have cut it off
-                return content
-    content = _outlined(folder, annotation, size) if lines else make_preview_of(photo, box, size)
-    with suppress(SnowmatchError):  # a catalog that cannot be written shows its pictures all the same
-        keep_file(kept, content + _sum_of(content))
-    return content
+    return home_of(folder) / "previews" / name[:2] / f"{name}.jpg"
 
 
-def make_preview_of(photo: Path, box: BBox | None, size: int) -> bytes:
-    """Return a JPEG of a photo, or of a box in it. Raises SnowmatchError if the photo cannot be read."""
-    if box is None:
-        return _jpeg(read_small(photo, size), size)
+def _stored(kept: Path) -> bytes | None:
+    """Return a picture that is kept; None if it is not, or if it is damaged, as a power failure may leave it."""
+    if kept.is_symlink():
+        return None
+    with suppress(OSError, SnowmatchError):
+        stored = read_file(kept)
+        content, known = stored[:-SUM_BYTES], stored[-SUM_BYTES:]
+        if _sum_of(content) == known:
+            return content
+    return None
+
+
+_making_lock = threading.Lock()
+_making: dict[Path, Future[Made]] = {}  # what threads make now
+
+
+def _once(name: Path, make: Callable[[], Made]) -> Made:
+    """Return what `make` returns. If another thread makes the same now, wait for it: a browser asks for all at once."""
+    own: Future[Made] = Future()
+    with _making_lock:
+        first = _making.setdefault(name, own)
+    if first is not own:
+        return first.result()
+    try:
+        own.set_result(make())
+    except BaseException as error:
+        own.set_exception(error)
+    finally:
+        with _making_lock:
+            del _making[name]
+    return own.result()
+
+
+def _make(folder: Path, annotation: Annotation, kept: Mapping[Picture, Path]) -> Made:
+    """Make and keep the pictures of a photo that are made together; read them if another thread has just kept them."""
+    stored = {each: content for each, path in kept.items() if (content := _stored(path)) is not None}
+    if len(stored) == len(kept):
+        return stored
+    photo = folder / annotation.path
+    if any(kind == "outline" for kind, _ in kept):
+        made = {each: _outlined(folder, annotation, each[1]) for each in kept}
+    else:
+        shown = [(annotation.bbox if kind == "animal" else None, size) for kind, size in kept]
+        made = dict(zip(kept, make_previews_of(photo, shown), strict=True))
+    for each, path in kept.items():
+        with suppress(SnowmatchError):  # a catalog that cannot be written shows its pictures all the same
+            keep_file(path, made[each] + _sum_of(made[each]))
+    return made
+
+
+def make_previews_of(photo: Path, shown: Sequence[tuple[BBox | None, int]]) -> list[bytes]:
+    """Return JPEGs of a photo, or of boxes in it with a margin, of one decoding.
+
+    shown: of each picture, the box (None: the whole photo), and the longest side (px), as in `preview`. No pictures
+    give an empty list. Raises SnowmatchError if the photo cannot be read.
+    """
     whole = photo_size(photo)
     if whole is None:
         read_photo(photo)  # says what is wrong with it
         raise SnowmatchError(f"{photo} has no size that can be read: save it again")
-    left, top, right, bottom = with_margin(box, whole)
-    # A JPEG is decoded at a fraction of its size where that is enough
-    pixels = read_small(photo, math.ceil(size * max(whole) / max(right - left, bottom - top)))
-    across, down = pixels.shape[1] / whole[0], pixels.shape[0] / whole[1]
-    rows = slice(math.floor(top * down), max(math.ceil(bottom * down), math.floor(top * down) + 1))
-    columns = slice(math.floor(left * across), max(math.ceil(right * across), math.floor(left * across) + 1))
-    return _jpeg(pixels[rows, columns], size)
+    parts = [
+        Part(
+            (0, 0, *whole) if box is None else with_margin(box, whole),
+            size if size == SIZES[-1] else SHARP * size,
+            size,
+        )
+        for box, size in shown
+    ]
+    return [_jpeg(pixels, size) for pixels, (_, size) in zip(read_parts(photo, parts, whole), shown, strict=True)]
 
 
 def photo_size(path: Path) -> tuple[int, int] | None:
@@ -128,7 +189,10 @@ def _outlined(folder: Path, annotation: Annotation, size: int) -> bytes:
 
 
 def _draw(canvas: np.ndarray, lines: Sequence[np.ndarray], colour: tuple[int, int, int]) -> None:
-    """Draw closed lines with a dark rim, so that they are seen on light and on dark ground."""
+    """Draw closed lines with a dark rim, so that they are seen on light and on dark ground.
+
+    Pictures of pairs have one faint line in place of these (`side_by_side.draw_outline`): it must not hide spots.
+    """
     thick = max(round(max(canvas.shape) / 640), 1)
     for width, each in ((thick + 2, RIM), (thick, colour)):
         cv2.polylines(canvas, lines, True, each, width, cv2.LINE_AA)

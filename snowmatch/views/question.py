@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -57,11 +58,28 @@ def question_to_json(identities: Identities, item: Item, *, hidden: bool, metres
     return values
 
 
+def first_photos(identities: Identities, item: Item) -> list[Annotation]:
+    """Return the two photos that a question shows first, where nothing is hidden."""
+    found = []
+    for number, best in zip((item.a, item.b), item.photos, strict=True):
+        photos = _photos(identities, number)
+        found.append(photos[_first(photos, best)])
+    return found
+
+
+def _photos(identities: Identities, number: int) -> list[Annotation]:
+    photos = [identities.boxed(row) for row in identities.who.sightings[number].rows]
+    return sorted(photos, key=lambda a: (a.timestamp is None, a.timestamp.isoformat() if a.timestamp else "", a.row))
+
+
+def _first(photos: Sequence[Annotation], best: str) -> int:
+    return next((k for k, a in enumerate(photos) if a.annotation == best), 0)
+
+
 def _side(identities: Identities, number: int, best: str, hidden: bool) -> dict[str, Any]:
     sighting = identities.who.sightings[number]
-    photos = [identities.boxed(row) for row in sighting.rows]
-    photos.sort(key=lambda a: (a.timestamp is None, a.timestamp.isoformat() if a.timestamp else "", a.row))
-    first = 0 if hidden else next((k for k, a in enumerate(photos) if a.annotation == best), 0)
+    photos = _photos(identities, number)
+    first = 0 if hidden else _first(photos, best)
     return {
         "frames": [_frame(identities, a) for a in photos],
         "first": first,

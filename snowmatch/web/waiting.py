@@ -10,6 +10,8 @@ from snowmatch.review.identities import Identities
 from snowmatch.review.likely import Evidence
 from snowmatch.review.observers import agreement
 from snowmatch.review.queue import doubtful_answers
+from snowmatch.views.question import first_photos
+from snowmatch.web.ahead import ahead_of
 from snowmatch.web.background import evidence_now
 from snowmatch.web.desk import desk_of
 from snowmatch.web.jobs import list_jobs
@@ -17,6 +19,7 @@ from snowmatch.web.machine import machine_drafts
 from snowmatch.web.rereading import rereading_of
 from snowmatch.web.state import State
 
+AHEAD = 3  # questions whose pictures are made before somebody opens the page; that page asks for more
 AT_ONCE = 3000  # sightings that are compared when the first page is opened; more are compared as work that was started
 
 
@@ -97,5 +100,9 @@ def _asked(state: State, identities: Identities, evidence: Evidence | None) -> t
         joins = None
     if not state.observer:
         return joins, None
-    found = desk_of(state, state.observer, "open").questions(1)
-    return joins, None if found is None else found[2]
+    found = desk_of(state, state.observer, "open").questions(AHEAD)
+    if found is None:
+        return joins, None
+    known, items, left, _ = found
+    ahead_of(state).ask([photo for item in items for photo in first_photos(known, item)])
+    return joins, left

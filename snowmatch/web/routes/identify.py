@@ -18,7 +18,7 @@ from snowmatch.core.types import BODY_PARTS
 from snowmatch.review.uploads import find_upload, guess_body_part, keep_upload, upload_file
 from snowmatch.views.pictures import draw_candidate
 from snowmatch.views.plugins import indexed_extractors
-from snowmatch.views.previews import SIZES, make_preview_of
+from snowmatch.views.previews import SIZES, make_previews_of
 from snowmatch.views.text import Answer, Candidate
 from snowmatch.web.adding import add_answer
 from snowmatch.web.asked import Answers, Asked, find_question, keep_question, read_question
@@ -75,7 +75,7 @@ def uploaded(request: Request) -> Response:
     state = state_of(request)
     found = find_upload(state.folder, request.path_params["name"])
     with _decoding:
-        content = make_preview_of(upload_file(state.folder, found), None, size)
+        content = make_previews_of(upload_file(state.folder, found), [(None, size)])[0]
     return Response(content, media_type="image/jpeg", headers={"cache-control": "private, max-age=3600"})
 
 

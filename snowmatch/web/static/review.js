@@ -57,23 +57,33 @@
     about = [];
     left = found.left;
     ahead.splice(0, ahead.length, ...found.questions.filter((q) => !answered.has(keyOf(q)) && !(now && keyOf(q) === keyOf(now))));
-    for (const question of ahead) warm(question);
     if (!now) {
       if (ahead.length) show(ahead.shift());
       else finish(found.skipped);
     }
     tellLeft();
+    await viewer.loaded(); // what is on the screen comes first
+    for (const question of ahead) warm(question);
   }
   function warm(question) {
     for (const side of question.sides) {
       const frame = side.frames[side.first];
       for (const address of viewer.pictures(frame)) new Image().src = address;
-      for (const each of side.frames) if (side.frames.length > 1) new Image().src = `/picture/animal/160/${each.key}`;
+      if (side.frames.length > 1) for (const each of [frame, ...near(side, side.first)]) new Image().src = `/picture/animal/160/${each.key}`;
     }
     if (!hiddenMode && viewer.shown.lines) spotsOf(question, [question.sides[0].first, question.sides[1].first]);
   }
-  function warmFrames(question) {
-    for (const side of question.sides) for (const frame of side.frames) for (const address of viewer.pictures(frame)) new Image().src = address;
+  // The photos that a few arrows lead to: an encounter may have hundreds
+  const NEAR = 3;
+  function near(side, k) {
+    const count = side.frames.length, found = new Set();
+    for (let by = 1; by <= Math.min(NEAR, count - 1); by += 1) found.add((k + by) % count).add((k - by + count) % count);
+    return [...found].map((each) => side.frames[each]);
+  }
+  function warmNear() {
+    now.sides.forEach((side, n) => {
+      for (const each of near(side, frames[n])) for (const address of viewer.pictures(each)) new Image().src = address;
+    });
   }
   // Others decide, and new photos come, while the page is open
   document.addEventListener("live-waiting", (event) => {
@@ -140,7 +150,7 @@
     tell();
     press();
     if (keep) lines();
-    setTimeout(() => { if (now === question) warmFrames(question); }, 400); // arrows turn to the others
+    setTimeout(() => { if (now === question) warmNear(); }, 400);
     snowmatch.post("/review/open", { mode, pair: question.pair }).then((answer) => {
       if (!answer.free && now === question) { snowmatch.say(words.held); answered.add(keyOf(question)); next(); fetchAhead(); }
     }).catch(problem);
@@ -152,6 +162,7 @@
       const button = document.createElement("button");
       button.type = "button";
       const image = new Image();
+      image.loading = "lazy";
       image.src = `/picture/animal/160/${each.key}`;
       image.alt = say("photo_of", { n: k + 1, total: side.frames.length });
       button.append(image);
@@ -164,6 +175,7 @@
     if (side.frames.length < 2) return;
     if (viewer.shown.marks.length || viewer.shown.half) return snowmatch.say(words.mark_frames);
     frame(number, (k + side.frames.length) % side.frames.length);
+    warmNear();
     Object.assign(viewer.shown, { spots: [], spot: -1 });
     if (viewer.shown.lines) lines();
   }

@@ -248,6 +248,8 @@ window.makeViewer = function (root, changed) {
   return {
     shown, look,
     draw, pictures,
+    // Resolves when the pictures of both photos are there, or cannot be had
+    loaded: () => Promise.allSettled(sides.flatMap((side) => [side.photo, side.animal]).map((image) => image.decode())),
     show(number, frame, alt) {
       const side = sides[number];
       side.frame = frame;
