@@ -116,6 +116,7 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "no-catalog": lambda data: "--catalog DIR; snowmatch index DIR",
     "unknown-encounter": lambda data: f"snowmatch show {_catalog(data)}",
     "too-few-pairs": lambda data: f"snowmatch show {_catalog(data)}",
+    "one-individual": lambda data: f"snowmatch query PHOTO --catalog {_catalog(data)} --draw answer/",
     "fewer-workers": lambda data: "--workers 1",
     "index-with": lambda data: f"snowmatch index CATALOG --extractor {data['extractor']} -o {data['setting']}",
     "list-weights": lambda data: "snowmatch weights list",
