@@ -127,7 +127,7 @@ def test_a_note_says_that_the_answer_uses_the_centre_of_the_photo(lone, tmp_path
     catalog = snowmatch.open_catalog(folder)
     rng = np.random.default_rng(0)
     photo = rng.integers(0, 255, (320, 480, 3)).astype(np.uint8)
-    text = "keypoints near the centre of the photo count most"
+    text = "spots near the centre of the photo count most"
     assert any(text in note.text for note in catalog.query(photo).notes)
     assert not any(text in note.text for note in catalog.query(photo, options={"foreground": "given"}).notes)
     assert not any(text in note.text for note in catalog.query(photo, bbox=(100, 100, 200, 150)).notes)
