@@ -158,6 +158,7 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "calibration-refused": _calibrate,
     "calibration-outgrown": _calibrate,
     "calibration-shipped": _calibrate,
+    "no-animal-found": lambda data: f"snowmatch screen {_catalog(data)} looks for that",
     "not-checked": lambda data: f"-o {data['setting']}=N",
     "animal-by-centre": lambda data: "--bbox X,Y,W,H; -o foreground=given",
     "answers-kept": lambda data: "--again" if data.get("older") else "",
