@@ -295,11 +295,24 @@ def test_the_command_prints_json_and_saves_the_scores(survey, evaluated, tmp_pat
 
 def test_a_catalog_without_answerable_queries_prints_a_sentence(own_survey):
     folder = own_survey / "catalog"
-    lines = (folder / "catalog.csv").read_text(encoding="utf-8").splitlines(keepends=True)
-    (folder / "catalog.csv").write_text("".join(lines[:2]), encoding="utf-8")
+    head, *lines = (folder / "catalog.csv").read_text(encoding="utf-8").splitlines(keepends=True)
+    once = [next(line for line in lines if f",{name}," in line) for name in ("aika", "bars")]
+    (folder / "catalog.csv").write_text("".join([head, *once]), encoding="utf-8")
     run = CliRunner().invoke(main, ["evaluate", str(folder)])
     assert run.exit_code == 0, run.output
     assert "Nothing to measure" in run.stdout
+
+
+def test_one_individual_cannot_be_measured_and_the_error_says_what_can_be_done(own_survey):
+    folder = own_survey / "catalog"
+    head, *lines = (folder / "catalog.csv").read_text(encoding="utf-8").splitlines(keepends=True)
+    own = [line for line in lines if ",aika," in line]
+    assert len(own) > 1
+    (folder / "catalog.csv").write_text("".join([head, *own]), encoding="utf-8")
+    run = CliRunner().invoke(main, ["evaluate", str(folder)])
+    assert (run.exit_code, run.stdout) == (1, "")
+    assert "all photos with a name show one individual, aika: no other could be the answer" in run.stderr
+    assert f"(snowmatch query PHOTO --catalog {folder} --draw answer/)" in run.stderr
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from snowmatch.matching.geometry.frames import Geometry
 from snowmatch.matching.matchers.lnbnn import Lnbnn
 from snowmatch.matching.query import match_photos, score_query
 from snowmatch.photos.chips import clip_bbox
+from snowmatch.photos.pixels import read_photo
 from snowmatch.screening.foreground import LEAST, SPREAD, ForegroundMap, centre_weights, foreground_weights
 
 
@@ -127,10 +128,39 @@ def test_a_note_says_that_the_answer_uses_the_centre_of_the_photo(lone, tmp_path
     catalog = snowmatch.open_catalog(folder)
     rng = np.random.default_rng(0)
     photo = rng.integers(0, 255, (320, 480, 3)).astype(np.uint8)
-    text = "keypoints near the centre of the photo count most"
+    text = "spots near the centre of the photo count most"
     assert any(text in note.text for note in catalog.query(photo).notes)
     assert not any(text in note.text for note in catalog.query(photo, options={"foreground": "given"}).notes)
     assert not any(text in note.text for note in catalog.query(photo, bbox=(100, 100, 200, 150)).notes)
+
+
+def test_a_photo_of_no_animal_gets_a_note_and_the_same_probabilities(survey, monkeypatch):
+    """Noise and an empty wall get the note. A box, or a likely animal on record, speaks for an animal."""
+    catalog = snowmatch.open_catalog(survey / "catalog")
+    rng = np.random.default_rng(1)
+    noise = rng.integers(0, 256, (320, 480, 3)).astype(np.uint8)
+    wall = np.full((320, 480, 3), 90, np.uint8)
+
+    def noted(photo, **asked):
+        answer = catalog.query(photo, **asked)
+        return answer, [note.text for note in answer.notes if note.code == "no-animal-found"]
+
+    answer, (text,) = noted(noise)
+    assert answer.photos[0].features > 30
+    assert text.startswith("no animal on record is likelier than not, ")
+    assert text.endswith("no outline of an animal was found in the photo; the photo may show no animal")
+    assert noted(wall)[1] == ["no outline of an animal was found in the photo; the photo may show no animal"]
+    assert not noted(noise, bbox=(100, 100, 200, 150))[1]
+    photos = sorted((survey / "queries" / "images").iterdir())[:3]
+    told = [noted(read_photo(photo)) for photo in photos]
+    likely = [max(c.probability for c in found.candidates) >= 0.5 for found, _ in told]
+    assert any(likely)
+    assert [not texts for _, texts in told] == likely
+    monkeypatch.setattr("snowmatch.identify.judge.CONVINCING", 0.0)
+    before, none = noted(noise)
+    assert not none
+    assert before.new_probability == answer.new_probability
+    assert [c.probability for c in before.candidates] == [c.probability for c in answer.candidates]
 
 
 def test_in_a_box_the_weights_are_1_except_where_the_map_is_0():

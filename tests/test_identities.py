@@ -211,8 +211,9 @@ def test_from_nothing_to_individuals(catalog):
     evidence = gather_evidence(session, who.who.sightings)
     assert gather_evidence(session, who.who.sightings).asked == 0  # kept
     queue = Queue(who, evidence, "Anna", repeats=0)
-    seen = set()
+    seen, told = set(), []
     while items := queue.next():
+        told.append(queue.left())
         (item,) = items
         pair = frozenset((item.a, item.b))
         assert pair not in seen  # never a pair twice
@@ -224,6 +225,9 @@ def test_from_nothing_to_individuals(catalog):
         draft = answer_item(queue, item, "same" if same else "different", "", 4, hidden=False)
         after, appended = decide(queue.identities, [draft])
         queue.take(after, item, appended.rows[0])
+    assert queue.left() == 0
+    came = range(len(told), 0, -1)
+    assert all(abs(said - number) <= max(3, number / 4) for said, number in zip(told, came, strict=True)), told
     found = queue.identities.who
     for individual in found.individuals:
         names = {truth[found.sightings[n].encounter] for n in individual.sightings}

@@ -119,6 +119,17 @@ def test_a_source_imported_again_changes_no_byte(tmp_path, name, make):
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == files
 
 
+# Further headings of the sources themselves. A note names these, and never what the importer made
+OWN_HEADINGS = {
+    "hotspotter": ["side"],
+    "table": ["scar"],
+    "timelapse_csv": ["note0"],
+    "traptagger": ["capture"],
+    "wildbook": ["state", "occurrence_id"],
+    "wildlife_insights": ["project_id", "identified_by", "deployment_id"],
+}
+
+
 @pytest.mark.parametrize(("name", "make"), EACH, ids=IDS)
 def test_the_catalog_loads_and_holds_no_position(tmp_path, name, make):
     from snowmatch.catalog.load import load_catalog
@@ -128,6 +139,8 @@ def test_the_catalog_loads_and_holds_no_position(tmp_path, name, make):
     catalog = load_catalog(tmp_path / "catalog")
     assert len(catalog.annotations) == len(EXPECTED[make.__name__])
     assert all((catalog.folder / each.path).is_file() for each in catalog.annotations)
+    unused = [column for note in catalog.notes if note.code == "columns-left-out" for column in note.data["columns"]]
+    assert sorted(unused) == sorted(OWN_HEADINGS.get(make.__name__, []))
     text = (tmp_path / "catalog" / "catalog.csv").read_text()
     assert not any(number in text for number in ("76.2", "41.5", "76,2", "41,5"))
 

@@ -545,20 +545,21 @@ def test_the_methods_paragraph_has_all_figures():
     assert "\n" not in text
     assert "  " not in text
     for part in (
-        f"snowmatch {__version__}; some decisions were made with version 0.1.0 (state of 2026-05-05)",
-        "120 photos with 7 annotated animals, which formed 7 sightings",
+        f"snowmatch {__version__}; some decisions were made with version 0.1.0; figures are as of 2026-05-05.",
+        "120 photos with 7 annotations (one animal in one photo), which formed 7 sightings",
         "Two animals were one if three marks agreed. Two observers gave 9 answers (6 same",
-        "marks on the coat are recorded for 4 of the 9 answers",
+        "marks on the coat were recorded for 4 of the 9 answers",
         "Both had five years of practice.",
         "One adjudicator gave 1 answer",
-        "4 pairs were answered by two or more observers independently",
-        "They agreed in 3 of 4 (75.0 %, 95 % interval 19.4 to 99.4 %); Cohen's kappa was 0.50",
-        "disagreed about 1 pair (1 of them same against different); an adjudicator decided 1 of them, and 0 are open",
+        "Four pairs were answered by two or more observers independently",
+        "Observers agreed in 3 of 4 (75.0 %, 95 % interval 19.4 to 99.4 %); Cohen's kappa was 0.50",
+        "about 1 pair (1 of them: same against different); an adjudicator decided 1 of them, and 0 remain open",
         "opposite answer in 1 of 1",
-        "One observer answered 2 pairs of known animals",
-        "The program made 1 decision about two sightings. Pairs of the level excellent. Persons checked a random",
-        "wrong were 0 of 1 (0.0 %, 95 % interval 0.0 to 97.5 %)",
-        "2 individuals were found: 0 with both flanks, 1 with the left flank only, 1 with the right flank only",
+        "One observer answered 2 pairs of sightings of known animals",
+        "The program decided 1 pair of sightings by itself. Its rule: Pairs of the level excellent. Persons checked a",
+        "0 of 1 (0.0 %, 95 % interval 0.0 to 97.5 %) of those checked were wrong, that is 0 of 1 decisions same.",
+        "Two individuals were distinguished: 0 by both flanks, 1 by the left flank only and 1 by the right flank only",
+        "counts as two: if no flank was assigned wrongly, these are 1 to 2 animals.",
         "Not recorded: how encounters were told apart; which animals (such as cubs) were left out; what was done with",
     ):
         assert part in text, (part, text)
@@ -569,12 +570,12 @@ def test_what_is_not_known_is_said_to_be_unknown():
     text = methods_paragraph([], who, date="2026-05-05")
     for part in (
         "an unknown number of photos",
-        "No decision of a person about two sightings is recorded.",
-        "No pair was answered by a second observer, so that agreement is unknown.",
-        "error was not measured with known animals",
-        "No decision was made by the program.",
-        "No contradiction between decisions is left.",
-        "0 individuals were found",
+        "No comparison of two sightings by a person is on record.",
+        "No pair was answered by a second observer, so agreement between observers is unknown.",
+        "The error of the observers was not measured on known animals.",
+        "The program made no decision by itself.",
+        "No contradiction between decisions remains.",
+        "No individuals were distinguished",
         "the experience of the observers",
     ):
         assert part in text, (part, text)

@@ -22,7 +22,7 @@ from snowmatch.catalog.records import (
 )
 from snowmatch.catalog.states import annotation_states
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.files import file_sha256, replace_file
+from snowmatch.core.files import file_sha256, replace_file, replace_together
 from snowmatch.core.home import database_path
 from snowmatch.core.types import Annotation
 
@@ -238,3 +238,31 @@ def test_records_are_read_again_only_if_the_database_has_changed(tmp_path, monke
         assert load_records(tmp_path).photos == {f"{count}.jpg": known}
     database_path(tmp_path).unlink()
     assert load_records(tmp_path) == Records({}, {}, {})
+
+
+@pytest.mark.parametrize("write", ["one", "together"])
+def test_what_killed_commands_left_beside_an_output_goes_after_a_day(tmp_path, write):
+    old, young, foreign, link = (
+        tmp_path / name
+        for name in (
+            f".snowmatch-{'a' * 16}.tmp",
+            f".snowmatch-{'b' * 16}.tmp",
+            ".snowmatch-notes.tmp",
+            f".snowmatch-{'c' * 16}.tmp",
+        )
+    )
+    for path in (old, young, foreign):
+        path.write_bytes(b"half")
+    link.symlink_to(foreign)
+    before = time.time() - 90_000
+    for path in (old, foreign):
+        os.utime(path, (before, before))
+    if write == "one":
+        replace_file(tmp_path / "out.csv", lambda file: file.write(b"whole"))
+    else:
+        replace_together((tmp_path / "out.csv", b"whole"), (tmp_path / "out.jsonl", b"whole"))
+    assert not old.exists()
+    assert young.exists()
+    assert foreign.exists()
+    assert link.is_symlink()
+    assert (tmp_path / "out.csv").read_bytes() == b"whole"

@@ -584,20 +584,20 @@ def test_new_photos_of_one_query_are_companions(catalog, new_burst):
     assert first[spots[0]].mean() > 230
     assert second[spots[1]].mean() > 230
     assert first[-6:].mean() < 30
-    assert said(answer, f"no box or mask of {new_burst[0]}, {new_burst[1]}: keypoints count where something moved") == 1
+    assert said(answer, f"no box or mask of {new_burst[0]}, {new_burst[1]}: spots count where something moved") == 1
     assert not said(answer, "centre")
 
 
 def test_a_single_photo_gets_a_map_from_its_station(catalog, new_burst):
     answer = catalog.query(new_burst[0], station="S0")
     assert evidence(answer) == ["station"]
-    assert said(answer, "keypoints count where other photos of the station show something else, most near the") == 1
+    assert said(answer, "spots count where other photos of the station show something else, most near the") == 1
     both = catalog.query(new_burst, station="S0")
     assert evidence(both) == ["burst and station"] * 2
     assert (
         said(
             both,
-            "keypoints count where something moved between the frames of the burst and other photos of the station",
+            "spots count where something moved between the frames of the burst and other photos of the station",
         )
         == 1
     )
@@ -620,7 +620,7 @@ def test_without_companions_weights_depend_on_the_centre(catalog, new_burst, sta
     answer = catalog.query(new_burst[0], station=station)
     assert evidence(answer) == ["centre"]
     assert answer.photos[0].foreground is None
-    assert said(answer, f"no box or mask of {new_burst[0]}: keypoints near the centre of the photo count most") == 1
+    assert said(answer, f"no box or mask of {new_burst[0]}: spots near the centre of the photo count most") == 1
 
 
 def test_photos_of_different_places_in_one_query_use_the_centre(catalog, new_burst, tmp_path, coats):
@@ -661,7 +661,7 @@ def test_with_foreground_given_everything_counts(catalog, new_burst):
     assert {c.evidence for c in answer.candidates} == {"given"}
     assert all(c.foreground is None for c in answer.candidates)
     assert not said(answer, "counts")
-    assert not said(answer, "sources of the foreground in the catalog")
+    assert not said(answer, "where the animal is in photos on record")
 
 
 def test_a_photo_on_record_uses_its_stored_map(catalog, station_survey, monkeypatch, tmp_path):
@@ -683,7 +683,7 @@ def test_a_photo_on_record_uses_its_stored_map(catalog, station_survey, monkeypa
         assert (
             said(
                 answer,
-                "keypoints count where something moved between the frames of the burst and other photos of the station",
+                "spots count where something moved between the frames of the burst and other photos of the station",
             )
             == 1
         )
@@ -692,7 +692,7 @@ def test_a_photo_on_record_uses_its_stored_map(catalog, station_survey, monkeypa
 def test_the_answer_names_the_evidence_of_photos_on_record(catalog, new_burst, station_survey):
     answer = catalog.query(new_burst)
     allowed = ANIMALS * STATIONS * SHOTS
-    assert said(answer, f"sources of the foreground in the catalog: burst and station ({allowed})") == 1
+    assert said(answer, f"shown by: other frames of the burst and other photos of the station ({allowed})") == 1
     maps = open_maps(station_survey)
     for candidate in answer.candidates:
         kept = maps.of_content(file_sha256(station_survey / candidate.best.path))

@@ -129,6 +129,17 @@ def test_results_of_other_photos_are_one_line_and_of_some_photos_a_note(catalog,
     assert "1 photo of the results not in the catalog" in some.output
 
 
+def test_without_a_classifier_the_notes_are_few_and_the_first_matters_most(catalog, tmp_path):
+    """No classifier gives a score, so no threshold is told; photos of persons come first."""
+    seen = {name: [("1", 0.9, BOX)] for name, *_ in ROWS} | {"p02.jpg": [("2", 0.9, BOX)], "empty.jpg": []}
+    file = results(tmp_path / "md.json", seen)
+    given = {"classifier": "none"}
+    told = screen_catalog(snowmatch.open_catalog(catalog, **given).data, results=file, workers=1).notes
+    assert [note.code for note in told] == ["photos-of-persons", "species-not-told", "results-without-photo"]
+    assert told[1].text == ("no classifier was used: photos of any animal are kept, not only those of the snow leopard")
+    assert told[2].text == "1 photo of the results not in the catalog, all without an animal: empty.jpg"
+
+
 def test_results_for_a_photo_of_another_size_are_left_out(catalog, tmp_path):
     file = results(tmp_path / "md.json", {"p00.jpg": [("1", 0.9, BOX)], "p01.jpg": []})
     content = json.loads(file.read_text())

@@ -219,11 +219,13 @@ def test_the_threshold_is_that_of_the_named_passages_or_the_given_one(tmp_path, 
     rows = [(f"{n}.jpg", "leopard" if n % 3 else "faint", "", f"E{n:02}", "aika") for n in range(9)]
     folder = make_catalog(tmp_path / "named", [*rows, ("x.jpg", "faint", "", "EX", "")])
     promised = run(folder, "--keep", "0.9")
-    assert "90 % of the passages of the species have it, as far as 9 passages of named animals tell" in promised.output
-    assert "cannot be promised" not in promised.output
+    assert (
+        "these are 90 % of the passages of the species, as far as 9 passages of named animals tell" in promised.output
+    )
+    assert "to promise" not in promised.output
     short = run(folder, "--keep", "0.97")
-    assert "cannot be promised with 9 passages of named animals (it needs 33)" in short.output
+    assert "takes 33 passages of named animals, here are 9" in short.output
     given = run(folder, "--threshold", "0.5", "--out", tmp_path / "out")
-    assert "promised" not in given.output
+    assert "promise" not in given.output
     assert read_table(tmp_path / "out.csv")["x.jpg"]["answer"] == "nothing"
     assert load_screened(folder).threshold == 0.5

@@ -188,7 +188,9 @@ def test_without_a_table_the_effort_is_that_of_the_photos_and_gaps_are_told(tmp_
     folder = write_catalog(tmp_path / "c", [*ROWS, ("aika", "left_flank", "S1", "2023-06-20T10:00:00", "e9", "")], None)
     survey = survey_of(folder)
     assert survey.effort["1"][0].sum() == 50  # S1: 2 May to 20 June
-    assert "S1 is that of its photos, 2023-05-02 to 2023-06-20, 1 gap of up to 48 days" in texts(survey.notes)
+    (told,) = (note.text for note in survey.notes if note.code == "effort-from-photos")  # one, however many stations
+    assert "of 3 stations worked: their effort is from the first photo to the last (S1 2023-05-02 to 2023-06-20" in told
+    assert told.endswith("with gaps of up to 48 days without a photo")
 
 
 # --- captures ---------------------------------------------------------------------------------------------------------

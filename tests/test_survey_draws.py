@@ -294,7 +294,7 @@ def test_alpha_is_of_audited_machine_decisions_and_of_second_readings(tmp_path):
     assert table["alpha, persons"][3] == 3
     assert table["photos"][0] == 9
     assert table["observers"][0] == 3
-    assert "(state of 2026-05-04)" in practice_text(open_survey(folder), identities)
+    assert "figures are as of 2026-05-04." in practice_text(open_survey(folder), identities)
 
 
 def test_the_table_of_a_catalog_without_decisions(tmp_path):

@@ -182,8 +182,25 @@ def test_a_missing_catalog_is_told_on_the_page(tmp_path):
 def test_the_first_page_counts(client):
     text = re.sub(r"\s+", " ", client.get("/home/facts").text)
     assert "<b>5</b> photos" in text
-    assert "<b>2</b> individuals" in text
-    assert "<b>1</b> animal without a name" in text
+    assert "<b>2</b> individuals with a name" in text
+    assert "<b>5</b> sightings" in text
+    assert ">1 of them without a name<" in text
+
+
+def test_photos_of_one_passage_are_one_sighting_on_the_first_page(tmp_path):
+    folder = make_catalog(tmp_path)
+    table = folder / "catalog.csv"
+    rows = list(csv.reader(table.read_text(encoding="utf-8").splitlines()))
+    for n, row in enumerate(rows[1:]):
+        row[1], row[3:7] = "", ["naryn", "st1", f"2025-03-01T10:00:0{n}", "e1"]
+    with table.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows)
+    text = re.sub(r"\s+", " ", client_of(folder).get("/home/facts").text)
+    assert "<b>5</b> photos" in text
+    assert "5 pictures of animals in them" in text
+    assert "<b>1</b> sighting" in text
+    assert ">1 of them without a name<" in text
+    assert "animal without a name" not in text
 
 
 def test_the_observer_is_remembered(folder):

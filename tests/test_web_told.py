@@ -2,6 +2,7 @@
 
 import csv
 import re
+import shutil
 import time
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import snowmatch
 from snowmatch.api import open_catalog
 from snowmatch.core.notes import Note
 from snowmatch.review.doctor.examine import examine
+from snowmatch.review.doctor.finding import Finding
 from snowmatch.web.routes.doctor import _text
 from snowmatch.web.texts import plural_form, words_of
 from snowmatch.web.told import told, told_note
@@ -63,6 +65,27 @@ def test_findings_of_the_doctor_are_in_the_language_of_the_page(tmp_path):
     assert len(found["en"]) == len(found["ru"]) > 0
     assert any(text.startswith("2 individuals of 2 without both flanks") for text in found["en"])
     assert "2 особи без обоих боков: снимки другого бока не определить" in found["ru"]
+
+
+def test_what_the_doctor_says_of_a_catalog_that_is_not_indexed_is_russian(tmp_path):
+    """No extractor ran, no stations are there, and the names were not looked at: all of it is told in Russian."""
+    folder = make_catalog(tmp_path)
+    shutil.rmtree(folder / ".snowmatch")
+    client = client_of(folder)
+    while (answer := client.get("/doctor/findings?lang=ru")).status_code == 202:
+        time.sleep(0.05)
+    told_here = re.findall(r"<strong>(.*?)</strong>", answer.text)
+    told_here += re.findall(r"<li>([^<]*)", answer.text.partition("Не проверено")[2])
+    assert len(told_here) >= 5
+    assert "ничего ещё не проиндексировано: 5 изображений зверей нельзя сравнить" in told_here
+    assert not [text for text in told_here if not re.search("[а-яё]", text)]
+
+
+@pytest.mark.parametrize("state", ["missing", "stale"])
+def test_the_doctor_names_the_extractor_that_lacks_annotations_in_russian(state):
+    found = Finding(f"{state}-annotations", "check", "english", data={"count": 2, "extractor": "sift"})
+    assert _text(found, "ru").startswith("2 изображения зверей ")
+    assert "(sift)" in _text(found, "ru")
 
 
 def test_english_is_the_fallback():

@@ -16,13 +16,16 @@ from snowmatch.catalog.problems import Problems
 from snowmatch.catalog.sheet import Sheet, read_sheet
 from snowmatch.catalog.times import EXPECTED, ReadTime, read_times, to_one_zone
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.imported import WRITTEN, source_column
 from snowmatch.core.notes import Note
+from snowmatch.core.plugins import plugin_names
 from snowmatch.core.text import counted, did_you_mean, printable, same_name, some
 from snowmatch.core.types import BODY_PARTS
 
 # Rows of one photo have the same values here: it was taken at one place and one time, and is on one side of a split.
 PHOTO_COLUMNS = ("location", "station", "camera", "timestamp", "encounter", "split")
 COLUMNS = ("path", "individual", "body_part", "bbox", "mask", *PHOTO_COLUMNS, "annotation", "species")
+TRAITS = ("sex", "age_class", "quality")  # a survey reads them
 UNIDENTIFIED = "_unidentified"
 _TEXTS = ("location", "station", "camera", "encounter", "annotation", "species")
 _Reader = tuple[str, Callable[[str], Any], str | None]
@@ -95,11 +98,18 @@ def _columns(path: Path, sheet: Sheet, notes: list[Note]) -> list[str]:
     twice = [name for name, count in Counter(columns).items() if count > 1 and name in COLUMNS]
     if twice:
         raise SnowmatchError(f"{path} line {sheet.head_line}: column {twice[0]!r} appears twice, expected once")
-    if unknown := [name for name in columns if name and name not in COLUMNS]:
+    if unknown := [name for name in columns if name and name not in COLUMNS and not _used_elsewhere(name)]:
         listed = ", ".join(name + did_you_mean(name, [c for c in COLUMNS if c not in columns]) for name in unknown)
-        text = f"columns of {path.name} that matching does not use: {listed}"
+        text = f"columns of {path.name} that snowmatch keeps but does not use: {listed}"
         notes.append(Note("columns-left-out", text, {"columns": unknown}))
     return columns
+
+
+def _used_elsewhere(name: str) -> bool:
+    """Return whether a column that matching does not use is one of the survey or of an importer."""
+    if name in TRAITS or name in WRITTEN:
+        return True
+    return name.endswith("_id") and any(source_column(each) == name for each in plugin_names("importers"))
 
 
 def _row_fields(

@@ -90,7 +90,8 @@ def ask(
     queue = Queue(who, evidence, observer, levels, accuracy_by_name(who.rows), mode, repeats)
     say(KEYS)
     answered = _ask_all(queue, session, number, draw)
-    left = queue.left() if queue.next() else 0  # an alternative may be open that no question can settle
+    waiting = len(queue.next(2))  # with the pairs that tell most about the number of individuals
+    left = max(queue.left(), waiting) if waiting else 0
     print_text(
         f"{answered} answered; about {left} more to ask" if left else f"{answered} answered; nothing left to ask"
     )

@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import secrets
 import stat
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,6 +20,9 @@ from snowmatch.core.home import HOME
 
 CHUNK = 1 << 20
 TEMPORARY = ".tmp"  # the end of the names of files that are not complete yet
+LEFT_OVER = 86_400.0  # seconds; an incomplete file of this age was left by a killed command
+_OWN = re.compile(r"\.snowmatch-[0-9a-f]{16}\.tmp")
+_cleared: set[Path] = set()  # the folders in which this process has looked for such files
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -89,7 +94,8 @@ def replace_file(path: Path, write: Callable[[BinaryIO], Any], mode: int = 0o666
 
     Missing parent folders are made. A link at `path` is replaced, not followed. mode: who may read and write the new
     file, less what the user's umask takes away. Raises SnowmatchError if the disk is full or the folder is not
-    writable; the old file then stays unchanged.
+    writable; the old file then stays unchanged. Incomplete files that a killed command left in the folder more than a
+    day ago are removed.
     """
     try:
         make_folder(path.parent)
@@ -100,10 +106,12 @@ def replace_file(path: Path, write: Callable[[BinaryIO], Any], mode: int = 0o666
                 write(file)
                 file.flush()
                 os.fsync(file.fileno())
+                now = os.fstat(file.fileno()).st_mtime
             _rename(temporary, path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+        _clear(path.parent, now)
         sync_folder(path.parent)
     except OSError as error:
         raise unwritable(path.parent, error) from error
@@ -127,6 +135,7 @@ def replace_together(first: tuple[Path, bytes], *others: tuple[Path, bytes]) -> 
                     file.write(content)
                     file.flush()
                     os.fsync(file.fileno())
+                    now = os.fstat(file.fileno()).st_mtime
             for path, _ in others:
                 path.unlink(missing_ok=True)
             for temporary, path in ready:
@@ -135,6 +144,7 @@ def replace_together(first: tuple[Path, bytes], *others: tuple[Path, bytes]) -> 
             for temporary, _ in ready:
                 temporary.unlink(missing_ok=True)
             raise
+        _clear(folder, now)
         sync_folder(folder)
     except OSError as error:
         raise unwritable(folder, error) from error
@@ -157,6 +167,19 @@ def keep_file(path: Path, content: bytes) -> None:
             raise
     except OSError as error:
         raise unwritable(path.parent, error) from error
+
+
+def _clear(folder: Path, now: float) -> None:
+    """Remove what killed commands left in a folder, once in a process. now: by the clock of the folder's disk."""
+    if folder in _cleared:
+        return
+    _cleared.add(folder)
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if _OWN.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                with suppress(OSError):
+                    if now - entry.stat(follow_symlinks=False).st_mtime > LEFT_OVER:
+                        os.unlink(entry.path)
 
 
 def _create(path: Path, mode: int) -> BinaryIO:

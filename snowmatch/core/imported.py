@@ -11,6 +11,18 @@ from snowmatch.core.notes import Note
 
 Unit = Literal["share", "px", "stored px"]
 
+# Columns that importers write beside those of the catalog and the source's own headings
+WRITTEN = (
+    *("detector_confidence", "scientific_name", "viewpoint", "theta", "original_name", "image", "sequence", "note"),
+    *("deployment", "media", "event", "life_stage", "behavior", "count", "observation_tags", "observation_comments"),
+    *("classification_method", "classified_by", "classification_probability"),
+)
+
+
+def source_column(importer: str) -> str:
+    """Return the column of the identifiers that an importer gives its rows."""
+    return f"{importer}_id"
+
 
 @dataclass(frozen=True, slots=True)
 class ImportedRow:

@@ -22,8 +22,8 @@ class QueryPhoto:
     image_size: (width, height) of the upright photo.
     features: number of features, of all extractors together.
     image: (H, W, 3) uint8 RGB, the upright photo if the user gave an array; None otherwise.
-    evidence: the source of the foreground: `mask`, `box`, a map (`burst`, `station`, `classifier`, or several of these
-    joined by "and"), `centre` (no source, so the centre of the photo counts most), or `given` (everything counts).
+    evidence: what showed where the animal is: `mask`, `box`, a map (`burst`, `station`, `classifier`, or several of
+    these joined by "and"), `centre` (nothing, so the centre of the photo counts most), or `given` (everything counts).
     foreground: the foreground map of the photo, or None.
     box_by: what found the box; "" if a person drew it or there is none.
     """

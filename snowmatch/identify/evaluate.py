@@ -21,6 +21,7 @@ from snowmatch.confidence.score_table import ScoreTable
 from snowmatch.confidence.scoring import score_trial
 from snowmatch.confidence.shipped import load_shipped
 from snowmatch.confidence.trial import make_trial, sample_notes
+from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note, unique
 from snowmatch.core.text import counted
 from snowmatch.core.types import BODY_PARTS
@@ -69,9 +70,18 @@ def evaluate(
     `split` (rows marked `test` are queries, rows marked `train` may answer).
     cache: galleries that were made before. progress: a function that is called with (done, total) queries.
     sample: the largest number of queries; those of a random sample of encounters are asked. None: all.
-    Raises SnowmatchError if the catalog is not indexed or does not have the annotations that the protocol needs.
+    Raises SnowmatchError if the catalog is not indexed, does not have the annotations that the protocol needs, or has
+    only one individual.
     """
     trial = make_trial(data.annotations, protocol, sample=sample)
+    if len(names := {a.individual for a in data.annotations if a.individual is not None}) == 1:
+        raise SnowmatchError(
+            f"all photos with a name show one individual, {names.pop()}: no other could be the answer, so nothing can "
+            "be measured. Name the photos of a second one first. Until then, ask about single photos and look at the "
+            "matched spots",
+            "one-individual",
+            catalog=str(data.folder),
+        )
     states, galleries = indexed(data, method, cache)
     notes = [*evidence_notes(data), *sample_notes(trial), *state_notes(data.folder, states)]
     everything = np.ones(len(galleries[0].annotations), bool)

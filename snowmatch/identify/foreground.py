@@ -36,15 +36,15 @@ from snowmatch.screening.scenes import (
 )
 
 OUTLINED = ("mask", "box")  # the animal has an outline that a person drew
-CENTRE = "keypoints near the centre of the photo count most; give a box, or for a crop let everything count"
+CENTRE = "spots near the centre of the photo count most; give a box, or for a crop let everything count"
 
 
 @dataclass(frozen=True, eq=False)
 class Seen:
     """One query photo with its foreground.
 
-    evidence: the source of the foreground: `mask`, `box`, the evidence of the map (such as `burst and classifier`),
-    `centre` (no source, so the centre of the photo counts most), or `given` (everything counts).
+    evidence: what showed where the animal is: `mask`, `box`, the evidence of the map (such as `burst and classifier`),
+    `centre` (nothing, so the centre of the photo counts most), or `given` (everything counts).
     map: the foreground map of the photo, or None. place: its location and station, as in `Subject`.
     """
 
@@ -69,7 +69,7 @@ class Seen:
 
 @dataclass(frozen=True, eq=False)
 class Foreground:
-    """The query photos with their features and foregrounds, and notes on the sources of the foregrounds.
+    """The query photos with their features and foregrounds, and notes on what showed where the animal is.
 
     seen: the photos with features, which are compared; all photos if none has features. bare: the photos without
     features, if others have some.
@@ -199,14 +199,14 @@ def _station_previews(session: Session, question: Question, allowed: Allowed) ->
 
 
 def _query_notes(seen: Sequence[Seen]) -> list[Note]:
-    """Return one note for each source of the foregrounds of photos with neither a box nor a mask."""
+    """Return a note for each way in which the animal was found in photos with neither a box nor a mask."""
     photos: dict[tuple[str, bool], list[str]] = {}
     for s in seen:
         if s.evidence not in (*OUTLINED, "given"):
             photos.setdefault((s.evidence, s.photo.bbox is not None), []).append(s.photo.path or "the photo")
     notes = []
     for (evidence, boxed), paths in sorted(photos.items()):
-        text = CENTRE if evidence == "centre" else f"keypoints count where {evidence_in_words(evidence)}"
+        text = CENTRE if evidence == "centre" else f"spots count where {evidence_in_words(evidence)}"
         if boxed:
             text += ", inside the box that was found there"
         about = {"evidence": evidence, "boxed": boxed, "photos": paths}

@@ -12,7 +12,7 @@ from snowmatch.catalog.cells import CellError, read_body_part
 from snowmatch.catalog.positions import holds_position
 from snowmatch.catalog.times import EXPECTED, read_times, to_one_zone
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.imported import ImportedRow
+from snowmatch.core.imported import ImportedRow, source_column
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted, same_name, some
 from snowmatch.interchange.boxes import Placed, box_in_photo
@@ -131,7 +131,7 @@ def checked_rows(
             failed.append((ascii(path), "its name is not valid text: rename the file"))
             continue
         kept = {column: text for column, text in cells.items() if text}
-        made.append({"path": path, **kept, f"{format}_id": row.source_id})
+        made.append({"path": path, **kept, source_column(format): row.source_id})
     made.sort(key=lambda cells: cells["path"])
     return Checked(tuple(made), tuple(failed), tuple(problems), tuple(_notes(read, counts)))
 

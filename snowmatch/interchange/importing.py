@@ -14,7 +14,7 @@ from typing import Any
 from snowmatch.catalog.problems import SHOWN
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import CSV_NAME, STATIONS_NAME, imported_path
-from snowmatch.core.imported import Imported
+from snowmatch.core.imported import Imported, source_column
 from snowmatch.core.notes import Note, unique
 from snowmatch.core.plain import plain
 from snowmatch.core.plugins import Importer, make_plugin, plugin_name, plugin_names
@@ -188,7 +188,7 @@ def _write(
     source: Path, name: str, home: Path, read: Imported, checked: Checked, deployments: Sequence[dict[str, str]],
     placement: Any, notes: Sequence[Note],
 ) -> Report:  # fmt: skip
-    key = f"{name}_id"
+    key = source_column(name)
     table, posts = read_text_table(home / CSV_NAME), read_text_table(home / STATIONS_NAME)
     remembered: list[Note] = []
     memory = read_memory(imported_path(home), remembered)

@@ -30,7 +30,13 @@ from snowmatch.matching.search.shelf import (
     plan_blocks,
 )
 from snowmatch.photos.chips import clip_bbox
-from snowmatch.screening.foreground import ForegroundMap, evidence_of, foreground_weights, map_beside
+from snowmatch.screening.foreground import (
+    ForegroundMap,
+    evidence_of,
+    foreground_weights,
+    map_beside,
+    outline_in_words,
+)
 from snowmatch.screening.stored_maps import StoredMaps
 
 
@@ -214,18 +220,18 @@ class Gallery:
         return [map_beside(found, masked=mask) for found, mask in zip(maps, masked, strict=True)]
 
     def evidence(self, entry: int) -> str:
-        """Return the source of the foreground of annotation number `entry`, such as "box" or "burst and station"."""
+        """Return what showed where annotation number `entry` is, such as "box" or "burst and station"."""
         a = self.annotations[entry]
         return evidence_of("mask" if a.mask else "box" if a.own_box is not None else "", self._map_evidence[entry])
 
     def evidence_notes(self, entries: np.ndarray) -> list[Note]:
-        """Return notes on the sources of the foreground in these annotations; none if all have boxes or masks."""
+        """Return notes on what showed where these annotations are; none if all have boxes or masks."""
         names, counts = np.unique(self._evidence[entries], return_counts=True)
         if not set(names) - {"mask", "box"}:
             return []
-        told = ", ".join(f"{name} ({count})" for name, count in zip(names, counts, strict=True))
         about = {str(name): int(count) for name, count in zip(names, counts, strict=True)}
-        notes = [Note("catalog-foreground", f"sources of the foreground in the catalog: {told}", about)]
+        told = ", ".join(f"{outline_in_words(name)} ({count})" for name, count in about.items())
+        notes = [Note("catalog-foreground", f"where the animal is in photos on record was shown by: {told}", about)]
         lone = [self.keys[e] for e in entries if not self._outlined[e]]
         if missing := int((~self.maps.listed(lone)).sum()):
             what = counted(missing, "photo")
@@ -235,7 +241,7 @@ class Gallery:
 
     @cached_property
     def _evidence(self) -> np.ndarray:
-        """(A,) text, the source of the foreground of each annotation."""
+        """(A,) text, what showed where each annotation is."""
         return np.array([self.evidence(entry) for entry in range(len(self.annotations))], str)
 
     @cached_property

@@ -44,6 +44,10 @@ def auto_drafts(identities: Identities, evidence: Evidence, levels: Levels, poli
     who, known = identities.who, Known(identities.who)
     names = {n: {each.name} - {None} for n, each in ((known.individual(i.sightings[0]), i) for i in who.individuals)}
     lowest = LEVEL_NAMES.index(policy.lowest)
+    rule = f"Pairs of the level {policy.lowest}" + ("" if policy.lowest == LEVEL_NAMES[0] else " or better")
+    rule += (
+        f", that is, one animal with a probability of {100 * getattr(levels, policy.lowest):g} % or more (lower bound)"
+    )
     drafts = []
     for likely in sorted(evidence.pairs.values(), key=lambda pair: (-pair.odds, pair.one, pair.other)):
         a, b = likely.one, likely.other
@@ -69,7 +73,7 @@ def auto_drafts(identities: Identities, evidence: Evidence, levels: Levels, poli
                 role="machine",
                 side_a=sides_of(identities, [a]),
                 side_b=sides_of(identities, [b]),
-                note=f"Pairs of the level {policy.lowest}" + ("" if policy.lowest == "excellent" else " or better"),
+                note=rule,
                 tags=(SAMPLE,) if _sampled(identities, a, b, policy.sample) else (),
                 shown=shown,
             )

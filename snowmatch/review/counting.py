@@ -40,8 +40,9 @@ class Part:
 class Counts:
     """The numbers of individuals, and the groupings that they come from.
 
-    draws: (D, S) int, a number for the individual of each sighting. questions: about how many comparisons `ask` would
-    still ask. would_change: half of the 95 % interval, by which the number of individuals may still change.
+    draws: (D, S) int, a number for the individual of each sighting. questions: about how many comparisons decide
+    between the groupings; `ask` also asks to confirm. would_change: half of the 95 % interval, by which the number of
+    individuals may still change.
     """
 
     counts: tuple[Part, ...]

@@ -107,7 +107,7 @@ def _software(rows: Sequence[Decision], date: str) -> list[str]:
     moments = [row.decided_at[:10] for row in rows if row.decided_at]
     first, last = (min(moments), max(moments)) if moments else ("", "")
     period = f" Decisions were made {f'on {first}' if first == last else f'from {first} to {last}'}." if moments else ""
-    return [f"Individuals were identified with snowmatch {__version__}{earlier} (state of {date}).{period}"]
+    return [f"Individuals were identified with snowmatch {__version__}{earlier}; figures are as of {date}.{period}"]
 
 
 def _material(who: Who, photos: int | None) -> list[str]:
@@ -117,24 +117,28 @@ def _material(who: Who, photos: int | None) -> list[str]:
     asked = {number for pair, state in who.pairs.items() if state.answers for number in pair}
     doubtful = {n for pair, state in who.pairs.items() if state.answer in (CANNOT_TELL, DISPUTED) for n in pair}
     text = (
-        f"The catalog had {_number(photos, 'photo')} with {counted(annotations, 'annotated animal')}, which formed "
-        f"{counted(sightings, 'sighting')} (one animal in one encounter). Of these, {sightings - len(single)} were "
-        f"assigned to individuals, and {len(single)} were joined with no other and have no name"
+        f"The catalog had {_number(photos, 'photo')} with {counted(annotations, 'annotation')} (one animal in one "
+        f"photo), which formed {counted(sightings, 'sighting')} (one animal in one encounter). Of these, "
+        f"{sightings - len(single)} were assigned to individuals and {len(single)} were not"
     )
-    if single:
-        text += (
-            f" (no answer compares {len(single - asked)} of them with another; {len(single & doubtful)} could not be "
-            "told apart from another one, or observers disagreed)"
-        )
-    names = f"The names of {counted(given, 'sighting')} came with the catalog." if given else ""
+    why = [
+        f"for {_of_them(alone, single)}, no comparison with another sighting was decided"
+        if (alone := single - asked)
+        else "",
+        f"for {_of_them(unsure, single)}, a comparison was undecided or disputed"
+        if (unsure := single & doubtful)
+        else "",
+    ]
+    text += f" ({'; '.join(filter(None, why))})" if any(why) else ""
+    names = f"The names of {counted(given, 'sighting')} were in the catalog beforehand." if given else ""
     return [text + ".", names]
 
 
 def _across(who: Who) -> str:
     crossing = sum(not comparable(who.sightings[a], who.sightings[b]) for a, b in who.pairs)
     if not crossing:
-        return "No answer compares a left flank with a right flank."
-    return f"{counted(crossing, 'answered pair')} show no body part in common, such as a left and a right flank."
+        return "Left and right flanks were not compared with each other."
+    return f"{_word(crossing, 'answered pair')} had no body part in common, such as a left and a right flank."
 
 
 def _observers(answers: Sequence[Decision], effective: Sequence[Decision]) -> list[str]:
@@ -143,21 +147,21 @@ def _observers(answers: Sequence[Decision], effective: Sequence[Decision]) -> li
     imported = [row for row in answers if row.role == "import"]
     sentences = []
     if not (persons or judges):
-        sentences.append("No decision of a person about two sightings is recorded.")
+        sentences.append("No comparison of two sightings by a person is on record.")
     if persons:
         observers = len({row.observer for row in persons})
         sentences.append(f"{_word(observers, 'observer')} gave {counted(len(persons), 'answer')}{_answers(persons)}.")
         marked = sum(len(row.marks) >= FEATURES and row.answer != CANNOT_TELL for row in persons)
         decided = sum(row.answer != CANNOT_TELL for row in persons)
         sentences.append(
-            f"{FEATURES} or more agreeing marks on the coat are recorded for {marked} of the {decided} answers same or "
-            "different."
+            f"{FEATURES} or more agreeing marks on the coat were recorded for {marked} of the {decided} answers same "
+            "or different."
         )
     if judges:
         count = len({row.observer for row in judges})
         sentences.append(f"{_word(count, 'adjudicator')} gave {counted(len(judges), 'answer')}{_answers(judges)}.")
     if imported:
-        sentences.append(f"{counted(len(imported), 'answer')} came from other programs{_answers(imported)}.")
+        sentences.append(f"{_word(len(imported), 'answer')} came from other programs{_answers(imported)}.")
     done = Counter(row.kind for row in effective if row.role != "machine")
     words = {"name": "naming", "rename": "renaming", "merge": "merge", "split": "split"}
     if changes := [counted(done[kind], word) for kind, word in words.items() if done[kind]]:
@@ -167,13 +171,13 @@ def _observers(answers: Sequence[Decision], effective: Sequence[Decision]) -> li
 
 def _second(found: Agreement) -> list[str]:
     if not found.overall.pairs:
-        return ["No pair was answered by a second observer, so that agreement is unknown."]
+        return ["No pair was answered by a second observer, so agreement between observers is unknown."]
     alone = found.independent
     sentences = []
     if alone.pairs:
         sentences.append(
-            f"{_were(alone.pairs, 'pair')} answered by two or more observers independently: the later one saw "
-            f"neither the earlier answer nor names nor probabilities. They agreed in {_share(alone.agreed)}; "
+            f"{_were(alone.pairs, 'pair')} answered by two or more observers independently: the later observer saw "
+            f"neither the earlier answer nor names nor probabilities. Observers agreed in {_share(alone.agreed)}; "
             f"{_kappa(alone)}."
         )
     else:
@@ -187,8 +191,9 @@ def _second(found: Agreement) -> list[str]:
         opposite = sum(each.opposite for each in found.disagreements)
         solved = len(found.disagreements) - found.waiting
         sentences.append(
-            f"Observers disagreed about {counted(len(found.disagreements), 'pair')} ({opposite} of them same against "
-            f"different); an adjudicator decided {solved} of them, and {found.waiting} are open."
+            f"Observers disagreed about {counted(len(found.disagreements), 'pair')} ({opposite} of them: same against "
+            f"different); an adjudicator decided {solved} of them, and {found.waiting} "
+            f"{'remains' if found.waiting == 1 else 'remain'} open."
         )
     return sentences
 
@@ -205,45 +210,55 @@ def _kappa(agreed: Agreed) -> str:
 def _themselves(found: Agreement) -> list[str]:
     asked = sum(each.changed.of for each in found.repeats)
     if not asked:
-        return ["How often observers contradict themselves was not measured."]
+        return ["Whether observers repeat their own answers was not measured."]
     opposite = make_share(sum(each.reversed.count for each in found.repeats), asked)
     changed = sum(each.changed.count for each in found.repeats)
     return [
-        f"Of questions that were repeated without telling, observers gave the opposite answer in {_share(opposite)}, "
-        f"and another answer (with cannot tell) in {changed}."
+        f"When a question was repeated without notice, observers gave the opposite answer in {_share(opposite)}; they "
+        f"gave any other answer, cannot tell included, in {changed}."
     ]
 
 
 def _known_animals(trained: Sequence[Trained]) -> list[str]:
     if not trained:
-        return ["The observers' error was not measured with known animals."]
+        return ["The error of the observers was not measured on known animals."]
     split, lumped = _together(each.split for each in trained), _together(each.lumped for each in trained)
     unable = _together(each.cannot_tell for each in trained)
     return [
-        f"{_word(len(trained), 'observer')} answered {counted(unable.of, 'pair')} of known animals with the "
-        f"probability hidden: {_share(split)} of one animal were called different, and {_share(lumped)} of two animals "
-        f"were called the same; {_share(unable)} could not be told."
+        f"{_word(len(trained), 'observer')} answered {counted(unable.of, 'pair')} of sightings of known animals, with "
+        f"probabilities hidden: of the pairs of one animal, {_share(split)} were called different; of the pairs of two "
+        f"animals, {_share(lumped)} were called the same; {_share(unable)} of all pairs were answered with cannot tell."
     ]
 
 
 def _by_machine(machine: MachineError, policy: str) -> list[str]:
     if not machine.decisions:
-        return ["No decision was made by the program."]
-    sentences = [f"The program made {counted(machine.decisions, 'decision')} about two sightings.", policy]
+        return ["The program made no decision by itself."]
+    rule = f"Its rule: {policy}" if policy else ""
+    sentences = [f"The program decided {counted(machine.decisions, 'pair')} of sightings by itself.", rule]
     if not machine.sample:
-        return [*sentences, "No sample of them was drawn, so that their error is unknown."]
+        return [*sentences, "No sample of these decisions was drawn, so their error is unknown."]
     open_ones = machine.waiting + machine.disputed
     if machine.checked:
-        left = f" ({open_ones} are open)" if open_ones else ""
+        left = f" ({open_ones} of them {'is' if open_ones == 1 else 'are'} still open)" if open_ones else ""
+        kinds = [
+            f"{share.count} of {share.of} decisions {answer}"
+            for share, answer in ((machine.lumped, "same"), (machine.split, "different"))
+            if share.of
+        ]
+        unsure = f"; persons could not tell in {machine.cannot_tell}" if machine.cannot_tell else ""
         sentences.append(
-            f"Persons checked a random sample of {machine.sample} of them{left}: wrong were {_share(machine.wrong)}, "
-            f"that is {machine.lumped.count} of {machine.lumped.of} same and {machine.split.count} of "
-            f"{machine.split.of} different; persons could not tell in {machine.cannot_tell}."
+            f"Persons checked a random sample of {machine.sample} of these decisions{left}: {_share(machine.wrong)} "
+            f"of those checked were wrong, that is {_listed(kinds)}{unsure}."
         )
     else:
-        sentences.append(f"A random sample of {machine.sample} of them waits for persons: their error is unknown.")
+        sentences.append(
+            f"A random sample of {machine.sample} of these decisions is not checked yet, so their error is unknown."
+        )
     if machine.taken_back:
-        sentences.append(f"{_were(machine.taken_back, 'drawn decision')} taken back, which this error does not count.")
+        sentences.append(
+            f"{_were(machine.taken_back, 'decision')} of the sample taken back and not counted in this error."
+        )
     return sentences
 
 
@@ -251,11 +266,11 @@ def _left(who: Who) -> list[str]:
     quarrels = sum(len(each.quarrels) for each in who.individuals)
     disputed = sum(state.answer == DISPUTED for state in who.pairs.values())
     if not quarrels and not disputed:
-        return ["No contradiction between decisions is left."]
+        return ["No contradiction between decisions remains."]
     several = sum(bool(each.quarrels) for each in who.individuals)
     return [
-        f"The decisions still contradict each other {counted(quarrels, 'time')}, in {counted(several, 'individual')}; "
-        f"about {counted(disputed, 'pair')} observers disagree, and no adjudicator has decided."
+        f"Decisions still contradict each other {counted(quarrels, 'time')}, in {counted(several, 'individual')}; "
+        f"observers still disagree about {counted(disputed, 'pair')} that no adjudicator has decided."
     ]
 
 
@@ -268,14 +283,17 @@ def _individuals(who: Who) -> list[str]:
         left, right = "left_flank" in seen, "right_flank" in seen
         parts["both" if left and right else "left" if left else "right" if right else "neither"] += 1
     text = (
-        f"{_were(sum(parts.values()), 'individual')} found: {parts['both']} with both flanks, {parts['left']} with "
-        f"the left flank only, {parts['right']} with the right flank only"
+        f"{_were(sum(parts.values()), 'individual')} distinguished: {parts['both']} by both flanks, {parts['left']} by "
+        f"the left flank only and {parts['right']} by the right flank only"
     )
-    text += f", {parts['neither']} with neither or with an unknown flank" if parts["neither"] else ""
-    one_sided = (
-        " An animal whose two flanks were never joined counts as two." if parts["left"] and parts["right"] else ""
-    )
-    return [f"{text}.{one_sided}"]
+    text += f", and {parts['neither']} by neither or by an unknown flank" if parts["neither"] else ""
+    if not (parts["left"] and parts["right"]):
+        return [f"{text}."]
+    text += ". An animal whose two flanks were never joined counts as two"
+    if not parts["neither"]:  # one of an unknown flank may be any of the others
+        fewest = parts["both"] + max(parts["left"], parts["right"])
+        text += f": if no flank was assigned wrongly, these are {fewest} to {sum(parts.values())} animals"
+    return [f"{text}."]
 
 
 # --- words -----------------------------------------------------------------------------------------------------------
@@ -313,8 +331,13 @@ def _number(number: int | None, word: str) -> str:
     return f"an unknown number of {word}s" if number is None else counted(number, word)
 
 
+def _of_them(some: set[int], every: set[int]) -> str:
+    return "all of them" if len(some) == len(every) > 1 else f"{len(some)} of them"
+
+
 def _were(number: int, word: str) -> str:
-    return f"{counted(number, word)} {'was' if number == 1 else 'were'}"
+    """Return a number, its noun and its verb for the beginning of a sentence: "Two pairs were"."""
+    return f"{_word(number, word)} {'was' if number == 1 else 'were'}"
 
 
 def _word(number: int, word: str) -> str:

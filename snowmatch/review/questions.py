@@ -152,9 +152,14 @@ class Questions:
             heapq.heappush(self._heap, entry)
         return found
 
-    def open(self) -> int:
-        """Return how many alternatives are not settled and can still be asked about."""
-        return sum(best.gain > -self.margin and key not in self._spent for key, best in self._best.items())
+    def pairs(self, closed: Callable[[int, int], bool]) -> list[tuple[int, int]]:
+        """Return the pairs that `ask` would ask now about all alternatives that are not settled, the most open first.
+
+        closed: as of `ask`. An alternative that no pair can settle has none.
+        """
+        kept = ((-best.gain, key) for key, best in self._best.items() if best.gain > -self.margin)
+        asked = (self._question(self._best[key], closed) for _, key in sorted(kept) if key not in self._spent)
+        return list(dict.fromkeys((question.i, question.j) for question in asked if question is not None))
 
     # Clusters and their alternatives
 

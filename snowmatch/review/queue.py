@@ -330,16 +330,24 @@ class Queue:
         return True
 
     def left(self) -> int:
-        """Return about how many questions are left for this observer, without skipped ones and repetitions."""
+        """Return about how many questions are left for this observer, without skipped ones and repetitions.
+
+        Every pair that may be asked is taken to be answered as the photos say, and what follows is not asked again. New
+        questions that surprising answers raise are not in it.
+        """
         if self.mode != "open":
             return sum(1 for _ in self._items())
-        joins = Known(self.identities.who)
-        count = 0
-        for pair in self._confirm:
-            if pair not in self._closed and not joins.same(*pair) and not joins.different(*pair):
-                count += 1
-                joins.join(*pair)
-        return count + (self._questions.open() if self._questions is not None else 0)
+        known = Known(self.identities.who)
+        samples = {pair for pair in self._sampled if pair not in self._closed}
+        deciding = self._questions.pairs(lambda a, b: not self._askable(a, b)) if self._questions is not None else []
+        count = len(samples)
+        for pair in dict.fromkeys([*deciding, *filter(lambda pair: self._askable(*pair), self._confirm)]):
+            if pair in samples or known.same(*pair) or known.different(*pair):
+                continue
+            count += 1
+            likely = self.evidence.pairs.get(pair)
+            (known.join if likely is not None and likely.probability >= CONFIRM else known.part)(*pair)
+        return count
 
 
 def doubtful_answers(identities: Identities, evidence: Evidence) -> list[tuple[int, int]]:

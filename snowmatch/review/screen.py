@@ -47,6 +47,14 @@ from snowmatch.screening.scenes import LEAST
 from snowmatch.screening.species import NOTHING
 
 RESULTS = "results"  # the mark of stored detections that a file of results gave
+# The notes that matter most, in their order; all others follow
+_FIRST = (
+    "photos-of-persons",
+    "photos-not-screened",
+    "photos-without-result",
+    "species-not-told",
+    "screening-threshold",
+)
 Progress = Callable[[int, int], None]
 
 
@@ -132,7 +140,7 @@ def screen_catalog(
     classes = load_classes(folder, finders.mark) if finders.classifier is not None else {}
     seen = {p for p, sha256 in contents.items() if sha256 in classes} if finders.classifier is not None else sizes
     if finders.classifier is None:
-        text = f"no classifier tells the species, so passages of any animal are kept, not only of the {species}"
+        text = f"no classifier was used: photos of any animal are kept, not only those of the {species}"
         notes.append(Note("species-not-told", text, {"species": species}))
     failed |= _unreadable(folder, [path for path in contents if path not in seen])
     if classes and species not in (names := sorted({name for each in classes.values() for name in each} - {NOTHING})):
@@ -148,6 +156,7 @@ def screen_catalog(
     if finders.classifier is not None and weights_are_here(DEFAULT_WEIGHTS):
         boxes = boxes_to_tell(data.annotations, answered, sizes)
         answered = with_flanks(answered, tell_flanks(folder, boxes, contents, processes, flanking, failed))
+    notes.sort(key=lambda note: _FIRST.index(note.code) if note.code in _FIRST else len(_FIRST))
     return Screening(answered, screening.threshold, tuple(sorted(failed.items())), tuple(notes))
 
 
@@ -208,7 +217,7 @@ def _answers(
             persons = sum(d.label == PERSON and d.confidence >= SHOWS for d in detections.get(path, ()))
             found[path] = _row(each, answer, probability, species, told, stored.get(content, ()), persons)
     order = dict.fromkeys(a.path for a in data.annotations)
-    return Screening(tuple(found[path] for path in order), limit, (), tuple(_notes(limit, given, found)))
+    return Screening(tuple(found[path] for path in order), limit, (), tuple(_notes(limit, given, found, classes)))
 
 
 def _row(
@@ -243,26 +252,28 @@ def _row(
     )
 
 
-def _notes(limit: Threshold, given: float | None, found: Mapping[str, ScreenedPhoto]) -> list[Note]:
-    """Return notes on the threshold, on photos of persons, and on photos that nothing has seen."""
+def _notes(
+    limit: Threshold, given: float | None, found: Mapping[str, ScreenedPhoto], classes: Mapping[str, object]
+) -> list[Note]:
+    """Return notes on the threshold, on photos of persons, and on photos that nothing has seen.
+
+    classes: what a classifier said. Without it, no passage has a score and the threshold decides nothing.
+    """
     notes = []
-    least = f"passages with a score of {limit.value:.3g} or more are kept"
-    told = f"{100 * limit.keep:g} % of the passages of the species"
-    known = f"{counted(limit.known, 'passage')} of named animals"
+    kept = f"passages with a score of {limit.value:.3g} or more are kept"
+    goal = f"{100 * limit.keep:g} % of the passages of the species"
+    named = f"{counted(limit.known, 'passage')} of named animals"
     if given is None and limit.promised:
-        text = f"{least}: {told} have it, as far as {known} tell"
+        text = f"{kept}: these are {goal}, as far as {named} tell"
         notes.append(Note("screening-threshold", text, {"threshold": limit.value}))
-    elif given is None:
+    elif given is None and classes:
         needed = passages_needed(limit.keep)
-        text = (
-            f"{least}; that {told} are kept cannot be promised with {known} (it needs {needed}): {limit.below} of them "
-            "have a lower score"
-        )
+        lower = f" ({limit.below} of them with a lower score)" if limit.known else ""
+        text = f"{kept}; to promise {goal} takes {needed} passages of named animals, here are {limit.known}{lower}"
         notes.append(Note("screening-threshold", text, {"threshold": limit.value, "needed": needed}))
     if people := sorted(path for path, photo in found.items() if photo.answer == PERSON or photo.persons):
-        text = (
-            f"{counted(len(people), 'photo')} with a person, or of such a passage: keep them private ({some(people)})"
-        )
+        what = f"{counted(len(people), 'photo')} with a person or of such a passage"
+        text = f"{what}: keep them private ({some(people)})"
         notes.append(Note("photos-of-persons", text, {"photos": people}))
     if unknown := sorted(path for path, photo in found.items() if photo.answer == UNKNOWN):
         text = f"{counted(len(unknown), 'photo')} that no network has seen: {some(unknown)}"

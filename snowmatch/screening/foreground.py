@@ -24,6 +24,15 @@ WORDS = {
     "classifier": "the classifier sees a cat",
     "segmenter": "the segmenter sees an animal",
 }
+OUTLINES = {
+    "mask": "a mask",
+    "box": "a box",
+    "burst": "other frames of the burst",
+    "station": "other photos of the station",
+    "classifier": "the classifier",
+    "segmenter": "the segmenter",
+    "centre": "nothing, so their centre counts most",
+}
 FOREGROUNDS = ("auto", "given")
 
 
@@ -96,7 +105,7 @@ def foreground_picture(image_size: tuple[int, int], found: ForegroundMap | None,
 
 
 def evidence_of(outlined: str, mapped: str | None) -> str:
-    """Return the source of the foreground: `outlined` (`mask`, `box` or ""), or else `mapped`, or else `centre`.
+    """Return what showed where the animal is: `outlined` (`mask`, `box` or ""), or else `mapped`, or else `centre`.
 
     mapped: the evidence of the map; None without a map.
     """
@@ -111,8 +120,13 @@ def map_beside(found: ForegroundMap | None, *, masked: bool) -> ForegroundMap | 
     return None if found is not None and masked and found.evidence else found
 
 
+def outline_in_words(evidence: str) -> str:
+    """Return what showed where the animal is, such as "a box" or "other frames of the burst and the classifier"."""
+    return " and ".join(OUTLINES[source] for source in evidence.split(" and "))
+
+
 def evidence_in_words(evidence: str) -> str:
-    """Return where keypoints count, for the evidence of a map: "something moved between the frames of the burst"."""
+    """Return where spots count, for the evidence of a map: "something moved between the frames of the burst"."""
     told = [WORDS[source] for source in evidence.split(" and ")]
     text = " and ".join(told)
     return text if any(source in evidence for source in ALONE) else f"{text}, most near the centre"

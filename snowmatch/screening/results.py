@@ -73,6 +73,8 @@ def for_photos(results: Results, paths: Sequence[str]) -> Paired:
             paired[photos[key][0]] = results.photos[files[found[0]][0]]
         else:
             doubtful += photos[key]
+    unused = [name for key, found in files.items() if key not in fits for name in found]
+    empty = bool(unused) and not any(results.photos[name].detections for name in unused)
     left_out = {
         "results-ambiguous": (
             "of the catalog without a result, because several photos or results fit the name",
@@ -83,8 +85,8 @@ def for_photos(results: Results, paths: Sequence[str]) -> Paired:
             [path for key, found in photos.items() if key not in partners for path in found],
         ),
         "results-without-photo": (
-            "of the results not in the catalog",
-            [name for key, found in files.items() if key not in fits for name in found],
+            "of the results not in the catalog" + (", all without an animal" if empty else ""),
+            unused,
         ),
     }
     notes = [

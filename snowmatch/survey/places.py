@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from snowmatch.catalog.load import CatalogData
 from snowmatch.catalog.stations import FIRST_YEAR, LAST_YEAR, Deployment, Span
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note
-from snowmatch.core.text import counted
+from snowmatch.core.text import counted, some
 from snowmatch.survey.effort import quiet_times, span_of_photos, working_time
 from snowmatch.survey.occasions import Session
 from snowmatch.survey.projection import to_metres
@@ -74,11 +75,35 @@ def find_places(
     return tuple(sorted(places, key=lambda p: p.label)), crs
 
 
-def working_periods(place: Place, data: CatalogData, notes: list[Note]) -> list[tuple[Span, str]]:
-    """Return when the cameras of a place worked, with the session of each period ("": any)."""
-    if not place.from_photos:
-        return [(span, d.session) for d in place.deployments for span in working_time(d)]
-    times = [
+def working_periods(places: Sequence[Place], data: CatalogData, notes: list[Note]) -> dict[str, list[tuple[Span, str]]]:
+    """Return when the cameras of each place worked, by label, with the session of each period ("": any).
+
+    Where no table says it, it is from the first photo to the last. One note names all such places.
+    """
+    found: dict[str, list[tuple[Span, str]]] = {}
+    told: list[str] = []
+    longest = 0
+    for place in places:
+        if not place.from_photos:
+            found[place.label] = [(span, d.session) for d in place.deployments for span in working_time(d)]
+            continue
+        times = _photo_times(place, data)
+        span = span_of_photos(times)
+        found[place.label] = []
+        if span is not None:
+            found[place.label] = [(span, next((d.session for d in place.deployments), ""))]
+            told.append(f"{place.label} {span.start.date()} to {max(times).date()}")
+            longest = max([longest, *((q.end - q.start).days for q in quiet_times(times))])
+    if told:
+        text = f"no table of stations says when the cameras of {counted(len(told), 'station')} worked"
+        text += f": their effort is from the first photo to the last ({some(told)})"
+        text += f", with gaps of up to {longest} days without a photo" if longest else ""
+        notes.append(Note("effort-from-photos", text, {"count": len(told), "longest": longest}))
+    return found
+
+
+def _photo_times(place: Place, data: CatalogData) -> list[datetime]:
+    return [
         a.timestamp
         for a in data.annotations
         if a.timestamp is not None
@@ -86,16 +111,6 @@ def working_periods(place: Place, data: CatalogData, notes: list[Note]) -> list[
         and (a.station or a.camera or a.location) == place.station
         and place.location in ("", a.location)
     ]
-    span = span_of_photos(times)
-    if span is None:
-        return []
-    quiet = quiet_times(times)
-    longest = max(((q.end - q.start).days for q in quiet), default=0)
-    text = f"the effort of {place.label} is that of its photos, {span.start.date()} to {max(times).date()}"
-    if quiet:
-        text += f", {counted(len(quiet), 'gap')} of up to {longest} days without a photo included"
-    notes.append(Note("effort-from-photos", text, {"station": place.label, "longest": longest}))
-    return [(span, next((d.session for d in place.deployments), ""))]
 
 
 class Finder:

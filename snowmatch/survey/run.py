@@ -124,7 +124,7 @@ def make_survey(data: CatalogData, identities: Identities | None = None, **optio
     sightings = make_sightings(data.annotations, traits.known, notes)
     sightings = _of_species(sightings, notes)
     places, crs = find_places(sightings, deployments, table is not None, notes)
-    spans = {p.label: working_periods(p, data, notes) for p in places}
+    spans = working_periods(places, data, notes)
     sessions = find_sessions(places, spans, options.get("sessions", ()), length, start_hour)
     effort = {
         s.name: np.array([day_effort([span for span, own in spans[p.label] if own in ("", s.name)], s) for p in places])

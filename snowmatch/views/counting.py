@@ -18,7 +18,8 @@ def format_counts(counts: Counts) -> str:
     if counts.would_change < ENOUGH:
         told = "More comparisons would change the number of individuals by less than one."
     elif counts.questions:
-        told = f"About {more} to ask; the number of individuals may still change by {counts.would_change:.0f}."
+        change = f"The number of individuals may still change by {counts.would_change:.0f}"
+        told = f"{change}; about {more} would narrow this."
     else:
         told = (
             "Nothing that matters is left to ask: what these photos show leaves the number of individuals uncertain by "

@@ -15,9 +15,9 @@ def answer_to_json(answer: Answer) -> dict[str, Any]:
     """Return the object that `query --json` prints, schema "snowmatch.query/1". `json.dumps` accepts all its values.
 
     `query.photos` and `query.bbox` have one entry for each photo, in the same order. A photo without a box has the
-    box null. `foreground` is the source of the foreground: "box" and "mask" are those of a person; otherwise snowmatch
-    found the box. A photo that was passed as an array has an empty path. Scores and probabilities are rounded to six
-    significant digits; settings are exact. Numbers that are not finite become null.
+    box null. `foreground` is what showed where the animal is: "box" and "mask" are those of a person; otherwise
+    snowmatch found the box. A photo that was passed as an array has an empty path. Scores and probabilities are rounded
+    to six significant digits; settings are exact. Numbers that are not finite become null.
     """
     return plain(
         {

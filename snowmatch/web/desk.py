@@ -31,7 +31,7 @@ PATIENCE = (
     4.0  # a queue that took t seconds to make is made again for others' decisions after PATIENCE * t at the earliest
 )
 # The number of questions left, which took t seconds to count, is counted again after so many t, or so many seconds
-LEFT_PATIENCE, LEFT_LONGEST = 50.0, 10.0
+LEFT_PATIENCE, LEFT_LONGEST = 50.0, 30.0
 TRAINING = 40  # pairs of one training
 
 

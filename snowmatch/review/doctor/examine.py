@@ -112,7 +112,7 @@ def examine(
             unseen.append(Note(error.code or "names-not-asked", text, error.data))
     elif named := sum(a.individual is not None for a in data.annotations):
         text = f"whether the coats agree with the names of {counted(named, 'annotation')}: that takes some time"
-        unseen.append(Note("names-unseen", text, {"catalog": str(data.folder)}))
+        unseen.append(Note("names-unseen", text, {"catalog": str(data.folder), "count": named}))
     findings += _other_notes(patient)
     return Examination(
         data.folder,
@@ -146,7 +146,7 @@ def _unseen(patient: Patient) -> Iterator[Note]:
             f"whether {counted(unread, 'photo')} can be read, or {'is' if unread == 1 else 'are'} nearly the same as "
             "another one: not indexed"
         )
-        yield Note("photos-unseen", text, about)
+        yield Note("photos-unseen", text, about | {"count": unread})
     stations = {(a.location, a.station) for a in patient.data.annotations if a.station}
     if len(stations) > 1 and not patient.stations.exists:
         text = "how fast animals travel: there is no stations.csv, so only times within a minute were compared"

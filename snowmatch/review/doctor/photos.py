@@ -172,7 +172,7 @@ def _states(patient: Patient) -> Iterator[Finding]:
         stored = list_features(features_path(folder))
         if not stored:
             text = f"nothing is indexed: {counted(len(annotations), 'annotation')} cannot be compared"
-            yield Finding("not-indexed", HINT, text)
+            yield Finding("not-indexed", HINT, text, data={"count": len(annotations)})
         for described in stored:
             keys = open_features(features_path(folder), described).keys
             states = annotation_states(folder, annotations, patient.records, keys)

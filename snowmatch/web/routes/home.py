@@ -27,15 +27,15 @@ def home(request: Request) -> Response:
 def facts(request: Request) -> Response:
     """The part of the first page that needs the catalog."""
     identities = state_of(request).identities()
-    named = {a.individual for a in identities.named if a.individual is not None}
+    who = identities.who
     return render(
         request,
         "home_facts.html",
         photos=len({a.path for a in identities.annotations}),
         annotations=len(identities.annotations),
-        individuals=len(named),
-        unnamed=sum(a.individual is None for a in identities.named),
-        sightings=len(identities.who.sightings),
+        individuals=len({a.individual for a in identities.named if a.individual is not None}),
+        unnamed=sum(who.individuals[n].name is None for n in who.of),
+        sightings=len(who.sightings),
         decisions=len(identities.rows),
     )
 
