@@ -30,7 +30,9 @@ def fresh(survey, folder):
 
 def contents(folder):
     paths = [p for top in (features_path(folder), indexes_path(folder)) for p in sorted(top.rglob("*")) if p.is_file()]
-    return {str(p.relative_to(folder)): p.read_bytes() for p in paths if p.suffix != ".lock"}
+    return {
+        str(p.relative_to(folder)): p.read_bytes() for p in paths if p.suffix != ".lock" and p.name != "checked.json"
+    }
 
 
 @pytest.fixture(scope="module")

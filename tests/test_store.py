@@ -20,8 +20,9 @@ from snowmatch.core import files
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import empty_features
 from snowmatch.features import writer
+from snowmatch.features.checked import is_trusted, read_checks
 from snowmatch.features.reader import list_features, open_features
-from snowmatch.features.segments import COLUMNS
+from snowmatch.features.segments import COLUMNS, Segment
 from snowmatch.features.writer import FeatureWriter
 
 DESCRIBED = {"name": "fake", "revision": 1, "chip_size": 64}
@@ -519,16 +520,66 @@ def test_a_damaged_byte_costs_one_annotation(home):
         check(open_features(home, DESCRIBED), {k: f for k, f in features.items() if k in out.keys})
 
 
-def test_each_check_begins_with_what_was_checked_longest_ago(home):
+def test_each_check_begins_with_what_was_written_since_and_then_with_what_was_checked_longest_ago(home):
     put(home, make(6), each=2)
     paths = segments(home)
     size = paths[0].stat().st_size
-    damage_one(paths[-1])
-    found = []
-    for _ in range(3):
+    for damaged, found in ((paths[-1], [1, 0, 0]), (paths[0], [1])):
+        damage_one(damaged)
+        for count in found:
+            with FeatureWriter(home, DESCRIBED) as out:
+                assert out.check(size // 2) == count
+    checked = []
+    for _ in range(6):
+        before = read_checks(paths[0].parent)
         with FeatureWriter(home, DESCRIBED) as out:
-            found.append(out.check(size // 2))
-    assert found == [0, 0, 1]
+            assert out.check(1) == 0
+        after = read_checks(paths[0].parent)
+        checked += [name for name in after if after[name] != before.get(name)]
+    assert len(checked) == 6
+    assert checked[:3] == checked[3:]
+    assert set(checked) == {path.name for path in segments(home)}
+
+
+def test_a_file_that_was_checked_is_read_without_a_check_until_somebody_writes_it(home, monkeypatch):
+    features = make(3)
+    put(home, features, each=3)
+    (path,) = segments(home)
+    keys = sorted(features)
+    looked = []
+    real = Segment.is_sound
+    monkeypatch.setattr(Segment, "is_sound", lambda *given: looked.append(1) or real(*given))
+    open_features(home, DESCRIBED).column("descriptors", keys)
+    assert not looked
+    times = path.stat()
+    path.write_bytes(path.read_bytes())
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    reader = open_features(home, DESCRIBED)  # the time of the content is as before, that of the change is not
+    reader.column("descriptors", keys)
+    reader.column("descriptors", keys)
+    assert len(looked) == 3
+    with FeatureWriter(home, DESCRIBED) as out:
+        assert out.check(None) == 0
+    looked.clear()
+    open_features(home, DESCRIBED).column("descriptors", keys)
+    assert not looked
+    monkeypatch.setattr("snowmatch.features.checked.TRUSTED", 0.0)
+    open_features(home, DESCRIBED).column("descriptors", keys)
+    assert len(looked) == 3
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"a": 1}', '{"a": []}', '{"a": ["b", 1]}', '{"a": [1e999, 2]}'])
+def test_a_damaged_list_of_checks_trusts_nothing(home, text):
+    features = make(2)
+    put(home, features, each=2)
+    (path,) = segments(home)
+    (path.parent / "checked.json").write_text(text, encoding="utf-8")
+    assert read_checks(path.parent) == {} or not is_trusted(path, read_checks(path.parent).get(path.name))
+    check(open_features(home, DESCRIBED), features)
+    damage_one(path)
+    reader = open_features(home, DESCRIBED)
+    with pytest.raises(SnowmatchError, match="damaged"):
+        [reader.column(name, reader.keys) for name in COLUMNS[: 6 if reader.frames else 5]]
 
 
 def test_the_system_is_not_damage(home, monkeypatch):

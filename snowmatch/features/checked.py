@@ -1,0 +1,61 @@
+"""When the files of features were checked. Reading trusts a file that was checked and that nobody has written since.
+
+A file counts as checked when it was written, and when an index run has compared all its checksums. Number, size and
+times of the file tell whether it was written since; a copy of it is another file. A disk may also lose data without a
+write, so after a month a file is not trusted until it is checked again.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from snowmatch.core.files import read_file
+from snowmatch.core.plain import read_json
+
+CHECKED = "checked.json"
+TRUSTED = 30 * 86400.0  # seconds
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check of a file. at: when (seconds since 1970). stamp: its number, size and times then."""
+
+    at: float
+    stamp: tuple[int, ...]
+
+
+def check_now(path: Path) -> Check:
+    """Return a check of a file at this moment. Raises OSError if the system cannot tell its state."""
+    return Check(time.time(), _stamp(path.stat()))
+
+
+def read_checks(folder: Path) -> dict[str, Check]:
+    """Return the checks of the files of a folder, by name. A damaged list gives none."""
+    try:
+        held = read_json(read_file(folder / CHECKED))
+        return {name: Check(float(at), tuple(map(int, stamp))) for name, (at, *stamp) in held.items()}
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError, OverflowError):
+        return {}
+
+
+def checks_to_json(checks: Mapping[str, Check]) -> dict[str, list[float]]:
+    """Return what `read_checks` reads, by name."""
+    return {name: [check.at, *check.stamp] for name, check in sorted(checks.items())}
+
+
+def is_trusted(path: Path, check: Check | None) -> bool:
+    """Return whether a file need not be checked again. check: its last one; None if there was none."""
+    if check is None or abs(time.time() - check.at) > TRUSTED:
+        return False
+    try:
+        return check.stamp == _stamp(path.stat())
+    except OSError:
+        return False
+
+
+def _stamp(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
