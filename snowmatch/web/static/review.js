@@ -91,6 +91,7 @@
     status.classList.add("problem");
   }
   function finish(skipped) {
+    if (done.hidden) snowmatch.tell(said, skipped ? say("only_skipped", { n: skipped }) : words.nothing_left);
     block.hidden = true;
     status.hidden = true;
     done.hidden = false;
@@ -98,7 +99,6 @@
     const text = document.createElement("p");
     text.textContent = skipped ? say("only_skipped", { n: skipped }) : words.nothing_left;
     done.append(text);
-    snowmatch.tell(said, text.textContent);
     if (held) done.focus();
     said = "";
     held = null;
