@@ -3,7 +3,7 @@
 import shutil
 import threading
 import time
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -23,24 +23,27 @@ def state(survey, tmp_path):
     return State(shutil.copytree(survey / "catalog", tmp_path / "catalog"), None, "Anna")
 
 
-@pytest.fixture
-def address(state):
-    """Return the address of a running server."""
+@contextmanager
+def serving(make):
+    """Run the app that `make(port)` returns; the value is its port."""
     listener = listen(0)
     port = listener.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(make_app(state, port, "token"), log_level="error", ws="none"))
+    server = uvicorn.Server(uvicorn.Config(make(port), log_level="error", ws="none"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     while not server.started:
         time.sleep(0.02)
-    yield f"http://127.0.0.1:{port}/?token=token"
-    server.should_exit = True
-    thread.join(10)
-    listener.close()
+    try:
+        yield port
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        listener.close()
 
 
-@pytest.fixture
-def page(address):
+@contextmanager
+def looking():
+    """Open an empty page in a browser. No script of it may fail, or break the rules for what a page loads."""
     playwright = pytest.importorskip("playwright.sync_api")
     if CHROMIUM is None:
         pytest.skip("no browser is installed")
@@ -52,11 +55,26 @@ def page(address):
         page.on(
             "console", lambda message: problems.append(message.text) if "Content Security" in message.text else None
         )
+        try:
+            yield page
+        finally:
+            browser.close()
+    assert not problems
+
+
+@pytest.fixture
+def address(state):
+    """Return the address of a running server."""
+    with serving(lambda port: make_app(state, port, "token")) as port:
+        yield f"http://127.0.0.1:{port}/?token=token"
+
+
+@pytest.fixture
+def page(address):
+    with looking() as page:
         page.goto(address)
         page.wait_for_url(lambda url: "token" not in url)
         yield page
-        browser.close()
-    assert not problems
 
 
 def until(condition):

@@ -472,3 +472,27 @@ def test_old_uploads_are_forgotten(tmp_path):
         os.utime(place / name, (time.time() - days * 86400,) * 2)
     assert forget_old_uploads(tmp_path) == 1
     assert [path.name for path in place.iterdir()] == ["new.json"]
+
+
+def luminance(colour):
+    parts = [int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)]
+    linear = [each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one, other):
+    dark, bright = sorted((luminance(one), luminance(other)))
+    return (bright + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_every_colour_of_words_can_be_read_on_every_ground(scheme):
+    style = (PACKAGE / "static" / "style.css").read_text("utf-8")
+    found = re.findall(r"--([\w-]+): light-dark\((#\w{6}), (#\w{6})\)", style)
+    colours = {name: each[scheme] for name, *each in found}
+    for ground in ("ground", "card", "raised"):
+        for words in ("text", "faint", "accent", "warning", "excellent", "good", "fair", "uncertain"):
+            assert contrast(colours[words], colours[ground]) >= 4.5, (words, ground)
+    assert contrast(colours["on-accent"], colours["accent"]) >= 4.5
+    for ground in ("ground", "card"):
+        assert contrast(colours["edge"], colours[ground]) >= 3, ground  # where a field begins

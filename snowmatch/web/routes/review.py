@@ -60,6 +60,8 @@ WORDS = [
     "not_stored",
     "sightings_n",
     "lines_hidden",
+    "on",
+    "off",
 ]
 
 

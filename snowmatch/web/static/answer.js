@@ -9,6 +9,7 @@
   function show(next) {
     kind = next;
     for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.kind === kind));
+    snowmatch.tell(buttons.find((button) => button.dataset.kind === kind).textContent);
     for (const pair of pairs) pair.src = pair.dataset.base + kind;
   }
 

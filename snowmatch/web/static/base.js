@@ -2,7 +2,7 @@
 "use strict";
 (function () {
   const help = document.getElementById("help");
-  const said = document.getElementById("said");
+  const said = document.getElementById("said"), told = document.getElementById("told");
   let went = 0;
 
   window.snowmatch = {
@@ -13,6 +13,8 @@
       clearTimeout(this.timer);
       this.timer = setTimeout(() => said.classList.remove("shown"), 4000);
     },
+    // Tells screen readers what others see. Lines are read one after the other.
+    tell(...lines) { told.textContent = lines.filter(Boolean).join(". "); },
     // Sends an object and returns the answer's object. An error has the text of the server.
     async post(address, values) {
       const answer = await fetch(address, {
@@ -56,8 +58,16 @@
     link.href = address.pathname + address.search;
   }
 
+  // Single keys can be turned off: who speaks to the computer, or whose hands tremble, presses them by accident
+  const single = document.getElementById("single");
+  single.checked = !document.cookie.includes("snowmatch-single=no");
+  single.addEventListener("change", () => {
+    document.cookie = `snowmatch-single=${single.checked ? "yes" : "no"}; path=/; max-age=100000000; samesite=strict`;
+  });
+
   document.addEventListener("keydown", (event) => {
     if (snowmatch.typing(event)) return;
+    if (!single.checked && event.key.length === 1) { event.stopImmediatePropagation(); return; } // no other script sees it
     if (event.key === "?") { toggleHelp(); event.preventDefault(); return; }
     if (help.open) return;
     if (event.key === "Escape" && fold.getAttribute("aria-expanded") === "true") { fold.click(); fold.focus(); return; }

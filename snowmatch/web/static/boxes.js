@@ -103,6 +103,7 @@ window.makeBoxEditor = function (canvas, changed) {
     else if (event.key === "Enter" && !box) put([size[0] / 4, size[1] / 4, size[0] / 2, size[1] / 2], true);
     else if ((event.key === "Delete" || event.key === "Backspace") && box) put(null, true);
     else return;
+    snowmatch.tell(box ? `${box[0]}, ${box[1]}; ${box[2]} × ${box[3]}` : "–");
     event.preventDefault();
     event.stopPropagation();
   });

@@ -55,6 +55,7 @@
   // --- the box --------------------------------------------------------------------------------------------------------
 
   function show(number) {
+    const held = at("strip").contains(document.activeElement); // the strip is made anew
     at("work").hidden = !photos.length;
     current = photos.length ? Math.min(Math.max(number, 0), photos.length - 1) : -1;
     at("strip").replaceChildren(...photos.map((photo, n) => {
@@ -75,10 +76,12 @@
       item.append(button, remove);
       return item;
     }));
+    if (held) (current < 0 ? at("choose") : at("strip").children[current].firstChild).focus({ preventScroll: true });
     if (current < 0) { filled = false; return; }
     const photo = photos[current];
     const known = photo.known ? words.known.replace("{path}", photo.known.path) : "";
     at("about").textContent = [photo.name, `${photo.size[0]} × ${photo.size[1]} px`, known].filter(Boolean).join(" · ");
+    snowmatch.tell(`${words.photo} ${current + 1} / ${photos.length}`, at("about").textContent);
     fields.forEach((field, n) => { field.value = photo.bbox ? photo.bbox[n] : ""; });
     editor.show({ size: photo.size, picture: photo.picture, box: photo.bbox });
   }
@@ -117,18 +120,19 @@
     event.preventDefault();
     if (asking || !photos.length) return;
     asking = true;
-    at("ask").disabled = true; at("busy").hidden = false;
+    at("busy").hidden = false;
     const began = Date.now();
-    const clock = setInterval(() => { at("asking").textContent = `${words.comparing} ${Math.round((Date.now() - began) / 1000)} s`; }, 250);
+    at("asking").textContent = words.comparing; // is read once; the seconds are not
+    const clock = setInterval(() => { at("clock").textContent = `${Math.round((Date.now() - began) / 1000)} s`; }, 250);
     const asked = { photos: photos.map((each) => each.id), boxes: photos.map((each) => each.bbox) };
     for (const name of ["body_part", "location", "station", "timestamp", "extractor"]) asked[name] = form.elements[name] ? form.elements[name].value : "";
     try {
       const found = await snowmatch.post("/identify/ask", asked);
       location.href = found.address;
     } catch (error) {
-      at("asking").textContent = "";
+      at("asking").textContent = at("clock").textContent = "";
       at("problems").replaceChildren(); problem(error.message);
-    } finally { clearInterval(clock); asking = false; at("ask").disabled = false; at("busy").hidden = true; }
+    } finally { clearInterval(clock); asking = false; at("busy").hidden = true; }
   });
 
   // --- choosing and dropping ------------------------------------------------------------------------------------------

@@ -15,16 +15,28 @@
     dialog.showModal();
     return new Promise((resolve) => dialog.addEventListener("close", () => resolve(dialog.returnValue === "store"), { once: true }));
   }
-  async function change(values) {
+  const alike = (form) => [...document.querySelectorAll("form[data-change]")].filter((each) => each.dataset.change === form);
+  async function change(values, form) {
     try {
       let found = await snowmatch.post("/changes", values);
       while (!found.stored.length) {
         if (!(await agreed(found))) return;
         found = await snowmatch.post("/changes", { ...values, store: true, head: found.head });
       }
-      if (found.goto && found.goto !== location.pathname) location.href = found.goto;
+      const name = form.dataset.change, path = found.goto || location.pathname;
+      sessionStorage.setItem("snowmatch-stored", JSON.stringify([path, name, alike(name).indexOf(form)]));
+      if (path !== location.pathname) location.href = path;
       else location.reload();
     } catch (error) { snowmatch.say(error.message); }
+  }
+
+  // After a change the page is a new one: it says so, and the focus is where it was
+  const stored = JSON.parse(sessionStorage.getItem("snowmatch-stored"));
+  sessionStorage.removeItem("snowmatch-stored");
+  if (stored && stored[0] === location.pathname) {
+    const form = alike(stored[1])[stored[2]], button = form && form.querySelector("button");
+    (button && button.checkVisibility() ? button : document.getElementById("main")).focus({ preventScroll: true });
+    snowmatch.say(dialog.dataset.stored);
   }
 
   const chosen = () => [...document.querySelectorAll("[data-photo]:checked")].map((box) => box.dataset.photo);
@@ -41,7 +53,7 @@
     if ("picks" in form.dataset) values.keys = picked();
     if ("photos" in form.dataset) values.photos = chosen();
     if ("stay" in form.dataset) values.stay = true;
-    change(values);
+    change(values, form);
   });
   document.addEventListener("change", () => {
     for (const [bar, count, least] of [["form[data-picks]", picked().length, 2], ["[data-photos-bar]", chosen().length, 1]]) {
@@ -52,6 +64,7 @@
       found.hidden = count < least;
       if (!text.dataset.word) text.dataset.word = text.textContent;
       text.textContent = `${text.dataset.word} ${count}`;
+      if (!found.hidden) snowmatch.tell(text.textContent);
     }
   });
 

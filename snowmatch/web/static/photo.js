@@ -5,6 +5,7 @@
   const photo = document.querySelector(".stacked"), map = at("map"), found = at("found"), edit = at("edit"), box = at("box");
 
   found.addEventListener("click", () => {
+    if (found.hasAttribute("aria-disabled")) { snowmatch.say(found.dataset.none); return; }
     const on = found.getAttribute("aria-pressed") !== "true";
     found.setAttribute("aria-pressed", String(on));
     if (on && !map.getAttribute("src")) map.src = map.dataset.src;
@@ -13,7 +14,7 @@
   map.addEventListener("error", () => {
     map.hidden = true;
     found.setAttribute("aria-pressed", "false");
-    found.disabled = true;
+    found.setAttribute("aria-disabled", "true"); // it keeps the focus
     snowmatch.say(found.dataset.none);
   });
 
@@ -34,7 +35,7 @@
       const on = edit.getAttribute("aria-pressed") !== "true";
       edit.setAttribute("aria-pressed", String(on));
       box.hidden = !on; photo.hidden = on; found.disabled = on; at("outline").disabled = on;
-      if (!on) return;
+      if (!on) { edit.focus(); return; }
       if (!picture) {
         picture = new Image();
         picture.src = box.dataset.picture;

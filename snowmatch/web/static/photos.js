@@ -2,7 +2,13 @@
 "use strict";
 (function () {
   const filters = document.querySelector("[data-filters]");
-  if (filters) for (const field of filters.querySelectorAll("select")) field.addEventListener("change", () => filters.requestSubmit());
+  // A choice with the mouse applies at once; arrow keys walk through all choices, so there the button applies them
+  if (filters) for (const field of filters.querySelectorAll("select")) {
+    let keys = false;
+    field.addEventListener("keydown", (event) => { keys = event.key !== "Tab"; });
+    field.addEventListener("pointerdown", () => { keys = false; });
+    field.addEventListener("change", () => { if (!keys) filters.requestSubmit(); });
+  }
   if (filters) filters.addEventListener("submit", () => {
     for (const field of filters.elements) if (field.name && !field.value) field.disabled = true; // a short address
   });

@@ -11,6 +11,8 @@
   const note = block.querySelector("[name=note]"), noteRow = block.querySelector(".note-row");
   const ahead = [], answered = new Set(), past = [];
   let now = null, frames = [0, 0], opened = "", certainty = null, sending = 0, answers = 0, outlook = "", left = null, waits = null;
+  const seen = ["", ""]; // the words for both photos
+  let said = "", held = null; // the last answer, for screen readers; what had the focus while no question is there
   const viewer = makeViewer(block, (what) => {
     if (what === "missing") snowmatch.say(words.missing);
     if (what === "mark-left") snowmatch.say(words.mark_left);
@@ -99,6 +101,7 @@
     status.classList.add("problem");
   }
   function finish(skipped) {
+    if (done.hidden) snowmatch.tell(said, skipped ? say("only_skipped", { n: skipped }) : words.nothing_left);
     block.hidden = true;
     status.hidden = true;
     done.hidden = false;
@@ -106,6 +109,9 @@
     const text = document.createElement("p");
     text.textContent = skipped ? say("only_skipped", { n: skipped }) : words.nothing_left;
     done.append(text);
+    if (held) done.focus();
+    said = "";
+    held = null;
     if (skipped) {
       const again = document.createElement("button");
       again.textContent = words.ask_skipped;
@@ -129,6 +135,7 @@
 
   // --- the question on the screen -----------------------------------------------------------------------------------
   function show(question, again = null) {
+    if (block.contains(document.activeElement)) held = document.activeElement;
     now = question;
     done.hidden = true;
     block.hidden = false;
@@ -149,6 +156,10 @@
     question.sides.forEach((side, number) => { strip(side, number); frame(number, frames[number]); });
     tell();
     press();
+    snowmatch.tell(said, ...seen, ...[".apart", ".why", ".chance"].map((part) => block.querySelector(part).textContent));
+    said = "";
+    if (held && held !== document.activeElement) (held.checkVisibility() ? held : block.querySelector("[data-do=same]")).focus({ preventScroll: true });
+    held = null;
     if (keep) lines();
     setTimeout(() => { if (now === question) warmNear(); }, 400);
     snowmatch.post("/review/open", { mode, pair: question.pair }).then((answer) => {
@@ -176,6 +187,7 @@
     if (viewer.shown.marks.length || viewer.shown.half) return snowmatch.say(words.mark_frames);
     frame(number, (k + side.frames.length) % side.frames.length);
     warmNear();
+    snowmatch.tell(seen[number], say("photo_of", { n: frames[number] + 1, total: side.frames.length }));
     Object.assign(viewer.shown, { spots: [], spot: -1 });
     if (viewer.shown.lines) lines();
   }
@@ -184,6 +196,7 @@
     frames[number] = k;
     const place = [side.location, side.station, each.camera].filter(Boolean).filter((x, n, all) => all.indexOf(x) === n).join(" ");
     const alt = `${number ? words.right : words.left}: ${words["part." + each.part]}, ${place} ${side.time}`;
+    seen[number] = alt;
     viewer.show(number, each, alt);
     const figure = block.querySelector(`.side[data-side="${number}"]`);
     const caption = figure.querySelector("figcaption");
@@ -239,13 +252,14 @@
     now = null;
     const free = ahead.findIndex((q) => !answered.has(keyOf(q)) && !q.groups.some((group) => before.has(group)));
     if (free >= 0) show(ahead.splice(free, 1)[0]);
-    else { status.hidden = false; status.textContent = words.loading; block.hidden = true; }
+    else { held = block.contains(document.activeElement) ? document.activeElement : null; status.hidden = false; status.textContent = words.loading; block.hidden = true; }
   }
-  async function answer(said) {
+  async function answer(choice) {
     if (!now) return;
+    said = words["answer." + choice];
     const question = now, mine = { certainty, note: note.value.trim() };
     const values = {
-      mode, pair: question.pair, answer: said, opened_at: opened, certainty, note: mine.note,
+      mode, pair: question.pair, answer: choice, opened_at: opened, certainty, note: mine.note,
       marks: viewer.shown.marks, frames: question.sides.map((side, n) => side.frames[frames[n]].key),
       lines: viewer.shown.lines || viewer.shown.spot >= 0,
     };
@@ -389,14 +403,16 @@
     return event.shiftKey ? { ",": "<", ".": ">" }[key] || key : key;
   }
   for (const button of root.querySelectorAll("[data-do]")) {
-    button.addEventListener("click", () => { acts[button.dataset.do](); if (!button.matches("[data-do=note]")) button.blur(); });
+    // After a click with the mouse, the space bar must not answer again. Whoever goes by Tab keeps the place
+    button.addEventListener("click", (event) => { acts[button.dataset.do](); if (event.detail && !button.matches("[data-do=note]")) button.blur(); });
   }
   document.addEventListener("keydown", (event) => {
     if (event.target === note) {
-      if (event.key === "Escape" || (event.key === "Enter" && !event.shiftKey)) { event.preventDefault(); note.blur(); }
+      if (event.key === "Escape" || (event.key === "Enter" && !event.shiftKey)) { event.preventDefault(); block.querySelector("[data-do=note]").focus(); }
       return;
     }
     if (snowmatch.typing(event) || document.getElementById("help").open) return;
+    if (event.repeat && event.key === "Enter" && event.target.closest(".answers")) { event.preventDefault(); return; }
     const key = latin(event);
     if (key === "u" && !event.repeat) { event.preventDefault(); undo(); return; }
     if (!now) return;
@@ -422,6 +438,8 @@
     if (!act || (event.repeat && ["same", "different", "cannot_tell", "skip"].includes(act))) return;
     event.preventDefault();
     acts[act]();
+    const button = block.querySelector(`[data-do="${act}"][aria-pressed]`);
+    if (button) snowmatch.tell(`${button.lastChild.textContent.trim()}: ${words[button.getAttribute("aria-pressed") === "true" ? "on" : "off"]}`);
   });
 
   fetchAhead();
