@@ -119,7 +119,7 @@ def fill(rows: int, codebook: Any, rng: Any) -> Any:
 def measure_part(rows: int, workers: int, asked: int) -> dict[str, float]:
     """Return the seconds and bytes of one query of which one of `workers` workers looks at `rows` rows.
 
-    look: of the worker. nearest_lists, merge: of the process that asks, the second for the answers of all workers.
+    look: of the worker. near, merge: of the process that asks: the nearest lists, and the answers of all workers.
     shared: bytes that all workers get. sent, returned: further bytes of each worker.
     """
     import numpy as np
@@ -163,7 +163,7 @@ def measure_part(rows: int, workers: int, asked: int) -> dict[str, float]:
         "lists": codebook.lists,
         "descriptors": asked,
         **dict(zip(("look", "look_cpu"), seconds, strict=True)),
-        **dict(zip(("nearest_lists", "nearest_lists_cpu"), near_seconds, strict=True)),
+        **dict(zip(("near", "near_cpu"), near_seconds, strict=True)),
         **dict(zip(("merge", "merge_cpu"), merge_seconds, strict=True)),
         "shared": len(pickle.dumps(query, pickle.HIGHEST_PROTOCOL)),
         "sent": len(pickle.dumps(task, pickle.HIGHEST_PROTOCOL)),

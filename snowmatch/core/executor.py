@@ -261,6 +261,7 @@ def use_cluster(where: str | None) -> Iterator[None]:
         yield
         return
     try:
+        import dask
         from distributed import Client, LocalCluster
     except ImportError as error:
         raise SnowmatchError("a cluster needs one more package: pip install 'snowmatch[cluster]'") from error
@@ -268,6 +269,8 @@ def use_cluster(where: str | None) -> Iterator[None]:
     if kind == "local" and not (number.isdecimal() and int(number)):
         raise SnowmatchError(f"cluster is {where!r}, expected local:N with a number of processes, such as local:2")
     with ExitStack() as opened:
+        # many queries together are sent at once: no warning
+        opened.enter_context(dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}))
         try:
             address: Any = where
             if kind == "local":
