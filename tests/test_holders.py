@@ -158,6 +158,19 @@ def test_blocks_that_are_missing_or_damaged_are_looked_at_here(tmp_path, cluster
         same_arrays(expected, searching.search(found, queries_like(held), every, 5))
 
 
+def test_an_index_that_cannot_be_kept_is_searched_here(tmp_path, cluster):
+    held, every = content(range(60)), np.ones(60, bool)
+    (tmp_path / "file").touch()
+    workers = cluster(2)
+    found = blocks_of(shelf_in(tmp_path / "file" / "index", 1600), held)
+    assert [note.data["kept"] for note in searching.prepare(found, every)] == [False, False]
+    answer = searching.search(found, queries_like(held), every, 5)
+    assert not workers.asked
+    shelf.arrange_blocks(kept := shelf_in(tmp_path / "index", 1600), held)
+    same_arrays(answer, searching.search(blocks_of(kept, held), queries_like(held), every, 5))
+    assert workers.asked
+
+
 @given(st.lists(st.integers(1, 10**7), min_size=1, max_size=60), st.integers(1, 12))
 @settings(max_examples=50)
 def test_blocks_are_divided_evenly_and_most_stay_when_a_worker_is_lost(rows, count):

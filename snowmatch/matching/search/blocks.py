@@ -103,7 +103,10 @@ def _groups(blocks: Sequence[Block]) -> list[list[Block]]:
 
 def _spread_codebook(block: Block) -> Codebook | None:
     """Return the codebook of a block that the workers of a cluster look at; None: this process does."""
-    return block.home.codebook() if block.home is not None and has_cluster() else None
+    if block.home is None or not has_cluster():
+        return None
+    codebook = block.home.codebook()
+    return codebook if block.path.parent.is_dir() else None  # without a folder, nothing could be kept
 
 
 def _ask(
