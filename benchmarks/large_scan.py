@@ -6,8 +6,12 @@ codes say. So no features are needed: 45 bytes of memory a row. The exact compar
 Real lists differ in length, and most queries lie in long ones. --catalog tells for an indexed catalog how many times as
 long as the mean those lists are that a query looks at.
 
+--workers W: the rows are the part of one of W workers of a cluster, which hold as many each. It looks at its blocks
+with one thread, and W answers are merged. The bytes that travel are those of the real tasks, without the network.
+
 Examples:
   python benchmarks/large_scan.py --rows 12500000,125000000
+  python benchmarks/large_scan.py --rows 125000000 --workers 10
   python benchmarks/large_scan.py --catalog catalog/
 """
 
@@ -16,8 +20,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import pickle
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from measure import peak_memory, use_cores
 
@@ -28,42 +35,28 @@ def main() -> None:
     parser.add_argument("--rows", default="12500000,25000000,125000000", help="numbers of rows")
     parser.add_argument("--asked", type=int, default=2500, help="descriptors of a query")
     parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--workers", type=int, help="measure the part of one of so many workers, with one core")
     parser.add_argument("--catalog", type=Path, help="measure how uneven its lists are, and nothing else")
     parser.add_argument("--extractor", default="hesaff")
     given = parser.parse_args()
     if given.catalog:
         print(json.dumps(unevenness(given.catalog, given.extractor)))
         return
-    use_cores(given.cores)
-    for rows in given.rows.split(","):
-        print(json.dumps(measure(int(rows), given.asked)), flush=True)
+    use_cores(1 if given.workers else given.cores)
+    for rows in map(int, given.rows.split(",")):
+        found = measure_part(rows, given.workers, given.asked) if given.workers else measure(rows, given.asked)
+        print(json.dumps(found), flush=True)
 
 
 def measure(rows: int, asked: int) -> dict[str, float]:
     """Return the seconds of a search among `rows` rows, the first and the best of two more."""
-    import faiss
     import numpy as np
 
-    from snowmatch.matching.search import inverted_file
-    from snowmatch.matching.search.inverted_file import CANDIDATES, LISTS_PER_SQRT, PROBES, Codebook, FaissIndex
+    from snowmatch.matching.search.inverted_file import CANDIDATES, LISTS_PER_SQRT, PROBES
 
     rng = np.random.default_rng(0)
     count = int(LISTS_PER_SQRT * np.sqrt(rows))
-    centres = faiss.IndexFlatL2(128)
-    centres.add(rng.uniform(0, 120, (count, 128)).astype(np.float32))
-    lists = inverted_file._lists(centres, count)
-    lists.pq.train(rng.uniform(0, 120, (2000, 128)).astype(np.float32))
-    lists.is_trained = True
-    held, number = lists.invlists, 0
-    for place in range(count):
-        size = rows * (place + 1) // count - rows * place // count
-        held.resize(place, size)
-        bytes_ = -(-size // 32) * 32 * 32
-        faiss.rev_swig_ptr(held.get_codes(place), bytes_)[:] = rng.integers(0, 256, bytes_, np.uint8)
-        faiss.rev_swig_ptr(held.get_ids(place), size)[:] = np.arange(number, number + size)
-        number += size
-    lists.ntotal = rows
-    index = FaissIndex(None, lists, Codebook("", rows, lists))
+    index = fill(rows, draw_codebook(rows, count, rng), rng)
     queries = rng.uniform(0, 120, (asked, 128)).astype(np.float32)
     wanted = np.ones(rows, bool)
     wanted[: rows // 1000] = False
@@ -86,6 +79,108 @@ def measure(rows: int, asked: int) -> dict[str, float]:
         "nearest_lists": round(min(near_seconds[1:]), 3),
         "memory": peak_memory() or 0,
     }
+
+
+def draw_codebook(rows: int, count: int, rng: Any) -> Any:
+    """Return a codebook for `rows` rows, of `count` lists with centres of no meaning."""
+    import faiss
+    import numpy as np
+
+    from snowmatch.matching.search import inverted_file
+
+    centres = faiss.IndexFlatL2(128)
+    centres.add(rng.uniform(0, 120, (count, 128)).astype(np.float32))
+    lists = inverted_file._lists(centres, count)
+    lists.pq.train(rng.uniform(0, 120, (2000, 128)).astype(np.float32))
+    lists.is_trained = True
+    return inverted_file.Codebook("", rows, lists)
+
+
+def fill(rows: int, codebook: Any, rng: Any) -> Any:
+    """Return an index of `rows` rows with codes of no meaning, evenly in all lists."""
+    import faiss
+    import numpy as np
+
+    from snowmatch.matching.search.inverted_file import FaissIndex, encode
+
+    lists, count, number = encode(codebook, []), codebook.lists, 0
+    held = lists.invlists
+    for place in range(count):
+        size = rows * (place + 1) // count - rows * place // count
+        held.resize(place, size)
+        bytes_ = -(-size // 32) * 32 * 32
+        faiss.rev_swig_ptr(held.get_codes(place), bytes_)[:] = rng.integers(0, 256, bytes_, np.uint8)
+        faiss.rev_swig_ptr(held.get_ids(place), size)[:] = np.arange(number, number + size)
+        number += size
+    lists.ntotal = rows
+    return FaissIndex(None, lists, codebook)
+
+
+def measure_part(rows: int, workers: int, asked: int) -> dict[str, float]:
+    """Return the seconds and bytes of one query of which one of `workers` workers looks at `rows` rows.
+
+    look: of the worker. near, merge: of the process that asks: the nearest lists, and the answers of all workers.
+    shared: bytes that all workers get. sent, returned: further bytes of each worker.
+    """
+    import numpy as np
+
+    from snowmatch.matching.search import holders
+    from snowmatch.matching.search.blocks import TIED
+    from snowmatch.matching.search.holders import Asked, LookAt, Part
+    from snowmatch.matching.search.inverted_file import CANDIDATES, LISTS_PER_SQRT, PROBES, Candidates
+    from snowmatch.matching.search.shelf import block_rows
+
+    rng = np.random.default_rng(0)
+    codebook = draw_codebook(rows * workers, int(LISTS_PER_SQRT * np.sqrt(rows * workers)), rng)
+    folder, limit, parts = Path(), block_rows(128, np.dtype(np.uint8)), []
+    holders._loaded.bound(1 << 50)
+    for first in range(0, rows, limit):
+        size = min(limit, rows - first)
+        counts = np.diff(np.append(np.arange(0, size, 2500), size))
+        name = f"left_flank-{'0' * 16}-{len(parts):016x}"
+        index = fill(size, codebook, rng)
+        holders._loaded.put(str(folder / name), (index, counts), index.memory)
+        keep = np.packbits(rng.random(len(counts)) > 0.001)
+        parts.append(Part(len(parts), name, size, codebook.lists, {0: (keep, first)}))
+    queries, task = rng.integers(0, 120, (asked, 128), np.uint8), LookAt(tuple(parts))
+    near, *near_seconds = timed(lambda: codebook.nearest_lists(queries.astype(np.float32), PROBES + 1))
+    count = CANDIDATES + TIED
+    query = {0: Asked(queries, near.astype(np.int32), count, all_equal=False)}
+    answer, *seconds = timed(lambda: task.run(folder, 1 << 50, query))
+    away, found = answer[0][0]
+    several = [away + rng.uniform(0, 1, away.shape).astype(np.float32) for _ in range(workers)]
+
+    def merge() -> None:
+        merged = Candidates(asked, count, all_equal=False)
+        for number, each in enumerate(several):
+            merged.add(each, found, number * rows)
+
+    _, *merge_seconds = timed(merge)
+    return {
+        "rows": rows,
+        "workers": workers,
+        "blocks": len(parts),
+        "lists": codebook.lists,
+        "descriptors": asked,
+        **dict(zip(("look", "look_cpu"), seconds, strict=True)),
+        **dict(zip(("near", "near_cpu"), near_seconds, strict=True)),
+        **dict(zip(("merge", "merge_cpu"), merge_seconds, strict=True)),
+        "shared": len(pickle.dumps(query, pickle.HIGHEST_PROTOCOL)),
+        "sent": len(pickle.dumps(task, pickle.HIGHEST_PROTOCOL)),
+        "returned": len(pickle.dumps(answer, pickle.HIGHEST_PROTOCOL)),
+        "memory": peak_memory() or 0,
+    }
+
+
+def timed(work: Callable[[], Any]) -> tuple[Any, float, float]:
+    """Return what some work returns, and the least seconds and the least CPU seconds of three times, after a first."""
+    found, clock = work(), []
+    for _ in range(3):
+        start, used = time.perf_counter(), time.process_time()
+        work()
+        clock.append((time.perf_counter() - start, time.process_time() - used))
+    wall, cpu = (round(min(each), 3) for each in zip(*clock, strict=True))
+    return found, wall, cpu
 
 
 def unevenness(folder: Path, extractor: str) -> dict[str, float]:

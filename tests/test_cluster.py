@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import fake_classifier
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -96,7 +97,7 @@ class Wait:
 
     def run(self, start):
         time.sleep(0.02 * (5 - self.number % 5))
-        if start == "die":
+        if isinstance(start, str):  # to die
             os.kill(os.getpid(), signal.SIGKILL)
         return start + self.number
 
@@ -105,6 +106,8 @@ def test_results_come_in_order_and_tasks_run_ahead(monkeypatch):
     with use_cluster("local:2"):
         with open_pool(1, (100,)) as pool:
             assert [found for _, found in in_order(pool, range(20), Wait)] == list(range(100, 120))
+        with open_pool(1, (np.zeros(2_000_000),)) as pool:  # 16 MB: no warning
+            assert (pool.submit(Wait(3)).result() == 3).all()
         with (
             pytest.raises(SnowmatchError, match=r"killed at 0\.jpg.*finished work is kept"),
             open_pool(1, ("die",)) as pool,

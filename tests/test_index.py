@@ -6,6 +6,7 @@ import pytest
 
 from snowmatch.matching.search import blocks as searching
 from snowmatch.matching.search import forest, inverted_file
+from snowmatch.matching.search.block import Block, LazyIndex
 
 DIMENSION = 32
 
@@ -23,12 +24,12 @@ def gallery(entries=60, rows=50, dtype=np.uint8, seed=0):
 
 
 def lazy(built):
-    return searching.LazyIndex("x", lambda: (built, "read"))
+    return LazyIndex("x", lambda: (built, "read"))
 
 
 def block(descriptors, built):
     offsets = np.cumsum([0] + [len(d) for d in descriptors])
-    return searching.Block(np.arange(len(descriptors)), offsets, lazy(built))
+    return Block(np.arange(len(descriptors)), offsets, lazy(built))
 
 
 def brute_force(descriptors, queries, allowed, k):
@@ -109,7 +110,7 @@ def test_several_blocks_give_the_same_answer_as_one():
         part = descriptors[run]
         offsets = np.cumsum([0] + [len(d) for d in part])
         built = inverted_file.build_faiss(part)
-        pieces.append(searching.Block(np.arange(20)[run], offsets, lazy(built)))
+        pieces.append(Block(np.arange(20)[run], offsets, lazy(built)))
     merged = searching.search(pieces, queries, np.ones(20, bool), 6)
     np.testing.assert_array_equal(merged.distances, whole.distances)
     ties = np.diff(whole.distances, axis=1) == 0

@@ -10,7 +10,8 @@ from snowmatch.core.types import Subject
 from snowmatch.matching.matchers.lnbnn import DIMENSION, PSEUDOCOUNT, Lnbnn, nearest_rivals, votes
 from snowmatch.matching.matchers.mutual import Mutual
 from snowmatch.matching.scores import keypoint_votes
-from snowmatch.matching.search.blocks import Block, LazyIndex, Neighbors, search
+from snowmatch.matching.search.block import Block, LazyIndex
+from snowmatch.matching.search.blocks import Neighbors, search
 from snowmatch.matching.search.inverted_file import build_faiss
 from snowmatch.testing import MATCHER_CHECKS
 from snowmatch.testing.matchers import gallery_features, small_gallery

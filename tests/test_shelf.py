@@ -19,6 +19,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.sums import read_sums, write_sums, write_with_sums
 from snowmatch.matching.search import blocks as searching
 from snowmatch.matching.search import files, inverted_file, loaded, rows, shelf
+from snowmatch.matching.search.block import Block, Home, LazyIndex
 
 DIMENSION = 32
 CENTRES = np.random.default_rng(0).uniform(0, 200, (40, DIMENSION))
@@ -55,8 +56,9 @@ def blocks_of(place, held, memory=None):
     for one in shelf.plan_blocks(place, held):
         name = one.path.name
         offsets = np.concatenate([[0], np.cumsum(one.counts)])
-        index = searching.LazyIndex(name, one.open_it, memory, str(one.path))
-        found.append(searching.Block(one.places, offsets, index, name.rpartition("-")[0], one.rows))
+        index = LazyIndex(name, one.open_it, memory, str(one.path))
+        home = Home(one.path, one.codebook)
+        found.append(Block(one.places, offsets, index, name.rpartition("-")[0], one.rows, home))
     return found
 
 
@@ -132,7 +134,7 @@ def test_blocks_of_any_history_answer_as_one_block_does(tmp_path_factory, dtype,
         rows = held.rows_of(held.keys)
         whole = inverted_file.FaissIndex(np.concatenate(rows), inverted_file.encode(book, rows), book)
         offsets = np.concatenate([[0], np.cumsum(held.counts)])
-        one = searching.Block(np.arange(len(alive)), offsets, searching.LazyIndex("x", lambda: (whole, "read")))
+        one = Block(np.arange(len(alive)), offsets, LazyIndex("x", lambda: (whole, "read")))
         found = searching.search([one], queries, allowed, 5)
         same(several, (found.distances, found.entries, found.keypoints))
 
@@ -150,8 +152,8 @@ def test_the_merged_lists_of_exact_blocks_are_the_gallerys_neighbours(sizes, see
         start += size
         gone = rng.random(size) < 0.2
         rows = np.concatenate(held.rows_of(held.keys[entries]))
-        index = searching.LazyIndex("x", lambda rows=rows: (inverted_file.FaissIndex(rows, None), "read"))
-        blocks.append(searching.Block(np.where(gone, -1, entries), np.arange(size + 1) * 9, index, "same"))
+        index = LazyIndex("x", lambda rows=rows: (inverted_file.FaissIndex(rows, None), "read"))
+        blocks.append(Block(np.where(gone, -1, entries), np.arange(size + 1) * 9, index, "same"))
     present = np.isin(np.arange(total), np.concatenate([b.entries for b in blocks]))
     allowed = present & (rng.random(total) < 0.7)
     queries = queries_like(held)

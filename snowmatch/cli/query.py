@@ -9,6 +9,7 @@ import click
 
 from snowmatch.cli.shared import (
     PATH,
+    cluster_option,
     extractor_option,
     fast_option,
     force_option,
@@ -100,6 +101,7 @@ def _timestamp(ctx: click.Context, parameter: click.Parameter, value: str | None
 @fast_option
 @setting_option
 @memory_option
+@cluster_option
 @click.option(
     "--exclude-encounter",
     "excluded",
@@ -135,6 +137,9 @@ def query(
     """Find the individual that PHOTOS show.
 
     PHOTOS are one photo, or several photos of one encounter that show the same animal.
+
+    With --cluster, the workers hold the search index, each a part of it, and look through it. They keep it for later
+    queries, so an index that is too large for one computer can be searched. --memory is the bound of each worker.
 
     \b
     Example:

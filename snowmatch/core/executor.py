@@ -20,6 +20,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -150,8 +151,11 @@ class Cluster:
     def __enter__(self) -> Cluster:
         folders = [str(c) for c in self._context if isinstance(c, Path)]
         own = _about(folders)
-        found = _on_cluster(lambda: self._client.run(_about, folders))
-        for worker, (versions, threads, missing) in sorted(found.items()):
+        found = _on_cluster(lambda: self._client.run(_about, folders, on_error="return"))
+        # one that has died just now is left out
+        found = {worker: told for worker, told in found.items() if not isinstance(told, OSError)}
+        for worker, told in sorted(found.items()):
+            versions, threads, missing = _on_cluster(partial(_value, told))
             if versions != own[0]:
                 theirs = ", ".join(f"{name} {version}" for name, version in versions.items())
                 ours = ", ".join(f"{name} {version}" for name, version in own[0].items())
@@ -167,6 +171,7 @@ class Cluster:
                     f"the worker {worker} does not see {missing[0]}: put it into a folder that all computers of the "
                     "cluster have under the same path"
                 )
+        self.workers = sorted(found)
         self.window = 4 * len(found) + 4
         # made by a task, so that it can be made again if its worker is lost
         made = pickle.dumps(self._context, protocol=pickle.HIGHEST_PROTOCOL)
@@ -177,8 +182,10 @@ class Cluster:
         with suppress(OSError, RuntimeError):
             self._client.cancel([each.future for each in self._waiting])
 
-    def submit(self, task: Any) -> OnCluster:
-        waiting = OnCluster(self._client.submit(_run, task, self._there, pure=False), task, self._waiting)
+    def submit(self, task: Any, worker: str | None = None) -> OnCluster:
+        """Run a task. worker: where it runs if that one is there; another one does it otherwise."""
+        where = {} if worker is None else {"workers": [worker], "allow_other_workers": True}
+        waiting = OnCluster(self._client.submit(_run, task, self._there, pure=False, **where), task, self._waiting)
         self._waiting.add(waiting)
         return waiting
 
@@ -217,6 +224,13 @@ def _on_cluster(work: Callable[[], Any], path: str = "") -> Any:
         ) from error
 
 
+def _value(told: Any) -> Any:
+    """Return what a worker has told; raise it if it is an error."""
+    if isinstance(told, Exception):
+        raise told
+    return told
+
+
 def _about(folders: Iterable[str], dask_worker: Any = None) -> tuple[dict[str, str], int, list[str]]:
     """Return the versions that results depend on, the number of threads of this worker, and the folders it lacks."""
     versions = {"snowmatch": __version__, "opencv": cv2.__version__, "numpy": np.__version__}
@@ -247,6 +261,7 @@ def use_cluster(where: str | None) -> Iterator[None]:
         yield
         return
     try:
+        import dask
         from distributed import Client, LocalCluster
     except ImportError as error:
         raise SnowmatchError("a cluster needs one more package: pip install 'snowmatch[cluster]'") from error
@@ -254,6 +269,8 @@ def use_cluster(where: str | None) -> Iterator[None]:
     if kind == "local" and not (number.isdecimal() and int(number)):
         raise SnowmatchError(f"cluster is {where!r}, expected local:N with a number of processes, such as local:2")
     with ExitStack() as opened:
+        # many queries together are sent at once: no warning
+        opened.enter_context(dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}))
         try:
             address: Any = where
             if kind == "local":
@@ -284,19 +301,30 @@ def open_pool(processes: int, context: tuple[Any, ...]) -> Pool | Here | Cluster
     return Pool(processes, context) if processes > 1 else Here(context)
 
 
+def has_cluster() -> bool:
+    """Return whether a cluster is in use."""
+    return bool(_clusters)
+
+
+def open_workers(context: tuple[Any, ...]) -> Cluster:
+    """Return the executor of the cluster in use, which tells its workers. Each task can be sent to one of them."""
+    return Cluster(_clusters[-1], context)
+
+
 def spread(
-    items: Iterable[Item], task_of: Callable[[Item], Any], context: tuple[Any, ...]
+    items: Iterable[Item], task_of: Callable[[Item], Any], context: tuple[Any, ...], *, here: bool = False
 ) -> Iterator[tuple[Item, Any]]:
     """Yield each item with the result of its task, in order: from the cluster in use, or one by one in this process.
 
-    Unlike `open_pool`, this is for tasks that use all cores themselves.
+    Unlike `open_pool`, this is for tasks that use all cores themselves. here: in this process in any case, for tasks
+    that use the cluster themselves.
     """
-    if not _clusters:
+    if here or not _clusters:
         for item in items:
             task = task_of(item)
             yield item, task.run(*context) if task is not None else None
         return
-    with Cluster(_clusters[-1], context) as pool:
+    with open_workers(context) as pool:
         yield from in_order(pool, items, task_of)
 
 

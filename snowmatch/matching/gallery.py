@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -16,7 +15,8 @@ from snowmatch.core.notes import Note
 from snowmatch.core.text import counted
 from snowmatch.core.types import BODY_PARTS, Annotation, BBox, Matches, Subject, same_part
 from snowmatch.features.reader import FeatureReader
-from snowmatch.matching.search.blocks import Block, LazyIndex
+from snowmatch.matching.search.block import Block, Home, LazyIndex
+from snowmatch.matching.search.blocks import prepare
 from snowmatch.matching.search.forest import FlannIndex
 from snowmatch.matching.search.inverted_file import index_bytes
 from snowmatch.matching.search.loaded import Loaded
@@ -39,8 +39,6 @@ from snowmatch.screening.foreground import (
     outline_in_words,
 )
 from snowmatch.screening.stored_maps import StoredMaps
-
-LOADED_AT_ONCE = 2  # search blocks that are read at the same time: more would hold more files in memory
 
 
 class Animal(NamedTuple):
@@ -309,11 +307,7 @@ class Gallery:
 
         allowed: (A,) bool, whether an annotation may answer.
         """
-        needed = [block for block in self.blocks(backend, part) if block.allows(allowed).any()]
-        if len(needed) < 2:
-            return [note for block in needed if (note := block.prepare()) is not None]
-        with ThreadPoolExecutor(min(len(needed), LOADED_AT_ONCE)) as pool:
-            return [note for note in pool.map(Block.prepare, needed) if note is not None]
+        return prepare(self.blocks(backend, part), allowed)
 
     def build_indexes(self) -> int:
         """Bring the search blocks on disk up to date, and return the number of damaged ones that were built again."""
@@ -362,9 +356,9 @@ class Gallery:
         """Return a search block, once for each copy of its annotations: rows with the same content share their rows."""
         name = planned.path.name
         index = LazyIndex(name, planned.open_it, self.loaded, str(planned.path))
-        return self._blocks_by_copy(
-            planned.places, planned.counts, index, name.rpartition("-")[0], owners, planned.rows
-        )
+        home = Home(planned.path, planned.codebook)
+        group = name.rpartition("-")[0]
+        return self._blocks_by_copy(planned.places, planned.counts, index, group, owners, planned.rows, home)
 
     def _forest(self, part: str, content: Content, run: slice, owners: Sequence[np.ndarray]) -> list[Block]:
         """Return the block of a FLANN forest. OpenCV loads a forest only with all its descriptors, so a stored one
@@ -383,10 +377,11 @@ class Gallery:
         group: str,
         owners: Sequence[np.ndarray],
         rows: Rows | None = None,
+        home: Home | None = None,
     ) -> list[Block]:
         offsets = np.concatenate([[0], np.cumsum(counts)])
         views = (np.where(places >= 0, owner[np.maximum(places, 0)], -1) for owner in owners)
-        return [Block(entries, offsets, index, group, rows) for entries in views if (entries >= 0).any()]
+        return [Block(entries, offsets, index, group, rows, home) for entries in views if (entries >= 0).any()]
 
 
 def tell_animals(annotations: Sequence[Annotation]) -> list[Animal]:

@@ -196,9 +196,12 @@ def _answers(
     saved = time.monotonic()
     if progress:
         progress(0, len(groups))
-    together = 1 if session.fits_memory else AT_ONCE
+    here = not session.fits_memory  # then the workers of a cluster hold the index, and the animals are asked here
+    together = AT_ONCE if here else 1
     runs = _runs(list(zip(keys, groups, strict=True)), kept, together)
-    found = spread(runs, lambda run: None if run[0][0] in kept else AskGroups(tuple(g for _, g in run)), (asker,))
+    found = spread(
+        runs, lambda run: None if run[0][0] in kept else AskGroups(tuple(g for _, g in run)), (asker,), here=here
+    )
     try:
         for run, asked in found:
             for (key, _), record in zip(run, asked or [kept[key] for key, _ in run], strict=True):

@@ -9,7 +9,8 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from snowmatch.core.types import NO_MATCHES, Features, Matches
-from snowmatch.matching.search.blocks import BACKENDS, Block, Neighbors, Sought, search_many
+from snowmatch.matching.search.block import Block
+from snowmatch.matching.search.blocks import BACKENDS, Neighbors, Sought, search_many
 from snowmatch.screening.foreground import FOREGROUNDS
 
 # A descriptor's neighbours lie as in a space of about 25 dimensions: 22 to 28 on leopards and nyala (Levina & Bickel,

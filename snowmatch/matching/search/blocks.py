@@ -11,19 +11,27 @@ are compared exactly. So the neighbours are those of one large block: how the ro
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from snowmatch.core.executor import has_cluster
 from snowmatch.core.notes import Note
 from snowmatch.matching.search import inverted_file
+from snowmatch.matching.search.block import Block
 from snowmatch.matching.search.forest import FlannIndex
-from snowmatch.matching.search.inverted_file import CANDIDATES, PROBES, FaissIndex, distances_of, nearest_of
-from snowmatch.matching.search.loaded import Loaded
-from snowmatch.matching.search.rows import Rows
+from snowmatch.matching.search.holders import Asked, Found, Part, ask_workers
+from snowmatch.matching.search.inverted_file import (
+    CANDIDATES,
+    PROBES,
+    Candidates,
+    Codebook,
+    FaissIndex,
+    distances_of,
+    nearest_of,
+)
 
 BACKENDS = ("faiss", "flann")
 UINT8_NORM = 512.0  # approximate norm of uint8 descriptors (Lowe 2004 section 6.1; hesaff, pyhesaff alike)
@@ -45,73 +53,6 @@ class Neighbors:
     distances: np.ndarray
     entries: np.ndarray
     keypoints: np.ndarray
-
-
-class LazyIndex:
-    """The search index of one block. It is read or built when it is needed, by any thread, and kept in `loaded`.
-
-    open_it: reads or builds it, and tells how. key: what it is called in `loaded`.
-    """
-
-    def __init__(
-        self, name: str, open_it: Callable[[], tuple[Any, str]], loaded: Loaded | None = None, key: str = ""
-    ) -> None:
-        self._name, self._open, self._key = name, open_it, key or name
-        self._loaded = Loaded() if loaded is None else loaded
-        self._lock = threading.Lock()
-        self._known = False
-
-    def get(self) -> tuple[Any, Note | None]:
-        """Return the index, and a note for the caller that had to build it."""
-        with self._lock:
-            index = self._loaded.get(self._key)
-            if index is not None:
-                return index, None
-            index, origin = self._open()
-            self._known = True
-            self._loaded.put(self._key, index, index.memory)
-        if origin == "read":
-            return index, None
-        text = f"the search index {self._name} was built for this query and {origin}"
-        return index, Note(
-            "index-made", text, {"index": self._name, "kept": origin.startswith("kept"), "damaged": "damaged" in origin}
-        )
-
-    def prepare(self) -> Note | None:
-        """Load the index unless it was loaded before, and return a note if it had to be built."""
-        return None if self._known else self.get()[1]
-
-
-@dataclass(frozen=True, eq=False)
-class Block:
-    """One part of a gallery that is searched separately.
-
-    entries: (E,) int64, numbers of the gallery entries; -1 for those that are gone. offsets: (E + 1,) int64, where the
-    rows of each begin. group: blocks with the same name share a codebook; "" has one of its own. rows: its rows; None
-    if its index has them.
-    """
-
-    entries: np.ndarray
-    offsets: np.ndarray
-    index: LazyIndex
-    group: str = ""
-    rows: Rows | None = None
-
-    def rows_by(self, index: Any) -> Any:
-        """Return its rows. index: what was loaded."""
-        return index.rows if self.rows is None else self.rows
-
-    def load(self) -> Any:
-        """Return the search index."""
-        return self.index.get()[0]
-
-    def prepare(self) -> Note | None:
-        """Load the index, and return a note if it had to be built."""
-        return self.index.prepare()
-
-    def allows(self, allowed: np.ndarray) -> np.ndarray:
-        """Return (E,) bool, whether each entry may answer. allowed: (A,) bool, by number of the gallery entry."""
-        return (self.entries >= 0) & allowed[np.maximum(self.entries, 0)] if len(allowed) else self.entries >= 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +77,45 @@ class Sought:
     allowed: np.ndarray
 
 
+def prepare(blocks: Sequence[Block], allowed: np.ndarray) -> list[Note]:
+    """Load the indexes that a search needs and that were not loaded before, here or on the workers of the cluster in
+    use. Return notes on those that had to be built: this is done here. allowed: (A,) bool, the entries that may answer.
+    """
+    needed = [block for block in blocks if block.allows(allowed).any()]
+    for group in _groups(blocks):
+        new = [n for n, block in enumerate(group) if block in needed and not block.index.known]
+        codebook = _spread_codebook(group[0]) if new else None
+        if codebook is not None:
+            parts = [group[n].part(n, codebook.lists, {}) for n in new]
+            missing = {n for _, places in _ask(group, parts, {}) for n in places}
+            for n in set(new) - missing:
+                group[n].index.known = True
+    return [note for block in needed if (note := block.index.prepare()) is not None]
+
+
+def _groups(blocks: Sequence[Block]) -> list[list[Block]]:
+    """Return the blocks that share a codebook together, in their order."""
+    groups: dict[str | int, list[Block]] = {}
+    for number, block in enumerate(blocks):
+        groups.setdefault(block.group or number, []).append(block)
+    return list(groups.values())
+
+
+def _spread_codebook(block: Block) -> Codebook | None:
+    """Return the codebook of a block that the workers of a cluster look at; None: this process does."""
+    if block.home is None or not has_cluster():
+        return None
+    codebook = block.home.codebook()
+    return codebook if block.path.parent.is_dir() else None  # without a folder, nothing could be kept
+
+
+def _ask(
+    blocks: Sequence[Block], parts: Sequence[Part], asked: Mapping[int, Asked]
+) -> Iterable[tuple[Found, list[int]]]:
+    """Yield what the workers find in some blocks of a group, see `ask_workers`."""
+    return ask_workers(blocks[0].path.parent, {b.path.name: int(b.offsets[-1]) for b in blocks}, parts, asked)
+
+
 def search(
     blocks: Sequence[Block], descriptors: np.ndarray, allowed: np.ndarray, k: int, *, probes: int = PROBES
 ) -> Neighbors:
@@ -152,10 +132,7 @@ def search_many(blocks: Sequence[Block], sought: Sequence[Sought], k: int, *, pr
     best = [_nothing(len(each.descriptors), k) for each in sought]
     wide = [np.ascontiguousarray(each.descriptors, np.float32) for each in sought]
     norms = [UINT8_NORM if each.descriptors.dtype == np.uint8 else 1.0 for each in sought]
-    groups: dict[str | int, list[Block]] = {}
-    for number, block in enumerate(blocks):
-        groups.setdefault(block.group or number, []).append(block)
-    for group in groups.values():
+    for group in _groups(blocks):
         looks = []
         for number, each in enumerate(sought):
             if len(each.descriptors):
@@ -204,6 +181,10 @@ def _best(distances: np.ndarray, entries: np.ndarray, keypoints: np.ndarray, k: 
 
 def _search_group(blocks: Sequence[Block], looks: Sequence[_Look]) -> Iterable[tuple[int, Neighbors]]:
     """Yield neighbours in blocks with one codebook, and the number of the query. All together hold the k nearest."""
+    codebook = _spread_codebook(blocks[0])
+    if codebook is not None:
+        yield from _search_spread(blocks, looks, codebook)
+        return
     waiting: dict[int, _Look] = {}
     for place, block in enumerate(blocks):
         asking = [look for look in looks if place in look.views]
@@ -231,6 +212,40 @@ def _search_group(blocks: Sequence[Block], looks: Sequence[_Look]) -> Iterable[t
                 look.look(look.views[place], place, index)
 
 
+def _search_spread(
+    blocks: Sequence[Block], looks: Sequence[_Look], codebook: Codebook
+) -> Iterable[tuple[int, Neighbors]]:
+    """Yield what `_search_group` does. The workers of the cluster in use look at the blocks, and the best candidates
+    are compared here.
+    """
+    waiting: dict[int, _Look] = {}
+    for look in looks:
+        if look.total <= inverted_file.EXHAUSTIVE_ROWS:
+            for view in look.views.values():
+                yield look.number, _compare_all(view, None, look.queries, look.norm, look.k)
+        else:
+            look.start(codebook)
+            waiting[look.number] = look
+    while waiting:
+        parts = []
+        for place, block in enumerate(blocks):
+            asking = {number: look.views[place] for number, look in waiting.items() if place in look.views}
+            if asking:
+                keeps = {number: (np.packbits(view.keep), view.first) for number, view in asking.items()}
+                parts.append(block.part(place, codebook.lists, keeps))
+        asked = {number: look.asked() for number, look in waiting.items()}
+        for found, missing in _ask(blocks, parts, asked):
+            for number, (away, rows) in found.items():
+                waiting[number].candidates.add(away, rows)
+            for place in missing:  # damaged, or not kept
+                index = blocks[place].load()
+                for look in waiting.values():
+                    if place in look.views:
+                        look.look(look.views[place], place, index)
+        for number in [number for number, look in waiting.items() if look.compare()]:
+            yield number, waiting.pop(number).best
+
+
 def _scaled(squared: np.ndarray, norm: float) -> np.ndarray:
     return np.sqrt(squared / (2 * norm * norm), dtype=np.float32)
 
@@ -241,7 +256,7 @@ def _places(block: Block, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return block.entries[position], rows - block.offsets[position]
 
 
-def _compare_all(view: _View, index: FaissIndex, queries: np.ndarray, norm: float, k: int) -> Neighbors:
+def _compare_all(view: _View, index: FaissIndex | None, queries: np.ndarray, norm: float, k: int) -> Neighbors:
     """Return the nearest rows of a block. All rows that may answer are compared."""
     rows = view.block.rows_by(index)
     found = nearest_of(rows, queries, np.flatnonzero(view.wanted), k + SPARE)
@@ -282,7 +297,8 @@ class _Look:
         self._tries = [(min(self._probed, codebook.lists), count)]
         self._tries += [(codebook.lists, count * DEEPER**more) for more in range(DEEPEST)]
         self._left = np.arange(len(self.queries))
-        self._held: dict[int, Any] = {}  # where the rows of each block are: they stay if the block itself is dropped
+        # where the rows of each block are: they stay if the block itself is dropped
+        self._held: dict[int, Any] = {place: view.block.rows for place, view in self.views.items()}
         self._try = 0
         self._begin()
 
@@ -290,31 +306,28 @@ class _Look:
         lists, self._count = self._tries[self._try]
         self._some = self.queries[self._left]
         self._near = self._codebook.nearest_lists(self._some, lists)
-        self._away = np.zeros((len(self._some), 0), np.float32)
-        self._rows = np.zeros((len(self._some), 0), np.int64)
+        # `compare` leaves out those as far as the farthest: which of them stay is the same, but for the last try
+        self.candidates = Candidates(len(self._some), self._count, all_equal=self._try == DEEPEST)
+
+    def asked(self) -> Asked:
+        """Return what a worker must know of it. Descriptors that were uint8 are sent as such."""
+        queries = self._some.astype(np.uint8) if self.norm == UINT8_NORM else self._some
+        return Asked(queries, self._near.astype(np.int32), self._count, self._try == DEEPEST)
 
     def look(self, view: _View, place: int, index: Any) -> None:
         """Look at one block, and keep the best candidates of all blocks so far."""
         self._held[place] = view.block.rows_by(index)
         away, rows = index.look(self._some, self._near, view.wanted, self._count)
-        self._away = np.concatenate([self._away, away], axis=1)
-        self._rows = np.concatenate([self._rows, np.where(rows >= 0, rows + view.first, -1)], axis=1)
-        if self._away.shape[1] > self._count:
-            if self._try < DEEPEST:  # `compare` leaves out those as far as the farthest: which of them stay is the same
-                first = np.argpartition(self._away, self._count - 1, axis=1)[:, : self._count]
-            else:
-                first = np.argsort(self._away, axis=1, kind="stable")[:, : self._count]
-            self._away = np.take_along_axis(self._away, first, axis=1)
-            self._rows = np.take_along_axis(self._rows, first, axis=1)
+        self.candidates.add(away, rows, view.first)
 
     def compare(self) -> bool:
         """Compare the candidates of all blocks exactly, and return whether that is enough. Otherwise the next try
         begins.
         """
+        away, rows = self.candidates.away, self.candidates.rows
         if self._try < DEEPEST:  # at last, those that are equally far, too
-            limit = self._away.max(axis=1, keepdims=True)
-            self._rows[self._away >= limit] = -1
-        found = _compare(self.views, self._held, self._rows, self._some, self.norm, self.k)
+            rows = np.where(away >= away.max(axis=1, keepdims=True), -1, rows)
+        found = _compare(self.views, self._held, rows, self._some, self.norm, self.k)
         for whole, part in zip(_columns(self.best), _columns(found), strict=True):
             whole[self._left, : part.shape[1]] = part
         self._left = self._left[(self.best.entries[self._left] < 0).any(axis=1)]

@@ -110,22 +110,26 @@ def _sums(path: Path) -> dict[str, dict[str, Any]]:
     return known
 
 
-def read_block(stored: Path, rows: int, codebook: Codebook | None) -> FaissIndex | None:
-    """Return the index of a block, without rows; None if it does not exist or is damaged.
+def read_counts(stored: Path) -> np.ndarray:
+    """Return the number of rows (E,) int64 of each annotation of a block that `read_block` has read."""
+    counts: np.ndarray = np.load(with_ending(stored, KEYS), allow_pickle=False)["rows"].astype(np.int64)
+    return counts
 
-    Raises SnowmatchError if the system cannot read it.
+
+def read_block(stored: Path, rows: int, count: int) -> FaissIndex | None:
+    """Return the index of a block, without rows and codebook; None if it does not exist or is damaged.
+
+    count: the number of lists; 0 for a block of few rows. Raises SnowmatchError if the system cannot read it.
     """
     try:
         known = _sums(stored)
         if not is_sound(stored):
             return None
-        if codebook is None or stored.name + LISTS not in known:
-            return FaissIndex(None, None) if codebook is None else None
+        if not count or stored.name + LISTS not in known:
+            return None if count else FaissIndex(None, None)
         with open(with_ending(stored, LISTS), "rb") as file:  # on Windows, faiss cannot open every path
             lists = without_centres(read_lists(file))
-        if lists.ntotal != rows or lists.nlist != codebook.lists:
-            return None
-        return FaissIndex(None, lists, codebook)
+        return FaissIndex(None, lists) if (lists.ntotal, lists.nlist) == (rows, count) else None
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:

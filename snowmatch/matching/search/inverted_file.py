@@ -104,6 +104,31 @@ class FaissIndex:
         return distances, rows
 
 
+class Candidates:
+    """The `count` best rows so far of each of N queries, from several blocks.
+
+    away: (N, C) float32, approximate distances, inf where there is none. rows: (N, C) int64, their numbers, or -1. Of
+    equally far ones any may be left out, unless `all_equal`: then those with the higher numbers are.
+    """
+
+    def __init__(self, queries: int, count: int, *, all_equal: bool) -> None:
+        self._count, self._all_equal = count, all_equal
+        self.away = np.zeros((queries, 0), np.float32)
+        self.rows = np.zeros((queries, 0), np.int64)
+
+    def add(self, away: np.ndarray, rows: np.ndarray, first: int = 0) -> None:
+        """Add the best rows (N, C) of a block. first: the number of its first row."""
+        self.away = np.concatenate([self.away, away], axis=1)
+        self.rows = np.concatenate([self.rows, np.where(rows >= 0, rows.astype(np.int64) + first, -1)], axis=1)
+        if self.away.shape[1] > self._count:
+            if self._all_equal:
+                best = np.lexsort((self.rows, self.away), axis=1)[:, : self._count]
+            else:
+                best = np.argpartition(self.away, self._count - 1, axis=1)[:, : self._count]
+            self.away = np.take_along_axis(self.away, best, axis=1)
+            self.rows = np.take_along_axis(self.rows, best, axis=1)
+
+
 def train_codebook(name: str, descriptors: Sequence[np.ndarray]) -> Codebook | None:
     """Return a codebook for the rows of all entries; None if they are so few that all are compared.
 

@@ -62,8 +62,17 @@ class Loaded:
         with self._lock:
             self._held[name] = (index, size)
             self._held.move_to_end(name)
-            while len(self._held) > 1 and self.bytes > self.most:
-                self._held.popitem(last=False)
+            self._drop()
+
+    def bound(self, most: int) -> None:
+        """Hold at most `most` bytes from now on."""
+        with self._lock:
+            self.most = most
+            self._drop()
+
+    def _drop(self) -> None:
+        while len(self._held) > 1 and self.bytes > self.most:
+            self._held.popitem(last=False)
 
     @property
     def bytes(self) -> int:

@@ -8,6 +8,9 @@ from functools import cached_property
 
 import numpy as np
 
+from snowmatch.core.mapped import fetch_rows
+
+TOGETHER = 16  # rows that are about a page of memory
 Found = tuple[Sequence[np.ndarray], np.ndarray, np.ndarray]
 
 
@@ -33,6 +36,11 @@ class Rows:
     def _checked(self) -> np.ndarray:
         return np.zeros(len(self.offsets) - 1, bool)
 
+    @cached_property
+    def _fetched(self) -> np.ndarray:
+        """Whether TOGETHER rows were read before: the system then holds them, unless memory is short."""
+        return np.zeros(int(self.offsets[-1]) // TOGETHER + 1, bool)
+
     def where(self, numbers: np.ndarray) -> Found:
         """Return all arrays, the array of each row, and its number there. Raises SnowmatchError if it is damaged."""
         entries = np.searchsorted(self.offsets, numbers, side="right") - 1
@@ -42,7 +50,13 @@ class Rows:
                 self.check(new)
                 self._checked[new] = True
         arrays, array, first = self._found
-        return arrays, array[entries], first[entries] + numbers - self.offsets[entries]
+        owners, rows = array[entries], first[entries] + numbers - self.offsets[entries]
+        groups = numbers // TOGETHER
+        new = ~self._fetched[groups]
+        for owner in np.unique(owners[new]):
+            fetch_rows(arrays[owner], rows[new & (owners == owner)])
+        self._fetched[groups] = True
+        return arrays, owners, rows
 
 
 def pieces(

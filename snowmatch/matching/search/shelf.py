@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -124,7 +124,8 @@ class Shelf:
 class Planned:
     """A block to be searched. places: (E,) int64, the number of each annotation in the content, or -1 if it is gone.
 
-    counts: (E,) rows of each. rows: where they are. open_it: reads or builds its index, and tells how.
+    counts: (E,) rows of each. rows: where they are. open_it: reads or builds its index, and tells how. codebook:
+    returns its codebook, or None for few rows.
     """
 
     path: Path
@@ -132,6 +133,7 @@ class Planned:
     counts: np.ndarray
     rows: Rows
     open_it: Callable[[], tuple[FaissIndex, str]]
+    codebook: Callable[[], Codebook | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,6 +182,7 @@ def plan_blocks(shelf: Shelf, content: Content) -> list[Planned]:
             block.counts,
             content.rows_at(places, block.counts),
             partial(_open, shelf, content, block, places, book),
+            book.get,
         )
         for block, places in chosen.blocks
     ]
@@ -188,7 +191,8 @@ def plan_blocks(shelf: Shelf, content: Content) -> list[Planned]:
         places = np.searchsorted(content.keys, keys)
         block = Stored(shelf.block_path(name, keys), name, keys, content.counts[places])
         build = partial(_build, content, block, places, book, mended)
-        planned.append(Planned(block.path, places, block.counts, content.rows_at(places, block.counts), build))
+        rows = content.rows_at(places, block.counts)
+        planned.append(Planned(block.path, places, block.counts, rows, build, book.get))
     return planned
 
 
@@ -391,9 +395,10 @@ def _write(shelf: Shelf, content: Content, keys: np.ndarray, book: _Book) -> Non
 
 def _open(shelf: Shelf, content: Content, block: Stored, places: np.ndarray, book: _Book) -> tuple[FaissIndex, str]:
     """Read a block. If it is damaged, or was merged by another process, it is built again."""
-    found = read_block(block.path, block.rows, book.get())
+    codebook = book.get()
+    found = read_block(block.path, block.rows, 0 if codebook is None else codebook.lists)
     if found is not None:
-        return found, "read"
+        return replace(found, codebook=codebook), "read"
     return _build(content, block, places, book, with_ending(block.path, SUMS).exists())
 
 

@@ -1,0 +1,40 @@
+"""Arrays in files that are mapped into memory."""
+
+from __future__ import annotations
+
+import mmap
+
+import numpy as np
+
+CAN_FETCH = hasattr(mmap.mmap, "madvise") and hasattr(mmap, "MADV_WILLNEED")  # not on Windows
+
+
+def fetch_rows(array: np.ndarray, rows: np.ndarray) -> None:
+    """Ask the system to read rows of a mapped array from the disk, all at once.
+
+    Without it, the disk is asked for one row after the other, and for what lies around it. array: (R, ...), contiguous.
+    rows: (P,) numbers of rows. An array in memory, no rows, or a system that cannot do it: nothing happens.
+    """
+    mapped = _mapping_of(array) if CAN_FETCH and len(rows) else None
+    if mapped is None:
+        return
+    start = _address(array) - _address(np.frombuffer(mapped, np.uint8, 1))
+    size = array.strides[0]
+    pages = np.concatenate([start + rows * size, start + (rows + 1) * size - 1]) // mmap.PAGESIZE
+    pages = np.sort(pages)
+    first = np.flatnonzero(np.diff(pages, prepend=-2) > 1)
+    for begin, end in zip(pages[first].tolist(), pages[np.append(first[1:], len(pages)) - 1].tolist(), strict=True):
+        mapped.madvise(mmap.MADV_WILLNEED, begin * mmap.PAGESIZE, (end - begin + 1) * mmap.PAGESIZE)
+
+
+def _mapping_of(array: np.ndarray) -> mmap.mmap | None:
+    """Return the mapping that an array is a view of; None if it is none."""
+    base: object = array
+    while isinstance(base, np.ndarray | memoryview):
+        base = base.base if isinstance(base, np.ndarray) else base.obj
+    return base if isinstance(base, mmap.mmap) else None
+
+
+def _address(array: np.ndarray) -> int:
+    found: int = array.__array_interface__["data"][0]
+    return found

@@ -1,0 +1,100 @@
+"""One search block: which entries of a gallery it holds, where its rows are, and its index, which is loaded late."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from snowmatch.core.notes import Note
+from snowmatch.matching.search.holders import Part
+from snowmatch.matching.search.inverted_file import Codebook
+from snowmatch.matching.search.loaded import Loaded
+from snowmatch.matching.search.rows import Rows
+
+
+class LazyIndex:
+    """The search index of one block. It is read or built when it is needed, by any thread, and kept in `loaded`.
+
+    open_it: reads or builds it, and tells how. key: what it is called in `loaded`.
+    """
+
+    def __init__(
+        self, name: str, open_it: Callable[[], tuple[Any, str]], loaded: Loaded | None = None, key: str = ""
+    ) -> None:
+        self._name, self._open, self._key = name, open_it, key or name
+        self._loaded = Loaded() if loaded is None else loaded
+        self._lock = threading.Lock()
+        self.known = False  # whether it was loaded before, here or by a worker
+
+    def get(self) -> tuple[Any, Note | None]:
+        """Return the index, and a note for the caller that had to build it."""
+        with self._lock:
+            index = self._loaded.get(self._key)
+            if index is not None:
+                return index, None
+            index, origin = self._open()
+            self.known = True
+            self._loaded.put(self._key, index, index.memory)
+        if origin == "read":
+            return index, None
+        text = f"the search index {self._name} was built for this query and {origin}"
+        return index, Note(
+            "index-made", text, {"index": self._name, "kept": origin.startswith("kept"), "damaged": "damaged" in origin}
+        )
+
+    def prepare(self) -> Note | None:
+        """Load the index unless it was loaded before, and return a note if it had to be built."""
+        return None if self.known else self.get()[1]
+
+
+@dataclass(frozen=True, eq=False)
+class Home:
+    """Where a block is on disk. codebook: returns its codebook, or None for few rows."""
+
+    path: Path
+    codebook: Callable[[], Codebook | None]
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """One part of a gallery that is searched separately.
+
+    entries: (E,) int64, numbers of the gallery entries; -1 for those that are gone. offsets: (E + 1,) int64, where the
+    rows of each begin. group: blocks with the same name share a codebook; "" has one of its own. rows: its rows; None
+    if its index has them. home: where the workers of a cluster can read it, if its rows are known; None: they cannot.
+    """
+
+    entries: np.ndarray
+    offsets: np.ndarray
+    index: LazyIndex
+    group: str = ""
+    rows: Rows | None = None
+    home: Home | None = None
+
+    def rows_by(self, index: Any) -> Any:
+        """Return its rows. index: what was loaded."""
+        return index.rows if self.rows is None else self.rows
+
+    def load(self) -> Any:
+        """Return the search index."""
+        return self.index.get()[0]
+
+    def part(self, place: int, lists: int, keeps: Mapping[int, tuple[np.ndarray, int]]) -> Part:
+        """Return what a worker must know of it, see `Part`."""
+        return Part(place, self.path.name, int(self.offsets[-1]), lists, keeps)
+
+    @property
+    def path(self) -> Path:
+        """Where it is on disk."""
+        if self.home is None:
+            raise ValueError("the block is not on disk")
+        return self.home.path
+
+    def allows(self, allowed: np.ndarray) -> np.ndarray:
+        """Return (E,) bool, whether each entry may answer. allowed: (A,) bool, by number of the gallery entry."""
+        return (self.entries >= 0) & allowed[np.maximum(self.entries, 0)] if len(allowed) else self.entries >= 0

@@ -1,0 +1,38 @@
+"""Rows of mapped files are fetched together: the right pages, and nothing for arrays in memory."""
+
+import mmap
+
+import numpy as np
+import pytest
+
+from snowmatch.core import mapped
+from snowmatch.core.mapped import fetch_rows
+
+
+@pytest.mark.skipif(not mapped.CAN_FETCH, reason="this system cannot fetch")
+def test_the_pages_of_the_rows_are_asked_for(tmp_path):
+    asked = []
+
+    class Told(mmap.mmap):
+        def madvise(self, option, start, length):
+            assert option == mmap.MADV_WILLNEED
+            asked.append((start, length))
+            return super().madvise(option, start, length)
+
+    path, page = tmp_path / "rows", mmap.PAGESIZE
+    path.write_bytes(bytes(40 * page))
+    with open(path, "rb") as file:
+        held = Told(file.fileno(), 0, access=mmap.ACCESS_READ)
+    rows = np.ndarray((20, page), np.uint8, held, page // 2)  # each row lies in two pages
+    view = rows[2:]
+    view.flags.writeable = False
+    fetch_rows(view, np.array([0, 1, 9]))
+    assert asked == [(2 * page, 3 * page), (11 * page, 2 * page)]
+    asked.clear()
+    fetch_rows(view, np.array([], np.int64))
+    assert asked == []
+
+
+def test_an_array_in_memory_has_nothing_to_fetch():
+    fetch_rows(np.zeros((5, 3), np.uint8), np.array([1, 4]))
+    fetch_rows(np.frombuffer(bytes(15), np.uint8).reshape(5, 3), np.array([1, 4]))
