@@ -92,7 +92,7 @@ def test_a_compacted_catalog_answers_as_before(grown):
     text = told(catalog, "index", "--compact", "--workers", "1")
     small = disk_sizes(catalog)
     assert sum(small.values()) < 0.85 * sum(sizes.values())
-    assert small["features"] <= sizes["features"]
+    assert small["features"] <= sizes["features"] + 100  # the times of checks have more digits or fewer
     assert f"features {small['features'] / 1e6:.1f} MB" in text.splitlines()[-2]
     each = [re.search(r"(\d+) kB an annotation", line)[1] for line in text.splitlines()[-3:-1]]
     assert int(each[1]) < int(each[0])
