@@ -568,6 +568,18 @@ def test_a_file_that_was_checked_is_read_without_a_check_until_somebody_writes_i
     assert len(looked) == 3
 
 
+def test_a_file_that_is_damaged_while_its_writer_is_open_is_not_trusted(home):
+    features = make(2)
+    with FeatureWriter(home, DESCRIBED) as out:
+        for key, value in features.items():
+            out.add(key, value)
+        out.commit()
+        damage_one(segments(home)[0])
+    reader = open_features(home, DESCRIBED)
+    with pytest.raises(SnowmatchError, match="damaged"):
+        [reader.column(name, reader.keys) for name in COLUMNS[: 6 if reader.frames else 5]]
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"a": 1}', '{"a": []}', '{"a": ["b", 1]}', '{"a": [1e999, 2]}'])
 def test_a_damaged_list_of_checks_trusts_nothing(home, text):
     features = make(2)

@@ -62,7 +62,7 @@ class FeatureWriter:
         self._bytes = 0
         self._last = time.monotonic()
         self._small = 0
-        self._written: set[Path] = set()
+        self._written: dict[str, Check] = {}
 
     def __enter__(self) -> FeatureWriter:
         try:
@@ -96,7 +96,7 @@ class FeatureWriter:
                 self.commit()
             if self._written:
                 with suppress(SnowmatchError, OSError):  # then they are checked when they are read
-                    self._note_checked({path.name: check_now(path) for path in sorted(self._written) if path.exists()})
+                    self._note_checked(self._written)
         finally:
             self._release()
 
@@ -222,8 +222,10 @@ class FeatureWriter:
 
     def _write(self, entries: Sequence[Entry]) -> int:
         """Write a segment, and return its size in bytes."""
-        self._written.add(self.folder / segment_name(entries))
-        return write_segment(self.folder, self.described, entries)
+        size = write_segment(self.folder, self.described, entries)
+        path = self.folder / segment_name(entries)
+        self._written[path.name] = check_now(path)  # now, and not at the end: somebody may write it in between
+        return size
 
     def _release(self) -> None:
         if self._lock.is_locked:
