@@ -1,6 +1,7 @@
 """Real files and real folders: each case is one that made wrong encounters, wrong boxes or wrong times in silence."""
 
 import os
+import zipfile
 from datetime import datetime, timedelta
 
 import cv2
@@ -578,6 +579,21 @@ def test_an_excel_file_is_read(tmp_path):
     (tmp_path / "catalog.csv").unlink()
     (tmp_path / "catalog.xlsx").write_bytes(b"PK no workbook")
     with pytest.raises(SnowmatchError, match="is no Excel file that can be read"):
+        load_catalog(tmp_path)
+
+
+@pytest.mark.parametrize("where", ["XFD1048576", "A999999999", "ZZZZZZ3"])
+def test_an_excel_file_with_a_cell_far_out_is_refused_before_it_fills_the_memory(tmp_path, where):
+    pytest.importorskip("python_calamine")
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    book.active.append(["path"])
+    book.active.append(["a.jpg"])
+    book.save(tmp_path / "good.xlsx")
+    with zipfile.ZipFile(tmp_path / "good.xlsx") as good, zipfile.ZipFile(tmp_path / "catalog.xlsx", "w") as far:
+        for name in good.namelist():
+            far.writestr(name, good.read(name).replace(b'r="A2"', b'r="%s"' % where.encode()))
+    with pytest.raises(SnowmatchError, match=r"has cells as far out as row .* delete the cells outside of the table"):
         load_catalog(tmp_path)
 
 

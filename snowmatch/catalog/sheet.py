@@ -5,17 +5,22 @@ from __future__ import annotations
 import csv
 import io
 import re
+import zipfile
+import zlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import read_file
 from snowmatch.core.notes import Note
 
 SEPARATORS = ",;\t"
+MOST_CELLS = 50_000_000  # of a sheet of Excel: all cells inside its outermost ones are held in memory, empty ones too
+CELL = re.compile(rb"""\sr\s*=\s*["']\s*([A-Za-z]{0,8})([0-9]{1,20})""")  # where a row or a cell is: r="7", r="B7"
+PART = 1 << 20  # bytes of a sheet that are looked at in one go
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,7 @@ def _excel_rows(path: Path, notes: list[Note]) -> Iterator[tuple[int, Sequence[s
             f"{path} is an Excel file, which needs one more package: pip install 'snowmatch[xlsx]', or save it as "
             "'CSV UTF-8'"
         ) from error
+    _check_size(path)
     try:
         with CalamineWorkbook.from_path(path) as book:
             names = book.sheet_names
@@ -112,6 +118,43 @@ def _excel_rows(path: Path, notes: list[Note]) -> Iterator[tuple[int, Sequence[s
         if started or any(texts):  # empty lines above the head
             started = True
             yield line, texts
+
+
+def _check_size(path: Path) -> None:
+    """Raise SnowmatchError if a cell is so far out that the sheet would not fit in memory: the library would abort."""
+    try:
+        with zipfile.ZipFile(path) as book:
+            for name in book.namelist():
+                if name.lower().startswith("xl/worksheets/"):
+                    with book.open(name) as sheet:
+                        _check_cells(path, sheet)
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, NotImplementedError, RuntimeError):
+        return  # the library that reads the file says what is wrong with it
+
+
+def _check_cells(path: Path, sheet: IO[bytes]) -> None:
+    columns, last, rest = {b"": 0}, 0, b""
+    while part := sheet.read(PART):
+        text = rest + part
+        for letters, digits in set(CELL.findall(text)):
+            columns.setdefault(letters, _column(letters))
+            last = max(last, int(digits))
+        rest = text[-64:]  # a place may lie on the border of two parts
+        widest = max(columns, key=lambda letters: columns[letters])
+        if max(columns[widest], 1) * last > MOST_CELLS:
+            where = f"row {last:,}" + (f" and column {widest.decode().upper()}" if widest else "")
+            raise SnowmatchError(
+                f"{path} has cells as far out as {where}; expected at most {MOST_CELLS:,} cells in a sheet, empty ones "
+                "included: delete the cells outside of the table, or save the sheet as 'CSV UTF-8'"
+            )
+
+
+def _column(letters: bytes) -> int:
+    """Return the number of a column: 1 for A, 27 for AA."""
+    number = 0
+    for letter in letters.upper():
+        number = number * 26 + letter - 64
+    return number
 
 
 def _cell(value: Any) -> str:
