@@ -132,6 +132,23 @@ def test_a_cluster_that_is_not_there_is_told(where, message, monkeypatch):
         pass
 
 
+def test_a_cluster_that_has_lost_all_workers_is_not_waited_for_without_end(monkeypatch):
+    monkeypatch.setattr(executor, "CLUSTER_SECONDS", 5.0)  # of the cluster's own start, too
+    monkeypatch.setattr(executor, "LONELY_SECONDS", 1.0)
+    with (
+        distributed.LocalCluster(1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0") as cluster,
+        use_cluster(cluster.scheduler_address),
+        open_pool(1, (7,)) as pool,
+    ):
+        monkeypatch.setattr(executor, "CLUSTER_SECONDS", 0.5)
+        assert pool.submit(Wait(1)).result() == 8
+        cluster.scale(0)
+        while executor._clusters[-1].nthreads():
+            time.sleep(0.05)
+        with pytest.raises(SnowmatchError, match=r"no worker for 1 seconds.*finished work is kept: run it again"):
+            pool.submit(Wait(2)).result()
+
+
 def test_workers_with_several_threads_are_refused():
     with (
         distributed.LocalCluster(1, threads_per_worker=2, processes=False, dashboard_address="127.0.0.1:0") as cluster,

@@ -31,6 +31,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.version import __version__
 
 CLUSTER_SECONDS = 30.0  # how long a cluster may take to answer
+LONELY_SECONDS = 300.0  # how long a cluster may have no worker: a lost one is often started again
 Item = TypeVar("Item")
 # A library may print text, and this text must not mix with the results. So stdout becomes stderr before any import.
 _BOOT = """
@@ -197,12 +198,22 @@ class OnCluster:
         self.future, self._task, self._waiting = future, task, waiting
 
     def result(self) -> Any:
-        """Wait for the result and return it."""
-        found, error = _on_cluster(self.future.result, self._task.path)
+        """Wait for the result and return it. Raises SnowmatchError if the cluster has no worker for too long."""
+        found, error = _on_cluster(self._wait, self._task.path)
         self._waiting.discard(self)
         if error is not None:
             raise error
         return found
+
+    def _wait(self) -> Any:
+        lonely = 0.0  # seconds without a worker
+        while True:
+            try:
+                return self.future.result(timeout=CLUSTER_SECONDS)
+            except TimeoutError:
+                lonely = 0.0 if self.future.client.nthreads() else lonely + CLUSTER_SECONDS
+            if lonely >= LONELY_SECONDS:
+                raise ConnectionError(f"it has had no worker for {lonely:.0f} seconds")
 
 
 def _on_cluster(work: Callable[[], Any], path: str = "") -> Any:
