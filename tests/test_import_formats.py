@@ -263,6 +263,17 @@ def test_hotspotters_boxes_are_of_the_stored_pixels(tmp_path):
     assert read_rows(tmp_path / "catalog.csv")[0]["bbox"] == "30,20,50,100"
 
 
+@pytest.mark.parametrize("inside", ["", "_hsdb"])
+def test_a_hotspotter_database_takes_no_photo_from_outside_of_it(tmp_path, inside):
+    source = SOURCES["hotspotter"][0](tmp_path / "db")
+    photo(tmp_path / "secret.jpg")
+    images = tmp_path / "db" / "_hsdb" / "image_table.csv"
+    images.write_text(images.read_text().replace("b.jpg", "..\\secret.jpg"))
+    report = import_source(source / inside, tmp_path / "catalog", "hotspotter")
+    assert [row["path"] for row in read_rows(tmp_path / "catalog" / "catalog.csv")] == ["photos/images/a.jpg"]
+    assert "secret" in str(report.failed)
+
+
 def test_half_a_table_of_hotspotter_is_noticed(tmp_path):
     source = SOURCES["hotspotter"][0](tmp_path)
     chips = tmp_path / "_hsdb" / "chip_table.csv"
@@ -286,6 +297,18 @@ def test_an_event_with_one_name_names_its_photos(tmp_path):
     import_source(folder)
     named = {row["path"]: row["individual"] for row in read_rows(folder / "catalog.csv")}
     assert named == {"media/a.jpg": "Aika", "media/b.jpg": "Berk", "media/c.jpg": "Berk"}
+
+
+def test_a_name_that_is_too_long_for_a_file_is_told(tmp_path):
+    folder = make_camtrap_dp(tmp_path)
+    resources = [{"name": n, "path": f"{n * 30}.csv"} for n in ("deployments", "media", "observations")]
+    write_json(folder / "datapackage.json", {"resources": resources})
+    with pytest.raises(SnowmatchError, match="does not exist, expected the table"):
+        import_source(folder, format="camtrap_dp")
+    with pytest.raises(SnowmatchError, match="does not exist, expected a file or folder"):
+        import_source(tmp_path / ("a" * 300))
+    with pytest.raises(SnowmatchError, match="is not a folder, expected the folder with the photos"):
+        import_source(folder, photos=tmp_path / ("a" * 300))
 
 
 def test_a_package_cannot_name_files_outside_it(tmp_path):

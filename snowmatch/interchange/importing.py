@@ -120,14 +120,14 @@ def import_source(
     nothing.
     """
     source = Path(source)
-    if not source.exists():
+    if not os.path.exists(source):  # unlike Path.exists, it also works for names that are too long
         raise SnowmatchError(f"{source} does not exist, expected a file or folder of another program")
-    if photos is not None and not photos.is_dir():
+    if photos is not None and not os.path.isdir(photos):
         raise SnowmatchError(f"{photos} is not a folder, expected the folder with the photos")
     plugin = choose_importer(source, format, options or {})
     name = plugin_name(plugin)
-    home = catalog or photos or (source if source.is_dir() else source.parent)
-    if home.exists() and not home.is_dir():
+    home = catalog or photos or (source if os.path.isdir(source) else source.parent)
+    if os.path.exists(home) and not os.path.isdir(home):
         raise SnowmatchError(f"{home} is a file, expected the folder of a catalog")
     if source.name == CSV_NAME and _same(source.parent, home):
         raise SnowmatchError(f"{source} is the catalog's own table: choose another source, or another catalog")

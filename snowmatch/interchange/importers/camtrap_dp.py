@@ -5,6 +5,7 @@ Source: https://camtrap-dp.tdwg.org, version 1.0.2.
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping
@@ -65,7 +66,7 @@ class CamtrapDP:
             strict=True,
         ):
             path = paths.get(name, folder / f"{name}.csv")
-            if not path.is_file():
+            if not os.path.isfile(path):  # unlike Path.is_file, it also works for names that are too long
                 raise SnowmatchError(f"{path} does not exist, expected the table {name} of Camtrap DP: copy it there")
             tables[name] = read_rows(path, notes, problems)
             need(tables[name], required, "Camtrap DP 1.0")

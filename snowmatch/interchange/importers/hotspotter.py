@@ -20,6 +20,7 @@ from snowmatch.interchange.importers._values import Box, around, four_numbers, n
 CHIPS = ("chip_table.csv", "instance_table.csv")
 NAMES = ("name_table.csv", "animal_info_table.csv")
 IMAGES = "image_table.csv"
+FOLDERS = ("_hsdb", ".hs_internals")  # of the tables, beside the images
 _ROI = re.compile(r"\[([^\]]*)\]")
 
 
@@ -72,7 +73,8 @@ class HotSpotter:
         if turned:
             text = f"{counted(turned, 'chip')} turned: the upright box around each is taken, the angle is kept as theta"
             notes.append(Note("turned-boxes", text))
-        roots = tuple(folder for folder in (source / "images", source, source.parent) if folder.is_dir())
+        home = source.parent if source.name in FOLDERS else source
+        roots = tuple(folder for folder in (home / "images", home) if folder.is_dir())
         return Imported(tuple(rows), roots, (), tuple(notes), tuple(problems))
 
 
@@ -118,7 +120,7 @@ def _box(row: list[str], where: str, problems: list[str]) -> tuple[Box | None, f
 
 
 def _find(source: Path, names: tuple[str, ...]) -> Path | None:
-    places = (source / folder / name for folder in ("_hsdb", ".hs_internals", "") for name in names)
+    places = (source / folder / name for folder in (*FOLDERS, "") for name in names)
     return next((path for path in places if path.is_file()), None)
 
 
