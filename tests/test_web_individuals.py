@@ -97,6 +97,27 @@ def test_merge_and_undo(state, page):
     assert with_name.status_code == 400
 
 
+def test_a_name_that_is_taken_back_on_the_page_of_its_individual_leads_to_the_page_without_it(state, page):
+    sighting = next(each for each in state.identities().who.individuals if each.name is None)
+    _, stored = change(page, kind="rename", key=key_of(state, sighting), name="Umut")
+    html = page.get(stored["goto"]).text
+    form = re.search(r'<form data-change="undo"([^>]*)>', html)[1]
+    assert "data-stay" not in form
+    key = re.search(r'data-key-of="([^"]+)"', form)[1]
+    _, taken = change(page, kind="undo", ids=stored["stored"], key=key)
+    assert page.get(stored["goto"]).status_code == 404
+    assert f'data-key-of="{key}"' in page.get(taken["goto"]).text
+
+
+def test_the_history_tells_which_two_sightings_an_answer_is_about(state, page):
+    one, other = state.identities().who.individuals[:2]
+    a, b = (state.identities().who.sightings[each.sightings[0]] for each in (one, other))
+    state.append(lambda now: [answer_pair(now, one.sightings[0], other.sightings[0], "different", "Anna")])
+    for each in (one, other):
+        html = page.get(address_of(state.identities(), state.identities().who.of[each.sightings[0]])).text
+        assert f'href="/review?a={a.key}&amp;b={b.key}"' in html[html.index("different animals") :]
+
+
 def test_split_of_whole_sightings_and_of_single_photos(state, page):
     old = first_named(state)
     who = state.identities().who

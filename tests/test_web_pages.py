@@ -301,6 +301,34 @@ def test_a_photo_is_identified_and_added_under_a_name(tmp_path):
     assert open_identities(catalog).named[-1].individual == "cholpon"
 
 
+def test_an_answer_has_the_names_and_body_parts_that_were_decided_since_the_app_started(tmp_path):
+    catalog = make_catalog(tmp_path)
+    client, state = client_of(catalog), State(catalog, observer="asel")
+    address = asked(client, sent(client, jpeg(3, shift=12)), body_part="left_flank")
+    before = client.get(address).text
+    assert "the unnamed animal of e4" in before
+    assert "5 of 5 animals in photos" in before
+    state.append(lambda now: [name_sightings(now, [4], "umai", "asel")])
+    now = client.get(address).text
+    assert re.search(r"\d\.\s+umai", now)
+    assert "unnamed animal" not in now
+    key = state.identities().named[0].annotation
+    change = {"kind": "body_part", "photos": [key], "value": "right_flank", "stay": True}
+    shown = client.post("/changes", json=change).json()
+    assert client.post("/changes", json={**change, "store": True, "head": shown["head"]}).json()["stored"]
+    assert "4 of 5 animals in photos" in client.get(address).text
+
+
+def test_another_name_makes_no_search_block_again(tmp_path):
+    state = State(make_catalog(tmp_path), observer="asel")
+    gallery = state.session().gallery
+    blocks = gallery.blocks("faiss", "left_flank")
+    state.append(lambda now: [name_sightings(now, [4], "umai", "asel")])
+    now = state.session().gallery
+    assert {a.individual for a in now.annotations} - {a.individual for a in gallery.annotations} == {"umai"}
+    assert [id(block) for block in now.blocks("faiss", "left_flank")] == [id(block) for block in blocks]
+
+
 def test_a_burst_without_times_is_one_new_animal(tmp_path):
     catalog = make_catalog(tmp_path)
     client = client_of(catalog)

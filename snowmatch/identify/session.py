@@ -26,7 +26,7 @@ from snowmatch.core.types import Annotation
 from snowmatch.core.version import __version__
 from snowmatch.features.reader import FeatureReader, list_features, open_features
 from snowmatch.identify.method import DEFAULT_MATCHER, Method, as_method, settings_text
-from snowmatch.matching.gallery import Gallery, make_gallery
+from snowmatch.matching.gallery import Gallery, make_gallery, named_again
 from snowmatch.matching.geometry.frames import Geometry
 from snowmatch.matching.search.loaded import Loaded
 from snowmatch.matching.search.shelf import NotKeptError
@@ -152,9 +152,12 @@ class Session:
 
 @dataclass(frozen=True)
 class Galleries:
-    """A cache of the galleries of one catalog. A gallery is used again as long as its data have not changed."""
+    """A cache of the galleries of one catalog. A gallery is used again as long as its data have not changed.
 
-    _cached: dict[str, tuple[Any, Gallery]] = field(default_factory=dict)
+    Names and body parts are data, too: persons decide them while the catalog is open.
+    """
+
+    _cached: dict[str, tuple[Any, tuple[Annotation, ...], Gallery]] = field(default_factory=dict)
     _maps: dict[Any, StoredMaps] = field(default_factory=dict)  # by their stamp: those of all galleries
     loaded: Loaded = field(default_factory=Loaded)  # the search indexes of all galleries
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -174,16 +177,18 @@ class Galleries:
         with self._lock:
             stamp = maps_stamp(data.folder)
             now = keys, stamp
+            annotations = data.annotations
             entry = self._cached.get(name)
             if entry is None or entry[0] != now:
                 index_folder = indexes_path(data.folder) / folder
                 if stamp not in self._maps:
                     self._maps.clear()
                     self._maps[stamp] = open_maps(data.folder)
-                made = make_gallery(data.annotations, keys, reader, index_folder, key, self._maps[stamp], self.loaded)
-                entry = now, made
-                self._cached[name] = entry
-            return entry[1]
+                made = make_gallery(annotations, keys, reader, index_folder, key, self._maps[stamp], self.loaded)
+                entry = self._cached[name] = now, annotations, made
+            elif entry[1] != annotations:
+                entry = self._cached[name] = now, annotations, named_again(entry[2], annotations, keys)
+            return entry[2]
 
     def clear(self) -> None:
         """Remove all galleries from the cache."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -417,3 +417,17 @@ def make_gallery(
         maps or StoredMaps(),
         loaded=Loaded() if loaded is None else loaded,
     )
+
+
+def named_again(gallery: Gallery, annotations: Sequence[Annotation], keys: Sequence[str | None]) -> Gallery:
+    """Return the gallery of a catalog whose names, encounters or body parts have changed.
+
+    annotations, keys: as of `make_gallery`, with the features that `gallery` has. Its search blocks are kept if they
+    fit.
+    """
+    now = make_gallery(
+        annotations, keys, gallery.reader, gallery.index_folder, gallery.extractor_key, gallery.maps, gallery.loaded
+    )
+    if now.keys != gallery.keys or not np.array_equal(now._parts, gallery._parts):
+        return now
+    return replace(now, _blocks=gallery._blocks, _lock=gallery._lock)

@@ -12,7 +12,11 @@ from snowmatch.web.texts import Translate
 
 
 def past_of(past: Past, t: Translate) -> dict[str, Any]:
-    """Return what a list shows of a decision; `said` is its answer in words, `undo` whether who asks may undo it."""
+    """Return what a list shows of a decision.
+
+    said: its answer in words. undo: whether who asks may undo it. pair: the keys and labels of the two sightings of an
+    answer, where the list names them.
+    """
     row = past.decision
     return {
         "id": row.id,
@@ -25,6 +29,7 @@ def past_of(past: Past, t: Translate) -> dict[str, Any]:
         "certainty": row.certainty,
         "photos": (len(row.side_a), len(row.side_b)),
         "valid": past.valid,
+        "pair": [],
         "undo": past.valid and may_take_back(row.observer),
     }
 

@@ -174,9 +174,9 @@ def _before(said: Said, kind: str, t: Translate) -> str:
 
 def _goto(after: Identities, values: Mapping[str, Any], drafts: Sequence[Decision]) -> str:
     """Return the address of the individual that a change was about; "" to stay."""
-    if values.get("kind") == "undo" or not drafts or values.get("stay") is True:
+    if not drafts or values.get("stay") is True:
         return ""
-    key = values.get("key") or next((name for name in drafts[0].side_a), "")
+    key = values.get("key") or ("" if values.get("kind") == "undo" else next(iter(drafts[0].side_a), ""))
     number = after.who.number_of.get(str(key))
     return "" if number is None else address_of(after, after.who.of[number])
 

@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from snowmatch.core.text import printable
 from snowmatch.review.history import history_of
-from snowmatch.review.identities import Identities
+from snowmatch.review.identities import Decision, Identities
 from snowmatch.review.links import links_of
 from snowmatch.review.traits import LONGEST, PORTRAIT, QUALITIES, SEXES
 from snowmatch.views.previews import key_of
@@ -88,7 +88,7 @@ def individual(request: Request) -> Response:
     values, t = _values(identities, known, number, weak), translator(language_of(request))
     values |= {"links": [_link(identities, link) for link in links], "compared": evidence is not None}
     values |= {
-        "past": [past_of(each, t) for each in past[:HISTORY]],
+        "past": [past_of(each, t) | {"pair": _pair(identities, each.decision)} for each in past[:HISTORY]],
         "more_past": max(len(past) - HISTORY, 0),
     }
     values |= {"map": map_of(state, identities, found.sightings), "photos_at": photos_at}
@@ -165,6 +165,15 @@ def _sighting(identities: Identities, known: Known, number: int, weak: bool) -> 
             for a in photos
         ],
     }
+
+
+def _pair(identities: Identities, row: Decision) -> list[tuple[str, str]]:
+    """Return the keys and labels of the two sightings of an answer; [] for other decisions, and if one is gone."""
+    if row.kind != "pair":
+        return []
+    who = identities.who
+    numbers = [who.number_of[side[0]] for side in (row.side_a, row.side_b) if side and side[0] in who.number_of]
+    return [(who.sightings[n].key, label_of(identities, n)) for n in numbers] if len(numbers) == 2 else []
 
 
 def _link(identities: Identities, link: Any) -> dict[str, Any]:
