@@ -157,14 +157,91 @@ def test_of_a_long_encounter_only_the_next_photos_are_fetched(page):
     page.route("**/picture/**", picture)
     page.goto(page.url + "review?lang=en")
     until(lambda: page.wait_for_timeout(50) or wanted() == set(range(97, 104)))
+    assert shown_in_strip(page)
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
+    assert shown_in_strip(page)
     until(lambda: page.wait_for_timeout(50) or 105 in wanted())
     page.wait_for_timeout(600)
     assert wanted() == set(range(97, 106))
     until(lambda: page.wait_for_timeout(50) or any("/photo/640/1-100" in url for url in asked))  # of the next question
     assert not any("/photo/640/1-101" in url for url in asked)
     assert len({url for url in asked if "/animal/160/0-" in url}) < 100  # small ones, where they are in sight
+
+
+def shown_in_strip(page):
+    """Return whether the small picture of the photo on the screen is in sight."""
+    return page.evaluate(
+        """() => {
+          const strip = document.querySelector('.side[data-side="0"] .strip').getBoundingClientRect();
+          const chosen = document.querySelector('.side[data-side="0"] [aria-pressed=true]').getBoundingClientRect();
+          return chosen.left >= strip.left && chosen.right <= strip.right;
+        }"""
+    )
+
+
+def test_the_level_is_told_where_one_animal_is_likely_and_another_flank_is_marked(page):
+    told = {"probability": 0.995, "careful": 0.7461, "level": "uncertain"}
+
+    def changed(route):
+        answer = route.fetch()
+        values = answer.json()
+        for question in values.get("questions", ()):
+            question.update(told)
+            for side, part in zip(question["sides"], told.get("parts", ("left_flank", "left_flank")), strict=True):
+                side["frames"][side["first"]]["part"] = part
+        route.fulfill(response=answer, json=values)
+
+    def question():
+        page.goto(start + "review?lang=en")
+        page.wait_for_selector(".question:not([hidden])", timeout=30_000)
+        return " ".join(page.inner_text(".chance").split())
+
+    start = page.url
+    page.route("**/review/next*", changed)
+    assert question() == "uncertain 99.5 % one animal, by the photos (at least 74.6 %)"
+    assert page.locator(".part.other").count() == 0
+    told |= {"probability": 0.0025, "careful": 0.001, "parts": ("left_flank", "right_flank")}
+    assert question() == "0.3 % one animal, by the photos"
+    assert page.locator(".part.other").count() == 2
+    told["parts"] = ("left_flank", "unknown")
+    question()
+    assert page.locator(".part.other").count() == 0
+
+
+def test_a_person_sees_that_the_machine_works(page):
+    start = page.url
+
+    def late(route):
+        time.sleep(0.8)
+        route.continue_()
+
+    page.route("**/review/spots*", late)
+    page.goto(start + "review?lang=en")
+    page.wait_for_selector(".question:not([hidden])", timeout=30_000)
+    page.keyboard.press("l")
+    until(lambda: page.text_content("#said") == "Looking for matched spots …")
+    page.wait_for_selector(".over circle", state="attached")
+    # work that has done all its photos, and does not end yet
+    job = '<article data-job="x" data-left="{left} left" data-rate="{rate} per second" data-finishing="the end">'
+    job += "<progress></progress><p data-progress></p></article>"
+    page.route(
+        "**/jobs", lambda route: route.fulfill(response=(a := route.fetch()), body=a.text().replace("</main>", job))
+    )
+    work = {"state": "running", "title": "indexing", "done": 133, "total": 133, "rate": 1.1, "left": 0}
+    page.route("**/jobs/x/progress", lambda route: route.fulfill(json=work))
+    page.goto(start + "jobs")
+    until(lambda: page.text_content("[data-progress]") == "indexing · 133 / 133 · the end")
+
+
+def test_who_decides_leads_to_the_field(survey, tmp_path):
+    state = State(shutil.copytree(survey / "catalog", tmp_path / "catalog"), None, "")
+    with serving(lambda port: make_app(state, port, "token")) as port, looking() as page:
+        page.goto(f"http://127.0.0.1:{port}/?token=token")
+        page.click("a[href='#observer']")
+        page.keyboard.type("Anna")
+        page.keyboard.press("Enter")
+        until(lambda: state.observer == "Anna")
 
 
 def test_rename_with_its_preview(state, page):

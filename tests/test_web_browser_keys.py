@@ -108,14 +108,23 @@ def test_an_answer_keeps_the_focus_and_the_next_question_is_read(state, page):
             assert focused(page, "[data-do=different]")
     assert focused(page, ".done")
     assert told(page) == "different animals. Nothing is left to ask. Thank you."
+    assert page.inner_text(".left") == ""
+    assert page.get_attribute(".done a", "href") == "/"
     page.keyboard.press("u")
     page.wait_for_selector(".question:not([hidden])")
     assert page.text_content("#said") == "Taken back."
 
 
 def test_keys_of_review_tell_what_they_turn_on(page):
+    page.set_viewport_size({"width": 1366, "height": 600})
     page.goto(page.url + "review?lang=en")
     page.wait_for_selector(".question:not([hidden])", timeout=30_000)
+    page.keyboard.press("?")
+    assert page.evaluate("[help.scrollHeight > help.clientHeight, help.scrollTop]") == [
+        True,
+        0,
+    ]  # its first keys are seen
+    page.keyboard.press("Escape")
     for key, words in (("3", "rather sure: on"), ("3", "rather sure: off"), ("x", "darken the scenery: on")):
         page.keyboard.press(key)
         assert told(page) == words

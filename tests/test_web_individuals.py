@@ -109,6 +109,13 @@ def test_a_name_that_is_taken_back_on_the_page_of_its_individual_leads_to_the_pa
     assert f'data-key-of="{key}"' in page.get(taken["goto"]).text
 
 
+def test_the_page_of_an_individual_without_a_name_leads_to_the_field_for_it(state, page):
+    for each in (first_named(state), next(e for e in state.identities().who.individuals if e.name is None)):
+        html = page.get(address_of(state.identities(), state.identities().who.of[each.sightings[0]])).text
+        assert html.count('id="new-name"') == 1
+        assert ('href="#new-name"' in html) == (each.name is None)
+
+
 def test_the_history_tells_which_two_sightings_an_answer_is_about(state, page):
     one, other = state.identities().who.individuals[:2]
     a, b = (state.identities().who.sightings[each.sightings[0]] for each in (one, other))

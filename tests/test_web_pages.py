@@ -421,6 +421,7 @@ def test_work_runs_in_its_own_process(tmp_path):
     assert table.headers["content-type"].startswith("text/csv")
     assert "images/4.jpg" in table.text
     assert "done" in client.get("/jobs").text
+    assert "What waits next" in client.get("/jobs").text
     assert client.get(f"/jobs/{job.id}/progress").json()["state"] == "done"
 
 

@@ -1,5 +1,6 @@
 """The review page: what it stores, what it hides, and that odd requests are answered, never failed."""
 
+import html
 import io
 import json
 import re
@@ -15,6 +16,7 @@ from web_large import large_state
 
 from snowmatch.review.identities import answer_pair, rename, undo
 from snowmatch.survey.layout import Layout
+from snowmatch.views.identities import format_item
 from snowmatch.views.question import question_to_json
 from snowmatch.web import places
 from snowmatch.web.app import make_app
@@ -219,6 +221,26 @@ def test_an_adjudicator_sees_the_answers_and_settles_the_pair(state, page):
     agreement = judge.get("/agreement").text
     assert "Clara" in agreement
     assert "/review?mode=adjudicate&amp;a=" in agreement
+
+
+def test_on_the_command_line_too_a_level_stands_only_where_one_animal_is_likely(state, page):
+    questions(page)
+    item = replace(desk_of(state, "Anna", "open").questions(1)[1][0], level="uncertain")
+    for probability, told in ((0.002, "  one animal at 0.2 %"), (0.995, "  🔴 one animal at 99.50 %")):
+        text = format_item(state.identities(), replace(item, probability=probability), hidden=False)
+        assert text.splitlines()[-1].startswith(told), text
+
+
+def test_an_answer_that_the_photos_contradict_is_no_disagreement_of_observers(state, page):
+    questions(page)
+    surest = max(state.evidence().pairs.values(), key=lambda each: each.probability)
+    state.append(lambda i: [answer_pair(i, surest.one, surest.other, "different", "Boris")])
+    (found,) = questions(page, "adjudicate")
+    assert found["why"] == "doubtful"
+    assert [each["observer"] for each in found["answers"]] == ["Boris"]
+    assert 0 < found["careful"] <= found["probability"]
+    words = json.loads(html.unescape(re.search(r'data-words="([^"]*)"', page.get("/review?lang=en").text)[1]))
+    assert words["why.doubtful"] == "The photos contradict this answer"
 
 
 def test_training_hides_the_truth_and_measures(survey, tmp_path):

@@ -6,9 +6,11 @@ import shutil
 import threading
 import time
 
+import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
+from snowmatch.review.counting import Counts, Part
 from snowmatch.review.identities import answer_pair
 from snowmatch.web.app import make_app
 from snowmatch.web.state import State
@@ -78,6 +80,24 @@ def test_the_machine_joins_after_a_preview_and_one_click_takes_all_back(state):
     page.post("/changes", json={"kind": "auto-undo", "stay": True, "store": True, "head": found["head"]})
     assert state.identities().who.of == before
     assert 'data-change="auto-undo"' not in waits(page)
+
+
+def test_groups_without_a_name_are_no_individuals_with_a_name(state):
+    page = client(state)
+    named = len([each for each in state.identities().who.individuals if each.name])
+    lone = [each for each in state.identities().who.individuals if each.name is None]
+    state.append(lambda i: [answer_pair(i, lone[0].sightings[0], lone[1].sightings[0], "same", "Anna")])
+    assert any(each.name is None and len(each.sightings) > 1 for each in state.identities().who.individuals)
+    assert f"<b>{named}</b> individuals with a name" in page.get("/home/facts").text
+
+
+def test_no_comparison_that_is_left_is_told_as_none(state, monkeypatch):
+    counts = Counts((Part("all", 2, 2, 2.0, 1, 3),), np.zeros((0, 2), int), 0, 3.0)
+    monkeypatch.setattr("snowmatch.web.routes.count.counts_now", lambda state: (counts, True))
+    text = client(state).get("/count/numbers?lang=en").text
+    assert "No comparison is left" in text
+    assert "by 3" in text
+    assert "About 0" not in text
 
 
 def test_the_table_of_names_has_every_annotation_and_no_formula(state):

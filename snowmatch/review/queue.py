@@ -37,10 +37,11 @@ class Item:
     """One question: do the sightings a and b show one animal?
 
     why: `contradiction`, `decides`, `confirm`, `counts`, `check` (a sample of the machine's decisions), `repeat`,
-    `second` (an independent second answer), `disagreement` (for an adjudicator) or `chosen` (by a person). reason: the
-    same in words. probability: that both show one animal, and its level; None if the photos say nothing. spots: matched
-    spots of the best two photos. photos: these annotations' identifiers, of a and of b; the first ones of the sightings
-    if there are no spots.
+    `second` (an independent second answer), `disagreement` or `doubtful` (for an adjudicator: observers disagree, or
+    the photos contradict an answer) or `chosen` (by a person). reason: the same in words. probability: that both show
+    one animal; careful: its lower bound, and the level of that; None if the photos say nothing. spots: matched spots of
+    the best two photos. photos: these annotations' identifiers, of a and of b; the first ones of the sightings if there
+    are no spots.
     """
 
     a: int
@@ -48,6 +49,7 @@ class Item:
     why: str
     reason: str
     probability: float | None
+    careful: float | None
     level: str | None
     spots: int
     photos: tuple[str, str]
@@ -258,7 +260,7 @@ class Queue:
             first = self.identities.who.pairs[pair].answers[0]
             share = percent(self.evidence.pairs[pair].probability)
             told = f"{first.observer}: {first.answer}; the photos say one animal at {share}"
-            yield self._item(*pair, "disagreement", told)
+            yield self._item(*pair, "doubtful", told)
 
     def _joins(self, a: int, b: int) -> str:
         who = self.identities.who
@@ -274,10 +276,10 @@ class Queue:
         likely = self.evidence.pairs.get((min(a, b), max(a, b)))
         if likely is None:
             photos = (sightings[a].annotations[0], sightings[b].annotations[0])
-            return Item(a, b, why, reason, None, None, 0, photos)
+            return Item(a, b, why, reason, None, None, None, 0, photos)
         photos = likely.photos if a < b else (likely.photos[1], likely.photos[0])
         level = self.levels.of(likely.careful) if self.levels is not None else None
-        return Item(a, b, why, reason, likely.probability, level, likely.spots, photos)
+        return Item(a, b, why, reason, likely.probability, likely.careful, level, likely.spots, photos)
 
     # --- answers -----------------------------------------------------------------------------------------------------
 

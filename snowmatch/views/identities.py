@@ -167,8 +167,9 @@ def format_item(identities: Identities, item: Item, *, hidden: bool) -> str:
     """Return a question in words. hidden: without probability, level, names and reason."""
     lines = [format_pair(identities, item.a, item.b, hidden=hidden)]
     if not hidden:
-        mark = f"{MARKS[item.level]} " if item.level else ""
-        likely = f"{mark}one animal at {percent(item.probability)}" if item.probability is not None else ""
+        likely = f"one animal at {percent(item.probability)}" if item.probability is not None else ""
+        if item.level and item.probability is not None and item.probability >= 0.5:  # it tells how sure "one animal" is
+            likely = f"{MARKS[item.level]} {likely}"
         spots = counted(item.spots, "matched spot") if item.spots else ""
         lines.append("  " + "; ".join(filter(None, (likely, spots, f"asked because: {printable(item.reason)}"))))
     return "\n".join(lines)

@@ -41,13 +41,14 @@ def question_to_json(identities: Identities, item: Item, *, hidden: bool, metres
         hidden_values: dict[str, Any] = plain(found)
         return hidden_values
     why = "decides" if item.why in SECRET else item.why
-    found |= {"why": why, "probability": six_digits(item.probability), "level": item.level, "spots": item.spots}
+    found |= {"why": why, "probability": six_digits(item.probability), "careful": six_digits(item.careful)}
+    found |= {"level": item.level, "spots": item.spots}
     if who.of[item.a] != who.of[item.b]:
         for side, n in zip(sides, (item.a, item.b), strict=True):
             individual = who.individuals[who.of[n]]
             side["name"] = printable(individual.name or "")
             side["sightings"] = len(individual.sightings)
-    if why == "disagreement":
+    if why in ("disagreement", "doubtful"):
         pair = (min(item.a, item.b), max(item.a, item.b))
         said = who.pairs[pair].answers if pair in who.pairs else ()
         found["answers"] = [

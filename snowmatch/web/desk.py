@@ -10,7 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from snowmatch.core.errors import SnowmatchError
@@ -210,7 +210,7 @@ class Desk:
             )
         found = []
         for pair in self._training:
-            item = Item(pair.one, pair.other, "training", "", None, None, 0, _first(identities, pair))
+            item = Item(pair.one, pair.other, "training", "", None, None, None, 0, _first(identities, pair))
             if queue.keys_of(item) not in self._trained:
                 found.append(item)
         late = [i for i in found if queue.keys_of(i) in self._skipped]
@@ -223,7 +223,7 @@ class Desk:
             return None
         item = queue.about(a, b)
         if self.way == "adjudicate":
-            return Item(item.a, item.b, "disagreement", "", item.probability, item.level, item.spots, item.photos)
+            return replace(item, why="disagreement", reason="")
         return item
 
     def _hand_out(self, queue: Queue, item: Item) -> None:

@@ -28,12 +28,13 @@ def facts(request: Request) -> Response:
     """The part of the first page that needs the catalog."""
     identities = state_of(request).identities()
     who = identities.who
+    nameless = {each.handle for each in who.individuals if each.name is None}
     return render(
         request,
         "home_facts.html",
         photos=len({a.path for a in identities.annotations}),
         annotations=len(identities.annotations),
-        individuals=len({a.individual for a in identities.named if a.individual is not None}),
+        individuals=len({a.individual for a in identities.named} - nameless - {None}),
         unnamed=sum(who.individuals[n].name is None for n in who.of),
         sightings=len(who.sightings),
         decisions=len(identities.rows),

@@ -35,12 +35,14 @@ WORDS = [
     "photo_of",
     "missing",
     "nothing_left",
+    "spots_wait",
     "only_skipped",
     "ask_skipped",
     "comparing",
     "loading",
     "why_hidden",
     "chance",
+    "at_least",
     "no_chance",
     "spots_none",
     "spot_of",
@@ -73,8 +75,9 @@ def review(request: Request) -> Response:
     t = translator(language_of(request))
     language = words_of(language_of(request))
     words: dict[str, Any] = {key: language[f"review.{key}"] for key in WORDS}
+    words["onward"] = t("home.onward")
     words |= {f"why.{why}": t(f"review.why.{why}") for why in ("contradiction", "decides", "confirm", "counts")}
-    words |= {f"why.{why}": t(f"review.why.{why}") for why in ("second", "disagreement", "chosen")}
+    words |= {f"why.{why}": t(f"review.why.{why}") for why in ("second", "disagreement", "doubtful", "chosen")}
     words |= {f"part.{part}": t(f"part.{part}") for part in PARTS}
     words |= {f"level.{level}": t(f"level.{level}") for level in ("excellent", "good", "fair", "uncertain")}
     words |= {f"answer.{answer}": t(f"answer.{answer}") for answer in ("same", "different", "cannot_tell")}

@@ -43,7 +43,11 @@
     },
   };
 
-  function toggleHelp() { if (help.open) help.close(); else help.showModal(); }
+  function toggleHelp() {
+    if (help.open) return help.close();
+    help.showModal();
+    help.scrollTop = 0; // the button that has the focus is at its end
+  }
 
   for (const button of document.querySelectorAll("[data-help]")) button.addEventListener("click", toggleHelp);
 

@@ -14,8 +14,9 @@
       if (job.state !== "running") { clearInterval(timer); location.reload(); return; }
       if (job.total) { bar.max = job.total; bar.value = job.done; }
       const parts = [job.title, job.total ? `${job.done} / ${job.total}` : ""];
-      if (job.rate) parts.push(card.dataset.rate.replace("{rate}", job.rate.toPrecision(3)));
-      if (job.left !== null) parts.push(card.dataset.left.replace("{left}", duration(job.left)));
+      if (job.total && job.done >= job.total) parts.push(card.dataset.finishing);
+      else if (job.rate) parts.push(card.dataset.rate.replace("{rate}", job.rate.toPrecision(3)));
+      if (job.left !== null && job.done < job.total) parts.push(card.dataset.left.replace("{left}", duration(job.left)));
       words.textContent = parts.filter(Boolean).join(" · ");
     }, 1000);
   }

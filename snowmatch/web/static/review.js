@@ -109,6 +109,13 @@
     const text = document.createElement("p");
     text.textContent = skipped ? say("only_skipped", { n: skipped }) : words.nothing_left;
     done.append(text);
+    if (mode !== "training") {
+      const onward = document.createElement("a");
+      onward.href = "/";
+      onward.className = "button";
+      onward.textContent = words.onward;
+      done.append(onward);
+    }
     if (held) done.focus();
     said = "";
     held = null;
@@ -207,7 +214,18 @@
     add(side.time, "time");
     if (side.frames.length > 1) add(say("photo_of", { n: k + 1, total: side.frames.length }), "count");
     if (side.name || side.sightings > 1) add(`${side.name || ""} ${side.sightings > 1 ? "(" + say("sightings_n", { n: side.sightings }) + ")" : ""}`.trim(), "name");
-    [...figure.querySelectorAll(".strip button")].forEach((button, n) => button.setAttribute("aria-pressed", String(n === k)));
+    [...figure.querySelectorAll(".strip button")].forEach((button, n) => {
+      button.setAttribute("aria-pressed", String(n === k));
+      if (n === k) reveal(button);
+    });
+    const parts = now.sides.map((each, n) => each.frames[frames[n]].part); // two flanks of one animal never look alike
+    const other = parts[0] !== parts[1] && !parts.includes("unknown");
+    for (const part of block.querySelectorAll("figcaption .part")) part.classList.toggle("other", other);
+  }
+  // The strip alone moves, not the page
+  function reveal(button) {
+    const strip = button.parentElement;
+    strip.scrollLeft = button.offsetLeft - strip.offsetLeft - (strip.clientWidth - button.offsetWidth) / 2;
   }
   function tell() {
     const texts = [];
@@ -221,7 +239,8 @@
     why.textContent = words["why." + now.why];
     if (now.answers) why.textContent += " — " + now.answers.map((a) => `${a.observer}: ${words["answer." + a.answer]}${a.certainty ? " (" + a.certainty + ")" : ""}${a.note ? ", “" + a.note + "”" : ""}`).join("; ");
     if (now.probability === null) { chance.textContent = words.no_chance; return; }
-    if (now.level) {
+    const likely = now.probability >= 0.5; // the level tells how sure "one animal" is, and nothing where that is unlikely
+    if (now.level && likely) {
       const level = document.createElement("span");
       level.className = "level " + now.level;
       const mark = document.createElement("span"); // the shape of the level, as on all pages
@@ -230,11 +249,12 @@
       chance.append(level, " ");
     }
     chance.append(say("chance", { percent: Math.round(now.probability * 1000) / 10 }));
+    if (now.level && likely) chance.append(" ", say("at_least", { percent: Math.floor(now.careful * 1000) / 10 }));
   }
   function tellLeft() {
     if (left === null) return;
     const open = Math.max(left - (now && answered.has(keyOf(now)) ? 1 : 0), 0);
-    leftText.textContent = say("left_n", { n: open }) + (outlook ? " · " + outlook : "");
+    leftText.textContent = open && done.hidden ? say("left_n", { n: open }) + (outlook ? " · " + outlook : "") : "";
   }
   async function look() {
     if (hiddenMode) return;
@@ -325,13 +345,14 @@
   }
   async function lines() {
     const question = now, at = frames.join();
+    const waiting = setTimeout(() => snowmatch.say(words.spots_wait), 400);
     try {
       const found = await spotsOf(question, frames);
       if (now !== question || frames.join() !== at) return;
       viewer.shown.spots = found;
       viewer.draw();
       if (!found.length) snowmatch.say(words.spots_none);
-    } catch (error) { snowmatch.say(error.message); }
+    } catch (error) { snowmatch.say(error.message); } finally { clearTimeout(waiting); }
   }
   async function toggleLines() {
     if (hiddenMode || !now) return hiddenMode && snowmatch.say(words.lines_hidden);
