@@ -1,9 +1,13 @@
 """Who uses the app by keys or by ear: the focus stays, and what happens is told. Skipped where no browser is."""
 
+import json
 import shutil
+import time
 
 import pytest
 from test_web_browser import address, page, state, until
+
+from snowmatch.core.home import home_of
 
 __all__ = ["address", "page", "state"]  # fixtures
 pytestmark = pytest.mark.browser
@@ -120,10 +124,8 @@ def test_keys_of_review_tell_what_they_turn_on(page):
     page.goto(page.url + "review?lang=en")
     page.wait_for_selector(".question:not([hidden])", timeout=30_000)
     page.keyboard.press("?")
-    assert page.evaluate("[help.scrollHeight > help.clientHeight, help.scrollTop]") == [
-        True,
-        0,
-    ]  # its first keys are seen
+    first = page.evaluate("[help.scrollHeight > help.clientHeight, help.scrollTop]")
+    assert first == [True, 0]  # its first keys are seen
     page.keyboard.press("Escape")
     for key, words in (("3", "rather sure: on"), ("3", "rather sure: off"), ("x", "darken the scenery: on")):
         page.keyboard.press(key)
@@ -183,3 +185,41 @@ def test_arrows_in_a_filter_do_not_load_the_page(page):
     page.focus("[data-filters] button")
     page.keyboard.press("Enter")
     page.wait_for_url("**body_part=*")
+
+
+def test_a_repeated_message_is_another_text_and_a_dialog_leaves_none_behind(page):
+    page.goto(page.url + "review?lang=en")
+    page.wait_for_selector(".question:not([hidden])", timeout=30_000)
+    for part, tell in (("#said", "say"), ("#told", "tell")):  # a screen reader is silent where a text stays as it was
+        texts = [
+            page.evaluate(f"snowmatch.{tell}('spot on'), document.querySelector('{part}').textContent") for _ in "123"
+        ]
+        assert texts[0] != texts[1] != texts[2]
+        assert {text.strip() for text in texts} == {"spot on"}
+    page.keyboard.press("?")
+    page.wait_for_selector("#help[open]")
+    assert (page.text_content("#said"), told(page)) == ("", "")
+
+
+@pytest.mark.parametrize(("path", "first"), [("count", "comparison"), ("doctor", "photos")])
+def test_what_was_computed_is_told_in_short(page, path, first):
+    page.goto(page.url + f"{path}?lang=en")
+    ready(page)
+    assert first in told(page)
+    assert len(told(page)) < len(page.inner_text("main")) / 2
+    assert page.locator("[data-poll][aria-live]").count() == 0  # else all of it would be read
+
+
+def test_the_end_of_work_is_told(state, page):
+    job = home_of(state.folder) / "jobs" / f"{time.strftime('%Y%m%d-%H%M%S')}-index"
+    job.mkdir(parents=True)
+    (job / "job.json").write_text(json.dumps({"kind": "index", "arguments": [], "started": time.time() + 600}))
+    (job / "progress.json").write_text(json.dumps({"title": "photos", "done": 3, "total": 10, "seconds": 2}))
+    page.goto(page.url + "jobs?lang=en")
+    page.wait_for_selector("article progress")
+    assert page.text_content("#said") == ""
+    (job / "stdout").write_text("done\n")
+    (job / "stderr").write_text("")
+    (job / "ended.json").write_text(json.dumps({"status": 0, "ended": time.time()}))
+    page.wait_for_selector("article .done")
+    until(lambda: page.text_content("#said") == "Index done")

@@ -73,8 +73,8 @@ class Way:
 
     def call_oneself(self, name):
         self.go("")
-        self.page.fill("#observer input", name)
-        self.page.click("#observer button")
+        self.page.fill("#observer", name)
+        self.page.click("form:has(#observer) button")
         self.page.wait_for_selector(f".observer:has-text('{name}')")
 
     def agree(self):

@@ -4,17 +4,21 @@
   const help = document.getElementById("help");
   const said = document.getElementById("said"), told = document.getElementById("told");
   let went = 0;
+  // A screen reader says a text only if it differs from the one before: a space that nobody sees makes a repeated one differ
+  const put = (part, text) => { part.textContent = part.textContent === text ? text + "\u00a0" : text; };
 
   window.snowmatch = {
     // Shows a short message; screen readers say it.
     say(text) {
-      said.textContent = text;
+      put(said, text);
       said.classList.add("shown");
       clearTimeout(this.timer);
       this.timer = setTimeout(() => said.classList.remove("shown"), 4000);
     },
     // Tells screen readers what others see. Lines are read one after the other.
-    tell(...lines) { told.textContent = lines.filter(Boolean).join(". "); },
+    tell(...lines) { put(told, lines.filter(Boolean).join(". ")); },
+    // Opens a dialog. What stood in the messages would be read once more when it closes.
+    open(dialog) { said.textContent = told.textContent = ""; dialog.showModal(); },
     // Sends an object and returns the answer's object. An error has the text of the server.
     async post(address, values) {
       const answer = await fetch(address, {
@@ -45,7 +49,7 @@
 
   function toggleHelp() {
     if (help.open) return help.close();
-    help.showModal();
+    snowmatch.open(help);
     help.scrollTop = 0; // the button that has the focus is at its end
   }
 

@@ -1,10 +1,15 @@
-// Shows how far running work is; loads the page again when it ends.
+// Shows how far running work is; loads the page again when it ends, and then tells how.
 "use strict";
 (function () {
   const duration = (seconds) => {
     const s = Math.round(seconds);
     return s < 60 ? `${s} s` : s < 3600 ? `${Math.floor(s / 60)} min ${s % 60} s` : `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
   };
+  const ran = JSON.parse(sessionStorage.getItem("snowmatch-running") || "[]"); // when a page of work was last loaded
+  const running = [...document.querySelectorAll("[data-job]")].map((card) => card.dataset.job);
+  sessionStorage.setItem("snowmatch-running", JSON.stringify(running));
+  for (const card of document.querySelectorAll("[data-id]:not([data-job])"))
+    if (ran.includes(card.dataset.id)) snowmatch.say(card.querySelector("h2").innerText);
   for (const card of document.querySelectorAll("[data-job]")) {
     const bar = card.querySelector("progress");
     const words = card.querySelector("[data-progress]");

@@ -12,7 +12,7 @@
     }));
     dialog.querySelector(".problem").hidden = !found.changed;
     dialog.returnValue = "";
-    dialog.showModal();
+    snowmatch.open(dialog);
     return new Promise((resolve) => dialog.addEventListener("close", () => resolve(dialog.returnValue === "store"), { once: true }));
   }
   const alike = (form) => [...document.querySelectorAll("form[data-change]")].filter((each) => each.dataset.change === form);
@@ -78,7 +78,11 @@
         setTimeout(() => poll(part, text), 2000);
         return;
       }
-      if (answer.ok) part.innerHTML = text;
+      if (answer.ok) {
+        part.innerHTML = text;
+        const lines = [...part.querySelectorAll("[data-tell]")].map((each) => each.textContent.trim().replace(/\.$/, ""));
+        if (lines.length) snowmatch.tell(...lines); // what it found, in short: all of it would be too much at once
+      }
       else part.replaceChildren(...new DOMParser().parseFromString(text, "text/html").querySelectorAll("main > p"));
     } catch (error) { part.textContent = String(error); }
     part.removeAttribute("aria-busy");

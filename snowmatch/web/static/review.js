@@ -203,7 +203,6 @@
     frames[number] = k;
     const place = [side.location, side.station, each.camera].filter(Boolean).filter((x, n, all) => all.indexOf(x) === n).join(" ");
     const alt = `${number ? words.right : words.left}: ${words["part." + each.part]}, ${place} ${side.time}`;
-    seen[number] = alt;
     viewer.show(number, each, alt);
     const figure = block.querySelector(`.side[data-side="${number}"]`);
     const caption = figure.querySelector("figcaption");
@@ -213,7 +212,9 @@
     add(place, "place");
     add(side.time, "time");
     if (side.frames.length > 1) add(say("photo_of", { n: k + 1, total: side.frames.length }), "count");
-    if (side.name || side.sightings > 1) add(`${side.name || ""} ${side.sightings > 1 ? "(" + say("sightings_n", { n: side.sightings }) + ")" : ""}`.trim(), "name");
+    const name = `${side.name || ""} ${side.sightings > 1 ? "(" + say("sightings_n", { n: side.sightings }) + ")" : ""}`.trim();
+    add(name, "name");
+    seen[number] = [alt, name].filter(Boolean).join(", ");
     [...figure.querySelectorAll(".strip button")].forEach((button, n) => {
       button.setAttribute("aria-pressed", String(n === k));
       if (n === k) reveal(button);
@@ -246,10 +247,10 @@
       const mark = document.createElement("span"); // the shape of the level, as on all pages
       mark.className = "mark";
       level.append(mark, words["level." + now.level]);
-      chance.append(level, " ");
+      chance.append(level);
     }
-    chance.append(say("chance", { percent: Math.round(now.probability * 1000) / 10 }));
-    if (now.level && likely) chance.append(" ", say("at_least", { percent: Math.floor(now.careful * 1000) / 10 }));
+    const sure = now.level && likely ? " " + say("at_least", { percent: Math.floor(now.careful * 1000) / 10 }) : "";
+    chance.append(` ${say("chance", { percent: Math.round(now.probability * 1000) / 10 })}${sure}`); // in one piece: alone, the space is not read
   }
   function tellLeft() {
     if (left === null) return;
@@ -317,6 +318,7 @@
     try {
       const found = await snowmatch.post("/review/undo", { mode });
       if (!found.undone) return snowmatch.say(words.nothing_undone);
+      snowmatch.say(words.undone); // before the question that comes back
       const last = past.pop();
       answers += 1;
       if (last) {
@@ -327,7 +329,6 @@
         tellLeft();
       } else { now = null; about = found.undone.pair; }
       fetchAhead();
-      snowmatch.say(words.undone);
     } catch (error) { snowmatch.say(error.message); }
   }
 
