@@ -26,9 +26,11 @@ from snowmatch.review.identities import (
     split,
     undo,
 )
-from snowmatch.review.likely import gather_evidence
+from snowmatch.review.likely import LEAST, Evidence, Likely, gather_evidence
+from snowmatch.review.links import links_of
 from snowmatch.review.observer_name import observer_name
-from snowmatch.review.queue import Queue, answer_item
+from snowmatch.review.queue import Queue, answer_item, doubtful_answers
+from snowmatch.views.identities import format_item
 
 
 def blank(folder):
@@ -237,6 +239,36 @@ def test_from_nothing_to_individuals(catalog):
     assert [each.sightings for each in fresh.individuals] == [each.sightings for each in found.individuals]
     sightings = len(found.sightings)
     assert len(seen) < sightings * 3
+
+
+def test_few_spots_that_agree_say_little_and_tell_no_probability(catalog, monkeypatch):
+    who = open_identities(catalog)
+    session = open_catalog(catalog).session()
+    found = gather_evidence(session, who.who.sightings)
+    surest = max(found.pairs.values(), key=lambda pair: pair.odds)
+    assert surest.speaks
+    assert min(pair.odds for pair in found.pairs.values()) >= LEAST
+    monkeypatch.setattr("snowmatch.review.likely.LEAST", surest.odds + 1)  # as if this survey's photos were poor
+    poor = gather_evidence(session, who.who.sightings)
+    assert {pair.odds for pair in poor.pairs.values()} == {surest.odds + 1}
+    assert not any(pair.speaks for pair in poor.pairs.values())
+    item = Queue(who, poor, "Anna").about(surest.one, surest.other)
+    assert (item.probability, item.careful, item.level, item.spots) == (None, None, None, surest.spots)
+    assert "one animal at" not in format_item(who, item, hidden=False)
+    assert set(item.photos) == set(surest.photos)
+
+
+def test_photos_that_say_little_do_not_contradict_an_answer(catalog):
+    who = open_identities(catalog)
+    first, second = (0, 1), (0, 2)
+    who, _ = decide(who, [answer_pair(who, *pair, "same", "Anna") for pair in (first, second)])
+    pairs = {
+        pair: Likely(*pair, odds, 0.001, 0.001, 3, ("a", "b")) for pair, odds in ((first, LEAST), (second, LEAST + 0.1))
+    }
+    evidence = Evidence(pairs, 0.001, -6.0, 0)
+    assert doubtful_answers(who, evidence) == [second]
+    individual = who.who.individuals[who.who.of[0]]
+    assert {(link.b, link.weak) for link in links_of(who.who, individual, evidence)} == {(1, "single"), (2, "unlikely")}
 
 
 def true_names(folder):

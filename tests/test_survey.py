@@ -382,6 +382,7 @@ def test_the_command_prints_and_writes_the_same_files_again(tmp_path):
     assert result.exit_code == 0, result.output
     for told in ("3 individuals, 6 captures", "hybrid", "assumes a closed population", "mean maximum distance moved"):
         assert told in result.output
+    assert "not in these numbers: 1 unidentified sighting, perhaps of further animals" in result.output
     first = {p.name: p.read_bytes() for p in out.iterdir()}
     assert {"captures.csv", "effort.png", "timeline.svg", "manifest.json"} <= set(first)
     assert "map.png" not in first

@@ -224,13 +224,18 @@ def test_figures_are_kept_until_a_decision_or_the_stations_change(tmp_path, monk
     client = client_of(folder)
     first = client.get("/dashboard/figures?lang=en").text
     assert "1 of them unidentified" in first
+    assert "1 sighting without a name is not in these numbers" in first
+    assert "1 sighting without a name is not in these numbers" in client.get("/report?lang=en").text
     assert client.get("/dashboard/figures").text == first
-    assert "<b>1</b> sighting<" in client.get("/dashboard/figures?individual=aika").text
+    of_one = client.get("/dashboard/figures?individual=aika").text
+    assert "<b>1</b> sighting<" in of_one
+    assert "1 sighting without a name is not in these numbers" in of_one  # they are of all animals
     assert len(made) == 1
     state = client.app.state.snowmatch
     state.append(lambda who: [name_sightings(who, [who.who.number_of["a2"]], "bars", "asel")])
     later = client.get("/dashboard/figures").text
     assert "0 of them unidentified" in later
+    assert "in these numbers" not in later
     assert len(made) == 2
     time.sleep(0.01)
     (folder / "stations.csv").write_text(STATIONS.replace("2023-05-30,,", "2023-06-30,,"))

@@ -280,7 +280,7 @@ def test_an_individual_with_two_names_is_listed_with_its_pictures(state, page):
 
 def test_a_link_is_weak_if_the_photos_speak_against_it_or_if_one_answer_alone_holds(state):
     evidence = state.evidence()
-    pairs = sorted(evidence.pairs.values(), key=lambda pair: pair.probability)
+    pairs = sorted((pair for pair in evidence.pairs.values() if pair.speaks), key=lambda pair: pair.probability)
     who = state.identities().who
     loose = [
         p

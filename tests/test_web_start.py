@@ -5,14 +5,19 @@ import io
 import shutil
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
+from snowmatch.catalog.evidence import count_encounter_pairs
+from snowmatch.core.types import Annotation
 from snowmatch.review.counting import Counts, Part
 from snowmatch.review.identities import answer_pair
+from snowmatch.review.learnable import learnable_pairs
 from snowmatch.web.app import make_app
+from snowmatch.web.jobs import jobs_path
 from snowmatch.web.state import State
 
 
@@ -89,6 +94,32 @@ def test_groups_without_a_name_are_no_individuals_with_a_name(state):
     state.append(lambda i: [answer_pair(i, lone[0].sightings[0], lone[1].sightings[0], "same", "Anna")])
     assert any(each.name is None and len(each.sightings) > 1 for each in state.identities().who.individuals)
     assert f"<b>{named}</b> individuals with a name" in page.get("/home/facts").text
+
+
+def test_a_catalog_with_enough_names_is_offered_to_calibrate(state, monkeypatch):
+    page = client(state)
+    named = state.identities().named
+    pairs = count_encounter_pairs(named)
+    assert 0 < pairs < 30
+    assert 'value="calibrate"' not in waits(page)
+    monkeypatch.setattr("snowmatch.review.learnable.ENOUGH_PAIRS", pairs)
+    text = waits(page)
+    assert f"{pairs} pairs of sightings have one name" in text
+    assert text.count('name="kind" value="calibrate"') == 1
+    failed = jobs_path(state.folder) / "20260101-000000-calibrate"
+    failed.mkdir(parents=True)
+    (failed / "job.json").write_text('{"kind": "calibrate", "arguments": [], "started": 1.0}')
+    (failed / "ended.json").write_text('{"status": 2, "ended": 2.0}')
+    assert 'value="calibrate"' not in waits(page)  # the page of work tells why it failed
+
+
+def test_a_calibration_of_the_catalog_is_offered_again_when_it_is_outgrown():
+    named = [Annotation(n, f"{n}.jpg", f"cat{n % 4}", encounter=f"e{n}", passage=f"e{n}") for n in range(40)]
+    for source, encounters, offered in (("shipped", 0, True), ("catalog", 30, False), ("catalog", 26, True)):
+        calibration = SimpleNamespace(source=source, encounters=encounters)
+        assert bool(learnable_pairs(SimpleNamespace(calibration=calibration), named)) == offered
+    assert learnable_pairs(SimpleNamespace(calibration=None), named) == 180
+    assert learnable_pairs(SimpleNamespace(calibration=None), []) == 0
 
 
 def test_no_comparison_that_is_left_is_told_as_none(state, monkeypatch):

@@ -19,6 +19,9 @@ FORMAT = 2  # increased if the records change: older ones are then not read
 TOP = 20  # other sightings whose evidence is kept for each; chosen: an animal is rarely met more often in one survey
 AT_ONCE = 50  # sightings asked between two savings
 UNLISTED = -2.0  # evidence of a pair that is not among the TOP of either, or has no verified match
+# The least that the photos of a listed pair say. Few spots that agree do not speak against one animal: where the models
+# say less, real photos without names say -1 to +1
+LEAST = -1.5
 MOST = 6.0  # the surest evidence of photos: odds of 400 to 1. Only persons can be surer
 OTHERS = 1.0  # other sightings of one animal that a survey has on average, at least: else nobody would compare; chosen
 ROUNDS = 50  # of the estimate of how many pairs show one animal
@@ -29,9 +32,9 @@ class Likely:
     """A pair of sightings and the evidence of their photos.
 
     one, other: numbers of the sightings, the smaller one first. odds: natural logarithm of the likelihood ratio, of
-    both directions together. probability: that both show one animal, for a pair of sightings chosen at random.
-    careful: the same by the least favourable models. spots: verified matches of the best two photos; photos: the
-    identifiers of these annotations, of `one` and of `other`.
+    both directions together, at least LEAST. probability: that both show one animal, for a pair of sightings chosen at
+    random. careful: the same by the least favourable models. spots: verified matches of the best two photos; photos:
+    the identifiers of these annotations, of `one` and of `other`.
     """
 
     one: int
@@ -41,6 +44,11 @@ class Likely:
     careful: float
     spots: int
     photos: tuple[str, str]
+
+    @property
+    def speaks(self) -> bool:
+        """Whether the photos say something: more spots agree than on photos that say as little as they can."""
+        return self.odds > LEAST
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +160,7 @@ def _gathered(
         # A sighting that was asked before the other one was on record could not name it
         could = [k for k, late in ((n, m), (m, n)) if records[k]["generation"] >= records[late]["generation"]]
         values = [said.get(k, (UNLISTED / 2, UNLISTED / 2)) for k in could or said]
-        mean, careful = (sum(each) * 2 / len(values) for each in zip(*values, strict=True))
+        mean, careful = (max(sum(each) * 2 / len(values), LEAST) for each in zip(*values, strict=True))
         together[n, m] = mean, min(mean, careful)
     total = _comparable_pairs(sightings)
     expected = expected_share(np.array([mean for mean, _ in together.values()]), total)

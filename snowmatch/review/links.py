@@ -20,7 +20,7 @@ class Link:
     """What joins two sightings of one individual.
 
     how: of `answer`, `merge` and `name`. answers: number of observers, the machine included, who said `same`.
-    probability: by the photos; None if they cannot be compared, or if nothing was compared. weak: `unlikely` (the
+    probability: by the photos; None if they say next to nothing, or if nothing was compared. weak: `unlikely` (the
     photos speak against it), `single` (one answer alone holds the two parts of the individual together, and the photos
     are not sure), or "".
     """
@@ -80,7 +80,7 @@ def _probability(who: Who, pair: Pair, evidence: Evidence) -> float | None:
     if not comparable(one, other) or one.passage == other.passage:
         return None
     likely = evidence.pairs.get(pair)
-    return 0.0 if likely is None else likely.probability
+    return likely.probability if likely is not None and likely.speaks else None
 
 
 def _holds_alone(pair: Pair, pairs: list[Pair]) -> bool:

@@ -39,9 +39,9 @@ class Item:
     why: `contradiction`, `decides`, `confirm`, `counts`, `check` (a sample of the machine's decisions), `repeat`,
     `second` (an independent second answer), `disagreement` or `doubtful` (for an adjudicator: observers disagree, or
     the photos contradict an answer) or `chosen` (by a person). reason: the same in words. probability: that both show
-    one animal; careful: its lower bound, and the level of that; None if the photos say nothing. spots: matched spots of
-    the best two photos. photos: these annotations' identifiers, of a and of b; the first ones of the sightings if there
-    are no spots.
+    one animal; careful: its lower bound, and the level of that; None if the photos say next to nothing. spots: matched
+    spots of the best two photos. photos: these annotations' identifiers, of a and of b; the first ones of the sightings
+    if there are no spots.
     """
 
     a: int
@@ -278,6 +278,8 @@ class Queue:
             photos = (sightings[a].annotations[0], sightings[b].annotations[0])
             return Item(a, b, why, reason, None, None, None, 0, photos)
         photos = likely.photos if a < b else (likely.photos[1], likely.photos[0])
+        if not likely.speaks:
+            return Item(a, b, why, reason, None, None, None, likely.spots, photos)
         level = self.levels.of(likely.careful) if self.levels is not None else None
         return Item(a, b, why, reason, likely.probability, likely.careful, level, likely.spots, photos)
 
@@ -363,6 +365,8 @@ def doubtful_answers(identities: Identities, evidence: Evidence) -> list[tuple[i
         if likely is None or state.answer not in (SAME, DIFFERENT):
             continue
         if any(said.role in ("adjudicator", "machine") for said in state.answers):
+            continue
+        if state.answer == SAME and not likely.speaks:
             continue
         wrong = likely.probability if state.answer == DIFFERENT else 1 - likely.probability
         if wrong >= DOUBT:

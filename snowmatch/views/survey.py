@@ -117,6 +117,9 @@ def _session(survey: Survey, s: Session) -> list[str]:
     lines.append(text + ("" if mean is None else f"; mean maximum distance moved: {mean / 1000:.2f} km"))
     for model, e in estimates(survey.captures, s).items():
         lines.append(f"  {MODELS[model]}: {_estimate(e)}")
+    if nameless := int(survey.unidentified[s.name].sum()):
+        left = counted(nameless, "unidentified sighting")
+        lines.append(f"  not in these numbers: {left}, perhaps of further animals")
     return [*lines, ""]
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.review.auto import machine_rows
 from snowmatch.review.identities import Identities
+from snowmatch.review.learnable import learnable_pairs
 from snowmatch.review.likely import Evidence
 from snowmatch.review.observers import agreement
 from snowmatch.review.queue import doubtful_answers
@@ -14,7 +16,7 @@ from snowmatch.views.question import first_photos
 from snowmatch.web.ahead import ahead_of
 from snowmatch.web.background import evidence_now
 from snowmatch.web.desk import desk_of
-from snowmatch.web.jobs import list_jobs
+from snowmatch.web.jobs import Job, list_jobs
 from snowmatch.web.machine import machine_drafts
 from snowmatch.web.rereading import rereading_of
 from snowmatch.web.state import State
@@ -31,7 +33,8 @@ class Waiting:
     compared by work that a person starts. comparing: sightings compared so far, and all, or None. joins: pairs that the
     machine would join. machine: its decisions in effect. questions: for this observer. quarrels: individuals with
     contradictions. disputed: pairs about which observers disagree. doubtful: answers that the photos contradict.
-    groups: individuals of several sightings without a name.
+    groups: individuals of several sightings without a name. learnable: pairs of encounters that a calibration would
+    learn from.
     """
 
     unindexed: int
@@ -46,12 +49,13 @@ class Waiting:
     disputed: int
     doubtful: int
     groups: int
+    learnable: int
 
     @property
     def nothing(self) -> bool:
         """Whether nothing waits, as far as is known."""
         waits = (self.unindexed, self.joins, self.questions, self.quarrels)
-        return not any((*waits, self.disputed, self.doubtful, self.groups))
+        return not any((*waits, self.disputed, self.doubtful, self.groups, self.learnable))
 
 
 def waiting_now(state: State) -> tuple[Waiting, bool]:
@@ -87,8 +91,17 @@ def waiting_now(state: State) -> tuple[Waiting, bool]:
         disputed=disputed,
         doubtful=len(doubtful_answers(identities, evidence)) if evidence is not None else 0,
         groups=sum(each.name is None and len(each.sightings) > 1 for each in who.individuals),
+        learnable=_learnable(state, identities, jobs) if evidence is not None else 0,
     )
     return found, bool(evidence is not None or compare or not who.sightings)
+
+
+def _learnable(state: State, identities: Identities, jobs: Sequence[Job]) -> int:
+    if state.decisions is not None:  # the work learns from the catalog's own decisions
+        return 0
+    if next((job.state for job in jobs if job.kind == "calibrate"), "") == "failed":  # it tells why
+        return 0
+    return learnable_pairs(state.session(names=False), identities.named)
 
 
 def _asked(state: State, identities: Identities, evidence: Evidence | None) -> tuple[int | None, int | None]:

@@ -43,6 +43,7 @@ WORDS = [
     "why_hidden",
     "chance",
     "at_least",
+    "elsewhere",
     "no_chance",
     "spots_none",
     "spot_of",
@@ -111,7 +112,9 @@ def next_questions(request: Request) -> Response:
         | {"groups": desk.groups(i)}
         for i in items
     ]
-    return JSONResponse({"questions": questions, "left": left, "skipped": skipped})
+    calibration = desk.state.session(names=False).calibration
+    own = calibration is not None and calibration.source == "catalog"
+    return JSONResponse({"questions": questions, "left": left, "skipped": skipped, "elsewhere": not own})
 
 
 def _desk(request: Request, values: Mapping[str, Any]) -> Desk:

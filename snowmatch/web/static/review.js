@@ -10,7 +10,7 @@
   const status = root.querySelector(".status"), done = root.querySelector(".done"), leftText = root.querySelector(".left");
   const note = block.querySelector("[name=note]"), noteRow = block.querySelector(".note-row");
   const ahead = [], answered = new Set(), past = [];
-  let now = null, frames = [0, 0], opened = "", certainty = null, sending = 0, answers = 0, outlook = "", left = null, waits = null;
+  let now = null, frames = [0, 0], opened = "", certainty = null, sending = 0, answers = 0, outlook = "", elsewhere = "", left = null, waits = null;
   const seen = ["", ""]; // the words for both photos
   let said = "", held = null; // the last answer, for screen readers; what had the focus while no question is there
   const viewer = makeViewer(block, (what) => {
@@ -58,6 +58,7 @@
     if (asked !== answers && now) return; // an answer came meanwhile: the next fetch knows more
     about = [];
     left = found.left;
+    elsewhere = found.elsewhere ? " " + words.elsewhere : "";
     ahead.splice(0, ahead.length, ...found.questions.filter((q) => !answered.has(keyOf(q)) && !(now && keyOf(q) === keyOf(now))));
     if (!now) {
       if (ahead.length) show(ahead.shift());
@@ -250,7 +251,7 @@
       chance.append(level);
     }
     const sure = now.level && likely ? " " + say("at_least", { percent: Math.floor(now.careful * 1000) / 10 }) : "";
-    chance.append(` ${say("chance", { percent: Math.round(now.probability * 1000) / 10 })}${sure}`); // in one piece: alone, the space is not read
+    chance.append(` ${say("chance", { percent: Math.round(now.probability * 1000) / 10 })}${sure}${elsewhere}`); // in one piece: alone, the space is not read
   }
   function tellLeft() {
     if (left === null) return;
