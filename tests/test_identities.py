@@ -271,6 +271,29 @@ def test_photos_that_say_little_do_not_contradict_an_answer(catalog):
     assert {(link.b, link.weak) for link in links_of(who.who, individual, evidence)} == {(1, "single"), (2, "unlikely")}
 
 
+def test_what_an_observer_could_not_tell_twice_comes_last(catalog):
+    """Nobody can tell anything about the first animal; all other answers are right."""
+    truth = true_names(catalog)
+    who = open_identities(catalog)
+    evidence = gather_evidence(open_catalog(catalog).session(), who.who.sightings)
+    queue = Queue(who, evidence, "Anna", repeats=0)
+    poor, asked = None, []
+    while items := queue.next():
+        (item,) = items
+        poor = item.a if poor is None else poor
+        vague = poor in (item.a, item.b)
+        if sum(asked) >= 3 and vague:  # only such questions are left
+            assert all(poor in (each.a, each.b) for each in queue.next(50))
+        asked.append(vague)
+        sightings = queue.identities.who.sightings
+        same = truth[sightings[item.a].encounter] == truth[sightings[item.b].encounter]
+        answer = "cannot_tell" if vague else "same" if same else "different"
+        after, appended = decide(queue.identities, [answer_item(queue, item, answer, "", hidden=False)])
+        queue.take(after, item, appended.rows[0])
+    assert sum(asked) > 3  # they are asked in the end
+    assert not all(asked[: sum(asked)])
+
+
 def true_names(folder):
     """Return the true name of each encounter of the drawn survey, which `blank` has taken away."""
     with (folder.parent / "truth.json").open(encoding="utf-8") as file:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,6 +31,9 @@ DOUBT = 0.98  # answers that the photos contradict with this probability go to a
 MARGIN = 2 * SURE  # a clustering is settled if two answers of persons could not change it
 DRAWS, COUNT_AGAIN = 200, 20  # groupings that are drawn, and answers until they are drawn again
 AHEAD = 20  # questions that are looked at together
+# Answers `cannot tell` of an observer after which questions about the same two individuals come last, or those about a
+# sighting of which this observer could tell nothing else; chosen
+SAME_TWO, SAME_ONE = 2, 3
 
 
 @dataclass(frozen=True)
@@ -131,20 +135,44 @@ class Queue:
     # --- the next question -------------------------------------------------------------------------------------------
 
     def next(self, count: int = 1) -> list[Item]:
-        """Return up to `count` questions, the most important first. An empty list: nothing is left to ask."""
+        """Return up to `count` questions, the most important first. An empty list: nothing is left to ask.
+
+        Those that were skipped, and those that this observer can hardly answer, come last.
+        """
         folder, sightings = self.identities.data.folder, self.identities.who.sightings
         held = held_by_others(folder, self.observer)
         late = set(skipped_by(folder, self.observer))
+        hard = self._hard()
         found: list[Item] = []
         last: list[Item] = []
         for item in self._items():
             keys = sighting_pair(sightings, item.a, item.b)
             if keys in held or any((item.a, item.b) == (each.a, each.b) for each in found + last):
                 continue
-            (last if keys in late else found).append(item)
+            (last if keys in late or hard(item) else found).append(item)
             if len(found) >= count:
                 break
         return (found + last)[:count]
+
+    def _hard(self) -> Callable[[Item], bool]:
+        """Return what tells whether the observer could tell nothing about questions like this one."""
+        two: Counter[frozenset[int]] = Counter()
+        one: Counter[int] = Counter()
+        told: set[int] = set()
+        for pair, said in self._own.items():
+            if said.answer != CANNOT_TELL:
+                told.update(pair)
+            elif not self._reopened(pair, said):
+                two[frozenset(map(self.known.individual, pair))] += 1
+                one.update(pair)
+
+        def hard(item: Item) -> bool:
+            if item.why in (REPEAT, "contradiction", "check"):
+                return False
+            both = frozenset(map(self.known.individual, (item.a, item.b)))
+            return two[both] >= SAME_TWO or any(one[n] >= SAME_ONE and n not in told for n in (item.a, item.b))
+
+        return hard
 
     def about(self, a: int, b: int) -> Item:
         """Return the question about two sightings that a person chose. Raises ValueError if they are one sighting."""
