@@ -10,6 +10,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.files import open_regular
 from snowmatch.core.types import Features
 from snowmatch.photos import formats
 from snowmatch.photos.chips import MASK_EROSION, MAX_UPSCALE, clip_bbox, inside, make_chip, to_photo
@@ -428,3 +429,19 @@ def test_real_photos_and_masks_fit_each_other():
         size = (pixels.shape[1], pixels.shape[0])
         assert read_facts(photo).image_size == size
         assert read_mask(mask, size).any()
+
+
+def test_a_length_that_the_file_cannot_have_asks_for_no_memory(tmp_path):
+    photo = tmp_path / "photo.png"
+    Image.fromarray(np.arange(300, dtype=np.uint8).reshape(10, 30)).save(photo)
+    content = photo.read_bytes()
+    with open_regular(photo) as file:
+        assert file.read(1 << 50) == content  # a plain file asks for a petabyte first
+        assert file.read(1 << 50) == b""
+        file.seek(5)
+        assert file.read() == content[5:]
+        file.seek(-3, 2)
+        assert (file.read(2), file.read(None)) == (content[-3:-1], content[-1:])
+    start = content.index(b"IDAT") - 4
+    photo.write_bytes(content[:start] + b"\x7f\xff\xff\xff" + content[start + 4 :])
+    assert read_photo(photo).shape == (10, 30, 3)  # the pixels are whole

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import os
 import re
 import secrets
@@ -45,16 +46,27 @@ def unreadable(path: Path, error: OSError) -> SnowmatchError:
     return SnowmatchError(f"{path} cannot be read: {error.strerror or error}")
 
 
+class _Bounded(io.BufferedReader):
+    """A buffered file whose `read` sets aside no more memory than the rest of the file needs."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Return up to `size` bytes; all that are left for -1 or None."""
+        if size is not None and size > CHUNK:
+            size = min(size, max(os.fstat(self.fileno()).st_size - self.tell(), 0) + 1)
+        return super().read(size)
+
+
 def open_regular(path: Path) -> BinaryIO:
     """Open a regular file for reading. Raises OSError if the system refuses.
 
+    A library that believes a damaged length asks for no more memory than the file has bytes.
     Raises SnowmatchError for anything else, such as a pipe or a device, which could wait or go on for ever. A folder
     raises IsADirectoryError.
     """
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     mode = os.fstat(handle).st_mode
     if stat.S_ISREG(mode):
-        return os.fdopen(handle, "rb")
+        return _Bounded(os.fdopen(handle, "rb", buffering=0))
     os.close(handle)
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
