@@ -73,6 +73,11 @@ def test_the_machine_joins_after_a_preview_and_one_click_takes_all_back(state):
     before = state.identities().who.of
     found = page.post("/changes", json={"kind": "auto", "stay": True}).json()
     assert "The machine joins" in found["lines"][0]
+    assert not [line for line in found["lines"] if "unnamed" in line]
+    assert 0 < len(found["pairs"]) <= 6
+    for pair in found["pairs"]:
+        assert all(page.get(f"/picture/animal/320/{photo}").status_code == 200 for photo in pair["photos"])
+        assert all(pair["labels"])
     assert not state.identities().rows
     stored = page.post("/changes", json={"kind": "auto", "stay": True, "store": True, "head": found["head"]}).json()
     rows = state.identities().rows

@@ -20,6 +20,7 @@ from snowmatch.decisions.row import CANNOT_TELL, DIFFERENT, SAME, Decision
 from snowmatch.decisions.sightings import Sighting, find_sighting, in_one_photo, make_sightings
 
 DISPUTED = "disputed"  # observers disagree about a pair, and no adjudicator has decided
+UNNAMED = "unnamed "  # the beginning of what stands for an individual without a name
 GONE = "its photos are not in the catalog, or not indexed"
 Pair = tuple[int, int]  # numbers of two sightings, the smaller one first
 
@@ -321,7 +322,7 @@ def make_individual(
 
 def handle_of(keys: Iterable[str]) -> str:
     """Return the text that stands for an individual without a name, from the keys of its sightings."""
-    return f"unnamed {min(keys)}"
+    return UNNAMED + min(keys)
 
 
 def with_names(annotations: Sequence[Annotation], who: Who) -> tuple[Annotation, ...]:

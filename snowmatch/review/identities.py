@@ -26,6 +26,7 @@ from snowmatch.decisions.file import decisions_path as decisions_path
 from snowmatch.decisions.merge import Exported, Merged, export_lines, import_lines, merge_file
 from snowmatch.decisions.row import Decision as Decision
 from snowmatch.decisions.row import timestamp as timestamp
+from snowmatch.decisions.who import UNNAMED as UNNAMED
 from snowmatch.decisions.who import Individual, Who, who_is_who, with_names
 
 LATER = "~"  # the ids of decisions that are only tried begin so, and come after all others
@@ -301,7 +302,7 @@ def last_of(identities: Identities, observer: str) -> tuple[str, ...]:
 
 def _checked(name: str) -> str:
     name = " ".join(name.split())
-    if not name or name.startswith("unnamed "):
+    if not name or name.startswith(UNNAMED):
         raise SnowmatchError(
             f"{name!r} is not a name for an individual; expected a text that does not begin with 'unnamed '"
         )

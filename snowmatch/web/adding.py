@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.review.adding import NewPhoto, add_photos
-from snowmatch.review.identities import Decision, Identities, answer_pair, name_sightings
+from snowmatch.review.identities import UNNAMED, Decision, Identities, answer_pair, name_sightings
 from snowmatch.review.uploads import Upload, find_upload, upload_file
 from snowmatch.views.plugins import indexed_extractors
 from snowmatch.views.text import Answer, Candidate
@@ -61,7 +61,7 @@ def _chosen(candidates: Sequence[Candidate], who: str) -> Candidate | None:
 
 
 def _check_new(identities: Identities, name: str) -> None:
-    if not name or name.startswith("unnamed ") or len(name) > 200:
+    if not name or name.startswith(UNNAMED) or len(name) > 200:
         raise SnowmatchError("a new animal needs a name: type one", "name-missing")
     if identities.who.named(name) is not None:
         raise SnowmatchError(f"{name!r} is an individual already: choose it, or another name", "name-taken", name=name)

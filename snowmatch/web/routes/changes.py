@@ -14,12 +14,14 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import printable
 from snowmatch.review.auto import SAMPLE, machine_rows
 from snowmatch.review.divide import split_photos
-from snowmatch.review.identities import Change, Decision, Identities, merge, preview, rename, undo
+from snowmatch.review.identities import UNNAMED, Change, Decision, Identities, merge, preview, rename, undo
 from snowmatch.review.traits import BOX, PORTRAIT, Said, said_before, trait_drafts
 from snowmatch.review.traits import KINDS as TRAITS
 from snowmatch.web.animals import address_of, find_number
+from snowmatch.web.background import evidence_now
 from snowmatch.web.machine import machine_drafts
 from snowmatch.web.page import language_of, read_json, state_of
+from snowmatch.web.pairs import label_of, pair_of
 from snowmatch.web.past import answer_word
 from snowmatch.web.people import ADJUDICATOR, OBSERVER, may_take_back, need
 from snowmatch.web.rereading import rereading_of
@@ -28,6 +30,7 @@ from snowmatch.web.state import State
 from snowmatch.web.texts import Translate, translator
 
 SHOWN = 12  # names in a preview
+PAIRS = 6  # pairs that it shows
 LONGEST = 200  # characters of a name
 KINDS = ("rename", "merge", "split", "undo", "auto", "auto-undo", PORTRAIT, BOX, *TRAITS)
 
@@ -45,18 +48,19 @@ def _change(request: Request, values: Mapping[str, Any]) -> Response:
     identities = state.identities()
     drafts = _drafts(state, identities, values)
     head = identities.stored.head
-    told = [*_machine(drafts, t, values), *_lines(preview(identities, drafts), t, values)]
+    told = [*_machine(drafts, t, values), *_lines(identities, preview(identities, drafts), t, values)]
     lines = [*told, *_traits(identities, values, t)]
     if values.get("store") is not True or values.get("head") != head:
         changed = values.get("store") is True
-        return JSONResponse({"lines": lines, "head": head, "stored": [], "changed": changed})
+        pairs = _pairs(state, identities, drafts) if values.get("kind") == "auto" else []
+        return JSONResponse({"lines": lines, "pairs": pairs, "head": head, "stored": [], "changed": changed})
 
     def make(now: Identities) -> Sequence[Decision]:
         return _drafts(state, now, values) if now.stored.head == head else ()
 
     rows = state.append(make)
     if not rows:
-        return JSONResponse({"lines": lines, "head": "", "stored": [], "changed": True})
+        return JSONResponse({"lines": lines, "pairs": [], "head": "", "stored": [], "changed": True})
     after = state.identities()
     if after.who.boxes != identities.who.boxes:
         rereading_of(state).ask()
@@ -122,12 +126,11 @@ def _text(values: Mapping[str, Any], name: str, longest: int) -> str:
     return found.strip()
 
 
-def _lines(change: Change, t: Translate, values: Mapping[str, Any]) -> list[str]:
+def _lines(identities: Identities, change: Change, t: Translate, values: Mapping[str, Any]) -> list[str]:
     """Return in words what would change."""
     lines = []
-    nobody = t("ind.no_name")
     for before, after, count in change.names[:SHOWN]:
-        told = {"before": printable(before) or nobody, "after": printable(after) or nobody}
+        told = {"before": _name(identities, before, t), "after": _name(identities, after, t)}
         lines.append(t("change.name", n=count, **told))
     if len(change.names) > SHOWN:
         lines.append(t("change.more", n=len(change.names) - SHOWN))
@@ -139,6 +142,22 @@ def _lines(change: Change, t: Translate, values: Mapping[str, Any]) -> list[str]
     if not lines and values.get("kind") not in (PORTRAIT, BOX, *TRAITS):
         lines.append(t("change.nothing"))
     return lines
+
+
+def _name(identities: Identities, handle: str, t: Translate) -> str:
+    """Return a name; for a group without one, where and when one of its sightings was."""
+    number = identities.who.number_of.get(handle.removeprefix(UNNAMED)) if handle.startswith(UNNAMED) else None
+    if number is not None:
+        return f"{t('ind.no_name')} ({label_of(identities, number)})"
+    return printable(handle) or t("ind.no_name")
+
+
+def _pairs(state: State, identities: Identities, drafts: Sequence[Decision]) -> list[dict[str, Any]]:
+    """Return the pictures of the least likely pairs that the machine would join, the least likely first."""
+    evidence, number_of = evidence_now(state), identities.who.number_of
+    ends = [(number_of[d.side_a[0]], number_of[d.side_b[0]]) for d in drafts[::-1][:PAIRS]]
+    found = [pair_of(identities, evidence, *pair) for pair in ends]
+    return [{"photos": each["photos"], "labels": each["labels"]} for each in found]
 
 
 def _machine(drafts: Sequence[Decision], t: Translate, values: Mapping[str, Any]) -> list[str]:

@@ -5,9 +5,22 @@
 
   // Shows what a change would do; resolves to whether the person agreed.
   function agreed(found) {
-    dialog.querySelector("ul").replaceChildren(...found.lines.map((text) => {
+    dialog.querySelector(".preview-lines").replaceChildren(...found.lines.map((text) => {
       const line = document.createElement("li");
       line.textContent = text;
+      return line;
+    }));
+    const pairs = found.pairs || [];
+    dialog.querySelector(".preview-pairs").parentElement.hidden = !pairs.length;
+    dialog.querySelector(".preview-pairs").replaceChildren(...pairs.map((pair) => {
+      const line = document.createElement("li");
+      line.className = "duo";
+      pair.photos.forEach((key, n) => {
+        const image = document.createElement("img");
+        image.src = `/picture/animal/320/${key}`;
+        image.alt = pair.labels[n];
+        line.append(image);
+      });
       return line;
     }));
     dialog.querySelector(".problem").hidden = !found.changed;
