@@ -132,6 +132,7 @@ SUITES: dict[str, list[Run] | list[Script]] = {
         Run("synthetic-40", "cross-station", HOTSPOTTER),
     ],
     "networks": [
+        Run("snow_leopard-boxes", "cross-station", OURS),
         *(Run("snow_leopard-boxes", "cross-station", method) for method in OTHERS),
         Run("nyala-left-third", "cross-encounter", OURS),
         *(Run("nyala-left-third", "cross-encounter", method) for method in OTHERS),

@@ -124,12 +124,8 @@ def page(held: dict[str, list[Result]], root: Path) -> str:
             parts += [f"### {plain(trial.dataset)}, {plain(trial.protocol)}", questions(trial.results[0])]
             parts.append(accuracy_table(trial.results))
     if held["networks"]:
-        asked = {(run["dataset"]["name"], run["protocol"]) for run in held["networks"]}
-        engines = [run for run in compared if run["method"] == "snowmatch_engine"]
-        also = [run for run in engines if (run["dataset"]["name"], run["protocol"]) in asked]
-        runs = [*also, *held["networks"]]
-        check_one_engine(runs, "Other extractors and matchers")
-        parts += ["## Other extractors and matchers", "Photo / individual right.", methods_table(runs)]
+        check_one_engine(held["networks"], "Other extractors and matchers")
+        parts += ["## Other extractors and matchers", "Photo / individual right.", methods_table(held["networks"])]
     if held["deep"]:
         check_one_engine(held["deep"], "Networks for whole photos")
         parts += ["## Networks for whole photos", *deep_parts(held["deep"])]

@@ -103,7 +103,7 @@ def test_no_page_is_written_if_a_row_has_another_engine(folder, suite):
         "levels": {"run": "a", **MADE},
         "speed": {"run": "waiting", **MADE},
     }
-    if suite in ("location", "levels", "speed"):
+    if suite in ("location", "networks", "levels", "speed"):
         store.put_run(folder / f"{suite}.json", {"run": "b", **MADE})
     store.put_run(folder / f"{suite}.json", rows[suite] | {"commit": "0ld5678"})
     with pytest.raises(SystemExit, match="would mix engines"):
@@ -268,6 +268,7 @@ def speed_runs():
 
 
 def test_the_page_has_every_table_and_the_source_of_the_figures(folder):
+    store.put_run(folder / "networks.json", result("snowmatch", 0.8))
     store.put_run(folder / "networks.json", result("snowmatch extractor=xfeat", 0.7, extractor="xfeat"))
     store.put_run(folder / "location.json", result("snowmatch classifier=none", 0.6))
     noted = result("wildid", 0.2) | {"notes": ["2 photos | were empty"]}
