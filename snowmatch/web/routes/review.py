@@ -42,6 +42,7 @@ WORDS = [
     "loading",
     "why_hidden",
     "chance",
+    "all_photos",
     "at_least",
     "elsewhere",
     "no_chance",

@@ -214,7 +214,15 @@
     add(side.time, "time");
     if (side.frames.length > 1) add(say("photo_of", { n: k + 1, total: side.frames.length }), "count");
     const name = `${side.name || ""} ${side.sightings > 1 ? "(" + say("sightings_n", { n: side.sightings }) + ")" : ""}`.trim();
-    add(name, "name");
+    if (side.sightings > 1) { // this question shows one of them: the others are on the page of the individual
+      const link = document.createElement("a");
+      link.href = `/individuals/~${encodeURIComponent(now.pair[number])}`;
+      link.target = "_blank";
+      link.className = "name";
+      link.textContent = name;
+      link.title = words.all_photos;
+      caption.append(link);
+    } else add(name, "name");
     seen[number] = [alt, name].filter(Boolean).join(", ");
     [...figure.querySelectorAll(".strip button")].forEach((button, n) => {
       button.setAttribute("aria-pressed", String(n === k));
