@@ -294,6 +294,25 @@ def test_what_an_observer_could_not_tell_twice_comes_last(catalog):
     assert not all(asked[: sum(asked)])
 
 
+def test_two_individuals_that_an_observer_could_not_tell_apart_twice_come_last(catalog):
+    who = open_identities(catalog)
+    part = who.who.sightings[0].body_parts
+    a, b, c, d, e, f = [n for n, each in enumerate(who.who.sightings) if each.body_parts == part][:6]
+    drafts = [answer_pair(who, *pair, "same", "Boris") for pair in ((a, b), (c, d))]
+    vague = [answer_pair(who, *pair, "cannot_tell", "Anna") for pair in ((a, c), (b, d))]
+    odds = {(a, d): 4.0, (e, f): 3.0}
+    evidence = Evidence({pair: Likely(*pair, of, 0.6, 0.5, 9, ("", "")) for pair, of in odds.items()}, 0.3, -6.0, 0)
+
+    def first(who):
+        (item,) = Queue(who, evidence, "Anna", repeats=0).next()
+        return {item.a, item.b}
+
+    who, _ = decide(who, [*drafts, vague[0]])
+    assert first(who) <= {a, b, c, d}
+    who, _ = decide(who, [vague[1]])
+    assert first(who) == {e, f}
+
+
 def true_names(folder):
     """Return the true name of each encounter of the drawn survey, which `blank` has taken away."""
     with (folder.parent / "truth.json").open(encoding="utf-8") as file:

@@ -59,9 +59,9 @@ class _Bounded(io.BufferedReader):
 def open_regular(path: Path) -> BinaryIO:
     """Open a regular file for reading. Raises OSError if the system refuses.
 
-    A library that believes a damaged length asks for no more memory than the file has bytes.
-    Raises SnowmatchError for anything else, such as a pipe or a device, which could wait or go on for ever. A folder
-    raises IsADirectoryError.
+    A library that believes a damaged length gets no more memory than the file has bytes. Raises
+    SnowmatchError for anything else, such as a pipe or a device, which could wait or go on for ever. A folder raises
+    IsADirectoryError.
     """
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     mode = os.fstat(handle).st_mode

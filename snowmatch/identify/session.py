@@ -212,10 +212,8 @@ def open_session(data: CatalogData, method: Method, cache: Galleries) -> Session
         notes.append(Note("calibration-refused", text, about))
     if calibration is None:
         notes.append(Note("not-calibrated", "not calibrated: scores can be compared within this answer only", about))
-    elif (
-        calibration.source == "catalog"
-        and (named := named_encounters(data.annotations)) >= GROWN * calibration.encounters
-    ):
+    elif outgrown(calibration, data.annotations):
+        named = named_encounters(data.annotations)
         text = f"calibrated on {calibration.encounters} encounters, but {named} have names now: calibrate again"
         notes.append(Note("calibration-outgrown", text, about))
     return Session(data, method, states, galleries, calibration, tuple(notes))
@@ -262,6 +260,11 @@ def build_index(data: CatalogData, extractor: Extractor, cache: Galleries) -> tu
         return ()
     text = f"{counted(damaged, 'search index', 'search indexes')} had damaged files and were built again"
     return (Note("indexes-mended", text, {"count": damaged}),)
+
+
+def outgrown(calibration: Calibration, annotations: Sequence[Annotation]) -> bool:
+    """Return whether a calibration is of this catalog, and GROWN times its encounters have names now."""
+    return calibration.source == "catalog" and named_encounters(annotations) >= GROWN * calibration.encounters
 
 
 def named_encounters(annotations: Sequence[Annotation]) -> int:

@@ -19,8 +19,8 @@ FORMAT = 2  # increased if the records change: older ones are then not read
 TOP = 20  # other sightings whose evidence is kept for each; chosen: an animal is rarely met more often in one survey
 AT_ONCE = 50  # sightings asked between two savings
 UNLISTED = -2.0  # evidence of a pair that is not among the TOP of either, or has no verified match
-# The least that the photos of a listed pair say. Few spots that agree do not speak against one animal: where the models
-# say less, real photos without names say -1 to +1
+# The least that the photos of a listed pair say; chosen. Where the models say less, real photos say -0.3 to 1.2, drawn
+# cats -1.7 to -2.0 (docs/benchmarks-history.md, "What pairs of sightings say")
 LEAST = -1.5
 MOST = 6.0  # the surest evidence of photos: odds of 400 to 1. Only persons can be surer
 OTHERS = 1.0  # other sightings of one animal that a survey has on average, at least: else nobody would compare; chosen
@@ -47,7 +47,7 @@ class Likely:
 
     @property
     def speaks(self) -> bool:
-        """Whether the photos say something: more spots agree than on photos that say as little as they can."""
+        """Whether the photos say more than LEAST, so that a probability may be told."""
         return self.odds > LEAST
 
 

@@ -227,7 +227,7 @@ def numbers_of(whole: Survey, own: Survey) -> dict[str, Any]:
         "stations": len(whole.places),
         "sightings": len(own.captures) + len(own.unnamed),
         "unidentified": len(own.unnamed),
-        "nameless": len(whole.unnamed),
+        "nameless": len(whole.unnamed),  # of all animals, also if one is chosen
         "individuals": len({c.individual for c in own.captures}),
         "captures": len({c.cell for c in own.captures}),
         "first": f"{min(s.first for s in whole.sessions):%Y-%m-%d}",
