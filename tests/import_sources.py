@@ -140,7 +140,7 @@ def coco(folder):
 def wildlife_insights(folder):
     photos(folder, "d1/a.jpg", "d2/a.jpg")
     common = {"project_id": "p", "genus": "Panthera", "species": "uncia", "common_name": "Snow Leopard",
-              "is_blank": "0",
+              "is_blank": "0", "wi_taxon_id": "t7",
               "identified_by": "Ann"}  # fmt: skip
     write_csv(
         folder / "images_p.csv",

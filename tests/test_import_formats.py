@@ -126,7 +126,7 @@ OWN_HEADINGS = {
     "timelapse_csv": ["note0"],
     "traptagger": ["capture"],
     "wildbook": ["state", "occurrence_id"],
-    "wildlife_insights": ["project_id", "identified_by", "deployment_id"],
+    "wildlife_insights": ["project_id", "identified_by", "deployment_id", "wi_taxon_id"],
 }
 
 
@@ -194,6 +194,26 @@ def test_empty_photos_get_a_row_if_asked_for(tmp_path):
         "snow leopard",
         "nothing",
     ]
+
+
+# Identifiers that sources have beside those of their rows: column, and the texts in it
+IDENTIFIERS = {
+    "camtrap_dp": {"media": ["m1", "m2", "m3"], "deployment": ["d1", "d2", "d2"], "event": ["", "e1", "e1"]},
+    "coco": {"image": ["1", "2"]},
+    "hotspotter": {"image": ["1", "2"], "name_id": ["2", ""]},
+    "ibeis": {"image": ["u1", "u2"]},
+    "timelapse_ddb": {"data_id": ["1", "2"]},
+    "wildbook": {"occurrence_id": ["occ1", "occ1", ""]},
+    "wildlife_insights": {"project_id": ["p", "p"], "deployment_id": ["d1", "d2"], "wi_taxon_id": ["t7", "t7"]},
+}
+
+
+@pytest.mark.parametrize(("name", "make"), [each for each in EACH if each[1].__name__ in IDENTIFIERS])
+def test_every_identifier_of_a_source_is_kept(tmp_path, name, make):
+    import_source(make(tmp_path), tmp_path)
+    rows = read_rows(tmp_path / "catalog.csv")
+    for column, values in IDENTIFIERS[make.__name__].items():
+        assert [row.get(column, "") for row in rows] == values
 
 
 def test_cards_are_folders_of_stations(tmp_path):

@@ -68,6 +68,35 @@ def test_semicolons_decimal_commas_degrees_minutes_and_repeated_problem_columns(
     assert b.y == pytest.approx(41.26)
 
 
+@pytest.mark.parametrize(
+    ("text", "degrees"),
+    [
+        ("N41°33.512'", 41.558533),  # as GPS receivers show it
+        ("N 41° 33.5'", 41.558333),
+        ("41.5° N", 41.5),
+        ("41,5 S", -41.5),
+        ("41 30 36 s", -41.51),
+        ("41d30m36s", 41.51),
+        ("-41:30:36", -41.51),
+        ("41°30′36,0″N", 41.51),
+        ("41°30'N 5", None),
+        ("N41°30'N", None),
+        ("-41°30'S", None),
+        ("41.5°30'", None),
+        ("41°30'60\"", None),
+        ("north", None),
+    ],
+)
+def test_degrees_as_people_write_them(tmp_path, text, degrees):
+    quoted = text.replace('"', '""')
+    if degrees is None:
+        with pytest.raises(SnowmatchError, match="no number"):
+            stations_of(tmp_path, f'station,x,y\nA,76,"{quoted}"\n')
+    else:
+        (station,), _ = stations_of(tmp_path, f'station,x,y\nA,76,"{quoted}"\n')
+        assert station.y == pytest.approx(degrees, abs=1e-6)
+
+
 def test_all_problems_are_in_one_list(tmp_path):
     text = (
         "station,camera,x,y,crs,from,to,problem_from,problem_to\n"

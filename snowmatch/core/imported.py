@@ -15,7 +15,7 @@ Unit = Literal["share", "px", "stored px"]
 WRITTEN = (
     *("detector_confidence", "scientific_name", "viewpoint", "theta", "original_name", "image", "sequence", "note"),
     *("deployment", "media", "event", "life_stage", "behavior", "count", "observation_tags", "observation_comments"),
-    *("classification_method", "classified_by", "classification_probability"),
+    *("classification_method", "classified_by", "classification_probability", "name_id", "data_id"),
 )
 
 

@@ -137,6 +137,7 @@ def import_source(
     if stations is not None:
         deployments += read_station_table(stations, notes, problems)
     times, zone_notes, unclear = read_all_times(read.rows, deployments, dates, problems)
+    deployments = checked_stations(deployments, times, problems)
     _raise(source, problems, unclear)
     if not read.rows:
         left = ", ".join(f"{n} {what}" for what, n in sorted(read.left_out.items()))
@@ -153,7 +154,6 @@ def import_source(
         )
     placement = place_photos(found, home, copy=copy)
     checked = checked_rows(read.rows, name, times, found, placement.paths)
-    deployments = checked_stations(deployments, times)
     _raise(source, checked.problems, False)
     return _write(source, name, home, read, checked, deployments, placement, (*notes, *zone_notes, *checked.notes))
 

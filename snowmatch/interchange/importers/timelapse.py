@@ -149,9 +149,9 @@ def _rows(
         animals = boxes.get(cells.get("id", ""), [])
         if len(animals) > 1:
             several.append(row.photo)
-        rows.append(
-            replace(row, cells={**places, **row.cells}, box=animals[0] if len(animals) == 1 else row.box, unit="share")
-        )
+        known = {"data_id": cells["id"]} if cells.get("id") else {}  # of the data file; photos are found by their paths
+        box = animals[0] if len(animals) == 1 else row.box
+        rows.append(replace(row, cells={**places, **known, **row.cells}, box=box, unit="share"))
     notes += reader_notes(reader)
     return rows, left_out, several
 

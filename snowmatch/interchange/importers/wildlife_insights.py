@@ -22,7 +22,7 @@ NEEDED = ("project_id", "deployment_id", "image_id", "timestamp")
 PEOPLE = {"human", "homo sapiens", "vehicle", "human-camera trapper"}
 # Columns that are used, or say nothing of the animal
 USED = {"filename", "location", "is_blank", "timestamp", "individual_id", "sex", "common_name", "genus", "image_id",
-        "license", "highlighted", "wi_taxon_id", "class", "order", "family"}  # fmt: skip
+        "license", "highlighted", "class", "order", "family"}  # fmt: skip
 
 
 @dataclass(frozen=True)
