@@ -26,6 +26,7 @@ from snowmatch.survey.occasions import make_session, read_length, read_session
 from snowmatch.survey.run import make_survey
 from snowmatch.survey.summaries import accumulation, estimates, frequencies, individuals
 from snowmatch.survey.tables import survey_tables, to_csv
+from snowmatch.views.survey import format_survey
 
 
 def survey_of(folder, **options):
@@ -306,6 +307,20 @@ def test_flanks(tmp_path, flanks, names):
     assert (told.individuals, told.captures) == (len(set(names)), len(cells))
     assert told.recaptures == told.captures - told.individuals
     assert choose_flanks(survey.captures, flanks) == list(survey.captures)  # chosen again, nothing changes
+
+
+def test_models_of_two_flanks_get_what_is_known_of_each_side(tmp_path):
+    rows = [
+        ("aika", "left_flank", "S1", "2023-05-02T10:00:00", "e1", ""),
+        ("aika", "right_flank", "S1", "2023-05-02T10:01:00", "e1", ""),
+        ("bars", "left_flank", "S2", "2023-05-03T10:00:00", "e2", ""),
+        ("cholpon", "left_flank", "S2", "2023-05-08T10:00:00", "e3", ""),
+        ("dastan", "right_flank", "S2", "2023-05-09T10:00:00", "e4", ""),
+    ]
+    told = "1 individual known from both, 2 from the left only, 1 from the right only, thus 3 to 4 animals"
+    for flanks in ("both", "left", "sessions"):
+        assert told in format_survey(survey_of(write_catalog(tmp_path / flanks, rows), flanks=flanks))
+    assert "thus 1 animal\n" in format_survey(survey_of(write_catalog(tmp_path / "one", rows[:2])))
 
 
 def test_an_animal_with_equally_many_captures_of_both_sides_counts_by_its_left_side(tmp_path):
