@@ -420,6 +420,22 @@ def test_a_name_that_is_too_long_for_a_file_is_told(tmp_path):
         import_source(folder, photos=tmp_path / ("a" * 300))
 
 
+def test_places_of_one_name_are_told_apart_by_their_identifiers(tmp_path):
+    source = make_camtrap_dp(tmp_path)
+    deployments = read_rows(source / "deployments.csv")
+    for row, key in zip(deployments, ("L1", "L2"), strict=True):
+        row |= {"locationName": "ridge", "locationID": key, "deploymentGroups": "area:naryn"}
+    write_csv(source / "deployments.csv", deployments)
+    import_source(source, tmp_path)
+    assert [row["station"] for row in read_rows(tmp_path / "catalog.csv")] == ["L1", "L2", "L2"]
+    places = [(row["station"], row["location"]) for row in read_rows(tmp_path / "stations.csv")]
+    assert places == [("L1", "naryn"), ("L2", "naryn")]
+    deployments[1] |= {"locationID": "L1"}  # a second period of one place
+    write_csv(source / "deployments.csv", deployments)
+    import_source(source, tmp_path / "again", photos=tmp_path)
+    assert {row["station"] for row in read_rows(tmp_path / "again" / "catalog.csv")} == {"ridge"}
+
+
 def test_a_package_cannot_name_files_outside_it(tmp_path):
     folder = make_camtrap_dp(tmp_path / "dp")
     write_json(
