@@ -574,6 +574,7 @@ COMES_BACK = {
     "camtrap_dp": (
         "datapackage.json", "camtrap_dp", ("individual", "body_part", "location", "station", "timestamp", "bbox")
     ),
+    "timelapse": ("timelapse.csv", "timelapse", ("individual", "timestamp")),
     "wildbook": ("wildbook-1.csv", "wildbook", ("individual", "location", "station")),
     "wildlife_insights": ("", "wildlife_insights", ("individual", "body_part", "station", "timestamp")),
 }  # fmt: skip

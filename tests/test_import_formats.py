@@ -1,5 +1,6 @@
 """Every format is recognised by looking, and its names, sides, places, times, boxes and identifiers arrive."""
 
+import json
 import shutil
 import sqlite3
 
@@ -221,6 +222,32 @@ def test_every_identifier_of_a_source_is_kept(tmp_path, name, make):
     rows = read_rows(tmp_path / "catalog.csv")
     for column, values in IDENTIFIERS[make.__name__].items():
         assert [row.get(column, "") for row in rows] == values
+
+
+@pytest.mark.parametrize(
+    ("top", "places"),
+    [
+        ("", ("naryn", "S01", "")),
+        ("D:\\Users\\anna\\2023\\", ("naryn", "S01", "")),  # as detectors write them that run on a whole folder
+        ("/media/anna/disk/", ("naryn", "S01", "")),
+        ("2023/cards/summer/", ("summer", "naryn", "S01")),
+    ],
+)
+def test_folders_that_all_photos_share_are_no_places(tmp_path, top, places):
+    source = make_megadetector(tmp_path)
+    about = json.loads(source.read_text())
+    for image in about["images"]:
+        image["file"] = top + image["file"]
+    write_json(source, about)
+    report = import_source(source, tmp_path)
+    first, second = read_rows(tmp_path / "catalog.csv")
+    assert (first["location"], first["station"], first["camera"]) == places
+    assert [row["camera" if places[2] else "station"] for row in (first, second)] == ["S01", "S02"]
+    if ":" in top:
+        import_source(source, tmp_path / "named", photos=tmp_path, options={"folders": "-/station"})
+        assert {row["station"] for row in read_rows(tmp_path / "named" / "catalog.csv")} == {"S01", "S02"}
+    levels = "location/station/camera" if places[2] else "location/station"
+    assert f"folders were read as {levels} (2)" in texts(report.notes)
 
 
 def test_cards_are_folders_of_stations(tmp_path):
