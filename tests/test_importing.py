@@ -10,7 +10,18 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from conftest import read_rows, texts
-from import_sources import EACH, IDS, megadetector, photo, photos, table, wildlife_datasets, write_csv, write_json
+from import_sources import (
+    EACH,
+    IDS,
+    megadetector,
+    photo,
+    photos,
+    table,
+    wildbook,
+    wildlife_datasets,
+    write_csv,
+    write_json,
+)
 from PIL import Image, ImageOps
 
 from snowmatch.catalog.load import load_catalog
@@ -71,6 +82,13 @@ def test_half_a_file_is_refused(tmp_path, share):
     text = source.read_text()
     source.write_text(text[: int(len(text) * share)])
     refused(source, tmp_path / "catalog", "not complete JSON")
+
+
+def test_half_a_workbook_is_refused(tmp_path):
+    source = wildbook(tmp_path)
+    content = source.read_bytes()
+    source.write_bytes(content[: len(content) // 2])
+    refused(source, tmp_path / "catalog", "no Excel file that can be read")
 
 
 def test_an_empty_file_and_a_folder_without_photos_are_refused(tmp_path):

@@ -24,6 +24,7 @@ from snowmatch.decisions.merge import add_missing
 from snowmatch.interchange.answers import ANNOTATION, answers_as_decisions
 from snowmatch.interchange.cells import Checked, checked_rows, checked_stations, read_all_times
 from snowmatch.interchange.importers._json import read_json
+from snowmatch.interchange.importers._tables import read_rows
 from snowmatch.interchange.merging import Merged, merge
 from snowmatch.interchange.photo_files import find_files, make_links_and_copies, place_photos
 from snowmatch.interchange.stations import read_station_table
@@ -182,6 +183,8 @@ def choose_importer(source: Path, format: str | None, options: Mapping[str, str]
     if not scores:
         if source.suffix.lower() == ".json":
             read_json(source)  # says what is wrong with half a file
+        if source.suffix.lower() == ".xlsx" and source.is_file():
+            read_rows(source, [], [])
         known = ", ".join(plugin_names("importers"))
         raise SnowmatchError(f"{source} is of no known format; the formats are: {known}", "choose-format")
     if len(scores) > 1 and scores[0][0] - scores[1][0] < SURE:
