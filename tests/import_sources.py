@@ -233,7 +233,7 @@ def ibeis(folder):
     path = folder / "_ibsdb" / "_ibeis_database.sqlite3"
 
     def u(number):
-        return f"X'{uuid.UUID(int=number).bytes_le.hex()}'"  # as ibeis stores them
+        return f"X'{uuid.UUID(f'{number:08}-0001-0002-8000-000000000000').bytes_le.hex()}'"  # as ibeis stores them
 
     with sqlite3.connect(path) as database:
         database.executescript(

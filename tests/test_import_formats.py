@@ -207,8 +207,8 @@ IDENTIFIERS = {
     "coco": {"image": ["1", "2"]},
     "hotspotter": {"image": ["1", "2"], "name_id": ["2", ""]},
     "ibeis": {
-        "image": [f"00000000-0000-0000-0000-00000000000{n}" for n in (1, 2)],
-        "ibeis_id": [f"00000000-0000-0000-0000-00000000000{n}" for n in (3, 4)],
+        "image": [f"{n:08}-0001-0002-8000-000000000000" for n in (1, 2)],
+        "ibeis_id": [f"{n:08}-0001-0002-8000-000000000000" for n in (3, 4)],
     },
     "timelapse_ddb": {"data_id": ["1", "2"]},
     "wildbook": {"occurrence_id": ["occ1", "occ1", ""]},
