@@ -372,7 +372,7 @@ def _weights(folder, _):
     old, network, own = folder / "old.pth", folder / "net.onnx", folder / "own.safetensors"
     array = np.arange(12, dtype=np.float32)
     old.write_bytes(old_torch.old_torch_of({"w": array.reshape(3, 4)}))
-    yield Reader("weights", "torch's old format", old, lambda: {k: v.sum() for k, v in read_torch(old).items()})
+    yield Reader("weights", "torch's old format", old, lambda: {k: v.tobytes() for k, v in read_torch(old).items()})
     nodes = [Node("Conv", ("image", "w"), "out", {"kernel_shape": (3, 3), "pads": (1, 1, 1, 1)})]
     weights = {"w": np.ones((2, 3, 3, 3), np.float32)}
     network.write_bytes(write_onnx(nodes, weights, ("image", (1, 3, 8, 8)), {"out": (1, 2, 8, 8)}))
