@@ -127,7 +127,7 @@ def _fingerprints(taken: Mapping[str, Fingerprint]) -> list[list[Any]]:
 
 @without_collection()
 def _kept(folder: Path, stamp: list[Any], options: SettingsOptions) -> CatalogData | None:
-    """Return the catalog of the file; None if it is damaged, has another stamp, or a photo that was looked at changed."""
+    """Return the catalog of the file; None if it is damaged or has another stamp, or a photo it looked at changed."""
     try:
         path = opened_path(folder)
         if path.is_symlink() or path.stat().st_size > LARGEST:
