@@ -42,10 +42,10 @@ class Item:
 
     why: `contradiction`, `decides`, `confirm`, `counts`, `check` (a sample of the machine's decisions), `repeat`,
     `second` (an independent second answer), `disagreement` or `doubtful` (for an adjudicator: observers disagree, or
-    the photos contradict an answer or say nothing for it) or `chosen` (by a person). reason: the same in words. probability: that both show
-    one animal; careful: its lower bound, and the level of that; None if the photos say next to nothing. spots: matched
-    spots of the best two photos. photos: these annotations' identifiers, of a and of b; the first ones of the sightings
-    if there are no spots.
+    the photos contradict an answer or say nothing for it) or `chosen` (by a person). reason: the same in words.
+    probability: that both show one animal; careful: its lower bound, and the level of that; None if the photos say next
+    to nothing. spots: matched spots of the best two photos. photos: these annotations' identifiers, of a and of b; the
+    first ones of the sightings if there are no spots.
     """
 
     a: int
