@@ -132,6 +132,15 @@ def test_an_array_that_declares_more_than_its_file_holds_is_refused(tmp_path):
         load_arrays(tmp_path / "x.npz", ["a"], "test", "make it again")
 
 
+def test_an_npz_whose_header_names_an_outdated_type_is_damaged(tmp_path):
+    held = io.BytesIO()
+    np.lib.format.write_array(held, np.array([b"Cat1", b"Cat2"]))
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        archive.writestr("a.npy", held.getvalue().replace(b"|S4", b"|a4"))
+    with pytest.raises(SnowmatchError, match="is damaged"):
+        load_arrays(tmp_path / "x.npz", ["a"], "test", "make it again")
+
+
 def test_a_bmp_cannot_declare_more_pixels_than_its_bytes_hold(tmp_path):
     path = tmp_path / "bomb.bmp"
     Image.new("P", (64, 48)).save(path)

@@ -16,8 +16,9 @@ import numpy as np
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import read_file, replace_file, unreadable
 
-# What numpy raises for a damaged header, which is a text in the syntax of Python
-_NO_HEADER = (tokenize.TokenError, SyntaxError, RecursionError, MemoryError)
+# What numpy raises for a damaged header, which is a text in the syntax of Python. Where warnings are errors, a damaged
+# letter may also name a type that numpy still reads, but no longer writes
+_NO_HEADER = (tokenize.TokenError, SyntaxError, RecursionError, MemoryError, DeprecationWarning)
 LARGEST = 8 << 30  # bytes of one array in a compressed file: a small file must not fill the memory
 
 
