@@ -527,6 +527,28 @@ def test_photos_that_once_needed_too_much_memory_are_compared_by_the_next_run(da
     assert index_catalog(data, Fake(), 1).mapped == 0
 
 
+@pytest.mark.parametrize("error", [MemoryError(), cv2.error("Insufficient memory")])
+def test_a_map_that_needed_too_much_memory_is_made_by_the_next_run(data, monkeypatch, error):
+    error.code = cv2.Error.StsNoMem
+    index_catalog(data, Fake(), 1)
+    fresh = stored(data.folder)
+    lose(data.folder)
+
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(scenes, "foreground_map", fail)
+    assert index_catalog(data, Fake(), 1).failed == ()
+    assert set(maps_of(data).values()) == {("", None)}
+    error.code = cv2.Error.StsAssert
+    if isinstance(error, cv2.error):
+        with pytest.raises(cv2.error):  # a mistake of the program is not hidden
+            index_catalog(data, Fake(), 1)
+    monkeypatch.undo()
+    assert index_catalog(data, Fake(), 1).mapped == 12
+    assert stored(data.folder) == fresh
+
+
 def too_large(path, names):
     if path.name in names:
         raise MemoryError

@@ -217,7 +217,14 @@ def look(folder: Path, seen: Companions, finders: Finders) -> Looked:
             outline = outline_map(finders.segmenter, read_photo(folder / seen.photo[0]))
     except (SnowmatchError, OSError, MemoryError, cv2.error):
         complete = False
-    return Looked(complete, make_map(preview, burst, station, animal, outline), classes)
+    try:
+        return Looked(complete, make_map(preview, burst, station, animal, outline), classes)
+    except MemoryError:
+        return Looked(False, None, classes)
+    except cv2.error as error:
+        if error.code != cv2.Error.StsNoMem:
+            raise
+        return Looked(False, None, classes)
 
 
 def shows_burst(preview: Preview, burst: Sequence[Preview]) -> bool:
