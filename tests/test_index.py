@@ -1,5 +1,9 @@
 """The search index: it answers like brute force, and filters before it searches. test_shelf.py tests its files."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import faiss
 import numpy as np
 import pytest
@@ -166,3 +170,35 @@ def test_the_number_of_threads_does_not_change_the_index(tmp_path):
     finally:
         faiss.omp_set_num_threads(before)
     assert written[0] == written[1]
+
+
+STARVED = """
+import resource, sys
+import numpy as np
+from snowmatch.matching.search import inverted_file
+rows = [np.random.default_rng(0).normal(size=(6000, 128)).astype(np.float32)]
+if sys.argv[2] == "before":
+    inverted_file.claim_memory()
+pages = int(open("/proc/self/statm").read().split()[0])
+resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (int(sys.argv[1]) << 20),) * 2)
+try:
+    codebook = inverted_file.train_codebook("", rows)
+    inverted_file.encode(codebook, rows)
+    print("built", codebook.nearest_lists(rows[0], 3).shape)
+except MemoryError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="limits of address space are those of Linux")
+@pytest.mark.parametrize(
+    ("more", "when", "said"),
+    [(60, "now", "the search index needs 160 MB more"), (140, "now", "the search"), (60, "before", "built (6000, 3)")],
+)
+def test_without_memory_for_its_sums_a_search_index_is_an_error_and_not_a_dead_process(more, when, said):
+    environment = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
+    ended = subprocess.run(
+        [sys.executable, "-c", STARVED, str(more), when], capture_output=True, text=True, env=environment, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.startswith(said)

@@ -295,9 +295,6 @@ def test_bad_photos_are_listed_and_tried_again_and_do_not_stop_the_run(data, cou
     assert counts(mended) == (len(reasons), PHOTOS - len(reasons), 0)
     assert load_records(data.folder).failures == {}
     assert states(data) == ["indexed"] * PHOTOS
-    (note,) = [note for note in mended.notes if note.code == "maps-later"]
-    assert note.data["photos"] == sorted(reasons)
-    assert "maps-later" not in {note.code for note in index_catalog(data, Fake(), count).notes}
 
 
 def test_a_bad_box_fails_only_its_annotation_and_not_the_photo(data):

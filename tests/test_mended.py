@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 from unittest import mock
 
+import cv2
 import pytest
 from click.testing import CliRunner
 from PIL import Image
@@ -311,6 +312,16 @@ def test_a_library_that_finds_no_memory_is_told_in_one_line(monkeypatch, tmp_pat
         1,
         "Error: not enough memory to load the program: close other programs",
     )
+
+
+def test_opencv_without_memory_is_told_in_one_line_and_its_other_errors_are_mistakes(monkeypatch, tmp_path):
+    text = "OpenCV(5.0.0) alloc.cpp:73: error: (-4:Insufficient memory) Failed to allocate 153600 bytes"
+    monkeypatch.setattr("snowmatch.api.open_catalog", mock.Mock(side_effect=cv2.error(text)))
+    said = CliRunner().invoke(main, ["index", str(tmp_path)])
+    line = "Error: not enough memory (for a photo): use fewer photos or smaller settings"
+    assert (said.exit_code, said.output.strip()) == (1, line)
+    monkeypatch.setattr("snowmatch.api.open_catalog", mock.Mock(side_effect=cv2.error("Assertion failed")))
+    assert isinstance(CliRunner().invoke(main, ["index", str(tmp_path)]).exception, cv2.error)
 
 
 def test_a_database_that_asks_for_too_much_memory_is_told_and_stays(tmp_path, monkeypatch):

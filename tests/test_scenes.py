@@ -17,13 +17,15 @@ from test_scenery import PLACES, animal_area, rocks, take
 
 import snowmatch
 from snowmatch.catalog.found import BY_MAPS, load_found, save_found
+from snowmatch.catalog.ids import load_ids
 from snowmatch.catalog.load import CatalogData
 from snowmatch.core import executor
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import file_sha256
-from snowmatch.core.home import old_maps_path
+from snowmatch.core.home import home_of, old_maps_path
 from snowmatch.core.types import Annotation
 from snowmatch.demo.coats import grow_coat
+from snowmatch.features import tasks
 from snowmatch.features.indexing import index_catalog
 from snowmatch.photos.pixels import read_grey, read_photo
 from snowmatch.screening import mapping, scenes
@@ -229,7 +231,7 @@ def make_survey(folder, stations=2, encounters=2, shots=3):
 
 @pytest.fixture
 def data(tmp_path):
-    scenes.read_preview.cache_clear()
+    scenes.kept_preview.cache_clear()
     return make_survey(tmp_path / "catalog")
 
 
@@ -273,7 +275,7 @@ def test_a_second_run_reads_no_photo_and_writes_no_map(data, monkeypatch):
     index_catalog(data, Fake(), 1)
     before = rows_of(data.folder)
     monkeypatch.setattr(scenes, "read_grey", lambda path, least: pytest.fail(f"{path} was read"))
-    scenes.read_preview.cache_clear()
+    scenes.kept_preview.cache_clear()
     report = index_catalog(data, Fake(), 1, mapping=lambda *now: pytest.fail("a photo was looked at"))
     assert report.mapped == 0
     assert "compared with" not in report.summary()
@@ -367,7 +369,7 @@ def test_the_order_of_the_rows_changes_no_map(data):
     index_catalog(data, Fake(), 1)
     first = stored(data.folder)
     lose(data.folder)
-    scenes.read_preview.cache_clear()
+    scenes.kept_preview.cache_clear()
     turned = with_rows(data, data.annotations[::-1])
     assert index_catalog(turned, Fake(), 1).mapped == 12
     assert stored(data.folder) == first
@@ -389,7 +391,7 @@ def test_a_stopped_run_keeps_its_maps_and_the_next_run_continues(data):
     stopped = stored(data.folder)
     assert maps_of(data).items() >= kept.items()
     lose(data.folder)
-    scenes.read_preview.cache_clear()
+    scenes.kept_preview.cache_clear()
     index_catalog(data, Fake(), 1)
     assert stored(data.folder) == stopped
 
@@ -502,6 +504,54 @@ def test_a_map_is_made_again_if_a_companion_could_not_be_read(data, monkeypatch)
     index_catalog(data, Fake(), 1)
     assert maps_of(data) == fresh
     assert index_catalog(data, Fake(), 1).mapped == 0
+
+
+@pytest.mark.parametrize("lost", ["read_photo", "take_fingerprint"])
+def test_photos_that_once_needed_too_much_memory_are_compared_by_the_next_run(data, monkeypatch, lost):
+    """As if nothing had failed: also where the photo was known to the first run, and in the same process."""
+    notes = index_catalog(data, Fake(), 1).notes
+    fresh = stored(data.folder), load_found(data.folder, BY_MAPS), load_ids(data.folder)
+    shutil.rmtree(home_of(data.folder))
+    scenes.kept_preview.cache_clear()
+    small, failing = {"s0e0n1.png", "s1e0n0.png"}, ["photos/s0e0n1.png", "photos/s1e0n0.png"]
+    for module, name in ((tasks, lost), (scenes, "read_grey")):
+        read = getattr(module, name)
+        monkeypatch.setattr(
+            module, name, lambda path, *a, read=read, **k: too_large(path, small) or read(path, *a, **k)
+        )
+    assert [path for path, _ in index_catalog(data, Fake(), 1).failed] == failing
+    monkeypatch.undo()
+    report = index_catalog(data, Fake(), 1)
+    assert (report.failed, report.notes) == ((), notes)
+    assert (stored(data.folder), load_found(data.folder, BY_MAPS), load_ids(data.folder)) == fresh
+    assert index_catalog(data, Fake(), 1).mapped == 0
+
+
+@pytest.mark.parametrize("error", [MemoryError(), cv2.error("Insufficient memory")])
+def test_a_map_that_needed_too_much_memory_is_made_by_the_next_run(data, monkeypatch, error):
+    error.code = cv2.Error.StsNoMem
+    index_catalog(data, Fake(), 1)
+    fresh = stored(data.folder)
+    lose(data.folder)
+
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(scenes, "foreground_map", fail)
+    assert index_catalog(data, Fake(), 1).failed == ()
+    assert set(maps_of(data).values()) == {("", None)}
+    error.code = cv2.Error.StsAssert
+    if isinstance(error, cv2.error):
+        with pytest.raises(cv2.error):  # a mistake of the program is not hidden
+            index_catalog(data, Fake(), 1)
+    monkeypatch.undo()
+    assert index_catalog(data, Fake(), 1).mapped == 12
+    assert stored(data.folder) == fresh
+
+
+def too_large(path, names):
+    if path.name in names:
+        raise MemoryError
 
 
 # --------------------------------------------------------------------------------------------------------- queries

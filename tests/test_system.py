@@ -3,9 +3,11 @@
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections import namedtuple
 from html.parser import HTMLParser
 from pathlib import Path
@@ -33,6 +35,14 @@ def test_doctor_system_needs_no_catalog_and_prints_text_and_json():
     assert found["memory"]["total"] >= found["memory"]["available"] > 0
     assert all(disk["total"] >= disk["free"] >= 0 for disk in found["disks"])
     assert set(found["weights"]["networks"].values()) <= {"missing", "checked", "present", "unusable"}
+
+
+def test_every_extra_of_users_is_told_by_doctor_and_in_the_page():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = set(project["optional-dependencies"]) - {"test", "dev", "bench", "bench-deep"}
+    assert set(system.EXTRAS) == extras
+    page = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == extras
 
 
 def test_doctor_system_tells_what_is_to_mend(tmp_path, monkeypatch):

@@ -62,6 +62,7 @@ def test_every_figure_has_a_title_a_description_and_its_table(page):
     for name in TABLES:
         assert f'href="/dashboard/table/{name}"' in text, name
     assert len(set(re.findall(r'data-keep="([^"]+)"', text))) == text.count("data-keep=")
+    assert "<b>3</b> individuals<br>" in text  # also those that nobody named yet
 
 
 def test_the_figures_show_the_numbers_of_the_survey(folder):

@@ -154,7 +154,6 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "screening-damaged": lambda data: f"snowmatch screen {_catalog(data)}",
     "maps-damaged": _index,
     "maps-missing": lambda data: "snowmatch index CATALOG",
-    "maps-later": lambda data: f"snowmatch index {_catalog(data)}",
     "calibration-refused": _calibrate,
     "calibration-outgrown": _calibrate,
     "calibration-shipped": _calibrate,

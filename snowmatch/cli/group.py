@@ -111,6 +111,11 @@ class Commands(click.Group):
             raise click.ClickException("not enough memory to load the program: close other programs") from error
         except MemoryError as error:
             raise click.ClickException(f"not enough memory ({error}): use fewer photos or smaller settings") from error
+        except Exception as error:
+            if type(error).__module__ != "cv2" or "Insufficient memory" not in str(error):
+                raise
+            text = "not enough memory (for a photo): use fewer photos or smaller settings"
+            raise click.ClickException(text) from error
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -21,7 +21,7 @@ from snowmatch.core.executor import WorkerDiedError, cores, in_order, open_pool
 from snowmatch.core.home import features_path
 from snowmatch.core.notes import Note
 from snowmatch.core.plugins import plain_settings, settings
-from snowmatch.core.text import counted, some
+from snowmatch.core.text import counted
 from snowmatch.core.types import Annotation
 from snowmatch.decisions.corrections import corrected_boxes, with_box
 from snowmatch.decisions.effect import in_effect
@@ -131,7 +131,6 @@ def index_catalog(
         damaged = writer.check(None if verify else CHECK_BYTES)
         records = load_records(folder)
         run = IndexRun(folder, writer, records, progress)
-        failed_before = records.failures.keys() & {a.path for a in data.annotations}
         try:
             run.read(data.annotations, processes, reading)
             run.check_folder()
@@ -169,15 +168,8 @@ def index_catalog(
         save_ids(folder, identifiers, kept, prune=prune)
     others = _check_others(folder, described, wait) if verify else ()
     failed = tuple(sorted(run.records.failures.items()))
-    back = sorted(failed_before - run.records.failures.keys())
     seconds = time.monotonic() - started
     notes = (*_notes(records.unsound, damaged, writer.damaged_files, replaced), *lost, *others)
-    if back:
-        text = (
-            f"{counted(len(back), 'photo')} that failed before could be read now, and were not yet compared with other "
-            f"photos of their place: {some(back)}"
-        )
-        notes = (*notes, Note("maps-later", text, {"catalog": str(folder), "photos": back}))
     if finders.classifier is None and data.settings.classifier == AUTO and (bare := _without_outline(boxed)):
         notes = (*notes, _no_classifier(folder, bare))
     return IndexReport(data, run.new, run.reused, failed, run.features, seconds, removed, freed, found, notes)

@@ -17,6 +17,7 @@ from snowmatch.core.types import Annotation
 from snowmatch.features.hashing import hash_photos
 from snowmatch.features.tasks import AnnotationTask, Extract, PhotoTask
 from snowmatch.features.writer import FeatureWriter
+from snowmatch.screening.scenes import read_preview
 
 RECORDS_SHARE = 0.02  # largest share of the time for writing records; they make the work of a killed run usable
 
@@ -132,10 +133,15 @@ class IndexRun:
     def readable(self) -> dict[str, str]:
         """Return the sha256 of every known photo that can be read, by path.
 
-        A photo that failed in an earlier run cannot be read, as far as is known.
+        A photo that failed in an earlier run is tried again: there may be more memory now, or a better mask.
         """
-        bad = self._unreadable.keys() | self.records.failures.keys()
-        return {path: sha256 for path, sha256 in self.contents().items() if path not in bad}
+        failed = self.records.failures
+        return {
+            path: sha256
+            for path, sha256 in self.contents().items()
+            if path not in self._unreadable
+            and (path not in failed or read_preview(self.folder / path, sha256) is not None)
+        }
 
     def sizes(self) -> dict[str, tuple[int, int]]:
         """Return (width, height) of every known photo, by path."""

@@ -160,16 +160,21 @@ def make_map(
     return ForegroundMap(np.round(cells * 255).astype(np.uint8), evidence)
 
 
-@lru_cache(maxsize=KEPT_PREVIEWS)
 def read_preview(path: Path, content: str) -> Preview | None:
     """Return the preview of a photo file; None if it cannot be read. The index run reports the reason.
 
     content: the sha256 of the file. It is a part of the cache's key, so that a changed photo is read again.
     """
     try:
-        return make_preview(read_grey(path, PREVIEW))
+        return kept_preview(path, content)
     except (SnowmatchError, OSError, MemoryError, cv2.error):
-        return None
+        return None  # not kept: the next attempt may have more memory
+
+
+@lru_cache(maxsize=KEPT_PREVIEWS)
+def kept_preview(path: Path, _: str) -> Preview:
+    """Return the preview of a photo file and keep it in memory, as `read_preview`. Raises errors of reading."""
+    return make_preview(read_grey(path, PREVIEW))
 
 
 @dataclass(frozen=True)
@@ -212,7 +217,14 @@ def look(folder: Path, seen: Companions, finders: Finders) -> Looked:
             outline = outline_map(finders.segmenter, read_photo(folder / seen.photo[0]))
     except (SnowmatchError, OSError, MemoryError, cv2.error):
         complete = False
-    return Looked(complete, make_map(preview, burst, station, animal, outline), classes)
+    try:
+        return Looked(complete, make_map(preview, burst, station, animal, outline), classes)
+    except MemoryError:
+        return Looked(False, None, classes)
+    except cv2.error as error:
+        if error.code != cv2.Error.StsNoMem:
+            raise
+        return Looked(False, None, classes)
 
 
 def shows_burst(preview: Preview, burst: Sequence[Preview]) -> bool:

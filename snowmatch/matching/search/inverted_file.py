@@ -8,6 +8,7 @@ Only this file imports faiss.
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +32,12 @@ TRAIN_ROUNDS = 3  # k-means rounds: between two and six the recall differs by 0.
 EXHAUSTIVE_ROWS = 1_000  # up to this number, comparing all rows is faster, and a quantiser could not learn
 ADDED_AT_ONCE = 1 << 16  # rows that are encoded at a time
 PAIRS_AT_ONCE = 2048  # rows that are compared exactly at a time: 1 MB of float32 fits into the cache
+# Address space that faiss's linear algebra (OpenBLAS) takes for each thread when it is first used, and then keeps: 151
+# MB with one thread, 1,020 MB with eight (measured). Where it gets none, it ends the process
+BYTES_PER_THREAD = 160 << 20
+FIRST_ROWS = 1024  # rows whose distances make it take that: for 256 it does not
+
+_ready: list[int] = []  # numbers of threads for which it has taken its memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +58,7 @@ class Codebook:
 
     def nearest_lists(self, queries: np.ndarray, count: int) -> np.ndarray:
         """Return the `count` nearest lists (N, count) of the queries (N, D) float32, nearest first."""
+        claim_memory()
         numbers: np.ndarray = faiss.downcast_index(self.empty.quantizer).search(queries, count)[1]
         return numbers
 
@@ -132,7 +140,7 @@ class Candidates:
 def train_codebook(name: str, descriptors: Sequence[np.ndarray]) -> Codebook | None:
     """Return a codebook for the rows of all entries; None if they are so few that all are compared.
 
-    The same rows give the same codebook with any number of threads.
+    The same rows give the same codebook with any number of threads. Raises MemoryError.
 
     Source: Sivic & Zisserman 2003 (inverted file); Jegou et al., PAMI 2011 (product quantisation); Andre et al., PAMI
     2019 (4-bit codes scanned in registers), as in Douze et al. 2024, "The Faiss library".
@@ -141,6 +149,7 @@ def train_codebook(name: str, descriptors: Sequence[np.ndarray]) -> Codebook | N
     if total <= EXHAUSTIVE_ROWS:
         return None
     dimension = descriptors[0].shape[1]
+    claim_memory()
     count = int(LISTS_PER_SQRT * np.sqrt(total))
     sample = _sample(descriptors, total, count * TRAIN_ROWS_PER_LIST)
     centres = faiss.IndexFlatL2(dimension)
@@ -164,6 +173,7 @@ def _lists(centres: faiss.Index, count: int) -> faiss.IndexIVFPQFastScan:
 
 def encode(codebook: Codebook, descriptors: Sequence[np.ndarray]) -> faiss.IndexIVFPQFastScan:
     """Return an inverted file of the rows of all entries. The same rows give the same bytes."""
+    claim_memory()
     lists = _lists(faiss.downcast_index(codebook.empty.quantizer), codebook.lists)
     lists.pq = codebook.empty.pq
     lists.is_trained = True
@@ -258,6 +268,22 @@ def index_bytes(rows: int, dimension: int) -> int:
 def _subspaces(dimension: int) -> int:
     """Return the number of 4-bit codes of a row: one for two dimensions each."""
     return dimension // 2 if dimension % 2 == 0 else dimension
+
+
+def claim_memory() -> None:
+    """Let faiss's linear algebra take its memory, once. Raises MemoryError where there is not enough for it."""
+    threads = faiss.omp_get_max_threads()
+    if _ready and _ready[-1] >= threads:
+        return
+    try:
+        mmap.mmap(-1, BYTES_PER_THREAD * threads).close()
+    except OSError as error:
+        raise MemoryError(f"the search index needs {BYTES_PER_THREAD * threads >> 20} MB more") from error
+    rows = np.zeros((FIRST_ROWS, 128), np.float32)
+    first = faiss.IndexFlatL2(rows.shape[1])
+    first.add(rows)
+    first.search(rows, 1)
+    _ready.append(threads)
 
 
 @contextmanager

@@ -21,7 +21,8 @@ from snowmatch.core.executor import cores
 from snowmatch.core.version import __version__
 from snowmatch.models.cache import held_weights, weights_folder
 
-EXTRAS = ("heic", "xlsx", "deep", "screen", "video", "survey")  # of users; the others are for work on snowmatch
+# Of users; the others are for work on snowmatch
+EXTRAS = ("heic", "xlsx", "deep", "screen", "video", "survey", "watch", "cluster")
 LITTLE_DISK = 1_000_000_000  # bytes free; the features of 1,000 photos need about 0.3 GB
 LITTLE_MEMORY = 1_000_000_000  # bytes available
 PATIENCE = 60  # seconds that a driver may take to answer
