@@ -120,7 +120,7 @@ def test_every_word_that_pages_use_exists_and_none_is_spare():
     }
     used |= {key for text in sources for key in re.findall(r'"(nav\.\w+)"', text)}
     starts = {key for text in sources for key in re.findall(r"""\bt\('([\w.]+[._])' ~""", text)} | {"answer.no."}
-    known = {key for key in texts.words_of("en") if not key.startswith("told.")}  # these are of messages, by their codes
+    known = {key for key in texts.words_of("en") if not key.startswith("told.")}  # messages have theirs by their codes
     assert used - starts - {"answer.no."} <= known
     spare = {key for key in known - used if not key.startswith(tuple(starts))}
     scripts = [p.read_text(encoding="utf-8") for p in PACKAGE.rglob("*.js")]
