@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Unpack
 
 from snowmatch.catalog.cells import CellError, read_box
 from snowmatch.catalog.find import find_catalog
-from snowmatch.catalog.load import CatalogData, load_catalog
-from snowmatch.catalog.records import load_records
+from snowmatch.catalog.load import CatalogData
+from snowmatch.catalog.opened import open_data
 from snowmatch.catalog.settings import SettingsOptions
 from snowmatch.catalog.times import read_times
 from snowmatch.confidence.score_table import is_table, save_table
@@ -52,8 +52,7 @@ Progress = Callable[[int, int], None]
 
 def open_catalog(folder: str | Path, decisions: Path | None = None, **settings: Unpack[SettingsOptions]) -> Catalog:
     """Return the catalog in `folder`, named by its `decisions`. `settings`: CatalogSettings in place of stored ones."""
-    data = load_catalog(Path(folder), load_records(Path(folder)), settings)
-    return Catalog(with_decisions(data, decisions), decisions)
+    return Catalog(with_decisions(open_data(Path(folder), settings), decisions), decisions)
 
 
 @dataclass(eq=False)

@@ -3,6 +3,7 @@
 import csv
 import json
 import sqlite3
+import uuid
 from pathlib import Path
 
 import openpyxl
@@ -140,7 +141,7 @@ def coco(folder):
 def wildlife_insights(folder):
     photos(folder, "d1/a.jpg", "d2/a.jpg")
     common = {"project_id": "p", "genus": "Panthera", "species": "uncia", "common_name": "Snow Leopard",
-              "is_blank": "0",
+              "is_blank": "0", "wi_taxon_id": "t7",
               "identified_by": "Ann"}  # fmt: skip
     write_csv(
         folder / "images_p.csv",
@@ -230,12 +231,16 @@ def hotspotter(folder):
 def ibeis(folder):
     photos(folder, "_ibsdb/images/a.jpg", "_ibsdb/images/b.jpg")
     path = folder / "_ibsdb" / "_ibeis_database.sqlite3"
+
+    def u(number):
+        return f"X'{uuid.UUID(f'{number:08}-0001-0002-8000-000000000000').bytes_le.hex()}'"  # as ibeis stores them
+
     with sqlite3.connect(path) as database:
         database.executescript(
             "CREATE TABLE images (image_rowid INTEGER, image_uuid TEXT, image_uri TEXT, image_width INTEGER, "
             "image_height "
             "INTEGER, image_time_posix INTEGER);"
-            "INSERT INTO images VALUES (1, 'u1', 'a.jpg', 200, 100, 1714816800), (2, 'u2', 'b.jpg', 200, 100, -1);"
+            f"INSERT INTO images VALUES (1, {u(1)}, 'a.jpg', 200, 100, 1714816800), (2, {u(2)}, 'b.jpg', 200, 100, -1);"
             "CREATE TABLE names (name_rowid INTEGER, name_text TEXT, name_sex INTEGER);"
             "INSERT INTO names VALUES (1, 'Aika', 0);"
             "CREATE TABLE species (species_rowid INTEGER, species_text TEXT);"
@@ -243,8 +248,12 @@ def ibeis(folder):
             "CREATE TABLE annotations (annot_rowid INTEGER, annot_uuid TEXT, annot_xtl INTEGER, annot_ytl INTEGER, "
             "annot_width INTEGER, annot_height INTEGER, annot_theta REAL, annot_viewpoint_int INTEGER, annot_quality "
             "INTEGER, image_rowid INTEGER, name_rowid INTEGER, species_rowid INTEGER);"
-            "INSERT INTO annotations VALUES (1, 'n1', 20, 20, 100, 50, 0, 5, 4, 1, 1, 1),"
-            "(2, 'n2', 20, 20, 100, 50, 0, 8, NULL, 2, 0, 1);"
+            f"INSERT INTO annotations VALUES (1, {u(3)}, 20, 20, 100, 50, 0, 5, 4, 1, 1, 1),"
+            f"(2, {u(4)}, 20, 20, 100, 50, 0, 8, NULL, 2, 0, 1);"
+            "CREATE TABLE annotmatch (annotmatch_rowid INTEGER PRIMARY KEY, annot_rowid1 INTEGER, annot_rowid2 "
+            "INTEGER, annotmatch_evidence_decision INTEGER, annotmatch_meta_decision INTEGER, annotmatch_confidence "
+            "INTEGER, annotmatch_reviewer TEXT, annotmatch_posixtime_modified INTEGER, annotmatch_tag_text TEXT);"
+            "INSERT INTO annotmatch VALUES (1, 1, 2, 0, NULL, 3, 'user:ann@field', 1714900000, 'scenerymatch');"
         )
     database.close()
     return folder

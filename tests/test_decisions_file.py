@@ -178,13 +178,15 @@ def test_equal_decisions_have_one_text():
     [
         *({name: 5} for name in ("id", "observer", "note", "kind", "side_a", "marks", "shown")),
         *({"certainty": 2.0}, {"marks": [[1, 2, 3]]}, {"marks": ["1234"]}, {"shown": []}, {"more": 1}, {"tags": "ab"}),
+        {"of two\r\nlines": 1},
     ],
 )
 def test_values_of_another_type_are_refused(values):
     good = json.loads(canonical(pair()))
     assert from_json(good) == pair()
-    with pytest.raises(SnowmatchError):
+    with pytest.raises(SnowmatchError) as error:
         from_json(good | values)
+    assert len(str(error.value).splitlines()) == 1
     with pytest.raises(SnowmatchError):
         from_json([])
 

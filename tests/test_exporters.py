@@ -571,17 +571,24 @@ COMES_BACK = {
     "catalog": ("catalog.csv", "table", KEPT),
     "coco": ("coco.json", "coco", KEPT),
     "wildlife_datasets": ("metadata.csv", "wildlife_datasets", KEPT),
-    "camtrap_dp": ("datapackage.json", "camtrap_dp", ("individual", "body_part", "timestamp", "bbox")),
-    "wildbook": ("wildbook-1.csv", "wildbook", ("individual", "station")),
-}
+    "camtrap_dp": (
+        "datapackage.json", "camtrap_dp", ("individual", "body_part", "location", "station", "timestamp", "bbox")
+    ),
+    "timelapse": ("timelapse.csv", "timelapse", ("individual", "timestamp")),
+    "wildbook": ("wildbook-1.csv", "wildbook", ("individual", "location", "station")),
+    "wildlife_insights": ("", "wildlife_insights", ("individual", "body_part", "station", "timestamp")),
+}  # fmt: skip
+OF_CAPTURES = ("camtrap_dp", "wildbook", "wildlife_insights")  # they have no other photos
 
 
 def photo_catalog(tmp_path):
-    """Write a catalog with photos, boxes, and two animals in one photo."""
+    """Write a catalog with photos of cards with the same file names, with boxes, and two animals in one photo."""
     folder = write_catalog(tmp_path / "catalog")
     rows = read_rows(folder / "catalog.csv")
     for n, row in enumerate(rows):
         row["bbox"] = f"{n + 1},2,{60 + n},40"
+        number = sum(r["station"] == row["station"] for r in rows[:n])
+        row["path"] = f"cards/naryn/{row['station']}/100RECNX/IMG_{number:04}.JPG"
         row["timestamp"] = row["timestamp"] or "2023-05-25T05:00:00"
     rows.append({**rows[2], "individual": "dastan", "body_part": "right_flank", "bbox": "70,10,20,30"})
     with (folder / "catalog.csv").open("w", newline="", encoding="utf-8") as file:
@@ -589,6 +596,7 @@ def photo_catalog(tmp_path):
         writer.writeheader()
         writer.writerows(rows)
     for row in rows:
+        (folder / row["path"]).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (100, 60)).save(folder / row["path"])
     return folder
 
@@ -606,17 +614,32 @@ def test_what_goes_out_comes_back(tmp_path, name):
     import_source(source, again, importer, photos=folder)
     back = snowmatch.open_catalog(again).data
     captured = {row for c in survey.captures for row in c.rows}
-    sent = [a for a in data.annotations if name not in ("camtrap_dp", "wildbook") or a.row in captured]
+    sent = [a for a in data.annotations if name not in OF_CAPTURES or a.row in captured]
 
     def told(annotations):
         return sorted(
-            (pathlib.PurePosixPath(a.path).name, *(str(getattr(a, column)) for column in columns)) for a in annotations
+            (*pathlib.PurePosixPath(a.path).parts[-3:], *(str(getattr(a, column)) for column in columns))
+            for a in annotations
         )
 
     assert told(back.annotations) == told(sent)
 
 
 # --- photos and features ----------------------------------------------------------------------------------------------
+
+
+def test_the_effort_of_a_survey_comes_back_from_camtrap_dp(tmp_path):
+    folder = photo_catalog(tmp_path)
+    survey = make_survey(snowmatch.open_catalog(folder).data)
+    export_survey(survey, "camtrap_dp", tmp_path / "out", options=OPTIONS["camtrap_dp"], coordinates=EXACT)
+    import_source(tmp_path / "out", tmp_path / "again", photos=folder)
+    back = make_survey(snowmatch.open_catalog(tmp_path / "again").data)
+    assert [(p.location, p.station) for p in back.places] == [(p.location, p.station) for p in survey.places]
+    for label, position in survey.positions.items():
+        assert back.positions[label] == pytest.approx(position, abs=1)  # degrees have six decimals
+    (ours,), (theirs,) = survey.sessions, back.sessions
+    assert np.allclose(back.occasion_effort(theirs), survey.occasion_effort(ours))
+    assert {c.cell[1:] for c in back.captures} == {c.cell[1:] for c in survey.captures}
 
 
 def test_coco_has_no_position_and_numbers_frames(tmp_path):

@@ -258,7 +258,7 @@ def test_few_spots_that_agree_say_little_and_tell_no_probability(catalog, monkey
     assert set(item.photos) == set(surest.photos)
 
 
-def test_photos_that_say_little_do_not_contradict_an_answer(catalog):
+def test_photos_that_say_little_contradict_no_answer_but_one_is_looked_at_again(catalog):
     who = open_identities(catalog)
     first, second = (0, 1), (0, 2)
     who, _ = decide(who, [answer_pair(who, *pair, "same", "Anna") for pair in (first, second)])
@@ -266,7 +266,12 @@ def test_photos_that_say_little_do_not_contradict_an_answer(catalog):
         pair: Likely(*pair, odds, 0.001, 0.001, 3, ("a", "b")) for pair, odds in ((first, LEAST), (second, LEAST + 0.1))
     }
     evidence = Evidence(pairs, 0.001, -6.0, 0)
+    assert doubtful_answers(who, evidence) == [second, first]  # first what they contradict
+    told = [item.reason for item in Queue(who, evidence, "Boris", mode="adjudicate").next(2)]
+    assert [reason.endswith("the photos say next to nothing for it") for reason in told] == [False, True]
+    who, _ = decide(who, [answer_pair(who, *first, "different", "Anna")])
     assert doubtful_answers(who, evidence) == [second]
+    who, _ = decide(who, [answer_pair(who, *first, "same", "Anna")])
     individual = who.who.individuals[who.who.of[0]]
     assert {(link.b, link.weak) for link in links_of(who.who, individual, evidence)} == {(1, "single"), (2, "unlikely")}
 

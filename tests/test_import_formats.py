@@ -1,16 +1,21 @@
 """Every format is recognised by looking, and its names, sides, places, times, boxes and identifiers arrive."""
 
+import json
 import shutil
+import sqlite3
 
 import pytest
-from conftest import read_rows
+from conftest import read_rows, texts
 from import_sources import EACH, IDS, REAL, SOURCES, photo, photos, write_csv, write_json
 from import_sources import camtrap_dp as make_camtrap_dp
+from import_sources import ibeis as make_ibeis
 from import_sources import megadetector as make_megadetector
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.plugins import make_plugin, plugin_names
+from snowmatch.decisions.file import read_decisions
 from snowmatch.interchange.importing import choose_importer, import_source
+from snowmatch.review.identities import open_identities
 from snowmatch.testing import IMPORTER_CHECKS
 
 
@@ -126,7 +131,7 @@ OWN_HEADINGS = {
     "timelapse_csv": ["note0"],
     "traptagger": ["capture"],
     "wildbook": ["state", "occurrence_id"],
-    "wildlife_insights": ["project_id", "identified_by", "deployment_id"],
+    "wildlife_insights": ["project_id", "identified_by", "deployment_id", "wi_taxon_id"],
 }
 
 
@@ -194,6 +199,55 @@ def test_empty_photos_get_a_row_if_asked_for(tmp_path):
         "snow leopard",
         "nothing",
     ]
+
+
+# Identifiers that sources have beside those of their rows: column, and the texts in it
+IDENTIFIERS = {
+    "camtrap_dp": {"media": ["m1", "m2", "m3"], "deployment": ["d1", "d2", "d2"], "event": ["", "e1", "e1"]},
+    "coco": {"image": ["1", "2"]},
+    "hotspotter": {"image": ["1", "2"], "name_id": ["2", ""]},
+    "ibeis": {
+        "image": [f"{n:08}-0001-0002-8000-000000000000" for n in (1, 2)],
+        "ibeis_id": [f"{n:08}-0001-0002-8000-000000000000" for n in (3, 4)],
+    },
+    "timelapse_ddb": {"data_id": ["1", "2"]},
+    "wildbook": {"occurrence_id": ["occ1", "occ1", ""]},
+    "wildlife_insights": {"project_id": ["p", "p"], "deployment_id": ["d1", "d2"], "wi_taxon_id": ["t7", "t7"]},
+}
+
+
+@pytest.mark.parametrize(("name", "make"), [each for each in EACH if each[1].__name__ in IDENTIFIERS])
+def test_every_identifier_of_a_source_is_kept(tmp_path, name, make):
+    import_source(make(tmp_path), tmp_path)
+    rows = read_rows(tmp_path / "catalog.csv")
+    for column, values in IDENTIFIERS[make.__name__].items():
+        assert [row.get(column, "") for row in rows] == values
+
+
+@pytest.mark.parametrize(
+    ("top", "places"),
+    [
+        ("", ("naryn", "S01", "")),
+        ("D:\\Users\\anna\\2023\\", ("naryn", "S01", "")),  # as detectors write them that run on a whole folder
+        ("/media/anna/disk/", ("naryn", "S01", "")),
+        ("2023/cards/summer/", ("summer", "naryn", "S01")),
+    ],
+)
+def test_folders_that_all_photos_share_are_no_places(tmp_path, top, places):
+    source = make_megadetector(tmp_path)
+    about = json.loads(source.read_text())
+    for image in about["images"]:
+        image["file"] = top + image["file"]
+    write_json(source, about)
+    report = import_source(source, tmp_path)
+    first, second = read_rows(tmp_path / "catalog.csv")
+    assert (first["location"], first["station"], first["camera"]) == places
+    assert [row["camera" if places[2] else "station"] for row in (first, second)] == ["S01", "S02"]
+    if ":" in top:
+        import_source(source, tmp_path / "named", photos=tmp_path, options={"folders": "-/station"})
+        assert {row["station"] for row in read_rows(tmp_path / "named" / "catalog.csv")} == {"S01", "S02"}
+    levels = "location/station/camera" if places[2] else "location/station"
+    assert f"folders were read as {levels} (2)" in texts(report.notes)
 
 
 def test_cards_are_folders_of_stations(tmp_path):
@@ -282,6 +336,88 @@ def test_half_a_table_of_hotspotter_is_noticed(tmp_path):
         import_source(source, tmp_path)
 
 
+def reviews(folder, *rows):
+    """Write the reviews of pairs into a database of ibeis: decision, meta decision, confidence, reviewer, time."""
+    database = sqlite3.connect(folder / "_ibsdb" / "_ibeis_database.sqlite3")
+    with database:
+        database.execute("DELETE FROM annotmatch")
+        for row in rows:
+            database.execute("INSERT INTO annotmatch VALUES (NULL, 1, 2, ?, ?, ?, ?, ?, '')", row)
+    database.close()
+
+
+def answers(catalog):
+    rows = read_decisions(catalog / "decisions.sqlite").rows
+    return [(row.answer, row.observer, row.certainty, row.decided_at) for row in rows]
+
+
+def test_reviews_of_ibeis_are_answers_of_this_catalog_and_are_not_asked_again(tmp_path):
+    source, catalog = make_ibeis(tmp_path / "db"), tmp_path / "catalog"
+    report = import_source(source, catalog)
+    assert (report.answers, "1 answer of persons added" in report.summary()) == (1, True)
+    assert answers(catalog) == [("different", "ann@field", 3, "2024-05-05T09:06:40.000Z")]
+    (row,) = read_decisions(catalog / "decisions.sqlite").rows
+    assert (row.role, row.note) == ("import", "scenerymatch")
+    who = open_identities(catalog).who
+    assert [(pair, state.answer) for pair, state in who.pairs.items()] == [((0, 1), "different")]
+    assert import_source(source, catalog).answers == 0
+    reviews(source, (1, None, 4, "user:ann@field", 1714990000))  # she has changed her mind
+    assert import_source(source, catalog).answers == 1
+    assert open_identities(catalog).who.pairs[0, 1].answer == "same"
+
+
+def test_only_dated_reviews_of_persons_are_taken_and_what_is_known_otherwise_counts(tmp_path):
+    source, catalog = make_ibeis(tmp_path / "db"), tmp_path / "catalog"
+    more = [
+        (1, None, 2, "algo:vamp", 1714900000),
+        (1, None, None, "user:bob", None),
+        (None, None, None, "x", 1714900000),
+    ]
+    reviews(source, (2, 0, None, "", 1714900000), (3, None, 1, "user:cat", 1714900001), *more)
+    report = import_source(source, catalog)
+    assert [(a, who, sure) for a, who, sure, _ in answers(catalog)] == [
+        ("different", "ibeis", None),
+        ("cannot_tell", "cat", 1),
+    ]
+    assert "1 by a program, 1 without a date" in texts(report.notes)
+
+
+def test_reviews_without_their_photos_come_when_the_photos_are_there(tmp_path):
+    source, catalog = make_ibeis(tmp_path / "db"), tmp_path / "catalog"
+    photo = source / "_ibsdb" / "images" / "b.jpg"
+    content = photo.read_bytes()
+    photo.unlink()
+    report = import_source(source, catalog)
+    assert (report.answers, (catalog / "decisions.sqlite").exists()) == (0, False)
+    assert "1 answer about animals" in texts(report.notes)
+    photo.write_bytes(content)
+    assert import_source(source, catalog).answers == 1
+
+
+def test_identifiers_of_annotations_stay_once_there_are_decisions(tmp_path):
+    source, catalog = make_ibeis(tmp_path / "db"), tmp_path / "catalog"
+    import_source(source, catalog)
+    before = [row["annotation"] for row in read_rows(catalog / "catalog.csv")]
+    database = sqlite3.connect(source / "_ibsdb" / "_ibeis_database.sqlite3")
+    with database:  # ibeis gives another uuid to an annotation whose box changes
+        database.execute(f"UPDATE annotations SET annot_uuid = X'{'ab' * 16}', annot_xtl = 22 WHERE annot_rowid = 1")
+    database.close()
+    report = import_source(source, catalog)
+    rows = read_rows(catalog / "catalog.csv")
+    assert [row["annotation"] for row in rows] == before
+    assert (rows[0]["bbox"], rows[0]["ibeis_id"][:4], report.kept) == ("22,20,100,50", "abab", ())
+    assert open_identities(catalog).who.pairs[0, 1].answer == "different"
+
+
+def test_a_damaged_file_of_decisions_stops_the_import_before_anything_is_written(tmp_path):
+    source, catalog = make_ibeis(tmp_path / "db"), tmp_path / "catalog"
+    catalog.mkdir()
+    (catalog / "decisions.sqlite").write_bytes(b"no database")
+    with pytest.raises(SnowmatchError, match=r"decisions\.sqlite"):
+        import_source(source, catalog)
+    assert [path.name for path in catalog.iterdir()] == ["decisions.sqlite"]
+
+
 def test_a_database_in_use_is_not_read(tmp_path):
     source = SOURCES["timelapse"][1](tmp_path)
     (tmp_path / "TimelapseData.ddb-journal").touch()
@@ -309,6 +445,22 @@ def test_a_name_that_is_too_long_for_a_file_is_told(tmp_path):
         import_source(tmp_path / ("a" * 300))
     with pytest.raises(SnowmatchError, match="is not a folder, expected the folder with the photos"):
         import_source(folder, photos=tmp_path / ("a" * 300))
+
+
+def test_places_of_one_name_are_told_apart_by_their_identifiers(tmp_path):
+    source = make_camtrap_dp(tmp_path)
+    deployments = read_rows(source / "deployments.csv")
+    for row, key in zip(deployments, ("L1", "L2"), strict=True):
+        row |= {"locationName": "ridge", "locationID": key, "deploymentGroups": "area:naryn"}
+    write_csv(source / "deployments.csv", deployments)
+    import_source(source, tmp_path)
+    assert [row["station"] for row in read_rows(tmp_path / "catalog.csv")] == ["L1", "L2", "L2"]
+    places = [(row["station"], row["location"]) for row in read_rows(tmp_path / "stations.csv")]
+    assert places == [("L1", "naryn"), ("L2", "naryn")]
+    deployments[1] |= {"locationID": "L1"}  # a second period of one place
+    write_csv(source / "deployments.csv", deployments)
+    import_source(source, tmp_path / "again", photos=tmp_path)
+    assert {row["station"] for row in read_rows(tmp_path / "again" / "catalog.csv")} == {"ridge"}
 
 
 def test_a_package_cannot_name_files_outside_it(tmp_path):

@@ -10,7 +10,18 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from conftest import read_rows, texts
-from import_sources import EACH, IDS, megadetector, photo, photos, table, wildlife_datasets, write_csv, write_json
+from import_sources import (
+    EACH,
+    IDS,
+    megadetector,
+    photo,
+    photos,
+    table,
+    wildbook,
+    wildlife_datasets,
+    write_csv,
+    write_json,
+)
 from PIL import Image, ImageOps
 
 from snowmatch.catalog.load import load_catalog
@@ -73,6 +84,13 @@ def test_half_a_file_is_refused(tmp_path, share):
     refused(source, tmp_path / "catalog", "not complete JSON")
 
 
+def test_half_a_workbook_is_refused(tmp_path):
+    source = wildbook(tmp_path)
+    content = source.read_bytes()
+    source.write_bytes(content[: len(content) // 2])
+    refused(source, tmp_path / "catalog", "no Excel file that can be read")
+
+
 def test_an_empty_file_and_a_folder_without_photos_are_refused(tmp_path):
     (tmp_path / "empty.csv").touch()
     (tmp_path / "nothing").mkdir()
@@ -110,6 +128,69 @@ def test_one_date_that_is_clear_tells_the_order(tmp_path):
     source = simple(tmp_path, [{"File": "a.jpg", "Date": "3/4/2021"}, {"File": "b.jpg", "Date": "25/6/2021"}])
     import_source(source, tmp_path)
     assert [row["timestamp"] for row in read_rows(tmp_path / "catalog.csv")] == ["2021-04-03", "2021-06-25"]
+
+
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        ({"Lat": "106.25", "Lon": "41.5"}, "y: no latitude"),
+        ({"Lat": "76°15'E", "Lon": "41°30'N"}, "x has the letter of a latitude"),
+        ({"Lat": "41°61'N", "Lon": "76°15'E"}, "y: no number"),
+        ({"Easting": "436500", "Northing": "4600000"}, "expected their EPSG code"),
+        ({"X": "436500", "Y": "4600000"}, "expected their EPSG code"),
+        ({"X": "76,25", "Y": "41,5", "EPSG": "32643"}, "look like degrees"),
+        ({"Lat": "41.5", "Lon": ""}, "x: empty"),
+    ],
+)
+def test_positions_that_are_none_are_told_at_once(tmp_path, place, told):
+    rows = [{"File": "a.jpg", "Station": "S01", **place}, {"File": "b.jpg", "Station": "S02", **place, "Name": "x"}]
+    rows[1] |= {"Lat": "41.6", "Lon": "76.3"} if "Lat" in place else {}
+    error = refused(simple(tmp_path, rows), tmp_path / "catalog", f"station S01, .*{told}")
+    assert not any(
+        text in str(error) for name, text in place.items() if text and name != "EPSG"
+    )  # people send such lists around
+
+
+def test_a_table_of_photos_has_positions_in_x_and_y_unless_they_are_of_a_box(tmp_path):
+    rows = [{"File": "a.jpg", "Station": "S01", "x": "436500", "y": "4600000", "EPSG": "32643"}]
+    import_source(simple(tmp_path, rows), tmp_path)
+    assert [(r["x"], r["y"], r["crs"]) for r in read_rows(tmp_path / "stations.csv")] == [
+        ("436500", "4600000", "32643")
+    ]
+    assert "436500" not in (tmp_path / "catalog.csv").read_text()
+    boxes = [{"File": "b.jpg", "Station": "S01", "x": "10", "y": "20", "w": "30", "h": "40"}]
+    import_source(simple(tmp_path / "b", boxes), tmp_path / "b")
+    assert read_rows(tmp_path / "b" / "catalog.csv")[0]["x"] == "10"
+
+
+def test_a_table_that_breaks_off_is_refused(tmp_path):
+    rows = [{"File": f"{n}.jpg", "Name": "Aika", "Station": "S01"} for n in "abc"]
+    source = simple(tmp_path, rows)
+    whole = source.read_bytes()
+    source.write_bytes(whole[: whole.rindex(b",")])
+    refused(source, tmp_path / "catalog", "line 4: 2 of 3 values, and no end of the line: it may be half a file")
+    source.write_bytes(whole.rstrip())  # editors leave the last end out
+    assert import_source(source, tmp_path / "catalog").added == 3
+
+
+def test_a_line_that_is_in_a_table_twice_is_one_animal(tmp_path):
+    rows = [{"ID": "1", "File": "a.jpg", "Name": "Aika"}, {"ID": "2", "File": "b.jpg", "Name": "Berk"}]
+    report = import_source(simple(tmp_path, [*rows, rows[0]]), tmp_path)
+    assert (report.added, dict(report.left_out)) == (2, {"lines that are in the table twice": 1})
+    clash = write_csv(tmp_path / "cats.csv", [*rows, {**rows[0], "Name": "Berk"}])
+    refused(clash, tmp_path, "line 4: the identifier '1' is already that of cats.csv line 2")
+
+
+def test_what_was_done_with_time_zones_is_told(tmp_path):
+    times = ["2024-05-04T10:00:00+06:00", "2024-05-04T05:00:00Z", "2024-05-04T12:00:00"]
+    rows = [{"File": f"{n}.jpg", "Timestamp": time} for n, time in zip("abc", times, strict=True)]
+    report = import_source(simple(tmp_path, rows), tmp_path)
+    assert [row["timestamp"][11:13] for row in read_rows(tmp_path / "catalog.csv")] == ["10", "11", "12"]
+    assert "2 times with different zones converted to +06:00, that of most of them; 1 time without" in texts(
+        report.notes
+    )
+    report = import_source(simple(tmp_path / "b", rows[1:]), tmp_path / "b")
+    assert "the time zone (UTC) of 1 time was left out" in texts(report.notes)
 
 
 def test_a_table_that_the_catalog_could_not_read_is_not_written(tmp_path):

@@ -26,6 +26,7 @@ from snowmatch.survey.occasions import make_session, read_length, read_session
 from snowmatch.survey.run import make_survey
 from snowmatch.survey.summaries import accumulation, estimates, frequencies, individuals
 from snowmatch.survey.tables import survey_tables, to_csv
+from snowmatch.views.survey import format_survey
 
 
 def survey_of(folder, **options):
@@ -66,6 +67,35 @@ def test_semicolons_decimal_commas_degrees_minutes_and_repeated_problem_columns(
     assert a.problems == (Span(at(3), at(5)), Span(at(10, 12), at(11, 12)))
     assert b.x == 76.5
     assert b.y == pytest.approx(41.26)
+
+
+@pytest.mark.parametrize(
+    ("text", "degrees"),
+    [
+        ("N41°33.512'", 41.558533),  # as GPS receivers show it
+        ("N 41° 33.5'", 41.558333),
+        ("41.5° N", 41.5),
+        ("41,5 S", -41.5),
+        ("41 30 36 s", -41.51),
+        ("41d30m36s", 41.51),
+        ("-41:30:36", -41.51),
+        ("41°30′36,0″N", 41.51),
+        ("41°30'N 5", None),
+        ("N41°30'N", None),
+        ("-41°30'S", None),
+        ("41.5°30'", None),
+        ("41°30'60\"", None),
+        ("north", None),
+    ],
+)
+def test_degrees_as_people_write_them(tmp_path, text, degrees):
+    quoted = text.replace('"', '""')
+    if degrees is None:
+        with pytest.raises(SnowmatchError, match="no number"):
+            stations_of(tmp_path, f'station,x,y\nA,76,"{quoted}"\n')
+    else:
+        (station,), _ = stations_of(tmp_path, f'station,x,y\nA,76,"{quoted}"\n')
+        assert station.y == pytest.approx(degrees, abs=1e-6)
 
 
 def test_all_problems_are_in_one_list(tmp_path):
@@ -277,6 +307,20 @@ def test_flanks(tmp_path, flanks, names):
     assert (told.individuals, told.captures) == (len(set(names)), len(cells))
     assert told.recaptures == told.captures - told.individuals
     assert choose_flanks(survey.captures, flanks) == list(survey.captures)  # chosen again, nothing changes
+
+
+def test_models_of_two_flanks_get_what_is_known_of_each_side(tmp_path):
+    rows = [
+        ("aika", "left_flank", "S1", "2023-05-02T10:00:00", "e1", ""),
+        ("aika", "right_flank", "S1", "2023-05-02T10:01:00", "e1", ""),
+        ("bars", "left_flank", "S2", "2023-05-03T10:00:00", "e2", ""),
+        ("cholpon", "left_flank", "S2", "2023-05-08T10:00:00", "e3", ""),
+        ("dastan", "right_flank", "S2", "2023-05-09T10:00:00", "e4", ""),
+    ]
+    told = "1 individual known from both, 2 from the left only, 1 from the right only, thus 3 to 4 animals"
+    for flanks in ("both", "left", "sessions"):
+        assert told in format_survey(survey_of(write_catalog(tmp_path / flanks, rows), flanks=flanks))
+    assert "thus 1 animal\n" in format_survey(survey_of(write_catalog(tmp_path / "one", rows[:2])))
 
 
 def test_an_animal_with_equally_many_captures_of_both_sides_counts_by_its_left_side(tmp_path):

@@ -240,7 +240,7 @@ def test_an_answer_that_the_photos_contradict_is_no_disagreement_of_observers(st
     assert [each["observer"] for each in found["answers"]] == ["Boris"]
     assert 0 < found["careful"] <= found["probability"]
     words = json.loads(html.unescape(re.search(r'data-words="([^"]*)"', page.get("/review?lang=en").text)[1]))
-    assert words["why.doubtful"] == "The photos contradict this answer"
+    assert words["why.doubtful"] == "The photos contradict this answer, or do not support it"
 
 
 def test_training_hides_the_truth_and_measures(survey, tmp_path):

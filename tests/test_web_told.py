@@ -20,7 +20,10 @@ from snowmatch.web.told import told, told_note
 
 PACKAGE = Path(snowmatch.__file__).parent
 JSON = {"accept": "application/json"}
-RUSSIAN = {key.removeprefix("told."): word for key, word in words_of("ru").items() if key.startswith("told.")}
+RUSSIAN, ENGLISH = (
+    {key.removeprefix("told."): word for key, word in words_of(language).items() if key.startswith("told.")}
+    for language in ("ru", "en")
+)
 
 
 def test_every_translated_message_exists():
@@ -29,6 +32,18 @@ def test_every_translated_message_exists():
     made |= {f"{column}s-same-name" for column in ("individual", "station", "location")}
     codes = {code.removeprefix("doctor-") for code in RUSSIAN}  # of a finding: the code of its own, or of a note
     assert not [code for code in codes if code not in made and f'"{code}"' not in source]
+
+
+def test_english_messages_in_plainer_words_have_all_plurals_and_a_russian_one():
+    assert ENGLISH.keys() < RUSSIAN.keys()
+    for code, word in ENGLISH.items():
+        assert set(word) == {plural_form("en", n) for n in range(3)}
+        assert not [form for form in word.values() if "annotation" in form or "encounter" in form], code
+
+
+def test_the_pages_say_pictures_of_animals_where_the_command_line_says_annotations():
+    note = Note("named-by-decisions", "decisions name 2 annotations otherwise than the table", {"count": 2})
+    assert told_note("en", note) == "decisions name 2 pictures of animals otherwise than the table"
 
 
 @pytest.mark.parametrize("code", sorted(RUSSIAN))

@@ -10,13 +10,13 @@ import os
 import sqlite3
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import make_folder, open_regular, unreadable, unwritable
-from snowmatch.core.home import database_path
+from snowmatch.core.home import database_path, opened_path
 
 VERSION = 3
 WAIT = 30.0  # seconds that a process waits for the transaction of another process, which takes less than 1 s
@@ -89,6 +89,8 @@ def writing(folder: Path) -> Iterator[sqlite3.Connection]:
         make_folder(path.parent)
     except OSError as error:
         raise unwritable(path.parent, error) from error
+    with suppress(OSError):  # a copy of what is in the database, and what is deleted there has to leave the disk
+        opened_path(folder).unlink()
     try:
         with _opened(path, write=True) as connection:
             _check(connection, path)

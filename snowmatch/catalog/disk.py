@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from snowmatch.core.home import database_path, features_path, home_of, indexes_path
+from snowmatch.core.home import database_path, features_path, home_of, indexes_path, opened_path
 
 
 def disk_sizes(folder: Path) -> dict[str, int]:
@@ -15,6 +15,7 @@ def disk_sizes(folder: Path) -> dict[str, int]:
         "features": features_path(folder),
         "search index": indexes_path(folder),
         "database": database_path(folder),
+        "opened catalog": opened_path(folder),
         "previews": home_of(folder) / "previews",
     }
     return {name: size for name, path in parts.items() if (size := _bytes_of(path))}

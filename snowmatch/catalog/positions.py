@@ -14,7 +14,12 @@ DEGREES = (WGS84, 4258, 4269, 4490, 4284, 4283, 4322)
 # EPSG codes of web maps: their distances are too long by 1 / cos(latitude)
 STRETCHED = (3857, 900913, 3395, 3785)
 FARTHEST = 1e8  # m: beyond every projected system
-_DMS = re.compile(r"""(-?\d+)\s*[°d:\s]\s*(\d+)\s*['′m:\s]\s*(\d+(?:[.,]\d+)?)?\s*["″s]?\s*([NSEWnsew]?)""")
+# Degrees, then perhaps minutes, then perhaps seconds; the letter of the hemisphere stands before or behind
+_PART = r"(\d+(?:[.,]\d+)?)"
+_ANGLE = re.compile(
+    rf"""(-?){_PART}(?:\s*[°ºd:\s]\s*(?:{_PART}(?:\s*['′’m:\s]\s*(?:{_PART}\s*(?:["″”s]|''|′′)?)?)?)?)?"""
+)
+_LETTERS = re.compile(r"([NSEWnsew]?)\s*(.*?)\s*([NSEWnsew]?)")
 
 
 # Headings of columns that may hold a position
@@ -48,11 +53,16 @@ def read_position(
     """Return x and y; None, None where both are empty or one is not allowed."""
     if not across and not up:
         return None, None
-    x, y = _number(across), _number(up)
+    (x, x_letter), (y, y_letter) = _number(across), _number(up)
     for column, text, number in (("x", across, x), ("y", up, y)):
         if number is None:
             what = "no number" if text else "empty"
             problems.add(line, column, f"{what}; expected a number such as 76.25 (degrees) or 436500 (metres)")
+    if x_letter in ("N", "S") or y_letter in ("E", "W"):
+        problems.add(
+            line, "x", "x has the letter of a latitude, or y of a longitude: x is the longitude, y the latitude"
+        )
+        return None, None
     if x is None or y is None or crs is None:
         return None, None
     if max(abs(x), abs(y)) > FARTHEST:
@@ -74,15 +84,28 @@ def read_position(
     return x, y
 
 
-def _number(text: str) -> float | None:
-    """Return a decimal number, or degrees, minutes and seconds as degrees; None for any other text."""
+def _number(text: str) -> tuple[float | None, str]:
+    """Return a decimal number, or degrees, minutes and seconds as degrees, and the letter of the hemisphere ("": none).
+
+    Any other text gives None.
+    """
     try:
         number = float(text.replace(",", ".") if text.count(",") == 1 and "." not in text else text)
-        return number if math.isfinite(number) else None
+        return (number if math.isfinite(number) else None), ""
     except ValueError:
         pass
-    match = _DMS.fullmatch(text.strip())
-    if match is None or int(match[2]) >= 60:
-        return None
-    degrees = abs(int(match[1])) + int(match[2]) / 60 + float((match[3] or "0").replace(",", ".")) / 3600
-    return -degrees if match[1].startswith("-") or match[4].upper() in ("S", "W") else degrees
+    letters = _LETTERS.fullmatch(text.strip())
+    if letters is None:
+        return None, ""
+    before, angle, behind = letters.groups()
+    if behind == "s" and "m" in angle:  # 41d30m12s: seconds, not south
+        angle, behind = angle + behind, ""
+    match = _ANGLE.fullmatch(angle)
+    if match is None or (before and behind) or (match[1] and before + behind):
+        return None, ""
+    given = [part.replace(",", ".") for part in match.groups()[1:] if part is not None]
+    if any("." in part for part in given[:-1]) or any(float(part) >= 60 for part in given[1:]):
+        return None, ""
+    degrees = sum(float(part) / 60**n for n, part in enumerate(given))
+    letter = (before + behind).upper()
+    return (-degrees if match[1] or letter in ("S", "W") else degrees), letter

@@ -136,6 +136,13 @@ def load_records(folder: Path) -> Records:
     return records
 
 
+def keep_records(folder: Path, records: Records) -> None:
+    """Let the next `load_records` return these records of the database as it is now, without reading them."""
+    if (stamp := database_stamp(folder)) is not None:
+        _kept.clear()
+        _kept[folder] = stamp, copy_of(records)
+
+
 _kept: dict[Path, tuple[tuple[int, ...], Records]] = {}  # of one folder
 
 

@@ -44,40 +44,46 @@ def annotation_states(
     catalog, and the few that were written just before they were hashed. It writes nothing.
     """
     stored, home = frozenset(stored), os.fspath(folder)
-    current: dict[tuple[str, bool], str | None] = {}
+    photos: dict[str, str | None] = {}
+    masks: dict[str, str | None] = {}
     other_times: set[str] = set()
 
-    def content(path: str, known: dict[str, Fingerprint], photo: bool) -> str | None:
+    def look(path: str, taken: Fingerprint | None) -> str | None:
         """Return the file's sha256; None if the file has no record or has changed since."""
-        if (path, photo) not in current:
-            taken = known.get(path)
-            status = current_status(f"{home}/{path}", taken)
-            current[path, photo] = taken.sha256 if taken is not None and status is not None else None
-            if photo and taken is not None and status is not None and not taken.matches(status):
-                other_times.add(path)
-        return current[path, photo]
+        status = current_status(f"{home}/{path}", taken)
+        if taken is None or status is None:
+            return None
+        if status.st_mtime_ns != taken.mtime_ns and not taken.racy:
+            other_times.add(path)
+        return taken.sha256
 
     keys: list[str | None] = []
     for a in annotations:
-        photo = content(a.path, records.photos, True)
-        mask = content(a.mask, records.masks, False) if a.mask else ""
-        keys.append(None if photo is None or mask is None else annotation_key(photo, a.bbox, mask))
+        path, mask = a.path, a.mask
+        if path not in photos:
+            photos[path] = look(path, records.photos.get(path))
+        if mask and mask not in masks:
+            masks[mask] = look(mask, records.masks.get(mask))
+        photo, drawn = photos[path], masks[mask] if mask else ""
+        keys.append(None if photo is None or drawn is None else annotation_key(photo, a.bbox, drawn))
     # Photos with stored features that belong to no current annotation, because content, box or mask has changed
     left_over = {key[:16] for key in stored.difference(k for k in keys if k is not None)}
     states = []
     for a, key in zip(annotations, keys, strict=True):
-        content_now, known = current[a.path, True], records.photos.get(a.path)
-        replaced = known is not None and content_now is None and os.path.exists(folder / a.path)
+        content = photos[a.path]
+        moved = content is not None and a.path in other_times
         if key is not None and key in stored:
-            state = "indexed"
-        elif a.path in records.failures and not replaced:
+            states.append(AnnotationState("indexed", key, content or "", moved))
+            continue
+        known = records.photos.get(a.path)
+        replaced = known is not None and content is None and os.path.exists(folder / a.path)
+        if a.path in records.failures and not replaced:
             state = "failed"
         elif known is not None and (known.sha256[:16] in left_over or (records.key(a) or "") in stored):
             state = "stale"
         else:
             state = "missing"
-        moved = content_now is not None and known is not None and not known.racy and a.path in other_times
-        states.append(AnnotationState(state, key if state == "indexed" else None, content_now or "", moved))
+        states.append(AnnotationState(state, None, content or "", moved))
     return tuple(states)
 
 

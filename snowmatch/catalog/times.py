@@ -61,17 +61,23 @@ def to_one_zone(times: Sequence[ReadTime]) -> tuple[list[datetime | None], str]:
     """Return the local times in one time zone, and what was done with the zones: "", `dropped` or `converted`.
 
     If all zones are equal, they are those of the camera and are dropped. If they differ, all times with a zone are
-    converted to the most frequent one.
+    converted to the most frequent one; of two that are equally frequent, UTC is not that of the cameras.
     """
     zones = Counter(time.zone for time in times if time.zone is not None)
     if len(zones) <= 1:
         return [time.moment for time in times], "dropped" if zones else ""
-    usual = max(sorted(zones), key=lambda zone: zones[zone])
+    usual = max(sorted(zones), key=lambda zone: (zones[zone], bool(zone)))
     moments = [
         time.moment - time.zone + usual if time.moment is not None and time.zone is not None else time.moment
         for time in times
     ]
     return moments, "converted"
+
+
+def zone_text(zone: timedelta) -> str:
+    """Return a zone as people write it: UTC, or +06:00."""
+    minutes = abs(round(zone.total_seconds() / 60))
+    return f"{'-' if zone < timedelta(0) else '+'}{minutes // 60:02}:{minutes % 60:02}" if minutes else "UTC"
 
 
 def _plain(text: str) -> ReadTime | None:

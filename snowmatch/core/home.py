@@ -46,6 +46,11 @@ def settings_path(folder: Path) -> Path:
     return home_of(folder) / "settings.json"
 
 
+def opened_path(folder: Path) -> Path:
+    """Return the path of the file that holds a large catalog as it was read last (JSON)."""
+    return home_of(folder) / "opened.json"
+
+
 def imported_path(folder: Path) -> Path:
     """Return the path of the table of what was imported last (CSV): it tells corrections from changes of the source."""
     return home_of(folder) / "imported.csv"

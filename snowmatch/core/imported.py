@@ -15,7 +15,7 @@ Unit = Literal["share", "px", "stored px"]
 WRITTEN = (
     *("detector_confidence", "scientific_name", "viewpoint", "theta", "original_name", "image", "sequence", "note"),
     *("deployment", "media", "event", "life_stage", "behavior", "count", "observation_tags", "observation_comments"),
-    *("classification_method", "classified_by", "classification_probability"),
+    *("classification_method", "classified_by", "classification_probability", "name_id", "data_id"),
 )
 
 
@@ -46,13 +46,31 @@ class ImportedRow:
     hints: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class ImportedAnswer:
+    """What a person answered in another program about two of its rows.
+
+    one, other: the rows' `source_id`. answer: `same`, `different` or `cannot_tell`. observer: who answered. seconds:
+    when, since 1970, UTC. certainty: 1 (guessed) to 4 (certain); None if the program does not say. note: such as tags.
+    """
+
+    one: str
+    other: str
+    answer: str
+    observer: str
+    seconds: float
+    certainty: int | None = None
+    note: str = ""
+
+
 @dataclass(frozen=True)
 class Imported:
     """A source that was read.
 
     stations: texts by column of stations.csv; `deployment` is the program's identifier. roots: folders that the photos'
     names may begin in. problems: what the user has to correct first; nothing is imported with a problem. left_out:
-    number of entries without an animal, by what they are.
+    number of entries without an animal, by what they are. answers: of persons about two of the rows; these need cells
+    with their `annotation`.
     """
 
     rows: tuple[ImportedRow, ...]
@@ -61,3 +79,4 @@ class Imported:
     notes: tuple[Note, ...] = ()
     problems: tuple[str, ...] = ()
     left_out: Mapping[str, int] = field(default_factory=dict)
+    answers: tuple[ImportedAnswer, ...] = ()

@@ -42,7 +42,7 @@ def merge_file(path: Path, other: Path) -> Merged:
     """
     if not is_there(other):
         raise SnowmatchError(f"{other} does not exist: expected another file of decisions")
-    return _add_missing(path, read_decisions(other).rows, str(other))
+    return add_missing(path, read_decisions(other).rows, str(other))
 
 
 def import_lines(path: Path, source: Path) -> Merged:
@@ -71,7 +71,7 @@ def import_lines(path: Path, source: Path) -> Merged:
                 f"{source}, line {number}: the id {decision.id} has another decision in an earlier line; nothing was "
                 "imported: correct the line"
             )
-    return _add_missing(path, tuple(found.values()), str(source))
+    return add_missing(path, tuple(found.values()), str(source))
 
 
 def export_lines(path: Path, out: Path) -> Exported:
@@ -146,7 +146,11 @@ def _collect(connection: sqlite3.Connection, direction: str, rows: dict[int, Row
     return True
 
 
-def _add_missing(path: Path, decisions: Sequence[Decision], source: str) -> Merged:
+def add_missing(path: Path, decisions: Sequence[Decision], source: str) -> Merged:
+    """Add the decisions whose ids are not in the file at `path`, all or none. source: their origin, for an error.
+
+    The rules are those of `merge_file`. No decisions make no file.
+    """
     ours = read_decisions(path)
     added: tuple[Decision, ...] = _missing(ours, decisions, source, path)
     if added:

@@ -10,7 +10,7 @@ from math import isfinite
 from typing import Any
 
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.text import choices
+from snowmatch.core.text import choices, listed
 
 ROLES = ("observer", "adjudicator", "machine", "import")
 MODES = ("open", "blind", "training")
@@ -96,7 +96,7 @@ def from_json(values: Mapping[str, Any]) -> Decision:
     if not isinstance(values, Mapping):
         raise SnowmatchError(f"{values!r} is not a decision: expected an object with {', '.join(FIELDS)}")
     if unknown := sorted(set(values) - set(FIELDS)):
-        raise SnowmatchError(f"unknown values of a decision: {', '.join(unknown)}; expected {', '.join(FIELDS)}")
+        raise SnowmatchError(f"unknown values of a decision: {listed(unknown, 5)}; expected {', '.join(FIELDS)}")
     try:
         given = dict(values)
         for name in given.keys() - _NOT_TEXT:

@@ -23,6 +23,12 @@ def next_id(last: str, now: int) -> str:
         moment, bits = kept, _random_bits(last) + 1 + secrets.randbits(32)
         if bits >> _RANDOM:
             moment, bits = kept + 1, secrets.randbits(_RANDOM)
+    return id_of(moment, bits)
+
+
+def id_of(moment: int, bits: int) -> str:
+    """Return the identifier with a time (milliseconds since 1970, UTC) and these random bits; only 74 of them count."""
+    bits &= (1 << _RANDOM) - 1
     value = moment << 80 | 7 << 76 | bits >> _LOW << 64 | 2 << _LOW | bits & (1 << _LOW) - 1
     digits = f"{value:032x}"
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))

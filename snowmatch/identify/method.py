@@ -11,7 +11,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import features_path
 from snowmatch.core.plugins import Extractor, Matcher, make_plugin, parse_setting, plugin_class, settings
 from snowmatch.core.text import did_you_mean
-from snowmatch.features.reader import list_features
+from snowmatch.features.reader import FeatureReader, list_features, open_features
 from snowmatch.matching.geometry.frames import Geometry
 from snowmatch.matching.query import voter
 
@@ -44,6 +44,16 @@ class Method:
     geometry: Geometry
     extractor: dict[str, Any]
     matching: dict[str, Any]
+
+
+def features_in_use(folder: Path) -> FeatureReader | None:
+    """Return the features of the extractor that queries of a catalog use; None if nothing is indexed.
+
+    Of several extractors, DEFAULT_EXTRACTOR, or else the first. Raises SnowmatchError if a file is damaged.
+    """
+    stored = list_features(features_path(folder))
+    used = next((each for each in stored if each["name"] == DEFAULT_EXTRACTOR), stored[0] if stored else None)
+    return None if used is None else open_features(features_path(folder), used)
 
 
 def choose_method(

@@ -6,12 +6,15 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from snowmatch.catalog.cells import CellError, read_body_part
-from snowmatch.catalog.positions import holds_position
-from snowmatch.catalog.times import EXPECTED, read_times, to_one_zone
+from snowmatch.catalog.positions import holds_position, read_crs, read_position
+from snowmatch.catalog.problems import Problems
+from snowmatch.catalog.times import EXPECTED, ReadTime, read_times, to_one_zone, zone_text
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.home import STATIONS_NAME
 from snowmatch.core.imported import ImportedRow, source_column
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted, same_name, some
@@ -72,16 +75,24 @@ def read_all_times(
         )
     notes = []
     if zones:
-        done = {"dropped": "was left out: snowmatch uses the local time of the camera",
-                "converted": "differs, so all were converted to the one that most of them have"}[zones]  # fmt: skip
-        notes.append(
-            Note(f"zones-{zones}", f"the time zone of {counted(sum(t.zone is not None for t in times), 'time')} {done}")
-        )
+        notes.append(Note(f"zones-{zones}", _zones_text(times, moments, zones)))
     told = {}
     for text, time, moment in zip(texts, times, moments, strict=True):
         if moment is not None:
             told[text] = moment.date().isoformat() if time.dated else moment.isoformat()
     return told, notes, mixed or bool(unclear)
+
+
+def _zones_text(times: Sequence[ReadTime], moments: Sequence[datetime | None], zones: str) -> str:
+    """Return what was done with the time zones of a source, as text."""
+    zoned = [(t, m) for t, m in zip(times, moments, strict=True) if t.zone is not None and t.moment and m]
+    usual = next(zone_text(m - t.moment + t.zone) for t, m in zoned if t.moment and t.zone is not None)
+    text = f"the time zone ({usual}) of {counted(len(zoned), 'time')} was left out: snowmatch uses the camera's clock"
+    if zones == "converted":
+        text = f"{counted(len(zoned), 'time')} with different zones converted to {usual}, that of most of them"
+    if bare := sum(t.zone is None and t.moment is not None for t in times):
+        text += f"; {counted(bare, 'time')} without a zone unchanged"
+    return text
 
 
 def checked_rows(
@@ -136,13 +147,22 @@ def checked_rows(
     return Checked(tuple(made), tuple(failed), tuple(problems), tuple(_notes(read, counts)))
 
 
-def checked_stations(stations: Sequence[Mapping[str, str]], times: Mapping[str, str]) -> list[Cells]:
-    """Return rows of stations.csv with times as ISO 8601. Rows that repeat an earlier one are left out."""
+def checked_stations(
+    stations: Sequence[Mapping[str, str]], times: Mapping[str, str], problems: list[str]
+) -> list[Cells]:
+    """Return rows of stations.csv with times as ISO 8601. Rows that repeat an earlier one are left out.
+
+    A position that is none, such as one with swapped degrees or metres without their EPSG code, is added to problems.
+    """
     made: dict[str, Cells] = {}
     for cells in stations:
         one = {c: times.get(text, text) if _is_period(c) else text for c, text in cells.items() if text}
         one["deployment"] = one.get("deployment") or identifier(one)
         made.setdefault(one["deployment"], one)
+    for one in made.values():
+        wrong = Problems(Path(STATIONS_NAME))
+        read_position(one.get("x", ""), one.get("y", ""), read_crs(one.get("crs", ""), 0, wrong), 0, wrong)
+        problems += [f"station {one.get('station', '')}, {column}: {text}" for _, column, text in wrong.found]
     return list(made.values())
 
 

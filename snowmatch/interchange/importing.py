@@ -19,8 +19,12 @@ from snowmatch.core.notes import Note, unique
 from snowmatch.core.plain import plain
 from snowmatch.core.plugins import Importer, make_plugin, plugin_name, plugin_names
 from snowmatch.core.text import counted, some
+from snowmatch.decisions.file import decisions_path, read_decisions
+from snowmatch.decisions.merge import add_missing
+from snowmatch.interchange.answers import ANNOTATION, answers_as_decisions
 from snowmatch.interchange.cells import Checked, checked_rows, checked_stations, read_all_times
 from snowmatch.interchange.importers._json import read_json
+from snowmatch.interchange.importers._tables import read_rows
 from snowmatch.interchange.merging import Merged, merge
 from snowmatch.interchange.photo_files import find_files, make_links_and_copies, place_photos
 from snowmatch.interchange.stations import read_station_table
@@ -45,7 +49,8 @@ class Report:
     """What an import did.
 
     rows: of the source that have a photo. failed: (photo, reason) that were left out. kept: cells that differ from the
-    source and stay. written: files that were written, and the files that keep the old ones.
+    source and stay. written: files that were written, and the files that keep the old ones. answers: of persons, about
+    two animals, that are new among the decisions.
     """
 
     source: Path
@@ -64,6 +69,7 @@ class Report:
     copies: int
     written: tuple[str, ...]
     notes: tuple[Note, ...] = field(default=())
+    answers: int = 0
 
     def summary(self) -> str:
         """Return what was done, as text for people."""
@@ -77,6 +83,8 @@ class Report:
                 f"{self.catalog / STATIONS_NAME}: {counted(self.stations, 'row')}, {self.stations_changed} new or "
                 "changed"
             )
+        if self.answers:
+            lines.append(f"{decisions_path(self.catalog)}: {counted(self.answers, 'answer')} of persons added")
         lines += [f"{self.catalog / at} is a link to {to}" for at, to in self.links.items()]
         if self.copies:
             lines.append(f"{counted(self.copies, 'photo')} copied")
@@ -137,6 +145,7 @@ def import_source(
     if stations is not None:
         deployments += read_station_table(stations, notes, problems)
     times, zone_notes, unclear = read_all_times(read.rows, deployments, dates, problems)
+    deployments = checked_stations(deployments, times, problems)
     _raise(source, problems, unclear)
     if not read.rows:
         left = ", ".join(f"{n} {what}" for what, n in sorted(read.left_out.items()))
@@ -153,7 +162,6 @@ def import_source(
         )
     placement = place_photos(found, home, copy=copy)
     checked = checked_rows(read.rows, name, times, found, placement.paths)
-    deployments = checked_stations(deployments, times)
     _raise(source, checked.problems, False)
     return _write(source, name, home, read, checked, deployments, placement, (*notes, *zone_notes, *checked.notes))
 
@@ -175,6 +183,8 @@ def choose_importer(source: Path, format: str | None, options: Mapping[str, str]
     if not scores:
         if source.suffix.lower() == ".json":
             read_json(source)  # says what is wrong with half a file
+        if source.suffix.lower() == ".xlsx" and source.is_file():
+            read_rows(source, [], [])
         known = ", ".join(plugin_names("importers"))
         raise SnowmatchError(f"{source} is of no known format; the formats are: {known}", "choose-format")
     if len(scores) > 1 and scores[0][0] - scores[1][0] < SURE:
@@ -192,14 +202,22 @@ def _write(
     table, posts = read_text_table(home / CSV_NAME), read_text_table(home / STATIONS_NAME)
     remembered: list[Note] = []
     memory = read_memory(imported_path(home), remembered)
-    rows = merge(table.rows, memory.get((name, CSV_NAME), {}) if table.rows else {}, checked.rows, key)
+    decisions = decisions_path(home)
+    decided = os.path.lexists(decisions)
+    fixed = (ANNOTATION,) if decided else ()  # decisions go by the identifiers of annotations
+    rows = merge(table.rows, memory.get((name, CSV_NAME), {}) if table.rows else {}, checked.rows, key, fixed=fixed)
     sites = merge(
         posts.rows, memory.get((name, STATIONS_NAME), {}) if posts.rows else {}, deployments, "deployment", ""
     )
     content = table_bytes(table, rows.rows, (*FIRST, key))
     check_catalog(content, home / CSV_NAME)
+    answers, lost = answers_as_decisions(read.answers, rows.rows, key)
+    if answers and decided:
+        read_decisions(decisions)  # says what is wrong with it, before anything is written
     written: list[str] = []
     make_links_and_copies(placement, home)
+    home.mkdir(parents=True, exist_ok=True)
+    added = add_missing(decisions, answers, str(source)).added if answers else ()
     for merged, path, data in (
         (rows, home / CSV_NAME, content),
         (sites, home / STATIONS_NAME, table_bytes(posts, sites.rows, FIRST_OF_STATIONS)),
@@ -207,6 +225,7 @@ def _write(
         if merged.added or merged.changed:
             kept = replace_table(path, data)
             written += [path.name, *([kept.name] if kept else [])]
+    written += [decisions.name] if added else []
     before = {what: dict(cells) for what, cells in memory.items()}
     memory.setdefault((name, CSV_NAME), {}).update({cells[key]: cells for cells in checked.rows})
     if deployments:
@@ -217,12 +236,15 @@ def _write(
         source, name, home, len(checked.rows), rows.added, rows.changed, rows.same, len(deployments),
         sites.added + sites.changed, read.left_out, checked.failed, (*rows.kept, *sites.kept),
         {at: str(to) for at, to in placement.links.items()}, len(placement.copies), tuple(written),
-        unique([*notes, *remembered, *_merge_notes(rows, table.rows and checked.failed)]),
+        unique([*notes, *remembered, *_merge_notes(rows, lost)]), len(added),
     )  # fmt: skip
 
 
-def _merge_notes(rows: Merged, failed: Any) -> list[Note]:
+def _merge_notes(rows: Merged, lost: int) -> list[Note]:
     notes = []
+    if lost:
+        text = f"{counted(lost, 'answer')} about animals that the catalog does not have as the source does left out"
+        notes.append(Note("answers-left-out", text, {"count": lost}))
     if rows.removed:
         text = f"{counted(len(rows.removed), 'row')} that somebody has deleted here left out: {some(rows.removed)}"
         notes.append(Note("rows-deleted-here", text, {"count": len(rows.removed)}))

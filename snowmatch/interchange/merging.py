@@ -36,13 +36,14 @@ class Merged:
 
 
 def merge(
-    here: Sequence[Cells], last: Mapping[str, Cells], source: Sequence[Cells], key: str, place: str = "path"
-) -> Merged:
+    here: Sequence[Cells], last: Mapping[str, Cells], source: Sequence[Cells], key: str, place: str = "path", *,
+    fixed: Sequence[str] = (),
+) -> Merged:  # fmt: skip
     """Return the rows of a table after an import. The order of the rows stays; new rows come last.
 
     here: the table as it is. last: what the last import of this format wrote, by identifier. source: what the source
     says now. key: the column with the source's identifier. place: the column by which rows without one are recognised.
-    No source rows leave the table as it is.
+    fixed: columns that never change in rows that are there. No source rows leave the table as it is.
     """
     rows = [dict(cells) for cells in here]
     partners = _partners(rows, source, key, place)
@@ -58,7 +59,7 @@ def merge(
             continue
         known = last.get(rows[at].get(key) or cells[key])
         changed = False
-        for column in {**cells, **(known or {})}:
+        for column in (c for c in {**cells, **(known or {})} if c not in fixed):
             changed |= _merge_cell(rows[at], column, cells, known, key, merged)
         merged.changed += changed
         merged.same += not changed

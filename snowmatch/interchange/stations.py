@@ -1,4 +1,4 @@
-"""Tables of stations of other programs, as the rows of stations.csv. Their values are checked by the survey."""
+"""Tables of stations of other programs, as the rows of stations.csv. The survey checks their values."""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from snowmatch.api import Catalog
 from snowmatch.catalog.ids import with_ids
-from snowmatch.catalog.load import CatalogData, load_catalog
-from snowmatch.catalog.records import load_records
+from snowmatch.catalog.load import CatalogData
+from snowmatch.catalog.opened import open_data
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import choices, counted, did_you_mean
 from snowmatch.core.types import Annotation
@@ -81,7 +81,7 @@ def open_identities(folder: str | Path | Catalog, decisions: Path | None = None)
     Raises SnowmatchError if there is no catalog, or if the file of decisions is damaged.
     """
     folder = folder.folder if isinstance(folder, Catalog) else Path(folder)
-    data = load_catalog(folder, load_records(folder))
+    data = open_data(folder)
     data = replace(data, annotations=with_ids(folder, data.annotations, data.annotations))
     path = decisions or decisions_path(folder)
     stored = read_decisions(path)

@@ -42,10 +42,10 @@ class Item:
 
     why: `contradiction`, `decides`, `confirm`, `counts`, `check` (a sample of the machine's decisions), `repeat`,
     `second` (an independent second answer), `disagreement` or `doubtful` (for an adjudicator: observers disagree, or
-    the photos contradict an answer) or `chosen` (by a person). reason: the same in words. probability: that both show
-    one animal; careful: its lower bound, and the level of that; None if the photos say next to nothing. spots: matched
-    spots of the best two photos. photos: these annotations' identifiers, of a and of b; the first ones of the sightings
-    if there are no spots.
+    the photos contradict an answer or say nothing for it) or `chosen` (by a person). reason: the same in words.
+    probability: that both show one animal; careful: its lower bound, and the level of that; None if the photos say next
+    to nothing. spots: matched spots of the best two photos. photos: these annotations' identifiers, of a and of b; the
+    first ones of the sightings if there are no spots.
     """
 
     a: int
@@ -285,10 +285,11 @@ class Queue:
                 told = ", ".join(f"{d.observer}: {d.answer.replace('_', ' ')}" for d in state.answers)
                 yield self._item(*pair, "disagreement", told)
         for pair in doubtful_answers(self.identities, self.evidence):
-            first = self.identities.who.pairs[pair].answers[0]
-            share = percent(self.evidence.pairs[pair].probability)
-            told = f"{first.observer}: {first.answer}; the photos say one animal at {share}"
-            yield self._item(*pair, "doubtful", told)
+            first, likely = self.identities.who.pairs[pair].answers[0], self.evidence.pairs[pair]
+            share = (
+                f"say one animal at {percent(likely.probability)}" if likely.speaks else "say next to nothing for it"
+            )
+            yield self._item(*pair, "doubtful", f"{first.observer}: {first.answer}; the photos {share}")
 
     def _joins(self, a: int, b: int) -> str:
         who = self.identities.who
@@ -385,7 +386,8 @@ class Queue:
 def doubtful_answers(identities: Identities, evidence: Evidence) -> list[tuple[int, int]]:
     """Return the pairs whose answers by persons the photos contradict strongly, and no adjudicator has decided.
 
-    The most doubtful first. None give an empty list.
+    Then those of an answer `same` for which the photos say next to nothing: of an observer who is 97 % right, one in
+    four is wrong. The most doubtful first. None give an empty list.
     """
     found = []
     for pair, state in identities.who.pairs.items():
@@ -394,12 +396,10 @@ def doubtful_answers(identities: Identities, evidence: Evidence) -> list[tuple[i
             continue
         if any(said.role in ("adjudicator", "machine") for said in state.answers):
             continue
-        if state.answer == SAME and not likely.speaks:
-            continue
         wrong = likely.probability if state.answer == DIFFERENT else 1 - likely.probability
         if wrong >= DOUBT:
-            found.append((-wrong, pair))
-    return [pair for _, pair in sorted(found)]
+            found.append((state.answer == SAME and not likely.speaks, -wrong, pair))
+    return [pair for _, _, pair in sorted(found)]
 
 
 def answer_item(

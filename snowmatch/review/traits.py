@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -66,21 +66,6 @@ def sex_of(traits: Traits, annotations: Sequence[Annotation], known: Mapping[int
         return last if last != "unknown" else ""
     told = {known[a.row] for a in annotations if a.row in known}
     return told.pop() if len(told) == 1 else ""
-
-
-def best_photo(traits: Traits, annotations: Iterable[Annotation], part: str = "") -> Annotation | None:
-    """Return the photo that shows an animal best; None if no photo shows the body part. part: "" for any.
-
-    The one that a person chose comes first, then those of better quality, then the largest box.
-    """
-    rank = {"good": 2, "fair": 1, "": 1, "poor": 0}
-
-    def worth(a: Annotation) -> tuple[int, int, int, int]:
-        area = a.bbox[2] * a.bbox[3] if a.bbox is not None else 0
-        quality = rank.get(traits.quality.get(a.annotation, ""), 1)
-        return traits.portraits.get(a.annotation, 0), quality, area, -a.row
-
-    return max((a for a in annotations if not part or a.body_part == part), key=worth, default=None)
 
 
 def trait_drafts(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 from snowmatch.core.text import aligned, counted, printable
 from snowmatch.survey.abundance import Estimate
@@ -85,7 +86,19 @@ def _flanks(survey: Survey) -> list[str]:
         for c in survey.choices
     ]
     head = ("  flanks", "individuals", "captures", "recaptures", "which sightings count")
-    return aligned(head, rows, right=head[1:4])
+    return [*aligned(head, rows, right=head[1:4]), _two_flanks(survey)]
+
+
+def _two_flanks(survey: Survey) -> str:
+    """Return what models get that take both flanks and do not need to know which of them are one animal."""
+    sides = Counter(i.flanks for i in individuals(survey.all_captures))
+    linked, left, right = sides["B"] + sides["LR"], sides["L"], sides["R"]
+    most = linked + left + right
+    between = counted(most, "animal") if min(left, right) == 0 else f"{most - min(left, right)} to {most} animals"
+    return (
+        f"  models of two flanks (export --format spim, multimark): {counted(linked, 'individual')} known from both, "
+        f"{left} from the left only, {right} from the right only, thus {between}"
+    )
 
 
 def _individuals(survey: Survey) -> list[str]:

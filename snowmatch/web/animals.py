@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import printable
 from snowmatch.core.types import Annotation
 from snowmatch.review.identities import Identities
-from snowmatch.review.traits import Traits, best_photo, sex_of, traits_of
+from snowmatch.review.portraits import Shown, best_photo, shown_in
+from snowmatch.review.traits import Traits, sex_of, traits_of
 from snowmatch.survey.traits import read_traits
 from snowmatch.views.previews import key_of
 from snowmatch.web.state import State
@@ -55,6 +57,7 @@ class Known:
 
     traits: Traits
     table: Mapping[int, str]
+    shown: Shown
 
 
 def known_of(state: State, identities: Identities) -> Known:
@@ -63,11 +66,21 @@ def known_of(state: State, identities: Identities) -> Known:
     data, head = id(identities.data), identities.stored.head
     if kept is not None and kept[:2] == (data, head):
         return kept[2]
-    same_table = kept is not None and kept[0] == data
-    table = kept[2].table if kept and same_table else read_traits(identities.data.folder, identities.annotations)["sex"]
-    known = Known(traits_of(identities.rows), table)
+    if kept is not None and kept[0] == data:
+        table, shown = kept[2].table, kept[2].shown
+    else:
+        table = read_traits(identities.data.folder, identities.annotations)["sex"]
+        shown = _shown_in(identities)
+    known = Known(traits_of(identities.rows), table, shown)
     state.kept["traits"] = (data, head, known)
     return known
+
+
+def _shown_in(identities: Identities) -> Shown:
+    try:
+        return shown_in(identities)
+    except SnowmatchError:  # Photos and Work say what is damaged; here only the choice of a picture depends on it
+        return Shown()
 
 
 def photos_of(identities: Identities, number: int) -> list[Annotation]:
@@ -88,9 +101,10 @@ def card_of(identities: Identities, known: Known, number: int) -> dict[str, Any]
     who = identities.who
     individual = who.individuals[number]
     photos = photos_of(identities, number)
-    faces = [best_photo(known.traits, photos, part) for part in FLANKS]
+    boxed = [identities.boxed(a.row) for a in photos]
+    faces = [best_photo(known.traits, known.shown, boxed, part) for part in FLANKS]
     if not any(faces):
-        faces = [best_photo(known.traits, photos)]
+        faces = [best_photo(known.traits, known.shown, boxed)]
     times = sorted(who.sightings[n].time for n in individual.sightings if who.sightings[n].time)
     return {
         "address": address_of(identities, number),

@@ -1,4 +1,8 @@
-"""Notes and errors in the language of the page. They are written in English; a language may have them by their code."""
+"""Notes and errors in the language of the page. They are written in English; a language may have them by their code.
+
+English has them, too, where the command line's words are not those of the pages: a picture of an animal is an
+annotation there.
+"""
 
 from __future__ import annotations
 

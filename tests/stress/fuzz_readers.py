@@ -6,6 +6,7 @@ same. The others return what they are typed to return, and `check` says what mus
 
 import hashlib
 import json
+import shutil
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,8 +20,11 @@ from import_sources import megadetector, speciesnet
 from openpyxl import Workbook
 from PIL import Image
 
+from snowmatch.catalog import opened
 from snowmatch.catalog.database import DamagedError, reading
 from snowmatch.catalog.found import BY_MAPS, BY_SCREENING, load_found
+from snowmatch.catalog.load import load_catalog
+from snowmatch.catalog.opened import open_data
 from snowmatch.catalog.records import load_records
 from snowmatch.catalog.screened import load_classes, load_screened
 from snowmatch.catalog.settings import CatalogSettings, keep_settings, load_settings
@@ -36,7 +40,7 @@ from snowmatch.confidence.levels import Levels
 from snowmatch.confidence.model import Model
 from snowmatch.confidence.score_table import ScoreTable, is_table, load_table, save_table
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.home import home_of
+from snowmatch.core.home import home_of, opened_path
 from snowmatch.core.sums import read_sums
 from snowmatch.decisions.file import append, read_decisions
 from snowmatch.decisions.merge import export_lines, import_lines, read_whole
@@ -85,7 +89,7 @@ class Reader:
 def make_readers(folder, indexed):
     """Return all readers of good files in `folder`. indexed: a folder with a catalog that was indexed."""
     folder.mkdir(parents=True, exist_ok=True)
-    makers = (_tables, _images, _json, _databases, _features, _search, _arrays, _weights, _videos)
+    makers = (_tables, _images, _json, _databases, _features, _search, _arrays, _weights, _videos, _opened)
     return [reader for make in makers for reader in make(folder / make.__name__, indexed)]
 
 
@@ -367,12 +371,20 @@ def _arrays(folder, _):
     yield Reader("npz", "a table of scores", table, lambda: (is_table(table), load_table(table)))
 
 
+def _opened(folder, indexed):
+    shutil.copytree(indexed / "catalog", folder)
+    records = load_records(folder)
+    data = load_catalog(folder, records)
+    opened._keep(data, records, opened._stamp(folder, {}))
+    yield Reader("JSON", "opened.json", opened_path(folder), lambda: open_data(folder), strict(data))
+
+
 def _weights(folder, _):
     folder.mkdir()
     old, network, own = folder / "old.pth", folder / "net.onnx", folder / "own.safetensors"
     array = np.arange(12, dtype=np.float32)
     old.write_bytes(old_torch.old_torch_of({"w": array.reshape(3, 4)}))
-    yield Reader("weights", "torch's old format", old, lambda: {k: v.sum() for k, v in read_torch(old).items()})
+    yield Reader("weights", "torch's old format", old, lambda: {k: v.tobytes() for k, v in read_torch(old).items()})
     nodes = [Node("Conv", ("image", "w"), "out", {"kernel_shape": (3, 3), "pads": (1, 1, 1, 1)})]
     weights = {"w": np.ones((2, 3, 3, 3), np.float32)}
     network.write_bytes(write_onnx(nodes, weights, ("image", (1, 3, 8, 8)), {"out": (1, 2, 8, 8)}))

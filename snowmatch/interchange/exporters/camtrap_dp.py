@@ -242,18 +242,19 @@ def _deployments(given: Export, zone: tzinfo, degrees: Mapping[str, tuple[float,
         periods = periods or [(span, "", session) for span, session in survey.spans[p.label]]
         for n, (span, camera, session) in enumerate(sorted(periods, key=lambda t: (t[0].start, t[1]))):
             problems = [q for d in p.deployments if d.working == span and d.camera == camera for q in d.problems]
+            groups = ("session", session), ("location", p.location)
             found.append(
                 {
                     "deploymentID": f"{p.label}-{n + 1}",
                     "locationID": p.label,
-                    "locationName": p.location or p.label,
+                    "locationName": p.station or p.label,
                     "latitude": degrees[p.label][1],
                     "longitude": degrees[p.label][0],
                     "coordinateUncertainty": radius,
                     "deploymentStart": _time(span.start, zone),
                     "deploymentEnd": _time(span.end, zone),
                     "cameraID": camera,
-                    "deploymentGroups": f"session:{session}" if session else "",
+                    "deploymentGroups": " | ".join(f"{name}:{text}" for name, text in groups if text),
                     "deploymentTags": " | ".join(f"notWorking:{q.start}/{q.end}" for q in problems),
                 }
             )

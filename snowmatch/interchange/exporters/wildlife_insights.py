@@ -12,8 +12,8 @@ from snowmatch.survey.places import Place
 from snowmatch.survey.tables import to_csv
 
 IMAGES = (
-    *("project_id", "deployment_id", "image_id", "filename", "location", "is_blank", "genus", "species"),
-    *("timestamp", "age", "sex", "individual_id", "individual_animal_notes", "number_of_objects"),
+    *("project_id", "deployment_id", "image_id", "filename", "location", "is_blank", "identified_by", "genus"),
+    *("species", "timestamp", "age", "sex", "individual_id", "individual_animal_notes", "number_of_objects"),
 )
 DEPLOYMENTS = (
     "project_id",
@@ -53,7 +53,7 @@ class WildlifeInsights:
                 name = a.path.rpartition("/")[2]
                 time = _time(a.timestamp or c.start)
                 told = (c.age_class, c.sex, c.individual, a.body_part, 1)
-                images.append((self.project, c.place, key, name, a.path, 0, genus, epithet, time, *told))
+                images.append((self.project, c.place, key, name, a.path, 0, "snowmatch", genus, epithet, time, *told))
         deployments: list[Any] = []
         for p in survey.places:
             spans = [span for span, _ in survey.spans[p.label]]

@@ -39,27 +39,36 @@ SPELLINGS = {
     "species": "species common_name scientific_name species_name",
     "quality": "quality",
     "source_id": "image_id photo_id record_id uuid id",
-    # A column called x or y may be that of a box
+    # A column called x or y may be that of a box: see `meanings`
     **{name: stations.SPELLINGS[name].removeprefix(f"{name} ") for name in ("x", "y")},
     "crs": stations.SPELLINGS["crs"],
 }
 COPIED = ("location", "station", "camera", "encounter", "mask", "split", "annotation", "sex", "species", "quality")
 COORDINATES = ("x", "y", "crs")
+EDGES = {"w", "h", "width", "height"}  # beside them, columns called x and y are of a box
 
 
 @dataclass
 class PhotoTable:
     """How the columns of one table are read, and what was met in them.
 
-    meaning: heading -> column of the catalog. nameless: texts that were read as "no name". repeated: how often a photo
-    occurred. positions: by location and station.
+    meaning: heading -> column of the catalog. nameless: texts that were read as "no name". lines: all that were met.
+    repeated: how often a photo occurred. positions: by location and station.
     """
 
     meaning: Mapping[str, str]
     headings: Sequence[str]
     nameless: Counter[str] = field(default_factory=Counter)
+    lines: set[tuple[str, ...]] = field(default_factory=set)
     repeated: Counter[str] = field(default_factory=Counter)
     positions: dict[tuple[str, str], Counter[tuple[str, ...]]] = field(default_factory=lambda: defaultdict(Counter))
+
+    def is_repeat(self, cells: Mapping[str, str]) -> bool:
+        """Return whether the table has had the same line before."""
+        line = tuple(cells.values())
+        known = line in self.lines
+        self.lines.add(line)
+        return known
 
     def photo(self, cells: Mapping[str, str]) -> str:
         """Return the name of the photo: the folder and the file, joined."""
@@ -89,7 +98,8 @@ class PhotoTable:
         kept["timestamp"] = time or joined_time(self.cell(cells, "date"), self.cell(cells, "time"))
         kept.update({h: cells[h] for h in self.headings if h and h not in self.meaning and cells[h]})
         box, unit = self._box(cells, where, unit, problems)
-        if position := tuple(self.cell(cells, name) for name in COORDINATES) if self.cell(cells, "x") else ():
+        position = tuple(self.cell(cells, name) for name in COORDINATES)
+        if any(position[:2]):
             self.positions[kept.get("location", ""), kept.get("station", "")][position] += 1
         self.repeated[photo] += 1
         number = self.repeated[photo]
@@ -136,6 +146,9 @@ def meanings(headings: Sequence[str], own: Mapping[str, str] | None = None) -> d
         heading = next((word for word in words.split() if word in headings and word not in found), None)
         if heading is not None:
             found[heading] = column
+    used = {*found, *found.values()}
+    if {"x", "y"} <= set(headings) and not {"x", "y"} & used and not EDGES & set(headings):
+        found |= {"x": "x", "y": "y"}
     return found
 
 

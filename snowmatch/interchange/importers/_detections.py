@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.imported import Imported, ImportedRow
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted, some
-from snowmatch.interchange.importers._values import by_levels, place_folders, station_levels
+from snowmatch.interchange.importers._values import (
+    by_levels,
+    folders_above_places,
+    place_folders,
+    places_read,
+    station_levels,
+)
 from snowmatch.screening.result_parts import ObjectResult, PhotoResult
 from snowmatch.screening.results import read_results
 
@@ -41,6 +46,8 @@ def rows_of_results(source: Path, program: str, threshold: float, species: str, 
     left_out: Counter[str] = Counter()
     unsure, failed = [], []
     levels = levels_of(folders)
+    skip = folders_above_places(results.photos, len(levels))
+    read: Counter[tuple[str, ...]] = Counter()
     for file, photo in results.photos.items():
         if photo.failure:
             failed.append(file)
@@ -48,7 +55,11 @@ def rows_of_results(source: Path, program: str, threshold: float, species: str, 
         animals = [one for one in photo.detections if one.label.lower() == "animal"]
         sure = [one for one in animals if one.confidence >= threshold]
         kept = [one for one in sure if not species or _named(one, photo).lower() == species.strip().lower()]
-        place = _place(file, levels) if kept or empty else {}
+        above = place_folders(file)[skip:] if kept or empty else []
+        used = levels or station_levels(above)
+        place = by_levels(above, used)
+        if kept:
+            read[used if above else ()] += 1
         made = {row.source_id: row for one in reversed(kept) for row in [_row(file, one, photo, place)]}
         if twice := len(kept) - len(made):
             left_out["boxes that are in one photo twice"] += twice  # the surest of them stays
@@ -62,6 +73,8 @@ def rows_of_results(source: Path, program: str, threshold: float, species: str, 
                 left_out[what] += 1
                 unsure += [file] if animals and not sure else []
     notes = list(results.notes)
+    if not levels:
+        notes += places_read(read, next((row.photo for row in rows), ""))
     if unsure:
         text = (
             f"{counted(len(unsure), 'photo')} with animals below the confidence {threshold:g} left out: {some(unsure)}"
@@ -71,11 +84,6 @@ def rows_of_results(source: Path, program: str, threshold: float, species: str, 
         text = f"{counted(len(failed), 'photo')} that {program} could not read left out: {some(failed)}"
         notes.append(Note("photos-failed-there", text, {"count": len(failed)}))
     return Imported(tuple(rows), (source.parent,), notes=tuple(notes), left_out=dict(left_out))
-
-
-def _place(file: str, levels: Sequence[str]) -> dict[str, str]:
-    above = place_folders(file)
-    return by_levels(above, levels or station_levels(above))
 
 
 def _row(file: str, one: ObjectResult, photo: PhotoResult, place: dict[str, str]) -> ImportedRow:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -51,7 +52,8 @@ def headings_of(path: Path) -> tuple[str, ...]:
 def read_rows(path: Path, notes: list[Note], problems: list[str]) -> Table:
     """Read a table with any headings. Raises SnowmatchError if the file is no table.
 
-    Rows with too many cells are problems. A second heading of one name gets a number.
+    Rows with too many cells are problems, and so is a last line that breaks off. A second heading of one name gets a
+    number.
     """
     try:
         sheet, said = _sheet(path, *_stamp(path))
@@ -67,6 +69,7 @@ def read_rows(path: Path, notes: list[Note], problems: list[str]) -> Table:
     while headings and not headings[-1]:
         headings.pop()
     width, rows = len(headings), []
+    short: list[tuple[int, int]] = []  # line and number of values
     for line, cells in sheet.rows:
         texts = [same_name(cell.strip()) for cell in cells]
         if not any(texts):
@@ -78,7 +81,22 @@ def read_rows(path: Path, notes: list[Note], problems: list[str]) -> Table:
             )
             continue
         rows.append((line, tuple(texts[:width] + [""] * (width - len(texts)))))
+        if len(texts) < width:
+            short.append((line, len(texts)))
+    if len(rows) > 1 and len(short) == 1 and short[0][0] == rows[-1][0] and _breaks_off(path):
+        line, number = short[0]
+        problems.append(
+            f"{path.name} line {line}: {number} of {width} values, and no end of the line: it may be half a file; copy "
+            "it again"
+        )
     return Table(path, tuple(headings), tuple(rows))
+
+
+def _breaks_off(path: Path) -> bool:
+    """Return whether a text ends without the end of a line."""
+    with path.open("rb") as file:
+        file.seek(-2, os.SEEK_END)
+        return not set(b"\r\n") & set(file.read())
 
 
 def need(table: Table, names: Sequence[str], format_name: str) -> None:

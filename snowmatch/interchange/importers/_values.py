@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import takewhile
 from math import cos, radians, sin
 from pathlib import PurePosixPath
+
+from snowmatch.core.notes import Note
 
 Box = tuple[float, float, float, float]  # x, y, width, height
 # Texts that mean "nobody knows which animal this is", in lower case. NA is what R writes for a missing value.
@@ -107,6 +111,31 @@ def by_levels(folders: Sequence[str], levels: Sequence[str]) -> dict[str, str]:
 def station_levels(folders: Sequence[str]) -> tuple[str, ...]:
     """Return the usual meaning of the folders above photos of cards: the station, with its location above it."""
     return (("station",), ("location", "station"))[len(folders) > 1] + ("camera",) * (len(folders) > 2)
+
+
+def folders_above_places(photos: Iterable[str], told: int = 0) -> int:
+    """Return how many folders at the top of the photos' paths say nothing of the place: they are those of all photos.
+
+    The last three folders may say it; of paths from the root of a disk, the last two. told: the number of levels that
+    the user has named, if any; then only paths from the root of a disk have others above them.
+    """
+    shared: list[str] | None = None
+    deepest, whole = 0, False
+    for photo in photos:
+        folders = place_folders(photo)
+        deepest, whole = max(deepest, len(folders)), whole or photo.startswith(("/", "\\")) or photo[1:2] == ":"
+        if shared is None:
+            shared = folders
+        shared = [a for a, b in takewhile(lambda pair: pair[0] == pair[1], zip(shared, folders, strict=False))]
+    kept = (told or 2) if whole else deepest if told else 3
+    return max(min(len(shared or ()), deepest - kept), 0)
+
+
+def places_read(read: Counter[tuple[str, ...]], example: str) -> list[Note]:
+    """Return a note on what folders were read as. read: number of photos by their levels. example: one photo."""
+    told = [f"{'/'.join(levels)} ({n})" for levels, n in sorted(read.items()) if levels]
+    text = f"folders were read as {', '.join(told)}, such as those of {example}; -o folders says what they are"
+    return [Note("folders-read", text)] if told else []
 
 
 def as_text(value: object) -> str:

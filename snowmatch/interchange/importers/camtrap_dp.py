@@ -23,6 +23,7 @@ from snowmatch.interchange.importers._tables import Table, need, read_rows
 from snowmatch.interchange.importers._values import Box, name_or_none, side
 
 TABLES = ("deployments", "media", "observations")
+NOT_WORKING = "notWorking:"
 MISSING = ("", "NA", "NaN", "nan")  # how the format writes a missing value
 KEPT = ("life_stage", "behavior", "count", "classification_method", "classified_by", "classification_probability",
         "observation_tags", "observation_comments")  # fmt: skip
@@ -82,6 +83,9 @@ class _Package:
         self.media = self._by_id(tables["media"], "media_id")
         self.observations = self._by_id(tables["observations"], "observation_id")
         self.left_out: Counter[str] = Counter()
+        self.places: dict[tuple[str, str], set[str]] = defaultdict(set)  # identifiers by location and name
+        for cells in self.deployments.values():
+            self.places[_location(cells), cells.get("location_name", "")].add(cells.get("location_id", ""))
 
     def _by_id(self, table: Table, key: str) -> dict[str, dict[str, str]]:
         found: dict[str, dict[str, str]] = {}
@@ -185,7 +189,8 @@ class _Package:
         scientific = cells.get("scientific_name", "")
         out = {
             "individual": name_or_none(name),
-            "station": _station_name(deployment),
+            "location": _location(deployment),
+            "station": self._station_name(deployment),
             "camera": deployment.get("camera_id", ""),
             "timestamp": media["timestamp"],
             "sex": cells.get("sex", ""),
@@ -218,9 +223,10 @@ class _Package:
         return x, y, width, height
 
     def _station(self, cells: Mapping[str, str]) -> dict[str, str]:
-        groups = dict(p.strip().split(":", 1) for p in cells.get("deployment_groups", "").split("|") if ":" in p)
+        groups = _groups(cells)
         return {
-            "station": _station_name(cells),
+            "station": self._station_name(cells),
+            "location": _location(cells),
             "camera": cells.get("camera_id", ""),
             "session": groups.get("session", groups.get("season", "")),
             "x": cells["longitude"],
@@ -231,11 +237,34 @@ class _Package:
             "deployment": cells["deployment_id"],
             "location_id": cells.get("location_id", ""),
             "coordinate_uncertainty": cells.get("coordinate_uncertainty", ""),
+            **_problems(cells.get("deployment_tags", "")),
         }
 
+    def _station_name(self, deployment: Mapping[str, str]) -> str:
+        """Return the name of a deployment's place; its identifier if several places have that name."""
+        name, key = deployment.get("location_name", ""), deployment.get("location_id", "")
+        several = len(self.places[_location(deployment), name]) > 1
+        return (key if several else name) or name or key or deployment["deployment_id"]
 
-def _station_name(deployment: Mapping[str, str]) -> str:
-    return deployment.get("location_name") or deployment.get("location_id") or deployment["deployment_id"]
+
+def _groups(deployment: Mapping[str, str]) -> dict[str, str]:
+    listed = deployment.get("deployment_groups", "").split("|")
+    return {name.strip(): text.strip() for name, mark, text in (p.partition(":") for p in listed) if mark}
+
+
+def _problems(tags: str) -> dict[str, str]:
+    """Return the times when a camera did not work, from tags as snowmatch's export writes them."""
+    listed = [tag.strip().removeprefix(NOT_WORKING) for tag in tags.split("|") if tag.strip().startswith(NOT_WORKING)]
+    found: dict[str, str] = {}
+    for number, (start, mark, end) in enumerate((text.partition("/") for text in listed), start=1):
+        name = "problem" if number == 1 else f"problem{number}"
+        found |= {f"{name}_from": start, f"{name}_to": end} if mark else {}
+    return found
+
+
+def _location(deployment: Mapping[str, str]) -> str:
+    groups = _groups(deployment)
+    return groups.get("location", groups.get("area", ""))
 
 
 def _package(source: Path) -> tuple[Path, dict[str, object]]:

@@ -63,9 +63,16 @@ class HotSpotter:
                 continue
             box, theta = _box(row, where, problems)
             turned += bool(theta)
-            name = name_or_none(name_of.get(row[2], "" if row[2] in ("0", "1") else row[2]))
+            known = "" if row[2] in ("0", "1") else row[2]  # these are reserved for animals without a name
+            name = name_or_none(name_of.get(row[2], known))
             more = {heading: value for heading, value in zip(further, row[5:], strict=False) if heading and value}
-            cells = {**more, "individual": name, "theta": f"{theta:.6g}" if theta else ""}
+            cells = {
+                **more,
+                "individual": name,
+                "theta": f"{theta:.6g}" if theta else "",
+                "image": row[1],
+                "name_id": known,
+            }
             kept = {column: value for column, value in cells.items() if value}
             # HotSpotter reads photos without EXIF orientation: its boxes are of the pixels as they are stored
             rows.append(ImportedRow(photo_of[row[1]], f"{source.name}/{row[0]}", kept, box, "stored px", None, where))

@@ -1,19 +1,23 @@
 """A database of ibeis or wbia: `_ibsdb/_ibeis_database.sqlite3`.
 
-Source: Erotemic/ibeis and WildMeOrg/wildbook-ia, their tables and the constants of VIEW and QUAL.
+Source: Erotemic/ibeis and WildMeOrg/wildbook-ia, their tables and the constants of VIEW, QUAL, EVIDENCE_DECISION,
+META_DECISION and CONFIDENCE.
 """
 
 from __future__ import annotations
 
 import math
 import sqlite3
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar
+from uuid import UUID
 
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.imported import Imported, ImportedRow
+from snowmatch.core.imported import Imported, ImportedAnswer, ImportedRow
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted
 from snowmatch.interchange.importers._sqlite import column_names, is_sqlite, open_sqlite, table_names
@@ -24,6 +28,12 @@ NEEDED = {"annotations", "images", "names"}
 _VIEWS = "right frontright front frontleft left backleft back backright up upfront upback upleft upright upfrontleft "
 _VIEWS += "upfrontright upbackleft upbackright down downfront downback downleft downright downfrontleft "
 VIEWS = dict(enumerate((_VIEWS + "downfrontright downbackleft downbackright").split(), start=1))
+ANSWERS = {0: "different", 1: "same", 2: "cannot_tell", 3: "cannot_tell"}  # not comparable, and unknown
+REVIEWED = "annot_rowid1 annot_rowid2 annotmatch_evidence_decision annotmatch_meta_decision annotmatch_confidence "
+REVIEWED += "annotmatch_reviewer annotmatch_posixtime_modified annotmatch_tag_text"
+ALGORITHM = "algo:"  # reviewers that are no persons begin so, and persons with USER
+USER = "user:"
+LATEST = 4102444800  # the year 2100, in seconds since 1970
 QUALITIES = {1: "junk", 2: "poor", 3: "ok", 4: "good", 5: "excellent"}
 
 
@@ -40,15 +50,17 @@ class Ibeis:
         return 0.95 * (path is not None and is_sqlite(path))
 
     def read(self, source: Path) -> Imported:
-        """Return one row for each annotation. Raises SnowmatchError if a table is missing."""
+        """Return one row for each annotation, and what persons reviewed. Raises SnowmatchError without a table."""
         path = _database(source)
         if path is None:
             raise SnowmatchError(f"{source} has no {PLACES[0]}, expected a database of ibeis or wbia")
-        rows, problems, notes = [], [], []
+        rows, problems = [], []
+        notes: list[Note] = []
         with open_sqlite(path) as database:
             if missing := NEEDED - table_names(database):
                 raise SnowmatchError(f"{path} has no table {min(missing)}, expected a database of ibeis or wbia")
             turned = 0
+            keys: dict[object, str] = {}
             for one in database.execute(_query(database, path)):
                 where = f"annotation {one['annot_rowid']}"
                 box = _box(one)
@@ -64,6 +76,8 @@ class Ibeis:
                     continue
                 turned += bool(theta)
                 rows.append(_row(one, around(box, theta=theta) if box and theta else box, source, where))
+                keys[one["annot_rowid"]] = rows[-1].source_id
+            answers = _answers(database, keys, notes)
         if turned:
             text = (
                 f"{counted(turned, 'annotation')} turned: the upright box around each is taken, the angle is kept "
@@ -73,7 +87,8 @@ class Ibeis:
         if any("timestamp" in row.cells for row in rows):
             notes.append(Note("times-of-ibeis", "times were read as the camera's clock, as ibeis stores them"))
         folder = path.parent
-        return Imported(tuple(rows), (folder / "images", folder.parent, folder), (), tuple(notes), tuple(problems))
+        roots = (folder / "images", folder.parent, folder)
+        return Imported(tuple(rows), roots, notes=tuple(notes), problems=tuple(problems), answers=answers)
 
 
 def _row(one: sqlite3.Row, box: Box | None, source: Path, where: str) -> ImportedRow:
@@ -90,13 +105,45 @@ def _row(one: sqlite3.Row, box: Box | None, source: Path, where: str) -> Importe
         "note": as_text(one["annot_note"]),
         "theta": f"{_angle(one['annot_theta']):.6g}" if one["annot_theta"] else "",
         "original_name": as_text(one["image_original_name"]),
-        "image": as_text(one["image_uuid"]),
+        "image": _uuid(one["image_uuid"]),
+        "annotation": _uuid(one["annot_uuid"]),
     }
     width, height = one["image_width"], one["image_height"]
     size = (width, height) if type(width) is int and type(height) is int and min(width, height) > 0 else None
-    key = as_text(one["annot_uuid"]) or f"{source.name}/{one['annot_rowid']}"
+    key = _uuid(one["annot_uuid"]) or f"{source.name}/{one['annot_rowid']}"
     kept = {column: value for column, value in cells.items() if value and value != "____"}
     return ImportedRow(as_text(one["image_uri"]), key, kept, box, "px", size, where)
+
+
+def _answers(database: sqlite3.Connection, keys: Mapping[object, str], notes: list[Note]) -> tuple[ImportedAnswer, ...]:
+    """Return the reviews of pairs by persons. keys: identifiers of the rows, by annot_rowid."""
+    has = column_names(database, "annotmatch") if "annotmatch" in table_names(database) else set()
+    if not {"annot_rowid1", "annot_rowid2", "annotmatch_evidence_decision"} <= has:
+        return ()
+    columns = ", ".join(name if name in has else f"NULL AS {name}" for name in REVIEWED.split())
+    found, left_out = [], Counter[str]()
+    for one in database.execute(f"SELECT {columns} FROM annotmatch ORDER BY rowid"):
+        answer = ANSWERS.get(one["annotmatch_evidence_decision"], "")
+        known = ANSWERS.get(one["annotmatch_meta_decision"], "")  # not from the photos, such as a collar
+        answer = known if known and answer in ("", "cannot_tell") else answer
+        sides = keys.get(one["annot_rowid1"]), keys.get(one["annot_rowid2"])
+        if not answer or None in sides or sides[0] == sides[1]:
+            continue
+        observer, seconds = as_text(one["annotmatch_reviewer"]), one["annotmatch_posixtime_modified"]
+        if observer.startswith(ALGORITHM):
+            left_out["by a program"] += 1
+        elif not isinstance(seconds, int | float) or not 0 < seconds < LATEST:
+            left_out["without a date"] += 1
+        else:
+            sure = one["annotmatch_confidence"]
+            name = observer.removeprefix(USER).strip() or "ibeis"
+            certainty = int(sure) if sure in (1, 2, 3, 4) else None
+            note = as_text(one["annotmatch_tag_text"])
+            found.append(ImportedAnswer(str(sides[0]), str(sides[1]), answer, name, float(seconds), certainty, note))
+    if left_out:
+        told = ", ".join(f"{n} {why}" for why, n in sorted(left_out.items()))
+        notes.append(Note("reviews-left-out", f"reviews of pairs left out: {told}"))
+    return tuple(found)
 
 
 def _query(database: sqlite3.Connection, path: Path) -> str:
@@ -125,6 +172,11 @@ def _query(database: sqlite3.Connection, path: Path) -> str:
         joins += " LEFT JOIN species ON "
         joins += "species.species_rowid = annotations.species_rowid" if "species_rowid" in own else "0"
     return f"SELECT {', '.join(columns)} FROM annotations {joins} ORDER BY annotations.annot_rowid"
+
+
+def _uuid(value: object) -> str:
+    """Return an identifier as text. ibeis stores UUIDs as 16 bytes, the first three parts with the last byte first."""
+    return str(UUID(bytes_le=value)) if isinstance(value, bytes) and len(value) == 16 else as_text(value)
 
 
 def _box(one: sqlite3.Row) -> Box | None:

@@ -58,8 +58,12 @@ class Table:
             )
         reader = PhotoTable(meaning, table.headings)
         rows = []
+        twice = 0
         for line, cells in table:
             where = f"{source.name} line {line}"
+            if reader.is_repeat(cells):
+                twice += 1
+                continue
             if not reader.photo(cells):
                 problems.append(f"{where}: no photo; expected its path in the column {_heading(meaning, 'path')}")
                 continue
@@ -73,7 +77,8 @@ class Table:
                 f"{counted(len(several), 'station')} with several positions left out of the stations: {some(several)}"
             )
             notes.append(Note("stations-with-positions", text))
-        return Imported(tuple(rows), (source.parent,), tuple(stations), tuple(notes), tuple(problems))
+        left = {"lines that are in the table twice": twice} if twice else {}
+        return Imported(tuple(rows), (source.parent,), tuple(stations), tuple(notes), tuple(problems), left)
 
 
 def reader_notes(reader: PhotoTable) -> list[Note]:

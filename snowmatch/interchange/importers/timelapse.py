@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -143,17 +143,27 @@ def _rows(
         if Path(cells["file"]).suffix.lower() in VIDEO_EXTENSIONS:
             left_out["videos"] += 1
             continue
-        row = reader.row({**cells, "delete_flag": ""}, where, "share", problems)
-        above = place_folders(row.photo)
-        places = {} if row.cells.get("station") else by_levels(above, station_levels(above))
+        named = _each_animal({**cells, "delete_flag": ""}, reader.meaning)
         animals = boxes.get(cells.get("id", ""), [])
         if len(animals) > 1:
-            several.append(row.photo)
-        rows.append(
-            replace(row, cells={**places, **row.cells}, box=animals[0] if len(animals) == 1 else row.box, unit="share")
-        )
+            several.append(reader.photo(cells))
+        known = {"data_id": cells["id"]} if cells.get("id") else {}  # of the data file; photos are found by their paths
+        for one in named:
+            row = reader.row(one, where, "share", problems)
+            above = place_folders(row.photo)
+            places = {} if row.cells.get("station") else by_levels(above, station_levels(above))
+            box = animals[0] if len(animals) == len(named) == 1 else row.box
+            rows.append(replace(row, cells={**places, **known, **row.cells}, box=box, unit="share"))
     notes += reader_notes(reader)
     return rows, left_out, several
+
+
+def _each_animal(cells: Mapping[str, str], meaning: Mapping[str, str]) -> list[Mapping[str, str]]:
+    """Return the cells of each animal in a photo: snowmatch's export joins names, and body parts, by "; "."""
+    split = {h: cells[h].split("; ") for h, column in meaning.items() if column in ("individual", "body_part")}
+    number = max((len(values) for h, values in split.items() if meaning[h] == "individual"), default=1)
+    alike = {h: values for h, values in split.items() if len(values) == number}
+    return [{**cells, **{h: values[n] for h, values in alike.items()}} for n in range(number)]
 
 
 def _need_columns(database: sqlite3.Connection, path: Path, table: str, needed: set[str]) -> None:

@@ -25,6 +25,7 @@ NAMES = ("marked_individual_individual_id", "encounter_individual_id", "name0_va
 IDENTIFIERS = ("encounter_catalog_number", "encounter_id", "encounter_encounter_id", "encounter_source_url",
                "encounter_alternate_id", "encounter_other_catalog_numbers")  # fmt: skip
 PLACES = ("encounter_decimal_latitude", "encounter_decimal_longitude", "encounter_latitude", "encounter_longitude")
+UPLOADS = "photos.csv"
 DATES = ("year", "month", "day", "hour", "minutes")
 
 
@@ -47,6 +48,7 @@ class Wildbook:
         assets = [h for h in table.headings if ASSET.fullmatch(h)]
         if not assets:
             raise SnowmatchError(f"{source} has no column Encounter.mediaAsset0, expected a sheet of Wildbook")
+        uploads = _uploads(source.parent, notes, problems)
         rows: list[ImportedRow] = []
         left_out: Counter[str] = Counter()
         repeated: Counter[str] = Counter()
@@ -66,6 +68,7 @@ class Wildbook:
                 left_out["encounters without a photo"] += 1
             for asset in filter(cells.get, assets):
                 photo = PurePosixPath(cells[asset].replace("\\", "/")).as_posix()
+                photo = uploads.get(photo, photo)
                 number = asset.removeprefix("encounter_media_asset")
                 base = "/".join(filter(None, (next((cells[h] for h in IDENTIFIERS if cells.get(h)), ""), photo)))
                 repeated[base] += 1
@@ -90,6 +93,14 @@ class Wildbook:
             for x, y in seen
         )
         return Imported(tuple(rows), (source.parent,), stations, tuple(notes), tuple(problems), dict(left_out))
+
+
+def _uploads(folder: Path, notes: list[Note], problems: list[str]) -> dict[str, str]:
+    """Return the paths of photos by the names under which they were uploaded, as snowmatch's export writes them."""
+    table = folder / UPLOADS
+    if set(headings_of(table)) != {"path", "upload_as"}:
+        return {}
+    return {cells["upload_as"]: cells["path"] for _, cells in read_rows(table, notes, problems)}
 
 
 def _cells(cells: Mapping[str, str], time: str) -> dict[str, str]:

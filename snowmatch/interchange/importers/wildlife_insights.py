@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
+from snowmatch.catalog.cells import CellError, read_body_part
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.imported import Imported, ImportedRow
 from snowmatch.core.notes import Note
@@ -22,7 +23,7 @@ NEEDED = ("project_id", "deployment_id", "image_id", "timestamp")
 PEOPLE = {"human", "homo sapiens", "vehicle", "human-camera trapper"}
 # Columns that are used, or say nothing of the animal
 USED = {"filename", "location", "is_blank", "timestamp", "individual_id", "sex", "common_name", "genus", "image_id",
-        "license", "highlighted", "wi_taxon_id", "class", "order", "family"}  # fmt: skip
+        "license", "highlighted", "class", "order", "family"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,9 @@ class WildlifeInsights:
                 if what := _without_animal(cells):
                     left_out[what] += 1
                     continue
-                photo = cells.get("filename") or PurePosixPath(cells.get("location", "").split("?")[0]).name
+                where_there = cells.get("location", "")  # an address, or a path where snowmatch has written the table
+                photo = cells.get("filename") or PurePosixPath(where_there.split("?")[0]).name
+                photo = photo if "://" in where_there else where_there or photo
                 if not photo or not cells["image_id"]:
                     problems.append(f"{where}: no filename or no image_id; expected both")
                     continue
@@ -86,6 +89,7 @@ def _row(photo: str, key: str, cells: Mapping[str, str], deployment: Mapping[str
     kept = {
         **{heading: value for heading, value in cells.items() if heading and heading not in USED},
         "individual": name_or_none(cells.get("individual_id", "")),
+        "body_part": _part(cells.get("individual_animal_notes", "")),
         "station": station,
         "camera": deployment.get("camera_id", ""),
         "timestamp": cells["timestamp"],
@@ -95,6 +99,14 @@ def _row(photo: str, key: str, cells: Mapping[str, str], deployment: Mapping[str
     }
     kept = {column: value for column, value in kept.items() if value}
     return ImportedRow(photo, key, kept, where=where, hints=(cells["deployment_id"], station))
+
+
+def _part(notes: str) -> str:
+    """Return the body part that is all that the notes say; "" for other notes."""
+    try:
+        return read_body_part(notes) if notes else ""
+    except CellError:
+        return ""
 
 
 def _without_animal(cells: Mapping[str, str]) -> str:
