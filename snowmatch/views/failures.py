@@ -167,6 +167,7 @@ img { display: block; width: 100%; height: auto; background: #18191c; }
 table { border-collapse: collapse; margin: 8px 0 20px; }
 th, td { padding: 3px 9px; text-align: right; border-bottom: 1px solid #ddd; }
 th:first-child, td:first-child { text-align: left; }
+th, td:first-child { overflow-wrap: break-word; }
 article { margin: 18px 0 34px; border-top: 3px solid #ccc; }
 h2, h3 { margin: 8px 0 2px; font-size: 18px; }
 p { margin: 4px 0 8px; }
