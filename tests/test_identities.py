@@ -241,6 +241,29 @@ def test_from_nothing_to_individuals(catalog):
     assert len(seen) < sightings * 3
 
 
+def test_what_joins_two_groups_of_several_sightings_is_asked_first_the_largest_before_the_surest(catalog):
+    who = open_identities(catalog)
+    sightings = who.who.sightings
+    left = [n for n, s in enumerate(sightings) if s.body_parts == ("left_flank",)][:9]
+    groups = left[:2], left[2:4], left[4:7], left[7:]
+    pairs = [(groups[0][0], groups[1][0], 0.99), (groups[1][1], groups[2][1], 0.8), (groups[2][2], groups[3][0], 0.4)]
+    likely = {(a, b): Likely(a, b, 3.0, p, p, 30, ("", "")) for a, b, p in pairs}
+    evidence = Evidence(likely, 0.1, -4.0, 0)
+    assert not list(Queue(who, evidence, "Anna")._joining())  # all sightings are alone
+    for members in groups:
+        for a, b in zip(members, members[1:], strict=False):
+            who, _ = decide(who, [answer_pair(who, a, b, "same", "Anna")])
+    queue = Queue(who, evidence, "Anna", repeats=0)
+    assert [(item.a, item.b, item.why) for item in queue.next(2)] == [
+        (*pairs[1][:2], "confirm"),  # 2 x 3 sightings
+        (*pairs[0][:2], "confirm"),
+    ]
+    item = queue.next()[0]
+    after, stored = decide(queue.identities, [answer_item(queue, item, "different", "", hidden=False)])
+    queue.take(after, item, stored.rows[0])
+    assert (queue.next()[0].a, queue.next()[0].b) == pairs[0][:2]
+
+
 def test_few_spots_that_agree_say_little_and_tell_no_probability(catalog, monkeypatch):
     who = open_identities(catalog)
     session = open_catalog(catalog).session()

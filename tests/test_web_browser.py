@@ -207,7 +207,7 @@ def test_the_level_is_told_where_one_animal_is_likely_and_another_flank_is_marke
     assert page.locator("figcaption a").get_attribute("target") == "_blank"
     assert page.request.get(urljoin(start, page.locator("figcaption a").get_attribute("href"))).ok
     told |= {"elsewhere": True, "probability": 0.0025, "careful": 0.001, "parts": ("left_flank", "right_flank")}
-    assert question() == "0.3 % one animal, by the photos (not calibrated on this catalog)"
+    assert question() == "0.3 % one animal, by the photos (learned elsewhere: not calibrated)"
     assert page.locator(".part.other").count() == 2
     told["parts"] = ("left_flank", "unknown")
     question()

@@ -222,4 +222,4 @@ def test_the_end_of_work_is_told(state, page):
     (job / "stderr").write_text("")
     (job / "ended.json").write_text(json.dumps({"status": 0, "ended": time.time()}))
     page.wait_for_selector("article .done")
-    until(lambda: page.text_content("#said") == "Index done")
+    until(lambda: page.text_content("#said") == "Read the photos (index) done")

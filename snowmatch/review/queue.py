@@ -185,6 +185,7 @@ class Queue:
             yield from self._repeats()
             yield from self._contradictions()
             yield from self._samples()
+            yield from self._joining()
             yield from self._deciding()
             yield from self._confirming()
             yield from self._counting()
@@ -226,6 +227,22 @@ class Queue:
             if pair not in self._closed:
                 yield self._item(*pair, "check", self._joins(*pair))
 
+    def _joining(self) -> Iterator[Item]:
+        """Yield pairs that photos say are one animal and that would join two groups of several sightings each.
+
+        What joins most pairs of sightings comes first: an answer to it changes the list of individuals most.
+        """
+        who = self.identities.who
+        size = [len(each.sightings) for each in who.individuals]
+        found = []
+        for pair in self._confirm:
+            one, other = (who.of[n] for n in pair)
+            if one != other and min(size[one], size[other]) > 1:
+                found.append((-self.evidence.pairs[pair].probability * size[one] * size[other], pair))
+        for _, pair in sorted(found):
+            if self._askable(*pair):
+                yield self._confirmed(pair)
+
     def _deciding(self) -> Iterator[Item]:
         """Yield the pairs that decide between the best grouping of all sightings and its best alternatives."""
         if self._questions is None:
@@ -239,8 +256,11 @@ class Queue:
         """Yield pairs that photos say are one animal, and that nobody has joined yet."""
         for pair in self._confirm:
             if self._askable(*pair):
-                text = "the photos say one animal, and nobody has said so yet; " + self._joins(*pair)
-                yield self._item(*pair, "confirm", text)
+                yield self._confirmed(pair)
+
+    def _confirmed(self, pair: tuple[int, int]) -> Item:
+        text = "the photos say one animal, and nobody has said so yet; " + self._joins(*pair)
+        return self._item(*pair, "confirm", text)
 
     def _counting(self) -> Iterator[Item]:
         """Yield the pairs whose answers tell most about how many individuals there are, when all else is asked."""
