@@ -75,6 +75,20 @@ def test_a_damaged_memory_asks_again(place):
     assert len(Watch(folder, catalog, quiet=0).look(now=2).events) == 1
 
 
+def test_a_damaged_line_is_told_and_a_torn_one_is_not(place):
+    catalog, folder, photos = place
+    shutil.copy(photos[0], folder / "a.jpg")
+    Watch(folder, catalog, quiet=0).look(now=1)
+    line, *more = watched_path(catalog).read_bytes().splitlines()
+    watched_path(catalog).write_bytes(line[: len(line) // 2] + b"\n")
+    assert [note.code for note in Watch(folder, catalog, quiet=0).look(now=2).notes if "watched" in note.code] == []
+    watched_path(catalog).write_bytes(b"\n".join([line.replace(b'"events"', b'"eve"ts"'), *more, b""]))
+    again = Watch(folder, catalog, quiet=0).look(now=3)
+    (note,) = [note for note in again.notes if note.code == "watched-damaged"]
+    assert note.text.startswith("1 line of ")
+    assert len(again.events) == 1
+
+
 def test_a_file_that_is_no_photo_is_told(place):
     catalog, folder, _ = place
     (folder / "broken.jpg").write_bytes(b"no photo")

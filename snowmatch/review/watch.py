@@ -23,6 +23,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import file_sha256
 from snowmatch.core.home import CSV_NAME, EXCEL_NAME, features_path
 from snowmatch.core.notes import Note
+from snowmatch.core.text import counted
 from snowmatch.decisions.file import decisions_path
 from snowmatch.photos.facts import read_facts
 from snowmatch.review.arriving import Places, is_whole, list_photos, place_of, places_of, stamp_of
@@ -30,7 +31,7 @@ from snowmatch.review.batch import run_batch
 from snowmatch.review.rows import LEFT_OUT, Row
 from snowmatch.review.taking_in import check_can_add, index_added, on_record, take_in
 from snowmatch.review.watch_events import event_of, recorded_row
-from snowmatch.review.watched import Event, Stamp, ToAdd, Watched, event_id, read_memory, write_step
+from snowmatch.review.watched import Event, Stamp, ToAdd, Watched, event_id, read_memory, watched_path, write_step
 from snowmatch.screening.finders import choose_finders
 from snowmatch.screening.passages import DEFAULT, SPECIES
 
@@ -264,6 +265,12 @@ class Watch:
     ) -> tuple[list[Event], tuple[Note, ...], dict[str, str]]:
         """Return the events of new photos, notes, and what failed. Earlier photos of a passage are asked again."""
         notes: list[Note] = []
+        if self.memory.damaged:
+            text = (
+                f"{counted(self.memory.damaged, 'line')} of {watched_path(self.catalog)} cannot be read: their photos are "
+                "asked about again, and may be told twice"
+            )
+            notes.append(Note("watched-damaged", text))
         gap = catalog.data.settings.gap.total_seconds()
         earlier: dict[str, Watched] = {}
         for folder in {os.path.dirname(path) for path in new}:

@@ -59,7 +59,8 @@ class Memory:
 
     asked: size and time of each photo that was asked about, by path. contents: the photo, by its content. by_folder:
     the same photos, by their folder. to_add: photos that wait for the catalog, by content. to_index: whether photos
-    were added and not indexed since. untold: events that were written down and may not have been told.
+    were added and not indexed since. untold: events that were written down and may not have been told. damaged: number
+    of lines that cannot be read, apart from those that a killed program left half.
     """
 
     asked: dict[str, Stamp] = field(default_factory=dict)
@@ -68,6 +69,7 @@ class Memory:
     to_add: dict[str, ToAdd] = field(default_factory=dict)
     to_index: bool = False
     untold: dict[str, Event] = field(default_factory=dict)
+    damaged: int = 0
 
     def take(self, step: Any) -> None:
         """Take in one step. Raises KeyError, TypeError or ValueError if it is none."""
@@ -125,7 +127,7 @@ def read_memory(catalog: Path) -> Memory:
         try:
             memory.take(read_json(line))
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
-            continue
+            memory.damaged += line.endswith(b"}")
     return memory
 
 

@@ -225,6 +225,11 @@ def ask(place):
         codes.update(note.code for note in snowmatch.open_catalog(catalog).notes())
         return ""
 
+    def asked():
+        found = watched.read_memory(catalog)
+        codes.update(["watched-damaged"] * bool(found.damaged))
+        return sorted(found.asked.items())
+
     def memory():
         notes = []
         found = read_memory(imported_path(catalog), notes)
@@ -246,7 +251,7 @@ def ask(place):
         "memory": memory,
         "uploads": uploads,
         "picture": picture,
-        "asked": lambda: sorted(watched.read_memory(catalog).asked.items()),
+        "asked": asked,
         "observer": lambda: observer_name(catalog),
         "turns": lambda: skipped_by(catalog, "Anna"),
     }
