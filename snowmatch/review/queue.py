@@ -18,7 +18,7 @@ from snowmatch.decisions.who import DISPUTED
 from snowmatch.review.accuracy import ACCURACY
 from snowmatch.review.counting import draw_groupings, open_pairs
 from snowmatch.review.counts import left
-from snowmatch.review.graph import SURE, Known, answer_weight, sighting_pair, weights_of
+from snowmatch.review.graph import SURE, Known, answer_weight, differently_named, sighting_pair, weights_of
 from snowmatch.review.identities import Identities, draft, sides_of
 from snowmatch.review.likely import Evidence
 from snowmatch.review.questions import Questions
@@ -230,14 +230,15 @@ class Queue:
     def _joining(self) -> Iterator[Item]:
         """Yield pairs that photos say are one animal and that would join two groups of several sightings each.
 
-        What joins most pairs of sightings comes first: an answer to it changes the list of individuals most.
+        What joins most pairs of sightings comes first: an answer to it changes the list of individuals most. Two names
+        are an answer already, so such a pair waits.
         """
         who = self.identities.who
         size = [len(each.sightings) for each in who.individuals]
         found = []
         for pair in self._confirm:
             one, other = (who.of[n] for n in pair)
-            if one != other and min(size[one], size[other]) > 1:
+            if one != other and min(size[one], size[other]) > 1 and not differently_named(who, *pair):
                 found.append((-self.evidence.pairs[pair].probability * size[one] * size[other], pair))
         for _, pair in sorted(found):
             if self._askable(*pair):

@@ -267,8 +267,8 @@ class Watch:
         notes: list[Note] = []
         if self.memory.damaged:
             text = (
-                f"{counted(self.memory.damaged, 'line')} of {watched_path(self.catalog)} cannot be read: their photos are "
-                "asked about again, and may be told twice"
+                f"{counted(self.memory.damaged, 'line')} of {watched_path(self.catalog)} cannot be read: their photos "
+                "are asked about again, and may be told twice"
             )
             notes.append(Note("watched-damaged", text))
         gap = catalog.data.settings.gap.total_seconds()
