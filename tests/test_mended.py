@@ -242,9 +242,11 @@ def test_a_changed_memory_of_an_import_is_told(tmp_path):
     text = path.read_text()
     path.write_text("".join(text.splitlines(keepends=True)[:-1]))  # of an older version
     assert (read_memory(path, notes), notes) == (memory, [])
-    path.write_text(text.replace("S1", "S2"))
-    assert read_memory(path, notes) == {}
-    assert [note.code for note in notes] == ["memory-damaged"]
+    for damaged in (text.replace("S1", "S2"), text.replace("\nsum,", "\n{um,")):
+        assert damaged != text
+        path.write_text(damaged)
+        assert read_memory(path, notes) == {}
+    assert [note.code for note in notes] == ["memory-damaged"] * 2
 
 
 # --- readers ----------------------------------------------------------------------------------------------------------

@@ -111,6 +111,8 @@ def read_memory(path: Path, notes: list[Note]) -> dict[tuple[str, str], dict[str
             if None in row or None in row.values():
                 raise ValueError("a row has too many or too few values")
             what, key = (row.pop(FORMAT_COLUMN), row.pop(TABLE_COLUMN)), row.pop("key")
+            if not key and not any(row.values()):  # a checksum with a damaged name
+                raise ValueError("a row is empty")
             found.setdefault(what, {})[key] = {column: cell for column, cell in row.items() if cell}
     except FileNotFoundError:
         return {}
