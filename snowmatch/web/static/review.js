@@ -94,7 +94,11 @@
     if (mode !== "open" || found === null || sending || left === null) return;
     left = found;
     tellLeft();
-    if (found && !now && !done.hidden) { done.hidden = true; fetchAhead(); }
+    if (found && !now && !done.hidden) {
+      if (document.activeElement === done) held = done; // there may be nothing to ask all the same
+      done.hidden = true;
+      fetchAhead();
+    }
   });
   function problem(error) {
     status.hidden = false;
@@ -282,7 +286,7 @@
     now = null;
     const free = ahead.findIndex((q) => !answered.has(keyOf(q)) && !q.groups.some((group) => before.has(group)));
     if (free >= 0) show(ahead.splice(free, 1)[0]);
-    else { held = block.contains(document.activeElement) ? document.activeElement : null; status.hidden = false; status.textContent = words.loading; block.hidden = true; }
+    else { if (!block.hidden) held = block.contains(document.activeElement) ? document.activeElement : null; status.hidden = false; status.textContent = words.loading; block.hidden = true; }
   }
   async function answer(choice) {
     if (!now) return;
