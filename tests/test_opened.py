@@ -142,7 +142,24 @@ def test_what_is_deleted_from_the_database_leaves_the_file(catalog):
     open_data(catalog)
     assert b"new.jpg" in opened_path(catalog).read_bytes()
     with writing(catalog):
-        assert not opened_path(catalog).exists()
+        pass
+    assert not opened_path(catalog).exists()
+
+
+def test_records_of_a_database_that_changes_while_the_catalog_opens_are_not_taken_for_its_new_ones(
+    catalog, monkeypatch
+):
+    open_data(catalog)
+    kept = opened._kept
+
+    def meanwhile(folder, stamp):
+        found = kept(folder, stamp)
+        another_record(folder)
+        return found
+
+    monkeypatch.setattr(opened, "_kept", meanwhile)
+    open_data(catalog)
+    assert load_records(catalog).photos == {}
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="an administrator may write everywhere")

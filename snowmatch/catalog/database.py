@@ -89,8 +89,6 @@ def writing(folder: Path) -> Iterator[sqlite3.Connection]:
         make_folder(path.parent)
     except OSError as error:
         raise unwritable(path.parent, error) from error
-    with suppress(OSError):  # a copy of what is in the database, and what is deleted there has to leave the disk
-        opened_path(folder).unlink()
     try:
         with _opened(path, write=True) as connection:
             _check(connection, path)
@@ -108,6 +106,8 @@ def writing(folder: Path) -> Iterator[sqlite3.Connection]:
             connection.executemany("INSERT OR IGNORE INTO annotations VALUES (?, ?, ?, ?, ?, ?)", identifiers)
         yield connection
         connection.commit()
+    with suppress(OSError):  # a copy of what was in the database, and what is deleted there has to leave the disk
+        opened_path(folder).unlink()
 
 
 def mend(folder: Path) -> bool:

@@ -33,7 +33,7 @@ from snowmatch.photos.facts import PhotoFacts, facts_from_row, facts_to_row
 
 FORMAT = 1
 LEAST = 5_000  # annotations: a smaller catalog is read from its table in less than half a second
-MOST_LOOKED_AT = 1_000  # photos that were looked at because they have no record; with more, nothing is kept
+MOST_LOOKED_AT = 1_000  # photos that were looked at because they have no record; with more, nothing is kept; chosen
 LARGEST = 4 << 30  # bytes: a larger file is not one of snowmatch
 _FIELDS = tuple(f.name for f in fields(Annotation))
 _NO_FACTS = (None,) * 6
@@ -45,19 +45,25 @@ def open_data(folder: Path, options: SettingsOptions | None = None) -> CatalogDa
     options: they replace the stored settings. A large catalog is kept in one file for the next time, if the folder can
     be written. Raises SnowmatchError as `load_catalog` does.
     """
-    stamp = _stamp(folder, options or {})
-    if stamp is not None and (data := _kept(folder, stamp, options or {})) is not None:
+    database = database_stamp(folder)
+    stamp = _stamp(folder, options or {}, database)
+    if stamp is not None and database is not None and (kept := _kept(folder, stamp)) is not None:
+        data, records = kept
+        keep_records(folder, records, database)
         return data
     records = load_records(folder)
     data = load_catalog(folder, records, options)
-    if stamp is not None and len(data.annotations) >= LEAST and stamp == _stamp(folder, options or {}):
+    if (
+        stamp is not None
+        and len(data.annotations) >= LEAST
+        and stamp == _stamp(folder, options or {}, database_stamp(folder))
+    ):
         _keep(data, records, stamp)
     return data
 
 
-def _stamp(folder: Path, options: SettingsOptions) -> list[Any] | None:
+def _stamp(folder: Path, options: SettingsOptions, stamp: tuple[int, ...] | None) -> list[Any] | None:
     """Return what the catalog was read from; None if it has no table or database, or something is wrong with them."""
-    stamp = database_stamp(folder)
     try:
         tables = [name for name in (CSV_NAME, EXCEL_NAME) if os.path.exists(folder / name)]
         notes: list[Note] = []
@@ -126,8 +132,8 @@ def _fingerprints(taken: Mapping[str, Fingerprint]) -> list[list[Any]]:
 
 
 @without_collection()
-def _kept(folder: Path, stamp: list[Any], options: SettingsOptions) -> CatalogData | None:
-    """Return the catalog of the file; None if it is damaged or has another stamp, or a photo it looked at changed."""
+def _kept(folder: Path, stamp: list[Any]) -> tuple[CatalogData, Records] | None:
+    """Return what the file holds; None if it is damaged or has another stamp, or a photo it looked at changed."""
     try:
         path = opened_path(folder)
         if path.is_symlink() or path.stat().st_size > LARGEST:
@@ -149,8 +155,7 @@ def _kept(folder: Path, stamp: list[Any], options: SettingsOptions) -> CatalogDa
         return None
     facts: dict[str, PhotoFacts] = {path: t.facts for path, t in photos.items() if t.facts is not None}
     how = changed(CatalogSettings(), stamp[5])
-    keep_records(folder, records)
-    return CatalogData(folder, annotations, notes, how, facts | looked)
+    return CatalogData(folder, annotations, notes, how, facts | looked), records
 
 
 def _annotations(columns: Sequence[Any]) -> tuple[Annotation, ...]:

@@ -131,16 +131,14 @@ def load_records(folder: Path) -> Records:
         return copy_of(kept[1])
     records = _load_records(folder)
     if stamp is not None and stamp == database_stamp(folder) and not records.unsound:
-        _kept.clear()
-        _kept[folder] = stamp, copy_of(records)
+        keep_records(folder, records, stamp)
     return records
 
 
-def keep_records(folder: Path, records: Records) -> None:
-    """Let the next `load_records` return these records of the database as it is now, without reading them."""
-    if (stamp := database_stamp(folder)) is not None:
-        _kept.clear()
-        _kept[folder] = stamp, copy_of(records)
+def keep_records(folder: Path, records: Records, stamp: tuple[int, ...]) -> None:
+    """Let the next `load_records` return these records without reading them, if the database still has this stamp."""
+    _kept.clear()
+    _kept[folder] = stamp, copy_of(records)
 
 
 _kept: dict[Path, tuple[tuple[int, ...], Records]] = {}  # of one folder

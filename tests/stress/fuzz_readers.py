@@ -21,7 +21,7 @@ from openpyxl import Workbook
 from PIL import Image
 
 from snowmatch.catalog import opened
-from snowmatch.catalog.database import DamagedError, reading
+from snowmatch.catalog.database import DamagedError, database_stamp, reading
 from snowmatch.catalog.found import BY_MAPS, BY_SCREENING, load_found
 from snowmatch.catalog.load import load_catalog
 from snowmatch.catalog.opened import open_data
@@ -375,7 +375,7 @@ def _opened(folder, indexed):
     shutil.copytree(indexed / "catalog", folder)
     records = load_records(folder)
     data = load_catalog(folder, records)
-    opened._keep(data, records, opened._stamp(folder, {}))
+    opened._keep(data, records, opened._stamp(folder, {}, database_stamp(folder)))
     yield Reader("JSON", "opened.json", opened_path(folder), lambda: open_data(folder), strict(data))
 
 
