@@ -1,6 +1,5 @@
 """Animals that snowmatch found: stored by content and origin, placed where no person drew boxes; stable identifiers."""
 
-from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
@@ -236,7 +235,7 @@ def test_boxes_of_another_content_or_of_unknown_photos_are_not_placed(tmp_path):
     ]
     assert len(boxes(load(tmp_path, text))) == 3
     changed = records()
-    changed.photos["a.jpg"] = replace(changed.photos["a.jpg"], sha256="00" * 32)
+    changed.photos["a.jpg"] = changed.photos["a.jpg"]._replace(sha256="00" * 32)
     assert [a.bbox for a in load(tmp_path, text, known=changed).annotations] == [None, None]
     assert [a.bbox for a in load_catalog(tmp_path).annotations] == [None, None]
 

@@ -166,7 +166,7 @@ def test_a_photo_changed_right_after_it_was_hashed_is_noticed(data):
     # Give the photo the same size and time stamps, as on a disk whose time stamps are whole seconds
     before = load_records(data.folder)
     values = {"size": path.stat().st_size, "ctime_ns": path.stat().st_ctime_ns}
-    before.photos["photos/002.png"] = dataclasses.replace(before.photos["photos/002.png"], **values)
+    before.photos["photos/002.png"] = before.photos["photos/002.png"]._replace(**values)
     records.save_records(data.folder, before)
     assert states(data)[2] == "stale"
     assert counts(index_catalog(data, Fake(), 1)) == (1, PHOTOS - 1, 0)

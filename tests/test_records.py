@@ -2,7 +2,6 @@
 
 import os
 import time
-from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -57,7 +56,7 @@ def test_the_states_of_photos_take_one_look_at_each_file(catalog, monkeypatch):
     for n in range(5):
         photo_with_exif(catalog / "photos" / f"{n}.jpg")
     taken = {f"photos/{n}.jpg": take_fingerprint(catalog / "photos" / f"{n}.jpg", photo=True) for n in range(5)}
-    old = {path: replace(one, checked_ns=one.checked_ns + 10_000_000_000) for path, one in taken.items()}
+    old = {path: one._replace(checked_ns=one.checked_ns + 10_000_000_000) for path, one in taken.items()}
     rows = [Annotation(n, path) for n, path in enumerate([*old, *old])]
     looked, stat = [], os.stat
     monkeypatch.setattr(os, "stat", lambda path, **how: looked.append(str(path)) or stat(path, **how))

@@ -172,4 +172,4 @@ def _annotations(columns: Sequence[Any]) -> tuple[Annotation, ...]:
 def _records_of(columns: Sequence[Sequence[Any]]) -> dict[str, Fingerprint]:
     paths, *taken = columns[:6]
     facts = [None if row == _NO_FACTS else facts_from_row(*row) for row in zip(*columns[6:], strict=True)]
-    return dict(zip(paths, map(Fingerprint, *taken, facts), strict=True))
+    return dict(zip(paths, map(Fingerprint._make, zip(*taken, facts, strict=True)), strict=True))

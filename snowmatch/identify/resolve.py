@@ -125,7 +125,7 @@ def _make_ready(
         file = session.folder / photo.path if isinstance(photo, Annotation) else Path(photo)
         _check_file(file, "a photo")
         path, content = str(file if isinstance(photo, Annotation) else photo), file_sha256(file)
-        facts, pixels = replace(read_facts(file), likeness=photo_likeness(file)), read_photo(file)
+        facts, pixels = read_facts(file)._replace(likeness=photo_likeness(file)), read_photo(file)
         rows = session.rows_of(content, file)
     size = (pixels.shape[1], pixels.shape[0])
     bbox = box.of_photo(size) if isinstance(box, RelativeBox) else box

@@ -235,6 +235,8 @@ def indexed(
         states = annotation_states(data.folder, data.annotations, records, reader.keys)
         _check_indexed(data.folder, states, reader.described)
         states_of_readers.append(states)
+    if len(readers) == 1:
+        return states, (cache.get(data, readers[0], states, part=False),)
     # An annotation that one extractor has not indexed counts as not indexed
     joint = tuple(next((s for s in each if s.key is None), each[0]) for each in zip(*states_of_readers, strict=True))
     keys = [state.key for state in joint]

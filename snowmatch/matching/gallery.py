@@ -406,11 +406,15 @@ def make_gallery(
     """
     held = set(reader.keys)
     place = {part: n for n, part in enumerate(BODY_PARTS)}
-    known = [(a, k) for a, k in zip(annotations, keys, strict=True) if k is not None and k in held]
-    known.sort(key=lambda pair: (place[pair[0].body_part], pair[1], pair[0].path, pair[0].row))
+    known = [
+        (place[a.body_part], k, a.path, a.row, a)  # a row is of one annotation: annotations are never compared
+        for a, k in zip(annotations, keys, strict=True)
+        if k is not None and k in held
+    ]
+    known.sort()
     return Gallery(
-        tuple(a for a, _ in known),
-        tuple(k for _, k in known),
+        tuple(each[4] for each in known),
+        tuple(each[1] for each in known),
         reader,
         index_folder,
         extractor_key,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -169,7 +169,7 @@ def _look_at(path: Path) -> tuple[str, PhotoFacts]:
         content = file_sha256(path)
         facts = read_facts(path)
         if facts.taken is None:  # then what it looks like tells which photos belong together
-            facts = replace(facts, likeness=photo_likeness(path))
+            facts = facts._replace(likeness=photo_likeness(path))
     except SnowmatchError:
         pass
     return content, facts
