@@ -202,7 +202,9 @@ def _write_block(folder: Path, shelf: Any, keys: Any, counts: list[int], name: s
     from snowmatch.matching.search.shelf import Content, _Book, _Chosen, _write
 
     reader = open_features(features_path(folder), settings(make_plugin("extractors", EXTRACTOR)))
-    content = Content(keys, np.array(counts, np.int64), partial(reader.column, "descriptors"))
+    content = Content(
+        keys, np.array(counts, np.int64), np.zeros(len(keys), np.uint64), partial(reader.column, "descriptors")
+    )
     book = _Book(shelf, content, _Chosen(name, None, [], np.ones(len(keys), bool)), kept=True)
     book.few, book.name = name == "few", name
     _write(shelf, content, keys, book)

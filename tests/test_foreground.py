@@ -1,5 +1,7 @@
 """The foreground of photos without box or mask."""
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -7,14 +9,19 @@ import pytest
 
 import snowmatch
 import snowmatch.demo.survey
+from snowmatch.core.home import database_path
 from snowmatch.core.types import Matches
 from snowmatch.matching.gallery import make_gallery
 from snowmatch.matching.geometry.frames import Geometry
 from snowmatch.matching.matchers.lnbnn import Lnbnn
 from snowmatch.matching.query import match_photos, score_query
+from snowmatch.matching.search import blocks as searching
+from snowmatch.matching.search import inverted_file
 from snowmatch.photos.chips import clip_bbox
 from snowmatch.photos.pixels import read_photo
 from snowmatch.screening.foreground import LEAST, SPREAD, ForegroundMap, centre_weights, foreground_weights
+from snowmatch.screening.maps import save_maps
+from snowmatch.screening.stored_maps import open_maps
 
 
 def test_the_weight_is_a_gaussian_around_the_centre_of_the_photo():
@@ -106,6 +113,82 @@ def test_a_vote_is_multiplied_by_the_geometric_mean_of_both_weights(lone):
     assert auto.weights == pytest.approx(expected, rel=1e-5)
     order = np.lexsort((auto.keypoint1, auto.keypoint0, auto.annotation))
     assert (order == np.arange(len(auto))).all()
+
+
+def halves(gallery):
+    """Return two maps, cells (2, 100): one shows the left half of the features of annotation 1, one the right half."""
+    middle = int(100 * np.median(gallery.subject(1).features.keypoints[:, 0]) / gallery.size_of(1)[0])
+    left, right = np.zeros((2, 2, 100), np.uint8)
+    left[:, :middle], right[:, middle:] = 255, 255
+    return left, right, middle / 100
+
+
+def with_maps(gallery, folder, cells):
+    """Return a gallery with these maps, by key, and those that it had, and a search index of its own."""
+    save_maps(folder, {key[:16]: ("mark", ForegroundMap(values, "burst")) for key, values in cells.items()})
+    return replace(gallery, maps=open_maps(folder), index_folder=folder / "index", _blocks={})
+
+
+def test_only_features_that_a_map_shows_on_the_animal_are_searched_unless_the_foreground_is_given(lone, tmp_path):
+    _, bare = lone
+    query, allowed = bare.subject(0), np.arange(len(bare.keys)) > 0
+    gallery = with_maps(bare, tmp_path, dict.fromkeys(bare.keys, halves(bare)[0]))
+    plain = replace(query, weights=None)
+    found = Lnbnn().match(query.features, gallery.blocks("faiss", "unknown"), allowed, bare.kin, bare.rivals(None))
+    assert len(found)
+    assert (gallery.match_weights(found) > 0).all()
+    (auto,) = match_photos([plain], gallery, allowed, "unknown", Lnbnn())
+    assert len(auto) == len(found)
+    (given,) = match_photos([plain], gallery, allowed, "unknown", Lnbnn(foreground="given"))
+    assert 0.1 < (gallery.match_weights(given) == 0).mean() < 0.9
+
+
+def test_a_search_among_few_features_leaves_out_the_scenery_as_well(lone, tmp_path, monkeypatch):
+    _, bare = lone
+    monkeypatch.setattr(inverted_file, "EXHAUSTIVE_ROWS", 10_000)  # all are compared
+    allowed, boxed = np.arange(len(bare.keys)) > 0, replace(bare.subject(0), weights=None)
+    left, _, _ = halves(bare)
+    for cells, some in ((left, True), (np.zeros_like(left), False)):
+        gallery = with_maps(bare, tmp_path, dict.fromkeys(bare.keys, cells))
+        blocks = gallery.blocks("faiss", "unknown")
+        found = Lnbnn().match(boxed.features, blocks, allowed, bare.kin, bare.rivals(None))
+        assert bool(len(found)) is some
+        assert (gallery.match_weights(found) > 0).all()
+
+
+def test_another_map_lets_other_features_of_its_photo_be_searched(lone, tmp_path):
+    """The search index on disk knows which features it holds: after a new map it is brought up to date."""
+    _, bare = lone
+    left, right, middle = halves(bare)
+    x = bare.subject(1).features.keypoints[:, 0] / bare.size_of(1)[0]
+
+    def searched(maps):
+        gallery = with_maps(bare, tmp_path, maps)
+        assert gallery.build_indexes() == 0
+        blocks = gallery.blocks("faiss", "unknown")
+        assert not gallery.prepare("faiss", "unknown", np.ones(len(gallery.keys), bool))  # nothing is missing
+        found = searching.search(blocks, bare.subject(0).features.descriptors, np.arange(len(bare.keys)) == 1, 400)
+        rows = found.keypoints[found.entries == 1]
+        assert len(rows)
+        assert (gallery.subject(1).weights[rows] > 0).all()
+        return blocks, x[rows]
+
+    blocks, found = searched(dict.fromkeys(bare.keys, left))
+    assert found.max() < middle + 0.01
+    again, found = searched({bare.keys[1]: right})
+    assert found.min() > middle - 0.01
+    assert {b.path for b in blocks} & {b.path for b in again}  # what other photos show is not written again
+
+
+def test_all_features_are_searched_if_a_map_is_damaged(lone, tmp_path):
+    _, bare = lone
+    save_maps(tmp_path, {bare.keys[0][:16]: ("mark", ForegroundMap(np.zeros((3, 4), np.uint8), "burst"))})
+    gallery = replace(bare, maps=open_maps(tmp_path), _blocks={})
+    assert not gallery.searched(np.array([0]))[0].any()
+    with closing(sqlite3.connect(database_path(tmp_path))) as database, database:
+        database.execute("UPDATE maps SET cells = x'0102'")
+    gallery = replace(bare, maps=open_maps(tmp_path), _blocks={})
+    assert gallery.searched(np.array([0]))[0].all()
 
 
 def test_a_query_with_all_weights_zero_scores_zero(lone):

@@ -103,6 +103,7 @@ def test_equal_rows_at_the_border_of_the_candidates_do_not_depend_on_the_workers
     held = shelf.Content(
         names,
         np.full(60, 205),
+        np.zeros(60, np.uint64),
         lambda asked: [np.concatenate([rows_of(name, 5), np.repeat(logo, 200, axis=0)]) for name in asked],
     )
     place = shelf_in(tmp_path, 1600)

@@ -42,8 +42,19 @@ def content(numbers, count=50, dtype=np.uint8):
     return shelf.Content(
         np.array(names, "S32"),
         np.full(len(names), count, np.int64),
+        np.zeros(len(names), np.uint64),
         lambda asked: [rows_of(name, count, dtype) for name in asked],
     )
+
+
+def partly(held, versions):
+    """Return the content with some rows of each annotation searched. versions: (U,), other rows for another number."""
+    versions = np.asarray(versions)
+
+    def searched(places):
+        return [(np.arange(held.counts[p]) * 7 + versions[p]) % 5 < 2 for p in places.tolist()]
+
+    return replace(held, marks=versions.astype(np.uint64) + 1, searched=searched)
 
 
 def shelf_in(folder, limit=1 << 20):
@@ -58,7 +69,8 @@ def blocks_of(place, held, memory=None):
         offsets = np.concatenate([[0], np.cumsum(one.counts)])
         index = LazyIndex(name, one.open_it, memory, str(one.path))
         home = Home(one.path, one.codebook)
-        found.append(Block(one.places, offsets, index, name.rpartition("-")[0], one.rows, home))
+        group = name.rpartition("-")[0]
+        found.append(Block(one.places, offsets, index, group, one.rows, home, held.searched))
     return found
 
 
@@ -71,7 +83,8 @@ def brute_force(held, queries, allowed, k):
     norm = 512.0 if queries.dtype == np.uint8 else 1.0
     rows = held.rows_of(held.keys)
     entry = np.repeat(np.arange(len(rows)), held.counts)
-    keep = np.flatnonzero(allowed[entry])
+    searched = True if held.searched is None else np.concatenate(held.searched(np.arange(len(rows))))
+    keep = np.flatnonzero(allowed[entry] & searched)
     every = np.concatenate(rows).astype(np.float32)[keep]
     squared = ((queries[:, None].astype(np.float32) - every) ** 2).sum(axis=2)
     away = np.sqrt(squared / (2 * norm * norm), dtype=np.float32)
@@ -137,6 +150,30 @@ def test_blocks_of_any_history_answer_as_one_block_does(tmp_path_factory, dtype,
         one = Block(np.arange(len(alive)), offsets, LazyIndex("x", lambda: (whole, "read")))
         found = searching.search([one], queries, allowed, 5)
         same(several, (found.distances, found.entries, found.keypoints))
+
+
+@given(
+    changes=st.lists(st.tuples(st.integers(20, 60), st.integers(0, 9), st.integers(0, 3)), min_size=1, max_size=5),
+    few=st.booleans(),
+)
+@settings(max_examples=10)
+def test_only_searched_rows_answer_also_when_others_are_searched_later(tmp_path_factory, changes, few):
+    """A foreground map changes: the annotation's rows are written again, and keep their numbers."""
+    place, count = shelf_in(tmp_path_factory.mktemp("index"), limit=3000), 10 if few else 60
+    for alive, changed, version in changes:
+        versions = np.where(np.arange(alive) % 10 == changed, version, 0)
+        held = partly(content(range(alive), count), versions)
+        shelf.arrange_blocks(place, held)
+        queries, allowed = queries_like(held), np.arange(alive) % 4 > 0
+        distances, entries, keypoints = answer(place, held, queries, allowed, probes=1 << 20)
+        searched = held.searched(np.arange(alive))
+        assert all(searched[e][k] for e, k in zip(entries.ravel(), keypoints.ravel(), strict=True))
+        exact, _ = brute_force(held, queries, allowed, 5)
+        assert np.isclose(distances[:, 0], exact[:, 0], rtol=1e-4).mean() > 0.9
+        used = [one for one in shelf.plan_blocks(place, held) if files.with_ending(one.path, files.LISTS).exists()]
+        lists = [one.open_it()[0].lists.ntotal for one in used]
+        assert few or sum(lists) >= sum(map(np.sum, searched))
+        assert all(each < sum(one.counts) * 0.5 for each, one in zip(lists, used, strict=True))
 
 
 @given(sizes=st.lists(st.integers(1, 15), min_size=1, max_size=6), seed=st.integers(0, 99), k=st.integers(1, 8))

@@ -87,7 +87,8 @@ def evaluate(
     everything = np.ones(len(galleries[0].annotations), bool)
     if (votes := voter(method.matcher)) is not None:
         for gallery in galleries:
-            notes += [note for part in BODY_PARTS for note in gallery.prepare(votes.backend, part, everything)]
+            for part in BODY_PARTS:
+                notes += gallery.prepare(votes.backend, part, everything, votes.foreground)
     table = score_trial(trial, galleries, method.matcher, method.geometry, progress)
     cases = make_cases(table, **facts_of(data.annotations, galleries[0]))
     shipped = load_shipped(method.extractor, method.matching)

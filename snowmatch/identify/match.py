@@ -62,7 +62,7 @@ def match_all(session: Session, queries: Sequence[tuple[str, Allowed, Foreground
             features = [(each, each.photo.features) for each in seen if each.photo.features]
             photos.append(Photos([each.subject(of[number]) for each, of in features], allowed.entries))
             if votes is not None:
-                told += gallery.prepare(votes.backend, body_part, allowed.entries)
+                told += gallery.prepare(votes.backend, body_part, allowed.entries, votes.foreground)
         for n, found in enumerate(_scores(session, gallery, photos, parts)):
             scores[n].append(found)
             subjects[n].append(tuple(photos[n].subjects))

@@ -59,7 +59,7 @@ def compare_sightings(
     parts = np.array([a.body_part for a in gallery.annotations], str)
     if votes is not None:
         for part in BODY_PARTS:
-            gallery.prepare(votes.backend, part, np.ones(len(gallery.annotations), bool))
+            gallery.prepare(votes.backend, part, np.ones(len(gallery.annotations), bool), votes.foreground)
     found: list[PairEvidence] = []
     for start in range(0, len(asked), AT_ONCE):
         some = asked[start : start + AT_ONCE]

@@ -71,7 +71,7 @@ def _matches(session: Session, gallery: Gallery, one: int, other: int, allowed: 
     if not same_part(part, gallery.annotations[other].body_part):
         part = gallery.annotations[other].body_part
     if (votes := voter(matcher)) is not None:
-        gallery.prepare(votes.backend, part, allowed)
+        gallery.prepare(votes.backend, part, allowed, votes.foreground)
     (matches,) = score_query([gallery.subject(one)], gallery, allowed, part, matcher, session.method.geometry).matches
     return matches.take(np.flatnonzero(matches.annotation == other))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -37,6 +37,7 @@ from snowmatch.screening.foreground import (
     foreground_weights,
     map_beside,
     outline_in_words,
+    stands_alone,
 )
 from snowmatch.screening.stored_maps import StoredMaps
 
@@ -49,6 +50,9 @@ class Animal(NamedTuple):
     individual: str | None
     encounter: str
     number: int
+
+
+SEARCHED_AT_ONCE = 512  # annotations of which features and maps are read together
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class Gallery:
     maps: StoredMaps = field(default_factory=StoredMaps, repr=False, compare=False)
     supposed: np.ndarray | None = field(default=None, repr=False, compare=False)
     loaded: Loaded = field(default_factory=Loaded, repr=False, compare=False)
-    _blocks: dict[tuple[str, str], tuple[Block, ...]] = field(default_factory=dict, repr=False, compare=False)
+    _blocks: dict[tuple[str, str, str], tuple[Block, ...]] = field(default_factory=dict, repr=False, compare=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     @cached_property
@@ -296,31 +300,35 @@ class Gallery:
         """About how many bytes the search indexes of all annotations need in memory."""
         return index_bytes(int(self._counts.sum()), self.reader.dimension)
 
-    def blocks(self, backend: str, part: str) -> tuple[Block, ...]:
+    def blocks(self, backend: str, part: str, foreground: str = "auto") -> tuple[Block, ...]:
         """Return the blocks that a query of body part `part` is compared with. Their indexes are loaded when they
         are used.
-        """
-        return tuple(block for p in BODY_PARTS if same_part(p, part) for block in self._blocks_of(backend, p))
 
-    def prepare(self, backend: str, part: str, allowed: np.ndarray) -> list[Note]:
+        foreground: `auto`, so that features that a map shows to be scenery are not searched (a forest of `flann` holds
+        them, too), or `given`, so that all are.
+        """
+        parts = (p for p in BODY_PARTS if same_part(p, part))
+        return tuple(block for p in parts for block in self._blocks_of(backend, p, foreground))
+
+    def prepare(self, backend: str, part: str, allowed: np.ndarray, foreground: str = "auto") -> list[Note]:
         """Load the indexes that a query of body part `part` needs, and return notes on those that were built.
 
-        allowed: (A,) bool, whether an annotation may answer.
+        allowed: (A,) bool, whether an annotation may answer. foreground: see `blocks`.
         """
-        return prepare(self.blocks(backend, part), allowed)
+        return prepare(self.blocks(backend, part, foreground), allowed)
 
     def build_indexes(self) -> int:
         """Bring the search blocks on disk up to date, and return the number of damaged ones that were built again."""
         limit = block_rows(self.reader.dimension, self.reader.dtype)
         damaged = 0
         for part in BODY_PARTS:
-            content, _ = self._content(part)
+            content, _ = self._content(part, "auto")
             damaged += arrange_blocks(Shelf(self.index_folder, part, self.extractor_key, limit), content)
         with self._lock:
             self._blocks.clear()
         return damaged
 
-    def _content(self, part: str) -> tuple[Content, list[np.ndarray]]:
+    def _content(self, part: str, foreground: str) -> tuple[Content, list[np.ndarray]]:
         """Return what a body part holds, and the entries of each key: (U,) the first of each, the second or -1, ..."""
         entries = np.array([i for i, a in enumerate(self.annotations) if a.body_part == part], np.int64)
         entries = entries[self._counts[entries] > 0]
@@ -332,33 +340,79 @@ class Gallery:
             np.where(copies > n, entries[np.minimum(first + n, len(entries) - 1)], -1)
             for n in range(int(copies.max(initial=0)))
         ]
-        descriptors = partial(self.reader.column, "descriptors")
-        return Content(
-            unique, self._counts[entries[first]], descriptors, partial(self.reader.places, "descriptors")
-        ), owners
+        entries = entries[first]
+        given = foreground == "given"
+        content = Content(
+            unique,
+            self._counts[entries],
+            np.zeros(len(entries), np.uint64) if given else self._marks[entries],
+            partial(self.reader.column, "descriptors"),
+            partial(self.reader.places, "descriptors"),
+            None if given else lambda places: self.searched(entries[places]),
+        )
+        return content, owners
 
-    def _blocks_of(self, backend: str, part: str) -> tuple[Block, ...]:
+    @cached_property
+    def _marks(self) -> np.ndarray:
+        """(A,) uint64, another number if a map lets other features of an annotation be searched; 0 without a map."""
+        alone = [evidence is not None and stands_alone(evidence) for evidence in self._map_evidence]
+        boxed = [a.bbox is not None or bool(a.mask) for a in self.annotations]
+        marks = self.maps.prints_of(self.keys) << np.uint64(3)  # a print has 60 bits
+        marks |= (1 + 2 * np.array(boxed, np.uint64) + 4 * np.array(alone, np.uint64)).astype(np.uint64)
+        return np.where(self._mapped, marks, np.uint64(0))
+
+    @cached_property
+    def _mapped(self) -> np.ndarray:
+        """(A,) bool, whether an annotation uses a map."""
+        return np.array([evidence is not None for evidence in self._map_evidence], bool)
+
+    def searched(self, entries: np.ndarray) -> list[np.ndarray]:
+        """Return which features of the annotations number `entries` (E,) are searched: E arrays (N,) bool.
+
+        Those that a map gives weight 0 are not: no match of theirs counts. Without a map, or with a damaged one, all
+        are: the centre of the photo is a guess, and what lies around it shows what accidental matches look like.
+        """
+        found = [np.ones(count, bool) for count in self._counts[entries].tolist()]
+        mapped = np.flatnonzero(self._mapped[entries])
+        for start in range(0, len(mapped), SEARCHED_AT_ONCE):
+            some = mapped[start : start + SEARCHED_AT_ONCE]
+            numbers = entries[some].tolist()
+            columns = self.reader.column("keypoints", [self.keys[n] for n in numbers])
+            for place, entry, keypoints, map_ in zip(some, numbers, columns, self._maps_of(numbers), strict=True):
+                if map_ is not None:
+                    found[place] = self._weights(entry, keypoints, map_) > 0
+        return found
+
+    def _blocks_of(self, backend: str, part: str, foreground: str) -> tuple[Block, ...]:
         with self._lock:
-            if (backend, part) not in self._blocks:
+            if (backend, part, foreground) not in self._blocks:
                 limit = block_rows(self.reader.dimension, self.reader.dtype)
-                content, owners = self._content(part)
+                content, owners = self._content(part, foreground)
                 if backend == "flann":
                     made = [
                         b for run in cut_blocks(content.counts, limit) for b in self._forest(part, content, run, owners)
                     ]
                 else:
                     shelf = Shelf(self.index_folder, part, self.extractor_key, limit)
-                    made = [block for one in plan_blocks(shelf, content) for block in self._views(one, owners)]
-                self._blocks[backend, part] = tuple(made)
-            return self._blocks[backend, part]
+                    searched = None if foreground == "given" else self.searched
+                    plans = plan_blocks(shelf, content)
+                    made = [block for one in plans for block in self._views(one, owners, searched)]
+                self._blocks[backend, part, foreground] = tuple(made)
+            return self._blocks[backend, part, foreground]
 
-    def _views(self, planned: Planned, owners: Sequence[np.ndarray]) -> list[Block]:
+    def _views(
+        self,
+        planned: Planned,
+        owners: Sequence[np.ndarray],
+        searched: Callable[[np.ndarray], list[np.ndarray]] | None,
+    ) -> list[Block]:
         """Return a search block, once for each copy of its annotations: rows with the same content share their rows."""
         name = planned.path.name
         index = LazyIndex(name, planned.open_it, self.loaded, str(planned.path))
         home = Home(planned.path, planned.codebook)
         group = name.rpartition("-")[0]
-        return self._blocks_by_copy(planned.places, planned.counts, index, group, owners, planned.rows, home)
+        made = self._blocks_by_copy(planned.places, planned.counts, index, group, owners, planned.rows, home)
+        return [replace(block, searched=searched) for block in made]
 
     def _forest(self, part: str, content: Content, run: slice, owners: Sequence[np.ndarray]) -> list[Block]:
         """Return the block of a FLANN forest. OpenCV loads a forest only with all its descriptors, so a stored one

@@ -105,7 +105,7 @@ def match_many(
             tuple(match_pairs(s, gallery, np.flatnonzero(part & q.allowed), votes, q.memory) for s in q.subjects)
             for q in queries
         ]
-    blocks = gallery.blocks(votes.backend, body_part)
+    blocks = gallery.blocks(votes.backend, body_part, votes.foreground)
     weights = [_weights(subject, votes) for q in queries for subject in q.subjects]
     every = [(subject, q.allowed) for q in queries for subject in q.subjects]
     on = [np.flatnonzero(each) for each in weights]

@@ -53,6 +53,11 @@ class ForegroundMap:
             raise ValueError(f"map is {self.values.dtype} {self.values.shape}, expected uint8 (h, w)")
 
 
+def stands_alone(evidence: str) -> bool:
+    """Return whether a map with this evidence needs no centre weights."""
+    return any(source in evidence for source in ALONE)
+
+
 def foreground_weights(
     keypoints: np.ndarray, image_size: tuple[int, int], found: ForegroundMap | None = None, *, boxed: bool = False
 ) -> np.ndarray:
@@ -74,7 +79,7 @@ def foreground_weights(
     shape = np.array(found.values.shape[::-1])
     columns, rows = np.clip((places * shape).astype(np.int64), 0, shape - 1).reshape(-1, 2).T
     weights = found.values[rows, columns].astype(np.float32) / 255
-    if not boxed and not any(source in found.evidence for source in ALONE):
+    if not boxed and not stands_alone(found.evidence):
         weights = weights * centre_weights(keypoints, image_size)
     return np.where(weights < LEAST, np.float32(0), weights)
 

@@ -42,15 +42,21 @@ def load_marks(folder: Path) -> dict[str, str | None]:
     return marks
 
 
-def list_maps(folder: Path) -> Iterator[tuple[str, str | None] | None]:
-    """Yield the key of every stored map and its evidence; the evidence is None for a photo without a map.
+def list_maps(folder: Path) -> Iterator[tuple[str, str | None, int] | None]:
+    """Yield the key, the evidence and the print of every stored map; None and 0 for a photo without a map.
 
-    A damaged entry gives None. The cells are neither read nor checked. Raises DamagedError if the database is damaged.
+    Maps of other size or cells have other prints, which are less than 2 ** 60. A damaged entry gives None. The cells
+    are neither read nor checked. Raises DamagedError if the database is damaged.
     """
     with reading(folder) as database:
         if database is not None:
             for row in database.execute(f"SELECT {_LISTED} FROM maps INDEXED BY maps_listed"):
-                yield (row[0], row[2] if row[3] else None) if _is_listed(row) else None
+                if not _is_listed(row):
+                    yield None
+                elif row[3]:
+                    yield row[0], row[2], row[5] | (row[3] & 0x3FFF) << 32 | (row[4] & 0x3FFF) << 46
+                else:
+                    yield row[0], None, 0
 
 
 def load_maps(folder: Path, photos: Collection[str]) -> dict[str, MapEntry | None]:

@@ -329,13 +329,14 @@ def _search(folder, _):
     book, block = folder / "left_flank-book", folder / "left_flank-book-mark"
     blocks.write_codebook(book, codebook)
     keys = np.array([b"%032d" % n for n in range(len(rows))], "S32")
-    blocks.write_block(block, keys, np.array([len(each) for each in rows]), encode(codebook, rows))
+    counts = np.array([len(each) for each in rows])
+    blocks.write_block(block, keys, counts, counts, np.zeros(len(keys), np.uint64), encode(codebook, rows))
     queries = rng.random((4, 32), np.float32) * 255
 
     def ask():
         found = blocks.read_codebook(book)
         listed, _ = blocks.list_blocks(folder, "left_flank")
-        index = blocks.read_block(listed[0].path, listed[0].rows, found) if listed and found is not None else None
+        index = blocks.read_block(listed[0].path, found) if listed and found is not None else None
         if index is None:
             return ()
         probed = found.nearest_lists(queries, 8)

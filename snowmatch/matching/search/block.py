@@ -67,6 +67,7 @@ class Block:
     entries: (E,) int64, numbers of the gallery entries; -1 for those that are gone. offsets: (E + 1,) int64, where the
     rows of each begin. group: blocks with the same name share a codebook; "" has one of its own. rows: its rows; None
     if its index has them. home: where the workers of a cluster can read it, if its rows are known; None: they cannot.
+    searched: returns (R,) bool, which rows of some gallery entries are searched; None: all.
     """
 
     entries: np.ndarray
@@ -75,6 +76,7 @@ class Block:
     group: str = ""
     rows: Rows | None = None
     home: Home | None = None
+    searched: Callable[[np.ndarray], list[np.ndarray]] | None = None
 
     def rows_by(self, index: Any) -> Any:
         """Return its rows. index: what was loaded."""
@@ -86,7 +88,7 @@ class Block:
 
     def part(self, place: int, lists: int, keeps: Mapping[int, tuple[np.ndarray, int]]) -> Part:
         """Return what a worker must know of it, see `Part`."""
-        return Part(place, self.path.name, int(self.offsets[-1]), lists, keeps)
+        return Part(place, self.path.name, lists, keeps)
 
     @property
     def path(self) -> Path:

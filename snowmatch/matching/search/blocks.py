@@ -65,8 +65,20 @@ class _View:
 
     @property
     def wanted(self) -> np.ndarray:
-        """(R,) bool, the rows that may answer. Made anew each time: many queries together would not fit into memory."""
+        """(R,) bool, the rows that may answer. Made anew each time: many queries together would not fit into memory.
+
+        Also those that are not searched: they are not in the lists.
+        """
         return np.repeat(self.keep, np.diff(self.block.offsets))
+
+    @property
+    def searched(self) -> np.ndarray:
+        """The numbers of the rows that may answer and are searched."""
+        wanted = self.wanted
+        if self.block.searched is not None:
+            found = self.block.searched(self.block.entries[self.keep])
+            wanted[wanted] = np.concatenate([np.zeros(0, bool), *found])
+        return np.flatnonzero(wanted)
 
 
 @dataclass(frozen=True, eq=False)
@@ -259,7 +271,10 @@ def _places(block: Block, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _compare_all(view: _View, index: FaissIndex | None, queries: np.ndarray, norm: float, k: int) -> Neighbors:
     """Return the nearest rows of a block. All rows that may answer are compared."""
     rows = view.block.rows_by(index)
-    found = nearest_of(rows, queries, np.flatnonzero(view.wanted), k + SPARE)
+    among = view.searched
+    if not len(among):
+        return _nothing(len(queries), k)
+    found = nearest_of(rows, queries, among, k + SPARE)
     asked = np.repeat(np.arange(len(queries)), found.shape[1])
     squared = distances_of(rows, found.ravel(), queries, asked).reshape(found.shape)
     return _best(_scaled(squared, norm), *_places(view.block, found), k)

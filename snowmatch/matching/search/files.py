@@ -1,6 +1,7 @@
 """The files of search blocks and of their codebooks. They are written once and never changed.
 
-A block `<part>-<codebook>-<mark>` has three files: `.keys` (its annotations and the number of rows of each), `.faiss`
+A block `<part>-<codebook>-<mark>` has three files: `.keys` (its annotations, the number of rows of each, how many of
+them are searched, and a mark of which), `.faiss`
 (the inverted file, unless its rows are few) and, written last, `.sums` (the checksums of the others). Without checksums
 it is no block. Its rows are those of the features; older versions kept a copy of them in `.npy`. A codebook
 `<part>-<codebook>` has `.codebook` and `.sums`.
@@ -23,22 +24,26 @@ from snowmatch.core.files import unreadable
 from snowmatch.core.sums import is_unchanged, read_sums, write_sums, write_with_sums
 from snowmatch.matching.search.inverted_file import Codebook, FaissIndex, read_lists, without_centres, write_lists
 
-INDEX_FORMAT = 4  # increased if the way of building changes: files with another number are not used
+INDEX_FORMAT = 5  # increased if the way of building changes: files with another number are not used
 KEYS, ROWS, LISTS, CODES, SUMS = ".keys", ".npy", ".faiss", ".codebook", ".sums"
 ENDINGS = (SUMS, KEYS, ROWS, LISTS, CODES)  # the checksums go first when files are deleted
 FEW = "few"  # in the place of the codebook's name, for blocks of few rows
-KEY_ROWS = np.dtype([("key", "S32"), ("rows", "<i8")])
+KEY_ROWS = np.dtype([("key", "S32"), ("rows", "<i8"), ("searched", "<i8"), ("mark", "<u8")])
 DAMAGE = (KeyError, TypeError, ValueError, EOFError, RuntimeError, SnowmatchError)  # RuntimeError: of faiss
 
 
 @dataclass(frozen=True, eq=False)
 class Stored:
-    """A block on disk. keys: (E,) S32, ascending. counts: (E,) int64, the number of rows of each."""
+    """A block on disk. keys: (E,) S32, ascending. counts: (E,) int64, the number of rows of each.
+
+    marks: (E,) uint64, see `Content`.
+    """
 
     path: Path
     codebook: str
     keys: np.ndarray
     counts: np.ndarray
+    marks: np.ndarray
 
     @property
     def rows(self) -> int:
@@ -58,13 +63,15 @@ def with_ending(path: Path, ending: str) -> Path:
     return path.with_name(path.name + ending)
 
 
-def write_block(path: Path, keys: np.ndarray, counts: np.ndarray, lists: Any) -> None:
-    """Write a block. counts: the number of rows of each key. lists: its inverted file, or None.
+def write_block(
+    path: Path, keys: np.ndarray, counts: np.ndarray, searched: np.ndarray, marks: np.ndarray, lists: Any
+) -> None:
+    """Write a block. counts, searched: the number of rows of each key, and of those in `lists`. marks: see `Content`.
 
-    Raises SnowmatchError if it cannot be written.
+    lists: its inverted file, or None. Raises SnowmatchError if it cannot be written.
     """
     table = np.empty(len(keys), KEY_ROWS)
-    table["key"], table["rows"] = keys, counts
+    table["key"], table["rows"], table["searched"], table["mark"] = keys, counts, searched, marks
 
     def write_keys(file: Any) -> None:
         np.lib.format.write_array(file, table, (1, 0))
@@ -91,7 +98,8 @@ def list_blocks(folder: Path, part: str) -> tuple[list[Stored], list[Path]]:
             if not is_unchanged(file, known[file.name]):
                 raise ValueError("the list of keys has changed")
             table = np.load(file, allow_pickle=False)
-            found.append(Stored(path, path.name.split("-")[1], table["key"], table["rows"].astype(np.int64)))
+            counts = table["rows"].astype(np.int64)
+            found.append(Stored(path, path.name.split("-")[1], table["key"], counts, table["mark"]))
         except FileNotFoundError:  # merged meanwhile, or not complete
             if sums.exists():
                 damaged.append(path)
@@ -116,7 +124,7 @@ def read_counts(stored: Path) -> np.ndarray:
     return counts
 
 
-def read_block(stored: Path, rows: int, count: int) -> FaissIndex | None:
+def read_block(stored: Path, count: int) -> FaissIndex | None:
     """Return the index of a block, without rows and codebook; None if it does not exist or is damaged.
 
     count: the number of lists; 0 for a block of few rows. Raises SnowmatchError if the system cannot read it.
@@ -129,6 +137,7 @@ def read_block(stored: Path, rows: int, count: int) -> FaissIndex | None:
             return None if count else FaissIndex(None, None)
         with open(with_ending(stored, LISTS), "rb") as file:  # on Windows, faiss cannot open every path
             lists = without_centres(read_lists(file))
+        rows = int(np.load(with_ending(stored, KEYS), allow_pickle=False)["searched"].sum())
         return FaissIndex(None, lists) if (lists.ntotal, lists.nlist) == (rows, count) else None
     except (FileNotFoundError, NotADirectoryError):
         return None

@@ -51,7 +51,6 @@ class Part:
 
     place: int
     name: str
-    rows: int
     lists: int
     keeps: Mapping[int, tuple[np.ndarray, int]]
 
@@ -131,7 +130,7 @@ def _hold(path: Path, part: Part) -> tuple[FaissIndex, np.ndarray] | None:
     """Return a block and the number of rows of each of its entries; None if it is not there or damaged."""
     found: tuple[FaissIndex, np.ndarray] | None = _loaded.get(str(path))
     if found is None:
-        index = read_block(path, part.rows, part.lists)
+        index = read_block(path, part.lists)
         if index is not None:
             found = index, read_counts(path)
             _loaded.put(str(path), found, index.memory)

@@ -137,9 +137,12 @@ class Candidates:
             self.rows = np.take_along_axis(self.rows, best, axis=1)
 
 
-def train_codebook(name: str, descriptors: Sequence[np.ndarray]) -> Codebook | None:
+def train_codebook(
+    name: str, descriptors: Sequence[np.ndarray], counting: Sequence[np.ndarray] | None = None
+) -> Codebook | None:
     """Return a codebook for the rows of all entries; None if they are so few that all are compared.
 
+    counting: for each entry (R,) bool, the rows that are searched; None: all. If these are few, it is trained on all.
     The same rows give the same codebook with any number of threads. Raises MemoryError.
 
     Source: Sivic & Zisserman 2003 (inverted file); Jegou et al., PAMI 2011 (product quantisation); Andre et al., PAMI
@@ -149,9 +152,12 @@ def train_codebook(name: str, descriptors: Sequence[np.ndarray]) -> Codebook | N
     if total <= EXHAUSTIVE_ROWS:
         return None
     dimension = descriptors[0].shape[1]
+    searched = total if counting is None else sum(int(each.sum()) for each in counting)
+    if searched <= EXHAUSTIVE_ROWS:
+        searched, counting = total, None
     claim_memory()
-    count = int(LISTS_PER_SQRT * np.sqrt(total))
-    sample = _sample(descriptors, total, count * TRAIN_ROWS_PER_LIST)
+    count = int(LISTS_PER_SQRT * np.sqrt(searched))
+    sample = _sample(descriptors, counting, searched, count * TRAIN_ROWS_PER_LIST)
     centres = faiss.IndexFlatL2(dimension)
     centres.add(_train(sample, count))
     lists = _lists(centres, count)
@@ -171,14 +177,27 @@ def _lists(centres: faiss.Index, count: int) -> faiss.IndexIVFPQFastScan:
     return lists
 
 
-def encode(codebook: Codebook, descriptors: Sequence[np.ndarray]) -> faiss.IndexIVFPQFastScan:
-    """Return an inverted file of the rows of all entries. The same rows give the same bytes."""
+def encode(
+    codebook: Codebook, descriptors: Sequence[np.ndarray], counting: Sequence[np.ndarray] | None = None
+) -> faiss.IndexIVFPQFastScan:
+    """Return an inverted file of the rows of all entries. The same rows give the same bytes.
+
+    counting: for each entry (R,) bool, the rows that are searched; the others have a number, and are left out.
+    """
     claim_memory()
     lists = _lists(faiss.downcast_index(codebook.empty.quantizer), codebook.lists)
     lists.pq = codebook.empty.pq
     lists.is_trained = True
+    numbers, first = None, 0
+    if counting is not None:
+        numbers = np.flatnonzero(np.concatenate([np.zeros(0, bool), *counting]))
+        descriptors = [rows[some] for rows, some in zip(descriptors, counting, strict=True)]
     for rows in _pieces(descriptors):
-        lists.add(rows.astype(np.float32))
+        if numbers is None:
+            lists.add(rows.astype(np.float32))
+        else:
+            lists.add_with_ids(rows.astype(np.float32), numbers[first : first + len(rows)])
+        first += len(rows)
     return without_centres(lists)
 
 
@@ -235,16 +254,19 @@ def nearest_of(rows: Rows | np.ndarray, queries: np.ndarray, among: np.ndarray, 
     return found
 
 
-def _sample(descriptors: Sequence[np.ndarray], total: int, wanted: int) -> np.ndarray:
-    """Return about `wanted` of all rows, evenly spread, as float32."""
+def _sample(
+    descriptors: Sequence[np.ndarray], counting: Sequence[np.ndarray] | None, total: int, wanted: int
+) -> np.ndarray:
+    """Return about `wanted` of all rows that count, `total` of them, evenly spread, as float32."""
     chosen = np.unique(np.linspace(0, total - 1, min(total, wanted)).astype(np.int64))
-    offsets = np.cumsum([0] + [len(rows) for rows in descriptors])
+    sizes = [len(rows) for rows in descriptors] if counting is None else [int(some.sum()) for some in counting]
+    offsets = np.cumsum([0, *sizes])
     borders = np.searchsorted(chosen, offsets)
-    parts = [
-        rows[chosen[start:stop] - offset]
-        for rows, offset, start, stop in zip(descriptors, offsets, borders, borders[1:], strict=False)
-        if stop > start
-    ]
+    parts = []
+    for entry, rows in enumerate(descriptors):
+        here = chosen[borders[entry] : borders[entry + 1]] - offsets[entry]
+        if len(here):
+            parts.append(rows[here if counting is None else np.flatnonzero(counting[entry])[here]])
     return np.concatenate(parts).astype(np.float32)
 
 

@@ -57,14 +57,18 @@ class NotKeptError(SnowmatchError):
 class Content:
     """What a body part of a gallery holds. keys: (U,) S32, ascending, each once. counts: (U,) int64, rows of each.
 
-    descriptors: returns the rows of some keys, as one array each, checked. places: returns all stored arrays of rows,
-    and the array and the first row there of each of some keys, unchecked; None if only `descriptors` tells them.
+    marks: (U,) uint64, another number if other rows of a key are searched; 0 if all are. descriptors: returns the rows
+    of some keys, as one array each, checked. places: returns all stored arrays of rows, and the array and the first row
+    there of each of some keys, unchecked; None if only `descriptors` tells them. searched: returns (R,) bool, which
+    rows are searched, of the annotations number (E,); None: all.
     """
 
     keys: np.ndarray
     counts: np.ndarray
+    marks: np.ndarray
     descriptors: Callable[[Sequence[str]], list[np.ndarray]]
     places: Callable[[Sequence[str]], Found] | None = None
+    searched: Callable[[np.ndarray], list[np.ndarray]] | None = None
 
     @property
     def rows(self) -> int:
@@ -74,6 +78,10 @@ class Content:
     def rows_of(self, keys: np.ndarray) -> list[np.ndarray]:
         """Return the rows of some keys."""
         return self.descriptors([key.decode() for key in keys.tolist()])
+
+    def searched_of(self, keys: np.ndarray) -> list[np.ndarray] | None:
+        """Return which rows of some keys are searched, as `searched` does."""
+        return None if self.searched is None else self.searched(np.searchsorted(self.keys, keys))
 
     def rows_at(self, places: np.ndarray, counts: np.ndarray) -> Rows:
         """Return the rows of the annotations number `places` (E,), -1 for those that are gone.
@@ -114,9 +122,9 @@ class Shelf:
         path = self.folder / f"{self.part}-{name}"
         return path, path.with_name(f"{path.name}_2")
 
-    def block_path(self, codebook: str, keys: np.ndarray) -> Path:
-        """Return the path of the block of these annotations, without its ending."""
-        mark = fingerprint(keys.tolist(), self.extractor_key, codebook)
+    def block_path(self, codebook: str, keys: np.ndarray, marks: np.ndarray) -> Path:
+        """Return the path of the block of these annotations, without its ending. marks: see `Content`."""
+        mark = fingerprint([*keys.tolist(), marks.tobytes()], self.extractor_key, codebook)
         return self.folder / f"{self.part}-{codebook}-{mark}"
 
 
@@ -189,7 +197,8 @@ def plan_blocks(shelf: Shelf, content: Content) -> list[Planned]:
     for keys in _cut(content, chosen.missing, shelf.limit):
         name = FEW if book.few else chosen.name
         places = np.searchsorted(content.keys, keys)
-        block = Stored(shelf.block_path(name, keys), name, keys, content.counts[places])
+        path = shelf.block_path(name, keys, content.marks[places])
+        block = Stored(path, name, keys, content.counts[places], content.marks[places])
         build = partial(_build, content, block, places, book, mended)
         rows = content.rows_at(places, block.counts)
         planned.append(Planned(block.path, places, block.counts, rows, build, book.get))
@@ -260,7 +269,8 @@ class _Book:
             return self._known
         found = _read_codebook(self._shelf, self.name)
         if found is None:
-            found = train_codebook(self.name, self._content.rows_of(self._content.keys))
+            keys = self._content.keys
+            found = train_codebook(self.name, self._content.rows_of(keys), self._content.searched_of(keys))
             if found is not None:
                 try:
                     for path in self._shelf.codebook_paths(self.name):
@@ -290,7 +300,7 @@ def _read_codebook(shelf: Shelf, name: str) -> Codebook | None:
 
 
 def _codebook_name(shelf: Shelf, content: Content) -> str:
-    return fingerprint(content.keys.tolist(), shelf.extractor_key, "codebook")
+    return fingerprint([*content.keys.tolist(), content.marks.tobytes()], shelf.extractor_key, "codebook")
 
 
 def _fits(chosen: _Chosen, content: Content) -> bool:
@@ -335,6 +345,7 @@ def _held(name: str, codebook: Codebook | None, stored: Sequence[Stored], conten
     for block in sorted((b for b in stored if b.codebook == name), key=lambda b: (-b.rows, b.path.name)):
         place = np.minimum(np.searchsorted(content.keys, block.keys), max(len(content.keys) - 1, 0))
         same = (content.keys[place] == block.keys) & (content.counts[place] == block.counts)
+        same &= content.marks[place] == block.marks  # the same rows are searched
         places = np.where(same & missing[place], place, -1)
         missing[places[places >= 0]] = False
         if (places >= 0).any():
@@ -385,10 +396,17 @@ def _to_merge(shelf: Shelf, content: Content, name: str) -> tuple[np.ndarray, li
 
 def _write(shelf: Shelf, content: Content, keys: np.ndarray, book: _Book) -> None:
     """Build a block and write it."""
-    codebook, rows = book.get(), content.rows_of(keys)
-    lists = None if codebook is None else encode(codebook, rows)
+    places = np.searchsorted(content.keys, keys)
+    codebook, rows, searched, marks = (
+        book.get(),
+        content.rows_of(keys),
+        content.searched_of(keys),
+        content.marks[places],
+    )
+    lists = None if codebook is None else encode(codebook, rows, searched)
+    counts = np.array([len(each) for each in rows])
     try:
-        write_block(shelf.block_path(book.name, keys), keys, np.array([len(each) for each in rows]), lists)
+        write_block(shelf.block_path(book.name, keys, marks), keys, counts, _sums(counts, searched), marks, lists)
     except SnowmatchError as error:
         raise NotKeptError(str(error)) from error
 
@@ -396,7 +414,7 @@ def _write(shelf: Shelf, content: Content, keys: np.ndarray, book: _Book) -> Non
 def _open(shelf: Shelf, content: Content, block: Stored, places: np.ndarray, book: _Book) -> tuple[FaissIndex, str]:
     """Read a block. If it is damaged, or was merged by another process, it is built again."""
     codebook = book.get()
-    found = read_block(block.path, block.rows, 0 if codebook is None else codebook.lists)
+    found = read_block(block.path, 0 if codebook is None else codebook.lists)
     if found is not None:
         return replace(found, codebook=codebook), "read"
     return _build(content, block, places, book, with_ending(block.path, SUMS).exists())
@@ -404,25 +422,30 @@ def _open(shelf: Shelf, content: Content, block: Stored, places: np.ndarray, boo
 
 def _build(content: Content, block: Stored, places: np.ndarray, book: _Book, damaged: bool) -> tuple[FaissIndex, str]:
     """Build a block, and write it unless some of its annotations are gone. Their rows are then zeros."""
-    codebook = book.get()
-    known = content.rows_of(content.keys[places[places >= 0]])
+    codebook, live = book.get(), content.keys[places[places >= 0]]
+    known, searched = content.rows_of(live), content.searched_of(live)
     missing = len(known) < len(places)
     if missing:
-        waiting = iter(known)
+        waiting, some = iter(known), iter(searched or [np.ones(len(rows), bool) for rows in known])
         dimension, dtype = known[0].shape[1], known[0].dtype
-        known = [
-            next(waiting) if place >= 0 else np.zeros((count, dimension), dtype)
-            for place, count in zip(places.tolist(), block.counts.tolist(), strict=True)
-        ]
-    lists = None if codebook is None else encode(codebook, known)
+        known, searched = [], []
+        for place, count in zip(places.tolist(), block.counts.tolist(), strict=True):
+            known.append(next(waiting) if place >= 0 else np.zeros((count, dimension), dtype))
+            searched.append(next(some) if place >= 0 else np.zeros(count, bool))
+    lists = None if codebook is None else encode(codebook, known, searched)
     index = FaissIndex(None, lists, codebook)
     try:
         if missing:
             return index, "could not be kept"
-        write_block(block.path, block.keys, block.counts, lists)
+        write_block(block.path, block.keys, block.counts, _sums(block.counts, searched), block.marks, lists)
     except SnowmatchError:
         return index, "could not be kept"
     return index, "kept, because the one on disk was damaged" if damaged else "kept"
+
+
+def _sums(counts: np.ndarray, searched: list[np.ndarray] | None) -> np.ndarray:
+    """Return the number of searched rows of each annotation."""
+    return counts if searched is None else np.array([some.sum() for some in searched], np.int64)
 
 
 def _check(shelf: Shelf) -> int:

@@ -59,7 +59,7 @@ def judge_names(
         everything = np.ones(len(gallery.annotations), bool)
         for each in session.galleries:
             for part in BODY_PARTS:
-                each.prepare(votes.backend, part, everything)
+                each.prepare(votes.backend, part, everything, votes.foreground)
     table = score_trial(trial, session.galleries, matcher, session.method.geometry, progress)
     facts = facts_of(annotations, gallery)
     judged = []
