@@ -23,7 +23,7 @@ from snowmatch.core.plain import read_json, read_summed_json, with_json_sum
 Stamp = tuple[int, int]  # size (bytes) and time (ns) of a file
 Event = Mapping[str, Any]
 NEWEST = 1 << 18  # bytes at the end of the journal that hold its newest events
-END, ENDING = b'"sum": ', 24  # what the last bytes of each whole line hold, and how many bytes these are
+END = b'"sum": '  # what stands before the digits at the end of each whole line
 
 
 @dataclass(frozen=True)
@@ -128,13 +128,18 @@ def read_memory(catalog: Path) -> Memory:
         try:
             memory.take(_step(line))
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
-            memory.damaged += line.endswith(b"}") or END in line[-ENDING:]
+            memory.damaged += not _is_torn(line)
     return memory
 
 
 def _step(line: bytes) -> Any:
     """Return the step of a line. Raises ValueError if it is damaged or torn."""
     return read_summed_json(line) if line.startswith(b"{") else read_json(line)  # a list is of an older version
+
+
+def _is_torn(line: bytes) -> bool:
+    """Return whether a line that cannot be read may be the part that a killed program left: it lacks its end."""
+    return not line.endswith(b"}") and not (END in line and line.rpartition(END)[2].strip(b"0123456789"))
 
 
 def write_step(catalog: Path, memory: Memory, **step: Any) -> None:

@@ -9,8 +9,8 @@ Trials run in forked children, many in one. A child that dies has found somethin
 only for what the byte can change:
 
 - What does not open the damaged file cannot tell its content. Which files are opened is recorded.
-- The database is read by SQL alone, behind its head. Where all statements that were recorded give the same rows, all
-  that is told of them is the same.
+- The database is read by SQL alone, behind its head. Where all statements that were recorded give the same rows, what
+  is told of them is the same.
 
 One in ALL trials asks everything all the same.
 """
@@ -27,6 +27,7 @@ import sys
 import time
 import traceback
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -66,7 +67,8 @@ from snowmatch.web.asked import Asked, find_question, keep_question
 from snowmatch.web.jobs import list_jobs, read_output, start_job
 
 DATABASE, SQL_HEAD = "catalog.sqlite", 100  # bytes of its head
-BATCH = 500  # trials of one child
+BATCH = 1000  # trials of one child
+MOST_OPENED = 50  # files of features that are held open
 MENDS = 30  # bytes of each file, at least, after which the catalog is mended
 ALL = 50  # one in so many trials asks everything
 MEMORY = 3 << 30  # bytes that a child may take
@@ -75,6 +77,7 @@ FEW_ROWS = 100  # a body part with more has an inverted file and a codebook
 
 # Of what is stored of single photos, and who skipped what, a part may be lost: it is made again, or costs nothing
 PARTS = ("stored", "turns", "events")
+OF_CATALOG = ("answer", "notes", "batch", "picture", "stored")
 CONNECT, LEAST = sqlite3.connect, opening.LEAST
 KEPT_NAMES = ("settings.json", "checked.json", "job.json", "ended.json", "progress.json")
 
@@ -82,14 +85,15 @@ KEPT_NAMES = ("settings.json", "checked.json", "job.json", "ended.json", "progre
 @dataclass(frozen=True)
 class Told:
     """What users are told: values and errors by name, and all notes (code, text). opened: the files that were opened
-    for each value. rows: of each statement of SQL.
+    for each value. statements: of SQL, for each value. rows: of each statement; None if it fails.
     """
 
     values: dict[str, Any]
     errors: dict[str, str]
     notes: set[tuple[str, str]]
     opened: dict[str, set[str]] = field(compare=False)
-    rows: dict[str, list[Any]] = field(compare=False)
+    statements: dict[str, set[str]] = field(compare=False)
+    rows: dict[str, Any] = field(compare=False)
 
 
 class Damage:
@@ -116,7 +120,7 @@ class Damage:
         known = run_value(work, lambda: self._asker().ask())
         if not isinstance(known, Told) or known.errors or known != self.expected:
             raise RuntimeError(f"{self.expected}\n{known}"[:3000])
-        self.expected = replace(self.expected, rows=known.rows)
+        self.expected = replace(self.expected, statements=known.statements, rows=known.rows)
         self._restore(database)
 
     def _make(self):
@@ -266,10 +270,12 @@ class Damage:
         """Return what is told of a damaged file; if other files were changed for it, what is told then as well."""
         if everything:
             return asker.ask()
-        if path.name == DATABASE and at >= SQL_HEAD and asker.rows(self.expected.rows) == self.expected.rows:
-            return replace(self.expected, values={})
+        changed = None
+        if path.name == DATABASE and at >= SQL_HEAD:
+            rows = asker.rows(self.expected.rows)
+            changed = {each for each, known in self.expected.rows.items() if rows[each] != known}
         damaged = path, stamp_of(path)
-        told = asker.ask(self.expected, path)
+        told = asker.ask(self.expected, path, changed)
         written = [p for p in files_in(self.home) if stamp_of(p) != self.stamps.get(p) and (p, stamp_of(p)) != damaged]
         if any(p.read_bytes() != self.contents.get(p) for p in written):
             again = asker.ask()
@@ -381,8 +387,14 @@ def opened_once(open_segment):
     def open_changed(path, described):
         key = path, stamp_of(path), repr(described)
         if key not in known:
-            known.clear()
-            known[key] = open_segment(path, described)
+            if len(known) > MOST_OPENED:
+                known.clear()
+            try:
+                known[key] = open_segment(path, described)
+            except SnowmatchError as error:
+                known[key] = error
+        if isinstance(known[key], SnowmatchError):
+            raise known[key]
         return known[key]
 
     return open_changed
@@ -422,33 +434,43 @@ class Asker:
         connection.set_trace_callback(self.said.add)
         return connection
 
-    def ask(self, known=None, path=None):
-        """Return what is told. path: only that for which this file was opened, as `known` tells; None: all."""
-        told = Told({}, {}, set(), {}, {})
+    def ask(self, known=None, path=None, changed=None):
+        """Return what is told.
+
+        path: only that for which this file was opened, as `known` tells; None: all. changed: only that which asked for
+        rows with these statements.
+        """
+        told = Told({}, {}, set(), {}, {}, {})
         self.notes, self.data = told.notes, self.sound
         for name, read in self.readers.items():
             if path is not None and str(path) not in known.opened[name]:
                 continue
+            if changed is not None and not changed & known.statements[name]:
+                continue
             self.heard.clear()
+            self.said.clear()
             try:
                 told.values[name] = read()
             except SnowmatchError as error:
                 told.errors[name] = str(error)
             told.opened[name] = {each for each in self.heard if each.startswith(str(self.home))}
-            if self.data is not None and name in ("answer", "notes", "batch", "picture"):
+            told.statements[name] = {each for each in self.said if each.startswith("SELECT")}
+            if name in OF_CATALOG:  # what was opened for the first is not opened again
                 told.opened[name] |= told.opened.get("annotations", set())
+                told.statements[name] |= told.statements.get("annotations", set())
         self.sound = self.sound or self.data
         if path is None:
-            told.rows.update(self.rows([each for each in self.said if each.startswith("SELECT")]) or {})
+            told.rows.update(self.rows(set().union(*told.statements.values())))
         return told
 
     def rows(self, statements):
-        """Return the rows of statements of SQL; None if the database is damaged."""
-        try:
-            with reading(self.catalog) as connection:
-                return {each: connection.execute(each).fetchall() for each in statements}
-        except (DamagedError, SnowmatchError):
-            return None
+        """Return the rows of each statement of SQL; None if it fails."""
+        rows = dict.fromkeys(statements)
+        with suppress(DamagedError, SnowmatchError), reading(self.catalog) as connection:
+            for each in statements:
+                with suppress(sqlite3.Error):
+                    rows[each] = connection.execute(each).fetchall()
+        return rows
 
     def _take(self, notes):
         self.notes.update((note.code, note.text) for note in notes)
