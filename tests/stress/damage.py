@@ -290,11 +290,13 @@ class Damage:
         if wrong:
             return "found", wrong[0]
         expected = self.expected.values
-        differing = [n for n, v in told.values.items() if v != expected[n] and not (n in PARTS and v <= expected[n])]
+        differing = [n for n, v in told.values.items() if v != expected[n]]
         if told.errors or told.notes - self.expected.notes:
             return "said", ""
         if not differing:
             return "same", ""
+        if all(n in PARTS and told.values[n] < expected[n] for n in differing):
+            return "less", ""
         return "found", f"in silence: {[(n, told.values[n], expected[n]) for n in differing]}"[:1500]
 
     def _mend(self, kind, asker):
