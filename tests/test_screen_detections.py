@@ -206,7 +206,7 @@ def test_damaged_detections_are_told_until_they_are_made_again(catalog, tmp_path
         database.execute(f"UPDATE detected SET {column} = replace({column}, 'a', 'b')")
         database.execute(f"UPDATE detected SET {column} = replace({column}, '2', '3')")
     damaged = screen_catalog(data, workers=1)
-    assert "screening-damaged" in {note.code for note in damaged.notes}
+    assert "detections-damaged" in {note.code for note in damaged.notes}
     assert run(catalog, "--results", file).exit_code == 0
     again = screen_catalog(data, workers=1)
     assert (answers(again), [note.code for note in again.notes]) == (answers(whole), [n.code for n in whole.notes])

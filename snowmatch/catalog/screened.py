@@ -73,8 +73,8 @@ def load_detections(
     except (DamagedError, TypeError, ValueError):
         damaged, found = 1, {}
     if damaged:
-        text = "detections of an earlier screening were damaged and are not used: screen again with the detector"
-        _note(notes, text)
+        text = "detections of an earlier screening were damaged and are not used: screen again with the detector or results"
+        _note(notes, text, "detections-damaged")
     return found
 
 
@@ -190,9 +190,9 @@ def load_screened(folder: Path, notes: list[Note] | None = None) -> Screened | N
     return None if rule is None else Screened(answers, *rule)
 
 
-def _note(notes: list[Note] | None, text: str) -> None:
+def _note(notes: list[Note] | None, text: str, code: str = "screening-damaged") -> None:
     if notes is not None:
-        notes.append(Note("screening-damaged", text))
+        notes.append(Note(code, text))
 
 
 def save_screened(folder: Path, screened: Screened) -> None:
