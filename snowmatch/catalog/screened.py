@@ -73,7 +73,7 @@ def load_detections(
     except (DamagedError, TypeError, ValueError):
         damaged, found = 1, {}
     if damaged:
-        text = "detections of an earlier screening were damaged and are not used: screen again with the detector or results"
+        text = "damaged detections of an earlier screening are not used: screen again with the detector, or its results"
         _note(notes, text, "detections-damaged")
     return found
 
