@@ -80,6 +80,17 @@ def test_the_checksum_of_a_row_finds_a_changed_value(folder):
     assert {k.annotation for k in IDS} - {k.annotation for k in load_ids(folder)} == {"a5"}
 
 
+@pytest.mark.parametrize(("table", "column"), [("files", "path"), ("files", "size"), ("failures", "reason")])
+def test_a_damaged_record_is_noticed_and_gone_after_the_next_saving(folder, table, column):
+    with sqlite3.connect(database_path(folder)) as database:
+        database.execute(f"UPDATE {table} SET {column} = 'x' WHERE path IN ('photos/3.jpg', 'photos/bad.jpg')")
+    database.close()
+    before = load_records(folder)
+    assert before.unsound == 1
+    save_records(folder, SOME, before)
+    assert (load_records(folder), load_records(folder).unsound) == (SOME, 0)
+
+
 def test_a_database_with_another_layout_gives_no_records(folder):
     with sqlite3.connect(database_path(folder)) as database:
         database.execute("DROP TABLE failures")

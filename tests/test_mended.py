@@ -1,8 +1,10 @@
 """What the stress tests found: each fault that was mended, by itself."""
 
 import json
+import os
 import sqlite3
 import struct
+import subprocess
 import zipfile
 from contextlib import closing
 from dataclasses import replace
@@ -15,6 +17,7 @@ from PIL import Image
 
 from snowmatch.catalog.settings import CatalogSettings, keep_settings, load_settings
 from snowmatch.cli import main
+from snowmatch.cli.shared import Bar
 from snowmatch.confidence.score_table import is_table
 from snowmatch.core import files
 from snowmatch.core.errors import SnowmatchError
@@ -24,6 +27,7 @@ from snowmatch.core.plain import read_json, read_summed_json, with_json_sum
 from snowmatch.core.types import Annotation
 from snowmatch.decisions.file import append, read_decisions
 from snowmatch.decisions.row import Decision
+from snowmatch.features.checked import CHECKED, Check, checks_to_json, read_checks
 from snowmatch.interchange.table_files import read_memory, write_memory
 from snowmatch.photos.pixels import read_photo
 from snowmatch.review import watched
@@ -37,7 +41,8 @@ from snowmatch.screening.head import load_head
 from snowmatch.survey.folder import MANIFEST, check_output, write_output
 from snowmatch.views.previews import preview
 from snowmatch.web.asked import Asked, find_question, keep_question
-from snowmatch.web.jobs import jobs_path, list_jobs
+from snowmatch.web.job import run_job
+from snowmatch.web.jobs import jobs_path, list_jobs, read_output, start_job
 
 DEEP = "[" * 100_000
 
@@ -145,6 +150,80 @@ def test_json_that_is_nested_too_deeply_is_damaged():
         read_json(DEEP)
 
 
+def damaged(path):
+    """Damage each byte of a file in turn, and put it right at the end."""
+    good = path.read_bytes()
+    for at, byte in enumerate(good):
+        value = (byte ^ 1, byte ^ 16, 255 - byte)[at % 3]
+        path.write_bytes(good[:at] + bytes([value]) + good[at + 1 :])
+        os.utime(path, ns=(at, at))  # what is kept by time is read again
+        yield at
+    path.write_bytes(good)
+
+
+def test_no_damaged_byte_of_the_journal_of_watch_goes_unnoticed(tmp_path):
+    event = {"id": "e", "individual": "aika"}
+    watched.write_step(tmp_path, watched.Memory(), photos=[watched.Watched("a.jpg", 1, 2, "ab")], events=[event])
+    add = watched.ToAdd("a.jpg", "ab", "left_flank", "naryn", "st01")
+    watched.write_step(tmp_path, watched.Memory(), to_add=[add], told=["e"])
+    good = watched.read_memory(tmp_path)
+    assert (good.to_add, good.damaged) == ({"ab": add}, 0)
+    for at in damaged(watched_path(tmp_path)):
+        found = watched.read_memory(tmp_path)
+        assert found == good or found.damaged, at
+        assert watched.events_since(tmp_path, None)[0] in ([event], [])
+
+
+def test_no_part_of_a_line_of_the_journal_of_watch_counts_as_damaged(tmp_path):
+    watched.write_step(tmp_path, watched.Memory(), told=["e"])
+    whole = watched_path(tmp_path).read_bytes()
+    for length in range(len(whole) - 2):
+        watched_path(tmp_path).write_bytes(whole[:length])
+        assert watched.read_memory(tmp_path).damaged == 0, whole[:length]
+
+
+def test_no_damaged_byte_of_a_job_goes_unnoticed(tmp_path, monkeypatch):
+    monkeypatch.setattr(subprocess, "Popen", mock.Mock())
+    place = jobs_path(tmp_path) / start_job(tmp_path, "batch").id
+    monkeypatch.undo()
+    monkeypatch.setenv("SNOWMATCH_PROGRESS", str(place / "progress.json"))
+    Bar("asking", "animal").update(3, 3)
+    with mock.patch.object(subprocess, "Popen", finished):
+        run_job(place)
+    (good,) = list_jobs(tmp_path)
+    assert (good.state, good.said, good.messages, good.done) == ("done", "a,b\n1,2", "a note", 3)
+    assert sorted(p.name for p in place.iterdir() if p.stat().st_size) == [
+        "ended.json", "job.json", "progress.json", "stderr", "stdout"
+    ]  # fmt: skip
+    for path in [p for p in place.iterdir() if p.stat().st_size]:
+        for at in damaged(path):
+            (found,) = list_jobs(tmp_path)
+            assert found == good or f"{path} is damaged" in found.messages, (path.name, at)
+            if path.name == "stdout":
+                with pytest.raises(SnowmatchError, match="stdout is damaged"):
+                    read_output(tmp_path, good.id)
+    assert read_output(tmp_path, good.id).read_bytes() == b"a,b\n1,2\n"
+
+
+def finished(arguments, stdout, stderr, **options):
+    """Stands for a process that has written something and ended."""
+    stdout.write(b"a,b\n1,2\n")
+    stderr.write(b"a note\n")
+    return mock.Mock(wait=lambda seconds: 0, returncode=0)
+
+
+def test_a_damaged_byte_never_makes_another_skipped_pair_or_another_check(tmp_path):
+    skip(tmp_path, "Anna", ("a", "b"))
+    for at in damaged(home_of(tmp_path) / "turns.json"):
+        assert skipped_by(tmp_path, "Anna") in ((("a", "b"),), ()), at
+    checks = {"features-1.h5": Check(1700000000.5, (1, 2, 3, 4)), "features-2.h5": Check(1700000001.5, (5, 6, 7, 8))}
+    path = tmp_path / CHECKED
+    path.write_text(json.dumps(checks_to_json(checks)))
+    assert read_checks(tmp_path) == checks
+    for at in damaged(path):
+        assert read_checks(tmp_path) in (checks, {}), at
+
+
 def test_every_changed_value_of_summed_json_is_noticed():
     values = {"name": "Anna", "size": [20, 30], "taken": None}
     text = json.dumps(with_json_sum(values))
@@ -186,7 +265,8 @@ def test_the_small_files_of_the_app_may_hold_anything(tmp_path):
             watched_path(tmp_path),
         ):
             path.write_text(text)
-        assert list_jobs(tmp_path) == []
+        (damaged,) = list_jobs(tmp_path)
+        assert (damaged.kind, damaged.arguments) == ("index", ())
         assert watched.read_memory(tmp_path).asked == {}
         assert skipped_by(tmp_path, "Anna") == ()
         for act in (

@@ -195,6 +195,23 @@ def test_prune_forgets_photos_that_left(catalog):
     assert len(load_screened(catalog).answers) == len(before) - 2
 
 
+@pytest.mark.parametrize("column", ["sha256", "detections"])
+def test_damaged_detections_are_told_until_they_are_made_again(catalog, tmp_path, column):
+    file = results(tmp_path / "md.json", {name: [("2", 0.9, BOX)] for name, *_ in ROWS[2:4]})
+    assert run(catalog, "--results", file).exit_code == 0
+    data = snowmatch.open_catalog(catalog).data
+    whole = screen_catalog(data, workers=1)
+    assert answers(whole)[ROWS[2][0]] == "person"
+    with closing(sqlite3.connect(database_path(catalog))) as database, database:
+        database.execute(f"UPDATE detected SET {column} = replace({column}, 'a', 'b')")
+        database.execute(f"UPDATE detected SET {column} = replace({column}, '2', '3')")
+    damaged = screen_catalog(data, workers=1)
+    assert "detections-damaged" in {note.code for note in damaged.notes}
+    assert run(catalog, "--results", file).exit_code == 0
+    again = screen_catalog(data, workers=1)
+    assert (answers(again), [note.code for note in again.notes]) == (answers(whole), [n.code for n in whole.notes])
+
+
 @pytest.mark.parametrize("by", ["results", "detector"])
 def test_detections_are_forgotten_and_the_next_index_finds_its_own_boxes(catalog, tmp_path, monkeypatch, by):
     assert not index_catalog(snowmatch.open_catalog(catalog).data, Fake(), 1, again=True).failed

@@ -1,5 +1,6 @@
 """The stress tests of tests/stress, each for some seconds: they run, and find nothing."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -12,7 +13,7 @@ if not hasattr(__import__("os"), "fork"):
     pytest.skip("the stress tests fork", allow_module_level=True)
 sys.path.insert(0, str(Path(__file__).parent / "stress"))
 
-from damage import Damage
+import damage
 from faults import NAMES, Faults
 from fuzz import FOUND, Fuzz
 from kills import Kills
@@ -47,12 +48,26 @@ def test_killed_commands_run_again_to_the_same_end(tmp_path):
         assert kills.trial(number, seed=5)[1] == ""
 
 
-def test_a_damaged_byte_is_noticed_or_changes_nothing(tmp_path):
-    damage = Damage(tmp_path)
-    names = [path.name for path in damage.files]
-    for name in ("calibration.json", "catalog.sqlite", "settings.json", "observers.json"):
-        kind, what, text = damage.trial(names.index(name), seed=5)
-        assert (kind.rpartition("/")[2], text) == (name, ""), what
+def test_a_damaged_byte_is_noticed_or_changes_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(damage, "BATCH", 40)
+    trials = damage.Damage(tmp_path, seed=5, every=2500)
+    found, part = [], trials.batch(0)
+    while part:
+        found += part
+        part = trials.batch(len(found))
+    assert len(found) == len(trials.trials)
+    assert [each for each in found if each[2]] == []
+    assert {kind for kind, *_ in found} >= {"calibration.json", "catalog.sqlite", "features/*.h5", "jobs/job.json"}
+    assert trials.summary().startswith("Every 2500th of all ")
+
+    usual = trials.trial
+    crashing = trials.trials[7]
+    monkeypatch.setattr(
+        trials, "trial", lambda n, asker: os.kill(os.getpid(), 9) if trials.trials[n] == crashing else usual(n, asker)
+    )
+    found = trials.batch(0)[:10]
+    assert [n for n, each in enumerate(found) if each[1] == "crashed"] == [7]
+    assert f"{crashing[0].name}, byte {crashing[1]}" in found[7][2]
 
 
 def test_commands_on_a_failing_computer_end_with_one_line(tmp_path):

@@ -157,6 +157,8 @@ def _load_records(folder: Path) -> Records:
             for path, reason, total in database.execute("SELECT path, reason, sum FROM failures"):
                 if sound((path, reason, total)):
                     records.failures[path] = reason
+                else:
+                    records.unsound += 1
     except DamagedError:
         return Records(unsound=1)
     return records
@@ -165,11 +167,12 @@ def _load_records(folder: Path) -> Records:
 def save_records(folder: Path, records: Records, before: Records | None = None) -> None:
     """Write the records of the catalog in `folder`.
 
-    before: the records that are stored already; only the differences are written. None: write all records. Raises
-    SnowmatchError if the database cannot be written; the stored records then stay unchanged.
+    before: the records that are stored already; only the differences are written. None, or with damaged entries: write
+    all records, since a damaged entry may have any path. Raises SnowmatchError if the database cannot be written; the
+    stored records then stay unchanged.
     """
     with writing(folder) as database:
-        if before is None:
+        if before is None or before.unsound:
             database.execute("DELETE FROM files")
             database.execute("DELETE FROM failures")
             before = Records()

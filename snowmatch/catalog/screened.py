@@ -49,24 +49,40 @@ def save_classes(folder: Path, mark: str, classes: Mapping[str, Mapping[str, flo
         database.executemany("INSERT OR REPLACE INTO screened VALUES (?, ?, ?, ?)", map(with_sum, rows))
 
 
-def load_detections(folder: Path, mark: str | None = None) -> dict[str, tuple[Detection, ...]]:
+def load_detections(
+    folder: Path, mark: str | None = None, notes: list[Note] | None = None
+) -> dict[str, tuple[Detection, ...]]:
     """Return what a detector saw in each photo of the catalog in `folder`, by the photo's sha256.
 
     mark: of the detector; detections of others are skipped. None: of any. A damaged entry is skipped: the next
-    screening makes it again. Nothing stored gives an empty dictionary.
+    screening with a detector makes it again. A note on damage is added to `notes`. Nothing stored gives an empty
+    dictionary.
     """
     found: dict[str, tuple[Detection, ...]] = {}
+    damaged = 0
     try:
         with reading(folder) as database:
             if database is None:
                 return {}
             for row in database.execute("SELECT sha256, mark, detections, sum FROM detected"):
-                if sound(row) and mark in (None, row[1]):
+                if not sound(row):
+                    damaged += 1
+                elif mark in (None, row[1]):
                     seen = [((x, y, w, h), label, p) for (x, y, w, h), label, p in json.loads(row[2])]
                     found[row[0]] = tuple(Detection(*each) for each in seen)
     except (DamagedError, TypeError, ValueError):
-        return {}
+        damaged, found = 1, {}
+    if damaged:
+        text = "damaged detections of an earlier screening are not used: screen again with the detector, or its results"
+        _note(notes, text, "detections-damaged")
     return found
+
+
+def drop_damaged_detections(folder: Path) -> None:
+    """Delete stored detections that are damaged. Raises SnowmatchError if the database cannot be written."""
+    with writing(folder) as database:
+        rows = database.execute("SELECT sha256, mark, detections, sum FROM detected").fetchall()
+        database.executemany("DELETE FROM detected WHERE sha256 = ?", [row[:1] for row in rows if not sound(row)])
 
 
 def save_detections(folder: Path, mark: str, detections: Mapping[str, Sequence[Detection]]) -> None:
@@ -174,9 +190,9 @@ def load_screened(folder: Path, notes: list[Note] | None = None) -> Screened | N
     return None if rule is None else Screened(answers, *rule)
 
 
-def _note(notes: list[Note] | None, text: str) -> None:
+def _note(notes: list[Note] | None, text: str, code: str = "screening-damaged") -> None:
     if notes is not None:
-        notes.append(Note("screening-damaged", text))
+        notes.append(Note(code, text))
 
 
 def save_screened(folder: Path, screened: Screened) -> None:

@@ -205,10 +205,11 @@ class Bar:
 
         from snowmatch.core.errors import SnowmatchError
         from snowmatch.core.files import replace_file
+        from snowmatch.core.plain import with_json_sum
 
         self.written = time.monotonic()
         values = {"title": self.title, "unit": self.unit, "done": done, "total": total}
-        text = json.dumps({**values, "seconds": round(self.written - self.began, 1)})
+        text = json.dumps(with_json_sum({**values, "seconds": round(self.written - self.began, 1)}))
         with suppress(SnowmatchError):  # the work itself goes on
             replace_file(Path(self.file), lambda file: file.write(text.encode()))
 

@@ -12,9 +12,10 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from snowmatch.core.files import read_file
-from snowmatch.core.plain import read_json
+from snowmatch.core.plain import read_summed_json, with_json_sum
 
 CHECKED = "checked.json"
 TRUSTED = 30 * 86400.0  # seconds
@@ -36,15 +37,15 @@ def check_now(path: Path) -> Check:
 def read_checks(folder: Path) -> dict[str, Check]:
     """Return the checks of the files of a folder, by name. A damaged list gives none."""
     try:
-        held = read_json(read_file(folder / CHECKED))
+        held = read_summed_json(read_file(folder / CHECKED))
         return {name: Check(float(at), tuple(map(int, stamp))) for name, (at, *stamp) in held.items()}
     except (OSError, ValueError, TypeError, AttributeError, RecursionError, OverflowError):
         return {}
 
 
-def checks_to_json(checks: Mapping[str, Check]) -> dict[str, list[float]]:
-    """Return what `read_checks` reads, by name."""
-    return {name: [check.at, *check.stamp] for name, check in sorted(checks.items())}
+def checks_to_json(checks: Mapping[str, Check]) -> dict[str, Any]:
+    """Return what `read_checks` reads."""
+    return with_json_sum({name: [check.at, *check.stamp] for name, check in sorted(checks.items())})
 
 
 def is_trusted(path: Path, check: Check | None) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +151,7 @@ class IndexRun:
     def save(self) -> None:
         """Write the new records to the database."""
         save_records(self.folder, self.records, self._saved)
-        self._saved = copy_of(self.records)
+        self._saved = replace(copy_of(self.records), unsound=0)
 
     def save_if_there(self) -> None:
         """Save at the end of the run. If the folder is gone, another error reports it."""

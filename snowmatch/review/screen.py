@@ -14,6 +14,7 @@ from snowmatch.catalog.screened import (
     PERSON,
     UNKNOWN,
     Screened,
+    drop_damaged_detections,
     load_classes,
     load_detections,
     save_detections,
@@ -124,6 +125,8 @@ def screen_catalog(
     update_maps(folder, data.annotations, contents, sizes, processes, looking, finders, all_classes=True, notes=notes)
     failed = dict(unreadable)
     detections: dict[str, tuple[Detection, ...]] = {}
+    if results is not None or eyes is not None:
+        drop_damaged_detections(folder)
     if results is not None:
         detections = read_detections(results, photos, sizes, notes)
         save_detections(folder, RESULTS, {contents[path]: seen for path, seen in detections.items()})
@@ -132,7 +135,7 @@ def screen_catalog(
     if results is not None or eyes is not None:
         by = "results" if results is not None else "detector"
         save_found(folder, BY_SCREENING, {contents[path]: animals_in(d, by) for path, d in detections.items()})
-    elif stored := load_detections(folder):
+    elif stored := load_detections(folder, notes=notes):
         detections = {path: stored[sha256] for path, sha256 in contents.items() if sha256 in stored}
         text = f"detections of an earlier screening are used for {counted(len(detections), 'photo')}"
         notes.append(Note("earlier-detections", text, {"count": len(detections)}))

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from snowmatch.core.files import make_folder, replace_file
 from snowmatch.core.home import home_of
-from snowmatch.core.plain import read_json
+from snowmatch.core.plain import read_summed_json, with_json_sum
 
 LASTS = 600.0  # seconds that a pair stays with an observer who does not answer; chosen
 WAIT = 5.0  # seconds to wait for another program
@@ -80,7 +80,7 @@ def _pair(text: str) -> Pair:
 def _read(folder: Path) -> dict[str, Any]:
     """Return the state. A missing or damaged file gives an empty one."""
     try:
-        state = read_json(_path(folder).read_text(encoding="utf-8"))
+        state = read_summed_json(_path(folder).read_text(encoding="utf-8"))
         held = {str(k): [str(v[0]), float(v[1])] for k, v in state["held"].items() if " " in k}
         skipped = {str(k): [str(p) for p in v if " " in p] for k, v in state["skipped"].items()}
         return {"held": held, "skipped": skipped}
@@ -102,7 +102,7 @@ def _changed(folder: Path) -> Iterator[dict[str, Any] | None]:
     try:
         state = _read(folder)
         yield state
-        text = json.dumps(state, ensure_ascii=False, sort_keys=True)
+        text = json.dumps(with_json_sum(state), ensure_ascii=False, sort_keys=True)
         replace_file(path, lambda file: file.write(text.encode()))
     finally:
         lock.release()

@@ -1,7 +1,7 @@
 """The journal of a watched folder: what was asked, told, added and indexed, a line of JSON a step.
 
-A step is one line, written at once and then on the disk. A killed program leaves at most a part of its last line, which
-counts for nothing: that step is done again. So nothing is lost, and nothing is written down twice.
+A step is one line with a checksum, written at once and then on the disk. A killed program leaves at most a part of its
+last line, which counts for nothing: that step is done again. So nothing is lost, and nothing is written down twice.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from typing import Any
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import make_folder, unwritable
 from snowmatch.core.home import home_of
-from snowmatch.core.plain import read_json
+from snowmatch.core.plain import read_json, read_summed_json, with_json_sum
 
 Stamp = tuple[int, int]  # size (bytes) and time (ns) of a file
 Event = Mapping[str, Any]
 NEWEST = 1 << 18  # bytes at the end of the journal that hold its newest events
+END = b'"sum": '  # what stands before the digits at the end of each whole line
 
 
 @dataclass(frozen=True)
@@ -125,10 +126,20 @@ def read_memory(catalog: Path) -> Memory:
     memory = Memory()
     for line in _lines(watched_path(catalog)):
         try:
-            memory.take(read_json(line))
+            memory.take(_step(line))
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
-            memory.damaged += line.endswith(b"}")
+            memory.damaged += not _is_torn(line)
     return memory
+
+
+def _step(line: bytes) -> Any:
+    """Return the step of a line. Raises ValueError if it is damaged or torn."""
+    return read_summed_json(line) if line.startswith(b"{") else read_json(line)  # a list is of an older version
+
+
+def _is_torn(line: bytes) -> bool:
+    """Return whether a line that cannot be read may be the part that a killed program left: it lacks its end."""
+    return not line.endswith(b"}") and not (END in line and line.rpartition(END)[2].strip(b"0123456789"))
 
 
 def write_step(catalog: Path, memory: Memory, **step: Any) -> None:
@@ -149,7 +160,9 @@ def write_step(catalog: Path, memory: Memory, **step: Any) -> None:
                 torn = file.read(1) != b"\n"  # the last program was killed while it wrote
             else:
                 torn = False
-            file.write(b"\n" * torn + json.dumps(step, ensure_ascii=True, allow_nan=False).encode() + b"\n")
+            file.write(
+                b"\n" * torn + json.dumps(with_json_sum(step), ensure_ascii=True, allow_nan=False).encode() + b"\n"
+            )
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
@@ -182,9 +195,9 @@ def events_since(catalog: Path, offset: int | None, most: int = 50) -> tuple[lis
     events: list[Event] = []
     for line in content[:whole].splitlines():
         try:
-            step = read_json(line)
+            step = _step(line)
             events += [e for e in step.get("events", ()) if isinstance(e, dict)] if isinstance(step, dict) else []
-        except ValueError:  # torn, or the middle of a line
+        except ValueError:  # damaged, torn, or the middle of a line
             continue
     return events[-most:], start + whole
 

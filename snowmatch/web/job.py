@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 
 from filelock import Timeout
@@ -19,7 +20,7 @@ from filelock import Timeout
 from snowmatch.core.files import replace_file
 from snowmatch.core.home import PROGRESS_FILE
 from snowmatch.core.locks import file_lock
-from snowmatch.core.plain import read_json
+from snowmatch.core.plain import read_summed_json, with_json_sum
 
 PATIENCE = 15.0  # seconds for the work to keep what is finished, before it is ended
 
@@ -32,7 +33,7 @@ def run_job(folder: Path) -> int:
     except Timeout:
         return 2  # it runs already
     with lock:
-        arguments = read_json((folder / "job.json").read_text(encoding="utf-8"))["arguments"]
+        arguments = read_summed_json((folder / "job.json").read_text(encoding="utf-8"))["arguments"]
         environment = {**os.environ, PROGRESS_FILE: str(folder / "progress.json"), "PYTHONIOENCODING": "utf-8"}
         with open(folder / "stdout", "wb") as out, open(folder / "stderr", "wb") as err:
             work = subprocess.Popen(
@@ -43,7 +44,14 @@ def run_job(folder: Path) -> int:
                 env=environment,
             )
             stopped = _wait(work, folder / "stop")
-        ended = {"status": work.returncode, "stopped": stopped, "ended": time.time()}
+        ended = with_json_sum(
+            {
+                "status": work.returncode,
+                "stopped": stopped,
+                "ended": time.time(),
+                "sums": {name: zlib.crc32((folder / name).read_bytes()) for name in ("stdout", "stderr")},
+            }
+        )
         replace_file(folder / "ended.json", lambda file: file.write(json.dumps(ended).encode()))
         return work.returncode
 

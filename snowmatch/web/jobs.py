@@ -8,7 +8,9 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import make_folder, replace_file
 from snowmatch.core.home import home_of
 from snowmatch.core.locks import file_lock
-from snowmatch.core.plain import read_json
+from snowmatch.core.plain import read_summed_json, with_json_sum
 
 KINDS = ("index", "calibrate", "batch", "compare")
 LISTED = 30  # the newest jobs that a page shows
@@ -33,7 +35,8 @@ class Job:
 
     state: `running`, `done`, `failed` (exit status above 0), `stopped` (by a person) or `lost` (its process died).
     title, unit, done, total, seconds: of its progress; "" and 0 before there is any. started, ended: Unix time (s).
-    said, messages: the last lines of its output and of its messages.
+    said, messages: the last lines of its output and of its messages; what is damaged is not shown, but named in
+    `messages`.
     """
 
     id: str
@@ -99,7 +102,7 @@ def start_job(folder: Path, kind: str, decisions: Path | None = None, extractor:
             "arguments": arguments_of(kind, folder.resolve(), decisions, extractor),
             "started": started,
         }
-        replace_file(jobs / name / "job.json", lambda file: file.write(json.dumps(values).encode()))
+        replace_file(jobs / name / "job.json", lambda file: file.write(json.dumps(with_json_sum(values)).encode()))
         process = subprocess.Popen(
             [sys.executable, "-m", "snowmatch.web.job", str(jobs / name)],
             stdin=subprocess.DEVNULL,
@@ -136,20 +139,21 @@ def list_jobs(folder: Path) -> list[Job]:
 def read_job(folder: Path, name: str) -> Job:
     """Return one job. Raises SnowmatchError if there is none of this name."""
     place = jobs_path(folder) / name
-    about = _read(place / "job.json") if _ID.fullmatch(name) else {}
-    try:
-        kind, arguments, started = str(about["kind"]), tuple(map(str, about["arguments"])), float(about["started"])
-    except (KeyError, TypeError, ValueError, OverflowError):
-        raise SnowmatchError(f"there is no work {name[:60]!r} in {folder}") from None
-    ended, progress = _read(place / "ended.json"), _read(place / "progress.json")
+    if not _ID.fullmatch(name) or not (place / "job.json").is_file():
+        raise SnowmatchError(f"there is no work {name[:60]!r} in {folder}")
+    damaged: list[str] = []
+    about, ended, progress = (_read(place / f"{part}.json", damaged) for part in ("job", "ended", "progress"))
+    started = _number(about, "started") or _moment(name)
+    arguments = about.get("arguments")
     if ended:
         state = "stopped" if ended.get("stopped") else "done" if ended.get("status") == 0 else "failed"
     else:
         state = "running" if _alive(place) or time.time() - started < STARTING else "lost"
+    said, messages = (_tail(place / part, ended, damaged) for part in ("stdout", "stderr"))
     return Job(
         name,
-        kind,
-        arguments,
+        name.split("-")[2],
+        tuple(map(str, arguments)) if isinstance(arguments, list) else (),
         started,
         _number(ended, "ended") if "ended" in ended else None,
         state,
@@ -158,9 +162,18 @@ def read_job(folder: Path, name: str) -> Job:
         int(_number(progress, "done")),
         int(_number(progress, "total")),
         _number(progress, "seconds"),
-        _tail(place / "stdout"),
-        _tail(place / "stderr"),
+        said,
+        "\n".join([*filter(None, [messages]), *(f"{path} is damaged: start this work again" for path in damaged)]),
     )
+
+
+def read_output(folder: Path, name: str) -> Path:
+    """Return the file with the output of a job. Raises SnowmatchError if there is no such job, or it is damaged."""
+    read_job(folder, name)
+    place = jobs_path(folder) / name
+    if not _is_whole(place / "stdout", _read(place / "ended.json", [])):
+        raise SnowmatchError(f"{place / 'stdout'} is damaged: start this work again")
+    return place / "stdout"
 
 
 def _alive(place: Path) -> bool:
@@ -175,12 +188,23 @@ def _alive(place: Path) -> bool:
         return False
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, damaged: list[str]) -> dict[str, Any]:
+    """Return the values of a file; none if it is missing or damaged. `damaged` takes the path of a damaged one."""
     try:
-        values = read_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return values if isinstance(values, dict) else {}
+        return read_summed_json(path.read_text(encoding="utf-8"))
+    except ValueError:
+        damaged.append(str(path))
+    except OSError:  # not written yet
+        pass
+    return {}
+
+
+def _moment(name: str) -> float:
+    """Return the time (s) in a job's name; 0 if there is none."""
+    try:
+        return time.mktime(time.strptime(name[:15], "%Y%m%d-%H%M%S"))
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def _number(values: dict[str, Any], name: str) -> float:
@@ -189,10 +213,31 @@ def _number(values: dict[str, Any], name: str) -> float:
     return float(found) if isinstance(found, int | float) and abs(found) < 1e15 else 0.0
 
 
-def _tail(path: Path) -> str:
+def _tail(path: Path, ended: dict[str, Any], damaged: list[str]) -> str:
+    """Return the last lines of a file; none if it is missing or damaged, as `_read`. ended: how the job ended."""
     try:
+        if not _is_whole(path, ended):
+            damaged.append(str(path))
+            return ""
         with open(path, "rb") as file:
             file.seek(max(path.stat().st_size - TAIL, 0))
             return file.read().decode("utf-8", "replace").strip("\n")
     except OSError:
         return ""
+
+
+def _is_whole(path: Path, ended: dict[str, Any]) -> bool:
+    """Return whether a file has the checksum that it had when its job ended, if that is known."""
+    sums = ended.get("sums")
+    if not isinstance(sums, dict):
+        return True
+    try:
+        status = path.stat()
+        return sums.get(path.name) == _sum_of(path, status.st_size, status.st_mtime_ns)
+    except OSError:
+        return False
+
+
+@lru_cache(1000)
+def _sum_of(path: Path, size: int, changed: int) -> int:
+    return zlib.crc32(path.read_bytes())

@@ -136,17 +136,17 @@ def die_at(number, folder):
     return lambda: (folder / "changes").write_text(str(count))
 
 
-def draw(folder, encounters=2):
+def draw(folder, individuals=3, encounters=2, photos=(1, 2), unidentified=2):
     """Draw a small survey: catalog/ with boxes for most photos, queries/, source/ (the results of a detector)."""
     make_survey(
         folder / "catalog",
-        individuals=3,
+        individuals=individuals,
         stations=2,
         encounters=encounters,
-        photos=(1, 2),
+        photos=photos,
         seed=3,
         size=(400, 267),
-        unidentified=2,
+        unidentified=unidentified,
         queries=folder / "queries",
         query_encounters=1,
         new_individuals=1,

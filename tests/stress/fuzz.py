@@ -30,6 +30,7 @@ MEMORY = 3 << 30  # bytes that a batch may take
 SECONDS = 20.0  # of the processor, for one file
 BATCH = 250
 READ, REFUSED, FOUND, CRASHED = 1, 2, 3, 4
+OUTCOMES = {READ: "read", REFUSED: "refused", FOUND: "found", CRASHED: "crashed"}
 
 
 class Fuzz:

@@ -4,23 +4,21 @@ Each part has a share of the time: fuzzed files, killed commands, damaged bytes,
 number, and what it does follows from the seed: the same work folder continues where the last run stopped, and adds
 to its counts. Ends with status 1 if anything was found.
 
-Example: python tests/stress/stress.py --minutes 60 --seed 1 --work /dev/shm/stress
+Examples:
+  python tests/stress/stress.py --minutes 60 --seed 1 --work /dev/shm/stress
+  python tests/stress/stress.py --only damage --every 1 --work /dev/shm/stress    each byte of each file, to the end
 """
 
 import argparse
+import importlib
 import json
+import math
 import sys
 import time
 from collections import Counter
 from pathlib import Path
 
-from damage import Damage
-from faults import Faults
-from fuzz import BATCH, CRASHED, FOUND, READ, REFUSED, Fuzz
-from kills import Kills
-
 SHARES = {"fuzz": 0.3, "kills": 0.3, "damage": 0.2, "faults": 0.2}
-OUTCOMES = {READ: "read", REFUSED: "refused", FOUND: "found", CRASHED: "crashed"}
 BAD = ("found", "crashed")
 
 
@@ -31,17 +29,11 @@ def main():
     parser.add_argument("--seed", type=int, default=1, help="default: %(default)s")
     parser.add_argument("--work", type=Path, required=True, help="folder to work in; one in memory is fast")
     parser.add_argument("--only", choices=sorted(SHARES), action="append", help="only this part; repeat it for several")
-    parser.add_argument("--every", type=int, default=0, help="damage every Nth byte in turn.  [default: random bytes]")
+    parser.add_argument("--every", type=int, help="damage every Nth byte of each file, however many minutes that takes")
     given = parser.parse_args()
     parts = given.only or list(SHARES)
     given.work.mkdir(parents=True, exist_ok=True)
     state = State(given.work / f"counts-{given.seed}.json")
-    makers = {
-        "fuzz": lambda work: Fuzz(work),
-        "kills": lambda work: Kills(work),
-        "damage": lambda work: Damage(work, given.every),
-        "faults": lambda work: Faults(work),
-    }
     total = sum(SHARES[part] for part in parts)
     end = time.monotonic() + 60 * given.minutes
     made = {}
@@ -52,35 +44,55 @@ def main():
             work.mkdir(exist_ok=True)
             until = min(end, time.monotonic() + 60 * given.minutes / rounds * SHARES[part] / total)
             if part not in made:
-                made[part] = makers[part](work)
-            steps(part, made[part], state, given.seed, until, end)
+                made[part] = make(part, work, given.seed, given.every or 1)
+            steps(part, made[part], state, given.seed, math.inf if part == "damage" and given.every else until)
     print("", file=sys.stderr)
     print(state.table())
+    if "damage" in made and state.next[made["damage"].name] == len(made["damage"].trials):
+        print(made["damage"].summary())
     sys.exit(1 if state.found() else 0)
 
 
-def steps(part, tests, state, seed, until, end):
-    """Run trials of one part until its time is over, at least one."""
+def make(part, work, seed, every):
+    """Return the tests of one part. Only it is imported: some need packages that others do not need."""
+    if part == "damage":
+        from damage import Damage
+
+        return Damage(work, seed, every)
+    module = importlib.import_module(part)
+    return getattr(module, part.capitalize())(work)
+
+
+def steps(part, tests, state, seed, until):
+    """Run trials of one part until its time is over, at least one, or until all are done."""
+    name = tests.name if part == "damage" else part
     while True:
-        number = state.next.get(part, 0)
-        if part == "fuzz":
-            for n, (kind, name, outcome, text) in enumerate(tests.batch(number, BATCH, seed)):
-                state.add(part, kind, OUTCOMES[outcome], f"{number + n} {name}: {text}" if text else "")
-            state.next[part] = number + BATCH
-        else:
-            if part == "damage":
-                kind, outcome, text = tests.trial(number, seed)
-            else:
-                kind, text = tests.trial(number, seed)
-                outcome = "found" if text else "as before"
-            state.add(part, kind, outcome, f"{number} {text}" if text else "")
-            state.next[part] = number + 1
+        number = state.next.get(name, 0)
+        found = list(results(part, tests, number, seed))
+        for n, (kind, outcome, text) in enumerate(found):
+            state.add(part, kind, outcome, f"{number + n} {text}" if text else "")
+        state.next[name] = number + len(found)
         state.save()
-        left = max(0, end - time.monotonic()) / 60
-        line = f"{part} {state.next[part]}, {len(state.texts)} found something, {left:.0f} min left"
+        of = f" of {len(tests.trials)}" if part == "damage" else ""
+        left = f", {max(0, until - time.monotonic()) / 60:.0f} min left" if math.isfinite(until) else ""
+        line = f"{part} {state.next[name]}{of}, {len(state.texts)} found something{left}"
         print(f"\r{line:<78}", end="", file=sys.stderr, flush=True)
-        if time.monotonic() > until:
+        if not found or time.monotonic() > until:
             return
+
+
+def results(part, tests, number, seed):
+    """Yield (what, outcome, what was found) of the next trials of one part."""
+    if part == "fuzz":
+        from fuzz import BATCH, OUTCOMES
+
+        for kind, name, outcome, text in tests.batch(number, BATCH, seed):
+            yield kind, OUTCOMES[outcome], f"{name}: {text}" if text else ""
+    elif part == "damage":
+        yield from tests.batch(number)
+    else:
+        kind, text = tests.trial(number, seed)
+        yield kind, "found" if text else "as before", text
 
 
 class State:

@@ -10,7 +10,7 @@ from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route
 
 from snowmatch.views.plugins import extractor_names
-from snowmatch.web.jobs import KINDS, jobs_path, list_jobs, read_job, start_job, stop_job
+from snowmatch.web.jobs import KINDS, list_jobs, read_job, read_output, start_job, stop_job
 from snowmatch.web.live import SHOWN
 from snowmatch.web.page import problem, render, state_of
 
@@ -51,9 +51,7 @@ def output(request: Request) -> Response:
     job = read_job(folder, request.path_params["name"])
     if job.kind != "batch" or job.state == "running":
         return problem(request, "this work has no table", 404)
-    return FileResponse(
-        jobs_path(folder) / job.id / "stdout", media_type="text/csv; charset=utf-8", filename=f"{job.id}.csv"
-    )
+    return FileResponse(read_output(folder, job.id), media_type="text/csv; charset=utf-8", filename=f"{job.id}.csv")
 
 
 ROUTES = [
