@@ -336,7 +336,7 @@ def _search(folder, _):
     def ask():
         found = blocks.read_codebook(book)
         listed, _ = blocks.list_blocks(folder, "left_flank")
-        index = blocks.read_block(listed[0].path, found) if listed and found is not None else None
+        index = blocks.read_block(listed[0].path, found.lists) if listed and found is not None else None
         if index is None:
             return ()
         probed = found.nearest_lists(queries, 8)
@@ -344,6 +344,7 @@ def _search(folder, _):
         return distances.tobytes(), places.tobytes(), listed[0].keys.tobytes(), listed[0].counts.tobytes()
 
     good = ask()
+    assert good  # the index is read
     for ending in (".codebook", ".sums"):
         yield Reader("faiss", f"codebook{ending}", blocks.with_ending(book, ending), ask, strict(good))
     for ending in (".keys", ".faiss", ".sums"):
