@@ -294,6 +294,7 @@ def test_a_strange_length_is_refused(client, length):
         b'{"photos": ["a"], "boxes": [[true, 0, 1, 1]]}',
         b'{"photos": [{}], "boxes": [null]}',
         b'{"photos": ["../../x"], "boxes": [null]}',
+        b'{"photos": ["a"], "boxes": ["\\ud800"]}',
         b'{"photos": ["' + b"a" * 32 + b'"], "boxes": [null], "timestamp": "yesterday"}',
         b'{"photos": ["' + b"a" * 32 + b'"], "boxes": [null], "body_part": "wing"}',
     ],

@@ -123,6 +123,7 @@ def problem(request: Request, text: str, status: int = 400, code: str = "") -> R
     link = HELPS.get(code, "")
     if not may_open(link):
         link = ""
+    text = text.encode("utf-8", "backslashreplace").decode()  # it may quote what cannot be written
     if wants_json(request):
         return JSONResponse({"error": text, "code": code, "link": link}, status)
     return render(request, "problem.html", status=status, text=text, link=link)
