@@ -55,6 +55,8 @@ def test_a_box_is_corrected_as_a_decision_and_taken_back(state, page):
     page.keyboard.press("Enter")
     until(lambda: state.identities().who.boxes == {a.annotation: tuple(after)})
     page.wait_for_selector(".badge.indexed")  # it was read again
+    page.wait_for_selector("form[data-change=undo] button")
+    page.wait_for_load_state()  # the scripts run, too
     page.click("form[data-change=undo] button")
     page.wait_for_selector("#preview[open]")
     page.keyboard.press("Enter")

@@ -21,6 +21,7 @@ from snowmatch.web.people import Person, asking
 from snowmatch.web.routes import events as route
 from snowmatch.web.server import listen
 from snowmatch.web.state import State
+from snowmatch.web.texts import translator
 
 EVENT = {
     **dict.fromkeys(("encounter", "location", "camera", "date", "time", "same_as", "runner_up"), ""),
@@ -181,13 +182,67 @@ def test_ctrl_c_stops_the_app_while_a_page_is_open(catalog):
             process.kill()
 
 
+SLOW = """
+import sys, time
+from pathlib import Path
+from starlette.routing import Route
+from snowmatch.web import app, server
+app.ROUTES.append(Route("/slow", lambda request: time.sleep(60)))
+server.serve(Path(sys.argv[1]), browser=False, say=lambda text: print(text, flush=True))
+"""
+
+
+@pytest.mark.slow
+def test_ctrl_c_stops_the_app_without_a_word_while_it_computes(catalog):
+    command = [sys.executable, "-c", SLOW, str(catalog)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            address, _, token = process.stdout.readline().split()[-1].partition("?token=")
+            with httpx2.Client(base_url=address, headers={"sec-fetch-site": "same-origin"}, timeout=60) as client:
+                client.get("/", params={"token": token})
+                asking = threading.Thread(target=lambda: client.get("/slow"), daemon=True)
+                asking.start()
+                time.sleep(0.5)
+                process.send_signal(signal.SIGINT)
+                assert process.wait(30) == 0
+                asking.join(10)
+            assert process.stderr.read() == ""
+        finally:
+            process.kill()
+
+
 def test_what_a_page_is_told_has_no_paths():
     for path in ("/home/me/S01/a.jpg", "C:\\cards\\S01\\a.jpg"):
-        told = json.dumps(sighting_of(EVENT | {"photos": [path]}))
+        told = json.dumps(sighting_of(EVENT | {"photos": [path]}, translator("en")))
         assert "a.jpg" in told
         assert "me" not in told.replace("name", "")
         assert "cards" not in told
-    assert sighting_of({"id": "1", "decision": "new"})["text"] == "new"
+
+
+@pytest.mark.parametrize(
+    ("event", "english", "russian"),
+    [
+        ({}, "aika 97 % · S01 · a.jpg", "aika 97 % · S01 · a.jpg"),
+        ({"photos": ["a.jpg", "b.jpg", "c.jpg"]}, "aika 97 % · S01 · a.jpg and 2 more", None),
+        ({"individual": "", "decision": "new", "probability": None}, "a new animal · S01 · a.jpg", "новый зверь"),
+        ({"individual": "", "decision": "unidentified", "same_as": "e7"}, "as e7 97 % · S01 · a.jpg", "как e7 97 %"),
+        ({"decision": "on record", "probability": None}, "the catalog has it: aika · S01 · a.jpg", "уже есть"),
+        ({"individual": "", "decision": "person", "probability": None}, "a person · S01 · a.jpg", "человек"),
+        ({"individual": "", "decision": "", "date": "2023-05-01", "time": "10:00:00", "probability": None},
+         "no answer · 2023-05-01 10:00:00 · S01 · a.jpg", "нет ответа"),
+        ({"photos": None, "station": None, "individual": ["x"]}, "['x'] 97 %", None),  # what is no event
+    ],
+)  # fmt: skip
+def test_a_sighting_is_told_in_the_language_of_the_page(event, english, russian):
+    told = [sighting_of(EVENT | event, translator(language)) for language in ("en", "ru")]
+    assert told[0]["text"] == english
+    assert told[1]["text"].startswith(russian or english[:4])
+    assert [each["word"] for each in told] == ["good", translator("ru")("level.good")]
+
+
+def test_a_sighting_of_which_little_is_known_is_told():
+    assert sighting_of({"id": "1", "decision": "new"}, translator("en"))["text"] == "a new animal"
+    assert sighting_of({"id": "1", "level": "odd"}, translator("en"))["word"] == ""
 
 
 def test_a_journal_that_was_made_anew_is_read_from_its_start(catalog):

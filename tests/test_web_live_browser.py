@@ -23,6 +23,7 @@ def test_the_start_page_shows_a_sighting_and_new_numbers(page, address, state): 
     tell(state.folder)
     page.wait_for_selector("[data-live=sightings] li", timeout=30000)
     assert "aika" in section.inner_text()
+    assert section.locator(".level.good .mark").bounding_box()["width"] > 5  # a shape, as everywhere
     page.wait_for_selector("[data-poll]:not([aria-busy])", timeout=60000)
     page.wait_for_timeout(2500)
     before = page.locator(".facts li").last.inner_text()

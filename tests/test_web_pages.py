@@ -27,6 +27,7 @@ from snowmatch.web import texts
 from snowmatch.web.app import make_app
 from snowmatch.web.jobs import list_jobs, read_job
 from snowmatch.web.network import listen
+from snowmatch.web.page import called
 from snowmatch.web.security import TokenDoor
 from snowmatch.web.state import State
 
@@ -133,6 +134,19 @@ def test_every_word_that_pages_use_exists_and_none_is_spare():
     begins = tuple(f"{kind}." for kind in ("col", "gap", "model"))
     spare = {key for key in spare if not (key.startswith(begins) and key.partition(".")[2] in columns)}
     assert not spare
+
+
+@pytest.mark.parametrize(
+    ("name", "english", "russian"),
+    [
+        ("aika", "aika", "aika"),
+        (None, "no name", "без имени"),
+        ("unnamed a2b815b2044da69b6", "without a name (a2b815b2)", "без имени (a2b815b2)"),
+        ("unnamed 7", "unnamed 7", "unnamed 7"),  # the table called it so
+    ],
+)
+def test_an_individual_without_a_name_is_called_in_short(name, english, russian):
+    assert [called(texts.translator(language), name) for language in ("en", "ru")] == [english, russian]
 
 
 @pytest.mark.parametrize(

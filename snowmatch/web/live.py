@@ -14,16 +14,26 @@ from pathlib import PurePath
 from typing import Any
 
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.review.watch_events import row_of
+from snowmatch.core.text import percent, printable
+from snowmatch.review.watch_events import ON_RECORD
 from snowmatch.review.watched import Event, events_since
-from snowmatch.views.watch import format_sighting
+from snowmatch.views.text import MARKS
 from snowmatch.web.background import background
 from snowmatch.web.jobs import list_jobs
 from snowmatch.web.state import State
+from snowmatch.web.texts import Translate
 from snowmatch.web.waiting import Waiting, waiting_now
 
 LOOK = 1.0  # seconds between two looks
 SHOWN = 10  # sightings that a page shows
+# The words for a sighting that is of no known animal, by its decision; others have no answer
+DECISIONS = {
+    "new": "home.arrived.new",
+    "nothing": "home.arrived.nothing",
+    "on record": "home.arrived.on_record",
+    "other species": "home.arrived.other",
+    "person": "home.arrived.person",
+}
 
 
 @dataclass(frozen=True)
@@ -87,15 +97,24 @@ def live_of(state: State) -> Live:
     return found
 
 
-def sighting_of(event: Event) -> dict[str, Any]:
-    """Return what a page is told of a sighting. It has no paths of this computer, and no coordinates."""
+def sighting_of(event: Event, t: Translate) -> dict[str, Any]:
+    """Return what a page is told of a sighting. It has no paths of this computer, and no coordinates.
+
+    text: who it is and how sure, when and where, and the photos; word: of its level. Both in the page's language.
+    """
     told = {name: event.get(name) for name in ("id", "decision", "individual", "probability", "level", "station")}
-    photos = [PurePath(str(name).replace("\\", "/")).name for name in event.get("photos", ())]
-    try:
-        line = format_sighting(row_of({**event, "photos": photos}))
-    except (KeyError, TypeError, IndexError):
-        line = str(event.get("individual") or event.get("decision") or "")
-    return {**told, "text": line, "photos": len(photos)}
+    photos = [PurePath(str(name).replace("\\", "/")).name for name in event.get("photos") or ()]
+    known, like, decision = (str(event.get(name) or "") for name in ("individual", "same_as", "decision"))
+    who = known or (t("home.arrived.like", encounter=like) if like else t(DECISIONS.get(decision, "home.arrived.none")))
+    if decision == ON_RECORD and known:
+        who = f"{t(DECISIONS[ON_RECORD])}: {known}"
+    if isinstance(chance := event.get("probability"), float):
+        who += f" {percent(chance)}"
+    when = " ".join(str(event[name]) for name in ("date", "time") if event.get(name))
+    names = " ".join((photos[0], t("home.arrived.more", n=len(photos) - 1)) if len(photos) > 1 else photos)
+    text = printable(" · ".join(part for part in (who, when, str(event.get("station") or ""), names) if part))
+    level = event.get("level")
+    return {**told, "text": text, "photos": len(photos), "word": t(f"level.{level}") if level in MARKS else ""}
 
 
 def stopping(state: State) -> bool:

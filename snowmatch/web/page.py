@@ -17,6 +17,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import percent, printable
 from snowmatch.core.version import __version__
+from snowmatch.review.identities import UNNAMED
 from snowmatch.review.shares import Share
 from snowmatch.views.text import MARKS
 from snowmatch.web.people import asking, may
@@ -40,6 +41,7 @@ NAV = (
     ("/survey", "nav.survey", "s"),
     ("/doctor", "nav.doctor", "d"),
 )
+SIGN = 8  # characters that tell an individual without a name from others on a page
 LANGUAGE_COOKIE = "snowmatch-language"
 
 
@@ -90,17 +92,25 @@ def translator_of(request: Request) -> Translate:
 def render(request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
     """Return a page.
 
-    The template gets `t` (the words), `state`, `path`, `accounts` (whether people log in) and `values`.
+    The template gets `t` (the words), `called`, `state`, `path`, `accounts` (whether people log in) and `values`.
     """
     language = language_of(request)
     t, state, accounts = translator_of(request), state_of(request), asking.get() is not None
     found = environment().get_template(template)
-    words = {"t": t, "told": partial(told_note, language), "language": language}
+    words = {"t": t, "called": partial(called, t), "told": partial(told_note, language), "language": language}
     text = found.render(**words, state=state, path=request.url.path, accounts=accounts, **values)
     response = HTMLResponse(text.encode("utf-8", "backslashreplace"), status)  # a path may hold undecodable bytes
     if request.query_params.get("lang") in LANGUAGES:
         response.set_cookie(LANGUAGE_COOKIE, language, max_age=10**8, httponly=True, samesite="strict")
     return response
+
+
+def called(t: Translate, name: str | None) -> str:
+    """Return what an individual is called on a page. One without a name has the beginning of what stands for it."""
+    if name is None:
+        return t("photos.unnamed")
+    sign = name.removeprefix(UNNAMED)
+    return name if sign == name or len(sign) <= SIGN else t("ind.nameless", sign=sign[:SIGN])
 
 
 def wants_json(request: Request) -> bool:
@@ -113,6 +123,7 @@ def problem(request: Request, text: str, status: int = 400, code: str = "") -> R
     link = HELPS.get(code, "")
     if not may_open(link):
         link = ""
+    text = text.encode("utf-8", "backslashreplace").decode()  # it may quote what cannot be written
     if wants_json(request):
         return JSONResponse({"error": text, "code": code, "link": link}, status)
     return render(request, "problem.html", status=status, text=text, link=link)

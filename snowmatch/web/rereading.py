@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Callable
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.web.adding import index
+from snowmatch.web.onebyone import OneByOne
 from snowmatch.web.state import State
 
 MOST = 40  # animals that are read beside the pages; more are work that a person starts
@@ -20,41 +21,35 @@ class Rereading:
     def __init__(self, state: State) -> None:
         self.problem = ""
         self._state = state
-        self._lock = threading.Lock()
-        self._wanted = self._running = False
+        self._wanted = False
+        self._thread = OneByOne("snowmatch-boxes", self._take)
 
     @property
     def running(self) -> bool:
         """Whether animals are read at this moment."""
-        return self._running
+        return self._thread.running
 
     def ask(self) -> None:
         """Read again what is missing or stale."""
-        with self._lock:
-            self._wanted = True
-            if self._running:
-                return
-            self._running = True
-        threading.Thread(target=self._work, daemon=True, name="snowmatch-boxes").start()
 
-    def _work(self) -> None:
-        while True:
-            with self._lock:
-                if not self._wanted:
-                    self._running = False
-                    return
-                self._wanted = False
-            try:
-                waiting = sum(state != "indexed" for state, _ in self._state.states())
-                if waiting > MOST:
-                    raise SnowmatchError(f"{waiting} animals are not indexed: start this as work of its own")
-                index(self._state)
-                self.problem = ""
-            except SnowmatchError as error:  # such as another index run, which may not know the last box
-                self.problem = str(error)
-            except BaseException:
-                self._running = False
-                raise
+        def want() -> None:
+            self._wanted = True
+
+        self._thread.ask(want)
+
+    def _take(self) -> Callable[[], None] | None:
+        wanted, self._wanted = self._wanted, False
+        return self._read if wanted else None
+
+    def _read(self) -> None:
+        try:
+            waiting = sum(state != "indexed" for state, _ in self._state.states())
+            if waiting > MOST:
+                raise SnowmatchError(f"{waiting} animals are not indexed: start this as work of its own")
+            index(self._state)
+            self.problem = ""
+        except SnowmatchError as error:  # such as another index run, which may not know the last box
+            self.problem = str(error)
 
 
 def rereading_of(state: State) -> Rereading:

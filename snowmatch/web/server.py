@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import os
+import sys
+import threading
+import time
 import webbrowser
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import uvicorn
@@ -15,6 +22,8 @@ from snowmatch.web.logins import USUAL, LoginDoor
 from snowmatch.web.network import LOOPBACK, Lan, check_certificate, ip_of, is_loopback, listen, shown_host
 from snowmatch.web.security import Door, TokenDoor, new_token
 from snowmatch.web.state import State
+
+GRACE, LONGER = 3, 5.0  # seconds that requests have to end after Ctrl-C; then what their threads still have
 
 
 def serve(
@@ -49,7 +58,7 @@ def serve(
         access_log=False,
         server_header=False,
         proxy_headers=False,  # nobody stands before this server, so nobody may say who asked
-        timeout_graceful_shutdown=3,
+        timeout_graceful_shutdown=GRACE,
         ws="none",
         ssl_certfile=lan.certificate if lan is not None else None,
         ssl_keyfile=lan.key if lan is not None else None,
@@ -60,6 +69,7 @@ def serve(
     state.warm_up()
     server = uvicorn.Server(config)
     state.kept["stopping"] = lambda: server.should_exit  # streams of open pages end then
+    logging.getLogger("uvicorn.error").addFilter(lambda record: not (server.should_exit and _gave_up(record)))
     if browser:
         webbrowser.open(address)  # the socket listens already: the browser waits until the server answers
     try:
@@ -68,6 +78,25 @@ def serve(
         pass
     finally:
         listener.close()
+    _leave()
+
+
+def _leave() -> None:
+    """End the process if a page still computes: what it stored is on the disk, and nobody waits for the rest."""
+    working = [thread for thread in threading.enumerate() if thread.name == "AnyIO worker thread"]
+    until = time.monotonic() + LONGER
+    with suppress(KeyboardInterrupt):
+        for thread in working:
+            thread.join(max(until - time.monotonic(), 0))
+    if any(thread.is_alive() for thread in working):
+        sys.stdout.flush()
+        os._exit(0)
+
+
+def _gave_up(record: logging.LogRecord) -> bool:
+    """Return whether the server tells that it did not wait for a request: the person who pressed Ctrl-C wanted that."""
+    error = record.exc_info[1] if record.exc_info else None
+    return isinstance(error, asyncio.CancelledError) or str(record.msg).startswith("Cancel ")
 
 
 def _check(folder: Path, lan: Lan) -> None:

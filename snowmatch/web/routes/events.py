@@ -15,9 +15,10 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from snowmatch.web.live import LOOK, SHOWN, Live, live_of, sighting_of, stopping
-from snowmatch.web.page import state_of
+from snowmatch.web.page import state_of, translator_of
 from snowmatch.web.people import ADMINISTRATOR, may
 from snowmatch.web.state import State
+from snowmatch.web.texts import Translate
 
 MOST = 12  # streams that are open at once
 BEAT = 15.0  # seconds after which a line is sent although nothing happened: a dead connection is noticed
@@ -28,9 +29,9 @@ STEP = 0.2  # seconds between two looks at whether the server stops
 class EventStream(StreamingResponse):
     """One open stream. It counts as open until it is closed, however that happens."""
 
-    def __init__(self, state: State, start: int | None) -> None:
+    def __init__(self, state: State, start: int | None, t: Translate) -> None:
         self.state = state
-        super().__init__(_messages(live_of(state), start), media_type="text/event-stream")
+        super().__init__(_messages(live_of(state), start, t), media_type="text/event-stream")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send messages until the page is closed, or the server stops."""
@@ -50,10 +51,12 @@ def events(request: Request) -> Response:
     if len(state.kept.get("streams", ())) >= MOST or stopping(state):
         return PlainTextResponse("Too many pages are open: close some.\n", 429, {"retry-after": "60"})
     last = request.headers.get("last-event-id", "")
-    return EventStream(state, int(last) if last.isascii() and last.isdigit() and len(last) < 16 else None)
+    return EventStream(
+        state, int(last) if last.isascii() and last.isdigit() and len(last) < 16 else None, translator_of(request)
+    )
 
 
-async def _messages(live: Live, start: int | None) -> AsyncIterator[str]:
+async def _messages(live: Live, start: int | None, t: Translate) -> AsyncIterator[str]:
     """Yield messages. start: the end of the journal (bytes) that the page knows; None if it was just opened."""
     yield "retry: 3000\n\n"
     opened = sent = time.monotonic()
@@ -66,7 +69,7 @@ async def _messages(live: Live, start: int | None) -> AsyncIterator[str]:
             start = look.end
         for end, event in look.events:
             if end > start:
-                messages.append(_message("sighting", sighting_of(event), end))
+                messages.append(_message("sighting", sighting_of(event, t), end))
         start = look.end
         if look.jobs != jobs and may(ADMINISTRATOR):
             jobs = look.jobs
@@ -91,7 +94,8 @@ def _message(name: str, data: Any, number: int | None = None) -> str:
 
 def recent(request: Request) -> Response:
     """The newest sightings of a watched folder, the newest first."""
-    found = [sighting_of(event) for _, event in live_of(state_of(request)).look().events[-SHOWN:]]
+    t = translator_of(request)
+    found = [sighting_of(event, t) for _, event in live_of(state_of(request)).look().events[-SHOWN:]]
     return JSONResponse({"sightings": found[::-1]})
 
 

@@ -22,7 +22,7 @@ from snowmatch.views.previews import SIZES, make_previews_of
 from snowmatch.views.text import Answer, Candidate
 from snowmatch.web.adding import add_answer
 from snowmatch.web.asked import Answers, Asked, find_question, keep_question, read_question
-from snowmatch.web.page import problem, read_json, render, state_of, translator_of, whole_number
+from snowmatch.web.page import called, problem, read_json, render, state_of, translator_of, whole_number
 from snowmatch.web.texts import Translate
 
 ANSWERS = "snowmatch_answers"  # the name under which the server keeps its answers
@@ -148,7 +148,7 @@ def candidates_of(found: Answer) -> tuple[Candidate, ...]:
 def name_words(t: Translate, candidate: Candidate) -> str:
     """Return what a candidate is called, in words of the page's language."""
     if candidate.individual is not None:
-        return candidate.individual
+        return called(t, candidate.individual)
     return t("answer.unidentified", encounter=candidate.best.encounter or candidate.best.path)
 
 

@@ -11,7 +11,15 @@
     for (const row of rows.children) if (row.dataset.id === sighting.id) return;
     const row = document.createElement("li");
     row.dataset.id = sighting.id;
-    row.textContent = sighting.text;
+    if (sighting.word) {
+      const level = document.createElement("span"), mark = document.createElement("span");
+      level.className = "level " + sighting.level;
+      mark.className = "mark";
+      mark.setAttribute("aria-hidden", "true");
+      level.append(mark, sighting.word);
+      row.append(level, " ");
+    }
+    row.append(sighting.text);
     rows.prepend(row);
     while (rows.children.length > 10) rows.lastElementChild.remove();
     list.hidden = false;

@@ -1,0 +1,51 @@
+"""Work beside the pages: all of it is done, never two pieces at once, and a failure does not end it for ever."""
+
+import threading
+import time
+from functools import partial
+
+from snowmatch.web.onebyone import OneByOne
+
+
+def wait_for(condition):
+    until = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.002)
+
+
+def test_all_work_is_done_in_one_thread_that_ends():
+    waiting, done, at_once = [], [], [0]
+
+    def work(number):
+        at_once[0] += 1
+        assert at_once == [1]
+        time.sleep(0.001)
+        at_once[0] -= 1
+        done.append(number)
+
+    def take():
+        return partial(work, waiting.pop(0)) if waiting else None
+
+    thread = OneByOne("test-work", take)
+    askers = [threading.Thread(target=lambda n=n: thread.ask(lambda: waiting.append(n))) for n in range(50)]
+    for asker in askers:
+        asker.start()
+    for asker in askers:
+        asker.join()
+    wait_for(lambda: len(done) == 50)
+    assert sorted(done) == list(range(50))
+    wait_for(lambda: not thread.running)
+    wait_for(lambda: all(each.name != "test-work" for each in threading.enumerate()))
+
+
+def test_work_that_fails_does_not_stop_what_is_asked_later(monkeypatch):
+    told, waiting, done = [], [], []
+    monkeypatch.setattr(threading, "excepthook", lambda failure: told.append(failure.exc_type))
+    thread = OneByOne("test-work", lambda: waiting.pop(0) if waiting else None)
+    thread.ask(lambda: waiting.append(lambda: 1 // 0))
+    wait_for(lambda: told)
+    assert told == [ZeroDivisionError]
+    assert not thread.running
+    thread.ask(lambda: waiting.append(lambda: done.append(1)))
+    wait_for(lambda: done)
