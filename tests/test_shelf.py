@@ -530,6 +530,21 @@ def test_files_of_an_older_format_are_deleted(tmp_path):
     assert other.exists()
 
 
+def test_blocks_of_the_version_before_are_made_anew_and_are_not_called_damaged(tmp_path):
+    """Its lists of keys did not tell which rows are searched."""
+    place, held = shelf_in(tmp_path), content(range(60))
+    shelf.arrange_blocks(place, held)
+    before = files_in(tmp_path)
+    for sums in list(tmp_path.glob("*-*-*.sums")):
+        file = sums.with_suffix(files.KEYS)
+        table = np.load(file)[["key", "rows"]].astype([("key", "S32"), ("rows", "<i8")])
+        made = write_with_sums(file, lambda opened, table=table: np.lib.format.write_array(opened, table, (1, 0)))
+        write_sums(sums, {**read_sums(sums), file.name: made})
+    assert files.list_blocks(tmp_path, "left_flank") == ([], [])
+    assert shelf.arrange_blocks(place, held) == 0
+    assert files_in(tmp_path) == before
+
+
 def test_left_over_files_are_deleted_when_they_are_old(tmp_path):
     place = shelf_in(tmp_path)
     shelf.arrange_blocks(place, content(range(60)))

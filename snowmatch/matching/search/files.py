@@ -98,6 +98,8 @@ def list_blocks(folder: Path, part: str) -> tuple[list[Stored], list[Path]]:
             if not is_unchanged(file, known[file.name]):
                 raise ValueError("the list of keys has changed")
             table = np.load(file, allow_pickle=False)
+            if table.dtype != KEY_ROWS:  # of an older format
+                continue
             counts = table["rows"].astype(np.int64)
             found.append(Stored(path, path.name.split("-")[1], table["key"], counts, table["mark"]))
         except FileNotFoundError:  # merged meanwhile, or not complete
