@@ -9,7 +9,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def without_collection() -> Iterator[None]:
-    """Stop the search for unused cycles while many values are made that have none: it takes most of the time."""
+    """Stop the search for unused cycles while many values are made that have none: it takes most of the time.
+
+    Afterwards, they count as old values, so that the next search does not go through all of them.
+    """
     if not gc.isenabled():
         yield
         return
@@ -17,4 +20,7 @@ def without_collection() -> Iterator[None]:
     try:
         yield
     finally:
+        if not gc.get_freeze_count():
+            gc.freeze()
+            gc.unfreeze()  # into the oldest generation
         gc.enable()
