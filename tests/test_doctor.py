@@ -516,3 +516,23 @@ def test_decisions_that_contradict_are_serious(own_survey):
     assert result.exit_code == 1
     found = {each["code"]: each for each in json.loads(result.output)["findings"]}
     assert found["contradictions"]["severity"] == "serious"
+    assert found["contradictions"]["annotations"] == [who.who.sightings[n].annotations[0] for n in (a, b)]
+
+
+def test_findings_about_decisions_have_the_photos_of_their_pairs(own_survey):
+    folder = own_survey / "catalog"
+    who = open_identities(folder)
+    one, other = [each for each in who.who.individuals if each.name][:2]
+    pair = one.sightings[0], other.sightings[0]
+    decide(who, [answer_pair(who, *pair, "same", "Anna")])
+    decide(open_identities(folder), [answer_pair(open_identities(folder), *pair, "different", "Boris")])
+    result = CliRunner().invoke(main, ["doctor", str(folder), "--json"])
+    found = {each["code"]: each for each in json.loads(result.output)["findings"]}
+    first = [who.who.sightings[n].annotations[0] for n in range(len(who.who.sightings))]
+    assert found["disagreements"]["annotations"] == [first[n] for n in pair]
+    decide(open_identities(folder), [answer_pair(open_identities(folder), *pair, "same", "Boris")])
+    found = {
+        each["code"]: each
+        for each in json.loads(CliRunner().invoke(main, ["doctor", str(folder), "--json"]).output)["findings"]
+    }
+    assert set(found["several-names"]["annotations"]) == {first[n] for n in (*one.sightings, *other.sightings)}

@@ -8,6 +8,7 @@ import pytest
 from test_web_browser import address, page, state, until
 
 from snowmatch.core.home import home_of
+from snowmatch.review.identities import answer_pair
 
 __all__ = ["address", "page", "state"]  # fixtures
 pytestmark = pytest.mark.browser
@@ -111,6 +112,10 @@ def test_an_answer_keeps_the_focus_and_the_next_question_is_read(state, page):
             until(lambda: told(page).startswith("different animals. left: ") and told(page) != before)
             assert focused(page, "[data-do=different]")
     assert focused(page, ".done")
+    assert told(page) == "different animals. Nothing is left to ask. Thank you."
+    with page.expect_response("**/review/next*"):  # an older count arrives late: nothing is left all the same
+        page.evaluate("document.dispatchEvent(new CustomEvent('live-waiting', { detail: { questions: 3 } }))")
+    until(lambda: page.is_visible(".done") and focused(page, ".done"))
     assert told(page) == "different animals. Nothing is left to ask. Thank you."
     assert page.inner_text(".left") == ""
     assert page.get_attribute(".done a", "href") == "/"
@@ -223,3 +228,40 @@ def test_the_end_of_work_is_told(state, page):
     (job / "ended.json").write_text(json.dumps({"status": 0, "ended": time.time()}))
     page.wait_for_selector("article .done")
     until(lambda: page.text_content("#said") == "Read the photos (index) done")
+
+
+def test_actions_of_the_pages_have_keys_and_the_window_of_keys_tells_them(state, page):
+    who = state.identities().who
+    first = next(each for each in who.individuals if each.name and len(each.sightings) > 1)
+    other = next(each for each in who.individuals if each.name and each is not first).sightings[0]
+    one, another, *_ = first.sightings
+    state.append(lambda i: [answer_pair(i, one, other, "same", "Anna")])
+    state.append(lambda i: [answer_pair(i, another, other, "different", "Boris")])
+    base = page.url
+    keys = {
+        "": {"w": ".waits button"},
+        "jobs": {"s": "button.main"},
+        "individuals": {"m": "[name=name]"},
+        f"individuals/{first.name}": {"s": "[data-change=split] input", "q": "[data-change=quality] select",
+                                "f": "[data-change=portrait] button", "x": "[data-change=sex] select",
+                                "t": "[data-change=note] input", "u": "[data-change=undo] button"},
+        "contradictions": {"u": "[data-change=undo] button", "r": None},
+        "count": {"r": None},
+        "survey": {"t": "[name=days]"},
+    }  # fmt: skip
+    for path, wanted in keys.items():
+        for key, focused in wanted.items():
+            page.goto(f"{base}{path}?lang=en")
+            page.wait_for_load_state()
+            page.wait_for_selector("[aria-busy=true]", state="detached")
+            for box in page.locator("[data-photo], [data-pick]").all()[:2]:
+                box.check()
+            page.evaluate("document.activeElement.blur()")
+            page.keyboard.press(key)
+            if focused is None:
+                page.wait_for_url(lambda address, path=path: not address.startswith(f"{base}{path}?"))
+            else:
+                assert page.evaluate("selector => document.activeElement.matches(selector)", focused), (path, key)
+                page.evaluate("document.activeElement.blur()")
+                page.keyboard.press("?")
+                assert key.upper() in page.locator("dialog[open] kbd").all_inner_texts(), (path, key)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from snowmatch.core.text import counted
 from snowmatch.decisions.file import decisions_path
@@ -24,7 +24,8 @@ def findings_of_decisions(patient: Patient) -> Iterator[Finding]:
     ]
     if quarrels:
         text = f"{counted(len(quarrels), 'contradiction')} between decisions, inside individuals"
-        yield Finding("contradictions", SERIOUS, text, tuple(quarrels))
+        ends = _faces(who, (n for each in who.individuals for pair in each.quarrels for n in pair))
+        yield Finding("contradictions", SERIOUS, text, tuple(quarrels), annotations=ends)
     disputed = [
         f"{_encounter(who, a)} and {_encounter(who, b)}: "
         + ", ".join(f"{d.observer} {d.answer}" for d in state.answers)
@@ -33,15 +34,23 @@ def findings_of_decisions(patient: Patient) -> Iterator[Finding]:
     ]
     if disputed:
         text = f"{counted(len(disputed), 'pair')} about which observers disagree, and no adjudicator has decided"
-        yield Finding("disagreements", CHECK, text, tuple(disputed))
+        ends = _faces(who, (n for pair, state in who.pairs.items() if state.answer == DISPUTED for n in pair))
+        yield Finding("disagreements", CHECK, text, tuple(disputed), annotations=ends)
     several = [f"{', '.join(each.names)}" for each in who.individuals if len(each.names) > 1]
     if several:
+        members = _faces(who, (n for each in who.individuals if len(each.names) > 1 for n in each.sightings))
         text = f"{counted(len(several), 'individual')} with several names: decisions joined them without a merge"
-        yield Finding("several-names", CHECK, text, tuple(several))
+        yield Finding("several-names", CHECK, text, tuple(several), annotations=members)
     if who.idle:
         cases = tuple(f"{row.id[-8:]} of {row.observer}: {reason}" for row, reason in who.idle)
         text = f"{counted(len(who.idle), 'decision')} without effect"
         yield Finding("idle-decisions", HINT, text, cases)
+
+
+def _faces(who: Who, numbers: Iterable[int]) -> tuple[str, ...]:
+    """Return the first annotation of each of these sightings, each once."""
+    found = (who.sightings[n].annotations[:1] for n in numbers)
+    return tuple(dict.fromkeys(name for names in found for name in names))
 
 
 def _encounter(who: Who, number: int) -> str:

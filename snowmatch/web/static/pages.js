@@ -106,7 +106,8 @@
   document.addEventListener("keydown", (event) => {
     if (snowmatch.typing(event) || document.querySelector("dialog[open]")) return;
     if (event.key.toLowerCase() === "p" && document.querySelector("[data-print]")) { event.preventDefault(); print(); return; }
-    const target = document.querySelector(`[data-key="${CSS.escape(event.key.toLowerCase())}"]`);
+    const targets = document.querySelectorAll(`[data-key="${CSS.escape(event.key.toLowerCase())}"]`);
+    const target = [...targets].find((each) => each.checkVisibility());
     if (!target) return;
     event.preventDefault();
     if (target.tagName === "A") target.click(); else { target.focus(); target.scrollIntoView({ block: "center" }); }

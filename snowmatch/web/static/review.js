@@ -13,6 +13,7 @@
   let now = null, frames = [0, 0], opened = "", certainty = null, sending = 0, answers = 0, outlook = "", elsewhere = "", left = null, waits = null;
   const seen = ["", ""]; // the words for both photos
   let said = "", held = null; // the last answer, for screen readers; what had the focus while no question is there
+  let ended = false; // that nothing is left was told, and asking again has shown no question
   const viewer = makeViewer(block, (what) => {
     if (what === "missing") snowmatch.say(words.missing);
     if (what === "mark-left") snowmatch.say(words.mark_left);
@@ -106,7 +107,7 @@
     status.classList.add("problem");
   }
   function finish(skipped) {
-    if (done.hidden) snowmatch.tell(said, skipped ? say("only_skipped", { n: skipped }) : words.nothing_left);
+    if (done.hidden && !ended) snowmatch.tell(said, skipped ? say("only_skipped", { n: skipped }) : words.nothing_left);
     block.hidden = true;
     status.hidden = true;
     done.hidden = false;
@@ -121,6 +122,7 @@
       onward.textContent = words.onward;
       done.append(onward);
     }
+    ended = true;
     if (held) done.focus();
     said = "";
     held = null;
@@ -149,6 +151,7 @@
   function show(question, again = null) {
     if (block.contains(document.activeElement)) held = document.activeElement;
     now = question;
+    ended = false;
     done.hidden = true;
     block.hidden = false;
     status.hidden = true;
