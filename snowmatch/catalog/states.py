@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -91,13 +92,13 @@ def state_notes(folder: Path, states: Sequence[AnnotationState]) -> list[Note]:
         "stale": "changed since the last index run and therefore not compared",
         "failed": "could not be indexed and therefore not compared",
     }
-    moved = sum(s.other_time for s in states)
+    moved, found = sum(s.other_time for s in states), Counter(s.state for s in states)
     text = (
         f"{counted(moved, 'annotation')} of photos with other times than in the last index run (copied, perhaps), but "
         "with the same content: until the next index run, these photos are read each time"
     )
     copied = [Note("copied-annotations", text, {"catalog": str(folder), "count": moved})] if moved else []
-    counts = {state: sum(s.state == state for s in states) for state in texts}
+    counts = {state: found[state] for state in texts}
     return copied + [
         Note(
             f"{state}-annotations",

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -460,14 +461,14 @@ def make_gallery(
     """
     held = set(reader.keys)
     place = {part: n for n, part in enumerate(BODY_PARTS)}
-    known = [
-        (place[a.body_part], k, a.path, a.row, a)  # a row is of one annotation: annotations are never compared
+    known = [  # in the order of body part, key, path and row: one text is compared faster than three values
+        (f"{place[a.body_part]}\0{k}\0{a.path}", k, a)
         for a, k in zip(annotations, keys, strict=True)
         if k is not None and k in held
     ]
-    known.sort()
+    known.sort(key=itemgetter(0))
     return Gallery(
-        tuple(each[4] for each in known),
+        tuple(each[2] for each in known),
         tuple(each[1] for each in known),
         reader,
         index_folder,
