@@ -208,6 +208,7 @@ def test_positions_are_for_administrators(tmp_path, monkeypatch):
     assert refused.status_code == 403
     assert not POSITIONS.search(refused.text)
     assert POSITIONS.search(chyngyz.get("/report?coordinates=exact").text)
+    assert bek.get("/individuals/x/passport?coordinates=exact").status_code == 403
 
 
 # --- live -------------------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """The pages of individuals and lists: changes with a preview, filters, escaped names, no coordinates, no failure."""
 
+import html
 import json
 import re
 import shutil
@@ -299,7 +300,7 @@ def test_a_link_is_weak_if_the_photos_speak_against_it_or_if_one_answer_alone_ho
     assert all(not each.weak for each in links_of(who, who.individuals[who.of[low.one]], None))
 
 
-def test_the_passport_has_no_coordinates(state, page):
+def test_the_passport_has_no_coordinates_unless_asked(state, page):
     (state.folder / "stations.csv").write_text("station,location,x,y\nst01,naryn,76.54321,41.98765\n", encoding="utf-8")
     old = first_named(state)
     address = address_of(state.identities(), state.identities().who.of[old.sightings[0]])
@@ -308,6 +309,15 @@ def test_the_passport_has_no_coordinates(state, page):
         assert "76.54" not in text
         assert "41.98" not in text
     assert "76.54" not in page.get("/survey").text
+    passport = next(
+        text
+        for n, found in enumerate(state.identities().who.individuals)
+        if "naryn st01" in (text := page.get(f"{address_of(state.identities(), n)}/passport?coordinates=exact").text)
+    )
+    assert "st01: 76.54321, 41.98765" in html.unescape(passport)
+    rounded = page.get(address + "/passport?coordinates=rounded:5").text
+    assert "76.54321" not in rounded
+    assert page.get(address + "/passport?coordinates=near").status_code == 400
 
 
 ODD = ["x", "~", "~x", "%00", "%ff", "..%2f..", "a" * 3000, "%F0%9F%90%86", "unnamed%20x", "%3Cb%3E"]

@@ -15,6 +15,7 @@ from snowmatch.review.history import history_of
 from snowmatch.review.identities import Decision, Identities
 from snowmatch.review.links import links_of
 from snowmatch.review.traits import LONGEST, PORTRAIT, QUALITIES, SEXES
+from snowmatch.survey.coordinates import Coordinates, read_coordinates, shown_degrees
 from snowmatch.views.previews import key_of
 from snowmatch.views.timeline import SHAPES, flanks_of, make_timeline
 from snowmatch.web.animals import (
@@ -27,10 +28,14 @@ from snowmatch.web.animals import (
     sex_of_individual,
 )
 from snowmatch.web.background import evidence_at_hand
+from snowmatch.web.dashboard import DAYS
 from snowmatch.web.page import language_of, problem, render, state_of, whole_number
 from snowmatch.web.pairs import label_of
 from snowmatch.web.past import past_of
+from snowmatch.web.people import ADMINISTRATOR, need
 from snowmatch.web.places import map_of, photos_at
+from snowmatch.web.state import State
+from snowmatch.web.surveys import survey_of
 from snowmatch.web.texts import translator
 
 PAGE = 48
@@ -113,14 +118,38 @@ def links(request: Request) -> Response:
 
 
 def passport(request: Request) -> Response:
-    """One page about an individual, to be printed. It has no coordinates."""
+    """One page about an individual, to be printed. Positions of stations are on it only if an administrator asks."""
     state = state_of(request)
+    how = read_coordinates(request.query_params.get("coordinates", ""))
+    if how is not None:
+        need(ADMINISTRATOR)
     identities = state.identities()
     number = find_number(identities, request.path_params["handle"])
     if number is None:
         return _missing(request)
     values = _values(identities, known_of(state, identities), number, set())
-    return render(request, "passport.html", most=PASSPORT, today=time.strftime("%Y-%m-%d"), **values)
+    return render(
+        request,
+        "passport.html",
+        most=PASSPORT,
+        today=time.strftime("%Y-%m-%d"),
+        coordinates="" if how is None else how.text,
+        positions=[] if how is None else _positions(state, identities, number, how),
+        **values,
+    )
+
+
+def _positions(state: State, identities: Identities, number: int, how: Coordinates) -> list[str]:
+    """Return a line for each station of an individual with its longitude and latitude, if it has them."""
+    survey = survey_of(state, DAYS, "both")
+    shown = shown_degrees(survey, how)
+    of = [identities.who.sightings[n] for n in identities.who.individuals[number].sightings]
+    seen = {(s.location, s.station) for s in of}
+    return [
+        f"{printable(place.station)}: {shown[place.label][0]}, {shown[place.label][1]}"
+        for place in survey.places
+        if (place.location, place.station) in seen and place.label in shown
+    ]
 
 
 def _values(identities: Identities, known: Known, number: int, weak: set[int]) -> dict[str, Any]:
