@@ -8,8 +8,6 @@ import os
 import shutil
 import subprocess
 import time
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from scaling import NOISE, PHOTOS, bytes_of, row_of, write_table
 FEW = 20  # features of an annotation of a flank that is never indexed
 SEGMENT = 540 << 20  # bytes of features that are written at once: then no segment is merged
 EXTRACTOR = "hesaff"
+MAP_CELLS = 120  # on the longer side of a map
 
 
 def grow(given: argparse.Namespace, size: int, to: int) -> dict[str, Any]:
@@ -43,7 +42,10 @@ def grow(given: argparse.Namespace, size: int, to: int) -> dict[str, Any]:
     os.environ |= dict.fromkeys(THREAD_VARIABLES, "1")
     with multiprocessing.get_context("spawn").Pool(workers) as pool:
         taken = pool.starmap(_draw, [(given, rows[a:b], a, i) for i, (a, b) in enumerate(chunks)], chunksize=1)
-    save_records(folder, _known(folder, Records({k: v for part in taken for k, v in part.items()}, {}, {})))
+    records = {path: record for part in taken for path, record in part.items()}
+    save_records(folder, _known(folder, Records(records, {}, {})))
+    if given.scenery:
+        write_maps(folder, _pool(given.pool), records, given.scenery)
     return {"features_bytes": bytes_of(features.resolve())}
 
 
@@ -54,6 +56,28 @@ def _known(folder: Path, new: Any) -> Any:
     records = load_records(folder)
     records.photos.update(new.photos)
     return records
+
+
+def write_maps(folder: Path, pool: dict[str, Any], records: dict[str, Any], scenery: float) -> None:
+    """Write a foreground map of each photo: an ellipse in which the share `scenery` of the real photo's features is
+    not.
+    """
+    import numpy as np
+
+    from snowmatch.screening.foreground import ForegroundMap
+    from snowmatch.screening.maps import KEY, save_maps
+
+    maps = []
+    for size, first, last in zip(pool["sizes"], pool["offsets"][:-1], pool["offsets"][1:], strict=True):
+        shape = np.maximum(1, np.rint(size * (MAP_CELLS / size.max()))).astype(int)
+        places = pool["keypoints"][first:last] / size
+        middle = np.median(places, axis=0)
+        radius = np.quantile(np.linalg.norm(places - middle, axis=1), 1 - scenery)
+        cells = np.stack(np.meshgrid(*((np.arange(n) + 0.5) / n for n in shape)), axis=-1)
+        inside = np.linalg.norm(cells - middle, axis=-1) <= radius
+        maps.append(ForegroundMap(np.where(inside, 255, 0).astype(np.uint8), "classifier"))
+    numbers = {path: int(Path(path).stem) // PHOTOS % len(maps) for path in records}
+    save_maps(folder, {record.sha256[:KEY]: ("drawn", maps[numbers[path]]) for path, record in records.items()})
 
 
 def _pool(path: Path) -> dict[str, Any]:
@@ -114,11 +138,11 @@ def _draw(given: argparse.Namespace, rows: list[dict[str, str]], first: int, wor
     with FeatureWriter(mine / "features", settings(make_plugin("extractors", EXTRACTOR))) as writer:
         for row in rows:
             n = int(Path(row["path"]).stem)
-            taken = write_photo(given.work / "catalog" / row["path"], n)
+            x, y, width, height = (int(v) for v in row["bbox"].split(","))
+            taken = write_photo(given.work / "catalog" / row["path"], n, (width, height))
             records[row["path"]] = taken
-            box = tuple(int(v) for v in row["bbox"].split(","))
             most = FEW if given.left_only and row["body_part"] == "right_flank" else given.features
-            writer.add(annotation_key(taken.sha256, box, ""), drawn(pool, n, most, given.shared))
+            writer.add(annotation_key(taken.sha256, (x, y, width, height), ""), drawn(pool, n, most, given.shared))
             if writer._bytes >= SEGMENT:
                 writer.commit()
         writer.commit()
@@ -130,17 +154,20 @@ def _draw(given: argparse.Namespace, rows: list[dict[str, str]], first: int, wor
     return records
 
 
-def write_photo(path: Path, n: int) -> Any:
-    """Write a photo of a few pixels, and return its record: as if it had been copied long ago, it is not read again."""
+def write_photo(path: Path, n: int, size: tuple[int, int]) -> Any:
+    """Write a black photo of `size` (width, height) with some random pixels, and return its record: as if it had been
+    copied long ago, it is not read again.
+    """
     import numpy as np
     from PIL import Image
 
     from snowmatch.catalog.records import take_fingerprint
 
-    pixels = np.random.default_rng([n, 3]).integers(0, 255, (8, 8, 3)).astype(np.uint8)
-    Image.fromarray(pixels).save(path)
+    pixels = np.zeros(size[::-1], bool)
+    pixels.flat[:256] = np.random.default_rng([n, 3]).random(256) < 0.5
+    Image.fromarray(pixels).save(path, compress_level=1)
     taken = take_fingerprint(path, photo=True)
-    return replace(taken, checked_ns=taken.mtime_ns + 10_000_000_000)
+    return taken._replace(checked_ns=taken.mtime_ns + 10_000_000_000)
 
 
 def shelf_of(folder: Path, part: str) -> tuple[Any, Any]:
@@ -149,8 +176,8 @@ def shelf_of(folder: Path, part: str) -> tuple[Any, Any]:
     from snowmatch.matching.search.shelf import Shelf, block_rows
 
     gallery = open_catalog(folder).session(extractor=EXTRACTOR).gallery
-    limit = block_rows(gallery.reader.dimension, gallery.reader.dtype)
-    return Shelf(gallery.index_folder, part, gallery.extractor_key, limit), gallery._content(part)[0]
+    limit = block_rows(gallery.reader.dimension)
+    return Shelf(gallery.index_folder, part, gallery.extractor_key, limit), gallery._content(part, "auto")[0]
 
 
 def build(given: argparse.Namespace, part: str) -> dict[str, Any]:
@@ -172,9 +199,7 @@ def build(given: argparse.Namespace, part: str) -> dict[str, Any]:
     threads = -(-(given.workers + 1) // workers)
     os.environ |= dict.fromkeys(THREAD_VARIABLES, str(threads))
     with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        counts = dict(zip(content.keys.tolist(), content.counts.tolist(), strict=True))
-        tasks = [(folder, shelf, run, [counts[key] for key in run.tolist()], chosen.name) for run in runs]
-        peaks = pool.starmap(_write_block, tasks, chunksize=1)
+        peaks = pool.starmap(_write_block, [(folder, part, run, chosen.name) for run in runs], chunksize=1)
     encoded = time.perf_counter() - start - trained
     damaged = arrange_blocks(shelf, content)
     return {
@@ -192,20 +217,12 @@ def build(given: argparse.Namespace, part: str) -> dict[str, Any]:
     }
 
 
-def _write_block(folder: Path, shelf: Any, keys: Any, counts: list[int], name: str) -> int:
+def _write_block(folder: Path, part: str, keys: Any, name: str) -> int:
     """Write one search block, in a process of its own. Return the peak memory."""
     import numpy as np
 
-    from snowmatch.core.home import features_path
-    from snowmatch.core.plugins import make_plugin, settings
-    from snowmatch.features.reader import open_features
-    from snowmatch.matching.search.shelf import Content, _Book, _Chosen, _write
+    from snowmatch.matching.search.shelf import _Book, _Chosen, _write
 
-    reader = open_features(features_path(folder), settings(make_plugin("extractors", EXTRACTOR)))
-    content = Content(
-        keys, np.array(counts, np.int64), np.zeros(len(keys), np.uint64), partial(reader.column, "descriptors")
-    )
-    book = _Book(shelf, content, _Chosen(name, None, [], np.ones(len(keys), bool)), kept=True)
-    book.few, book.name = name == "few", name
-    _write(shelf, content, keys, book)
+    shelf, content = shelf_of(folder, part)
+    _write(shelf, content, keys, _Book(shelf, content, _Chosen(name, None, [], np.ones(len(keys), bool)), kept=True))
     return peak_memory() or 0

@@ -103,7 +103,7 @@ def add(given: argparse.Namespace) -> dict[str, Any]:
     features = gallery.reader.read(gallery.keys[0])
     records = load_records(folder)
     before = copy_of(records)
-    taken = write_photo(folder / new["path"], n)
+    taken = write_photo(folder / new["path"], n, gallery.size_of(0))
     records.photos[new["path"]] = taken
     key = annotation_key(taken.sha256, tuple(int(v) for v in new["bbox"].split(",")), "")
     write_table(folder, [*rows, new])

@@ -132,7 +132,7 @@ def measure_part(rows: int, workers: int, asked: int) -> dict[str, float]:
 
     rng = np.random.default_rng(0)
     codebook = draw_codebook(rows * workers, int(LISTS_PER_SQRT * np.sqrt(rows * workers)), rng)
-    folder, limit, parts = Path(), block_rows(128, np.dtype(np.uint8)), []
+    folder, limit, parts = Path(), block_rows(128), []
     holders._loaded.bound(1 << 50)
     for first in range(0, rows, limit):
         size = min(limit, rows - first)

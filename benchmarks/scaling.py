@@ -144,7 +144,7 @@ def write_annotations(folder: Path, rows: list[dict[str, str]], features: Callab
             Image.fromarray(pixels).save(folder / row["path"])
             taken = take_fingerprint(folder / row["path"], photo=True)
             # as if the photo had been copied long ago: it is not read again
-            records.photos[row["path"]] = replace(taken, checked_ns=taken.mtime_ns + 10_000_000_000)
+            records.photos[row["path"]] = taken._replace(checked_ns=taken.mtime_ns + 10_000_000_000)
             x, y, w, h = (int(v) for v in row["bbox"].split(","))
             writer.add(annotation_key(taken.sha256, (x, y, w, h), ""), features(n))
             if writer.due:

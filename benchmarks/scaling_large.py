@@ -2,9 +2,10 @@
 
 The catalog grows in steps, as far as the time allows. Features are drawn as `scaling.py` does, from a file of real
 features (`--pool`), and written by the project's own writer, one for each process. How many features an annotation
-shares with its individual is drawn, too (`--shared`), so that some animals are hard to find. The blocks of a step are
-encoded by many processes at once. Then two cores ask: after the files were dropped from memory, if that is allowed, and
-again. Last, the same queries are answered with exact search. Results are written after each part.
+shares with its individual is drawn, too (`--shared`), so that some animals are hard to find. With `--scenery`, each
+photo has a foreground map. The blocks of a step are encoded by many processes at once. Then two cores ask: after the
+files were dropped from memory, if that is allowed, and again. Last, the same queries are answered with exact search.
+Results are written after each part.
 
 The left flank is indexed at each step, the right flank too if the time allows. Seconds are of the clock, unless they
 are called CPU seconds.
@@ -240,6 +241,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "--left-only", action="store_true", help="never index the right flank, and draw only a few of its features"
     )
     parser.add_argument("--features", type=int, default=2500, help="largest number of features of one annotation")
+    parser.add_argument(
+        "--scenery", type=float, default=0.0, help="share of the features that a foreground map shows to be scenery"
+    )
     parser.add_argument("--shared", default="0.004,0.1", help="least and largest share of an individual's features")
     parser.add_argument("--seconds", type=float, default=350.0, help="of the clock, for everything")
     parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 2) - 2), help="processes that write")

@@ -20,6 +20,7 @@ from snowmatch.core.sums import read_sums, write_sums, write_with_sums
 from snowmatch.matching.search import blocks as searching
 from snowmatch.matching.search import files, inverted_file, loaded, rows, shelf
 from snowmatch.matching.search.block import Block, Home, LazyIndex
+from snowmatch.matching.search.forest import forest_rows
 
 DIMENSION = 32
 CENTRES = np.random.default_rng(0).uniform(0, 200, (40, DIMENSION))
@@ -597,8 +598,10 @@ def test_blocks_are_cut_at_the_limit_and_contain_every_entry():
 
 
 def test_a_block_has_fewer_rows_of_larger_descriptors():
-    assert shelf.block_rows(128, np.dtype(np.uint8)) == 1 << 23
-    assert shelf.block_rows(256, np.dtype(np.float32)) == 1 << 20
+    assert shelf.block_rows(128) * 40 <= 1 << 30 < (shelf.block_rows(128) + 1) * 40  # 64 codes of 4 bits, and a number
+    assert shelf.block_rows(256) < shelf.block_rows(128) < shelf.block_rows(64)
+    assert forest_rows(128, np.dtype(np.uint8)) == 1 << 23
+    assert forest_rows(256, np.dtype(np.float32)) == 1 << 20
 
 
 KILLED = """

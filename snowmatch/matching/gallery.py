@@ -18,7 +18,7 @@ from snowmatch.core.types import BODY_PARTS, Annotation, BBox, Matches, Subject,
 from snowmatch.features.reader import FeatureReader
 from snowmatch.matching.search.block import Block, Home, LazyIndex
 from snowmatch.matching.search.blocks import prepare
-from snowmatch.matching.search.forest import FlannIndex
+from snowmatch.matching.search.forest import FlannIndex, forest_rows
 from snowmatch.matching.search.inverted_file import index_bytes
 from snowmatch.matching.search.loaded import Loaded
 from snowmatch.matching.search.rows import Rows
@@ -320,7 +320,7 @@ class Gallery:
 
     def build_indexes(self) -> int:
         """Bring the search blocks on disk up to date, and return the number of damaged ones that were built again."""
-        limit = block_rows(self.reader.dimension, self.reader.dtype)
+        limit = block_rows(self.reader.dimension)
         damaged = 0
         for part in BODY_PARTS:
             content, _ = self._content(part, "auto")
@@ -387,14 +387,14 @@ class Gallery:
     def _blocks_of(self, backend: str, part: str, foreground: str) -> tuple[Block, ...]:
         with self._lock:
             if (backend, part, foreground) not in self._blocks:
-                limit = block_rows(self.reader.dimension, self.reader.dtype)
                 content, owners = self._content(part, foreground)
                 if backend == "flann":
+                    limit = forest_rows(self.reader.dimension, self.reader.dtype)
                     made = [
                         b for run in cut_blocks(content.counts, limit) for b in self._forest(part, content, run, owners)
                     ]
                 else:
-                    shelf = Shelf(self.index_folder, part, self.extractor_key, limit)
+                    shelf = Shelf(self.index_folder, part, self.extractor_key, block_rows(self.reader.dimension))
                     searched = None if foreground == "given" else self.searched
                     plans = plan_blocks(shelf, content)
                     made = [block for one in plans for block in self._views(one, owners, searched)]

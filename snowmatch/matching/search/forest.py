@@ -8,6 +8,7 @@ import numpy as np
 # HotSpotter's settings (ibeis 2.6.0, FLANN_8_kdtrees, checks 800).
 TREES = 8
 CHECKS = 800
+FOREST_BYTES = 1 << 30  # of descriptors in a forest
 
 
 class FlannIndex:
@@ -51,3 +52,8 @@ class FlannIndex:
             left = left[~enough]
             ask = min(len(self.rows), ask * 4)
         return squared, rows
+
+
+def forest_rows(dimension: int, dtype: np.dtype) -> int:
+    """Return the largest number of descriptors in a forest, for descriptors of this length and type."""
+    return max(1, FOREST_BYTES // max(1, dimension * dtype.itemsize))
