@@ -1,0 +1,96 @@
+"""The benchmarks of large catalogs run, on very small ones."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from snowmatch.api import open_catalog
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+PHOTOS, FEATURES = 3, 150
+
+
+@pytest.fixture(autouse=True)
+def _import_path(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+
+
+@pytest.fixture
+def pool(tmp_path):
+    """A file of features, as of some photos of 640 x 480 px."""
+    rng = np.random.default_rng(0)
+    rows = PHOTOS * FEATURES
+    np.savez(
+        tmp_path / "pool.npz",
+        sizes=np.full((PHOTOS, 2), (640, 480)),
+        offsets=np.arange(PHOTOS + 1) * FEATURES,
+        keypoints=(rng.random((rows, 2)) * (640, 480)).astype(np.float32),
+        descriptors=rng.integers(0, 120, (rows, 128), np.uint8),
+        scores=rng.random(rows).astype(np.float32),
+        scales=np.full(rows, 6, np.float32),
+        oris=np.zeros(rows, np.float32),
+        shapes=np.tile(np.array([1, 0, 1], np.float32), (rows, 1)),
+    )
+    return tmp_path / "pool.npz"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scenery", [0.0, 0.4])
+def test_a_large_catalog_is_drawn_indexed_and_asked(pool, tmp_path, scenery):
+    import scaling_large
+
+    words = ["--pool", pool, "--work", tmp_path / "work", "--out", tmp_path / "out.json", "--sizes", "80"]
+    words += [
+        "--features",
+        FEATURES,
+        "--workers",
+        "2",
+        "--left-only",
+        "--asked",
+        "2",
+        "--sample",
+        "2",
+        "--try-mb",
+        "16",
+    ]
+    scaling_large.main(
+        [str(word) for word in [*words, "--try-mb", "16", "--scenery", scenery, "--shared", "0.5,0.6", "--keep"]]
+    )
+    (step,) = json.loads((tmp_path / "out.json").read_text())["steps"]
+    parts = {name: value for name, value in step.items() if isinstance(value, dict)}
+    assert set(parts) == {"draw", "build_left_flank", "cold", "warm", "exact", "add"}
+    assert not [name for name, value in parts.items() if "failed" in value]
+    assert step["warm"]["right"] == step["warm"]["asked"] == 3
+    gallery = open_catalog(tmp_path / "work" / "catalog").session(extractor="hesaff").gallery
+    left = np.array([n for n, a in enumerate(gallery.annotations) if a.body_part == "left_flank"])
+    assert len(left) == 40
+    searched = np.concatenate(gallery.searched(left))
+    assert searched.mean() == pytest.approx(1 - scenery, abs=0.05)
+
+
+@pytest.mark.slow
+def test_a_growing_catalog_is_measured(tmp_path):
+    import scaling
+    from store import read_runs
+
+    words = ["--dataset", "synthetic,individuals=2,encounters=2,stations=2", "--sizes", "60", "--features", "100"]
+    scaling.main([*words, "--work", str(tmp_path / "work"), "--out", str(tmp_path / "out.json")])
+    (run,) = read_runs(tmp_path / "out.json")
+    assert run["descriptors"] == 60 * 100
+    assert run["open"] > 0
+    assert run["add"] > 0
+
+
+@pytest.mark.slow
+def test_the_lists_of_a_large_part_are_searched(monkeypatch, capsys):
+    import large_scan
+
+    for words in (["--rows", "20000"], ["--rows", "20000", "--workers", "2"]):
+        monkeypatch.setattr(sys, "argv", ["large_scan.py", "--asked", "10", *words])
+        large_scan.main()
+    alone, shared = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert alone["rows"] == shared["rows"] == 20000
+    assert shared["blocks"] == 1
