@@ -137,7 +137,9 @@ def test_undo_takes_the_last_answers_of_this_mode_back_one_by_one(state, page):
     assert set(undone[1]["pair"]) == set(first["pair"])
     assert undone[2] is None
     assert state.identities().who.named("Aika") is not None
-    assert sorted(first["pair"]) in [sorted(each["pair"]) for each in questions(page, count=20)]
+    identities, items, _, _ = desk_of(state, "Anna", "open").questions(1000)  # their order changes while counts come
+    keys = [each.key for each in identities.who.sightings]
+    assert set(first["pair"]) in [{keys[item.a], keys[item.b]} for item in items]
 
 
 def test_a_skipped_pair_comes_again_only_when_asked_for(page):
