@@ -358,7 +358,7 @@ class Gallery:
         """(A,) uint64, another number if a map lets other features of an annotation be searched; 0 without a map."""
         alone = [evidence is not None and stands_alone(evidence) for evidence in self._map_evidence]
         boxed = [a.bbox is not None or bool(a.mask) for a in self.annotations]
-        marks = self.maps.prints_of(self.keys) << np.uint64(3)  # a print has 60 bits
+        marks = self.maps.checksums_of(self.keys) << np.uint64(3)  # a checksum has 60 bits
         marks |= (1 + 2 * np.array(boxed, np.uint64) + 4 * np.array(alone, np.uint64)).astype(np.uint64)
         return np.where(self._mapped, marks, np.uint64(0))
 

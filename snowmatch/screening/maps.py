@@ -43,9 +43,9 @@ def load_marks(folder: Path) -> dict[str, str | None]:
 
 
 def list_maps(folder: Path) -> Iterator[tuple[str, str | None, int] | None]:
-    """Yield the key, the evidence and the print of every stored map; None and 0 for a photo without a map.
+    """Yield the key, the evidence and a checksum of every stored map; None and 0 for a photo without a map.
 
-    Maps of other size or cells have other prints, which are less than 2 ** 60. A damaged entry gives None. The cells
+    Maps of other size or cells have other checksums, which are less than 2 ** 60. A damaged entry gives None. The cells
     are neither read nor checked. Raises DamagedError if the database is damaged.
     """
     with reading(folder) as database:

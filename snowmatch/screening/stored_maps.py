@@ -27,7 +27,7 @@ class StoredMaps:
 
     Several threads may use it at the same time. folder: of the catalog; None without maps. photos: (P,) uint64, sorted,
     the first 16 hex digits of each sha256. evidences: the different evidences of maps. numbers: (P,) uint8, the place
-    of each photo's evidence in `evidences`; NO_MAP for a photo without a map. prints: (P,) uint64, see `list_maps`.
+    of each photo's evidence in `evidences`; NO_MAP for a photo without a map. checksums: (P,) uint64, see `list_maps`.
     unsound: number of damaged entries of the list. unreadable: whether the list is missing, because the database is
     damaged.
     """
@@ -36,7 +36,7 @@ class StoredMaps:
     photos: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint64), repr=False)
     evidences: tuple[str, ...] = ()
     numbers: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint8), repr=False)
-    prints: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint64), repr=False)
+    checksums: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint64), repr=False)
     unsound: int = 0
     unreadable: bool = False
     _kept: OrderedDict[str, ForegroundMap | None] = field(default_factory=OrderedDict, repr=False)
@@ -56,11 +56,11 @@ class StoredMaps:
         places = self._places(contents)
         return [texts[self.numbers[place]] if place >= 0 else None for place in places.tolist()]
 
-    def prints_of(self, contents: Sequence[str]) -> np.ndarray:
-        """Return the print (N,) uint64 of the map of each photo; 0 without a map. contents: as in `listed`."""
+    def checksums_of(self, contents: Sequence[str]) -> np.ndarray:
+        """Return the checksum (N,) uint64 of the map of each photo; 0 without a map. contents: as in `listed`."""
         places = self._places(contents)
         found = np.zeros(len(places), np.uint64)
-        found[places >= 0] = self.prints[places[places >= 0]]
+        found[places >= 0] = self.checksums[places[places >= 0]]
         return found
 
     def of_contents(self, contents: Sequence[str]) -> list[ForegroundMap | None]:
@@ -115,19 +115,19 @@ class StoredMaps:
 
 def open_maps(folder: Path) -> StoredMaps:
     """Return the stored maps of the catalog in `folder`. Raises SnowmatchError if the database cannot be read."""
-    photos, numbers, prints, unsound = array("Q"), array("B"), array("Q"), 0
+    photos, numbers, checksums, unsound = array("Q"), array("B"), array("Q"), 0
     evidences: dict[str, int] = {}
     try:
         for entry in list_maps(folder):
             if entry is None:
                 unsound += 1
                 continue
-            photo, evidence, print_ = entry
+            photo, evidence, checksum = entry
             photos.append(int(photo, 16))
             numbers.append(NO_MAP if evidence is None else evidences.setdefault(evidence, len(evidences)))
-            prints.append(print_)
+            checksums.append(checksum)
     except DamagedError:
         return StoredMaps(folder, unreadable=True)
-    keys, held, marks = (np.array(column) for column in (photos, numbers, prints))
+    keys, held, marks = (np.array(column) for column in (photos, numbers, checksums))
     order = np.argsort(keys, kind="stable")
     return StoredMaps(folder, keys[order], tuple(evidences), held[order], marks[order], unsound)
