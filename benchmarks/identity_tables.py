@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Any
 
 from as_markdown import table
@@ -13,19 +14,21 @@ IDENTITY_MEANS = (
     "the photos contradict. `auto+queue`: after `auto --from excellent`. `ranked`: each sighting is compared with its "
     "best five. `ranked_names`: the same, until the first that is the same. `graph`: graph identification (k = 2). "
     "split: animals with more than one identity; lumped: identities of more than one animal; identities: error of "
-    "their number; likely: error of the number that `count` tells, and how many of its intervals hold the truth."
+    "their number; likely: error of the number that `count` tells, and how many of its intervals hold the truth. "
+    "Drawn surveys: means; 30 cats with 6 encounters each. They are 60 animals here: nothing joins their flanks."
 )
+SURVEY = "survey-"  # the beginning of the names of drawn surveys that are told together
 DECISIONS_MEAN = "Seconds of the processor, on one core. next, answer: median, and the most of 20."
 
 
 def identities_table(runs: Sequence[dict[str, Any]]) -> str:
-    """Return the runs as a Markdown table."""
+    """Return the runs as a Markdown table. Drawn surveys are one row."""
 
     def signed(value: float) -> str:
         return f"{100 * value:+.1f} %"
 
     rows = []
-    for run in runs:
+    for run in _several(runs):
         total = run["summary"]
         drawn = total.get("after")
         told = [signed(drawn["bias"]), f"{drawn['holds']} of {total['surveys']}"] if drawn else ["–", "–"]
@@ -36,6 +39,31 @@ def identities_table(runs: Sequence[dict[str, Any]]) -> str:
         rows.append([run["data"], run["way"], observer, *figures, signed(total["bias"]), *told])
     headings = ["catalog", "way", "observer", "decisions", "split", "lumped", "identities", "likely", "intervals hold"]
     return table(headings, rows, left=3)
+
+
+def _several(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the runs, those of drawn surveys with one observer and way as one run with the means of all."""
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for run in runs:
+        drawn = run["data"].startswith(SURVEY)
+        key = ("", run["way"], run["accuracy"], run["cannot_tell"]) if drawn else (run["run"],)
+        groups.setdefault(key, []).append(run)
+    return [_mean(group) if group[0]["data"].startswith(SURVEY) else group[0] for group in groups.values()]
+
+
+def _mean(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the run with the means of several."""
+    totals = [run["summary"] for run in runs]
+
+    def mean(key: str) -> float:
+        return round(fmean(total[key] for total in totals), 4)
+
+    summary: dict[str, Any] = {key: mean(key) for key in ("decisions", "split", "lumped", "bias")}
+    if "after" in totals[0]:
+        after = [total["after"] for total in totals]
+        summary["after"] = {"bias": fmean(a["bias"] for a in after), "holds": sum(a["holds"] for a in after)}
+    summary["surveys"] = sum(total["surveys"] for total in totals)
+    return {**runs[0], "data": f"{len(runs)} drawn surveys", "summary": summary}
 
 
 def decisions_table(run: dict[str, Any]) -> str:

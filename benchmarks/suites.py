@@ -79,6 +79,8 @@ OTHERS = (
     f"{OURS},extractor=aliked,options=model=n16,matcher=mutual,keep=yes",
 )
 IDENTITY_WAYS = ("queue", "auto+queue", "ranked", "ranked_names", "graph")
+DRAWN_SURVEY = "synthetic,individuals=30,encounters=6,stations=12,seed={0},name=survey-{0}"
+ONE_OBSERVER = ("--way", "queue", "--accuracy", "0.97", "--seeds", "1")
 CALIBRATED = ("hesaff:lnbnn", "sift:lnbnn")
 PHOTOS = ("--data", "{data}")
 HOTSPOTTERS_SCORES = "{work}/scores/snow_leopard-boxes/cross-encounter/hotspotter/0.npz"
@@ -169,6 +171,13 @@ SUITES: dict[str, list[Run] | list[Script]] = {
             tuple(f"{name}, {way}, {observer} %" for observer in ("100", "97") for way in IDENTITY_WAYS),
         )
         for name in ("snow_leopard-all-boxes", "nyala-left-third", "synthetic-60")
+    ]
+    + [
+        Script(
+            ("identity_catalogs.py", DRAWN_SURVEY.format(seed), *PHOTOS, *ONE_OBSERVER),
+            (f"survey-{seed}, queue, 97 %",),
+        )
+        for seed in range(201, 221)
     ],
     "draws": [Script(("draws.py",), ("0.5 answers a sighting, accuracy 0.97",))],
     "importing": [Script(("importing.py",), ("megadetector, 10000 photos", "megadetector, 100000 photos"))],
@@ -206,7 +215,7 @@ ABOUT = {
     "calibration": ("the calibrations that are shipped, judged", 25),
     "levels": ("how often answers of each level are right", 5),
     "population": ("from identities to abundance", 13),
-    "identities": ("decisions until it is known who is who, beside ranked lists and graph identification", 15),
+    "identities": ("decisions until it is known who is who, beside ranked lists and graph identification", 45),
     "draws": ("intervals of the number of animals, with and without draws of identities", 3),
     "importing": ("a season of 100,000 photos, mostly empty: time and memory of an import", 2),
     "decisions": ("200,000 decisions about 20,000 sightings: reading, who is who, the next question", 2),

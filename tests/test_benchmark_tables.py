@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import identity_tables
 import method_tables
 import pytest
 import store
@@ -413,3 +414,17 @@ def test_the_table_of_large_catalogs_has_a_row_for_each_size():
     lines = table.splitlines()
     assert [line.split("|")[1].strip() for line in lines[2:]] == ["1,000", "10,000"]
     assert len({line.count("|") for line in lines}) == 1
+
+
+def test_drawn_surveys_are_told_together():
+    def run(data, decisions, bias, holds):
+        after = {"bias": bias, "width": 2, "holds": holds}
+        summary = {"decisions": decisions, "split": 1, "lumped": 0, "bias": bias, "after": after, "surveys": 1}
+        about = {"way": "queue", "accuracy": 0.97, "cannot_tell": 0.0}
+        return {"run": f"{data}, queue, 97 %", "data": data, **about, "summary": summary}
+
+    runs = [run("leopards", 55, 0.1, 1), run("survey-1", 100, 0.02, 1), run("survey-2", 120, 0.03, 0)]
+    assert identity_tables.identities_table(runs).splitlines()[2:] == [
+        "| leopards | queue | 97 % | 55 | 1 | 0 | +10.0 % | +10.0 % | 1 of 1 |",
+        "| 2 drawn surveys | queue | 97 % | 110 | 1 | 0 | +2.5 % | +2.5 % | 1 of 2 |",
+    ]
