@@ -27,7 +27,7 @@ from snowmatch.web import texts
 from snowmatch.web.app import make_app
 from snowmatch.web.jobs import list_jobs, read_job
 from snowmatch.web.network import listen
-from snowmatch.web.page import called
+from snowmatch.web.page import called, with_calls
 from snowmatch.web.security import TokenDoor
 from snowmatch.web.state import State
 
@@ -147,6 +147,9 @@ def test_every_word_that_pages_use_exists_and_none_is_spare():
 )
 def test_an_individual_without_a_name_is_called_in_short(name, english, russian):
     assert [called(texts.translator(language), name) for language in ("en", "ru")] == [english, russian]
+    if name is not None:
+        text = with_calls(texts.translator("en"), f"{name} and {name}: 3 encounters")
+        assert text == f"{english} and {english}: 3 encounters"
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from snowmatch.survey.summaries import accumulation
 from snowmatch.survey.tables import cell_text, survey_table
 from snowmatch.views.charts import make_bars, make_effort, make_pairs, make_steps
 from snowmatch.views.station_map import StationMap, make_map
+from snowmatch.web.page import with_calls
 from snowmatch.web.places import layout_of
 from snowmatch.web.state import State
 from snowmatch.web.surveys import survey_of
@@ -136,7 +137,7 @@ def shown_table(
 
     def cell(column: str, value: object) -> str:
         if isinstance(value, str):
-            return t(WORDS[name, column] + value) if (name, column) in WORDS else printable(value)
+            return t(WORDS[name, column] + value) if (name, column) in WORDS else with_calls(t, printable(value))
         if isinstance(value, datetime):
             return f"{value:%Y-%m-%d %H:%M}"
         if name == "estimates.csv" and isinstance(value, float):

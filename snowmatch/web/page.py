@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from html import escape
@@ -42,6 +43,7 @@ NAV = (
     ("/doctor", "nav.doctor", "d"),
 )
 SIGN = 8  # characters that tell an individual without a name from others on a page
+_SIGNS = re.compile(re.escape(UNNAMED) + rf"\w{{{SIGN + 1},}}", re.ASCII)
 LANGUAGE_COOKIE = "snowmatch-language"
 
 
@@ -111,6 +113,11 @@ def called(t: Translate, name: str | None) -> str:
         return t("photos.unnamed")
     sign = name.removeprefix(UNNAMED)
     return name if sign == name or len(sign) <= SIGN else t("ind.nameless", sign=sign[:SIGN])
+
+
+def with_calls(t: Translate, text: str) -> str:
+    """Return a text in which individuals without a name are called as on pages."""
+    return _SIGNS.sub(lambda found: called(t, found[0]), text)
 
 
 def wants_json(request: Request) -> bool:

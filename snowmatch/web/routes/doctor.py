@@ -13,8 +13,9 @@ from snowmatch.review.doctor.examine import Examination, examine
 from snowmatch.review.doctor.finding import SEVERITIES, Finding
 from snowmatch.views.previews import key_of
 from snowmatch.web.background import background
-from snowmatch.web.page import language_of, render, state_of
+from snowmatch.web.page import language_of, render, state_of, with_calls
 from snowmatch.web.state import State
+from snowmatch.web.texts import translator
 from snowmatch.web.told import told, told_note
 
 CASES, PHOTOS = 20, 12  # of one finding
@@ -81,10 +82,10 @@ def _finding(state: State, finding: Finding, language: str) -> dict[str, Any]:
     if not keys and finding.photos:
         paths = set(finding.photos[:PHOTOS])
         keys = [key_of(a) for a in identities.annotations if a.path in paths]
-    numbers = identities.who.number_of
+    numbers, t = identities.who.number_of, translator("en")  # the cases are English
     return {
         "text": printable(_text(finding, language)),
-        "cases": [printable(case) for case in finding.cases[:CASES]],
+        "cases": [with_calls(t, printable(case)) for case in finding.cases[:CASES]],
         "more": max(len(finding.cases) - CASES, 0),
         "page": PAGES.get(finding.code, ""),
         "photos": [(key, f"/individuals/~{key}#{key}" if key in numbers else "") for key in keys[:PHOTOS]],
