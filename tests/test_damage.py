@@ -19,9 +19,10 @@ from snowmatch.catalog.records import load_records
 from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import home_of
-from snowmatch.features.extractors.hesaff import Hesaff
 from snowmatch.review.batch import run_batch
 from snowmatch.screening import finders
+
+pytestmark = pytest.mark.usefixtures("seen_once")  # only what is kept is damaged, never the photo that is asked about
 
 # For every file in `.snowmatch`: the command that makes it again if it is damaged; "" if nothing is lost without it.
 # A new kind of file must be added here: then all tests of this page run over it.
@@ -54,20 +55,6 @@ def whole(survey, tmp_path_factory):
     row = next(r for r in read_rows(folder / "queries" / "queries.csv") if r["body_part"] == "left_flank")
     photo = folder / "queries" / row["path"]
     return catalog, photo, _answer(catalog, photo)
-
-
-@pytest.fixture(autouse=True)
-def photo_seen_once(monkeypatch, seen={}):  # noqa: B006, all tests share what was seen
-    """Extract equal chips once: only what is kept is damaged, and never the photo that is asked about."""
-    extract = Hesaff.extract
-
-    def once(self, chip):
-        key = repr(self), chip.pixels.shape, chip.pixels.tobytes(), None if chip.mask is None else chip.mask.tobytes()
-        if key not in seen:
-            seen[key] = extract(self, chip)
-        return seen[key]
-
-    monkeypatch.setattr(Hesaff, "extract", once)
 
 
 def _without_boxes(catalog):
