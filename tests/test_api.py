@@ -23,6 +23,8 @@ from snowmatch.matching.search import shelf
 from snowmatch.views.json import answer_to_json
 from snowmatch.views.text import format_answer
 
+pytestmark = pytest.mark.usefixtures("seen_once")
+
 
 def box(row):
     return tuple(int(n) for n in row["bbox"].split(","))

@@ -24,6 +24,8 @@ from snowmatch.matching.search import inverted_file
 from snowmatch.views.evaluation import format_evaluation
 from snowmatch.views.text import MARKS
 
+pytestmark = pytest.mark.usefixtures("seen_once")
+
 
 def annotation(row, individual, part="left_flank", encounter=None, station="", split=""):
     return Annotation(

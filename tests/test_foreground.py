@@ -23,6 +23,8 @@ from snowmatch.screening.foreground import LEAST, SPREAD, ForegroundMap, centre_
 from snowmatch.screening.maps import save_maps
 from snowmatch.screening.stored_maps import open_maps
 
+pytestmark = pytest.mark.usefixtures("seen_once")
+
 
 def test_the_weight_is_a_gaussian_around_the_centre_of_the_photo():
     width, height = 200, 100

@@ -16,6 +16,8 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.matching.fusion import fuse
 from snowmatch.matching.scores import Scores
 
+pytestmark = pytest.mark.usefixtures("seen_once")
+
 BOTH = ("hesaff", "sift")
 
 

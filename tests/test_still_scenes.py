@@ -10,6 +10,8 @@ from test_scenery import texture
 
 import snowmatch
 
+pytestmark = pytest.mark.usefixtures("seen_once")
+
 SIZE = (800, 600)
 COAT = (260, 200)  # px
 LEFT, RIGHT = (60, 90), (430, 300)  # the upper left corners of two places in the frame
