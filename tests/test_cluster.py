@@ -22,10 +22,10 @@ distributed = pytest.importorskip("distributed")
 
 
 def fresh(survey, folder):
-    """Return a copy of the survey with 12 photos, never indexed. The times of its files are old and the same."""
+    """Return a copy of the survey with 6 photos, never indexed. The times of its files are old and the same."""
     shutil.copytree(survey / "catalog", folder, ignore=shutil.ignore_patterns(".snowmatch"))
     lines = (folder / "catalog.csv").read_text(encoding="utf-8").splitlines(keepends=True)
-    (folder / "catalog.csv").write_text("".join(lines[:13]), encoding="utf-8")
+    (folder / "catalog.csv").write_text("".join(lines[:7]), encoding="utf-8")
     return snowmatch.open_catalog(folder, classifier="none")
 
 

@@ -186,10 +186,28 @@ CHANGES = {
 }
 
 
-@pytest.fixture
-def screened(tmp_path, monkeypatch):
+def _with_colours(patch):
+    patch.setattr(finders, "_classifier", lambda name: None if name == "none" else Colours())
+
+
+@pytest.fixture(scope="module")
+def once_screened(tmp_path_factory):
     """Return a catalog with a screening, and two animals in one photo; none has a box in the table."""
-    monkeypatch.setattr(finders, "_classifier", lambda name: None if name == "none" else Colours())
+    with pytest.MonkeyPatch.context() as patch:
+        _with_colours(patch)
+        return _screened(tmp_path_factory.mktemp("screened"))
+
+
+@pytest.fixture
+def screened(once_screened, tmp_path, monkeypatch):
+    """Return a copy of this catalog that a test may change, with its photos on record."""
+    _with_colours(monkeypatch)
+    folder = shutil.copytree(once_screened, tmp_path / "screened")
+    snowmatch.open_catalog(folder).index("sift", workers=1)
+    return folder
+
+
+def _screened(tmp_path):
     rng = np.random.default_rng(0)
     folder = tmp_path / "screened"
     folder.mkdir()
