@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from conftest import enough, read_rows
+from conftest import enough, extract_once, read_rows
 from fake_classifier import Colours
 from PIL import Image
 
@@ -47,9 +47,10 @@ def whole(survey, tmp_path_factory):
     catalog = folder / "catalog"
     with pytest.MonkeyPatch.context() as patch:
         enough(patch)
-        _without_boxes(catalog)
+        extract_once(patch)
+        _with_fewer_animals_and_boxes(catalog)
         opened = snowmatch.open_catalog(catalog, encounter_gap=50)
-        opened.index()
+        opened.index(workers=1)
         assert CliRunner().invoke(main, ["calibrate", str(catalog)]).exit_code == 0
         run_batch(opened)
     row = next(r for r in read_rows(folder / "queries" / "queries.csv") if r["body_part"] == "left_flank")
@@ -57,9 +58,11 @@ def whole(survey, tmp_path_factory):
     return catalog, photo, _answer(catalog, photo)
 
 
-def _without_boxes(catalog):
-    """Remove boxes and masks of some rows, so that foreground maps are made."""
+def _with_fewer_animals_and_boxes(catalog):
+    """Leave four animals, and remove boxes and masks of some rows, so that foreground maps are made."""
     rows = read_rows(catalog / "catalog.csv")
+    names = sorted({row["individual"] for row in rows} - {""})[:4]
+    rows = [row for row in rows if row["individual"] in ("", *names)]
     for row in rows[::3]:
         row |= {"bbox": "", "mask": ""}
     with (catalog / "catalog.csv").open("w", newline="", encoding="utf-8") as file:
