@@ -248,10 +248,9 @@ def test_an_annotation_without_features_counts_as_wrong(own_survey):
     lines = (folder / "catalog.csv").read_text(encoding="utf-8").splitlines()
     head = lines[0].split(",")
     rows = list(csv.DictReader(lines))
-    names = sorted({row["individual"] for row in rows[1:]} - {rows[0]["individual"], ""})[
-        :2
-    ]  # three animals are enough
-    rows = [row for row in rows if row["individual"] in (rows[0]["individual"], *names)]
+    first = rows[0]["individual"]
+    names = sorted({row["individual"] for row in rows} - {first, ""})[:2]  # three animals are enough
+    rows = [row for row in rows if row["individual"] in (first, *names)]
     rows[0]["mask"] = "masks/none.png"
     with (folder / "catalog.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, head)
