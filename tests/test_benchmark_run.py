@@ -87,8 +87,8 @@ def test_boxes_are_drawn_around_masks_and_flanks_become_unknown(survey, tmp_path
 
 def test_found_boxes_are_those_that_an_index_run_finds(survey, tmp_path, monkeypatch):
     source = survey / "catalog"
-    made = rows_in(datasets.prepare(f"{source},every=2,boxes=found,masks=no,name=found", tmp_path).folder)
-    bare = datasets.prepare(f"{source},every=2,boxes=no,masks=no,name=bare", tmp_path)
+    made = rows_in(datasets.prepare(f"{source},boxes=found,masks=no,name=found", tmp_path).folder)
+    bare = datasets.prepare(f"{source},boxes=no,masks=no,name=bare", tmp_path)
     catalog = snowmatch.open_catalog(bare.folder)
     catalog.index()
     indexed = {a.path: a for a in snowmatch.open_catalog(bare.folder).data.annotations}
@@ -97,7 +97,7 @@ def test_found_boxes_are_those_that_an_index_run_finds(survey, tmp_path, monkeyp
         box = indexed[row["path"]].bbox if indexed[row["path"]].box_by else None
         assert row["bbox"] == ("" if box is None else ",".join(map(str, box)))
     monkeypatch.setattr(own_boxes, "look", None)  # the boxes of the first time are kept
-    assert rows_in(datasets.prepare(f"{source},every=2,boxes=found,masks=no,name=found", tmp_path).folder) == made
+    assert rows_in(datasets.prepare(f"{source},boxes=found,masks=no,name=found", tmp_path).folder) == made
 
 
 def test_joined_datasets_have_the_rows_of_both(survey, tmp_path):
