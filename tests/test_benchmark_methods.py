@@ -14,8 +14,6 @@ from snowmatch.confidence.trial import make_trial
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Annotation
 
-pytestmark = pytest.mark.usefixtures("seen_once")
-
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 

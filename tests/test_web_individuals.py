@@ -16,8 +16,6 @@ from snowmatch.web.animals import address_of, find_number
 from snowmatch.web.app import make_app
 from snowmatch.web.state import State
 
-pytestmark = pytest.mark.usefixtures("seen_once")
-
 HOSTILE = [
     '<script>alert("1")</script>',
     "a/b",

@@ -13,8 +13,6 @@ from snowmatch.decisions.effect import in_effect
 from snowmatch.decisions.row import CANNOT_TELL, DIFFERENT, REPEAT, SAME, Decision
 from snowmatch.decisions.who import DISPUTED, who_is_who, with_names
 
-pytestmark = pytest.mark.usefixtures("seen_once")
-
 
 def photo(row, encounter, individual=None, **values):
     values.setdefault("path", f"{row}.jpg")
