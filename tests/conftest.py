@@ -1,6 +1,7 @@
 """Fixtures and helpers that many tests share, such as a small synthetic survey that is indexed once a run."""
 
 import csv
+import hashlib
 import importlib.util
 import os
 import shutil
@@ -24,6 +25,7 @@ from snowmatch.confidence.scoring import score_trial
 from snowmatch.core.home import features_path
 from snowmatch.core.plugins import missing_packages, plugin_class, plugin_module
 from snowmatch.demo.survey import make_survey
+from snowmatch.features.extractors.hesaff import Hesaff
 from snowmatch.features.reader import open_features
 from snowmatch.models import cache
 
@@ -153,6 +155,26 @@ def plain_lightglue(tmp_path_factory):
     import random_weights
 
     return random_weights.write_plain_lightglue(tmp_path_factory.mktemp("lightglue") / "plain.safetensors")
+
+
+def extract_once(patch, seen={}, extract=Hesaff.extract):  # noqa: B006, all tests share what was seen
+    """Let hesaff extract equal chips once in this process, for tests of what comes after the features."""
+
+    def once(self, chip):
+        mask = None if chip.mask is None else chip.mask.tobytes()
+        content = repr((repr(self), chip.pixels.shape, mask is None)).encode() + chip.pixels.tobytes() + (mask or b"")
+        key = hashlib.sha256(content).digest()
+        if key not in seen:
+            seen[key] = extract(self, chip)
+        return seen[key]
+
+    patch.setattr(Hesaff, "extract", once)
+
+
+@pytest.fixture
+def seen_once(monkeypatch):
+    """Let hesaff extract equal chips once, in this process."""
+    extract_once(monkeypatch)
 
 
 def _small_survey(folder):

@@ -30,6 +30,8 @@ from snowmatch.core.types import Annotation
 from snowmatch.identify.calibrate import facts_of
 from snowmatch.views.calibration import draw_reliability, format_quality
 
+pytestmark = pytest.mark.usefixtures("seen_once")
+
 
 @pytest.fixture
 def few(monkeypatch):

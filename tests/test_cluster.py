@@ -22,10 +22,10 @@ distributed = pytest.importorskip("distributed")
 
 
 def fresh(survey, folder):
-    """Return a copy of the survey with 12 photos, never indexed. The times of its files are old and the same."""
+    """Return a copy of the survey with 6 photos, never indexed. The times of its files are old and the same."""
     shutil.copytree(survey / "catalog", folder, ignore=shutil.ignore_patterns(".snowmatch"))
     lines = (folder / "catalog.csv").read_text(encoding="utf-8").splitlines(keepends=True)
-    (folder / "catalog.csv").write_text("".join(lines[:13]), encoding="utf-8")
+    (folder / "catalog.csv").write_text("".join(lines[:7]), encoding="utf-8")
     return snowmatch.open_catalog(folder, classifier="none")
 
 
@@ -46,7 +46,7 @@ def alone(survey, tmp_path_factory):
     return contents(folder)
 
 
-@pytest.mark.parametrize("kill", [False, True])
+@pytest.mark.parametrize("kill", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_an_index_run_on_two_workers_gives_the_bytes_of_one_process(survey, alone, tmp_path, kill):
     catalog = fresh(survey, tmp_path / "catalog")
     killed = []

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from conftest import read_rows
+from conftest import extract_once, read_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_shelf import answer, content, files_in, queries_like, same, shelf_in
@@ -20,6 +20,8 @@ from snowmatch.core.home import features_path, home_of, indexes_path
 from snowmatch.features.writer import FeatureWriter
 from snowmatch.matching.search import shelf
 from snowmatch.views import previews
+
+pytestmark = pytest.mark.usefixtures("seen_once")
 
 
 @given(sizes=st.lists(st.integers(25, 110), min_size=1, max_size=4), limit=st.sampled_from([900, 1 << 20]))
@@ -55,17 +57,26 @@ def test_a_codebook_that_does_not_suit_any_more_is_not_used(tmp_path):
     assert files_in(tmp_path) == other_files
 
 
-@pytest.fixture
-def grown(survey, tmp_path):
-    """A catalog that was indexed in three parts, with previews and the answers of a batch, and a query."""
-    catalog = shutil.copytree(survey / "catalog", tmp_path / "catalog")
+@pytest.fixture(scope="module")
+def in_parts(survey, tmp_path_factory):
+    """A catalog that was indexed in three parts, and a photo to ask about."""
+    catalog = shutil.copytree(survey / "catalog", tmp_path_factory.mktemp("grown") / "catalog")
     shutil.rmtree(home_of(catalog))
     lines = (catalog / "catalog.csv").read_text(encoding="utf-8").splitlines(keepends=True)
-    for count in (len(lines) // 3, len(lines) // 2, len(lines)):
-        (catalog / "catalog.csv").write_text("".join(lines[:count]), encoding="utf-8")
-        snowmatch.open_catalog(catalog).index(workers=1)
+    with pytest.MonkeyPatch.context() as patch:
+        extract_once(patch)
+        for count in (len(lines) // 3, len(lines) // 2, len(lines)):
+            (catalog / "catalog.csv").write_text("".join(lines[:count]), encoding="utf-8")
+            snowmatch.open_catalog(catalog).index(workers=1)
     row = next(r for r in read_rows(survey / "queries" / "queries.csv") if r["body_part"] == "left_flank")
     return catalog, survey / "queries" / row["path"]
+
+
+@pytest.fixture
+def grown(in_parts, tmp_path):
+    """A copy of this catalog that a test may change, and the photo."""
+    catalog, photo = in_parts
+    return shutil.copytree(catalog, tmp_path / "catalog"), photo
 
 
 def told(catalog, *command):

@@ -14,6 +14,8 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.demo.survey import make_survey
 from snowmatch.photos.pixels import read_photo
 
+pytestmark = pytest.mark.usefixtures("seen_once")
+
 COLUMNS = ("path", "individual", "body_part", "station", "timestamp", "encounter", "mask")
 ANIMALS = 5
 

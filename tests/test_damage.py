@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from conftest import enough, read_rows
+from conftest import enough, extract_once, read_rows
 from fake_classifier import Colours
 from PIL import Image
 
@@ -19,9 +19,10 @@ from snowmatch.catalog.records import load_records
 from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import home_of
-from snowmatch.features.extractors.hesaff import Hesaff
 from snowmatch.review.batch import run_batch
 from snowmatch.screening import finders
+
+pytestmark = pytest.mark.usefixtures("seen_once")  # only what is kept is damaged, never the photo that is asked about
 
 # For every file in `.snowmatch`: the command that makes it again if it is damaged; "" if nothing is lost without it.
 # A new kind of file must be added here: then all tests of this page run over it.
@@ -46,9 +47,10 @@ def whole(survey, tmp_path_factory):
     catalog = folder / "catalog"
     with pytest.MonkeyPatch.context() as patch:
         enough(patch)
-        _without_boxes(catalog)
+        extract_once(patch)
+        _with_fewer_animals_and_boxes(catalog)
         opened = snowmatch.open_catalog(catalog, encounter_gap=50)
-        opened.index()
+        opened.index(workers=1)
         assert CliRunner().invoke(main, ["calibrate", str(catalog)]).exit_code == 0
         run_batch(opened)
     row = next(r for r in read_rows(folder / "queries" / "queries.csv") if r["body_part"] == "left_flank")
@@ -56,23 +58,11 @@ def whole(survey, tmp_path_factory):
     return catalog, photo, _answer(catalog, photo)
 
 
-@pytest.fixture(autouse=True)
-def photo_seen_once(monkeypatch, seen={}):  # noqa: B006, all tests share what was seen
-    """Extract equal chips once: only what is kept is damaged, and never the photo that is asked about."""
-    extract = Hesaff.extract
-
-    def once(self, chip):
-        key = repr(self), chip.pixels.shape, chip.pixels.tobytes(), None if chip.mask is None else chip.mask.tobytes()
-        if key not in seen:
-            seen[key] = extract(self, chip)
-        return seen[key]
-
-    monkeypatch.setattr(Hesaff, "extract", once)
-
-
-def _without_boxes(catalog):
-    """Remove boxes and masks of some rows, so that foreground maps are made."""
+def _with_fewer_animals_and_boxes(catalog):
+    """Leave four animals, and remove boxes and masks of some rows, so that foreground maps are made."""
     rows = read_rows(catalog / "catalog.csv")
+    names = sorted({row["individual"] for row in rows} - {""})[:4]
+    rows = [row for row in rows if row["individual"] in ("", *names)]
     for row in rows[::3]:
         row |= {"bbox": "", "mask": ""}
     with (catalog / "catalog.csv").open("w", newline="", encoding="utf-8") as file:
@@ -199,10 +189,28 @@ CHANGES = {
 }
 
 
-@pytest.fixture
-def screened(tmp_path, monkeypatch):
+def _with_colours(patch):
+    patch.setattr(finders, "_classifier", lambda name: None if name == "none" else Colours())
+
+
+@pytest.fixture(scope="module")
+def once_screened(tmp_path_factory):
     """Return a catalog with a screening, and two animals in one photo; none has a box in the table."""
-    monkeypatch.setattr(finders, "_classifier", lambda name: None if name == "none" else Colours())
+    with pytest.MonkeyPatch.context() as patch:
+        _with_colours(patch)
+        return _screened(tmp_path_factory.mktemp("screened"))
+
+
+@pytest.fixture
+def screened(once_screened, tmp_path, monkeypatch):
+    """Return a copy of this catalog that a test may change, with its photos on record."""
+    _with_colours(monkeypatch)
+    folder = shutil.copytree(once_screened, tmp_path / "screened")
+    snowmatch.open_catalog(folder).index("sift", workers=1)
+    return folder
+
+
+def _screened(tmp_path):
     rng = np.random.default_rng(0)
     folder = tmp_path / "screened"
     folder.mkdir()

@@ -18,6 +18,8 @@ from snowmatch.cli import main
 from snowmatch.cli.advice import COMMANDS as ADVICE
 from snowmatch.testing import EXTRACTOR_CHECKS, MATCHER_CHECKS
 
+pytestmark = pytest.mark.usefixtures("seen_once")
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = sorted((ROOT / "docs").glob("*.md"))

@@ -23,6 +23,8 @@ from snowmatch.review.doctor.stations import Position, distance_km, read_station
 from snowmatch.review.identities import answer_pair, decide, open_identities
 from snowmatch.views.doctor import examination_to_json, format_examination
 
+pytestmark = pytest.mark.usefixtures("seen_once")
+
 COLUMNS = ("path", "individual", "body_part", "location", "station", "camera", "timestamp", "encounter", "bbox", "mask")
 NOW = datetime(2025, 6, 1)
 BOX = "4,4,60,40"

@@ -24,6 +24,8 @@ from snowmatch.matching.search import inverted_file
 from snowmatch.views.evaluation import format_evaluation
 from snowmatch.views.text import MARKS
 
+pytestmark = pytest.mark.usefixtures("seen_once")
+
 
 def annotation(row, individual, part="left_flank", encounter=None, station="", split=""):
     return Annotation(
@@ -246,6 +248,9 @@ def test_an_annotation_without_features_counts_as_wrong(own_survey):
     lines = (folder / "catalog.csv").read_text(encoding="utf-8").splitlines()
     head = lines[0].split(",")
     rows = list(csv.DictReader(lines))
+    first = rows[0]["individual"]
+    names = sorted({row["individual"] for row in rows} - {first, ""})[:2]  # three animals are enough
+    rows = [row for row in rows if row["individual"] in (first, *names)]
     rows[0]["mask"] = "masks/none.png"
     with (folder / "catalog.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, head)

@@ -23,6 +23,8 @@ from snowmatch.screening.foreground import LEAST, SPREAD, ForegroundMap, centre_
 from snowmatch.screening.maps import save_maps
 from snowmatch.screening.stored_maps import open_maps
 
+pytestmark = pytest.mark.usefixtures("seen_once")
+
 
 def test_the_weight_is_a_gaussian_around_the_centre_of_the_photo():
     width, height = 200, 100
@@ -52,7 +54,7 @@ def test_each_keypoint_may_have_its_own_photo_size_and_no_keypoints_give_no_weig
 def lone(tmp_path_factory):
     """Return a survey's gallery, and the same gallery without boxes and masks but with the features of the boxes."""
     folder = tmp_path_factory.mktemp("foreground") / "catalog"
-    snowmatch.demo.survey.make_survey(folder, individuals=3, encounters=2, seed=3, size=(480, 320))
+    snowmatch.demo.survey.make_survey(folder, individuals=3, stations=2, encounters=2, seed=3, size=(480, 320))
     catalog = snowmatch.open_catalog(folder)
     catalog.index("hesaff", workers=1)
     outlined = catalog.session(extractor="hesaff").gallery

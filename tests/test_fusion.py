@@ -16,6 +16,8 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.matching.fusion import fuse
 from snowmatch.matching.scores import Scores
 
+pytestmark = pytest.mark.usefixtures("seen_once")
+
 BOTH = ("hesaff", "sift")
 
 
@@ -23,7 +25,7 @@ BOTH = ("hesaff", "sift")
 def both(tmp_path_factory):
     """Return a small survey indexed with two extractors."""
     folder = tmp_path_factory.mktemp("fusion") / "catalog"
-    snowmatch.demo.survey.make_survey(folder, individuals=3, encounters=2, seed=3, size=(480, 320))
+    snowmatch.demo.survey.make_survey(folder, individuals=3, stations=2, encounters=2, seed=3, size=(480, 320))
     catalog = snowmatch.open_catalog(folder)
     for name in BOTH:
         catalog.index(name, workers=1)
@@ -83,7 +85,7 @@ def test_an_extractor_without_a_vote_adds_nothing():
 
 def test_a_query_with_two_extractors_has_the_spots_of_both(both):
     seen = 0
-    for photo in both.data.annotations[:8]:
+    for photo in both.data.annotations[:4]:
         path = both.folder / photo.path
         apart = [both.query(path, extractor=name, top=50) for name in BOTH]
         fused = both.query(path, extractor=BOTH, top=50)

@@ -22,6 +22,8 @@ from snowmatch.matching.search import files, holders, shelf
 from snowmatch.matching.search.holders import assign
 from snowmatch.matching.search.loaded import Loaded
 
+pytestmark = pytest.mark.usefixtures("seen_once")
+
 
 class Workers:
     """A cluster that is this process. asked: the worker and the blocks of each task."""

@@ -33,6 +33,8 @@ from snowmatch.review.observer_name import observer_name
 from snowmatch.review.queue import Queue, answer_item, doubtful_answers
 from snowmatch.views.identities import format_item
 
+pytestmark = pytest.mark.usefixtures("seen_once")
+
 
 def blank(folder):
     """Take all names out of a catalog's table, and return the true name of each encounter."""

@@ -22,6 +22,8 @@ from snowmatch.matching.matchers.lnbnn import Lnbnn
 from snowmatch.matching.matchers.mutual import Mutual
 from snowmatch.matching.query import match_pairs, match_photos, score_query
 
+pytestmark = pytest.mark.usefixtures("seen_once")
+
 SIZE = (1000, 800)
 DESCRIBED = {"name": "hesaff", "revision": 2}
 

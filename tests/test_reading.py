@@ -24,6 +24,8 @@ from snowmatch.photos.facts import read_facts
 from snowmatch.photos.likeness import NEARLY_EQUAL, Likenesses, difference, likeness, nearly_equal_pairs
 from snowmatch.photos.pixels import read_photo
 
+pytestmark = pytest.mark.usefixtures("seen_once")
+
 START = datetime(2012, 9, 17, 8, 0)
 SERIAL, ORIGINAL, CHANGED = 0xA431, 0x9003, 0x0132
 

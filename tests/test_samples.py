@@ -13,6 +13,8 @@ from snowmatch.core.text import percent
 from snowmatch.core.types import Annotation
 from snowmatch.identify.judge import kind_in_words
 
+pytestmark = pytest.mark.usefixtures("seen_once")
+
 ANNOTATIONS = [
     Annotation(n, f"{n}.jpg", f"cat{n % 7}", "left_flank", encounter=f"e{n // 3}", station=f"S{n % 5}")
     for n in range(90)

@@ -229,10 +229,29 @@ def make_survey(folder, stations=2, encounters=2, shots=3):
     return CatalogData(folder, tuple(annotations), ())
 
 
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """A survey that was indexed: its photos have maps."""
+    data = make_survey(tmp_path_factory.mktemp("drawn") / "catalog")
+    assert index_catalog(data, Fake(), 1).mapped == 12
+    return data
+
+
 @pytest.fixture
-def data(tmp_path):
+def data(drawn, tmp_path):
+    """The survey, not yet indexed."""
     scenes.kept_preview.cache_clear()
-    return make_survey(tmp_path / "catalog")
+    shutil.copytree(drawn.folder, tmp_path / "catalog", ignore=shutil.ignore_patterns(home_of(drawn.folder).name))
+    return CatalogData(tmp_path / "catalog", drawn.annotations, ())
+
+
+@pytest.fixture
+def indexed(drawn, tmp_path):
+    """The survey with its maps, in a copy whose photos are on record."""
+    scenes.kept_preview.cache_clear()
+    data = CatalogData(shutil.copytree(drawn.folder, tmp_path / "catalog"), drawn.annotations, ())
+    assert index_catalog(data, Fake(), 1).mapped == 0
+    return data
 
 
 def with_rows(data, annotations):
@@ -271,16 +290,15 @@ def test_an_index_run_makes_a_map_for_every_animal(data):
         assert (found.values > 127).mean() < 0.07
 
 
-def test_a_second_run_reads_no_photo_and_writes_no_map(data, monkeypatch):
-    index_catalog(data, Fake(), 1)
-    before = rows_of(data.folder)
+def test_a_second_run_reads_no_photo_and_writes_no_map(indexed, monkeypatch):
+    before = rows_of(indexed.folder)
     monkeypatch.setattr(scenes, "read_grey", lambda path, least: pytest.fail(f"{path} was read"))
     scenes.kept_preview.cache_clear()
-    report = index_catalog(data, Fake(), 1, mapping=lambda *now: pytest.fail("a photo was looked at"))
+    report = index_catalog(indexed, Fake(), 1, mapping=lambda *now: pytest.fail("a photo was looked at"))
     assert report.mapped == 0
     assert "compared with" not in report.summary()
-    assert index_catalog(data, Fake(seed=1), 1).mapped == 0  # other features, the same photos
-    assert rows_of(data.folder) == before
+    assert index_catalog(indexed, Fake(seed=1), 1).mapped == 0  # other features, the same photos
+    assert rows_of(indexed.folder) == before
 
 
 def test_photos_with_masks_are_only_searched_for_bars(data):
@@ -330,21 +348,20 @@ def test_a_photo_with_new_content_renews_maps_of_its_burst(data):
     assert len(after) == len(before) == 6
 
 
-def test_photos_that_leave_the_catalog_lose_their_map_and_a_mask_replaces_it(data):
-    index_catalog(data, Fake(), 1)
-    fewer = with_rows(data, [a for a in data.annotations if "s0" in a.path])
+def test_photos_that_leave_the_catalog_lose_their_map_and_a_mask_replaces_it(indexed):
+    fewer = with_rows(indexed, [a for a in indexed.annotations if "s0" in a.path])
     assert index_catalog(fewer, Fake(), 1).mapped == 0
-    assert set(maps_of(data)) == {a.path for a in fewer.annotations}
-    masked = [with_mask(data, a) if "e0" in a.path else a for a in fewer.annotations]
-    assert index_catalog(with_rows(data, masked), Fake(), 1).mapped == 3  # a mask changes nothing for the others
-    kept = maps_of(data)
+    assert set(maps_of(indexed)) == {a.path for a in fewer.annotations}
+    masked = [with_mask(indexed, a) if "e0" in a.path else a for a in fewer.annotations]
+    assert index_catalog(with_rows(indexed, masked), Fake(), 1).mapped == 3  # a mask changes nothing for the others
+    kept = maps_of(indexed)
     assert {path for path, entry in kept.items() if entry[1]} == {f"photos/s0e1n{n}.png" for n in range(3)}
     masked.pop(0)
-    assert index_catalog(with_rows(data, masked), Fake(), 1).mapped == 3
+    assert index_catalog(with_rows(indexed, masked), Fake(), 1).mapped == 3
     assert index_catalog(fewer, Fake(), 1).mapped == 6
 
 
-def test_one_and_two_processes_make_the_same_maps(data, monkeypatch):
+def test_one_and_two_processes_make_the_same_maps(indexed, monkeypatch):
     pools = []
 
     class Counting(executor.Pool):
@@ -352,27 +369,25 @@ def test_one_and_two_processes_make_the_same_maps(data, monkeypatch):
             pools.append(workers)
             super().__init__(workers, *args)
 
-    index_catalog(data, Fake(), 1)
-    here = stored(data.folder)
+    here = stored(indexed.folder)
     monkeypatch.setattr(executor, "Pool", Counting)
-    lose(data.folder)
-    assert index_catalog(data, Fake(), 2).mapped == 12
+    lose(indexed.folder)
+    assert index_catalog(indexed, Fake(), 2).mapped == 12
     assert pools == []  # to make few maps is faster than to start a process
     monkeypatch.setattr(mapping, "FEW_MAPS", 3)
-    lose(data.folder)
-    assert index_catalog(data, Fake(), 2).mapped == 12
+    lose(indexed.folder)
+    assert index_catalog(indexed, Fake(), 2).mapped == 12
     assert pools == [2]
-    assert stored(data.folder) == here
+    assert stored(indexed.folder) == here
 
 
-def test_the_order_of_the_rows_changes_no_map(data):
-    index_catalog(data, Fake(), 1)
-    first = stored(data.folder)
-    lose(data.folder)
+def test_the_order_of_the_rows_changes_no_map(indexed):
+    first = stored(indexed.folder)
+    lose(indexed.folder)
     scenes.kept_preview.cache_clear()
-    turned = with_rows(data, data.annotations[::-1])
+    turned = with_rows(indexed, indexed.annotations[::-1])
     assert index_catalog(turned, Fake(), 1).mapped == 12
-    assert stored(data.folder) == first
+    assert stored(indexed.folder) == first
 
 
 def test_a_stopped_run_keeps_its_maps_and_the_next_run_continues(data):
@@ -456,30 +471,28 @@ def test_photos_of_unusual_shapes_do_not_stop_a_run(tmp_path, size):
 
 
 @pytest.mark.parametrize("column", CHANGES)
-def test_a_damaged_map_is_made_again_alone_and_without_new_features(data, column):
-    index_catalog(data, Fake(), 1)
-    sound = stored(data.folder)
-    spoil(data.folder, column, sorted(sound)[5])
-    report = index_catalog(data, Fake(), 1)
+def test_a_damaged_map_is_made_again_alone_and_without_new_features(indexed, column):
+    sound = stored(indexed.folder)
+    spoil(indexed.folder, column, sorted(sound)[5])
+    report = index_catalog(indexed, Fake(), 1)
     assert (report.done, report.reused, report.mapped) == (0, 12, 1)
     (note,) = [note for note in report.notes if note.code == "maps-mended"]
     assert note.text == "1 foreground map in the database of photos was damaged and made again"
-    assert stored(data.folder) == sound
-    assert len(rows_of(data.folder)) == 12
-    again = index_catalog(data, Fake(), 1)
+    assert stored(indexed.folder) == sound
+    assert len(rows_of(indexed.folder)) == 12
+    again = index_catalog(indexed, Fake(), 1)
     assert again.mapped == 0
     assert not [note for note in again.notes if note.code == "maps-mended"]
 
 
-def test_the_file_of_maps_of_older_versions_is_not_read_and_goes(data):
-    index_catalog(data, Fake(), 1)
-    before = stored(data.folder)
-    old_maps_path(data.folder).write_bytes(b"of an older version")
-    assert index_catalog(data, Fake(), 1).mapped == 0
-    assert not old_maps_path(data.folder).exists()
-    old_maps_path(data.folder).mkdir()
-    assert index_catalog(data, Fake(), 1).mapped == 0
-    assert stored(data.folder) == before
+def test_the_file_of_maps_of_older_versions_is_not_read_and_goes(indexed):
+    before = stored(indexed.folder)
+    old_maps_path(indexed.folder).write_bytes(b"of an older version")
+    assert index_catalog(indexed, Fake(), 1).mapped == 0
+    assert not old_maps_path(indexed.folder).exists()
+    old_maps_path(indexed.folder).mkdir()
+    assert index_catalog(indexed, Fake(), 1).mapped == 0
+    assert stored(indexed.folder) == before
 
 
 def test_lost_boxes_of_many_maps_are_made_again_in_parts(data, monkeypatch):
@@ -528,25 +541,24 @@ def test_photos_that_once_needed_too_much_memory_are_compared_by_the_next_run(da
 
 
 @pytest.mark.parametrize("error", [MemoryError(), cv2.error("Insufficient memory")])
-def test_a_map_that_needed_too_much_memory_is_made_by_the_next_run(data, monkeypatch, error):
+def test_a_map_that_needed_too_much_memory_is_made_by_the_next_run(indexed, monkeypatch, error):
     error.code = cv2.Error.StsNoMem
-    index_catalog(data, Fake(), 1)
-    fresh = stored(data.folder)
-    lose(data.folder)
+    fresh = stored(indexed.folder)
+    lose(indexed.folder)
 
     def fail(*_):
         raise error
 
     monkeypatch.setattr(scenes, "foreground_map", fail)
-    assert index_catalog(data, Fake(), 1).failed == ()
-    assert set(maps_of(data).values()) == {("", None)}
+    assert index_catalog(indexed, Fake(), 1).failed == ()
+    assert set(maps_of(indexed).values()) == {("", None)}
     error.code = cv2.Error.StsAssert
     if isinstance(error, cv2.error):
         with pytest.raises(cv2.error):  # a mistake of the program is not hidden
-            index_catalog(data, Fake(), 1)
+            index_catalog(indexed, Fake(), 1)
     monkeypatch.undo()
-    assert index_catalog(data, Fake(), 1).mapped == 12
-    assert stored(data.folder) == fresh
+    assert index_catalog(indexed, Fake(), 1).mapped == 12
+    assert stored(indexed.folder) == fresh
 
 
 def too_large(path, names):

@@ -1,6 +1,7 @@
 """Rocks of a fixed camera are refused as evidence, an animal that stands elsewhere is not: drawn photos, matched."""
 
 import csv
+from functools import cache
 
 import cv2
 import numpy as np
@@ -10,13 +11,21 @@ from test_scenery import texture
 
 import snowmatch
 
+pytestmark = pytest.mark.usefixtures("seen_once")
+
 SIZE = (800, 600)
 COAT = (260, 200)  # px
 LEFT, RIGHT = (60, 90), (430, 300)  # the upper left corners of two places in the frame
 
 
+@cache
+def spots(seed, number, size, grain):
+    """Return `texture`, drawn once: wide spots take long."""
+    return texture([seed, number], size, grain)
+
+
 def scenery(seed):
-    return 110 + 28 * texture([seed, 0], SIZE, 3) + 22 * texture([seed, 1], SIZE, 8)
+    return 110 + 28 * spots(seed, 0, SIZE, 3) + 22 * spots(seed, 1, SIZE, 8)
 
 
 def photo(path, place, coat=None, where=LEFT, seed=0, resize=1.0, cut=0, shift=0):
@@ -26,15 +35,16 @@ def photo(path, place, coat=None, where=LEFT, seed=0, resize=1.0, cut=0, shift=0
     area = slice(where[1], where[1] + COAT[1]), slice(where[0], where[0] + COAT[0])
     mask[area] = 255
     if coat is not None:
-        grey[area] = 115 + 40 * texture([coat, 7], COAT, 4)
-    grey += 25 * texture([seed, 9], SIZE, 90)  # the light of another day, or the photos would be taken for copies
+        grey[area] = 115 + 40 * spots(coat, 7, COAT, 4)
+    grey += 25 * spots(seed, 9, SIZE, 90)  # the light of another day, or the photos would be taken for copies
     grey = 0.9 * grey + 3 * np.random.default_rng(seed).standard_normal(grey.shape)
     grey = np.roll(grey, shift, axis=1)[: SIZE[1] - cut]
     mask = np.roll(mask, shift, axis=1)[: SIZE[1] - cut]
     size = tuple(round(side * resize) for side in grey.shape[::-1])
     for name, pixels in ((path, grey), (path.with_suffix(".mask.png"), mask)):
         small = cv2.resize(np.clip(pixels, 0, 255).astype(np.uint8), size, interpolation=cv2.INTER_AREA)
-        Image.fromarray(small if name != path else np.repeat(small[..., None], 3, axis=2)).save(name)
+        pixels = small if name != path else np.repeat(small[..., None], 3, axis=2)
+        Image.fromarray(pixels).save(name, compress_level=1)
 
 
 def catalog_of(folder, asked, station="S1", known_station="S1", **known):

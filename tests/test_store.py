@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 import pytest
 from fake_extractor import contents, random_features, same_features
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snowmatch.core import files
@@ -210,6 +210,7 @@ def test_a_commit_is_due_by_size_or_by_time(home, monkeypatch):
     gone=st.sets(st.integers(0, 11)),
     target=st.sampled_from([1, 6000, 12_000, 1 << 20]),
 )
+@settings(max_examples=40)
 def test_merging_and_removing_keep_exactly_the_other_features(tmp_path_factory, counts, cuts, gone, target):
     home = tmp_path_factory.mktemp("store") / "features"
     rng = np.random.default_rng(len(counts))

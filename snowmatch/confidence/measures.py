@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from snowmatch.confidence.metrics import (
     cmc,
     detection_rate,
     dynamic_top_k_precision,
-    interval,
+    intervals,
     macro_top_1,
     ranks,
     top_k,
@@ -70,30 +71,31 @@ def measure(table: ScoreTable) -> Measured:
     have `map` and `dt5ap`. The other two have `auroc` of known against new individuals and `detection_rate` at 1 %
     false alarms; for "new", the same queries are asked without their individual in the gallery.
     """
-    figures: dict[str, Figure] = {}
     photo = _View.of(table, table.queries, table.individual_scores, table.left_out_scores, table.prior[table.groups])
     encounter = _View.of(table, table.group_queries, table.group_scores, table.group_left_out_scores, table.prior)
     right = table.individual[table.queries][:, None] == table.individual[table.gallery]
     annotation_rank = ranks(table.scores, right)
+    wanted: list[_Wanted] = []
     for name, rank, view in (
         ("annotation", annotation_rank, photo),
         ("individual", photo.rank, photo),
         ("encounter", encounter.rank, encounter),
     ):
-        for k in TOP:
-            figures[f"{name}_top{k}"] = _figure(partial(top_k, k=k), view.clusters, rank)
-        figures[f"{name}_macro_top1"] = _figure(macro_top_1, view.clusters, rank, view.animals)
+        wanted += [_Wanted(f"{name}_top{k}", partial(top_k, k=k), view, (rank,)) for k in TOP]
+        wanted.append(_Wanted(f"{name}_macro_top1", macro_top_1, view, (rank, view.animals)))
     surest = _surest(table, photo.best)
-    figures["encounter_best_photo"] = _figure(partial(top_k, k=1), encounter.clusters, photo.rank[surest])
+    wanted.append(_Wanted("encounter_best_photo", partial(top_k, k=1), encounter, (photo.rank[surest],)))
     for name, each in (
         ("annotation_map", average_precision(table.scores, right)),
         ("annotation_dt5ap", dynamic_top_k_precision(table.scores, right)),
     ):
-        figures[name] = _figure(_mean, photo.clusters, each)
+        wanted.append(_Wanted(name, _mean, photo, (each,)))
     for name, view in (("individual", photo), ("encounter", encounter)):
         columns = view.rank, view.best, view.best_left_out
-        figures[f"{name}_auroc"] = _figure(_separation, view.clusters, *columns)
-        figures[f"{name}_detection_rate"] = _figure(_detection, view.clusters, *columns)
+        wanted.append(_Wanted(f"{name}_auroc", _separation, view, columns))
+        wanted.append(_Wanted(f"{name}_detection_rate", _detection, view, columns))
+    found = {name: figure for view in (photo, encounter) for name, figure in _figures(wanted, view).items()}
+    figures = {each.name: found[each.name] for each in wanted}
     curves = {"annotation": annotation_rank, "individual": photo.rank, "encounter": encounter.rank}
     return Measured(
         queries=len(table.queries),
@@ -146,13 +148,26 @@ def _highest(scores: np.ndarray) -> np.ndarray:
     return np.fmax.reduce(scores, axis=1)
 
 
-def _figure(statistic: Callable[..., float], clusters: np.ndarray, each: np.ndarray, *more: np.ndarray) -> Figure:
-    """Return `statistic` of the columns with its interval. The first column, `each` (N,), is NaN for queries that do
-    not count.
-    """
-    columns = each, *more
-    low, high = interval(lambda drawn: statistic(*(column[drawn] for column in columns)), clusters)
-    return Figure(statistic(*columns), low, high, int((~np.isnan(each)).sum()))
+class _Wanted(NamedTuple):
+    """A statistic of columns (N,) for the queries of a view. The first is NaN for queries that do not count."""
+
+    name: str
+    statistic: Callable[..., float]
+    view: _View
+    columns: tuple[np.ndarray, ...]
+
+    def of(self, drawn: np.ndarray | slice) -> float:
+        return self.statistic(*(column[drawn] for column in self.columns))
+
+
+def _figures(wanted: Sequence[_Wanted], view: _View) -> dict[str, Figure]:
+    """Return the figures of one view with their intervals; the cases are drawn once for all of them."""
+    mine = [each for each in wanted if each.view is view]
+    bounds = intervals([each.of for each in mine], view.clusters)
+    return {
+        each.name: Figure(each.of(slice(None)), low, high, int((~np.isnan(each.columns[0])).sum()))
+        for each, (low, high) in zip(mine, bounds, strict=True)
+    }
 
 
 def _separation(rank: np.ndarray, best: np.ndarray, left_out: np.ndarray) -> float:

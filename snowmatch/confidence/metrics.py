@@ -6,7 +6,7 @@ the entry is a right answer. A query without a right answer is NaN in results pe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -32,8 +32,8 @@ def top_k(rank: np.ndarray, k: int) -> float:
 
     Source: Phillips et al., PAMI 2000, section 3.1.
     """
-    rank = rank[~np.isnan(rank)]
-    return float((rank <= k).mean()) if len(rank) else float("nan")
+    known = int(np.count_nonzero(~np.isnan(rank)))
+    return int(np.count_nonzero(rank <= k)) / known if known else float("nan")
 
 
 def cmc(rank: np.ndarray, length: int) -> np.ndarray:
@@ -140,18 +140,35 @@ def interval(
 
     Source: Davison & Hinkley 1997, Bootstrap Methods, section 3.8; Field & Welsh 2007, JRSS B 69 (cluster bootstrap).
     """
+    return intervals([statistic], clusters, replicates=replicates, confidence=confidence)[0]
+
+
+def intervals(
+    statistics: Sequence[Callable[[np.ndarray], float]],
+    clusters: np.ndarray,
+    *,
+    replicates: int = REPLICATES,
+    confidence: float = CONFIDENCE,
+) -> list[tuple[float, float]]:
+    """Return the `interval` of each of several statistics of the same cases, which are drawn once for all of them."""
     number = np.unique(clusters, return_inverse=True)[1]
     members = [np.flatnonzero(number == c) for c in range(int(number.max()) + 1)] if len(number) else []
     if len(members) < 2:
-        return float("nan"), float("nan")
+        return [(float("nan"), float("nan"))] * len(statistics)
     random = np.random.default_rng(0)
-    values = []
+    values: list[list[float]] = [[] for _ in statistics]
     for _ in range(replicates):
-        drawn = random.integers(len(members), size=len(members))
-        values.append(statistic(np.concatenate([members[c] for c in drawn])))
-    tails = (1 - confidence) / 2
-    values = [v for v in values if not np.isnan(v)]
-    if not values:
+        drawn = np.concatenate([members[c] for c in random.integers(len(members), size=len(members)).tolist()])
+        for statistic, of in zip(statistics, values, strict=True):
+            of.append(statistic(drawn))
+    return [_percentiles(np.array(of), confidence) for of in values]
+
+
+def _percentiles(values: np.ndarray, confidence: float) -> tuple[float, float]:
+    """Return the bounds that leave out equal tails of the values; values that are NaN do not count."""
+    values = values[~np.isnan(values)]
+    if not len(values):
         return float("nan"), float("nan")
+    tails = (1 - confidence) / 2
     low, high = np.quantile(values, [tails, 1 - tails])
     return float(low), float(high)
