@@ -19,7 +19,14 @@ from snowmatch.matching.search import blocks as searching
 from snowmatch.matching.search import inverted_file
 from snowmatch.photos.chips import clip_bbox
 from snowmatch.photos.pixels import read_photo
-from snowmatch.screening.foreground import LEAST, SPREAD, ForegroundMap, centre_weights, foreground_weights
+from snowmatch.screening.foreground import (
+    LEAST,
+    SPREAD,
+    ForegroundMap,
+    centre_weights,
+    foreground_weights,
+    foreground_weights_of,
+)
 from snowmatch.screening.maps import save_maps
 from snowmatch.screening.stored_maps import open_maps
 
@@ -256,3 +263,21 @@ def test_in_a_box_the_weights_are_1_except_where_the_map_is_0():
         weights = foreground_weights(keypoints, (100, 50), ForegroundMap(values, evidence), boxed=True)
         assert weights.tolist() == [1, 1, 1]  # the last one lies in the lower right quarter
         assert foreground_weights(np.array([[95.0, 5.0]]), (100, 50), ForegroundMap(values, evidence), boxed=True) == 0
+
+
+def test_weights_of_many_photos_are_those_of_each_alone():
+    rng = np.random.default_rng(5)
+    evidences = ["burst", "station", "classifier and station", ""]
+    maps = [
+        None if n % 5 == 0 else ForegroundMap(rng.integers(0, 256, rng.integers(1, 30, 2), np.uint8), evidences[n % 4])
+        for n in range(20)
+    ]
+    sizes, boxed = rng.integers(50, 4000, (20, 2)), rng.random(20) < 0.5
+    photos = np.repeat(np.arange(20), rng.integers(0, 9, 20))
+    keypoints = (rng.uniform(-0.1, 1.1, (len(photos), 2)) * sizes[photos]).astype(np.float32)
+    together = foreground_weights_of(keypoints, photos, sizes, maps, boxed)
+    assert together.dtype == np.float32
+    for n in range(20):
+        alone = foreground_weights(keypoints[photos == n], tuple(sizes[n]), maps[n], boxed=boxed[n])
+        assert (together[photos == n] == alone).all()
+    assert foreground_weights_of(keypoints[:0], photos[:0], sizes[:0], [], boxed[:0]).shape == (0,)

@@ -106,8 +106,9 @@ def test_a_map_is_found_by_its_photos_content(tmp_path):
 
 @pytest.mark.parametrize("keep", [0, 3, 1000])
 def test_maps_that_are_read_again_are_the_same_however_many_stay_in_memory(tmp_path, monkeypatch, keep):
-    monkeypatch.setattr(stored_maps, "KEPT", keep)
     entries = some_maps(3, 25)
+    largest = stored_maps.OVERHEAD + max(found.values.nbytes for _, found in entries.values() if found is not None)
+    monkeypatch.setattr(stored_maps, "KEPT_BYTES", keep * largest)
     save_maps(tmp_path, entries)
     maps = open_maps(tmp_path)
     asked = random.Random(0).choices([*entries, "a" * 16], k=200)
@@ -117,7 +118,7 @@ def test_maps_that_are_read_again_are_the_same_however_many_stay_in_memory(tmp_p
         assert plain({key: ("", found[key]) for key in some}) == plain(
             {key: ("", entries[key][1] if key in entries else None) for key in some}
         )
-        assert len(maps._kept) <= keep
+        assert maps._size == sum(stored_maps._bytes_of(found) for found in maps._kept.values()) <= keep * largest
     assert maps.evidence(list(entries)) == [None if m is None else m.evidence for _, m in entries.values()]
 
 

@@ -36,6 +36,7 @@ from snowmatch.screening.foreground import (
     ForegroundMap,
     evidence_of,
     foreground_weights,
+    foreground_weights_of,
     map_beside,
     outline_in_words,
     stands_alone,
@@ -186,14 +187,17 @@ class Gallery:
         pairs = zip(self.annotations, self._map_evidence, strict=True)
         return np.array([evidence is not None or (not a.mask and a.bbox is None) for a, evidence in pairs], bool)
 
+    @cached_property
+    def _boxed(self) -> np.ndarray:
+        """(A,) bool, whether an annotation has a box, also one that a map made, or a mask."""
+        return np.array([a.bbox is not None or bool(a.mask) for a in self.annotations], bool)
+
     def _weights(self, entry: int, keypoints: np.ndarray, found: ForegroundMap | None) -> np.ndarray:
         """Return the confidence (N,) that the keypoints (N, 2) of annotation number `entry` lie on the animal.
 
         found: its foreground map.
         """
-        a = self.annotations[entry]
-        boxed = a.bbox is not None or bool(a.mask)
-        return foreground_weights(keypoints, self._sizes[entry], found, boxed=boxed)
+        return foreground_weights(keypoints, self._sizes[entry], found, boxed=bool(self._boxed[entry]))
 
     def subject(self, entry: int) -> Subject:
         """Return annotation number `entry` with its features. With a mask, all features have weight 1, bars apart."""
@@ -263,21 +267,25 @@ class Gallery:
         if len(lone):
             entries = matches.annotation[lone]
             starts = np.flatnonzero(np.diff(entries, prepend=-1))  # matches are sorted by annotation
-            columns = self.reader.column("keypoints", [self.keys[i] for i in entries[starts]])
-            maps = self._maps_of(entries[starts].tolist())
-            runs = np.split(matches.keypoint1[lone], starts[1:])
-            weights[lone] = np.concatenate(
-                [
-                    self._weights(entry, column[run], found)
-                    for entry, column, run, found in zip(entries[starts], columns, runs, maps, strict=True)
-                ]
-            )
+            some = entries[starts]
+            columns = self.reader.column("keypoints", [self.keys[i] for i in some])
+            ends, rows = [*starts[1:].tolist(), len(lone)], matches.keypoint1[lone]
+            runs = zip(columns, starts.tolist(), ends, strict=True)
+            keypoints = np.concatenate([column[rows[start:end]] for column, start, end in runs])
+            photos = np.repeat(np.arange(len(some)), np.diff(starts, append=len(lone)))
+            sizes, boxed = self._size_table[some], self._boxed[some]
+            weights[lone] = foreground_weights_of(keypoints, photos, sizes, self._maps_of(some.tolist()), boxed)
         return weights
 
     @cached_property
     def _sizes(self) -> list[tuple[int, int]]:
         place = {key: i for i, key in enumerate(self.reader.keys)}
         return [tuple(self.reader.image_sizes[place[key]]) for key in self.keys]
+
+    @cached_property
+    def _size_table(self) -> np.ndarray:
+        """(A, 2), (width, height) of the photo of each annotation."""
+        return np.array(self._sizes, np.int64).reshape(-1, 2)
 
     @cached_property
     def _counts(self) -> np.ndarray:
@@ -357,9 +365,8 @@ class Gallery:
     def _marks(self) -> np.ndarray:
         """(A,) uint64, another number if a map lets other features of an annotation be searched; 0 without a map."""
         alone = [evidence is not None and stands_alone(evidence) for evidence in self._map_evidence]
-        boxed = [a.bbox is not None or bool(a.mask) for a in self.annotations]
         marks = self.maps.checksums_of(self.keys) << np.uint64(3)  # a checksum has 60 bits
-        marks |= (1 + 2 * np.array(boxed, np.uint64) + 4 * np.array(alone, np.uint64)).astype(np.uint64)
+        marks |= (1 + 2 * self._boxed.astype(np.uint64) + 4 * np.array(alone, np.uint64)).astype(np.uint64)
         return np.where(self._mapped, marks, np.uint64(0))
 
     @cached_property

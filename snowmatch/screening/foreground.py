@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -53,6 +55,7 @@ class ForegroundMap:
             raise ValueError(f"map is {self.values.dtype} {self.values.shape}, expected uint8 (h, w)")
 
 
+@cache
 def stands_alone(evidence: str) -> bool:
     """Return whether a map with this evidence needs no centre weights."""
     return any(source in evidence for source in ALONE)
@@ -73,23 +76,46 @@ def foreground_weights(
     burst or a network: photos of the station from other days show the scenery in another light, so such a map is
     less reliable. Without a map the weight is the centre weight, or 1 if `boxed`.
     """
-    if found is None:
-        return np.ones(len(keypoints), np.float32) if boxed else centre_weights(keypoints, image_size)
-    places = (np.asarray(keypoints, np.float64) + 0.5) / np.asarray(image_size, np.float64)
-    shape = np.array(found.values.shape[::-1])
+    photos = np.zeros(len(keypoints), np.int64)
+    return foreground_weights_of(keypoints, photos, np.array([image_size]), [found], np.array([boxed]))
+
+
+def foreground_weights_of(
+    keypoints: np.ndarray,
+    photos: np.ndarray,
+    image_sizes: np.ndarray,
+    maps: Sequence[ForegroundMap | None],
+    boxed: np.ndarray,
+) -> np.ndarray:
+    """Return what `foreground_weights` returns, (N,) float32, for keypoints (N, 2) of P photos.
+
+    photos: (N,) int64, ascending, the number of each keypoint's photo. image_sizes: (P, 2), (width, height). maps: of
+    the P photos. boxed: (P,) bool.
+    """
+    mapped = np.array([found is not None for found in maps], bool)
+    alone = np.array([found is not None and stands_alone(found.evidence) for found in maps], bool)
+    shapes = np.array([found.values.shape[::-1] if found is not None else (1, 1) for found in maps]).reshape(-1, 2)
+    size, shape = image_sizes[photos], shapes[photos]
+    places = (np.asarray(keypoints, np.float64) + 0.5) / np.asarray(size, np.float64)
     columns, rows = np.clip((places * shape).astype(np.int64), 0, shape - 1).reshape(-1, 2).T
-    weights = found.values[rows, columns].astype(np.float32) / 255
-    if not boxed and not stands_alone(found.evidence):
-        weights = weights * centre_weights(keypoints, image_size)
+    cells = rows * shape[:, 0] + columns
+    values = np.full(len(photos), 255, np.uint8)
+    ends = np.searchsorted(photos, np.arange(len(maps) + 1)).tolist()
+    for found, start, end in zip(maps, ends[:-1], ends[1:], strict=True):
+        if found is not None:
+            values[start:end] = found.values.ravel()[cells[start:end]]
+    weights = values.astype(np.float32) / 255
+    centred = ~(boxed | (mapped & alone))[photos]
+    weights[centred] *= centre_weights(keypoints[centred], size[centred])
     return np.where(weights < LEAST, np.float32(0), weights)
 
 
-def centre_weights(keypoints: np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
+def centre_weights(keypoints: np.ndarray, image_size: tuple[int, int] | np.ndarray) -> np.ndarray:
     """Return the centre weights of keypoints (N, 2): (N,) float32, 0 to 1. A weight below LEAST becomes 0.
 
     The weight is a Gaussian of the distance from the photo's centre. An animal that passes the middle of the view
-    triggers the camera, and a photographer aims at the animal. image_size: (width, height) of the photo. No keypoints
-    give an empty array.
+    triggers the camera, and a photographer aims at the animal. image_size: (width, height) of the photo, or (N, 2) of
+    each keypoint's photo. No keypoints give an empty array.
     """
     places = (np.asarray(keypoints, np.float64) + 0.5) / np.asarray(image_size, np.float64) - 0.5
     weights = np.exp(-0.5 * ((places / SPREAD) ** 2).sum(axis=1))

@@ -17,6 +17,7 @@ from snowmatch.screening.foreground import ForegroundMap
 from snowmatch.screening.scenes import SOURCES
 
 MapEntry = tuple[str, ForegroundMap | None]  # the mark of a photo and its companions, and the map
+AT_ONCE = 500  # maps that are asked for at once
 KEY = 16  # first hex digits of the sha256 of a photo: the key of its map
 # Without the cells, which make up nearly all of an entry. An index holds these columns once more, so that a list of
 # all entries does not read the cells.
@@ -69,9 +70,13 @@ def load_maps(folder: Path, photos: Collection[str]) -> dict[str, MapEntry | Non
         with reading(folder) as database:
             if database is None:
                 return {}
-            for photo in photos:
-                for *listed, cells in database.execute(f"SELECT {_LISTED}, cells FROM maps WHERE photo = ?", (photo,)):
-                    found[photo] = _entry(listed, cells)
+            wanted = list(photos)
+            for start in range(0, len(wanted), AT_ONCE):
+                some = wanted[start : start + AT_ONCE]
+                places = ", ".join("?" * len(some))
+                rows = database.execute(f"SELECT {_LISTED}, cells FROM maps WHERE photo IN ({places})", some)
+                for photo, *listed, cells in rows:
+                    found[photo] = _entry([photo, *listed], cells)
     except DamagedError:
         return dict.fromkeys(photos) | found
     return found

@@ -18,12 +18,13 @@ from snowmatch.screening.foreground import ForegroundMap
 from snowmatch.screening.maps import KEY, list_maps, load_maps
 
 NO_MAP = 255  # in `StoredMaps.numbers`: there are far fewer evidences
-KEPT = 4096  # maps in memory, those used last: 11 MB, or 40 MB with a segmenter
+OVERHEAD = 400  # bytes of a map in memory, its cells apart
+KEPT_BYTES = 1 << 28  # of maps in memory, those used last: a query of 100,000 photos uses ten thousand maps
 
 
 @dataclass(eq=False)
 class StoredMaps:
-    """The list of the stored foreground maps of P photos. A map is read when it is used; the last KEPT stay in memory.
+    """The list of the stored foreground maps of P photos. A map is read when it is used; the last ones stay in memory.
 
     Several threads may use it at the same time. folder: of the catalog; None without maps. photos: (P,) uint64, sorted,
     the first 16 hex digits of each sha256. evidences: the different evidences of maps. numbers: (P,) uint8, the place
@@ -40,6 +41,7 @@ class StoredMaps:
     unsound: int = 0
     unreadable: bool = False
     _kept: OrderedDict[str, ForegroundMap | None] = field(default_factory=OrderedDict, repr=False)
+    _size: int = field(default=0, repr=False)  # bytes of what is kept
     _damaged: set[str] = field(default_factory=set, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -98,9 +100,12 @@ class StoredMaps:
         found = {key: entry[1] for key, entry in load_maps(folder, keys).items() if entry is not None}
         with self._lock:
             self._damaged.update(key for key in keys if key not in found)
-            self._kept.update(found)
-            while len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
+            for key, map_ in found.items():
+                if key not in self._kept:
+                    self._size += _bytes_of(map_)
+                self._kept[key] = map_
+            while self._kept and self._size > KEPT_BYTES:
+                self._size -= _bytes_of(self._kept.popitem(last=False)[1])
         return found
 
     def _places(self, contents: Sequence[str]) -> np.ndarray:
@@ -111,6 +116,10 @@ class StoredMaps:
         places = np.minimum(np.searchsorted(self.photos, wanted), len(self.photos) - 1)
         given = np.array([bool(content) for content in contents], bool)
         return np.where(given & (self.photos[places] == wanted), places, -1)
+
+
+def _bytes_of(found: ForegroundMap | None) -> int:
+    return OVERHEAD + (found.values.nbytes if found is not None else 0)
 
 
 def open_maps(folder: Path) -> StoredMaps:
