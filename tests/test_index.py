@@ -11,6 +11,7 @@ import pytest
 from snowmatch.matching.search import blocks as searching
 from snowmatch.matching.search import forest, inverted_file
 from snowmatch.matching.search.block import Block, LazyIndex
+from snowmatch.matching.search.rows import Rows
 
 DIMENSION = 32
 
@@ -202,3 +203,19 @@ def test_without_memory_for_its_sums_a_search_index_is_an_error_and_not_a_dead_p
     )
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.startswith(said)
+
+
+@pytest.mark.parametrize("cut", [1, 7])
+def test_distances_do_not_depend_on_the_number_of_threads(monkeypatch, cut):
+    rng = np.random.default_rng(0)
+    arrays = np.array_split(rng.integers(0, 256, (900, 128), np.uint8), cut)
+    offsets = np.concatenate([[0], np.cumsum([len(array) for array in arrays])])
+    rows = Rows(offsets, lambda: (arrays, np.arange(cut), np.zeros(cut, np.int64)))
+    queries = rng.integers(0, 256, (50, 128), np.uint8).astype(np.float32)
+    chosen, asked = rng.integers(0, 900, 6000), rng.integers(0, 50, 6000)
+    assert len(chosen) > inverted_file.PAIRS_IN_THREADS
+    whole = np.concatenate(arrays).astype(np.float64)
+    expected = ((whole[chosen] - queries[asked]) ** 2).sum(axis=1)
+    for threads in (1, 3):
+        monkeypatch.setattr(inverted_file.faiss, "omp_get_max_threads", lambda threads=threads: threads)
+        assert (inverted_file.distances_of(rows, chosen, queries, asked) == expected).all()

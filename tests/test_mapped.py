@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from snowmatch.core import mapped
-from snowmatch.core.mapped import fetch_rows
+from snowmatch.core.mapped import fetch_rows, read_single_rows
 
 
 @pytest.mark.skipif(not mapped.CAN_FETCH, reason="this system cannot fetch")
@@ -33,6 +33,23 @@ def test_the_pages_of_the_rows_are_asked_for(tmp_path):
     assert asked == []
 
 
+@pytest.mark.skipif(not mapped.CAN_FETCH, reason="this system cannot fetch")
+def test_the_system_is_told_that_rows_are_read_one_by_one(tmp_path):
+    told = []
+
+    class Told(mmap.mmap):
+        def madvise(self, option):
+            told.append(option)
+            return super().madvise(option)
+
+    (tmp_path / "rows").write_bytes(bytes(4096))
+    with open(tmp_path / "rows", "rb") as file:
+        held = Told(file.fileno(), 0, access=mmap.ACCESS_READ)
+    read_single_rows(np.ndarray((16, 256), np.uint8, held)[3:])
+    assert told == [mmap.MADV_RANDOM]
+
+
 def test_an_array_in_memory_has_nothing_to_fetch():
+    read_single_rows(np.zeros((5, 3), np.uint8))
     fetch_rows(np.zeros((5, 3), np.uint8), np.array([1, 4]))
     fetch_rows(np.frombuffer(bytes(15), np.uint8).reshape(5, 3), np.array([1, 4]))

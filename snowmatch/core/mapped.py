@@ -27,6 +27,17 @@ def fetch_rows(array: np.ndarray, rows: np.ndarray) -> None:
         mapped.madvise(mmap.MADV_WILLNEED, begin * mmap.PAGESIZE, (end - begin + 1) * mmap.PAGESIZE)
 
 
+def read_single_rows(array: np.ndarray) -> None:
+    """Tell the system that rows of a mapped file are read one by one: it then reads nothing that lies around them.
+
+    It reads 128 KB otherwise, which takes the place of what other queries need. An array in memory, or a system that
+    cannot do it: nothing happens.
+    """
+    mapped = _mapping_of(array) if CAN_FETCH else None
+    if mapped is not None:
+        mapped.madvise(mmap.MADV_RANDOM)
+
+
 def _mapping_of(array: np.ndarray) -> mmap.mmap | None:
     """Return the mapping that an array is a view of; None if it is none."""
     base: object = array

@@ -19,7 +19,7 @@ from snowmatch.screening.maps import KEY, list_maps, load_maps
 
 NO_MAP = 255  # in `StoredMaps.numbers`: there are far fewer evidences
 OVERHEAD = 400  # bytes of a map in memory, its cells apart
-KEPT_BYTES = 1 << 28  # of maps in memory, those used last: a query of 100,000 photos uses ten thousand maps
+KEPT_BYTES = 1 << 29  # of maps in memory, those used last: one of 100,000 annotations uses ten thousand a query
 
 
 @dataclass(eq=False)

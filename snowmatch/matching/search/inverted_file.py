@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +32,7 @@ TRAIN_ROWS_PER_LIST = 40  # faiss needs at least 39 training rows for each centr
 TRAIN_ROUNDS = 3  # k-means rounds: between two and six the recall differs by 0.2 %
 EXHAUSTIVE_ROWS = 1_000  # up to this number, comparing all rows is faster, and a quantiser could not learn
 ADDED_AT_ONCE = 1 << 16  # rows that are encoded at a time
+PAIRS_IN_THREADS = 4096  # from so many pairs on, several threads compare them
 PAIRS_AT_ONCE = 2048  # rows that are compared exactly at a time: 1 MB of float32 fits into the cache
 # Address space that faiss's linear algebra (OpenBLAS) takes for each thread when it is first used, and then keeps: 151
 # MB with one thread, 1,020 MB with eight (measured). Where it gets none, it ends the process
@@ -238,10 +240,20 @@ def build_faiss(descriptors: Sequence[np.ndarray]) -> FaissIndex:
 def distances_of(rows: Rows | np.ndarray, chosen: np.ndarray, queries: np.ndarray, asked: np.ndarray) -> np.ndarray:
     """Return the squared distances (P,) float32 of P pairs: row number `chosen` and query number `asked`."""
     squared = np.empty(len(chosen), np.float32)
-    for array, read, places in pieces(rows, chosen, PAIRS_AT_ONCE):
+
+    def compare(piece: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+        array, read, places = piece
         difference = array[read].astype(np.float32)
         difference -= queries[asked[places]]
         squared[places] = np.einsum("pd,pd->p", difference, difference)
+
+    work, threads = pieces(rows, chosen, PAIRS_AT_ONCE), faiss.omp_get_max_threads()
+    if threads == 1 or len(chosen) < PAIRS_IN_THREADS:
+        for piece in work:
+            compare(piece)
+    else:  # rows of mapped files wait for memory, or for the disk
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(compare, work))
     return squared
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from snowmatch.core.mapped import fetch_rows
+from snowmatch.core.mapped import fetch_rows, read_single_rows
 
 TOGETHER = 16  # rows that are about a page of memory
 Found = tuple[Sequence[np.ndarray], np.ndarray, np.ndarray]
@@ -30,7 +30,10 @@ class Rows:
 
     @cached_property
     def _found(self) -> Found:
-        return self.find()
+        found = self.find()
+        for array in found[0]:
+            read_single_rows(array)
+        return found
 
     @cached_property
     def _checked(self) -> np.ndarray:
