@@ -26,10 +26,13 @@ def test_the_pages_of_the_rows_are_asked_for(tmp_path):
     rows = np.ndarray((20, page), np.uint8, held, page // 2)  # each row lies in two pages
     view = rows[2:]
     view.flags.writeable = False
-    fetch_rows(view, np.array([0, 1, 9]))
+    fetch_rows(view, np.array([9, 1, 0, 0]), np.array([10, 2, 1, 2]))
     assert asked == [(2 * page, 3 * page), (11 * page, 2 * page)]
     asked.clear()
-    fetch_rows(view, np.array([], np.int64))
+    fetch_rows(view, np.array([4]), np.array([7]))
+    assert asked == [(6 * page, 4 * page)]
+    asked.clear()
+    fetch_rows(view, np.array([], np.int64), np.array([], np.int64))
     assert asked == []
 
 
@@ -51,5 +54,5 @@ def test_the_system_is_told_that_rows_are_read_one_by_one(tmp_path):
 
 def test_an_array_in_memory_has_nothing_to_fetch():
     read_single_rows(np.zeros((5, 3), np.uint8))
-    fetch_rows(np.zeros((5, 3), np.uint8), np.array([1, 4]))
-    fetch_rows(np.frombuffer(bytes(15), np.uint8).reshape(5, 3), np.array([1, 4]))
+    fetch_rows(np.zeros((5, 3), np.uint8), np.array([1, 4]), np.array([2, 5]))
+    fetch_rows(np.frombuffer(bytes(15), np.uint8).reshape(5, 3), np.array([1, 4]), np.array([2, 5]))

@@ -9,22 +9,25 @@ import numpy as np
 CAN_FETCH = hasattr(mmap.mmap, "madvise") and hasattr(mmap, "MADV_WILLNEED")  # not on Windows
 
 
-def fetch_rows(array: np.ndarray, rows: np.ndarray) -> None:
+def fetch_rows(array: np.ndarray, first: np.ndarray, stop: np.ndarray) -> None:
     """Ask the system to read rows of a mapped array from the disk, all at once.
 
-    Without it, the disk is asked for one row after the other, and for what lies around it. array: (R, ...), contiguous.
-    rows: (P,) numbers of rows. An array in memory, no rows, or a system that cannot do it: nothing happens.
+    Without it, the disk is asked for one row after the other. array: (R, ...), contiguous. first, stop: (P,), the
+    numbers of the first row of each run, and of the one after its last. An array in memory, no runs, or a system that
+    cannot do it: nothing happens.
     """
-    mapped = _mapping_of(array) if CAN_FETCH and len(rows) else None
+    mapped = _mapping_of(array) if CAN_FETCH and len(first) else None
     if mapped is None:
         return
     start = _address(array) - _address(np.frombuffer(mapped, np.uint8, 1))
-    size = array.strides[0]
-    pages = np.concatenate([start + rows * size, start + (rows + 1) * size - 1]) // mmap.PAGESIZE
-    pages = np.sort(pages)
-    first = np.flatnonzero(np.diff(pages, prepend=-2) > 1)
-    for begin, end in zip(pages[first].tolist(), pages[np.append(first[1:], len(pages)) - 1].tolist(), strict=True):
-        mapped.madvise(mmap.MADV_WILLNEED, begin * mmap.PAGESIZE, (end - begin + 1) * mmap.PAGESIZE)
+    size, order = array.strides[0], np.argsort(first, kind="stable")
+    begin = (start + first[order] * size) // mmap.PAGESIZE
+    end = np.maximum.accumulate((start + stop[order] * size - 1) // mmap.PAGESIZE)
+    alone = np.flatnonzero(begin[1:] > end[:-1] + 1) + 1  # these do not touch what comes before
+    for page, last in zip(
+        begin[np.append(0, alone)].tolist(), end[np.append(alone, len(end)) - 1].tolist(), strict=True
+    ):
+        mapped.madvise(mmap.MADV_WILLNEED, page * mmap.PAGESIZE, (last - page + 1) * mmap.PAGESIZE)
 
 
 def read_single_rows(array: np.ndarray) -> None:
