@@ -162,15 +162,18 @@ def size_table(runs: Sequence[Result]) -> str:
 def large_table(runs: Sequence[Result]) -> str:
     """Return what the runs of scaling_large.py measured, by size: seconds of the clock, on two cores."""
     rows = []
-    for run in sorted((run for run in runs if "build_flank" in run), key=lambda run: run["annotations"]):
+    for run in sorted(
+        (run for run in runs if "build_flank" in run), key=lambda run: (run["annotations"], "searched" in run)
+    ):
         cold, warm, exact = run["cold"], run["warm"], run.get("exact")
         found = f"{warm['right']} of {warm['asked']}, not compared"
         if exact:
             found = f"{exact['right']['search']} and {exact['right']['exact']} of {exact['asked']}"
         rows.append(
             [
-                f"{run['annotations']:,}",
-                quantity(run["rows"] / 1e6),
+                f"{run['annotations']:,}" + ", with maps" * ("searched" in run),
+                quantity(run["rows"] / 1e6)
+                + (f", {quantity(run['searched'] / 1e6)} searched" if "searched" in run else ""),
                 quantity(cold["open"]["clock"] + cold["session"]["clock"]),
                 quantity(cold["first"]["clock"]),
                 quantity(warm["first"]["clock"]),
