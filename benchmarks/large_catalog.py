@@ -24,6 +24,8 @@ def grow(given: argparse.Namespace, size: int, to: int) -> dict[str, Any]:
     """Draw annotations number `size` to `to`, with photos, records and features, and write the table of all."""
     from snowmatch.catalog.records import Records, save_records
     from snowmatch.core.home import features_path, home_of
+    from snowmatch.core.plugins import make_plugin, settings
+    from snowmatch.features.writer import FeatureWriter
 
     folder, features = given.work / "catalog", features_path(given.work / "catalog")
     if not size:
@@ -44,6 +46,8 @@ def grow(given: argparse.Namespace, size: int, to: int) -> dict[str, Any]:
         taken = pool.starmap(_draw, [(given, rows[a:b], a, i) for i, (a, b) in enumerate(chunks)], chunksize=1)
     records = {path: record for part in taken for path, record in part.items()}
     save_records(folder, _known(folder, Records(records, {}, {})))
+    with FeatureWriter(features, settings(make_plugin("extractors", EXTRACTOR))) as writer:
+        writer.check(None)  # as index runs do: queries then trust the files
     if given.scenery:
         write_maps(folder, _pool(given.pool), records, given.scenery)
     return {"features_bytes": bytes_of(features.resolve())}

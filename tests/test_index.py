@@ -10,6 +10,7 @@ import pytest
 
 from snowmatch.matching.search import blocks as searching
 from snowmatch.matching.search import forest, inverted_file
+from snowmatch.matching.search import rows as searched_rows
 from snowmatch.matching.search.block import Block, LazyIndex
 from snowmatch.matching.search.rows import Rows
 
@@ -219,3 +220,25 @@ def test_distances_do_not_depend_on_the_number_of_threads(monkeypatch, cut):
     for threads in (1, 3):
         monkeypatch.setattr(inverted_file.faiss, "omp_get_max_threads", lambda threads=threads: threads)
         assert (inverted_file.distances_of(rows, chosen, queries, asked) == expected).all()
+
+
+def test_what_lies_around_a_row_is_fetched_once_and_only_of_its_annotation(monkeypatch):
+    counts, first = np.array([300, 40, 500]), np.array([7, 900, 20])
+    offsets, array = np.concatenate([[0], np.cumsum(counts)]), np.array([0, 0, 1])
+    held, fetched = [np.zeros((1000, 4), np.uint8), np.zeros((600, 4), np.uint8)], [set(), set()]
+
+    def fetch(of, start, stop):
+        for n, each in enumerate(held):
+            if of is each:
+                fetched[n].update(row for a, b in zip(start, stop, strict=True) for row in range(a, b))
+
+    monkeypatch.setattr(searched_rows, "fetch_rows", fetch)
+    rows = Rows(offsets, lambda: (held, array, first))
+    _, owners, places = rows.where(np.array([299, 305, 700]))
+    assert list(zip(owners.tolist(), places.tolist(), strict=True)) == [(0, 306), (0, 905), (1, 380)]
+    # groups of 128 rows: 256 to 383 in two annotations, and 640 to 767
+    assert fetched == [{*range(263, 307), *range(900, 940)}, set(range(320, 448))]
+    for each in fetched:
+        each.clear()
+    rows.where(np.array([299, 300, 701]))
+    assert fetched == [set(), set()]

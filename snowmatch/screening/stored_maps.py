@@ -19,7 +19,8 @@ from snowmatch.screening.maps import KEY, list_maps, load_maps
 
 NO_MAP = 255  # in `StoredMaps.numbers`: there are far fewer evidences
 OVERHEAD = 400  # bytes of a map in memory, its cells apart
-KEPT_BYTES = 1 << 29  # of maps in memory, those used last: one of 100,000 annotations uses ten thousand a query
+# Of maps in memory, those used last. A query among 100,000 annotations uses ten thousand maps, of 2 to 10 KB each
+KEPT_BYTES = 1 << 29
 
 
 @dataclass(eq=False)

@@ -41,8 +41,8 @@ from snowmatch.matching.search.files import (
 from snowmatch.matching.search.inverted_file import Codebook, FaissIndex, encode, train_codebook
 from snowmatch.matching.search.rows import Found, Rows
 
-# Of the inverted file of a block. Three blocks of 25 million rows need 0.8 of the CPU time of nine of 8 million, one
-# of all rows 0.55; but what is loaded, merged and lost at once is as large as a block
+# Of the inverted file of a block. To search codes of no meaning, three blocks of 25 million rows took 0.8, and one of
+# all rows 0.55 of the CPU time of nine blocks; but a block is loaded, merged and lost as a whole
 BLOCK_BYTES = 1 << 30
 FANOUT_BITS = 2  # 2 ** 2 blocks of one size class are merged; the next class holds four times as many rows
 GROWTH = 4  # a codebook is trained anew if a body part has so many times more or fewer rows than it was trained for
