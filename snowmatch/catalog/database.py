@@ -82,7 +82,7 @@ def writing(folder: Path) -> Iterator[sqlite3.Connection]:
 
     If the `with` block raises an exception, the database does not change. A database that is damaged, or has another
     layout, is replaced by an empty one, because its content can be made again; identifiers that are still readable are
-    kept. Raises SnowmatchError if a newer version wrote the database or it cannot be written.
+    kept. Raises SnowmatchError if a newer version wrote the database, it cannot be written, or its content is damaged.
     """
     path = database_path(folder)
     try:
@@ -97,15 +97,18 @@ def writing(folder: Path) -> Iterator[sqlite3.Connection]:
         identifiers = _identifiers(path)
         for left in (path, path.with_name(path.name + "-journal")):
             left.unlink(missing_ok=True)
-    with _opened(path, write=True) as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        if missing := [statement for statement in SCHEMA if statement not in _layout(connection)]:
-            for statement in missing:
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {VERSION}")
-            connection.executemany("INSERT OR IGNORE INTO annotations VALUES (?, ?, ?, ?, ?, ?)", identifiers)
-        yield connection
-        connection.commit()
+    try:
+        with _opened(path, write=True) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            if missing := [statement for statement in SCHEMA if statement not in _layout(connection)]:
+                for statement in missing:
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {VERSION}")
+                connection.executemany("INSERT OR IGNORE INTO annotations VALUES (?, ?, ?, ?, ?, ?)", identifiers)
+            yield connection
+            connection.commit()
+    except DamagedError as error:
+        raise SnowmatchError(f"{path} is damaged ({error}): index again, which mends it") from error
     with suppress(OSError):  # a copy of what was in the database, and what is deleted there has to leave the disk
         opened_path(folder).unlink()
 

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypedDict
 
+from snowmatch.catalog.damage import drop_damaged, notes_on_damage
 from snowmatch.catalog.database import mend
 from snowmatch.catalog.found import load_found
 from snowmatch.catalog.ids import give_ids, load_ids, save_ids
@@ -127,7 +128,7 @@ def index_catalog(
     folder = Path(os.path.abspath(data.folder))
     with FeatureWriter(features_path(folder), described, wait=wait) as writer:
         keep_settings(folder, data.settings)
-        replaced = mend(folder)
+        replaced, dropped = mend(folder), drop_damaged(folder)
         damaged = writer.check(None if verify else CHECK_BYTES)
         records = load_records(folder)
         run = IndexRun(folder, writer, records, progress)
@@ -169,7 +170,8 @@ def index_catalog(
     others = _check_others(folder, described, wait) if verify else ()
     failed = tuple(sorted(run.records.failures.items()))
     seconds = time.monotonic() - started
-    notes = (*_notes(records.unsound, damaged, writer.damaged_files, replaced), *lost, *others)
+    mended = notes_on_damage(replaced, records.unsound + dropped)
+    notes = (*mended, *_notes(damaged, writer.damaged_files), *lost, *others)
     if finders.classifier is None and data.settings.classifier == AUTO and (bare := _without_outline(boxed)):
         notes = (*notes, _no_classifier(folder, bare))
     return IndexReport(data, run.new, run.reused, failed, run.features, seconds, removed, freed, found, notes)
@@ -219,15 +221,9 @@ def _check_others(folder: Path, described: Mapping[str, Any], wait: float) -> tu
     return tuple(notes)
 
 
-def _notes(entries: int, annotations: int, files: int, replaced: bool) -> tuple[Note, ...]:
-    """Return notes on what was damaged: the database or entries of it, features of annotations, files of features."""
+def _notes(annotations: int, files: int) -> tuple[Note, ...]:
+    """Return notes on what was damaged: features of annotations, files of features."""
     notes = []
-    if replaced:
-        text = "the database of photos was damaged and was made again: if the catalog was screened, screen it again"
-        notes.append(Note("database-mended", text))
-    if entries:
-        text = f"{counted(entries, 'entry', 'entries')} of the database of photos were damaged and made again"
-        notes.append(Note("database-mended", text, {"count": entries}))
     if annotations:
         text = f"the features of {counted(annotations, 'annotation')} were damaged, so they were extracted again"
         notes.append(Note("features-mended", text, {"count": annotations}))

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from snowmatch.catalog.database import DamagedError, reading, sound, with_sum, writing
-from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.home import database_path
 from snowmatch.core.plain import plain
 from snowmatch.core.types import Annotation
 from snowmatch.core.version import __version__
@@ -92,11 +90,8 @@ def keep(folder: Path, records: Mapping[str, Record]) -> None:
     if not records:
         return
     rows = [with_sum((key, record_text(record))) for key, record in records.items()]
-    try:
-        with writing(folder) as database:
-            database.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", rows)
-    except DamagedError as error:
-        raise SnowmatchError(f"{database_path(folder)} is damaged ({error}): index again, which mends it") from error
+    with writing(folder) as database:
+        database.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", rows)
 
 
 def record_text(record: Record) -> str:

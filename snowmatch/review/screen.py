@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from snowmatch.catalog.damage import drop_damaged, notes_on_damage
+from snowmatch.catalog.database import mend
 from snowmatch.catalog.found import BY_SCREENING, Found, load_found, save_found
 from snowmatch.catalog.load import CatalogData, load_again
 from snowmatch.catalog.records import copy_of, load_records, save_records
@@ -104,6 +106,7 @@ def screen_catalog(
         )
     keep_settings(folder, data.settings)
     processes = cores() if workers is None else workers
+    replaced, dropped = mend(folder), drop_damaged(folder)
     records = load_records(folder)
     before = copy_of(records)
     try:
@@ -121,7 +124,7 @@ def screen_catalog(
         for path, known in readable.items()
         if known.facts is not None and known.facts.image_size is not None
     }
-    notes: list[Note] = []
+    notes = notes_on_damage(replaced, records.unsound + dropped)
     update_maps(folder, data.annotations, contents, sizes, processes, looking, finders, all_classes=True, notes=notes)
     failed = dict(unreadable)
     detections: dict[str, tuple[Detection, ...]] = {}

@@ -64,6 +64,11 @@ def skipped_by(folder: Path, observer: str) -> tuple[Pair, ...]:
     return tuple(_pair(text) for text in _read(folder)["skipped"].get(observer, ()))
 
 
+def are_damaged(folder: Path) -> bool:
+    """Return whether there is a file of turns that cannot be used."""
+    return _path(folder).exists() and _known(folder) is None
+
+
 def _path(folder: Path) -> Path:
     return home_of(folder) / "turns.json"
 
@@ -79,13 +84,18 @@ def _pair(text: str) -> Pair:
 
 def _read(folder: Path) -> dict[str, Any]:
     """Return the state. A missing or damaged file gives an empty one."""
+    return _known(folder) or {"held": {}, "skipped": {}}
+
+
+def _known(folder: Path) -> dict[str, Any] | None:
+    """Return the state; None if the file is missing or damaged."""
     try:
         state = read_summed_json(_path(folder).read_text(encoding="utf-8"))
         held = {str(k): [str(v[0]), float(v[1])] for k, v in state["held"].items() if " " in k}
         skipped = {str(k): [str(p) for p in v if " " in p] for k, v in state["skipped"].items()}
         return {"held": held, "skipped": skipped}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError):
-        return {"held": {}, "skipped": {}}
+        return None
 
 
 @contextmanager

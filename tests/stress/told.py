@@ -31,6 +31,7 @@ from snowmatch.matching.search import inverted_file
 from snowmatch.photos import pixels
 from snowmatch.review import watched
 from snowmatch.review.batch import run_batch
+from snowmatch.review.doctor.stored import findings_of_stored
 from snowmatch.review.observer_name import observer_name
 from snowmatch.review.turns import held_by_others, skipped_by
 from snowmatch.review.uploads import find_upload
@@ -83,7 +84,7 @@ class Asker:
             "uploads": self.uploads,
             "watched": self.watched,
             "observer": lambda: observer_name(self.catalog),
-            "turns": lambda: frozenset(skipped_by(self.catalog, "Anna")) | held_by_others(self.catalog, "Berk", now=0),
+            "turns": self.turns,
             "jobs": self.jobs,
             "events": lambda: frozenset(map(repr, watched.events_since(self.catalog, None)[0])),
         }
@@ -178,20 +179,29 @@ class Asker:
         """Return all that the database keeps of single photos."""
         notes = []
         known = records.load_records(self.catalog)
-        if known.unsound:
-            notes.append(Note("records-damaged", "as `doctor` says"))
+        self.doctor(known)
+        marks = maps.load_marks(self.catalog)
+        if None in marks.values():
+            notes.append(Note("maps-mended", "as `index` says"))
         kept = {
             "classes": screened.load_classes(self.catalog),
             "detections": screened.load_detections(self.catalog, notes=notes),
             "flanks": screened.load_flanks(self.catalog),
             "found": load_found(self.catalog, notes=notes),
             "failures": known.failures,
-            "marks": {key: mark for key, mark in maps.load_marks(self.catalog).items() if mark is not None},
+            "marks": {key: mark for key, mark in marks.items() if mark is not None},
         }
         rule = screened.load_screened(self.catalog, notes)
         kept["screened"] = {} if rule is None else {**rule.answers, "rule": (rule.species, rule.threshold)}
         self._take(notes)
         return frozenset(repr((name, item)) for name, values in kept.items() for item in values.items())
+
+    def doctor(self, known):
+        self.notes.update((found.code, found.text) for found in findings_of_stored(self.catalog, known))
+
+    def turns(self):
+        self.doctor(records.Records())
+        return frozenset(skipped_by(self.catalog, "Anna")) | held_by_others(self.catalog, "Berk", now=0)
 
     def memory(self):
         notes = []

@@ -16,6 +16,7 @@ from snowmatch.core.text import counted
 from snowmatch.features.reader import list_features, open_features
 from snowmatch.identify.method import settings_text
 from snowmatch.review.doctor.finding import CHECK, HINT, SERIOUS, Finding, Patient, count_of, names_of
+from snowmatch.review.doctor.stored import findings_of_stored
 
 SAMPLE = 4096  # bytes at the end of a file that are compared before the whole file is read
 Pair = tuple[str, str]
@@ -164,9 +165,7 @@ def _failed(patient: Patient) -> Iterator[Finding]:
 def _states(patient: Patient) -> Iterator[Finding]:
     """Yield the findings on annotations that are not indexed or stale, and on damage of what snowmatch stored."""
     folder, annotations = patient.data.folder, patient.data.annotations
-    if patient.records.unsound:
-        text = "the database of photos has damaged entries, which are not used: the next index run makes them again"
-        yield Finding("records-damaged", CHECK, text)
+    yield from findings_of_stored(folder, patient.records)
     try:
         load_calibrations(folder)
         stored = list_features(features_path(folder))

@@ -1,0 +1,76 @@
+"""Damaged entries of the catalog's database that are made again: identifiers, kept answers, what networks told, maps.
+
+Entries on files are not among them: `load_records` reads all of them, and counts the damaged ones.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from snowmatch.catalog.database import DamagedError, reading, sound, writing
+from snowmatch.core.notes import Note
+from snowmatch.core.text import counted
+
+# The columns of each table. The first is its key, the last the checksum of the others.
+TABLES = {
+    "annotations": "annotation, path, bbox, mask, sha256, sum",
+    "answers": "key, answer, sum",
+    "screened": "sha256, mark, classes, sum",
+    "flanks": "sha256, mark, left, sum",
+}
+LISTED = {"maps": "photo, mark, evidence, height, width, cells_sum, sum"}  # without the cells
+
+
+def count_damaged(folder: Path) -> int:
+    """Return the number of damaged entries in the database of the catalog in `folder`.
+
+    A database that cannot be read to its end counts as one. Without a database it is 0. Raises SnowmatchError if the
+    system cannot read it.
+    """
+    count = 0
+    try:
+        with reading(folder) as database:
+            if database is not None:
+                count = sum(1 for _ in _damaged(database, TABLES | LISTED))
+    except DamagedError:
+        return 1
+    return count
+
+
+def drop_damaged(folder: Path) -> int:
+    """Delete the damaged entries, and return their number. Raises SnowmatchError if the database cannot be written.
+
+    Maps stay: `update_maps` makes and tells them. A database that is damaged as a whole has to be replaced before.
+    """
+    if not count_damaged(folder):
+        return 0
+    with writing(folder) as database:
+        damaged = list(_damaged(database, TABLES))
+        for table, key in damaged:
+            database.execute(f"DELETE FROM {table} WHERE {TABLES[table].split(',')[0]} = ?", (key,))
+    return len(damaged)
+
+
+def _damaged(database: sqlite3.Connection, tables: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
+    """Yield the table and the key of each damaged entry. Tables that an older version did not make are skipped."""
+    there = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    for table in sorted(tables.keys() & there):
+        for row in database.execute(f"SELECT {tables[table]} FROM {table}"):
+            if not sound(row):
+                yield table, row[0]
+
+
+def notes_on_damage(replaced: bool, entries: int) -> list[Note]:
+    """Return notes on a database that was replaced, and on damaged entries that are made again."""
+    notes = []
+    if replaced:
+        text = "the database of photos was damaged and was made again: if the catalog was screened, screen it again"
+        notes.append(Note("database-mended", text))
+    if entries:
+        were = "was" if entries == 1 else "were"
+        text = f"{counted(entries, 'entry', 'entries')} of the database of photos {were} damaged and made again"
+        notes.append(Note("database-mended", text, {"count": entries}))
+    return notes
