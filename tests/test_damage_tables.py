@@ -12,11 +12,16 @@ from click.testing import CliRunner
 from fake_classifier import BOX, make_catalog, results
 
 import snowmatch
+from snowmatch.catalog import damage as damage_of
+from snowmatch.catalog.damage import count_damaged
 from snowmatch.catalog.database import SCHEMA
 from snowmatch.catalog.found import BY_SCREENING, Found, load_found, save_found
+from snowmatch.catalog.records import load_records
+from snowmatch.catalog.screened import save_flanks
 from snowmatch.cli import main
 from snowmatch.core.home import database_path
 from snowmatch.review.batch import run_batch
+from snowmatch.review.doctor.examine import examine
 
 ROWS = [
     ("a.jpg", "leopard", "S1", "E1", "aika"),
@@ -35,6 +40,14 @@ TABLES = {
     "screening": ("sha256", "answer", "sum"),
     "maps": ("photo", "mark", "evidence", "height", "width", "cells_sum", "sum", "cells"),
 }
+# Of the tables whose damaged entries are deleted: the columns, the key first
+DROPPED = {table: columns.split(", ") for table, columns in damage_of.TABLES.items()}
+WRONG = [
+    (table, column, value)
+    for table, (key, *others) in DROPPED.items()
+    for column in (key, *others)
+    for value in (b"\xff", b"\x00\x01", 5, *((None,) if column != key else ()))
+]
 CASES = [(table, column) for table, columns in TABLES.items() for column in columns]
 
 
@@ -81,6 +94,13 @@ def answers(catalog):
 def rows_of(catalog, table):
     with closing(sqlite3.connect(database_path(catalog))) as database:
         return database.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3").fetchall()
+
+
+def fill(catalog):
+    """Store flanks of three photos, and the answers of a batch."""
+    known = [known.sha256 for known in load_records(catalog).photos.values()][:3]
+    save_flanks(catalog, dict.fromkeys(known, ("a network", 0.75)))
+    run_batch(snowmatch.open_catalog(catalog))
 
 
 def damage(catalog, table, column, number):
@@ -164,9 +184,59 @@ def test_damaged_pages_of_one_table_are_told(whole, catalog, table):
     assert found == expected or now - codes
     if table in ("found", "screening"):
         assert now - codes
+    copy = shutil.copytree(catalog, catalog.parent / "copy")
     report = snowmatch.open_catalog(catalog).index(workers=1)
     (note,) = [note for note in report.notes if note.code == "database-mended"]
     assert "if the catalog was screened, screen it again" in note.text
+    assert "the database of photos was damaged and was made again" in screened(copy)
+
+
+def screened(catalog):
+    """Return what the command `screen` says, without line breaks."""
+    told = CliRunner().invoke(main, ["screen", str(catalog), "--workers", "1"])
+    assert told.exit_code == 0, told.output
+    return " ".join(told.output.split())
+
+
+@pytest.mark.parametrize("by", ["index", "screen"])
+@pytest.mark.parametrize(("table", "column", "value"), WRONG)
+def test_a_damaged_entry_of_any_type_is_told_and_deleted_and_the_others_stay(catalog, table, column, value, by):
+    fill(catalog)
+    before = rows_of(catalog, table)
+    with closing(sqlite3.connect(database_path(catalog))) as database, database:
+        key, where = before[len(before) // 2][0], f"{DROPPED[table][0]} = ?"
+        cast = "CAST(? AS TEXT)" if value == b"\xff" else "?"  # the first is a text that is no UTF-8
+        database.execute(f"UPDATE {table} SET {column} = {cast} WHERE {where}", (value, key))
+    assert count_damaged(catalog) == 1
+    assert "records-damaged" in {finding.code for finding in examine(snowmatch.open_catalog(catalog)).findings}
+    if by == "screen":
+        assert "1 entry of the database of photos was damaged and made again" in screened(catalog)
+    else:
+        notes = {note.code: note for note in snowmatch.open_catalog(catalog).index(workers=1).notes}
+        assert notes["database-mended"].data == {"count": 1}
+    assert count_damaged(catalog) == 0
+    left = set(rows_of(catalog, table))
+    assert set(before) - left <= {row for row in before if row[0] == key}
+    if table in ("screened", "annotations") and by == "index":
+        assert left == set(before)  # made again
+
+
+def test_identifiers_are_rescued_beside_one_that_is_no_text(catalog):
+    before = rows_of(catalog, "annotations")
+    with closing(sqlite3.connect(database_path(catalog))) as database, database:
+        database.execute("UPDATE annotations SET path = CAST(x'ff' AS TEXT) WHERE annotation = ?", before[0][:1])
+        database.execute("CREATE TABLE other (a)")  # another layout: the database is replaced
+    snowmatch.open_catalog(catalog).index(workers=1)
+    assert set(rows_of(catalog, "annotations")) == set(before)
+
+
+def test_damaged_detections_are_a_finding_until_the_next_screening(catalog):
+    assert not {"detections-damaged"} & {f.code for f in examine(snowmatch.open_catalog(catalog)).findings}
+    with closing(sqlite3.connect(database_path(catalog))) as database, database:
+        database.execute("UPDATE detected SET detections = CAST(x'ff' AS TEXT)")
+    assert {"detections-damaged"} <= {f.code for f in examine(snowmatch.open_catalog(catalog)).findings}
+    assert screen(catalog, "--detector", "eyes") == 0
+    assert not {"detections-damaged"} & {f.code for f in examine(snowmatch.open_catalog(catalog)).findings}
 
 
 ANIMALS = (Found((1, 2, 30, 40), "isnet"), Found((50, 2, 30, 40), "isnet"))

@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from snowmatch.catalog.records import Records
 from snowmatch.catalog.settings import CatalogSettings, keep_settings, load_settings
 from snowmatch.cli import main
 from snowmatch.cli.shared import Bar
@@ -32,8 +33,9 @@ from snowmatch.interchange.table_files import read_memory, write_memory
 from snowmatch.photos.pixels import read_photo
 from snowmatch.review import watched
 from snowmatch.review.accounts import accounts_path, add_account, read_accounts
+from snowmatch.review.doctor.stored import findings_of_stored
 from snowmatch.review.observer_name import observer_name
-from snowmatch.review.turns import skip, skipped_by
+from snowmatch.review.turns import are_damaged, skip, skipped_by, take
 from snowmatch.review.uploads import find_upload, keep_upload, upload_file
 from snowmatch.review.watched import append_events, event_id, watched_path
 from snowmatch.screening.detectors._description import read_toml
@@ -215,7 +217,13 @@ def finished(arguments, stdout, stderr, **options):
 def test_a_damaged_byte_never_makes_another_skipped_pair_or_another_check(tmp_path):
     skip(tmp_path, "Anna", ("a", "b"))
     for at in damaged(home_of(tmp_path) / "turns.json"):
-        assert skipped_by(tmp_path, "Anna") in ((("a", "b"),), ()), at
+        pairs = skipped_by(tmp_path, "Anna")
+        told = {finding.code for finding in findings_of_stored(tmp_path, Records())}
+        assert (pairs, told) in (((("a", "b"),), set()), ((), {"turns-damaged"})), at
+    (home_of(tmp_path) / "turns.json").write_text("{")
+    assert are_damaged(tmp_path)
+    assert take(tmp_path, "Anna", ("a", "c"))  # writes it again
+    assert not are_damaged(tmp_path)
     checks = {"features-1.h5": Check(1700000000.5, (1, 2, 3, 4)), "features-2.h5": Check(1700000001.5, (5, 6, 7, 8))}
     path = tmp_path / CHECKED
     path.write_text(json.dumps(checks_to_json(checks)))
@@ -269,6 +277,7 @@ def test_the_small_files_of_the_app_may_hold_anything(tmp_path):
         assert (damaged.kind, damaged.arguments) == ("index", ())
         assert watched.read_memory(tmp_path).asked == {}
         assert skipped_by(tmp_path, "Anna") == ()
+        assert [found.code for found in findings_of_stored(tmp_path, Records())] == ["turns-damaged"]
         for act in (
             lambda: find_upload(tmp_path, upload.id),
             lambda: find_question(tmp_path, question),

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from snowmatch.catalog.database import DamagedError, reading, sound, writing
+from snowmatch.catalog.database import DamagedError, delete_row, reading, sound, writing
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted
 
@@ -50,7 +50,7 @@ def drop_damaged(folder: Path) -> int:
     with writing(folder) as database:
         damaged = list(_damaged(database, TABLES))
         for table, key in damaged:
-            database.execute(f"DELETE FROM {table} WHERE {TABLES[table].split(',')[0]} = ?", (key,))
+            delete_row(database, table, {TABLES[table].split(",")[0]: key})
     return len(damaged)
 
 

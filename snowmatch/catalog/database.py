@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import sqlite3
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,20 @@ def sound(row: Sequence[Any]) -> bool:
     return row[-1] == _sum(row[:-1])
 
 
+def delete_row(database: sqlite3.Connection, table: str, key: Mapping[str, Any]) -> None:
+    """Delete the row with this key (values by column), also a damaged one. The values are as they were read."""
+    wanted = {
+        f"{column} = CAST(? AS TEXT)" if isinstance(value, str) else f"CAST({column} AS BLOB) IS CAST(? AS BLOB)": (
+            value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
+        )
+        for column, value in key.items()
+    }
+    database.execute(f"DELETE FROM {table} WHERE {' AND '.join(wanted)}", tuple(wanted.values()))
+
+
+_text = partial(str, encoding="utf-8", errors="surrogateescape")
+
+
 def _sum(values: Sequence[Any]) -> int:
     return zlib.crc32(repr(tuple(values)).encode("utf-8", "surrogatepass"))
 
@@ -210,6 +225,7 @@ def _opened(path: Path, *, write: bool) -> Iterator[sqlite3.Connection]:
     except sqlite3.Error as error:
         raise _system(path, error, write) from error
     try:
+        connection.text_factory = _text  # a damaged text makes its row unsound, and the others are still read
         connection.isolation_level = None  # only this module begins and ends transactions
         connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("PRAGMA synchronous = FULL")

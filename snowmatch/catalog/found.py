@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from snowmatch.catalog.database import DamagedError, reading, sound, with_sum, writing
+from snowmatch.catalog.database import DamagedError, delete_row, reading, sound, with_sum, writing
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted
 from snowmatch.core.types import BBox
@@ -103,7 +103,8 @@ def save_found(folder: Path, origin: str, found: Mapping[str, Sequence[Found]]) 
             rows.append((sha256, origin, 0, "", "", "", 0.0))
     with writing(folder) as database:
         pairs = [(sha256, origin) for sha256 in changed]
-        database.executemany("DELETE FROM found WHERE sha256 = ? AND origin = ? AND number = ?", damaged)
+        for key in damaged:
+            delete_row(database, "found", dict(zip(("sha256", "origin", "number"), key, strict=True)))
         database.executemany("DELETE FROM found WHERE sha256 = ? AND origin = ?", pairs)
         database.executemany("INSERT INTO found VALUES (?, ?, ?, ?, ?, ?, ?, ?)", map(with_sum, rows))
 

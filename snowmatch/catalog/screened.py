@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from snowmatch.catalog.database import DamagedError, reading, sound, with_sum, writing
+from snowmatch.catalog.database import DamagedError, delete_row, reading, sound, with_sum, writing
 from snowmatch.catalog.found import BY_SCREENING
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted
@@ -82,7 +82,9 @@ def drop_damaged_detections(folder: Path) -> None:
     """Delete stored detections that are damaged. Raises SnowmatchError if the database cannot be written."""
     with writing(folder) as database:
         rows = database.execute("SELECT sha256, mark, detections, sum FROM detected").fetchall()
-        database.executemany("DELETE FROM detected WHERE sha256 = ?", [row[:1] for row in rows if not sound(row)])
+        for row in rows:
+            if not sound(row):
+                delete_row(database, "detected", {"sha256": row[0]})
 
 
 def save_detections(folder: Path, mark: str, detections: Mapping[str, Sequence[Detection]]) -> None:
@@ -208,5 +210,5 @@ def forget_screened(folder: Path, contents: Collection[str]) -> None:
     with writing(folder) as database:
         for table in ("screened", "detected", "flanks", "screening", "found"):
             stored = {sha256 for (sha256,) in database.execute(f"SELECT sha256 FROM {table}")}
-            gone = sorted(stored - set(contents) - {""})
-            database.executemany(f"DELETE FROM {table} WHERE sha256 = ?", [(sha256,) for sha256 in gone])
+            for sha256 in sorted(stored - set(contents) - {""}, key=repr):
+                delete_row(database, table, {"sha256": sha256})

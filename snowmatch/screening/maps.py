@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from snowmatch.catalog.database import DamagedError, reading, sound, with_sum, writing
+from snowmatch.catalog.database import DamagedError, delete_row, reading, sound, with_sum, writing
 from snowmatch.screening.foreground import ForegroundMap
 from snowmatch.screening.scenes import SOURCES
 
@@ -116,7 +116,8 @@ def forget_maps(folder: Path, photos: Collection[str]) -> None:
     """Delete the entries with these keys. Raises SnowmatchError if the database cannot be written."""
     if photos:
         with writing(folder) as database:
-            database.executemany("DELETE FROM maps WHERE photo = ?", [(photo,) for photo in photos])
+            for photo in photos:
+                delete_row(database, "maps", {"photo": photo})
 
 
 def _is_listed(listed: Any) -> bool:
