@@ -100,6 +100,8 @@ SUITES: dict[str, list[Run] | list[Script]] = {
         Run("snow_leopard-mask-boxes", "cross-encounter", HOTSPOTTER),
         Run("snow_leopard-whole", "cross-encounter", OURS),
         Run("snow_leopard-whole", "cross-encounter", HOTSPOTTER),
+        Run("snow_leopard-whole", "cross-station", AGAIN),  # there, rocks cannot answer
+        Run("snow_leopard-whole", "cross-station", HOTSPOTTER),
     ],
     # Left flanks only: there are as many right flanks, and they give no new information.
     "nyala": [
