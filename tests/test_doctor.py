@@ -366,6 +366,12 @@ def test_what_snowmatch_stored_and_is_damaged_is_a_finding_and_not_an_error(tmp_
     found = found_in(tmp_path, deep=True)
     assert "damaged-settings" in by_code(found)
     assert not found.deep
+    open_catalog(tmp_path).index(workers=1)
+    (checked,) = (tmp_path / ".snowmatch" / "features").glob("*/checked.json")
+    checked.write_text(checked.read_text().replace("1", "2"))
+    assert "checks-damaged" in seen(tmp_path)
+    open_catalog(tmp_path).index(workers=1)
+    assert "checks-damaged" not in seen(tmp_path)
     database_path(tmp_path).write_bytes(b"no database at all" * 100)
     assert "records-damaged" in seen(tmp_path)
 

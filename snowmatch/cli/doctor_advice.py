@@ -72,6 +72,7 @@ WHAT_TO_DO: dict[str, Callable[[Data], str]] = {
     "paths-not-for-windows": lambda data: f"before the catalog goes to Windows: rename them, also in {_table(data)}",
     "failed": lambda data: f"replace the files, then: {_index(data)}",
     "records-damaged": _index,
+    "checks-damaged": _index,
     "detections-damaged": lambda data: "screen again with the detector, or with its results (--results FILE)",
     "photos-unseen": _index,
     "two-places": _move,

@@ -36,11 +36,21 @@ def check_now(path: Path) -> Check:
 
 def read_checks(folder: Path) -> dict[str, Check]:
     """Return the checks of the files of a folder, by name. A damaged list gives none."""
+    return _known(folder) or {}
+
+
+def checks_are_damaged(folder: Path) -> bool:
+    """Return whether there is a list of checks that cannot be used."""
+    return (folder / CHECKED).exists() and _known(folder) is None
+
+
+def _known(folder: Path) -> dict[str, Check] | None:
+    """Return the checks; None if the list is missing or damaged."""
     try:
         held = read_summed_json(read_file(folder / CHECKED))
         return {name: Check(float(at), tuple(map(int, stamp))) for name, (at, *stamp) in held.items()}
     except (OSError, ValueError, TypeError, AttributeError, RecursionError, OverflowError):
-        return {}
+        return None
 
 
 def checks_to_json(checks: Mapping[str, Check]) -> dict[str, Any]:

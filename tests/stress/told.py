@@ -85,6 +85,7 @@ class Asker:
             "watched": self.watched,
             "observer": lambda: observer_name(self.catalog),
             "turns": self.turns,
+            "checks": self.checks,
             "jobs": self.jobs,
             "events": lambda: frozenset(map(repr, watched.events_since(self.catalog, None)[0])),
         }
@@ -195,6 +196,9 @@ class Asker:
         kept["screened"] = {} if rule is None else {**rule.answers, "rule": (rule.species, rule.threshold)}
         self._take(notes)
         return frozenset(repr((name, item)) for name, values in kept.items() for item in values.items())
+
+    def checks(self):
+        self.doctor(records.Records())
 
     def doctor(self, known):
         self.notes.update((found.code, found.text) for found in findings_of_stored(self.catalog, known))

@@ -1,4 +1,4 @@
-"""Damage of what snowmatch stored beside the features: the database of photos, and whose turn it is."""
+"""Damage of what snowmatch stored: the database of photos, when features were checked, and whose turn it is."""
 
 from __future__ import annotations
 
@@ -8,19 +8,24 @@ from pathlib import Path
 from snowmatch.catalog.damage import count_damaged
 from snowmatch.catalog.records import Records
 from snowmatch.catalog.screened import load_detections
+from snowmatch.core.home import features_path
 from snowmatch.core.notes import Note
+from snowmatch.features.checked import CHECKED, checks_are_damaged
 from snowmatch.review.doctor.finding import CHECK, HINT, Finding
 from snowmatch.review.turns import are_damaged
 
 
 def findings_of_stored(folder: Path, records: Records) -> Iterator[Finding]:
-    """Yield the findings on damaged entries of the database, and on a damaged file of turns."""
+    """Yield the findings on damaged entries of the database, and on damaged lists of checks and turns."""
     if records.unsound or count_damaged(folder):
         text = "the database of photos has damaged entries, which are not used: the next index run makes them again"
         yield Finding("records-damaged", CHECK, text)
     notes: list[Note] = []
     load_detections(folder, notes=notes)
     yield from (Finding(note.code, CHECK, note.text) for note in notes)
+    if any(checks_are_damaged(path.parent) for path in features_path(folder).glob(f"*/{CHECKED}")):
+        text = "the list of checked features is damaged and not used: the next index run checks more of them"
+        yield Finding("checks-damaged", HINT, text)
     if are_damaged(folder):
         text = (
             "the file of whose turn it is in Review is damaged and not used: pairs that were skipped come in their "

@@ -35,6 +35,7 @@ PAGES = {
     "photos-unseen": "/jobs",
     "failed": "/jobs",
     "records-damaged": "/jobs",
+    "checks-damaged": "/jobs",
     "names-unseen": "/jobs",
     "no-box": "/photos?outline=neither&view=outline",
     "body-part-unknown": "/photos?body_part=unknown",
