@@ -11,7 +11,6 @@ import sqlite3
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -197,16 +196,16 @@ def sound(row: Sequence[Any]) -> bool:
 
 def delete_row(database: sqlite3.Connection, table: str, key: Mapping[str, Any]) -> None:
     """Delete the row with this key (values by column), also a damaged one. The values are as they were read."""
-    wanted = {
-        f"{column} = CAST(? AS TEXT)" if isinstance(value, str) else f"CAST({column} AS BLOB) IS CAST(? AS BLOB)": (
-            value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
-        )
-        for column, value in key.items()
-    }
-    database.execute(f"DELETE FROM {table} WHERE {' AND '.join(wanted)}", tuple(wanted.values()))
+    conditions, values = [], []
+    for column, value in key.items():
+        text = isinstance(value, str)
+        conditions.append(f"{column} = CAST(? AS TEXT)" if text else f"CAST({column} AS BLOB) IS CAST(? AS BLOB)")
+        values.append(value.encode("utf-8", "surrogateescape") if text else value)
+    database.execute(f"DELETE FROM {table} WHERE {' AND '.join(conditions)}", values)
 
 
-_text = partial(str, encoding="utf-8", errors="surrogateescape")
+def _text(stored: bytes) -> str:
+    return stored.decode("utf-8", "surrogateescape")
 
 
 def _sum(values: Sequence[Any]) -> int:
