@@ -6,9 +6,11 @@ The loading does not check whether photos exist: the index run reads them all an
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from snowmatch.catalog.animals import number_animals
@@ -257,6 +259,43 @@ def _name_encounters(rows: list[Fields], known: _Facts, settings: CatalogSetting
             for fields in groups[names[n]]:
                 fields["encounter"] = encounter.name
     notes += told
+    _note_beside_named(rows, bare, settings, notes)
+
+
+def _note_beside_named(
+    rows: Sequence[Fields], bare: Sequence[Fields], settings: CatalogSettings, notes: list[Note]
+) -> None:
+    """Add a note on photos without an encounter that were taken at the station and the time of one in the table.
+
+    bare: the rows whose encounter the table leaves empty.
+    """
+    derived = {id(fields) for fields in bare}
+    named: dict[tuple[str, str], list[tuple[datetime, str]]] = defaultdict(list)
+    for fields in rows if bare else ():
+        if id(fields) not in derived and fields.get("station") and fields["timestamp"] and not fields["dated"]:
+            named[fields.get("location", ""), fields["station"]].append((fields["timestamp"], fields["encounter"]))
+    for times in named.values():
+        times.sort()
+    photos, beside = set(), set()
+    for fields in bare if named else ():
+        taken = fields["timestamp"]
+        times = named.get((fields.get("location", ""), fields.get("station", "")), [])
+        if taken is None or fields["dated"] or not times:
+            continue
+        place = bisect_left(times, (taken, ""))
+        near = [
+            encounter for when, encounter in times[max(place - 1, 0) : place + 1] if abs(when - taken) <= settings.gap
+        ]
+        if near:
+            photos.add(fields["path"])
+            beside.update(near)
+    if photos:
+        text = (
+            f"{counted(len(photos), 'photo')} without an encounter taken within {settings.encounter_gap:g} min of an "
+            f"encounter that the table names at the same station ({some(sorted(beside))}): they count as another "
+            "passage and may be evidence for it; fill in the column encounter"
+        )
+        notes.append(Note("encounters-half-named", text, {"photos": sorted(photos), "encounters": sorted(beside)}))
 
 
 def _photo(fields: Fields) -> str:

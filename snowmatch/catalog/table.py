@@ -85,6 +85,11 @@ def read_table(path: Path, notes: list[Note], dates: str = "") -> list[Fields]:
     return rows
 
 
+def is_unidentified(name: str) -> bool:
+    """Return whether a name is UNIDENTIFIED, in any case: some systems show folders with a capital letter."""
+    return name.lower() == UNIDENTIFIED
+
+
 def _columns(path: Path, sheet: Sheet, notes: list[Note]) -> list[str]:
     """Return the names of the columns in their normal form."""
     columns = ["_".join(name.strip().lower().replace("-", " ").split()) for name in sheet.head]
@@ -127,7 +132,7 @@ def _row_fields(
         if text := cells.get(column, ""):
             fields[column] = same_name(text.strip())
     individual = same_name(cells.get("individual", "").strip())
-    fields["individual"] = individual if individual not in ("", UNIDENTIFIED) else None
+    fields["individual"] = individual if individual and not is_unidentified(individual) else None
     for column, read, _ in readers:
         text = cells.get(column, "")
         if not text:
