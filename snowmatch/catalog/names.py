@@ -40,7 +40,7 @@ def name_notes(rows: Iterable[Fields]) -> list[Note]:
     columns = (("individual", "individuals"), ("location", "locations"), ("station", "stations"))
     for column, plural in columns:
         names = {fields[column] for fields in rows if fields.get(column)}
-        if alike := _alike(names):
+        if alike := alike_names(names):
             pairs = [", ".join(map(repr, group)) for group in alike]
             text = f"{plural} with nearly the same name count as different: {'; '.join(pairs[:5])}"
             if len(pairs) > 5:
@@ -50,7 +50,7 @@ def name_notes(rows: Iterable[Fields]) -> list[Note]:
     return notes
 
 
-def _alike(names: Iterable[str]) -> list[list[str]]:
+def alike_names(names: Iterable[str]) -> list[list[str]]:
     """Return groups of names that differ only in case, blanks, marks, accents, leading zeros, or in Cyrillic letters
     that look like Latin ones.
     """

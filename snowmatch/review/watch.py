@@ -275,7 +275,8 @@ class Watch:
         earlier: dict[str, Watched] = {}
         for folder in {os.path.dirname(path) for path in new}:
             times = [datetime.fromisoformat(p.taken) for p in new.values() if p.taken and _folder(p) == folder]
-            earlier |= {p.path: p for p in self.memory.near(folder, times, gap) if stamp_of(p.path) == p.stamp}
+            near = self.memory.near(folder, times, gap)
+            earlier |= {p.path: p for p in near if p.event and stamp_of(p.path) == p.stamp}  # copies have no event
         batch = run_batch(
             catalog,
             [*new, *(path for path in earlier if path not in new)],
