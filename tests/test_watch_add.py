@@ -87,6 +87,19 @@ def test_a_card_that_is_pulled_out_is_added_when_it_returns(place):
     assert len(Watch(folder, catalog, quiet=0, add=True).settle(now=4).added) == 1
 
 
+def test_a_photo_that_is_renamed_before_it_is_added_is_added(place):
+    catalog, folder, photos = place
+    path = Path(put(folder, photos[0]))
+    watch = Watch(folder, catalog, quiet=0, add=True)
+    watch.look(now=1)
+    path.rename(path.with_name("b.jpg"))
+    assert len(watch.settle(now=2).failed) == 1
+    assert watch.look(now=20).copies == 1
+    (added,) = watch.settle(now=30).added
+    assert (catalog / added).read_bytes() == photos[0].read_bytes()
+    assert not read_memory(catalog).to_add
+
+
 def test_blank_photos_are_counted_and_not_added(tmp_path, monkeypatch):
     fake_classifier.use(monkeypatch)
     rows = [(f"S1/{what}{n}.jpg", what, "S1", f"E{n}", "") for n, what in enumerate(("leopard", "empty"))]

@@ -252,6 +252,9 @@ class Watch:
             for path, photo in asked.items()
             if self.add and path in shown
         ]
+        # A file that was renamed before it was added is added from its new place
+        moved = [(photo.path, self.memory.to_add.get(photo.sha256)) for photo in copies]
+        to_add += [replace(old, path=path) for path, old in moved if old is not None and not os.path.exists(old.path)]
         if photos:
             write_step(self.catalog, self.memory, photos=photos, events=events, to_add=to_add)
         left_out = Counter(

@@ -96,7 +96,7 @@ def _drafts(
         shown = {"probability": candidate.probability, "rank": candidate.rank, "lines": True, "reason": "identify"}
     elif answer.new_probability is not None:
         shown = {"probability": answer.new_probability, "lines": True, "reason": "identify"}
-    if candidate is not None and candidate.individual is None:
+    if candidate is not None and (candidate.individual is None or candidate.individual.startswith(UNNAMED)):
         other = identities.who.number_of.get(candidate.best.annotation)
         if other is None:
             raise SnowmatchError("the chosen animal is not on record any more: ask again", "answer-gone")
