@@ -309,6 +309,18 @@ def test_letters_of_two_alphabets_that_look_alike_are_noted(tmp_path):
     assert [note.data["names"] for note in data.notes if note.code == "stations-alike"] == [[["C01", "\u042101"]]]
 
 
+def test_a_day_without_a_time_is_no_evidence_for_the_other_passages_of_that_day(tmp_path):
+    data = load_text(
+        tmp_path,
+        "path,station,timestamp,encounter\na.jpg,S1,2021-05-04,\nb.jpg,S1,2021-05-04T10:00:00,\n"
+        "c.jpg,S1,2021-05-05T10:00:00,\nd.jpg,S2,2021-05-04T10:00:00,\ne.jpg,S1,2021-05-04T18:00:00,E1\n",
+    )
+    assert len({a.encounter for a in data.annotations}) == 5
+    passages = [a.passage for a in data.annotations]
+    assert passages[0] == passages[1]
+    assert len(set(passages)) == 4  # an encounter that the table names is what a person said
+
+
 def test_photos_beside_an_encounter_of_the_table_that_have_none_are_noted(tmp_path):
     head = "path,station,timestamp,encounter\na.jpg,S1,2021-05-01T10:00:00,E1\n"
     data = load_text(tmp_path, f"{head}b.jpg,S1,2021-05-01T10:00:20,\nc.jpg,S1,2021-05-01T10:59:00,\n")

@@ -13,6 +13,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.review.contradictions import contradictions_of
 from snowmatch.review.identities import (
     answer_pair,
+    append,
     decide,
     draft,
     find_individual,
@@ -85,6 +86,13 @@ def test_a_name_is_one_however_its_letters_are_stored(catalog):
     with pytest.raises(SnowmatchError, match="is an individual already"):
         split(who, COMPOSED, [find_sighting_named(who, one)], "Anna", APART)
     assert "is not a name" in run(catalog, "name", "_Unidentified", third, code=1)
+
+
+def test_decisions_of_another_catalog_are_told_to_have_no_effect(catalog, tmp_path):
+    append(tmp_path / "other.sqlite", [draft("pair", "Bob", "same", side_a=("a1",), side_b=("a2",))])
+    told = run(catalog, "merge-files", str(tmp_path / "other.sqlite"))
+    assert "1 decisions added" in told
+    assert "1 added decision without effect here: its photos are not in the catalog" in told
 
 
 def test_names_that_differ_in_little_are_told_before_and_after(catalog):

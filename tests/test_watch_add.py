@@ -16,6 +16,7 @@ import snowmatch
 from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import HOME, home_of
+from snowmatch.review.adding import NewPhoto, add_photos
 from snowmatch.review.taking_in import path_inside
 from snowmatch.review.watch import Watch
 from snowmatch.review.watched import read_memory
@@ -143,6 +144,16 @@ def test_a_spreadsheet_is_not_added_to(tmp_path):
         Watch(tmp_path, tmp_path, add=True)
     with pytest.raises(SnowmatchError, match="station"):
         Watch(tmp_path, tmp_path / "other", add=True, station="../S01")
+
+
+def test_a_photo_with_a_row_in_another_spelling_gets_no_second_one(tmp_path):
+    (tmp_path / "catalog.csv").write_text(
+        "path,individual\nimages\\a.jpg,aika\n./images/b.jpg,bars\n", encoding="utf-8"
+    )
+    photos = [NewPhoto(tmp_path / name, name, "0" * 64, inside=name) for name in ("images/a.jpg", "images/b.jpg")]
+    before = (tmp_path / "catalog.csv").read_bytes()
+    add_photos(tmp_path, photos)
+    assert (tmp_path / "catalog.csv").read_bytes() == before
 
 
 def test_paths_inside_a_catalog(tmp_path):

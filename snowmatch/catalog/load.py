@@ -82,11 +82,11 @@ def load_catalog(folder: Path, records: Records | None = None, settings: Setting
     known = _Facts(folder, {path: taken.facts for path, taken in photos.items() if taken.facts is not None})
     _fill_boxes(rows, known, notes)
     _fill_times(rows, known, notes)
-    _name_encounters(rows, known, how, notes)
+    same_day = _name_encounters(rows, known, how, notes)
     if how.boxes:
         _place_found(rows, load_found(folder, notes=notes), photos, notes)
     likenesses = {path: facts.likeness for path, facts in known.read.items() if facts.likeness}
-    notes += mark_passages(rows, {path: taken.sha256 for path, taken in photos.items()}, likenesses)
+    notes += mark_passages(rows, {path: taken.sha256 for path, taken in photos.items()}, likenesses, same_day)
     notes += number_animals(rows)
     _leave_out(rows, folder, photos, notes)
     for fields in rows:
@@ -240,8 +240,13 @@ def _fill_times(rows: Iterable[Fields], known: _Facts, notes: list[Note]) -> Non
 # --- encounters -------------------------------------------------------------------------------------------------------
 
 
-def _name_encounters(rows: list[Fields], known: _Facts, settings: CatalogSettings, notes: list[Note]) -> None:
-    """Name the encounter of every row without one, and separate names that are used at several places."""
+def _name_encounters(
+    rows: list[Fields], known: _Facts, settings: CatalogSettings, notes: list[Note]
+) -> list[tuple[str, str]]:
+    """Name the encounter of every row without one, and separate names that are used at several places.
+
+    Returns pairs of encounters that may be one: a photo without a time of day may be of any at its station that day.
+    """
     _qualify_encounters(rows, notes)
     bare = [fields for fields in rows if not fields.get("encounter")]
     timed = {_photo(fields): fields["path"] for fields in bare if fields["timestamp"]}
@@ -260,6 +265,12 @@ def _name_encounters(rows: list[Fields], known: _Facts, settings: CatalogSetting
                 fields["encounter"] = encounter.name
     notes += told
     _note_beside_named(rows, bare, settings, notes)
+    days: dict[tuple, tuple[set[str], set[str]]] = defaultdict(lambda: (set(), set()))
+    for fields in bare if any(fields["dated"] for fields in bare) else ():
+        if fields["timestamp"] and (fields.get("station") or fields.get("camera")):
+            place = fields.get("location", ""), fields.get("station", ""), fields.get("station") or fields["camera"]
+            days[*place, fields["timestamp"].date()][fields["dated"]].add(fields["encounter"])
+    return [(one, other) for timed, dated in days.values() if dated for one in timed for other in dated]
 
 
 def _note_beside_named(

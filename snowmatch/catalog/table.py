@@ -173,6 +173,7 @@ def _fill_times(
     if dated := sum(time.dated for time in times):
         text = (
             f"{counted(dated, 'timestamp')} without a time of day: the photos of one station and day are one encounter"
+            ", and no evidence for its other encounters of that day"
         )
         notes.append(Note("dates-without-time", text, {"count": dated}))
 

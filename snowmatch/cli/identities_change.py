@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from snowmatch.cli.identities_group import Place, dry_option, identities, placed, store
-from snowmatch.cli.shared import PATH, json_option, print_json, print_text, say_notes
+from snowmatch.cli.shared import PATH, json_option, print_json, print_text, say, say_notes
+
+if TYPE_CHECKING:
+    from snowmatch.review.identities import Decision, Identities
 
 
 @identities.command("list")
@@ -227,8 +232,10 @@ def merge_files(place: Place, other: Path) -> None:
     """
     from snowmatch.review.identities import merge_other
 
-    _, merged = merge_other(place.open(), other)
+    before = place.open()
+    after, merged = merge_other(before, other)
     print_text(f"{len(merged.added)} decisions added, {merged.known} were known")
+    _say_added(before, after, merged.added)
 
 
 @identities.command("export-decisions")
@@ -260,5 +267,21 @@ def import_command(place: Place, source: Path) -> None:
     """
     from snowmatch.review.identities import import_decisions
 
-    _, merged = import_decisions(place.open(), source)
+    before = place.open()
+    after, merged = import_decisions(before, source)
     print_text(f"{len(merged.added)} decisions added, {merged.known} were known")
+    _say_added(before, after, merged.added)
+
+
+def _say_added(before: Identities, after: Identities, decisions: Sequence[Decision]) -> None:
+    """Say which of the added decisions have no effect here, and whether they contradict others."""
+    from snowmatch.core.text import counted
+
+    added = {decision.id for decision in decisions}
+    reasons = Counter(reason for decision, reason in after.who.idle if decision.id in added)
+    for reason, count in sorted(reasons.items()):
+        say(f"{counted(count, 'added decision')} without effect here: {reason}")
+    more = sum(len(each.quarrels) for each in after.who.individuals)
+    more -= sum(len(each.quarrels) for each in before.who.individuals)
+    if more > 0:
+        say(f"{counted(more, 'new contradiction')}: `check` shows them")
