@@ -321,6 +321,11 @@ def test_a_day_without_a_time_is_no_evidence_for_the_other_passages_of_that_day(
     assert len(set(passages)) == 4  # an encounter that the table names is what a person said
 
 
+def test_a_further_column_that_appears_twice_is_told(tmp_path):
+    data = load_text(tmp_path, "path,sex,Sex,remark,,\na.jpg,male,female,x,,\n")
+    assert note_of(data, "columns-twice").endswith("left out: sex; expected once")
+
+
 def test_photos_beside_an_encounter_of_the_table_that_have_none_are_noted(tmp_path):
     head = "path,station,timestamp,encounter\na.jpg,S1,2021-05-01T10:00:00,E1\n"
     data = load_text(tmp_path, f"{head}b.jpg,S1,2021-05-01T10:00:20,\nc.jpg,S1,2021-05-01T10:59:00,\n")

@@ -92,7 +92,20 @@ def test_decisions_of_another_catalog_are_told_to_have_no_effect(catalog, tmp_pa
     append(tmp_path / "other.sqlite", [draft("pair", "Bob", "same", side_a=("a1",), side_b=("a2",))])
     told = run(catalog, "merge-files", str(tmp_path / "other.sqlite"))
     assert "1 decisions added" in told
-    assert "1 added decision without effect here: its photos are not in the catalog" in told
+    assert "1 new decision without effect here: its photos are not in the catalog" in told
+
+
+def test_a_change_that_came_too_late_is_told_to_have_no_effect(catalog, monkeypatch):
+    one, other, *_ = encounters(catalog)
+    run(catalog, "name", "Aika", one, "--observer", "Anna")
+
+    def preview_meanwhile(who, drafts):  # Bob gives the name to another animal before Anna's change is stored
+        append(who.path, [name_sightings(who, [find_sighting_named(who, other)], "Umut", "Bob")])
+        return preview(who, drafts)
+
+    monkeypatch.setattr("snowmatch.review.identities.preview", preview_meanwhile)
+    told = run(catalog, "rename", "Aika", "Umut")
+    assert "1 new decision without effect here: the name 'Umut' existed already" in told
 
 
 def test_names_that_differ_in_little_are_told_before_and_after(catalog):

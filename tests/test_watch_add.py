@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from conftest import read_rows
 
 import snowmatch
+from snowmatch.catalog.settings import CatalogSettings, keep_settings
 from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import HOME, home_of
@@ -86,6 +87,17 @@ def test_a_card_that_is_pulled_out_is_added_when_it_returns(place):
     assert watch.settle(now=3).failed == ()  # told once
     folder.with_name("gone").rename(folder)
     assert len(Watch(folder, catalog, quiet=0, add=True).settle(now=4).added) == 1
+
+
+def test_other_settings_count_for_what_arrives_next(place):
+    catalog, folder, photos = place
+    put(folder, photos[0])
+    watch = Watch(folder, catalog, quiet=0)
+    watch.look(now=1)
+    keep_settings(catalog, CatalogSettings(encounter_gap=7.0))
+    put(folder, photos[1], "b.jpg")
+    watch.look(now=2)
+    assert watch._catalog().data.settings.encounter_gap == 7.0
 
 
 def test_a_photo_that_is_renamed_before_it_is_added_is_added(place):

@@ -100,9 +100,12 @@ def _columns(path: Path, sheet: Sheet, notes: list[Note]) -> list[str]:
             f"{path} line {sheet.head_line}: no column 'path' in {has}; "
             f"expected some of {', '.join(COLUMNS)}{did_you_mean('path', columns)}"
         )
-    twice = [name for name, count in Counter(columns).items() if count > 1 and name in COLUMNS]
+    twice = [name for name, count in Counter(columns).items() if count > 1 and name]
+    if wrong := [name for name in twice if name in COLUMNS]:
+        raise SnowmatchError(f"{path} line {sheet.head_line}: column {wrong[0]!r} appears twice, expected once")
     if twice:
-        raise SnowmatchError(f"{path} line {sheet.head_line}: column {twice[0]!r} appears twice, expected once")
+        text = f"columns of {path.name} that appear twice and are therefore left out: {', '.join(twice)}; expected once"
+        notes.append(Note("columns-twice", text, {"columns": twice}))
     if unknown := [name for name in columns if name and name not in COLUMNS and not _used_elsewhere(name)]:
         listed = ", ".join(name + did_you_mean(name, [c for c in COLUMNS if c not in columns]) for name in unknown)
         text = f"columns of {path.name} that snowmatch keeps but does not use: {listed}"

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from snowmatch.cli.identities_group import Place, dry_option, identities, placed, store
-from snowmatch.cli.shared import PATH, json_option, print_json, print_text, say, say_notes
-
-if TYPE_CHECKING:
-    from snowmatch.review.identities import Decision, Identities
+from snowmatch.cli.identities_group import Place, dry_option, identities, placed, say_effect, store
+from snowmatch.cli.shared import PATH, json_option, print_json, print_text, say_notes
 
 
 @identities.command("list")
@@ -235,7 +230,7 @@ def merge_files(place: Place, other: Path) -> None:
     before = place.open()
     after, merged = merge_other(before, other)
     print_text(f"{len(merged.added)} decisions added, {merged.known} were known")
-    _say_added(before, after, merged.added)
+    say_effect(before, after, merged.added)
 
 
 @identities.command("export-decisions")
@@ -270,18 +265,4 @@ def import_command(place: Place, source: Path) -> None:
     before = place.open()
     after, merged = import_decisions(before, source)
     print_text(f"{len(merged.added)} decisions added, {merged.known} were known")
-    _say_added(before, after, merged.added)
-
-
-def _say_added(before: Identities, after: Identities, decisions: Sequence[Decision]) -> None:
-    """Say which of the added decisions have no effect here, and whether they contradict others."""
-    from snowmatch.core.text import counted
-
-    added = {decision.id for decision in decisions}
-    reasons = Counter(reason for decision, reason in after.who.idle if decision.id in added)
-    for reason, count in sorted(reasons.items()):
-        say(f"{counted(count, 'added decision')} without effect here: {reason}")
-    more = sum(len(each.quarrels) for each in after.who.individuals)
-    more -= sum(len(each.quarrels) for each in before.who.individuals)
-    if more > 0:
-        say(f"{counted(more, 'new contradiction')}: `check` shows them")
+    say_effect(before, after, merged.added)

@@ -21,7 +21,7 @@ from snowmatch.api import Catalog, open_catalog
 from snowmatch.catalog.screened import Screened, load_screened
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import file_sha256
-from snowmatch.core.home import CSV_NAME, EXCEL_NAME, features_path
+from snowmatch.core.home import CSV_NAME, EXCEL_NAME, STATIONS_NAME, features_path, settings_path
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted
 from snowmatch.decisions.file import decisions_path
@@ -343,6 +343,9 @@ def _folder(photo: Watched) -> str:
 
 
 def _stamp_of(catalog: Path) -> tuple[int, ...]:
-    """Return the times of the files that the names and the gallery of a catalog come from; 0 for a missing file."""
-    files = (catalog / CSV_NAME, catalog / EXCEL_NAME, decisions_path(catalog), features_path(catalog))
+    """Return the times of the files that the names, the settings and the gallery of a catalog come from; 0 for none."""
+    files = (
+        *(catalog / name for name in (CSV_NAME, EXCEL_NAME, STATIONS_NAME)),
+        *(path(catalog) for path in (decisions_path, settings_path, features_path)),
+    )
     return tuple(stamp[1] if (stamp := stamp_of(str(path))) is not None else 0 for path in files)
