@@ -17,12 +17,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from conftest import read_rows
+from fake_classifier import Colours
 from PIL import Image
 
 import snowmatch
 from snowmatch.api import Catalog
 from snowmatch.catalog.database import forget_answers
 from snowmatch.catalog.load import CatalogData
+from snowmatch.catalog.settings import CatalogSettings
 from snowmatch.catalog.states import AnnotationState
 from snowmatch.cli import main
 from snowmatch.confidence.file import CalibrationFile, MethodCalibration, save_calibrations
@@ -37,9 +39,11 @@ from snowmatch.identify.answer import Answer, Candidate, Decision, QueryPhoto
 from snowmatch.identify.session import Session
 from snowmatch.review import batch
 from snowmatch.review.batch import run_batch
-from snowmatch.review.groups import photo_groups
+from snowmatch.review.groups import photo_groups, unidentified_groups
+from snowmatch.review.kept import group_keys
 from snowmatch.review.rows import COLUMNS, Row, format_summary
 from snowmatch.review.tables import rows_to_csv, rows_to_jsonl
+from snowmatch.screening.scenes import Finders
 
 NONE = np.zeros(0)
 NOON = datetime(2023, 5, 1, 12)
@@ -670,8 +674,8 @@ def test_a_second_run_asks_only_what_is_new(long, tmp_path):
     assert len(long.asked) == 7
 
 
-@pytest.mark.parametrize("change", ["label", "photo", "body part", "location"])
-def test_what_an_answer_depends_on_is_asked_again(long, tmp_path, change):
+@pytest.mark.parametrize("change", ["label", "photo", "body part", "location", "settings", "network"])
+def test_what_an_answer_depends_on_is_asked_again(long, tmp_path, monkeypatch, change):
     answers(tmp_path)
     long.asked.clear()
     data = long.catalog.data
@@ -685,12 +689,38 @@ def test_what_an_answer_depends_on_is_asked_again(long, tmp_path, change):
     elif change == "body part":
         more = ("--bodypart", "head")
         long.answers = {}
+    elif change == "settings":
+        long.catalog = Catalog(replace(data, settings=CatalogSettings(encounter_gap=30.0)))
+    elif change == "network":  # its weights were downloaded since
+        monkeypatch.setattr("snowmatch.identify.session.choose_finders", lambda *_: Finders(Colours()))
     else:
         named = tuple(replace(a, location="naryn") for a in data.annotations)
         long.catalog = Catalog(replace(data, annotations=named))
         more = ("--location", "naryn")
     answers(tmp_path, *more)
     assert len(long.asked) == (1 if change == "photo" else 5)
+
+
+def test_a_mask_of_a_photo_without_features_is_looked_at_again(says):
+    said = says(AIKA, {"path": "1.jpg", "mask": "mask.png"})
+    session = said.session(said.catalog)
+    bare = replace(session, states=tuple(state._replace(state="missing", key=None) for state in session.states))
+    keys = []
+    for colour in (0, 255):
+        Image.new("L", (64, 48), colour).save(said.catalog.folder / "mask.png")
+        keys.append(group_keys(bare, unidentified_groups(bare, None), None, (), None))
+    assert keys[0] != keys[1]
+
+
+def test_a_photo_in_two_folders_is_one_animal(says, tmp_path):
+    said = says(AIKA, BARS)
+    for name in ("backup/1.jpg", "card/1.jpg", "card/2.jpg"):
+        photo(tmp_path / "in" / name, NOON, colour=int(name[-5]))
+    found = run_batch(said.catalog, [tmp_path / "in"])
+    assert [len(row.photos) for row in found.rows] == [1, 1]
+    assert [names for names, _, _ in said.asked] == [["1.jpg"], ["2.jpg"]]
+    told = next(note.text for note in found.notes if note.code == "given-twice")
+    assert told.endswith("backup/1.jpg: used once")
 
 
 def test_a_photo_that_failed_is_asked_again(long, tmp_path):

@@ -103,6 +103,15 @@ def test_csv_files_of_all_spreadsheets_are_read(tmp_path, mark, encoding, end):
     assert [(a.path, a.individual, a.bbox) for a in data.annotations] == [("a.jpg", "Барс", (1, 2, 3, 4))]
 
 
+@pytest.mark.parametrize("above", ["\n", "\r\n \r\n", ";;\r\n"])
+def test_empty_lines_above_the_head_are_skipped_and_counted(tmp_path, above):
+    data = load_catalog(write(tmp_path, f"{above}path;individual\na.jpg;Aika\n", "utf-8-sig"))
+    assert [(a.path, a.individual) for a in data.annotations] == [("a.jpg", "Aika")]
+    line = above.count("\n") + 3
+    message = error_of(tmp_path, f"{above}path;body_part\na.jpg;head\nb.jpg;hed\n")
+    assert f"line {line}, column body_part: 'hed' is not allowed" in message
+
+
 def test_a_semicolon_csv_need_not_quote_boxes(tmp_path):
     assert load_text(tmp_path, "path;bbox\na.jpg;1,2,3,4\n").annotations[0].bbox == (1, 2, 3, 4)
 
@@ -178,6 +187,12 @@ def test_times_of_several_zones_are_compared_by_one_clock(tmp_path):
     assert [a.timestamp.isoformat()[11:16] for a in data.annotations] == ["19:42", "19:45", "19:50", "19:55"]
     assert len({a.encounter for a in data.annotations}) == 1
     assert "time zone of 3 timestamps differs" in note_of(data, "zones-converted")
+
+
+def test_a_day_without_a_time_stays_that_day_in_every_zone(tmp_path):
+    rows = "a.jpg,2021-05-04+06:00\nb.jpg,2021-05-04T10:00:00Z\nc.jpg,2021-05-05T10:00:00Z\n"
+    data = load_text(tmp_path, f"path,timestamp\n{rows}")
+    assert data.annotations[0].timestamp == datetime(2021, 5, 4)
 
 
 @pytest.mark.parametrize(
@@ -274,6 +289,50 @@ def test_names_that_are_no_names_are_noted(tmp_path):
     assert [a.individual for a in data.annotations] == ["unknown", None, "new", "100RECNX"]
     assert "new, unknown is read as the name of one animal" in note_of(data, "doubtful-names")
     assert "100RECNX looks like a camera's folder" in note_of(data, "camera-folders")
+
+
+def test_errors_of_a_spreadsheet_and_russian_words_are_noted_as_names(tmp_path):
+    data = load_text(tmp_path, "path,individual\na.jpg,#N/A\nb.jpg,#N/A\nc.jpg,Неизвестно\n")
+    assert "#N/A, Неизвестно is read as the name of one animal" in note_of(data, "doubtful-names")
+
+
+def test_unidentified_means_nobody_in_any_case(tmp_path):
+    data = load_text(tmp_path, "path,individual\na.jpg,_Unidentified\nb.jpg,_UNIDENTIFIED\nc.jpg,Aika\n")
+    assert [a.individual for a in data.annotations] == [None, None, "Aika"]
+    photo(tmp_path / "nested" / "naryn" / "_Unidentified" / "head" / "a.jpg")
+    assert [a.individual for a in load_catalog(tmp_path / "nested").annotations] == [None]
+
+
+def test_letters_of_two_alphabets_that_look_alike_are_noted(tmp_path):
+    data = load_text(tmp_path, "path,individual,station\na.jpg,Aika,C01\nb.jpg,\u0410ika,\u042101\nc.jpg,Bars,C02\n")
+    assert [note.data["names"] for note in data.notes if note.code == "individuals-alike"] == [[["Aika", "\u0410ika"]]]
+    assert [note.data["names"] for note in data.notes if note.code == "stations-alike"] == [[["C01", "\u042101"]]]
+
+
+def test_a_day_without_a_time_is_no_evidence_for_the_other_passages_of_that_day(tmp_path):
+    data = load_text(
+        tmp_path,
+        "path,station,timestamp,encounter\na.jpg,S1,2021-05-04,\nb.jpg,S1,2021-05-04T10:00:00,\n"
+        "c.jpg,S1,2021-05-05T10:00:00,\nd.jpg,S2,2021-05-04T10:00:00,\ne.jpg,S1,2021-05-04T18:00:00,E1\n",
+    )
+    assert len({a.encounter for a in data.annotations}) == 5
+    passages = [a.passage for a in data.annotations]
+    assert passages[0] == passages[1]
+    assert len(set(passages)) == 4  # an encounter that the table names is what a person said
+
+
+def test_a_further_column_that_appears_twice_is_told(tmp_path):
+    data = load_text(tmp_path, "path,sex,Sex,remark,,\na.jpg,male,female,x,,\n")
+    assert note_of(data, "columns-twice").endswith("left out: sex; expected once")
+
+
+def test_photos_beside_an_encounter_of_the_table_that_have_none_are_noted(tmp_path):
+    head = "path,station,timestamp,encounter\na.jpg,S1,2021-05-01T10:00:00,E1\n"
+    data = load_text(tmp_path, f"{head}b.jpg,S1,2021-05-01T10:00:20,\nc.jpg,S1,2021-05-01T10:59:00,\n")
+    assert "2 photos without an encounter taken within 60 min" in note_of(data, "encounters-half-named")
+    assert "(E1)" in note_of(data, "encounters-half-named")
+    data = load_text(tmp_path, f"{head}b.jpg,S2,2021-05-01T10:00:20,\nc.jpg,S1,2021-05-01T11:00:01,\nd.jpg,S1,,\n")
+    assert "encounters-half-named" not in codes(data)
 
 
 # --- nested folders ---------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.review.contradictions import contradictions_of
 from snowmatch.review.identities import (
     answer_pair,
+    append,
     decide,
     draft,
     find_individual,
@@ -68,6 +69,53 @@ def names_of(folder):
 
 def encounters(folder):
     return sorted({a.encounter for a in open_catalog(folder).data.annotations})
+
+
+COMPOSED, APART = "\u0419\u043e\u043b", "\u0418\u0306\u043e\u043b"  # one name; macOS stores the second form
+
+
+def test_a_name_is_one_however_its_letters_are_stored(catalog):
+    one, other, third, *_ = encounters(catalog)
+    run(catalog, "name", COMPOSED, one, "--observer", COMPOSED)
+    told = run(catalog, "name", APART, other, "--observer", APART)
+    assert names_of(catalog)[one] == names_of(catalog)[other] == COMPOSED
+    assert "nearly" not in told
+    assert "2 sightings" in run(catalog, "show", APART)
+    assert {row.observer for row in open_identities(catalog).rows} == {COMPOSED}
+    who = open_identities(catalog)
+    with pytest.raises(SnowmatchError, match="is an individual already"):
+        split(who, COMPOSED, [find_sighting_named(who, one)], "Anna", APART)
+    assert "is not a name" in run(catalog, "name", "_Unidentified", third, code=1)
+
+
+def test_decisions_of_another_catalog_are_told_to_have_no_effect(catalog, tmp_path):
+    append(tmp_path / "other.sqlite", [draft("pair", "Bob", "same", side_a=("a1",), side_b=("a2",))])
+    told = run(catalog, "merge-files", str(tmp_path / "other.sqlite"))
+    assert "1 decisions added" in told
+    assert "1 new decision without effect here: its photos are not in the catalog" in told
+
+
+def test_a_change_that_came_too_late_is_told_to_have_no_effect(catalog, monkeypatch):
+    one, other, *_ = encounters(catalog)
+    run(catalog, "name", "Aika", one, "--observer", "Anna")
+
+    def preview_meanwhile(who, drafts):  # Bob gives the name to another animal before Anna's change is stored
+        append(who.path, [name_sightings(who, [find_sighting_named(who, other)], "Umut", "Bob")])
+        return preview(who, drafts)
+
+    monkeypatch.setattr("snowmatch.review.identities.preview", preview_meanwhile)
+    told = run(catalog, "rename", "Aika", "Umut")
+    assert "1 new decision without effect here: the name 'Umut' existed already" in told
+
+
+def test_names_that_differ_in_little_are_told_before_and_after(catalog):
+    one, other, *_ = encounters(catalog)
+    assert "nearly" not in run(catalog, "name", "Aika", one, "--observer", "Anna")
+    told = run(catalog, "name", "aika", other)
+    assert "'Aika' and 'aika' are nearly the same name, and count as different animals" in told
+    assert "'Aika', 'aika'" in next(n.text for n in open_catalog(catalog).data.notes if n.code == "individuals-alike")
+    assert "nearly" not in run(catalog, "merge", "Aika", "aika")
+    assert "individuals-alike" not in [note.code for note in open_catalog(catalog).data.notes]
 
 
 def test_a_name_is_used_at_once_and_taken_back(catalog):

@@ -20,6 +20,7 @@ from snowmatch.catalog.shots import Shot
 from snowmatch.catalog.times import read_times
 from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.identify.question import make_question
 from snowmatch.photos.facts import read_facts
 from snowmatch.photos.likeness import NEARLY_EQUAL, Likenesses, difference, likeness, nearly_equal_pairs
 from snowmatch.photos.pixels import read_photo
@@ -204,6 +205,25 @@ def test_a_counter_that_begins_again_is_no_reset_of_the_clock():
     assert clock_runs(shots, timedelta(minutes=60)) == ([0] * 6, [])
     shuffled = shots_of([0, 900, 100, 800, 200, 700, 300, 600, 400, 500])  # names that have nothing to do with time
     assert clock_runs(shuffled, timedelta(minutes=60)) == ([0] * 10, [])
+
+
+def test_photos_on_record_as_two_animals_are_told(survey):
+    catalog = snowmatch.open_catalog(survey / "catalog")
+    first = {
+        a.individual: a for a in reversed(catalog.data.annotations) if a.individual and a.body_part == "left_flank"
+    }
+    (one, other), alike = list(first.values())[:2], [a for a in catalog.data.annotations if a.individual == "aika"][:2]
+    told = {note.code: note.text for note in catalog.query([one, other]).notes}
+    assert (
+        f"{min(one.individual, other.individual)} and {max(one.individual, other.individual)}"
+        in told["several-animals"]
+    )
+    assert "several-animals" not in [note.code for note in catalog.query(alike).notes]
+
+
+def test_places_of_a_query_are_read_as_those_of_the_table():
+    asked = make_question("a.jpg", locations=[" \u0418\u0306\u043e\u043b"], station="\u0418\u0306 ")
+    assert (asked.locations, asked.station) == (("\u0419\u043e\u043b",), "\u0419")
 
 
 def test_a_query_with_a_time_zone_is_a_usage_error(survey):
@@ -401,6 +421,8 @@ def test_likenesses():
         ("10,5;20,25;300;200", (10, 20, 301, 201)),
         ("-3,5,60.6,40", (-3, 5, 61, 40)),
         ("0.05,0.2,0.9,0.6", RelativeBox(0.05, 0.2, 0.9, 0.6)),
+        ("-0.001,0.2,0.9,0.6", RelativeBox(-0.001, 0.2, 0.9, 0.6)),
+        ("-2,0,1,1", (-2, 0, 1, 1)),
         ("0,05;0,2;0,9;0,6", RelativeBox(0.05, 0.2, 0.9, 0.6)),
         ("0,05,0,2,0,9,0,6", RelativeBox(0.05, 0.2, 0.9, 0.6)),
         ("", None),

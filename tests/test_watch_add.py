@@ -13,9 +13,11 @@ from click.testing import CliRunner
 from conftest import read_rows
 
 import snowmatch
+from snowmatch.catalog.settings import CatalogSettings, keep_settings
 from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import HOME, home_of
+from snowmatch.review.adding import NewPhoto, add_photos
 from snowmatch.review.taking_in import path_inside
 from snowmatch.review.watch import Watch
 from snowmatch.review.watched import read_memory
@@ -87,6 +89,30 @@ def test_a_card_that_is_pulled_out_is_added_when_it_returns(place):
     assert len(Watch(folder, catalog, quiet=0, add=True).settle(now=4).added) == 1
 
 
+def test_other_settings_count_for_what_arrives_next(place):
+    catalog, folder, photos = place
+    put(folder, photos[0])
+    watch = Watch(folder, catalog, quiet=0)
+    watch.look(now=1)
+    keep_settings(catalog, CatalogSettings(encounter_gap=7.0))
+    put(folder, photos[1], "b.jpg")
+    watch.look(now=2)
+    assert watch._catalog().data.settings.encounter_gap == 7.0
+
+
+def test_a_photo_that_is_renamed_before_it_is_added_is_added(place):
+    catalog, folder, photos = place
+    path = Path(put(folder, photos[0]))
+    watch = Watch(folder, catalog, quiet=0, add=True)
+    watch.look(now=1)
+    path.rename(path.with_name("b.jpg"))
+    assert len(watch.settle(now=2).failed) == 1
+    assert watch.look(now=20).copies == 1
+    (added,) = watch.settle(now=30).added
+    assert (catalog / added).read_bytes() == photos[0].read_bytes()
+    assert not read_memory(catalog).to_add
+
+
 def test_blank_photos_are_counted_and_not_added(tmp_path, monkeypatch):
     fake_classifier.use(monkeypatch)
     rows = [(f"S1/{what}{n}.jpg", what, "S1", f"E{n}", "") for n, what in enumerate(("leopard", "empty"))]
@@ -130,6 +156,16 @@ def test_a_spreadsheet_is_not_added_to(tmp_path):
         Watch(tmp_path, tmp_path, add=True)
     with pytest.raises(SnowmatchError, match="station"):
         Watch(tmp_path, tmp_path / "other", add=True, station="../S01")
+
+
+def test_a_photo_with_a_row_in_another_spelling_gets_no_second_one(tmp_path):
+    (tmp_path / "catalog.csv").write_text(
+        "path,individual\nimages\\a.jpg,aika\n./images/b.jpg,bars\n", encoding="utf-8"
+    )
+    photos = [NewPhoto(tmp_path / name, name, "0" * 64, inside=name) for name in ("images/a.jpg", "images/b.jpg")]
+    before = (tmp_path / "catalog.csv").read_bytes()
+    add_photos(tmp_path, photos)
+    assert (tmp_path / "catalog.csv").read_bytes() == before
 
 
 def test_paths_inside_a_catalog(tmp_path):

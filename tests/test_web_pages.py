@@ -21,7 +21,7 @@ from starlette.testclient import TestClient
 from snowmatch.api import open_catalog
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.review.adding import NewPhoto, add_photos, with_rows
-from snowmatch.review.identities import name_sightings, open_identities
+from snowmatch.review.identities import answer_pair, name_sightings, open_identities
 from snowmatch.review.uploads import forget_old_uploads
 from snowmatch.web import texts
 from snowmatch.web.app import make_app
@@ -337,6 +337,32 @@ def test_an_answer_has_the_names_and_body_parts_that_were_decided_since_the_app_
     shown = client.post("/changes", json=change).json()
     assert client.post("/changes", json={**change, "store": True, "head": shown["head"]}).json()["stored"]
     assert "4 of 5 animals in photos" in client.get(address).text
+
+
+def test_a_photo_is_added_to_an_animal_that_was_joined_and_has_no_name(tmp_path):
+    catalog = make_catalog(tmp_path)
+    client, state = client_of(catalog), State(catalog, observer="asel")
+    state.append(lambda now: [name_sightings(now, [0, 1], "", "asel"), answer_pair(now, 0, 1, "same", "asel")])
+    address = asked(client, sent(client, jpeg(1, shift=12)), body_part="left_flank")
+    number = re.search(r'value="(\d)" required[^>]*> <span>without a name \(', client.get(address).text)[1]
+    added = client.post(f"{address}/add", data={"who": number, "name": ""}, follow_redirects=False)
+    assert added.status_code == 303, added.text
+    who = open_identities(catalog).who
+    assert {who.of[n] for n in (0, 1, 5)} == {who.of[0]}
+    assert who.individuals[who.of[0]].name is None
+
+
+def test_a_new_animal_never_takes_a_name_that_is_there(tmp_path):
+    catalog = make_catalog(tmp_path, "\u0419\u043e\u043b")
+    client = client_of(catalog)
+    address = asked(client, sent(client, jpeg(5)))
+    client.get(address)
+    before = (catalog / "catalog.csv").read_bytes()
+    for name in ("\u0418\u0306\u043e\u043b", "_unidentified"):  # the same name as macOS stores it
+        assert (
+            client.post(f"{address}/add", data={"who": "new", "name": name}, follow_redirects=False).status_code == 400
+        )
+    assert (catalog / "catalog.csv").read_bytes() == before
 
 
 def test_another_name_makes_no_search_block_again(tmp_path):

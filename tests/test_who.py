@@ -124,6 +124,46 @@ def test_different_inside_a_sighting_divides_it():
     assert len(groups(who_is_who(photos, [*rows, replace(act("undo", answer="0000"), id="0001")]))) == 1
 
 
+def test_names_of_two_sightings_stay_when_their_encounters_become_one():
+    rows = rows_of(act("name", ["a00"], answer="Alpha"), act("name", ["a01"], answer="Beta"))
+    apart = [photo(0, "e0"), photo(1, "e1"), photo(2, "e0"), photo(3, "e9")]
+    assert {each.name for each in who_is_who(apart, rows).individuals} == {"Alpha", "Beta", None}
+    together = [photo(n, "e0") for n in range(3)] + [photo(3, "e9")]
+    who = who_is_who(together, rows)
+    assert (of(who, "a00").name, of(who, "a01").name) == ("Alpha", "Beta")
+    assert of(who, "a02").name is None  # nobody knows which of the two it shows
+    assert [a.individual for a in with_names(together, who)] == ["Alpha", "Beta", None, None]
+    one = who_is_who(together, rows_of(*rows, act("name", ["a00", "a01", "a02"], answer="Gamma")))
+    assert groups(one) == {frozenset({"a00", "a01", "a02"}), frozenset({"a03"})}
+    alone = who_is_who(together, rows_of(act("name", ["a00"], answer="Alpha")))
+    assert groups(alone) == groups(one)  # photos that come later to a named sighting are of it
+
+
+def test_a_split_stays_when_the_encounters_of_its_sides_become_one():
+    split = rows_of(act("split", ["a01"], ["a00"], answer="Beta"))
+    apart = [photo(0, "e0", "Aika"), photo(1, "e1", "Aika")]
+    together = [photo(0, "e0", "Aika"), photo(1, "e0", "Aika")]
+    for photos in (apart, together):
+        who = who_is_who(photos, split)
+        assert (of(who, "a00").name, of(who, "a01").name) == ("Aika", "Beta")
+    unnamed = who_is_who(together, rows_of(act("split", ["a01"], ["a00"])))
+    assert (of(unnamed, "a00").name, of(unnamed, "a01").name) == ("Aika", None)
+
+
+@pytest.mark.parametrize(
+    ("decision", "name"),
+    [
+        (act("rename", ["a00"], ["Aika"], answer="Umut"), "Umut"),
+        (act("merge", ["a00"], ["a01"], answer="Bars"), "Bars"),
+        (act("name", ["a00"], answer="Umut"), "Aika"),  # nobody bears the name any more
+    ],
+)
+def test_photos_that_were_never_indexed_go_with_their_name(decision, name):
+    lost = replace(photo(2, "e2", "Aika"), annotation="")
+    photos = [photo(0, "e0", "Aika"), photo(1, "e1", "Bars"), lost]
+    assert with_names(photos, who_is_who(photos, rows_of(decision)))[2].individual == name
+
+
 def test_name_rename_and_taking_a_name_away():
     rows = rows_of(act("name", ["a00", "a01"], answer="Aika"), act("rename", ["a00"], ["Aika"], "Umut"))
     who = who_is_who(FOUR, rows)

@@ -124,7 +124,7 @@ def as_box(x: float, y: float, width: float, height: float) -> BBox | RelativeBo
     numbers = (x, y, width, height)
     if not all(map(math.isfinite, numbers)) or max(map(abs, numbers)) > LARGEST or width <= 0 or height <= 0:
         raise CellError(BOX)
-    if max(numbers) <= 1 and min(x, y) >= 0:
+    if max(numbers) <= 1 and min(x, y) > -1:  # a detector's box may begin a little outside the photo
         return RelativeBox(x, y, width, height)
     return outward(x, y, width, height)
 

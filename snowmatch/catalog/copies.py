@@ -12,11 +12,17 @@ from snowmatch.core.unions import Unions
 from snowmatch.photos.likeness import nearly_equal_pairs
 
 
-def mark_passages(rows: Sequence[Fields], contents: Mapping[str, str], likenesses: Mapping[str, bytes]) -> list[Note]:
+def mark_passages(
+    rows: Sequence[Fields],
+    contents: Mapping[str, str],
+    likenesses: Mapping[str, bytes],
+    together: Sequence[tuple[str, str]] = (),
+) -> list[Note]:
     """Write `passage` into each row: its encounter, or for encounters that share a picture, the name of the first one.
 
-    contents: the sha256 of photos, by path, if known. likenesses: the same for likenesses. Returns notes on pictures in
-    several encounters, and on pictures with several individuals.
+    contents: the sha256 of photos, by path, if known. likenesses: the same for likenesses. together: names of
+    encounters that are one passage for another reason. Returns notes on pictures in several encounters, and on pictures
+    with several individuals.
     """
     paths = sorted({fields["path"] for fields in rows})
     pairs = _equal_files(paths, contents) + _equal_pictures(paths, likenesses)
@@ -26,6 +32,8 @@ def mark_passages(rows: Sequence[Fields], contents: Mapping[str, str], likenesse
     joined = Unions(len(names))
     for one, other in pairs:
         joined.join(number[encounters[one]], number[encounters[other]])
+    for one, other in together:
+        joined.join(number[one], number[other])
     for fields in rows:
         fields["passage"] = names[joined.group_of(number[fields["encounter"]])]
     return _copy_notes(rows, pairs, encounters)

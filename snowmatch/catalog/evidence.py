@@ -21,6 +21,7 @@ EVIDENCE = (
     "copies",
     "copies-with-two-names",
     "encounters-at-several-places",
+    "encounters-half-named",
 )
 
 

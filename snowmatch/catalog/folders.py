@@ -16,7 +16,7 @@ from pathlib import Path
 
 from snowmatch.catalog.cells import SPELLINGS, CellError, read_body_part
 from snowmatch.catalog.problems import SHOWN
-from snowmatch.catalog.table import UNIDENTIFIED, Fields
+from snowmatch.catalog.table import Fields, is_unidentified
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import CSV_NAME, HOME
 from snowmatch.core.notes import Note
@@ -91,7 +91,7 @@ def _nested_fields(parts: tuple[str, ...], spelled: Counter[str]) -> Fields:
     *place, individual = folders
     return {
         "path": "/".join(parts),
-        "individual": same_name(individual) if individual != UNIDENTIFIED else None,
+        "individual": None if is_unidentified(individual) else same_name(individual),
         "body_part": body_part,
         "location": same_name(place[0]) if place else "",
         "station": same_name(place[1]) if len(place) > 1 else "",

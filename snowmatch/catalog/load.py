@@ -6,9 +6,11 @@ The loading does not check whether photos exist: the index run reads them all an
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from snowmatch.catalog.animals import number_animals
@@ -80,11 +82,11 @@ def load_catalog(folder: Path, records: Records | None = None, settings: Setting
     known = _Facts(folder, {path: taken.facts for path, taken in photos.items() if taken.facts is not None})
     _fill_boxes(rows, known, notes)
     _fill_times(rows, known, notes)
-    _name_encounters(rows, known, how, notes)
+    same_day = _name_encounters(rows, known, how, notes)
     if how.boxes:
         _place_found(rows, load_found(folder, notes=notes), photos, notes)
     likenesses = {path: facts.likeness for path, facts in known.read.items() if facts.likeness}
-    notes += mark_passages(rows, {path: taken.sha256 for path, taken in photos.items()}, likenesses)
+    notes += mark_passages(rows, {path: taken.sha256 for path, taken in photos.items()}, likenesses, same_day)
     notes += number_animals(rows)
     _leave_out(rows, folder, photos, notes)
     for fields in rows:
@@ -238,8 +240,13 @@ def _fill_times(rows: Iterable[Fields], known: _Facts, notes: list[Note]) -> Non
 # --- encounters -------------------------------------------------------------------------------------------------------
 
 
-def _name_encounters(rows: list[Fields], known: _Facts, settings: CatalogSettings, notes: list[Note]) -> None:
-    """Name the encounter of every row without one, and separate names that are used at several places."""
+def _name_encounters(
+    rows: list[Fields], known: _Facts, settings: CatalogSettings, notes: list[Note]
+) -> list[tuple[str, str]]:
+    """Name the encounter of every row without one, and separate names that are used at several places.
+
+    Returns pairs of encounters that may be one: a photo without a time of day may be of any at its station that day.
+    """
     _qualify_encounters(rows, notes)
     bare = [fields for fields in rows if not fields.get("encounter")]
     timed = {_photo(fields): fields["path"] for fields in bare if fields["timestamp"]}
@@ -257,6 +264,49 @@ def _name_encounters(rows: list[Fields], known: _Facts, settings: CatalogSetting
             for fields in groups[names[n]]:
                 fields["encounter"] = encounter.name
     notes += told
+    _note_beside_named(rows, bare, settings, notes)
+    days: dict[tuple, tuple[set[str], set[str]]] = defaultdict(lambda: (set(), set()))
+    for fields in bare if any(fields["dated"] for fields in bare) else ():
+        if fields["timestamp"] and (fields.get("station") or fields.get("camera")):
+            place = fields.get("location", ""), fields.get("station", ""), fields.get("station") or fields["camera"]
+            days[*place, fields["timestamp"].date()][fields["dated"]].add(fields["encounter"])
+    return [(one, other) for timed, dated in days.values() if dated for one in timed for other in dated]
+
+
+def _note_beside_named(
+    rows: Sequence[Fields], bare: Sequence[Fields], settings: CatalogSettings, notes: list[Note]
+) -> None:
+    """Add a note on photos without an encounter that were taken at the station and the time of one in the table.
+
+    bare: the rows whose encounter the table leaves empty.
+    """
+    derived = {id(fields) for fields in bare}
+    named: dict[tuple[str, str], list[tuple[datetime, str]]] = defaultdict(list)
+    for fields in rows if bare else ():
+        if id(fields) not in derived and fields.get("station") and fields["timestamp"] and not fields["dated"]:
+            named[fields.get("location", ""), fields["station"]].append((fields["timestamp"], fields["encounter"]))
+    for times in named.values():
+        times.sort()
+    photos, beside = set(), set()
+    for fields in bare if named else ():
+        taken = fields["timestamp"]
+        times = named.get((fields.get("location", ""), fields.get("station", "")), [])
+        if taken is None or fields["dated"] or not times:
+            continue
+        place = bisect_left(times, (taken, ""))
+        near = [
+            encounter for when, encounter in times[max(place - 1, 0) : place + 1] if abs(when - taken) <= settings.gap
+        ]
+        if near:
+            photos.add(fields["path"])
+            beside.update(near)
+    if photos:
+        text = (
+            f"{counted(len(photos), 'photo')} without an encounter taken within {settings.encounter_gap:g} min of an "
+            f"encounter that the table names at the same station ({some(sorted(beside))}): they count as another "
+            "passage and may be evidence for it; fill in the column encounter"
+        )
+        notes.append(Note("encounters-half-named", text, {"photos": sorted(photos), "encounters": sorted(beside)}))
 
 
 def _photo(fields: Fields) -> str:

@@ -14,6 +14,10 @@ from snowmatch.core.text import some
 
 # Usual texts for an animal without a name
 _NO_NAMES = {"unknown", "unidentified", "unid", "unk", "none", "nan", "null", "na", "n/a", "?", "-", "new", "tbd"}
+_NO_NAMES |= {"#n/a", "#name?", "#ref!", "#value!", "#н/д", "#имя?", "#ссылка!", "#знач!"}  # errors of a spreadsheet
+_NO_NAMES |= {"неизвестно", "неизвестен", "неизвестна", "неизвестный", "неизвестная", "не известно", "нет", "н/д"}
+# Cyrillic letters that look like Latin ones, in lower case or as capitals
+_LOOK_ALIKE = str.maketrans("аеорсухікмтнв", "aeopcyxikmthb")
 _CAMERA_FOLDER = re.compile(r"DCIM|\d{3}[A-Z0-9_]{5}", re.IGNORECASE)  # 100RECNX. Source: DCF 2.0
 
 
@@ -36,7 +40,7 @@ def name_notes(rows: Iterable[Fields]) -> list[Note]:
     columns = (("individual", "individuals"), ("location", "locations"), ("station", "stations"))
     for column, plural in columns:
         names = {fields[column] for fields in rows if fields.get(column)}
-        if alike := _alike(names):
+        if alike := alike_names(names):
             pairs = [", ".join(map(repr, group)) for group in alike]
             text = f"{plural} with nearly the same name count as different: {'; '.join(pairs[:5])}"
             if len(pairs) > 5:
@@ -46,8 +50,10 @@ def name_notes(rows: Iterable[Fields]) -> list[Note]:
     return notes
 
 
-def _alike(names: Iterable[str]) -> list[list[str]]:
-    """Return groups of names that differ only in case, blanks, marks, accents or leading zeros."""
+def alike_names(names: Iterable[str]) -> list[list[str]]:
+    """Return groups of names that differ only in case, blanks, marks, accents, leading zeros, or in Cyrillic letters
+    that look like Latin ones.
+    """
     groups: dict[str, list[str]] = defaultdict(list)
     for name in sorted(names):
         groups[_bare(name)].append(name)
@@ -55,7 +61,7 @@ def _alike(names: Iterable[str]) -> list[list[str]]:
 
 
 def _bare(name: str) -> str:
-    text = unicodedata.normalize("NFKD", name).casefold()
+    text = unicodedata.normalize("NFKD", name).casefold().translate(_LOOK_ALIKE)
     text = "".join(c for c in text if c.isalnum())
     return re.sub(r"\d+", lambda match: str(int(match[0])), text) or name
 

@@ -70,13 +70,19 @@ def _csv_rows(path: Path, columns: Collection[str]) -> Iterator[tuple[int, Seque
 
 
 def separator_of(text: str, columns: Collection[str]) -> tuple[str, str, int]:
-    """Return the separator of a csv text, the text from its head on, and the number of the head's line."""
+    """Return the separator of a csv text, the text from its head on, and the number of the head's line.
+
+    Empty lines above the head are skipped.
+    """
+    bare = re.match(r"(?:[ \t,;]*(?:\r\n|\n|\r))*", text)
+    assert bare is not None
+    above, text = len(bare[0].splitlines()), text[bare.end() :]
     first_line, _, rest = text.partition("\n")
     mark = first_line.strip(' "\r\n')
     if mark.lower().startswith("sep=") and len(mark) == 5:  # Excel writes the separator so
-        return mark[4], rest, 2
+        return mark[4], rest, above + 2
     names = {mark: {cell.strip(' "\r').lower() for cell in first_line.split(mark)} for mark in SEPARATORS}
-    return max(names, key=lambda mark: len(names[mark] & set(columns))), text, 1
+    return max(names, key=lambda mark: len(names[mark] & set(columns))), text, above + 1
 
 
 def _text(path: Path) -> str:

@@ -85,6 +85,11 @@ def read_table(path: Path, notes: list[Note], dates: str = "") -> list[Fields]:
     return rows
 
 
+def is_unidentified(name: str) -> bool:
+    """Return whether a name is UNIDENTIFIED, in any case: some systems show folders with a capital letter."""
+    return name.lower() == UNIDENTIFIED
+
+
 def _columns(path: Path, sheet: Sheet, notes: list[Note]) -> list[str]:
     """Return the names of the columns in their normal form."""
     columns = ["_".join(name.strip().lower().replace("-", " ").split()) for name in sheet.head]
@@ -95,9 +100,12 @@ def _columns(path: Path, sheet: Sheet, notes: list[Note]) -> list[str]:
             f"{path} line {sheet.head_line}: no column 'path' in {has}; "
             f"expected some of {', '.join(COLUMNS)}{did_you_mean('path', columns)}"
         )
-    twice = [name for name, count in Counter(columns).items() if count > 1 and name in COLUMNS]
+    twice = [name for name, count in Counter(columns).items() if count > 1 and name]
+    if wrong := [name for name in twice if name in COLUMNS]:
+        raise SnowmatchError(f"{path} line {sheet.head_line}: column {wrong[0]!r} appears twice, expected once")
     if twice:
-        raise SnowmatchError(f"{path} line {sheet.head_line}: column {twice[0]!r} appears twice, expected once")
+        text = f"columns of {path.name} that appear twice and are therefore left out: {', '.join(twice)}; expected once"
+        notes.append(Note("columns-twice", text, {"columns": twice}))
     if unknown := [name for name in columns if name and name not in COLUMNS and not _used_elsewhere(name)]:
         listed = ", ".join(name + did_you_mean(name, [c for c in COLUMNS if c not in columns]) for name in unknown)
         text = f"columns of {path.name} that snowmatch keeps but does not use: {listed}"
@@ -127,7 +135,7 @@ def _row_fields(
         if text := cells.get(column, ""):
             fields[column] = same_name(text.strip())
     individual = same_name(cells.get("individual", "").strip())
-    fields["individual"] = individual if individual not in ("", UNIDENTIFIED) else None
+    fields["individual"] = individual if individual and not is_unidentified(individual) else None
     for column, read, _ in readers:
         text = cells.get(column, "")
         if not text:
@@ -168,6 +176,7 @@ def _fill_times(
     if dated := sum(time.dated for time in times):
         text = (
             f"{counted(dated, 'timestamp')} without a time of day: the photos of one station and day are one encounter"
+            ", and no evidence for its other encounters of that day"
         )
         notes.append(Note("dates-without-time", text, {"count": dated}))
 

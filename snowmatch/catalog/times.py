@@ -68,7 +68,9 @@ def to_one_zone(times: Sequence[ReadTime]) -> tuple[list[datetime | None], str]:
         return [time.moment for time in times], "dropped" if zones else ""
     usual = max(sorted(zones), key=lambda zone: (zones[zone], bool(zone)))
     moments = [
-        time.moment - time.zone + usual if time.moment is not None and time.zone is not None else time.moment
+        time.moment - time.zone + usual
+        if time.moment is not None and time.zone is not None and not time.dated  # a day stays that day
+        else time.moment
         for time in times
     ]
     return moments, "converted"

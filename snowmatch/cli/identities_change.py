@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from snowmatch.cli.identities_group import Place, dry_option, identities, placed, store
+from snowmatch.cli.identities_group import Place, dry_option, identities, placed, say_effect, store
 from snowmatch.cli.shared import PATH, json_option, print_json, print_text, say_notes
 
 
@@ -227,8 +227,10 @@ def merge_files(place: Place, other: Path) -> None:
     """
     from snowmatch.review.identities import merge_other
 
-    _, merged = merge_other(place.open(), other)
+    before = place.open()
+    after, merged = merge_other(before, other)
     print_text(f"{len(merged.added)} decisions added, {merged.known} were known")
+    say_effect(before, after, merged.added)
 
 
 @identities.command("export-decisions")
@@ -260,5 +262,7 @@ def import_command(place: Place, source: Path) -> None:
     """
     from snowmatch.review.identities import import_decisions
 
-    _, merged = import_decisions(place.open(), source)
+    before = place.open()
+    after, merged = import_decisions(before, source)
     print_text(f"{len(merged.added)} decisions added, {merged.known} were known")
+    say_effect(before, after, merged.added)

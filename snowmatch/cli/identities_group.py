@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ import click
 from snowmatch.cli.shared import PATH, print_text, say, say_notes
 
 if TYPE_CHECKING:
-    from snowmatch.review.identities import Identities
+    from snowmatch.review.identities import Decision, Identities
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,22 @@ def store(place: Place, who: Identities, drafts: Sequence[Any], dry_run: bool, b
     if dry_run:
         say("nothing was stored (--dry-run)")
         return
-    _, appended = decide(who, drafts)
+    after, appended = decide(who, drafts)
     say_notes(appended.notes)
+    if after.rows[len(who.rows) :] != appended.rows:  # somebody else decided meanwhile
+        say_effect(who, after, appended.rows)
     say("stored; take it back with: " + (back or "undo " + " ".join(row.id[-8:] for row in appended.rows)))
+
+
+def say_effect(before: Identities, after: Identities, decisions: Sequence[Decision]) -> None:
+    """Say which of some new decisions have no effect, and whether they contradict others."""
+    from snowmatch.core.text import counted
+
+    added = {decision.id for decision in decisions}
+    reasons = Counter(reason for decision, reason in after.who.idle if decision.id in added)
+    for reason, count in sorted(reasons.items()):
+        say(f"{counted(count, 'new decision')} without effect here: {reason}")
+    more = sum(len(each.quarrels) for each in after.who.individuals)
+    more -= sum(len(each.quarrels) for each in before.who.individuals)
+    if more > 0:
+        say(f"{counted(more, 'new contradiction')}: `check` shows them")

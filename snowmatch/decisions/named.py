@@ -8,13 +8,17 @@ from pathlib import Path
 
 from snowmatch.catalog.ids import with_ids
 from snowmatch.catalog.load import CatalogData
+from snowmatch.catalog.names import name_notes
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted, some
 from snowmatch.core.types import Annotation
 from snowmatch.decisions.corrections import with_corrections
 from snowmatch.decisions.effect import in_effect
 from snowmatch.decisions.file import decisions_path, read_decisions
-from snowmatch.decisions.who import Who, who_is_who, with_names
+from snowmatch.decisions.who import UNNAMED, Who, who_is_who, with_names
+
+# Codes of the notes on names of individuals
+NAMES = ("doubtful-names", "camera-folders", "individuals-alike", "individuals-in-several-locations")
 
 
 def with_decisions(data: CatalogData, path: Path | None = None) -> CatalogData:
@@ -33,13 +37,24 @@ def with_decisions(data: CatalogData, path: Path | None = None) -> CatalogData:
         a if a.annotation in who.boxes else replace(a, annotation=old.annotation)
         for a, old in zip(named, data.annotations, strict=True)
     )
-    return replace(data, annotations=named, notes=(*data.notes, *_notes(data.annotations, named, who)))
+    told = _notes(data.annotations, named, who)
+    if any(note.code == "named-by-decisions" for note in told):  # the names of the table no longer count
+        data = replace(data, notes=tuple(note for note in data.notes if note.code not in NAMES))
+    return replace(data, annotations=named, notes=(*data.notes, *told))
+
+
+def _name_notes(annotations: tuple[Annotation, ...]) -> list[Note]:
+    """Return notes on names by decisions that are probably mistakes."""
+    named = (a for a in annotations if a.individual is not None and not a.individual.startswith(UNNAMED))
+    rows = [{"individual": a.individual, "location": a.location} for a in named]
+    return [note for note in name_notes(rows) if note.code in NAMES]
 
 
 def _notes(before: tuple[Annotation, ...], after: tuple[Annotation, ...], who: Who) -> list[Note]:
     notes = []
     changed = sum(a.individual != b.individual for a, b in zip(before, after, strict=True))
     if changed:
+        notes += _name_notes(after)
         text = f"decisions name {counted(changed, 'annotation')} otherwise than the table"
         notes.append(Note("named-by-decisions", text, {"count": changed}))
     if quarrels := [each.handle for each in who.individuals if each.quarrels]:

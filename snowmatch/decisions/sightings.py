@@ -47,8 +47,8 @@ def make_sightings(annotations: Sequence[Annotation], decisions: Iterable[Decisi
     """Return the sightings of all annotations that have an identifier, sorted by their first rows.
 
     decisions: those in effect, in their order. If one says that two sides of a sighting are different animals, the
-    second side becomes a sighting of its own. An animal that the screening left out is none, unless a decision is
-    about it. Nothing on record gives an empty tuple.
+    second side becomes a sighting of its own; so do photos that got another name, when their encounters were two. An
+    animal that the screening left out is none, unless a decision is about it. Nothing on record gives an empty tuple.
     """
     decisions = tuple(decisions)
     asked_about = {name for decision in decisions for side in (decision.side_a, decision.side_b) for name in side}
@@ -60,7 +60,14 @@ def make_sightings(annotations: Sequence[Annotation], decisions: Iterable[Decisi
     place = {annotations[row].annotation: n for n, rows in enumerate(groups.values()) for row in rows}
     keys = list(groups)
     inner: dict[tuple[str, str | None, int], dict[frozenset[frozenset[str]], Decision]] = defaultdict(dict)
+    called: dict[str, str] = {}
     for decision in decisions:
+        if decision.kind in ("name", "split"):
+            called.update(dict.fromkeys(decision.side_a, decision.answer))
+        if decision.kind == "split":
+            sides = [{place[name] for name in side if name in place} for side in (decision.side_a, decision.side_b)]
+            for n in sides[0] & sides[1]:  # its sides were two sightings then
+                inner[keys[n]][frozenset((frozenset(decision.side_a), frozenset(decision.side_b)))] = decision
         if decision.kind != "pair":
             continue
         one, other = place.get(decision.side_a[0]), place.get(decision.side_b[0])
@@ -74,7 +81,8 @@ def make_sightings(annotations: Sequence[Annotation], decisions: Iterable[Decisi
             inner[keys[next(iter(sides[0]))]][asked] = decision  # the last answer counts
     found = []
     for key, rows in groups.items():
-        for part in _parts([(annotations[row].annotation, row) for row in rows], inner.get(key, {}).values()):
+        members = [(annotations[row].annotation, row) for row in rows]
+        for part in _parts(members, inner.get(key, {}).values(), called):
             found.append(_sighting([annotations[row] for row in part]))
     return tuple(sorted(found, key=lambda sighting: sighting.rows))
 
@@ -83,19 +91,29 @@ def _counts(annotations: Sequence[Annotation], rows: Sequence[int], asked_about:
     return any(not annotations[row].left_out or annotations[row].annotation in asked_about for row in rows)
 
 
-def _parts(members: Sequence[tuple[str, int]], decisions: Iterable[Decision]) -> list[list[int]]:
-    """Return the rows of a sighting in one part, or in several if decisions say that they show different animals."""
+def _parts(
+    members: Sequence[tuple[str, int]], decisions: Iterable[Decision], called: Mapping[str, str]
+) -> list[list[int]]:
+    """Return the rows of a sighting in one part, or in several if decisions say that they show different animals.
+
+    called: the last name that each annotation was given.
+    """
     part = dict.fromkeys((name for name, _ in members), 0)
     count = 1
     for decision in sorted(decisions, key=lambda d: d.id):
         one, other = ([name for name in side if name in part] for side in (decision.side_a, decision.side_b))
-        if decision.answer == DIFFERENT and {part[name] for name in one} & {part[name] for name in other}:
+        apart = decision.kind == "split" or decision.answer == DIFFERENT
+        if apart and {part[name] for name in one} & {part[name] for name in other}:
             leaving = [name for name in other if name not in set(one)]
             part.update(dict.fromkeys(leaving, count))
             count += bool(leaving)
-    rows: dict[int, list[int]] = defaultdict(list)
+    names: dict[int, set[str]] = defaultdict(set)
+    for name, _ in members if called else ():
+        names[part[name]].add(called.get(name, ""))
+    rows: dict[tuple[int, str], list[int]] = defaultdict(list)
     for name, row in members:
-        rows[part[name]].append(row)
+        at = part[name]
+        rows[at, called.get(name, "") if len(names[at] - {""}) > 1 else ""].append(row)
     return list(rows.values())
 
 

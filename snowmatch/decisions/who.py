@@ -329,7 +329,8 @@ def with_names(annotations: Sequence[Annotation], who: Who) -> tuple[Annotation,
     """Return the annotations with the names by all decisions.
 
     An individual without a name that has several sightings gets its handle as a name, so that its photos vote together.
-    A single sighting without a name stays unidentified.
+    A single sighting without a name stays unidentified. A photo that was never indexed has no identifier: it goes with
+    the name that the table gives it.
     """
     free: dict[str, int] = defaultdict(int)
     for a in annotations:
@@ -350,4 +351,8 @@ def with_names(annotations: Sequence[Annotation], who: Who) -> tuple[Annotation,
         for a in rows:
             if (a.individual, a.animal, a.left_out) != (name, animal, ""):
                 result[a.row] = replace(a, individual=name, animal=animal, left_out="")
+    handles = {key: who.individuals[who.of[n]].handle for n, key in enumerate(who.names) if key is not None}
+    for a in annotations:
+        if not a.annotation and a.individual is not None and a.individual != handles.get(a.individual, a.individual):
+            result[a.row] = replace(a, individual=handles[a.individual])
     return tuple(result)

@@ -13,6 +13,7 @@ import numpy as np
 from snowmatch.catalog.cells import CellError, RelativeBox, as_box
 from snowmatch.catalog.load import check_body_part
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.text import same_name
 from snowmatch.core.types import Annotation, BBox
 
 Photo = str | Path | np.ndarray | Annotation  # an annotation of the catalog: its photo, box, mask and body part
@@ -94,13 +95,19 @@ def make_question(
         tuple(_one_each("boxes were", [_box(box) for box in boxes], len(given))),
         tuple(_one_each("masks were", masks, len(given))),
         body_part,
-        (locations,) if isinstance(locations, str) else tuple(locations),
-        station,
+        place_names(locations),
+        None if station is None else same_name(station.strip()),
         timestamp,
+        # The name of an encounter may hold a path, which stays as it is
         (exclude_encounters,) if isinstance(exclude_encounters, str) else tuple(exclude_encounters),
         new,
         top,
     )
+
+
+def place_names(given: str | Sequence[str]) -> tuple[str, ...]:
+    """Return names of places as the catalog has them: with composed letters, without blanks round them."""
+    return tuple(same_name(name.strip()) for name in ((given,) if isinstance(given, str) else given))
 
 
 def _one_each(what: str, values: list[Any], photos: int) -> list[Any]:

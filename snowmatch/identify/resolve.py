@@ -37,6 +37,7 @@ class AskedPhoto:
     body_part: what it is compared with: the question's, or that of its row; `unknown` if neither tells.
     encounters: names of the encounters on record that contain a photo with the same content, and the encounter of an
     annotation that the user chose.
+    individual: the name on record; "" if there is none.
     facts: the time, the camera and the likeness of the photo. preview: a small grey copy, to find the foreground.
     image: the photo if the user gave an array; None otherwise.
     """
@@ -50,6 +51,7 @@ class AskedPhoto:
     features: tuple[Features, ...] | None
     body_part: str
     encounters: frozenset[str]
+    individual: str
     facts: PhotoFacts
     preview: Preview
     image: np.ndarray | None = None
@@ -86,6 +88,11 @@ def resolve(session: Session, question: Question) -> Resolved:
     triples = zip(question.photos, question.boxes, question.masks, strict=True)
     asked = [_make_ready(session, photo, box, mask, question.body_part, notes) for photo, box, mask in triples]
     asked = _without_repeats(asked, notes)
+    if len(names := sorted({a.individual for a in asked} - {""})) > 1:
+        text = (
+            f"the photos are on record as {' and '.join(names)}, and a query is about one animal: ask about each alone"
+        )
+        notes.append(Note("several-animals", text, {"individuals": names}))
     shown = sorted({a.body_part for a in asked} - {"unknown"})
     if question.body_part is None and len(shown) > 1:
         text = f"the photos show {' and '.join(shown)}: each is compared with its own, and each body part votes once"
@@ -157,6 +164,7 @@ def _make_ready(
         features,
         row.body_part if row is not None else "unknown",
         frozenset(r.encounter for r in (*rows, *([chosen] if chosen is not None else []))),
+        (row.individual or "") if row is not None else "",
         facts,
         make_preview(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)),
         None if path else pixels,

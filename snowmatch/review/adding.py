@@ -10,6 +10,7 @@ from datetime import date
 from hashlib import sha256
 from pathlib import Path
 
+from snowmatch.catalog.cells import CellError, read_path
 from snowmatch.catalog.sheet import separator_of
 from snowmatch.catalog.table import COLUMNS
 from snowmatch.core.errors import SnowmatchError
@@ -142,12 +143,19 @@ def with_rows(content: bytes, rows: Sequence[Mapping[str, str]]) -> bytes:
 
 
 def paths_in(content: bytes) -> set[str]:
-    """Return the paths of the rows of a table. Raises SnowmatchError if it is no text."""
+    """Return the paths of the rows of a table, in their normal form. Raises SnowmatchError if it is no text."""
     table = _parsed(content)
     if "path" not in table.columns:
         return set()
     at = table.columns.index("path")
-    return {record[at] for record in table.records[1:] if len(record) > at}
+    return {_normal(record[at]) for record in table.records[1:] if len(record) > at}
+
+
+def _normal(path: str) -> str:
+    try:
+        return read_path(path)
+    except CellError:
+        return path
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from snowmatch.core.types import BODY_PARTS, Annotation
 from snowmatch.identify.answer import Answer
 from snowmatch.identify.ask import ask_many
 from snowmatch.identify.method import MethodOptions
-from snowmatch.identify.question import Question, make_question
+from snowmatch.identify.question import Question, make_question, place_names
 from snowmatch.identify.session import Session
 from snowmatch.matching.gallery import Animal, tell_animals
 from snowmatch.matching.search.loaded import limited_memory
@@ -69,7 +69,7 @@ def run_batch(
     if out is not None:
         check_out(out, catalog.folder, force=force)
     photos = [photos] if isinstance(photos, str | Path) else photos
-    locations = (locations,) if isinstance(locations, str) else tuple(locations)
+    locations = place_names(locations)
     if body_part is not None:
         body_part = check_body_part(body_part)
     check_locations(catalog.data, locations)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import counted
 from snowmatch.decisions.row import DIFFERENT, Decision
-from snowmatch.review.identities import Identities, draft, find_individual, sides_of, split
+from snowmatch.review.identities import Identities, checked_name, draft, find_individual, sides_of, split
 
 
 def split_photos(
@@ -38,7 +38,7 @@ def split_photos(
             parts.append(draft("pair", observer, DIFFERENT, side_a=stay, side_b=out))
     if not parts:
         return (split(identities, name, sorted({who.number_of[each] for each in chosen}), observer, new),)
+    new = checked_name(new) if new else ""
     if new and who.named(new) is not None:
         raise SnowmatchError(f"{new!r} is an individual already: choose another name")
-    new = " ".join(new.split())
     return (*parts, draft("split", observer, new, side_a=tuple(chosen), side_b=tuple(rest)))

@@ -81,6 +81,7 @@ def photo_groups(
     shots: list[Shot] = []
     given: dict[str, tuple[BatchPhoto, frozenset[str]]] = {}
     masks = {os.path.abspath(session.folder / a.mask) for a in session.data.annotations if a.mask}
+    seen: dict[str, str] = {}  # the path of each content that is not on record
     names = _expand(photos, notes)
     kept = [name for name in names if os.path.abspath(name) not in masks]
     if len(kept) < len(names):
@@ -92,6 +93,11 @@ def photo_groups(
         if same := next((wanted[row.row] for row in rows if row.row in wanted), None):
             text = f"{name} is the same photo as {same}: used once"
             notes.append(Note("given-twice", text, {"photo": name, "same": same}))
+        elif content and not rows and (same := seen.setdefault(content, name)) != name:
+            notes.append(
+                Note("given-twice", f"{name} is the same photo as {same}: used once", {"photo": name, "same": same})
+            )
+            continue
         wanted.update({row.row: name for row in rows if row.row not in wanted})
         photo = BatchPhoto(name, name, body_part or "unknown", content, taken=facts.taken)
         given[name] = photo, frozenset(row.encounter for row in rows)

@@ -12,9 +12,11 @@ from typing import Any
 from snowmatch.api import Catalog
 from snowmatch.catalog.ids import with_ids
 from snowmatch.catalog.load import CatalogData
+from snowmatch.catalog.names import alike_names
 from snowmatch.catalog.opened import open_data
+from snowmatch.catalog.table import UNIDENTIFIED, is_unidentified
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.text import choices, counted, did_you_mean
+from snowmatch.core.text import choices, counted, did_you_mean, same_name
 from snowmatch.core.types import Annotation
 from snowmatch.core.version import __version__
 from snowmatch.decisions.advance import advanced
@@ -136,7 +138,7 @@ def import_decisions(identities: Identities, source: Path) -> tuple[Identities, 
 
 def find_individual(identities: Identities, name: str) -> Individual:
     """Return the individual with a name or handle. Raises SnowmatchError with the nearest names if there is none."""
-    found = identities.who.named(name)
+    found = identities.who.named(name) or identities.who.named(same_name(name))
     if found is not None:
         return found
     known = [each.handle for each in identities.who.individuals if each.name is not None or len(each.sightings) > 1]
@@ -152,7 +154,7 @@ def find_sighting_named(identities: Identities, name: str) -> int:
     if name in who.number_of:
         return who.number_of[name]
     found = list(identities.sightings_of_photo.get(name, ()))
-    found = found or [n for n, sighting in enumerate(who.sightings) if sighting.encounter == name]
+    found = found or [n for n, sighting in enumerate(who.sightings) if sighting.encounter in (name, same_name(name))]
     if len(found) == 1:
         return found[0]
     if found:
@@ -201,7 +203,7 @@ def find_sides(identities: Identities, one: str, other: str, answer: str, observ
 
 def name_sightings(identities: Identities, sightings: Sequence[int], name: str, observer: str) -> Decision:
     """Return the draft that gives sightings a name: a new one, or that of an individual; "" takes their names away."""
-    return draft("name", observer, _checked(name) if name else "", side_a=sides_of(identities, sightings))
+    return draft("name", observer, checked_name(name) if name else "", side_a=sides_of(identities, sightings))
 
 
 def rename(identities: Identities, old: str, new: str, observer: str) -> Decision:
@@ -210,7 +212,7 @@ def rename(identities: Identities, old: str, new: str, observer: str) -> Decisio
     Raises SnowmatchError if another individual has the name.
     """
     individual = find_individual(identities, old)
-    new = _checked(new)
+    new = checked_name(new)
     if (other := identities.who.named(new)) is not None and other is not individual:
         raise SnowmatchError(
             f"{new!r} is another individual with {counted(len(other.sightings), 'sighting')}: merge "
@@ -232,7 +234,7 @@ def merge(identities: Identities, names: Sequence[str], observer: str, into: str
     found = list(dict.fromkeys(find_individual(identities, name) for name in names))
     if len(found) < 2:
         raise SnowmatchError(f"{', '.join(names) or 'nothing'} is one individual, expected two or more to merge")
-    into = _checked(into) if into else next((each.name for each in found if each.name is not None), "")
+    into = checked_name(into) if into else next((each.name for each in found if each.name is not None), "")
     other = identities.who.named(into) if into else None
     if other is not None and other not in found:
         raise SnowmatchError(f"{into!r} is another individual: name it among those to merge, or choose another name")
@@ -257,12 +259,13 @@ def split(identities: Identities, name: str, chosen: Sequence[int], observer: st
             f"{counted(len(chosen), 'sighting')} of {len(individual.sightings)} chosen: a split needs "
             "one or more of them, and leaves one or more"
         )
+    new = checked_name(new) if new else ""
     if new and identities.who.named(new) is not None:
         raise SnowmatchError(f"{new!r} is an individual already: choose another name, or give the sightings its name")
     return draft(
         "split",
         observer,
-        _checked(new) if new else "",
+        new,
         side_a=sides_of(identities, chosen),
         side_b=sides_of(identities, rest),
     )
@@ -300,11 +303,16 @@ def last_of(identities: Identities, observer: str) -> tuple[str, ...]:
     return tuple(r.id for r in same)
 
 
-def _checked(name: str) -> str:
-    name = " ".join(name.split())
-    if not name or name.startswith(UNNAMED):
+def checked_name(name: str) -> str:
+    """Return a typed name of an individual as it is kept: composed letters, single blanks.
+
+    Raises SnowmatchError if it stands for an animal without a name.
+    """
+    name = same_name(" ".join(name.split()))
+    if not name or name.startswith(UNNAMED) or is_unidentified(name):
         raise SnowmatchError(
-            f"{name!r} is not a name for an individual; expected a text that does not begin with 'unnamed '"
+            f"{name!r} is not a name for an individual; expected a text that does not begin with 'unnamed ' and is not "
+            f"'{UNIDENTIFIED}'"
         )
     return name
 
@@ -318,7 +326,8 @@ class Change:
 
     sightings: number of sightings that get another name. captures: of these, with a station and a time. individuals:
     their number before and after. names: for each pair of names (before, after; "" for none), how many sightings.
-    quarrels: new pairs of sightings in one individual that must be different.
+    quarrels: new pairs of sightings in one individual that must be different. alike: new names, each with the names of
+    other individuals that it resembles.
     """
 
     sightings: int
@@ -326,6 +335,7 @@ class Change:
     individuals: tuple[int, int]
     names: tuple[tuple[str, str, int], ...]
     quarrels: tuple[tuple[int, int], ...]
+    alike: tuple[tuple[str, ...], ...] = ()
 
 
 def preview(identities: Identities, drafts: Sequence[Decision]) -> Change:
@@ -351,7 +361,9 @@ def preview(identities: Identities, drafts: Sequence[Decision]) -> Change:
     ]
     counts = len(before.individuals), len(after.individuals)
     told = tuple((*names, count) for names, count in sorted(moved.items()))
-    return Change(sum(moved.values()), captures, counts, told, tuple(fresh))
+    had, has = ({each.name for each in who.individuals if each.name is not None} for who in (before, after))
+    alike = tuple(tuple(group) for group in alike_names(has) if not had.issuperset(group))
+    return Change(sum(moved.values()), captures, counts, told, tuple(fresh), alike)
 
 
 def _keys(who: Who, individual: Individual) -> list[tuple[str, str]]:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from snowmatch.catalog.database import DamagedError, reading, sound, with_sum, writing
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.files import file_sha256
 from snowmatch.core.plain import plain
 from snowmatch.core.types import Annotation
 from snowmatch.core.version import __version__
@@ -30,15 +32,26 @@ def group_keys(
 ) -> tuple[str, ...]:
     """Return a key for each group: 64 hex digits that change with everything that its answer depends on.
 
-    These are the photos with their boxes, masks and times, the method, the calibration, the filters, and all
-    annotations that have a name. Annotations without a name do not count: a new photo would change the key of every
-    other group. See `state_of`.
+    These are the photos with their boxes, masks and times, the method, the calibration, the filters, the catalog's
+    settings, the networks that find the animal, and all annotations that have a name. Annotations without a name do not
+    count: a new photo would change the key of every other group. See `state_of`.
     """
     pairs = zip(session.data.annotations, session.states, strict=True)
     named = [(*_labels(a), state.key) for a, state in pairs if a.individual is not None]
-    used = (FORMAT, __version__, session.method.extractor, session.method.matching, session.calibration, named)
+    method = session.method.extractor, session.method.matching, session.calibration
+    used = (FORMAT, __version__, *method, session.data.settings, _networks(session), named)
     common = _digest((used, body_part, sorted(locations), new))
     return tuple(_digest((common, _asked(session, group))) for group in groups)
+
+
+def _networks(session: Session) -> tuple[str, list[str]]:
+    """Return the networks that find the animal in new photos, and what kinds of them made the stored maps."""
+    try:
+        mark = session.finders.mark
+    except SnowmatchError:  # the weights of one are missing: the queries say so, if they need it
+        mark = ""
+    told = {word for gallery in session.galleries for evidence in gallery.maps.evidences for word in evidence.split()}
+    return mark, sorted(told & {"classifier", "segmenter"})
 
 
 def _asked(session: Session, group: Group) -> tuple[Any, ...]:
@@ -47,10 +60,19 @@ def _asked(session: Session, group: Group) -> tuple[Any, ...]:
     for photo in group.photos:
         given, key = photo.photo, ""
         if isinstance(given, Annotation):
-            key = session.states[given.row].key or ""  # the content of photo and mask, and the box
+            # The content of photo and mask, and the box; without features, the mask is read again
+            key = session.states[given.row].key or (_content(session.folder / given.mask) if given.mask else "")
             given = replace(given, row=0)
         photos.append((photo.name, given, key, photo.body_part, photo.content, photo.beside))
     return group.encounter, group.animal, tuple(photos), group.excluded
+
+
+def _content(path: Path) -> str:
+    """Return the sha256 of a file; "" if it cannot be read: the query says so."""
+    try:
+        return file_sha256(path)
+    except SnowmatchError:
+        return ""
 
 
 def state_of(session: Session) -> str:

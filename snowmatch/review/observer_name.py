@@ -13,6 +13,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import make_folder, replace_file
 from snowmatch.core.home import home_of
 from snowmatch.core.plain import read_summed_json, with_json_sum
+from snowmatch.core.text import same_name
 
 MACHINE = "machine"
 
@@ -27,7 +28,7 @@ def observer_name(folder: Path, given: str | None = None) -> str:
     known: dict[str, str] = {}
     with suppress(OSError, ValueError, AttributeError):
         known = {str(k): str(v) for k, v in read_summed_json(path.read_text(encoding="utf-8")).items()}
-    name = " ".join((given or "").split())
+    name = same_name(" ".join((given or "").split()))
     if not name:
         name = known.get(account, "")
         if not name:

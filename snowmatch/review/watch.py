@@ -21,7 +21,7 @@ from snowmatch.api import Catalog, open_catalog
 from snowmatch.catalog.screened import Screened, load_screened
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import file_sha256
-from snowmatch.core.home import CSV_NAME, EXCEL_NAME, features_path
+from snowmatch.core.home import CSV_NAME, EXCEL_NAME, STATIONS_NAME, features_path, settings_path
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted
 from snowmatch.decisions.file import decisions_path
@@ -252,6 +252,9 @@ class Watch:
             for path, photo in asked.items()
             if self.add and path in shown
         ]
+        # A file that was renamed before it was added is added from its new place
+        moved = [(photo.path, self.memory.to_add.get(photo.sha256)) for photo in copies]
+        to_add += [replace(old, path=path) for path, old in moved if old is not None and not os.path.exists(old.path)]
         if photos:
             write_step(self.catalog, self.memory, photos=photos, events=events, to_add=to_add)
         left_out = Counter(
@@ -275,7 +278,8 @@ class Watch:
         earlier: dict[str, Watched] = {}
         for folder in {os.path.dirname(path) for path in new}:
             times = [datetime.fromisoformat(p.taken) for p in new.values() if p.taken and _folder(p) == folder]
-            earlier |= {p.path: p for p in self.memory.near(folder, times, gap) if stamp_of(p.path) == p.stamp}
+            near = self.memory.near(folder, times, gap)
+            earlier |= {p.path: p for p in near if p.event and stamp_of(p.path) == p.stamp}  # copies have no event
         batch = run_batch(
             catalog,
             [*new, *(path for path in earlier if path not in new)],
@@ -339,6 +343,9 @@ def _folder(photo: Watched) -> str:
 
 
 def _stamp_of(catalog: Path) -> tuple[int, ...]:
-    """Return the times of the files that the names and the gallery of a catalog come from; 0 for a missing file."""
-    files = (catalog / CSV_NAME, catalog / EXCEL_NAME, decisions_path(catalog), features_path(catalog))
+    """Return the times of the files that the names, the settings and the gallery of a catalog come from; 0 for none."""
+    files = (
+        *(catalog / name for name in (CSV_NAME, EXCEL_NAME, STATIONS_NAME)),
+        *(path(catalog) for path in (decisions_path, settings_path, features_path)),
+    )
     return tuple(stamp[1] if (stamp := stamp_of(str(path))) is not None else 0 for path in files)

@@ -128,6 +128,9 @@ def format_change(change: Change) -> str:
     )
     if change.quarrels:
         lines.append(f"{counted(len(change.quarrels), 'new contradiction')}: `check` shows them")
+    for names in change.alike:
+        listed = " and ".join(repr(printable(name)) for name in names)
+        lines.append(f"{listed} are nearly the same name, and count as different animals: rename one, or merge them")
     return "\n".join(lines)
 
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.text import same_name
 from snowmatch.review.adding import NewPhoto, add_photos
-from snowmatch.review.identities import UNNAMED, Decision, Identities, answer_pair, name_sightings
+from snowmatch.review.identities import UNNAMED, Decision, Identities, answer_pair, checked_name, name_sightings
 from snowmatch.review.uploads import Upload, find_upload, upload_file
 from snowmatch.views.plugins import indexed_extractors
 from snowmatch.views.text import Answer, Candidate
@@ -22,7 +23,7 @@ def add_answer(state: State, asked: Asked, answer: Answer, candidates: Sequence[
     named. Raises SnowmatchError if the name is taken or missing, or if the catalog cannot be written or indexed.
     """
     candidate = _chosen(candidates, who)
-    name = " ".join(name.split())
+    name = same_name(" ".join(name.split()))
     if who == "new":
         _check_new(state.identities(), name)
     uploads = [find_upload(state.folder, each) for each in asked.photos]
@@ -63,6 +64,7 @@ def _chosen(candidates: Sequence[Candidate], who: str) -> Candidate | None:
 def _check_new(identities: Identities, name: str) -> None:
     if not name or name.startswith(UNNAMED) or len(name) > 200:
         raise SnowmatchError("a new animal needs a name: type one", "name-missing")
+    checked_name(name)
     if identities.who.named(name) is not None:
         raise SnowmatchError(f"{name!r} is an individual already: choose it, or another name", "name-taken", name=name)
 
@@ -94,7 +96,7 @@ def _drafts(
         shown = {"probability": candidate.probability, "rank": candidate.rank, "lines": True, "reason": "identify"}
     elif answer.new_probability is not None:
         shown = {"probability": answer.new_probability, "lines": True, "reason": "identify"}
-    if candidate is not None and candidate.individual is None:
+    if candidate is not None and (candidate.individual is None or candidate.individual.startswith(UNNAMED)):
         other = identities.who.number_of.get(candidate.best.annotation)
         if other is None:
             raise SnowmatchError("the chosen animal is not on record any more: ask again", "answer-gone")

@@ -54,6 +54,7 @@ CLOSER = {
 TO_CHECK = {
     "other-times",
     "encounters-at-several-places",
+    "encounters-half-named",
     "boxes-without-photo",
     "settings-damaged",
     "found-damaged",

@@ -42,7 +42,7 @@ def _alike(patient: Patient) -> Iterator[Finding]:
         doubtful = [group for group in groups if group not in surely]
         for code, severity, found, how in (
             (f"{column}s-same-name", SERIOUS if column == "individual" else CHECK, surely, "case, blanks or zeros"),
-            (note.code, CHECK, doubtful, "marks or accents"),
+            (note.code, CHECK, doubtful, "marks, accents or alphabets"),
         ):
             if found:
                 names = {name for group in found for name in group}

@@ -139,6 +139,7 @@ def _lines(identities: Identities, change: Change, t: Translate, values: Mapping
         lines.append(t("change.total", n=change.sightings, captures=change.captures, before=fewer, after=more))
     if change.quarrels:
         lines.append(t("change.quarrels", n=len(change.quarrels)))
+    lines += [t("change.alike", names=", ".join(map(printable, names))) for names in change.alike]
     if not lines and values.get("kind") not in (PORTRAIT, BOX, *TRAITS):
         lines.append(t("change.nothing"))
     return lines
