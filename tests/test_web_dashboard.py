@@ -11,11 +11,13 @@ import test_web_logins as logins
 from test_web_pages import client_of
 
 from snowmatch.catalog.records import Fingerprint, Records, save_records
-from snowmatch.catalog.screened import Screened, save_screened
+from snowmatch.catalog.screened import KEPT, PERSON, UNKNOWN, Screened, save_screened
 from snowmatch.review.accounts import add_account
 from snowmatch.review.identities import name_sightings
+from snowmatch.screening.species import NOTHING
 from snowmatch.web import surveys
-from snowmatch.web.dashboard import SCREENING, TABLES, Wishes, figures_of, read_wishes, table_of
+from snowmatch.web.dashboard import SCREENED, SCREENING, TABLES, Wishes, figures_of, read_wishes, table_of
+from snowmatch.web.page import environment
 from snowmatch.web.state import State
 from snowmatch.web.texts import translator
 
@@ -169,8 +171,33 @@ def test_the_screening_is_counted(tmp_path):
     save_screened(folder, Screened(answers, "snow_leopard", 0.1))
     text = client.get("/dashboard/figures?lang=en").text
     assert '4 of 9 photos screened <progress max="9" value="4">' in text
-    assert "3 photos may show snow_leopard" in text
+    assert "3 photos may show snow leopard" in text
+    words = [
+        re.findall(r"<td>([^<]+)</td>", client.get(f"/dashboard/figures?lang={each}").text) for each in ("en", "ru")
+    ]
+    assert {"may show it", "ibex", "not screened"} <= set(words[0])
+    assert {"может быть", "ibex", "не просмотрено"} <= set(words[1])
     assert client.get(f"/dashboard/table/{SCREENING}").text == "answer,photos\nkept,3\nibex,1\nnot screened,5\n"
+
+
+def test_words_of_the_screening_are_those_that_it_writes():
+    assert {KEPT, NOTHING, PERSON, UNKNOWN, "not screened"} == set(SCREENED)
+
+
+@pytest.mark.parametrize(
+    ("days", "english", "russian"),
+    [
+        (1.0, "1</b> camera-day<", "1</b> сутки работы"),
+        (1.4, "1.4</b> camera-days<", "1.4</b> суток работы"),
+        (21.3, "21.3</b> camera-days<", "21.3</b> суток работы"),
+        (22.0, "22</b> camera-days<", "22</b> суток работы"),
+    ],
+)
+def test_days_with_a_fraction_have_the_word_of_fractions(days, english, russian):
+    values = dict.fromkeys(("stations", "sightings", "unidentified", "individuals", "captures"), 1)
+    macro = environment().get_template("dashboard_parts.html").module.facts
+    for language, told in (("en", english), ("ru", russian)):
+        assert told in macro(translator(language), {"camera_days": days, "first": "", "last": "", **values})
 
 
 # --- the report -------------------------------------------------------------------------------------------------------
@@ -192,6 +219,8 @@ def test_the_report_has_what_reviewers_ask_for_and_positions_only_if_asked(page)
     assert len(dots[0]) == len(dots[1]) == 3
     assert dots[0] != dots[1]  # the map is as exact as the table
     assert page.get("/report?coordinates=near").status_code == 400
+    assert "Positions: rounded to 5 km (EPSG:" in rounded
+    assert "Положения: округлено до 5 км (EPSG:" in page.get("/report?lang=ru&coordinates=rounded:5").text
 
 
 def test_positions_are_for_administrators(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """The pages of the app: what they show, and what they write."""
 
 import csv
+import html
 import io
 import json
 import os
@@ -21,7 +22,7 @@ from starlette.testclient import TestClient
 from snowmatch.api import open_catalog
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.review.adding import NewPhoto, add_photos, with_rows
-from snowmatch.review.identities import name_sightings, open_identities
+from snowmatch.review.identities import answer_pair, name_sightings, open_identities
 from snowmatch.review.uploads import forget_old_uploads
 from snowmatch.web import texts
 from snowmatch.web.app import make_app
@@ -114,6 +115,15 @@ def test_all_languages_have_the_same_words():
             assert holes[0] == holes[1], (language, key)
 
 
+@pytest.mark.parametrize("language", texts.LANGUAGES)
+def test_all_plural_forms_tell_the_same_values(language):
+    """In Russian, the form for 1 is also that for 21: it cannot leave the number out if the others tell it."""
+    for key, word in texts.words_of(language).items():
+        if not isinstance(word, str):
+            holes = [set(re.findall(r"{(\w+)}", form)) for form in word.values()]
+            assert all(each == holes[0] for each in holes), key
+
+
 def test_every_word_that_pages_use_exists_and_none_is_spare():
     sources = [p.read_text(encoding="utf-8") for p in (*PACKAGE.rglob("*.html"), *PACKAGE.rglob("*.py"))]
     used = {
@@ -170,6 +180,16 @@ def test_the_language_is_chosen(asked, remembered, accepted, language):
 def test_the_language_is_remembered(client):
     assert 'lang="ru"' in client.get("/?lang=ru").text
     assert 'lang="ru"' in client.get("/photos").text
+
+
+def test_the_answer_to_a_form_leads_to_a_page_in_the_other_language(client):
+    """The address of a form shows nothing to who only follows a link."""
+    for address, above in (("/jobs/start", "/jobs"), ("/observer", "/"), ("/identify/x/add", "/identify")):
+        text = client.post(address, data={"kind": "none", "observer": "machine"}, headers={"accept": "text/html"}).text
+        (link,) = re.findall(r'<a href="([^"]*)" lang="ru"', text)
+        assert link == f"{above}?lang=ru"
+        assert client.get(above, params={"lang": "en"}).status_code == 200
+    assert '<a href="?lang=ru" lang="ru"' in client.get("/photos").text
 
 
 def test_no_page_has_scripts_or_styles_of_its_own_or_from_elsewhere():
@@ -234,12 +254,34 @@ def test_photos_are_listed_and_filtered(client):
     keys = re.findall(r'href="/photos/(\w+)"', client.get("/photos").text)
     assert len(keys) == 5
     assert len(re.findall(r'href="/photos/(\w+)"', client.get("/photos?individual=aika").text)) == 2
-    assert len(re.findall(r'href="/photos/(\w+)"', client.get("/photos?individual=-").text)) == 1
+    assert len(re.findall(r'href="/photos/(\w+)"', client.get("/photos?individual=+").text)) == 1
     assert len(re.findall(r'href="/photos/(\w+)"', client.get("/photos?station=st0&body_part=left_flank").text)) == 3
     assert not re.findall(r'href="/photos/(\w+)"', client.get("/photos?state=failed").text)
     page = client.get(f"/photos/{keys[0]}").text
     assert "images/0.jpg" in page
     assert "20, 20, 280, 200" in page
+
+
+def test_photos_without_a_name_are_those_that_the_first_page_counts(tmp_path):
+    folder = make_catalog(tmp_path, name="")
+    state = State(folder)  # two sightings without a name are one animal: it has no name all the same
+    state.append(lambda now: [answer_pair(now, 0, 1, "same", "asel")])
+    client = client_of(folder)
+    address = re.search(r'href="(/photos[^"]+)">3 of them without a name', client.get("/home/facts").text)[1]
+    assert len(re.findall(r'href="/photos/([\w-]+)"', client.get(html.unescape(address)).text)) == 3
+
+
+def test_odd_names_are_found_among_the_photos(tmp_path):
+    """A dash is a name like another one, and a long name is not cut."""
+    for name in ("-", "x" * 260):
+        client = client_of(make_catalog(tmp_path / name[:3], name=name))
+        assert len(re.findall(r'href="/photos/([\w-]+)"', client.get("/photos", params={"individual": name}).text)) == 2
+
+
+def test_a_search_among_photos_does_not_hit_the_middle_of_identifiers(client):
+    key = re.search(r'href="/photos/(\w+)"', client.get("/photos").text)[1]
+    assert f'href="/photos/{key}"' in client.get("/photos", params={"q": key[:8]}).text
+    assert 'href="/photos/' not in client.get("/photos", params={"q": key[4:9]}).text
 
 
 def test_photos_that_were_never_indexed_are_shown_with_their_state(tmp_path):

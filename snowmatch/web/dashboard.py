@@ -38,6 +38,9 @@ FLANKS = ("both", "left", "right", "hybrid")  # two sessions would count each ca
 CURVE = 97  # points of the density of hours
 ROWS, COLUMNS = 50, 40  # of a table on the page; the file has all
 SCREENING = "screening.csv"
+# Its answers that are words of ours; the others are species
+SCREENED = {answer: f"screened.{answer}" for answer in ("kept", "nothing", "person", "unknown")}
+SCREENED |= {"not screened": "screened.not_screened"}
 # The tables behind the figures, and which of their columns are words of ours
 TABLES = (
     *("rates.csv", "movements.csv", "co-use.csv", "activity-hours.csv", "activity-months.csv", "gaps.csv"),
@@ -136,6 +139,8 @@ def shown_table(
         return "when" if values and all(isinstance(value, datetime) for value in values) else ""
 
     def cell(column: str, value: object) -> str:
+        if name == SCREENING and isinstance(value, str):
+            return t(SCREENED[value]) if value in SCREENED else printable(value.replace("_", " "))
         if isinstance(value, str):
             return t(WORDS[name, column] + value) if (name, column) in WORDS else with_calls(t, printable(value))
         if isinstance(value, datetime):

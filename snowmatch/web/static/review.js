@@ -52,7 +52,7 @@
     try { found = await snowmatch.get(`/review/next?${address}`); } catch (error) { return problem(error); }
     if (found.comparing) {
       const [n, total] = found.comparing;
-      status.textContent = total ? say("comparing", { n, total }) : words.loading;
+      if (!now) wait(total ? say("comparing", { n, total }) : words.loading);
       setTimeout(fetchAhead, 1000);
       return;
     }
@@ -101,6 +101,11 @@
       fetchAhead();
     }
   });
+  function wait(text) {
+    status.hidden = false;
+    status.textContent = text;
+    status.classList.remove("problem");
+  }
   function problem(error) {
     status.hidden = false;
     status.textContent = error.message;
@@ -131,7 +136,7 @@
       again.textContent = words.ask_skipped;
       again.className = "main";
       again.addEventListener("click", async () => {
-        await snowmatch.post("/review/skip", { mode, again: true });
+        try { await snowmatch.post("/review/skip", { mode, again: true }); } catch (error) { return snowmatch.say(error.message); }
         done.hidden = true;
         fetchAhead();
       });
@@ -289,7 +294,7 @@
     now = null;
     const free = ahead.findIndex((q) => !answered.has(keyOf(q)) && !q.groups.some((group) => before.has(group)));
     if (free >= 0) show(ahead.splice(free, 1)[0]);
-    else { if (!block.hidden) held = block.contains(document.activeElement) ? document.activeElement : null; status.hidden = false; status.textContent = words.loading; block.hidden = true; }
+    else { if (!block.hidden) held = block.contains(document.activeElement) ? document.activeElement : null; wait(words.loading); block.hidden = true; }
   }
   async function answer(choice) {
     if (!now) return;
@@ -432,14 +437,6 @@
     "+": "zoom-in", "=": "zoom-in", "-": "zoom-out", _: "zoom-out", 0: "reset", m: "marks", n: "note",
     1: "sure1", 2: "sure2", 3: "sure3", 4: "sure4",
   };
-  const codes = { Comma: ",", Period: ".", BracketLeft: "[", BracketRight: "]", Equal: "+", Minus: "-" };
-  // The Latin key in the place of another script's letter
-  function latin(event) {
-    if (event.key.length > 1 || /^[\x20-\x7e]$/.test(event.key)) return event.key.toLowerCase();
-    if (event.code.startsWith("Key")) return event.code.slice(3).toLowerCase();
-    const key = codes[event.code] || "";
-    return event.shiftKey ? { ",": "<", ".": ">" }[key] || key : key;
-  }
   for (const button of root.querySelectorAll("[data-do]")) {
     // After a click with the mouse, the space bar must not answer again. Whoever goes by Tab keeps the place
     button.addEventListener("click", (event) => { acts[button.dataset.do](); if (event.detail && !button.matches("[data-do=note]")) button.blur(); });
@@ -451,7 +448,7 @@
     }
     if (snowmatch.typing(event) || document.getElementById("help").open) return;
     if (event.repeat && event.key === "Enter" && event.target.closest(".answers")) { event.preventDefault(); return; }
-    const key = latin(event);
+    const key = snowmatch.key(event);
     if (key === "u" && !event.repeat) { event.preventDefault(); undo(); return; }
     if (!now) return;
     const arrow = { arrowleft: [-1, 0], arrowright: [1, 0], arrowup: [0, -1], arrowdown: [0, 1] }[key];
