@@ -271,6 +271,13 @@ def test_photos_without_a_name_are_those_that_the_first_page_counts(tmp_path):
     assert len(re.findall(r'href="/photos/([\w-]+)"', client.get(html.unescape(address)).text)) == 3
 
 
+def test_an_individual_without_times_tells_none(tmp_path):
+    folder = make_catalog(tmp_path)
+    table = folder / "catalog.csv"
+    table.write_text(re.sub(r"2025-03-0.T10:00:00", "", table.read_text(encoding="utf-8")), encoding="utf-8")
+    assert "2 sightings, 2 photos; naryn st0, naryn st1</p>" in client_of(folder).get("/individuals/aika").text
+
+
 def test_odd_names_are_found_among_the_photos(tmp_path):
     """A dash is a name like another one, and a long name is not cut."""
     for name in ("-", "x" * 260):

@@ -80,6 +80,22 @@ def test_findings_of_the_doctor_are_in_the_language_of_the_page(tmp_path):
     assert len(found["en"]) == len(found["ru"]) > 0
     assert any(text.startswith("2 individuals of 2 without both flanks") for text in found["en"])
     assert "2 особи без обоих боков: снимки другого бока не определить" in found["ru"]
+    assert "<b>1</b> hint</li>" in client.get("/doctor/findings?lang=en").text
+    assert "<b>1</b> совет</li>" in client.get("/doctor/findings?lang=ru").text
+
+
+def test_pictures_of_a_finding_lead_to_their_sighting(tmp_path):
+    folder = make_catalog(tmp_path)
+    table = folder / "catalog.csv"
+    text = table.read_text(encoding="utf-8").replace(",e1,", ",e0,").replace("st1", "st0").replace("left_flank", "")
+    table.write_text(text, encoding="utf-8")  # a sighting of two photos, and a finding about all photos
+    client = client_of(folder)
+    while (answer := client.get("/doctor/findings")).status_code == 202:
+        time.sleep(0.05)
+    links = re.findall(r'<a href="(/individuals/[^"#]+)#([^"]+)"><img[^>]*/([\w-]+)" alt', answer.text)
+    assert any(anchor != key for _, anchor, key in links)  # a sighting is named by one of its photos
+    for address, anchor, _ in links:
+        assert f'id="{anchor}"' in client.get(address).text
 
 
 def test_what_the_doctor_says_of_a_catalog_that_is_not_indexed_is_russian(tmp_path):
