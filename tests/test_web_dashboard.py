@@ -130,6 +130,7 @@ def test_a_catalog_without_times_says_so_and_keeps_its_filters(tmp_path):
     assert client.get("/dashboard").status_code == 200
     answer = client.get("/dashboard/figures?lang=en")
     assert (answer.status_code, "time" in answer.text) == (400, True)
+    assert "Ни у одной встречи нет и времени, и станции" in client.get("/dashboard/figures?lang=ru").text
 
 
 def test_names_are_text(tmp_path):

@@ -58,10 +58,10 @@ def test_translations_are_russian_and_have_all_plurals(code):
 def test_a_note_with_a_count_has_its_plural():
     text = [told_note("ru", Note("decisions-idle", "english", {"count": n})) for n in (1, 3, 5, 21)]
     assert text == [
-        "1 решение без действия",
-        "3 решения без действия",
-        "5 решений без действия",
-        "21 решение без действия",
+        "1 решение без последствий",
+        "3 решения без последствий",
+        "5 решений без последствий",
+        "21 решение без последствий",
     ]
 
 
@@ -117,6 +117,12 @@ def test_the_doctor_names_the_extractor_that_lacks_annotations_in_russian(state)
     found = Finding(f"{state}-annotations", "check", "english", data={"count": 2, "extractor": "sift"})
     assert _text(found, "ru").startswith("2 изображения зверей ")
     assert "(sift)" in _text(found, "ru")
+
+
+def test_an_empty_catalog_says_so_in_russian(tmp_path):
+    (tmp_path / "catalog.csv").write_text("path,individual\n", encoding="utf-8")
+    text = client_of(tmp_path).get("/photos?lang=ru").text
+    assert f"{tmp_path / 'catalog.csv'}: под заголовком нет строк" in text
 
 
 def test_english_is_the_fallback():
