@@ -1,0 +1,66 @@
+"""Forms and keys in a real browser: what is sent once, what is forgotten, and keys of another script."""
+
+import pytest
+from test_web_browser import address, page, until
+from test_web_pages import make_catalog
+
+from snowmatch.web.state import State
+
+__all__ = ["address", "page"]  # fixtures
+pytestmark = pytest.mark.browser
+
+KEY = "([key, code]) => document.body.dispatchEvent(new KeyboardEvent('keydown', { key, code, bubbles: true }))"
+TWICE = "form => { form.requestSubmit(); form.requestSubmit(); }"  # a double click
+
+
+@pytest.fixture
+def state(tmp_path):
+    return State(make_catalog(tmp_path), None, "Anna")
+
+
+def test_forms_are_sent_once_and_keys_work_with_cyrillic_letters(state, page):
+    start = page.url
+    sent = []
+    page.on(
+        "request", lambda request: sent.append(request.url.rpartition("/")[2]) if request.method == "POST" else None
+    )
+
+    page.goto(start + "photos?lang=ru")
+    for key in (["п", "KeyG"], ["ш", "KeyI"]):  # g i on a Russian keyboard
+        page.evaluate(KEY, key)
+    page.wait_for_url("**/identify")
+    photo = state.folder / "images" / "0.jpg"
+    page.set_input_files("#files", photo)
+    page.wait_for_selector("#strip button.plain")
+    assert page.input_value("#question [name=station]") == "st0"  # the photo is in the catalog
+    assert page.input_value("#files") == ""  # the same file can be chosen again
+    page.fill("#question [name=timestamp]", "2025-04-01T10:00:00")
+    page.click("#strip button.plain")
+    assert page.input_value("#question [name=station]") == ""  # of the photo that was removed
+    assert page.input_value("#question [name=timestamp]") == "2025-04-01T10:00"  # of the person
+
+    page.goto(start + "photos?lang=en")
+    page.evaluate(
+        "document.querySelector('[data-filters]').addEventListener('submit', (e) => e.preventDefault(), { once: true })"
+    )
+    page.click("[data-filters] button")
+    assert page.locator("[data-filters] [name]:disabled").count() == 0  # who goes back can filter again
+    page.fill("[data-filters] [name=q]", "images/1")
+    page.click("[data-filters] button")
+    page.wait_for_url("**/photos?q=images%2F1")
+
+    page.goto(start + "photos/" + state.identities().annotations[0].annotation + "?lang=en")
+    page.route("**/changes", lambda route: route.abort())
+    page.eval_on_selector("form[data-photos-bar]", "form => form.requestSubmit()")
+    until(lambda: page.text_content("#said") == "snowmatch does not answer: is it still running?")
+    page.unroute("**/changes")
+    sent.clear()
+    page.eval_on_selector("form[data-photos-bar]", TWICE)
+    page.wait_for_selector("#preview[open]")
+    assert sent == ["changes"]
+
+    page.goto(start + "?lang=en")
+    sent.clear()
+    with page.expect_navigation():
+        page.eval_on_selector("form[action='/observer']", TWICE)
+    assert sent == ["observer"]
