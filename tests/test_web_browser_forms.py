@@ -6,6 +6,7 @@ import pytest
 from test_web_browser import address, page, until
 from test_web_pages import make_catalog
 
+from snowmatch.review.identities import answer_pair
 from snowmatch.web.state import State
 
 __all__ = ["address", "page"]  # fixtures
@@ -13,6 +14,7 @@ pytestmark = pytest.mark.browser
 
 KEY = "([key, code]) => document.body.dispatchEvent(new KeyboardEvent('keydown', { key, code, bubbles: true }))"
 TWICE = "form => { form.requestSubmit(); form.requestSubmit(); }"  # a double click
+LEFT = '.side[data-side="0"] .animal'
 AGAIN = "form => { form.requestSubmit(); setTimeout(() => form.requestSubmit(), 200); }"
 
 
@@ -74,3 +76,22 @@ def test_forms_are_sent_once_and_keys_work_with_cyrillic_letters(state, page):
     with page.expect_navigation():
         page.eval_on_selector("form[action='/observer']", AGAIN)
     assert sent == ["observer"]
+
+
+def test_undo_shows_the_question_whose_answer_is_taken_back_also_of_another_page(state, page):
+    page.goto(page.url + "review?lang=en")
+    page.wait_for_selector(".question:not([hidden])", timeout=30_000)
+    shown = page.get_attribute(LEFT, "src")
+    page.keyboard.press("d")
+    until(lambda: len(state.identities().rows) == 1)
+    row, who = state.identities().rows[0], state.identities().who
+    own = {who.number_of[side[0]] for side in (row.side_a, row.side_b)}
+    others = [n for n in range(len(who.sightings)) if n not in own][:2]
+    state.append(lambda now: [answer_pair(now, *others, "different", "Anna")])  # in another tab
+    page.keyboard.press("u")
+    until(lambda: len(state.identities().rows) == 3)
+    keys = [state.identities().who.sightings[n].key for n in others]
+    until(lambda: page.is_visible(".question") and any(key in page.get_attribute(LEFT, "src") for key in keys))
+    page.keyboard.press("u")
+    until(lambda: len(state.identities().rows) == 4)
+    until(lambda: page.get_attribute(LEFT, "src") == shown)

@@ -21,6 +21,7 @@ from snowmatch.web.page import environment
 from snowmatch.web.state import State
 from snowmatch.web.texts import translator
 
+ROWS = drawn_table.ROWS
 STATIONS = drawn_table.STATIONS.replace("76.10,41.50", "76.10123,41.50321").replace("76.20,41.52", "76.20123,41.52321")
 POSITIONS = re.compile(r"76\.[12]0?123|41\.5[02]321|\b459\d{4}\b|\b460\d{4}\b|32643")
 
@@ -52,7 +53,7 @@ def test_the_page_asks_for_its_figures_with_the_same_filters(page):
     assert f'data-load="/dashboard/figures?{query}"' in text
     assert f'href="/report?{query}"' in text
     assert '<option value="naryn" selected>' in text
-    assert '<option value="bars">' in text
+    assert '<option value="bars">bars</option>' in text
 
 
 def test_every_figure_has_a_title_a_description_and_its_table(page):
@@ -145,6 +146,19 @@ def test_names_are_text(tmp_path):
 
 
 # --- files ------------------------------------------------------------------------------------------------------------
+
+
+def test_animals_without_a_name_are_called_in_the_language_of_the_page(tmp_path):
+    handle = "unnamed a1b2c3d4e5f60718"
+    client = client_of(
+        write_catalog(tmp_path / "c", [(handle if row[0] == "bars" else row[0], *row[1:]) for row in ROWS])
+    )
+    figures = client.get("/dashboard/figures?lang=ru").text
+    assert "unnamed" not in figures
+    assert "a1b2c3d4e5f60718, aika: 1" in figures
+    assert f'<option value="{handle}">без имени (a1b2c3d4)</option>' in client.get("/dashboard?lang=ru").text
+    report = client.get("/report", params={"lang": "ru", "individual": handle}).text
+    assert "Особь: без имени (a1b2c3d4)." in report
 
 
 def test_the_files_have_all_rows_of_the_filters(page, folder):

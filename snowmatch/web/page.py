@@ -57,7 +57,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters.update(percent=_percent, shown=printable)
+    found.filters.update(percent=shown_percent, shown=printable)
     found.globals.update(
         NAV=NAV,
         may=may,
@@ -188,7 +188,7 @@ def whole_number(text: str | None, default: int, least: int, most: int) -> int:
     return min(max(int(text), least), most)
 
 
-def _percent(probability: float | None, bounds: Sequence[float] = ()) -> str:
+def shown_percent(probability: float | None, bounds: Sequence[float] = ()) -> str:
     """Return a probability as `percent` does, with signs instead of words."""
     return percent(probability, bounds).replace("below ", "< ").replace("above ", "> ")
 

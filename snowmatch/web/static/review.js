@@ -306,19 +306,20 @@
       lines: viewer.shown.lines || viewer.shown.spot >= 0,
     };
     answered.add(keyOf(question));
-    past.push({ question, ...mine });
+    const kept = { question, ...mine, id: "" };
+    past.push(kept);
     answers += 1;
     if (left !== null) left = Math.max(left - 1, 0);
     next();
     tellLeft();
     sending += 1;
     try {
-      await snowmatch.post("/review/answer", values);
+      kept.id = (await snowmatch.post("/review/answer", values)).id;
       fetchAhead();
       if (answers % 10 === 0) look();
     } catch (error) {
       answered.delete(keyOf(question));
-      past.splice(past.findIndex((each) => each.question === question), 1);
+      past.splice(past.indexOf(kept), 1);
       show(question, mine);
       snowmatch.say(`${words.not_stored} ${error.message}`);
     } finally { sending -= 1; }
@@ -340,7 +341,8 @@
       const found = await snowmatch.post("/review/undo", { mode });
       if (!found.undone) return snowmatch.say(words.nothing_undone);
       snowmatch.say(words.undone); // before the question that comes back
-      const last = past.pop();
+      const at = past.findIndex((each) => each.id === found.undone.id); // -1: it was given on another page
+      const last = at < 0 ? null : past.splice(at, 1)[0];
       answers += 1;
       if (last) {
         answered.delete(keyOf(last.question));
