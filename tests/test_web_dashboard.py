@@ -202,10 +202,10 @@ def test_words_of_the_screening_are_those_that_it_writes():
 @pytest.mark.parametrize(
     ("days", "english", "russian"),
     [
-        (1.0, "1</b> camera-day<", "1</b> сутки работы"),
-        (1.4, "1.4</b> camera-days<", "1.4</b> суток работы"),
-        (21.3, "21.3</b> camera-days<", "21.3</b> суток работы"),
-        (22.0, "22</b> camera-days<", "22</b> суток работы"),
+        (1.0, "1</b> camera-day<", "1</b> ловушко-сутки"),
+        (1.4, "1.4</b> camera-days<", "1.4</b> ловушко-суток"),
+        (21.3, "21.3</b> camera-days<", "21.3</b> ловушко-суток"),
+        (22.0, "22</b> camera-days<", "22</b> ловушко-суток"),
     ],
 )
 def test_days_with_a_fraction_have_the_word_of_fractions(days, english, russian):

@@ -413,6 +413,13 @@ def test_a_burst_without_times_is_one_new_animal(tmp_path):
     assert len({a.encounter for a in identities.named[5:]}) == 1
 
 
+def test_an_answer_tells_how_many_of_its_photos_the_catalog_has(client, folder):
+    old, new = sent(client, (folder / "images" / "0.jpg").read_bytes(), "old.jpg"), sent(client, jpeg(1, shift=9))
+    for photos, told in (((old,), "has already: 1 of 1"), ((old, new), "has already: 1 of 2"), ((new,), None)):
+        text = client.get(asked(client, *photos)).text
+        assert told in text if told else "has already" not in text
+
+
 def test_nobody_adds_without_a_name_of_the_observer(folder):
     client = client_of(folder, observer="")
     address = asked(client, sent(client, jpeg(1, shift=20)))

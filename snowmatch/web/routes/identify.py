@@ -126,7 +126,7 @@ def answer(request: Request) -> Response:
     shown = candidates_of(found)
     t = translator_of(request)
     uploads = [find_upload(state.folder, name) for name in asked.photos]
-    known = [a for each in uploads for a in state.on_record(each.sha256)]
+    known = sum(bool(state.on_record(each.sha256)) for each in uploads)
     return render(
         request,
         "answer.html",
