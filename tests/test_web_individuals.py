@@ -14,7 +14,9 @@ from snowmatch.review.identities import UNNAMED, answer_pair, name_sightings
 from snowmatch.review.links import links_of
 from snowmatch.web.animals import address_of, find_number, quoted
 from snowmatch.web.app import make_app
+from snowmatch.web.page import environment
 from snowmatch.web.state import State
+from snowmatch.web.texts import translator
 
 HOSTILE = [
     '<script>alert("1")</script>',
@@ -309,6 +311,14 @@ def test_a_link_is_weak_if_the_photos_speak_against_it_or_if_one_answer_alone_ho
     (link,) = [each for each in links if (each.a, each.b) == (low.one, low.other)]
     assert (link.weak, link.answers, link.how) == ("unlikely", 1, ("answer",))
     assert all(not each.weak for each in links_of(who, who.individuals[who.of[low.one]], None))
+
+
+@pytest.mark.parametrize(("share", "shown"), [(0.9997, "99.97 %"), (0.4, "40 %"), (0.0002, "&lt; 0.1 %")])
+def test_no_link_is_impossible_or_certain(share, shown):
+    link = {"a": "x", "b": "y", "words": ("one", "two"), "weak": "single", "probability": share}
+    template = environment().get_template("links.html")
+    text = template.render(t=translator("en"), links=[link], compared=True, card=None)
+    assert f"({shown} by the photos)" in text
 
 
 def test_the_passport_has_no_coordinates_unless_asked(state, page):

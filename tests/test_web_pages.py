@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -289,6 +290,18 @@ def test_a_search_among_photos_does_not_hit_the_middle_of_identifiers(client):
     key = re.search(r'href="/photos/(\w+)"', client.get("/photos").text)[1]
     assert f'href="/photos/{key}"' in client.get("/photos", params={"q": key[:8]}).text
     assert 'href="/photos/' not in client.get("/photos", params={"q": key[4:9]}).text
+
+
+def test_pages_of_a_catalog_that_was_never_indexed_say_so(tmp_path):
+    """No individual and no sighting is known, but not because of filters or of missing times."""
+    folder = make_catalog(tmp_path)
+    shutil.rmtree(folder / ".snowmatch")
+    client = client_of(folder)
+    for address, other in (("/individuals", "No individual fits"), ("/survey", "No sighting has a time")):
+        text = client.get(address).text
+        assert 'No photo is read yet (indexed), so no sighting is known. <a href="/jobs">' in text
+        assert other not in text
+    assert "No individual fits" in client_of(make_catalog(tmp_path / "other")).get("/individuals?text=nobody").text
 
 
 def test_photos_that_were_never_indexed_are_shown_with_their_state(tmp_path):

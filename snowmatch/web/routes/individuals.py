@@ -60,6 +60,7 @@ def individuals(request: Request) -> Response:
         "individuals.html",
         cards=[card_of(identities, known, n) for n in found[(number - 1) * PAGE : number * PAGE]],
         total=len(found),
+        unread=not sightings,
         number=number,
         pages=pages,
         wishes=wishes,

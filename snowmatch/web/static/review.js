@@ -41,6 +41,8 @@
     const [value, unit] = metres < 1000 ? [metres, "meter"] : [metres / 1000, "kilometer"];
     return new Intl.NumberFormat(language, { style: "unit", unit, maximumFractionDigits: value < 10 ? 1 : 0 }).format(value);
   }
+  // As on all pages, nothing is 0 % or 100 %
+  const percent = (share) => (share < 0.001 ? "< 0.1" : share > 0.999 ? "> 99.9" : Math.round(share * 1000) / 10);
   const keyOf = (question) => [...question.pair].sort().join(" ");
 
   // --- questions ----------------------------------------------------------------------------------------------------
@@ -271,7 +273,7 @@
       chance.append(level);
     }
     const sure = now.level && likely ? " " + say("at_least", { percent: Math.floor(now.careful * 1000) / 10 }) : "";
-    chance.append(` ${say("chance", { percent: Math.round(now.probability * 1000) / 10 })}${sure}${elsewhere}`); // in one piece: alone, the space is not read
+    chance.append(` ${say("chance", { percent: percent(now.probability) })}${sure}${elsewhere}`); // in one piece: alone, the space is not read
   }
   function tellLeft() {
     if (left === null) return;
