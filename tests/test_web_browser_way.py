@@ -167,7 +167,7 @@ def test_from_photos_without_names_to_a_passport(page, folder, survey):
     assert tops[0] == tops[1]  # side by side
     page.locator(f"form[data-ids*='{wrong.id}'] button").click()
     way.agree()
-    page.wait_for_selector("text=Nothing contradicts")
+    page.wait_for_selector("text=There are no contradictions")
 
     # A second observer answers blind, and the page of the agreement counts it
     way.call_oneself("Boris")

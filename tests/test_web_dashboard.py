@@ -11,14 +11,17 @@ import test_web_logins as logins
 from test_web_pages import client_of
 
 from snowmatch.catalog.records import Fingerprint, Records, save_records
-from snowmatch.catalog.screened import Screened, save_screened
+from snowmatch.catalog.screened import KEPT, PERSON, UNKNOWN, Screened, save_screened
 from snowmatch.review.accounts import add_account
 from snowmatch.review.identities import name_sightings
+from snowmatch.screening.species import NOTHING
 from snowmatch.web import surveys
-from snowmatch.web.dashboard import SCREENING, TABLES, Wishes, figures_of, read_wishes, table_of
+from snowmatch.web.dashboard import SCREENED, SCREENING, TABLES, Wishes, figures_of, read_wishes, table_of
+from snowmatch.web.page import environment
 from snowmatch.web.state import State
 from snowmatch.web.texts import translator
 
+ROWS = drawn_table.ROWS
 STATIONS = drawn_table.STATIONS.replace("76.10,41.50", "76.10123,41.50321").replace("76.20,41.52", "76.20123,41.52321")
 POSITIONS = re.compile(r"76\.[12]0?123|41\.5[02]321|\b459\d{4}\b|\b460\d{4}\b|32643")
 
@@ -50,7 +53,7 @@ def test_the_page_asks_for_its_figures_with_the_same_filters(page):
     assert f'data-load="/dashboard/figures?{query}"' in text
     assert f'href="/report?{query}"' in text
     assert '<option value="naryn" selected>' in text
-    assert '<option value="bars">' in text
+    assert '<option value="bars">bars</option>' in text
 
 
 def test_every_figure_has_a_title_a_description_and_its_table(page):
@@ -128,6 +131,7 @@ def test_a_catalog_without_times_says_so_and_keeps_its_filters(tmp_path):
     assert client.get("/dashboard").status_code == 200
     answer = client.get("/dashboard/figures?lang=en")
     assert (answer.status_code, "time" in answer.text) == (400, True)
+    assert "Ни у одной встречи нет и времени, и станции" in client.get("/dashboard/figures?lang=ru").text
 
 
 def test_names_are_text(tmp_path):
@@ -142,6 +146,19 @@ def test_names_are_text(tmp_path):
 
 
 # --- files ------------------------------------------------------------------------------------------------------------
+
+
+def test_animals_without_a_name_are_called_in_the_language_of_the_page(tmp_path):
+    handle = "unnamed a1b2c3d4e5f60718"
+    client = client_of(
+        write_catalog(tmp_path / "c", [(handle if row[0] == "bars" else row[0], *row[1:]) for row in ROWS])
+    )
+    figures = client.get("/dashboard/figures?lang=ru").text
+    assert "unnamed" not in figures
+    assert "a1b2c3d4e5f60718, aika: 1" in figures
+    assert f'<option value="{handle}">без имени (a1b2c3d4)</option>' in client.get("/dashboard?lang=ru").text
+    report = client.get("/report", params={"lang": "ru", "individual": handle}).text
+    assert "Особь: без имени (a1b2c3d4)." in report
 
 
 def test_the_files_have_all_rows_of_the_filters(page, folder):
@@ -169,8 +186,33 @@ def test_the_screening_is_counted(tmp_path):
     save_screened(folder, Screened(answers, "snow_leopard", 0.1))
     text = client.get("/dashboard/figures?lang=en").text
     assert '4 of 9 photos screened <progress max="9" value="4">' in text
-    assert "3 photos may show snow_leopard" in text
+    assert "3 photos may show snow leopard" in text
+    words = [
+        re.findall(r"<td>([^<]+)</td>", client.get(f"/dashboard/figures?lang={each}").text) for each in ("en", "ru")
+    ]
+    assert {"may show it", "ibex", "not screened"} <= set(words[0])
+    assert {"может быть", "ibex", "не просмотрено"} <= set(words[1])
     assert client.get(f"/dashboard/table/{SCREENING}").text == "answer,photos\nkept,3\nibex,1\nnot screened,5\n"
+
+
+def test_words_of_the_screening_are_those_that_it_writes():
+    assert {KEPT, NOTHING, PERSON, UNKNOWN, "not screened"} == set(SCREENED)
+
+
+@pytest.mark.parametrize(
+    ("days", "english", "russian"),
+    [
+        (1.0, "1</b> camera-day<", "1</b> ловушко-сутки"),
+        (1.4, "1.4</b> camera-days<", "1.4</b> ловушко-суток"),
+        (21.3, "21.3</b> camera-days<", "21.3</b> ловушко-суток"),
+        (22.0, "22</b> camera-days<", "22</b> ловушко-суток"),
+    ],
+)
+def test_days_with_a_fraction_have_the_word_of_fractions(days, english, russian):
+    values = dict.fromkeys(("stations", "sightings", "unidentified", "individuals", "captures"), 1)
+    macro = environment().get_template("dashboard_parts.html").module.facts
+    for language, told in (("en", english), ("ru", russian)):
+        assert told in macro(translator(language), {"camera_days": days, "first": "", "last": "", **values})
 
 
 # --- the report -------------------------------------------------------------------------------------------------------
@@ -192,6 +234,8 @@ def test_the_report_has_what_reviewers_ask_for_and_positions_only_if_asked(page)
     assert len(dots[0]) == len(dots[1]) == 3
     assert dots[0] != dots[1]  # the map is as exact as the table
     assert page.get("/report?coordinates=near").status_code == 400
+    assert "Positions: rounded to 5 km (EPSG:" in rounded
+    assert "Положения: округлено до 5 км (EPSG:" in page.get("/report?lang=ru&coordinates=rounded:5").text
 
 
 def test_positions_are_for_administrators(tmp_path, monkeypatch):

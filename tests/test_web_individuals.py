@@ -10,11 +10,13 @@ import pytest
 from starlette.testclient import TestClient
 
 from snowmatch.review.contradictions import contradictions_of
-from snowmatch.review.identities import answer_pair, name_sightings
+from snowmatch.review.identities import UNNAMED, answer_pair, name_sightings
 from snowmatch.review.links import links_of
-from snowmatch.web.animals import address_of, find_number
+from snowmatch.web.animals import address_of, find_number, quoted
 from snowmatch.web.app import make_app
+from snowmatch.web.page import environment
 from snowmatch.web.state import State
+from snowmatch.web.texts import translator
 
 HOSTILE = [
     '<script>alert("1")</script>',
@@ -225,6 +227,11 @@ def test_names_from_people_are_text_on_every_page(state, page):
             assert "<i>Anna" not in answer.text
             assert "\u202e" not in answer.text
         assert find_number(identities, unquote(address.removeprefix("/individuals/"))) == number
+    key = identities.annotations[0].annotation
+    for address in ("/photos", f"/photos/{key}", "/photos?view=outline"):
+        shown = re.sub(r'(<option) value="[^"]*"', r"\1", page.get(address).text)  # what is sent is the name itself
+        assert "<script>alert" not in shown
+        assert "\u202e" not in shown
     for address in (
         "/individuals",
         "/contradictions",
@@ -250,6 +257,12 @@ def test_filters(state, page):
     assert page.get("/individuals?show=named").text.count('class="animal-card"') == len(named)
     assert page.get("/individuals?from=2999-01-01").text.count('class="animal-card"') == 0
     assert page.get(f"/individuals?text={named[0].name}").text.count('class="animal-card"') >= 1
+    nameless = next(each for each in who.individuals if not each.name)
+    sign = nameless.handle.removeprefix(UNNAMED)[:8]
+    assert quoted(nameless.handle) in page.get(f"/individuals?text={sign}").text
+    for text in ("unnam", sign[3:]):  # what stands for an animal without a name is no name
+        found = page.get(f"/individuals?text={text}").text
+        assert quoted(nameless.handle) not in found, text
 
 
 def test_a_contradiction_is_explained_with_the_answers_that_quarrel(state, page):
@@ -300,6 +313,14 @@ def test_a_link_is_weak_if_the_photos_speak_against_it_or_if_one_answer_alone_ho
     assert all(not each.weak for each in links_of(who, who.individuals[who.of[low.one]], None))
 
 
+@pytest.mark.parametrize(("share", "shown"), [(0.9997, "99.97 %"), (0.4, "40 %"), (0.0002, "&lt; 0.1 %")])
+def test_no_link_is_impossible_or_certain(share, shown):
+    link = {"a": "x", "b": "y", "words": ("one", "two"), "weak": "single", "probability": share}
+    template = environment().get_template("links.html")
+    text = template.render(t=translator("en"), links=[link], compared=True, card=None)
+    assert f"({shown} by the photos)" in text
+
+
 def test_the_passport_has_no_coordinates_unless_asked(state, page):
     (state.folder / "stations.csv").write_text("station,location,x,y\nst01,naryn,76.54321,41.98765\n", encoding="utf-8")
     old = first_named(state)
@@ -317,6 +338,10 @@ def test_the_passport_has_no_coordinates_unless_asked(state, page):
     assert "st01: 76.54321, 41.98765" in html.unescape(passport)
     rounded = page.get(address + "/passport?coordinates=rounded:5").text
     assert "76.54321" not in rounded
+    assert "longitude, latitude; rounded to 5 km" in rounded  # on paper, too
+    assert (
+        "долгота, широта; округлено до 2.5 км" in page.get(address + "/passport?coordinates=rounded:2.5&lang=ru").text
+    )
     assert page.get(address + "/passport?coordinates=near").status_code == 400
 
 

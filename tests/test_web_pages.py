@@ -1,10 +1,12 @@
 """The pages of the app: what they show, and what they write."""
 
 import csv
+import html
 import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -114,6 +116,15 @@ def test_all_languages_have_the_same_words():
             assert holes[0] == holes[1], (language, key)
 
 
+@pytest.mark.parametrize("language", texts.LANGUAGES)
+def test_all_plural_forms_tell_the_same_values(language):
+    """In Russian, the form for 1 is also that for 21: it cannot leave the number out if the others tell it."""
+    for key, word in texts.words_of(language).items():
+        if not isinstance(word, str):
+            holes = [set(re.findall(r"{(\w+)}", form)) for form in word.values()]
+            assert all(each == holes[0] for each in holes), key
+
+
 def test_every_word_that_pages_use_exists_and_none_is_spare():
     sources = [p.read_text(encoding="utf-8") for p in (*PACKAGE.rglob("*.html"), *PACKAGE.rglob("*.py"))]
     used = {
@@ -170,6 +181,16 @@ def test_the_language_is_chosen(asked, remembered, accepted, language):
 def test_the_language_is_remembered(client):
     assert 'lang="ru"' in client.get("/?lang=ru").text
     assert 'lang="ru"' in client.get("/photos").text
+
+
+def test_the_answer_to_a_form_leads_to_a_page_in_the_other_language(client):
+    """The address of a form shows nothing to who only follows a link."""
+    for address, above in (("/jobs/start", "/jobs"), ("/observer", "/"), ("/identify/x/add", "/identify")):
+        text = client.post(address, data={"kind": "none", "observer": "machine"}, headers={"accept": "text/html"}).text
+        (link,) = re.findall(r'<a href="([^"]*)" lang="ru"', text)
+        assert link == f"{above}?lang=ru"
+        assert client.get(above, params={"lang": "en"}).status_code == 200
+    assert '<a href="?lang=ru" lang="ru"' in client.get("/photos").text
 
 
 def test_no_page_has_scripts_or_styles_of_its_own_or_from_elsewhere():
@@ -234,12 +255,53 @@ def test_photos_are_listed_and_filtered(client):
     keys = re.findall(r'href="/photos/(\w+)"', client.get("/photos").text)
     assert len(keys) == 5
     assert len(re.findall(r'href="/photos/(\w+)"', client.get("/photos?individual=aika").text)) == 2
-    assert len(re.findall(r'href="/photos/(\w+)"', client.get("/photos?individual=-").text)) == 1
+    assert len(re.findall(r'href="/photos/(\w+)"', client.get("/photos?individual=+").text)) == 1
     assert len(re.findall(r'href="/photos/(\w+)"', client.get("/photos?station=st0&body_part=left_flank").text)) == 3
     assert not re.findall(r'href="/photos/(\w+)"', client.get("/photos?state=failed").text)
     page = client.get(f"/photos/{keys[0]}").text
     assert "images/0.jpg" in page
     assert "20, 20, 280, 200" in page
+
+
+def test_photos_without_a_name_are_those_that_the_first_page_counts(tmp_path):
+    folder = make_catalog(tmp_path, name="")
+    state = State(folder)  # two sightings without a name are one animal: it has no name all the same
+    state.append(lambda now: [answer_pair(now, 0, 1, "same", "asel")])
+    client = client_of(folder)
+    address = re.search(r'href="(/photos[^"]+)">3 of them without a name', client.get("/home/facts").text)[1]
+    assert len(re.findall(r'href="/photos/([\w-]+)"', client.get(html.unescape(address)).text)) == 3
+
+
+def test_an_individual_without_times_tells_none(tmp_path):
+    folder = make_catalog(tmp_path)
+    table = folder / "catalog.csv"
+    table.write_text(re.sub(r"2025-03-0.T10:00:00", "", table.read_text(encoding="utf-8")), encoding="utf-8")
+    assert "2 sightings, 2 photos; naryn st0, naryn st1</p>" in client_of(folder).get("/individuals/aika").text
+
+
+def test_odd_names_are_found_among_the_photos(tmp_path):
+    """A dash is a name like another one, and a long name is not cut."""
+    for name in ("-", "x" * 260):
+        client = client_of(make_catalog(tmp_path / name[:3], name=name))
+        assert len(re.findall(r'href="/photos/([\w-]+)"', client.get("/photos", params={"individual": name}).text)) == 2
+
+
+def test_a_search_among_photos_does_not_hit_the_middle_of_identifiers(client):
+    key = re.search(r'href="/photos/(\w+)"', client.get("/photos").text)[1]
+    assert f'href="/photos/{key}"' in client.get("/photos", params={"q": key[:8]}).text
+    assert 'href="/photos/' not in client.get("/photos", params={"q": key[4:9]}).text
+
+
+def test_pages_of_a_catalog_that_was_never_indexed_say_so(tmp_path):
+    """No individual and no sighting is known, but not because of filters or of missing times."""
+    folder = make_catalog(tmp_path)
+    shutil.rmtree(folder / ".snowmatch")
+    client = client_of(folder)
+    for address, other in (("/individuals", "No individual fits"), ("/survey", "No sighting has a time")):
+        text = client.get(address).text
+        assert 'No photo is read yet (indexed), so no sighting is known. <a href="/jobs">' in text
+        assert other not in text
+    assert "No individual fits" in client_of(make_catalog(tmp_path / "other")).get("/individuals?text=nobody").text
 
 
 def test_photos_that_were_never_indexed_are_shown_with_their_state(tmp_path):
@@ -388,6 +450,13 @@ def test_a_burst_without_times_is_one_new_animal(tmp_path):
     identities = open_identities(catalog)
     assert [a.individual for a in identities.named[5:]] == ["Жылдыз"] * 3
     assert len({a.encounter for a in identities.named[5:]}) == 1
+
+
+def test_an_answer_tells_how_many_of_its_photos_the_catalog_has(client, folder):
+    old, new = sent(client, (folder / "images" / "0.jpg").read_bytes(), "old.jpg"), sent(client, jpeg(1, shift=9))
+    for photos, told in (((old,), "has already: 1 of 1"), ((old, new), "has already: 1 of 2"), ((new,), None)):
+        text = client.get(asked(client, *photos)).text
+        assert told in text if told else "has already" not in text
 
 
 def test_nobody_adds_without_a_name_of_the_observer(folder):

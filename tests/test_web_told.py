@@ -58,10 +58,10 @@ def test_translations_are_russian_and_have_all_plurals(code):
 def test_a_note_with_a_count_has_its_plural():
     text = [told_note("ru", Note("decisions-idle", "english", {"count": n})) for n in (1, 3, 5, 21)]
     assert text == [
-        "1 решение без действия",
-        "3 решения без действия",
-        "5 решений без действия",
-        "21 решение без действия",
+        "1 решение без последствий",
+        "3 решения без последствий",
+        "5 решений без последствий",
+        "21 решение без последствий",
     ]
 
 
@@ -80,6 +80,22 @@ def test_findings_of_the_doctor_are_in_the_language_of_the_page(tmp_path):
     assert len(found["en"]) == len(found["ru"]) > 0
     assert any(text.startswith("2 individuals of 2 without both flanks") for text in found["en"])
     assert "2 особи без обоих боков: снимки другого бока не определить" in found["ru"]
+    assert "<b>1</b> hint</li>" in client.get("/doctor/findings?lang=en").text
+    assert "<b>1</b> совет</li>" in client.get("/doctor/findings?lang=ru").text
+
+
+def test_pictures_of_a_finding_lead_to_their_sighting(tmp_path):
+    folder = make_catalog(tmp_path)
+    table = folder / "catalog.csv"
+    text = table.read_text(encoding="utf-8").replace(",e1,", ",e0,").replace("st1", "st0").replace("left_flank", "")
+    table.write_text(text, encoding="utf-8")  # a sighting of two photos, and a finding about all photos
+    client = client_of(folder)
+    while (answer := client.get("/doctor/findings")).status_code == 202:
+        time.sleep(0.05)
+    links = re.findall(r'<a href="(/individuals/[^"#]+)#([^"]+)"><img[^>]*/([\w-]+)" alt', answer.text)
+    assert any(anchor != key for _, anchor, key in links)  # a sighting is named by one of its photos
+    for address, anchor, _ in links:
+        assert f'id="{anchor}"' in client.get(address).text
 
 
 def test_what_the_doctor_says_of_a_catalog_that_is_not_indexed_is_russian(tmp_path):
@@ -101,6 +117,12 @@ def test_the_doctor_names_the_extractor_that_lacks_annotations_in_russian(state)
     found = Finding(f"{state}-annotations", "check", "english", data={"count": 2, "extractor": "sift"})
     assert _text(found, "ru").startswith("2 изображения зверей ")
     assert "(sift)" in _text(found, "ru")
+
+
+def test_an_empty_catalog_says_so_in_russian(tmp_path):
+    (tmp_path / "catalog.csv").write_text("path,individual\n", encoding="utf-8")
+    text = client_of(tmp_path).get("/photos?lang=ru").text
+    assert f"{tmp_path / 'catalog.csv'}: под заголовком нет строк" in text
 
 
 def test_english_is_the_fallback():

@@ -65,7 +65,8 @@ def read_table(path: Path, notes: list[Note], dates: str = "") -> list[Fields]:
         cells.append(dict(zip(columns, values, strict=False)))  # Excel drops empty last cells
         lines.append(line)
     if not cells and not problems.found:
-        raise SnowmatchError(f"{path} has no rows below its header, expected one row per animal in a photo")
+        text = f"{path} has no rows below its header, expected one row per animal in a photo"
+        raise SnowmatchError(text, "no-rows", path=str(path))
     counts: Counter[str] = Counter()
     texts = [column for column in _TEXTS if column in columns]
     readers = [each for each in _READERS if each[0] in columns]

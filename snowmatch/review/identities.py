@@ -29,7 +29,8 @@ from snowmatch.decisions.merge import Exported, Merged, export_lines, import_lin
 from snowmatch.decisions.row import Decision as Decision
 from snowmatch.decisions.row import timestamp as timestamp
 from snowmatch.decisions.who import UNNAMED as UNNAMED
-from snowmatch.decisions.who import Individual, Who, who_is_who, with_names
+from snowmatch.decisions.who import Individual as Individual
+from snowmatch.decisions.who import Who, who_is_who, with_names
 
 LATER = "~"  # the ids of decisions that are only tried begin so, and come after all others
 

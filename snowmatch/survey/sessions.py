@@ -46,7 +46,8 @@ def find_sessions(
     if not groups:
         raise SnowmatchError(
             "no sighting has both a time and a station, so there are no occasions: fill in the columns timestamp and "
-            "station of catalog.csv, or from and to of stations.csv"
+            "station of catalog.csv, or from and to of stations.csv",
+            "no-occasions",
         )
     if "" in groups and len(groups) > 1:
         raise SnowmatchError("some rows of the table of stations have a session and others none: fill in all of them")

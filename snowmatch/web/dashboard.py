@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import database_path
 from snowmatch.core.text import printable
+from snowmatch.review.identities import UNNAMED
 from snowmatch.review.screening_progress import ScreeningProgress, screening_progress
 from snowmatch.survey.activity import HOURS, hour_counts, hour_density, month_activity, times_of
 from snowmatch.survey.co_use import CO_USE_DAYS, CoUse, co_use
@@ -38,6 +39,9 @@ FLANKS = ("both", "left", "right", "hybrid")  # two sessions would count each ca
 CURVE = 97  # points of the density of hours
 ROWS, COLUMNS = 50, 40  # of a table on the page; the file has all
 SCREENING = "screening.csv"
+# Its answers that are words of ours; the others are species
+SCREENED = {answer: f"screened.{answer}" for answer in ("kept", "nothing", "person", "unknown")}
+SCREENED |= {"not screened": "screened.not_screened"}
 # The tables behind the figures, and which of their columns are words of ours
 TABLES = (
     *("rates.csv", "movements.csv", "co-use.csv", "activity-hours.csv", "activity-months.csv", "gaps.csv"),
@@ -136,6 +140,8 @@ def shown_table(
         return "when" if values and all(isinstance(value, datetime) for value in values) else ""
 
     def cell(column: str, value: object) -> str:
+        if name == SCREENING and isinstance(value, str):
+            return t(SCREENED[value]) if value in SCREENED else printable(value.replace("_", " "))
         if isinstance(value, str):
             return t(WORDS[name, column] + value) if (name, column) in WORDS else with_calls(t, printable(value))
         if isinstance(value, datetime):
@@ -193,7 +199,7 @@ def _figures(survey: Survey, wishes: Wishes, t: Callable[..., str]) -> dict[str,
         "own": own,
         "wishes": wishes,
         "gap_days": sum(g.days for g in gaps),
-        "pairs": make_pairs(met),
+        "pairs": make_pairs([replace(m, first=_short(m.first), second=_short(m.second)) for m in met]),
         "hours": make_bars(
             [float(n) for n in hour_counts(times)],
             [str(h) for h in range(HOURS)],
@@ -219,6 +225,11 @@ def _table(whole: Survey, own: Survey, wishes: Wishes, name: str) -> Table:
 def _met(whole: Survey, wishes: Wishes) -> list[CoUse]:
     """Return the pairs of animals that met; of a chosen animal, those that it met."""
     return [m for m in co_use(whole.captures, wishes.days) if wishes.individual in ("", m.first, m.second)]
+
+
+def _short(name: str) -> str:
+    """Return what a drawing calls an animal, in every language: its name, or what stands for it."""
+    return name.removeprefix(UNNAMED)
 
 
 def numbers_of(whole: Survey, own: Survey) -> dict[str, Any]:

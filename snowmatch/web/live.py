@@ -14,12 +14,13 @@ from pathlib import PurePath
 from typing import Any
 
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.text import percent, printable
+from snowmatch.core.text import printable
 from snowmatch.review.watch_events import ON_RECORD
 from snowmatch.review.watched import Event, events_since
 from snowmatch.views.text import MARKS
 from snowmatch.web.background import background
 from snowmatch.web.jobs import list_jobs
+from snowmatch.web.page import called, shown_percent
 from snowmatch.web.state import State
 from snowmatch.web.texts import Translate
 from snowmatch.web.waiting import Waiting, waiting_now
@@ -105,11 +106,15 @@ def sighting_of(event: Event, t: Translate) -> dict[str, Any]:
     told = {name: event.get(name) for name in ("id", "decision", "individual", "probability", "level", "station")}
     photos = [PurePath(str(name).replace("\\", "/")).name for name in event.get("photos") or ()]
     known, like, decision = (str(event.get(name) or "") for name in ("individual", "same_as", "decision"))
-    who = known or (t("home.arrived.like", encounter=like) if like else t(DECISIONS.get(decision, "home.arrived.none")))
+    who = (
+        called(t, known)
+        if known
+        else (t("home.arrived.like", encounter=like) if like else t(DECISIONS.get(decision, "home.arrived.none")))
+    )
     if decision == ON_RECORD and known:
-        who = f"{t(DECISIONS[ON_RECORD])}: {known}"
+        who = f"{t(DECISIONS[ON_RECORD])}: {who}"
     if isinstance(chance := event.get("probability"), float):
-        who += f" {percent(chance)}"
+        who += f" {shown_percent(chance)}"
     when = " ".join(str(event[name]) for name in ("date", "time") if event.get(name))
     names = " ".join((photos[0], t("home.arrived.more", n=len(photos) - 1)) if len(photos) > 1 else photos)
     text = printable(" · ".join(part for part in (who, when, str(event.get("station") or ""), names) if part))

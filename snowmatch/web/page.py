@@ -57,7 +57,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters.update(percent=_percent, shown=printable)
+    found.filters.update(percent=shown_percent, shown=printable)
     found.globals.update(
         NAV=NAV,
         may=may,
@@ -100,19 +100,29 @@ def render(request: Request, template: str, *, status: int = 200, **values: Any)
     t, state, accounts = translator_of(request), state_of(request), asking.get() is not None
     found = environment().get_template(template)
     words = {"t": t, "called": partial(called, t), "told": partial(told_note, language), "language": language}
-    text = found.render(**words, state=state, path=request.url.path, accounts=accounts, **values)
+    text = found.render(**words, state=state, path=request.url.path, here=_here(request), accounts=accounts, **values)
     response = HTMLResponse(text.encode("utf-8", "backslashreplace"), status)  # a path may hold undecodable bytes
     if request.query_params.get("lang") in LANGUAGES:
         response.set_cookie(LANGUAGE_COOKIE, language, max_age=10**8, httponly=True, samesite="strict")
     return response
 
 
+def _here(request: Request) -> str:
+    """Return the path under which a page is asked for in another language: "" for its own. The answer to a form has
+    none, so it is the page that the form belongs to.
+    """
+    if request.method in ("GET", "HEAD"):
+        return ""
+    above = "/" + request.url.path.split("/")[1]
+    return above if above in ("/account", *(address for address, _, _ in NAV)) else "/"
+
+
 def called(t: Translate, name: str | None) -> str:
-    """Return what an individual is called on a page. One without a name has the beginning of what stands for it."""
+    """Return what an individual is called on a page, printable; without a name, the beginning of what stands for it."""
     if name is None:
         return t("photos.unnamed")
     sign = name.removeprefix(UNNAMED)
-    return name if sign == name or len(sign) <= SIGN else t("ind.nameless", sign=sign[:SIGN])
+    return printable(name) if sign == name or len(sign) <= SIGN else t("ind.nameless", sign=sign[:SIGN])
 
 
 def with_calls(t: Translate, text: str) -> str:
@@ -178,7 +188,7 @@ def whole_number(text: str | None, default: int, least: int, most: int) -> int:
     return min(max(int(text), least), most)
 
 
-def _percent(probability: float | None, bounds: Sequence[float] = ()) -> str:
+def shown_percent(probability: float | None, bounds: Sequence[float] = ()) -> str:
     """Return a probability as `percent` does, with signs instead of words."""
     return percent(probability, bounds).replace("below ", "< ").replace("above ", "> ")
 

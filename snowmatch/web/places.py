@@ -10,9 +10,11 @@ from urllib.parse import urlencode
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import STATIONS_NAME
 from snowmatch.review.identities import Identities
+from snowmatch.survey.coordinates import Coordinates
 from snowmatch.survey.layout import Layout, Site, station_layout
 from snowmatch.views.station_map import StationMap, make_map
 from snowmatch.web.state import State
+from snowmatch.web.texts import Translate
 
 
 def layout_of(state: State, identities: Identities) -> tuple[Layout, str]:
@@ -69,6 +71,13 @@ def metres_apart(state: State, identities: Identities, one: int, other: int) -> 
     metres = math.dist(*(layout.places[site] for site in sites))
     step = next(step for most, step in ((1_000, 50), (10_000, 100), (math.inf, 1_000)) if metres < most)
     return max(round(metres / step), 1) * step
+
+
+def exactness_of(how: Coordinates | None, t: Translate) -> str:
+    """Return in words how exact the positions are that leave the catalog; "" if none do."""
+    if how is None:
+        return ""
+    return t("take.positions.round", km=f"{how.step / 1000:g}") if how.step else t("take.positions.exact")
 
 
 def photos_at(site: Site) -> str:

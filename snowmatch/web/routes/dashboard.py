@@ -29,7 +29,7 @@ from snowmatch.web.dashboard import (
 )
 from snowmatch.web.page import language_of, problem, render, state_of, translator_of
 from snowmatch.web.people import ADMINISTRATOR, need
-from snowmatch.web.places import photos_at
+from snowmatch.web.places import exactness_of, photos_at
 
 PRINTED = 400  # rows of a table in the report
 
@@ -91,6 +91,7 @@ def report(request: Request) -> Response:
         query=wishes.query,
         photos_at=photos_at,
         coordinates="" if how is None else how.text,
+        exactness=exactness_of(how, t),
         paragraph=printable(practice_text(whole, identities)),
         settings=whole.settings,
         crs=whole.crs,

@@ -12,6 +12,7 @@ from snowmatch.core.text import printable
 from snowmatch.review.doctor.examine import Examination, examine
 from snowmatch.review.doctor.finding import SEVERITIES, Finding
 from snowmatch.views.previews import key_of
+from snowmatch.web.animals import address_of_sighting
 from snowmatch.web.background import background
 from snowmatch.web.page import language_of, render, state_of, with_calls
 from snowmatch.web.state import State
@@ -89,7 +90,9 @@ def _finding(state: State, finding: Finding, language: str) -> dict[str, Any]:
         "cases": [with_calls(t, printable(case)) for case in finding.cases[:CASES]],
         "more": max(len(finding.cases) - CASES, 0),
         "page": PAGES.get(finding.code, ""),
-        "photos": [(key, f"/individuals/~{key}#{key}" if key in numbers else "") for key in keys[:PHOTOS]],
+        "photos": [
+            (key, address_of_sighting(identities, numbers[key]) if key in numbers else "") for key in keys[:PHOTOS]
+        ],
     }
 
 

@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.text import printable
 from snowmatch.core.types import BODY_PARTS
 from snowmatch.review.uploads import find_upload, guess_body_part, keep_upload, upload_file
 from snowmatch.views.pictures import draw_candidate
@@ -125,7 +126,7 @@ def answer(request: Request) -> Response:
     shown = candidates_of(found)
     t = translator_of(request)
     uploads = [find_upload(state.folder, name) for name in asked.photos]
-    known = [a for each in uploads for a in state.on_record(each.sha256)]
+    known = sum(bool(state.on_record(each.sha256)) for each in uploads)
     return render(
         request,
         "answer.html",
@@ -149,7 +150,7 @@ def name_words(t: Translate, candidate: Candidate) -> str:
     """Return what a candidate is called, in words of the page's language."""
     if candidate.individual is not None:
         return called(t, candidate.individual)
-    return t("answer.unidentified", encounter=candidate.best.encounter or candidate.best.path)
+    return t("answer.unidentified", encounter=printable(candidate.best.encounter or candidate.best.path))
 
 
 def evidence_words(t: Translate, candidate: Candidate) -> str:

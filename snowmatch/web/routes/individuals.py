@@ -33,7 +33,7 @@ from snowmatch.web.page import language_of, problem, render, state_of, whole_num
 from snowmatch.web.pairs import label_of
 from snowmatch.web.past import past_of
 from snowmatch.web.people import ADMINISTRATOR, need
-from snowmatch.web.places import map_of, photos_at
+from snowmatch.web.places import exactness_of, map_of, photos_at
 from snowmatch.web.state import State
 from snowmatch.web.surveys import survey_of
 from snowmatch.web.texts import translator
@@ -60,6 +60,7 @@ def individuals(request: Request) -> Response:
         "individuals.html",
         cards=[card_of(identities, known, n) for n in found[(number - 1) * PAGE : number * PAGE]],
         total=len(found),
+        unread=not sightings,
         number=number,
         pages=pages,
         wishes=wishes,
@@ -134,6 +135,7 @@ def passport(request: Request) -> Response:
         most=PASSPORT,
         today=time.strftime("%Y-%m-%d"),
         coordinates="" if how is None else how.text,
+        exactness=exactness_of(how, translator(language_of(request))),
         positions=[] if how is None else _positions(state, identities, number, how),
         **values,
     )

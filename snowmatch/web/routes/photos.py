@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from snowmatch.core.types import BODY_PARTS, Annotation
 from snowmatch.review.history import history_of
+from snowmatch.review.identities import UNNAMED
 from snowmatch.review.traits import KINDS, LONGEST, VALUES, last_changes
 from snowmatch.views.explorer import STATES
 from snowmatch.views.previews import key_of, photo_size
@@ -24,7 +25,7 @@ PAGE = 60
 LAST = 8  # changes of photos that the page lists
 FILTERS = ("q", "individual", "location", "station", "body_part", "state", "outline")
 OUTLINES = ("mask", "drawn", "found", "neither")  # what tells where the animal is
-NOBODY = "-"  # of the filter `individual`: no name
+NOBODY = " "  # of the filter `individual`: no name. No individual is called so
 
 
 def photos(request: Request) -> Response:
@@ -32,7 +33,7 @@ def photos(request: Request) -> Response:
     state = state_of(request)
     identities, states = state.identities(), state.states()
     named = identities.named
-    asked = {name: request.query_params.get(name, "")[:200] for name in FILTERS}
+    asked = {name: request.query_params.get(name, "") for name in FILTERS}
     passes = matcher(asked)
     found = [a for a in named if passes(a, states[a.row][0])]
     pages = max(1, -(-len(found) // PAGE))
@@ -83,6 +84,10 @@ def outline_of(a: Annotation) -> str:
     return "neither" if a.bbox is None else "found" if a.box_by else "drawn"
 
 
+def _nameless(a: Annotation) -> bool:
+    return a.individual is None or a.individual.startswith(UNNAMED)
+
+
 def matcher(asked: Mapping[str, str]) -> Callable[[Annotation, str], bool]:
     """Return the test whether an annotation passes the filters."""
     text = asked["q"].casefold()
@@ -90,13 +95,16 @@ def matcher(asked: Mapping[str, str]) -> Callable[[Annotation, str], bool]:
 
     def passes(a: Annotation, state: str) -> bool:
         return (
-            (not person or (a.individual is None if person == NOBODY else a.individual == person))
+            (not person or (_nameless(a) if person == NOBODY else a.individual == person))
             and (not asked["location"] or a.location == asked["location"])
             and (not asked["station"] or a.station == asked["station"])
             and (not asked["body_part"] or a.body_part == asked["body_part"])
             and (not asked["state"] or state == asked["state"])
             and (not asked["outline"] or outline_of(a) == asked["outline"])
-            and (not text or any(text in each.casefold() for each in (a.path, a.encounter, a.annotation, a.species)))
+            and (
+                a.annotation.startswith(text)
+                or any(text in each.casefold() for each in (a.path, a.encounter, a.species))
+            )
         )
 
     return passes

@@ -16,11 +16,12 @@
   for (const button of buttons) button.addEventListener("click", () => show(button.dataset.kind));
   document.addEventListener("keydown", (event) => {
     if (snowmatch.typing(event) || document.querySelector("dialog[open]")) return;
-    if (event.key === "l" && buttons.length) show(kind === "plain" ? "matches" : "plain");
-    else if (event.key === "j" || event.key === "k") {
-      place = Math.min(Math.max(place + (event.key === "j" ? 1 : -1), 0), cards.length - 1);
+    const key = snowmatch.key(event);
+    if (key === "l" && buttons.length) show(kind === "plain" ? "matches" : "plain");
+    else if (key === "j" || key === "k") {
+      place = Math.min(Math.max(place + (key === "j" ? 1 : -1), 0), cards.length - 1);
       if (cards[place]) { cards[place].scrollIntoView({ block: "start" }); cards[place].focus({ preventScroll: true }); }
-    } else if (event.key === "a") { document.getElementById("add").scrollIntoView(); document.querySelector("#add input[checked], #add input").focus(); }
+    } else if (key === "a") { document.getElementById("add").scrollIntoView(); document.querySelector("#add input[checked], #add input").focus(); }
     else return;
     event.preventDefault();
   });

@@ -3,6 +3,7 @@
 (function () {
   const help = document.getElementById("help");
   const said = document.getElementById("said"), told = document.getElementById("told");
+  const CODES = { Comma: ",", Period: ".", BracketLeft: "[", BracketRight: "]", Equal: "+", Minus: "-" };
   let went = 0;
   // A screen reader says a text only if it differs from the one before: a space that nobody sees makes a repeated one differ
   const put = (part, text) => { part.textContent = part.textContent === text ? text + "\u00a0" : text; };
@@ -19,9 +20,13 @@
     tell(...lines) { put(told, lines.filter(Boolean).join(". ")); },
     // Opens a dialog. What stood in the messages would be read once more when it closes.
     open(dialog) { said.textContent = told.textContent = ""; dialog.showModal(); },
+    // Fetches an address. An error tells in words that the server does not answer.
+    async reach(address, options) {
+      try { return await fetch(address, options); } catch { throw new Error(said.dataset.away); }
+    },
     // Sends an object and returns the answer's object. An error has the text of the server.
     async post(address, values) {
-      const answer = await fetch(address, {
+      const answer = await this.reach(address, {
         method: "POST",
         headers: { "Content-Type": "application/json", Accept: "application/json" },
         body: JSON.stringify(values),
@@ -29,7 +34,7 @@
       return this.read(answer);
     },
     async get(address) {
-      return this.read(await fetch(address, { headers: { Accept: "application/json" } }));
+      return this.read(await this.reach(address, { headers: { Accept: "application/json" } }));
     },
     async read(answer) {
       const text = await answer.text();
@@ -44,6 +49,19 @@
       return event.ctrlKey || event.metaKey || event.altKey ||
         (field instanceof HTMLElement && (field.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(field.tagName)) &&
           !/^(checkbox|radio|button|submit|range)$/.test(field.type || ""));
+    },
+    // The key in small letters; of another script's letter, the Latin one in its place.
+    key(event) {
+      if (event.key.length > 1 || /^[\x20-\x7e]$/.test(event.key)) return event.key.toLowerCase();
+      if (event.code.startsWith("Key")) return event.code.slice(3).toLowerCase();
+      const key = CODES[event.code] || "";
+      return event.shiftKey ? { ",": "<", ".": ">" }[key] || key : key;
+    },
+    // A duration in words of the page's language.
+    duration(seconds) {
+      const s = Math.round(seconds), hours = Math.floor(s / 3600), minutes = Math.floor((s % 3600) / 60);
+      const parts = s < 60 ? [[s, "second"]] : s < 3600 ? [[minutes, "minute"], [s % 60, "second"]] : [[hours, "hour"], [minutes, "minute"]];
+      return parts.map(([n, unit]) => new Intl.NumberFormat(document.documentElement.lang, { style: "unit", unit }).format(n)).join(" ");
     },
   };
 
@@ -61,6 +79,7 @@
 
   // Another language of the same page, filters included
   for (const link of document.querySelectorAll("a[hreflang]")) {
+    if (new URL(link.href).pathname !== location.pathname) continue; // the answer to a form has no address
     const address = new URL(location.href);
     address.searchParams.set("lang", link.hreflang);
     link.href = address.pathname + address.search;
@@ -79,24 +98,33 @@
     if (event.key === "?") { toggleHelp(); event.preventDefault(); return; }
     if (help.open) return;
     if (event.key === "Escape" && fold.getAttribute("aria-expanded") === "true") { fold.click(); fold.focus(); return; }
-    if (event.key === "g") { went = Date.now(); return; }
+    const key = snowmatch.key(event);
+    if (key === "g") { went = Date.now(); return; }
     if (Date.now() - went < 1500) {
       went = 0;
-      const link = [...document.querySelectorAll("[data-go]")].find((each) => each.dataset.go === event.key);
+      const link = [...document.querySelectorAll("[data-go]")].find((each) => each.dataset.go === key);
       if (link) { event.preventDefault(); event.stopImmediatePropagation(); location.href = link.href; }
     }
   }, true);
 
+  // A form is sent once: the second click of a double click would be answered that the work is done already
+  document.addEventListener("submit", (event) => {
+    if (event.defaultPrevented || event.target.method !== "post") return;
+    if ("sent" in event.target.dataset) event.preventDefault();
+    event.target.dataset.sent = "";
+  });
+  window.addEventListener("pageshow", () => { for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent; });
+
   // Parts that need the catalog come after the page
   for (const part of document.querySelectorAll("[data-load]")) {
-    fetch(part.dataset.load)
+    snowmatch.reach(part.dataset.load)
       .then(async (answer) => {
         const text = await answer.text();
         if (answer.ok) { part.innerHTML = text; return; }
         const page = new DOMParser().parseFromString(text, "text/html");
         part.replaceChildren(page.querySelector("main .problem") || document.createTextNode(text));
       })
-      .catch((error) => { part.textContent = String(error); })
+      .catch((error) => { part.textContent = error.message; })
       .finally(() => part.removeAttribute("aria-busy"));
   }
 })();

@@ -6,6 +6,7 @@
   const fields = ["x", "y", "w", "h"].map((name) => at(`box-${name}`));
   const form = at("question");
   const photos = []; // {id, name, size, bbox, picture, ...}
+  const told = {}; // what a photo told of all, by the name of the field
   let current = -1, filled = false, asking = false, queue = Promise.resolve();
 
   // --- photos ---------------------------------------------------------------------------------------------------------
@@ -28,7 +29,7 @@
     for (const [n, file] of list.entries()) {
       bar.value = n;
       try {
-        const answer = await fetch(`/identify/photo?name=${encodeURIComponent(file.name)}`, {
+        const answer = await snowmatch.reach(`/identify/photo?name=${encodeURIComponent(file.name)}`, {
           method: "POST", body: file, headers: { Accept: "application/json", "Content-Type": "application/octet-stream" },
         });
         const photo = await snowmatch.read(answer);
@@ -47,9 +48,18 @@
   function fill(photo) { // what the first photo tells about all
     if (filled) return;
     filled = true;
-    for (const name of ["body_part", "location", "station"]) if (photo[name] && form.elements[name]) form.elements[name].value = photo[name];
-    if (photo.taken) form.elements.timestamp.value = photo.taken;
+    for (const [name, value] of [["body_part", photo.body_part], ["location", photo.location], ["station", photo.station], ["timestamp", photo.taken]]) {
+      if (value) { form.elements[name].value = value; told[name] = form.elements[name].value; }
+    }
     if (!photo.body_part) guess(photo);
+  }
+
+  function forget() { // without photos, what the removed ones told does not hold for the next
+    filled = false;
+    for (const [name, value] of Object.entries(told)) {
+      if (form.elements[name].value === value) form.elements[name].value = "";
+      delete told[name];
+    }
   }
 
   // --- the box --------------------------------------------------------------------------------------------------------
@@ -77,9 +87,9 @@
       return item;
     }));
     if (held) (current < 0 ? at("choose") : at("strip").children[current].firstChild).focus({ preventScroll: true });
-    if (current < 0) { filled = false; return; }
+    if (current < 0) { forget(); return; }
     const photo = photos[current];
-    const known = photo.known ? words.known.replace("{path}", photo.known.path) : "";
+    const known = photo.known ? words.known.replace("{path}", () => photo.known.path) : "";
     at("about").textContent = [photo.name, `${photo.size[0]} × ${photo.size[1]} px`, known].filter(Boolean).join(" · ");
     snowmatch.tell(`${words.photo} ${current + 1} / ${photos.length}`, at("about").textContent);
     fields.forEach((field, n) => { field.value = photo.bbox ? photo.bbox[n] : ""; });
@@ -123,7 +133,7 @@
     at("busy").hidden = false;
     const began = Date.now();
     at("asking").textContent = words.comparing; // is read once; the seconds are not
-    const clock = setInterval(() => { at("clock").textContent = `${Math.round((Date.now() - began) / 1000)} s`; }, 250);
+    const clock = setInterval(() => { at("clock").textContent = snowmatch.duration((Date.now() - began) / 1000); }, 250);
     const asked = { photos: photos.map((each) => each.id), boxes: photos.map((each) => each.bbox) };
     for (const name of ["body_part", "location", "station", "timestamp", "extractor"]) asked[name] = form.elements[name] ? form.elements[name].value : "";
     try {
@@ -139,7 +149,10 @@
 
   at("choose").addEventListener("click", () => at("files").click());
   at("choose-folder").addEventListener("click", () => at("folder").click());
-  for (const id of ["files", "folder"]) at(id).addEventListener("change", (event) => { take(event.target.files); });
+  for (const id of ["files", "folder"]) at(id).addEventListener("change", (event) => {
+    take(event.target.files);
+    event.target.value = ""; // the same photo can be chosen again
+  });
   for (const name of ["dragover", "dragenter"]) document.addEventListener(name, (event) => { event.preventDefault(); at("drop").classList.add("over"); });
   document.addEventListener("dragleave", () => at("drop").classList.remove("over"));
   document.addEventListener("drop", async (event) => {
@@ -164,10 +177,11 @@
 
   document.addEventListener("keydown", (event) => {
     if (snowmatch.typing(event) || document.querySelector("dialog[open]")) return;
-    if (event.key === "o") at("choose").click();
+    const key = snowmatch.key(event);
+    if (key === "o") at("choose").click();
     else if (event.key === "ArrowRight") show(current + 1);
     else if (event.key === "ArrowLeft") show(current - 1);
-    else if (event.key === "x" && current >= 0) editor.set(null, false);
+    else if (key === "x" && current >= 0) editor.set(null, false);
     else if (event.key === "Enter" && event.target === document.body && photos.length) form.requestSubmit();
     else return;
     event.preventDefault();

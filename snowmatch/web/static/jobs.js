@@ -1,10 +1,7 @@
 // Shows how far running work is; loads the page again when it ends, and then tells how.
 "use strict";
 (function () {
-  const duration = (seconds) => {
-    const s = Math.round(seconds);
-    return s < 60 ? `${s} s` : s < 3600 ? `${Math.floor(s / 60)} min ${s % 60} s` : `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
-  };
+  const rate = new Intl.NumberFormat(document.documentElement.lang, { maximumSignificantDigits: 3 });
   const ran = JSON.parse(sessionStorage.getItem("snowmatch-running") || "[]"); // when a page of work was last loaded
   const running = [...document.querySelectorAll("[data-job]")].map((card) => card.dataset.job);
   sessionStorage.setItem("snowmatch-running", JSON.stringify(running));
@@ -20,8 +17,8 @@
       if (job.total) { bar.max = job.total; bar.value = job.done; }
       const parts = [job.title, job.total ? `${job.done} / ${job.total}` : ""];
       if (job.total && job.done >= job.total) parts.push(card.dataset.finishing);
-      else if (job.rate) parts.push(card.dataset.rate.replace("{rate}", job.rate.toPrecision(3)));
-      if (job.left !== null && job.done < job.total) parts.push(card.dataset.left.replace("{left}", duration(job.left)));
+      else if (job.rate) parts.push(card.dataset.rate.replace("{rate}", rate.format(job.rate)));
+      if (job.left !== null && job.done < job.total) parts.push(card.dataset.left.replace("{left}", snowmatch.duration(job.left)));
       words.textContent = parts.filter(Boolean).join(" · ");
     }, 1000);
   }

@@ -29,7 +29,10 @@
     return new Promise((resolve) => dialog.addEventListener("close", () => resolve(dialog.returnValue === "store"), { once: true }));
   }
   const alike = (form) => [...document.querySelectorAll("form[data-change]")].filter((each) => each.dataset.change === form);
+  let changing = false; // the second click of a double click changes nothing more
   async function change(values, form) {
+    if (changing) return;
+    changing = true;
     try {
       let found = await snowmatch.post("/changes", values);
       while (!found.stored.length) {
@@ -40,7 +43,7 @@
       sessionStorage.setItem("snowmatch-stored", JSON.stringify([path, name, alike(name).indexOf(form)]));
       if (path !== location.pathname) location.href = path;
       else location.reload();
-    } catch (error) { snowmatch.say(error.message); }
+    } catch (error) { snowmatch.say(error.message); } finally { changing = false; }
   }
 
   // After a change the page is a new one: it says so, and the focus is where it was
@@ -68,7 +71,7 @@
     if ("stay" in form.dataset) values.stay = true;
     change(values, form);
   });
-  document.addEventListener("change", () => {
+  function count() {
     for (const [bar, count, least] of [["form[data-picks]", picked().length, 2], ["[data-photos-bar]", chosen().length, 1]]) {
       const found = document.querySelector(bar);
       if (!found) continue;
@@ -79,12 +82,15 @@
       text.textContent = `${text.dataset.word} ${count}`;
       if (!found.hidden) snowmatch.tell(text.textContent);
     }
-  });
+  }
+  document.addEventListener("change", count);
+  // Who comes back finds chosen what was chosen before
+  window.addEventListener("pageshow", () => { if (chosen().length || picked().length) count(); });
 
   // Parts that take long: the server answers 202 until they are there
   async function poll(part, before = "") {
     try {
-      const answer = await fetch(part.dataset.poll);
+      const answer = await snowmatch.reach(part.dataset.poll);
       const text = await answer.text();
       if (answer.status === 202) {
         if (text !== before) part.innerHTML = text; // what is the same keeps the focus
@@ -96,8 +102,11 @@
         const lines = [...part.querySelectorAll("[data-tell]")].map((each) => each.textContent.trim().replace(/\.$/, ""));
         if (lines.length) snowmatch.tell(...lines); // what it found, in short: all of it would be too much at once
       }
-      else part.replaceChildren(...new DOMParser().parseFromString(text, "text/html").querySelectorAll("main > p"));
-    } catch (error) { part.textContent = String(error); }
+      else {
+        const told = [...new DOMParser().parseFromString(text, "text/html").querySelectorAll("main > p")];
+        part.replaceChildren(...(told.length ? told : [text])); // who is logged out gets a text
+      }
+    } catch (error) { part.textContent = error.message; }
     part.removeAttribute("aria-busy");
   }
   for (const part of document.querySelectorAll("[data-poll]")) poll(part);
@@ -105,8 +114,9 @@
   for (const button of document.querySelectorAll("[data-print]")) button.addEventListener("click", () => print());
   document.addEventListener("keydown", (event) => {
     if (snowmatch.typing(event) || document.querySelector("dialog[open]")) return;
-    if (event.key.toLowerCase() === "p" && document.querySelector("[data-print]")) { event.preventDefault(); print(); return; }
-    const targets = document.querySelectorAll(`[data-key="${CSS.escape(event.key.toLowerCase())}"]`);
+    const key = snowmatch.key(event);
+    if (key === "p" && document.querySelector("[data-print]")) { event.preventDefault(); print(); return; }
+    const targets = document.querySelectorAll(`[data-key="${CSS.escape(key)}"]`);
     const target = [...targets].find((each) => each.checkVisibility());
     if (!target) return;
     event.preventDefault();

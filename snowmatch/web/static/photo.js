@@ -49,7 +49,7 @@
 
   document.addEventListener("keydown", (event) => {
     if (snowmatch.typing(event) || document.querySelector("dialog[open]")) return;
-    const button = { f: found, e: edit }[event.key] || (event.key === "Escape" && edit && edit.getAttribute("aria-pressed") === "true" && edit);
+    const button = { f: found, e: edit }[snowmatch.key(event)] || (event.key === "Escape" && edit && edit.getAttribute("aria-pressed") === "true" && edit);
     if (!button || button.disabled) return;
     button.click();
     event.preventDefault();

@@ -9,8 +9,8 @@
     field.addEventListener("pointerdown", () => { keys = false; });
     field.addEventListener("change", () => { if (!keys) filters.requestSubmit(); });
   }
-  if (filters) filters.addEventListener("submit", () => {
-    for (const field of filters.elements) if (field.name && !field.value) field.disabled = true; // a short address
+  if (filters) filters.addEventListener("formdata", (event) => {
+    for (const [name, value] of [...event.formData]) if (!value) event.formData.delete(name); // a short address
   });
   const button = document.getElementById("outline"), photo = document.getElementById("photo");
   function toggle() {
@@ -48,13 +48,13 @@
 
   document.addEventListener("keydown", (event) => {
     if (snowmatch.typing(event) || document.querySelector("dialog[open]")) return;
-    const go = { n: "next", p: "prev" }[event.key];
+    const key = snowmatch.key(event), go = { n: "next", p: "prev" }[key];
     const link = go && document.querySelector(`a[rel=${go}]`);
     if (link) location.href = link.href;
-    else if (event.key === "/" && filters) filters.elements.q.focus();
-    else if (event.key === "b" && button) toggle();
-    else if (event.key === "x" && boxes.length) chooseHere();
-    else if (event.key === "a" && boxes.length) choose(boxes, !boxes.every((box) => box.checked));
+    else if (key === "/" && filters) filters.elements.q.focus();
+    else if (key === "b" && button) toggle();
+    else if (key === "x" && boxes.length) chooseHere();
+    else if (key === "a" && boxes.length) choose(boxes, !boxes.every((box) => box.checked));
     else return;
     event.preventDefault();
   });

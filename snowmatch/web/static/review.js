@@ -41,6 +41,8 @@
     const [value, unit] = metres < 1000 ? [metres, "meter"] : [metres / 1000, "kilometer"];
     return new Intl.NumberFormat(language, { style: "unit", unit, maximumFractionDigits: value < 10 ? 1 : 0 }).format(value);
   }
+  // As on all pages, nothing is 0 % or 100 %
+  const percent = (share) => (share < 0.001 ? "< 0.1" : share > 0.999 ? "> 99.9" : Math.round(share * 1000) / 10);
   const keyOf = (question) => [...question.pair].sort().join(" ");
 
   // --- questions ----------------------------------------------------------------------------------------------------
@@ -52,7 +54,7 @@
     try { found = await snowmatch.get(`/review/next?${address}`); } catch (error) { return problem(error); }
     if (found.comparing) {
       const [n, total] = found.comparing;
-      status.textContent = total ? say("comparing", { n, total }) : words.loading;
+      if (!now) wait(total ? say("comparing", { n, total }) : words.loading);
       setTimeout(fetchAhead, 1000);
       return;
     }
@@ -101,6 +103,11 @@
       fetchAhead();
     }
   });
+  function wait(text) {
+    status.hidden = false;
+    status.textContent = text;
+    status.classList.remove("problem");
+  }
   function problem(error) {
     status.hidden = false;
     status.textContent = error.message;
@@ -131,7 +138,7 @@
       again.textContent = words.ask_skipped;
       again.className = "main";
       again.addEventListener("click", async () => {
-        await snowmatch.post("/review/skip", { mode, again: true });
+        try { await snowmatch.post("/review/skip", { mode, again: true }); } catch (error) { return snowmatch.say(error.message); }
         done.hidden = true;
         fetchAhead();
       });
@@ -266,7 +273,7 @@
       chance.append(level);
     }
     const sure = now.level && likely ? " " + say("at_least", { percent: Math.floor(now.careful * 1000) / 10 }) : "";
-    chance.append(` ${say("chance", { percent: Math.round(now.probability * 1000) / 10 })}${sure}${elsewhere}`); // in one piece: alone, the space is not read
+    chance.append(` ${say("chance", { percent: percent(now.probability) })}${sure}${elsewhere}`); // in one piece: alone, the space is not read
   }
   function tellLeft() {
     if (left === null) return;
@@ -289,7 +296,7 @@
     now = null;
     const free = ahead.findIndex((q) => !answered.has(keyOf(q)) && !q.groups.some((group) => before.has(group)));
     if (free >= 0) show(ahead.splice(free, 1)[0]);
-    else { if (!block.hidden) held = block.contains(document.activeElement) ? document.activeElement : null; status.hidden = false; status.textContent = words.loading; block.hidden = true; }
+    else { if (!block.hidden) held = block.contains(document.activeElement) ? document.activeElement : null; wait(words.loading); block.hidden = true; }
   }
   async function answer(choice) {
     if (!now) return;
@@ -301,19 +308,20 @@
       lines: viewer.shown.lines || viewer.shown.spot >= 0,
     };
     answered.add(keyOf(question));
-    past.push({ question, ...mine });
+    const kept = { question, ...mine, id: "" };
+    past.push(kept);
     answers += 1;
     if (left !== null) left = Math.max(left - 1, 0);
     next();
     tellLeft();
     sending += 1;
     try {
-      await snowmatch.post("/review/answer", values);
+      kept.id = (await snowmatch.post("/review/answer", values)).id;
       fetchAhead();
       if (answers % 10 === 0) look();
     } catch (error) {
       answered.delete(keyOf(question));
-      past.splice(past.findIndex((each) => each.question === question), 1);
+      past.splice(past.indexOf(kept), 1);
       show(question, mine);
       snowmatch.say(`${words.not_stored} ${error.message}`);
     } finally { sending -= 1; }
@@ -335,7 +343,8 @@
       const found = await snowmatch.post("/review/undo", { mode });
       if (!found.undone) return snowmatch.say(words.nothing_undone);
       snowmatch.say(words.undone); // before the question that comes back
-      const last = past.pop();
+      const at = past.findIndex((each) => each.id === found.undone.id); // -1: it was given on another page
+      const last = at < 0 ? null : past.splice(at, 1)[0];
       answers += 1;
       if (last) {
         answered.delete(keyOf(last.question));
@@ -432,14 +441,6 @@
     "+": "zoom-in", "=": "zoom-in", "-": "zoom-out", _: "zoom-out", 0: "reset", m: "marks", n: "note",
     1: "sure1", 2: "sure2", 3: "sure3", 4: "sure4",
   };
-  const codes = { Comma: ",", Period: ".", BracketLeft: "[", BracketRight: "]", Equal: "+", Minus: "-" };
-  // The Latin key in the place of another script's letter
-  function latin(event) {
-    if (event.key.length > 1 || /^[\x20-\x7e]$/.test(event.key)) return event.key.toLowerCase();
-    if (event.code.startsWith("Key")) return event.code.slice(3).toLowerCase();
-    const key = codes[event.code] || "";
-    return event.shiftKey ? { ",": "<", ".": ">" }[key] || key : key;
-  }
   for (const button of root.querySelectorAll("[data-do]")) {
     // After a click with the mouse, the space bar must not answer again. Whoever goes by Tab keeps the place
     button.addEventListener("click", (event) => { acts[button.dataset.do](); if (event.detail && !button.matches("[data-do=note]")) button.blur(); });
@@ -451,7 +452,7 @@
     }
     if (snowmatch.typing(event) || document.getElementById("help").open) return;
     if (event.repeat && event.key === "Enter" && event.target.closest(".answers")) { event.preventDefault(); return; }
-    const key = latin(event);
+    const key = snowmatch.key(event);
     if (key === "u" && !event.repeat) { event.preventDefault(); undo(); return; }
     if (!now) return;
     const arrow = { arrowleft: [-1, 0], arrowright: [1, 0], arrowup: [0, -1], arrowdown: [0, 1] }[key];

@@ -1,0 +1,97 @@
+"""Forms and keys in a real browser: what is sent once, what is forgotten, and keys of another script."""
+
+import time
+
+import pytest
+from test_web_browser import address, page, until
+from test_web_pages import make_catalog
+
+from snowmatch.review.identities import answer_pair
+from snowmatch.web.state import State
+
+__all__ = ["address", "page"]  # fixtures
+pytestmark = pytest.mark.browser
+
+KEY = "([key, code]) => document.body.dispatchEvent(new KeyboardEvent('keydown', { key, code, bubbles: true }))"
+TWICE = "form => { form.requestSubmit(); form.requestSubmit(); }"  # a double click
+LEFT = '.side[data-side="0"] .animal'
+AGAIN = "form => { form.requestSubmit(); setTimeout(() => form.requestSubmit(), 200); }"
+
+
+@pytest.fixture
+def state(tmp_path):
+    return State(make_catalog(tmp_path), None, "Anna")
+
+
+def test_forms_are_sent_once_and_keys_work_with_cyrillic_letters(state, page):
+    start = page.url
+    sent = []
+    page.on(
+        "request", lambda request: sent.append(request.url.rpartition("/")[2]) if request.method == "POST" else None
+    )
+
+    page.goto(start + "photos?lang=ru")
+    for key in (["п", "KeyG"], ["ш", "KeyI"]):  # g i on a Russian keyboard
+        page.evaluate(KEY, key)
+    page.wait_for_url("**/identify")
+    photo = state.folder / "images" / "0.jpg"
+    page.set_input_files("#files", photo)
+    page.wait_for_selector("#strip button.plain")
+    assert page.input_value("#question [name=station]") == "st0"  # the photo is in the catalog
+    assert page.input_value("#files") == ""  # the same file can be chosen again
+    page.fill("#question [name=timestamp]", "2025-04-01T10:00:00")
+    page.click("#strip button.plain")
+    assert page.input_value("#question [name=station]") == ""  # of the photo that was removed
+    assert page.input_value("#question [name=timestamp]") == "2025-04-01T10:00"  # of the person
+
+    page.goto(start + "photos?lang=en")
+    page.evaluate(
+        "document.querySelector('[data-filters]').addEventListener('submit', (e) => e.preventDefault(), { once: true })"
+    )
+    page.click("[data-filters] button")
+    assert page.locator("[data-filters] [name]:disabled").count() == 0  # who goes back can filter again
+    page.fill("[data-filters] [name=q]", "images/1")
+    page.click("[data-filters] button")
+    page.wait_for_url("**/photos?q=images%2F1")
+
+    page.check("[data-photo] >> nth=0")
+    page.go_back()
+    page.go_forward()
+    until(lambda: page.locator("[data-photo]:checked").count() == 1)
+    until(lambda: page.is_visible("form[data-photos-bar]"))  # what was chosen can be corrected
+
+    page.goto(start + "photos/" + state.identities().annotations[0].annotation + "?lang=en")
+    page.route("**/changes", lambda route: route.abort())
+    page.eval_on_selector("form[data-photos-bar]", "form => form.requestSubmit()")
+    until(lambda: page.text_content("#said") == "snowmatch does not answer: is it still running?")
+    page.unroute("**/changes")
+    sent.clear()
+    page.eval_on_selector("form[data-photos-bar]", TWICE)
+    page.wait_for_selector("#preview[open]")
+    assert sent == ["changes"]
+
+    page.goto(start + "?lang=en")
+    sent.clear()
+    page.route("**/observer", lambda route: (time.sleep(1), route.continue_()))
+    with page.expect_navigation():
+        page.eval_on_selector("form[action='/observer']", AGAIN)
+    assert sent == ["observer"]
+
+
+def test_undo_shows_the_question_whose_answer_is_taken_back_also_of_another_page(state, page):
+    page.goto(page.url + "review?lang=en")
+    page.wait_for_selector(".question:not([hidden])", timeout=30_000)
+    shown = page.get_attribute(LEFT, "src")
+    page.keyboard.press("d")
+    until(lambda: len(state.identities().rows) == 1)
+    row, who = state.identities().rows[0], state.identities().who
+    own = {who.number_of[side[0]] for side in (row.side_a, row.side_b)}
+    others = [n for n in range(len(who.sightings)) if n not in own][:2]
+    state.append(lambda now: [answer_pair(now, *others, "different", "Anna")])  # in another tab
+    page.keyboard.press("u")
+    until(lambda: len(state.identities().rows) == 3)
+    keys = [state.identities().who.sightings[n].key for n in others]
+    until(lambda: page.is_visible(".question") and any(key in page.get_attribute(LEFT, "src") for key in keys))
+    page.keyboard.press("u")
+    until(lambda: len(state.identities().rows) == 4)
+    until(lambda: page.get_attribute(LEFT, "src") == shown)
