@@ -379,16 +379,43 @@ def test_spim_numbers_linked_animals_first_and_alike(tmp_path):
     out, _ = export(tmp_path, "spim", rows)
     cells = [tuple(row.values()) for row in read_rows(out / "captures.csv")]
     assert cells == [
-        ("B", "1", "1", "1"),  # aika, both sides
+        ("L", "1", "1", "1"),  # aika, both sides by one camera: the model reads B only where two worked
         ("L", "1", "2", "2"),
         ("L", "2", "3", "4"),  # bars
         ("L", "3", "2", "5"),  # cholpon, left only
+        ("R", "1", "1", "1"),
         ("R", "2", "1", "1"),
         ("R", "2", "3", "6"),
         ("R", "3", "1", "5"),  # dastan, right only: another animal than cholpon for the model
     ]
     assert "n.fixed <- 2" in (out / "read.R").read_text()
     assert [list(row.values()) for row in read_rows(out / "K2D.csv")][1] == ["1", "1", "0", "1", "1", "1"]
+
+
+TWO_CAMERAS = """station,location,camera,x,y,from,to
+S1,naryn,A,76.10,41.50,2023-05-01,2023-05-03
+S1,naryn,A,76.10,41.50,2023-05-06,2023-05-12
+S1,naryn,B,76.10,41.50,2023-05-03T12:00,2023-05-07
+S1,naryn,C,76.10,41.50,2023-05-09,2023-05-12
+"""
+
+
+def test_spim_counts_the_cameras_that_worked_at_once(tmp_path):
+    sides = [(f"{side}_flank", second) for side, second in (("left", "00"), ("right", "03"))]
+    rows = [("aika", part, "S1", f"2023-05-{day}T10:00:{s}", day, "") for day in ("03", "12") for part, s in sides]
+    out, _ = export(tmp_path, "spim", rows, TWO_CAMERAS)
+    # A and B together for half a day; then A and C; the last occasion has two days
+    assert [tuple(row.values()) for row in read_rows(out / "K2D.csv")] == [("2", "2", "2")]
+    assert [tuple(row.values()) for row in read_rows(out / "captures.csv")] == [
+        ("B", "1", "1", "1"),
+        ("B", "1", "1", "3"),
+    ]
+    (tmp_path / "one").mkdir()
+    swapped = TWO_CAMERAS.replace("2023-05-03T12:00", "2023-05-04")
+    out, _ = export(tmp_path / "one", "spim", rows, swapped)
+    assert next(iter(read_rows(out / "K2D.csv")))["occ1"] == "1"  # one after the other
+    notes = json.loads((out / "manifest.json").read_text())["format_notes"]
+    assert "1 capture of both sides by one camera: a left and a right capture each" in notes
 
 
 def test_the_scores_of_pairs_are_those_of_the_best_photos(tmp_path):
