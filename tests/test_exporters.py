@@ -27,9 +27,12 @@ from snowmatch.core.plugins import make_plugin, plugin_class, plugin_names
 from snowmatch.features.reader import list_features, open_features
 from snowmatch.interchange.exporting import export_survey
 from snowmatch.interchange.importing import import_source
+from snowmatch.survey.abundance import m0
 from snowmatch.survey.captures import history
 from snowmatch.survey.coordinates import Coordinates
 from snowmatch.survey.run import make_survey
+from snowmatch.survey.summaries import estimates
+from snowmatch.survey.tables import survey_tables
 
 OPTIONS = {name: {"timezone": "+06:00"} for name in ("camtrap_dp", "darwin_core")}
 FORMATS = [name for name in plugin_names("exporters") if name not in ("scr_pairwise", "hloc")]  # scores, an index
@@ -358,6 +361,37 @@ def test_mark_capture_and_rmark_have_the_same_histories(tmp_path):
     export(tmp_path / "c", "rmark")
     rows = read_rows(tmp_path / "c" / "out" / "captures.csv")
     assert {row["id"]: row["ch"] for row in rows} == expected
+
+
+WINTER = """station,location,x,y,from,to
+S1,naryn,76.10,41.50,2023-05-01,2023-05-10
+S1,naryn,76.10,41.50,2023-10-08,2023-10-17
+"""
+YEAR = [  # two occasions, 30 without a camera, two occasions
+    (name, "left_flank", "S1", f"2023-{day}T10:00:00", f"{name}{day}", "")
+    for name, days in (("aika", ("05-02", "10-09")), ("bars", ("05-07",)), ("cholpon", ("10-16",)))
+    for day in days
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "file"), [("mark", "captures.inp"), ("rmark", "captures.csv"), ("capture", "capture.txt")]
+)
+def test_occasions_without_any_camera_are_no_occasions(tmp_path, name, file):
+    out, survey = export(tmp_path, name, YEAR, WINTER)
+    assert survey.sessions[0].occasions == 34
+    assert re.findall(r"(?<![.\d])[01]{4}(?!\d)", (out / file).read_text()) == ["1010", "0100", "0001"]
+    notes = json.loads((out / "manifest.json").read_text())["format_notes"]
+    assert "30 occasions left out: no camera worked, so that nothing could be captured" in notes
+    table = np.array([[1, 0, 1, 0], [0, 1, 0, 0], [0, 0, 0, 1]], bool)
+    assert estimates(survey.captures, survey.sessions[0], survey.worked(survey.sessions[0]))["m0"] == m0(table)
+    (estimated,) = [row for row in survey_tables(survey, None)["estimates.csv"][1] if row[1] == "m0"]
+    assert estimated[3] == pytest.approx(m0(table).value, rel=1e-4)
+
+
+def test_multimark_has_no_occasions_without_any_camera(tmp_path):
+    out, _ = export(tmp_path, "multimark", YEAR, WINTER)
+    assert list(read_rows(out / "encounters.csv")[0]) == ["id", "occ1", "occ2", "occ33", "occ34"]
 
 
 def test_multimark_tells_the_side_of_each_capture(tmp_path):

@@ -355,7 +355,7 @@ def test_summaries_agree_with_the_history(tmp_path):
     assert table.astype(int).tolist() == [[1, 1, 0, 0, 0, 0], [1, 0, 0, 1, 0, 1], [0, 0, 0, 0, 1, 0]]
     assert frequencies(survey.captures, session) == {1: 1, 2: 1, 3: 1}
     assert [n for *_, n in accumulation(survey.captures, session)] == [2, 2, 2, 2, 3, 3]
-    assert estimates(survey.captures, session)["m0"] == m0(table)
+    assert estimates(survey.captures, session, survey.worked(session))["m0"] == m0(table)
     assert {i.name: (i.captures, i.sightings, i.flanks) for i in individuals(survey.captures)} == {
         "aika": (2, 3, "B"),
         "bars": (3, 3, "LR"),

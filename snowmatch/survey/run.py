@@ -98,6 +98,11 @@ class Survey:
         """Return the camera-days of each station and occasion, (J, K)."""
         return occasion_effort(self.effort[session.name], session)
 
+    def worked(self, session: Session) -> np.ndarray:
+        """Return for each occasion whether any camera worked, (K,) bool."""
+        found: np.ndarray = self.occasion_effort(session).sum(axis=0) > 0
+        return found
+
     @property
     def positions(self) -> dict[str, tuple[float, float]]:
         """The positions (m) of the stations that have one, by label."""

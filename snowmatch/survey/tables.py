@@ -227,6 +227,6 @@ def _estimates(survey: Survey) -> Table:
     rows: list[Sequence[object]] = [
         (s.name, model, e.seen, *(float(f"{v:.5g}") for v in (e.value, e.low, e.high)), ASSUMES[model])
         for s in survey.sessions
-        for model, e in estimates(survey.captures, s).items()
+        for model, e in estimates(survey.captures, s, survey.worked(s)).items()
     ]
     return ("session", "model", "seen", "estimate", "low", "high", "assumes"), rows

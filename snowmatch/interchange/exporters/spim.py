@@ -53,15 +53,15 @@ class Spim:
             ]
             for j, p in detectors
         ]
-        alone = {c.cell for c in own if c.flank == "B" and cameras[number[c.place] - 1][c.occasion - 1] < MOST_CAMERAS}
-        if alone:
-            text = f"{counted(len(alone), 'capture')} of both sides by one camera: a left and a right capture each"
-            given.notes.append(Note("sides-by-one-camera", text, {"count": len(alone)}))
+        single = {c.cell for c in own if c.flank == "B" and cameras[number[c.place] - 1][c.occasion - 1] < MOST_CAMERAS}
+        if single:
+            text = f"{counted(len(single), 'capture')} of both sides by one camera: a left and a right capture each"
+            given.notes.append(Note("sides-by-one-camera", text, {"count": len(single)}))
         cells = sorted(
             {
                 (side, rank[side][c.individual], number[c.place], c.occasion)
                 for c in own
-                for side in ("LR" if c.flank == "B" and c.cell in alone else c.flank)
+                for side in ("LR" if c.flank == "B" and c.cell in single else c.flank)
             }
         )
         positions = [tuple(map(number_text, given.positions[p.label])) for _, p in detectors]
