@@ -957,6 +957,23 @@ def test_flanks_as_sessions_count_each_animal_once_a_side(tmp_path):
     assert {name: int(table.sum()) for name, table in survey.unidentified.items()} == {"1 left": 1, "1 right": 0}
 
 
+@pytest.mark.parametrize("name", ["camtrap_dp", "darwin_core", "wildbook", "wildlife_insights"])
+def test_flanks_as_sessions_write_no_sighting_twice(tmp_path, name):
+    both, _ = export(tmp_path, name)
+    (tmp_path / "split").mkdir()
+    split, _ = export(tmp_path / "split", name, flanks="sessions")
+    for file in both.iterdir():
+        if file.name not in ("manifest.json", "datapackage.json"):
+            one, other = (sorted(f.read_text().splitlines()) for f in (file, split / file.name))
+            assert one == other, file.name
+
+
+def test_flanks_as_sessions_have_the_effort_of_the_stations_once(tmp_path):
+    out, _ = export(tmp_path, "geojson", flanks="sessions")
+    stations = json.loads((out / "stations.geojson").read_text())["features"]
+    assert [s["properties"]["camera_days"] for s in stations] == [30, 25, 29.5]
+
+
 # --- plugins ----------------------------------------------------------------------------------------------------------
 
 

@@ -42,8 +42,7 @@ class Export:
     def only_captures(self, *, once: bool = False) -> None:
         """Note what a format of captures leaves out. once: it has one capture of an animal a station and occasion."""
         survey = self.survey
-        unidentified = sum(int(table.sum()) for table in survey.unidentified.values())
-        self.leave_out(unidentified, "unidentified sighting", "the format has identified animals only")
+        self.leave_out(len(survey.seen_unnamed), "unidentified sighting", "the format has identified animals only")
         if once:
             again = len(survey.captures) - len({c.cell for c in survey.captures})
             self.leave_out(again, "repeated capture", "one counts for each animal, station and occasion")

@@ -54,11 +54,14 @@ class Capture:
 
 @dataclass(frozen=True)
 class Unnamed:
-    """An unidentified sighting at a station while its cameras worked. session: its name. place: the station's label."""
+    """An unidentified sighting at a station while its cameras worked. session: its name. place: the station's label.
+    rows: the catalog's annotations.
+    """
 
     session: str
     place: str
     start: datetime
+    rows: tuple[int, ...]
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,22 @@ class Survey:
         """Return the camera-days of each station and occasion, (J, K)."""
         return occasion_effort(self.effort[session.name], session)
 
+    @property
+    def seasons(self) -> tuple[Session, ...]:
+        """The sessions, each once: of left and right as two sessions, the left one. Their effort adds up."""
+        split = self.settings["flanks"] == "sessions"
+        return tuple(s for s in self.sessions if not split or s.name == side_session(s.name.rpartition(" ")[0], "left"))
+
+    @property
+    def seen(self) -> tuple[Capture, ...]:
+        """The captures, each once: of left and right as two sessions, one that shows both sides is in both."""
+        return tuple({c.rows: c for c in self.captures[::-1]}.values())[::-1]
+
+    @property
+    def seen_unnamed(self) -> tuple[Unnamed, ...]:
+        """The unidentified sightings, each once."""
+        return tuple({u.rows: u for u in self.unnamed[::-1]}.values())[::-1]
+
     def worked(self, session: Session) -> np.ndarray:
         """Return for each occasion whether any camera worked, (K,) bool."""
         found: np.ndarray = self.occasion_effort(session).sum(axis=0) > 0
@@ -156,7 +172,7 @@ def make_survey(data: CatalogData, identities: Identities | None = None, **optio
         shown = [side_session(session, side) for side, letter in SIDES.items() if s.shows(letter)]
         for name in shown if split else [session]:
             unidentified[name][number, occasion] += 1
-            unnamed.append(Unnamed(name, places[number].label, s.start))
+            unnamed.append(Unnamed(name, places[number].label, s.start, s.rows))
     if outside:
         text = f"{counted(outside, 'unidentified sighting')} without a station, a time or effort: not counted"
         notes.append(Note("unidentified-left-out", text, {"count": outside}))

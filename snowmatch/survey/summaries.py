@@ -56,7 +56,7 @@ def individuals(captures: Sequence[Capture]) -> list[Individual]:
                 min(c.start for c in own),
                 max(c.end for c in own),
                 len({c.cell for c in own}),
-                len(own),
+                len({c.rows for c in own}),
                 len({(c.session, c.occasion) for c in own}),
                 tuple(sorted({c.place for c in own})),
                 tuple(sorted({c.session for c in own})),

@@ -151,7 +151,7 @@ def _stations(survey: Survey, coordinates: Coordinates | None) -> Table:
     rows: list[Sequence[object]] = []
     for n, p in enumerate(survey.places):
         where = (*positions[p.label], survey.crs) if p.label in positions else (None, None, None)
-        effort = float(sum(survey.effort[s.name][n].sum() for s in survey.sessions))
+        effort = float(sum(survey.effort[s.name][n].sum() for s in survey.seasons))
         captures = len({c.cell for c in survey.captures if c.place == p.label})
         rows.append(
             (p.label, p.location, *(where if coordinates else ()), effort, captures, *(p.traits.get(t) for t in traits))

@@ -90,7 +90,7 @@ class CamtrapDp:
         where = {row["deploymentID"]: row for row in deployments}
         media: dict[str, dict[str, Any]] = {}
         observations: list[dict[str, Any]] = []
-        for c in survey.captures:
+        for c in survey.seen:
             deployment = _deployment_of(c, survey.places, where)
             observations += self._observations(given, c, deployment, zone, media)
         return deployments, media, observations
@@ -202,7 +202,7 @@ class CamtrapDp:
 
 def _captured(given: Export) -> list[Annotation]:
     """Return the annotations of all captures."""
-    return [given.survey.data.annotations[row] for c in given.survey.captures for row in c.rows]
+    return [given.survey.data.annotations[row] for c in given.survey.seen for row in c.rows]
 
 
 def _zone(text: str) -> tzinfo:

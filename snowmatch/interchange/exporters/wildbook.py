@@ -35,18 +35,18 @@ class Wildbook:
         """Return wildbook-1.csv and so on. Raises SnowmatchError if photos have names that Wildbook does not take."""
         survey = given.survey
         given.only_captures()
-        names = {c: [path.rpartition("/")[2] for path in c.photos] for c in survey.captures}
+        names = {c: [path.rpartition("/")[2] for path in c.photos] for c in survey.seen}
         often = Counter(re.sub(r"\W", "", n.lower()) for own in names.values() for n in set(own))
         bad = sorted({n for own in names.values() for n in own if not re.fullmatch(r"[A-Za-z0-9. ]+", n)})
         twice = sorted({n for own in names.values() for n in own if often[re.sub(r"\W", "", n.lower())] > 1})
-        rename = {path: self._asset(path) for c in survey.captures for path in c.photos} if bad or twice else {}
+        rename = {path: self._asset(path) for c in survey.seen for path in c.photos} if bad or twice else {}
         if len(set(rename.values())) < len(rename):
             raise SnowmatchError(f"photos with nearly the same path: {some(sorted(rename))}: rename them")
         genus, _, epithet = self.species.partition(" ")
         degrees, places = given.degrees, {p.label: p for p in survey.places}
         most = max((len(own) for own in names.values()), default=0)
         rows: list[dict[str, object]] = []
-        for c in survey.captures:
+        for c in survey.seen:
             row: dict[str, object] = {
                 "Encounter.genus": genus,
                 "Encounter.specificEpithet": epithet,

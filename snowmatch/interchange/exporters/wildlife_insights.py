@@ -46,7 +46,7 @@ class WildlifeInsights:
         given.only_captures()
         genus, _, epithet = self.species.partition(" ")
         images: list[Any] = []
-        for c in survey.captures:
+        for c in survey.seen:
             for row in c.rows:
                 a = survey.data.annotations[row]
                 key = a.annotation or f"{a.path}#{a.row}"
