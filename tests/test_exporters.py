@@ -341,6 +341,21 @@ def test_camtrapr_tells_records_and_when_cameras_did_not_work(tmp_path):
     assert float(cameras[0]["utm_x"]) == pytest.approx(survey.positions["S1"][0], abs=0.01)
 
 
+def test_camtrapr_has_no_effort_outside_the_sessions(tmp_path):
+    out, _ = export(tmp_path, "camtrapr", sessions=["early=2023-05-01..2023-05-12"])
+    assert {row["DateTimeOriginal"][:10] for row in read_rows(out / "records.csv")} <= {
+        f"2023-05-{d:02}" for d in range(1, 13)
+    }
+    ends = [(row["Retrieval_date"], "Problem1_from" in row) for row in read_rows(out / "cameras.csv")]
+    assert ends == [("2023-05-13 00:00:00", False), ("2023-05-11 00:00:00", False), ("2023-05-13 00:00:00", False)]
+
+
+@pytest.mark.parametrize("name", ["secr", "spacecap"])
+def test_a_session_in_which_no_camera_worked_is_an_error(tmp_path, name):
+    with pytest.raises(SnowmatchError, match="no camera worked in the session late"):
+        export(tmp_path, name, sessions=["early=2023-05-01..2023-05-12", "late=2024-05-01..2024-05-12"])
+
+
 # --- histories --------------------------------------------------------------------------------------------------------
 
 
@@ -535,6 +550,40 @@ def test_wildbook_has_a_row_an_encounter_with_unapproved_names(tmp_path):
     assert all(0 <= int(row["Encounter.minutes"]) <= 59 for row in rows)
     assert all(re.fullmatch(r"[a-z0-9_-]+", row["Encounter.sightingID"]) for row in rows)
     assert not any(all(not row[column] for row in rows) for column in rows[0])
+
+
+def test_wildlife_insights_tells_when_the_cameras_of_a_station_did_not_work(tmp_path):
+    out, _ = export(tmp_path, "wildlife_insights")
+    deployments = read_rows(out / "deployments.csv")
+    assert [(d["placename"], d["start_date"][:10], d["end_date"][:10]) for d in deployments] == [
+        ("S1", "2023-05-01", "2023-05-31"),
+        ("S2", "2023-05-01", "2023-05-11"),
+        ("S2", "2023-05-16", "2023-05-31"),
+        ("S3", "2023-05-01", "2023-05-31"),
+    ]
+    periods = {d["deployment_id"]: d for d in deployments}
+    assert len(periods) == 4
+    for image in read_rows(out / "images.csv"):
+        own = periods[image["deployment_id"]]
+        assert own["start_date"] <= image["timestamp"] < own["end_date"]
+
+
+@pytest.mark.parametrize(("name", "file"), [("camtrap_dp", "media.csv"), ("wildlife_insights", "images.csv")])
+def test_a_photo_is_of_the_deployment_of_its_own_camera(tmp_path, name, file):
+    folder = tmp_path / "catalog"
+    folder.mkdir()
+    (folder / "stations.csv").write_text(TWO_CAMERAS)
+    rows = [f"{c}.jpg,aika,{side}_flank,naryn,S1,{c},2023-05-12T10:00:0{n},e1" for n, (c, side) in
+            enumerate((("A", "left"), ("C", "right")))]  # fmt: skip
+    head = "path,individual,body_part,location,station,camera,timestamp,encounter"
+    (folder / "catalog.csv").write_text("\n".join([head, *rows]))
+    survey = make_survey(snowmatch.open_catalog(folder).data)
+    export_survey(survey, name, tmp_path / "out", options=OPTIONS.get(name), coordinates=EXACT)
+    key, camera, photo = (
+        ("deploymentID", "cameraID", "fileName") if name == "camtrap_dp" else ("deployment_id", "camera_id", "filename")
+    )
+    cameras = {d[key]: d[camera] for d in read_rows(tmp_path / "out" / "deployments.csv")}
+    assert {row[photo]: cameras[row[key]] for row in read_rows(tmp_path / "out" / file)} == {"A.jpg": "A", "C.jpg": "C"}
 
 
 # --- Camtrap DP -------------------------------------------------------------------------------------------------------

@@ -67,11 +67,15 @@ class Export:
         return found.image_size
 
     def detectors(self, session: str) -> list[tuple[int, Place]]:
-        """Return number and place of each station with effort in a session. Raises SnowmatchError if one of them has no
-        position: without it, the area of the survey would be wrong.
+        """Return number and place of each station with effort in a session.
+
+        Raises SnowmatchError if there is none, and if one of them has no position: without it, the area of the
+        survey would be wrong.
         """
         effort = self.survey.effort[session]
         found = [(n, p) for n, p in enumerate(self.survey.places) if effort[n].sum() > 0]
+        if not found:
+            raise SnowmatchError(f"no camera worked in the session {session}: choose other sessions")
         if without := [p.label for _, p in found if p.x is None]:
             raise SnowmatchError(
                 f"no position of {some(without)}: fill in x and y in stations.csv, or leave the station out"
