@@ -12,6 +12,7 @@ from conftest import read_rows, texts
 from drawn_table import ROWS, STATIONS, write_catalog
 
 import snowmatch
+from snowmatch.catalog.positions import holds_position
 from snowmatch.catalog.stations import Span, read_stations
 from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
@@ -137,6 +138,12 @@ def test_impossible_times_and_positions_are_problems(tmp_path, row, told):
 def test_a_column_with_positions_is_no_trait(tmp_path):
     (row,), _ = stations_of(tmp_path, "station,gps_point,habitat\nA,41.5 N,ridge\n")
     assert row.traits == {"habitat": "ridge"}
+
+
+@pytest.mark.parametrize("heading", ["latlong", "XCoord", "POINT_X", "MGRS", "Широта", "долгота", "Координаты N"])
+def test_positions_are_known_by_many_headings(heading):
+    assert holds_position(heading)
+    assert not holds_position("habitat")
 
 
 def test_a_clock_that_was_reset_makes_no_survey_of_fifty_years(tmp_path):
@@ -337,6 +344,17 @@ def test_captures_without_a_body_part_are_told(tmp_path):
     notes = {note.code: note.text for note in survey_of(write_catalog(tmp_path / "a", rows)).notes}
     assert notes["sides-unknown"].startswith("3 of 7 captures without a body part")
     assert "sides-unknown" not in {note.code for note in survey_of(write_catalog(tmp_path / "b")).notes}
+
+
+def test_two_sexes_in_one_encounter_make_the_sex_unknown_with_a_note(tmp_path):
+    rows = [
+        ("aika", "left_flank", "S1", "2023-05-02T10:00:00", "e1", "f"),
+        ("aika", "left_flank", "S1", "2023-05-02T10:00:05", "e1", "m"),
+        ("aika", "left_flank", "S1", "2023-05-12T10:00:00", "e2", "f"),
+    ]
+    survey = survey_of(write_catalog(tmp_path / "c", rows))
+    assert {c.sex for c in survey.captures} == {""}
+    assert "sexes-contradict" in {note.code for note in survey.notes}
 
 
 def test_an_unknown_choice_of_flanks_is_an_error(tmp_path):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import count
 from typing import ClassVar
 
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.text import some
+from snowmatch.core.text import some, transliterated
 from snowmatch.interchange.exporting import Export
 from snowmatch.survey.tables import event_id, to_csv
 
@@ -44,6 +45,7 @@ class Wildbook:
             raise SnowmatchError(f"photos with nearly the same path: {some(sorted(rename))}: rename them")
         genus, _, epithet = self.species.partition(" ")
         degrees, places = given.degrees, {p.label: p for p in survey.places}
+        sightings = _identifiers(event_id(c) for c in survey.seen)
         most = max((len(own) for own in names.values()), default=0)
         rows: list[dict[str, object]] = []
         for c in survey.seen:
@@ -58,7 +60,7 @@ class Wildbook:
                 "Encounter.locationID": self.location or places[c.place].location or c.place,
                 "Encounter.verbatimLocality": c.place,
                 "MarkedIndividual.individualID": c.individual,
-                "Encounter.sightingID": re.sub(r"[^a-z0-9_-]+", "-", event_id(c).lower()).strip("-"),
+                "Encounter.sightingID": sightings[event_id(c)],
                 "Encounter.otherCatalogNumbers": event_id(c),
                 "Encounter.state": "unapproved",
                 "Encounter.sex": c.sex,
@@ -88,6 +90,16 @@ class Wildbook:
     def _asset(self, path: str) -> str:
         """Return a name of letters, digits, full stops and blanks that differs from those of other folders."""
         return re.sub(r"[^A-Za-z0-9.]+", " ", path).strip()
+
+
+def _identifiers(events: Iterable[str]) -> dict[str, str]:
+    """Return a name of small letters, digits, "_" and "-" for each event, all different."""
+    found: dict[str, str] = {}
+    for event in sorted(events):
+        plain = re.sub(r"[^a-z0-9_-]+", "-", transliterated(event).lower()).strip("-") or "sighting"
+        names = (plain if n == 1 else f"{plain}-{n}" for n in count(1))
+        found[event] = next(name for name in names if name not in found.values())
+    return found
 
 
 PLUGIN = Wildbook
