@@ -199,13 +199,16 @@ def test_a_day_can_begin_at_noon():
     assert session.occasion(datetime(2023, 4, 30, 11)) is None
 
 
+UNCLEAR = ("a=03/04/2023..05/06/2023", "a=13/04/2023..04/25/2023")  # March or April; two orders
+
+
 def test_texts_of_occasions_and_sessions():
     assert [read_length(t) for t in ("5d", "5", "2w", "1 day")] == [5, 5, 14, 1]
     assert read_session("a=2023-05-01..2023-05-31") == ("a", Span(at(1), datetime(2023, 6, 1)))
     for bad in ("", "0d", "5h", "1000d"):
         with pytest.raises(SnowmatchError, match="expected one such as 5d"):
             read_length(bad)
-    for bad in ("a=2023-05-01", "a=..", "=2023-05-01..2023-05-02", "a=2023-05-09..2023-05-01"):
+    for bad in ("a=2023-05-01", "a=..", "=2023-05-01..2023-05-02", "a=2023-05-09..2023-05-01", *UNCLEAR):
         with pytest.raises(SnowmatchError, match="is not clear"):
             read_session(bad)
 
@@ -355,6 +358,51 @@ def test_two_sexes_in_one_encounter_make_the_sex_unknown_with_a_note(tmp_path):
     survey = survey_of(write_catalog(tmp_path / "c", rows))
     assert {c.sex for c in survey.captures} == {""}
     assert "sexes-contradict" in {note.code for note in survey.notes}
+
+
+def notes_of(tmp_path, rows, stations=STATIONS):
+    survey = survey_of(write_catalog(tmp_path / "c", rows, stations))
+    return survey, {note.code: note.text for note in survey.notes}
+
+
+def test_a_capture_of_a_time_without_a_camera_is_told(tmp_path):
+    gap = ("dastan", "left_flank", "S2", "2023-05-13T05:00:00", "e9", "")  # a whole occasion without a camera
+    day = ("dastan", "left_flank", "S3", "2023-05-01T05:00:00", "e10", "")  # before the camera was set up
+    survey, notes = notes_of(tmp_path, [*ROWS, gap, day])
+    assert [e.encounter for e in survey.left_out] == ["e9"]
+    assert notes["captures-without-camera"].startswith("1 capture of a time when no camera of the station worked")
+    assert notes["captures-without-camera"].endswith(": e10")
+    (tmp_path / "all").mkdir()
+    assert "captures-without-camera" not in notes_of(tmp_path / "all", ROWS)[1]
+
+
+def test_several_values_of_a_covariate_are_told(tmp_path):
+    table = "station,x,y,from,to,bait\nS1,76.1,41.5,2023-05-01,2023-05-09,no\nS1,76.1,41.5,2023-05-10,2023-05-30,yes\n"
+    survey, notes = notes_of(tmp_path, ROWS[:2], table)
+    assert survey.places[0].traits == {"bait": "no"}
+    assert notes["several-values"].endswith("the first counts: bait of S1")
+
+
+def test_one_name_of_stations_in_two_locations_is_told(tmp_path):
+    folder = write_catalog(tmp_path / "c", ROWS[:5], "station,x,y,from,to\nS1,76.1,41.5,2023-05-01,2023-05-30\n")
+    text = (folder / "catalog.csv").read_text()
+    (folder / "catalog.csv").write_text(text.replace("naryn,S1,S1a,2023-05-03", "sarychat,S1,S1a,2023-05-03"))
+    codes = {note.code: note.text for note in survey_of(folder).notes}
+    assert codes["station-in-several-locations"].startswith("station S1 has sightings in naryn, sarychat")
+
+
+def test_empty_photos_are_no_sightings_and_other_species_are_told(tmp_path):
+    folder = write_catalog(
+        tmp_path / "c", [*ROWS, *(("", "", "S1", f"2023-05-0{n}T05:00:00", f"o{n}", "") for n in "67")]
+    )
+    lines = (folder / "catalog.csv").read_text().splitlines()
+    species = ["species", *[""] * len(ROWS), "nothing", "ibex"]
+    (folder / "catalog.csv").write_text("\n".join(f"{line},{kind}" for line, kind in zip(lines, species, strict=True)))
+    survey = survey_of(folder)
+    assert {u.start.day for u in survey.unnamed} == {7, 22}
+    assert {n.code: n.text for n in survey.notes}["species-of-none"].endswith(
+        "1 unidentified sighting counted, of ibex"
+    )
 
 
 def test_an_unknown_choice_of_flanks_is_an_error(tmp_path):
