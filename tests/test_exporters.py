@@ -423,6 +423,20 @@ def test_multimark_tells_the_side_of_each_capture(tmp_path):
     assert spatial[1]["trap3_occ6"] == "2"
 
 
+def test_sides_of_two_passages_that_count_as_one_are_not_seen_together(tmp_path):
+    rows = [
+        ("aika", f"{side}_flank", "S1", f"2023-05-02T1{n}:00:00", f"e{n}", "")
+        for n, side in enumerate(("left", "right"))
+    ]
+    out, survey = export(tmp_path, "multimark", rows, independence=240.0)
+    assert [c.flank for c in survey.captures] == ["B"]
+    assert read_rows(out / "encounters.csv")[0]["occ1"] == "3"
+    (tmp_path / "two").mkdir()
+    table = TWO_CAMERAS.replace("2023-05-03T12:00", "2023-05-01")
+    out, _ = export(tmp_path / "two", "spim", rows, table, independence=240.0)
+    assert [row["array"] for row in read_rows(out / "captures.csv")] == ["L", "R"]
+
+
 def test_spim_numbers_linked_animals_first_and_alike(tmp_path):
     rows = [*ROWS, ("dastan", "right_flank", "S1", "2023-05-25T05:00:00", "e9", "")]
     out, _ = export(tmp_path, "spim", rows)

@@ -477,6 +477,23 @@ def test_a_package_cannot_name_files_outside_it(tmp_path):
 
 @pytest.mark.real
 @pytest.mark.skipif(not (REAL / "camtrap-dp").is_dir(), reason="no sample files")
+def test_what_is_no_species_is_none(tmp_path):
+    source = SOURCES["wildlife_insights"][0](tmp_path / "wi")
+    table = source / "images_p.csv"
+    table.write_text(table.read_text().replace("Panthera,uncia,Snow Leopard", ",,No CV Result"))
+    import_source(source, tmp_path / "a")
+    assert [row.get("species", "") for row in read_rows(tmp_path / "a" / "catalog.csv")] == ["", ""]
+
+
+def test_photos_of_nothing_in_traptagger_are_left_out_and_counted(tmp_path):
+    source = SOURCES["traptagger"][0](tmp_path / "t")
+    text = source.read_text()
+    source.write_text(text.replace("[Snow leopard],[None]", "[Nothing],[None]"))
+    report = import_source(source, tmp_path / "a")
+    assert report.left_out == {"photos without a label": 1, "photos without a wild animal": 1}
+    assert {row["individual"] for row in read_rows(tmp_path / "a" / "catalog.csv")} == {"Aika", "Berk"}
+
+
 def test_the_published_example_of_camtrap_dp_is_imported(tmp_path):
     folder = tmp_path / "example"
     shutil.copytree(REAL / "camtrap-dp" / "example", folder)

@@ -47,6 +47,11 @@ class Capture:
     rows: tuple[int, ...]
 
     @property
+    def both(self) -> bool:
+        """Whether one passage shows both sides. Of several that count as one: whether one moment shows both."""
+        return self.flank == "B" and (self.simultaneous or len(self.encounters) == 1)
+
+    @property
     def cell(self) -> tuple[str, int, str, str]:
         """Session, occasion, station and individual: one capture at most if captures are not counted."""
         return self.session, self.occasion, self.place, self.individual

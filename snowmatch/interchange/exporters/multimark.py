@@ -77,9 +77,11 @@ def _without_side(given: Export) -> None:
 def _code(captures: list[Capture]) -> int:
     """Return the type of what was captured of one animal on one occasion."""
     flanks = {c.flank for c in captures}
-    if "B" in flanks:
+    if any(c.both for c in captures):
         return TOGETHER
-    return BOTH if {"L", "R"} <= flanks else LEFT if "L" in flanks else RIGHT if "R" in flanks else NONE
+    return (
+        BOTH if "B" in flanks or {"L", "R"} <= flanks else LEFT if "L" in flanks else RIGHT if "R" in flanks else NONE
+    )
 
 
 def _linked(captures: list[Capture], name: str) -> bool:

@@ -53,7 +53,7 @@ class Spim:
             ]
             for j, p in detectors
         ]
-        single = {c.cell for c in own if c.flank == "B" and cameras[number[c.place] - 1][c.occasion - 1] < MOST_CAMERAS}
+        single = {c.rows for c in own if c.both and cameras[number[c.place] - 1][c.occasion - 1] < MOST_CAMERAS}
         if single:
             text = f"{counted(len(single), 'capture')} of both sides by one camera: a left and a right capture each"
             given.notes.append(Note("sides-by-one-camera", text, {"count": len(single)}))
@@ -61,7 +61,7 @@ class Spim:
             {
                 (side, rank[side][c.individual], number[c.place], c.occasion)
                 for c in own
-                for side in ("LR" if c.flank == "B" and c.cell in single else c.flank)
+                for side in ("LR" if c.flank == "B" and (c.rows in single or not c.both) else c.flank)
             }
         )
         positions = [tuple(map(number_text, given.positions[p.label])) for _, p in detectors]
