@@ -435,6 +435,18 @@ def test_an_event_with_one_name_names_its_photos(tmp_path):
     assert named == {"media/a.jpg": "Aika", "media/b.jpg": "Berk", "media/c.jpg": "Berk"}
 
 
+def test_the_name_of_an_event_is_not_that_of_another_species_in_it(tmp_path):
+    folder = make_camtrap_dp(tmp_path / "s")
+    rows = read_rows(folder / "observations.csv")
+    shown = dict(rows[1], observationLevel="media", individualID="")
+    kinds = {"m2": "Capra sibirica", "m3": "Felidae"}
+    more = [dict(shown, observationID=m, mediaID=m, scientificName=kind) for m, kind in kinds.items()]
+    write_csv(folder / "observations.csv", [*rows, *more])
+    import_source(folder, tmp_path / "a")
+    found = {row["media"]: row["individual"] for row in read_rows(tmp_path / "a" / "catalog.csv")}
+    assert found == {"m1": "Aika", "m2": "", "m3": "Berk"}
+
+
 def test_a_name_that_is_too_long_for_a_file_is_told(tmp_path):
     folder = make_camtrap_dp(tmp_path)
     resources = [{"name": n, "path": f"{n * 30}.csv"} for n in ("deployments", "media", "observations")]
