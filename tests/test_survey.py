@@ -376,6 +376,17 @@ def test_a_capture_of_a_time_without_a_camera_is_told(tmp_path):
     assert "captures-without-camera" not in notes_of(tmp_path / "all", ROWS)[1]
 
 
+def test_words_that_are_no_sex_are_told(tmp_path):
+    words = ("самка", "Male", "", "unknown", "male?", "2", "m", "м", "")
+    rows = [(name, *more, word) for (name, *more, _), word in zip(ROWS, words, strict=True)]
+    rows = [(f"a{n}" if row[0] else "", *row[1:]) for n, row in enumerate(rows)]
+    survey, notes = notes_of(tmp_path, rows)
+    assert {c.individual: c.sex for c in survey.captures if c.sex} == {
+        "a0": "female", "a1": "male", "a6": "male", "a7": "male"
+    }  # fmt: skip
+    assert notes["sexes-unread"] == "no sex: 2, male? in the column sex; expected female or male"
+
+
 def test_several_values_of_a_covariate_are_told(tmp_path):
     table = "station,x,y,from,to,bait\nS1,76.1,41.5,2023-05-01,2023-05-09,no\nS1,76.1,41.5,2023-05-10,2023-05-30,yes\n"
     survey, notes = notes_of(tmp_path, ROWS[:2], table)

@@ -143,6 +143,9 @@ def make_survey(data: CatalogData, identities: Identities | None = None, **optio
         table = data.folder / STATIONS_NAME
     deployments = () if table is None else read_stations(table, notes, data.settings.dates)
     traits = survey_traits(data.folder, data.annotations, identities)
+    if traits.unread:
+        text = f"no sex: {some(traits.unread)} in the column sex; expected female or male"
+        notes.append(Note("sexes-unread", text, {"texts": list(traits.unread)}))
     sightings = make_sightings(data.annotations, traits.known, notes)
     sightings = _of_species(sightings, notes)
     places, crs = find_places(sightings, deployments, table is not None, notes)
