@@ -27,9 +27,12 @@ from snowmatch.core.plugins import make_plugin, plugin_class, plugin_names
 from snowmatch.features.reader import list_features, open_features
 from snowmatch.interchange.exporting import export_survey
 from snowmatch.interchange.importing import import_source
+from snowmatch.survey.abundance import m0
 from snowmatch.survey.captures import history
 from snowmatch.survey.coordinates import Coordinates
 from snowmatch.survey.run import make_survey
+from snowmatch.survey.summaries import estimates
+from snowmatch.survey.tables import survey_tables
 
 OPTIONS = {name: {"timezone": "+06:00"} for name in ("camtrap_dp", "darwin_core")}
 FORMATS = [name for name in plugin_names("exporters") if name not in ("scr_pairwise", "hloc")]  # scores, an index
@@ -338,6 +341,21 @@ def test_camtrapr_tells_records_and_when_cameras_did_not_work(tmp_path):
     assert float(cameras[0]["utm_x"]) == pytest.approx(survey.positions["S1"][0], abs=0.01)
 
 
+def test_camtrapr_has_no_effort_outside_the_sessions(tmp_path):
+    out, _ = export(tmp_path, "camtrapr", sessions=["early=2023-05-01..2023-05-12"])
+    assert {row["DateTimeOriginal"][:10] for row in read_rows(out / "records.csv")} <= {
+        f"2023-05-{d:02}" for d in range(1, 13)
+    }
+    ends = [(row["Retrieval_date"], "Problem1_from" in row) for row in read_rows(out / "cameras.csv")]
+    assert ends == [("2023-05-13 00:00:00", False), ("2023-05-11 00:00:00", False), ("2023-05-13 00:00:00", False)]
+
+
+@pytest.mark.parametrize("name", ["secr", "spacecap"])
+def test_a_session_in_which_no_camera_worked_is_an_error(tmp_path, name):
+    with pytest.raises(SnowmatchError, match="no camera worked in the session late"):
+        export(tmp_path, name, sessions=["early=2023-05-01..2023-05-12", "late=2024-05-01..2024-05-12"])
+
+
 # --- histories --------------------------------------------------------------------------------------------------------
 
 
@@ -360,6 +378,37 @@ def test_mark_capture_and_rmark_have_the_same_histories(tmp_path):
     assert {row["id"]: row["ch"] for row in rows} == expected
 
 
+WINTER = """station,location,x,y,from,to
+S1,naryn,76.10,41.50,2023-05-01,2023-05-10
+S1,naryn,76.10,41.50,2023-10-08,2023-10-17
+"""
+YEAR = [  # two occasions, 30 without a camera, two occasions
+    (name, "left_flank", "S1", f"2023-{day}T10:00:00", f"{name}{day}", "")
+    for name, days in (("aika", ("05-02", "10-09")), ("bars", ("05-07",)), ("cholpon", ("10-16",)))
+    for day in days
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "file"), [("mark", "captures.inp"), ("rmark", "captures.csv"), ("capture", "capture.txt")]
+)
+def test_occasions_without_any_camera_are_no_occasions(tmp_path, name, file):
+    out, survey = export(tmp_path, name, YEAR, WINTER)
+    assert survey.sessions[0].occasions == 34
+    assert re.findall(r"(?<![.\d])[01]{4}(?!\d)", (out / file).read_text()) == ["1010", "0100", "0001"]
+    notes = json.loads((out / "manifest.json").read_text())["format_notes"]
+    assert "30 occasions left out: no camera worked, so that nothing could be captured" in notes
+    table = np.array([[1, 0, 1, 0], [0, 1, 0, 0], [0, 0, 0, 1]], bool)
+    assert estimates(survey.captures, survey.sessions[0], survey.worked(survey.sessions[0]))["m0"] == m0(table)
+    (estimated,) = [row for row in survey_tables(survey, None)["estimates.csv"][1] if row[1] == "m0"]
+    assert estimated[3] == pytest.approx(m0(table).value, rel=1e-4)
+
+
+def test_multimark_has_no_occasions_without_any_camera(tmp_path):
+    out, _ = export(tmp_path, "multimark", YEAR, WINTER)
+    assert list(read_rows(out / "encounters.csv")[0]) == ["id", "occ1", "occ2", "occ33", "occ34"]
+
+
 def test_multimark_tells_the_side_of_each_capture(tmp_path):
     out, _ = export(tmp_path, "multimark")
     rows = {row.pop("id"): list(row.values()) for row in read_rows(out / "encounters.csv")}
@@ -374,21 +423,62 @@ def test_multimark_tells_the_side_of_each_capture(tmp_path):
     assert spatial[1]["trap3_occ6"] == "2"
 
 
+def test_sides_of_two_passages_that_count_as_one_are_not_seen_together(tmp_path):
+    rows = [
+        ("aika", f"{side}_flank", "S1", f"2023-05-02T1{n}:00:00", f"e{n}", "")
+        for n, side in enumerate(("left", "right"))
+    ]
+    out, survey = export(tmp_path, "multimark", rows, independence=240.0)
+    assert [c.flank for c in survey.captures] == ["B"]
+    assert read_rows(out / "encounters.csv")[0]["occ1"] == "3"
+    (tmp_path / "two").mkdir()
+    table = TWO_CAMERAS.replace("2023-05-03T12:00", "2023-05-01")
+    out, _ = export(tmp_path / "two", "spim", rows, table, independence=240.0)
+    assert [row["array"] for row in read_rows(out / "captures.csv")] == ["L", "R"]
+
+
 def test_spim_numbers_linked_animals_first_and_alike(tmp_path):
     rows = [*ROWS, ("dastan", "right_flank", "S1", "2023-05-25T05:00:00", "e9", "")]
     out, _ = export(tmp_path, "spim", rows)
     cells = [tuple(row.values()) for row in read_rows(out / "captures.csv")]
     assert cells == [
-        ("B", "1", "1", "1"),  # aika, both sides
+        ("L", "1", "1", "1"),  # aika, both sides by one camera: the model reads B only where two worked
         ("L", "1", "2", "2"),
         ("L", "2", "3", "4"),  # bars
         ("L", "3", "2", "5"),  # cholpon, left only
+        ("R", "1", "1", "1"),
         ("R", "2", "1", "1"),
         ("R", "2", "3", "6"),
         ("R", "3", "1", "5"),  # dastan, right only: another animal than cholpon for the model
     ]
     assert "n.fixed <- 2" in (out / "read.R").read_text()
     assert [list(row.values()) for row in read_rows(out / "K2D.csv")][1] == ["1", "1", "0", "1", "1", "1"]
+
+
+TWO_CAMERAS = """station,location,camera,x,y,from,to
+S1,naryn,A,76.10,41.50,2023-05-01,2023-05-03
+S1,naryn,A,76.10,41.50,2023-05-06,2023-05-12
+S1,naryn,B,76.10,41.50,2023-05-03T12:00,2023-05-07
+S1,naryn,C,76.10,41.50,2023-05-09,2023-05-12
+"""
+
+
+def test_spim_counts_the_cameras_that_worked_at_once(tmp_path):
+    sides = [(f"{side}_flank", second) for side, second in (("left", "00"), ("right", "03"))]
+    rows = [("aika", part, "S1", f"2023-05-{day}T10:00:{s}", day, "") for day in ("03", "12") for part, s in sides]
+    out, _ = export(tmp_path, "spim", rows, TWO_CAMERAS)
+    # A and B together for half a day; then A and C; the last occasion has two days
+    assert [tuple(row.values()) for row in read_rows(out / "K2D.csv")] == [("2", "2", "2")]
+    assert [tuple(row.values()) for row in read_rows(out / "captures.csv")] == [
+        ("B", "1", "1", "1"),
+        ("B", "1", "1", "3"),
+    ]
+    (tmp_path / "one").mkdir()
+    swapped = TWO_CAMERAS.replace("2023-05-03T12:00", "2023-05-04")
+    out, _ = export(tmp_path / "one", "spim", rows, swapped)
+    assert next(iter(read_rows(out / "K2D.csv")))["occ1"] == "1"  # one after the other
+    notes = json.loads((out / "manifest.json").read_text())["format_notes"]
+    assert "1 capture of both sides by one camera: a left and a right capture each" in notes
 
 
 def test_the_scores_of_pairs_are_those_of_the_best_photos(tmp_path):
@@ -474,6 +564,49 @@ def test_wildbook_has_a_row_an_encounter_with_unapproved_names(tmp_path):
     assert all(0 <= int(row["Encounter.minutes"]) <= 59 for row in rows)
     assert all(re.fullmatch(r"[a-z0-9_-]+", row["Encounter.sightingID"]) for row in rows)
     assert not any(all(not row[column] for row in rows) for column in rows[0])
+
+
+def test_wildlife_insights_tells_when_the_cameras_of_a_station_did_not_work(tmp_path):
+    out, _ = export(tmp_path, "wildlife_insights")
+    deployments = read_rows(out / "deployments.csv")
+    assert [(d["placename"], d["start_date"][:10], d["end_date"][:10]) for d in deployments] == [
+        ("S1", "2023-05-01", "2023-05-31"),
+        ("S2", "2023-05-01", "2023-05-11"),
+        ("S2", "2023-05-16", "2023-05-31"),
+        ("S3", "2023-05-01", "2023-05-31"),
+    ]
+    periods = {d["deployment_id"]: d for d in deployments}
+    assert len(periods) == 4
+    for image in read_rows(out / "images.csv"):
+        own = periods[image["deployment_id"]]
+        assert own["start_date"] <= image["timestamp"] < own["end_date"]
+
+
+@pytest.mark.parametrize(("name", "file"), [("camtrap_dp", "media.csv"), ("wildlife_insights", "images.csv")])
+def test_a_photo_is_of_the_deployment_of_its_own_camera(tmp_path, name, file):
+    folder = tmp_path / "catalog"
+    folder.mkdir()
+    (folder / "stations.csv").write_text(TWO_CAMERAS)
+    rows = [f"{c}.jpg,aika,{side}_flank,naryn,S1,{c},2023-05-12T10:00:0{n},e1" for n, (c, side) in
+            enumerate((("A", "left"), ("C", "right")))]  # fmt: skip
+    head = "path,individual,body_part,location,station,camera,timestamp,encounter"
+    (folder / "catalog.csv").write_text("\n".join([head, *rows]))
+    survey = make_survey(snowmatch.open_catalog(folder).data)
+    export_survey(survey, name, tmp_path / "out", options=OPTIONS.get(name), coordinates=EXACT)
+    key, camera, photo = (
+        ("deploymentID", "cameraID", "fileName") if name == "camtrap_dp" else ("deployment_id", "camera_id", "filename")
+    )
+    cameras = {d[key]: d[camera] for d in read_rows(tmp_path / "out" / "deployments.csv")}
+    assert {row[photo]: cameras[row[key]] for row in read_rows(tmp_path / "out" / file)} == {"A.jpg": "A", "C.jpg": "C"}
+
+
+def test_wildbook_gives_no_two_events_one_sighting(tmp_path):
+    told = (("Айка", "Лес", "02", ""), ("Барс", "Яр", "02", ""), ("鸟", "S1", "03", "e"), ("虎", "S1", "04", "e"))
+    rows = [(name, "left_flank", where, f"2023-05-{day}T10:00:00", passage, "") for name, where, day, passage in told]
+    out, _ = export(tmp_path, "wildbook", rows, None, coordinates=None)
+    sightings = [row["Encounter.sightingID"] for row in read_rows(out / "wildbook-1.csv")]
+    assert len(set(sightings)) == 4
+    assert all(re.fullmatch(r"[a-z0-9_-]+", name) for name in sightings)
 
 
 # --- Camtrap DP -------------------------------------------------------------------------------------------------------
@@ -604,6 +737,8 @@ def photo_catalog(tmp_path):
 @pytest.mark.parametrize("name", COMES_BACK)
 def test_what_goes_out_comes_back(tmp_path, name):
     folder = photo_catalog(tmp_path)
+    table = (folder / "catalog.csv").read_text().replace("cholpon", '"-Cholpon, ""2"""')  # a name like a formula
+    (folder / "catalog.csv").write_text(table)
     data = snowmatch.open_catalog(folder).data
     survey = make_survey(data)
     export_survey(survey, name, tmp_path / "out", options=OPTIONS.get(name), coordinates=EXACT)
@@ -854,13 +989,15 @@ def test_an_exported_catalog_keeps_further_columns_but_no_position(tmp_path):
     folder = write_catalog(tmp_path / "catalog")
     rows = read_rows(folder / "catalog.csv")
     with (folder / "catalog.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [*HEAD, "Collar", "GPS lat"])
+        writer = csv.DictWriter(file, [*HEAD, "Collar", "GPS lat", "X"])
         writer.writeheader()
-        writer.writerows({**row, "Collar": f"c{n}", "GPS lat": "41.5"} for n, row in enumerate(rows))
+        writer.writerows({**row, "Collar": f"c{n}", "GPS lat": "41.5", "X": "591809"} for n, row in enumerate(rows))
     survey = make_survey(snowmatch.open_catalog(folder).data)
     export_survey(survey, "catalog", tmp_path / "out")
     assert [row["Collar"] for row in read_rows(tmp_path / "out" / "catalog.csv")] == [f"c{n}" for n in range(len(rows))]
-    assert "41.5" not in (tmp_path / "out" / "catalog.csv").read_text()
+    text = (tmp_path / "out" / "catalog.csv").read_text()
+    assert "41.5" not in text
+    assert "591809" not in text
     export_survey(survey, "catalog", tmp_path / "with", coordinates=EXACT)
     assert {row["GPS lat"] for row in read_rows(tmp_path / "with" / "catalog.csv")} == {"41.5"}
 
@@ -894,6 +1031,23 @@ def test_flanks_as_sessions_count_each_animal_once_a_side(tmp_path):
     choice = next(c for c in survey.choices if c.flanks == "sessions")
     assert (choice.individuals, choice.captures, choice.recaptures) == (3, 7, 2)
     assert {name: int(table.sum()) for name, table in survey.unidentified.items()} == {"1 left": 1, "1 right": 0}
+
+
+@pytest.mark.parametrize("name", ["camtrap_dp", "darwin_core", "wildbook", "wildlife_insights"])
+def test_flanks_as_sessions_write_no_sighting_twice(tmp_path, name):
+    both, _ = export(tmp_path, name)
+    (tmp_path / "split").mkdir()
+    split, _ = export(tmp_path / "split", name, flanks="sessions")
+    for file in both.iterdir():
+        if file.name not in ("manifest.json", "datapackage.json"):
+            one, other = (sorted(f.read_text().splitlines()) for f in (file, split / file.name))
+            assert one == other, file.name
+
+
+def test_flanks_as_sessions_have_the_effort_of_the_stations_once(tmp_path):
+    out, _ = export(tmp_path, "geojson", flanks="sessions")
+    stations = json.loads((out / "stations.geojson").read_text())["features"]
+    assert [s["properties"]["camera_days"] for s in stations] == [30, 25, 29.5]
 
 
 # --- plugins ----------------------------------------------------------------------------------------------------------

@@ -435,6 +435,18 @@ def test_an_event_with_one_name_names_its_photos(tmp_path):
     assert named == {"media/a.jpg": "Aika", "media/b.jpg": "Berk", "media/c.jpg": "Berk"}
 
 
+def test_the_name_of_an_event_is_not_that_of_another_species_in_it(tmp_path):
+    folder = make_camtrap_dp(tmp_path / "s")
+    rows = read_rows(folder / "observations.csv")
+    shown = dict(rows[1], observationLevel="media", individualID="")
+    kinds = {"m2": "Capra sibirica", "m3": "Felidae"}
+    more = [dict(shown, observationID=m, mediaID=m, scientificName=kind) for m, kind in kinds.items()]
+    write_csv(folder / "observations.csv", [*rows, *more])
+    import_source(folder, tmp_path / "a")
+    found = {row["media"]: row["individual"] for row in read_rows(tmp_path / "a" / "catalog.csv")}
+    assert found == {"m1": "Aika", "m2": "", "m3": "Berk"}
+
+
 def test_a_name_that_is_too_long_for_a_file_is_told(tmp_path):
     folder = make_camtrap_dp(tmp_path)
     resources = [{"name": n, "path": f"{n * 30}.csv"} for n in ("deployments", "media", "observations")]
@@ -477,6 +489,23 @@ def test_a_package_cannot_name_files_outside_it(tmp_path):
 
 @pytest.mark.real
 @pytest.mark.skipif(not (REAL / "camtrap-dp").is_dir(), reason="no sample files")
+def test_what_is_no_species_is_none(tmp_path):
+    source = SOURCES["wildlife_insights"][0](tmp_path / "wi")
+    table = source / "images_p.csv"
+    table.write_text(table.read_text().replace("Panthera,uncia,Snow Leopard", ",,No CV Result"))
+    import_source(source, tmp_path / "a")
+    assert [row.get("species", "") for row in read_rows(tmp_path / "a" / "catalog.csv")] == ["", ""]
+
+
+def test_photos_of_nothing_in_traptagger_are_left_out_and_counted(tmp_path):
+    source = SOURCES["traptagger"][0](tmp_path / "t")
+    text = source.read_text()
+    source.write_text(text.replace("[Snow leopard],[None]", "[Nothing],[None]"))
+    report = import_source(source, tmp_path / "a")
+    assert report.left_out == {"photos without a label": 1, "photos without a wild animal": 1}
+    assert {row["individual"] for row in read_rows(tmp_path / "a" / "catalog.csv")} == {"Aika", "Berk"}
+
+
 def test_the_published_example_of_camtrap_dp_is_imported(tmp_path):
     folder = tmp_path / "example"
     shutil.copytree(REAL / "camtrap-dp" / "example", folder)

@@ -495,6 +495,44 @@ def test_corrections_in_the_table_of_stations_stay(tmp_path):
     ]
 
 
+def import_posts(tmp_path, *posts):
+    """Import photos with a table of stations: (station, x, from, to)."""
+    file = write_csv(
+        tmp_path / "posts.csv",
+        [{"Site": s, "Longitude": x, "Latitude": "41.5", "Setup_date": a, "Retrieval_date": b} for s, x, a, b in posts],
+    )
+    report = import_source(megadetector(tmp_path), tmp_path, stations=file)
+    rows = read_rows(tmp_path / "stations.csv")
+    return [(r["station"], r["x"], r["from"], r["to"]) for r in rows], {n.code: n.text for n in report.notes}
+
+
+S01, S02, S03 = (f"S0{n}" for n in (1, 2, 3))
+MAY, JUNE = ("2024-05-01", "2024-05-30"), ("2024-06-01", "2024-06-30")
+
+
+def test_a_station_that_somebody_wrote_is_not_taken_for_another(tmp_path):
+    own = "station,x,y,from,to\nS09,76.9,41.9,2024-05-01,2024-05-30\nS01,76.11,41.5,2024-05-01,2024-05-30\n"
+    (tmp_path / "stations.csv").write_text(own)
+    rows, _ = import_posts(tmp_path, (S01, "76.1", *MAY), (S01, "76.1", *JUNE), (S03, "76.3", *MAY))
+    assert rows == [
+        ("S09", "76.9", *MAY),
+        (S01, "76.11", *MAY),  # what somebody wrote stays
+        (S01, "76.1", *JUNE),
+        (S03, "76.3", *MAY),
+    ]
+
+
+def test_a_corrected_position_stays_with_its_station(tmp_path):
+    import_posts(tmp_path, (S01, "76.1", *MAY), (S02, "76.2", *MAY))
+    change(tmp_path / "stations.csv", 1, x="76.25")
+    rows, notes = import_posts(tmp_path, (S01, "76.1", *JUNE), (S03, "76.3", *JUNE), (S02, "76.2", *JUNE))
+    assert sorted(rows) == [(S01, "76.1", *JUNE), (S02, "76.25", *JUNE), (S03, "76.3", *JUNE)]
+    assert "stations-gone" not in notes
+    rows, notes = import_posts(tmp_path, (S01, "76.1", *JUNE))
+    assert len(rows) == 3
+    assert notes["stations-gone"].startswith("2 rows of stations of an earlier import not in the source any more")
+
+
 def test_a_table_of_stations_is_read_with_any_headings(tmp_path):
     source = megadetector(tmp_path)
     posts = write_csv(

@@ -12,6 +12,7 @@ from conftest import read_rows, texts
 from drawn_table import ROWS, STATIONS, write_catalog
 
 import snowmatch
+from snowmatch.catalog.positions import holds_position
 from snowmatch.catalog.stations import Span, read_stations
 from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
@@ -139,6 +140,12 @@ def test_a_column_with_positions_is_no_trait(tmp_path):
     assert row.traits == {"habitat": "ridge"}
 
 
+@pytest.mark.parametrize("heading", ["latlong", "XCoord", "POINT_X", "MGRS", "Широта", "долгота", "Координаты N"])
+def test_positions_are_known_by_many_headings(heading):
+    assert holds_position(heading)
+    assert not holds_position("habitat")
+
+
 def test_a_clock_that_was_reset_makes_no_survey_of_fifty_years(tmp_path):
     rows = [*ROWS, ("aika", "left_flank", "S1", "1970-01-01T00:00:00", "x1", "")]
     with pytest.raises(SnowmatchError, match="correct the clock"):
@@ -192,13 +199,16 @@ def test_a_day_can_begin_at_noon():
     assert session.occasion(datetime(2023, 4, 30, 11)) is None
 
 
+UNCLEAR = ("a=03/04/2023..05/06/2023", "a=13/04/2023..04/25/2023")  # March or April; two orders
+
+
 def test_texts_of_occasions_and_sessions():
     assert [read_length(t) for t in ("5d", "5", "2w", "1 day")] == [5, 5, 14, 1]
     assert read_session("a=2023-05-01..2023-05-31") == ("a", Span(at(1), datetime(2023, 6, 1)))
     for bad in ("", "0d", "5h", "1000d"):
         with pytest.raises(SnowmatchError, match="expected one such as 5d"):
             read_length(bad)
-    for bad in ("a=2023-05-01", "a=..", "=2023-05-01..2023-05-02", "a=2023-05-09..2023-05-01"):
+    for bad in ("a=2023-05-01", "a=..", "=2023-05-01..2023-05-02", "a=2023-05-09..2023-05-01", *UNCLEAR):
         with pytest.raises(SnowmatchError, match="is not clear"):
             read_session(bad)
 
@@ -339,6 +349,73 @@ def test_captures_without_a_body_part_are_told(tmp_path):
     assert "sides-unknown" not in {note.code for note in survey_of(write_catalog(tmp_path / "b")).notes}
 
 
+def test_two_sexes_in_one_encounter_make_the_sex_unknown_with_a_note(tmp_path):
+    rows = [
+        ("aika", "left_flank", "S1", "2023-05-02T10:00:00", "e1", "f"),
+        ("aika", "left_flank", "S1", "2023-05-02T10:00:05", "e1", "m"),
+        ("aika", "left_flank", "S1", "2023-05-12T10:00:00", "e2", "f"),
+    ]
+    survey = survey_of(write_catalog(tmp_path / "c", rows))
+    assert {c.sex for c in survey.captures} == {""}
+    assert "sexes-contradict" in {note.code for note in survey.notes}
+
+
+def notes_of(tmp_path, rows, stations=STATIONS):
+    survey = survey_of(write_catalog(tmp_path / "c", rows, stations))
+    return survey, {note.code: note.text for note in survey.notes}
+
+
+def test_a_capture_of_a_time_without_a_camera_is_told(tmp_path):
+    gap = ("dastan", "left_flank", "S2", "2023-05-13T05:00:00", "e9", "")  # a whole occasion without a camera
+    day = ("dastan", "left_flank", "S3", "2023-05-01T05:00:00", "e10", "")  # before the camera was set up
+    survey, notes = notes_of(tmp_path, [*ROWS, gap, day])
+    assert [e.encounter for e in survey.left_out] == ["e9"]
+    assert notes["captures-without-camera"].startswith("1 capture of a time when no camera of the station worked")
+    assert notes["captures-without-camera"].endswith(": e10")
+    (tmp_path / "all").mkdir()
+    assert "captures-without-camera" not in notes_of(tmp_path / "all", ROWS)[1]
+
+
+def test_words_that_are_no_sex_are_told(tmp_path):
+    words = ("самка", "Male", "", "unknown", "male?", "2", "m", "м", "")
+    rows = [(name, *more, word) for (name, *more, _), word in zip(ROWS, words, strict=True)]
+    rows = [(f"a{n}" if row[0] else "", *row[1:]) for n, row in enumerate(rows)]
+    survey, notes = notes_of(tmp_path, rows)
+    assert {c.individual: c.sex for c in survey.captures if c.sex} == {
+        "a0": "female", "a1": "male", "a6": "male", "a7": "male"
+    }  # fmt: skip
+    assert notes["sexes-unread"] == "no sex: 2, male? in the column sex; expected female or male"
+
+
+def test_several_values_of_a_covariate_are_told(tmp_path):
+    table = "station,x,y,from,to,bait\nS1,76.1,41.5,2023-05-01,2023-05-09,no\nS1,76.1,41.5,2023-05-10,2023-05-30,yes\n"
+    survey, notes = notes_of(tmp_path, ROWS[:2], table)
+    assert survey.places[0].traits == {"bait": "no"}
+    assert notes["several-values"].endswith("the first counts: bait of S1")
+
+
+def test_one_name_of_stations_in_two_locations_is_told(tmp_path):
+    folder = write_catalog(tmp_path / "c", ROWS[:5], "station,x,y,from,to\nS1,76.1,41.5,2023-05-01,2023-05-30\n")
+    text = (folder / "catalog.csv").read_text()
+    (folder / "catalog.csv").write_text(text.replace("naryn,S1,S1a,2023-05-03", "sarychat,S1,S1a,2023-05-03"))
+    codes = {note.code: note.text for note in survey_of(folder).notes}
+    assert codes["station-in-several-locations"].startswith("station S1 has sightings in naryn, sarychat")
+
+
+def test_empty_photos_are_no_sightings_and_other_species_are_told(tmp_path):
+    folder = write_catalog(
+        tmp_path / "c", [*ROWS, *(("", "", "S1", f"2023-05-0{n}T05:00:00", f"o{n}", "") for n in "67")]
+    )
+    lines = (folder / "catalog.csv").read_text().splitlines()
+    species = ["species", *[""] * len(ROWS), "nothing", "ibex"]
+    (folder / "catalog.csv").write_text("\n".join(f"{line},{kind}" for line, kind in zip(lines, species, strict=True)))
+    survey = survey_of(folder)
+    assert {u.start.day for u in survey.unnamed} == {7, 22}
+    assert {n.code: n.text for n in survey.notes}["species-of-none"].endswith(
+        "1 unidentified sighting counted, of ibex"
+    )
+
+
 def test_an_unknown_choice_of_flanks_is_an_error(tmp_path):
     with pytest.raises(SnowmatchError, match="did you mean 'left'"):
         survey_of(write_catalog(tmp_path / "c"), flanks="lef")
@@ -355,7 +432,7 @@ def test_summaries_agree_with_the_history(tmp_path):
     assert table.astype(int).tolist() == [[1, 1, 0, 0, 0, 0], [1, 0, 0, 1, 0, 1], [0, 0, 0, 0, 1, 0]]
     assert frequencies(survey.captures, session) == {1: 1, 2: 1, 3: 1}
     assert [n for *_, n in accumulation(survey.captures, session)] == [2, 2, 2, 2, 3, 3]
-    assert estimates(survey.captures, session)["m0"] == m0(table)
+    assert estimates(survey.captures, session, survey.worked(session))["m0"] == m0(table)
     assert {i.name: (i.captures, i.sightings, i.flanks) for i in individuals(survey.captures)} == {
         "aika": (2, 3, "B"),
         "bars": (3, 3, "LR"),

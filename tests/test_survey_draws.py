@@ -190,6 +190,14 @@ def test_draws_join_and_divide_animals_but_single_unidentified_ones_stay_so(tmp_
     assert {c.individual for c in found.captures[1] if c.encounters[0] in ("e7", "e8")} == {"cholpon"}
 
 
+def test_a_divided_animal_never_takes_the_name_of_another(tmp_path):
+    rows = [(name, "left_flank", "S1", f"2023-05-{day:02}T10:00:00", f"e{day}", "") for day, name in
+            enumerate(["F1", "F1", "F1 (2)"], start=2)]  # fmt: skip
+    folder = catalog(tmp_path, rows)
+    _, found = drawn(folder, np.array([[0, 1, 2]]))
+    assert len({c.individual for c in found.captures[0]}) == 3
+
+
 @pytest.mark.parametrize(("name", "ending"), [("secr", "txt"), ("mark", "inp")])
 def test_each_draw_is_a_file_and_a_script_pools_them(tmp_path, name, ending):
     folder = catalog(tmp_path, ROWS)

@@ -25,6 +25,7 @@ from snowmatch.survey.hot_spots import hot_spots
 from snowmatch.survey.rates import session_rates, station_rates
 from snowmatch.survey.run import make_survey
 from snowmatch.survey.selection import only, select
+from snowmatch.survey.summaries import individuals
 from snowmatch.survey.tables import survey_table, survey_tables
 
 
@@ -134,6 +135,16 @@ def test_the_density_is_one_over_a_day_and_turns_with_the_clock(minutes, turn):
 
 def test_animals_at_all_hours_have_a_flat_density():
     assert hour_density(moments(range(24)), [0, 5.5, 13]) == pytest.approx([1 / 24] * 3)
+
+
+def test_both_sides_as_sessions_count_effort_and_sightings_once(folder, survey):
+    split = make_survey(snowmatch.open_catalog(folder).data, flanks="sessions")
+    assert station_rates(split) == station_rates(survey)
+    assert month_activity(split) == month_activity(survey)
+    assert times_of(split) == times_of(survey)
+    days = {row[0]: row[2] for row in survey_tables(split, None)["stations.csv"][1]}
+    assert days == {"S1": 30, "S2": 25, "S3": 29.5}
+    assert {i.name: i.sightings for i in individuals(split.captures)} == {"aika": 3, "bars": 3, "cholpon": 1}
 
 
 # --- gaps -------------------------------------------------------------------------------------------------------------

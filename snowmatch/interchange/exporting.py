@@ -42,8 +42,7 @@ class Export:
     def only_captures(self, *, once: bool = False) -> None:
         """Note what a format of captures leaves out. once: it has one capture of an animal a station and occasion."""
         survey = self.survey
-        unidentified = sum(int(table.sum()) for table in survey.unidentified.values())
-        self.leave_out(unidentified, "unidentified sighting", "the format has identified animals only")
+        self.leave_out(len(survey.seen_unnamed), "unidentified sighting", "the format has identified animals only")
         if once:
             again = len(survey.captures) - len({c.cell for c in survey.captures})
             self.leave_out(again, "repeated capture", "one counts for each animal, station and occasion")
@@ -68,11 +67,15 @@ class Export:
         return found.image_size
 
     def detectors(self, session: str) -> list[tuple[int, Place]]:
-        """Return number and place of each station with effort in a session. Raises SnowmatchError if one of them has no
-        position: without it, the area of the survey would be wrong.
+        """Return number and place of each station with effort in a session.
+
+        Raises SnowmatchError if there is none, and if one of them has no position: without it, the area of the
+        survey would be wrong.
         """
         effort = self.survey.effort[session]
         found = [(n, p) for n, p in enumerate(self.survey.places) if effort[n].sum() > 0]
+        if not found:
+            raise SnowmatchError(f"no camera worked in the session {session}: choose other sessions")
         if without := [p.label for _, p in found if p.x is None]:
             raise SnowmatchError(
                 f"no position of {some(without)}: fill in x and y in stations.csv, or leave the station out"

@@ -207,7 +207,7 @@ def _write(
     fixed = (ANNOTATION,) if decided else ()  # decisions go by the identifiers of annotations
     rows = merge(table.rows, memory.get((name, CSV_NAME), {}) if table.rows else {}, checked.rows, key, fixed=fixed)
     sites = merge(
-        posts.rows, memory.get((name, STATIONS_NAME), {}) if posts.rows else {}, deployments, "deployment", ""
+        posts.rows, memory.get((name, STATIONS_NAME), {}) if posts.rows else {}, deployments, "deployment", "station"
     )
     content = table_bytes(table, rows.rows, (*FIRST, key))
     check_catalog(content, home / CSV_NAME)
@@ -236,11 +236,11 @@ def _write(
         source, name, home, len(checked.rows), rows.added, rows.changed, rows.same, len(deployments),
         sites.added + sites.changed, read.left_out, checked.failed, (*rows.kept, *sites.kept),
         {at: str(to) for at, to in placement.links.items()}, len(placement.copies), tuple(written),
-        unique([*notes, *remembered, *_merge_notes(rows, lost)]), len(added),
+        unique([*notes, *remembered, *_merge_notes(rows, sites if deployments else Merged([]), lost)]), len(added),
     )  # fmt: skip
 
 
-def _merge_notes(rows: Merged, lost: int) -> list[Note]:
+def _merge_notes(rows: Merged, sites: Merged, lost: int) -> list[Note]:
     notes = []
     if lost:
         text = f"{counted(lost, 'answer')} about animals that the catalog does not have as the source does left out"
@@ -254,6 +254,12 @@ def _merge_notes(rows: Merged, lost: int) -> list[Note]:
             f"{some(rows.gone)}"
         )
         notes.append(Note("rows-gone", text, {"count": len(rows.gone)}))
+    if sites.removed:
+        text = f"{counted(len(sites.removed), 'row')} of stations that somebody has deleted here left out: "
+        notes.append(Note("stations-deleted-here", text + some(sites.removed), {"count": len(sites.removed)}))
+    if sites.gone:
+        text = f"{counted(len(sites.gone), 'row')} of stations of an earlier import not in the source any more; "
+        notes.append(Note("stations-gone", f"{text}they stay: {some(sites.gone)}", {"count": len(sites.gone)}))
     return notes
 
 

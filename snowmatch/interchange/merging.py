@@ -6,8 +6,9 @@ that is as it was imported takes the source's new text. A cell that somebody cha
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from snowmatch.catalog.cells import CellError, RelativeBox, read_box, read_path
@@ -42,11 +43,12 @@ def merge(
     """Return the rows of a table after an import. The order of the rows stays; new rows come last.
 
     here: the table as it is. last: what the last import of this format wrote, by identifier. source: what the source
-    says now. key: the column with the source's identifier. place: the column by which rows without one are recognised.
+    says now. key: the column with the source's identifier. place: the column by which rows without one are recognised,
+    `path` of photos or `station`.
     fixed: columns that never change in rows that are there. No source rows leave the table as it is.
     """
     rows = [dict(cells) for cells in here]
-    partners = _partners(rows, source, key, place)
+    partners = _partners(rows, source, key, place, last)
     merged = Merged(rows)
     for number, cells in enumerate(source):
         at = partners.get(number)
@@ -87,8 +89,12 @@ def _merge_cell(
     return False
 
 
-def _partners(rows: Sequence[Cells], source: Sequence[Cells], key: str, place: str) -> dict[int, int]:
-    """Return for each row of the source the row of the table that is the same: by identifier, then by photo and box."""
+def _partners(
+    rows: Sequence[Cells], source: Sequence[Cells], key: str, place: str, last: Collection[str]
+) -> dict[int, int]:
+    """Return for each row of the source the row of the table that is the same: by identifier, then by photo and box, or
+    by station and period. last: the identifiers of the last import.
+    """
     by_key = {row[key]: n for n, row in enumerate(rows) if row.get(key)}
     found = {n: by_key[cells[key]] for n, cells in enumerate(source) if cells[key] in by_key}
     free: dict[str, list[int]] = defaultdict(list)
@@ -101,7 +107,11 @@ def _partners(rows: Sequence[Cells], source: Sequence[Cells], key: str, place: s
         if n not in found and free.get(name := _place(cells, place)):
             waiting[name].append(n)
     for name, numbers in waiting.items():
-        found.update(_paired(rows, source, free[name], numbers))
+        if place == "path":
+            found.update(_paired(rows, source, free[name], numbers))
+        else:
+            imported = {at for at in free[name] if rows[at].get(key) in last}
+            found.update(_paired_stations(rows, source, free[name], numbers, imported))
     return found
 
 
@@ -130,6 +140,42 @@ def _paired(
     if len(left) == len(open_here) == 1 and (boxes[open_here[0]] is None) != (theirs[left[0]] is None):
         found[left[0]] = open_here[0]
     return found
+
+
+def _paired_stations(
+    rows: Sequence[Cells], source: Sequence[Cells], here: Sequence[int], there: Sequence[int], imported: Collection[int]
+) -> dict[int, int]:
+    """Return the pairs of rows of one station that are one camera in one period.
+
+    imported: rows that the last import of this format wrote: the source has changed their dates. Of others, the dates
+    decide.
+    """
+    fits = []
+    for n in there:
+        for at in here:
+            alike = [_alike(rows[at], source[n], column) for column in ("location", "camera")]
+            if None not in alike and (at in imported or _overlap(rows[at], source[n])):
+                fits.append((rows[at].get("from", "") != source[n].get("from", ""), alike.count(False), n, at))
+    found: dict[int, int] = {}
+    for *_, n, at in sorted(fits):
+        if n not in found and at not in found.values():
+            found[n] = at
+    return found
+
+
+def _alike(one: Cells, other: Cells, column: str) -> bool | None:
+    """Return whether two cells are equal; False if one is empty, None if they are two different texts."""
+    a, b = one.get(column, ""), other.get(column, "")
+    return a == b if a == b or not a or not b else None
+
+
+def _overlap(one: Cells, other: Cells) -> bool:
+    """Return whether two periods may overlap: True as well if their dates cannot be compared as texts."""
+    days = [(cells.get("from", "")[:10], cells.get("to", "")[:10]) for cells in (one, other)]
+    if not all(re.fullmatch(r"\d{4}-\d\d-\d\d", day) for period in days for day in period):
+        return True
+    (start, end), (first, last) = days
+    return start <= last and first <= end
 
 
 def _place(cells: Mapping[str, str], column: str) -> str:

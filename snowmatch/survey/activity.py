@@ -21,7 +21,7 @@ _TURN = np.linspace(0, 2 * np.pi, 2048, endpoint=False)
 
 def times_of(survey: Survey) -> list[datetime]:
     """Return when the sightings of a survey began, identified or not, in the order of time."""
-    return sorted([c.start for c in survey.captures] + [u.start for u in survey.unnamed])
+    return sorted([c.start for c in survey.seen] + [u.start for u in survey.seen_unnamed])
 
 
 def hour_counts(times: Sequence[datetime]) -> np.ndarray:
@@ -93,7 +93,7 @@ class Month:
 def month_activity(survey: Survey) -> list[Month]:
     """Return the sightings and the effort of each of the twelve months. A day belongs to the month it begins in."""
     days, seen = np.zeros(13), np.zeros(13, int)
-    for s in survey.sessions:
+    for s in survey.seasons:
         months = [(s.first + d * DAY).month for d in range(s.days)]
         np.add.at(days, months, survey.effort[s.name].sum(axis=0))
     animals: list[set[str]] = [set() for _ in range(13)]

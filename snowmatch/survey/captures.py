@@ -47,6 +47,11 @@ class Capture:
     rows: tuple[int, ...]
 
     @property
+    def both(self) -> bool:
+        """Whether one passage shows both sides. Of several that count as one: whether one moment shows both."""
+        return self.flank == "B" and (self.simultaneous or len(self.encounters) == 1)
+
+    @property
     def cell(self) -> tuple[str, int, str, str]:
         """Session, occasion, station and individual: one capture at most if captures are not counted."""
         return self.session, self.occasion, self.place, self.individual
@@ -54,11 +59,14 @@ class Capture:
 
 @dataclass(frozen=True)
 class Unnamed:
-    """An unidentified sighting at a station while its cameras worked. session: its name. place: the station's label."""
+    """An unidentified sighting at a station while its cameras worked. session: its name. place: the station's label.
+    rows: the catalog's annotations.
+    """
 
     session: str
     place: str
     start: datetime
+    rows: tuple[int, ...]
 
 
 @dataclass(frozen=True)

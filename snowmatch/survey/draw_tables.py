@@ -22,7 +22,7 @@ def draw_tables(survey: Survey, drawn: Drawn) -> dict[str, Table]:
         for s in survey.sessions:
             names, table = history(captures, s.name, s.occasions)
             cells = {c.cell for c in captures if c.session == s.name}
-            found = estimates(captures, s)
+            found = estimates(captures, s, survey.worked(s))
             numbers = [round(v, 4) for m in MODELS for v in (found[m].value, found[m].low, found[m].high)]
             each.append((n, s.name, len(names), len(cells), *numbers))
             histories += [
@@ -47,6 +47,6 @@ def pooled_estimates(survey: Survey, drawn: Drawn) -> dict[str, dict[str, Pooled
     """Return the pooled estimate of each session and model (`m0`, `chao`)."""
     found = {}
     for s in survey.sessions:
-        by_draw = [estimates(captures, s) for captures in drawn.captures]
+        by_draw = [estimates(captures, s, survey.worked(s)) for captures in drawn.captures]
         found[s.name] = {model: pool([each[model] for each in by_draw]) for model in MODELS}
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Unpack
 
 import numpy as np
@@ -64,14 +65,16 @@ def with_drawn_names(
     for number, label in enumerate(labels.tolist()):
         groups[label].append(number)
     names: dict[int, str] = {}
-    used: Counter[str] = Counter()
+    used = set[str]()
+    taken = set(now)  # no number after a name may make the name of another animal
     for label, members in sorted(groups.items(), key=lambda each: (-len(each[1]), each[0])):
         known = Counter(name for n in members if (name := now[n]) is not None)
         if not known and len(members) == 1:
             continue
         name = min(known, key=lambda k: (-known[k], k)) if known else f"unnamed {who.sightings[members[0]].key}"
-        used[name] += 1
-        names[label] = name if used[name] == 1 else f"{name} ({used[name]})"
+        numbered = (f"{name} ({n})" for n in count(2))
+        names[label] = name if name not in used else next(n for n in numbered if n not in used and n not in taken)
+        used.add(names[label])
     drawn = {row: names.get(int(labels[n])) for n, s in enumerate(who.sightings) for row in s.rows}
     return tuple(
         replace(a, individual=drawn[a.row]) if identified[a.row].annotation and a.row in drawn else a for a in named

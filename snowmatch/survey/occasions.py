@@ -79,9 +79,17 @@ def read_session(text: str) -> tuple[str, Span]:
     if not dates:
         name, dates = "1", text
     first, dots, last = dates.partition("..")
-    (start, end), _ = read_times([first.strip(), last.strip()])
+    (start, end), mixed = read_times([first.strip(), last.strip()])
     if any(t.moment is not None and not FIRST_YEAR <= t.moment.year <= LAST_YEAR for t in (start, end)):
         raise SnowmatchError(f"the session {text!r} is not from {FIRST_YEAR} to {LAST_YEAR}, expected other years")
-    if not dots or not name.strip() or start.moment is None or end.moment is None or end.moment < start.moment:
+    unclear = mixed or start.unclear or end.unclear  # 03/04/2023 may be in March or in April
+    if (
+        not dots
+        or not name.strip()
+        or unclear
+        or start.moment is None
+        or end.moment is None
+        or end.moment < start.moment
+    ):
         raise SnowmatchError(f"the session {text!r} is not clear, expected one such as 2023=2023-05-01..2023-08-31")
     return name.strip(), Span(start.moment, end.moment + (DAY if end.dated else timedelta(0)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -46,12 +46,16 @@ def find_places(
     groups: dict[tuple[str, str], list[Deployment]] = defaultdict(list)
     for d in deployments:
         groups[d.location, d.station].append(d)
+    notes += _several_values(groups)
     replaced = 0
+    sightings = list(sightings)
     if not listed:
         for s in sightings:
             if s.start is not None and (site := site_of(s)):
                 groups[s.location if site != s.location else "", site] = []
                 replaced += not s.station
+    if listed:
+        notes += _in_several_locations(sightings, groups)
     if replaced:
         text = f"{counted(replaced, 'sighting')} without a station: the camera or the location stands for it"
         notes.append(Note("no-stations", text, {"count": replaced}))
@@ -73,6 +77,37 @@ def find_places(
         untimed = not any(d.working for d in own)
         places.append(Place(label, location, station, x, y, traits, tuple(own), untimed))
     return tuple(sorted(places, key=lambda p: p.label)), crs
+
+
+def _in_several_locations(sightings: Iterable[Sighting], groups: Collection[tuple[str, str]]) -> list[Note]:
+    """Return a note on each station of the table without a location that has sightings in several locations."""
+    seen: dict[str, set[str]] = defaultdict(set)
+    for s in sightings:
+        if (s.location, site_of(s)) not in groups and ("", site_of(s)) in groups:
+            seen[site_of(s)].add(s.location)
+    return [
+        Note(
+            "station-in-several-locations",
+            f"station {name} has sightings in {some(sorted(where))}, and the table of stations tells no location: they "
+            "count as one station; fill in the column location",
+        )
+        for name, where in sorted(seen.items())
+        if len(where) > 1
+    ]
+
+
+def _several_values(groups: Mapping[tuple[str, str], Sequence[Deployment]]) -> list[Note]:
+    """Return a note on the stations whose rows have different values of a covariate."""
+    found = sorted(
+        f"{name} of {station}"
+        for (_, station), own in groups.items()
+        for name in {name for d in own for name in d.traits}
+        if len({d.traits[name] for d in own if d.traits.get(name)}) > 1
+    )
+    if not found:
+        return []
+    text = f"{counted(len(found), 'covariate')} with several values in the table of stations: the first counts"
+    return [Note("several-values", f"{text}: {some(found)}", {"covariates": found})]
 
 
 def working_periods(places: Sequence[Place], data: CatalogData, notes: list[Note]) -> dict[str, list[tuple[Span, str]]]:

@@ -18,6 +18,7 @@ from snowmatch.core.home import STATIONS_NAME
 from snowmatch.core.notes import Note
 from snowmatch.core.text import choices, counted, some
 from snowmatch.review.identities import Identities
+from snowmatch.screening.species import NOTHING
 from snowmatch.survey.captures import (
     FLANKS,
     SIDES,
@@ -99,6 +100,27 @@ class Survey:
         return occasion_effort(self.effort[session.name], session)
 
     @property
+    def seasons(self) -> tuple[Session, ...]:
+        """The sessions, each once: of left and right as two sessions, the left one. Their effort adds up."""
+        split = self.settings["flanks"] == "sessions"
+        return tuple(s for s in self.sessions if not split or s.name == side_session(s.name.rpartition(" ")[0], "left"))
+
+    @property
+    def seen(self) -> tuple[Capture, ...]:
+        """The captures, each once: of left and right as two sessions, one that shows both sides is in both."""
+        return tuple({c.rows: c for c in self.captures[::-1]}.values())[::-1]
+
+    @property
+    def seen_unnamed(self) -> tuple[Unnamed, ...]:
+        """The unidentified sightings, each once."""
+        return tuple({u.rows: u for u in self.unnamed[::-1]}.values())[::-1]
+
+    def worked(self, session: Session) -> np.ndarray:
+        """Return for each occasion whether any camera worked, (K,) bool."""
+        found: np.ndarray = self.occasion_effort(session).sum(axis=0) > 0
+        return found
+
+    @property
     def positions(self) -> dict[str, tuple[float, float]]:
         """The positions (m) of the stations that have one, by label."""
         return {p.label: (p.x, p.y) for p in self.places if p.x is not None and p.y is not None}
@@ -121,6 +143,9 @@ def make_survey(data: CatalogData, identities: Identities | None = None, **optio
         table = data.folder / STATIONS_NAME
     deployments = () if table is None else read_stations(table, notes, data.settings.dates)
     traits = survey_traits(data.folder, data.annotations, identities)
+    if traits.unread:
+        text = f"no sex: {some(traits.unread)} in the column sex; expected female or male"
+        notes.append(Note("sexes-unread", text, {"texts": list(traits.unread)}))
     sightings = make_sightings(data.annotations, traits.known, notes)
     sightings = _of_species(sightings, notes)
     places, crs = find_places(sightings, deployments, table is not None, notes)
@@ -151,14 +176,14 @@ def make_survey(data: CatalogData, identities: Identities | None = None, **optio
         shown = [side_session(session, side) for side, letter in SIDES.items() if s.shows(letter)]
         for name in shown if split else [session]:
             unidentified[name][number, occasion] += 1
-            unnamed.append(Unnamed(name, places[number].label, s.start))
+            unnamed.append(Unnamed(name, places[number].label, s.start, s.rows))
     if outside:
         text = f"{counted(outside, 'unidentified sighting')} without a station, a time or effort: not counted"
         notes.append(Note("unidentified-left-out", text, {"count": outside}))
     if split:
         named = tuple(replace(s, name=side_session(s.name, side)) for side in SIDES for s in sessions)
         effort = {side_session(name, side): table for side in SIDES for name, table in effort.items()}
-    notes += [*_left_out_notes(left_out), *_sides_unknown(captures, data)]
+    notes += [*_left_out_notes(left_out), *_outside_work(captures, spans), *_sides_unknown(captures, data)]
     settings = {
         "occasion": f"{length}d",
         "start_hour": start_hour,
@@ -188,12 +213,19 @@ def make_survey(data: CatalogData, identities: Identities | None = None, **optio
 
 
 def _of_species(sightings: list[Sighting], notes: list[Note]) -> list[Sighting]:
-    """Return the sightings without unidentified animals of species that no individual has."""
+    """Return the sightings without unidentified animals of species that no individual has, and without empty photos."""
     named = {s.species for s in sightings if s.individual is not None and s.species}
     if len(named) > 1:
         text = f"individuals of {len(named)} species are counted together: {some(sorted(named))}"
         notes.append(Note("several-species", text))
-    kept = [s for s in sightings if s.individual is not None or not named or s.species in ("", *named)]
+    if named:
+        kept = [s for s in sightings if s.individual is not None or s.species in ("", *named)]
+    else:
+        kept = [s for s in sightings if s.individual is not None or s.species != NOTHING]
+        others = [s for s in kept if s.individual is None and s.species]
+        if others and any(s.individual is not None for s in kept):
+            text = f"no individual has a species: {counted(len(others), 'unidentified sighting')} counted, of "
+            notes.append(Note("species-of-none", text + some(sorted({s.species for s in others}))))
     if gone := len(sightings) - len(kept):
         text = f"{counted(gone, 'unidentified sighting')} of species without individuals: not counted"
         notes.append(Note("other-species", text, {"count": gone}))
@@ -234,6 +266,18 @@ def _captures(sightings: Sequence[Sighting], finder: Finder, apart: timedelta) -
             )
         )
     return sorted(captures, key=lambda c: (c.session, c.start, c.place, c.individual)), left_out
+
+
+def _outside_work(captures: Sequence[Capture], spans: Mapping[str, Sequence[tuple[Span, str]]]) -> list[Note]:
+    """Return a note if captures are of a time without a camera, on an occasion on which one worked."""
+    outside = [c.encounters[0] for c in captures if not any(c.start in span for span, _ in spans[c.place])]
+    if not outside:
+        return []
+    text = (
+        f"{counted(len(outside), 'capture')} of a time when no camera of the station worked, on an occasion on which "
+        f"one did: counted, but the table of stations or a camera's clock is wrong: {some(outside)}"
+    )
+    return [Note("captures-without-camera", text, {"encounters": outside})]
 
 
 def _sides_unknown(captures: Sequence[Capture], data: CatalogData) -> list[Note]:

@@ -65,7 +65,7 @@ def make_sightings(
         text = f"{counted(left_out, 'annotation')} of which the screening kept no photo are no sightings"
         notes.append(Note("screened-out", text, {"count": left_out}))
     found = [_sighting(members, traits) for members in groups.values()]
-    sexes = _one_sex(found, notes)
+    sexes = _one_sex(found, traits["sex"], notes)
     found = [s if s.individual is None else replace(s, sex=sexes.get(s.individual, "")) for s in found]
     return sorted(
         found, key=lambda s: (s.start or datetime.max, s.location, s.station, s.encounter, s.individual or "", s.animal)
@@ -106,12 +106,12 @@ def _single(values: Iterable[str]) -> str:
     return different[0] if len(different) == 1 else ""
 
 
-def _one_sex(sightings: Iterable[Sighting], notes: list[Note]) -> dict[str, str]:
+def _one_sex(sightings: Iterable[Sighting], known: Mapping[int, str], notes: list[Note]) -> dict[str, str]:
     """Return the sex of each individual whose photos agree."""
     told: dict[str, set[str]] = defaultdict(set)
     for s in sightings:
-        if s.individual is not None and s.sex:
-            told[s.individual].add(s.sex)
+        if s.individual is not None:
+            told[s.individual] |= {known[row] for row in s.rows if row in known}
     if unclear := sorted(name for name, sexes in told.items() if len(sexes) > 1):
         text = f"the catalog has both sexes for {some(unclear)}: their sex counts as unknown"
         notes.append(Note("sexes-contradict", text, {"individuals": unclear}))

@@ -56,7 +56,7 @@ def individuals(captures: Sequence[Capture]) -> list[Individual]:
                 min(c.start for c in own),
                 max(c.end for c in own),
                 len({c.cell for c in own}),
-                len(own),
+                len({c.rows for c in own}),
                 len({(c.session, c.occasion) for c in own}),
                 tuple(sorted({c.place for c in own})),
                 tuple(sorted({c.session for c in own})),
@@ -81,7 +81,11 @@ def accumulation(captures: Sequence[Capture], session: Session) -> list[tuple[in
     return [(k + 1, int(table[:, k].sum()), int(so_far[k])) for k in range(session.occasions)]
 
 
-def estimates(captures: Sequence[Capture], session: Session) -> dict[str, Estimate]:
-    """Return the estimates of the number of animals in a session, by model (`m0`, `chao`)."""
+def estimates(captures: Sequence[Capture], session: Session, worked: np.ndarray) -> dict[str, Estimate]:
+    """Return the estimates of the number of animals in a session, by model (`m0`, `chao`).
+
+    worked: (K,) bool, whether any camera worked on an occasion. On the others nothing can be captured: they do not
+    count.
+    """
     _, table = history(captures, session.name, session.occasions)
-    return {"m0": m0(table), "chao": chao(table)}
+    return {"m0": m0(table[:, worked]), "chao": chao(table[:, worked])}

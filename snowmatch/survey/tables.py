@@ -151,7 +151,7 @@ def _stations(survey: Survey, coordinates: Coordinates | None) -> Table:
     rows: list[Sequence[object]] = []
     for n, p in enumerate(survey.places):
         where = (*positions[p.label], survey.crs) if p.label in positions else (None, None, None)
-        effort = float(sum(survey.effort[s.name][n].sum() for s in survey.sessions))
+        effort = float(sum(survey.effort[s.name][n].sum() for s in survey.seasons))
         captures = len({c.cell for c in survey.captures if c.place == p.label})
         rows.append(
             (p.label, p.location, *(where if coordinates else ()), effort, captures, *(p.traits.get(t) for t in traits))
@@ -227,6 +227,6 @@ def _estimates(survey: Survey) -> Table:
     rows: list[Sequence[object]] = [
         (s.name, model, e.seen, *(float(f"{v:.5g}") for v in (e.value, e.low, e.high)), ASSUMES[model])
         for s in survey.sessions
-        for model, e in estimates(survey.captures, s).items()
+        for model, e in estimates(survey.captures, s, survey.worked(s)).items()
     ]
     return ("session", "model", "seen", "estimate", "low", "high", "assumes"), rows

@@ -17,7 +17,10 @@ HEADINGS = {
     "age_class": ("age_class", "age class", "age", "lifestage", "life_stage"),
     "quality": ("quality",),
 }
-_SEX = {"f": "female", "female": "female", "m": "male", "male": "male"}
+_SEX = {
+    **dict.fromkeys(("f", "female", "самка", "ж"), "female"),
+    **dict.fromkeys(("m", "male", "самец", "м"), "male"),
+}
 _UNKNOWN = {"", "u", "unk", "unknown", "na", "n/a", "?", "nan", "none"}
 ByRow = dict[str, dict[int, str]]  # sex, age_class or quality -> row of the annotation -> value
 
@@ -25,11 +28,12 @@ ByRow = dict[str, dict[int, str]]  # sex, age_class or quality -> row of the ann
 @dataclass(frozen=True)
 class SurveyTraits:
     """said: what persons decided; `unknown` is a value. known: the same where it was decided, else what the table says;
-    what is unknown is not in it.
+    what is unknown is not in it. unread: texts of the table's column of sexes that are no sex.
     """
 
     said: Mapping[str, Mapping[int, str]]
     known: Mapping[str, Mapping[int, str]]
+    unread: tuple[str, ...] = ()
 
 
 def survey_traits(folder: Path, annotations: Sequence[Annotation], identities: Identities | None) -> SurveyTraits:
@@ -38,10 +42,11 @@ def survey_traits(folder: Path, annotations: Sequence[Annotation], identities: I
     A sex that was decided is of the whole individual, and the last one counts. identities: None reads the table alone.
     """
     said = {} if identities is None else _said(annotations, identities)
-    known = read_traits(folder, annotations)
+    told = _told(folder, annotations)
+    known = _known(told)
     for name, values in said.items():
         known[name] = {row: v for row, v in {**known[name], **values}.items() if v not in _UNKNOWN}
-    return SurveyTraits(said, known)
+    return SurveyTraits(said, known, tuple(sorted({*told["sex"].values()} - _UNKNOWN - {*_SEX})))
 
 
 def commonest(values: Mapping[int, str], rows: Iterable[int]) -> str:
@@ -55,12 +60,23 @@ def read_traits(folder: Path, annotations: Sequence[Annotation]) -> ByRow:
 
     A catalog without a table, or without these columns, gives empty values.
     """
+    return _known(_told(folder, annotations))
+
+
+def _told(folder: Path, annotations: Sequence[Annotation]) -> ByRow:
+    """Return the texts of the table, in small letters."""
     further = {heading.lower(): values for heading, values in read_further(folder, annotations).items()}
     found: ByRow = {}
     for name, words in HEADINGS.items():
-        told = next((further[word] for word in words if word in further), {})
-        values = {row: text.lower() for row, text in told.items()}
-        values = {row: _SEX.get(v, "") if name == "sex" else v for row, v in values.items()}
+        texts = next((further[word] for word in words if word in further), {})
+        found[name] = {row: text.lower() for row, text in texts.items()}
+    return found
+
+
+def _known(told: ByRow) -> ByRow:
+    found: ByRow = {}
+    for name, texts in told.items():
+        values = {row: _SEX.get(v, "") if name == "sex" else v for row, v in texts.items()}
         found[name] = {row: v for row, v in values.items() if v not in _UNKNOWN}
     return found
 

@@ -128,7 +128,7 @@ def _session(survey: Survey, s: Session) -> list[str]:
     lines = [f"Session {printable(s.name)}", f"  captured animals: {times or 'none'}"]
     text = f"  movements between stations: {len(moved)}; spatial recaptures: {further}"
     lines.append(text + ("" if mean is None else f"; mean maximum distance moved: {mean / 1000:.2f} km"))
-    for model, e in estimates(survey.captures, s).items():
+    for model, e in estimates(survey.captures, s, survey.worked(s)).items():
         lines.append(f"  {MODELS[model]}: {_estimate(e)}")
     if nameless := int(survey.unidentified[s.name].sum()):
         left = counted(nameless, "unidentified sighting")

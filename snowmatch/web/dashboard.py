@@ -235,11 +235,11 @@ def _short(name: str) -> str:
 def numbers_of(whole: Survey, own: Survey) -> dict[str, Any]:
     """Return what stands above the figures."""
     return {
-        "camera_days": float(sum(whole.effort[s.name].sum() for s in whole.sessions)),
+        "camera_days": float(sum(whole.effort[s.name].sum() for s in whole.seasons)),
         "stations": len(whole.places),
-        "sightings": len(own.captures) + len(own.unnamed),
-        "unidentified": len(own.unnamed),
-        "nameless": len(whole.unnamed),  # of all animals, also if one is chosen
+        "sightings": len(own.seen) + len(own.seen_unnamed),
+        "unidentified": len(own.seen_unnamed),
+        "nameless": len(whole.seen_unnamed),  # of all animals, also if one is chosen
         "individuals": len({c.individual for c in own.captures}),
         "captures": len({c.cell for c in own.captures}),
         "first": f"{min(s.first for s in whole.sessions):%Y-%m-%d}",

@@ -8,16 +8,17 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.interchange.exporters._names import safe_names, sexes
 from snowmatch.interchange.exporting import Export
 from snowmatch.survey.captures import Capture, history
-from snowmatch.survey.occasions import Session
 
 
 def session_histories(
     given: Export, captures: Sequence[Capture] | None = None
-) -> Iterator[tuple[str, Session, list[tuple[str, str, str, str]]]]:
-    """Yield, for each session, its ending of file names, itself, and (name, safe name, sex, history) of each animal.
+) -> Iterator[tuple[str, int, list[tuple[str, str, str, str]]]]:
+    """Yield, for each session, its ending of file names, its number of occasions, and (name, safe name, sex, history)
+    of each animal.
 
     captures: those of a draw; without them, those of the survey. The ending is "" if there is one session. The sex is
-    F, M or U. Raises SnowmatchError without captures.
+    F, M or U. Occasions on which no camera worked are left out: these programs know no effort. Raises SnowmatchError
+    without captures.
     """
     survey = given.survey
     if not survey.captures:
@@ -28,6 +29,7 @@ def session_histories(
         given.leave_out(
             len(survey.captures) - len(cells), "repeated capture", "one counts for each animal and occasion"
         )
+        without_effort(given)
     captures = survey.captures if captures is None else captures
     drawn = given.drawn.captures if given.drawn is not None else ()
     animals = safe_names(c.individual for each in (survey.captures, *drawn) for c in each)
@@ -35,8 +37,15 @@ def session_histories(
     endings = safe_names(s.name for s in survey.sessions)
     for s in survey.sessions:
         names, table = history(captures, s.name, s.occasions)
+        worked = survey.worked(s)
         rows = [
             (name, animals[name], sex.get(name, "U"), "".join("01"[int(v)] for v in row))
-            for name, row in zip(names, table, strict=True)
+            for name, row in zip(names, table[:, worked], strict=True)
         ]
-        yield (f"-{endings[s.name]}" if len(survey.sessions) > 1 else ""), s, rows
+        yield (f"-{endings[s.name]}" if len(survey.sessions) > 1 else ""), int(worked.sum()), rows
+
+
+def without_effort(given: Export) -> None:
+    """Note the occasions on which no camera worked: the numbers of the later ones change."""
+    number = sum(int((~given.survey.worked(s)).sum()) for s in given.survey.sessions)
+    given.leave_out(number, "occasion", "no camera worked, so that nothing could be captured")

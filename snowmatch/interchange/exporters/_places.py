@@ -42,7 +42,7 @@ def station_points(given: Export) -> Iterator[StationPoint]:
     for n, place in enumerate(survey.places):
         if place.label in degrees:
             own = [c for c in survey.captures if c.place == place.label]
-            days = round(float(sum(survey.effort[s.name][n].sum() for s in survey.sessions)), 2)
+            days = round(float(sum(survey.effort[s.name][n].sum() for s in survey.seasons)), 2)
             names = tuple(sorted({c.individual for c in own}))
             yield StationPoint(place.label, degrees[place.label], days, len({c.cell for c in own}), names)
 

@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Any, ClassVar
 
+from snowmatch.catalog.stations import Span
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import some
 from snowmatch.core.types import Annotation
 from snowmatch.core.version import __version__
+from snowmatch.interchange.exporters._periods import Period, nearest_period
 from snowmatch.interchange.exporting import Export
 from snowmatch.survey.captures import Capture
-from snowmatch.survey.places import Place
 from snowmatch.survey.tables import event_id
 
 BASE = "https://raw.githubusercontent.com/tdwg/camtrap-dp/1.0.2"
@@ -87,23 +88,25 @@ class CamtrapDp:
         survey = given.survey
         degrees = given.degrees
         deployments = _deployments(given, zone, degrees)
-        where = {row["deploymentID"]: row for row in deployments}
+        periods = [_period(row) for row in deployments]
         media: dict[str, dict[str, Any]] = {}
         observations: list[dict[str, Any]] = []
-        for c in survey.captures:
-            deployment = _deployment_of(c, survey.places, where)
-            observations += self._observations(given, c, deployment, zone, media)
+        for c in survey.seen:
+            observations += self._observations(given, c, periods, zone, media)
         return deployments, media, observations
 
     def _observations(
-        self, given: Export, c: Capture, deployment: str, zone: tzinfo, media: dict[str, dict[str, Any]]
+        self, given: Export, c: Capture, periods: Sequence[Period], zone: tzinfo, media: dict[str, dict[str, Any]]
     ) -> list[dict[str, Any]]:
-        """Return an observation for the event and one for each photo, and add the photos to `media`."""
+        """Return an observation for the event and one for each photo, and add the photos to `media`.
+
+        A photo is of the deployment of its own camera.
+        """
         data = given.survey.data
         event = event_id(c)
         own = [data.annotations[row] for row in c.rows]
         common: dict[str, Any] = {
-            "deploymentID": deployment,
+            "deploymentID": nearest_period(periods, c.place, c.cameras, c.start),
             "eventID": event,
             "observationType": "animal",
             "scientificName": next((a.species for a in own if a.species), self.species),
@@ -118,6 +121,8 @@ class CamtrapDp:
             if a.timestamp is None:  # the event has its times from the other photos
                 continue
             key, taken = key_of("media", a.path), _time(a.timestamp, zone)
+            cameras = [a.camera] if a.camera else c.cameras
+            deployment = nearest_period(periods, c.place, cameras, a.timestamp)
             media[key] = {
                 "mediaID": key,
                 "deploymentID": deployment,
@@ -138,6 +143,7 @@ class CamtrapDp:
                     **common,
                     **box,
                     "observationID": key_of("photo", f"{a.path} {a.row}"),
+                    "deploymentID": deployment,
                     "mediaID": key,
                     "eventStart": taken,
                     "eventEnd": taken,
@@ -202,7 +208,7 @@ class CamtrapDp:
 
 def _captured(given: Export) -> list[Annotation]:
     """Return the annotations of all captures."""
-    return [given.survey.data.annotations[row] for c in given.survey.captures for row in c.rows]
+    return [given.survey.data.annotations[row] for c in given.survey.seen for row in c.rows]
 
 
 def _zone(text: str) -> tzinfo:
@@ -261,16 +267,9 @@ def _deployments(given: Export, zone: tzinfo, degrees: Mapping[str, tuple[float,
     return found
 
 
-def _deployment_of(c: Capture, places: Iterable[Place], known: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the deployment of a capture: of its camera and time if there is one, else the station's nearest."""
-    own = [row for row in known.values() if row["locationID"] == c.place]
-
-    def rank(row: Mapping[str, Any]) -> tuple[bool, bool, float]:
-        start, end = (datetime.fromisoformat(row[k]).replace(tzinfo=None) for k in ("deploymentStart", "deploymentEnd"))
-        away = max((start - c.start).total_seconds(), (c.start - end).total_seconds(), 0.0)
-        return away > 0, row["cameraID"] not in ("", *c.cameras), away
-
-    return str(min(own, key=rank)["deploymentID"])
+def _period(row: Mapping[str, Any]) -> Period:
+    start, end = (datetime.fromisoformat(row[k]).replace(tzinfo=None) for k in ("deploymentStart", "deploymentEnd"))
+    return Period(row["deploymentID"], row["locationID"], row["cameraID"], Span(start, end))
 
 
 def _box(bbox: tuple[int, int, int, int], size: tuple[int, int]) -> dict[str, float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,9 +9,9 @@ from itertools import pairwise
 from typing import ClassVar
 
 from snowmatch.catalog.stations import Span
+from snowmatch.interchange.exporters._periods import camera_times
 from snowmatch.interchange.exporting import Export
-from snowmatch.survey.effort import working_time
-from snowmatch.survey.places import Place
+from snowmatch.survey.occasions import Session
 from snowmatch.survey.tables import Table, to_csv
 
 RECORDS = (
@@ -88,10 +87,15 @@ operation <- do.call(cameraOperation, c(list(cameras, stationCol = "Station", se
 
 
 def _cameras(given: Export) -> Table:
-    """Return one row for each camera of each station, with all times when it did not work as problems."""
+    """Return one row for each camera of each station, with all times when it did not work as problems.
+
+    Work outside the sessions does not count.
+    """
     rows = []
     for place in given.survey.places:
-        for camera, spans in _working(given, place):
+        for camera, times in camera_times(given.survey, place):
+            if not (spans := _inside(times, given.survey.seasons)):
+                continue
             gaps = [(a.end, b.start) for a, b in pairwise(spans) if b.start > a.end]
             rows.append((place.label, camera, spans[0].start, max(s.end for s in spans), gaps))
     most = max((len(row[-1]) for row in rows), default=0)
@@ -101,21 +105,16 @@ def _cameras(given: Export) -> Table:
     table: list[list[object]] = []
     for label, camera, start, end, gaps in rows:
         where: list[object] = list(positions.get(label, (None, None))) if positions else []
-        times = [_time(t) for gap in gaps for t in gap]
-        table.append([label, camera, *where, _time(start), _time(end), *times, *[None] * (2 * most - len(times))])
+        broken = [_time(t) for gap in gaps for t in gap]
+        table.append([label, camera, *where, _time(start), _time(end), *broken, *[None] * (2 * most - len(broken))])
     return head, list(table)
 
 
-def _working(given: Export, place: Place) -> Iterable[tuple[str, list[Span]]]:
-    """Yield each camera of a station and when it worked, in the order of time."""
-    by_camera: dict[str, list[Span]] = defaultdict(list)
-    for d in place.deployments:
-        by_camera[d.camera] += working_time(d)
-    if place.from_photos:
-        by_camera = {"": [span for span, _ in given.survey.spans[place.label]]}
-    for camera, spans in sorted(by_camera.items()):
-        if spans:
-            yield camera, sorted(spans, key=lambda s: s.start)
+def _inside(spans: Iterable[Span], sessions: Iterable[Session]) -> list[Span]:
+    """Return the parts of some times that lie in the sessions: outside them, captures are not in the records."""
+    sessions = list(sessions)
+    cut = (Span(max(a.start, s.span.start), min(a.end, s.span.end)) for a in spans for s in sessions)
+    return sorted((span for span in cut if span.start < span.end), key=lambda s: s.start)
 
 
 def _time(moment: datetime) -> str:

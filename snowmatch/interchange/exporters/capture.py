@@ -20,12 +20,12 @@ class CaptureInput:
     def files(self, given: Export) -> Mapping[str, bytes]:
         """Return capture.txt, or capture-SESSION.txt for several sessions."""
         found = {}
-        for ending, session, rows in session_histories(given):
+        for ending, occasions, rows in session_histories(given):
             width = max((len(safe) for _, safe, _, _ in rows), default=1)
             lines = [
                 f"title='snowmatch{ending}'",
-                f"task read captures x matrix occasions={session.occasions}",
-                f"format='(a{width},{session.occasions}f1.0)'",
+                f"task read captures x matrix occasions={occasions}",
+                f"format='(a{width},{occasions}f1.0)'",
                 "read input data",
                 *(f"{safe:<{width}}{history}" for _, safe, _, history in rows),
                 "task closure test",

@@ -40,7 +40,7 @@ class CatalogTable:
                 heading = next((h for h in further if h.lower() in HEADINGS[name]), name)
                 decided = {row: "" if value == "unknown" else value for row, value in values.items()}
                 further[heading] = {**further.get(heading, {}), **decided}
-        kept = [name for name in further if given.coordinates is not None or not holds_position(name)]
+        kept = [name for name in further if given.coordinates is not None or not _tells_place(name)]
         gone = sorted(set(further) - set(kept))
         given.leave_out(len(gone), "column", f"it may tell where stations are; ask with --coordinates: {some(gone)}")
         text = io.StringIO()
@@ -49,6 +49,11 @@ class CatalogTable:
         for a in data.annotations:
             writer.writerow([*_cells(a), *(further[name].get(a.row, "") for name in kept)])
         return {"catalog.csv": text.getvalue().encode()}
+
+
+def _tells_place(heading: str) -> bool:
+    """Return whether a column may tell where a station is; in a table of photos, so may `x` and `y`."""
+    return holds_position(heading) or heading.strip().lower() in ("x", "y")
 
 
 def _cells(a: Annotation) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from snowmatch.interchange.exporters._histories import without_effort
 from snowmatch.interchange.exporters._names import mapping_csv, number_text, plain_csv, safe_names
 from snowmatch.interchange.exporting import Export
 from snowmatch.survey.captures import Capture
@@ -31,6 +32,7 @@ class Multimark:
         survey = given.survey
         given.only_captures()
         _without_side(given)
+        without_effort(given)
         animals = safe_names(c.individual for c in survey.captures)
         traps = safe_names(p.label for p in survey.places)
         endings = safe_names(s.name for s in survey.sessions)
@@ -40,11 +42,12 @@ class Multimark:
             own = [c for c in survey.captures if c.session == s.name and c.flank]
             names = sorted({c.individual for c in own})
             occasions = range(1, s.occasions + 1)
+            open_on = [k for k, worked in zip(occasions, survey.worked(s), strict=True) if worked]
             table = [
-                (animals[n], *(_code([c for c in own if c.individual == n and c.occasion == k]) for k in occasions))
+                (animals[n], *(_code([c for c in own if c.individual == n and c.occasion == k]) for k in open_on))
                 for n in names
             ]
-            files[f"encounters{ending}.csv"] = plain_csv(("id", *(f"occ{k}" for k in occasions)), table)
+            files[f"encounters{ending}.csv"] = plain_csv(("id", *(f"occ{k}" for k in open_on)), table)
             files[f"known{ending}.csv"] = plain_csv(
                 ("id", "known"), [(animals[n], int(_linked(own, n))) for n in names]
             )
@@ -74,9 +77,11 @@ def _without_side(given: Export) -> None:
 def _code(captures: list[Capture]) -> int:
     """Return the type of what was captured of one animal on one occasion."""
     flanks = {c.flank for c in captures}
-    if "B" in flanks:
+    if any(c.both for c in captures):
         return TOGETHER
-    return BOTH if {"L", "R"} <= flanks else LEFT if "L" in flanks else RIGHT if "R" in flanks else NONE
+    return (
+        BOTH if "B" in flanks or {"L", "R"} <= flanks else LEFT if "L" in flanks else RIGHT if "R" in flanks else NONE
+    )
 
 
 def _linked(captures: list[Capture], name: str) -> bool:

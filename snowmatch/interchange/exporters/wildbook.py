@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import count
 from typing import ClassVar
 
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.text import some
+from snowmatch.core.text import some, transliterated
 from snowmatch.interchange.exporting import Export
 from snowmatch.survey.tables import event_id, to_csv
 
@@ -35,18 +36,19 @@ class Wildbook:
         """Return wildbook-1.csv and so on. Raises SnowmatchError if photos have names that Wildbook does not take."""
         survey = given.survey
         given.only_captures()
-        names = {c: [path.rpartition("/")[2] for path in c.photos] for c in survey.captures}
+        names = {c: [path.rpartition("/")[2] for path in c.photos] for c in survey.seen}
         often = Counter(re.sub(r"\W", "", n.lower()) for own in names.values() for n in set(own))
         bad = sorted({n for own in names.values() for n in own if not re.fullmatch(r"[A-Za-z0-9. ]+", n)})
         twice = sorted({n for own in names.values() for n in own if often[re.sub(r"\W", "", n.lower())] > 1})
-        rename = {path: self._asset(path) for c in survey.captures for path in c.photos} if bad or twice else {}
+        rename = {path: self._asset(path) for c in survey.seen for path in c.photos} if bad or twice else {}
         if len(set(rename.values())) < len(rename):
             raise SnowmatchError(f"photos with nearly the same path: {some(sorted(rename))}: rename them")
         genus, _, epithet = self.species.partition(" ")
         degrees, places = given.degrees, {p.label: p for p in survey.places}
+        sightings = _identifiers(event_id(c) for c in survey.seen)
         most = max((len(own) for own in names.values()), default=0)
         rows: list[dict[str, object]] = []
-        for c in survey.captures:
+        for c in survey.seen:
             row: dict[str, object] = {
                 "Encounter.genus": genus,
                 "Encounter.specificEpithet": epithet,
@@ -58,7 +60,7 @@ class Wildbook:
                 "Encounter.locationID": self.location or places[c.place].location or c.place,
                 "Encounter.verbatimLocality": c.place,
                 "MarkedIndividual.individualID": c.individual,
-                "Encounter.sightingID": re.sub(r"[^a-z0-9_-]+", "-", event_id(c).lower()).strip("-"),
+                "Encounter.sightingID": sightings[event_id(c)],
                 "Encounter.otherCatalogNumbers": event_id(c),
                 "Encounter.state": "unapproved",
                 "Encounter.sex": c.sex,
@@ -88,6 +90,16 @@ class Wildbook:
     def _asset(self, path: str) -> str:
         """Return a name of letters, digits, full stops and blanks that differs from those of other folders."""
         return re.sub(r"[^A-Za-z0-9.]+", " ", path).strip()
+
+
+def _identifiers(events: Iterable[str]) -> dict[str, str]:
+    """Return a name of small letters, digits, "_" and "-" for each event, all different."""
+    found: dict[str, str] = {}
+    for event in sorted(events):
+        plain = re.sub(r"[^a-z0-9_-]+", "-", transliterated(event).lower()).strip("-") or "sighting"
+        names = (plain if n == 1 else f"{plain}-{n}" for n in count(1))
+        found[event] = next(name for name in names if name not in found.values())
+    return found
 
 
 PLUGIN = Wildbook

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
+from snowmatch.interchange.exporters._periods import Period, camera_times, nearest_period
 from snowmatch.interchange.exporting import Export
-from snowmatch.survey.places import Place
+from snowmatch.survey.run import Survey
 from snowmatch.survey.tables import to_csv
 
 IMAGES = (
@@ -41,33 +43,50 @@ class WildlifeInsights:
     species: str = "Panthera uncia"
 
     def files(self, given: Export) -> Mapping[str, bytes]:
-        """Return images.csv (the photos of the captures) and deployments.csv (a row for each station)."""
+        """Return images.csv (the photos of the captures) and deployments.csv (a row for each time in which a camera
+        worked without a break).
+        """
         survey, degrees = given.survey, given.degrees
         given.only_captures()
         genus, _, epithet = self.species.partition(" ")
+        periods = _periods(survey)
         images: list[Any] = []
-        for c in survey.captures:
+        for c in survey.seen:
             for row in c.rows:
                 a = survey.data.annotations[row]
                 key = a.annotation or f"{a.path}#{a.row}"
                 name = a.path.rpartition("/")[2]
-                time = _time(a.timestamp or c.start)
+                moment = a.timestamp or c.start
+                deployment = nearest_period(periods, c.place, [a.camera] if a.camera else c.cameras, moment)
                 told = (c.age_class, c.sex, c.individual, a.body_part, 1)
-                images.append((self.project, c.place, key, name, a.path, 0, "snowmatch", genus, epithet, time, *told))
-        deployments: list[Any] = []
-        for p in survey.places:
-            spans = [span for span, _ in survey.spans[p.label]]
-            if not spans:
-                given.leave_out(1, "station", f"no camera worked at {p.label}")
-                continue
-            where = degrees.get(p.label, (None, None))
-            start, end = min(s.start for s in spans), max(s.end for s in spans)
-            deployments.append((self.project, p.label, p.label, *where, _time(start), _time(end), _cameras(p)))
+                what = (0, "snowmatch", genus, epithet, _time(moment))
+                images.append((self.project, deployment, key, name, a.path, *what, *told))
+        places = {period.place for period in periods}
+        for label in (p.label for p in survey.places if p.label not in places):
+            given.leave_out(1, "station", f"no camera worked at {label}")
+        deployments: list[Any] = [
+            (
+                *(self.project, period.key, period.place, *degrees.get(period.place, (None, None))),
+                *(_time(period.span.start), _time(period.span.end), period.camera),
+            )
+            for period in periods
+        ]
         return {"images.csv": to_csv((IMAGES, images)), "deployments.csv": to_csv((DEPLOYMENTS, deployments))}
 
 
-def _cameras(place: Place) -> str:
-    return " ".join(sorted({d.camera for d in place.deployments if d.camera}))
+def _periods(survey: Survey) -> list[Period]:
+    """Return each time in which a camera worked without a break.
+
+    Their identifiers are the names of the stations if each has one.
+    """
+    times = [(p.label, camera, span) for p in survey.places for camera, own in camera_times(survey, p) for span in own]
+    several = len({label for label, _, _ in times}) < len(times)
+    number: Counter[str] = Counter()
+    found = []
+    for label, camera, span in times:
+        number[label] += 1
+        found.append(Period(f"{label}-{number[label]}" if several else label, label, camera, span))
+    return found
 
 
 def _time(moment: datetime) -> str:

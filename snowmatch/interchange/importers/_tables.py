@@ -71,7 +71,7 @@ def read_rows(path: Path, notes: list[Note], problems: list[str]) -> Table:
     width, rows = len(headings), []
     short: list[tuple[int, int]] = []  # line and number of values
     for line, cells in sheet.rows:
-        texts = [same_name(cell.strip()) for cell in cells]
+        texts = [_unmarked(same_name(cell.strip())) for cell in cells]
         if not any(texts):
             continue
         if any(texts[width:]):
@@ -90,6 +90,11 @@ def read_rows(path: Path, notes: list[Note], problems: list[str]) -> Table:
             "it again"
         )
     return Table(path, tuple(headings), tuple(rows))
+
+
+def _unmarked(text: str) -> str:
+    """Return a cell without the quotation mark that `plain_cell` puts before what a spreadsheet takes for a formula."""
+    return text[1:] if text[:1] == "'" and text[1:2] in ("=", "+", "-", "@") else text
 
 
 def _breaks_off(path: Path) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -23,6 +23,7 @@ from snowmatch.interchange.importers._tables import Table, need, read_rows
 from snowmatch.interchange.importers._values import Box, name_or_none, side
 
 TABLES = ("deployments", "media", "observations")
+SNOW_LEOPARD = "snow leopard"
 NOT_WORKING = "notWorking:"
 MISSING = ("", "NA", "NaN", "nan")  # how the format writes a missing value
 KEPT = ("life_stage", "behavior", "count", "classification_method", "classified_by", "classification_probability",
@@ -123,7 +124,8 @@ class _Package:
             if media is None:
                 self.problems.append(f"{cells['where']}: no media {cells.get('media_id')!r} in the table media")
                 continue
-            name = cells.get("individual_id") or names.get((cells["deployment_id"], cells.get("event_id", "")), "")
+            animals = names.get((cells["deployment_id"], cells.get("event_id", "")), [])
+            name = cells.get("individual_id") or _only_name(animals, cells.get("scientific_name", ""))
             rows += self._row(cells, media, name, cells["observation_id"])
         without = 0
         by_deployment = defaultdict(list)
@@ -159,17 +161,18 @@ class _Package:
             dict(self.left_out),
         )
 
-    def _event_names(self) -> dict[tuple[str, str], str]:
-        """Return the name of each event that has exactly one named animal at all."""
-        names: dict[tuple[str, str], set[str]] = defaultdict(set)
+    def _event_names(self) -> dict[tuple[str, str], list[tuple[str, str]]]:
+        """Return the species and the name of each animal of each event; "" where one is not told."""
+        found: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
         for cells in self.observations.values():
             if (
                 cells["observation_level"] == "event"
                 and cells["observation_type"] == "animal"
                 and cells.get("event_id")
             ):
-                names[cells["deployment_id"], cells["event_id"]].add(cells.get("individual_id", ""))
-        return {event: min(found) for event, found in names.items() if len(found) == 1}
+                animal = cells.get("scientific_name", ""), cells.get("individual_id", "")
+                found[cells["deployment_id"], cells["event_id"]].append(animal)
+        return found
 
     def _row(self, cells: Mapping[str, str], media: Mapping[str, str], name: str, key: str) -> list[ImportedRow]:
         if not media.get("file_mediatype", "image/").startswith("image/"):
@@ -194,7 +197,7 @@ class _Package:
             "camera": deployment.get("camera_id", ""),
             "timestamp": media["timestamp"],
             "sex": cells.get("sex", ""),
-            "species": "snow leopard" if scientific in ("Panthera uncia", "Uncia uncia") else scientific,
+            "species": _species(scientific),
             "body_part": side(tags.get("bodyPart", "")),
             "deployment": media["deployment_id"],
             "media": media["media_id"],
@@ -245,6 +248,21 @@ class _Package:
         name, key = deployment.get("location_name", ""), deployment.get("location_id", "")
         several = len(self.places[_location(deployment), name]) > 1
         return (key if several else name) or name or key or deployment["deployment_id"]
+
+
+def _only_name(animals: Iterable[tuple[str, str]], species: str) -> str:
+    """Return the name of the animals of an event that may be of a species; "" if they have several, or none."""
+    found = {name for kind, name in animals if _may_be(kind, species)}
+    return found.pop() if len(found) == 1 else ""
+
+
+def _may_be(one: str, other: str) -> bool:
+    """Return whether two scientific names may be of one animal: a family or a class may be that of any species."""
+    return " " not in one or " " not in other or _species(one) == _species(other)
+
+
+def _species(scientific: str) -> str:
+    return SNOW_LEOPARD if scientific in ("Panthera uncia", "Uncia uncia") else scientific
 
 
 def _groups(deployment: Mapping[str, str]) -> dict[str, str]:

@@ -17,6 +17,7 @@ from snowmatch.interchange.importers.table import reader_notes
 
 # Columns that name animals: of one photo first, since a whole cluster may hold several animals
 INDIVIDUALS = ("image_individuals", "image_individuals_1", "individual")
+NO_ANIMAL = {"nothing", "knocked down", "vehicles/humans/livestock"}  # labels that TrapTagger has for all surveys
 KNOWN = ("trapgroup", "survey", "cluster", "capture", "image_individuals", "image_labels", "unique_capture")
 
 
@@ -44,7 +45,7 @@ class TrapTagger:
         used = {h: c for h, c in own.items() if h in table.headings} | ({named: "individual"} if named else {})
         reader = PhotoTable(meanings(table.headings, used), table.headings)
         rows: list[ImportedRow] = []
-        empty = 0
+        empty = without = 0
         for line, cells in table:
             where = f"{source.name} line {line}"
             if not cells["image"]:
@@ -54,6 +55,9 @@ class TrapTagger:
             seen = [label for part in listed_names(cells.get("image_labels", "x")) if (label := name_or_none(part))]
             if not names and not seen:
                 empty += 1
+                continue
+            if not names and {label.lower() for label in seen} <= NO_ANIMAL:
+                without += 1
                 continue
             one = {**cells, named: ""} if named else cells
             row = reader.row(one, where, "share", problems)
@@ -65,7 +69,8 @@ class TrapTagger:
                 for name in names or [""]
             ]
         stations, _ = reader.stations()
-        left = {"photos without a label": empty} if empty else {}
+        counts = {"photos without a label": empty, "photos without a wild animal": without}
+        left = {what: number for what, number in counts.items() if number}
         if not named:
             text = f"no column image_individuals: {counted(len(rows), 'photo')} without a name"
             notes.append(Note("no-individuals", text))

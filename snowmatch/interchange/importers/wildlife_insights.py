@@ -21,6 +21,7 @@ from snowmatch.interchange.importers._values import name_or_none
 
 NEEDED = ("project_id", "deployment_id", "image_id", "timestamp")
 PEOPLE = {"human", "homo sapiens", "vehicle", "human-camera trapper"}
+NO_RESULT = {"no cv result", "cv needed", "cv failed"}  # instead of a species
 # Columns that are used, or say nothing of the animal
 USED = {"filename", "location", "is_blank", "timestamp", "individual_id", "sex", "common_name", "genus", "image_id",
         "license", "highlighted", "class", "order", "family"}  # fmt: skip
@@ -84,6 +85,7 @@ class WildlifeInsights:
 
 def _row(photo: str, key: str, cells: Mapping[str, str], deployment: Mapping[str, str], where: str) -> ImportedRow:
     name = cells.get("common_name", "")
+    name = "" if name.lower() in NO_RESULT else name
     scientific = " ".join(filter(None, (cells.get("genus"), cells.get("species"))))
     station = deployment.get("placename") or cells["deployment_id"]
     kept = {

@@ -1,0 +1,49 @@
+"""When each camera of a station worked: the deployments of other programs."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from snowmatch.catalog.stations import Span
+from snowmatch.survey.effort import working_time
+from snowmatch.survey.places import Place
+from snowmatch.survey.run import Survey
+
+
+@dataclass(frozen=True)
+class Period:
+    """A time in which one camera ("": not known) stood at a station. key: its identifier in the file."""
+
+    key: str
+    place: str
+    camera: str
+    span: Span
+
+
+def camera_times(survey: Survey, place: Place) -> Iterator[tuple[str, list[Span]]]:
+    """Yield each camera of a station and when it worked, in the order of time."""
+    by_camera: dict[str, list[Span]] = defaultdict(list)
+    for d in place.deployments:
+        by_camera[d.camera] += working_time(d)
+    if place.from_photos:
+        by_camera = {"": [span for span, _ in survey.spans[place.label]]}
+    for camera, spans in sorted(by_camera.items()):
+        if spans:
+            yield camera, sorted(spans, key=lambda s: s.start)
+
+
+def nearest_period(periods: Iterable[Period], place: str, cameras: Collection[str], moment: datetime) -> str:
+    """Return the key of the period of a photo: of its camera and time if there is one, else the station's nearest.
+
+    cameras: that may have taken it.
+    """
+
+    def rank(period: Period) -> tuple[bool, bool, float]:
+        start, end = period.span.start, period.span.end
+        away = max((start - moment).total_seconds(), (moment - end).total_seconds(), 0.0)
+        return away > 0, period.camera not in ("", *cameras), away
+
+    return min((period for period in periods if period.place == place), key=rank).key
