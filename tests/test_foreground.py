@@ -11,6 +11,7 @@ import snowmatch
 import snowmatch.demo.survey
 from snowmatch.core.home import database_path
 from snowmatch.core.types import Matches
+from snowmatch.matching import gallery as gallery_module
 from snowmatch.matching.gallery import make_gallery
 from snowmatch.matching.geometry.frames import Geometry
 from snowmatch.matching.matchers.lnbnn import Lnbnn
@@ -132,12 +133,32 @@ def halves(gallery):
     return left, right, middle / 100
 
 
+@pytest.fixture
+def large(monkeypatch):
+    """Let every gallery count as a large one, whose scenery is not searched."""
+    monkeypatch.setattr(gallery_module, "MANY_ROWS", 0)
+
+
 def with_maps(gallery, folder, cells):
     """Return a gallery with these maps, by key, and those that it had, and a search index of its own."""
     save_maps(folder, {key[:16]: ("mark", ForegroundMap(values, "burst")) for key, values in cells.items()})
     return replace(gallery, maps=open_maps(folder), index_folder=folder / "index", _blocks={})
 
 
+def test_a_small_gallery_searches_scenery_as_well(lone, tmp_path):
+    _, bare = lone
+    gallery = with_maps(bare, tmp_path, dict.fromkeys(bare.keys, halves(bare)[0]))
+    assert gallery.searched(np.array([0, 1]))[1].all()
+    gallery.build_indexes()
+    auto, given = (gallery.blocks("faiss", "unknown", foreground) for foreground in ("auto", "given"))
+    assert [block.path for block in auto] == [block.path for block in given]
+    allowed, plain = np.arange(len(bare.keys)) > 0, replace(bare.subject(0), weights=None)
+    found, same = (Lnbnn().match(plain.features, each, allowed, bare.kin, bare.rivals(None)) for each in (auto, given))
+    assert (found.weights == same.weights).all()
+    assert (gallery.match_weights(found) == 0).any()  # such a match loses its vote later
+
+
+@pytest.mark.usefixtures("large")
 def test_only_features_that_a_map_shows_on_the_animal_are_searched_unless_the_foreground_is_given(lone, tmp_path):
     _, bare = lone
     query, allowed = bare.subject(0), np.arange(len(bare.keys)) > 0
@@ -152,6 +173,7 @@ def test_only_features_that_a_map_shows_on_the_animal_are_searched_unless_the_fo
     assert 0.1 < (gallery.match_weights(given) == 0).mean() < 0.9
 
 
+@pytest.mark.usefixtures("large")
 def test_a_search_among_few_features_leaves_out_the_scenery_as_well(lone, tmp_path, monkeypatch):
     _, bare = lone
     monkeypatch.setattr(inverted_file, "EXHAUSTIVE_ROWS", 10_000)  # all are compared
@@ -165,6 +187,7 @@ def test_a_search_among_few_features_leaves_out_the_scenery_as_well(lone, tmp_pa
         assert (gallery.match_weights(found) > 0).all()
 
 
+@pytest.mark.usefixtures("large")
 def test_another_map_lets_other_features_of_its_photo_be_searched(lone, tmp_path):
     """The search index on disk knows which features it holds: after a new map it is brought up to date."""
     _, bare = lone
@@ -189,6 +212,7 @@ def test_another_map_lets_other_features_of_its_photo_be_searched(lone, tmp_path
     assert {b.path for b in blocks} & {b.path for b in again}  # what other photos show is not written again
 
 
+@pytest.mark.usefixtures("large")
 def test_all_features_are_searched_if_a_map_is_damaged(lone, tmp_path):
     _, bare = lone
     save_maps(tmp_path, {bare.keys[0][:16]: ("mark", ForegroundMap(np.zeros((3, 4), np.uint8), "burst"))})

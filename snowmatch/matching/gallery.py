@@ -54,6 +54,9 @@ class Animal(NamedTuple):
     number: int
 
 
+# Rows of a body part from which features of scenery are not searched. They show what accidental matches look like. In
+# a large gallery other animals show that as well, and speed counts. Chosen: docs/benchmarks-history.md
+MANY_ROWS = 10_000_000
 SEARCHED_AT_ONCE = 512  # annotations of which features and maps are read together
 
 
@@ -313,8 +316,8 @@ class Gallery:
         """Return the blocks that a query of body part `part` is compared with. Their indexes are loaded when they
         are used.
 
-        foreground: `auto`, so that features that a map shows to be scenery are not searched (a forest of `flann` holds
-        them, too), or `given`, so that all are.
+        foreground: `auto`, so that in a large gallery (MANY_ROWS) features that a map shows to be scenery are not
+        searched (a forest of `flann` holds them, too), or `given`, so that all are.
         """
         parts = (p for p in BODY_PARTS if same_part(p, part))
         return tuple(block for p in parts for block in self._blocks_of(backend, p, foreground))
@@ -367,21 +370,24 @@ class Gallery:
         alone = [evidence is not None and stands_alone(evidence) for evidence in self._map_evidence]
         marks = self.maps.checksums_of(self.keys) << np.uint64(3)  # a checksum has 60 bits
         marks |= (1 + 2 * self._boxed.astype(np.uint64) + 4 * np.array(alone, np.uint64)).astype(np.uint64)
-        return np.where(self._mapped, marks, np.uint64(0))
+        return np.where(self._cut, marks, np.uint64(0))
 
     @cached_property
-    def _mapped(self) -> np.ndarray:
-        """(A,) bool, whether an annotation uses a map."""
-        return np.array([evidence is not None for evidence in self._map_evidence], bool)
+    def _cut(self) -> np.ndarray:
+        """(A,) bool, whether scenery of an annotation is not searched: it has a map, and its body part many rows."""
+        rows = np.bincount(self._parts, self._counts, len(BODY_PARTS))
+        mapped = np.array([evidence is not None for evidence in self._map_evidence], bool)
+        return mapped & (rows >= MANY_ROWS)[self._parts]
 
     def searched(self, entries: np.ndarray) -> list[np.ndarray]:
         """Return which features of the annotations number `entries` (E,) are searched: E arrays (N,) bool.
 
-        Those that a map gives weight 0 are not: no match of theirs counts. Without a map, or with a damaged one, all
-        are: the centre of the photo is a guess, and what lies around it shows what accidental matches look like.
+        In a large gallery, those that a map gives weight 0 are not: no match of theirs counts. Without a map, or with a
+        damaged one, all are: the centre of the photo is a guess, and what lies around it shows what accidental matches
+        look like.
         """
         found = [np.ones(count, bool) for count in self._counts[entries].tolist()]
-        mapped = np.flatnonzero(self._mapped[entries])
+        mapped = np.flatnonzero(self._cut[entries])
         for start in range(0, len(mapped), SEARCHED_AT_ONCE):
             some = mapped[start : start + SEARCHED_AT_ONCE]
             numbers = entries[some].tolist()
