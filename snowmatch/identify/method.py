@@ -170,7 +170,9 @@ def _extractor(folder: Path, name: str, options: dict[str, str], stored: Sequenc
     if asked or not same or settings(plugin) in same:
         return plugin
     known = settings(plugin).keys()  # a later version may have more settings
-    current = [described for described in same if described["revision"] == plugin.REVISION and described.keys() <= known]
+    current = [
+        described for described in same if described["revision"] == plugin.REVISION and described.keys() <= known
+    ]
     if not current:
         raise SnowmatchError(
             f"{folder} was indexed with another version of {name}: index it again",
