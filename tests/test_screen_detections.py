@@ -162,6 +162,24 @@ def test_a_later_screening_remembers_the_persons(catalog, tmp_path):
     assert not list((tmp_path / "why").glob("person*"))
 
 
+def test_results_of_the_next_card_leave_those_of_the_first_card(catalog, tmp_path):
+    names = [name for name, *_ in ROWS]
+    first = {name: [("1", 0.9, BOX)] for name in names[:4]} | {"p02.jpg": [("2", 0.9, BOX)]}
+    assert run(catalog, "--results", results(tmp_path / "one.json", first)).exit_code == 0
+    boxes = load_found(catalog, BY_SCREENING)
+    second = results(tmp_path / "two.json", {name: [] for name in names[4:]})
+    told = run(catalog, "--results", second, "--out", tmp_path / "out")
+    assert told.exit_code == 0, told.output
+    assert "detections of an earlier screening are used for 4 photos" in told.output
+    assert boxes.items() <= load_found(catalog, BY_SCREENING).items()
+    assert read_table(tmp_path / "out.csv")["p02.jpg"]["persons"] == "1"
+    assert "keep them private" in told.output
+    over = results(tmp_path / "three.json", {name: [] for name in names[:4]})
+    assert run(catalog, "--results", over, "--out", tmp_path / "over").exit_code == 0
+    assert read_table(tmp_path / "over.csv")["p02.jpg"]["persons"] == "0"  # what is listed again is replaced
+    assert not any(load_found(catalog, BY_SCREENING).values())
+
+
 def test_a_photo_of_a_person_in_a_kept_passage_is_not_drawn(catalog, tmp_path):
     file = results(tmp_path / "md.json", {name: [] for name, *_ in ROWS} | {"p00.jpg": [("2", 0.9, BOX)]})
     result = run(catalog, "--results", file, "--out", tmp_path / "out", "--explain", tmp_path / "why")

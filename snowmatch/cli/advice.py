@@ -156,6 +156,7 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "maps-missing": lambda data: "snowmatch index CATALOG",
     "calibration-refused": _calibrate,
     "calibration-outgrown": _calibrate,
+    "calibration-found-otherwise": _calibrate,
     "calibration-shipped": _calibrate,
     "no-animal-found": lambda data: f"snowmatch screen {_catalog(data)} looks for that",
     "not-checked": lambda data: f"-o {data['setting']}=N",

@@ -28,13 +28,17 @@ WAIT = 60.0  # seconds that a process waits for another one
 
 @dataclass(frozen=True)
 class MethodCalibration:
-    """The calibration of one method on a catalog, with its settings and the version of snowmatch."""
+    """The calibration of one method on a catalog, with its settings and the version of snowmatch.
+
+    found_by: how animals without a box or mask were found then, as `screening.finders` words it; "" if it is not known.
+    """
 
     extractor: Mapping[str, Any]
     matcher: Mapping[str, Any]
     version: str
     encounters: int
     groups: Mapping[str, tuple[Model, ...]]
+    found_by: str = ""
 
     @property
     def method(self) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -110,7 +114,10 @@ def _method_from_json(m: Mapping[str, Any]) -> MethodCalibration:
     groups = {name: tuple(map(model_from_json, models)) for name, models in m["groups"].items()}
     if not all(groups.values()):
         raise ValueError("a group without a model")
-    return MethodCalibration(m["extractor"], m["matcher"], m["snowmatch"], m["encounters"], groups)
+    found_by = m.get("found_by", "")  # files of earlier versions have none
+    if not isinstance(found_by, str):
+        raise TypeError(f"found_by is {found_by!r}")
+    return MethodCalibration(m["extractor"], m["matcher"], m["snowmatch"], m["encounters"], groups, found_by)
 
 
 def _sum(content: Mapping[str, Any]) -> str:
@@ -161,6 +168,7 @@ def save_calibrations(folder: Path, held: CalibrationFile) -> None:
                 "matcher": plain_settings(learned.matcher),
                 "snowmatch": learned.version,
                 "encounters": learned.encounters,
+                "found_by": learned.found_by,
                 "groups": {name: [model_to_json(m) for m in models] for name, models in learned.groups.items()},
             }
             for learned in sorted(held.methods, key=lambda learned: json.dumps(learned.method, sort_keys=True))

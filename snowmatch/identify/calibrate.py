@@ -27,7 +27,7 @@ from snowmatch.core.text import counted
 from snowmatch.core.types import Annotation
 from snowmatch.core.version import __version__
 from snowmatch.identify.method import Method
-from snowmatch.identify.session import Galleries, indexed, named_encounters
+from snowmatch.identify.session import Galleries, found_by, indexed, named_encounters
 from snowmatch.matching.gallery import Gallery
 
 
@@ -104,7 +104,9 @@ def calibrate(
     asked = table.queries[np.isfinite(table.scores).any(axis=1)]
     encounters = named_encounters([data.annotations[row] for row in asked])
     models = learn(cases, groups, shipped)
-    learned = MethodCalibration(method.extractor, method.matching, __version__, encounters, models)
+    learned = MethodCalibration(
+        method.extractor, method.matching, __version__, encounters, models, found_by(data.settings)
+    )
     calibrations = update_calibrations(folder, lambda stored: stored.put(learned))
     together = [case for case in cases if case.together]
     quality = measure_quality(together, cross_validate(cases, groups, shipped, together), calibrations.levels)

@@ -106,6 +106,7 @@ def evaluate(
     if bare := int((asked.any(axis=1) & ~np.isfinite(table.scores).any(axis=1)).sum()):
         text = f"{bare} of the queries have no features to compare and count as wrong answers"
         notes.append(Note("queries-without-features", text, {"count": bare}))
+    notes += _sure_to_be_right(table)
     return Evaluation(
         str(data.folder),
         protocol,
@@ -118,3 +119,18 @@ def evaluate(
         levels,
         quality,
     )
+
+
+def _sure_to_be_right(table: ScoreTable) -> list[Note]:
+    """Return a note if only the right individual could answer some of the queries, as with one animal of a flank."""
+    own = table.individual[table.queries][:, None] == table.individual_names
+    compared = ~np.isnan(table.individual_scores)
+    known = (compared & own).any(axis=1)
+    count = int((known & ~(compared & ~own).any(axis=1)).sum())
+    if not count:
+        return []
+    text = (
+        f"{count} of the {counted(int(known.sum()), 'query', 'queries')} with a right answer could be answered by no "
+        "other individual: these answers cannot be wrong, and make the figures look better than they are"
+    )
+    return [Note("no-other-individual", text, {"count": count})]

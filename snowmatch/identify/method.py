@@ -169,10 +169,13 @@ def _extractor(folder: Path, name: str, options: dict[str, str], stored: Sequenc
     asked = set(options) & set(settings(plugin))  # the other options do not change the features
     if asked or not same or settings(plugin) in same:
         return plugin
-    current = [described for described in same if described["revision"] == plugin.REVISION]
+    known = settings(plugin).keys()  # a later version may have more settings
+    current = [
+        described for described in same if described["revision"] == plugin.REVISION and described.keys() <= known
+    ]
     if not current:
         raise SnowmatchError(
-            f"{folder} was indexed with an older version of {name}: index it again",
+            f"{folder} was indexed with another version of {name}: index it again",
             "not-indexed",
             catalog=str(folder),
             extractor=name,

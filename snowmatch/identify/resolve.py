@@ -118,8 +118,8 @@ def _make_ready(
     chosen = photo if isinstance(photo, Annotation) else None
     rows: list[Annotation] = []
     if isinstance(photo, np.ndarray):
-        if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
-            raise SnowmatchError(f"the photo is {photo.dtype} {photo.shape}, expected uint8 (H, W, 3) RGB")
+        if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or not photo.size:
+            raise SnowmatchError(f"the photo is {photo.dtype} {photo.shape}, expected uint8 (H, W, 3) RGB, not empty")
         path, content, pixels = "", "", photo
         facts = PhotoFacts(likeness=likeness(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)))
         notes.append(
@@ -139,6 +139,7 @@ def _make_ready(
     row = chosen or _choose_row(path, rows, body_part, bbox)
     box_by = ""
     if row is not None:
+        notes += _notes_on_other_box(path, row, bbox, mask, body_part)
         if bbox is None and not (mask is not None and row.box_by):  # a mask in the question replaces a found box
             bbox, box_by = row.bbox, row.box_by
         mask = session.folder / row.mask if mask is None and row.mask else mask
@@ -190,14 +191,20 @@ def _read_animal(mask: Mask, size: tuple[int, int]) -> tuple[np.ndarray | None, 
     """Return the mask as (H, W) bool, and the sha256 of its file.
 
     Without a mask returns None and ""; with an array returns None as the sha256. size: (width, height) of the photo.
-    Raises SnowmatchError if the size is wrong or the file cannot be read.
+    Raises SnowmatchError if the size is wrong, the file cannot be read, or an array has several values beside 0.
     """
     if mask is None:
         return None, ""
     if isinstance(mask, np.ndarray):
         if mask.shape != size[::-1]:
             raise SnowmatchError(f"the mask is {mask.shape}, expected (height, width) of the photo, {size[::-1]}")
-        return mask.astype(bool), None
+        animal = mask.astype(bool)
+        if animal.any() and (mask != mask[animal][0])[animal].any():
+            raise SnowmatchError(
+                f"the mask has values from {mask.min():g} to {mask.max():g}, and which of them are the animal is not "
+                "known, expected True on the animal: give a mask of True and False, such as mask > 127"
+            )
+        return animal, None
     _check_file(Path(mask), "a mask")
     return read_mask(Path(mask), size), file_sha256(Path(mask))
 
@@ -213,6 +220,21 @@ def _notes_on_row(
         text = f"{path} is on record as {row.body_part}, the query uses {body_part}"
         notes.append(Note("other-body-part", text, {"photo": path, "on_record": row.body_part}))
     return notes
+
+
+def _notes_on_other_box(path: str, row: Annotation, bbox: BBox | None, mask: Mask, body_part: str | None) -> list[Note]:
+    """Return a note if the query gives another box than the row has, and yet uses the row's mask or body part."""
+    used = ["mask"] if mask is None and row.mask else []
+    if bbox is None or bbox == row.own_box or not (used or row.own_box):
+        return []
+    used += [f"body part ({row.body_part})"] if body_part is None and row.body_part != "unknown" else []
+    if not used:
+        return []
+    text = (
+        f"{path} is on record with {_the_box(row.own_box)}, the query has {_the_box(bbox)} and uses the "
+        f"{' and the '.join(used)} on record: if it is another animal, give these too"
+    )
+    return [Note("other-box", text, {"photo": path, "on_record": row.own_box, "bbox": bbox})]
 
 
 def _same_file(one: Path, other: Path) -> bool:
@@ -269,3 +291,7 @@ def _check_file(path: Path, expected: str) -> None:
 
 def _box_text(bbox: BBox | None) -> str:
     return ",".join(map(str, bbox)) if bbox is not None else "no box"
+
+
+def _the_box(bbox: BBox | None) -> str:
+    return f"the box {_box_text(bbox)}" if bbox is not None else "no box"

@@ -12,8 +12,9 @@ from typing import Any
 from snowmatch.catalog.evidence import count_encounter_pairs
 from snowmatch.catalog.load import CatalogData
 from snowmatch.catalog.records import current_status, load_records, paths_with
+from snowmatch.catalog.settings import CatalogSettings
 from snowmatch.catalog.states import AnnotationState, annotation_states, state_notes
-from snowmatch.confidence.file import choose, load_calibrations
+from snowmatch.confidence.file import CalibrationFile, choose, load_calibrations
 from snowmatch.confidence.model import Calibration
 from snowmatch.core.collection import without_collection
 from snowmatch.core.errors import SnowmatchError
@@ -31,7 +32,7 @@ from snowmatch.matching.geometry.frames import Geometry
 from snowmatch.matching.search.loaded import Loaded
 from snowmatch.matching.search.shelf import NotKeptError
 from snowmatch.photos.likeness import Likenesses
-from snowmatch.screening.finders import choose_finders
+from snowmatch.screening.finders import choose_finders, finders_in_words
 from snowmatch.screening.maps import maps_stamp
 from snowmatch.screening.scenes import Finders
 from snowmatch.screening.stored_maps import StoredMaps, open_maps
@@ -212,6 +213,8 @@ def open_session(data: CatalogData, method: Method, cache: Galleries) -> Session
         notes.append(Note("calibration-refused", text, about))
     if calibration is None:
         notes.append(Note("not-calibrated", "not calibrated: scores can be compared within this answer only", about))
+    elif calibration.source == "catalog" and (other := _found_otherwise(data, calibrations, method)):
+        notes.append(Note("calibration-found-otherwise", other, about))
     elif outgrown(calibration, data.annotations):
         named = named_encounters(data.annotations)
         text = f"calibrated on {calibration.encounters} encounters, but {named} have names now: calibrate again"
@@ -262,6 +265,22 @@ def build_index(data: CatalogData, extractor: Extractor, cache: Galleries) -> tu
         return ()
     text = f"{counted(damaged, 'search index', 'search indexes')} had damaged files and were built again"
     return (Note("indexes-mended", text, {"count": damaged}),)
+
+
+def found_by(settings: CatalogSettings) -> str:
+    """Return how animals without a box or mask are found in a catalog with these settings, in words."""
+    return finders_in_words(settings.classifier, settings.segmenter, boxes=settings.boxes)
+
+
+def _found_otherwise(data: CatalogData, calibrations: CalibrationFile, method: Method) -> str:
+    """Return the text of a note if animals were found in another way when the catalog was calibrated; "" otherwise."""
+    learned, now = calibrations.of(method.extractor, method.matching), found_by(data.settings)
+    if learned is None or learned.found_by in ("", now):
+        return ""
+    return (
+        f"calibrated when animals without a box or mask were found with {learned.found_by}, now it is {now}: the "
+        "probabilities may be too high or too low, calibrate again"
+    )
 
 
 def outgrown(calibration: Calibration, annotations: Sequence[Annotation]) -> bool:

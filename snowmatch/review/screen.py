@@ -80,8 +80,9 @@ def screen_catalog(
 
     The networks are those of the catalog's settings. keep: the share of passages of the species that must be kept; the
     threshold follows from it. threshold: the lowest score of a passage that is kept, instead. detector: the name of a
-    plugin that runs on every photo, with its `options`. results: a file of results of another program. The boxes of
-    either are stored. reading, looking, detecting, flanking: functions that are called with (done, total) photos.
+    plugin that runs on every photo, with its `options`. results: a file of results of another program; photos that it
+    does not list keep what an earlier screening saw. The boxes of either are stored. reading, looking, detecting,
+    flanking: functions that are called with (done, total) photos.
     Nothing is deleted or moved. Finished work of a stopped run is kept. Raises SnowmatchError if neither a classifier
     nor detections tell anything, or if a value is wrong.
     """
@@ -128,6 +129,7 @@ def screen_catalog(
     update_maps(folder, data.annotations, contents, sizes, processes, looking, finders, all_classes=True, notes=notes)
     failed = dict(unreadable)
     detections: dict[str, tuple[Detection, ...]] = {}
+    earlier: dict[str, tuple[Detection, ...]] = {}
     if results is not None or eyes is not None:
         drop_damaged_detections(folder)
     if results is not None:
@@ -135,13 +137,18 @@ def screen_catalog(
         save_detections(folder, RESULTS, {contents[path]: seen for path, seen in detections.items()})
     elif eyes is not None:
         detections = run_detector(folder, eyes, {path: contents[path] for path in sizes}, processes, detecting, failed)
+    if eyes is None and (stored := load_detections(folder, notes=notes)):  # a file of results may be of one card only
+        earlier = {p: stored[sha] for p, sha in contents.items() if sha in stored and p not in detections}
     if results is not None or eyes is not None:
         by = "results" if results is not None else "detector"
-        save_found(folder, BY_SCREENING, {contents[path]: animals_in(d, by) for path, d in detections.items()})
-    elif stored := load_detections(folder, notes=notes):
-        detections = {path: stored[sha256] for path, sha256 in contents.items() if sha256 in stored}
-        text = f"detections of an earlier screening are used for {counted(len(detections), 'photo')}"
-        notes.append(Note("earlier-detections", text, {"count": len(detections)}))
+        boxes = {contents[path]: animals_in(d, by) for path, d in detections.items()}
+        kept = load_found(folder, BY_SCREENING) if earlier else {}
+        boxes = {contents[path]: kept[contents[path]] for path in earlier if contents[path] in kept} | boxes
+        save_found(folder, BY_SCREENING, boxes)
+    if earlier:
+        detections = earlier | detections
+        text = f"detections of an earlier screening are used for {counted(len(earlier), 'photo')}"
+        notes.append(Note("earlier-detections", text, {"count": len(earlier)}))
     data = load_again(data, records)
     classes = load_classes(folder, finders.mark) if finders.classifier is not None else {}
     seen = {p for p, sha256 in contents.items() if sha256 in classes} if finders.classifier is not None else sizes
@@ -160,8 +167,8 @@ def screen_catalog(
     notes += screening.notes
     answered = screening.photos
     if finders.classifier is not None and weights_are_here(DEFAULT_WEIGHTS):
-        boxes = boxes_to_tell(data.annotations, answered, sizes)
-        answered = with_flanks(answered, tell_flanks(folder, boxes, contents, processes, flanking, failed))
+        shown = boxes_to_tell(data.annotations, answered, sizes)
+        answered = with_flanks(answered, tell_flanks(folder, shown, contents, processes, flanking, failed))
     notes.sort(key=lambda note: _FIRST.index(note.code) if note.code in _FIRST else len(_FIRST))
     return Screening(answered, screening.threshold, tuple(sorted(failed.items())), tuple(notes))
 

@@ -25,6 +25,16 @@ def choose_finders(classifier: str, segmenter: str = NONE) -> Finders:
     return Finders(_classifier(classifier), None if segmenter == NONE else _segmenter(segmenter))
 
 
+def finders_in_words(classifier: str, segmenter: str, *, boxes: bool) -> str:
+    """Return how animals are found with these settings of a catalog, such as "classifier none, segmenter none, boxes".
+
+    AUTO is the classifier that it means on this computer. boxes: whether animals get the boxes that are found.
+    """
+    if classifier == AUTO:
+        classifier = DEFAULT_CLASSIFIER if weights_are_here(DEFAULT_WEIGHTS) else NONE
+    return f"classifier {classifier}, segmenter {segmenter}, {'boxes' if boxes else 'no boxes'}"
+
+
 def _classifier(name: str) -> Any:
     if name == NONE or (name == AUTO and not weights_are_here(DEFAULT_WEIGHTS)):
         return None

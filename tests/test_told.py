@@ -1,0 +1,128 @@
+"""What a query, an evaluation or a calibration must not do in silence: small photos of noise are enough."""
+
+import csv
+
+import cv2
+import numpy as np
+import pytest
+from conftest import enough
+from PIL import Image
+
+import snowmatch
+from snowmatch.cli.advice import advice
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.plugins import make_plugin, settings
+from snowmatch.identify import method
+
+BOX = (30, 24, 100, 72)
+OTHER_BOX = (20, 20, 60, 60)
+
+
+def coat(number, size):
+    """Return the coat of an animal, (H, W, 3) uint8: blurred noise that depends on its number only."""
+    small = np.random.default_rng(number).integers(0, 256, (18, 25), np.uint8)
+    return np.repeat(cv2.resize(small, size, interpolation=cv2.INTER_CUBIC)[..., None], 3, axis=2)
+
+
+def photo(animal, place):
+    """Return a photo of an animal in its box; the scenery depends on `place`."""
+    pixels = coat(1000 + place, (160, 120))
+    x, y, width, height = BOX
+    pixels[y : y + height, x : x + width] = coat(animal, (width, height))
+    return pixels
+
+
+@pytest.fixture
+def catalog(tmp_path):
+    """Return a function that makes and indexes a catalog of photos of (individual, body part, split)."""
+
+    def make(animals, masked=False):
+        folder = tmp_path / "catalog"
+        folder.mkdir()
+        numbers = {name: n for n, name in enumerate(sorted({name for name, _, _ in animals}))}
+        mask = np.zeros((120, 160), np.uint8)
+        mask[BOX[1] : BOX[1] + BOX[3], BOX[0] : BOX[0] + BOX[2]] = 255
+        Image.fromarray(mask).save(folder / "mask.png")
+        with (folder / "catalog.csv").open("w", newline="") as file:
+            table = csv.writer(file)
+            table.writerow(["path", "individual", "body_part", "encounter", "bbox", "mask", "split"])
+            for n, (name, part, split) in enumerate(animals):
+                Image.fromarray(photo(numbers[name], n)).save(folder / f"{n}.png")
+                box = ",".join(map(str, BOX))
+                table.writerow([f"{n}.png", name, part, f"e{n}", box, "mask.png" if masked else "", split])
+        assert not snowmatch.open_catalog(folder).index(extractor="sift", workers=1).failed
+        return snowmatch.open_catalog(folder)
+
+    return make
+
+
+def codes(notes):
+    return [note.code for note in notes]
+
+
+def test_answers_that_cannot_be_wrong_are_counted_in_a_note(catalog):
+    left, right = ("aika", "left_flank", "train"), ("bars", "right_flank", "train")
+    found = catalog([left, left, right, right, ("cora", "right_flank", "test"), ("aika", "left_flank", "test")])
+    (note,) = [note for note in found.evaluate().notes if note.code == "no-other-individual"]
+    assert note.data == {"count": 3}  # those of aika; bars and cora show one flank
+    assert note.text.startswith("3 of the 5 queries with a right answer could be answered by no other individual")
+    (note,) = [note for note in found.evaluate(protocol="split").notes if note.code == "no-other-individual"]
+    assert note.text.startswith("1 of the 1 query with a right answer")
+
+
+def test_with_another_individual_of_each_flank_there_is_no_such_note(catalog):
+    named = [(name, "left_flank", "") for name in ("aika", "aika", "bars", "bars")]
+    assert "no-other-individual" not in codes(catalog(named).evaluate().notes)
+
+
+def test_a_box_beside_the_one_on_record_tells_that_the_mask_on_record_is_used(catalog):
+    found = catalog([("aika", "left_flank", ""), ("bars", "left_flank", "")], masked=True)
+    path = found.data.folder / "0.png"
+    (note,) = [note for note in found.query(path, bbox=OTHER_BOX).notes if note.code == "other-box"]
+    assert "with the box 30,24,100,72, the query has the box 20,20,60,60 and uses the mask and the body" in note.text
+    for given in ({}, {"bbox": BOX}):
+        assert "other-box" not in codes(found.query(path, **given).notes)
+    whole = np.ones((120, 160), bool)
+    own = found.query(path, bbox=OTHER_BOX, mask=whole, body_part="left_flank")
+    assert "other-box" not in codes(own.notes)
+
+
+def test_a_mask_of_several_grey_values_is_refused_and_one_of_two_values_is_not(catalog):
+    found = catalog([("aika", "left_flank", ""), ("bars", "left_flank", "")])
+    pixels = photo(0, 7)
+    on = np.zeros((120, 160), bool)
+    on[BOX[1] : BOX[1] + BOX[3], BOX[0] : BOX[0] + BOX[2]] = True
+    counts = {found.query(pixels, mask=mask).photos[0].features for mask in (on, on * 1, on * np.uint8(255), on * 0.5)}
+    assert len(counts) == 1
+    for soft in (np.where(on, 255, 40).astype(np.uint8), np.where(on, 0.9, 0.1)):
+        with pytest.raises(SnowmatchError, match=r"values from .* expected True on the animal"):
+            found.query(pixels, mask=soft)
+
+
+def test_an_empty_array_is_refused(catalog):
+    found = catalog([("aika", "left_flank", "")])
+    with pytest.raises(SnowmatchError, match=r"the photo is uint8 \(0, 5, 3\), expected"):
+        found.query(np.zeros((0, 5, 3), np.uint8))
+
+
+def test_a_calibration_from_before_animals_were_found_otherwise_is_told(catalog, monkeypatch):
+    enough(monkeypatch, {})
+    monkeypatch.setattr("snowmatch.identify.calibrate.load_shipped", lambda *_: None)  # fewer cases are learned sooner
+    found = catalog([(name, "left_flank", "") for name in ("aika", "bars", "cora") for _ in range(3)])
+    assert found.calibrate().pairs == 9
+    folder = found.data.folder
+    answer = found.query(folder / "0.png")
+    assert answer.calibration["source"] == "catalog"
+    assert "calibration-found-otherwise" not in codes(answer.notes)
+    now = snowmatch.open_catalog(folder, boxes=False)
+    now.index(extractor="sift", workers=1)
+    (note,) = [n for n in now.query(folder / "0.png").notes if n.code == "calibration-found-otherwise"]
+    assert "were found with classifier none, segmenter none, boxes, now it is" in note.text
+    assert "snowmatch calibrate" in advice(note.code, note.data)
+
+
+def test_features_of_a_version_with_another_setting_are_told_and_not_guessed(tmp_path, monkeypatch):
+    later = {**settings(make_plugin("extractors", "sift")), "sharpness": 2}
+    monkeypatch.setattr(method, "list_features", lambda _: [later])
+    with pytest.raises(SnowmatchError, match="was indexed with another version of sift: index it again"):
+        method.choose_method(tmp_path)
