@@ -18,8 +18,9 @@ from snowmatch.web.texts import Translate
 
 
 def layout_of(state: State, identities: Identities) -> tuple[Layout, str]:
-    """Return the layout of the catalog's stations, and what is wrong with their table. It is kept until the table or the
-    order of its dates changes.
+    """Return the layout of the catalog's stations, and what is wrong with their table.
+
+    Both are kept until the table or the order of its dates changes.
     """
     dates = identities.data.settings.dates
     try:

@@ -24,7 +24,7 @@ from snowmatch.views.previews import SIZES, make_previews_of
 from snowmatch.views.text import Answer, Candidate
 from snowmatch.web.adding import add_answer
 from snowmatch.web.asked import Answers, Asked, find_question, keep_question, read_question
-from snowmatch.web.page import called, problem, read_json, render, state_of, translator_of, whole_number
+from snowmatch.web.page import called, problem, read_form, read_json, render, state_of, translator_of, whole_number
 from snowmatch.web.routes.pictures import asked_anew
 from snowmatch.web.texts import Translate
 
@@ -200,8 +200,8 @@ def _jpeg(picture: Image.Image) -> bytes:
 
 async def add(request: Request) -> Response:
     """Add the photos to the catalog, under the name of a candidate, a new name, or none."""
-    form = await request.form(max_files=0, max_fields=10)
-    who, name = str(form.get("who", "")), str(form.get("name", ""))
+    form = await read_form(request)
+    who, name = form.get("who", ""), form.get("name", "")
     key = await run_in_threadpool(_added, request, request.path_params["name"], who, name)
     return RedirectResponse(f"/photos/{key}", 303)
 
