@@ -4,6 +4,7 @@ import csv
 import io
 import re
 import time
+from types import SimpleNamespace
 
 import drawn_table
 import pytest
@@ -18,6 +19,7 @@ from snowmatch.screening.species import NOTHING
 from snowmatch.web import surveys
 from snowmatch.web.dashboard import SCREENED, SCREENING, TABLES, Wishes, figures_of, read_wishes, table_of
 from snowmatch.web.page import environment
+from snowmatch.web.places import layout_of
 from snowmatch.web.state import State
 from snowmatch.web.texts import translator
 
@@ -66,6 +68,22 @@ def test_every_figure_has_a_title_a_description_and_its_table(page):
         assert f'href="/dashboard/table/{name}"' in text, name
     assert len(set(re.findall(r'data-keep="([^"]+)"', text))) == text.count("data-keep=")
     assert "<b>3</b> individuals<br>" in text  # also those that nobody named yet
+
+
+def test_the_map_knows_the_order_of_dates_that_was_set_meanwhile(tmp_path):
+    state = State(tmp_path)
+    (tmp_path / "stations.csv").write_text("station,x,y,from,to\nst1,76.1,41.5,01/02/2023,03/04/2023\n")
+
+    def seen(dates):
+        return layout_of(state, SimpleNamespace(data=SimpleNamespace(settings=SimpleNamespace(dates=dates))))
+
+    assert "may begin with the day" in seen("")[1]
+    layout, problem = seen("dmy")
+    assert (set(layout.places), problem) == ({("", "st1")}, "")
+
+
+def test_the_first_and_the_last_day_of_the_calendar_can_be_asked_for(folder):
+    assert figures(folder, **{"from": "0001-01-01", "to": "9999-12-31"})["sightings"] == 8
 
 
 def test_the_figures_show_the_numbers_of_the_survey(folder):

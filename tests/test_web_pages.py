@@ -10,10 +10,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,14 +24,19 @@ from starlette.testclient import TestClient
 
 from snowmatch.api import open_catalog
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.locks import file_lock
+from snowmatch.core.plain import with_json_sum
+from snowmatch.review import adding as adding_photos
 from snowmatch.review.adding import NewPhoto, add_photos, with_rows
 from snowmatch.review.identities import answer_pair, name_sightings, open_identities
 from snowmatch.review.uploads import forget_old_uploads
-from snowmatch.web import texts
+from snowmatch.web import adding, texts
+from snowmatch.web import job as job_process
 from snowmatch.web.app import make_app
 from snowmatch.web.jobs import list_jobs, read_job
 from snowmatch.web.network import listen
 from snowmatch.web.page import called, with_calls
+from snowmatch.web.routes import identify
 from snowmatch.web.security import TokenDoor
 from snowmatch.web.state import State
 
@@ -437,6 +444,40 @@ def test_another_name_makes_no_search_block_again(tmp_path):
     assert [id(block) for block in now.blocks("faiss", "left_flank")] == [id(block) for block in blocks]
 
 
+def test_a_new_animal_never_takes_a_name_that_another_person_gives_meanwhile(tmp_path, monkeypatch):
+    catalog = make_catalog(tmp_path)
+    client, other, index = client_of(catalog), State(catalog, observer="bek"), adding.index
+
+    def meanwhile(state):
+        index(state)
+        other.append(lambda now: [name_sightings(now, [4], "umai", "bek")])
+
+    monkeypatch.setattr(adding, "index", meanwhile)
+    address = asked(client, sent(client, jpeg(5)))
+    answer = client.post(f"{address}/add", data={"who": "new", "name": "umai"}, follow_redirects=False)
+    assert answer.status_code == 400
+    assert "umai" in answer.text
+    assert [a.individual for a in open_identities(catalog).named].count("umai") == 1
+
+
+def test_a_picture_of_an_answer_is_that_of_its_candidate(monkeypatch):
+    monkeypatch.setattr(identify, "draw_candidate", lambda _, c, __: {"plain": Image.new("L", c.size)})
+    sizes = []
+    for n in range(1, 20):  # the place in memory of a candidate that is gone is given to the next one
+        drawn = identify._pictures(None, SimpleNamespace(size=(n, 1)), Path())["plain"]
+        sizes.append(Image.open(io.BytesIO(drawn)).width)
+    assert sizes == list(range(1, 20))
+
+
+def test_a_browser_never_shows_an_old_picture_of_a_candidate(client):
+    address = asked(client, sent(client, jpeg(1, shift=14)), body_part="left_flank")
+    first = client.get(f"{address}/0/plain")
+    assert "no-cache" in first.headers["cache-control"]
+    again = client.get(f"{address}/0/plain", headers={"if-none-match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert client.get(f"{address}/0/plain", headers={"if-none-match": '"x"'}).content == first.content
+
+
 def test_a_burst_without_times_is_one_new_animal(tmp_path):
     catalog = make_catalog(tmp_path)
     client = client_of(catalog)
@@ -450,6 +491,20 @@ def test_a_burst_without_times_is_one_new_animal(tmp_path):
     identities = open_identities(catalog)
     assert [a.individual for a in identities.named[5:]] == ["Жылдыз"] * 3
     assert len({a.encounter for a in identities.named[5:]}) == 1
+
+
+def test_a_photo_of_two_animals_on_record_does_not_give_both_one_name(tmp_path):
+    catalog = make_catalog(tmp_path)
+    with (catalog / "catalog.csv").open("a", encoding="utf-8") as file:
+        file.write('images/4.jpg,,left_flank,naryn,st0,2025-03-05T10:00:00,e4,"0,0,90,90"\n')
+    client = client_of(catalog)
+    photo = sent(client, (catalog / "images" / "4.jpg").read_bytes())
+    assert photo["known"]["several"]
+    address = asked(client, photo, boxes=[[20, 20, 280, 200]])
+    answer = client.post(f"{address}/add", data={"who": "new", "name": "umai"}, follow_redirects=False)
+    assert answer.status_code == 400
+    assert "several animals" in answer.text
+    assert not open_identities(catalog).rows
 
 
 def test_an_answer_tells_how_many_of_its_photos_the_catalog_has(client, folder):
@@ -558,6 +613,31 @@ def test_work_is_stopped_and_keeps_what_is_done(tmp_path):
     assert job.state in ("stopped", "done")
 
 
+def test_work_starts_although_somebody_looks_whether_it_lives(tmp_path, monkeypatch):
+    (tmp_path / "job.json").write_text(json.dumps(with_json_sum({"arguments": ["index"]})))
+    work = SimpleNamespace(wait=lambda seconds: None, returncode=0)
+    monkeypatch.setattr(job_process.subprocess, "Popen", lambda *_, **__: work)
+    looks = threading.Event()
+
+    def look():
+        with file_lock(tmp_path / "alive.lock").acquire(timeout=0):
+            looks.set()
+            time.sleep(0.2)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    looks.wait()
+    assert job_process.run_job(tmp_path) == 0
+    looking.join()
+    assert (tmp_path / "ended.json").exists()
+
+
+def test_who_adds_photos_for_long_is_waited_for_and_told(folder, monkeypatch):
+    monkeypatch.setattr(adding_photos, "WAIT", 0.1)
+    with file_lock(folder / ".snowmatch" / "table.lock"), pytest.raises(SnowmatchError, match="another program has"):
+        add_photos(folder, [NewPhoto(folder / "images" / "0.jpg", "a.jpg", "0" * 64)])
+
+
 def test_a_job_whose_process_died_is_lost(folder):
     place = folder / ".snowmatch" / "jobs" / "20200101-000000-index"
     place.mkdir(parents=True)
@@ -616,6 +696,15 @@ def test_old_uploads_are_forgotten(tmp_path):
         os.utime(place / name, (time.time() - days * 86400,) * 2)
     assert forget_old_uploads(tmp_path) == 1
     assert [path.name for path in place.iterdir()] == ["new.json"]
+
+
+def test_a_server_that_runs_for_long_forgets_old_uploads_too(client, folder):
+    old = folder / ".snowmatch" / "uploads" / "old.json"
+    sent(client, jpeg(1))
+    old.write_text("{}")
+    os.utime(old, (time.time() - 31 * 86400,) * 2)
+    sent(client, jpeg(2))
+    assert not old.exists()
 
 
 def luminance(colour):

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -106,6 +107,37 @@ def test_an_answer_that_is_sent_twice_is_stored_once(state, page):
     first, second = (said(page, question, opened_at=opened).json() for _ in range(2))
     assert first == second
     assert len(state.identities().rows) == 1
+
+
+def test_an_answer_that_is_sent_twice_at_once_is_stored_once(state, page, monkeypatch):
+    question, append = questions(page)[0], state.append
+
+    def slow(make):
+        rows = append(make)
+        time.sleep(0.1)  # the other request goes on as soon as the file is free
+        return rows
+
+    monkeypatch.setattr(state, "append", slow)
+    values = {"pair": question["pair"], "answer": "same", "opened_at": now()}
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(desk_of(state, "Anna", "open").answer, [values, values])
+    assert first == second
+    assert len(state.identities().rows) == 1
+
+
+def test_an_answer_of_a_computer_whose_clock_is_wrong_is_stored_once(state, page):
+    question, opened = questions(page)[0], time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(time.time() + 3600))
+    first, second = (said(page, question, opened_at=opened).json() for _ in range(2))
+    assert first == second
+    (row,) = state.identities().rows
+    assert row.opened_at == ""
+
+
+@pytest.mark.parametrize("pair", [["\ud800", "x"], ["x" * 1000, "y"], ["a b", "c"]])
+def test_only_pairs_of_the_catalog_are_reserved(state, page, pair):
+    content = json.dumps({"mode": "open", "pair": pair})
+    assert page.post("/review/open", content=content).status_code == 400
+    assert not (state.folder / ".snowmatch" / "turns.json").exists()
 
 
 def test_the_next_questions_know_the_answers_and_never_repeat_a_pair(page):

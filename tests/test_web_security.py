@@ -103,6 +103,14 @@ def test_a_forged_cookie_is_refused(stranger, value):
     assert stranger.get("/", headers=headers).status_code == 403
 
 
+@pytest.mark.parametrize("other", ['seen={"x":1}', "a/b=1", "a@b=1", "alone", "a=b c"])
+def test_a_cookie_of_another_program_of_this_computer_shuts_nobody_out(client, other):
+    ((name, secret),) = client.cookies.items()
+    client.cookies.clear()
+    assert client.get("/", headers={"cookie": f"{other}; {name}={secret}"}).status_code == 200
+    assert client.get("/", headers={"cookie": f"{other}; {name}={secret}x"}).status_code == 403
+
+
 @pytest.mark.parametrize("token", ["", "x", TOKEN[:-1], TOKEN + "x", TOKEN.swapcase()])
 def test_a_wrong_token_opens_nothing(stranger, token):
     answer = stranger.get("/", params={"token": token})

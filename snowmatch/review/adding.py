@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from hashlib import sha256
 from pathlib import Path
+
+from filelock import Timeout
 
 from snowmatch.catalog.cells import CellError, read_path
 from snowmatch.catalog.sheet import separator_of
@@ -20,6 +23,7 @@ from snowmatch.core.locks import file_lock
 from snowmatch.core.text import file_part
 from snowmatch.core.types import BBox
 
+WAIT = 30.0  # seconds
 FOLDER = "added"  # of the photos, in the catalog's folder
 
 
@@ -60,7 +64,7 @@ def add_photos(folder: Path, photos: Sequence[NewPhoto]) -> tuple[str, ...]:
             else f"{folder / EXCEL_NAME} is {kind}, and photos are added only to a {CSV_NAME}: save it as such a table"
         )
     make_folder(home_of(folder))
-    with file_lock(home_of(folder) / "table.lock").acquire(timeout=30):
+    with _changing(folder):
         paths = [photo.inside or copied(folder, FOLDER, photo) for photo in photos]
         before = read_file(table)
         there = paths_in(before)
@@ -74,6 +78,23 @@ def add_photos(folder: Path, photos: Sequence[NewPhoto]) -> tuple[str, ...]:
         content = with_rows(before, rows)
         replace_file(table, lambda file: file.write(content))
     return tuple(paths)
+
+
+@contextmanager
+def _changing(folder: Path) -> Iterator[None]:
+    """Hold the lock of the table. Raises SnowmatchError if another process has it for too long."""
+    lock = file_lock(home_of(folder) / "table.lock")
+    try:
+        lock.acquire(timeout=WAIT)
+    except Timeout:
+        raise SnowmatchError(
+            f"another program has added photos to {folder / CSV_NAME} for more than {WAIT:.0f} seconds: try again when "
+            "it has finished"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def copied(folder: Path, place: str, photo: NewPhoto) -> str:

@@ -93,7 +93,7 @@ def _days(s: Session, first: date | None, last: date | None) -> tuple[int, int]:
     if first is not None:
         start = max(-((s.first - datetime.combine(first, time())) // DAY), 0)
     if last is not None:
-        end = min((datetime.combine(last, time()) + DAY - s.first) // DAY, s.days)
+        end = min((datetime.combine(last, time()) - s.first) // DAY + 1, s.days)
     return start, end
 
 

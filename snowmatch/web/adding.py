@@ -20,7 +20,8 @@ def add_answer(state: State, asked: Asked, answer: Answer, candidates: Sequence[
     """Add the photos of a question to the catalog, and return the identifier of the first one's annotation.
 
     who: the number of a candidate, `new` (with `name`), or `unknown`. Photos that the catalog has already are only
-    named. Raises SnowmatchError if the name is taken or missing, or if the catalog cannot be written or indexed.
+    named. Raises SnowmatchError if the name is taken or missing, if a photo on record shows several animals, or if the
+    catalog cannot be written or indexed.
     """
     candidate = _chosen(candidates, who)
     name = same_name(" ".join(name.split()))
@@ -31,6 +32,10 @@ def add_answer(state: State, asked: Asked, answer: Answer, candidates: Sequence[
     new: list[NewPhoto] = []
     for upload, box in zip(uploads, asked.boxes, strict=True):
         if rows := state.on_record(upload.sha256):
+            if who != "unknown" and sum(a.path == rows[0].path for a in rows) > 1:
+                raise SnowmatchError(
+                    f"{rows[0].path} shows several animals, and one name is not for all of them: name each on its page"
+                )
             paths.append(rows[0].path)
         else:
             new.append(_new_photo(state, asked, answer, upload, box, len(uploads)))
@@ -41,8 +46,14 @@ def add_answer(state: State, asked: Asked, answer: Answer, candidates: Sequence[
     rows_of = [a for a in identities.annotations if a.path in set(paths) and a.annotation]
     if not rows_of:
         raise SnowmatchError("the photos were added, but none of them could be indexed: see the page of the work")
+
+    def drafts(now: Identities) -> tuple[Decision, ...]:
+        if who == "new":
+            _check_new(now, name)  # somebody may have given the name to another animal meanwhile
+        return _drafts(now, state.observer, [a.annotation for a in rows_of], candidate, name, answer)
+
     if who != "unknown":
-        state.append(lambda now: _drafts(now, state.observer, [a.annotation for a in rows_of], candidate, name, answer))
+        state.append(drafts)
     return rows_of[0].annotation
 
 

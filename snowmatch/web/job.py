@@ -22,6 +22,7 @@ from snowmatch.core.home import PROGRESS_FILE
 from snowmatch.core.locks import file_lock
 from snowmatch.core.plain import read_summed_json, with_json_sum
 
+LOOKED_AT = 2.0  # seconds: whoever looks whether this process lives holds its lock for a moment
 PATIENCE = 15.0  # seconds for the work to keep what is finished, before it is ended
 
 
@@ -29,7 +30,7 @@ def run_job(folder: Path) -> int:
     """Run the work that `job.json` in `folder` describes, and return its exit status."""
     lock = file_lock(folder / "alive.lock")
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=LOOKED_AT)
     except Timeout:
         return 2  # it runs already
     with lock:

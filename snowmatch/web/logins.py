@@ -111,8 +111,6 @@ class LoginDoor:
 
         Raises SnowmatchError if the accounts cannot be read.
         """
-        if not secret:
-            return None
         accounts, digest, now = self.accounts(), _digest(secret), self._clock()
         with self._lock:
             session = self._sessions.get(digest)

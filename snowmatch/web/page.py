@@ -181,6 +181,17 @@ async def read_json(request: Request) -> Mapping[str, Any]:
     return values
 
 
+async def read_form(request: Request) -> Mapping[str, str]:
+    """Return the fields of the form in the body. Raises SnowmatchError if they are no text."""
+    try:
+        form = await request.form(max_files=0, max_fields=10)
+        values = {name: str(value) for name, value in form.items()}
+        "".join(values.values()).encode()
+    except UnicodeError:  # a form says itself how its text is encoded
+        raise SnowmatchError("the form is not text: load the page again", "load-again") from None
+    return values
+
+
 def whole_number(text: str | None, default: int, least: int, most: int) -> int:
     """Return a whole number of an address between `least` and `most`; the default if it is none."""
     if text is None or not text.isascii() or not text.isdigit() or len(text) > 12:

@@ -18,16 +18,20 @@ from snowmatch.web.texts import Translate
 
 
 def layout_of(state: State, identities: Identities) -> tuple[Layout, str]:
-    """Return the layout of the catalog's stations, kept until their table changes, and what is wrong with the table."""
+    """Return the layout of the catalog's stations, and what is wrong with their table.
+
+    Both are kept until the table or the order of its dates changes.
+    """
+    dates = identities.data.settings.dates
     try:
         status = (state.folder / STATIONS_NAME).stat()
-        stamp: object = (status.st_mtime_ns, status.st_size)
+        stamp: object = (status.st_mtime_ns, status.st_size, dates)
     except OSError:
         stamp = None
     kept: tuple[object, Layout, str] | None = state.kept.get("layout")
     if kept is None or kept[0] != stamp:
         try:
-            kept = (stamp, station_layout(state.folder, identities.data.settings.dates), "")
+            kept = (stamp, station_layout(state.folder, dates), "")
         except SnowmatchError as error:
             kept = (stamp, Layout({}, ()), " ".join(str(error).splitlines()))
         state.kept["layout"] = kept

@@ -13,11 +13,11 @@ import hmac
 import secrets
 from collections.abc import Callable
 from html import escape
-from http.cookies import CookieError, SimpleCookie
 from typing import Protocol
 from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
+from starlette.requests import cookie_parser
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -178,12 +178,8 @@ def onward(path: str, query: list[tuple[str, str]]) -> Response:
 
 def cookie_of(headers: Headers, name: str) -> str:
     """Return the value of a cookie; "" if there is none."""
-    cookies: SimpleCookie = SimpleCookie()
-    try:
-        cookies.load(headers.get("cookie", ""))
-    except CookieError:
-        return ""
-    return cookies[name].value if name in cookies else ""
+    # All programs at one name share their cookies: a strange one of another program must not hide ours
+    return cookie_parser(headers.get("cookie", "")).get(name, "")
 
 
 class TooLargeError(Exception):

@@ -85,10 +85,11 @@ def _drafts(state: State, identities: Identities, values: Mapping[str, Any]) -> 
     if kind == "auto-undo":
         return undo(identities, machine_rows(identities.rows), observer)
     if kind == "undo":
-        ids = _keys(values, "ids")
+        drafts = undo(identities, _keys(values, "ids"), observer)
+        ids = {draft.answer for draft in drafts}  # whole ones: they may be given by their last characters
         if any(row.id in ids and not may_take_back(row.observer) for row in identities.rows):
             need(ADJUDICATOR)  # of the decisions of others
-        return undo(identities, ids, observer)
+        return drafts
     if kind in (PORTRAIT, BOX, *TRAITS):
         photos = _keys(values, "photos")
         if not photos and kind in ("note", "sex"):  # of the whole animal

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -14,9 +15,12 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from snowmatch.core.errors import SnowmatchError
 from snowmatch.web.live import LOOK, SHOWN, Live, live_of, sighting_of, stopping
 from snowmatch.web.page import state_of, translator_of
-from snowmatch.web.people import ADMINISTRATOR, may
+from snowmatch.web.people import ADMINISTRATOR, asking, may
+from snowmatch.web.routes.login import door_of
+from snowmatch.web.security import cookie_of
 from snowmatch.web.state import State
 from snowmatch.web.texts import Translate
 
@@ -29,9 +33,9 @@ STEP = 0.2  # seconds between two looks at whether the server stops
 class EventStream(StreamingResponse):
     """One open stream. It counts as open until it is closed, however that happens."""
 
-    def __init__(self, state: State, start: int | None, t: Translate) -> None:
+    def __init__(self, state: State, start: int | None, t: Translate, allowed: Callable[[], bool]) -> None:
         self.state = state
-        super().__init__(_messages(live_of(state), start, t), media_type="text/event-stream")
+        super().__init__(_messages(live_of(state), start, t, allowed), media_type="text/event-stream")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send messages until the page is closed, or the server stops."""
@@ -51,18 +55,35 @@ def events(request: Request) -> Response:
     if len(state.kept.get("streams", ())) >= MOST or stopping(state):
         return PlainTextResponse("Too many pages are open: close some.\n", 429, {"retry-after": "60"})
     last = request.headers.get("last-event-id", "")
-    return EventStream(
-        state, int(last) if last.isascii() and last.isdigit() and len(last) < 16 else None, translator_of(request)
-    )
+    start = int(last) if last.isascii() and last.isdigit() and len(last) < 16 else None
+    return EventStream(state, start, translator_of(request), _allowed(request))
 
 
-async def _messages(live: Live, start: int | None, t: Translate) -> AsyncIterator[str]:
-    """Yield messages. start: the end of the journal (bytes) that the page knows; None if it was just opened."""
+def _allowed(request: Request) -> Callable[[], bool]:
+    """Return what tells whether the session that opened a stream is still there, with the same role."""
+    door, person = door_of(request), asking.get()
+    if door is None:
+        return lambda: True
+    secret = cookie_of(request.headers, door.cookie)
+
+    def allowed() -> bool:
+        with suppress(SnowmatchError):
+            return door.person(secret) == person
+        return False
+
+    return allowed
+
+
+async def _messages(live: Live, start: int | None, t: Translate, allowed: Callable[[], bool]) -> AsyncIterator[str]:
+    """Yield messages. start: the end of the journal (bytes) that the page knows; None if it was just opened.
+
+    allowed: whether who opened the stream may still read it.
+    """
     yield "retry: 3000\n\n"
     opened = sent = time.monotonic()
     jobs: Any = None
     waiting: Any = None
-    while not stopping(live.state) and time.monotonic() - opened < LONGEST:
+    while not stopping(live.state) and time.monotonic() - opened < LONGEST and await run_in_threadpool(allowed):
         look = await run_in_threadpool(live.look)
         messages = []
         if start is None or start > look.end:

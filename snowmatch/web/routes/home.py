@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from snowmatch.core.text import plain_cell
 from snowmatch.review.observer_name import observer_name
-from snowmatch.web.page import render, state_of
+from snowmatch.web.page import read_form, render, state_of
 from snowmatch.web.waiting import waiting_now
 
 COLUMNS = (
@@ -70,9 +70,9 @@ def icon(request: Request) -> Response:
 
 async def set_observer(request: Request) -> Response:
     """Remember who decides."""
-    form = await request.form(max_files=0, max_fields=5)
+    form = await read_form(request)
     state = state_of(request)
-    state.observer = observer_name(state.folder, str(form.get("observer", "")))
+    state.observer = observer_name(state.folder, form.get("observer", ""))
     return RedirectResponse("/", 303)
 
 

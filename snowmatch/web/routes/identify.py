@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from collections import OrderedDict
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -16,19 +17,21 @@ from starlette.routing import Route
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import printable
 from snowmatch.core.types import BODY_PARTS
-from snowmatch.review.uploads import find_upload, guess_body_part, keep_upload, upload_file
+from snowmatch.review.uploads import find_upload, forget_old_uploads, guess_body_part, keep_upload, upload_file
 from snowmatch.views.pictures import draw_candidate
 from snowmatch.views.plugins import indexed_extractors
 from snowmatch.views.previews import SIZES, make_previews_of
 from snowmatch.views.text import Answer, Candidate
 from snowmatch.web.adding import add_answer
 from snowmatch.web.asked import Answers, Asked, find_question, keep_question, read_question
-from snowmatch.web.page import called, problem, read_json, render, state_of, translator_of, whole_number
+from snowmatch.web.page import called, problem, read_form, read_json, render, state_of, translator_of, whole_number
+from snowmatch.web.routes.pictures import asked_anew
 from snowmatch.web.texts import Translate
 
 ANSWERS = "snowmatch_answers"  # the name under which the server keeps its answers
 PICTURES = 40  # drawn pictures that are remembered
-_drawn: OrderedDict[tuple[int, int], dict[str, bytes]] = OrderedDict()
+# By the identity of a candidate. The candidate is kept too: another one would get its identity otherwise
+_drawn: OrderedDict[int, tuple[Candidate, dict[str, bytes]]] = OrderedDict()
 _drawing = threading.Lock()
 _decoding = threading.Lock()  # one photo at a time: a large one takes half a gigabyte
 
@@ -56,6 +59,7 @@ async def upload(request: Request) -> Response:
 
 def _kept(request: Request, content: bytes, name: str) -> dict[str, Any]:
     state = state_of(request)
+    forget_old_uploads(state.folder)  # a server may run for months
     with _decoding:
         found = keep_upload(state.folder, content, name)
     values: dict[str, Any] = {"id": found.id, "name": found.name, "size": found.size, "taken": found.taken}
@@ -172,22 +176,20 @@ def answer_picture(request: Request) -> Response:
     number = whole_number(request.path_params["number"], len(shown), 0, len(shown))
     if number >= len(shown):
         return problem(request, "there is no such candidate", 404)
-    kinds = _pictures(found, shown[number], number, state_of(request).folder)
+    kinds = _pictures(found, shown[number], state.folder)
     if request.path_params["kind"] not in kinds:
         return problem(request, "there is no such picture", 404)
-    return Response(
-        kinds[request.path_params["kind"]], media_type="image/jpeg", headers={"cache-control": "private, max-age=600"}
-    )
+    return asked_anew(request, kinds[request.path_params["kind"]])  # candidates change with the catalog
 
 
-def _pictures(found: Answer, candidate: Candidate, number: int, folder: Any) -> dict[str, bytes]:
+def _pictures(found: Answer, candidate: Candidate, folder: Path) -> dict[str, bytes]:
     with _drawing:
-        key = (id(candidate), number)
+        key = id(candidate)
         if key not in _drawn:
-            _drawn[key] = {k: _jpeg(p) for k, p in draw_candidate(found, candidate, folder).items()}
+            _drawn[key] = candidate, {k: _jpeg(p) for k, p in draw_candidate(found, candidate, folder).items()}
             while len(_drawn) > PICTURES:
                 _drawn.popitem(last=False)
-        return _drawn[key]
+        return _drawn[key][1]
 
 
 def _jpeg(picture: Image.Image) -> bytes:
@@ -198,8 +200,8 @@ def _jpeg(picture: Image.Image) -> bytes:
 
 async def add(request: Request) -> Response:
     """Add the photos to the catalog, under the name of a candidate, a new name, or none."""
-    form = await request.form(max_files=0, max_fields=10)
-    who, name = str(form.get("who", "")), str(form.get("name", ""))
+    form = await read_form(request)
+    who, name = form.get("who", ""), form.get("name", "")
     key = await run_in_threadpool(_added, request, request.path_params["name"], who, name)
     return RedirectResponse(f"/photos/{key}", 303)
 

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from snowmatch.views.plugins import extractor_names
 from snowmatch.web.jobs import KINDS, list_jobs, read_job, read_output, start_job, stop_job
 from snowmatch.web.live import SHOWN
-from snowmatch.web.page import problem, render, state_of
+from snowmatch.web.page import problem, read_form, render, state_of
 
 
 def jobs(request: Request) -> Response:
@@ -31,11 +31,11 @@ def progress(request: Request) -> Response:
 
 async def start(request: Request) -> Response:
     """Start work."""
-    form = await request.form(max_files=0, max_fields=5)
-    state, extractor = state_of(request), str(form.get("extractor", ""))
+    form = await read_form(request)
+    state, extractor = state_of(request), form.get("extractor", "")
     if extractor and extractor not in extractor_names():
         return problem(request, f"{extractor[:60]!r} is not an extractor")
-    await run_in_threadpool(start_job, state.folder, str(form.get("kind", "")), state.decisions, extractor)
+    await run_in_threadpool(start_job, state.folder, form.get("kind", ""), state.decisions, extractor)
     return RedirectResponse("/jobs", 303)
 
 

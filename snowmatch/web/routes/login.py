@@ -12,7 +12,7 @@ from starlette.routing import Route
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.review.accounts import Account, check_password, name_of, set_password
 from snowmatch.web.logins import LOGIN, LoginDoor
-from snowmatch.web.page import problem, render, translator_of
+from snowmatch.web.page import problem, read_form, render, translator_of
 from snowmatch.web.people import ADMINISTRATOR, STRANGER, asking, may
 from snowmatch.web.security import cookie_of
 
@@ -42,8 +42,8 @@ async def log_in(request: Request) -> Response:
     door = door_of(request)
     if door is None:
         return _missing(request)
-    form = await request.form(max_files=0, max_fields=5)
-    name, password, target = (str(form.get(key, "")) for key in ("name", "password", "next"))
+    form = await read_form(request)
+    name, password, target = (form.get(key, "") for key in ("name", "password", "next"))
     target, t = _target(target), translator_of(request)
     found = await _checked(request, door, name, password)
     if isinstance(found, float):
@@ -100,8 +100,8 @@ async def password(request: Request) -> Response:
     door, person = door_of(request), asking.get()
     if door is None or person is None:
         return _missing(request)
-    form = await request.form(max_files=0, max_fields=5)
-    old, new, again = (str(form.get(key, "")) for key in ("old", "new", "again"))
+    form = await read_form(request)
+    old, new, again = (form.get(key, "") for key in ("old", "new", "again"))
     t = translator_of(request)
     if new != again:
         return _account_page(request, door, t("account.differ"), 400)

@@ -30,7 +30,12 @@ def picture(request: Request) -> Response:
         return problem(request, str(error), 404)
     if kind == "photo" or request.query_params.get("box") == box_text(annotation.bbox):
         return Response(content, media_type="image/jpeg", headers={"cache-control": KEPT})
-    tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'  # the box may change, and with it what the picture shows
+    return asked_anew(request, content)  # the box may change, and with it what the picture shows
+
+
+def asked_anew(request: Request, content: bytes) -> Response:
+    """Return a JPEG whose address may show another one later: a browser asks each time, and gets only what is new."""
+    tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
     headers = {"cache-control": "private, no-cache", "etag": tag}
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers=headers)
