@@ -36,7 +36,9 @@ def run_demo(folder: Path, drawn: Progress | None = None, indexed: Progress | No
     """
     mark = folder / "README.txt"
     ours = mark.is_file() and mark.read_text(encoding="utf-8", errors="replace") == README
-    if folder.exists() and not ours and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and not folder.is_dir():
+        raise SnowmatchError(f"{folder} is a file, expected a folder: name an empty folder or a new folder")
+    if folder.exists() and not ours and any(folder.iterdir()):
         raise SnowmatchError(f"{folder} contains other files: name an empty folder or a new folder")
     folder.mkdir(parents=True, exist_ok=True)
     mark.write_text(README, encoding="utf-8")
