@@ -14,6 +14,7 @@ from conftest import enough, read_rows
 from PIL import Image
 
 from snowmatch.cli import main
+from snowmatch.demo.run import _query_command
 from snowmatch.matching.search import loaded
 
 
@@ -224,6 +225,12 @@ def test_a_clipped_box_gets_a_note(own_survey):
         assert f"note: boxes that extend beyond their photo were clipped: 1 ({row['path']})" in result.stderr
 
 
+def test_the_demo_quotes_folders_with_blanks_in_the_command_to_type():
+    command = _query_command(Path("my demo"), {"path": "a.jpg", "body_part": "head"})
+    assert f'"{Path("my demo/queries/a.jpg")}" --catalog "{Path("my demo/catalog")}" --bodypart head' in command
+    assert '"' not in _query_command(Path("demo"), {"path": "a.jpg", "body_part": "head"})
+
+
 def test_the_demo_never_overwrites_another_folder(own_survey):
     before = (own_survey / "catalog" / "catalog.csv").read_bytes()
     result = run("demo", own_survey)
@@ -308,6 +315,7 @@ def test_no_option_takes_a_number_that_is_none(arguments):
         (["watch", "F", "--catalog", "C", "--allow-host", "camp.local"], "--hook"),
         (["survey", "C", "--coordinates", "exact"], "--out"),
         (["survey", "C", "--no-figures"], "--out"),
+        (["batch", "C", "--unidentified", "--bom"], "--out"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else value,
 )

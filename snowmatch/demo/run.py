@@ -74,10 +74,18 @@ def run_demo(folder: Path, drawn: Progress | None = None, indexed: Progress | No
             f" candidate for {right} of {known}. {sure} answers were {' or '.join(SURE)}; {wrong} of these were wrong.",
             *lines,
             f"The answers and pictures are in {answer_folder}",
-            f"Try a query: snowmatch query {folder / 'queries' / rows[0]['path']} --catalog {folder / 'catalog'}"
-            f" --bodypart {rows[0]['body_part']}",
+            f"Try a query: {_query_command(folder, rows[0])}",
         ]
     )
+
+
+def _query_command(folder: Path, row: dict[str, str]) -> str:
+    """Return a command to type; names with blanks stand in quotation marks, as every system understands."""
+    photo, catalog = (
+        f'"{path}"' if " " in str(path) else str(path)
+        for path in (folder / "queries" / row["path"], folder / "catalog")
+    )
+    return f"snowmatch query {photo} --catalog {catalog} --bodypart {row['body_part']}"
 
 
 def _ask(catalog: Catalog, folder: Path, photos: list[dict[str, str]], answer_folder: Path) -> Answer:
