@@ -14,6 +14,7 @@ from conftest import enough, read_rows
 from PIL import Image
 
 from snowmatch.cli import main
+from snowmatch.demo.run import _query_command
 from snowmatch.matching.search import loaded
 
 
@@ -224,6 +225,12 @@ def test_a_clipped_box_gets_a_note(own_survey):
         assert f"note: boxes that extend beyond their photo were clipped: 1 ({row['path']})" in result.stderr
 
 
+def test_the_demo_quotes_folders_with_blanks_in_the_command_to_type():
+    command = _query_command(Path("my demo"), {"path": "a.jpg", "body_part": "head"})
+    assert f'"{Path("my demo/queries/a.jpg")}" --catalog "{Path("my demo/catalog")}" --bodypart head' in command
+    assert '"' not in _query_command(Path("demo"), {"path": "a.jpg", "body_part": "head"})
+
+
 def test_the_demo_never_overwrites_another_folder(own_survey):
     before = (own_survey / "catalog" / "catalog.csv").read_bytes()
     result = run("demo", own_survey)
@@ -253,6 +260,70 @@ def test_a_path_that_the_system_refuses_gives_an_error_of_one_line(survey, argum
     assert result.exit_code == 1
     assert isinstance(result.exception, SystemExit)
     assert len([line for line in result.stderr.splitlines() if not line.startswith("note: ")]) == 1
+
+
+@pytest.mark.parametrize("arguments", [["demo", "FILE"], ["demo", "FILE", "--cards"], ["jobs", "FILE"]])
+def test_a_file_in_the_place_of_a_folder_is_told_as_one(tmp_path, arguments):
+    file = tmp_path / "notes.txt"
+    file.write_text("mine")
+    result = run(*[file if a == "FILE" else a for a in arguments])
+    assert result.exit_code == 1
+    assert f"{file} is a file, expected" in result.stderr or f"{file} is not a folder, expected" in result.stderr
+    assert file.read_text() == "mine"
+
+
+@pytest.mark.parametrize("command", ["show", "doctor", "index"])
+def test_a_missing_catalog_suggests_no_option_that_the_command_lacks(command, tmp_path):
+    assert "--catalog" not in run(command, tmp_path / "nowhere").stderr
+
+
+def test_the_observers_of_a_missing_catalog_are_an_error(tmp_path):
+    for words in (["list"], ["list", "--json"]):
+        result = run("observers", tmp_path / "nowhere", *words)
+        assert result.exit_code == 1
+        assert "nowhere is not a folder" in result.stderr
+        assert not result.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["survey", "C", "--independence", "nan"],
+        ["survey", "C", "--co-use", "nan"],
+        ["survey", "C", "--seed", "-1"],
+        ["export", "C", "OUT", "--format", "csv", "--seed", "-1"],
+        ["identities", "C", "count", "--seed", "-1"],
+        ["identities", "C", "ask", "--repeats", "nan"],
+        ["query", "PHOTO", "--new", "nan"],
+        ["batch", "C", "--unidentified", "--new", "nan"],
+        ["watch", "F", "--catalog", "C", "--every", "inf"],
+        ["watch", "F", "--catalog", "C", "--quiet", "nan"],
+    ],
+    ids=" ".join,
+)
+def test_no_option_takes_a_number_that_is_none(arguments):
+    result = run(*arguments)
+    assert result.exit_code == 2, result.output
+    assert f"Invalid value for '{arguments[-2]}'" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "needed"),
+    [
+        (["demo", "D", "--no-browser"], "--serve"),
+        (["demo", "D", "--cards", "--no-browser"], "--serve"),
+        (["watch", "F", "--catalog", "C", "--allow-host", "camp.local"], "--hook"),
+        (["survey", "C", "--coordinates", "exact"], "--out"),
+        (["survey", "C", "--no-figures"], "--out"),
+        (["batch", "C", "--unidentified", "--bom"], "--out"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else value,
+)
+def test_an_option_that_has_no_effect_alone_is_a_usage_error(arguments, needed, tmp_path):
+    result = run(*arguments, cwd=tmp_path)
+    assert result.exit_code == 2, result.output
+    assert f" to {needed}" in result.stderr
+    assert not any(tmp_path.iterdir())
 
 
 def test_an_empty_path_is_not_taken_for_the_working_directory(survey):

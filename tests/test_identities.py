@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 from click.testing import CliRunner
+from drawn_table import ROWS, write_catalog
 
 from snowmatch.api import open_catalog
 from snowmatch.cli import main
@@ -86,6 +87,35 @@ def test_a_name_is_one_however_its_letters_are_stored(catalog):
     with pytest.raises(SnowmatchError, match="is an individual already"):
         split(who, COMPOSED, [find_sighting_named(who, one)], "Anna", APART)
     assert "is not a name" in run(catalog, "name", "_Unidentified", third, code=1)
+
+
+def test_the_log_has_as_many_decisions_as_asked_for_in_json_too(tmp_path):
+    folder = write_catalog(tmp_path / "c", ROWS)
+    drafts = [draft("pair", "Bob", answer, side_a=("a1",), side_b=("a2",)) for answer in ("same", "different")]
+    append(folder / "decisions.sqlite", drafts)
+    for words, answers in ((), ["same", "different"]), (("--last", "1"), ["different"]):
+        shown = json.loads(run(folder, "log", "--json", *words))["decisions"]
+        assert [row["answer"] for row in shown] == answers
+
+
+def test_a_missing_file_of_decisions_is_told_without_advice_about_photos(tmp_path):
+    folder = write_catalog(tmp_path / "c", ROWS)
+    told = run(folder, "import-decisions", str(tmp_path / "none.jsonl"), code=1)
+    assert "none.jsonl does not exist: expected a file of exported decisions" in told
+
+
+def test_a_training_ends_with_q_and_a_number(own_survey):
+    told = run(own_survey / "catalog", "train", "--observer", "Anna", input="q4\n")
+    assert "Nobody has answered pairs" in told
+
+
+def test_a_question_replaces_no_picture_of_somebody_else(own_survey, tmp_path):
+    mine = tmp_path / "question.jpg"
+    mine.write_text("mine")
+    told = run(own_survey / "catalog", "train", "--observer", "A", "--draw", str(tmp_path), input="q\n", code=1)
+    assert "choose another folder" in told
+    assert "--force" not in told  # the command has no such option
+    assert mine.read_text() == "mine"
 
 
 def test_decisions_of_another_catalog_are_told_to_have_no_effect(catalog, tmp_path):

@@ -9,7 +9,7 @@ from snowmatch.cli import main
 from snowmatch.confidence.levels import Levels
 from snowmatch.confidence.score_table import load_table
 from snowmatch.confidence.trial import make_trial, sample_notes
-from snowmatch.core.text import percent
+from snowmatch.core.text import percent, share_text
 from snowmatch.core.types import Annotation
 from snowmatch.identify.judge import kind_in_words
 
@@ -105,6 +105,17 @@ def test_every_percentage_stays_in_its_level():
         shown = float(percent(p, bounds).split()[0]) / 100
         assert levels.of(shown) == levels.of(p) or shown < p, (p, shown)
         assert [p < b for b in bounds] <= [shown < b for b in bounds] or shown <= p
+
+
+@pytest.mark.parametrize(
+    ("share", "decimals", "text"),
+    [
+        (0, 0, "0 %"), (1, 0, "100 %"), (0.5, 0, "50 %"), (0.994, 0, "99 %"), (0.996, 0, "99.6 %"), (0.004, 0, "0.4 %"),
+        (0.9997, 1, "99.97 %"), (0.0004, 1, "0.04 %"), (0.984, 1, "98.4 %"), (1, 1, "100.0 %"),
+    ],
+)  # fmt: skip
+def test_a_share_reads_100_or_0_percent_only_where_it_is(share, decimals, text):
+    assert share_text(share, decimals) == text
 
 
 def test_a_kind_of_photos_in_words():

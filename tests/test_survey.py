@@ -558,6 +558,13 @@ def test_figures_need_no_internet_and_take_any_name(tmp_path, monkeypatch):
     assert drawn == survey_figures(survey, read_coordinates("exact"))
 
 
+def test_a_seed_without_draws_is_a_usage_error(tmp_path):
+    folder = write_catalog(tmp_path / "c", ROWS)
+    result = run(folder, "--seed", "3")
+    assert result.exit_code == 2
+    assert "--seed belongs to --draws" in result.stderr
+
+
 def test_a_catalog_without_individuals_has_an_empty_survey(tmp_path):
     rows = [("", *row) for _, *row in ROWS]
     folder = write_catalog(tmp_path / "c", rows)

@@ -13,7 +13,7 @@ from snowmatch.core.home import home_of
 from snowmatch.core.locks import file_lock
 from snowmatch.review.arriving import Places, is_whole, list_photos, place_of
 from snowmatch.review.watch import Watch
-from snowmatch.review.watched import append_events, events_since, read_memory, watched_path
+from snowmatch.review.watched import append_events, check_events, events_since, read_memory, watched_path
 
 
 @pytest.fixture
@@ -263,3 +263,29 @@ def test_a_file_of_events_that_cannot_be_written_holds_nothing_back_for_ever(pla
     assert result.exit_code == 0, result.output
     assert len((tmp_path / "events.jsonl").read_text(encoding="utf-8").splitlines()) == 1
     assert "a.jpg" in result.output
+
+
+def test_events_are_added_to_no_other_file(tmp_path):
+    events = tmp_path / "events.jsonl"
+    check_events(events)
+    append_events(events, [{"id": "1", "continues": []}], again=False)
+    check_events(events)
+    events.write_bytes(b"")
+    check_events(events)
+    for content in (b"path,individual\n", b"[1]\n", b"7\n", b"\xff\xd8\xff", b'{"features": []}\n'):
+        events.write_bytes(content)
+        with pytest.raises(SnowmatchError, match="is not a file of events"):
+            check_events(events)
+    for place in (tmp_path, tmp_path / "none" / "events.jsonl"):
+        with pytest.raises(SnowmatchError, match="cannot be"):
+            check_events(place)
+
+
+def test_a_watch_does_not_touch_a_table_named_as_events(tmp_path):
+    table = tmp_path / "catalog.csv"
+    table.write_text("path,individual\n")
+    words = ["watch", str(tmp_path), "--catalog", str(tmp_path), "--once", "--events", str(table)]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 1
+    assert "is not a file of events" in result.stderr
+    assert table.read_text() == "path,individual\n"

@@ -69,7 +69,9 @@ def load_catalog(folder: Path, records: Records | None = None, settings: Setting
             hint = f": use {folder.parent}" if folder.name in (CSV_NAME, EXCEL_NAME) else ""
             raise SnowmatchError(f"{folder} is a file, expected the catalog's folder{hint}")
         raise SnowmatchError(
-            f"{folder} does not exist, expected the catalog's folder", "no-catalog", folder=str(folder)
+            f"{folder} does not exist, expected the catalog's folder: check the name",
+            "no-catalog",
+            folder=str(folder),
         )
     notes: list[Note] = []
     how = changed(load_settings(folder, notes), settings or {})

@@ -113,7 +113,7 @@ COMMANDS: dict[str, Callable[[Data], str]] = {
     "choose-box": lambda data: "--bbox X,Y,W,H",
     "choose-catalog": lambda data: "--catalog DIR",
     "choose-device": lambda data: "-o device=cpu",
-    "no-catalog": lambda data: "--catalog DIR; snowmatch index DIR",
+    "no-catalog": lambda data: "" if "folder" in data else "--catalog DIR; snowmatch index DIR",
     "unknown-encounter": lambda data: f"snowmatch show {_catalog(data)}",
     "too-few-pairs": lambda data: f"snowmatch show {_catalog(data)}",
     "one-individual": lambda data: f"snowmatch query PHOTO --catalog {_catalog(data)} --draw answer/",

@@ -96,6 +96,8 @@ def batch(
             if photos
             else "nothing to identify: expected photos, folders of photos, or --unidentified"
         )
+    if bom and out is None:
+        raise click.UsageError("--bom belongs to --out: the table on the terminal has no mark")
     from snowmatch.api import open_catalog
     from snowmatch.review.batch import run_batch
     from snowmatch.review.rows import format_summary

@@ -28,6 +28,8 @@ def demo(folder: Path, cards: bool, serving: bool, no_browser: bool) -> None:
       snowmatch demo my-demo --serve
       snowmatch demo field --cards
     """
+    if no_browser and not serving:
+        raise click.UsageError("--no-browser belongs to --serve")
     if cards:
         if serving:
             raise click.UsageError("--cards makes no catalog that --serve could open: use one of them")

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING
 import click
 
 from snowmatch.cli.identities_group import Place, dry_option, identities, placed, store
-from snowmatch.cli.shared import PATH, Bar, extractor_option, method_of, print_text, say, say_notes, setting_option
+from snowmatch.cli.shared import (
+    PATH,
+    Bar,
+    Number,
+    extractor_option,
+    method_of,
+    print_text,
+    say,
+    say_notes,
+    setting_option,
+)
 
 if TYPE_CHECKING:
     from snowmatch.api import Session
@@ -56,7 +66,7 @@ def gathered(
 )
 @click.option(
     "--repeats",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     default=0.03,
     show_default=True,
     help="Share of hidden repetitions, which measure how often you contradict yourself.",
@@ -214,7 +224,9 @@ def auto(
 
 @identities.command()
 @click.option("--draws", type=click.IntRange(20), default=400, show_default=True, help="Groupings that are drawn.")
-@click.option("--seed", default=0, show_default=True, help="The same seed gives the same numbers.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="The same seed gives the same numbers."
+)
 @extractor_option
 @setting_option
 @again_option

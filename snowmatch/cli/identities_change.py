@@ -194,7 +194,7 @@ def log(place: Place, last: int | None, as_json: bool) -> None:
     from snowmatch.views.identities import format_log, log_to_json
 
     who = place.open()
-    print_json(log_to_json(who.rows)) if as_json else print_text(format_log(who.rows, last))
+    print_json(log_to_json(who.rows, last)) if as_json else print_text(format_log(who.rows, last))
 
 
 @identities.command()

@@ -65,7 +65,7 @@ def train(
         said = ""
         while said[:1] not in (*ANSWERS, "q") or said[1:] not in ("", "1", "2", "3", "4"):
             said = click.prompt("one animal?", prompt_suffix=" ", show_default=False).strip().lower()
-        if said == "q":
+        if said[0] == "q":
             break
         draft = answer_pair(
             who,

@@ -33,7 +33,7 @@ def jobs(catalog: Path, stop: str | None, as_json: bool) -> None:
     from snowmatch.web.jobs import list_jobs, read_job, stop_job
 
     if not catalog.is_dir():
-        raise SnowmatchError(f"{catalog} does not exist, expected the catalog's folder")
+        raise SnowmatchError(f"{catalog} is not a folder, expected the catalog's folder")
     if stop is not None:
         before = read_job(catalog, stop)
         stop_job(catalog, stop)

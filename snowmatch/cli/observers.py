@@ -63,8 +63,11 @@ def list_(catalog: Path, as_json: bool) -> None:
     Example:
       snowmatch observers catalog/ list
     """
+    from snowmatch.core.errors import SnowmatchError
     from snowmatch.review.accounts import read_accounts
 
+    if not catalog.is_dir():
+        raise SnowmatchError(f"{catalog} is not a folder, expected the catalog's folder")
     found = read_accounts(catalog)
     if as_json:
         print_json([{"name": each.name, "role": each.role} for each in found])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -26,6 +27,17 @@ class Place(click.Path):
         if not str(value):
             self.fail("empty name: expected a file or folder", parameter, ctx)
         return Path(os.fsdecode(super().convert(value, parameter, ctx)))
+
+
+class Number(click.FloatRange):
+    """A number in a range. `nan` and `inf` are in none: every comparison lets the first pass."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the value as a number. Anything else is a usage error."""
+        number: float = super().convert(value, parameter, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r}: expected a finite number", parameter, ctx)
+        return number
 
 
 PATH = Place(path_type=Path, readable=False)
@@ -111,7 +123,7 @@ sample_option = click.option(
 )
 new_option = click.option(
     "--new",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=Number(0, 1, min_open=True, max_open=True),
     metavar="P",
     help="Probability, before looking, that the animal is not on record, such as 0.2.  [default: from the catalog]",
 )
@@ -126,7 +138,7 @@ setting_option = click.option(
 force_option = click.option(
     "--force", is_flag=True, help="Replace files that snowmatch did not write, or that somebody has edited."
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
 def method_of(extractors: tuple[str, ...] | None, matcher: str, options: dict[str, str], fast: bool) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The commands `snowmatch show` (contents of a catalog) and `snowmatch plugins` (extractors and matchers)."""
+"""The commands `snowmatch show` (contents of a catalog) and `snowmatch plugins`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def show(catalog: Path) -> None:
 
 @click.command()
 def plugins() -> None:
-    """List the extractors and matchers with their settings.
+    """List the plugins of all kinds with their settings: extractors, matchers, detectors, importers and others.
 
     The value of each setting is its default.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from snowmatch.cli.shared import PATH, Bar, force_option, print_text, say, say_notes
+from snowmatch.cli.shared import PATH, Bar, Number, force_option, print_text, say, say_notes
 
 if TYPE_CHECKING:
     from snowmatch.survey.draws import Drawn
@@ -38,7 +38,7 @@ _OPTIONS = (
     ),
     click.option(
         "--independence",
-        type=click.FloatRange(0, 100_000),
+        type=Number(0, 100_000),
         default=0,
         metavar="MINUTES",
         help="Sightings of one animal at one station that are nearer are one.  [default: the encounters]",
@@ -65,7 +65,9 @@ draws_option = click.option(
     metavar="NUMBER",
     help="Also draw who is who so often, from the photos and the answers; the catalog has to be indexed.",
 )
-seed_option = click.option("--seed", default=0, show_default=True, help="Of the draws: the same seed, the same draws.")
+seed_option = click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the draws: the same seed, the same draws."
+)
 
 
 def drawn_survey(made: Survey, draws: int | None, seed: int, options: dict[str, Any]) -> Drawn | None:
@@ -73,6 +75,8 @@ def drawn_survey(made: Survey, draws: int | None, seed: int, options: dict[str, 
     from snowmatch.survey.opening import draw_survey
 
     if draws is None:
+        if seed:
+            raise click.UsageError("--seed belongs to --draws")
         return None
     with Bar("comparing", "sighting") as bar:
         return draw_survey(made, draws, seed=seed, progress=bar.update, **options)
@@ -85,7 +89,7 @@ def drawn_survey(made: Survey, draws: int | None, seed: int, options: dict[str, 
 @seed_option
 @click.option(
     "--co-use",
-    type=click.FloatRange(0, 366),
+    type=Number(0, 366),
     default=7,
     show_default=True,
     metavar="DAYS",
@@ -116,6 +120,8 @@ def survey(
       snowmatch survey catalog/ --occasion 10d --flanks left --out survey/
       snowmatch survey catalog/ --draws 100 --out survey/
     """
+    if out is None and (coordinates or no_figures):
+        raise click.UsageError("--coordinates and --no-figures belong to --out: without it, nothing is written")
     from snowmatch.core.errors import SnowmatchError
     from snowmatch.survey.coordinates import read_coordinates
     from snowmatch.survey.figures import survey_figures

@@ -10,6 +10,7 @@ import click
 
 from snowmatch.cli.shared import (
     PATH,
+    Number,
     extractor_option,
     method_of,
     print_text,
@@ -35,10 +36,10 @@ if TYPE_CHECKING:
 @click.option(
     "--station", default="", metavar="ID", help="Station of all photos.  [default: from the names of their folders]"
 )
-@click.option("--every", type=click.FloatRange(0.1), default=1.0, show_default=True, help="Seconds between two looks.")
+@click.option("--every", type=Number(0.1), default=1.0, show_default=True, help="Seconds between two looks.")
 @click.option(
     "--quiet",
-    type=click.FloatRange(0),
+    type=Number(0),
     default=3.0,
     show_default=True,
     help="Seconds that a photo must be unchanged if its end does not tell that it is whole.",
@@ -89,9 +90,14 @@ def watch(
     from snowmatch.review.folder_changes import Changes
     from snowmatch.review.hook import read_hook
     from snowmatch.review.notices import Notices
+    from snowmatch.review.watched import check_events
     from snowmatch.review.watching import watch
 
     chosen = method_of(tuple(extractors) if extractors else None, "lnbnn", options, False)
+    if hosts and not hook:
+        raise click.UsageError("--allow-host belongs to --hook")
+    if events is not None:
+        check_events(events)
     address = read_hook(hook, hosts) if hook else None
     changes = Changes(folder, every)
     notices = Notices(notify, address)

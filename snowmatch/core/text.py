@@ -96,6 +96,13 @@ def percent(probability: float | None, bounds: Sequence[float] = ()) -> str:
     return f"{100 * shown:.{decimals}f} %"
 
 
+def share_text(share: float, decimals: int = 0) -> str:
+    """Return a share (0 to 1) as percent, with more decimals where it would read 0 % or 100 % and is not."""
+    while decimals < 4 and 0 < share < 1 and round(100 * share, decimals) in (0, 100):
+        decimals += 1
+    return f"{100 * share:.{decimals}f} %"
+
+
 def _rounded(probability: float, decimals: int) -> float:
     return round(100 * probability, decimals) / 100
 

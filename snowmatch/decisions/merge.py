@@ -52,6 +52,8 @@ def import_lines(path: Path, source: Path) -> Merged:
     """
     try:
         text = read_file(source).decode("utf-8-sig")
+    except FileNotFoundError:
+        raise SnowmatchError(f"{source} does not exist: expected a file of exported decisions") from None
     except OSError as error:
         raise unreadable(source, error) from error
     except UnicodeDecodeError as error:

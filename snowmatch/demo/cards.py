@@ -40,7 +40,9 @@ def make_cards(folder: Path, progress: Callable[[int, int], None] | None = None)
     progress: called with (photos drawn, photos in total). The same files are made each time. Raises SnowmatchError if
     the folder contains files.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and not folder.is_dir():
+        raise SnowmatchError(f"{folder} is a file, expected a folder: name an empty folder or a new folder")
+    if folder.exists() and any(folder.iterdir()):
         raise SnowmatchError(f"{folder} contains other files: name an empty folder or a new folder")
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(SEED)

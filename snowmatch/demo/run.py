@@ -36,7 +36,9 @@ def run_demo(folder: Path, drawn: Progress | None = None, indexed: Progress | No
     """
     mark = folder / "README.txt"
     ours = mark.is_file() and mark.read_text(encoding="utf-8", errors="replace") == README
-    if folder.exists() and not ours and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and not folder.is_dir():
+        raise SnowmatchError(f"{folder} is a file, expected a folder: name an empty folder or a new folder")
+    if folder.exists() and not ours and any(folder.iterdir()):
         raise SnowmatchError(f"{folder} contains other files: name an empty folder or a new folder")
     folder.mkdir(parents=True, exist_ok=True)
     mark.write_text(README, encoding="utf-8")
@@ -72,10 +74,18 @@ def run_demo(folder: Path, drawn: Progress | None = None, indexed: Progress | No
             f" candidate for {right} of {known}. {sure} answers were {' or '.join(SURE)}; {wrong} of these were wrong.",
             *lines,
             f"The answers and pictures are in {answer_folder}",
-            f"Try a query: snowmatch query {folder / 'queries' / rows[0]['path']} --catalog {folder / 'catalog'}"
-            f" --bodypart {rows[0]['body_part']}",
+            f"Try a query: {_query_command(folder, rows[0])}",
         ]
     )
+
+
+def _query_command(folder: Path, row: dict[str, str]) -> str:
+    """Return a command to type; names with blanks stand in quotation marks, as every system understands."""
+    photo, catalog = (
+        f'"{path}"' if " " in str(path) else str(path)
+        for path in (folder / "queries" / row["path"], folder / "catalog")
+    )
+    return f"snowmatch query {photo} --catalog {catalog} --bodypart {row['body_part']}"
 
 
 def _ask(catalog: Catalog, folder: Path, photos: list[dict[str, str]], answer_folder: Path) -> Answer:

@@ -145,7 +145,9 @@ def _named(accounts: Sequence[Account], name: str) -> Account:
     for each in accounts:
         if each.name == name_of(name):
             return each
-    raise SnowmatchError(f"there is no observer {name!r}: expected one of {', '.join(a.name for a in accounts) or '–'}")
+    if not accounts:
+        raise SnowmatchError(f"there is no observer {name!r}, and no other: add one first")
+    raise SnowmatchError(f"there is no observer {name!r}: expected one of {', '.join(a.name for a in accounts)}")
 
 
 def _with_password(name: str, role: str, password: str) -> Account:

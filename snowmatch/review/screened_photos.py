@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 from snowmatch.catalog.screened import KEPT
 from snowmatch.core.notes import Note
-from snowmatch.core.text import counted
+from snowmatch.core.text import counted, share_text
 from snowmatch.screening.passages import Threshold
 
 
@@ -63,5 +63,5 @@ class Screening:
         counts = Counter(passages.values())
         told = [f"{name} {count}" for name, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))]
         left = sum(photo.answer != KEPT for photo in self.photos)
-        share = f" ({100 * left / len(self.photos):.0f} %)" if self.photos else ""
+        share = f" ({share_text(left / len(self.photos))})" if self.photos else ""
         return f"{counted(len(passages), 'passage')}: {', '.join(told)}; {counted(left, 'photo')}{share} left out"

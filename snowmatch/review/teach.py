@@ -14,7 +14,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.executor import cores, in_order, open_pool
 from snowmatch.core.outputs import check_file
 from snowmatch.core.plugins import Classifier, make_plugin
-from snowmatch.core.text import choices
+from snowmatch.core.text import choices, share_text
 from snowmatch.features.tasks import Failure
 from snowmatch.photos.pixels import read_small
 from snowmatch.review.labels import label_of
@@ -38,7 +38,7 @@ class Taught:
     def summary(self) -> str:
         """Return the result as one line of text."""
         told = ", ".join(f"{name} {count}" for name, count in self.species)
-        share = "not known: too few stations" if np.isnan(self.right) else f"{100 * self.right:.0f} %"
+        share = "not known: too few stations" if np.isnan(self.right) else share_text(self.right)
         return f"learned from {told} photos; told right at stations that were not learned from: {share}"
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.files import make_folder, unwritable
+from snowmatch.core.files import make_folder, open_regular, unwritable
 from snowmatch.core.home import home_of
 from snowmatch.core.plain import read_json, read_summed_json, with_json_sum
 
@@ -205,6 +205,25 @@ def events_since(catalog: Path, offset: int | None, most: int = 50) -> tuple[lis
 def event_line(event: Event) -> str:
     """Return an event as one line of JSON."""
     return json.dumps(event, ensure_ascii=False, allow_nan=False)
+
+
+def check_events(path: Path) -> None:
+    """Raise SnowmatchError unless events may be added to a file of the user: a new one, or one that has events."""
+    if not path.exists():
+        if not path.parent.is_dir():
+            raise SnowmatchError(f"{path.parent} is not a folder, so {path} cannot be written: make the folder first")
+        return
+    try:
+        with open_regular(path) as file:
+            line = file.readline(NEWEST)
+    except OSError as error:
+        raise SnowmatchError(f"{path} cannot be read ({error.strerror or error}): choose another file") from error
+    try:
+        ours = not line or "continues" in read_json(line)
+    except (ValueError, TypeError):
+        ours = False
+    if not ours:
+        raise SnowmatchError(f"{path} is not a file of events, so none is added to it: choose another file")
 
 
 def append_events(path: Path, events: Sequence[Event], again: bool) -> None:

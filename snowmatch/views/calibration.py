@@ -13,7 +13,7 @@ from snowmatch.confidence.levels import LEVEL_NAMES, MARKS, Levels
 from snowmatch.confidence.quality import Quality
 from snowmatch.core.files import replace_file
 from snowmatch.core.plain import plain
-from snowmatch.core.text import aligned, counted, printable
+from snowmatch.core.text import aligned, counted, printable, share_text
 from snowmatch.core.version import __version__
 from snowmatch.identify.calibrate import Calibrated
 from snowmatch.identify.judge import kind_in_words
@@ -46,7 +46,7 @@ def format_quality(quality: Quality, levels: Levels) -> list[str]:
     shares = [
         (
             f"{MARKS[count.level]} {count.level}",
-            f"{100 * count.answers / quality.decisions:.0f} %",
+            share_text(count.answers / quality.decisions),
             _sentence(count.answers, count.wrong, count.low, count.high),
             f"{count.new_wrong} of {count.new}" if count.new else "-",
         )

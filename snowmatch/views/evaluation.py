@@ -7,7 +7,7 @@ from typing import Any
 
 from snowmatch.confidence.measures import Figure, Measured
 from snowmatch.core.plain import plain
-from snowmatch.core.text import aligned, counted, printable
+from snowmatch.core.text import aligned, counted, printable, share_text
 from snowmatch.core.version import __version__
 from snowmatch.identify.evaluate import Evaluation
 from snowmatch.views.calibration import format_quality, quality_to_json
@@ -74,9 +74,9 @@ def _cell(figure: Figure | None, kind: str) -> str:
     if figure is None or figure.value != figure.value:  # NaN: the figure is not defined
         return "-"
     show = (lambda v: f"{100 * v:.1f}") if kind == "percent" else (lambda v: f"{v:.3f}")
-    unit = " %" if kind == "percent" else ""
+    value = share_text(figure.value, 1) if kind == "percent" else show(figure.value)
     between = f" [{show(figure.low)}, {show(figure.high)}]" if figure.low == figure.low else ""
-    return f"{show(figure.value)}{unit}{between}"
+    return f"{value}{between}"
 
 
 def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:

@@ -137,7 +137,6 @@ def format_change(change: Change) -> str:
 def format_log(rows: Sequence[Decision], most: int | None = None) -> str:
     """Return decisions as a table, the last one last. most: how many of the last ones; None: all."""
     valid = {row.id for row in in_effect(rows)} | {row.id for row in rows if row.kind == "undo"}
-    shown = rows if most is None else rows[-most:] if most else []
     table = [
         (
             row.id[-8:],
@@ -148,7 +147,7 @@ def format_log(rows: Sequence[Decision], most: int | None = None) -> str:
             f"{row.side_a[0] if row.side_a else '-'} {row.side_b[0] if row.side_b else ''}".strip(),
             " ".join(filter(None, (row.mode if row.mode != "open" else "", "" if row.id in valid else "taken back"))),
         )
-        for row in shown
+        for row in _last(rows, most)
     ]
     if not table:
         return "no decisions yet"
@@ -157,13 +156,18 @@ def format_log(rows: Sequence[Decision], most: int | None = None) -> str:
     )
 
 
-def log_to_json(rows: Sequence[Decision]) -> dict[str, Any]:
-    """Return all decisions as plain values."""
+def log_to_json(rows: Sequence[Decision], most: int | None = None) -> dict[str, Any]:
+    """Return decisions as plain values, the last one last. most: how many of the last ones; None: all."""
     valid = {row.id for row in in_effect(rows)}
+    shown = _last(rows, most)
     return {
         "schema": "snowmatch.decisions/1",
-        "decisions": [{**plain(to_json(row)), "in_effect": row.id in valid or row.kind == "undo"} for row in rows],
+        "decisions": [{**plain(to_json(row)), "in_effect": row.id in valid or row.kind == "undo"} for row in shown],
     }
+
+
+def _last(rows: Sequence[Decision], most: int | None) -> Sequence[Decision]:
+    return rows if most is None else rows[-most:] if most else []
 
 
 def format_item(identities: Identities, item: Item, *, hidden: bool) -> str:

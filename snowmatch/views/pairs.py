@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.outputs import check_file, check_folder, has_mark, make_output_folder
 from snowmatch.core.text import printable
 from snowmatch.core.types import Annotation
@@ -88,7 +89,9 @@ def write_pair(
     drawn = []
     for name, spots in kinds:
         path = folder / f"{name}.jpg"
-        check_file(path, identities.data.folder, has_mark, force=False)
+        if path.is_file() and not has_mark(path):
+            raise SnowmatchError(f"{path} exists, and snowmatch did not write it: choose another folder")
+        check_file(path, identities.data.folder, has_mark)
         drawn.append(write_picture(draw_question(identities.data.folder, photos, "One animal?", spots), path))
     return drawn
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from snowmatch.confidence.levels import MARKS as MARKS
-from snowmatch.core.text import aligned, counted, listed, percent, printable
+from snowmatch.core.text import aligned, counted, listed, percent, printable, share_text
 from snowmatch.core.types import Annotation
 from snowmatch.identify.answer import Answer as Answer
 from snowmatch.identify.answer import Candidate as Candidate
@@ -96,7 +96,7 @@ def format_evidence(candidate: Candidate) -> str:
     """Return what speaks for a candidate in words, such as "31 spots agree, on 60 % of what both photos show"."""
     if not candidate.accepted:
         return f"no verified match: {why_rejected(candidate)}"
-    where = "" if candidate.covered is None else f", on {100 * candidate.covered:.0f} % of what both photos show"
+    where = "" if candidate.covered is None else f", on {share_text(candidate.covered)} of what both photos show"
     agree = "agrees" if candidate.inliers == 1 else "agree"
     return f"{counted(candidate.inliers, 'spot')} {agree}{where}"
 
