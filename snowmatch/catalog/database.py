@@ -113,6 +113,18 @@ def writing(folder: Path) -> Iterator[sqlite3.Connection]:
         opened_path(folder).unlink()
 
 
+def is_whole(folder: Path) -> bool:
+    """Return whether all pages of the catalog's database can be read; True without one. Values are not checked.
+
+    Raises SnowmatchError as `reading` does.
+    """
+    try:
+        with reading(folder) as connection:
+            return connection is None or connection.execute("PRAGMA integrity_check(1)").fetchall() == [("ok",)]
+    except DamagedError:
+        return False
+
+
 def mend(folder: Path) -> bool:
     """Check the whole database, replace it if it is damaged, and return whether it was.
 
@@ -120,15 +132,7 @@ def mend(folder: Path) -> bool:
     SnowmatchError as `writing` does.
     """
     path = database_path(folder)
-    if not path.is_file():
-        return False
-    try:
-        with _opened(path, write=False) as connection:
-            _check(connection, path)
-            sound_pages = connection.execute("PRAGMA integrity_check(1)").fetchall() == [("ok",)]
-    except DamagedError:
-        sound_pages = False
-    if sound_pages:
+    if not path.is_file() or is_whole(folder):
         return False
     identifiers = _identifiers(path)
     for left in (path, path.with_name(path.name + "-journal")):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from snowmatch.catalog.damage import count_damaged
+from snowmatch.catalog.database import is_whole
 from snowmatch.catalog.records import Records
 from snowmatch.catalog.screened import load_detections
 from snowmatch.core.home import features_path
@@ -17,7 +18,7 @@ from snowmatch.review.turns import are_damaged
 
 def findings_of_stored(folder: Path, records: Records) -> Iterator[Finding]:
     """Yield the findings on damaged entries of the database, and on damaged lists of checks and turns."""
-    if records.unsound or count_damaged(folder):
+    if records.unsound or count_damaged(folder) or not is_whole(folder):
         text = "the database of photos has damaged entries, which are not used: the next index run makes them again"
         yield Finding("records-damaged", CHECK, text)
     notes: list[Note] = []
