@@ -59,9 +59,8 @@ def whole(tmp_path_factory):
         fake_classifier.use(patch)
         fake_detector.use(patch)
         catalog = make_catalog(folder / "catalog", ROWS)
-        results(folder / "md.json", {"a.jpg": TWO, "b.jpg": TWO, "e.jpg": [("2", 0.9, BOX)]})
+        results(folder / "md.json", {"a.jpg": TWO, "b.jpg": TWO, "c.jpg": [], "e.jpg": [("2", 0.9, BOX)]})
         assert not snowmatch.open_catalog(catalog).index(workers=1).failed  # features without the boxes of the results
-        assert screen(catalog, "--detector", "eyes") == 0
         mend(catalog)
         return catalog, folder / "md.json", answers(catalog)
 
@@ -78,7 +77,10 @@ def screen(catalog, *words):
 
 
 def mend(catalog):
-    """Run the commands that a note on damage names. The results of the other program lie beside the catalog."""
+    """Run the commands that a note on damage names. The results of the other program lie beside the catalog, and list
+    some of the photos.
+    """
+    assert screen(catalog, "--detector", "eyes") == 0
     assert screen(catalog, "--results", catalog.parent / "md.json") == 0
     snowmatch.open_catalog(catalog).index(workers=1)
 
