@@ -52,7 +52,7 @@ def test_an_index_run_on_two_workers_gives_the_bytes_of_one_process(survey, alon
     killed = []
 
     def progress(done, total):
-        if kill and not killed and 0 < done < total:
+        if kill and not killed and done < total and executor._clusters:  # a quick computer may tell nothing in between
             pids = executor._clusters[-1].run(os.getpid)
             killed.append(sorted(pids.items())[0][1])
             os.kill(killed[0], signal.SIGKILL)
