@@ -95,10 +95,12 @@ class Wildbook:
 def _identifiers(events: Iterable[str]) -> dict[str, str]:
     """Return a name of small letters, digits, "_" and "-" for each event, all different."""
     found: dict[str, str] = {}
-    for event in sorted(events):
+    used: set[str] = set()
+    for event in sorted(set(events)):
         plain = re.sub(r"[^a-z0-9_-]+", "-", transliterated(event).lower()).strip("-") or "sighting"
         names = (plain if n == 1 else f"{plain}-{n}" for n in count(1))
-        found[event] = next(name for name in names if name not in found.values())
+        found[event] = next(name for name in names if name not in used)
+        used.add(found[event])
     return found
 
 
