@@ -51,7 +51,9 @@ def make_sightings(annotations: Sequence[Annotation], decisions: Iterable[Decisi
     animal that the screening left out is none, unless a decision is about it. Nothing on record gives an empty tuple.
     """
     decisions = tuple(decisions)
-    asked_about = {name for decision in decisions for side in (decision.side_a, decision.side_b) for name in side}
+    asked_about = frozenset[str]()
+    if any(a.left_out for a in annotations):
+        asked_about = frozenset(name for d in decisions for side in (d.side_a, d.side_b) for name in side)
     groups: dict[tuple[str, str | None, int], list[int]] = defaultdict(list)
     for a in annotations:
         if a.annotation:
@@ -62,18 +64,17 @@ def make_sightings(annotations: Sequence[Annotation], decisions: Iterable[Decisi
     inner: dict[tuple[str, str | None, int], dict[frozenset[frozenset[str]], Decision]] = defaultdict(dict)
     called: dict[str, str] = {}
     for decision in decisions:
+        if decision.kind == "pair":
+            one, other = place.get(decision.side_a[0]), place.get(decision.side_b[0])
+            if one != other and one is not None and other is not None:
+                continue  # the usual case: two sightings
         if decision.kind in ("name", "split"):
             called.update(dict.fromkeys(decision.side_a, decision.answer))
         if decision.kind == "split":
             sides = [{place[name] for name in side if name in place} for side in (decision.side_a, decision.side_b)]
             for n in sides[0] & sides[1]:  # its sides were two sightings then
                 inner[keys[n]][frozenset((frozenset(decision.side_a), frozenset(decision.side_b)))] = decision
-        if decision.kind != "pair":
-            continue
-        one, other = place.get(decision.side_a[0]), place.get(decision.side_b[0])
-        if one is not None and other is not None and one != other:
-            continue  # the usual case: two sightings
-        if not counts(decision) or decision.answer not in (SAME, DIFFERENT):
+        if decision.kind != "pair" or not counts(decision) or decision.answer not in (SAME, DIFFERENT):
             continue
         sides = [{place[name] for name in side if name in place} for side in (decision.side_a, decision.side_b)]
         if len(sides[0]) == 1 and sides[0] == sides[1]:
@@ -98,6 +99,8 @@ def _parts(
 
     called: the last name that each annotation was given.
     """
+    if len(members) == 1:
+        return [[row for _, row in members]]
     part = dict.fromkeys((name for name, _ in members), 0)
     count = 1
     for decision in sorted(decisions, key=lambda d: d.id):

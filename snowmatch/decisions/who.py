@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import NamedTuple
 
 from snowmatch.core.collection import without_collection
 from snowmatch.core.types import Annotation, BBox
@@ -25,8 +26,7 @@ GONE = "its photos are not in the catalog, or not indexed"
 Pair = tuple[int, int]  # numbers of two sightings, the smaller one first
 
 
-@dataclass(frozen=True)
-class PairState:
+class PairState(NamedTuple):  # not a dataclass: 200,000 of them must be made in a moment
     """What was answered about two sightings: the last answer of each observer, and what counts.
 
     answer: `same`, `different`, `cannot_tell` or DISPUTED.
@@ -158,7 +158,11 @@ class _Replay:
     def _pair(self, decision: Decision) -> None:
         if not counts(decision):
             return
-        a, b = find_sighting(self.number_of, decision.side_a), find_sighting(self.number_of, decision.side_b)
+        side_a, side_b, place = decision.side_a, decision.side_b, self.number_of
+        if len(side_a) == len(side_b) == 1:  # the usual case
+            a, b = place.get(side_a[0]), place.get(side_b[0])
+        else:
+            a, b = find_sighting(place, side_a), find_sighting(place, side_b)
         if a is None or b is None:
             self.idle.append((decision, GONE))
         elif a != b:  # the two sides of one sighting: `make_sightings` has used the answer
@@ -276,17 +280,15 @@ def _joined(
         joined.join_all(members)
     for a, b in state.links:
         joined.join(a, b)
-    apart = set(one_photo) | set(state.parted)
     for (a, b), pair in pairs.items():
         if pair.answer in (SAME, DISPUTED):
             joined.join(a, b)
-        if pair.answer in (DIFFERENT, DISPUTED):
-            apart.add((a, b))
     of = tuple(joined.group_of(n) for n in range(len(sightings)))
+    apart = {(a, b) for pairs_apart in (one_photo, state.parted) for a, b in pairs_apart if of[a] == of[b]}
+    apart.update((a, b) for (a, b), pair in pairs.items() if of[a] == of[b] and pair.answer in (DIFFERENT, DISPUTED))
     quarrels: dict[int, list[Pair]] = defaultdict(list)
     for a, b in sorted(apart):
-        if of[a] == of[b]:
-            quarrels[of[a]].append((a, b))
+        quarrels[of[a]].append((a, b))
     groups: dict[int, list[int]] = defaultdict(list)
     for number, first in enumerate(of):
         groups[first].append(number)

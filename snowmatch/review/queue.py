@@ -93,11 +93,13 @@ class Queue:
         who = self.identities.who
         self.known = Known(who)
         self._own: dict[tuple[int, int], Decision] = {}
+        self._unclear: dict[tuple[int, int], Decision] = {}  # of these the answers `cannot tell`
+        self._told: Counter[int] = Counter()  # sightings, by how many other answers of the observer are about them
         self._taken: dict[tuple[int, int], float] = {}  # the weights of first answers that were taken since the start
         for pair, state in who.pairs.items():
             for said in state.answers:
                 if said.observer == self.observer:
-                    self._own[pair] = said
+                    self._keep(pair, said)
         asked = [pair for pair, said in self._own.items() if not self._reopened(pair, said)]
         self._closed = set(asked)
         self._order = [pair for pair, said in sorted(self._own.items(), key=lambda each: each[1].id) if said.tags == ()]
@@ -124,6 +126,21 @@ class Queue:
             (pair for pair, likely in self.evidence.pairs.items() if likely.probability >= CONFIRM),
             key=lambda pair: (-self.evidence.pairs[pair].odds, pair),
         )
+        self._confirm_ends = np.array(self._confirm, np.int64).reshape(-1, 2)
+        self._confirm_shares = np.array([self.evidence.pairs[pair].probability for pair in self._confirm])
+
+    def _keep(self, pair: tuple[int, int], said: Decision) -> None:
+        """Take note of the observer's answer about a pair, in place of an earlier one."""
+        self._forget(pair)
+        self._own[pair] = said
+        if said.answer == CANNOT_TELL:
+            self._unclear[pair] = said
+        else:
+            self._told.update(pair)
+
+    def _forget(self, pair: tuple[int, int]) -> None:
+        if self._own.pop(pair, None) is not None and self._unclear.pop(pair, None) is None:
+            self._told.subtract(pair)
 
     def _reopened(self, pair: tuple[int, int], said: Decision) -> bool:
         """Return whether a pair that could not be told apart has a photo that was not there then."""
@@ -158,11 +175,8 @@ class Queue:
         """Return what tells whether the observer could tell nothing about questions like this one."""
         two: Counter[frozenset[int]] = Counter()
         one: Counter[int] = Counter()
-        told: set[int] = set()
-        for pair, said in self._own.items():
-            if said.answer != CANNOT_TELL:
-                told.update(pair)
-            elif not self._reopened(pair, said):
+        for pair, said in self._unclear.items():
+            if not self._reopened(pair, said):
                 two[frozenset(map(self.known.individual, pair))] += 1
                 one.update(pair)
 
@@ -170,7 +184,7 @@ class Queue:
             if item.why in (REPEAT, "contradiction", "check"):
                 return False
             both = frozenset(map(self.known.individual, (item.a, item.b)))
-            return two[both] >= SAME_TWO or any(one[n] >= SAME_ONE and n not in told for n in (item.a, item.b))
+            return two[both] >= SAME_TWO or any(one[n] >= SAME_ONE and not self._told[n] for n in (item.a, item.b))
 
         return hard
 
@@ -234,14 +248,15 @@ class Queue:
         are an answer already, so such a pair waits.
         """
         who = self.identities.who
-        size = [len(each.sightings) for each in who.individuals]
-        found = []
-        for pair in self._confirm:
-            one, other = (who.of[n] for n in pair)
-            if one != other and min(size[one], size[other]) > 1 and not differently_named(who, *pair):
-                found.append((-self.evidence.pairs[pair].probability * size[one] * size[other], pair))
-        for _, pair in sorted(found):
-            if self._askable(*pair):
+        of = np.array(who.of, np.int64)
+        ends = self._confirm_ends
+        one, other = of[ends].T
+        size = np.bincount(of)
+        (large,) = np.nonzero((one != other) & (np.minimum(size[one], size[other]) > 1))
+        joined = self._confirm_shares[large] * size[one[large]] * size[other[large]]
+        for at in large[np.lexsort((ends[large, 1], ends[large, 0], -joined))].tolist():
+            pair = self._confirm[at]
+            if self._askable(*pair) and not differently_named(who, *pair):
                 yield self._confirmed(pair)
 
     def _deciding(self) -> Iterator[Item]:
@@ -354,7 +369,7 @@ class Queue:
             self._taken[pair] = weight
         else:  # an earlier answer counts again if this one is taken back
             self._taken.pop(pair, None)
-        self._own[pair] = decision
+        self._keep(pair, decision)
         self._closed.add(pair)
         self._order.append(pair)
         self._quarrels = [each for each in identities.who.individuals if each.quarrels]
@@ -377,7 +392,7 @@ class Queue:
             return False
         self.identities = identities
         self._questions.change(*pair, -self._taken.pop(pair), asked=-1)
-        del self._own[pair]
+        self._forget(pair)
         self._closed.discard(pair)
         self._order.remove(pair)
         self.known = Known(who)
