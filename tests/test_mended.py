@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+import snowmatch
 from snowmatch.catalog.records import Records
 from snowmatch.catalog.settings import CatalogSettings, keep_settings, load_settings
 from snowmatch.cli import main
@@ -24,6 +25,7 @@ from snowmatch.core import files
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import replace_together
 from snowmatch.core.home import home_of, imported_path, settings_path
+from snowmatch.core.mended import forget_mended, keep_mended, mended_path, note_on_mended
 from snowmatch.core.plain import read_json, read_summed_json, with_json_sum
 from snowmatch.core.types import Annotation
 from snowmatch.decisions.file import append, read_decisions
@@ -320,6 +322,33 @@ def test_every_damaged_byte_of_a_kept_picture_makes_it_again(tmp_path):
         kept.write_bytes(stored[:n] + bytes([stored[n] ^ 4]) + stored[n + 1 :])
         assert preview(tmp_path, Annotation(0, "a.jpg"), "photo", 160) == content
         assert kept.read_bytes() == stored
+        (name,) = note_on_mended(tmp_path).data["files"]
+        assert home_of(tmp_path) / name == kept
+        forget_mended(tmp_path)
+
+
+def test_files_that_were_made_again_are_told_by_doctor_until_an_index_run_has_told_them(tmp_path):
+    Image.new("RGB", (40, 30), (90, 90, 90)).save(tmp_path / "a.jpg")
+    (tmp_path / "catalog.csv").write_text("path\na.jpg\n")
+    snowmatch.open_catalog(tmp_path).index(workers=1)
+
+    def told():
+        return [found for found in findings_of_stored(tmp_path, Records()) if found.code == "files-mended"]
+
+    assert told() == []
+    for name in ("b/z.jpg", "opened.json", "b/z.jpg"):
+        keep_mended(home_of(tmp_path) / name)
+    (found,) = told()
+    assert "2 files" in found.text
+    assert [case.partition(" ")[0] for case in found.cases] == ["b/z.jpg", "opened.json"]
+    lines = mended_path(tmp_path).read_text().replace("opened", "opaned")
+    mended_path(tmp_path).write_text(lines)
+    assert [case.partition(" ")[0] for case in told()[0].cases] == ["b/z.jpg", "mended.jsonl"]
+    (note,) = [note for note in snowmatch.open_catalog(tmp_path).index(workers=1).notes if note.code == "files-mended"]
+    assert note.data["count"] == 2
+    assert told() == []
+    keep_mended(tmp_path / "elsewhere.jpg")  # not a file of a catalog
+    assert told() == []
 
 
 def test_a_changed_memory_of_an_import_is_told(tmp_path):

@@ -19,6 +19,7 @@ from snowmatch.catalog.records import load_records
 from snowmatch.catalog.settings import CatalogSettings, keep_settings
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import opened_path
+from snowmatch.core.mended import forget_mended, note_on_mended
 
 
 @pytest.fixture
@@ -136,6 +137,21 @@ def test_a_damaged_file_is_made_again(catalog):
         path.write_bytes(damaged if n % 3 else whole[: rng.randrange(len(whole))])
         same(open_data(catalog), expected)
         assert path.read_bytes() == whole
+        assert list(note_on_mended(catalog).data["files"]) == ["opened.json"], n
+        forget_mended(catalog)
+
+
+def test_a_file_of_an_older_version_or_of_another_catalog_is_not_called_damaged(catalog):
+    open_data(catalog)
+    path = opened_path(catalog)
+    whole = path.read_bytes()
+    path.write_bytes(b'{"stamp": [1], "sum": 1}\n{}')
+    open_data(catalog)
+    assert path.read_bytes() == whole
+    another_record(catalog)
+    open_data(catalog)
+    assert path.read_bytes() != whole
+    assert note_on_mended(catalog) is None
 
 
 def test_what_is_deleted_from_the_database_leaves_the_file(catalog):

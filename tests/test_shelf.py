@@ -16,6 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.home import indexes_path
+from snowmatch.core.mended import note_on_mended
 from snowmatch.core.sums import read_sums, write_sums, write_with_sums
 from snowmatch.matching.search import blocks as searching
 from snowmatch.matching.search import files, inverted_file, loaded, rows, shelf
@@ -459,17 +461,22 @@ def test_a_damaged_or_missing_file_is_made_again(tmp_path, ending, cut, by):
 @pytest.mark.parametrize("number", [0, 1])
 def test_a_damaged_codebook_of_a_part_that_has_grown_is_mended_from_its_copy(tmp_path, number, by):
     """It could not be trained again as it was: its sample was another one."""
-    place = shelf_in(tmp_path)
+    folder = indexes_path(tmp_path)
+    folder.mkdir(parents=True)
+    place = shelf_in(folder)
     for n in (40, 41, 60):
         shelf.arrange_blocks(place, content(range(n)))
     held, queries, allowed = content(range(60)), rows_of(key(3))[:20], np.ones(60, bool)
-    expected, before = answer(place, held, queries, allowed), files_in(tmp_path)
-    path = sorted(tmp_path.glob("*.codebook"))[number]
+    expected, before = answer(place, held, queries, allowed), files_in(folder)
+    assert note_on_mended(tmp_path) is None
+    path = sorted(folder.glob("*.codebook"))[number]
     path.write_bytes(path.read_bytes()[:100])
     if by == "run":
-        assert shelf.arrange_blocks(place, held) == 1
+        assert shelf.arrange_blocks(place, held) == 1  # it is told by the run
     same(answer(place, held, queries, allowed), expected)
-    assert files_in(tmp_path) == before
+    assert files_in(folder) == before
+    note = note_on_mended(tmp_path)
+    assert (list(note.data["files"]) if note else []) == ([f"index/{path.name}"] if by == "query" else [])
 
 
 @pytest.mark.parametrize("entries", [2, 60])

@@ -1,7 +1,7 @@
 """The catalog as it was read last, in one file, so that a large one opens at once.
 
 It only saves time. The file is used if nothing has changed since: the table, the settings, the database, and the photos
-that had to be looked at. It has a checksum; a damaged one is made again. Small catalogs have none.
+that had to be looked at. It begins with a checksum; a damaged one is told and made again. Small catalogs have none.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ from snowmatch.core.collection import without_collection
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import keep_file, read_file
 from snowmatch.core.home import CSV_NAME, EXCEL_NAME, opened_path
+from snowmatch.core.mended import keep_mended
 from snowmatch.core.notes import Note
 from snowmatch.core.plain import read_json
 from snowmatch.core.types import Annotation
 from snowmatch.core.version import __version__
 from snowmatch.photos.facts import PhotoFacts, facts_from_row, facts_to_row
 
-FORMAT = 1
+FORMAT = 2
 LEAST = 5_000  # annotations: a smaller catalog is read from its table in less than half a second
 MOST_LOOKED_AT = 1_000  # photos that were looked at because they have no record; with more, nothing is kept; chosen
 LARGEST = 4 << 30  # bytes: a larger file is not one of snowmatch
@@ -105,8 +106,12 @@ def _keep(data: CatalogData, records: Records, stamp: Sequence[Any]) -> None:
     }
     with suppress(SnowmatchError, OSError, TypeError, ValueError):  # the next time it is read from its table again
         body = json.dumps(held, separators=(",", ":")).encode()
-        head = json.dumps({"stamp": stamp, "sum": zlib.crc32(body)}, separators=(",", ":")).encode()
-        keep_file(opened_path(data.folder), head + b"\n" + body)
+        content = json.dumps(stamp, separators=(",", ":")).encode() + b"\n" + body
+        keep_file(opened_path(data.folder), _sum_of(content) + b"\n" + content)
+
+
+def _sum_of(content: bytes) -> bytes:
+    return b"%08x" % zlib.crc32(content)
 
 
 def _column(annotations: Sequence[Annotation], name: str) -> Any:
@@ -138,10 +143,16 @@ def _kept(folder: Path, stamp: list[Any]) -> tuple[CatalogData, Records] | None:
         path = opened_path(folder)
         if path.is_symlink() or path.stat().st_size > LARGEST:
             return None
-        head, _, body = read_file(path).partition(b"\n")
-        about = read_json(head)
-        if about["stamp"] != stamp or about["sum"] != zlib.crc32(body):
+        known, _, content = read_file(path).partition(b"\n")
+        if known.startswith(b"{"):  # of an older version
             return None
+        if known != _sum_of(content):
+            keep_mended(path)
+            return None
+        head, _, body = content.partition(b"\n")
+        if read_json(head) != stamp:
+            return None
+        del content
         held = read_json(body)
         del body
         looked = {path: facts_from_row(*facts) for path, _, facts in held["looked"]}

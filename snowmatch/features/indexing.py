@@ -20,6 +20,7 @@ from snowmatch.catalog.settings import keep_settings
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.executor import WorkerDiedError, cores, in_order, open_pool
 from snowmatch.core.home import features_path
+from snowmatch.core.mended import forget_mended, note_on_mended
 from snowmatch.core.notes import Note
 from snowmatch.core.plugins import plain_settings, settings
 from snowmatch.core.text import counted
@@ -172,6 +173,9 @@ def index_catalog(
     seconds = time.monotonic() - started
     mended = notes_on_damage(replaced, records.unsound + dropped)
     notes = (*mended, *_notes(damaged, writer.damaged_files), *lost, *others)
+    if (again_made := note_on_mended(folder)) is not None:
+        notes = (*notes, again_made)
+        forget_mended(folder)
     if finders.classifier is None and data.settings.classifier == AUTO and (bare := _without_outline(boxed)):
         notes = (*notes, _no_classifier(folder, bare))
     return IndexReport(data, run.new, run.reused, failed, run.features, seconds, removed, freed, found, notes)

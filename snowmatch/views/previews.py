@@ -20,6 +20,7 @@ from PIL import Image
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import keep_file, read_file, unreadable
 from snowmatch.core.home import home_of
+from snowmatch.core.mended import keep_mended
 from snowmatch.core.types import Annotation, BBox
 from snowmatch.photos.chips import clip_bbox
 from snowmatch.photos.exif import orientation
@@ -90,6 +91,7 @@ def _stored(kept: Path) -> bytes | None:
         content, known = stored[:-SUM_BYTES], stored[-SUM_BYTES:]
         if _sum_of(content) == known:
             return content
+        keep_mended(kept)
     return None
 
 

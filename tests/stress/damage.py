@@ -54,7 +54,7 @@ FEATURES = 30  # of a photo
 
 # Of what is stored of single photos, and who skipped what, a part may be lost: it is made again, or costs nothing
 PARTS = ("stored", "turns", "events")
-MENDED = ("records-damaged", "maps-damaged", "index-made")  # notes that no index run may leave
+MENDED = ("records-damaged", "maps-damaged", "index-made", "files-mended")  # notes that no index run may leave
 LEAST = opening.LEAST
 KEPT_NAMES = ("settings.json", "checked.json", "job.json", "ended.json", "progress.json")
 

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.mended import keep_mended
 from snowmatch.matching.search import inverted_file
 from snowmatch.matching.search.files import (
     CODES,
@@ -294,6 +295,8 @@ def _read_codebook(shelf: Shelf, name: str) -> Codebook | None:
     sound = next((each for each in found if each is not None), None)
     for path, each in zip(paths, found, strict=True):
         if sound is not None and each is None:
+            if with_ending(path, SUMS).exists():  # else it was not written to its end
+                keep_mended(with_ending(path, CODES))
             try:
                 write_codebook(path, sound)
             except SnowmatchError:  # the disk is full or read-only: the other one does

@@ -10,6 +10,7 @@ from snowmatch.catalog.database import is_whole
 from snowmatch.catalog.records import Records
 from snowmatch.catalog.screened import load_detections
 from snowmatch.core.home import features_path
+from snowmatch.core.mended import note_on_mended
 from snowmatch.core.notes import Note
 from snowmatch.features.checked import CHECKED, checks_are_damaged
 from snowmatch.review.doctor.finding import CHECK, HINT, Finding
@@ -17,13 +18,16 @@ from snowmatch.review.turns import are_damaged
 
 
 def findings_of_stored(folder: Path, records: Records) -> Iterator[Finding]:
-    """Yield the findings on damaged entries of the database, and on damaged lists of checks and turns."""
+    """Yield the findings on damaged entries of the database, on damaged lists, and on files that were made again."""
     if records.unsound or count_damaged(folder) or not is_whole(folder):
         text = "the database of photos has damaged entries, which are not used: the next index run makes them again"
         yield Finding("records-damaged", CHECK, text)
     notes: list[Note] = []
     load_detections(folder, notes=notes)
     yield from (Finding(note.code, CHECK, note.text) for note in notes)
+    if (mended := note_on_mended(folder)) is not None:
+        cases = tuple(f"{file} {at}".strip() for file, at in sorted(mended.data["files"].items()))
+        yield Finding(mended.code, CHECK, mended.text, cases, mended.data)
     if any(checks_are_damaged(path.parent) for path in features_path(folder).glob(f"*/{CHECKED}")):
         text = "the list of checked features is damaged and not used: the next index run checks more of them"
         yield Finding("checks-damaged", HINT, text)

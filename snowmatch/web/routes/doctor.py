@@ -37,6 +37,7 @@ PAGES = {
     "failed": "/jobs",
     "records-damaged": "/jobs",
     "checks-damaged": "/jobs",
+    "files-mended": "/jobs",
     "names-unseen": "/jobs",
     "no-box": "/photos?outline=neither&view=outline",
     "body-part-unknown": "/photos?body_part=unknown",
