@@ -32,6 +32,7 @@ from snowmatch.confidence.levels import Levels
 from snowmatch.confidence.model import Model
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.home import database_path
+from snowmatch.core.mended import forget_mended, note_on_mended
 from snowmatch.core.notes import Note
 from snowmatch.core.types import Annotation
 from snowmatch.features.reader import FeatureReader
@@ -741,6 +742,10 @@ def test_a_damaged_kept_answer_is_asked_again(long, tmp_path):
     answers(tmp_path)
     assert len(long.asked) == 3  # those of whom nothing is said
     assert same_files(tmp_path, "answers", "whole")
+    assert list(note_on_mended(long.catalog.folder).data["files"]) == ["catalog.sqlite"]
+    forget_mended(long.catalog.folder)
+    answers(tmp_path)
+    assert note_on_mended(long.catalog.folder) is None
 
 
 def test_a_catalog_that_cannot_be_written_keeps_nothing_and_says_so(long, tmp_path, monkeypatch):

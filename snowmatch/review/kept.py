@@ -12,6 +12,8 @@ from typing import Any
 from snowmatch.catalog.database import DamagedError, reading, sound, with_sum, writing
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import file_sha256
+from snowmatch.core.home import database_path
+from snowmatch.core.mended import keep_mended
 from snowmatch.core.plain import plain
 from snowmatch.core.types import Annotation
 from snowmatch.core.version import __version__
@@ -90,7 +92,7 @@ def _digest(values: Any) -> str:
 
 
 def read_kept(folder: Path, keys: Iterable[str]) -> dict[str, Record]:
-    """Return the records that the catalog in `folder` keeps, by key. Damaged records are skipped."""
+    """Return the records that the catalog in `folder` keeps, by key. Damaged records are skipped, and told later."""
     found: dict[str, Record] = {}
     wanted = list(dict.fromkeys(keys))
     try:
@@ -102,6 +104,8 @@ def read_kept(folder: Path, keys: Iterable[str]) -> dict[str, Record]:
                 for row in database.execute(f"SELECT key, answer, sum FROM answers WHERE key IN ({marks})", some):
                     if sound(row):
                         found[row[0]] = json.loads(row[1])
+                    else:  # it is asked and kept again
+                        keep_mended(database_path(folder))
     except DamagedError:
         return {}
     return found
