@@ -525,11 +525,27 @@ def test_a_station_that_somebody_wrote_is_not_taken_for_another(tmp_path):
 def test_a_corrected_position_stays_with_its_station(tmp_path):
     import_posts(tmp_path, (S01, "76.1", *MAY), (S02, "76.2", *MAY))
     change(tmp_path / "stations.csv", 1, x="76.25")
-    rows, notes = import_posts(tmp_path, (S01, "76.1", *JUNE), (S03, "76.3", *JUNE), (S02, "76.2", *JUNE))
-    assert sorted(rows) == [(S01, "76.1", *JUNE), (S02, "76.25", *JUNE), (S03, "76.3", *JUNE)]
+    later = ("2024-05-03", "2024-06-02")
+    rows, notes = import_posts(tmp_path, (S01, "76.1", *later), (S03, "76.3", *later), (S02, "76.2", *later))
+    assert sorted(rows) == [(S01, "76.1", *later), (S02, "76.25", *later), (S03, "76.3", *later)]
     assert "stations-gone" not in notes
-    rows, notes = import_posts(tmp_path, (S01, "76.1", *JUNE))
+    rows, notes = import_posts(tmp_path, (S01, "76.1", *later))
     assert len(rows) == 3
+    assert notes["stations-gone"].startswith("2 rows of stations of an earlier import not in the source any more")
+
+
+@pytest.mark.parametrize("begins", ["2024-06-01", "2024-05-30"])  # a day later, or when the card was changed
+def test_the_next_season_of_a_station_is_a_row_of_its_own(tmp_path, begins):
+    import_posts(tmp_path, (S01, "76.1", *MAY), (S02, "76.2", *MAY))
+    change(tmp_path / "stations.csv", 1, x="76.25")
+    season = (begins, "2024-06-30")
+    rows, notes = import_posts(tmp_path, (S01, "76.1", *season), (S02, "76.2", *season))
+    assert rows == [
+        (S01, "76.1", *MAY),
+        (S02, "76.25", *MAY),
+        (S01, "76.1", *season),
+        (S02, "76.25", *season),  # the corrected position is that of the station
+    ]
     assert notes["stations-gone"].startswith("2 rows of stations of an earlier import not in the source any more")
 
 
