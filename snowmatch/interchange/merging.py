@@ -6,12 +6,13 @@ that is as it was imported takes the source's new text. A cell that somebody cha
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 
 from snowmatch.catalog.cells import CellError, RelativeBox, read_box, read_path
+from snowmatch.catalog.times import read_times
 from snowmatch.core.boxes import overlap
 from snowmatch.core.types import BBox
 
@@ -182,17 +183,24 @@ def _alike(one: Cells, other: Cells, column: str) -> bool | None:
 
 
 def _overlap(one: Cells, other: Cells) -> bool:
-    """Return whether two periods may overlap: True as well if their dates cannot be compared as texts.
+    """Return whether two periods may overlap: True as well if their dates are missing or not clear.
 
     A day on which one ends and the other begins is no overlap: the camera was visited.
     """
-    (start, end), (first, last) = ((cells.get("from", "")[:10], cells.get("to", "")[:10]) for cells in (one, other))
-    return start == first or not (_not_before(start, last) or _not_before(first, end))
+    (start, end), (first, last) = _period(one), _period(other)
+    if start is not None and start == first:
+        return True
+    apart = (start is not None and last is not None and start >= last) or (
+        first is not None and end is not None and first >= end
+    )
+    return not apart
 
 
-def _not_before(day: str, other: str) -> bool:
-    """Return whether a day is surely not before another one."""
-    return all(re.fullmatch(r"\d{4}-\d\d-\d\d", each) for each in (day, other)) and day >= other
+def _period(cells: Cells) -> tuple[date | None, date | None]:
+    """Return the days of a row's `from` and `to`; None for one that is missing or not clear."""
+    times, mixed = read_times([cells.get("from", ""), cells.get("to", "")])
+    start, end = (None if mixed or t.unclear or t.moment is None else t.moment.date() for t in times)
+    return start, end
 
 
 def _place(cells: Mapping[str, str], column: str) -> str:
