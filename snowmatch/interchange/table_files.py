@@ -27,9 +27,7 @@ FORMAT_COLUMN, TABLE_COLUMN = "format", "table"  # the columns of the memory tha
 
 @dataclass(frozen=True)
 class TextTable:
-    """A table as texts. columns: in one form, unique; of stations, the columns that the headings mean. headings: as they
-    are written in the file.
-    """
+    """A table as texts. columns: in one form, unique; of stations, what the headings mean. headings: as in the file."""
 
     columns: tuple[str, ...]
     headings: tuple[str, ...]

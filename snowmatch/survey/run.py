@@ -182,7 +182,9 @@ def make_survey(data: CatalogData, identities: Identities | None = None, **optio
         text = f"{counted(outside, 'unidentified sighting')} without a station, a time or effort: not counted"
         notes.append(Note("unidentified-left-out", text, {"count": outside}))
     if sideless:
-        text = f"{counted(sideless, 'unidentified sighting')} without a side: not counted, as each session is of one side"
+        text = (
+            f"{counted(sideless, 'unidentified sighting')} without a side: not counted, as each session is of one side"
+        )
         notes.append(Note("unidentified-without-side", text, {"count": sideless}))
     if split:
         named = tuple(replace(s, name=side_session(s.name, side)) for side in SIDES for s in sessions)
