@@ -324,6 +324,8 @@ def test_a_day_without_a_time_is_no_evidence_for_the_other_passages_of_that_day(
 def test_a_further_column_that_appears_twice_is_told(tmp_path):
     data = load_text(tmp_path, "path,sex,Sex,remark,,\na.jpg,male,female,x,,\n")
     assert note_of(data, "columns-twice").endswith("left out: sex; expected once")
+    data = load_text(tmp_path, "path,remark,remark,more\na.jpg,x,y,z\n")
+    assert note_of(data, "columns-left-out").endswith("does not use: more")  # the others are told of once
 
 
 def test_photos_beside_an_encounter_of_the_table_that_have_none_are_noted(tmp_path):

@@ -487,8 +487,6 @@ def test_a_package_cannot_name_files_outside_it(tmp_path):
         import_source(folder, format="camtrap_dp")
 
 
-@pytest.mark.real
-@pytest.mark.skipif(not (REAL / "camtrap-dp").is_dir(), reason="no sample files")
 def test_what_is_no_species_is_none(tmp_path):
     source = SOURCES["wildlife_insights"][0](tmp_path / "wi")
     table = source / "images_p.csv"
@@ -506,6 +504,8 @@ def test_photos_of_nothing_in_traptagger_are_left_out_and_counted(tmp_path):
     assert {row["individual"] for row in read_rows(tmp_path / "a" / "catalog.csv")} == {"Aika", "Berk"}
 
 
+@pytest.mark.real
+@pytest.mark.skipif(not (REAL / "camtrap-dp").is_dir(), reason="no sample files")
 def test_the_published_example_of_camtrap_dp_is_imported(tmp_path):
     folder = tmp_path / "example"
     shutil.copytree(REAL / "camtrap-dp" / "example", folder)

@@ -25,6 +25,7 @@ from import_sources import (
 from PIL import Image, ImageOps
 
 from snowmatch.catalog.load import load_catalog
+from snowmatch.catalog.stations import read_stations
 from snowmatch.cli import main
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.imported import ImportedRow
@@ -525,12 +526,45 @@ def test_a_station_that_somebody_wrote_is_not_taken_for_another(tmp_path):
 def test_a_corrected_position_stays_with_its_station(tmp_path):
     import_posts(tmp_path, (S01, "76.1", *MAY), (S02, "76.2", *MAY))
     change(tmp_path / "stations.csv", 1, x="76.25")
-    rows, notes = import_posts(tmp_path, (S01, "76.1", *JUNE), (S03, "76.3", *JUNE), (S02, "76.2", *JUNE))
-    assert sorted(rows) == [(S01, "76.1", *JUNE), (S02, "76.25", *JUNE), (S03, "76.3", *JUNE)]
+    later = ("2024-05-03", "2024-06-02")
+    rows, notes = import_posts(tmp_path, (S01, "76.1", *later), (S03, "76.3", *later), (S02, "76.2", *later))
+    assert sorted(rows) == [(S01, "76.1", *later), (S02, "76.25", *later), (S03, "76.3", *later)]
     assert "stations-gone" not in notes
-    rows, notes = import_posts(tmp_path, (S01, "76.1", *JUNE))
+    rows, notes = import_posts(tmp_path, (S01, "76.1", *later))
     assert len(rows) == 3
     assert notes["stations-gone"].startswith("2 rows of stations of an earlier import not in the source any more")
+
+
+@pytest.mark.parametrize("begins", ["2024-06-01", "2024-05-30"])  # a day later, or when the card was changed
+def test_the_next_season_of_a_station_is_a_row_of_its_own(tmp_path, begins):
+    import_posts(tmp_path, (S01, "76.1", *MAY), (S02, "76.2", *MAY))
+    change(tmp_path / "stations.csv", 1, x="76.25")
+    season = (begins, "2024-06-30")
+    rows, notes = import_posts(tmp_path, (S01, "76.1", *season), (S02, "76.2", *season))
+    assert rows == [
+        (S01, "76.1", *MAY),
+        (S02, "76.25", *MAY),
+        (S01, "76.1", *season),
+        (S02, "76.25", *season),  # the corrected position is that of the station
+    ]
+    assert notes["stations-gone"].startswith("2 rows of stations of an earlier import not in the source any more")
+
+
+def test_the_own_table_of_stations_keeps_its_headings_and_can_be_read_afterwards(tmp_path):
+    text = "Site;Longitude;Latitude;Setup_date;Retrieval_date\nS01;76,1;41,5;01.05.2023;30.05.2023\n"
+    (tmp_path / "stations.csv").write_text(text)
+    posts = [{"Site": "S01", "Longitude": "76.1", "Latitude": "41.5", "Setup_date": a, "Retrieval_date": b}
+             for a, b in (MAY, JUNE)]  # fmt: skip
+    import_source(megadetector(tmp_path), tmp_path, stations=write_csv(tmp_path / "posts.csv", posts))
+    found = read_stations(tmp_path / "stations.csv", [])
+    assert [(d.station, d.x, f"{d.working.start:%Y-%m}") for d in found] == [
+        ("S01", 76.1, "2023-05"),
+        ("S01", 76.1, "2024-05"),
+        ("S01", 76.1, "2024-06"),
+    ]
+    head, first, *_ = (tmp_path / "stations.csv").read_text().splitlines()
+    assert head.startswith("Site,Longitude,Latitude,Setup_date,Retrieval_date")
+    assert first.startswith('S01,"76,1","41,5",01.05.2023,30.05.2023')
 
 
 def test_a_table_of_stations_is_read_with_any_headings(tmp_path):

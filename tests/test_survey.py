@@ -140,7 +140,13 @@ def test_a_column_with_positions_is_no_trait(tmp_path):
     assert row.traits == {"habitat": "ridge"}
 
 
-@pytest.mark.parametrize("heading", ["latlong", "XCoord", "POINT_X", "MGRS", "Широта", "долгота", "Координаты N"])
+@pytest.mark.parametrize(
+    "heading",
+    [
+        *("latlong", "latlng", "XCoord", "POINT_X", "MGRS", "footprintWKT"),
+        *("Широта", "долгота", "Координаты N", "с.ш."),
+    ],
+)
 def test_positions_are_known_by_many_headings(heading):
     assert holds_position(heading)
     assert not holds_position("habitat")
@@ -340,6 +346,25 @@ def test_an_animal_with_equally_many_captures_of_both_sides_counts_by_its_left_s
 
 
 SIDES = (("right", "02"), ("left", "12"))
+
+
+def test_left_and_right_as_sessions_tell_the_effort_once_and_what_shows_no_side(tmp_path):
+    rows = [*ROWS, ("", "unknown", "S2", "2023-05-23T05:00:00", "e9", "")]
+    survey = survey_of(write_catalog(tmp_path / "c", rows), flanks="sessions")
+    assert "3 stations, 84.5 camera-days" in format_survey(survey)
+    notes = {note.code: note.text for note in survey.notes}
+    assert notes["unidentified-without-side"].startswith("1 unidentified sighting without a side: not counted")
+    both = survey_of(tmp_path / "c")
+    assert "3 stations, 84.5 camera-days" in format_survey(both)
+    assert "unidentified-without-side" not in {note.code for note in both.notes}
+
+
+def test_a_camera_without_dates_beside_one_with_dates_is_told(tmp_path):
+    posts = "station,camera,from,to\nS1,a,2023-05-01,2023-05-30\nS1,b,,\nS2,,2023-05-01,2023-05-30\nS3,,,\n"
+    survey = survey_of(write_catalog(tmp_path / "c", stations=posts))
+    notes = {note.code: note.text for note in survey.notes}
+    assert "no effort is counted for S1/b;" in notes["cameras-without-dates"]
+    assert "(S3 2023-05-20" in notes["effort-from-photos"]
 
 
 def test_captures_without_a_body_part_are_told(tmp_path):

@@ -147,6 +147,15 @@ def test_both_sides_as_sessions_count_effort_and_sightings_once(folder, survey):
     assert {i.name: i.sightings for i in individuals(split.captures)} == {"aika": 3, "bars": 3, "cholpon": 1}
 
 
+def test_a_part_of_a_survey_estimates_all_animals_that_it_has(tmp_path):
+    rows = [("aika", "left_flank", "S1", "2023-05-05T10:00:00", "e1", "")]
+    posts = "station,from,to\nS1,2023-05-01,2023-05-03\nS2,2023-05-10,2023-05-20\n"
+    folder = write_catalog(tmp_path / "c", rows, posts)
+    part = select(make_survey(snowmatch.open_catalog(folder).data), first=date(2023, 5, 4))
+    assert len(part.captures) == 1
+    assert {row[1]: row[2] for row in survey_table(part, "estimates.csv")[1]} == {"m0": 1, "chao": 1}
+
+
 # --- gaps -------------------------------------------------------------------------------------------------------------
 
 

@@ -107,7 +107,8 @@ def _columns(path: Path, sheet: Sheet, notes: list[Note]) -> list[str]:
     if twice:
         text = f"columns of {path.name} that appear twice and are therefore left out: {', '.join(twice)}; expected once"
         notes.append(Note("columns-twice", text, {"columns": twice}))
-    if unknown := [name for name in columns if name and name not in COLUMNS and not _used_elsewhere(name)]:
+    further = [name for name in columns if name and name not in (*COLUMNS, *twice)]
+    if unknown := [name for name in further if not _used_elsewhere(name)]:
         listed = ", ".join(name + did_you_mean(name, [c for c in COLUMNS if c not in columns]) for name in unknown)
         text = f"columns of {path.name} that snowmatch keeps but does not use: {listed}"
         notes.append(Note("columns-left-out", text, {"columns": unknown}))

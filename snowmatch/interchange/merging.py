@@ -6,15 +6,17 @@ that is as it was imported takes the source's new text. A cell that somebody cha
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 
 from snowmatch.catalog.cells import CellError, RelativeBox, read_box, read_path
+from snowmatch.catalog.times import read_times
 from snowmatch.core.boxes import overlap
 from snowmatch.core.types import BBox
 
+POSITION = ("x", "y", "crs")
 SAME_ANIMAL = 0.5  # two boxes of a photo are one animal if they overlap by more: a detector was run again
 Cells = dict[str, str]
 
@@ -48,7 +50,7 @@ def merge(
     fixed: columns that never change in rows that are there. No source rows leave the table as it is.
     """
     rows = [dict(cells) for cells in here]
-    partners = _partners(rows, source, key, place, last)
+    partners = _partners(rows, source, key, place)
     merged = Merged(rows)
     for number, cells in enumerate(source):
         at = partners.get(number)
@@ -56,7 +58,9 @@ def merge(
             if here and cells[key] in last:
                 merged.removed.append(cells[key])
             else:
-                rows.append(dict(cells))
+                corrected = _corrected_position(here, last, cells, key) if place == "station" else {}
+                rows.append({**cells, **corrected})
+                merged.kept += [(cells[key], column, text, cells[column]) for column, text in corrected.items()]
                 merged.added += 1
             continue
         known = last.get(rows[at].get(key) or cells[key])
@@ -89,11 +93,22 @@ def _merge_cell(
     return False
 
 
-def _partners(
-    rows: Sequence[Cells], source: Sequence[Cells], key: str, place: str, last: Collection[str]
-) -> dict[int, int]:
+def _corrected_position(
+    here: Sequence[Cells], last: Mapping[str, Cells], cells: Mapping[str, str], key: str
+) -> dict[str, str]:
+    """Return the columns of the position that somebody corrected here, for a further period of the same station."""
+    for row in here:
+        known = last.get(row.get(key, ""), {})
+        if all(row.get(c, "") == known.get(c, "") == cells.get(c, "") for c in ("station", "location")) and all(
+            known.get(c, "") == cells.get(c, "") for c in POSITION
+        ):
+            return {c: row[c] for c in POSITION if row.get(c) and cells.get(c) and row[c] != cells[c]}
+    return {}
+
+
+def _partners(rows: Sequence[Cells], source: Sequence[Cells], key: str, place: str) -> dict[int, int]:
     """Return for each row of the source the row of the table that is the same: by identifier, then by photo and box, or
-    by station and period. last: the identifiers of the last import.
+    by station and period.
     """
     by_key = {row[key]: n for n, row in enumerate(rows) if row.get(key)}
     found = {n: by_key[cells[key]] for n, cells in enumerate(source) if cells[key] in by_key}
@@ -110,8 +125,7 @@ def _partners(
         if place == "path":
             found.update(_paired(rows, source, free[name], numbers))
         else:
-            imported = {at for at in free[name] if rows[at].get(key) in last}
-            found.update(_paired_stations(rows, source, free[name], numbers, imported))
+            found.update(_paired_stations(rows, source, free[name], numbers))
     return found
 
 
@@ -143,18 +157,17 @@ def _paired(
 
 
 def _paired_stations(
-    rows: Sequence[Cells], source: Sequence[Cells], here: Sequence[int], there: Sequence[int], imported: Collection[int]
+    rows: Sequence[Cells], source: Sequence[Cells], here: Sequence[int], there: Sequence[int]
 ) -> dict[int, int]:
     """Return the pairs of rows of one station that are one camera in one period.
 
-    imported: rows that the last import of this format wrote: the source has changed their dates. Of others, the dates
-    decide.
+    Periods that do not overlap are two: the next season of a station never takes the place of the last one.
     """
     fits = []
     for n in there:
         for at in here:
             alike = [_alike(rows[at], source[n], column) for column in ("location", "camera")]
-            if None not in alike and (at in imported or _overlap(rows[at], source[n])):
+            if None not in alike and _overlap(rows[at], source[n]):
                 fits.append((rows[at].get("from", "") != source[n].get("from", ""), alike.count(False), n, at))
     found: dict[int, int] = {}
     for *_, n, at in sorted(fits):
@@ -170,12 +183,24 @@ def _alike(one: Cells, other: Cells, column: str) -> bool | None:
 
 
 def _overlap(one: Cells, other: Cells) -> bool:
-    """Return whether two periods may overlap: True as well if their dates cannot be compared as texts."""
-    days = [(cells.get("from", "")[:10], cells.get("to", "")[:10]) for cells in (one, other)]
-    if not all(re.fullmatch(r"\d{4}-\d\d-\d\d", day) for period in days for day in period):
+    """Return whether two periods may overlap: True as well if their dates are missing or not clear.
+
+    A day on which one ends and the other begins is no overlap: the camera was visited.
+    """
+    (start, end), (first, last) = _period(one), _period(other)
+    if start is not None and start == first:
         return True
-    (start, end), (first, last) = days
-    return start <= last and first <= end
+    apart = (start is not None and last is not None and start >= last) or (
+        first is not None and end is not None and first >= end
+    )
+    return not apart
+
+
+def _period(cells: Cells) -> tuple[date | None, date | None]:
+    """Return the days of a row's `from` and `to`; None for one that is missing or not clear."""
+    times, mixed = read_times([cells.get("from", ""), cells.get("to", "")])
+    start, end = (None if mixed or t.unclear or t.moment is None else t.moment.date() for t in times)
+    return start, end
 
 
 def _place(cells: Mapping[str, str], column: str) -> str:

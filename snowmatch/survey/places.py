@@ -113,13 +113,16 @@ def _several_values(groups: Mapping[tuple[str, str], Sequence[Deployment]]) -> l
 def working_periods(places: Sequence[Place], data: CatalogData, notes: list[Note]) -> dict[str, list[tuple[Span, str]]]:
     """Return when the cameras of each place worked, by label, with the session of each period ("": any).
 
-    Where no table says it, it is from the first photo to the last. One note names all such places.
+    Where no table says it, it is from the first photo to the last. One note names all such places, another one the
+    cameras without dates beside one with dates: they have no effort.
     """
     found: dict[str, list[tuple[Span, str]]] = {}
     told: list[str] = []
+    undated: list[str] = []
     longest = 0
     for place in places:
         if not place.from_photos:
+            undated += ["/".join(filter(None, (place.label, d.camera))) for d in place.deployments if not d.working]
             found[place.label] = [(span, d.session) for d in place.deployments for span in working_time(d)]
             continue
         times = _photo_times(place, data)
@@ -134,6 +137,12 @@ def working_periods(places: Sequence[Place], data: CatalogData, notes: list[Note
         text += f": their effort is from the first photo to the last ({some(told)})"
         text += f", with gaps of up to {longest} days without a photo" if longest else ""
         notes.append(Note("effort-from-photos", text, {"count": len(told), "longest": longest}))
+    if undated:
+        text = (
+            f"{counted(len(undated), 'row')} of the table of stations without from and to, beside others of the same "
+            f"station that have them: no effort is counted for {some(undated)}; fill in from and to"
+        )
+        notes.append(Note("cameras-without-dates", text, {"cameras": undated}))
     return found
 
 

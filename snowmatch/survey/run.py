@@ -165,7 +165,7 @@ def make_survey(data: CatalogData, identities: Identities | None = None, **optio
         for s in sessions
         for name in ([side_session(s.name, side) for side in SIDES] if split else [s.name])
     }
-    outside, unnamed = 0, []
+    outside, sideless, unnamed = 0, 0, []
     for s in (s for s in sightings if s.individual is None):
         found = finder.find(s)
         if isinstance(found, str):
@@ -174,12 +174,18 @@ def make_survey(data: CatalogData, identities: Identities | None = None, **optio
         session, occasion, number = found
         assert s.start is not None
         shown = [side_session(session, side) for side, letter in SIDES.items() if s.shows(letter)]
+        sideless += split and not shown
         for name in shown if split else [session]:
             unidentified[name][number, occasion] += 1
             unnamed.append(Unnamed(name, places[number].label, s.start, s.rows))
     if outside:
         text = f"{counted(outside, 'unidentified sighting')} without a station, a time or effort: not counted"
         notes.append(Note("unidentified-left-out", text, {"count": outside}))
+    if sideless:
+        text = (
+            f"{counted(sideless, 'unidentified sighting')} without a side: not counted, as each session is of one side"
+        )
+        notes.append(Note("unidentified-without-side", text, {"count": sideless}))
     if split:
         named = tuple(replace(s, name=side_session(s.name, side)) for side in SIDES for s in sessions)
         effort = {side_session(name, side): table for side in SIDES for name, table in effort.items()}

@@ -85,7 +85,8 @@ def estimates(captures: Sequence[Capture], session: Session, worked: np.ndarray)
     """Return the estimates of the number of animals in a session, by model (`m0`, `chao`).
 
     worked: (K,) bool, whether any camera worked on an occasion. On the others nothing can be captured: they do not
-    count.
+    count, but for those with captures, where a part of a survey begins after its cameras worked.
     """
     _, table = history(captures, session.name, session.occasions)
-    return {"m0": m0(table[:, worked]), "chao": chao(table[:, worked])}
+    table = table[:, worked | table.any(axis=0)]
+    return {"m0": m0(table), "chao": chao(table)}

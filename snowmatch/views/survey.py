@@ -23,7 +23,7 @@ def format_survey(survey: Survey) -> str:
     """Return the effort, the captures, the individuals and the estimates of a survey as text."""
     animals = individuals(survey.captures)
     cells = {c.cell for c in survey.captures}
-    working = sum(survey.effort[s.name].sum() for s in survey.sessions)
+    working = sum(survey.effort[s.name].sum() for s in survey.seasons)
     lines = [
         f"{survey.data.folder}: {counted(len(survey.places), 'station')}, {working:.1f} camera-days, "
         f"{counted(len(animals), 'individual')}, {counted(len(cells), 'capture')} (one a station and occasion)",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -40,16 +40,18 @@ class Multimark:
         for s in survey.sessions:
             ending = f"-{endings[s.name]}" if len(survey.sessions) > 1 else ""
             own = [c for c in survey.captures if c.session == s.name and c.flank]
-            names = sorted({c.individual for c in own})
+            by_animal: dict[str, list[Capture]] = defaultdict(list)
+            by_occasion: dict[tuple[str, int], list[Capture]] = defaultdict(list)
+            for c in own:
+                by_animal[c.individual].append(c)
+                by_occasion[c.individual, c.occasion].append(c)
+            names = sorted(by_animal)
             occasions = range(1, s.occasions + 1)
             open_on = [k for k, worked in zip(occasions, survey.worked(s), strict=True) if worked]
-            table = [
-                (animals[n], *(_code([c for c in own if c.individual == n and c.occasion == k]) for k in open_on))
-                for n in names
-            ]
+            table = [(animals[n], *(_code(by_occasion.get((n, k), ())) for k in open_on)) for n in names]
             files[f"encounters{ending}.csv"] = plain_csv(("id", *(f"occ{k}" for k in open_on)), table)
             files[f"known{ending}.csv"] = plain_csv(
-                ("id", "known"), [(animals[n], int(_linked(own, n))) for n in names]
+                ("id", "known"), [(animals[n], int(_linked(by_animal[n]))) for n in names]
             )
             if given.positions:
                 detectors, effort = given.detectors(s.name), survey.occasion_effort(s)
@@ -57,7 +59,7 @@ class Multimark:
                 for c in own:
                     cells[c.individual, c.place, c.occasion].append(c)
                 columns = [(p.label, k) for _, p in detectors for k in occasions]
-                spatial = [(animals[n], *(_code(cells[n, p, k]) for p, k in columns)) for n in names]
+                spatial = [(animals[n], *(_code(cells.get((n, p, k), ())) for p, k in columns)) for n in names]
                 number = {p.label: j + 1 for j, (_, p) in enumerate(detectors)}
                 head = ("id", *(f"trap{number[p]}_occ{k}" for p, k in columns))
                 files[f"encounters-by-trap{ending}.csv"] = plain_csv(head, spatial)
@@ -74,7 +76,7 @@ def _without_side(given: Export) -> None:
     given.leave_out(sum(not c.flank for c in given.survey.captures), "capture", "it shows no side")
 
 
-def _code(captures: list[Capture]) -> int:
+def _code(captures: Sequence[Capture]) -> int:
     """Return the type of what was captured of one animal on one occasion."""
     flanks = {c.flank for c in captures}
     if any(c.both for c in captures):
@@ -84,8 +86,8 @@ def _code(captures: list[Capture]) -> int:
     )
 
 
-def _linked(captures: list[Capture], name: str) -> bool:
-    flanks = {c.flank for c in captures if c.individual == name}
+def _linked(captures: Sequence[Capture]) -> bool:
+    flanks = {c.flank for c in captures}
     return "B" in flanks or {"L", "R"} <= flanks
 
 
