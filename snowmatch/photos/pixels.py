@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, ImageFile
+from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.photos.exif import orientation
@@ -28,6 +29,8 @@ STRIP_ROWS = 256
 BMP_PIXELS = 128  # largest number of pixels in one byte of a BMP. Source: its run-length code, 255 pixels in 2 bytes
 # Grey value for transparent pixels: mid-grey gives the weakest edges next to a coat.
 TRANSPARENT = 128
+# TIFF's numbers. Source: TIFF 6.0
+_BITS, _PHOTOMETRIC, _PLANES, _APART = 258, 262, 284, 2
 # For each EXIF orientation 2 to 8: the function that turns the stored pixels upright. Source: EXIF 2.3, tag 0x0112.
 _UPRIGHT = {
     2: lambda a: a[:, ::-1],
@@ -149,6 +152,7 @@ def _decoded(path: Path, least: int | None) -> Iterator[tuple[Image.Image, int]]
             factor = least / max(image.size)
             # Only a JPEG can be decoded at a smaller scale; for other formats this call does nothing
             image.draft(None, (max(1, int(image.width * factor)), max(1, int(image.height * factor))))
+        _whole_planes(image)
         wide = _is_wide(image)
         image.load()
         turn = orientation(image)
@@ -210,6 +214,34 @@ def _is_wide(image: ImageFile.ImageFile) -> bool:
     return image.mode in ("RGB", "RGBA", "RGBX", "CMYK") and any(";16" in _raw_mode(tile.args) for tile in image.tile)
 
 
+def _whole_planes(image: ImageFile.ImageFile) -> None:
+    """Let the planes of a TIFF that holds each colour apart be read as they are.
+
+    Where they are not compressed, Pillow forgets that they have 16 bits, or that their white is 0. Raises ValueError
+    for planes that Pillow mixes up.
+    """
+    tags = _tags_of_planes(image)
+    if tags is None:
+        return
+    if image.mode in ("LA", "PA"):
+        raise ValueError("grey and transparency lie in separate planes")
+    big, deep = tags.prefix == b"MM", max(tags.get(_BITS, (1,))) == 16
+    if deep:
+        end = ";16B" if big else ";16" if image.mode == "I;16" else ";16L"
+    else:
+        end = ";I" if image.mode in ("1", "L") and tags.get(_PHOTOMETRIC) == 0 else ""
+    image.tile = [
+        tile._replace(args=_with_raw_mode(tile.args, lambda mode: mode + end)) if tile.codec_name == "raw" else tile
+        for tile in image.tile
+    ]
+
+
+def _tags_of_planes(image: Image.Image) -> ImageFileDirectory_v2 | None:
+    """Return the tags of a TIFF that holds each colour in a plane of its own; None for any other photo."""
+    tags = image.tag_v2 if isinstance(image, TiffImageFile) else None
+    return tags if tags is not None and tags.get(_PLANES) == _APART else None
+
+
 def _raw_mode(args: Any) -> str:
     return str(args[0] if isinstance(args, tuple) and args else args)
 
@@ -222,8 +254,11 @@ def _narrowed(path: Path, image: Image.Image) -> Image.Image:
     bands = len(image.mode.rstrip("AX"))  # other bands have 16 bits
     if upper[..., :bands].max(initial=0) >= 64:
         return image
+    if _tags_of_planes(image) is not None and image.info["compression"] != "raw":  # Pillow reads only the upper 8 bits
+        raise ValueError("colours of 10 to 14 bits lie in separate, compressed planes")
     with open_photo(path) as again:
         largest_page(again, path)
+        _whole_planes(again)
         # The other byte order reads the lower 8 bits
         native = "L" if sys.byteorder == "little" else "B"
         other = {"L": "B", "B": "L"}
