@@ -479,6 +479,29 @@ def test_a_damaged_codebook_of_a_part_that_has_grown_is_mended_from_its_copy(tmp
     assert (list(note.data["files"]) if note else []) == ([f"index/{path.name}"] if by == "query" else [])
 
 
+def test_a_copy_of_a_codebook_that_another_process_is_writing_is_not_called_damaged(tmp_path, monkeypatch):
+    folder = indexes_path(tmp_path)
+    folder.mkdir(parents=True)
+    place, held = shelf_in(folder), content(range(60))
+    shelf.arrange_blocks(place, held)
+    whole = files_in(folder)
+    copy = next(folder.glob("*_2.codebook")).with_suffix("")
+    files.remove(copy)
+    real = files.read_codebook
+
+    def read(path):
+        found = real(path)
+        if path == copy:  # the other process ends just now
+            for ending in (files.CODES, files.SUMS):
+                files.with_ending(copy, ending).write_bytes(whole[copy.name + ending])
+        return found
+
+    monkeypatch.setattr(shelf, "read_codebook", read)
+    answer(place, held, rows_of(key(3))[:20], np.ones(60, bool))
+    assert files_in(folder) == whole
+    assert note_on_mended(tmp_path) is None
+
+
 @pytest.mark.parametrize("entries", [2, 60])
 @pytest.mark.slow
 def test_every_changed_byte_of_an_index_is_found(tmp_path, entries):

@@ -291,11 +291,13 @@ def _read_codebook(shelf: Shelf, name: str) -> Codebook | None:
     A codebook that is lost can be trained anew, but not as it was: its answers would differ a little.
     """
     paths = shelf.codebook_paths(name)
+    # Before they are read: another process may be writing the copy now, or deleting both
+    complete = [with_ending(path, SUMS).exists() for path in paths]
     found = [read_codebook(path) for path in paths]
     sound = next((each for each in found if each is not None), None)
-    for path, each in zip(paths, found, strict=True):
+    for path, each, whole in zip(paths, found, complete, strict=True):
         if sound is not None and each is None:
-            if with_ending(path, SUMS).exists():  # else it was not written to its end
+            if whole and with_ending(path, SUMS).exists():  # else it was not written to its end
                 keep_mended(with_ending(path, CODES))
             try:
                 write_codebook(path, sound)
