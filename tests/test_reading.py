@@ -525,6 +525,7 @@ def test_planes_of_16_bits_are_read_in_full(tmp_path, bits, channels, order):
     expected = (values >> (bits - 8)).astype(np.uint8)
     expected = np.repeat(expected, 3, axis=2) if channels == 1 else expected[..., :3]
     np.testing.assert_array_equal(read_photo(tmp_path / "a.tif"), expected)
+    assert read_facts(tmp_path / "a.tif").image_size == (60, 40)
 
 
 def test_compressed_planes_of_16_bits_are_read_or_refused(tmp_path):

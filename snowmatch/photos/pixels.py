@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageFile
-from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.photos.exif import orientation
-from snowmatch.photos.formats import largest_page, open_photo
+from snowmatch.photos.formats import largest_page, open_photo, raw_mode, tags_of_planes, with_raw_mode
 from snowmatch.photos.turned import stored_edges
 
 # Number of rows that are converted at a time, so that memory never holds a photo of 100 megapixels twice.
@@ -29,8 +27,6 @@ STRIP_ROWS = 256
 BMP_PIXELS = 128  # largest number of pixels in one byte of a BMP. Source: its run-length code, 255 pixels in 2 bytes
 # Grey value for transparent pixels: mid-grey gives the weakest edges next to a coat.
 TRANSPARENT = 128
-# TIFF's numbers. Source: TIFF 6.0
-_BITS, _PHOTOMETRIC, _PLANES, _APART = 258, 262, 284, 2
 # For each EXIF orientation 2 to 8: the function that turns the stored pixels upright. Source: EXIF 2.3, tag 0x0112.
 _UPRIGHT = {
     2: lambda a: a[:, ::-1],
@@ -152,7 +148,6 @@ def _decoded(path: Path, least: int | None) -> Iterator[tuple[Image.Image, int]]
             factor = least / max(image.size)
             # Only a JPEG can be decoded at a smaller scale; for other formats this call does nothing
             image.draft(None, (max(1, int(image.width * factor)), max(1, int(image.height * factor))))
-        _whole_planes(image)
         wide = _is_wide(image)
         image.load()
         turn = orientation(image)
@@ -211,39 +206,7 @@ def _surplus(highest: int) -> int:
 
 def _is_wide(image: ImageFile.ImageFile) -> bool:
     """Return whether a photo that is not loaded yet has colours of 16 bits, of which Pillow reads the upper 8."""
-    return image.mode in ("RGB", "RGBA", "RGBX", "CMYK") and any(";16" in _raw_mode(tile.args) for tile in image.tile)
-
-
-def _whole_planes(image: ImageFile.ImageFile) -> None:
-    """Let the planes of a TIFF that holds each colour apart be read as they are.
-
-    Where they are not compressed, Pillow forgets that they have 16 bits, or that their white is 0. Raises ValueError
-    for planes that Pillow mixes up.
-    """
-    tags = _tags_of_planes(image)
-    if tags is None:
-        return
-    if image.mode in ("LA", "PA"):
-        raise ValueError("grey and transparency lie in separate planes")
-    big, deep = tags.prefix == b"MM", max(tags.get(_BITS, (1,))) == 16
-    if deep:
-        end = ";16B" if big else ";16" if image.mode == "I;16" else ";16L"
-    else:
-        end = ";I" if image.mode in ("1", "L") and tags.get(_PHOTOMETRIC) == 0 else ""
-    image.tile = [
-        tile._replace(args=_with_raw_mode(tile.args, lambda mode: mode + end)) if tile.codec_name == "raw" else tile
-        for tile in image.tile
-    ]
-
-
-def _tags_of_planes(image: Image.Image) -> ImageFileDirectory_v2 | None:
-    """Return the tags of a TIFF that holds each colour in a plane of its own; None for any other photo."""
-    tags = image.tag_v2 if isinstance(image, TiffImageFile) else None
-    return tags if tags is not None and tags.get(_PLANES) == _APART else None
-
-
-def _raw_mode(args: Any) -> str:
-    return str(args[0] if isinstance(args, tuple) and args else args)
+    return image.mode in ("RGB", "RGBA", "RGBX", "CMYK") and any(";16" in raw_mode(tile.args) for tile in image.tile)
 
 
 def _narrowed(path: Path, image: Image.Image) -> Image.Image:
@@ -254,16 +217,15 @@ def _narrowed(path: Path, image: Image.Image) -> Image.Image:
     bands = len(image.mode.rstrip("AX"))  # other bands have 16 bits
     if upper[..., :bands].max(initial=0) >= 64:
         return image
-    if _tags_of_planes(image) is not None and image.info["compression"] != "raw":  # Pillow reads only the upper 8 bits
+    if tags_of_planes(image) is not None and image.info["compression"] != "raw":  # Pillow reads only the upper 8 bits
         raise ValueError("colours of 10 to 14 bits lie in separate, compressed planes")
     with open_photo(path) as again:
         largest_page(again, path)
-        _whole_planes(again)
         # The other byte order reads the lower 8 bits
         native = "L" if sys.byteorder == "little" else "B"
         other = {"L": "B", "B": "L"}
         again.tile = [
-            tile._replace(args=_with_raw_mode(tile.args, lambda mode: mode[:-1] + other[mode[-1].replace("N", native)]))
+            tile._replace(args=with_raw_mode(tile.args, lambda mode: mode[:-1] + other[mode[-1].replace("N", native)]))
             for tile in again.tile
         ]
         again.load()
@@ -271,7 +233,3 @@ def _narrowed(path: Path, image: Image.Image) -> Image.Image:
     values = upper[..., :bands].astype(np.uint16) << 8 | lower[..., :bands]
     colours = (values >> _surplus(int(values.max(initial=0)))).astype(np.uint8)
     return Image.fromarray(np.concatenate([colours, upper[..., bands:]], axis=2), image.mode)
-
-
-def _with_raw_mode(args: Any, change: Callable[[str], str]) -> Any:
-    return (change(args[0]), *args[1:]) if isinstance(args, tuple) else change(args)
