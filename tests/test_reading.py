@@ -542,6 +542,9 @@ def test_other_planes_are_read_right_or_refused(tmp_path):
     write_planes(tmp_path / "white.tif", values[..., :1], 0, "<")  # 0 is white
     np.testing.assert_array_equal(read_photo(tmp_path / "white.tif"), np.repeat(255 - values[..., :1], 3, axis=2))
     for compressed in (False, True):
+        deep = values[..., :1].astype(np.uint16) << 8
+        write_planes(tmp_path / "white.tif", deep, 0, "<", compressed=compressed)
+        np.testing.assert_array_equal(read_photo(tmp_path / "white.tif"), np.repeat(255 - values[..., :1], 3, axis=2))
         write_planes(tmp_path / "clear.tif", values[..., :2], 1, "<", compressed=compressed)
         with pytest.raises(SnowmatchError, match="grey and transparency lie in separate planes"):
             read_photo(tmp_path / "clear.tif")

@@ -114,11 +114,16 @@ def _whole_planes(image: TiffImageFile) -> None:
     if deep:
         end = ";16B" if big else ";16" if image.mode == "I;16" else ";16L"
     else:
-        end = ";I" if image.mode in ("1", "L") and tags.get(_PHOTOMETRIC) == 0 else ""
+        end = ";I" if image.mode in ("1", "L") and white_is_zero(image) else ""
     image.tile = [
         tile._replace(args=with_raw_mode(tile.args, lambda mode: mode + end)) if tile.codec_name == "raw" else tile
         for tile in image.tile
     ]
+
+
+def white_is_zero(image: Image.Image) -> bool:
+    """Return whether a photo is a TIFF in which 0 is white. Of 16 bits, Pillow reads it as a negative."""
+    return isinstance(image, TiffImageFile) and image.tag_v2.get(_PHOTOMETRIC) == 0
 
 
 def tags_of_planes(image: Image.Image) -> ImageFileDirectory_v2 | None:

@@ -19,7 +19,14 @@ from PIL import Image, ImageFile
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.photos.exif import orientation
-from snowmatch.photos.formats import largest_page, open_photo, raw_mode, tags_of_planes, with_raw_mode
+from snowmatch.photos.formats import (
+    largest_page,
+    open_photo,
+    raw_mode,
+    tags_of_planes,
+    white_is_zero,
+    with_raw_mode,
+)
 from snowmatch.photos.turned import stored_edges
 
 # Number of rows that are converted at a time, so that memory never holds a photo of 100 megapixels twice.
@@ -196,7 +203,8 @@ def _grey_in_eight_bits(image: Image.Image) -> Image.Image:
     values = np.asarray(image)
     if values.min() < 0 or values.max() > 65535:
         raise ValueError("pixels have 32 bits, expected 8 or 16")
-    return Image.fromarray((values >> _surplus(int(values.max()))).astype(np.uint8))
+    grey = (values >> _surplus(int(values.max()))).astype(np.uint8)
+    return Image.fromarray(255 - grey if white_is_zero(image) else grey)
 
 
 def _surplus(highest: int) -> int:

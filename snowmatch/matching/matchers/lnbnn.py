@@ -27,7 +27,7 @@ DEEPER = 4  # times as many neighbours are looked at where all are of one indivi
 class Lnbnn:
     """Comparison with a whole gallery at once, as in HotSpotter, but fair to animals with few photos.
 
-    k: number of neighbours that may vote, 2 to MOST.
+    k: number of neighbours that may vote, 2 to 100.
     backend: `faiss` (inverted file) or `flann` (kd-forest, as in HotSpotter).
     foreground: the foreground of photos with neither box nor mask. `auto`: what other photos of the place do not show,
     or else the centre of the photo. `given`: everything (for crops).
