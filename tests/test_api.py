@@ -397,6 +397,7 @@ def test_a_photo_with_several_animals_needs_a_box(own_survey):
         ({"options": {"position": "-1"}}, "position is -1.0, expected above 0"),
         ({"options": {"shortlist": "x"}}, "setting 'shortlist' is 'x', expected a whole number"),
         ({"options": {"k": "many"}}, "expected a whole number"),
+        ({"options": {"k": "5000"}}, "k is 5000, expected 2 to 100"),
         ({"exclude_encounters": ["nope"]}, "no encounter 'nope'"),
         ({"bbox": (500, 500, 10, 10)}, "500,500,10,10"),
         ({"bbox": [(0, 0, 5, 5), None]}, "2 boxes were given for 1 photos"),

@@ -297,6 +297,8 @@ def test_the_observers_of_a_missing_catalog_are_an_error(tmp_path):
         ["query", "PHOTO", "--new", "nan"],
         ["batch", "C", "--unidentified", "--new", "nan"],
         ["watch", "F", "--catalog", "C", "--every", "inf"],
+        ["watch", "F", "--catalog", "C", "--every", "1e300"],  # no system sleeps so long
+        ["identities", "C", "count", "--draws", "1000000000"],
         ["watch", "F", "--catalog", "C", "--quiet", "nan"],
     ],
     ids=" ".join,

@@ -52,6 +52,19 @@ def test_the_system_is_told_that_rows_are_read_one_by_one(tmp_path):
     assert told == [mmap.MADV_RANDOM]
 
 
+@pytest.mark.skipif(not mapped.CAN_FETCH, reason="this system cannot fetch")
+def test_a_system_that_refuses_advice_costs_only_time(tmp_path):
+    class Refused(mmap.mmap):
+        def madvise(self, *_):
+            raise OSError(12, "Cannot allocate memory")
+
+    (tmp_path / "rows").write_bytes(bytes(4096))
+    with open(tmp_path / "rows", "rb") as file:
+        rows = np.ndarray((16, 256), np.uint8, Refused(file.fileno(), 0, access=mmap.ACCESS_READ))
+    read_single_rows(rows)
+    fetch_rows(rows, np.array([1]), np.array([2]))
+
+
 def test_an_array_in_memory_has_nothing_to_fetch():
     read_single_rows(np.zeros((5, 3), np.uint8))
     fetch_rows(np.zeros((5, 3), np.uint8), np.array([1, 4]), np.array([2, 5]))

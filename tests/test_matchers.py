@@ -95,7 +95,7 @@ def test_without_neighbours_there_are_no_votes():
     assert len(voted(neighbors([[np.inf] * 2] * 3, [[-1] * 2] * 3), [0])) == 0
 
 
-@pytest.mark.parametrize("bad", [{"k": 1}, {"backend": "annoy"}, {"foreground": "no"}], ids=str)
+@pytest.mark.parametrize("bad", [{"k": 1}, {"k": 101}, {"backend": "annoy"}, {"foreground": "no"}], ids=str)
 def test_settings_out_of_range_are_refused(bad):
     with pytest.raises(ValueError, match="expected"):
         Lnbnn(**bad)

@@ -351,6 +351,21 @@ def test_files_that_were_made_again_are_told_by_doctor_until_an_index_run_has_to
     assert told() == []
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_the_list_of_files_that_were_made_again_waits_for_no_pipe_and_follows_no_link(tmp_path):
+    home = home_of(tmp_path)
+    home.mkdir()
+    os.mkfifo(mended_path(tmp_path))
+    keep_mended(home / "opened.json")
+    assert note_on_mended(tmp_path) is None
+    mended_path(tmp_path).unlink()
+    home.rmdir()
+    (tmp_path / "elsewhere").mkdir()
+    home.symlink_to(tmp_path / "elsewhere")
+    keep_mended(home / "opened.json")
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
 def test_a_changed_memory_of_an_import_is_told(tmp_path):
     path = imported_path(tmp_path)
     memory = {("table", "catalog.csv"): {"a": {"path": "a.jpg", "station": "S1"}, "b": {"path": "b.jpg"}}}

@@ -17,6 +17,7 @@ from snowmatch.screening.maps import KEY, save_maps
 from snowmatch.views import previews
 from snowmatch.views.found_map import found_map
 from snowmatch.views.previews import SHOWN, photo_size, preview, with_margin
+from snowmatch.views.shade import scenery_shade
 
 
 @pytest.fixture(params=[1, 6], ids=["upright", "turned"])
@@ -64,6 +65,22 @@ def test_parts_of_a_turned_photo_are_those_of_the_upright_one(tmp_path, turn, na
     expected = whole.reshape(size[1] // 3, 3, size[0] // 3, 3, 3).mean((1, 3))
     assert np.abs(small - expected).max() <= 1
     assert read_parts(tmp_path / name, [], size) == []
+
+
+@pytest.mark.parametrize("turn", [1, 3, 6])
+def test_the_size_of_a_tiff_is_that_of_its_upright_largest_page(tmp_path, turn):
+    pixels = np.random.default_rng(0).integers(0, 255, (40, 60, 3)).astype(np.uint8)
+    thumbnail = Image.new("RGB", (6, 4))
+    thumbnail.save(tmp_path / "a.tif", save_all=True, append_images=[Image.fromarray(pixels)], tiffinfo={274: turn})
+    Image.fromarray(pixels).save(tmp_path / "b.tif", tiffinfo={274: turn})
+    for name in ("a.tif", "b.tif"):
+        height, width = read_photo(tmp_path / name).shape[:2]
+        assert photo_size(tmp_path / name) == (width, height)
+        shade = scenery_shade(tmp_path, Annotation(0, name, bbox=(2, 30, 10, 10)), 160)
+        assert Image.open(io.BytesIO(shade)).size == (width, height)
+        Image.fromarray(read_photo(tmp_path / name)).save(tmp_path / "upright.png")
+        shown = [preview(tmp_path, Annotation(0, n, bbox=(2, 30, 9, 9)), "animal", 160) for n in (name, "upright.png")]
+        assert shown[0] == shown[1]
 
 
 def test_what_a_question_shows_of_a_photo_is_of_one_decoding_in_any_order(photo, monkeypatch):

@@ -490,6 +490,69 @@ def test_fewer_bits_than_16_in_a_16_bit_file_are_scaled(tmp_path, bits, extensio
     )
 
 
+def write_planes(path, planes, photometric, order, *, compressed=False, strip=11):
+    """Write a TIFF with each of the colours (H, W, C) in strips of its own."""
+    import struct
+    import zlib
+
+    height, width, count = planes.shape
+    deep = planes.dtype.newbyteorder(order)
+    strips = [planes[y : y + strip, :, c].astype(deep).tobytes() for c in range(count) for y in range(0, height, strip)]
+    strips = [zlib.compress(each) for each in strips] if compressed else strips
+    places = np.cumsum([8, *map(len, strips)]).tolist()
+    tags = [(256, "I", [width]), (257, "I", [height]), (258, "H", [8 * planes.itemsize] * count)]
+    tags += [(259, "H", [8 if compressed else 1]), (262, "H", [photometric]), (273, "I", places[:-1])]
+    tags += [(277, "H", [count]), (278, "I", [strip]), (279, "I", [len(each) for each in strips]), (284, "H", [2])]
+    tags += [(338, "H", [2])] if count in (2, 4) and photometric < 5 else []
+    held, rows = b"".join(strips), b""
+    for tag, kind, values in tags:
+        packed = struct.pack(f"{order}{len(values)}{kind}", *values)
+        if len(packed) > 4:
+            held, packed = held + packed, struct.pack(f"{order}I", 8 + len(held))
+        rows += struct.pack(f"{order}HHI4s", tag, {"H": 3, "I": 4}[kind], len(values), packed)
+    head = struct.pack(f"{order}2sHI", b"II" if order == "<" else b"MM", 42, 8 + len(held))
+    path.write_bytes(head + held + struct.pack(f"{order}H", len(tags)) + rows + bytes(4))
+
+
+@pytest.mark.parametrize("bits", [8, 12, 16])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("order", "<>")
+def test_planes_of_16_bits_are_read_in_full(tmp_path, bits, channels, order):
+    random = np.random.default_rng(0)
+    values = random.integers(0, 1 << bits, (40, 60, channels)).astype(np.uint8 if bits == 8 else np.uint16)
+    values[..., 3:] = (1 << bits) - 1 if bits == 8 else 65535  # opaque
+    write_planes(tmp_path / "a.tif", values, 1 if channels == 1 else 2, order)
+    expected = (values >> (bits - 8)).astype(np.uint8)
+    expected = np.repeat(expected, 3, axis=2) if channels == 1 else expected[..., :3]
+    np.testing.assert_array_equal(read_photo(tmp_path / "a.tif"), expected)
+    assert read_facts(tmp_path / "a.tif").image_size == (60, 40)
+
+
+def test_compressed_planes_of_16_bits_are_read_or_refused(tmp_path):
+    values = np.random.default_rng(0).integers(0, 65536, (40, 60, 3)).astype(np.uint16)
+    write_planes(tmp_path / "a.tif", values, 2, "<", compressed=True)
+    np.testing.assert_array_equal(read_photo(tmp_path / "a.tif"), (values >> 8).astype(np.uint8))
+    write_planes(tmp_path / "dark.tif", values >> 4, 2, "<", compressed=True)
+    with pytest.raises(SnowmatchError, match=r"10 to 14 bits lie in separate, compressed planes\): copy it again"):
+        read_photo(tmp_path / "dark.tif")
+
+
+def test_other_planes_are_read_right_or_refused(tmp_path):
+    values = np.random.default_rng(0).integers(0, 256, (40, 60, 4)).astype(np.uint8)
+    write_planes(tmp_path / "white.tif", values[..., :1], 0, "<")  # 0 is white
+    np.testing.assert_array_equal(read_photo(tmp_path / "white.tif"), np.repeat(255 - values[..., :1], 3, axis=2))
+    for compressed in (False, True):
+        deep = values[..., :1].astype(np.uint16) << 8
+        write_planes(tmp_path / "white.tif", deep, 0, "<", compressed=compressed)
+        np.testing.assert_array_equal(read_photo(tmp_path / "white.tif"), np.repeat(255 - values[..., :1], 3, axis=2))
+        write_planes(tmp_path / "clear.tif", values[..., :2], 1, "<", compressed=compressed)
+        with pytest.raises(SnowmatchError, match="grey and transparency lie in separate planes"):
+            read_photo(tmp_path / "clear.tif")
+    write_planes(tmp_path / "ink.tif", values.astype(np.uint16) << 8, 5, "<")
+    with pytest.raises(SnowmatchError, match="save it as an 8-bit JPEG or PNG"):
+        read_photo(tmp_path / "ink.tif")
+
+
 # --- 10, 11: names and tables -----------------------------------------------------------------------------------------
 
 

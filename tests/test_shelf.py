@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.home import indexes_path
+from snowmatch.core.home import home_of, indexes_path
+from snowmatch.core.locks import WRITER, file_lock
 from snowmatch.core.mended import note_on_mended
 from snowmatch.core.sums import read_sums, write_sums, write_with_sums
 from snowmatch.matching.search import blocks as searching
@@ -477,6 +478,44 @@ def test_a_damaged_codebook_of_a_part_that_has_grown_is_mended_from_its_copy(tmp
     assert files_in(folder) == before
     note = note_on_mended(tmp_path)
     assert (list(note.data["files"]) if note else []) == ([f"index/{path.name}"] if by == "query" else [])
+
+
+def test_a_query_during_an_index_run_leaves_no_codebook_of_what_is_there_so_far(tmp_path):
+    """All later answers would depend on when somebody asked."""
+    folder = indexes_path(tmp_path) / "fake"
+    place = shelf_in(folder)
+    with file_lock(home_of(tmp_path) / WRITER):
+        assert origins(place, content(range(30))) == ["not kept, because the catalog is being indexed"]
+    assert not folder.exists()
+    shelf.arrange_blocks(place, content(range(60)))
+    expected = files_in(folder)
+    with file_lock(home_of(tmp_path) / WRITER):  # the codebook is known
+        assert origins(place, content(range(70)))[-1] == "kept"
+    shelf.arrange_blocks(place, content(range(60)))
+    assert files_in(folder) == expected
+
+
+def test_a_copy_of_a_codebook_that_another_process_is_writing_is_not_called_damaged(tmp_path, monkeypatch):
+    folder = indexes_path(tmp_path)
+    folder.mkdir(parents=True)
+    place, held = shelf_in(folder), content(range(60))
+    shelf.arrange_blocks(place, held)
+    whole = files_in(folder)
+    copy = next(folder.glob("*_2.codebook")).with_suffix("")
+    files.remove(copy)
+    real = files.read_codebook
+
+    def read(path):
+        found = real(path)
+        if path == copy:  # the other process ends just now
+            for ending in (files.CODES, files.SUMS):
+                files.with_ending(copy, ending).write_bytes(whole[copy.name + ending])
+        return found
+
+    monkeypatch.setattr(shelf, "read_codebook", read)
+    answer(place, held, rows_of(key(3))[:20], np.ones(60, bool))
+    assert files_in(folder) == whole
+    assert note_on_mended(tmp_path) is None
 
 
 @pytest.mark.parametrize("entries", [2, 60])

@@ -666,3 +666,28 @@ def test_contents_lists_each_store(home):
     first = contents(open_features(home, DESCRIBED))
     put(home, {key(50): random_features(np.random.default_rng(9))})
     assert contents(open_features(home, DESCRIBED)) != first
+
+
+def test_features_that_are_checked_are_read_from_the_disk_at_once(home, monkeypatch):
+    """A search lets the system read single pages, which takes twenty times as long for all features of a photo."""
+    features = make(3) | {key(9): empty_features(16, np.uint8, (40, 30))}
+    put(home, features, each=4)
+    fetched = []
+
+    def fetch(column, first, stop):
+        fetched.append((column, first.tolist(), stop.tolist()))
+
+    monkeypatch.setattr("snowmatch.features.segments.fetch_rows", fetch)
+    monkeypatch.setattr("snowmatch.features.checked.TRUSTED", 0.0)
+    reader = open_features(home, DESCRIBED)
+    names = sorted(features)
+    ends = np.cumsum([len(features[name]) for name in names])
+    runs = [([end - len(features[n])], [end]) for n, end in zip(names, ends.tolist(), strict=True) if len(features[n])]
+    reader.column("descriptors", names)
+    assert [run[1:] for run in fetched] == runs
+    reader.column("descriptors", names)  # they were checked
+    assert len(fetched) == len(runs) == 3
+    assert all(column.shape == (ends[-1], reader.dimension) for column, *_ in fetched)
+    fetched.clear()
+    reader.read(key(0))
+    assert [len(column) for column, *_ in fetched] == [ends[-1]] * len(COLUMNS)

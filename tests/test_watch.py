@@ -272,6 +272,8 @@ def test_events_are_added_to_no_other_file(tmp_path):
     check_events(events)
     events.write_bytes(b"")
     check_events(events)
+    append_events(events, [{"id": "1", "photos": ["IMG_0001.JPG"] * 20_000, "continues": []}], again=False)
+    check_events(events)
     for content in (b"path,individual\n", b"[1]\n", b"7\n", b"\xff\xd8\xff", b'{"features": []}\n'):
         events.write_bytes(content)
         with pytest.raises(SnowmatchError, match="is not a file of events"):

@@ -74,7 +74,7 @@ WHAT_TO_DO: dict[str, Callable[[Data], str]] = {
     "records-damaged": _index,
     "checks-damaged": _index,
     "files-mended": lambda data: (
-        f"copy the catalog to another disk and check this one; {_index(data)} forgets the list"
+        f"without a power failure, copy the catalog to another disk and check this one; {_index(data)} forgets the list"
     ),
     "detections-damaged": lambda data: "screen again with the detector, or with its results (--results FILE)",
     "photos-unseen": _index,

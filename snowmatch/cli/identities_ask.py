@@ -223,7 +223,9 @@ def auto(
 
 
 @identities.command()
-@click.option("--draws", type=click.IntRange(20), default=400, show_default=True, help="Groupings that are drawn.")
+@click.option(
+    "--draws", type=click.IntRange(20, 10_000), default=400, show_default=True, help="Groupings that are drawn."
+)
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="The same seed gives the same numbers."
 )

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @click.option(
     "--station", default="", metavar="ID", help="Station of all photos.  [default: from the names of their folders]"
 )
-@click.option("--every", type=Number(0.1), default=1.0, show_default=True, help="Seconds between two looks.")
+@click.option("--every", type=Number(0.1, 86_400), default=1.0, show_default=True, help="Seconds between two looks.")
 @click.option(
     "--quiet",
     type=Number(0),

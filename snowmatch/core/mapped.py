@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+from contextlib import suppress
 
 import numpy as np
 
@@ -14,7 +15,7 @@ def fetch_rows(array: np.ndarray, first: np.ndarray, stop: np.ndarray) -> None:
 
     Without it, the disk is asked for one row after the other. array: (R, ...), contiguous. first, stop: (P,), the
     numbers of the first row of each run, and of the one after its last. An array in memory, no runs, or a system that
-    cannot do it: nothing happens.
+    cannot or will not do it: nothing happens.
     """
     mapped = _mapping_of(array) if CAN_FETCH and len(first) else None
     if mapped is None:
@@ -27,7 +28,8 @@ def fetch_rows(array: np.ndarray, first: np.ndarray, stop: np.ndarray) -> None:
     for page, last in zip(
         begin[np.append(0, alone)].tolist(), end[np.append(alone, len(end)) - 1].tolist(), strict=True
     ):
-        mapped.madvise(mmap.MADV_WILLNEED, page * mmap.PAGESIZE, (last - page + 1) * mmap.PAGESIZE)
+        with suppress(OSError):  # the system may refuse advice, such as when it is short of memory
+            mapped.madvise(mmap.MADV_WILLNEED, page * mmap.PAGESIZE, (last - page + 1) * mmap.PAGESIZE)
 
 
 def read_single_rows(array: np.ndarray) -> None:
@@ -38,7 +40,8 @@ def read_single_rows(array: np.ndarray) -> None:
     """
     mapped = _mapping_of(array) if CAN_FETCH else None
     if mapped is not None:
-        mapped.madvise(mmap.MADV_RANDOM)
+        with suppress(OSError):
+            mapped.madvise(mmap.MADV_RANDOM)
 
 
 def _mapping_of(array: np.ndarray) -> mmap.mmap | None:

@@ -1,7 +1,7 @@
 """The list of files under `.snowmatch` that were damaged and were made again at once, as they had been.
 
-Such damage changes no answer, so nothing else would tell it. But a disk that changes files may be failing. `doctor`
-tells the list; an index run tells and deletes it.
+Such damage changes no answer, so nothing else would tell it. But a disk that changes files without a power failure may
+be failing. `doctor` tells the list; an index run tells and deletes it.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.files import read_file
+from snowmatch.core.files import make_folder, read_file
 from snowmatch.core.home import HOME, home_of
 from snowmatch.core.notes import Note
 from snowmatch.core.plain import read_summed_json, with_json_sum
 from snowmatch.core.text import counted, listed
 
+# Without waiting for the reader of a pipe that somebody has put there
+_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 LARGEST = 1 << 16  # bytes; a disk that damages file after file is told by the first of them as well
 
 
@@ -30,9 +32,10 @@ def keep_mended(path: Path) -> None:
     said = {"file": path.relative_to(places[0]).as_posix(), "at": datetime.now(UTC).isoformat(timespec="seconds")}
     line = json.dumps(with_json_sum(said), sort_keys=True) + "\n"
     kept = mended_path(places[0].parent)
-    with suppress(OSError):
+    with suppress(OSError, SnowmatchError):
+        make_folder(kept.parent)  # not through a link
         if not kept.is_symlink() and (not kept.exists() or kept.stat().st_size < LARGEST):
-            with open(os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666), "ab") as file:
+            with open(os.open(kept, _APPEND, 0o666), "ab") as file:
                 file.write(line.encode())
 
 
@@ -58,7 +61,8 @@ def note_on_mended(folder: Path) -> Note | None:
         return None
     text = (
         f"{counted(len(found), 'file')} under {HOME} {'was' if len(found) == 1 else 'were'} damaged and made again at "
-        f"once ({listed(sorted(found), 3)}): no answer changed, but the disk may be failing"
+        f"once ({listed(sorted(found), 3)}): no answer changed. A power failure does that; without one, the disk may "
+        "be failing"
     )
     return Note("files-mended", text, {"count": len(found), "files": found})
 

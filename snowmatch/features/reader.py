@@ -55,6 +55,7 @@ class FeatureReader:
     def read(self, key: str) -> Features:
         """Return a copy of the features of one annotation, after a check. Raises KeyError for an unknown key."""
         number, row = self._place[key]
+        self._segments[number].fetch(row)
         entry = self._segments[number].entry(row)
         arrays = {name: np.array(array) for name, array in entry.arrays.items()}
         shapes = arrays.pop("shapes", None)
@@ -78,6 +79,7 @@ class FeatureReader:
         for number, row in (self._place[key] for key in keys):
             segment = self._segments[number]
             if not checked[number][row]:
+                segment.fetch(row, [name])
                 if not segment.is_sound(row, [name]):
                     raise damaged_entry(segment.path)
                 checked[number][row] = True

@@ -31,6 +31,7 @@ import numpy as np
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import open_regular, replace_file, unreadable
+from snowmatch.core.mapped import fetch_rows
 from snowmatch.core.plugins import settings_key
 
 FORMAT = 2
@@ -61,6 +62,16 @@ class Segment:
         """Return the arrays of annotation `i`."""
         start, stop = self.offsets[i], self.offsets[i + 1]
         return {name: column[start:stop] for name, column in self.columns.items()}
+
+    def fetch(self, i: int, names: Iterable[str] = COLUMNS) -> None:
+        """Ask the system to read the columns `names` of annotation `i` from the disk, all rows at once.
+
+        A search lets the system read nothing around a row. Page by page, a cold disk takes twenty times as long.
+        """
+        start, stop = self.offsets[i : i + 1], self.offsets[i + 1 : i + 2]
+        for name in names:
+            if name in self.columns and start < stop:
+                fetch_rows(self.columns[name], start, stop)
 
     def is_sound(self, i: int, names: Iterable[str] = COLUMNS) -> bool:
         """Return whether the columns `names` of annotation `i` have their checksums."""

@@ -18,7 +18,7 @@ from filelock import Timeout
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import make_folder, read_file, replace_file, unwritable
-from snowmatch.core.locks import file_lock
+from snowmatch.core.locks import WRITER, file_lock
 from snowmatch.core.plain import read_json
 from snowmatch.core.types import Features
 from snowmatch.features.checked import CHECKED, Check, check_now, checks_to_json, is_trusted, read_checks
@@ -55,7 +55,7 @@ class FeatureWriter:
         self.keys: set[str] = set()
         self._home = Path(features).parent
         self._wait = wait
-        self._lock = file_lock(self._home / "writer.lock")  # the system frees it when the process ends
+        self._lock = file_lock(self._home / WRITER)  # the system frees it when the process ends
         self.damaged_files = 0
         self._holder = self._home / "writer.json"
         self._pending: dict[str, Entry] = {}

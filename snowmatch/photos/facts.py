@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageFile
 
 from snowmatch.photos.exif import exif_tag, orientation
 from snowmatch.photos.formats import largest_page, open_photo
@@ -44,13 +44,22 @@ def read_facts(path: Path) -> PhotoFacts:
     with open_photo(path) as image:
         taken, tag = _taken(image)
         serial = _serial(image)
-        largest_page(image, path)
-        if image.format == "TIFF":  # Pillow rotates a TIFF itself; some versions do it only when the pixels are loaded
-            image.load()
-        width, height = image.size
-        if orientation(image) >= 5:
-            width, height = height, width
-    return PhotoFacts((width, height), taken, tag, serial)
+        size = _upright_size(image, path)
+    return PhotoFacts(size, taken, tag, serial)
+
+
+def read_size(path: Path) -> tuple[int, int]:
+    """Return (width, height) of the upright photo, from its header. Raises SnowmatchError if it is unreadable."""
+    with open_photo(path) as image:
+        return _upright_size(image, path)
+
+
+def _upright_size(image: ImageFile.ImageFile, path: Path) -> tuple[int, int]:
+    largest_page(image, path)
+    if image.format == "TIFF":  # Pillow rotates a TIFF itself; some versions do it only when the pixels are loaded
+        image.load()
+    width, height = image.size
+    return (height, width) if orientation(image) >= 5 else (width, height)
 
 
 def facts_to_row(facts: PhotoFacts) -> tuple[int | str | None, ...]:

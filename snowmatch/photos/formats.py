@@ -11,9 +11,10 @@ import re
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, ImageFile, UnidentifiedImageError
 from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
@@ -41,6 +42,7 @@ VIDEO_EXTENSIONS = frozenset({".mp4", ".avi", ".mov", ".mkv", ".m4v", ".mpg", ".
 DAMAGE = (OSError, SyntaxError, ValueError, TypeError, EOFError, RuntimeError, struct.error, zlib.error)
 MOST_PAGES = 20  # number of pages of a TIFF that are searched for the largest
 _WIDTH, _HEIGHT, _SUB_IFDS, _BIG_TIFF = 256, 257, 330, 43  # TIFF's numbers. Source: TIFF 6.0; BigTIFF
+_BITS, _PHOTOMETRIC, _PLANES, _APART = 258, 262, 284, 2
 _HEIC = re.compile(rb"....ftyp(heic|heix|heim|heis|hevc|hevx|mif1|msf1)", re.DOTALL)
 
 
@@ -70,7 +72,8 @@ def open_photo(path: Path) -> Iterator[ImageFile.ImageFile]:
 def largest_page(image: Image.Image, path: Path) -> None:
     """Select the largest page of a TIFF, because the first one may be a thumbnail. Other formats do not change.
 
-    Raises SnowmatchError if the file contains a larger picture that cannot be read, as raw files do.
+    Its planes, if it has any, will be read as they are. Raises SnowmatchError if the file contains a larger picture
+    that cannot be read, as raw files do, and ValueError for planes that Pillow mixes up.
     """
     if not isinstance(image, TiffImageFile):
         return
@@ -93,6 +96,50 @@ def largest_page(image: Image.Image, path: Path) -> None:
         raise SnowmatchError(
             f"{path} is a raw file, of which only a preview of {preview} can be read: save it as a JPEG"
         )
+    _whole_planes(image)
+
+
+def _whole_planes(image: TiffImageFile) -> None:
+    """Let the planes of a TIFF that holds each colour apart be read as they are.
+
+    Where they are not compressed, Pillow forgets that they have 16 bits, or that their white is 0. Raises ValueError
+    for planes that it mixes up.
+    """
+    tags = tags_of_planes(image)
+    if tags is None:
+        return
+    if image.mode in ("LA", "PA"):
+        raise ValueError("grey and transparency lie in separate planes")
+    big, deep = tags.prefix == b"MM", max(tags.get(_BITS, (1,))) == 16
+    if deep:
+        end = ";16B" if big else ";16" if image.mode == "I;16" else ";16L"
+    else:
+        end = ";I" if image.mode in ("1", "L") and white_is_zero(image) else ""
+    image.tile = [
+        tile._replace(args=with_raw_mode(tile.args, lambda mode: mode + end)) if tile.codec_name == "raw" else tile
+        for tile in image.tile
+    ]
+
+
+def white_is_zero(image: Image.Image) -> bool:
+    """Return whether a photo is a TIFF in which 0 is white. Of 16 bits, Pillow reads it as a negative."""
+    return isinstance(image, TiffImageFile) and image.tag_v2.get(_PHOTOMETRIC) == 0
+
+
+def tags_of_planes(image: Image.Image) -> ImageFileDirectory_v2 | None:
+    """Return the tags of a TIFF that holds each colour in a plane of its own; None for any other photo."""
+    tags = image.tag_v2 if isinstance(image, TiffImageFile) else None
+    return tags if tags is not None and tags.get(_PLANES) == _APART else None
+
+
+def raw_mode(args: Any) -> str:
+    """Return how the bytes of a tile are read, from the arguments of its decoder."""
+    return str(args[0] if isinstance(args, tuple) and args else args)
+
+
+def with_raw_mode(args: Any, change: Callable[[str], str]) -> Any:
+    """Return the arguments of the decoder of a tile with another raw mode. change: returns it, from the one it had."""
+    return (change(args[0]), *args[1:]) if isinstance(args, tuple) else change(args)
 
 
 def _hidden_pixels(page: TiffImageFile) -> int:

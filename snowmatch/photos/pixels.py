@@ -9,18 +9,24 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageFile
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.photos.exif import orientation
-from snowmatch.photos.formats import largest_page, open_photo
+from snowmatch.photos.formats import (
+    largest_page,
+    open_photo,
+    raw_mode,
+    tags_of_planes,
+    white_is_zero,
+    with_raw_mode,
+)
 from snowmatch.photos.turned import stored_edges
 
 # Number of rows that are converted at a time, so that memory never holds a photo of 100 megapixels twice.
@@ -197,7 +203,8 @@ def _grey_in_eight_bits(image: Image.Image) -> Image.Image:
     values = np.asarray(image)
     if values.min() < 0 or values.max() > 65535:
         raise ValueError("pixels have 32 bits, expected 8 or 16")
-    return Image.fromarray((values >> _surplus(int(values.max()))).astype(np.uint8))
+    grey = (values >> _surplus(int(values.max()))).astype(np.uint8)
+    return Image.fromarray(255 - grey if white_is_zero(image) else grey)
 
 
 def _surplus(highest: int) -> int:
@@ -207,11 +214,7 @@ def _surplus(highest: int) -> int:
 
 def _is_wide(image: ImageFile.ImageFile) -> bool:
     """Return whether a photo that is not loaded yet has colours of 16 bits, of which Pillow reads the upper 8."""
-    return image.mode in ("RGB", "RGBA", "RGBX", "CMYK") and any(";16" in _raw_mode(tile.args) for tile in image.tile)
-
-
-def _raw_mode(args: Any) -> str:
-    return str(args[0] if isinstance(args, tuple) and args else args)
+    return image.mode in ("RGB", "RGBA", "RGBX", "CMYK") and any(";16" in raw_mode(tile.args) for tile in image.tile)
 
 
 def _narrowed(path: Path, image: Image.Image) -> Image.Image:
@@ -222,13 +225,15 @@ def _narrowed(path: Path, image: Image.Image) -> Image.Image:
     bands = len(image.mode.rstrip("AX"))  # other bands have 16 bits
     if upper[..., :bands].max(initial=0) >= 64:
         return image
+    if tags_of_planes(image) is not None and image.info["compression"] != "raw":  # Pillow reads only the upper 8 bits
+        raise ValueError("colours of 10 to 14 bits lie in separate, compressed planes")
     with open_photo(path) as again:
         largest_page(again, path)
         # The other byte order reads the lower 8 bits
         native = "L" if sys.byteorder == "little" else "B"
         other = {"L": "B", "B": "L"}
         again.tile = [
-            tile._replace(args=_with_raw_mode(tile.args, lambda mode: mode[:-1] + other[mode[-1].replace("N", native)]))
+            tile._replace(args=with_raw_mode(tile.args, lambda mode: mode[:-1] + other[mode[-1].replace("N", native)]))
             for tile in again.tile
         ]
         again.load()
@@ -236,7 +241,3 @@ def _narrowed(path: Path, image: Image.Image) -> Image.Image:
     values = upper[..., :bands].astype(np.uint16) << 8 | lower[..., :bands]
     colours = (values >> _surplus(int(values.max(initial=0)))).astype(np.uint8)
     return Image.fromarray(np.concatenate([colours, upper[..., bands:]], axis=2), image.mode)
-
-
-def _with_raw_mode(args: Any, change: Callable[[str], str]) -> Any:
-    return (change(args[0]), *args[1:]) if isinstance(args, tuple) else change(args)

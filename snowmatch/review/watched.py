@@ -23,6 +23,7 @@ from snowmatch.core.plain import read_json, read_summed_json, with_json_sum
 Stamp = tuple[int, int]  # size (bytes) and time (ns) of a file
 Event = Mapping[str, Any]
 NEWEST = 1 << 18  # bytes at the end of the journal that hold its newest events
+LARGEST = 64 << 20  # bytes of an event: one of a day of frames in quick succession names thousands of photos
 END = b'"sum": '  # what stands before the digits at the end of each whole line
 
 
@@ -215,7 +216,7 @@ def check_events(path: Path) -> None:
         return
     try:
         with open_regular(path) as file:
-            line = file.readline(NEWEST)
+            line = file.readline(LARGEST)
     except OSError as error:
         raise SnowmatchError(f"{path} cannot be read ({error.strerror or error}): choose another file") from error
     try:

@@ -23,8 +23,7 @@ from snowmatch.core.home import home_of
 from snowmatch.core.mended import keep_mended
 from snowmatch.core.types import Annotation, BBox
 from snowmatch.photos.chips import clip_bbox
-from snowmatch.photos.exif import orientation
-from snowmatch.photos.formats import largest_page, open_photo
+from snowmatch.photos.facts import read_size
 from snowmatch.photos.pixels import Part, read_mask, read_parts, read_photo, read_small
 
 SIZES = (160, 320, 640, 1280, 2560)  # longest sides (px) of previews
@@ -37,6 +36,7 @@ SHARP = 0.75
 MARGIN = 0.08  # of the animal's box, around it
 QUALITY = 85
 MADE = 3  # revision of the pictures: one of an older revision is made again
+MADE_OF_TIFF = 4
 BOX, MASK, RIM = (255, 255, 255), (255, 200, 0), (0, 0, 0)  # colours of the outlines, and of the rim around them
 TINT = 0.15  # share of the colour of the mask within it
 SUM_BYTES = 4  # of the checksum at the end of a kept picture
@@ -77,7 +77,8 @@ def _kept(folder: Path, annotation: Annotation, status: os.stat_result, kind: st
     """Return where a picture is kept. Its name changes with all that the picture shows."""
     box = annotation.bbox if kind == "animal" or (kind, size) in SHOWN else None
     lines = (annotation.bbox, *_mask_stamp(folder, annotation)) if kind == "outline" else ()
-    stamp = repr((MADE, annotation.path, status.st_size, status.st_mtime_ns, kind, box, lines, size, QUALITY))
+    made = MADE_OF_TIFF if annotation.path.lower().endswith((".tif", ".tiff")) else MADE
+    stamp = repr((made, annotation.path, status.st_size, status.st_mtime_ns, kind, box, lines, size, QUALITY))
     name = hashlib.sha256(stamp.encode("utf-8", "surrogateescape")).hexdigest()[:32]
     return home_of(folder) / "previews" / name[:2] / f"{name}.jpg"
 
@@ -164,10 +165,7 @@ def photo_size(path: Path) -> tuple[int, int] | None:
 
 @lru_cache(20_000)
 def _size(path: str, changed: int) -> tuple[int, int]:
-    with open_photo(Path(path)) as image:
-        largest_page(image, Path(path))
-        width, height = image.size
-        return (height, width) if orientation(image) >= 5 else (width, height)
+    return read_size(Path(path))
 
 
 def _outlined(folder: Path, annotation: Annotation, size: int) -> bytes:

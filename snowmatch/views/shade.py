@@ -10,8 +10,7 @@ from PIL import Image
 
 from snowmatch.core.types import Annotation
 from snowmatch.photos.chips import clip_bbox
-from snowmatch.photos.exif import orientation
-from snowmatch.photos.formats import open_photo
+from snowmatch.photos.facts import read_size
 from snowmatch.photos.pixels import read_mask
 from snowmatch.views.previews import with_margin
 
@@ -29,10 +28,7 @@ def scenery_shade(folder: Path, annotation: Annotation, size: int) -> bytes:
     size: longest side (px); a smaller photo keeps its size. Without mask and box all is transparent. Raises
     SnowmatchError if the photo or the mask cannot be read.
     """
-    with open_photo(folder / annotation.path) as image:
-        width, height = image.size
-        if orientation(image) >= 5:
-            width, height = height, width
+    width, height = read_size(folder / annotation.path)
     factor = min(size / max(width, height), 1.0)
     small = max(round(width * factor), 1), max(round(height * factor), 1)
     animal = Image.new("L", (width, height), 0)

@@ -19,6 +19,7 @@ DIMENSION = 25.0
 # Keypoints that each individual gets in addition to its own, when its share of the accidental neighbours is estimated:
 # 5, 10 and 20 gave the same figures within the noise
 PSEUDOCOUNT = 10.0
+MOST = 100  # of k: a query's time and memory grow with it, and neighbours so far away are accidental; chosen
 DEEPER = 4  # times as many neighbours are looked at where all are of one individual; chosen, not measured
 
 
@@ -26,7 +27,7 @@ DEEPER = 4  # times as many neighbours are looked at where all are of one indivi
 class Lnbnn:
     """Comparison with a whole gallery at once, as in HotSpotter, but fair to animals with few photos.
 
-    k: number of neighbours that may vote.
+    k: number of neighbours that may vote, 2 to 100.
     backend: `faiss` (inverted file) or `flann` (kd-forest, as in HotSpotter).
     foreground: the foreground of photos with neither box nor mask. `auto`: what other photos of the place do not show,
     or else the centre of the photo. `given`: everything (for crops).
@@ -40,8 +41,8 @@ class Lnbnn:
     foreground: str = "auto"
 
     def __post_init__(self) -> None:
-        if self.k < 2:
-            raise ValueError(f"k is {self.k}, expected at least 2")
+        if not 2 <= self.k <= MOST:
+            raise ValueError(f"k is {self.k}, expected 2 to {MOST}")
         if self.backend not in BACKENDS:
             raise ValueError(f"backend is {self.backend!r}, expected one of {', '.join(BACKENDS)}")
         if self.foreground not in FOREGROUNDS:

@@ -19,6 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.home import HOME
+from snowmatch.core.locks import WRITER, is_held
 from snowmatch.core.mended import keep_mended
 from snowmatch.matching.search import inverted_file
 from snowmatch.matching.search.files import (
@@ -255,13 +257,15 @@ def drop_blocks(folder: Path) -> None:
 class _Book:
     """The codebook of some blocks. It is trained and written when it is first needed, unless it is known.
 
-    kept: whether it must be written.
+    kept: whether it must be written. Without that, it is not written while an index run is at work: it is trained from
+    what is there so far, and all later answers would depend on when somebody asked. passing: whether that is so.
     """
 
     def __init__(self, shelf: Shelf, content: Content, chosen: _Chosen, *, kept: bool) -> None:
         self._shelf, self._content, self._known, self._kept = shelf, content, chosen.codebook, kept
         self.few = content.rows <= inverted_file.EXHAUSTIVE_ROWS if not chosen.blocks else chosen.name == FEW
         self.name = FEW if self.few else chosen.name
+        self.passing = False
 
     def get(self) -> Codebook | None:
         """Return the codebook; None for blocks of few rows. Several threads may train it: the result is the same.
@@ -274,7 +278,8 @@ class _Book:
         if found is None:
             keys = self._content.keys
             found = train_codebook(self.name, self._content.rows_of(keys), self._content.searched_of(keys))
-            if found is not None:
+            self.passing = not self._kept and _is_being_indexed(self._shelf.folder)
+            if found is not None and not self.passing:
                 try:
                     for path in self._shelf.codebook_paths(self.name):
                         write_codebook(path, found)
@@ -285,17 +290,24 @@ class _Book:
         return found
 
 
+def _is_being_indexed(folder: Path) -> bool:
+    """Return whether an index run is at work in the catalog that has its search blocks in `folder`."""
+    return any(is_held(above / WRITER) for above in folder.parents if above.name == HOME)
+
+
 def _read_codebook(shelf: Shelf, name: str) -> Codebook | None:
     """Return a codebook. If it, or its copy, is damaged or missing, that one is written again from the other.
 
     A codebook that is lost can be trained anew, but not as it was: its answers would differ a little.
     """
     paths = shelf.codebook_paths(name)
+    # Before they are read: another process may be writing the copy now, or deleting both
+    complete = [with_ending(path, SUMS).exists() for path in paths]
     found = [read_codebook(path) for path in paths]
     sound = next((each for each in found if each is not None), None)
-    for path, each in zip(paths, found, strict=True):
+    for path, each, whole in zip(paths, found, complete, strict=True):
         if sound is not None and each is None:
-            if with_ending(path, SUMS).exists():  # else it was not written to its end
+            if whole and with_ending(path, SUMS).exists():  # else it was not written to its end
                 keep_mended(with_ending(path, CODES))
             try:
                 write_codebook(path, sound)
@@ -442,6 +454,8 @@ def _build(content: Content, block: Stored, places: np.ndarray, book: _Book, dam
     try:
         if missing:
             return index, "could not be kept"
+        if book.passing:
+            return index, "not kept, because the catalog is being indexed"
         write_block(block.path, block.keys, block.counts, _sums(block.counts, searched), block.marks, lists)
     except SnowmatchError:
         return index, "could not be kept"
