@@ -21,7 +21,6 @@ from snowmatch.identify.session import Session
 from snowmatch.review.groups import Group
 
 FORMAT = 2  # increased if the records change: older ones are then not read
-AT_ONCE = 500  # keys in one SQL statement
 Record = dict[str, Any]
 
 
@@ -92,20 +91,19 @@ def _digest(values: Any) -> str:
 
 
 def read_kept(folder: Path, keys: Iterable[str]) -> dict[str, Record]:
-    """Return the records that the catalog in `folder` keeps, by key. Damaged records are skipped, and told later."""
+    """Return the records that the catalog in `folder` keeps, by key. Damaged records are skipped, and told later.
+
+    All records are read: one whose key is damaged is found only so.
+    """
     found: dict[str, Record] = {}
-    wanted = list(dict.fromkeys(keys))
+    wanted = set(keys)
     try:
         with reading(folder) as database:
-            for start in range(0, len(wanted) if database is not None else 0, AT_ONCE):
-                some = wanted[start : start + AT_ONCE]
-                marks = ", ".join("?" * len(some))
-                assert database is not None
-                for row in database.execute(f"SELECT key, answer, sum FROM answers WHERE key IN ({marks})", some):
-                    if sound(row):
-                        found[row[0]] = json.loads(row[1])
-                    else:  # it is asked and kept again
-                        keep_mended(database_path(folder))
+            for row in () if database is None else database.execute("SELECT key, answer, sum FROM answers"):
+                if not sound(row):  # it is asked and kept again
+                    keep_mended(database_path(folder))
+                elif row[0] in wanted:
+                    found[row[0]] = json.loads(row[1])
     except DamagedError:
         return {}
     return found
