@@ -96,16 +96,19 @@ def read_kept(folder: Path, keys: Iterable[str]) -> dict[str, Record]:
     All records are read: one whose key is damaged is found only so.
     """
     found: dict[str, Record] = {}
-    wanted = set(keys)
+    wanted, opened, damaged = set(keys), False, False
     try:
         with reading(folder) as database:
+            opened = database is not None
             for row in () if database is None else database.execute("SELECT key, answer, sum FROM answers"):
-                if not sound(row):  # it is asked and kept again
-                    keep_mended(database_path(folder))
+                if not sound(row):
+                    damaged = True
                 elif row[0] in wanted:
                     found[row[0]] = json.loads(row[1])
-    except DamagedError:
-        return {}
+    except DamagedError:  # a whole database that is damaged or foreign is told by others
+        damaged, found = opened, {}
+    if damaged:  # what is missing is asked and kept again
+        keep_mended(database_path(folder))
     return found
 
 
