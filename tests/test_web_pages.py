@@ -26,6 +26,7 @@ from snowmatch.api import open_catalog
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.locks import file_lock
 from snowmatch.core.plain import with_json_sum
+from snowmatch.core.version import __version__
 from snowmatch.review import adding as adding_photos
 from snowmatch.review.adding import NewPhoto, add_photos, with_rows
 from snowmatch.review.identities import answer_pair, name_sightings, open_identities
@@ -198,6 +199,23 @@ def test_the_answer_to_a_form_leads_to_a_page_in_the_other_language(client):
         assert link == f"{above}?lang=ru"
         assert client.get(above, params={"lang": "en"}).status_code == 200
     assert '<a href="?lang=ru" lang="ru"' in client.get("/photos").text
+
+
+def test_numbers_on_russian_pages_have_a_comma(tmp_path):
+    catalog = make_catalog(tmp_path)
+    lines = ["station,location,x,y", "st0,naryn,76.1,41.2", "st1,naryn,76.25,41.31", "st2,naryn,76.4,41.1"]
+    (catalog / "stations.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    client, state = client_of(catalog), State(catalog, observer="asel")
+    for who, said, mode in (("bek", "same", "open"), ("anna", "different", "blind")):
+        state.append(lambda now, w=who, s=said, m=mode: [answer_pair(now, 0, 4, s, w, mode=m)])
+    commas = 0
+    for address in ("/agreement", "/dashboard/figures", "/report?coordinates=rounded:2.5"):
+        text = client.get(address, params={"lang": "ru"}).text.replace(f" {__version__} ", "")
+        text = re.sub(r'<(\w+)[^>]* lang="en".*?</\1>', "", text, flags=re.DOTALL)  # what is in English only
+        text = html.unescape(re.sub("<[^>]*>", "|", text))
+        assert re.findall(r".*\d\.\d.*", text) == [], address
+        commas += len(re.findall(r"\d,\d", text))
+    assert commas > 20
 
 
 def test_no_page_has_scripts_or_styles_of_its_own_or_from_elsewhere():

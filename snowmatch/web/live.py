@@ -114,7 +114,7 @@ def sighting_of(event: Event, t: Translate) -> dict[str, Any]:
     if decision == ON_RECORD and known:
         who = f"{t(DECISIONS[ON_RECORD])}: {who}"
     if isinstance(chance := event.get("probability"), float):
-        who += f" {shown_percent(chance)}"
+        who += f" {shown_percent(t, chance)}"
     when = " ".join(str(event[name]) for name in ("date", "time") if event.get(name))
     names = " ".join((photos[0], t("home.arrived.more", n=len(photos) - 1)) if len(photos) > 1 else photos)
     text = printable(" · ".join(part for part in (who, when, str(event.get("station") or ""), names) if part))
