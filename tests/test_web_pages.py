@@ -532,6 +532,16 @@ def test_an_answer_tells_how_many_of_its_photos_the_catalog_has(client, folder):
         assert told in text if told else "has already" not in text
 
 
+def test_the_notes_of_an_answer_name_photos_as_the_person_does(client, folder):
+    old, new = sent(client, (folder / "images" / "0.jpg").read_bytes(), "old.jpg"), sent(client, jpeg(1, shift=9))
+    address = asked(client, old, new)
+    for language in texts.LANGUAGES:
+        text = client.get(address, params={"lang": language}).text
+        assert str(folder) not in text
+        assert "old.jpg" in text.partition("<details")[2]
+        assert "new.jpg" in text.partition("<details")[2]
+
+
 def test_nobody_adds_without_a_name_of_the_observer(folder):
     client = client_of(folder, observer="")
     address = asked(client, sent(client, jpeg(1, shift=20)))
