@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from snowmatch.catalog.sheet import plain_heading, read_sheet
-from snowmatch.catalog.stations import SPELLINGS, meanings
+from snowmatch.catalog.sheet import read_sheet
 from snowmatch.catalog.table import COLUMNS, read_table
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import read_file, replace_file
-from snowmatch.core.home import CSV_NAME, EXCEL_NAME, STATIONS_NAME
+from snowmatch.core.home import CSV_NAME, EXCEL_NAME
 from snowmatch.core.notes import Note
 from snowmatch.interchange.merging import Cells
 
@@ -27,9 +26,7 @@ FORMAT_COLUMN, TABLE_COLUMN = "format", "table"  # the columns of the memory tha
 
 @dataclass(frozen=True)
 class TextTable:
-    """A table as texts. columns: in one form, unique; of stations, the columns that the headings mean. headings: as they
-    are written in the file.
-    """
+    """A table as texts. columns: in one form, unique. headings: as they are written in the file."""
 
     columns: tuple[str, ...]
     headings: tuple[str, ...]
@@ -42,14 +39,11 @@ def read_text_table(path: Path) -> TextTable:
         if path.name == CSV_NAME and path.with_name(EXCEL_NAME).exists():
             raise SnowmatchError(f"{path.with_name(EXCEL_NAME)} is the catalog's table: save it as {CSV_NAME} first")
         return TextTable((), (), ())
-    of_stations = path.name == STATIONS_NAME
-    words = [word for each in SPELLINGS.values() for word in each.split()] if of_stations else []
-    sheet = read_sheet(path, [*words, *COLUMNS], [])
-    meaning = meanings([plain_heading(heading) for heading in sheet.head]) if of_stations else {"bodypart": "body_part"}
+    sheet = read_sheet(path, COLUMNS, [])
     columns: list[str] = []
     for number, heading in enumerate(sheet.head):
         name = "_".join(heading.strip().lower().replace("-", " ").split())
-        name = meaning.get(plain_heading(heading) if of_stations else name, name)
+        name = "body_part" if name == "bodypart" else name
         columns.append(name if name and name not in columns else f"\0{number}")
     rows = []
     for line, cells in sheet.rows:

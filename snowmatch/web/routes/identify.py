@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,34 @@ from starlette.routing import Route
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import printable
 from snowmatch.core.types import BODY_PARTS
-from snowmatch.review.uploads import find_upload, forget_old_uploads, guess_body_part, keep_upload, upload_file
+from snowmatch.review.uploads import (
+    Upload,
+    find_upload,
+    forget_old_uploads,
+    guess_body_part,
+    keep_upload,
+    upload_file,
+)
 from snowmatch.views.pictures import draw_candidate
 from snowmatch.views.plugins import indexed_extractors
 from snowmatch.views.previews import SIZES, make_previews_of
 from snowmatch.views.text import Answer, Candidate
 from snowmatch.web.adding import add_answer
 from snowmatch.web.asked import Answers, Asked, find_question, keep_question, read_question
-from snowmatch.web.page import called, problem, read_form, read_json, render, state_of, translator_of, whole_number
+from snowmatch.web.page import (
+    called,
+    language_of,
+    problem,
+    read_form,
+    read_json,
+    render,
+    state_of,
+    translator_of,
+    whole_number,
+)
 from snowmatch.web.routes.pictures import asked_anew
 from snowmatch.web.texts import Translate
+from snowmatch.web.told import told_note
 
 ANSWERS = "snowmatch_answers"  # the name under which the server keeps its answers
 PICTURES = 40  # drawn pictures that are remembered
@@ -141,7 +160,16 @@ def answer(request: Request) -> Response:
         uploads=uploads,
         known=known,
         names=sorted({each.name for each in state.identities().who.individuals if each.name is not None}),
+        notes=[_with_names(told_note(language_of(request), note), state.folder, uploads) for note in found.notes],
     )
+
+
+def _with_names(text: str, folder: Path, uploads: Sequence[Upload]) -> str:
+    """Return a note with the names of the photos that were sent, and no paths of this computer."""
+    for each in uploads:
+        for path in {str(upload_file(folder, each)), printable(str(upload_file(folder, each)))}:
+            text = text.replace(path, each.name)
+    return text
 
 
 def candidates_of(found: Answer) -> tuple[Candidate, ...]:
