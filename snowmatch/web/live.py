@@ -18,7 +18,7 @@ from snowmatch.core.text import printable
 from snowmatch.review.watch_events import ON_RECORD
 from snowmatch.review.watched import Event, events_since
 from snowmatch.views.text import MARKS
-from snowmatch.web.background import background
+from snowmatch.web.background import Same, background
 from snowmatch.web.jobs import list_jobs
 from snowmatch.web.page import called, shown_percent
 from snowmatch.web.state import State
@@ -81,7 +81,7 @@ class Live:
             identities = state.identities() if state.ready else None
             if identities is None:
                 return None
-            key = (identities.stored.head, id(identities.data), state.observer, state.comparing is None,
+            key = (identities.stored.head, Same(identities.data), state.observer, state.comparing is None,
                    tuple((name, job["state"]) for name, job in jobs.items()))  # fmt: skip
             name = f"waiting for {state.observer}"
             found: Waiting | None = background(state, name).get(key, lambda: waiting_now(state)[0])[0]
