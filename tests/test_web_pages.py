@@ -381,7 +381,7 @@ def test_a_photo_is_identified_and_added_under_a_name(tmp_path):
     assert "<b>.JPG" not in page.text
     for kind in ("matches", "plain"):
         assert client.get(f"{address}/0/{kind}").headers["content-type"] == "image/jpeg"
-    number = re.search(r'value="(\d)" required[^>]*> <span>aika<', page.text)[1]
+    number = re.search(r'value="(\w+)" required[^>]*> <span>aika<', page.text)[1]
     added = client.post(f"{address}/add", data={"who": number, "name": ""}, follow_redirects=False)
     assert added.status_code == 303, added.text
     after = (catalog / "catalog.csv").read_bytes()
@@ -431,12 +431,30 @@ def test_a_photo_is_added_to_an_animal_that_was_joined_and_has_no_name(tmp_path)
     client, state = client_of(catalog), State(catalog, observer="asel")
     state.append(lambda now: [name_sightings(now, [0, 1], "", "asel"), answer_pair(now, 0, 1, "same", "asel")])
     address = asked(client, sent(client, jpeg(1, shift=12)), body_part="left_flank")
-    number = re.search(r'value="(\d)" required[^>]*> <span>without a name \(', client.get(address).text)[1]
+    number = re.search(r'value="(\w+)" required[^>]*> <span>without a name \(', client.get(address).text)[1]
     added = client.post(f"{address}/add", data={"who": number, "name": ""}, follow_redirects=False)
     assert added.status_code == 303, added.text
     who = open_identities(catalog).who
     assert {who.of[n] for n in (0, 1, 5)} == {who.of[0]}
     assert who.individuals[who.of[0]].name is None
+
+
+def test_who_was_chosen_is_who_was_shown_although_others_decide_meanwhile(tmp_path):
+    catalog = make_catalog(tmp_path)
+    client, other = client_of(catalog), State(catalog, observer="bek")
+    before = (catalog / "catalog.csv").read_bytes()
+    address = asked(client, sent(client, jpeg(1, shift=12)), body_part="left_flank")
+    text = client.get(address).text
+    signs = {who: re.search(rf'value="(\w+)" required[^>]*> <span>{who}<', text)[1] for who in ("aika", "bars")}
+    other.append(lambda now: [name_sightings(now, [0, 1], "bars", "bek"), name_sightings(now, [2, 3], "aika", "bek")])
+    for sign in ("0", *signs.values()):
+        answer = client.post(f"{address}/add", data={"who": sign}, headers={"accept": "application/json"})
+        assert (answer.status_code, answer.json()["code"]) == (400, "answer-changed")
+    assert (catalog / "catalog.csv").read_bytes() == before
+    sign = re.search(r'value="(\w+)" required[^>]*> <span>bars<', client.get(address).text)[1]
+    other.append(lambda now: [name_sightings(now, [4], "umai", "bek")])  # of another animal
+    assert client.post(f"{address}/add", data={"who": sign}, follow_redirects=False).status_code == 303
+    assert open_identities(catalog).named[-1].individual == "bars"
 
 
 def test_a_new_animal_never_takes_a_name_that_is_there(tmp_path):

@@ -116,12 +116,12 @@ def test_a_problem_leads_nowhere_that_is_closed(server, people):  # noqa: F811
 
 
 def identified(browser, content, **values):
-    """Ask who a photo shows; return the address of the answer, its page, and the number of the candidate aika."""
+    """Ask who a photo shows; return the address of the answer, its page, and what stands for the candidate aika."""
     sent = browser.post("/identify/photo", params={"name": "a.jpg"}, content=content).json()
     body = {"photos": [sent["id"]], "boxes": [None], "body_part": "left_flank", **values}
     address = browser.post("/identify/ask", json=body, headers=JSON).json()["address"]
     page = browser.get(address, headers=HTML).text
-    return address, page, re.search(r'value="(\d)" required[^>]*> <span>aika<', page)[1]
+    return address, page, re.search(r'value="(\w+)" required[^>]*> <span>aika<', page)[1]
 
 
 @pytest.mark.parametrize("name", PEOPLE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from hashlib import sha256
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import same_name
@@ -20,7 +21,7 @@ from snowmatch.web.state import State
 def add_answer(state: State, asked: Asked, answer: Answer, candidates: Sequence[Candidate], who: str, name: str) -> str:
     """Add the photos of a question to the catalog, and return the identifier of the first one's annotation.
 
-    who: the number of a candidate, `new` (with `name`), or `unknown`. Photos that the catalog has already are only
+    who: the sign of a candidate, `new` (with `name`), or `unknown`. Photos that the catalog has already are only
     named: by an adjudicator, as on the pages of individuals. Of an observer, a candidate is then an answer about two
     sightings, as in Review. Raises SnowmatchError if the name is taken or missing, if a photo on record shows several
     animals, if the role does not allow it, or if the catalog cannot be written or indexed.
@@ -69,12 +70,20 @@ def index(state: State) -> None:
     state.renew()
 
 
+def sign_of(candidate: Candidate) -> str:
+    """Return what stands for a candidate in the form of its page: its name, and the animal that is shown for it."""
+    return sha256(f"{candidate.individual}\n{candidate.best.annotation}".encode()).hexdigest()[:16]
+
+
 def _chosen(candidates: Sequence[Candidate], who: str) -> Candidate | None:
     if who in ("new", "unknown"):
         return None
-    if not (who.isascii() and who.isdigit() and len(who) < 4 and int(who) < len(candidates)):
+    if not who:
         raise SnowmatchError("nobody was chosen: choose a candidate, a new animal, or no name yet", "choose-candidate")
-    return candidates[int(who)]
+    found = next((each for each in candidates if sign_of(each) == who), None)
+    if found is None:  # others decide, and photos come, while the page is open
+        raise SnowmatchError("the answer has changed since it was shown: look at it again and choose", "answer-changed")
+    return found
 
 
 def _check_new(identities: Identities, name: str) -> None:

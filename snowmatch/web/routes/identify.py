@@ -30,7 +30,7 @@ from snowmatch.views.pictures import draw_candidate
 from snowmatch.views.plugins import indexed_extractors
 from snowmatch.views.previews import SIZES, make_previews_of
 from snowmatch.views.text import Answer, Candidate
-from snowmatch.web.adding import add_answer
+from snowmatch.web.adding import add_answer, sign_of
 from snowmatch.web.asked import Answers, Asked, find_question, keep_question, read_question
 from snowmatch.web.page import (
     called,
@@ -158,6 +158,7 @@ def answer(request: Request) -> Response:
         candidates=[(n, c, name_words(t, c), evidence_words(t, c)) for n, c in enumerate(shown)],
         decided=next((n for n, c in enumerate(shown) if c is found.decided), None),
         uploads=uploads,
+        sign_of=sign_of,
         known=known,
         names=sorted({each.name for each in state.identities().who.individuals if each.name is not None}),
         notes=[_with_names(told_note(language_of(request), note), state.folder, uploads) for note in found.notes],
