@@ -82,7 +82,7 @@ class Fuzzer:
         kinds = ("plain", "matches") if pattern.startswith("/identify") else ("photo", "animal", "outline")
         name = next((found for start, found in names.items() if pattern.startswith(f"/{start}/")), FILES)
         return {
-            "key": self.animals, "size": list(map(str, SIZES)), "number": ["0", "1"], "kind": kinds, "name": name,
+            "key": self.animals, "size": list(map(str, SIZES)), "sign": self.signs, "kind": kinds, "name": name,
             "handle": [*who, f"~{self.sightings[0]}"],
         }  # fmt: skip
 

@@ -379,8 +379,9 @@ def test_a_photo_is_identified_and_added_under_a_name(tmp_path):
     assert page.status_code == 200
     assert re.search(r"1\.\s+aika", page.text)
     assert "<b>.JPG" not in page.text
+    (picture,) = re.findall(rf'data-base="({address}/\w+/)"[^>]* alt="[^"]*aika on the right"', page.text)
     for kind in ("matches", "plain"):
-        assert client.get(f"{address}/0/{kind}").headers["content-type"] == "image/jpeg"
+        assert client.get(f"{picture}{kind}").headers["content-type"] == "image/jpeg"
     number = re.search(r'value="(\w+)" required[^>]*> <span>aika<', page.text)[1]
     added = client.post(f"{address}/add", data={"who": number, "name": ""}, follow_redirects=False)
     assert added.status_code == 303, added.text
@@ -450,6 +451,7 @@ def test_who_was_chosen_is_who_was_shown_although_others_decide_meanwhile(tmp_pa
     for sign in ("0", *signs.values()):
         answer = client.post(f"{address}/add", data={"who": sign}, headers={"accept": "application/json"})
         assert (answer.status_code, answer.json()["code"]) == (400, "answer-changed")
+        assert client.get(f"{address}/{sign}/plain").status_code == 404  # no picture of another animal
     assert (catalog / "catalog.csv").read_bytes() == before
     sign = re.search(r'value="(\w+)" required[^>]*> <span>bars<', client.get(address).text)[1]
     other.append(lambda now: [name_sightings(now, [4], "umai", "bek")])  # of another animal
@@ -507,11 +509,12 @@ def test_a_picture_of_an_answer_is_that_of_its_candidate(monkeypatch):
 
 def test_a_browser_never_shows_an_old_picture_of_a_candidate(client):
     address = asked(client, sent(client, jpeg(1, shift=14)), body_part="left_flank")
-    first = client.get(f"{address}/0/plain")
+    address = re.search(rf'data-base="({address}/\w+/)"', client.get(address).text)[1] + "plain"
+    first = client.get(address)
     assert "no-cache" in first.headers["cache-control"]
-    again = client.get(f"{address}/0/plain", headers={"if-none-match": first.headers["etag"]})
+    again = client.get(address, headers={"if-none-match": first.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
-    assert client.get(f"{address}/0/plain", headers={"if-none-match": '"x"'}).content == first.content
+    assert client.get(address, headers={"if-none-match": '"x"'}).content == first.content
 
 
 def test_a_burst_without_times_is_one_new_animal(tmp_path):

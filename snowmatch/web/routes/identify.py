@@ -201,11 +201,10 @@ def answer_picture(request: Request) -> Response:
     """The photos of the question and of one candidate side by side: with lines, plain, or with darkened scenery."""
     state = state_of(request)
     found = answers_of(request).of(state, find_question(state.folder, request.path_params["name"]))
-    shown = candidates_of(found)
-    number = whole_number(request.path_params["number"], len(shown), 0, len(shown))
-    if number >= len(shown):
+    chosen = next((each for each in candidates_of(found) if sign_of(each) == request.path_params["sign"]), None)
+    if chosen is None:
         return problem(request, "there is no such candidate", 404)
-    kinds = _pictures(found, shown[number], state.folder)
+    kinds = _pictures(found, chosen, state.folder)
     if request.path_params["kind"] not in kinds:
         return problem(request, "there is no such picture", 404)
     return asked_anew(request, kinds[request.path_params["kind"]])  # candidates change with the catalog
@@ -252,5 +251,5 @@ ROUTES = [
     Route("/identify/ask", ask, methods=["POST"]),
     Route("/identify/{name}", answer),
     Route("/identify/{name}/add", add, methods=["POST"]),
-    Route("/identify/{name}/{number}/{kind}", answer_picture),
+    Route("/identify/{name}/{sign}/{kind}", answer_picture),
 ]
