@@ -459,6 +459,13 @@ def test_who_was_chosen_is_who_was_shown_although_others_decide_meanwhile(tmp_pa
     assert open_identities(catalog).named[-1].individual == "bars"
 
 
+def test_an_animal_whose_folder_has_an_undecodable_name_is_told_from_others():
+    candidates = [
+        SimpleNamespace(individual=name, best=SimpleNamespace(annotation="a")) for name in ("x", "x\udcff", None)
+    ]
+    assert len({adding.sign_of(each) for each in candidates}) == 3
+
+
 def test_a_new_animal_never_takes_a_name_that_is_there(tmp_path):
     catalog = make_catalog(tmp_path, "\u0419\u043e\u043b")
     client = client_of(catalog)

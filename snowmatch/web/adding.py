@@ -72,7 +72,9 @@ def index(state: State) -> None:
 
 def sign_of(candidate: Candidate) -> str:
     """Return what stands for a candidate in the form of its page: its name, and the animal that is shown for it."""
-    return sha256(f"{candidate.individual}\n{candidate.best.annotation}".encode()).hexdigest()[:16]
+    return sha256(f"{candidate.individual}\n{candidate.best.annotation}".encode("utf-8", "surrogatepass")).hexdigest()[
+        :16
+    ]
 
 
 def _chosen(candidates: Sequence[Candidate], who: str) -> Candidate | None:
