@@ -354,7 +354,7 @@ def test_the_passport_has_no_coordinates_unless_asked(state, page):
     assert "76.54321" not in rounded
     assert "longitude, latitude; rounded to 5 km" in rounded  # on paper, too
     assert (
-        "долгота, широта; округлено до 2.5 км" in page.get(address + "/passport?coordinates=rounded:2.5&lang=ru").text
+        "долгота, широта; округлено до 2,5 км" in page.get(address + "/passport?coordinates=rounded:2.5&lang=ru").text
     )
     assert page.get(address + "/passport?coordinates=near").status_code == 400
 
