@@ -221,15 +221,15 @@ def test_words_of_the_screening_are_those_that_it_writes():
     ("days", "english", "russian"),
     [
         (1.0, "1</b> camera-day<", "1</b> ловушко-сутки"),
-        (1.4, "1.4</b> camera-days<", "1.4</b> ловушко-суток"),
-        (21.3, "21.3</b> camera-days<", "21.3</b> ловушко-суток"),
+        (1.4, "1.4</b> camera-days<", "1,4</b> ловушко-суток"),
+        (21.3, "21.3</b> camera-days<", "21,3</b> ловушко-суток"),
         (22.0, "22</b> camera-days<", "22</b> ловушко-суток"),
     ],
 )
 def test_days_with_a_fraction_have_the_word_of_fractions(days, english, russian):
     values = dict.fromkeys(("stations", "sightings", "unidentified", "individuals", "captures"), 1)
-    macro = environment().get_template("dashboard_parts.html").module.facts
     for language, told in (("en", english), ("ru", russian)):
+        macro = environment(language).get_template("dashboard_parts.html").module.facts
         assert told in macro(translator(language), {"camera_days": days, "first": "", "last": "", **values})
 
 

@@ -68,6 +68,8 @@ class Fuzzer:
         self.photo = self.page.post("/identify/photo", params={"name": "a.jpg"}, content=jpeg(1)).json()["id"]
         self.question = {"photos": [self.photo], "boxes": [None], "body_part": "left_flank", "location": "naryn"}
         self.asked = self.page.post("/identify/ask", json=self.question).json()["address"].rpartition("/")[2]
+        text = self.page.get(f"/identify/{self.asked}").text
+        self.signs = re.findall(r'name="who" value="([0-9a-f]{16})"', text)
         identities = state.identities()
         self.animals = [key_of(a) for a in identities.annotations]
         self.sightings = [sighting.key for sighting in identities.who.sightings]
@@ -80,7 +82,7 @@ class Fuzzer:
         kinds = ("plain", "matches") if pattern.startswith("/identify") else ("photo", "animal", "outline")
         name = next((found for start, found in names.items() if pattern.startswith(f"/{start}/")), FILES)
         return {
-            "key": self.animals, "size": list(map(str, SIZES)), "number": ["0", "1"], "kind": kinds, "name": name,
+            "key": self.animals, "size": list(map(str, SIZES)), "sign": self.signs, "kind": kinds, "name": name,
             "handle": [*who, f"~{self.sightings[0]}"],
         }  # fmt: skip
 
@@ -125,7 +127,7 @@ class Fuzzer:
             "/review/undo": {"mode": mode},
             "/identify/ask": self.question,
             "/identify/guess": {"photo": self.photo, "bbox": [1, 2, 30, 40]},
-            "/identify/{name}/add": {"who": rng.choice(["0", "new", "unknown"]), "name": "Dastan"},
+            "/identify/{name}/add": {"who": rng.choice([*self.signs, "new", "unknown"]), "name": "Dastan"},
             "/observer": {"observer": "Anna"},
             "/login": {"name": "Anna", "password": PASSWORD, "next": "/photos"},
             "/account/password": {"old": PASSWORD, "new": "another password", "again": "another password"},

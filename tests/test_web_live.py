@@ -231,7 +231,7 @@ def test_what_a_page_is_told_has_no_paths():
         ({"individual": "", "decision": "", "date": "2023-05-01", "time": "10:00:00", "probability": None},
          "no answer · 2023-05-01 10:00:00 · S01 · a.jpg", "нет ответа"),
         ({"individual": "unnamed a1b2c3d4e5", "probability": 0.0004},
-         "without a name (a1b2c3d4) < 0.1 % · S01 · a.jpg", "без имени (a1b2c3d4) < 0.1 %"),
+         "without a name (a1b2c3d4) < 0.1 % · S01 · a.jpg", "без имени (a1b2c3d4) < 0,1 %"),
         ({"photos": None, "station": None, "individual": ["x"]}, "['x'] 97 %", None),  # what is no event
     ],
 )  # fmt: skip

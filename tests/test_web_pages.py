@@ -26,6 +26,7 @@ from snowmatch.api import open_catalog
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.locks import file_lock
 from snowmatch.core.plain import with_json_sum
+from snowmatch.core.version import __version__
 from snowmatch.review import adding as adding_photos
 from snowmatch.review.adding import NewPhoto, add_photos, with_rows
 from snowmatch.review.identities import answer_pair, name_sightings, open_identities
@@ -200,6 +201,23 @@ def test_the_answer_to_a_form_leads_to_a_page_in_the_other_language(client):
     assert '<a href="?lang=ru" lang="ru"' in client.get("/photos").text
 
 
+def test_numbers_on_russian_pages_have_a_comma(tmp_path):
+    catalog = make_catalog(tmp_path)
+    lines = ["station,location,x,y", "st0,naryn,76.1,41.2", "st1,naryn,76.25,41.31", "st2,naryn,76.4,41.1"]
+    (catalog / "stations.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    client, state = client_of(catalog), State(catalog, observer="asel")
+    for who, said, mode in (("bek", "same", "open"), ("anna", "different", "blind")):
+        state.append(lambda now, w=who, s=said, m=mode: [answer_pair(now, 0, 4, s, w, mode=m)])
+    commas = 0
+    for address in ("/agreement", "/dashboard/figures", "/report?coordinates=rounded:2.5"):
+        text = client.get(address, params={"lang": "ru"}).text.replace(f" {__version__} ", "")
+        text = re.sub(r'<(\w+)[^>]* lang="en".*?</\1>', "", text, flags=re.DOTALL)  # what is in English only
+        text = html.unescape(re.sub("<[^>]*>", "|", text))
+        assert re.findall(r".*\d\.\d.*", text) == [], address
+        commas += len(re.findall(r"\d,\d", text))
+    assert commas > 20
+
+
 def test_no_page_has_scripts_or_styles_of_its_own_or_from_elsewhere():
     for path in PACKAGE.rglob("*.html"):
         text = path.read_text(encoding="utf-8")
@@ -361,9 +379,10 @@ def test_a_photo_is_identified_and_added_under_a_name(tmp_path):
     assert page.status_code == 200
     assert re.search(r"1\.\s+aika", page.text)
     assert "<b>.JPG" not in page.text
+    (picture,) = re.findall(rf'data-base="({address}/\w+/)"[^>]* alt="[^"]*aika on the right"', page.text)
     for kind in ("matches", "plain"):
-        assert client.get(f"{address}/0/{kind}").headers["content-type"] == "image/jpeg"
-    number = re.search(r'value="(\d)" required[^>]*> <span>aika<', page.text)[1]
+        assert client.get(f"{picture}{kind}").headers["content-type"] == "image/jpeg"
+    number = re.search(r'value="(\w+)" required[^>]*> <span>aika<', page.text)[1]
     added = client.post(f"{address}/add", data={"who": number, "name": ""}, follow_redirects=False)
     assert added.status_code == 303, added.text
     after = (catalog / "catalog.csv").read_bytes()
@@ -413,12 +432,38 @@ def test_a_photo_is_added_to_an_animal_that_was_joined_and_has_no_name(tmp_path)
     client, state = client_of(catalog), State(catalog, observer="asel")
     state.append(lambda now: [name_sightings(now, [0, 1], "", "asel"), answer_pair(now, 0, 1, "same", "asel")])
     address = asked(client, sent(client, jpeg(1, shift=12)), body_part="left_flank")
-    number = re.search(r'value="(\d)" required[^>]*> <span>without a name \(', client.get(address).text)[1]
+    number = re.search(r'value="(\w+)" required[^>]*> <span>without a name \(', client.get(address).text)[1]
     added = client.post(f"{address}/add", data={"who": number, "name": ""}, follow_redirects=False)
     assert added.status_code == 303, added.text
     who = open_identities(catalog).who
     assert {who.of[n] for n in (0, 1, 5)} == {who.of[0]}
     assert who.individuals[who.of[0]].name is None
+
+
+def test_who_was_chosen_is_who_was_shown_although_others_decide_meanwhile(tmp_path):
+    catalog = make_catalog(tmp_path)
+    client, other = client_of(catalog), State(catalog, observer="bek")
+    before = (catalog / "catalog.csv").read_bytes()
+    address = asked(client, sent(client, jpeg(1, shift=12)), body_part="left_flank")
+    text = client.get(address).text
+    signs = {who: re.search(rf'value="(\w+)" required[^>]*> <span>{who}<', text)[1] for who in ("aika", "bars")}
+    other.append(lambda now: [name_sightings(now, [0, 1], "bars", "bek"), name_sightings(now, [2, 3], "aika", "bek")])
+    for sign in ("0", *signs.values()):
+        answer = client.post(f"{address}/add", data={"who": sign}, headers={"accept": "application/json"})
+        assert (answer.status_code, answer.json()["code"]) == (400, "answer-changed")
+        assert client.get(f"{address}/{sign}/plain").status_code == 404  # no picture of another animal
+    assert (catalog / "catalog.csv").read_bytes() == before
+    sign = re.search(r'value="(\w+)" required[^>]*> <span>bars<', client.get(address).text)[1]
+    other.append(lambda now: [name_sightings(now, [4], "umai", "bek")])  # of another animal
+    assert client.post(f"{address}/add", data={"who": sign}, follow_redirects=False).status_code == 303
+    assert open_identities(catalog).named[-1].individual == "bars"
+
+
+def test_an_animal_whose_folder_has_an_undecodable_name_is_told_from_others():
+    candidates = [
+        SimpleNamespace(individual=name, best=SimpleNamespace(annotation="a")) for name in ("x", "x\udcff", None)
+    ]
+    assert len({adding.sign_of(each) for each in candidates}) == 3
 
 
 def test_a_new_animal_never_takes_a_name_that_is_there(tmp_path):
@@ -471,11 +516,12 @@ def test_a_picture_of_an_answer_is_that_of_its_candidate(monkeypatch):
 
 def test_a_browser_never_shows_an_old_picture_of_a_candidate(client):
     address = asked(client, sent(client, jpeg(1, shift=14)), body_part="left_flank")
-    first = client.get(f"{address}/0/plain")
+    address = re.search(rf'data-base="({address}/\w+/)"', client.get(address).text)[1] + "plain"
+    first = client.get(address)
     assert "no-cache" in first.headers["cache-control"]
-    again = client.get(f"{address}/0/plain", headers={"if-none-match": first.headers["etag"]})
+    again = client.get(address, headers={"if-none-match": first.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
-    assert client.get(f"{address}/0/plain", headers={"if-none-match": '"x"'}).content == first.content
+    assert client.get(address, headers={"if-none-match": '"x"'}).content == first.content
 
 
 def test_a_burst_without_times_is_one_new_animal(tmp_path):
@@ -512,6 +558,16 @@ def test_an_answer_tells_how_many_of_its_photos_the_catalog_has(client, folder):
     for photos, told in (((old,), "has already: 1 of 1"), ((old, new), "has already: 1 of 2"), ((new,), None)):
         text = client.get(asked(client, *photos)).text
         assert told in text if told else "has already" not in text
+
+
+def test_the_notes_of_an_answer_name_photos_as_the_person_does(client, folder):
+    old, new = sent(client, (folder / "images" / "0.jpg").read_bytes(), "old.jpg"), sent(client, jpeg(1, shift=9))
+    address = asked(client, old, new)
+    for language in texts.LANGUAGES:
+        text = client.get(address, params={"lang": language}).text
+        assert str(folder) not in text
+        assert "old.jpg" in text.partition("<details")[2]
+        assert "new.jpg" in text.partition("<details")[2]
 
 
 def test_nobody_adds_without_a_name_of_the_observer(folder):

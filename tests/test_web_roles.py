@@ -1,5 +1,6 @@
 """No page offers to a person what the role does not allow: every link, button and form on every page is tried."""
 
+import csv
 import html
 import json
 import re
@@ -10,7 +11,7 @@ from test_web_logins import ADDRESS, HTML, JSON, PEOPLE, cheap, folder, original
 from test_web_pages import jpeg
 
 from snowmatch.review.accounts import read_accounts
-from snowmatch.review.identities import answer_pair, name_sightings
+from snowmatch.review.identities import answer_pair, name_sightings, open_identities
 from snowmatch.review.traits import trait_drafts
 from snowmatch.web.page import NAV
 from snowmatch.web.rights import CHANGES, RIGHTS, may_open
@@ -112,3 +113,48 @@ def test_a_problem_leads_nowhere_that_is_closed(server, people):  # noqa: F811
         link[role] = answer.json()["link"]
     assert link == {"observer": "", "adjudicator": "", "administrator": "/jobs"}
     assert may_open("/jobs")  # without accounts, everything is open
+
+
+def identified(browser, content, **values):
+    """Ask who a photo shows; return the address of the answer, its page, and what stands for the candidate aika."""
+    sent = browser.post("/identify/photo", params={"name": "a.jpg"}, content=content).json()
+    body = {"photos": [sent["id"]], "boxes": [None], "body_part": "left_flank", **values}
+    address = browser.post("/identify/ask", json=body, headers=JSON).json()["address"]
+    page = browser.get(address, headers=HTML).text
+    return address, page, re.search(r'value="(\w+)" required[^>]*> <span>aika<', page)[1]
+
+
+@pytest.mark.parametrize("name", PEOPLE)
+def test_only_an_adjudicator_names_photos_on_record_by_identifying_them(server, name):  # noqa: F811
+    browser = server.person(name)
+    address, page, aika = identified(browser, (server.folder / "images" / "2.jpg").read_bytes())  # it is called bars
+    free = PEOPLE[name] != "observer"
+    assert ('value="new"' in page) == ('name="name"' in page) == free
+    answer = browser.post(f"{address}/add", data={"who": "new", "name": "umai"}, headers=JSON)
+    assert (answer.status_code == 403) == (not free)
+    assert browser.post(f"{address}/add", data={"who": aika}, headers=JSON).status_code == 303
+    identities = open_identities(server.folder)
+    assert [(row.kind, row.answer) for row in identities.rows] == (
+        [("name", "umai"), ("name", "aika")] if free else [("pair", "same")]
+    )
+    assert identities.who.names[2] == ("aika" if free else "bars")
+
+
+def test_an_observer_names_what_is_new_but_not_the_passage_that_it_joins(server):  # noqa: F811
+    browser = server.person("anna")
+    address, page, _ = identified(browser, jpeg(6), station="st8", timestamp="2025-05-01T10:00")
+    assert 'value="new"' in page
+    assert browser.post(f"{address}/add", data={"who": "new", "name": "umai"}, headers=JSON).status_code == 303
+    with (server.folder / "catalog.csv").open(encoding="utf-8", newline="") as file:
+        assert list(csv.DictReader(file))[-1]["station"] == "st8"
+    when = {"station": "st8", "timestamp": "2025-05-01T10:05"}
+    address, _, aika = identified(browser, jpeg(6, shift=3), **when)
+    answer = browser.post(f"{address}/add", data={"who": "new", "name": "mara"}, headers=JSON)
+    assert answer.status_code == 403
+    assert "without a name" in answer.json()["error"]
+    address, _, aika = identified(browser, jpeg(6, shift=5), **when)
+    assert browser.post(f"{address}/add", data={"who": aika}, headers=JSON).status_code == 303
+    identities = open_identities(server.folder)
+    assert len({a.encounter for a in identities.annotations[5:]}) == 1
+    assert [(row.kind, row.answer) for row in identities.rows] == [("name", "umai"), ("pair", "same")]
+    assert identities.who.names[-1] == "umai"

@@ -26,7 +26,7 @@ from snowmatch.web.security import LARGEST_BODY
 from snowmatch.web.state import State
 
 JSON = {"accept": "application/json"}
-RIGHT = {"kind": "photo", "size": "160", "number": "0", "key": "a", "name": "a", "handle": "a"}  # parts of addresses
+RIGHT = {"kind": "photo", "size": "160", "sign": "0", "key": "a", "name": "a", "handle": "a"}  # parts of addresses
 WAYS = sorted((route.path, method) for route in ROUTES for method in route.methods or ())
 HERE = f"http://127.0.0.1:{PORT}"
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
+from hashlib import sha256
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import same_name
@@ -13,15 +14,17 @@ from snowmatch.review.uploads import Upload, find_upload, upload_file
 from snowmatch.views.plugins import indexed_extractors
 from snowmatch.views.text import Answer, Candidate
 from snowmatch.web.asked import Asked
+from snowmatch.web.people import ADJUDICATOR, may, need
 from snowmatch.web.state import State
 
 
 def add_answer(state: State, asked: Asked, answer: Answer, candidates: Sequence[Candidate], who: str, name: str) -> str:
     """Add the photos of a question to the catalog, and return the identifier of the first one's annotation.
 
-    who: the number of a candidate, `new` (with `name`), or `unknown`. Photos that the catalog has already are only
-    named. Raises SnowmatchError if the name is taken or missing, if a photo on record shows several animals, or if the
-    catalog cannot be written or indexed.
+    who: the sign of a candidate, `new` (with `name`), or `unknown`. Photos that the catalog has already are only
+    named: by an adjudicator, as on the pages of individuals. Of an observer, a candidate is then an answer about two
+    sightings, as in Review. Raises SnowmatchError if the name is taken or missing, if a photo on record shows several
+    animals, if the role does not allow it, or if the catalog cannot be written or indexed.
     """
     candidate = _chosen(candidates, who)
     name = same_name(" ".join(name.split()))
@@ -32,6 +35,8 @@ def add_answer(state: State, asked: Asked, answer: Answer, candidates: Sequence[
     new: list[NewPhoto] = []
     for upload, box in zip(uploads, asked.boxes, strict=True):
         if rows := state.on_record(upload.sha256):
+            if who == "new":
+                need(ADJUDICATOR)
             if who != "unknown" and sum(a.path == rows[0].path for a in rows) > 1:
                 raise SnowmatchError(
                     f"{rows[0].path} shows several animals, and one name is not for all of them: name each on its page"
@@ -39,6 +44,7 @@ def add_answer(state: State, asked: Asked, answer: Answer, candidates: Sequence[
             paths.append(rows[0].path)
         else:
             new.append(_new_photo(state, asked, answer, upload, box, len(uploads)))
+    before = state.identities().who.number_of
     if new:
         paths += add_photos(state.folder, new)
         index(state)
@@ -50,7 +56,7 @@ def add_answer(state: State, asked: Asked, answer: Answer, candidates: Sequence[
     def drafts(now: Identities) -> tuple[Decision, ...]:
         if who == "new":
             _check_new(now, name)  # somebody may have given the name to another animal meanwhile
-        return _drafts(now, state.observer, [a.annotation for a in rows_of], candidate, name, answer)
+        return _drafts(now, state.observer, [a.annotation for a in rows_of], before, candidate, name, answer)
 
     if who != "unknown":
         state.append(drafts)
@@ -64,12 +70,22 @@ def index(state: State) -> None:
     state.renew()
 
 
+def sign_of(candidate: Candidate) -> str:
+    """Return what stands for a candidate in the form of its page: its name, and the animal that is shown for it."""
+    return sha256(f"{candidate.individual}\n{candidate.best.annotation}".encode("utf-8", "surrogatepass")).hexdigest()[
+        :16
+    ]
+
+
 def _chosen(candidates: Sequence[Candidate], who: str) -> Candidate | None:
     if who in ("new", "unknown"):
         return None
-    if not (who.isascii() and who.isdigit() and len(who) < 4 and int(who) < len(candidates)):
+    if not who:
         raise SnowmatchError("nobody was chosen: choose a candidate, a new animal, or no name yet", "choose-candidate")
-    return candidates[int(who)]
+    found = next((each for each in candidates if sign_of(each) == who), None)
+    if found is None:  # others decide, and photos come, while the page is open
+        raise SnowmatchError("the answer has changed since it was shown: look at it again and choose", "answer-changed")
+    return found
 
 
 def _check_new(identities: Identities, name: str) -> None:
@@ -99,20 +115,35 @@ def _new_photo(state: State, asked: Asked, answer: Answer, upload: Upload, box: 
 
 
 def _drafts(
-    identities: Identities, observer: str, names: Sequence[str], candidate: Candidate | None, name: str, answer: Answer
+    identities: Identities,
+    observer: str,
+    names: Sequence[str],
+    before: Collection[str],
+    candidate: Candidate | None,
+    name: str,
+    answer: Answer,
 ) -> tuple[Decision, ...]:
+    """Return the decisions about the annotations `names`. before: the annotations that were on record already."""
     sightings = list(dict.fromkeys(identities.who.number_of[each] for each in names))
+    old = any(each in before for n in sightings for each in identities.who.sightings[n].annotations)
+    free = not old or may(ADJUDICATOR)
+    if candidate is None and not free:
+        raise SnowmatchError(
+            "the photos are in the catalog now, without a name: their passage was on record before, and only an "
+            "adjudicator gives it a name",
+            "not-allowed",
+        )
     shown = {}
     if candidate is not None:
         shown = {"probability": candidate.probability, "rank": candidate.rank, "lines": True, "reason": "identify"}
     elif answer.new_probability is not None:
         shown = {"probability": answer.new_probability, "lines": True, "reason": "identify"}
-    if candidate is not None and (candidate.individual is None or candidate.individual.startswith(UNNAMED)):
+    called = (name if candidate is None else candidate.individual) or ""
+    if candidate is not None and (not called or called.startswith(UNNAMED) or not free):
         other = identities.who.number_of.get(candidate.best.annotation)
         if other is None:
             raise SnowmatchError("the chosen animal is not on record any more: ask again", "answer-gone")
         drafts = [answer_pair(identities, n, other, "same", observer) for n in sightings if n != other]
     else:
-        called = candidate.individual if candidate is not None and candidate.individual is not None else name
         drafts = [name_sightings(identities, sightings, called, observer)]
     return tuple(replace(draft, shown=shown) for draft in drafts)

@@ -14,6 +14,7 @@ from snowmatch.review.portraits import Shown, best_photo, shown_in
 from snowmatch.review.traits import Traits, sex_of, traits_of
 from snowmatch.survey.traits import read_traits
 from snowmatch.views.previews import key_of
+from snowmatch.web.background import Same
 from snowmatch.web.state import State
 
 LONGEST = 150  # characters of a name in an address
@@ -62,8 +63,8 @@ class Known:
 
 def known_of(state: State, identities: Identities) -> Known:
     """Return what is known of photos and animals, kept until it changes."""
-    kept: tuple[int, str, Known] | None = state.kept.get("traits")
-    data, head = id(identities.data), identities.stored.head
+    kept: tuple[Same, str, Known] | None = state.kept.get("traits")
+    data, head = Same(identities.data), identities.stored.head
     if kept is not None and kept[:2] == (data, head):
         return kept[2]
     if kept is not None and kept[0] == data:

@@ -16,6 +16,19 @@ from snowmatch.web.state import State
 DRAWS = 200  # groupings for the page that counts; chosen: half of the command's, so that it takes half as long
 
 
+class Same:
+    """Stands for one object in a key: equal to itself alone. It keeps the object: its place stays taken."""
+
+    def __init__(self, held: object) -> None:
+        self.held = held
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Same) and self.held is other.held
+
+    def __hash__(self) -> int:
+        return id(self.held)
+
+
 class Background:
     """One value, computed in a thread. Several threads may ask for it."""
 
@@ -75,7 +88,7 @@ def evidence_now(state: State) -> Evidence | None:
             if state.identities().who.sightings == before:  # numbers of sightings mean the same as before
                 return before, found
 
-    value, _ = background(state, "evidence").get((id(identities.data), identities.who.sightings), gather)
+    value, _ = background(state, "evidence").get((Same(identities.data), identities.who.sightings), gather)
     return value[1] if value is not None and value[0] == identities.who.sightings else None
 
 
@@ -99,6 +112,6 @@ def counts_now(state: State) -> tuple[Counts | None, bool]:
     def compute() -> Counts:
         return count_individuals(identities.who, evidence, accuracy_by_name(identities.rows), draws=DRAWS)
 
-    key = (identities.stored.head, id(evidence))
+    key = (identities.stored.head, Same(evidence))
     value, fresh = background(state, "counts").get(key, compute)
     return value, fresh

@@ -33,12 +33,14 @@ from snowmatch.web.page import with_calls
 from snowmatch.web.places import layout_of
 from snowmatch.web.state import State
 from snowmatch.web.surveys import survey_of
+from snowmatch.web.texts import figures
 
 DAYS = 5  # of an occasion, as on the command line
 FLANKS = ("both", "left", "right", "hybrid")  # two sessions would count each camera twice
 CURVE = 97  # points of the density of hours
 ROWS, COLUMNS = 50, 40  # of a table on the page; the file has all
 SCREENING = "screening.csv"
+PRACTICE = "best-practice"  # the table in the report, which is English
 # Its answers that are words of ours; the others are species
 SCREENED = {answer: f"screened.{answer}" for answer in ("kept", "nothing", "person", "unknown")}
 SCREENED |= {"not screened": "screened.not_screened"}
@@ -147,8 +149,9 @@ def shown_table(
         if isinstance(value, datetime):
             return f"{value:%Y-%m-%d %H:%M}"
         if name == "estimates.csv" and isinstance(value, float):
-            return "∞" if math.isinf(value) else f"{value:.1f}" if math.isfinite(value) else "–"
-        return cell_text(round(value, 4) if isinstance(value, float) else value)
+            return "∞" if math.isinf(value) else figures(t, f"{value:.1f}") if math.isfinite(value) else "–"
+        text = cell_text(round(value, 4) if isinstance(value, float) else value)
+        return figures(t, text) if isinstance(value, float) and name != PRACTICE else text
 
     return {
         "name": name,

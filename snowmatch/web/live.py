@@ -18,7 +18,7 @@ from snowmatch.core.text import printable
 from snowmatch.review.watch_events import ON_RECORD
 from snowmatch.review.watched import Event, events_since
 from snowmatch.views.text import MARKS
-from snowmatch.web.background import background
+from snowmatch.web.background import Same, background
 from snowmatch.web.jobs import list_jobs
 from snowmatch.web.page import called, shown_percent
 from snowmatch.web.state import State
@@ -81,7 +81,7 @@ class Live:
             identities = state.identities() if state.ready else None
             if identities is None:
                 return None
-            key = (identities.stored.head, id(identities.data), state.observer, state.comparing is None,
+            key = (identities.stored.head, Same(identities.data), state.observer, state.comparing is None,
                    tuple((name, job["state"]) for name, job in jobs.items()))  # fmt: skip
             name = f"waiting for {state.observer}"
             found: Waiting | None = background(state, name).get(key, lambda: waiting_now(state)[0])[0]
@@ -114,7 +114,7 @@ def sighting_of(event: Event, t: Translate) -> dict[str, Any]:
     if decision == ON_RECORD and known:
         who = f"{t(DECISIONS[ON_RECORD])}: {who}"
     if isinstance(chance := event.get("probability"), float):
-        who += f" {shown_percent(chance)}"
+        who += f" {shown_percent(t, chance)}"
     when = " ".join(str(event[name]) for name in ("date", "time") if event.get(name))
     names = " ".join((photos[0], t("home.arrived.more", n=len(photos) - 1)) if len(photos) > 1 else photos)
     text = printable(" · ".join(part for part in (who, when, str(event.get("station") or ""), names) if part))

@@ -24,7 +24,7 @@ from snowmatch.views.text import MARKS
 from snowmatch.web.people import asking, may
 from snowmatch.web.rights import may_open
 from snowmatch.web.state import State
-from snowmatch.web.texts import LANGUAGES, Translate, choose_language, translator
+from snowmatch.web.texts import LANGUAGES, Translate, choose_language, figures, translator
 from snowmatch.web.told import told, told_note
 
 # The pages in the navigation: the address, the key of its word, the second key after "g"
@@ -48,8 +48,9 @@ LANGUAGE_COOKIE = "snowmatch-language"
 
 
 @cache
-def environment() -> Environment:
-    """Return the environment of all templates. Every value is escaped."""
+def environment(language: str) -> Environment:
+    """Return the environment of all templates in a language, whose numbers they show. Every value is escaped."""
+    t = translator(language)
     found = Environment(
         loader=PackageLoader("snowmatch.web", "templates"),
         autoescape=True,
@@ -57,7 +58,8 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters.update(percent=shown_percent, shown=printable)
+    found.filters.update(percent=partial(shown_percent, t), format=partial(_format, t), figures=partial(figures, t))
+    found.filters["shown"] = printable
     found.globals.update(
         NAV=NAV,
         may=may,
@@ -66,7 +68,7 @@ def environment() -> Environment:
         MARKS=MARKS,
         version=__version__,
         data=_data,
-        share=_share,
+        share=partial(_share, t),
     )
     return found
 
@@ -98,7 +100,7 @@ def render(request: Request, template: str, *, status: int = 200, **values: Any)
     """
     language = language_of(request)
     t, state, accounts = translator_of(request), state_of(request), asking.get() is not None
-    found = environment().get_template(template)
+    found = environment(language).get_template(template)
     words = {"t": t, "called": partial(called, t), "told": partial(told_note, language), "language": language}
     text = found.render(**words, state=state, path=request.url.path, here=_here(request), accounts=accounts, **values)
     response = HTMLResponse(text.encode("utf-8", "backslashreplace"), status)  # a path may hold undecodable bytes
@@ -199,9 +201,14 @@ def whole_number(text: str | None, default: int, least: int, most: int) -> int:
     return min(max(int(text), least), most)
 
 
-def shown_percent(probability: float | None, bounds: Sequence[float] = ()) -> str:
+def shown_percent(t: Translate, probability: float | None, bounds: Sequence[float] = ()) -> str:
     """Return a probability as `percent` does, with signs instead of words."""
-    return percent(probability, bounds).replace("below ", "< ").replace("above ", "> ")
+    return figures(t, percent(probability, bounds).replace("below ", "< ").replace("above ", "> "))
+
+
+def _format(t: Translate, pattern: str, number: float) -> str:
+    """Return a number as a pattern such as "%.1f" writes it."""
+    return figures(t, pattern % number)
 
 
 def _data(values: Any) -> Markup:
@@ -209,9 +216,9 @@ def _data(values: Any) -> Markup:
     return Markup(escape(json.dumps(values, ensure_ascii=False), quote=True))
 
 
-def _share(share: Share) -> str:
+def _share(t: Translate, share: Share) -> str:
     """Return a share in figures, such as "3 / 40 · 7.5 % (1.6–20.4 %)"."""
     if share.value is None:
         return "0 / 0"
     low, high = 100 * share.low, 100 * share.high
-    return f"{share.count} / {share.of} · {100 * share.value:.1f} % ({low:.1f}–{high:.1f} %)"
+    return figures(t, f"{share.count} / {share.of} · {100 * share.value:.1f} % ({low:.1f}–{high:.1f} %)")

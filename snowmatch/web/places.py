@@ -14,7 +14,7 @@ from snowmatch.survey.coordinates import Coordinates
 from snowmatch.survey.layout import Layout, Site, station_layout
 from snowmatch.views.station_map import StationMap, make_map
 from snowmatch.web.state import State
-from snowmatch.web.texts import Translate
+from snowmatch.web.texts import Translate, figures
 
 
 def layout_of(state: State, identities: Identities) -> tuple[Layout, str]:
@@ -81,7 +81,7 @@ def exactness_of(how: Coordinates | None, t: Translate) -> str:
     """Return in words how exact the positions are that leave the catalog; "" if none do."""
     if how is None:
         return ""
-    return t("take.positions.round", km=f"{how.step / 1000:g}") if how.step else t("take.positions.exact")
+    return t("take.positions.round", km=figures(t, f"{how.step / 1000:g}")) if how.step else t("take.positions.exact")
 
 
 def photos_at(site: Site) -> str:

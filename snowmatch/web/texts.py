@@ -39,6 +39,11 @@ def translator(language: str) -> Translate:
     return translate
 
 
+def figures(t: Translate, text: str) -> str:
+    """Return a number that is written in figures with the decimal sign of the page's language."""
+    return text.replace(".", t("base.decimal"))
+
+
 def plural_form(language: str, n: int) -> str:
     """Return the plural form of a number. Source: CLDR plural rules of English and Russian, whole numbers."""
     if language != "ru":

@@ -19,6 +19,7 @@ from snowmatch.survey.run import Survey
 from snowmatch.survey.tables import survey_table, to_csv
 from snowmatch.web.dashboard import (
     FLANKS,
+    PRACTICE,
     SCREENING,
     TABLES,
     figures_of,
@@ -77,7 +78,7 @@ def report(request: Request) -> Response:
     whole, own = values["whole"], values["own"]
     identities = state.identities()
     tables: dict[str, Any] = {name: shown_table(table_of(state, wishes, name), name, t, PRINTED) for name in TABLES}
-    tables["best-practice"] = shown_table(practice_table(own, identities), "best-practice", t)
+    tables[PRACTICE] = shown_table(practice_table(own, identities), PRACTICE, t)
     values |= {"tables": tables, "map": None}
     if how is not None:
         values["map"] = (map_of_rates(own, _layout(own, how), wishes), 0, "")

@@ -13,7 +13,7 @@ from snowmatch.review.doctor.examine import Examination, examine
 from snowmatch.review.doctor.finding import SEVERITIES, Finding
 from snowmatch.views.previews import key_of
 from snowmatch.web.animals import address_of_sighting
-from snowmatch.web.background import background
+from snowmatch.web.background import Same, background
 from snowmatch.web.page import language_of, render, state_of, with_calls
 from snowmatch.web.state import State
 from snowmatch.web.texts import translator
@@ -53,7 +53,7 @@ def findings(request: Request) -> Response:
     """The findings; with status 202 while the catalog is examined."""
     state = state_of(request)
     identities = state.identities()
-    key = (id(identities.data), identities.stored.head)
+    key = (Same(identities.data), identities.stored.head)
     found, fresh = background(state, "doctor").get(key, lambda: examine(state.catalog()))
     if found is None or not fresh:
         return render(request, "wait.html", status=202, word="doctor.wait")

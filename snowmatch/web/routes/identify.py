@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,34 @@ from starlette.routing import Route
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import printable
 from snowmatch.core.types import BODY_PARTS
-from snowmatch.review.uploads import find_upload, forget_old_uploads, guess_body_part, keep_upload, upload_file
+from snowmatch.review.uploads import (
+    Upload,
+    find_upload,
+    forget_old_uploads,
+    guess_body_part,
+    keep_upload,
+    upload_file,
+)
 from snowmatch.views.pictures import draw_candidate
 from snowmatch.views.plugins import indexed_extractors
 from snowmatch.views.previews import SIZES, make_previews_of
 from snowmatch.views.text import Answer, Candidate
-from snowmatch.web.adding import add_answer
+from snowmatch.web.adding import add_answer, sign_of
 from snowmatch.web.asked import Answers, Asked, find_question, keep_question, read_question
-from snowmatch.web.page import called, problem, read_form, read_json, render, state_of, translator_of, whole_number
+from snowmatch.web.page import (
+    called,
+    language_of,
+    problem,
+    read_form,
+    read_json,
+    render,
+    state_of,
+    translator_of,
+    whole_number,
+)
 from snowmatch.web.routes.pictures import asked_anew
 from snowmatch.web.texts import Translate
+from snowmatch.web.told import told_note
 
 ANSWERS = "snowmatch_answers"  # the name under which the server keeps its answers
 PICTURES = 40  # drawn pictures that are remembered
@@ -139,9 +158,19 @@ def answer(request: Request) -> Response:
         candidates=[(n, c, name_words(t, c), evidence_words(t, c)) for n, c in enumerate(shown)],
         decided=next((n for n, c in enumerate(shown) if c is found.decided), None),
         uploads=uploads,
+        sign_of=sign_of,
         known=known,
         names=sorted({each.name for each in state.identities().who.individuals if each.name is not None}),
+        notes=[_with_names(told_note(language_of(request), note), state.folder, uploads) for note in found.notes],
     )
+
+
+def _with_names(text: str, folder: Path, uploads: Sequence[Upload]) -> str:
+    """Return a note with the names of the photos that were sent, and no paths of this computer."""
+    for each in uploads:
+        for path in {str(upload_file(folder, each)), printable(str(upload_file(folder, each)))}:
+            text = text.replace(path, each.name)
+    return text
 
 
 def candidates_of(found: Answer) -> tuple[Candidate, ...]:
@@ -172,11 +201,10 @@ def answer_picture(request: Request) -> Response:
     """The photos of the question and of one candidate side by side: with lines, plain, or with darkened scenery."""
     state = state_of(request)
     found = answers_of(request).of(state, find_question(state.folder, request.path_params["name"]))
-    shown = candidates_of(found)
-    number = whole_number(request.path_params["number"], len(shown), 0, len(shown))
-    if number >= len(shown):
+    chosen = next((each for each in candidates_of(found) if sign_of(each) == request.path_params["sign"]), None)
+    if chosen is None:
         return problem(request, "there is no such candidate", 404)
-    kinds = _pictures(found, shown[number], state.folder)
+    kinds = _pictures(found, chosen, state.folder)
     if request.path_params["kind"] not in kinds:
         return problem(request, "there is no such picture", 404)
     return asked_anew(request, kinds[request.path_params["kind"]])  # candidates change with the catalog
@@ -223,5 +251,5 @@ ROUTES = [
     Route("/identify/ask", ask, methods=["POST"]),
     Route("/identify/{name}", answer),
     Route("/identify/{name}/add", add, methods=["POST"]),
-    Route("/identify/{name}/{number}/{kind}", answer_picture),
+    Route("/identify/{name}/{sign}/{kind}", answer_picture),
 ]

@@ -42,7 +42,8 @@
     return new Intl.NumberFormat(language, { style: "unit", unit, maximumFractionDigits: value < 10 ? 1 : 0 }).format(value);
   }
   // As on all pages, nothing is 0 % or 100 %
-  const percent = (share) => (share < 0.001 ? "< 0.1" : share > 0.999 ? "> 99.9" : Math.round(share * 1000) / 10);
+  const figures = (number) => new Intl.NumberFormat(language, { maximumFractionDigits: 1 }).format(number);
+  const percent = (share) => (share < 0.001 ? `< ${figures(0.1)}` : share > 0.999 ? `> ${figures(99.9)}` : figures(100 * share));
   const keyOf = (question) => [...question.pair].sort().join(" ");
 
   // --- questions ----------------------------------------------------------------------------------------------------
@@ -272,7 +273,7 @@
       level.append(mark, words["level." + now.level]);
       chance.append(level);
     }
-    const sure = now.level && likely ? " " + say("at_least", { percent: Math.floor(now.careful * 1000) / 10 }) : "";
+    const sure = now.level && likely ? " " + say("at_least", { percent: figures(Math.floor(now.careful * 1000) / 10) }) : "";
     chance.append(` ${say("chance", { percent: percent(now.probability) })}${sure}${elsewhere}`); // in one piece: alone, the space is not read
   }
   function tellLeft() {
