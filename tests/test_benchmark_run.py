@@ -85,6 +85,7 @@ def test_boxes_are_drawn_around_masks_and_flanks_become_unknown(survey, tmp_path
     assert masked
 
 
+@pytest.mark.slow
 def test_found_boxes_are_those_that_an_index_run_finds(survey, tmp_path, monkeypatch):
     source = survey / "catalog"
     made = rows_in(datasets.prepare(f"{source},boxes=found,masks=no,name=found", tmp_path).folder)

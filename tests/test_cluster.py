@@ -102,6 +102,7 @@ class Wait:
         return start + self.number
 
 
+@pytest.mark.slow
 def test_results_come_in_order_and_tasks_run_ahead(monkeypatch):
     with use_cluster("local:2"):
         with open_pool(1, (100,)) as pool:

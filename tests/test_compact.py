@@ -96,6 +96,7 @@ def shown(catalog):
     return re.sub(r"On disk:.*", "", told(catalog, "show"))
 
 
+@pytest.mark.slow
 def test_a_compacted_catalog_answers_as_before(grown):
     catalog, photo = grown
     before, show, doctor = asked(catalog, photo), shown(catalog), told(catalog, "doctor")
@@ -115,6 +116,7 @@ def test_a_compacted_catalog_answers_as_before(grown):
     assert asked(catalog, photo) == before
 
 
+@pytest.mark.slow
 def test_compacting_twice_changes_nothing(grown):
     catalog, _ = grown
 
@@ -131,6 +133,7 @@ def test_compacting_twice_changes_nothing(grown):
     assert (kept(), sizes_of(catalog)) == (files, sizes)
 
 
+@pytest.mark.slow
 def test_previews_are_dropped_and_links_are_refused(grown, tmp_path):
     catalog, _ = grown
     folder = home_of(catalog) / "previews" / "00"
@@ -151,6 +154,7 @@ def test_previews_are_dropped_and_links_are_refused(grown, tmp_path):
     assert sorted(indexes_path(catalog).rglob("*")) == blocks  # nothing was dropped before
 
 
+@pytest.mark.slow
 def test_a_catalog_that_is_being_indexed_is_not_compacted(grown):
     from snowmatch.features.reader import list_features
     from snowmatch.identify.compact import compact_catalog
@@ -165,6 +169,7 @@ def test_a_catalog_that_is_being_indexed_is_not_compacted(grown):
     assert sorted(indexes_path(catalog).rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_a_file_that_is_deleted_while_sizes_are_told_counts_nothing(grown, monkeypatch):
     catalog, _ = grown
     walk = disk.os.walk

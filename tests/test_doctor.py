@@ -400,6 +400,7 @@ def renamed(drawn, folder, change):
     return rows
 
 
+@pytest.mark.slow
 def test_a_survey_with_right_names_agrees_with_its_coats(drawn):
     counts = []
     found = found_in(drawn, deep=True, progress=lambda done, total: counts.append((done, total)))
@@ -409,6 +410,7 @@ def test_a_survey_with_right_names_agrees_with_its_coats(drawn):
     assert "names-unseen" not in [note.code for note in found.unseen]
 
 
+@pytest.mark.slow
 def test_an_encounter_with_the_name_of_another_animal_is_found(drawn, tmp_path):
     names = sorted({row["individual"] for row in read_rows(drawn / "catalog.csv")})
     at = next(n for n, row in enumerate(read_rows(drawn / "catalog.csv")) if row["individual"] == names[0])
@@ -425,6 +427,7 @@ def test_an_encounter_with_the_name_of_another_animal_is_found(drawn, tmp_path):
     assert "--bodypart left_flank" in typed
 
 
+@pytest.mark.slow
 def test_an_animal_with_two_names_looks_like_one(drawn, tmp_path):
     names = sorted({row["individual"] for row in read_rows(drawn / "catalog.csv")})
     at = next(n for n, row in enumerate(read_rows(drawn / "catalog.csv")) if row["individual"] == names[2])

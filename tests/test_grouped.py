@@ -158,6 +158,7 @@ def test_questions_asked_together_have_their_own_answers_and_errors(survey):
     assert ask_many(session, []) == []
 
 
+@pytest.mark.slow
 def test_an_evaluation_does_not_depend_on_how_many_are_asked_at_once(survey, monkeypatch):
     """Of the first annotations of three animals, so that it does not take long."""
     catalog = snowmatch.open_catalog(survey / "catalog")

@@ -349,6 +349,7 @@ def test_a_catalog_teaches_a_classifier_that_screens_it(tmp_path):
 
 
 @pytest.mark.usefixtures("drawn_network")
+@pytest.mark.slow
 def test_an_unreadable_photo_is_listed_and_the_others_are_learned(tmp_path):
     folder = make_catalog(tmp_path / "catalog", lesson())
     (folder / "fox-0.png").write_bytes(b"no photo")
