@@ -275,8 +275,8 @@ def _imported(path, lines):
 
 
 def _maps(folder):
-    marks = load_marks(folder)
-    return {photo: repr(entry) for photo, entry in load_maps(folder, list(marks)).items() if entry is not None}
+    whole = [photo for photo, mark in load_marks(folder).items() if mark is not None]  # as the program asks
+    return {photo: repr(entry) for photo, entry in load_maps(folder, whole).items() if entry is not None}
 
 
 def _answers(folder):
