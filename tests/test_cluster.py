@@ -47,6 +47,7 @@ def alone(survey, tmp_path_factory):
 
 
 @pytest.mark.parametrize("kill", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.slow
 def test_an_index_run_on_two_workers_gives_the_bytes_of_one_process(survey, alone, tmp_path, kill):
     catalog = fresh(survey, tmp_path / "catalog")
     killed = []

@@ -221,6 +221,7 @@ class TestOnACluster:
         assert killed
         assert not memory.bytes
 
+    @pytest.mark.slow
     def test_a_query_and_a_batch_that_does_not_fit_have_the_same_answers(self, survey, tmp_path, monkeypatch):
         folder = shutil.copytree(survey / "catalog", tmp_path / "catalog")
         photo = str(sorted((survey / "queries").rglob("*.jpg"))[0])

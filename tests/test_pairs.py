@@ -209,6 +209,7 @@ def test_keypoints_without_frames_are_verified_by_position_only(gallery_of):
     assert np.abs(moved - [40, 0]).max() < 60
 
 
+@pytest.mark.slow
 def test_a_query_and_an_evaluation_with_mutual_find_the_right_cats(survey):
     catalog = snowmatch.open_catalog(survey / "catalog")
     result = catalog.evaluate(matcher="mutual")

@@ -55,6 +55,7 @@ def test_a_wished_sample_is_the_same_as_one_that_memory_forces_and_says_why():
     )
 
 
+@pytest.mark.slow
 def test_a_wished_sample_of_a_catalog_is_evaluated_calibrated_and_drawn(own_survey, tmp_path):
     folder = own_survey / "catalog"
     wrong, scores = tmp_path / "wrong", tmp_path / "scores.npz"

@@ -54,6 +54,7 @@ def matches(image0, image1, mask0=None, mask1=None):
     return len(close), int(cv2.estimateAffine2D(points0, points1, ransacReprojThreshold=12)[1].sum())
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_files_and_another_seed_others(tmp_path):
     few = {**SMALL, "encounters": 1}
     make_survey(tmp_path / "a", seed=9, **few)
