@@ -405,6 +405,36 @@ def test_what_an_observer_could_not_tell_twice_comes_last(catalog):
     assert not all(asked[: sum(asked)])
 
 
+def test_what_could_not_be_told_stays_known_after_answers_are_corrected_and_taken_back(catalog):
+    """After each answer, the queue knows what a queue that starts afresh knows."""
+    who = open_identities(catalog)
+    part = who.who.sightings[0].body_parts
+    a, b, c, d = [n for n, each in enumerate(who.who.sightings) if each.body_parts == part][:4]
+    evidence = Evidence({(a, b): Likely(a, b, 4.0, 0.6, 0.5, 9, ("", ""))}, 0.3, -6.0, 0)
+    queue = Queue(who, evidence, "Anna", repeats=0)
+
+    def known(queue):
+        return set(queue._unclear), +queue._told
+
+    rows = []
+    for pair, answer in (
+        ((a, b), "different"),
+        ((a, c), "cannot_tell"),
+        ((a, b), "cannot_tell"),
+        ((a, c), "different"),
+        ((b, d), "different"),
+    ):
+        item = queue.about(*pair)
+        after, appended = decide(queue.identities, [answer_item(queue, item, answer, "", hidden=False)])
+        queue.take(after, item, appended.rows[0])
+        rows += appended.rows
+        assert known(queue) == known(Queue(after, evidence, "Anna", repeats=0)), (pair, answer)
+    after, _ = decide(queue.identities, undo(queue.identities, [rows[-1].id], "Anna"))
+    assert queue.take_back(after, rows[-1])
+    assert known(queue) == known(Queue(after, evidence, "Anna", repeats=0))
+    assert known(queue)[0] == {(a, b)}
+
+
 def test_two_individuals_that_an_observer_could_not_tell_apart_twice_come_last(catalog):
     who = open_identities(catalog)
     part = who.who.sightings[0].body_parts

@@ -24,8 +24,8 @@ from snowmatch.confidence.score_table import is_table
 from snowmatch.core import files
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import replace_together
-from snowmatch.core.home import home_of, imported_path, settings_path
-from snowmatch.core.mended import forget_mended, keep_mended, mended_path, note_on_mended
+from snowmatch.core.home import home_of, imported_path, mended_path, settings_path
+from snowmatch.core.mended import forget_mended, keep_mended, note_on_mended
 from snowmatch.core.plain import read_json, read_summed_json, with_json_sum
 from snowmatch.core.types import Annotation
 from snowmatch.decisions.file import append, read_decisions
@@ -357,8 +357,9 @@ def test_the_list_of_files_that_were_made_again_waits_for_no_pipe_and_follows_no
     home.mkdir()
     os.mkfifo(mended_path(tmp_path))
     keep_mended(home / "opened.json")
-    assert note_on_mended(tmp_path) is None
+    assert list(note_on_mended(tmp_path).data["files"]) == ["mended.jsonl"]  # a list that cannot be read is told
     mended_path(tmp_path).unlink()
+    assert note_on_mended(tmp_path) is None
     home.rmdir()
     (tmp_path / "elsewhere").mkdir()
     home.symlink_to(tmp_path / "elsewhere")

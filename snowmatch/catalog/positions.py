@@ -24,8 +24,8 @@ _LETTERS = re.compile(r"([NSEWnsew]?)\s*(.*?)\s*([NSEWnsew]?)")
 
 # Headings of columns that may hold a position
 _HEADING = re.compile(
-    r"(.*_)?(lat|latitude|lon|long|longitude|lng|utm\w*|easting|northing|gps\w*|coord\w*|geom\w*|latlon\w*|latlng\w*|[xy]coord\w*|"
-    r"mgrs|wkt|geohash|geo_?point|широта|шир|долгота|долг|сш|с_ш|вд|в_д|координат\w*)(_.*)?|point_[xy]"
+    r"(.*_)?(lat|latitude|lon|long|longitude|lng|utm\w*|easting|northing|gps\w*|coord\w*|geom\w*|latlon\w*|"
+    r"latlng\w*|[xy]coord\w*|mgrs|wkt|geohash|geo_?point|широта|шир|долгота|долг|сш|с_ш|вд|в_д|координат\w*)(_.*)?|point_[xy]"
 )
 
 

@@ -51,6 +51,11 @@ def opened_path(folder: Path) -> Path:
     return home_of(folder) / "opened.json"
 
 
+def mended_path(folder: Path) -> Path:
+    """Return the path of the list of files that were damaged and made again at once (lines of JSON)."""
+    return home_of(folder) / "mended.jsonl"
+
+
 def imported_path(folder: Path) -> Path:
     """Return the path of the table of what was imported last (CSV): it tells corrections from changes of the source."""
     return home_of(folder) / "imported.csv"

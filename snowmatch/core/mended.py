@@ -14,7 +14,7 @@ from pathlib import Path
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import make_folder, read_file
-from snowmatch.core.home import HOME, home_of
+from snowmatch.core.home import HOME, mended_path
 from snowmatch.core.notes import Note
 from snowmatch.core.plain import read_summed_json, with_json_sum
 from snowmatch.core.text import counted, listed
@@ -39,24 +39,25 @@ def keep_mended(path: Path) -> None:
                 file.write(line.encode())
 
 
-def mended_path(folder: Path) -> Path:
-    """Return the path of the list of the catalog in `folder`."""
-    return home_of(folder) / "mended.jsonl"
-
-
 def note_on_mended(folder: Path) -> Note | None:
     """Return a note with the files that were damaged, each once with its last time; None without any.
 
-    A line of the list that is damaged itself counts as one of its file.
+    A list that is damaged or cannot be read counts as one of them.
     """
     found: dict[str, str] = {}
-    with suppress(OSError, SnowmatchError):
-        for line in read_file(mended_path(folder)).splitlines():
-            try:
-                said = read_summed_json(line)
-                found[str(said["file"])] = str(said["at"])
-            except (ValueError, KeyError):
-                found.setdefault(mended_path(folder).name, "")
+    kept = mended_path(folder)
+    try:
+        lines = read_file(kept).splitlines()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, SnowmatchError):
+        lines = [b""]
+    for line in lines:
+        try:
+            said = read_summed_json(line)
+            found[str(said["file"])] = str(said["at"])
+        except (ValueError, KeyError):
+            found.setdefault(kept.name, "")
     if not found:
         return None
     text = (

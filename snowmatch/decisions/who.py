@@ -158,11 +158,7 @@ class _Replay:
     def _pair(self, decision: Decision) -> None:
         if not counts(decision):
             return
-        side_a, side_b, place = decision.side_a, decision.side_b, self.number_of
-        if len(side_a) == len(side_b) == 1:  # the usual case
-            a, b = place.get(side_a[0]), place.get(side_b[0])
-        else:
-            a, b = find_sighting(place, side_a), find_sighting(place, side_b)
+        a, b = find_sighting(self.number_of, decision.side_a), find_sighting(self.number_of, decision.side_b)
         if a is None or b is None:
             self.idle.append((decision, GONE))
         elif a != b:  # the two sides of one sighting: `make_sightings` has used the answer
@@ -284,7 +280,8 @@ def _joined(
         if pair.answer in (SAME, DISPUTED):
             joined.join(a, b)
     of = tuple(joined.group_of(n) for n in range(len(sightings)))
-    apart = {(a, b) for pairs_apart in (one_photo, state.parted) for a, b in pairs_apart if of[a] == of[b]}
+    # Only pairs within one individual: most of the others are answered `different`, and sorting them takes long
+    apart = {pair for pair in (*one_photo, *state.parted) if of[pair[0]] == of[pair[1]]}
     apart.update((a, b) for (a, b), pair in pairs.items() if of[a] == of[b] and pair.answer in (DIFFERENT, DISPUTED))
     quarrels: dict[int, list[Pair]] = defaultdict(list)
     for a, b in sorted(apart):

@@ -49,7 +49,10 @@ def read_facts(path: Path) -> PhotoFacts:
 
 
 def read_size(path: Path) -> tuple[int, int]:
-    """Return (width, height) of the upright photo, from its header. Raises SnowmatchError if it is unreadable."""
+    """Return (width, height), px, of the upright photo, from its header; a TIFF is read to its end.
+
+    Raises SnowmatchError if it is unreadable.
+    """
     with open_photo(path) as image:
         return _upright_size(image, path)
 
