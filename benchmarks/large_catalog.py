@@ -11,13 +11,32 @@ import time
 from pathlib import Path
 from typing import Any
 
+from datasets import prepare
 from measure import THREAD_VARIABLES, peak_memory
 from scaling import NOISE, PHOTOS, bytes_of, row_of, write_table
+from suites import source_of
 
 FEW = 20  # features of an annotation of a flank that is never indexed
 SEGMENT = 540 << 20  # bytes of features that are written at once: then no segment is merged
 EXTRACTOR = "hesaff"
+FIELDS = ("descriptors", "keypoints", "scores", "scales", "oris", "shapes")
 MAP_CELLS = 120  # on the longer side of a map
+
+
+def make_pool(given: argparse.Namespace) -> None:
+    """Write the features of all photos of a dataset into one file."""
+    import numpy as np
+
+    from snowmatch.api import open_catalog
+
+    catalog = open_catalog(prepare(source_of(given.dataset, given.data), given.work).folder)
+    catalog.index(EXTRACTOR, workers=given.workers)
+    gallery = catalog.session(extractor=EXTRACTOR).gallery
+    features = [gallery.reader.read(key) for key in gallery.keys]
+    offsets = np.cumsum([0, *map(len, features)])
+    sizes = np.array([each.image_size for each in features])
+    parts = {name: np.concatenate([getattr(each, name) for each in features]) for name in FIELDS}
+    np.savez(given.pool, offsets=offsets, sizes=sizes, **parts)
 
 
 def grow(given: argparse.Namespace, size: int, to: int) -> dict[str, Any]:

@@ -1,16 +1,16 @@
 """Measure one large catalog on a computer with many cores: it is drawn and indexed by many processes, asked by two.
 
 The catalog grows in steps, as far as the time allows. Features are drawn as `scaling.py` does, from a file of real
-features (`--pool`), and written by the project's own writer, one for each process. How many features an annotation
-shares with its individual is drawn, too (`--shared`), so that some animals are hard to find. With `--scenery`, each
-photo has a foreground map. The blocks of a step are encoded by many processes at once. Then two cores ask: after the
-files were dropped from memory, if that is allowed, and again. Last, the same queries are answered with exact search.
-Results are written after each part.
+features (`--pool`; made from `--dataset` if it is not there), and written by the project's own writer, one for each
+process. How many features an annotation shares with its individual is drawn, too (`--shared`), so that some animals are
+hard to find. With `--scenery`, each photo has a foreground map. The blocks of a step are encoded by many processes at
+once. Then two cores ask: after the files were dropped from memory, if that is allowed, and again. Last, the same
+queries are answered with exact search. Results are written after each part.
 
 The left flank is indexed at each step, the right flank too if the time allows. Seconds are of the clock, unless they
 are called CPU seconds.
 
-Example: python benchmarks/scaling_large.py --pool pool.npz --work /tmp/large --out /tmp/large.json --seconds 350
+Example: python benchmarks/scaling_large.py --work /tmp/large --out /tmp/large.json --seconds 350
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from large_catalog import build, grow
+from large_catalog import build, grow, make_pool
 from large_queries import add, ask, exact
 from measure import THREAD_VARIABLES
 
@@ -40,6 +40,9 @@ def main(arguments: list[str] | None = None) -> None:
     """Read the command line and measure."""
     given = parse(arguments)
     given.work = given.work.resolve()
+    given.pool = given.pool or given.work / "pool.npz"
+    if not given.pool.exists():
+        make_pool(given)
     report = Report(given)
     size, rates = 0, {}
     while (target := next_size(given, size, rates, report.left)) is not None:
@@ -229,7 +232,9 @@ def machine(given: argparse.Namespace) -> dict[str, Any]:
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pool", type=Path, required=True, help="an npz file of real features")
+    parser.add_argument("--pool", type=Path, help="an npz file of real features; it is made if it is not there")
+    parser.add_argument("--dataset", default="snow_leopard-whole", help="where these features are from")
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="where real photos are")
     parser.add_argument("--work", type=Path, required=True, help="an empty folder for the catalog")
     parser.add_argument(
         "--features-at", type=Path, help="a folder of another disk for the features, which is mounted (needs root)"

@@ -13,7 +13,6 @@ import sys
 import tempfile
 import time
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import decision_writer
@@ -25,7 +24,7 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.decisions import file, merge, opening
 from snowmatch.decisions.file import Decisions, append, decisions_path, read_decisions, read_since
 from snowmatch.decisions.merge import export_lines, import_lines, merge_file, read_whole
-from snowmatch.decisions.row import ANSWERS, MODES, ROLES, Decision, canonical, from_json
+from snowmatch.decisions.row import ANSWERS, FIELDS, MODES, ROLES, Decision, canonical, from_json
 from snowmatch.decisions.schema import APPLICATION, COLUMNS, VERSION
 from snowmatch.decisions.uuid7 import id_time, is_id, next_id
 
@@ -54,14 +53,16 @@ PAIRS = st.builds(
     shown=SHOWN,
     program=TEXTS.filter(bool),
 )
-NAMED = st.builds(Decision, st.just(""), TIMES, NAMES, st.just("name"), SIDES, answer=TEXTS, program=st.just("1"))
+NAMED = st.tuples(TIMES, NAMES, SIDES, TEXTS).map(
+    lambda given: Decision("", given[0], given[1], "name", given[2], answer=given[3], program="1")
+)
 DECISIONS = st.lists(PAIRS | NAMED, min_size=1, max_size=6)
 ROOT = Path(__file__).parents[1]
 FAST = "/dev/shm" if os.path.isdir("/dev/shm") else None  # a disk that need not wait until all is written
 
 
 def pair(note="", **values):
-    return replace(Decision("", "", "Anna", "pair", ("a1", "a2"), ("a3",), "same", note=note), **values)
+    return Decision("", "", "Anna", "pair", ("a1", "a2"), ("a3",), "same", note=note)._replace(**values)
 
 
 def ids(decisions):
@@ -105,7 +106,7 @@ def test_what_was_stored_is_read(lists):
         stored = [row for decisions in lists for row in append(path, decisions).rows]
         found = read_decisions(path)
         assert list(found.rows) == stored
-        assert [replace(row, id="") for row in stored] == [row for decisions in lists for row in decisions]
+        assert [row._replace(id="") for row in stored] == [row for decisions in lists for row in decisions]
         assert [canonical(row) for row in found.rows] == [canonical(row) for row in stored]
         assert ids(found.rows) == sorted(set(ids(found.rows)))
         assert [from_json(json.loads(canonical(row))) for row in found.rows] == stored
@@ -136,7 +137,7 @@ def test_a_missing_file_has_no_decisions_and_reading_or_storing_nothing_makes_no
 def test_the_columns_are_those_of_the_design_and_any_sqlite_program_reads_them(filled):
     names = [name for _, name, *_ in raw(filled, "PRAGMA table_info(decisions)")]
     assert names == ["number", *COLUMNS, "previous", "hash"]
-    assert set(COLUMNS) == set(Decision.__dataclass_fields__)
+    assert set(COLUMNS) == set(FIELDS)
     ((side, answer, shown),) = raw(filled, "SELECT side_a, answer, shown FROM decisions WHERE note = '3'")
     assert (json.loads(side), answer, json.loads(shown)) == (["a1", "a2"], "same", {"probability": 3 / 9})
 

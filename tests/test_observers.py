@@ -193,7 +193,7 @@ def test_three_observers_of_a_pair_are_three_comparisons_and_the_names_do_not_ma
     assert (found.overall.pairs, found.overall.agreed.of) == (29, 87)
     assert [each.name for each in found.by_observers] == [("a", "b"), ("a", "c"), ("b", "c")]
     assert found.overall.interval[0] < found.overall.kappa < found.overall.interval[1]
-    other = [replace(row, observer={"a": "z", "b": "m", "c": "b"}[row.observer]) for row in book.rows]
+    other = [row._replace(observer={"a": "z", "b": "m", "c": "b"}[row.observer]) for row in book.rows]
     again = agreement(other, who_is_who(annotations, other))
     assert again.overall.kappa == pytest.approx(found.overall.kappa)
     assert again.overall.agreed == found.overall.agreed
@@ -538,7 +538,7 @@ def full_story():
 def test_the_methods_paragraph_has_all_figures():
     annotations, rows = full_story()
     rows = [row for row in rows if "repeat" not in row.tags] + [row for row in rows if "repeat" in row.tags]
-    rows = [replace(row, id=f"id{n:06}") for n, row in enumerate(rows)]
+    rows = [row._replace(id=f"id{n:06}") for n, row in enumerate(rows)]
     told = Told(criteria="Two animals were one if three marks agreed", experience="Both had five years of practice.")
     who = who_is_who(annotations, rows)
     text = methods_paragraph(rows, who, date="2026-05-05", photos=120, told=told)

@@ -21,7 +21,7 @@ def photo(row, encounter, individual=None, **values):
 
 
 def rows_of(*made):
-    return [replace(each, id=f"{n:04d}") for n, each in enumerate(made)]
+    return [each._replace(id=f"{n:04d}") for n, each in enumerate(made)]
 
 
 def pair(a, b, answer=SAME, observer="Anna", **values):
@@ -77,7 +77,7 @@ def test_an_undo_and_the_undo_of_an_undo():
 
 
 def test_undos_of_each_other_do_not_hang():
-    rows = [replace(act("undo", answer="0001"), id="0000"), replace(act("undo", answer="0000"), id="0001")]
+    rows = [act("undo", answer="0001")._replace(id="0000"), act("undo", answer="0000")._replace(id="0001")]
     assert in_effect(rows) == []
 
 
@@ -121,7 +121,7 @@ def test_different_inside_a_sighting_divides_it():
     assert groups(who) == {frozenset({"a00", "a01"}), frozenset({"a02"})}
     named = with_names(photos, who)
     assert named[0].animal == named[1].animal != named[2].animal  # they no longer vote together
-    assert len(groups(who_is_who(photos, [*rows, replace(act("undo", answer="0000"), id="0001")]))) == 1
+    assert len(groups(who_is_who(photos, [*rows, act("undo", answer="0000")._replace(id="0001")]))) == 1
 
 
 def test_names_of_two_sightings_stay_when_their_encounters_become_one():
@@ -168,7 +168,7 @@ def test_name_rename_and_taking_a_name_away():
     rows = rows_of(act("name", ["a00", "a01"], answer="Aika"), act("rename", ["a00"], ["Aika"], "Umut"))
     who = who_is_who(FOUR, rows)
     assert of(who, "a00").name == of(who, "a01").name == "Umut"
-    again = who_is_who(FOUR, [*rows, replace(act("name", ["a01"]), id="0002")])
+    again = who_is_who(FOUR, [*rows, act("name", ["a01"])._replace(id="0002")])
     assert of(again, "a01").name is None
 
 
@@ -199,7 +199,7 @@ def test_split_withdraws_what_joined_the_sides():
     assert groups(who) == {frozenset({"a00", "a01"}), frozenset({"a02", "a03"})}
     assert {each.name for each in who.individuals} == {"Aika", "Bars"}
     assert not any(each.quarrels for each in who.individuals)
-    later = who_is_who(FOUR, [*rows, replace(pair("a01", "a02"), id="0009")])
+    later = who_is_who(FOUR, [*rows, pair("a01", "a02")._replace(id="0009")])
     assert of(later, "a01").quarrels  # somebody joins again what the split parted
 
 
@@ -221,7 +221,7 @@ def test_a_body_part_is_corrected():
     who = who_is_who(FOUR, rows)
     assert who.sightings[0].body_parts == ("right_flank",)
     assert who.sightings[1].body_parts == ("left_flank",)
-    again = who_is_who(FOUR, [*rows, replace(act("undo", answer="0000"), id="0002")])
+    again = who_is_who(FOUR, [*rows, act("undo", answer="0000")._replace(id="0002")])
     assert again.sightings[0].body_parts == ("left_flank",)
 
 
@@ -269,7 +269,7 @@ def test_taking_back_the_last_decision_restores_the_state(made, at):
     photos = [photo(n, f"e{n}") for n in range(8)]
     rows = rows_of(*(each for each in made if each.kind != "undo"))
     for n, row in enumerate(rows):
-        undone = [*rows[: n + 1], replace(act("undo", answer=row.id), id=f"{n:04d}u")]
+        undone = [*rows[: n + 1], act("undo", answer=row.id)._replace(id=f"{n:04d}u")]
         assert groups(who_is_who(photos, undone)) == groups(who_is_who(photos, rows[:n]))
 
 
@@ -294,9 +294,9 @@ def test_step_by_step_is_the_same_as_all_at_once(made, step):
 
 def test_an_undo_that_came_long_before_its_decision_counts():
     """Two files were merged: the undo has the smaller identifier, and more than a thousand rows lie between."""
-    undo = replace(act("undo", answer="9999"), id="0000")
-    between = [replace(act("note", ["a03"], answer="x"), id=f"{n:04d}") for n in range(1, 1500)]
-    rows = [undo, *between, replace(pair("a00", "a01"), id="9999")]
+    undo = act("undo", answer="9999")._replace(id="0000")
+    between = [act("note", ["a03"], answer="x")._replace(id=f"{n:04d}") for n in range(1, 1500)]
+    rows = [undo, *between, pair("a00", "a01")._replace(id="9999")]
     who = advanced(who_is_who(FOUR, rows[:-1]), FOUR, rows, rows[-1:])
     assert groups(who) == groups(who_is_who(FOUR, rows))
     assert len(groups(who)) == 4

@@ -52,9 +52,7 @@ def _with_answer(who: Who, decision: Decision) -> Who | None:
         return None
     pair = (a, b) if a < b else (b, a)
     before = who.pairs.get(pair)
-    earlier = before.answers if before is not None else ()
-    said = {each.observer: each for each in earlier} | {decision.observer: decision}
-    state = settled(list(said.values()))
+    state = settled([*(before.answers if before is not None else ()), decision])
     pairs = {**who.pairs, pair: state}
     if before is not None and (
         (before.answer in JOINING and state.answer not in JOINING)

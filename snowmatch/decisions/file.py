@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 from operator import attrgetter
@@ -129,7 +129,7 @@ def append(path: Path, decisions: Sequence[Decision]) -> Appended:
         for decision in decisions:
             last = next_id(last, now)
             given_time, program = decision.decided_at or moment, decision.program or __version__
-            stored.append(replace(decision, id=last, decided_at=given_time, program=program))
+            stored.append(decision._replace(id=last, decided_at=given_time, program=program))
         add_rows(connection, stored)
     return Appended(tuple(stored), notes)
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from math import isfinite
-from typing import Any
+from typing import Any, NamedTuple
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.text import choices, listed
@@ -20,10 +19,31 @@ ANSWERS = (SAME, DIFFERENT, CANNOT_TELL)
 # Tags: a question that was asked before, to measure the observer; a decision of the machine that a person checks, and
 # that person's answer
 REPEAT, SAMPLE = "repeat", "sample"
+NOTHING: Mapping[str, Any] = {}
 
 
-@dataclass(frozen=True)
-class Decision:
+class _Values(NamedTuple):
+    """The values of a decision. See Decision."""
+
+    id: str
+    decided_at: str
+    observer: str
+    kind: str
+    side_a: tuple[str, ...] = ()
+    side_b: tuple[str, ...] = ()
+    answer: str = ""
+    role: str = "observer"
+    mode: str = "open"
+    opened_at: str = ""
+    certainty: int | None = None
+    marks: tuple[tuple[float, float, float, float], ...] = ()
+    tags: tuple[str, ...] = ()
+    note: str = ""
+    shown: Mapping[str, Any] = NOTHING
+    program: str = ""
+
+
+class Decision(_Values):  # not a dataclass: 200,000 of them must be made in a moment
     """One row of the file of decisions. An empty text means "not given".
 
     id: a UUID of version 7; the order of the identifiers is the order of the decisions.
@@ -44,24 +64,17 @@ class Decision:
     program: the version of snowmatch.
     """
 
-    id: str
-    decided_at: str
-    observer: str
-    kind: str
-    side_a: tuple[str, ...] = ()
-    side_b: tuple[str, ...] = ()
-    answer: str = ""
-    role: str = "observer"
-    mode: str = "open"
-    opened_at: str = ""
-    certainty: int | None = None
-    marks: tuple[tuple[float, float, float, float], ...] = ()
-    tags: tuple[str, ...] = ()
-    note: str = ""
-    shown: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    program: str = ""
+    __slots__ = ()
 
-    def __post_init__(self) -> None:
+    def __new__(cls, *values: Any, **named: Any) -> Decision:
+        decision = super().__new__(cls, *values, **named)
+        decision._check()
+        return decision
+
+    def __hash__(self) -> int:  # what was shown has none
+        return hash(self[: FIELDS.index("shown")])
+
+    def _check(self) -> None:
         for name, value, known in (("role", self.role, ROLES), ("mode", self.mode, MODES), ("kind", self.kind, KINDS)):
             if value not in known:
                 raise SnowmatchError(f"{value!r} is not a {name} of a decision; {choices(value, known)}")
@@ -150,5 +163,5 @@ def _mark(values: Sequence[Any]) -> tuple[float, float, float, float]:
     return a, b, c, d
 
 
-FIELDS = tuple(f.name for f in fields(Decision))
+FIELDS = Decision._fields
 _NOT_TEXT = {"side_a", "side_b", "tags", "marks", "certainty", "shown"}

@@ -63,11 +63,7 @@ def make_sightings(annotations: Sequence[Annotation], decisions: Iterable[Decisi
     keys = list(groups)
     inner: dict[tuple[str, str | None, int], dict[frozenset[frozenset[str]], Decision]] = defaultdict(dict)
     called: dict[str, str] = {}
-    for decision in decisions:
-        if decision.kind == "pair":
-            one, other = place.get(decision.side_a[0]), place.get(decision.side_b[0])
-            if one != other and one is not None and other is not None:
-                continue  # the usual case: two sightings
+    for decision in _not_of_two(decisions, place):
         if decision.kind in ("name", "split"):
             called.update(dict.fromkeys(decision.side_a, decision.answer))
         if decision.kind == "split":
@@ -86,6 +82,19 @@ def make_sightings(annotations: Sequence[Annotation], decisions: Iterable[Decisi
         for part in _parts(members, inner.get(key, {}).values(), called):
             found.append(_sighting([annotations[row] for row in part]))
     return tuple(sorted(found, key=lambda sighting: sighting.rows))
+
+
+def _not_of_two(decisions: Iterable[Decision], place: Mapping[str, int]) -> list[Decision]:
+    """Return the decisions without the usual ones, which may be 200,000: answers about two different sightings."""
+    at = place.get
+    return [
+        decision
+        for decision in decisions
+        if decision.kind != "pair"
+        or (one := at(decision.side_a[0])) == (other := at(decision.side_b[0]))
+        or one is None
+        or other is None
+    ]
 
 
 def _counts(annotations: Sequence[Annotation], rows: Sequence[int], asked_about: Collection[str]) -> bool:
@@ -121,13 +130,17 @@ def _parts(
 
 
 def _sighting(photos: Sequence[Annotation]) -> Sighting:
-    first = min(photos, key=lambda a: (a.timestamp is None, a.timestamp.isoformat() if a.timestamp else "", a.row))
+    """Return the sighting of these photos, which are in the order of their rows."""
+    first = photos[0]
+    if len(photos) > 1:
+        first = min(photos, key=lambda a: (a.timestamp is None, a.timestamp.isoformat() if a.timestamp else "", a.row))
+    names = tuple([a.annotation for a in photos])
     return Sighting(
-        min(a.annotation for a in photos),
+        min(names),
         first.encounter,
         first.passage,
-        tuple(sorted(a.row for a in photos)),
-        tuple(a.annotation for a in sorted(photos, key=lambda a: a.row)),
+        tuple([a.row for a in photos]),
+        names,
         tuple(sorted({a.body_part for a in photos})),
         first.individual,
         next((a.location for a in photos if a.location), ""),
@@ -145,6 +158,11 @@ def find_sighting(place: Mapping[str, int], annotations: Sequence[str]) -> int |
         return place.get(annotations[0])
     counts = Counter(place[name] for name in annotations if name in place)
     return min(counts, key=lambda number: (-counts[number], number)) if counts else None
+
+
+def find_sightings(place: Mapping[str, int], sides: Iterable[Sequence[str]]) -> list[int | None]:
+    """Return the sighting of each of many sides of decisions, as `find_sighting` does."""
+    return [place.get(side[0]) if len(side) == 1 else find_sighting(place, side) for side in sides]
 
 
 def in_one_photo(annotations: Sequence[Annotation], sightings: Sequence[Sighting]) -> frozenset[tuple[int, int]]:

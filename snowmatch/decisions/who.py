@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import groupby
 from typing import NamedTuple
 
 from snowmatch.core.collection import without_collection
@@ -18,7 +19,7 @@ from snowmatch.core.unions import Unions
 from snowmatch.decisions.corrections import corrected_boxes, with_corrections
 from snowmatch.decisions.effect import counts, in_effect
 from snowmatch.decisions.row import CANNOT_TELL, DIFFERENT, SAME, Decision
-from snowmatch.decisions.sightings import Sighting, find_sighting, in_one_photo, make_sightings
+from snowmatch.decisions.sightings import Sighting, find_sightings, in_one_photo, make_sightings
 
 DISPUTED = "disputed"  # observers disagree about a pair, and no adjudicator has decided
 UNNAMED = "unnamed "  # the beginning of what stands for an individual without a name
@@ -109,14 +110,8 @@ def _who(annotations: Sequence[Annotation], decisions: Sequence[Decision]) -> Wh
     sightings = make_sightings(annotations, decisions)
     number_of = {name: n for n, sighting in enumerate(sightings) for name in sighting.annotations}
     state = _Replay(sightings, number_of)
-    for decision in decisions:
-        state.take(decision)
-    one_photo = in_one_photo(annotations, sightings)
-    pairs = {
-        pair: settled(list(said.values())) if isinstance(said, dict) else PairState((said,), said.answer)
-        for pair, said in state.answers.items()
-    }
-    return _joined(sightings, number_of, pairs, state, one_photo)
+    state.take(decisions)
+    return _joined(sightings, number_of, state, in_one_photo(annotations, sightings))
 
 
 class _Replay:
@@ -129,15 +124,34 @@ class _Replay:
         self.label = {name: name for name in self.name_of if name is not None}
         self.key_of = dict(self.label)  # the inverse
         self.preferred: dict[str, int] = {}  # the key of a name: the later it was chosen, the higher
-        self.answers: dict[Pair, Decision | dict[str, Decision]] = {}  # one answer, or the last of each observer
+        self.pairs: dict[Pair, PairState] = {}
         self.links: dict[Pair, str] = {}
         self.parted: dict[Pair, str] = {}
         self.idle: list[tuple[Decision, str]] = []
 
-    def take(self, decision: Decision) -> None:
-        if decision.kind == "pair":
-            self._pair(decision)
-            return
+    def take(self, decisions: Iterable[Decision]) -> None:
+        """Take decisions in their order. Answers in a row are taken together: there may be 200,000 of them."""
+        for are_answers, some in groupby(decisions, lambda decision: decision.kind == "pair"):
+            if are_answers:
+                self._answers(list(filter(counts, some)))
+            else:
+                for decision in some:
+                    self._other(decision)
+
+    def _answers(self, decisions: Sequence[Decision]) -> None:
+        one = find_sightings(self.number_of, [decision.side_a for decision in decisions])
+        other = find_sightings(self.number_of, [decision.side_b for decision in decisions])
+        for decision, a, b in zip(decisions, one, other, strict=True):
+            if a is None or b is None:
+                self.idle.append((decision, GONE))
+            elif a != b:  # the two sides of one sighting: `make_sightings` has used the answer
+                pair = (a, b) if a < b else (b, a)
+                known = self.pairs.get(pair)
+                self.pairs[pair] = (
+                    PairState((decision,), decision.answer) if known is None else settled([*known.answers, decision])
+                )
+
+    def _other(self, decision: Decision) -> None:
         sides = [
             sorted({self.number_of[name] for name in side if name in self.number_of})
             for side in (decision.side_a, decision.side_b)
@@ -154,20 +168,6 @@ class _Replay:
             self._merge(decision)
         elif decision.kind == "split":
             self._split(decision, *sides)
-
-    def _pair(self, decision: Decision) -> None:
-        if not counts(decision):
-            return
-        a, b = find_sighting(self.number_of, decision.side_a), find_sighting(self.number_of, decision.side_b)
-        if a is None or b is None:
-            self.idle.append((decision, GONE))
-        elif a != b:  # the two sides of one sighting: `make_sightings` has used the answer
-            pair = (a, b) if a < b else (b, a)
-            known = self.answers.setdefault(pair, decision)
-            if isinstance(known, dict):
-                known[decision.observer] = decision
-            elif known is not decision:
-                self.answers[pair] = {known.observer: known} | {decision.observer: decision}
 
     def _key(self, name: str) -> str | None:
         """Return the key of a name; a name that is new gets one. An empty name has none."""
@@ -196,7 +196,7 @@ class _Replay:
             self._label(key, new)
 
     def _merge(self, decision: Decision) -> None:
-        a, b = (find_sighting(self.number_of, side) for side in (decision.side_a, decision.side_b))
+        a, b = find_sightings(self.number_of, (decision.side_a, decision.side_b))
         if a is None or b is None:
             self.idle.append((decision, GONE))
             return
@@ -219,13 +219,12 @@ class _Replay:
     def _split(self, decision: Decision, chosen: Sequence[int], rest: Sequence[int]) -> None:
         rest = [number for number in rest if number not in set(chosen)]
         both = (set(chosen), set(rest))
-        for pair in [p for p in self.answers if _crosses(p, *both)]:
-            held = self.answers[pair]
-            kept = {d.observer: d for d in (held.values() if isinstance(held, dict) else [held]) if d.answer != SAME}
+        for pair in [p for p in self.pairs if _crosses(p, *both)]:
+            kept = [d for d in self.pairs[pair].answers if d.answer != SAME]
             if kept:
-                self.answers[pair] = kept
+                self.pairs[pair] = settled(kept)
             else:
-                del self.answers[pair]
+                del self.pairs[pair]
         for pair in [p for p in self.links if _crosses(p, *both)]:
             del self.links[pair]
         key = self._key(decision.answer)
@@ -241,32 +240,32 @@ def _crosses(pair: Pair, one: set[int], other: set[int]) -> bool:
     return (pair[0] in one and pair[1] in other) or (pair[0] in other and pair[1] in one)
 
 
-def settled(answers: Sequence[Decision]) -> PairState:
-    """Return what counts of the last answers of all observers about a pair.
+def settled(answers: Iterable[Decision]) -> PairState:
+    """Return what counts of answers about a pair, in their order: of each observer, only the last one.
 
     An adjudicator outranks the others, persons outrank the machine, and of equals who say `same` and `different` none
     counts: the pair is DISPUTED.
     """
-    if len(answers) == 1:
-        return PairState(tuple(answers), answers[0].answer)
+    last = tuple({each.observer: each for each in answers}.values())
+    if len(last) == 1:
+        return PairState(last, last[0].answer)
     for roles in (("adjudicator",), ("observer", "import"), ("machine",)):
-        asked = [d for d in answers if d.role in roles]
+        asked = [d for d in last if d.role in roles]
         said = {d.answer for d in asked} - {CANNOT_TELL}
         if roles == ("adjudicator",) and asked:
-            last = max(asked, key=lambda d: d.id)
-            return PairState(tuple(answers), last.answer)
+            return PairState(last, max(asked, key=lambda d: d.id).answer)
         if said:
-            return PairState(tuple(answers), said.pop() if len(said) == 1 else DISPUTED)
-    return PairState(tuple(answers), CANNOT_TELL)
+            return PairState(last, said.pop() if len(said) == 1 else DISPUTED)
+    return PairState(last, CANNOT_TELL)
 
 
 def _joined(
     sightings: tuple[Sighting, ...],
     number_of: Mapping[str, int],
-    pairs: Mapping[Pair, PairState],
     state: _Replay,
     one_photo: frozenset[Pair],
 ) -> Who:
+    pairs = state.pairs
     joined = Unions(len(sightings))
     by_name: dict[str, list[int]] = defaultdict(list)
     for number, key in enumerate(state.name_of):

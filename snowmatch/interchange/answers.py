@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from snowmatch.core.imported import ImportedAnswer
@@ -52,4 +51,4 @@ def _decision(answer: ImportedAnswer, one: str, other: str) -> Decision:
         note=answer.note,
     )
     bits = int.from_bytes(hashlib.sha256(canonical(made).encode()).digest())
-    return replace(made, id=id_of(int(answer.seconds * 1000), bits))
+    return made._replace(id=id_of(int(answer.seconds * 1000), bits))

@@ -242,7 +242,7 @@ def merge(identities: Identities, names: Sequence[str], observer: str, into: str
     first, *rest = found
     one = sides_of(identities, first.sightings)
     drafts = [draft("merge", observer, into, side_a=one, side_b=sides_of(identities, each.sightings)) for each in rest]
-    return tuple(replace(each, decided_at=drafts[0].decided_at) for each in drafts)  # one act, taken back as one
+    return tuple(each._replace(decided_at=drafts[0].decided_at) for each in drafts)  # one act, taken back as one
 
 
 def split(identities: Identities, name: str, chosen: Sequence[int], observer: str, new: str = "") -> Decision:
@@ -341,7 +341,7 @@ class Change:
 
 def preview(identities: Identities, drafts: Sequence[Decision]) -> Change:
     """Return what these decisions would change. Nothing is stored."""
-    numbered = [replace(each, id=f"{LATER}{n:06d}") for n, each in enumerate(drafts)]
+    numbered = [each._replace(id=f"{LATER}{n:06d}") for n, each in enumerate(drafts)]
     after = who_is_who(identities.annotations, (*identities.rows, *numbered))
     before = identities.who
     moved: dict[tuple[str, str], int] = defaultdict(int)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from hashlib import sha256
 
 from snowmatch.core.errors import SnowmatchError
@@ -146,4 +145,4 @@ def _drafts(
         drafts = [answer_pair(identities, n, other, "same", observer) for n in sightings if n != other]
     else:
         drafts = [name_sightings(identities, sightings, called, observer)]
-    return tuple(replace(draft, shown=shown) for draft in drafts)
+    return tuple(draft._replace(shown=shown) for draft in drafts)
