@@ -11,7 +11,8 @@ graph         graph identification with twofold redundancy (Crall, 2017)
 
 split: animals with more than one identity; lumped: identities of more than one animal. A left and a right flank that no
 passage joins are two animals here, because nothing in the photos joins them. For the queue, the number of individuals
-that `snowmatch identities count` tells is kept as well, and whether its interval holds the truth.
+that `snowmatch identities count` tells is kept as well, whether its interval holds the truth, and the mistakes after
+each decision that changed them (`course`).
 
 Example: python benchmarks/identity_catalogs.py snow_leopard-all-boxes --data ../shared/data --work /tmp/work
 """
@@ -160,19 +161,22 @@ def by_queue(
         row["machine"] = len(stored.rows)
     queue = Queue(who, evidence, "observer", levels, repeats=0)
     asked: dict[str, int] = defaultdict(int)
-    while items := queue.next():
-        (item,) = items
-        asked[item.why] += 1
-        answer = "same" if observer(item.a, item.b) == SAME else "different"
-        after, stored = decide(queue.identities, [answer_item(queue, item, answer, "", hidden=False)])
-        queue.take(after, item, stored.rows[0])
+    course: list[dict[str, int]] = []
+
+    def answered(queue: Queue) -> None:
+        while items := queue.next():
+            (item,) = items
+            asked[item.why] += 1
+            answer = "same" if observer(item.a, item.b) == SAME else "different"
+            after, stored = decide(queue.identities, [answer_item(queue, item, answer, "", hidden=False)])
+            queue.take(after, item, stored.rows[0])
+            now = errors(observer.truth[known], np.array(after.who.of, np.int64)[known])
+            if not course or now != {k: course[-1][k] for k in now}:
+                course.append({"decisions": observer.decisions, **now})
+
+    answered(queue)
     judge = Queue(queue.identities, evidence, "adjudicator", levels, mode="adjudicate")
-    while items := judge.next():  # answers that the photos contradict, decided by another person
-        (item,) = items
-        asked[item.why] += 1
-        answer = "same" if observer(item.a, item.b) == SAME else "different"
-        after, stored = decide(judge.identities, [answer_item(judge, item, answer, "", hidden=False)])
-        judge.take(after, item, stored.rows[0])
+    answered(judge)  # answers that the photos contradict, decided by another person
     found = judge.identities.who
     told = count_individuals(found, evidence, lambda _: ACCURACY, draws=200).counts[0]
     true = len(np.unique(observer.truth))
@@ -183,6 +187,7 @@ def by_queue(
         "decisions": observer.decisions,
         **errors(truth[known], labels[known]),
         "asked": dict(asked),
+        "course": course,
         "after": {"mean": told.mean, "low": told.low, "high": told.high, "holds": told.low <= true <= told.high},
     }
 

@@ -17,15 +17,15 @@ IDENTITY_MEANS = (
     "their number; likely: error of the number that `count` tells, and how many of its intervals hold the truth. "
     "Drawn surveys: means; 30 cats with 6 encounters each. They are 60 animals here: nothing joins their flanks."
 )
+AT_HALF_MEANS = (
+    "`queue` when half of the decisions of `ranked` are spent, beside `ranked` at its end. Means of the same observers."
+)
 SURVEY = "survey-"  # the beginning of the names of drawn surveys that are told together
 DECISIONS_MEAN = "Seconds of the processor, on one core. next, answer: median, and the most of 20."
 
 
 def identities_table(runs: Sequence[dict[str, Any]]) -> str:
     """Return the runs as a Markdown table. Drawn surveys are one row."""
-
-    def signed(value: float) -> str:
-        return f"{100 * value:+.1f} %"
 
     rows = []
     for run in _several(runs):
@@ -39,6 +39,36 @@ def identities_table(runs: Sequence[dict[str, Any]]) -> str:
         rows.append([run["data"], run["way"], observer, *figures, signed(total["bias"]), *told])
     headings = ["catalog", "way", "observer", "decisions", "split", "lumped", "identities", "likely", "intervals hold"]
     return table(headings, rows, left=3)
+
+
+def at_half_table(runs: Sequence[dict[str, Any]]) -> str:
+    """Return what the queue has found with half of the ranked list's decisions as a Markdown table; "" without runs."""
+    ranked = {(run["data"], run["accuracy"]): run["surveys"] for run in runs if run["way"] == "ranked"}
+    rows = []
+    for run in runs:
+        full = ranked.get((run["data"], run["accuracy"]))
+        if run["way"] != "queue" or full is None or "course" not in run["surveys"][0]:
+            continue
+        most = [row["decisions"] / 2 for row in full]
+        half = [_at(row["course"], at) | {"true": row["true"]} for row, at in zip(run["surveys"], most, strict=True)]
+        cells = [f"{fmean(most):g}"]
+        for found in (half, full):
+            cells += [f"{fmean(row[key] for row in found):g}" for key in ("split", "lumped")]
+            cells.append(signed(fmean(row["names"] / row["true"] - 1 for row in found)))
+        rows.append([run["data"], f"{100 * run['accuracy']:g} %", *cells])
+    headings = ["catalog", "observer", "decisions", "split", "lumped", "identities"]
+    headings += ["ranked: split", "ranked: lumped", "ranked: identities"]
+    return table(headings, rows, left=2) if rows else ""
+
+
+def _at(course: Sequence[dict[str, int]], decisions: float) -> dict[str, int]:
+    """Return the mistakes after some decisions."""
+    return [step for step in course if step["decisions"] <= decisions][-1]
+
+
+def signed(value: float) -> str:
+    """Return a share as a text such as `+1.7 %`."""
+    return f"{100 * value:+.1f} %"
 
 
 def _several(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

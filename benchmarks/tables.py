@@ -17,7 +17,14 @@ from pathlib import Path
 from as_markdown import between_markers, code, plain, table, write
 from deep_tables import deep_parts
 from found_boxes_tables import found_boxes_parts
-from identity_tables import DECISIONS_MEAN, IDENTITY_MEANS, decisions_table, identities_table
+from identity_tables import (
+    AT_HALF_MEANS,
+    DECISIONS_MEAN,
+    IDENTITY_MEANS,
+    at_half_table,
+    decisions_table,
+    identities_table,
+)
 from measure import RESULTS
 from method_tables import (
     ACCURACY_MEANS,
@@ -142,6 +149,8 @@ def page(held: dict[str, list[Result]], root: Path) -> str:
     if held["identities"]:
         check_one_engine(held["identities"], "Who is who")
         parts += ["## Who is who", IDENTITY_MEANS, identities_table(held["identities"])]
+        if halves := at_half_table(held["identities"]):
+            parts += [AT_HALF_MEANS, halves]
     if held["importing"]:
         check_one_engine(held["importing"], "Imports")
         parts += ["## Imports", IMPORTING_MEANS, importing_table(held["importing"])]

@@ -96,3 +96,18 @@ def test_the_lists_of_a_large_part_are_searched(monkeypatch, capsys):
     alone, shared = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert alone["rows"] == shared["rows"] == 20000
     assert shared["blocks"] == 1
+
+
+@pytest.mark.slow
+def test_features_for_drawn_catalogs_are_made_of_a_dataset(tmp_path):
+    from argparse import Namespace
+
+    import large_catalog
+
+    dataset = "synthetic,individuals=2,encounters=2,stations=2"
+    large_catalog.make_pool(
+        Namespace(dataset=dataset, data=tmp_path, work=tmp_path, workers=1, pool=tmp_path / "pool.npz")
+    )
+    made = np.load(tmp_path / "pool.npz")
+    assert made["offsets"][-1] == len(made["descriptors"]) == len(made["shapes"]) > 1000
+    assert len(made["sizes"]) == len(made["offsets"]) - 1
