@@ -5,7 +5,7 @@ import time
 
 import pytest
 from click.testing import CliRunner
-from test_web_pages import make_catalog
+from web_small import make_catalog
 
 from snowmatch.cli import main
 from snowmatch.web.jobs import jobs_path, read_job, start_job

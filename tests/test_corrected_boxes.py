@@ -4,7 +4,7 @@ import csv
 import shutil
 
 import pytest
-from test_web_pages import client_of, make_catalog
+from web_small import client_of, make_catalog
 
 from snowmatch.api import open_catalog
 from snowmatch.core.errors import SnowmatchError

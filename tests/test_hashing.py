@@ -5,9 +5,9 @@ import dataclasses
 
 import numpy as np
 import pytest
+from drawn_scenes import make_survey
 from fake_extractor import Fake, age, contents, make_catalog, make_photo
 from PIL import Image
-from test_scenes import make_survey
 
 import snowmatch
 from snowmatch.catalog.load import CatalogData

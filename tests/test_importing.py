@@ -413,7 +413,7 @@ def test_corrections_stay_and_changes_of_the_source_arrive(tmp_path):
         ("individual", "Berk", "Cira"),
         ("station", "", "S01"),
     }
-    assert "2 cells corrected here stay" in report.summary()
+    assert "2 cells corrected here, or of another source, stay: " in report.summary()
 
 
 def test_corrections_stay_without_the_memory_of_the_last_import(tmp_path):
@@ -530,6 +530,10 @@ def test_a_corrected_position_stays_with_its_station(tmp_path):
     rows, notes = import_posts(tmp_path, (S01, "76.1", *later), (S03, "76.3", *later), (S02, "76.2", *later))
     assert sorted(rows) == [(S01, "76.1", *later), (S02, "76.25", *later), (S03, "76.3", *later)]
     assert "stations-gone" not in notes
+    assert notes["station-dates-replaced"].startswith(
+        "4 dates of stations not as in the import before; the source's stay: "
+        "from of S01/2024-05-03 was '2024-05-01', is '2024-05-03', to of S01/2024-05-03 was '2024-05-30'"
+    )
     rows, notes = import_posts(tmp_path, (S01, "76.1", *later))
     assert len(rows) == 3
     assert notes["stations-gone"].startswith("2 rows of stations of an earlier import not in the source any more")
@@ -548,6 +552,32 @@ def test_the_next_season_of_a_station_is_a_row_of_its_own(tmp_path, begins):
         (S02, "76.25", *season),  # the corrected position is that of the station
     ]
     assert notes["stations-gone"].startswith("2 rows of stations of an earlier import not in the source any more")
+
+
+def test_two_sources_that_name_a_deployment_with_other_dates_are_told(tmp_path):
+    photos = {"File": "naryn/S01/100RECNX/a.jpg", "Name": "Aika", "Site": S01}
+    posts = [{"deployment": "d1", "Site": S01, "Setup_date": MAY[0], "Retrieval_date": MAY[1]},
+             {"deployment": "d1", "Site": S01, "Setup_date": MAY[0], "Retrieval_date": JUNE[1]}]  # fmt: skip
+    megadetector(tmp_path)
+    source = write_csv(tmp_path / "cats.csv", [photos])
+
+    def told(name, *rows):
+        report = import_source(source, tmp_path, stations=write_csv(tmp_path / name, rows))
+        assert [(r["deployment"], r["from"]) for r in read_rows(tmp_path / "stations.csv")] == [("d1", MAY[0])]
+        (row,) = read_rows(tmp_path / "stations.csv")
+        return row["to"], {note.code: note.text for note in report.notes if note.code.startswith("station-dates")}
+
+    left_out = "1 date of stations left out, since an earlier row of the same deployment says otherwise: "
+    assert told("one.csv", *posts) == (
+        MAY[1],
+        {"station-dates-left-out": left_out + "to of d1 is '2024-05-30' in one.csv, '2024-06-30' in one.csv"},
+    )
+    replaced = "1 date of stations not as in the import before; the source's stay: "
+    assert told("two.csv", posts[1]) == (
+        JUNE[1],
+        {"station-dates-replaced": replaced + "to of d1 was '2024-05-30', is '2024-06-30'"},
+    )
+    assert told("two.csv", posts[1]) == (JUNE[1], {})
 
 
 def test_the_own_table_of_stations_keeps_its_headings_and_can_be_read_afterwards(tmp_path):

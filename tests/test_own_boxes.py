@@ -8,8 +8,8 @@ from datetime import timedelta
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from drawn_scenes import ANIMALS, COAT, NOON, SHOTS, SMALL, STATIONS, coats, grey_file, new_burst, stand_before
 from test_scenery import animal_area
-from test_scenes import ANIMALS, COAT, NOON, SHOTS, SMALL, STATIONS, coats, grey_file, new_burst, stand_before
 
 import snowmatch
 from snowmatch.catalog.found import BY_MAPS, load_found

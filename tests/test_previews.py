@@ -6,7 +6,8 @@ import time
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.files import file_sha256
@@ -60,11 +61,13 @@ def test_parts_of_a_turned_photo_are_those_of_the_upright_one(tmp_path, turn, na
     whole = read_photo(tmp_path / name)
     size = whole.shape[1], whole.shape[0]
     edges = (11, 20, 80, 60)
-    cut, small = read_parts(tmp_path / name, [Part(edges, 69, 69), Part((0, 0, *size), 60, 60)], size)
+    parts = [Part(edges, 69, 69), Part((0, 0, *size), 60, 60)]
+    told, (cut, small) = read_parts(tmp_path / name, lambda whole: parts)
+    assert told == size
     assert np.array_equal(cut, whole[20:60, 11:80])
     expected = whole.reshape(size[1] // 3, 3, size[0] // 3, 3, 3).mean((1, 3))
     assert np.abs(small - expected).max() <= 1
-    assert read_parts(tmp_path / name, [], size) == []
+    assert read_parts(tmp_path / name, lambda whole: []) == (size, [])
 
 
 @pytest.mark.parametrize("turn", [1, 3, 6])
@@ -81,6 +84,39 @@ def test_the_size_of_a_tiff_is_that_of_its_upright_largest_page(tmp_path, turn):
         Image.fromarray(read_photo(tmp_path / name)).save(tmp_path / "upright.png")
         shown = [preview(tmp_path, Annotation(0, n, bbox=(2, 30, 9, 9)), "animal", 160) for n in (name, "upright.png")]
         assert shown[0] == shown[1]
+
+
+@pytest.mark.parametrize(("kind", "size"), [("photo", 640), ("outline", 320)])
+@pytest.mark.parametrize("name", ["a.tif", "a.png", "a.jpg"])
+def test_a_preview_decodes_the_photo_once(tmp_path, monkeypatch, name, kind, size):
+    pixels = np.random.default_rng(0).integers(0, 255, (40, 60, 3)).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / name, **({"compression": "tiff_lzw"} if name == "a.tif" else {}))
+    decoded = []
+    for real in (TiffImageFile, ImageFile.ImageFile):  # a compressed TIFF has a way of its own
+
+        def load(image, real=real, way=real.load):
+            decoded.extend([real] if image.tile else [])
+            return way(image)
+
+        monkeypatch.setattr(real, "load", load)
+    assert preview(tmp_path, Annotation(0, name, bbox=(2, 30, 9, 9)), kind, size)
+    assert len(decoded) == 1
+
+
+@pytest.mark.parametrize("kind", previews.KINDS)
+def test_a_damaged_tiff_has_no_preview_and_the_error_tells_why(tmp_path, kind):
+    noise = np.random.default_rng(0).integers(0, 255, (80, 90, 3)).astype(np.uint8)
+    Image.fromarray(noise).save(tmp_path / "a.tif")
+    whole = (tmp_path / "a.tif").read_bytes()
+    box = (200, 200, 9, 9)  # outside the photo: what is wrong with the photo is told first
+    for number, content in enumerate((whole[:-3000], whole[:100], b"")):
+        name = f"{number}.tif"
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(SnowmatchError) as told:
+            read_photo(tmp_path / name)
+        with pytest.raises(SnowmatchError) as same:
+            preview(tmp_path, Annotation(0, name, bbox=box), kind, 160)
+        assert str(same.value) == str(told.value)
 
 
 def test_what_a_question_shows_of_a_photo_is_of_one_decoding_in_any_order(photo, monkeypatch):

@@ -10,7 +10,7 @@ import zipfile
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_web_pages import client_of, make_catalog
+from web_small import client_of, make_catalog
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.interchange.zipped import zipped

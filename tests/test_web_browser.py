@@ -16,6 +16,7 @@ from snowmatch.web.routes import identify as routes
 from snowmatch.web.state import State
 
 pytestmark = pytest.mark.browser
+AWAY = "snowmatch does not answer: is it still running?"
 CHROMIUM = next((path for path in ("/usr/bin/chromium", "/usr/bin/google-chrome") if Path(path).exists()), None)
 
 
@@ -237,6 +238,33 @@ def test_a_person_sees_that_the_machine_works(page):
     page.route("**/jobs/x/progress", lambda route: route.fulfill(json=work))
     page.goto(start + "jobs")
     until(lambda: page.text_content("[data-progress]") == "indexing · 133 / 133 · the end")
+    page.route("**/jobs/x/progress", lambda route: route.abort())
+    until(lambda: page.text_content("[data-progress]") == AWAY)
+
+
+def test_results_of_training_that_cannot_be_had_are_told(page):
+    start = page.url
+    page.route("**/review/next*", lambda route: route.fulfill(json={"questions": [], "left": 0, "skipped": 0}))
+    page.route("**/review/results", lambda route: route.abort())
+    page.goto(start + "review?mode=training&lang=en")
+    until(lambda: page.locator(".done .card").all_text_contents() == [AWAY])
+    refusal = "<main><h1>Sorry</h1><p class='problem'>the decisions are damaged</p></main>"
+    page.route("**/review/results", lambda route: route.fulfill(status=400, content_type="text/html", body=refusal))
+    page.reload()
+    until(lambda: page.locator(".done .card .problem").all_text_contents() == ["the decisions are damaged"])
+
+
+def test_a_dropped_folder_that_cannot_be_read_is_told(page):
+    page.goto(page.url + "identify?lang=en")
+    page.evaluate(
+        """() => {
+          const file = { isFile: true, file: (done, failed) => failed(new Error("the card was taken out")) };
+          const drop = new Event("drop", { cancelable: true });
+          drop.dataTransfer = { items: [{ webkitGetAsEntry: () => file }], files: [] };
+          document.dispatchEvent(drop);
+        }"""
+    )
+    until(lambda: page.locator("#problems li").all_text_contents() == ["the card was taken out"])
 
 
 def test_who_decides_leads_to_the_field(survey, tmp_path):

@@ -4,7 +4,7 @@ import csv
 import io
 
 import pytest
-from test_web_browser import address, page, state, until
+from test_web_browser import AWAY, address, page, state, until
 
 from snowmatch.review.identities import rename
 
@@ -58,6 +58,14 @@ def test_new_figures_come_by_themselves_and_open_tables_stay_open(state, page):
     page.clock.run_for(61_000)
     until(lambda: "Zarina" in page.inner_text("details[data-keep='individuals.csv']"))
     assert page.get_attribute("details[data-keep='individuals.csv']", "open") is not None
+    page.route("**/dashboard/figures*", lambda route: route.abort())
+    page.clock.run_for(60_000)
+    until(lambda: page.text_content("#said").strip() == AWAY)
+    assert "Zarina" in page.inner_text("details[data-keep='individuals.csv']")  # what was shown stays
+    refusal = "<main><p class='problem'>the decisions are damaged</p></main>"
+    page.route("**/dashboard/figures*", lambda route: route.fulfill(status=400, content_type="text/html", body=refusal))
+    page.clock.run_for(60_000)
+    until(lambda: page.text_content("#said").strip() == "the decisions are damaged")
     assert page.get_attribute("details[data-keep='rates.csv']", "open") is None
 
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 from test_web_browser import address, page, until
-from test_web_pages import make_catalog
+from web_small import make_catalog
 
 from snowmatch.review.identities import answer_pair
 from snowmatch.web.state import State

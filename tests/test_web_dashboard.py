@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 import drawn_table
 import pytest
-import test_web_logins as logins
-from test_web_pages import client_of
+import web_accounts as logins
+from web_small import client_of
 
 from snowmatch.catalog.records import Fingerprint, Records, save_records
 from snowmatch.catalog.screened import KEPT, PERSON, UNKNOWN, Screened, save_screened

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
-from test_web_logins import cheap  # noqa: F401, passwords that cost nothing
-from test_web_pages import jpeg
+from web_accounts import cheap  # noqa: F401, passwords that cost nothing
+from web_small import jpeg
 
 import snowmatch.web
 from snowmatch.review.accounts import add_account, read_accounts, set_password

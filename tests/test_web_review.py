@@ -220,6 +220,8 @@ def test_blind_mode_tells_neither_names_nor_probability_nor_answers(state, page)
     assert set(question) == {"pair", "sides", "seconds", "metres", "one_station", "hidden", "groups"}
     assert {key for side in question["sides"] for key in side} == {"frames", "first", "location", "station", "time"}
     assert 'data-do="lines"' not in html
+    assert "Other pages show it: look there afterwards." in html
+    assert "look there afterwards" not in other.get("/review?mode=training").text  # nobody answers blind there
     frames = [side["frames"][0]["key"] for side in question["sides"]]
     refused = other.get("/review/spots", params={"mode": "blind", "a": frames[0], "b": frames[1]})
     assert refused.status_code == 400

@@ -7,8 +7,8 @@ import re
 
 import pytest
 from starlette.routing import Match
-from test_web_logins import ADDRESS, HTML, JSON, PEOPLE, cheap, folder, original, server  # noqa: F401
-from test_web_pages import jpeg
+from web_accounts import ADDRESS, HTML, JSON, PEOPLE, cheap, folder, original, server  # noqa: F401
+from web_small import jpeg
 
 from snowmatch.review.accounts import read_accounts
 from snowmatch.review.identities import answer_pair, name_sightings, open_identities

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
-from test_web_pages import PORT, TOKEN, client_of, jpeg, make_catalog
+from web_small import PORT, TOKEN, client_of, jpeg, make_catalog
 
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.review.uploads import LARGEST, find_upload

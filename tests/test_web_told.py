@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from test_web_pages import client_of, make_catalog
+from web_small import client_of, make_catalog
 
 import snowmatch
 from snowmatch.api import open_catalog

@@ -6,7 +6,7 @@ Entries on files are not among them: `load_records` reads all of them, and count
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,7 @@ from snowmatch.catalog.database import DamagedError, delete_row, reading, sound,
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted
 
-# The columns of each table. The first is its key, the last the checksum of the others.
-TABLES = {
-    "annotations": "annotation, path, bbox, mask, sha256, sum",
-    "answers": "key, answer, sum",
-    "screened": "sha256, mark, classes, sum",
-    "flanks": "sha256, mark, left, sum",
-}
-LISTED = {"maps": "photo, mark, evidence, height, width, cells_sum, sum"}  # without the cells
+TABLES = ("annotations", "answers", "screened", "flanks")  # whose damaged entries are deleted
 
 
 def count_damaged(folder: Path) -> int:
@@ -34,7 +27,7 @@ def count_damaged(folder: Path) -> int:
     try:
         with reading(folder) as database:
             if database is not None:
-                count = sum(1 for _ in _damaged(database, TABLES | LISTED))
+                count = sum(1 for _ in _damaged(database, (*TABLES, "maps")))
     except DamagedError:
         return 1
     return count
@@ -50,17 +43,25 @@ def drop_damaged(folder: Path) -> int:
     with writing(folder) as database:
         damaged = list(_damaged(database, TABLES))
         for table, key in damaged:
-            delete_row(database, table, {TABLES[table].split(",")[0]: key})
+            delete_row(database, table, {_columns(database, table)[0]: key})
     return len(damaged)
 
 
-def _damaged(database: sqlite3.Connection, tables: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
+def _damaged(database: sqlite3.Connection, tables: Sequence[str]) -> Iterator[tuple[str, Any]]:
     """Yield the table and the key of each damaged entry. Tables that an older version did not make are skipped."""
     there = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    for table in sorted(tables.keys() & there):
-        for row in database.execute(f"SELECT {tables[table]} FROM {table}"):
+    for table in sorted(there.intersection(tables)):
+        for row in database.execute(f"SELECT {', '.join(_columns(database, table))} FROM {table}"):
             if not sound(row):
                 yield table, row[0]
+
+
+def _columns(database: sqlite3.Connection, table: str) -> list[str]:
+    """Return the key of a table, its further columns, and the checksum of them. The cells of a map come after it."""
+    columns = [name for (name,) in database.execute("SELECT name FROM pragma_table_info(?)", (table,))]
+    if "sum" not in columns:
+        raise DamagedError(f"its table {table} has no checksums")
+    return columns[: columns.index("sum") + 1]
 
 
 def notes_on_damage(replaced: bool, entries: int) -> list[Note]:

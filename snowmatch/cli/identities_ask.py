@@ -10,6 +10,7 @@ import click
 
 from snowmatch.cli.identities_group import Place, dry_option, identities, placed, store
 from snowmatch.cli.shared import (
+    MOST_DRAWS,
     PATH,
     Bar,
     Number,
@@ -224,7 +225,7 @@ def auto(
 
 @identities.command()
 @click.option(
-    "--draws", type=click.IntRange(20, 10_000), default=400, show_default=True, help="Groupings that are drawn."
+    "--draws", type=click.IntRange(20, MOST_DRAWS), default=400, show_default=True, help="Groupings that are drawn."
 )
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="The same seed gives the same numbers."

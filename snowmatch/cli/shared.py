@@ -75,6 +75,7 @@ matcher_option = click.option(
 fast_option = click.option(
     "--fast", is_flag=True, help="Allow the matcher lightglue to stop early. The answers may differ a little."
 )
+MOST_DRAWS = 10_000  # of who is who
 UNITS = {"GB": 10**9, "MB": 10**6}
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from snowmatch.cli.shared import PATH, Bar, Number, force_option, print_text, say, say_notes
+from snowmatch.cli.shared import MOST_DRAWS, PATH, Bar, Number, force_option, print_text, say, say_notes
 
 if TYPE_CHECKING:
     from snowmatch.survey.draws import Drawn
@@ -61,7 +61,7 @@ def survey_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 draws_option = click.option(
     "--draws",
-    type=click.IntRange(2, 10_000),
+    type=click.IntRange(2, MOST_DRAWS),
     metavar="NUMBER",
     help="Also draw who is who so often, from the photos and the answers; the catalog has to be indexed.",
 )

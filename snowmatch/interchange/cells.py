@@ -51,7 +51,7 @@ def read_all_times(
             where.setdefault(text, row.where)
     for cells in stations:
         for column, text in cells.items():
-            if text and _is_period(column):
+            if text and is_period(column):
                 where.setdefault(text, f"station {cells.get('station', '')}, {column}")
     texts = list(where)
     times, mixed = read_times([plain_time(text) for text in texts], dates)
@@ -148,17 +148,32 @@ def checked_rows(
 
 
 def checked_stations(
-    stations: Sequence[Mapping[str, str]], times: Mapping[str, str], problems: list[str]
+    stations: Sequence[Mapping[str, str]],
+    files: Sequence[str],
+    times: Mapping[str, str],
+    notes: list[Note],
+    problems: list[str],
 ) -> list[Cells]:
     """Return rows of stations.csv with times as ISO 8601. Rows that repeat an earlier one are left out.
 
-    A position that is none, such as one with swapped degrees or metres without their EPSG code, is added to problems.
+    files: the name of the file of each row. If a row that is left out has other dates than the earlier one, a note
+    tells both. A position that is none, such as one with swapped degrees or metres without their EPSG code, is added to
+    problems.
     """
     made: dict[str, Cells] = {}
-    for cells in stations:
-        one = {c: times.get(text, text) if _is_period(c) else text for c, text in cells.items() if text}
-        one["deployment"] = one.get("deployment") or identifier(one)
-        made.setdefault(one["deployment"], one)
+    origins: dict[str, str] = {}
+    other: list[str] = []
+    for cells, file in zip(stations, files, strict=True):
+        one = {c: times.get(text, text) if is_period(c) else text for c, text in cells.items() if text}
+        name = one["deployment"] = one.get("deployment") or identifier(one)
+        first = made.setdefault(name, one)
+        for column in filter(is_period, {**first, **one}):
+            if (text := one.get(column, "")) != (stays := first.get(column, "")):
+                other.append(f"{column} of {name} is {stays!r} in {origins[name]}, {text!r} in {file}")
+        origins.setdefault(name, file)
+    if other:
+        text = f"{counted(len(other), 'date')} of stations left out, since an earlier row of the same deployment says "
+        notes.append(Note("station-dates-left-out", f"{text}otherwise: {some(other)}", {"count": len(other)}))
     for one in made.values():
         wrong = Problems(Path(STATIONS_NAME))
         read_position(one.get("x", ""), one.get("y", ""), read_crs(one.get("crs", ""), 0, wrong), 0, wrong)
@@ -215,7 +230,8 @@ def _notes(read: Counter[str], counts: Mapping[str, list[str]]) -> list[Note]:
     return notes
 
 
-def _is_period(column: str) -> bool:
+def is_period(column: str) -> bool:
+    """Return whether a column of stations.csv holds a time."""
     return column in PERIODS or re.fullmatch(r"problem\d*_(from|to)", column) is not None
 
 

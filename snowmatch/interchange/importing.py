@@ -22,7 +22,7 @@ from snowmatch.core.text import counted, some
 from snowmatch.decisions.file import decisions_path, read_decisions
 from snowmatch.decisions.merge import add_missing
 from snowmatch.interchange.answers import ANNOTATION, answers_as_decisions
-from snowmatch.interchange.cells import Checked, checked_rows, checked_stations, read_all_times
+from snowmatch.interchange.cells import Checked, checked_rows, checked_stations, is_period, read_all_times
 from snowmatch.interchange.importers._json import read_json
 from snowmatch.interchange.importers._tables import read_rows
 from snowmatch.interchange.merging import Merged, merge
@@ -92,7 +92,8 @@ class Report:
             lines.append("left out: " + ", ".join(f"{n} {what}" for what, n in sorted(self.left_out.items())))
         if self.kept:
             told = [f"{column} of {key} is {here!r}, in the source {there!r}" for key, column, here, there in self.kept]
-            lines.append(f"{counted(len(self.kept), 'cell')} corrected here stay: {some(told[:3])}")
+            cells = f"{counted(len(self.kept), 'cell')} corrected here, or of another source,"
+            lines.append(f"{cells} stay: {some(told[:3])}")
         lines += [f"the old file is kept as {name}" for name in self.written if ".before-import-" in name]
         return "\n".join(lines if self.written else [*lines, "nothing to write"])
 
@@ -144,8 +145,9 @@ def import_source(
     deployments = [dict(cells) for cells in read.stations]
     if stations is not None:
         deployments += read_station_table(stations, notes, problems)
+    files = [source.name if n < len(read.stations) else Path(stations or source).name for n in range(len(deployments))]
     times, zone_notes, unclear = read_all_times(read.rows, deployments, dates, problems)
-    deployments = checked_stations(deployments, times, problems)
+    deployments = checked_stations(deployments, files, times, notes, problems)
     _raise(source, problems, unclear)
     if not read.rows:
         left = ", ".join(f"{n} {what}" for what, n in sorted(read.left_out.items()))
@@ -254,6 +256,10 @@ def _merge_notes(rows: Merged, sites: Merged, lost: int) -> list[Note]:
             f"{some(rows.gone)}"
         )
         notes.append(Note("rows-gone", text, {"count": len(rows.gone)}))
+    if dates := [each for each in sites.replaced if is_period(each[1])]:
+        told = [f"{column} of {key} was {before!r}, is {now!r}" for key, column, before, now in dates]
+        text = f"{counted(len(dates), 'date')} of stations not as in the import before; the source's stay: {some(told)}"
+        notes.append(Note("station-dates-replaced", text, {"count": len(dates)}))
     if sites.removed:
         text = f"{counted(len(sites.removed), 'row')} of stations that somebody has deleted here left out: "
         notes.append(Note("stations-deleted-here", text + some(sites.removed), {"count": len(sites.removed)}))

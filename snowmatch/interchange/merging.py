@@ -25,8 +25,9 @@ Cells = dict[str, str]
 class Merged:
     """The rows of a table after an import, and what happened.
 
-    kept: cells that differ from the source and stay, (row's identifier, column, here, in the source). removed: rows of
-    the source that somebody has deleted here. gone: rows here that the source does not have any more.
+    kept: cells that differ from the source and stay, (row's identifier, column, here, in the source). replaced: cells
+    as the last import wrote them, in whose place is now what the source says, likewise. removed: rows of the source
+    that somebody has deleted here. gone: rows here that the source does not have any more.
     """
 
     rows: list[Cells]
@@ -34,6 +35,7 @@ class Merged:
     changed: int = 0
     same: int = 0
     kept: list[tuple[str, str, str, str]] = field(default_factory=list)
+    replaced: list[tuple[str, str, str, str]] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
 
@@ -87,6 +89,8 @@ def _merge_cell(
     before = known.get(column, "") if known is not None else ""  # without a memory, an empty cell is filled
     if here == before:
         row[column] = now
+        if here:
+            merged.replaced.append((cells[key], column, here, now))
         return True
     if now:
         merged.kept.append((cells[key], column, here, now))

@@ -20,6 +20,17 @@ def orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """Return (width, height), px, of an opened photo when it is upright, from its header; a TIFF is read to its end.
+
+    Raises what Pillow does for damaged pixels of a TIFF.
+    """
+    if image.format == "TIFF":  # Pillow rotates a TIFF itself; some versions do it only when the pixels are loaded
+        image.load()
+    width, height = image.size
+    return (height, width) if orientation(image) >= 5 else (width, height)
+
+
 def exif_tag(image: Image.Image, folder: int | None, tag: int) -> Any:
     """One EXIF value, None where there is none or EXIF is too damaged to say: the pixels may still be sound."""
     try:

@@ -6,9 +6,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from PIL import ExifTags, Image, ImageFile
+from PIL import ExifTags, Image
 
-from snowmatch.photos.exif import exif_tag, orientation
+from snowmatch.photos.exif import exif_tag, upright_size
 from snowmatch.photos.formats import largest_page, open_photo
 from snowmatch.photos.likeness import LENGTH
 
@@ -44,7 +44,8 @@ def read_facts(path: Path) -> PhotoFacts:
     with open_photo(path) as image:
         taken, tag = _taken(image)
         serial = _serial(image)
-        size = _upright_size(image, path)
+        largest_page(image, path)
+        size = upright_size(image)
     return PhotoFacts(size, taken, tag, serial)
 
 
@@ -54,15 +55,8 @@ def read_size(path: Path) -> tuple[int, int]:
     Raises SnowmatchError if it is unreadable.
     """
     with open_photo(path) as image:
-        return _upright_size(image, path)
-
-
-def _upright_size(image: ImageFile.ImageFile, path: Path) -> tuple[int, int]:
-    largest_page(image, path)
-    if image.format == "TIFF":  # Pillow rotates a TIFF itself; some versions do it only when the pixels are loaded
-        image.load()
-    width, height = image.size
-    return (height, width) if orientation(image) >= 5 else (width, height)
+        largest_page(image, path)
+        return upright_size(image)
 
 
 def facts_to_row(facts: PhotoFacts) -> tuple[int | str | None, ...]:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +17,7 @@ import numpy as np
 from PIL import Image, ImageFile
 
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.photos.exif import orientation
+from snowmatch.photos.exif import orientation, upright_size
 from snowmatch.photos.formats import (
     largest_page,
     open_photo,
@@ -84,15 +83,22 @@ class Part:
     enough: int
 
 
-def read_parts(path: Path, parts: Sequence[Part], image_size: tuple[int, int]) -> list[np.ndarray]:
-    """Return parts of the upright photo, each (H, W, 3) uint8 RGB, of one decoding.
+def read_parts(
+    path: Path, choose: Callable[[tuple[int, int]], Sequence[Part]]
+) -> tuple[tuple[int, int], list[np.ndarray]]:
+    """Return (width, height), px, of the upright photo, and parts of it, each (H, W, 3) uint8 RGB, of one decoding.
 
-    image_size: (width, height) of the upright photo. A JPEG is decoded at the smallest scale that is large enough for
-    all parts, as in `read_grey`. No parts give an empty list. Raises SnowmatchError as `read_photo` does.
+    choose: returns the parts, from the (width, height) of the upright photo. A JPEG is decoded at the smallest scale
+    that is large enough for all parts, as in `read_grey`. No parts give an empty list. Raises SnowmatchError as
+    `read_photo` does, and what `choose` does.
     """
-    least = max((part.least * max(image_size) / _longest(part.edges) for part in parts), default=1)
-    with _decoded(path, math.ceil(least)) as (flat, turn):
-        return [_read_part(flat, turn, part, image_size) for part in parts]
+    with open_photo(path) as image:
+        wide = _prepared(image, path)
+        size = upright_size(image)
+        parts = choose(size)
+        least = max((part.least * max(size) / _longest(part.edges) for part in parts), default=1)
+        flat, turn = _decoded(image, path, wide, math.ceil(least))
+        return size, [_read_part(flat, turn, part, size) for part in parts]
 
 
 def _read_part(flat: Image.Image, turn: int, part: Part, image_size: tuple[int, int]) -> np.ndarray:
@@ -141,24 +147,31 @@ def _read(path: Path, mode: str, background: int, least: int | None = None) -> n
     background: grey value (0 to 255) under transparent pixels.
     least: if given, the result may be a smaller copy of at least `least` px on its longest side.
     """
-    with _decoded(path, least) as (flat, turn):
+    with open_photo(path) as image:
+        wide = _prepared(image, path)
+        flat, turn = _decoded(image, path, wide, least)
         return _upright(_pixels(flat, mode, background), turn)
 
 
-@contextmanager
-def _decoded(path: Path, least: int | None) -> Iterator[tuple[Image.Image, int]]:
-    """Yield the decoded photo, of at most 8 bits, as it is stored, and its EXIF orientation. least: as in `_read`."""
-    with open_photo(path) as image:
-        largest_page(image, path)
-        _check_length(image, path)
-        if least is not None:
-            factor = least / max(image.size)
-            # Only a JPEG can be decoded at a smaller scale; for other formats this call does nothing
-            image.draft(None, (max(1, int(image.width * factor)), max(1, int(image.height * factor))))
-        wide = _is_wide(image)
-        image.load()
-        turn = orientation(image)
-        yield _narrowed(path, image) if wide else _grey_in_eight_bits(image), turn
+def _prepared(image: ImageFile.ImageFile, path: Path) -> bool:
+    """Select the page of an opened photo, and return whether its colours have 16 bits."""
+    largest_page(image, path)
+    _check_length(image, path)
+    return _is_wide(image)
+
+
+def _decoded(image: ImageFile.ImageFile, path: Path, wide: bool, least: int | None) -> tuple[Image.Image, int]:
+    """Return the photo, of at most 8 bits, as it is stored, and its EXIF orientation.
+
+    wide: what `_prepared` returned. least: as in `_read`. What is decoded already is not decoded again.
+    """
+    if least is not None:
+        factor = least / max(image.size)
+        # Only a JPEG can be decoded at a smaller scale; for other formats this call does nothing
+        image.draft(None, (max(1, int(image.width * factor)), max(1, int(image.height * factor))))
+    image.load()
+    turn = orientation(image)
+    return _narrowed(path, image) if wide else _grey_in_eight_bits(image), turn
 
 
 def _pixels(flat: Image.Image, mode: str, background: int) -> np.ndarray:

@@ -24,7 +24,7 @@ from snowmatch.core.mended import keep_mended
 from snowmatch.core.types import Annotation, BBox
 from snowmatch.photos.chips import clip_bbox
 from snowmatch.photos.facts import read_size
-from snowmatch.photos.pixels import Part, read_mask, read_parts, read_photo, read_small
+from snowmatch.photos.pixels import Part, read_mask, read_parts
 
 SIZES = (160, 320, 640, 1280, 2560)  # longest sides (px) of previews
 KINDS = ("photo", "animal", "outline")
@@ -140,19 +140,19 @@ def make_previews_of(photo: Path, shown: Sequence[tuple[BBox | None, int]]) -> l
     shown: of each picture, the box (None: the whole photo), and the longest side (px), as in `preview`. No pictures
     give an empty list. Raises SnowmatchError if the photo cannot be read.
     """
-    whole = photo_size(photo)
-    if whole is None:
-        read_photo(photo)  # says what is wrong with it
-        raise SnowmatchError(f"{photo} has no size that can be read: save it again")
-    parts = [
-        Part(
-            (0, 0, *whole) if box is None else with_margin(box, whole),
-            size if size == SIZES[-1] else SHARP * size,
-            size,
-        )
-        for box, size in shown
-    ]
-    return [_jpeg(pixels, size) for pixels, (_, size) in zip(read_parts(photo, parts, whole), shown, strict=True)]
+
+    def parts(whole: tuple[int, int]) -> list[Part]:
+        return [
+            Part(
+                (0, 0, *whole) if box is None else with_margin(box, whole),
+                size if size == SIZES[-1] else SHARP * size,
+                size,
+            )
+            for box, size in shown
+        ]
+
+    _, found = read_parts(photo, parts)
+    return [_jpeg(pixels, size) for pixels, (_, size) in zip(found, shown, strict=True)]
 
 
 def photo_size(path: Path) -> tuple[int, int] | None:
@@ -169,9 +169,8 @@ def _size(path: str, changed: int) -> tuple[int, int]:
 
 
 def _outlined(folder: Path, annotation: Annotation, size: int) -> bytes:
-    path = folder / annotation.path
-    pixels, whole = read_small(path, size), photo_size(path)
-    across, down = whole if whole is not None else pixels.shape[1::-1]
+    photo = folder / annotation.path
+    (across, down), (pixels,) = read_parts(photo, lambda whole: [Part((0, 0, *whole), size, max(whole))])
     mask = read_mask(folder / annotation.mask, (across, down)) if annotation.mask else None
     box = clip_bbox(annotation.bbox, (across, down)) if annotation.bbox is not None else None
     factor = min(size / max(across, down), 1.0)

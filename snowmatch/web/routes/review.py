@@ -77,6 +77,8 @@ def review(request: Request) -> Response:
     t = translator(language_of(request))
     language = words_of(language_of(request))
     words: dict[str, Any] = {key: language[f"review.{key}"] for key in WORDS}
+    if way == "blind":
+        words["why_hidden"] = t("review.why_blind")
     words["onward"] = t("home.onward")
     words |= {f"why.{why}": t(f"review.why.{why}") for why in ("contradiction", "decides", "confirm", "counts")}
     words |= {f"why.{why}": t(f"review.why.{why}") for why in ("second", "disagreement", "doubtful", "chosen")}

@@ -43,6 +43,18 @@
       if (!answer.ok) throw new Error(value.error || answer.statusText);
       return value;
     },
+    // What the page or the text of a refusal tells, as a node.
+    refusal(text) {
+      const page = new DOMParser().parseFromString(text, "text/html");
+      return page.querySelector("main .problem") || document.createTextNode(text);
+    },
+    // Fills a part with what an address answers. An error stands in the part, in words.
+    async fill(part, address) {
+      try {
+        const answer = await this.reach(address), text = await answer.text();
+        if (answer.ok) part.innerHTML = text; else part.replaceChildren(this.refusal(text));
+      } catch (error) { part.textContent = error.message; }
+    },
     // Whether a key was typed into a field, where it is a letter and no command.
     typing(event) {
       const field = event.target;
@@ -116,15 +128,6 @@
   window.addEventListener("pageshow", () => { for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent; });
 
   // Parts that need the catalog come after the page
-  for (const part of document.querySelectorAll("[data-load]")) {
-    snowmatch.reach(part.dataset.load)
-      .then(async (answer) => {
-        const text = await answer.text();
-        if (answer.ok) { part.innerHTML = text; return; }
-        const page = new DOMParser().parseFromString(text, "text/html");
-        part.replaceChildren(page.querySelector("main .problem") || document.createTextNode(text));
-      })
-      .catch((error) => { part.textContent = error.message; })
-      .finally(() => part.removeAttribute("aria-busy"));
-  }
+  for (const part of document.querySelectorAll("[data-load]"))
+    snowmatch.fill(part, part.dataset.load).then(() => part.removeAttribute("aria-busy"));
 })();

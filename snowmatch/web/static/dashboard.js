@@ -18,11 +18,11 @@
   async function renew(part, address) {
     if (!part || part.hasAttribute("aria-busy") || part.contains(document.activeElement)) return;
     try {
-      const answer = await fetch(address);
+      const answer = await snowmatch.reach(address), text = await answer.text();
+      if (!answer.ok) throw new Error(snowmatch.refusal(text).textContent);
       if (answer.status !== 200 || part.contains(document.activeElement)) return;
-      const text = await answer.text();
       if (text !== before.get(part)) { part.innerHTML = text; before.set(part, text); }
-    } catch { /* the server is away; the next minute tries again */ }
+    } catch (error) { snowmatch.say(error.message); } // the next minute tries again
   }
   function renewAll() {
     if (document.hidden) return;

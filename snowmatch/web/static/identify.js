@@ -160,7 +160,7 @@
     at("drop").classList.remove("over");
     const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry && item.webkitGetAsEntry()).filter(Boolean);
     const loose = [...event.dataTransfer.files];
-    take(entries.length ? (await Promise.all(entries.map(walk))).flat() : loose);
+    try { take(entries.length ? (await Promise.all(entries.map(walk))).flat() : loose); } catch (error) { problem(error.message); }
   });
 
   async function walk(entry) { // the files of a dropped folder, in their order

@@ -12,7 +12,7 @@
     const words = card.querySelector("[data-progress]");
     const timer = setInterval(async () => {
       let job;
-      try { job = await snowmatch.get(`/jobs/${card.dataset.job}/progress`); } catch { return; }
+      try { job = await snowmatch.get(`/jobs/${card.dataset.job}/progress`); } catch (error) { words.textContent = error.message; return; }
       if (job.state !== "running") { clearInterval(timer); location.reload(); return; }
       if (job.total) { bar.max = job.total; bar.value = job.done; }
       const parts = [job.title, job.total ? `${job.done} / ${job.total}` : ""];

@@ -148,11 +148,11 @@
     }
     if (mode === "training") showResults();
   }
-  async function showResults() {
+  function showResults() {
     const part = document.createElement("section");
     part.className = "card";
-    part.innerHTML = await (await fetch("/review/results")).text();
     done.append(part);
+    snowmatch.fill(part, "/review/results");
   }
 
   // --- the question on the screen -----------------------------------------------------------------------------------

@@ -1,0 +1,175 @@
+"""A batch that was stopped, or is run again: what is kept, and what is asked anew."""
+
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+
+import pytest
+from batch_answers import AIKA, BARS, NOON, answers, long, photo, same_files, says
+from conftest import read_rows
+from fake_classifier import Colours
+from PIL import Image
+
+import snowmatch
+from snowmatch.api import Catalog
+from snowmatch.catalog.settings import CatalogSettings
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.home import database_path
+from snowmatch.core.mended import forget_mended, note_on_mended
+from snowmatch.core.types import Annotation
+from snowmatch.review import batch
+from snowmatch.review.batch import run_batch
+from snowmatch.review.groups import unidentified_groups
+from snowmatch.review.kept import group_keys
+from snowmatch.screening.scenes import Finders
+
+__all__ = ["long", "says"]  # fixtures
+
+# --- runs that are stopped, and run again -----------------------------------------------------------------------------
+
+
+def stop_after(monkeypatch, count):
+    """Ctrl-C while the next animal is asked about."""
+    ask = batch._ask_group
+
+    def stopping(*arguments):
+        nonlocal count
+        count -= 1
+        if count < 0:
+            raise KeyboardInterrupt
+        return ask(*arguments)
+
+    monkeypatch.setattr(batch, "_ask_group", stopping)
+    return lambda: monkeypatch.setattr(batch, "_ask_group", ask)
+
+
+@pytest.mark.parametrize("count", [0, 2, 4])
+def test_a_stopped_run_continues_and_gives_the_same_bytes(long, tmp_path, monkeypatch, count):
+    go_on = stop_after(monkeypatch, count)
+    result = answers(tmp_path)
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1] == (
+        "Error: stopped; the catalog keeps the finished answers, and the same command continues"
+    )
+    assert not (tmp_path / "answers.csv").exists()
+    go_on()
+    before = len(long.asked)
+    result = answers(tmp_path)
+    assert result.exit_code == 0
+    assert (f"{count} of 5 animals were answered" in result.stderr) == bool(count)
+    assert len(long.asked) - before == 5 - count
+    assert same_files(tmp_path, "answers", "whole")
+
+
+def test_a_second_run_asks_only_what_is_new(long, tmp_path):
+    answers(tmp_path)
+    long.asked.clear()
+    result = answers(tmp_path)
+    assert not long.asked
+    assert "5 of 5 animals were answered by an earlier run, and their answers are kept\n" in result.stderr
+    data = long.catalog.data
+    photo(long.catalog.folder / "new.jpg", colour=99)
+    rows = (Annotation(0, "new.jpg", encounter="e9"), *(replace(a, row=a.row + 1) for a in data.annotations))
+    long.catalog = Catalog(replace(data, annotations=rows))
+    result = answers(tmp_path)
+    assert [names for names, _, _ in long.asked] == [["new.jpg"]]
+    assert "5 of them before other unidentified annotations were added or removed (--again)" in result.stderr
+    assert [row["encounter"] for row in read_rows(tmp_path / "answers.csv")] == ["e0", "e1", "e2", "e3", "e3", "e9"]
+    answers(tmp_path, "--again")
+    assert len(long.asked) == 7
+
+
+@pytest.mark.parametrize("change", ["label", "photo", "body part", "location", "settings", "network"])
+def test_what_an_answer_depends_on_is_asked_again(long, tmp_path, monkeypatch, change):
+    answers(tmp_path)
+    long.asked.clear()
+    data = long.catalog.data
+    more = ()
+    if change == "label":
+        named = tuple(replace(a, individual="bars") if a.path == "aika.jpg" else a for a in data.annotations)
+        long.catalog = Catalog(replace(data, annotations=named))
+        long.answers = {}
+    elif change == "photo":
+        photo(long.catalog.folder / "2.jpg", colour=200)
+    elif change == "body part":
+        more = ("--bodypart", "head")
+        long.answers = {}
+    elif change == "settings":
+        long.catalog = Catalog(replace(data, settings=CatalogSettings(encounter_gap=30.0)))
+    elif change == "network":  # its weights were downloaded since
+        monkeypatch.setattr("snowmatch.identify.session.choose_finders", lambda *_: Finders(Colours()))
+    else:
+        named = tuple(replace(a, location="naryn") for a in data.annotations)
+        long.catalog = Catalog(replace(data, annotations=named))
+        more = ("--location", "naryn")
+    answers(tmp_path, *more)
+    assert len(long.asked) == (1 if change == "photo" else 5)
+
+
+def test_a_mask_of_a_photo_without_features_is_looked_at_again(says):
+    said = says(AIKA, {"path": "1.jpg", "mask": "mask.png"})
+    session = said.session(said.catalog)
+    bare = replace(session, states=tuple(state._replace(state="missing", key=None) for state in session.states))
+    keys = []
+    for colour in (0, 255):
+        Image.new("L", (64, 48), colour).save(said.catalog.folder / "mask.png")
+        keys.append(group_keys(bare, unidentified_groups(bare, None), None, (), None))
+    assert keys[0] != keys[1]
+
+
+def test_a_photo_in_two_folders_is_one_animal(says, tmp_path):
+    said = says(AIKA, BARS)
+    for name in ("backup/1.jpg", "card/1.jpg", "card/2.jpg"):
+        photo(tmp_path / "in" / name, NOON, colour=int(name[-5]))
+    found = run_batch(said.catalog, [tmp_path / "in"])
+    assert [len(row.photos) for row in found.rows] == [1, 1]
+    assert [names for names, _, _ in said.asked] == [["1.jpg"], ["2.jpg"]]
+    told = next(note.text for note in found.notes if note.code == "given-twice")
+    assert told.endswith("backup/1.jpg: used once")
+
+
+def test_a_photo_that_failed_is_asked_again(long, tmp_path):
+    long.bad = {"1.jpg"}
+    assert answers(tmp_path).exit_code == 1
+    long.asked.clear()
+    long.bad = set()
+    assert answers(tmp_path).exit_code == 0
+    assert [names for names, _, _ in long.asked] == [["1.jpg"]]
+    assert same_files(tmp_path, "answers", "whole")
+
+
+def test_a_damaged_kept_answer_is_asked_again(long, tmp_path):
+    answers(tmp_path)
+    with closing(sqlite3.connect(database_path(long.catalog.folder))) as database, database:
+        database.execute("UPDATE answers SET answer = replace(answer, 'aika', 'bars')")
+    long.asked.clear()
+    answers(tmp_path)
+    assert len(long.asked) == 3  # those of whom nothing is said
+    assert same_files(tmp_path, "answers", "whole")
+    assert list(note_on_mended(long.catalog.folder).data["files"]) == ["catalog.sqlite"]
+    forget_mended(long.catalog.folder)
+    answers(tmp_path)
+    assert note_on_mended(long.catalog.folder) is None
+
+
+def test_a_catalog_that_cannot_be_written_keeps_nothing_and_says_so(long, tmp_path, monkeypatch):
+    def full(folder, records):
+        raise SnowmatchError("no space")
+
+    monkeypatch.setattr(batch, "keep", full)
+    result = answers(tmp_path)
+    assert result.exit_code == 0
+    assert "the answers are not kept for the next batch: no space" in result.stderr
+    assert same_files(tmp_path, "answers", "whole")
+
+
+# --- the files --------------------------------------------------------------------------------------------------------
+
+
+def test_prune_deletes_the_kept_answers(own_survey, tmp_path):
+    catalog = snowmatch.open_catalog(own_survey / "catalog")
+    catalog.index()
+    run_batch(catalog)
+    assert "answers-kept" in [note.code for note in run_batch(catalog).notes]
+    catalog.index(prune=True)
+    assert "answers-kept" not in [note.code for note in run_batch(catalog).notes]

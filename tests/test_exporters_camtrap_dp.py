@@ -1,0 +1,199 @@
+"""Exports as Camtrap DP and as a Darwin Core archive: they hold to the official schemas and hide what is not asked."""
+
+import csv
+import io
+import json
+import re
+from datetime import datetime
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from conftest import SHARED, read_rows
+from drawn_table import ROWS
+from exported import EXACT, OPTIONS, export, photo_catalog
+
+import snowmatch
+from snowmatch.interchange.exporting import export_survey
+from snowmatch.interchange.importing import import_source
+from snowmatch.survey.coordinates import Coordinates
+from snowmatch.survey.run import make_survey
+
+# --- Camtrap DP -------------------------------------------------------------------------------------------------------
+
+
+def package(tmp_path, **given):
+    out, survey = export(tmp_path, "camtrap_dp", **given)
+    return json.loads((out / "datapackage.json").read_text()), out, survey
+
+
+def test_camtrap_dp_keys_lead_to_rows_and_events_do_not_overlap(tmp_path):
+    about, out, survey = package(tmp_path)
+    deployments, media, observations = (read_rows(out / f"{n}.csv") for n in ("deployments", "media", "observations"))
+    known = {row["deploymentID"] for row in deployments}
+    photos = {row["mediaID"] for row in media}
+    assert {row["deploymentID"] for row in (*media, *observations)} <= known
+    assert {row["mediaID"] for row in observations} - {""} <= photos
+    events = [row for row in observations if row["observationLevel"] == "event"]
+    assert len(events) == len(survey.captures)
+    assert {row["individualID"] for row in events} == {"aika", "bars", "cholpon"}
+    assert events[0]["eventStart"] == "2023-05-02T10:00:00+06:00"
+    assert {row["filePublic"] for row in media} == {"false"}
+    assert about["project"]["individualAnimals"] is True
+
+
+def test_rounded_positions_say_how_uncertain_they_are(tmp_path):
+    _, out, _ = package(tmp_path, coordinates=Coordinates(5000.0))
+    (row, *_) = read_rows(out / "deployments.csv")
+    assert int(row["coordinateUncertainty"]) == 3566  # half the diagonal of 5 km, and 30 m of the receiver
+
+
+@pytest.mark.real
+def test_camtrap_dp_holds_to_the_official_schemas(tmp_path):
+    schemas = SHARED / "formats" / "camtrap-dp"
+    if not schemas.exists():
+        pytest.skip("no schemas of Camtrap DP beside the project")
+    about, out, _ = package(tmp_path)
+    profile = json.loads((schemas / "camtrap-dp-profile.json").read_text())
+    required = {name for part in profile.get("allOf", [profile]) for name in part.get("required", [])}
+    assert required <= set(about)
+    for name in ("deployments", "media", "observations"):
+        schema = json.loads((schemas / f"{name}-table-schema.json").read_text())
+        assert check_table(schema, (out / f"{name}.csv").read_bytes()) == []
+        example = (schemas / "example" / f"{name}.csv").read_bytes()
+        assert check_table(schema, example) == []  # the check knows what is right
+        assert check_table(schema, example.replace(b"T0", b" 0", 1))
+
+
+def check_table(schema, content):
+    """Return what is wrong with a table by its schema: heads, types and constraints."""
+    assert not content.startswith(b"\xef\xbb\xbf")
+    rows = list(csv.DictReader(io.StringIO(content.decode("utf-8"))))
+    names = [field["name"] for field in schema["fields"]]
+    wrong = [] if rows and list(rows[0]) == names else ["head"]
+    for field in schema["fields"]:
+        limits = field.get("constraints", {})
+        values = [row.get(field["name"], "") for row in rows]
+        given = [v for v in values if v not in ("", "NA", "NaN", "nan")]
+        if limits.get("required") and len(given) < len(values):
+            wrong.append(f"{field['name']} is required")
+        if limits.get("unique") and len(set(given)) < len(given):
+            wrong.append(f"{field['name']} is not unique")
+        for value in given:
+            if problem := _problem(field, limits, value):
+                wrong.append(f"{field['name']} {value!r}: {problem}")
+    return wrong
+
+
+PATTERNS = {
+    "datetime": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:?\d\d)",
+    "integer": r"-?\d+",
+    "number": r"-?\d+(\.\d+)?([eE]-?\d+)?",
+    "boolean": "true|false",
+}
+
+
+def _problem(field, limits, value):
+    if field["type"] in PATTERNS and not re.fullmatch(PATTERNS[field["type"]], value):
+        return f"no {field['type']}"
+    if "enum" in limits and value not in limits["enum"]:
+        return "not in the list"
+    if "pattern" in limits and not re.search(limits["pattern"], value):
+        return "pattern"
+    if "minimum" in limits and float(value) < float(limits["minimum"]):
+        return "too small"
+    if "maximum" in limits and float(value) > float(limits["maximum"]):
+        return "too large"
+    return ""
+
+
+def test_the_effort_of_a_survey_comes_back_from_camtrap_dp(tmp_path):
+    folder = photo_catalog(tmp_path)
+    survey = make_survey(snowmatch.open_catalog(folder).data)
+    export_survey(survey, "camtrap_dp", tmp_path / "out", options=OPTIONS["camtrap_dp"], coordinates=EXACT)
+    import_source(tmp_path / "out", tmp_path / "again", photos=folder)
+    back = make_survey(snowmatch.open_catalog(tmp_path / "again").data)
+    assert [(p.location, p.station) for p in back.places] == [(p.location, p.station) for p in survey.places]
+    for label, position in survey.positions.items():
+        assert back.positions[label] == pytest.approx(position, abs=1)  # degrees have six decimals
+    (ours,), (theirs,) = survey.sessions, back.sessions
+    assert np.allclose(back.occasion_effort(theirs), survey.occasion_effort(ours))
+    assert {c.cell[1:] for c in back.captures} == {c.cell[1:] for c in survey.captures}
+
+
+# --- Darwin Core ------------------------------------------------------------------------------------------------------
+
+
+def test_darwin_core_hides_individuals_unless_asked(tmp_path):
+    rows = [(name, part, st, time, enc, sex) for name, part, st, time, enc, sex in ROWS]
+    out, survey = export(tmp_path, "darwin_core", rows, coordinates=Coordinates(5000.0))
+    occurrences, media = read_rows(out / "occurrence.csv"), read_rows(out / "multimedia.csv")
+    assert len(occurrences) == len(survey.captures)
+    assert {row["occurrenceID"] for row in media} == {row["occurrenceID"] for row in occurrences}
+    assert occurrences[0]["dataGeneralizations"] == "coordinates rounded to 0.04492 degree"
+    assert {row["coordinateUncertaintyInMeters"] for row in occurrences} == {"3566"}
+    for name in ("occurrence.csv", "multimedia.csv"):
+        assert not any(secret in (out / name).read_text() for secret in ("aika", "bars", "cholpon", "p0.jpg"))
+    (tmp_path / "b").mkdir()
+    out, _ = export(tmp_path / "b", "darwin_core", options={"individuals": "true"})
+    assert {row["organismID"] for row in read_rows(out / "occurrence.csv")} == {"aika", "bars", "cholpon"}
+    meta = ElementTree.fromstring((out / "meta.xml").read_text())
+    space = "{http://rs.tdwg.org/dwc/text/}"
+    for table, file in (("core", "occurrence.csv"), ("extension", "multimedia.csv")):
+        terms = [field.get("term").rpartition("/")[2] for field in meta.findall(f"{space}{table}/{space}field")]
+        head = [name.rpartition(":")[2] for name in read_rows(out / file)[0]]
+        assert terms == head
+
+
+def read_archive(folder):
+    """Return the tables of a Darwin Core archive, read by its meta.xml alone: (row type, key, rows by term) of each.
+
+    Source: Darwin Core text guide, https://dwc.tdwg.org/text/.
+    """
+    space = "{http://rs.tdwg.org/dwc/text/}"
+    root = ElementTree.fromstring((folder / "meta.xml").read_text(encoding="utf-8"))
+    assert root.tag == f"{space}archive"
+    assert [child.tag.removeprefix(space) for child in root] == ["core", "extension"]
+    tables = []
+    for part in root:
+        about = part.attrib
+        (location,) = part.findall(f"{space}files/{space}location")
+        text = (folder / location.text).read_bytes().decode(about["encoding"])
+        ending = about["linesTerminatedBy"].encode().decode("unicode_escape")
+        assert text.endswith(ending)
+        assert "\r" not in text
+        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=about["fieldsTerminatedBy"],
+                                quotechar=about["fieldsEnclosedBy"], strict=True))  # fmt: skip
+        head, lines = lines[: int(about["ignoreHeaderLines"])], lines[int(about["ignoreHeaderLines"]) :]
+        fields = {int(f.attrib["index"]): f.attrib["term"] for f in part.findall(f"{space}field")}
+        assert len(set(fields.values())) == len(fields) == len(part.findall(f"{space}field"))
+        assert {len(line) for line in lines} <= {len(fields)}
+        assert set(fields) == set(range(len(fields)))
+        # The heading is for people; each column has to be the term that meta.xml says
+        assert [name.rpartition(":")[2] for name in head[0]] == [
+            fields[n].rpartition("/")[2] for n in range(len(fields))
+        ]
+        key = part.find(f"{space}{'id' if part.tag.endswith('core') else 'coreid'}")
+        at = int(key.attrib["index"])
+        rows = [{fields[n]: value for n, value in enumerate(line)} for line in lines]
+        tables.append((about["rowType"], [line[at] for line in lines], rows))
+    return tables
+
+
+def test_darwin_core_is_an_archive_by_its_own_description(tmp_path):
+    rows = [(name and f'"{name}", the cat', *more) for name, *more in ROWS]  # quotes and commas in names
+    out, survey = export(tmp_path, "darwin_core", rows, options={"individuals": "true", "license": "CC0-1.0"})
+    (core, keys, occurrences), (extension, links, media) = read_archive(out)
+    dwc, ac = "http://rs.tdwg.org/dwc/terms/", "http://rs.tdwg.org/ac/terms/"
+    assert (core, extension) == (f"{dwc}Occurrence", f"{ac}Multimedia")
+    assert len(set(keys)) == len(keys) == len(survey.captures)
+    assert set(links) <= set(keys)
+    assert {row[f"{dwc}organismID"] for row in occurrences} == {c.individual for c in survey.captures}
+    assert {row[f"{dwc}basisOfRecord"] for row in occurrences} == {"MachineObservation"}
+    for row in occurrences:  # what GBIF asks of every occurrence
+        assert row[f"{dwc}occurrenceID"]
+        assert row[f"{dwc}scientificName"]
+        assert -90 <= float(row[f"{dwc}decimalLatitude"]) <= 90
+        assert -180 <= float(row[f"{dwc}decimalLongitude"]) <= 180
+        assert all(datetime.fromisoformat(moment).tzinfo for moment in row[f"{dwc}eventDate"].split("/"))
+    assert {row[f"{ac}accessURI"] for row in media} == {p for c in survey.captures for p in c.photos}

@@ -1,0 +1,429 @@
+"""Exports for programs of capture-recapture: each is read again by the program's rules, and tells the same captures."""
+
+import csv
+import json
+import re
+
+import numpy as np
+import pytest
+from conftest import SHARED, read_rows
+from drawn_table import HEAD, ROWS, STATIONS, write_catalog
+from exported import EXACT, TWO_CAMERAS, export
+
+import snowmatch
+from snowmatch.confidence.score_table import ScoreTable, save_table
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.interchange.exporting import export_survey
+from snowmatch.survey.abundance import m0
+from snowmatch.survey.captures import history
+from snowmatch.survey.run import make_survey
+from snowmatch.survey.summaries import estimates
+from snowmatch.survey.tables import survey_tables
+
+# --- secr -------------------------------------------------------------------------------------------------------------
+
+
+def read_secr(captures, traps):
+    """Read captures and traps as read.capthist does (fmt = trapID); raise AssertionError where it or verify would stop.
+
+    Returns the capture rows (session, id, occasion, detector, covariates), and for each session the traps: name to x,
+    y and usage.
+    """
+    found = []
+    for line in _lines(captures):
+        session, animal, occasion, detector, *covariates = line.split()
+        assert int(occasion) != 0
+        assert not {"'", '"'} & set(line)
+        found.append((session, animal, int(occasion), detector, covariates))
+    sessions = list(dict.fromkeys(row[0] for row in found))
+    ordered = sorted(sessions, key=int) if all(s.isdigit() for s in sessions) else sorted(sessions)
+    assert len(traps) in (1, len(sessions))
+    tables = {}
+    for session, text in zip(ordered, traps * (len(ordered) if len(traps) == 1 else 1), strict=True):
+        table = {}
+        for line in _lines(text):
+            before = line.partition("/")[0].split()
+            name, x, y = before[:3]
+            assert name not in table
+            table[name] = (float(x), float(y), [float(v) for v in before[3:]])
+        assert len({len(usage) for *_, usage in table.values()}) == 1
+        tables[session] = table
+    for session, animal, occasion, detector, _ in found:
+        usage = tables[session][detector][2]
+        if animal != "NONE" and usage:
+            assert usage[occasion - 1] > 0, "a detection at a detector that was not used"
+    return found, tables
+
+
+def _lines(text):
+    return [line for raw in text.splitlines() if (line := raw.partition("#")[0].strip())]
+
+
+@pytest.mark.real
+def test_the_reader_of_this_test_reads_the_samples_of_secr():
+    folder = SHARED / "formats" / "secr"
+    if not folder.exists():
+        pytest.skip("no samples of secr beside the project")
+    captures, tables = read_secr((folder / "stoatcapt.txt").read_text(), [(folder / "stoattrap.txt").read_text()])
+    assert len(captures) == 30
+    assert len({row[1] for row in captures}) == 20
+    assert [len(table) for table in tables.values()] == [94]
+
+
+@pytest.mark.real
+def test_equal_data_give_the_lines_of_the_sample_of_secr(tmp_path):
+    folder = SHARED / "formats" / "secr"
+    if not folder.exists():
+        pytest.skip("no samples of secr beside the project")
+    captures, tables = read_secr((folder / "stoatcapt.txt").read_text(), [(folder / "stoattrap.txt").read_text()])
+    (traps,) = tables.values()
+    shift = 4_000_000  # positions near 0 could be degrees
+    lines = [f"{n},{x + shift},{y + shift},2193,2001-12-15,2001-12-21" for n, (x, y, _) in traps.items()]
+    rows = [
+        (animal, "left_flank", trap, f"2001-12-{14 + k}T05:{n % 60:02}:00", f"e{n}", "")
+        for n, (_, animal, k, trap, _) in enumerate(captures)
+    ]
+    table = "\n".join(["station,x,y,crs,from,to", *lines])
+    folder_of, _ = export(
+        tmp_path, "secr", rows, table, occasion="1d", sessions=["MatakitakiStoats=2001-12-15..2001-12-21"]
+    )
+    ours, (our_traps,) = _secr_of(folder_of)
+    assert {row[:4] for row in ours} == {row[:4] for row in captures}
+    theirs = {" ".join(line.split()) for line in _lines((folder / "stoatcapt.txt").read_text())}
+    assert set(_lines((folder_of / "captures.txt").read_text())) == theirs
+    assert {n: (x - shift, y - shift) for n, (x, y, _) in our_traps.items()} == {
+        n: (x, y) for n, (x, y, _) in traps.items()
+    }
+
+
+def _secr_of(out):
+    names = re.findall(r'"(traps[^"]*)"', (out / "fit.R").read_text())
+    captures, tables = read_secr((out / "captures.txt").read_text(), [(out / n).read_text() for n in names])
+    return captures, list(tables.values())
+
+
+def test_secr_tells_captures_usage_and_covariates(tmp_path):
+    out, survey = export(tmp_path, "secr")
+    captures, (traps,) = _secr_of(out)
+    assert [row[1:] for row in captures] == [
+        ("aika", 1, "S1", ["F"]),
+        ("bars", 1, "S1", ["M"]),
+        ("aika", 2, "S2", ["F"]),
+        ("bars", 4, "S3", ["M"]),
+        ("cholpon", 5, "S2", ["NA"]),
+        ("bars", 6, "S3", ["M"]),
+    ]
+    assert [usage for *_, usage in traps.values()] == survey.occasion_effort(survey.sessions[0]).tolist()
+    assert "/ ridge" in (out / "traps.txt").read_text()
+    script = (out / "fit.R").read_text()
+    assert "noccasions = c(6)" in script
+    assert 'trapcovnames = c("habitat")' in script
+
+
+def test_secr_counts_repeat_rows(tmp_path):
+    out, survey = export(tmp_path, "secr", options={"detector": "count"})
+    captures, _ = _secr_of(out)
+    assert len(captures) == len(survey.captures) == 7
+    with pytest.raises(SnowmatchError, match="expected one of proximity, count"):
+        export(tmp_path, "secr", options={"detector": "multi"})
+
+
+def test_secr_sessions_keep_their_order_and_empty_ones_stay(tmp_path):
+    sessions = ["b=2023-05-01..2023-05-10", "a=2023-05-16..2023-05-25", "C=2023-05-26..2023-05-27"]
+    out, _survey = export(tmp_path, "secr", sessions=sessions)
+    captures, tables = _secr_of(out)
+    assert captures[0][0] == "s01.C"
+    assert ("s01.C", "NONE", 1) in [row[:3] for row in captures]
+    assert len(tables) == 3
+    assert "noccasions = c(1, 2, 2)" in (out / "fit.R").read_text()
+    assert {"01", "1"} & {row["written_as"] for row in read_rows(out / "names.csv")} == set()
+
+
+def test_names_that_secr_cannot_read_are_replaced_and_told(tmp_path):
+    new = {"aika": "Айка #1 'x'", "bars": "NONE", "cholpon": "Айка №1 'x'"}
+    rows = [(new.get(name, name), part, st.replace("S1", "S 1"), *rest) for name, part, st, *rest in ROWS]
+    out, _ = export(tmp_path, "secr", rows, STATIONS.replace("S1,", "S 1,"))
+    captures, _ = _secr_of(out)
+    assert len({row[1] for row in captures}) == 3
+    assert "NONE" not in {row[1] for row in captures}
+    back = {row["written_as"]: row["name_in_catalog"] for row in read_rows(out / "names.csv")}
+    assert {back[row[1]] for row in captures} == set(new.values())
+
+
+# --- oSCR, SPACECAP, camtrapR -----------------------------------------------------------------------------------------
+
+
+def test_oscr_has_one_sex_an_animal_and_all_traps(tmp_path):
+    out, _survey = export(tmp_path, "oscr")
+    edf = read_rows(out / "edf.csv")
+    assert len(edf) == 6
+    sexes = {}
+    for row in edf:
+        sexes.setdefault(row["ID"], set()).add(row["sex"])
+    assert sexes == {"1": {"F"}, "2": {"M"}, "3": {"U"}}
+    tdf = read_rows(out / "tdf-1.csv")
+    assert {row["trap"] for row in edf} <= {row["Trap_ID"] for row in tdf}
+    assert [row["3"] for row in tdf] == ["1", "0", "1"]
+    assert {row["sep"] for row in tdf} == {"/"}
+    assert list(tdf[0]) == ["Trap_ID", "X", "Y", "1", "2", "3", "4", "5", "6", "sep", "habitat", "camera_days"]
+    assert (tdf[0]["habitat"], tdf[1]["camera_days"]) == ("ridge", "25")
+    assert "K = c(6), ntraps = c(3)" in (out / "read.R").read_text()
+    assert 'trapcov.names = c("habitat", "camera_days")' in (out / "read.R").read_text()
+    for row in edf:
+        assert next(t for t in tdf if t["Trap_ID"] == row["trap"])[row["occasion"]] == "1"
+
+
+def test_oscr_has_no_session_without_captures(tmp_path):
+    sessions = ["b=2023-05-01..2023-05-10", "a=2023-05-16..2023-05-25", "C=2023-05-26..2023-05-27"]
+    out, _survey = export(tmp_path, "oscr", sessions=sessions)
+    assert {row["session"] for row in read_rows(out / "edf.csv")} == {"1", "2"}
+    assert sorted(path.name for path in out.glob("tdf-*")) == ["tdf-1.csv", "tdf-2.csv"]
+    told = json.loads((out / "manifest.json").read_text())["format_notes"]
+    assert "1 session left out: oSCR reads no session without captures" in told
+
+
+def test_spacecap_has_numbers_only_and_points_around_the_stations(tmp_path):
+    out, survey = export(tmp_path, "spacecap", options={"buffer": "3000"})
+    captures, traps = read_rows(out / "captures.csv"), read_rows(out / "traps.csv")
+    assert len(captures) == 6
+    assert {row["LOC_ID"] for row in captures} <= {row["LOC_ID"] for row in traps}
+    assert all(value.isdigit() for row in captures for value in row.values())
+    points = read_rows(out / "statespace.csv")
+    positions = np.array(list(survey.positions.values()))
+    for row in points:
+        away = np.hypot(*(positions - [float(row["X_COORD"]), float(row["Y_COORD"])]).T)
+        assert away.min() <= 3000.01
+    with pytest.raises(SnowmatchError, match="use a larger spacing"):
+        export(tmp_path, "spacecap", options={"spacing": "10"})
+
+
+def test_camtrapr_tells_records_and_when_cameras_did_not_work(tmp_path):
+    out, survey = export(tmp_path, "camtrapr")
+    records, cameras = read_rows(out / "records.csv"), read_rows(out / "cameras.csv")
+    assert len(records) == len(survey.captures)
+    again = [r for r in records if (r["Individual"], r["Station"]) == ("aika", "S2")]
+    assert [r["delta.time.hours"] for r in again] == ["0", "6"]
+    assert {r["DateTimeOriginal"] for r in records} >= {"2023-05-02 10:00:00"}
+    assert cameras[1]["Problem1_from"] == "2023-05-11 00:00:00"
+    assert cameras[1]["Problem1_to"] == "2023-05-16 00:00:00"
+    assert cameras[2]["Setup_date"] == "2023-05-01 12:00:00"
+    assert float(cameras[0]["utm_x"]) == pytest.approx(survey.positions["S1"][0], abs=0.01)
+
+
+def test_camtrapr_has_no_effort_outside_the_sessions(tmp_path):
+    out, _ = export(tmp_path, "camtrapr", sessions=["early=2023-05-01..2023-05-12"])
+    assert {row["DateTimeOriginal"][:10] for row in read_rows(out / "records.csv")} <= {
+        f"2023-05-{d:02}" for d in range(1, 13)
+    }
+    ends = [(row["Retrieval_date"], "Problem1_from" in row) for row in read_rows(out / "cameras.csv")]
+    assert ends == [("2023-05-13 00:00:00", False), ("2023-05-11 00:00:00", False), ("2023-05-13 00:00:00", False)]
+
+
+@pytest.mark.parametrize("name", ["secr", "spacecap"])
+def test_a_session_in_which_no_camera_worked_is_an_error(tmp_path, name):
+    with pytest.raises(SnowmatchError, match="no camera worked in the session late"):
+        export(tmp_path, name, sessions=["early=2023-05-01..2023-05-12", "late=2024-05-01..2024-05-12"])
+
+
+# --- histories --------------------------------------------------------------------------------------------------------
+
+
+def test_mark_capture_and_rmark_have_the_same_histories(tmp_path):
+    out, survey = export(tmp_path, "mark")
+    names, table = history(survey.captures, "1", 6)
+    expected = {n: "".join(str(int(v)) for v in row) for n, row in zip(names, table, strict=True)}
+    lines = (out / "captures.inp").read_text().splitlines()
+    assert lines[0] == "/* groups: F M U */"
+    found = dict(re.fullmatch(r"/\* (\S+) \*/ ([01]+) [01] [01] [01];", line).groups() for line in lines[1:])
+    assert found == expected
+    (tmp_path / "b").mkdir()
+    export(tmp_path / "b", "capture")
+    text = (tmp_path / "b" / "out" / "capture.txt").read_text()
+    assert "format='(a7,6f1.0)'" in text
+    assert [line[7:] for line in text.splitlines() if line[:7].strip() in names] == list(expected.values())
+    (tmp_path / "c").mkdir()
+    export(tmp_path / "c", "rmark")
+    rows = read_rows(tmp_path / "c" / "out" / "captures.csv")
+    assert {row["id"]: row["ch"] for row in rows} == expected
+
+
+WINTER = """station,location,x,y,from,to
+S1,naryn,76.10,41.50,2023-05-01,2023-05-10
+S1,naryn,76.10,41.50,2023-10-08,2023-10-17
+"""
+YEAR = [  # two occasions, 30 without a camera, two occasions
+    (name, "left_flank", "S1", f"2023-{day}T10:00:00", f"{name}{day}", "")
+    for name, days in (("aika", ("05-02", "10-09")), ("bars", ("05-07",)), ("cholpon", ("10-16",)))
+    for day in days
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "file"), [("mark", "captures.inp"), ("rmark", "captures.csv"), ("capture", "capture.txt")]
+)
+def test_occasions_without_any_camera_are_no_occasions(tmp_path, name, file):
+    out, survey = export(tmp_path, name, YEAR, WINTER)
+    assert survey.sessions[0].occasions == 34
+    assert re.findall(r"(?<![.\d])[01]{4}(?!\d)", (out / file).read_text()) == ["1010", "0100", "0001"]
+    notes = json.loads((out / "manifest.json").read_text())["format_notes"]
+    assert "30 occasions left out: no camera worked, so that nothing could be captured" in notes
+    table = np.array([[1, 0, 1, 0], [0, 1, 0, 0], [0, 0, 0, 1]], bool)
+    assert estimates(survey.captures, survey.sessions[0], survey.worked(survey.sessions[0]))["m0"] == m0(table)
+    (estimated,) = [row for row in survey_tables(survey, None)["estimates.csv"][1] if row[1] == "m0"]
+    assert estimated[3] == pytest.approx(m0(table).value, rel=1e-4)
+
+
+def test_multimark_has_no_occasions_without_any_camera(tmp_path):
+    out, _ = export(tmp_path, "multimark", YEAR, WINTER)
+    assert list(read_rows(out / "encounters.csv")[0]) == ["id", "occ1", "occ2", "occ33", "occ34"]
+
+
+def test_multimark_tells_the_side_of_each_capture(tmp_path):
+    out, _ = export(tmp_path, "multimark")
+    rows = {row.pop("id"): list(row.values()) for row in read_rows(out / "encounters.csv")}
+    assert rows == {
+        "aika": ["4", "1", "0", "0", "0", "0"],
+        "bars": ["2", "0", "0", "1", "0", "2"],
+        "cholpon": ["0", "0", "0", "0", "1", "0"],
+    }
+    assert {r["id"]: r["known"] for r in read_rows(out / "known.csv")} == {"aika": "1", "bars": "1", "cholpon": "0"}
+    spatial = read_rows(out / "encounters-by-trap.csv")
+    assert len(spatial[0]) == 1 + 3 * 6
+    assert spatial[1]["trap3_occ6"] == "2"
+
+
+def test_sides_of_two_passages_that_count_as_one_are_not_seen_together(tmp_path):
+    rows = [
+        ("aika", f"{side}_flank", "S1", f"2023-05-02T1{n}:00:00", f"e{n}", "")
+        for n, side in enumerate(("left", "right"))
+    ]
+    out, survey = export(tmp_path, "multimark", rows, independence=240.0)
+    assert [c.flank for c in survey.captures] == ["B"]
+    assert read_rows(out / "encounters.csv")[0]["occ1"] == "3"
+    (tmp_path / "two").mkdir()
+    table = TWO_CAMERAS.replace("2023-05-03T12:00", "2023-05-01")
+    out, _ = export(tmp_path / "two", "spim", rows, table, independence=240.0)
+    assert [row["array"] for row in read_rows(out / "captures.csv")] == ["L", "R"]
+
+
+def test_spim_numbers_linked_animals_first_and_alike(tmp_path):
+    rows = [*ROWS, ("dastan", "right_flank", "S1", "2023-05-25T05:00:00", "e9", "")]
+    out, _ = export(tmp_path, "spim", rows)
+    cells = [tuple(row.values()) for row in read_rows(out / "captures.csv")]
+    assert cells == [
+        ("L", "1", "1", "1"),  # aika, both sides by one camera: the model reads B only where two worked
+        ("L", "1", "2", "2"),
+        ("L", "2", "3", "4"),  # bars
+        ("L", "3", "2", "5"),  # cholpon, left only
+        ("R", "1", "1", "1"),
+        ("R", "2", "1", "1"),
+        ("R", "2", "3", "6"),
+        ("R", "3", "1", "5"),  # dastan, right only: another animal than cholpon for the model
+    ]
+    assert "n.fixed <- 2" in (out / "read.R").read_text()
+    assert [list(row.values()) for row in read_rows(out / "K2D.csv")][1] == ["1", "1", "0", "1", "1", "1"]
+
+
+def test_spim_counts_the_cameras_that_worked_at_once(tmp_path):
+    sides = [(f"{side}_flank", second) for side, second in (("left", "00"), ("right", "03"))]
+    rows = [("aika", part, "S1", f"2023-05-{day}T10:00:{s}", day, "") for day in ("03", "12") for part, s in sides]
+    out, _ = export(tmp_path, "spim", rows, TWO_CAMERAS)
+    # A and B together for half a day; then A and C; the last occasion has two days
+    assert [tuple(row.values()) for row in read_rows(out / "K2D.csv")] == [("2", "2", "2")]
+    assert [tuple(row.values()) for row in read_rows(out / "captures.csv")] == [
+        ("B", "1", "1", "1"),
+        ("B", "1", "1", "3"),
+    ]
+    (tmp_path / "one").mkdir()
+    swapped = TWO_CAMERAS.replace("2023-05-03T12:00", "2023-05-04")
+    out, _ = export(tmp_path / "one", "spim", rows, swapped)
+    assert next(iter(read_rows(out / "K2D.csv")))["occ1"] == "1"  # one after the other
+    notes = json.loads((out / "manifest.json").read_text())["format_notes"]
+    assert "1 capture of both sides by one camera: a left and a right capture each" in notes
+
+
+def test_the_scores_of_pairs_are_those_of_the_best_photos(tmp_path):
+    folder = write_catalog(tmp_path / "catalog")
+    data = snowmatch.open_catalog(folder).data
+    named = np.array([a.row for a in data.annotations if a.individual is not None])
+    n, texts = len(named), {f: np.array([str(getattr(a, f) or "") for a in data.annotations]) for f in TEXTS}
+    scores = np.arange(n * n, dtype=np.float64).reshape(n, n)
+    zero = np.zeros((n, 3), np.float32)
+    parts = {"individual_scores": zero, "left_out_scores": zero, "group_scores": zero, "group_left_out_scores": zero}
+    table = ScoreTable(
+        paths=np.array([a.path for a in data.annotations]),
+        **texts,
+        queries=named,
+        gallery=named,
+        groups=np.arange(n),
+        scores=scores,
+        individual_names=np.array(["aika", "bars", "cholpon"]),
+        prior=zero,
+        **parts,
+    )
+    save_table(tmp_path / "scores.npz", table)
+    out, survey = export(tmp_path, "scr_pairwise", options={"scores": str(tmp_path / "scores.npz")})
+    pairs = {(row["i"], row["j"]): float(row["score"]) for row in read_rows(out / "scores.csv")}
+    samples = len(survey.captures)
+    assert len(pairs) == samples * (samples - 1) / 2
+    rows = [c.rows for c in survey.captures]
+    best = max(max(scores[p, q], scores[q, p]) for p in rows[0] for q in rows[1])
+    assert pairs["1", "2"] == best
+    with pytest.raises(SnowmatchError, match="no scores of pairs"):
+        export(tmp_path, "scr_pairwise")
+    with pytest.raises(SnowmatchError, match="not of this catalog"):
+        export(tmp_path, "scr_pairwise", ROWS[1:], options={"scores": str(tmp_path / "scores.npz")})
+
+
+TEXTS = ("individual", "body_part", "encounter", "station")
+
+
+# --- ages, flanks as sessions -----------------------------------------------------------------------------------------
+
+
+def test_secr_has_the_age_of_each_animal(tmp_path):
+    folder = write_catalog(tmp_path / "catalog")
+    rows = read_rows(folder / "catalog.csv")
+    with (folder / "catalog.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [*HEAD, "age"])
+        writer.writeheader()
+        writer.writerows(
+            {**row, "age": {"aika": "Adult", "bars": "sub adult"}.get(row["individual"], "")} for row in rows
+        )
+    survey = make_survey(snowmatch.open_catalog(folder).data)
+    export_survey(survey, "secr", tmp_path / "out", coordinates=EXACT)
+    captures, _ = _secr_of(tmp_path / "out")
+    assert {row[1]: row[4] for row in captures} == {
+        "aika": ["F", "adult"],
+        "bars": ["M", "sub.adult"],
+        "cholpon": ["NA", "NA"],
+    }
+    assert 'covnames = c("sex", "age")' in (tmp_path / "out" / "fit.R").read_text()
+
+
+def test_flanks_as_sessions_count_each_animal_once_a_side(tmp_path):
+    out, survey = export(tmp_path, "secr", flanks="sessions")
+    captures, tables = _secr_of(out)
+    assert len(tables) == 2
+    sides = {(row[0].split(".")[-1], row[1]) for row in captures}
+    assert sides == {("left", "aika"), ("right", "aika"), ("left", "bars"), ("right", "bars"), ("left", "cholpon")}
+    choice = next(c for c in survey.choices if c.flanks == "sessions")
+    assert (choice.individuals, choice.captures, choice.recaptures) == (3, 7, 2)
+    assert {name: int(table.sum()) for name, table in survey.unidentified.items()} == {"1 left": 1, "1 right": 0}
+
+
+@pytest.mark.parametrize("name", ["camtrap_dp", "darwin_core", "wildbook", "wildlife_insights"])
+def test_flanks_as_sessions_write_no_sighting_twice(tmp_path, name):
+    both, _ = export(tmp_path, name)
+    (tmp_path / "split").mkdir()
+    split, _ = export(tmp_path / "split", name, flanks="sessions")
+    for file in both.iterdir():
+        if file.name not in ("manifest.json", "datapackage.json"):
+            one, other = (sorted(f.read_text().splitlines()) for f in (file, split / file.name))
+            assert one == other, file.name
+
+
+def test_flanks_as_sessions_have_the_effort_of_the_stations_once(tmp_path):
+    out, _ = export(tmp_path, "geojson", flanks="sessions")
+    stations = json.loads((out / "stations.geojson").read_text())["features"]
+    assert [s["properties"]["camera_days"] for s in stations] == [30, 25, 29.5]

@@ -1,0 +1,219 @@
+"""Real times, clocks and stations: each case is one that made wrong encounters in silence."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from camera_files import CHANGED, START, codes, encounters, note_of, photo, table, texture
+from click.testing import CliRunner
+
+import snowmatch
+from snowmatch.catalog.clocks import clock_runs
+from snowmatch.catalog.encounters import group_shots
+from snowmatch.catalog.load import load_catalog
+from snowmatch.catalog.settings import CatalogSettings, load_settings
+from snowmatch.catalog.shots import Shot
+from snowmatch.catalog.times import read_times
+from snowmatch.cli import main
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.identify.question import make_question
+
+pytestmark = pytest.mark.usefixtures("seen_once")
+
+# --- 1, 2: stations, cameras, chains ----------------------------------------------------------------------------------
+
+
+def test_cameras_are_told_apart_where_there_is_no_station(tmp_path):
+    for n, serial in enumerate(("H500A", "H500B", "H500A", "H500B")):
+        photo(tmp_path / "naryn" / f"cat{n % 2}" / "left_flank" / f"{n}.jpg", n, serial)
+    data = load_catalog(tmp_path)
+    assert encounters(data) == [
+        "naryn camera H500A 2012-09-17T08:00:00",
+        "naryn camera H500A 2012-09-17T08:00:00",
+        "naryn camera H500B 2012-09-17T08:01:00",
+        "naryn camera H500B 2012-09-17T08:01:00",
+    ]
+    assert "4 photos without a station" in note_of(data, "no-station")
+    assert all(a.camera == "" for a in data.annotations)  # a serial number is not exported with the rows
+
+
+def test_two_animals_of_one_hour_are_two_encounters_where_neither_station_nor_camera_is_known(tmp_path):
+    for n, who in enumerate(("aika", "bars", "aika", "bars", "_unidentified", "_unidentified")):
+        photo(tmp_path / "naryn" / who / "left_flank" / f"{n}.jpg", n)
+    data = load_catalog(tmp_path)
+    found = {}
+    for a in data.annotations:
+        found.setdefault(a.encounter, []).append(a.individual)
+    assert sorted(found.values(), key=str) == [["aika"] * 2, ["bars"] * 2, [None], [None]]
+    text = note_of(data, "no-station-no-camera")
+    assert "2 unidentified photos that no other frame resembles are an encounter each" in text
+
+
+def test_folders_may_have_a_level_of_stations(tmp_path):
+    for n, station in enumerate(("S01", "S02", "S01")):
+        photo(tmp_path / "naryn" / station / "aika" / "left_flank" / f"{n}.jpg", n)
+    photo(tmp_path / "sarychat" / "S01" / "bars" / "9.jpg", 1)
+    data = load_catalog(tmp_path)
+    assert [(a.location, a.station, a.individual, a.body_part) for a in data.annotations] == [
+        ("naryn", "S01", "aika", "left_flank"),
+        ("naryn", "S01", "aika", "left_flank"),
+        ("naryn", "S02", "aika", "left_flank"),
+        ("sarychat", "S01", "bars", "unknown"),
+    ]
+    assert len(set(encounters(data))) == 3
+    assert "no-station" not in codes(data)
+    assert "1 photo in no folder of a body part" in note_of(data, "folders-without-body-part")
+
+
+def test_a_chain_is_cut_at_24_hours_or_at_what_is_set(tmp_path):
+    rows = "".join(f"{n}.jpg,S1,{(START + timedelta(minutes=50 * n)).isoformat()}\n" for n in range(40))
+    data = table(tmp_path, f"path,station,timestamp\n{rows}")
+    assert len(set(encounters(data))) == 2
+    for name in set(encounters(data)):
+        times = [a.timestamp for a in data.annotations if a.encounter == name]
+        assert max(times) - min(times) <= timedelta(hours=24)
+    assert "lasts more than 24 h and was cut" in note_of(data, "long-encounters")
+    data = load_catalog(tmp_path, settings={"longest_encounter": 48.0})
+    assert (len(set(encounters(data))), codes(data)) == (1, [])
+    data = load_catalog(tmp_path, settings={"encounter_gap": 30.0})
+    assert len(set(encounters(data))) == 40
+
+
+# --- 3: no times ------------------------------------------------------------------------------------------------------
+
+
+def burst(folder, first, seed, frames=4, **more):
+    """Frames of one scene in which a patch moves."""
+    for n in range(frames):
+        pixels = texture(seed, (320, 240)).copy()
+        pixels[100:140, 40 + 8 * n : 80 + 8 * n] = texture(seed + 1000, (40, 40))
+        photo(folder / f"IMG_{first + n:04d}.JPG", pixels=pixels, **more)
+
+
+def test_frames_of_a_burst_without_times_are_one_encounter_once_they_are_indexed(tmp_path):
+    burst(tmp_path / "aika" / "left_flank", 1, 1)
+    burst(tmp_path / "aika" / "left_flank", 5, 2)
+    burst(tmp_path / "bars" / "left_flank", 40, 3)
+    before = load_catalog(tmp_path)
+    assert len(set(encounters(before))) == 12
+    assert "12 photos have no time" in note_of(before, "no-times")
+    catalog = snowmatch.open_catalog(tmp_path)
+    catalog.index(workers=1)
+    assert len(set(encounters(catalog.data))) == 3
+    assert "(3 bursts)" in note_of(catalog.data, "no-times")
+    assert encounters(snowmatch.open_catalog(tmp_path).data) == encounters(catalog.data)
+    session = catalog.session()
+    answer = catalog.query(tmp_path / "aika" / "left_flank" / "IMG_0001.JPG", session=session)
+    assert set(answer.excluded_encounters) == {"photo aika/IMG_0001.JPG"}
+    notes = [note.code for note in catalog.evaluate().notes]
+    assert "no-times" in notes
+    apart = load_catalog(tmp_path, settings={"bursts": False})
+    assert len(set(encounters(apart))) == 12
+
+
+def test_only_exif_datetime_is_used_with_a_note(tmp_path):
+    photo(tmp_path / "a.jpg", 3, tag=CHANGED)
+    data = table(tmp_path, "path,station\na.jpg,S1\n")
+    assert data.annotations[0].timestamp == START + timedelta(minutes=3)
+    assert "EXIF's DateTime was used, which editing programs change" in note_of(data, "other-times")
+
+
+# --- 4: clocks and zones ----------------------------------------------------------------------------------------------
+
+
+def shots_of(minutes, **more):
+    return [
+        Shot(f"card/IMG_{n + 1:04d}.JPG", "card", taken=None if m is None else START + timedelta(minutes=m), **more)
+        for n, m in enumerate(minutes)
+    ]
+
+
+def test_photos_from_before_and_after_a_reset_of_the_clock_are_not_one_encounter():
+    shots = shots_of([0, 1, 3000, 3001, 0.5, 2, 4000], station="S1")  # after the battery the clock began again
+    runs, resets = clock_runs(shots, timedelta(minutes=60))
+    assert runs == [0, 0, 0, 0, 1, 1, 1]
+    assert [(r.before, r.after) for r in resets] == [("card/IMG_0004.JPG", "card/IMG_0005.JPG")]
+    groups, notes = group_shots(shots, CatalogSettings())
+    assert sorted(e.shots for e in groups) == [(0, 1), (2, 3), (4, 5), (6,)]
+    assert [note.code for note in notes] == ["clock-set-back"]
+
+
+def test_two_resets_in_a_small_folder_are_found():
+    shots = shots_of([0, 60, 3000, 0.5, 61, 0.7, 62, 3001], station="S1")
+    runs, resets = clock_runs(shots, timedelta(minutes=60))
+    assert len(set(runs)) == 3
+    assert len(resets) == 2
+
+
+def test_a_counter_that_begins_again_is_no_reset_of_the_clock():
+    shots = shots_of([5000, 5001, 6000, 0, 1, 4999])  # IMG_9999 was followed by IMG_0001
+    assert clock_runs(shots, timedelta(minutes=60)) == ([0] * 6, [])
+    shuffled = shots_of([0, 900, 100, 800, 200, 700, 300, 600, 400, 500])  # names that have nothing to do with time
+    assert clock_runs(shuffled, timedelta(minutes=60)) == ([0] * 10, [])
+
+
+def test_photos_on_record_as_two_animals_are_told(survey):
+    catalog = snowmatch.open_catalog(survey / "catalog")
+    first = {
+        a.individual: a for a in reversed(catalog.data.annotations) if a.individual and a.body_part == "left_flank"
+    }
+    (one, other), alike = list(first.values())[:2], [a for a in catalog.data.annotations if a.individual == "aika"][:2]
+    told = {note.code: note.text for note in catalog.query([one, other]).notes}
+    assert (
+        f"{min(one.individual, other.individual)} and {max(one.individual, other.individual)}"
+        in told["several-animals"]
+    )
+    assert "several-animals" not in [note.code for note in catalog.query(alike).notes]
+
+
+def test_places_of_a_query_are_read_as_those_of_the_table():
+    asked = make_question("a.jpg", locations=[" \u0418\u0306\u043e\u043b"], station="\u0418\u0306 ")
+    assert (asked.locations, asked.station) == (("\u0419\u043e\u043b",), "\u0419")
+
+
+def test_a_query_with_a_time_zone_is_a_usage_error(survey):
+    catalog = snowmatch.open_catalog(survey / "catalog")
+    first = catalog.folder / catalog.data.annotations[0].path
+    asked = ["query", str(first), "--catalog", str(catalog.folder), "--timestamp", "2012-09-17T19:42:18Z"]
+    result = CliRunner().invoke(main, asked)
+    assert result.exit_code == 2
+    assert "has a time zone" in result.stderr
+    with pytest.raises(SnowmatchError, match="without a time zone"):
+        catalog.query(first, timestamp=datetime.fromisoformat("2012-09-17T19:42:18+06:00"))
+
+
+def test_times_are_read_in_the_ways_that_programs_write_them():
+    texts = ["2012:09:17 19:42:18", "17.09.2012 19:42", "2012-09-17T19:42", "2012/09/17 7:42 PM", "20/9/2012 19:42"]
+    times, mixed = read_times(texts)
+    assert not mixed
+    assert [t.moment.isoformat()[:16] for t in times] == ["2012-09-17T19:42"] * 4 + ["2012-09-20T19:42"]
+    assert read_times(["3/4/2021", "13/4/2021"])[0][0].moment == datetime(2021, 4, 3)
+    assert read_times(["3/4/2021", "4/13/2021"])[0][0].moment == datetime(2021, 3, 4)
+    assert read_times(["3/4/2021"], "mdy")[0][0].moment == datetime(2021, 3, 4)
+    assert read_times(["3/4/2021"])[0][0].unclear
+    assert not read_times(["4/4/2021"])[0][0].unclear
+    assert read_times(["13/4/2021", "4/13/2021"])[1]
+    assert read_times(["4/13/2021"], "dmy")[1]
+    assert read_times([]) == ([], False)
+
+
+def test_dates_that_may_begin_with_day_or_month_are_asked_about_once(tmp_path):
+    rows = "".join(f"{n}.jpg,S1,{n}/4/2021 10:00\n" for n in range(1, 4))
+    with pytest.raises(
+        SnowmatchError, match=r"line 2, column timestamp: '1/4/2021 10:00', and 2 more may begin"
+    ) as caught:
+        table(tmp_path, f"path,station,timestamp\n{rows}")
+    assert caught.value.code == "unclear-dates"
+    for n in range(1, 4):
+        photo(tmp_path / f"{n}.jpg")
+    refused = CliRunner().invoke(main, ["index", str(tmp_path)])
+    assert (refused.exit_code, "--dates dmy" in refused.stderr) == (1, True)
+    assert CliRunner().invoke(main, ["index", str(tmp_path), "--dates", "dmy", "--workers", "1"]).exit_code == 0
+    assert load_settings(tmp_path, []).dates == "dmy"
+    opened = snowmatch.open_catalog(tmp_path)  # it is not asked again
+    assert [a.timestamp for a in opened.data.annotations] == [datetime(2021, 4, n, 10) for n in range(1, 4)]
+
+
+def test_a_date_alone_is_a_whole_day(tmp_path):
+    data = table(tmp_path, "path,station,timestamp\na.jpg,S1,2012-09-17\nb.jpg,S1,2012-09-17\nc.jpg,S1,2012-09-18\n")
+    assert encounters(data) == ["/S1 2012-09-17", "/S1 2012-09-17", "/S1 2012-09-18"]
+    assert "3 timestamps without a time of day" in note_of(data, "dates-without-time")

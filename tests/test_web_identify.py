@@ -1,0 +1,283 @@
+"""Identify: photos are sent, asked about, and added to the catalog."""
+
+import csv
+import io
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from PIL import Image
+from web_small import asked, client, client_of, folder, jpeg, make_catalog, sent
+
+from snowmatch.core.errors import SnowmatchError
+from snowmatch.review.adding import NewPhoto, add_photos, with_rows
+from snowmatch.review.identities import answer_pair, name_sightings, open_identities
+from snowmatch.web import adding, texts
+from snowmatch.web.routes import identify
+from snowmatch.web.state import State
+
+__all__ = ["client", "folder"]  # fixtures
+
+# --- identify ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_photo_is_identified_and_added_under_a_name(tmp_path):
+    catalog = make_catalog(tmp_path)
+    before = (catalog / "catalog.csv").read_bytes()
+    client = client_of(catalog)
+    photo = sent(client, jpeg(1, shift=12), "IMG 7 <b>.JPG")
+    assert photo["size"] == [320, 240]
+    assert "known" not in photo
+    address = asked(
+        client, photo, boxes=[[25, 15, 280, 210]], body_part="left_flank", station="st9", timestamp="2025-04-01T10:00"
+    )
+    page = client.get(address)
+    assert page.status_code == 200
+    assert re.search(r"1\.\s+aika", page.text)
+    assert "<b>.JPG" not in page.text
+    (picture,) = re.findall(rf'data-base="({address}/\w+/)"[^>]* alt="[^"]*aika on the right"', page.text)
+    for kind in ("matches", "plain"):
+        assert client.get(f"{picture}{kind}").headers["content-type"] == "image/jpeg"
+    number = re.search(r'value="(\w+)" required[^>]*> <span>aika<', page.text)[1]
+    added = client.post(f"{address}/add", data={"who": number, "name": ""}, follow_redirects=False)
+    assert added.status_code == 303, added.text
+    after = (catalog / "catalog.csv").read_bytes()
+    assert after.startswith(before)
+    rows = list(csv.DictReader(io.StringIO(after.decode())))
+    assert rows[-1]["station"] == "st9"
+    assert rows[-1]["individual"] == ""  # the name is a decision
+    assert rows[-1]["bbox"] == "25,15,280,210"
+    assert (catalog / rows[-1]["path"]).read_bytes() == jpeg(1, shift=12)
+    (kept,) = catalog.glob("catalog.before-*.csv")
+    assert kept.read_bytes() == before
+    identities = open_identities(catalog)
+    assert identities.named[-1].individual == "aika"
+    (decision,) = identities.rows
+    assert (decision.kind, decision.answer, decision.observer) == ("name", "aika", "asel")
+    assert decision.shown["rank"] == 1
+    assert "aika" in client.get(added.headers["location"]).text
+    # the same photo again: known, and named without another row
+    photo = sent(client, jpeg(1, shift=12))
+    assert photo["known"]["individual"] == "aika"
+    address = asked(client, photo)
+    client.post(f"{address}/add", data={"who": "new", "name": "cholpon"})
+    assert (catalog / "catalog.csv").read_bytes() == after
+    assert open_identities(catalog).named[-1].individual == "cholpon"
+
+
+def test_an_answer_has_the_names_and_body_parts_that_were_decided_since_the_app_started(tmp_path):
+    catalog = make_catalog(tmp_path)
+    client, state = client_of(catalog), State(catalog, observer="asel")
+    address = asked(client, sent(client, jpeg(3, shift=12)), body_part="left_flank")
+    before = client.get(address).text
+    assert "the unnamed animal of e4" in before
+    assert "5 of 5 animals in photos" in before
+    state.append(lambda now: [name_sightings(now, [4], "umai", "asel")])
+    now = client.get(address).text
+    assert re.search(r"\d\.\s+umai", now)
+    assert "unnamed animal" not in now
+    key = state.identities().named[0].annotation
+    change = {"kind": "body_part", "photos": [key], "value": "right_flank", "stay": True}
+    shown = client.post("/changes", json=change).json()
+    assert client.post("/changes", json={**change, "store": True, "head": shown["head"]}).json()["stored"]
+    assert "4 of 5 animals in photos" in client.get(address).text
+
+
+def test_a_photo_is_added_to_an_animal_that_was_joined_and_has_no_name(tmp_path):
+    catalog = make_catalog(tmp_path)
+    client, state = client_of(catalog), State(catalog, observer="asel")
+    state.append(lambda now: [name_sightings(now, [0, 1], "", "asel"), answer_pair(now, 0, 1, "same", "asel")])
+    address = asked(client, sent(client, jpeg(1, shift=12)), body_part="left_flank")
+    number = re.search(r'value="(\w+)" required[^>]*> <span>without a name \(', client.get(address).text)[1]
+    added = client.post(f"{address}/add", data={"who": number, "name": ""}, follow_redirects=False)
+    assert added.status_code == 303, added.text
+    who = open_identities(catalog).who
+    assert {who.of[n] for n in (0, 1, 5)} == {who.of[0]}
+    assert who.individuals[who.of[0]].name is None
+
+
+def test_who_was_chosen_is_who_was_shown_although_others_decide_meanwhile(tmp_path):
+    catalog = make_catalog(tmp_path)
+    client, other = client_of(catalog), State(catalog, observer="bek")
+    before = (catalog / "catalog.csv").read_bytes()
+    address = asked(client, sent(client, jpeg(1, shift=12)), body_part="left_flank")
+    text = client.get(address).text
+    signs = {who: re.search(rf'value="(\w+)" required[^>]*> <span>{who}<', text)[1] for who in ("aika", "bars")}
+    other.append(lambda now: [name_sightings(now, [0, 1], "bars", "bek"), name_sightings(now, [2, 3], "aika", "bek")])
+    for sign in ("0", *signs.values()):
+        answer = client.post(f"{address}/add", data={"who": sign}, headers={"accept": "application/json"})
+        assert (answer.status_code, answer.json()["code"]) == (400, "answer-changed")
+        assert client.get(f"{address}/{sign}/plain").status_code == 404  # no picture of another animal
+    assert (catalog / "catalog.csv").read_bytes() == before
+    sign = re.search(r'value="(\w+)" required[^>]*> <span>bars<', client.get(address).text)[1]
+    other.append(lambda now: [name_sightings(now, [4], "umai", "bek")])  # of another animal
+    assert client.post(f"{address}/add", data={"who": sign}, follow_redirects=False).status_code == 303
+    assert open_identities(catalog).named[-1].individual == "bars"
+
+
+def test_an_animal_whose_folder_has_an_undecodable_name_is_told_from_others():
+    candidates = [
+        SimpleNamespace(individual=name, best=SimpleNamespace(annotation="a")) for name in ("x", "x\udcff", None)
+    ]
+    assert len({adding.sign_of(each) for each in candidates}) == 3
+
+
+def test_a_new_animal_never_takes_a_name_that_is_there(tmp_path):
+    catalog = make_catalog(tmp_path, "\u0419\u043e\u043b")
+    client = client_of(catalog)
+    address = asked(client, sent(client, jpeg(5)))
+    client.get(address)
+    before = (catalog / "catalog.csv").read_bytes()
+    for name in ("\u0418\u0306\u043e\u043b", "_unidentified"):  # the same name as macOS stores it
+        assert (
+            client.post(f"{address}/add", data={"who": "new", "name": name}, follow_redirects=False).status_code == 400
+        )
+    assert (catalog / "catalog.csv").read_bytes() == before
+
+
+def test_another_name_makes_no_search_block_again(tmp_path):
+    state = State(make_catalog(tmp_path), observer="asel")
+    gallery = state.session().gallery
+    blocks = gallery.blocks("faiss", "left_flank")
+    state.append(lambda now: [name_sightings(now, [4], "umai", "asel")])
+    now = state.session().gallery
+    assert {a.individual for a in now.annotations} - {a.individual for a in gallery.annotations} == {"umai"}
+    assert [id(block) for block in now.blocks("faiss", "left_flank")] == [id(block) for block in blocks]
+
+
+def test_a_new_animal_never_takes_a_name_that_another_person_gives_meanwhile(tmp_path, monkeypatch):
+    catalog = make_catalog(tmp_path)
+    client, other, index = client_of(catalog), State(catalog, observer="bek"), adding.index
+
+    def meanwhile(state):
+        index(state)
+        other.append(lambda now: [name_sightings(now, [4], "umai", "bek")])
+
+    monkeypatch.setattr(adding, "index", meanwhile)
+    address = asked(client, sent(client, jpeg(5)))
+    answer = client.post(f"{address}/add", data={"who": "new", "name": "umai"}, follow_redirects=False)
+    assert answer.status_code == 400
+    assert "umai" in answer.text
+    assert [a.individual for a in open_identities(catalog).named].count("umai") == 1
+
+
+def test_a_picture_of_an_answer_is_that_of_its_candidate(monkeypatch):
+    monkeypatch.setattr(identify, "draw_candidate", lambda _, c, __: {"plain": Image.new("L", c.size)})
+    sizes = []
+    for n in range(1, 20):  # the place in memory of a candidate that is gone is given to the next one
+        drawn = identify._pictures(None, SimpleNamespace(size=(n, 1)), Path())["plain"]
+        sizes.append(Image.open(io.BytesIO(drawn)).width)
+    assert sizes == list(range(1, 20))
+
+
+def test_a_browser_never_shows_an_old_picture_of_a_candidate(client):
+    address = asked(client, sent(client, jpeg(1, shift=14)), body_part="left_flank")
+    address = re.search(rf'data-base="({address}/\w+/)"', client.get(address).text)[1] + "plain"
+    first = client.get(address)
+    assert "no-cache" in first.headers["cache-control"]
+    again = client.get(address, headers={"if-none-match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert client.get(address, headers={"if-none-match": '"x"'}).content == first.content
+
+
+def test_a_burst_without_times_is_one_new_animal(tmp_path):
+    catalog = make_catalog(tmp_path)
+    client = client_of(catalog)
+    photos = [sent(client, jpeg(7, shift=n), f"{n}.jpg") for n in range(3)]
+    address = asked(client, *photos)
+    assert client.post(f"{address}/add", data={"who": "new", "name": "aika"}).status_code == 400  # the name is taken
+    assert client.post(f"{address}/add", data={"who": "new", "name": " "}).status_code == 400
+    assert client.post(f"{address}/add", data={"who": "77"}).status_code == 400
+    assert len(open_identities(catalog).annotations) == 5
+    client.post(f"{address}/add", data={"who": "new", "name": "Жылдыз"})
+    identities = open_identities(catalog)
+    assert [a.individual for a in identities.named[5:]] == ["Жылдыз"] * 3
+    assert len({a.encounter for a in identities.named[5:]}) == 1
+
+
+def test_a_photo_of_two_animals_on_record_does_not_give_both_one_name(tmp_path):
+    catalog = make_catalog(tmp_path)
+    with (catalog / "catalog.csv").open("a", encoding="utf-8") as file:
+        file.write('images/4.jpg,,left_flank,naryn,st0,2025-03-05T10:00:00,e4,"0,0,90,90"\n')
+    client = client_of(catalog)
+    photo = sent(client, (catalog / "images" / "4.jpg").read_bytes())
+    assert photo["known"]["several"]
+    address = asked(client, photo, boxes=[[20, 20, 280, 200]])
+    answer = client.post(f"{address}/add", data={"who": "new", "name": "umai"}, follow_redirects=False)
+    assert answer.status_code == 400
+    assert "several animals" in answer.text
+    assert not open_identities(catalog).rows
+
+
+def test_an_answer_tells_how_many_of_its_photos_the_catalog_has(client, folder):
+    old, new = sent(client, (folder / "images" / "0.jpg").read_bytes(), "old.jpg"), sent(client, jpeg(1, shift=9))
+    for photos, told in (((old,), "has already: 1 of 1"), ((old, new), "has already: 1 of 2"), ((new,), None)):
+        text = client.get(asked(client, *photos)).text
+        assert told in text if told else "has already" not in text
+
+
+def test_the_notes_of_an_answer_name_photos_as_the_person_does(client, folder):
+    old, new = sent(client, (folder / "images" / "0.jpg").read_bytes(), "old.jpg"), sent(client, jpeg(1, shift=9))
+    address = asked(client, old, new)
+    for language in texts.LANGUAGES:
+        text = client.get(address, params={"lang": language}).text
+        assert str(folder) not in text
+        assert "old.jpg" in text.partition("<details")[2]
+        assert "new.jpg" in text.partition("<details")[2]
+
+
+def test_nobody_adds_without_a_name_of_the_observer(folder):
+    client = client_of(folder, observer="")
+    address = asked(client, sent(client, jpeg(1, shift=20)))
+    answer = client.post(f"{address}/add", data={"who": "unknown"})
+    assert answer.status_code == 400
+    assert 'href="/#observer"' in answer.text
+
+
+def test_an_answer_has_an_address_that_outlives_the_server(folder):
+    first = client_of(folder)
+    address = asked(first, sent(first, jpeg(1, shift=12)), boxes=[[25, 15, 280, 210]], station="st9")
+    assert re.search(r"1\.\s+aika", first.get(address).text)
+    assert client_of(folder).get(address).text == first.get(address).text
+
+
+def test_a_catalog_that_is_not_indexed_leads_to_the_page_of_the_work(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(jpeg(1))
+    (tmp_path / "catalog.csv").write_text("path\na.jpg\n")
+    client = client_of(tmp_path)
+    photo = sent(client, jpeg(2))
+    answer = client.post(
+        "/identify/ask", json={"photos": [photo["id"]], "boxes": [None]}, headers={"accept": "application/json"}
+    )
+    assert answer.status_code == 400
+    assert answer.json()["link"] == "/jobs"
+
+
+# --- adding -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("path,bbox\na.jpg,\n", 'path,bbox\na.jpg,\nn.jpg,"1,2,3,4"\n'),
+        ("path,bbox\r\na.jpg,", 'path,bbox\r\na.jpg,\r\nn.jpg,"1,2,3,4"\r\n'),
+        ("sep=;\nBBOX;Path\n;a.jpg\n", "sep=;\nBBOX;Path\n;a.jpg\n1,2,3,4;n.jpg\n"),
+        ("path\n007.jpg\n\n", 'path,bbox\n007.jpg,\n\nn.jpg,"1,2,3,4"\n'),
+        ("\ufeffpath\tbbox\tmore\na\t\tx", "\ufeffpath\tbbox\tmore\na\t\tx\nn.jpg\t1,2,3,4\t\n"),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_rows_are_added_as_the_table_is_written(before, after, encoding):
+    if encoding == "utf-16":
+        before, after = before.lstrip("\ufeff"), after.lstrip("\ufeff")
+    added = with_rows(before.encode(encoding), [{"path": "n.jpg", "bbox": "1,2,3,4"}])
+    assert added == after.encode(encoding)
+
+
+def test_a_catalog_of_folders_is_not_added_to(tmp_path):
+    (tmp_path / "aika" / "left_flank").mkdir(parents=True)
+    (tmp_path / "aika" / "left_flank" / "a.jpg").write_bytes(jpeg())
+    with pytest.raises(SnowmatchError, match="catalog of folders"):
+        add_photos(tmp_path, [NewPhoto(tmp_path / "aika" / "left_flank" / "a.jpg", "a.jpg", "0" * 64)])
+    assert not (tmp_path / "added").exists()
