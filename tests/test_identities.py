@@ -353,13 +353,10 @@ def test_few_spots_that_agree_say_little_and_tell_no_probability(catalog, monkey
     found = gather_evidence(session, who.who.sightings)
     surest = max(found.pairs.values(), key=lambda pair: pair.odds)
     assert surest.speaks
-    assert min(pair.odds for pair in found.pairs.values()) > LEAST - 0.1
+    assert min(pair.odds for pair in found.pairs.values()) >= LEAST
     monkeypatch.setattr("snowmatch.review.likely.LEAST", surest.odds + 1)  # as if this survey's photos were poor
     poor = gather_evidence(session, who.who.sightings)
-    assert all(surest.odds + 0.9 < pair.odds <= surest.odds + 1 for pair in poor.pairs.values())
-    assert sorted(poor.pairs, key=lambda p: poor.pairs[p].odds) == sorted(
-        found.pairs, key=lambda p: found.pairs[p].odds
-    )
+    assert {pair.odds for pair in poor.pairs.values()} == {surest.odds + 1}
     assert not any(pair.speaks for pair in poor.pairs.values())
     item = Queue(who, poor, "Anna").about(surest.one, surest.other)
     assert (item.probability, item.careful, item.level, item.spots) == (None, None, None, surest.spots)

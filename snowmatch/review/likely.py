@@ -22,7 +22,6 @@ UNLISTED = -2.0  # evidence of a pair that is not among the TOP of either, or ha
 # The least that the photos of a listed pair say; chosen. Where the models say less, real photos say -0.3 to 1.2, drawn
 # cats -1.7 to -2.0 (docs/benchmarks-history.md, "What pairs of sightings say")
 LEAST = -1.5
-FALL = 0.001  # of what the models say below LEAST: little, but of two such pairs the likelier one is asked first
 MOST = 6.0  # the surest evidence of photos: odds of 400 to 1. Only persons can be surer
 OTHERS = 1.0  # other sightings of one animal that a survey has on average, at least: else nobody would compare; chosen
 ROUNDS = 50  # of the estimate of how many pairs show one animal
@@ -161,7 +160,7 @@ def _gathered(
         # A sighting that was asked before the other one was on record could not name it
         could = [k for k, late in ((n, m), (m, n)) if records[k]["generation"] >= records[late]["generation"]]
         values = [said.get(k, (UNLISTED / 2, UNLISTED / 2)) for k in could or said]
-        mean, careful = (_floored(sum(each) * 2 / len(values)) for each in zip(*values, strict=True))
+        mean, careful = (max(sum(each) * 2 / len(values), LEAST) for each in zip(*values, strict=True))
         together[n, m] = mean, min(mean, careful)
     total = _comparable_pairs(sightings)
     expected = expected_share(np.array([mean for mean, _ in together.values()]), total)
@@ -172,10 +171,6 @@ def _gathered(
         for pair, (mean, careful) in sorted(together.items())
     }
     return Evidence(pairs, expected, float(np.clip(UNLISTED + prior, -MOST, MOST)), asked, notes)
-
-
-def _floored(odds: float) -> float:
-    return max(odds, LEAST + FALL * (odds - LEAST))
 
 
 def _probability(log_odds: float) -> float:
