@@ -194,12 +194,13 @@ def encode(
     if counting is not None:
         numbers = np.flatnonzero(np.concatenate([np.zeros(0, bool), *counting]))
         descriptors = [rows[some] for rows, some in zip(descriptors, counting, strict=True)]
-    for rows in _pieces(descriptors):
-        if numbers is None:
-            lists.add(rows.astype(np.float32))
-        else:
-            lists.add_with_ids(rows.astype(np.float32), numbers[first : first + len(rows)])
-        first += len(rows)
+    with _one_thread():  # several take more CPU time for the nearest lists, and no less time of the clock
+        for rows in _pieces(descriptors):
+            if numbers is None:
+                lists.add(rows.astype(np.float32))
+            else:
+                lists.add_with_ids(rows.astype(np.float32), numbers[first : first + len(rows)])
+            first += len(rows)
     return without_centres(lists)
 
 
@@ -322,7 +323,7 @@ def claim_memory() -> None:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Use one thread for the sums of k-means, so that they are always the same."""
+    """Let this thread use no others for linear algebra, so that the sums of k-means are always the same."""
     threads = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)
     try:
