@@ -101,7 +101,8 @@ def fill(rows: int, codebook: Any, rng: Any) -> Any:
     import faiss
     import numpy as np
 
-    from snowmatch.matching.search.inverted_file import FaissIndex, encode
+    from snowmatch.matching.search.encoding import encode
+    from snowmatch.matching.search.inverted_file import FaissIndex
 
     lists, count, number = encode(codebook, []), codebook.lists, 0
     held = lists.invlists

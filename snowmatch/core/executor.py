@@ -199,6 +199,24 @@ class Pool:
         return process
 
 
+class Threads:
+    """An executor that runs tasks in threads of this process: for tasks that spend their time outside of Python."""
+
+    def __init__(self, threads: int, context: tuple[Any, ...]) -> None:
+        self.window = 2 * threads
+        self._context = context
+        self._threads = ThreadPoolExecutor(threads)
+
+    def __enter__(self) -> Threads:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._threads.shutdown(cancel_futures=True)
+
+    def submit(self, task: Any) -> Future[Any]:
+        return self._threads.submit(task.run, *self._context)
+
+
 class Cluster:
     """An executor that runs tasks on the workers of a Dask cluster, which see the same folders under the same paths.
 
@@ -375,6 +393,13 @@ def open_pool(processes: int, context: tuple[Any, ...], workers: Workers | None 
     return Pool(processes, context, workers) if processes > 1 else Here(context)
 
 
+def open_threads(context: tuple[Any, ...], *, here: bool = False) -> Threads | Cluster:
+    """Return an executor of one thread a core, or that of the cluster in use. here: in this process in any case."""
+    if here or not _clusters:
+        return Threads(cores(), context)
+    return Cluster(_clusters[-1], context)
+
+
 def has_cluster() -> bool:
     """Return whether a cluster is in use."""
     return bool(_clusters)
@@ -442,7 +467,7 @@ def serve(handle: int) -> None:
 
 
 def in_order(
-    pool: Here | Pool | Cluster, items: Iterable[Item], task_of: Callable[[Item], Any]
+    pool: Here | Pool | Threads | Cluster, items: Iterable[Item], task_of: Callable[[Item], Any]
 ) -> Iterator[tuple[Item, Any]]:
     """Yield each item with the result of its task, in the order of the items.
 
