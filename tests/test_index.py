@@ -173,6 +173,24 @@ def test_the_number_of_threads_does_not_change_the_index():
     assert written[0] == written[1] == written[2]
 
 
+@pytest.mark.parametrize("at_once", [100, 1 << 16])
+@pytest.mark.parametrize("share", [1.0, 0.6])
+def test_rows_are_encoded_in_pieces_as_faiss_encodes_them(at_once, share, monkeypatch):
+    monkeypatch.setattr(encoding, "ROWS_AT_ONCE", at_once)
+    random = np.random.default_rng(3)
+    rows = [random.integers(0, 120, (n, 32), dtype=np.uint8) for n in (900, 1, 700, 0, 350, 99)]
+    searched = [random.random(len(each)) < share for each in rows]
+    codebook = inverted_file.train_codebook("", rows)
+    own = encoding.encode(codebook, rows, None if share == 1 else searched)
+    lists = faiss.clone_index(codebook.empty)
+    lists.implem = inverted_file.FAST_SCAN
+    every = np.concatenate(rows)[np.concatenate(searched)].astype(np.float32)
+    lists.add_with_ids(every, np.flatnonzero(np.concatenate(searched)))
+    written = [faiss.serialize_index(each).tobytes() for each in (own, inverted_file.without_centres(lists))]
+    assert own.ntotal == len(every)
+    assert written[0] == written[1]
+
+
 STARVED = """
 import resource, sys
 import numpy as np
