@@ -204,9 +204,10 @@ def shelf_of(folder: Path, part: str) -> tuple[Any, Any]:
 
 
 def build(given: argparse.Namespace, part: str) -> dict[str, Any]:
-    """Build all search blocks of a body part from nothing, with many processes."""
+    """Build all search blocks of a body part from nothing, with all cores."""
+    from snowmatch.core.executor import cores
     from snowmatch.core.home import indexes_path
-    from snowmatch.matching.search.shelf import _Book, _cut, _renew, arrange_blocks
+    from snowmatch.matching.search.shelf import _Book, _renew, arrange_blocks, list_blocks
 
     folder = given.work / "catalog"
     for file in indexes_path(folder).glob(f"*/{part}-*"):
@@ -217,35 +218,16 @@ def build(given: argparse.Namespace, part: str) -> dict[str, Any]:
     book = _Book(shelf, content, chosen, kept=True)
     codebook = book.get()
     trained = time.perf_counter() - start
-    runs = _cut(content, chosen.missing, shelf.limit)
-    workers = max(1, min(given.workers + 1, len(runs)))
-    threads = -(-(given.workers + 1) // workers)
-    os.environ |= dict.fromkeys(THREAD_VARIABLES, str(threads))
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        peaks = pool.starmap(_write_block, [(folder, part, run, chosen.name) for run in runs], chunksize=1)
-    encoded = time.perf_counter() - start - trained
     damaged = arrange_blocks(shelf, content)
+    encoded = time.perf_counter() - start - trained
     return {
         "rows": content.rows,
-        "blocks": len(runs),
+        "blocks": len(list_blocks(shelf.folder, part)[0]),
         "lists": 0 if codebook is None else codebook.lists,
         "train": round(trained, 2),
         "encode": round(encoded, 2),
-        "processes": workers,
-        "threads": threads,
-        "largest_memory_of_a_process": max(peaks, default=0),
+        "threads": cores(),
         "memory": peak_memory(),
         "damaged": damaged,
         "index_bytes": bytes_of(indexes_path(folder)),
     }
-
-
-def _write_block(folder: Path, part: str, keys: Any, name: str) -> int:
-    """Write one search block, in a process of its own. Return the peak memory."""
-    import numpy as np
-
-    from snowmatch.matching.search.shelf import _Book, _Chosen, _write
-
-    shelf, content = shelf_of(folder, part)
-    _write(shelf, content, keys, _Book(shelf, content, _Chosen(name, None, [], np.ones(len(keys), bool)), kept=True))
-    return peak_memory() or 0

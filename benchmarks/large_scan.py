@@ -90,7 +90,7 @@ def draw_codebook(rows: int, count: int, rng: Any) -> Any:
 
     centres = faiss.IndexFlatL2(128)
     centres.add(rng.uniform(0, 120, (count, 128)).astype(np.float32))
-    lists = inverted_file._lists(centres, count)
+    lists = inverted_file.make_lists(centres, count)
     lists.pq.train(rng.uniform(0, 120, (2000, 128)).astype(np.float32))
     lists.is_trained = True
     return inverted_file.Codebook("", rows, lists)
@@ -101,7 +101,8 @@ def fill(rows: int, codebook: Any, rng: Any) -> Any:
     import faiss
     import numpy as np
 
-    from snowmatch.matching.search.inverted_file import FaissIndex, encode
+    from snowmatch.matching.search.encoding import encode
+    from snowmatch.matching.search.inverted_file import FaissIndex
 
     lists, count, number = encode(codebook, []), codebook.lists, 0
     held = lists.invlists

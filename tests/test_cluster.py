@@ -17,6 +17,7 @@ from snowmatch.core import executor
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.executor import in_order, open_pool, use_cluster
 from snowmatch.core.home import features_path, indexes_path
+from snowmatch.matching.search import encoding
 
 distributed = pytest.importorskip("distributed")
 
@@ -62,6 +63,29 @@ def test_an_index_run_on_two_workers_gives_the_bytes_of_one_process(survey, alon
         report = catalog.index(progress=progress)
     assert bool(killed) == kill
     assert not report.failed
+    assert contents(tmp_path / "catalog") == alone
+
+
+def test_search_blocks_are_encoded_by_workers_and_a_killed_one_changes_nothing(survey, alone, tmp_path, monkeypatch):
+    catalog = fresh(survey, tmp_path / "catalog")
+    catalog.index(workers=1)
+    shutil.rmtree(indexes_path(tmp_path / "catalog"))
+    monkeypatch.setattr(encoding, "ROWS_AT_ONCE", 500)
+    tasks = []
+    submit = executor.Cluster.submit
+
+    def kill_one(self, task, worker=None):
+        waiting = submit(self, task, worker)
+        if isinstance(task, encoding.CodeRows):
+            tasks.append(task)
+            if len(tasks) == 3:
+                os.kill(min(executor._clusters[-1].run(os.getpid).values()), signal.SIGKILL)
+        return waiting
+
+    monkeypatch.setattr(executor.Cluster, "submit", kill_one)
+    with use_cluster("local:2"):
+        assert catalog.index().reused == 6
+    assert len(tasks) > 3
     assert contents(tmp_path / "catalog") == alone
 
 

@@ -236,7 +236,7 @@ def test_one_and_two_workers_give_the_same_records(data, tmp_path, monkeypatch):
     monkeypatch.setattr(hashing, "FEW_PHOTOS", 1)
     started = []
     real = hashing.open_pool
-    monkeypatch.setattr(hashing, "open_pool", lambda count, state: started.append(count) or real(count, state))
+    monkeypatch.setattr(hashing, "open_pool", lambda count, *more: started.append(count) or real(count, *more))
     (data.folder / "photos/001.png").write_bytes(b"no photo")
     Image.fromarray(np.full((36, 48), 255, np.uint8)).save(data.folder / "mask.png")
     rows = (*data.annotations, dataclasses.replace(data.annotations[2], row=PHOTOS, mask="mask.png"))

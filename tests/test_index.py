@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from snowmatch.matching.search import blocks as searching
-from snowmatch.matching.search import forest, inverted_file
+from snowmatch.matching.search import encoding, forest, inverted_file
 from snowmatch.matching.search import rows as searched_rows
 from snowmatch.matching.search.block import Block, LazyIndex
 from snowmatch.matching.search.rows import Rows
@@ -54,7 +54,7 @@ def test_few_rows_are_searched_exactly(dtype):
     descriptors = gallery(entries=60, rows=16, dtype=dtype)
     queries = gallery(1, 30, dtype, seed=9)[0]
     allowed = np.arange(60) % 3 != 0
-    found = searching.search([block(descriptors, inverted_file.build_faiss(descriptors))], queries, allowed, 5)
+    found = searching.search([block(descriptors, encoding.build_faiss(descriptors))], queries, allowed, 5)
     distances, entries, _ = brute_force(descriptors, queries, allowed, 5)
     np.testing.assert_allclose(found.distances, distances, rtol=1e-4, atol=1e-6)
     assert (found.entries == entries).mean() > 0.98  # equal distances may swap
@@ -65,7 +65,7 @@ def test_few_rows_are_searched_exactly(dtype):
 @pytest.mark.parametrize("share", [1.0, 0.3, 0.02])
 def test_an_inverted_file_finds_the_neighbours_of_brute_force_with_any_filter(share, dtype):
     descriptors = gallery(entries=100, rows=100, dtype=dtype)
-    built = inverted_file.build_faiss(descriptors)
+    built = encoding.build_faiss(descriptors)
     assert built.lists.nlist > 1
     rng = np.random.default_rng(1)
     allowed = rng.random(100) < share
@@ -108,14 +108,12 @@ def test_flann_finds_the_only_allowed_entry_of_many():
 def test_several_blocks_give_the_same_answer_as_one():
     descriptors = gallery(entries=20)
     queries = gallery(1, 25, seed=3)[0]
-    whole = searching.search(
-        [block(descriptors, inverted_file.build_faiss(descriptors))], queries, np.ones(20, bool), 6
-    )
+    whole = searching.search([block(descriptors, encoding.build_faiss(descriptors))], queries, np.ones(20, bool), 6)
     pieces = []
     for run in (slice(0, 3), slice(3, 11), slice(11, 20)):
         part = descriptors[run]
         offsets = np.cumsum([0] + [len(d) for d in part])
-        built = inverted_file.build_faiss(part)
+        built = encoding.build_faiss(part)
         pieces.append(Block(np.arange(20)[run], offsets, lazy(built)))
     merged = searching.search(pieces, queries, np.ones(20, bool), 6)
     np.testing.assert_array_equal(merged.distances, whole.distances)
@@ -127,7 +125,7 @@ def test_several_blocks_give_the_same_answer_as_one():
 def test_if_there_are_fewer_than_k_rows_the_answer_is_padded():
     descriptors = gallery(entries=2, rows=1)
     found = searching.search(
-        [block(descriptors, inverted_file.build_faiss(descriptors))], descriptors[0], np.ones(2, bool), 5
+        [block(descriptors, encoding.build_faiss(descriptors))], descriptors[0], np.ones(2, bool), 5
     )
     assert found.entries.shape == (1, 5)
     assert (found.entries[0, 2:] == -1).all()
@@ -137,7 +135,7 @@ def test_if_there_are_fewer_than_k_rows_the_answer_is_padded():
 @pytest.mark.parametrize("allowed", [np.zeros(2, bool), np.ones(2, bool)])
 def test_no_query_descriptors_or_no_allowed_entries_give_no_neighbours(allowed):
     descriptors = gallery(entries=2)
-    blocks = [block(descriptors, inverted_file.build_faiss(descriptors))]
+    blocks = [block(descriptors, encoding.build_faiss(descriptors))]
     assert searching.search(blocks, np.zeros((0, DIMENSION), np.uint8), allowed, 3).distances.shape == (0, 3)
     if not allowed.any():
         assert (searching.search(blocks, descriptors[0], allowed, 3).entries == -1).all()
@@ -146,7 +144,7 @@ def test_no_query_descriptors_or_no_allowed_entries_give_no_neighbours(allowed):
 def test_the_answer_for_one_descriptor_does_not_depend_on_the_others():
     descriptors = gallery(entries=80)
     queries = gallery(1, 40, seed=2)[0]
-    blocks = [block(descriptors, inverted_file.build_faiss(descriptors))]
+    blocks = [block(descriptors, encoding.build_faiss(descriptors))]
     allowed = np.arange(80) != 5
     before = faiss.omp_get_max_threads()
     together = searching.search(blocks, queries, allowed, 4)
@@ -161,23 +159,42 @@ def test_the_answer_for_one_descriptor_does_not_depend_on_the_others():
         faiss.omp_set_num_threads(before)
 
 
-def test_the_number_of_threads_does_not_change_the_index(tmp_path):
-    descriptors = gallery(entries=100)
+def test_the_number_of_threads_does_not_change_the_index():
+    random = np.random.default_rng(0)  # noise: two lists may be equally near, up to the rounding of sums
+    descriptors = [random.integers(0, 120, (900, 128), dtype=np.uint8) for _ in range(20)]
     before = faiss.omp_get_max_threads()
     written = []
     try:
-        for threads in (1, 3):
+        for threads in (1, 3, 4):
             faiss.omp_set_num_threads(threads)
-            written.append(faiss.serialize_index(inverted_file.build_faiss(descriptors).lists).tobytes())
+            written.append(faiss.serialize_index(encoding.build_faiss(descriptors).lists).tobytes())
     finally:
         faiss.omp_set_num_threads(before)
+    assert written[0] == written[1] == written[2]
+
+
+@pytest.mark.parametrize("at_once", [100, 1 << 16])
+@pytest.mark.parametrize("share", [1.0, 0.6])
+def test_rows_are_encoded_in_pieces_as_faiss_encodes_them(at_once, share, monkeypatch):
+    monkeypatch.setattr(encoding, "ROWS_AT_ONCE", at_once)
+    random = np.random.default_rng(3)
+    rows = [random.integers(0, 120, (n, 32), dtype=np.uint8) for n in (900, 1, 700, 0, 350, 99)]
+    searched = [random.random(len(each)) < share for each in rows]
+    codebook = inverted_file.train_codebook("", rows)
+    own = encoding.encode(codebook, rows, None if share == 1 else searched)
+    lists = faiss.clone_index(codebook.empty)
+    lists.implem = inverted_file.FAST_SCAN
+    every = np.concatenate(rows)[np.concatenate(searched)].astype(np.float32)
+    lists.add_with_ids(every, np.flatnonzero(np.concatenate(searched)))
+    written = [faiss.serialize_index(each).tobytes() for each in (own, inverted_file.without_centres(lists))]
+    assert own.ntotal == len(every)
     assert written[0] == written[1]
 
 
 STARVED = """
 import resource, sys
 import numpy as np
-from snowmatch.matching.search import inverted_file
+from snowmatch.matching.search import encoding, inverted_file
 rows = [np.random.default_rng(0).normal(size=(6000, 128)).astype(np.float32)]
 if sys.argv[2] == "before":
     inverted_file.claim_memory()
@@ -185,7 +202,7 @@ pages = int(open("/proc/self/statm").read().split()[0])
 resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (int(sys.argv[1]) << 20),) * 2)
 try:
     codebook = inverted_file.train_codebook("", rows)
-    inverted_file.encode(codebook, rows)
+    encoding.encode(codebook, rows)
     print("built", codebook.nearest_lists(rows[0], 3).shape)
 except MemoryError as error:
     print(error)

@@ -12,7 +12,7 @@ from snowmatch.matching.matchers.mutual import Mutual
 from snowmatch.matching.scores import keypoint_votes
 from snowmatch.matching.search.block import Block, LazyIndex
 from snowmatch.matching.search.blocks import Neighbors, search
-from snowmatch.matching.search.inverted_file import build_faiss
+from snowmatch.matching.search.encoding import build_faiss
 from snowmatch.testing import MATCHER_CHECKS
 from snowmatch.testing.matchers import gallery_features, small_gallery
 

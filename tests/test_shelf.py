@@ -21,7 +21,7 @@ from snowmatch.core.locks import WRITER, file_lock
 from snowmatch.core.mended import note_on_mended
 from snowmatch.core.sums import read_sums, write_sums, write_with_sums
 from snowmatch.matching.search import blocks as searching
-from snowmatch.matching.search import files, inverted_file, loaded, rows, shelf
+from snowmatch.matching.search import encoding, files, inverted_file, loaded, rows, shelf
 from snowmatch.matching.search.block import Block, Home, LazyIndex
 from snowmatch.matching.search.forest import forest_rows
 
@@ -149,7 +149,7 @@ def test_blocks_of_any_history_answer_as_one_block_does(tmp_path_factory, dtype,
     if len(books) == 1 and held.rows > inverted_file.EXHAUSTIVE_ROWS:  # one block by the same codebook
         book = files.read_codebook(books[0].with_suffix(""))
         rows = held.rows_of(held.keys)
-        whole = inverted_file.FaissIndex(np.concatenate(rows), inverted_file.encode(book, rows), book)
+        whole = inverted_file.FaissIndex(np.concatenate(rows), encoding.encode(book, rows), book)
         offsets = np.concatenate([[0], np.cumsum(held.counts)])
         one = Block(np.arange(len(alive)), offsets, LazyIndex("x", lambda: (whole, "read")))
         found = searching.search([one], queries, allowed, 5)

@@ -20,6 +20,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -70,32 +71,103 @@ class Here:
         return future
 
 
-class Pool:
-    """An executor that runs tasks in `workers` processes. Each process starts when it is first needed."""
+@dataclass(frozen=True)
+class Context:
+    """What the later tasks of a worker process are run with."""
 
-    def __init__(self, workers: int, context: tuple[Any, ...]) -> None:
+    values: tuple[Any, ...]
+
+
+class Workers:
+    """Worker processes that the stages of one run share: each starts when it is first needed, and then serves all.
+
+    Use it as `with Workers() as workers`; the processes end with the block.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._idle: list[subprocess.Popen[bytes]] = []
+        self._all: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end(list(self._all))
+
+    @property
+    def started(self) -> int:
+        """The number of processes that are there."""
+        return len(self._all)
+
+    def take(self) -> subprocess.Popen[bytes]:
+        """Return a process that nobody uses; a new one if there is none."""
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+        # A new session, so that Ctrl-C in the terminal reaches only the parent. One thread per process, because the
+        # processes together already use all cores.
+        process = subprocess.Popen(
+            [sys.executable, *(["-X", "utf8"] if sys.flags.utf8_mode else []), "-c", _BOOT],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # exists only on Windows
+            start_new_session=os.name != "nt",
+        )
+        with self._lock:
+            self._all.append(process)
+        _send(process.stdin, sys.path)
+        return process
+
+    def give_back(self, processes: Iterable[subprocess.Popen[bytes]]) -> None:
+        """Let others use processes that wait for a task."""
+        with self._lock:
+            self._idle += processes
+
+    def end(self, processes: Iterable[subprocess.Popen[bytes]]) -> None:
+        """End processes, whatever they do."""
+        for process in processes:
+            process.kill()
+            with suppress(OSError), process:  # closes the pipes; data that is still in a pipe raises OSError
+                process.wait()
+            with self._lock:
+                self._all.remove(process)
+
+
+class Pool:
+    """An executor that runs tasks in at most `most` worker processes, which are its own unless `workers` are given."""
+
+    def __init__(self, most: int, context: tuple[Any, ...], workers: Workers | None = None) -> None:
         # Number of tasks in progress: enough that one slow photo does not block the other workers, few enough to limit
         # the memory
-        self.window = 4 * workers + 4
-        self._context = context
-        self._threads = ThreadPoolExecutor(workers)
+        self.window = 4 * most + 4
+        self._context = Context(context)
+        self._threads = ThreadPoolExecutor(most)
         self._own = threading.local()
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self._workers, self._shared = workers or Workers(), workers is not None
+        self._taken: list[subprocess.Popen[bytes]] = []
+        self._waiting: set[Future[Any]] = set()
 
     def __enter__(self) -> Pool:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process in self._processes:  # nobody waits for their results any more
-            process.kill()
+        kept = self._shared and all(future.done() and future.exception() is None for future in self._waiting)
+        if not kept:
+            for process in list(self._taken):  # nobody waits for their results any more
+                process.kill()
         self._threads.shutdown(cancel_futures=True)
-        for process in self._processes:
-            process.kill()  # a process that was still starting at the first kill
-            with suppress(OSError), process:  # closes the pipes; data that is still in a pipe raises OSError
-                process.wait()
+        if kept:
+            self._workers.give_back(self._taken)
+        else:
+            self._workers.end(self._taken)  # also one that was still starting at the first kill
 
     def submit(self, task: Any) -> Future[Any]:
-        return self._threads.submit(self._call, task)
+        self._waiting = {future for future in self._waiting if not future.done() or future.exception() is not None}
+        future = self._threads.submit(self._call, task)
+        self._waiting.add(future)
+        return future
 
     def _call(self, task: Any) -> Any:
         process = getattr(self._own, "process", None)
@@ -121,20 +193,28 @@ class Pool:
             ) from error
 
     def _start(self) -> subprocess.Popen[bytes]:
-        # A new session, so that Ctrl-C in the terminal reaches only the parent. One thread per process, because the
-        # processes together already use all cores.
-        process = subprocess.Popen(
-            [sys.executable, *(["-X", "utf8"] if sys.flags.utf8_mode else []), "-c", _BOOT],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # exists only on Windows
-            start_new_session=os.name != "nt",
-        )
-        self._processes.append(process)
-        _send(process.stdin, sys.path)
+        process = self._workers.take()
+        self._taken.append(process)
         _send(process.stdin, self._context)
         return process
+
+
+class Threads:
+    """An executor that runs tasks in threads of this process: for tasks that spend their time outside of Python."""
+
+    def __init__(self, threads: int, context: tuple[Any, ...]) -> None:
+        self.window = 2 * threads
+        self._context = context
+        self._threads = ThreadPoolExecutor(threads)
+
+    def __enter__(self) -> Threads:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._threads.shutdown(cancel_futures=True)
+
+    def submit(self, task: Any) -> Future[Any]:
+        return self._threads.submit(task.run, *self._context)
 
 
 class Cluster:
@@ -302,14 +382,22 @@ def use_cluster(where: str | None) -> Iterator[None]:
             _clusters.pop()
 
 
-def open_pool(processes: int, context: tuple[Any, ...]) -> Pool | Here | Cluster:
+def open_pool(processes: int, context: tuple[Any, ...], workers: Workers | None = None) -> Pool | Here | Cluster:
     """Return an executor that runs each task as `task.run(*context)`: on the cluster in use, if there is one.
 
-    processes: the number of worker processes; if it is 1 or less, the tasks run in this process.
+    processes: the number of worker processes; if it is 1 or less, the tasks run in this process. workers: the processes
+    of the whole run; None if the executor starts its own.
     """
     if _clusters:
         return Cluster(_clusters[-1], context)
-    return Pool(processes, context) if processes > 1 else Here(context)
+    return Pool(processes, context, workers) if processes > 1 else Here(context)
+
+
+def open_threads(context: tuple[Any, ...], *, here: bool = False) -> Threads | Cluster:
+    """Return an executor of one thread a core, or that of the cluster in use. here: in this process in any case."""
+    if here or not _clusters:
+        return Threads(cores(), context)
+    return Cluster(_clusters[-1], context)
 
 
 def has_cluster() -> bool:
@@ -358,17 +446,20 @@ def _receive(pipe: Any) -> Any:
 def serve(handle: int) -> None:
     """Run the loop of a worker process until the parent process ends.
 
-    The worker reads the context and then tasks from stdin. It writes each result to the open file `handle`.
+    The worker reads contexts and tasks from stdin. It writes the result of each task to the open file `handle`.
     """
     results = os.fdopen(handle, "wb")
     cv2.setNumThreads(1)
-    context = _receive(sys.stdin.buffer)
+    context = Context(())
     while True:
         try:
-            task = _receive(sys.stdin.buffer)
+            received = _receive(sys.stdin.buffer)
         except (EOFError, pickle.UnpicklingError):
             return
-        result = task.run(*context)
+        if isinstance(received, Context):
+            context = received
+            continue
+        result = received.run(*context.values)
         try:
             _send(results, result)
         except BrokenPipeError:
@@ -376,7 +467,7 @@ def serve(handle: int) -> None:
 
 
 def in_order(
-    pool: Here | Pool | Cluster, items: Iterable[Item], task_of: Callable[[Item], Any]
+    pool: Here | Pool | Threads | Cluster, items: Iterable[Item], task_of: Callable[[Item], Any]
 ) -> Iterator[tuple[Item, Any]]:
     """Yield each item with the result of its task, in the order of the items.
 

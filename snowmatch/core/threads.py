@@ -5,6 +5,7 @@ Several threads add numbers in another order, and the rounded sum then has other
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from threadpoolctl import ThreadpoolController
 
 _lock = threading.Lock()
 _inside: list[Any] = []  # one entry for each thread that is inside `one_thread`; the first entry holds the limit
+_found: dict[str, Any] = {}  # the libraries of the last lookup, and the number of modules then
 
 
 def _let_this_thread_set() -> None:
@@ -27,6 +29,15 @@ def _let_this_thread_set() -> None:
         clear(force=True)
 
 
+def _libraries() -> ThreadpoolController:
+    """Return the loaded libraries of linear algebra. They are looked up (3 ms) again when a module was imported."""
+    modules = len(sys.modules)
+    if _found.get("modules") != modules:
+        _found.update(modules=modules, libraries=ThreadpoolController())
+    libraries: ThreadpoolController = _found["libraries"]
+    return libraries
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Run linear algebra on one thread inside the `with` block.
@@ -36,8 +47,7 @@ def one_thread() -> Iterator[None]:
     with _lock:
         if not _inside:
             _let_this_thread_set()
-        # A new lookup each time (about 1 ms), because a library may have been loaded since the last one
-        _inside.append(None if _inside else ThreadpoolController().limit(limits=1))
+        _inside.append(None if _inside else _libraries().limit(limits=1))
         limit = _inside[0]
     try:
         yield

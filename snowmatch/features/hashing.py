@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from snowmatch.catalog.records import Fingerprint, Records
-from snowmatch.core.executor import in_order, open_pool
+from snowmatch.core.executor import Workers, in_order, open_pool
 from snowmatch.core.types import Annotation
 from snowmatch.features.tasks import Measure
 
@@ -31,17 +31,19 @@ def hash_photos(
     processes: int,
     told: Callable[[int, int], None] | None,
     save: Callable[[], None],
+    workers: Workers | None = None,
 ) -> dict[str, str]:
     """Hash the photos and masks of annotations that have no trusted record, and write the results into `records`.
 
     Returns why files cannot be read, by path. The record of such a file stays: a photo that is missing for a while
     keeps its features. A photo with new content is no longer a failure. told: a function that is called with (done,
-    total) photos. save: a function that stores the records; it is called every SAVE_SECONDS.
+    total) photos. save: a function that stores the records; it is called every SAVE_SECONDS. workers: as for
+    `open_pool`.
     """
     photos = [photo for photo in _by_photo(annotations) if _measure(folder, records, photo) is not None]
     unreadable: dict[str, str] = {}
     saved = time.monotonic()
-    with open_pool(min(processes, len(photos) // FEW_PHOTOS), (folder, None)) as pool:
+    with open_pool(min(processes, len(photos) // FEW_PHOTOS), (folder, None), workers) as pool:
         results = in_order(pool, photos, lambda photo: _measure(folder, records, photo))
         for done, (_, result) in enumerate(results, start=1):
             for path, is_photo, value in result or ():

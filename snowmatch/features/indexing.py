@@ -18,7 +18,7 @@ from snowmatch.catalog.load import CatalogData, load_again
 from snowmatch.catalog.records import load_records
 from snowmatch.catalog.settings import keep_settings
 from snowmatch.core.errors import SnowmatchError
-from snowmatch.core.executor import WorkerDiedError, cores, in_order, open_pool
+from snowmatch.core.executor import WorkerDiedError, Workers, cores, in_order, open_pool
 from snowmatch.core.home import features_path
 from snowmatch.core.mended import forget_mended, note_on_mended
 from snowmatch.core.notes import Note
@@ -127,12 +127,12 @@ def index_catalog(
     described = settings(extractor)
     finders = choose_finders(data.settings.classifier, data.settings.segmenter)
     folder = Path(os.path.abspath(data.folder))
-    with FeatureWriter(features_path(folder), described, wait=wait) as writer:
+    with FeatureWriter(features_path(folder), described, wait=wait) as writer, Workers() as shared:
         keep_settings(folder, data.settings)
         replaced, dropped = mend(folder), drop_damaged(folder)
         damaged = writer.check(None if verify else CHECK_BYTES)
         records = load_records(folder)
-        run = IndexRun(folder, writer, records, progress)
+        run = IndexRun(folder, writer, records, progress, shared)
         try:
             run.read(data.annotations, processes, reading)
             run.check_folder()
@@ -142,7 +142,15 @@ def index_catalog(
             lost: list[Note] = []
             load_found(folder, notes=lost)  # those of maps are made again now
             found = update_maps(
-                folder, data.annotations, run.readable(), run.sizes(), processes, mapping, finders, notes=lost
+                folder,
+                data.annotations,
+                run.readable(),
+                run.sizes(),
+                processes,
+                mapping,
+                finders,
+                notes=lost,
+                workers=shared,
             )
             if again:
                 data = load_again(data, run.records)  # the maps make boxes
@@ -154,7 +162,7 @@ def index_catalog(
             names = {a.row: each.annotation for a, each in zip(known, identifiers, strict=True)}
             boxed = _with_boxes(data.annotations, names, decisions or decisions_path(folder))
             photos = run.photos_to_do(boxed)
-            with open_pool(min(processes, len(photos)), (folder, extractor)) as pool:
+            with open_pool(min(processes, len(photos)), (folder, extractor), shared) as pool:
                 for group, result in in_order(pool, _in_batches(run.planned(photos), batch), run.extract):
                     for photo in group:
                         run.settle(photo, {task.key: result[task.key] for task in photo.tasks})

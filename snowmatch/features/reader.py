@@ -46,6 +46,12 @@ class FeatureReader:
         self._checked: dict[str, list[np.ndarray]] = {}  # by column: which annotations of each segment were checked
         self.fingerprint = hashlib.sha256(text.encode()).hexdigest()[:32]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """In another process, it reads the same files, and what was stored since."""
+        if not self._segments:
+            return FeatureReader, (self.described, (), ())
+        return open_features, (self._segments[0].path.absolute().parent.parent, self.described)
+
     def __contains__(self, key: str) -> bool:
         return key in self._place
 

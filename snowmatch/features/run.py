@@ -13,6 +13,7 @@ from snowmatch.catalog.database import forget_answers
 from snowmatch.catalog.records import Records, copy_of, save_records
 from snowmatch.catalog.screened import forget_screened
 from snowmatch.core.errors import SnowmatchError
+from snowmatch.core.executor import Workers
 from snowmatch.core.types import Annotation
 from snowmatch.features.hashing import hash_photos
 from snowmatch.features.tasks import AnnotationTask, Extract, PhotoTask
@@ -36,9 +37,14 @@ class IndexRun:
     """The state of an index run."""
 
     def __init__(
-        self, folder: Path, writer: FeatureWriter, records: Records, progress: Callable[[int, int], None] | None
+        self,
+        folder: Path,
+        writer: FeatureWriter,
+        records: Records,
+        progress: Callable[[int, int], None] | None,
+        workers: Workers,
     ) -> None:
-        self.folder, self.writer, self.records = folder, writer, records
+        self.folder, self.writer, self.records, self._workers = folder, writer, records, workers
         self.new = self.reused = self.features = 0
         self._progress = progress
         self._done = self._total = self._waiting = 0  # waiting: extracted but not on disk yet
@@ -52,7 +58,7 @@ class IndexRun:
 
     def read(self, annotations: Iterable[Annotation], processes: int, told: Callable[[int, int], None] | None) -> None:
         """Hash the photos and masks that have no trusted record. told: called with (done, total) photos."""
-        found = hash_photos(self.folder, self.records, annotations, processes, told, self.save)
+        found = hash_photos(self.folder, self.records, annotations, processes, told, self.save, self._workers)
         self._unreadable |= found
 
     def photos_to_do(self, annotations: Iterable[Annotation]) -> list[PhotoToDo]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from operator import itemgetter
@@ -12,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from snowmatch.core.executor import cores
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted
 from snowmatch.core.types import BODY_PARTS, Annotation, BBox, Matches, Subject, same_part
@@ -330,12 +332,18 @@ class Gallery:
         return prepare(self.blocks(backend, part, foreground), allowed)
 
     def build_indexes(self) -> int:
-        """Bring the search blocks on disk up to date, and return the number of damaged ones that were built again."""
+        """Bring the search blocks on disk up to date, and return the number of damaged ones that were built again.
+
+        Body parts are arranged at the same time, each by one thread, unless they need much memory together.
+        """
         limit = block_rows(self.reader.dimension)
-        damaged = 0
-        for part in BODY_PARTS:
+
+        def arrange(part: str) -> int:
             content, _ = self._content(part, "auto")
-            damaged += arrange_blocks(Shelf(self.index_folder, part, self.extractor_key, limit), content)
+            return arrange_blocks(Shelf(self.index_folder, part, self.extractor_key, limit), content)
+
+        with ThreadPoolExecutor(cores() if self._counts.sum() <= limit else 1) as threads:
+            damaged = sum(threads.map(arrange, BODY_PARTS))
         with self._lock:
             self._blocks.clear()
         return damaged

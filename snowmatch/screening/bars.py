@@ -34,14 +34,15 @@ def _bar(rows: np.ndarray) -> int:
     if most < 1:
         return 0
     background = float(np.median(rows[0]))
-    near = np.abs(rows[:most] - background) <= LIKE
-    plain = near.mean(axis=1)
-    shades = np.array([np.median(row[kept]) if kept.any() else np.inf for row, kept in zip(rows, near, strict=False)])
-    steady = np.abs(shades - background) <= STEADY
-    for height in range(most, 0, -1):
-        if not steady[:height].all() or plain[:height].min() < PLAIN_ROW or plain[:height].mean() < PLAIN:
-            continue
-        if plain[max(height - 2, 0) : height].max() < PLAIN_EDGE:
+    plain: list[float] = []  # of each row, up to the first one that cannot belong to a bar
+    for row in rows[:most]:
+        near = np.abs(row - background) <= LIKE
+        share = float(near.mean())
+        if share < PLAIN_ROW or abs(float(np.median(row[near])) - background) > STEADY:
+            break
+        plain.append(share)
+    for height in range(len(plain), 0, -1):
+        if np.mean(plain[:height]) < PLAIN or max(plain[max(height - 2, 0) : height]) < PLAIN_EDGE:
             continue
         beyond = rows[height : height + 2]  # the first row beyond may be a mixture of both
         differs = np.abs(beyond - background).max(axis=0) > LIKE

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from snowmatch.catalog.found import BY_MAPS, Found, load_found, save_found
 from snowmatch.catalog.screened import load_classes, save_classes
-from snowmatch.core.executor import in_order, open_pool
+from snowmatch.core.executor import Workers, in_order, open_pool
 from snowmatch.core.home import old_maps_path
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted
@@ -54,6 +54,7 @@ def update_maps(
     *,
     all_classes: bool = False,
     notes: list[Note] | None = None,
+    workers: Workers | None = None,
 ) -> int:
     """Compute the foreground maps of all photos that are new or changed, or whose companions have changed.
 
@@ -61,7 +62,8 @@ def update_maps(
     every readable photo, by path. sizes: (width, height) of the photos, by path. processes: number of worker processes.
     progress: a function that is called with (maps done, maps in total). all_classes: the classifier also looks at
     photos whose animals have masks. A note on damaged maps, which are computed again, is added to `notes`. Maps of
-    photos that are no longer in the catalog are removed. Returns the number of computed maps.
+    photos that are no longer in the catalog are removed. workers: as for `open_pool`. Returns the number of computed
+    maps.
     """
     stored = load_marks(folder)
     if notes is not None and (count := sum(mark is None for mark in stored.values())):
@@ -105,7 +107,8 @@ def update_maps(
 
     due = time.monotonic() + SAVE_SECONDS
     try:
-        with open_pool(processes if len(to_do) > FEW_MAPS else 1, (folder, finders)) as pool:
+        ready = workers is not None and workers.started > 0
+        with open_pool(processes if ready or len(to_do) > FEW_MAPS else 1, (folder, finders), workers) as pool:
             looks = in_order(pool, to_do, lambda photo: Look(to_do[photo]))
             for done, (photo, looked) in enumerate(looks, start=1):
                 # If a photo could not be read, the empty mark makes the next run compute this map again

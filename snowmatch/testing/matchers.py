@@ -13,7 +13,7 @@ from snowmatch.core.plugins import GalleryMatcher, Matcher, Pair, PairMatcher
 from snowmatch.core.types import Features, Matches, Subject
 from snowmatch.matching.search.block import Block, LazyIndex
 from snowmatch.matching.search.blocks import BACKENDS
-from snowmatch.matching.search.inverted_file import build_faiss
+from snowmatch.matching.search.encoding import build_faiss
 from snowmatch.screening.foreground import FOREGROUNDS
 from snowmatch.testing.plugins import all_after, check_number, is_complete, settings_are_frozen_fields
 

@@ -49,7 +49,8 @@ from snowmatch.features.reader import list_features, open_features
 from snowmatch.interchange.stations import read_station_table
 from snowmatch.interchange.table_files import read_memory
 from snowmatch.matching.search import files as blocks
-from snowmatch.matching.search.inverted_file import encode, train_codebook
+from snowmatch.matching.search.encoding import encode
+from snowmatch.matching.search.inverted_file import train_codebook
 from snowmatch.models.cache import add_weights
 from snowmatch.models.onnx import open_onnx, run_onnx
 from snowmatch.models.onnx_writer import Node, write_onnx

@@ -9,10 +9,11 @@ Only this file imports faiss.
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import faiss
@@ -31,7 +32,6 @@ FAST_SCAN = 13  # the code path of faiss is fixed: the same result for any numbe
 TRAIN_ROWS_PER_LIST = 40  # faiss needs at least 39 training rows for each centroid
 TRAIN_ROUNDS = 3  # k-means rounds: between two and six the recall differs by 0.2 %
 EXHAUSTIVE_ROWS = 1_000  # up to this number, comparing all rows is faster, and a quantiser could not learn
-ADDED_AT_ONCE = 1 << 16  # rows that are encoded at a time
 PAIRS_IN_THREADS = 4096  # from so many pairs on, several threads compare them
 PAIRS_AT_ONCE = 2048  # rows that are compared exactly at a time: 1 MB of float32 fits into the cache
 # Address space that faiss's linear algebra (OpenBLAS) takes for each thread when it is first used, and then keeps: 151
@@ -39,6 +39,9 @@ PAIRS_AT_ONCE = 2048  # rows that are compared exactly at a time: 1 MB of float3
 BYTES_PER_THREAD = 160 << 20
 FIRST_ROWS = 1024  # rows whose distances make it take that: for 256 it does not
 
+BLOCK_ROWS = 32  # rows of a list that the fast scan looks at together
+
+Lists = faiss.IndexIVFPQFastScan
 _ready: list[int] = []  # numbers of threads for which it has taken its memory
 
 
@@ -162,15 +165,15 @@ def train_codebook(
     sample = _sample(descriptors, counting, searched, count * TRAIN_ROWS_PER_LIST)
     centres = faiss.IndexFlatL2(dimension)
     centres.add(_train(sample, count))
-    lists = _lists(centres, count)
+    lists = make_lists(centres, count)
     lists.own_fields = True
     centres.this.disown()  # type: ignore[attr-defined] # every class of SWIG's has it
-    with _one_thread():
+    with one_thread():
         lists.train(sample)
     return Codebook(name, total, lists)
 
 
-def _lists(centres: faiss.Index, count: int) -> faiss.IndexIVFPQFastScan:
+def make_lists(centres: faiss.Index, count: int) -> faiss.IndexIVFPQFastScan:
     """Return an inverted file without rows."""
     dimension = centres.d
     lists = faiss.IndexIVFPQFastScan(centres, dimension, count, _subspaces(dimension), 4)
@@ -179,27 +182,37 @@ def _lists(centres: faiss.Index, count: int) -> faiss.IndexIVFPQFastScan:
     return lists
 
 
-def encode(
-    codebook: Codebook, descriptors: Sequence[np.ndarray], counting: Sequence[np.ndarray] | None = None
-) -> faiss.IndexIVFPQFastScan:
-    """Return an inverted file of the rows of all entries. The same rows give the same bytes.
-
-    counting: for each entry (R,) bool, the rows that are searched; the others have a number, and are left out.
-    """
+def code_rows(codebook: Codebook, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the list (R,) int32 and the code (R, C) uint8 of each row (R, D)."""
     claim_memory()
-    lists = _lists(faiss.downcast_index(codebook.empty.quantizer), codebook.lists)
-    lists.pq = codebook.empty.pq
-    lists.is_trained = True
-    numbers, first = None, 0
-    if counting is not None:
-        numbers = np.flatnonzero(np.concatenate([np.zeros(0, bool), *counting]))
-        descriptors = [rows[some] for rows, some in zip(descriptors, counting, strict=True)]
-    for rows in _pieces(descriptors):
-        if numbers is None:
-            lists.add(rows.astype(np.float32))
-        else:
-            lists.add_with_ids(rows.astype(np.float32), numbers[first : first + len(rows)])
-        first += len(rows)
+    wide = np.ascontiguousarray(rows, np.float32)
+    with one_thread():  # several take more CPU time for the nearest lists, and no less time of the clock
+        near = faiss.downcast_index(codebook.empty.quantizer).search(wide, 1)[1]
+        return near[:, 0].astype(np.int32), codebook.empty.pq.compute_codes(wide)
+
+
+def pack(codebook: Codebook, numbers: np.ndarray, coded: Iterable[tuple[np.ndarray, np.ndarray]]) -> Lists:
+    """Return an inverted file of rows with these numbers (R,) int64, ascending.
+
+    coded: their lists and codes, some rows at a time, as `code_rows` returns them.
+    """
+    empty = codebook.empty
+    plain = faiss.IndexIVFPQ(faiss.IndexFlatL2(empty.d), empty.d, codebook.lists, empty.pq.M, empty.pq.nbits)
+    plain.by_residual, plain.pq, plain.is_trained, plain.ntotal = False, empty.pq, True, len(numbers)
+    near, codes, first = np.empty(len(numbers), np.int32), np.empty((len(numbers), plain.code_size), np.uint8), 0
+    for some, theirs in coded:
+        near[first : first + len(some)], codes[first : first + len(some)] = some, theirs
+        first += len(some)
+    order, held = np.argsort(near, kind="stable"), plain.invlists
+    ends = np.cumsum(np.bincount(near, minlength=codebook.lists)).tolist()
+    for number, (start, end) in enumerate(pairwise([0, *ends])):
+        if end > start:
+            some, theirs = numbers[order[start:end]], codes[order[start:end]]
+            held.add_entries(number, end - start, faiss.swig_ptr(some), faiss.swig_ptr(theirs))  # type: ignore[union-attr]
+    del near, codes, order
+    lists = faiss.IndexIVFPQFastScan(plain, BLOCK_ROWS)
+    lists.orig_invlists = None  # those of `plain`, which end with it
+    lists.implem = FAST_SCAN
     return without_centres(lists)
 
 
@@ -210,31 +223,6 @@ def without_centres(lists: faiss.IndexIVFPQFastScan) -> faiss.IndexIVFPQFastScan
     lists.quantizer = nothing
     lists.referenced_objects = [nothing]  # type: ignore[attr-defined] # it lives as long
     return lists
-
-
-def _pieces(descriptors: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
-    """Yield the rows of all entries, ADDED_AT_ONCE at a time."""
-    waiting: list[np.ndarray] = []
-    count = 0
-    for rows in descriptors:
-        start = 0
-        while start < len(rows):
-            piece = rows[start : start + ADDED_AT_ONCE - count]
-            waiting.append(piece)
-            count += len(piece)
-            start += len(piece)
-            if count == ADDED_AT_ONCE:
-                yield np.concatenate(waiting)
-                waiting, count = [], 0
-    if waiting:
-        yield np.concatenate(waiting)
-
-
-def build_faiss(descriptors: Sequence[np.ndarray]) -> FaissIndex:
-    """Return an index of the rows of all entries, with a codebook of its own."""
-    codebook = train_codebook("", descriptors)
-    rows = np.concatenate(descriptors)
-    return FaissIndex(rows, None if codebook is None else encode(codebook, descriptors), codebook)
 
 
 def distances_of(rows: Rows | np.ndarray, chosen: np.ndarray, queries: np.ndarray, asked: np.ndarray) -> np.ndarray:
@@ -289,7 +277,7 @@ def _train(sample: np.ndarray, lists: int) -> np.ndarray:
     clusters.min_points_per_centroid = 1  # the sample is large enough: this avoids a warning on stderr
     clusters.seed = 42
     centres = faiss.IndexFlatL2(sample.shape[1])
-    with _one_thread():
+    with one_thread():
         clusters.train(sample, centres)
     return faiss.vector_to_array(clusters.centroids).reshape(lists, -1)
 
@@ -321,8 +309,8 @@ def claim_memory() -> None:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
-    """Use one thread for the sums of k-means, so that they are always the same."""
+def one_thread() -> Iterator[None]:
+    """Let this thread use no others for linear algebra, so that the sums of k-means are always the same."""
     threads = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)
     try:

@@ -23,6 +23,7 @@ from snowmatch.core.home import HOME
 from snowmatch.core.locks import WRITER, is_held
 from snowmatch.core.mended import keep_mended
 from snowmatch.matching.search import inverted_file
+from snowmatch.matching.search.encoding import encode, encode_stored
 from snowmatch.matching.search.files import (
     CODES,
     ENDINGS,
@@ -41,7 +42,7 @@ from snowmatch.matching.search.files import (
     write_block,
     write_codebook,
 )
-from snowmatch.matching.search.inverted_file import Codebook, FaissIndex, encode, train_codebook
+from snowmatch.matching.search.inverted_file import Codebook, FaissIndex, train_codebook
 from snowmatch.matching.search.rows import Found, Rows
 
 # Of the inverted file of a block. To search codes of no meaning, three blocks of 25 million rows took 0.8, and one of
@@ -414,14 +415,14 @@ def _to_merge(shelf: Shelf, content: Content, name: str) -> tuple[np.ndarray, li
 def _write(shelf: Shelf, content: Content, keys: np.ndarray, book: _Book) -> None:
     """Build a block and write it."""
     places = np.searchsorted(content.keys, keys)
-    codebook, rows, searched, marks = (
+    codebook, searched, counts, marks = (
         book.get(),
-        content.rows_of(keys),
         content.searched_of(keys),
+        content.counts[places],
         content.marks[places],
     )
-    lists = None if codebook is None else encode(codebook, rows, searched)
-    counts = np.array([len(each) for each in rows])
+    names = [key.decode() for key in keys.tolist()]
+    lists = None if codebook is None else encode_stored(codebook, names, counts, searched, content.descriptors)
     try:
         write_block(shelf.block_path(book.name, keys, marks), keys, counts, _sums(counts, searched), marks, lists)
     except SnowmatchError as error:

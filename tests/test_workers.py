@@ -1,0 +1,94 @@
+"""The worker processes of a run: each starts once, serves all stages, and is not used again if work is left in it."""
+
+import os
+import time
+from dataclasses import dataclass
+
+import pytest
+from drawn_scenes import make_survey
+from fake_extractor import Fake
+
+from snowmatch.core import executor
+from snowmatch.core.executor import Workers, in_order, open_pool
+from snowmatch.features import hashing
+from snowmatch.features.indexing import index_catalog
+from snowmatch.screening import mapping
+
+
+@dataclass(frozen=True)
+class Say:
+    """A task: the number of its process, and its context."""
+
+    seconds: float = 0.0
+
+    def run(self, *context):
+        time.sleep(self.seconds)
+        return os.getpid(), context
+
+    path = "a task"
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """Return the processes that were started."""
+    processes, real = [], executor.subprocess.Popen
+
+    def start(*arguments, **options):
+        processes.append(real(*arguments, **options))
+        return processes[-1]
+
+    monkeypatch.setattr(executor.subprocess, "Popen", start)
+    return processes
+
+
+def said(pool, count=20):
+    return [result for _, result in in_order(pool, range(count), lambda _: Say(0.01))]
+
+
+def test_an_index_run_starts_each_worker_once_for_all_its_stages(tmp_path, monkeypatch, started):
+    stages, real = [], executor.Pool.__init__
+    monkeypatch.setattr(hashing, "FEW_PHOTOS", 1)
+    monkeypatch.setattr(executor.Pool, "__init__", lambda pool, *of: stages.append(of[0]) or real(pool, *of))
+    report = index_catalog(make_survey(tmp_path / "catalog"), Fake(), 2, again=True)
+    assert (report.done, report.mapped) == (12, 12)
+    assert stages == [2, 2, 2]  # photos are read, looked at, extracted
+    assert len(started) == 2
+    assert all(process.returncode is not None for process in started)
+
+
+def test_few_maps_are_made_without_workers_unless_they_are_there_already(tmp_path, started):
+    data = make_survey(tmp_path / "catalog")
+    contents = {a.path: str(a.row) for a in data.annotations}
+    with Workers() as workers:
+        assert mapping.update_maps(data.folder, data.annotations, contents, {}, 2, workers=workers) == 12
+        assert started == []
+
+
+def test_stages_share_processes_and_each_has_its_own_context(started):
+    with Workers() as workers:
+        with open_pool(2, ("first", 1), workers) as pool:
+            first = said(pool)
+        with open_pool(2, ("second",), workers) as pool:
+            second = said(pool)
+        assert workers.started == 2
+    assert {context for _, context in first} == {("first", 1)}
+    assert {context for _, context in second} == {("second",)}
+    assert {pid for pid, _ in second} <= {pid for pid, _ in first} == {process.pid for process in started}
+    assert all(process.returncode is not None for process in started)
+
+
+def test_a_process_whose_result_nobody_awaits_is_not_used_again(started):
+    with Workers() as workers:
+        with open_pool(2, ("first",), workers) as pool:
+            next(in_order(pool, range(8), lambda _: Say(0.2)))
+        assert workers.started == 0
+        with open_pool(2, ("second",), workers) as pool:
+            assert {context for _, context in said(pool)} == {("second",)}
+    assert len(started) == 4
+
+
+def test_without_workers_of_a_run_a_pool_ends_its_own(started):
+    with open_pool(2, (), None) as pool:
+        said(pool)
+    assert len(started) == 2
+    assert all(process.returncode is not None for process in started)
