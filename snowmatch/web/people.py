@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.review.accounts import ROLES
 
-OBSERVER, ADJUDICATOR, ADMINISTRATOR = ROLES
+READER, OBSERVER, ADJUDICATOR, ADMINISTRATOR = ROLES
 NOBODY_MAY = "nobody"  # a route that exists only without accounts
 
 
