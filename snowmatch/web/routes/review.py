@@ -98,7 +98,7 @@ def review(request: Request) -> Response:
         way=way,
         ways=[each for each in WAYS if may(NEEDS[each])],
         words=words,
-        about=about if all(about) else [],
+        about=about if all(about) and way not in HIDDEN else [],
         hidden=way in HIDDEN,
     )
 
@@ -224,7 +224,8 @@ def results(request: Request) -> Response:
         return render(request, "training_results.html", later=True)
     rows = state.identities().rows
     own = [each for each in training_results(rows) if each.observer == state.observer]
-    return render(request, "training_results.html", later=False, trained=own, accuracy=accuracies(rows))
+    weights = accuracies(rows) if may(OBSERVER) else {}  # they move with each blind answer that others agree with
+    return render(request, "training_results.html", later=False, trained=own, accuracy=weights)
 
 
 ROUTES = [
