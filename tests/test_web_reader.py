@@ -292,6 +292,8 @@ def test_a_reader_answers_in_no_other_way(server, dina, mode):
         assert page.status_code == 403
         assert "this needs the role" in page.text
         assert 'href="/review"' in page.text
+        text = dina.get("/review", params={**params, "lang": "ru"}, headers=HTML).text
+        assert "а у вас — reader: спросите администратора." in text
     else:
         assert 'data-mode="blind"' in page.text
     assert not [row for row in server.state.identities().rows if row.observer == "dina"]

@@ -65,8 +65,8 @@ class Queue:
 
     mode: `open`; `blind`: the pairs that others have answered, without what they said; `adjudicate`: pairs about which
     observers disagree. accuracy: of an observer by name. repeats: share of hidden repetitions. mixed: whether blind
-    questions come in an order of the observer's own; others were asked the likeliest pairs first, and their order tells
-    that. skipped_now: the pairs that were skipped since the queue was made.
+    questions come in an order of the observer's own, which tells nothing of when others were asked. skipped_now: the
+    pairs that were skipped since the queue was made.
     """
 
     identities: Identities

@@ -50,4 +50,5 @@ def need(role: str) -> None:
         )
     if not may(role):
         has = person.role if person is not None and person.role else "not logged in"
-        raise SnowmatchError(f"this needs the role {role}, and you are {has}: ask an administrator", "not-allowed")
+        text = f"this needs the role {role}, and you are {has}: ask an administrator"
+        raise SnowmatchError(text, "not-allowed", role=role, has=has)
