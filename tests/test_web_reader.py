@@ -306,6 +306,7 @@ def test_the_page_of_a_reader_offers_second_answers_and_practice_alone(server, d
         text = dina.get(f"/review?mode={mode}", headers=HTML).text
         links = {each for each in re.findall(r'href="(/[^"]*)"', text) if not each.startswith("/static/")}
         assert links == {"/", "/account", "/review", "/review?mode=blind", "/review?mode=training"}
+        assert re.findall(r'data-go="(\w)"', text) == ["r"]  # the menu
         assert "live.js" not in text  # it asks for what others do
         words = json.loads(html.unescape(re.search(r'data-words="([^"]*)"', text)[1]))
         assert "onward" not in words
