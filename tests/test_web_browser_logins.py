@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from snowmatch.review.accounts import add_account
-from snowmatch.review.identities import open_identities
+from snowmatch.review.identities import answer_pair, open_identities
 from snowmatch.web.state import State
 
 pytestmark = pytest.mark.browser
@@ -21,7 +21,7 @@ PASSWORD = "snow on the pass"
 def folder(survey, tmp_path):
     folder = shutil.copytree(survey / "catalog", tmp_path / "catalog")
     State(folder).evidence()
-    for name, role in (("Anna", "observer"), ("Бек", "administrator")):
+    for name, role in (("Anna", "observer"), ("Бек", "administrator"), ("Dina", "reader")):
         add_account(folder, name, role, PASSWORD)
     return folder
 
@@ -83,3 +83,38 @@ def test_two_persons_log_in_and_decide(browser, address, folder):
     page.wait_for_selector("input[name=password]")  # not the page that was there
     other.goto(address + "photos")
     assert other.locator("main img").count() > 0
+
+
+def test_a_reader_answers_blind_and_meets_no_name(browser, address, folder):
+    state = State(folder)
+    who = state.identities().who
+    for a, b in list(state.evidence().pairs)[:4]:
+        state.append(lambda i, a=a, b=b: [answer_pair(i, a, b, "same", "Anna", note="a remark of Anna")])
+    page = enter(browser, address, "Dina", path="review")
+    answers, texts = [], []
+    page.on("response", lambda answer: answers.append((answer.status, answer.url)))
+    for mode in ("blind", "training"):
+        page.goto(f"{address}review?mode={mode}")
+        for key, path in (("d", "answer"), ("u", "undo"), ("d", "answer"), ("k", "skip"), ("c", "answer")):
+            page.wait_for_selector(".question:not([hidden])")
+            texts.append(page.content())
+            page.keyboard.press("x")  # the scenery, and the matched spots, which are hidden
+            page.keyboard.press("l")
+            with page.expect_response(f"**/review/{path}"):
+                page.keyboard.press(key)
+        page.wait_for_selector(".question:not([hidden])")
+        page.wait_for_timeout(500)  # pictures of the next question
+    names = {each.name for each in who.individuals if each.name} | {"Anna"}
+    everything = "\n".join([*texts, *(url for _, url in answers)])
+    assert not [name for name in names if name in everything]
+    assert max(status for status, _ in answers) < 400
+    assert sum("/picture/" in url for _, url in answers) > 8
+    kept = [(row.mode, row.kind, row.answer) for row in open_identities(folder).rows if row.observer == "Dina"]
+    for mode in ("blind", "training"):
+        said = [answer for way, kind, answer in kept if (way, kind) == (mode, "pair")]
+        assert said == ["different", "different", "cannot_tell"]
+    assert page.locator(".ways a").all_inner_texts() == ["Second answers", "Practice"]
+    page.goto(address + "individuals")
+    assert "this needs the role observer" in page.inner_text("main")
+    page.click("main a")
+    page.wait_for_selector(".question:not([hidden])")

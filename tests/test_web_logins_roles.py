@@ -11,6 +11,10 @@ __all__ = ["cheap", "folder", "original", "server"]  # fixtures
 
 # What each role may send. Everything else that is sent needs an administrator.
 MAY_SEND = {
+    "reader": {
+        *("/logout", "/account/password"),
+        *("/review/answer", "/review/undo", "/review/open", "/review/skip"),
+    },
     "observer": {
         *("/logout", "/account/password", "/changes"),
         *("/identify/photo", "/identify/guess", "/identify/ask", "/identify/{name}/add"),
@@ -18,6 +22,8 @@ MAY_SEND = {
     },
 }
 MAY_SEND["adjudicator"] = MAY_SEND["observer"]
+# Pages without more; of own questions more, see test_web_reader.py
+READERS_SEE = {"/", "/account", "/review", "/review/results", *PUBLIC}
 ADMINISTRATORS_SEE = {"/jobs", "/jobs/{name}/progress", "/jobs/{name}/table.csv"}
 
 
@@ -41,11 +47,14 @@ def test_no_role_reaches_a_route_of_a_higher_one(server, name):
         browser = server.browser()
         browser.cookies.set(server.door.cookie, server.door.begin(account), domain=ADDRESS, path="/")
         allowed = path not in ADMINISTRATORS_SEE if method == "GET" else path in MAY_SEND.get(role, set())
+        if role == "reader" and method == "GET":
+            allowed = path in READERS_SEE
         allowed = path != "/observer" if role == "administrator" and path not in PUBLIC else allowed
         if path in (*PUBLIC, "/account/password"):  # it asks for the password
             continue
         for headers in (HTML, JSON) if path != "/logout" else (HTML,):
-            answer = browser.request(method, fill(path), headers=headers)
+            body = {"json": {"mode": "blind"}} if path.startswith("/review/") and method == "POST" else {}
+            answer = browser.request(method, fill(path), headers=headers, **body)
             assert (answer.status_code != 403) == allowed, (path, method)
             assert answer.status_code < 500
     assert not (server.folder / ".snowmatch" / "jobs").exists()
@@ -56,7 +65,7 @@ def test_positions_of_stations_are_saved_by_administrators_only(server):
         account = next(a for a in read_accounts(server.folder) if a.name == name)
         browser = server.browser()
         browser.cookies.set(server.door.cookie, server.door.begin(account), domain=ADDRESS, path="/")
-        assert browser.get("/survey/file/captures.csv", headers=JSON).status_code != 403
+        assert (browser.get("/survey/file/captures.csv", headers=JSON).status_code == 403) == (role == "reader")
         answer = browser.get("/survey/file/captures.csv?coordinates=exact", headers=JSON)
         assert (answer.status_code == 403) == (role != "administrator")
 
@@ -110,7 +119,7 @@ def test_nobody_decides_under_another_name(server):
     for name in PEOPLE:
         browser = server.person(name)
         assert browser.post("/observer", data={"observer": "mallory"}).status_code == 403
-        assert "mallory" not in browser.get("/").text
+        assert "mallory" not in browser.get("/", follow_redirects=True).text
     assert 'action="/observer"' not in browser.get("/").text
 
 

@@ -46,10 +46,9 @@ def people(server):  # noqa: F811
 def pages_of(server, browser):  # noqa: F811
     """Return the text of every page, by its address."""
     photo = server.state.identities().annotations[0].annotation
-    sent = browser.post("/identify/photo", params={"name": "new.jpg"}, content=jpeg(1)).json()
-    asked = browser.post("/identify/ask", json={"photos": [sent["id"]], "boxes": [None]}, headers=JSON).json()[
-        "address"
-    ]
+    sent = browser.post("/identify/photo", params={"name": "new.jpg"}, content=jpeg(1), headers=JSON).json()
+    body = {"photos": [sent.get("id", "")], "boxes": [None]}
+    asked = browser.post("/identify/ask", json=body, headers=JSON).json().get("address", "/identify/x")
     modes = [f"/review?mode={mode}" for mode in ("open", "blind", "adjudicate", "training")]
     own = [f"/photos/{photo}", f"/individuals/~{photo}", f"/individuals/~{photo}/passport", asked]
     found = {}
@@ -57,7 +56,7 @@ def pages_of(server, browser):  # noqa: F811
         answer = browser.get(address, headers=HTML)
         while answer.status_code == 202:
             answer = browser.get(address, headers=HTML)
-        found[address] = answer.text if answer.status_code == 200 else ""
+        found[address] = answer.text if answer.status_code in (200, 403) else ""  # a refusal has a menu, too
     return found
 
 
@@ -98,14 +97,17 @@ def test_every_link_and_button_is_allowed(server, people, role):  # noqa: F811
             assert 'name="coordinates"' not in text, page
             assert 'action="/survey/file/secr' not in text, page
             assert "data-pick" not in text or role == "adjudicator", page
-    assert {"undo", "quality"} <= seen
-    assert ("merge" in seen) == (role != "observer")
+    assert (not seen) == (role == "reader")
+    assert ({"undo", "quality"} <= seen) == (role != "reader")
+    assert ("merge" in seen) == (role in ("adjudicator", "administrator"))
 
 
 def test_a_problem_leads_nowhere_that_is_closed(server, people):  # noqa: F811
     (server.folder / ".snowmatch" / "features").rename(server.folder / ".snowmatch" / "elsewhere")
     link = {}
     for role, (_, browser) in people.items():
+        if role == "reader":  # who identifies nothing
+            continue
         sent = browser.post("/identify/photo", params={"name": "new.jpg"}, content=jpeg(1)).json()
         body = {"photos": [sent["id"]], "boxes": [None]}
         answer = browser.post("/identify/ask", json=body, headers=JSON)
@@ -124,7 +126,7 @@ def identified(browser, content, **values):
     return address, page, re.search(r'value="(\w+)" required[^>]*> <span>aika<', page)[1]
 
 
-@pytest.mark.parametrize("name", PEOPLE)
+@pytest.mark.parametrize("name", ["anna", "bek", "chyngyz"])
 def test_only_an_adjudicator_names_photos_on_record_by_identifying_them(server, name):  # noqa: F811
     browser = server.person(name)
     address, page, aika = identified(browser, (server.folder / "images" / "2.jpg").read_bytes())  # it is called bars

@@ -14,7 +14,7 @@ from snowmatch.web.routes import ROUTES
 from snowmatch.web.state import State
 
 PORT, ADDRESS = 8123, "192.168.1.5"
-PEOPLE = {"anna": "observer", "bek": "adjudicator", "chyngyz": "administrator"}
+PEOPLE = {"dina": "reader", "anna": "observer", "bek": "adjudicator", "chyngyz": "administrator"}
 PASSWORD = "snow on the pass of "
 HTML = {"accept": "text/html,*/*;q=0.8"}
 JSON = {"accept": "application/json"}

@@ -16,13 +16,15 @@ from snowmatch.cli.shared import PATH, json_option, print_json, print_text
 def observers(ctx: click.Context, catalog: Path) -> None:
     """Say who can log in to the app of CATALOG, and as what. `snowmatch serve --host` needs that.
 
-    An `observer` identifies photos and reviews pairs. An `adjudicator` also settles disagreements, and renames, merges
-    and divides individuals. An `administrator` also starts work, such as indexing. CATALOG/accounts.json has the
-    names; it holds no password.
+    A `reader` gives second answers about pairs, blind, and practises, and sees nothing else. An `observer` also sees
+    all pages, identifies photos and reviews pairs. An `adjudicator` also settles disagreements, and renames, merges and
+    divides individuals. An `administrator` also starts work, such as indexing. CATALOG/accounts.json has the names; it
+    holds no password.
 
     \b
     Example:
       snowmatch observers catalog/ add Anna --role administrator
+      snowmatch observers catalog/ add Dina --role reader
       snowmatch observers catalog/ list
     """
     ctx.obj = catalog
@@ -32,7 +34,7 @@ def observers(ctx: click.Context, catalog: Path) -> None:
 @click.argument("name")
 @click.option(
     "--role",
-    type=click.Choice(["observer", "adjudicator", "administrator"]),
+    type=click.Choice(["reader", "observer", "adjudicator", "administrator"]),
     default="observer",
     show_default=True,
     help="What the observer may do.",

@@ -24,7 +24,7 @@ from snowmatch.core.plain import read_json
 from snowmatch.review.observer_name import MACHINE
 
 NAME = "accounts.json"
-ROLES = ("observer", "adjudicator", "administrator")  # each may do what those before it may
+ROLES = ("reader", "observer", "adjudicator", "administrator")  # each may do what those before it may
 SHORTEST, LONGEST = 8, 1000  # characters of a password
 LONGEST_NAME = 100
 COST = (1 << 15, 8, 3)  # n, r, p. Source: OWASP Password Storage Cheat Sheet, scrypt of 32 MB
@@ -33,7 +33,7 @@ MOST_MEMORY = 1 << 28  # bytes that one hash may take, also where somebody has e
 
 @dataclass(frozen=True)
 class Account:
-    """One observer. salt, hash: of the password, hexadecimal. n, r, p: of scrypt."""
+    """One person. salt, hash: of the password, hexadecimal. n, r, p: of scrypt."""
 
     name: str
     role: str

@@ -64,8 +64,9 @@ class Queue:
     """The questions for one observer, kept up to date with the observer's answers.
 
     mode: `open`; `blind`: the pairs that others have answered, without what they said; `adjudicate`: pairs about which
-    observers disagree. accuracy: of an observer by name. repeats: share of hidden repetitions. skipped_now: the pairs
-    that were skipped since the queue was made.
+    observers disagree. accuracy: of an observer by name. repeats: share of hidden repetitions. mixed: whether blind
+    questions come in an order of the observer's own, which tells nothing of when others were asked. skipped_now: the
+    pairs that were skipped since the queue was made.
     """
 
     identities: Identities
@@ -75,6 +76,7 @@ class Queue:
     accuracy: Callable[[str], float] = lambda _: ACCURACY
     mode: str = "open"
     repeats: float = REPEATS
+    mixed: bool = False
     skipped_now: set[tuple[str, str]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -308,7 +310,8 @@ class Queue:
         for pair, state in who.pairs.items():
             others = [d for d in state.answers if d.role != "machine" and d.observer != self.observer]
             if others and pair not in self._own:
-                waiting.append((min(d.id for d in others), pair))
+                keys = " ".join((self.observer, *sighting_pair(who.sightings, *pair)))
+                waiting.append((f"{_number(keys):08x}" if self.mixed else min(d.id for d in others), pair))
         for _, pair in sorted(waiting):
             yield self._item(*pair, "second", "a second, independent answer")
 

@@ -103,7 +103,8 @@ def training_pairs(
         kind = "one animal" if not same else "two animals"
         raise SnowmatchError(
             f"no pair of {kind} is left to train with, among {counted(len(animals), 'named individual')}: expected two "
-            "or more, one of them in two encounters that show the same flank; name more sightings first"
+            "or more, one of them in two encounters that show the same flank; name more sightings first",
+            "no-training",
         )
     drawn = [TrainingPair(*pair, SAME, False) for pair in same[: len(different)]]
     drawn += [TrainingPair(*pair, DIFFERENT, pair in hardest) for pair in different]

@@ -22,11 +22,12 @@ from snowmatch.review.queue import Item, Queue, answered_sides, shown_of, tags_o
 from snowmatch.review.training import TrainingPair, answered_pairs, training_pairs, trusted_names
 from snowmatch.review.turns import skip, take
 from snowmatch.web.background import evidence_now
-from snowmatch.web.people import ADJUDICATOR, OBSERVER, need
+from snowmatch.web.people import ADJUDICATOR, OBSERVER, READER, may, need
 from snowmatch.web.said import Keys, read_answer, read_marks, read_moment, read_pair
 from snowmatch.web.state import State
 
 HIDDEN = ("blind", "training")  # ways in which an observer sees neither names nor probabilities
+NEEDS = {"open": OBSERVER, "blind": READER, "adjudicate": ADJUDICATOR, "training": READER}  # the role of each way
 PATIENCE = (
     4.0  # a queue that took t seconds to make is made again for others' decisions after PATIENCE * t at the earliest
 )
@@ -54,10 +55,14 @@ class Event:
 
 
 class Desk:
-    """The questions of one observer in one way: `open`, `blind`, `adjudicate` or `training`. Threads may share it."""
+    """The questions of one observer in one way: `open`, `blind`, `adjudicate` or `training`. Threads may share it.
 
-    def __init__(self, state: State, observer: str, way: str) -> None:
-        self.state, self.observer, self.way = state, observer, way
+    reader: whether this person may see nothing that tells others' answers: neither from the order of the questions, nor
+    from results of practice before its end.
+    """
+
+    def __init__(self, state: State, observer: str, way: str, reader: bool = False) -> None:
+        self.state, self.observer, self.way, self.reader = state, observer, way, reader
         self._lock = threading.RLock()  # of the queue
         self._answering = threading.Lock()  # one answer at a time
         self._queue: Queue | None = None
@@ -130,6 +135,7 @@ class Desk:
         if self._queue is not None and self._queue.identities.who.sightings != self.state.identities().who.sightings:
             self._asked.clear()
             self._training = None
+            self._trained.clear()  # those that are stored are left out of the next pairs
         start = time.monotonic()
         self._pending.clear()  # what was stored before is in the identities
         return self._put(self._fresh(self.state.identities(), evidence), time.monotonic() - start)
@@ -138,7 +144,8 @@ class Desk:
         calibration = self.state.session(names=False).calibration
         levels = calibration.levels if calibration is not None else None
         mode = "open" if self.way == "training" else self.way
-        return Queue(identities, evidence, self.observer, levels, accuracy_by_name(identities.rows), mode)
+        accuracy = accuracy_by_name(identities.rows)
+        return Queue(identities, evidence, self.observer, levels, accuracy, mode, mixed=self.reader)
 
     def _put(self, queue: Queue, took: float) -> Queue:
         self._queue, self._built, self._took = queue, time.monotonic(), took
@@ -200,6 +207,8 @@ class Desk:
         identities = queue.identities
         if self._training is None:
             answered = answered_pairs(identities.rows, identities.who, self.observer)
+            if self.reader:  # what practice tells must not be about a pair that waits for a second answer
+                answered |= identities.who.pairs.keys()
             self._training = training_pairs(
                 identities.who.sightings,
                 trusted_names(identities.who),
@@ -299,6 +308,8 @@ class Desk:
     def undo(self) -> Decision | None:
         """Take back the observer's last answer of this way, and return it; None if there is none."""
         found: list[Decision] = []
+        if self.reader and self.way == "training" and (not self._trained or self.finished()):
+            return None  # with the results known, another answer would tell whether the first was right
 
         def make(identities: Identities) -> Sequence[Decision]:
             ids = last_answer(identities, self.observer, self.way)
@@ -313,13 +324,20 @@ class Desk:
         self._trained.discard((min(keys), max(keys)))
         return found[0]
 
+    def finished(self) -> bool:
+        """Return whether all pairs of this practice are answered."""
+        with self._lock:
+            return self._training is not None and len(self._trained) >= len(self._training)
+
     # --- turns -------------------------------------------------------------------------------------------------------
 
     def open(self, keys: Keys) -> bool:
         """Reserve a pair that is on the screen, and return whether it is free.
 
-        Raises SnowmatchError if the catalog has no such sightings (any more).
+        Raises SnowmatchError if the catalog has no such sightings (any more), or if a reader was not asked about them.
         """
+        if self.reader and keys not in self._asked:
+            raise SnowmatchError("this pair is no longer a question here: load the page again", "load-again")
         if not self.state.identities().who.number_of.keys() >= set(keys):
             raise SnowmatchError("this pair is no longer a question here: load the page again", "load-again")
         return take(self.state.folder, self.observer, (min(keys), max(keys)))
@@ -342,8 +360,9 @@ def desk_of(state: State, observer: str, way: str) -> Desk:
         raise SnowmatchError(f"{way!r} is not a way to review: expected one of {', '.join(WAYS)}")
     if not observer:
         raise SnowmatchError("nobody's name is known here: say once who decides", "choose-observer")
-    need(ADJUDICATOR if way == "adjudicate" else OBSERVER)
-    found: Desk = state.kept.setdefault(f"desk {way} {observer}", Desk(state, observer, way))
+    need(NEEDS[way])
+    reader = not may(OBSERVER)
+    found: Desk = state.kept.setdefault(f"desk {way} {observer} {reader}", Desk(state, observer, way, reader))
     return found
 
 

@@ -21,7 +21,7 @@ from snowmatch.core.version import __version__
 from snowmatch.review.identities import UNNAMED
 from snowmatch.review.shares import Share
 from snowmatch.views.text import MARKS
-from snowmatch.web.people import asking, may
+from snowmatch.web.people import OBSERVER, asking, may
 from snowmatch.web.rights import may_open
 from snowmatch.web.state import State
 from snowmatch.web.texts import LANGUAGES, Translate, choose_language, figures, translator
@@ -160,15 +160,21 @@ HELPS = {
 
 
 STATUS = {"not-allowed": 403}
+# The errors that a reader is told in their own words, by code. Others may quote a path, and with it a name
+READERS_TOLD = ("not-allowed", "load-again", "no-training")
+
+
+def words_of_error(request: Request, error: SnowmatchError) -> str:
+    """Return what who asks is told of an error: its own words, or for a reader that there is one."""
+    if not may(OBSERVER) and error.code not in READERS_TOLD:
+        return translator_of(request)("problem.reader")
+    return told(language_of(request), " ".join(str(error).splitlines()), error.code, error.data)
 
 
 def snowmatch_error(request: Request, error: Exception) -> Response:
     """Return the answer to a SnowmatchError that no page expected."""
     assert isinstance(error, SnowmatchError)
-    text = " ".join(str(error).splitlines())
-    return problem(
-        request, told(language_of(request), text, error.code, error.data), STATUS.get(error.code, 400), error.code
-    )
+    return problem(request, words_of_error(request, error), STATUS.get(error.code, 400), error.code)
 
 
 async def read_json(request: Request) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.review.accounts import ROLES
 
-OBSERVER, ADJUDICATOR, ADMINISTRATOR = ROLES
+READER, OBSERVER, ADJUDICATOR, ADMINISTRATOR = ROLES
 NOBODY_MAY = "nobody"  # a route that exists only without accounts
 
 
@@ -50,4 +50,5 @@ def need(role: str) -> None:
         )
     if not may(role):
         has = person.role if person is not None and person.role else "not logged in"
-        raise SnowmatchError(f"this needs the role {role}, and you are {has}: ask an administrator", "not-allowed")
+        text = f"this needs the role {role}, and you are {has}: ask an administrator"
+        raise SnowmatchError(text, "not-allowed", role=role, has=has)

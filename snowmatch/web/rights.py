@@ -6,24 +6,33 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from snowmatch.web.people import ADJUDICATOR, ADMINISTRATOR, NOBODY_MAY, OBSERVER, may, need
+from snowmatch.web.people import ADJUDICATOR, ADMINISTRATOR, NOBODY_MAY, OBSERVER, READER, may, need
 
 PUBLIC = ("/login", "/favicon.ico")  # and the files of the package, which are no secret
+HOME = "/"
 
-# The role of each route that changes something, and of the pages that not everybody may see. Other pages are for all
-# who have logged in. A route that changes something and is not here needs an administrator.
+# The role of each route that changes something, of the pages that not every observer may see, and of all that a reader
+# may see: who answers blind must meet no name and no answer, so a reader is refused whatever is not named here. Other
+# pages are for observers. A route that changes something and is not here needs an administrator.
 RIGHTS = {
+    HOME: READER,  # it sends a reader on to the pairs
+    "/account": READER,
+    "/review": READER,  # in the ways of `desk.NEEDS`
+    "/review/next": READER,
+    "/review/results": READER,
+    "/picture/{kind}/{size}/{key}": READER,  # of the own questions
+    "/scenery/{size}/{key}": READER,
     "/observer": NOBODY_MAY,  # everybody has an own name
-    "/logout": OBSERVER,
-    "/account/password": OBSERVER,
+    "/logout": READER,
+    "/account/password": READER,
     "/identify/photo": OBSERVER,
     "/identify/guess": OBSERVER,
     "/identify/ask": OBSERVER,
     "/identify/{name}/add": OBSERVER,
-    "/review/answer": OBSERVER,  # to adjudicate, the desk asks for more
-    "/review/undo": OBSERVER,
-    "/review/open": OBSERVER,
-    "/review/skip": OBSERVER,
+    "/review/answer": READER,  # the desk asks for more than that, except for second answers and practice
+    "/review/undo": READER,
+    "/review/open": READER,
+    "/review/skip": READER,
     "/changes": OBSERVER,  # the kind of change asks for more
     "/jobs": ADMINISTRATOR,
     "/jobs/start": ADMINISTRATOR,
@@ -31,13 +40,14 @@ RIGHTS = {
     "/jobs/{name}/stop": ADMINISTRATOR,
     "/jobs/{name}/table.csv": ADMINISTRATOR,
 }
-# The role of each kind of change; others, about quality, species and the like, are for all who have logged in
+# The role of each kind of change; others, about quality, species and the like, are for all observers
 CHANGES = dict.fromkeys(("rename", "merge", "split", "auto", "auto-undo"), ADJUDICATOR)
 
 
 def may_open(address: str) -> bool:
     """Return whether who asks now may open the page at an address of the app, such as "/jobs"."""
-    return may(RIGHTS.get(address.partition("?")[0], OBSERVER))
+    path = address.partition("?")[0]
+    return may(OBSERVER if path == HOME else RIGHTS.get(path, OBSERVER))
 
 
 def role_of(route: Route) -> str:

@@ -12,6 +12,7 @@ from starlette.routing import Route
 from snowmatch.core.text import plain_cell
 from snowmatch.review.observer_name import observer_name
 from snowmatch.web.page import read_form, render, state_of
+from snowmatch.web.people import OBSERVER, may
 from snowmatch.web.waiting import waiting_now
 
 COLUMNS = (
@@ -20,7 +21,9 @@ COLUMNS = (
 
 
 def home(request: Request) -> Response:
-    """The first page. What needs the catalog is fetched after it."""
+    """The first page. What needs the catalog is fetched after it. A reader has the pairs alone."""
+    if not may(OBSERVER):
+        return RedirectResponse("/review", 303)
     return render(request, "home.html")
 
 

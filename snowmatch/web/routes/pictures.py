@@ -12,7 +12,8 @@ from snowmatch.core.errors import SnowmatchError
 from snowmatch.review.traits import box_text
 from snowmatch.views.found_map import found_map
 from snowmatch.views.previews import KINDS, SIZES, preview
-from snowmatch.web.page import problem, state_of, translator_of, whole_number
+from snowmatch.web.page import problem, state_of, translator_of, whole_number, words_of_error
+from snowmatch.web.signs import pictured
 
 KEPT = "private, max-age=3600"  # by this person's browser alone
 
@@ -21,13 +22,13 @@ def picture(request: Request) -> Response:
     """A JPEG of an annotation's photo, or of the animal in it."""
     state = state_of(request)
     kind, size = request.path_params["kind"], whole_number(request.path_params["size"], 0, 0, 10**6)
-    annotation = state.pictured(request.path_params["key"])
+    annotation = pictured(state, request.path_params["key"])
     if annotation is None or kind not in KINDS or size not in SIZES:
         return problem(request, "there is no such picture", 404)
     try:
         content = preview(state.folder, annotation, kind, size)
     except SnowmatchError as error:
-        return problem(request, str(error), 404)
+        return problem(request, words_of_error(request, error), 404)
     if kind == "photo" or request.query_params.get("box") == box_text(annotation.bbox):
         return Response(content, media_type="image/jpeg", headers={"cache-control": KEPT})
     return asked_anew(request, content)  # the box may change, and with it what the picture shows

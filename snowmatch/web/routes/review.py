@@ -21,10 +21,12 @@ from snowmatch.views.question import question_to_json
 from snowmatch.views.shade import scenery_shade
 from snowmatch.views.spots import spots_to_json
 from snowmatch.web.background import counts_now
-from snowmatch.web.desk import HIDDEN, Desk, desk_of
-from snowmatch.web.page import language_of, problem, read_json, render, state_of, whole_number
+from snowmatch.web.desk import HIDDEN, NEEDS, Desk, desk_of
+from snowmatch.web.page import language_of, problem, read_json, render, state_of, whole_number, words_of_error
+from snowmatch.web.people import OBSERVER, may, need
 from snowmatch.web.places import metres_apart
 from snowmatch.web.said import read_pair
+from snowmatch.web.signs import asked_with_signs, pictured, with_signs, without_signs
 from snowmatch.web.texts import translator, words_of
 
 AHEAD = 4  # questions that a page may have ahead
@@ -71,15 +73,19 @@ WORDS = [
 
 def review(request: Request) -> Response:
     """The page. The questions are fetched after it."""
-    way = request.query_params.get("mode", "open")
+    usual = next(way for way in WAYS if may(NEEDS[way]))
+    way = request.query_params.get("mode", usual)
     if way not in WAYS:
-        way = "open"
+        way = usual
+    if not may(OBSERVER):
+        need(NEEDS[way])
     t = translator(language_of(request))
     language = words_of(language_of(request))
     words: dict[str, Any] = {key: language[f"review.{key}"] for key in WORDS}
-    if way == "blind":
+    if way == "blind" and may(OBSERVER):
         words["why_hidden"] = t("review.why_blind")
-    words["onward"] = t("home.onward")
+    if may(OBSERVER):
+        words["onward"] = t("home.onward")
     words |= {f"why.{why}": t(f"review.why.{why}") for why in ("contradiction", "decides", "confirm", "counts")}
     words |= {f"why.{why}": t(f"review.why.{why}") for why in ("second", "disagreement", "doubtful", "chosen")}
     words |= {f"part.{part}": t(f"part.{part}") for part in PARTS}
@@ -90,9 +96,9 @@ def review(request: Request) -> Response:
         request,
         "review.html",
         way=way,
-        ways=tuple(WAYS),
+        ways=[each for each in WAYS if may(NEEDS[each])],
         words=words,
-        about=about if all(about) else [],
+        about=about if all(about) and way not in HIDDEN else [],
         hidden=way in HIDDEN,
     )
 
@@ -115,6 +121,7 @@ def next_questions(request: Request) -> Response:
         | {"groups": desk.groups(i)}
         for i in items
     ]
+    questions = [asked_with_signs(desk.state, question) for question in questions]
     calibration = desk.state.session(names=False).calibration
     own = calibration is not None and calibration.source == "catalog"
     return JSONResponse({"questions": questions, "left": left, "skipped": skipped, "elsewhere": not own})
@@ -132,7 +139,8 @@ def _posted(act: Callable[[Desk, Mapping[str, Any]], tuple[dict[str, Any], Calla
         values = await read_json(request)
 
         def work() -> Response:
-            answer, after = act(_desk(request, values), values)
+            desk = _desk(request, values)
+            answer, after = act(desk, without_signs(desk.state, values))
             return JSONResponse(answer, background=BackgroundTask(_calmly, after) if after is not None else None)
 
         return await run_in_threadpool(work)
@@ -155,7 +163,7 @@ def _undo(desk: Desk, values: Mapping[str, Any]) -> tuple[dict[str, Any], Callab
     row = desk.undo()
     if row is None:
         return {"undone": None}, None
-    pair = [min(row.side_a), min(row.side_b)]
+    pair = with_signs(desk.state, [min(row.side_a), min(row.side_b)])
     return {"undone": {"id": row.id, "pair": pair}}, desk.take_answers
 
 
@@ -186,13 +194,13 @@ def spots(request: Request) -> Response:
 def scenery(request: Request) -> Response:
     """A picture that darkens the scenery of a photo."""
     state, size = state_of(request), whole_number(request.path_params["size"], 0, 0, 10**6)
-    annotation = state.pictured(request.path_params["key"])
+    annotation = pictured(state, request.path_params["key"])
     if annotation is None or size not in SIZES:
         return problem(request, "there is no such picture", 404)
     try:
         content = scenery_shade(state.folder, annotation, size)
     except SnowmatchError as error:
-        return problem(request, str(error), 404)
+        return problem(request, words_of_error(request, error), 404)
     return Response(content, media_type="image/png", headers={"cache-control": "private, max-age=3600"})
 
 
@@ -208,11 +216,16 @@ def outlook(request: Request) -> Response:
 
 
 def results(request: Request) -> Response:
-    """How often this observer was wrong in training."""
+    """How often this observer was wrong in training. A reader is told when all pairs are answered: before, the results
+    would tell what is right about each.
+    """
     state = state_of(request)
+    if not may(OBSERVER) and not desk_of(state, state.observer, "training").finished():
+        return render(request, "training_results.html", later=True)
     rows = state.identities().rows
     own = [each for each in training_results(rows) if each.observer == state.observer]
-    return render(request, "training_results.html", trained=own, accuracy=accuracies(rows))
+    weights = accuracies(rows) if may(OBSERVER) else {}  # they move with each blind answer that others agree with
+    return render(request, "training_results.html", later=False, trained=own, accuracy=weights)
 
 
 ROUTES = [

@@ -123,7 +123,7 @@
     const text = document.createElement("p");
     text.textContent = skipped ? say("only_skipped", { n: skipped }) : words.nothing_left;
     done.append(text);
-    if (mode !== "training") {
+    if (mode !== "training" && words.onward) { // a reader has no other page
       const onward = document.createElement("a");
       onward.href = "/";
       onward.className = "button";
