@@ -31,18 +31,17 @@ def make_cases(
     features = np.zeros(count) if features is None else features
     outlined, masked = (np.zeros(count, bool) if given is None else given for given in (outlined, masked))
     names = table.individual_names
-    numbers = np.searchsorted(names, table.individual[table.gallery])
-    met = np.unique(table.encounter[table.gallery], return_inverse=True)[1]
+    numbers = table.own[table.gallery]
+    comparable = table.cells.comparable()
     cases: list[Case] = []
     for group in range(len(table.group_queries)):
         members = np.flatnonzero(table.groups == group)
-        usable = [q for q in members if np.isfinite(table.scores[q]).any()]
+        usable = members[comparable[members]].tolist()
         if not usable:
             continue
         rows = table.queries[usable]
-        open_to = ~np.isnan(table.scores[usable[0]])
-        pairs = np.unique(np.stack([numbers[open_to], met[open_to]]), axis=1)
-        encounters = np.bincount(pairs[0], minlength=len(names))
+        open_to = table.cells.open_to.row(usable[0])
+        encounters = table.encounters(usable[0])
         row = rows[0]
         own = np.flatnonzero(names == table.individual[row])
         again = np.unique(table.encounter[table.gallery[open_to & (numbers == own[0])]]).tolist() if len(own) else ()

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from snowmatch.confidence.cells import EMPTY, Cells, Row, held_row
 from snowmatch.confidence.score_table import ScoreTable, make_table
 from snowmatch.confidence.trial import Trial
 from snowmatch.core.types import Matches, Subject
@@ -51,12 +52,16 @@ def score_trial(
     bare = np.array([e < 0 or not any(g.feature_count(e) for g in galleries) for e in entries], bool)
     numbers = {animal[0]: i for i, animal in enumerate(gallery.individuals) if animal[0] is not None}
     columns = np.array([numbers.get(name, -1) for name in trial.individual_names], np.int64)  # (I,)
-    own, names = trial.own(), trial.individual_numbers
-    q, g, i, e = len(trial.queries), len(trial.gallery), len(trial.individual_names), int(trial.groups.max()) + 1
-    scores = np.full((q, g), -np.inf)
-    individual, left_out = np.full((q, i), -np.inf), np.full((q, i), -np.inf)
-    together, together_left_out = np.full((e, i), -np.inf), np.full((e, i), -np.inf)
-    priors = np.zeros((e, i))
+    names, number_of = trial.individual_numbers, {name: n for n, name in enumerate(trial.individual_names)}
+    q, i, e = len(trial.queries), len(trial.individual_names), int(trial.groups.max()) + 1
+    rows: list[Row] = [EMPTY] * q
+    blank = np.ones(q, bool)
+
+    def nothing(count: int) -> np.ndarray:
+        return np.full((count, i), -np.inf, np.float32)
+
+    individual, left_out, together, together_left_out = nothing(q), nothing(q), nothing(e), nothing(e)
+    priors = np.zeros((e, i), np.float32)
 
     def ask(asking: list[tuple[Asked, np.ndarray]]) -> list[tuple[list[Scores], Scores]]:
         """Return the scores of each photo of each group alone, and of all together. (G,) bool: what may answer."""
@@ -96,7 +101,7 @@ def score_trial(
         part = trial.annotations[trial.queries[members[0]]].body_part
         # pairs that were matched with the right animal in the gallery need not be matched again without it
         memory: list[Memory] = [{} for _ in galleries]
-        return Asked(group, members, members[usable], part, trial.allowed[members[0]], subjects, memory)
+        return Asked(group, members, members[usable], part, trial.open_to.row(members[0]), subjects, memory)
 
     done = 0
     for start in range(0, e, AT_ONCE):
@@ -104,7 +109,7 @@ def score_trial(
         for leave_out, table, joint in ((False, individual, together), (True, left_out, together_left_out)):
             asking = []
             for asked in some:
-                mine = own[asked.members[0]]
+                mine = names == number_of.get(trial.annotations[trial.queries[asked.members[0]]].individual, -1)
                 if leave_out and not (asked.open_to & mine).any():  # the gallery does not have it: the same answer
                     table[asked.members], joint[asked.group] = individual[asked.members], together[asked.group]
                 elif len(asked.usable):
@@ -113,11 +118,12 @@ def score_trial(
                 for m, answer in zip(asked.usable, alone, strict=True):
                     table[m] = by_individual(answer, answering)
                     if not leave_out:
-                        scores[m] = np.where(bare, -np.inf, answer.ranking[entries])
+                        rows[m], blank[m] = held_row(answer.ranking[entries], asked.open_to, bare), False
                 joint[asked.group] = by_individual(all_of_them, answering)
                 if not leave_out:
                     priors[asked.group] = all_of_them.prior[columns]
         done += sum(len(asked.members) for asked in some)
         if progress is not None:
             progress(done, q)
-    return make_table(trial, scores, individual, left_out, together, together_left_out, priors)
+    cells = Cells(trial.open_to, blank, bare, tuple(rows))
+    return make_table(trial, cells, individual, left_out, together, together_left_out, priors)

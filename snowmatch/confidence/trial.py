@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from snowmatch.confidence.cells import Allowed
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted, did_you_mean
@@ -22,9 +23,9 @@ class Trial:
     """One test of identification on the A annotations of a catalog, in its order.
 
     queries: (Q,) int64 and gallery: (G,) int64, row numbers of identified annotations.
-    allowed: (Q, G) bool, which gallery annotation may answer which query.
+    open_to: which gallery annotation may answer which query, (Q, G).
     groups: (Q,) int64, the number of the group that is asked together: the queries of one encounter, individual and
-    body part, which therefore have the same row of `allowed`.
+    body part, which therefore have the same row of `open_to`.
     left_out: number of identified annotations that are not asked, because only a sample is asked. wished: whether the
     sample is as small as the user asked for; otherwise memory limits it.
     """
@@ -33,7 +34,7 @@ class Trial:
     annotations: tuple[Annotation, ...]
     queries: np.ndarray
     gallery: np.ndarray
-    allowed: np.ndarray
+    open_to: Allowed
     groups: np.ndarray
     left_out: int = 0
     wished: bool = False
@@ -49,8 +50,15 @@ class Trial:
         number = {name: i for i, name in enumerate(self.individual_names)}
         return np.array([number[self.annotations[row].individual] for row in self.gallery], np.int64)
 
+    @property
+    def allowed(self) -> np.ndarray:
+        """(Q, G) bool, which gallery annotation may answer which query: a byte for each pair, for small trials."""
+        return self.open_to.dense()
+
     def own(self) -> np.ndarray:
-        """Return (Q, G) bool: whether a gallery annotation shows the query's individual, allowed or not."""
+        """Return (Q, G) bool: whether a gallery annotation shows the query's individual, allowed or not. It takes a
+        byte for each pair.
+        """
         individual = np.array([a.individual or "" for a in self.annotations])
         return individual[self.queries][:, None] == individual[self.gallery]
 
@@ -99,24 +107,6 @@ def make_trial(
     room = max(most // len(answering), 1)
     asked = _sample(asked, room if sample is None else min(room, sample))
 
-    def columns(name: str) -> tuple[np.ndarray, np.ndarray]:
-        """(Q, 1) of the queries and (G,) of the gallery, as text."""
-        queries, gallery = (np.array([getattr(a, name) for a in side], str) for side in (asked, answering))
-        return queries[:, None], gallery
-
-    parts0, parts1 = columns("body_part")
-    allowed = np.zeros((len(asked), len(answering)), bool)
-    for part in BODY_PARTS:
-        for other in BODY_PARTS:
-            if same_part(part, other):
-                allowed |= (parts0 == part) & (parts1 == other)
-    passages0, passages1 = columns("passage")
-    allowed &= passages0 != passages1
-    if protocol == "cross-station":
-        stations0, stations1 = columns("station")
-        locations0, locations1 = columns("location")
-        elsewhere = (locations0 != locations1) & (locations0 != "") & (locations1 != "") & (stations0 != "")
-        allowed &= (stations0 != stations1) | elsewhere  # S01 of one location is not S01 of another
     numbers: dict[tuple[str, str | None, str], int] = {}
     groups = [numbers.setdefault((a.encounter, a.individual, a.body_part), len(numbers)) for a in asked]
     return Trial(
@@ -124,11 +114,44 @@ def make_trial(
         annotations,
         np.array([a.row for a in asked], np.int64),
         np.array([a.row for a in answering], np.int64),
-        allowed,
+        _open_to(protocol, asked, answering),
         np.array(groups, np.int64),
         everything - len(asked),
         sample is not None and sample <= room,
     )
+
+
+def _open_to(protocol: str, asked: Sequence[Annotation], answering: Sequence[Annotation]) -> Allowed:
+    """Return which of the `answering` annotations may answer which of the `asked` ones."""
+    names = ("body_part", "passage", *(("station", "location") if protocol == "cross-station" else ()))
+    codes: dict[str, dict[str, int]] = {name: {} for name in names}
+    of_gallery = {
+        name: np.array([codes[name].setdefault(getattr(a, name), len(codes[name])) for a in answering], np.int64)
+        for name in names
+    }
+    kinds: dict[tuple[str, ...], int] = {}
+    numbers = [kinds.setdefault(tuple(getattr(a, name) for name in names), len(kinds)) for a in asked]
+
+    def elsewhere(name: str, text: str) -> np.ndarray:
+        return of_gallery[name] != codes[name].get(text, -1)
+
+    fitting = {
+        part: ~np.logical_and.reduce([elsewhere("body_part", o) for o in BODY_PARTS if same_part(part, o)])
+        for part in BODY_PARTS
+    }
+    bits = np.zeros((len(kinds), -(-len(answering) // 8)), np.uint8)
+    for (part, passage, *place), number in kinds.items():
+        if part not in fitting:
+            continue
+        allowed = fitting[part] & elsewhere("passage", passage)
+        if place:
+            station, location = place
+            apart = elsewhere("station", station)
+            if station and location:  # S01 of one location is not S01 of another
+                apart = apart | (elsewhere("location", location) & elsewhere("location", ""))
+            allowed &= apart
+        bits[number] = np.packbits(allowed)
+    return Allowed(bits, np.array(numbers, np.int64), len(answering))
 
 
 def _sample(asked: Sequence[Annotation], most: int) -> list[Annotation]:

@@ -101,7 +101,7 @@ def calibrate(
             "too-few-pairs",
             catalog=str(folder),
         )
-    asked = table.queries[np.isfinite(table.scores).any(axis=1)]
+    asked = table.queries[table.cells.comparable()]
     encounters = named_encounters([data.annotations[row] for row in asked])
     models = learn(cases, groups, shipped)
     learned = MethodCalibration(

@@ -102,8 +102,7 @@ def evaluate(
     if unnamed := sum(a.individual is None for a in data.annotations):
         text = f"{counted(unnamed, 'unidentified annotation')} skipped, because the right answer is not known"
         notes.append(Note("unidentified-left-out", text, {"count": unnamed}))
-    asked = ~np.isnan(table.scores)
-    if bare := int((asked.any(axis=1) & ~np.isfinite(table.scores).any(axis=1)).sum()):
+    if bare := int((table.cells.open_to.any() & ~table.cells.comparable()).sum()):
         text = f"{bare} of the queries have no features to compare and count as wrong answers"
         notes.append(Note("queries-without-features", text, {"count": bare}))
     notes += _sure_to_be_right(table)
@@ -123,10 +122,10 @@ def evaluate(
 
 def _sure_to_be_right(table: ScoreTable) -> list[Note]:
     """Return a note if only the right individual could answer some of the queries, as with one animal of a flank."""
-    own = table.individual[table.queries][:, None] == table.individual_names
+    own = table.own[table.queries]
     compared = ~np.isnan(table.individual_scores)
-    known = (compared & own).any(axis=1)
-    count = int((known & ~(compared & ~own).any(axis=1)).sum())
+    known = (own >= 0) & compared[np.arange(len(own)), own]
+    count = int((known & (compared.sum(axis=1) == 1)).sum())
     if not count:
         return []
     text = (

@@ -62,10 +62,10 @@ def judge_names(
                 each.prepare(votes.backend, part, everything, votes.foreground)
     table = score_trial(trial, session.galleries, matcher, session.method.geometry, progress)
     facts = facts_of(annotations, gallery)
-    judged = []
+    judged, comparable = [], table.cells.comparable()
     for group in range(len(table.group_queries)):
         members = np.flatnonzero(table.groups == group)
-        usable = [int(q) for q in members if np.isfinite(table.scores[q]).any()]
+        usable = members[comparable[members]].tolist()
         if usable:
             one = _judge(table, group, usable, annotations, calibration, facts)
             judged += [one] if one is not None else []
@@ -91,10 +91,7 @@ def _judge(
     if kind is None:
         return None
     names = table.individual_names
-    columns = np.searchsorted(names, table.individual[table.gallery])
-    open_to = ~np.isnan(table.scores[usable[0]])
-    pairs = {(int(i), table.encounter[row]) for i, row in zip(columns[open_to], table.gallery[open_to], strict=True)}
-    met = np.bincount([i for i, _ in pairs], minlength=len(names))
+    met = table.encounters(usable[0])
     own = int(np.searchsorted(names, table.individual[rows[0]]))
     rich, models, named = float(facts["features"][rows].mean()), calibration.groups[kind], np.ones(len(names), bool)
 
