@@ -59,6 +59,7 @@ def make_cases(
                 (table.individual_scores[q], table.left_out_scores[q], float(features[table.queries[q]]))
                 for q in usable
             ]
+        shared: dict[bytes, np.ndarray] = {}  # cases of one group with the same individuals have the same encounters
         for number, (with_own, without, rich) in enumerate(asked):
             share = 1.0 if len(asked) == 1 else 0.5 if number == 0 else 0.5 / len(rows)
             for scores, is_known in ((with_own, True), (without, False)):
@@ -69,7 +70,7 @@ def make_cases(
                         case_of(
                             scores[compared].astype(np.float64),
                             int(right[0]) if is_known else -1,
-                            encounters[compared],
+                            shared.setdefault(compared.tobytes(), encounters[compared]),
                             rich,
                             together=number == 0,
                             weight=share,
