@@ -32,7 +32,7 @@ def make_cases(
     outlined, masked = (np.zeros(count, bool) if given is None else given for given in (outlined, masked))
     names = table.individual_names
     numbers = table.own[table.gallery]
-    comparable = table.cells.comparable()
+    met, comparable = table.encounter[table.gallery].tolist(), table.cells.comparable()
     cases: list[Case] = []
     for group in range(len(table.group_queries)):
         members = np.flatnonzero(table.groups == group)
@@ -44,7 +44,7 @@ def make_cases(
         encounters = table.encounters(usable[0])
         row = rows[0]
         own = np.flatnonzero(names == table.individual[row])
-        again = np.unique(table.encounter[table.gallery[open_to & (numbers == own[0])]]).tolist() if len(own) else ()
+        again = sorted({met[n] for n in np.flatnonzero(open_to & (numbers == own[0]))}) if len(own) else ()
         case_of = partial(
             Case,
             group=group_names(bool(outlined[rows].all()), str(table.body_part[row]))[0],

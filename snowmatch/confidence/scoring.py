@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from snowmatch.confidence.cells import EMPTY, Cells, Row, held_row
+from snowmatch.confidence.cells import CELL, EMPTY, Cells, Row, held_row
 from snowmatch.confidence.score_table import ScoreTable, make_table
 from snowmatch.confidence.trial import Trial
-from snowmatch.core.types import Matches, Subject
+from snowmatch.core.types import Annotation, Matches, Subject, same_part
 from snowmatch.matching.fusion import fuse
 from snowmatch.matching.gallery import Gallery
 from snowmatch.matching.geometry.frames import Geometry
-from snowmatch.matching.query import Memory, Photos, match_many, score_matches
+from snowmatch.matching.query import Memory, Photos, match_many, score_matches, voter
 from snowmatch.matching.scores import Scores
 
+MEMORY = 3e9  # bytes that the scores of a trial, and what is learned from them, may take: chosen
+# Bytes for each query and individual, and for each query whatever its scores: tables, cases, and what a model is
+# learned from. Measured with two photos a group, which need most: 300 to 456, and 4,000 to 6,000
+INDIVIDUAL, QUERY = 460, 6000
 AT_ONCE = 16  # groups that are asked together: each search block is read once for all of them
 
 
@@ -32,6 +37,26 @@ class Asked(NamedTuple):
     open_to: np.ndarray
     subjects: list[list[Subject]]
     memory: list[Memory]
+
+
+def most_queries(
+    asked: Sequence[Annotation], answering: Sequence[Annotation], galleries: Sequence[Gallery], matcher: Any
+) -> int:
+    """Return how many queries can be asked so that their scores, and what is learned from them, take MEMORY bytes.
+
+    asked, answering: as `trial.sides_of` returns them, not empty. A photo has a score for those annotations of its body
+    part that one of its features votes for: not more than votes.
+    """
+    parts = Counter(a.body_part for a in answering)
+    scores = float(
+        max(sum(n for part, n in parts.items() if same_part(part, own)) for own in {a.body_part for a in asked})
+    )
+    votes = getattr(voter(matcher), "k", None)
+    if votes is not None:
+        counts = [[gallery.feature_count(e) for e in range(len(gallery.annotations))] for gallery in galleries]
+        scores = min(scores, votes * sum(float(np.mean(of)) for of in counts if of))
+    individuals = len({a.individual for a in answering})
+    return int(MEMORY / (CELL * scores + len(answering) / 8 + INDIVIDUAL * individuals + QUERY))
 
 
 def score_trial(

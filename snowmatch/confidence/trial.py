@@ -14,7 +14,6 @@ from snowmatch.core.notes import Note
 from snowmatch.core.text import counted, did_you_mean
 from snowmatch.core.types import BODY_PARTS, Annotation, same_part
 
-CELLS = 100_000_000  # largest number of scores (queries x gallery) in one trial: 0.9 GB of memory (measured)
 PROTOCOLS = ("cross-encounter", "cross-station", "split")
 
 
@@ -74,23 +73,15 @@ def sample_notes(trial: Trial) -> list[Note]:
     return [Note("sampled", text, {"asked": asked, "total": total})]
 
 
-def make_trial(
-    annotations: Sequence[Annotation], protocol: str, most: int = CELLS, *, sample: int | None = None
-) -> Trial:
-    """Return the trial of `protocol` with all identified annotations.
+def sides_of(annotations: Sequence[Annotation], protocol: str) -> tuple[list[Annotation], list[Annotation]]:
+    """Return the annotations that are asked about in a trial of `protocol`, if all are, and those that may answer.
 
-    The protocol says which annotations may answer a query. All: those of a compatible body part and another passage.
-    `cross-station`: also of another station (an empty station equals an empty one). `split`: the queries are the `test`
-    rows, and the `train` rows answer.
-
-    most: largest number of scores. Of a larger catalog, only a sample of its encounters is asked; the gallery is never
-    sampled. sample: largest number of queries; None for all. Raises SnowmatchError if the trial cannot be made.
+    Raises SnowmatchError if the trial cannot be made.
     """
     if protocol not in PROTOCOLS:
         raise SnowmatchError(
             f"protocol is {protocol!r}, expected one of {', '.join(PROTOCOLS)}{did_you_mean(protocol, PROTOCOLS)}"
         )
-    annotations = tuple(annotations)
     named = [a for a in annotations if a.individual is not None]
     if not named:
         raise SnowmatchError("no annotation has an individual: evaluation needs photos whose animals are known")
@@ -102,9 +93,26 @@ def make_trial(
             "protocol split needs rows of split test to ask about and rows of split train to answer; "
             f"the column split of this catalog has: {', '.join(splits)}"
         )
+    return asked, answering
 
+
+def make_trial(
+    annotations: Sequence[Annotation], protocol: str, most: int | None = None, *, sample: int | None = None
+) -> Trial:
+    """Return the trial of `protocol` with all identified annotations.
+
+    The protocol says which annotations may answer a query. All: those of a compatible body part and another passage.
+    `cross-station`: also of another station (an empty station equals an empty one). `split`: the queries are the `test`
+    rows, and the `train` rows answer.
+
+    most: largest number of queries that fit into the memory. sample: the number that the user wants. None: all. Of
+    more, only a sample of their encounters is asked; the gallery is never sampled. Raises SnowmatchError if the
+    trial cannot be made.
+    """
+    annotations = tuple(annotations)
+    asked, answering = sides_of(annotations, protocol)
     everything = len(asked)
-    room = max(most // len(answering), 1)
+    room = everything if most is None else max(most, 1)
     asked = _sample(asked, room if sample is None else min(room, sample))
 
     numbers: dict[tuple[str, str | None, str], int] = {}

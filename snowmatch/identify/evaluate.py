@@ -18,9 +18,9 @@ from snowmatch.confidence.levels import Levels
 from snowmatch.confidence.measures import Measured, measure
 from snowmatch.confidence.quality import Quality, measure_quality
 from snowmatch.confidence.score_table import ScoreTable
-from snowmatch.confidence.scoring import score_trial
+from snowmatch.confidence.scoring import most_queries, score_trial
 from snowmatch.confidence.shipped import load_shipped
-from snowmatch.confidence.trial import make_trial, sample_notes
+from snowmatch.confidence.trial import make_trial, sample_notes, sides_of
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note, unique
 from snowmatch.core.text import counted
@@ -73,7 +73,7 @@ def evaluate(
     Raises SnowmatchError if the catalog is not indexed, does not have the annotations that the protocol needs, or has
     only one individual.
     """
-    trial = make_trial(data.annotations, protocol, sample=sample)
+    sides = sides_of(data.annotations, protocol)
     if len(names := {a.individual for a in data.annotations if a.individual is not None}) == 1:
         raise SnowmatchError(
             f"all photos with a name show one individual, {names.pop()}: no other could be the answer, so nothing can "
@@ -83,6 +83,8 @@ def evaluate(
             catalog=str(data.folder),
         )
     states, galleries = indexed(data, method, cache)
+    most = most_queries(*sides, galleries, method.matcher)
+    trial = make_trial(data.annotations, protocol, most, sample=sample)
     notes = [*evidence_notes(data), *sample_notes(trial), *state_notes(data.folder, states)]
     everything = np.ones(len(galleries[0].annotations), bool)
     if (votes := voter(method.matcher)) is not None:

@@ -10,8 +10,8 @@ import numpy as np
 from snowmatch.confidence.levels import Levels
 from snowmatch.confidence.model import Calibration, Probabilities, expected_new, probabilities
 from snowmatch.confidence.score_table import ScoreTable
-from snowmatch.confidence.scoring import score_trial
-from snowmatch.confidence.trial import make_trial, sample_notes
+from snowmatch.confidence.scoring import most_queries, score_trial
+from snowmatch.confidence.trial import make_trial, sample_notes, sides_of
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.notes import Note
 from snowmatch.core.text import counted
@@ -54,7 +54,8 @@ def judge_names(
     if calibration is None:
         raise SnowmatchError("there is no calibration for this method, so a score has no probability", "not-calibrated")
     annotations, gallery, matcher = session.data.annotations, session.gallery, session.method.matcher
-    trial = make_trial(annotations, "cross-encounter")
+    most = most_queries(*sides_of(annotations, "cross-encounter"), session.galleries, matcher)
+    trial = make_trial(annotations, "cross-encounter", most)
     if (votes := voter(matcher)) is not None:
         everything = np.ones(len(gallery.annotations), bool)
         for each in session.galleries:
