@@ -19,6 +19,7 @@ from snowmatch.confidence.scoring import score_trial
 from snowmatch.confidence.trial import make_trial
 from snowmatch.core.errors import SnowmatchError
 from snowmatch.core.types import Annotation
+from snowmatch.matching.query import score_query
 from snowmatch.matching.scores import prior
 from snowmatch.matching.search import inverted_file
 from snowmatch.views.evaluation import format_evaluation
@@ -197,6 +198,23 @@ def test_scores_follow_the_rules_of_the_table(evaluated, survey):
     assert (table.scores[trial.allowed] >= 0).all()
     own = table.individual[table.queries][:, None] == table.individual_names
     assert np.isnan(table.left_out_scores[own]).all()
+
+
+def test_the_scores_of_annotations_are_the_ranking_of_a_single_query(evaluated, survey):
+    table, session = evaluated.table, snowmatch.open_catalog(survey / "catalog").session()
+    trial = make_trial(session.data.annotations, "cross-encounter")
+    gallery, method = session.gallery, session.method
+    entries = {a.row: entry for entry, a in enumerate(gallery.annotations)}
+    columns = [entries[row] for row in trial.gallery]
+    for query in range(0, len(trial.queries), 5):
+        allowed = np.zeros(len(gallery.annotations), bool)
+        allowed[[entries[row] for row in trial.gallery[trial.allowed[query]]]] = True
+        row = trial.queries[query]
+        part, subject = trial.annotations[row].body_part, gallery.subject(entries[row])
+        scores = score_query([subject], gallery, allowed, part, method.matcher, method.geometry)
+        expected = np.where(trial.allowed[query], scores.ranking[columns], np.nan)
+        assert np.nansum(expected) > 0
+        np.testing.assert_array_equal(table.scores[query], expected)
 
 
 def test_the_table_and_a_query_have_the_same_scores(evaluated, survey):
