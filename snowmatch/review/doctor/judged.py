@@ -63,12 +63,12 @@ def judge_names(
                 each.prepare(votes.backend, part, everything, votes.foreground)
     table = score_trial(trial, session.galleries, matcher, session.method.geometry, progress)
     facts = facts_of(annotations, gallery)
-    judged, comparable = [], table.cells.comparable()
+    judged, comparable, names = [], table.cells.comparable(), tuple(table.individual_names.tolist())
     for group in range(len(table.group_queries)):
         members = np.flatnonzero(table.groups == group)
         usable = members[comparable[members]].tolist()
         if usable:
-            one = _judge(table, group, usable, annotations, calibration, facts)
+            one = _judge(table, names, group, usable, annotations, calibration, facts)
             judged += [one] if one is not None else []
     notes = sample_notes(trial)
     if bare := len(table.group_queries) - len(judged):
@@ -79,6 +79,7 @@ def judge_names(
 
 def _judge(
     table: ScoreTable,
+    names: tuple[str, ...],
     group: int,
     usable: Sequence[int],
     annotations: Sequence[Annotation],
@@ -91,9 +92,8 @@ def _judge(
     kind = calibration.group(outlined, masked, str(table.body_part[rows[0]]))
     if kind is None:
         return None
-    names = table.individual_names
     met = table.encounters(usable[0])
-    own = int(np.searchsorted(names, table.individual[rows[0]]))
+    own = int(table.own[rows[0]])
     rich, models, named = float(facts["features"][rows].mean()), calibration.groups[kind], np.ones(len(names), bool)
 
     def ask(scores: np.ndarray, encounters: np.ndarray) -> Probabilities:
@@ -102,7 +102,7 @@ def _judge(
     others = np.where(np.arange(len(names)) == own, 0, met)
     return Judged(
         tuple(annotations[row] for row in rows),
-        tuple(names.tolist()),
+        names,
         own if met[own] else -1,
         met,
         ask(table.group_scores[group], met),
