@@ -89,6 +89,7 @@ def _rows(archive: np.lib.npyio.NpzFile, name: str, read: Callable[[Iterator[np.
         shape, fortran, dtype = _header(file, name)
         if (
             len(shape) != 2
+            or not shape[1]  # any number of rows without a value would be read for ever
             or dtype.kind != "f"
             or fortran
             or file.tell() + math.prod(shape) * dtype.itemsize != info.file_size
